@@ -1,0 +1,146 @@
+"""What crosses the socket between the collector and a screen: requests in, frames out, msgpack.
+
+A `View` says what a screen shows (pane, sort, filter, visible rows, opened detail); the answer is
+one `Frame` that holds just that. A `Command` changes something (mark a finding as known, seek in a
+recording) and is answered by a `Done`. The same frames serve the live collector, a recorder and a
+review.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from panotui.model import (
+    CameraRecord,
+    ClockRecord,
+    CountsRecord,
+    EndpointRecord,
+    EventRecord,
+    FindingRecord,
+    FlowRecord,
+    PortRecord,
+    RecorderRecord,
+    ResolverRecord,
+    SiteRecord,
+    StreamRecord,
+    ViolationRecord,
+)
+
+SCHEMA_FRAME = "panotui.frame/1"
+FRAME_BYTES_MAX = 4 << 20
+PANES = ("overview", "flows", "streams", "endpoints", "violations", "findings", "events")
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
+    pane: str = "overview"
+    sort: str | None = None  # a column's name of that pane; None: the pane's own order
+    reverse: bool = False
+    filter: str = ""
+    port: str | None = None  # only this appliance port
+    first: int = 0  # first visible row
+    rows: int = 50  # at most 200
+    follow: str | None = (
+        None  # key of the row under the cursor: `Frame.follow_row` tells where it is
+    )
+    detail: str | None = (
+        None  # "flow:ID", "stream:ID", "camera:NAME", "endpoint:SERVICE/HOST/PORT",
+    )
+    # "violation:ID", "finding:KEY", "event:NUMBER", "port:NAME"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
+    name: str
+    # "known" (mark as known), "unknown", "mark" (a note at this time), "accept" (violation into the
+    # site file), "undo", "export" (detail or table), "seek" (time_ns), "speed", "play", "pause",
+    # "next-event", "previous-event"
+    key: str = ""
+    text: str = ""
+    value: float = 0.0
+    time_ns: int = 0
+
+
+Request: TypeAlias = View | Command
+
+
+class ReviewState(msgspec.Struct, frozen=True, kw_only=True):
+    start_ns: int
+    end_ns: int
+    position_ns: int
+    playing: bool = False
+    speed: float = 1.0
+    gaps: tuple[tuple[int, int], ...] = ()  # recorder off
+    bands: tuple[tuple[str, str], ...] = ()
+    # (label, one letter per column over the whole time: "#" ok, "!" warning, "x" bad, "." no record)
+    marks: tuple[tuple[int, str, str], ...] = ()  # (time_ns, severity, text) for the event line
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    mode: str = "live"  # "live", "demo", "attach", "review"
+    site: SiteRecord
+    time_ns: int
+    ports: tuple[tuple[str, str | None, str], ...] = ()  # (name, role, state)
+    lost: int = 0  # packets that this tool missed
+    recorder: RecorderRecord | None = None
+    counts: CountsRecord = CountsRecord()
+    limits: dict[str, int] = {}
+    notice: str | None = None  # one line that must be seen: a dead interface, a full disk
+    fatal: str | None = None  # the collector has stopped, and why
+    all_well_since_ns: int | None = None
+    review: ReviewState | None = None
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A titled block of a detail view; each line is (label, text), the label may be empty."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True):
+    key: str  # as asked for in `View.detail`
+    title: str
+    gone: bool = False  # the thing was evicted or does not exist at this time
+    sections: tuple[Section, ...] = ()
+    flow: FlowRecord | None = None
+    stream: StreamRecord | None = None
+    camera: CameraRecord | None = None
+    endpoint: EndpointRecord | None = None
+    violation: ViolationRecord | None = None
+    finding: FindingRecord | None = None
+    event: EventRecord | None = None
+    port: PortRecord | None = None
+    copy: str = ""  # what `y` copies
+    links: tuple[tuple[str, str], ...] = ()  # (text, detail key) that can be opened from here
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
+    schema: str = SCHEMA_FRAME
+    number: int
+    view: View
+    header: Header
+    total: int = 0  # rows in the pane before the filter
+    matched: int = 0  # and after it
+    first: int = 0  # row number of the first row sent (moved when the view asked past the end)
+    follow_row: int | None = None
+    filter_error: str | None = None
+    ports: tuple[PortRecord, ...] = ()
+    cameras: tuple[CameraRecord, ...] = ()
+    streams: tuple[StreamRecord, ...] = ()
+    endpoints: tuple[EndpointRecord, ...] = ()
+    clock: ClockRecord | None = None
+    resolvers: tuple[ResolverRecord, ...] = ()
+    violations: tuple[ViolationRecord, ...] = ()
+    findings: tuple[FindingRecord, ...] = ()
+    flows: tuple[FlowRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()
+    detail: Detail | None = None
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    ok: bool
+    text: str  # one line for the person
+
+
+Answer: TypeAlias = Frame | Done

@@ -1,0 +1,47 @@
+"""The columns that `decode` makes of a batch: one row a packet, aligned with the batch's rows.
+
+Offsets are absolute positions in `PacketBatch.data`; -1 means that the header is absent or not
+captured. Lengths are of the wire unless the name says captured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from panotui.model import I16, I32, I64, U8, U16, U32, U64, Bool
+
+
+@dataclass(slots=True)
+class Columns:
+    """Parallel columns of a decoded batch of n packets."""
+
+    ethertype: U16  # (n,) after VLAN tags and MPLS; 0 unknown; LLC frames: their length field
+    l3: I64  # (n,) network header (for non-IP: first byte after the link header)
+    version: U8  # (n,) 4, 6, or 0 for non-IP
+    protocol: U8  # (n,) transport protocol after extension headers; 255 none
+    src4: U32  # (n,) IPv4 source as a number (host order); 0 for IPv6 and non-IP
+    dst4: U32
+    l4: I64  # (n,) transport header; -1 for later fragments and truncated packets
+    sport: U16  # (n,) ports; ICMP: type and code; 0 without transport header
+    dport: U16  # (later fragments carry the ports of their first fragment when it is known)
+    payload: I64  # (n,) transport payload, -1 none
+    payload_length: I32  # (n,) bytes on the wire, without link-layer padding
+    payload_captured: I32  # (n,) bytes of it that are in the buffer
+    tcp_flags: U8  # (n,) 0 for others; FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32
+    ttl: U8  # (n,) TTL or hop limit
+    vlan: I32  # (n,) innermost VLAN id, -1 none (priority tags with id 0 count as none)
+    fragment: U8  # (n,) 0 whole, 1 first fragment, 2 later fragment
+    hash: U64  # (n,) keyed hash of the five-tuple, the same for both directions; 0 for non-IP
+    forward: Bool  # (n,) true when (src, sport) is the lower end of the canonical five-tuple
+    src_mac: U64  # (n,) 0 where the link has none
+    dst_mac: U64
+    malformed: Bool  # (n,) a header says what cannot be
+    outgoing: I16  # (n,) 1 sent by the capturing host (SLL, pcapng flags), 0 received, -1 unknown
+    flags: I16  # (n,) bits below
+
+
+# bits of `Columns.flags`
+SNAPPED = 1  # captured < wire length
+OWN = 2  # this tool's own traffic or the technician's session
+TUNNEL = 4  # GRE, VXLAN, GENEVE, IP in IP: named, the outer header counts
+DUPLICATE = 8  # a copy that the mirror made; set by the meter, left out of flows and streams
