@@ -72,7 +72,7 @@ class ReviewState(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     gaps: tuple[tuple[int, int], ...] = ()  # recorder off
     bands: tuple[tuple[str, str], ...] = ()
-    # (label, one letter per column over the whole time: "#" ok, "!" warning, "x" bad, "." no record)
+    # (label, a letter a column over the whole time: "#" ok, "!" warning, "x" bad, "." no record)
     marks: tuple[tuple[int, str, str], ...] = ()  # (time_ns, severity, text) for the event line
 
 
