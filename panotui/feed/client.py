@@ -1,0 +1,135 @@
+"""The screen's end of the feed: a request in, its answer out, one at a time.
+
+`AsyncFeedClient` is for the screen's event loop, `FeedClient` for everything else. The address is
+the path of a Unix socket or the number of an inherited, connected one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from panotui.feed.codec import FeedError, answer_reassembler, pack
+from panotui.feed.frames import Answer, Command, Done, View
+
+_CHUNK = 256 << 10
+
+
+def _gone(why: str) -> FeedError:
+    return FeedError("collector", why, "Start it again; the recording keeps what was written.")
+
+
+def _connect(address: str | int) -> socket.socket:
+    if isinstance(address, int):
+        return socket.socket(fileno=address)
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        peer.connect(address)
+    except FileNotFoundError:
+        peer.close()
+        raise FeedError(
+            address, "no recorder listens here", "Start one with `panotui record`."
+        ) from None
+    except ConnectionRefusedError:
+        peer.close()
+        raise FeedError(
+            address, "its recorder has ended", "Start one with `panotui record`."
+        ) from None
+    except PermissionError:
+        peer.close()
+        raise FeedError(
+            address,
+            "the socket belongs to another user",
+            "Run as that user, join the socket's group, or use sudo.",
+        ) from None
+    except OSError as error:
+        peer.close()
+        raise FeedError(address, error.strerror or str(error)) from None
+    return peer
+
+
+class FeedClient:
+    """Blocking client; one request in flight."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._messages = answer_reassembler()
+
+    @classmethod
+    def connect(cls, address: str | int) -> FeedClient:
+        return cls(_connect(address))
+
+    def ask(self, request: View | Command, timeout_s: float = 5.0) -> Answer:
+        """The answer; FeedError when the collector has gone or does not answer in time."""
+        self._peer.settimeout(timeout_s)
+        try:
+            self._peer.sendall(pack(request))
+        except OSError:
+            pass  # a refusal may be waiting to be read
+        try:
+            while True:
+                data = self._peer.recv(_CHUNK)
+                if not data:
+                    raise _gone("it has ended")
+                for answer in self._messages.feed(data):
+                    return answer
+        except TimeoutError:
+            raise _gone(f"no answer for {timeout_s:g} s") from None
+        except OSError as error:
+            raise _gone(error.strerror or str(error)) from None
+
+    def close(self) -> None:
+        self._peer.close()
+
+
+class AsyncFeedClient:
+    """The same for an event loop."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._messages = answer_reassembler()
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    async def connect(cls, address: str | int) -> AsyncFeedClient:
+        peer = _connect(address)
+        peer.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=peer)
+        return cls(reader, writer)
+
+    async def ask(self, request: View | Command, timeout_s: float = 5.0) -> Answer:
+        """The answer; FeedError when the collector has gone or does not answer in time.
+
+        After a time-out the client is of no more use: a late answer would be taken for the next.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    self._writer.write(pack(request))
+                    try:
+                        await self._writer.drain()
+                    except ConnectionError:
+                        pass  # a refusal may be waiting to be read
+                    while True:
+                        data = await self._reader.read(_CHUNK)
+                        if not data:
+                            raise _gone("it has ended")
+                        for answer in self._messages.feed(data):
+                            return answer
+            except TimeoutError:
+                raise _gone(f"no answer for {timeout_s:g} s") from None
+            except ConnectionError as error:
+                raise _gone(error.strerror or str(error)) from None
+
+    async def close(self) -> None:
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except OSError:
+            pass
+
+
+def refused(answer: Answer) -> str | None:
+    """The reason when an answer to a `View` is a refusal."""
+    return answer.text if isinstance(answer, Done) else None

@@ -1,0 +1,270 @@
+"""The collector's end of the feed: a Unix socket, clients' requests in, a provider's answers out.
+
+Never blocks: sockets are non-blocking, a client has one request in flight and one bounded answer
+waiting, and who does not read keeps waiting alone. `poll` is called from the collector's own loop;
+`filenos` joins its select. Access is by file mode 0660 and by the peer's credentials.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from panotui.errors import PanotuiError, UsageError
+from panotui.feed.codec import FeedError, pack, request_reassembler
+from panotui.feed.frames import Answer, Command, Done, Frame, View
+from panotui.wire.text import printable
+
+CLIENTS_MAX = 16
+_CHUNK = 64 << 10
+_UCRED = struct.Struct("3i")  # pid, uid, gid (socket(7), SO_PEERCRED)
+
+
+class Provider(Protocol):
+    """What answers: an engine, a recording."""
+
+    def frame(self, view: View) -> Frame: ...
+
+    def command(self, command: Command) -> Done: ...
+
+
+def default_path(name: str = "recorder") -> Path:
+    """`$XDG_RUNTIME_DIR/panotui/NAME.sock`, or under `/run/panotui` for root and without one."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.geteuid() != 0 and Path(runtime).is_dir():
+        return Path(runtime) / "panotui" / f"{name}.sock"
+    return Path("/run/panotui") / f"{name}.sock"
+
+
+def listen(path: Path, uid: int = -1, gid: int = -1) -> socket.socket:
+    """A listening socket at `path` with mode 0660, given to (uid, gid).
+
+    A socket file that nobody answers is replaced; one that answers is "recorder already running".
+    Raises UsageError for that and for a folder that cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path.exists() or path.is_symlink():
+            _remove_dead(path)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        umask = os.umask(0o117)
+        try:
+            server.bind(str(path))
+        finally:
+            os.umask(umask)
+        if os.geteuid() == 0 and (uid >= 0 or gid >= 0):
+            os.chown(path, uid, gid)
+        server.listen(CLIENTS_MAX)
+    except OSError as error:
+        raise UsageError(
+            f"socket {path}", error.strerror or str(error), "Choose another with --socket."
+        ) from None
+    server.setblocking(False)
+    return server
+
+
+def _remove_dead(path: Path) -> None:
+    if not path.is_socket():
+        raise UsageError(f"socket {path}", "the file exists and is no socket", "Remove it.")
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.settimeout(1.0)
+    try:
+        probe.connect(str(path))
+    except OSError:
+        path.unlink(missing_ok=True)
+    else:
+        raise UsageError(
+            f"socket {path}",
+            "a recorder already answers here",
+            "Attach to it with `panotui attach`, or name another with --socket.",
+        )
+    finally:
+        probe.close()
+
+
+class _Client:
+    def __init__(self, peer: socket.socket) -> None:
+        self.peer = peer
+        self.messages = request_reassembler()
+        self.out = memoryview(b"")
+        self.closing = False
+
+
+class FeedServer:
+    """Serves one provider to a few clients from within the collector's loop."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        listener: socket.socket | None = None,
+        peers: tuple[socket.socket, ...] = (),
+        group: int | None = None,
+    ) -> None:
+        self.provider = provider
+        self._listener = listener
+        self._group = group
+        self._selector = selectors.DefaultSelector()
+        self._clients: dict[int, _Client] = {}
+        self.refused = 0
+        self.served = 0
+        if listener is not None:
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ, None)
+        for peer in peers:
+            self._take(peer)
+
+    def fileno(self) -> int:
+        """Readable when `poll` has something to do (an epoll descriptor)."""
+        fileno: Callable[[], int] = self._selector.fileno  # type: ignore[attr-defined]
+        return fileno()
+
+    @property
+    def clients(self) -> int:
+        return len(self._clients)
+
+    def poll(self, timeout_s: float = 0.0) -> int:
+        """Serve what waits; returns the number of requests answered."""
+        before = self.served
+        for key, events in self._selector.select(timeout_s):
+            if key.data is None:
+                self._accept()
+                continue
+            client: _Client = key.data
+            if events & selectors.EVENT_WRITE:
+                self._flush(client)
+            if events & selectors.EVENT_READ and client.peer.fileno() >= 0:
+                self._read(client)
+        return self.served - before
+
+    def close(self) -> None:
+        for client in list(self._clients.values()):
+            self._drop(client)
+        if self._listener is not None:
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listener = None
+        self._selector.close()
+
+    # ------------------------------------------------------------------ clients
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            peer, _ = self._listener.accept()
+        except OSError:
+            return
+        reason = self._refusal(peer)
+        if reason is None and len(self._clients) >= CLIENTS_MAX:
+            reason = f"{CLIENTS_MAX} screens are attached already"
+        if reason is None:
+            self._take(peer)
+            return
+        self.refused += 1
+        peer.setblocking(False)
+        try:
+            peer.send(pack(Done(ok=False, text=reason)))
+        except OSError:
+            pass
+        peer.close()
+
+    def _refusal(self, peer: socket.socket) -> str | None:
+        """Why this peer may not look, or None: same user, root, or the socket's group."""
+        try:
+            raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        except OSError:
+            return "the peer's credentials cannot be read"
+        pid, uid, gid = _UCRED.unpack(raw)
+        if uid in (0, os.geteuid()):
+            return None
+        if self._group is not None and (gid == self._group or self._group in _groups_of(pid)):
+            return None
+        return f"user {uid} may not attach: the recorder belongs to user {os.geteuid()}"
+
+    def _take(self, peer: socket.socket) -> None:
+        peer.setblocking(False)
+        client = _Client(peer)
+        self._clients[peer.fileno()] = client
+        self._selector.register(peer, selectors.EVENT_READ, client)
+
+    def _drop(self, client: _Client) -> None:
+        fileno = client.peer.fileno()
+        if fileno < 0:
+            return
+        self._selector.unregister(client.peer)
+        self._clients.pop(fileno, None)
+        client.peer.close()
+
+    def _read(self, client: _Client) -> None:
+        try:
+            data = client.peer.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(client)
+            return
+        try:
+            requests = client.messages.feed(data)
+        except FeedError as error:
+            self._answer(client, Done(ok=False, text=str(error)))
+            client.closing = True
+            self._flush(client)
+            return
+        if not requests:
+            return
+        if len(requests) > 1:
+            # One request in flight is the protocol: who sends more is not one of ours.
+            self._answer(client, Done(ok=False, text="one request at a time"))
+            client.closing = True
+        else:
+            self._answer(client, self._ask(requests[0]))
+        self._flush(client)
+
+    def _ask(self, request: View | Command) -> Answer:
+        self.served += 1
+        try:
+            if isinstance(request, View):
+                return self.provider.frame(request)
+            return self.provider.command(request)
+        except PanotuiError as error:
+            return Done(ok=False, text=printable(str(error), 400))
+
+    def _answer(self, client: _Client, answer: Answer) -> None:
+        client.out = memoryview(pack(answer))
+        # No reading until the answer has left: a client that does not read cannot pile up work.
+        self._selector.modify(client.peer, selectors.EVENT_WRITE, client)
+
+    def _flush(self, client: _Client) -> None:
+        if client.peer.fileno() < 0:
+            return
+        while client.out:
+            try:
+                sent = client.peer.send(client.out)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._drop(client)
+                return
+            client.out = client.out[sent:]
+        if client.closing:
+            self._drop(client)
+        else:
+            self._selector.modify(client.peer, selectors.EVENT_READ, client)
+
+
+def _groups_of(pid: int) -> tuple[int, ...]:
+    """Supplementary groups of a process; empty when it cannot be read."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ()
+    for line in text.splitlines():
+        if line.startswith("Groups:"):
+            return tuple(int(part) for part in line.split()[1:] if part.isdigit())
+    return ()
