@@ -1,135 +1,195 @@
-"""Network namespaces for tests: unique names, veth pairs, everything gone afterwards.
+"""Network namespaces for tests: uniquely named, joined by veth pairs, gone afterwards whatever happens.
 
-`Namespace(prefix)` is a context manager. What was started in it with `popen` is ended and the
-namespace deleted when it closes, when the interpreter exits and on SIGTERM.
+A `Namespace` is a context manager around `ip netns`; programs run inside it with `run` and `popen`,
+and those still running when it closes are ended. `veth` joins two namespaces with a cable whose
+offloads are off, so that packets on it look like packets on a real port (no super-segments, real
+checksums). Everything is removed at the end of the `with` block, at interpreter exit and on SIGTERM
+and SIGHUP. Needs root.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import itertools
 import os
 import secrets
 import signal
 import subprocess
-import sys
+import threading
+from collections.abc import Sequence
 from types import FrameType, TracebackType
-from typing import Any
+from typing import IO, Any, TypeAlias
 
-import pytest
+File: TypeAlias = int | IO[Any] | None
 
-_alive: set[Namespace] = set()
-_counter = itertools.count(1)
+_open: dict[str, Namespace] = {}
+_prepared = False
 
 
 class Namespace:
-    """A network namespace with a unique name; `run` and `popen` start programs inside it."""
+    """A network namespace of its own with `lo` up; `name` is unique on this machine.
 
-    def __init__(self, prefix: str = "t") -> None:
-        self.name = f"pnt-{prefix}-{os.getpid()}-{next(_counter)}-{secrets.token_hex(2)}"
-        self._processes: list[subprocess.Popen[Any]] = []
+    `name_prefix` is at most 12 characters, so that the name stays short enough for everything.
+    """
+
+    def __init__(self, name_prefix: str = "pt") -> None:
+        _prepare_cleanup()
+        self.name = f"{name_prefix[:12]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._children: list[subprocess.Popen[Any]] = []
+        _open[self.name] = self
+        try:
+            _ip("netns", "add", self.name)
+            self.run(["ip", "link", "set", "lo", "up"])
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Namespace:
-        subprocess.run(["ip", "netns", "add", self.name], check=True)
-        _alive.add(self)
-        self.run(["ip", "link", "set", "lo", "up"])
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End what was started here and delete the namespace; safe to call twice."""
-        for process in reversed(self._processes):
-            end(process)
-        self._processes.clear()
-        if self in _alive:
-            _alive.discard(self)
-            subprocess.run(["ip", "netns", "delete", self.name], check=False, capture_output=True)
-
-    def command(self, args: list[str]) -> list[str]:
-        """The argument list that runs `args` inside this namespace."""
+    def command(self, args: Sequence[str]) -> list[str]:
+        """`args` as a command line that runs inside the namespace."""
         return ["ip", "netns", "exec", self.name, *args]
 
     def run(
-        self, args: list[str], *, check: bool = True, timeout: float = 60, **options: Any
+        self,
+        args: Sequence[str],
+        *,
+        check: bool = True,
+        timeout: float | None = 60,
+        input: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run to the end, output captured as text; CalledProcessError shows stderr."""
+        """Run a program inside to its end; text output is captured. RuntimeError on failure."""
         done = subprocess.run(
-            self.command(args), capture_output=True, text=True, timeout=timeout, **options
+            self.command(args),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            input=input,
+            check=False,
         )
         if check and done.returncode:
-            raise RuntimeError(f"{args} in {self.name}: {done.returncode}: {done.stderr.strip()}")
+            raise RuntimeError(f"{' '.join(args)} in {self.name}: {done.stderr or done.stdout}")
         return done
 
-    def popen(self, args: list[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start in the background; ended when the namespace closes."""
-        options.setdefault("start_new_session", True)
-        options.setdefault("stdout", subprocess.DEVNULL)
-        options.setdefault("stderr", subprocess.DEVNULL)
-        process = subprocess.Popen(self.command(args), **options)
-        self._processes.append(process)
-        return process
+    def popen(
+        self,
+        args: Sequence[str],
+        *,
+        stdin: File = subprocess.DEVNULL,
+        stdout: File = subprocess.PIPE,
+        stderr: File = subprocess.PIPE,
+        env: dict[str, str] | None = None,
+        cwd: str | None = None,
+        text: bool = True,
+    ) -> subprocess.Popen[Any]:
+        """Start a program inside, in a process group of its own; it is ended with the namespace."""
+        child = subprocess.Popen(
+            self.command(args),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=env,
+            cwd=cwd,
+            text=text,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return child
 
-    def nft(self, rules: str) -> None:
-        """Load nftables rules given as text."""
-        self.run(["nft", "-f", "-"], input=rules)
+    def pids(self) -> list[int]:
+        """The processes that live in this namespace now."""
+        found = subprocess.run(
+            ["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def close(self) -> None:
+        """End what runs inside and remove the namespace; its veth ends go with it. Idempotent."""
+        if _open.pop(self.name, None) is None:
+            return
+        for child in self._children:
+            _end_group(child, signal.SIGTERM)
+        for child in self._children:
+            try:
+                child.wait(2)
+            except subprocess.TimeoutExpired:
+                _end_group(child, signal.SIGKILL)
+                child.wait(5)
+            for stream in (child.stdin, child.stdout, child.stderr):
+                if stream is not None:
+                    stream.close()
+        for pid in self.pids():  # grandchildren that left their group
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
 
 
-def end(process: subprocess.Popen[Any], timeout: float = 3.0) -> None:
-    """End a process that a test started, and the group it leads; kill it if it will not."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == process.pid:
-                os.killpg(process.pid, sign)
-            else:
-                process.send_signal(sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout)
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
+def veth(a: Namespace, b: Namespace, name_a: str, name_b: str, *, up: bool = True) -> None:
+    """Join `a` and `b` with a veth pair; both ends are up and have their offloads off.
+
+    The ends are made under unique temporary names inside `a`, so that equal names (`eth0` and
+    `eth0`) and parallel runs do not collide.
+    """
+    near, far = (f"v{secrets.token_hex(4)}" for _ in range(2))
+    a.run(["ip", "link", "add", near, "type", "veth", "peer", "name", far, "netns", b.name])
+    for space, temporary, name in ((a, near, name_a), (b, far, name_b)):
+        space.run(["ip", "link", "set", temporary, "name", name])
+        offloads_off(space, name)
+        if up:
+            space.run(["ip", "link", "set", name, "up"])
 
 
-def veth(a: Namespace, b: Namespace, name_a: str, name_b: str, *, mtu: int = 1500) -> None:
-    """A cable between two namespaces; offloads are off, so that frames are what a port shows."""
-    a.run(
-        ["ip", "link", "add", name_a, "mtu", str(mtu), "type", "veth"]
-        + ["peer", "name", name_b, "netns", b.name, "mtu", str(mtu)]
-    )
-    for ns, name in ((a, name_a), (b, name_b)):
-        ns.run(["ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off"], check=False)
-        ns.run(["ip", "link", "set", name, "up"])
+def offloads_off(space: Namespace, interface: str) -> None:
+    """Segmentation, receive merging and checksum offload off."""
+    settings = [word for x in ("rx", "tx", "tso", "gso", "gro") for word in (x, "off")]
+    space.run(["ethtool", "-K", interface, *settings])
 
 
-def require_root() -> None:
-    """Skip with one line without root; under CI=true that is a failure."""
-    if os.geteuid() == 0:
+def _ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=20)
+
+
+def _end_group(child: subprocess.Popen[Any], number: signal.Signals) -> None:
+    if child.poll() is not None:
         return
-    if os.environ.get("CI") == "true":
-        pytest.fail("the lab needs root")
-    pytest.skip("the lab needs root for network namespaces")
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return
 
 
 def _close_all() -> None:
-    for namespace in list(_alive):
-        namespace.close()
+    for space in list(_open.values()):
+        space.close()
 
 
-def _on_term(number: int, frame: FrameType | None) -> None:
-    _close_all()
-    sys.exit(128 + number)
+def _prepare_cleanup() -> None:
+    global _prepared
+    if _prepared:
+        return
+    _prepared = True
+    atexit.register(_close_all)
+    if threading.current_thread() is not threading.main_thread():
+        return
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        previous = signal.getsignal(number)
+        if previous is not signal.SIG_DFL:
+            continue  # someone else cares for this signal; atexit still cleans up
 
-atexit.register(_close_all)
+        def end(received: int, frame: FrameType | None) -> None:
+            _close_all()
+            signal.signal(received, signal.SIG_DFL)
+            os.kill(os.getpid(), received)
 
-
-def clean_up_on_sigterm() -> None:
-    """For programs (not under pytest): SIGTERM closes every namespace before the end."""
-    signal.signal(signal.SIGTERM, _on_term)
+        signal.signal(number, end)
