@@ -1,0 +1,182 @@
+"""The command line: picks the command, and turns every failure into one line and an exit code.
+
+Commands live one a file in `panotui.commands` and are imported when they run, so that starting and
+`--version` cost nothing but click. Exit codes: 0 clean, 1 with `--fail-on`, 2 usage or site file,
+3 input, 4 privilege, 5 interface, 70 a fault of the program (with a crash file), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from panotui import __version__
+from panotui.errors import PanotuiError
+
+# name -> (module, one line of help, shown in `--help`); the line spares importing the module
+COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "live": ("live", "The screen on live interfaces (the default command).", True),
+    "demo": ("demo", "The screen on a bundled recording of a real site; no privileges.", True),
+    "record": ("record", "Record headless: state, flows, events and evidence packets.", True),
+    "attach": ("attach", "The screen on a running recorder.", True),
+    "review": ("review", "The same screens over a recording or a capture, with a time line.", True),
+    "analyze": ("analyze", "One pass over captures or a recording; answers on stdout.", True),
+    "report": ("report", "A self-contained page with plots, or Markdown.", True),
+    "check": ("check", "Active checks from here: DNS, TCP, TLS, NTP, gateway, cameras.", True),
+    "policy": ("policy", "Show, validate, explain, export or compare the policy.", True),
+    "init": ("init", "Watch for a minute, or read a capture, and draft a site file.", True),
+    "service": ("service", "Print a hardened systemd unit for the recorder.", True),
+    "doctor": ("doctor", "What works on this machine, and how to mend what does not.", True),
+    "_collect": ("collect", "The unprivileged side of `live` (internal).", False),
+}
+# Options that may also stand before the command; each with whether it takes a value.
+_COMMON = {"--site": True, "--json": False, "-v": False, "--verbose": False, "--no-color": False}
+
+EXIT_INTERRUPTED = 130
+EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h
+
+
+class _Group(click.Group):
+    """Imports a command when it is used; what is no command goes to `live`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, (_, _, shown) in COMMANDS.items() if shown]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"panotui.commands.{entry[0]}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_command(args))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, h) for n, (_, h, shown) in COMMANDS.items() if shown])
+
+
+def _with_command(args: list[str]) -> list[str]:
+    """`args` with the command first: common options move behind it, `live` is put in.
+
+    `eth0` -> `live eth0`; `--site f eth0` -> `live --site f eth0`; `--json analyze f` ->
+    `analyze --json f`; the group's own `--version` and `--help` stay.
+    """
+    leading: list[str] = []
+    rest = list(args)
+    while rest and rest[0].split("=", 1)[0] in _COMMON:
+        option = rest.pop(0)
+        leading.append(option)
+        if _COMMON[option.split("=", 1)[0]] and "=" not in option and rest:
+            leading.append(rest.pop(0))
+    if not leading and rest and rest[0] in ("--version", "--help", "-h", "-V"):
+        return args
+    if rest and rest[0] in COMMANDS:
+        return [rest[0], *leading, *rest[1:]]
+    return ["live", *leading, *rest]
+
+
+@click.command(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Without a command: the screen on live interfaces, as `panotui live`. "
+    "Exit codes: 0 clean, 1 violations or findings with --fail-on, 2 usage or site file, "
+    "3 input cannot be read, 4 no privilege, 5 interface gone, 130 interrupted.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="panotui")
+def group() -> None:
+    """A network monitor for the AWS Panorama Appliance: ports, camera streams, policy, diagnosis."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code and raises nothing."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    verbose = "-v" in arguments or "--verbose" in arguments
+    try:
+        outcome = group.main(arguments, prog_name="panotui", standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else 0
+    except PanotuiError as error:
+        _say(str(error))
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        _say_raw(error.format_message())
+        return 2
+    except click.ClickException as error:
+        _say(_usage_line(error))
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _quiet_stdout()
+        return 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 0
+    except MemoryError:
+        _say("memory: this machine has not enough for that. Analyse fewer files at once.")
+        return EXIT_FAULT
+    except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
+        _say(_fault_line(error))
+        if verbose:
+            traceback.print_exc()
+        return EXIT_FAULT
+
+
+def _usage_line(error: click.ClickException) -> str:
+    what = "usage"
+    context = getattr(error, "ctx", None)
+    if context is not None and context.info_name:
+        what = context.command_path.removeprefix("panotui ").strip() or "usage"
+    why = error.format_message().rstrip(".").replace("\n", " ")
+    command = f"panotui {what}" if what not in ("usage", "panotui") else "panotui"
+    return f"{what}: {why}. See `{command} --help`."
+
+
+def _say(line: str) -> None:
+    _say_raw("panotui: " + " ".join(line.split()))
+
+
+def _say_raw(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        pass  # a closed terminal: nobody is left to tell
+
+
+def _quiet_stdout() -> None:
+    """The reader of our output has gone: drop what is buffered without a word at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+def state_folder() -> Path:
+    """`$XDG_STATE_HOME/panotui`, by default `~/.local/state/panotui`."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "panotui"
+
+
+def _fault_line(error: Exception) -> str:
+    text = " ".join(str(error).split())[:160]
+    what = f"fault of the program ({type(error).__name__}{': ' + text if text else ''})"
+    try:
+        folder = state_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / f"crash-{os.getpid()}.txt"
+        path.write_text(
+            f"panotui {__version__}, Python {sys.version.split()[0]}\n{traceback.format_exc()}",
+            encoding="utf-8",
+        )
+    except (OSError, RuntimeError):
+        return f"{what}: no crash file could be written. Run again with -v to see where."
+    return f"{what}: details are in {path}. Please send that file to the maintainers."
