@@ -24,7 +24,7 @@ parser.add_argument("--height", type=int, default=360)
 parser.add_argument("--fps", type=int, default=15)
 parser.add_argument("--kbps", type=int, default=800)
 parser.add_argument("--gop", type=int, default=30, help="frames between key frames")
-parser.add_argument("--pattern", default="ball")
+parser.add_argument("--pattern", default="snow", help="snow fills the bit-rate asked for")
 parser.add_argument("--codec", default="h264", choices=["h264", "h265", "mjpeg"])
 parser.add_argument("--audio", action="store_true")
 parser.add_argument("--user")
@@ -37,14 +37,14 @@ args = parser.parse_args()
 Gst.init(None)
 server = GstRtspServer.RTSPServer()
 server.set_service(args.port)
-server.set_address("0.0.0.0")  # noqa: S104 - inside a network namespace
+server.set_address("0.0.0.0")
 
 caps = f"video/x-raw,format=I420,width={args.width},height={args.height},framerate={args.fps}/1"
-source = f"videotestsrc is-live=true pattern={args.pattern} ! {caps} ! timeoverlay"
+source = f"videotestsrc is-live=true pattern={args.pattern} ! {caps}"
 if args.codec == "h264":
     video = (
         f"{source} ! x264enc name=enc tune=zerolatency speed-preset=ultrafast bitrate={args.kbps} "
-        f"key-int-max={args.gop} ! video/x-h264,profile=main ! h264parse config-interval=-1 "
+        f"key-int-max={args.gop} ! h264parse config-interval=-1 "
         "! rtph264pay name=pay0 pt=96"
     )
 elif args.codec == "h265":

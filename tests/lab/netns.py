@@ -1,4 +1,4 @@
-"""Network namespaces for tests: uniquely named, joined by veth pairs, gone afterwards whatever happens.
+"""Network namespaces for tests: uniquely named, joined by veth pairs, always gone afterwards.
 
 A `Namespace` is a context manager around `ip netns`; programs run inside it with `run` and `popen`,
 and those still running when it closes are ended. `veth` joins two namespaces with a cable whose
@@ -18,6 +18,8 @@ import threading
 from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import IO, Any, TypeAlias
+
+import pytest
 
 File: TypeAlias = int | IO[Any] | None
 
@@ -104,6 +106,10 @@ class Namespace:
         self._children.append(child)
         return child
 
+    def nft(self, rules: str) -> None:
+        """Load nftables rules given as text."""
+        self.run(["nft", "-f", "-"], input=rules)
+
     def pids(self) -> list[int]:
         """The processes that live in this namespace now."""
         found = subprocess.run(
@@ -157,6 +163,25 @@ def offloads_off(space: Namespace, interface: str) -> None:
 
 def _ip(*args: str) -> None:
     subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=20)
+
+
+def end(child: subprocess.Popen[Any], timeout_s: float = 3.0) -> int:
+    """End one program that a test started, kindly and then not; its exit status."""
+    _end_group(child, signal.SIGTERM)
+    try:
+        return child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        _end_group(child, signal.SIGKILL)
+        return child.wait(5)
+
+
+def require_root() -> None:
+    """Skip with one line without root; under CI=true that is a failure."""
+    if os.geteuid() == 0:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail("the lab needs root")
+    pytest.skip("the lab needs root for its network namespaces")
 
 
 def _end_group(child: subprocess.Popen[Any], number: signal.Signals) -> None:

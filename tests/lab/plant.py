@@ -160,7 +160,10 @@ class Plant:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self._stack.close()
 
@@ -170,7 +173,7 @@ class Plant:
     def _build(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="panotui-lab-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        os.chmod(self.folder, 0o755)  # noqa: S103 - nginx and mosquitto read their certificates
+        os.chmod(self.folder, 0o755)
         self.appliance = self._namespace("app")
         self.camsw = self._namespace("camsw")
         self.cloudsw = self._namespace("clsw")
@@ -262,21 +265,23 @@ class Plant:
             f"dhcp-range={CLOUD_NET}.5,{CLOUD_NET}.20,1h\n"
             f"dhcp-host={APPLIANCE_MACS['eth1']},{CLOUD_NET}.5\n"
             f"dhcp-option=option:router,{CLOUD_NET}.1\n"
-            f"dhcp-option=option:ntp-server,{CLOUD_NET}.1\n{records}"
+            f"dhcp-option=option:ntp-server,{CLOUD_NET}.1\n"
+            # names it does not know do not exist; AAAA of a known name is an empty answer
+            f"local=/amazonaws.com/\nlocal=/vendor.example/\n{records}"
         )
-        self.router.popen(["dnsmasq", "-C", str(self.folder / "dnsmasq.conf")])
+        self._daemon(self.router, ["dnsmasq", "-C", str(self.folder / "dnsmasq.conf")])
         (self.folder / "chrony.conf").write_text(
             f"local stratum 3\nallow all\ncmdport 0\nbindaddress {CLOUD_NET}.1\n"
             f"pidfile {self.folder}/chrony.pid\ndriftfile {self.folder}/drift\n"
         )
-        self.router.popen(
-            ["chronyd", "-d", "-x", "-u", "root", "-f", str(self.folder / "chrony.conf")]
+        self._daemon(
+            self.router,
+            ["chronyd", "-d", "-x", "-u", "root", "-f", str(self.folder / "chrony.conf")],
         )
         (self.folder / "mosquitto.conf").write_text(
-            "per_listener_settings true\nlistener 1883 127.0.0.1\nallow_anonymous true\n"
-            "user root\n"
+            "per_listener_settings true\nlistener 1883 127.0.0.1\nallow_anonymous true\nuser root\n"
         )
-        self.cloud.popen(["mosquitto", "-c", str(self.folder / "mosquitto.conf")])
+        self._daemon(self.cloud, ["mosquitto", "-c", str(self.folder / "mosquitto.conf")])
         web = "".join(f"listen {a}:443 ssl; " for n, a in CLOUD.items() if n != IOT)
         (self.folder / "nginx.conf").write_text(
             "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
@@ -289,15 +294,21 @@ class Plant:
             "http { access_log off; "
             f"ssl_certificate {self.folder}/server.pem; "
             f"ssl_certificate_key {self.folder}/server.key; "
-            f'server {{ {web} listen {VENDOR[1]}:443 ssl; location / {{ return 200 "ok\\n"; }} }} }}\n'
+            f"server {{ {web} listen {VENDOR[1]}:443 ssl; "
+            'location / { return 200 "ok\\n"; } } }\n'
         )
-        self.cloud.popen(
-            ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
+        self._daemon(
+            self.cloud, ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
         )
         (self.folder / "site.toml").write_text(SITE)
         self.site_file = self.folder / "site.toml"
         self.wait_tcp(self.appliance, CLOUD[LOGS], 443)
         self.wait_tcp(self.cloud, "127.0.0.1", 1883)
+
+    def _daemon(self, ns: Namespace, args: list[str]) -> None:
+        log = (self.folder / f"{args[0]}.log").open("w")
+        self._stack.callback(log.close)
+        ns.popen(args, stdout=log, stderr=log)
 
     def wait_tcp(self, ns: Namespace, address: str, port: int, timeout_s: float = 15.0) -> None:
         """Until something listens there; TimeoutError otherwise."""
@@ -330,8 +341,7 @@ class Plant:
                 *spec.options,
             ],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            stderr=subprocess.DEVNULL,
         )
         wait_for(process, "ready")
         self.cameras[name] = process
@@ -340,9 +350,7 @@ class Plant:
     def refusing_camera(self, name: str, how: str) -> subprocess.Popen[str]:
         """A camera that answers `how` ("453:SETUP", "404", ...) instead of streaming."""
         process = self.camera_ns[name].popen(
-            [sys.executable, str(HERE / "refusing_camera.py"), how],
-            stdout=subprocess.PIPE,
-            text=True,
+            [sys.executable, str(HERE / "refusing_camera.py"), how], stderr=subprocess.DEVNULL
         )
         wait_for(process, "ready")
         self.cameras[name] = process
@@ -367,7 +375,6 @@ class Plant:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            text=True,
         )
         self.readers[name] = process
         return process
@@ -393,8 +400,7 @@ class Plant:
                 f"{CLOUD_NET}.1",
                 *(POLLED if hosts is None else hosts),
             ],
-            stdout=subprocess.PIPE,
-            text=True,
+            stderr=subprocess.DEVNULL,
         )
 
     def renew_lease(self) -> None:
@@ -421,7 +427,8 @@ class Plant:
             "reset": "reject with tcp reset",
         }[how]
         self.router.nft(
-            "table inet block { chain forward { type filter hook forward priority 0; policy accept; "
+            "table inet block { chain forward { "
+            "type filter hook forward priority 0; policy accept; "
             f"ip daddr {address} tcp dport 443 {verb}; }} }}\n"
         )
 
@@ -483,9 +490,7 @@ class Plant:
         """tcpdump at the probe, ready when this returns."""
         process = self.probe.popen(
             ["tcpdump", "-i", device, "-U", "-w", str(path), "-B", "8192"],
-            stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            text=True,
         )
         assert process.stderr is not None
         while "listening on" not in (line := process.stderr.readline()):
