@@ -1,0 +1,125 @@
+"""Host names and the patterns that match them: text in, yes or no out.
+
+A pattern is a host name whose labels may be `*` (one or more whole labels) or hold one `*` inside
+(`*-ats`: one or more characters of that one label). Matching goes by whole labels, ignores case and
+a trailing dot, and compares internationalised names in their ASCII form (IDNA), so that a name that
+merely looks alike, starts alike or ends alike never matches.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+
+LABELS_MAX = 40
+NAME_MAX = 253
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\Z")
+
+
+@lru_cache(maxsize=65_536)
+def canonical_host(text: str) -> str | None:
+    """A host name as it is compared: lower case, ASCII, no trailing dot; an address as written
+    by `ipaddress`. None for what can be neither (empty, too long, impossible characters)."""
+    name = text.strip().strip("[]") if text.startswith("[") else text.strip()
+    if not name or len(name) > 4 * NAME_MAX:
+        return None
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    name = name.removesuffix(".")
+    if not name.isascii():
+        try:
+            # the codec maps full-width letters and ideographic dots as a resolver would
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError:
+            return None
+    name = name.lower()
+    if not name or len(name) > NAME_MAX:
+        return None
+    labels = name.split(".")
+    if len(labels) > LABELS_MAX or not all(len(x) <= 63 and _LABEL.match(x) for x in labels):
+        return None
+    return name
+
+
+def is_address(host: str) -> bool:
+    """True for an IPv4 or IPv6 address as text."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class HostPattern:
+    """A compiled pattern; `text` is how a person reads it."""
+
+    __slots__ = ("_labels", "literal", "text")
+
+    def __init__(self, text: str) -> None:
+        """`ValueError` when the text is no pattern."""
+        self.text = text
+        cleaned = text.strip().removesuffix(".")
+        probe = canonical_host(cleaned.replace("*", "x"))
+        if probe is None or "**" in cleaned or any(x.count("*") > 1 for x in cleaned.split(".")):
+            raise ValueError(f"not a host name or pattern: {text!r}")
+        labels: list[str | re.Pattern[str] | None] = []
+        if "*" not in cleaned:
+            labels = [*probe.split(".")] if not is_address(probe) else [probe]
+        else:
+            for label in cleaned.lower().split("."):
+                if label == "*":
+                    labels.append(None)
+                elif "*" in label:
+                    head, tail = label.split("*")
+                    labels.append(re.compile(f"{re.escape(head)}.+{re.escape(tail)}\\Z"))
+                else:
+                    known = canonical_host(label)
+                    assert known is not None
+                    labels.append(known)
+        if all(x is None for x in labels):
+            raise ValueError(f"a pattern must name at least one label: {text!r}")
+        self._labels = tuple(labels)
+        # how much of the name the pattern fixes: whole labels first, then parts of labels
+        self.literal = sum(2 if isinstance(x, str) else 1 if x is not None else 0 for x in labels)
+
+    def __repr__(self) -> str:
+        return f"HostPattern({self.text!r})"
+
+    def matches(self, host: str) -> bool:
+        """True when `host` (any spelling) is a name that the pattern stands for."""
+        name = canonical_host(host)
+        return name is not None and self.matches_canonical(name)
+
+    def matches_canonical(self, name: str) -> bool:
+        """`matches` for a name that is already canonical."""
+        if is_address(name):
+            return self._labels == (name,)
+        return _match(self._labels, tuple(name.split(".")))
+
+
+def _match(
+    pattern: tuple[str | re.Pattern[str] | None, ...],
+    labels: tuple[str, ...],
+) -> bool:
+    """Glob over labels, where None takes one or more; linear in each star (the last one backs up)."""
+    p = h = 0
+    star = -1
+    star_at = 0
+    while h < len(labels):
+        want = pattern[p] if p < len(pattern) else ""
+        if p < len(pattern) and want is None:
+            star, star_at = p, h + 1
+            p, h = p + 1, h + 1  # a star takes one label at least
+        elif p < len(pattern) and (
+            want == labels[h] if isinstance(want, str) else bool(want and want.match(labels[h]))
+        ):
+            p, h = p + 1, h + 1
+        elif star >= 0:
+            star_at += 1
+            p, h = star + 1, star_at
+        else:
+            return False
+    return p == len(pattern)
