@@ -429,7 +429,7 @@ class Plant:
         self.router.nft(
             "table inet block { chain forward { "
             "type filter hook forward priority 0; policy accept; "
-            f"ip daddr {address} tcp dport 443 {verb}; }} }}\n"
+            f"ip daddr {address} tcp dport 443 {verb}\n}}\n}}\n"
         )
 
     def unblock(self) -> None:
@@ -458,7 +458,7 @@ class Plant:
         """The camera switch drops the camera's UDP media; RTSP itself passes."""
         self.camsw.nft(
             "table bridge media { chain f { type filter hook forward priority 0; policy accept; "
-            f"ether type ip ip saddr {self.spec(name).address} ip protocol udp drop; }} }}\n"
+            f"ether type ip ip saddr {self.spec(name).address} ip protocol udp drop\n}}\n}}\n"
         )
 
     def phone_home(self, name: str, times: int = 1) -> subprocess.CompletedProcess[Any]:
