@@ -566,7 +566,8 @@ class TlsClientHello(Message, frozen=True, kw_only=True, tag="tls-client-hello")
     sni: str | None
     alpn: tuple[str, ...] = ()
     version: str = ""  # highest offered: "1.0" ... "1.3"
-    ech: bool = False
+    ech: bool = False  # the extension is there; also as GREASE, so the name stays usable
+    ech_outer: bool = False  # the name is a provider's public one: the real name is hidden
     resumption: bool = False
     carrier: str = "tls"  # "tls", "quic", "dtls"
     size: int = 0
@@ -648,6 +649,7 @@ class DiscoveryMessage(Message, frozen=True, kw_only=True, tag="discovery"):
     model: str | None = None
     vendor: str | None = None
     onvif: bool = False
+    location: str | None = None  # address of the device's own description or service
 
 
 class RtspTrack(msgspec.Struct, frozen=True):
