@@ -94,7 +94,7 @@ def _with_command(args: list[str]) -> list[str]:
 )
 @click.version_option(__version__, "-V", "--version", prog_name="panotui")
 def group() -> None:
-    """A network monitor for the AWS Panorama Appliance: ports, camera streams, policy, diagnosis."""
+    """A network monitor for the AWS Panorama Appliance: ports, streams, policy, diagnosis."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -11,7 +11,6 @@ import os
 import selectors
 import socket
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -120,8 +119,7 @@ class FeedServer:
 
     def fileno(self) -> int:
         """Readable when `poll` has something to do (an epoll descriptor)."""
-        fileno: Callable[[], int] = self._selector.fileno  # type: ignore[attr-defined]
-        return fileno()
+        return int(self._selector.fileno())
 
     @property
     def clients(self) -> int:

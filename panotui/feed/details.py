@@ -1,0 +1,587 @@
+"""The detail view of one thing: a key in, titled sections of lines out.
+
+Works on any `State` (the running engine or a recording at a time), so that live and review show
+the same. Times are UTC with microseconds here; the screen's own lines are local.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from panotui.feed.frames import Detail, Section
+from panotui.feed.panes import row_key
+from panotui.model import (
+    SECOND,
+    CameraRecord,
+    EndpointRecord,
+    EventRecord,
+    FindingRecord,
+    FlowRecord,
+    PortRecord,
+    Snapshot,
+    StreamRecord,
+    ViolationRecord,
+)
+
+Line = tuple[str, str]
+
+
+class State(Protocol):
+    """What frames are made from."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def flow_records(self) -> Sequence[FlowRecord]: ...
+
+    def flow(self, flow_id: str) -> FlowRecord | None: ...
+
+    def explain_flow(self, flow_id: str) -> Sequence[Line]: ...
+
+
+def utc(time_ns: int | None) -> str:
+    """RFC 3339 with microseconds; `-` when unknown."""
+    if not time_ns:
+        return "-"
+    seconds, rest = divmod(time_ns, SECOND)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _number(value: float | None, unit: str = "", digits: int = 2) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}{unit}".replace(",", " ")
+    return f"{value:,.{digits}f}{unit}".replace(",", " ")
+
+
+def _rate(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
+        if value >= scale:
+            return f"{value / scale:.2f} {unit}"
+    return f"{value:.0f} b/s"
+
+
+def _word(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
+    """A section, or none when there is nothing to say in it."""
+    kept = tuple(line for line in lines if line[1] not in ("", "-"))
+    return (Section(title=title, lines=kept),) if kept else ()
+
+
+def detail_of(state: State, key: str, snapshot: Snapshot) -> Detail:
+    """The detail for `View.detail`; `gone` when the thing is not there (any more)."""
+    kind, _, name = key.partition(":")
+    found: Detail | None = None
+    if kind == "flow":
+        flow = state.flow(name)
+        found = _flow(key, flow, state, snapshot) if flow else None
+    elif kind == "stream":
+        stream = _find(snapshot.streams, name)
+        found = _stream(key, stream, snapshot) if stream else None
+    elif kind == "camera":
+        camera = _find(snapshot.cameras, name)
+        found = _camera(key, camera, snapshot) if camera else None
+    elif kind == "endpoint":
+        endpoint = _find(snapshot.endpoints, name)
+        found = _endpoint(key, endpoint, state, snapshot) if endpoint else None
+    elif kind == "violation":
+        violation = _find(snapshot.violations, name)
+        found = _violation(key, violation, state) if violation else None
+    elif kind == "finding":
+        finding = _find(snapshot.findings, name)
+        found = _finding(key, finding, snapshot) if finding else None
+    elif kind == "event":
+        event = _find(snapshot.events, name)
+        found = _event(key, event) if event else None
+    elif kind == "port":
+        port = _find(snapshot.ports, name)
+        found = _port(key, port, snapshot) if port else None
+    return found or Detail(key=key, title=f"{kind} {name}"[:120], gone=True)
+
+
+R = TypeVar("R")
+
+
+def _find(records: Sequence[R], key: str) -> R | None:
+    return next((record for record in records if row_key(record) == key), None)
+
+
+# ------------------------------------------------------------------ one maker a kind
+
+
+def _flow(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
+    client = f"{flow.src}:{flow.sport}" if flow.sport is not None else flow.src
+    server = f"{flow.dst}:{flow.dport}" if flow.dport is not None else flow.dst
+    sections = (
+        *_section("VERDICT", _flow_verdict(flow, state)),
+        *_section("NAMES", _flow_names(flow, snapshot)),
+        *_section("TRAFFIC", _flow_traffic(flow)),
+        *(_section("TCP", _flow_tcp(flow)) if flow.transport == "tcp" else ()),
+        *_section("ETHERNET", _flow_ethernet(flow)),
+    )
+    links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in snapshot.streams if s.flow == flow.id]
+    if flow.camera:
+        links.append((f"camera {flow.camera}", f"camera:{flow.camera}"))
+    links += [
+        (f"violation {v.reason}", f"violation:{v.id}")
+        for v in snapshot.violations
+        if v.flow == flow.id
+    ]
+    links += [
+        (f"finding {f.id}", f"finding:{row_key(f)}") for f in snapshot.findings if f.flow == flow.id
+    ]
+    return Detail(
+        key=key,
+        title=f"{flow.transport} {client} > {server}",
+        sections=sections,
+        flow=flow,
+        copy=f"{client} -> {server} {flow.transport}",
+        links=tuple(links[:20]),
+    )
+
+
+def _flow_verdict(flow: FlowRecord, state: State) -> list[Line]:
+    lines: list[Line] = [
+        ("verdict", flow.verdict),
+        ("reason", _word(flow.reason)),
+        ("rule", _word(flow.rule)),
+    ]
+    return lines + [(label, text) for label, text in state.explain_flow(flow.id)]
+
+
+def _flow_names(flow: FlowRecord, snapshot: Snapshot) -> list[Line]:
+    lines: list[Line] = []
+    if flow.host:
+        lines.append(("host", f"{flow.host}  (from {flow.host_source or 'unknown source'})"))
+    lines += [("service", _word(flow.service)), ("app", _word(flow.app))]
+    lines += [("alpn", _word(flow.alpn)), ("camera", _word(flow.camera))]
+    if flow.own:
+        lines.append(("", "this tool's own traffic or the technician's session"))
+    lines.append(("community id", flow.community_id))
+    return lines
+
+
+def _flow_traffic(flow: FlowRecord) -> list[Line]:
+    lasted = (flow.last_time_ns - flow.first_time_ns) / SECOND
+    return [
+        ("state", flow.state + (f", ended: {flow.end}" if flow.end else "")),
+        ("first", utc(flow.first_time_ns)),
+        ("last", f"{utc(flow.last_time_ns)}  ({lasted:.1f} s)"),
+        (
+            "out",
+            f"{_number(flow.packets_out)} packets  {_number(flow.bytes_out)} bytes"
+            f"  {_rate(flow.rate_out_bps)}",
+        ),
+        (
+            "in",
+            f"{_number(flow.packets_in)} packets  {_number(flow.bytes_in)} bytes"
+            f"  {_rate(flow.rate_in_bps)}",
+        ),
+        ("packets", f"{flow.first_packet} to {flow.last_packet}" if flow.first_packet else "-"),
+        ("client by", _word(flow.client_by)),
+    ]
+
+
+def _flow_tcp(flow: FlowRecord) -> list[Line]:
+    return [
+        ("round trip", _number(flow.rtt_ms, " ms")),
+        ("handshake", _number(flow.handshake_ms, " ms")),
+        (
+            "retransmits",
+            f"{_word(flow.retransmits)} (out {_word(flow.retransmits_out)},"
+            f" in {_word(flow.retransmits_in)})",
+        ),
+        ("out of order", _word(flow.out_of_order)),
+        ("duplicate acks", _word(flow.dup_acks)),
+        ("zero window", _word(flow.zero_window)),
+        ("SYN", _word(flow.syn)),
+        ("RST", _word(flow.resets)),
+        ("never captured", _number(flow.unseen_bytes, " bytes")),
+        ("state (Zeek)", _word(flow.conn_state)),
+        ("history (Zeek)", _word(flow.history)),
+    ]
+
+
+def _flow_ethernet(flow: FlowRecord) -> list[Line]:
+    return [
+        ("port", _word(flow.port)),
+        ("answers on", _word(flow.port_in) if flow.port_in != flow.port else "-"),
+        ("source MAC", _word(flow.mac_src)),
+        ("destination MAC", _word(flow.mac_dst)),
+        ("VLAN", _word(flow.vlan)),
+    ]
+
+
+def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
+    size = f"{stream.width}x{stream.height}" if stream.width else None
+    sections = (
+        *_section(
+            "PICTURE",
+            [
+                ("state", stream.state),
+                (
+                    "codec",
+                    " ".join(w for w in (stream.codec, size, stream.profile) if w) or "-",
+                ),
+                (
+                    "frames/s",
+                    f"{_number(stream.fps_now, digits=1)} of {_number(stream.fps_expected)}"
+                    if stream.fps_now is not None
+                    else "-",
+                ),
+                ("frames", _word(stream.frames)),
+                ("key frames", _word(stream.keyframes)),
+                ("key frame every", _number(stream.gop_s, " s")),
+                ("damaged frames", _word(stream.damaged_frames or None)),
+                *(
+                    ("freeze", f"{utc(f.start_ns)}  {f.seconds:.1f} s  {f.kind}")
+                    for f in stream.freezes[-8:]
+                ),
+            ],
+        ),
+        *_section(
+            "NETWORK",
+            [
+                ("from", f"{stream.src}:{stream.sport} > {stream.dst}:{stream.dport}"),
+                ("transport", stream.transport),
+                ("bit-rate", f"{_rate(stream.rate_bps)}  mean {_rate(stream.bitrate_mean_bps)}"),
+                ("packets", f"{_number(stream.packets)} of {_number(stream.expected)} expected"),
+                (
+                    "lost",
+                    f"{stream.lost} in {stream.gap_events} gaps, longest {stream.longest_gap}"
+                    if stream.gap_events
+                    else str(stream.lost),
+                ),
+                ("duplicates", _word(stream.duplicates or None)),
+                ("reordered", _word(stream.reordered or None)),
+                (
+                    "jitter",
+                    f"{_number(stream.jitter_mean_ms)} mean {_number(stream.jitter_max_ms)} max ms"
+                    if stream.jitter_mean_ms is not None
+                    else "-",
+                ),
+                (
+                    "frame jitter",
+                    f"{_number(stream.frame_jitter_mean_ms)} mean"
+                    f" {_number(stream.frame_jitter_max_ms)} max ms"
+                    if stream.frame_jitter_mean_ms is not None
+                    else "-",
+                ),
+                ("longest wait", _number(stream.delta_max_ms, " ms")),
+                ("", "packets were missed by this tool meanwhile" if stream.uncertain else ""),
+            ],
+        ),
+        *_section("WHERE THE LOSS IS", _loss_places(stream)),
+        *_section(
+            "RTCP",
+            [
+                ("receiver's loss", _word(stream.rr_lost)),
+                ("receiver's jitter", _number(stream.rr_jitter_ms, " ms")),
+                ("round trip", _number(stream.rtt_ms, " ms")),
+                ("camera clock", _number(stream.camera_clock_offset_s, " s off")),
+                ("clock drift", _number(stream.drift_ppm, " ppm", 1)),
+            ],
+        ),
+        *_section("POLICY", [("verdict", stream.verdict), ("rule", _word(stream.rule))]),
+        *_dialogue(stream.camera, snapshot),
+    )
+    links = [(f"flow {stream.flow}", f"flow:{stream.flow}")] if stream.flow else []
+    if stream.camera:
+        links.append((f"camera {stream.camera}", f"camera:{stream.camera}"))
+    return Detail(
+        key=key,
+        title=f"{stream.camera or stream.src} {stream.media or ''} {stream.ssrc}".strip(),
+        sections=sections,
+        stream=stream,
+        copy=stream.url or f"{stream.src} {stream.ssrc}",
+        links=tuple(links),
+    )
+
+
+def _loss_places(stream: StreamRecord) -> list[Line]:
+    lines: list[Line] = []
+    if stream.sr_lost is not None:
+        lines.append(("before us", f"{stream.sr_lost} (sender's count minus ours)"))
+    if stream.camera_dropped:
+        lines.append(("in the camera", f"{stream.camera_dropped} (gaps in an intact TCP stream)"))
+    if stream.capture_lost:
+        lines.append(("in this capture", str(stream.capture_lost)))
+    if stream.rr_lost is not None and stream.rr_lost > stream.lost:
+        lines.append(("after us", f"{stream.rr_lost - stream.lost} (receiver's count minus ours)"))
+    return lines
+
+
+def _dialogue(camera: str | None, snapshot: Snapshot) -> tuple[Section, ...]:
+    record = next((c for c in snapshot.cameras if c.name == camera), None)
+    if record is None:
+        return ()
+    return _section(
+        "RTSP DIALOGUE",
+        [
+            (utc(line.time_ns)[11:26], f"{'>' if line.from_client else '<'} {line.text}")
+            for line in record.dialogue[-30:]
+        ],
+    )
+
+
+def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
+    streams = [s for s in snapshot.streams if s.camera == camera.name]
+    sections = (
+        *_section(
+            "CAMERA",
+            [
+                ("state", f"{camera.state}  {camera.state_text or ''}".strip()),
+                ("since", utc(camera.state_since_ns)),
+                ("address", camera.address),
+                ("MAC", f"{camera.mac or '-'}  {camera.vendor or ''}".strip()),
+                ("named by", camera.named_by),
+                ("says it is", _word(camera.user_agent_server)),
+                ("codec (SDP)", _word(camera.sdp_codec)),
+                ("read by", ", ".join(camera.readers)),
+                ("last status", _word(camera.last_status)),
+                ("port", _word(camera.port)),
+            ],
+        ),
+        *_section(
+            "STREAMS",
+            [(s.media or s.codec or "stream", f"{s.state} {_rate(s.rate_bps)}") for s in streams],
+        ),
+        *_dialogue(camera.name, snapshot),
+    )
+    links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in streams]
+    links += [
+        (f"finding {f.id}", f"finding:{row_key(f)}")
+        for f in snapshot.findings
+        if f.camera == camera.name
+    ]
+    return Detail(
+        key=key,
+        title=f"camera {camera.name}  {camera.address}",
+        sections=sections,
+        camera=camera,
+        copy=camera.address,
+        links=tuple(links[:20]),
+    )
+
+
+def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapshot) -> Detail:
+    flows = [
+        f
+        for f in state.flow_records()
+        if f.dport == endpoint.port and (f.host == endpoint.host or f.dst == endpoint.address)
+    ]
+    flows.sort(key=lambda f: -f.last_time_ns)
+    sections = (
+        *_section(
+            "ENDPOINT",
+            [
+                ("state", f"{endpoint.state}  {endpoint.detail or ''}".strip()),
+                ("since", utc(endpoint.state_since_ns)),
+                ("service", f"{endpoint.service}  {endpoint.label}".strip()),
+                ("rule", endpoint.rule),
+                ("needed", _word(endpoint.needed)),
+                ("address", _word(endpoint.address)),
+                ("attempts", f"{endpoint.attempts}, {endpoint.successes} succeeded"),
+                ("last success", utc(endpoint.last_success_ns)),
+                ("open since", utc(endpoint.open_since_ns)),
+                ("round trip", _number(endpoint.rtt_ms, " ms")),
+                ("TLS", _word(endpoint.tls_version)),
+                ("ALPN", _word(endpoint.alpn)),
+                ("bytes", _number(endpoint.bytes)),
+            ],
+        ),
+        *_section(
+            "CONNECTIONS",
+            [(utc(f.first_time_ns)[11:19], f"{f.src}:{f.sport} {f.state}") for f in flows[:10]],
+        ),
+    )
+    links = [(f"flow {f.src}:{f.sport}", f"flow:{f.id}") for f in flows[:10]]
+    links += [
+        (f"finding {f.id}", f"finding:{row_key(f)}")
+        for f in snapshot.findings
+        if f.subject == endpoint.host
+    ]
+    return Detail(
+        key=key,
+        title=f"{endpoint.label or endpoint.service}  {endpoint.host}:{endpoint.port}",
+        sections=sections,
+        endpoint=endpoint,
+        copy=f"{endpoint.host}:{endpoint.port}",
+        links=tuple(links[:20]),
+    )
+
+
+def _violation(key: str, violation: ViolationRecord, state: State) -> Detail:
+    peer = violation.host or violation.dst
+    explained = list(state.explain_flow(violation.flow)) if violation.flow else []
+    sections = (
+        *_section(
+            "WHAT HAPPENED",
+            [
+                ("", violation.text),
+                ("severity", violation.severity),
+                ("state", violation.state + (", marked as known" if violation.known else "")),
+                ("from", _address(violation.src, violation.sport)),
+                ("to", _address(violation.dst, violation.dport)),
+                ("host", _word(violation.host)),
+                ("port", _word(violation.port)),
+                ("first", utc(violation.first_time_ns)),
+                ("last", utc(violation.last_time_ns)),
+                (
+                    "volume",
+                    f"{_number(violation.flows)} flows  {_number(violation.packets)} packets"
+                    f"  {_number(violation.bytes)} bytes",
+                ),
+                ("packet", _word(violation.first_packet or None)),
+            ],
+        ),
+        *_section("NEAREST RULES", [("", text) for text in violation.nearest]),
+        *_section("WHY", explained),
+        *_section("WHAT TO DO", [("", violation.suggestion or "")]),
+    )
+    links = [(f"flow {violation.flow}", f"flow:{violation.flow}")] if violation.flow else []
+    return Detail(
+        key=key,
+        title=f"{violation.reason}  {violation.src} > {peer}:{_word(violation.dport)}",
+        sections=sections,
+        violation=violation,
+        copy=f"{violation.src} -> {peer} {violation.transport}/{_word(violation.dport)}",
+        links=tuple(links),
+    )
+
+
+def _address(address: str, port: int | None) -> str:
+    return address if port is None else f"{address} port {port}"
+
+
+def _finding(key: str, finding: FindingRecord, snapshot: Snapshot) -> Detail:
+    hangs = [f for f in snapshot.findings if f.key and f.key in finding.hides]
+    sections = (
+        *_section(
+            "WHY WE SAY SO",
+            [
+                (
+                    utc(e.time_ns)[11:23],
+                    e.text + (f"  packet {e.packet}" if e.packet is not None else ""),
+                )
+                for e in finding.evidence[:40]
+            ],
+        ),
+        *_section("CONTROLS", [("", text) for text in finding.detail]),
+        *_section("WHAT TO DO", [("", finding.action)]),
+        *_section("HANGS ON IT", [(f.id, f.subject) for f in hangs]),
+        *_section(
+            "WHEN",
+            [
+                ("first", utc(finding.first_time_ns)),
+                ("last", utc(finding.last_time_ns)),
+                ("cleared", utc(finding.cleared_time_ns)),
+            ],
+        ),
+    )
+    links: list[tuple[str, str]] = []
+    if finding.flow:
+        links.append((f"flow {finding.flow}", f"flow:{finding.flow}"))
+    if finding.stream:
+        links.append((f"stream {finding.stream}", f"stream:{finding.stream}"))
+    if finding.camera:
+        links.append((f"camera {finding.camera}", f"camera:{finding.camera}"))
+    links += [(f"{f.id} {f.subject}", f"finding:{row_key(f)}") for f in hangs]
+    return Detail(
+        key=key,
+        title=finding.text,
+        sections=sections,
+        finding=finding,
+        copy=f"{finding.text} {finding.action}".strip(),
+        links=tuple(links[:20]),
+    )
+
+
+def _event(key: str, event: EventRecord) -> Detail:
+    links = ((f"flow {event.flow}", f"flow:{event.flow}"),) if event.flow else ()
+    return Detail(
+        key=key,
+        title=f"{event.kind} {event.subject}",
+        sections=_section(
+            "EVENT",
+            [
+                ("time", utc(event.time_ns)),
+                ("kind", event.kind),
+                ("severity", event.severity),
+                ("subject", event.subject),
+                ("", event.text),
+                ("packet", _word(event.packet)),
+                ("port", _word(event.port)),
+            ],
+        ),
+        event=event,
+        copy=event.text,
+        links=links,
+    )
+
+
+def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
+    cameras = [c.name for c in snapshot.cameras if c.port == port.name]
+    whose = "the probe's own link" if port.link_is_ours else "link"
+    sections = (
+        *_section(
+            "PORT",
+            [
+                ("state", port.state),
+                ("since", utc(port.state_since_ns)),
+                ("role", _word(port.role)),
+                ("captured on", _word(port.interface)),
+                ("MAC", _word(port.mac)),
+                ("addresses", ", ".join(port.addresses)),
+                ("neighbour", _word(port.neighbour)),
+                ("last seen", utc(port.last_seen_ns)),
+            ],
+        ),
+        *_section(
+            "TRAFFIC",
+            [
+                (
+                    "in",
+                    f"{_rate(port.rate_in_bps)}  peak {_rate(port.peak_in_bps)}"
+                    f"  {_number(port.packets_in)} packets",
+                ),
+                (
+                    "out",
+                    f"{_rate(port.rate_out_bps)}  peak {_rate(port.peak_out_bps)}"
+                    f"  {_number(port.packets_out)} packets",
+                ),
+            ],
+        ),
+        *_section(
+            whose.upper(),
+            [
+                ("up", _word(port.up)),
+                ("speed", _number(port.speed_mbps, " Mb/s")),
+                ("duplex", _word(port.duplex)),
+                ("carrier changes", _word(port.carrier_changes)),
+                ("receive errors", _word(port.rx_errors)),
+                ("receive drops", _word(port.rx_dropped)),
+            ],
+        ),
+        *_section("CAMERAS HERE", [("", ", ".join(cameras))]),
+    )
+    return Detail(
+        key=key,
+        title=f"port {port.name}",
+        sections=sections,
+        port=port,
+        copy=port.mac or port.name,
+        links=tuple((f"camera {name}", f"camera:{name}") for name in cameras[:20]),
+    )

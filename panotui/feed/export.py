@@ -1,0 +1,84 @@
+"""Writes what a screen shows to a file: a table as CSV or JSON lines, a detail as JSON.
+
+Files are new (never overwritten), named after what they hold and the packet time. Text cells that
+a spreadsheet would run as a formula are quoted, because names in them come from the wire.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from panotui.errors import UsageError
+from panotui.feed.filter import FilterError, parse
+from panotui.feed.frames import Detail
+from panotui.model import SECOND
+
+
+def _name(what: str, time_ns: int, ending: str) -> str:
+    stamp = datetime.fromtimestamp(time_ns // SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
+    safe = "".join(c if c.isalnum() or c in "-." else "-" for c in what)[:60]
+    return f"panotui-{safe}-{stamp}{ending}"
+
+
+def _write_new(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    stem, ending = os.path.splitext(name)
+    for attempt in range(100):
+        path = folder / (name if attempt == 0 else f"{stem}-{attempt}{ending}")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        except FileExistsError:
+            continue
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        return path
+    raise UsageError(str(folder / name), "a hundred exports of that name exist", "Remove some.")
+
+
+def safe_cell(value: Any) -> Any:
+    """A value as a CSV cell: no formula, no nested structure."""
+    if isinstance(value, str):
+        return "'" + value if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    if isinstance(value, tuple | list | dict):
+        return msgspec.json.encode(value).decode()
+    return value
+
+
+def csv_text(records: Sequence[Any], columns: Sequence[str]) -> str:
+    """Records as CSV with a header line."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    for record in records:
+        writer.writerow([safe_cell(getattr(record, column)) for column in columns])
+    return out.getvalue()
+
+
+def write_table(
+    folder: Path, pane: str, records: Sequence[Any], filter_text: str, kind: str, time_ns: int
+) -> tuple[Path, int]:
+    """Write the rows that pass the filter; (path, rows). `kind` is `csv` or `json`."""
+    rows: Sequence[Any] = records
+    if records and filter_text.strip():
+        try:
+            rows = parse(filter_text).select(records, type(records[0]))
+        except FilterError as error:
+            raise UsageError("filter", str(error)) from None
+    if kind == "json":
+        text = "".join(msgspec.json.encode(row).decode() + "\n" for row in rows)
+        return _write_new(folder, _name(pane, time_ns, ".ndjson"), text), len(rows)
+    columns = getattr(type(rows[0]), "__struct_fields__", ()) if rows else ()
+    return _write_new(folder, _name(pane, time_ns, ".csv"), csv_text(rows, columns)), len(rows)
+
+
+def write_detail(folder: Path, detail: Detail, time_ns: int) -> Path:
+    text = msgspec.json.format(msgspec.json.encode(detail), indent=2).decode() + "\n"
+    return _write_new(folder, _name(detail.key, time_ns, ".json"), text)

@@ -1,0 +1,311 @@
+"""Answers a screen's requests from a `State`: the running engine, or a recording at a time.
+
+A `View` in, one `Frame` out that holds what is visible and no more; a `Command` in, one `Done` out.
+What a person marks as known is kept here and laid over the records, because it is an opinion about
+them and not part of what was measured. Writers of effects (recorder, site file, exports) are given
+from outside.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from panotui.errors import PanotuiError
+from panotui.feed.details import State, detail_of
+from panotui.feed.export import write_detail, write_table
+from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
+from panotui.feed.panes import Page, page, row_key
+from panotui.model import (
+    CameraRecord,
+    EndpointRecord,
+    EventRecord,
+    FindingRecord,
+    FlowRecord,
+    RecorderRecord,
+    Snapshot,
+    StreamRecord,
+    ViolationRecord,
+)
+from panotui.wire.text import printable
+
+SNAPSHOT_AGE_S = 0.2  # several requests within this share one snapshot
+OVERVIEW_ROWS = 60
+HISTORY_SHOWN = 60  # seconds of history in a list; a detail has all
+
+
+class Notebook(Protocol):
+    """Keeps what persons say; a recorder does so on disk."""
+
+    def mark(self, time_ns: int, text: str) -> None: ...
+
+    def known(self, key: str, is_known: bool) -> None: ...
+
+
+class SiteEditor(Protocol):
+    """Takes a violation into the site file, and back."""
+
+    def accept(self, violation: ViolationRecord) -> str: ...
+
+    def undo(self) -> str: ...
+
+
+class StateProvider:
+    """Frames and commands over a state that moves by itself (live, record, demo)."""
+
+    def __init__(
+        self,
+        state: State,
+        mode: str,
+        *,
+        recorder: Callable[[], RecorderRecord | None] = lambda: None,
+        notice: Callable[[], str | None] = lambda: None,
+        fatal: Callable[[], str | None] = lambda: None,
+        notebook: Notebook | None = None,
+        site_editor: SiteEditor | None = None,
+        export_folder: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.state = state
+        self.mode = mode
+        self._recorder = recorder
+        self._notice = notice
+        self._fatal = fatal
+        self._notebook = notebook
+        self._site_editor = site_editor
+        self._export_folder = export_folder
+        self._clock = clock
+        self._known: set[str] = set()
+        self._snapshot: Snapshot | None = None
+        self._snapshot_at = 0.0
+        self._number = 0
+
+    # ------------------------------------------------------------------ views
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot with the marks of persons laid over it."""
+        now = self._clock()
+        if self._snapshot is None or now - self._snapshot_at >= SNAPSHOT_AGE_S:
+            self._snapshot = self._with_marks(self.state.snapshot())
+            self._snapshot_at = now
+        return self._snapshot
+
+    def forget_snapshot(self) -> None:
+        """The next frame looks anew (after a command, a seek)."""
+        self._snapshot = None
+
+    def frame(self, view: View) -> Frame:
+        snapshot = self.snapshot()
+        self._number += 1
+        frame = self._pane(view, snapshot)
+        detail = None if view.detail is None else detail_of(self.state, view.detail, snapshot)
+        return msgspec.structs.replace(frame, detail=detail)
+
+    def header(self, snapshot: Snapshot) -> Header:
+        return Header(
+            mode=self.mode,
+            site=snapshot.site,
+            time_ns=snapshot.time_ns,
+            ports=tuple((p.name, p.role, p.state) for p in snapshot.ports),
+            lost=snapshot.source.lost,
+            recorder=self._recorder() or snapshot.recorder,
+            counts=snapshot.counts,
+            limits=snapshot.limits,
+            notice=self._notice(),
+            fatal=self._fatal(),
+            all_well_since_ns=snapshot.all_well_since_ns,
+            review=self.review(),
+        )
+
+    def review(self) -> ReviewState | None:
+        return None
+
+    def _pane(self, view: View, snapshot: Snapshot) -> Frame:
+        base = Frame(
+            number=self._number, view=view, header=self.header(snapshot), ports=snapshot.ports
+        )
+        replace = msgspec.structs.replace
+        if view.pane == "flows":
+            flows = page(self.state.flow_records(), FlowRecord, view)
+            return replace(_placed(base, flows), flows=flows.rows)
+        if view.pane == "streams":
+            streams = page(snapshot.streams, StreamRecord, view)
+            return replace(
+                _placed(base, streams),
+                streams=tuple(map(_slim_stream, streams.rows)),
+                cameras=tuple(map(_slim_camera, snapshot.cameras[:OVERVIEW_ROWS])),
+            )
+        if view.pane == "endpoints":
+            endpoints = page(snapshot.endpoints, EndpointRecord, view)
+            return replace(
+                _placed(base, endpoints),
+                endpoints=endpoints.rows,
+                clock=snapshot.clock,
+                resolvers=snapshot.resolvers,
+            )
+        if view.pane == "violations":
+            violations = page(snapshot.violations, ViolationRecord, view)
+            return replace(_placed(base, violations), violations=violations.rows)
+        if view.pane == "findings":
+            findings = page(snapshot.findings, FindingRecord, view)
+            return replace(_placed(base, findings), findings=findings.rows)
+        if view.pane == "events":
+            events = page(self.events(snapshot), EventRecord, view)
+            return replace(_placed(base, events), events=events.rows)
+        return _overview(base, snapshot)
+
+    def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
+        return snapshot.events
+
+    def _with_marks(self, snapshot: Snapshot) -> Snapshot:
+        if not self._known:
+            return snapshot
+        known = self._known
+        replace = msgspec.structs.replace
+        return replace(
+            snapshot,
+            violations=tuple(
+                replace(v, known=True) if f"violation:{v.id}" in known else v
+                for v in snapshot.violations
+            ),
+            findings=tuple(
+                replace(f, known=True) if f"finding:{row_key(f)}" in known else f
+                for f in snapshot.findings
+            ),
+        )
+
+    # ------------------------------------------------------------------ commands
+
+    def command(self, command: Command) -> Done:
+        try:
+            done = self._do(command)
+        except PanotuiError as error:
+            done = Done(ok=False, text=printable(str(error), 300))
+        except OSError as error:
+            done = Done(ok=False, text=f"{command.name}: {error.strerror or error}")
+        self.forget_snapshot()
+        return done
+
+    def _do(self, command: Command) -> Done:
+        if command.name in ("known", "unknown"):
+            return self._mark_known(command)
+        if command.name == "mark":
+            return self._mark(command)
+        if command.name == "accept":
+            return self._accept(command)
+        if command.name == "undo":
+            if self._site_editor is None:
+                return Done(ok=False, text="there is no site file here to change back")
+            return Done(ok=True, text=self._site_editor.undo())
+        if command.name == "export":
+            return self._export(command)
+        return Done(ok=False, text=f"{printable(command.name, 40)}: not possible here")
+
+    def _mark_known(self, command: Command) -> Done:
+        kind, _, name = command.key.partition(":")
+        if kind not in ("violation", "finding") or not name:
+            return Done(ok=False, text="only violations and findings are marked as known")
+        is_known = command.name == "known"
+        if is_known:
+            if len(self._known) >= 10_000:
+                return Done(ok=False, text="10,000 marks are set already")
+            self._known.add(command.key)
+        else:
+            self._known.discard(command.key)
+        if self._notebook is not None:
+            self._notebook.known(command.key, is_known)
+        return Done(ok=True, text="marked as known" if is_known else "no longer marked as known")
+
+    def _mark(self, command: Command) -> Done:
+        text = printable(command.text, 200).strip()
+        if not text:
+            return Done(ok=False, text="a mark needs a word or two")
+        if self._notebook is None:
+            return Done(ok=False, text="marks are kept in a recording; nothing is recorded here")
+        self._notebook.mark(command.time_ns or self.snapshot().time_ns, text)
+        return Done(ok=True, text="mark set")
+
+    def _accept(self, command: Command) -> Done:
+        if self._site_editor is None:
+            return Done(ok=False, text="there is no site file here to write it into")
+        name = command.key.partition(":")[2] or command.key
+        violation = next((v for v in self.snapshot().violations if v.id == name), None)
+        if violation is None:
+            return Done(ok=False, text="that violation is gone")
+        return Done(ok=True, text=self._site_editor.accept(violation))
+
+    def _export(self, command: Command) -> Done:
+        """`key` a detail's or a pane's name, `text` the filter and `csv` or `json` in front."""
+        if self._export_folder is None:
+            return Done(ok=False, text="there is no folder here to export to")
+        snapshot = self.snapshot()
+        kind, _, filter_text = command.text.partition(" ")
+        kind = kind or "csv"
+        if ":" in command.key:
+            detail = detail_of(self.state, command.key, snapshot)
+            if detail.gone:
+                return Done(ok=False, text="that is gone")
+            path = write_detail(self._export_folder, detail, snapshot.time_ns)
+            return Done(ok=True, text=f"written to {path}")
+        if command.key not in PANES or command.key == "overview":
+            return Done(ok=False, text="only a table or a detail is exported")
+        records: tuple[object, ...]
+        if command.key == "flows":
+            records = tuple(self.state.flow_records())
+        elif command.key == "events":
+            records = self.events(snapshot)
+        else:
+            records = getattr(snapshot, command.key)
+        path, rows = write_table(
+            self._export_folder, command.key, records, filter_text, kind, snapshot.time_ns
+        )
+        return Done(ok=True, text=f"{rows} rows written to {path}")
+
+
+def _placed(frame: Frame, rows: Page[object]) -> Frame:
+    return msgspec.structs.replace(
+        frame,
+        total=rows.total,
+        matched=rows.matched,
+        first=rows.first,
+        follow_row=rows.follow_row,
+        filter_error=rows.filter_error,
+    )
+
+
+def _overview(frame: Frame, snapshot: Snapshot) -> Frame:
+    top = View(rows=OVERVIEW_ROWS)
+    return msgspec.structs.replace(
+        frame,
+        ports=snapshot.ports,
+        cameras=tuple(map(_slim_camera, snapshot.cameras[:OVERVIEW_ROWS])),
+        streams=tuple(
+            map(_slim_stream, page(snapshot.streams, StreamRecord, top).rows),
+        ),
+        endpoints=page(snapshot.endpoints, EndpointRecord, top).rows,
+        clock=snapshot.clock,
+        resolvers=snapshot.resolvers,
+        violations=page(snapshot.violations, ViolationRecord, top).rows,
+        findings=page(snapshot.findings, FindingRecord, top).rows,
+        events=snapshot.events[-OVERVIEW_ROWS:],
+    )
+
+
+def _slim_stream(stream: StreamRecord) -> StreamRecord:
+    return msgspec.structs.replace(
+        stream,
+        history_bps=stream.history_bps[-HISTORY_SHOWN:],
+        history_lost=(),
+        history_frames=(),
+        history_frame_bytes=(),
+        history_keyframes=(),
+        freezes=stream.freezes[-3:],
+    )
+
+
+def _slim_camera(camera: CameraRecord) -> CameraRecord:
+    return msgspec.structs.replace(camera, dialogue=())
