@@ -104,7 +104,7 @@ def _match(
     pattern: tuple[str | re.Pattern[str] | None, ...],
     labels: tuple[str, ...],
 ) -> bool:
-    """Glob over labels, where None takes one or more; linear in each star (the last one backs up)."""
+    """Glob over labels, where None takes one or more; only the last star ever backs up."""
     p = h = 0
     star = -1
     star_at = 0

@@ -1,0 +1,321 @@
+"""The policy of a site: the rules of `panorama.toml` and of the site file, resolved; who may open
+what to whom. Hosts are matched here, flows are judged in `judge`.
+
+Rules are data with the source of each; `{region}` is replaced by the site's region, by the one that
+was inferred, or by every region that ever had AWS Panorama while neither is known.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from panotui.model import Site, SiteListen, SiteService
+from panotui.policy.addresses import IpNetwork, network, scope_of
+from panotui.policy.hosts import HostPattern, canonical_host, is_address
+
+Peer: TypeAlias = Literal[
+    "appliance",
+    "camera",
+    "gateway",
+    "resolver",
+    "time-server",
+    "local",
+    "internet",
+    "link-local",
+    "multicast",
+    "broadcast",
+    "any",
+]
+Kind: TypeAlias = Literal["cloud", "camera", "infrastructure", "service", "listen"]
+MATCHES_KEPT = 16_384
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may open what to whom. Names of fields are those of `panorama.toml`."""
+
+    id: str
+    service: str
+    label: str  # short, for the overview
+    kind: Kind
+    from_: tuple[Peer, ...] = msgspec.field(default=("appliance",), name="from")
+    to: tuple[Peer, ...]
+    hosts: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()  # printed in the 2021 guide, but not in the DNS
+    vpce_hosts: tuple[str, ...] = ()  # names of VPC endpoints, allowed with PrivateLink only
+    nameless: bool = False  # a peer whose name was never seen matches too
+    transports: tuple[str, ...] = ("tcp",)
+    ports: tuple[str, ...] = ()  # "443", "1024-65535", "*"; of the side that is spoken to
+    from_ports: tuple[str, ...] = ()
+    types: tuple[int, ...] = ()  # ICMP
+    apps: tuple[str, ...] = ()  # what the content may be where it is known; empty: anything
+    networks: tuple[str, ...] = ()  # the other side's networks (listens); empty: any
+    role: Literal["camera", "cloud", "any"] = "any"  # the appliance's port in the dual topology
+    scope: Literal["internet", "local", "any"] = "any"
+    tls: bool = False
+    needed: bool = False
+    session: bool = False  # only as part of an RTSP session
+    noted: bool = False
+    labels: tuple[str, ...] = ()
+    source: str = ""
+    note: str = ""
+
+    @property
+    def direction(self) -> str:
+        """As the appliance sees it: "out", "in" or "any"."""
+        if "appliance" in self.from_ and "appliance" not in self.to:
+            return "out"
+        if "appliance" in self.to and "appliance" not in self.from_:
+            return "in"
+        return "any"
+
+    @property
+    def port_text(self) -> str:
+        """Ports as a person reads them: "443", "8883 or 8443", "any"."""
+        if self.types:
+            return "type " + " or ".join(map(str, self.types))
+        return " or ".join("any" if p == "*" else p for p in self.ports) or "any"
+
+    def carries(self, transport: str, port: int) -> bool:
+        """True when the rule is about this transport and port (ICMP: type)."""
+        if transport not in self.transports:
+            return False
+        if transport in ("icmp", "icmp6"):
+            return not self.types or port in self.types
+        if transport not in ("tcp", "udp"):
+            return True
+        return in_ports(self.ports, port)
+
+
+@lru_cache(maxsize=1024)
+def _ranges(ports: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    out = []
+    for text in ports:
+        low, _, high = ("0-65535" if text == "*" else text).partition("-")
+        out.append((int(low), int(high or low)))
+    return tuple(out)
+
+
+def in_ports(ports: tuple[str, ...], port: int) -> bool:
+    """True when `port` is one of the ports ("443", "8000-9000", "*")."""
+    return any(low <= port <= high for low, high in _ranges(ports))
+
+
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[policy]` table of `panorama.toml`."""
+
+    version: int
+    regions: tuple[str, ...]
+    settle_s: float
+    unanswered_s: float
+    rtsp_ports: tuple[int, ...]
+    rtsp_certain: tuple[int, ...]
+    dns_elsewhere: tuple[int, ...]
+    remote_access_ports: tuple[int, ...]
+
+
+class _PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    policy: PolicySettings
+    rule: tuple[Rule, ...]
+
+
+@lru_cache(maxsize=1)
+def policy_file() -> tuple[PolicySettings, tuple[Rule, ...]]:
+    """The settings and the unresolved rules that ship with the package."""
+    text = resources.files("panotui.policy").joinpath("panorama.toml").read_text("utf-8")
+    data = msgspec.convert(tomllib.loads(text), _PolicyFile)
+    return data.policy, data.rule
+
+
+@dataclass(frozen=True, slots=True)
+class HostMatch:
+    """A rule that knows a host."""
+
+    rule: Rule
+    pattern: str  # resolved
+    literal: int  # how specific the pattern is
+    alias: bool = False  # a name that only the 2021 guide prints
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    pattern: HostPattern
+    rule: Rule
+    alias: bool
+
+
+class Policy:
+    """The rules of one site; immutable but for its cache of host matches."""
+
+    def __init__(self, site: Site, rules: Sequence[Rule], region: str | None) -> None:
+        self.site = site
+        self.settings = policy_file()[0]
+        self.region = region
+        self.rules = tuple(rules)
+        self._by_id = {rule.id: rule for rule in self.rules}
+        self.named = tuple(r for r in self.rules if r.hosts)
+        self.camera_rtsp = _camera_ports(site)
+        self._patterns = _compile(self.named, self.regions(), site.site.private_link)
+        every = tuple(r for r in self.settings.regions if r not in self.regions())
+        self._foreign = _compile([r for r in policy_file()[1] if r.hosts], every, True)
+        self._matches: OrderedDict[str, tuple[HostMatch, ...]] = OrderedDict()
+
+    @classmethod
+    def for_site(cls, site: Site, inferred_region: str | None = None) -> Policy:
+        """The policy of a site file, with a region learnt from traffic where it names none."""
+        rules = [*policy_file()[1]]
+        rules.extend(_service_rule(service) for service in site.service)
+        rules.extend(_listen_rule(listen) for listen in site.listen)
+        return cls(site, rules, site.site.region or inferred_region)
+
+    def regions(self) -> tuple[str, ...]:
+        """The regions whose names are allowed: the site's, or all while it is unknown."""
+        return (self.region,) if self.region else self.settings.regions
+
+    def rule(self, rule_id: str | None) -> Rule | None:
+        """The rule of that id."""
+        return self._by_id.get(rule_id) if rule_id else None
+
+    def match_host(self, host: str) -> tuple[HostMatch, ...]:
+        """The rules that know a host, most specific pattern first; empty for an unknown one."""
+        known = self._matches.get(host)
+        if known is None:
+            known = self._match(host)
+            self._matches[host] = known
+            if len(self._matches) > MATCHES_KEPT:
+                self._matches.popitem(last=False)
+        return known
+
+    def _match(self, host: str) -> tuple[HostMatch, ...]:
+        name = canonical_host(host)
+        if name is None:
+            return ()
+        best: dict[str, HostMatch] = {}
+        for entry in self._patterns:
+            if entry.pattern.matches_canonical(name):
+                literal = entry.pattern.literal
+                old = best.get(entry.rule.id)
+                if old is None or literal > old.literal:
+                    best[entry.rule.id] = HostMatch(
+                        entry.rule, entry.pattern.text, literal, entry.alias
+                    )
+        return tuple(sorted(best.values(), key=lambda m: (-m.literal, m.alias)))
+
+    def other_region(self, host: str) -> tuple[Rule, str] | None:
+        """The rule that would know `host` in another region, and that region."""
+        name = canonical_host(host)
+        if name is None or self.match_host(host):
+            return None
+        found = [e for e in self._foreign if e.pattern.matches_canonical(name)]
+        if found:
+            entry = max(found, key=lambda e: e.pattern.literal)
+            region = next(r for r in self.settings.regions if r in entry.pattern.text)
+            return entry.rule, region
+        return self._unknown_region(name)
+
+    def _unknown_region(self, name: str) -> tuple[Rule, str] | None:
+        """AWS names of a region that never had Panorama: `logs.eu-central-1.amazonaws.com`."""
+        labels = name.split(".")
+        for position, label in enumerate(labels):
+            if _looks_like_region(label) and label not in self.regions():
+                here = self.regions()[0]
+                moved = ".".join([*labels[:position], here, *labels[position + 1 :]])
+                matches = self.match_host(moved.replace(label, here))
+                if matches:
+                    return matches[0].rule, label
+        return None
+
+
+def _looks_like_region(label: str) -> bool:
+    parts = label.split("-")
+    return (
+        len(parts) >= 3
+        and len(parts[0]) == 2
+        and all(p.isalpha() for p in parts[:-1])
+        and parts[-1].isdigit()
+    )
+
+
+def _compile(
+    rules: Sequence[Rule], regions: Sequence[str], private_link: bool
+) -> tuple[_Compiled, ...]:
+    out: list[_Compiled] = []
+    for rule in rules:
+        texts = [(t, False) for t in rule.hosts] + [(t, True) for t in rule.aliases]
+        if private_link:
+            texts += [(t, False) for t in rule.vpce_hosts]
+        for text, alias in texts:
+            for resolved in expand_regions(text, regions):
+                out.append(_Compiled(HostPattern(resolved), rule, alias))
+    return tuple(out)
+
+
+def expand_regions(text: str, regions: Sequence[str]) -> list[str]:
+    """A pattern with `{region}` replaced, once for each region; itself where it has none."""
+    if "{region}" not in text:
+        return [text]
+    return [text.replace("{region}", region) for region in regions]
+
+
+def _service_rule(service: SiteService) -> Rule:
+    aws = service.host.lower().rstrip(".").endswith((".amazonaws.com", ".api.aws"))
+    local = is_address(service.host) and scope_of(service.host) != 0
+    out = service.direction == "out"
+    return Rule(
+        id=f"service:{service.name}",
+        service=service.name,
+        label=service.name[:12],
+        kind="service",
+        from_=("appliance",) if out else ("any",),
+        to=("any",) if out else ("appliance",),
+        hosts=(service.host,),
+        transports=(service.transport,),
+        ports=(str(service.port),),
+        role="any" if local or not out else "cloud",
+        scope="internet" if aws else "any",
+        tls=out and service.transport == "tcp" and service.port in (443, 8443, 8883),
+        needed=out,
+        source=f"site file, [[service]] {service.name}",
+    )
+
+
+def _listen_rule(listen: SiteListen) -> Rule:
+    return Rule(
+        id=f"listen:{listen.port}/{listen.transport}",
+        service=f"listen-{listen.port}",
+        label=f"listen {listen.port}",
+        kind="listen",
+        from_=("any",),
+        to=("appliance",),
+        transports=(listen.transport,),
+        ports=(str(listen.port),),
+        networks=listen.from_,
+        source=f"site file, [[listen]] port {listen.port}"
+        " (guide, Configuring local network access: inbound ports that the manifest declares)",
+    )
+
+
+def _camera_ports(site: Site) -> dict[str, tuple[int, ...]]:
+    """Address of each camera of the site file -> its RTSP ports; empty: the usual ones."""
+    out: dict[str, tuple[int, ...]] = {}
+    for camera in site.camera:
+        address = canonical_host(camera.address) or camera.address
+        ports = set(out.get(address, ()))
+        if camera.url:
+            parts = urlsplit(camera.url)
+            ports.add(parts.port or (322 if parts.scheme == "rtsps" else 554))
+        out[address] = tuple(sorted(ports))
+    return out
+
+
+def listen_networks(rule: Rule) -> tuple[IpNetwork, ...]:
+    """The networks that a listen lets in; empty: everyone."""
+    return tuple(network(text) for text in rule.networks)
