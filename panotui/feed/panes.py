@@ -15,10 +15,12 @@ from typing import Any, Generic, TypeVar
 from panotui.feed.filter import FilterError, parse
 from panotui.feed.frames import View
 from panotui.model import (
+    CameraRecord,
     EndpointRecord,
     EventRecord,
     FindingRecord,
     FlowRecord,
+    PortRecord,
     StreamRecord,
     ViolationRecord,
 )
@@ -117,6 +119,7 @@ _COLUMNS: dict[tuple[type, str], Key] = {
     (StreamRecord, "size"): lambda r: (r.width or 0) * (r.height or 0) or None,
     (StreamRecord, "from"): lambda r: r.transport,
     (StreamRecord, "stream"): lambda r: r.media,
+    (StreamRecord, "state"): lambda r: _STREAM_STATE.get(r.state, 6),
     (EndpointRecord, "state"): lambda r: _ENDPOINT_STATE.get(r.state, 4),
     (EndpointRecord, "rtt"): lambda r: r.rtt_ms,
     (EndpointRecord, "tls"): lambda r: r.tls_version,
@@ -145,7 +148,10 @@ def sort_key(record_type: type, column: str) -> Key | None:
 
 
 def order(records: Sequence[R], record_type: type, column: str | None, reverse: bool) -> list[R]:
-    """Rows in a view's order; unknown values last whichever way it goes."""
+    """Rows in a view's order: text from a, quantities from the largest, unknown values last.
+
+    `reverse` turns it round, but for the unknown values. An unknown column means the own order.
+    """
     key = None if column is None else sort_key(record_type, column)
     if key is None:
         own = _OWN_ORDER.get(record_type)
@@ -154,7 +160,8 @@ def order(records: Sequence[R], record_type: type, column: str | None, reverse: 
     known = [(key(record), record) for record in records]
     having = [pair for pair in known if pair[0] is not None]
     lacking = [record for value, record in known if value is None]
-    having.sort(key=lambda pair: _comparable(pair[0]), reverse=reverse)
+    falling = column in _LARGEST_FIRST
+    having.sort(key=lambda pair: _comparable(pair[0]), reverse=reverse is not falling)
     return [record for _, record in having] + lacking
 
 
@@ -164,6 +171,13 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, tuple):
         return (2, len(value))
     return (0, value)
+
+
+# Columns whose natural order starts with the largest, the newest.
+_LARGEST_FIRST = {
+    "rate", "bytes", "packets", "loss", "lost", "jitter", "rtt", "retransmits", "last", "time",
+    "first", "since", "attempts", "size",
+}  # fmt: skip
 
 
 # ------------------------------------------------------------------ the page
@@ -182,29 +196,49 @@ def _of_port(records: Sequence[R], port: str | None) -> Sequence[R]:
     ]
 
 
+KIND: dict[type, str] = {
+    FlowRecord: "flow",
+    StreamRecord: "stream",
+    CameraRecord: "camera",
+    EndpointRecord: "endpoint",
+    ViolationRecord: "violation",
+    FindingRecord: "finding",
+    EventRecord: "event",
+    PortRecord: "port",
+}
+
+
+def follow_key(record: Any) -> str:
+    """`flow:ID` and the like: what `View.follow` and `View.detail` hold."""
+    return f"{KIND[type(record)]}:{row_key(record)}"
+
+
 def page(records: Sequence[R], record_type: type, view: View) -> Page[R]:
     """The rows of `records` that `view` shows."""
-    error: str | None = None
+    chosen, error = matching(records, record_type, view)
+    ordered = order(chosen, record_type, view.sort, view.reverse)
+    return window(ordered, len(records), view, error)
+
+
+def matching(records: Sequence[R], record_type: type, view: View) -> tuple[Sequence[R], str | None]:
+    """The rows of the view's port that pass its filter, and what is wrong with the filter."""
     chosen: Sequence[R] = _of_port(records, view.port)
     if view.filter.strip():
         try:
-            chosen = parse(view.filter).select(chosen, record_type)
+            return parse(view.filter).select(chosen, record_type), None
         except FilterError as problem:
-            error = str(problem)
-    ordered = order(chosen, record_type, view.sort, view.reverse)
+            return chosen, str(problem)
+    return chosen, None
+
+
+def window(ordered: Sequence[R], total: int, view: View, error: str | None) -> Page[R]:
+    """The visible part of rows that are in order already."""
     rows = max(0, min(view.rows, ROWS_MAX))
-    first = max(0, min(view.first, len(ordered) - 1 if rows == 0 else len(ordered) - rows))
+    first = max(0, min(view.first, len(ordered) - max(rows, 1)))
     follow_row = None
     if view.follow is not None:
         follow_row = next(
-            (number for number, record in enumerate(ordered) if row_key(record) == view.follow),
+            (number for number, record in enumerate(ordered) if follow_key(record) == view.follow),
             None,
         )
-    return Page(
-        tuple(ordered[first : first + rows]),
-        len(records),
-        len(ordered),
-        first,
-        follow_row,
-        error,
-    )
+    return Page(tuple(ordered[first : first + rows]), total, len(ordered), first, follow_row, error)

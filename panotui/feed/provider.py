@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,7 +19,7 @@ from panotui.errors import PanotuiError
 from panotui.feed.details import State, detail_of
 from panotui.feed.export import write_detail, write_table
 from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
-from panotui.feed.panes import Page, page, row_key
+from panotui.feed.panes import Page, matching, order, page, row_key, window
 from panotui.model import (
     CameraRecord,
     EndpointRecord,
@@ -133,12 +133,7 @@ class StateProvider:
             flows = page(self.state.flow_records(), FlowRecord, view)
             return replace(_placed(base, flows), flows=flows.rows)
         if view.pane == "streams":
-            streams = page(snapshot.streams, StreamRecord, view)
-            return replace(
-                _placed(base, streams),
-                streams=tuple(map(_slim_stream, streams.rows)),
-                cameras=tuple(map(_slim_camera, snapshot.cameras[:OVERVIEW_ROWS])),
-            )
+            return _streams(base, view, snapshot)
         if view.pane == "endpoints":
             endpoints = page(snapshot.endpoints, EndpointRecord, view)
             return replace(
@@ -266,7 +261,29 @@ class StateProvider:
         return Done(ok=True, text=f"{rows} rows written to {path}")
 
 
-def _placed(frame: Frame, rows: Page[object]) -> Frame:
+def _streams(frame: Frame, view: View, snapshot: Snapshot) -> Frame:
+    """Cameras without any stream come first, as rows of their own."""
+    silent = [camera for camera in snapshot.cameras if not camera.streams]
+    cameras, camera_error = matching(silent, CameraRecord, view)
+    streams, error = matching(snapshot.streams, StreamRecord, view)
+    if camera_error and not error:
+        cameras = []  # a field that only streams have, such as `codec:`
+    elif error and not camera_error:
+        streams, error = [], None
+    rows = window(
+        [*cameras, *order(streams, StreamRecord, view.sort, view.reverse)],
+        len(silent) + len(snapshot.streams),
+        view,
+        error,
+    )
+    return msgspec.structs.replace(
+        _placed(frame, rows),
+        cameras=tuple(_slim_camera(r) for r in rows.rows if isinstance(r, CameraRecord)),
+        streams=tuple(_slim_stream(r) for r in rows.rows if isinstance(r, StreamRecord)),
+    )
+
+
+def _placed(frame: Frame, rows: Page[Any]) -> Frame:
     return msgspec.structs.replace(
         frame,
         total=rows.total,
@@ -291,7 +308,6 @@ def _overview(frame: Frame, snapshot: Snapshot) -> Frame:
         resolvers=snapshot.resolvers,
         violations=page(snapshot.violations, ViolationRecord, top).rows,
         findings=page(snapshot.findings, FindingRecord, top).rows,
-        events=snapshot.events[-OVERVIEW_ROWS:],
     )
 
 
