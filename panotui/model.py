@@ -67,6 +67,7 @@ class PacketBatch:
     interfaces: Sequence[Interface]
     first_number: int = 1  # 1-based number of row 0 in its source
     vlan_tci: I32 | None = None  # (n,) tag that the NIC removed, -1 none (live only)
+    outgoing: I16 | None = None  # (n,) 1 sent, 0 received, -1 unknown (live, pcapng flags)
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -84,6 +85,7 @@ class PacketBatch:
             self.interfaces,
             self.first_number + start,
             None if self.vlan_tci is None else self.vlan_tci[s],
+            None if self.outgoing is None else self.outgoing[s],
         )
 
 
