@@ -1,0 +1,353 @@
+"""What flows and addresses are called: messages in, names with their sources out.
+
+Names of a flow itself (TLS SNI, HTTP Host, QUIC SNI) are strongest, then DNS answers that its
+client was given for the address, then the site file, mDNS, and published address ranges, which are
+a hint only. Nothing is overwritten: an address keeps several names, and a flow keeps all that was
+said of it, so that contradictions stay visible. Everything is bounded; what is evicted is counted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    DnsMessage,
+    HttpMessage,
+    TlsClientHello,
+)
+from panotui.policy.hosts import canonical_host, is_address
+
+# strongest first; the order is the order of belief
+SOURCES: tuple[str, ...] = ("sni", "http", "dns", "site", "mdns", "range")
+GRACE_NS = 3600 * SECOND  # clients go on using an address after its TTL
+NAMES_AN_ADDRESS = 8
+CHAIN_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """A name and how it is known."""
+
+    name: str  # canonical where it can be, else as it was printed
+    source: str  # one of SOURCES
+    ech: bool = False  # the outer name of an Encrypted ClientHello: the true one is hidden
+
+
+@dataclass(slots=True)
+class _Answer:
+    seen_ns: int
+    expires_ns: int
+
+
+@dataclass(slots=True)
+class _FlowNames:
+    names: tuple[HostName, ...] = ()
+    hello: bool = False  # the ClientHello was seen, with or without a name
+    app_http: bool = False
+
+
+class NameBook:
+    """Learns names from messages; answers for a flow or an address."""
+
+    def __init__(
+        self,
+        site_names: Mapping[str, str] | None = None,
+        *,
+        flows_max: int = 65_536,
+        addresses_max: int = 16_384,
+    ) -> None:
+        self._site = dict(site_names or {})
+        self._flows: OrderedDict[tuple[int, int], _FlowNames] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str], OrderedDict[str, _Answer]] = OrderedDict()
+        self._clients: dict[str, set[str]] = {}  # address -> clients that were given it
+        self._mdns: OrderedDict[str, str] = OrderedDict()
+        self._given: OrderedDict[tuple[str, str], int] = OrderedDict()  # (client, name) -> when
+        self._ranges: tuple[tuple[ipaddress.IPv4Network, str], ...] = ()
+        self._flows_max = flows_max
+        self._addresses_max = addresses_max
+        self._changed_flows: set[tuple[int, int]] = set()
+        self._changed_addresses: set[str] = set()
+        self.evicted = 0
+        self.version = 0  # rises when any name is learnt
+        self.addresses_version = 0  # rises when the set of named addresses changes
+
+    # -------------------------------------------------------------- learning
+
+    def observe(self, message: AnyMessage, meter: int = 0) -> bool:
+        """Learn from a message of the meter with that index; True when a name was new."""
+        before = self.version
+        if isinstance(message, DnsMessage):
+            self._observe_dns(message)
+        elif isinstance(message, TlsClientHello):
+            self._observe_hello(message, meter)
+        elif isinstance(message, HttpMessage) and message.from_client and message.host:
+            self._add_flow_name(meter, message.flow, _http_host(message.host), "http")
+        return self.version != before
+
+    def set_ranges(self, ranges: Iterable[tuple[str, str]]) -> None:
+        """Published address ranges as (CIDR, label); the hint of last resort."""
+        found = [(ipaddress.ip_network(text), label) for text, label in ranges]
+        self._ranges = tuple((n, s) for n, s in found if isinstance(n, ipaddress.IPv4Network))
+        self.version += 1
+
+    def set_site_names(self, names: Mapping[str, str]) -> None:
+        """Replace the names of addresses that the site file gives."""
+        if dict(names) != self._site:
+            self._site = dict(names)
+            self.version += 1
+
+    def forget_flow(self, meter: int, flow: int) -> None:
+        """The flow has ended for good; its names need not be kept."""
+        self._flows.pop((meter, flow), None)
+
+    def drain_changes(self) -> tuple[set[tuple[int, int]], set[str]]:
+        """Flows (meter, id) and server addresses with new names since the last call."""
+        changed = (self._changed_flows, self._changed_addresses)
+        self._changed_flows, self._changed_addresses = set(), set()
+        return changed
+
+    def _observe_hello(self, message: TlsClientHello, meter: int) -> None:
+        if message.flow < 0:
+            return
+        entry = self._flow(meter, message.flow)
+        if not entry.hello:
+            entry.hello = True
+            self._flow_changed(meter, message.flow)
+        if message.sni:
+            self._add_flow_name(meter, message.flow, message.sni, "sni", ech=message.ech)
+
+    def _flow(self, meter: int, flow: int) -> _FlowNames:
+        key = (meter, flow)
+        entry = self._flows.get(key)
+        if entry is None:
+            entry = self._flows[key] = _FlowNames()
+            if len(self._flows) > self._flows_max:
+                self._flows.popitem(last=False)
+                self.evicted += 1
+        else:
+            self._flows.move_to_end(key)
+        return entry
+
+    def _flow_changed(self, meter: int, flow: int) -> None:
+        self.version += 1
+        if len(self._changed_flows) < self._flows_max:
+            self._changed_flows.add((meter, flow))
+
+    def _add_flow_name(
+        self, meter: int, flow: int, text: str, source: str, *, ech: bool = False
+    ) -> None:
+        if flow < 0 or not text:
+            return
+        entry = self._flow(meter, flow)
+        new = HostName(canonical_host(text) or text, source, ech)
+        if new in entry.names or len(entry.names) >= NAMES_AN_ADDRESS:
+            return
+        # the first name of a source stays first: a second Host header must not replace it
+        names = [*entry.names, new]
+        entry.names = tuple(sorted(names, key=lambda n: SOURCES.index(n.source)))
+        self._flow_changed(meter, flow)
+
+    def _observe_dns(self, message: DnsMessage) -> None:
+        if not message.response or message.rcode != "NOERROR":
+            return
+        if message.transport in ("mdns", "llmnr"):
+            self._observe_mdns(message)
+            return
+        name = canonical_host(message.name)
+        if name is None:
+            return
+        for address, ttl in _addresses_of(message, name):
+            self._add_answer(message.client, address, name, message.time_ns, ttl)
+
+    def _observe_mdns(self, message: DnsMessage) -> None:
+        for answer in message.answers:
+            if answer.type in ("A", "AAAA") and answer.name.endswith(".local"):
+                address = canonical_host(answer.data)
+                if address and self._mdns.get(address) != answer.name:
+                    self._mdns[address] = answer.name
+                    self.version += 1
+                    if len(self._mdns) > self._addresses_max:
+                        self._mdns.popitem(last=False)
+                        self.evicted += 1
+
+    def _add_answer(self, client: str, address: str, name: str, now_ns: int, ttl: int) -> None:
+        key = (client, address)
+        names = self._answers.get(key)
+        if names is None:
+            names = self._answers[key] = OrderedDict()
+            if address not in self._clients:
+                self.addresses_version += 1
+            self._clients.setdefault(address, set()).add(client)
+            if len(self._answers) > self._addresses_max:
+                self._evict_answer()
+        else:
+            self._answers.move_to_end(key)
+        expires = now_ns + max(0, min(ttl, 7 * 86_400)) * SECOND + GRACE_NS
+        known = names.get(name)
+        if known is None:
+            names[name] = _Answer(now_ns, expires)
+            self.version += 1
+            if len(self._changed_addresses) < self._addresses_max:
+                self._changed_addresses.add(address)
+            if len(names) > NAMES_AN_ADDRESS:
+                names.popitem(last=False)
+                self.evicted += 1
+        else:
+            known.expires_ns = max(known.expires_ns, expires)
+            names.move_to_end(name)
+        self._given[(client, name)] = now_ns
+        self._given.move_to_end((client, name))
+        if len(self._given) > self._addresses_max:
+            self._given.popitem(last=False)
+
+    def _evict_answer(self) -> None:
+        (client, address), _ = self._answers.popitem(last=False)
+        clients = self._clients.get(address, set())
+        clients.discard(client)
+        if not clients:
+            self._clients.pop(address, None)
+            self.addresses_version += 1
+        self.evicted += 1
+
+    # -------------------------------------------------------------- answering
+
+    def named_addresses(self) -> Iterable[str]:
+        """Addresses that some answer gave."""
+        return self._clients.keys()
+
+    def flow_names(self, meter: int, flow: int) -> tuple[HostName, ...]:
+        """What the flow itself said (SNI, HTTP Host), strongest first."""
+        entry = self._flows.get((meter, flow))
+        return entry.names if entry else ()
+
+    def hello_seen(self, meter: int, flow: int) -> bool:
+        """True when the flow's ClientHello was read, even if it names nobody."""
+        entry = self._flows.get((meter, flow))
+        return entry is not None and entry.hello
+
+    def answers_for(
+        self, client: str, address: str, first_ns: int, also: Iterable[str] = ()
+    ) -> tuple[str, ...]:
+        """Names whose answers gave `address` to `client`, newest first.
+
+        `also`: forwarders (the site's resolvers) whose own questions count where the client's were
+        not seen. A name counts when a flow that began at `first_ns` did so before its TTL and the
+        grace hour had passed.
+        """
+        clients = self._clients.get(address)
+        if not clients:
+            return ()
+        for who in (client, *also):
+            if who in clients:
+                names = self._answers[(who, address)]
+                valid = [n for n, a in names.items() if first_ns <= a.expires_ns]
+                if valid:
+                    return tuple(reversed(valid))
+        return ()
+
+    def was_resolved(self, client: str, name: str) -> bool:
+        """True when an answer for `name` to `client` was seen at all."""
+        return (client, name) in self._given
+
+    def names(
+        self,
+        meter: int,
+        flow: int,
+        client: str,
+        server: str,
+        first_ns: int,
+        also: Iterable[str] = (),
+    ) -> tuple[HostName, ...]:
+        """All names of a flow, strongest first."""
+        out = list(self.flow_names(meter, flow))
+        out.extend(HostName(n, "dns") for n in self.answers_for(client, server, first_ns, also))
+        out.extend(self.address_names(server))
+        return tuple(out)
+
+    def address_names(self, address: str) -> tuple[HostName, ...]:
+        """Names of an address without any flow: site file, mDNS, ranges."""
+        out: list[HostName] = []
+        if address in self._site:
+            out.append(HostName(self._site[address], "site"))
+        if address in self._mdns:
+            out.append(HostName(self._mdns[address], "mdns"))
+        label = self.range_of(address)
+        if label:
+            out.append(HostName(label, "range"))
+        return tuple(out)
+
+    def range_of(self, address: str) -> str | None:
+        """The label of the narrowest published range that holds the address."""
+        if not self._ranges:
+            return None
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return None
+        if not isinstance(ip, ipaddress.IPv4Address):
+            return None
+        inside = [(n.prefixlen, label) for n, label in self._ranges if ip in n]
+        return max(inside)[1] if inside else None
+
+    def conflicts(self, names: tuple[HostName, ...]) -> tuple[str, ...]:
+        """Contradictions among a flow's names, in words: the strong ones against the others."""
+        said: dict[str, set[str]] = {}
+        for name in names:
+            if name.source in ("sni", "http", "dns"):
+                said.setdefault(name.source, set()).add(name.name)
+        out = []
+        for strong, weak in (("sni", "http"), ("sni", "dns"), ("http", "dns")):
+            a, b = said.get(strong), said.get(weak)
+            if a and b and not a & b:
+                out.append(f"{strong} says {', '.join(sorted(a))}; {weak} {', '.join(sorted(b))}")
+        return tuple(out)
+
+    def answers(self) -> Iterable[tuple[str, str, str]]:
+        """(client, name, address) of every answer that is kept: for exports and drafts."""
+        for (client, address), names in self._answers.items():
+            for name in names:
+                yield client, name, address
+
+
+def _http_host(text: str) -> str:
+    """A Host header or a CONNECT target without its port."""
+    text = text.strip()
+    if text.startswith("["):
+        return text[1:].split("]", 1)[0]
+    head, colon, tail = text.rpartition(":")
+    if colon and tail.isdigit() and not (":" in head and is_address(text)):
+        return head
+    return text
+
+
+def _addresses_of(message: DnsMessage, name: str) -> list[tuple[str, int]]:
+    """Addresses that the answer gives for the question, through its CNAMEs, with their TTLs.
+
+    Records that hang on no name of the chain are left aside: an answer may only speak of what it
+    was asked.
+    """
+    chain = {name: 2**31 - 1}  # name -> smallest TTL on the way to it
+    for _ in range(CHAIN_MAX):
+        grown = False
+        for answer in message.answers:
+            owner, target = canonical_host(answer.name), canonical_host(answer.data)
+            if answer.type == "CNAME" and owner in chain and target and target not in chain:
+                assert owner is not None
+                chain[target] = min(chain[owner], answer.ttl)
+                grown = True
+        if not grown:
+            break
+    out = []
+    for answer in message.answers:
+        owner = canonical_host(answer.name)
+        if answer.type in ("A", "AAAA") and owner in chain:
+            address = canonical_host(answer.data)
+            if address and is_address(address):
+                assert owner is not None
+                out.append((address, min(chain[owner], answer.ttl)))
+    return out

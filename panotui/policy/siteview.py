@@ -1,0 +1,707 @@
+"""Who is who on this site: the site file's facts, completed from traffic, each guess marked.
+
+Messages, flow rows and link rows go in; `facts` comes out: which MAC and IP addresses are the
+appliance's ports, which hosts are cameras, gateways, resolvers and time servers, what is local,
+and which topology and region this is. What the site file says is never overruled; what it leaves
+out is inferred and named in `facts.inferred`. `version` rises when a fact changed, so that flows
+are judged again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from panotui.model import (
+    APPS,
+    AnyMessage,
+    ArpMessage,
+    DhcpMessage,
+    DnsMessage,
+    MeterCounters,
+    NtpMessage,
+    Rows,
+    RtspMessage,
+    Site,
+    SiteRecord,
+    TlsClientHello,
+    address_text,
+    mac_text,
+    mac_value,
+)
+from panotui.policy.addresses import (
+    BROADCAST,
+    INTERNET,
+    LINK_LOCAL,
+    LOOPBACK,
+    MULTICAST,
+    UNSPECIFIED,
+    IpNetwork,
+    network,
+    scope_of,
+)
+from panotui.policy.hosts import canonical_host
+
+
+class Who:
+    """What an address is, as bits; several may hold (a gateway that is also the resolver)."""
+
+    APPLIANCE: Final = 1
+    CAMERA: Final = 2
+    GATEWAY: Final = 4
+    RESOLVER: Final = 8
+    TIME_SERVER: Final = 16
+    LOCAL: Final = 32
+    INTERNET: Final = 64
+    LINK_LOCAL: Final = 128
+    MULTICAST: Final = 256
+    BROADCAST: Final = 512
+    LOOPBACK: Final = 1024
+    UNSPECIFIED: Final = 2048
+
+
+GROUP: Final = Who.MULTICAST | Who.BROADCAST
+PEER_BITS: dict[str, int] = {
+    "appliance": Who.APPLIANCE,
+    "camera": Who.CAMERA,
+    "gateway": Who.GATEWAY,
+    "resolver": Who.RESOLVER,
+    "time-server": Who.TIME_SERVER,
+    "local": Who.LOCAL,
+    "internet": Who.INTERNET,
+    "link-local": Who.LINK_LOCAL,
+    "multicast": Who.MULTICAST,
+    "broadcast": Who.BROADCAST,
+    "any": -1,
+}
+_SCOPE_BITS = {
+    INTERNET: Who.INTERNET,
+    LINK_LOCAL: Who.LINK_LOCAL,
+    LOOPBACK: Who.LOOPBACK,
+    MULTICAST: Who.MULTICAST,
+    BROADCAST: Who.BROADCAST,
+    UNSPECIFIED: Who.UNSPECIFIED,
+}
+HOSTS_MAX = 1024  # addresses, clients, MACs that are remembered for inference
+MEDIA_MAX = 4096  # negotiated media ports
+_APP_RTP = APPS.index("rtp")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """What is known of the site at one time; compared by value."""
+
+    appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
+    appliance_addresses: dict[str, str] = field(default_factory=dict)  # address -> port's name
+    fixed_addresses: bool = False  # the site file names addresses of ports
+    fixed_ports: frozenset[str] = frozenset()  # ports whose address the site file names
+    cameras: dict[str, str] = field(default_factory=dict)  # address -> name
+    cameras_given: bool = False  # by the site file
+    gateways: frozenset[str] = frozenset()
+    resolvers: frozenset[str] = frozenset()
+    time_servers: frozenset[str] = frozenset()
+    time_servers_given: bool = False
+    local: tuple[IpNetwork, ...] = ()
+    broadcasts: frozenset[str] = frozenset()
+    topology: str | None = None
+    region: str | None = None
+    roles: dict[str, str] = field(default_factory=dict)  # port's name -> role
+    interfaces: dict[str, str] = field(default_factory=dict)  # capture interface -> port's name
+    inferred: tuple[str, ...] = ()
+
+    @property
+    def appliance_known(self) -> bool:
+        return bool(self.appliance_macs or self.appliance_addresses)
+
+
+@dataclass(slots=True)
+class _Client:
+    """What makes a host look like the appliance."""
+
+    live555: bool = False
+    iot: bool = False
+    cameras: set[str] = field(default_factory=set)
+    regions: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def camera_score(self) -> int:
+        return 4 * self.live555 + min(len(self.cameras), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSession:
+    """The RTSP session that negotiated a media port."""
+
+    client: str
+    server: str
+    server_port: int
+
+
+class SiteView:
+    """See the module's text. `vantage`: where we stand, if the caller knows."""
+
+    def __init__(self, site: Site, vantage: str | None = None) -> None:
+        self.site = site
+        self.vantage = site.site.vantage or vantage
+        self.one_way = False
+        self.version = 1
+        self._clients: OrderedDict[str, _Client] = OrderedDict()
+        self._servers: OrderedDict[str, int] = OrderedDict()  # RTSP servers and RTP senders
+        self._arp: OrderedDict[str, int] = OrderedDict()  # IP -> MAC, as the host itself said
+        self._mac_ips: OrderedDict[int, dict[str, None]] = OrderedDict()
+        self._router_macs: set[int] = set()
+        self._dhcp_routers: OrderedDict[str, None] = OrderedDict()
+        self._dhcp_dns: OrderedDict[str, None] = OrderedDict()
+        self._dhcp_ntp: OrderedDict[str, None] = OrderedDict()
+        self._dhcp_nets: OrderedDict[str, None] = OrderedDict()
+        self._dns_servers: OrderedDict[str, None] = OrderedDict()
+        self._ntp_servers: OrderedDict[str, None] = OrderedDict()
+        self._leases: OrderedDict[int, str] = OrderedDict()  # MAC -> address by DHCP ACK
+        self._pending: OrderedDict[tuple[int, int], str] = OrderedDict()  # flow -> SNI
+        self._media: OrderedDict[tuple[str, int], MediaSession] = OrderedDict()
+        self.media_version = 0
+        self._ports = {name: _mac_or_none(p.mac) for name, p in site.ports.items()}
+        self._dirty = False
+        self._who: dict[str, int] = {}
+        self.facts = self._resolve()
+
+    # -------------------------------------------------------------- observing
+
+    def observe(self, message: AnyMessage, meter: int = 0) -> None:
+        """Learn from one message; `settle` then brings the facts up to date."""
+        if isinstance(message, RtspMessage):
+            self._observe_rtsp(message)
+        elif isinstance(message, DnsMessage):
+            self._observe_dns(message)
+        elif isinstance(message, TlsClientHello):
+            if message.sni and message.flow >= 0 and "amazon" in message.sni.lower():
+                _put(self._pending, (meter, message.flow), message.sni, HOSTS_MAX)
+        elif isinstance(message, ArpMessage):
+            self._observe_arp(message)
+        elif isinstance(message, DhcpMessage):
+            self._observe_dhcp(message)
+        elif isinstance(message, NtpMessage) and message.mode == 4 and message.sport == 123:
+            self._note(self._ntp_servers, message.src)
+
+    def observe_all(self, messages: Iterable[AnyMessage], meter: int = 0) -> None:
+        """Learn from the messages of one delta."""
+        for message in messages:
+            self.observe(message, meter)
+        self.settle()
+
+    def observe_flows(self, rows: Rows, meter: int = 0) -> None:
+        """Learn from flow rows (FLOW_DTYPE): who sent hellos, who sends media."""
+        if len(rows) == 0:
+            return
+        if self._pending:
+            ids = np.array([f for m, f in self._pending if m == meter], np.uint64)
+            for row in rows[np.isin(rows["id"], ids)]:
+                name = self._pending.pop((meter, int(row["id"])), None)
+                if name is not None:
+                    client = address_text(int(row["version"]), row["src"].tobytes())
+                    self._observe_name(client, name)
+        media = rows[rows["app"] == _APP_RTP]
+        for row in media[:256]:
+            out = int(row["packets_out"]) >= int(row["packets_in"])
+            sender = row["src" if out else "dst"].tobytes()
+            self._observe_server(address_text(int(row["version"]), sender))
+        self.settle()
+
+    def observe_links(self, rows: Rows) -> None:
+        """Learn from link rows (LINK_SECOND_DTYPE): which MAC speaks from which IPv4 address."""
+        if len(rows) == 0:
+            return
+        seen = rows[rows["ip4_src"] != 0][["src_mac", "ip4_src"]]
+        for mac, raw in np.unique(seen).tolist():
+            self._observe_pair(int(mac), str(ipaddress.IPv4Address(int(raw))))
+        self.settle()
+
+    def observe_counters(self, counters: MeterCounters) -> None:
+        """A mirror that copies one direction only shows hardly any flow with answers."""
+        one_way = counters.one_way_flows >= 20 and (
+            counters.one_way_flows > 19 * counters.two_way_flows
+        )
+        if one_way != self.one_way:
+            self.one_way = one_way
+            self.version += 1
+
+    def settle(self) -> bool:
+        """Work out the facts again if something was learnt; True when they changed."""
+        if not self._dirty:
+            return False
+        self._dirty = False
+        facts = self._resolve()
+        if facts == self.facts:
+            return False
+        self.facts = facts
+        self._who.clear()
+        self.version += 1
+        return True
+
+    def _note(self, table: OrderedDict[str, None], address: str) -> None:
+        if address not in table:
+            _put(table, address, None, HOSTS_MAX)
+            self._dirty = True
+
+    def _client(self, address: str) -> _Client:
+        entry = self._clients.get(address)
+        if entry is None:
+            entry = _Client()
+            _put(self._clients, address, entry, HOSTS_MAX)
+        return entry
+
+    def _observe_server(self, address: str) -> None:
+        if address not in self._servers and not self._is_internet(address):
+            if scope_of(address) in (MULTICAST, BROADCAST):
+                return
+            _put(self._servers, address, 1, HOSTS_MAX)
+            self._dirty = True
+
+    def _observe_rtsp(self, message: RtspMessage) -> None:
+        self._observe_server(message.server)
+        entry = self._client(message.client)
+        if message.server not in entry.cameras and len(entry.cameras) < 64:
+            entry.cameras.add(message.server)
+            self._dirty = True
+        agent = message.user_agent or ""
+        if message.from_client and "LIVE555" in agent and not entry.live555:
+            entry.live555 = self._dirty = True
+        if message.method == "SETUP" and message.transport:
+            self._observe_transport(message)
+
+    def _observe_transport(self, message: RtspMessage) -> None:
+        session = MediaSession(message.client, message.server, message.server_port)
+        fields = dict(_transport_fields(message.transport or ""))
+        ends = [(message.client, fields.get("client_port")), (message.server, _server_port(fields))]
+        destination = canonical_host(fields.get("destination", "")) or message.client
+        if "port" in fields:
+            ends.append((destination, fields["port"]))
+        elif destination != message.client:
+            ends.append((destination, fields.get("client_port")))
+        source = canonical_host(fields.get("source", ""))
+        if source and source != message.server:
+            ends.append((source, _server_port(fields)))
+        for address, ports in ends:
+            for port in _port_pair(ports):
+                if self._media.get((address, port)) != session:
+                    _put(self._media, (address, port), session, MEDIA_MAX)
+                    self.media_version += 1
+
+    def _observe_dns(self, message: DnsMessage) -> None:
+        if message.transport not in ("udp", "tcp"):
+            return
+        if message.response and message.rcode in ("NOERROR", "NXDOMAIN"):
+            self._note(self._dns_servers, message.server)
+        if "amazon" in message.name:
+            self._observe_name(message.client, message.name)
+
+    def _observe_name(self, client: str, name: str) -> None:
+        region = region_in(name)
+        if region is None:
+            return
+        entry = self._client(client)
+        iot = ".iot." in f".{name}"
+        before = entry.regions.most_common(1)
+        entry.regions[region] += 100 if iot else 1
+        if iot and not entry.iot:
+            entry.iot = self._dirty = True
+        if entry.regions.most_common(1) != before:
+            self._dirty = True
+
+    def _observe_arp(self, message: ArpMessage) -> None:
+        try:
+            mac = mac_value(message.sender_mac)
+        except ValueError:
+            return
+        if message.sender_ip in ("0.0.0.0", "") or not mac:  # noqa: S104 - an ARP probe
+            return
+        if self._arp.get(message.sender_ip) != mac:
+            _put(self._arp, message.sender_ip, mac, HOSTS_MAX)
+            self._dirty = True
+        self._observe_pair(mac, message.sender_ip)
+
+    def _observe_pair(self, mac: int, address: str) -> None:
+        addresses = self._mac_ips.get(mac)
+        if addresses is None:
+            addresses = {}
+            _put(self._mac_ips, mac, addresses, HOSTS_MAX)
+        if address not in addresses and len(addresses) < 8:
+            addresses[address] = None
+            self._dirty = True
+        if mac not in self._router_macs and self._is_internet(address):
+            if len(self._router_macs) < HOSTS_MAX:
+                self._router_macs.add(mac)
+            self._dirty = True
+
+    def _observe_dhcp(self, message: DhcpMessage) -> None:
+        if message.type not in ("offer", "ack"):
+            return
+        for address in message.routers:
+            self._note(self._dhcp_routers, address)
+        for address in message.dns:
+            self._note(self._dhcp_dns, address)
+        for address in message.ntp:
+            self._note(self._dhcp_ntp, address)
+        if message.your_ip and message.mask:
+            try:
+                net = str(ipaddress.ip_network(f"{message.your_ip}/{message.mask}", strict=False))
+            except ValueError:
+                return
+            self._note(self._dhcp_nets, net)
+        if message.type == "ack" and message.your_ip:
+            mac = _mac_or_none(message.client_mac)
+            if mac and self._leases.get(mac) != message.your_ip:
+                _put(self._leases, mac, message.your_ip, HOSTS_MAX)
+                self._dirty = True
+
+    def _is_internet(self, address: str) -> bool:
+        try:
+            if scope_of(address) != INTERNET:
+                return False
+        except ValueError:
+            return False
+        return not _inside(address, tuple(network(n) for n in self.site.network.local))
+
+    # -------------------------------------------------------------- asking
+
+    def who(self, address: str) -> int:
+        """What an address is: bits of `Who`."""
+        known = self._who.get(address)
+        if known is None:
+            if len(self._who) > 65_536:
+                self._who.clear()
+            known = self._who[address] = self._who_is(address)
+        return known
+
+    def _who_is(self, address: str) -> int:
+        facts = self.facts
+        try:
+            scope = scope_of(address)
+        except ValueError:
+            return 0
+        bits = _SCOPE_BITS.get(scope, Who.LOCAL)
+        if address in facts.broadcasts:
+            return Who.BROADCAST
+        if bits in (Who.INTERNET, Who.LINK_LOCAL) and _inside(address, facts.local):
+            bits = Who.LOCAL
+        if address in facts.appliance_addresses:
+            bits |= Who.APPLIANCE
+            if bits & Who.INTERNET:  # an appliance with a public address is still on the site
+                bits = Who.APPLIANCE | Who.LOCAL
+        if address in facts.cameras:
+            bits |= Who.CAMERA
+        if address in facts.gateways:
+            bits |= Who.GATEWAY
+        if address in facts.resolvers:
+            bits |= Who.RESOLVER
+        if address in facts.time_servers:
+            bits |= Who.TIME_SERVER
+        return bits
+
+    def media_session(self, a: str, a_port: int, b: str, b_port: int) -> MediaSession | None:
+        """The RTSP session that negotiated this UDP flow's ports, whichever side is named first."""
+        for near, port, far in ((a, a_port, b), (b, b_port, a)):
+            session = self._media.get((near, port))
+            if session is not None and (
+                far in (session.server, session.client)
+                or (far, b_port if far == b else a_port) in self._media
+            ):
+                return session
+        return None
+
+    def media_ports(self) -> frozenset[int]:
+        """All ports that RTSP sessions negotiated."""
+        return frozenset(port for _, port in self._media)
+
+    def site_names(self) -> dict[str, str]:
+        """Address -> name, of what the site file names."""
+        out = {canonical_host(c.address) or c.address: c.name for c in self.site.camera}
+        for name, port in self.site.ports.items():
+            if port.address:
+                out.setdefault(port.address.split("/")[0], name)
+        return out
+
+    def site_record(self) -> SiteRecord:
+        """The site as records show it."""
+        identity, facts = self.site.site, self.facts
+        guessed = ("vantage",) if self.vantage and not identity.vantage else ()
+        return SiteRecord(
+            name=identity.name,
+            topology=facts.topology,
+            region=facts.region,
+            vantage=self.vantage,
+            mode=identity.mode,
+            inferred=facts.inferred
+            + (("vantage",) if self.vantage and not identity.vantage else ()),
+            one_way=self.one_way,
+        )
+
+    # -------------------------------------------------------------- working it out
+
+    def _resolve(self) -> SiteFacts:
+        site = self.site
+        guess: list[str] = []
+        ports = self._resolve_ports(guess)
+        addresses: dict[str, str] = {}
+        fixed = frozenset(n for n, p in site.ports.items() if p.address)
+        for name, port in ports.items():
+            for address in port.addresses:
+                addresses.setdefault(address, name)
+        macs = {mac: name for name, port in ports.items() for mac in port.macs}
+        local = self._resolve_local(guess)
+        roles = {name: port.role for name, port in ports.items() if port.role}
+        topology = site.site.topology
+        if topology is None and len(ports) > 1:
+            topology = "dual" if set(roles.values()) == {"camera", "cloud"} else None
+            if topology:
+                guess.append("topology")
+        region = site.site.region
+        if region is None:
+            region = self._resolve_region(addresses)
+            if region:
+                guess.append("region")
+        cameras = {canonical_host(c.address) or c.address: c.name for c in site.camera}
+        if not cameras:
+            cameras = {a: a for a in self._servers if a not in addresses}
+            if cameras:
+                guess.append("cameras")
+        return SiteFacts(
+            appliance_macs=macs,
+            appliance_addresses=addresses,
+            fixed_addresses=bool(fixed),
+            fixed_ports=fixed,
+            cameras=cameras,
+            cameras_given=bool(site.camera),
+            gateways=self._given_or(
+                "gateways", site.network.gateways, self._seen_gateways(addresses), guess
+            ),
+            resolvers=self._given_or(
+                "dns", site.network.dns, self._dhcp_dns or self._dns_servers, guess
+            ),
+            time_servers=self._time_servers(guess),
+            time_servers_given=bool(site.network.ntp),
+            local=local,
+            broadcasts=frozenset(
+                str(n.broadcast_address)
+                for n in local
+                if isinstance(n, ipaddress.IPv4Network) and n.prefixlen < 31
+            ),
+            topology=topology,
+            region=region,
+            roles=roles,
+            interfaces={p.interface: n for n, p in site.ports.items() if p.interface},
+            inferred=tuple(guess),
+        )
+
+    def _given_or(
+        self, name: str, given: Iterable[str], seen: Iterable[str], guess: list[str]
+    ) -> frozenset[str]:
+        known = frozenset(canonical_host(a) or a for a in given)
+        if known:
+            return known
+        found = frozenset(seen)
+        if found:
+            guess.append(name)
+        return found
+
+    def _time_servers(self, guess: list[str]) -> frozenset[str]:
+        given = self.site.network.ntp
+        if given:
+            return frozenset(canonical_host(a) or a for a in given)
+        seen = self._dhcp_ntp or [a for a in self._ntp_servers if not self._is_internet(a)]
+        return self._given_or("ntp", (), seen, guess)
+
+    def _seen_gateways(self, appliance: dict[str, str]) -> set[str]:
+        found = set(self._dhcp_routers)
+        for address, mac in self._arp.items():
+            if mac in self._router_macs and address not in appliance:
+                found.add(address)
+        return {a for a in found if not self._is_internet(a)}
+
+    def _resolve_local(self, guess: list[str]) -> tuple[IpNetwork, ...]:
+        nets: dict[IpNetwork, None] = {}
+        for text in self.site.network.local:
+            nets[network(text)] = None
+        for port in self.site.ports.values():
+            if port.address and "/" in port.address:
+                nets[ipaddress.ip_interface(port.address).network] = None
+        if not nets:
+            for text in self._dhcp_nets:
+                nets[network(text)] = None
+            if nets:
+                guess.append("local")
+        return tuple(nets)
+
+    def _resolve_region(self, appliance: dict[str, str]) -> str | None:
+        total: Counter[str] = Counter()
+        mine: Counter[str] = Counter()
+        for address, client in self._clients.items():
+            total.update(client.regions)
+            if address in appliance:
+                mine.update(client.regions)
+        best = (mine or total).most_common(1)
+        return best[0][0] if best else None
+
+    def _resolve_ports(self, guess: list[str]) -> dict[str, _Port]:
+        if not any(p.mac or p.address for p in self.site.ports.values()):
+            return self._guess_named_ports(guess)
+        out: dict[str, _Port] = {}
+        for name, given in self.site.ports.items():
+            mac = self._ports[name]
+            address = given.address.split("/")[0] if given.address else None
+            macs = {mac} if mac else set()
+            if not mac and address:
+                learnt = self._mac_of(address)
+                if learnt:
+                    macs = {learnt}
+                    guess.append(f"ports.{name}.mac")
+            addresses = [address] if address else []
+            if not address and mac:
+                addresses = self._addresses_of(mac)
+                if addresses:
+                    guess.append(f"ports.{name}.address")
+            out[name] = _Port(given.role, frozenset(macs), tuple(addresses))
+        return out
+
+    def _mac_of(self, address: str) -> int | None:
+        """The MAC of a host on the segment: as it says in ARP, or one that carries only it."""
+        mac = self._arp.get(address)
+        if mac is not None:
+            return mac
+        found = [m for m, ips in self._mac_ips.items() if list(ips) == [address]]
+        return found[0] if len(found) == 1 and found[0] not in self._router_macs else None
+
+    def _addresses_of(self, mac: int) -> list[str]:
+        found = [a for a in self._mac_ips.get(mac, {}) if _is_host(a)]
+        lease = self._leases.get(mac)
+        if lease and lease not in found:
+            found.append(lease)
+        return found
+
+    def _guess_ports(self, guess: list[str]) -> dict[str, _Port]:
+        """The appliance by what it does: it reads cameras with LIVE555, it speaks to AWS IoT."""
+        servers = set(self._servers)
+        clients = {
+            a: c for a, c in self._clients.items() if not self._is_internet(a) and a not in servers
+        }
+        reader = max(
+            (a for a, c in clients.items() if c.camera_score > 0),
+            key=lambda a: (clients[a].camera_score, clients[a].iot),
+            default=None,
+        )
+        forwarders = set(self._dns_servers)
+        speakers = [a for a, c in clients.items() if c.iot and a not in forwarders]
+        speaker = reader if reader in speakers else (speakers[0] if speakers else None)
+        if reader is None and speaker is None:
+            return {}
+        guess.append("ports")
+        if reader is None or speaker is None or reader == speaker:
+            only = reader or speaker
+            assert only is not None
+            both = reader is not None and speaker is not None
+            role = "both" if both else "camera" if reader else "cloud"
+            name = "eth1" if role == "cloud" else "eth0"
+            return {name: self._guessed(role, only)}
+        return {"eth0": self._guessed("camera", reader), "eth1": self._guessed("cloud", speaker)}
+
+    def _guess_named_ports(self, guess: list[str]) -> dict[str, _Port]:
+        """The guess, under the names and roles that the site file gives without addresses."""
+        found = self._guess_ports(guess)
+        if not self.site.ports:
+            return found
+        by_role = {port.role: port for port in found.values()}
+        out: dict[str, _Port] = {}
+        for name, given in self.site.ports.items():
+            port = by_role.get(given.role) or found.get(name) or _Port(None, frozenset(), ())
+            out[name] = _Port(given.role or port.role, port.macs, port.addresses)
+        return out
+
+    def _guessed(self, role: str, address: str) -> _Port:
+        mac = self._mac_of(address)
+        return _Port(role, frozenset({mac} if mac else set()), (address,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    role: str | None
+    macs: frozenset[int]
+    addresses: tuple[str, ...]
+
+
+def region_in(name: str) -> str | None:
+    """The AWS region that a host name of AWS names, if any."""
+    host = canonical_host(name)
+    if host is None or not host.endswith((".amazonaws.com", ".aws.amazon.com")):
+        return None
+    for label in host.split("."):
+        parts = label.split("-")
+        if (
+            len(parts) >= 3
+            and len(parts[0]) == 2
+            and parts[-1].isdigit()
+            and all(p.isalpha() for p in parts[:-1])
+        ):
+            return label
+    return None
+
+
+def _put(table: OrderedDict[Any, Any], key: Any, value: Any, limit: int) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > limit:
+        table.popitem(last=False)
+
+
+def _mac_or_none(text: str | None) -> int | None:
+    try:
+        return mac_value(text) if text else None
+    except ValueError:
+        return None
+
+
+def _is_host(address: str) -> bool:
+    return scope_of(address) not in (UNSPECIFIED, MULTICAST, BROADCAST, LOOPBACK)
+
+
+def _inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
+    ip = ipaddress.ip_address(address)
+    return any(ip.version == n.version and ip in n for n in networks)
+
+
+def _transport_fields(text: str) -> Iterable[tuple[str, str]]:
+    for part in text.split(",")[0].split(";")[:32]:
+        key, equals, value = part.strip().partition("=")
+        if equals:
+            yield key.lower(), value.strip().strip('"')
+
+
+def _server_port(fields: dict[str, str]) -> str | None:
+    return fields.get("server_port")
+
+
+def _port_pair(text: str | None) -> tuple[int, ...]:
+    """ "5000-5001" or "5000" as ports; a lone port stands for itself and the RTCP port after it."""
+    if not text:
+        return ()
+    low, dash, high = text.partition("-")
+    try:
+        first = int(low)
+        last = int(high) if dash else first + 1
+    except ValueError:
+        return ()
+    if not 0 < first <= last <= 65535 or last - first > 3:
+        return ()
+    return tuple(range(first, last + 1))
+
+
+def port_mac(view: SiteView, name: str) -> str | None:
+    """The MAC address of an appliance's port, as text."""
+    for mac, port in view.facts.appliance_macs.items():
+        if port == name:
+            return mac_text(mac)
+    return None
