@@ -148,9 +148,9 @@ def sort_key(record_type: type, column: str) -> Key | None:
 
 
 def order(records: Sequence[R], record_type: type, column: str | None, reverse: bool) -> list[R]:
-    """Rows in a view's order: text from a, quantities from the largest, unknown values last.
+    """Rows in a view's order, ascending unless `reverse`; unknown values last either way.
 
-    `reverse` turns it round, but for the unknown values. An unknown column means the own order.
+    No column, or one that the rows do not have, means the pane's own order.
     """
     key = None if column is None else sort_key(record_type, column)
     if key is None:
@@ -160,8 +160,7 @@ def order(records: Sequence[R], record_type: type, column: str | None, reverse: 
     known = [(key(record), record) for record in records]
     having = [pair for pair in known if pair[0] is not None]
     lacking = [record for value, record in known if value is None]
-    falling = column in _LARGEST_FIRST
-    having.sort(key=lambda pair: _comparable(pair[0]), reverse=reverse is not falling)
+    having.sort(key=lambda pair: _comparable(pair[0]), reverse=reverse)
     return [record for _, record in having] + lacking
 
 
@@ -171,13 +170,6 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, tuple):
         return (2, len(value))
     return (0, value)
-
-
-# Columns whose natural order starts with the largest, the newest.
-_LARGEST_FIRST = {
-    "rate", "bytes", "packets", "loss", "lost", "jitter", "rtt", "retransmits", "last", "time",
-    "first", "since", "attempts", "size",
-}  # fmt: skip
 
 
 # ------------------------------------------------------------------ the page
@@ -209,7 +201,7 @@ KIND: dict[type, str] = {
 
 
 def follow_key(record: Any) -> str:
-    """`flow:ID` and the like: what `View.follow` and `View.detail` hold."""
+    """`flow:ID` and the like: what `View.detail` holds."""
     return f"{KIND[type(record)]}:{row_key(record)}"
 
 
@@ -238,7 +230,11 @@ def window(ordered: Sequence[R], total: int, view: View, error: str | None) -> P
     follow_row = None
     if view.follow is not None:
         follow_row = next(
-            (number for number, record in enumerate(ordered) if follow_key(record) == view.follow),
+            (
+                number
+                for number, record in enumerate(ordered)
+                if view.follow in (row_key(record), follow_key(record))
+            ),
             None,
         )
     return Page(tuple(ordered[first : first + rows]), total, len(ordered), first, follow_row, error)

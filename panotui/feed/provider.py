@@ -19,7 +19,7 @@ from panotui.errors import PanotuiError
 from panotui.feed.details import State, detail_of
 from panotui.feed.export import write_detail, write_table
 from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
-from panotui.feed.panes import Page, matching, order, page, row_key, window
+from panotui.feed.panes import Page, matching, page, row_key
 from panotui.model import (
     CameraRecord,
     EndpointRecord,
@@ -262,24 +262,16 @@ class StateProvider:
 
 
 def _streams(frame: Frame, view: View, snapshot: Snapshot) -> Frame:
-    """Cameras without any stream come first, as rows of their own."""
+    """Cameras without any stream go beside the rows, not counted among them."""
     silent = [camera for camera in snapshot.cameras if not camera.streams]
     cameras, camera_error = matching(silent, CameraRecord, view)
-    streams, error = matching(snapshot.streams, StreamRecord, view)
-    if camera_error and not error:
+    streams = page(snapshot.streams, StreamRecord, view)
+    if camera_error:
         cameras = []  # a field that only streams have, such as `codec:`
-    elif error and not camera_error:
-        streams, error = [], None
-    rows = window(
-        [*cameras, *order(streams, StreamRecord, view.sort, view.reverse)],
-        len(silent) + len(snapshot.streams),
-        view,
-        error,
-    )
     return msgspec.structs.replace(
-        _placed(frame, rows),
-        cameras=tuple(_slim_camera(r) for r in rows.rows if isinstance(r, CameraRecord)),
-        streams=tuple(_slim_stream(r) for r in rows.rows if isinstance(r, StreamRecord)),
+        _placed(frame, streams),
+        cameras=tuple(map(_slim_camera, cameras[:OVERVIEW_ROWS])),
+        streams=tuple(map(_slim_stream, streams.rows)),
     )
 
 

@@ -1,0 +1,148 @@
+"""The folder `NAME.panotui/`: where its parts are, who may write to it, and how it is opened.
+
+One writer at a time holds `recorder.lock`. What an unclean end left behind (a torn evidence file)
+is repaired on opening for writing; readers never change anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+from panotui.errors import InputError, UsageError
+from panotui.recording import schema
+
+SUFFIX = ".panotui"
+DATABASE = "recording.sqlite"
+EVIDENCE = "evidence"
+LOCK = "recorder.lock"
+RESERVE = "reserve"
+
+
+def with_suffix(path: Path) -> Path:
+    """`night` -> `night.panotui`."""
+    return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
+
+
+def is_recording(path: Path) -> bool:
+    return path.is_dir() and (path / DATABASE).exists()
+
+
+def prepare(path: Path, uid: int = -1, gid: int = -1) -> None:
+    """Make the folder, before privileges are dropped, and give it to who will write in it.
+
+    UsageError when it cannot be made or is something else.
+    """
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        (path / EVIDENCE).mkdir(mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            str(path), error.strerror or str(error), "Choose another folder with -o."
+        ) from None
+    if os.geteuid() != 0 or (uid < 0 and gid < 0):
+        return
+    try:
+        # Only what is a plain part of a recording: nothing that a link points to is given away.
+        for part in (path, *path.iterdir(), *(path / EVIDENCE).iterdir()):
+            mode = part.lstat().st_mode
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                os.chown(part, uid, gid, follow_symlinks=False)
+    except OSError as error:
+        raise UsageError(
+            str(path), error.strerror or str(error), "Choose another folder with -o."
+        ) from None
+
+
+def lock(path: Path) -> int:
+    """Take the writer's lock; returns the descriptor that holds it.
+
+    UsageError "recorder already running" when another process has it.
+    """
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise UsageError(
+            str(path), f"cannot be written ({error.strerror})", "Choose another folder with -o."
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise UsageError(
+            str(path),
+            f"recorder already running{f' (process {holder})' if holder.isdigit() else ''}",
+            "Look at it with `panotui attach`, or record into another folder.",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    return descriptor
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The database, created or brought up to date; the caller holds the lock."""
+    file = path / DATABASE
+    new = not file.exists() or file.stat().st_size == 0
+    try:
+        connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        if new:
+            schema.create(connection)
+        else:
+            schema.upgrade(connection, path.name)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 256")
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except sqlite3.Error as error:
+        raise InputError(
+            path.name, f"its database cannot be written ({error})", "Is the disk full?"
+        ) from None
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """The database, read-only, also while a recorder writes and on a read-only medium.
+
+    InputError when it is no recording, or one of a newer format. An older format is converted in a
+    copy in memory, so that reading changes nothing on disk.
+    """
+    file = path / DATABASE
+    if not path.exists():
+        raise InputError(str(path), "does not exist")
+    if not file.exists():
+        raise InputError(
+            str(path),
+            f"is no recording: there is no {DATABASE} in it",
+            "Name a folder of `record`.",
+        )
+    name = quote(str(file.resolve()))
+    try:
+        connection = _connect(f"file:{name}?mode=ro")
+    except sqlite3.OperationalError:
+        # A WAL database on a read-only medium cannot make its shared-memory file.
+        try:
+            connection = _connect(f"file:{name}?mode=ro&immutable=1")
+        except sqlite3.Error as error:
+            raise InputError(str(path), f"its database cannot be read ({error})") from None
+    except sqlite3.DatabaseError as error:
+        raise InputError(str(path), f"its database cannot be read ({error})") from None
+    if schema.check(connection, path.name) < schema.VERSION:
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection.backup(memory)
+        connection.close()
+        schema.upgrade(memory, path.name)
+        return memory
+    return connection
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection

@@ -1,0 +1,221 @@
+"""What a recording forgets: roll-up of old samples, and removal by age, size and free disk.
+
+Samples and snapshots are kept each second for ten minutes (snapshots) or an hour (samples), then
+every 10 s for a day, then every 60 s. Removal takes the oldest first, evidence files before the
+tables, and what was removed is said in `meta` so that a review never shows it as silence.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from panotui.model import SECOND
+from panotui.recording.folder import DATABASE, EVIDENCE
+from panotui.recording.rows import get_meta, set_meta
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large and old a recording may become."""
+
+    size_bytes: int = 2_000_000_000
+    age_s: int | None = None
+    evidence_bytes: int = 256_000_000
+    free_bytes: int = 200_000_000  # the floor: below it evidence stops and the oldest goes
+    samples_second_s: int = 3_600
+    snapshots_second_s: int = 600
+    samples_ten_s: int = DAY_S
+
+
+_SAMPLES = {
+    "port_sample": (
+        "name",
+        "max(state), avg(rate_in_bps), avg(rate_out_bps), max(packets_in), max(packets_out)",
+    ),
+    "stream_sample": (
+        "name",
+        "max(state), max(camera), avg(rate_bps), max(loss), max(jitter_ms), avg(fps),"
+        " max(packets), max(lost)",
+    ),
+    "endpoint_sample": ("name", "max(state), avg(rtt_ms)"),
+}
+
+
+def roll_up(connection: sqlite3.Connection, now_s: int, limits: Limits) -> int:
+    """Thin what has aged; returns the rows removed. Call inside a transaction, once a minute."""
+    before = connection.total_changes
+    for table, (key, aggregates) in _SAMPLES.items():
+        for fine, coarse, age in (
+            (1, 10, limits.samples_second_s),
+            (10, 60, limits.samples_ten_s),
+        ):
+            _coarsen(connection, table, key, aggregates, fine, coarse, now_s - age)
+    for fine, coarse, age in (
+        (1, 10, limits.samples_second_s),
+        (10, 60, limits.samples_ten_s),
+    ):
+        edge = (now_s - age) // coarse * coarse
+        connection.execute(
+            f"DELETE FROM summary_sample WHERE resolution = ? AND time_s < ? AND time_s % {coarse}",  # noqa: S608 - a number of ours
+            (fine, edge),
+        )
+        connection.execute(
+            "UPDATE summary_sample SET resolution = ? WHERE resolution = ? AND time_s < ?",
+            (coarse, fine, edge),
+        )
+    _thin_snapshots(connection, now_s, limits)
+    return connection.total_changes - before
+
+
+def _coarsen(
+    connection: sqlite3.Connection,
+    table: str,
+    key: str,
+    aggregates: str,
+    fine: int,
+    coarse: int,
+    edge: int,
+) -> None:
+    edge = edge // coarse * coarse
+    # The names below are this module's own constants; values are bound.
+    oldest = connection.execute(
+        f"SELECT min(time_s) FROM {table} WHERE resolution = ? AND time_s < ?",  # noqa: S608
+        (fine, edge),
+    ).fetchone()[0]
+    if oldest is None:
+        return
+    rows = connection.execute(
+        f"SELECT time_s / {coarse} * {coarse}, {coarse}, {key}, {aggregates} FROM {table}"  # noqa: S608
+        f" WHERE resolution = ? AND time_s < ? GROUP BY {key}, time_s / {coarse}",
+        (fine, edge),
+    ).fetchall()
+    connection.execute(
+        f"DELETE FROM {table} WHERE resolution = ? AND time_s < ?",  # noqa: S608
+        (fine, edge),
+    )
+    marks = ", ".join("?" * len(rows[0]))
+    connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)  # noqa: S608
+
+
+def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) -> None:
+    for fine, coarse, age in (
+        (1, 10, limits.snapshots_second_s),
+        (10, 60, limits.samples_ten_s),
+    ):
+        edge_ns = (now_s - age) // coarse * coarse * SECOND
+        step = coarse * SECOND
+        # The last of each step stays, and always the newest of each session.
+        connection.execute(
+            "DELETE FROM snapshot WHERE resolution = ? AND time_ns < ? AND time_ns NOT IN"
+            " (SELECT max(time_ns) FROM snapshot WHERE resolution = ? AND time_ns < ?"
+            "  GROUP BY session, time_ns / ?)"
+            " AND time_ns NOT IN (SELECT max(time_ns) FROM snapshot GROUP BY session)",
+            (fine, edge_ns, fine, edge_ns, step),
+        )
+        connection.execute(
+            "UPDATE snapshot SET resolution = ? WHERE resolution = ? AND time_ns < ?",
+            (coarse, fine, edge_ns),
+        )
+
+
+# ------------------------------------------------------------------ removal
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the database and its evidence on disk."""
+    total = 0
+    for path in (*folder.glob(f"{DATABASE}*"), *(folder / EVIDENCE).glob("*")):
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue  # removed meanwhile
+    return total
+
+
+def free_of(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def trim_evidence(connection: sqlite3.Connection, folder: Path, keep_bytes: int) -> int:
+    """Remove the oldest evidence files until at most `keep_bytes` are left; returns bytes freed."""
+    files = []
+    for path in (folder / EVIDENCE).glob("*.pcapng"):
+        try:
+            files.append((path.name, path.stat().st_size, path))
+        except OSError:
+            continue
+    files.sort()
+    total = sum(size for _, size, _ in files)
+    freed = 0
+    for name, size, path in files[:-1]:  # the newest is being written
+        if total - freed <= keep_bytes:
+            break
+        path.unlink(missing_ok=True)
+        connection.execute("DELETE FROM evidence WHERE file = ?", (name,))
+        freed += size
+    return freed
+
+
+def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
+    """Forget everything older than a time, and say so. Call inside a transaction."""
+    second = time_ns // SECOND
+    for table in _SAMPLES:
+        connection.execute(f"DELETE FROM {table} WHERE time_s < ?", (second,))  # noqa: S608
+    connection.execute("DELETE FROM summary_sample WHERE time_s < ?", (second,))
+    connection.execute(
+        "DELETE FROM snapshot WHERE time_ns < ?"
+        " AND time_ns NOT IN (SELECT max(time_ns) FROM snapshot)",
+        (time_ns,),
+    )
+    connection.execute("DELETE FROM flow WHERE last_ns < ?", (time_ns,))
+    connection.execute("DELETE FROM flow_sample WHERE time_s < ?", (second,))
+    connection.execute("DELETE FROM event WHERE time_ns < ?", (time_ns,))
+    connection.execute("DELETE FROM finding WHERE cleared_ns < ?", (time_ns,))
+    connection.execute("DELETE FROM violation WHERE last_ns < ?", (time_ns,))
+    connection.execute("DELETE FROM mark WHERE time_ns < ?", (time_ns,))
+    connection.execute("DELETE FROM gap WHERE end_ns < ?", (time_ns,))
+    earlier = int(get_meta(connection, "removed_before_ns") or 0)
+    set_meta(connection, "removed_before_ns", str(max(earlier, time_ns)))
+
+
+def enforce(
+    connection: sqlite3.Connection, folder: Path, now_ns: int, limits: Limits, free: int
+) -> str | None:
+    """Keep a recording within its limits; a line about what was removed, or None.
+
+    Takes a twentieth of the recorded time at once, so that no more goes than is needed.
+    """
+    said: str | None = None
+    if limits.age_s is not None:
+        oldest = connection.execute("SELECT min(time_s) FROM summary_sample").fetchone()[0]
+        edge = now_ns - limits.age_s * SECOND
+        if oldest is not None and oldest * SECOND < edge:
+            _in_transaction(connection, edge)
+            said = "what is older than the limit was removed"
+    size = size_of(folder)
+    evidence_limit = min(limits.evidence_bytes, limits.size_bytes // 2)
+    if free < limits.free_bytes:
+        evidence_limit = 0
+    if trim_evidence(connection, folder, evidence_limit):
+        said = "the oldest evidence was removed"
+    if size > limits.size_bytes or (free < limits.free_bytes and size > 50_000_000):
+        first, last = connection.execute(
+            "SELECT min(time_s), max(time_s) FROM summary_sample"
+        ).fetchone()
+        if first is not None and last - first > 60:
+            _in_transaction(connection, (first + max(60, (last - first) // 20)) * SECOND)
+            said = "the oldest part was removed to keep the size"
+    return said
+
+
+def _in_transaction(connection: sqlite3.Connection, edge_ns: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    remove_before(connection, edge_ns)
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -1,0 +1,241 @@
+"""Records to rows of `recording.sqlite` and back: packing, samples, one place for each statement.
+
+Bodies are msgpack of the record, snapshots compressed; fields that samples and events carry anyway
+(histories, the event list) are left out of snapshots and filled in again on reading.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from panotui.model import (
+    SECOND,
+    EventRecord,
+    FindingRecord,
+    FlowRecord,
+    Snapshot,
+    ViolationRecord,
+)
+
+R = TypeVar("R", bound=msgspec.Struct)
+SNAPSHOT_BYTES_MAX = 64 << 20
+
+_encoder = msgspec.msgpack.Encoder()
+_snapshots = msgspec.msgpack.Decoder(Snapshot)
+_flows = msgspec.msgpack.Decoder(FlowRecord)
+_events = msgspec.msgpack.Decoder(EventRecord)
+_findings = msgspec.msgpack.Decoder(FindingRecord)
+_violations = msgspec.msgpack.Decoder(ViolationRecord)
+
+
+def snapshot_body(snapshot: Snapshot) -> bytes:
+    """A snapshot without what samples and events hold, compressed."""
+    replace = msgspec.structs.replace
+    lean = replace(
+        snapshot,
+        events=(),
+        ports=tuple(replace(p, history_in_bps=(), history_out_bps=()) for p in snapshot.ports),
+        streams=tuple(
+            replace(
+                s,
+                history_bps=(),
+                history_lost=(),
+                history_frames=(),
+                history_frame_bytes=(),
+                history_keyframes=(),
+            )
+            for s in snapshot.streams
+        ),
+    )
+    return zlib.compress(_encoder.encode(lean), 1)
+
+
+def snapshot_of(body: bytes) -> Snapshot:
+    """The snapshot of a body; ValueError for one that is damaged or absurdly large."""
+    unpacker = zlib.decompressobj()
+    try:
+        raw = unpacker.decompress(body, SNAPSHOT_BYTES_MAX)
+        if unpacker.unconsumed_tail or not unpacker.eof:
+            raise ValueError("a snapshot is cut off or too large")
+        return _snapshots.decode(raw)
+    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ValueError(f"a snapshot cannot be read ({error})") from None
+
+
+def flow_of(body: bytes) -> FlowRecord:
+    return _flows.decode(body)
+
+
+def event_of(body: bytes) -> EventRecord:
+    return _events.decode(body)
+
+
+def finding_of(body: bytes) -> FindingRecord:
+    return _findings.decode(body)
+
+
+def violation_of(body: bytes) -> ViolationRecord:
+    return _violations.decode(body)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def insert_snapshot(connection: sqlite3.Connection, session: int, snapshot: Snapshot) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO snapshot VALUES (?, ?, 1, ?)",
+        (snapshot.time_ns, session, snapshot_body(snapshot)),
+    )
+
+
+def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snapshot) -> None:
+    """One row a port, stream, endpoint and one in all, for the second of this snapshot."""
+    second = snapshot.time_ns // SECOND
+    connection.executemany(
+        "INSERT OR REPLACE INTO port_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                second,
+                p.name,
+                p.state,
+                _finite(p.rate_in_bps),
+                _finite(p.rate_out_bps),
+                p.packets_in,
+                p.packets_out,
+            )
+            for p in snapshot.ports
+        ],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO stream_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                second,
+                s.id,
+                s.state,
+                s.camera,
+                _finite(s.rate_bps),
+                _finite(s.loss_now),
+                _finite(s.jitter_ms),
+                _finite(s.fps_now),
+                s.packets,
+                s.lost,
+            )
+            for s in snapshot.streams
+            # A stream that ended long ago has no news; its last state is in the snapshots.
+            if s.state != "ended" or snapshot.time_ns - s.last_time_ns < 60 * SECOND
+        ],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO endpoint_sample VALUES (?, 1, ?, ?, ?)",
+        [
+            (second, f"{e.service}/{e.host}/{e.port}", e.state, _finite(e.rtt_ms))
+            for e in snapshot.endpoints
+        ],
+    )
+    counts = snapshot.counts
+    connection.execute(
+        "INSERT OR REPLACE INTO summary_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            second,
+            session,
+            snapshot.source.packets,
+            snapshot.source.bytes,
+            snapshot.source.lost,
+            counts.flows_live,
+            counts.violations_open,
+            counts.findings_open,
+        ),
+    )
+
+
+def upsert_flows(connection: sqlite3.Connection, session: int, flows: Iterable[FlowRecord]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                session,
+                f.id,
+                f.first_time_ns,
+                f.last_time_ns,
+                f.end is not None,
+                f.verdict,
+                _encoder.encode(f),
+            )
+            for f in flows
+        ],
+    )
+
+
+def insert_flow_samples(
+    connection: sqlite3.Connection, session: int, second: int, flows: Iterable[FlowRecord]
+) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO flow_sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                session,
+                f.id,
+                second,
+                f.packets_out,
+                f.packets_in,
+                f.bytes_out,
+                f.bytes_in,
+                f.verdict,
+                f.state,
+            )
+            for f in flows
+        ],
+    )
+
+
+def insert_events(
+    connection: sqlite3.Connection, session: int, events: Iterable[EventRecord]
+) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?)",
+        [(session, e.number, e.time_ns, e.severity, e.kind, _encoder.encode(e)) for e in events],
+    )
+
+
+def upsert_findings(
+    connection: sqlite3.Connection, session: int, findings: Iterable[FindingRecord]
+) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO finding VALUES (?, ?, ?, ?, ?)",
+        [
+            (
+                session,
+                f.key or f"{f.id} {f.subject}",
+                f.first_time_ns,
+                f.cleared_time_ns,
+                _encoder.encode(f),
+            )
+            for f in findings
+        ],
+    )
+
+
+def upsert_violations(
+    connection: sqlite3.Connection, session: int, violations: Iterable[ViolationRecord]
+) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO violation VALUES (?, ?, ?, ?, ?)",
+        [(session, v.id, v.first_time_ns, v.last_time_ns, _encoder.encode(v)) for v in violations],
+    )
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def get_meta(connection: sqlite3.Connection, key: str) -> str | None:
+    row: Any = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])

@@ -1,0 +1,135 @@
+"""The tables of `recording.sqlite`, their version, and the chain that brings old ones up to date.
+
+`PRAGMA user_version` holds the format's version and `application_id` says whose file it is. A newer
+format is refused by name and version; an older one goes through `CONVERTERS`, one step a version.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from panotui import __version__
+from panotui.errors import InputError
+
+APPLICATION_ID = 0x50414E4F  # "PANO"
+VERSION = 1
+
+# Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
+# `resolution` 1, 10 or 60: seconds that a row stands for.
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY, start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL,
+    wall_start_ns INTEGER NOT NULL, wall_end_ns INTEGER NOT NULL,
+    version TEXT NOT NULL, ended TEXT NOT NULL);
+CREATE TABLE snapshot (
+    time_ns INTEGER PRIMARY KEY, session INTEGER NOT NULL, resolution INTEGER NOT NULL,
+    body BLOB NOT NULL);
+CREATE TABLE port_sample (
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    rate_in_bps REAL, rate_out_bps REAL, packets_in INTEGER, packets_out INTEGER,
+    PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+CREATE TABLE stream_sample (
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    camera TEXT, rate_bps REAL, loss REAL, jitter_ms REAL, fps REAL, packets INTEGER, lost INTEGER,
+    PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+CREATE TABLE endpoint_sample (
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    rtt_ms REAL, PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+CREATE TABLE summary_sample (
+    time_s INTEGER PRIMARY KEY, resolution INTEGER NOT NULL, session INTEGER NOT NULL,
+    packets INTEGER, bytes INTEGER, lost INTEGER, flows INTEGER,
+    violations INTEGER, findings INTEGER);
+CREATE TABLE flow (
+    session INTEGER NOT NULL, id TEXT NOT NULL, first_ns INTEGER NOT NULL,
+    last_ns INTEGER NOT NULL, ended INTEGER NOT NULL, verdict TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (session, id)) WITHOUT ROWID;
+CREATE INDEX flow_last ON flow (last_ns);
+CREATE INDEX flow_first ON flow (first_ns);
+CREATE TABLE flow_sample (
+    session INTEGER NOT NULL, id TEXT NOT NULL, time_s INTEGER NOT NULL,
+    packets_out INTEGER, packets_in INTEGER, bytes_out INTEGER, bytes_in INTEGER,
+    verdict TEXT, state TEXT, PRIMARY KEY (session, id, time_s)) WITHOUT ROWID;
+CREATE INDEX flow_sample_time ON flow_sample (time_s);
+CREATE TABLE event (
+    session INTEGER NOT NULL, number INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+    severity TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (session, number)) WITHOUT ROWID;
+CREATE INDEX event_time ON event (time_ns);
+CREATE TABLE finding (
+    session INTEGER NOT NULL, key TEXT NOT NULL, first_ns INTEGER NOT NULL,
+    cleared_ns INTEGER, body BLOB NOT NULL,
+    PRIMARY KEY (session, key, first_ns)) WITHOUT ROWID;
+CREATE TABLE violation (
+    session INTEGER NOT NULL, id TEXT NOT NULL, first_ns INTEGER NOT NULL,
+    last_ns INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID;
+CREATE TABLE mark (time_ns INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE TABLE known (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE gap (start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE evidence (
+    file TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, title TEXT NOT NULL,
+    packets INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+Converter = Callable[[sqlite3.Connection], None]
+# version -> what makes it version + 1
+CONVERTERS: Mapping[int, Converter] = {}
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay out an empty database."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(
+        f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID};"
+        f" PRAGMA user_version = {VERSION}; COMMIT;"
+    )
+
+
+def check(connection: sqlite3.Connection, name: str) -> int:
+    """The format's version; InputError when this is no recording of ours or a newer one."""
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise InputError(name, f"its database cannot be read ({error})") from None
+    if application != APPLICATION_ID:
+        raise InputError(name, "its recording.sqlite was not written by panotui")
+    if version > VERSION:
+        raise InputError(
+            name,
+            f"format {version} is newer than panotui {__version__} knows ({VERSION})",
+            "Update panotui to read it.",
+        )
+    return int(version)
+
+
+def upgrade(
+    connection: sqlite3.Connection,
+    name: str,
+    converters: Mapping[int, Converter] = CONVERTERS,
+    target: int = VERSION,
+) -> None:
+    """Bring an older format up to `target`, a step at a time, each in its own transaction.
+
+    InputError when a step is missing or fails; what was there before the step stays.
+    """
+    version = check(connection, name)
+    while version < target:
+        converter = converters.get(version)
+        if converter is None:
+            raise InputError(
+                name,
+                f"format {version} is too old for panotui {__version__}",
+                "Open it with the version that wrote it.",
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            converter(connection)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            connection.execute("ROLLBACK")
+            raise InputError(name, f"format {version} cannot be converted ({error})") from None
+        version += 1
