@@ -243,14 +243,20 @@ class Plant:
             ns.run(["ip", "route", "add", "default", "via", f"{CAMERA_NET}.1"])
 
     def _mirror(self) -> None:
-        # A SPAN session of the appliance's switch port, both directions.
-        for ns, device in ((self.camsw, "app0"), (self.cloudsw, "app1")):
+        # A SPAN session of the appliance's switch ports, both directions, and of the camera
+        # network's uplink: one-to-one talk only there, so that no broadcast is copied twice.
+        unicast = "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 "
+        for ns, device, only in (
+            (self.camsw, "app0", ""),
+            (self.camsw, "rtr0", unicast),
+            (self.cloudsw, "app1", ""),
+        ):
             ns.nft(
-                "table netdev span {\n"
-                f'  chain from_port {{ type filter hook ingress device "{device}" priority 0; '
-                'dup to "mir"; }\n'
-                f'  chain to_port {{ type filter hook egress device "{device}" priority 0; '
-                'dup to "mir"; }\n'
+                f"table netdev span_{device} {{\n"
+                f'  chain from_port {{ type filter hook ingress device "{device}" priority 0;\n'
+                f'    {only}dup to "mir"\n  }}\n'
+                f'  chain to_port {{ type filter hook egress device "{device}" priority 0;\n'
+                f'    {only}dup to "mir"\n  }}\n'
                 "}\n"
             )
 

@@ -1,0 +1,257 @@
+"""Faults of cameras and of the way to them, provoked with real peers; each gives its finding and
+the right numbers, and none gives another's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.film import analyze, filming, finding_ids, stream_of
+from tests.lab.netns import end, require_root
+from tests.lab.plant import CAMERA_NET, CameraSpec, Plant
+
+pytestmark = pytest.mark.lab
+
+LOUD = ("warning", "error")
+
+
+@pytest.fixture(autouse=True)
+def _root() -> None:
+    require_root()
+
+
+def film(plant: Plant, tmp_path: Path, seconds: float, **read: str) -> Path:
+    """The appliance reads `dock` for that long, filmed from before the first packet."""
+    path = tmp_path / "scene.pcapng"
+    with filming(plant, path):
+        plant.read_camera("dock", **read)
+        time.sleep(seconds)
+    return path
+
+
+def one_camera() -> list[CameraSpec]:
+    return [CameraSpec("dock", f"{CAMERA_NET}.11", "02:00:00:00:01:11", 640, 360, 15, 900, 30)]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_healthy_camera_gives_no_alarm(tmp_path: Path, transport: str) -> None:
+    with Plant(one_camera()) as plant:
+        plant.start_camera("dock")
+        answer = analyze("--site", plant.site_file, film(plant, tmp_path, 8, transport=transport))
+    stream = stream_of(answer, "dock")
+    assert (stream["lost"], stream["transport"], stream["codec"]) == (0, transport, "H264")
+    assert (stream["width"], stream["height"]) == (640, 360)
+    assert stream["fps"] == pytest.approx(15, rel=0.05)
+    assert stream["verdict"] == "allowed"
+    assert not finding_ids(answer, severities=LOUD)
+    assert not answer["violations"]
+
+
+@pytest.mark.parametrize("per_mille", [5, 50])
+def test_random_loss_equals_the_switch_counter(tmp_path: Path, per_mille: int) -> None:
+    with Plant(one_camera()) as plant:
+        plant.start_camera("dock")
+        plant.lose("dock", per_mille)
+        path = film(plant, tmp_path, 34 if per_mille == 50 else 12)
+        seen, dropped = plant.lost_by_switch()
+        answer = analyze("--site", plant.site_file, path)
+    stream = stream_of(answer, "dock")
+    # a loss at the very edge of the film has no neighbour that tells of it
+    assert abs(stream["lost"] - dropped) <= 1
+    assert abs(stream["expected"] - seen) <= 4  # RTCP and what was on its way
+    if per_mille == 50:
+        assert "stream-loss" in finding_ids(answer)
+        assert not finding_ids(answer, severities=LOUD) - {"stream-loss", "stream-burst"}
+
+
+def test_narrow_link_loses_what_the_queue_drops(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        plant.start_camera("dock")
+        shape = "tc qdisc add dev app0 root tbf rate 600kbit burst 8kb limit 16kb"
+        plant.camsw.run(shape.split())
+        path = film(plant, tmp_path, 12)
+        answer = analyze("--site", plant.site_file, path)
+    stream = stream_of(answer, "dock")
+    assert stream["lost"] > 50
+    assert "stream-loss" in finding_ids(answer)
+
+
+def test_stopped_camera_freezes_and_is_seen_to_recover(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        camera = plant.start_camera("dock")
+        path = tmp_path / "scene.pcapng"
+        with filming(plant, path):
+            plant.read_camera("dock")
+            time.sleep(4)
+            os.killpg(camera.pid, signal.SIGSTOP)
+            time.sleep(5)
+            os.killpg(camera.pid, signal.SIGCONT)
+            time.sleep(4)
+        answer = analyze("--site", plant.site_file, path)
+    stream = stream_of(answer, "dock")
+    assert len(stream["freezes"]) == 1
+    assert stream["freezes"][0]["seconds"] == pytest.approx(5, abs=0.5)
+    frozen = [f for f in answer["findings"] if f["id"] == "stream-frozen"]
+    assert len(frozen) == 1
+    assert frozen[0]["cleared_time"] is not None
+    assert "camera-unreachable" not in finding_ids(answer)
+
+
+def test_restarted_camera_is_a_restart_and_no_loss(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        camera = plant.start_camera("dock")
+        path = tmp_path / "scene.pcapng"
+        with filming(plant, path):
+            reader = plant.read_camera("dock")
+            time.sleep(4)
+            end(camera)
+            end(reader)
+            plant.start_camera("dock")
+            plant.read_camera("dock")
+            time.sleep(4)
+        answer = analyze("--site", plant.site_file, path)
+    assert len(answer["streams"]) == 2
+    assert all(s["lost"] == 0 for s in answer["streams"])
+    assert "stream-loss" not in finding_ids(answer)
+
+
+@pytest.mark.parametrize(
+    ("how", "finding"),
+    [
+        ("453:SETUP", "rtsp-sessions"),
+        ("461:SETUP", "rtsp-transport"),
+        ("404:DESCRIBE", "rtsp-not-found"),
+        ("503:DESCRIBE", "rtsp-sessions"),
+    ],
+)
+def test_refusing_camera_says_why(tmp_path: Path, how: str, finding: str) -> None:
+    with Plant(one_camera()) as plant:
+        plant.refusing_camera("dock", how)
+        answer = analyze("--site", plant.site_file, film(plant, tmp_path, 3))
+    assert finding in finding_ids(answer)
+    assert not finding_ids(answer, severities=LOUD) - {finding}
+    camera = next(c for c in answer["cameras"] if c["name"] == "dock")
+    assert camera["state"] == "refused"
+
+
+def test_wrong_password_is_told_from_the_normal_challenge(tmp_path: Path) -> None:
+    cameras = one_camera()
+    cameras[0].options = ["--user", "operator", "--password", "right"]
+    with Plant(cameras) as plant:
+        plant.start_camera("dock")
+        wrong = analyze(
+            "--site", plant.site_file, film(plant, tmp_path, 3, credentials="operator:wrong")
+        )
+        right = analyze(
+            "--site", plant.site_file, film(plant, tmp_path, 4, credentials="operator:right")
+        )
+    assert "rtsp-auth" in finding_ids(wrong)
+    assert "rtsp-auth" not in finding_ids(right)
+    assert stream_of(right, "dock")["lost"] == 0
+    assert "wrong" not in str(wrong)
+    assert "operator" not in str(wrong)
+
+
+def test_media_blocked_by_a_firewall(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        plant.start_camera("dock")
+        plant.block_media("dock")
+        answer = analyze("--site", plant.site_file, film(plant, tmp_path, 8))
+    assert "udp-blocked" in finding_ids(answer)
+    assert "stream-loss" not in finding_ids(answer)
+
+
+def test_camera_that_is_off_is_unreachable_while_another_works(tmp_path: Path) -> None:
+    with Plant() as plant:
+        plant.start_camera("gate")
+        plant.camsw.run(["ip", "link", "set", "cam1", "down"])
+        path = tmp_path / "scene.pcapng"
+        with filming(plant, path):
+            plant.read_camera("gate")
+            plant.read_camera("dock")
+            time.sleep(7)
+        answer = analyze("--site", plant.site_file, path)
+    about = [f for f in answer["findings"] if f["id"] == "camera-unreachable"]
+    assert [f for f in about if "dock" in f["subject"]]
+    assert not [f for f in about if "gate" in f["subject"]]
+
+
+def test_camera_without_rtsp_refuses(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        answer = analyze("--site", plant.site_file, film(plant, tmp_path, 3))
+    assert "camera-refused" in finding_ids(answer)
+    assert "camera-unreachable" not in finding_ids(answer)
+
+
+def test_second_reader_is_named(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        plant.start_camera("dock")
+        path = tmp_path / "scene.pcapng"
+        # the mirror must show the camera's own port for another reader to be seen
+        plant.camsw.nft(
+            "table netdev span2 {\n"
+            '  chain a { type filter hook ingress device "cam1" priority 0; dup to "mir"; }\n'
+            '  chain b { type filter hook egress device "cam1" priority 0; dup to "mir"; }\n'
+            "}\n"
+        )
+        with filming(plant, path):
+            plant.read_camera("dock")
+            plant.read_camera("dock", ns=plant.router)
+            time.sleep(6)
+        answer = analyze("--site", plant.site_file, path)
+    assert "stream-multi-reader" in finding_ids(answer)
+    assert answer["limits"]["mirror_duplicates"] > 0
+
+
+def test_h265_camera_needs_another_profile(tmp_path: Path) -> None:
+    cameras = one_camera()
+    cameras[0].options = ["--codec", "h265"]
+    cameras[0].kbps = 300
+    with Plant(cameras) as plant:
+        plant.start_camera("dock")
+        answer = analyze("--site", plant.site_file, film(plant, tmp_path, 5))
+    assert "stream-codec" in finding_ids(answer)
+    assert stream_of(answer, "dock")["codec"] == "H265"
+
+
+def test_eight_cameras_are_eight_clean_streams(tmp_path: Path) -> None:
+    cameras = [
+        CameraSpec(f"c{n}", f"{CAMERA_NET}.{20 + n}", f"02:00:00:00:01:{20 + n}", 320, 180, 10, 200)
+        for n in range(8)
+    ]
+    with Plant(cameras) as plant:
+        for spec in cameras:
+            plant.start_camera(spec.name)
+        path = tmp_path / "scene.pcapng"
+        with filming(plant, path):
+            for number, spec in enumerate(cameras):
+                plant.read_camera(spec.name, "tcp" if number % 2 else "udp")
+            time.sleep(8)
+        answer = analyze(path)
+    video = [s for s in answer["streams"] if s["codec"] == "H264"]
+    assert len(video) == 8
+    assert {s["src"] for s in video} == {spec.address for spec in cameras}
+    assert all(s["lost"] == 0 for s in video)
+    assert len(answer["cameras"]) == 8
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_start_in_mid_stream_still_measures(tmp_path: Path, transport: str) -> None:
+    with Plant(one_camera()) as plant:
+        plant.start_camera("dock")
+        plant.read_camera("dock", transport)
+        time.sleep(3)
+        path = tmp_path / "scene.pcapng"
+        with filming(plant, path):
+            time.sleep(5)
+        answer = analyze("--site", plant.site_file, path)
+    stream = stream_of(answer, "dock")
+    assert stream["transport"] == transport
+    assert stream["lost"] == 0
+    assert stream["packets"] > 100
+    assert stream["verdict"] == "allowed"
+    assert not answer["violations"]
