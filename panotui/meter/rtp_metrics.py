@@ -1,0 +1,1366 @@
+"""The numbers of RTP streams: one core for UDP batches and for frames interleaved in TCP.
+
+In: `RtpRecords`, parallel columns in order of arrival, each row naming its stream by index. Out:
+`row`, one STREAM_DTYPE row a stream, per-second increments, gaps, freezes and restarts. All
+streams of a batch are worked on at once: rows are sorted by stream and segment operations do the
+rest. Sequence numbers follow RFC 3550 A.1 exactly: where a segment stays within MAX_DROPOUT and
+MAX_MISORDER (nearly always) as arrays, else packet by packet around the anomaly. The result does
+not depend on how packets are cut into batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.meter.segments import Segments, pick, smooth
+from panotui.meter.stutter import BUFFERS_MS, Stutter
+from panotui.model import (
+    F64,
+    I32,
+    I64,
+    SECOND,
+    STREAM_DTYPE,
+    STREAM_SECOND_DTYPE,
+    U8,
+    U16,
+    AnyMessage,
+    Bool,
+    Rows,
+    StreamFreeze,
+    StreamGap,
+    StreamRestart,
+)
+from panotui.wire.h264 import KEY, MARK, START, VCL
+
+# RFC 3550 A.1
+SEQUENCES = 65536
+MAX_DROPOUT = 3000
+MAX_MISORDER = 100
+
+REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
+REORDER_NS = SECOND  # or older
+TIMESTAMP_JUMP_S = 5.0  # a larger step of the RTP clock is an outlier or a new timeline
+FREEZE_NS = 2 * SECOND
+GAPS_TOLD = 4  # messages a stream and tick
+_RECENT = 256  # sequence numbers remembered a stream; at least MAX_MISORDER
+_OPEN_FRAMES = 8  # frames that may still receive packets
+_STEPS = 32  # frame intervals of which the nominal one is the median
+_SECONDS = 16  # seconds remembered for `fps_now`
+_FPS_WINDOW = 10
+_SCALAR_RUN = 256  # packets taken one at a time around an anomaly
+_ARRAY_RUNS = 8  # returns to arrays within one segment
+_GAPS_PENDING_MAX = 4096  # a stream
+_HALF = 1 << 31
+
+
+@dataclass(slots=True)
+class RtpRecords:
+    """n RTP packets in order of arrival, of any streams."""
+
+    stream: U16  # (n,) index into the core's tables
+    sequence: I64  # (n,) 0..65535
+    timestamp: I64  # (n,) 0..2^32-1
+    time_ns: I64  # (n,)
+    size: I64  # (n,) bytes as counted in `bytes`
+    media: I64  # (n,) payload bytes
+    flags: U8  # (n,) bits of panotui.wire.h264, with MARK for the marker
+    number: I64  # (n,) 1-based packet number in the source
+    epoch: I32  # (n,) rises where the capture has a hole before the row
+
+    def take(self, rows: I64) -> RtpRecords:
+        """The named rows, in that order."""
+        return RtpRecords(
+            self.stream[rows],
+            self.sequence[rows],
+            self.timestamp[rows],
+            self.time_ns[rows],
+            self.size[rows],
+            self.media[rows],
+            self.flags[rows],
+            self.number[rows],
+            self.epoch[rows],
+        )
+
+
+def join(parts: list[RtpRecords]) -> RtpRecords:
+    """One after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return RtpRecords(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in RtpRecords.__dataclass_fields__
+        )
+    )
+
+
+@dataclass(slots=True)
+class _Gap:
+    """Missing sequence numbers that may still arrive."""
+
+    first: int
+    last: int
+    time_ns: int
+    before_ns: int  # the packet before it
+    number: int
+    timestamp_before: int
+    timestamp_after: int
+    damages: int  # bit 0 the frame before, bit 1 the frame after
+    keyframe_tail: bool
+    capture: bool  # our own capture has a hole here
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """What the sequence numbers of a batch mean, a row each."""
+
+    extended: I64
+    advance: I64  # towards the highest so far; <= 0 late or duplicate
+    counted: Bool
+    restarted: Bool
+
+
+def _wrap32(difference: I64) -> I64:
+    """Differences of RTP timestamps as signed 32-bit numbers."""
+    result: I64 = ((difference + _HALF) & 0xFFFFFFFF) - _HALF
+    return result
+
+
+class RtpMetrics:
+    """Tables of at most `capacity` streams and the one method that measures."""
+
+    def __init__(self, capacity: int) -> None:
+        n = capacity
+        self.row: Rows = np.zeros(n, STREAM_DTYPE)
+        self.changed: Bool = np.zeros(n, bool)
+        self.messages: list[AnyMessage] = []
+        self.clock: I64 = np.zeros(
+            n, np.int64
+        )  # Hz used in sums; row["clock_rate"] is what is known
+        self.picture: Bool = np.zeros(
+            n, bool
+        )  # frames mean pictures (video, or not known to be else)
+        self.reads_keys: Bool = np.zeros(n, bool)  # the payload's key frames are recognised
+        self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
+        self._started: Bool = np.zeros(n, bool)
+        self._received: I64 = np.zeros(n, np.int64)
+        self._highest: I64 = np.zeros(n, np.int64)
+        self._bad: I64 = np.full(n, -1, np.int64)
+        self._bad_time: I64 = np.zeros(n, np.int64)
+        self._recent: I64 = np.full((n, _RECENT), -1, np.int64)
+        self._timestamp: I64 = np.zeros(n, np.int64)
+        self._flags: U8 = np.zeros(n, np.uint8)
+        self._epoch: I64 = np.zeros(n, np.int64)
+        self._jitter: F64 = np.zeros((n, 4))  # now, sum, count, max; timestamp units
+        self._frame_jitter: F64 = np.zeros((n, 4))
+        self._open: I64 = np.zeros(
+            (n, _OPEN_FRAMES, 4), np.int64
+        )  # timestamp, bytes, flags, first ns
+        self._open[:, :, 0] = -1
+        self._last_new: I64 = np.zeros(n, np.int64)  # timestamp of the newest frame
+        self._lag: I64 = np.zeros(n, np.int64)  # the highest timestamp minus that
+        self._has_frame: Bool = np.zeros(n, bool)
+        self._forward_ns: I64 = np.zeros(n, np.int64)
+        self._forward_stamp: I64 = np.zeros(n, np.int64)
+        self._steps: I64 = np.zeros((n, _STEPS), np.int64)  # newest last
+        self._step_count: I64 = np.zeros(n, np.int64)
+        self.nominal: I64 = np.zeros(n, np.int64)  # frame interval, timestamp units, 0 unknown
+        self._key_ordinal: I64 = np.full(n, -1, np.int64)
+        self._key_stamp: I64 = np.zeros(n, np.int64)
+        self._frame_first_ns: I64 = np.zeros(n, np.int64)
+        self._frame_last_ns: I64 = np.zeros(n, np.int64)
+        self._seconds: I64 = np.zeros(
+            (n, _SECONDS, 4), np.int64
+        )  # second, frames, first ns, last ns
+        self._played: I64 = np.zeros(n, np.int64)  # timestamp of the last frame given to it
+        self._stutter = Stutter(n)
+        self._late: I64 = np.zeros(0, np.int64)
+        self._gaps: dict[int, list[_Gap]] = {}
+        self._gaps_told: dict[int, int] = {}
+        self._damaged_stamp: dict[int, int] = {}
+        self._increments: list[Rows] = []
+        self._seconds_open: Rows = np.zeros(0, STREAM_SECOND_DTYPE)
+        self._frozen_since: I64 = np.zeros(n, np.int64)  # start of a freeze already told, 0 none
+        self._poor_seconds: I64 = np.zeros(n, np.int64)
+        self._bytes_at_tick: I64 = np.zeros(n, np.int64)
+        self._new_frame_ns: I64 = np.zeros(n, np.int64)
+        self._capture_noted: list[list[int]] = []  # [from ns, to ns, packets left, interface]
+        self.unruly_packets = 0
+
+    # ------------------------------------------------------------ streams
+
+    def open(self, stream: int, row: Rows) -> None:
+        """Begin a stream in a free place with the identity given in `row`."""
+        self._started[stream] = False
+        self.row[stream] = row
+        for name in _NOT_YET_KNOWN:
+            self.row[name][stream] = np.nan
+        for name in ("sr_packets", "sr_lost", "rr_lost"):
+            self.row[name][stream] = -1
+        for table in (
+            self._received,
+            self._highest,
+            self._jitter,
+            self._frame_jitter,
+            self._lag,
+            self._steps,
+            self._step_count,
+            self.nominal,
+            self._seconds,
+            self._frozen_since,
+            self._poor_seconds,
+            self._bytes_at_tick,
+            self._frame_first_ns,
+            self._frame_last_ns,
+            self._forward_ns,
+            self._new_frame_ns,
+        ):
+            table[stream] = 0
+        self._bad[stream] = -1
+        self._recent[stream] = -1
+        self._open[stream] = 0
+        self._open[stream, :, 0] = -1
+        self._has_frame[stream] = False
+        self._key_ordinal[stream] = -1
+        self.watched[stream] = False
+        self._stutter.forget(stream)
+        self._gaps.pop(stream, None)
+        self._damaged_stamp.pop(stream, None)
+        self.changed[stream] = True
+
+    def close(self, stream: int) -> None:
+        """Settle what is pending; the row stays until `open` gives the place away."""
+        self._settle(stream, None)
+        self.watched[stream] = False
+        self.changed[stream] = True
+
+    # ------------------------------------------------------------ measuring
+
+    def measure(self, records: RtpRecords) -> None:
+        """Take n packets in order of arrival (each stream's rows in order; streams mixed)."""
+        if not len(records.stream):
+            return
+        stream = records.stream
+        if len(stream) > 1 and (stream[1:] != stream[:-1]).any():
+            records = records.take(np.argsort(stream, kind="stable"))
+        segments = Segments(records.stream)
+        ids = segments.ids
+        fresh = ~self._started[ids]
+        if fresh.any():
+            self._begin(records, segments.starts[fresh], ids[fresh])
+        row = self.row
+        before_ns = segments.previous(records.time_ns, row["last_ns"][ids])
+        gap_ns = np.maximum(records.time_ns - before_ns, 0)
+        sequence = self._sequences(records, segments)
+        self._count(records, segments, sequence, gap_ns, fresh)
+        jitter = self._per_packet(records, segments, gap_ns, sequence, fresh)
+        stamp_before = segments.previous(records.timestamp, self._timestamp[ids])
+        self._find_gaps(records, segments, sequence, before_ns, stamp_before)
+        self._find_freezes(records, segments, gap_ns, stamp_before, fresh)
+        self._add_seconds(records, segments, sequence, gap_ns, jitter)
+        self._frames(records, segments, before_ns, stamp_before, fresh)
+        self._remember(records, segments, sequence)
+        self.changed[ids] = True
+
+    def _begin(self, records: RtpRecords, at: I64, ids: I64) -> None:
+        """First packets: place the sequence just before them (probation is the caller's)."""
+        self._highest[ids] = records.sequence[at] + SEQUENCES - 1
+        self._timestamp[ids] = records.timestamp[at]
+        self._epoch[ids] = records.epoch[at]
+        self._flags[ids] = MARK
+        self.row["first_ns"][ids] = self.row["last_ns"][ids] = records.time_ns[at]
+        self.row["first_packet"][ids] = records.number[at]
+        self._started[ids] = True
+
+    def _remember(self, records: RtpRecords, segments: Segments, sequence: _Sequence) -> None:
+        ids, ends = segments.ids, segments.ends
+        self.row["last_ns"][ids] = records.time_ns[ends]
+        self.row["last_packet"][ids] = records.number[ends]
+        self._timestamp[ids] = records.timestamp[ends]
+        self._flags[ids] = records.flags[ends]
+        self._epoch[ids] = records.epoch[ends]
+        # Only the newest numbers of each segment can still be asked for.
+        tail = np.arange(segments.n) > segments.ends[segments.index] - _RECENT
+        tail &= sequence.counted
+        extended = sequence.extended[tail]
+        self._recent[records.stream[tail], extended & (_RECENT - 1)] = extended
+
+    # ------------------------------------------------------------ sequence numbers
+
+    def _sequences(self, records: RtpRecords, segments: Segments) -> _Sequence:
+        ids = segments.ids
+        highest = self._highest[ids]
+        before = segments.previous(records.sequence, highest & 0xFFFF)
+        step = ((records.sequence - before + 32768) & 0xFFFF) - 32768
+        extended = segments.running_sum(step, highest)
+        top = extended.copy()
+        top[segments.starts] = np.maximum(top[segments.starts], highest)
+        top = segments.running_max(top)
+        advance = extended - segments.previous(top, highest)
+        strange = (advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER)
+        result = _Sequence(extended, advance, np.ones(segments.n, bool), np.zeros(segments.n, bool))
+        pending = self._bad[ids] >= 0
+        odd = np.logical_or.reduceat(strange, segments.starts) if strange.any() else pending & False
+        for k in np.flatnonzero(odd).tolist():
+            start, end = int(segments.starts[k]), int(segments.ends[k]) + 1
+            self._walk(int(ids[k]), records, start, end, result, top)
+        self._highest[ids] = top[segments.ends]
+        self._received[ids] += np.add.reduceat(result.counted.astype(np.int64), segments.starts)
+        return result
+
+    def _walk(
+        self, stream: int, records: RtpRecords, start: int, end: int, out: _Sequence, top: I64
+    ) -> None:
+        """RFC 3550 A.1 `update_seq` over rows [start, end) of one stream, exactly."""
+        highest = int(self._highest[stream])
+        bad = int(self._bad[stream])
+        bad_time = int(self._bad_time[stream])
+        numbers = records.sequence[start:end]
+        position, array_runs = 0, 0
+        n = end - start
+        calm = 0
+        before_ns = int(self.row["last_ns"][stream])
+        while position < n:
+            if calm >= _SCALAR_RUN and array_runs < _ARRAY_RUNS:
+                array_runs += 1
+                calm = 0
+                taken = self._stride(numbers[position:], highest, start + position, out, top)
+                position += taken
+                if taken:
+                    highest = int(top[start + position - 1])
+                    before_ns = int(records.time_ns[start + position - 1])
+                continue
+            s = int(numbers[position])
+            at = start + position
+            time_ns = int(records.time_ns[at])
+            d = (s - highest) & 0xFFFF
+            calm += 1
+            if d < MAX_DROPOUT:
+                out.extended[at] = highest + d
+                out.advance[at] = d
+                highest += d
+            elif d <= SEQUENCES - MAX_MISORDER:
+                calm = 0
+                if s == bad:
+                    outage = self._continues(stream, d, before_ns, bad_time, records, at)
+                    out.restarted[at] = not outage
+                    if outage:
+                        highest += d
+                        out.advance[at] = d
+                        # The first packet after the outage was held back by A.1; it did arrive.
+                        self._received[stream] += 1
+                    else:
+                        highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
+                        out.advance[at] = 1
+                    out.extended[at] = highest
+                    bad = -1
+                    self._tell_restart(stream, records, at, outage, bad_time - before_ns)
+                else:
+                    bad = (s + 1) & 0xFFFF
+                    bad_time = time_ns
+                    out.counted[at] = False
+                    out.advance[at] = 0
+                    out.extended[at] = highest
+            else:
+                out.extended[at] = highest + d - SEQUENCES
+                out.advance[at] = d - SEQUENCES
+            if out.counted[at]:
+                before_ns = time_ns
+            top[at] = highest
+            position += 1
+        self._bad[stream] = bad
+        self._bad_time[stream] = bad_time
+
+    def _stride(self, numbers: I64, highest: int, at: int, out: _Sequence, top: I64) -> int:
+        """Accept as many rows as are in order enough, as arrays; returns how many."""
+        before = np.empty_like(numbers)
+        before[1:] = numbers[:-1]
+        before[0] = highest & 0xFFFF
+        extended = highest + np.cumsum(((numbers - before + 32768) & 0xFFFF) - 32768)
+        best = np.maximum(np.maximum.accumulate(extended), highest)
+        previous = np.empty_like(best)
+        previous[1:] = best[:-1]
+        previous[0] = highest
+        advance = extended - previous
+        strange = np.flatnonzero((advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER))
+        taken = int(strange[0]) if len(strange) else len(numbers)
+        span = slice(at, at + taken)
+        out.extended[span] = extended[:taken]
+        out.advance[span] = advance[:taken]
+        out.counted[span] = True
+        out.restarted[span] = False
+        top[span] = best[:taken]
+        return taken
+
+    def _continues(
+        self, stream: int, jump: int, before_ns: int, resumed_ns: int, records: RtpRecords, at: int
+    ) -> bool:
+        """Is a large jump an outage: as many packets as the silence would have held (+-20 %)?"""
+        packets = int(self._received[stream])
+        first_ns = int(self.row["first_ns"][stream])
+        lived = before_ns - first_ns
+        silent_s = (resumed_ns - before_ns) / SECOND
+        if packets < 32 or lived <= 0 or silent_s < 0.5:
+            return False
+        expected = packets * SECOND / lived * silent_s
+        if not 0.8 * expected <= jump <= 1.2 * expected:
+            return False
+        clock = int(self.clock[stream])
+        if not clock:
+            return True
+        stamp = (int(records.timestamp[at]) - int(self._timestamp[stream])) & 0xFFFFFFFF
+        since_s = (int(records.time_ns[at]) - int(self.row["last_ns"][stream])) / SECOND
+        return abs(stamp / clock - since_s) <= max(1.0, 0.2 * since_s)
+
+    def _tell_restart(
+        self, stream: int, records: RtpRecords, at: int, outage: bool, silent_ns: int
+    ) -> None:
+        if not outage:
+            self.row["restarts"][stream] += 1
+        self.messages.append(
+            StreamRestart(
+                time_ns=int(records.time_ns[at]),
+                packet=int(records.number[at]),
+                interface=int(self.row["interface"][stream]),
+                flow=int(self.row["flow"][stream]),
+                stream=int(self.row["id"][stream]),
+                kind="outage" if outage else "sequence",
+                detail=f"after {max(silent_ns, 0) / SECOND:.1f} s",
+            )
+        )
+
+    # ------------------------------------------------------------ counting
+
+    def _count(
+        self,
+        records: RtpRecords,
+        segments: Segments,
+        sequence: _Sequence,
+        gap_ns: I64,
+        fresh: Bool,
+    ) -> None:
+        row, ids, starts = self.row, segments.ids, segments.starts
+        row["packets"][ids] += segments.counts
+        row["bytes"][ids] += np.add.reduceat(records.size, starts)
+        row["media_bytes"][ids] += np.add.reduceat(records.media, starts)
+        row["markers"][ids] += np.add.reduceat((records.flags >> 7).astype(np.int64), starts)
+        row["expected"][ids] += np.add.reduceat(np.maximum(sequence.advance, 0), starts)
+        late = np.flatnonzero((sequence.advance <= 0) & sequence.counted)
+        if len(late):
+            repeated = self._repeated(records, segments, sequence, late)
+            owner = segments.index[late]
+            size = len(ids)
+            row["duplicates"][ids] += np.bincount(owner[repeated], minlength=size)
+            row["reordered"][ids] += np.bincount(owner[~repeated], minlength=size)
+            self._late = late[~repeated]
+        else:
+            self._late = late
+        row["lost"][ids] = row["expected"][ids] - self._received[ids]
+        row["lost_unique"][ids] = row["lost"][ids] + row["duplicates"][ids]
+        first = starts[fresh]
+        delta = gap_ns.astype(np.float64)
+        low = delta.copy()
+        low[first] = np.inf
+        low_ms = np.minimum.reduceat(low, starts) / 1e6
+        high_ms = np.maximum.reduceat(delta, starts) / 1e6
+        row["delta_min_ms"][ids] = np.fmin(
+            row["delta_min_ms"][ids], np.where(np.isinf(low_ms), np.nan, low_ms)
+        )
+        high_ms[fresh & (segments.counts == 1)] = np.nan
+        row["delta_max_ms"][ids] = np.fmax(row["delta_max_ms"][ids], high_ms)
+
+    def _repeated(
+        self, records: RtpRecords, segments: Segments, sequence: _Sequence, late: I64
+    ) -> Bool:
+        """Which of the `late` rows bring a number that was received before."""
+        stream = records.stream[late]
+        extended = sequence.extended[late]
+        known = self._recent[stream, extended & (_RECENT - 1)] == extended
+        width = 1 << 40
+        key = segments.index[late] * width + (extended & (width - 1))
+        order = np.sort(key)
+        every = segments.index * width + (sequence.extended & (width - 1))
+        place = np.minimum(np.searchsorted(order, every), len(order) - 1)
+        hits = np.flatnonzero((order[place] == every) & sequence.counted)
+        _, first = np.unique(every[hits], return_index=True)
+        opening = np.zeros(segments.n, bool)
+        opening[hits[first]] = True
+        result: Bool = known | ~opening[late]
+        return result
+
+    # ------------------------------------------------------------ jitter
+
+    def _per_packet(
+        self,
+        records: RtpRecords,
+        segments: Segments,
+        gap_ns: I64,
+        sequence: _Sequence,
+        fresh: Bool,
+    ) -> F64:
+        """RFC 3550 A.8 per packet in order of arrival; returns (n,) jitter in ms after each row."""
+        ids = segments.ids
+        clock = self.clock[ids]
+        step = _wrap32(
+            records.timestamp - segments.previous(records.timestamp, self._timestamp[ids])
+        )
+        rate = clock.astype(np.float64)[segments.index]
+        valid = np.abs(step) <= TIMESTAMP_JUMP_S * rate
+        valid &= rate > 0
+        valid[segments.starts[fresh]] = False
+        if sequence.restarted.any():
+            valid &= ~sequence.restarted
+        deviation = np.abs(gap_ns * (rate / SECOND) - step)
+        return self._filter(self._jitter, deviation, valid, segments, rate)
+
+    def _filter(
+        self, state: F64, deviation: F64, valid: Bool, segments: Segments, rate: F64
+    ) -> F64:
+        """Run the filter over valid rows, fold sums into `state`; (n,) ms after each row."""
+        if valid.all():
+            rows, part = None, segments
+            values = smooth(deviation, part, state[part.ids, 0])
+        else:
+            rows = np.flatnonzero(valid)
+            if not len(rows):
+                return np.full(segments.n, np.nan)
+            part = Segments(segments.ids[segments.index[rows]])
+            values = smooth(deviation[rows], part, state[part.ids, 0])
+        ids = part.ids
+        state[ids, 0] = values[part.ends]
+        state[ids, 1] += np.add.reduceat(values, part.starts)
+        state[ids, 2] += part.counts
+        state[ids, 3] = np.maximum(state[ids, 3], np.maximum.reduceat(values, part.starts))
+        out = values
+        if rows is not None:
+            out = np.full(segments.n, np.nan)
+            out[rows] = values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result: F64 = out / rate * 1000
+        return result
+
+    # ------------------------------------------------------------ gaps
+
+    def _find_gaps(
+        self,
+        records: RtpRecords,
+        segments: Segments,
+        sequence: _Sequence,
+        before_ns: I64,
+        stamp_before: I64,
+    ) -> None:
+        rows = np.flatnonzero((sequence.advance > 1) & ~sequence.restarted)
+        if len(rows):
+            ids = segments.ids
+            flags_before = segments.previous(records.flags, self._flags[ids])[rows]
+            epoch_before = segments.previous(records.epoch, self._epoch[ids].astype(np.int32))
+            flags = records.flags[rows]
+            stamp, stamp_then = records.timestamp[rows], stamp_before[rows]
+            same = stamp == stamp_then
+            owner = records.stream[rows]
+            key_tail = (flags_before & KEY != 0) & (flags_before & (START | MARK) == 0)
+            key_tail &= self.reads_keys[owner]
+            damages = np.where(
+                same,
+                1,
+                (flags_before & MARK == 0) * 1 + (flags & (VCL | START) == VCL) * 2,
+            )
+            highest = sequence.extended[rows]
+            for stream, last, advance, now, then, number, ts0, ts1, hurt, tail, hole in zip(
+                owner.tolist(),
+                highest.tolist(),
+                sequence.advance[rows].tolist(),
+                records.time_ns[rows].tolist(),
+                before_ns[rows].tolist(),
+                records.number[rows].tolist(),
+                stamp_then.tolist(),
+                stamp.tolist(),
+                damages.tolist(),
+                key_tail.tolist(),
+                (records.epoch[rows] != epoch_before[rows]).tolist(),
+                strict=True,
+            ):
+                pending = self._gaps.setdefault(stream, [])
+                pending.append(
+                    _Gap(
+                        last - advance + 1,
+                        last - 1,
+                        now,
+                        then,
+                        number,
+                        ts0,
+                        ts1,
+                        hurt,
+                        tail,
+                        hole or self._in_noted_loss(stream, now, advance - 1),
+                    )
+                )
+        if len(self._late):
+            late = self._late
+            for stream, extended in zip(
+                records.stream[late].tolist(), sequence.extended[late].tolist(), strict=True
+            ):
+                self._fill(stream, extended)
+        if self._gaps:
+            for stream in set(records.stream[segments.starts].tolist()) & self._gaps.keys():
+                self._settle(stream, -1)
+
+    def _fill(self, stream: int, extended: int) -> None:
+        """A late packet takes its place in a pending gap."""
+        pending = self._gaps.get(stream)
+        if not pending:
+            return
+        for i in range(len(pending) - 1, -1, -1):
+            gap = pending[i]
+            if gap.last < extended:
+                return
+            if gap.first <= extended:
+                if gap.first == gap.last:
+                    del pending[i]
+                elif extended == gap.first:
+                    gap.first += 1
+                elif extended == gap.last:
+                    gap.last -= 1
+                else:
+                    rest = _Gap(
+                        extended + 1,
+                        gap.last,
+                        gap.time_ns,
+                        gap.before_ns,
+                        gap.number,
+                        gap.timestamp_before,
+                        gap.timestamp_after,
+                        gap.damages,
+                        gap.keyframe_tail,
+                        gap.capture,
+                    )
+                    gap.last = extended - 1
+                    pending.insert(i + 1, rest)
+                return
+
+    def _settle(self, stream: int, now_ns: int | None) -> None:
+        """Tell gaps that nothing can fill any more; None: all of them; -1: by distance only."""
+        pending = self._gaps.get(stream)
+        if not pending:
+            self._gaps.pop(stream, None)
+            return
+        edge = int(self._highest[stream]) - REORDER_WINDOW
+        done = 0
+        for gap in pending:
+            old = now_ns is None or (now_ns >= 0 and gap.time_ns <= now_ns - REORDER_NS)
+            # Loss that our own capture admits a little later is still told apart, hence by
+            # distance only once it is a second old in packet time as well.
+            far = gap.last < edge and (
+                gap.time_ns <= int(self.row["last_ns"][stream]) - REORDER_NS
+                or len(pending) - done > _GAPS_PENDING_MAX
+            )
+            if not (old or far):
+                break
+            self._tell_gap(stream, gap)
+            done += 1
+        del pending[:done]
+        if not pending:
+            del self._gaps[stream]
+
+    def _tell_gap(self, stream: int, gap: _Gap) -> None:
+        row = self.row[stream : stream + 1]
+        lost = gap.last - gap.first + 1
+        row["gap_events"] += 1
+        if lost > row["longest_gap"][0]:
+            row["longest_gap"] = lost
+        if gap.capture:
+            where = "capture"
+            row["capture_lost"] += lost
+        elif row["transport"][0] == 6:
+            where = "camera"
+            row["camera_dropped"] += lost
+        else:
+            where = "path"
+        if gap.keyframe_tail:
+            row["tail_lost"] += lost
+        if self.picture[stream]:
+            for bit, stamp in ((1, gap.timestamp_before), (2, gap.timestamp_after)):
+                if gap.damages & bit and self._damaged_stamp.get(stream) != stamp:
+                    self._damaged_stamp[stream] = stamp
+                    row["damaged_frames"] += 1
+        self.changed[stream] = True
+        told = self._gaps_told.get(stream, 0)
+        if told < GAPS_TOLD:
+            self._gaps_told[stream] = told + 1
+            self.messages.append(
+                StreamGap(
+                    time_ns=gap.time_ns,
+                    packet=gap.number,
+                    interface=int(row["interface"][0]),
+                    flow=int(row["flow"][0]),
+                    stream=int(row["id"][0]),
+                    lost=lost,
+                    where=where,
+                    keyframe_tail=gap.keyframe_tail,
+                )
+            )
+        if gap.capture:
+            second = np.zeros(1, STREAM_SECOND_DTYPE)
+            second["stream"] = row["id"][0]
+            second["second"] = gap.time_ns // SECOND
+            second["capture_lost"] = lost
+            self._increments.append(second)
+
+    # ------------------------------------------------------------ loss by our own capture
+
+    def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
+        """Up to `packets` that were missed before `time_ns` fell out of our own capture.
+
+        Drop counters are read about once a second, so gaps of the second and a half before count.
+        """
+        if packets <= 0:
+            return
+        note = [time_ns - SECOND * 3 // 2, time_ns, packets, interface]
+        self._capture_noted.append(note)
+        del self._capture_noted[:-16]
+        for stream, pending in self._gaps.items():
+            for gap in pending:
+                if not gap.capture:
+                    gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.last - gap.first + 1)
+
+    def _in_noted_loss(self, stream: int, time_ns: int, lost: int) -> bool:
+        for note in self._capture_noted:
+            start, end, left, interface = note
+            if (
+                left > 0
+                and start <= time_ns <= end
+                and (interface < 0 or interface == int(self.row["interface"][stream]))
+            ):
+                note[2] = left - lost
+                return True
+        return False
+
+    # ------------------------------------------------------------ freezes
+
+    def _find_freezes(
+        self,
+        records: RtpRecords,
+        segments: Segments,
+        gap_ns: I64,
+        stamp_before: I64,
+        fresh: Bool,
+    ) -> None:
+        rows = np.flatnonzero(gap_ns > FREEZE_NS)
+        for at in rows.tolist():
+            stream = int(records.stream[at])
+            if self.picture[stream]:
+                step = int(_wrap32(records.timestamp[at : at + 1] - stamp_before[at : at + 1])[0])
+                self._freeze_ended(stream, records, at, int(gap_ns[at]), step)
+
+    def _freeze_ended(
+        self, stream: int, records: RtpRecords, at: int, gap_ns: int, step: int
+    ) -> None:
+        clock = int(self.clock[stream])
+        if clock and gap_ns * clock <= 3 * int(self.nominal[stream]) * SECOND:
+            return
+        start_ns = int(records.time_ns[at]) - gap_ns
+        if self._frozen_since[stream] != start_ns:
+            self.row["freezes"][stream] += 1
+        self._frozen_since[stream] = 0
+        seconds = gap_ns / SECOND
+        self.row["freeze_longest_s"][stream] = max(
+            float(self.row["freeze_longest_s"][stream]), seconds
+        )
+        # What comes next was made during the silence: the RTP clock did not move with the wall's.
+        backlog = clock > 0 and 0 <= step < clock * seconds / 2
+        self._tell_freeze(
+            stream,
+            int(records.time_ns[at]),
+            int(records.number[at]),
+            start_ns,
+            seconds,
+            "backlog" if backlog else "silence",
+        )
+
+    def _tell_freeze(
+        self, stream: int, time_ns: int, number: int, start_ns: int, seconds: float, kind: str
+    ) -> None:
+        row = self.row[stream]
+        self.messages.append(
+            StreamFreeze(
+                time_ns=time_ns,
+                packet=number,
+                interface=int(row["interface"]),
+                flow=int(row["flow"]),
+                stream=int(row["id"]),
+                start_ns=start_ns,
+                seconds=seconds,
+                kind=kind,
+            )
+        )
+
+    # ------------------------------------------------------------ seconds
+
+    def _add_seconds(
+        self,
+        records: RtpRecords,
+        segments: Segments,
+        sequence: _Sequence,
+        gap_ns: I64,
+        jitter: F64,
+    ) -> None:
+        second = records.time_ns // SECOND
+        change = np.empty(segments.n, bool)
+        change[0] = True
+        change[1:] = second[1:] != second[:-1]
+        change[segments.starts] = True
+        starts = np.flatnonzero(change)
+        ends = np.append(starts[1:], segments.n) - 1
+        rows = np.zeros(len(starts), STREAM_SECOND_DTYPE)
+        rows["stream"] = self.row["id"][records.stream[starts]]
+        rows["second"] = second[starts]
+        rows["packets"] = ends - starts + 1
+        rows["bytes"] = np.add.reduceat(records.size, starts)
+        expected = np.add.reduceat(np.maximum(sequence.advance, 0), starts)
+        rows["expected"] = expected
+        repeats = np.add.reduceat(sequence.counted.astype(np.int64), starts)
+        rows["lost"] = expected - repeats
+        rows["gap_max_ms"] = np.maximum.reduceat(gap_ns, starts) / 1e6
+        rows["jitter_ms"] = jitter[ends]
+        rows["frame_jitter_ms"] = np.nan
+        self._increments.append(rows)
+
+    def seconds(self, now_ns: int) -> Rows:
+        """STREAM_SECOND_DTYPE rows that changed since the last call; cumulative a second.
+
+        Seconds younger than three are kept, so that a late packet or a late admission of capture
+        loss can still change them; their row then comes again.
+        """
+        if not self._increments:
+            return np.zeros(0, STREAM_SECOND_DTYPE)
+        added = np.concatenate(self._increments)
+        self._increments.clear()
+        total, touched = _fold(self._seconds_open, added)
+        newest = max(now_ns // SECOND, int(total["second"].max()))
+        self._seconds_open = total[total["second"] >= newest - 3]
+        out = total[touched]
+        self._take_peaks(out)
+        return out
+
+    def _take_peaks(self, rows: Rows) -> None:
+        """Fullest second of each stream."""
+        known = np.flatnonzero(self._started)
+        if not len(known) or not len(rows):
+            return
+        ids = self.row["id"][known]
+        order = np.argsort(ids)
+        place = np.minimum(np.searchsorted(ids[order], rows["stream"]), len(order) - 1)
+        stream = known[order[place]]
+        same = self.row["id"][stream] == rows["stream"]
+        np.maximum.at(self.row["bitrate_peak_bps"], stream[same], rows["bytes"][same] * 8.0)
+
+    # ------------------------------------------------------------ frames
+
+    def _frames(
+        self,
+        records: RtpRecords,
+        segments: Segments,
+        before_ns: I64,
+        stamp_before: I64,
+        fresh: Bool,
+    ) -> None:
+        """Group packets of one timestamp into frames, count them, and measure their starts."""
+        begins = records.timestamp != stamp_before
+        begins[segments.starts] = True
+        runs = np.flatnonzero(begins)
+        owner = segments.index[runs]
+        stamp = records.timestamp[runs]
+        media = np.add.reduceat(records.media, runs)
+        bits = np.bitwise_or.reduceat(records.flags, runs).astype(np.int64)
+        plain = ~self.reads_keys[segments.ids]
+        if plain.any():
+            bits[plain[owner]] |= VCL
+        ids = segments.ids
+        # Frames that are still open, oldest first, before the runs of this batch.
+        opened = self._open[ids]  # (S, K, 4)
+        held_segment, held_slot = np.nonzero(opened[:, :, 0] >= 0)
+        held = opened[held_segment, held_slot]
+        held_count = len(held)
+        key = np.concatenate([held_segment, owner]) << 32
+        key |= np.concatenate([held[:, 0], stamp])
+        rank = np.concatenate([held_segment, owner]) * 2 + (np.arange(len(key)) >= held_count)
+        _, first, member = np.unique(key, return_index=True, return_inverse=True)
+        # Frames in order of their first packet, stream by stream.
+        order = np.lexsort((first, rank[first]))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        member = place[member]
+        first = first[order]
+        count = len(first)
+        carried = first < held_count
+        run_of = np.where(carried, 0, first - held_count)
+        f_seg = np.where(
+            carried, held_segment[first % max(held_count, 1)] if held_count else 0, owner[run_of]
+        )
+        f_stamp = key[first] & 0xFFFFFFFF
+        size = np.bincount(
+            member, weights=np.concatenate([held[:, 1], media]), minlength=count
+        ).astype(np.int64)
+        f_bits = np.zeros(count, np.int64)
+        np.bitwise_or.at(f_bits, member, np.concatenate([held[:, 2], bits]))
+        f_time = np.concatenate([held[:, 3], records.time_ns[runs]])[first]
+        bits_before = np.zeros(count, np.int64)
+        if held_count:
+            bits_before[carried] = held[first[carried], 2]
+        self._count_frames(segments, f_seg, f_stamp, f_time, f_bits, bits_before, size)
+        self._keep_open(segments, f_seg, f_stamp, size, f_bits, f_time)
+        new = np.flatnonzero(~carried)
+        if len(new):
+            at = runs[run_of[new]]
+            self._frame_starts(
+                segments, f_seg[new], f_stamp[new], f_time[new], before_ns[at], stamp_before[at]
+            )
+
+    def _keep_open(
+        self, segments: Segments, f_seg: I64, stamp: I64, size: I64, bits: I64, time_ns: I64
+    ) -> None:
+        part = Segments(f_seg)
+        slot = np.arange(part.n) - part.ends[part.index] + _OPEN_FRAMES - 1
+        keep = np.flatnonzero(slot >= 0)
+        stream = segments.ids[f_seg[keep]]
+        self._open[segments.ids[part.ids], :, 0] = -1
+        for i, values in enumerate((stamp, size, bits, time_ns)):
+            self._open[stream, slot[keep], i] = values[keep]
+
+    def _count_frames(
+        self,
+        segments: Segments,
+        f_seg: I64,
+        stamp: I64,
+        time_ns: I64,
+        bits: I64,
+        bits_before: I64,
+        size: I64,
+    ) -> None:
+        """Frames are distinct timestamps with a slice; key frames those with a key slice."""
+        row = self.row
+        stream = segments.ids[f_seg]
+        pictures = self.picture[stream] & (bits & VCL != 0)
+        np.maximum.at(row["frame_bytes_max"], stream[pictures], size[pictures])
+        born = pictures & (bits_before & VCL == 0)
+        is_key = pictures & (bits & KEY != 0) & self.reads_keys[stream]
+        new_key = is_key & ~((bits_before & KEY != 0) & (bits_before & VCL != 0))
+        rows, part = pick(born | new_key, stream)
+        if part is None:
+            return
+        ids = part.ids
+        ordinal = part.running_sum(born[rows].astype(np.int64), row["frames"][ids])
+        row["frames"][ids] = ordinal[part.ends]
+        row["keyframes"][ids] += np.add.reduceat(new_key[rows].astype(np.int64), part.starts)
+        self._note_keys(rows, stream, ordinal, new_key, stamp, time_ns)
+        shown = rows[born[rows]]
+        if len(shown):
+            self._note_times(stream[shown], time_ns[shown])
+        self._add_frame_seconds(stream[rows], time_ns[rows], born[rows], new_key[rows], size[rows])
+
+    def _note_keys(
+        self, rows: I64, stream: I64, ordinal: I64, new_key: Bool, stamp: I64, time_ns: I64
+    ) -> None:
+        """Length of the last complete interval between key frames."""
+        which = np.flatnonzero(new_key[rows])
+        if not len(which):
+            return
+        at = rows[which]
+        part = Segments(stream[at])
+        ids, ends = part.ids, part.ends
+        number = ordinal[which]
+        number_before = part.previous(number, self._key_ordinal[ids])[ends]
+        stamp_before = part.previous(stamp[at], self._key_stamp[ids])[ends]
+        known = number_before >= 0
+        whole = ids[known]
+        self.row["gop_frames"][whole] = (number[ends] - number_before)[known]
+        clock = self.clock[whole].astype(np.float64)
+        ticks = _wrap32(stamp[at][ends] - stamp_before)[known]
+        with np.errstate(divide="ignore"):
+            self.row["gop_s"][whole] = np.where(clock > 0, ticks / clock, np.nan)
+        self.row["keyframe_last_ns"][ids] = time_ns[at][ends]
+        self._key_ordinal[ids] = number[ends]
+        self._key_stamp[ids] = stamp[at][ends]
+
+    def _note_times(self, stream: I64, time_ns: I64) -> None:
+        """Arrival of pictures, for frames per second."""
+        part = Segments(stream)
+        ids = part.ids
+        unset = self._frame_first_ns[ids] == 0
+        self._frame_first_ns[ids[unset]] = time_ns[part.starts[unset]]
+        self._frame_last_ns[ids] = time_ns[part.ends]
+        self._new_frame_ns[ids] = time_ns[part.ends]
+        second = time_ns // SECOND
+        cells = Segments(part.index * (1 << 36) + second)
+        at, ends = cells.starts, cells.ends
+        place = second[at] % _SECONDS
+        owner = stream[at]
+        # Rows of a stream come in order of time, so a later second of the same place wins.
+        for s, p, sec, n, t0, t1 in zip(
+            owner.tolist(),
+            place.tolist(),
+            second[at].tolist(),
+            cells.counts.tolist(),
+            time_ns[at].tolist(),
+            time_ns[ends].tolist(),
+            strict=True,
+        ):
+            cell = self._seconds[s, p]
+            if cell[0] == sec:
+                cell[1] += n
+                cell[3] = t1
+            else:
+                cell[:] = (sec, n, t0, t1)
+
+    def _add_frame_seconds(
+        self, stream: I64, time_ns: I64, born: Bool, new_key: Bool, size: I64
+    ) -> None:
+        rows = np.zeros(len(stream), STREAM_SECOND_DTYPE)
+        rows["stream"] = self.row["id"][stream]
+        rows["second"] = time_ns // SECOND
+        rows["frames"] = born
+        rows["keyframes"] = new_key
+        rows["frame_bytes_max"] = size
+        rows["jitter_ms"] = np.nan
+        rows["frame_jitter_ms"] = np.nan
+        self._increments.append(rows)
+
+    def _frame_starts(
+        self,
+        segments: Segments,
+        f_seg: I64,
+        stamp: I64,
+        time_ns: I64,
+        before_ns: I64,
+        stamp_before: I64,
+    ) -> None:
+        """Jitter, lateness and nominal interval from the first packets of new timestamps."""
+        stream = segments.ids[f_seg]
+        part = Segments(stream)
+        ids = part.ids
+        first = np.zeros(part.n, bool)
+        first[part.starts] = ~self._has_frame[ids]
+        step = _wrap32(stamp - part.previous(stamp, self._last_new[ids]))
+        step[first] = 0
+        clock = self.clock[stream].astype(np.float64)
+        limit = np.where(clock > 0, clock, 90000.0) * TIMESTAMP_JUMP_S
+        jump = np.abs(step) > limit
+        self._note_jumps(stream, jump, step, time_ns, part, clock)
+        # A timeline is a stretch without jumps; within it only the clock's way forward counts.
+        fresh = jump | first
+        anew = fresh.copy()
+        anew[part.starts] = True
+        lines = Segments(np.cumsum(anew))
+        head = lines.starts
+        continues = ~fresh[head]
+        owner = stream[head]
+        ticks = step.copy()
+        ticks[fresh] = 0
+        base = np.zeros(len(head), np.int64)
+        run = lines.running_sum(ticks, base)
+        lag = np.where(continues, self._lag[owner], -1)
+        peak = run.copy()
+        peak[head] = np.maximum(peak[head], np.where(continues, lag, peak[head]))
+        peak = lines.running_max(peak)
+        forward = run > lines.previous(peak, lag)
+        self._has_frame[ids] = True
+        self._last_new[ids] = stamp[part.ends]
+        self._lag[ids] = (peak - run)[part.ends]
+        rows = np.flatnonzero(forward)
+        if not len(rows):
+            return
+        moves = Segments(stream[rows])
+        ids = moves.ids
+        at_ns, at_stamp = time_ns[rows], stamp[rows]
+        gap_ns = at_ns - moves.previous(at_ns, self._forward_ns[ids])
+        ticks = _wrap32(at_stamp - moves.previous(at_stamp, self._forward_stamp[ids]))
+        valid = ~fresh[rows]
+        rate = clock[rows]
+        deviation = np.abs(gap_ns * (rate / SECOND) - ticks)
+        jitter = self._filter(self._frame_jitter, deviation, valid & (rate > 0), moves, rate)
+        self._add_frame_jitter(stream[rows], at_ns, jitter)
+        nominal = self._nominal_steps(moves, ticks, valid)
+        self._note_lateness(moves, gap_ns, nominal, rate, first[rows])
+        self._forward_ns[ids] = at_ns[moves.ends]
+        self._forward_stamp[ids] = at_stamp[moves.ends]
+        self._play(stream, rows, before_ns, stamp_before, fresh, rate)
+
+    def _play(
+        self, stream: I64, rows: I64, before_ns: I64, stamp_before: I64, fresh: Bool, rate: F64
+    ) -> None:
+        """The frame before each new one is complete: let the decoders play it."""
+        known = (rate > 0) & self.picture[stream[rows]]
+        known &= self._forward_ns[stream[rows]] > 0
+        use = rows[known]
+        if not len(use):
+            return
+        part = Segments(stream[use])
+        done = stamp_before[use]
+        step = _wrap32(done - part.previous(done, self._played[part.ids]))
+        clock = rate[known]
+        broken = np.abs(step) > TIMESTAMP_JUMP_S * clock
+        self._played[part.ids] = done[part.ends]
+        step_ns = np.where(broken, 0, step * (SECOND / clock)).astype(np.int64)
+        self._stutter.frames(stream[use], before_ns[use], step_ns, broken)
+
+    def _note_jumps(
+        self, stream: I64, jump: Bool, step: I64, time_ns: I64, part: Segments, clock: F64
+    ) -> None:
+        if not jump.any():
+            return
+        before_ns = part.previous(time_ns, self._new_frame_ns[part.ids])
+        passed = (time_ns - before_ns) / SECOND * np.where(clock > 0, clock, 90000.0)
+        # A camera that paused and kept its clock running has not jumped.
+        wrong = jump & (
+            np.abs(step - passed) > TIMESTAMP_JUMP_S / 2 * np.where(clock > 0, clock, 90000.0)
+        )
+        np.add.at(self.row["timestamp_jumps"], stream[wrong], 1)
+
+    def _add_frame_jitter(self, stream: I64, time_ns: I64, jitter: F64) -> None:
+        rows = np.zeros(len(stream), STREAM_SECOND_DTYPE)
+        rows["stream"] = self.row["id"][stream]
+        rows["second"] = time_ns // SECOND
+        rows["jitter_ms"] = np.nan
+        rows["frame_jitter_ms"] = jitter
+        self._increments.append(rows)
+
+    def _nominal_steps(self, moves: Segments, ticks: I64, valid: Bool) -> I64:
+        """(n,) frame interval that is taken as normal at each row: median of the last steps.
+
+        It is renewed after the 2nd, 4th, 8th and every 16th step, so that it does not depend on
+        how packets were cut into batches.
+        """
+        out = self.nominal[moves.ids][moves.index]
+        rows = np.flatnonzero(valid)
+        if not len(rows):
+            return out
+        stream = moves.ids[moves.index[rows]]
+        part = Segments(stream)
+        ids = part.ids
+        steps = ticks[rows]
+        position = np.arange(part.n) - part.starts[part.index]
+        total = self._step_count[ids][part.index] + position + 1
+        # One line a stream: the 32 steps before, then the new ones.
+        width = _STEPS + part.counts
+        base = np.cumsum(width) - width
+        line = np.empty(int(width.sum()), np.int64)
+        line[base[:, None] + np.arange(_STEPS)] = self._steps[ids]
+        at = base[part.index] + _STEPS + position
+        line[at] = steps
+        renew = np.flatnonzero((total % 16 == 0) | np.isin(total, (2, 4, 8)))
+        if len(renew):
+            window = line[at[renew][:, None] - np.arange(_STEPS)]
+            have = np.minimum(total[renew], _STEPS)
+            window[np.arange(_STEPS)[None, :] >= have[:, None]] = np.iinfo(np.int64).max
+            window.sort(axis=1)
+            median = window[np.arange(len(renew)), (have - 1) // 2]
+            # Rows after a renewal, up to the next, use it.
+            # (the last assignment of a stream wins, which is its newest)
+            self.nominal[ids[part.index[renew]]] = median
+            source = np.full(moves.n, -1, np.int64)
+            source[rows[renew]] = np.arange(len(renew))
+            shifted = moves.previous(source, np.full(len(moves.ids), -1, np.int64))
+            latest = np.maximum.accumulate(
+                np.where(shifted >= 0, shifted + 1, 0) + moves.index * (len(renew) + 2)
+            ) - moves.index * (len(renew) + 2)
+            after = latest > 0
+            out[after] = median[latest[after] - 1]
+        tail = base + width - _STEPS
+        self._steps[ids] = line[tail[:, None] + np.arange(_STEPS)]
+        self._step_count[ids] += part.counts
+        return out
+
+    def _note_lateness(
+        self, moves: Segments, gap_ns: I64, nominal: I64, rate: F64, first: Bool
+    ) -> None:
+        usable = (nominal > 0) & (rate > 0) & ~first
+        if not usable.any():
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            late_ms = (gap_ns - nominal * SECOND / rate) / 1e6
+        late_ms[~usable] = -np.inf
+        most = np.maximum.reduceat(late_ms, moves.starts)
+        ids = moves.ids
+        most = np.where(np.isinf(most), np.nan, np.maximum(most, 0))
+        self.row["late_frame_max_ms"][ids] = np.fmax(self.row["late_frame_max_ms"][ids], most)
+
+    # ------------------------------------------------------------ time passes
+
+    def tick(self, now_ns: int) -> None:
+        """Once a second of packet time: settle gaps, see freezes that go on."""
+        self._gaps_told.clear()
+        for stream in list(self._gaps):
+            self._settle(stream, now_ns)
+        live = np.flatnonzero(self._started & self.picture)
+        if not len(live):
+            return
+        row = self.row
+        silent_ns = now_ns - row["last_ns"][live]
+        watched = self.watched[live]
+        clock = np.maximum(self.clock[live], 1)
+        interval_ns = self.nominal[live] * SECOND // clock
+        frozen = watched & (silent_ns > FREEZE_NS) & (silent_ns > 3 * interval_ns)
+        for i in np.flatnonzero(frozen).tolist():
+            self._freeze_goes_on(int(live[i]), now_ns)
+        self._watch_picture(live, now_ns, silent_ns, interval_ns)
+
+    def _freeze_goes_on(self, stream: int, now_ns: int) -> None:
+        start_ns = int(self.row["last_ns"][stream])
+        seconds = (now_ns - start_ns) / SECOND
+        self.row["freeze_longest_s"][stream] = max(
+            float(self.row["freeze_longest_s"][stream]), seconds
+        )
+        self.changed[stream] = True
+        if self._frozen_since[stream] != start_ns:
+            self._frozen_since[stream] = start_ns
+            self.row["freezes"][stream] += 1
+            self._tell_freeze(
+                stream,
+                now_ns,
+                int(self.row["last_packet"][stream]),
+                start_ns,
+                seconds,
+                "silence",
+            )
+
+    def _watch_picture(self, live: I64, now_ns: int, silent_ns: I64, interval_ns: I64) -> None:
+        """Packets go on, but the picture stands: a stuck clock, or nothing but tiny frames."""
+        row = self.row
+        flowing = silent_ns < SECOND
+        since = now_ns - self._new_frame_ns[live]
+        stuck = flowing & (self._new_frame_ns[live] > 0) & (since > FREEZE_NS)
+        stuck &= since > 3 * interval_ns
+        received = row["media_bytes"][live] - self._bytes_at_tick[live]
+        self._bytes_at_tick[live] = row["media_bytes"][live]
+        lived_s = np.maximum((row["last_ns"][live] - row["first_ns"][live]) / SECOND, 1.0)
+        mean = row["media_bytes"][live] / lived_s
+        no_key = self.reads_keys[live] & (
+            now_ns - row["keyframe_last_ns"][live]
+            > np.fmax(2 * np.nan_to_num(row["gop_s"][live]), 10) * SECOND
+        )
+        poor = flowing & (received < 0.1 * mean) & no_key & (lived_s > 20)
+        self._poor_seconds[live] = np.where(poor, self._poor_seconds[live] + 1, 0)
+        tiny = self._poor_seconds[live] >= 10
+        value = np.where(stuck, since / SECOND, np.where(tiny, self._poor_seconds[live], 0.0))
+        before = row["frozen_picture_s"][live]
+        begun = np.flatnonzero((value > 0) & (before == 0))
+        row["frozen_picture_s"][live] = value
+        self.changed[live[(value > 0) | (before > 0)]] = True
+        for i in begun.tolist():
+            stream = int(live[i])
+            self._tell_freeze(
+                stream,
+                now_ns,
+                int(row["last_packet"][stream]),
+                now_ns - int(value[i] * SECOND),
+                float(value[i]),
+                "clock" if stuck[i] else "picture",
+            )
+
+    # ------------------------------------------------------------ out
+
+    def rows(self, streams: I64) -> Rows:
+        """STREAM_DTYPE rows of the named streams, with everything that is derived."""
+        out = self.row[streams].copy()
+        lived_s = (out["last_ns"] - out["first_ns"]) / SECOND
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out["bitrate_mean_bps"] = np.where(lived_s > 0, out["bytes"] * 8 / lived_s, 0.0)
+            out["delta_mean_ms"] = np.where(
+                out["packets"] > 1, lived_s * 1000 / (out["packets"] - 1), np.nan
+            )
+            to_ms = np.where(out["clock_rate"] > 0, 1000 / out["clock_rate"], np.nan)
+            for state, name in (
+                (self._jitter, "jitter"),
+                (self._frame_jitter, "frame_jitter"),
+            ):
+                now, total, count, most = state[streams].T
+                known = count > 0
+                out[f"{name}_ms"] = np.where(known, now * to_ms, np.nan)
+                out[f"{name}_mean_ms"] = np.where(known, total / count * to_ms, np.nan)
+                out[f"{name}_max_ms"] = np.where(known, most * to_ms, np.nan)
+            shown = self.picture[streams] & (out["frames"] > 1)
+            span = (self._frame_last_ns[streams] - self._frame_first_ns[streams]) / SECOND
+            out["fps"] = np.where(shown & (span > 0), (out["frames"] - 1) / span, np.nan)
+            nominal = self.nominal[streams]
+            known = shown & (nominal > 0) & (out["clock_rate"] > 0)
+            out["fps_nominal"] = np.where(known, out["clock_rate"] / nominal, np.nan)
+            out["frame_bytes_mean"] = np.where(shown, out["media_bytes"] / out["frames"], np.nan)
+        out["fps_now"] = self._fps_now(streams)
+        for i, buffer_ms in enumerate(BUFFERS_MS):
+            out[f"stalls_{buffer_ms}ms"] = self._stutter.stalls[streams, i]
+            out[f"stall_{buffer_ms}ms_s"] = self._stutter.stalled_ns[streams, i] / SECOND
+        for k, stream in enumerate(streams.tolist()):
+            pending = self._gaps.get(stream)
+            if pending:
+                longest = max(gap.last - gap.first + 1 for gap in pending)
+                out["gap_events"][k] += len(pending)
+                out["longest_gap"][k] = max(int(out["longest_gap"][k]), longest)
+        return out
+
+    def _fps_now(self, streams: I64) -> F64:
+        """Frames a second over the last ten, by arrival."""
+        cells = self._seconds[streams]
+        newest = self.row["last_ns"][streams] // SECOND
+        inside = (cells[:, :, 0] > (newest - _FPS_WINDOW)[:, None]) & (cells[:, :, 1] > 0)
+        frames = np.where(inside, cells[:, :, 1], 0).sum(axis=1)
+        first = np.where(inside, cells[:, :, 2], np.iinfo(np.int64).max).min(axis=1)
+        last = np.where(inside, cells[:, :, 3], 0).max(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fps: F64 = np.where(frames > 1, (frames - 1) * SECOND / (last - first), np.nan)
+        return fps
+
+    def drain(self) -> list[AnyMessage]:
+        out, self.messages = self.messages, []
+        return out
+
+
+_NOT_YET_KNOWN = (
+    "jitter_ms",
+    "jitter_mean_ms",
+    "jitter_max_ms",
+    "frame_jitter_ms",
+    "frame_jitter_mean_ms",
+    "frame_jitter_max_ms",
+    "delta_min_ms",
+    "delta_mean_ms",
+    "delta_max_ms",
+    "late_frame_max_ms",
+    "fps",
+    "fps_now",
+    "fps_nominal",
+    "gop_s",
+    "frame_bytes_mean",
+    "vui_fps",
+    "rr_fraction",
+    "rr_jitter_ms",
+    "rtt_ms",
+    "camera_clock_offset_s",
+    "drift_ppm",
+)
+
+
+def _fold(before: Rows, added: Rows) -> tuple[Rows, Bool]:
+    """One row a (stream, second), and which of them have something of `added` in them."""
+    rows = np.concatenate([before, added])
+    order = np.lexsort((rows["second"], rows["stream"]))
+    fresh = order >= len(before)
+    rows = rows[order]
+    change = np.empty(len(rows), bool)
+    change[0] = True
+    change[1:] = (rows["second"][1:] != rows["second"][:-1]) | (
+        rows["stream"][1:] != rows["stream"][:-1]
+    )
+    starts = np.flatnonzero(change)
+    out = rows[starts].copy()
+    for name in ("packets", "bytes", "expected", "lost", "frames", "keyframes", "capture_lost"):
+        out[name] = np.add.reduceat(rows[name], starts)
+    for name in ("frame_bytes_max", "gap_max_ms"):
+        out[name] = np.maximum.reduceat(rows[name], starts)
+    # The last value that is a number: rows without one carry NaN.
+    position = np.arange(len(rows))
+    for name in ("jitter_ms", "frame_jitter_ms"):
+        last = np.maximum.reduceat(np.where(np.isnan(rows[name]), -1, position), starts)
+        out[name] = np.where(last >= 0, rows[name][np.maximum(last, 0)], np.nan)
+    return out, np.logical_or.reduceat(fresh, starts)

@@ -1,0 +1,116 @@
+"""Grouped arrays: rows sorted by a key, worked on as one array with segment operations.
+
+In: a grouped key column (equal keys are neighbours). Out: where segments start, the previous
+row's value within a segment, running extremes, and the first-order filter of RFC 3550's jitter,
+each without a Python step a row.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panotui.model import F64, I64, Bool
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+# Larger than any difference between values of one segment; see `running_max`.
+_APART = 1 << 44
+_DECAY = 15 / 16  # RFC 3550 6.4.1
+_BLOCK_MAX = 512
+
+
+class Segments:
+    """Runs of equal keys in a grouped (n,) column, n > 0."""
+
+    __slots__ = ("counts", "ends", "ids", "index", "n", "starts")
+
+    def __init__(self, key: NDArray[_Number]) -> None:
+        self.n = len(key)
+        change = np.flatnonzero(key[1:] != key[:-1])
+        self.starts: I64 = np.empty(len(change) + 1, np.int64)
+        self.starts[0] = 0
+        self.starts[1:] = change + 1
+        self.counts: I64 = np.diff(self.starts, append=self.n)
+        self.ends: I64 = self.starts + self.counts - 1
+        self.ids: I64 = key[self.starts].astype(np.int64)
+        self.index: I64 = np.repeat(np.arange(len(self.starts)), self.counts)
+
+    def previous(self, values: NDArray[_Number], before: NDArray[_Number]) -> NDArray[_Number]:
+        """(n,) the preceding row's value, `before` (a value a segment) at the segments' starts."""
+        out = np.empty_like(values)
+        out[1:] = values[:-1]
+        out[self.starts] = before
+        return out
+
+    def running_sum(self, values: I64, before: I64) -> I64:
+        """(n,) sum of the segment's values up to and with each row, on top of `before`."""
+        total = np.cumsum(values)
+        shift = before - total[self.starts] + values[self.starts]
+        result: I64 = total + shift[self.index]
+        return result
+
+    def running_max(self, values: I64) -> I64:
+        """(n,) largest value of the segment so far; values must span less than 2^44."""
+        low = values.min(initial=0)
+        # Segments are lifted apart, so that one accumulate over all rows starts anew in each.
+        lift = self.index * _APART - low
+        result: I64 = np.maximum.accumulate(values + lift) - lift
+        return result
+
+    def running_min(self, values: I64) -> I64:
+        """(n,) smallest value of the segment so far; values must span less than 2^44."""
+        high = values.max(initial=0)
+        lift = self.index * _APART + high
+        result: I64 = np.minimum.accumulate(values - lift) + lift
+        return result
+
+
+def smooth(values: F64, segments: Segments, before: F64) -> F64:
+    """(n,) J += (x - J) / 16 over each segment, starting from `before` (RFC 3550 6.4.1).
+
+    Rows are laid into blocks; within one, J_k = a^(k+1) J + (1/16) sum a^(k-i) x_i is a scaled
+    cumulative sum (all terms are positive, so nothing cancels); blocks of a segment are chained.
+    """
+    count = len(segments.starts)
+    block = 8
+    while block < _BLOCK_MAX and block * count < 2 * segments.n:
+        block *= 2
+    blocks = -(-segments.counts // block)
+    first = np.cumsum(blocks) - blocks
+    total = int(blocks.sum())
+    at = (first * block - segments.starts)[segments.index] + np.arange(segments.n)
+    table = np.zeros(total * block)
+    table[at] = values
+    table.shape = (total, block)
+    power = _DECAY ** np.arange(block)
+    table *= 1 / power
+    np.cumsum(table, axis=1, out=table)
+    table *= power / 16
+    carry = np.empty(total)
+    level = np.array(before, np.float64)
+    whole = _DECAY**block
+    most = int(blocks.max())
+    if count == 1:
+        tail = table[:, -1].tolist()
+        j = float(level[0])
+        for k in range(most):
+            carry[k] = j
+            j = tail[k] + whole * j
+    else:
+        for k in range(most):
+            live = np.flatnonzero(blocks > k)
+            rows = first[live] + k
+            carry[rows] = level[live]
+            level[live] = table[rows, -1] + whole * level[live]
+    table += carry[:, None] * (power * _DECAY)
+    result: F64 = table.reshape(-1)[at]
+    return result
+
+
+def pick(mask: Bool, key: I64) -> tuple[I64, Segments | None]:
+    """Rows where `mask` holds and their segments by `key`; None when there are none."""
+    rows = np.flatnonzero(mask)
+    return rows, Segments(key[rows]) if len(rows) else None

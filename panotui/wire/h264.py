@@ -1,0 +1,255 @@
+"""H.264 in RTP (RFC 6184) and its sequence parameter set (ITU-T H.264 7.3.2.1.1, E.1.1).
+
+In: a byte buffer and, a row each, where an RTP payload starts; out: one byte of flags a row, for
+all rows at once. And, one at a time, an SPS's bytes to size, profile and declared frame rate.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+import numpy as np
+
+from panotui.model import I32, I64, U8
+from panotui.wire.rtp import words
+
+# Bits that say what an RTP payload holds; shared by all video payloads.
+VCL = 1  # a slice: part of a picture
+KEY = 2  # of a picture that a decoder can start with
+SPS = 4  # a whole sequence parameter set
+START = 8  # begins a NAL unit, or a frame (JPEG)
+PARAMETER = 16  # parameter sets, SEI, delimiters
+MARK = 128  # RTP marker; set by the caller
+
+_AGGREGATE = 64  # STAP-A: needs the walk below
+_AGGREGATE_MAX = 16  # NAL units looked at in one aggregate
+_SPS_BYTES_MAX = 1024
+
+
+def _flags_of(nal_type: int, start: bool) -> int:
+    flags = START if start else 0
+    if 1 <= nal_type <= 5:
+        flags |= VCL
+    if nal_type == 5:
+        flags |= KEY
+    if nal_type in (6, 7, 8, 9, 12):
+        flags |= PARAMETER
+    if nal_type == 7 and start:
+        flags |= SPS
+    return flags
+
+
+def _table() -> U8:
+    """Flags of the first two payload bytes as a little-endian word."""
+    table = np.zeros(65536, np.uint8)
+    for b0 in range(256):
+        kind = b0 & 31
+        if kind in (28, 29):
+            for b1 in range(256):
+                # A fragmented SPS cannot be read from its first fragment alone.
+                flags = _flags_of(b1 & 31, b1 >= 0x80) & ~SPS
+                table[b0 | b1 << 8] = flags
+        else:
+            value = _AGGREGATE | START if kind == 24 else _flags_of(kind, True)
+            table[b0::256] = value
+    return table
+
+
+_TABLE = _table()
+
+
+def flags(data: U8, payload: I64, captured: I32) -> U8:
+    """(n,) flags of n H.264 RTP payloads: single NAL units, STAP-A, FU-A and FU-B."""
+    known = captured >= 2
+    at = np.where(known, payload, 0) if not known.all() else payload
+    if len(data) < 2:
+        return np.zeros(len(payload), np.uint8)
+    out: U8 = _TABLE[words(data, "<u2")[at]]
+    if at is not payload:
+        out[~known] = 0
+    rows = np.flatnonzero(out & _AGGREGATE)
+    if len(rows):
+        out[rows] = START
+        position = payload[rows] + 1
+        end = payload[rows] + captured[rows]
+        for _ in range(_AGGREGATE_MAX):
+            inside = position + 3 <= end
+            rows, position, end = rows[inside], position[inside], end[inside]
+            if not len(rows):
+                break
+            size = data[position].astype(np.int64) << 8 | data[position + 1]
+            out[rows] |= _TABLE[data[position + 2].astype(np.int64)] & ~np.uint8(_AGGREGATE)
+            position = position + 2 + size
+    return out
+
+
+def find_sps(payload: bytes) -> bytes | None:
+    """The SPS NAL unit in one RTP payload (single or in a STAP-A), None when there is none."""
+    if not payload:
+        return None
+    kind = payload[0] & 31
+    if kind == 7:
+        return payload[:_SPS_BYTES_MAX]
+    if kind != 24:
+        return None
+    position = 1
+    for _ in range(_AGGREGATE_MAX):
+        if position + 3 > len(payload):
+            return None
+        size = payload[position] << 8 | payload[position + 1]
+        unit = payload[position + 2 : position + 2 + size]
+        if unit and unit[0] & 31 == 7:
+            return unit[:_SPS_BYTES_MAX]
+        position += 2 + size
+    return None
+
+
+def sps_of_sprop(value: str) -> bytes | None:
+    """The SPS in a `sprop-parameter-sets` value (RFC 6184 8.1), None when empty or unreadable."""
+    for part in value.split(","):
+        try:
+            unit = base64.b64decode(part.strip(), validate=False)
+        except (binascii.Error, ValueError):
+            continue
+        if unit and unit[0] & 31 == 7:
+            return unit[:_SPS_BYTES_MAX]
+    return None
+
+
+class SequenceParameters(msgspec.Struct, frozen=True):
+    """What an SPS says; `fps` is None without timing, or where it is nonsense."""
+
+    profile: int
+    constraint: int
+    level: int
+    width: int
+    height: int
+    fps: float | None
+
+
+class _Bits:
+    """A reader of bits; raises ValueError at the end or over its bounds."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._value = int.from_bytes(raw, "big")
+        self._left = 8 * len(raw)
+
+    def u(self, count: int) -> int:
+        if count > self._left:
+            raise ValueError("out of bits")
+        self._left -= count
+        return self._value >> self._left & (1 << count) - 1
+
+    def ue(self) -> int:
+        zeros = 0
+        while not self.u(1):
+            zeros += 1
+            if zeros > 32:
+                raise ValueError("exp-Golomb code too long")
+        return (1 << zeros) - 1 + (self.u(zeros) if zeros else 0)
+
+    def se(self) -> int:
+        code = self.ue()
+        return (code + 1) // 2 if code & 1 else -(code // 2)
+
+
+_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
+
+
+def parse_sps(unit: bytes) -> SequenceParameters | None:
+    """Size, profile and declared frame rate of an SPS NAL unit; None when it cannot be read."""
+    if len(unit) < 4 or unit[0] & 31 != 7:
+        return None
+    body = unit[1:_SPS_BYTES_MAX].replace(b"\0\0\3", b"\0\0")
+    try:
+        return _read_sps(_Bits(body))
+    except ValueError:
+        return None
+
+
+def _skip_scaling_lists(bits: _Bits, chroma: int) -> None:
+    for index in range(12 if chroma == 3 else 8):
+        if not bits.u(1):
+            continue
+        last = following = 8
+        for _ in range(16 if index < 6 else 64):
+            if following:
+                following = (last + bits.se()) % 256
+            if following == 0:
+                break
+            last = following
+
+
+def _read_sps(bits: _Bits) -> SequenceParameters:
+    profile, constraint, level = bits.u(8), bits.u(8), bits.u(8)
+    bits.ue()
+    chroma = 1
+    if profile in _HIGH_PROFILES:
+        chroma = bits.ue()
+        if chroma > 3:
+            raise ValueError("chroma format")
+        if chroma == 3:
+            bits.u(1)
+        bits.ue()
+        bits.ue()
+        bits.u(1)
+        if bits.u(1):
+            _skip_scaling_lists(bits, chroma)
+    bits.ue()
+    order = bits.ue()
+    if order == 0:
+        bits.ue()
+    elif order == 1:
+        bits.u(1)
+        bits.se()
+        bits.se()
+        cycle = bits.ue()
+        if cycle > 255:
+            raise ValueError("reference frames in a cycle")
+        for _ in range(cycle):
+            bits.se()
+    bits.ue()
+    bits.u(1)
+    across, down = bits.ue() + 1, bits.ue() + 1
+    frames_only = bits.u(1)
+    if not frames_only:
+        bits.u(1)
+    bits.u(1)
+    left = right = top = bottom = 0
+    if bits.u(1):
+        left, right, top, bottom = bits.ue(), bits.ue(), bits.ue(), bits.ue()
+    crop_x = 2 if chroma in (1, 2) else 1
+    crop_y = (2 - frames_only) * (2 if chroma == 1 else 1)
+    width = 16 * across - crop_x * (left + right)
+    height = 16 * down * (2 - frames_only) - crop_y * (top + bottom)
+    if not (0 < width <= 16384 and 0 < height <= 16384):
+        raise ValueError("size")
+    try:
+        fps = _read_timing(bits) if bits.u(1) else None
+    except ValueError:
+        fps = None  # the size stands even where the usability information is cut
+    return SequenceParameters(profile, constraint, level, width, height, fps)
+
+
+def _read_timing(bits: _Bits) -> float | None:
+    """Frame rate of the video usability information (E.1.1), None where it says none."""
+    if bits.u(1) and bits.u(8) == 255:
+        bits.u(32)
+    if bits.u(1):
+        bits.u(1)
+    if bits.u(1):
+        bits.u(4)
+        if bits.u(1):
+            bits.u(24)
+    if bits.u(1):
+        bits.ue()
+        bits.ue()
+    if not bits.u(1):
+        return None
+    units, scale = bits.u(32), bits.u(32)
+    if not units:
+        return None
+    fps = scale / (2 * units)
+    return fps if 1 <= fps <= 240 else None

@@ -1,0 +1,123 @@
+"""H.265 in RTP (RFC 7798): what each payload holds, for all rows at once, and the SPS's size.
+
+In: a byte buffer and where RTP payloads start; out: the flags of `panotui.wire.h264`. Payloads
+with DONL fields (sprop-max-don-diff > 0) are not read apart; no camera sends them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import numpy as np
+
+from panotui.model import I32, I64, U8
+from panotui.wire.h264 import KEY, PARAMETER, SPS, START, VCL, _Bits
+
+_AGGREGATE_MAX = 16
+
+
+def _table() -> U8:
+    """Flags of a NAL unit type (6 bits), as a unit that starts here."""
+    table = np.zeros(64, np.uint8)
+    table[:32] = VCL | START
+    table[16:24] |= KEY
+    table[32:41] = PARAMETER | START
+    table[33] |= SPS
+    return table
+
+
+_TABLE = _table()
+
+
+def flags(data: U8, payload: I64, captured: I32) -> U8:
+    """(n,) flags of n H.265 RTP payloads: single units, aggregates (48) and fragments (49)."""
+    out = np.zeros(len(payload), np.uint8)
+    known = np.flatnonzero(captured >= 3)
+    if not len(known):
+        return out
+    at = payload[known]
+    kind = data[at] >> 1 & 63
+    out[known] = _TABLE[kind]
+    fragments = known[kind == 49]
+    if len(fragments):
+        header = data[payload[fragments] + 2]
+        starts = header >= 0x80
+        out[fragments] = _TABLE[header & 63] & ~np.uint8(START | SPS)
+        out[fragments[starts]] |= START
+    rows = known[kind == 48]
+    out[rows] = START
+    position = payload[rows] + 2
+    end = payload[rows] + captured[rows]
+    for _ in range(_AGGREGATE_MAX):
+        inside = position + 3 <= end
+        rows, position, end = rows[inside], position[inside], end[inside]
+        if not len(rows):
+            break
+        size = data[position].astype(np.int64) << 8 | data[position + 1]
+        out[rows] |= _TABLE[data[position + 2] >> 1 & 63]
+        position = position + 2 + size
+    return out
+
+
+def find_sps(payload: bytes) -> bytes | None:
+    """The SPS NAL unit in one RTP payload (single or in an aggregate), None without one."""
+    if len(payload) < 3:
+        return None
+    kind = payload[0] >> 1 & 63
+    if kind == 33:
+        return payload[:1024]
+    if kind != 48:
+        return None
+    position = 2
+    for _ in range(_AGGREGATE_MAX):
+        if position + 3 > len(payload):
+            return None
+        size = payload[position] << 8 | payload[position + 1]
+        unit = payload[position + 2 : position + 2 + size]
+        if unit and unit[0] >> 1 & 63 == 33:
+            return unit[:1024]
+        position += 2 + size
+    return None
+
+
+def sps_of_sprop(value: str) -> bytes | None:
+    """The SPS in a `sprop-sps` value (RFC 7798 7.1)."""
+    try:
+        unit = base64.b64decode(value.split(",")[0].strip())
+    except (binascii.Error, ValueError):
+        return None
+    return unit[:1024] if len(unit) > 3 and unit[0] >> 1 & 63 == 33 else None
+
+
+def parse_size(unit: bytes) -> tuple[int, int] | None:
+    """Width and height of an SPS NAL unit (ITU-T H.265 7.3.2.2.1); None when unreadable."""
+    if len(unit) < 16 or unit[0] >> 1 & 63 != 33:
+        return None
+    bits = _Bits(unit[2:1024].replace(b"\0\0\3", b"\0\0"))
+    try:
+        bits.u(4)
+        layers = bits.u(3)
+        bits.u(1)
+        bits.u(88)  # general profile, tier and flags
+        bits.u(8)  # general level
+        present = [(bits.u(1), bits.u(1)) for _ in range(layers)]
+        if layers:
+            for _ in range(layers, 8):
+                bits.u(2)
+        for profile, level in present:
+            bits.u(88 * profile + 8 * level)
+        bits.ue()
+        chroma = bits.ue()
+        if chroma == 3:
+            bits.u(1)
+        width, height = bits.ue(), bits.ue()
+        if bits.u(1):
+            sub_x = 2 if chroma in (1, 2) else 1
+            sub_y = 2 if chroma == 1 else 1
+            left, right, top, bottom = bits.ue(), bits.ue(), bits.ue(), bits.ue()
+            width -= sub_x * (left + right)
+            height -= sub_y * (top + bottom)
+    except ValueError:
+        return None
+    return (width, height) if 0 < width <= 16384 and 0 < height <= 16384 else None

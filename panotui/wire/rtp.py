@@ -1,0 +1,150 @@
+"""RTP headers, vectorised: offsets of UDP payloads or interleaved frames in, columns out.
+
+What comes in: one byte buffer and, a row each, where a supposed RTP packet starts and how long it
+is. What goes out: `RtpColumns`, aligned with the rows, with `valid` false where the bytes cannot
+be RTP (RFC 3550 5.1 and A.1, RFC 5761 4). Nothing is assumed of the payload.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.model import I32, I64, U8, U16, U32, U64, Bool
+
+HEADER_BYTES = 12
+
+# Static payload types whose clock rate RFC 3551 table 4 and 5 fix: (encoding name, Hz).
+STATIC_PAYLOADS: dict[int, tuple[str, int]] = {
+    0: ("PCMU", 8000),
+    3: ("GSM", 8000),
+    4: ("G723", 8000),
+    5: ("DVI4", 8000),
+    6: ("DVI4", 16000),
+    7: ("LPC", 8000),
+    8: ("PCMA", 8000),
+    9: ("G722", 8000),
+    10: ("L16", 44100),
+    11: ("L16", 44100),
+    12: ("QCELP", 8000),
+    13: ("CN", 8000),
+    14: ("MPA", 90000),
+    15: ("G728", 8000),
+    16: ("DVI4", 11025),
+    17: ("DVI4", 22050),
+    18: ("G729", 8000),
+    25: ("CELB", 90000),
+    26: ("JPEG", 90000),
+    28: ("NV", 90000),
+    31: ("H261", 90000),
+    32: ("MPV", 90000),
+    33: ("MP2T", 90000),
+    34: ("H263", 90000),
+}
+
+
+@dataclass(slots=True)
+class RtpColumns:
+    """Parallel columns of n supposed RTP packets."""
+
+    valid: Bool  # (n,) version 2, not RTCP, lengths consistent with CC, X and P
+    payload_type: U8  # (n,) 0..127
+    marker: Bool  # (n,)
+    sequence: I64  # (n,) 0..65535
+    timestamp: I64  # (n,) 0..2^32-1
+    ssrc: U32  # (n,)
+    payload: I64  # (n,) offset of the media payload in the buffer
+    payload_length: I32  # (n,) bytes of media, without padding
+    payload_captured: I32  # (n,) of them in the buffer
+
+
+def words(data: U8, kind: str) -> U64 | U32 | U16:
+    """`data` seen as overlapping little-endian words at every byte offset (no copy)."""
+    dtype = np.dtype(kind)
+    n = max(len(data) - dtype.itemsize + 1, 0)
+    return np.ndarray((n,), dtype, data.data if n else bytearray(8), strides=(1,))
+
+
+def looks_like_rtp(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) -> Bool:
+    """Cheap first test of n rows: long enough, V=2, and no RTCP packet type."""
+    ok = np.asarray((length >= HEADER_BYTES) & (captured >= HEADER_BYTES) & (offset >= 0))
+    at = np.where(ok, offset, 0)
+    if not len(data):
+        return ok
+    kind = data[np.minimum(at + 1, len(data) - 1)] & 0x7F
+    result: Bool = ok & (data[at] >> 6 == 2) & ((kind < 72) | (kind > 76))
+    return result
+
+
+def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) -> RtpColumns:
+    """RTP columns of n packets at `offset` (bytes from `length` on the wire, `captured` present).
+
+    RFC 3550 5.1 (fixed header), 5.3.1 (extension), A.1 (validity). Rows that are too short have
+    `valid` false and undefined other columns.
+    """
+    n = len(offset)
+    whole = (length >= HEADER_BYTES) & (captured >= HEADER_BYTES) & (offset >= 0)
+    at = offset if whole.all() else np.where(whole, offset, 0)
+    if n == 0 or len(data) < HEADER_BYTES:
+        none = np.zeros(n, bool)
+        zero = np.zeros(n, np.int64)
+        narrow = np.zeros(n, np.int32)
+        return RtpColumns(
+            none,
+            none.view(np.uint8),
+            none,
+            zero,
+            zero,
+            zero.astype(np.uint32),
+            zero,
+            narrow,
+            narrow,
+        )
+    first = words(data, "<u8")[at]
+    first.byteswap(inplace=True)
+    ssrc = words(data, "<u4")[at + 8]
+    ssrc.byteswap(inplace=True)
+    b0 = (first >> np.uint64(56)).astype(np.uint8)
+    b1 = (first >> np.uint64(48)).astype(np.uint8)
+    kind = b1 & 0x7F
+    valid = whole & (b0 >> 6 == 2) & ((kind < 72) | (kind > 76))
+    length32 = np.asarray(length, np.int64)
+    present = np.minimum(np.asarray(captured, np.int64), length32)
+    head = np.full(n, HEADER_BYTES, np.int64)
+    special = np.flatnonzero((b0 & 0x3F != 0) & valid)
+    padding = np.zeros(n, np.int64) if len(special) else None
+    if len(special):
+        head[special] += 4 * (b0[special] & 0x0F).astype(np.int64)
+        extended = special[(b0[special] & 0x10) != 0]
+        if len(extended):
+            ends = head[extended] + 4
+            fits = ends <= present[extended]
+            valid[extended[~fits]] = False
+            extended = extended[fits]
+            size_at = at[extended] + head[extended] + 2
+            size = data[size_at].astype(np.int64) << 8 | data[size_at + 1]
+            head[extended] += 4 + 4 * size
+        padded = special[(b0[special] & 0x20) != 0]
+        # The padding count is the packet's last byte; where it was not captured it stays unknown.
+        padded = padded[present[padded] >= length32[padded]]
+        if len(padded) and padding is not None:
+            count = data[at[padded] + length32[padded] - 1].astype(np.int64)
+            padding[padded] = count
+            valid[padded[(count == 0) | (head[padded] + count > length32[padded])]] = False
+        valid[special[head[special] > length32[special]]] = False
+    media = length32 - head
+    if padding is not None:
+        media -= padding
+    np.maximum(media, 0, out=media)
+    return RtpColumns(
+        valid=valid,
+        payload_type=kind,
+        marker=b1 >= 0x80,
+        sequence=((first >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64),
+        timestamp=(first & np.uint64(0xFFFFFFFF)).astype(np.int64),
+        ssrc=np.asarray(ssrc, np.uint32),
+        payload=at + head,
+        payload_length=media.astype(np.int32),
+        payload_captured=np.clip(present - head, 0, media).astype(np.int32),
+    )
