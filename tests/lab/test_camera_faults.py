@@ -71,8 +71,9 @@ def test_random_loss_equals_the_switch_counter(tmp_path: Path, per_mille: int) -
 def test_narrow_link_loses_what_the_queue_drops(tmp_path: Path) -> None:
     with Plant(one_camera()) as plant:
         plant.start_camera("dock")
-        shape = "tc qdisc add dev app0 root tbf rate 600kbit burst 8kb limit 16kb"
-        plant.camsw.run(shape.split())
+        # at the camera's own port: the mirror copies what has passed it
+        shape = "tc qdisc add dev eth0 root tbf rate 600kbit burst 8kb limit 16kb"
+        plant.camera_ns["dock"].run(shape.split())
         path = film(plant, tmp_path, 12)
         answer = analyze("--site", plant.site_file, path)
     stream = stream_of(answer, "dock")
