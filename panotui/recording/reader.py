@@ -1,0 +1,400 @@
+"""Reads a recording: any time in, the state at that time out.
+
+Opens in well under a second whatever its length, because nothing is read ahead: snapshots, flows,
+samples and events are found by index. What the recorder did not write (it was off, the disk was
+full, retention removed it) is told as gaps, never as silence.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from panotui.errors import InputError
+from panotui.model import (
+    SECOND,
+    EventRecord,
+    FindingRecord,
+    FlowRecord,
+    Snapshot,
+    StreamRecord,
+    ViolationRecord,
+)
+from panotui.recording import folder as folders
+from panotui.recording import rows
+
+FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
+FLOWS_MAX = 5_000  # of one time
+EVENTS_IN_SNAPSHOT = 300
+HISTORY_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the recorder."""
+
+    id: int
+    start_ns: int
+    end_ns: int
+    version: str
+    ended: str
+
+
+class Recording:
+    """A recording opened for reading."""
+
+    def __init__(self, path: Path) -> None:
+        """InputError when there is nothing to read; see `folder.open_for_reading`."""
+        self.path = path
+        self._connection = folders.open_for_reading(path)
+        try:
+            self.refresh()
+        except sqlite3.DatabaseError as error:
+            raise InputError(str(path), f"its database is damaged ({error})") from None
+        if not self.sessions:
+            raise InputError(str(path), "nothing was recorded yet")
+
+    def refresh(self) -> None:
+        """Look again at how far it goes (a recorder may be writing)."""
+        self.sessions = tuple(
+            Session(*row)
+            for row in self._connection.execute(
+                "SELECT id, start_ns, end_ns, version, ended FROM session"
+                " WHERE start_ns > 0 ORDER BY start_ns"
+            )
+        )
+
+    @property
+    def start_ns(self) -> int:
+        """Where it starts; later than the first session when retention removed the beginning."""
+        removed = int(rows.get_meta(self._connection, "removed_before_ns") or 0)
+        return max(self.sessions[0].start_ns, removed)
+
+    @property
+    def end_ns(self) -> int:
+        return max(session.end_ns for session in self.sessions)
+
+    @property
+    def site_text(self) -> str:
+        return rows.get_meta(self._connection, "site") or ""
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # ------------------------------------------------------------------ state at a time
+
+    def snapshot_at(self, time_ns: int) -> Snapshot:
+        """The last snapshot at or before a time (the first one when there is none before).
+
+        Events up to that time and the histories of ports and streams are filled in from their
+        tables. InputError when the recording holds no snapshot.
+        """
+        row = self._connection.execute(
+            "SELECT session, body FROM snapshot WHERE time_ns <= ? ORDER BY time_ns DESC LIMIT 1",
+            (time_ns,),
+        ).fetchone()
+        if row is None:
+            row = self._connection.execute(
+                "SELECT session, body FROM snapshot ORDER BY time_ns LIMIT 1"
+            ).fetchone()
+        if row is None:
+            raise InputError(str(self.path), "no snapshot was written: samples only")
+        try:
+            snapshot = rows.snapshot_of(row[1])
+        except ValueError as error:
+            raise InputError(str(self.path), str(error)) from None
+        replace = msgspec.structs.replace
+        end = snapshot.time_ns
+        return replace(
+            snapshot,
+            events=self._events_of(row[0], end),
+            ports=tuple(
+                replace(
+                    port,
+                    history_in_bps=self._history("port_sample", "rate_in_bps", port.name, end),
+                    history_out_bps=self._history("port_sample", "rate_out_bps", port.name, end),
+                )
+                for port in snapshot.ports
+            ),
+            streams=tuple(
+                replace(
+                    stream,
+                    history_bps=self._history("stream_sample", "rate_bps", stream.id, end),
+                )
+                for stream in snapshot.streams
+            ),
+        )
+
+    def _history(self, table: str, column: str, name: str, end_ns: int) -> tuple[float | None, ...]:
+        """One value a second up to a time, newest last; None where nothing was recorded."""
+        last = end_ns // SECOND
+        values: list[float | None] = [None] * HISTORY_S
+        found = self._connection.execute(
+            f"SELECT time_s, resolution, {column} FROM {table}"  # noqa: S608 - names of ours
+            " WHERE name = ? AND time_s > ? AND time_s <= ?",
+            (name, last - HISTORY_S - 60, last),
+        )
+        for time_s, resolution, value in found:
+            for second in range(time_s, min(time_s + resolution, last + 1)):
+                position = HISTORY_S - 1 - (last - second)
+                if position >= 0:
+                    values[position] = value
+        first = next((i for i, value in enumerate(values) if value is not None), HISTORY_S)
+        return tuple(values[first:])
+
+    def _events_of(self, session: int, end_ns: int) -> tuple[EventRecord, ...]:
+        bodies = self._connection.execute(
+            "SELECT body FROM event WHERE session = ? AND time_ns <= ?"
+            " ORDER BY number DESC LIMIT ?",
+            (session, end_ns, EVENTS_IN_SNAPSHOT),
+        ).fetchall()
+        return tuple(rows.event_of(body) for (body,) in reversed(bodies))
+
+    def flows_at(self, time_ns: int) -> list[FlowRecord]:
+        """Flows that were alive at a time or had ended shortly before, as they were counted then.
+
+        Counters are those of the last sample before that time (every 10 s) or, for a flow that was
+        over by then, its final ones.
+        """
+        session = self.session_at(time_ns)
+        bodies = self._connection.execute(
+            "SELECT body FROM flow WHERE session = ? AND last_ns >= ? AND first_ns <= ?"
+            " ORDER BY last_ns DESC LIMIT ?",
+            (session, time_ns - FLOW_LINGER_S * SECOND, time_ns, FLOWS_MAX),
+        ).fetchall()
+        flows = [rows.flow_of(body) for (body,) in bodies]
+        return self._as_of(session, flows, time_ns)
+
+    def _as_of(self, session: int, flows: list[FlowRecord], time_ns: int) -> list[FlowRecord]:
+        second = time_ns // SECOND
+        samples: dict[str, tuple[Any, ...]] = {}
+        later = {flow.id for flow in flows if flow.last_time_ns > time_ns}
+        if later:
+            # Long-lived flows were sampled within the last minute if anything moved in them.
+            for row in self._connection.execute(
+                "SELECT id, packets_out, packets_in, bytes_out, bytes_in, verdict, state, time_s"
+                " FROM flow_sample WHERE session = ? AND time_s > ? AND time_s <= ?"
+                " ORDER BY time_s",
+                (session, second - 60, second),
+            ):
+                samples[row[0]] = row
+        result: list[FlowRecord] = []
+        for flow in flows:
+            sample = samples.get(flow.id)
+            if flow.id in later and sample is not None:
+                flow = msgspec.structs.replace(
+                    flow,
+                    packets_out=sample[1],
+                    packets_in=sample[2],
+                    bytes_out=sample[3],
+                    bytes_in=sample[4],
+                    verdict=sample[5],
+                    state=sample[6],
+                    last_time_ns=min(flow.last_time_ns, sample[7] * SECOND),
+                    end=None,
+                )
+            result.append(flow)
+        return result
+
+    def flow(self, time_ns: int, flow_id: str) -> FlowRecord | None:
+        session = self.session_at(time_ns)
+        row = self._connection.execute(
+            "SELECT body FROM flow WHERE session = ? AND id = ?", (session, flow_id)
+        ).fetchone()
+        if row is None:
+            return None
+        return self._as_of(session, [rows.flow_of(row[0])], time_ns)[0]
+
+    def session_at(self, time_ns: int) -> int:
+        chosen = self.sessions[0]
+        for session in self.sessions:
+            if session.start_ns <= time_ns:
+                chosen = session
+        return chosen.id
+
+    # ------------------------------------------------------------------ over time
+
+    def events(
+        self, start_ns: int = 0, end_ns: int = 1 << 62, limit: int = 5_000
+    ) -> list[EventRecord]:
+        """Events between two times, oldest first; the newest `limit` of them."""
+        bodies = self._connection.execute(
+            "SELECT body FROM event WHERE time_ns >= ? AND time_ns <= ?"
+            " ORDER BY time_ns DESC, number DESC LIMIT ?",
+            (start_ns, end_ns, limit),
+        ).fetchall()
+        return [rows.event_of(body) for (body,) in reversed(bodies)]
+
+    def next_event_ns(self, time_ns: int, *, forward: bool) -> int | None:
+        """When the next event worth a stop is: warnings and errors, and what persons marked."""
+        direction = ("> ?", "ASC", "min") if forward else ("< ?", "DESC", "max")
+        row = self._connection.execute(
+            f"SELECT time_ns FROM event WHERE severity != 'info' AND time_ns {direction[0]}"  # noqa: S608
+            f" ORDER BY time_ns {direction[1]} LIMIT 1",
+            (time_ns,),
+        ).fetchone()
+        mark = self._connection.execute(
+            f"SELECT {direction[2]}(time_ns) FROM mark WHERE time_ns {direction[0]}",  # noqa: S608
+            (time_ns,),
+        ).fetchone()
+        times = [int(r[0]) for r in (row, mark) if r is not None and r[0] is not None]
+        if not times:
+            return None
+        return min(times) if forward else max(times)
+
+    def marks(self) -> list[tuple[int, str]]:
+        return [
+            (int(t), str(text))
+            for t, text in self._connection.execute("SELECT time_ns, text FROM mark ORDER BY 1")
+        ]
+
+    def event_marks(self, limit: int = 400) -> list[tuple[int, str, str]]:
+        """(time_ns, severity, text) of the worst events, for a time line."""
+        bodies = self._connection.execute(
+            "SELECT body FROM event WHERE severity != 'info'"
+            " ORDER BY severity = 'error' DESC, time_ns DESC LIMIT ?",
+            (limit,),
+        ).fetchall()
+        events = [rows.event_of(body) for (body,) in bodies]
+        marks = [(e.time_ns, str(e.severity), e.text) for e in events]
+        return sorted(marks + [(time_ns, "info", text) for time_ns, text in self.marks()])
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """When nothing was recorded between the start and the end."""
+        gaps = [
+            (a.end_ns, b.start_ns)
+            for a, b in zip(self.sessions, self.sessions[1:], strict=False)
+            if b.start_ns - a.end_ns > 2 * SECOND
+        ]
+        return sorted(gaps)
+
+    def known_keys(self) -> set[str]:
+        return {str(key) for (key,) in self._connection.execute("SELECT key FROM known")}
+
+    def band(self, table: str, columns: int, names: Sequence[str] | None = None) -> str:
+        """A letter a column over the whole time: `#` ok, `!` warning, `x` bad, `.` no record."""
+        start, end = self.start_ns // SECOND, self.end_ns // SECOND + 1
+        step = max(1.0, (end - start) / columns)
+        worst = [0] * columns
+        where, values = "", [start, end]
+        if names is not None:
+            where = f" AND name IN ({', '.join('?' * len(names))})"
+        query = (
+            f"SELECT time_s, resolution, state FROM {table}"  # noqa: S608 - names of ours
+            f" WHERE time_s >= ? AND time_s < ?{where}"
+        )
+        for time_s, resolution, state in self._connection.execute(query, (*values, *(names or ()))):
+            level = _LEVELS.get(state, 1)
+            first = int((time_s - start) / step)
+            last = int((time_s + resolution - 1 - start) / step)
+            for column in range(max(first, 0), min(last, columns - 1) + 1):
+                worst[column] = max(worst[column], level)
+        width = min(columns, max(1, round((end - start) / step)))
+        return "".join(".#!x"[level] for level in worst[:width])
+
+    def samples(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """All rows of a sample table: (time_s, name, ...columns), for plots."""
+        if table not in ("port_sample", "stream_sample", "endpoint_sample"):
+            raise ValueError(table)
+        known = {str(r[1]) for r in self._connection.execute(f"PRAGMA table_info({table})")}
+        if not set(columns) <= known:
+            raise ValueError(f"{table} has no such column")
+        return self._connection.execute(
+            f"SELECT time_s, name, {', '.join(columns)} FROM {table} ORDER BY time_s"  # noqa: S608
+        ).fetchall()
+
+    # ------------------------------------------------------------------ all of it
+
+    def final(self) -> Snapshot:
+        """The last snapshot, with the streams, violations and findings of earlier runs put in."""
+        last = self.snapshot_at(1 << 62)
+        if len(self.sessions) == 1:
+            return msgspec.structs.replace(last, events=tuple(self.events()))
+        streams: list[StreamRecord] = []
+        for session in self.sessions[:-1]:
+            row = self._connection.execute(
+                "SELECT body FROM snapshot WHERE session = ? ORDER BY time_ns DESC LIMIT 1",
+                (session.id,),
+            ).fetchone()
+            if row is not None:
+                streams += [
+                    _of_session(stream, session.id) for stream in rows.snapshot_of(row[0]).streams
+                ]
+        last_id = self.sessions[-1].id
+        return msgspec.structs.replace(
+            last,
+            streams=(*streams, *last.streams),
+            violations=self._earlier("violation", last_id, rows.violation_of) + last.violations,
+            findings=self._earlier("finding", last_id, rows.finding_of) + last.findings,
+            events=tuple(self.events()),
+        )
+
+    def _earlier(self, table: str, last_session: int, read: Any) -> tuple[Any, ...]:
+        bodies = self._connection.execute(
+            f"SELECT body FROM {table} WHERE session != ? ORDER BY session, first_ns",  # noqa: S608
+            (last_session,),
+        )
+        return tuple(read(body) for (body,) in bodies)
+
+    def all_flows(self) -> list[FlowRecord]:
+        """Every flow in its last state, in order of start; ids of earlier runs get a prefix."""
+        last = self.sessions[-1].id
+        flows: list[FlowRecord] = []
+        for session, body in self._connection.execute(
+            "SELECT session, body FROM flow ORDER BY first_ns, id"
+        ):
+            flow = rows.flow_of(body)
+            if session != last:
+                flow = msgspec.structs.replace(flow, id=f"s{session}-{flow.id}")
+            flows.append(flow)
+        return flows
+
+    def findings(self) -> list[FindingRecord]:
+        return [
+            rows.finding_of(body)
+            for (body,) in self._connection.execute("SELECT body FROM finding ORDER BY first_ns")
+        ]
+
+    def violations(self) -> list[ViolationRecord]:
+        return [
+            rows.violation_of(body)
+            for (body,) in self._connection.execute("SELECT body FROM violation ORDER BY first_ns")
+        ]
+
+    def evidence(self) -> list[tuple[str, int, str, int]]:
+        """(file, time_ns, title, packets) of the evidence files."""
+        return [
+            (str(file), int(time_ns), str(title), int(packets))
+            for file, time_ns, title, packets in self._connection.execute(
+                "SELECT file, time_ns, title, packets FROM evidence ORDER BY time_ns"
+            )
+        ]
+
+
+_LEVELS = {
+    "up": 1,
+    "streaming": 1,
+    "reachable": 1,
+    "standby": 1,
+    "ended": 1,
+    "unseen": 1,
+    "paused": 1,
+    "unknown": 1,
+    "losing": 2,
+    "slow": 2,
+    "silent": 2,
+    "failing": 2,
+    "down": 3,
+    "frozen": 3,
+    "blocked": 3,
+}
+
+
+def _of_session(stream: StreamRecord, session: int) -> StreamRecord:
+    flow = None if stream.flow is None else f"s{session}-{stream.flow}"
+    return msgspec.structs.replace(stream, id=f"s{session}-{stream.id}", flow=flow)

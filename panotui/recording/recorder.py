@@ -1,0 +1,484 @@
+"""The one writer of a recording: snapshots, flows and events of each second in, a folder out.
+
+The collector hands over one `Second` a second of packet time and goes on; a thread of its own
+packs, writes and commits, so that a slow disk never holds up capture. Live, each second is a transaction:
+after `kill -9` at most the last one is missing. When the disk is full it keeps to samples, says so
+in `status()`, and goes back to everything when there is room again.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from panotui import __version__
+from panotui.model import (
+    SECOND,
+    EventRecord,
+    FindingRecord,
+    FlowRecord,
+    RecorderRecord,
+    Snapshot,
+    ViolationRecord,
+)
+from panotui.recording import folder as folders
+from panotui.recording import rows
+from panotui.recording.pcapng import PcapngFile, repair
+from panotui.recording.retention import Limits, enforce, free_of, roll_up, size_of
+
+QUEUE_SECONDS = 16
+FLOW_SAMPLE_S = 10
+FLOWS_SAMPLED = 1_000
+SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
+RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
+RETRY_S = 10.0
+HOUSEKEEPING_S = 30.0
+
+
+@dataclass(slots=True)
+class Second:
+    """What one second brought."""
+
+    snapshot: Snapshot
+    flows: list[FlowRecord] = field(default_factory=list)
+    events: list[EventRecord] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Mark:
+    time_ns: int
+    text: str
+
+
+@dataclass(slots=True)
+class _Known:
+    key: str
+    is_known: bool
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Packets to keep: a file's name and comment, and what `PcapngFile.write` takes."""
+
+    file: str
+    title: str
+    time_ns: int
+    write: Callable[[PcapngFile], int]  # returns the packets written
+
+
+@dataclass(slots=True)
+class _Flush:
+    done: threading.Event
+
+
+class Recorder:
+    """Owns a recording folder until `close`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        site_text: str = "",
+        limits: Limits | None = None,
+        lossless: bool = False,
+        commit_every_s: float = 0.0,
+        wall_clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Open or create `folder`, alone.
+
+        `lossless`: wait for the disk instead of joining seconds (captures, not live). UsageError
+        when another recorder holds it, InputError for a database that cannot be used.
+        """
+        self.folder = folder
+        self.limits = limits or Limits()
+        self._lossless = lossless
+        self._commit_every_s = commit_every_s
+        self._wall_clock = wall_clock
+        folders.prepare(folder)
+        self._lock = folders.lock(folder)
+        try:
+            self._connection = folders.open_for_writing(folder)
+            for torn in sorted((folder / folders.EVIDENCE).glob("*.pcapng"))[-3:]:
+                repair(torn)
+            self._session = self._begin(site_text)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._since_ns = wall_clock()
+        self._state = "recording"
+        self._detail: str | None = None
+        self._bytes = size_of(folder)
+        self._queue: queue.Queue[Second | _Mark | _Known | Evidence | _Flush | None] = queue.Queue(
+            QUEUE_SECONDS
+        )
+        self._joined: Second | None = None
+        self.seconds_joined = 0
+        # --- of the worker alone
+        self._findings: dict[tuple[str, int], FindingRecord] = {}
+        self._violations: dict[str, ViolationRecord] = {}
+        self._changed: dict[str, FlowRecord] = {}
+        self._held: deque[Snapshot] = deque(maxlen=SAMPLES_KEPT)
+        self._last_ns = 0
+        self._unwritten_since_ns: int | None = None
+        self._in_transaction = False
+        self._committed_at = time.monotonic()
+        self._retry_at = 0.0
+        self._housekeeping_at = 0.0
+        self._rolled_s = 0
+        self._reserve()
+        self._worker = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._worker.start()
+
+    # ------------------------------------------------------------------ from the collector
+
+    def observe(
+        self,
+        snapshot: Snapshot,
+        flows: Sequence[FlowRecord] = (),
+        events: Sequence[EventRecord] = (),
+    ) -> None:
+        """Hand over a second. Never waits when live: seconds that find no room are joined."""
+        second = Second(snapshot, list(flows), list(events))
+        if self._lossless:
+            self._queue.put(second)
+            return
+        if self._joined is not None:
+            second = _join(self._joined, second)
+            self._joined = None
+        try:
+            self._queue.put_nowait(second)
+        except queue.Full:
+            self._joined = second
+            self.seconds_joined += 1
+
+    def mark(self, time_ns: int, text: str) -> None:
+        self._offer(_Mark(time_ns, text))
+
+    def known(self, key: str, is_known: bool) -> None:
+        self._offer(_Known(key, is_known))
+
+    def keep(self, evidence: Evidence) -> bool:
+        """Offer packets for a file; false when there is no room for them now."""
+        if self._state != "recording":
+            return False
+        return self._offer(evidence)
+
+    def status(self) -> RecorderRecord:
+        return RecorderRecord(
+            path=self.folder.name,
+            since_ns=self._since_ns,
+            bytes=self._bytes,
+            state=self._state,
+            detail=self._detail,
+        )
+
+    def known_keys(self) -> set[str]:
+        """What persons marked as known in earlier runs."""
+        reader = folders.open_for_reading(self.folder)
+        try:
+            return {str(key) for (key,) in reader.execute("SELECT key FROM known")}
+        finally:
+            reader.close()
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Wait until all that was handed over is on disk."""
+        self._release_joined()
+        done = threading.Event()
+        self._queue.put(_Flush(done))
+        done.wait(timeout_s)
+
+    def close(self, ended: str = "closed") -> None:
+        """Write what is left, end the session as `ended`, let go of the folder."""
+        self._release_joined()
+        self._queue.put(None)
+        self._worker.join(60.0)
+        try:
+            self._write_end(ended)
+        except sqlite3.Error:
+            pass  # a full disk: the session ends with its last commit
+        self._connection.close()
+        self._state = "stopped"
+        (self.folder / folders.RESERVE).unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _offer(self, item: _Mark | _Known | Evidence) -> bool:
+        try:
+            if self._lossless:
+                self._queue.put(item)
+            else:
+                self._queue.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
+    def _release_joined(self) -> None:
+        if self._joined is not None:
+            self._queue.put(self._joined)
+            self._joined = None
+
+    # ------------------------------------------------------------------ session
+
+    def _begin(self, site_text: str) -> int:
+        now = self._wall_clock()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        cursor = connection.execute(
+            "INSERT INTO session (start_ns, end_ns, wall_start_ns, wall_end_ns, version, ended)"
+            " VALUES (0, 0, ?, ?, ?, 'killed')",
+            (now, now, __version__),
+        )
+        rows.set_meta(connection, "panotui", __version__)
+        if site_text:
+            rows.set_meta(connection, "site", site_text)
+        connection.execute("COMMIT")
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def _write_end(self, ended: str) -> None:
+        self._connection.execute(
+            "UPDATE session SET ended = ?, wall_end_ns = ? WHERE id = ?",
+            (ended, self._wall_clock(), self._session),
+        )
+        # A session without a second says nothing.
+        self._connection.execute("DELETE FROM session WHERE start_ns = 0")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _reserve(self) -> None:
+        """Set some disk aside that can be given up when it is full."""
+        path = self.folder / folders.RESERVE
+        try:
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            path.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ the worker
+
+    def _work(self) -> None:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                break
+            if isinstance(item, _Flush):
+                self._guarded(self._commit)
+                item.done.set()
+            elif isinstance(item, Second):
+                self._second(item)
+            elif isinstance(item, Evidence):
+                self._guarded(partial(self._evidence, item))
+            else:
+                self._guarded(partial(self._note, item))
+        self._guarded(self._commit)
+
+    def _second(self, second: Second) -> None:
+        snapshot = second.snapshot
+        for flow in second.flows:
+            self._changed[flow.id] = flow
+        if self._state == "recording":
+            if not self._guarded(lambda: self._write_all(second)):
+                self._held.append(snapshot)
+        else:
+            self._held.append(snapshot)
+            if time.monotonic() >= self._retry_at:
+                self._retry(second)
+            elif len(self._held) >= FLOW_SAMPLE_S:
+                self._guarded(self._write_held)
+        self._last_ns = snapshot.time_ns
+        if time.monotonic() >= self._housekeeping_at:
+            self._guarded(lambda: self._housekeeping(snapshot.time_ns))
+
+    def _write_all(self, second: Second) -> None:
+        snapshot = second.snapshot
+        connection = self._connection
+        self._open_transaction()
+        if self._held:
+            self._write_held_rows()
+        rows.insert_samples(connection, self._session, snapshot)
+        rows.insert_snapshot(connection, self._session, snapshot)
+        rows.upsert_flows(connection, self._session, second.flows)
+        rows.insert_events(connection, self._session, second.events)
+        self._write_news(snapshot)
+        second_s = snapshot.time_ns // SECOND
+        if second_s % FLOW_SAMPLE_S == 0 or self._last_ns // SECOND // FLOW_SAMPLE_S != (
+            second_s // FLOW_SAMPLE_S
+        ):
+            self._write_flow_samples(second_s)
+        self._extend_session(snapshot.time_ns)
+        self._commit_when_due()
+        self._held.clear()
+
+    def _write_news(self, snapshot: Snapshot) -> None:
+        findings = [
+            f
+            for f in snapshot.findings
+            if self._findings.get((f.key or f"{f.id} {f.subject}", f.first_time_ns)) != f
+        ]
+        rows.upsert_findings(self._connection, self._session, findings)
+        violations = [v for v in snapshot.violations if self._violations.get(v.id) != v]
+        rows.upsert_violations(self._connection, self._session, violations)
+        # Only after the statements went through: a failed second is written again.
+        self._findings = {
+            (f.key or f"{f.id} {f.subject}", f.first_time_ns): f for f in snapshot.findings
+        }
+        self._violations = {v.id: v for v in snapshot.violations}
+
+    def _write_flow_samples(self, second_s: int) -> None:
+        flows = list(self._changed.values())
+        if len(flows) > FLOWS_SAMPLED:
+            flows.sort(key=lambda f: f.bytes_out + f.bytes_in, reverse=True)
+            del flows[FLOWS_SAMPLED:]
+        rows.insert_flow_samples(self._connection, self._session, second_s, flows)
+        self._changed.clear()
+
+    def _extend_session(self, time_ns: int) -> None:
+        self._connection.execute(
+            "UPDATE session SET start_ns = CASE start_ns WHEN 0 THEN ?1 ELSE min(start_ns, ?1) END,"
+            " end_ns = max(end_ns, ?1), wall_end_ns = ?2 WHERE id = ?3",
+            (time_ns, self._wall_clock(), self._session),
+        )
+
+    def _note(self, item: _Mark | _Known) -> None:
+        self._open_transaction()
+        if isinstance(item, _Mark):
+            self._connection.execute("INSERT INTO mark VALUES (?, ?)", (item.time_ns, item.text))
+        elif item.is_known:
+            self._connection.execute("INSERT OR REPLACE INTO known VALUES (?)", (item.key,))
+        else:
+            self._connection.execute("DELETE FROM known WHERE key = ?", (item.key,))
+        self._commit()
+
+    def _evidence(self, item: Evidence) -> None:
+        path = self.folder / folders.EVIDENCE / item.file
+        with PcapngFile(path, item.title) as file:
+            packets = item.write(file)
+        if packets == 0:
+            if not file.appended:
+                path.unlink(missing_ok=True)
+            return
+        self._open_transaction()
+        self._connection.execute(
+            "INSERT INTO evidence VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (file) DO UPDATE SET"
+            " packets = packets + ?4, bytes = ?5",
+            (item.file, item.time_ns, item.title, packets, path.stat().st_size),
+        )
+        self._commit_when_due()
+
+    # ------------------------------------------------------------------ transactions
+
+    def _open_transaction(self) -> None:
+        if not self._in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._in_transaction = True
+
+    def _commit_when_due(self) -> None:
+        if (
+            self._commit_every_s <= 0
+            or time.monotonic() - self._committed_at >= self._commit_every_s
+        ):
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._in_transaction:
+            self._connection.execute("COMMIT")
+            self._in_transaction = False
+        self._committed_at = time.monotonic()
+
+    def _guarded(self, work: Callable[[], None]) -> bool:
+        """Do it; when the disk refuses, undo, turn to samples only and return false."""
+        try:
+            work()
+        except (sqlite3.Error, OSError) as error:
+            self._roll_back()
+            self._degrade(error)
+            return False
+        return True
+
+    def _roll_back(self) -> None:
+        self._in_transaction = False
+        self._findings = {}
+        self._violations = {}
+        try:
+            self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            pass  # the failure has rolled back already
+
+    def _degrade(self, error: Exception) -> None:
+        (self.folder / folders.RESERVE).unlink(missing_ok=True)
+        if self._state == "recording":
+            self._unwritten_since_ns = self._last_ns or None
+        self._state = "samples-only"
+        why = "the disk is full" if _is_full(error) else f"the disk refuses ({error})"
+        self._detail = f"{why}: evidence, flows and snapshots pause"
+        self._retry_at = time.monotonic() + RETRY_S
+
+    def _write_held(self) -> None:
+        self._open_transaction()
+        self._write_held_rows()
+        self._commit()
+        self._held.clear()
+
+    def _write_held_rows(self) -> None:
+        for snapshot in self._held:
+            rows.insert_samples(self._connection, self._session, snapshot)
+            self._extend_session(snapshot.time_ns)
+
+    def _retry(self, second: Second) -> None:
+        """See whether everything can be written again."""
+        self._retry_at = time.monotonic() + RETRY_S
+        if free_of(self.folder) < 2 * RESERVE_BYTES:
+            self._guarded(self._write_held)
+            return
+        self._state = "recording"
+        if not self._guarded(lambda: self._write_all(second)):
+            return
+        self._detail = None
+        if self._unwritten_since_ns is not None:
+            since = self._unwritten_since_ns
+            self._unwritten_since_ns = None
+            self._guarded(lambda: self._write_gap(since, second.snapshot.time_ns))
+        self._reserve()
+
+    def _write_gap(self, start_ns: int, end_ns: int) -> None:
+        self._open_transaction()
+        self._connection.execute(
+            "INSERT INTO gap VALUES (?, ?, 'samples only: the disk was full')", (start_ns, end_ns)
+        )
+        self._commit()
+
+    def _housekeeping(self, time_ns: int) -> None:
+        self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
+        self._bytes = size_of(self.folder)
+        self._commit()
+        now_s = time_ns // SECOND
+        if now_s - self._rolled_s >= 60:
+            self._rolled_s = now_s
+            self._open_transaction()
+            roll_up(self._connection, now_s, self.limits)
+            self._commit()
+        free = free_of(self.folder)
+        enforce(self._connection, self.folder, time_ns, self.limits, free)
+        if self._state == "recording":
+            low = free < self.limits.free_bytes
+            self._detail = "little disk left: the oldest evidence goes first" if low else None
+
+
+def _join(earlier: Second, later: Second) -> Second:
+    """Two seconds that the disk was too slow for: the newer picture, all flows and events."""
+    flows = {flow.id: flow for flow in earlier.flows}
+    flows.update((flow.id, flow) for flow in later.flows)
+    return Second(later.snapshot, list(flows.values()), earlier.events + later.events)
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (28, 27, 122)  # ENOSPC, EFBIG, EDQUOT
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
