@@ -1,9 +1,9 @@
 """The one writer of a recording: snapshots, flows and events of each second in, a folder out.
 
 The collector hands over one `Second` a second of packet time and goes on; a thread of its own
-packs, writes and commits, so that a slow disk never holds up capture. Live, each second is a transaction:
-after `kill -9` at most the last one is missing. When the disk is full it keeps to samples, says so
-in `status()`, and goes back to everything when there is room again.
+packs, writes and commits, so that a slow disk never holds up capture. Live, each second is a
+transaction: after `kill -9` at most the last one is missing. When the disk is full it keeps to
+samples, says so in `status()`, and goes back to everything when there is room again.
 """
 
 from __future__ import annotations

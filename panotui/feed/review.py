@@ -1,0 +1,202 @@
+"""The same frames over a recording: a position in time that seeks, steps and plays.
+
+The position moves with an injected clock while playing; everything shown is what the recording
+holds for that position. Bands and gaps of the time line are read once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from panotui.feed.details import Line
+from panotui.feed.frames import Answer, Command, Done, ReviewState, View
+from panotui.feed.provider import StateProvider
+from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
+from panotui.recording.reader import Recording
+
+BAND_COLUMNS = 240
+SPEED_MIN, SPEED_MAX = 0.1, 3600.0
+
+Explainer = Callable[[FlowRecord], Sequence[Line]]
+
+
+class RecordingState:
+    """A `State` at a position of a recording."""
+
+    def __init__(self, recording: Recording, explain: Explainer) -> None:
+        self.recording = recording
+        self._explain = explain
+        self.position_ns = recording.start_ns
+        self._flows: tuple[int, list[FlowRecord]] | None = None
+
+    def snapshot(self) -> Snapshot:
+        return self.recording.snapshot_at(self.position_ns)
+
+    def flow_records(self) -> Sequence[FlowRecord]:
+        second = self.position_ns // SECOND
+        if self._flows is None or self._flows[0] != second:
+            self._flows = (second, self.recording.flows_at(self.position_ns))
+        return self._flows[1]
+
+    def flow(self, flow_id: str) -> FlowRecord | None:
+        return self.recording.flow(self.position_ns, flow_id)
+
+    def explain_flow(self, flow_id: str) -> Sequence[Line]:
+        flow = self.flow(flow_id)
+        return () if flow is None else self._explain(flow)
+
+
+class ReviewProvider(StateProvider):
+    """Frames of a recording, and the commands that move in it."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        explain: Explainer = lambda flow: (),
+        mode: str = "review",
+        loop: bool = False,
+        export_folder: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._review_state = RecordingState(recording, explain)
+        super().__init__(self._review_state, mode, export_folder=export_folder, clock=clock)
+        self._known = recording.known_keys()
+        self._recording = recording
+        self._loop = loop
+        self._playing = False
+        self._speed = 1.0
+        self._moved_at = clock()
+        self._bands = _bands(recording)
+        self._gaps = tuple(recording.gaps())
+        self._marks = tuple(recording.event_marks())
+
+    # ------------------------------------------------------------------ time
+
+    def snapshot(self) -> Snapshot:
+        self._advance()
+        return super().snapshot()
+
+    def review(self) -> ReviewState:
+        return ReviewState(
+            start_ns=self._recording.start_ns,
+            end_ns=self._recording.end_ns,
+            position_ns=self._review_state.position_ns,
+            playing=self._playing,
+            speed=self._speed,
+            gaps=self._gaps,
+            bands=self._bands,
+            marks=self._marks,
+        )
+
+    def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
+        return tuple(self._recording.events(0, self._review_state.position_ns))
+
+    def _advance(self) -> None:
+        now = self._clock()
+        passed = now - self._moved_at
+        self._moved_at = now
+        if not self._playing:
+            return
+        position = self._review_state.position_ns + int(passed * self._speed * SECOND)
+        if position >= self._recording.end_ns:
+            position = self._recording.start_ns if self._loop else self._recording.end_ns
+            self._playing = self._loop
+        else:
+            # Nothing is to be seen while the recorder was off: go on where it came back.
+            position = next((b for a, b in self._gaps if a < position < b), position)
+        self._place(position)
+
+    def _place(self, position_ns: int) -> None:
+        second = self._review_state.position_ns // SECOND
+        self._review_state.position_ns = max(
+            self._recording.start_ns, min(position_ns, self._recording.end_ns)
+        )
+        if self._review_state.position_ns // SECOND != second:
+            self.forget_snapshot()
+
+    def play(self) -> None:
+        self._playing = True
+
+    # ------------------------------------------------------------------ commands
+
+    def _do(self, command: Command) -> Done:
+        if command.name not in _MOVES:
+            return super()._do(command)
+        self._advance()
+        return _MOVES[command.name](self, command)
+
+    def _seek(self, command: Command) -> Done:
+        """To `time_ns`, or by `value` seconds from here when no time is given."""
+        if command.time_ns:
+            self._place(command.time_ns)
+        else:
+            step = max(-1e9, min(1e9, command.value)) if command.value == command.value else 0.0
+            self._place(self._review_state.position_ns + int(step * SECOND))
+        return Done(ok=True, text="")
+
+    def _set_speed(self, command: Command) -> Done:
+        if not SPEED_MIN <= command.value <= SPEED_MAX:
+            return Done(ok=False, text=f"speed is between {SPEED_MIN:g} and {SPEED_MAX:g}")
+        self._speed = command.value
+        return Done(ok=True, text=f"speed x{self._speed:g}")
+
+    def _play(self, command: Command) -> Done:
+        if self._review_state.position_ns >= self._recording.end_ns:
+            self._place(self._recording.start_ns)
+        self._playing = True
+        return Done(ok=True, text="playing")
+
+    def _pause(self, command: Command) -> Done:
+        self._playing = False
+        return Done(ok=True, text="paused")
+
+    def _to_event(self, command: Command) -> Done:
+        forward = command.name == "next-event"
+        time_ns = self._recording.next_event_ns(self._review_state.position_ns, forward=forward)
+        if time_ns is None:
+            return Done(ok=False, text="no more events" if forward else "no earlier event")
+        self._playing = False
+        self._place(time_ns)
+        return Done(ok=True, text="")
+
+
+_MOVES: dict[str, Callable[[ReviewProvider, Command], Done]] = {
+    "seek": ReviewProvider._seek,
+    "speed": ReviewProvider._set_speed,
+    "play": ReviewProvider._play,
+    "pause": ReviewProvider._pause,
+    "next-event": ReviewProvider._to_event,
+    "previous-event": ReviewProvider._to_event,
+}
+
+
+def _bands(recording: Recording) -> tuple[tuple[str, str], ...]:
+    """Ports together, each camera, the cloud together."""
+    final = recording.snapshot_at(1 << 62)
+    bands = [("ports", recording.band("port_sample", BAND_COLUMNS))]
+    for camera in final.cameras[:16]:
+        names = [s.id for s in final.streams if s.camera == camera.name]
+        if names:
+            bands.append((camera.name, recording.band("stream_sample", BAND_COLUMNS, names)))
+    needed = [f"{e.service}/{e.host}/{e.port}" for e in final.endpoints if e.needed]
+    if needed:
+        bands.append(("cloud", recording.band("endpoint_sample", BAND_COLUMNS, needed)))
+    return tuple(bands)
+
+
+class LocalClient:
+    """`ask` without a socket, for a screen in the same process."""
+
+    def __init__(self, provider: StateProvider) -> None:
+        self._provider = provider
+
+    async def ask(self, request: View | Command) -> Answer:
+        if isinstance(request, Command):
+            return self._provider.command(request)
+        return self._provider.frame(request)
+
+    async def close(self) -> None:
+        return None
