@@ -1,0 +1,157 @@
+"""Bytes of an input that cannot be mapped: pipes and compressed files, decompressed as they come.
+
+What comes in is a file descriptor; what goes out is bytes written into the caller's buffer, at
+most as many as fit. Nothing waits for more than is there: a pipe's few bytes are handed on at once,
+and a compressed bomb is opened a kilobyte at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import zlib
+from typing import Any, Protocol
+
+from panotui.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# A kilobyte of Zstandard opens to 32 MiB at most: a block of four bytes may stand for 128 KiB.
+ZSTD_PIECE = 1024
+
+
+class ByteInput(Protocol):
+    """Bytes in order."""
+
+    suffix: str  # "", "+gzip", "+zstd"
+
+    @property
+    def consumed(self) -> int:
+        """Bytes of the descriptor that were used up."""
+
+    def read_into(self, target: memoryview, timeout_s: float) -> int | None:
+        """Bytes written to the start of `target`; 0 at the end, None when none came in time."""
+
+
+class PlainInput:
+    """A descriptor as it is."""
+
+    suffix = ""
+
+    def __init__(self, fd: int, what: str) -> None:
+        self.fd = fd
+        self.what = what
+        self.consumed = 0
+
+    def read_into(self, target: memoryview, timeout_s: float) -> int | None:
+        if not self.wait(timeout_s):
+            return None
+        try:
+            count = os.readv(self.fd, [target])
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise InputError(self.what, error.strerror or "cannot be read") from None
+        self.consumed += count
+        return count
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether something (or the end) can be read within the time."""
+        try:
+            poll = select.poll()
+            poll.register(self.fd, select.POLLIN)
+            return bool(poll.poll(max(timeout_s, 0.0) * 1000))
+        except (OSError, AttributeError):  # a system without poll: the read itself waits
+            return True
+
+
+class CompressedInput:
+    """Gzip (several members too) or Zstandard (several frames) over another input."""
+
+    def __init__(self, under: PlainInput, first: bytes, what: str) -> None:
+        """`first`: bytes already read from `under`, with the magic at their start."""
+        self._under = under
+        self._what = what
+        self._gzip = first.startswith(GZIP_MAGIC)
+        self.suffix = "+gzip" if self._gzip else "+zstd"
+        self._compressed = first
+        self._plain = b""
+        self._engine: Any = None
+        self._ended = False
+        self._fresh = True  # between members or frames
+        self._buffer = bytearray(1 << 18)
+        self.damaged = False  # the compressed data broke off or is wrong
+
+    @property
+    def consumed(self) -> int:
+        return self._under.consumed - len(self._compressed)
+
+    def read_into(self, target: memoryview, timeout_s: float) -> int | None:
+        """As `ByteInput.read_into`. Damaged data ends the input; `damaged` tells so."""
+        while not self._plain:
+            if self._ended:
+                return 0
+            if not self._compressed:
+                count = self._under.read_into(memoryview(self._buffer), timeout_s)
+                if count is None:
+                    return None
+                if not count:
+                    self._ended = True
+                    self.damaged = self.damaged or not self._fresh
+                    return 0
+                self._compressed = bytes(memoryview(self._buffer)[:count])
+            try:
+                self._plain = self._open_piece(len(target))
+            except Exception as error:
+                if not isinstance(error, (zlib.error, _zstd_error())):
+                    raise
+                self._ended, self.damaged = True, True
+                return 0
+        count = min(len(target), len(self._plain))
+        target[:count] = self._plain[:count]
+        self._plain = self._plain[count:]
+        return count
+
+    def _open_piece(self, room: int) -> bytes:
+        if self._engine is None:
+            self._engine = zlib.decompressobj(31) if self._gzip else _zstd_engine()
+        if self._gzip:
+            self._fresh = False
+            plain: bytes = self._engine.decompress(self._compressed, max(room, 1))
+            self._compressed = self._engine.unconsumed_tail
+        else:
+            self._fresh = False
+            piece, self._compressed = (
+                self._compressed[:ZSTD_PIECE],
+                self._compressed[ZSTD_PIECE:],
+            )
+            plain = self._engine.decompress(piece)
+        if self._engine.eof:
+            self._compressed = self._engine.unused_data + self._compressed
+            self._engine = None
+            self._fresh = True
+            if self._gzip:  # gzip files may be padded with zeros
+                self._compressed = self._compressed.lstrip(b"\0")
+        return plain
+
+
+def _zstd_engine() -> Any:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+
+        return zstd.ZstdDecompressor()
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _zstd_error() -> type[Exception]:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+
+        return zstd.ZstdError
+    import zstandard
+
+    error: type[Exception] = zstandard.ZstdError
+    return error

@@ -1,0 +1,209 @@
+"""The classic capture file format (libpcap, draft-ietf-opsawg-pcap): bytes in, batches out.
+
+Micro- and nanosecond stamps, both byte orders, and Kuznetzov's variant with longer headers. Sizes
+that cannot be are skipped to the next plausible record and counted; a snap length that is zero,
+huge or smaller than its records is tolerated, as libpcap does.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.errors import InputError
+from panotui.model import I64, U8, U32, Bool, Interface, PacketBatch, SourceCounters
+from panotui.sources.walk import Geometry, Guess, walk
+
+FILE_HEADER = 24
+LARGEST_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN for all links that carry IP
+RESYNC_WINDOW = 65_536
+
+# magic as bytes -> (byte order, nanoseconds a unit, record header bytes)
+MAGICS: dict[bytes, tuple[str, int, int]] = {
+    struct.pack(order + "I", number): (order, unit, head)
+    for order in "<>"
+    for number, unit, head in (
+        (0xA1B2C3D4, 1_000, 16),
+        (0xA1B23C4D, 1, 16),
+        (0xA1B2CD34, 1_000, 24),
+    )
+}
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a format made of a window of bytes."""
+
+    batch: PacketBatch | None
+    next: int  # bytes before this position are done with
+    need: int = 0  # bytes from `next` on that must be there before it is worth asking again
+    ended: bool = False
+
+
+class PcapFormat:
+    """Reads one file; `take` is given windows of its bytes in order."""
+
+    name = "pcap"
+
+    def __init__(self, header: bytes, counters: SourceCounters, what: str, label: str) -> None:
+        """`header` is the first 24 bytes; `what` names the input in errors, `label` the interface.
+
+        InputError when it is none.
+        """
+        if len(header) < FILE_HEADER or header[:4] not in MAGICS:
+            raise InputError(what, "not a capture file (pcap, pcapng, plain, .gz or .zst)")
+        self.order, self.unit_ns, head = MAGICS[header[:4]]
+        snaplen, network = struct.unpack(self.order + "II", header[16:24])
+        # above bit 16: whether and how many FCS bytes frames end with; not the link type
+        self.interfaces: list[Interface] = [
+            Interface(label, network & 0xFFFF, snaplen if 0 < snaplen < 1 << 24 else 262_144)
+        ]
+        self.counters = counters
+        self.geometry = Geometry(
+            head=head,
+            least_head=head,
+            length_at=8,
+            overhead=head,
+            order=self.order,
+            least=head,
+            largest=head + max(LARGEST_CAPTURED, self.interfaces[0].snaplen),
+        )
+        self._largest_seen = 0
+        self._lost_sync = False
+        self._recent = 0  # seconds of the last record: what plausible records are near
+
+    def take(self, data: U8, start: int, stop: int, final: bool, most: int) -> Taken:
+        """The whole records of `data[start:stop]`; `final`: no more bytes will come."""
+        if self._lost_sync:
+            found, start = self._resync(data, start, stop, final)
+            if not found:
+                return Taken(None, start, stop - start + 1, ended=final)
+        if not self._recent and stop - start >= 4:
+            (self._recent,) = struct.unpack_from(self.order + "I", data.data, start)
+        walked = walk(data, start, stop, self.geometry, self._guess(), most, self._largest_seen)
+        batch = None
+        if len(walked.offsets):
+            batch = self._batch(data, walked.offsets, walked.heads.view(self.order + "u4"))
+        if walked.broken:
+            self.counters.malformed += 1
+            self._lost_sync = True
+            return Taken(batch, walked.next + 1, 0)
+        if batch is None:
+            left = stop - walked.next
+            need = self.geometry.head
+            if left >= need:
+                need = self.geometry.step(data, walked.next)
+            if final and left > 0:
+                self.counters.truncated = True
+            return Taken(None, walked.next, need, ended=final)
+        return Taken(batch, walked.next, 0)
+
+    def _batch(self, data: U8, offsets: I64, words: U32) -> PacketBatch:
+        n = len(offsets)
+        words = words.reshape(n, self.geometry.head // 4)
+        time_ns = words[:, 0].astype(np.int64)
+        time_ns *= 1_000_000_000 // self.unit_ns
+        time_ns += words[:, 1]
+        if self.unit_ns != 1:
+            time_ns *= self.unit_ns
+        captured = words[:, 2].astype(np.int64)
+        wire_length = words[:, 3].astype(np.int64)
+        # some writers leave the wire length zero, or smaller than what they captured
+        np.maximum(wire_length, captured, out=wire_length)
+        self._largest_seen = max(self._largest_seen, int(captured.max()) + self.geometry.overhead)
+        self._recent = int(words[-1, 0])
+        first = self.counters.packets + 1
+        self.counters.packets += n
+        self.counters.bytes += int(wire_length.sum())
+        return PacketBatch(
+            data,
+            offsets + self.geometry.overhead,
+            captured,
+            wire_length,
+            time_ns,
+            np.zeros(n, np.int16),
+            self.interfaces,
+            first,
+        )
+
+    def _guess(self) -> Guess:
+        return _PcapGuess(self.geometry, self.unit_ns, self._recent)
+
+    def _resync(self, data: U8, start: int, stop: int, final: bool) -> tuple[bool, int]:
+        """(found, position): the next plausible record, else where to go on looking."""
+        guess = self._guess()
+        position = start
+        while position < stop:
+            (found,) = guess(data, np.array([position], np.int64), RESYNC_WINDOW, stop).tolist()
+            if found >= 0:
+                self._lost_sync = False
+                return True, int(found)
+            position += RESYNC_WINDOW
+        # what could be the head of a record whose rest has not come yet stays
+        return False, stop if final else max(start, stop - self.geometry.head)
+
+
+@dataclass(frozen=True, slots=True)
+class _PcapGuess:
+    """Finds plausible records: time near the neighbours', sizes that fit, and a successor alike."""
+
+    geometry: Geometry
+    unit_ns: int
+    recent: int
+
+    def __call__(self, data: U8, positions: I64, window: int, stop: int) -> I64:
+        found = np.full(len(positions), -1, np.int64)
+        candidates = self._same_day(data, positions, window, stop)
+        if not len(candidates):
+            return found
+        plausible, following = self._plausible(data, candidates, stop)
+        # two more records of each must be plausible too, where they are inside the data
+        for _ in range(2):
+            alive = np.flatnonzero(plausible)
+            inside = alive[following[alive] + self.geometry.head <= stop]
+            good, after = self._plausible(data, following[inside], stop)
+            plausible[inside] = good
+            following[inside] = after
+        candidates = candidates[plausible]
+        rows = np.searchsorted(positions, candidates, "right") - 1
+        keep = np.ones(len(rows), bool)
+        keep[1:] = rows[1:] != rows[:-1]
+        found[rows[keep]] = candidates[keep]
+        return found
+
+    def _same_day(self, data: U8, positions: I64, window: int, stop: int) -> I64:
+        """Positions whose first word could be a time within 18 hours, all windows at once."""
+        high = struct.pack(self.geometry.order + "I", self.recent)
+        at = 2 if self.geometry.order == "<" else 0
+        if len(positions) == 1:
+            region = data[int(positions[0]) : min(int(positions[0]) + window, stop)]
+            if len(region) < self.geometry.head:
+                return np.empty(0, np.int64)
+            match = region[at : len(region) - 3 + at] == high[at]
+            match = match & (region[at + 1 : len(region) - 2 + at] == high[at + 1])
+            near: I64 = np.flatnonzero(match) + positions[0]
+            return near[near + self.geometry.head <= stop]
+        gap = int(positions[1] - positions[0])
+        rows = int(np.searchsorted(positions, stop - window - 4, "right"))
+        regions = np.ndarray(
+            (rows, window + 4), np.uint8, buffer=data, offset=int(positions[0]), strides=(gap, 1)
+        )
+        matches = regions[:, at : window + at] == high[at]
+        matches &= regions[:, at + 1 : window + at + 1] == high[at + 1]
+        row, column = np.divmod(np.flatnonzero(matches), window)
+        return positions[row] + column
+
+    def _plausible(self, data: U8, at: I64, stop: int) -> tuple[Bool, I64]:
+        head = self.geometry.head
+        view = np.ndarray((len(data) - head + 1,), f"V{head}", buffer=data, strides=(1,))
+        words = view[at].view(self.geometry.order + "u4").reshape(-1, head // 4)
+        captured = words[:, 2].astype(np.int64)
+        good = captured <= words[:, 3]
+        good &= words[:, 3] <= 1 << 20
+        good &= captured <= self.geometry.largest - head
+        good &= words[:, 1] < 1_000_000_000 // self.unit_ns
+        seconds = words[:, 0].astype(np.int64)
+        good &= np.abs(seconds - self.recent) < 1 << 17
+        return good, at + head + captured
