@@ -696,6 +696,7 @@ class RtspMessage(Message, frozen=True, kw_only=True, tag="rtsp"):
     response_ms: float | None = None
     require: str | None = None
     carrier: str = "rtsp"  # "rtsp", "rtsp-http", "rtsps"
+    location: str | None = None  # of a redirect, without user and password
 
 
 class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
@@ -706,6 +707,19 @@ class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
     last_keepalive_ns: int = 0
     timeout_s: int = 60
     keepalive_by: str = ""  # "request", "rtcp", ""
+
+
+class StreamBound(Message, frozen=True, kw_only=True, tag="stream-bound"):
+    """Which session, URL and track a stream belongs to; again when that becomes known later."""
+
+    stream: int
+    session: int
+    url: str | None  # of the track, without user and password
+    control: str
+    media: str  # "video", "audio", "application", "" unknown
+    codec: str | None = None
+    client: str = ""
+    server: str = ""
 
 
 class RtcpReport(Message, frozen=True, kw_only=True, tag="rtcp"):
@@ -773,6 +787,7 @@ AnyMessage: TypeAlias = (
     | DiscoveryMessage
     | RtspMessage
     | RtspEnd
+    | StreamBound
     | RtcpReport
     | StreamFreeze
     | StreamRestart

@@ -107,7 +107,7 @@ def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) 
     ssrc.byteswap(inplace=True)
     b0 = (first >> np.uint64(56)).astype(np.uint8)
     b1 = (first >> np.uint64(48)).astype(np.uint8)
-    kind = b1 & 0x7F
+    kind: U8 = b1 & np.uint8(0x7F)
     valid = whole & (b0 >> 6 == 2) & ((kind < 72) | (kind > 76))
     length32 = np.asarray(length, np.int64)
     present = np.minimum(np.asarray(captured, np.int64), length32)
