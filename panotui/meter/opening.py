@@ -1,0 +1,382 @@
+"""The opening of one TCP flow: its first segments in, both directions; what it is and what it said
+out.
+
+Recognition goes by content, in whichever direction something known is said first; ports only break
+ties. Readers follow what was recognised (TLS, HTTP, MQTT, DNS over TCP, text greetings) until there
+is no more news or `FLIGHT_BYTES` went by. A tunnel (HTTP CONNECT) or an upgrade (STARTTLS) is
+recognised afresh inside.
+"""
+
+from __future__ import annotations
+
+from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE, LANE_RTSP
+from panotui.model import AnyMessage, NotTls, TlsFinished
+from panotui.wire import banner, dns, http, mqtt, tls
+from panotui.wire.addresses import ip_text
+from panotui.wire.inorder import InOrder
+from panotui.wire.origin import Malformed, Origin
+
+FLIGHT_BYTES = 65_536
+TLS_PORTS = frozenset((443, 853, 8443, 8883))
+RTSP_APPS = frozenset(("rtsp", "rtsp-http"))
+_DNS_PORTS = {53: "dns", 5353: "mdns", 5355: "llmnr"}
+_DNS_TRANSPORT = {"dns": "tcp", "mdns": "mdns", "llmnr": "llmnr"}
+_TRIES = 3  # segments of unknown content before it is left alone
+_UNDECIDED_TRIES = 32
+_OVERTAKEN_BYTES = 65_536
+_HEADS = 8
+_LINE_BYTES = 512
+
+
+class _Direction:
+    """What the readers keep of one direction."""
+
+    __slots__ = ("heads", "in_head", "said", "segments", "stream", "synchronised", "tls_data")
+
+    def __init__(self) -> None:
+        self.stream = InOrder()
+        self.segments = 0
+        self.in_head = True
+        self.heads = 0
+        self.said = False
+        self.synchronised = False
+        self.tls_data = False
+
+
+class Opening:
+    """One flow's beginning. `messages` fills as it is fed; `finished` when it wants no more.
+
+    `client` and `server` are raw addresses (4 or 16 bytes).
+    """
+
+    __slots__ = (
+        "_both",
+        "_connecting",
+        "_handshake",
+        "_last",
+        "_ports",
+        "_reader",
+        "_rtsp_ports",
+        "_start",
+        "_told_not_tls",
+        "_tries",
+        "_undecided",
+        "app",
+        "client",
+        "finished",
+        "messages",
+        "server",
+    )
+
+    def __init__(
+        self,
+        *,
+        client: bytes,
+        server: bytes,
+        client_port: int,
+        server_port: int,
+        rtsp_ports: frozenset[int],
+        from_start: bool,
+    ) -> None:
+        self.client, self.server = client, server
+        self.app: str | None = None
+        self.finished = False
+        self.messages: list[AnyMessage] = []
+        self._ports = (client_port, server_port)
+        self._rtsp_ports = rtsp_ports
+        self._start = from_start
+        self._both = (_Direction(), _Direction())  # server, client
+        self._reader = ""
+        self._handshake: tls.Handshake | None = None
+        self._connecting = False  # CONNECT was asked for, the answer is awaited
+        self._told_not_tls = False
+        self._tries = 0
+        self._undecided = 0
+        self._last: Origin | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes kept in memory."""
+        inner = self._handshake.held if self._handshake is not None else 0
+        return inner + self._both[0].stream.held + self._both[1].stream.held
+
+    def feed(
+        self, sequence: int, payload: bytes, from_client: bool, origin: Origin, snapped: bool
+    ) -> int:
+        """Take a segment; the flow's lane from then on. `Malformed` ends the opening.
+
+        `snapped`: the payload is longer on the wire than what was captured of it.
+        """
+        self._last = origin
+        side = self._both[from_client]
+        side.segments += 1
+        stream = side.stream
+        if payload[0] == tls.DATA and payload[1:2] == b"\x03":
+            side.tls_data = True
+        if not side.synchronised and stream.precedes(sequence):
+            if stream.offered > _OVERTAKEN_BYTES:
+                return self._finish()
+            stream.restart(sequence, payload)
+            fresh = True
+        else:
+            fresh = stream.add(sequence, payload)
+        if fresh:
+            if not self._reader:
+                self._recognise(side, from_client, origin)
+            if self._reader:
+                self._read(side, from_client, origin)
+        if self.finished:
+            return LANE_RTSP if self.app in RTSP_APPS else LANE_BULK
+        if snapped or stream.offered > FLIGHT_BYTES or stream.overflowed:
+            return self._finish()
+        return LANE_HANDSHAKE
+
+    def close(self) -> None:
+        """The flow ends or is given up: tell what was half heard."""
+        if self._handshake is not None:
+            self.messages += self._handshake.close()
+            data = all(side.tls_data for side in self._both)
+            if data and not self._handshake.done and self._last is not None:
+                last = self._last
+                self.messages.append(
+                    TlsFinished(
+                        time_ns=last.time_ns,
+                        packet=last.packet,
+                        interface=last.interface,
+                        flow=last.flow,
+                    )
+                )
+        elif self._reader == "http" and self._last is not None:
+            for from_client in (True, False):
+                side = self._both[from_client]
+                if side.in_head and not side.heads and len(side.stream.ready) > 15:
+                    try:
+                        head = http.parse(bytes(side.stream.ready), self._last, from_client)
+                    except Malformed:
+                        continue
+                    self.messages.append(head.message)
+
+    def _finish(self) -> int:
+        if not self.finished:
+            self.finished = True
+            self.close()
+        return LANE_BULK
+
+    # -------------------------------------------------------------- what is it?
+
+    def _recognise(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        data = bytes(side.stream.ready[:8192])
+        client_port, server_port = self._ports
+        app = banner.recognise(data, server_port, from_client)
+        if app is banner.UNDECIDED:
+            self._undecided += 1
+            if self._undecided < _UNDECIDED_TRIES and server_port not in self._rtsp_ports:
+                return
+            app = "rtsp" if server_port in self._rtsp_ports else None
+        if app is None:
+            app = self._by_port(data, client_port, server_port)
+        if app is None:
+            self._tries += 1
+            if self._tries >= _TRIES or side.stream.offered > 2 * tls.HELLO_LIMIT:
+                self._unknown(origin)
+            return
+        if self.app is None:
+            self.app = app
+            if from_client and app != "tls" and server_port in TLS_PORTS:
+                self._not_tls(app, origin)
+        self._reader = app
+        side.synchronised = True
+        if app == "tls":
+            self._handshake = tls.Handshake()
+        elif app == "rtsp":
+            self.finished = True
+
+    def _by_port(self, data: bytes, client_port: int, server_port: int) -> str | None:
+        """What content does not tell: DNS by its port, RTSP seen in the middle of its media."""
+        name = _DNS_PORTS.get(server_port) or _DNS_PORTS.get(client_port)
+        if name is not None and _is_dns(data):
+            return name
+        if banner.holds_interleaved(data):
+            return "rtsp"
+        if not self._start and not self._rtsp_ports.isdisjoint((client_port, server_port)):
+            return "rtsp"
+        return None
+
+    def _unknown(self, origin: Origin) -> None:
+        self.finished = True
+        if self._start and self.app is None:
+            self.app = "other"
+            if self._both[True].segments and self._ports[1] in TLS_PORTS:
+                self._not_tls("other", origin)
+
+    def _not_tls(self, app: str, origin: Origin) -> None:
+        if self._told_not_tls:
+            return
+        self._told_not_tls = True
+        self.messages.append(
+            NotTls(
+                time_ns=origin.time_ns,
+                packet=origin.packet,
+                interface=origin.interface,
+                flow=origin.flow,
+                looks_like=app,
+            )
+        )
+
+    # -------------------------------------------------------------- readers
+
+    def _read(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        reader = self._reader
+        if reader == "tls":
+            self._read_tls(side, from_client, origin)
+        elif reader == "http":
+            self._read_http(side, from_client, origin)
+        elif reader == "mqtt":
+            self._read_mqtt(side, from_client, origin)
+        elif reader in _DNS_TRANSPORT:
+            self._read_dns(side, from_client, origin)
+        elif reader in ("ftp", "smtp"):
+            self._read_dialogue(side, from_client, origin)
+        elif reader in ("ssh", "telnet", "smb", "rdp"):
+            self._read_banner(side, from_client, origin)
+
+    def _read_tls(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        handshake, ready = self._handshake, side.stream.ready
+        if handshake is None:
+            return
+        if not side.synchronised:
+            # the other direction was recognised; this one may begin inside a record
+            seen = banner.recognise(bytes(ready[:16]), self._ports[1], from_client)
+            if seen is banner.UNDECIDED:
+                return
+            if seen != "tls":
+                if side.segments >= _TRIES:
+                    self._finish()
+                return
+            side.synchronised = True
+        if ready[0] & 0x80 and not handshake.started:
+            self.messages.append(tls.sslv2_hello(bytes(ready[:64]), origin))
+            self.finished = True
+            return
+        data = bytes(ready)
+        ready.clear()
+        try:
+            self.messages += handshake.feed(data, from_client, origin)
+        except IndexError:
+            raise Malformed("TLS message cut short") from None
+        if handshake.done:
+            self.finished = True
+
+    def _read_http(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        ready = side.stream.ready
+        while ready:
+            if not side.in_head:
+                starts = http.METHODS if from_client else (b"HTTP/1.",)
+                if not ready.startswith(starts):
+                    ready.clear()
+                    return
+                side.in_head = True
+            if http.end_of_head(ready) < 0 and len(ready) < http.HEAD_LIMIT:
+                return
+            head = http.parse(bytes(ready[: http.HEAD_LIMIT]), origin, from_client)
+            side.in_head = False
+            side.heads += 1
+            side.synchronised = True
+            del ready[: head.size or len(ready)]
+            if head.tunnel_cookie:
+                self.app = "rtsp-http"
+                self.finished = True
+                return
+            self.messages.append(head.message)
+            if head.message.method == "CONNECT":
+                self._connecting = True
+                self.app = "http-connect"
+            elif self._connecting and (head.message.status or 0) // 100 == 2:
+                self._tunnel()
+                return
+        if side.heads >= _HEADS:
+            self.finished = True
+
+    def _tunnel(self) -> None:
+        """A proxy has connected: what follows is another protocol."""
+        self._reader = ""
+        self._connecting = False
+        self._tries = self._undecided = 0
+        for side in self._both:
+            side.stream.offered = 0
+
+    def _read_mqtt(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        ready = side.stream.ready
+        while ready:
+            size = mqtt.packet_size(bytes(ready[:8]))
+            if size is None or (len(ready) < size <= tls.HELLO_LIMIT):
+                return
+            message = mqtt.parse(bytes(ready[:size]), origin, from_client)
+            del ready[:size]
+            side.said = True
+            if message is not None:
+                self.messages.append(message)
+                if message.type == "disconnect":
+                    self.finished = True
+        if self._both[0].said and self._both[1].said:
+            self.finished = True
+
+    def _read_dns(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        ready = side.stream.ready
+        found, used = dns.tcp_messages(bytes(ready))
+        del ready[:used]
+        client, server = ip_text(self.client), ip_text(self.server)
+        client_port, server_port = self._ports
+        transport = _DNS_TRANSPORT[self._reader]
+        for wire in found:
+            if from_client:
+                ends = (client, server, client_port, server_port)
+            else:
+                ends = (server, client, server_port, client_port)
+            self.messages.append(dns.parse(wire, origin, *ends, transport))
+
+    def _read_banner(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        ready = side.stream.ready
+        if not side.said and len(ready) >= 8:
+            if self._reader == "ssh" and b"\n" not in ready and len(ready) < _LINE_BYTES:
+                return
+            data = bytes(ready[:_LINE_BYTES])
+            seen = banner.recognise(data, self._ports[1], from_client)
+            if seen != self._reader and self._reader != "telnet":
+                self.finished = True
+                return
+            side.said = True
+            self.messages.append(banner.parse(self._reader, data, origin, from_client))
+        ready.clear()
+        if self._both[0].said and self._both[1].said:
+            self.finished = True
+
+    def _read_dialogue(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        """FTP and SMTP: the greeting, then whether credentials or TLS follow."""
+        ready = side.stream.ready
+        if from_client and ready[0] == tls.HANDSHAKE:
+            self._reader = "tls"
+            self._handshake = tls.Handshake()
+            side.synchronised = True
+            self._read_tls(side, from_client, origin)
+            return
+        while b"\n" in ready:
+            line, _, _ = bytes(ready[:4096]).partition(b"\n")
+            del ready[: len(line) + 1]
+            if not side.said and not from_client:
+                side.said = True
+                self.messages.append(banner.parse(self._reader, line, origin, from_client))
+            elif from_client and banner.gives_credentials(line):
+                self.messages.append(banner.parse(self._reader, line, origin, from_client))
+                self.finished = True
+                return
+        if len(ready) > _LINE_BYTES:
+            ready.clear()
+
+
+def _is_dns(data: bytes) -> bool:
+    """A DNS-over-TCP length and a header that could be."""
+    if len(data) < 14:
+        return False
+    size, opcode = data[0] << 8 | data[1], data[4] >> 3 & 15
+    return size >= 12 and opcode <= 6 and int.from_bytes(data[6:8], "big") <= 4

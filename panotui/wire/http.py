@@ -1,0 +1,130 @@
+"""HTTP/1 heads: the bytes of a request or answer up to its empty line in, `HttpMessage` out.
+
+Credentials stay where they are: that `Authorization: Basic` (or a user in the URL) was sent in
+clear is told, what it said is not. The query string of a path is dropped, because it carries
+tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from panotui.model import HttpMessage
+from panotui.wire.origin import Malformed, Origin
+from panotui.wire.text import printable
+
+HEAD_LIMIT = 16_384
+METHODS = (
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"PUT ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"CONNECT ",
+    b"PATCH ",
+    b"TRACE ",
+    b"PROPFIND ",
+    b"SUBSCRIBE ",
+    b"NOTIFY ",
+)
+_REQUEST = re.compile(rb"([A-Z]{3,16}) (\S{1,8192}) HTTP/1\.[01]\s*$")
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\s*$)")
+
+
+class Head(NamedTuple):
+    """A message's head and what the lane needs of it to go on."""
+
+    message: HttpMessage
+    size: int  # bytes up to and with the empty line
+    tunnel_cookie: bool  # x-sessioncookie: RTSP tunnelled in HTTP
+
+
+def end_of_head(data: bytes | bytearray) -> int:
+    """Bytes up to and with the empty line that ends a head, -1 when it is not there yet."""
+    crlf = data.find(b"\r\n\r\n", 0, HEAD_LIMIT)
+    lf = data.find(b"\n\n", 0, HEAD_LIMIT)
+    if crlf < 0 and lf < 0:
+        return -1
+    if lf < 0 or 0 <= crlf < lf:
+        return crlf + 4
+    return lf + 2
+
+
+def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
+    """A head; one that is cut short is read as far as it goes. `Malformed` without start line."""
+    size = end_of_head(data)
+    head = data[: size if size >= 0 else HEAD_LIMIT]
+    lines = head.split(b"\n", 128)
+    start = lines[0].rstrip(b"\r")
+    fields: dict[bytes, bytes] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(b":")
+        if colon:
+            fields.setdefault(name.strip().lower(), value.strip())
+    cookie = b"x-sessioncookie" in fields
+    if start.startswith(b"HTTP/1."):
+        found = _STATUS.match(start)
+        if found is None:
+            raise Malformed("HTTP status line")
+        message = HttpMessage(
+            time_ns=origin.time_ns,
+            packet=origin.packet,
+            interface=origin.interface,
+            flow=origin.flow,
+            from_client=from_client,
+            status=int(found.group(1)),
+            server=_text(fields.get(b"server")),
+            location=_location(fields.get(b"location")),
+        )
+        return Head(message, max(size, 0), cookie)
+    request = _REQUEST.match(start)
+    if request is None:
+        raise Malformed("HTTP request line")
+    method, target = request.group(1), request.group(2)
+    host, path, user = _target(method, target)
+    authorization = fields.get(b"authorization", b"").lower()
+    proxy = fields.get(b"proxy-authorization", b"").lower()
+    message = HttpMessage(
+        time_ns=origin.time_ns,
+        packet=origin.packet,
+        interface=origin.interface,
+        flow=origin.flow,
+        from_client=from_client,
+        method=method.decode("ascii"),
+        host=_host(host or fields.get(b"host")),
+        path=_text(path),
+        user_agent=_text(fields.get(b"user-agent")),
+        credentials=user or authorization.startswith(b"basic") or proxy.startswith(b"basic"),
+    )
+    return Head(message, max(size, 0), cookie)
+
+
+def _target(method: bytes, target: bytes) -> tuple[bytes | None, bytes | None, bool]:
+    """(host, path without query, whether a user was named) of a request target."""
+    if method == b"CONNECT":
+        return target, None, False
+    if b"://" not in target[:16]:
+        return None, target.partition(b"?")[0], False
+    authority, slash, rest = target.partition(b"://")[2].partition(b"/")
+    user, at, host = authority.rpartition(b"@")
+    return host, (slash + rest).partition(b"?")[0] or b"/", bool(at and user)
+
+
+def _host(raw: bytes | None) -> str | None:
+    if not raw:
+        return None
+    return printable(raw.lower().rpartition(b"@")[2], 255)
+
+
+def _location(raw: bytes | None) -> str | None:
+    """A redirect's target without query and without user."""
+    if not raw:
+        return None
+    bare = re.sub(rb"://[^/@\s]{1,256}@", b"://", raw.partition(b"?")[0])
+    return printable(bare)
+
+
+def _text(raw: bytes | None) -> str | None:
+    return printable(raw) if raw else None

@@ -1,0 +1,115 @@
+"""The first bytes of one TCP direction, in order: segments in, contiguous bytes out, bounded.
+
+Segments may come late, twice, overlapping, and the very first may come second. The first copy of a
+byte wins. Media streams have a reassembler of their own; this one serves handshakes, which are
+short.
+"""
+
+from __future__ import annotations
+
+PENDING_BYTES = 65_536
+PENDING_SEGMENTS = 64
+_HALF = 1 << 31
+_MASK = 0xFFFFFFFF
+
+
+class InOrder:
+    """Bytes of one direction from the first segment seen on.
+
+    `offered` counts all payload bytes seen; `gap` is true while later segments wait for a hole.
+    """
+
+    __slots__ = ("_base", "_next", "_pending", "_pending_bytes", "offered", "overflowed", "ready")
+
+    def __init__(self) -> None:
+        self._base: int | None = None  # sequence number of the first byte delivered
+        self._next = 0
+        self._pending: dict[int, bytes] = {}
+        self._pending_bytes = 0
+        self.offered = 0
+        self.overflowed = False
+        self.ready = bytearray()  # in order, not yet consumed by the reader
+
+    @property
+    def gap(self) -> bool:
+        return bool(self._pending)
+
+    @property
+    def held(self) -> int:
+        """Bytes kept in memory."""
+        return len(self.ready) + self._pending_bytes
+
+    def add(self, sequence: int, payload: bytes) -> bool:
+        """Take a segment; true when new bytes are ready."""
+        self.offered += len(payload)
+        if self._base is None:
+            self._base = sequence
+            self._next = (sequence + len(payload)) & _MASK
+            self.ready += payload
+            return True
+        ahead = (sequence - self._next) & _MASK
+        if ahead >= _HALF:  # starts before what is expected: a repeat, or partly new
+            known = _MASK + 1 - ahead
+            if known >= len(payload):
+                return False
+            payload = payload[known:]
+            ahead = 0
+        if ahead:
+            self._hold((self._next + ahead) & _MASK, payload)
+            return False
+        self._take(payload)
+        self._drain()
+        return True
+
+    def precedes(self, sequence: int) -> bool:
+        """True when a segment at `sequence` comes before the first byte seen (it was overtaken)."""
+        return self._base is not None and 0 < (self._base - sequence) & _MASK < _HALF
+
+    def restart(self, sequence: int, payload: bytes) -> None:
+        """Begin again with an overtaken first segment, keeping what was seen after it."""
+        later, base = bytes(self.ready), self._base
+        self._base = sequence
+        self._next = (sequence + len(payload)) & _MASK
+        self.ready = bytearray(payload)
+        self.offered += len(payload)
+        if base is not None and later:
+            ahead = (base - self._next) & _MASK
+            if ahead < _HALF:
+                self._hold(base, later)
+            else:
+                self._take(later[_MASK + 1 - ahead :])
+        self._drain()
+
+    def _take(self, payload: bytes) -> None:
+        self.ready += payload
+        self._next = (self._next + len(payload)) & _MASK
+
+    def _hold(self, sequence: int, payload: bytes) -> None:
+        known = self._pending.get(sequence)
+        if known is not None and len(known) >= len(payload):
+            return
+        if (
+            len(self._pending) >= PENDING_SEGMENTS
+            or self._pending_bytes + len(payload) > PENDING_BYTES
+        ):
+            self.overflowed = True
+            return
+        self._pending[sequence] = payload
+        self._pending_bytes += len(payload) - len(known or b"")
+
+    def _drain(self) -> None:
+        moved = bool(self._pending)
+        while moved:
+            moved = False
+            for sequence, payload in sorted(
+                self._pending.items(), key=lambda item: (item[0] - self._next + _HALF) & _MASK
+            ):
+                ahead = (sequence - self._next) & _MASK
+                if 0 < ahead < _HALF:
+                    break
+                del self._pending[sequence]
+                self._pending_bytes -= len(payload)
+                known = (self._next - sequence) & _MASK
+                if known < len(payload):
+                    self._take(payload[known:])
+                moved = True
