@@ -6,7 +6,7 @@ the same. Times are UTC with microseconds here; the screen's own lines are local
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -33,7 +33,18 @@ class State(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
-    def flow_records(self) -> Sequence[FlowRecord]: ...
+    def flow_records(self) -> Iterable[FlowRecord]: ...
+
+    def flow_page(
+        self,
+        keep: Callable[[FlowRecord], bool] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        port: str | None = None,
+        first: int = 0,
+        rows: int = 50,
+        follow: str | None = None,
+    ) -> tuple[list[FlowRecord], int, int, int, int | None]: ...
 
     def flow(self, flow_id: str) -> FlowRecord | None: ...
 
@@ -377,12 +388,12 @@ def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
 
 
 def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapshot) -> Detail:
-    flows = [
-        f
-        for f in state.flow_records()
-        if f.dport == endpoint.port and (f.host == endpoint.host or f.dst == endpoint.address)
-    ]
-    flows.sort(key=lambda f: -f.last_time_ns)
+    def ours(flow: FlowRecord) -> bool:
+        return flow.dport == endpoint.port and (
+            flow.host == endpoint.host or flow.dst == endpoint.address
+        )
+
+    flows = state.flow_page(keep=ours, sort="last", reverse=True, rows=10)[0]
     sections = (
         *_section(
             "ENDPOINT",

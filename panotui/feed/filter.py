@@ -246,16 +246,24 @@ class Filter:
         """The rows that pass, in order; FilterError after `BUDGET_S` of work."""
         if not self.terms:
             return list(records)
+        keep = self.bounded(record_type, clock)
+        return [record for record in records if keep(record)]
+
+    def bounded(
+        self, record_type: type, clock: Callable[[], float] = time.perf_counter
+    ) -> Predicate:
+        """The predicate for one pass over a pane; it raises FilterError after `BUDGET_S`."""
         keep = self.predicate(record_type)
-        timed = any(term.pattern is not None for term in self.terms)
+        if all(term.pattern is None for term in self.terms):
+            return keep
         deadline = clock() + BUDGET_S
-        kept: list[T] = []
-        for record in records:
-            if keep(record):
-                kept.append(record)
-            if timed and clock() > deadline:
+
+        def timed(record: Any) -> bool:
+            if clock() > deadline:
                 raise FilterError("the pattern takes too long; make it simpler")
-        return kept
+            return keep(record)
+
+        return timed
 
 
 def parse(text: str) -> Filter:

@@ -19,7 +19,8 @@ from panotui.errors import PanotuiError
 from panotui.feed.details import State, detail_of
 from panotui.feed.export import write_detail, write_table
 from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
-from panotui.feed.panes import Page, matching, page, row_key
+from panotui.feed.filter import FilterError, parse
+from panotui.feed.panes import ROWS_MAX, Page, matching, page, row_key
 from panotui.model import (
     CameraRecord,
     EndpointRecord,
@@ -130,7 +131,7 @@ class StateProvider:
         )
         replace = msgspec.structs.replace
         if view.pane == "flows":
-            flows = page(self.state.flow_records(), FlowRecord, view)
+            flows = self._flows(view)
             return replace(_placed(base, flows), flows=flows.rows)
         if view.pane == "streams":
             return _streams(base, view, snapshot)
@@ -152,6 +153,25 @@ class StateProvider:
             events = page(self.events(snapshot), EventRecord, view)
             return replace(_placed(base, events), events=events.rows)
         return _overview(base, snapshot)
+
+    def _flows(self, view: View) -> Page[FlowRecord]:
+        keep: Callable[[FlowRecord], bool] | None = None
+        error: str | None = None
+        follow = None if view.follow is None else view.follow.removeprefix("flow:")
+        rows = max(0, min(view.rows, ROWS_MAX))
+        try:
+            if view.filter.strip():
+                keep = parse(view.filter).bounded(FlowRecord)
+            found = self.state.flow_page(
+                keep, view.sort, view.reverse, view.port, max(0, view.first), rows, follow
+            )
+        except FilterError as problem:
+            error = str(problem)
+            found = self.state.flow_page(
+                None, view.sort, view.reverse, view.port, max(0, view.first), rows, follow
+            )
+        records, total, matched, first, follow_row = found
+        return Page(tuple(records), total, matched, first, follow_row, error)
 
     def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
         return snapshot.events

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from panotui.feed.details import Line
 from panotui.feed.frames import Answer, Command, Done, ReviewState, View
+from panotui.feed.panes import page
 from panotui.feed.provider import StateProvider
 from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.recording.reader import Recording
@@ -39,6 +40,23 @@ class RecordingState:
         if self._flows is None or self._flows[0] != second:
             self._flows = (second, self.recording.flows_at(self.position_ns))
         return self._flows[1]
+
+    def flow_page(
+        self,
+        keep: Callable[[FlowRecord], bool] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        port: str | None = None,
+        first: int = 0,
+        rows: int = 50,
+        follow: str | None = None,
+    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+        """Visible rows of the flows at this time: (records, total, matched, first, follow)."""
+        flows = self.flow_records()
+        chosen = flows if keep is None else [flow for flow in flows if keep(flow)]
+        view = View(sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow)
+        shown = page(chosen, FlowRecord, view)
+        return list(shown.rows), len(flows), shown.matched, shown.first, shown.follow_row
 
     def flow(self, flow_id: str) -> FlowRecord | None:
         return self.recording.flow(self.position_ns, flow_id)

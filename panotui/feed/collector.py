@@ -1,0 +1,135 @@
+"""The collector's loop: packets up through the pump, frames out to whoever looks, seconds to disk.
+
+Sources and a listening socket come in already opened and unprivileged; it runs until it is told to
+stop, its time is up, its sources have ended, or (live) its screen has gone. One thread: capture
+comes first, requests are answered between two reads.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from panotui.feed.server import FeedServer
+from panotui.model import LinkReading, Source
+from panotui.pump import Pump
+from panotui.recording.recorder import Recorder
+
+WAIT_S = 0.1
+STATUS_S = 1.0
+
+
+class Links(Protocol):
+    """What tells of the interfaces' links."""
+
+    def read(self) -> Sequence[LinkReading]: ...
+
+    def close(self) -> None: ...
+
+
+class Collector:
+    """See the module's text; `stop` may be called from a signal handler."""
+
+    def __init__(
+        self,
+        pump: Pump,
+        *,
+        server: FeedServer | None = None,
+        recorder: Recorder | None = None,
+        links: Links | None = None,
+        status: Callable[[Collector], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pump = pump
+        self.engine = pump.engine
+        self.server = server
+        self.recorder = recorder
+        self._links = links
+        self._status = status
+        self._clock = clock
+        self.stopped: str | None = None
+        self.began = clock()
+        self._status_at = self.began
+        if recorder is not None:
+            pump.on_tick.append(self._second)
+
+    def stop(self, why: str) -> None:
+        """End after the current step."""
+        self.stopped = self.stopped or why
+
+    def run(self, *, for_s: float | None = None, while_watched: bool = False) -> str:
+        """Until the end; returns why: "ended", "time", "unwatched", or what `stop` was given.
+
+        `while_watched`: end when no screen is attached any more.
+        """
+        deadline = None if for_s is None else self._clock() + for_s
+        ended = False
+        while self.stopped is None:
+            self._wait(ended)
+            if not ended and not self.pump.step(0.0):
+                ended = True
+                if self.server is None:
+                    return "ended"
+            if self._links is not None:
+                for reading in self._links.read():
+                    self.engine.link(reading)
+            if self.server is not None:
+                self.server.poll(0.0)
+                if while_watched and self.server.clients == 0:
+                    return "unwatched"
+            now = self._clock()
+            if self._status is not None and now >= self._status_at:
+                self._status_at = now + STATUS_S
+                self._status(self)
+            if deadline is not None and now >= deadline:
+                return "time"
+        return self.stopped
+
+    def finish(self, ended: str) -> None:
+        """Take in what has been captured, write it, close everything."""
+        self.pump.finish()
+        if self.recorder is not None:
+            self.recorder.close(ended)
+        if self.server is not None:
+            self.server.close()
+        if self._links is not None:
+            self._links.close()
+        for source in self.pump.sources:
+            source.close()
+
+    def _wait(self, ended: bool) -> None:
+        """Until a ring, a screen or the next look at the clock."""
+        waiting: list[int] = []
+        for source in self.pump.sources:
+            fileno = _fileno(source)
+            if fileno is None:
+                # A file is always ready; nothing to wait for.
+                if not source.ended:
+                    return
+            elif not source.ended:
+                waiting.append(fileno)
+        if self.server is not None:
+            waiting.append(self.server.fileno())
+        try:
+            select.select(waiting, [], [], WAIT_S)
+        except InterruptedError:
+            pass
+        except OSError:
+            time.sleep(WAIT_S)  # an interface went away between two looks
+
+    def _second(self, now_ns: int) -> None:
+        assert self.recorder is not None
+        self.engine.recorder = self.recorder.status()
+        self.recorder.observe(
+            self.engine.snapshot(), self.engine.drain_changed_flows(), self.engine.drain_events()
+        )
+
+
+def _fileno(source: Source) -> int | None:
+    fileno = getattr(source, "fileno", None)
+    if fileno is None:
+        return None
+    number = fileno()
+    return number if isinstance(number, int) and number >= 0 else None
