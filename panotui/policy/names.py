@@ -18,6 +18,7 @@ from panotui.model import (
     AnyMessage,
     DnsMessage,
     HttpMessage,
+    NotTls,
     TlsClientHello,
 )
 from panotui.policy.hosts import canonical_host, is_address
@@ -48,7 +49,7 @@ class _Answer:
 class _FlowNames:
     names: tuple[HostName, ...] = ()
     hello: bool = False  # the ClientHello was seen, with or without a name
-    app_http: bool = False
+    not_tls: bool = False  # its first bytes are something else
 
 
 class NameBook:
@@ -63,6 +64,7 @@ class NameBook:
     ) -> None:
         self._site = dict(site_names or {})
         self._flows: OrderedDict[tuple[int, int], _FlowNames] = OrderedDict()
+        self._by_meter: dict[int, dict[int, _FlowNames]] = {}  # the same, for many at once
         self._answers: OrderedDict[tuple[str, str], OrderedDict[str, _Answer]] = OrderedDict()
         self._clients: dict[str, set[str]] = {}  # address -> clients that were given it
         self._mdns: OrderedDict[str, str] = OrderedDict()
@@ -87,6 +89,11 @@ class NameBook:
             self._observe_hello(message, meter)
         elif isinstance(message, HttpMessage) and message.from_client and message.host:
             self._add_flow_name(meter, message.flow, _http_host(message.host), "http")
+        elif isinstance(message, NotTls) and message.flow >= 0:
+            entry = self._flow(meter, message.flow)
+            if not entry.not_tls:
+                entry.not_tls = True
+                self._flow_changed(meter, message.flow)
         return self.version != before
 
     def set_ranges(self, ranges: Iterable[tuple[str, str]]) -> None:
@@ -100,10 +107,12 @@ class NameBook:
         if dict(names) != self._site:
             self._site = dict(names)
             self.version += 1
+            self.addresses_version += 1
 
     def forget_flow(self, meter: int, flow: int) -> None:
         """The flow has ended for good; its names need not be kept."""
         self._flows.pop((meter, flow), None)
+        self._by_meter.get(meter, {}).pop(flow, None)
 
     def drain_changes(self) -> tuple[set[tuple[int, int]], set[str]]:
         """Flows (meter, id) and server addresses with new names since the last call."""
@@ -126,8 +135,10 @@ class NameBook:
         entry = self._flows.get(key)
         if entry is None:
             entry = self._flows[key] = _FlowNames()
+            self._by_meter.setdefault(meter, {})[flow] = entry
             if len(self._flows) > self._flows_max:
-                self._flows.popitem(last=False)
+                (old_meter, old_flow), _ = self._flows.popitem(last=False)
+                self._by_meter[old_meter].pop(old_flow, None)
                 self.evicted += 1
         else:
             self._flows.move_to_end(key)
@@ -171,6 +182,7 @@ class NameBook:
                 if address and self._mdns.get(address) != answer.name:
                     self._mdns[address] = answer.name
                     self.version += 1
+                    self.addresses_version += 1
                     if len(self._mdns) > self._addresses_max:
                         self._mdns.popitem(last=False)
                         self.evicted += 1
@@ -225,6 +237,16 @@ class NameBook:
         entry = self._flows.get((meter, flow))
         return entry.names if entry else ()
 
+    def flow_evidence(
+        self, meter: int, flows: list[int]
+    ) -> list[tuple[tuple[HostName, ...], bool, bool] | None]:
+        """For each flow id of a meter: (names, hello seen, is not TLS), None where nothing was."""
+        table = self._by_meter.get(meter)
+        if not table:
+            return [None] * len(flows)
+        found = map(table.get, flows)
+        return [None if e is None else (e.names, e.hello, e.not_tls) for e in found]
+
     def hello_seen(self, meter: int, flow: int) -> bool:
         """True when the flow's ClientHello was read, even if it names nobody."""
         entry = self._flows.get((meter, flow))
@@ -249,6 +271,12 @@ class NameBook:
                 if valid:
                     return tuple(reversed(valid))
         return ()
+
+    def known_addresses(self) -> set[str]:
+        """Every address that has a name of any kind, and every client that was given answers."""
+        out = set(self._clients) | set(self._site) | set(self._mdns)
+        out.update(client for client, _ in self._answers)
+        return out
 
     def was_resolved(self, client: str, name: str) -> bool:
         """True when an answer for `name` to `client` was seen at all."""

@@ -37,6 +37,7 @@ Peer: TypeAlias = Literal[
 ]
 Kind: TypeAlias = Literal["cloud", "camera", "infrastructure", "service", "listen"]
 MATCHES_KEPT = 16_384
+LISTEN_TEXT = "no [[listen]] declares any port"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,6 +167,11 @@ class Policy:
         self._patterns = _compile(self.named, self.regions(), site.site.private_link)
         every = tuple(r for r in self.settings.regions if r not in self.regions())
         self._foreign = _compile([r for r in policy_file()[1] if r.hosts], every, True)
+        self._literals = tuple(
+            (e.rule, e.pattern.text.lstrip("*").lstrip(".-"))
+            for e in self._patterns
+            if e.rule.kind in ("cloud", "service") and not e.alias
+        )
         self._matches: OrderedDict[str, tuple[HostMatch, ...]] = OrderedDict()
 
     @classmethod
@@ -174,6 +180,9 @@ class Policy:
         rules = [*policy_file()[1]]
         rules.extend(_service_rule(service) for service in site.service)
         rules.extend(_listen_rule(listen) for listen in site.listen)
+        named_servers = tuple(name for name in site.network.ntp if not is_address(name))
+        if named_servers:
+            rules.append(_time_server_rule(named_servers))
         return cls(site, rules, site.site.region or inferred_region)
 
     def regions(self) -> tuple[str, ...]:
@@ -183,6 +192,10 @@ class Policy:
     def rule(self, rule_id: str | None) -> Rule | None:
         """The rule of that id."""
         return self._by_id.get(rule_id) if rule_id else None
+
+    def literals(self) -> tuple[tuple[Rule, str], ...]:
+        """Rules with the fixed part of each of their hosts: what a look-alike would imitate."""
+        return self._literals
 
     def match_host(self, host: str) -> tuple[HostMatch, ...]:
         """The rules that know a host, most specific pattern first; empty for an unknown one."""
@@ -300,6 +313,21 @@ def _listen_rule(listen: SiteListen) -> Rule:
         networks=listen.from_,
         source=f"site file, [[listen]] port {listen.port}"
         " (guide, Configuring local network access: inbound ports that the manifest declares)",
+    )
+
+
+def _time_server_rule(names: tuple[str, ...]) -> Rule:
+    return Rule(
+        id="ntp-named",
+        service="ntp",
+        label="NTP",
+        kind="infrastructure",
+        to=("internet", "local"),
+        hosts=names,
+        transports=("udp",),
+        ports=("123",),
+        apps=("ntp",),
+        source="site file, network.ntp",
     )
 
 

@@ -45,7 +45,7 @@ from panotui.policy.addresses import (
     network,
     scope_of,
 )
-from panotui.policy.hosts import canonical_host
+from panotui.policy.hosts import canonical_host, is_address
 
 
 class Who:
@@ -110,7 +110,8 @@ class SiteFacts:
     broadcasts: frozenset[str] = frozenset()
     topology: str | None = None
     region: str | None = None
-    roles: dict[str, str] = field(default_factory=dict)  # port's name -> role
+    roles: dict[str, str] = field(default_factory=dict)  # port's name -> role, given (or by guide)
+    seen_roles: dict[str, str] = field(default_factory=dict)  # the same with what traffic suggests
     interfaces: dict[str, str] = field(default_factory=dict)  # capture interface -> port's name
     inferred: tuple[str, ...] = ()
 
@@ -421,9 +422,9 @@ class SiteView:
     def site_names(self) -> dict[str, str]:
         """Address -> name, of what the site file names."""
         out = {canonical_host(c.address) or c.address: c.name for c in self.site.camera}
-        for name, port in self.site.ports.items():
-            if port.address:
-                out.setdefault(port.address.split("/")[0], name)
+        for service in self.site.service:
+            if is_address(service.host):
+                out.setdefault(canonical_host(service.host) or service.host, service.name)
         return out
 
     def site_record(self) -> SiteRecord:
@@ -436,8 +437,7 @@ class SiteView:
             region=facts.region,
             vantage=self.vantage,
             mode=identity.mode,
-            inferred=facts.inferred
-            + (("vantage",) if self.vantage and not identity.vantage else ()),
+            inferred=facts.inferred + guessed,
             one_way=self.one_way,
         )
 
@@ -454,10 +454,13 @@ class SiteView:
                 addresses.setdefault(address, name)
         macs = {mac: name for name, port in ports.items() for mac in port.macs}
         local = self._resolve_local(guess)
-        roles = {name: port.role for name, port in ports.items() if port.role}
         topology = site.site.topology
+        roles: dict[str, str] = {n: port.role for n, port in site.ports.items() if port.role}
+        if topology == "dual" and not roles:
+            roles = {"eth0": "camera", "eth1": "cloud"}  # the guide's own order
+        seen = {name: port.role for name, port in ports.items() if port.role} | roles
         if topology is None and len(ports) > 1:
-            topology = "dual" if set(roles.values()) == {"camera", "cloud"} else None
+            topology = "dual" if set(seen.values()) == {"camera", "cloud"} else None
             if topology:
                 guess.append("topology")
         region = site.site.region
@@ -494,6 +497,7 @@ class SiteView:
             topology=topology,
             region=region,
             roles=roles,
+            seen_roles=seen,
             interfaces={p.interface: n for n, p in site.ports.items() if p.interface},
             inferred=tuple(guess),
         )
@@ -512,7 +516,7 @@ class SiteView:
     def _time_servers(self, guess: list[str]) -> frozenset[str]:
         given = self.site.network.ntp
         if given:
-            return frozenset(canonical_host(a) or a for a in given)
+            return frozenset(canonical_host(a) or a for a in given if is_address(a))
         seen = self._dhcp_ntp or [a for a in self._ntp_servers if not self._is_internet(a)]
         return self._given_or("ntp", (), seen, guess)
 
@@ -571,7 +575,7 @@ class SiteView:
     def _mac_of(self, address: str) -> int | None:
         """The MAC of a host on the segment: as it says in ARP, or one that carries only it."""
         mac = self._arp.get(address)
-        if mac is not None:
+        if mac is not None and mac not in self._router_macs:
             return mac
         found = [m for m, ips in self._mac_ips.items() if list(ips) == [address]]
         return found[0] if len(found) == 1 and found[0] not in self._router_macs else None

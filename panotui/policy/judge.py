@@ -1,0 +1,542 @@
+"""Verdicts: what is known of a flow in, allowed or not and why out.
+
+`FlowFacts` holds everything that a verdict may depend on and nothing else, so that a verdict is a
+pure function of it, can be kept, and can be asked for without traffic. The reasons are tried in the
+order of the table in the JSON's description; the first that fits is told.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from panotui.model import Severity, Verdict
+from panotui.policy.hosts import canonical_host
+from panotui.policy.names import HostName
+from panotui.policy.rules import HostMatch, Policy, Rule, in_ports, listen_networks
+from panotui.policy.siteview import GROUP, PEER_BITS, SiteFacts, Who
+
+MEDIA_APPS: Final = frozenset({"rtp", "rtcp", "srtp"})
+RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http"})
+TLS_APPS: Final = frozenset({"tls", "dtls", "quic"})
+LOCAL_SIDE: Final = Who.LOCAL | Who.LINK_LOCAL | Who.LOOPBACK | Who.UNSPECIFIED
+KNOWN_LOCAL: Final = Who.CAMERA | Who.GATEWAY | Who.RESOLVER | Who.TIME_SERVER
+JUDGEMENTS_KEPT = 8_192
+# rules that are no rules of anybody's network, but words for what is left aside
+OWN: Final = "own"
+BYSTANDER: Final = "bystander"
+BETWEEN_PORTS: Final = "between-ports"
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFacts:
+    """All that a verdict depends on."""
+
+    client: str
+    server: str
+    transport: str  # "tcp", "udp", "icmp", "icmp6", "igmp", "vrrp", or the protocol's number
+    sport: int = 0  # ICMP: type
+    dport: int = 0  # ICMP: code
+    client_who: int = 0  # bits of Who
+    server_who: int = 0
+    app: str | None = None
+    names: tuple[HostName, ...] = ()  # of the server, strongest first
+    port: str | None = None  # the appliance's port that carries it
+    foreign_address: bool = False  # the appliance's MAC with an address that is not the site's
+    session: FlowFacts | None = None  # the RTSP flow that negotiated this media flow
+    hello: bool = False  # its ClientHello was read
+    not_tls: bool = False  # its first bytes are something else than TLS
+    opened: str = "syn"  # how the client is known: "syn", "port", "first"
+    mid_stream: bool = False  # its beginning was not seen
+    client_spoke: bool = True
+    answered: bool = False
+    settled: bool = False  # nothing more will be learnt of it
+    own: bool = False
+    one_way: bool = False  # the mirror copies one direction only
+
+    def turned(self) -> FlowFacts:
+        """The same flow with client and server changed over."""
+        return replace(
+            self,
+            client=self.server,
+            server=self.client,
+            sport=self.dport,
+            dport=self.sport,
+            client_who=self.server_who,
+            server_who=self.client_who,
+            names=tuple(n for n in self.names if n.source not in ("dns", "site", "mdns", "range")),
+            opened="syn",
+            client_spoke=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict without words."""
+
+    verdict: Verdict
+    rule: str | None = None
+    reason: str | None = None
+    severity: Severity = "info"
+    final: bool = True
+    host: HostName | None = None
+    alias: bool = False  # the name is one that only the 2021 guide prints
+    detail: str = ""  # what the words need to know besides: "region:eu-west-1", "resolver", ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with its words."""
+
+    verdict: Verdict
+    rule: str | None
+    reason: str | None
+    severity: Severity
+    final: bool
+    host: str | None
+    host_source: str | None
+    nearest: tuple[str, ...] = ()  # "cloudwatch: port 8444 is not 443"
+    text: str = ""
+    alias: bool = False
+    ech: bool = False
+    suggestion: str | None = None
+
+
+class Judge:
+    """Judges flows by a policy and the facts of a site at one time.
+
+    Made anew when either changes (`SiteView.version`); it keeps verdicts, so it must not outlive
+    them.
+    """
+
+    def __init__(self, policy: Policy, facts: SiteFacts) -> None:
+        self.policy = policy
+        self.facts = facts
+        self.private_link = policy.site.site.private_link
+        self._kept: OrderedDict[FlowFacts, Decision] = OrderedDict()
+        self._infrastructure = tuple(
+            (rule, _bits(rule.from_), _bits(rule.to))
+            for rule in policy.rules
+            if rule.kind == "infrastructure"
+        )
+        self._listens = tuple(r for r in policy.rules if r.kind == "listen")
+        self._dual = facts.topology == "dual"
+        # names could still show that a flow to these ports is something else than it looks
+        self.named_ports = frozenset(
+            port
+            for rule in policy.named
+            for text in rule.ports
+            if "-" not in text and text != "*"
+            for port in (int(text),)
+        )
+
+    def judge(self, facts: FlowFacts) -> Judgement:
+        """The verdict of a flow with its words."""
+        from panotui.policy.wording import worded
+
+        return worded(self, facts, self.decide(facts))
+
+    def decide(self, facts: FlowFacts) -> Decision:
+        """The verdict of a flow without words; pure, kept."""
+        known = self._kept.get(facts)
+        if known is None:
+            known = self._decide(self._assumed(facts))
+            self._kept[facts] = known
+            if len(self._kept) > JUDGEMENTS_KEPT:
+                self._kept.popitem(last=False)
+        return known
+
+    @cached_property
+    def settle_ns(self) -> int:
+        return int(self.policy.settings.settle_s * 1e9)
+
+    @cached_property
+    def unanswered_ns(self) -> int:
+        return int(self.policy.settings.unanswered_s * 1e9)
+
+    # -------------------------------------------------------------- whose flow it is
+
+    def _assumed(self, f: FlowFacts) -> FlowFacts:
+        """While nobody knows which host is the appliance, a local host that speaks to the
+        internet or to a camera is taken for it."""
+        if self.facts.appliance_known or (f.client_who | f.server_who) & Who.APPLIANCE:
+            return f
+        outside = f.server_who & Who.INTERNET or f.server_who & Who.CAMERA or f.app in RTSP_APPS
+        if f.client_who & Who.LOCAL and not f.client_who & KNOWN_LOCAL and outside:
+            return replace(f, client_who=f.client_who | Who.APPLIANCE)
+        called = f.server_who & Who.LOCAL and not f.server_who & KNOWN_LOCAL
+        if called and f.client_who & (Who.INTERNET | Who.CAMERA):
+            return replace(f, server_who=f.server_who | Who.APPLIANCE)
+        return f
+
+    def _decide(self, f: FlowFacts) -> Decision:
+        if f.own:
+            return Decision("infrastructure", OWN)
+        leak = self._stream_leak(f)
+        if leak is not None:
+            return leak
+        ours, theirs = f.client_who & Who.APPLIANCE, f.server_who & Who.APPLIANCE
+        if ours and theirs:
+            return Decision("infrastructure", BETWEEN_PORTS)
+        if ours and not f.client_spoke and not f.one_way and f.transport == "udp":
+            # nobody asked: a source port that looks like a server's does not make it an answer
+            rule = self._infrastructure_rule(f)
+            if rule is None or rule.service != "dhcp":
+                return self._inbound_side(f.turned())
+        if theirs:
+            return self._inbound_side(f)
+        if ours:
+            return self._outbound_side(f)
+        rule = self._infrastructure_rule(f) or self._media_rule(f)
+        if rule is not None:
+            verdict: Verdict = "infrastructure" if rule.kind == "infrastructure" else "allowed"
+            return Decision(verdict, rule.id)
+        return Decision("infrastructure", BYSTANDER)
+
+    # -------------------------------------------------------------- stream-leak
+
+    def looks_like_stream(self, f: FlowFacts) -> bool:
+        """RTSP, RTP or RTCP, by signalling, by content or by port."""
+        if f.session is not None or f.app in MEDIA_APPS or f.app in RTSP_APPS:
+            return True
+        if f.transport not in ("tcp", "udp"):
+            return False
+        settings = self.policy.settings
+        if f.dport in settings.rtsp_certain:
+            return True
+        return f.transport == "tcp" and f.app is None and f.dport in settings.rtsp_ports
+
+    def _stream_leak(self, f: FlowFacts) -> Decision | None:
+        if not (f.client_who | f.server_who) & Who.INTERNET:
+            return None
+        if f.transport == "icmp" and f.sport in (3, 4, 5, 11, 12):
+            return None
+        if f.transport == "icmp6" and f.sport in (1, 2, 3, 4):
+            return None
+        camera = (f.client_who | f.server_who) & Who.CAMERA
+        if not camera and not self.looks_like_stream(f):
+            return None
+        inside = f.client if f.client_who & Who.CAMERA else f.server
+        detail = f"camera:{inside}" if camera else "stream"
+        return Decision(
+            "violation",
+            reason="stream-leak",
+            severity="error",
+            host=self._best_name(f),
+            detail=detail,
+        )
+
+    # -------------------------------------------------------------- towards the appliance
+
+    def _inbound_side(self, f: FlowFacts) -> Decision:
+        rule = self._infrastructure_rule(f)
+        if rule is not None:
+            return self._allowed(f, rule, "infrastructure")
+        media = self._media(f)
+        if media is not None:
+            return media
+        for rule in self._listens:
+            if rule.carries(f.transport, f.dport) and _from_allowed(rule, f.client):
+                return self._allowed(f, rule, "allowed")
+        for rule in self.policy.rules:
+            if rule.kind == "service" and rule.direction == "in" and self._service_in(rule, f):
+                return self._allowed(f, rule, "allowed")
+        if f.opened != "syn" and f.mid_stream:
+            # its beginning was not seen: that the appliance was called is not proved
+            return self._outbound_side(replace(f.turned(), mid_stream=True))
+        possible_media = f.transport == "udp" and f.app is None and f.client_who & LOCAL_SIDE
+        perhaps_camera = f.client_who & Who.CAMERA or not self.facts.cameras_given
+        if possible_media and perhaps_camera and not f.settled:
+            return Decision("pending", final=False)
+        internet = bool(f.client_who & Who.INTERNET)
+        severity: Severity = "error" if internet or f.answered else "warning"
+        if f.transport not in ("tcp", "udp"):
+            severity = "warning"
+        return Decision(
+            "violation",
+            reason="inbound",
+            severity=severity,
+            host=self._best_name(f),
+            detail="internet" if internet else "local",
+        )
+
+    def _service_in(self, rule: Rule, f: FlowFacts) -> bool:
+        if not rule.carries(f.transport, f.dport):
+            return False
+        names = {f.client, *(n.name for n in f.names)}
+        return any(m.rule is rule for n in names for m in self.policy.match_host(n))
+
+    # -------------------------------------------------------------- from the appliance
+
+    def _outbound_side(self, f: FlowFacts) -> Decision:
+        rule = self._infrastructure_rule(f)
+        if rule is not None:
+            return self._allowed(f, rule, "infrastructure")
+        media = self._media(f)
+        if media is not None:
+            return media
+        camera = self._camera_rtsp(f)
+        if camera is not None:
+            return self._allowed(f, camera, "allowed")
+        if self._is_dns(f):
+            detail = "encrypted-dns" if f.dport in self._dns_elsewhere else "resolver"
+            return self._violation(f, "unlisted-endpoint", "info", detail=detail)
+        return self._by_name(f)
+
+    @cached_property
+    def _dns_elsewhere(self) -> tuple[int, ...]:
+        return self.policy.settings.dns_elsewhere
+
+    def _is_dns(self, f: FlowFacts) -> bool:
+        if f.transport not in ("tcp", "udp") or f.server_who & GROUP:
+            return False
+        if f.dport in self._dns_elsewhere:
+            return True
+        plain = f.dport == 53 and f.app in (None, "dns", "other")
+        return (plain or f.app == "dns") and not f.server_who & Who.RESOLVER
+
+    def _by_name(self, f: FlowFacts) -> Decision:
+        """Rules that know hosts by name."""
+        judged: tuple[HostName, tuple[HostMatch, ...]] | None = None
+        group = _believed(f.names)
+        if f.server_who & Who.INTERNET or f.server_who & LOCAL_SIDE:
+            by_address = self.policy.match_host(f.server)
+            if by_address and not any(n.source in ("sni", "http") for n in group):
+                judged = HostName(f.server, "site"), by_address
+        for name in group if judged is None else ():
+            matches = self._outgoing(self.policy.match_host(name.name))
+            better = judged is None or (name.source == "dns" and not judged[1])
+            worse = name.source == "http" and judged is not None and not matches
+            if better or worse:
+                judged = name, matches
+        sure = self._sure(f)
+        if judged is None or not judged[1]:
+            return self._unknown_host(f, judged[0] if judged else None, sure)
+        name, matches = judged
+        if not sure:
+            return Decision("pending", final=False, host=name)
+        return self._known_host(f, name, matches)
+
+    @staticmethod
+    def _outgoing(matches: tuple[HostMatch, ...]) -> tuple[HostMatch, ...]:
+        return tuple(m for m in matches if m.rule.direction != "in")
+
+    def _known_host(self, f: FlowFacts, name: HostName, matches: tuple[HostMatch, ...]) -> Decision:
+        carried = [m for m in matches if m.rule.carries(f.transport, f.dport)]
+        best = carried[0] if carried else matches[0]
+        rule = best.rule
+        if carried and self._wrong_port(f, rule):
+            return self._violation(f, "wrong-port", "warning", rule, name)
+        cannot = f.server_who & LOCAL_SIDE and not f.server_who & Who.INTERNET
+        if cannot and not self.private_link and rule.kind == "cloud":
+            return self._violation(f, "name-mismatch", "error", rule, name)
+        if cannot and not self.private_link and rule.scope == "internet":
+            return self._violation(f, "name-mismatch", "error", rule, name)
+        if not carried:
+            return self._violation(f, "unlisted-port", "warning", rule, name)
+        if rule.tls and self._cleartext(f):
+            return self._violation(f, "cleartext", "error", rule, name)
+        if f.foreign_address:
+            return self._violation(f, "address-changed", "warning", rule, name)
+        verdict: Verdict = "infrastructure" if rule.kind == "infrastructure" else "allowed"
+        return Decision(verdict, rule.id, host=name, alias=best.alias, final=True)
+
+    def _unknown_host(self, f: FlowFacts, name: HostName | None, sure: bool) -> Decision:
+        if f.server_who & GROUP:
+            return self._violation(f, "unlisted-endpoint", "info", detail="group")
+        if f.server_who & KNOWN_LOCAL:
+            return self._violation(f, "unlisted-port", "warning", name=name)
+        if not sure and self._may_turn_out_well(f):
+            return Decision("pending", final=False, host=name)
+        if f.foreign_address:
+            return self._violation(f, "address-changed", "warning", name=name)
+        if f.server_who & (Who.LOCAL | Who.LINK_LOCAL):
+            remote = in_ports(self._remote_ports, f.dport) and f.transport == "tcp"
+            return self._violation(f, "lateral", "error" if remote else "warning", name=name)
+        return self._unlisted_endpoint(f, name)
+
+    def _unlisted_endpoint(self, f: FlowFacts, name: HostName | None) -> Decision:
+        if name is not None:
+            moved = self.policy.other_region(name.name)
+            if moved is not None:
+                detail = f"region:{moved[1]}:{moved[0].id}"
+                return self._violation(f, "unlisted-endpoint", "warning", name=name, detail=detail)
+        if name is None and f.mid_stream and f.dport in self.named_ports:
+            # its name was said before we listened: not known is not the same as forbidden
+            return self._violation(f, "unlisted-endpoint", "info", detail="before-start")
+        low = f.transport == "udp" and f.dport == 123
+        return self._violation(f, "unlisted-endpoint", "info" if low else "warning", name=name)
+
+    @cached_property
+    def _remote_ports(self) -> tuple[str, ...]:
+        return tuple(map(str, self.policy.settings.remote_access_ports))
+
+    def _may_turn_out_well(self, f: FlowFacts) -> bool:
+        """True when a name, or content, could still put the flow under a rule."""
+        if f.server_who & Who.INTERNET or f.dport in self.named_ports:
+            return True
+        return not self.facts.cameras_given
+
+    def _sure(self, f: FlowFacts) -> bool:
+        """True when no better evidence of what the flow is will come."""
+        if f.settled or f.hello or f.not_tls:
+            return True
+        if f.transport not in ("tcp", "udp"):
+            return True
+        return f.app is not None and f.app not in TLS_APPS
+
+    def _cleartext(self, f: FlowFacts) -> bool:
+        if f.hello:
+            return False
+        if f.not_tls:
+            return True
+        # bytes from the middle of a stream prove nothing unless they are a text protocol's
+        if f.app in (None, "other"):
+            return False
+        return f.app not in TLS_APPS
+
+    # -------------------------------------------------------------- cameras and media
+
+    def _media(self, f: FlowFacts) -> Decision | None:
+        """The verdict of a media flow: its session's, or by its peers when none was seen."""
+        if f.session is not None:
+            session = self.decide(f.session)
+            if session.verdict == "pending":
+                return Decision("pending", final=False)
+            if session.verdict == "violation":
+                return replace(session, detail=session.detail or "session")
+            rule = self.policy.rule("rtp") if session.rule == "rtsp" else None
+            rule = rule or self.policy.rule(session.rule)
+            return self._allowed(f, rule, "allowed") if rule else None
+        rule = self._media_rule(f)
+        return None if rule is None else self._allowed(f, rule, "allowed")
+
+    def _media_rule(self, f: FlowFacts) -> Rule | None:
+        """The rule for media that no signalling announced: a camera and its reader, on the site."""
+        if f.transport != "udp" or f.app not in MEDIA_APPS:
+            return None
+        ends = f.client_who | f.server_who
+        if ends & Who.INTERNET or not ends & Who.CAMERA:
+            return None
+        return self.policy.rule("rtp-multicast" if f.server_who & GROUP else "rtp")
+
+    def _camera_rtsp(self, f: FlowFacts) -> Rule | None:
+        rule = self.policy.rule("rtsp")
+        if rule is None or f.transport != "tcp":
+            return None
+        if f.app is not None and f.app != "other" and f.app not in rule.apps:
+            return None
+        usual = f.dport in self.policy.settings.rtsp_ports or f.app in RTSP_APPS
+        if not f.server_who & Who.CAMERA:
+            # without a list of cameras, whoever is asked for a stream is one
+            unlisted = f.server_who & LOCAL_SIDE and not self.facts.cameras_given
+            return rule if unlisted and usual else None
+        ports = self.policy.camera_rtsp.get(f.server, ())
+        if ports:
+            return rule if f.dport in ports else None
+        return rule if usual else None
+
+    # -------------------------------------------------------------- infrastructure
+
+    def _infrastructure_rule(self, f: FlowFacts) -> Rule | None:
+        kind = f.sport if f.transport in ("icmp", "icmp6") else f.dport
+        for rule, from_bits, to_bits in self._infrastructure:
+            peers_fit = f.client_who & from_bits and f.server_who & to_bits
+            if not peers_fit and not self._stands_in(rule, f):
+                continue
+            if not rule.carries(f.transport, kind):
+                continue
+            if rule.from_ports and not in_ports(rule.from_ports, f.sport):
+                continue
+            if rule.apps and f.app not in (None, "other") and f.app not in rule.apps:
+                continue
+            if rule.hosts and not self._infrastructure_host(rule, f):
+                continue
+            return rule
+        return None
+
+    def _stands_in(self, rule: Rule, f: FlowFacts) -> bool:
+        """Roles that nobody has named yet: any resolver will do, any local time server."""
+        if rule.id == "dns":
+            return not self.facts.resolvers and not f.server_who & GROUP
+        if rule.id == "ntp":
+            return not self.facts.time_servers_given and bool(f.server_who & Who.LOCAL)
+        return False
+
+    def _infrastructure_host(self, rule: Rule, f: FlowFacts) -> bool:
+        names = [n for n in f.names if n.source in ("sni", "http", "dns")]
+        if not names:
+            return rule.nameless
+        return any(m.rule is rule for n in names for m in self.policy.match_host(n.name))
+
+    # -------------------------------------------------------------- answers
+
+    def _wrong_port(self, f: FlowFacts, rule: Rule) -> bool:
+        if not self._dual or rule.role == "any" or f.port is None:
+            return False
+        if rule.kind == "service" and not f.server_who & Who.INTERNET:
+            return False
+        role = self.facts.roles.get(f.port)
+        return role in ("camera", "cloud") and role != rule.role
+
+    def _allowed(self, f: FlowFacts, rule: Rule, verdict: Verdict) -> Decision:
+        """A rule lets the flow pass; what may still be wrong is the port or the address."""
+        name = self._best_name(f)
+        if self._wrong_port(f, rule):
+            return self._violation(f, "wrong-port", "warning", rule, name)
+        if f.foreign_address and rule.service not in ("dhcp", "nd", "igmp"):
+            return self._violation(f, "address-changed", "warning", rule, name)
+        return Decision(verdict, rule.id, host=name)
+
+    def _violation(
+        self,
+        f: FlowFacts,
+        reason: str,
+        severity: Severity,
+        rule: Rule | None = None,
+        name: HostName | None = None,
+        detail: str = "",
+    ) -> Decision:
+        return Decision(
+            "violation",
+            rule=rule.id if rule else None,
+            reason=reason,
+            severity=severity,
+            host=name or self._best_name(f),
+            detail=detail,
+        )
+
+    @staticmethod
+    def _best_name(f: FlowFacts) -> HostName | None:
+        return f.names[0] if f.names else None
+
+
+def _bits(peers: tuple[str, ...]) -> int:
+    bits = 0
+    for peer in peers:
+        bits |= PEER_BITS[peer]
+    return bits
+
+
+def _believed(names: tuple[HostName, ...]) -> tuple[HostName, ...]:
+    """The names of the strongest source that may decide; site names and ranges never do."""
+    for source in ("sni", "http", "dns", "mdns"):
+        found = tuple(n for n in names if n.source == source)
+        if found:
+            return found
+    return ()
+
+
+def _from_allowed(rule: Rule, client: str) -> bool:
+    import ipaddress
+
+    networks = listen_networks(rule)
+    if not networks:
+        return True
+    host = canonical_host(client)
+    if host is None:
+        return False
+    ip = ipaddress.ip_address(host)
+    return any(ip.version == n.version and ip in n for n in networks)
