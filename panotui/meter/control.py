@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ from panotui.wire.addresses import ip_text
 from panotui.wire.columns import SNAPPED, Columns
 from panotui.wire.origin import Malformed, Origin
 
-# Kinds of control packets, each with a budget of its own; 0 is no control packet.
+# Kinds of control packets, each with a budget of its own; 0 is no control packet. Where both ports
+# of a datagram are known, the later kind here is meant (a query from port 5353 to 53 is DNS).
 (
     _NONE,
     _ARP,
@@ -58,15 +60,15 @@ from panotui.wire.origin import Malformed, Origin
     _ECHO,
     _IGMP,
     _ROUTER,
-    _DNS,
-    _DHCP,
-    _NTP,
-    _MDNS,
-    _LLMNR,
-    _SSDP,
-    _WSD,
-    _NBNS,
     _QUIC,
+    _NBNS,
+    _WSD,
+    _SSDP,
+    _LLMNR,
+    _MDNS,
+    _NTP,
+    _DHCP,
+    _DNS,
 ) = range(18)
 _KINDS = 18
 
@@ -107,7 +109,7 @@ _UDP_PORTS: dict[int, int] = {
     3702: _WSD,
     5353: _MDNS,
     5355: _LLMNR,
-    443: _QUIC,
+    **dict.fromkeys(quic.PORTS, _QUIC),
 }
 _PORT_KIND: U8 = np.zeros(65_536, np.uint8)
 for _port, _kind in _UDP_PORTS.items():
@@ -130,6 +132,7 @@ _ETHERTYPE_KIND = {
 _BRIDGE_GROUP, _CISCO_GROUP = 0x0180C2000000, 0x01000CCCCCC0
 
 _APP = {name: number for number, name in reversed(list(enumerate(APPS))) if name is not None}
+_PACKET_NUMBER = attrgetter("packet")
 _TALKS_KEPT = 1024
 _TALK_BYTES_KEPT = 16 << 20
 _QUIC_KEPT = 256
@@ -187,8 +190,8 @@ class _Packet(NamedTuple):
 def control_mask(columns: Columns) -> Bool:
     """Which rows are control packets, (n,) bool; by headers alone.
 
-    UDP 443 counts only where the datagram is as long as a client's QUIC Initial must be; the lane
-    then looks for the long header in all of them at once.
+    UDP towards `quic.PORTS` counts only where the datagram is as long as a client's Initial must
+    be; the lane then looks for the long header in all of them at once.
     """
     mask: Bool = _kinds(columns, None) != _NONE
     return mask
@@ -207,7 +210,8 @@ def _kinds(columns: Columns, rows: I64 | None) -> U8:
     kind[pick(columns.fragment) == 2] = _NONE
     if (kind == _QUIC).any():
         short = pick(columns.payload_length) < quic.INITIAL_BYTES
-        kind[(kind == _QUIC) & (short | (pick(columns.sport) == 443))] = _NONE
+        server = _PORT_KIND[pick(columns.sport)] == _QUIC
+        kind[(kind == _QUIC) & (short | server)] = _NONE
     _split_icmp(kind, version, protocol, pick(columns.sport))
     other = np.flatnonzero(version == 0)
     if len(other):
@@ -725,8 +729,9 @@ class ControlLane:
             self._quic.pop(flow, None)
 
     def drain(self) -> list[AnyMessage]:
-        """The messages since the last call, in order of arrival."""
+        """The messages since the last call, in the order of their packets."""
         messages, self._messages = self._messages, []
+        messages.sort(key=_PACKET_NUMBER)
         return messages
 
 
@@ -748,10 +753,6 @@ def _long_headers(data: U8, columns: Columns, rows: I64) -> Bool:
     version = np.zeros(len(rows), np.int64)
     for i in range(1, 5):
         version = version << 8 | data[at + i]
-    kind = first >> 4 & 3
-    found: Bool = (
-        whole
-        & (first & 0xC0 == 0xC0)
-        & (((version == quic.V1) & (kind == 0)) | ((version == quic.V2) & (kind == 1)))
-    )
+    found: Bool = whole & (first & 0xC0 == 0xC0) & np.isin(version, quic.VERSIONS)
+    found &= first >> 4 & 3 == np.where(version == quic.V2, 1, 0)
     return found

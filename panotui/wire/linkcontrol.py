@@ -25,6 +25,7 @@ _STP_ROLES = ("", "alternate", "root", "designated")
 _SLOW = {1: "lacp", 2: "marker", 3: "oam", 10: "esmc"}
 _EAPOL = {0: "packet", 1: "start", 2: "logoff", 3: "key", 5: "mka"}
 _VRRP_TYPE_ADVERTISEMENT = 1
+_HSRP_ADVERTISE = 3
 
 
 def parse_stp(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage | None:
@@ -116,6 +117,8 @@ def parse_hsrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkContr
         return _message("hsrp", "version 2", origin, src_mac, src)
     if data[0] != 0:
         return None
+    if data[1] == _HSRP_ADVERTISE and len(data) >= 8:
+        return _message("hsrp", "advertise", origin, src_mac, src)
     if len(data) < 20:
         raise Malformed("HSRP cut short")
     detail = _dissected("hsrp", data)

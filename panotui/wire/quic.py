@@ -15,12 +15,15 @@ from panotui.wire import tls
 from panotui.wire.origin import Malformed, Origin
 
 V1, V2 = 0x00000001, 0x6B3343CF
+DRAFT_29, DRAFT_34 = 0xFF00001D, 0xFF000022  # the ones that were widely deployed
+VERSIONS = (V1, V2, DRAFT_29, DRAFT_34)
+PORTS = (443, 853, 4433, 4443, 8443)
 _SALTS = {
+    DRAFT_29: bytes.fromhex("afbfec289993d24c9e9786f19c6111e04390a899"),
+    DRAFT_34: bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"),
     V1: bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"),
     V2: bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9"),
 }
-_LABELS = {V1: b"quic", V2: b"quicv2"}
-_INITIAL = {V1: 0, V2: 1}  # long-header type bits
 INITIAL_BYTES = 1200  # a client's datagrams with Initials are padded to this
 _PACKETS_READ = 8
 _FRAMES_READ = 256
@@ -56,7 +59,7 @@ def initials(datagram: bytes) -> list[Initial]:
         place += 1 + source
         if source > 20 or place >= len(datagram):
             raise Malformed("QUIC connection id")
-        if first >> 4 & 3 != _INITIAL[version]:
+        if first >> 4 & 3 != (version == V2):
             break  # 0-RTT, Handshake and Retry: nothing to learn after them
         length, place = _varint(datagram, place)
         token = datagram[place : place + length]
@@ -84,7 +87,7 @@ class InitialKeys:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self.version, self.dcid = version, dcid
-        label = _LABELS[version]
+        label = b"quicv2" if version == V2 else b"quic"
         initial = hmac.digest(_SALTS[version], dcid, "sha256")
         client = _expand(initial, b"client in", 32)
         self.key = _expand(client, label + b" key", 16)
