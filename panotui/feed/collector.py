@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from panotui.feed.server import FeedServer
-from panotui.model import LinkReading, Source
+from panotui.model import LinkReading
 from panotui.pump import Pump
 from panotui.recording.recorder import Recorder
 
@@ -39,6 +39,7 @@ class Collector:
         server: FeedServer | None = None,
         recorder: Recorder | None = None,
         links: Links | None = None,
+        wait_on: Sequence[int] = (),
         status: Callable[[Collector], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -47,6 +48,7 @@ class Collector:
         self.server = server
         self.recorder = recorder
         self._links = links
+        self._wait_on = wait_on
         self._status = status
         self._clock = clock
         self.stopped: str | None = None
@@ -67,8 +69,8 @@ class Collector:
         deadline = None if for_s is None else self._clock() + for_s
         ended = False
         while self.stopped is None:
-            self._wait(ended)
-            if not ended and not self.pump.step(0.0):
+            timeout_s = self._wait(ended)
+            if not ended and not self.pump.step(timeout_s):
                 ended = True
                 if self.server is None:
                     return "ended"
@@ -99,25 +101,22 @@ class Collector:
         for source in self.pump.sources:
             source.close()
 
-    def _wait(self, ended: bool) -> None:
-        """Until a ring, a screen or the next look at the clock."""
-        waiting: list[int] = []
-        for source in self.pump.sources:
-            fileno = _fileno(source)
-            if fileno is None:
-                # A file is always ready; nothing to wait for.
-                if not source.ended:
-                    return
-            elif not source.ended:
-                waiting.append(fileno)
-        if self.server is not None:
-            waiting.append(self.server.fileno())
+    def _wait(self, ended: bool) -> float:
+        """Wait for a ring, a screen or the next look at the clock; seconds left for reading.
+
+        Files are always ready. Live sources without a descriptor wait in their own `read`.
+        """
+        if not ended and not self.pump.live:
+            return 0.0
+        rings = [] if ended else list(self._wait_on)
+        if not ended and not rings:
+            return WAIT_S / 4
+        screen = [] if self.server is None else [self.server.fileno()]
         try:
-            select.select(waiting, [], [], WAIT_S)
-        except InterruptedError:
-            pass
+            select.select([*rings, *screen], [], [], WAIT_S)
         except OSError:
             time.sleep(WAIT_S)  # an interface went away between two looks
+        return 0.0
 
     def _second(self, now_ns: int) -> None:
         assert self.recorder is not None
@@ -125,11 +124,3 @@ class Collector:
         self.recorder.observe(
             self.engine.snapshot(), self.engine.drain_changed_flows(), self.engine.drain_events()
         )
-
-
-def _fileno(source: Source) -> int | None:
-    fileno = getattr(source, "fileno", None)
-    if fileno is None:
-        return None
-    number = fileno()
-    return number if isinstance(number, int) and number >= 0 else None

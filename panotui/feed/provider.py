@@ -18,8 +18,8 @@ import msgspec
 from panotui.errors import PanotuiError
 from panotui.feed.details import State, detail_of
 from panotui.feed.export import write_detail, write_table
-from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
 from panotui.feed.filter import FilterError, parse
+from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
 from panotui.feed.panes import ROWS_MAX, Page, matching, page, row_key
 from panotui.model import (
     CameraRecord,
@@ -192,6 +192,10 @@ class StateProvider:
                 for f in snapshot.findings
             ),
         )
+
+    def restore_known(self, keys: set[str]) -> None:
+        """Marks that persons set in earlier runs."""
+        self._known |= keys
 
     # ------------------------------------------------------------------ commands
 

@@ -1,0 +1,84 @@
+"""`panotui attach [SOCKET]`: the screen on a running recorder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from panotui.commands.options import common_options
+from panotui.errors import InputError, PrivilegeError, UsageError
+
+
+@click.command()
+@click.argument("socket", required=False, type=click.Path(path_type=Path))
+@common_options
+def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
+    """The screen on a running recorder; leaving it does not end the recorder."""
+    from panotui.commands.terminal import end_on_signals, require_terminal
+
+    path = socket if socket is not None else _only_socket()
+    check_access(path)
+    require_terminal()
+    end_on_signals()
+    from panotui.sources import privileges
+
+    # The connection is made before root is given up: the socket may be root's alone.
+    peer = _connected(path)
+    privileges.drop()
+    from panotui.tui import app
+
+    return int(app.run(peer, mode="attach", no_color=no_color))
+
+
+def _connected(path: Path) -> int:
+    import socket as sockets
+
+    peer = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    try:
+        peer.connect(str(path))
+    except OSError as error:
+        raise InputError(str(path), error.strerror or str(error)) from None
+    return peer.detach()
+
+
+def check_access(path: Path) -> None:
+    """One request and its answer; the recorder's own refusal as one line.
+
+    FeedError (exit 3) when nobody answers, PrivilegeError (exit 4) when it is another user's.
+    """
+    from panotui.feed.client import FeedClient
+    from panotui.feed.frames import Done, View
+
+    try:
+        path.stat()
+    except PermissionError:
+        raise PrivilegeError(
+            str(path), "the socket belongs to another user", "Run as that user, or use sudo."
+        ) from None
+    except OSError:
+        pass  # the client says it better
+    client = FeedClient.connect(str(path))
+    try:
+        answer = client.ask(View(rows=0))
+    finally:
+        client.close()
+    if isinstance(answer, Done):
+        raise PrivilegeError(
+            str(path), answer.text, "Run as that user, join the socket's group, or use sudo."
+        )
+
+
+def _only_socket() -> Path:
+    from panotui.feed.server import default_path
+
+    folders = {default_path().parent, Path("/run/panotui")}
+    found = sorted(p for folder in folders if folder.is_dir() for p in folder.glob("*.sock"))
+    if not found:
+        raise InputError(
+            "attach", "no recorder is running here", "Start one with `panotui record -o DIR`."
+        )
+    if len(found) > 1:
+        names = ", ".join(str(p) for p in found)
+        raise UsageError("attach", "several recorders are running", f"Name one of: {names}")
+    return found[0]

@@ -1,0 +1,85 @@
+"""`_collect`: the collector's process behind `live` and `demo`.
+
+Started with one end of a socket pair and a pipe. It opens rings and netlink, drops every privilege,
+says on the pipe that it is ready (or why not, and the exit code), and only then reads packets. It
+ends when its screen has gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from panotui.commands.options import read_site
+from panotui.errors import PanotuiError
+
+if TYPE_CHECKING:
+    from panotui.feed.collector import Collector
+
+
+@click.command(hidden=True)
+@click.argument("interfaces", nargs=-1)
+@click.option("--feed-fd", type=int, required=True)
+@click.option("--ready-fd", type=int, required=True)
+@click.option("--site", type=click.Path(path_type=Path))
+@click.option("--demo", is_flag=True)
+@click.option("--promiscuous/--no-promiscuous", default=True)
+def command(
+    interfaces: tuple[str, ...],
+    feed_fd: int,
+    ready_fd: int,
+    site: Path | None,
+    demo: bool,
+    promiscuous: bool,
+) -> int:
+    """The unprivileged side of `live` (internal)."""
+    peer = socket.socket(fileno=feed_fd)
+    with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
+        try:
+            collector = _open(interfaces, site, demo, promiscuous, peer)
+        except PanotuiError as error:
+            reason = [error.what, error.why, error.remedy]
+            json.dump({"error": reason, "exit": error.exit_code}, ready)
+            return error.exit_code
+        json.dump({"ready": True}, ready)
+    signal.signal(signal.SIGTERM, lambda number, frame: collector.stop("terminated"))
+    collector.finish(collector.run(while_watched=True))
+    return 0
+
+
+def _open(
+    interfaces: tuple[str, ...],
+    site_path: Path | None,
+    demo: bool,
+    promiscuous: bool,
+    peer: socket.socket,
+) -> Collector:
+    from panotui.commands.capture import demo_capture, live_capture
+    from panotui.feed.collector import Collector
+    from panotui.feed.provider import StateProvider
+    from panotui.feed.server import FeedServer
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
+    if demo:
+        capture = demo_capture()
+    else:
+        site, _, path = read_site(site_path)
+        capture = live_capture(interfaces, site, promiscuous=promiscuous)
+        capture.site_path = path
+    capture.drop_privileges()
+    pump = capture.pump()
+    provider = StateProvider(
+        pump.engine,
+        "demo" if demo else "live",
+        notice=capture.notice,
+        site_editor=capture.site_editor(pump.engine),
+        export_folder=Path.cwd(),
+    )
+    server = FeedServer(provider, peers=(peer,))
+    return Collector(pump, server=server, links=capture.links, wait_on=capture.filenos())

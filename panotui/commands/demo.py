@@ -1,0 +1,32 @@
+"""`panotui demo`: the screen on a bundled recording of a real site, in a loop."""
+
+from __future__ import annotations
+
+import click
+
+from panotui.commands.options import common_options
+
+
+@click.command()
+@common_options
+def command(verbose: bool, no_color: bool) -> int:
+    """The screen on a bundled, real recording, in a loop; needs no privileges.
+
+    Without a terminal the recording is analysed once and its summary printed.
+    """
+    from panotui.commands.screen import run_screen
+    from panotui.commands.terminal import has_terminal
+
+    if has_terminal():
+        return run_screen(["--demo"], mode="demo", no_color=no_color)
+
+    from panotui.commands.capture import DEMO
+    from panotui.commands.input import analysed
+    from panotui.commands.options import use_color
+    from panotui.commands.summary import summary
+    from panotui.policy.site import load_site
+
+    site = load_site(DEMO / "site.toml")
+    engine = analysed([str(DEMO / "site.pcapng.zst")], site, "demo")
+    click.echo(summary(engine.snapshot(), colour=use_color(no_color)))
+    return 0

@@ -1,0 +1,120 @@
+"""Captures that a command line names: files, folders, `-`, and a pass over them with progress.
+
+Names in; the engine after the last packet out. Progress goes to stderr and only to a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from panotui.errors import InputError
+
+if TYPE_CHECKING:
+    from panotui.engine import Engine
+    from panotui.model import Site, Source
+
+_ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".pcap.gz", ".pcapng.gz", ".pcap.zst", ".ntar")
+PROGRESS_S = 0.25
+
+
+def captures(names: Sequence[str]) -> list[str]:
+    """Files of the names, folders opened (captures in them, sorted); `-` stays.
+
+    InputError for what does not exist and for a folder without captures.
+    """
+    files: list[str] = []
+    for name in names:
+        path = Path(name)
+        if name == "-":
+            files.append(name)
+        elif path.is_dir():
+            inside = sorted(
+                p for p in path.iterdir() if p.is_file() and _is_capture(p.name.lower())
+            )
+            if not inside:
+                raise InputError(name, "there is no capture in this folder")
+            files += [str(p) for p in inside]
+        elif path.exists():
+            files.append(name)
+        else:
+            raise InputError(name, "does not exist", "Check the name.")
+    return files
+
+
+def _is_capture(name: str) -> bool:
+    stem = name.removesuffix(".gz").removesuffix(".zst")
+    return stem.endswith(_ENDINGS) or ".pcap" in stem
+
+
+class Progress:
+    """A line on a terminal's stderr: share, rate, time left; silent elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = sys.stderr.isatty()
+        self._began = time.monotonic()
+        self._next = self._began + PROGRESS_S
+
+    def update(self, done_bytes: int, total_bytes: int | None, packets: int) -> None:
+        now = time.monotonic()
+        if not self._shown or now < self._next:
+            return
+        self._next = now + PROGRESS_S
+        passed = now - self._began
+        rate = f"{packets / passed / 1000:,.0f} k packets/s" if passed > 0 else ""
+        if total_bytes and done_bytes:
+            left = passed * (total_bytes - done_bytes) / done_bytes
+            share = f"{100 * min(1.0, done_bytes / total_bytes):3.0f} %, {max(0, left):.0f} s left"
+        else:
+            share = f"{packets:,} packets"
+        print(f"\r\x1b[K{self._what}: {share}, {rate}", end="", file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def open_captures(files: Sequence[str]) -> list[Source]:
+    from panotui.sources import open_file
+
+    opened: list[Source] = []
+    try:
+        for name in files:
+            opened.append(open_file(name))
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened
+
+
+def analysed(files: Sequence[str], site: Site, what: str = "analyze") -> Engine:
+    """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed."""
+    from panotui.engine import Engine
+    from panotui.pump import Pump
+
+    sources = open_captures(files)
+    progress = Progress(what)
+    try:
+        engine = Engine(site)
+        pump = Pump(sources, engine, files=files)
+        while pump.step(0.0):
+            progress.update(
+                sum(s.counters.read_bytes for s in sources),
+                total_bytes([s.counters.total_bytes for s in sources]),
+                sum(s.counters.packets for s in sources),
+            )
+    finally:
+        progress.done()
+        for source in sources:
+            source.close()
+    return engine
+
+
+def total_bytes(sizes: Sequence[int | None]) -> int | None:
+    """The sum of input sizes; None when one is unknown (a pipe)."""
+    return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)

@@ -1,0 +1,43 @@
+"""`panotui [live] [INTERFACE ...]`: the screen on live interfaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from panotui.commands.options import COMMANDS, common_options, site_option
+
+
+@click.command()
+@click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
+@site_option
+@click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@common_options
+def command(
+    interfaces: tuple[str, ...],
+    site: Path | None,
+    no_promiscuous: bool,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """The screen on live interfaces: by default the up, physical ones, at most two.
+
+    Root, or CAP_NET_RAW, is needed only to open the capture and is given up before the first
+    packet is read. The site file may map interfaces to the appliance's ports.
+    """
+    from panotui.commands.interfaces import chosen
+    from panotui.commands.options import read_site
+    from panotui.commands.screen import run_screen
+    from panotui.commands.terminal import require_terminal
+
+    # What needs no privilege is checked here, so that its line comes at once.
+    known, _, path = read_site(site)
+    names = chosen(interfaces, known, COMMANDS)
+    require_terminal()
+    arguments = [*names]
+    if path is not None:
+        arguments += ["--site", str(path.resolve())]
+    if no_promiscuous:
+        arguments.append("--no-promiscuous")
+    return run_screen(arguments, mode="live", no_color=no_color)

@@ -1,0 +1,131 @@
+"""Options that several commands share, and what they mean: the site file, colour, `--fail-on`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from panotui.errors import UsageError
+from panotui.model import Site, Snapshot
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_FOUND = 1
+COMMANDS = (
+    "live", "demo", "record", "attach", "review", "analyze", "report", "check", "policy", "init",
+    "service", "doctor",
+)  # fmt: skip
+
+
+def site_option(function: F) -> F:
+    return click.option(
+        "--site",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Site file (default: ./site.toml, then the user's configuration folder).",
+    )(function)
+
+
+def common_options(function: F) -> F:
+    """`-v` and `--no-color`, on every command."""
+    function = click.option(
+        "--no-color", is_flag=True, help="No colours (NO_COLOR in the environment does the same)."
+    )(function)
+    return click.option(
+        "-v", "--verbose", is_flag=True, help="Say more; show where a fault happened."
+    )(function)
+
+
+def fail_on_option(function: F) -> F:
+    return click.option(
+        "--fail-on",
+        type=click.Choice(["violation", "finding"]),
+        multiple=True,
+        help="Exit with 1 when there are violations, or findings that are warnings or errors.",
+    )(function)
+
+
+def read_site(path: Path | None) -> tuple[Site, str, Path | None]:
+    """The site, its text as written, and its path; an empty site without a file.
+
+    Under sudo the invoking user's own file counts, and only if that user owns it. SiteError
+    (exit 2) for a file that is missing or wrong.
+    """
+    from panotui.policy.site import parse_site, read_text
+
+    chosen = path if path is not None else _default_site()
+    if chosen is None:
+        return Site(), "", None
+    text = read_text(chosen)
+    return parse_site(text, str(chosen)), text, chosen
+
+
+def _default_site() -> Path | None:
+    from panotui.policy.site import default_paths
+
+    candidates = list(default_paths())
+    invoker = os.environ.get("SUDO_UID") if os.geteuid() == 0 else None
+    if invoker and invoker.isdigit():
+        import pwd
+
+        try:
+            home = Path(pwd.getpwuid(int(invoker)).pw_dir)
+            candidates.insert(1, home / ".config" / "panotui" / "site.toml")
+        except KeyError:
+            pass  # a user that is known to another machine only
+    for candidate in candidates:
+        try:
+            owner = candidate.stat().st_uid
+        except OSError:
+            continue
+        if invoker and invoker.isdigit() and owner not in (0, int(invoker)):
+            continue
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def use_color(no_color: bool) -> bool:
+    """Colour on stdout: a terminal, and nobody said no."""
+    return not no_color and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
+
+
+def failure(fail_on: tuple[str, ...], snapshot: Snapshot) -> int:
+    """The exit code that `--fail-on` asks for."""
+    if "violation" in fail_on and snapshot.violations:
+        return EXIT_FOUND
+    if "finding" in fail_on and any(f.severity in ("warning", "error") for f in snapshot.findings):
+        return EXIT_FOUND
+    return 0
+
+
+def duration_s(text: str) -> float:
+    """`90`, `90s`, `8h`, `1h30m`, `2d` in seconds; UsageError otherwise."""
+    import re
+
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+        raise UsageError(
+            f"duration {text}", "it is not a time such as 90s, 30m, 8h or 2d", "See --help."
+        )
+    return sum(float(n) * units[u] for n, u in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
+
+
+def size_bytes(text: str) -> int:
+    """`2GB`, `500MB`, `1GiB` in bytes; UsageError otherwise."""
+    import re
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?", text)
+    if not match or float(match[1]) <= 0:
+        raise UsageError(
+            f"size {text}", "it is not a size such as 500MB, 2GB or 1GiB", "See --help."
+        )
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** ("", "K", "M", "G", "T").index(match[2].upper()))

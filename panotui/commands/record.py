@@ -1,0 +1,235 @@
+"""`panotui record [INTERFACE ...] -o DIR`: headless; state, flows, events and evidence to disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from panotui.commands.options import (
+    COMMANDS,
+    common_options,
+    duration_s,
+    fail_on_option,
+    failure,
+    read_site,
+    site_option,
+    size_bytes,
+)
+
+if TYPE_CHECKING:
+    from panotui.commands.capture import Capture
+    from panotui.feed.collector import Collector
+    from panotui.recording.retention import Limits
+
+EXIT_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
+    help="The recording's folder; .panotui is added. An existing recording is continued.",
+)  # fmt: skip
+@click.option("--for", "for_", metavar="TIME", help="Stop after 90s, 30m, 8h, 2d.")
+@click.option("--max-size", default="2GB", show_default=True, help="Remove the oldest above this.")
+@click.option("--max-age", metavar="TIME", help="Remove what is older than this, such as 30d.")
+@click.option("--min-free", default="200MB", show_default=True, help="Leave this much disk free.")
+@click.option("--socket", "socket_path", type=click.Path(path_type=Path), metavar="PATH",
+              help="Where `attach` finds it (default: the user's runtime folder).")  # fmt: skip
+@click.option("--no-evidence", is_flag=True, help="Keep no packets.")
+@click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
+@site_option
+@fail_on_option
+@common_options
+def command(
+    interfaces: tuple[str, ...],
+    output: Path,
+    for_: str | None,
+    max_size: str,
+    max_age: str | None,
+    min_free: str,
+    socket_path: Path | None,
+    no_evidence: bool,
+    no_promiscuous: bool,
+    as_json: bool,
+    site: Path | None,
+    fail_on: tuple[str, ...],
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """Record headless. SIGTERM ends it cleanly with 0, Ctrl-C with 130; losing the terminal does
+    not end it. `panotui attach` shows the screen on it, `panotui review DIR` looks at it later.
+    """
+    from panotui.commands.capture import live_capture
+    from panotui.recording.folder import with_suffix
+    from panotui.recording.retention import Limits
+
+    limits = Limits(
+        size_bytes=size_bytes(max_size),
+        age_s=None if max_age is None else int(duration_s(max_age)),
+        evidence_bytes=0 if no_evidence else min(256_000_000, size_bytes(max_size) // 4),
+        free_bytes=size_bytes(min_free),
+    )
+    for_s = None if for_ is None else duration_s(for_)
+    known, text, path = read_site(site)
+    folder = with_suffix(output)
+    capture = live_capture(interfaces, known, promiscuous=not no_promiscuous, commands=COMMANDS)
+    capture.site_path = path
+    session = _Session(capture, folder, limits, text, socket_path, as_json, not no_evidence)
+    return session.run(for_s, fail_on)
+
+
+class _Session:
+    """One run of the recorder."""
+
+    def __init__(
+        self,
+        capture: Capture,
+        folder: Path,
+        limits: Limits,
+        site_text: str,
+        socket_path: Path | None,
+        as_json: bool,
+        evidence: bool,
+    ) -> None:
+        from panotui.feed.collector import Collector
+        from panotui.feed.provider import StateProvider
+        from panotui.feed.server import FeedServer
+        from panotui.recording.evidence import EvidenceTap
+        from panotui.recording.recorder import Recorder
+
+        self.as_json = as_json
+        self.folder = folder
+        listener, self.socket_path, group = _prepare(folder, socket_path)
+        capture.drop_privileges()
+        self.recorder = Recorder(folder, site_text=site_text, limits=limits)
+        pump = capture.pump()
+        if evidence:
+            EvidenceTap(pump, self.recorder)
+        provider = StateProvider(
+            pump.engine,
+            "attach",
+            recorder=self.recorder.status,
+            notice=capture.notice,
+            notebook=self.recorder,
+            site_editor=capture.site_editor(pump.engine),
+            export_folder=folder / "exports",
+        )
+        provider.restore_known(self.recorder.known_keys())
+        self.provider = provider
+        self.collector: Collector = Collector(
+            pump,
+            server=FeedServer(provider, listener, group=group),
+            recorder=self.recorder,
+            links=capture.links,
+            wait_on=capture.filenos(),
+            status=self._status,
+        )
+
+    def run(self, for_s: float | None, fail_on: tuple[str, ...]) -> int:
+        stop = self.collector.stop
+        signal.signal(signal.SIGTERM, lambda number, frame: stop("terminated"))
+        signal.signal(signal.SIGINT, lambda number, frame: stop("interrupted"))
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # it outlives its terminal
+        _tell(f"recording into {self.folder}, socket {self.socket_path}")
+        ended = self.collector.run(for_s=for_s)
+        # A second signal while the end is being written changes nothing.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self.collector.finish(ended)
+        snapshot = self.provider.state.snapshot()
+        if sys.stderr.isatty():
+            _write(sys.stderr, "\r\x1b[K")
+        _tell(f"{self.folder}: {snapshot.source.packets:,} packets, ended: {ended}")
+        try:
+            self.socket_path.unlink()
+        except OSError:
+            pass  # a folder that only root may write; the next recorder replaces it
+        if ended == "interrupted":
+            return EXIT_INTERRUPTED
+        return failure(fail_on, snapshot)
+
+    def _status(self, collector: Collector) -> None:
+        snapshot = collector.engine.snapshot()
+        record = self.recorder.status()
+        counts = snapshot.counts
+        if self.as_json:
+            line = {
+                "time_ns": snapshot.time_ns,
+                "packets": snapshot.source.packets,
+                "bytes": snapshot.source.bytes,
+                "lost": snapshot.source.lost,
+                "flows": counts.flows_live,
+                "cameras": counts.cameras,
+                "cameras_ok": counts.cameras_ok,
+                "endpoints": counts.endpoints,
+                "endpoints_ok": counts.endpoints_ok,
+                "violations": counts.violations_open,
+                "findings": counts.findings_open,
+                "recorder": {
+                    "path": record.path,
+                    "bytes": record.bytes,
+                    "state": record.state,
+                    "detail": record.detail,
+                },
+            }
+            _write(sys.stdout, json.dumps(line) + "\n")
+        elif sys.stderr.isatty():
+            seconds = int(collector_age(collector))
+            clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+            said = f"  {record.detail}" if record.detail else ""
+            _write(
+                sys.stderr,
+                f"\r\x1b[K{record.state} {clock}  {snapshot.source.packets:,} packets"
+                f"  lost {snapshot.source.lost}  cameras {counts.cameras_ok}/{counts.cameras}"
+                f"  cloud {counts.endpoints_ok}/{counts.endpoints}"
+                f"  violations {counts.violations_open}  findings {counts.findings_open}"
+                f"  {record.bytes / 1e6:.0f} MB{said}",
+            )
+
+
+def collector_age(collector: Collector) -> float:
+    """Seconds since the collector began."""
+    import time
+
+    return time.monotonic() - collector.began
+
+
+def _prepare(folder: Path, socket_path: Path | None) -> tuple[socket.socket, Path, int | None]:
+    """What needs root: the folder and the socket, given to whom we drop to.
+
+    The socket's group may attach: sudo's invoking group, else the folder's.
+    """
+    from panotui.feed.server import default_path, listen
+    from panotui.recording.folder import lock, prepare
+    from panotui.sources import privileges
+
+    uid, gid = privileges.target() if os.geteuid() == 0 else (-1, -1)
+    prepare(folder, uid, gid)
+    # Whether another recorder holds it must be told before its socket is touched.
+    os.close(lock(folder))
+    if os.geteuid() == 0 and uid >= 0:
+        os.chown(folder / "recorder.lock", uid, gid)
+    path = socket_path or default_path(folder.name.removesuffix(".panotui"))
+    listener = listen(path, uid, gid)
+    return listener, path, gid if gid >= 0 else os.getegid()
+
+
+def _tell(text: str) -> None:
+    _write(sys.stderr, f"panotui: {text}\n")
+
+
+def _write(stream: object, text: str) -> None:
+    """Write to a terminal that may have gone: a recorder goes on without it."""
+    try:
+        print(text, end="", file=stream, flush=True)  # type: ignore[call-overload]
+    except OSError:
+        pass

@@ -1,0 +1,51 @@
+"""Captures played into a recording, as fast as they can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from panotui.commands.input import Progress, open_captures, total_bytes
+from panotui.model import Site
+
+
+def record_capture(files: Sequence[str], site: Site, site_text: str, folder: Path) -> Path:
+    """Write what a recorder would have written; returns `folder`.
+
+    Ctrl-C leaves through KeyboardInterrupt with everything closed. Errors as of the sources.
+    """
+    from panotui.engine import Engine
+    from panotui.feed.collector import Collector
+    from panotui.pump import Pump
+    from panotui.recording.recorder import Recorder
+    from panotui.recording.retention import Limits
+
+    sources = open_captures(files)
+    # Nothing of a capture is thinned: its snapshots are all that a review has.
+    limits = Limits(
+        size_bytes=1 << 40, free_bytes=0, samples_second_s=7 * 86_400, snapshots_second_s=86_400
+    )
+    progress = Progress("reading")
+    try:
+        recorder = Recorder(
+            folder, site_text=site_text, limits=limits, lossless=True, commit_every_s=1.0
+        )
+        collector = Collector(
+            Pump(sources, Engine(site), files=files),
+            recorder=recorder,
+            status=lambda c: progress.update(
+                sum(s.counters.read_bytes for s in sources),
+                total_bytes([s.counters.total_bytes for s in sources]),
+                sum(s.counters.packets for s in sources),
+            ),
+        )
+        ended = "interrupted"
+        try:
+            ended = collector.run()
+        finally:
+            collector.finish(ended)
+    finally:
+        progress.done()
+        for source in sources:
+            source.close()
+    return folder

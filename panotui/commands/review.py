@@ -1,0 +1,57 @@
+"""`panotui review DIR|FILE`: the same screens over a recording or a capture, with a time line."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from panotui.commands.options import common_options, read_site, site_option
+from panotui.errors import InputError
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), metavar="DIR|FILE")
+@site_option
+@common_options
+def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int:
+    """The same screens over a recording or a capture file.
+
+    A capture is analysed first, with progress; Ctrl-C leaves nothing behind.
+    """
+    from panotui.commands.terminal import end_on_signals, require_terminal
+    from panotui.recording.folder import is_recording
+
+    known, text, _ = read_site(site)
+    if path.is_dir() and not is_recording(path):
+        raise InputError(
+            str(path), "this folder is no recording", "Name a folder of `record`, or a capture."
+        )
+    if not path.exists():
+        raise InputError(str(path), "does not exist", "Check the name.")
+    require_terminal()
+    end_on_signals()
+    if path.is_dir():
+        return _show(path, path, no_color)
+    with tempfile.TemporaryDirectory(prefix="panotui-review-") as folder:
+        from panotui.commands.rehearse import record_capture
+
+        recording = record_capture([str(path)], known, text, Path(folder) / "capture.panotui")
+        return _show(recording, path, no_color)
+
+
+def _show(folder: Path, named: Path, no_color: bool) -> int:
+    from panotui.commands.explain import explainer
+    from panotui.feed.review import LocalClient, ReviewProvider
+    from panotui.policy.site import parse_site
+    from panotui.recording.reader import Recording
+    from panotui.tui import app
+
+    recording = Recording(folder)
+    try:
+        site = parse_site(recording.site_text, str(named))
+        provider = ReviewProvider(recording, explain=explainer(site), export_folder=Path.cwd())
+        return int(app.run(LocalClient(provider), mode="review", no_color=no_color))
+    finally:
+        recording.close()

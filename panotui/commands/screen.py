@@ -1,0 +1,140 @@
+"""Starts a collector process and a screen on it; the screen's process keeps no privileges.
+
+The parent asks the child to open what needs privileges, gives up its own, and draws. When the
+collector dies the screen says why, in its own last words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from panotui.errors import PanotuiError
+from panotui.feed.client import AsyncFeedClient
+from panotui.feed.codec import FeedError
+from panotui.feed.frames import Answer, Command, View
+from panotui.wire.text import printable
+
+END_S = 3.0
+
+
+class _Refused(PanotuiError):
+    """What the collector's process said before it gave up."""
+
+    def __init__(self, what: str, why: str, remedy: str, exit_code: int) -> None:
+        super().__init__(what, why, remedy)
+        self.exit_code = exit_code
+
+
+class CollectorProcess:
+    """The child, and our end of the socket pair to it."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        ours, theirs = socket.socketpair()
+        ready_read, ready_write = os.pipe()
+        self._errors = os.memfd_create("panotui-collector") if hasattr(os, "memfd_create") else 2
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "panotui", "_collect",
+                "--feed-fd", str(theirs.fileno()), "--ready-fd", str(ready_write), *arguments,
+            ],
+            pass_fds=(theirs.fileno(), ready_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            start_new_session=True,  # Ctrl-C in the terminal is the screen's
+            env=environment,
+        )  # fmt: skip
+        theirs.close()
+        os.close(ready_write)
+        self.socket = ours
+        self._ready = ready_read
+
+    def wait_ready(self) -> None:
+        """Until rings are open and privileges gone; raises what the child raised."""
+        with os.fdopen(self._ready, encoding="utf-8") as ready:
+            text = ready.read(8192)
+        try:
+            answer = json.loads(text) if text else {}
+        except ValueError:
+            answer = {}
+        if answer.get("ready"):
+            return
+        self.end()
+        if "error" in answer:
+            what, why, remedy = answer["error"]
+            raise _Refused(what, why, remedy, int(answer.get("exit", 1)))
+        raise FeedError("collector", self.last_words() or "it ended before it was ready")
+
+    def last_words(self) -> str:
+        """The last line that the child wrote to its stderr."""
+        if self._errors == 2:
+            return ""
+        size = os.fstat(self._errors).st_size
+        raw = os.pread(self._errors, 2000, max(0, size - 2000))
+        lines = [line for line in raw.splitlines() if line.strip()]
+        return printable(lines[-1], 300).removeprefix("panotui: ") if lines else ""
+
+    def end(self) -> None:
+        """Close our end, which ends the child; then make sure that it has gone."""
+        self.socket.close()
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()
+            try:
+                self.process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class WatchedClient:
+    """A feed client that tells the collector's last words when it has gone."""
+
+    def __init__(self, collector: CollectorProcess) -> None:
+        self._collector = collector
+        self._client: AsyncFeedClient | None = None
+
+    async def ask(self, request: View | Command) -> Answer:
+        if self._client is None:
+            self._client = await AsyncFeedClient.connect(self._collector.socket.detach())
+        try:
+            return await self._client.ask(request)
+        except FeedError as error:
+            code = self._collector.process.poll()
+            words = self._collector.last_words()
+            if code is not None:
+                raise FeedError(
+                    "collector", words or f"it ended with code {code}", "Start panotui again."
+                ) from None
+            raise error
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
+    """A collector with these arguments, and the screen on it until one of them ends."""
+    from panotui.commands.terminal import end_on_signals, require_terminal
+
+    require_terminal()
+    collector = CollectorProcess(arguments)
+    try:
+        end_on_signals()
+        # The screen's libraries load while the child opens its rings.
+        from panotui.sources import privileges
+
+        privileges.drop()
+        from panotui.tui import app
+
+        collector.wait_ready()
+        return int(app.run(WatchedClient(collector), mode=mode, no_color=no_color))
+    finally:
+        collector.end()

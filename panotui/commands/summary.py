@@ -1,0 +1,159 @@
+"""The answer of `analyze` in words: a snapshot in, a page of text out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from panotui.model import SECOND, Snapshot, StreamRecord
+
+_GLYPH = {"ok": "✔", "warn": "!", "bad": "✖", "none": "-"}
+_COLOUR = {"ok": "\x1b[32m", "warn": "\x1b[33m", "bad": "\x1b[31m", "none": ""}
+_LISTED = 20
+
+
+def _time(time_ns: int | None) -> str:
+    if not time_ns:
+        return "-"
+    return datetime.fromtimestamp(time_ns / SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _rate(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
+        if value >= scale:
+            return f"{value / scale:.2f} {unit}"
+    return f"{value:.0f} b/s"
+
+
+class _Text:
+    def __init__(self, colour: bool) -> None:
+        self.lines: list[str] = []
+        self._colour = colour
+
+    def head(self, title: str, note: str = "") -> None:
+        bold, plain = ("\x1b[1m", "\x1b[0m") if self._colour else ("", "")
+        self.lines.append(f"{bold}{title}{plain}  {note}".rstrip())
+
+    def row(self, level: str, text: str) -> None:
+        on, off = (_COLOUR[level], "\x1b[0m") if self._colour and _COLOUR[level] else ("", "")
+        self.lines.append(f" {on}{_GLYPH[level]}{off} {text}")
+
+    def more(self, count: int) -> None:
+        if count > _LISTED:
+            self.lines.append(f"   +{count - _LISTED} more (--json has all)")
+
+
+def summary(snapshot: Snapshot, *, colour: bool = False) -> str:
+    """What was found, worst first, in the four questions of the overview."""
+    text = _Text(colour)
+    _source(text, snapshot)
+    _ports(text, snapshot)
+    _cameras(text, snapshot)
+    _cloud(text, snapshot)
+    _violations(text, snapshot)
+    _findings(text, snapshot)
+    return "\n".join(text.lines)
+
+
+def _source(text: _Text, snapshot: Snapshot) -> None:
+    source, site = snapshot.source, snapshot.site
+    name = " ".join(w for w in (site.name, site.topology, site.vantage, site.region) if w)
+    text.head(name or "site unnamed", ", ".join(source.files))
+    said = [f"{source.packets:,} packets", f"{source.bytes:,} bytes"]
+    if source.truncated:
+        said.append("the file is truncated: answered from what was read")
+    if source.malformed:
+        said.append(f"{source.malformed:,} malformed")
+    if source.lost:
+        said.append(f"{source.lost:,} missed by the capture")
+    text.lines.append(f"   {', '.join(said)}")
+    if source.first_time_ns and source.last_time_ns:
+        seconds = (source.last_time_ns - source.first_time_ns) / SECOND
+        text.lines.append(f"   {_time(source.first_time_ns)}, {seconds:,.1f} s")
+
+
+def _ports(text: _Text, snapshot: Snapshot) -> None:
+    text.head("PORTS")
+    levels = {"up": "ok", "standby": "ok", "down": "bad", "silent": "warn"}
+    for port in snapshot.ports:
+        address = ", ".join(port.addresses[:2])
+        text.row(
+            levels.get(port.state, "none"),
+            f"{port.name} {port.role or ''} {port.state}  {address}  in {port.packets_in:,} out"
+            f" {port.packets_out:,} packets, peak in {_rate(port.peak_in_bps)} out"
+            f" {_rate(port.peak_out_bps)}".replace("  ", " "),
+        )
+
+
+def _cameras(text: _Text, snapshot: Snapshot) -> None:
+    counts = snapshot.counts
+    text.head("CAMERAS", f"{counts.cameras_ok} of {counts.cameras} streaming")
+    by_camera: dict[str | None, list[StreamRecord]] = {}
+    for stream in snapshot.streams:
+        by_camera.setdefault(stream.camera, []).append(stream)
+    for camera in snapshot.cameras[:_LISTED]:
+        level = {"streaming": "ok", "paused": "ok", "losing": "warn"}.get(camera.state, "bad")
+        text.row(level, f"{camera.name} {camera.address}  {camera.state_text or camera.state}")
+        for stream in by_camera.get(camera.name, ())[:6]:
+            text.lines.append(f"     {_stream(stream)}")
+    text.more(len(snapshot.cameras))
+    for stream in by_camera.get(None, ())[:6]:
+        text.row("warn", f"no camera known  {stream.src}:{stream.sport}  {_stream(stream)}")
+
+
+def _stream(stream: StreamRecord) -> str:
+    size = f" {stream.width}x{stream.height}" if stream.width else ""
+    fps = f" {stream.fps:.1f} fps" if stream.fps is not None else ""
+    lost = 100 * stream.lost / stream.expected if stream.expected else 0.0
+    jitter = f" jitter {stream.jitter_mean_ms:.1f} ms" if stream.jitter_mean_ms is not None else ""
+    frozen = f" {len(stream.freezes)} freezes" if stream.freezes else ""
+    return (
+        f"{stream.codec or 'codec unknown'}{size}{fps} {_rate(stream.bitrate_mean_bps)}"
+        f" {stream.transport} loss {lost:.2f}% ({stream.lost:,}){jitter}{frozen} {stream.state}"
+    )
+
+
+def _cloud(text: _Text, snapshot: Snapshot) -> None:
+    counts = snapshot.counts
+    text.head("CLOUD", f"{counts.endpoints_ok} of {counts.endpoints} reachable")
+    levels = {"reachable": "ok", "blocked": "bad", "failing": "bad"}
+    seen = [e for e in snapshot.endpoints if e.state != "unseen"]
+    for endpoint in seen[:_LISTED]:
+        text.row(
+            levels.get(endpoint.state, "none"),
+            f"{endpoint.label or endpoint.service} {endpoint.host}:{endpoint.port}"
+            f" {endpoint.state} {endpoint.detail or ''}".rstrip(),
+        )
+    unseen = [e.label or e.service for e in snapshot.endpoints if e.state == "unseen" and e.needed]
+    if unseen:
+        text.row("none", f"not seen: {', '.join(dict.fromkeys(unseen))}")
+    text.row(
+        {"synchronised": "ok", "unknown": "none"}.get(snapshot.clock.state, "warn"),
+        f"time {snapshot.clock.state}",
+    )
+
+
+def _violations(text: _Text, snapshot: Snapshot) -> None:
+    counts = snapshot.counts
+    text.head("VIOLATIONS", f"{counts.violations_open} open, {counts.violations_past} past")
+    for violation in snapshot.violations[:_LISTED]:
+        peer = violation.host or violation.dst
+        port = "" if violation.dport is None else f":{violation.dport}"
+        text.row(
+            "bad" if violation.severity == "error" else "warn",
+            f"{violation.reason}  {violation.src} > {peer}{port}  {violation.text}",
+        )
+    text.more(len(snapshot.violations))
+
+
+def _findings(text: _Text, snapshot: Snapshot) -> None:
+    shown = [f for f in snapshot.findings if f.hidden_by is None]
+    text.head("WHAT TO DO" if shown else "NOTHING TO DO", "" if shown else "no findings")
+    for finding in shown[:_LISTED]:
+        level = {"error": "bad", "warning": "warn"}.get(finding.severity, "none")
+        cleared = "  (cleared)" if finding.cleared_time_ns is not None else ""
+        text.row(level, f"{finding.text}  [{finding.id}, {finding.confidence}]{cleared}")
+        if finding.action:
+            text.lines.append(f"     > {finding.action}")
+    text.more(len(shown))
