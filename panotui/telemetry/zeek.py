@@ -1,0 +1,139 @@
+"""Flows as Zeek's `conn.log`: exact field names and types, tab-separated or JSON lines.
+
+In go `FlowRecord`s, out comes text that Zeek's own tools read. A flow that is still open is written
+as well when asked for (`interim`), since an RTSP connection may stay open for days. `orig_ip_bytes`
+and `resp_ip_bytes` are unset: Panotui counts frames on the wire, not IP lengths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from panotui.model import FlowRecord
+
+FIELDS: tuple[tuple[str, str], ...] = (
+    ("ts", "time"),
+    ("uid", "string"),
+    ("id.orig_h", "addr"),
+    ("id.orig_p", "port"),
+    ("id.resp_h", "addr"),
+    ("id.resp_p", "port"),
+    ("proto", "enum"),
+    ("service", "string"),
+    ("duration", "interval"),
+    ("orig_bytes", "count"),
+    ("resp_bytes", "count"),
+    ("conn_state", "string"),
+    ("local_orig", "bool"),
+    ("local_resp", "bool"),
+    ("missed_bytes", "count"),
+    ("history", "string"),
+    ("orig_pkts", "count"),
+    ("orig_ip_bytes", "count"),
+    ("resp_pkts", "count"),
+    ("resp_ip_bytes", "count"),
+    ("tunnel_parents", "set[string]"),
+    ("ip_proto", "count"),
+    ("community_id", "string"),
+)
+# Zeek names a service by its analyzer
+SERVICES = {"tls": "ssl", "http-connect": "http", "rtsp-http": "http", "mdns": "dns"}
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "sctp": 132, "igmp": 2, "gre": 47}
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def connection_uid(flow: FlowRecord) -> str:
+    """`C` and 17 characters, the same for the same flow in every run."""
+    digest = hashlib.sha256(f"{flow.community_id} {flow.first_time_ns} {flow.id}".encode()).digest()
+    number = int.from_bytes(digest[:13], "big")
+    letters = []
+    for _ in range(17):
+        number, rest = divmod(number, 62)
+        letters.append(_ALPHABET[rest])
+    return "C" + "".join(letters)
+
+
+def _local(
+    address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+) -> bool:
+    value = ipaddress.ip_address(address)
+    return any(value in network for network in networks) if networks else value.is_private
+
+
+def conn_row(
+    flow: FlowRecord,
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = (),
+) -> dict[str, Any]:
+    """One flow as conn.log fields; None is unset. `networks` are the site's local ones."""
+    transport = "icmp" if flow.transport.startswith("icmp") else flow.transport
+    known = transport in ("tcp", "udp", "icmp")
+    two_ways = flow.packets_in > 0
+    last = flow.last_time_ns - flow.first_time_ns
+    row: dict[str, Any] = dict.fromkeys(name for name, _ in FIELDS)
+    row |= {
+        "ts": flow.first_time_ns / 1e9,
+        "uid": connection_uid(flow),
+        "id.orig_h": flow.src,
+        "id.orig_p": flow.sport or 0,
+        "id.resp_h": flow.dst,
+        "id.resp_p": flow.dport or 0,
+        "proto": transport if known else "unknown_transport",
+        "service": SERVICES.get(flow.app, flow.app) if flow.app and flow.app != "other" else None,
+        # Zeek leaves the interval unset for a single packet
+        "duration": last / 1e9 if flow.packets_out + flow.packets_in > 1 else None,
+        "orig_bytes": flow.payload_out,
+        "resp_bytes": flow.payload_in if two_ways or transport == "tcp" else None,
+        "conn_state": flow.conn_state,
+        "local_orig": _local(flow.src, networks),
+        "local_resp": _local(flow.dst, networks),
+        "missed_bytes": flow.unseen_bytes or 0,
+        "history": flow.history or None,
+        "orig_pkts": flow.packets_out,
+        "resp_pkts": flow.packets_in,
+        "ip_proto": PROTOCOLS.get(flow.transport),
+        "community_id": flow.community_id,
+    }
+    return row
+
+
+def _cell(kind: str, value: Any) -> str:
+    if value is None:
+        return "(empty)" if kind == "set[string]" else "-"
+    if kind in ("time", "interval"):
+        return f"{value:.6f}"
+    if kind == "bool":
+        return "T" if value else "F"
+    return str(value).replace("\t", "\\x09")
+
+
+def conn_log(flows: Iterable[FlowRecord], local: Iterable[str] = ()) -> Iterator[str]:
+    """The lines of a tab-separated conn.log, header first; `local` are CIDR networks."""
+    networks = tuple(ipaddress.ip_network(n, strict=False) for n in local)
+    yield "#separator \\x09"
+    yield "#set_separator\t,"
+    yield "#empty_field\t(empty)"
+    yield "#unset_field\t-"
+    yield "#path\tconn"
+    yield "#fields\t" + "\t".join(name for name, _ in FIELDS)
+    yield "#types\t" + "\t".join(kind for _, kind in FIELDS)
+    for flow in flows:
+        row = conn_row(flow, networks)
+        yield "\t".join(_cell(kind, row[name]) for name, kind in FIELDS)
+
+
+def conn_json(flows: Iterable[FlowRecord], local: Iterable[str] = ()) -> Iterator[str]:
+    """The same as JSON lines, as Zeek's LogAscii::use_json writes them: unset fields left out.
+
+    A flow that has not ended carries `interim: true`, which Zeek does not have.
+    """
+    networks = tuple(ipaddress.ip_network(n, strict=False) for n in local)
+    for flow in flows:
+        row = {k: v for k, v in conn_row(flow, networks).items() if v is not None}
+        if not flow.end:
+            row["interim"] = True
+        yield msgspec.json.encode(row).decode()
