@@ -38,6 +38,9 @@ class Columns:
     malformed: Bool  # (n,) a header says what cannot be
     outgoing: I16  # (n,) 1 sent by the capturing host (SLL, pcapng flags), 0 received, -1 unknown
     flags: I16  # (n,) bits below
+    # (n,) keyed hash of what copies of one packet share: five-tuple, direction, IP identification,
+    # length, 16 bytes of the transport header on; None in made-up columns
+    digest: U64 | None = None
 
 
 # bits of `Columns.flags`

@@ -1,0 +1,682 @@
+"""The flow table: five-tuples in, one slot a flow, counters a direction, rows out.
+
+Comes in: the columns of a batch. `assign` gives every row its slot (opening flows, evicting others
+when the table is full); `group` sorts the rows by slot, once for all who need them grouped; `split`
+starts new flows where a five-tuple is used again; `count` adds packets, bytes and times. Goes out:
+`rows`, FLOW_DTYPE, client first.
+
+State is a column a field: per slot, or per slot and direction ("half"). Half 0 is the direction
+whose source is the lower end of the canonical five-tuple, half 1 the other; `client` tells which
+half goes from client to server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panotui.meter.hashindex import HashIndex
+from panotui.model import (
+    FLOW_DTYPE,
+    I32,
+    I64,
+    SECOND,
+    U8,
+    Bool,
+    MeterSettings,
+    PacketBatch,
+    Rows,
+)
+from panotui.wire.columns import Columns
+from panotui.wire.gather import gather
+
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+TCP, UDP = 6, 17
+
+END_IDLE, END_CLOSED, END_RESET, END_EVICTED, END_REUSED, END_ACTIVE = range(1, 7)
+BY_FIRST, BY_PORT, BY_SYN = range(3)
+
+# Ports that servers listen on: the end that has one, when the other has none, is the server.
+_KNOWN_PORT: Bool = np.zeros(65_536, np.bool_)
+_KNOWN_PORT[1:1024] = True
+_KNOWN_PORT[
+    [
+        1194, 1433, 1521, 1701, 1723, 1812, 1813, 1883, 1900, 2049, 2375, 2376, 2404, 3000, 3128,
+        3260, 3306, 3389, 3478, 3702, 4460, 4500, 4789, 4840, 5000, 5004, 5005, 5060, 5061, 5353,
+        5355, 5432, 5554, 5672, 5683, 5684, 5900, 5985, 5986, 6081, 6379, 6443, 7070, 8000, 8008,
+        8080, 8081, 8086, 8123, 8333, 8443, 8472, 8554, 8883, 8888, 9000, 9090, 9092, 9100, 9200,
+        9443, 10554, 11211, 15672, 19302, 20000, 27017, 37777, 44818, 47808, 50051,
+    ]
+] = True  # fmt: skip
+
+# Names of the per-half TCP counters that `meter.tcp` and this table share: rows of `tcp_counts`.
+TCP_COUNTS = (
+    "syn",
+    "fin",
+    "rst",
+    "data_segments",
+    "retransmits",
+    "fast_retransmits",
+    "spurious",
+    "out_of_order",
+    "lost_segments",
+    "dup_acks",
+    "zero_window",
+    "window_full",
+    "window_update",
+    "keep_alive",
+    "acked_unseen",
+)
+COUNT = {name: i for i, name in enumerate(TCP_COUNTS)}
+
+_HISTORY = 16
+
+
+class TableTooSmall(Exception):
+    """The batch holds more flows than the table can hold at once: halve the batch."""
+
+
+@dataclass(slots=True)
+class Groups:
+    """Rows of a batch ordered by (slot, arrival)."""
+
+    rows: I64  # (m,) rows of the batch
+    slot: I64  # (g,) distinct slots
+    first: I64  # (g,) position in `rows` of each group's first row
+    size: I64  # (g,)
+
+    def of_row(self) -> I64:
+        """(m,) group of each position."""
+        return np.repeat(np.arange(len(self.slot)), self.size)
+
+
+class FlowTable:
+    """Bounded table of live flows; see the module's paragraph."""
+
+    def __init__(self, settings: MeterSettings) -> None:
+        cap = max(16, settings.flows_max)
+        self.settings = settings
+        self.capacity = cap
+        self._index = HashIndex(cap)
+        self._free = np.arange(cap - 1, -1, -1, dtype=np.int32)  # a stack
+        self._free_count = cap
+        self._next_id = 1
+        self.evicted = 0
+        self.expired = 0
+        self.unreported = 0  # evicted between two ticks without ever being told of
+        self.one_way_ended = 0
+        self.two_way_ended = 0
+        self._ended: list[Rows] = []
+        self._ended_rows = 0
+
+        self.id = np.zeros(cap, np.uint64)  # 0: the slot is free
+        self.hash = np.zeros(cap, np.uint64)
+        self.version = np.zeros(cap, np.uint8)
+        self.protocol = np.zeros(cap, np.uint8)
+        self.client = np.zeros(cap, np.uint8)  # the half that goes from client to server
+        self.client_by = np.zeros(cap, np.uint8)
+        self.app = np.zeros(cap, np.uint8)
+        self.vlan = np.zeros(cap, np.int32)
+        self.first_ns = np.zeros(cap, np.int64)
+        self.last_ns = np.zeros(cap, np.int64)
+        self.first_packet = np.zeros(cap, np.int64)
+        self.last_packet = np.zeros(cap, np.int64)
+        self.changed = np.zeros(cap, np.bool_)
+        self.reported = np.zeros(cap, np.bool_)
+        self.address = np.zeros((cap, 2, 16), np.uint8)  # source of each half
+        self.port = np.zeros((cap, 2), np.uint16)
+        # --- per half
+        self.packets = np.zeros((cap, 2), np.int64)
+        self.bytes = np.zeros((cap, 2), np.int64)
+        self.payload = np.zeros((cap, 2), np.int64)
+        self.half_last_ns = np.zeros((cap, 2), np.int64)
+        self.interface = np.full((cap, 2), -1, np.int16)
+        self.src_mac = np.zeros((cap, 2), np.uint64)
+        self.dst_mac = np.zeros((cap, 2), np.uint64)
+        self.ttl = np.zeros((cap, 2), np.uint8)
+        self.lane = np.zeros((cap, 2), np.uint8)
+        self.offered = np.zeros((cap, 2), np.uint8)
+        self.first_payload_ns = np.zeros((cap, 2), np.int64)
+        # --- TCP
+        self.isn = np.zeros((cap, 2), np.uint32)
+        self.isn_known = np.zeros((cap, 2), np.bool_)
+        self.tcp_counts = np.zeros((cap, 2, len(TCP_COUNTS)), np.int32)
+        self.syn_ns = np.zeros(cap, np.int64)
+        self.syn_last_ns = np.zeros(cap, np.int64)
+        self.synack_ns = np.zeros(cap, np.int64)
+        self.handshake_ack_ns = np.zeros(cap, np.int64)
+        self.rst_ns = np.zeros(cap, np.int64)
+        self.rst_packet = np.zeros(cap, np.int64)
+        self.rst_ttl = np.zeros(cap, np.uint8)
+        self.rtt_us = np.full(cap, -1.0, np.float64)
+        self.rtt_min_us = np.full(cap, -1, np.int32)
+        self.unseen = np.zeros((cap, 2), np.int64)
+        self.mss = np.zeros((cap, 2), np.uint16)
+        self.max_segment = np.zeros((cap, 2), np.int32)
+        self.window = np.zeros((cap, 2), np.uint32)
+        self.window_shift = np.full((cap, 2), -1, np.int8)  # -1 unknown
+        self.tcp_open = np.zeros((cap, 2), np.bool_)  # the half's sequence state is valid
+        self.next_seq = np.zeros((cap, 2), np.uint32)
+        self.next_seq_ns = np.zeros((cap, 2), np.int64)
+        self.to_be_acked = np.zeros((cap, 2), np.uint32)
+        self.last_ack = np.zeros((cap, 2), np.uint32)
+        self.last_ack_ns = np.zeros((cap, 2), np.int64)
+        self.dup_ack_run = np.zeros((cap, 2), np.int32)
+        self.last_kind = np.zeros((cap, 2), np.uint8)  # of the last segment: keep-alive, probe
+        self.rtt_seq = np.zeros((cap, 2), np.uint32)  # the segment end that is being timed
+        self.rtt_ns = np.zeros((cap, 2), np.int64)  # when it was sent, 0 none
+        self.history = np.zeros((cap, _HISTORY), np.uint8)
+        self.history_length = np.zeros(cap, np.uint8)
+        self.history_seen = np.zeros(cap, np.uint32)
+        # every column that a new flow must find blank, with that blank
+        self._blank: list[tuple[NDArray[np.generic], int]] = [
+            (column, blank)
+            for name, column in vars(self).items()
+            if isinstance(column, np.ndarray) and column.shape[:1] == (cap,) and name != "_free"
+            for blank in (
+                -1 if name in ("interface", "rtt_us", "rtt_min_us", "window_shift") else 0,
+            )
+        ]
+
+    def __len__(self) -> int:
+        return self.capacity - self._free_count
+
+    @property
+    def live(self) -> I64:
+        """Slots in use."""
+        return np.flatnonzero(self.id)
+
+    # -------------------------------------------------------------- rows to slots
+
+    def assign(self, batch: PacketBatch, c: Columns, rows: I64) -> I32:
+        """Slot of each of `rows` (int32, aligned with them); opens flows that are new.
+
+        Raises `TableTooSmall`, before anything has changed, when the flows of these rows and the
+        table's size do not fit together.
+        """
+        hashes = c.hash[rows] if len(rows) != len(c.hash) else c.hash
+        slots = self._index.find(hashes)
+        absent = np.flatnonzero(slots < 0)
+        if len(absent):
+            distinct, first, inverse = np.unique(
+                hashes[absent], return_index=True, return_inverse=True
+            )
+            if len(distinct) > self._free_count:
+                held = np.unique(slots[slots >= 0])
+                if len(held) + len(distinct) > self.capacity:
+                    raise TableTooSmall
+                self._evict(len(distinct) - self._free_count, held)
+            order = np.argsort(first)  # ids rise in order of arrival
+            new = np.empty(len(distinct), np.int32)
+            new[order] = self._open(batch, c, rows[absent[first[order]]])
+            self._index.insert(distinct, new)
+            slots[absent] = new[inverse]
+        return slots
+
+    def _open(self, batch: PacketBatch, c: Columns, rows: I64) -> I32:
+        """Take free slots for flows whose first packets are `rows` (in order of arrival)."""
+        n = len(rows)
+        self._free_count -= n
+        slots = self._free[self._free_count : self._free_count + n].copy()
+        for column, blank in self._blank:
+            column[slots] = blank
+        half = np.where(c.forward[rows], 0, 1)
+        self.id[slots] = np.arange(self._next_id, self._next_id + n, dtype=np.uint64)
+        self._next_id += n
+        self.hash[slots] = c.hash[rows]
+        self.version[slots] = c.version[rows]
+        self.protocol[slots] = c.protocol[rows]
+        self.vlan[slots] = c.vlan[rows]
+        self.first_ns[slots] = batch.time_ns[rows]
+        self.last_ns[slots] = batch.time_ns[rows]
+        self.first_packet[slots] = batch.first_number + rows
+        self._open_ends(batch, c, rows, slots, half)
+        sport, dport = c.sport[rows], c.dport[rows]
+        ported = (c.protocol[rows] == TCP) | (c.protocol[rows] == UDP)
+        from_server = ported & _KNOWN_PORT[sport] & ~_KNOWN_PORT[dport]
+        to_server = ported & _KNOWN_PORT[dport] & ~_KNOWN_PORT[sport]
+        self.client[slots] = np.where(from_server, 1 - half, half)
+        self.client_by[slots] = np.where(from_server | to_server, BY_PORT, BY_FIRST)
+        return slots
+
+    def _open_ends(self, batch: PacketBatch, c: Columns, rows: I64, slots: I32, half: I64) -> None:
+        four = c.version[rows] == 4
+        at = np.where(four, c.l3[rows] + 12, c.l3[rows] + 8)
+        block = gather(batch.data, at, 32).view(np.uint8).reshape(len(rows), 32)
+        src = np.where(four[:, None], 0, block[:, :16])
+        dst = np.where(four[:, None], 0, block[:, 16:])
+        src[four, :4] = block[four, 0:4]
+        dst[four, :4] = block[four, 4:8]
+        self.address[slots, half] = src
+        self.address[slots, 1 - half] = dst
+        self.port[slots, half] = c.sport[rows]
+        self.port[slots, 1 - half] = c.dport[rows]
+
+    # -------------------------------------------------------------- grouping
+
+    def group(self, rows: I64, slots: I32) -> Groups:
+        """Order rows by (slot, arrival): a radix sort on the slot number."""
+        if self.capacity <= 65_536:
+            order = np.argsort(slots.astype(np.uint16), kind="stable")
+        else:
+            order = np.argsort(slots.astype(np.uint16), kind="stable")
+            high = (slots >> 16).astype(np.uint16)
+            order = order[np.argsort(high[order], kind="stable")]
+        ordered = slots[order]
+        edge = np.empty(len(ordered), np.bool_)
+        edge[:1] = True
+        np.not_equal(ordered[1:], ordered[:-1], out=edge[1:])
+        first = np.flatnonzero(edge)
+        size = np.diff(first, append=len(ordered))
+        return Groups(rows[order], ordered[first].astype(np.int64), first, size)
+
+    def split(self, batch: PacketBatch, c: Columns, rows: I64, slots: I32, groups: Groups) -> bool:
+        """Start new flows where a five-tuple is used again; changes `slots`; true if it did.
+
+        A flow ends where a pure SYN carries another initial sequence number than its direction had
+        (as tshark starts a new stream), where it was silent for longer than its idle time-out, or
+        where it is older than `active_s`.
+        """
+        reused = self._reuses(batch, c, groups)
+        idle = self._idle_gaps(batch, groups)
+        if reused is None and idle is None:
+            return False
+        m = len(groups.rows)
+        mark = np.zeros(m, np.uint8)
+        if idle is not None:
+            mark[idle] = END_IDLE
+        if reused is not None:
+            mark[reused] = END_REUSED
+        places = np.flatnonzero(mark)
+        if len(places) > self._free_count:
+            held = groups.slot
+            if len(held) + len(places) > self.capacity:
+                raise TableTooSmall
+            self._evict(len(places) - self._free_count, held)
+        group_of = np.searchsorted(groups.first, places, side="right") - 1
+        old = groups.slot[group_of]
+        end_of_group = groups.first[group_of] + groups.size[group_of]
+        # each mark's flow lives until the next mark of its group, or the end of the group
+        next_place = np.append(places[1:], m)
+        stop = np.minimum(next_place, end_of_group)
+        # a slot whose very first row here is a mark ends now; otherwise its rows before the mark
+        # are counted first, by `count`, so the old slot keeps them and is closed afterwards
+        arrival = np.argsort(groups.rows[places], kind="stable")
+        new = np.empty(len(places), np.int32)
+        new[arrival] = self._open(batch, c, groups.rows[places[arrival]])
+        owner = np.repeat(new, stop - places)
+        width = stop - places
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(width) - width, width)
+        moved = groups.rows[np.repeat(places, width) + within]
+        position = np.searchsorted(rows, moved)
+        slots[position] = owner
+        # the index knows the newest; all older ones wait in `_closing` until they are counted
+        last = np.append(group_of[1:] != group_of[:-1], True)
+        self._index.replace(self.hash[new[last]], new[last])
+        previous = np.where(
+            np.append(False, group_of[1:] == group_of[:-1]), np.append(-1, new[:-1]), old
+        )
+        self._closing = (previous.astype(np.int64), mark[places])
+        return True
+
+    _closing: tuple[I64, U8] | None = None
+
+    def finish_splits(self) -> None:
+        """Close the flows that `split` ended, after their last rows were counted."""
+        if self._closing is not None:
+            slots, ends = self._closing
+            self._closing = None
+            self._close(slots, ends, indexed=False)
+
+    def _reuses(self, batch: PacketBatch, c: Columns, groups: Groups) -> I64 | None:
+        """Positions in `groups.rows` of pure SYNs that open another connection."""
+        flags = c.tcp_flags[groups.rows]
+        syn = np.flatnonzero(flags & SYN)
+        if not len(syn):
+            return None
+        rows = groups.rows[syn]
+        group = np.searchsorted(groups.first, syn, side="right") - 1
+        slot = groups.slot[group]
+        half = np.where(c.forward[rows], 0, 1)
+        block = gather(batch.data, c.l4[rows] + 4, 4)
+        seq = block.view(">u4").astype(np.uint32)
+        pure = flags[syn] & ACK == 0
+        # what the same half said before: in this batch, or in the table
+        order = np.lexsort((syn, group * 2 + half))
+        key = (group * 2 + half)[order]
+        same = np.append(False, key[1:] == key[:-1])
+        before = np.append(np.uint32(0), seq[order][:-1])
+        known = np.empty(len(syn), np.bool_)
+        reference = np.empty(len(syn), np.uint32)
+        known[order] = same | self.isn_known[slot, half][order]
+        reference[order] = np.where(same, before, self.isn[slot, half][order])
+        # a half that spoke before without a SYN was caught in mid-stream: any SYN is news
+        spoke = (self.packets[slot, half] > 0) & ~known
+        again = pure & ((known & (reference != seq)) | spoke)
+        hit = syn[again]
+        return hit if len(hit) else None
+
+    def _idle_gaps(self, batch: PacketBatch, groups: Groups) -> I64 | None:
+        """Positions in `groups.rows` of packets that come after the flow's time was over."""
+        settings = self.settings
+        time_ns = batch.time_ns[groups.rows]
+        shortest = int(
+            min(settings.idle_tcp_s, settings.idle_udp_s, settings.idle_other_s) * SECOND
+        )
+        shortest_closed = int(min(settings.idle_tcp_closed_s * SECOND, shortest))
+        first_time = time_ns[groups.first]
+        quiet = first_time - self.last_ns[groups.slot]
+        positions: list[I64] = []
+        stale = np.flatnonzero(quiet > shortest_closed)
+        if len(stale):
+            positions.append(groups.first[stale[quiet[stale] > self._limits(groups.slot[stale])]])
+        if settings.active_s > 0:
+            age = first_time - self.first_ns[groups.slot] > int(settings.active_s * SECOND)
+            positions.append(groups.first[age])
+        if len(time_ns) and int(time_ns.max() - time_ns.min()) > shortest:
+            gap = np.diff(time_ns, prepend=time_ns[:1])
+            gap[groups.first] = 0
+            long = np.flatnonzero(gap > shortest)
+            of = np.searchsorted(groups.first, long, side="right") - 1
+            positions.append(long[gap[long] > self._open_limits(groups.slot[of])])
+        if not positions:
+            return None
+        hit = np.unique(np.concatenate(positions))
+        return hit if len(hit) else None
+
+    def _open_limits(self, slots: I64) -> I64:
+        """Idle time-out by protocol, in nanoseconds."""
+        s = self.settings
+        protocol = self.protocol[slots]
+        seconds = np.where(
+            protocol == TCP, s.idle_tcp_s, np.where(protocol == UDP, s.idle_udp_s, s.idle_other_s)
+        )
+        return (seconds * SECOND).astype(np.int64)
+
+    def _limits(self, slots: I64) -> I64:
+        """Idle time-out of each slot as it stands: closed and half-open connections go sooner."""
+        s = self.settings
+        limit = self._open_limits(slots)
+        tcp = np.flatnonzero(self.protocol[slots] == TCP)
+        of = slots[tcp]
+        half_open = (self.packets[of] == 0).any(axis=1)
+        half_open &= self.tcp_counts[of, :, COUNT["syn"]].any(axis=1)
+        seconds = np.where(
+            self._is_closed(of),
+            s.idle_tcp_closed_s,
+            np.where(half_open, s.idle_tcp_half_open_s, s.idle_tcp_s),
+        )
+        limit[tcp] = np.minimum(limit[tcp], (seconds * SECOND).astype(np.int64))
+        return limit
+
+    # -------------------------------------------------------------- counting
+
+    def count(self, batch: PacketBatch, c: Columns, groups: Groups) -> None:
+        """Add the rows to their flows: packets, bytes, times, MACs, who is the client."""
+        rows, slot, first = groups.rows, groups.slot, groups.first
+        if not len(rows):
+            return
+        half = (~c.forward)[rows]
+        time_ns = batch.time_ns[rows]
+        size = batch.wire_length[rows]
+        payload = c.payload_length[rows].astype(np.int64)
+        last = first + groups.size - 1
+        place = np.arange(len(rows))
+
+        back = np.add.reduceat(half, first, dtype=np.int64)
+        self.packets[slot, 0] += groups.size - back
+        self.packets[slot, 1] += back
+        for column, values in ((self.bytes, size), (self.payload, payload)):
+            total = np.add.reduceat(values, first)
+            of_back = np.add.reduceat(values * half, first)
+            column[slot, 0] += total - of_back
+            column[slot, 1] += of_back
+        self.last_ns[slot] = np.maximum(self.last_ns[slot], np.maximum.reduceat(time_ns, first))
+        self.first_ns[slot] = np.minimum(self.first_ns[slot], np.minimum.reduceat(time_ns, first))
+        self.last_packet[slot] = batch.first_number + rows[last]
+        self.changed[slot] = True
+        for side in (0, 1):
+            mine = half if side else ~half
+            newest = np.maximum.reduceat(np.where(mine, place, -1), first)
+            some = newest >= 0
+            at, of = rows[newest[some]], slot[some]
+            seen = self.half_last_ns[of, side]
+            fresh = seen == 0
+            self.half_last_ns[of, side] = np.maximum(seen, batch.time_ns[at])
+            self.interface[of, side] = batch.interface[at]
+            self.src_mac[of, side] = c.src_mac[at]
+            self.dst_mac[of, side] = c.dst_mac[at]
+            if fresh.any():
+                oldest = np.minimum.reduceat(np.where(mine, place, len(rows)), first)[some][fresh]
+                self.ttl[of[fresh], side] = c.ttl[rows[oldest]]
+        self._first_payloads(batch, c, groups, half, payload)
+        self._signals(batch, c, groups, half)
+
+    def _first_payloads(
+        self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool, payload: I64
+    ) -> None:
+        wanted = (self.first_payload_ns[groups.slot] == 0).any(axis=1)
+        if not wanted.any():
+            return
+        place = np.arange(len(half))
+        for side in (0, 1):
+            mine = (half == bool(side)) & (payload > 0)
+            oldest = np.minimum.reduceat(np.where(mine, place, len(half)), groups.first)
+            some = (oldest < len(half)) & (self.first_payload_ns[groups.slot, side] == 0)
+            self.first_payload_ns[groups.slot[some], side] = batch.time_ns[
+                groups.rows[oldest[some]]
+            ]
+
+    def _signals(self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool) -> None:
+        """SYN, FIN and RST: counts, times, and the client that a SYN tells."""
+        flags = c.tcp_flags[groups.rows]
+        places = np.flatnonzero(flags & (SYN | FIN | RST))
+        if not len(places):
+            return
+        rows = groups.rows[places]
+        slot = groups.slot[np.searchsorted(groups.first, places, side="right") - 1]
+        side = half[places].astype(np.int64)
+        flag = flags[places]
+        time_ns = batch.time_ns[rows]
+        for bit, name in ((SYN, "syn"), (FIN, "fin"), (RST, "rst")):
+            hit = flag & bit != 0
+            np.add.at(self.tcp_counts, (slot[hit], side[hit], COUNT[name]), 1)
+        syn = np.flatnonzero(flag & SYN)[::-1]  # earliest last, so that it stays
+        block = gather(batch.data, c.l4[rows[syn]] + 4, 4)
+        self.isn[slot[syn[::-1]], side[syn[::-1]]] = block.view(">u4").astype(np.uint32)[::-1]
+        self.isn_known[slot[syn], side[syn]] = True
+        answer = flag[syn] & ACK != 0
+        opening, accepting = syn[~answer], syn[answer]
+        self.syn_last_ns[slot[opening[::-1]]] = time_ns[opening[::-1]]
+        new = opening[self.syn_ns[slot[opening]] == 0]
+        self.syn_ns[slot[new]] = time_ns[new]
+        new = accepting[self.synack_ns[slot[accepting]] == 0]
+        self.synack_ns[slot[new]] = time_ns[new]
+        for which, client in ((accepting, 1 - side[accepting]), (opening, side[opening])):
+            fresh = self.client_by[slot[which]] != BY_SYN
+            self.client[slot[which[fresh]]] = client[fresh]
+        self.client_by[slot[syn]] = BY_SYN
+        rst = np.flatnonzero(flag & RST)[::-1]
+        rst = rst[self.rst_ns[slot[rst]] == 0]
+        self.rst_ns[slot[rst]] = time_ns[rst]
+        self.rst_packet[slot[rst]] = batch.first_number + rows[rst]
+        self.rst_ttl[slot[rst]] = c.ttl[rows[rst]]
+
+    # -------------------------------------------------------------- endings
+
+    def expire(self, now_ns: int) -> None:
+        """End the flows whose time is over at `now_ns`."""
+        live = self.live
+        if not len(live):
+            return
+        s = self.settings
+        idle = now_ns - self.last_ns[live]
+        maybe = idle > int(min(s.idle_tcp_closed_s, s.idle_udp_s, s.idle_other_s) * SECOND)
+        over = np.zeros(len(live), np.bool_)
+        over[maybe] = idle[maybe] > self._limits(live[maybe])
+        if s.active_s > 0:
+            aged = ~over & (now_ns - self.first_ns[live] > int(s.active_s * SECOND))
+            self._close(live[aged], np.full(int(aged.sum()), END_ACTIVE, np.uint8))
+        gone = live[over]
+        reset = self.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
+        closed = (self.protocol[gone] == TCP) & self._is_closed(gone)
+        end = np.where(closed, np.where(reset, END_RESET, END_CLOSED), END_IDLE)
+        self.expired += len(gone)
+        self._close(gone, end.astype(np.uint8))
+
+    def _is_closed(self, slots: I64) -> Bool:
+        counts = self.tcp_counts[slots]
+        return _both(counts[:, :, COUNT["fin"]] > 0) | _any(counts[:, :, COUNT["rst"]] > 0)
+
+    def _evict(self, needed: int, held: NDArray[np.integer]) -> None:
+        """Free at least `needed` slots, none of `held`: the least worth first, then the oldest.
+
+        Worth: closed flows nothing, then by how often both sides spoke, so that a flood of single
+        packets evicts itself and conversations keep their counts.
+        """
+        live = self.live
+        keep = np.zeros(self.capacity, np.bool_)
+        keep[held] = True
+        candidates = live[~keep[live]]
+        packets = self.packets[candidates]
+        worth = np.minimum(packets.sum(axis=1), 7) // 2 + 4 * np.minimum(packets.min(axis=1), 2)
+        worth[(self.protocol[candidates] == TCP) & self._is_closed(candidates)] = 0
+        # seconds since 1970 fit in 2^40, so 2^-20 s leaves room for the worth above the time
+        score = (worth << 56) | (self.last_ns[candidates] >> 8)
+        count = min(len(candidates), max(needed, self.capacity // 16))
+        victims = candidates[np.argpartition(score, count - 1)[:count]]
+        self.evicted += len(victims)
+        self._close(victims, np.full(len(victims), END_EVICTED, np.uint8))
+
+    def _close(self, slots: I64, ends: U8, *, indexed: bool = True) -> None:
+        """Write the last rows of flows and free their slots."""
+        if not len(slots):
+            return
+        both = (self.packets[slots] > 0).all(axis=1) & (self.protocol[slots] == TCP)
+        self.two_way_ended += int(both.sum())
+        self.one_way_ended += int(self._one_way(slots).sum())
+        # A flood that comes and goes between two ticks was never told of, and need not be.
+        keep = self.reported[slots] | (ends != END_EVICTED)
+        room = max(0, self.capacity // 8 - self._ended_rows)
+        extra = np.flatnonzero(~keep)
+        keep[extra[:room]] = True
+        self.unreported += max(0, len(extra) - room)
+        rows = self.rows(slots[keep])
+        rows["end"] = ends[keep]
+        self._ended.append(rows)
+        self._ended_rows += len(rows)
+        if indexed:
+            self._index.remove(self.hash[slots])
+        self.id[slots] = 0
+        self.changed[slots] = False
+        self._free[self._free_count : self._free_count + len(slots)] = slots
+        self._free_count += len(slots)
+
+    # -------------------------------------------------------------- out
+
+    def drain(self) -> Rows:
+        """Rows of the flows that ended or changed since the last drain; ended ones first."""
+        changed = np.flatnonzero(self.changed)
+        parts = [*self._ended, self.rows(changed)]
+        self._ended, self._ended_rows = [], 0
+        self.changed[changed] = False
+        self.reported[changed] = True
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _one_way(self, slots: I64) -> Bool:
+        packets = self.packets[slots]
+        established = packets.max(axis=1) > self.tcp_counts[slots, :, COUNT["syn"]].max(axis=1) + 2
+        one: Bool = (packets == 0).any(axis=1) & (self.protocol[slots] == TCP) & established
+        return one
+
+    def ways(self) -> tuple[int, int]:
+        """TCP connections that ran in one direction only, and in both, ended ones included."""
+        live = self.live
+        both = (self.packets[live] > 0).all(axis=1) & (self.protocol[live] == TCP)
+        return (
+            self.one_way_ended + int(self._one_way(live).sum()),
+            self.two_way_ended + int(both.sum()),
+        )
+
+    def rows(self, slots: I64) -> Rows:
+        """FLOW_DTYPE rows of slots as they are now, the client's direction as `out`."""
+        out = np.zeros(len(slots), FLOW_DTYPE)
+        if not len(slots):
+            return out
+        client = self.client[slots].astype(np.int64)
+        server = 1 - client
+        for name in (
+            "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns",
+            "first_packet", "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns",
+            "rst_packet", "rst_ttl", "rtt_min_us",
+        ):  # fmt: skip
+            out[name] = getattr(self, name)[slots]
+        out["src"], out["dst"] = self.address[slots, client], self.address[slots, server]
+        out["sport"], out["dport"] = self.port[slots, client], self.port[slots, server]
+        out["rtt_us"] = np.rint(self.rtt_us[slots])
+        for side, half in (("out", client), ("in", server)):
+            out[f"interface_{side}"] = self.interface[slots, half]
+            out[f"mac_{side}_src"] = self.src_mac[slots, half]
+            out[f"mac_{side}_dst"] = self.dst_mac[slots, half]
+            out[f"last_{side}_ns"] = self.half_last_ns[slots, half]
+            for name in ("ttl", "packets", "bytes", "payload", "unseen", "mss", "max_segment"):
+                out[f"{name}_{side}"] = getattr(self, name)[slots, half]
+            counts = self.tcp_counts[slots, half]
+            for i, name in enumerate(TCP_COUNTS):
+                out[f"{name}_{side}"] = counts[:, i]
+            out[f"zero_window_now_{side}"] = self.tcp_open[slots, half] & (
+                self.window[slots, half] == 0
+            )
+        out["first_payload_ns"] = self.first_payload_ns[slots, client]
+        out["first_answer_ns"] = self.first_payload_ns[slots, server]
+        out["server_rtt_us"] = _span_us(self.syn_last_ns[slots], self.synack_ns[slots])
+        out["handshake_rtt_us"] = np.where(
+            out["synack_ns"] > 0,
+            _span_us(self.syn_last_ns[slots], self.handshake_ack_ns[slots]),
+            -1,
+        )
+        out["state"] = self._state(out)
+        out["history"] = self.history[slots].view("S16")[:, 0]
+        return out
+
+    def _state(self, rows: Rows) -> U8:
+        """FLOW_STATES of rows that are otherwise filled."""
+        packets_out, packets_in = rows["packets_out"], rows["packets_in"]
+        both = (packets_out > 0) & (packets_in > 0)
+        state = np.where(both, 8, np.where(packets_out + packets_in == 1, 0, 9))
+        tcp = rows["protocol"] == TCP
+        syn = rows["syn_out"] > 0
+        accepted = rows["syn_in"] > 0
+        rst_in, rst_out = rows["rst_in"] > 0, rows["rst_out"] > 0
+        fin_out, fin_in = rows["fin_out"] > 0, rows["fin_in"] > 0
+        spoke = packets_out > rows["syn_out"]
+        conditions = [
+            syn & ~accepted & rst_in & (rows["data_segments_out"] == 0),
+            rst_in | rst_out,
+            fin_out & fin_in,
+            fin_out | fin_in,
+            ~syn & ~accepted,
+            accepted | spoke,
+        ]
+        tcp_state = np.select(conditions, [6, 5, 4, 3, 7, 2], 1)
+        return np.where(tcp, tcp_state, state).astype(np.uint8)
+
+
+def _both(halves: Bool) -> Bool:
+    out: Bool = halves[:, 0] & halves[:, 1]
+    return out
+
+
+def _any(halves: Bool) -> Bool:
+    out: Bool = halves[:, 0] | halves[:, 1]
+    return out
+
+
+def _span_us(start_ns: I64, end_ns: I64) -> I32:
+    known = (start_ns > 0) & (end_ns >= start_ns)
+    return np.where(known, np.minimum((end_ns - start_ns) // 1000, 2**31 - 1), -1).astype(np.int32)
+
+
+__all__ = ["COUNT", "TCP_COUNTS", "FlowTable", "Groups", "TableTooSmall"]

@@ -1,0 +1,372 @@
+"""The metering process: packets in, one `Delta` a tick out.
+
+`update` takes a batch: decodes it, sets copies apart, gives every row its flow, counts, judges TCP,
+and hands the few packets with news to the lanes. `tick` closes a second of packet time: it expires
+flows and collects what has changed since the last tick. Nothing here reads a clock; one capture
+gives one answer, whatever the batches it comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from typing import Protocol
+
+import numpy as np
+
+from panotui.meter.duplicates import CopyFinder
+from panotui.meter.flows import FlowTable, Groups, TableTooSmall
+from panotui.meter.lanes import (
+    LANE_BULK,
+    LANE_HANDSHAKE,
+    LANE_RTSP,
+    PAYLOADS_OFFERED,
+)
+from panotui.meter.linkseconds import LinkSeconds
+from panotui.model import (
+    I32,
+    I64,
+    STREAM_DTYPE,
+    STREAM_SECOND_DTYPE,
+    U8,
+    U64,
+    AnyMessage,
+    Bool,
+    Delta,
+    Interface,
+    MeterCounters,
+    MeterSettings,
+    PacketBatch,
+    Rows,
+)
+from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
+from panotui.wire.decode import Decoder
+
+_TCP, _UDP = 6, 17
+_MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
+
+
+class ControlLaneProtocol(Protocol):
+    """What the meter needs of `meter.control.ControlLane`."""
+
+    def packets(self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: I64) -> None: ...
+
+    def payloads(
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        flow_id: I64,
+        from_client: Bool,
+        from_start: Bool | None = None,
+    ) -> U8: ...
+
+    def app(self, flow_id: int) -> int: ...
+
+    def forget(self, flow_ids: Iterable[int]) -> None: ...
+
+    def drain(self) -> list[AnyMessage]: ...
+
+
+class StreamTableProtocol(Protocol):
+    """What the meter needs of `meter.streams.StreamTable`."""
+
+    def rtsp(
+        self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: I64, from_client: Bool
+    ) -> None: ...
+
+    def udp(
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        slot: I32,
+        flow_id: I64,
+        from_client: Bool,
+    ) -> None: ...
+
+    def tick(self, now_ns: int) -> None: ...
+
+    def rows(self) -> Rows: ...
+
+    def seconds(self) -> Rows: ...
+
+    def drain(self) -> list[AnyMessage]: ...
+
+
+class Meter:
+    """One meter an interface or file; see `docs/architecture.md`, section meter.
+
+    After each `update`, `last_columns`, `last_flow_id` (n,) uint64 (0: no flow) and `last_control`
+    (n,) bool (rows that were offered to the control lanes) describe that batch.
+    """
+
+    def __init__(
+        self,
+        settings: MeterSettings,
+        index: int,
+        control: ControlLaneProtocol | None = None,
+        streams: StreamTableProtocol | None = None,
+    ) -> None:
+        self.settings = settings
+        self.index = index
+        self.flows = FlowTable(settings)
+        self.control = control if control is not None else _default_control(settings)
+        self.streams = streams if streams is not None else _default_streams(settings)
+        self.counters = MeterCounters()
+        self.last_columns: Columns | None = None
+        self.last_flow_id: U64 = np.empty(0, np.uint64)
+        self.last_control: Bool = np.empty(0, np.bool_)
+        self._decoder = Decoder()
+        self._copies = CopyFinder(int(settings.mirror_duplicate_ms * 1_000_000))
+        self._link = LinkSeconds()
+        self._newest_ns = 0
+        self._interfaces: tuple[Interface, ...] = ()
+
+    # -------------------------------------------------------------- packets
+
+    def update(self, batch: PacketBatch) -> None:
+        """Take a batch of any size; rows in order of arrival."""
+        if not len(batch):
+            return
+        self._interfaces = tuple(batch.interfaces)
+        self._count_time(batch)
+        columns = self._decoder.decode(batch)
+        if batch.outgoing is not None:
+            known = batch.outgoing >= 0
+            columns.outgoing[known] = batch.outgoing[known]
+        copies = self._copies.find(batch, columns)
+        if copies is not None:
+            columns.flags[copies] |= DUPLICATE
+        self._link.add(batch, columns, copies)
+        self._count(batch, columns, copies)
+        flow_id = np.zeros(len(batch), np.uint64)
+        offered = np.zeros(len(batch), np.bool_)
+        self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
+        self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
+
+    def _count_time(self, batch: PacketBatch) -> None:
+        time_ns = batch.time_ns
+        back = int(np.count_nonzero(time_ns[1:] < time_ns[:-1]))
+        back += int(time_ns[0]) < self._newest_ns
+        self.counters.time_steps_back += back
+        self._newest_ns = int(time_ns[-1])
+
+    def _count(self, batch: PacketBatch, c: Columns, copies: Bool | None) -> None:
+        counters = self.counters
+        counters.packets += len(batch)
+        counters.bytes += int(batch.wire_length.sum())
+        counters.ip_packets += int(np.count_nonzero(c.version))
+        counters.malformed += int(np.count_nonzero(c.malformed))
+        counters.fragments += int(np.count_nonzero(c.fragment))
+        counters.snapped += int(np.count_nonzero(c.flags & SNAPPED))
+        if copies is not None:
+            counters.mirror_duplicates += int(np.count_nonzero(copies))
+
+    def _meter(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        copies: Bool | None,
+        start: int,
+        stop: int,
+        flow_id: U64,
+        offered: Bool,
+    ) -> None:
+        """Meter rows [start, stop); halves them where the flow table is too small for all."""
+        mask = c.hash[start:stop] != 0
+        if copies is not None:
+            mask &= ~copies[start:stop]
+        rows = np.flatnonzero(mask) + start
+        flows = self.flows
+        try:
+            slots = flows.assign(batch, c, rows)
+            groups = flows.group(rows, slots)
+            if flows.split(batch, c, rows, slots, groups):
+                groups = flows.group(rows, slots)
+        except TableTooSmall:
+            middle = (start + stop) // 2
+            self._meter(batch, c, copies, start, middle, flow_id, offered)
+            self._meter(batch, c, copies, middle, stop, flow_id, offered)
+            return
+        flows.count(batch, c, groups)
+        flows.finish_splits()
+        flow_id[rows] = flows.id[slots]
+        self._lanes(batch, c, copies, start, stop, rows, slots, groups, flow_id, offered)
+
+    # -------------------------------------------------------------- lanes
+
+    def _lanes(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        copies: Bool | None,
+        start: int,
+        stop: int,
+        rows: I64,
+        slots: I32,
+        groups: Groups,
+        flow_id: U64,
+        offered: Bool,
+    ) -> None:
+        flows = self.flows
+        half = np.where(c.forward[rows], 0, 1)
+        if self.control is not None:
+            slot_of = np.full(len(batch), -1, np.int32)
+            slot_of[rows] = slots
+            control = _control_rows(c, start, stop)
+            if copies is not None:
+                control = control[~copies[control]]
+            if len(control):
+                offered[control] = True
+                flow = flow_id[control].astype(np.int64)
+                flow[flow == 0] = -1
+                self.control.packets(batch, c, control, flow)
+                self._note_apps(slot_of[control])
+            self._payloads(batch, c, rows, slots, half, flow_id, offered)
+        if self.streams is None:
+            return
+        protocol = c.protocol[rows]
+        talking = (flows.lane[groups.slot] == LANE_RTSP).any(axis=1)
+        if talking.any():
+            marked = np.zeros(flows.capacity, np.bool_)
+            marked[groups.slot[talking]] = True
+            hit = np.flatnonzero(marked[slots] & (protocol == _TCP))
+            offered[rows[hit]] |= c.tcp_flags[rows[hit]] & 7 != 0
+            self.streams.rtsp(
+                batch,
+                c,
+                rows[hit],
+                flow_id[rows[hit]].astype(np.int64),
+                half[hit] == flows.client[slots[hit]],
+            )
+        media = (protocol == _UDP) & (c.payload_captured[rows] >= _MEDIA_LEAST)
+        media &= ~offered[rows]
+        hit = np.flatnonzero(media)
+        if len(hit):
+            self.streams.udp(
+                batch,
+                c,
+                rows[hit],
+                slots[hit],
+                flow_id[rows[hit]].astype(np.int64),
+                half[hit] == flows.client[slots[hit]],
+            )
+
+    def _payloads(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        rows: I64,
+        slots: I32,
+        half: I64,
+        flow_id: U64,
+        offered: Bool,
+    ) -> None:
+        """Offer the first payloads of TCP directions to the control lane; note its answers."""
+        assert self.control is not None
+        flows = self.flows
+        some = np.flatnonzero((c.protocol[rows] == _TCP) & (c.payload_captured[rows] > 0))
+        some = some[flows.lane[slots[some], half[some]] <= LANE_HANDSHAKE]
+        if not len(some):
+            return
+        # rank within the direction and batch, so that a burst costs no more than its beginning
+        direction = slots[some].astype(np.int64) * 2 + half[some]
+        order = np.argsort(direction, kind="stable")
+        ordered = direction[order]
+        edge = np.append(True, ordered[1:] != ordered[:-1])
+        first = np.flatnonzero(edge)
+        rank = np.arange(len(ordered)) - np.repeat(first, np.diff(first, append=len(ordered)))
+        rank += flows.offered.reshape(-1)[ordered]
+        some = np.sort(some[order[rank < PAYLOADS_OFFERED]])
+        if not len(some):
+            return
+        chosen, slot, side = rows[some], slots[some], half[some]
+        offered[chosen] = True
+        np.add.at(flows.offered, (slot, side), 1)
+        lanes = self.control.payloads(
+            batch,
+            c,
+            chosen,
+            flow_id[chosen].astype(np.int64),
+            side == flows.client[slot],
+            flows.isn_known[slot, 0] | flows.isn_known[slot, 1],
+        )
+        flows.lane[slot, side] = lanes  # in order of arrival: the last answer stays
+        spent = flows.offered[slot, side] >= PAYLOADS_OFFERED
+        over = spent & (flows.lane[slot, side] <= LANE_HANDSHAKE)
+        flows.lane[slot[over], side[over]] = LANE_BULK
+        flows.lane[slot[lanes == LANE_RTSP]] = LANE_RTSP
+        self._note_apps(slot)
+
+    def _note_apps(self, slots: I32) -> None:
+        assert self.control is not None
+        for slot in np.unique(slots[slots >= 0]).tolist():
+            app = self.control.app(int(self.flows.id[slot]))
+            if app:
+                self.flows.app[slot] = app
+
+    # -------------------------------------------------------------- ticks
+
+    def tick(self, now_ns: int) -> Delta:
+        """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""
+        flows = self.flows
+        flows.expire(now_ns)
+        stream_rows = np.zeros(0, STREAM_DTYPE)
+        stream_seconds = np.zeros(0, STREAM_SECOND_DTYPE)
+        messages: list[AnyMessage] = []
+        if self.streams is not None:
+            self.streams.tick(now_ns)
+            stream_rows, stream_seconds = self.streams.rows(), self.streams.seconds()
+            messages += self.streams.drain()
+        rows = flows.drain()
+        if self.control is not None:
+            self.control.forget(rows["id"][rows["end"] != 0].tolist())
+            messages += self.control.drain()
+        messages.sort(key=_when)
+        return Delta(
+            time_ns=now_ns,
+            meter=self.index,
+            flows=rows,
+            streams=stream_rows,
+            stream_seconds=stream_seconds,
+            link_seconds=self._link.drain(),
+            messages=messages,
+            counters=self._counters(),
+            interfaces=self._interfaces,
+        )
+
+    def _counters(self) -> MeterCounters:
+        """A copy of the cumulative counters of the meter and its lanes."""
+        counters = self.counters
+        flows = self.flows
+        counters.flows_evicted = flows.evicted
+        counters.flows_expired = flows.expired
+        counters.one_way_flows, counters.two_way_flows = flows.ways()
+        if self.control is not None:
+            counters.control_taken = getattr(self.control, "taken", 0)
+            counters.control_skipped = getattr(self.control, "skipped", 0)
+            counters.reassembly_skipped = getattr(self.control, "reassembly_skipped", 0)
+        return copy(counters)
+
+
+def _default_control(settings: MeterSettings) -> ControlLaneProtocol | None:
+    from panotui.meter.control import ControlLane
+
+    return ControlLane(settings)
+
+
+def _default_streams(settings: MeterSettings) -> StreamTableProtocol | None:
+    return None
+
+
+def _control_rows(c: Columns, start: int, stop: int) -> I64:
+    from panotui.meter.control import control_mask
+
+    mask = control_mask(c)
+    rows: I64 = np.flatnonzero(mask[start:stop]) + start
+    return rows
+
+
+def _when(message: AnyMessage) -> int:
+    return message.time_ns
