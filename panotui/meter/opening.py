@@ -123,7 +123,7 @@ class Opening:
         if fresh:
             if not self._reader:
                 self._recognise(side, from_client, origin)
-            if self._reader:
+            if self._reader and not self.finished:
                 self._read(side, from_client, origin)
         if self.finished:
             return LANE_RTSP if self.app in RTSP_APPS else LANE_BULK
@@ -186,7 +186,10 @@ class Opening:
                 self._not_tls(app, origin)
         self._reader = app
         side.synchronised = True
-        if app == "tls":
+        if app == "tls" and data[0] & 0x80:
+            self.messages.append(tls.sslv2_hello(data, origin))
+            self.finished = True
+        elif app == "tls":
             self._handshake = tls.Handshake()
         elif app == "rtsp":
             self.finished = True
@@ -254,10 +257,6 @@ class Opening:
                     self._finish()
                 return
             side.synchronised = True
-        if ready[0] & 0x80 and not handshake.started:
-            self.messages.append(tls.sslv2_hello(bytes(ready[:64]), origin))
-            self.finished = True
-            return
         data = bytes(ready)
         ready.clear()
         try:

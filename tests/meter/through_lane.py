@@ -13,6 +13,7 @@ from panotui.model import AnyMessage, MeterSettings, PacketBatch
 from panotui.sources import open_file
 from panotui.wire.columns import Columns
 from panotui.wire.decode import Decoder
+from tests.meter.packets_in import batch_of
 
 _WELL_KNOWN = 10_000
 
@@ -54,12 +55,13 @@ class Run:
     messages: list[AnyMessage]
     lanes: dict[tuple[int, bool], int]
     flows: Flows
+    app_of: dict[int, int] = field(default_factory=dict)
 
     def of(self, kind: type) -> list:
         return [message for message in self.messages if isinstance(message, kind)]
 
     def apps(self) -> set[int]:
-        return {self.lane.app(number) for number in self.flows.ids.values()}
+        return set(self.app_of.values())
 
 
 def run(path: Path | str, settings: MeterSettings | None = None, batch: int = 262_144) -> Run:
@@ -75,8 +77,21 @@ def run(path: Path | str, settings: MeterSettings | None = None, batch: int = 26
             feed(result, packets, decoder.decode(packets))
     finally:
         source.close()
-    result.lane.forget([])
+    end(result)
+    return result
+
+
+def end(result: Run) -> None:
+    """All flows are over: what was half heard is told."""
+    result.lane.forget(list(result.flows.ids.values()))
     result.messages += result.lane.drain()
+
+
+def run_frames(frames: list[bytes], settings: MeterSettings | None = None, **batch: object) -> Run:
+    """All messages of made-up frames, in one batch."""
+    result = Run(ControlLane(settings or MeterSettings()), [], {}, Flows())
+    packets = batch_of(frames, **batch)  # type: ignore[arg-type]
+    feed(result, packets, Decoder().decode(packets))
     return result
 
 
@@ -94,3 +109,5 @@ def feed(result: Run, packets: PacketBatch, columns: Columns) -> None:
         lanes = lane.payloads(packets, columns, one, flow[one], client[one], start[one])
         result.lanes[key] = int(lanes[0])
     result.messages += lane.drain()
+    for number in result.flows.ids.values():
+        result.app_of[number] = lane.app(number)
