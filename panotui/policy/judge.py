@@ -206,7 +206,7 @@ class Judge:
         settings = self.policy.settings
         if f.dport in settings.rtsp_certain:
             return True
-        return f.transport == "tcp" and f.app is None and f.dport in settings.rtsp_ports
+        return f.transport == "tcp" and f.app is None and f.dport in settings.leak_ports
 
     def _stream_leak(self, f: FlowFacts) -> Decision | None:
         if not (f.client_who | f.server_who) & Who.INTERNET:

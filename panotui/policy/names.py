@@ -128,7 +128,7 @@ class NameBook:
             entry.hello = True
             self._flow_changed(meter, message.flow)
         if message.sni:
-            self._add_flow_name(meter, message.flow, message.sni, "sni", ech=message.ech)
+            self._add_flow_name(meter, message.flow, message.sni, "sni", ech=message.ech_outer)
 
     def _flow(self, meter: int, flow: int) -> _FlowNames:
         key = (meter, flow)
@@ -373,7 +373,7 @@ def _addresses_of(message: DnsMessage, name: str) -> list[tuple[str, int]]:
     out = []
     for answer in message.answers:
         owner = canonical_host(answer.name)
-        if answer.type in ("A", "AAAA") and owner in chain:
+        if answer.type in ("A", "AAAA", "HTTPS", "SVCB") and owner in chain:
             address = canonical_host(answer.data)
             if address and is_address(address):
                 assert owner is not None

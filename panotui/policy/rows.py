@@ -540,7 +540,7 @@ class _Columns:
             listens,
             flags,
         ):
-            key = _mix(key, column.astype(np.int64).view(np.uint64))
+            key = mix(key, column.astype(np.int64).view(np.uint64))
         return key
 
     def _listen_bits(self) -> I64:
@@ -613,7 +613,7 @@ def _listed(ports: NDArray[np.uint16], table: NDArray[np.uint16]) -> Bool:
     return out
 
 
-def _mix(key: U64, column: U64) -> U64:
+def mix(key: U64, column: U64) -> U64:
     """One round of a 64-bit mix (splitmix64's finaliser) of a column into the key."""
     value = (key ^ column) + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
