@@ -236,6 +236,11 @@ class RtpMetrics:
         self.watched[stream] = False
         self.changed[stream] = True
 
+    def release(self, stream: int) -> None:
+        """The place is free: it takes part in nothing until it is opened again."""
+        self._started[stream] = False
+        self.watched[stream] = False
+
     # ------------------------------------------------------------ measuring
 
     def measure(self, records: RtpRecords) -> None:

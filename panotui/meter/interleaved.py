@@ -1,0 +1,516 @@
+"""One direction of an RTSP connection: TCP segments in, RTSP messages and `$` frames out.
+
+Segments may come late, twice or not at all, start in mid-stream, and cut a message or a frame
+anywhere (LIVE555 sends the four bytes of `$` in a segment of their own). Only what framing needs
+is kept: of a frame its first bytes, of a message all, of a hole what waits behind it. Frames are
+appended to flat arrays (`Frames`), one short step each; their RTP headers are read later, all at
+once. RFC 2326 10.12, RFC 7826 14.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from array import array
+from collections.abc import Callable
+
+from panotui.wire.rtsp import (
+    BODY_MAX,
+    HEAD_MAX,
+    Text,
+    find_message,
+    head_end,
+    parse_head,
+    starts_message,
+)
+
+FRAME_HEAD = 256  # bytes kept of a frame that spans segments: RTP header and parameter sets
+HELD_BYTES_MAX = 131_072  # waiting behind a hole
+HELD_NS_MAX = 3_000_000_000
+ACKED_GRACE_NS = 20_000_000  # a mirror may bring an ACK before the data that it answers
+RESYNC_BYTES_MAX = 131_072
+RESYNC_TRIES_MAX = 8  # buffers without a frame in them, then the direction is left alone
+RESYNC_DEPTH_MAX = 16  # boundaries found and lost again within one buffer
+_MASK = 0xFFFFFFFF
+_HALF = 1 << 31
+
+_BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD = range(7)
+
+# `$`, a low channel, a length, and a first byte of RTP or RTCP; overlapping candidates too.
+_CANDIDATE = re.compile(rb"(?=\$[\x00-\x1f]..[\x80-\xbf])", re.DOTALL)
+_DOLLAR = 0x24
+
+MessageHandler = Callable[[Text, bytes, int, int], None]  # text, body, time_ns, packet number
+
+
+class Frames:
+    """`$` frames of a batch: `FIELDS` numbers each in `numbers`, split heads in `side`."""
+
+    FIELDS = 7  # carrier, position (>= 0 in the batch's data, else ~position in side), length,
+    # captured bytes of it, time_ns, packet number, epoch
+
+    def __init__(self) -> None:
+        self.numbers = array("q")
+        self.side = bytearray()
+
+
+class Direction:
+    """Reassembles and frames one direction; `carriers[channel]` names its frames (-1 unknown)."""
+
+    __slots__ = (
+        "_body_head",
+        "_buffer",
+        "_channel",
+        "_depth",
+        "_held",
+        "_held_bytes",
+        "_hole_acked_ns",
+        "_inner",
+        "_length",
+        "_marks",
+        "_mode",
+        "_need",
+        "_next",
+        "_sent",
+        "_tries",
+        "carriers",
+        "cookie",
+        "epoch",
+        "frames",
+        "on_channel",
+        "on_message",
+        "on_tunnel",
+        "resyncs",
+        "snapped",
+    )
+
+    def __init__(
+        self, frames: Frames, on_message: MessageHandler, on_channel: Callable[[int], int]
+    ) -> None:
+        self.frames = frames
+        self.on_message = on_message
+        self.on_channel = on_channel
+        self.on_tunnel: Callable[[str], None] | None = None
+        self.carriers = [-1] * 256
+        self.epoch = 0
+        self.resyncs = 0
+        self.snapped = False
+        self.cookie = ""
+        self._mode = _RESYNC
+        self._next: int | None = None
+        self._need = 0
+        self._channel = 0
+        self._length = 0
+        self._sent = 0  # captured bytes of the frame's body so far
+        self._body_head = b""
+        self._buffer = bytearray()
+        self._marks: list[tuple[int, int, int]] = []  # (position in buffer, time_ns, number)
+        self._held: dict[int, tuple[bytes, int, int, int]] = {}
+        self._held_bytes = 0
+        self._hole_acked_ns = 0
+        self._tries = 0
+        self._depth = 0
+        self._inner: Direction | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Segments wait behind a hole."""
+        return bool(self._held)
+
+    def begin(self, sequence: int) -> None:
+        """A SYN: the next byte is a message boundary."""
+        self._next = (sequence + 1) & _MASK
+        self._mode = _BOUNDARY
+        self._held.clear()
+        self._held_bytes = 0
+
+    def segment(
+        self,
+        sequence: int,
+        data: memoryview,
+        start: int,
+        captured: int,
+        length: int,
+        time_ns: int,
+        number: int,
+    ) -> None:
+        """Take `length` bytes of payload at `sequence`, `captured` of them at data[start:]."""
+        expected = self._next
+        if expected is None:
+            expected = self._next = sequence
+        ahead = (sequence - expected) & _MASK
+        if ahead:
+            if ahead < _HALF:
+                self._hold(sequence, data, start, captured, length, time_ns, number)
+                return
+            known = _MASK + 1 - ahead
+            if known >= length:
+                return  # a repeat
+            start += known
+            captured = max(captured - known, 0)
+            length -= known
+        self._next = (expected + ahead + length if not ahead else expected + length) & _MASK
+        self._consume(data, start, start + captured, True, time_ns, number)
+        if captured < length:
+            self._skip(length - captured, time_ns, number)
+        if self._held:
+            self._release(time_ns, number)
+
+    # ------------------------------------------------------------ order
+
+    def _hold(
+        self,
+        sequence: int,
+        data: memoryview,
+        start: int,
+        captured: int,
+        length: int,
+        time_ns: int,
+        number: int,
+    ) -> None:
+        known = self._held.get(sequence)
+        if known is None or known[1] < length:
+            if known is not None:
+                self._held_bytes -= known[1]
+            raw = bytes(data[start : start + captured])
+            self._held[sequence] = (raw, length, time_ns, number)
+            self._held_bytes += length
+        oldest = min(entry[2] for entry in self._held.values()) if len(self._held) > 8 else time_ns
+        if (
+            self._held_bytes > HELD_BYTES_MAX
+            or time_ns - oldest > HELD_NS_MAX
+            or (self._hole_acked_ns and time_ns - self._hole_acked_ns >= ACKED_GRACE_NS)
+        ):
+            self.give_up()
+
+    def acknowledged(self, acknowledgement: int, time_ns: int) -> None:
+        """The receiver has bytes that we wait for: they were never captured."""
+        if not self._held or self._next is None:
+            return
+        ahead = (acknowledgement - self._next) & _MASK
+        if not 0 < ahead < _HALF:
+            return
+        if not self._hole_acked_ns:
+            self._hole_acked_ns = time_ns
+        elif time_ns - self._hole_acked_ns >= ACKED_GRACE_NS:
+            self.give_up()
+
+    def _nearest(self) -> int:
+        """Sequence number of the first held segment."""
+        base = self._next or 0
+        return min(self._held, key=lambda sequence: (sequence - base + _HALF) & _MASK)
+
+    def _release(self, time_ns: int, number: int) -> None:
+        """Consume what a late segment has set free, at the time when it was."""
+        while self._held and self._next is not None:
+            sequence = self._nearest()
+            ahead = (sequence - self._next) & _MASK
+            if 0 < ahead < _HALF:
+                return
+            raw, length, _, _ = self._held.pop(sequence)
+            self._held_bytes -= length
+            self._take_held(sequence, raw, length, time_ns, number)
+        self._hole_acked_ns = 0
+
+    def _take_held(self, sequence: int, raw: bytes, length: int, time_ns: int, number: int) -> None:
+        assert self._next is not None
+        known = (self._next - sequence) & _MASK
+        if known >= length:
+            return
+        self._next = (sequence + length) & _MASK
+        self._consume(memoryview(raw), known, len(raw), False, time_ns, number)
+        if len(raw) < length:
+            self._skip(length - max(len(raw), known), time_ns, number)
+
+    def give_up(self) -> None:
+        """The hole before the held segments is for ever: the capture missed it."""
+        while self._held and self._next is not None:
+            sequence = self._nearest()
+            hole = (sequence - self._next) & _MASK
+            raw, length, time_ns, number = self._held.pop(sequence)
+            self._held_bytes -= length
+            if 0 < hole < _HALF:
+                if self._hole_acked_ns == -1:
+                    # Only the hole that was proven is skipped; a later one waits for its turn.
+                    self._held[sequence] = (raw, length, time_ns, number)
+                    self._held_bytes += length
+                    break
+                self._hole_acked_ns = -1
+                self.epoch += 1
+                self._next = sequence
+                self._skip(hole, time_ns, number)
+            self._take_held(sequence, raw, length, time_ns, number)
+        self._hole_acked_ns = 0
+
+    def _skip(self, missing: int, time_ns: int, number: int) -> None:
+        """Bytes that were not captured: harmless within a frame's body, else find the way anew."""
+        if self._mode == _DEAD:
+            return
+        if self._mode == _BODY:
+            inside = min(missing, self._need)
+            self._need -= inside
+            missing -= inside
+            if not self._need:
+                self._emit_split(time_ns, number)
+            if not missing:
+                return
+        if self._mode == _TUNNEL:
+            self._mode = _DEAD
+            return
+        self.resyncs += 1
+        self._lose()
+
+    def _lose(self) -> None:
+        self._mode = _RESYNC
+        self._buffer.clear()
+        self._marks.clear()
+
+    # ------------------------------------------------------------ framing
+
+    def _consume(
+        self, data: memoryview, start: int, end: int, direct: bool, time_ns: int, number: int
+    ) -> None:
+        """Bytes in order; `direct`: positions are those of the batch's data."""
+        while start < end:
+            mode = self._mode
+            if mode == _BODY:
+                take = end - start
+                if take > self._need:
+                    take = self._need
+                kept = len(self._body_head)
+                if kept < FRAME_HEAD:
+                    self._body_head += bytes(data[start : start + min(take, FRAME_HEAD - kept)])
+                self._sent += take
+                self._need -= take
+                start += take
+                if not self._need:
+                    self._emit_split(time_ns, number)
+            elif mode == _BOUNDARY:
+                first = data[start]
+                if first == _DOLLAR:
+                    start = self._frame(data, start, end, direct, time_ns, number)
+                elif first in (13, 10):
+                    start += 1
+                else:
+                    self._mode = _TEXT
+                    self._buffer.clear()
+            elif mode == _PREFIX:
+                need = 4 - len(self._buffer)
+                self._buffer += data[start : start + need]
+                start += min(need, end - start)
+                if len(self._buffer) == 4:
+                    self._channel = self._buffer[1]
+                    self._length = self._need = self._buffer[2] << 8 | self._buffer[3]
+                    self._begin_body()
+                    if not self._need:
+                        self._emit_split(time_ns, number)
+            elif mode == _TEXT:
+                start = self._text(data, start, end, time_ns, number)
+            elif mode == _RESYNC:
+                self._marks.append((len(self._buffer), time_ns, number))
+                self._buffer += data[start:end]
+                start = end
+                self._find_boundary()
+            elif mode == _TUNNEL:
+                self._decode(bytes(data[start:end]), time_ns, number)
+                return
+            else:
+                return
+
+    def _begin_body(self) -> None:
+        self._mode = _BODY
+        self._body_head = b""
+        self._sent = 0
+
+    def _frame(
+        self, data: memoryview, start: int, end: int, direct: bool, time_ns: int, number: int
+    ) -> int:
+        """Frames from `start` on, as long as they are whole; returns where reading goes on."""
+        carriers = self.carriers
+        while end - start >= 4 and data[start] == _DOLLAR:
+            channel = data[start + 1]
+            length = data[start + 2] << 8 | data[start + 3]
+            start += 4
+            after = start + length
+            if after > end:
+                self._channel = channel
+                self._length = length
+                self._need = after - end
+                self._sent = end - start
+                self._body_head = bytes(data[start : min(end, start + FRAME_HEAD)])
+                self._mode = _BODY
+                return end
+            carrier = carriers[channel]
+            if carrier < 0:
+                carrier = carriers[channel] = self.on_channel(channel)
+            position = start
+            if not direct:
+                side = self.frames.side
+                position = ~len(side)
+                side += data[start : min(after, start + FRAME_HEAD)]
+            self.frames.numbers.extend(
+                (
+                    carrier,
+                    position,
+                    length,
+                    length if direct else min(length, FRAME_HEAD),
+                    time_ns,
+                    number,
+                    self.epoch,
+                )
+            )
+            start = after
+        if 0 < end - start < 4 and data[start] == _DOLLAR:
+            self._mode = _PREFIX
+            self._buffer = bytearray(data[start:end])
+            return end
+        return start
+
+    def _emit_split(self, time_ns: int, number: int) -> None:
+        """The frame that spans segments is complete."""
+        self._mode = _BOUNDARY
+        carrier = self.carriers[self._channel]
+        if carrier < 0:
+            carrier = self.carriers[self._channel] = self.on_channel(self._channel)
+        side = self.frames.side
+        head = self._body_head
+        self.frames.numbers.extend(
+            (carrier, ~len(side), self._length, len(head), time_ns, number, self.epoch)
+        )
+        side += head
+
+    # ------------------------------------------------------------ text
+
+    def _text(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> int:
+        """Gather a message; returns where reading goes on."""
+        buffer = self._buffer
+        known = len(buffer)
+        buffer += data[start : min(end, start + HEAD_MAX + BODY_MAX)]
+        verdict = starts_message(buffer)
+        if verdict is False:
+            if bytes(buffer[:4]) in (b"GET ", b"POST", b"HTTP"):
+                return self._http(start, known, end, time_ns, number)
+            self._stray(time_ns, number)
+            return end
+        head = head_end(buffer, max(known - 3, 0))
+        if head < 0:
+            if len(buffer) > HEAD_MAX:
+                self._stray(time_ns, number)
+            return end
+        text = parse_head(bytes(buffer[:head]))
+        if text is None or text.body_length > BODY_MAX:
+            self._stray(time_ns, number)
+            return end
+        whole = head + text.body_length
+        if len(buffer) < whole:
+            return end
+        body = bytes(buffer[head:whole])
+        buffer.clear()
+        self._mode = _BOUNDARY
+        self.on_message(text, body, time_ns, number)
+        return start + whole - known
+
+    def _stray(self, time_ns: int, number: int) -> None:
+        """Neither a frame nor a message: what is here is searched for a boundary."""
+        self.resyncs += 1
+        self._mode = _RESYNC
+        self._marks = [(0, time_ns, number)]
+        self._find_boundary()
+
+    def _http(self, start: int, known: int, end: int, time_ns: int, number: int) -> int:
+        """The header of a tunnel over HTTP; a POST's body is base64 from then on."""
+        head = head_end(self._buffer)
+        if head < 0:
+            if len(self._buffer) > HEAD_MAX:
+                self._mode = _DEAD
+            return end
+        raw = bytes(self._buffer[:head])
+        found = re.search(rb"(?i)\r\nx-sessioncookie:\s*(\S{1,80})", raw)
+        tunnelled = found is not None or b"x-rtsp-tunnelled" in raw.lower()
+        if not tunnelled and not raw.startswith(b"HTTP"):
+            self._mode = _DEAD
+            return end
+        self.cookie = found[1].decode("latin-1") if found else ""
+        self._buffer.clear()
+        self._mode = _TUNNEL if raw.startswith(b"POST") else _BOUNDARY
+        if self.on_tunnel is not None:
+            self.on_tunnel(self.cookie)
+        return start + head - known
+
+    def _decode(self, raw: bytes, time_ns: int, number: int) -> None:
+        """Base64 of a tunnel's POST: an inner direction reads what it says."""
+        if self._inner is None:
+            self._inner = Direction(self.frames, self.on_message, self.on_channel)
+            self._inner.begin(-1 & _MASK)
+        self._buffer += bytes(c for c in raw if c > 32)
+        whole = len(self._buffer) // 4 * 4
+        # Each request may end in padding of its own, so quadruples are decoded one by one.
+        try:
+            decoded = b"".join(
+                base64.b64decode(part, validate=True)
+                for part in re.findall(rb"[^=]*={0,2}", bytes(self._buffer[:whole]))
+                if part
+            )
+        except (binascii.Error, ValueError):
+            self._mode = _DEAD
+            return
+        del self._buffer[:whole]
+        self._inner._consume(memoryview(decoded), 0, len(decoded), False, time_ns, number)
+
+    # ------------------------------------------------------------ finding the way
+
+    def _find_boundary(self) -> None:
+        """Look for a start line, or for `$` frames that follow each other twice in a row."""
+        buffer = bytes(self._buffer)
+        place = find_message(buffer)
+        for candidate in _CANDIDATE.finditer(buffer):
+            at = candidate.start()
+            if 0 <= place <= at:
+                break
+            if self._chains(buffer, at):
+                place = at
+                break
+        if place < 0:
+            if len(buffer) > RESYNC_BYTES_MAX:
+                self._tries += 1
+                self._lose()
+                if self._tries >= RESYNC_TRIES_MAX:
+                    self._mode = _DEAD
+            return
+        self._tries = 0
+        marks, self._marks = self._marks, []
+        self._buffer = bytearray()
+        self._mode = _BOUNDARY
+        view = memoryview(buffer)
+        if self._depth >= RESYNC_DEPTH_MAX:
+            self._lose()
+            return
+        self._depth += 1
+        ends = [mark[0] for mark in marks[1:]] + [len(buffer)]
+        for (begin, time_ns, number), end in zip(marks, ends, strict=True):
+            if end > place:
+                self._consume(view, max(begin, place), end, False, time_ns, number)
+        self._depth -= 1
+
+    def _chains(self, buffer: bytes, at: int) -> bool:
+        """Does a frame at `at` lead to a boundary, and that to another?
+
+        A frame that begins with a segment and ends with one also counts: reports come alone.
+        """
+        size = len(buffer)
+        hop = at
+        for step in range(3):
+            if hop == size:
+                begins = any(mark[0] == at for mark in self._marks)
+                return step >= 2 or (step == 1 and begins)
+            if hop + 4 > size:
+                return False
+            if buffer[hop] != _DOLLAR:
+                return step >= 1 and starts_message(buffer[hop : hop + 16]) is True
+            if hop + 4 < size and buffer[hop + 4] >> 6 != 2:
+                return False
+            if step == 2:
+                return True
+            hop += 4 + (buffer[hop + 2] << 8 | buffer[hop + 3])
+        return False

@@ -1,0 +1,80 @@
+"""Is this UDP flow media, although nothing announced it? Few packets decide.
+
+In: RTP-looking packets of one flow's direction, held until there are enough. Out: a verdict. A
+flow is adopted when eight packets of one SSRC follow each other in sequence, with one payload
+type that RFC 3551 allows, and timestamps that do not run wild (RFC 3550 A.1 with MIN_SEQUENTIAL
+of eight). What fails often enough is never looked at again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.meter.rtp_metrics import RtpRecords, join
+from panotui.model import I64, U8
+from panotui.wire.rtp import STATIC_PAYLOADS
+
+ADOPT_PACKETS = 8
+HELD_MAX = 64
+STRIKES_MAX = 8  # packets that are not RTP before a flow is left alone
+LOOKS_MAX = 64  # packets that look like RTP without ever being in sequence
+_TIMESTAMP_STEP_MAX = 90_000 * 10
+
+
+class Held:
+    """Packets of one SSRC of one carrier, not yet believed."""
+
+    __slots__ = ("looked", "payload_type", "records", "ssrc")
+
+    def __init__(self, ssrc: int, payload_type: int) -> None:
+        self.ssrc = ssrc
+        self.payload_type = payload_type
+        self.records: RtpRecords | None = None
+        self.looked = 0
+
+    def add(self, records: RtpRecords) -> None:
+        self.looked += len(records.stream)
+        self.records = records if self.records is None else join([self.records, records])
+        if len(self.records.stream) > HELD_MAX:
+            self.records = self.records.take(np.arange(-HELD_MAX, 0) + len(self.records.stream))
+
+
+def plausible_payload_type(payload_type: int) -> bool:
+    """A type that RFC 3551 assigns or leaves dynamic."""
+    return payload_type >= 96 or payload_type in STATIC_PAYLOADS
+
+
+def in_sequence(sequence: I64, timestamp: I64, wanted: int) -> bool:
+    """Do `wanted` packets follow each other, with timestamps that stand or move a little?"""
+    if len(sequence) < wanted:
+        return False
+    if wanted <= 1:
+        return True
+    step = (np.diff(sequence) & 0xFFFF) == 1
+    moved = ((np.diff(timestamp) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+    step &= np.abs(moved) <= _TIMESTAMP_STEP_MAX
+    run = np.convolve(step.astype(np.int64), np.ones(wanted - 1, np.int64), "valid")
+    return bool((run == wanted - 1).any())
+
+
+def guess_codec(first: U8, second: U8) -> str | None:
+    """The codec of an unannounced video stream by the first two payload bytes; None: unsure.
+
+    Only the unit types that RFC 6184 5.2 and RFC 7798 4.4 allow, headers of fragments included,
+    in every packet: anything else in so many packets soon shows another.
+    """
+    if len(first) < ADOPT_PACKETS or (first & 0x80).any():
+        return None
+    kind = first & 31
+    inner = second & 31
+    fragment = kind == 28
+    if np.isin(kind, (1, 5, 6, 7, 8, 9, 24, 28)).all() and np.isin(kind, (1, 5, 28)).any():
+        reserved = (second[fragment] & 0x20).any()
+        if not reserved and np.isin(inner[fragment], (1, 5, 6, 7, 8)).all():
+            return "H264"
+    kind = first >> 1 & 63
+    units = (0, 1, 19, 20, 21, 32, 33, 34, 35, 39, 40, 48, 49)
+    plain = ((first & 1) == 0).all() and ((second >> 3) == 0).all() and ((second & 7) == 1).all()
+    if plain and np.isin(kind, units).all() and np.isin(kind, (1, 19, 20, 49)).any():
+        return "H265"
+    return None

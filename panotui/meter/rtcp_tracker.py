@@ -1,0 +1,121 @@
+"""What RTCP says of the streams: the sender's clock and counts, the receiver's loss and jitter.
+
+In: compound packets with the time they passed and what was counted of their stream by then. Out:
+the RTCP columns of the stream's row, and `RtcpReport` messages. RFC 3550 6.4 and A.3; STREAMS of
+this project's notes on where a tap stands between sender and receiver.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from panotui.model import SECOND, AnyMessage, Rows, RtcpReport
+from panotui.wire.rtcp import ReceptionReport, SenderReport, ntp_to_unix_ns
+
+_SENT_MAX = 8  # sender reports remembered a stream, to find the one that an RR answers
+_DRIFT_AFTER_NS = 10 * SECOND
+
+
+class Clockwork(msgspec.Struct):
+    """What is remembered of one stream's reports."""
+
+    first_packets: int = -1  # sender's count in its first report
+    first_seen: int = 0  # and ours
+    first_ns: int = 0
+    first_offset_ns: int = 0
+    sent: list[tuple[int, int]] = []  # (middle 32 bits of NTP, time_ns of passing)
+
+
+def sender_report(
+    row: Rows, state: Clockwork, report: SenderReport, time_ns: int, seen: int
+) -> None:
+    """Fold an SR into `row` (a view of length 1); `seen`: packets of the stream before it."""
+    row["sr_count"] += 1
+    offset_ns = ntp_to_unix_ns(report.ntp) - time_ns
+    if report.ntp:
+        row["camera_clock_offset_s"] = offset_ns / SECOND
+        state.sent.append((report.ntp >> 16 & 0xFFFFFFFF, time_ns))
+        del state.sent[:-_SENT_MAX]
+    if state.first_packets < 0 or report.packets < state.first_packets:
+        state.first_packets = report.packets
+        state.first_seen = seen
+        state.first_ns = time_ns
+        state.first_offset_ns = offset_ns
+        row["sr_packets"] = 0
+        row["sr_lost"] = 0
+        return
+    sent = report.packets - state.first_packets
+    row["sr_packets"] = sent
+    row["sr_lost"] = sent - (seen - state.first_seen)
+    if report.ntp and time_ns - state.first_ns >= _DRIFT_AFTER_NS:
+        row["drift_ppm"] = (offset_ns - state.first_offset_ns) / (time_ns - state.first_ns) * 1e6
+
+
+def reception_report(row: Rows, state: Clockwork, report: ReceptionReport, time_ns: int) -> None:
+    """Fold a report block about this stream into `row` (a view of length 1)."""
+    row["rr_count"] += 1
+    row["rr_lost"] = report.lost
+    row["rr_fraction"] = report.fraction / 256
+    clock = int(row["clock_rate"][0])
+    if clock:
+        row["rr_jitter_ms"] = report.jitter / clock * 1000
+    if report.last_sr:
+        for middle, passed_ns in reversed(state.sent):
+            if middle == report.last_sr:
+                # Tap to receiver and back: the receiver's own delay is in the report.
+                rtt_ms = (time_ns - passed_ns) / 1e6 - report.delay / 65536 * 1000
+                row["rtt_ms"] = max(rtt_ms, 0.0)
+                break
+
+
+def sender_message(
+    report: SenderReport, stream: int, time_ns: int, number: int, interface: int, flow: int
+) -> AnyMessage:
+    return RtcpReport(
+        time_ns=time_ns,
+        packet=number,
+        interface=interface,
+        flow=flow,
+        stream=stream,
+        kind="sr",
+        ssrc=report.ssrc,
+        about=report.ssrc,
+        ntp_ns=ntp_to_unix_ns(report.ntp) if report.ntp else None,
+        rtp_time=report.rtp_time,
+        packets=report.packets,
+        octets=report.octets,
+    )
+
+
+def reception_message(
+    report: ReceptionReport, stream: int, time_ns: int, number: int, interface: int, flow: int
+) -> AnyMessage:
+    return RtcpReport(
+        time_ns=time_ns,
+        packet=number,
+        interface=interface,
+        flow=flow,
+        stream=stream,
+        kind="rr",
+        ssrc=report.reporter,
+        about=report.about,
+        fraction_lost=report.fraction / 256,
+        cumulative_lost=report.lost,
+        jitter=report.jitter,
+        from_receiver=True,
+    )
+
+
+def bye_message(
+    ssrc: int, stream: int, time_ns: int, number: int, interface: int, flow: int
+) -> AnyMessage:
+    return RtcpReport(
+        time_ns=time_ns,
+        packet=number,
+        interface=interface,
+        flow=flow,
+        stream=stream,
+        kind="bye",
+        ssrc=ssrc,
+        about=ssrc,
+    )
