@@ -47,7 +47,7 @@ class Capture:
         numbers = []
         for source in self.sources:
             fileno = getattr(source, "fileno", None)
-            if fileno is not None:
+            if fileno is not None and getattr(source, "present", True):
                 numbers.append(int(fileno()))
         return numbers
 
@@ -66,13 +66,12 @@ class Capture:
 
     def notice(self) -> str | None:
         """One line while an interface is gone."""
-        for source in self.sources:
-            text = getattr(source, "notice", None)
-            if callable(text):
-                text = text()
-            if text:
-                return str(text)
-        return None
+        gone = [
+            source.interfaces[0].name
+            for source in self.sources
+            if not getattr(source, "present", True)
+        ]
+        return f"{' and '.join(gone)} is gone; waiting for it to return" if gone else None
 
     def site_editor(self, engine: Engine) -> SiteFileEditor | None:
         """What accepts violations into the site file; None where there is none to write."""

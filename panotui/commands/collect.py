@@ -82,4 +82,4 @@ def _open(
         export_folder=Path.cwd(),
     )
     server = FeedServer(provider, peers=(peer,))
-    return Collector(pump, server=server, links=capture.links, wait_on=capture.filenos())
+    return Collector(pump, server=server, links=capture.links, wait_on=capture.filenos)

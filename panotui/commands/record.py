@@ -112,8 +112,6 @@ class _Session:
         capture.drop_privileges()
         self.recorder = Recorder(folder, site_text=site_text, limits=limits)
         pump = capture.pump()
-        if evidence:
-            EvidenceTap(pump, self.recorder)
         provider = StateProvider(
             pump.engine,
             "attach",
@@ -129,8 +127,9 @@ class _Session:
             pump,
             server=FeedServer(provider, listener, group=group),
             recorder=self.recorder,
+            evidence=EvidenceTap(pump, self.recorder) if evidence else None,
             links=capture.links,
-            wait_on=capture.filenos(),
+            wait_on=capture.filenos,
             status=self._status,
         )
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from panotui.feed.server import FeedServer
 from panotui.model import LinkReading
 from panotui.pump import Pump
+from panotui.recording.evidence import EvidenceTap
 from panotui.recording.recorder import Recorder
 
 WAIT_S = 0.1
@@ -38,8 +39,9 @@ class Collector:
         *,
         server: FeedServer | None = None,
         recorder: Recorder | None = None,
+        evidence: EvidenceTap | None = None,
         links: Links | None = None,
-        wait_on: Sequence[int] = (),
+        wait_on: Callable[[], Sequence[int]] = tuple,
         status: Callable[[Collector], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -47,6 +49,7 @@ class Collector:
         self.engine = pump.engine
         self.server = server
         self.recorder = recorder
+        self._evidence = evidence
         self._links = links
         self._wait_on = wait_on
         self._status = status
@@ -92,6 +95,8 @@ class Collector:
     def finish(self, ended: str) -> None:
         """Take in what has been captured, write it, close everything."""
         self.pump.finish()
+        if self._evidence is not None:
+            self._evidence.finish()
         if self.recorder is not None:
             self.recorder.close(ended)
         if self.server is not None:
@@ -108,7 +113,7 @@ class Collector:
         """
         if not ended and not self.pump.live:
             return 0.0
-        rings = [] if ended else list(self._wait_on)
+        rings = [] if ended else list(self._wait_on())
         if not ended and not rings:
             return WAIT_S / 4
         screen = [] if self.server is None else [self.server.fileno()]

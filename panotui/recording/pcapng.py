@@ -82,6 +82,12 @@ class PcapngFile:
     ) -> None:
         self._file.write(packet_block(interface, time_ns, raw, wire_length, comment))
 
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
     def __enter__(self) -> PcapngFile:
         return self
 

@@ -72,6 +72,7 @@ class Evidence:
     title: str
     time_ns: int
     write: Callable[[PcapngFile], int]  # returns the packets written
+    stays_open: bool = False  # more will come for this file soon
 
 
 @dataclass(slots=True)
@@ -126,6 +127,7 @@ class Recorder:
         self._violations: dict[str, ViolationRecord] = {}
         self._changed: dict[str, FlowRecord] = {}
         self._held: deque[Snapshot] = deque(maxlen=SAMPLES_KEPT)
+        self._segment: tuple[str, PcapngFile] | None = None
         self._last_ns = 0
         self._unwritten_since_ns: int | None = None
         self._in_transaction = False
@@ -277,6 +279,7 @@ class Recorder:
             else:
                 self._guarded(partial(self._note, item))
         self._guarded(self._commit)
+        self._guarded(self._close_segment)
 
     def _second(self, second: Second) -> None:
         snapshot = second.snapshot
@@ -357,12 +360,15 @@ class Recorder:
 
     def _evidence(self, item: Evidence) -> None:
         path = self.folder / folders.EVIDENCE / item.file
-        with PcapngFile(path, item.title) as file:
-            packets = item.write(file)
-        if packets == 0:
-            if not file.appended:
-                path.unlink(missing_ok=True)
-            return
+        if item.stays_open:
+            if self._segment is None or self._segment[0] != item.file:
+                self._close_segment()
+                self._segment = (item.file, PcapngFile(path, item.title))
+            packets = item.write(self._segment[1])
+            self._segment[1].flush()
+        else:
+            with PcapngFile(path, item.title) as file:
+                packets = item.write(file)
         self._open_transaction()
         self._connection.execute(
             "INSERT INTO evidence VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (file) DO UPDATE SET"
@@ -370,6 +376,12 @@ class Recorder:
             (item.file, item.time_ns, item.title, packets, path.stat().st_size),
         )
         self._commit_when_due()
+
+    def _close_segment(self) -> None:
+        if self._segment is not None:
+            file = self._segment[1]
+            self._segment = None
+            file.close()
 
     # ------------------------------------------------------------------ transactions
 
@@ -415,6 +427,10 @@ class Recorder:
         if self._state == "recording":
             self._unwritten_since_ns = self._last_ns or None
         self._state = "samples-only"
+        try:
+            self._close_segment()
+        except OSError:
+            pass  # what was buffered for it is lost with the full disk
         why = "the disk is full" if _is_full(error) else f"the disk refuses ({error})"
         self._detail = f"{why}: evidence, flows and snapshots pause"
         self._retry_at = time.monotonic() + RETRY_S
