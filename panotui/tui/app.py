@@ -1,0 +1,397 @@
+"""The screen as a program: asks a source for frames, feeds keys to a session, draws at the
+terminal's pace.
+
+`run` is what the commands call; it returns the exit code. One request is in flight at a time, two
+pictures a second are asked for (1 to 4 settable), and a key asks at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from time import monotonic
+from typing import Any
+
+from rich.console import RenderableType
+from textual import events
+from textual._compositor import ChopsUpdate
+from textual.app import App, ComposeResult
+from textual.driver import Driver
+from textual.screen import Screen
+
+from panotui.errors import PanotuiError
+from panotui.feed.client import AsyncFeedClient
+from panotui.feed.frames import Answer, Command, Done, Frame, View
+from panotui.tui import effects, help
+from panotui.tui.glyphs import terminal_glyphs
+from panotui.tui.line import Pen, plain
+from panotui.tui.pacing import Pacer, Report
+from panotui.tui.session import EXIT_INTERRUPTED, Session
+from panotui.tui.sheets import sheet
+from panotui.tui.source import FrameSource
+from panotui.tui.terminal import PacedDriver, first_report, refuse_unusable
+from panotui.tui.theme import THEME
+from panotui.tui.tight import TightUpdate
+from panotui.tui.widgets import Lines
+
+EXIT_HANGUP = 129
+EXIT_TERMINATED = 143
+EXIT_FATAL = 3
+CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
+
+
+def run(
+    source: str | int | FrameSource,
+    *,
+    mode: str = "live",
+    no_color: bool = False,
+    rate_hz: float = 2.0,
+) -> int:
+    """Show the screen on a collector until the person leaves; the exit code of the program.
+
+    `source` is the path of a feed's socket, an inherited connected one, or any `FrameSource`.
+    `mode` is only shown before the first frame; frames say theirs. Raises UsageError where no
+    screen can be drawn and FeedError when nobody answers at the address; afterwards a failure of
+    the collector is a screen, and its exit code is returned when the person leaves it.
+    """
+    refuse_unusable()
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+    return asyncio.run(_run(source, rate_hz))
+
+
+async def _run(source: str | int | FrameSource, rate_hz: float) -> int:
+    opened: FrameSource
+    if isinstance(source, str | int):
+        opened = await AsyncFeedClient.connect(source)
+    else:
+        opened = source
+    app = Panotui(opened, rate_hz=rate_hz, driver_class=PacedDriver)
+    try:
+        await app.run_async(mouse=False)
+    finally:
+        await opened.close()
+    return app.return_code or 0
+
+
+class HelpScreen(Screen[None]):
+    """The keys that work where it was opened."""
+
+    CSS_PATH = sheet("help")
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._first = 0
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="body")
+
+    def on_mount(self) -> None:
+        self.draw()
+
+    def on_resize(self) -> None:
+        self.draw()
+
+    def press(self, key: str) -> bool:
+        """Scroll; True when it is to be left."""
+        steps = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10}
+        if key in ("escape", "q", "question_mark", "f1", "enter"):
+            return True
+        self._first = max(0, self._first + steps.get(key, 0))
+        self.draw()
+        return False
+
+    def draw(self) -> None:
+        width, height = self.app.size
+        shown = self._session.help_place()
+        lines = help.draw(shown, width, height, self._first, self._session.glyphs)
+        self.query_one(Lines).show(lines)
+
+
+class FatalScreen(Screen[None]):
+    """The collector has ended: what happened, why, what to do."""
+
+    CSS_PATH = sheet("fatal")
+
+    def __init__(self, text: str, width: int) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="body")
+
+    def on_mount(self) -> None:
+        self.draw()
+
+    def on_resize(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        from panotui.tui.cells import wrap
+
+        width, height = self.app.size
+        lines = [plain("", width), Pen(width).put(" The collector has stopped", "bad").line()]
+        lines.append(plain("", width))
+        lines += [Pen(width).put(f"   {part}").line() for part in wrap(self._text, width - 6)]
+        lines.append(plain("", width))
+        lines.append(Pen(width).put("   What was recorded until now is kept.", "dim").line())
+        lines += [plain("", width)] * (height - len(lines) - 1)
+        lines.append(Pen(width).put(" ").put("q", "key").put(" quit", "dim").line())
+        self.query_one(Lines).show(lines[:height])
+
+
+class MonitorScreen(Screen[None]):
+    """Header, page, footer."""
+
+    CSS_PATH = sheet("monitor")
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="header")
+        yield Lines(id="body")
+        yield Lines(id="footer")
+
+    def on_mount(self) -> None:
+        app = self.app
+        assert isinstance(app, Panotui)
+        app.draw(for_key=True)
+
+
+class Panotui(App[None]):
+    """Glue between Textual, the session and the source."""
+
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "panotui"
+
+    def __init__(
+        self,
+        source: FrameSource,
+        *,
+        rate_hz: float = 2.0,
+        session: Session | None = None,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        super().__init__(driver_class=driver_class, ansi_color=True)
+        self.session = session or Session(terminal_glyphs())
+        self.source = source
+        self.pacer = Pacer(first_report())
+        self.rate_hz = max(1.0, min(4.0, rate_hz))
+        self._wake = asyncio.Event()
+        self._commands: list[Command] = []
+        self._asking: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._owed = False  # a picture waits for the terminal
+        self._owed_for_key = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._ended = False
+        self._status_seen = 0
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    # ------------------------------------------------------------ life
+
+    def get_default_screen(self) -> Screen[None]:
+        return MonitorScreen()
+
+    def on_mount(self) -> None:
+        self._catch_signals()
+        self._asking = asyncio.create_task(self._ask())
+        self._ticking = asyncio.create_task(self._tick())
+
+    def _catch_signals(self) -> None:
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for number, code in (
+            (signal.SIGINT, EXIT_INTERRUPTED),
+            (signal.SIGTERM, EXIT_TERMINATED),
+            (signal.SIGHUP, EXIT_HANGUP),
+        ):
+            loop.add_signal_handler(number, self._leave, code)
+
+    def _leave(self, code: int) -> None:
+        for task in (self._asking, self._ticking):
+            if task is not None:
+                task.cancel()
+        self.exit(return_code=code)
+
+    def terminal_lost(self) -> None:
+        """Input has ended: nobody looks at this screen any more."""
+        self._leave(EXIT_HANGUP)
+
+    def terminal_reported(self, report: Report) -> None:
+        """The terminal has answered; a picture that waited is drawn."""
+        if report == "mode":
+            self.pacer.learn("mode")
+            self._status_seen = 0
+        elif self.pacer.report == "mode":
+            # DECRQM was asked first: when only the status comes back, it is not understood.
+            self.pacer.learn("status")
+        if report == self.pacer.report or not self.pacer.waiting:
+            self.pacer.answered(monotonic())
+        if self._owed:
+            self.draw(for_key=self._owed_for_key)
+
+    # ------------------------------------------------------------ frames
+
+    async def _ask(self) -> None:
+        """One request in flight, at the rate that was set, and at once when a key wants it."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            self._wake.clear()
+            asked_at = loop.time()
+            try:
+                await self._exchange()
+            except PanotuiError as error:
+                self._fatal(str(error), error.exit_code)
+                return
+            due = max(due + 1 / self.rate_hz, asked_at + 0.02)
+            if due < loop.time() - 1:
+                due = loop.time()
+            try:
+                timeout = None if self.session.frozen else max(0.0, due - loop.time())
+                await asyncio.wait_for(self._wake.wait(), timeout)
+                due = loop.time()
+            except TimeoutError:
+                pass
+
+    async def _exchange(self) -> None:
+        while self._commands:
+            answer = await self.source.ask(self._commands.pop(0))
+            self._answered(answer)
+        again = True
+        for _ in range(3):  # the cursor's row may have moved out of the window that was asked for
+            if not again:
+                break
+            again = self._answered(await self.source.ask(self.session.view()))
+
+    def _answered(self, answer: Answer) -> bool:
+        now = monotonic()
+        again = False
+        if isinstance(answer, Frame):
+            if answer.header.fatal:
+                self._fatal(answer.header.fatal, EXIT_FATAL)
+            again = self.session.take(answer, now)
+        elif isinstance(answer, Done):
+            self.session.told(answer, now)
+        self.draw()
+        return again
+
+    async def _tick(self) -> None:
+        """Ages and messages change without news, too."""
+        while True:
+            await asyncio.sleep(CLOCK_S)
+            self.draw()
+
+    def _fatal(self, text: str, code: int) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self.return_code_on_leave = code
+        self.push_screen(FatalScreen(text, self.size.width))
+
+    return_code_on_leave = 0
+
+    # ------------------------------------------------------------ drawing
+
+    def draw(self, *, for_key: bool = False) -> None:
+        """Draw now if the terminal is ready, else as soon as it is; always the newest state."""
+        if not isinstance(self.screen, MonitorScreen) or not self.screen.is_mounted:
+            return
+        now = monotonic()
+        driver = self._driver
+        if isinstance(driver, PacedDriver) and not self.pacer.may_draw(
+            now, driver.backlog, for_key=for_key
+        ):
+            self._owed = True
+            self._owed_for_key = self._owed_for_key or for_key
+            self._try_later()
+            return
+        self._owed = self._owed_for_key = False
+        width, height = self.size
+        if (width, height) != (self.session.width, self.session.height):
+            self.session.resize(width, height)
+        picture = self.session.picture(now)
+        screen = self.screen
+        screen.query_one("#header", Lines).show([picture.header])
+        screen.query_one("#body", Lines).show(picture.body)
+        screen.query_one("#footer", Lines).show([picture.footer])
+
+    def _try_later(self) -> None:
+        if self._retry is None:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(0.1, self._try_now)
+
+    def _try_now(self) -> None:
+        self._retry = None
+        if self._owed and self.is_running:
+            self.draw(for_key=self._owed_for_key)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Textual's one way to the terminal: tight spans, and the pacer's question behind them."""
+        if isinstance(renderable, ChopsUpdate):
+            renderable = TightUpdate(renderable)
+        super()._display(screen, renderable)
+        driver = self._driver
+        if isinstance(driver, PacedDriver) and renderable is not None and not self._batch_count:
+            driver.write(self.pacer.question)
+            self.pacer.sent(monotonic())
+
+    # ------------------------------------------------------------ keys
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys go to the session; everything else is Textual's."""
+        if isinstance(event, events.Key):
+            self._pressed(event)
+            return
+        if isinstance(event, events.Paste):
+            self._carry_out(self.session.paste(event.text))
+            return
+        await super().on_event(event)
+        if isinstance(event, events.Resize):
+            self.session.resize(*self.size)
+            self._wake.set()
+
+    def _pressed(self, event: events.Key) -> None:
+        if event.key == "ctrl+c":
+            self._leave(EXIT_INTERRUPTED)
+            return
+        screen = self.screen
+        if isinstance(screen, FatalScreen):
+            if event.key in ("q", "escape", "enter"):
+                self._leave(self.return_code_on_leave)
+            return
+        if isinstance(screen, HelpScreen):
+            if screen.press(event.key):
+                self.pop_screen()
+                self.call_later(self.draw, for_key=True)
+            return
+        self._carry_out(self.session.press(event.key, event.character, monotonic()))
+
+    def _carry_out(self, wanted: list[effects.Effect]) -> None:
+        for effect in wanted:
+            if isinstance(effect, effects.Quit):
+                self._leave(effect.code)
+                return
+            if isinstance(effect, effects.Send):
+                self._commands.append(effect.command)
+                self._wake.set()
+            elif isinstance(effect, effects.Fetch):
+                self._wake.set()
+            elif isinstance(effect, effects.Copy):
+                self.copy_to_clipboard(effect.text)
+            elif isinstance(effect, effects.Rate):
+                self.rate_hz = effect.hertz
+            elif isinstance(effect, effects.Help):
+                self.push_screen(HelpScreen(self.session))
+            elif isinstance(effect, effects.Redraw):
+                self.refresh(layout=True)
+            elif isinstance(effect, effects.Suspend):
+                self.pacer.reset()
+                self.action_suspend_process()
+        self.draw(for_key=True)
+
+
+__all__ = ["Panotui", "View", "run"]

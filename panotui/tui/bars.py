@@ -1,0 +1,168 @@
+"""The line above every page and the line below it.
+
+The header always says: site, topology, vantage, both ports' state, packets lost by this tool, the
+recording light, the local clock of packet time, and whether the picture is frozen or late. What
+does not fit goes by its rank. The footer says which keys work here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from panotui.feed.frames import PANES, Header
+from panotui.model import SECOND
+from panotui.tui.cells import cut_middle, width
+from panotui.tui.glyphs import Glyphs, Role, glyph, look, role
+from panotui.tui.keys import Key, written
+from panotui.tui.line import Line, Pen, Span
+from panotui.tui.quantities import clock, count, stopwatch
+
+PANE_WORDS = {
+    "overview": "Over",
+    "flows": "Flows",
+    "streams": "Streams",
+    "endpoints": "Endpoints",
+    "violations": "Violations",
+    "findings": "Findings",
+    "events": "Events",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    spans: Sequence[Span]
+    rank: int  # what goes first when there is no room: highest; 0 never
+    right: bool = False
+
+    @property
+    def cells(self) -> int:
+        return sum(width(text) for text, _ in self.spans)
+
+
+def header_line(
+    header: Header,
+    cells: int,
+    glyphs: Glyphs,
+    zone: tzinfo | None,
+    frozen_s: float | None = None,
+    late_s: float | None = None,
+) -> Line:
+    """The header; `frozen_s` is how far behind a frozen picture is, `late_s` a silent collector."""
+    parts = [*_left(header, glyphs), *_right(header, glyphs, zone, frozen_s, late_s)]
+    while _needed(parts) > cells:
+        droppable = [part for part in parts if part.rank]
+        if not droppable:
+            break
+        parts.remove(max(droppable, key=lambda part: part.rank))
+    site = header.site.name or "no site"
+    # The site's name gives way last, to no less than four cells.
+    others = _needed(parts) - width(site)
+    if others + width(site) > cells:
+        short = cut_middle(site, max(4, cells - others), glyphs.ellipsis)
+        parts[0] = _Part([(short, "strong")], 0)
+    pen = Pen(cells, glyphs.ellipsis).put(" ")
+    for part in (p for p in parts if not p.right):
+        pen.spans(part.spans).put("  ")
+    rights = [p for p in parts if p.right]
+    pen.to(cells - 1 - sum(p.cells for p in rights) - 2 * (len(rights) - 1))
+    for number, part in enumerate(rights):
+        pen.put("  " if number else "").spans(part.spans)
+    return pen.line()
+
+
+def _needed(parts: Sequence[_Part]) -> int:
+    return sum(part.cells + 2 for part in parts)
+
+
+def _left(header: Header, glyphs: Glyphs) -> list[_Part]:
+    site = header.site
+    parts = [_Part([(site.name or "no site", "strong")], 0)]
+    if header.mode == "review":
+        parts.append(_Part([("REVIEW", "warn")], 0))
+        if header.recorder is not None:
+            name = os.path.basename(header.recorder.path.rstrip("/"))
+            parts.append(_Part([(cut_middle(name, 24, glyphs.ellipsis), "plain")], 4))
+    elif header.mode == "demo":
+        parts.append(_Part([("DEMO", "warn")], 3))
+    guessed = "?" if "topology" in site.inferred else ""
+    if site.topology:
+        parts.append(_Part([(f"{site.topology}{guessed}", "plain")], 6))
+    vantage = f"{site.vantage or '-'}{' one-way' if site.one_way else ''}"
+    parts.append(_Part([(vantage, "warn" if site.one_way else "plain")], 5))
+    if site.region:
+        parts.append(_Part([(site.region, "plain")], 9))
+    if site.mode != "normal":
+        parts.append(_Part([(site.mode, "warn")], 7))
+    for name, _, state in header.ports[:4]:
+        of = look(state)
+        text = f"{cut_middle(name, 8, glyphs.ellipsis)} {glyph(glyphs, of)}{state}"
+        parts.append(_Part([(text, role(of))], 0 if of == "bad" else 2))
+    return parts
+
+
+def _right(
+    header: Header,
+    glyphs: Glyphs,
+    zone: tzinfo | None,
+    frozen_s: float | None,
+    late_s: float | None,
+) -> list[_Part]:
+    parts: list[_Part] = []
+    if late_s is not None:
+        parts.append(_Part([(f"NO ANSWER {late_s:.0f} s", "bad")], 0, True))
+    if frozen_s is not None:
+        parts.append(_Part([(f"FROZEN -{frozen_s:.0f} s", "warn")], 0, True))
+    recorder = header.recorder
+    if header.mode != "review":
+        if recorder is None:
+            parts.append(_Part([("not rec", "dim")], 1, True))
+        elif recorder.state == "recording":
+            took = stopwatch((header.time_ns - recorder.since_ns) / SECOND)
+            parts.append(_Part([(glyphs.record, "bad"), (f"REC {took}", "plain")], 0, True))
+        else:
+            parts.append(_Part([(f"{glyphs.bad}REC {recorder.state}", "bad")], 0, True))
+    lost: Role = "bad" if header.lost else "plain"
+    parts.append(_Part([(f"lost {count(header.lost)}", lost)], 0, True))
+    text = clock(header.time_ns, zone, with_zone=True)
+    parts.append(_Part([(text, "strong")], 0, True))
+    return parts
+
+
+def pane_footer(pane: str, keys: Sequence[Key], cells: int, glyphs: Glyphs) -> Line:
+    """The panes with their digits, then the keys that work here as far as there is room."""
+    pen = Pen(cells, glyphs.ellipsis)
+    narrow = cells < 76
+    for number, name in enumerate(PANES, 1):
+        word = PANE_WORDS[name][:4] if narrow else PANE_WORDS[name]
+        if name == pane:
+            pen.put(" ").put(f"{number} {word}", "bar")
+        else:
+            pen.put(" ").put(str(number), "key").put(f" {word}", "dim")
+    _put_keys(pen, keys, ("?", "/", "q"))
+    return pen.line()
+
+
+def _put_keys(pen: Pen, keys: Sequence[Key], always: Sequence[str]) -> None:
+    """Keys with their words while there is room; the most needed ones at least by their sign."""
+    shown = sorted((key for key in keys if key.footer), key=lambda key: key.footer)
+    short = [key for key in shown if key.keys[0] in always]
+    reserve = sum(width(written(key)) + 1 for key in short)
+    for key in shown:
+        text = written(key)
+        need = width(text) + width(key.label) + 4
+        if key in short:
+            reserve -= width(text) + 1
+        if pen.room >= need + reserve + 1:
+            pen.put("  ").put(text, "key").put(f" {key.label}", "dim")
+        elif key in short and pen.room > width(text) + 1:
+            pen.put(" ").put(text, "key")
+
+
+def detail_footer(keys: Sequence[Key], cells: int, glyphs: Glyphs) -> Line:
+    """The keys that work in a detail."""
+    pen = Pen(cells, glyphs.ellipsis)
+    _put_keys(pen, keys, ("escape", "?", "q"))
+    return pen.line()

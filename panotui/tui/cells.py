@@ -1,0 +1,104 @@
+"""Text measured in terminal cells: wide characters count two, combining marks none.
+
+In comes text that is already printable (`wire.text.printable`), out comes text of at most, or
+exactly, so many cells. Names are cut in the middle, because the end of a host name or an address
+is what tells it from its neighbours.
+"""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+
+
+def width(text: str) -> int:
+    """Cells that `text` takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def cut_middle(text: str, cells: int, ellipsis: str = "…") -> str:
+    """`text` in at most `cells` cells, its middle replaced by `ellipsis` when it is longer.
+
+    The tail gets the greater half.
+    """
+    if width(text) <= cells:
+        return text
+    if cells <= 0:
+        return ""
+    if cells <= width(ellipsis) + 1:
+        return _head(text, cells)
+    room = cells - width(ellipsis)
+    return _head(text, room // 2) + ellipsis + _tail(text, room - room // 2)
+
+
+def cut_end(text: str, cells: int, ellipsis: str = "…") -> str:
+    """`text` in at most `cells` cells, its end replaced; for sentences, never for names."""
+    if width(text) <= cells:
+        return text
+    if cells <= width(ellipsis):
+        return _head(text, cells)
+    return _head(text, cells - width(ellipsis)) + ellipsis
+
+
+def fit(text: str, cells: int, *, right: bool = False, ellipsis: str = "…") -> str:
+    """`text` in exactly `cells` cells: cut in the middle, or padded at the free side."""
+    cut = cut_middle(text, cells, ellipsis)
+    blanks = " " * (cells - width(cut))
+    return blanks + cut if right else cut + blanks
+
+
+def _head(text: str, cells: int) -> str:
+    if text.isascii():
+        return text[:cells]
+    taken = ""
+    used = 0
+    for character in text:
+        used += cell_len(character)
+        if used > cells:
+            break
+        taken += character
+    return taken
+
+
+def _tail(text: str, cells: int) -> str:
+    if text.isascii():
+        return text[len(text) - cells :]
+    start = len(text)
+    used = 0
+    for index in range(len(text) - 1, -1, -1):
+        used += cell_len(text[index])
+        if used > cells:
+            break
+        if cell_len(text[index]):  # a combining mark never starts the tail
+            start = index
+    return text[start:]
+
+
+def exactly(text: str, cells: int) -> str:
+    """`text` cropped or padded at its end to `cells` cells; half a wide character is a blank."""
+    if text.isascii():
+        return text[:cells] if len(text) >= cells else text + " " * (cells - len(text))
+    return set_cell_size(text, cells)
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """`text` in lines of at most `cells` cells, broken at blanks, in a long word where it must."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        while width(word) > cells > 0:
+            if line:
+                lines.append(line)
+                line = ""
+            head = _head(word, cells) or word[:1]
+            lines.append(head)
+            word = word[len(head) :]
+        if not line:
+            line = word
+        elif width(line) + 1 + width(word) <= cells:
+            line += " " + word
+        else:
+            lines.append(line)
+            line = word
+    if line or not lines:
+        lines.append(line)
+    return lines

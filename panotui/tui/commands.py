@@ -1,0 +1,151 @@
+"""The command line behind `:`: every action by its name, with what it takes and whether it reads.
+
+In comes what was typed, out comes an `Order` or the reason why there is none. In a review a time
+of day (`03:14`, `03:14:07`) is an order too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+
+from panotui.feed.frames import PANES, ReviewState
+from panotui.model import SECOND
+from panotui.tui.quantities import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    name: str
+    text: str = ""
+    value: float = 0.0
+    time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    name: str
+    takes: str
+    help: str
+
+
+WORDS: tuple[Word, ...] = (
+    *(Word(pane, "", f"show the {pane} pane") for pane in PANES),
+    Word("sort", "COLUMN", "sort the table by a column"),
+    Word("reverse", "", "reverse the order"),
+    Word("filter", "TERMS", "filter the table; no terms: clear"),
+    Word("port", "NAME", "only this port; no name: all"),
+    Word("freeze", "", "freeze the picture, or go on"),
+    Word("rate", "1-4", "pictures a second"),
+    Word("mark", "NOTE", "put a note at this time into the recording"),
+    Word("known", "", "mark what is under the cursor as known, or take the mark away"),
+    Word("accept", "", "accept the violation into the site file"),
+    Word("undo", "", "undo the last acceptance"),
+    Word("copy", "", "copy to the clipboard"),
+    Word("export", "", "export the detail or the table"),
+    Word("goto", "TIME", "go to a time of day (review)"),
+    Word("speed", "N", "play at N times real time (review)"),
+    Word("ascii", "", "draw with ASCII, or with Unicode again"),
+    Word("help", "", "the keys that work here"),
+    Word("quit", "", "quit"),
+)
+_NAMES = {word.name: word for word in WORDS}
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z")
+
+
+def matching(text: str) -> list[Word]:
+    """The words that begin as typed."""
+    name, space, _ = text.strip().partition(" ")
+    if space and name in _NAMES:
+        return [_NAMES[name]]
+    return [word for word in WORDS if word.name.startswith(name)]
+
+
+def completed(text: str) -> str:
+    """What is typed, made longer as far as only one reading is left."""
+    words = matching(text)
+    if not words or " " in text.strip():
+        return text
+    if len(words) == 1:
+        return words[0].name + (" " if words[0].takes else "")
+    common = words[0].name
+    for word in words[1:]:
+        while not word.name.startswith(common):
+            common = common[:-1]
+    return common
+
+
+def read(
+    text: str,
+    review: ReviewState | None,
+    zone: tzinfo | None,
+    sorts: Sequence[str],
+    ports: Sequence[str],
+) -> Order | str:
+    """The order that `text` is, or in one line why it is none."""
+    text = text.strip()
+    if _TIME.match(text):
+        text = f"goto {text}"
+    name, _, rest = text.partition(" ")
+    rest = rest.strip()
+    found = matching(name)
+    if name not in _NAMES and len(found) == 1:
+        name = found[0].name
+    if name not in _NAMES:
+        if found:
+            return "which: " + ", ".join(word.name for word in found[:6]) + "?"
+        return f"unknown command {name[:20]}"
+    return _checked(name, rest, review, zone, sorts, ports)
+
+
+def _checked(
+    name: str,
+    rest: str,
+    review: ReviewState | None,
+    zone: tzinfo | None,
+    sorts: Sequence[str],
+    ports: Sequence[str],
+) -> Order | str:
+    if name == "sort" and rest not in sorts:
+        return "sort by " + ", ".join(sorts) if sorts else "this pane has its own order"
+    if name == "port" and rest and rest not in ports:
+        return "ports are " + ", ".join(ports) if ports else "no port is known yet"
+    if name == "mark" and not rest:
+        return "mark what? e.g. mark switched the PoE injector"
+    if name in ("rate", "speed"):
+        try:
+            value = float(rest)
+        except ValueError:
+            return f"{name} takes a number"
+        if name == "rate" and not 1 <= value <= 4:
+            return "rate is 1 to 4 pictures a second"
+        if name == "speed" and not 0.1 <= value <= 10_000:
+            return "speed is 0.1 to 10000"
+        return Order(name, rest, value)
+    if name in ("goto", "speed") and review is None:
+        return "this is no review: there is only now"
+    if name == "goto":
+        assert review is not None
+        return _goto(rest, review, zone)
+    if rest and not _NAMES[name].takes:
+        return f"{name} takes nothing more"
+    return Order(name, rest)
+
+
+def _goto(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
+    match = _TIME.match(text)
+    if match is None:
+        return "a time is 03:14 or 03:14:07"
+    hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
+    if hour > 23 or minute > 59 or second > 59:
+        return "there is no such time of day"
+    start = moment(review.start_ns, zone)
+    target = start.replace(hour=hour, minute=minute, second=second, microsecond=0)
+    if target < start.replace(microsecond=0):
+        target += timedelta(days=1)  # a night's recording: the hour after midnight
+    time_ns = int(target.timestamp()) * SECOND
+    if time_ns > review.end_ns:
+        return "that is after the end of the recording"
+    return Order("goto", text, time_ns=max(time_ns, review.start_ns))

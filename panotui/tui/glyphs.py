@@ -1,0 +1,112 @@
+"""The few pictures that the screen draws, in Unicode and in ASCII, and what each state looks like.
+
+A state is always a glyph, a word and a colour role, so that none of the three is needed alone.
+In comes a record's state word, out come the glyph and the role.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal[
+    "plain", "dim", "ok", "warn", "bad", "head", "strong", "key", "cursor", "bar"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One set of pictures; all are one cell wide."""
+
+    ok: str
+    bad: str
+    warn: str
+    wait: str
+    unknown: str
+    inward: str  # towards the appliance, or the client
+    outward: str
+    to: str
+    ellipsis: str
+    record: str
+    bars: str  # from almost nothing to full
+    keyframe: str
+    ascending: str
+    descending: str
+    more_above: str
+    more_below: str
+    band: dict[str, str]  # the time line's letters
+
+
+UNICODE = Glyphs(
+    ok="✔", bad="✖", warn="!", wait="…", unknown="-", inward="▼", outward="▲", to=">",
+    ellipsis="…", record="●", bars="▁▂▃▄▅▆▇█", keyframe="◆", ascending="▲", descending="▼",
+    more_above="▲", more_below="▼", band={"#": "█", "!": "▒", "x": "░", ".": " "},
+)  # fmt: skip
+ASCII = Glyphs(
+    ok="+", bad="x", warn="!", wait="~", unknown="-", inward="v", outward="^", to=">",
+    ellipsis="~", record="*", bars="_.:-=+*#", keyframe="K", ascending="^", descending="v",
+    more_above="^", more_below="v", band={"#": "#", "!": "!", "x": "x", ".": " "},
+)  # fmt: skip
+
+Look: TypeAlias = Literal["ok", "warn", "bad", "wait", "unknown"]
+
+# Words of ports, cameras, streams, endpoints, verdicts, severities; what is not named is unknown.
+_LOOKS: dict[str, Look] = {
+    "up": "ok", "standby": "ok", "silent": "warn", "down": "bad",
+    "streaming": "ok", "losing": "warn", "slow": "warn", "frozen": "bad", "paused": "warn",
+    "ended": "unknown", "refused": "bad", "unreachable": "bad", "connecting": "wait",
+    "unseen": "unknown", "reachable": "ok", "blocked": "bad", "failing": "bad",
+    "allowed": "ok", "infrastructure": "ok", "pending": "wait", "violation": "bad",
+    "error": "bad", "warning": "warn", "info": "ok",
+    "synchronised": "ok", "unsynchronised": "bad", "off": "warn",
+    "recording": "ok", "samples-only": "warn", "stopped": "bad",
+}  # fmt: skip
+# A camera that sends nothing is a fault; a port that hears nothing may only be quiet.
+_CAMERA_LOOKS: dict[str, Look] = {"silent": "bad"}
+_TROUBLE: dict[Look, int] = {"bad": 0, "warn": 1, "wait": 2, "unknown": 3, "ok": 4}
+_ROLES: dict[Look, Role] = {
+    "ok": "ok",
+    "warn": "warn",
+    "bad": "bad",
+    "wait": "warn",
+    "unknown": "dim",
+}
+
+
+def look(state: str | None, *, camera: bool = False) -> Look:
+    """How a state word looks."""
+    if state is None:
+        return "unknown"
+    if camera and state in _CAMERA_LOOKS:
+        return _CAMERA_LOOKS[state]
+    return _LOOKS.get(state, "unknown")
+
+
+def role(of: Look) -> Role:
+    return _ROLES[of]
+
+
+def trouble(of: Look) -> int:
+    """Worst first: 0 for what is bad, 4 for what is well."""
+    return _TROUBLE[of]
+
+
+def glyph(glyphs: Glyphs, of: Look) -> str:
+    return str(getattr(glyphs, of))
+
+
+def terminal_glyphs(environment: dict[str, str] | None = None) -> Glyphs:
+    """Unicode where the locale says UTF-8 and the terminal can draw it, else ASCII.
+
+    The Linux console counts as ASCII: its fonts lack the bars and marks.
+    """
+    values = dict(os.environ) if environment is None else environment
+    named = values.get("LC_ALL") or values.get("LC_CTYPE") or values.get("LANG") or ""
+    encoding = named.partition(".")[2].partition("@")[0] if "." in named else ""
+    if not named and environment is None:
+        encoding = locale.getpreferredencoding(False)
+    if values.get("TERM", "").startswith("linux"):
+        return ASCII
+    return UNICODE if encoding.lower().replace("-", "") == "utf8" else ASCII

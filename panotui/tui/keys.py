@@ -1,0 +1,111 @@
+"""Every key of the screen as data: where it lives, what it does, what the footer and help call it.
+
+`actions_at` gives the keys that work at one place; the footer, the help and the key handler all
+read it, so none can promise what another does not do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Where a key lives.
+PANE = "pane"  # any pane
+TABLE = "table"  # panes that are tables
+DETAIL = "detail"
+LIVE = "live"  # not in a review
+REVIEW = "review"
+MARKABLE = "markable"  # something that can be marked as known is under the cursor, or open
+LINKS = "links"  # a detail that offers something to open
+VIOLATION = "violation"  # a violation is under the cursor, or open
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    keys: tuple[str, ...]  # Textual's names, or the character
+    action: str
+    label: str  # the footer's word
+    help: str
+    where: tuple[str, ...] = ()  # all must hold; empty: everywhere
+    show: str = ""  # how the footer and help write the key; default: the first one
+    footer: int = 0  # the footer's order, 0: only in the help
+
+
+KEYS: tuple[Key, ...] = (
+    Key(("q",), "back", "quit", "go back; on a pane: quit (capture of a recorder goes on)",
+        footer=90),
+    Key(("ctrl+c",), "interrupt", "end", "end at once", show="Ctrl-C"),
+    Key(("?", "f1"), "help", "help", "this help", footer=80),
+    Key(("1", "2", "3", "4", "5", "6", "7"), "pane", "panes",
+        "overview, flows, streams, endpoints, violations, findings, events", show="1-7"),
+    Key(("tab",), "next-pane", "next", "next pane (shift+tab: previous)", (PANE,)),
+    Key(("shift+tab", "backtab"), "previous-pane", "previous", "previous pane", (PANE,),
+        show="shift+tab"),
+    Key(("down", "j"), "down", "down", "down: a row, or a line of a detail", show="down j"),
+    Key(("up", "k"), "up", "up", "up", show="up k"),
+    Key(("left", "h"), "left", "left", "left: to what stands beside", show="left h"),
+    Key(("right", "l"), "right", "right", "right", show="right l"),
+    Key(("pagedown", "ctrl+f"), "page-down", "page", "a page down", show="PgDn"),
+    Key(("pageup", "ctrl+b"), "page-up", "page", "a page up", show="PgUp"),
+    Key(("g", "home"), "top", "top", "to the top", show="g Home"),
+    Key(("G", "end"), "bottom", "bottom", "to the end", show="G End"),
+    Key(("enter",), "open", "open", "open the detail of the line under the cursor", (PANE,),
+        footer=10),
+    Key(("enter",), "open", "open", "open what is chosen in the last line (left, right choose)",
+        (DETAIL, LINKS), footer=10),
+    Key(("escape",), "back", "back", "back to the pane", (DETAIL,), show="esc", footer=5),
+    Key(("escape",), "clear", "clear", "clear the message and the filter", (TABLE,), show="esc"),
+    Key(("f",), "open-flow", "flow", "open the flow behind this", (DETAIL, LINKS), footer=20),
+    Key(("/",), "filter", "filter",
+        "filter rows: key:value terms, !term, /pattern/; enter keeps, esc clears", (TABLE,),
+        footer=70),
+    Key(("s",), "sort", "sort", "sort by the next column", (TABLE,), footer=30),
+    Key(("S",), "reverse", "reverse", "reverse the order", (TABLE,), footer=34),
+    Key(("p",), "port", "port", "only one port's rows, then the other's, then all", (PANE,),
+        footer=40),
+    Key(("r",), "reset", "reset", "the pane as it was: no filter, own order, all ports", (PANE,)),
+    Key(("space",), "freeze", "freeze",
+        "freeze the picture; capture goes on. Moving on takes one new picture", (LIVE,),
+        footer=38),
+    Key(("m",), "known", "mark known", "mark as known, or take the mark away", (MARKABLE,),
+        footer=25),
+    Key(("a",), "accept", "accept", "accept this violation into the site file (u: undo)",
+        (VIOLATION,), footer=27),
+    Key(("u",), "undo", "undo", "undo the last acceptance", (VIOLATION,)),
+    Key(("y",), "copy", "copy", "copy the line or the detail to the clipboard (OSC 52)",
+        footer=45),
+    Key(("e",), "export", "export", "export the detail, or the table", footer=50),
+    Key(("[",), "step-back", "step", "a step back in time (10 s)", (REVIEW,), show="[ ]",
+        footer=52),
+    Key(("]",), "step-on", "step", "a step on in time (10 s)", (REVIEW,)),
+    Key(("{",), "leap-back", "leap", "a leap back in time (10 min)", (REVIEW,), show="{ }"),
+    Key(("}",), "leap-on", "leap", "a leap on in time (10 min)", (REVIEW,)),
+    Key(("<",), "previous-event", "event", "to the event before", (REVIEW,), show="< >",
+        footer=54),
+    Key((">",), "next-event", "event", "to the next event", (REVIEW,)),
+    Key((",",), "slower", "speed", "half the speed", (REVIEW,), show=", .", footer=56),
+    Key((".",), "faster", "speed", "twice the speed", (REVIEW,)),
+    Key(("c",), "compare", "compare",
+        "remember this moment; again: what differs between it and now", (REVIEW,), footer=60),
+    Key(("space",), "play", "play", "play, pause", (REVIEW,), footer=58),
+    Key((":",), "command", "command",
+        "a command by its name; in a review also a time to go to (03:14)", footer=75),
+    Key(("ctrl+l",), "redraw", "redraw", "draw the whole screen again", show="Ctrl-L"),
+    Key(("ctrl+z",), "suspend", "suspend", "suspend to the shell (fg comes back)", show="Ctrl-Z"),
+)  # fmt: skip
+
+
+def keys_at(place: frozenset[str]) -> list[Key]:
+    """The keys that work where all of a key's conditions hold."""
+    return [key for key in KEYS if all(where in place for where in key.where)]
+
+
+def action_of(pressed: str, place: frozenset[str]) -> str | None:
+    """The action of a key at a place; None where it has none."""
+    for key in keys_at(place):
+        if pressed in key.keys:
+            return key.action
+    return None
+
+
+def written(key: Key) -> str:
+    return key.show or key.keys[0]

@@ -1,0 +1,82 @@
+"""What a page is drawn from and what it gives: a `Scene` in, a `Page` of lines and items out.
+
+An item is something on the page that the cursor can stand on; its key is what `View.detail`
+takes. Pages are pure functions, so each is proved without a terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from panotui.feed.frames import Frame
+from panotui.tui.glyphs import Glyphs, Look, glyph, role
+from panotui.tui.line import Line, Pen, Span, highlighted, plain
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a person is in one pane: kept while other panes are looked at."""
+
+    key: str | None = None  # of the item under the cursor
+    index: int = 0  # its row in the whole table
+    first: int = 0  # first visible row of the table
+    sort: str | None = None
+    reverse: bool = False
+    filter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a page may depend on."""
+
+    frame: Frame
+    place: Place
+    width: int
+    height: int
+    glyphs: Glyphs
+    zone: tzinfo | None = None
+    port: str | None = None
+
+    @property
+    def now_ns(self) -> int:
+        return self.frame.header.time_ns
+
+    def pen(self) -> Pen:
+        return Pen(self.width, self.glyphs.ellipsis)
+
+    def mark(self, look: Look) -> Span:
+        return glyph(self.glyphs, look), role(look)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something to stand on: cells [start, stop) of a line."""
+
+    key: str
+    row: int
+    start: int
+    stop: int
+    copy: str = ""
+    known: bool | None = None  # None: cannot be marked as known
+
+
+@dataclass(slots=True)
+class Page:
+    lines: list[Line] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+    def fill(self, width: int, height: int) -> Page:
+        """Exactly `height` lines."""
+        del self.lines[height:]
+        self.items = [item for item in self.items if item.row < height]
+        self.lines.extend(plain("", width) for _ in range(height - len(self.lines)))
+        return self
+
+    def with_cursor(self, key: str | None) -> Page:
+        """The item under the cursor stands out."""
+        for item in self.items:
+            if item.key == key:
+                self.lines[item.row] = highlighted(self.lines[item.row], item.start, item.stop)
+                break
+        return self

@@ -1,0 +1,208 @@
+"""The detail of one thing: its title and state, charts where it has a history, titled sections.
+
+The words come from the collector (`Detail.sections`); the charts are drawn here from the record.
+The last line offers what can be opened from here; `Place.index` is the one chosen, `Place.first`
+the first text line shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from panotui.feed.frames import Detail, Section
+from panotui.model import PortRecord, StreamRecord
+from panotui.tui.cells import width, wrap
+from panotui.tui.chart import History, block, marks
+from panotui.tui.glyphs import Look, look, role
+from panotui.tui.line import Line, Span
+from panotui.tui.page import Item, Page, Scene
+from panotui.tui.pages import findings, streams, violations
+from panotui.tui.quantities import day_clock, mega, short_volume
+
+LABEL = 16  # cells of a line's label
+
+
+def draw(scene: Scene) -> Page:
+    """The detail in the page's height; `Place.first` is moved back to the last full page."""
+    detail = scene.frame.detail
+    if detail is None:
+        return Page([scene.pen().put(" waiting for the collector", "dim").line()]).fill(
+            scene.width, scene.height
+        )
+    text = lines(detail, scene)
+    linked = bool(detail.links)
+    room = max(1, scene.height - 1 - (1 if linked else 0))
+    scene.place.first = max(0, min(scene.place.first, len(text) - room))
+    first = scene.place.first
+    page = Page([_title(detail, scene, first > 0, first + room < len(text))])
+    page.lines.extend(text[first : first + room])
+    page.fill(scene.width, scene.height - 1 if linked else scene.height)
+    if linked:
+        row = len(page.lines)
+        line, items = _links(detail, scene, row)
+        page.lines.append(line)
+        page.items.extend(items)
+    return page
+
+
+def lines(detail: Detail, scene: Scene) -> list[Line]:
+    """All text lines below the title."""
+    if detail.gone:
+        return [scene.pen().put("   It is gone: ended, evicted, or not there at this time.").line()]
+    out: list[Line] = []
+    for number, section in enumerate(detail.sections):
+        out.extend(_section(section, scene))
+        if number == 0:
+            out.extend(_charts(detail, scene))
+    if not detail.sections:
+        out.extend(_charts(detail, scene))
+    return out
+
+
+def _section(section: Section, scene: Scene) -> list[Line]:
+    out = [scene.pen().put(" ").put(section.title, "head").line()]
+    label_cells = max(
+        (min(LABEL, width(label) + 2) for label, _ in section.lines if label), default=0
+    )
+    for label, text in section.lines:
+        indent = 3 + label_cells
+        first = True
+        for part in wrap(text, max(10, scene.width - indent - 1)):
+            pen = scene.pen().put("   ")
+            if label_cells:
+                pen.field(label if first else "", label_cells - 1, "dim").put(" ")
+            out.append(pen.put(part).line())
+            first = False
+    return out
+
+
+# ---------------------------------------------------------------- title
+
+
+def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
+    if detail.finding is not None:
+        finding = detail.finding
+        at = day_clock(finding.first_time_ns, scene.now_ns, scene.zone)
+        words = f"{findings.state_word(finding)}  {finding.confidence}  since {at}"
+        return findings.look_of(finding), words
+    if detail.violation is not None:
+        return violations.look_of(detail.violation), violations.state_word(detail.violation)
+    if detail.stream is not None:
+        return look(detail.stream.state), streams.state_word(detail.stream)
+    if detail.camera is not None:
+        return look(detail.camera.state, camera=True), detail.camera.state
+    if detail.endpoint is not None:
+        return look(detail.endpoint.state), detail.endpoint.state
+    if detail.flow is not None:
+        return look(detail.flow.verdict), detail.flow.verdict
+    if detail.event is not None:
+        return look(detail.event.severity), detail.event.severity
+    if detail.port is not None:
+        return look(detail.port.state), detail.port.state
+    return "unknown", "gone" if detail.gone else ""
+
+
+def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
+    of, words = _state(detail, scene)
+    arrows = (scene.glyphs.more_above if above else " ") + (
+        scene.glyphs.more_below if below else " "
+    )
+    pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
+    pen.name(detail.title, "strong", keep=width(words) + len(arrows) + 4)
+    pen.to(scene.width - width(words) - len(arrows) - 2)
+    return pen.put(words, role(of)).put(f" {arrows}", "dim").line()
+
+
+# ---------------------------------------------------------------- charts
+
+
+def _charts(detail: Detail, scene: Scene) -> list[Line]:
+    if detail.stream is not None:
+        return _stream_charts(detail.stream, scene)
+    if detail.port is not None:
+        return _port_charts(detail.port, scene)
+    return []
+
+
+def _stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
+    """Bit-rate, loss and frame size a second; key frames marked, gaps left blank."""
+    if not any(value is not None for value in stream.history_bps):
+        return []
+    cells = scene.width - 12
+    seconds = min(cells, len(stream.history_bps))
+    out = [_chart_title(seconds, scene)]
+    out += _chart("Mb/s", stream.history_bps, 3, scene, mega)
+    out += _chart("lost", stream.history_lost, 1, scene, lambda v: f"{v:.0f}", bad=True)
+    if any(value for value in stream.history_frame_bytes):
+        out += _chart("frame max", stream.history_frame_bytes, 2, scene, short_volume)
+    if any(value for value in stream.history_keyframes):
+        row = marks(stream.history_keyframes, cells, scene.glyphs.keyframe)
+        pen = scene.pen().put("   ").field("key", 8, "dim", right=True).put(row, "key")
+        out.append(pen.line())
+    return out
+
+
+def _port_charts(port: PortRecord, scene: Scene) -> list[Line]:
+    if not any(v is not None for v in (*port.history_in_bps, *port.history_out_bps)):
+        return []
+    seconds = min(scene.width - 12, max(len(port.history_in_bps), len(port.history_out_bps)))
+    out = [_chart_title(seconds, scene)]
+    out += _chart(f"{scene.glyphs.inward} Mb/s", port.history_in_bps, 3, scene, mega)
+    out += _chart(f"{scene.glyphs.outward} Mb/s", port.history_out_bps, 3, scene, mega)
+    return out
+
+
+def _chart_title(seconds: int, scene: Scene) -> Line:
+    pen = scene.pen().put(" ").put(f"LAST {seconds} s", "head")
+    return pen.put("  a column a second, blank: no record", "dim").line()
+
+
+def _chart(
+    name: str,
+    history: History,
+    height: int,
+    scene: Scene,
+    show: object,
+    *,
+    bad: bool = False,
+) -> list[Line]:
+    assert callable(show)
+    rows, peak = block(history, scene.width - 12, height, scene.glyphs)
+    out = []
+    for number, row in enumerate(rows):
+        label = str(show(peak)) if number == 0 and height > 1 else ""
+        label = name if number == height - 1 else label
+        pen = scene.pen().put("   ").field(label, 8, "dim", right=True)
+        colour: Sequence[Span] = [(row, "bad" if bad and peak > 0 else "plain")]
+        out.append(pen.spans(colour).line())
+    if height == 1 and peak > 0:
+        pen = scene.pen().put("   ").field(f"{name} {show(peak)}", 8, "dim", right=True)
+        out = [pen.put(rows[0], "bad" if bad else "plain").line()]
+    return out
+
+
+# ---------------------------------------------------------------- links
+
+
+def _links(detail: Detail, scene: Scene, row: int) -> tuple[Line, list[Item]]:
+    """The line of what can be opened; scrolls sideways so that the chosen one is in sight."""
+    chosen = max(0, min(scene.place.index, len(detail.links) - 1))
+    scene.place.index = chosen
+    room = scene.width - 8
+    start = chosen
+    used = width(detail.links[chosen][0]) + 2
+    while start > 0 and used + width(detail.links[start - 1][0]) + 2 <= room:
+        start -= 1
+        used += width(detail.links[start][0]) + 2
+    pen = scene.pen().put(" OPEN ", "head").put("<" if start else " ", "dim")
+    items = []
+    for text, key in detail.links[start:]:
+        if pen.room < 8:
+            break
+        begin = pen.column
+        pen.name(text, "key", keep=1)
+        items.append(Item(key, row, begin, pen.column, text))
+        pen.put("  ")
+    if start + len(items) < len(detail.links):
+        pen.right(">", "dim")
+    return pen.line(), items

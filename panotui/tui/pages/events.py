@@ -1,0 +1,42 @@
+"""The events pane: what happened, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from panotui.model import EventRecord
+from panotui.tui.glyphs import look, role
+from panotui.tui.line import Span
+from panotui.tui.page import Scene
+from panotui.tui.quantities import UNKNOWN, day_clock
+from panotui.tui.table import Column, Table
+
+_WORDS = {"warning": "warn"}
+
+
+def _heading(scene: Scene) -> Sequence[Span]:
+    return [(f"{scene.frame.header.counts.events} so far", "plain")]
+
+
+TABLE = Table(
+    pane="events",
+    record=EventRecord,
+    kind="event",
+    rows=lambda frame: frame.events,
+    heading=_heading,
+    empty="Nothing has happened yet.",
+    copy=lambda e: f"{e.kind} {e.subject} {e.text}",
+    columns=(
+        Column("TIME", 8, lambda e, s: (day_clock(e.time_ns, s.now_ns, s.zone), "dim"), "time",
+               most=14, biggest_first=True),
+        Column("", 1, lambda e, s: s.mark(look(e.severity))),
+        Column("LEVEL", 5, lambda e, s: (
+            _WORDS.get(e.severity, e.severity), role(look(e.severity))), "severity", drop=1),
+        Column("KIND", 9, lambda e, s: (e.kind, "plain"), "kind"),
+        Column("SUBJECT", 14, lambda e, s: (e.subject, "strong"), "subject", most=44),
+        Column("WHAT", 20, lambda e, s: (e.text, "plain"), most=130),
+        Column("PORT", 5, lambda e, s: (e.port or UNKNOWN, "plain"), drop=3),
+        Column("PACKET", 8, lambda e, s: (
+            str(e.packet) if e.packet else UNKNOWN, "plain"), right=True, drop=2),
+    ),
+)  # fmt: skip

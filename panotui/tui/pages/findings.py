@@ -1,0 +1,53 @@
+"""The findings pane: every diagnosis in its one sentence, worst first, with how sure we are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from panotui.model import FindingRecord
+from panotui.tui.glyphs import Look, look, role
+from panotui.tui.line import Span
+from panotui.tui.page import Scene
+from panotui.tui.quantities import day_clock
+from panotui.tui.table import Column, Table
+
+_WORDS = {"warning": "warn"}
+
+
+def look_of(finding: FindingRecord) -> Look:
+    if finding.cleared_time_ns is not None:
+        return "ok"
+    return "unknown" if finding.known else look(finding.severity)
+
+
+def state_word(finding: FindingRecord) -> str:
+    """Its severity while it lasts; then how it ended."""
+    if finding.cleared_time_ns is not None:
+        return "cleared"
+    return "known" if finding.known else _WORDS.get(finding.severity, finding.severity)
+
+
+def _heading(scene: Scene) -> Sequence[Span]:
+    count = scene.frame.header.counts.findings_open
+    return [(f"{count} open", "bad")] if count else [(f"{scene.glyphs.ok} none open", "ok")]
+
+
+TABLE = Table(
+    pane="findings",
+    record=FindingRecord,
+    kind="finding",
+    rows=lambda frame: frame.findings,
+    heading=_heading,
+    empty="Nothing to report: all that was seen is well.",
+    copy=lambda f: f"{f.text} {f.action}".strip(),
+    columns=(
+        Column("", 1, lambda f, s: s.mark(look_of(f))),
+        Column("STATE", 7, lambda f, s: (state_word(f), role(look_of(f))), "severity"),
+        Column("SINCE", 8, lambda f, s: (day_clock(f.first_time_ns, s.now_ns, s.zone), "dim"),
+               "since", most=14),
+        Column("SURE", 8, lambda f, s: (f.confidence, "plain"), drop=1),
+        Column("WHAT IS WRONG", 26, lambda f, s: (f.text, "plain"), most=90),
+        Column("ABOUT", 12, lambda f, s: (f.subject, "plain"), "subject", most=40, drop=2),
+        Column("WHAT TO DO", 40, lambda f, s: (f.action, "plain"), most=100, drop=3),
+    ),
+)  # fmt: skip

@@ -1,0 +1,90 @@
+"""The flows pane: who talks to whom, under which name, how fast, and whether it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from panotui.model import FlowRecord
+from panotui.tui.glyphs import look, role
+from panotui.tui.line import Span
+from panotui.tui.page import Scene
+from panotui.tui.quantities import UNKNOWN, address, milliseconds, short_rate, short_volume, since
+from panotui.tui.table import Column, Table
+
+_WORDS = {"infrastructure": "infra"}
+
+
+def _mark(flow: FlowRecord, scene: Scene) -> Span:
+    return scene.mark(look(flow.verdict))
+
+
+def _verdict(flow: FlowRecord, scene: Scene) -> Span:
+    if flow.own:
+        return "own", "dim"
+    word = _WORDS.get(flow.verdict, flow.verdict)
+    if flow.verdict == "violation" and flow.reason:
+        word = flow.reason
+    return word, role(look(flow.verdict))
+
+
+def _peers(flow: FlowRecord, scene: Scene) -> Span:
+    return f"{flow.src} {scene.glyphs.to}{address(flow.dst, flow.dport)}", "plain"
+
+
+def _text(value: str | None) -> Span:
+    return (value, "plain") if value else (UNKNOWN, "dim")
+
+
+def _rate(value: float | None) -> Span:
+    text = short_rate(value)
+    return text, "dim" if text in ("0", UNKNOWN) else "plain"
+
+
+def _heading(scene: Scene) -> Sequence[Span]:
+    counts = scene.frame.header.counts
+    spans: list[Span] = [(f"{counts.flows_live} live", "plain")]
+    if counts.violations_open:
+        spans.append((f"  {scene.glyphs.bad} {counts.violations_open} violations", "bad"))
+    else:
+        spans.append((f"  {scene.glyphs.ok} no violation", "ok"))
+    evicted = scene.frame.header.limits.get("flows_evicted", 0)
+    if evicted:
+        spans.append((f"  {evicted} evicted", "warn"))
+    return spans
+
+
+TABLE = Table(
+    pane="flows",
+    record=FlowRecord,
+    kind="flow",
+    rows=lambda frame: frame.flows,
+    heading=_heading,
+    empty="No flow seen yet.",
+    copy=lambda f: f"{address(f.src, f.sport)} -> {f.host or f.dst} {f.transport}/{f.dport}",
+    columns=(
+        Column("", 1, _mark),
+        Column("VERDICT", 11, _verdict, "verdict", most=17),
+        Column("PORT", 4, lambda f, s: _text(f.port), "port", most=8),
+        Column("CLIENT >SERVER", 27, _peers, "dst", most=62),
+        Column("HOST", 14, lambda f, s: _text(f.host or f.camera), "host", most=52),
+        Column("APP", 6, lambda f, s: _text(f.app), "app", most=10, drop=3),
+        Column("b/s in", 6, lambda f, s: _rate(f.rate_in_bps), right=True, drop=1),
+        Column(
+            "b/s out", 7, lambda f, s: _rate(f.rate_out_bps), "rate", right=True, drop=2,
+            biggest_first=True,
+        ),
+        Column(
+            "BYTES", 6, lambda f, s: (short_volume(f.bytes_in + f.bytes_out), "plain"), "bytes",
+            right=True, drop=5, biggest_first=True,
+        ),
+        Column("RTT ms", 6, lambda f, s: (milliseconds(f.rtt_ms), "plain"), right=True, drop=6),
+        Column(
+            "RETX", 5, lambda f, s: _text(None if f.retransmits is None else str(f.retransmits)),
+            "retransmits", right=True, drop=7, biggest_first=True,
+        ),
+        Column("SERVICE", 10, lambda f, s: _text(f.service), most=20, drop=8),
+        Column("STATE", 11, lambda f, s: _text(f.state), drop=9),
+        Column("SEEN", 7, lambda f, s: (since(f.last_time_ns, s.now_ns), "dim"), drop=10,
+               right=True),
+    ),
+)  # fmt: skip

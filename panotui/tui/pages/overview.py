@@ -1,0 +1,391 @@
+"""The overview: four questions, each answered in its heading, and what to do about it.
+
+Are both ports healthy; is every camera streaming; does the appliance reach its endpoints; does
+anything talk that must not? On a low terminal each section shows its worst rows and says how many
+more there are; nothing that is wrong is dropped for something that is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from panotui.feed.panes import row_key
+from panotui.model import (
+    CameraRecord,
+    ClockRecord,
+    EndpointRecord,
+    FindingRecord,
+    PortRecord,
+    ResolverRecord,
+    StreamRecord,
+    ViolationRecord,
+)
+from panotui.tui.cells import width
+from panotui.tui.chart import sparkline
+from panotui.tui.glyphs import Look, Role, look, role, trouble
+from panotui.tui.line import Line, Pen, Span
+from panotui.tui.page import Item, Page, Scene
+from panotui.tui.pages import endpoints, findings, streams, violations
+from panotui.tui.quantities import UNKNOWN, count, day_clock, mega, milliseconds, number, since
+
+_PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
+CELL = 26  # cells of one endpoint in the grid
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One or two lines that belong together, and what can be stood on in them (rows relative)."""
+
+    lines: tuple[Line, ...]
+    items: tuple[Item, ...]
+    look: Look
+
+
+@dataclass(slots=True)
+class _Section:
+    title: str
+    answer: Sequence[Span]
+    units: list[_Unit]
+    taken: int = 0
+
+    @property
+    def height(self) -> int:
+        return 1 + sum(len(unit.lines) for unit in self.units[: self.taken])
+
+
+def draw(scene: Scene) -> Page:
+    """The whole overview in the page's height, worst first."""
+    sections = [_ports(scene), _cameras(scene), _cloud(scene), _violations(scene), _todo(scene)]
+    _share(sections, scene.height)
+    spare = scene.height - sum(section.height for section in sections)
+    airy = spare >= len(sections)
+    page = Page()
+    for section in sections:
+        if airy and page.lines:
+            page.lines.append(scene.pen().line())
+        page.lines.append(_heading(section, scene))
+        for unit in section.units[: section.taken]:
+            top = len(page.lines)
+            page.lines.extend(unit.lines)
+            page.items.extend(
+                Item(i.key, top + i.row, i.start, i.stop, i.copy, i.known) for i in unit.items
+            )
+    return page.fill(scene.width, scene.height)
+
+
+def _share(sections: list[_Section], height: int) -> None:
+    """Give out the lines: ports first, then a unit to each section in turn, what to do first."""
+    ports, cameras, cloud, broken, todo = sections
+    room = height - len(sections)
+
+    def take(section: _Section) -> bool:
+        nonlocal room
+        if section.taken >= len(section.units):
+            return False
+        lines = len(section.units[section.taken].lines)
+        if lines > room:
+            return False
+        section.taken += 1
+        room -= lines
+        return True
+
+    while take(ports):
+        pass
+
+    def bad_first(section: _Section) -> bool:
+        at = section.taken
+        return at < len(section.units) and section.units[at].look in ("bad", "warn")
+
+    # What is wrong, in turn; only then what is well.
+    for wanted in (bad_first, lambda section: True):
+        progress = True
+        while progress:
+            progress = False
+            for section in (todo, cameras, broken, cloud):
+                if wanted(section) and take(section):
+                    progress = True
+
+
+def _heading(section: _Section, scene: Scene) -> Line:
+    pen = scene.pen().put(" ").put(section.title, "head").put("  ").spans(section.answer)
+    hidden = section.units[section.taken :]
+    if hidden:
+        well = sum(len(unit.items) for unit in hidden if unit.look == "ok")
+        ill = sum(len(unit.items) for unit in hidden) - well
+        parts = [f"+{ill} more"] if ill else []
+        if well:
+            parts.append(f"+{well} ok")
+        pen.right(" ".join(parts) + " ", "warn" if ill else "dim")
+    return pen.line()
+
+
+def _answer(text: str, looks: Sequence[Look]) -> list[Span]:
+    worst: Look = min(looks, key=trouble) if looks else "unknown"
+    return [(text, "dim" if worst == "unknown" else role(worst))]
+
+
+def _unit(scene: Scene, key: str, of: Look, copy: str, *pens: Pen, known: bool | None = None,
+          ) -> _Unit:  # fmt: skip
+    return _Unit(
+        tuple(pen.line() for pen in pens), (Item(key, 0, 0, scene.width, copy, known),), of
+    )
+
+
+# ---------------------------------------------------------------- ports
+
+
+def _ports(scene: Scene) -> _Section:
+    ports = scene.frame.ports
+    looks = [look(port.state) for port in ports]
+    if not ports:
+        answer: list[Span] = [("none seen yet", "dim")]
+    elif all(port.state == "up" for port in ports):
+        answer = [("both up" if len(ports) == 2 else f"all {len(ports)} up", "ok")]
+        if len(ports) == 1:
+            answer = [("up", "ok")]
+    else:
+        ill = [port for port in ports if port.state != "up"]
+        answer = _answer(", ".join(f"{port.name} {port.state}" for port in ill), looks)
+    return _Section("PORTS", answer, [_port(port, scene) for port in ports])
+
+
+def _port(port: PortRecord, scene: Scene) -> _Unit:
+    of = look(port.state)
+    state = port.state
+    if port.state != "up" and port.state_since_ns:
+        state += f" {since(port.state_since_ns, scene.now_ns)}"
+    elif not port.link_is_ours and port.speed_mbps:
+        state += f" {port.speed_mbps} {port.duplex or ''}".rstrip()
+    wide = scene.width >= 110
+    pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
+    pen.field(port.name, 5 if not wide else 8, "strong").put(
+        f"{_PORT_ROLES.get(port.role or '', port.role or UNKNOWN):<8.8}"
+    )
+    pen.field(state, 13, role(of)).put(" ")
+    pen.field(port.addresses[0] if port.addresses else UNKNOWN, 15 if not wide else 26)
+    if wide:
+        pen.put(" ").field(port.neighbour or UNKNOWN, min(40, scene.width - 100), "dim")
+    pen.put(f" {scene.glyphs.inward}{mega(port.rate_in_bps):>5}")
+    pen.put(f" {scene.glyphs.outward}{mega(port.rate_out_bps):>5} Mb/s ")
+    total = [
+        None if a is None and b is None else (a or 0) + (b or 0)
+        for a, b in zip(
+            port.history_in_bps[-60:],
+            _aligned(port.history_out_bps, len(port.history_in_bps[-60:])),
+            strict=True,
+        )
+    ]
+    pen.put(sparkline(total, min(60, pen.room - 1), scene.glyphs))
+    return _unit(scene, f"port:{port.name}", of, f"{port.name} {port.state}", pen)
+
+
+def _aligned(history: Sequence[float | None], size: int) -> list[float | None]:
+    tail = list(history[-size:]) if size else []
+    return [None] * (size - len(tail)) + tail
+
+
+# ---------------------------------------------------------------- cameras
+
+
+def _cameras(scene: Scene) -> _Section:
+    frame = scene.frame
+    by_id = {stream.id: stream for stream in frame.streams}
+    cameras = []
+    for camera in frame.cameras:
+        own = [by_id[s] for s in camera.streams if s in by_id]
+        video = [s for s in own if s.media in (None, "video")] or own
+        stream = min(video, key=lambda s: (trouble(look(s.state)), -s.last_time_ns), default=None)
+        of = look(camera.state, camera=True)
+        if stream is not None and trouble(look(stream.state)) < trouble(of):
+            of = look(stream.state)
+        cameras.append((camera, stream, of))
+    cameras.sort(key=lambda entry: (trouble(entry[2]), entry[0].name))
+    counts = frame.header.counts
+    total = max(counts.cameras, len(cameras))
+    well = sum(1 for camera, _, _ in cameras if camera.state in ("streaming", "losing"))
+    if not total:
+        answer: Sequence[Span] = [("none seen yet", "dim")]
+    else:
+        text = f"{well} of {total} streaming"
+        losing = sum(1 for _, s, _ in cameras if s is not None and s.state in ("losing", "slow"))
+        if losing:
+            text += f", {losing} badly"
+        answer = _answer(text, [of for _, _, of in cameras])
+    names = max((width(camera.name) for camera, _, _ in cameras), default=8)
+    names = min(max(8, names), 8 if scene.width < 90 else 24)
+    return _Section("CAMERAS", answer, [_camera(*c, names, scene) for c in cameras])
+
+
+def _camera(
+    camera: CameraRecord, stream: StreamRecord | None, of: Look, names: int, scene: Scene
+) -> _Unit:
+    pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ").field(camera.name, names, "strong")
+    key, copy = f"camera:{camera.name}", f"{camera.name} {camera.address} {camera.state}"
+    flowing = stream is not None and camera.state in ("streaming", "losing")
+    if stream is None or not flowing:
+        pen.put(" ").put(camera.state, role(of))
+        if camera.state_since_ns and camera.state not in ("unseen", "connecting"):
+            pen.put(f" for {since(camera.state_since_ns, scene.now_ns)}", role(of))
+        pen.to(max(pen.column + 2, names + 28)).put(camera.state_text or "")
+        if scene.width >= 110:
+            pen.right(f"{camera.address} ", "dim")
+        return _unit(scene, key, of, copy, pen)
+    word = streams.state_word(stream)
+    pen.put(" ").field(word, 6, role(look(stream.state)))
+    pen.put(" ").field(streams.codec(stream.codec), 5)
+    pen.field(streams.size(stream), 9)
+    pen.put(f"{number(stream.fps_now, 1):>5} fps", "warn" if streams.fps_short(stream) else "plain")
+    pen.put(f" {mega(stream.rate_bps):>4} Mb/s")
+    loss, loss_role = streams.loss_of(stream, scene)
+    pen.put(" loss ").put(f"{loss:<6}", loss_role)
+    pen.put(f"{milliseconds(streams.jitter_ms(stream)):>3} ms ")
+    if scene.width >= 110:
+        pen.field(stream.transport, 4, "dim").field(camera.address, 16, "dim")
+        pen.field(camera.vendor or UNKNOWN, min(20, max(0, scene.width - 120)), "dim").put(" ")
+    pen.put(sparkline(stream.history_bps, min(60, pen.room - 1), scene.glyphs))
+    return _unit(scene, key, of, copy, pen)
+
+
+# ---------------------------------------------------------------- cloud
+
+
+def _cloud(scene: Scene) -> _Section:
+    frame = scene.frame
+    shown = [e for e in frame.endpoints if e.needed or e.state != "unseen"]
+    shown.sort(key=lambda e: (trouble(endpoints.look_of(e)), not e.needed))
+    reached = sum(1 for e in shown if e.state == "reachable")
+    looks = [endpoints.look_of(e) for e in shown]
+    cells = [(_endpoint_cell(e, scene), f"endpoint:{row_key(e)}", e.host) for e in shown]
+    cells += [(cell, "", cell[0]) for cell in _infrastructure(frame.resolvers, frame.clock, scene)]
+    cells.sort(key=lambda cell: trouble(cell[0][2]))
+    answer = (
+        _answer(f"{reached} of {len(shown)} reachable", looks)
+        if shown
+        else [("no endpoint known", "dim")]
+    )
+    across = max(1, (scene.width - 1) // CELL)
+    units = []
+    for start in range(0, len(cells), across):
+        pen, items = scene.pen(), []
+        row = cells[start : start + across]
+        for position, ((name, words, of), key, copy) in enumerate(row):
+            pen.to(1 + position * CELL).put(*scene.mark(of)).put(" ")
+            room = CELL - 3 - width(words)
+            pen.name(name, "strong", keep=max(0, pen.room - room + 1)).put(" ")
+            pen.put(words, role(of) if of != "ok" else "plain")
+            if key:
+                items.append(Item(key, 0, 1 + position * CELL, pen.column, copy))
+        worst = min((of for (_, _, of), _, _ in row), key=trouble)
+        units.append(_Unit((pen.line(),), tuple(items), worst))
+    return _Section("CLOUD", answer, units)
+
+
+_Cell = tuple[str, str, Look]
+
+
+def _endpoint_cell(endpoint: EndpointRecord, scene: Scene) -> _Cell:
+    of = endpoints.look_of(endpoint)
+    if endpoint.state != "reachable":
+        words = endpoint.state
+    elif endpoint.open_since_ns:
+        words = f"open {since(endpoint.open_since_ns, scene.now_ns)}"
+    else:
+        words = f"ok {since(endpoint.last_success_ns, scene.now_ns)} ago"
+    return endpoint.label or endpoint.service, words, of
+
+
+def _infrastructure(
+    resolvers: Sequence[ResolverRecord], clock: ClockRecord | None, scene: Scene
+) -> list[_Cell]:
+    cells: list[_Cell] = []
+    if resolvers:
+        best = max(resolvers, key=lambda r: r.answers)
+        if best.answers == 0 and best.queries:
+            cells.append(("DNS", "silent", "bad"))
+        else:
+            failing = best.failures * 2 > best.answers
+            word = "failing" if failing else "ok"
+            cells.append(
+                ("DNS", f"{word} {milliseconds(best.median_ms)} ms", "bad" if failing else "ok")
+            )
+    if clock is not None and (clock.servers or clock.state != "unknown"):
+        of = look(clock.state)
+        if clock.state == "silent":
+            of = "bad"
+        server = next((s for s in clock.servers if s.offset_ms is not None), None)
+        words = clock.state
+        if clock.state == "synchronised":
+            words = "ok" if server is None else f"ok {server.scope} {server.offset_ms:+.0f} ms"
+        cells.append(("NTP", words, of))
+    return cells
+
+
+# ---------------------------------------------------------------- violations
+
+
+def _violations(scene: Scene) -> _Section:
+    counts = scene.frame.header.counts
+    answer: Sequence[Span]
+    found = [v for v in scene.frame.violations if v.state == "open"]
+    found.sort(key=lambda v: (v.known, trouble(look(v.severity))))
+    if not counts.violations_open and not counts.violations_past and not found:
+        answer = [(f"{scene.glyphs.ok} none", "ok")]
+    else:
+        text = f"{max(counts.violations_open, len(found))} open, {counts.violations_past} past"
+        answer = [(text, violations.heading_role(found))]
+    return _Section("VIOLATIONS", answer, [_violation(v, scene) for v in found])
+
+
+def _violation(violation: ViolationRecord, scene: Scene) -> _Unit:
+    of = violations.look_of(violation)
+    pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
+    pen.put(violation.reason, role(of)).put("  ")
+    times = f"{count(violation.flows)}x"
+    tail = f"  {times}  {since(violation.last_time_ns, scene.now_ns)}"
+    text = violations.peers(violation, scene.glyphs.to)
+    if violation.host and violation.host != violation.dst:
+        text += f" {violation.host}"
+    pen.name(text, keep=len(tail) + 1).put(tail, "dim")
+    return _unit(
+        scene, f"violation:{violation.id}", of, f"{violation.reason} {text}", pen,
+        known=violation.known,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- what to do
+
+
+def _todo(scene: Scene) -> _Section:
+    header = scene.frame.header
+    found = [f for f in scene.frame.findings if f.cleared_time_ns is None and f.hidden_by is None]
+    found.sort(key=lambda f: (f.known, trouble(look(f.severity))))
+    if found:
+        urgent = sum(1 for f in found if f.severity == "error" and not f.known)
+        answer: list[Span] = [(f"{len(found)} findings" if len(found) > 1 else "1 finding",
+                               "bad" if urgent else "warn")]  # fmt: skip
+        return _Section(
+            "WHAT TO DO", answer, [_finding(n, f, scene) for n, f in enumerate(found, 1)]
+        )
+    if header.all_well_since_ns:
+        at = day_clock(header.all_well_since_ns, scene.now_ns, scene.zone)
+        answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
+    else:
+        answer = [("nothing yet: not enough was seen to say that all is well", "dim")]
+    return _Section("WHAT TO DO", answer, [])
+
+
+def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
+    of = findings.look_of(finding)
+    colour: Role = role(of)
+    first = scene.pen().put(f"{number:>2} ").put(*scene.mark(of)).put(" ")
+    sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
+    hangs = f" +{len(finding.hides)} that hang on it" if finding.hides else ""
+    first.name(finding.text, "strong" if of != "unknown" else "dim", keep=len(sure) + len(hangs))
+    first.put(sure, "dim").put(hangs, "dim")
+    second = scene.pen().put("     > ", colour).put(finding.action)
+    unit = _unit(
+        scene, f"finding:{row_key(finding)}", of, f"{finding.text} {finding.action}".strip(),
+        first, second, known=finding.known,
+    )  # fmt: skip
+    return unit

@@ -1,0 +1,175 @@
+"""Numbers as a person reads them: rates in bits/s, volumes in bytes, times in the local zone.
+
+In come values of records, out comes short text. What is unknown is `-`, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, tzinfo
+
+from panotui.model import SECOND
+
+UNKNOWN = "-"
+
+_DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_BINARY = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _three(value: float) -> str:
+    """At most four characters: 9.87, 98.7, 987."""
+    if value < 9.995:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def mega(rate_bps: float | None) -> str:
+    """A rate in Mb/s without its unit, for a column that names it: `3.92`, `0.06`, `24.1`."""
+    if not _known(rate_bps):
+        return UNKNOWN
+    assert rate_bps is not None
+    value = rate_bps / 1e6
+    if 0 < value < 0.005:
+        return "<.01"
+    return _three(value)
+
+
+def short_rate(rate_bps: float | None) -> str:
+    """A rate in b/s with a scale letter, at most five characters: `1.4M`, `20k`, `0`."""
+    if not _known(rate_bps):
+        return UNKNOWN
+    assert rate_bps is not None
+    for scale, letter in _DECIMAL:
+        if rate_bps >= scale * 0.9995:
+            value = rate_bps / scale
+            return f"{value:.1f}{letter}" if value < 9.95 else f"{value:.0f}{letter}"
+    return f"{rate_bps:.0f}"
+
+
+def rate(rate_bps: float | None) -> str:
+    """A rate with its unit: `3.92 Mb/s`, `125 kb/s`."""
+    if not _known(rate_bps):
+        return UNKNOWN
+    assert rate_bps is not None
+    for scale, letter in _DECIMAL:
+        if rate_bps >= scale * 0.9995:
+            return f"{_three(rate_bps / scale)} {letter}b/s"
+    return f"{rate_bps:.0f} b/s"
+
+
+def volume(size_bytes: float | None) -> str:
+    """Stored bytes with an IEC unit: `512 B`, `3.2 KiB`, `1.84 GiB`."""
+    if not _known(size_bytes):
+        return UNKNOWN
+    assert size_bytes is not None
+    for scale, letter in _BINARY:
+        if size_bytes >= scale * 0.9995:
+            return f"{_three(size_bytes / scale)} {letter}B"
+    return f"{size_bytes:.0f} B"
+
+
+def short_volume(size_bytes: float | None) -> str:
+    """The same in a narrow column: `512`, `3.2K`, `1.8G` (factor 1024, bytes)."""
+    if not _known(size_bytes):
+        return UNKNOWN
+    assert size_bytes is not None
+    for scale, letter in _BINARY:
+        if size_bytes >= scale * 0.9995:
+            value = size_bytes / scale
+            return f"{value:.1f}{letter[0]}" if value < 9.95 else f"{value:.0f}{letter[0]}"
+    return f"{size_bytes:.0f}"
+
+
+def count(value: int | None) -> str:
+    """A count in at most five characters: `987`, `12.3k`."""
+    if value is None:
+        return UNKNOWN
+    if value < 10_000:
+        return str(value)
+    return short_rate(float(value))
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share 0..1 as `1.83%`; what is above zero never reads as zero."""
+    if not _known(share):
+        return UNKNOWN
+    assert share is not None
+    value = share * 100
+    if 0 < value < 0.5 * 10**-digits:
+        return f"<{10**-digits:.{digits}f}%".replace("<0.", "<.")
+    return f"{value:.{digits}f}%" if value < 99.995 else "100%"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    if not _known(value):
+        return UNKNOWN
+    return f"{value:.{digits}f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """At most four characters: `2`, `0.4`, `1.2k`."""
+    if not _known(value):
+        return UNKNOWN
+    assert value is not None
+    if abs(value) < 0.95 and value != 0:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if abs(value) < 9999.5 else short_rate(value)
+
+
+def span(seconds: float | None) -> str:
+    """How long, in one unit: `33 s`, `41 min`, `5 h`, `12 d`."""
+    if not _known(seconds):
+        return UNKNOWN
+    assert seconds is not None
+    seconds = max(0.0, seconds)
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    if seconds < 119.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"
+
+
+def since(time_ns: int | None, now_ns: int) -> str:
+    """How long ago, in one unit; `-` for never."""
+    return UNKNOWN if not time_ns else span((now_ns - time_ns) / SECOND)
+
+
+def stopwatch(seconds: float) -> str:
+    """`00:12:44`, with days in front when it takes them."""
+    whole = max(0, int(seconds))
+    days, rest = divmod(whole, 86400)
+    text = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{days}d {text}" if days else text
+
+
+def moment(time_ns: int, zone: tzinfo | None) -> datetime:
+    return datetime.fromtimestamp(time_ns / SECOND, zone).astimezone(zone)
+
+
+def clock(time_ns: int | None, zone: tzinfo | None, *, with_zone: bool = False) -> str:
+    """Local time of day with seconds, and the zone's name where asked."""
+    if not time_ns:
+        return UNKNOWN
+    local = moment(time_ns, zone)
+    text = f"{local:%H:%M:%S}"
+    return f"{text} {local:%Z}" if with_zone else text
+
+
+def day_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
+    """Local time of day; with its date in front when that is not today's (of packet time)."""
+    if not time_ns:
+        return UNKNOWN
+    local = moment(time_ns, zone)
+    same = local.date() == moment(now_ns, zone).date()
+    return f"{local:%H:%M:%S}" if same else f"{local:%m-%d %H:%M:%S}"
+
+
+def address(host: str, port: int | None) -> str:
+    """`10.0.0.1:443`, `[2001:db8::1]:443`."""
+    if port is None:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

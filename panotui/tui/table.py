@@ -1,0 +1,158 @@
+"""Tables of a pane: columns as data, dropped by priority as the width shrinks.
+
+A `Table` says which records of a frame are its rows, how each column reads, and what the pane's
+heading answers; `draw_table` gives the page. Only the visible rows are ever in a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from panotui.feed.frames import Frame
+from panotui.feed.panes import row_key
+from panotui.tui.cells import fit
+from panotui.tui.glyphs import Role
+from panotui.tui.line import Line, Span
+from panotui.tui.page import Item, Page, Scene
+
+HEAD_LINES = 2  # the pane's answer and the columns' titles
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; `drop` is its turn to go when the width shrinks (0: never)."""
+
+    title: str
+    width: int
+    cell: Callable[[Any, Scene], Span]
+    sort: str = ""  # the feed's name of it; empty: cannot be sorted by
+    most: int = 0  # may grow to this
+    right: bool = False
+    drop: int = 0
+    biggest_first: bool = False
+    spark: Callable[[Any, Scene, int], str] | None = None  # text that depends on the cell's width
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    pane: str
+    record: type
+    kind: str  # of the detail view: "flow" in "flow:ID"
+    rows: Callable[[Frame], Sequence[Any]]
+    columns: tuple[Column, ...]
+    heading: Callable[[Scene], Sequence[Span]]
+    empty: str  # what an empty table says
+    copy: Callable[[Any], str]
+    fixed: Callable[[Frame], Sequence[Any]] = lambda frame: ()  # rows that stay above the window
+    fixed_kind: str = ""
+
+    def sorts(self) -> list[Column]:
+        return [column for column in self.columns if column.sort]
+
+    def column(self, sort: str | None) -> Column | None:
+        return next((c for c in self.columns if sort and c.sort == sort), None)
+
+
+def fixed_rows(table: Table, frame: Frame, height: int) -> Sequence[Any]:
+    """The rows that stay above the window: at most a third of the page."""
+    return table.fixed(frame)[: max(0, (height - HEAD_LINES) // 3)]
+
+
+def window_rows(table: Table, frame: Frame | None, height: int) -> int:
+    """How many rows of the feed fit."""
+    above = len(fixed_rows(table, frame, height)) if frame is not None else 0
+    return max(1, height - HEAD_LINES - above)
+
+
+def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+    """The columns that fit, each with its width; one blank between them."""
+    kept = list(columns)
+    while sum(c.width for c in kept) + len(kept) - 1 > width:
+        droppable = [c for c in kept if c.drop]
+        if not droppable:
+            break
+        kept.remove(max(droppable, key=lambda c: c.drop))
+    widths = [c.width for c in kept]
+    spare = width - sum(widths) - (len(kept) - 1)
+    growing = [i for i, c in enumerate(kept) if c.most > c.width]
+    while spare > 0 and growing:
+        for i in list(growing):
+            if spare <= 0:
+                break
+            widths[i] += 1
+            spare -= 1
+            if widths[i] >= kept[i].most:
+                growing.remove(i)
+    return list(zip(kept, widths, strict=True))
+
+
+def draw_table(table: Table, scene: Scene) -> Page:
+    """The pane's answer, the titles, the visible rows."""
+    frame = scene.frame
+    columns = layout(table.columns, scene.width - 1)
+    page = Page([_answer(table, scene), _titles(table, scene, columns)])
+    above = fixed_rows(table, frame, scene.height)
+    visible = table.rows(frame)[: window_rows(table, frame, scene.height)]
+    for records, kind in ((above, table.fixed_kind), (visible, table.kind)):
+        for record in records:
+            key = f"{kind}:{row_key(record)}"
+            row = len(page.lines)
+            page.lines.append(_row(record, scene, columns))
+            known = getattr(record, "known", None)
+            page.items.append(Item(key, row, 0, scene.width, table.copy(record), known))
+    if not page.items:
+        page.lines.append(scene.pen().put(f" {_why_empty(table, scene)}", "dim").line())
+    return page.fill(scene.width, scene.height)
+
+
+def _why_empty(table: Table, scene: Scene) -> str:
+    if scene.frame.total and (scene.place.filter or scene.port):
+        return f"None of {scene.frame.total} matches: esc clears the filter, p the port."
+    return table.empty
+
+
+def _answer(table: Table, scene: Scene) -> Line:
+    frame, pen = scene.frame, scene.pen()
+    pen.put(" ").put(table.pane.upper(), "head").put("  ").spans(table.heading(scene))
+    if scene.port:
+        pen.put(f"  port {scene.port}", "warn")
+    if scene.place.filter:
+        pen.put(f"  filter {scene.place.filter}", "warn")
+    shown = len(table.rows(frame))
+    last = min(frame.matched, frame.first + min(shown, window_rows(table, frame, scene.height)))
+    where = f"{frame.first + 1 if last else 0}-{last} of {frame.matched}"
+    if frame.matched != frame.total:
+        where += f" (all: {frame.total})"
+    up = scene.glyphs.more_above if frame.first else " "
+    down = scene.glyphs.more_below if last < frame.matched else " "
+    return pen.right(f"{where} {up}{down} ", "dim").line()
+
+
+def _titles(table: Table, scene: Scene, columns: Sequence[tuple[Column, int]]) -> Line:
+    pen = scene.pen().put(" ")
+    sorted_by = scene.place.sort
+    for number, (column, cells) in enumerate(columns):
+        title, role = column.title, "dim"
+        if sorted_by and column.sort == sorted_by:
+            down = column.biggest_first is not scene.place.reverse
+            arrow = scene.glyphs.descending if down else scene.glyphs.ascending
+            title, role = f"{title[: cells - 1]}{arrow}", "key"
+        pen.put(" " if number else "").field(title, cells, _as_role(role), right=column.right)
+    return pen.line()
+
+
+def _as_role(text: str) -> Role:
+    return "key" if text == "key" else "dim"
+
+
+def _row(record: Any, scene: Scene, columns: Sequence[tuple[Column, int]]) -> Line:
+    pen = scene.pen().put(" ")
+    for number, (column, cells) in enumerate(columns):
+        text, role = column.cell(record, scene)
+        if column.spark is not None:
+            text = column.spark(record, scene, cells)
+        pen.put(" " if number else "")
+        pen.put(fit(text, cells, right=column.right, ellipsis=scene.glyphs.ellipsis), role)
+    return pen.line()

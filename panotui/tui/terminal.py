@@ -1,0 +1,191 @@
+"""The terminal's end: refuses one that cannot be drawn on, survives one that goes away.
+
+`PacedDriver` is Textual's Linux driver with three things changed: reports that answer the pacer's
+question are taken out of the input; end of file or an error on input ends the screen (Textual
+would spin); output to a lost or stalled terminal neither raises nor holds up the exit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import sys
+import termios
+import threading
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+from panotui.errors import UsageError
+from panotui.tui.pacing import QUESTIONS, Report
+
+_REPORT = re.compile(r"\x1b\[\?2026;(\d)\$y|\x1b\[0n")
+# The beginning of a report at the end of what was read: the rest comes with the next read.
+_BEGINNING = re.compile(r"\x1b\[(?:\?(?:2(?:0(?:2(?:6(?:;(?:\d(?:\$)?)?)?)?)?)?)?|0)\Z")
+_EXIT_PATIENCE_S = 0.5
+
+
+def refuse_unusable(environment: Mapping[str, str] | None = None) -> None:
+    """UsageError, with the headless commands, where no screen can be drawn."""
+    values = os.environ if environment is None else environment
+    remedy = "Use `panotui record`, `panotui analyze` or `panotui report` without a screen."
+    try:
+        on_terminal = os.isatty(sys.__stdin__.fileno()) and os.isatty(sys.__stdout__.fileno())  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        on_terminal = False
+    if not on_terminal:
+        raise UsageError("screen", "input and output are not a terminal", remedy)
+    if values.get("TERM", "dumb") in ("dumb", "", "unknown"):
+        raise UsageError("screen", "this terminal cannot place text (TERM=dumb)", remedy)
+
+
+def first_report(environment: Mapping[str, str] | None = None) -> Report:
+    """The report to begin with: terminals that print DECRQM are asked for their status."""
+    values = os.environ if environment is None else environment
+    if values.get("TERM", "").startswith("linux"):
+        return "status"
+    return "status" if values.get("TERM_PROGRAM") == "Apple_Terminal" else "mode"
+
+
+def take_reports(text: str) -> tuple[str, list[str], str]:
+    """Input without reports, the reports, and the beginning of one that is not yet complete."""
+    reports = [match.group(0) for match in _REPORT.finditer(text)]
+    if reports:
+        text = _REPORT.sub("", text)
+    beginning = _BEGINNING.search(text)
+    if beginning is None:
+        return text, reports, ""
+    return text[: beginning.start()], reports, beginning.group(0)
+
+
+class TerminalOutput:
+    """A file on the terminal that counts what waits, and gives up once the terminal is gone."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._kept: list[str] = []
+        self.waiting = 0  # characters taken but not yet given to the kernel
+        self.written = 0  # bytes
+        self.lost = False
+
+    def write(self, text: str) -> int:
+        self._kept.append(text)
+        self.waiting += len(text)
+        return len(text)
+
+    def flush(self) -> None:
+        data = "".join(self._kept).encode("utf-8", "replace")
+        self._kept.clear()
+        view = memoryview(data)
+        while view and not self.lost:
+            try:
+                done = os.write(self._descriptor, view)
+            except BlockingIOError:
+                selector = selectors.SelectSelector()
+                selector.register(self._descriptor, selectors.EVENT_WRITE)
+                selector.select(0.1)
+                selector.close()
+                continue
+            except OSError:
+                self.lost = True
+                break
+            self.written += done
+            view = view[done:]
+        self.waiting = 0
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+
+class PacedDriver(LinuxDriver):
+    """Textual's driver, made to last on slow and vanishing terminals."""
+
+    def __init__(self, app: Any, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self.output = TerminalOutput(sys.__stdout__.fileno())  # type: ignore[union-attr]
+        self._file = cast(Any, self.output)
+        self._on_report: Callable[[Report], None] = app.terminal_reported
+        self._on_lost: Callable[[], None] = app.terminal_lost
+        self._told_sync = False
+
+    @property
+    def backlog(self) -> int:
+        """What waits to be written: queued writes, and characters the kernel has not taken."""
+        writer = self._writer_thread
+        queued = writer._queue.qsize() if writer is not None else 0
+        return queued + self.output.waiting
+
+    def _request_terminal_sync_mode_support(self) -> None:
+        # Both questions once: the answers tell which one this terminal understands.
+        if first_report() == "mode":
+            self.write(QUESTIONS["mode"])
+        self.write(QUESTIONS["status"])
+
+    def run_input_thread(self) -> None:
+        """Read input until told to stop, or until the terminal is gone."""
+        selector = selectors.SelectSelector()
+        selector.register(self.fileno, selectors.EVENT_READ)
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        kept = ""
+        try:
+            while not self.exit_event.is_set():
+                if selector.select(0.1):
+                    try:
+                        raw = os.read(self.fileno, 4096)
+                    except OSError:
+                        raw = b""
+                    if not raw:
+                        self._loop.call_soon_threadsafe(self._on_lost)
+                        return
+                    text, reports, kept = take_reports(kept + decode(raw))
+                    for report in reports:
+                        self._reported(report)
+                else:
+                    text, kept = kept, ""  # it was no report after all
+                if text:
+                    for message in parser.feed(text):
+                        self.process_message(message)
+                for message in parser.tick():
+                    self.process_message(message)
+        except RuntimeError:
+            return  # the event loop has ended
+        finally:
+            selector.close()
+            try:
+                for _ in parser.feed(""):
+                    pass
+            except (EOFError, ParseError):
+                pass
+
+    def _reported(self, report: str) -> None:
+        kind: Report = "mode" if report.startswith("\x1b[?") else "status"
+        if kind == "mode" and report[-3] != "0" and not self._told_sync:
+            from textual.messages import TerminalSupportsSynchronizedOutput
+
+            self._told_sync = True
+            self.process_message(TerminalSupportsSynchronizedOutput())
+        self._loop.call_soon_threadsafe(self._on_report, kind)
+
+    def close(self) -> None:
+        """Let the writer finish, but not for long: a stalled terminal must not hold the exit."""
+        writer = self._writer_thread
+        if writer is None:
+            return
+        stopper = threading.Thread(target=writer.stop, daemon=True)
+        stopper.start()
+        stopper.join(_EXIT_PATIENCE_S)
+        if stopper.is_alive():
+            try:
+                termios.tcflush(self.output.fileno(), termios.TCOFLUSH)
+            except termios.error:
+                pass
+            stopper.join(_EXIT_PATIENCE_S)
