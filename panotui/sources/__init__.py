@@ -1,11 +1,41 @@
 """Where packets come from: capture files and pipes, live interfaces, the bundled demo.
 
 Names in, `Source`s out (the protocol is in `panotui.model`); everything above is written once for
-all of them.
+all of them. Live capture is imported on first use, so that reading files needs no Linux.
 """
 
 from __future__ import annotations
 
-from panotui.sources.file import open_file
+from typing import TYPE_CHECKING
 
-__all__ = ["open_file"]
+from panotui.sources.demo import open_demo
+from panotui.sources.file import open_file
+from panotui.sources.interfaces import default_interfaces, existing_interfaces
+from panotui.sources.merge import merge
+
+if TYPE_CHECKING:
+    from panotui.sources.live import LiveSource
+
+__all__ = [
+    "default_interfaces",
+    "existing_interfaces",
+    "merge",
+    "open_demo",
+    "open_file",
+    "open_live",
+]
+
+
+def open_live(
+    interface: str,
+    *,
+    ring_bytes: int = 64 << 20,
+    snap_bulk: int | None = None,
+    promiscuous: bool = False,
+) -> LiveSource:
+    """Capture on `interface`; see `panotui.sources.live.open_live`."""
+    from panotui.sources import live
+
+    return live.open_live(
+        interface, ring_bytes=ring_bytes, snap_bulk=snap_bulk, promiscuous=promiscuous
+    )

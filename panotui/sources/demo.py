@@ -1,0 +1,156 @@
+"""The bundled demo: a recording of the lab's site, played in a loop as if it happened now.
+
+The capture's times are shifted to the clock's; packets come when their time has come. The clock is
+injected, so that tests play a minute in no time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from panotui.errors import InputError
+from panotui.model import I64, Interface, PacketBatch, SourceCounters
+from panotui.sources.file import FileSource, open_file
+
+FOLDER = Path(__file__).parent / "demo"
+NAMES = ("site.pcapng.zst", "site.pcap.zst", "site.pcapng.gz", "site.pcapng", "site.pcap")
+LOOP_GAP_NS = 1_000_000_000  # between the last packet and the first of the next round
+STEP_S = 0.05  # packets are given out in steps of this time
+
+
+def open_demo(
+    path: str | None = None,
+    *,
+    speed: float = 1.0,
+    loop: bool = True,
+    clock_ns: Callable[[], int] = time.time_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> DemoSource:
+    """The bundled capture, or the one at `path`, paced by `clock_ns` times `speed`.
+
+    InputError when it is missing.
+    """
+    if path is None:
+        found = [FOLDER / name for name in NAMES if (FOLDER / name).is_file()]
+        if not found:
+            raise InputError(
+                "demo",
+                "the bundled capture is missing from this installation",
+                "Install the package again, or use panotui review FILE.",
+            )
+        path = str(found[0])
+    return DemoSource(path, speed, loop, clock_ns, sleep)
+
+
+class DemoSource:
+    """A capture file as a live-like source."""
+
+    def __init__(
+        self,
+        path: str,
+        speed: float,
+        loop: bool,
+        clock_ns: Callable[[], int],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._path = path
+        self._speed = max(speed, 1e-3)
+        self._loop = loop
+        self._clock_ns = clock_ns
+        self._sleep = sleep
+        self.ended = False
+        self.counters = SourceCounters(format="demo")
+        self._file: FileSource = open_file(path)
+        self.interfaces: list[Interface] = []
+        self._started_ns = clock_ns()
+        self._origin_ns: int | None = None  # capture time that is played at `_round_ns`
+        self._round_ns = self._started_ns  # when this round began, in played time
+        self._batch: PacketBatch | None = None
+        self._times: I64 = np.empty(0, np.int64)
+        self._row = 0
+        self._last_ns = self._started_ns
+        self._came = False  # this round gave packets
+
+    def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
+        """The packets whose time has come; None when none has within the time."""
+        waited = 0.0
+        while not self.ended:
+            if self._batch is None and not self._load():
+                return None
+            assert self._batch is not None
+            now = self._now_ns()
+            upto = int(np.searchsorted(self._times, now, "right"))
+            if upto > self._row:
+                return self._give(upto)
+            if waited >= timeout_s:
+                return None
+            due = (int(self._times[self._row]) - now) / 1e9 / self._speed
+            pause = min(max(due, STEP_S / self._speed), timeout_s - waited)
+            self._sleep(pause)
+            waited += max(pause, 1e-4)
+        return None
+
+    def close(self) -> None:
+        self.ended = True
+        self._file.close()
+
+    def _now_ns(self) -> int:
+        """Played time: the clock's, run at our speed from the start."""
+        return self._started_ns + int((self._clock_ns() - self._started_ns) * self._speed)
+
+    def _load(self) -> bool:
+        """The next batch of the file, of the next round after its end; False when all is played."""
+        while True:
+            batch = self._file.read(0.0)
+            self._learn_interfaces()
+            if batch is not None:
+                break
+            if not self._file.ended:
+                continue
+            self._file.close()
+            if not self._loop or not self._came:
+                self.ended = True
+                return False
+            self._file = open_file(self._path)
+            self._round_ns = self._last_ns + LOOP_GAP_NS
+            self._origin_ns, self._came = None, False
+        if self._origin_ns is None:
+            self._origin_ns = int(batch.time_ns[0])
+        self._came = True
+        shifted = batch.time_ns - self._origin_ns + self._round_ns
+        # played in file order: a packet that is stamped earlier than the one before comes with it
+        self._times = np.maximum.accumulate(shifted)
+        self._batch = batch
+        self._row = 0
+        self._last_ns = max(self._last_ns, int(self._times[-1]))
+        return True
+
+    def _give(self, upto: int) -> PacketBatch:
+        assert self._batch is not None
+        part = self._batch.slice(self._row, upto)
+        given = PacketBatch(
+            part.data,
+            part.offset,
+            part.captured,
+            part.wire_length,
+            self._times[self._row : upto],
+            part.interface,
+            self.interfaces,
+            self.counters.packets + 1,
+            part.vlan_tci,
+            part.outgoing,
+        )
+        self.counters.packets += len(part)
+        self.counters.bytes += int(part.wire_length.sum())
+        self._row = upto
+        if upto == len(self._batch):
+            self._batch = None
+        return given
+
+    def _learn_interfaces(self) -> None:
+        for interface in self._file.interfaces[len(self.interfaces) :]:
+            self.interfaces.append(interface)

@@ -1,0 +1,161 @@
+"""Checks of this machine for live capture: each a typed result, for the `doctor` command to print.
+
+Nothing is changed: the ring is a scratch one on no interface, and closed again.
+"""
+
+from __future__ import annotations
+
+import platform
+import socket
+import struct
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import psutil
+
+from panotui.sources import live
+from panotui.sources.bpf import Snap, snap_program
+from panotui.sources.interfaces import default_interfaces, existing_interfaces
+from panotui.sources.link import LinkWatch
+from panotui.sources.privileges import PrivilegeState, state
+
+SCRATCH_BLOCKS = 16
+KERNEL_LEAST = (4, 20)
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at, how it is, and what mends it."""
+
+    name: str
+    ok: bool
+    text: str
+    remedy: str = ""
+
+
+def checks(ring_bytes: int = 64 << 20, snap: Snap | None = None) -> list[Check]:
+    """All checks in the order in which a person would mend them."""
+    if not hasattr(socket, "AF_PACKET"):
+        return [
+            Check(
+                name="kernel",
+                ok=False,
+                text=f"live capture needs Linux, this is {platform.system()}",
+                remedy="Reading captures works everywhere: panotui analyze, review, report.",
+            )
+        ]
+    return [
+        kernel(platform.release()),
+        capability(state()),
+        interfaces(),
+        ring_allocation(ring_bytes),
+        filter_size(snap or Snap()),
+        link_events(),
+    ]
+
+
+def kernel(release: str) -> Check:
+    """TPACKET_V3 and PACKET_IGNORE_OUTGOING: Linux 4.20."""
+    numbers = [int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit()]
+    ok = tuple(numbers) >= KERNEL_LEAST
+    return Check(
+        name="kernel",
+        ok=ok,
+        text=f"Linux {release}, numpy {np.__version__}",
+        remedy="" if ok else "Capture rings are tried on Linux 4.20 and later.",
+    )
+
+
+def capability(now: PrivilegeState) -> Check:
+    if now.can_capture:
+        return Check(name="capability", ok=True, text="CAP_NET_RAW is there")
+    return Check(
+        name="capability",
+        ok=False,
+        text=f"user {now.uid} has no CAP_NET_RAW: no live capture",
+        remedy=live.PRIVILEGE_REMEDY,
+    )
+
+
+def interfaces(
+    existing: Callable[[], list[str]] = existing_interfaces,
+    chosen: Callable[[], list[str]] = default_interfaces,
+) -> Check:
+    names = chosen()
+    return Check(
+        name="interfaces",
+        ok=bool(names),
+        text=f"{', '.join(names) or 'none'} by default, of {', '.join(existing()) or 'none'}",
+        remedy="" if names else "Name the interface: panotui live INTERFACE.",
+    )
+
+
+def ring_allocation(ring_bytes: int) -> Check:
+    """Whether the kernel gives a scratch ring, and whether the real one fits into memory."""
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as scratch:
+            scratch.setsockopt(live.SOL_PACKET, live.PACKET_VERSION, live.TPACKET_V3)
+            frames = SCRATCH_BLOCKS * live.BLOCK_BYTES // live.FRAME_BYTES
+            scratch.setsockopt(
+                live.SOL_PACKET,
+                live.PACKET_RX_RING,
+                struct.pack(
+                    "=7I",
+                    live.BLOCK_BYTES,
+                    SCRATCH_BLOCKS,
+                    live.FRAME_BYTES,
+                    frames,
+                    live.RETIRE_MS,
+                    0,
+                    0,
+                ),
+            )
+    except PermissionError:
+        return Check(
+            name="ring",
+            ok=False,
+            text="not tried: it needs CAP_NET_RAW",
+            remedy=live.PRIVILEGE_REMEDY,
+        )
+    except OSError as error:
+        return Check(
+            name="ring",
+            ok=False,
+            text=f"the kernel gives no ring ({error.strerror})",
+            remedy="Free memory, or ask for a smaller ring.",
+        )
+    available = int(psutil.virtual_memory().available)
+    ok = available > 4 * ring_bytes
+    return Check(
+        name="ring",
+        ok=ok,
+        text=f"{ring_bytes >> 20} MiB an interface in blocks of {live.BLOCK_BYTES >> 20} MiB, "
+        f"handed over after {live.RETIRE_MS} ms; {available >> 20} MiB of memory are free",
+        remedy="" if ok else "Ask for a smaller ring.",
+    )
+
+
+def filter_size(snap: Snap) -> Check:
+    count = len(snap_program(snap)) // 8
+    return Check(
+        name="snap",
+        ok=count <= 4_096,
+        text=f"{snap.bulk} bytes of bulk packets, {snap.tcp} of TCP, control packets whole "
+        f"(kernel filter of {count} instructions)",
+    )
+
+
+def link_events() -> Check:
+    watch = LinkWatch(())
+    try:
+        ok = watch.events
+    finally:
+        watch.close()
+    return Check(
+        name="link events",
+        ok=ok,
+        text="the kernel tells of carrier changes at once"
+        if ok
+        else "carrier changes are seen once a second only",
+        remedy="" if ok else "Install pyroute2.",
+    )

@@ -1,0 +1,141 @@
+"""Give up root and every capability once the sockets are open, and prove it.
+
+The ring stays readable and can be bound again without any privilege; only new packet sockets need
+one. What is dropped is verified in /proc/self/status, not believed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+from panotui.errors import PrivilegeError
+
+PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS = 38, 24, 47, 8
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+CAPABILITY_VERSION_3 = 0x20080522
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+NOBODY = 65_534
+STATUS = Path("/proc/self/status")
+CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegeState:
+    """What this process may do."""
+
+    uid: int
+    gid: int
+    effective: int  # capability bits
+    permitted: int
+    inheritable: int
+    ambient: int
+    bounding: int
+    no_new_privs: bool
+
+    @property
+    def can_capture(self) -> bool:
+        return bool(self.effective >> CAP_NET_RAW & 1)
+
+    @property
+    def can_administer(self) -> bool:
+        """Promiscuous mode by flags, interface settings."""
+        return bool(self.effective >> CAP_NET_ADMIN & 1)
+
+    @property
+    def none_left(self) -> bool:
+        """No capability in any set that acts, and none can be had by exec."""
+        left = self.effective | self.permitted | self.inheritable | self.ambient
+        return not left and self.no_new_privs and self.uid != 0
+
+
+def state(status: str | None = None) -> PrivilegeState:
+    """The state of this process, from the text of /proc/self/status."""
+    fields = dict(
+        line.split(":", 1) for line in (status or STATUS.read_text()).splitlines() if ":" in line
+    )
+    bits = {name: int(fields.get(name, "0").strip() or "0", 16) for name in CAPABILITY_SETS}
+    return PrivilegeState(
+        uid=os.geteuid() if status is None else int(fields["Uid"].split()[1]),
+        gid=os.getegid() if status is None else int(fields["Gid"].split()[1]),
+        effective=bits["CapEff"],
+        permitted=bits["CapPrm"],
+        inheritable=bits["CapInh"],
+        ambient=bits["CapAmb"],
+        bounding=int(fields.get("CapBnd", "0").strip() or "0", 16),
+        no_new_privs=fields.get("NoNewPrivs", "0").strip() == "1",
+    )
+
+
+def target(user: str | None = None) -> tuple[int, int]:
+    """(uid, gid) that `drop` goes to: `user`, else who called sudo, else nobody; for a process
+    that is not root, its own. PrivilegeError when there is no such user."""
+    if user is not None:
+        try:
+            entry = pwd.getpwnam(user)
+        except KeyError:
+            raise PrivilegeError(
+                user, "there is no such user to run as", "Name an existing user."
+            ) from None
+        return entry.pw_uid, entry.pw_gid
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    try:
+        uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    except (KeyError, ValueError):
+        return _nobody()
+    return (uid, gid) if uid > 0 and gid > 0 else _nobody()
+
+
+def drop(user: str | None = None) -> PrivilegeState:
+    """Become `target(user)`, without capabilities and without a way back; the state afterwards.
+
+    Call it after the sockets are open and before other threads are started (libc changes the user
+    of all threads, but capabilities are each thread's own). PrivilegeError when something is left.
+    """
+    uid, gid = target(user)
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        if os.geteuid() == 0:
+            for capability in range(64):  # the bounding set: fails beyond the last known one
+                if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+                    break
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+        elif uid != os.geteuid():
+            raise PrivilegeError(
+                "privileges", f"only root can become user {uid}", "Start it as that user."
+            )
+    except OSError as error:
+        raise PrivilegeError("privileges", f"cannot become user {uid} ({error.strerror})") from None
+    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    _clear_capabilities(libc)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    after = state()
+    if not after.none_left:
+        raise PrivilegeError(
+            "privileges",
+            f"something is left after dropping (user {after.uid}, "
+            f"capabilities {after.permitted:#x}, no-new-privs {after.no_new_privs})",
+            "This kernel or container forbids it; run as an ordinary user with CAP_NET_RAW.",
+        )
+    return after
+
+
+def _clear_capabilities(libc: ctypes.CDLL) -> None:
+    """Effective, permitted and inheritable sets of this thread to nothing (capset(2))."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)()
+    libc.capset(ctypes.byref(header), ctypes.byref(data))
+
+
+def _nobody() -> tuple[int, int]:
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return NOBODY, NOBODY
+    return entry.pw_uid, entry.pw_gid
