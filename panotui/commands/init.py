@@ -1,0 +1,84 @@
+"""`panotui init [INTERFACE ...|FILE]`: watches for a minute, or reads a capture; drafts a site."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from panotui.commands.options import COMMANDS, common_options, duration_s
+from panotui.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from panotui.engine import Engine
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[INTERFACE...|FILE...]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the draft here (default: stdout); an existing file is kept.")  # fmt: skip
+@click.option("--for", "for_", default="60s", show_default=True, help="How long to watch.")
+@common_options
+def command(
+    names: tuple[str, ...], output: Path | None, for_: str, verbose: bool, no_color: bool
+) -> int:
+    """Watch for a minute, or read captures, and draft a site file for a person to check."""
+    from panotui.policy.draft import draft_site
+
+    seconds = duration_s(for_)
+    if output is not None and output.exists():
+        raise UsageError(str(output), "it exists and is not overwritten", "Name another with -o.")
+    if any(name == "-" or Path(name).is_file() for name in names):
+        from panotui.commands.input import analysed, captures
+        from panotui.model import Site
+
+        engine = analysed(captures(names), Site(), "init")
+    else:
+        engine = _watched(names, seconds)
+    snapshot = engine.snapshot()
+    if not snapshot.source.packets:
+        raise InputError("init", "no packet was seen", "Is this the right interface, and mirror?")
+    text = draft_site(snapshot, list(engine.flow_records()))
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        try:
+            with output.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UsageError(str(output), error.strerror or str(error)) from None
+        click.echo(f"panotui: {output} written; check it before use", err=True)
+    return 0
+
+
+def _watched(names: tuple[str, ...], seconds: float) -> Engine:
+    from panotui.commands.capture import live_capture
+    from panotui.feed.collector import Collector
+    from panotui.model import Site
+
+    capture = live_capture(names, Site(), commands=COMMANDS)
+    capture.drop_privileges()
+    ends = time.monotonic() + seconds
+
+    def status(collector: Collector) -> None:
+        if sys.stderr.isatty():
+            left = max(0, round(ends - time.monotonic()))
+            packets = collector.engine.snapshot().source.packets
+            print(
+                f"\r\x1b[Kwatching: {left} s left, {packets:,} packets (Ctrl-C: enough)",
+                end="", file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+    collector = Collector(
+        capture.pump(), links=capture.links, wait_on=capture.filenos, status=status
+    )
+    # Ctrl-C means that enough has been seen: the draft is still written.
+    signal.signal(signal.SIGINT, lambda number, frame: collector.stop("enough"))
+    collector.finish(collector.run(for_s=seconds))
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    return collector.engine
