@@ -35,8 +35,12 @@ class Held:
     def add(self, records: RtpRecords) -> None:
         self.looked += len(records.stream)
         self.records = records if self.records is None else join([self.records, records])
-        if len(self.records.stream) > HELD_MAX:
-            self.records = self.records.take(np.arange(-HELD_MAX, 0) + len(self.records.stream))
+
+    def trim(self) -> None:
+        """Keep the newest few, when all of them were not enough."""
+        if self.records is not None and len(self.records.stream) > HELD_MAX:
+            count = len(self.records.stream)
+            self.records = self.records.take(np.arange(count - HELD_MAX, count))
 
 
 def plausible_payload_type(payload_type: int) -> bool:

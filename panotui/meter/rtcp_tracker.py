@@ -46,7 +46,7 @@ def sender_report(
         return
     sent = report.packets - state.first_packets
     row["sr_packets"] = sent
-    row["sr_lost"] = sent - (seen - state.first_seen)
+    row["sr_lost"] = max(sent - (seen - state.first_seen), 0)  # an SR may overtake packets
     if report.ntp and time_ns - state.first_ns >= _DRIFT_AFTER_NS:
         row["drift_ppm"] = (offset_ns - state.first_offset_ns) / (time_ns - state.first_ns) * 1e6
 
@@ -54,7 +54,7 @@ def sender_report(
 def reception_report(row: Rows, state: Clockwork, report: ReceptionReport, time_ns: int) -> None:
     """Fold a report block about this stream into `row` (a view of length 1)."""
     row["rr_count"] += 1
-    row["rr_lost"] = report.lost
+    row["rr_lost"] = max(report.lost, 0)  # negative: duplicates, RFC 3550 6.4.1
     row["rr_fraction"] = report.fraction / 256
     clock = int(row["clock_rate"][0])
     if clock:

@@ -43,6 +43,7 @@ REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
 REORDER_NS = SECOND  # or older
 TIMESTAMP_JUMP_S = 5.0  # a larger step of the RTP clock is an outlier or a new timeline
 FREEZE_NS = 2 * SECOND
+SETTLE_NS = SECOND  # of a new stream, before play-out is judged
 GAPS_TOLD = 4  # messages a stream and tick
 _RECENT = 256  # sequence numbers remembered a stream; at least MAX_MISORDER
 _OPEN_FRAMES = 8  # frames that may still receive packets
@@ -52,6 +53,7 @@ _FPS_WINDOW = 10
 _SCALAR_RUN = 256  # packets taken one at a time around an anomaly
 _ARRAY_RUNS = 8  # returns to arrays within one segment
 _GAPS_PENDING_MAX = 4096  # a stream
+ORDER_BITS = 20  # frames that one packet may complete
 _HALF = 1 << 31
 
 
@@ -66,7 +68,7 @@ class RtpRecords:
     size: I64  # (n,) bytes as counted in `bytes`
     media: I64  # (n,) payload bytes
     flags: U8  # (n,) bits of panotui.wire.h264, with MARK for the marker
-    number: I64  # (n,) 1-based packet number in the source
+    order: I64  # (n,) packet number << ORDER_BITS | position among the packet's frames
     epoch: I32  # (n,) rises where the capture has a hole before the row
 
     def take(self, rows: I64) -> RtpRecords:
@@ -79,7 +81,7 @@ class RtpRecords:
             self.size[rows],
             self.media[rows],
             self.flags[rows],
-            self.number[rows],
+            self.order[rows],
             self.epoch[rows],
         )
 
@@ -276,13 +278,13 @@ class RtpMetrics:
         self._epoch[ids] = records.epoch[at]
         self._flags[ids] = MARK
         self.row["first_ns"][ids] = self.row["last_ns"][ids] = records.time_ns[at]
-        self.row["first_packet"][ids] = records.number[at]
+        self.row["first_packet"][ids] = records.order[at] >> ORDER_BITS
         self._started[ids] = True
 
     def _remember(self, records: RtpRecords, segments: Segments, sequence: _Sequence) -> None:
         ids, ends = segments.ids, segments.ends
         self.row["last_ns"][ids] = records.time_ns[ends]
-        self.row["last_packet"][ids] = records.number[ends]
+        self.row["last_packet"][ids] = records.order[ends] >> ORDER_BITS
         self._timestamp[ids] = records.timestamp[ends]
         self._flags[ids] = records.flags[ends]
         self._epoch[ids] = records.epoch[ends]
@@ -427,7 +429,7 @@ class RtpMetrics:
         self.messages.append(
             StreamRestart(
                 time_ns=int(records.time_ns[at]),
-                packet=int(records.number[at]),
+                packet=int(records.order[at]) >> ORDER_BITS,
                 interface=int(self.row["interface"][stream]),
                 flow=int(self.row["flow"][stream]),
                 stream=int(self.row["id"][stream]),
@@ -579,7 +581,7 @@ class RtpMetrics:
                 sequence.advance[rows].tolist(),
                 records.time_ns[rows].tolist(),
                 before_ns[rows].tolist(),
-                records.number[rows].tolist(),
+                (records.order[rows] >> ORDER_BITS).tolist(),
                 stamp_then.tolist(),
                 stamp.tolist(),
                 damages.tolist(),
@@ -778,7 +780,7 @@ class RtpMetrics:
         self._tell_freeze(
             stream,
             int(records.time_ns[at]),
-            int(records.number[at]),
+            int(records.order[at]) >> ORDER_BITS,
             start_ns,
             seconds,
             "backlog" if backlog else "silence",
@@ -1106,6 +1108,8 @@ class RtpMetrics:
         step = _wrap32(done - part.previous(done, self._played[part.ids]))
         clock = rate[known]
         broken = np.abs(step) > TIMESTAMP_JUMP_S * clock
+        # How a stream starts (a burst, then pacing) is no stutter.
+        broken |= before_ns[use] - self.row["first_ns"][stream[use]] < SETTLE_NS
         self._played[part.ids] = done[part.ends]
         step_ns = np.where(broken, 0, step * (SECOND / clock)).astype(np.int64)
         self._stutter.frames(stream[use], before_ns[use], step_ns, broken)

@@ -141,6 +141,10 @@ class Dialogue:
         if ok and body and "sdp" in (text.one("content-type") or "application/sdp").lower():
             base = text.one("content-base") or text.one("content-location") or url or ""
             self._describe(text, body, base)
+        if request is None and ok:
+            # A mirror of one direction only: the answer tells what was asked.
+            method, url = self._asked(text, body)
+            request = _Request(method, url, time_ns, []) if method else None
         self._tell(text, method, url, from_client, time_ns, number, response_ms, body)
         if not ok or request is None:
             return
@@ -161,6 +165,19 @@ class Dialogue:
         if pending and (cseq is None or all(key < 0 for key in pending)):
             return pending.popitem(last=False)[1]
         return None
+
+    def _asked(self, text: Text, body: bytes) -> tuple[str, str]:
+        """Method and URL of a request that was not seen, by what its answer must hold."""
+        if text.one("transport"):
+            done = {track.url for track in self.tracks}
+            left = [sdp.redact(media.url) for media in self._media]
+            url = next((url for url in left if url and url not in done), "")
+            return "SETUP", url
+        if body:
+            return "DESCRIBE", text.one("content-base") or ""
+        if text.one("rtp-info") or text.one("range"):
+            return "PLAY", ""
+        return "", ""
 
     def _describe(self, text: Text, body: bytes, base: str) -> None:
         if body:

@@ -21,7 +21,7 @@ from panotui.meter.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers
 from panotui.meter.interleaved import Direction, Frames
 from panotui.meter.media_heuristics import Held
 from panotui.meter.rtcp_tracker import Clockwork
-from panotui.meter.rtp_metrics import RtpMetrics, RtpRecords, join
+from panotui.meter.rtp_metrics import ORDER_BITS, RtpMetrics, RtpRecords, join
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.model import (
     APPS,
@@ -51,6 +51,7 @@ from panotui.wire.sdp import Format
 MEASURE_AT = 65_536  # packets waiting
 RTCP_PER_SECOND = 2_000  # reports taken one at a time
 HELD_STREAMS_MAX = 4_096
+ORDER_MASK = (1 << ORDER_BITS) - 1
 PORTS_MAX = 4_096
 PARAMETER_SETS_PER_CALL = 256
 CODEC_LOOKS = 8
@@ -157,6 +158,7 @@ class _Report(msgspec.Struct):
     place: _Place
     time_ns: int
     number: int
+    rank: int
     dialogue: Dialogue | None
     from_client: bool
 
@@ -303,7 +305,7 @@ class StreamTable:
             _columns_of(header, maybe),
             batch.time_ns[rows[maybe]],
             batch.wire_length[rows[maybe]],
-            rows[maybe] + batch.first_number,
+            (rows[maybe] + batch.first_number) << ORDER_BITS,
             np.zeros(len(maybe), np.int32),
         )
 
@@ -349,8 +351,7 @@ class StreamTable:
             return
         last = len(batch.data) - 12
         numbers = words(batch.data, "<u8")[np.minimum(at + 4, max(last + 4, 0))].byteswap()
-        view = memoryview(batch.data).cast("B") if batch.data.ndim == 1 else None
-        assert view is not None
+        view = batch.data.data
         length = columns.payload_length[rows]
         flags = columns.tcp_flags[rows]
         self._frames = Frames()
@@ -485,7 +486,9 @@ class StreamTable:
         self._note_resyncs()
         if not frames.numbers:
             return
-        table = np.frombuffer(frames.numbers, np.int64).reshape(-1, Frames.FIELDS)
+        table = np.frombuffer(frames.numbers, np.int64).reshape(-1, Frames.FIELDS).copy()
+        # Several frames may be completed by one packet: their order is that of the walk.
+        table[:, 5] = (table[:, 5] << ORDER_BITS) | (np.arange(len(table)) & ORDER_MASK)
         for direct in (True, False):
             chosen = np.flatnonzero((table[:, 1] >= 0) == direct)
             if len(chosen):
@@ -534,7 +537,7 @@ class StreamTable:
         fast &= header.ssrc == carriers.ssrc[place]
         fast &= header.payload_type == carriers.payload_type[place]
         time_ns, size = part[:, 4], part[:, 2] + 4
-        number, epoch = part[:, 5], part[:, 6].astype(np.int32)
+        rank, epoch = part[:, 5], part[:, 6].astype(np.int32)
         slow = np.flatnonzero(~fast)
         if len(slow):
             self._new_streams(
@@ -544,7 +547,7 @@ class StreamTable:
                 _columns_of(header, slow),
                 time_ns[slow],
                 size[slow],
-                number[slow],
+                rank[slow],
                 epoch[slow],
             )
         chosen = np.flatnonzero(fast)
@@ -555,7 +558,7 @@ class StreamTable:
                 stream[chosen].astype(np.uint16),
                 time_ns[chosen],
                 size[chosen],
-                number[chosen],
+                rank[chosen],
                 epoch[chosen],
             )
 
@@ -728,7 +731,7 @@ class StreamTable:
         header: RtpColumns,
         time_ns: I64,
         size: I64,
-        number: I64,
+        rank: I64,
         epoch: I32,
     ) -> None:
         """Rows whose carrier's newest stream is another or none: hold, adopt, or follow."""
@@ -750,13 +753,11 @@ class StreamTable:
                     np.full(len(chosen), stream.index, np.uint16),
                     time_ns[chosen],
                     size[chosen],
-                    number[chosen],
+                    rank[chosen],
                     epoch[chosen],
                 )
                 continue
-            self._hold(
-                name, data, part, time_ns[chosen], size[chosen], number[chosen], epoch[chosen]
-            )
+            self._hold(name, data, part, time_ns[chosen], size[chosen], rank[chosen], epoch[chosen])
 
     def _follow(self, stream: _Stream, header: RtpColumns) -> None:
         """Another SSRC or payload type of a known carrier: it is the newest now."""
@@ -778,7 +779,7 @@ class StreamTable:
         header: RtpColumns,
         time_ns: I64,
         size: I64,
-        number: I64,
+        rank: I64,
         epoch: I32,
     ) -> None:
         """Packets of an SSRC that is not believed yet."""
@@ -821,15 +822,17 @@ class StreamTable:
                 size,
                 header.payload_length.astype(np.int64),
                 np.where(header.marker, np.uint8(h264.MARK), np.uint8(0)),
-                number,
+                rank,
                 epoch,
             )
         )
         records = held.records
         assert records is not None
-        order = np.argsort(records.number, kind="stable")
+        order = np.argsort(records.order, kind="stable")
         records = records.take(order)
         if not media_heuristics.in_sequence(records.sequence, records.timestamp, wanted):
+            held.trim()
+            del self._held_first[name][: -media_heuristics.HELD_MAX]
             if not tcp and held.looked >= media_heuristics.LOOKS_MAX and not has_stream:
                 carriers.kind[carrier] = NO_MEDIA
                 self._udp_place.pop(carrier, None)
@@ -861,7 +864,7 @@ class StreamTable:
         before = int(carriers.stream[carrier])
         stream = self._open(tcp, carrier, ssrc, place, held.payload_type)
         self.metrics.row["first_ns"][stream.index] = records.time_ns[0]
-        self.metrics.row["first_packet"][stream.index] = records.number[0]
+        self.metrics.row["first_packet"][stream.index] = records.order[0] >> ORDER_BITS
         self.metrics.row["last_ns"][stream.index] = records.time_ns[0]
         heads = np.concatenate([part[0] for part in seen])[-len(order) :][order]
         if track is not None and dialogue is not None:
@@ -918,7 +921,7 @@ class StreamTable:
         self._messages.append(
             StreamRestart(
                 time_ns=int(records.time_ns[0]),
-                packet=int(records.number[0]),
+                packet=int(records.order[0]) >> ORDER_BITS,
                 interface=stream.place.interface,
                 flow=stream.place.flow,
                 stream=stream.id,
@@ -1066,7 +1069,7 @@ class StreamTable:
             stream,
             batch.time_ns[rows],
             batch.wire_length[rows],
-            rows + batch.first_number,
+            (rows + batch.first_number) << ORDER_BITS,
             np.zeros(len(rows), np.int32),
         )
 
@@ -1077,7 +1080,7 @@ class StreamTable:
         stream: U16,
         time_ns: I64,
         size: I64,
-        number: I64,
+        rank: I64,
         epoch: I32,
     ) -> None:
         """Classify payloads by their stream's codec and put the packets in line."""
@@ -1092,7 +1095,7 @@ class StreamTable:
                 size,
                 header.payload_length.astype(np.int64),
                 flags,
-                number,
+                rank,
                 epoch,
             )
         )
@@ -1174,9 +1177,9 @@ class StreamTable:
         records = join(self._waiting)
         self._waiting = []
         self._waiting_count = 0
-        if self._unordered or len(records.number) > 1:
-            if (records.number[1:] < records.number[:-1]).any():
-                records = records.take(np.argsort(records.number, kind="stable"))
+        if self._unordered:
+            if (records.order[1:] < records.order[:-1]).any():
+                records = records.take(np.argsort(records.order, kind="stable"))
             self._unordered = False
         reports = self._reports
         before = self.metrics.row["packets"].copy() if reports else None
@@ -1191,7 +1194,7 @@ class StreamTable:
         carriers = self._udp
         place = self._place_of(batch, columns, row, carrier)
         time_ns = int(batch.time_ns[row])
-        number = row + batch.first_number
+        rank = (row + batch.first_number) << ORDER_BITS
         toward = self._port((place.dst, place.dport), time_ns)
         back = self._port((place.src, place.sport), time_ns)
         port = toward or back
@@ -1210,7 +1213,7 @@ class StreamTable:
             length,
             place,
             time_ns,
-            number,
+            rank,
             port.dialogue if port else None,
             from_client,
         )
@@ -1229,7 +1232,7 @@ class StreamTable:
         length: int,
         place: _Place,
         time_ns: int,
-        number: int,
+        rank: int,
         dialogue: Dialogue | None,
         from_client: bool,
     ) -> None:
@@ -1242,12 +1245,14 @@ class StreamTable:
             return
         compound = rtcp.parse(raw, complete=len(raw) >= length)
         if compound is not None:
-            self._reports.append(_Report(compound, place, time_ns, number, dialogue, from_client))
+            self._reports.append(
+                _Report(compound, place, time_ns, rank >> ORDER_BITS, rank, dialogue, from_client)
+            )
 
     def _settle_reports(self, measured: tuple[I64, RtpRecords] | None) -> None:
         reports, self._reports = self._reports, []
         if len(reports) > 1:
-            reports.sort(key=lambda report: report.number)
+            reports.sort(key=lambda report: report.rank)
         for report in reports:
             self._settle_report(report, measured)
 
@@ -1262,7 +1267,7 @@ class StreamTable:
             seen = int(row["packets"][stream.index])
             if measured is not None:
                 before, records = measured
-                early = (records.stream == stream.index) & (records.number < report.number)
+                early = (records.stream == stream.index) & (records.order < report.rank)
                 seen = int(before[stream.index]) + int(np.count_nonzero(early))
             at = row[stream.index : stream.index + 1]
             rtcp_tracker.sender_report(at, stream.clockwork, sender, report.time_ns, seen)
