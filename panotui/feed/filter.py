@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -358,7 +359,9 @@ def safe_pattern(text: str) -> re.Pattern[str]:
         raise FilterError(f"a pattern is at most {PATTERN_LENGTH_MAX} characters")
     _check_repetition(text)
     try:
-        return re.compile(text, re.IGNORECASE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # "possible nested set": [[ is a set
+            return re.compile(text, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise FilterError(f"pattern: {str(error)[:60]}") from None
 
