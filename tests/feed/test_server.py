@@ -87,7 +87,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(served: Served) -> None:
         stuck.setblocking(False)
         try:
             stuck.send(pack(View(pane="flows", rows=200)))
-        except BlockingIOError:
+        except OSError:  # full, or dropped for asking twice at once
             break
     client = FeedClient.connect(str(served.path))
     for _ in range(20):
