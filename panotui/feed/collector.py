@@ -25,7 +25,9 @@ STATUS_S = 1.0
 class Links(Protocol):
     """What tells of the interfaces' links."""
 
-    def read(self) -> Sequence[LinkReading]: ...
+    def read(self, now_ns: int) -> Sequence[LinkReading]: ...
+
+    def filenos(self) -> Sequence[int]: ...
 
     def close(self) -> None: ...
 
@@ -44,6 +46,7 @@ class Collector:
         wait_on: Callable[[], Sequence[int]] = tuple,
         status: Callable[[Collector], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        time_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.pump = pump
         self.engine = pump.engine
@@ -54,6 +57,7 @@ class Collector:
         self._wait_on = wait_on
         self._status = status
         self._clock = clock
+        self._time_ns = time_ns
         self.stopped: str | None = None
         self.began = clock()
         self._status_at = self.began
@@ -78,7 +82,7 @@ class Collector:
                 if self.server is None:
                     return "ended"
             if self._links is not None:
-                for reading in self._links.read():
+                for reading in self._links.read(self._time_ns()):
                     self.engine.link(reading)
             if self.server is not None:
                 self.server.poll(0.0)
@@ -115,10 +119,11 @@ class Collector:
             return 0.0
         rings = [] if ended else list(self._wait_on())
         if not ended and not rings:
-            return WAIT_S / 4
-        screen = [] if self.server is None else [self.server.fileno()]
+            return WAIT_S / 4  # the demo, or an interface that is gone
+        others = [] if self.server is None else [self.server.fileno()]
+        others += [] if self._links is None else list(self._links.filenos())
         try:
-            select.select([*rings, *screen], [], [], WAIT_S)
+            select.select([*rings, *others], [], [], WAIT_S)
         except OSError:
             time.sleep(WAIT_S)  # an interface went away between two looks
         return 0.0

@@ -1,0 +1,40 @@
+"""Why a recorded flow has its verdict: its own reason, and what the policy says of its like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from panotui.errors import PanotuiError
+from panotui.model import FlowRecord, Site
+
+Line = tuple[str, str]
+
+
+def explainer(site: Site) -> Callable[[FlowRecord], Sequence[Line]]:
+    """Explains flows of a recording against the site file that it was made with."""
+    from panotui.policy.explain import explain
+    from panotui.policy.siteview import SiteView
+
+    view = SiteView(site)
+
+    def lines(flow: FlowRecord) -> Sequence[Line]:
+        if flow.dport is None or flow.verdict == "infrastructure":
+            return ()
+        inward = flow.reason == "inbound"
+        try:
+            said = explain(
+                view,
+                flow.src if inward else flow.host or flow.dst,
+                flow.dport,
+                flow.transport,
+                direction="in" if inward else "out",
+            )
+        except PanotuiError:
+            return ()
+        found: list[Line] = [("policy", said.text)] if said.text else []
+        found += [("nearest", text) for text in said.nearest]
+        if said.suggestion and flow.verdict == "violation":
+            found.append(("to allow it", said.suggestion))
+        return found
+
+    return lines

@@ -1,0 +1,117 @@
+"""`panotui policy show|validate|explain|export|diff|accept`: the rules, as resolved for a site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from panotui.commands.options import common_options, read_site, site_option
+from panotui.errors import SiteError, UsageError
+
+if TYPE_CHECKING:
+    from panotui.policy.siteview import SiteView
+
+
+def _view(site: Path | None) -> SiteView:
+    from panotui.policy.siteview import SiteView
+
+    known, _, _ = read_site(site)
+    return SiteView(known)
+
+
+@click.group()
+def command() -> None:
+    """Show, validate, explain, export or compare the policy."""
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@site_option
+@common_options
+def show(as_json: bool, site: Path | None, verbose: bool, no_color: bool) -> int:
+    """The rules resolved for the site, each with where it comes from."""
+    from panotui.policy.show import show_json, show_text
+
+    view = _view(site)
+    click.echo(show_json(view).decode() if as_json else show_text(view))
+    return 0
+
+
+@command.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@site_option
+@common_options
+def validate(file: Path | None, site: Path | None, verbose: bool, no_color: bool) -> int:
+    """Check a site file: every error and warning with its line; exit 2 when one is an error."""
+    from panotui.policy.site import check_site, find_site, read_text
+
+    path = file or site or find_site()
+    if path is None:
+        raise UsageError("policy validate", "there is no site file here", "Name one.")
+    _, problems = check_site(read_text(path))
+    errors = [p for p in problems if p.error]
+    for problem in problems:
+        kind = "error" if problem.error else "warning"
+        field = f"{problem.field}: " if problem.field else ""
+        click.echo(f"{path}:{problem.line}: {kind}: {field}{problem.text}")
+    if errors:
+        said = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        raise SiteError(str(path), said, "Each is listed above with its line.")
+    click.echo(f"{path}: good")
+    return 0
+
+
+@command.command()
+@click.option("--host", required=True, help="A name or an address.")
+@click.option("--port", "number", required=True, type=int, help="The server's port.")
+@click.option("--transport", default="tcp", show_default=True)
+@click.option("--from-port", metavar="NAME", help="Seen on this port of the appliance.")
+@click.option("--direction", default="out", type=click.Choice(["out", "in"]), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@site_option
+@common_options
+def explain(
+    host: str,
+    number: int,
+    transport: str,
+    from_port: str | None,
+    direction: str,
+    as_json: bool,
+    site: Path | None,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """What the policy says of a connection that nobody has made."""
+    import msgspec
+
+    from panotui.policy.explain import explain as explained
+
+    said = explained(_view(site), host, number, transport, from_port, direction)
+    click.echo(msgspec.json.encode(said).decode() if as_json else "\n".join(said.lines()))
+    return 0
+
+
+@command.command()
+@click.option("--format", "kind", required=True, type=click.Choice(["nftables", "mud", "csv"]))
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE")
+@site_option
+@common_options
+def export(kind: str, output: Path | None, site: Path | None, verbose: bool, no_color: bool) -> int:
+    """The policy as an nftables rule set, a MUD file (RFC 8520), or CSV for a ticket."""
+    from importlib import import_module
+
+    view = _view(site)
+    module = import_module(f"panotui.policy.export_{kind}")
+    text = str(getattr(module, f"export_{kind}")(view))
+    if output is None:
+        click.echo(text, nl=not text.endswith("\n"))
+        return 0
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            str(output), error.strerror or str(error), "Name another file with -o."
+        ) from None
+    return 0
