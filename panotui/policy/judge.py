@@ -55,6 +55,7 @@ class FlowFacts:
     settled: bool = False  # nothing more will be learnt of it
     own: bool = False
     one_way: bool = False  # the mirror copies one direction only
+    supposed: bool = False  # nobody has sent it: a question, not an observation
 
     def turned(self) -> FlowFacts:
         """The same flow with client and server changed over."""

@@ -89,7 +89,7 @@ _SCOPE_BITS = {
 }
 HOSTS_MAX = 1024  # addresses, clients, MACs that are remembered for inference
 MEDIA_MAX = 4096  # negotiated media ports
-_APP_RTP = APPS.index("rtp")
+_APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,11 @@ class SiteView:
             out = int(row["packets_out"]) >= int(row["packets_in"])
             sender = row["src" if out else "dst"].tobytes()
             self._observe_server(address_text(int(row["version"]), sender))
+        for row in rows[rows["app"] == _APP_RTSP][:256]:
+            version = int(row["version"])
+            server = address_text(version, row["dst"].tobytes())
+            self._observe_server(server)
+            self._observe_reader(address_text(version, row["src"].tobytes()), server)
         self.settle()
 
     def observe_links(self, rows: Rows) -> None:
@@ -265,15 +270,19 @@ class SiteView:
 
     def _observe_rtsp(self, message: RtspMessage) -> None:
         self._observe_server(message.server)
-        entry = self._client(message.client)
-        if message.server not in entry.cameras and len(entry.cameras) < 64:
-            entry.cameras.add(message.server)
-            self._dirty = True
+        entry = self._observe_reader(message.client, message.server)
         agent = message.user_agent or ""
         if message.from_client and "LIVE555" in agent and not entry.live555:
             entry.live555 = self._dirty = True
         if message.method == "SETUP" and message.transport:
             self._observe_transport(message)
+
+    def _observe_reader(self, client: str, server: str) -> _Client:
+        entry = self._client(client)
+        if server not in entry.cameras and len(entry.cameras) < 64:
+            entry.cameras.add(server)
+            self._dirty = True
+        return entry
 
     def _observe_transport(self, message: RtspMessage) -> None:
         session = MediaSession(message.client, message.server, message.server_port)

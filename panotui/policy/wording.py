@@ -71,6 +71,8 @@ def _named(facts: FlowFacts, decision: Decision) -> str:
     host = decision.host
     if host is None or host.source == "range":
         return facts.server
+    if host.name == facts.server:
+        return host.name
     outer = ", the outer name of an encrypted hello" if host.ech else ""
     return f"{host.name} ({facts.server}{outer})"
 
@@ -110,10 +112,12 @@ def _leak_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
 
 def _inbound_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     a, b = peer(judge, f.client, f.client_who), peer(judge, f.server, f.server_who)
-    answer = "it answered" if f.answered else "no answer was seen"
+    answer = "; it answered" if f.answered else "; no answer was seen"
+    if f.supposed:
+        answer = ""
     if f.transport not in ("tcp", "udp"):
-        return f"{_sentence(a)} sends {service(f)} to {b}; {answer}"
-    return f"{_sentence(a)} opens {service(f)} on {b}, which the site does not declare; {answer}"
+        return f"{_sentence(a)} sends {service(f)} to {b}{answer}"
+    return f"{_sentence(a)} opens {service(f)} on {b}, which the site does not declare{answer}"
 
 
 def _wrong_port_text(judge: Judge, f: FlowFacts, d: Decision) -> str:

@@ -1,0 +1,124 @@
+"""The policy as a table for a firewall ticket: a line for each opening that is needed, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import astuple, dataclass, fields
+
+from panotui.policy.rules import Policy, Rule, expand_regions
+from panotui.policy.siteview import SiteView, port_mac
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One line of the ticket."""
+
+    number: int
+    action: str
+    direction: str  # as the appliance sees it
+    source: str
+    destination: str
+    transport: str
+    port: str
+    tls: str
+    needed: str
+    service: str
+    rule: str
+    basis: str
+    note: str
+
+
+def openings(view: SiteView) -> tuple[Opening, ...]:
+    """The lines of the ticket, cloud services first."""
+    policy = Policy.for_site(view.site, view.facts.region)
+    lines: list[Opening] = []
+    order = {"cloud": 0, "service": 1, "camera": 2, "listen": 3, "infrastructure": 4}
+    for rule in sorted(policy.rules, key=lambda r: order[r.kind]):
+        for source, destination, port in _ends(view, policy, rule):
+            lines.append(_opening(len(lines) + 1, view, rule, source, destination, port))
+    return tuple(lines)
+
+
+def _opening(
+    number: int, view: SiteView, rule: Rule, source: str, destination: str, port: str
+) -> Opening:
+    needed = rule.needed and view.site.site.mode == "normal"
+    note = "; ".join([*rule.labels, *([rule.note] if rule.note else [])])
+    return Opening(
+        number=number,
+        action="allow",
+        direction="in" if rule.direction == "in" else "out",
+        source=source,
+        destination=destination,
+        transport="/".join(rule.transports),
+        port=port,
+        tls="yes" if rule.tls else "no",
+        needed="yes" if needed or rule.kind in ("camera", "listen") else "no",
+        service=rule.service,
+        rule=rule.id,
+        basis=rule.source,
+        note=note,
+    )
+
+
+def _ends(view: SiteView, policy: Policy, rule: Rule) -> list[tuple[str, str, str]]:
+    """(source, destination, port) of each line that a rule needs; none if it needs no opening."""
+    facts = view.facts
+    port = rule.port_text
+    if rule.kind == "listen":
+        away = ", ".join(rule.networks) or "any"
+        return [(away, appliance(view, "any"), port)]
+    if rule.hosts and rule.direction == "in":
+        return [(host, appliance(view, rule.role), port) for host in rule.hosts]
+    if rule.id == "ntp-public" and facts.time_servers_given:
+        return []
+    if rule.hosts:
+        hosts = [h for text in rule.hosts for h in expand_regions(text, policy.regions())]
+        return [(appliance(view, rule.role), host, port) for host in hosts]
+    if rule.id == "rtsp":
+        out = []
+        for address, name in facts.cameras.items():
+            ports = policy.camera_rtsp.get(address, ()) or (554,)
+            label = address if name == address else f"{address} ({name})"
+            out.append((appliance(view, rule.role), label, " or ".join(map(str, ports))))
+        return out or [(appliance(view, rule.role), "cameras", port)]
+    if rule.id == "rtp":
+        cameras = ", ".join(facts.cameras) or "cameras"
+        return [(cameras, appliance(view, rule.role), "1024-65535 (negotiated by RTSP)")]
+    if rule.id == "dns":
+        return [(appliance(view, "any"), a, port) for a in sorted(facts.resolvers)]
+    if rule.id == "ntp":
+        return [(appliance(view, "any"), a, port) for a in sorted(facts.time_servers)]
+    return []
+
+
+def appliance(view: SiteView, role: str) -> str:
+    """The appliance's addresses that carry a role, as a firewall's owner needs them."""
+    facts = view.facts
+    out = []
+    for address, port in facts.appliance_addresses.items():
+        carries = facts.roles.get(port, "both")
+        if facts.topology != "dual" or role == "any" or carries in (role, "both"):
+            out.append(address)
+    if out:
+        return ", ".join(out)
+    macs = [mac for name in sorted(view.site.ports) if (mac := port_mac(view, name))]
+    return f"appliance ({', '.join(macs)})" if macs else "appliance"
+
+
+def export_csv(view: SiteView) -> str:
+    """The table as CSV (RFC 4180), with a head line."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([f.name for f in fields(Opening)])
+    for line in openings(view):
+        writer.writerow([_cell(value) for value in astuple(line)])
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = str(value)
+    # a host pattern begins with a star, which is none of a formula's first characters
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
