@@ -24,6 +24,7 @@ from panotui.model import (
     I64,
     SECOND,
     U8,
+    U64,
     Bool,
     MeterSettings,
     PacketBatch,
@@ -170,6 +171,7 @@ class FlowTable:
         self.history = np.zeros((cap, _HISTORY), np.uint8)
         self.history_length = np.zeros(cap, np.uint8)
         self.history_seen = np.zeros(cap, np.uint32)
+        self.history_power = np.zeros((cap, 2, 3), np.uint8)  # of T, G and W, see meter.history
         # every column that a new flow must find blank, with that blank
         self._blank: list[tuple[NDArray[np.generic], int]] = [
             (column, blank)
@@ -482,7 +484,7 @@ class FlowTable:
         time_ns = batch.time_ns[rows]
         for bit, name in ((SYN, "syn"), (FIN, "fin"), (RST, "rst")):
             hit = flag & bit != 0
-            np.add.at(self.tcp_counts, (slot[hit], side[hit], COUNT[name]), 1)
+            tally(self.tcp_counts, slot[hit], side[hit], COUNT[name])
         syn = np.flatnonzero(flag & SYN)[::-1]  # earliest last, so that it stays
         block = gather(batch.data, c.l4[rows[syn]] + 4, 4)
         self.isn[slot[syn[::-1]], side[syn[::-1]]] = block.view(">u4").astype(np.uint32)[::-1]
@@ -591,6 +593,17 @@ class FlowTable:
         one: Bool = (packets == 0).any(axis=1) & (self.protocol[slots] == TCP) & established
         return one
 
+    def set_apps(self, flow_ids: U64, apps: U8) -> None:
+        """Name what live flows carry; ids that are not live are ignored."""
+        live = self.live
+        if not len(flow_ids) or not len(live):
+            return
+        order = np.argsort(self.id[live])
+        ids = self.id[live[order]]
+        place = np.minimum(np.searchsorted(ids, flow_ids), len(ids) - 1)
+        hit = ids[place] == flow_ids
+        self.app[live[order[place[hit]]]] = apps[hit]
+
     def ways(self) -> tuple[int, int]:
         """TCP connections that ran in one direction only, and in both, ended ones included."""
         live = self.live
@@ -662,6 +675,11 @@ class FlowTable:
         ]
         tcp_state = np.select(conditions, [6, 5, 4, 3, 7, 2], 1)
         return np.where(tcp, tcp_state, state).astype(np.uint8)
+
+
+def tally(counts: I32, slot: I64, side: I64, number: int) -> None:
+    """Add one to counter `number` of each (slot, side); repeated pairs count each time."""
+    np.add.at(counts[:, :, number], (slot, side), 1)
 
 
 def _both(halves: Bool) -> Bool:

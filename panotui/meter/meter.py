@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from panotui.meter.control import ControlLane, control_mask
 from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows import FlowTable, Groups, TableTooSmall
 from panotui.meter.lanes import (
@@ -23,6 +24,8 @@ from panotui.meter.lanes import (
     PAYLOADS_OFFERED,
 )
 from panotui.meter.linkseconds import LinkSeconds
+from panotui.meter.streams import StreamTable
+from panotui.meter.tcp import TcpQuality
 from panotui.model import (
     I32,
     I64,
@@ -72,7 +75,7 @@ class StreamTableProtocol(Protocol):
     """What the meter needs of `meter.streams.StreamTable`."""
 
     def rtsp(
-        self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: I64, from_client: Bool
+        self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: U64, from_client: Bool
     ) -> None: ...
 
     def udp(
@@ -81,9 +84,13 @@ class StreamTableProtocol(Protocol):
         columns: Columns,
         rows: I64,
         slot: I32,
-        flow_id: I64,
+        flow_id: U64,
         from_client: Bool,
     ) -> None: ...
+
+    def media_flows(self) -> tuple[U64, U8]: ...
+
+    def forget(self, flow_ids: U64) -> None: ...
 
     def tick(self, now_ns: int) -> None: ...
 
@@ -111,8 +118,8 @@ class Meter:
         self.settings = settings
         self.index = index
         self.flows = FlowTable(settings)
-        self.control = control if control is not None else _default_control(settings)
-        self.streams = streams if streams is not None else _default_streams(settings)
+        self.control = control or ControlLane(settings)
+        self.streams = streams or StreamTable(settings)
         self.counters = MeterCounters()
         self.last_columns: Columns | None = None
         self.last_flow_id: U64 = np.empty(0, np.uint64)
@@ -120,6 +127,7 @@ class Meter:
         self._decoder = Decoder()
         self._copies = CopyFinder(int(settings.mirror_duplicate_ms * 1_000_000))
         self._link = LinkSeconds()
+        self._tcp = TcpQuality(self.flows)
         self._newest_ns = 0
         self._interfaces: tuple[Interface, ...] = ()
 
@@ -190,6 +198,7 @@ class Meter:
             self._meter(batch, c, copies, middle, stop, flow_id, offered)
             return
         flows.count(batch, c, groups)
+        self._tcp.update(batch, c, groups)
         flows.finish_splits()
         flow_id[rows] = flows.id[slots]
         self._lanes(batch, c, copies, start, stop, rows, slots, groups, flow_id, offered)
@@ -237,7 +246,7 @@ class Meter:
                 batch,
                 c,
                 rows[hit],
-                flow_id[rows[hit]].astype(np.int64),
+                flow_id[rows[hit]],
                 half[hit] == flows.client[slots[hit]],
             )
         media = (protocol == _UDP) & (c.payload_captured[rows] >= _MEDIA_LEAST)
@@ -249,7 +258,7 @@ class Meter:
                 c,
                 rows[hit],
                 slots[hit],
-                flow_id[rows[hit]].astype(np.int64),
+                flow_id[rows[hit]],
                 half[hit] == flows.client[slots[hit]],
             )
 
@@ -311,18 +320,22 @@ class Meter:
     def tick(self, now_ns: int) -> Delta:
         """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""
         flows = self.flows
-        flows.expire(now_ns)
-        stream_rows = np.zeros(0, STREAM_DTYPE)
-        stream_seconds = np.zeros(0, STREAM_SECOND_DTYPE)
         messages: list[AnyMessage] = []
         if self.streams is not None:
+            flows.set_apps(*self.streams.media_flows())
+        flows.expire(now_ns)
+        rows = flows.drain()
+        ended = rows["id"][rows["end"] != 0]
+        if self.control is not None:
+            self.control.forget(ended.tolist())
+            messages += self.control.drain()
+        stream_rows = np.zeros(0, STREAM_DTYPE)
+        stream_seconds = np.zeros(0, STREAM_SECOND_DTYPE)
+        if self.streams is not None:
+            self.streams.forget(ended)
             self.streams.tick(now_ns)
             stream_rows, stream_seconds = self.streams.rows(), self.streams.seconds()
             messages += self.streams.drain()
-        rows = flows.drain()
-        if self.control is not None:
-            self.control.forget(rows["id"][rows["end"] != 0].tolist())
-            messages += self.control.drain()
         messages.sort(key=_when)
         return Delta(
             time_ns=now_ns,
@@ -347,22 +360,13 @@ class Meter:
             counters.control_taken = getattr(self.control, "taken", 0)
             counters.control_skipped = getattr(self.control, "skipped", 0)
             counters.reassembly_skipped = getattr(self.control, "reassembly_skipped", 0)
+        if self.streams is not None:
+            for name in ("streams_evicted", "rtsp_evicted", "rtsp_resyncs"):
+                setattr(counters, name, getattr(self.streams, name, 0))
         return copy(counters)
 
 
-def _default_control(settings: MeterSettings) -> ControlLaneProtocol | None:
-    from panotui.meter.control import ControlLane
-
-    return ControlLane(settings)
-
-
-def _default_streams(settings: MeterSettings) -> StreamTableProtocol | None:
-    return None
-
-
 def _control_rows(c: Columns, start: int, stop: int) -> I64:
-    from panotui.meter.control import control_mask
-
     mask = control_mask(c)
     rows: I64 = np.flatnonzero(mask[start:stop]) + start
     return rows

@@ -1,0 +1,842 @@
+"""TCP quality: what the sequence numbers tell of loss, order, windows and round trips.
+
+Comes in: the rows of a batch, grouped by flow in order of arrival. Goes out: counts and state in
+the columns of the flow table. The definitions are those of tshark 4.0
+(`tcp_analyze_sequence_number` in packet-tcp.c), so that the numbers can be compared.
+
+Nearly all flows of a batch are in perfect order. A first pass proves that with a few comparisons a
+row (each segment starts where its direction's last one ended, acknowledges nothing unseen, repeats
+nothing, closes no window); only the flows that fail it are judged in full, still as arrays. One
+thing has no closed form, which bytes were acknowledged across a hole, and is followed segment by
+segment in flows with holes, within a budget.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable, Groups, tally
+from panotui.meter.history import note_history
+from panotui.model import I64, U8, U32, Bool, PacketBatch
+from panotui.wire.columns import Columns
+from panotui.wire.gather import gather
+
+_TCP = 6
+_SFR = SYN | FIN | RST
+_FAST_NS = 20_000_000  # tshark: a fast retransmission comes within 20 ms of the last duplicate ACK
+_ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT is unknown
+_NONE = -(1 << 40)  # below every relative sequence number
+_SHIFT = 34  # relative numbers stay within 33 bits, so groups can share one running maximum
+_KEEP_ALIVE, _PROBE = 1, 2  # `FlowTable.last_kind`
+_NO_SCALE = -2  # `window_shift` of a SYN without the option
+_WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
+_HOLES = 64  # open holes a direction that are remembered
+_WALKS = 1024  # flows with open holes that are remembered between batches
+_RTT_STEPS = 6  # segments back that an acknowledgement is matched with
+
+
+@dataclass(slots=True)
+class _Segments:
+    """TCP rows of a batch ordered by (slot, arrival), m rows in g groups."""
+
+    rows: I64
+    slot: I64  # (m,)
+    side: I64  # (m,) half of the sender
+    seq: U32
+    ack: U32
+    window: I64
+    flags: U8
+    length: I64
+    time: I64
+    first: I64  # (g,)
+    start: I64  # (m,) position of the group's first row
+    own: I64  # (m,) previous row of the same direction, -1 none in this batch
+    peer: I64  # (m,) previous row of the other direction, -1 none
+
+    def take(self, keep: Bool) -> _Segments:
+        """The rows of the groups in `keep` (a mask over groups)."""
+        size = np.diff(self.first, append=len(self.rows))
+        mask = np.repeat(keep, size)
+        kept = size[keep]
+        first = np.cumsum(kept) - kept
+        start = np.repeat(first, kept)
+        moved = start - self.start[mask]
+        own, peer = self.own[mask], self.peer[mask]
+        return _Segments(
+            rows=self.rows[mask],
+            slot=self.slot[mask],
+            side=self.side[mask],
+            seq=self.seq[mask],
+            ack=self.ack[mask],
+            window=self.window[mask],
+            flags=self.flags[mask],
+            length=self.length[mask],
+            time=self.time[mask],
+            first=first,
+            start=start,
+            own=np.where(own >= 0, own + moved, -1),
+            peer=np.where(peer >= 0, peer + moved, -1),
+        )
+
+
+def _signed(numbers: U32) -> I64:
+    """Differences of sequence numbers as signed numbers (RFC 1982)."""
+    return numbers.view(np.int32).astype(np.int64)
+
+
+class TcpQuality:
+    """Keeps the TCP columns of a flow table."""
+
+    def __init__(self, flows: FlowTable) -> None:
+        self.flows = flows
+        self.walk_skipped = 0  # rows whose holes were judged roughly, for want of budget
+        # flow id -> (to be acked, next, covered, holes) of each half, in sequence numbers
+        self._walks: OrderedDict[int, list[_Half]] = OrderedDict()
+
+    def update(self, batch: PacketBatch, c: Columns, groups: Groups) -> None:
+        """Judge the TCP rows of one batch, after `FlowTable.count`."""
+        segments = _collect(batch, c, groups)
+        if segments is None:
+            return
+        flows = self.flows
+        self._options(batch, c, segments)
+        self._handshakes(segments)
+        self._sizes(segments)
+        flawed = self._flawed(segments)
+        verdicts = np.zeros(len(segments.rows), np.uint8)
+        if flawed.any():
+            part = segments.take(flawed)
+            size = np.diff(segments.first, append=len(segments.rows))
+            verdicts[np.repeat(flawed, size)] = self._judge(batch, c, part)
+        if not flawed.all():
+            self._keep_clean(segments.take(~flawed) if flawed.any() else segments)
+        self._round_trips(segments, verdicts)
+        self._remember(segments)
+        note_history(flows, segments.slot, segments.side, segments.first, segments.flags,
+                     segments.length, verdicts)  # fmt: skip
+
+    # -------------------------------------------------------------- cheap for all
+
+    def _flawed(self, s: _Segments) -> Bool:
+        """(g,) groups in which anything but plain progress happens."""
+        flows = self.flows
+        pure = (s.flags & _SFR) == 0
+        end = s.seq + s.length.astype(np.uint32) + ((s.flags & (SYN | FIN)) != 0)
+        own, peer = s.own, s.peer
+        has_own, has_peer = own >= 0, peer >= 0
+
+        expected = end[own]
+        last_ack = s.ack[own]
+        peer_end = end[peer]
+        peer_ack = s.ack[peer]
+        peer_window = s.window[peer]
+        known_own, known_peer = has_own, has_peer
+        lone = np.flatnonzero(~has_own)
+        if len(lone):
+            slot, side = s.slot[lone], s.side[lone]
+            expected[lone] = flows.next_seq[slot, side]
+            last_ack[lone] = flows.last_ack[slot, side]
+            known_own = has_own.copy()
+            known_own[lone] = flows.tcp_open[slot, side]
+        lone = np.flatnonzero(~has_peer)
+        if len(lone):
+            slot, side = s.slot[lone], 1 - s.side[lone]
+            peer_end[lone] = flows.next_seq[slot, side]
+            peer_ack[lone] = flows.last_ack[slot, side]
+            peer_window[lone] = flows.window[slot, side]
+            known_peer = has_peer.copy()
+            known_peer[lone] = flows.tcp_open[slot, side]
+
+        data = s.length > 0
+        bad = known_own & (s.seq != expected)
+        bad |= known_own & ~data & pure & (s.ack == last_ack)
+        bad |= (s.window == 0) & pure
+        bad |= data & (peer_window == 0) & known_peer & (s.length == 1)
+        acks = (s.flags & ACK) != 0
+        bad |= known_peer & acks & (_signed(s.ack - peer_end) > 0)
+        bad |= data & known_peer & (_signed(end - peer_ack) <= 0)
+        shift = self._shift(s)
+        scaled = peer_window << np.maximum(shift, 0)
+        full = data & known_peer & (shift >= 0)
+        bad |= full & (end == (peer_ack + scaled.astype(np.uint32)))
+        flawed: Bool = np.logical_or.reduceat(bad, s.first)
+        slots = s.slot[s.first]
+        open_hole = flows.to_be_acked[slots] != flows.next_seq[slots]
+        open_hole |= flows.last_kind[slots] != 0
+        flawed |= open_hole[:, 0] | open_hole[:, 1]
+        return flawed
+
+    def _shift(self, s: _Segments) -> I64:
+        """(m,) shift of the peer's window as tshark takes it; -1 unknown."""
+        flows = self.flows
+        slots = s.slot[s.first]
+        shifts = flows.window_shift[slots].astype(np.int64)
+        none = (shifts == _NO_SCALE).any(axis=1) & (shifts != -1).all(axis=1)
+        shifts[none] = 0
+        shifts[shifts == _NO_SCALE] = 0
+        of_row = np.repeat(shifts, np.diff(s.first, append=len(s.rows)), axis=0)
+        shift: I64 = of_row[np.arange(len(s.rows)), 1 - s.side]
+        # the window of a SYN is not scaled
+        syn = (s.peer >= 0) & (s.flags[s.peer] & SYN != 0)
+        return np.where(syn & (shift > 0), 0, shift)
+
+    def _keep_clean(self, s: _Segments) -> None:
+        """Sequence state of groups in perfect order: it is that of their last segments."""
+        flows = self.flows
+        end = s.seq + s.length.astype(np.uint32) + ((s.flags & (SYN | FIN)) != 0)
+        slots = s.slot[s.first]
+        place = np.arange(len(s.rows))
+        forward = (s.length > 0) | ((s.flags & (SYN | FIN)) != 0)
+        for half in (0, 1):
+            mine = s.side == half
+            newest = np.maximum.reduceat(np.where(mine, place, -1), s.first)
+            some = newest >= 0
+            of, at = slots[some], newest[some]
+            flows.next_seq[of, half] = end[at]
+            flows.to_be_acked[of, half] = end[at]
+            newest = np.maximum.reduceat(np.where(mine & forward, place, -1), s.first)
+            moved = newest >= 0
+            flows.next_seq_ns[slots[moved], half] = s.time[newest[moved]]
+
+    def _remember(self, s: _Segments) -> None:
+        """What the next batch asks of each direction's last segment."""
+        flows = self.flows
+        slots = s.slot[s.first]
+        place = np.arange(len(s.rows))
+        for half in (0, 1):
+            newest = np.maximum.reduceat(np.where(s.side == half, place, -1), s.first)
+            some = newest >= 0
+            of, at = slots[some], newest[some]
+            flows.window[of, half] = s.window[at]
+            flows.last_ack[of, half] = s.ack[at]
+            flows.last_ack_ns[of, half] = s.time[at]
+            flows.tcp_open[of, half] = True
+
+    def _sizes(self, s: _Segments) -> None:
+        flows = self.flows
+        slots = s.slot[s.first]
+        data = s.length > 0
+        for half in (0, 1):
+            mine = data & (s.side == half)
+            count = np.add.reduceat(mine, s.first, dtype=np.int32)
+            flows.tcp_counts[slots, half, COUNT["data_segments"]] += count
+            largest = np.maximum.reduceat(np.where(mine, s.length, 0), s.first)
+            flows.max_segment[slots, half] = np.maximum(flows.max_segment[slots, half], largest)
+
+    def _handshakes(self, s: _Segments) -> None:
+        """Time of the client's ACK that ends the handshake."""
+        flows = self.flows
+        slots = s.slot[s.first]
+        waiting = (flows.synack_ns[slots] > 0) & (flows.handshake_ack_ns[slots] == 0)
+        if not waiting.any():
+            return
+        mask = np.repeat(waiting, np.diff(s.first, append=len(s.rows)))
+        mask &= (s.flags & (SYN | RST | ACK)) == ACK
+        hit = np.flatnonzero(mask)
+        hit = hit[s.side[hit] == flows.client[s.slot[hit]]]
+        hit = hit[s.time[hit] >= flows.synack_ns[s.slot[hit]]][::-1]  # the first stays
+        flows.handshake_ack_ns[s.slot[hit]] = s.time[hit]
+
+    def _options(self, batch: PacketBatch, c: Columns, s: _Segments) -> None:
+        """MSS and window scale of SYN segments (RFC 9293 3.2, RFC 7323 2.2)."""
+        syn = np.flatnonzero(s.flags & SYN)
+        if not len(syn):
+            return
+        flows = self.flows
+        rows = s.rows[syn]
+        header = c.l4[rows]
+        block = gather(batch.data, header, 60).view(np.uint8).reshape(len(rows), 60)
+        size = np.minimum((block[:, 12] >> 4).astype(np.int64) * 4, 60)
+        size = np.minimum(size, batch.offset[rows] + batch.captured[rows] - header)
+        at = np.full(len(rows), 20)
+        mss = np.zeros(len(rows), np.uint16)
+        shift = np.full(len(rows), _NO_SCALE, np.int8)
+        walking = np.flatnonzero(at + 1 < size)
+        for _ in range(40):
+            if not len(walking):
+                break
+            kind = block[walking, at[walking]]
+            after = block[walking, np.minimum(at[walking] + 1, 59)].astype(np.int64)
+            length = np.where(kind == 1, 1, after)
+            fits = (kind != 0) & (length >= 1) & ((kind == 1) | (length >= 2))
+            fits &= at[walking] + length <= size[walking]
+            walking, kind, length = walking[fits], kind[fits], length[fits]
+            hit = walking[(kind == 2) & (length == 4)]
+            value = block[hit, at[hit] + 2].astype(np.uint16) << 8
+            mss[hit] = value | block[hit, at[hit] + 3]
+            hit = walking[(kind == 3) & (length == 3)]
+            shift[hit] = np.minimum(block[hit, at[hit] + 2], 14)
+            at[walking] += length
+            walking = walking[at[walking] + 1 < size[walking]]
+        slot, side = s.slot[syn], s.side[syn]
+        flows.mss[slot, side] = mss
+        flows.window_shift[slot, side] = shift
+
+    # -------------------------------------------------------------- in full for flawed flows
+
+    def _judge(self, batch: PacketBatch, c: Columns, s: _Segments) -> U8:
+        """Count what happened in these flows; history bits (m,): 1 retransmission, 2 gap, 4 zero
+        window."""
+        flows = self.flows
+        m = len(s.rows)
+        place = np.arange(m)
+        slots = s.slot[s.first]
+        size = np.diff(s.first, append=m)
+        side, length = s.side, s.length
+        signal = (s.flags & (SYN | FIN)) != 0
+        pure = (s.flags & _SFR) == 0
+        occupied = length + signal
+
+        # sequence numbers relative to what each direction's next one was before this batch
+        base = flows.next_seq[slots].copy()
+        opened = flows.tcp_open[slots].copy()
+        for half in (0, 1):
+            oldest = np.minimum.reduceat(np.where(side == half, place, m), s.first)
+            new = ~opened[:, half] & (oldest < m)
+            base[new, half] = s.seq[oldest[new]]
+        group = np.repeat(np.arange(len(slots)), size)
+        own_base = base[group, side]
+        at = _signed(s.seq - own_base)
+        end = at + occupied
+        before, has = self._running_next(s, group, side, end, opened)
+
+        own_window = self._last(s, s.own, s.window, flows.window, side)
+        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side)
+        own_ack = self._last(s, s.own, s.ack, flows.last_ack, side)
+        peer_ack = self._last(s, s.peer, s.ack, flows.last_ack, 1 - side)
+
+        probe = (length == 1) & has & (at == before) & (peer_window == 0)
+        if probe.any():
+            # a probe of a closed window does not advance the sender
+            end = np.where(probe, _NONE, end)
+            before, has = self._running_next(s, group, side, end, opened)
+            probe &= at == before
+        in_place = has & (at == before)
+        keep_alive = (length <= 1) & has & (at == before - 1) & pure & ~probe
+        kind = np.where(probe, _PROBE, np.where(keep_alive, _KEEP_ALIVE, 0)).astype(np.uint8)
+        peer_kind = self._last(s, s.peer, kind, flows.last_kind, 1 - side)
+        zero = (s.window == 0) & pure & ~probe
+        lost = has & (at > before) & ((s.flags & RST) == 0) & ~probe
+        same_ack = (length == 0) & in_place & (s.ack == own_ack) & pure
+        open_window = s.window != 0
+        update = same_ack & open_window & (s.window != own_window)
+        repeat = same_ack & open_window & (s.window == own_window)
+        answer = repeat & (peer_kind == _KEEP_ALIVE)
+        duplicate = repeat & ~answer
+        shift = self._shift(s)
+        scaled = peer_ack + (peer_window.astype(np.int64) << np.maximum(shift, 0)).astype(np.uint32)
+        full = (length > 0) & (shift >= 0) & pure & ~probe
+        full &= (s.seq + length.astype(np.uint32)) == scaled
+
+        runs = self._duplicate_runs(s, group, duplicate, s.ack != own_ack)
+        verdict = self._classify(
+            batch, c, s, group, at, end, before, has, keep_alive, runs, peer_ack, own_base
+        )
+        acked_unseen = self._holes(s, group, base, opened, at, end, before, has, lost, probe)
+
+        counts = flows.tcp_counts
+        for name, mask in (
+            ("zero_window", zero),
+            ("lost_segments", lost),
+            ("keep_alive", keep_alive),
+            ("window_update", update),
+            ("dup_acks", duplicate),
+            ("window_full", full),
+            ("acked_unseen", acked_unseen),
+            ("spurious", verdict == _SPURIOUS),
+            ("fast_retransmits", verdict == _FAST),
+            ("out_of_order", verdict == _OUT_OF_ORDER),
+            ("retransmits", (verdict == _AGAIN) | (verdict == _FAST) | (verdict == _SPURIOUS)),
+        ):
+            hit = np.flatnonzero(mask)
+            if len(hit):
+                tally(counts, s.slot[hit], side[hit], COUNT[name])
+        self._keep_judged(s, group, base, end, before, has, kind, runs)
+        bits = np.where((verdict != 0) & (verdict != _OUT_OF_ORDER), 1, 0)
+        bits |= np.where(lost, 2, 0) | np.where(zero, 4, 0)
+        return bits.astype(np.uint8)
+
+    def _last(
+        self, s: _Segments, which: I64, column: I64 | U32 | U8, state: U32 | U8, side: I64
+    ) -> U32:
+        """`column` at the previous segment `which`, from the table where it is of older batches."""
+        value = column[which].astype(np.uint32)
+        lone = np.flatnonzero(which < 0)
+        value[lone] = state[s.slot[lone], side[lone]]
+        return value
+
+    def _running_next(
+        self, s: _Segments, group: I64, side: I64, end: I64, opened: Bool
+    ) -> tuple[I64, Bool]:
+        """Highest end of the same direction before each row (0: as before the batch); known?"""
+        m = len(end)
+        out = np.empty(m, np.int64)
+        lift = group << _SHIFT
+        edge = s.first
+        for half in (0, 1):
+            mine = side == half
+            initial = np.where(opened[:, half], 0, _NONE)
+            value = np.where(mine, end, _NONE)
+            value = np.maximum(value, -(1 << 32)) + lift
+            highest = np.maximum.accumulate(value) - lift
+            before = np.empty(m, np.int64)
+            before[1:] = highest[:-1]
+            before[edge] = -(1 << 32)
+            # a group's own maximum never falls below its neighbours' leftovers
+            before = np.maximum(before, initial[group])
+            out[mine] = before[mine]
+        return out, out > -(1 << 32)
+
+    def _duplicate_runs(self, s: _Segments, group: I64, duplicate: Bool, changed: Bool) -> I64:
+        """(m, 2) duplicate ACKs in a row of each half up to and with each row."""
+        m = len(s.rows)
+        out = np.zeros((m, 2), np.int64)
+        state = self.flows.dup_ack_run[s.slot[s.first]]
+        if not duplicate.any() and not state.any():
+            return out
+        place = np.arange(m)
+        for half in (0, 1):
+            mine = s.side == half
+            total = np.cumsum(duplicate & mine)
+            newest = np.maximum.accumulate(np.where(mine & changed, place, -1))
+            inside = newest >= s.start
+            before_group = total[s.start] - (duplicate & mine)[s.start]
+            out[:, half] = np.where(
+                inside,
+                total - total[np.maximum(newest, 0)],
+                total - before_group + state[group, half],
+            )
+        return out
+
+    def _classify(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        s: _Segments,
+        group: I64,
+        at: I64,
+        end: I64,
+        before: I64,
+        has: Bool,
+        keep_alive: Bool,
+        runs: I64,
+        peer_ack: U32,
+        own_base: U32,
+    ) -> U8:
+        """(m,) what each segment repeats: 0 nothing, else one of the kinds below."""
+        flows = self.flows
+        verdict = np.zeros(len(s.rows), np.uint8)
+        spurious = (s.length > 0) & (peer_ack != 0)
+        spurious &= _signed(s.seq + s.length.astype(np.uint32) - peer_ack) <= 0
+        late = has & (at < before) & ((s.length > 0) | ((s.flags & (SYN | FIN)) != 0))
+        hit = np.flatnonzero((late | spurious) & ~keep_alive)
+        if not len(hit):
+            return verdict
+        side, slot, time = s.side[hit], s.slot[hit], s.time[hit]
+        # more than one byte at the place of a keep-alive or probe is new data
+        late = late[hit] & ~((s.length[hit] > 1) & (at[hit] == before[hit] - 1))
+        peer = s.peer[hit]
+        ack_time = np.where(peer >= 0, s.time[peer], flows.last_ack_ns[slot, 1 - side])
+        recent = (time - ack_time < _FAST_NS) & (runs[hit, 1 - side] >= 2)
+        fast = late & recent & (peer_ack[hit] == s.seq[hit])
+        maybe = np.flatnonzero(late & recent & ~fast & ~spurious[hit])
+        if len(maybe):
+            fast[maybe] = self._missing_by_sack(batch, c, s, hit[maybe])
+        advanced = self._advance_time(s, hit, end > before)
+        handshake = flows.handshake_ack_ns[slot]
+        rtt = handshake - flows.syn_last_ns[slot]
+        known = (handshake > 0) & (handshake <= time) & (flows.syn_last_ns[slot] > 0) & (rtt > 0)
+        threshold = np.where(known, rtt, _ORDER_NS)
+        order = late & (time - advanced < threshold)
+        order &= before[hit] != at[hit] + s.length[hit] + ((s.flags[hit] & (SYN | FIN)) != 0)
+        verdict[hit] = np.select(
+            [spurious[hit], fast, order, late], [_SPURIOUS, _FAST, _OUT_OF_ORDER, _AGAIN], 0
+        )
+        return verdict
+
+    def _advance_time(self, s: _Segments, hit: I64, advanced: Bool) -> I64:
+        """When the highest sequence number of the same direction was reached, before `hit`."""
+        place = np.arange(len(s.rows))
+        out = self.flows.next_seq_ns[s.slot[hit], s.side[hit]]
+        for half in (0, 1):
+            newest = np.maximum.accumulate(np.where((s.side == half) & advanced, place, -1))
+            mine = np.flatnonzero(s.side[hit] == half)
+            earlier = np.where(hit[mine] > 0, newest[hit[mine] - 1], -1)
+            inside = earlier >= s.start[hit[mine]]
+            out[mine[inside]] = s.time[earlier[inside]]
+        return out
+
+    def _missing_by_sack(self, batch: PacketBatch, c: Columns, s: _Segments, hit: I64) -> Bool:
+        """Whether the peer's last segment selectively acknowledges others but not this one."""
+        peer = s.peer[hit]
+        rows = s.rows[np.maximum(peer, 0)]
+        header = c.l4[rows]
+        block = gather(batch.data, header, 60).view(np.uint8).reshape(len(rows), 60)
+        stop = batch.offset[rows] + batch.captured[rows] - header
+        size = np.minimum(np.minimum((block[:, 12] >> 4).astype(np.int64) * 4, 60), stop)
+        at = np.full(len(rows), 20)
+        found = np.full(len(rows), -1)
+        walking = np.flatnonzero((at + 1 < size) & (peer >= 0))
+        for _ in range(40):
+            if not len(walking):
+                break
+            kind = block[walking, at[walking]]
+            length = np.where(kind == 1, 1, block[walking, at[walking] + 1].astype(np.int64))
+            fits = (kind != 0) & ((kind == 1) | (length >= 2))
+            fits &= at[walking] + length <= size[walking]
+            walking, kind, length = walking[fits], kind[fits], length[fits]
+            sack = (kind == 5) & (length >= 10)
+            found[walking[sack]] = at[walking[sack]]
+            at[walking] += length
+            walking = walking[~sack]
+            walking = walking[at[walking] + 1 < size[walking]]
+        missing = np.asarray(found >= 0)
+        for number in range(4):
+            place = found + 2 + 8 * number
+            count = np.where(
+                found >= 0,
+                (
+                    block[np.arange(len(rows)), np.minimum(np.maximum(found, 0) + 1, 59)].astype(
+                        np.int64
+                    )
+                    - 2
+                )
+                // 8,
+                0,
+            )
+            some = np.flatnonzero((number < count) & (place + 8 <= 60))
+            edges = np.stack([block[some, place[some] + i] for i in range(8)], axis=1)
+            left = np.ascontiguousarray(edges[:, :4]).view(">u4")[:, 0].astype(np.uint32)
+            right = np.ascontiguousarray(edges[:, 4:]).view(">u4")[:, 0].astype(np.uint32)
+            seq = s.seq[hit[some]]
+            last = seq + s.length[hit[some]].astype(np.uint32)
+            inside = (_signed(seq - left) >= 0) & (_signed(right - last) >= 0)
+            missing[some[inside]] = False
+        return missing
+
+    def _keep_judged(
+        self,
+        s: _Segments,
+        group: I64,
+        base: U32,
+        end: I64,
+        before: I64,
+        has: Bool,
+        kind: U8,
+        runs: I64,
+    ) -> None:
+        flows = self.flows
+        m = len(s.rows)
+        slots = s.slot[s.first]
+        place = np.arange(m)
+        last = np.append(s.first[1:], m) - 1
+        advanced = (end > before) | ~has
+        for half in (0, 1):
+            mine = s.side == half
+            newest = np.maximum.reduceat(np.where(mine, place, -1), s.first)
+            some = newest >= 0
+            of, at = slots[some], newest[some]
+            highest = np.maximum(before[at], end[at])
+            flows.next_seq[of, half] = base[some, half] + highest.astype(np.uint32)
+            flows.last_kind[of, half] = kind[at]
+            newest = np.maximum.reduceat(np.where(mine & advanced, place, -1), s.first)
+            moved = newest >= 0
+            flows.next_seq_ns[slots[moved], half] = s.time[newest[moved]]
+            flows.dup_ack_run[slots, half] = runs[last, half]
+
+    # -------------------------------------------------------------- holes
+
+    def _holes(
+        self,
+        s: _Segments,
+        group: I64,
+        base: U32,
+        opened: Bool,
+        at: I64,
+        end: I64,
+        before: I64,
+        has: Bool,
+        lost: Bool,
+        probe: Bool,
+    ) -> Bool:
+        """(m,) rows that acknowledge bytes never captured; adds the bytes to `unseen`.
+
+        Also keeps `to_be_acked`, tshark's highest number without a hole before it.
+        """
+        flows = self.flows
+        slots = s.slot[s.first]
+        to_be_acked = flows.to_be_acked[slots]
+        peer_next = self._peer_next(s, group, before, end, opened)
+        ack = _signed(s.ack - base[group, 1 - s.side])
+        known = peer_next > -(1 << 32)
+        beyond = known & ((s.flags & ACK) != 0) & (ack > peer_next)
+        walk = np.logical_or.reduceat(lost | beyond, s.first)
+        late = (to_be_acked != flows.next_seq[slots]) & opened
+        walk |= late[:, 0] | late[:, 1]
+        result = np.zeros(len(s.rows), np.bool_)
+        size = np.diff(s.first, append=len(s.rows))
+        affordable = np.cumsum(np.where(walk, size, 0)) <= _WALK_BUDGET
+        rough = walk & ~affordable
+        if rough.any():
+            # without the walk: every ACK beyond the highest number seen is an event
+            mask = np.repeat(rough, size)
+            self.walk_skipped += int(mask.sum())
+            result |= beyond & mask
+        for number in np.flatnonzero(walk & affordable).tolist():
+            first = int(s.first[number])
+            stop = first + int(size[number])
+            slot = int(slots[number])
+            self._walk(
+                s, first, stop, slot, base[number], opened[number], to_be_acked[number],
+                at, end, ack, probe, result,
+            )  # fmt: skip
+        # the others have no hole: what is to be acknowledged is what was sent
+        plain = ~(walk & affordable)
+        for half in (0, 1):
+            newest = np.maximum.reduceat(
+                np.where(s.side == half, np.arange(len(s.rows)), -1), s.first
+            )
+            some = plain & (newest >= 0)
+            where = newest[some]
+            highest = np.maximum(before[where], end[where])
+            flows.to_be_acked[slots[some], half] = base[some, half] + highest.astype(np.uint32)
+        return result
+
+    def _peer_next(self, s: _Segments, group: I64, before: I64, end: I64, opened: Bool) -> I64:
+        """Highest end of the other direction before each row, relative to that direction's base."""
+        after = np.maximum(before, end)
+        value = after[s.peer]
+        lone = s.peer < 0
+        value[lone] = np.where(opened[group, 1 - s.side][lone], 0, _NONE)
+        return value
+
+    def _walk(
+        self,
+        s: _Segments,
+        first: int,
+        stop: int,
+        slot: int,
+        base: U32,
+        opened: Bool,
+        to_be_acked: U32,
+        at: I64,
+        end: I64,
+        ack: I64,
+        probe: Bool,
+        result: Bool,
+    ) -> None:
+        """Follow one flow's holes segment by segment."""
+        flows = self.flows
+        flow = int(flows.id[slot])
+        halves = self._walks.pop(flow, None)
+        if halves is None:
+            halves = [_Half(), _Half()]
+        for half in (0, 1):
+            state = halves[half]
+            state.rebase(int(base[half]))
+            if opened[half]:
+                state.next = 0
+                gap = int(to_be_acked[half]) - int(base[half])
+                state.contiguous = (gap + (1 << 31)) % (1 << 32) - (1 << 31)
+            else:
+                state.next = state.contiguous = None
+        rows = slice(first, stop)
+        place = first
+        for side, begin, finish, acked, flags, probing in zip(
+            s.side[rows].tolist(),
+            at[rows].tolist(),
+            end[rows].tolist(),
+            ack[rows].tolist(),
+            s.flags[rows].tolist(),
+            probe[rows].tolist(),
+            strict=True,
+        ):
+            if flags & ACK:
+                other = halves[1 - side]
+                if other.contiguous is not None and acked > other.contiguous:
+                    result[place] = True
+                    other.contiguous = other.next
+                flows.unseen[slot, 1 - side] += other.acknowledge(acked)
+            if not probing:
+                halves[side].send(begin, finish, bool(flags & RST))
+            place += 1
+        for half in (0, 1):
+            state = halves[half]
+            if state.contiguous is not None:
+                number = (int(base[half]) + state.contiguous) % (1 << 32)
+                flows.to_be_acked[slot, half] = number
+        if halves[0].holes or halves[1].holes:
+            self._walks[flow] = halves
+            if len(self._walks) > _WALKS:
+                self._walks.popitem(last=False)
+
+    # -------------------------------------------------------------- round trips
+
+    def _round_trips(self, s: _Segments, verdicts: U8) -> None:
+        """Time from a data segment to the ACK of exactly its end, never of a repeated one (Karn).
+
+        An ACK is matched with the last few segments of the other direction. Smoothed with gain 1/8
+        as RFC 6298, over both halves of the path as seen from here.
+        """
+        flows = self.flows
+        end = s.seq + s.length.astype(np.uint32)
+        changed: Bool = s.ack != s.ack[s.own]
+        lone = np.flatnonzero(s.own < 0)
+        changed[lone] = s.ack[lone] != flows.last_ack[s.slot[lone], s.side[lone]]
+        new = np.flatnonzero(changed & ((s.flags & (ACK | SYN | RST)) == ACK))
+        if not len(new):
+            return
+        source = s.peer[new]
+        samples: list[tuple[I64, I64]] = []
+        # the segment may have come with an earlier batch
+        alone = source < 0
+        of, side = s.slot[new[alone]], 1 - s.side[new[alone]]
+        match = (flows.next_seq_ns[of, side] > 0) & (flows.next_seq[of, side] == s.ack[new[alone]])
+        match &= flows.payload[of, side] > 0
+        # `next_seq` is already this batch's: only directions silent in it still hold the old one
+        samples.append((of[match], (s.time[new[alone]] - flows.next_seq_ns[of, side])[match]))
+        new, source = new[~alone], source[~alone]
+        for _ in range(_RTT_STEPS):
+            if not len(new):
+                break
+            match = (end[source] == s.ack[new]) & (s.length[source] > 0)
+            good = match & (verdicts[source] & 1 == 0)
+            samples.append((s.slot[new[good]], s.time[new[good]] - s.time[source[good]]))
+            source, new = s.own[source[~match]], new[~match]
+            new, source = new[source >= 0], source[source >= 0]
+        slot = np.concatenate([a for a, _ in samples])
+        micro = np.concatenate([b for _, b in samples]) // 1000
+        fine = micro >= 0
+        slot, micro = slot[fine], micro[fine]
+        if not len(slot):
+            return
+        self._smooth(slot, micro)
+
+    def _smooth(self, slot: I64, micro: I64) -> None:
+        flows = self.flows
+        order = np.argsort(slot, kind="stable")
+        slot, micro = slot[order], micro[order]
+        first = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
+        count = np.diff(first, append=len(slot))
+        mean = np.add.reduceat(micro, first) / count
+        of = slot[first]
+        old = flows.rtt_us[of]
+        weight = 0.875 ** np.minimum(count, 64)
+        flows.rtt_us[of] = np.where(old < 0, mean, old * weight + mean * (1 - weight))
+        least = np.minimum(np.minimum.reduceat(micro, first), 2**31 - 1)
+        known = flows.rtt_min_us[of]
+        flows.rtt_min_us[of] = np.where(known < 0, least, np.minimum(known, least))
+
+
+_SPURIOUS, _FAST, _OUT_OF_ORDER, _AGAIN = 1, 2, 3, 4
+
+
+class _Half:
+    """One direction while holes are followed: numbers relative to `origin`."""
+
+    __slots__ = ("contiguous", "covered", "holes", "next", "origin")
+
+    def __init__(self) -> None:
+        self.origin = 0
+        self.next: int | None = None  # highest end seen
+        self.contiguous: int | None = None  # tshark's maxseqtobeacked
+        self.covered = _NONE  # acknowledged so far: holes below are counted already
+        self.holes: list[tuple[int, int]] = []
+
+    def rebase(self, origin: int) -> None:
+        """Count from another origin from now on."""
+        step = (origin - self.origin + (1 << 31)) % (1 << 32) - (1 << 31)
+        self.origin = origin
+        self.holes = [(a - step, b - step) for a, b in self.holes]
+        self.covered -= step
+
+    def send(self, begin: int, finish: int, reset: bool) -> None:
+        """A segment of this direction was captured."""
+        if self.next is None:
+            self.next = self.contiguous = finish
+            return
+        if begin > self.next and not reset:
+            start = max(self.next, self.covered)
+            if start < begin and len(self.holes) < _HOLES:
+                self.holes.append((start, begin))
+        elif self.holes and finish > begin:
+            self.holes = [
+                part
+                for a, b in self.holes
+                for part in ((a, min(b, begin)), (max(a, finish), b))
+                if part[0] < part[1]
+            ]
+        if finish > self.next:
+            self.next = finish
+        if begin == self.contiguous:
+            self.contiguous = self.next
+
+    def acknowledge(self, acked: int) -> int:
+        """The other side acknowledged `acked`; bytes below it that were never captured."""
+        unseen = 0
+        if self.holes:
+            for a, b in self.holes:
+                if a < acked:
+                    unseen += min(b, acked) - a
+            self.holes = [(max(a, acked), b) for a, b in self.holes if b > acked]
+        if self.next is not None and acked > self.next:
+            start = max(self.next, self.covered)
+            if 0 < acked - start < 1 << 30:
+                unseen += acked - start
+            self.covered = max(self.covered, acked)
+        return unseen
+
+
+def _collect(batch: PacketBatch, c: Columns, groups: Groups) -> _Segments | None:
+    """The TCP rows of the groups with their headers read; None when there are none."""
+    rows = groups.rows
+    if not len(rows):
+        return None
+    end = batch.offset + batch.captured
+    usable = (c.protocol[rows] == _TCP) & (c.l4[rows] >= 0) & (c.fragment[rows] == 0)
+    usable &= c.l4[rows] + 16 <= end[rows]
+    size = np.add.reduceat(usable, groups.first, dtype=np.int64)
+    if not usable.any():
+        return None
+    if usable.all():
+        chosen = rows
+    else:
+        chosen = rows[usable]
+    some = size > 0
+    size = size[some]
+    slots = groups.slot[some]
+    first = np.cumsum(size) - size
+    m = len(chosen)
+    slot = np.repeat(slots, size)
+    start = np.repeat(first, size)
+    words = gather(batch.data, c.l4[chosen] + 4, 12).view(">u4").reshape(m, 3)
+    side = (~c.forward[chosen]).astype(np.int64)
+    place = np.arange(m)
+    newest_0 = np.maximum.accumulate(np.where(side == 0, place, -1))
+    newest_1 = np.maximum.accumulate(np.where(side == 1, place, -1))
+    own = np.full(m, -1)
+    own[1:] = np.where(side[1:] == 0, newest_0[:-1], newest_1[:-1])
+    peer = np.where(side == 0, newest_1, newest_0)
+    own[own < start] = -1
+    peer[peer < start] = -1
+    return _Segments(
+        rows=chosen,
+        slot=slot,
+        side=side,
+        seq=words[:, 0].astype(np.uint32),
+        ack=words[:, 1].astype(np.uint32),
+        window=(words[:, 2] & 0xFFFF).astype(np.int64),
+        flags=c.tcp_flags[chosen],
+        length=c.payload_length[chosen].astype(np.int64),
+        time=batch.time_ns[chosen],
+        first=first,
+        start=start,
+        own=own,
+        peer=peer,
+    )
+
+
+__all__ = ["TcpQuality"]
