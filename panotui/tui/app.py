@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events
@@ -38,6 +38,7 @@ from panotui.tui.widgets import Lines
 EXIT_HANGUP = 129
 EXIT_TERMINATED = 143
 EXIT_FATAL = 3
+SHEETS = ("monitor", "help", "fatal")  # one a screen
 CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
 
 
@@ -78,8 +79,6 @@ async def _run(source: str | int | FrameSource, rate_hz: float) -> int:
 class HelpScreen(Screen[None]):
     """The keys that work where it was opened."""
 
-    CSS_PATH = sheet("help")
-
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
@@ -113,8 +112,6 @@ class HelpScreen(Screen[None]):
 class FatalScreen(Screen[None]):
     """The collector has ended: what happened, why, what to do."""
 
-    CSS_PATH = sheet("fatal")
-
     def __init__(self, text: str, width: int) -> None:
         super().__init__()
         self._text = text
@@ -145,8 +142,6 @@ class FatalScreen(Screen[None]):
 class MonitorScreen(Screen[None]):
     """Header, page, footer."""
 
-    CSS_PATH = sheet("monitor")
-
     def compose(self) -> ComposeResult:
         yield Lines(id="header")
         yield Lines(id="body")
@@ -161,6 +156,7 @@ class MonitorScreen(Screen[None]):
 class Panotui(App[None]):
     """Glue between Textual, the session and the source."""
 
+    CSS_PATH: ClassVar = [sheet(name) for name in SHEETS]
     ENABLE_COMMAND_PALETTE = False
     TITLE = "panotui"
 

@@ -31,6 +31,9 @@ PANE_WORDS = {
 }
 
 
+SITE_CELLS = 12  # of the site's name that other parts never take
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     spans: Sequence[Span]
@@ -52,17 +55,16 @@ def header_line(
 ) -> Line:
     """The header; `frozen_s` is how far behind a frozen picture is, `late_s` a silent collector."""
     parts = [*_left(header, glyphs), *_right(header, glyphs, zone, frozen_s, late_s)]
+    site = header.site.name or "no site"
+    # The site's name gives way before anything else goes, but stays readable.
+    parts[0] = _Part([(cut_middle(site, SITE_CELLS, glyphs.ellipsis), "strong")], 0)
     while _needed(parts) > cells:
         droppable = [part for part in parts if part.rank]
         if not droppable:
             break
         parts.remove(max(droppable, key=lambda part: part.rank))
-    site = header.site.name or "no site"
-    # The site's name gives way last, to no less than four cells.
-    others = _needed(parts) - width(site)
-    if others + width(site) > cells:
-        short = cut_middle(site, max(4, cells - others), glyphs.ellipsis)
-        parts[0] = _Part([(short, "strong")], 0)
+    room = cells - _needed(parts) + parts[0].cells
+    parts[0] = _Part([(cut_middle(site, max(4, room), glyphs.ellipsis), "strong")], 0)
     pen = Pen(cells, glyphs.ellipsis).put(" ")
     for part in (p for p in parts if not p.right):
         pen.spans(part.spans).put("  ")
@@ -96,6 +98,8 @@ def _left(header: Header, glyphs: Glyphs) -> list[_Part]:
         parts.append(_Part([(site.region, "plain")], 9))
     if site.mode != "normal":
         parts.append(_Part([(site.mode, "warn")], 7))
+    if not header.ports:
+        parts.append(_Part([("ports -", "dim")], 2))
     for name, _, state in header.ports[:4]:
         of = look(state)
         text = f"{cut_middle(name, 8, glyphs.ellipsis)} {glyph(glyphs, of)}{state}"

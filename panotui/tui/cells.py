@@ -7,6 +7,11 @@ is what tells it from its neighbours.
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+
 from rich.cells import cell_len, set_cell_size
 
 
@@ -37,6 +42,33 @@ def cut_end(text: str, cells: int, ellipsis: str = "…") -> str:
     if cells <= width(ellipsis):
         return _head(text, cells)
     return _head(text, cells - width(ellipsis)) + ellipsis
+
+
+@lru_cache(maxsize=64)
+def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mapping[str, str]:
+    """Each of `names` in at most `cells` cells, so that siblings still differ where they can.
+
+    Names that would read the same when cut in the middle lose what they have in common instead:
+    `building-0-floor-2-west`, `building-1-floor-2-west` become `…0…`, `…1…`, with as much around
+    as there is room for.
+    """
+    short = {name: cut_middle(name, cells, ellipsis) for name in names}
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name, cut in short.items():
+        alike[cut].append(name)
+    group = [name for names_alike in alike.values() if len(names_alike) > 1 for name in names_alike]
+    if not group:
+        return short
+    prefix = len(os.path.commonprefix(group))
+    suffix = len(os.path.commonprefix([name[::-1] for name in group]))
+    for name in group:
+        core_end = max(prefix + 1, len(name) - suffix)
+        core = name[prefix:core_end]
+        room = cells - width(core) - 2 * width(ellipsis)
+        tail = name[core_end : core_end + max(0, room)]
+        end = ellipsis if core_end + len(tail) < len(name) else ""
+        short[name] = cut_middle(f"{ellipsis if prefix else ''}{core}{tail}{end}", cells, ellipsis)
+    return short
 
 
 def fit(text: str, cells: int, *, right: bool = False, ellipsis: str = "…") -> str:

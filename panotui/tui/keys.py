@@ -31,8 +31,8 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key(("q",), "back", "quit", "go back; on a pane: quit (capture of a recorder goes on)",
-        footer=90),
+    Key(("q",), "back", "quit", "quit (a recorder goes on without the screen)", (PANE,), footer=90),
+    Key(("q",), "back", "back", "back to the pane", (DETAIL,), footer=90),
     Key(("ctrl+c",), "interrupt", "end", "end at once", show="Ctrl-C"),
     Key(("?", "f1"), "help", "help", "this help", footer=80),
     Key(("1", "2", "3", "4", "5", "6", "7"), "pane", "panes",

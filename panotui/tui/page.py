@@ -37,6 +37,7 @@ class Scene:
     glyphs: Glyphs
     zone: tzinfo | None = None
     port: str | None = None
+    own: frozenset[str] = frozenset()  # the appliance's addresses, as far as they are known
 
     @property
     def now_ns(self) -> int:

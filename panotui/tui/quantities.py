@@ -168,8 +168,22 @@ def day_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
     return f"{local:%H:%M:%S}" if same else f"{local:%m-%d %H:%M:%S}"
 
 
+def short_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
+    """Local time of day, or the date alone when that is not today's; at most eight characters."""
+    if not time_ns:
+        return UNKNOWN
+    local = moment(time_ns, zone)
+    same = local.date() == moment(now_ns, zone).date()
+    return f"{local:%H:%M:%S}" if same else f"{local:%b %d}"
+
+
 def address(host: str, port: int | None) -> str:
     """`10.0.0.1:443`, `[2001:db8::1]:443`."""
     if port is None:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 finding`, `3 findings`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -623,7 +623,9 @@ class Session:
             if opened is None:
                 name = Pen(self.width).put(" ").put(self.pane.upper(), "head").line()
                 return Page([name]).fill(self.width, height)
-        scene = Scene(frame, place, self.width, height, self.glyphs, self.zone, self.port)
+        scene = Scene(
+            frame, place, self.width, height, self.glyphs, self.zone, self.port, self._own()
+        )
         if self._comparing and self.compared is not None:
             return compare.draw(self.compared, scene)
         if opened is not None:
@@ -636,6 +638,12 @@ class Session:
         if self.pane not in TABLES and place.key not in {item.key for item in page.items}:
             place.key = page.items[0].key if page.items else None
         return page.with_cursor(place.key)
+
+    def _own(self) -> frozenset[str]:
+        """The appliance's addresses, from the overview that every screen begins with."""
+        overview = self._frames.get("overview")
+        ports = overview.ports if overview is not None else ()
+        return frozenset(address for port in ports for address in port.addresses)
 
     def _bottom_line(self, now: float) -> Line | None:
         """The line that is typed, or a message, over the page's last line."""

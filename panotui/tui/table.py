@@ -12,7 +12,7 @@ from typing import Any
 
 from panotui.feed.frames import Frame
 from panotui.feed.panes import row_key
-from panotui.tui.cells import fit
+from panotui.tui.cells import cut_end, fit
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Line, Span
 from panotui.tui.page import Item, Page, Scene
@@ -32,7 +32,8 @@ class Column:
     right: bool = False
     drop: int = 0
     biggest_first: bool = False
-    spark: Callable[[Any, Scene, int], str] | None = None  # text that depends on the cell's width
+    by_width: Callable[[Any, Scene, int], str] | None = None  # text that depends on the room
+    sentence: bool = False  # cut at its end; names are cut in the middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,10 @@ def _row(record: Any, scene: Scene, columns: Sequence[tuple[Column, int]]) -> Li
     pen = scene.pen().put(" ")
     for number, (column, cells) in enumerate(columns):
         text, role = column.cell(record, scene)
-        if column.spark is not None:
-            text = column.spark(record, scene, cells)
+        if column.by_width is not None:
+            text = column.by_width(record, scene, cells)
+        if column.sentence:
+            text = cut_end(text, cells, scene.glyphs.ellipsis)
         pen.put(" " if number else "")
         pen.put(fit(text, cells, right=column.right, ellipsis=scene.glyphs.ellipsis), role)
     return pen.line()

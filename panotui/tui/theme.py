@@ -6,27 +6,15 @@ registered from here and the sheets name only what it defines.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.style import Style
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES
 
 from panotui.tui.glyphs import Role
 
-THEME = Theme(
-    name="panotui",
-    ansi=True,
-    dark=True,
-    primary="ansi_blue",
-    secondary="ansi_cyan",
-    warning="ansi_yellow",
-    error="ansi_red",
-    success="ansi_green",
-    accent="ansi_cyan",
-    foreground="ansi_default",
-    background="ansi_default",
-    surface="ansi_default",
-    panel="ansi_default",
-    boost="ansi_default",
-)
+# Textual's `ansi-dark` names the terminal's own colours and nothing else.
+THEME = replace(BUILTIN_THEMES["ansi-dark"], name="panotui", accent="ansi_cyan")
 
 STYLES: dict[Role, Style] = {
     "plain": Style.null(),

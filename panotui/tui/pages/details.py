@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from panotui.feed.frames import Detail, Section
 from panotui.model import PortRecord, StreamRecord
-from panotui.tui.cells import width, wrap
+from panotui.tui.cells import cut_end, width, wrap
 from panotui.tui.chart import History, block, marks
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Line, Span
@@ -50,6 +50,9 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
     if detail.gone:
         return [scene.pen().put("   It is gone: ended, evicted, or not there at this time.").line()]
     out: list[Line] = []
+    if width(detail.title) > _title_room(detail, scene):
+        for part in wrap(detail.title, scene.width - 4):
+            out.append(scene.pen().put("   ").put(part, "strong").line())
     for number, section in enumerate(detail.sections):
         out.extend(_section(section, scene))
         if number == 0:
@@ -102,13 +105,18 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     return "unknown", "gone" if detail.gone else ""
 
 
+def _title_room(detail: Detail, scene: Scene) -> int:
+    return scene.width - 3 - width(_state(detail, scene)[1]) - 6
+
+
 def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
     of, words = _state(detail, scene)
     arrows = (scene.glyphs.more_above if above else " ") + (
         scene.glyphs.more_below if below else " "
     )
     pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
-    pen.name(detail.title, "strong", keep=width(words) + len(arrows) + 4)
+    room = _title_room(detail, scene)
+    pen.put(cut_end(detail.title, room, scene.glyphs.ellipsis), "strong")
     pen.to(scene.width - width(words) - len(arrows) - 2)
     return pen.put(words, role(of)).put(f" {arrows}", "dim").line()
 
@@ -134,7 +142,7 @@ def _stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
     out += _chart("Mb/s", stream.history_bps, 3, scene, mega)
     out += _chart("lost", stream.history_lost, 1, scene, lambda v: f"{v:.0f}", bad=True)
     if any(value for value in stream.history_frame_bytes):
-        out += _chart("frame max", stream.history_frame_bytes, 2, scene, short_volume)
+        out += _chart("frame B", stream.history_frame_bytes, 2, scene, short_volume)
     if any(value for value in stream.history_keyframes):
         row = marks(stream.history_keyframes, cells, scene.glyphs.keyframe)
         pen = scene.pen().put("   ").field("key", 8, "dim", right=True).put(row, "key")

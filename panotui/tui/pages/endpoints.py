@@ -59,6 +59,6 @@ TABLE = Table(
         Column("NEEDED", 6, lambda e, s: ("yes" if e.needed else "no", "dim"), drop=8),
         Column("ADDRESS", 15, lambda e, s: _text(e.address), most=39, drop=7),
         Column("BYTES", 9, lambda e, s: (volume(e.bytes), "plain"), right=True, drop=9),
-        Column("DETAIL", 20, lambda e, s: _text(e.detail), most=80, drop=6),
+        Column("DETAIL", 20, lambda e, s: _text(e.detail), most=80, drop=6, sentence=True),
     ),
 )  # fmt: skip

@@ -34,7 +34,7 @@ TABLE = Table(
             _WORDS.get(e.severity, e.severity), role(look(e.severity))), "severity", drop=1),
         Column("KIND", 9, lambda e, s: (e.kind, "plain"), "kind"),
         Column("SUBJECT", 14, lambda e, s: (e.subject, "strong"), "subject", most=44),
-        Column("WHAT", 20, lambda e, s: (e.text, "plain"), most=130),
+        Column("WHAT", 34, lambda e, s: (e.text, "plain"), most=130, sentence=True),
         Column("PORT", 5, lambda e, s: (e.port or UNKNOWN, "plain"), drop=3),
         Column("PACKET", 8, lambda e, s: (
             str(e.packet) if e.packet else UNKNOWN, "plain"), right=True, drop=2),

@@ -8,7 +8,7 @@ from panotui.model import FindingRecord
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import day_clock
+from panotui.tui.quantities import short_clock
 from panotui.tui.table import Column, Table
 
 _WORDS = {"warning": "warn"}
@@ -43,11 +43,11 @@ TABLE = Table(
     columns=(
         Column("", 1, lambda f, s: s.mark(look_of(f))),
         Column("STATE", 7, lambda f, s: (state_word(f), role(look_of(f))), "severity"),
-        Column("SINCE", 8, lambda f, s: (day_clock(f.first_time_ns, s.now_ns, s.zone), "dim"),
-               "since", most=14),
+        Column("SINCE", 8, lambda f, s: (short_clock(f.first_time_ns, s.now_ns, s.zone), "dim"),
+               "since"),
         Column("SURE", 8, lambda f, s: (f.confidence, "plain"), drop=1),
-        Column("WHAT IS WRONG", 26, lambda f, s: (f.text, "plain"), most=90),
+        Column("WHAT IS WRONG", 40, lambda f, s: (f.text, "plain"), most=90, sentence=True),
         Column("ABOUT", 12, lambda f, s: (f.subject, "plain"), "subject", most=40, drop=2),
-        Column("WHAT TO DO", 40, lambda f, s: (f.action, "plain"), most=100, drop=3),
+        Column("WHAT TO DO", 40, lambda f, s: (f.action, "plain"), most=100, drop=3, sentence=True),
     ),
 )  # fmt: skip

@@ -8,7 +8,15 @@ from panotui.model import FlowRecord
 from panotui.tui.glyphs import look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, address, milliseconds, short_rate, short_volume, since
+from panotui.tui.quantities import (
+    UNKNOWN,
+    address,
+    milliseconds,
+    plural,
+    short_rate,
+    short_volume,
+    since,
+)
 from panotui.tui.table import Column, Table
 
 _WORDS = {"infrastructure": "infra"}
@@ -21,14 +29,27 @@ def _mark(flow: FlowRecord, scene: Scene) -> Span:
 def _verdict(flow: FlowRecord, scene: Scene) -> Span:
     if flow.own:
         return "own", "dim"
-    word = _WORDS.get(flow.verdict, flow.verdict)
-    if flow.verdict == "violation" and flow.reason:
-        word = flow.reason
-    return word, role(look(flow.verdict))
+    return _WORDS.get(flow.verdict, flow.verdict), role(look(flow.verdict))
 
 
-def _peers(flow: FlowRecord, scene: Scene) -> Span:
-    return f"{flow.src} {scene.glyphs.to}{address(flow.dst, flow.dport)}", "plain"
+def _reason(flow: FlowRecord, scene: Scene, cells: int) -> str:
+    """A violation's reason where it can be read whole."""
+    if flow.verdict == "violation" and flow.reason and len(flow.reason) <= cells:
+        return flow.reason
+    return _verdict(flow, scene)[0]
+
+
+def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
+    """Client > server; the appliance itself is left out where there is no room for both."""
+    to = scene.glyphs.to
+    whole = f"{flow.src} {to}{address(flow.dst, flow.dport)}"
+    if len(whole) <= cells:
+        return whole
+    if flow.src in scene.own:
+        return f"{to}{address(flow.dst, flow.dport)}"
+    if flow.dst in scene.own:
+        return f"{flow.src} {to}{flow.port or ''}:{flow.dport}"
+    return whole
 
 
 def _text(value: str | None) -> Span:
@@ -44,7 +65,7 @@ def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     spans: list[Span] = [(f"{counts.flows_live} live", "plain")]
     if counts.violations_open:
-        spans.append((f"  {scene.glyphs.bad} {counts.violations_open} violations", "bad"))
+        spans.append((f"  {scene.glyphs.bad} {plural(counts.violations_open, 'violation')}", "bad"))
     else:
         spans.append((f"  {scene.glyphs.ok} no violation", "ok"))
     evicted = scene.frame.header.limits.get("flows_evicted", 0)
@@ -63,9 +84,9 @@ TABLE = Table(
     copy=lambda f: f"{address(f.src, f.sport)} -> {f.host or f.dst} {f.transport}/{f.dport}",
     columns=(
         Column("", 1, _mark),
-        Column("VERDICT", 11, _verdict, "verdict", most=17),
+        Column("VERDICT", 11, _verdict, "verdict", most=17, by_width=_reason),
         Column("PORT", 4, lambda f, s: _text(f.port), "port", most=8),
-        Column("CLIENT >SERVER", 27, _peers, "dst", most=62),
+        Column("CLIENT >SERVER", 25, lambda f, s: ("", "plain"), "dst", most=62, by_width=_peers),
         Column("HOST", 14, lambda f, s: _text(f.host or f.camera), "host", most=52),
         Column("APP", 6, lambda f, s: _text(f.app), "app", most=10, drop=3),
         Column("b/s in", 6, lambda f, s: _rate(f.rate_in_bps), right=True, drop=1),

@@ -21,13 +21,22 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.tui.cells import width
+from panotui.tui.cells import distinct, width
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Line, Pen, Span
 from panotui.tui.page import Item, Page, Scene
 from panotui.tui.pages import endpoints, findings, streams, violations
-from panotui.tui.quantities import UNKNOWN, count, day_clock, mega, milliseconds, number, since
+from panotui.tui.quantities import (
+    UNKNOWN,
+    count,
+    day_clock,
+    mega,
+    milliseconds,
+    number,
+    plural,
+    since,
+)
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
 CELL = 26  # cells of one endpoint in the grid
@@ -210,17 +219,25 @@ def _cameras(scene: Scene) -> _Section:
         text = f"{well} of {total} streaming"
         losing = sum(1 for _, s, _ in cameras if s is not None and s.state in ("losing", "slow"))
         if losing:
-            text += f", {losing} badly"
+            text += f", {losing} losing"
         answer = _answer(text, [of for _, _, of in cameras])
-    names = max((width(camera.name) for camera, _, _ in cameras), default=8)
-    names = min(max(8, names), 8 if scene.width < 90 else 24)
-    return _Section("CAMERAS", answer, [_camera(*c, names, scene) for c in cameras])
+    longest = max((width(camera.name) for camera, _, _ in cameras), default=8)
+    cells = min(max(8, longest), 14 if scene.width < 90 else 28)
+    short = distinct(tuple(c.name for c, _, _ in cameras), cells, scene.glyphs.ellipsis)
+    return _Section(
+        "CAMERAS", answer, [_camera(*c, f"{short[c[0].name]}", cells, scene) for c in cameras]
+    )
 
 
 def _camera(
-    camera: CameraRecord, stream: StreamRecord | None, of: Look, names: int, scene: Scene
+    camera: CameraRecord,
+    stream: StreamRecord | None,
+    of: Look,
+    name: str,
+    names: int,
+    scene: Scene,
 ) -> _Unit:
-    pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ").field(camera.name, names, "strong")
+    pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ").field(name, names, "strong")
     key, copy = f"camera:{camera.name}", f"{camera.name} {camera.address} {camera.state}"
     flowing = stream is not None and camera.state in ("streaming", "losing")
     if stream is None or not flowing:
@@ -238,7 +255,7 @@ def _camera(
     pen.put(f"{number(stream.fps_now, 1):>5} fps", "warn" if streams.fps_short(stream) else "plain")
     pen.put(f" {mega(stream.rate_bps):>4} Mb/s")
     loss, loss_role = streams.loss_of(stream, scene)
-    pen.put(" loss ").put(f"{loss:<6}", loss_role)
+    pen.put(" loss ").put(f"{loss:<7}", loss_role)
     pen.put(f"{milliseconds(streams.jitter_ms(stream)):>3} ms ")
     if scene.width >= 110:
         pen.field(stream.transport, 4, "dim").field(camera.address, 16, "dim")
@@ -259,11 +276,9 @@ def _cloud(scene: Scene) -> _Section:
     cells = [(_endpoint_cell(e, scene), f"endpoint:{row_key(e)}", e.host) for e in shown]
     cells += [(cell, "", cell[0]) for cell in _infrastructure(frame.resolvers, frame.clock, scene)]
     cells.sort(key=lambda cell: trouble(cell[0][2]))
-    answer = (
-        _answer(f"{reached} of {len(shown)} reachable", looks)
-        if shown
-        else [("no endpoint known", "dim")]
-    )
+    answer: Sequence[Span] = [("no endpoint known", "dim")]
+    if shown:
+        answer = _answer(f"{reached} of {len(shown)} reachable", looks)
     across = max(1, (scene.width - 1) // CELL)
     units = []
     for start in range(0, len(cells), across):
@@ -325,16 +340,18 @@ def _infrastructure(
 
 
 def _violations(scene: Scene) -> _Section:
-    counts = scene.frame.header.counts
-    answer: Sequence[Span]
     found = [v for v in scene.frame.violations if v.state == "open"]
     found.sort(key=lambda v: (v.known, trouble(look(v.severity))))
-    if not counts.violations_open and not counts.violations_past and not found:
-        answer = [(f"{scene.glyphs.ok} none", "ok")]
-    else:
+    units = [_violation(v, scene) for v in found]
+    return _Section("VIOLATIONS", [_violations_answer(found, scene)], units)
+
+
+def _violations_answer(found: Sequence[ViolationRecord], scene: Scene) -> Span:
+    counts = scene.frame.header.counts
+    if found or counts.violations_open or counts.violations_past:
         text = f"{max(counts.violations_open, len(found))} open, {counts.violations_past} past"
-        answer = [(text, violations.heading_role(found))]
-    return _Section("VIOLATIONS", answer, [_violation(v, scene) for v in found])
+        return text, violations.heading_role(found)
+    return (f"{scene.glyphs.ok} none", "ok") if counts.flows else ("none seen yet", "dim")
 
 
 def _violation(violation: ViolationRecord, scene: Scene) -> _Unit:
@@ -362,8 +379,8 @@ def _todo(scene: Scene) -> _Section:
     found.sort(key=lambda f: (f.known, trouble(look(f.severity))))
     if found:
         urgent = sum(1 for f in found if f.severity == "error" and not f.known)
-        answer: list[Span] = [(f"{len(found)} findings" if len(found) > 1 else "1 finding",
-                               "bad" if urgent else "warn")]  # fmt: skip
+        colour: Role = "bad" if urgent else "warn"
+        answer: list[Span] = [(plural(len(found), "finding"), colour)]
         return _Section(
             "WHAT TO DO", answer, [_finding(n, f, scene) for n, f in enumerate(found, 1)]
         )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from panotui.feed.frames import Frame
 from panotui.model import CameraRecord, StreamRecord
+from panotui.tui.cells import distinct
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
@@ -40,6 +41,24 @@ def state_word(row: Row) -> str:
         return "ok" if row.state == "streaming" else row.state
     status = f" {row.last_status}" if row.state == "refused" and row.last_status else ""
     return f"{row.state}{status}"
+
+
+_SHORT_STATES = {"unreachable": "no reply", "connecting": "connect"}
+
+
+def _state(row: Row, scene: Scene, cells: int) -> str:
+    word = state_word(row)
+    return word if len(word) <= cells else _SHORT_STATES.get(row.state, row.state)
+
+
+def _name(row: Row) -> str:
+    return row.name if isinstance(row, CameraRecord) else row.camera or row.src
+
+
+def _camera(row: Row, scene: Scene, cells: int) -> str:
+    rows: tuple[Row, ...] = (*scene.frame.cameras, *scene.frame.streams)
+    names = {_name(r) for r in rows}
+    return distinct(tuple(sorted(names)), cells, scene.glyphs.ellipsis)[_name(row)]
 
 
 def jitter_ms(stream: StreamRecord) -> float | None:
@@ -121,11 +140,7 @@ TABLE = Table(
     copy=_copy,
     columns=(
         Column("", 1, lambda r, s: s.mark(look_of(r))),
-        Column(
-            "CAMERA", 8, lambda r, s: (
-                r.name if isinstance(r, CameraRecord) else r.camera or r.src, "strong"
-            ), "camera", most=28,
-        ),
+        Column("CAMERA", 8, lambda r, s: ("", "strong"), "camera", most=40, by_width=_camera),
         Column("STREAM", 6, lambda r, s: _if_stream(r, getattr(r, "media", None) or UNKNOWN),
                most=8, drop=5),
         Column("CODEC", 5, lambda r, s: _if_stream(r, codec(getattr(r, "codec", None))), "codec",
@@ -135,13 +150,13 @@ TABLE = Table(
         Column("FPS/EXP", 8, fps_pair, "fps", right=True),
         Column("Mb/s", 4, lambda r, s: _if_stream(r, mega(getattr(r, "rate_bps", None))), "rate",
                right=True, most=5, biggest_first=True),
-        Column("", 5, lambda r, s: ("", "plain"), most=40, drop=4, spark=_spark),
+        Column("", 4, lambda r, s: ("", "plain"), most=40, drop=4, by_width=_spark),
         Column("LOSS", 7, lambda r, s: loss_of(r, s) if isinstance(r, StreamRecord) else _NONE,
                "loss", right=True, biggest_first=True),
         Column("JIT ms", 6, lambda r, s: _if_stream(
             r, milliseconds(jitter_ms(r)) if isinstance(r, StreamRecord) else UNKNOWN), "jitter",
             right=True, drop=2, biggest_first=True),
-        Column("STATE", 7, lambda r, s: (state_word(r), role(look_of(r))), "state", most=12),
+        Column("STATE", 8, lambda r, s: ("", role(look_of(r))), "state", most=12, by_width=_state),
         Column("BY", 3, lambda r, s: _if_stream(r, getattr(r, "transport", UNKNOWN)), drop=6),
         Column("GOP s", 5, lambda r, s: _if_stream(r, number(getattr(r, "gop_s", None), 1)),
                right=True, drop=8),

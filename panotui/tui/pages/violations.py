@@ -65,6 +65,6 @@ TABLE = Table(
                right=True, drop=1, biggest_first=True),
         Column("FIRST", 14, lambda v, s: (day_clock(v.first_time_ns, s.now_ns, s.zone), "dim"),
                drop=6),
-        Column("WHAT", 20, lambda v, s: (v.text, "plain"), most=90, drop=7),
+        Column("WHAT", 20, lambda v, s: (v.text, "plain"), most=90, drop=7, sentence=True),
     ),
 )  # fmt: skip
