@@ -1,0 +1,481 @@
+"""Findings of addressing: DHCP, ARP, gateways, conflicts, masks, asymmetric routes.
+
+DHCP, ARP and neighbour messages and the flow table come in, observations go out. Virtual router
+addresses (VRRP, HSRP) and the appliance's own two ports answering for each other are no conflict.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    ArpMessage,
+    DhcpMessage,
+    EvidenceRecord,
+    address_text,
+    mac_value,
+)
+
+TABLE_MAX = 1024
+DISCOVERS = 3
+ARP_REQUESTS = 3
+ARP_SILENCE_NS = 2 * SECOND
+RECENT_NS = 120 * SECOND
+_VIRTUAL = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:0c:07:ac", "00:00:0c:9f:f", "00:05:73:a0")
+
+
+def _virtual(mac: str) -> bool:
+    return mac.startswith(_VIRTUAL)
+
+
+@dataclass(slots=True)
+class _Lease:
+    discovers: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
+    first_ns: int = 0
+    last_ns: int = 0
+    offered_ns: int = 0
+    nak: DhcpMessage | None = None
+    done_ns: int = 0  # ACK
+
+
+class DhcpRule(Rule):
+    """dhcp-no-offer, dhcp-nak, dhcp-rogue, dhcp-pool."""
+
+    def __init__(self) -> None:
+        self._clients: OrderedDict[str, _Lease] = OrderedDict()
+        self._offers: OrderedDict[int, dict[str, DhcpMessage]] = OrderedDict()  # by xid
+        self._rogue: tuple[DhcpMessage, DhcpMessage] | None = None
+        self._served_ns = 0
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if not isinstance(message, DhcpMessage):
+            return
+        lease = self._clients.setdefault(message.client_mac, _Lease())
+        self._clients.move_to_end(message.client_mac)
+        while len(self._clients) > TABLE_MAX:
+            self._clients.popitem(last=False)
+        if message.type == "discover":
+            if not lease.discovers:
+                lease.first_ns = message.time_ns
+            lease.discovers.append(evidence(message.time_ns, message.packet, "DISCOVER"))
+            lease.last_ns = message.time_ns
+        elif message.type == "offer":
+            lease.discovers.clear()
+            lease.offered_ns = message.time_ns
+            self._offer(message)
+        elif message.type == "ack":
+            lease.discovers.clear()
+            lease.nak = None
+            lease.done_ns = self._served_ns = message.time_ns
+        elif message.type == "nak":
+            lease.nak = message
+
+    def _offer(self, message: DhcpMessage) -> None:
+        servers = self._offers.setdefault(message.xid, {})
+        self._offers.move_to_end(message.xid)
+        while len(self._offers) > 64:
+            self._offers.popitem(last=False)
+        server = message.server_id or message.src
+        servers[server] = message
+        if len(servers) > 8:
+            servers.pop(next(iter(servers)))
+        mine = _network_of(message)
+        for other, offer in servers.items():
+            if other != server and mine and _network_of(offer) not in (None, mine):
+                self._rogue = (offer, message)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        for mac, lease in self._clients.items():
+            if len(lease.discovers) >= DISCOVERS and now - lease.last_ns < RECENT_NS:
+                pool = self._served_ns > 0 and now - self._served_ns < 600 * SECOND
+                port = facts.ports.port_of_mac(_mac(mac)) or ""
+                out.append(
+                    Observation(
+                        "dhcp-pool" if pool else "dhcp-no-offer",
+                        port or mac,
+                        {
+                            "client": f"port {port}" if port else mac,
+                            "port": port,
+                            "count": str(len(lease.discovers)),
+                        },
+                        tuple(lease.discovers),
+                        lease.first_ns,
+                        lease.last_ns,
+                    )  # fmt: skip
+                )
+            if lease.nak is not None and now - lease.nak.time_ns < RECENT_NS:
+                nak = lease.nak
+                out.append(
+                    Observation(
+                        "dhcp-nak",
+                        mac,
+                        {
+                            "server": nak.server_id or nak.src,
+                            "client": mac,
+                            "address": nak.requested_ip or "asked for",
+                        },
+                        (evidence(nak.time_ns, nak.packet, "NAK"),),
+                        nak.time_ns,
+                        nak.time_ns,
+                    )  # fmt: skip
+                )
+        if self._rogue is not None and now - self._rogue[1].time_ns < 600 * SECOND:
+            one, two = self._rogue
+            out.append(
+                Observation(
+                    "dhcp-rogue",
+                    "DHCP",
+                    {
+                        "server": one.server_id or one.src,
+                        "network": _network_of(one) or "?",
+                        "other": two.server_id or two.src,
+                        "other_network": _network_of(two) or "?",
+                    },
+                    tuple(
+                        evidence(m.time_ns, m.packet, f"OFFER of {m.your_ip} by {m.server_id}")
+                        for m in self._rogue
+                    ),
+                    one.time_ns,
+                    two.time_ns,
+                )  # fmt: skip
+            )
+        return out
+
+
+def _network_of(message: DhcpMessage) -> str | None:
+    if not message.your_ip:
+        return None
+    try:
+        return str(ipaddress.ip_interface(f"{message.your_ip}/{message.mask or '24'}").network)
+    except ValueError:
+        return None
+
+
+def _mac(text: str) -> int:
+    try:
+        return mac_value(text)
+    except ValueError:
+        return 0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """ARP requests for an address without an answer."""
+
+    seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
+    first_ns: int = 0
+    last_ns: int = 0
+    count: int = 0
+    by: str = ""
+
+
+class ArpRule(Rule):
+    """ip-conflict, gateway-silent, gateway-changed, arp-spoof, wrong-mask, link-local,
+    address-changed; tells the camera book of cameras that ARP does not find."""
+
+    def __init__(self) -> None:
+        self._owner: OrderedDict[str, tuple[str, int, int]] = OrderedDict()  # ip -> mac, ns, pkt
+        self._conflict: OrderedDict[str, tuple[str, str, list[EvidenceRecord], int]] = OrderedDict()
+        self._moves: OrderedDict[str, tuple[str, str, EvidenceRecord, bool]] = OrderedDict()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._outside: OrderedDict[tuple[str, str], _Asked] = OrderedDict()
+        self._answers = 0
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if not isinstance(message, ArpMessage):
+            return
+        if message.sender_ip not in ("", "0.0.0.0"):  # noqa: S104 - an ARP probe's sender
+            self._claim(message, facts)
+            self._asked.pop(message.sender_ip, None)
+        if message.op == 2:
+            self._answers += 1
+        elif message.op == 1 and message.target_ip != message.sender_ip:
+            self._ask(message, facts)
+
+    def _claim(self, message: ArpMessage, facts: Facts) -> None:
+        ip, mac = message.sender_ip, message.sender_mac
+        old = self._owner.get(ip)
+        self._owner[ip] = (mac, message.time_ns, message.packet)
+        self._owner.move_to_end(ip)
+        while len(self._owner) > TABLE_MAX:
+            self._owner.popitem(last=False)
+        if old is None or old[0] == mac or _virtual(mac) or _virtual(old[0]):
+            return
+        macs = facts.view.facts.appliance_macs
+        if _mac(mac) in macs and _mac(old[0]) in macs:
+            return  # the appliance's two ports answer for each other (arp_ignore=0)
+        seen = [
+            evidence(old[1], old[2], f"{ip} is at {old[0]}"),
+            evidence(message.time_ns, message.packet, f"{ip} is at {mac}"),
+        ]
+        if ip in facts.view.facts.gateways:
+            gratuitous = message.target_ip == ip
+            self._moves[ip] = (old[0], mac, seen[1], gratuitous)
+            while len(self._moves) > 64:
+                self._moves.popitem(last=False)
+        # a conflict is two devices that both go on speaking: the first must come back
+        known = self._conflict.get(ip)
+        if known is not None and {known[0], known[1]} == {old[0], mac}:
+            self._conflict[ip] = (known[0], known[1], [*known[2], seen[1]][-8:], known[3] + 1)
+        else:
+            self._conflict[ip] = (old[0], mac, seen, 1)
+        self._conflict.move_to_end(ip)
+        while len(self._conflict) > 256:
+            self._conflict.popitem(last=False)
+
+    def _ask(self, message: ArpMessage, facts: Facts) -> None:
+        target = message.target_ip
+        asked = self._asked.setdefault(target, _Asked())
+        self._asked.move_to_end(target)
+        while len(self._asked) > TABLE_MAX:
+            self._asked.popitem(last=False)
+        if message.time_ns - asked.last_ns > 60 * SECOND:
+            asked.count = 0
+            asked.seen.clear()
+        if not asked.count:
+            asked.first_ns = message.time_ns
+        asked.count += 1
+        asked.last_ns = message.time_ns
+        asked.by = message.sender_ip
+        asked.seen.append(
+            evidence(message.time_ns, message.packet, f"who has {target}? (from {asked.by})")
+        )
+        self._off_subnet(message, facts)
+
+    def _off_subnet(self, message: ArpMessage, facts: Facts) -> None:
+        """The appliance asks by ARP for a host that its declared network does not hold."""
+        if message.sender_ip not in facts.view.facts.appliance_addresses:
+            return
+        network = _declared_network(facts, message.sender_ip)
+        if network is None or message.sender_ip not in map(str, [network.ip]):
+            return
+        try:
+            target = ipaddress.ip_address(message.target_ip)
+        except ValueError:
+            return
+        if target in network.network or target.is_link_local:
+            return
+        entry = self._outside.setdefault((message.sender_ip, message.target_ip), _Asked())
+        entry.count += 1
+        entry.first_ns = entry.first_ns or message.time_ns
+        entry.last_ns = message.time_ns
+        entry.seen.append(evidence(message.time_ns, message.packet, f"ARP for {message.target_ip}"))
+        while len(self._outside) > 64:
+            self._outside.popitem(last=False)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        now = facts.now_ns
+        out = [*self._conflicts(facts), *self._gateways(facts), *self._own_addresses(facts)]
+        for (client, target), asked in self._outside.items():
+            network = _declared_network(facts, client)
+            if network is None or asked.count < 2 or now - asked.last_ns > RECENT_NS:
+                continue
+            out.append(
+                Observation(
+                    "wrong-mask",
+                    client,
+                    {
+                        "client": client,
+                        "address": target,
+                        "network": str(network.network),
+                        "port": facts.port_of(client) or "",
+                    },
+                    tuple(asked.seen),
+                    asked.first_ns,
+                    asked.last_ns,
+                )  # fmt: skip
+            )
+        self._silent_cameras(facts)
+        return out
+
+    def _conflicts(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for ip, (one, two, seen, changes) in self._conflict.items():
+            if changes < 2 or facts.now_ns - seen[-1].time_ns > RECENT_NS:
+                continue
+            out.append(
+                Observation(
+                    "ip-conflict",
+                    ip,
+                    {"address": ip, "mac": one, "other": two},
+                    tuple(seen),
+                    seen[0].time_ns,
+                    seen[-1].time_ns,
+                )  # fmt: skip
+            )
+        return out
+
+    def _unanswered(self, address: str, now: int) -> _Asked | None:
+        asked = self._asked.get(address)
+        if asked is None or asked.count < ARP_REQUESTS or now - asked.first_ns < ARP_SILENCE_NS:
+            return None
+        return asked if now - asked.last_ns <= 60 * SECOND else None
+
+    def _gateways(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        for gateway in sorted(facts.view.facts.gateways):
+            asked = self._unanswered(gateway, now)
+            if asked is not None and self._answers:
+                out.append(
+                    Observation(
+                        "gateway-silent",
+                        gateway,
+                        {
+                            "gateway": gateway,
+                            "count": str(asked.count),
+                            "port": facts.port_of(asked.by) or "",
+                        },
+                        tuple(asked.seen),
+                        asked.first_ns,
+                        asked.last_ns,
+                        detail=("control: other hosts answer ARP",),
+                    )  # fmt: skip
+                )
+            elif asked is not None:
+                out.append(
+                    Observation(
+                        "gateway-silent",
+                        gateway,
+                        {
+                            "gateway": gateway,
+                            "count": str(asked.count),
+                            "port": facts.port_of(asked.by) or "",
+                        },
+                        tuple(asked.seen),
+                        asked.first_ns,
+                        asked.last_ns,
+                        confidence="possible",
+                    )  # fmt: skip
+                )
+            moved = self._moves.get(gateway)
+            if moved is not None and now - moved[2].time_ns <= 300 * SECOND:
+                kind = "arp-spoof" if moved[3] else "gateway-changed"
+                out.append(
+                    Observation(
+                        kind,
+                        gateway,
+                        {"gateway": gateway, "mac": moved[0], "other": moved[1]},
+                        (moved[2],),
+                        moved[2].time_ns,
+                        moved[2].time_ns,
+                    )  # fmt: skip
+                )
+        return out
+
+    @staticmethod
+    def _own_addresses(facts: Facts) -> list[Observation]:
+        """What the appliance's MACs speak from, against what the site says."""
+        out: list[Observation] = []
+        declared = {
+            name: port.address.split("/")[0]
+            for name, port in facts.site.ports.items()
+            if port.address
+        }
+        changed = facts.changed
+        if changed is None or not len(changed):
+            return out
+        rows = facts.flows.rows[changed]
+        macs = np.array(sorted(facts.view.facts.appliance_macs), np.uint64)
+        mine = np.isin(rows["mac_out_src"], macs) & (rows["version"] == 4)
+        seen: set[tuple[str, int]] = set()
+        for row in rows[mine][:256]:
+            seen.add((address_text(4, row["src"].tobytes()), int(row["mac_out_src"])))
+        for address, mac in seen:
+            port = facts.view.facts.appliance_macs[mac]
+            at = evidence(facts.now_ns, 0, f"{address} speaks from {port}'s MAC")
+            if address.startswith("169.254."):
+                out.append(
+                    Observation("link-local", port, {"port": port, "address": address}, (at,))
+                )
+            elif (
+                port in declared
+                and address not in declared.values()
+                and not address.startswith(("0.", "127."))
+                and facts.view.vantage != "router"
+            ):
+                out.append(
+                    Observation(
+                        "address-changed",
+                        port,
+                        {"port": port, "address": address, "declared": declared[port]},
+                        (at,),
+                    )  # fmt: skip
+                )
+        return out
+
+    def _silent_cameras(self, facts: Facts) -> None:
+        for address, camera in facts.cameras.cameras.items():
+            asked = self._unanswered(address, facts.now_ns)
+            if asked is not None and not camera.arp_silent_ns:
+                camera.arp_silent_ns = asked.first_ns
+                camera.syn_packet = camera.syn_packet or (asked.seen[0].packet or 0)
+            elif asked is None and camera.arp_silent_ns and address not in self._asked:
+                camera.arp_silent_ns = 0
+
+
+def _declared_network(
+    facts: Facts, address: str
+) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
+    for port in facts.site.ports.values():
+        if port.address and "/" in port.address and port.address.split("/")[0] == address:
+            return ipaddress.ip_interface(port.address)
+    return None
+
+
+class AsymmetryRule(Rule):
+    """asymmetric: answers of a flow arrive on the other port."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[str, tuple[int, int, EvidenceRecord, str, str]] = OrderedDict()
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        changed = facts.changed
+        macs = facts.view.facts.appliance_macs
+        if changed is not None and len(changed) and len(facts.ports.facts) > 1:
+            flows = facts.flows
+            slots = changed[flows.live[changed]]
+            rows = flows.rows[slots]
+            known = np.array(sorted(macs), np.uint64)
+            two = (
+                np.isin(rows["mac_out_src"], known)
+                & np.isin(rows["mac_in_dst"], known)
+                & (rows["mac_out_src"] != rows["mac_in_dst"])
+                & (rows["packets_in"] > 1)
+            )
+            for slot in slots[two][:64].tolist():
+                row = flows.rows[slot]
+                out_port = macs[int(row["mac_out_src"])]
+                in_port = macs[int(row["mac_in_dst"])]
+                if out_port == in_port:
+                    continue
+                host = address_text(int(row["version"]), row["dst"].tobytes())
+                seen = evidence(
+                    int(row["last_ns"]), int(row["last_packet"]),
+                    f"left on {out_port}, came back on {in_port}",
+                )  # fmt: skip
+                first = self._seen.get(host, (int(row["first_ns"]),))[0]
+                self._seen[host] = (first, int(row["last_ns"]), seen, out_port, in_port)
+                while len(self._seen) > 32:
+                    self._seen.popitem(last=False)
+        return [
+            Observation(
+                "asymmetric",
+                host,
+                {"host": facts.host_of("", host), "port": out_port, "other": in_port},
+                (seen,),
+                first,
+                last,
+            )  # fmt: skip
+            for host, (first, last, seen, out_port, in_port) in self._seen.items()
+            if facts.now_ns - last <= RECENT_NS
+        ]

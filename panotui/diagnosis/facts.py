@@ -1,0 +1,144 @@
+"""What rules may know: the site's books as they stand at a tick, and what is seen of one thing.
+
+The engine fills one `Facts` and hands it to every rule; a rule answers with `Observation`s: the
+conditions that hold now. Rules never raise findings themselves and never read a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from panotui.health.cameras import CameraBook
+from panotui.health.clock import ClockBook
+from panotui.health.connects import ConnectBook
+from panotui.health.endpoints import EndpointBook
+from panotui.health.flows import FlowBook, flow_key, flow_text_id
+from panotui.health.ports import PortBook
+from panotui.health.resolvers import ResolverBook
+from panotui.health.streams import StreamBook, StreamState
+from panotui.model import (
+    I64,
+    AnyMessage,
+    Confidence,
+    EvidenceRecord,
+    MeterCounters,
+    PortRecord,
+    Severity,
+    Site,
+    ViolationRecord,
+)
+from panotui.policy.names import NameBook
+from panotui.policy.rules import Policy
+from panotui.policy.siteview import SiteView
+
+
+@dataclass(slots=True)
+class Facts:
+    """The state that rules read; the same object every tick, with `now_ns` moved on."""
+
+    site: Site
+    view: SiteView
+    policy: Policy
+    names: NameBook
+    flows: FlowBook
+    ports: PortBook
+    streams: StreamBook
+    cameras: CameraBook
+    endpoints: EndpointBook
+    connects: ConnectBook
+    resolvers: ResolverBook
+    clock: ClockBook
+    now_ns: int = 0
+    started_ns: int = 0
+    meter: int = 0  # whose messages are being observed
+    live: bool = False  # link readings and the machine's interfaces mean something
+    one_way: bool = False
+    capture_lossy: bool = False  # packets were missed lately: absence proves less
+    ring_dropped: int = 0
+    interface_dropped: int = 0
+    interfaces: tuple[str, ...] = ()
+    counters: MeterCounters = field(default_factory=MeterCounters)
+    changed: I64 | None = None  # slots of `flows` that changed in this tick
+    port_records: tuple[PortRecord, ...] = ()
+    violations: tuple[ViolationRecord, ...] = ()
+    camera_streams: dict[str, list[StreamState]] = field(default_factory=dict)
+
+    def key_of(self, message: AnyMessage) -> int:
+        """The engine-wide key of a message's flow."""
+        return flow_key(self.meter, max(0, message.flow))
+
+    def flow_id(self, message: AnyMessage) -> str | None:
+        """The text id of a message's flow."""
+        return flow_text_id(self.key_of(message)) if message.flow >= 0 else None
+
+    def port_of(self, address: str) -> str | None:
+        """The appliance port that owns an address."""
+        return self.view.facts.appliance_addresses.get(address)
+
+    def is_appliance(self, address: str) -> bool:
+        """The address is the appliance's; anybody's while the appliance is not known."""
+        known = self.view.facts.appliance_addresses
+        return address in known or not known
+
+    def host_of(self, client: str, server: str) -> str:
+        """The best name for a server: from answers to this client, else what is known of it."""
+        found = self.names.answers_for(client, server, self.now_ns, self.view.facts.resolvers)
+        if found:
+            return found[0]
+        named = self.names.address_names(server)
+        return named[0].name if named and named[0].source != "range" else server
+
+    def camera_name(self, address: str) -> str:
+        """The name of the camera at an address."""
+        camera = self.cameras.get(address)
+        return camera.name if camera else address
+
+    def interface_name(self, index: int) -> str:
+        """The name of a capture interface."""
+        return self.interfaces[index] if 0 <= index < len(self.interfaces) else f"#{index}"
+
+    def port_at(self, interface: int) -> str | None:
+        """The appliance port that a capture interface shows, if just one does."""
+        name = self.interface_name(interface)
+        found = [p.name for p in self.port_records if p.interface == name]
+        return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A condition that holds now."""
+
+    id: str  # of findings.toml
+    subject: str  # what it is about: "eth1", "camera yard", a host name
+    values: dict[str, str] = field(default_factory=dict)
+    evidence: tuple[EvidenceRecord, ...] = ()
+    first_ns: int = 0  # since when; 0: now
+    last_ns: int = 0  # last proof; 0: now
+    confidence: Confidence | None = None
+    severity: Severity | None = None
+    detail: tuple[str, ...] = ()  # controls, and where to look
+    action: str | None = None  # instead of the catalogue's
+    text: str | None = None  # instead of the catalogue's
+    flow: str | None = None
+    stream: str | None = None
+    camera: str | None = None
+
+
+class Rule:
+    """A rule: it learns from messages and says at each tick what holds. Bounded in itself."""
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        """Learn from one message."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        """The conditions that hold at `facts.now_ns`."""
+        raise NotImplementedError
+
+
+RuleClass = Callable[[], Rule]
+
+
+def evidence(time_ns: int, packet: int, text: str) -> EvidenceRecord:
+    """One piece of evidence; packet 0 means that none can be named."""
+    return EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)

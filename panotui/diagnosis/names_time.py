@@ -1,0 +1,371 @@
+"""Findings of names and time: DNS that is silent, denies, fails, lies or is slow; NTP; the clock.
+
+DNS messages and the resolver and clock books come in, observations go out. A needed name is one
+that a rule of the policy knows; names that nobody needs may well not exist.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.health.clock import OFF_MS, TimeServer
+from panotui.health.resolvers import Resolver
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    Confidence,
+    DnsMessage,
+    EvidenceRecord,
+    RtcpReport,
+)
+from panotui.policy.addresses import INTERNET, scope_of
+
+_Key = TypeVar("_Key")
+QUERIES = 3
+REQUESTS = 3
+NTP_WAIT_NS = 2 * SECOND
+SLOW_MS = 500.0
+SLOW_ANSWERS = 5
+TLS_FAILS_MS = 300_000.0
+RECENT_NS = 600 * SECOND
+TABLE_MAX = 512
+CAMERA_CLOCK_S = 5.0
+
+
+@dataclass(slots=True)
+class _Refused:
+    """Bad answers of one kind for one name by one server."""
+
+    client: str
+    seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
+    first_ns: int = 0
+    last_ns: int = 0
+    count: int = 0
+    address: str = ""
+
+
+class DnsRule(Rule):
+    """dns-timeout, dns-nxdomain, dns-servfail, dns-refused, dns-sinkhole, dns-slow, guide-names."""
+
+    def __init__(self) -> None:
+        self._bad: OrderedDict[tuple[str, str, str], _Refused] = OrderedDict()
+        self._printed: OrderedDict[str, _Refused] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if not isinstance(message, DnsMessage) or message.transport not in ("udp", "tcp"):
+            return
+        if not message.response:
+            if message.name.endswith(".aws.amazon.com") and facts.policy.match_host(message.name):
+                self._note(self._printed, message.name, message, f"query for {message.name}")
+            return
+        if message.type not in ("A", "AAAA"):
+            return
+        if not facts.is_appliance(message.client) and message.client not in (
+            facts.view.facts.resolvers
+        ):
+            return
+        kind = {
+            "NXDOMAIN": "dns-nxdomain",
+            "SERVFAIL": "dns-servfail",
+            "REFUSED": "dns-refused",
+        }.get(message.rcode)
+        needed = bool(facts.policy.match_host(message.name))
+        if kind == "dns-nxdomain" and not needed:
+            return
+        if kind is not None:
+            text = f"{message.rcode} for {message.name}"
+            self._note(self._bad, (kind, message.server, message.name), message, text)
+        elif message.rcode == "NOERROR" and message.type == "A":
+            self._good(message, needed, facts)
+
+    def _good(self, message: DnsMessage, needed: bool, facts: Facts) -> None:
+        addresses = [a.data for a in message.answers if a.type == "A"]
+        if not addresses:
+            return
+        for kind in ("dns-nxdomain", "dns-servfail", "dns-refused"):
+            self._bad.pop((kind, message.server, message.name), None)
+        key = ("dns-sinkhole", message.server, message.name)
+        holes = [a for a in addresses if _hole(a, needed, facts)]
+        if len(holes) == len(addresses):
+            text = f"{message.name} is {holes[0]}"
+            self._note(self._bad, key, message, text).address = holes[0]
+        else:
+            self._bad.pop(key, None)
+
+    @staticmethod
+    def _note(
+        table: OrderedDict[_Key, _Refused], key: _Key, message: DnsMessage, text: str
+    ) -> _Refused:
+        entry = table.setdefault(key, _Refused(message.client))
+        table.move_to_end(key)
+        while len(table) > TABLE_MAX:
+            table.popitem(last=False)
+        entry.first_ns = entry.first_ns or message.time_ns
+        entry.last_ns = message.time_ns
+        entry.count += 1
+        entry.seen.append(evidence(message.time_ns, message.packet, text))
+        return entry
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        for resolver in facts.resolvers.resolvers.values():
+            out.extend(self._of_server(resolver, facts))
+        for (kind, server, name), entry in self._bad.items():
+            if now - entry.last_ns > RECENT_NS:
+                continue
+            values = {
+                "server": server,
+                "host": name,
+                "client": entry.client,
+                "address": entry.address,
+                "port": facts.port_of(entry.client) or "",
+            }
+            out.append(
+                Observation(
+                    kind,
+                    name,
+                    values,
+                    tuple(entry.seen),
+                    entry.first_ns,
+                    entry.last_ns,
+                    detail=(f"{entry.count} answers",),
+                    confidence=self._sureness(kind, entry),
+                )  # fmt: skip
+            )
+        out.extend(self._guide(facts))
+        return out
+
+    @staticmethod
+    def _sureness(kind: str, entry: _Refused) -> Confidence | None:
+        if kind == "dns-sinkhole" and entry.address in ("0.0.0.0", "127.0.0.1"):  # noqa: S104
+            return "certain"
+        return None
+
+    @staticmethod
+    def _of_server(resolver: Resolver, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        clients = [c for c in resolver.clients if facts.is_appliance(c)]
+        if not clients:
+            return out
+        values = {"server": resolver.address, "port": facts.port_of(clients[-1]) or ""}
+        if resolver.unanswered >= QUERIES:
+            others = [
+                r.address
+                for r in facts.resolvers.resolvers.values()
+                if r.address != resolver.address and r.answers
+            ]
+            detail = [f"control: {o} answers" for o in others[:2]]
+            if resolver.answers:
+                detail.append(f"it answered {resolver.answers} queries before")
+            out.append(
+                Observation(
+                    "dns-timeout",
+                    resolver.address,
+                    {**values, "count": str(resolver.unanswered)},
+                    tuple(
+                        evidence(t, p, f"query for {n}, no answer")
+                        for t, p, n in resolver.unanswered_seen
+                    ),
+                    resolver.unanswered_first_ns,
+                    resolver.unanswered_seen[-1][0] if resolver.unanswered_seen else 0,
+                    detail=tuple(detail),
+                )  # fmt: skip
+            )
+        middle = resolver.median_ms
+        if middle is not None and middle > SLOW_MS and len(resolver.times_ms) >= SLOW_ANSWERS:
+            out.append(
+                Observation(
+                    "dns-slow",
+                    resolver.address,
+                    {**values, "median": f"{middle:.0f}", "count": str(len(resolver.times_ms))},
+                )  # fmt: skip
+            )
+        return out
+
+    def _guide(self, facts: Facts) -> list[Observation]:
+        """Names as the 2021 guide prints them are asked for while the real ones are refused."""
+        blocked = [
+            e
+            for e in facts.endpoints.endpoints.values()
+            if e.host.endswith(".amazonaws.com") and e.attempts.state in ("blocked", "failing")
+        ]
+        if not blocked or not self._printed:
+            return []
+        name, entry = next(iter(self._printed.items()))
+        return [
+            Observation(
+                "guide-names",
+                "firewall",
+                {"host": name, "real": blocked[0].host},
+                tuple(entry.seen),
+                entry.first_ns,
+                entry.last_ns,
+            )  # fmt: skip
+        ]
+
+
+def _hole(address: str, needed: bool, facts: Facts) -> bool:
+    """An address that a public name cannot have."""
+    try:
+        parsed = ipaddress.ip_address(address)
+        scope = scope_of(address)
+    except ValueError:
+        return False
+    if parsed.is_unspecified or parsed.is_loopback:
+        return True
+    if not needed or facts.site.site.private_link:
+        return False
+    return scope != INTERNET
+
+
+class TimeRule(Rule):
+    """ntp-silent, ntp-unsynced, clock-off, ntp-public."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for server in facts.clock.servers.values():
+            clients = [c for c in server.clients if facts.is_appliance(c)]
+            if server.clients and not clients:
+                continue
+            client = clients[0] if clients else ""
+            values = {"server": server.address, "port": facts.port_of(client) or ""}
+            out.extend(self._of_server(server, values, client, facts))
+        return out
+
+    def _of_server(
+        self, server: TimeServer, values: dict[str, str], client: str, facts: Facts
+    ) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        waited = bool(server.asked) and now - server.asked[-1][0] >= NTP_WAIT_NS
+        if server.unanswered >= REQUESTS and (waited or server.unanswered > REQUESTS):
+            working = [
+                s.address for s in facts.clock.servers.values() if s.responses and not s.unanswered
+            ]
+            out.append(
+                Observation(
+                    "ntp-silent",
+                    server.address,
+                    {**values, "count": str(server.unanswered)},
+                    tuple(evidence(t, p, "request, no answer") for t, p in server.asked),
+                    server.asked[0][0] if server.asked else 0,
+                    server.asked[-1][0] if server.asked else 0,
+                    detail=tuple(f"control: {w} answers" for w in working[:2]),
+                    severity="warning" if working else None,
+                )  # fmt: skip
+            )
+        if server.responses and not server.synchronised:
+            if server.kiss:
+                detail = f"it refuses with {server.kiss}"
+            elif server.leap == 3:
+                detail = "it says itself that its clock is not synchronised"
+            else:
+                detail = f"its stratum is {server.stratum}"
+            at = server.last_ns or now
+            out.append(
+                Observation(
+                    "ntp-unsynced",
+                    server.address,
+                    {**values, "detail": detail},
+                    (
+                        evidence(
+                            at,
+                            server.last_packet,
+                            f"answer with leap {server.leap}, stratum {server.stratum}",
+                        ),
+                    ),
+                    at,
+                    at,
+                )  # fmt: skip
+            )
+        offset = server.offset_ms
+        if offset is not None and abs(offset) > OFF_MS and server.synchronised:
+            at = server.last_ns or now
+            out.append(
+                Observation(
+                    "clock-off",
+                    client or "appliance",
+                    {
+                        **values,
+                        "client": facts.port_of(client) or client or "the appliance",
+                        "offset": seconds_text(offset / 1000),
+                    },
+                    (evidence(at, server.last_packet, f"exchange with {server.address}"),),
+                    at,
+                    at,
+                    severity="error" if abs(offset) > TLS_FAILS_MS else None,
+                    detail=("TLS will fail: certificates look not yet or no longer valid",)
+                    if abs(offset) > TLS_FAILS_MS
+                    else (),
+                )  # fmt: skip
+            )
+        local = facts.view.facts.time_servers
+        if facts.view.facts.time_servers_given and server.requests and server.address not in local:
+            if scope_of(server.address) == INTERNET and now - (server.last_ns or now) < RECENT_NS:
+                out.append(
+                    Observation(
+                        "ntp-public",
+                        server.address,
+                        {**values, "local": ", ".join(sorted(local))},
+                    )  # fmt: skip
+                )
+        return out
+
+
+class CameraClockRule(Rule):
+    """camera-clock: RTCP sender reports say another time than the capture's."""
+
+    def __init__(self) -> None:
+        self._reports: OrderedDict[int, RtcpReport] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, RtcpReport) and message.kind == "sr" and message.ntp_ns:
+            self._reports[message.stream] = message
+            while len(self._reports) > 256:
+                self._reports.popitem(last=False)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for address, streams in facts.camera_streams.items():
+            for stream in streams:
+                offset = float(stream.row["camera_clock_offset_s"])
+                if not abs(offset) > CAMERA_CLOCK_S or int(stream.row["end"]):
+                    continue
+                report = self._reports.get(int(stream.row["id"]))
+                name = facts.camera_name(address)
+                seen = (
+                    (evidence(report.time_ns, report.packet, "RTCP sender report"),)
+                    if report
+                    else ()
+                )
+                out.append(
+                    Observation(
+                        "camera-clock",
+                        name,
+                        {"camera": name, "offset": seconds_text(offset)},
+                        seen,
+                        stream=stream.key,
+                        camera=address,
+                        detail=("measured against this box's own clock",),
+                    )  # fmt: skip
+                )
+                break
+        return out
+
+
+def seconds_text(seconds: float) -> str:
+    """`+3.2 s`, `-12 min`, `-56 years` of a signed number of seconds."""
+    size = abs(seconds)
+    sign = "-" if seconds < 0 else "+"
+    for limit, unit, name in (
+        (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (63_072_000, 86_400, "days"),
+    ):  # fmt: skip
+        if size < limit:
+            value = size / unit
+            return f"{sign}{value:.1f} {name}" if value < 10 else f"{sign}{value:.0f} {name}"
+    return f"{sign}{size / 31_557_600:.0f} years"

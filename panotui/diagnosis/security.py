@@ -1,0 +1,489 @@
+"""Findings of security: leaks, exposure, lateral movement, scans, clear text, tunnels, beacons.
+
+Violations, the flow table and cleartext and DNS messages come in, observations go out. Policy has
+judged; here its violations become findings with evidence, and patterns over many flows are found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.health.connects import recent
+from panotui.health.flows import VIOLATION, flow_text_id
+from panotui.model import (
+    I64,
+    SECOND,
+    AnyMessage,
+    BannerMessage,
+    DnsMessage,
+    HttpMessage,
+    MqttMessage,
+    Rows,
+    RtspMessage,
+    ViolationRecord,
+    address_text,
+)
+from panotui.policy.siteview import Who
+
+TABLE_MAX = 512
+SCAN_TARGETS = 50
+SCAN_NS = 60 * SECOND
+SCANNED_KEPT = 4096  # targets remembered of one scanner
+EXFIL_BYTES = 10_000_000
+TUNNEL_NAMES = 100
+TUNNEL_NS = 60 * SECOND
+BEACON_TIMES = 6
+BEACON_SPREAD = 0.05
+RECENT_S = 300.0
+DRIFT_NS = 24 * 3600 * SECOND
+_ENTROPY_LEAST = 3.2  # bits a character of the changing label
+
+
+class ViolationRule(Rule):
+    """stream-leak, camera-phones-home, inbound-internet, inbound-undeclared, lateral, exfil."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for violation in facts.violations[:300]:
+            if violation.known or not recent(violation.last_time_ns, facts.now_ns, RECENT_S):
+                continue
+            found = self._of(violation, facts)
+            if found is not None:
+                out.append(found)
+        out.extend(self._exfil(facts))
+        return out
+
+    @staticmethod
+    def _of(violation: ViolationRecord, facts: Facts) -> Observation | None:
+        v = violation
+        seen = (
+            evidence(v.first_time_ns, v.first_packet,
+                     f"{v.src}:{v.sport or 0} > {v.dst}:{v.dport or 0} {v.transport}"),
+        )  # fmt: skip
+        more = (
+            f", {v.flows} flows, {v.packets} packets" if v.flows > 1 else f", {v.packets} packets"
+        )
+        values = {
+            "src": v.src, "dst": v.dst, "dport": str(v.dport or 0), "host": v.host or v.dst,
+            "detail": more, "port": v.port or "",
+        }  # fmt: skip
+        times = {"first_ns": v.first_time_ns, "last_ns": v.last_time_ns}
+        if v.reason == "stream-leak":
+            camera = facts.cameras.get(v.src)
+            media = v.dport in (554, 322, 8554) or "camera stream" in v.text.lower()
+            if camera is not None and facts.view.who(v.src) & Who.CAMERA and not media:
+                host = f"{v.host} ({v.dst})" if v.host and v.host != v.dst else v.dst
+                return Observation(
+                    "camera-phones-home", f"camera {camera.name}",
+                    {**values, "camera": camera.name, "address": camera.address,
+                     "host": f"{host} port {v.dport}"},
+                    seen, **times, flow=v.flow, camera=camera.address,
+                )  # fmt: skip
+            return Observation(
+                "stream-leak", f"{v.src} - {v.dst}", values, seen, **times, flow=v.flow
+            )
+        if v.reason == "inbound":
+            kind = "inbound-undeclared"
+            if facts.view.who(v.src) & Who.INTERNET:
+                kind = "inbound-internet"
+            answered = v.severity == "error"
+            values["detail"] = ", and it answers" if answered else ""
+            if kind == "inbound-undeclared" and not answered:
+                return None  # a knock on a closed door
+            if v.transport not in ("tcp", "udp"):
+                return None
+            return Observation(
+                kind, f"{v.src} > {v.dst}:{v.dport}", values, seen, **times, flow=v.flow,
+                severity=None if answered or kind == "inbound-undeclared" else "warning",
+            )  # fmt: skip
+        if v.reason == "lateral":
+            return Observation(
+                "lateral", f"{v.dst}:{v.dport}", values, seen, **times, flow=v.flow,
+                severity="error" if v.severity == "error" else "warning",
+            )  # fmt: skip
+        return None
+
+    @staticmethod
+    def _exfil(facts: Facts) -> list[Observation]:
+        flows = facts.flows
+        rows = flows.rows
+        big = flows.live & (flows.verdict == VIOLATION) & (rows["payload_out"] > 0)
+        if not big.any():
+            return []
+        sent: dict[tuple[str, str], tuple[int, int]] = {}
+        slots = np.flatnonzero(big & (facts.now_ns - rows["last_ns"] < 3600 * SECOND))
+        slots = slots[np.argsort(-rows["payload_out"][slots])][:200]
+        for slot in slots.tolist():
+            row = rows[slot]
+            version = int(row["version"])
+            server = address_text(version, row["dst"].tobytes())
+            if not facts.view.who(server) & Who.INTERNET:
+                continue
+            client = address_text(version, row["src"].tobytes())
+            key = (client, flows.host[slot] or server)
+            total, first = sent.get(key, (0, slot))
+            sent[key] = (total + int(row["payload_out"]), first)
+        return [
+            Observation(
+                "exfil",
+                f"{client} > {host}",
+                {"src": client, "host": host, "megabytes": f"{total / 1e6:.0f}"},
+                (
+                    evidence(
+                        int(rows["first_ns"][slot]),
+                        int(rows["first_packet"][slot]),
+                        "the largest flow begins",
+                    ),
+                ),
+                flow=flow_text_id(int(flows.key[slot])),
+            )  # fmt: skip
+            for (client, host), (total, slot) in sent.items()
+            if total > EXFIL_BYTES
+        ]
+
+
+@dataclass(slots=True)
+class _Scanner:
+    targets: OrderedDict[tuple[bytes, int], int] = field(default_factory=OrderedDict)
+    first_ns: int = 0
+    last_ns: int = 0
+    packet: int = 0
+    total: int = 0
+
+
+class ScanRule(Rule):
+    """scan: many peers or ports without success, by one host."""
+
+    def __init__(self) -> None:
+        self._scanners: OrderedDict[str, _Scanner] = OrderedDict()
+        self._found: OrderedDict[str, tuple[int, int, int, int]] = OrderedDict()
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        changed = facts.changed
+        if changed is not None and len(changed):
+            self._look(facts, changed[facts.flows.live[changed]])
+        out: list[Observation] = []
+        for src, (first, last, packet, count) in self._found.items():
+            if facts.now_ns - last <= 2 * SCAN_NS:
+                out.append(
+                    Observation(
+                        "scan",
+                        src,
+                        {"src": src, "count": f"{count:,}"},
+                        (evidence(first, packet, "first packet of the scan"),),
+                        first,
+                        last,
+                    )  # fmt: skip
+                )
+        return out
+
+    def _look(self, facts: Facts, slots: I64) -> None:
+        rows = facts.flows.rows[slots]
+        tcp = rows["protocol"] == 6
+        udp = rows["protocol"] == 17
+        failed = tcp & (rows["syn_out"] > 0) & (rows["payload_in"] == 0) & (
+            (rows["packets_in"] == 0) | (rows["rst_in"] > 0) | (rows["rst_out"] > 0)
+        )  # fmt: skip
+        # a UDP probe: unanswered, tiny, and to one host; groups and broadcasts are no targets
+        failed |= udp & (rows["packets_in"] == 0) & (rows["packets_out"] <= 2) & (
+            (rows["dst"][:, 0] < 224) & (rows["dst"][:, 3] != 255)
+        )  # fmt: skip
+        failed &= rows["first_ns"] >= facts.now_ns - SCAN_NS
+        if not failed.any():
+            return
+        bad = rows[failed]
+        raw = np.ascontiguousarray(bad["src"]).view("V16").reshape(-1)
+        _, inverse, counts = np.unique(raw.view("S16"), return_inverse=True, return_counts=True)
+        for i in np.argsort(-counts)[:16].tolist():
+            mine = bad[inverse == i]
+            src = address_text(int(mine["version"][0]), mine["src"][0].tobytes())
+            self._add(src, mine, facts.now_ns)
+
+    def _add(self, src: str, mine: Rows, now: int) -> None:
+        scanner = self._scanners.setdefault(src, _Scanner())
+        self._scanners.move_to_end(src)
+        while len(self._scanners) > 256:
+            self._scanners.popitem(last=False)
+        for row in mine[:SCANNED_KEPT]:
+            key = (row["dst"].tobytes(), int(row["dport"]))
+            if key not in scanner.targets:
+                scanner.total += 1
+            scanner.targets[key] = int(row["last_ns"])
+        while scanner.targets:
+            key, seen = next(iter(scanner.targets.items()))
+            if now - seen <= SCAN_NS and len(scanner.targets) <= SCANNED_KEPT:
+                break
+            del scanner.targets[key]
+        if len(scanner.targets) > SCAN_TARGETS:
+            first = self._found.get(src)
+            low = int(np.argmin(mine["first_ns"]))
+            start = first[0] if first else int(mine["first_ns"][low])
+            packet = first[2] if first else int(mine["first_packet"][low])
+            count = max(len(scanner.targets), len(mine))
+            self._found[src] = (start, now, packet, count)
+            while len(self._found) > 64:
+                self._found.popitem(last=False)
+
+
+@dataclass(slots=True)
+class _Clear:
+    what: str
+    advice: str
+    credentials: bool
+    first_ns: int
+    last_ns: int
+    packet: int
+    flow: str | None
+    src: str
+    dst: str
+    dport: int
+    count: int = 1
+
+
+class CleartextRule(Rule):
+    """cleartext: HTTP, Telnet, FTP, MQTT without TLS, RTSP Basic."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str, str], _Clear] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, RtspMessage):
+            if message.auth_sent == "Basic":
+                self._note(
+                    message, facts, "RTSP password (Basic)",
+                    "Set the camera to Digest authentication", True,
+                    (message.client, message.server, message.server_port),
+                )  # fmt: skip
+        elif isinstance(message, HttpMessage):
+            if message.from_client and message.credentials:
+                self._note(message, facts, "HTTP password (Basic)", "Use HTTPS", True)
+            elif message.from_client and message.method not in (None, "CONNECT", "M-SEARCH"):
+                self._note(message, facts, "HTTP", "Use HTTPS if what is said matters", False)
+        elif isinstance(message, MqttMessage):
+            if message.type == "connect":
+                what = "MQTT with a user name" if message.username else "MQTT"
+                self._note(message, facts, what, "Use MQTT over TLS", message.username)
+        elif isinstance(message, BannerMessage) and message.app in ("telnet", "ftp"):
+            name = "Telnet" if message.app == "telnet" else "FTP"
+            what = f"{name} password" if message.credentials else name
+            self._note(message, facts, what, f"Turn {name} off; use SSH or HTTPS", True)
+
+    def _note(
+        self,
+        message: AnyMessage,
+        facts: Facts,
+        what: str,
+        advice: str,
+        credentials: bool,
+        ends: tuple[str, str, int] | None = None,
+    ) -> None:
+        if ends is None:
+            slot = facts.flows.slot(facts.key_of(message)) if message.flow >= 0 else -1
+            if slot < 0:
+                return
+            row = facts.flows.rows[slot]
+            version = int(row["version"])
+            ends = (
+                address_text(version, row["src"].tobytes()),
+                address_text(version, row["dst"].tobytes()),
+                int(row["dport"]),
+            )
+        src, dst, dport = ends
+        if not self._matters(src, dst, facts):
+            return
+        key = (what, src, dst)
+        entry = self._seen.get(key)
+        if entry is None:
+            self._seen[key] = _Clear(
+                what, advice, credentials, message.time_ns, message.time_ns, message.packet,
+                facts.flow_id(message), src, dst, dport,
+            )  # fmt: skip
+            while len(self._seen) > TABLE_MAX:
+                self._seen.popitem(last=False)
+        else:
+            entry.last_ns = message.time_ns
+            entry.count += 1
+
+    @staticmethod
+    def _matters(src: str, dst: str, facts: Facts) -> bool:
+        ours = facts.view.facts.appliance_addresses
+        cameras = facts.cameras.cameras
+        return not ours or src in ours or dst in ours or src in cameras or dst in cameras
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        return [
+            Observation(
+                "cleartext",
+                f"{c.src} > {c.dst}:{c.dport} {c.what}",
+                {
+                    "what": c.what,
+                    "src": c.src,
+                    "dst": c.dst,
+                    "dport": str(c.dport),
+                    "advice": c.advice,
+                },
+                (evidence(c.first_ns, c.packet, c.what),),
+                c.first_ns,
+                c.last_ns,
+                severity="warning" if c.credentials else "info",
+                flow=c.flow,
+                detail=(f"{c.count} times",),
+            )  # fmt: skip
+            for c in self._seen.values()
+            if recent(c.last_ns, facts.now_ns, 900)
+        ]
+
+
+@dataclass(slots=True)
+class _Domain:
+    names: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
+    odd_types: int = 0
+    client: str = ""
+
+
+class TunnelRule(Rule):
+    """dns-tunnel: many unique, random-looking names under one domain."""
+
+    def __init__(self) -> None:
+        self._domains: OrderedDict[tuple[str, str], _Domain] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if not isinstance(message, DnsMessage) or message.response:
+            return
+        labels = message.name.split(".")
+        if message.transport not in ("udp", "tcp") or len(labels) < 3:
+            return
+        if message.name.endswith((".arpa", ".local")):
+            return
+        if facts.policy.match_host(message.name):
+            return
+        key = (message.client, ".".join(labels[-2:]))
+        domain = self._domains.setdefault(key, _Domain(client=message.client))
+        self._domains.move_to_end(key)
+        while len(self._domains) > TABLE_MAX:
+            self._domains.popitem(last=False)
+        domain.names[message.name] = (message.time_ns, message.packet)
+        domain.odd_types += message.type in ("TXT", "NULL", "CNAME", "MX")
+        while domain.names:
+            name, (seen, _) = next(iter(domain.names.items()))
+            if message.time_ns - seen <= TUNNEL_NS and len(domain.names) <= 1024:
+                break
+            del domain.names[name]
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for (client, name), domain in self._domains.items():
+            now_names = [
+                (n, t, p) for n, (t, p) in domain.names.items() if facts.now_ns - t <= TUNNEL_NS
+            ]
+            if len(now_names) <= TUNNEL_NAMES:
+                continue
+            sample = [n[: -len(name) - 1] for n, _, _ in now_names[-100:]]
+            entropy = sum(map(_entropy, sample)) / len(sample)
+            length = sum(map(len, sample)) / len(sample)
+            if entropy < _ENTROPY_LEAST and length < 24:
+                continue
+            out.append(
+                Observation(
+                    "dns-tunnel",
+                    f"{client} {name}",
+                    {"client": client, "count": str(len(now_names)), "domain": name},
+                    tuple(evidence(t, p, n[:80]) for n, t, p in now_names[-4:]),
+                    now_names[0][1],
+                    now_names[-1][1],
+                    detail=(f"labels of {length:.0f} characters, {entropy:.1f} bits each",),
+                )  # fmt: skip
+            )
+        return out
+
+
+def _entropy(text: str) -> float:
+    """Shannon entropy of a text's characters, bits each."""
+    if not text:
+        return 0.0
+    total = len(text)
+    return -sum(n / total * math.log2(n / total) for n in Counter(text).values())
+
+
+class BeaconRule(Rule):
+    """beacon: an endpoint that no rule allows is contacted at a fixed period."""
+
+    def __init__(self) -> None:
+        self._starts: OrderedDict[tuple[str, str, int], deque[tuple[int, int]]] = OrderedDict()
+        self._seen: OrderedDict[int, None] = OrderedDict()
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        flows = facts.flows
+        changed = facts.changed
+        if changed is not None and len(changed):
+            slots = changed[flows.live[changed]]
+            bad = slots[flows.verdict[slots] == VIOLATION][:128]
+            for slot in bad.tolist():
+                self._start(slot, facts)
+        out: list[Observation] = []
+        for (client, host, port), starts in self._starts.items():
+            if len(starts) < BEACON_TIMES or not recent(starts[-1][0], facts.now_ns, 1800):
+                continue
+            gaps = np.diff(np.array([s[0] for s in starts], np.int64)) / SECOND
+            middle = float(np.median(gaps))
+            if middle < 5 or float(np.abs(gaps - middle).max()) > BEACON_SPREAD * middle:
+                continue
+            out.append(
+                Observation(
+                    "beacon",
+                    f"{client} > {host}:{port}",
+                    {"src": client, "host": host, "period": f"{middle:.0f}"},
+                    tuple(evidence(t, p, "contact") for t, p in list(starts)[-8:]),
+                    starts[0][0],
+                    starts[-1][0],
+                )  # fmt: skip
+            )
+        return out
+
+    def _start(self, slot: int, facts: Facts) -> None:
+        flows = facts.flows
+        key = int(flows.key[slot])
+        if key in self._seen:
+            return
+        self._seen[key] = None
+        while len(self._seen) > 4096:
+            self._seen.popitem(last=False)
+        row = flows.rows[slot]
+        version = int(row["version"])
+        server = address_text(version, row["dst"].tobytes())
+        if not facts.view.who(server) & Who.INTERNET:
+            return
+        client = address_text(version, row["src"].tobytes())
+        name = (client, flows.host[slot] or server, int(row["dport"]))
+        starts = self._starts.setdefault(name, deque(maxlen=16))
+        starts.append((int(row["first_ns"]), int(row["first_packet"])))
+        while len(self._starts) > TABLE_MAX:
+            self._starts.popitem(last=False)
+
+
+class DriftRule(Rule):
+    """policy-drift: declared services that nothing used for a day."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        if facts.now_ns - facts.started_ns < DRIFT_NS:
+            return []
+        used = {e.rule.id for e in facts.endpoints.endpoints.values() if e.attempts.attempts}
+        unused = [
+            r for r in facts.policy.rules if r.kind == "service" and r.hosts and r.id not in used
+        ]
+        return [
+            Observation(
+                "policy-drift",
+                rule.service,
+                {
+                    "detail": f"service {rule.service} ({rule.hosts[0]}) was never used in a day",
+                    "advice": f"Remove [[service]] {rule.service} from the site file if it is gone",
+                },
+            )  # fmt: skip
+            for rule in unused[:8]
+        ]

@@ -1,0 +1,604 @@
+"""The only owner of the site's state: deltas and link readings in, snapshots and events out.
+
+`Engine(site, settings)` takes the meters' deltas in time order, keeps the books of `health/`, asks
+`policy/` for names and verdicts and `diagnosis/` for findings, and answers: `snapshot()` (immutable,
+cheap to ask for a few times a second), pages and records of flows, and what is new since the last
+time (`drain_events`, `drain_changed_flows`). It reads no clock: all time is packet time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from panotui.diagnosis import all_rules
+from panotui.diagnosis.diagnosis import Diagnosis
+from panotui.diagnosis.facts import Facts
+from panotui.health.cameras import CameraBook, camera_event
+from panotui.health.clock import ClockBook
+from panotui.health.connects import ConnectBook
+from panotui.health.endpoints import EndpointBook
+from panotui.health.flows import FlowBook, flow_key_of, flow_text_id
+from panotui.health.ports import PortBook, PortFacts
+from panotui.health.resolvers import ResolverBook
+from panotui.health.streams import StreamBook, StreamState
+from panotui.health.tracking import ConnectionTracking
+from panotui.health.verdicts import VerdictBook
+from panotui.model import (
+    I64,
+    AnyMessage,
+    CountsRecord,
+    Delta,
+    DhcpMessage,
+    DiscoveryMessage,
+    DnsMessage,
+    EventRecord,
+    FlowRecord,
+    LinkReading,
+    MeterCounters,
+    NeighbourMessage,
+    NtpMessage,
+    PortRecord,
+    RecorderRecord,
+    RtcpReport,
+    RtspEnd,
+    RtspMessage,
+    Severity,
+    Site,
+    Snapshot,
+    SourceCounters,
+    SourceRecord,
+    StreamFreeze,
+    StreamGap,
+    StreamRestart,
+    ViolationRecord,
+)
+from panotui.policy.names import NameBook
+from panotui.policy.rules import Policy
+from panotui.policy.siteview import SiteView, Who
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the engine; data, with defaults that suit a live site."""
+
+    flows_max: int = 65_536
+    streams_max: int = 1_024
+    cameras_max: int = 256
+    events_max: int = 2_000
+    events_shown: int = 400
+    vantage: str | None = None  # where we stand, when the site file does not say
+    live: bool = False
+
+
+class Engine:
+    """See the module's text. Not thread-safe: one owner."""
+
+    def __init__(self, site: Site, settings: EngineSettings | None = None) -> None:
+        self.site = site
+        self.settings = settings or EngineSettings()
+        self.view = SiteView(site, self.settings.vantage)
+        self.policy = Policy.for_site(site, self.view.facts.region)
+        self.names = NameBook(self.view.site_names())
+        self.flows = FlowBook(self.settings.flows_max)
+        self.ports = PortBook()
+        self.streams = StreamBook(self.settings.streams_max)
+        self.cameras = CameraBook(site, self.settings.cameras_max)
+        self.endpoints = EndpointBook(self.policy)
+        self.connects = ConnectBook()
+        self.resolvers = ResolverBook()
+        self.clock = ClockBook()
+        self.verdicts = VerdictBook(self.view, self.names, self.flows)
+        self.tracking = ConnectionTracking(
+            self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
+        )
+        self.diagnosis = Diagnosis(all_rules())
+        self.facts = Facts(
+            site=site, view=self.view, policy=self.policy, names=self.names, flows=self.flows,
+            ports=self.ports, streams=self.streams, cameras=self.cameras,
+            endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
+            clock=self.clock, live=self.settings.live,
+        )  # fmt: skip
+        self.now_ns = 0
+        self.number = 0
+        self.recorder: RecorderRecord | None = None
+        self.final = False  # the input has ended: nothing more will be learnt of any flow
+        self._source = SourceRecord()
+        self._counters: dict[int, MeterCounters] = {}
+        self._interfaces: tuple[str, ...] = ()
+        self._changed_slots: list[I64] = []
+        self._dirty: set[int] = set()
+        self._events: deque[EventRecord] = deque(maxlen=self.settings.events_max)
+        self._fresh_events: deque[EventRecord] = deque(maxlen=10_000)
+        self._event_number = 0
+        self._view_version = -1
+        self._last_tick_ns = 0
+        self._all_well_since: int | None = None
+        self._port_states: dict[str, str] = {}
+        self._told_violations: set[str] = set()
+        self._snapshot: Snapshot | None = None
+        self._observe_site()
+
+    # ------------------------------------------------------------------ what comes in
+
+    def apply(self, delta: Delta, *, tick: bool = True) -> None:
+        """Take one meter's delta. With several meters give `tick=False` for all deltas of a
+        second but the last."""
+        if not self.now_ns:
+            self.facts.started_ns = delta.time_ns
+        self.now_ns = max(self.now_ns, delta.time_ns)
+        self.number += 1
+        self._counters[delta.meter] = delta.counters
+        if delta.interfaces:
+            self._interfaces = tuple(i.name for i in delta.interfaces)
+        meter = delta.meter
+        self.ports.update(delta.link_seconds)
+        self.view.observe_links(delta.link_seconds)
+        self.view.observe_all(delta.messages, meter)
+        self.view.observe_flows(delta.flows, meter)
+        self.view.observe_counters(self.counters())
+        self._observe_site()
+        for message in delta.messages:
+            self.names.observe(message, meter)
+        self.verdicts.interfaces = self._interfaces
+        slots, _ = self.flows.update(meter, delta.flows, self.now_ns)
+        known = slots[slots >= 0]
+        if len(known):
+            self._changed_slots.append(known)
+            self._dirty.update(known.tolist())
+        self.facts.now_ns = self.now_ns
+        self.facts.interfaces = self._interfaces
+        self.facts.meter = meter
+        for message in delta.messages:
+            self._observe(message, meter)
+        new_streams = self.streams.update(meter, delta.streams, delta.stream_seconds, self.now_ns)
+        for stream in new_streams:
+            self._place_stream(stream)
+        for text, severity, slot in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
+            self._verdict_event(text, severity, slot)
+        self.tracking.update(known, self.now_ns)
+        self._snapshot = None
+        if tick:
+            self._tick()
+
+    def link(self, reading: LinkReading) -> None:
+        """Take one reading of a capture interface of this machine."""
+        if self.ports.link(reading):
+            state = "has a link again" if reading.up else "has lost its link"
+            self._event(
+                reading.time_ns, "port", "info" if reading.up else "error", reading.interface,
+                f"Interface {reading.interface} {state}",
+            )  # fmt: skip
+        self._snapshot = None
+
+    def source(self, record: SourceRecord, counters: Sequence[SourceCounters] = ()) -> None:
+        """Take what the sources have delivered and missed so far."""
+        self._source = record
+        ring = sum(c.dropped_ring for c in counters)
+        if ring > self.facts.ring_dropped and self.now_ns:
+            self._event(
+                self.now_ns, "capture", "warning", "this tool",
+                f"{ring - self.facts.ring_dropped} packets were missed by the capture ring",
+            )  # fmt: skip
+        self.facts.ring_dropped = ring
+        self.facts.interface_dropped = sum(c.dropped_interface for c in counters)
+        self._snapshot = None
+
+    def mark(self, text: str, time_ns: int | None = None) -> EventRecord:
+        """A note that a person sets into the events."""
+        return self._event(time_ns or self.now_ns, "mark", "info", "mark", text)
+
+    def mark_finding(self, key: str, known: bool) -> bool:
+        """A person has seen a finding; false when there is none with that key."""
+        self._snapshot = None
+        return self.diagnosis.mark_known(key, known)
+
+    def mark_violation(self, key: str, known: bool) -> bool:
+        """A person has seen a violation; false when there is none with that id."""
+        self._snapshot = None
+        return self.verdicts.mark_known(key, known)
+
+    def counters(self) -> MeterCounters:
+        """The meters' counters, summed."""
+        if len(self._counters) == 1:
+            return next(iter(self._counters.values()))
+        total = MeterCounters()
+        for counters in self._counters.values():
+            for name in counters.__struct_fields__:
+                setattr(total, name, getattr(total, name) + getattr(counters, name))
+        return total
+
+    def _observe_site(self) -> None:
+        """Bring what depends on the site's facts up to date."""
+        if self.view.version == self._view_version:
+            return
+        self._view_version = self.view.version
+        facts = self.view.facts
+        if facts.region != self.policy.region and not self.site.site.region:
+            self.policy = Policy.for_site(self.site, facts.region)
+            self.facts.policy = self.policy
+            self.endpoints.set_policy(self.policy)
+        names = dict.fromkeys([*self.site.ports, *facts.appliance_macs.values(),
+                               *facts.appliance_addresses.values()])  # fmt: skip
+        by_port = {port: name for name, port in facts.interfaces.items()}
+        self.ports.set_facts(
+            tuple(
+                PortFacts(
+                    name,
+                    facts.roles.get(name),
+                    frozenset(m for m, p in facts.appliance_macs.items() if p == name),
+                    tuple(a for a, p in facts.appliance_addresses.items() if p == name),
+                    by_port.get(name),
+                )
+                for name in sorted(names)
+            )
+        )
+
+    def _observe(self, message: AnyMessage, meter: int) -> None:
+        if isinstance(message, RtspMessage):
+            camera, session = self.cameras.observe_rtsp(meter, message)
+            if message.status is not None and message.method in ("PLAY", "PAUSE"):
+                self._pause_streams(camera.address, session.key, session.state == "paused", message)
+            self._rtsp_event(message, camera.name)
+        elif isinstance(message, RtspEnd):
+            self.cameras.observe_end(meter, message)
+        elif isinstance(message, DnsMessage):
+            self.resolvers.observe(message)
+        elif isinstance(message, NtpMessage):
+            self.clock.observe(message)
+        elif isinstance(message, NeighbourMessage):
+            self.ports.observe_neighbour(message)
+        elif isinstance(message, DiscoveryMessage):
+            self.cameras.observe_discovery(message)
+        elif isinstance(message, DhcpMessage):
+            self.cameras.observe_dhcp(message)
+            self._dhcp_event(message)
+        elif isinstance(message, StreamFreeze | StreamRestart | StreamGap | RtcpReport):
+            stream = self.streams.observe(meter, message)
+            if stream is not None and isinstance(message, StreamFreeze | StreamRestart):
+                self._stream_event(message, stream)
+        self.tracking.observe(message, meter)
+        self.diagnosis.observe(message, self.facts)
+
+    # ------------------------------------------------------------------ streams and cameras
+
+    def _place_stream(self, stream: StreamState) -> None:
+        """Find the camera, session and port of a new stream."""
+        facts = self.view.facts
+        found = self.cameras.session_of(stream.meter, int(stream.row["session"]))
+        if found is not None:
+            camera, session = found
+            stream.url = session.url or camera.url
+        else:
+            sender = stream.src
+            if sender in facts.appliance_addresses:
+                return
+            camera = self.cameras.at(sender)
+        stream.camera = camera.name
+        camera.last_seen_ns = max(camera.last_seen_ns, int(stream.row["last_ns"]))
+        stream.fps_expected = camera.fps_expected
+        stream.port = facts.appliance_addresses.get(stream.dst)
+        camera.port = stream.port or camera.port
+        if stream.url is None:
+            stream.url = camera.url
+
+    def _pause_streams(
+        self, address: str, session: str, paused: bool, message: RtspMessage
+    ) -> None:
+        if message.status is None or not 200 <= message.status < 300:
+            return
+        meter, _, number = session.partition("-")
+        for stream in self.streams.streams.values():
+            if int(stream.row["session"]) == int(number) and stream.meter == int(meter):
+                stream.paused = paused
+                stream.paused_ns = message.time_ns
+
+    def _by_camera(self) -> dict[str, list[StreamState]]:
+        """Streams by their camera's address."""
+        out: dict[str, list[StreamState]] = {}
+        for stream in self.streams.streams.values():
+            found = self.cameras.session_of(stream.meter, int(stream.row["session"]))
+            address = found[0].address if found else stream.src
+            camera = self.cameras.get(address)
+            if camera is None:
+                continue
+            stream.camera = camera.name
+            stream.fps_expected = camera.fps_expected
+            out.setdefault(address, []).append(stream)
+        return out
+
+    # ------------------------------------------------------------------ a second of packet time
+
+    def _tick(self) -> None:
+        now = self.now_ns
+        if now <= self._last_tick_ns and not self._changed_slots and not self.final:
+            return
+        self._last_tick_ns = now
+        self.resolvers.tick(now)
+        self.verdicts.take_names()
+        for text, severity, slot in self.verdicts.tick(now, final=self.final):
+            self._verdict_event(text, severity, slot)
+        facts = self.facts
+        facts.one_way = self.view.one_way or self.tracking.one_way
+        facts.counters = self.counters()
+        facts.camera_streams = self._by_camera()
+        facts.changed = (
+            np.unique(np.concatenate(self._changed_slots)) if self._changed_slots else None
+        )
+        self._changed_slots = []
+        for address, mac in self.tracking.camera_macs(self.cameras.cameras):
+            self.cameras.cameras[address].mac = mac
+        for stream, was in self.streams.judge_states(now):
+            self._stream_state_event(stream, was)
+        for stream in self.streams.streams.values():
+            self.verdicts.judge_stream(stream)
+        for camera in self.cameras.judge_states(facts.camera_streams, now):
+            self._keep(camera_event(camera, self._next_number(), now))
+        for endpoint, was in self.endpoints.judge_states(now):
+            if was == "unseen" and endpoint.state == "reachable":
+                continue
+            bad = endpoint.state in ("blocked", "failing")
+            detail = endpoint.attempts.detail
+            self._event(
+                now, "endpoint", "error" if bad else "info", endpoint.rule.label,
+                f"{endpoint.host} is {endpoint.state}" + (f": {detail}" if detail else ""),
+            )  # fmt: skip
+        facts.port_records = self._port_records()
+        for port in facts.port_records:
+            was = self._port_states.get(port.name, "unknown")
+            if was != port.state:
+                self._port_states[port.name] = port.state
+                if was != "unknown":
+                    bad = port.state in ("down", "silent")
+                    self._event(
+                        now, "port", "warning" if bad else "info", port.name,
+                        f"Port {port.name} is {port.state}", port=port.name,
+                    )  # fmt: skip
+        facts.violations = self.verdicts.violations()
+        for violation in self._new_violations(facts.violations):
+            self._event(
+                violation.first_time_ns, "violation", violation.severity,
+                violation.host or violation.dst, violation.text or violation.reason,
+                packet=violation.first_packet or None, flow=violation.flow, port=violation.port,
+            )  # fmt: skip
+        self.diagnosis.tick(facts)
+        for kind, finding in self.diagnosis.drain_changes():
+            cleared = kind == "cleared"
+            self._event(
+                finding.cleared_time_ns or now if cleared else now, kind,
+                "info" if cleared else finding.severity, finding.subject,
+                f"Cleared: {finding.text}" if cleared else finding.text, flow=finding.flow,
+            )  # fmt: skip
+        well = not any(
+            f.cleared_time_ns is None and f.severity != "info" for f in self.diagnosis.records()
+        ) and not any(v.state == "open" and not v.known for v in facts.violations)
+        self._all_well_since = (self._all_well_since or now) if well else None
+        self._snapshot = None
+
+    def _new_violations(self, records: tuple[ViolationRecord, ...]) -> list[ViolationRecord]:
+        fresh = [v for v in records if v.id not in self._told_violations]
+        self._told_violations.update(v.id for v in fresh)
+        if len(self._told_violations) > 20_000:
+            self._told_violations = {v.id for v in records}
+        return fresh
+
+    def _port_records(self) -> tuple[PortRecord, ...]:
+        ours = self.view.vantage in ("mirror", None, "file") and self.settings.live
+        return self.ports.records(self.now_ns, self._interfaces, ours, self.view.facts.topology)
+
+    # ------------------------------------------------------------------ events
+
+    def _next_number(self) -> int:
+        self._event_number += 1
+        return self._event_number
+
+    def _keep(self, event: EventRecord) -> EventRecord:
+        self._events.append(event)
+        self._fresh_events.append(event)
+        return event
+
+    def _event(
+        self,
+        time_ns: int,
+        kind: str,
+        severity: Severity,
+        subject: str,
+        text: str,
+        *,
+        packet: int | None = None,
+        flow: str | None = None,
+        port: str | None = None,
+    ) -> EventRecord:
+        return self._keep(
+            EventRecord(
+                time_ns=time_ns,
+                number=self._next_number(),
+                kind=kind,
+                severity=severity,
+                subject=subject,
+                text=text,
+                packet=packet,
+                flow=flow,
+                port=port,
+            )  # fmt: skip
+        )
+
+    def _verdict_event(self, text: str, severity: Severity, slot: int) -> None:
+        flow = flow_text_id(int(self.flows.key[slot]))
+        self._event(self.now_ns, "verdict", severity, flow, text, flow=flow)
+
+    def _rtsp_event(self, message: RtspMessage, camera: str) -> None:
+        status = message.status
+        if status is None or (status < 400 and message.method not in ("PLAY", "TEARDOWN")):
+            return
+        bad = status >= 400 and not (status == 401 and not message.auth_sent)
+        self._event(
+            message.time_ns, "rtsp", "warning" if bad else "info", camera,
+            f"{camera} answers {status} {message.reason or ''}".strip()
+            + (f" to {message.method}" if message.method else ""),
+            packet=message.packet,
+        )  # fmt: skip
+
+    def _dhcp_event(self, message: DhcpMessage) -> None:
+        if message.type not in ("ack", "nak", "decline"):
+            return
+        who = message.host_name or message.client_mac
+        texts = {
+            "ack": f"DHCP gives {message.your_ip or message.client_ip or '?'} to {who}",
+            "nak": f"DHCP refuses an address to {who}",
+            "decline": f"{who} declines {message.requested_ip or 'its address'}: it is in use",
+        }
+        self._event(
+            message.time_ns, "dhcp", "info" if message.type == "ack" else "error", who,
+            texts[message.type], packet=message.packet,
+        )  # fmt: skip
+
+    def _stream_event(self, message: StreamFreeze | StreamRestart, stream: StreamState) -> None:
+        name = stream.camera or stream.src
+        if isinstance(message, StreamFreeze):
+            text = f"Stream of {name} stood still for {message.seconds:.1f} s ({message.kind})"
+        else:
+            text = f"Stream of {name} restarted ({message.kind}) {message.detail}".strip()
+        self._event(message.time_ns, "stream", "warning", name, text, packet=message.packet)
+
+    def _stream_state_event(self, stream: StreamState, was: str) -> None:
+        name = stream.camera or stream.src
+        bad = stream.state in ("losing", "frozen", "slow")
+        self._event(
+            stream.state_since_ns, "stream", "warning" if bad else "info", name,
+            f"Stream of {name} is {stream.state} (was {was})", flow=None,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ what goes out
+
+    def snapshot(self) -> Snapshot:
+        """The whole state at this instant, but for the flow table."""
+        if self._snapshot is not None and self._snapshot.recorder == self.recorder:
+            return self._snapshot
+        facts = self.view.facts
+        now = self.now_ns
+        appliance = frozenset(facts.appliance_addresses)
+        ports = self._port_records()
+        streams = self.streams.records(now)
+        cameras = self.cameras.records(self.facts.camera_streams, appliance)
+        endpoints = self.endpoints.records(
+            self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
+            facts.time_servers,
+        )  # fmt: skip
+        violations = self.verdicts.violations()
+        findings = self.diagnosis.records()
+        site = self.view.site_record()
+        if self.facts.one_way != site.one_way:
+            site = msgspec.structs.replace(site, one_way=self.facts.one_way)
+        self._snapshot = Snapshot(
+            time_ns=now,
+            number=self.number,
+            site=site,
+            source=self._source,
+            ports=ports,
+            streams=streams,
+            cameras=cameras,
+            endpoints=endpoints,
+            clock=self.clock.record(self._is_local, appliance or None),
+            resolvers=self.resolvers.records(),
+            violations=violations,
+            findings=findings,
+            events=tuple(self._events)[-self.settings.events_shown :],
+            counts=CountsRecord(
+                flows=len(self.flows),
+                flows_live=int(np.count_nonzero(self.flows.live & (self.flows.rows["end"] == 0))),
+                streams=len(streams),
+                streams_ok=sum(s.state == "streaming" for s in streams),
+                cameras=len(cameras),
+                cameras_ok=sum(c.state == "streaming" for c in cameras),
+                endpoints=sum(e.needed for e in endpoints),
+                endpoints_ok=sum(e.needed and e.state == "reachable" for e in endpoints),
+                violations_open=sum(v.state == "open" for v in violations),
+                violations_past=sum(v.state != "open" for v in violations),
+                findings_open=sum(
+                    f.cleared_time_ns is None and f.hidden_by is None for f in findings
+                ),
+                events=self._event_number,
+            ),
+            limits=self.limits(),
+            recorder=self.recorder,
+            all_well_since_ns=self._all_well_since,
+        )
+        return self._snapshot
+
+    def _is_local(self, address: str) -> bool:
+        return not self.view.who(address) & Who.INTERNET
+
+    def limits(self) -> dict[str, int]:
+        """What was evicted, skipped or missed, by name."""
+        out = msgspec.to_builtins(self.counters())
+        for name in ("packets", "bytes", "ip_packets", "one_way_flows", "two_way_flows",
+                     "control_taken", "fragments"):  # fmt: skip
+            out.pop(name, None)
+        out["flows_evicted"] += self.flows.evicted
+        out["streams_evicted"] += self.streams.evicted
+        out["cameras_evicted"] = self.cameras.evicted
+        out["endpoints_evicted"] = self.endpoints.evicted
+        out["targets_evicted"] = self.connects.evicted
+        out["findings_evicted"] = self.diagnosis.evicted
+        out["names_evicted"] = self.names.evicted
+        out["link_rows_skipped"] = self.ports.skipped
+        out["connections_skipped"] = self.tracking.skipped
+        out["ring_dropped"] = self.facts.ring_dropped
+        out["interface_dropped"] = self.facts.interface_dropped
+        return out
+
+    def flow_page(
+        self,
+        keep: Callable[[FlowRecord], bool] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        port: str | None = None,
+        first: int = 0,
+        rows: int = 50,
+        follow: str | None = None,
+    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+        """Visible rows of the flow table: (records, total, matched, first, row of `follow`)."""
+        return self.flows.page(
+            now_ns=self.now_ns, keep=keep, sort=sort, reverse=reverse, port=port, first=first,
+            rows=rows, follow=follow,
+        )  # fmt: skip
+
+    def flow(self, flow_id: str) -> FlowRecord | None:
+        """One flow by its id."""
+        key = flow_key_of(flow_id)
+        slot = self.flows.slot(key) if key is not None else -1
+        return self.flows.record(slot, self.now_ns) if slot >= 0 else None
+
+    def flow_records(self) -> Iterator[FlowRecord]:
+        """All flows that are kept, by first time and first packet."""
+        slots = self.flows.shown()
+        rows = self.flows.rows[slots]
+        for slot in slots[np.lexsort((rows["first_packet"], rows["first_ns"]))].tolist():
+            yield self.flows.record(slot, self.now_ns)
+
+    def explain_flow(self, flow_id: str) -> list[tuple[str, str]]:
+        """Why a flow has its verdict: (label, text) lines; empty for an unknown flow."""
+        key = flow_key_of(flow_id)
+        slot = self.flows.slot(key) if key is not None else -1
+        return self.verdicts.explain(slot, self.now_ns) if slot >= 0 else []
+
+    def drain_events(self) -> list[EventRecord]:
+        """Events since the last call, oldest first."""
+        events = list(self._fresh_events)
+        self._fresh_events.clear()
+        return events
+
+    def drain_changed_flows(self, limit: int = 5_000) -> list[FlowRecord]:
+        """Flows that changed since the last call, at most `limit`; the rest comes next time."""
+        chosen = [s for s in self._dirty if self.flows.live[s]]
+        if len(chosen) > limit:
+            ended = self.flows.rows["end"]
+            chosen.sort(key=lambda s: (ended[s] == 0, s))
+            chosen = chosen[:limit]
+            self._dirty.difference_update(chosen)
+        else:
+            self._dirty.clear()
+        return [self.flows.record(s, self.now_ns) for s in chosen]

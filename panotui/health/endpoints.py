@@ -1,0 +1,223 @@
+"""The endpoints that the appliance needs: every cloud rule and service of the policy, with what
+was seen of it, and the site's DNS and time servers in the same terms.
+
+Flows that carry a name which a rule knows come in with their outcomes; `EndpointRecord`s go out.
+A rule that nothing was seen of is one record with its pattern as host and the state `unseen`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from panotui.health.clock import SILENT_AFTER, ClockBook
+from panotui.health.connects import Attempts
+from panotui.health.resolvers import ResolverBook
+from panotui.model import EndpointRecord
+from panotui.policy.rules import Policy, Rule, expand_regions
+
+ENDPOINTS_MAX = 512
+_KINDS = ("cloud", "service")
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """One host and port that a rule of the policy names."""
+
+    rule: Rule
+    host: str
+    port: int
+    attempts: Attempts
+    alpn: str | None = None
+    state: str = "unseen"
+    state_since_ns: int | None = None
+    bytes: int = 0
+
+    @property
+    def key(self) -> str:
+        """`SERVICE/HOST/PORT`, as the screen names it."""
+        return f"{self.rule.service}/{self.host}/{self.port}"
+
+
+class EndpointBook:
+    """Endpoints by (service, host, port)."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.endpoints: OrderedDict[tuple[str, str, int], Endpoint] = OrderedDict()
+        self.evicted = 0
+
+    def set_policy(self, policy: Policy) -> None:
+        """The policy was worked out again (the region was learnt)."""
+        self.policy = policy
+
+    def rule_of(self, host: str | None, transport: str, port: int) -> Rule | None:
+        """The cloud rule or service that names this host and carries this port."""
+        if not host:
+            return None
+        for match in self.policy.match_host(host):
+            rule = match.rule
+            if rule.kind in _KINDS and rule.carries(transport, port):
+                return rule
+        return None
+
+    def at(self, rule: Rule, host: str, port: int, server: str) -> Endpoint:
+        """The endpoint, made if it is new."""
+        key = (rule.service, host, port)
+        endpoint = self.endpoints.get(key)
+        if endpoint is None:
+            if len(self.endpoints) >= ENDPOINTS_MAX:
+                self.endpoints.popitem(last=False)
+                self.evicted += 1
+            attempts = Attempts(server, port, host=host)
+            endpoint = self.endpoints[key] = Endpoint(rule, host, port, attempts)
+        endpoint.attempts.server = server
+        self.endpoints.move_to_end(key)
+        return endpoint
+
+    def judge_states(self, now_ns: int) -> list[tuple[Endpoint, str]]:
+        """Bring states up to date; returns (endpoint, old state) of those that changed."""
+        changed: list[tuple[Endpoint, str]] = []
+        for endpoint in self.endpoints.values():
+            state = endpoint.attempts.state
+            if state != endpoint.state:
+                changed.append((endpoint, endpoint.state))
+                endpoint.state, endpoint.state_since_ns = state, now_ns
+        return changed
+
+    def working(self, since_ns: int, but: str) -> list[Endpoint]:
+        """Endpoints other than host `but` that worked at or after a time: the controls."""
+        return [
+            e
+            for e in self.endpoints.values()
+            if e.host != but and e.attempts.answered_since(since_ns)
+        ]
+
+    def records(
+        self,
+        needed: bool,
+        resolvers: ResolverBook,
+        clock: ClockBook,
+        servers: frozenset[str],
+        time_servers: frozenset[str],
+    ) -> tuple[EndpointRecord, ...]:
+        """All endpoints in the policy's order, then DNS and NTP. `needed`: false in camera-only
+        mode; `servers` and `time_servers` are the site's own."""
+        seen: dict[str, list[Endpoint]] = {}
+        for endpoint in self.endpoints.values():
+            seen.setdefault(endpoint.rule.id, []).append(endpoint)
+        out: list[EndpointRecord] = []
+        for rule in self.policy.rules:
+            if rule.kind not in _KINDS or not rule.hosts or rule.direction == "in":
+                continue
+            found = sorted(seen.get(rule.id, ()), key=lambda e: (e.host, e.port))
+            out.extend(_record(e, needed) for e in found)
+            if not found and (rule.needed or rule.kind == "service"):
+                out.append(self._unseen(rule, needed))
+        out.extend(_dns_records(resolvers, servers))
+        out.extend(_ntp_records(clock, time_servers))
+        return tuple(out)
+
+    def _unseen(self, rule: Rule, needed: bool) -> EndpointRecord:
+        region = self.policy.region
+        host = expand_regions(rule.hosts[0], [region])[0] if region else rule.hosts[0]
+        port = next((int(p) for p in rule.ports if p.isdigit()), 443)
+        return EndpointRecord(
+            service=rule.service,
+            host=host,
+            port=port,
+            rule=rule.id,
+            needed=needed and (rule.needed or rule.kind == "service"),
+            label=rule.label,
+        )
+
+
+def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
+    attempts = endpoint.attempts
+    rule = endpoint.rule
+    return EndpointRecord(
+        service=rule.service,
+        host=endpoint.host,
+        port=endpoint.port,
+        rule=rule.id,
+        needed=needed and (rule.needed or rule.kind == "service"),
+        state=attempts.state,
+        attempts=attempts.attempts,
+        successes=attempts.successes,
+        last_success_ns=attempts.success_ns or None,
+        rtt_ms=attempts.rtt_ms,
+        tls_version=attempts.tls_version,
+        detail=attempts.detail,
+        label=rule.label,
+        address=attempts.server,
+        alpn=endpoint.alpn,
+        state_since_ns=endpoint.state_since_ns,
+        open_since_ns=min(attempts.open_flows.values(), default=None),
+        bytes=endpoint.bytes,
+    )
+
+
+def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRecord]:
+    out = []
+    for address in sorted(servers | set(book.resolvers)):
+        resolver = book.resolvers.get(address)
+        state, detail = "unseen", None
+        if resolver is not None:
+            if resolver.unanswered >= SILENT_AFTER:
+                state, detail = "blocked", f"{resolver.unanswered} queries unanswered"
+            elif resolver.answers and resolver.failures >= resolver.answers:
+                state, detail = "failing", "every answer is an error"
+            elif resolver.answers:
+                state = "reachable"
+        elif address not in servers:
+            continue
+        out.append(
+            EndpointRecord(
+                service="dns",
+                host=address,
+                port=53,
+                rule="dns",
+                needed=address in servers,
+                state=state,
+                attempts=resolver.queries if resolver else 0,
+                successes=resolver.answers if resolver else 0,
+                last_success_ns=(resolver.last_answer_ns or None) if resolver else None,
+                rtt_ms=resolver.median_ms if resolver else None,
+                detail=detail,
+                label="DNS",
+                address=address,
+            )
+        )
+    return out
+
+
+def _ntp_records(clock: ClockBook, servers: frozenset[str]) -> list[EndpointRecord]:
+    out = []
+    for address in sorted(servers | set(clock.servers)):
+        server = clock.servers.get(address)
+        state, detail = "unseen", None
+        if server is not None:
+            if server.unanswered >= SILENT_AFTER:
+                state, detail = "blocked", f"{server.unanswered} requests unanswered"
+            elif server.responses and not server.synchronised:
+                state, detail = "failing", "the server is not synchronised"
+            elif server.responses:
+                state = "reachable"
+        out.append(
+            EndpointRecord(
+                service="ntp",
+                host=address,
+                port=123,
+                rule="ntp",
+                needed=address in servers,
+                state=state,
+                attempts=server.requests if server else 0,
+                successes=server.responses if server else 0,
+                last_success_ns=server.last_ns if server else None,
+                rtt_ms=server.delay_ms if server else None,
+                detail=detail,
+                label="NTP",
+                address=address,
+            )
+        )
+    return out

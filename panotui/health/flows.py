@@ -1,0 +1,522 @@
+"""The engine's flow table: the meters' flow rows, by column, with the verdicts beside them.
+
+Rows of `FLOW_DTYPE` come in (changed flows of a tick), are found again by (meter, id) through a
+sorted index, and stay until the table is full; then ended flows go first, oldest first, then the
+least recently seen. No Python object exists for a flow but the `FlowRecord`s that somebody asked
+for. Two meters that each see one direction of a flow are joined by five-tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from panotui.health.community_id import community_id
+from panotui.model import (
+    APPS,
+    CLIENT_BY,
+    FLOW_DTYPE,
+    FLOW_ENDS,
+    FLOW_STATES,
+    I64,
+    SECOND,
+    U8,
+    U64,
+    Bool,
+    FlowRecord,
+    Rows,
+    Verdict,
+    address_text,
+    mac_text,
+)
+
+VERDICTS: tuple[Verdict, ...] = ("pending", "allowed", "infrastructure", "violation")
+PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
+TRANSPORTS = {
+    1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp",
+    51: "ah", 58: "icmp6", 89: "ospf", 103: "pim", 112: "vrrp", 132: "sctp",
+}  # fmt: skip
+METER_SHIFT = 56  # the upper byte of a key is the meter, the rest the meter's own flow id
+_SLOTS_FIRST = 1024
+# columns that the page may sort by without making records
+SORT_COLUMNS = (
+    "first_ns", "last_ns", "packets", "bytes", "rate", "rate_out", "rate_in", "src", "dst",
+    "dport", "verdict", "retransmits", "rtt_us", "app", "host", "port", "transport",
+)  # fmt: skip
+
+
+def flow_text_id(key: int) -> str:
+    """A flow's id in records: meter and number, `"0-1234"`."""
+    return f"{key >> METER_SHIFT}-{key & ((1 << METER_SHIFT) - 1)}"
+
+
+def flow_key(meter: int, number: int) -> int:
+    """The engine-wide key of a meter's flow id."""
+    return (meter << METER_SHIFT) | (number & ((1 << METER_SHIFT) - 1))
+
+
+def flow_key_of(text: str) -> int | None:
+    """The key behind `flow_text_id`'s text; None when it is no such text."""
+    meter, _, number = text.partition("-")
+    if not (meter.isascii() and meter.isdigit() and number.isascii() and number.isdigit()):
+        return None
+    if int(meter) > 255 or int(number) >= 1 << METER_SHIFT:
+        return None
+    return flow_key(int(meter), int(number))
+
+
+class FlowBook:
+    """Flow rows and verdict columns by slot. All arrays have length `capacity`, grown by doubling
+    up to `limit`; `live` marks slots in use."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = max(64, limit)
+        capacity = min(_SLOTS_FIRST, self.limit)
+        self.rows = np.zeros(capacity, FLOW_DTYPE)
+        self.key = np.zeros(capacity, np.uint64)
+        self.live: Bool = np.zeros(capacity, np.bool_)
+        self.verdict: U8 = np.zeros(capacity, np.uint8)
+        self.own: Bool = np.zeros(capacity, np.bool_)
+        self.rule = np.full(capacity, None, object)
+        self.reason = np.full(capacity, None, object)
+        self.host = np.full(capacity, None, object)
+        self.host_source = np.full(capacity, None, object)
+        self.alpn = np.full(capacity, None, object)
+        self.camera = np.full(capacity, None, object)
+        self.service = np.full(capacity, None, object)
+        self.port = np.full(capacity, None, object)
+        self.port_in = np.full(capacity, None, object)
+        self.rate_out = np.zeros(capacity, np.float64)
+        self.rate_in = np.zeros(capacity, np.float64)
+        self.rate_ns: I64 = np.zeros(capacity, np.int64)
+        self.partner: I64 = np.full(capacity, -1, np.int64)
+        self.judged_ns: I64 = np.zeros(capacity, np.int64)
+        self.final: Bool = np.zeros(capacity, np.bool_)  # no better evidence is expected
+        self.rename: Bool = np.zeros(capacity, np.bool_)  # a name was learnt since it was judged
+        self.judged_app: U8 = np.zeros(capacity, np.uint8)
+        self.judged_in: I64 = np.zeros(capacity, np.int64)
+        self.outcome: U8 = np.zeros(capacity, np.uint8)  # health.connects
+        self.syns_counted: I64 = np.zeros(capacity, np.int64)
+        self.free = list(range(capacity - 1, -1, -1))
+        self._sorted_key: U64 = np.zeros(0, np.uint64)
+        self._sorted_slot: I64 = np.zeros(0, np.int64)
+        self._tuple_slot: dict[int, int] = {}
+        self._meters: set[int] = set()
+        self.evicted = 0
+        self.total = 0  # flows ever seen
+
+    _COLUMNS = (
+        "rows", "key", "live", "verdict", "own", "rule", "reason", "host", "host_source", "alpn",
+        "camera", "service", "port", "port_in", "rate_out", "rate_in", "rate_ns", "partner",
+        "judged_ns", "outcome", "syns_counted", "final", "rename", "judged_app",
+        "judged_in",
+    )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self._sorted_key)
+
+    def _grow(self, wanted: int) -> None:
+        capacity = len(self.live)
+        size = capacity
+        while size < min(wanted, self.limit):
+            size = min(size * 2, self.limit)
+        if size == capacity:
+            return
+        for name in self._COLUMNS:
+            old = getattr(self, name)
+            new = (
+                np.full(size, None, object)
+                if old.dtype == object
+                else np.full(size, -1, np.int64)
+                if name == "partner"
+                else np.zeros(size, old.dtype)
+            )
+            new[:capacity] = old
+            setattr(self, name, new)
+        self.free[:0] = range(size - 1, capacity - 1, -1)
+
+    def find(self, keys: U64) -> I64:
+        """Slots (int64) of engine-wide keys (uint64), -1 where the table has none."""
+        if not len(self._sorted_key):
+            return np.full(len(keys), -1, np.int64)
+        at = np.searchsorted(self._sorted_key, keys)
+        at[at == len(self._sorted_key)] = 0
+        found = self._sorted_key[at] == keys
+        return np.where(found, self._sorted_slot[at], -1)
+
+    def slot(self, key: int) -> int:
+        """The slot of one key, -1 none."""
+        return int(self.find(np.array([key], np.uint64))[0])
+
+    def update(self, meter: int, rows: Rows, now_ns: int) -> tuple[I64, Bool]:
+        """Take the changed flows of one meter: returns (slots int64, is_new bool), aligned with
+        `rows`. A slot of -1 means that the row found no room (more rows than the table holds)."""
+        count = len(rows)
+        if not count:
+            return np.zeros(0, np.int64), np.zeros(0, np.bool_)
+        self._meters.add(meter)
+        keys = rows["id"].astype(np.uint64) | np.uint64(meter << METER_SHIFT)
+        slots = self.find(keys)
+        is_new = slots < 0
+        fresh = np.flatnonzero(is_new)
+        if len(fresh):
+            self.total += len(fresh)
+            if len(fresh) > self.limit // 2:  # a flood: keep the newest of it
+                fresh = fresh[np.argsort(rows["last_ns"][fresh], kind="stable")]
+                self.evicted += len(fresh) - self.limit // 2
+                fresh = np.sort(fresh[-(self.limit // 2) :])
+            self._make_room(len(fresh), slots[slots >= 0])
+            taken = np.array([self.free.pop() for _ in range(len(fresh))], np.int64)
+            slots[fresh] = taken
+            self._reset(taken)
+            self._index_insert(keys[fresh], taken)
+            self.key[taken] = keys[fresh]
+            self.live[taken] = True
+        kept = slots >= 0
+        at = slots[kept]
+        new_rows = rows[kept]
+        old = self.rows[at]
+        seconds = np.maximum(now_ns - self.rate_ns[at], SECOND // 10) / SECOND
+        first = is_new[kept]
+        for name in ("out", "in"):
+            grown = new_rows[f"bytes_{name}"] - np.where(first, 0, old[f"bytes_{name}"])
+            span = np.where(first, 1.0, seconds)
+            getattr(self, f"rate_{name}")[at] = np.maximum(grown, 0) * 8 / span
+        self.rate_ns[at] = now_ns
+        self.rows[at] = new_rows
+        if len(fresh) and len(self._meters) > 1:
+            self._join(slots[fresh])
+        return slots, is_new
+
+    def _reset(self, slots: I64) -> None:
+        self.verdict[slots] = PENDING
+        self.own[slots] = False
+        self.partner[slots] = -1
+        self.rate_ns[slots] = 0
+        self.judged_ns[slots] = 0
+        self.outcome[slots] = 0
+        self.final[slots] = False
+        self.rename[slots] = False
+        self.judged_app[slots] = 0
+        self.judged_in[slots] = 0
+        self.syns_counted[slots] = 0
+        for name in ("rule", "reason", "host", "host_source", "alpn", "camera", "service",
+                     "port", "port_in"):  # fmt: skip
+            getattr(self, name)[slots] = None
+
+    def _index_insert(self, keys: U64, slots: I64) -> None:
+        order = np.argsort(keys, kind="stable")
+        keys, slots = keys[order], slots[order]
+        at = np.searchsorted(self._sorted_key, keys)
+        self._sorted_key = np.insert(self._sorted_key, at, keys)
+        self._sorted_slot = np.insert(self._sorted_slot, at, slots)
+
+    def _make_room(self, wanted: int, keep: I64) -> None:
+        if len(self.free) < wanted:
+            self._grow(len(self) + wanted)
+        if len(self.free) >= wanted:
+            return
+        spare = max(wanted - len(self.free), self.limit // 16)
+        age = self.rows["last_ns"].copy()
+        # ended flows first: a live one counts as ten minutes younger than it is, a violation
+        # as an hour younger; rows of this very tick are never taken
+        age += np.where(self.rows["end"] == 0, 600 * SECOND, 0)
+        age += np.where(self.verdict == VIOLATION, 3600 * SECOND, 0)
+        age[~self.live] = np.iinfo(np.int64).max
+        age[keep] = np.iinfo(np.int64).max
+        spare = min(spare, int(np.count_nonzero(self.live)) - len(keep))
+        if spare <= 0:
+            return
+        self.remove(np.argpartition(age, spare - 1)[:spare])
+        self.evicted += spare
+
+    def remove(self, slots: I64) -> None:
+        """Forget the flows at these slots."""
+        self.live[slots] = False
+        gone = np.isin(self._sorted_slot, slots)
+        self._sorted_key = self._sorted_key[~gone]
+        self._sorted_slot = self._sorted_slot[~gone]
+        self.free.extend(slots.tolist())
+        joined = self.partner[slots]
+        self.partner[joined[joined >= 0]] = -1
+        self.partner[slots] = -1
+        if self._tuple_slot:
+            dead = set(slots.tolist())
+            self._tuple_slot = {k: s for k, s in self._tuple_slot.items() if s not in dead}
+
+    def _join(self, slots: I64) -> None:
+        """Pair one-way flows that two meters saw from either side (asymmetric routing).
+
+        Only rows that lack a direction are looked at, and each five-tuple is paired once.
+        """
+        if not self._tuple_slot:
+            slots = np.flatnonzero(self.live)
+        slots = slots[slots >= 0]
+        rows = self.rows[slots]
+        lacking = (rows["packets_out"] == 0) | (rows["packets_in"] == 0)
+        for slot in slots[lacking][:65_536].tolist():
+            row = self.rows[slot]
+            ends = sorted(
+                [
+                    (row["src"].tobytes(), int(row["sport"])),
+                    (row["dst"].tobytes(), int(row["dport"])),
+                ]
+            )
+            name = hash((tuple(ends), int(row["protocol"])))
+            other = self._tuple_slot.get(name)
+            if other is None or not self.live[other]:
+                self._tuple_slot[name] = slot
+                continue
+            if other == slot or self.key[other] >> np.uint64(METER_SHIFT) == (
+                self.key[slot] >> np.uint64(METER_SHIFT)
+            ):
+                continue
+            apart = max(row["first_ns"], self.rows["first_ns"][other]) - min(
+                row["last_ns"], self.rows["last_ns"][other]
+            )
+            if apart > 120 * SECOND or _direction(row, row) == _direction(self.rows[other], row):
+                continue
+            self.partner[slot] = other
+            self.partner[other] = slot
+
+    # ------------------------------------------------------------------ reading
+
+    def joined(self, slot: int) -> Rows:
+        """The row of a slot (a scalar of FLOW_DTYPE), with its partner's direction added."""
+        row = self.rows[slot : slot + 1].copy()
+        other = int(self.partner[slot])
+        if other < 0:
+            return row[0]
+        extra = self.rows[other]
+        same = bool((extra["src"] == row["src"][0]).all() and extra["sport"] == row["sport"][0])
+        for name in row.dtype.names or ():
+            if not name.endswith("_out") or f"{name[:-4]}_in" not in (row.dtype.names or ()):
+                continue
+            for mine, theirs in (("out", "out" if same else "in"), ("in", "in" if same else "out")):
+                field, source = f"{name[:-4]}_{mine}", f"{name[:-4]}_{theirs}"
+                if row[f"packets_{mine}"][0] == 0 and name[:-4] != "packets":
+                    row[field] = extra[source]
+        for mine, theirs in (("out", "out" if same else "in"), ("in", "in" if same else "out")):
+            if row[f"packets_{mine}"][0] == 0:
+                row[f"packets_{mine}"] = extra[f"packets_{theirs}"]
+        row["first_ns"] = min(row["first_ns"][0], extra["first_ns"])
+        row["last_ns"] = max(row["last_ns"][0], extra["last_ns"])
+        if row["state"][0] in (0, 1, 9):
+            row["state"] = 2 if row["protocol"][0] == 6 else 8
+        return row[0]
+
+    def shown(self) -> I64:
+        """Slots to list: live ones, a joined pair once (the side that has the client)."""
+        slots = np.flatnonzero(self.live)
+        partner = self.partner[slots]
+        rows = self.rows[slots]
+        second = (partner >= 0) & (
+            (rows["packets_out"] == 0)
+            | ((self.rows["packets_out"][partner] > 0) & (partner < slots))
+        )
+        return slots[~second]
+
+    def rates(self, slots: I64, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rates (bits/s) out and in; zero for flows without news in the last two seconds."""
+        recent = now_ns - self.rate_ns[slots] < 2 * SECOND
+        return self.rate_out[slots] * recent, self.rate_in[slots] * recent
+
+    def record(self, slot: int, now_ns: int) -> FlowRecord:
+        """The flow of a slot as a record."""
+        row = self.joined(slot)
+        version, protocol = int(row["version"]), int(row["protocol"])
+        src = address_text(version, row["src"].tobytes())
+        dst = address_text(version, row["dst"].tobytes())
+        has_ports = protocol in (6, 17, 33, 132)
+        is_icmp = protocol in (1, 58)
+        tcp = protocol == 6
+        recent = now_ns - int(self.rate_ns[slot]) < 2 * SECOND
+        state = FLOW_STATES[int(row["state"])]
+        end = FLOW_ENDS[int(row["end"])]
+        rtt = next(
+            (
+                int(row[name])
+                for name in ("rtt_us", "handshake_rtt_us", "server_rtt_us")
+                if int(row[name]) >= 0
+            ),
+            -1,
+        )
+        handshake = int(row["handshake_rtt_us"])
+        verdict = VERDICTS[int(self.verdict[slot])]
+        return FlowRecord(
+            id=flow_text_id(int(self.key[slot])),
+            community_id=community_id(
+                protocol,
+                row["src"].tobytes(),
+                row["dst"].tobytes(),
+                version,
+                int(row["sport"]),
+                int(row["dport"]),
+            ),
+            port=self.port[slot],
+            transport=TRANSPORTS.get(protocol, f"ip-{protocol}"),
+            src=src,
+            sport=int(row["sport"]) if has_ports or is_icmp else None,
+            dst=dst,
+            dport=int(row["dport"]) if has_ports or is_icmp else None,
+            first_time_ns=int(row["first_ns"]),
+            last_time_ns=int(row["last_ns"]),
+            packets_out=int(row["packets_out"]),
+            packets_in=int(row["packets_in"]),
+            bytes_out=int(row["bytes_out"]),
+            bytes_in=int(row["bytes_in"]),
+            app=APPS[int(row["app"])],
+            host=self.host[slot],
+            host_source=self.host_source[slot],
+            alpn=self.alpn[slot],
+            verdict=verdict,
+            rule=self.rule[slot],
+            reason=self.reason[slot],
+            rtt_ms=rtt / 1000 if tcp and rtt >= 0 else None,
+            retransmits=int(row["retransmits_out"] + row["retransmits_in"]) if tcp else None,
+            state=state,
+            end=end or None,
+            own=bool(self.own[slot]),
+            camera=self.camera[slot],
+            service=self.service[slot],
+            vlan=int(row["vlan"]) if row["vlan"] >= 0 else None,
+            first_packet=int(row["first_packet"]),
+            last_packet=int(row["last_packet"]),
+            port_in=self.port_in[slot] if self.port_in[slot] != self.port[slot] else None,
+            rate_out_bps=float(self.rate_out[slot]) if recent else 0.0,
+            rate_in_bps=float(self.rate_in[slot]) if recent else 0.0,
+            payload_out=int(row["payload_out"]),
+            payload_in=int(row["payload_in"]),
+            client_by=CLIENT_BY[int(row["client_by"])],
+            history=bytes(row["history"]).decode("ascii", "replace") or None,
+            conn_state=conn_state(row),
+            handshake_ms=handshake / 1000 if tcp and handshake >= 0 else None,
+            retransmits_out=int(row["retransmits_out"]) if tcp else None,
+            retransmits_in=int(row["retransmits_in"]) if tcp else None,
+            out_of_order=int(row["out_of_order_out"] + row["out_of_order_in"]) if tcp else None,
+            dup_acks=int(row["dup_acks_out"] + row["dup_acks_in"]) if tcp else None,
+            zero_window=int(row["zero_window_out"] + row["zero_window_in"]) if tcp else None,
+            unseen_bytes=int(row["unseen_out"] + row["unseen_in"]) if tcp else None,
+            syn=int(row["syn_out"]) if tcp else None,
+            resets=int(row["rst_out"] + row["rst_in"]) if tcp else None,
+            mac_src=mac_text(int(row["mac_out_src"]) or int(row["mac_in_dst"])),
+            mac_dst=mac_text(int(row["mac_out_dst"]) or int(row["mac_in_src"])),
+        )
+
+    def order(self, slots: I64, sort: str | None, reverse: bool, now_ns: int) -> I64:
+        """`slots` in the order of a column of `SORT_COLUMNS` (None: newest activity first)."""
+        rows = self.rows[slots]
+        rate_out, rate_in = self.rates(slots, now_ns)
+        ranked: Sequence[object] | np.ndarray
+        if sort in (None, "last_ns"):
+            ranked = -rows["last_ns"] if sort is None else rows["last_ns"]
+        elif sort == "packets":
+            ranked = rows["packets_out"] + rows["packets_in"]
+        elif sort == "bytes":
+            ranked = rows["bytes_out"] + rows["bytes_in"]
+        elif sort == "rate":
+            ranked = rate_out + rate_in
+        elif sort == "rate_out":
+            ranked = rate_out
+        elif sort == "rate_in":
+            ranked = rate_in
+        elif sort == "retransmits":
+            ranked = rows["retransmits_out"] + rows["retransmits_in"]
+        elif sort in ("src", "dst"):
+            raw = np.ascontiguousarray(rows[sort]).view("S16").ravel()
+            return slots[_stable(raw, reverse)]
+        elif sort == "verdict":
+            ranked = np.array([1, 2, 3, 0])[self.verdict[slots]]  # worst first
+        elif sort == "transport":
+            ranked = rows["protocol"]
+        elif sort in ("host", "port"):
+            ranked = np.array([text or "" for text in getattr(self, sort)[slots]], dtype=str)
+        elif sort in ("first_ns", "dport", "rtt_us", "app"):
+            ranked = rows[sort]
+        else:
+            ranked = rows["first_ns"]
+        return slots[_stable(np.asarray(ranked), reverse)]
+
+    def page(
+        self,
+        *,
+        now_ns: int,
+        keep: Callable[[FlowRecord], bool] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        port: str | None = None,
+        first: int = 0,
+        rows: int = 50,
+        follow: str | None = None,
+        scan_limit: int = 20_000,
+    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+        """Visible rows of the flow pane: (records, total, matched, first, row of `follow`).
+
+        `keep` is asked for each flow in the order shown, at most `scan_limit` of them.
+        """
+        slots = self.shown()
+        total = len(slots)
+        if port is not None:
+            slots = slots[(self.port[slots] == port) | (self.port_in[slots] == port)]
+        slots = self.order(slots, sort, reverse, now_ns)
+        if keep is not None:
+            matching = [s for s in slots[:scan_limit].tolist() if keep(self.record(s, now_ns))]
+            slots = np.array(matching, np.int64)
+        matched = len(slots)
+        first = max(0, min(first, matched - rows))
+        follow_row = None
+        if follow is not None and (key := flow_key_of(follow)) is not None:
+            at = np.flatnonzero(self.key[slots] == np.uint64(key))
+            follow_row = int(at[0]) if len(at) else None
+        chosen = slots[first : first + rows].tolist()
+        return [self.record(s, now_ns) for s in chosen], total, matched, first, follow_row
+
+
+def _stable(column: np.ndarray, reverse: bool) -> I64:
+    order = np.argsort(column, kind="stable")
+    if not reverse:
+        return order
+    return len(order) - 1 - np.argsort(column[::-1], kind="stable")[::-1]
+
+
+def _direction(row: Rows, reference: Rows) -> int:
+    """Which way a one-way row's packets went, in `reference`'s orientation: 1 out, -1 in."""
+    same = bool((row["src"] == reference["src"]).all() and row["sport"] == reference["sport"])
+    way = 1 if row["packets_out"] > 0 else -1
+    return way if same else -way
+
+
+def conn_state(row: Rows) -> str | None:
+    """Zeek's `conn_state` of a flow row (scripts/base/protocols/conn/main.zeek)."""
+    protocol = int(row["protocol"])
+    if protocol != 6:
+        if protocol not in (1, 17, 58):
+            return "OTH"
+        if row["packets_out"] and row["packets_in"]:
+            return "SF"
+        return "S0" if row["packets_out"] else "SHR"
+    syn, synack = int(row["syn_out"]) > 0, int(row["syn_in"]) > 0
+    fin_out, fin_in = int(row["fin_out"]) > 0, int(row["fin_in"]) > 0
+    rst_out, rst_in = int(row["rst_out"]) > 0, int(row["rst_in"]) > 0
+    if not syn and not synack:
+        return "OTH"
+    if syn and not synack:
+        if rst_in:
+            return "REJ"
+        if rst_out:
+            return "RSTOS0"
+        return "SH" if fin_out else "S0"
+    if synack and not syn:
+        if rst_in:
+            return "RSTRH"
+        return "SHR" if fin_in else "OTH"
+    if rst_out:
+        return "RSTO"
+    if rst_in:
+        return "RSTR"
+    if fin_out and fin_in:
+        return "SF"
+    if fin_out:
+        return "S2"
+    return "S3" if fin_in else "S1"

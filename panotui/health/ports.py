@@ -1,0 +1,307 @@
+"""The appliance's Ethernet ports: counters, rates, peaks and state, from its MAC addresses.
+
+`LINK_SECOND_DTYPE` rows (Ethernet pairs by the second) and `LinkReading`s come in, `PortRecord`s
+go out. *In* is towards the appliance. On a mirror the link readings are the probe's own, and the
+record says so. Counters are kept by MAC from the first packet on, so that a port that is recognised
+late has its whole history.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from panotui.model import SECOND, LinkReading, NeighbourMessage, PortRecord, Rows
+
+HISTORY_S = 60
+MACS_MAX = 1024
+ROWS_A_TICK = 512  # Ethernet pairs looked at one by one in a tick, the busiest first
+SILENT_NS = 30 * SECOND  # a port without a frame from the appliance for this long is silent
+
+
+@dataclass(frozen=True, slots=True)
+class PortFacts:
+    """What the site says of a port, declared or inferred."""
+
+    name: str
+    role: str | None
+    macs: frozenset[int]
+    addresses: tuple[str, ...]
+    interface: str | None
+
+
+@dataclass(slots=True)
+class MacCount:
+    """Traffic of one MAC address, to it (in) and from it (out)."""
+
+    packets_in: int = 0
+    packets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    tagged: int = 0
+    repeated: int = 0
+    first_ns: int = 0
+    last_out_ns: int = 0
+    last_ns: int = 0
+    interfaces: set[int] = field(default_factory=set)
+    seconds: OrderedDict[int, list[int]] = field(default_factory=OrderedDict)  # s -> [in, out]
+    peak_in: int = 0
+    peak_out: int = 0
+
+    def add(self, second: int, size: int, side: int) -> None:
+        """Bytes of one second; `side` 0 in, 1 out."""
+        bucket = self.seconds.get(second)
+        if bucket is None:
+            bucket = self.seconds[second] = [0, 0]
+            while len(self.seconds) > HISTORY_S + 4:
+                self.seconds.popitem(last=False)
+        bucket[side] += size
+        if side == 0:
+            self.peak_in = max(self.peak_in, bucket[0])
+        else:
+            self.peak_out = max(self.peak_out, bucket[1])
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What is known of a capture interface on this machine, with a minute of its readings."""
+
+    reading: LinkReading
+    first: LinkReading
+    flaps: deque[int] = field(default_factory=lambda: deque(maxlen=64))
+    down_ns: int = 0
+    recent: deque[LinkReading] = field(default_factory=lambda: deque(maxlen=64))
+
+    def rise(self, name: str, span_ns: int) -> int:
+        """How much a cumulative counter of the readings grew over the last `span_ns`."""
+        start = self.reading.time_ns - span_ns
+        base = next((r for r in self.recent if r.time_ns >= start), self.first)
+        new, old = getattr(self.reading, name), getattr(base, name)
+        if new is None or old is None:
+            return 0
+        return max(0, int(new) - int(old))
+
+
+class PortBook:
+    """All appliance ports; `facts` is brought up to date whenever the site view changes."""
+
+    def __init__(self) -> None:
+        self.macs: dict[int, MacCount] = {}
+        self.facts: tuple[PortFacts, ...] = ()
+        self.links: dict[str, LinkState] = {}
+        self.neighbours: dict[int, tuple[NeighbourMessage, int]] = {}  # by capture interface
+        self.broadcast: deque[tuple[int, int, int]] = deque(maxlen=120)  # (second, interface, n)
+        self.pause: deque[int] = deque(maxlen=2048)
+        self.skipped = 0
+        self.last_second = 0
+        self._states: dict[str, tuple[str, int]] = {}
+        self._by_mac: dict[int, str] = {}
+
+    def set_facts(self, facts: tuple[PortFacts, ...]) -> None:
+        """The ports as the site view sees them now."""
+        self.facts = facts
+        self._by_mac = {mac: f.name for f in facts for mac in f.macs}
+
+    def port_of_mac(self, mac: int) -> str | None:
+        """The appliance port that owns a MAC."""
+        return self._by_mac.get(mac)
+
+    def update(self, rows: Rows) -> None:
+        """Take one tick's Ethernet pairs."""
+        if not len(rows):
+            return
+        self.last_second = max(self.last_second, int(rows["second"].max()))
+        every = (1 << 48) - 1
+        flood = rows["dst_mac"] == np.uint64(every)
+        if flood.any():
+            sent = rows[flood]
+            for interface in np.unique(sent["interface"]).tolist():
+                mine = sent[sent["interface"] == interface]
+                for second in np.unique(mine["second"]).tolist():
+                    count = int(mine["packets"][mine["second"] == second].sum())
+                    self.broadcast.append((second, int(interface), count))
+        if len(rows) > ROWS_A_TICK:
+            self.skipped += len(rows) - ROWS_A_TICK
+            known = np.array(sorted(self._by_mac), np.uint64)
+            weight = rows["bytes"].copy()
+            weight[np.isin(rows["src_mac"], known) | np.isin(rows["dst_mac"], known)] += 1 << 50
+            rows = rows[np.argpartition(-weight, ROWS_A_TICK)[:ROWS_A_TICK]]
+        for row in rows:
+            second, packets, size = int(row["second"]), int(row["packets"]), int(row["bytes"])
+            interface = int(row["interface"])
+            time_ns = second * SECOND
+            src, dst = int(row["src_mac"]), int(row["dst_mac"])
+            if src:
+                count = self._count(src, time_ns)
+                count.packets_out += packets
+                count.bytes_out += size
+                count.tagged += int(row["tagged"])
+                count.repeated += int(row["repeated"])
+                count.last_out_ns = max(count.last_out_ns, time_ns)
+                count.interfaces.add(interface)
+                count.add(second, size, 1)
+            if dst and not dst >> 40 & 1:
+                count = self._count(dst, time_ns)
+                count.packets_in += packets
+                count.bytes_in += size
+                count.tagged += int(row["tagged"])
+                count.interfaces.add(interface)
+                count.add(second, size, 0)
+
+    def _count(self, mac: int, time_ns: int) -> MacCount:
+        count = self.macs.get(mac)
+        if count is None:
+            if len(self.macs) >= MACS_MAX:
+                spare = [m for m in self.macs if m not in self._by_mac]
+                spare.sort(key=lambda m: self.macs[m].last_ns)
+                for old in spare[: MACS_MAX // 8]:
+                    del self.macs[old]
+            count = self.macs[mac] = MacCount(first_ns=time_ns)
+        count.last_ns = max(count.last_ns, time_ns)
+        return count
+
+    def link(self, reading: LinkReading) -> bool:
+        """Take one reading of a capture interface; true when its carrier changed."""
+        state = self.links.get(reading.interface)
+        if state is None:
+            state = self.links[reading.interface] = LinkState(reading, reading)
+            state.recent.append(reading)
+            if reading.up is False:
+                state.down_ns = reading.time_ns
+            return False
+        changed = reading.up is not None and reading.up != state.reading.up
+        before, after = state.reading.carrier_changes, reading.carrier_changes
+        if before is not None and after is not None:
+            for _ in range(min(64, max(0, after - before))):
+                state.flaps.append(reading.time_ns)
+        elif changed:
+            state.flaps.append(reading.time_ns)
+        if reading.up is False and changed:
+            state.down_ns = reading.time_ns
+        elif reading.up:
+            state.down_ns = 0
+        state.reading = reading
+        state.recent.append(reading)
+        return changed
+
+    def observe_neighbour(self, message: NeighbourMessage) -> None:
+        """Remember the switch and port at the other end of a capture interface."""
+        if message.ttl > 0:
+            self.neighbours[message.interface] = (message, message.time_ns)
+        else:
+            self.neighbours.pop(message.interface, None)
+
+    def interface_index(self, facts: PortFacts, names: tuple[str, ...]) -> int | None:
+        """Which capture interface shows a port: by name, else where its MACs were seen."""
+        if facts.interface in names:
+            return names.index(facts.interface)
+        seen = {i for mac in facts.macs if mac in self.macs for i in self.macs[mac].interfaces}
+        return seen.pop() if len(seen) == 1 else None
+
+    def state_of(self, facts: PortFacts, now_ns: int, ours: bool) -> str:
+        """`up`, `down`, `silent` or `unknown`, from traffic and, where it is ours, the link."""
+        link = self.links.get(facts.interface or "")
+        if link is not None and not ours and link.reading.up is False:
+            return "down"
+        if link is not None and ours and not link.reading.present:
+            return "unknown"
+        last = max((self.macs[m].last_out_ns for m in facts.macs if m in self.macs), default=0)
+        if last:
+            return "up" if now_ns - last <= SILENT_NS else "silent"
+        heard = any(m in self.macs for m in facts.macs)
+        if heard:
+            return "silent"
+        if link is not None and not ours and link.reading.up:
+            return "silent"
+        return "unknown"
+
+    def records(
+        self, now_ns: int, interfaces: tuple[str, ...], ours: bool, topology: str | None
+    ) -> tuple[PortRecord, ...]:
+        """All ports. `ours`: the capture interfaces are the probe's own, not the appliance's."""
+        return tuple(self._record(f, now_ns, interfaces, ours, topology) for f in self.facts)
+
+    def _record(
+        self,
+        facts: PortFacts,
+        now_ns: int,
+        interfaces: tuple[str, ...],
+        ours: bool,
+        topology: str | None,
+    ) -> PortRecord:
+        counts = [self.macs[m] for m in sorted(facts.macs) if m in self.macs]
+        state = self.state_of(facts, now_ns, ours)
+        if state == "silent" and topology == "single" and len(self.facts) > 1:
+            state = "standby"
+        known, since = self._states.get(facts.name, ("", 0))
+        if known != state:
+            since = now_ns if known else min((c.first_ns for c in counts), default=now_ns)
+            self._states[facts.name] = (state, since)
+        index = self.interface_index(facts, interfaces)
+        interface = facts.interface or (interfaces[index] if index is not None else None)
+        link = self.links.get(interface or "")
+        reading = link.reading if link else None
+        neighbour = self.neighbours.get(index) if index is not None else None
+        history_in, history_out = self._history(counts, now_ns)
+        mac = next(iter(sorted(facts.macs)), None)
+        return PortRecord(
+            name=facts.name,
+            role=facts.role,
+            mac=":".join(f"{mac >> s & 255:02x}" for s in (40, 32, 24, 16, 8, 0)) if mac else None,
+            addresses=facts.addresses,
+            interface=interface,
+            packets_in=sum(c.packets_in for c in counts),
+            packets_out=sum(c.packets_out for c in counts),
+            bytes_in=sum(c.bytes_in for c in counts),
+            bytes_out=sum(c.bytes_out for c in counts),
+            rate_in_bps=_rate(history_in) if counts else None,
+            rate_out_bps=_rate(history_out) if counts else None,
+            peak_in_bps=float(max(c.peak_in for c in counts) * 8) if counts else None,
+            peak_out_bps=float(max(c.peak_out for c in counts) * 8) if counts else None,
+            state=state,
+            state_since_ns=since,
+            link_is_ours=ours and reading is not None,
+            up=reading.up if reading else None,
+            speed_mbps=reading.speed_mbps if reading else None,
+            duplex=reading.duplex if reading else None,
+            carrier_changes=reading.carrier_changes if reading else None,
+            rx_errors=reading.rx_errors if reading else None,
+            rx_dropped=reading.rx_dropped if reading else None,
+            neighbour=neighbour_text(neighbour[0]) if neighbour else None,
+            last_seen_ns=max((c.last_ns for c in counts), default=None),
+            history_in_bps=history_in,
+            history_out_bps=history_out,
+        )
+
+    @staticmethod
+    def _history(
+        counts: list[MacCount], now_ns: int
+    ) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+        """Bits a second over the last minute, newest (complete) second last."""
+        last = now_ns // SECOND
+        first = min((c.first_ns // SECOND for c in counts), default=last)
+        sides: list[tuple[float | None, ...]] = []
+        for side in (0, 1):
+            sides.append(
+                tuple(
+                    None
+                    if second < first
+                    else float(
+                        sum(c.seconds[second][side] for c in counts if second in c.seconds) * 8
+                    )
+                    for second in range(last - HISTORY_S, last)
+                )
+            )
+        return sides[0], sides[1]
+
+
+def _rate(history: tuple[float | None, ...]) -> float | None:
+    return history[-1] if history else None
+
+
+def neighbour_text(message: NeighbourMessage) -> str:
+    """`switch7 port Gi1/0/3`."""
+    name = message.system_name or message.chassis
+    return f"{name} port {message.port_description or message.port}"

@@ -1,0 +1,335 @@
+"""RTP streams as a person sees them: the meters' stream rows with histories, windows and states.
+
+`STREAM_DTYPE` rows and `STREAM_SECOND_DTYPE` rows come in, `StreamRecord`s go out. A stream keeps
+the last five minutes by the second; the loss that is shown and alarmed on is lost / expected over
+30 s, never a mean of percentages. Bounded: the least recently seen streams go first, ended ones
+before open ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from panotui.model import (
+    SECOND,
+    STREAM_CODECS,
+    FreezeRecord,
+    Rows,
+    RtcpReport,
+    StreamFreeze,
+    StreamGap,
+    StreamRecord,
+    StreamRestart,
+    Verdict,
+    address_text,
+)
+
+HISTORY_S = 300
+SHOWN_S = 120  # seconds of history in a record
+LOSS_WINDOW_S = 30
+LOSING = 0.001  # share lost over the window from which a stream is called losing
+FROZEN_S = 2.0
+FREEZES_MAX = 50
+_AUDIO = {"PCMU", "PCMA", "MPEG4-GENERIC", "MP4A-LATM", "G722", "G726", "L16", "OPUS", "MPA"}
+_VIDEO = {"H264", "H265", "JPEG", "MP4V-ES", "MP2T"}
+_PROFILES = {
+    66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
+    244: "High 4:4:4",
+}  # fmt: skip
+
+
+def media_of(codec: str | None) -> str | None:
+    """`video`, `audio` or `metadata` of a codec's name; None for one that says nothing."""
+    if codec in _VIDEO:
+        return "video"
+    if codec in _AUDIO:
+        return "audio"
+    if codec == "VND.ONVIF.METADATA":
+        return "metadata"
+    return None
+
+
+def number(value: float) -> float | None:
+    """A float column's value; None for NaN and infinities."""
+    return float(value) if math.isfinite(value) else None
+
+
+def profile_text(profile: int, constraint: int, level: int) -> str | None:
+    """`Main 3.1` of profile_idc, constraint flags and level_idc (H.264 A.2)."""
+    name = _PROFILES.get(profile)
+    if name is None:
+        return None
+    if profile == 66 and constraint & 0x40:
+        name = "Constrained Baseline"
+    return f"{name} {level // 10}.{level % 10}" if level else name
+
+
+@dataclass(slots=True)
+class StreamState:
+    """What is kept of one stream."""
+
+    key: str
+    meter: int
+    row: Rows  # a scalar of STREAM_DTYPE
+    seconds: dict[int, Rows] = field(default_factory=dict)  # second -> STREAM_SECOND row
+    freezes: list[FreezeRecord] = field(default_factory=list)
+    gaps: list[StreamGap] = field(default_factory=list)  # the newest few
+    restarts: list[StreamRestart] = field(default_factory=list)
+    state: str = "streaming"
+    state_since_ns: int = 0
+    paused: bool = False
+    paused_ns: int = 0
+    camera: str | None = None
+    url: str | None = None
+    port: str | None = None
+    rule: str | None = None
+    verdict: Verdict = "pending"
+    fps_expected: float | None = None
+    uncertain: bool = False
+    last_report: RtcpReport | None = None
+
+    @property
+    def codec(self) -> str | None:
+        return STREAM_CODECS[int(self.row["codec"])]
+
+    @property
+    def src(self) -> str:
+        return address_text(int(self.row["version"]), self.row["src"].tobytes())
+
+    @property
+    def dst(self) -> str:
+        return address_text(int(self.row["version"]), self.row["dst"].tobytes())
+
+    def window(self, now_ns: int, span_s: int, name: str) -> int:
+        """Sum of a per-second column over the last `span_s` complete seconds."""
+        last = now_ns // SECOND
+        seconds = self.seconds
+        return sum(int(seconds[s][name]) for s in range(last - span_s, last + 1) if s in seconds)
+
+    def loss_now(self, now_ns: int) -> float | None:
+        """Share of packets lost over the last 30 s, without what this tool's capture missed."""
+        expected = self.window(now_ns, LOSS_WINDOW_S, "expected")
+        if expected <= 0:
+            return None
+        lost = self.window(now_ns, LOSS_WINDOW_S, "lost")
+        missed = self.window(now_ns, LOSS_WINDOW_S, "capture_lost")
+        return min(1.0, max(0, lost - missed) / expected)
+
+
+class StreamBook:
+    """All streams of the site; `limit` at most."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.streams: dict[str, StreamState] = {}
+        self.evicted = 0
+
+    def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
+        """Take one meter's changed streams and seconds; returns the streams that are new."""
+        new: list[StreamState] = []
+        for row in rows:
+            key = stream_key(meter, int(row["id"]))
+            state = self.streams.get(key)
+            if state is None:
+                self._make_room()
+                state = StreamState(key, meter, row.copy(), state_since_ns=int(row["first_ns"]))
+                self.streams[key] = state
+                new.append(state)
+            else:
+                state.row = row.copy()
+        oldest = now_ns // SECOND - HISTORY_S
+        for second in seconds:
+            state = self.streams.get(stream_key(meter, int(second["stream"])))
+            if state is None:
+                continue
+            state.seconds[int(second["second"])] = second.copy()
+            if len(state.seconds) > HISTORY_S + 60:
+                state.seconds = {s: r for s, r in state.seconds.items() if s >= oldest}
+        return new
+
+    def _make_room(self) -> None:
+        if len(self.streams) < self.limit:
+            return
+        victim = min(
+            self.streams.values(),
+            key=lambda s: (int(s.row["end"]) == 0, int(s.row["last_ns"])),
+        )
+        del self.streams[victim.key]
+        self.evicted += 1
+
+    def observe(self, meter: int, message: object) -> StreamState | None:
+        """Take a message about a stream; returns the stream it was about."""
+        if not isinstance(message, StreamFreeze | StreamRestart | StreamGap | RtcpReport):
+            return None
+        state = self.streams.get(stream_key(meter, message.stream))
+        if state is None:
+            return None
+        if isinstance(message, StreamFreeze):
+            record = FreezeRecord(
+                start_ns=message.start_ns, seconds=message.seconds, kind=message.kind
+            )
+            # a freeze is told when it begins and again when it ends
+            state.freezes = [f for f in state.freezes if f.start_ns != message.start_ns]
+            state.freezes = [*state.freezes, record][-FREEZES_MAX:]
+        elif isinstance(message, StreamRestart):
+            state.restarts = [*state.restarts, message][-20:]
+        elif isinstance(message, StreamGap):
+            state.gaps = [*state.gaps, message][-20:]
+        else:
+            state.last_report = message
+        return state
+
+    def judge_states(self, now_ns: int) -> list[tuple[StreamState, str]]:
+        """Bring every stream's state up to `now_ns`; returns (stream, old state) that changed."""
+        changed: list[tuple[StreamState, str]] = []
+        for state in self.streams.values():
+            was = state.state
+            now, since = self._state_of(state, now_ns)
+            if now != was:
+                state.state, state.state_since_ns = now, since
+                changed.append((state, was))
+        return changed
+
+    def _state_of(self, state: StreamState, now_ns: int) -> tuple[str, int]:
+        row = state.row
+        last = int(row["last_ns"])
+        if int(row["end"]):
+            return "ended", last
+        if state.paused:
+            return "paused", state.paused_ns or now_ns
+        nominal = float(row["fps_nominal"])
+        interval = 1 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
+        if now_ns - last > max(FROZEN_S, 3 * interval) * SECOND:
+            return "frozen", last
+        if float(row["frozen_picture_s"]) > FROZEN_S:
+            return "frozen", now_ns - int(float(row["frozen_picture_s"]) * SECOND)
+        loss = state.loss_now(now_ns)
+        if loss is not None and loss > LOSING:
+            return "losing", now_ns
+        fps_now, wanted = float(row["fps_now"]), state.fps_expected
+        if (
+            wanted
+            and math.isfinite(fps_now)
+            and fps_now < 0.8 * wanted
+            and last - int(row["first_ns"]) > 10 * SECOND
+        ):
+            return "slow", now_ns
+        return "streaming", now_ns
+
+    def record(self, state: StreamState, now_ns: int) -> StreamRecord:
+        """A stream as a record, with the last two minutes of its history."""
+        row = state.row
+        codec = state.codec
+        media = media_of(codec)
+        video = media in ("video", None)
+        first_s, last_s = int(row["first_ns"]) // SECOND, now_ns // SECOND
+        first_s = max(first_s, last_s - SHOWN_S)
+        history = [state.seconds.get(s) for s in range(first_s, last_s)]
+        newest = state.seconds.get(last_s - 1)
+        clock = int(row["clock_rate"])
+        frames = int(row["frames"])
+        return StreamRecord(
+            id=state.key,
+            camera=state.camera,
+            url=state.url,
+            ssrc=f"0x{int(row['ssrc']):08x}",
+            payload_type=int(row["payload_type"]),
+            codec=codec,
+            transport="udp" if int(row["transport"]) == 17 else "tcp",
+            src=state.src,
+            sport=int(row["sport"]),
+            dst=state.dst,
+            dport=int(row["dport"]),
+            first_time_ns=int(row["first_ns"]),
+            last_time_ns=int(row["last_ns"]),
+            packets=int(row["packets"]),
+            bytes=int(row["bytes"]),
+            expected=int(row["expected"]),
+            lost=int(row["lost"]),
+            duplicates=int(row["duplicates"]),
+            reordered=int(row["reordered"]),
+            jitter_mean_ms=number(row["jitter_mean_ms"]) if clock else None,
+            jitter_max_ms=number(row["jitter_max_ms"]) if clock else None,
+            frame_jitter_mean_ms=number(row["frame_jitter_mean_ms"]) if clock else None,
+            frame_jitter_max_ms=number(row["frame_jitter_max_ms"]) if clock else None,
+            delta_min_ms=number(row["delta_min_ms"]),
+            delta_mean_ms=number(row["delta_mean_ms"]),
+            delta_max_ms=number(row["delta_max_ms"]),
+            bitrate_mean_bps=number(row["bitrate_mean_bps"]),
+            bitrate_peak_bps=number(row["bitrate_peak_bps"]),
+            frames=frames if video and frames else None,
+            keyframes=int(row["keyframes"]) if video and frames and not row["encrypted"] else None,
+            fps=number(row["fps"]) if video else None,
+            gop_s=number(row["gop_s"]) if video else None,
+            width=int(row["width"]) or None,
+            height=int(row["height"]) or None,
+            profile=profile_text(int(row["profile"]), int(row["constraint"]), int(row["level"])),
+            freezes=tuple(state.freezes),
+            rule=state.rule,
+            verdict=state.verdict,
+            media=media,
+            flow=f"{state.meter}-{int(row['flow'])}",
+            channel=int(row["channel"]) if row["channel"] >= 0 else None,
+            port=state.port,
+            signalled=bool(row["signalled"]),
+            encrypted=bool(row["encrypted"]),
+            clock_rate=clock or None,
+            state=state.state,
+            state_since_ns=state.state_since_ns,
+            rate_bps=float(int(newest["bytes"]) * 8) if newest is not None else 0.0,
+            loss_now=state.loss_now(now_ns),
+            jitter_ms=number(row["jitter_ms"]) if clock else None,
+            frame_jitter_ms=number(row["frame_jitter_ms"]) if clock else None,
+            fps_now=number(row["fps_now"]) if video else None,
+            fps_expected=state.fps_expected,
+            fps_nominal=number(row["fps_nominal"]) if video else None,
+            gop_frames=int(row["gop_frames"]) or None,
+            keyframe_last_ns=int(row["keyframe_last_ns"]) or None,
+            lost_unique=int(row["lost_unique"]),
+            gap_events=int(row["gap_events"]),
+            longest_gap=int(row["longest_gap"]),
+            capture_lost=int(row["capture_lost"]),
+            camera_dropped=int(row["camera_dropped"]),
+            uncertain=state.uncertain or int(row["capture_lost"]) > 0,
+            restarts=int(row["restarts"]),
+            markers=int(row["markers"]),
+            damaged_frames=int(row["damaged_frames"]),
+            frame_bytes_mean=number(row["frame_bytes_mean"]),
+            frame_bytes_max=int(row["frame_bytes_max"]) or None,
+            late_frame_max_ms=number(row["late_frame_max_ms"]),
+            timestamp_jumps=int(row["timestamp_jumps"]),
+            stalls=tuple(
+                (ms, int(row[f"stalls_{ms}ms"]), float(row[f"stall_{ms}ms_s"]))
+                for ms in (50, 200, 500)
+            )
+            if video and clock
+            else (),
+            sr_lost=int(row["sr_lost"]) if row["sr_packets"] >= 0 else None,
+            rr_lost=int(row["rr_lost"]) if row["rr_count"] > 0 else None,
+            rr_fraction=number(row["rr_fraction"]),
+            rr_jitter_ms=number(row["rr_jitter_ms"]),
+            rtt_ms=number(row["rtt_ms"]),
+            camera_clock_offset_s=number(row["camera_clock_offset_s"]),
+            drift_ppm=number(row["drift_ppm"]),
+            history_bps=tuple(None if h is None else float(int(h["bytes"]) * 8) for h in history),
+            history_lost=tuple(None if h is None else int(h["lost"]) for h in history),
+            history_frames=tuple(None if h is None else int(h["frames"]) for h in history),
+            history_frame_bytes=tuple(
+                None if h is None else int(h["frame_bytes_max"]) for h in history
+            ),
+            history_keyframes=tuple(None if h is None else int(h["keyframes"]) for h in history),
+        )
+
+    def records(self, now_ns: int) -> tuple[StreamRecord, ...]:
+        """All streams, oldest first."""
+        states = sorted(
+            self.streams.values(),
+            key=lambda s: (int(s.row["first_ns"]), int(s.row["first_packet"])),
+        )
+        return tuple(self.record(s, now_ns) for s in states)
+
+
+def stream_key(meter: int, number_in_meter: int) -> str:
+    """A stream's id in records: `"0-17"`."""
+    return f"{meter}-{number_in_meter}"

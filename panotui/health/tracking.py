@@ -1,0 +1,329 @@
+"""Ties connection attempts to whom they are for: servers, endpoints of the policy, cameras.
+
+The flow table's changed slots and the messages that explain flows (ICMP, TLS, MQTT) come in;
+`ConnectBook`, `EndpointBook` and `CameraBook` are brought up to date. Work grows with flows whose
+outcome changed, and is bounded a tick.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import numpy as np
+
+from panotui.health.cameras import Camera, CameraBook
+from panotui.health.connects import (
+    ANSWERED,
+    CONNECTED,
+    LOOKED_AT,
+    REFUSED,
+    UNANSWERED,
+    Attempts,
+    ConnectBook,
+    icmp_blocks,
+    outcomes,
+    take_flow,
+)
+from panotui.health.endpoints import Endpoint, EndpointBook
+from panotui.health.flows import FlowBook, flow_key, flow_text_id
+from panotui.model import (
+    APPS,
+    I64,
+    AnyMessage,
+    ArpMessage,
+    IcmpMessage,
+    Rows,
+    TlsAlert,
+    TlsClientHello,
+    TlsFinished,
+    TlsServerHello,
+    address_text,
+    mac_text,
+)
+from panotui.policy.names import NameBook
+from panotui.policy.siteview import SiteView
+
+WAITING_MAX = 4096  # flows whose TLS messages came before their first row
+ONE_WAY_FLOWS = 2  # TCP conversations seen from one side only, and none from both
+_TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
+_RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
+
+
+class ConnectionTracking:
+    """See the module's text."""
+
+    def __init__(
+        self,
+        flows: FlowBook,
+        connects: ConnectBook,
+        endpoints: EndpointBook,
+        cameras: CameraBook,
+        names: NameBook,
+        view: SiteView,
+    ) -> None:
+        self.flows = flows
+        self.connects = connects
+        self.endpoints = endpoints
+        self.cameras = cameras
+        self.names = names
+        self.view = view
+        self.skipped = 0
+        self.one_way = False
+        self._one_sided = 0
+        self._two_sided = 0
+        self._tls: OrderedDict[int, list[AnyMessage]] = OrderedDict()  # by flow key
+        self._endpoint_of: OrderedDict[int, Endpoint] = OrderedDict()  # by flow key
+        self._arp: OrderedDict[str, str] = OrderedDict()
+        self._looked_for: dict[str, int] = {}  # camera -> times
+
+    # ------------------------------------------------------------------ flows
+
+    def update(self, slots: I64, now_ns: int) -> None:
+        """Take the flows of one delta (slots of the flow table)."""
+        self._settle_tls()
+        if not len(slots):
+            return
+        rows = self.flows.rows[slots]
+        self._one_sidedness(rows)
+        now = outcomes(rows)
+        was = self.flows.outcome[slots]
+        more_syns = (now == UNANSWERED) & (rows["syn_out"] > self.flows.syns_counted[slots])
+        open_end = ((now == CONNECTED) | (now == ANSWERED)) & (rows["end"] != 0)
+        news = np.flatnonzero((now != was) & (now != 0) | more_syns | open_end)
+        if len(news) > LOOKED_AT:
+            self.skipped += len(news) - LOOKED_AT
+            # what the appliance itself does matters more than who scans it
+            news = news[np.argsort(rows["syn_out"][news] == 0, kind="stable")][:LOOKED_AT]
+        for i in news.tolist():
+            self._flow(int(slots[i]), rows[i], int(now[i]), int(was[i]))
+        self.flows.outcome[slots] = now
+        self.flows.syns_counted[slots] = rows["syn_out"]
+
+    def _flow(self, slot: int, row: Rows, outcome: int, was: int) -> None:
+        version = int(row["version"])
+        client = address_text(version, row["src"].tobytes())
+        server = address_text(version, row["dst"].tobytes())
+        port = int(row["dport"])
+        key = int(self.flows.key[slot])
+        counted = int(self.flows.syns_counted[slot])
+        target = self.connects.at(server, port)
+        target.client = client
+        target.flow = flow_text_id(key)
+        target.appliance_port = self.view.facts.appliance_addresses.get(client)
+        take_flow(target, row, key, outcome, was, counted)
+        if outcome == ANSWERED and not self._is_tls(row):
+            self._succeed(target, int(row["first_answer_ns"]) or int(row["last_ns"]), was)
+        endpoint = self._endpoint(slot, row, key, client, server, port)
+        if endpoint is not None:
+            take_flow(endpoint.attempts, row, key, outcome, was, counted)
+            endpoint.attempts.flow = target.flow
+            endpoint.attempts.client = client
+            endpoint.attempts.appliance_port = target.appliance_port
+            if outcome == ANSWERED and not self._is_tls(row):
+                self._succeed(endpoint.attempts, int(row["last_ns"]), was)
+        self._camera(row, server, port, outcome, was, counted)
+
+    @staticmethod
+    def _succeed(target: Attempts, time_ns: int, was: int) -> None:
+        if was != ANSWERED:
+            target.successes += 1
+        target.succeeded(time_ns)
+
+    def _is_tls(self, row: Rows) -> bool:
+        """A conversation whose success only its TLS handshake proves."""
+        if int(row["app"]) in _TLS_APPS:
+            return int(row["syn_out"]) > 0  # from the middle, data both ways are proof enough
+        return (
+            int(row["app"]) == 0
+            and int(row["dport"]) in (443, 8443, 8883)
+            and bool(row["syn_out"] > 0)
+        )
+
+    def _endpoint(
+        self, slot: int, row: Rows, key: int, client: str, server: str, port: int
+    ) -> Endpoint | None:
+        known = self._endpoint_of.get(key)
+        if known is not None and known.host == self.flows.host[slot]:
+            return known
+        facts = self.view.facts
+        if facts.appliance_addresses and client not in facts.appliance_addresses:
+            return None
+        host = self.flows.host[slot]
+        if host is None:
+            found = self.names.answers_for(client, server, int(row["first_ns"]), facts.resolvers)
+            host = found[0] if found else None
+        rule = self.endpoints.rule_of(host, "tcp", port)
+        if rule is None or host is None:
+            return known
+        endpoint = self.endpoints.at(rule, host, port, server)
+        if self.flows.alpn[slot]:
+            endpoint.alpn = self.flows.alpn[slot]
+        self._endpoint_of[key] = endpoint
+        while len(self._endpoint_of) > WAITING_MAX:
+            self._endpoint_of.popitem(last=False)
+        return endpoint
+
+    def _camera(
+        self, row: Rows, server: str, port: int, outcome: int, was: int, counted: int
+    ) -> None:
+        camera = self.cameras.get(server)
+        if camera is None or (port not in _RTSP_PORTS and f":{port}/" not in (camera.url or "")):
+            return
+        first, packet = int(row["first_ns"]), int(row["first_packet"])
+        if outcome == UNANSWERED:
+            fresh = int(row["syn_out"]) - counted
+            if fresh > 0:
+                last = int(row["syn_last_ns"]) or int(row["last_ns"])
+                self.cameras.connect_tried(server, first, last, packet, fresh)
+        elif outcome == REFUSED and was != REFUSED:
+            self.cameras.connect_refused(
+                server,
+                int(row["rst_ns"]) or int(row["last_ns"]),
+                int(row["rst_packet"]) or int(row["last_packet"]),
+                port,
+            )
+        elif outcome in (CONNECTED, ANSWERED) and was not in (CONNECTED, ANSWERED):
+            self.cameras.connected(server, int(row["synack_ns"]) or first)
+
+    def _one_sidedness(self, rows: Rows) -> None:
+        """Notice a mirror that copies one direction only: TCP conversations that go on (data or
+        acknowledgements, not just SYNs) of which one side was never seen."""
+        if self._two_sided > 50:
+            self.one_way = False
+            return
+        tcp = rows["protocol"] == 6
+        both = tcp & (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
+        self._two_sided += int(np.count_nonzero(both))
+        only_out = (rows["packets_in"] == 0) & (
+            (rows["payload_out"] > 0) | (rows["packets_out"] > rows["syn_out"] + rows["rst_out"])
+        )
+        only_in = (rows["packets_out"] == 0) & (rows["packets_in"] > rows["rst_in"])
+        # a flow that ends or goes on for long counts; one packet may be the start of the capture
+        long = rows["packets_out"] + rows["packets_in"] >= 5
+        self._one_sided += int(np.count_nonzero(tcp & long & (only_out | only_in)))
+        self.one_way = self._one_sided >= ONE_WAY_FLOWS and self._two_sided == 0
+
+    # ------------------------------------------------------------------ messages
+
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take a message that explains a flow."""
+        if isinstance(message, TlsClientHello | TlsServerHello | TlsFinished | TlsAlert):
+            if message.flow >= 0:
+                key = flow_key(meter, message.flow)
+                self._tls.setdefault(key, []).append(message)
+                while len(self._tls) > WAITING_MAX:
+                    self._tls.popitem(last=False)
+        elif isinstance(message, IcmpMessage):
+            self._icmp(message)
+        elif isinstance(message, ArpMessage):
+            if message.sender_ip not in ("", "0.0.0.0"):  # noqa: S104 - an ARP probe's sender
+                self._arp[message.sender_ip] = message.sender_mac
+                while len(self._arp) > WAITING_MAX:
+                    self._arp.popitem(last=False)
+                camera = self.cameras.get(message.sender_ip)
+                if camera is not None:
+                    camera.arp_silent_ns = 0
+                    camera.mac = message.sender_mac
+
+    def _icmp(self, message: IcmpMessage) -> None:
+        if not icmp_blocks(message) or message.quoted_protocol != 6:
+            return
+        server, port = message.quoted_dst, message.quoted_dport
+        if server is None or not port:
+            return
+        targets = [self.connects.at(server, port)]
+        targets += [
+            e.attempts
+            for e in self.endpoints.endpoints.values()
+            if e.attempts.server == server and e.port == port
+        ]
+        for target in targets:
+            if target.success_ns > message.time_ns:
+                continue
+            target.icmp = message
+            target.icmp_count += 1
+            target.client = target.client or message.quoted_src or ""
+
+    def _settle_tls(self) -> None:
+        """Give TLS messages to the servers and endpoints of their flows, now that rows exist."""
+        if not self._tls:
+            return
+        waiting, self._tls = self._tls, OrderedDict()
+        keys = np.fromiter(waiting, np.uint64, len(waiting))
+        slots = self.flows.find(keys)
+        for (key, messages), slot in zip(waiting.items(), slots.tolist(), strict=True):
+            if slot < 0:
+                continue
+            row = self.flows.rows[slot]
+            version = int(row["version"])
+            client = address_text(version, row["src"].tobytes())
+            server = address_text(version, row["dst"].tobytes())
+            port = int(row["dport"])
+            target = self.connects.at(server, port)
+            endpoint = self._endpoint(slot, row, key, client, server, port)
+            for message in messages:
+                self._tls_message(target, message)
+                if endpoint is not None:
+                    self._tls_message(endpoint.attempts, message)
+                    if isinstance(message, TlsServerHello) and message.alpn:
+                        endpoint.alpn = message.alpn
+                    elif isinstance(message, TlsClientHello) and message.alpn:
+                        endpoint.alpn = endpoint.alpn or message.alpn[0]
+
+    @staticmethod
+    def _tls_message(target: Attempts, message: AnyMessage) -> None:
+        if isinstance(message, TlsServerHello):
+            target.tls_version = message.version or target.tls_version
+            target.broken = 0
+        elif isinstance(message, TlsFinished):
+            target.successes += 1
+            target.succeeded(message.time_ns)
+        elif isinstance(message, TlsAlert) and message.code not in (0, None):
+            side = "client" if message.from_client else "server"
+            target.failure = f"TLS alert {message.code} from the {side}"
+            target.failure_ns = message.time_ns
+
+    # ------------------------------------------------------------------ who is where
+
+    def camera_macs(self, cameras: dict[str, Camera]) -> Iterable[tuple[str, str]]:
+        """MAC addresses of cameras that are not known yet, from ARP or from their flows."""
+        missing = [
+            a
+            for a, c in cameras.items()
+            if c.mac is None and c.last_seen_ns and self._looked_for.get(a, 0) < 5
+        ][:4]
+        out: list[tuple[str, str]] = []
+        for address in missing:
+            mac = self._arp.get(address)
+            if mac is None:
+                mac = self._mac_from_flows(address)
+            self._looked_for[address] = self._looked_for.get(address, 0) + 1
+            if mac is not None:
+                out.append((address, mac))
+        return out
+
+    def _mac_from_flows(self, address: str) -> str | None:
+        raw = np.zeros(16, np.uint8)
+        packed = _packed(address)
+        if packed is None:
+            return None
+        raw[: len(packed)] = np.frombuffer(packed, np.uint8)
+        rows = self.flows.rows
+        for side, mac in (("dst", "mac_in_src"), ("src", "mac_out_src")):
+            here = self.flows.live & (rows[side] == raw).all(axis=1) & (rows[mac] != 0)
+            at = np.flatnonzero(here)
+            if len(at):
+                found = int(rows[mac][at[0]])
+                # a MAC that speaks for several addresses is a router's, not the camera's
+                sources = np.unique(rows[side][self.flows.live & (rows[mac] == found)], axis=0)
+                return mac_text(found) if len(sources) == 1 else None
+        return None
+
+
+def _packed(address: str) -> bytes | None:
+    try:
+        return ipaddress.ip_address(address).packed
+    except ValueError:
+        return None

@@ -1,0 +1,249 @@
+"""Verdicts of all flows: judged when they are new, when better evidence comes and when time tells.
+
+Changed flow rows come in; verdict, rule, reason, host and port columns of the flow table and the
+violations come out. The judging itself is `policy.rows.RowJudge`'s, many flows at once; here is
+decided which flows need it, and what a person must hear of a verdict that changed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+import numpy as np
+
+from panotui.health.flows import PENDING, VERDICTS, VIOLATION, FlowBook
+from panotui.health.streams import StreamState
+from panotui.model import (
+    I16,
+    I64,
+    REASONS,
+    AnyMessage,
+    Rows,
+    Severity,
+    TlsClientHello,
+    TlsServerHello,
+    Verdict,
+    ViolationRecord,
+)
+from panotui.policy.names import NameBook
+from panotui.policy.rows import HOST_SOURCES, JudgedRows, RowJudge
+from panotui.policy.siteview import SiteView
+from panotui.policy.violations import ViolationBook
+
+EVENTS_A_TICK = 50  # verdict changes told one by one; a flood is told by its violation
+REJUDGED_A_TICK = 65_536
+Change = tuple[str, Severity, int]  # text, severity, slot
+
+
+class VerdictBook:
+    """See the module's text."""
+
+    def __init__(self, view: SiteView, names: NameBook, flows: FlowBook) -> None:
+        self.view = view
+        self.names = names
+        self.flows = flows
+        self.judge = RowJudge(view, names)
+        self.book = ViolationBook(self.judge)
+        self.interfaces: tuple[str, ...] = ()
+        self.own: frozenset[tuple[str, int]] = frozenset()
+        self._version = view.version
+
+    # ------------------------------------------------------------------ judging
+
+    def update(self, meter: int, rows: Rows, slots: I64, now_ns: int) -> list[Change]:
+        """Judge the changed rows of one meter that need it; `slots` aligned with `rows`."""
+        if not len(rows):
+            return []
+        flows = self.flows
+        kept = slots >= 0
+        need = np.ones(len(rows), np.bool_)
+        at = slots[kept]
+        need[kept] = (
+            ~flows.final[at]
+            | (flows.judged_app[at] != rows["app"][kept])
+            | ((flows.judged_in[at] == 0) & (rows["packets_in"][kept] > 0))
+            | flows.rename[at]
+            | (flows.verdict[at] == VIOLATION)  # its violation counts on
+        )
+        chosen = np.flatnonzero(need)
+        changes: list[Change] = []
+        if len(chosen):
+            judged = self._judge(meter, rows[chosen], slots[chosen], now_ns, False)
+            changes = self._write(judged, rows[chosen], slots[chosen], now_ns)
+            self.book.observe(rows[chosen], judged, now_ns, meter, interfaces=self.interfaces)
+        return changes
+
+    def tick(self, now_ns: int, *, final: bool = False) -> list[Change]:
+        """Judge again what time or new names or new facts of the site may have changed."""
+        flows = self.flows
+        if final:
+            wanted = flows.live & ~flows.final
+        elif self.view.version != self._version:
+            wanted = flows.live.copy()
+        else:
+            wanted = flows.live & ((flows.verdict == PENDING) | flows.rename)
+            quiet = flows.verdict == PENDING
+            # pending flows are asked about again once a second at most
+            wanted &= ~quiet | (flows.judged_ns < now_ns)
+        self._version = self.view.version
+        self.book.tick(now_ns)
+        slots = np.flatnonzero(wanted)
+        if not len(slots):
+            return []
+        if len(slots) > REJUDGED_A_TICK:
+            slots = slots[np.argsort(-flows.rows["last_ns"][slots])[:REJUDGED_A_TICK]]
+        changes: list[Change] = []
+        meters = (flows.key[slots] >> np.uint64(56)).astype(np.int64)
+        for meter in np.unique(meters).tolist():
+            mine = slots[meters == meter]
+            rows = flows.rows[mine]
+            judged = self._judge(meter, rows, mine, now_ns, final)
+            changes.extend(self._write(judged, rows, mine, now_ns))
+            self.book.observe(rows, judged, now_ns, meter, interfaces=self.interfaces)
+        return changes
+
+    def _judge(self, meter: int, rows: Rows, slots: I64, now_ns: int, final: bool) -> JudgedRows:
+        own = np.zeros(len(rows), np.bool_)
+        kept = slots >= 0
+        own[kept] = self.flows.own[slots[kept]]
+        return self.judge.judge_rows(
+            rows, now_ns, meter, interfaces=self.interfaces, own=own, final=final
+        )
+
+    def _write(self, judged: JudgedRows, rows: Rows, slots: I64, now_ns: int) -> list[Change]:
+        flows = self.flows
+        kept = slots >= 0
+        at = slots[kept]
+        if not len(at):
+            return []
+        old, was_final = flows.verdict[at].copy(), flows.final[at].copy()
+        new = judged.verdict[kept]
+        rules = np.array([*judged.rules, None], object)  # -1 is the None at the end
+        reasons = np.array([None, *REASONS], object)
+        hosts = np.array(judged.hosts, object)
+        sources = np.array(HOST_SOURCES, object)
+        ports = np.array([*judged.ports, None], object)
+        flows.verdict[at] = new
+        flows.final[at] = judged.final[kept]
+        flows.rule[at] = rules[judged.rule[kept]]
+        flows.reason[at] = reasons[judged.reason[kept]]
+        flows.host[at] = hosts[judged.host[kept]]
+        flows.host_source[at] = sources[judged.host_source[kept]]
+        flows.port[at] = ports[judged.port[kept]]
+        flows.judged_app[at] = rows["app"][kept]
+        flows.judged_in[at] = rows["packets_in"][kept]
+        flows.judged_ns[at] = now_ns
+        flows.rename[at] = False
+        self._services(at, judged.rule[kept], judged)
+        self._answer_ports(at)
+        changed = was_final & (old != new) & (old != PENDING)
+        out: list[Change] = []
+        for slot, before in zip(
+            at[changed][:EVENTS_A_TICK].tolist(), old[changed][:EVENTS_A_TICK].tolist(), strict=True
+        ):
+            out.append(self._change(slot, before))
+        return out
+
+    def _services(self, at: I64, rule: I16, judged: JudgedRows) -> None:
+        services = []
+        for rule_id in judged.rules:
+            found = self.judge.policy.rule(rule_id)
+            services.append(found.service if found else None)
+        self.flows.service[at] = np.array([*services, None], object)[rule]
+
+    def _answer_ports(self, at: I64) -> None:
+        """Where answers arrive, when the appliance has two ports."""
+        macs = self.view.facts.appliance_macs
+        if len(macs) < 2:
+            return
+        rows = self.flows.rows[at]
+        for mac, name in macs.items():
+            self.flows.port_in[at[rows["mac_in_dst"] == np.uint64(mac)]] = name
+
+    def _change(self, slot: int, before: int) -> Change:
+        flows = self.flows
+        now = int(flows.verdict[slot])
+        peer = flows.host[slot] or "a flow"
+        text = f"Verdict of {peer} changed from {VERDICTS[before]} to {VERDICTS[now]}"
+        if flows.reason[slot]:
+            text += f" ({flows.reason[slot]})"
+        return text, ("warning" if now == VIOLATION else "info"), slot
+
+    # ------------------------------------------------------------------ evidence
+
+    def observe(self, message: AnyMessage, slot: int) -> None:
+        """ALPN of a flow."""
+        if slot < 0:
+            return
+        if isinstance(message, TlsClientHello) and message.alpn and not self.flows.alpn[slot]:
+            self.flows.alpn[slot] = message.alpn[0]
+        elif isinstance(message, TlsServerHello) and message.alpn:
+            self.flows.alpn[slot] = message.alpn
+
+    def take_names(self) -> None:
+        """Mark the flows whose names have changed since the last call."""
+        changed, addresses = self.names.drain_changes()
+        if changed:
+            keys = np.fromiter(((m << 56) | f for m, f in changed), np.uint64, len(changed))
+            slots = self.flows.find(keys)
+            self.flows.rename[slots[slots >= 0]] = True
+        if addresses:
+            # an answer that came after its flow began: rare, so a plain look over live rows
+            packed = [p for p in map(_packed16, addresses) if p is not None][:512]
+            if packed and self.flows.live.any():
+                wanted = np.array(sorted(packed), "V16")
+                servers = np.ascontiguousarray(self.flows.rows["dst"]).view("V16").reshape(-1)
+                hit = np.isin(servers.view("S16"), wanted.view("S16")) & self.flows.live
+                self.flows.rename[hit & (self.flows.host_source != "sni")] = True
+
+    def judge_stream(self, stream: StreamState) -> None:
+        """Give a stream the verdict of its session or flow."""
+        row = stream.row
+        judged = self.judge.stream_judgement(
+            stream.src, int(row["sport"]), stream.dst, int(row["dport"]),
+            "udp" if int(row["transport"]) == 17 else "tcp",
+        )  # fmt: skip
+        verdict: Verdict = judged.verdict
+        stream.verdict, stream.rule = verdict, judged.rule
+
+    def explain(self, slot: int, now_ns: int) -> list[tuple[str, str]]:
+        """Why the flow at a slot has its verdict: (label, text)."""
+        flows = self.flows
+        meter = int(flows.key[slot] >> np.uint64(56))
+        judged = self.judge.judgement(
+            flows.joined(slot), now_ns, meter, interfaces=self.interfaces,
+            own=bool(flows.own[slot]),
+        )  # fmt: skip
+        lines = [("verdict", judged.verdict)]
+        if judged.rule:
+            rule = self.judge.policy.rule(judged.rule)
+            lines.append(("rule", judged.rule))
+            if rule is not None and rule.source:
+                lines.append(("source", rule.source))
+        if judged.reason:
+            lines.append(("reason", judged.reason))
+        if judged.text:
+            lines.append(("why", judged.text))
+        if judged.host:
+            lines.append(("host", f"{judged.host} ({judged.host_source})"))
+        lines.extend(("nearest rule", text) for text in judged.nearest)
+        if judged.suggestion:
+            lines.append(("suggestion", judged.suggestion))
+        return lines
+
+    # ------------------------------------------------------------------ violations
+
+    def violations(self) -> tuple[ViolationRecord, ...]:
+        """All violations, open ones first."""
+        return self.book.records()
+
+    def mark_known(self, key: str, known: bool) -> bool:
+        """A person has seen a violation; false when there is none with that id."""
+        return self.book.mark_known(key, known)
+
+
+def _packed16(address: str) -> bytes | None:
+    try:
+        return ipaddress.ip_address(address).packed.ljust(16, b"\0")
+    except ValueError:
+        return None

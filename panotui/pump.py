@@ -1,0 +1,223 @@
+"""Drives the house: sources in, meters ticked at every second of packet time, deltas applied.
+
+`Pump(sources, engine, settings)` reads batches, splits them where a second of packet time ends,
+gives them to a meter and the meter's deltas to the engine. `step` does one read, `run` all of them.
+On idle live lines time comes from the clock; over gaps in a file it ticks ever more sparsely, so
+that a gap of years costs nothing. `run_files` meters several files in processes of their own and
+merges their deltas by time; the answer is the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from panotui.engine import Engine
+from panotui.meter.meter import Meter
+from panotui.model import (
+    I64,
+    SECOND,
+    Delta,
+    MeterSettings,
+    PacketBatch,
+    Source,
+    SourceCounters,
+    SourceRecord,
+)
+from panotui.sources import merge
+
+IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
+_FINE_TICKS = 60  # seconds, then minutes, then one jump
+Tap = Callable[[PacketBatch, Meter], None]
+
+
+def gap_ticks(last_ns: int, next_ns: int) -> Iterator[int]:
+    """Whole seconds at which to tick between two packet times: each second for a minute, each
+    minute for an hour, then once.
+
+    `last_ns` is the last tick (a whole second); the last value is the second that `next_ns` is in.
+    """
+    target = next_ns // SECOND
+    second = last_ns // SECOND
+    fine = min(target, second + _FINE_TICKS)
+    while second < fine:
+        second += 1
+        yield second * SECOND
+    coarse = min(target, second + 60 * 60)
+    while second + 60 <= coarse:
+        second += 60
+        yield second * SECOND
+    if second < target:
+        yield target * SECOND
+
+
+class SecondSplitter:
+    """Cuts batches where the running maximum of packet time enters a new second."""
+
+    def __init__(self) -> None:
+        self.highest_ns = 0  # running maximum of packet time
+        self.ticked_ns = 0  # last tick, a whole second; 0 none
+
+    def parts(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, I64]]:
+        """(rows within one second, ticks that are due before them) in order."""
+        if not len(batch):
+            return
+        running = np.maximum.accumulate(batch.time_ns)
+        running = np.maximum(running, self.highest_ns)
+        seconds = running // SECOND
+        starts = np.flatnonzero(np.diff(seconds)) + 1
+        edges = [0, *starts.tolist(), len(batch)]
+        for start, stop in zip(edges, edges[1:], strict=False):
+            now_ns = int(running[start])
+            if not self.ticked_ns:
+                self.ticked_ns = now_ns // SECOND * SECOND
+            due = np.fromiter(gap_ticks(self.ticked_ns, now_ns), np.int64)
+            if len(due):
+                self.ticked_ns = int(due[-1])
+            yield (batch if stop - start == len(batch) else batch.slice(start, stop)), due
+        self.highest_ns = int(running[-1])
+
+
+class Counting:
+    """What all sources together delivered, by interface, for `SourceRecord`."""
+
+    def __init__(self) -> None:
+        self.packets: dict[str, int] = {}
+        self.bytes: dict[str, int] = {}
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+
+    def add(self, batch: PacketBatch) -> None:
+        """Count one batch."""
+        count = len(batch.interfaces)
+        index = np.clip(batch.interface, 0, max(0, count - 1))
+        packets = np.bincount(index, minlength=count)
+        sizes = np.bincount(index, weights=batch.wire_length, minlength=count)
+        for i, interface in enumerate(batch.interfaces):
+            self.packets[interface.name] = self.packets.get(interface.name, 0) + int(packets[i])
+            self.bytes[interface.name] = self.bytes.get(interface.name, 0) + int(sizes[i])
+        low, high = int(batch.time_ns.min()), int(batch.time_ns.max())
+        self.first_ns = low if self.first_ns is None else min(self.first_ns, low)
+        self.last_ns = high if self.last_ns is None else max(self.last_ns, high)
+
+    def record(
+        self, files: Sequence[str], counters: Sequence[SourceCounters], malformed: int
+    ) -> SourceRecord:
+        """The record; `malformed` are packets whose headers the decoder could not read."""
+        formats = dict.fromkeys(c.format for c in counters if c.format)
+        return SourceRecord(
+            files=tuple(files),
+            format=", ".join(formats),
+            packets=sum(self.packets.values()),
+            bytes=sum(self.bytes.values()),
+            first_time_ns=self.first_ns,
+            last_time_ns=self.last_ns,
+            truncated=any(c.truncated for c in counters),
+            malformed=sum(c.malformed for c in counters) + malformed,
+            interfaces=tuple((n, self.packets[n], self.bytes[n]) for n in self.packets),
+            lost=sum(c.dropped_ring + c.dropped_interface for c in counters),
+        )
+
+
+class Pump:
+    """One process, one meter for all interfaces of all sources (several are merged by time)."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        engine: Engine,
+        settings: MeterSettings | None = None,
+        *,
+        files: Sequence[str] = (),
+        live: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.sources = [merge(list(sources))] if len(sources) > 1 else list(sources)
+        self.engine = engine
+        self.settings = settings or MeterSettings()
+        self.files = tuple(files)
+        self.live = live
+        self.clock = clock
+        self.meter = Meter(self.settings, 0)
+        self.taps: list[Tap] = []
+        self.on_tick: list[Callable[[int], None]] = []
+        self._splitter = SecondSplitter()
+        self._counting = Counting()
+        self._interfaces: dict[str, int] = {}
+        self._finished = False
+
+    @property
+    def time_ns(self) -> int:
+        """The newest packet time."""
+        return self._splitter.highest_ns
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """Read once from each source; false at the end of all of them (and then all is told)."""
+        share = timeout_s / max(1, len(self.sources))
+        any_rows = False
+        for source in self.sources:
+            if source.ended:
+                continue
+            batch = source.read(share)
+            if batch is None or not len(batch):
+                continue
+            any_rows = True
+            self.feed(batch)
+        if all(source.ended for source in self.sources):
+            self.finish()
+            return False
+        if self.live and not any_rows:
+            self._idle()
+        return True
+
+    def run(self, timeout_s: float = 0.1) -> None:
+        """Step until the end."""
+        while self.step(timeout_s):
+            pass
+
+    def feed(self, batch: PacketBatch) -> None:
+        """Meter one batch and apply what is due."""
+        self._counting.add(batch)
+        for part, due in self._splitter.parts(batch):
+            for now_ns in due.tolist():
+                self._tick(now_ns)
+            self.meter.update(part)
+            for tap in self.taps:
+                tap(part, self.meter)
+
+    def _idle(self) -> None:
+        now = self.clock() - IDLE_LAG_NS
+        if not self._splitter.ticked_ns:
+            self._splitter.ticked_ns = now // SECOND * SECOND
+        for tick_ns in gap_ticks(self._splitter.ticked_ns, now):
+            self._splitter.ticked_ns = tick_ns
+            self._splitter.highest_ns = max(self._splitter.highest_ns, tick_ns)
+            self._tick(tick_ns)
+
+    def _tick(self, now_ns: int) -> None:
+        delta = self.meter.tick(now_ns)
+        self._tell_source(delta)
+        self.engine.apply(delta)
+        for told in self.on_tick:
+            told(now_ns)
+
+    def _tell_source(self, delta: Delta) -> None:
+        counters = [source.counters for source in self.sources]
+        self.engine.source(
+            self._counting.record(self.files, counters, delta.counters.malformed), counters
+        )
+
+    def finish(self) -> None:
+        """Tell the engine of the last, unfinished second; done once."""
+        if self._finished:
+            return
+        self._finished = True
+        last = self._splitter.highest_ns
+        if not last:
+            counters = [source.counters for source in self.sources]
+            self.engine.source(self._counting.record(self.files, counters, 0), counters)
+            return
+        self.engine.final = not self.live
+        self._tick(max(last, self._splitter.ticked_ns))
