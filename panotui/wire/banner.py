@@ -45,6 +45,8 @@ def recognise(data: bytes, server_port: int, from_client: bool) -> str | None:
     `UNDECIDED` while it is the beginning of something known and more bytes would tell; None when
     it is nothing known.
     """
+    if not data:
+        return UNDECIDED
     first = data[0]
     if first in (0x14, 0x15, 0x16, 0x17):
         tls = _tls(data)
