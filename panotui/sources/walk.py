@@ -37,6 +37,7 @@ UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes are taken for mix
 CHAINS = 2048
 RECORDS_A_CHAIN = 96
 CHECK_EVERY = 8  # steps between looking whether all chains have arrived
+CHAINS_LEAST = 8  # fewer are not worth the arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +286,7 @@ def _lockstep(
     edge = stop - geometry.head  # a record that starts here or later is left to the caller
     starts = _starts(data, start, edge, guess, average, largest_seen)
     chains = len(starts)
-    if chains < 8:
+    if chains < CHAINS_LEAST:
         return _serial(data, start, edge, geometry, 1 << 62)[0]
     ends = np.append(starts[1:], edge)
     expected = int((stop - start) / average / chains) + 8

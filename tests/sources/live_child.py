@@ -1,0 +1,74 @@
+"""Captures on eth0 for tests/sources/test_live.py; says on stdout how far it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import sys
+
+import numpy as np
+
+from panotui.sources import privileges
+from panotui.sources.live import open_live
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    source = open_live("eth0", ring_bytes=16 << 20)
+    if settings.get("drop"):
+        privileges.drop()
+    print("ready", flush=True)
+    want, numbers, captured, vlans = settings["want"], 0, 0, set()
+    packets = size = 0
+    told: set[str] = set()
+
+    def tell(word: str) -> None:
+        if word not in told:
+            told.add(word)
+            print(word, flush=True)
+
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        batch = source.read(0.1)
+        if not source.present:
+            tell("gone")
+        elif "gone" in told:
+            tell("back")
+        if batch is None:
+            continue
+        mine = np.flatnonzero(batch.wire_length > 14 + 20)
+        for row in mine.tolist():
+            at = int(batch.offset[row])
+            data = batch.data[at : at + int(batch.captured[row])]
+            if data[6:12].tobytes() != bytes.fromhex("02000000000a"):
+                continue
+            packets += 1
+            size += int(batch.wire_length[row])
+            captured += len(data)
+            if data[12:14].tobytes() == b"\x08\x00":
+                numbers += struct.unpack(">I", data[42:46].tobytes())[0]
+            if batch.vlan_tci is not None:
+                vlans.add(int(batch.vlan_tci[row]))
+        if packets * 2 >= want:
+            tell("half")
+        if packets >= want:
+            tell("enough")
+    for _ in range(3):
+        source.read(0.3)
+    print(
+        json.dumps(
+            {
+                "packets": packets,
+                "bytes": size,
+                "captured": captured,
+                "numbers": numbers,
+                "vlan": sorted(vlans),
+                "dropped": source.counters.dropped_ring,
+                "uid": os.getuid(),
+            }
+        )
+    )
+
+
+main()
