@@ -94,19 +94,24 @@ def explain(
 
 
 @command.command()
-@click.option("--format", "kind", required=True, type=click.Choice(["nftables", "mud", "csv"]))
+@click.option(
+    "--format", "kind", required=True, type=click.Choice(["nftables", "mud", "csv", "text"]),
+    help="nftables rule set, MUD (RFC 8520), CSV for a ticket, or a request in plain words.",
+)  # fmt: skip
+@click.option(
+    "--family", type=click.Choice(["inet", "bridge"]), default="inet", show_default=True,
+    help="nftables: for a router, or for an inline bridge.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE")
 @site_option
 @common_options
-def export(kind: str, output: Path | None, site: Path | None, verbose: bool, no_color: bool) -> int:
-    """The policy as an nftables rule set, a MUD file (RFC 8520), or CSV for a ticket."""
-    from importlib import import_module
-
-    view = _view(site)
-    module = import_module(f"panotui.policy.export_{kind}")
-    text = str(getattr(module, f"export_{kind}")(view))
+def export(
+    kind: str, family: str, output: Path | None, site: Path | None, verbose: bool, no_color: bool
+) -> int:
+    """The policy for the owner of the firewall."""
+    text = _exported(kind, _view(site), family)
     if output is None:
-        click.echo(text, nl=not text.endswith("\n"))
+        click.echo(text, nl=False)
         return 0
     try:
         output.write_text(text, encoding="utf-8")
@@ -115,3 +120,23 @@ def export(kind: str, output: Path | None, site: Path | None, verbose: bool, no_
             str(output), error.strerror or str(error), "Name another file with -o."
         ) from None
     return 0
+
+
+def _exported(kind: str, view: SiteView, family: str) -> str:
+    if kind == "nftables":
+        from panotui.policy.export_nftables import export_nftables
+
+        return export_nftables(view, family=family)
+    if kind == "mud":
+        import time
+
+        from panotui.policy.export_mud import export_mud
+
+        return export_mud(view, time_ns=time.time_ns()).decode()
+    if kind == "csv":
+        from panotui.policy.export_csv import export_csv
+
+        return export_csv(view)
+    from panotui.policy.firewall_text import firewall_text
+
+    return firewall_text(view)

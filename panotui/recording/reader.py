@@ -281,7 +281,7 @@ class Recording:
         start, end = self.start_ns // SECOND, self.end_ns // SECOND + 1
         step = max(1.0, (end - start) / columns)
         worst = [0] * columns
-        where, values = "", [start, end]
+        where, values = "", [start - 60, end]  # a rolled-up row begins before what it holds
         if names is not None:
             where = f" AND name IN ({', '.join('?' * len(names))})"
         query = (

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from panotui.errors import InputError, UsageError
+from panotui.model import SECOND
+from panotui.recording import folder as folders
+from panotui.recording import schema
+from panotui.recording.pcapng import PcapngFile, packet_block, repair, section_block
+from panotui.recording.reader import Recording
+from panotui.recording.recorder import Evidence, Recorder
+from panotui.recording.retention import Limits, enforce, remove_before, roll_up
+from panotui.recording.rows import set_meta
+from tests.feed.records import START, event, flow, snapshot, violation
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def record(folder: Path, seconds: int, start: int = 0, **options: object) -> Path:
+    recorder = Recorder(folder, lossless=True, **options)  # type: ignore[arg-type]
+    for second in range(start, start + seconds):
+        now = START + second * SECOND
+        flows = [flow(n, now, packets_out=second * n) for n in (1, 2, 3)]
+        if second == seconds - 1:
+            flows.append(flow(4, now, end="closed"))
+        recorder.observe(snapshot(second), flows, [event(second + 1, now)])
+    recorder.close()
+    return folder
+
+
+def test_what_was_recorded_is_read_back_second_by_second(tmp_path: Path) -> None:
+    recording = Recording(record(tmp_path / "a.panotui", 60))
+    for second in (0, 7, 31, 59):
+        there = recording.snapshot_at(START + second * SECOND + 5)
+        assert there.time_ns == START + second * SECOND
+        assert there.source.packets == second * 1000
+        assert there.ports[0].rate_in_bps == 1e6 + second
+        assert there.ports[0].history_in_bps == tuple(1e6 + n for n in range(second + 1))
+        assert [e.number for e in there.events] == list(range(1, second + 2))
+    assert recording.start_ns == START
+    assert recording.end_ns == START + 59 * SECOND
+    assert recording.gaps() == []
+    assert [f.id for f in recording.all_flows()] == ["0-1", "0-2", "0-3", "0-4"]
+    assert len(recording.events()) == 60
+    assert recording.final().violations == snapshot(59).violations
+
+
+def test_flows_are_shown_as_they_were_counted_at_that_time(tmp_path: Path) -> None:
+    recording = Recording(record(tmp_path / "a.panotui", 60))
+    flows = {f.id: f for f in recording.flows_at(START + 35 * SECOND)}
+    assert flows["0-2"].packets_out == 30 * 2
+    assert recording.flows_at(START + 59 * SECOND)[0].packets_out >= 50
+
+
+def test_a_recording_is_continued_and_the_time_between_is_a_gap(tmp_path: Path) -> None:
+    folder = tmp_path / "a.panotui"
+    record(folder, 20)
+    record(folder, 20, start=100)
+    recording = Recording(folder)
+    assert recording.gaps() == [(START + 19 * SECOND, START + 100 * SECOND)]
+    band = recording.band("port_sample", 120)
+    assert band.count(".") >= 78
+    assert band[0] == "#"
+    assert len(recording.all_flows()) == 7
+    assert recording.final().streams[0].id.startswith("s1-")
+
+
+def test_a_second_recorder_is_refused_in_one_line(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.panotui")
+    with pytest.raises(UsageError, match="recorder already running") as caught:
+        Recorder(tmp_path / "a.panotui")
+    assert str(os.getpid()) in str(caught.value)
+    recorder.close()
+    Recorder(tmp_path / "a.panotui").close()
+
+
+def test_marks_of_persons_are_kept(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.panotui", lossless=True)
+    recorder.observe(snapshot(1))
+    recorder.mark(START + 5, "cable changed")
+    recorder.known("violation:v1", True)
+    recorder.known("finding:x", True)
+    recorder.known("finding:x", False)
+    recorder.close()
+    recording = Recording(tmp_path / "a.panotui")
+    assert recording.marks() == [(START + 5, "cable changed")]
+    assert recording.known_keys() == {"violation:v1"}
+
+
+CHILD = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from panotui.recording.recorder import Recorder
+from tests.feed.records import START, snapshot, flow, event
+from panotui.model import SECOND
+recorder = Recorder(Path({folder!r}), lossless=True)
+second = 0
+while True:
+    recorder.observe(snapshot(second), [flow(n, START + second * SECOND) for n in range(1, 30)],
+                     [event(second + 1, START + second * SECOND)])
+    recorder.flush()
+    sys.stdout.write(f"{{second}}\\n"); sys.stdout.flush()
+    second += 1
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_kill_9_at_a_random_moment_at_most_the_last_second_is_missing(
+    tmp_path: Path, seed: int
+) -> None:
+    folder = tmp_path / "k.panotui"
+    code = CHILD.format(root=str(REPOSITORY), folder=str(folder))
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for _ in range(5 + seed * 3):
+        child.stdout.readline()
+    time.sleep(random.Random(seed).random() / 50)
+    child.send_signal(signal.SIGKILL)
+    told = [int(line) for line in child.stdout.read().split() if line.strip()]
+    child.wait()
+    last = told[-1] if told else 4 + seed * 3
+    recording = Recording(folder)
+    found = (recording.end_ns - START) // SECOND
+    assert found >= last
+    assert recording.snapshot_at(1 << 62).time_ns == recording.end_ns
+    assert len(recording.events()) == found + 1
+    assert recording.sessions[0].ended == "killed"
+    recording.close()
+    record(folder, 3, start=found + 10)  # and it can be continued
+    assert len(Recording(folder).gaps()) == 1
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from panotui.recording import recorder as module
+from tests.feed.records import START, snapshot, flow, event
+from panotui.model import SECOND
+module.RETRY_S = 0.0
+recorder = module.Recorder(Path({folder!r}), lossless=True)
+recorder.observe(snapshot(0)); recorder.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+states = set()
+for second in range(1, 400):
+    recorder.observe(snapshot(second), [flow(n * second, START) for n in range(1, 40)])
+    if second % 20 == 0:
+        recorder.flush()
+    states.add(recorder.status().state)
+said = recorder.status().detail
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+for second in range(400, 420):
+    recorder.observe(snapshot(second)); recorder.flush()
+print(sorted(states), said, recorder.status().state)
+recorder.close()
+"""
+
+
+def test_a_file_that_cannot_grow_leaves_samples_and_says_so_then_recovers(tmp_path: Path) -> None:
+    folder = tmp_path / "f.panotui"
+    code = FULL.format(root=str(REPOSITORY), folder=str(folder))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert "samples-only" in run.stdout
+    assert "pause" in run.stdout
+    assert run.stdout.strip().endswith("recording")
+    recording = Recording(folder)
+    assert recording.end_ns == START + 419 * SECOND
+
+
+@pytest.mark.lab
+def test_a_full_disk_leaves_samples_and_the_recording_stays_readable(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounts a small tmpfs")
+    mount = tmp_path / "small"
+    mount.mkdir()
+    folder = mount / "f.panotui"
+    code = f"""
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x20000) == 0
+assert libc.mount(b"none", b"/", None, (1 << 18) | (1 << 14), None) == 0
+assert libc.mount(b"none", {str(mount).encode()!r}, b"tmpfs", 0, b"size=7m") == 0
+sys.path.insert(0, {str(REPOSITORY)!r})
+from pathlib import Path
+from panotui.recording.recorder import Recorder, Evidence
+from panotui.recording.retention import Limits
+from panotui.recording.reader import Recording
+from tests.feed.records import START, snapshot, flow
+from panotui.model import SECOND
+recorder = Recorder(Path({str(folder)!r}), lossless=True, limits=Limits(free_bytes=0))
+for second in range(1500):
+    flows = [flow(n + second * 20, START + second * SECOND) for n in range(1, 20)]
+    recorder.observe(snapshot(second), flows)
+recorder.flush()
+print(recorder.status().state, "|", recorder.status().detail)
+recorder.close()
+recording = Recording(Path({str(folder)!r}))
+print((recording.end_ns - START) // SECOND, len(recording.samples("port_sample", ["state"])) // 2)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
+    assert run.returncode == 0, run.stderr
+    said, numbers = run.stdout.strip().splitlines()
+    assert said.startswith("samples-only | the disk is full")
+    end, samples = (int(word) for word in numbers.split())
+    assert end >= 1400  # samples went on after the disk was full
+    assert samples >= 1400
+
+
+def test_newer_and_foreign_formats_are_refused_by_name_and_version(tmp_path: Path) -> None:
+    folder = record(tmp_path / "night.panotui", 3)
+    database = sqlite3.connect(folder / folders.DATABASE)
+    database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    database.close()
+    for opening in (lambda: Recording(folder), lambda: Recorder(folder)):
+        with pytest.raises(InputError, match=r"night\.panotui: format 2 is newer"):
+            opening()
+    other = tmp_path / "other.panotui"
+    other.mkdir()
+    with pytest.raises(InputError, match="is no recording"):
+        Recording(other)
+    sqlite3.connect(other / folders.DATABASE).execute("CREATE TABLE t (a)")
+    with pytest.raises(InputError, match="not written by panotui"):
+        Recording(other)
+    (other / folders.DATABASE).write_bytes(b"garbage" * 1000)
+    with pytest.raises(InputError, match="cannot be read"):
+        Recording(other)
+
+
+def test_an_older_format_goes_through_the_chain_of_converters() -> None:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    database.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    database.execute("PRAGMA user_version = 1")
+    steps: list[int] = []
+
+    def step(number: int) -> schema.Converter:
+        def convert(connection: sqlite3.Connection) -> None:
+            steps.append(number)
+            connection.execute(f"CREATE TABLE t{number} (a)")
+
+        return convert
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "VERSION", 3)
+        schema.upgrade(database, "x", {1: step(1), 2: step(2)}, 3)
+        assert steps == [1, 2]
+        assert schema.check(database, "x") == 3
+        patch.setattr(schema, "VERSION", 9)
+        with pytest.raises(InputError, match="too old"):
+            schema.upgrade(database, "x", {}, 9)
+
+
+def test_samples_are_rolled_up_and_keep_their_average(tmp_path: Path) -> None:
+    folder = record(tmp_path / "a.panotui", 300)
+    connection = folders.open_for_writing(folder)
+    now_s = START // SECOND + 299
+    limits = Limits(samples_second_s=100, snapshots_second_s=100, samples_ten_s=200)
+    (before,) = connection.execute(
+        "SELECT avg(rate_in_bps) FROM port_sample WHERE name = 'eth1'"
+    ).fetchone()
+    roll_up(connection, now_s, limits)
+    counts = dict(
+        connection.execute(
+            "SELECT resolution, count(*) FROM port_sample WHERE name = 'eth0' GROUP BY 1"
+        ).fetchall()
+    )
+    assert counts.keys() == {1, 10, 60}
+    assert counts[1] <= 110
+    (after,) = connection.execute(
+        "SELECT avg(rate_in_bps) FROM port_sample WHERE name = 'eth1'"
+    ).fetchone()
+    assert after == pytest.approx(before)
+    assert roll_up(connection, now_s, limits) == 0
+    connection.close()
+    recording = Recording(folder)
+    assert recording.snapshot_at(1 << 62).time_ns == START + 299 * SECOND
+    assert "." not in recording.band("port_sample", 60)
+
+
+def test_removal_takes_no_more_than_needed_and_says_so(tmp_path: Path) -> None:
+    folder = record(tmp_path / "a.panotui", 200)
+    connection = folders.open_for_writing(folder)
+    size = sum(p.stat().st_size for p in folder.iterdir())
+    now_ns = START + 199 * SECOND
+    assert (
+        enforce(connection, folder, now_ns, Limits(size_bytes=size * 2, free_bytes=0), 1 << 40)
+        is None
+    )
+    said = enforce(connection, folder, now_ns, Limits(size_bytes=size // 2, free_bytes=0), 1 << 40)
+    assert said is not None
+    connection.close()
+    recording = Recording(folder)
+    assert recording.start_ns == START + 60 * SECOND
+    assert recording.end_ns == now_ns
+    connection = folders.open_for_writing(folder)
+    enforce(connection, folder, now_ns, Limits(age_s=30, free_bytes=0), 1 << 40)
+    connection.close()
+    assert Recording(folder).start_ns == START + 169 * SECOND
+
+
+def test_too_much_evidence_loses_the_oldest_files_only(tmp_path: Path) -> None:
+    recorder = Recorder(
+        tmp_path / "a.panotui", lossless=True, limits=Limits(evidence_bytes=30_000, free_bytes=0)
+    )
+    for number in range(10):
+        recorder.keep(Evidence(f"{number:03}.pcapng", "x", START, lambda file: fill(file, 9_000)))
+    recorder.flush()
+    connection = folders.open_for_writing(tmp_path / "a.panotui")
+    enforce(connection, tmp_path / "a.panotui", START, recorder.limits, 1 << 40)
+    connection.close()
+    left = sorted(p.name for p in (tmp_path / "a.panotui" / "evidence").glob("*"))
+    assert left == ["007.pcapng", "008.pcapng", "009.pcapng"]
+    recorder.close()
+
+
+def fill(file: PcapngFile, size: int) -> int:
+    number = file.interface("eth0", 1)
+    file.packet(number, START, bytes(size), size)
+    return 1
+
+
+@given(st.lists(st.binary(min_size=0, max_size=60), max_size=5), st.data())
+@settings(max_examples=60)
+def test_a_torn_evidence_file_is_cut_at_its_last_whole_block(
+    raws: list[bytes], data: st.DataObject
+) -> None:
+    import tempfile
+
+    blocks = [section_block("x"), *(packet_block(0, START, raw, len(raw)) for raw in raws)]
+    whole = b"".join(blocks)
+    cut = data.draw(st.integers(0, len(whole)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.pcapng"
+        path.write_bytes(whole[:cut])
+        repair(path)
+        kept = 0
+        for block in blocks:
+            if kept + len(block) > cut:
+                break
+            kept += len(block)
+        assert (path.read_bytes() if path.exists() else b"") == whole[:kept]
+
+
+def test_removing_before_a_time_leaves_what_is_newer(tmp_path: Path) -> None:
+    folder = record(tmp_path / "a.panotui", 50)
+    connection = folders.open_for_writing(folder)
+    connection.execute("BEGIN")
+    remove_before(connection, START + 40 * SECOND)
+    set_meta(connection, "x", "y")
+    connection.execute("COMMIT")
+    connection.close()
+    recording = Recording(folder)
+    assert [e.number for e in recording.events()] == list(range(41, 51))
+    assert recording.snapshot_at(START).time_ns == START + 40 * SECOND
+
+
+def test_a_recording_of_a_day_opens_and_jumps_quickly(tmp_path: Path) -> None:
+    folder = record(tmp_path / "day.panotui", 2)
+    connection = folders.open_for_writing(folder)
+    connection.execute("BEGIN")
+    day = 86_400
+    (body,) = connection.execute("SELECT body FROM snapshot LIMIT 1").fetchone()
+    first = START // SECOND
+    connection.executemany(
+        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?)",
+        ((START + n * SECOND, body) for n in range(0, day, 10)),
+    )
+    for name in ("eth0", "eth1"):
+        connection.executemany(
+            "INSERT OR REPLACE INTO port_sample VALUES (?, 10, ?, 'up', 1, 1, 1, 1)",
+            ((first + n, name) for n in range(0, day, 10)),
+        )
+    connection.execute("UPDATE session SET end_ns = ?", (START + day * SECOND,))
+    connection.execute("COMMIT")
+    connection.close()
+    began = time.perf_counter()
+    recording = Recording(folder)
+    recording.snapshot_at(1 << 62)
+    recording.band("port_sample", 240)
+    assert time.perf_counter() - began < 1.0
+    began = time.perf_counter()
+    for part in range(20):
+        recording.snapshot_at(START + day * SECOND * part // 20)
+    assert (time.perf_counter() - began) / 20 < 0.1
+
+
+def test_a_violation_that_changes_is_written_again(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.panotui", lossless=True)
+    recorder.observe(snapshot(1))
+    later = msgspec.structs.replace(snapshot(2), violations=(violation(packets=77),))
+    recorder.observe(later)
+    recorder.close()
+    assert [v.packets for v in Recording(tmp_path / "a.panotui").violations()] == [77]
+
+
+def test_limits_of_the_process_are_left_alone() -> None:
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
