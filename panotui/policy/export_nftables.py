@@ -122,6 +122,7 @@ def _head(view: SiteView, policy: Policy, parts: _Parts) -> list[str]:
         "# bytes that are not TLS, a name of another region that shares an address.",
         "# Media: RTSP negotiates UDP ports, so between the appliance and its cameras all ports",
         "# from 1024 are open (with cameras set to TCP interleaved those two lines can go).",
+        "# On an inline bridge (family bridge) the kernel needs nf_conntrack_bridge (Linux 5.3).",
     ]
     if not parts.every:
         lines.append("# The appliance's addresses are not known: name them in the site file.")

@@ -193,8 +193,8 @@ class Judge:
         rule = self._infrastructure_rule(f) or self._media_rule(f)
         if rule is not None:
             verdict: Verdict = "infrastructure" if rule.kind == "infrastructure" else "allowed"
-            return Decision(verdict, rule.id)
-        return Decision("infrastructure", BYSTANDER)
+            return Decision(verdict, rule.id, host=self._best_name(f))
+        return Decision("infrastructure", BYSTANDER, host=self._best_name(f))
 
     # -------------------------------------------------------------- stream-leak
 
@@ -303,7 +303,7 @@ class Judge:
         judged: tuple[HostName, tuple[HostMatch, ...]] | None = None
         group = _believed(f.names)
         if f.server_who & Who.INTERNET or f.server_who & LOCAL_SIDE:
-            by_address = self.policy.match_host(f.server)
+            by_address = self._outgoing(self.policy.match_host(f.server))
             if by_address and not any(n.source in ("sni", "http") for n in group):
                 judged = HostName(f.server, "site"), by_address
         for name in group if judged is None else ():
