@@ -142,12 +142,15 @@ class FatalScreen(Screen[None]):
 class MonitorScreen(Screen[None]):
     """Header, page, footer."""
 
+    ready = False  # its widgets are there
+
     def compose(self) -> ComposeResult:
         yield Lines(id="header")
         yield Lines(id="body")
         yield Lines(id="footer")
 
     def on_mount(self) -> None:
+        self.ready = True
         app = self.app
         assert isinstance(app, Panotui)
         app.draw(for_key=True)
@@ -294,7 +297,8 @@ class Panotui(App[None]):
 
     def draw(self, *, for_key: bool = False) -> None:
         """Draw now if the terminal is ready, else as soon as it is; always the newest state."""
-        if not isinstance(self.screen, MonitorScreen) or not self.screen.is_mounted:
+        screen = self.screen
+        if not isinstance(screen, MonitorScreen) or not screen.ready:
             return
         now = monotonic()
         driver = self._driver
@@ -310,7 +314,6 @@ class Panotui(App[None]):
         if (width, height) != (self.session.width, self.session.height):
             self.session.resize(width, height)
         picture = self.session.picture(now)
-        screen = self.screen
         screen.query_one("#header", Lines).show([picture.header])
         screen.query_one("#body", Lines).show(picture.body)
         screen.query_one("#footer", Lines).show([picture.footer])

@@ -7,7 +7,6 @@ is what tells it from its neighbours.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
@@ -59,8 +58,8 @@ def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mappi
     group = [name for names_alike in alike.values() if len(names_alike) > 1 for name in names_alike]
     if not group:
         return short
-    prefix = len(os.path.commonprefix(group))
-    suffix = len(os.path.commonprefix([name[::-1] for name in group]))
+    prefix = _in_common(group)
+    suffix = _in_common([name[::-1] for name in group])
     for name in group:
         core_end = max(prefix + 1, len(name) - suffix)
         core = name[prefix:core_end]
@@ -69,6 +68,15 @@ def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mappi
         end = ellipsis if core_end + len(tail) < len(name) else ""
         short[name] = cut_middle(f"{ellipsis if prefix else ''}{core}{tail}{end}", cells, ellipsis)
     return short
+
+
+def _in_common(names: list[str]) -> int:
+    """How many characters all names begin with."""
+    first, last = min(names), max(names)
+    same = 0
+    while same < min(len(first), len(last)) and first[same] == last[same]:
+        same += 1
+    return same
 
 
 def fit(text: str, cells: int, *, right: bool = False, ellipsis: str = "…") -> str:

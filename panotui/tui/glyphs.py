@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Role: TypeAlias = Literal[
-    "plain", "dim", "ok", "warn", "bad", "head", "strong", "key", "cursor", "bar"
+    "plain", "dim", "ok", "warn", "bad", "head", "strong", "key", "cursor", "bar", "chart"
 ]
 
 

@@ -27,4 +27,5 @@ STYLES: dict[Role, Style] = {
     "key": Style(bold=True),
     "cursor": Style(reverse=True),
     "bar": Style(reverse=True),
+    "chart": Style(color="cyan"),
 }

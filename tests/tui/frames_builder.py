@@ -7,14 +7,24 @@ screen meets the same windows as in production. `advance` moves time by a second
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from panotui.errors import PanotuiError
-from panotui.feed.details import detail_of
-from panotui.feed.frames import Answer, Command, Done, Frame, Header, ReviewState, View
-from panotui.feed.panes import page
+from panotui.feed.frames import (
+    Answer,
+    Command,
+    Detail,
+    Done,
+    Frame,
+    Header,
+    ReviewState,
+    Section,
+    View,
+)
+from panotui.feed.panes import page, row_key
 from panotui.model import (
     SECOND,
     CameraRecord,
@@ -31,14 +41,13 @@ from panotui.model import (
     RecorderRecord,
     ResolverRecord,
     SiteRecord,
-    Snapshot,
-    SourceRecord,
     StreamRecord,
     TimeServerRecord,
     ViolationRecord,
 )
 from panotui.wire.text import printable
 
+PLANT_7 = SiteRecord(name="plant-7", topology="dual", region="us-east-1", vantage="mirror")
 NOW = 1_767_013_351 * SECOND  # 2025-12-29T13:02:31Z
 HOSTILE = printable(b"\x1b]0;owned\x07[red]bold[/red]\r\n\xe2\x80\xae gate")
 
@@ -190,15 +199,102 @@ def flow(number: int, **changes: object) -> FlowRecord:
     return msgspec.structs.replace(base, **changes)
 
 
+Sections = list[tuple[str, tuple[tuple[str, str], ...]]]
+Links = tuple[tuple[str, str], ...]
+
+
+def _port_detail(port: PortRecord) -> tuple[str, Links, Sections]:
+    facts = (("state", port.state), ("MAC", port.mac or "-"), ("captured on", "enp3s0"))
+    traffic = (("in", "24.10 Mb/s  peak 28.00 Mb/s"), ("out", "300 kb/s  peak 600 kb/s"))
+    return f"port {port.name}", (), [("PORT", facts), ("TRAFFIC", traffic)]
+
+
+def _camera_detail(camera: CameraRecord) -> tuple[str, Links, Sections]:
+    dialogue = tuple(
+        (f"12:49:47.00{n}", f"{'>' if d.from_client else '<'} {d.text}  packet {d.packet}")
+        for n, d in enumerate(camera.dialogue)
+    )
+    facts = (("state", camera.state_text or camera.state), ("vendor", camera.vendor or "-"))
+    links = tuple((f"stream {s}", f"stream:{s}") for s in camera.streams)
+    return f"camera {camera.name}  {camera.address}", links, [
+        ("CAMERA", facts), ("RTSP DIALOGUE", dialogue),
+    ]  # fmt: skip
+
+
+def _stream_detail(stream: StreamRecord) -> tuple[str, Links, Sections]:
+    facts = (("state", stream.state), ("key frame every", "2.00 s"))
+    network = (("lost", f"{stream.lost} of {stream.expected}"), ("longest gap", "3 packets"))
+    links = ((f"flow {stream.flow}", f"flow:{stream.flow}"),
+             (f"camera {stream.camera}", f"camera:{stream.camera}"))  # fmt: skip
+    title = f"{stream.camera} {stream.media} {stream.ssrc}"
+    return title, links, [("PICTURE", facts), ("NETWORK", network)]
+
+
+def _flow_detail(flow: FlowRecord) -> tuple[str, Links, Sections]:
+    verdict = (
+        ("verdict", flow.verdict),
+        ("nearest", "cloudwatch: the source is a camera, not the appliance; port 443 fits, the "
+                    "name does not: p2p.vendor.example is in no pattern"),
+    )  # fmt: skip
+    tcp = (("round trip", "21.40 ms"), ("history (Zeek)", flow.history or "-"))
+    title = f"{flow.transport} {flow.src}:{flow.sport} > {flow.dst}:{flow.dport}"
+    return title, (), [("VERDICT", verdict), ("TCP", tcp)]
+
+
+def _endpoint_detail(found: EndpointRecord) -> tuple[str, Links, Sections]:
+    facts = (("state", found.detail or found.state), ("attempts", str(found.attempts)))
+    links = tuple((f"flow 0-{n}", f"flow:0-{n}") for n in range(1, 13))
+    return f"{found.label}  {found.host}:{found.port}", links, [("ENDPOINT", facts)]
+
+
+def _violation_detail(violation: ViolationRecord) -> tuple[str, Links, Sections]:
+    sections: Sections = [
+        ("WHAT HAPPENED", (("", violation.text), ("volume", f"{violation.flows} flows"))),
+        ("NEAREST RULES", tuple(("", text) for text in violation.nearest)),
+        ("WHAT TO DO", (("", violation.suggestion or ""),)),
+    ]
+    return f"{violation.reason}  {violation.src} > {violation.host}", (
+        (f"flow {violation.flow}", f"flow:{violation.flow}"),
+    ), sections  # fmt: skip
+
+
+def _finding_detail(finding: FindingRecord) -> tuple[str, Links, Sections]:
+    proof = tuple(
+        (f"12:58:1{n}.402", f"{e.text}  packet {e.packet}") for n, e in enumerate(finding.evidence)
+    )
+    sections: Sections = [
+        ("WHY WE SAY SO", proof),
+        ("CONTROLS", tuple(("", text) for text in finding.detail)),
+        ("WHAT TO DO", (("", finding.action),)),
+    ]
+    links = ((f"flow {finding.flow}", f"flow:{finding.flow}"),) if finding.flow else ()
+    return finding.text, links, sections
+
+
+def _event_detail(event: EventRecord) -> tuple[str, Links, Sections]:
+    facts = (("time", "2025-12-29T13:01:58.000000Z"), ("", event.text))
+    return f"{event.kind} {event.subject}", (), [("EVENT", facts)]
+
+
+_DETAILS: dict[str, Callable[..., tuple[str, Links, Sections]]] = {
+    "port": _port_detail,
+    "camera": _camera_detail,
+    "stream": _stream_detail,
+    "flow": _flow_detail,
+    "endpoint": _endpoint_detail,
+    "violation": _violation_detail,
+    "finding": _finding_detail,
+    "event": _event_detail,
+}
+
+
 @dataclass
 class Site:
-    """Everything a collector would know; a State for the feed's details."""
+    """Everything a collector would know."""
 
     time_ns: int = NOW
     mode: str = "live"
-    site: SiteRecord = SiteRecord(
-        name="plant-7", topology="dual", region="us-east-1", vantage="mirror"
-    )
+    site: SiteRecord = PLANT_7
     ports: tuple[PortRecord, ...] = ()
     cameras: tuple[CameraRecord, ...] = ()
     streams: tuple[StreamRecord, ...] = ()
@@ -207,7 +303,7 @@ class Site:
     violations: tuple[ViolationRecord, ...] = ()
     findings: tuple[FindingRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
-    clock: ClockRecord = ClockRecord()
+    clock: ClockRecord | None = None
     resolvers: tuple[ResolverRecord, ...] = ()
     recorder: RecorderRecord | None = None
     review: ReviewState | None = None
@@ -218,31 +314,32 @@ class Site:
     number: int = 0
     asked: list[View | Command] = field(default_factory=list)
 
-    # ---- what `feed.details` reads
+    # ---- details, in the collector's manner
 
-    def snapshot(self) -> Snapshot:
-        return Snapshot(
-            time_ns=self.time_ns,
-            number=self.number,
-            site=self.site,
-            source=SourceRecord(),
-            ports=self.ports,
-            streams=self.streams,
-            cameras=self.cameras,
-            endpoints=self.endpoints,
-            violations=self.violations,
-            findings=self.findings,
-            events=self.events,
+    def detail(self, key: str) -> Detail:
+        kind, _, name = key.partition(":")
+        records = {
+            "port": self.ports,
+            "camera": self.cameras,
+            "stream": self.streams,
+            "endpoint": self.endpoints,
+            "flow": self.flows,
+            "violation": self.violations,
+            "finding": self.findings,
+            "event": self.events,
+        }[kind]
+        record = next((r for r in records if row_key(r) == name), None)
+        if record is None:
+            return Detail(key=key, title=f"{kind} {name}", gone=True)
+        title, links, sections = _DETAILS[kind](record)
+        return Detail(
+            key=key,
+            title=title,
+            sections=tuple(Section(title=t, lines=lines) for t, lines in sections),
+            copy=title,
+            links=links,
+            **{kind: record},
         )
-
-    def flow_records(self) -> tuple[FlowRecord, ...]:
-        return self.flows
-
-    def flow(self, flow_id: str) -> FlowRecord | None:
-        return next((f for f in self.flows if f.id == flow_id), None)
-
-    def explain_flow(self, flow_id: str) -> list[tuple[str, str]]:
-        return [("nearest", "cloudwatch: port 8444 is not 443")]
 
     # ---- the answer to a request
 
@@ -282,9 +379,7 @@ class Site:
         self.number += 1
         frame = Frame(number=self.number, view=request, header=self.header())
         if request.detail is not None:
-            return msgspec.structs.replace(
-                frame, detail=detail_of(self, request.detail, self.snapshot())
-            )
+            return msgspec.structs.replace(frame, detail=self.detail(request.detail))
         if request.pane == "overview":
             return msgspec.structs.replace(
                 frame,

@@ -181,11 +181,11 @@ def _chart(
         label = str(show(peak)) if number == 0 and height > 1 else ""
         label = name if number == height - 1 else label
         pen = scene.pen().put("   ").field(label, 8, "dim", right=True)
-        colour: Sequence[Span] = [(row, "bad" if bad and peak > 0 else "plain")]
+        colour: Sequence[Span] = [(row, "bad" if bad and peak > 0 else "chart")]
         out.append(pen.spans(colour).line())
     if height == 1 and peak > 0:
         pen = scene.pen().put("   ").field(f"{name} {show(peak)}", 8, "dim", right=True)
-        out = [pen.put(rows[0], "bad" if bad else "plain").line()]
+        out = [pen.put(rows[0], "bad" if bad else "chart").line()]
     return out
 
 

@@ -185,7 +185,7 @@ def _port(port: PortRecord, scene: Scene) -> _Unit:
             strict=True,
         )
     ]
-    pen.put(sparkline(total, min(60, pen.room - 1), scene.glyphs))
+    pen.put(sparkline(total, min(60, pen.room - 1), scene.glyphs), "chart")
     return _unit(scene, f"port:{port.name}", of, f"{port.name} {port.state}", pen)
 
 
@@ -260,7 +260,7 @@ def _camera(
     if scene.width >= 110:
         pen.field(stream.transport, 4, "dim").field(camera.address, 16, "dim")
         pen.field(camera.vendor or UNKNOWN, min(20, max(0, scene.width - 120)), "dim").put(" ")
-    pen.put(sparkline(stream.history_bps, min(60, pen.room - 1), scene.glyphs))
+    pen.put(sparkline(stream.history_bps, min(60, pen.room - 1), scene.glyphs), "chart")
     return _unit(scene, key, of, copy, pen)
 
 

@@ -150,7 +150,7 @@ TABLE = Table(
         Column("FPS/EXP", 8, fps_pair, "fps", right=True),
         Column("Mb/s", 4, lambda r, s: _if_stream(r, mega(getattr(r, "rate_bps", None))), "rate",
                right=True, most=5, biggest_first=True),
-        Column("", 4, lambda r, s: ("", "plain"), most=40, drop=4, by_width=_spark),
+        Column("", 4, lambda r, s: ("", "chart"), most=40, drop=4, by_width=_spark),
         Column("LOSS", 7, lambda r, s: loss_of(r, s) if isinstance(r, StreamRecord) else _NONE,
                "loss", right=True, biggest_first=True),
         Column("JIT ms", 6, lambda r, s: _if_stream(
