@@ -122,9 +122,9 @@ class Opening:
             fresh = stream.add(sequence, payload)
         if fresh:
             if not self._reader:
-                self._recognise(side, from_client, origin)
+                self._recognise(side, from_client, origin, payload)
             if self._reader and not self.finished:
-                self._read(side, from_client, origin)
+                self._read(side, from_client, origin, payload)
         if self.finished:
             return LANE_RTSP if self.app in RTSP_APPS else LANE_BULK
         if snapped or stream.offered > FLIGHT_BYTES or stream.overflowed:
@@ -164,8 +164,14 @@ class Opening:
 
     # -------------------------------------------------------------- what is it?
 
-    def _recognise(self, side: _Direction, from_client: bool, origin: Origin) -> None:
-        data = bytes(side.stream.ready[:8192])
+    def _recognise(
+        self, side: _Direction, from_client: bool, origin: Origin, payload: bytes
+    ) -> None:
+        ready = side.stream.ready
+        if len(ready) > len(payload) and banner.is_client_hello(payload):
+            # a dialogue that we do not know has agreed on TLS (databases, LDAP)
+            _begin_with(ready, payload)
+        data = bytes(ready[:8192])
         client_port, server_port = self._ports
         app = banner.recognise(data, server_port, from_client)
         if app is banner.UNDECIDED:
@@ -228,10 +234,10 @@ class Opening:
 
     # -------------------------------------------------------------- readers
 
-    def _read(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+    def _read(self, side: _Direction, from_client: bool, origin: Origin, payload: bytes) -> None:
         reader = self._reader
         if reader == "tls":
-            self._read_tls(side, from_client, origin)
+            self._read_tls(side, from_client, origin, payload)
         elif reader == "http":
             self._read_http(side, from_client, origin)
         elif reader == "mqtt":
@@ -239,16 +245,21 @@ class Opening:
         elif reader in _DNS_TRANSPORT:
             self._read_dns(side, from_client, origin)
         elif reader in ("ftp", "smtp"):
-            self._read_dialogue(side, from_client, origin)
+            self._read_dialogue(side, from_client, origin, payload)
         elif reader in ("ssh", "telnet", "smb", "rdp"):
             self._read_banner(side, from_client, origin)
 
-    def _read_tls(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+    def _read_tls(
+        self, side: _Direction, from_client: bool, origin: Origin, payload: bytes
+    ) -> None:
         handshake, ready = self._handshake, side.stream.ready
         if handshake is None:
             return
         if not side.synchronised:
-            # the other direction was recognised; this one may begin inside a record
+            # the other direction was recognised; this one may begin inside a record, or with what
+            # was said before TLS
+            if banner.recognise(payload[:16], self._ports[1], from_client) == "tls":
+                _begin_with(ready, payload)
             seen = banner.recognise(bytes(ready[:16]), self._ports[1], from_client)
             if seen is banner.UNDECIDED:
                 return
@@ -350,14 +361,16 @@ class Opening:
         if self._both[0].said and self._both[1].said:
             self.finished = True
 
-    def _read_dialogue(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+    def _read_dialogue(
+        self, side: _Direction, from_client: bool, origin: Origin, payload: bytes
+    ) -> None:
         """FTP and SMTP: the greeting, then whether credentials or TLS follow."""
         ready = side.stream.ready
         if from_client and ready[0] == tls.HANDSHAKE:
             self._reader = "tls"
             self._handshake = tls.Handshake()
             side.synchronised = True
-            self._read_tls(side, from_client, origin)
+            self._read_tls(side, from_client, origin, payload)
             return
         while b"\n" in ready:
             line, _, _ = bytes(ready[:4096]).partition(b"\n")
@@ -371,6 +384,12 @@ class Opening:
                 return
         if len(ready) > _LINE_BYTES:
             ready.clear()
+
+
+def _begin_with(ready: bytearray, payload: bytes) -> None:
+    """Forget what stands before the newest segment, if that is whole at the end."""
+    if ready.endswith(payload):
+        del ready[: -len(payload)]
 
 
 def _is_dns(data: bytes) -> bool:

@@ -75,6 +75,11 @@ def recognise(data: bytes, server_port: int, from_client: bool) -> str | None:
     return None
 
 
+def is_client_hello(data: bytes) -> bool:
+    """True when `data` starts with a TLS record that starts with a ClientHello."""
+    return len(data) >= 6 and data[0] == 0x16 and data[1] == 3 and data[2] <= 4 and data[5] == 1
+
+
 def is_rtsp_start(data: bytes) -> bool:
     """True when `data` starts with an RTSP request or status line."""
     return _RTSP_START.match(data[:4096]) is not None

@@ -335,7 +335,8 @@ class Handshake:
             side.alert.clear()
             if side.changed_cipher or size != 2:
                 side.kind = 0
-                if size >= 16 and not self.done:
+                # without a hello seen it is the good-bye of an old connection, most likely
+                if size >= 16 and self.started:
                     out.append(self._alert_message(from_client, None, None, origin))
         elif kind == DATA:
             self._protected_data(side, size, from_client, origin, out)
