@@ -385,7 +385,7 @@ class StreamRule(Rule):
         values = {**_about(camera, facts), "stream": stream.key, "subject": f"Camera {camera.name}"}
         trouble = self._troubles.get(stream.key, _Trouble())
         base = {"stream": stream.key, "camera": camera.address}
-        yield from self._frozen(stream, subject, values, base, facts)
+        yield from self._frozen(stream, subject, values, base, trouble, facts)
         yield from self._loss(stream, subject, values, base, trouble, facts)
         yield from self._restarted(stream, subject, values, base, trouble, facts)
         if int(row["end"]) or stream.paused:
@@ -467,7 +467,8 @@ class StreamRule(Rule):
             self._dropped[stream.key] = known
             while len(self._dropped) > 2048:
                 self._dropped.popitem(last=False)
-        if dropped < LOSS_LEAST or not recent(known[1], facts.now_ns, 60):
+        share = dropped / max(1, int(stream.row["expected"]))
+        if dropped < LOSS_LEAST or share < LOSS_WARN or not recent(known[1], facts.now_ns, 60):
             return
         gaps = [g for g in trouble.gaps if g.where == "camera"]
         yield Observation(
@@ -484,36 +485,47 @@ class StreamRule(Rule):
         subject: str,
         values: dict[str, str],
         base: dict[str, str],
+        trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
         row = stream.row
         now = facts.now_ns
         last = int(row["last_ns"])
-        if stream.paused or int(row["end"]) or int(row["packets"]) < 8:
+        if stream.paused or int(row["packets"]) < 8 or media_of(stream.codec) == "metadata":
             return
-        nominal = float(row["fps_nominal"])
-        interval = 1 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
-        silent = (now - last) / SECOND
         found = facts.cameras.session_of(stream.meter, int(row["session"]))
-        if found is not None and found[1].state == "ended":
-            return
-        if silent > max(FROZEN_S, 3 * interval):
-            idle = media_of(stream.codec) == "metadata"
-            if idle:
+        where = ", the session is open" if found else ""
+        sureness: Confidence = "certain" if found is not None else "likely"
+        for freeze in trouble.freezes:
+            end = freeze.start_ns + int(freeze.seconds * SECOND)
+            over = freeze.kind in ("silence", "backlog") and freeze.seconds > FROZEN_S
+            if over and end <= last and now - end <= 2 * SECOND:
+                yield Observation(
+                    "stream-frozen", subject,
+                    {**values, "seconds": f"{freeze.seconds:.1f}", "detail": where},
+                    (
+                        evidence(freeze.start_ns, 0, "last packet before the freeze"),
+                        evidence(end, freeze.packet, "first packet after it"),
+                    ),
+                    freeze.start_ns, end, sureness, **base,
+                )  # fmt: skip
                 return
-            yield Observation(
-                "stream-frozen", subject,
-                {**values, "seconds": f"{silent:.0f}",
-                 "detail": ", the session is open" if found else ""},
-                (evidence(last, int(row["last_packet"]), "last packet"),), last, now,
-                "certain" if found is not None else "likely", **base,
-            )  # fmt: skip
         still = float(row["frozen_picture_s"])
-        if still > FROZEN_S and silent <= FROZEN_S:
+        silent = (now - last) / SECOND
+        if still > FROZEN_S and silent <= FROZEN_S and not int(row["end"]):
             yield Observation(
                 "stream-frozen-picture", subject, {**values, "seconds": f"{still:.0f}"},
                 (evidence(now - int(still * SECOND), 0, "the picture stands still from here"),),
                 now - int(still * SECOND), now, **base,
+            )  # fmt: skip
+        if stream.state != "frozen" or (found is not None and found[1].state == "ended"):
+            return
+        if silent > FROZEN_S:
+            yield Observation(
+                "stream-frozen", subject,
+                {**values, "seconds": f"{silent:.0f}", "detail": where},
+                (evidence(last, int(row["last_packet"]), "last packet"),), last, now, sureness,
+                **base,
             )  # fmt: skip
 
     def _restarted(

@@ -618,12 +618,13 @@ class UplinkRule(Rule):
         if len(rtts) >= 3 and float(np.median(rtts)) > RTT_MS:
             parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
         flows = facts.flows
-        cloud = flows.live & (flows.service != None) & (flows.rows["protocol"] == 6)  # noqa: E711
-        recent_rows = flows.rows[
-            cloud & (facts.now_ns - flows.rows["last_ns"] < 120 * SECOND) & (flows.camera == None)  # noqa: E711
+        # a connection that never came about has sent nothing again but SYNs
+        rows = flows.rows[
+            flows.live
+            & flows.endpoint
+            & (flows.rows["synack_ns"] > 0)
+            & (facts.now_ns - flows.rows["last_ns"] < 120 * SECOND)
         ]
-        local = [i for i in range(len(recent_rows)) if recent_rows["dport"][i] != 554]
-        rows = recent_rows[local]
         segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
         again = int(rows["retransmits_out"].sum() + rows["retransmits_in"].sum())
         if segments >= SEGMENTS_LEAST and again > RETRANSMITTED * segments:

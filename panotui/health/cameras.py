@@ -463,6 +463,8 @@ def _state_of(
         return "connecting", "waiting for an answer to SYN", camera.syn_first_ns
     if camera.sessions:
         last_session = next(reversed(camera.sessions.values()))
+        if last_session.play_ns:
+            return "silent", "PLAY was answered, but no media arrived", last_session.play_ns
         return "silent", f"the session ended ({last_session.ended})", last_session.ended_ns
     if camera.last_seen_ns:
         return "silent", "nobody asks it for a stream", camera.last_seen_ns

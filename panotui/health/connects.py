@@ -102,8 +102,11 @@ class Attempts:
     def add(self, time_ns: int, packet: int, text: str) -> None:
         """Keep a piece of evidence, once."""
         entry = EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)
-        if entry not in self.evidence:
-            self.evidence.append(entry)
+        if entry in self.evidence:
+            return
+        if len(self.evidence) == self.evidence.maxlen:
+            del self.evidence[2]  # the first two stay: they say when it began
+        self.evidence.append(entry)
 
     def connected(self, time_ns: int) -> None:
         """The server accepted a connection."""

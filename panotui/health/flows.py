@@ -96,6 +96,7 @@ class FlowBook:
         self.rename: Bool = np.zeros(capacity, np.bool_)  # a name was learnt since it was judged
         self.judged_app: U8 = np.zeros(capacity, np.uint8)
         self.judged_in: I64 = np.zeros(capacity, np.int64)
+        self.endpoint: Bool = np.zeros(capacity, np.bool_)  # goes to an endpoint of the policy
         self.outcome: U8 = np.zeros(capacity, np.uint8)  # health.connects
         self.syns_counted: I64 = np.zeros(capacity, np.int64)
         self.free = list(range(capacity - 1, -1, -1))
@@ -111,6 +112,7 @@ class FlowBook:
         "camera", "service", "port", "port_in", "rate_out", "rate_in", "rate_ns", "partner",
         "judged_ns", "outcome", "syns_counted", "final", "rename", "judged_app",
         "judged_in",
+        "endpoint",
     )  # fmt: skip
 
     def __len__(self) -> int:
@@ -195,6 +197,7 @@ class FlowBook:
         self.partner[slots] = -1
         self.rate_ns[slots] = 0
         self.judged_ns[slots] = 0
+        self.endpoint[slots] = False
         self.outcome[slots] = 0
         self.final[slots] = False
         self.rename[slots] = False

@@ -88,6 +88,12 @@ class StreamState:
     fps_expected: float | None = None
     uncertain: bool = False
     last_report: RtcpReport | None = None
+    superseded: bool = False
+
+    @property
+    def way(self) -> tuple[int, int, int]:
+        """Meter, flow and channel: what one stream at a time uses."""
+        return self.meter, int(self.row["flow"]), int(self.row["channel"])
 
     @property
     def codec(self) -> str | None:
@@ -183,7 +189,18 @@ class StreamBook:
     def judge_states(self, now_ns: int) -> list[tuple[StreamState, str]]:
         """Bring every stream's state up to `now_ns`; returns (stream, old state) that changed."""
         changed: list[tuple[StreamState, str]] = []
+        newest: dict[tuple[int, int, int], StreamState] = {}
         for state in self.streams.values():
+            way = state.way
+            known = newest.get(way)
+            if known is None or int(known.row["last_ns"]) < int(state.row["last_ns"]):
+                newest[way] = state
+        for state in self.streams.values():
+            follower = newest[state.way]
+            # another SSRC took over the same flow: the camera began anew
+            state.superseded = follower is not state and int(follower.row["last_ns"]) > int(
+                state.row["last_ns"]
+            )
             was = state.state
             now, since = self._state_of(state, now_ns)
             if now != was:
@@ -194,7 +211,7 @@ class StreamBook:
     def _state_of(self, state: StreamState, now_ns: int) -> tuple[str, int]:
         row = state.row
         last = int(row["last_ns"])
-        if int(row["end"]):
+        if int(row["end"]) or state.superseded:
             return "ended", last
         if state.paused:
             return "paused", state.paused_ns or now_ns

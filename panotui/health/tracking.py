@@ -161,6 +161,7 @@ class ConnectionTracking:
         if self.flows.alpn[slot]:
             endpoint.alpn = self.flows.alpn[slot]
         self._endpoint_of[key] = endpoint
+        self.flows.endpoint[slot] = True
         while len(self._endpoint_of) > WAITING_MAX:
             self._endpoint_of.popitem(last=False)
         return endpoint

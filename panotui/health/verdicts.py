@@ -11,7 +11,7 @@ import ipaddress
 
 import numpy as np
 
-from panotui.health.flows import PENDING, VERDICTS, VIOLATION, FlowBook
+from panotui.health.flows import PENDING, VERDICTS, VIOLATION, FlowBook, flow_key
 from panotui.health.streams import StreamState
 from panotui.model import (
     I16,
@@ -22,7 +22,6 @@ from panotui.model import (
     Severity,
     TlsClientHello,
     TlsServerHello,
-    Verdict,
     ViolationRecord,
 )
 from panotui.policy.names import NameBook
@@ -197,14 +196,19 @@ class VerdictBook:
                 self.flows.rename[hit & (self.flows.host_source != "sni")] = True
 
     def judge_stream(self, stream: StreamState) -> None:
-        """Give a stream the verdict of its session or flow."""
+        """Give a stream the verdict of the flow that carries it, or of its session."""
         row = stream.row
+        slot = self.flows.slot(flow_key(stream.meter, int(row["flow"])))
+        if slot >= 0 and self.flows.verdict[slot] != PENDING:
+            stream.verdict = VERDICTS[int(self.flows.verdict[slot])]
+            stream.rule = self.flows.rule[slot]
+            return
+        if int(row["transport"]) != 17:
+            return
         judged = self.judge.stream_judgement(
-            stream.src, int(row["sport"]), stream.dst, int(row["dport"]),
-            "udp" if int(row["transport"]) == 17 else "tcp",
-        )  # fmt: skip
-        verdict: Verdict = judged.verdict
-        stream.verdict, stream.rule = verdict, judged.rule
+            stream.src, int(row["sport"]), stream.dst, int(row["dport"]), "udp"
+        )
+        stream.verdict, stream.rule = judged.verdict, judged.rule
 
     def explain(self, slot: int, now_ns: int) -> list[tuple[str, str]]:
         """Why the flow at a slot has its verdict: (label, text)."""
