@@ -162,6 +162,7 @@ class FlowTable:
         self.next_seq = np.zeros((cap, 2), np.uint32)
         self.next_seq_ns = np.zeros((cap, 2), np.int64)
         self.to_be_acked = np.zeros((cap, 2), np.uint32)
+        self.holes = np.zeros(cap, np.bool_)  # `meter.tcp` follows bytes that were never captured
         self.last_ack = np.zeros((cap, 2), np.uint32)
         self.last_ack_ns = np.zeros((cap, 2), np.int64)
         self.dup_ack_run = np.zeros((cap, 2), np.int32)

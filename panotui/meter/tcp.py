@@ -166,7 +166,7 @@ class TcpQuality:
         slots = s.slot[s.first]
         open_hole = flows.to_be_acked[slots] != flows.next_seq[slots]
         open_hole |= flows.last_kind[slots] != 0
-        flawed |= open_hole[:, 0] | open_hole[:, 1]
+        flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes[slots]
         return flawed
 
     def _shift(self, s: _Segments) -> I64:
@@ -335,7 +335,8 @@ class TcpQuality:
         verdict = self._classify(
             batch, c, s, group, at, end, before, has, keep_alive, runs, peer_ack, own_base
         )
-        acked_unseen = self._holes(s, group, base, opened, at, end, before, has, lost, probe)
+        fresh = s.ack != own_ack
+        acked_unseen = self._holes(s, group, base, opened, at, end, before, lost, probe, fresh)
 
         counts = flows.tcp_counts
         for name, mask in (
@@ -440,7 +441,9 @@ class TcpQuality:
         late = late[hit] & ~((s.length[hit] > 1) & (at[hit] == before[hit] - 1))
         peer = s.peer[hit]
         ack_time = np.where(peer >= 0, s.time[peer], flows.last_ack_ns[slot, 1 - side])
-        recent = (time - ack_time < _FAST_NS) & (runs[hit, 1 - side] >= 2)
+        # a clock that stepped back proves nothing recent (tshark's difference is unsigned)
+        recent = (time >= ack_time) & (time - ack_time < _FAST_NS)
+        recent &= runs[hit, 1 - side] >= 2
         fast = late & recent & (peer_ack[hit] == s.seq[hit])
         maybe = np.flatnonzero(late & recent & ~fast & ~spurious[hit])
         if len(maybe):
@@ -450,7 +453,7 @@ class TcpQuality:
         rtt = handshake - flows.syn_last_ns[slot]
         known = (handshake > 0) & (handshake <= time) & (flows.syn_last_ns[slot] > 0) & (rtt > 0)
         threshold = np.where(known, rtt, _ORDER_NS)
-        order = late & (time - advanced < threshold)
+        order = late & (time >= advanced) & (time - advanced < threshold)
         order &= before[hit] != at[hit] + s.length[hit] + ((s.flags[hit] & (SYN | FIN)) != 0)
         verdict[hit] = np.select(
             [spurious[hit], fast, order, late], [_SPURIOUS, _FAST, _OUT_OF_ORDER, _AGAIN], 0
@@ -558,9 +561,9 @@ class TcpQuality:
         at: I64,
         end: I64,
         before: I64,
-        has: Bool,
         lost: Bool,
         probe: Bool,
+        fresh: Bool,
     ) -> Bool:
         """(m,) rows that acknowledge bytes never captured; adds the bytes to `unseen`.
 
@@ -572,10 +575,11 @@ class TcpQuality:
         peer_next = self._peer_next(s, group, before, end, opened)
         ack = _signed(s.ack - base[group, 1 - s.side])
         known = peer_next > -(1 << 32)
-        beyond = known & ((s.flags & ACK) != 0) & (ack > peer_next)
+        acks = fresh & ((s.flags & ACK) != 0)
+        beyond = known & acks & (ack > peer_next)
         walk = np.logical_or.reduceat(lost | beyond, s.first)
         late = (to_be_acked != flows.next_seq[slots]) & opened
-        walk |= late[:, 0] | late[:, 1]
+        walk |= late[:, 0] | late[:, 1] | flows.holes[slots]
         result = np.zeros(len(s.rows), np.bool_)
         size = np.diff(s.first, append=len(s.rows))
         affordable = np.cumsum(np.where(walk, size, 0)) <= _WALK_BUDGET
@@ -591,7 +595,7 @@ class TcpQuality:
             slot = int(slots[number])
             self._walk(
                 s, first, stop, slot, base[number], opened[number], to_be_acked[number],
-                at, end, ack, probe, result,
+                at, end, ack, probe, acks, result,
             )  # fmt: skip
         # the others have no hole: what is to be acknowledged is what was sent
         plain = ~(walk & affordable)
@@ -626,6 +630,7 @@ class TcpQuality:
         end: I64,
         ack: I64,
         probe: Bool,
+        acks: Bool,
         result: Bool,
     ) -> None:
         """Follow one flow's holes segment by segment."""
@@ -645,16 +650,17 @@ class TcpQuality:
                 state.next = state.contiguous = None
         rows = slice(first, stop)
         place = first
-        for side, begin, finish, acked, flags, probing in zip(
+        for side, begin, finish, acked, flags, probing, news in zip(
             s.side[rows].tolist(),
             at[rows].tolist(),
             end[rows].tolist(),
             ack[rows].tolist(),
             s.flags[rows].tolist(),
             probe[rows].tolist(),
+            acks[rows].tolist(),
             strict=True,
         ):
-            if flags & ACK:
+            if news:
                 other = halves[1 - side]
                 if other.contiguous is not None and acked > other.contiguous:
                     result[place] = True
@@ -668,7 +674,8 @@ class TcpQuality:
             if state.contiguous is not None:
                 number = (int(base[half]) + state.contiguous) % (1 << 32)
                 flows.to_be_acked[slot, half] = number
-        if halves[0].holes or halves[1].holes:
+        flows.holes[slot] = any(half.pending for half in halves)
+        if flows.holes[slot]:
             self._walks[flow] = halves
             if len(self._walks) > _WALKS:
                 self._walks.popitem(last=False)
@@ -745,6 +752,11 @@ class _Half:
         self.contiguous: int | None = None  # tshark's maxseqtobeacked
         self.covered = _NONE  # acknowledged so far: holes below are counted already
         self.holes: list[tuple[int, int]] = []
+
+    @property
+    def pending(self) -> bool:
+        """Whether what is remembered here matters to later segments."""
+        return bool(self.holes) or (self.next is not None and self.covered > self.next)
 
     def rebase(self, origin: int) -> None:
         """Count from another origin from now on."""

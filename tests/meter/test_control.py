@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -459,3 +461,29 @@ def test_short_header_datagrams_cost_no_budget():
     frames = [udp(1000, 443, b"\x41" + bytes(1300))] * 500
     result = run_frames(frames)
     assert (result.lane.taken, result.lane.skipped) == (0, 0)
+
+
+def test_loaded_dissectors_import_nothing_more():
+    """After privileges are given up, files of the interpreter may not be readable any more."""
+    captures = [
+        shared_capture(f"open/{name}")
+        for name in (
+            "zeek__dns-https.pcap",
+            "zeek__tls_client-certificate.pcap",
+            "zeek__quic_chromium-115.0.5790.110-api-cirrus-com.pcap",
+            "tcpdump__HSRP_failover.pcap",
+            "tcpdump__LACP.pcap",
+        )
+    ]
+    program = (
+        "import sys\n"
+        "from tests.meter.through_lane import run\n"
+        "from panotui.meter.control import load_dissectors\n"
+        "load_dissectors()\n"
+        "before = set(sys.modules)\n"
+        f"assert all(run(path).messages for path in {[str(path) for path in captures]!r})\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "[]"

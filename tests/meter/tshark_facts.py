@@ -78,7 +78,7 @@ def fold(rows: list[dict[str, str]]) -> dict[str, Any]:
     streams = set()
     for p in rows:
         seconds, _, fraction = p["frame.time_epoch"].partition(".")
-        time_ns = int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
+        time_ns = int(seconds or 0) * 10**9 + int((fraction + "0" * 9)[:9])
         key = five_tuple(p)
         if key is not None:
             flow = flows.setdefault(

@@ -1,0 +1,212 @@
+"""Writes capture files for the benchmarks: fast, and the same for the same arguments.
+
+`small`: 60-byte frames, half UDP and half TCP, in 20,000 two-way flows (TCP in order, acknowledged,
+opened by a handshake). `rtp`: 1250-byte RTP of 80 camera streams. `mixed`: three of ten packets of
+the first kind, seven of the second. Packets come at `rate` a second of packet time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import struct
+from pathlib import Path
+
+import numpy as np
+
+START_NS = 1_760_000_000_000_000_000
+BLOCK = 1 << 18
+PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+
+
+def _put16(frames: np.ndarray, at: int, values: np.ndarray) -> None:
+    frames[:, at] = values >> 8
+    frames[:, at + 1] = values & 255
+
+
+def _put32(frames: np.ndarray, at: int, values: np.ndarray) -> None:
+    for i in range(4):
+        frames[:, at + i] = (values >> (24 - 8 * i)) & 255
+
+
+def _checksums(frames: np.ndarray) -> None:
+    words = frames[:, 14:34].astype(np.uint32)
+    total = (words[:, 0::2] << 8).sum(1) + words[:, 1::2].sum(1)
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    _put16(frames, 24, (~total) & 0xFFFF)
+
+
+def _link_and_ip(frames: np.ndarray, src: np.ndarray, dst: np.ndarray, protocol: np.ndarray) -> None:
+    n, size = frames.shape
+    frames[:, 0:6] = (2, 0, 0, 0, 0, 0x10)
+    frames[:, 6:12] = (2, 0, 0, 0, 0, 0x20)
+    frames[:, 12:14] = (8, 0)
+    frames[:, 14] = 0x45
+    _put16(frames, 16, np.full(n, size - 14))
+    _put16(frames, 18, np.arange(n) & 0xFFFF)
+    frames[:, 20] = 0x40
+    frames[:, 22] = 64
+    frames[:, 23] = protocol
+    _put32(frames, 26, src)
+    _put32(frames, 30, dst)
+
+
+class Small:
+    """60-byte frames: 20,000 flows, even ones UDP, odd ones TCP."""
+
+    size = 60
+
+    def __init__(self, flows: int = 20_000, seed: int = 1) -> None:
+        self.random = np.random.default_rng(seed)
+        self.flows = flows
+        self.client = 0x0A000000 + self.random.permutation(1 << 20)[:flows].astype(np.int64)
+        self.server = 0xC0A80000 + self.random.integers(1, 4096, flows)
+        self.sport = self.random.integers(20000, 60000, flows)
+        self.dport = self.random.choice([443, 8883, 5000, 9000], flows)
+        self.sent = np.zeros((flows, 2), np.int64)  # packets so far, each way
+        self.count = np.zeros(flows, np.int64)
+
+    def block(self, n: int) -> np.ndarray:
+        frames = np.zeros((n, 60), np.uint8)
+        flow = self.random.integers(0, self.flows, n)
+        order = np.argsort(flow, kind="stable")
+        ranked = flow[order]
+        starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+        rank = np.arange(n) - np.repeat(starts, np.diff(np.r_[starts, n]))
+        step = np.empty(n, np.int64)
+        step[order] = rank
+        step += self.count[flow]
+        np.add.at(self.count, flow, 1)
+        back = step % 2 == 1
+        tcp = flow % 2 == 1
+        a, b = self.client[flow], self.server[flow]
+        _link_and_ip(frames, np.where(back, b, a), np.where(back, a, b), np.where(tcp, 6, 17))
+        _put16(frames, 34, np.where(back, self.dport[flow], self.sport[flow]))
+        _put16(frames, 36, np.where(back, self.sport[flow], self.dport[flow]))
+        # TCP: SYN, SYN/ACK, ACK, then data of 6 bytes each way in turn, each acknowledging the last
+        data = 6
+        sent = np.where(step < 2, 0, np.maximum(step - 1, 0) // 2)
+        mine = np.where(step < 2, 0, 1 + data * np.where(back, np.maximum((step - 3) // 2, 0), np.maximum((step - 4 + 2) // 2 - 0, 0)))
+        del sent
+        # own data segments before this one: client sends data at steps 4, 6, ..; server at 3, 5, ..
+        before = np.where(back, np.maximum((step - 3) // 2, 0), np.maximum((step - 4) // 2, 0))
+        mine = np.where(step < 2, 0, 1 + data * before)
+        # peer data segments before this one
+        peer = np.where(back, np.maximum((step - 3) // 2, 0), np.maximum((step - 2) // 2, 0))
+        acked = np.where(step == 0, 0, 1 + data * peer)
+        flags = np.where(step == 0, 2, np.where(step == 1, 0x12, np.where(step == 2, 0x10, 0x18)))
+        t = np.flatnonzero(tcp)
+        part = frames[t]
+        isn = (flow[t] * 7919 + back[t] * 104729) & 0xFFFFFFFF
+        other = (flow[t] * 7919 + (~back[t]) * 104729) & 0xFFFFFFFF
+        _put32(part, 38, (isn + mine[t]) & 0xFFFFFFFF)
+        _put32(part, 42, np.where(step[t] == 0, 0, other + acked[t]) & 0xFFFFFFFF)
+        part[:, 46] = 0x50
+        part[:, 47] = flags[t]
+        _put16(part, 48, np.full(len(t), 60000))
+        _put16(part, 16, np.where(step[t] < 3, 40, 46))
+        part[:, 54:60] = np.where((step[t] < 3)[:, None], 0, 0x17)
+        frames[t] = part
+        u = np.flatnonzero(~tcp)
+        part = frames[u]
+        _put16(part, 38, np.full(len(u), 26))
+        part[:, 42:60] = self.random.integers(0, 64, (len(u), 18), dtype=np.uint8)
+        frames[u] = part
+        _checksums(frames)
+        return frames
+
+
+class Rtp:
+    """1250-byte RTP: 80 cameras, 25 frames a second of clock each, in order and complete."""
+
+    size = 1250
+
+    def __init__(self, streams: int = 80, seed: int = 2) -> None:
+        self.random = np.random.default_rng(seed)
+        self.streams = streams
+        self.sent = np.zeros(streams, np.int64)
+        self.turn = 0
+
+    def block(self, n: int) -> np.ndarray:
+        stream = (self.turn + np.arange(n)) % self.streams
+        step = (self.turn + np.arange(n)) // self.streams
+        self.turn += n
+        frames = np.zeros((n, 1250), np.uint8)
+        _link_and_ip(
+            frames, 0x0A140000 + 11 + stream, np.full(n, 0x0A140005), np.full(n, 17)
+        )
+        _put16(frames, 34, 40000 + 2 * stream)
+        _put16(frames, 36, 50000 + 2 * stream)
+        _put16(frames, 38, np.full(n, 1250 - 34))
+        picture, place = step // 10, step % 10
+        frames[:, 42] = 0x80
+        frames[:, 43] = np.where(place == 9, 0x80, 0) | 96
+        _put16(frames, 44, step & 0xFFFF)
+        _put32(frames, 46, (picture * 3600 + stream * 1000) & 0xFFFFFFFF)
+        _put32(frames, 50, 0x5EED0000 + stream)
+        key = picture % 50 == 0
+        frames[:, 54] = np.where(key, 0x7C, 0x5C)  # FU-A
+        frames[:, 55] = np.where(key, 5, 1) | np.where(place == 0, 0x80, 0) | np.where(
+            place == 9, 0x40, 0
+        )
+        frames[:, 60:] = 0xA5
+        _checksums(frames)
+        return frames
+
+
+def _records(frames: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
+    n, size = frames.shape
+    out = np.empty((n, size + 16), np.uint8)
+    head = np.empty((n, 4), "<u4")
+    head[:, 0] = times_ns // 1_000_000_000
+    head[:, 1] = times_ns % 1_000_000_000 // 1000
+    head[:, 2:] = size
+    out[:, :16] = head.view(np.uint8).reshape(n, 16)
+    out[:, 16:] = frames
+    return out
+
+
+def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> None:
+    """Write `packets` packets of `small`, `rtp` or `mixed` to a pcap file."""
+    small, rtp = Small(), Rtp()
+    random = np.random.default_rng(3)
+    done = 0
+    with path.open("wb") as file:
+        file.write(PCAP_HEADER)
+        while done < packets:
+            n = min(BLOCK if kind == "small" else BLOCK // 8, packets - done)
+            times = START_NS + ((done + np.arange(n)) * (1e9 / rate)).astype(np.int64)
+            if kind == "mixed":
+                pick = random.random(n) < 0.3
+                parts = {True: small.block(int(pick.sum())), False: rtp.block(int((~pick).sum()))}
+                chunks: list[bytes] = []
+                edges = np.flatnonzero(np.r_[True, pick[1:] != pick[:-1], True])
+                seen = {True: 0, False: 0}
+                records = {
+                    True: _records(parts[True], times[pick]),
+                    False: _records(parts[False], times[~pick]),
+                }
+                for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+                    which = bool(pick[first])
+                    at = seen[which]
+                    chunks.append(records[which][at : at + last - first].tobytes())
+                    seen[which] += last - first
+                file.write(b"".join(chunks))
+            else:
+                frames = (small if kind == "small" else rtp).block(n)
+                file.write(_records(frames, times).data)
+            done += n
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=("small", "rtp", "mixed"))
+    parser.add_argument("packets", type=int)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--rate", type=float, default=1_000_000.0)
+    options = parser.parse_args()
+    write(options.path, options.kind, options.packets, options.rate)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The scalar reference of one RTP stream: RFC 3550 A.1, A.3 and A.8 as the RFC writes them, a
+packet at a time, with the notes of the design on what is skipped. Slow and plain on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Packet:
+    sequence: int
+    timestamp: int
+    time_ns: int
+    marker: bool = False
+    vcl: bool = True
+    key: bool = False
+    size: int = 1250
+    media: int = 1196
+
+
+def wrap32(value: int) -> int:
+    return ((value + 2**31) & 0xFFFFFFFF) - 2**31
+
+
+@dataclass
+class Reference:
+    clock: int = 90000
+    packets: int = 0
+    received: int = 0
+    expected: int = 0
+    duplicates: int = 0
+    reordered: int = 0
+    restarts: int = 0
+    jitter: float = 0.0
+    jitter_sum: float = 0.0
+    jitter_count: int = 0
+    jitter_max: float = 0.0
+    frame_jitter: float = 0.0
+    frame_jitter_max: float = 0.0
+    frame_jitter_count: int = 0
+    frames: int = 0
+    keyframes: int = 0
+    gop_frames: int = 0
+    delta_max_ms: float = 0.0
+    highest: int = -1
+    bad: int = -1
+    seen: set[int] = field(default_factory=set)
+    missing: set[int] = field(default_factory=set)
+    last: Packet | None = None
+    stamps: list[int] = field(default_factory=list)
+    stamp_bits: dict[int, int] = field(default_factory=dict)
+    newest: int | None = None
+    lag: int = -1
+    forward: tuple[int, int] | None = None
+    key_ordinal: int = -1
+
+    @property
+    def lost(self) -> int:
+        return self.expected - self.received
+
+    def update(self, p: Packet) -> None:
+        self.packets += 1
+        restarted = self._sequence(p)
+        self._jitter(p, restarted)
+        self._frame(p)
+        self.last = p
+
+    def _sequence(self, p: Packet) -> bool:
+        if self.highest < 0:
+            self.highest = p.sequence + 65536 - 1
+        d = (p.sequence - self.highest) & 0xFFFF
+        if d < 3000:
+            for extended in range(self.highest + 1, self.highest + d):
+                self.missing.add(extended)
+            self.expected += d
+            self.highest += d
+            self._arrive(self.highest, d == 0)
+        elif d <= 65536 - 100:
+            if p.sequence != self.bad:
+                self.bad = (p.sequence + 1) & 0xFFFF
+                return False
+            self.bad = -1
+            self.restarts += 1
+            self.highest += 2 * 65536 - ((self.highest - p.sequence) & 0xFFFF)
+            self.expected += 1
+            self._arrive(self.highest, False)
+            return True
+        else:
+            extended = self.highest + d - 65536
+            if extended in self.seen:
+                self.duplicates += 1
+            else:
+                self.reordered += 1
+                self.missing.discard(extended)
+                self.seen.add(extended)
+            self.received += 1
+        return False
+
+    def _arrive(self, extended: int, again: bool) -> None:
+        self.received += 1
+        if again:
+            self.duplicates += 1
+        self.seen.add(extended)
+
+    def _jitter(self, p: Packet, restarted: bool) -> None:
+        if self.last is None:
+            return
+        gap_ns = max(p.time_ns - self.last.time_ns, 0)
+        self.delta_max_ms = max(self.delta_max_ms, gap_ns / 1e6)
+        step = wrap32(p.timestamp - self.last.timestamp)
+        if restarted or abs(step) > 5 * self.clock:
+            return
+        d = abs(gap_ns * self.clock / 1e9 - step)
+        self.jitter += (d - self.jitter) / 16
+        self.jitter_sum += self.jitter
+        self.jitter_count += 1
+        self.jitter_max = max(self.jitter_max, self.jitter)
+
+    def _frame(self, p: Packet) -> None:
+        bits = (1 if p.vcl else 0) | (2 if p.key else 0)
+        new = p.timestamp not in self.stamps[-8:]
+        if new:
+            self.stamps.append(p.timestamp)
+            self.stamp_bits[p.timestamp] = 0
+            self._start(p)
+        before = self.stamp_bits[p.timestamp]
+        after = before | bits
+        self.stamp_bits[p.timestamp] = after
+        if after & 1 and not before & 1:
+            self.frames += 1
+        if after == 3 and before != 3:
+            self.keyframes += 1
+            if self.key_ordinal >= 0:
+                self.gop_frames = self.frames - self.key_ordinal
+            self.key_ordinal = self.frames
+
+    def _start(self, p: Packet) -> None:
+        first = self.newest is None
+        step = 0 if self.newest is None else wrap32(p.timestamp - self.newest)
+        fresh = first or abs(step) > 5 * self.clock
+        self.newest = p.timestamp
+        if fresh:
+            self.lag = 0
+            forward = True
+        else:
+            self.lag -= step
+            forward = self.lag < 0
+            self.lag = max(self.lag, 0)
+        if not forward:
+            return
+        if self.forward is not None and not fresh:
+            gap_ns = p.time_ns - self.forward[0]
+            d = abs(gap_ns * self.clock / 1e9 - wrap32(p.timestamp - self.forward[1]))
+            self.frame_jitter += (d - self.frame_jitter) / 16
+            self.frame_jitter_count += 1
+            self.frame_jitter_max = max(self.frame_jitter_max, self.frame_jitter)
+        self.forward = (p.time_ns, p.timestamp)
+
+    def gaps(self) -> tuple[int, int]:
+        """Runs of numbers that never came, and the longest."""
+        runs: list[int] = []
+        last = None
+        for extended in sorted(self.missing):
+            if last is not None and extended == last + 1:
+                runs[-1] += 1
+            else:
+                runs.append(1)
+            last = extended
+        return len(runs), max(runs, default=0)
