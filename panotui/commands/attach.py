@@ -21,11 +21,11 @@ def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
     check_access(path)
     require_terminal()
     end_on_signals()
-    from panotui.sources import privileges
+    from panotui.commands.capture import drop_privileges
 
     # The connection is made before root is given up: the socket may be root's alone.
     peer = _connected(path)
-    privileges.drop()
+    drop_privileges()
     from panotui.tui import app
 
     return int(app.run(peer, mode="attach", no_color=no_color))

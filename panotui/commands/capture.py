@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 DEMO = Path(__file__).parents[1] / "sources" / "demo"
 
 
+def drop_privileges() -> None:
+    """Become nobody in particular, and keep the program's own files readable."""
+    from panotui.commands.readable import keep_readable
+    from panotui.sources import privileges
+
+    keep_readable(*privileges.target())
+    privileges.drop()
+
+
 class Capture:
     """What was opened with privileges and is read without."""
 
@@ -38,9 +47,7 @@ class Capture:
 
     def drop_privileges(self) -> None:
         """Give up root and every capability; nothing to give up is fine."""
-        from panotui.sources import privileges
-
-        privileges.drop()
+        drop_privileges()
 
     def filenos(self) -> list[int]:
         """Descriptors that are readable when packets wait."""
@@ -52,17 +59,12 @@ class Capture:
         return numbers
 
     def pump(self) -> Pump:
-        """Engine and pump over the sources, merged by time where they are several."""
+        """Engine and pump over the sources."""
         from panotui.engine import Engine, EngineSettings
         from panotui.pump import Pump
 
-        sources = self.sources
-        if len(sources) > 1:
-            from panotui.sources import merge
-
-            sources = [merge(sources)]
         engine = Engine(self.site, EngineSettings(live=self.live))
-        return Pump(sources, engine, live=self.live)
+        return Pump(self.sources, engine, live=self.live)
 
     def notice(self) -> str | None:
         """One line while an interface is gone."""

@@ -9,14 +9,17 @@ from panotui.commands.input import Progress, open_captures, total_bytes
 from panotui.model import Site
 
 
-def record_capture(files: Sequence[str], site: Site, site_text: str, folder: Path) -> Path:
-    """Write what a recorder would have written; returns `folder`.
+def record_capture(
+    files: Sequence[str], site: Site, site_text: str, folder: Path, *, evidence: bool = False
+) -> Path:
+    """Write what a recorder would have written, with `evidence` packets too; returns `folder`.
 
     Ctrl-C leaves through KeyboardInterrupt with everything closed. Errors as of the sources.
     """
     from panotui.engine import Engine
     from panotui.feed.collector import Collector
     from panotui.pump import Pump
+    from panotui.recording.evidence import EvidenceTap
     from panotui.recording.recorder import Recorder
     from panotui.recording.retention import Limits
 
@@ -30,9 +33,11 @@ def record_capture(files: Sequence[str], site: Site, site_text: str, folder: Pat
         recorder = Recorder(
             folder, site_text=site_text, limits=limits, lossless=True, commit_every_s=1.0
         )
+        pump = Pump(sources, Engine(site), files=files)
         collector = Collector(
-            Pump(sources, Engine(site), files=files),
+            pump,
             recorder=recorder,
+            evidence=EvidenceTap(pump, recorder) if evidence else None,
             status=lambda c: progress.update(
                 sum(s.counters.read_bytes for s in sources),
                 total_bytes([s.counters.total_bytes for s in sources]),

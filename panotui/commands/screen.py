@@ -122,6 +122,7 @@ class WatchedClient:
 
 def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
     """A collector with these arguments, and the screen on it until one of them ends."""
+    from panotui.commands.capture import drop_privileges
     from panotui.commands.terminal import end_on_signals, require_terminal
 
     require_terminal()
@@ -129,9 +130,7 @@ def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
     try:
         end_on_signals()
         # The screen's libraries load while the child opens its rings.
-        from panotui.sources import privileges
-
-        privileges.drop()
+        drop_privileges()
         from panotui.tui import app
 
         collector.wait_ready()

@@ -102,6 +102,9 @@ class Collector:
         if self._evidence is not None:
             self._evidence.finish()
         if self.recorder is not None:
+            # What one second's share of changed flows had no room for.
+            while flows := self.engine.drain_changed_flows():
+                self.recorder.observe(self.engine.snapshot(), flows, self.engine.drain_events())
             self.recorder.close(ended)
         if self.server is not None:
             self.server.close()

@@ -195,6 +195,7 @@ class EvidenceTap:
 
     def _news(self, snapshot: Snapshot, now_ns: int) -> None:
         addresses = {camera.name: camera.address for camera in snapshot.cameras}
+        streams = {stream.id: stream.src for stream in snapshot.streams}
         for violation in snapshot.violations:
             if self._is_new(f"violation {violation.id}"):
                 self._await(
@@ -210,10 +211,12 @@ class EvidenceTap:
                 continue
             hosts: tuple[str, ...] = ()
             flow = self._engine.flow(finding.flow) if finding.flow else None
-            if flow is not None:
-                hosts = (flow.src, flow.dst)
-            elif finding.camera in addresses:
+            if finding.camera in addresses:
                 hosts = (addresses[finding.camera],)
+            elif finding.stream in streams:
+                hosts = (streams[finding.stream],)
+            elif flow is not None:
+                hosts = (flow.src, flow.dst)
             self._await(
                 f"finding-{finding.id}",
                 f"finding {finding.id}, {finding.subject}: {finding.text}",
@@ -254,14 +257,17 @@ class EvidenceTap:
             self.lost += 1
 
     def _context(self, hosts: tuple[str, ...], before_ns: int) -> list[Kept]:
-        """Openings between the hosts, and DNS answers that name one of them."""
+        """Openings between the hosts, and DNS answers that name one of them.
+
+        Without hosts: of all flows that have packets in the window.
+        """
         numbers, raws = _numbers(hosts)
         chosen: list[Kept] = []
         for opening in self._openings.values():
-            if not hosts or not opening.packets:
-                continue
-            ours = numbers.intersection(opening.hosts)
-            between = len(ours) == len(numbers) if numbers else False
+            if not hosts:
+                between = opening.last_ns >= before_ns
+            else:
+                between = bool(numbers) and numbers <= set(opening.hosts)
             for kept in opening.packets:
                 if kept.time_ns >= before_ns:
                     break
