@@ -43,6 +43,7 @@ from panotui.wire import (
     lldp,
     ntp,
     quic,
+    x509,
 )
 from panotui.wire.addresses import ip_text
 from panotui.wire.columns import SNAPPED, Columns
@@ -185,6 +186,20 @@ class _Packet(NamedTuple):
         else:
             size = (data[at + 4] << 8 | data[at + 5]) + 40
         return min(self.frame_end, at + size) if size > 20 else self.frame_end
+
+
+def load_dissectors() -> None:
+    """Import now what the parsers import with their first packet.
+
+    For a collector that is about to give up its privileges: the interpreter's own files may be out
+    of reach then. It also takes the half second of scapy's import off the packets' path.
+    """
+    import numpy.ma  # noqa: F401  numpy's own set functions import it with their first call
+
+    dns.load()
+    x509.load()
+    quic.load()
+    linkcontrol.load()
 
 
 def control_mask(columns: Columns) -> Bool:

@@ -144,6 +144,18 @@ def _name_module() -> Any:
     return module
 
 
+def load() -> None:
+    """Import dnspython now, with the record types that are read through it."""
+    import dns.inet
+    import dns.rdata
+    from dns.rdataclass import RdataClass
+    from dns.rdatatype import RdataType
+
+    _name_module()
+    for kind in (RdataType.HTTPS, RdataType.SVCB):
+        dns.rdata.get_rdata_class(RdataClass.IN, kind)  # type: ignore[no-untyped-call]
+
+
 def name_text(name: dns.name.Name) -> str:
     """A dnspython name as text: lower case, no trailing dot, printable."""
     return printable(name.to_text(omit_final_dot=True).lower(), 300)

@@ -153,6 +153,11 @@ def _message(
 # ------------------------------------------------------------------ through scapy
 
 
+def load() -> None:
+    """Import scapy's layers now."""
+    _dissectors()
+
+
 def _dissected(protocol: str, data: bytes) -> str:
     """scapy's reading of a rare packet as one line; empty when it has none."""
     describe = _dissectors().get(protocol)

@@ -116,6 +116,13 @@ class InitialKeys:
             return None
 
 
+def load() -> None:
+    """Import the ciphers now."""
+    from cryptography.exceptions import InvalidTag  # noqa: F401
+
+    InitialKeys(V1, b"")
+
+
 class Hello:
     """A connection's ClientHello in the making; `done` when told or given up."""
 

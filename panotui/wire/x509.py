@@ -49,6 +49,11 @@ def parse(der: bytes) -> Certificate | None:
     return facts
 
 
+def load() -> None:
+    """Import `cryptography` now, with all that reading a certificate takes."""
+    _read(b"")
+
+
 def _read(der: bytes) -> Certificate | None:
     import warnings
 
