@@ -8,10 +8,11 @@ pictures a second are asked for (1 to 4 settable), and a key asks at once.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.console import RenderableType
 from textual import events
@@ -23,7 +24,7 @@ from textual.screen import Screen
 from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
 from panotui.feed.frames import Answer, Command, Done, Frame, View
-from panotui.tui import effects, help
+from panotui.tui import cells, effects, help
 from panotui.tui.glyphs import terminal_glyphs
 from panotui.tui.line import Pen, plain
 from panotui.tui.pacing import Pacer, Report
@@ -38,8 +39,21 @@ from panotui.tui.widgets import Lines
 EXIT_HANGUP = 129
 EXIT_TERMINATED = 143
 EXIT_FATAL = 3
-SHEETS = ("monitor", "help", "fatal")  # one a screen
 CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
+SHEETS = ("monitor", "help", "fatal")  # one a screen
+
+# Once privileges are gone, the program's own files may be out of reach: all that Textual would
+# load on first use is loaded now, and so are the sheets.
+for _late in (
+    "textual.drivers.headless_driver",
+    "textual.layouts.factory",
+    "textual.layouts.horizontal",
+    "textual.layouts.stream",
+    "textual.pilot",
+    "textual.scrollbar",
+):
+    importlib.import_module(_late)
+cells.width("北")  # loads Rich's table of widths
 
 
 def run(
@@ -59,16 +73,17 @@ def run(
     refuse_unusable()
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    return asyncio.run(_run(source, rate_hz))
+    return asyncio.run(_run(source, mode, rate_hz))
 
 
-async def _run(source: str | int | FrameSource, rate_hz: float) -> int:
+async def _run(source: str | int | FrameSource, mode: str, rate_hz: float) -> int:
     opened: FrameSource
     if isinstance(source, str | int):
         opened = await AsyncFeedClient.connect(source)
     else:
         opened = source
-    app = Panotui(opened, rate_hz=rate_hz, driver_class=PacedDriver)
+    session = Session(terminal_glyphs(), mode=mode)
+    app = Panotui(opened, rate_hz=rate_hz, session=session, driver_class=PacedDriver)
     try:
         await app.run_async(mouse=False)
     finally:
@@ -126,12 +141,10 @@ class FatalScreen(Screen[None]):
         self.draw()
 
     def draw(self) -> None:
-        from panotui.tui.cells import wrap
-
         width, height = self.app.size
         lines = [plain("", width), Pen(width).put(" The collector has stopped", "bad").line()]
         lines.append(plain("", width))
-        lines += [Pen(width).put(f"   {part}").line() for part in wrap(self._text, width - 6)]
+        lines += [Pen(width).put(f"   {part}").line() for part in cells.wrap(self._text, width - 6)]
         lines.append(plain("", width))
         lines.append(Pen(width).put("   What was recorded until now is kept.", "dim").line())
         lines += [plain("", width)] * (height - len(lines) - 1)
@@ -159,7 +172,7 @@ class MonitorScreen(Screen[None]):
 class Panotui(App[None]):
     """Glue between Textual, the session and the source."""
 
-    CSS_PATH: ClassVar = [sheet(name) for name in SHEETS]
+    CSS = "\n".join(sheet(name).read_text(encoding="utf-8") for name in SHEETS)
     ENABLE_COMMAND_PALETTE = False
     TITLE = "panotui"
 

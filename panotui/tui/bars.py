@@ -39,6 +39,7 @@ class _Part:
     spans: Sequence[Span]
     rank: int  # what goes first when there is no room: highest; 0 never
     right: bool = False
+    short: Sequence[Span] | None = None  # what stands for it before anything is dropped
 
     @property
     def cells(self) -> int:
@@ -58,6 +59,9 @@ def header_line(
     site = header.site.name or "no site"
     # The site's name gives way before anything else goes, but stays readable.
     parts[0] = _Part([(cut_middle(site, SITE_CELLS, glyphs.ellipsis), "strong")], 0)
+    for number, part in enumerate(parts):
+        if part.short is not None and _needed(_worth_keeping(parts)) > cells:
+            parts[number] = _Part(part.short, part.rank, part.right)
     while _needed(parts) > cells:
         droppable = [part for part in parts if part.rank]
         if not droppable:
@@ -73,6 +77,11 @@ def header_line(
     for number, part in enumerate(rights):
         pen.put("  " if number else "").spans(part.spans)
     return pen.line()
+
+
+def _worth_keeping(parts: Sequence[_Part]) -> list[_Part]:
+    """Without what goes first: nothing is shortened to save it."""
+    return [part for part in parts if part.rank < 5]
 
 
 def _needed(parts: Sequence[_Part]) -> int:
@@ -98,13 +107,26 @@ def _left(header: Header, glyphs: Glyphs) -> list[_Part]:
         parts.append(_Part([(site.region, "plain")], 9))
     if site.mode != "normal":
         parts.append(_Part([(site.mode, "warn")], 7))
+    parts.append(_ports(header, glyphs))
+    return parts
+
+
+def _ports(header: Header, glyphs: Glyphs) -> _Part:
+    """Every port's state; in one word where they agree and room is short."""
     if not header.ports:
-        parts.append(_Part([("ports -", "dim")], 2))
+        return _Part([("ports -", "dim")], 2)
+    spans: list[Span] = []
     for name, _, state in header.ports[:4]:
         of = look(state)
         text = f"{cut_middle(name, 8, glyphs.ellipsis)} {glyph(glyphs, of)}{state}"
-        parts.append(_Part([(text, role(of))], 0 if of == "bad" else 2))
-    return parts
+        spans.append((("  " if spans else "") + text, role(of)))
+    states = {state for _, _, state in header.ports}
+    if len(states) > 1 or len(header.ports) == 1:
+        return _Part(spans, 0)
+    state = states.pop()
+    of = look(state)
+    text = f"{len(header.ports)} ports {glyph(glyphs, of)}{state}"
+    return _Part(spans, 0, short=[(text, role(of))])
 
 
 def _right(

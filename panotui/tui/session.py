@@ -63,7 +63,10 @@ class _Opened:
 class Session:
     """The state of one screen."""
 
-    def __init__(self, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> None:
+    def __init__(
+        self, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None, mode: str = "live"
+    ) -> None:
+        self.mode = mode  # frames tell it too, once there are any
         self.glyphs = glyphs
         self.zone = zone
         self.width, self.height = 80, 24
@@ -466,8 +469,10 @@ class Session:
             self.say(f"copied: {text}", now, "ok")
             return [Copy(text)]
         if action == "export":
-            key = self._opened[-1].key if self._opened else f"pane:{self.pane}"
-            return [Send(Command(name="export", key=key, text=self.place.filter))]
+            if self._opened:
+                return [Send(Command(name="export", key=self._opened[-1].key))]
+            text = f"csv {self.place.filter}".strip()
+            return [Send(Command(name="export", key=self.pane, text=text))]
         if action == "undo":
             return [Send(Command(name="undo")), Fetch()]
         if subject is None:
@@ -588,7 +593,7 @@ class Session:
         if frame is None:
             waiting = [plain("", width), plain(" waiting for the first picture", width, "dim")]
             empty = Page(waiting).fill(width, height - 2).lines
-            head = plain(" panotui", width, "strong")
+            head = plain(f" panotui {self.mode}", width, "strong")
             return Picture(head, empty, plain(" q quit", width, "dim"))
         frozen = now - self.frozen_at if self.frozen_at is not None else None
         late = now - self._heard_at if not self.frozen else 0.0
