@@ -83,7 +83,7 @@ def blank(data: bytearray) -> None:
         offset += length
 
 
-def _blank_frame(frame: memoryview, remaining: dict[bytes, tuple[int, int]]) -> None:
+def _blank_frame(frame: memoryview, remaining: dict[bytes, tuple[int, int, int]]) -> None:
     if len(frame) < 42 or frame[12:14] != b"\x08\x00":
         return
     ip = 14
@@ -108,31 +108,29 @@ def _blank_interleaved(
     stop: int,
     sequence: int,
     key: bytes,
-    remaining: dict[bytes, tuple[int, int]],
+    remaining: dict[bytes, tuple[int, int, int]],
 ) -> None:
     """Follow the `$` frames of one direction; bytes past `KEPT` of each media frame become zero."""
     if start >= stop:
         return  # a bare acknowledgement or SYN
-    expected, left = remaining.get(key, (sequence, 0))
+    expected, left, kept = remaining.get(key, (sequence, 0, 0))
     if expected != sequence:
         return  # a retransmission or text that was sent out of order: leave it whole
     position = start
     while position < stop:
-        if left > 0:  # the rest of a frame that began in an earlier segment
+        if left > 0:  # inside a frame, which may have begun in an earlier segment
             step = min(left, stop - position)
-            _zero(frame, position, position + step)
+            _zero(frame, position + min(kept, step), position + step)
             position += step
             left -= step
+            kept -= min(kept, step)
         elif frame[position] == 0x24 and position + 4 <= stop:
-            length = struct.unpack_from("!H", frame, position + 2)[0]
-            body = min(position + 4 + length, stop)
-            if frame[position + 1] % 2 == 0:
-                _zero(frame, position + 4 + KEPT, body)
-            left = position + 4 + length - body
-            position = body
+            left = struct.unpack_from("!H", frame, position + 2)[0]
+            kept = KEPT if frame[position + 1] % 2 == 0 else left
+            position += 4
         else:
             break  # RTSP text fills the rest of the segment
-    remaining[key] = ((sequence + stop - start) & 0xFFFFFFFF, left)
+    remaining[key] = ((sequence + stop - start) & 0xFFFFFFFF, left, kept)
 
 
 def _zero(frame: memoryview, start: int, stop: int) -> None:

@@ -420,10 +420,17 @@ class Plant:
         for ns, device in ((self.camsw, "app0"), (self.cloudsw, "app1")):
             socket_path = self.folder / f"{ns.name}.lldp"
             ns.popen(
-                ["lldpd", "-d", "-u", str(socket_path), "-I", device, "-S", f"switch-{device}"],
+                ["lldpd", "-d", "-u", str(socket_path), "-I", device],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+            name = "switch-cameras" if device == "app0" else "switch-office"
+            talk = ["lldpcli", "-u", str(socket_path), "configure"]
+            deadline = time.monotonic() + 5
+            while ns.run([*talk, "system", "hostname", name], check=False).returncode:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("lldpd did not start")
+                time.sleep(0.05)
 
     def block(self, address: str, how: str = "drop") -> None:
         """The router's firewall drops (or `reject`s, or `reset`s) TCP to that address."""
