@@ -78,7 +78,7 @@ def resolve(view: SiteView) -> ShownPolicy:
         resolvers=tuple(sorted(facts.resolvers)),
         time_servers=tuple(sorted(facts.time_servers)),
         gateways=tuple(sorted(facts.gateways)),
-        local=tuple(str(n) for n in facts.local),
+        local=tuple(sorted(str(n) for n in facts.local)),
         rules=tuple(_shown(r, policy, needed=needed) for r in policy.rules),
         guide_names=_guide_names(policy),
     )

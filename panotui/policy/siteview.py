@@ -163,6 +163,9 @@ class SiteView:
         self._dns_servers: OrderedDict[str, None] = OrderedDict()
         self._ntp_servers: OrderedDict[str, None] = OrderedDict()
         self._leases: OrderedDict[int, str] = OrderedDict()  # MAC -> address by DHCP ACK
+        self.camera_urls: OrderedDict[str, str] = OrderedDict()  # server -> URL asked for
+        self.camera_fps: OrderedDict[str, float] = OrderedDict()  # server -> rate of its SDP
+        self.region_names: OrderedDict[str, str] = OrderedDict()  # region -> a name that says so
         self._pending: OrderedDict[tuple[int, int], str] = OrderedDict()  # flow -> SNI
         self._media: OrderedDict[tuple[str, int], MediaSession] = OrderedDict()
         self.media_version = 0
@@ -271,6 +274,11 @@ class SiteView:
     def _observe_rtsp(self, message: RtspMessage) -> None:
         self._observe_server(message.server)
         entry = self._observe_reader(message.client, message.server)
+        if message.from_client and message.method == "DESCRIBE" and message.url:
+            _put(self.camera_urls, message.server, message.url, HOSTS_MAX)
+        rate = next((t.framerate for t in message.tracks if t.framerate), None)
+        if rate:
+            _put(self.camera_fps, message.server, rate, HOSTS_MAX)
         agent = message.user_agent or ""
         if message.from_client and "LIVE555" in agent and not entry.live555:
             entry.live555 = self._dirty = True
@@ -316,6 +324,8 @@ class SiteView:
             return
         entry = self._client(client)
         iot = ".iot." in f".{name}"
+        if region not in self.region_names:
+            _put(self.region_names, region, name, 64)
         before = entry.regions.most_common(1)
         entry.regions[region] += 100 if iot else 1
         if iot and not entry.iot:
@@ -427,6 +437,10 @@ class SiteView:
     def media_ports(self) -> frozenset[int]:
         """All ports that RTSP sessions negotiated."""
         return frozenset(port for _, port in self._media)
+
+    def readers_of(self, camera: str) -> tuple[str, ...]:
+        """Hosts that spoke RTSP to a camera."""
+        return tuple(a for a, c in self._clients.items() if camera in c.cameras)
 
     def site_names(self) -> dict[str, str]:
         """Address -> name, of what the site file names."""
