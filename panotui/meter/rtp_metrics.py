@@ -178,7 +178,10 @@ class RtpMetrics:
         )  # second, frames, first ns, last ns
         self._played: I64 = np.zeros(n, np.int64)  # timestamp of the last frame given to it
         self._stutter = Stutter(n)
+        # Of the batch that is measured: late rows; rows that start frames, and the interval then.
         self._late: I64 = np.zeros(0, np.int64)
+        self._starts_at: I64 = np.zeros(0, np.int64)
+        self._starts_nominal: I64 = np.zeros(0, np.int64)
         self._gaps: dict[int, list[_Gap]] = {}
         self._gaps_told: dict[int, int] = {}
         self._damaged_stamp: dict[int, int] = {}
@@ -265,9 +268,9 @@ class RtpMetrics:
         jitter = self._per_packet(records, segments, gap_ns, sequence, fresh)
         stamp_before = segments.previous(records.timestamp, self._timestamp[ids])
         self._find_gaps(records, segments, sequence, before_ns, stamp_before)
-        self._find_freezes(records, segments, gap_ns, stamp_before, fresh)
         self._add_seconds(records, segments, sequence, gap_ns, jitter)
         self._frames(records, segments, before_ns, stamp_before, fresh)
+        self._find_freezes(records, segments, gap_ns, stamp_before, fresh)
         self._remember(records, segments, sequence)
         self.changed[ids] = True
 
@@ -329,6 +332,8 @@ class RtpMetrics:
         n = end - start
         calm = 0
         before_ns = int(self.row["last_ns"][stream])
+        before_stamp = int(self._timestamp[stream])
+        accepted = int(self._received[stream])
         while position < n:
             if calm >= _SCALAR_RUN and array_runs < _ARRAY_RUNS:
                 array_runs += 1
@@ -336,8 +341,10 @@ class RtpMetrics:
                 taken = self._stride(numbers[position:], highest, start + position, out, top)
                 position += taken
                 if taken:
+                    accepted += taken
                     highest = int(top[start + position - 1])
                     before_ns = int(records.time_ns[start + position - 1])
+                    before_stamp = int(records.timestamp[start + position - 1])
                 continue
             s = int(numbers[position])
             at = start + position
@@ -351,13 +358,23 @@ class RtpMetrics:
             elif d <= SEQUENCES - MAX_MISORDER:
                 calm = 0
                 if s == bad:
-                    outage = self._continues(stream, d, before_ns, bad_time, records, at)
+                    stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
+                    lived_ns = before_ns - int(self.row["first_ns"][stream])
+                    outage = _continues(
+                        d,
+                        accepted,
+                        lived_ns,
+                        bad_time - before_ns,
+                        stamp,
+                        int(self.clock[stream]),
+                    )
                     out.restarted[at] = not outage
                     if outage:
                         highest += d
                         out.advance[at] = d
                         # The first packet after the outage was held back by A.1; it did arrive.
                         self._received[stream] += 1
+                        accepted += 1
                     else:
                         highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
                         out.advance[at] = 1
@@ -374,7 +391,9 @@ class RtpMetrics:
                 out.extended[at] = highest + d - SEQUENCES
                 out.advance[at] = d - SEQUENCES
             if out.counted[at]:
+                accepted += 1
                 before_ns = time_ns
+                before_stamp = int(records.timestamp[at])
             top[at] = highest
             position += 1
         self._bad[stream] = bad
@@ -400,26 +419,6 @@ class RtpMetrics:
         out.restarted[span] = False
         top[span] = best[:taken]
         return taken
-
-    def _continues(
-        self, stream: int, jump: int, before_ns: int, resumed_ns: int, records: RtpRecords, at: int
-    ) -> bool:
-        """Is a large jump an outage: as many packets as the silence would have held (+-20 %)?"""
-        packets = int(self._received[stream])
-        first_ns = int(self.row["first_ns"][stream])
-        lived = before_ns - first_ns
-        silent_s = (resumed_ns - before_ns) / SECOND
-        if packets < 32 or lived <= 0 or silent_s < 0.5:
-            return False
-        expected = packets * SECOND / lived * silent_s
-        if not 0.8 * expected <= jump <= 1.2 * expected:
-            return False
-        clock = int(self.clock[stream])
-        if not clock:
-            return True
-        stamp = (int(records.timestamp[at]) - int(self._timestamp[stream])) & 0xFFFFFFFF
-        since_s = (int(records.time_ns[at]) - int(self.row["last_ns"][stream])) / SECOND
-        return abs(stamp / clock - since_s) <= max(1.0, 0.2 * since_s)
 
     def _tell_restart(
         self, stream: int, records: RtpRecords, at: int, outage: bool, silent_ns: int
@@ -759,13 +758,19 @@ class RtpMetrics:
             stream = int(records.stream[at])
             if self.picture[stream]:
                 step = int(_wrap32(records.timestamp[at : at + 1] - stamp_before[at : at + 1])[0])
-                self._freeze_ended(stream, records, at, int(gap_ns[at]), step)
+                nominal = int(self.nominal[stream])
+                following = int(np.searchsorted(self._starts_at, at))
+                if following < len(self._starts_at):
+                    start = int(self._starts_at[following])
+                    if int(records.stream[start]) == stream:
+                        nominal = int(self._starts_nominal[following])
+                self._freeze_ended(stream, records, at, int(gap_ns[at]), step, nominal)
 
     def _freeze_ended(
-        self, stream: int, records: RtpRecords, at: int, gap_ns: int, step: int
+        self, stream: int, records: RtpRecords, at: int, gap_ns: int, step: int, nominal: int
     ) -> None:
         clock = int(self.clock[stream])
-        if clock and gap_ns * clock <= 3 * int(self.nominal[stream]) * SECOND:
+        if clock and (not nominal or gap_ns * clock <= 3 * nominal * SECOND):
             return
         start_ns = int(records.time_ns[at]) - gap_ns
         if self._frozen_since[stream] != start_ns:
@@ -874,6 +879,7 @@ class RtpMetrics:
         fresh: Bool,
     ) -> None:
         """Group packets of one timestamp into frames, count them, and measure their starts."""
+        self._starts_at = self._starts_nominal = np.zeros(0, np.int64)
         begins = records.timestamp != stamp_before
         begins[segments.starts] = True
         runs = np.flatnonzero(begins)
@@ -922,7 +928,13 @@ class RtpMetrics:
         if len(new):
             at = runs[run_of[new]]
             self._frame_starts(
-                segments, f_seg[new], f_stamp[new], f_time[new], before_ns[at], stamp_before[at]
+                segments,
+                at,
+                f_seg[new],
+                f_stamp[new],
+                f_time[new],
+                before_ns[at],
+                stamp_before[at],
             )
 
     def _keep_open(
@@ -995,10 +1007,12 @@ class RtpMetrics:
         """Arrival of pictures, for frames per second."""
         part = Segments(stream)
         ids = part.ids
-        unset = self._frame_first_ns[ids] == 0
-        self._frame_first_ns[ids[unset]] = time_ns[part.starts[unset]]
-        self._frame_last_ns[ids] = time_ns[part.ends]
-        self._new_frame_ns[ids] = time_ns[part.ends]
+        # A slice may come after the next picture has begun, so these are extremes.
+        known = self._frame_first_ns[ids]
+        first = np.minimum.reduceat(time_ns, part.starts)
+        last = np.maximum.reduceat(time_ns, part.starts)
+        self._frame_first_ns[ids] = np.where(known == 0, first, np.minimum(known, first))
+        self._frame_last_ns[ids] = np.maximum(self._frame_last_ns[ids], last)
         second = time_ns // SECOND
         cells = Segments(part.index * (1 << 36) + second)
         at, ends = cells.starts, cells.ends
@@ -1017,8 +1031,9 @@ class RtpMetrics:
             cell = self._seconds[s, p]
             if cell[0] == sec:
                 cell[1] += n
-                cell[3] = t1
-            else:
+                cell[2] = min(int(cell[2]), t0)
+                cell[3] = max(int(cell[3]), t1)
+            elif cell[0] < sec:
                 cell[:] = (sec, n, t0, t1)
 
     def _add_frame_seconds(
@@ -1037,6 +1052,7 @@ class RtpMetrics:
     def _frame_starts(
         self,
         segments: Segments,
+        at: I64,
         f_seg: I64,
         stamp: I64,
         time_ns: I64,
@@ -1074,6 +1090,7 @@ class RtpMetrics:
         forward = run > lines.previous(peak, lag)
         self._has_frame[ids] = True
         self._last_new[ids] = stamp[part.ends]
+        self._new_frame_ns[ids] = time_ns[part.ends]
         self._lag[ids] = (peak - run)[part.ends]
         rows = np.flatnonzero(forward)
         if not len(rows):
@@ -1089,6 +1106,7 @@ class RtpMetrics:
         jitter = self._filter(self._frame_jitter, deviation, valid & (rate > 0), moves, rate)
         self._add_frame_jitter(stream[rows], at_ns, jitter)
         nominal = self._nominal_steps(moves, ticks, valid)
+        self._starts_at, self._starts_nominal = at[rows], nominal
         self._note_lateness(moves, gap_ns, nominal, rate, first[rows])
         self._forward_ns[ids] = at_ns[moves.ends]
         self._forward_stamp[ids] = at_stamp[moves.ends]
@@ -1238,8 +1256,8 @@ class RtpMetrics:
         """Packets go on, but the picture stands: a stuck clock, or nothing but tiny frames."""
         row = self.row
         flowing = silent_ns < SECOND
-        since = now_ns - self._new_frame_ns[live]
-        stuck = flowing & (self._new_frame_ns[live] > 0) & (since > FREEZE_NS)
+        since = now_ns - self._frame_last_ns[live]
+        stuck = flowing & (self._frame_last_ns[live] > 0) & (since > FREEZE_NS)
         stuck &= since > 3 * interval_ns
         received = row["media_bytes"][live] - self._bytes_at_tick[live]
         self._bytes_at_tick[live] = row["media_bytes"][live]
@@ -1290,6 +1308,11 @@ class RtpMetrics:
                 out[f"{name}_mean_ms"] = np.where(known, total / count * to_ms, np.nan)
                 out[f"{name}_max_ms"] = np.where(known, most * to_ms, np.nan)
             shown = self.picture[streams] & (out["frames"] > 1)
+            # Of an unknown codec only pictures of several packets tell that it is video.
+            unclear = (out["codec"] == 0) & (out["packets"] < 1.5 * out["frames"])
+            unclear &= out["signalled"] == 0
+            shown &= ~unclear
+            out["frames"][unclear] = 0
             span = (self._frame_last_ns[streams] - self._frame_first_ns[streams]) / SECOND
             out["fps"] = np.where(shown & (span > 0), (out["frames"] - 1) / span, np.nan)
             nominal = self.nominal[streams]
@@ -1348,6 +1371,22 @@ _NOT_YET_KNOWN = (
     "camera_clock_offset_s",
     "drift_ppm",
 )
+
+
+def _continues(
+    jump: int, packets: int, lived_ns: int, silent_ns: int, stamp: int, clock: int
+) -> bool:
+    """Is a large jump an outage: as many packets as the silence would have held (+-20 %)?
+
+    `packets` came in `lived_ns` before; `stamp` is what the RTP clock has moved over the silence.
+    """
+    silent_s = silent_ns / SECOND
+    if packets < 32 or lived_ns <= 0 or silent_s < 0.5:
+        return False
+    expected = packets * SECOND / lived_ns * silent_s
+    if not 0.8 * expected <= jump <= 1.2 * expected:
+        return False
+    return not clock or abs(stamp / clock - silent_s) <= max(1.0, 0.2 * silent_s)
 
 
 def _fold(before: Rows, added: Rows) -> tuple[Rows, Bool]:
