@@ -436,8 +436,11 @@ class FlowTable:
             of_back = np.add.reduceat(values * half, first)
             column[slot, 0] += total - of_back
             column[slot, 1] += of_back
-        self.last_ns[slot] = np.maximum(self.last_ns[slot], np.maximum.reduceat(time_ns, first))
-        self.first_ns[slot] = np.minimum(self.first_ns[slot], np.minimum.reduceat(time_ns, first))
+        ordered = bool((batch.time_ns[1:] >= batch.time_ns[:-1]).all())
+        latest = time_ns[last] if ordered else np.maximum.reduceat(time_ns, first)
+        earliest = time_ns[first] if ordered else np.minimum.reduceat(time_ns, first)
+        self.last_ns[slot] = np.maximum(self.last_ns[slot], latest)
+        self.first_ns[slot] = np.minimum(self.first_ns[slot], earliest)
         self.last_packet[slot] = batch.first_number + rows[last]
         self.changed[slot] = True
         for side in (0, 1):
@@ -447,7 +450,11 @@ class FlowTable:
             at, of = rows[newest[some]], slot[some]
             seen = self.half_last_ns[of, side]
             fresh = seen == 0
-            self.half_last_ns[of, side] = np.maximum(seen, batch.time_ns[at])
+            # the newest by time, which need not be the last to arrive
+            latest = (
+                batch.time_ns[at] if ordered else np.maximum.reduceat(time_ns * mine, first)[some]
+            )
+            self.half_last_ns[of, side] = np.maximum(seen, latest)
             self.interface[of, side] = batch.interface[at]
             self.src_mac[of, side] = c.src_mac[at]
             self.dst_mac[of, side] = c.dst_mac[at]

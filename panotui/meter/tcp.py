@@ -577,7 +577,8 @@ class TcpQuality:
         known = peer_next > -(1 << 32)
         acks = fresh & ((s.flags & ACK) != 0)
         beyond = known & acks & (ack > peer_next)
-        walk = np.logical_or.reduceat(lost | beyond, s.first)
+        overlap = (at < before) & (end > before) & (before > -(1 << 32))
+        walk = np.logical_or.reduceat(lost | beyond | overlap, s.first)
         late = (to_be_acked != flows.next_seq[slots]) & opened
         walk |= late[:, 0] | late[:, 1] | flows.holes[slots]
         result = np.zeros(len(s.rows), np.bool_)

@@ -38,6 +38,9 @@ REAL_COPIES = {
     "zeek__q-in-q.pcap": "the same datagrams on two VLANs at once",
     "zeek__dns-two-responses.pcap": "one answer twice, same IP identification, 0.1 ms apart",
     "zeek__nflog-http.pcap": "two firewall rules logged the same packet",
+    "sv__eve-flow-vlan.pcap": "one packet on two VLANs at the same time",
+    "tcpdump__LACP.pcap": "one LACPDU twice within 2 ms",
+    "zeek__snap-arp.pcapng": "captured on two interfaces of one wire",
     "ws__http-ooo.pcap": "made by scapy, which gives every packet the IP identification 1: a "
     "segment sent again within 2 ms has the same bytes as a mirror's copy",
 }
@@ -75,6 +78,13 @@ OTHER_TCP = {
     "ws__http-ooo.pcap": "one retransmission is taken for a copy, see above",
     "zeek__tcp_rst-inject-rae.pcap": "a forged RST with a wild sequence number comes before the "
     "SYN/ACK: tshark starts the direction anew at the SYN/ACK, we report the jump",
+}
+# Simple packet blocks have no time: tshark shows none, we give them the time of the record before.
+NO_TIME = {
+    "ng__output_be_advanced_test102.pcapng",
+    "ng__output_be_difficult_test202.pcapng",
+    "ng__output_le_advanced_test100.pcapng",
+    "ng__output_le_basic_test011.pcapng",
 }
 COUNTS = (
     "retransmits", "fast_retransmits", "spurious", "out_of_order", "lost_segments", "dup_acks",
@@ -150,9 +160,13 @@ def test_capture_is_counted_as_tshark_counts_it(path: Path, cache: Path) -> None
         assert set(expected) <= set(got)
         assert all(got[key]["packets"] >= flow["packets"] for key, flow in expected.items())
     elif name not in REAL_COPIES and name not in OTHER_FLOWS:
+        if name in NO_TIME:
+            for flow in (*got.values(), *expected.values()):
+                del flow["last"]
         assert got == expected
         firsts = first_times(delta)
-        assert all(firsts[pair] == first for pair, first in pair_firsts(want["flows"]).items())
+        told_firsts = pair_firsts(want["flows"])
+        assert name in NO_TIME or all(firsts[p] == first for p, first in told_firsts.items())
     if name not in OTHER_TCP:
         tcp = {
             count: int(delta.flows[f"{count}_out"].sum() + delta.flows[f"{count}_in"].sum())
