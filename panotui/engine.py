@@ -1,9 +1,10 @@
 """The only owner of the site's state: deltas and link readings in, snapshots and events out.
 
 `Engine(site, settings)` takes the meters' deltas in time order, keeps the books of `health/`, asks
-`policy/` for names and verdicts and `diagnosis/` for findings, and answers: `snapshot()` (immutable,
-cheap to ask for a few times a second), pages and records of flows, and what is new since the last
-time (`drain_events`, `drain_changed_flows`). It reads no clock: all time is packet time.
+`policy/` for names and verdicts and `diagnosis/` for findings, and answers: `snapshot()`
+(immutable, cheap to ask for a few times a second), pages and records of flows, and what is new
+since the last time (`drain_events`, `drain_changed_flows`). It reads no clock: all time is packet
+time.
 """
 
 from __future__ import annotations
@@ -422,7 +423,7 @@ class Engine:
                 packet=packet,
                 flow=flow,
                 port=port,
-            )  # fmt: skip
+            )
         )
 
     def _verdict_event(self, text: str, severity: Severity, slot: int) -> None:
@@ -533,7 +534,7 @@ class Engine:
 
     def limits(self) -> dict[str, int]:
         """What was evicted, skipped or missed, by name."""
-        out = msgspec.to_builtins(self.counters())
+        out: dict[str, int] = msgspec.to_builtins(self.counters())
         for name in ("packets", "bytes", "ip_packets", "one_way_flows", "two_way_flows",
                      "control_taken", "fragments"):  # fmt: skip
             out.pop(name, None)

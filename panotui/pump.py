@@ -9,6 +9,7 @@ merges their deltas by time; the answer is the same.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -69,7 +70,7 @@ class SecondSplitter:
         seconds = running // SECOND
         starts = np.flatnonzero(np.diff(seconds)) + 1
         edges = [0, *starts.tolist(), len(batch)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in itertools.pairwise(edges):
             now_ns = int(running[start])
             if not self.ticked_ns:
                 self.ticked_ns = now_ns // SECOND * SECOND

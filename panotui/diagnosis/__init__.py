@@ -1,4 +1,4 @@
-"""Findings: rules that say what holds, data that says what it means, and the life of each finding."""
+"""Findings: rules that say what holds, data that says what it means, the life of each finding."""
 
 from __future__ import annotations
 

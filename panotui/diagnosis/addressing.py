@@ -110,7 +110,7 @@ class DhcpRule(Rule):
                         tuple(lease.discovers),
                         lease.first_ns,
                         lease.last_ns,
-                    )  # fmt: skip
+                    )
                 )
             if lease.nak is not None and now - lease.nak.time_ns < RECENT_NS:
                 nak = lease.nak
@@ -126,7 +126,7 @@ class DhcpRule(Rule):
                         (evidence(nak.time_ns, nak.packet, "NAK"),),
                         nak.time_ns,
                         nak.time_ns,
-                    )  # fmt: skip
+                    )
                 )
         if self._rogue is not None and now - self._rogue[1].time_ns < 600 * SECOND:
             one, two = self._rogue
@@ -146,7 +146,7 @@ class DhcpRule(Rule):
                     ),
                     one.time_ns,
                     two.time_ns,
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -292,7 +292,7 @@ class ArpRule(Rule):
                     tuple(asked.seen),
                     asked.first_ns,
                     asked.last_ns,
-                )  # fmt: skip
+                )
             )
         self._silent_cameras(facts)
         return out
@@ -310,7 +310,7 @@ class ArpRule(Rule):
                     tuple(seen),
                     seen[0].time_ns,
                     seen[-1].time_ns,
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -339,7 +339,7 @@ class ArpRule(Rule):
                         asked.first_ns,
                         asked.last_ns,
                         detail=("control: other hosts answer ARP",),
-                    )  # fmt: skip
+                    )
                 )
             elif asked is not None:
                 out.append(
@@ -355,7 +355,7 @@ class ArpRule(Rule):
                         asked.first_ns,
                         asked.last_ns,
                         confidence="possible",
-                    )  # fmt: skip
+                    )
                 )
             moved = self._moves.get(gateway)
             if moved is not None and now - moved[2].time_ns <= 300 * SECOND:
@@ -368,7 +368,7 @@ class ArpRule(Rule):
                         (moved[2],),
                         moved[2].time_ns,
                         moved[2].time_ns,
-                    )  # fmt: skip
+                    )
                 )
         return out
 
@@ -409,7 +409,7 @@ class ArpRule(Rule):
                         port,
                         {"port": port, "address": address, "declared": declared[port]},
                         (at,),
-                    )  # fmt: skip
+                    )
                 )
         return out
 
@@ -475,7 +475,7 @@ class AsymmetryRule(Rule):
                 (seen,),
                 first,
                 last,
-            )  # fmt: skip
+            )
             for host, (first, last, seen, out_port, in_port) in self._seen.items()
             if facts.now_ns - last <= RECENT_NS
         ]

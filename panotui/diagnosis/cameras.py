@@ -11,6 +11,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.health.cameras import SYN_UNANSWERED, Camera, Session
@@ -48,6 +49,11 @@ STARTED_NS = 12 * SECOND  # a stream's rates mean something after this long
 REBOOT_NS = 60 * SECOND
 QUERIER_S = (180.0, 320.0)
 UNSUITED = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
+
+
+class _About(TypedDict):
+    stream: str
+    camera: str
 
 
 def _about(camera: Camera, facts: Facts) -> dict[str, str]:
@@ -90,9 +96,9 @@ class CameraRule(Rule):
                 evidence(message.time_ns, message.packet, f"{what} to {message.method or '?'}")
             )
             camera = facts.cameras.get(message.server)
-            if message.status == 401 and camera and camera.refusal:
-                if camera.refusal.time_ns == message.time_ns:
-                    self._wrong[message.server] = self._wrong.get(message.server, 0) + 1
+            refusal = camera.refusal if camera else None
+            if message.status == 401 and refusal and refusal.time_ns == message.time_ns:
+                self._wrong[message.server] = self._wrong.get(message.server, 0) + 1
         elif message.method in ("DESCRIBE", "SETUP", "PLAY"):
             self._bad.pop(message.server, None)
             self._wrong.pop(message.server, None)
@@ -367,7 +373,7 @@ class StreamRule(Rule):
                             "port": port,
                             "detail": f"{rate / 1e6:.0f} Mb/s, more than 70 % of the port",
                         },
-                    )  # fmt: skip
+                    )
                 )
         return out
 
@@ -384,7 +390,7 @@ class StreamRule(Rule):
             subject += f" {media}"
         values = {**_about(camera, facts), "stream": stream.key, "subject": f"Camera {camera.name}"}
         trouble = self._troubles.get(stream.key, _Trouble())
-        base = {"stream": stream.key, "camera": camera.address}
+        base: _About = {"stream": stream.key, "camera": camera.address}
         yield from self._frozen(stream, subject, values, base, trouble, facts)
         yield from self._loss(stream, subject, values, base, trouble, facts)
         yield from self._restarted(stream, subject, values, base, trouble, facts)
@@ -404,7 +410,7 @@ class StreamRule(Rule):
         stream: StreamState,
         subject: str,
         values: dict[str, str],
-        base: dict[str, str],
+        base: _About,
         trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
@@ -456,7 +462,7 @@ class StreamRule(Rule):
         stream: StreamState,
         subject: str,
         values: dict[str, str],
-        base: dict[str, str],
+        base: _About,
         trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
@@ -484,7 +490,7 @@ class StreamRule(Rule):
         stream: StreamState,
         subject: str,
         values: dict[str, str],
-        base: dict[str, str],
+        base: _About,
         trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
@@ -494,6 +500,8 @@ class StreamRule(Rule):
         if stream.paused or int(row["packets"]) < 8 or media_of(stream.codec) == "metadata":
             return
         found = facts.cameras.session_of(stream.meter, int(row["session"]))
+        if found is None and media_of(stream.codec) != "video":
+            return  # found by its content alone: a call that ended is no frozen camera
         where = ", the session is open" if found else ""
         sureness: Confidence = "certain" if found is not None else "likely"
         for freeze in trouble.freezes:
@@ -533,7 +541,7 @@ class StreamRule(Rule):
         stream: StreamState,
         subject: str,
         values: dict[str, str],
-        base: dict[str, str],
+        base: _About,
         trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
@@ -560,7 +568,7 @@ class StreamRule(Rule):
         stream: StreamState,
         subject: str,
         values: dict[str, str],
-        base: dict[str, str],
+        base: _About,
         facts: Facts,
     ) -> Iterable[Observation]:
         row = stream.row
@@ -607,7 +615,7 @@ class StreamRule(Rule):
         stream: StreamState,
         subject: str,
         values: dict[str, str],
-        base: dict[str, str],
+        base: _About,
         facts: Facts,
     ) -> Iterable[Observation]:
         row = stream.row
@@ -619,9 +627,10 @@ class StreamRule(Rule):
         long = gop if math.isfinite(gop) and gop > GOP_S else 0.0
         if keyframe and now - int(row["last_ns"]) < FROZEN_S * SECOND:
             long = max(long, since if since > GOP_S else 0.0)
-        elif not keyframe and age > 2 * GOP_S and int(row["keyframes"]) == 0:
-            if stream.codec == "H264" and int(row["frames"]) > 50:
-                long = age
+        elif (
+            not keyframe and age > 2 * GOP_S and stream.codec == "H264" and int(row["frames"]) > 50
+        ):
+            long = age
         if long > GOP_S + 0.5:
             yield Observation(
                 "stream-gop", subject, {**values, "seconds": f"{long:.0f}"},
@@ -762,7 +771,7 @@ class SessionEndRule(Rule):
                     message.time_ns,
                     message.time_ns,
                     camera=address,
-                )  # fmt: skip
+                )
             )
         for address, awake in self._awake.items():
             out.extend(self._reboot(address, awake, facts))

@@ -40,6 +40,14 @@ def catalogue() -> dict[str, FindingSpec]:
     return msgspec.convert(tomllib.loads(text), dict[str, FindingSpec])
 
 
+@lru_cache(maxsize=1)
+def alerts() -> dict[int, tuple[str, str]]:
+    """What a TLS alert of a code means and what to do about it: (meaning, advice)."""
+    text = resources.files("panotui.diagnosis").joinpath("tls_alerts.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return {int(code): (table["meaning"], table["advice"]) for code, table in tables.items()}
+
+
 def names_in(template: str) -> set[str]:
     """The `{names}` of a template."""
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.health.connects import Attempts, icmp_meaning, recent
 from panotui.health.endpoints import Endpoint
@@ -42,25 +43,6 @@ SEGMENTS_LEAST = 200
 HOUR = 3600 * SECOND
 SUPPORT_ENDED_NS = 1_780_272_000 * SECOND  # 2026-06-01T00:00:00Z
 _AMAZON = ("amazon", "aws", "starfield")
-_ALERTS: dict[int, tuple[str, str]] = {
-    10: ("unexpected message", "Look for something that alters the connection (TLS inspection)"),
-    20: ("bad record MAC", "Something alters the bytes on the way: look at the cabling and at proxies"),
-    40: ("handshake failure", "No common cipher or certificate: look for TLS inspection on the way"),
-    42: ("bad certificate", "Check the clock and look for TLS inspection; provision again if the device's own certificate is meant"),
-    43: ("unsupported certificate", "Look for TLS inspection on the way"),
-    44: ("certificate revoked", "The certificate was revoked: provision the appliance again"),
-    45: ("certificate expired", "Check the appliance's clock first (NTP); then the certificate's dates"),
-    46: ("certificate unknown", "Check the clock and look for TLS inspection on the way"),
-    48: ("unknown certificate authority", "A TLS inspection proxy shows its own certificate: exempt the appliance"),
-    49: ("access denied", "The server refuses this device: check its registration"),
-    70: ("protocol version not supported", "Something on the way speaks an old TLS version: exempt the appliance"),
-    71: ("insufficient security", "Something on the way offers weak ciphers: exempt the appliance"),
-    80: ("internal error at the peer", "Try again later; if it stays, ask the service's owner"),
-    86: ("inappropriate fallback", "Look for TLS inspection on the way"),
-    112: ("unrecognised server name", "The server does not know this name: check DNS, it may answer a wrong address"),
-    116: ("certificate required", "The device's certificate is missing: provision the appliance again"),
-    120: ("no application protocol in common (ALPN)", "ALPN is stripped or changed on the way: exempt the host from the proxy"),
-}  # fmt: skip
 _REJECTS_CLIENT = frozenset({42, 43, 44, 45, 46, 48, 49, 51, 116})
 
 
@@ -161,7 +143,7 @@ class ReachRule(Rule):
             ),
             0,
         )
-        detail, text, confidence = "", "", None
+        detail, text = "", ""
         if known_ttl and target.refused_ttl and abs(known_ttl - target.refused_ttl) > 1:
             detail = " (a firewall answers for it)"
             text = f"TTL of the RST is {target.refused_ttl}, of the host's packets {known_ttl}"
@@ -172,7 +154,7 @@ class ReachRule(Rule):
         return Observation(
             "tcp-refused", _subject(target, host, facts),
             {**_values(target, host, facts), "detail": detail}, tuple(target.evidence),
-            target.refused_ns, target.refused_ns, confidence,
+            target.refused_ns, target.refused_ns,
             detail=(f"{target.refusals} attempts", text), flow=target.flow,
         )  # fmt: skip
 
@@ -336,7 +318,8 @@ class TlsRule(Rule):
     def _alert(self, host: str, message: TlsAlert, facts: Facts) -> None:
         if message.code is None:
             return  # inferred from its size: the end of a good connection looks the same
-        meaning, advice = _ALERTS.get(message.code, (f"alert {message.code}", "Look at the server"))
+        unknown = (f"alert {message.code}", "Look at the server")
+        meaning, advice = alerts().get(message.code, unknown)
         side = "the appliance" if message.from_client else "the server"
         text = f"alert {message.code} ({meaning}) from {side}"
         rejected = message.after_client_certificate and message.code in _REJECTS_CLIENT
@@ -392,7 +375,7 @@ class TlsRule(Rule):
                     failure.confidence,
                     detail=(f"{failure.count} times", *failure.detail),
                     flow=failure.flow,
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -423,7 +406,8 @@ class TlsRule(Rule):
             elif handshake.server is not None and _half_flight(row):
                 self._fail(
                     "tls-stalled", host, handshake.server, {},
-                    f"{int(row['lost_segments_in'])} segments of the server's flight are missing", facts,
+                    f"{int(row['lost_segments_in'])} segments of the server's flight are missing",
+                    facts,
                 )  # fmt: skip
                 done.append(flow)
         for flow in done:
@@ -501,7 +485,7 @@ class SessionRule(Rule):
                     tuple(evidence(t, p, "MQTT connection opened") for t, p in times[-8:]),
                     times[0][0],
                     times[-1][0],
-                )  # fmt: skip
+                )
             )
         out.extend(self._idle(facts))
         return out
@@ -539,7 +523,7 @@ class SessionRule(Rule):
                     tuple(e[2] for e in recent_ends[-8:]),
                     recent_ends[0][0],
                     recent_ends[-1][0],
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -597,7 +581,7 @@ class UplinkRule(Rule):
                 message.time_ns,
                 message.time_ns,
                 detail=(f"{count} times",),
-            )  # fmt: skip
+            )
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, STALE_S)
         ]
@@ -686,7 +670,7 @@ class PolicyUseRule(Rule):
                         message.time_ns,
                         message.time_ns,
                         flow=facts.flow_id(message),
-                    )  # fmt: skip
+                    )
                 )
         for host, (address, message) in self._unverified.items():
             if recent(message.time_ns, now, 600):
@@ -699,7 +683,7 @@ class PolicyUseRule(Rule):
                         message.time_ns,
                         message.time_ns,
                         flow=facts.flow_id(message),
-                    )  # fmt: skip
+                    )
                 )
         out.extend(self._silent(facts))
         out.extend(self._ended(facts))
@@ -728,7 +712,7 @@ class PolicyUseRule(Rule):
                         "hours": str((facts.now_ns - last) // HOUR),
                         "host": rule.hosts[0],
                     },
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -747,7 +731,7 @@ class PolicyUseRule(Rule):
                 "cloud",
                 {},
                 detail=tuple(f"{e.host}: {e.attempts.detail}" for e in failing[:6]),
-            )  # fmt: skip
+            )
         ]
 
 

@@ -75,7 +75,7 @@ class LinkRule(Rule):
                     at,
                     detail=where if ours else (),
                     text=text,
-                )  # fmt: skip
+                )
             )
         flaps = [t for t in link.flaps if now - t <= MINUTE]
         if len(flaps) >= FLAPS:
@@ -94,7 +94,7 @@ class LinkRule(Rule):
                     {**values, "speed": str(speed)},
                     (evidence(reading.time_ns, 0, f"negotiated {speed} Mb/s"),),
                     severity="info" if ours else None,
-                )  # fmt: skip
+                )
             )
         if reading.up and reading.duplex == "half":
             out.append(
@@ -103,7 +103,7 @@ class LinkRule(Rule):
                     subject,
                     {**values, "detail": ""},
                     (evidence(reading.time_ns, 0, "the interface reports half duplex"),),
-                )  # fmt: skip
+                )
             )
         errors = link.rise("rx_errors", MINUTE)
         frames = link.rise("rx_packets", MINUTE)
@@ -114,7 +114,7 @@ class LinkRule(Rule):
                     subject,
                     {**values, "errors": str(errors)},
                     (evidence(reading.time_ns, 0, f"{errors} errors in {frames} frames"),),
-                )  # fmt: skip
+                )
             )
         dropped = link.rise("rx_dropped", MINUTE)
         if dropped and frames and dropped > 1e-4 * frames:
@@ -126,7 +126,7 @@ class LinkRule(Rule):
                     (evidence(reading.time_ns, 0, f"rx_dropped rose by {dropped}"),),
                     confidence="possible",
                     severity="info",
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -143,7 +143,7 @@ class LinkRule(Rule):
                     name,
                     {"port": name, "detail": f": {neighbour_text(message)} says so"},
                     (evidence(message.time_ns, message.packet, "LLDP: half duplex"),),
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -165,7 +165,7 @@ class LinkRule(Rule):
                 "this tool",
                 {"dropped": str(grown), "detail": f" ({share:.2g} % of all)"},
                 (evidence(now, 0, f"the capture ring dropped {grown} packets in a minute"),),
-            )  # fmt: skip
+            )
         ]
 
 
@@ -199,8 +199,9 @@ class TrafficRule(Rule):
         for index, (message, seen_ns) in facts.ports.neighbours.items():
             if now - seen_ns > max(message.ttl, 1) * SECOND:
                 continue
-            where = facts.port_at(index) or facts.interface_name(index)
-            extra = []
+            where = facts.interface_name(index)
+            port = facts.port_at(index)
+            extra = [f"port {port}"] if port else []
             if message.vlan:
                 extra.append(f"VLAN {message.vlan}")
             if message.speed_mbps:
@@ -218,25 +219,25 @@ class TrafficRule(Rule):
                     (evidence(seen_ns, message.packet, message.protocol.upper()),),
                     last_ns=seen_ns,
                     detail=tuple(f"management address {a}" for a in message.management),
-                )  # fmt: skip
+                )
             )
-        for host, (message, count) in self._mtu.items():
-            if now - message.time_ns > 600 * SECOND:
+        for host, (error, count) in self._mtu.items():
+            if now - error.time_ns > 600 * SECOND:
                 continue
             out.append(
                 Observation(
                     "mtu-low",
                     host,
                     {
-                        "host": facts.host_of(message.quoted_src or "", host),
-                        "mtu": str(message.mtu or "fewer"),
-                        "detail": f", says {message.src}",
+                        "host": facts.host_of(error.quoted_src or "", host),
+                        "mtu": str(error.mtu or "fewer"),
+                        "detail": f", says {error.src}",
                     },
-                    (evidence(message.time_ns, message.packet, "ICMP: fragmentation needed"),),
-                    last_ns=message.time_ns,
+                    (evidence(error.time_ns, error.packet, "ICMP: fragmentation needed"),),
+                    last_ns=error.time_ns,
                     detail=(f"told {count} times",),
                     severity="info",
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -252,7 +253,7 @@ class TrafficRule(Rule):
                 {"rate": str(len(recent) // 2), "mac": mac},
                 (evidence(recent[-1][0], recent[-1][2], "PAUSE"),),
                 recent[0][0],
-            )  # fmt: skip
+            )
         ]
 
     @staticmethod
@@ -271,7 +272,7 @@ class TrafficRule(Rule):
                     name,
                     {"interface": name, "rate": str(count)},
                     (evidence(second * SECOND, 0, f"{count} broadcasts in a second"),),
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -291,7 +292,7 @@ class TrafficRule(Rule):
                         port.name,
                         {"port": port.name, "share": f"{share:.0f}", "speed": str(speed)},
                         (evidence(facts.now_ns, 0, f"{share:.0f} % {way} for {SATURATED_S} s"),),
-                    )  # fmt: skip
+                    )
                 )
         return out
 
@@ -313,7 +314,7 @@ class TrafficRule(Rule):
                     {"port": port.name, "detail": f" ({tagged} of {total})"},
                     confidence="possible" if facts.view.vantage == "mirror" else "likely",
                     severity="info" if facts.view.vantage == "mirror" else None,
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -349,7 +350,7 @@ class TopologyRule(Rule):
                         {"port": port.name, "state": port.state, "other": other.name},
                         confidence="certain" if port.state == "down" else "likely",
                         first_ns=port.state_since_ns or 0,
-                    )  # fmt: skip
+                    )
                 )
         nets = {p.name: _net(p.addresses, facts) for p in facts.port_records}
         first = facts.port_records[0].name
@@ -361,7 +362,7 @@ class TopologyRule(Rule):
                         "standby-wrong-net",
                         port.name,
                         {"port": port.name, "network": mine, "other": first},
-                    )  # fmt: skip
+                    )
                 )
         self._watch_moves(facts, now)
         for time_ns, source, target, gap in self._moves:
@@ -374,7 +375,7 @@ class TopologyRule(Rule):
                         (evidence(time_ns, 0, f"{target} took over"),),
                         time_ns,
                         time_ns,
-                    )  # fmt: skip
+                    )
                 )
         return out
 
@@ -421,7 +422,7 @@ class TopologyRule(Rule):
                     "swapped-ports",
                     f"{camera_port}, {cloud_port}",
                     {"port": cloud_port, "other": camera_port},
-                )  # fmt: skip
+                )
             )
         for port in facts.ports.facts:
             others = {m: f.name for f in facts.ports.facts if f.name != port.name for m in f.macs}
@@ -475,7 +476,7 @@ class MirrorRule(Rule):
                     "mirror",
                     {"copies": str(copies), "packets": str(packets)},
                     (evidence(now, 0, f"{copies} repeated frames"),),
-                )  # fmt: skip
+                )
             )
         out.extend(self._loss(facts))
         return out
@@ -505,7 +506,7 @@ class MirrorRule(Rule):
                     int(row["last_ns"]),
                     int(row["last_packet"]),
                     f"flow to port {int(row['dport'])}: {int(fields[slot])} bytes never seen",
-                )  # fmt: skip
+                )
             )
         return [
             Observation(

@@ -135,7 +135,7 @@ class DnsRule(Rule):
                     entry.last_ns,
                     detail=(f"{entry.count} answers",),
                     confidence=self._sureness(kind, entry),
-                )  # fmt: skip
+                )
             )
         out.extend(self._guide(facts))
         return out
@@ -174,7 +174,7 @@ class DnsRule(Rule):
                     resolver.unanswered_first_ns,
                     resolver.unanswered_seen[-1][0] if resolver.unanswered_seen else 0,
                     detail=tuple(detail),
-                )  # fmt: skip
+                )
             )
         middle = resolver.median_ms
         if middle is not None and middle > SLOW_MS and len(resolver.times_ms) >= SLOW_ANSWERS:
@@ -183,7 +183,7 @@ class DnsRule(Rule):
                     "dns-slow",
                     resolver.address,
                     {**values, "median": f"{middle:.0f}", "count": str(len(resolver.times_ms))},
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -205,7 +205,7 @@ class DnsRule(Rule):
                 tuple(entry.seen),
                 entry.first_ns,
                 entry.last_ns,
-            )  # fmt: skip
+            )
         ]
 
 
@@ -257,7 +257,7 @@ class TimeRule(Rule):
                     server.asked[-1][0] if server.asked else 0,
                     detail=tuple(f"control: {w} answers" for w in working[:2]),
                     severity="warning" if working else None,
-                )  # fmt: skip
+                )
             )
         if server.responses and not server.synchronised:
             if server.kiss:
@@ -281,7 +281,7 @@ class TimeRule(Rule):
                     ),
                     at,
                     at,
-                )  # fmt: skip
+                )
             )
         offset = server.offset_ms
         if offset is not None and abs(offset) > OFF_MS and server.synchronised:
@@ -302,18 +302,19 @@ class TimeRule(Rule):
                     detail=("TLS will fail: certificates look not yet or no longer valid",)
                     if abs(offset) > TLS_FAILS_MS
                     else (),
-                )  # fmt: skip
+                )
             )
         local = facts.view.facts.time_servers
-        if facts.view.facts.time_servers_given and server.requests and server.address not in local:
-            if scope_of(server.address) == INTERNET and now - (server.last_ns or now) < RECENT_NS:
-                out.append(
-                    Observation(
-                        "ntp-public",
-                        server.address,
-                        {**values, "local": ", ".join(sorted(local))},
-                    )  # fmt: skip
+        elsewhere = facts.view.facts.time_servers_given and server.address not in local
+        lately = server.requests > 0 and now - (server.last_ns or now) < RECENT_NS
+        if elsewhere and lately and scope_of(server.address) == INTERNET:
+            out.append(
+                Observation(
+                    "ntp-public",
+                    server.address,
+                    {**values, "local": ", ".join(sorted(local))},
                 )
+            )
         return out
 
 
@@ -352,7 +353,7 @@ class CameraClockRule(Rule):
                         stream=stream.key,
                         camera=address,
                         detail=("measured against this box's own clock",),
-                    )  # fmt: skip
+                    )
                 )
                 break
         return out

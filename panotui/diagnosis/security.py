@@ -16,6 +16,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.health.connects import recent
 from panotui.health.flows import VIOLATION, flow_text_id
 from panotui.model import (
+    F64,
     I64,
     SECOND,
     AnyMessage,
@@ -40,6 +41,7 @@ TUNNEL_NS = 60 * SECOND
 BEACON_TIMES = 6
 BEACON_SPREAD = 0.05
 RECENT_S = 300.0
+OF_A_KIND = 8  # findings of one kind; the violations list has all of them
 DRIFT_NS = 24 * 3600 * SECOND
 _ENTROPY_LEAST = 3.2  # bits a character of the changing label
 
@@ -53,7 +55,7 @@ class ViolationRule(Rule):
             if violation.known or not recent(violation.last_time_ns, facts.now_ns, RECENT_S):
                 continue
             found = self._of(violation, facts)
-            if found is not None:
+            if found is not None and sum(o.id == found.id for o in out) < OF_A_KIND:
                 out.append(found)
         out.extend(self._exfil(facts))
         return out
@@ -72,7 +74,7 @@ class ViolationRule(Rule):
             "src": v.src, "dst": v.dst, "dport": str(v.dport or 0), "host": v.host or v.dst,
             "detail": more, "port": v.port or "",
         }  # fmt: skip
-        times = {"first_ns": v.first_time_ns, "last_ns": v.last_time_ns}
+        first, last = v.first_time_ns, v.last_time_ns
         if v.reason == "stream-leak":
             camera = facts.cameras.get(v.src)
             media = v.dport in (554, 322, 8554) or "camera stream" in v.text.lower()
@@ -82,10 +84,10 @@ class ViolationRule(Rule):
                     "camera-phones-home", f"camera {camera.name}",
                     {**values, "camera": camera.name, "address": camera.address,
                      "host": f"{host} port {v.dport}"},
-                    seen, **times, flow=v.flow, camera=camera.address,
+                    seen, first, last, flow=v.flow, camera=camera.address,
                 )  # fmt: skip
             return Observation(
-                "stream-leak", f"{v.src} - {v.dst}", values, seen, **times, flow=v.flow
+                "stream-leak", f"{v.src} - {v.dst}", values, seen, first, last, flow=v.flow
             )
         if v.reason == "inbound":
             kind = "inbound-undeclared"
@@ -98,12 +100,12 @@ class ViolationRule(Rule):
             if v.transport not in ("tcp", "udp"):
                 return None
             return Observation(
-                kind, f"{v.src} > {v.dst}:{v.dport}", values, seen, **times, flow=v.flow,
+                kind, f"{v.src} > {v.dst}:{v.dport}", values, seen, first, last, flow=v.flow,
                 severity=None if answered or kind == "inbound-undeclared" else "warning",
             )  # fmt: skip
         if v.reason == "lateral":
             return Observation(
-                "lateral", f"{v.dst}:{v.dport}", values, seen, **times, flow=v.flow,
+                "lateral", f"{v.dst}:{v.dport}", values, seen, first, last, flow=v.flow,
                 severity="error" if v.severity == "error" else "warning",
             )  # fmt: skip
         return None
@@ -141,7 +143,7 @@ class ViolationRule(Rule):
                     ),
                 ),
                 flow=flow_text_id(int(flows.key[slot])),
-            )  # fmt: skip
+            )
             for (client, host), (total, slot) in sent.items()
             if total > EXFIL_BYTES
         ]
@@ -178,7 +180,7 @@ class ScanRule(Rule):
                         (evidence(first, packet, "first packet of the scan"),),
                         first,
                         last,
-                    )  # fmt: skip
+                    )
                 )
         return out
 
@@ -333,7 +335,7 @@ class CleartextRule(Rule):
                 severity="warning" if c.credentials else "info",
                 flow=c.flow,
                 detail=(f"{c.count} times",),
-            )  # fmt: skip
+            )
             for c in self._seen.values()
             if recent(c.last_ns, facts.now_ns, 900)
         ]
@@ -397,7 +399,7 @@ class TunnelRule(Rule):
                     now_names[0][1],
                     now_names[-1][1],
                     detail=(f"labels of {length:.0f} characters, {entropy:.1f} bits each",),
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -429,7 +431,7 @@ class BeaconRule(Rule):
         for (client, host, port), starts in self._starts.items():
             if len(starts) < BEACON_TIMES or not recent(starts[-1][0], facts.now_ns, 1800):
                 continue
-            gaps = np.diff(np.array([s[0] for s in starts], np.int64)) / SECOND
+            gaps: F64 = np.diff(np.array([s[0] for s in starts], np.float64)) / SECOND
             middle = float(np.median(gaps))
             if middle < 5 or float(np.abs(gaps - middle).max()) > BEACON_SPREAD * middle:
                 continue
@@ -441,7 +443,7 @@ class BeaconRule(Rule):
                     tuple(evidence(t, p, "contact") for t, p in list(starts)[-8:]),
                     starts[0][0],
                     starts[-1][0],
-                )  # fmt: skip
+                )
             )
         return out
 
@@ -484,6 +486,6 @@ class DriftRule(Rule):
                     "detail": f"service {rule.service} ({rule.hosts[0]}) was never used in a day",
                     "advice": f"Remove [[service]] {rule.service} from the site file if it is gone",
                 },
-            )  # fmt: skip
+            )
             for rule in unused[:8]
         ]

@@ -242,9 +242,9 @@ class CameraBook:
             session.unauthorised += 1
         elif status in _SOFT_STATUS:
             return
-        if method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN", "PAUSE"):
-            if status not in (401, 403):
-                return
+        minor = method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN", "PAUSE")
+        if minor and status not in (401, 403):
+            return
         self._refuse(camera, message, after)
 
     def _refuse(self, camera: Camera, message: RtspMessage, after: bool) -> None:
@@ -278,7 +278,7 @@ class CameraBook:
         found = self.session_of(meter, message.session)
         if found is None:
             return None
-        camera, session = found
+        _camera, session = found
         if session.state != "ended":
             # media over UDP may outlive the connection: only a teardown ends them
             self._end(session, message.how, message.time_ns)
@@ -414,7 +414,7 @@ def _generic_title(title: str) -> bool:
             "media presentation",
             "rtp session",
             "session streamed",
-        )  # fmt: skip
+        )
     )
 
 

@@ -186,9 +186,9 @@ class ConnectBook:
     def alive(self, server: str, except_port: int) -> Attempts | None:
         """Another port of the same server that answered somehow: the host is there."""
         for (address, port), target in self.targets.items():
-            if address == server and port != except_port:
-                if target.connected_ns or target.refused_ns or target.success_ns:
-                    return target
+            said = target.connected_ns or target.refused_ns or target.success_ns
+            if address == server and port != except_port and said:
+                return target
         return None
 
     def control(self, wanted: Callable[[Attempts], bool], since_ns: int) -> Attempts | None:

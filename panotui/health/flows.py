@@ -9,6 +9,7 @@ for. Two meters that each see one direction of a flow are joined by five-tuple.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,11 +40,6 @@ TRANSPORTS = {
 }  # fmt: skip
 METER_SHIFT = 56  # the upper byte of a key is the meter, the rest the meter's own flow id
 _SLOTS_FIRST = 1024
-# columns that the page may sort by without making records
-SORT_COLUMNS = (
-    "first_ns", "last_ns", "packets", "bytes", "rate", "rate_out", "rate_in", "src", "dst",
-    "dport", "verdict", "retransmits", "rtt_us", "app", "host", "port", "transport",
-)  # fmt: skip
 
 
 def flow_text_id(key: int) -> str:
@@ -285,7 +281,7 @@ class FlowBook:
 
     # ------------------------------------------------------------------ reading
 
-    def joined(self, slot: int) -> Rows:
+    def joined(self, slot: int) -> Any:
         """The row of a slot (a scalar of FLOW_DTYPE), with its partner's direction added."""
         row = self.rows[slot : slot + 1].copy()
         other = int(self.partner[slot])
@@ -318,7 +314,8 @@ class FlowBook:
             (rows["packets_out"] == 0)
             | ((self.rows["packets_out"][partner] > 0) & (partner < slots))
         )
-        return slots[~second]
+        shown: I64 = slots[~second]
+        return shown
 
     def rates(self, slots: I64, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Rates (bits/s) out and in; zero for flows without news in the last two seconds."""
@@ -408,11 +405,12 @@ class FlowBook:
         )
 
     def order(self, slots: I64, sort: str | None, reverse: bool, now_ns: int) -> I64:
-        """`slots` in the order of a column of `SORT_COLUMNS` (None: newest activity first)."""
+        """`slots` in the order of a column as the screen names it, ascending; None: newest activity
+        first; unknown names: by first time."""
         rows = self.rows[slots]
         rate_out, rate_in = self.rates(slots, now_ns)
         ranked: Sequence[object] | np.ndarray
-        if sort in (None, "last_ns"):
+        if sort in (None, "last", "last_ns"):
             ranked = -rows["last_ns"] if sort is None else rows["last_ns"]
         elif sort == "packets":
             ranked = rows["packets_out"] + rows["packets_in"]
@@ -426,16 +424,22 @@ class FlowBook:
             ranked = rate_in
         elif sort == "retransmits":
             ranked = rows["retransmits_out"] + rows["retransmits_in"]
-        elif sort in ("src", "dst"):
-            raw = np.ascontiguousarray(rows[sort]).view("S16").ravel()
+        elif sort in ("src", "dst", "peer"):
+            raw = np.ascontiguousarray(rows["src" if sort == "src" else "dst"]).view("S16").ravel()
             return slots[_stable(raw, reverse)]
         elif sort == "verdict":
             ranked = np.array([1, 2, 3, 0])[self.verdict[slots]]  # worst first
         elif sort == "transport":
             ranked = rows["protocol"]
-        elif sort in ("host", "port"):
+        elif sort in ("host", "port", "service"):
             ranked = np.array([text or "" for text in getattr(self, sort)[slots]], dtype=str)
-        elif sort in ("first_ns", "dport", "rtt_us", "app"):
+        elif sort == "app":
+            ranked = np.array([a or "" for a in APPS])[rows["app"]]
+        elif sort == "state":
+            ranked = np.array(FLOW_STATES)[rows["state"]]
+        elif sort in ("rtt", "rtt_us"):
+            ranked = rows["rtt_us"]
+        elif sort in ("first_ns", "dport"):
             ranked = rows[sort]
         else:
             ranked = rows["first_ns"]
@@ -477,20 +481,20 @@ class FlowBook:
 
 
 def _stable(column: np.ndarray, reverse: bool) -> I64:
-    order = np.argsort(column, kind="stable")
-    if not reverse:
-        return order
-    return len(order) - 1 - np.argsort(column[::-1], kind="stable")[::-1]
+    order: I64 = np.argsort(column, kind="stable")
+    if reverse:  # equal values keep their order also downwards
+        order = len(column) - 1 - np.argsort(column[::-1], kind="stable")[::-1]
+    return order
 
 
-def _direction(row: Rows, reference: Rows) -> int:
+def _direction(row: Any, reference: Any) -> int:
     """Which way a one-way row's packets went, in `reference`'s orientation: 1 out, -1 in."""
     same = bool((row["src"] == reference["src"]).all() and row["sport"] == reference["sport"])
     way = 1 if row["packets_out"] > 0 else -1
     return way if same else -way
 
 
-def conn_state(row: Rows) -> str | None:
+def conn_state(row: Any) -> str | None:
     """Zeek's `conn_state` of a flow row (scripts/base/protocols/conn/main.zeek)."""
     protocol = int(row["protocol"])
     if protocol != 6:

@@ -134,21 +134,21 @@ class PortBook:
             time_ns = second * SECOND
             src, dst = int(row["src_mac"]), int(row["dst_mac"])
             if src:
-                count = self._count(src, time_ns)
-                count.packets_out += packets
-                count.bytes_out += size
-                count.tagged += int(row["tagged"])
-                count.repeated += int(row["repeated"])
-                count.last_out_ns = max(count.last_out_ns, time_ns)
-                count.interfaces.add(interface)
-                count.add(second, size, 1)
+                mine = self._count(src, time_ns)
+                mine.packets_out += packets
+                mine.bytes_out += size
+                mine.tagged += int(row["tagged"])
+                mine.repeated += int(row["repeated"])
+                mine.last_out_ns = max(mine.last_out_ns, time_ns)
+                mine.interfaces.add(interface)
+                mine.add(second, size, 1)
             if dst and not dst >> 40 & 1:
-                count = self._count(dst, time_ns)
-                count.packets_in += packets
-                count.bytes_in += size
-                count.tagged += int(row["tagged"])
-                count.interfaces.add(interface)
-                count.add(second, size, 0)
+                theirs = self._count(dst, time_ns)
+                theirs.packets_in += packets
+                theirs.bytes_in += size
+                theirs.tagged += int(row["tagged"])
+                theirs.interfaces.add(interface)
+                theirs.add(second, size, 0)
 
     def _count(self, mac: int, time_ns: int) -> MacCount:
         count = self.macs.get(mac)

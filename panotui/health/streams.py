@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from panotui.model import (
     SECOND,
@@ -71,8 +72,8 @@ class StreamState:
 
     key: str
     meter: int
-    row: Rows  # a scalar of STREAM_DTYPE
-    seconds: dict[int, Rows] = field(default_factory=dict)  # second -> STREAM_SECOND row
+    row: Any  # a scalar of STREAM_DTYPE
+    seconds: dict[int, Any] = field(default_factory=dict)  # second -> STREAM_SECOND row
     freezes: list[FreezeRecord] = field(default_factory=list)
     gaps: list[StreamGap] = field(default_factory=list)  # the newest few
     restarts: list[StreamRestart] = field(default_factory=list)

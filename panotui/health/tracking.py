@@ -219,14 +219,18 @@ class ConnectionTracking:
         elif isinstance(message, IcmpMessage):
             self._icmp(message)
         elif isinstance(message, ArpMessage):
-            if message.sender_ip not in ("", "0.0.0.0"):  # noqa: S104 - an ARP probe's sender
-                self._arp[message.sender_ip] = message.sender_mac
-                while len(self._arp) > WAITING_MAX:
-                    self._arp.popitem(last=False)
-                camera = self.cameras.get(message.sender_ip)
-                if camera is not None:
-                    camera.arp_silent_ns = 0
-                    camera.mac = message.sender_mac
+            self._take_arp(message)
+
+    def _take_arp(self, message: ArpMessage) -> None:
+        if message.sender_ip in ("", "0.0.0.0"):  # noqa: S104 - an ARP probe's sender
+            return
+        self._arp[message.sender_ip] = message.sender_mac
+        while len(self._arp) > WAITING_MAX:
+            self._arp.popitem(last=False)
+        camera = self.cameras.get(message.sender_ip)
+        if camera is not None:
+            camera.arp_silent_ns = 0
+            camera.mac = message.sender_mac
 
     def _icmp(self, message: IcmpMessage) -> None:
         if not icmp_blocks(message) or message.quoted_protocol != 6:

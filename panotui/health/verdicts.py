@@ -218,7 +218,7 @@ class VerdictBook:
             flows.joined(slot), now_ns, meter, interfaces=self.interfaces,
             own=bool(flows.own[slot]),
         )  # fmt: skip
-        lines = [("verdict", judged.verdict)]
+        lines: list[tuple[str, str]] = [("verdict", judged.verdict)]
         if judged.rule:
             rule = self.judge.policy.rule(judged.rule)
             lines.append(("rule", judged.rule))

@@ -59,7 +59,7 @@ def analysis(engine: Engine) -> Json:
 
 def analysis_from_records(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Json:
     """The object of a snapshot and its flows (in order of time)."""
-    return clean(
+    whole: Json = clean(
         {
             "schema": SCHEMA_ANALYSIS,
             "source": source_object(snapshot.source),
@@ -75,6 +75,7 @@ def analysis_from_records(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Js
             "limits": dict(snapshot.limits),
         }
     )
+    return whole
 
 
 def clean(value: Any) -> Any:
