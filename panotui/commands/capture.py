@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from panotui.commands.siteedit import SiteFileEditor
 from panotui.model import Site, Source
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
     from panotui.feed.collector import Links
     from panotui.pump import Pump
 
@@ -58,13 +58,13 @@ class Capture:
                 numbers.append(int(fileno()))
         return numbers
 
-    def pump(self) -> Pump:
-        """Engine and pump over the sources."""
+    def pump(self, clock: Callable[[], int] = time.time_ns) -> Pump:
+        """Engine and pump over the sources; `clock` gives the time on an idle line."""
         from panotui.engine import Engine, EngineSettings
         from panotui.pump import Pump
 
         engine = Engine(self.site, EngineSettings(live=self.live))
-        return Pump(self.sources, engine, live=self.live)
+        return Pump(self.sources, engine, live=self.live, clock=clock)
 
     def notice(self) -> str | None:
         """One line while an interface is gone."""
@@ -75,7 +75,7 @@ class Capture:
         ]
         return f"{' and '.join(gone)} is gone; waiting for it to return" if gone else None
 
-    def site_editor(self, engine: Engine) -> SiteFileEditor | None:
+    def site_editor(self) -> SiteFileEditor | None:
         """What accepts violations into the site file; None where there is none to write."""
         return SiteFileEditor(self.site_path) if self.site_path is not None else None
 
@@ -100,9 +100,25 @@ def live_capture(
     return Capture(opened, site, links=links)
 
 
-def demo_capture() -> Capture:
-    """The bundled recording, at its own pace and in a loop."""
-    from panotui.policy.site import load_site
-    from panotui.sources import open_demo
+class DemoClock:
+    """A clock that starts where the bundled recording does, so that its own times are shown."""
 
-    return Capture([open_demo()], load_site(DEMO / "site.toml"))
+    def __init__(self, first_ns: int) -> None:
+        self._ahead_ns = first_ns - time.monotonic_ns()
+
+    def __call__(self) -> int:
+        return time.monotonic_ns() + self._ahead_ns
+
+
+def demo_capture() -> tuple[Capture, DemoClock]:
+    """One round of the bundled recording at its own pace, and its clock."""
+    from panotui.policy.site import load_site
+    from panotui.sources import open_demo, open_file
+
+    path = str(DEMO / "site.pcapng.zst")
+    peek = open_file(path, batch_packets=1)
+    first = peek.read()
+    peek.close()
+    clock = DemoClock(0 if first is None else int(first.time_ns[0]))
+    source = open_demo(path, loop=False, clock_ns=clock)
+    return Capture([source], load_site(DEMO / "site.toml")), clock

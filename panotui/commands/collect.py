@@ -39,10 +39,13 @@ def command(
     promiscuous: bool,
 ) -> int:
     """The unprivileged side of `live` (internal)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
     peer = socket.socket(fileno=feed_fd)
+    if demo:
+        return _play(peer, ready_fd)
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
         try:
-            collector = _open(interfaces, site, demo, promiscuous, peer)
+            collector = _open(interfaces, site, promiscuous, peer)
         except PanotuiError as error:
             reason = [error.what, error.why, error.remedy]
             json.dump({"error": reason, "exit": error.exit_code}, ready)
@@ -54,32 +57,52 @@ def command(
 
 
 def _open(
-    interfaces: tuple[str, ...],
-    site_path: Path | None,
-    demo: bool,
-    promiscuous: bool,
-    peer: socket.socket,
+    interfaces: tuple[str, ...], site_path: Path | None, promiscuous: bool, peer: socket.socket
 ) -> Collector:
-    from panotui.commands.capture import demo_capture, live_capture
+    from panotui.commands.capture import live_capture
     from panotui.feed.collector import Collector
     from panotui.feed.provider import StateProvider
     from panotui.feed.server import FeedServer
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
-    if demo:
-        capture = demo_capture()
-    else:
-        site, _, path = read_site(site_path)
-        capture = live_capture(interfaces, site, promiscuous=promiscuous)
-        capture.site_path = path
+    site, _, path = read_site(site_path)
+    capture = live_capture(interfaces, site, promiscuous=promiscuous)
+    capture.site_path = path
     capture.drop_privileges()
     pump = capture.pump()
     provider = StateProvider(
         pump.engine,
-        "demo" if demo else "live",
+        "live",
         notice=capture.notice,
-        site_editor=capture.site_editor(pump.engine),
+        site_editor=capture.site_editor(),
         export_folder=Path.cwd(),
     )
     server = FeedServer(provider, peers=(peer,))
     return Collector(pump, server=server, links=capture.links, wait_on=capture.filenos)
+
+
+def _play(peer: socket.socket, ready_fd: int) -> int:
+    """The demo: round after round, each from the beginning."""
+    from panotui.commands.capture import demo_capture, drop_privileges
+    from panotui.feed.collector import Collector
+    from panotui.feed.provider import StateProvider
+    from panotui.feed.server import FeedServer
+
+    drop_privileges()
+    server: FeedServer | None = None
+    ended = "ended"
+    while ended == "ended":
+        capture, clock = demo_capture()
+        pump = capture.pump(clock)
+        if server is None:
+            provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
+            server = FeedServer(provider, peers=(peer,))
+            with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
+                json.dump({"ready": True}, ready)
+        provider.state = pump.engine
+        collector = Collector(pump, server=server)
+        stop = collector.stop
+        signal.signal(signal.SIGTERM, lambda number, frame, stop=stop: stop("terminated"))
+        ended = collector.run(while_watched=True, stay=False)
+        for source in capture.sources:
+            source.close()
+    return 0

@@ -118,7 +118,7 @@ class _Session:
             recorder=self.recorder.status,
             notice=capture.notice,
             notebook=self.recorder,
-            site_editor=capture.site_editor(pump.engine),
+            site_editor=capture.site_editor(),
             export_folder=folder / "exports",
         )
         provider.restore_known(self.recorder.known_keys())

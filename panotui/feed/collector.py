@@ -68,10 +68,13 @@ class Collector:
         """End after the current step."""
         self.stopped = self.stopped or why
 
-    def run(self, *, for_s: float | None = None, while_watched: bool = False) -> str:
+    def run(
+        self, *, for_s: float | None = None, while_watched: bool = False, stay: bool = True
+    ) -> str:
         """Until the end; returns why: "ended", "time", "unwatched", or what `stop` was given.
 
-        `while_watched`: end when no screen is attached any more.
+        `while_watched`: end when no screen is attached any more. `stay`: go on answering screens
+        when the sources have ended.
         """
         deadline = None if for_s is None else self._clock() + for_s
         ended = False
@@ -79,7 +82,7 @@ class Collector:
             timeout_s = self._wait(ended)
             if not ended and not self.pump.step(timeout_s):
                 ended = True
-                if self.server is None:
+                if self.server is None or not stay:
                     return "ended"
             if self._links is not None:
                 for reading in self._links.read(self._time_ns()):
