@@ -262,12 +262,21 @@ class Panotui(App[None]):
             due = max(due + 1 / self.rate_hz, asked_at + 0.02)
             if due < loop.time() - 1:
                 due = loop.time()
-            try:
-                timeout = None if self.session.frozen else max(0.0, due - loop.time())
-                await asyncio.wait_for(self._wake.wait(), timeout)
+            if await self._woken(due):
                 due = loop.time()
+
+    async def _woken(self, due: float) -> bool:
+        """Wait until the next picture is due, or for ever while frozen; True when a key asks."""
+        loop = asyncio.get_running_loop()
+        while True:
+            timeout = None if self.session.frozen else max(0.0, due - loop.time())
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
             except TimeoutError:
-                pass
+                if not self.session.frozen:
+                    return False
+            else:
+                return True
 
     async def _exchange(self) -> None:
         while self._commands:

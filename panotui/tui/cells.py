@@ -22,7 +22,8 @@ def width(text: str) -> int:
 def cut_middle(text: str, cells: int, ellipsis: str = "…") -> str:
     """`text` in at most `cells` cells, its middle replaced by `ellipsis` when it is longer.
 
-    The tail gets the greater half.
+    In a narrow place the tail gets the greater half, in a wide one two fifths: the beginning of a
+    long host name tells more than `amazonaws.com`.
     """
     if width(text) <= cells:
         return text
@@ -31,7 +32,8 @@ def cut_middle(text: str, cells: int, ellipsis: str = "…") -> str:
     if cells <= width(ellipsis) + 1:
         return _head(text, cells)
     room = cells - width(ellipsis)
-    return _head(text, room // 2) + ellipsis + _tail(text, room - room // 2)
+    tail = room - room // 2 if room < 16 else room * 2 // 5
+    return _head(text, room - tail) + ellipsis + _tail(text, tail)
 
 
 def cut_end(text: str, cells: int, ellipsis: str = "…") -> str:

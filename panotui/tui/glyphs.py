@@ -25,6 +25,7 @@ class Glyphs:
     warn: str
     wait: str
     unknown: str
+    note: str
     inward: str  # towards the appliance, or the client
     outward: str
     to: str
@@ -40,17 +41,17 @@ class Glyphs:
 
 
 UNICODE = Glyphs(
-    ok="✔", bad="✖", warn="!", wait="…", unknown="-", inward="▼", outward="▲", to=">",
+    ok="✔", bad="✖", warn="!", wait="…", unknown="-", note="i", inward="▼", outward="▲", to=">",
     ellipsis="…", record="●", bars="▁▂▃▄▅▆▇█", keyframe="◆", ascending="▲", descending="▼",
     more_above="▲", more_below="▼", band={"#": "█", "!": "▒", "x": "░", ".": " "},
 )  # fmt: skip
 ASCII = Glyphs(
-    ok="+", bad="x", warn="!", wait="~", unknown="-", inward="v", outward="^", to=">",
+    ok="+", bad="x", warn="!", wait="~", unknown="-", note="i", inward="v", outward="^", to=">",
     ellipsis="~", record="*", bars="_.:-=+*#", keyframe="K", ascending="^", descending="v",
     more_above="^", more_below="v", band={"#": "#", "!": "!", "x": "x", ".": " "},
 )  # fmt: skip
 
-Look: TypeAlias = Literal["ok", "warn", "bad", "wait", "unknown"]
+Look: TypeAlias = Literal["ok", "warn", "bad", "wait", "unknown", "note"]
 
 # Words of ports, cameras, streams, endpoints, verdicts, severities; what is not named is unknown.
 _LOOKS: dict[str, Look] = {
@@ -59,19 +60,20 @@ _LOOKS: dict[str, Look] = {
     "ended": "unknown", "refused": "bad", "unreachable": "bad", "connecting": "wait",
     "unseen": "unknown", "reachable": "ok", "blocked": "bad", "failing": "bad",
     "allowed": "ok", "infrastructure": "ok", "pending": "wait", "violation": "bad",
-    "error": "bad", "warning": "warn", "info": "ok",
+    "error": "bad", "warning": "warn", "info": "note",
     "synchronised": "ok", "unsynchronised": "bad", "off": "warn",
     "recording": "ok", "samples-only": "warn", "stopped": "bad",
 }  # fmt: skip
 # A camera that sends nothing is a fault; a port that hears nothing may only be quiet.
 _CAMERA_LOOKS: dict[str, Look] = {"silent": "bad"}
-_TROUBLE: dict[Look, int] = {"bad": 0, "warn": 1, "wait": 2, "unknown": 3, "ok": 4}
+_TROUBLE: dict[Look, int] = {"bad": 0, "warn": 1, "wait": 2, "unknown": 3, "note": 4, "ok": 5}
 _ROLES: dict[Look, Role] = {
     "ok": "ok",
     "warn": "warn",
     "bad": "bad",
     "wait": "warn",
     "unknown": "dim",
+    "note": "plain",
 }
 
 
@@ -89,7 +91,7 @@ def role(of: Look) -> Role:
 
 
 def trouble(of: Look) -> int:
-    """Worst first: 0 for what is bad, 4 for what is well."""
+    """Worst first: 0 for what is bad, 5 for what is well."""
     return _TROUBLE[of]
 
 

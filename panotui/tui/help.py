@@ -15,6 +15,7 @@ _MARKS: tuple[tuple[Look, str], ...] = (
     ("warn", "look at it"),
     ("bad", "broken"),
     ("wait", "not decided yet"),
+    ("note", "for information"),
     ("unknown", "not known: no data is never drawn as zero or as well"),
 )
 _FILTER = (

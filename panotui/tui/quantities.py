@@ -115,6 +115,8 @@ def milliseconds(value: float | None) -> str:
     if not _known(value):
         return UNKNOWN
     assert value is not None
+    if 0 < abs(value) < 0.05:
+        return "<.1"
     if abs(value) < 0.95 and value != 0:
         return f"{value:.1f}"
     return f"{value:.0f}" if abs(value) < 9999.5 else short_rate(value)

@@ -16,6 +16,7 @@ from panotui.feed.frames import PANES, Command, Done, Frame, View
 from panotui.feed.panes import row_key
 from panotui.model import SECOND
 from panotui.tui import bars, compare, keys, timeline
+from panotui.tui.cells import cut_end
 from panotui.tui.commands import Order, completed, matching, read
 from panotui.tui.edit import Edit
 from panotui.tui.effects import (
@@ -661,6 +662,7 @@ class Session:
 
     def _edit_line(self, edit: Edit) -> Line:
         said, role = self._validity(edit.text)
+        said = cut_end(said, self.width - 24, self.glyphs.ellipsis)
         pen = Pen(self.width, self.glyphs.ellipsis)
         pen.put("/" if self._editing == "filter" else ":", "key")
         room = max(20, self.width - len(said) - 5)

@@ -10,7 +10,7 @@ TEXT = st.text(alphabet=st.sampled_from("abc-.:0 é北門…ǘ"), max_size=60)
 
 def test_a_host_name_keeps_its_beginning_and_its_end() -> None:
     cut = cut_middle("monitoring.us-east-1.amazonaws.com", 20)
-    assert cut == "monitorin…zonaws.com"
+    assert cut == "monitoring.u…aws.com"
     assert width(cut) == 20
 
 

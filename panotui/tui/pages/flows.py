@@ -19,6 +19,7 @@ from panotui.tui.quantities import (
 )
 from panotui.tui.table import Column, Table
 
+_PORTED = ("tcp", "udp", "sctp")  # others have no ports: ICMP, IGMP
 _WORDS = {"infrastructure": "infra"}
 
 
@@ -42,12 +43,14 @@ def _reason(flow: FlowRecord, scene: Scene, cells: int) -> str:
 def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
     """Client > server; the appliance itself is left out where there is no room for both."""
     to = scene.glyphs.to
-    whole = f"{flow.src} {to}{address(flow.dst, flow.dport)}"
+    server = address(flow.dst, flow.dport) if flow.transport in _PORTED else flow.dst
+    kind = "" if flow.transport in _PORTED else f" {flow.transport}"
+    whole = f"{flow.src} {to}{server}{kind}"
     if len(whole) <= cells:
         return whole
     if flow.src in scene.own:
-        return f"{to}{address(flow.dst, flow.dport)}"
-    if flow.dst in scene.own:
+        return f"{to}{server}{kind}"
+    if flow.dst in scene.own and flow.transport in _PORTED:
         return f"{flow.src} {to}{flow.port or ''}:{flow.dport}"
     return whole
 

@@ -21,7 +21,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.tui.cells import distinct, width
+from panotui.tui.cells import cut_end, distinct, width
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Line, Pen, Span
@@ -121,8 +121,9 @@ def _heading(section: _Section, scene: Scene) -> Line:
     hidden = section.units[section.taken :]
     if hidden:
         well = sum(len(unit.items) for unit in hidden if unit.look == "ok")
-        ill = sum(len(unit.items) for unit in hidden) - well
-        parts = [f"+{ill} more"] if ill else []
+        ill = any(unit.look in ("bad", "warn") for unit in hidden)
+        others = sum(len(unit.items) for unit in hidden) - well
+        parts = [f"+{others} more"] if others else []
         if well:
             parts.append(f"+{well} ok")
         pen.right(" ".join(parts) + " ", "warn" if ill else "dim")
@@ -273,8 +274,15 @@ def _cloud(scene: Scene) -> _Section:
     shown.sort(key=lambda e: (trouble(endpoints.look_of(e)), not e.needed))
     reached = sum(1 for e in shown if e.state == "reachable")
     looks = [endpoints.look_of(e) for e in shown]
-    cells = [(_endpoint_cell(e, scene), f"endpoint:{row_key(e)}", e.host) for e in shown]
-    cells += [(cell, "", cell[0]) for cell in _infrastructure(frame.resolvers, frame.clock, scene)]
+    known = {cell[0]: cell for cell in _infrastructure(frame.resolvers, frame.clock, scene)}
+    cells = []
+    for endpoint in shown:
+        cell = _endpoint_cell(endpoint, scene)
+        measured = known.pop(cell[0], None)  # DNS and NTP are endpoints and are measured, too
+        if measured is not None and trouble(measured[2]) <= trouble(cell[2]):
+            cell = measured
+        cells.append((cell, f"endpoint:{row_key(endpoint)}", endpoint.host))
+    cells += [(cell, "", cell[0]) for cell in known.values()]
     cells.sort(key=lambda cell: trouble(cell[0][2]))
     answer: Sequence[Span] = [("no endpoint known", "dim")]
     if shown:
@@ -377,19 +385,23 @@ def _todo(scene: Scene) -> _Section:
     header = scene.frame.header
     found = [f for f in scene.frame.findings if f.cleared_time_ns is None and f.hidden_by is None]
     found.sort(key=lambda f: (f.known, trouble(look(f.severity))))
-    if found:
-        urgent = sum(1 for f in found if f.severity == "error" and not f.known)
-        colour: Role = "bad" if urgent else "warn"
-        answer: list[Span] = [(plural(len(found), "finding"), colour)]
-        return _Section(
-            "WHAT TO DO", answer, [_finding(n, f, scene) for n, f in enumerate(found, 1)]
-        )
+    notes = sum(1 for f in found if findings.look_of(f) in ("note", "unknown"))
+    units = [_finding(n, f, scene) for n, f in enumerate(found, 1)]
+    answer: list[Span]
+    if len(found) > notes:
+        urgent = any(findings.look_of(f) == "bad" for f in found)
+        answer = [(plural(len(found) - notes, "finding"), "bad" if urgent else "warn")]
+        if notes:
+            answer.append((f", {plural(notes, 'note')}", "plain"))
+        return _Section("WHAT TO DO", answer, units)
     if header.all_well_since_ns:
         at = day_clock(header.all_well_since_ns, scene.now_ns, scene.zone)
         answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
     else:
         answer = [("nothing yet: not enough was seen to say that all is well", "dim")]
-    return _Section("WHAT TO DO", answer, [])
+    if notes:
+        answer.append((f"  {plural(notes, 'note')}", "plain"))
+    return _Section("WHAT TO DO", answer, units)
 
 
 def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
@@ -398,7 +410,9 @@ def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
     first = scene.pen().put(f"{number:>2} ").put(*scene.mark(of)).put(" ")
     sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
     hangs = f" +{len(finding.hides)} that hang on it" if finding.hides else ""
-    first.name(finding.text, "strong" if of != "unknown" else "dim", keep=len(sure) + len(hangs))
+    room = first.room - len(sure) - len(hangs)
+    text = cut_end(finding.text, room, scene.glyphs.ellipsis)
+    first.put(text, "strong" if of in ("bad", "warn") else "plain")
     first.put(sure, "dim").put(hangs, "dim")
     second = scene.pen().put("     > ", colour).put(finding.action)
     unit = _unit(
