@@ -51,7 +51,7 @@ def command(
             json.dump({"error": reason, "exit": error.exit_code}, ready)
             return error.exit_code
         json.dump({"ready": True}, ready)
-    signal.signal(signal.SIGTERM, lambda number, frame: collector.stop("terminated"))
+    _stop_on_term(collector)
     collector.finish(collector.run(while_watched=True))
     return 0
 
@@ -100,9 +100,12 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
                 json.dump({"ready": True}, ready)
         provider.state = pump.engine
         collector = Collector(pump, server=server)
-        stop = collector.stop
-        signal.signal(signal.SIGTERM, lambda number, frame, stop=stop: stop("terminated"))
+        _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)
         for source in capture.sources:
             source.close()
     return 0
+
+
+def _stop_on_term(collector: Collector) -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: collector.stop("terminated"))

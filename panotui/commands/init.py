@@ -27,8 +27,6 @@ def command(
     names: tuple[str, ...], output: Path | None, for_: str, verbose: bool, no_color: bool
 ) -> int:
     """Watch for a minute, or read captures, and draft a site file for a person to check."""
-    from panotui.policy.draft import draft_site
-
     seconds = duration_s(for_)
     if output is not None and output.exists():
         raise UsageError(str(output), "it exists and is not overwritten", "Name another with -o.")
@@ -42,7 +40,7 @@ def command(
     snapshot = engine.snapshot()
     if not snapshot.source.packets:
         raise InputError("init", "no packet was seen", "Is this the right interface, and mirror?")
-    text = draft_site(snapshot, list(engine.flow_records()))
+    text = _draft(engine)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -53,6 +51,34 @@ def command(
             raise UsageError(str(output), error.strerror or str(error)) from None
         click.echo(f"panotui: {output} written; check it before use", err=True)
     return 0
+
+
+def _draft(engine: Engine) -> str:
+    """The site file's text, with the evidence behind each line."""
+    from panotui.model import SECOND
+    from panotui.policy.draft import draft_site, seen_listens, seen_services
+
+    snapshot = engine.snapshot()
+    flows, verdicts = engine.flows, engine.verdicts
+    slots = flows.shown()
+    rows = flows.rows[slots]
+    judged = verdicts.judge.judge_rows(
+        rows,
+        engine.now_ns,
+        interfaces=verdicts.interfaces,
+        own=flows.own[slots],
+        final=True,
+    )
+    source = snapshot.source
+    seconds = ((source.last_time_ns or 0) - (source.first_time_ns or 0)) / SECOND
+    where = " and ".join(name for name, _, _ in source.interfaces[:4])
+    return draft_site(
+        engine.view,
+        seen_listens(rows, judged),
+        seen_services(rows, judged),
+        seen=f"{seconds:.0f} s on {where}",
+        interfaces={p.name: p.interface for p in snapshot.ports if p.interface},
+    )
 
 
 def _watched(names: tuple[str, ...], seconds: float) -> Engine:

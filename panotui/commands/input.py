@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from panotui.errors import InputError
 
@@ -84,7 +84,7 @@ def open_captures(files: Sequence[str]) -> list[Source]:
     opened: list[Source] = []
     try:
         for name in files:
-            opened.append(open_file(name))
+            opened.append(cast("Source", open_file(name)))  # its interfaces are read-only
     except BaseException:
         for source in opened:
             source.close()

@@ -9,6 +9,7 @@ import click
 
 from panotui.commands.options import common_options, read_site, site_option
 from panotui.errors import SiteError, UsageError
+from panotui.model import Site
 
 if TYPE_CHECKING:
     from panotui.policy.siteview import SiteView
@@ -140,3 +141,52 @@ def _exported(kind: str, view: SiteView, family: str) -> str:
     from panotui.policy.firewall_text import firewall_text
 
     return firewall_text(view)
+
+
+@command.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common_options
+def diff(old: Path, new: Path, as_json: bool, verbose: bool, no_color: bool) -> int:
+    """What changes from site file OLD to site file NEW; or, where NEW is a capture, what its
+    traffic needs that OLD's policy does not allow, and what no flow used.
+    """
+    import msgspec
+
+    from panotui.policy.diff import diff_policies
+
+    before, _, _ = read_site(old)
+    if new.suffix != ".toml" and new.exists():
+        return _observed(before, new, as_json)
+    after, _, _ = read_site(new)
+    changes = diff_policies(before, after)
+    if as_json:
+        click.echo(msgspec.json.encode({"changes": changes}).decode())
+    else:
+        click.echo("\n".join(change.line() for change in changes) or "no difference")
+    return 0
+
+
+def _observed(site: Site, capture: Path, as_json: bool) -> int:
+    import msgspec
+
+    from panotui.commands.input import analysed, captures
+    from panotui.policy.diff import diff_observed
+
+    engine = analysed(captures([str(capture)]), site, "policy diff")
+    slots = engine.flows.shown()
+    rows = engine.flows.rows[slots]
+    judged = engine.verdicts.judge.judge_rows(
+        rows,
+        engine.now_ns,
+        interfaces=engine.verdicts.interfaces,
+        own=engine.flows.own[slots],
+        final=True,
+    )
+    found = diff_observed(engine.view, rows, judged)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        click.echo("\n".join(found.lines()) or "no difference")
+    return 0

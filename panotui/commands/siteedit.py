@@ -1,39 +1,35 @@
-"""Accepting a violation into the site file, and taking that back."""
+"""Accepting a violation into the site file from a screen, and taking that back."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from panotui.model import ViolationRecord
 
+if TYPE_CHECKING:
+    from panotui.policy.accept import Accepted
+
 
 class SiteFileEditor:
-    """Edits one site file through `policy.accept`, keeping its comments."""
+    """Edits one site file through `policy.accept`; remembers what it did, for undo."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._before: list[str] = []
+        self._done: list[Accepted] = []
 
     def accept(self, violation: ViolationRecord) -> str:
-        """Write what allows it; the line to show. PanotuiError when it cannot be accepted."""
-        from panotui.policy.accept import accept_violation
-        from panotui.policy.site import read_text
+        """The line to show; UsageError when it cannot be accepted."""
+        from panotui.policy.accept import accept
 
-        text = read_text(self.path)
-        changed, said = accept_violation(text, violation)
-        self._write(changed)
-        self._before.append(text)
-        return f"{said} ({self.path}; takes effect at the next start)"
+        accepted = accept(self.path, violation)
+        self._done.append(accepted)
+        return f"{accepted.what} in {self.path}; it counts from the next start"
 
     def undo(self) -> str:
-        if not self._before:
-            return "nothing to take back"
-        self._write(self._before.pop())
-        return f"{self.path} is as it was"
+        from panotui.policy.accept import undo
 
-    def _write(self, text: str) -> None:
-        """Whole or not at all: a new file beside it, then renamed over it."""
-        beside = self.path.with_name(f".{self.path.name}.new")
-        beside.write_text(text, encoding="utf-8")
-        beside.chmod(self.path.stat().st_mode & 0o777)
-        beside.replace(self.path)
+        if not self._done:
+            return "nothing to take back"
+        undo(self._done.pop())
+        return f"{self.path} is as it was"
