@@ -56,14 +56,16 @@ class Frames:
 
 
 class Direction:
-    """Reassembles and frames one direction; `carriers[channel]` names its frames (-1 unknown)."""
+    """Reassembles and frames one direction; `carriers[channel]` names its frames (-1 unknown).
+
+    `held` are the segments that wait behind a hole.
+    """
 
     __slots__ = (
         "_body_head",
         "_buffer",
         "_channel",
         "_depth",
-        "_held",
         "_held_bytes",
         "_hole_acked_ns",
         "_inner",
@@ -72,12 +74,12 @@ class Direction:
         "_mode",
         "_need",
         "_next",
-        "_sent",
         "_tries",
         "carriers",
         "cookie",
         "epoch",
         "frames",
+        "held",
         "on_channel",
         "on_message",
         "on_tunnel",
@@ -102,27 +104,21 @@ class Direction:
         self._need = 0
         self._channel = 0
         self._length = 0
-        self._sent = 0  # captured bytes of the frame's body so far
         self._body_head = b""
         self._buffer = bytearray()
         self._marks: list[tuple[int, int, int]] = []  # (position in buffer, time_ns, number)
-        self._held: dict[int, tuple[bytes, int, int, int]] = {}
+        self.held: dict[int, tuple[bytes, int, int, int]] = {}
         self._held_bytes = 0
         self._hole_acked_ns = 0
         self._tries = 0
         self._depth = 0
         self._inner: Direction | None = None
 
-    @property
-    def waiting(self) -> bool:
-        """Segments wait behind a hole."""
-        return bool(self._held)
-
     def begin(self, sequence: int) -> None:
         """A SYN: the next byte is a message boundary."""
         self._next = (sequence + 1) & _MASK
         self._mode = _BOUNDARY
-        self._held.clear()
+        self.held.clear()
         self._held_bytes = 0
 
     def segment(
@@ -150,11 +146,11 @@ class Direction:
             start += known
             captured = max(captured - known, 0)
             length -= known
-        self._next = (expected + ahead + length if not ahead else expected + length) & _MASK
+        self._next = (expected + length) & _MASK
         self._consume(data, start, start + captured, True, time_ns, number)
         if captured < length:
             self._skip(length - captured, time_ns, number)
-        if self._held:
+        if self.held:
             self._release(time_ns, number)
 
     # ------------------------------------------------------------ order
@@ -169,14 +165,14 @@ class Direction:
         time_ns: int,
         number: int,
     ) -> None:
-        known = self._held.get(sequence)
+        known = self.held.get(sequence)
         if known is None or known[1] < length:
             if known is not None:
                 self._held_bytes -= known[1]
             raw = bytes(data[start : start + captured])
-            self._held[sequence] = (raw, length, time_ns, number)
+            self.held[sequence] = (raw, length, time_ns, number)
             self._held_bytes += length
-        oldest = min(entry[2] for entry in self._held.values()) if len(self._held) > 8 else time_ns
+        oldest = min(entry[2] for entry in self.held.values()) if len(self.held) > 8 else time_ns
         if (
             self._held_bytes > HELD_BYTES_MAX
             or time_ns - oldest > HELD_NS_MAX
@@ -186,7 +182,7 @@ class Direction:
 
     def acknowledged(self, acknowledgement: int, time_ns: int) -> None:
         """The receiver has bytes that we wait for: they were never captured."""
-        if not self._held or self._next is None:
+        if not self.held or self._next is None:
             return
         ahead = (acknowledgement - self._next) & _MASK
         if not 0 < ahead < _HALF:
@@ -199,16 +195,16 @@ class Direction:
     def _nearest(self) -> int:
         """Sequence number of the first held segment."""
         base = self._next or 0
-        return min(self._held, key=lambda sequence: (sequence - base + _HALF) & _MASK)
+        return min(self.held, key=lambda sequence: (sequence - base + _HALF) & _MASK)
 
     def _release(self, time_ns: int, number: int) -> None:
         """Consume what a late segment has set free, at the time when it was."""
-        while self._held and self._next is not None:
+        while self.held and self._next is not None:
             sequence = self._nearest()
             ahead = (sequence - self._next) & _MASK
             if 0 < ahead < _HALF:
                 return
-            raw, length, _, _ = self._held.pop(sequence)
+            raw, length, _, _ = self.held.pop(sequence)
             self._held_bytes -= length
             self._take_held(sequence, raw, length, time_ns, number)
         self._hole_acked_ns = 0
@@ -225,15 +221,15 @@ class Direction:
 
     def give_up(self) -> None:
         """The hole before the held segments is for ever: the capture missed it."""
-        while self._held and self._next is not None:
+        while self.held and self._next is not None:
             sequence = self._nearest()
             hole = (sequence - self._next) & _MASK
-            raw, length, time_ns, number = self._held.pop(sequence)
+            raw, length, time_ns, number = self.held.pop(sequence)
             self._held_bytes -= length
             if 0 < hole < _HALF:
                 if self._hole_acked_ns == -1:
                     # Only the hole that was proven is skipped; a later one waits for its turn.
-                    self._held[sequence] = (raw, length, time_ns, number)
+                    self.held[sequence] = (raw, length, time_ns, number)
                     self._held_bytes += length
                     break
                 self._hole_acked_ns = -1
@@ -275,17 +271,17 @@ class Direction:
         while start < end:
             mode = self._mode
             if mode == _BODY:
-                take = end - start
-                if take > self._need:
-                    take = self._need
-                kept = len(self._body_head)
-                if kept < FRAME_HEAD:
-                    self._body_head += bytes(data[start : start + min(take, FRAME_HEAD - kept)])
-                self._sent += take
-                self._need -= take
-                start += take
-                if not self._need:
-                    self._emit_split(time_ns, number)
+                after = start + self._need
+                head = self._body_head
+                if len(head) < FRAME_HEAD:
+                    stop = after if after < end else end
+                    head += data[start : min(stop, start + FRAME_HEAD - len(head))]
+                    self._body_head = head
+                if after > end:
+                    self._need = after - end
+                    return
+                start = after
+                self._emit_split(time_ns, number)
             elif mode == _BOUNDARY:
                 first = data[start]
                 if first == _DOLLAR:
@@ -302,7 +298,8 @@ class Direction:
                 if len(self._buffer) == 4:
                     self._channel = self._buffer[1]
                     self._length = self._need = self._buffer[2] << 8 | self._buffer[3]
-                    self._begin_body()
+                    self._mode = _BODY
+                    self._body_head = b""
                     if not self._need:
                         self._emit_split(time_ns, number)
             elif mode == _TEXT:
@@ -318,11 +315,6 @@ class Direction:
             else:
                 return
 
-    def _begin_body(self) -> None:
-        self._mode = _BODY
-        self._body_head = b""
-        self._sent = 0
-
     def _frame(
         self, data: memoryview, start: int, end: int, direct: bool, time_ns: int, number: int
     ) -> int:
@@ -337,7 +329,6 @@ class Direction:
                 self._channel = channel
                 self._length = length
                 self._need = after - end
-                self._sent = end - start
                 self._body_head = bytes(data[start : min(end, start + FRAME_HEAD)])
                 self._mode = _BODY
                 return end

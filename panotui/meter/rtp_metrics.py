@@ -1176,7 +1176,7 @@ class RtpMetrics:
         line[base[:, None] + np.arange(_STEPS)] = self._steps[ids]
         at = base[part.index] + _STEPS + position
         line[at] = steps
-        renew = np.flatnonzero((total % 16 == 0) | np.isin(total, (2, 4, 8)))
+        renew = np.flatnonzero((total % 16 == 0) | (total == 2) | (total == 4) | (total == 8))
         if len(renew):
             window = line[at[renew][:, None] - np.arange(_STEPS)]
             have = np.minimum(total[renew], _STEPS)

@@ -343,9 +343,7 @@ class StreamTable:
         keep = columns.l4[rows] >= 0
         if not keep.all():
             rows, flow_id, from_client = rows[keep], flow_id[keep], from_client[keep]
-        if len(rows) > 1 and (rows[1:] < rows[:-1]).any():
-            order = np.argsort(rows, kind="stable")
-            rows, flow_id, from_client = rows[order], flow_id[order], from_client[order]
+        rows, flow_id, from_client = self._by_connection(rows, flow_id, from_client)
         at = columns.l4[rows]
         if not len(at):
             return
@@ -379,7 +377,7 @@ class StreamTable:
                     side.frames = self._frames
             if not size and not bits & 7:
                 other = connection.sides[not client]
-                if other.waiting:
+                if other.held:
                     other.acknowledged(ack, time_ns)
                 continue
             number = row + batch.first_number
@@ -390,12 +388,24 @@ class StreamTable:
                 sequence += 1
             if size:
                 other = connection.sides[not client]
-                if other.waiting:
+                if other.held:
                     other.acknowledged(ack, time_ns)
                 side.segment(sequence, view, payload, captured, size, time_ns, number)
             if bits & (_FIN | _RST):
                 self._disconnect(connection, client, bool(bits & _RST), time_ns, number)
         self._take_frames(batch)
+
+    def _by_connection(self, rows: I64, flow_id: U64, from_client: Bool) -> tuple[I64, U64, Bool]:
+        """Rows in order of arrival, one connection after the other where that is the same.
+
+        The two connections of a tunnel over HTTP speak to each other, and of a new one it is not
+        known yet whether it is one: then all stay in order of arrival.
+        """
+        apart = not self._tunnels and all(
+            flow in self._connections for flow in np.unique(flow_id).tolist()
+        )
+        order = np.lexsort((rows, flow_id)) if apart else np.argsort(rows, kind="stable")
+        return rows[order], flow_id[order], from_client[order]
 
     def _connect(
         self, batch: PacketBatch, columns: Columns, row: int, flow: int, from_client: bool
@@ -472,7 +482,7 @@ class StreamTable:
         self, connection: _Connection, client: bool, reset: bool, time_ns: int, number: int
     ) -> None:
         side = connection.sides[client]
-        if side.waiting:
+        if side.held:
             side.give_up()
         connection.ends += 1
         if connection.ends == 1 or reset:
@@ -1331,7 +1341,7 @@ class StreamTable:
         self.metrics.tick(now_ns)
         for connection in self._connections.values():
             for side in connection.sides:
-                if side.waiting and now_ns - connection.last_ns > 3 * SECOND:
+                if side.held and now_ns - connection.last_ns > 3 * SECOND:
                     side.give_up()
         for stream in self._streams:
             if stream is None:
