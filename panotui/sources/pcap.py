@@ -14,11 +14,12 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import I64, U8, U32, Bool, Interface, PacketBatch, SourceCounters
-from panotui.sources.walk import Geometry, Guess, walk
+from panotui.sources.walk import Geometry, walk
 
 FILE_HEADER = 24
 LARGEST_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN for all links that carry IP
 RESYNC_WINDOW = 65_536
+TRIES = 8  # false alarms in one window of a guess
 
 # magic as bytes -> (byte order, nanoseconds a unit, record header bytes)
 MAGICS: dict[bytes, tuple[str, int, int]] = {
@@ -128,7 +129,7 @@ class PcapFormat:
             first,
         )
 
-    def _guess(self) -> Guess:
+    def _guess(self) -> _PcapGuess:
         return _PcapGuess(self.geometry, self.unit_ns, self._recent)
 
     def _resync(self, data: U8, start: int, stop: int, final: bool) -> tuple[bool, int]:
@@ -136,11 +137,15 @@ class PcapFormat:
         guess = self._guess()
         position = start
         while position < stop:
-            (found,) = guess(data, np.array([position], np.int64), RESYNC_WINDOW, stop).tolist()
-            if found >= 0:
+            window = np.array([position], np.int64)
+            (candidate,) = guess.same_day(data, window, window + RESYNC_WINDOW, stop).tolist()
+            if candidate < 0:
+                position += RESYNC_WINDOW
+            elif guess.chained(data, np.array([candidate], np.int64), stop)[0]:
                 self._lost_sync = False
-                return True, int(found)
-            position += RESYNC_WINDOW
+                return True, int(candidate)
+            else:
+                position = candidate + 1
         # what could be the head of a record whose rest has not come yet stays
         return False, stop if final else max(start, stop - self.geometry.head)
 
@@ -155,45 +160,44 @@ class _PcapGuess:
 
     def __call__(self, data: U8, positions: I64, window: int, stop: int) -> I64:
         found = np.full(len(positions), -1, np.int64)
-        candidates = self._same_day(data, positions, window, stop)
-        if not len(candidates):
-            return found
+        # where the search of each window goes on; a window is left after a few false alarms
+        current = positions.copy()
+        rows = np.arange(len(positions))
+        for _ in range(TRIES):
+            candidates = self.same_day(data, current[rows], positions[rows] + window, stop)
+            rows, candidates = rows[candidates >= 0], candidates[candidates >= 0]
+            if not len(rows):
+                break
+            plausible = self.chained(data, candidates, stop)
+            found[rows[plausible]] = candidates[plausible]
+            rows, candidates = rows[~plausible], candidates[~plausible]
+            current[rows] = candidates + 1
+        return found
+
+    def same_day(self, data: U8, starts: I64, ends: I64, stop: int) -> I64:
+        """The first position from each start whose word could be a time within 18 hours, or -1."""
+        order = self.geometry.order
+        at = 2 if order == "<" else 0
+        high = struct.pack(order + "I", self.recent)[at : at + 2]
+        view = data.data
+        last = stop - self.geometry.head
+        found = [
+            bytes(view[start + at : min(end, last + 1) + at + 2]).find(high)
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+        distance = np.array(found, np.int64)
+        return np.where(distance < 0, -1, starts + distance)
+
+    def chained(self, data: U8, candidates: I64, stop: int) -> Bool:
+        """Plausible, and the two records behind them too, where they are inside the data."""
         plausible, following = self._plausible(data, candidates, stop)
-        # two more records of each must be plausible too, where they are inside the data
         for _ in range(2):
             alive = np.flatnonzero(plausible)
             inside = alive[following[alive] + self.geometry.head <= stop]
             good, after = self._plausible(data, following[inside], stop)
             plausible[inside] = good
             following[inside] = after
-        candidates = candidates[plausible]
-        rows = np.searchsorted(positions, candidates, "right") - 1
-        keep = np.ones(len(rows), bool)
-        keep[1:] = rows[1:] != rows[:-1]
-        found[rows[keep]] = candidates[keep]
-        return found
-
-    def _same_day(self, data: U8, positions: I64, window: int, stop: int) -> I64:
-        """Positions whose first word could be a time within 18 hours, all windows at once."""
-        high = struct.pack(self.geometry.order + "I", self.recent)
-        at = 2 if self.geometry.order == "<" else 0
-        if len(positions) == 1:
-            region = data[int(positions[0]) : min(int(positions[0]) + window, stop)]
-            if len(region) < self.geometry.head:
-                return np.empty(0, np.int64)
-            match = region[at : len(region) - 3 + at] == high[at]
-            match = match & (region[at + 1 : len(region) - 2 + at] == high[at + 1])
-            near: I64 = np.flatnonzero(match) + positions[0]
-            return near[near + self.geometry.head <= stop]
-        gap = int(positions[1] - positions[0])
-        rows = int(np.searchsorted(positions, stop - window - 4, "right"))
-        regions = np.ndarray(
-            (rows, window + 4), np.uint8, buffer=data, offset=int(positions[0]), strides=(gap, 1)
-        )
-        matches = regions[:, at : window + at] == high[at]
-        matches &= regions[:, at + 1 : window + at + 1] == high[at + 1]
-        row, column = np.divmod(np.flatnonzero(matches), window)
-        return positions[row] + column
+        return plausible
 
     def _plausible(self, data: U8, at: I64, stop: int) -> tuple[Bool, I64]:
         head = self.geometry.head

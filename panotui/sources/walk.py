@@ -10,7 +10,7 @@ Python costs more than everything that is later done with the packets. Two ways 
   start was true as well. Where it does not, the true chain is followed one record at a time until
   it meets offsets that are known. So guesses decide speed only, never the result.
 
-The headers are kept on the way, because touching each packet's memory is the real cost.
+Regions are small enough for the tables of one to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.model import I64, U8
+from panotui.model import I64, U8, U32
 
 Heads: TypeAlias = NDArray[Any]  # (n,) void of `Geometry.head` bytes
 
@@ -34,8 +34,10 @@ Guess: TypeAlias = Callable[[U8, I64, int, int], I64]
 SERIAL_BELOW = 512  # records; fewer are walked one at a time
 UNIFORM_LEAST = 32  # records of one size in a row that are worth a strided view
 UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes are taken for mixed
-CHAINS = 2048
-RECORDS_A_CHAIN = 96
+# Each chain touches pages of its own: more of them than the processor's table of pages holds cost
+# 50 ns a record instead of 5; fewer pay more of numpy's fixed cost a call (3 us a step).
+CHAINS = 384
+RECORDS_A_CHAIN = 128
 CHECK_EVERY = 8  # steps between looking whether all chains have arrived
 CHAINS_LEAST = 8  # fewer are not worth the arrays
 
@@ -101,20 +103,22 @@ def walk(
         if len(run[0]) < UNIFORM_AGAIN:
             break
     broken = False
-    if count < most:
+    while count < most and not broken:
         average = _average(data, position, stop, geometry)
-        wanted = int((most - count) * average * 1.02) + 65_536
-        if position + geometry.least_head <= stop:
-            wanted += min(geometry.step(data, position), geometry.largest)
-        reach = min(stop, position + wanted)
-        if (reach - position) / average >= SERIAL_BELOW:
-            mixed = _lockstep(data, position, reach, geometry, guess, average, largest_seen)
-            mixed, position, broken = _cut(mixed, position, reach, geometry)
-            pieces.append(mixed)
-            count += len(mixed[0])
-        if not broken and count < most:
-            rest, position, broken = _serial(data, position, reach, geometry, most - count)
-            pieces.append(rest)
+        wanted = min(most - count, CHAINS * RECORDS_A_CHAIN)
+        reach = min(stop, position + int(wanted * average * 1.02) + 4_096)
+        if (reach - position) / average < SERIAL_BELOW:
+            break
+        mixed = _lockstep(data, position, reach, geometry, guess, average, largest_seen)
+        mixed, position, broken = _cut(mixed, position, reach, geometry)
+        if not len(mixed[0]):
+            break
+        pieces.append(mixed)
+        count += len(mixed[0])
+        largest_seen = max(largest_seen, int(np.diff(mixed[0]).max(initial=0)))
+    if count < most and not broken:
+        rest, position, broken = _serial(data, position, stop, geometry, min(most - count, 2_048))
+        pieces.append(rest)
     if len(pieces) == 1:
         offsets, heads = pieces[0]
     elif pieces:
@@ -290,113 +294,101 @@ def _lockstep(
         return _serial(data, start, edge, geometry, 1 << 62)[0]
     ends = np.append(starts[1:], edge)
     expected = int((stop - start) / average / chains) + 8
-    table, heads, steps = _follow(
-        _head_view(data, stop, geometry), starts, ends, edge, geometry, expected
-    )
+    table, steps = _follow(data, stop, starts, ends, edge, geometry, expected)
     inside = table[:steps] < ends
     counts = inside.sum(axis=0)
     exits = table[counts, np.arange(chains)]
-    wrong = np.flatnonzero(exits[:-1] != ends[:-1])
-    if not len(wrong) and exits[-1] >= edge:
-        chosen = inside.T
-        return table[:steps].T[chosen], heads[:steps].T[chosen]
-    return _mend(data, table, heads, starts, ends, counts, exits, edge, geometry)
+    if bool((exits[:-1] == ends[:-1]).all()) and exits[-1] >= edge:
+        offsets: I64 = table[:steps].T[inside.T]
+    else:
+        offsets = _mend(data, table, starts, ends, counts, exits, edge, geometry)
+    return offsets, _head_view(data, stop, geometry)[offsets]
 
 
 def _follow(
-    view: Heads, starts: I64, ends: I64, edge: int, geometry: Geometry, expected: int
-) -> tuple[I64, Heads, int]:
-    """Follow all chains in lockstep: offsets (steps + 1, chains), headers (steps, chains)."""
+    data: U8, stop: int, starts: I64, ends: I64, edge: int, geometry: Geometry, expected: int
+) -> tuple[I64, int]:
+    """Follow all chains in lockstep: offsets (steps + 1, chains), the last row are the exits."""
     chains = len(starts)
+    lengths: U32 = np.ndarray(
+        (max(stop - geometry.length_at - 3, 0),),
+        geometry.order + "u4",
+        buffer=data,
+        offset=geometry.length_at,
+        strides=(1,),
+    )
     rows = expected + expected // 4 + CHECK_EVERY
     most_rows = expected * 4 + 64  # beyond that the sizes are too unequal: the rest is mended
     table = np.empty((rows + 1, chains), np.int64)
-    heads = np.empty((rows, chains), view.dtype)
-    words = geometry.head // 4
-    lengths = heads.view(geometry.order + "u4").reshape(rows, chains, words)
-    offsets = starts.copy()
+    offsets = table[0]
+    offsets[:] = starts
     step = 0
     while True:
-        table[step] = offsets
-        np.copyto(heads[step], view[offsets])
-        offsets += lengths[step, :, geometry.length_at // 4]
+        following = table[step + 1]
+        np.add(offsets, lengths[offsets], out=following)
         if geometry.overhead:
-            offsets += geometry.overhead
+            following += geometry.overhead
         if geometry.padded:
-            offsets += 3
-            offsets &= ~3
-        np.minimum(offsets, edge, out=offsets)
+            following += 3
+            following &= ~3
+        np.minimum(following, edge, out=following)
+        offsets = following
         step += 1
         if step % CHECK_EVERY == 0 and (step >= most_rows or bool((offsets >= ends).all())):
-            break
+            return table, step
         if step == rows:
             more = rows // 2 + CHECK_EVERY
             table = np.concatenate((table, np.empty((more, chains), np.int64)))
-            heads = np.concatenate((heads, np.empty((more, chains), view.dtype)))
             rows += more
-            lengths = heads.view(geometry.order + "u4").reshape(rows, chains, words)
-    table[step] = offsets
-    return table, heads, step
+            offsets = table[step]
 
 
 def _mend(
     data: U8,
     table: I64,
-    heads: Heads,
     starts: I64,
     ends: I64,
     counts: I64,
     exits: I64,
     edge: int,
     geometry: Geometry,
-) -> tuple[I64, Heads]:
+) -> I64:
     """The true chain where some guesses were wrong: proven chains joined by serial walks."""
-    pieces: list[tuple[I64, Heads]] = []
+    pieces: list[I64] = []
     chain, row = 0, 0  # the true chain is at table[row, chain]
-    chains = len(starts)
     while True:
-        pieces.append((table[row : counts[chain], chain], heads[row : counts[chain], chain]))
+        pieces.append(table[row : counts[chain], chain])
         position = int(exits[chain])
-        if position < edge and counts[chain] and exits[chain] == table[counts[chain] - 1, chain]:
-            break  # a length of zero: the caller sees it as broken
+        if counts[chain] and position == table[counts[chain] - 1, chain]:
+            break  # a length of zero: `_cut` sees it
         while True:  # meet a chain at one of its own offsets
             if position >= edge:
-                return _joined(pieces)
+                return np.concatenate(pieces)
             chain = int(np.searchsorted(starts, position, "right")) - 1
             column = table[: counts[chain], chain]
             row = int(np.searchsorted(column, position))
             if row < len(column) and column[row] == position:
                 break
-            met = set(column[row:].tolist())
-            reach = int(ends[chain]) if chain + 1 < chains else edge
-            # up to `reach` by starts, not by whole records: the last may reach into the next
-            piece, position, broken = _serial_until(data, position, reach, edge, geometry, met)
+            known = set(column[row:].tolist())
+            piece, position, broken = _serial_until(
+                data, position, int(ends[chain]), edge, geometry, known
+            )
             pieces.append(piece)
             if broken:
-                return _joined(pieces)
-    return _joined(pieces)
+                return np.concatenate(pieces)
+    return np.concatenate(pieces)
 
 
 def _serial_until(
     data: U8, start: int, reach: int, edge: int, geometry: Geometry, known: set[int]
-) -> tuple[tuple[I64, Heads], int, bool]:
-    """Records that start in [start, reach), until one is `known`; broken: none may follow."""
+) -> tuple[I64, int, bool]:
+    """Records that start in [start, reach), until one is `known`; (offsets, next, impossible)."""
     found: list[int] = []
     position = start
-    ended = False
     while position < reach and position not in known:
         found.append(position)
         step = geometry.step(data, position)
         if not geometry.least <= step <= geometry.largest:
-            ended = True  # the impossible header is the last one: `_cut` looks at it
-            break
+            return np.array(found, np.int64), position, True  # `_cut` looks at it
         position = min(position + step, edge)
-    offsets = np.array(found, np.int64)
-    return (offsets, _heads_at(data, offsets, geometry)), position, ended
-
-
-def _joined(pieces: list[tuple[I64, Heads]]) -> tuple[I64, Heads]:
-    return (
-        np.concatenate([piece[0] for piece in pieces]),
-        np.concatenate([piece[1] for piece in pieces]),
-    )
+    return np.array(found, np.int64), position, False
