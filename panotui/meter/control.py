@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
-from panotui.meter.opening import RTSP_APPS, Opening
+from panotui.meter.opening import RTSP_APPS, TLS_PORTS, Opening
 from panotui.model import (
     APPS,
     I64,
@@ -29,6 +29,7 @@ from panotui.model import (
     Bool,
     MeterSettings,
     PacketBatch,
+    TlsCertificate,
     mac_text,
 )
 from panotui.wire import (
@@ -95,7 +96,11 @@ _SHARES: dict[int, tuple[float, bool]] = {
 }
 _COMMON_SHARE = 0.5
 _QUIC_PER_SECOND = 50
-_PAYLOADS_PER_CONTROL = 4  # TCP payloads a second, as a multiple of `control_per_second`
+# TCP payloads a second, as multiples of `control_per_second`: cameras and the cloud have their own,
+# so that a flood of other connections cannot hide them.
+_PAYLOAD_SHARES = (2, 1, 2)  # other ports, RTSP ports, TLS ports
+_CERTIFICATE_COST = 20  # payloads that reading a certificate weighs
+_RECORDS_A_UNIT = 4  # DNS records that weigh a packet
 _SECONDS_KEPT = 4
 
 _UDP_PORTS: dict[int, int] = {
@@ -293,6 +298,12 @@ class _Budget:
                 self._second(int(seconds[rows[0]]), rows, kind, allowed)
         return allowed
 
+    def charge(self, time_ns: int, kind: int, units: int) -> None:
+        """Count a packet that was taken as more than one."""
+        used = self._used.get(time_ns // SECOND)
+        if used is not None:
+            used[0][kind] += units
+
     def _second(self, second: int, rows: I64 | slice, kind: U8, allowed: Bool) -> None:
         used, pool = self._used.get(second, (None, 0))
         if used is None:
@@ -345,9 +356,9 @@ class ControlLane:
         self._settings = settings
         self._rtsp_ports = frozenset(settings.rtsp_ports)
         self._budget = _Budget(settings.control_per_second)
-        self._payload_budget = settings.control_per_second * _PAYLOADS_PER_CONTROL
+        self._payload_budget = [settings.control_per_second * share for share in _PAYLOAD_SHARES]
         self._payload_second = -1
-        self._payloads_used = 0
+        self._payloads_used = [0] * len(_PAYLOAD_SHARES)
         self._messages: list[AnyMessage] = []
         self._apps: OrderedDict[int, int] = OrderedDict()
         self._apps_kept = 2 * settings.flows_max
@@ -507,12 +518,20 @@ class ControlLane:
             packet.body(), packet.origin, src, dst, packet.sport, packet.dport, transport
         )
         self._mark(packet.origin.flow, app)
+        self._charge(packet, len(message.answers))
         self._tell(message)
+
+    def _charge(self, packet: _Packet, records: int) -> None:
+        """Let a packet of many records weigh as many in the budget of what follows."""
+        if records > _RECORDS_A_UNIT:
+            kind = _PORT_KIND[packet.sport] or _PORT_KIND[packet.dport]
+            self._budget.charge(packet.origin.time_ns, int(kind), records // _RECORDS_A_UNIT)
 
     def _mdns(self, packet: _Packet) -> None:
         src, dst = packet.addresses()
         found = dns.split(packet.body())
         self._mark(packet.origin.flow, "mdns")
+        self._charge(packet, len(found.answers) + len(found.additional))
         self._tell(
             dns.message_of(found, packet.origin, src, dst, packet.sport, packet.dport, "mdns")
         )
@@ -612,7 +631,7 @@ class ControlLane:
             sport,
             dport,
             tcp_flags,
-            snapped,
+            missing,
         ) in zip(
             order.tolist(),
             batch.time_ns[ordered].tolist(),
@@ -629,7 +648,9 @@ class ControlLane:
             columns.sport[ordered].tolist(),
             columns.dport[ordered].tolist(),
             columns.tcp_flags[ordered].tolist(),
-            (columns.payload_captured[ordered] < columns.payload_length[ordered]).tolist(),
+            np.maximum(
+                columns.payload_length[ordered] - columns.payload_captured[ordered], 0
+            ).tolist(),
             strict=True,
         ):
             talk = self._talks.get(flow)
@@ -638,7 +659,8 @@ class ControlLane:
                 if known is not None:
                     lanes[place] = LANE_RTSP if APPS[known] in RTSP_APPS else LANE_BULK
                     continue
-            if first < 0 or l4 < 0 or last <= first or not self._afford(time_ns):
+            share = self._share(sport, dport)
+            if first < 0 or l4 < 0 or last <= first or not self._afford(time_ns, share):
                 if talk is None:
                     lanes[place] = LANE_BULK
                 else:
@@ -666,13 +688,14 @@ class ControlLane:
             origin = Origin(time_ns, number, interface, flow)
             held = talk.held
             try:
-                lanes[place] = talk.feed(sequence, bytes(data[first:last]), client, origin, snapped)
+                lanes[place] = talk.feed(sequence, bytes(data[first:last]), client, origin, missing)
             except Malformed as fault:
                 self._refuse(talk.app or "tcp", fault)
                 talk.finished = True
                 lanes[place] = LANE_BULK
             self._talk_bytes += talk.held - held
             if talk.messages:
+                self._payloads_used[share] += _weight(talk.messages)
                 self._messages += talk.messages
                 talk.messages.clear()
             if talk.finished:
@@ -684,13 +707,20 @@ class ControlLane:
                     self._make_room()
         return lanes
 
-    def _afford(self, time_ns: int) -> bool:
+    def _share(self, sport: int, dport: int) -> int:
+        """Which of `_PAYLOAD_SHARES` a connection draws on."""
+        if sport in self._rtsp_ports or dport in self._rtsp_ports:
+            return 1
+        return 2 if dport in TLS_PORTS or sport in TLS_PORTS else 0
+
+    def _afford(self, time_ns: int, share: int) -> bool:
         """One more payload in this second of packet time?"""
         second = time_ns // SECOND
         if second != self._payload_second:
-            self._payload_second, self._payloads_used = second, 0
-        self._payloads_used += 1
-        if self._payloads_used > self._payload_budget:
+            self._payload_second = second
+            self._payloads_used = [0] * len(_PAYLOAD_SHARES)
+        self._payloads_used[share] += 1
+        if self._payloads_used[share] > self._payload_budget[share]:
             self.skipped += 1
             return False
         self.taken += 1
@@ -749,6 +779,12 @@ class ControlLane:
         messages, self._messages = self._messages, []
         messages.sort(key=_PACKET_NUMBER)
         return messages
+
+
+def _weight(messages: list[AnyMessage]) -> int:
+    """What reading these has cost beyond their packet, in payloads."""
+    certificates = sum(isinstance(message, TlsCertificate) for message in messages)
+    return len(messages) - 1 + _CERTIFICATE_COST * certificates
 
 
 def _aligned(flow_id: NDArray[Any], rows: I64) -> I64:

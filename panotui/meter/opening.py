@@ -101,11 +101,11 @@ class Opening:
         return inner + self._both[0].stream.held + self._both[1].stream.held
 
     def feed(
-        self, sequence: int, payload: bytes, from_client: bool, origin: Origin, snapped: bool
+        self, sequence: int, payload: bytes, from_client: bool, origin: Origin, missing: int = 0
     ) -> int:
         """Take a segment; the flow's lane from then on. `Malformed` ends the opening.
 
-        `snapped`: the payload is longer on the wire than what was captured of it.
+        `missing`: bytes of the segment that were on the wire but not captured.
         """
         self._last = origin
         side = self._both[from_client]
@@ -121,15 +121,34 @@ class Opening:
         else:
             fresh = stream.add(sequence, payload)
         if fresh:
-            if not self._reader:
-                self._recognise(side, from_client, origin, payload)
-            if self._reader and not self.finished:
-                self._read(side, from_client, origin, payload)
+            self._look(side, from_client, origin, payload)
+        if missing and not self.finished:
+            self._pass_over(side, from_client, origin, sequence + len(payload), missing)
         if self.finished:
             return LANE_RTSP if self.app in RTSP_APPS else LANE_BULK
-        if snapped or stream.offered > FLIGHT_BYTES or stream.overflowed:
+        if stream.offered > FLIGHT_BYTES or stream.overflowed:
             return self._finish()
         return LANE_HANDSHAKE
+
+    def _look(self, side: _Direction, from_client: bool, origin: Origin, payload: bytes) -> None:
+        if not self._reader:
+            self._recognise(side, from_client, origin, payload)
+        if self._reader and not self.finished:
+            self._read(side, from_client, origin, payload)
+
+    def _pass_over(
+        self, side: _Direction, from_client: bool, origin: Origin, sequence: int, missing: int
+    ) -> None:
+        """Go on behind bytes that were not captured."""
+        stream = side.stream
+        if self._handshake is not None and side.synchronised:
+            self.messages += self._handshake.skip(missing, from_client)
+        else:
+            if self._reader == "http" and side.in_head and len(stream.ready) > 15:
+                self._read_head(side, from_client, origin)
+            stream.ready.clear()
+        if stream.skip(sequence, missing) and stream.ready and not self.finished:
+            self._look(side, from_client, origin, b"")
 
     def close(self) -> None:
         """The flow ends or is given up: tell what was half heard."""
@@ -268,6 +287,12 @@ class Opening:
                     self._finish()
                 return
             side.synchronised = True
+        if handshake.lost(from_client):
+            if not payload or banner.recognise(payload[:16], 0, from_client) != "tls":
+                ready.clear()
+                return
+            _begin_with(ready, payload)
+            handshake.resume(from_client)
         data = bytes(ready)
         ready.clear()
         try:
@@ -288,24 +313,29 @@ class Opening:
                 side.in_head = True
             if http.end_of_head(ready) < 0 and len(ready) < http.HEAD_LIMIT:
                 return
-            head = http.parse(bytes(ready[: http.HEAD_LIMIT]), origin, from_client)
-            side.in_head = False
-            side.heads += 1
-            side.synchronised = True
-            del ready[: head.size or len(ready)]
-            if head.tunnel_cookie:
-                self.app = "rtsp-http"
-                self.finished = True
-                return
-            self.messages.append(head.message)
-            if head.message.method == "CONNECT":
-                self._connecting = True
-                self.app = "http-connect"
-            elif self._connecting and (head.message.status or 0) // 100 == 2:
-                self._tunnel()
+            self._read_head(side, from_client, origin)
+            if self.finished or not self._reader:
                 return
         if side.heads >= _HEADS:
             self.finished = True
+
+    def _read_head(self, side: _Direction, from_client: bool, origin: Origin) -> None:
+        ready = side.stream.ready
+        head = http.parse(bytes(ready[: http.HEAD_LIMIT]), origin, from_client)
+        side.in_head = False
+        side.heads += 1
+        side.synchronised = True
+        del ready[: head.size or len(ready)]
+        if head.tunnel_cookie:
+            self.app = "rtsp-http"
+            self.finished = True
+            return
+        self.messages.append(head.message)
+        if head.message.method == "CONNECT":
+            self._connecting = True
+            self.app = "http-connect"
+        elif self._connecting and (head.message.status or 0) // 100 == 2:
+            self._tunnel()
 
     def _tunnel(self) -> None:
         """A proxy has connected: what follows is another protocol."""

@@ -61,6 +61,18 @@ class InOrder:
         self._drain()
         return True
 
+    def skip(self, sequence: int, size: int) -> bool:
+        """Pass over `size` bytes from `sequence` that were sent but not captured.
+
+        True when they were next in order; what waited for them is ready then.
+        """
+        if self._base is None or sequence & _MASK != self._next:
+            return False
+        self._next = (self._next + size) & _MASK
+        self.offered += size
+        self._drain()
+        return True
+
     def precedes(self, sequence: int) -> bool:
         """True when a segment at `sequence` comes before the first byte seen (it was overtaken)."""
         return self._base is not None and 0 < (self._base - sequence) & _MASK < _HALF

@@ -211,12 +211,14 @@ class _Side:
 
     __slots__ = (
         "alert",
+        "blind",
         "changed_cipher",
         "encrypted",
         "first_encrypted",
         "header",
         "kind",
         "left",
+        "lost",
         "messages",
         "protected",
         "sent_certificate",
@@ -227,6 +229,8 @@ class _Side:
         self.kind = 0
         self.left = 0  # bytes of the current record still to come
         self.messages = bytearray()  # handshake bytes not yet read
+        self.blind = False  # handshake bytes were missed: the rest of them means nothing
+        self.lost = False  # record headers were missed: a segment must start with one
         self.alert = bytearray()
         self.changed_cipher = False
         self.protected = False  # an encrypted handshake or data record was seen
@@ -287,7 +291,7 @@ class Handshake:
                 self._open(side, from_client, origin, out)
                 continue
             take = min(side.left, end - at)
-            if side.kind == HANDSHAKE:
+            if side.kind == HANDSHAKE and not side.blind:
                 side.messages += data[at : at + take]
             elif side.kind == ALERT:
                 side.alert += data[at : at + take]
@@ -303,16 +307,51 @@ class Handshake:
         """What was held back for want of what should have followed."""
         out: list[TlsMessage] = []
         self._flush(out)
-        cut = self._client.messages
-        if not self._hellos and self._begun is not None and cut[:1] == b"\x01":
-            try:
-                hello = client_hello(bytes(cut[4:]), whole=False)
-            except (Malformed, IndexError):
-                return out
-            self._hellos = 1
-            size = int.from_bytes(cut[1:4], "big") + 4
-            out.append(hello_message(hello, size, "tls", self._begun))
+        self._half_hello(out)
         return out
+
+    def lost(self, from_client: bool) -> bool:
+        """Whether a direction's next bytes must start a record, because headers were missed."""
+        return (self._client if from_client else self._server).lost
+
+    def resume(self, from_client: bool) -> None:
+        """The next bytes of a direction that was lost start a record."""
+        side = self._client if from_client else self._server
+        side.lost = False
+
+    def skip(self, size: int, from_client: bool) -> list[TlsMessage]:
+        """`size` bytes of a direction were not captured; what they cut short is told as it is."""
+        side = self._client if from_client else self._server
+        out: list[TlsMessage] = []
+        if side.kind == HANDSHAKE and side.left:
+            if from_client:
+                self._half_hello(out)
+            side.blind = True
+            side.messages.clear()
+        if size <= side.left:
+            side.left -= size
+        else:
+            side.left = 0
+            side.header.clear()
+            side.lost = True
+        return out
+
+    def _half_hello(self, out: list[TlsMessage]) -> None:
+        """Tell a ClientHello whose end did not come, if its name did: no name would be a lie."""
+        cut = self._client.messages
+        if self._hellos or self._begun is None or cut[:1] != b"\x01":
+            return
+        try:
+            hello = client_hello(bytes(cut[4:]), whole=False)
+        except (Malformed, IndexError):
+            return
+        if hello.sni is None:
+            return
+        self._hellos = 1
+        self.started = True
+        self._session = hello.session
+        size = int.from_bytes(cut[1:4], "big") + 4
+        out.append(hello_message(hello, size, "tls", self._begun))
 
     def _open(self, side: _Side, from_client: bool, origin: Origin, out: list[TlsMessage]) -> None:
         """A record begins."""

@@ -212,8 +212,30 @@ def test_batch_of_several_seconds_is_allowed_by_second():
 def test_openings_have_a_budget_too():
     frames = [tcp(1000 + i, 80, 1, b"GET / HTTP/1.1\r\n\r\n") for i in range(100)]
     result = run_frames(frames, MeterSettings(control_per_second=10))
-    assert len(result.of(HttpMessage)) == 40
-    assert result.lane.skipped == 60
+    assert len(result.of(HttpMessage)) == 20
+    assert result.lane.skipped == 80
+
+
+def test_flood_of_other_connections_does_not_hide_cameras_and_cloud():
+    flood = [tcp(1000 + i, 80, 1, b"GET / HTTP/1.1\r\n\r\n") for i in range(300)]
+    camera = tcp(5000, 554, 1, b"OPTIONS rtsp://a/ RTSP/1.0\r\n\r\n")
+    cloud = tcp(5001, 8883, 1, b"\x15\x03\x03\x00\x02\x02\x28")
+    result = run_frames([*flood, camera, cloud], MeterSettings(control_per_second=10))
+    assert {APPS[app] for app in result.apps()} >= {"rtsp", "tls"}
+
+
+def test_packets_of_many_records_weigh_more():
+    records = b"".join(
+        b"\xc0\x0c\0\1\0\1\0\0\0\x05\0\x04" + bytes((10, 0, 0, i)) for i in range(64)
+    )
+    wire = bytearray(query() + records)
+    wire[2:8] = struct.pack("!HHH", 0x8180, 1, 64)
+    lane = ControlLane(MeterSettings(control_per_second=400))
+    for i in range(100):
+        packets = batch_of([udp(53, 40_000, bytes(wire))] * 5, [START_NS + i] * 5)
+        lane.packets(packets, decode(packets), np.arange(5), np.zeros(5, np.int64))
+    assert lane.taken < 240  # what light packets would have been allowed
+    assert lane.malformed == 0
 
 
 def test_half_done_openings_are_bounded_and_counted():

@@ -343,3 +343,54 @@ def test_hole_in_the_capture_does_not_hide_that_data_flows():
     end(result)
     assert result.of(TlsClientHello)[0].sni == NAME
     assert len(result.of(TlsFinished)) == 1
+
+
+def snapped_to(frames: list[bytes], size: int, only_data: bool) -> Run:
+    """As live capture keeps them: all, or just segments that start with data, cut to `size`."""
+    kept = []
+    for frame in frames:
+        cut = not only_data or frame[54:56] == b"\x17\x03"
+        kept.append(frame[:size] if cut else frame)
+    result = run_frames(kept, wire_lengths=[len(frame) for frame in frames])
+    end(result)
+    return result
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+@pytest.mark.parametrize("cut", [1400, 500])
+def test_data_that_live_capture_cuts_does_not_hide_that_it_flows(version, cut):
+    turns = handshake(version)
+    data = b"\x17\x03\x03\x08\x00" + bytes(2048)
+    frames = converse([*turns, (True, data), (False, data)], cut).frames
+    result = snapped_to(frames, 160, only_data=True)
+    assert result.of(TlsClientHello)[0].sni == NAME
+    assert len(result.of(TlsServerHello)) == 1
+    assert len(result.of(TlsFinished)) == 1
+    assert result.of(TlsAlert) == []
+    assert result.lane.malformed == 0
+
+
+@pytest.mark.parametrize("size", [96, 128, 260])
+@pytest.mark.parametrize("version", [V12, V13])
+def test_capture_of_short_packets_still_tells_tls_and_that_it_works(version, size):
+    data = b"\x17\x03\x03\x02\x00" + bytes(512)
+    turns = [*handshake(version), (True, data), (False, data), (True, data), (False, data)]
+    result = snapped_to(converse(turns).frames, size, only_data=False)
+    assert {m.sni for m in result.of(TlsClientHello)} <= {NAME}  # a cut name is never told
+    assert len(result.of(TlsFinished)) == 1
+    assert result.lane.malformed == 0
+    assert {APPS[app] for app in result.apps()} == {"tls"}
+
+
+def test_web_pages_that_are_cut_keep_their_heads():
+    frames = converse(
+        [
+            (True, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            (False, b"HTTP/1.1 200 OK\r\nServer: s\r\n\r\n" + bytes(3000)),
+            (True, b"GET /2 HTTP/1.1\r\nHost: b\r\n\r\n"),
+        ],
+        dport=80,
+    ).frames
+    result = snapped_to(frames, 120, only_data=False)
+    assert [m.host for m in result.of(HttpMessage) if m.method] == ["a", "b"]
+    assert result.lane.malformed == 0
