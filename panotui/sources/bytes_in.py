@@ -17,6 +17,7 @@ from panotui.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+PIECE = 1 << 20
 # A kilobyte of Zstandard opens to 32 MiB at most: a block of four bytes may stand for 128 KiB.
 ZSTD_PIECE = 1024
 
@@ -48,13 +49,14 @@ class PlainInput:
         if not self.wait(timeout_s):
             return None
         try:
-            count = os.readv(self.fd, [target])
+            chunk = os.read(self.fd, min(len(target), PIECE))
         except BlockingIOError:
             return None
         except OSError as error:
             raise InputError(self.what, error.strerror or "cannot be read") from None
-        self.consumed += count
-        return count
+        target[: len(chunk)] = chunk
+        self.consumed += len(chunk)
+        return len(chunk)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether something (or the end) can be read within the time."""

@@ -40,9 +40,15 @@ NOT_A_CAPTURE = "not a capture file (pcap, pcapng, plain, .gz or .zst)"
 def open_file(path: str, *, batch_packets: int = 262_144) -> FileSource:
     """A capture file, or standard input for '-'.
 
-    InputError when it is missing, unreadable, a folder, empty, or no capture.
+    InputError when it is missing, unreadable, a folder, a terminal, empty, or no capture.
     """
     if path == "-":
+        if os.isatty(0):
+            raise InputError(
+                "standard input",
+                "it is a terminal, not a capture",
+                "Pipe one in: tcpdump -w - | panotui analyze -",
+            )
         return StreamFile(0, "standard input", "stdin", batch_packets)
     name = Path(path).name
     try:

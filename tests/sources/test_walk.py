@@ -129,6 +129,29 @@ def test_lockstep_is_what_walks_mixed_sizes(monkeypatch):
     assert sum(seen) < 100
 
 
+def test_wrong_guesses_are_mended(monkeypatch):
+    """Payloads that are captures themselves: guesses land in them, the answer stays right."""
+    inner = made.pcap([made.Frame(bytes(40), BASE_NS)] * 30)[24:]
+    rng = np.random.default_rng(9)
+    frames = [
+        made.Frame(inner[: int(n)] if i % 3 else rng.bytes(int(n) // 4), BASE_NS + i * 1000)
+        for i, n in enumerate(rng.integers(0, len(inner), 3_000))
+    ]
+    mended = []
+    mend = walking._mend
+
+    def spy(*args):
+        mended.append(1)
+        return mend(*args)
+
+    monkeypatch.setattr(walking, "_mend", spy)
+    rows, counters = collect(PcapFormat, made.pcap(frames))
+    assert mended
+    assert [row[1] for row in rows] == [len(frame.data) for frame in frames]
+    assert [row[3] for row in rows] == [frame.time_ns for frame in frames]
+    assert counters.malformed == 0
+
+
 def test_impossible_length_is_skipped_and_counted():
     frames = [made.Frame(bytes([i % 251]) * (60 + i % 90), BASE_NS + i * 1000) for i in range(400)]
     data = bytearray(made.pcap(frames))
