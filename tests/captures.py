@@ -13,13 +13,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "captures"
 
 
 def shared_capture(name: str) -> Path:
-    """A capture of the larger collection (`lab/udp-h264.pcap`), or skip with one line.
+    """A capture by its name in the larger collection (`lab/udp-h264.pcap`), or skip with one line.
 
-    Under `CI=true` its absence is a failure, never a skip.
+    The copy in `tests/data` comes first. Under `CI=true` absence is a failure, never a skip.
     """
-    path = SHARED / name
-    if path.exists():
-        return path
+    for path in (DATA / name, SHARED / name):
+        if path.exists():
+            return path
     if os.environ.get("CI") == "true":
         pytest.fail(f"capture {name} is missing beside the repository")
     pytest.skip(f"capture {name} is not beside this checkout")

@@ -37,7 +37,7 @@ from panotui.wire import (
     x509,
 )
 from panotui.wire.origin import Malformed, Origin
-from tests.captures import SHARED
+from tests.captures import DATA, SHARED
 from tests.meter.tls_in_memory import handshake
 
 HERE = Origin(1, 1, 0, 1)
@@ -172,8 +172,8 @@ def seeds(name: str) -> list[bytes]:
                 found.append(said[said.index(b"\x30\x82") :])
     if name in _CAPTURES:
         capture, at = _CAPTURES[name]
-        path = SHARED / capture
-        if path.exists():
+        path = next((p for p in (DATA / capture, SHARED / capture) if p.exists()), None)
+        if path is not None:
             from panotui.sources import open_file
 
             source = open_file(str(path))
