@@ -73,6 +73,7 @@ TCP_COUNTS = (
 COUNT = {name: i for i, name in enumerate(TCP_COUNTS)}
 
 _HISTORY = 16
+_ROWS_AT_ONCE = 4096
 
 
 class TableTooSmall(Exception):
@@ -109,6 +110,7 @@ class FlowTable:
         self.unreported = 0  # evicted between two ticks without ever being told of
         self.one_way_ended = 0
         self.two_way_ended = 0
+        self._evicted_before = 0  # of `evicted`, at the last drain
         self._ended: list[Rows] = []
         self._ended_rows = 0
 
@@ -569,7 +571,7 @@ class FlowTable:
         self.one_way_ended += int(self._one_way(slots).sum())
         # A flood that comes and goes between two ticks was never told of, and need not be.
         keep = self.reported[slots] | (ends != END_EVICTED)
-        room = max(0, self.capacity // 8 - self._ended_rows)
+        room = max(0, self.capacity // 16 - self._ended_rows)
         extra = np.flatnonzero(~keep)
         keep[extra[:room]] = True
         self.unreported += max(0, len(extra) - room)
@@ -587,13 +589,30 @@ class FlowTable:
     # -------------------------------------------------------------- out
 
     def drain(self) -> Rows:
-        """Rows of the flows that ended or changed since the last drain; ended ones first."""
+        """Rows of the flows that ended or changed since the last drain; ended ones first.
+
+        While flows are being evicted (a flood), at most a sixteenth of the table's size of new,
+        unanswered flows is told of at once: the others wait until they have more to say.
+        """
         changed = np.flatnonzero(self.changed)
-        parts = [*self._ended, self.rows(changed)]
+        if self.evicted > self._evicted_before:
+            self._evicted_before = self.evicted
+            packets = self.packets[changed]
+            weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
+            waiting = np.flatnonzero(weak)[self.capacity // 16 :]
+            changed = np.delete(changed, waiting)
+        out = np.empty(self._ended_rows + len(changed), FLOW_DTYPE)
+        place = 0
+        for part in self._ended:
+            out[place : place + len(part)] = part
+            place += len(part)
         self._ended, self._ended_rows = [], 0
+        for start in range(0, len(changed), _ROWS_AT_ONCE):  # bounds what is held besides
+            some = changed[start : start + _ROWS_AT_ONCE]
+            out[place + start : place + start + len(some)] = self.rows(some)
         self.changed[changed] = False
         self.reported[changed] = True
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return out
 
     def _one_way(self, slots: I64) -> Bool:
         packets = self.packets[slots]

@@ -28,13 +28,14 @@ def gather(data: U8, starts: I64, width: int) -> Rows:
 def _gather_at_the_rim(data: U8, starts: I64, width: int) -> Rows:
     size = len(data)
     count = size - width + 1
-    outside = (starts < 0) | (starts >= max(count, 0))
-    out = np.empty(len(starts), f"V{width}")
+    out: Rows = np.empty(len(starts), f"V{width}")
+    inside = np.clip(starts, 0, max(count - 1, 0))
     if count > 0:
         items: Rows = np.ndarray((count,), f"V{width}", data, 0, (1,))
-        out[~outside] = items[starts[~outside]]
+        out = items[inside]
     block = out.view(np.uint8).reshape(len(starts), width)
-    for row in np.flatnonzero(outside).tolist():  # at most a few rows a batch
+    outside = np.arange(len(starts)) if count <= 0 else np.flatnonzero(inside != starts)
+    for row in outside.tolist():  # at most a few rows a batch
         start = int(starts[row])
         block[row] = 0
         first, last = max(start, 0), min(start + width, size)

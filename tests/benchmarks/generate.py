@@ -36,7 +36,9 @@ def _checksums(frames: np.ndarray) -> None:
     _put16(frames, 24, (~total) & 0xFFFF)
 
 
-def _link_and_ip(frames: np.ndarray, src: np.ndarray, dst: np.ndarray, protocol: np.ndarray) -> None:
+def _link_and_ip(
+    frames: np.ndarray, src: np.ndarray, dst: np.ndarray, protocol: np.ndarray
+) -> None:
     n, size = frames.shape
     frames[:, 0:6] = (2, 0, 0, 0, 0, 0x10)
     frames[:, 6:12] = (2, 0, 0, 0, 0, 0x20)
@@ -63,8 +65,7 @@ class Small:
         self.server = 0xC0A80000 + self.random.integers(1, 4096, flows)
         self.sport = self.random.integers(20000, 60000, flows)
         self.dport = self.random.choice([443, 8883, 5000, 9000], flows)
-        self.sent = np.zeros((flows, 2), np.int64)  # packets so far, each way
-        self.count = np.zeros(flows, np.int64)
+        self.count = np.zeros(flows, np.int64)  # packets so far
 
     def block(self, n: int) -> np.ndarray:
         frames = np.zeros((n, 60), np.uint8)
@@ -83,12 +84,9 @@ class Small:
         _link_and_ip(frames, np.where(back, b, a), np.where(back, a, b), np.where(tcp, 6, 17))
         _put16(frames, 34, np.where(back, self.dport[flow], self.sport[flow]))
         _put16(frames, 36, np.where(back, self.sport[flow], self.dport[flow]))
-        # TCP: SYN, SYN/ACK, ACK, then data of 6 bytes each way in turn, each acknowledging the last
+        # TCP: SYN, SYN/ACK, ACK, then data of 6 bytes in turn, each acknowledging the last: the
+        # server at steps 3, 5, ..., the client at 4, 6, ...; own data segments before this one:
         data = 6
-        sent = np.where(step < 2, 0, np.maximum(step - 1, 0) // 2)
-        mine = np.where(step < 2, 0, 1 + data * np.where(back, np.maximum((step - 3) // 2, 0), np.maximum((step - 4 + 2) // 2 - 0, 0)))
-        del sent
-        # own data segments before this one: client sends data at steps 4, 6, ..; server at 3, 5, ..
         before = np.where(back, np.maximum((step - 3) // 2, 0), np.maximum((step - 4) // 2, 0))
         mine = np.where(step < 2, 0, 1 + data * before)
         # peer data segments before this one
@@ -105,7 +103,8 @@ class Small:
         part[:, 47] = flags[t]
         _put16(part, 48, np.full(len(t), 60000))
         _put16(part, 16, np.where(step[t] < 3, 40, 46))
-        part[:, 54:60] = np.where((step[t] < 3)[:, None], 0, 0x17)
+        # a TLS record of application data
+        part[:, 54:60] = np.where((step[t] < 3)[:, None], 0, (0x17, 3, 3, 0, 1, 0x5A))
         frames[t] = part
         u = np.flatnonzero(~tcp)
         part = frames[u]
@@ -132,9 +131,7 @@ class Rtp:
         step = (self.turn + np.arange(n)) // self.streams
         self.turn += n
         frames = np.zeros((n, 1250), np.uint8)
-        _link_and_ip(
-            frames, 0x0A140000 + 11 + stream, np.full(n, 0x0A140005), np.full(n, 17)
-        )
+        _link_and_ip(frames, 0x0A140000 + 11 + stream, np.full(n, 0x0A140005), np.full(n, 17))
         _put16(frames, 34, 40000 + 2 * stream)
         _put16(frames, 36, 50000 + 2 * stream)
         _put16(frames, 38, np.full(n, 1250 - 34))
@@ -146,8 +143,8 @@ class Rtp:
         _put32(frames, 50, 0x5EED0000 + stream)
         key = picture % 50 == 0
         frames[:, 54] = np.where(key, 0x7C, 0x5C)  # FU-A
-        frames[:, 55] = np.where(key, 5, 1) | np.where(place == 0, 0x80, 0) | np.where(
-            place == 9, 0x40, 0
+        frames[:, 55] = (
+            np.where(key, 5, 1) | np.where(place == 0, 0x80, 0) | np.where(place == 9, 0x40, 0)
         )
         frames[:, 60:] = 0xA5
         _checksums(frames)
