@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from panotui.commands.options import common_options
+from panotui.commands.readable import prepare_to_drop
 from panotui.errors import InputError, PrivilegeError, UsageError
 
 
@@ -15,6 +16,7 @@ from panotui.errors import InputError, PrivilegeError, UsageError
 @common_options
 def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
     """The screen on a running recorder; leaving it does not end the recorder."""
+    prepare_to_drop()
     from panotui.commands.terminal import end_on_signals, require_terminal
 
     path = socket if socket is not None else _only_socket()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import panotui
 from panotui.commands.interfaces import chosen
 from panotui.commands.siteedit import SiteFileEditor
 from panotui.model import Site, Source
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
     from panotui.feed.collector import Links
     from panotui.pump import Pump
 
-DEMO = Path(__file__).parents[1] / "sources" / "demo"
+
+def demo_folder() -> Path:
+    """Where the bundled recording is; found anew each time, as `readable` may have moved it."""
+    return Path(panotui.__path__[0]) / "sources" / "demo"
 
 
 def drop_privileges() -> None:
-    """Become nobody in particular, and keep the program's own files readable."""
-    from panotui.commands.readable import keep_readable
+    """Become nobody in particular; `readable.prepare_to_drop` came first."""
     from panotui.sources import privileges
 
-    keep_readable(*privileges.target())
     privileges.drop()
 
 
@@ -115,10 +117,10 @@ def demo_capture() -> tuple[Capture, DemoClock]:
     from panotui.policy.site import load_site
     from panotui.sources import open_demo, open_file
 
-    path = str(DEMO / "site.pcapng.zst")
+    path = str(demo_folder() / "site.pcapng.zst")
     peek = open_file(path, batch_packets=1)
     first = peek.read()
     peek.close()
     clock = DemoClock(0 if first is None else int(first.time_ns[0]))
     source = open_demo(path, loop=False, clock_ns=clock)
-    return Capture([source], load_site(DEMO / "site.toml")), clock
+    return Capture([source], load_site(demo_folder() / "site.toml")), clock

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands.options import read_site
+from panotui.commands.readable import prepare_to_drop
 from panotui.errors import PanotuiError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def command(
 ) -> int:
     """The unprivileged side of `live` (internal)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
+    prepare_to_drop()
     peer = socket.socket(fileno=feed_fd)
     if demo:
         return _play(peer, ready_fd)
@@ -67,8 +69,8 @@ def _open(
     site, _, path = read_site(site_path)
     capture = live_capture(interfaces, site, promiscuous=promiscuous)
     capture.site_path = path
-    capture.drop_privileges()
     pump = capture.pump()
+    capture.drop_privileges()
     provider = StateProvider(
         pump.engine,
         "live",

@@ -20,13 +20,13 @@ def command(verbose: bool, no_color: bool) -> int:
     if has_terminal():
         return run_screen(["--demo"], mode="demo", no_color=no_color)
 
-    from panotui.commands.capture import DEMO
+    from panotui.commands.capture import demo_folder
     from panotui.commands.input import analysed
     from panotui.commands.options import use_color
     from panotui.commands.summary import summary
     from panotui.policy.site import load_site
 
-    site = load_site(DEMO / "site.toml")
-    engine = analysed([str(DEMO / "site.pcapng.zst")], site, "demo")
+    site = load_site(demo_folder() / "site.toml")
+    engine = analysed([str(demo_folder() / "site.pcapng.zst")], site, "demo")
     click.echo(summary(engine.snapshot(), colour=use_color(no_color)))
     return 0

@@ -82,11 +82,15 @@ def _draft(engine: Engine) -> str:
 
 
 def _watched(names: tuple[str, ...], seconds: float) -> Engine:
+    from panotui.commands.readable import prepare_to_drop
+
+    prepare_to_drop()
     from panotui.commands.capture import live_capture
     from panotui.feed.collector import Collector
     from panotui.model import Site
 
     capture = live_capture(names, Site(), commands=COMMANDS)
+    pump = capture.pump()
     capture.drop_privileges()
     ends = time.monotonic() + seconds
 
@@ -99,9 +103,7 @@ def _watched(names: tuple[str, ...], seconds: float) -> Engine:
                 end="", file=sys.stderr, flush=True,
             )  # fmt: skip
 
-    collector = Collector(
-        capture.pump(), links=capture.links, wait_on=capture.filenos, status=status
-    )
+    collector = Collector(pump, links=capture.links, wait_on=capture.filenos, status=status)
     # Ctrl-C means that enough has been seen: the draft is still written.
     signal.signal(signal.SIGINT, lambda number, frame: collector.stop("enough"))
     collector.finish(collector.run(for_s=seconds))

@@ -15,6 +15,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def prepare_to_drop() -> None:
+    """Call it first of all in a process that will drop privileges: what is imported afterwards
+    knows its own files by the names that stay reachable."""
+    if os.geteuid() == 0:
+        from panotui.sources import privileges
+
+        keep_readable(*privileges.target())
+
+
 def keep_readable(uid: int, gid: int) -> int:
     """Open handles for the import folders that (uid, gid) could not reach; how many there are.
 

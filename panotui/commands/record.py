@@ -22,6 +22,7 @@ from panotui.commands.options import (
     site_option,
     size_bytes,
 )
+from panotui.commands.readable import prepare_to_drop
 
 if TYPE_CHECKING:
     from panotui.commands.capture import Capture
@@ -68,6 +69,7 @@ def command(
     """Record headless. SIGTERM ends it cleanly with 0, Ctrl-C with 130; losing the terminal does
     not end it. `panotui attach` shows the screen on it, `panotui review DIR` looks at it later.
     """
+    prepare_to_drop()
     from panotui.commands.capture import live_capture
     from panotui.recording.folder import with_suffix
     from panotui.recording.retention import Limits
@@ -108,10 +110,10 @@ class _Session:
 
         self.as_json = as_json
         self.folder = folder
-        listener, self.socket_path, group = _prepare(folder, socket_path)
-        capture.drop_privileges()
         self.recorder = Recorder(folder, site_text=site_text, limits=limits)
+        listener, self.socket_path, group = _prepare(folder, socket_path)
         pump = capture.pump()
+        capture.drop_privileges()
         provider = StateProvider(
             pump.engine,
             "attach",
@@ -119,7 +121,7 @@ class _Session:
             notice=capture.notice,
             notebook=self.recorder,
             site_editor=capture.site_editor(),
-            export_folder=folder / "exports",
+            export_folder=self.recorder.folder / "exports",
         )
         provider.restore_known(self.recorder.known_keys())
         self.provider = provider
@@ -203,20 +205,17 @@ def collector_age(collector: Collector) -> float:
 
 
 def _prepare(folder: Path, socket_path: Path | None) -> tuple[socket.socket, Path, int | None]:
-    """What needs root: the folder and the socket, given to whom we drop to.
+    """What needs root: the recording and the socket, given to whom we drop to.
 
     The socket's group may attach: sudo's invoking group, else the folder's.
     """
     from panotui.feed.server import default_path, listen
-    from panotui.recording.folder import lock, prepare
+    from panotui.recording.folder import give
     from panotui.sources import privileges
 
     uid, gid = privileges.target() if os.geteuid() == 0 else (-1, -1)
-    prepare(folder, uid, gid)
-    # Whether another recorder holds it must be told before its socket is touched.
-    os.close(lock(folder))
-    if os.geteuid() == 0 and uid >= 0:
-        os.chown(folder / "recorder.lock", uid, gid)
+    if uid >= 0:
+        give(folder, uid, gid)
     path = socket_path or default_path(folder.name.removesuffix(".panotui"))
     listener = listen(path, uid, gid)
     return listener, path, gid if gid >= 0 else os.getegid()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from panotui.commands.readable import prepare_to_drop
 from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
 from panotui.feed.codec import FeedError
@@ -126,6 +127,7 @@ def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
     from panotui.commands.terminal import end_on_signals, require_terminal
 
     require_terminal()
+    prepare_to_drop()
     collector = CollectorProcess(arguments)
     try:
         end_on_signals()

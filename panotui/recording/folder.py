@@ -32,8 +32,8 @@ def is_recording(path: Path) -> bool:
     return path.is_dir() and (path / DATABASE).exists()
 
 
-def prepare(path: Path, uid: int = -1, gid: int = -1) -> None:
-    """Make the folder, before privileges are dropped, and give it to who will write in it.
+def prepare(path: Path) -> None:
+    """Make the folder, before privileges are dropped.
 
     UsageError when it cannot be made or is something else.
     """
@@ -44,10 +44,14 @@ def prepare(path: Path, uid: int = -1, gid: int = -1) -> None:
         raise UsageError(
             str(path), error.strerror or str(error), "Choose another folder with -o."
         ) from None
-    if os.geteuid() != 0 or (uid < 0 and gid < 0):
-        return
+
+
+def give(path: Path, uid: int, gid: int) -> None:
+    """Give a recording's plain parts to (uid, gid): nothing that a link points to goes with them.
+
+    UsageError when the disk refuses.
+    """
     try:
-        # Only what is a plain part of a recording: nothing that a link points to is given away.
         for part in (path, *path.iterdir(), *(path / EVIDENCE).iterdir()):
             mode = part.lstat().st_mode
             if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
@@ -56,6 +60,22 @@ def prepare(path: Path, uid: int = -1, gid: int = -1) -> None:
         raise UsageError(
             str(path), error.strerror or str(error), "Choose another folder with -o."
         ) from None
+
+
+def held_open(path: Path) -> tuple[int, Path]:
+    """(descriptor, path through it): the folder stays reachable when privileges are dropped.
+
+    Where there is no /proc, the path itself and -1.
+    """
+    if not Path("/proc/self/fd").exists():
+        return -1, path
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return descriptor, Path(f"/proc/self/fd/{descriptor}")
+
+
+def let_go(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
 
 
 def lock(path: Path) -> int:

@@ -93,30 +93,34 @@ class Recorder:
         commit_every_s: float = 0.0,
         wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Open or create `folder`, alone.
+        """Open or create `folder`, alone, which needs the right to write there now; afterwards its
+        files are reached through open handles, also when privileges have been dropped.
 
         `lossless`: wait for the disk instead of joining seconds (captures, not live). UsageError
         when another recorder holds it, InputError for a database that cannot be used.
         """
-        self.folder = folder
+        self.name = folder.name
         self.limits = limits or Limits()
         self._lossless = lossless
         self._commit_every_s = commit_every_s
         self._wall_clock = wall_clock
         folders.prepare(folder)
         self._lock = folders.lock(folder)
+        self._handle, self.folder = folders.held_open(folder)
         try:
             self._connection = folders.open_for_writing(folder)
-            for torn in sorted((folder / folders.EVIDENCE).glob("*.pcapng"))[-3:]:
+            for torn in sorted((self.folder / folders.EVIDENCE).glob("*.pcapng"))[-3:]:
                 repair(torn)
             self._session = self._begin(site_text)
+            self._known = {str(k) for (k,) in self._connection.execute("SELECT key FROM known")}
         except BaseException:
             os.close(self._lock)
+            folders.let_go(self._handle)
             raise
         self._since_ns = wall_clock()
         self._state = "recording"
         self._detail: str | None = None
-        self._bytes = size_of(folder)
+        self._bytes = size_of(self.folder)
         self._queue: queue.Queue[Second | _Mark | _Known | Evidence | _Flush | None] = queue.Queue(
             QUEUE_SECONDS
         )
@@ -136,8 +140,8 @@ class Recorder:
         self._housekeeping_at = 0.0
         self._rolled_s = 0
         self._reserve()
+        # Started with the first item: privileges are each thread's own, and may be dropped before.
         self._worker = threading.Thread(target=self._work, name="recorder", daemon=True)
-        self._worker.start()
 
     # ------------------------------------------------------------------ from the collector
 
@@ -148,6 +152,7 @@ class Recorder:
         events: Sequence[EventRecord] = (),
     ) -> None:
         """Hand over a second. Never waits when live: seconds that find no room are joined."""
+        self._start()
         second = Second(snapshot, list(flows), list(events))
         if self._lossless:
             self._queue.put(second)
@@ -175,7 +180,7 @@ class Recorder:
 
     def status(self) -> RecorderRecord:
         return RecorderRecord(
-            path=self.folder.name,
+            path=self.name,
             since_ns=self._since_ns,
             bytes=self._bytes,
             state=self._state,
@@ -184,14 +189,15 @@ class Recorder:
 
     def known_keys(self) -> set[str]:
         """What persons marked as known in earlier runs."""
-        reader = folders.open_for_reading(self.folder)
-        try:
-            return {str(key) for (key,) in reader.execute("SELECT key FROM known")}
-        finally:
-            reader.close()
+        return set(self._known)
+
+    def _start(self) -> None:
+        if self._worker.ident is None:
+            self._worker.start()
 
     def flush(self, timeout_s: float = 30.0) -> None:
         """Wait until all that was handed over is on disk."""
+        self._start()
         self._release_joined()
         done = threading.Event()
         self._queue.put(_Flush(done))
@@ -199,6 +205,7 @@ class Recorder:
 
     def close(self, ended: str = "closed") -> None:
         """Write what is left, end the session as `ended`, let go of the folder."""
+        self._start()
         self._release_joined()
         self._queue.put(None)
         self._worker.join(60.0)
@@ -210,8 +217,10 @@ class Recorder:
         self._state = "stopped"
         (self.folder / folders.RESERVE).unlink(missing_ok=True)
         os.close(self._lock)
+        folders.let_go(self._handle)
 
     def _offer(self, item: _Mark | _Known | Evidence) -> bool:
+        self._start()
         try:
             if self._lossless:
                 self._queue.put(item)
