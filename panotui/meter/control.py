@@ -62,6 +62,7 @@ from panotui.wire.origin import Malformed, Origin
     _ECHO,
     _IGMP,
     _ROUTER,
+    _NAMED,
     _QUIC,
     _NBNS,
     _WSD,
@@ -71,8 +72,8 @@ from panotui.wire.origin import Malformed, Origin
     _NTP,
     _DHCP,
     _DNS,
-) = range(18)
-_KINDS = 18
+) = range(19)
+_KINDS = 19
 
 # Share of the second's budget that a kind has for itself, and whether it may also draw on the
 # common half. What anyone can send without end and that says little (echo, PAUSE) may not.
@@ -93,6 +94,7 @@ _SHARES: dict[int, tuple[float, bool]] = {
     _SSDP: (0.01, False),
     _WSD: (0.01, False),
     _NBNS: (0.005, False),
+    _NAMED: (0.01, False),
 }
 _COMMON_SHARE = 0.5
 _QUIC_PER_SECOND = 50
@@ -104,6 +106,10 @@ _RECORDS_A_UNIT = 4  # DNS records that weigh a packet
 _SECONDS_KEPT = 4
 
 _UDP_PORTS: dict[int, int] = {
+    161: _NAMED,
+    162: _NAMED,
+    514: _NAMED,
+    3478: _NAMED,
     53: _DNS,
     67: _DHCP,
     68: _DHCP,
@@ -138,6 +144,7 @@ _ETHERTYPE_KIND = {
 _BRIDGE_GROUP, _CISCO_GROUP = 0x0180C2000000, 0x01000CCCCCC0
 
 _APP = {name: number for number, name in reversed(list(enumerate(APPS))) if name is not None}
+_STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489 section 5
 _PACKET_NUMBER = attrgetter("packet")
 _TALKS_KEPT = 1024
 _TALK_BYTES_KEPT = 16 << 20
@@ -382,6 +389,7 @@ class ControlLane:
             _SSDP: self._ssdp,
             _WSD: self._wsd,
             _NBNS: self._nbns,
+            _NAMED: self._named,
             _QUIC: self._quic_initial,
         }
 
@@ -567,6 +575,16 @@ class ControlLane:
     def _nbns(self, packet: _Packet) -> None:
         src, _ = packet.addresses()
         self._tell(discovery.parse_netbios(packet.body(), packet.origin, src))
+
+    def _named(self, packet: _Packet) -> None:
+        """Protocols that are told by name alone."""
+        body = packet.body()
+        if body[4:8] == _STUN_COOKIE:
+            self._mark(packet.origin.flow, "stun")
+        elif body[:1] == b"<" and b">" in body[:5]:
+            self._mark(packet.origin.flow, "syslog")
+        elif body[:1] == b"\x30" and {packet.sport, packet.dport} & {161, 162}:
+            self._mark(packet.origin.flow, "snmp")
 
     def _quic_initial(self, packet: _Packet) -> None:
         flow = packet.origin.flow

@@ -455,6 +455,19 @@ def test_ended_flows_are_forgotten():
 # ------------------------------------------------------------------ discovery and QUIC
 
 
+def test_protocols_without_messages_are_named():
+    stun = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)
+    for port, body, app in (
+        (161, b"\x30\x26\x02\x01\x01", "snmp"),
+        (514, b"<34>Oct 11 22:14:15 host su: x", "syslog"),
+        (3478, stun, "stun"),
+        (514, b"something else", None),
+    ):
+        result = run_frames([udp(40_000, port, body)])
+        assert {APPS[number] for number in result.apps()} == {app}
+        assert result.messages == []
+
+
 def test_mdns_answers_are_names_and_discovery():
     result = run(shared_capture("open/zeek__dns_mdns.pcap"))
     assert {m.transport for m in result.of(DnsMessage)} == {"mdns"}
