@@ -51,6 +51,7 @@ POLLED = [name for name in CLOUD if name != IOT]
 
 CAMERA_NET = "10.20.0"
 CLOUD_NET = "192.168.5"
+NEIGHBOUR = f"{CLOUD_NET}.77"  # an office machine: no business of the appliance
 APPLIANCE_MACS = {"eth0": "02:00:00:00:00:10", "eth1": "02:00:00:00:00:11"}
 
 SITE = f"""\
@@ -231,6 +232,7 @@ class Plant:
         self.appliance.run(["ip", "route", "add", "default", "via", f"{CLOUD_NET}.1"])
         self._address(self.router, "cam", f"{CAMERA_NET}.1/24", "02:00:00:00:02:01")
         self._address(self.router, "lan", f"{CLOUD_NET}.1/24", "02:00:00:00:02:02")
+        self.router.run(["ip", "address", "add", f"{NEIGHBOUR}/24", "dev", "lan"])
         self._address(self.router, "wan", "203.0.113.1/24", "02:00:00:00:02:03")
         self.router.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
         self._address(self.cloud, "eth0", "203.0.113.2/24", "02:00:00:00:03:01")
@@ -297,7 +299,7 @@ class Plant:
             f"listen {CLOUD[IOT]}:443 ssl; ssl_certificate {self.folder}/server.pem; "
             f"ssl_certificate_key {self.folder}/server.key; ssl_alpn x-amzn-mqtt-ca mqtt; "
             "proxy_pass 127.0.0.1:1883; proxy_timeout 1h; } }\n"
-            "http { access_log off; "
+            "http { access_log off; ssl_protocols TLSv1.2 TLSv1.3; "
             f"ssl_certificate {self.folder}/server.pem; "
             f"ssl_certificate_key {self.folder}/server.key; "
             f"server {{ {web} listen {VENDOR[1]}:443 ssl; "
@@ -450,13 +452,17 @@ class Plant:
 
     def lose(self, name: str, per_mille: int) -> None:
         """The camera switch drops that share of the camera's UDP media, counted by nftables."""
-        address = self.spec(name).address
+        # RTP of payload type 96: version 2 in the first byte, the type in the second
+        media = (
+            f"ether type ip ip saddr {self.spec(name).address} meta l4proto udp "
+            "@th,64,2 2 @th,73,7 96"
+        )
         self.camsw.nft(
             "table bridge loss {\n  counter seen { }\n  counter dropped { }\n"
             "  chain f {\n    type filter hook forward priority 0; policy accept;\n"
-            f'    ether type ip ip saddr {address} udp length > 100 counter name "seen"\n'
-            f"    ether type ip ip saddr {address} udp length > 100 "
-            f'numgen random mod 1000 < {per_mille} counter name "dropped" drop\n  }}\n}}\n'
+            f'    {media} counter name "seen"\n'
+            f'    {media} numgen random mod 1000 < {per_mille} counter name "dropped" drop\n'
+            "  }\n}\n"
         )
 
     def lost_by_switch(self) -> tuple[int, int]:
@@ -494,7 +500,7 @@ class Plant:
                 sys.executable,
                 "-c",
                 "import socket\ntry:\n"
-                f"    socket.create_connection(('{CLOUD_NET}.1',22),2)\n"
+                f"    socket.create_connection(('{NEIGHBOUR}',22),2)\n"
                 "except OSError as e: print(e)\n",
             ]
         )

@@ -28,8 +28,9 @@ def film(plant: Plant, tmp_path: Path, seconds: float, **read: str) -> Path:
     """The appliance reads `dock` for that long, filmed from before the first packet."""
     path = tmp_path / "scene.pcapng"
     with filming(plant, path):
-        plant.read_camera("dock", **read)
+        reader = plant.read_camera("dock", **read)
         time.sleep(seconds)
+        end(reader)
     return path
 
 
@@ -62,7 +63,7 @@ def test_random_loss_equals_the_switch_counter(tmp_path: Path, per_mille: int) -
     stream = stream_of(answer, "dock")
     # a loss at the very edge of the film has no neighbour that tells of it
     assert abs(stream["lost"] - dropped) <= 1
-    assert abs(stream["expected"] - seen) <= 4  # RTCP and what was on its way
+    assert abs(stream["expected"] - seen) <= 1
     if per_mille == 50:
         assert "stream-loss" in finding_ids(answer)
         assert not finding_ids(answer, severities=LOUD) - {"stream-loss", "stream-burst"}
@@ -145,7 +146,7 @@ def test_wrong_password_is_told_from_the_normal_challenge(tmp_path: Path) -> Non
     with Plant(cameras) as plant:
         plant.start_camera("dock")
         wrong = analyze(
-            "--site", plant.site_file, film(plant, tmp_path, 3, credentials="operator:wrong")
+            "--site", plant.site_file, film(plant, tmp_path, 3, credentials="operator:xyzzy-42")
         )
         right = analyze(
             "--site", plant.site_file, film(plant, tmp_path, 4, credentials="operator:right")
@@ -153,7 +154,7 @@ def test_wrong_password_is_told_from_the_normal_challenge(tmp_path: Path) -> Non
     assert "rtsp-auth" in finding_ids(wrong)
     assert "rtsp-auth" not in finding_ids(right)
     assert stream_of(right, "dock")["lost"] == 0
-    assert "wrong" not in str(wrong)
+    assert "xyzzy-42" not in str(wrong)
     assert "operator" not in str(wrong)
 
 

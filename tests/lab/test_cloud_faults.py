@@ -80,7 +80,7 @@ def test_resolver_that_does_not_answer(tmp_path: Path) -> None:
             "table inet dns { chain in { type filter hook input priority 0; policy accept;\n"
             "udp dport 53 drop\n}\n}\n"
         )
-        answer = film_rounds(plant, tmp_path, rounds=1, hosts=[LOGS])
+        answer = film_rounds(plant, tmp_path, rounds=2, hosts=[LOGS])
     assert "dns-timeout" in finding_ids(answer)
     assert "tcp-blocked" not in finding_ids(answer)
 
