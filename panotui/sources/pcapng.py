@@ -42,6 +42,11 @@ class _Clock:
 
     def nanoseconds(self, units: U64) -> I64:
         """Stamps in units of the resolution as nanoseconds of the epoch; the absurd is clamped."""
+        if not self.power_of_two and self.exponent <= 9:
+            scale = 10 ** (9 - self.exponent)
+            if int(units.max(initial=0)) <= LATEST_S * 1_000_000_000 // scale and not self.offset_s:
+                plain: I64 = units.astype(np.int64) * scale  # a 64-bit division costs 10 ns
+                return plain
         if self.power_of_two:
             shift = np.uint64(self.exponent)
             seconds = units >> shift

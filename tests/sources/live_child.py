@@ -16,7 +16,7 @@ from panotui.sources.live import open_live
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    source = open_live("eth0", ring_bytes=16 << 20)
+    source = open_live("eth0", ring_bytes=16 << 20, promiscuous=settings.get("promiscuous", False))
     if settings.get("drop"):
         privileges.drop()
     print("ready", flush=True)

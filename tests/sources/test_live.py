@@ -132,6 +132,16 @@ def test_interface_that_goes_down_and_up_is_read_on(cable, tmp_path):
     assert listener.result()["packets"] == 20
 
 
+def test_promiscuous_on_request_only(cable):
+    _, probe = cable
+    listener = Listener(probe, want=1, promiscuous=True)
+    assert "promiscuity 1" in probe.run(["ip", "-d", "link", "show", "eth0"]).stdout
+    listener.result()
+    listener = Listener(probe, want=1)
+    assert "promiscuity 0" in probe.run(["ip", "-d", "link", "show", "eth0"]).stdout
+    listener.result()
+
+
 def test_carrier_change_is_told_at_once(cable):
     sender, probe = cable
     program = (
