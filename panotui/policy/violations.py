@@ -24,6 +24,7 @@ from panotui.policy.siteview import Who
 PORTS_APART = 8  # more services than these between two peers are one violation: a scan
 PEERS_APART = 32  # more peers than these of one host and reason are one violation
 VIOLATIONS_MAX = 1024
+COUNTED_MAX = 131_072  # flows of a meter whose share in a violation is remembered
 QUIET_NS = 120 * SECOND  # a violation without traffic for this long is past
 _ANY: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _VIOLATION: Final = VERDICTS.index("violation")
@@ -60,7 +61,6 @@ class _Violation:
     folded: str = ""  # "", "ports", "peers", "rest"
     open: bool = True
     known: bool = False
-    live: int = 0  # flows that have not ended
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class _Counted:
     ids: U64
     group: I64  # number of the violation in `_by_number`
     packets: I64
-    bytes: I64
+    size: I64  # bytes
 
 
 class ViolationBook:
@@ -119,7 +119,7 @@ class ViolationBook:
             return
         if len(self._hosts) > 8 * self._max:
             self._hosts.clear()  # codes of new names only; violations keep their own
-        bad = rows[at]
+        bad = rows if len(at) == len(rows) else rows[at]  # rows are wide: copy only when needed
         keys = self._keys(bad, judged, at)
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         numbers = np.zeros(len(unique), np.int64)
@@ -297,7 +297,6 @@ class ViolationBook:
             whole.packets += part.packets
             whole.size += part.size
             whole.flows += part.flows
-            whole.live += part.live
             whole.last_ns = max(whole.last_ns, part.last_ns)
             whole.level = max(whole.level, part.level)
             whole.services |= part.services
@@ -389,8 +388,7 @@ class ViolationBook:
             hit = counted.ids[where] == ids
             is_new = ~hit
             more_packets[hit] -= counted.packets[where[hit]]
-            more_bytes[hit] -= counted.bytes[where[hit]]
-        ended = bad["end"] != 0
+            more_bytes[hit] -= counted.size[where[hit]]
         level = judged.severity[at]
         order = np.argsort(numbers, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(numbers[order]) != 0])
@@ -403,12 +401,11 @@ class ViolationBook:
             violation.packets += int(more_packets[rows_here].sum())
             violation.size += int(more_bytes[rows_here].sum())
             violation.flows += int(is_new[rows_here].sum())
-            violation.live += int((is_new & ~ended)[rows_here].sum())
             violation.first_ns = min(violation.first_ns, int(bad["first_ns"][rows_here].min()))
             last = int(bad["last_ns"][rows_here].max())
             self._note(violation, bad[rows_here])
             self._progress(violation, last, int(level[rows_here].max()), now_ns)
-        self._remember(meter, ids, numbers, packets, size, ended)
+        self._remember(meter, ids, numbers, packets, size)
 
     def _progress(self, violation: _Violation, last_ns: int, level: int, now_ns: int) -> None:
         if last_ns > violation.last_ns:
@@ -428,20 +425,16 @@ class ViolationBook:
             raw = np.ascontiguousarray(rows["dst"]).view("V16").reshape(-1)
             violation.peers.update(value.tobytes() for value in np.unique(raw)[:65_536])
 
-    def _remember(
-        self, meter: int, ids: U64, numbers: I64, packets: I64, size: I64, ended: Any
-    ) -> None:
-        """Keep what was counted of flows that go on; ended ones never come again."""
+    def _remember(self, meter: int, ids: U64, numbers: I64, packets: I64, size: I64) -> None:
+        """Keep what was counted, also of flows that have ended: they may be judged once more."""
         old = self._counted.get(meter)
         if old is not None and len(old.ids):
             stay = ~np.isin(old.ids, ids)
             ids = np.concatenate([old.ids[stay], ids])
             numbers = np.concatenate([old.group[stay], numbers])
             packets = np.concatenate([old.packets[stay], packets])
-            size = np.concatenate([old.bytes[stay], size])
-            ended = np.concatenate([np.zeros(int(stay.sum()), np.bool_), ended])
-        keep = np.flatnonzero(~ended)
-        keep = keep[np.argsort(ids[keep], kind="stable")]
+            size = np.concatenate([old.size[stay], size])
+        keep = np.argsort(ids, kind="stable")[-COUNTED_MAX:]  # the oldest flows go first
         self._counted[meter] = _Counted(ids[keep], numbers[keep], packets[keep], size[keep])
 
     def _take_back(self, rows: Rows, judged: JudgedRows, meter: int) -> None:
@@ -459,16 +452,15 @@ class ViolationBook:
             if violation is None:
                 continue
             violation.packets -= int(counted.packets[index])
-            violation.size -= int(counted.bytes[index])
+            violation.size -= int(counted.size[index])
             violation.flows -= 1
-            violation.live -= 1
             if violation.flows <= 0:
                 self._violations.pop(key)
                 self._number.pop(key, None)
                 self._changed("withdrawn", violation, violation.last_ns)
         keep = ~gone
         self._counted[meter] = _Counted(
-            counted.ids[keep], counted.group[keep], counted.packets[keep], counted.bytes[keep]
+            counted.ids[keep], counted.group[keep], counted.packets[keep], counted.size[keep]
         )
 
     # -------------------------------------------------------------- words

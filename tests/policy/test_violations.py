@@ -56,6 +56,16 @@ def test_a_flow_that_grows_is_not_counted_twice() -> None:
     assert (record.flows, record.packets) == (1, 28)
 
 
+def test_a_flow_that_has_ended_may_be_judged_once_more() -> None:
+    judge = judge_of()
+    book = ViolationBook(judge)
+    row = flow_row("192.168.5.5", 50000, "192.168.5.77", 22)
+    row["end"] = 2
+    for _ in range(3):
+        feed(book, judge, row)
+    assert (one(book).flows, one(book).packets) == (1, 6)
+
+
 def test_a_scan_of_100_000_ports_is_one_violation() -> None:
     judge = judge_of()
     book = ViolationBook(judge)
