@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.driver import Driver
 from textual.screen import Screen
@@ -33,7 +33,7 @@ from panotui.tui.sheets import sheet
 from panotui.tui.source import FrameSource
 from panotui.tui.terminal import PacedDriver, first_report, refuse_unusable
 from panotui.tui.theme import THEME
-from panotui.tui.tight import TightUpdate
+from panotui.tui.tight import TightLayout, TightUpdate
 from panotui.tui.widgets import Lines
 
 EXIT_HANGUP = 129
@@ -295,6 +295,8 @@ class Panotui(App[None]):
             if answer.header.fatal:
                 self._fatal(answer.header.fatal, EXIT_FATAL)
             again = self.session.take(answer, now)
+            if not again:
+                self._carry_out(self.session.release(now))
         elif isinstance(answer, Done):
             self.session.told(answer, now)
         self.draw()
@@ -354,6 +356,8 @@ class Panotui(App[None]):
         """Textual's one way to the terminal: tight spans, and the pacer's question behind them."""
         if isinstance(renderable, ChopsUpdate):
             renderable = TightUpdate(renderable)
+        elif isinstance(renderable, LayoutUpdate):
+            renderable = TightLayout(renderable)
         super()._display(screen, renderable)
         driver = self._driver
         if isinstance(driver, PacedDriver) and renderable is not None and not self._batch_count:
@@ -369,6 +373,7 @@ class Panotui(App[None]):
             return
         if isinstance(event, events.Paste):
             self._carry_out(self.session.paste(event.text))
+            self.draw(for_key=True)
             return
         await super().on_event(event)
         if isinstance(event, events.Resize):
@@ -390,8 +395,11 @@ class Panotui(App[None]):
                 self.call_later(self.draw, for_key=True)
             return
         self._carry_out(self.session.press(event.key, event.character, monotonic()))
+        self.draw(for_key=True)
 
     def _carry_out(self, wanted: list[effects.Effect]) -> None:
+        if not wanted:
+            return
         for effect in wanted:
             if isinstance(effect, effects.Quit):
                 self._leave(effect.code)
@@ -412,7 +420,6 @@ class Panotui(App[None]):
             elif isinstance(effect, effects.Suspend):
                 self.pacer.reset()
                 self.action_suspend_process()
-        self.draw(for_key=True)
 
 
 __all__ = ["Panotui", "View", "run"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 PATIENCE_S = 3.0
+PROVEN_PATIENCE_S = 10.0  # a terminal that has answered before will: its link is slow
 Report: TypeAlias = Literal["mode", "status"]
 
 # DECRQM of synchronised output, and the device status report of the VT100.
@@ -28,8 +29,10 @@ class Pacer:
         self.report: Report = report
         self.drawn = 0
         self.round_trip_s = 0.0  # of the last answered picture
-        self._asked_at: float | None = None
+        self._asked_at = 0.0
         self._answered_at = 0.0
+        self._outstanding = 0
+        self._proven = False
         self._silent = 0
 
     @property
@@ -38,21 +41,24 @@ class Pacer:
 
     @property
     def waiting(self) -> bool:
-        return self._asked_at is not None
+        return self._outstanding > 0
 
     def sent(self, now: float) -> None:
         """A picture and the question behind it have been given to the terminal."""
         self.drawn += 1
-        if self._asked_at is None:
+        if not self._outstanding:
             self._asked_at = now
+        self._outstanding += 1
 
     def answered(self, now: float) -> None:
-        """The terminal has reported."""
-        if self._asked_at is not None:
-            self.round_trip_s = now - self._asked_at
-            self._asked_at = None
-            self._answered_at = now
-            self._silent = 0
+        """The terminal has reported; it is ready once it has answered every question."""
+        self._proven = True
+        self._silent = 0
+        if self._outstanding:
+            self._outstanding -= 1
+            if not self._outstanding:
+                self.round_trip_s = now - self._asked_at
+                self._answered_at = now
 
     def learn(self, report: Report) -> None:
         """This is the report that the terminal gives."""
@@ -64,11 +70,12 @@ class Pacer:
         A picture that no key asked for waits as long again as the last one took, so that at least
         half of a slow link is free for what a key asks.
         """
-        if self._asked_at is not None:
-            if backlog or now - self._asked_at < PATIENCE_S:
+        if self._outstanding:
+            patience = PROVEN_PATIENCE_S if self._proven else PATIENCE_S
+            if backlog or now - self._asked_at < patience:
                 return False
             self._silent += 1
-            self._asked_at = None
+            self._outstanding = 0
             if self._silent >= 2 and self.report == "mode":
                 self.report = "status"
         if for_key:
@@ -77,4 +84,4 @@ class Pacer:
 
     def reset(self) -> None:
         """The terminal was given back and taken again."""
-        self._asked_at = None
+        self._outstanding = 0

@@ -43,6 +43,19 @@ STEP_S, LEAP_S = 10, 600
 EXIT_INTERRUPTED = 130
 
 
+# Keys that act on what a picture shows; typed ahead of it they wait for it.
+_NEED_A_PICTURE = frozenset(
+    pressed
+    for key in keys.KEYS
+    if key.action
+    in (
+        "down", "up", "left", "right", "page-down", "page-up", "top", "bottom", "open",
+        "open-flow", "copy", "export", "known", "accept",
+    )
+    for pressed in key.keys
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class Picture:
     """Everything on the screen, line by line."""
@@ -88,7 +101,8 @@ class Session:
         self._message_until = 0.0
         self._items: list[Item] = []
         self._comparing = False
-        self._refetch = False
+        self._held: list[tuple[str, str | None]] = []  # typed ahead of the picture they need
+        self._stale = False  # something has come since the items were laid out
 
     # ------------------------------------------------------------ what is asked for
 
@@ -139,7 +153,7 @@ class Session:
 
     def take(self, frame: Frame, now: float) -> bool:
         """Show this frame; True when another one is needed because the cursor's row has moved."""
-        self._newest, self._heard_at = frame, now
+        self._newest, self._heard_at, self._stale = frame, now, True
         if self.frozen_at is not None:
             self.frozen_at = now  # a picture that was asked for while frozen is a new picture
         view = frame.view
@@ -233,12 +247,36 @@ class Session:
         if self._comparing and key in ("escape", "q", "enter"):
             self._comparing = False
             return []
+        if self._blind() and pressed in _NEED_A_PICTURE:
+            self._held.append((key, character))
+            return []
+        self._held.clear()
+        if self._stale:
+            self.picture(now)  # keys act on what is there now, drawn already or not
         action = keys.action_of(pressed, self.where())
         if action is None:
             return []
         if action == "pane":
             return self._show(PANES[int(pressed) - 1])
         return self._act(action, now)
+
+    def _blind(self) -> bool:
+        """What was opened or changed to last has not come yet."""
+        if self._opened:
+            return self._opened[-1].frame is None
+        return self.pane not in self._frames
+
+    def release(self, now: float) -> list[Effect]:
+        """Keys that were typed ahead of the picture take effect once it is there."""
+        effects: list[Effect] = []
+        while self._held and not self._blind():
+            held, self._held = self._held, []
+            for number, (key, character) in enumerate(held):
+                effects += self.press(key, character, now)
+                if self._held or self._blind():
+                    self._held += held[number + 1 :]
+                    break
+        return effects
 
     def paste(self, text: str) -> list[Effect]:
         if self._edit is not None:
@@ -587,6 +625,7 @@ class Session:
 
     def picture(self, now: float) -> Picture:
         """Everything on the screen as it is now: the header, `height - 2` lines, the footer."""
+        self._stale = False
         width, height = self.width, self.height
         if width < WIDTH_MIN or height < HEIGHT_MIN:
             return self._too_small()

@@ -1,18 +1,53 @@
-"""Sends a changed span as that span: Textual 8.2.8 repeats each line from its start.
+"""Sends a picture in few bytes: exactly the changed spans, and no colour code that says nothing.
 
-In comes the compositor's update of some spans, out comes the same update whose text begins where
-the span begins.
+Textual 8.2.8 repeats a line from its start up to a changed span, wraps each segment into a
+colour-setting and a reset, and names the default colours each time. In comes the compositor's
+update, out comes the same update as shorter text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+
+from rich.color import ColorSystem
 from rich.console import Console
 from rich.control import Control
-from textual._compositor import ChopsUpdate
+from rich.style import Style
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.strip import Strip
+
+_DEFAULTS = frozenset(("", "39", "49"))
+
+
+@lru_cache(maxsize=1024)
+def _codes(style: Style | None) -> str:
+    """The SGR parameters of a style; empty for the terminal's own."""
+    if style is None:
+        return ""
+    # The theme has the sixteen colours only, so no parameter is part of a longer one.
+    codes = Strip.render_ansi(style, ColorSystem.STANDARD).split(";")
+    return ";".join(code for code in codes if code not in _DEFAULTS)
+
+
+def sequences(strips: Iterable[Strip]) -> str:
+    """The text of strips that stand side by side, with their styles; plain at its end."""
+    out: list[str] = []
+    current = ""
+    for strip in strips:
+        for text, style, _ in strip:
+            codes = _codes(style)
+            if codes != current:
+                out.append(f"\x1b[0;{codes}m" if codes and current else f"\x1b[{codes}m")
+                current = codes
+            out.append(text)
+    if current:
+        out.append("\x1b[m")
+    return "".join(out)
 
 
 class TightUpdate(ChopsUpdate):
-    """`ChopsUpdate` that crops at both ends of a span."""
+    """Some spans of the screen."""
 
     def __init__(self, update: ChopsUpdate) -> None:
         super().__init__(update.chops, update.spans, update.chop_ends)
@@ -21,10 +56,30 @@ class TightUpdate(ChopsUpdate):
         """The terminal sequences of all spans: a move, then exactly the span's cells."""
         out: list[str] = []
         for y, x1, x2 in self.spans:
+            parts: list[Strip] = []
+            first = x2
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
                 if strip is None or x >= x2 or end <= x1:
                     continue
                 start = max(x, x1)
-                out.append(Control.move_to(start, y).segment.text)
-                out.append(strip.crop(start - x, min(end, x2) - x).render(console))
+                first = min(first, start)
+                parts.append(strip.crop(start - x, min(end, x2) - x))
+            if parts:
+                out.append(Control.move_to(first, y).segment.text)
+                out.append(sequences(parts))
         return "".join(out)
+
+
+class TightLayout(LayoutUpdate):
+    """The whole screen."""
+
+    def __init__(self, update: LayoutUpdate) -> None:
+        super().__init__(update.strips, update.region)
+
+    def render_segments(self, console: Console) -> str:
+        """The terminal sequences of all lines."""
+        x, top = self.region.offset
+        return "".join(
+            Control.move_to(x, y).segment.text + sequences(line)
+            for y, line in enumerate(self.strips, top)
+        )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from panotui.tui.pacing import PATIENCE_S, Pacer
+from panotui.tui.pacing import PATIENCE_S, PROVEN_PATIENCE_S, Pacer
 
 
 def test_the_next_picture_waits_for_the_terminals_answer() -> None:
@@ -35,3 +35,22 @@ def test_a_terminal_without_mode_reports_is_asked_for_its_status() -> None:
         pacer.sent(start)
         assert pacer.may_draw(start + PATIENCE_S, 0)
     assert pacer.question == "\x1b[5n"
+
+
+def test_two_pictures_in_flight_need_two_answers() -> None:
+    pacer = Pacer()
+    pacer.sent(0.0)
+    pacer.sent(0.1)
+    pacer.answered(1.0)
+    assert not pacer.may_draw(1.0, 0, for_key=True)
+    pacer.answered(1.2)
+    assert pacer.may_draw(1.2, 0, for_key=True)
+
+
+def test_a_terminal_that_has_answered_is_waited_for_longer() -> None:
+    pacer = Pacer()
+    pacer.sent(0.0)
+    pacer.answered(0.1)
+    pacer.sent(1.0)
+    assert not pacer.may_draw(1.0 + PATIENCE_S, 0)
+    assert pacer.may_draw(1.0 + PROVEN_PATIENCE_S, 0)

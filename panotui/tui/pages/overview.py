@@ -223,7 +223,8 @@ def _cameras(scene: Scene) -> _Section:
             text += f", {losing} losing"
         answer = _answer(text, [of for _, _, of in cameras])
     longest = max((width(camera.name) for camera, _, _ in cameras), default=8)
-    cells = min(max(8, longest), 14 if scene.width < 90 else 28)
+    most = 14 if scene.width < 90 else 28 if scene.width < 160 else 44
+    cells = min(max(8, longest), most)
     short = distinct(tuple(c.name for c, _, _ in cameras), cells, scene.glyphs.ellipsis)
     return _Section(
         "CAMERAS", answer, [_camera(*c, f"{short[c[0].name]}", cells, scene) for c in cameras]
