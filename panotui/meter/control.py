@@ -753,7 +753,9 @@ class ControlLane:
     def _give_up(self, flow: int) -> int:
         """End an opening before its time; its lane."""
         talk = self._talks[flow]
+        held = talk.held
         talk.close()
+        self._talk_bytes += talk.held - held
         self._messages += talk.messages
         self.reassembly_skipped += 1
         self._end(flow, talk)
@@ -786,9 +788,9 @@ class ControlLane:
             flow = int(flow)
             talk = self._talks.pop(flow, None)
             if talk is not None:
+                self._talk_bytes -= talk.held
                 talk.close()
                 self._messages += talk.messages
-                self._talk_bytes -= talk.held
             self._apps.pop(flow, None)
             self._quic.pop(flow, None)
 

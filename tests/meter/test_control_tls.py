@@ -394,3 +394,17 @@ def test_web_pages_that_are_cut_keep_their_heads():
     result = snapped_to(frames, 120, only_data=False)
     assert [m.host for m in result.of(HttpMessage) if m.method] == ["a", "b"]
     assert result.lane.malformed == 0
+
+
+def test_certificate_that_waits_is_told_at_the_end_and_its_bytes_are_given_back():
+    turns = handshake(V12)
+    # up to and with the Certificate message, without what follows it
+    flight = turns[1][1]
+    at = 5 + int.from_bytes(flight[3:5], "big")
+    at += 5 + int.from_bytes(flight[at + 3 : at + 5], "big")
+    result = run_frames(converse([turns[0], (False, flight[:at])]).frames)
+    assert result.of(TlsCertificate) == []
+    assert result.lane._talk_bytes > 0
+    end(result)
+    assert [m.subject for m in result.of(TlsCertificate)] == [NAME]
+    assert result.lane._talk_bytes == 0
