@@ -16,7 +16,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from panotui.model import I64, REASONS, SECOND, U64, Rows, Severity, ViolationRecord
+from panotui.model import (
+    FLOW_DTYPE,
+    I64,
+    REASONS,
+    SECOND,
+    U8,
+    U16,
+    U64,
+    Rows,
+    Severity,
+    ViolationRecord,
+)
 from panotui.policy.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
 from panotui.policy.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
 from panotui.policy.siteview import Who
@@ -27,6 +38,11 @@ VIOLATIONS_MAX = 1024
 COUNTED_MAX = 131_072  # flows of a meter whose share in a violation is remembered
 QUIET_NS = 120 * SECOND  # a violation without traffic for this long is past
 _ANY: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_FIELDS: Final = (
+    *("id", "protocol", "src", "dst", "sport", "dport", "first_ns", "last_ns"),
+    *("packets_out", "packets_in", "bytes_out", "bytes_in"),
+)
+_NARROW: Final = np.dtype([(name, FLOW_DTYPE[name]) for name in _FIELDS])
 _VIOLATION: Final = VERDICTS.index("violation")
 
 
@@ -119,14 +135,14 @@ class ViolationBook:
             return
         if len(self._hosts) > 8 * self._max:
             self._hosts.clear()  # codes of new names only; violations keep their own
-        bad = rows if len(at) == len(rows) else rows[at]  # rows are wide: copy only when needed
+        bad = _narrow(rows, at)
         keys = self._keys(bad, judged, at)
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         numbers = np.zeros(len(unique), np.int64)
         for i, key in enumerate(unique.tolist()):
             row = int(first[i])
             numbers[i] = self._number_of(
-                key, bad[row], judged, int(at[row]), now_ns, meter, interfaces
+                key, rows[int(at[row])], judged, int(at[row]), now_ns, meter, interfaces
             )
         self._add(bad, numbers[inverse.reshape(-1)], judged, at, now_ns, meter)
 
@@ -403,7 +419,7 @@ class ViolationBook:
             violation.flows += int(is_new[rows_here].sum())
             violation.first_ns = min(violation.first_ns, int(bad["first_ns"][rows_here].min()))
             last = int(bad["last_ns"][rows_here].max())
-            self._note(violation, bad[rows_here])
+            self._note(violation, bad["dport"][rows_here], bad["dst"][rows_here])
             self._progress(violation, last, int(level[rows_here].max()), now_ns)
         self._remember(meter, ids, numbers, packets, size)
 
@@ -418,11 +434,11 @@ class ViolationBook:
             self._changed("worse", violation, last_ns)
 
     @staticmethod
-    def _note(violation: _Violation, rows: Rows) -> None:
+    def _note(violation: _Violation, ports: U16, servers: U8) -> None:
         if len(violation.services) < 65_536:
-            violation.services.update(np.unique(rows["dport"]).tolist())
+            violation.services.update(np.unique(ports).tolist())
         if violation.folded == "peers" and len(violation.peers) < 65_536:
-            raw = np.ascontiguousarray(rows["dst"]).view("V16").reshape(-1)
+            raw = np.ascontiguousarray(servers).view("V16").reshape(-1)
             violation.peers.update(value.tobytes() for value in np.unique(raw)[:65_536])
 
     def _remember(self, meter: int, ids: U64, numbers: I64, packets: I64, size: I64) -> None:
@@ -525,6 +541,14 @@ def _identity(facts: FlowFacts, judgement: Judgement, key: int) -> str:
     )
     digest = hashlib.blake2b(f"{peers}|{key:x}".encode(), digest_size=4).hexdigest()
     return f"v{digest}"
+
+
+def _narrow(rows: Rows, at: I64) -> Rows:
+    """The few fields that folding needs: a flow row is wide, and copying all of it is the cost."""
+    out = np.empty(len(at), _NARROW)
+    for name in _FIELDS:
+        out[name] = rows[name][at]
+    return out
 
 
 def _address_key(raw: Any) -> U64:
