@@ -32,6 +32,7 @@ _RTSP_URL = re.compile(rb"[A-Z_]{4,16} rtsps?://", re.IGNORECASE)
 _TEXT_STARTS = (*http.METHODS, *RTSP_METHODS, b"HTTP/1.", b"RTSP/1.0 ", b"RTSP/2.0 ", b"SSH-")
 _REPLY = re.compile(rb"[1-5]\d\d[ -]")
 _MAIL_PORTS = frozenset((25, 465, 587, 2525))
+_FILE_PORTS = frozenset((21, 2121))
 _MAIL_COMMANDS = (b"EHLO ", b"HELO ", b"MAIL FROM:", b"AUTH ")
 _FILE_COMMANDS = (b"USER ", b"PASS ", b"AUTH TLS", b"AUTH SSL")
 _RTSP_FRAME_CHANNELS = 64
@@ -71,7 +72,9 @@ def recognise(data: bytes, server_port: int, from_client: bool) -> str | None:
     if first == 0 and data[4:8] in (b"\xffSMB", b"\xfeSMB", b"\xfdSMB"):
         return "smb"
     if first == 3 and len(data) >= 7 and data[1] == 0 and data[5] in (0xE0, 0xD0):
-        return "rdp"
+        # others share the transport (S7, H.323): the port, the cookie or the negotiation tells
+        negotiates = data[11:15] in (b"\x01\x00\x08\x00", b"\x02\x1f\x08\x00")
+        return "rdp" if server_port == 3389 or negotiates or b"mstshash=" in data else None
     return None
 
 
@@ -190,7 +193,7 @@ def _text(data: bytes, server_port: int, from_client: bool) -> str | None:
     if data.startswith(http.METHODS) or data.startswith(RTSP_METHODS):
         return _request(data)
     if from_client:
-        if data.startswith(_FILE_COMMANDS):
+        if data.startswith(_FILE_COMMANDS) and server_port in _FILE_PORTS:
             return "ftp"
         if data[:10].upper().startswith(_MAIL_COMMANDS):
             return "smtp"

@@ -118,6 +118,10 @@ def test_real_mqtt_connections_are_told(name):
         (b"220 hello\r\n", 9999, False, None),
         (b"\xff\xfb\x01\xff\xfb\x03", 23, False, "telnet"),
         (b"\xff\xd8\xff\xe0", 80, False, None),
+        (b"\x03\0\0\x16\x11\xe0" + bytes(16), 102, True, None),  # S7 over the same transport
+        (b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0", 9999, True, "rdp"),
+        (b"USER root\r\n", 21, True, "ftp"),
+        (b"USER root\r\n", 110, True, None),
         (b"GE", 1, True, banner.UNDECIDED),
         (b"\x16\x03", 1, True, banner.UNDECIDED),
         (b"GET / HT", 1, True, banner.UNDECIDED),
