@@ -146,6 +146,7 @@ class RtpMetrics:
         )  # frames mean pictures (video, or not known to be else)
         self.reads_keys: Bool = np.zeros(n, bool)  # the payload's key frames are recognised
         self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
+        self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
         self._started: Bool = np.zeros(n, bool)
         self._received: I64 = np.zeros(n, np.int64)
         self._highest: I64 = np.zeros(n, np.int64)
@@ -166,6 +167,8 @@ class RtpMetrics:
         self._has_frame: Bool = np.zeros(n, bool)
         self._forward_ns: I64 = np.zeros(n, np.int64)
         self._forward_stamp: I64 = np.zeros(n, np.int64)
+        self._new_ordinal: I64 = np.zeros(n, np.int64)  # frames so far, and up to the last forward
+        self._forward_ordinal: I64 = np.zeros(n, np.int64)
         self._steps: I64 = np.zeros((n, _STEPS), np.int64)  # newest last
         self._step_count: I64 = np.zeros(n, np.int64)
         self.nominal: I64 = np.zeros(n, np.int64)  # frame interval, timestamp units, 0 unknown
@@ -205,6 +208,9 @@ class RtpMetrics:
         for name in ("sr_packets", "sr_lost", "rr_lost"):
             self.row[name][stream] = -1
         for table in (
+            self.excused_ns,
+            self._forward_ordinal,
+            self._new_ordinal,
             self._received,
             self._highest,
             self._jitter,
@@ -270,7 +276,7 @@ class RtpMetrics:
         self._find_gaps(records, segments, sequence, before_ns, stamp_before)
         self._add_seconds(records, segments, sequence, gap_ns, jitter)
         self._frames(records, segments, before_ns, stamp_before, fresh)
-        self._find_freezes(records, segments, gap_ns, stamp_before, fresh)
+        self._find_freezes(records, gap_ns, before_ns, stamp_before)
         self._remember(records, segments, sequence)
         self.changed[ids] = True
 
@@ -748,10 +754,9 @@ class RtpMetrics:
     def _find_freezes(
         self,
         records: RtpRecords,
-        segments: Segments,
         gap_ns: I64,
+        before_ns: I64,
         stamp_before: I64,
-        fresh: Bool,
     ) -> None:
         rows = np.flatnonzero(gap_ns > FREEZE_NS)
         for at in rows.tolist():
@@ -764,7 +769,10 @@ class RtpMetrics:
                     start = int(self._starts_at[following])
                     if int(records.stream[start]) == stream:
                         nominal = int(self._starts_nominal[following])
-                self._freeze_ended(stream, records, at, int(gap_ns[at]), step, nominal)
+                excused = int(self.excused_ns[stream]) - int(before_ns[at])
+                silent_ns = int(gap_ns[at]) - max(excused, 0)
+                if silent_ns > FREEZE_NS:
+                    self._freeze_ended(stream, records, at, silent_ns, step, nominal)
 
     def _freeze_ended(
         self, stream: int, records: RtpRecords, at: int, gap_ns: int, step: int, nominal: int
@@ -1088,6 +1096,9 @@ class RtpMetrics:
         peak[head] = np.maximum(peak[head], np.where(continues, lag, peak[head]))
         peak = lines.running_max(peak)
         forward = run > lines.previous(peak, lag)
+        since_ns = time_ns - part.previous(time_ns, self._new_frame_ns[ids])
+        ordinal = part.running_sum(np.ones(part.n, np.int64), self._new_ordinal[ids])
+        self._new_ordinal[ids] = ordinal[part.ends]
         self._has_frame[ids] = True
         self._last_new[ids] = stamp[part.ends]
         self._new_frame_ns[ids] = time_ns[part.ends]
@@ -1105,17 +1116,22 @@ class RtpMetrics:
         deviation = np.abs(gap_ns * (rate / SECOND) - ticks)
         jitter = self._filter(self._frame_jitter, deviation, valid & (rate > 0), moves, rate)
         self._add_frame_jitter(stream[rows], at_ns, jitter)
-        nominal = self._nominal_steps(moves, ticks, valid)
+        # With B-frames a step forward is that of all frames that came since the last one.
+        count = ordinal[rows] - moves.previous(ordinal[rows], self._forward_ordinal[ids])
+        self._forward_ordinal[ids] = ordinal[rows][moves.ends]
+        nominal = self._nominal_steps(moves, ticks // np.maximum(count, 1), valid)
         self._starts_at, self._starts_nominal = at[rows], nominal
-        self._note_lateness(moves, gap_ns, nominal, rate, first[rows])
+        self._note_lateness(moves, since_ns[rows], nominal, rate, first[rows])
+        whole = stamp_before[rows] == moves.previous(at_stamp, self._forward_stamp[ids])
         self._forward_ns[ids] = at_ns[moves.ends]
         self._forward_stamp[ids] = at_stamp[moves.ends]
-        self._play(stream, rows, before_ns, stamp_before, fresh, rate)
+        self._play(stream, rows[whole], before_ns, stamp_before, rate[whole])
 
-    def _play(
-        self, stream: I64, rows: I64, before_ns: I64, stamp_before: I64, fresh: Bool, rate: F64
-    ) -> None:
-        """The frame before each new one is complete: let the decoders play it."""
+    def _play(self, stream: I64, rows: I64, before_ns: I64, stamp_before: I64, rate: F64) -> None:
+        """The frame before each new one is complete: let the decoders play it.
+
+        (Not B-frames: they are late by design, and a decoder waits for them.)
+        """
         known = (rate > 0) & self.picture[stream[rows]]
         known &= self._forward_ns[stream[rows]] > 0
         use = rows[known]

@@ -86,6 +86,8 @@ class Dialogue:
         )
         self._unnumbered = 0
         self._media: tuple[Media, ...] = ()
+        self.played_ns = 0  # the last PLAY was answered
+        self.over = False  # the connection has ended
         self._ended = True  # nothing set up yet, so nothing to end
         self._told = False
 
@@ -243,6 +245,7 @@ class Dialogue:
         for track in self.tracks:
             track.playing = playing
         if playing:
+            self.played_ns = time_ns
             self.kept_alive(time_ns, self.keepalive_by)
         self._changed(self)
 
@@ -270,7 +273,9 @@ class Dialogue:
         """The connection or its session is over: told once, until something is set up again."""
         for track in self.tracks:
             track.playing = False
-            track.ended_ns = time_ns
+            if how == "teardown":
+                track.ended_ns = time_ns
+        self.over = how != "teardown"
         self.tracks = []
         if not self._ended or not self._told:
             self._told = True

@@ -720,13 +720,15 @@ class StreamTable:
 
     def _playing_changed(self, dialogue: Dialogue) -> None:
         for stream in self._streams_of(dialogue):
-            track = stream.track
-            if track is None:
-                continue
-            self.metrics.watched[stream.index] = track.playing
-            if track.ended_ns and not track.playing:
-                self.metrics.row["end"][stream.index] = 1
-            self.metrics.changed[stream.index] = True
+            track, index = stream.track, stream.index
+            playing = track.playing if track is not None else not dialogue.over
+            self.metrics.watched[index] = playing
+            if playing:
+                # While it was paused its silence was no freeze.
+                self.metrics.excused_ns[index] = dialogue.played_ns
+            elif (track is not None and track.ended_ns) or (stream.tcp and dialogue.over):
+                self.metrics.row["end"][index] = 1
+            self.metrics.changed[index] = True
 
     def _streams_of(self, dialogue: Dialogue) -> list[_Stream]:
         return [s for s in self._streams if s is not None and s.dialogue is dialogue]

@@ -384,7 +384,22 @@ def test_b_frames_are_frames_of_their_own():
         Packet(i, 3600 * k, START_NS + i * 40_000_000, True, key=k == 0)
         for i, k in enumerate(order)
     ]
-    assert one(run(packets, (3, 5, 8)))["frames"] == len(order)
+    row = one(run(packets, (3, 5, 8)))
+    assert row["frames"] == len(order)
+    assert row["fps_nominal"] == pytest.approx(25)
+    assert row["late_frame_max_ms"] < 1
+    assert row["stalls_50ms"] == 0
+
+
+def test_silence_that_a_pause_asked_for_is_no_freeze():
+    packets = steady(4 * 25 * 10)
+    for packet in packets[400:]:
+        packet.time_ns += 30 * SECOND
+    metrics = table(1)
+    metrics.measure(records([(0, p) for p in packets[:400]]))
+    metrics.excused_ns[0] = START_NS + 34 * SECOND - 50_000_000
+    metrics.measure(records([(0, p) for p in packets[400:]], 401))
+    assert one(metrics)["freezes"] == 0
 
 
 def test_seconds_add_up_to_the_whole():
