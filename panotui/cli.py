@@ -102,9 +102,13 @@ def main(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     verbose = "-v" in arguments or "--verbose" in arguments
     try:
-        outcome = group.main(arguments, prog_name="panotui", standalone_mode=False)
+        # Not `group.main`: click has its own ideas of Ctrl-C and of a reader that went away.
+        with group.make_context("panotui", arguments) as context:
+            outcome = group.invoke(context)
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except PanotuiError as error:
         _say(str(error))
         return error.exit_code

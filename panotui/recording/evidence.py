@@ -23,6 +23,7 @@ from panotui.meter.meter import Meter
 from panotui.model import I16, I32, I64, SECOND, U8, U32, Bool, PacketBatch, Snapshot
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.recorder import Evidence, Recorder
+from panotui.wire.columns import Columns
 
 if TYPE_CHECKING:
     from panotui.pump import Pump
@@ -131,6 +132,7 @@ class EvidenceTap:
             self._bulk_left = BULK_PER_SECOND
             self._context_left = CONTEXT_PER_SECOND
         control = meter.last_control | (columns.tcp_flags & 7 != 0)
+        control |= _rtsp_text(batch, columns)
         bulk = np.flatnonzero(~control)
         if len(bulk) > self._bulk_left:
             self.skipped += len(bulk) - self._bulk_left
@@ -313,6 +315,31 @@ class EvidenceTap:
 
 
 # ------------------------------------------------------------------ copying and writing
+
+
+_RTSP_STARTS = np.array(
+    [
+        int.from_bytes(word[:4], "big")
+        for word in (
+            b"RTSP", b"OPTIONS", b"DESCRIBE", b"SETUP", b"PLAY", b"PAUSE", b"TEARDOWN",
+            b"GET_PARAMETER", b"SET_PARAMETER", b"ANNOUNCE", b"RECORD", b"REDIRECT",
+        )
+    ],
+    np.uint32,
+)  # fmt: skip
+
+
+def _rtsp_text(batch: PacketBatch, columns: Columns) -> Bool:
+    """(n,) rows whose TCP payload begins as an RTSP message (RFC 2326, 4), on any port."""
+    found = np.zeros(len(batch), np.bool_)
+    rows = np.flatnonzero((columns.protocol == 6) & (columns.payload_captured >= 8))
+    if len(rows):
+        at = columns.payload[rows]
+        first = np.zeros(len(rows), np.uint32)
+        for byte in range(4):
+            first = (first << np.uint32(8)) | batch.data[at + byte]
+        found[rows] = np.isin(first, _RTSP_STARTS)
+    return found
 
 
 def _copy(batch: PacketBatch, rows: I64, control: Bool, src4: U32, dst4: U32) -> Chunk:

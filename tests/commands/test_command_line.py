@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from panotui.commands.options import COMMANDS, duration_s, size_bytes
+from panotui.errors import UsageError
+from panotui.recording.recorder import Recorder
+from tests.captures import shared_capture
+from tests.feed.records import snapshot
+
+REPOSITORY = Path(__file__).parents[2]
+PANOTUI = [sys.executable, "-m", "panotui"]
+DEMO = REPOSITORY / "panotui" / "sources" / "demo"
+
+
+def run(
+    *arguments: str, stdin: bytes = b"", as_nobody: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command = [*PANOTUI, *arguments]
+    done = subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        cwd=REPOSITORY,
+        env={**os.environ, "XDG_CONFIG_HOME": "/nonexistent", **environment},
+        user=65534 if as_nobody else None,
+        group=65534 if as_nobody else None,
+        extra_groups=[] if as_nobody else None,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        command, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nosuch0"], 5, "interface nosuch0: it does not exist"),
+        (["live", "nosuch0"], 5, "interface nosuch0: it does not exist"),
+        (["record", "nosuch0", "-o", "x"], 5, "interface nosuch0: it does not exist"),
+        (["analyse"], 2, "Did you mean `panotui analyze`?"),
+        (["README.md"], 2, "panotui review README.md"),
+        (["live", "--frobnicate"], 2, "No such option"),
+        (["a", "b", "c"], 2, "at most 2"),
+        (["record"], 2, "Missing option"),
+        (["record", "lo", "-o", "x", "--for", "soon"], 2, "duration soon"),
+        (["record", "lo", "-o", "x", "--max-size", "huge"], 2, "size huge"),
+        (["analyze"], 2, "Missing argument"),
+        (["analyze", "/nonexistent.pcap"], 3, "/nonexistent.pcap: does not exist"),
+        (["analyze", "README.md"], 3, "not a capture"),
+        (["analyze", "docs"], 3, "no capture in this folder"),
+        (["analyze", "-", "--json"], 3, "standard input"),
+        (["analyze", "--json", "--ndjson", "README.md"], 2, "exclude each other"),
+        (["review", "/nonexistent"], 3, "does not exist"),
+        (["review", "docs"], 3, "no recording"),
+        (["live", "lo"], 2, "this is not a terminal"),
+        (["review", "README.md"], 2, "this is not a terminal"),
+        (["attach", "/nonexistent.sock"], 3, "no recorder listens here"),
+        (["attach", "README.md"], 3, "README.md"),
+        (["--site", "/nonexistent.toml", "analyze", "README.md"], 2, "/nonexistent.toml"),
+        (["policy", "frobnicate"], 2, "No such command"),
+        (["policy", "explain", "--host", "x", "--port", "99999"], 2, "is no port"),
+        (["policy", "export", "--format", "yaml"], 2, "yaml"),
+        (["service", "eth0;reboot"], 2, "only letters"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_its_exit_code(
+    arguments: list[str], code: int, said: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, XDG_STATE_HOME=str(tmp_path))
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("panotui: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_site_file_names_file_line_and_field(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('[site]\nname = "x"\n\n[ports.eth0]\nrole = "camra"\n')
+    done = run("analyze", str(DEMO / "site.pcapng.zst"), "--site", str(site))
+    assert done.returncode == 2
+    assert f"{site}:5: ports.eth0.role" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_truncated_capture_is_answered_and_marked(tmp_path: Path) -> None:
+    whole = shared_capture("lab/udp-h264.pcap").read_bytes()
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(whole[: len(whole) // 2])
+    done = run("analyze", "--json", str(cut))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["source"]["truncated"] is True
+    assert answer["source"]["packets"] > 100
+    assert "truncated" in run("analyze", str(cut)).stdout
+
+
+def test_a_dumb_terminal_is_refused_with_a_way_out() -> None:
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.chdir(REPOSITORY)
+        os.execvpe(sys.executable, [*PANOTUI, "demo"], {**os.environ, "TERM": "dumb"})
+    said = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        said += chunk
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+    assert b"TERM is dumb" in said
+    assert b"panotui record" in said
+    assert b"\x1b" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_without_privilege_the_three_ways_to_get_it_are_named(tmp_path: Path) -> None:
+    if not _nobody_can_run():
+        pytest.skip("the interpreter is out of nobody's reach")
+    tmp_path.chmod(0o777)
+    done = run("record", "lo", "-o", str(tmp_path / "x"), as_nobody=True)
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.count("\n") == 1
+    for way in ("sudo", "setcap", "service"):
+        assert way in done.stderr
+
+
+def _nobody_can_run() -> bool:
+    try:
+        return run("--version", as_nobody=True).returncode == 0
+    except PermissionError:
+        return False
+
+
+def test_a_recorder_that_runs_already_is_told(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r.panotui")
+    done = run("record", "lo", "-o", str(tmp_path / "r"), "--for", "1s")
+    recorder.close()
+    if done.returncode == 4:
+        pytest.skip("needs the right to capture")
+    assert done.returncode == 2
+    assert "recorder already running" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_socket_that_refuses_is_told_with_the_privilege_code(tmp_path: Path) -> None:
+    from panotui.feed.codec import pack
+    from panotui.feed.frames import Done
+
+    path = tmp_path / "s.sock"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+    child = subprocess.Popen(
+        [*PANOTUI, "attach", str(path)], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    peer, _ = server.accept()
+    peer.send(pack(Done(ok=False, text="user 1000 may not attach")))
+    peer.close()
+    assert child.stderr is not None
+    said = child.stderr.read()
+    assert child.wait() == 4
+    assert "may not attach" in said
+    assert said.count("\n") == 1
+    server.close()
+
+
+def test_stdout_carries_data_only_and_the_demo_answers_without_a_terminal() -> None:
+    done = run("demo")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "CAMERAS  2 of 2 streaming" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_fail_on_gives_one_only_when_asked() -> None:
+    capture = str(DEMO / "site.pcapng.zst")
+    site = ["--site", str(DEMO / "site.toml")]
+    assert run("analyze", capture, *site, "--fail-on", "violation").returncode == 1
+    assert run("analyze", capture, *site, "--fail-on", "finding", "--json").returncode == 1
+    assert run("analyze", capture, *site).returncode == 0
+
+
+def test_a_pipe_is_read_and_every_format_answers(tmp_path: Path) -> None:
+    raw = (DEMO / "site.pcapng.zst").read_bytes()
+    lines = run("analyze", "-", "--ndjson", stdin=raw).stdout.splitlines()
+    kinds = {json.loads(line)["type"] for line in lines}
+    assert {"source", "site", "port", "flow", "stream", "finding"} <= kinds
+    done = run("analyze", "-", "--csv", str(tmp_path / "out"), stdin=raw)
+    assert done.stdout == ""
+    assert (tmp_path / "out" / "flows.csv").exists()
+
+
+def test_a_reader_that_goes_away_ends_it_quietly() -> None:
+    child = subprocess.Popen(
+        [*PANOTUI, "analyze", "--json", str(DEMO / "site.pcapng.zst")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    assert child.wait(30) == 0
+    assert child.stderr.read() == b""
+
+
+def test_an_interrupt_ends_it_with_130_and_no_traceback() -> None:
+    child = subprocess.Popen(
+        [*PANOTUI, "analyze", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert child.stdin is not None
+    child.stdin.write(shared_capture("lab/udp-h264.pcap").read_bytes())
+    child.stdin.flush()
+    time.sleep(1.5)  # into the reading; there is nothing to await from outside
+    child.send_signal(signal.SIGINT)
+    out, errors = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert (out, errors) == (b"", b"")
+
+
+HEADLESS = """
+import sys
+from panotui.cli import main
+code = main(sys.argv[1:])
+loaded = [m for m in ("textual", "rich", "panotui.tui", "scapy.all") if m in sys.modules]
+print("loaded:", loaded, "code:", code, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analyze", "--json", str(DEMO / "site.pcapng.zst")],
+        ["demo"],
+        ["policy", "show"],
+        ["service"],
+        ["doctor"],
+        ["record", "nosuch0", "-o", "x"],
+    ],
+    ids=lambda a: a[0],
+)
+def test_headless_commands_never_load_the_screen(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HEADLESS, *arguments], capture_output=True, text=True,
+        cwd=REPOSITORY, timeout=60, check=False,
+    )  # fmt: skip
+    assert "loaded: []" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["record", "--help"]])
+def test_version_and_help_load_next_to_nothing(arguments: list[str]) -> None:
+    code = (
+        "import sys; from panotui.cli import main; main(sys.argv[1:]);"
+        "heavy = {'numpy', 'textual', 'scapy', 'msgspec', 'cryptography'} & set(sys.modules);"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True,
+        cwd=REPOSITORY, timeout=30, check=False,
+    )  # fmt: skip
+    heavy = done.stderr.strip().splitlines()[-1]
+    assert heavy in ("[]", "['msgspec', 'numpy']")
+    if arguments[0] != "record":
+        assert heavy == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_starts(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: panotui" in done.stdout
+
+
+def test_a_fault_of_the_program_is_one_line_with_a_crash_file(tmp_path: Path) -> None:
+    code = (
+        "import sys, panotui.commands.doctor as d\n"
+        "def boom(): raise ValueError('broken\\nthing')\n"
+        "d._terminal_checks = boom\n"
+        "from panotui.cli import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    for extra, traceback in (([], False), (["-v"], True)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "doctor", *extra], capture_output=True, text=True,
+            cwd=REPOSITORY, timeout=30, env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 70
+        assert ("Traceback" in done.stderr) is traceback
+        assert done.stderr.startswith("panotui: fault of the program (ValueError: broken thing)")
+    (crash, *_) = (tmp_path / "panotui").glob("crash-*.txt")
+    assert "ValueError" in crash.read_text()
+
+
+def test_durations_and_sizes_read_as_people_write_them() -> None:
+    assert duration_s("90") == 90
+    assert duration_s("1h30m") == 5400
+    assert duration_s("2d") == 172_800
+    assert size_bytes("2GB") == 2_000_000_000
+    assert size_bytes("1GiB") == 1 << 30
+    assert size_bytes("500k") == 500_000
+    for text in ("", "-1s", "1x", "h"):
+        with pytest.raises(UsageError):
+            duration_s(text)
+    for text in ("", "0", "-5MB", "GB"):
+        with pytest.raises(UsageError):
+            size_bytes(text)
+
+
+def test_a_recording_is_analysed_as_its_snapshot_says(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.panotui", lossless=True)
+    recorder.observe(snapshot(5))
+    recorder.close()
+    done = run("analyze", "--json", str(tmp_path / "a.panotui"))
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [p["name"] for p in answer["ports"]] == ["eth0", "eth1"]
+    done = run("analyze", str(tmp_path / "a.panotui"), "README.md")
+    assert done.returncode == 2
