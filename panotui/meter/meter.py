@@ -32,6 +32,7 @@ from panotui.model import (
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
     U8,
+    U16,
     U64,
     AnyMessage,
     Bool,
@@ -47,6 +48,7 @@ from panotui.wire.decode import Decoder
 
 _TCP, _UDP = 6, 17
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
+_HELPINGS = ((0, 3), (3, 9), (9, 2 * PAYLOADS_OFFERED))  # payloads of a flow offered at a time
 
 
 class ControlLaneProtocol(Protocol):
@@ -279,18 +281,39 @@ class Meter:
         some = some[flows.lane[slots[some], half[some]] <= LANE_HANDSHAKE]
         if not len(some):
             return
-        # rank within the direction and batch, so that a burst costs no more than its beginning
+        # A few of each flow at a time, in order of arrival: most are settled by their first
+        # payloads, and the rest of a batch of established flows is never looked at.
+        small = flows.capacity <= 65_536  # a radix sort then
+        place = _rank(slots[some].astype(np.uint16) if small else slots[some].astype(np.int64))
+        asked: list[I32] = []
+        for first, last in _HELPINGS:
+            helping = some[(place >= first) & (place < last)]
+            helping = helping[flows.lane[slots[helping], half[helping]] <= LANE_HANDSHAKE]
+            if len(helping):
+                asked.append(self._offer(batch, c, rows, slots, half, helping, flow_id, offered))
+        if asked:
+            self._note_apps(np.concatenate(asked))
+
+    def _offer(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        rows: I64,
+        slots: I32,
+        half: I64,
+        some: I64,
+        flow_id: U64,
+        offered: Bool,
+    ) -> I32:
+        """Offer the payloads at places `some` of `rows`; the slots that were asked about."""
+        assert self.control is not None
+        flows = self.flows
         direction = slots[some].astype(np.int64) * 2 + half[some]
-        order = np.argsort(direction, kind="stable")
-        ordered = direction[order]
-        edge = np.append(True, ordered[1:] != ordered[:-1])
-        first = np.flatnonzero(edge)
-        rank = np.arange(len(ordered)) - np.repeat(first, np.diff(first, append=len(ordered)))
-        rank += flows.offered.reshape(-1)[ordered]
-        some = np.sort(some[order[rank < PAYLOADS_OFFERED]])
-        if not len(some):
-            return
+        room = PAYLOADS_OFFERED - flows.offered[slots[some], half[some]].astype(np.int64)
+        some = some[_rank(direction) < room]
         chosen, slot, side = rows[some], slots[some], half[some]
+        if not len(some):
+            return slot
         offered[chosen] = True
         np.add.at(flows.offered, (slot, side), 1)
         lanes = self.control.payloads(
@@ -306,7 +329,7 @@ class Meter:
         over = spent & (flows.lane[slot, side] <= LANE_HANDSHAKE)
         flows.lane[slot[over], side[over]] = LANE_BULK
         flows.lane[slot[lanes == LANE_RTSP]] = LANE_RTSP
-        self._note_apps(slot)
+        return slot
 
     def _note_apps(self, slots: I32) -> None:
         assert self.control is not None
@@ -364,6 +387,17 @@ class Meter:
             for name in ("streams_evicted", "rtsp_evicted", "rtsp_resyncs"):
                 setattr(counters, name, getattr(self.streams, name, 0))
         return copy(counters)
+
+
+def _rank(key: I64 | U16) -> I64:
+    """(n,) how many earlier rows have the same key."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    edge = np.append(True, ordered[1:] != ordered[:-1])
+    first = np.flatnonzero(edge)
+    rank = np.empty(len(key), np.int64)
+    rank[order] = np.arange(len(key)) - np.repeat(first, np.diff(first, append=len(key)))
+    return rank
 
 
 def _control_rows(c: Columns, start: int, stop: int) -> I64:
