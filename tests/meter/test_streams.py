@@ -1,0 +1,436 @@
+"""The stream table on conversations made here, down to the packets."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from panotui.meter.streams import StreamTable
+from panotui.model import (
+    APPS,
+    SECOND,
+    STREAM_CODECS,
+    Interface,
+    MeterSettings,
+    PacketBatch,
+    RtcpReport,
+    RtspEnd,
+    StreamBound,
+    StreamFreeze,
+)
+from panotui.wire.decode import Decoder
+
+CLIENT, CAMERA = "10.20.0.5", "10.20.0.11"
+START = 1_700_000_000 * SECOND
+BASE = f"rtsp://{CAMERA}/live"
+SDP = (
+    b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n"
+    b"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/16000\r\na=control:track2\r\n"
+)
+
+
+def raw(address: str) -> bytes:
+    return bytes(map(int, address.split(".")))
+
+
+def udp(src: str, sport: int, dst: str, dport: int, payload: bytes) -> bytes:
+    head = struct.pack("!HHHH", sport, dport, 8 + len(payload), 0)
+    return ip(src, dst, 17, head + payload)
+
+
+def tcp(src: str, sport: int, dst: str, dport: int, seq: int, flags: int, payload: bytes) -> bytes:
+    head = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, 1, 0x50, flags, 9000, 0, 0)
+    return ip(src, dst, 6, head + payload)
+
+
+def ip(src: str, dst: str, protocol: int, rest: bytes) -> bytes:
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(rest), 0, 0, 64, protocol, 0)
+    return bytes(12) + b"\x08\0" + head + raw(src) + raw(dst) + rest
+
+
+def rtp(sequence: int, stamp: int, ssrc: int = 7, kind: int = 96, rest: bytes = b"\x41" * 50):  # type: ignore[no-untyped-def]
+    return struct.pack("!BBHII", 0x80, kind, sequence & 0xFFFF, stamp, ssrc) + rest
+
+
+@dataclass
+class Site:
+    """A table with one camera and one client; packets are given one by one."""
+
+    settings: MeterSettings = field(default_factory=MeterSettings)
+
+    def __post_init__(self) -> None:
+        self.table = StreamTable(self.settings)
+        self.flows: dict[tuple[object, ...], int] = {}
+        self.now = START
+        self.number = 1
+        self.seq = {True: 1000, False: 5000}
+        self.cseq = 0
+        self.messages: list[object] = []
+        self.rows: dict[int, np.void] = {}
+
+    def packets(self, *frames: tuple[bytes, bool]) -> None:
+        """Frames, each with whether the client sent it, a millisecond apart, as one batch."""
+        data = np.frombuffer(b"".join(f for f, _ in frames), np.uint8)
+        size = np.array([len(f) for f, _ in frames], np.int64)
+        time_ns = self.now + np.arange(len(frames)) * 1_000_000
+        self.now = int(time_ns[-1]) + 1_000_000
+        batch = PacketBatch(
+            data,
+            np.cumsum(size) - size,
+            size,
+            size,
+            time_ns,
+            np.zeros(len(frames), np.int16),
+            [Interface("eth0", 1)],
+            self.number,
+        )
+        self.number += len(frames)
+        columns = Decoder().decode(batch)
+        client = np.array([c for _, c in frames])
+        ids = []
+        for row in range(len(frames)):
+            ends = sorted(
+                [
+                    (int(columns.src4[row]), int(columns.sport[row])),
+                    (int(columns.dst4[row]), int(columns.dport[row])),
+                ]
+            )
+            key = (int(columns.protocol[row]), *ends)
+            ids.append(self.flows.setdefault(key, len(self.flows) + 1))
+        flow = np.array(ids, np.int64)
+        stream = np.flatnonzero(columns.protocol == 6)
+        media = np.flatnonzero(columns.protocol == 17)
+        self.table.rtsp(batch, columns, stream, flow[stream], client[stream])
+        self.table.udp(
+            batch, columns, media, flow[media].astype(np.int32), flow[media], client[media]
+        )
+
+    def tick(self) -> None:
+        self.table.tick(self.now)
+        for row in self.table.rows():
+            self.rows[int(row["id"])] = row.copy()
+        self.messages += self.table.drain()
+
+    def of(self, kind: type) -> list:  # type: ignore[type-arg]
+        return [m for m in self.messages if isinstance(m, kind)]
+
+    def text(self, text: str, client: bool, body: bytes = b"") -> tuple[bytes, bool]:
+        payload = text.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
+        return self.bytes(payload, client)
+
+    def bytes(self, payload: bytes, client: bool, flags: int = 0x18) -> tuple[bytes, bool]:
+        ends = (CLIENT, 40000, CAMERA, 554) if client else (CAMERA, 554, CLIENT, 40000)
+        frame = tcp(*ends, self.seq[client], flags, payload)
+        self.seq[client] += len(payload) + (flags & 2 != 0)
+        return frame, client
+
+    def dialogue(self, transport: str, answer: str = "", track: str = "track1") -> None:
+        """From SYN to PLAY."""
+        answer = answer or transport
+        self.packets(
+            self.bytes(b"", True, 2),
+            self.bytes(b"", False, 18),
+            self.text(f"DESCRIBE {BASE} RTSP/1.0\nCSeq: 1", True),
+            self.text(
+                f"RTSP/1.0 200 OK\nCSeq: 1\nContent-Type: application/sdp\nContent-Base: {BASE}/"
+                f"\nContent-Length: {len(SDP)}",
+                False,
+                SDP,
+            ),
+            self.text(f"SETUP {BASE}/{track} RTSP/1.0\nCSeq: 2\nTransport: {transport}", True),
+            self.text(
+                f"RTSP/1.0 200 OK\nCSeq: 2\nSession: 9;timeout=60\nTransport: {answer}", False
+            ),
+            self.text(f"PLAY {BASE}/ RTSP/1.0\nCSeq: 3\nSession: 9", True),
+            self.text("RTSP/1.0 200 OK\nCSeq: 3\nSession: 9", False),
+        )
+
+    def media(self, first: int, count: int, **more: object) -> list[tuple[bytes, bool]]:
+        sport = int(more.pop("sport", 6000))  # type: ignore[call-overload]
+        return [
+            (
+                udp(CAMERA, sport, CLIENT, 5000, rtp(first + k, 3600 * (first + k), **more)),  # type: ignore[arg-type]
+                False,
+            )
+            for k in range(count)
+        ]
+
+    @property
+    def stream(self) -> np.void:
+        (row,) = self.rows.values()
+        return row
+
+
+UDP = "RTP/AVP;unicast;client_port=5000-5001"
+UDP_ANSWER = UDP + ";server_port=6000-6001"
+
+
+def test_negotiated_ports_make_the_first_packet_a_stream():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(100, 1))
+    site.tick()
+    row = site.stream
+    assert (row["packets"], row["signalled"], row["clock_rate"]) == (1, 1, 90000)
+    assert STREAM_CODECS[row["codec"]] == "H264"
+    (bound,) = site.of(StreamBound)
+    assert (bound.url, bound.media) == (f"{BASE}/track1", "video")
+    flows, apps = site.table.media_flows()
+    assert [APPS[a] for a in apps] == ["rtp"]
+    assert len(flows) == 1
+
+
+def test_media_before_the_answer_to_setup_and_from_another_port_still_bind():
+    site = Site()
+    site.packets(*site.media(100, 5, sport=7777))
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(105, 5, sport=7777))
+    site.tick()
+    row = site.stream
+    assert (row["packets"], row["lost"], row["signalled"], row["sport"]) == (10, 0, 1, 7777)
+
+
+def test_adopted_flow_learns_its_session_from_a_later_setup():
+    site = Site()
+    site.packets(*site.media(100, 12))
+    site.tick()
+    assert site.stream["signalled"] == 0
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(112, 3))
+    site.tick()
+    assert (site.stream["signalled"], site.stream["packets"]) == (1, 15)
+    assert site.of(StreamBound)[0].url == f"{BASE}/track1"
+
+
+def test_hole_punching_of_live555_is_no_media_and_no_fault():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    punch = udp(CLIENT, 5000, CAMERA, 6000, b"\xce\xfa\xed\xfe")
+    site.packets((punch, True), (punch, True), *site.media(1, 20))
+    site.tick()
+    assert site.stream["packets"] == 20
+
+
+def test_seven_packets_are_not_enough_without_signalling_and_eight_are():
+    site = Site()
+    site.packets(*site.media(1, 7))
+    site.tick()
+    assert not site.rows
+    site.packets(*site.media(8, 1))
+    site.tick()
+    assert site.stream["packets"] == 8
+
+
+def test_other_udp_costs_nothing_after_a_few_packets():
+    site = Site()
+    other = [
+        (udp(CAMERA, 9000, CLIENT, 9001, bytes([17 * k % 128] * 40)), False) for k in range(20)
+    ]
+    site.packets(*other)
+    place = site.flows[next(iter(site.flows))] * 2
+    assert site.table._udp.kind[place] == 1
+    site.packets(*other)
+    site.tick()
+    assert not site.rows
+    assert not site.table._udp_place
+
+
+def test_slot_that_another_flow_has_taken_starts_anew():
+    site = Site()
+    site.packets(*[(udp(CAMERA, 9000, CLIENT, 9001, b"\0" * 40), False)] * 20)
+    (key,) = site.flows
+    site.flows = {}
+    site.table._udp.reserve(64)
+    site.packets(*site.media(1, 1))  # same slot number, same id: another flow in the test only
+    assert key != next(iter(site.flows))
+    site.table.forget(np.array([1], np.uint64))
+    site.table._udp.flow[:] = 999
+    site.packets(*site.media(2, 10))
+    site.tick()
+    assert site.stream["packets"] == 10
+
+
+def test_audio_has_no_frame_rate():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER, track="track2")
+    packets = [
+        (udp(CAMERA, 6000, CLIENT, 5000, rtp(k, 1024 * k, kind=97, rest=b"\0\x10aa")), False)
+        for k in range(50)
+    ]
+    site.packets(*packets)
+    site.tick()
+    row = site.stream
+    assert STREAM_CODECS[row["codec"]] == "MPEG4-GENERIC"
+    assert (row["clock_rate"], row["frames"]) == (16000, 0)
+    assert np.isnan(row["fps"])
+    assert not np.isnan(row["jitter_ms"])
+
+
+def test_unknown_clock_gives_no_jitter():
+    site = Site()
+    rest = bytes(range(100, 150))
+    site.packets(*[(udp(CAMERA, 1, CLIENT, 2, rtp(k, 7 * k, rest=rest)), False) for k in range(20)])
+    site.tick()
+    assert site.stream["clock_rate"] == 0
+    assert np.isnan(site.stream["jitter_ms"])
+    assert np.isnan(site.stream["frame_jitter_ms"])
+
+
+def test_encrypted_media_are_measured_without_their_payload():
+    site = Site()
+    secure = UDP.replace("RTP/AVP", "RTP/SAVP")
+    site.dialogue(secure, secure + ";server_port=6000-6001")
+    site.packets(*site.media(1, 30, rest=b"\x65" * 60))
+    site.tick()
+    row = site.stream
+    assert (row["encrypted"], row["packets"], row["keyframes"]) == (1, 30, 0)
+    assert row["frames"] == 30
+    assert [APPS[a] for a in site.table.media_flows()[1]] == ["srtp"]
+
+
+def report(kind: str, ssrc: int, count: int = 0) -> bytes:
+    if kind == "sr":
+        ntp = (2_208_988_800 + 1_700_000_000) << 32
+        return struct.pack("!BBHIQIII", 0x80, 200, 6, ssrc, ntp, 0, count, 0)
+    if kind == "bye":
+        return struct.pack("!BBHI", 0x81, 203, 1, ssrc)
+    block = struct.pack("!IIIIII", ssrc, 26 << 24 | 12, 500, 900, 0, 0)
+    return struct.pack("!BBHI", 0x81, 201, 7, 99) + block
+
+
+def test_reports_of_both_sides_count_what_each_has_seen():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    up = (CLIENT, 5001, CAMERA, 6001)
+    down = (CAMERA, 6001, CLIENT, 5001)
+    site.packets(*site.media(0, 10), (udp(*down, report("sr", 7, 10)), False))
+    site.packets(*site.media(10, 10), *site.media(25, 5))  # five never reach us
+    site.packets((udp(*down, report("sr", 7, 30)), False), (udp(*up, report("rr", 7)), True))
+    site.tick()
+    row = site.stream
+    assert (row["sr_count"], row["sr_packets"], row["sr_lost"]) == (2, 20, 5)
+    assert (row["rr_count"], row["rr_lost"]) == (1, 12)
+    assert row["rr_fraction"] == pytest.approx(26 / 256)
+    assert row["rr_jitter_ms"] == pytest.approx(10.0)
+    assert [m.kind for m in site.of(RtcpReport)] == ["sr", "sr", "rr"]
+    (connection,) = site.table._connections.values()
+    assert connection.dialogue.keepalive_by == "rtcp"
+
+
+def test_reports_on_the_media_s_own_port_are_recognised():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(0, 5), (udp(CAMERA, 6000, CLIENT, 5000, report("sr", 7)), False))
+    site.packets(*site.media(5, 5))
+    site.tick()
+    assert (site.stream["packets"], site.stream["sr_count"]) == (10, 1)
+
+
+def test_bye_ends_a_stream_without_a_freeze():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    bye = struct.pack("!BBHI", 0x80, 201, 1, 7) + report("bye", 7)
+    site.packets(*site.media(0, 50), (udp(CAMERA, 6001, CLIENT, 5001, bye), False))
+    site.tick()
+    site.now += 10 * SECOND
+    site.tick()
+    assert site.stream["end"] == 1
+    assert not site.of(StreamFreeze)
+
+
+@pytest.mark.parametrize("ending", ["teardown", "fin"])
+def test_session_that_ends_is_no_freeze_and_one_that_goes_on_is(ending: str) -> None:
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(0, 50))
+    if ending == "teardown":
+        site.packets(site.text(f"TEARDOWN {BASE} RTSP/1.0\nCSeq: 4\nSession: 9", True))
+    else:
+        site.packets(site.bytes(b"", False, 0x11))
+    site.tick()
+    site.now += 5 * SECOND
+    site.tick()
+    assert not site.of(StreamFreeze)
+    assert [m.how for m in site.of(RtspEnd)] == [
+        "teardown" if ending == "teardown" else "fin-server"
+    ]
+
+    other = Site()
+    other.dialogue(UDP, UDP_ANSWER)
+    other.packets(*other.media(0, 50))
+    other.tick()
+    other.now += 5 * SECOND
+    other.tick()
+    assert [m.kind for m in other.of(StreamFreeze)] == ["silence"]
+
+
+def interleaved(channel: int, payload: bytes) -> bytes:
+    return struct.pack("!cBH", b"$", channel, len(payload)) + payload
+
+
+def test_interleaved_tracks_are_told_by_their_channels():
+    site = Site()
+    site.dialogue("RTP/AVP/TCP;unicast;interleaved=0-1")
+    video = b"".join(interleaved(0, rtp(k, 3600 * k)) for k in range(10))
+    reports = interleaved(1, report("sr", 7, 10))
+    site.packets(site.bytes(video, False), site.bytes(reports, False))
+    site.packets(site.bytes(interleaved(1, report("rr", 7)), True))
+    site.tick()
+    row = site.stream
+    assert (row["transport"], row["channel"], row["packets"]) == (6, 0, 10)
+    assert (row["signalled"], row["sr_count"], row["rr_count"]) == (1, 1, 1)
+    assert STREAM_CODECS[row["codec"]] == "H264"
+
+
+def test_gap_inside_an_intact_connection_is_the_camera_s():
+    site = Site()
+    site.dialogue("RTP/AVP/TCP;unicast;interleaved=0-1")
+    for k in [*range(50), *range(54, 100)]:
+        site.packets(site.bytes(interleaved(0, rtp(k, 3600 * k)), False))
+    site.tick()
+    site.now += 2 * SECOND
+    site.tick()
+    row = site.stream
+    assert (row["lost"], row["camera_dropped"], row["capture_lost"]) == (4, 4, 0)
+
+
+def test_tables_are_bounded_and_count_what_they_evict():
+    site = Site(MeterSettings(streams_max=4, rtsp_connections_max=2))
+    site.dialogue("RTP/AVP/TCP;unicast;interleaved=0-1")
+    for ssrc in range(10):
+        frames = b"".join(interleaved(0, rtp(k, 3600 * k, ssrc=ssrc)) for k in range(3))
+        site.packets(site.bytes(frames, False))
+    site.tick()
+    assert site.table.streams_evicted == 6
+    assert len(site.rows) == 10
+    assert sum(row["end"] == 3 for row in site.rows.values()) == 6
+    for port in range(5):
+        frame = tcp(CLIENT, 41000 + port, CAMERA, 554, 1, 2, b"")
+        site.packets((frame, True))
+    assert site.table.rtsp_evicted == 4
+    assert len(site.table._connections) == 2
+
+
+def test_forgotten_flow_gives_its_last_row_and_its_place_back():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(0, 50))
+    site.tick()
+    flow = int(site.stream["flow"])
+    free = len(site.table._free)
+    site.table.forget(np.array([flow], np.uint64))
+    site.tick()
+    assert site.stream["end"] == 2
+    assert len(site.table._free) == free + 1
+
+
+def test_two_readers_of_one_ssrc_are_two_streams():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    other = [(udp(CAMERA, 6002, "10.20.0.99", 5000, rtp(k, 3600 * k)), False) for k in range(20)]
+    site.packets(*site.media(0, 20), *other)
+    site.tick()
+    assert sorted(int(row["packets"]) for row in site.rows.values()) == [20, 20]
