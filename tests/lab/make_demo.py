@@ -33,6 +33,7 @@ def film(seconds: float, path: Path) -> None:
     """Play the scenes and capture both mirror ports into one pcapng."""
     with Plant() as plant:
         plant.block(CLOUD[LOGS])
+        plant.announce_neighbours()
         capture = plant.probe.popen(
             ["dumpcap", "-q", "-i", "mir0", "-i", "mir1", "-w", str(path), "-B", "16"],
             stdout=subprocess.DEVNULL,
@@ -46,7 +47,6 @@ def film(seconds: float, path: Path) -> None:
         def at(second: float) -> None:
             time.sleep(max(0.0, started + second - time.monotonic()))
 
-        plant.announce_neighbours()
         plant.renew_lease()
         dock = plant.start_camera("dock")
         plant.start_camera("gate")

@@ -433,6 +433,7 @@ class Plant:
                 if time.monotonic() > deadline:
                     raise TimeoutError("lldpd did not start")
                 time.sleep(0.05)
+            ns.run([*talk, "lldp", "tx-interval", "10"])
 
     def block(self, address: str, how: str = "drop") -> None:
         """The router's firewall drops (or `reject`s, or `reset`s) TCP to that address."""
