@@ -22,7 +22,7 @@ from panotui.health.cameras import CameraBook, camera_event
 from panotui.health.clock import ClockBook
 from panotui.health.connects import ConnectBook
 from panotui.health.endpoints import EndpointBook
-from panotui.health.flows import FlowBook, flow_key_of, flow_text_id
+from panotui.health.flows import FlowBook, flow_key, flow_key_of, flow_text_id
 from panotui.health.ports import PortBook, PortFacts
 from panotui.health.resolvers import ResolverBook
 from panotui.health.streams import StreamBook, StreamState
@@ -55,7 +55,8 @@ from panotui.model import (
     StreamFreeze,
     StreamGap,
     StreamRestart,
-    ViolationRecord,
+    TlsClientHello,
+    TlsServerHello,
 )
 from panotui.policy.names import NameBook
 from panotui.policy.rules import Policy
@@ -118,7 +119,6 @@ class Engine:
         self._last_tick_ns = 0
         self._all_well_since: int | None = None
         self._port_states: dict[str, str] = {}
-        self._told_violations: set[str] = set()
         self._snapshot: Snapshot | None = None
         self._observe_site()
 
@@ -152,6 +152,7 @@ class Engine:
         self.facts.now_ns = self.now_ns
         self.facts.interfaces = self._interfaces
         self.facts.meter = meter
+        self._take_alpn(delta.messages, meter)
         for message in delta.messages:
             self._observe(message, meter)
         new_streams = self.streams.update(meter, delta.streams, delta.stream_seconds, self.now_ns)
@@ -237,6 +238,15 @@ class Engine:
             )
         )
 
+    def _take_alpn(self, messages: Sequence[AnyMessage], meter: int) -> None:
+        hellos = [
+            m for m in messages if isinstance(m, TlsClientHello | TlsServerHello) and m.flow >= 0
+        ]
+        if hellos:
+            keys = np.array([flow_key(meter, m.flow) for m in hellos], np.uint64)
+            for message, slot in zip(hellos, self.flows.find(keys).tolist(), strict=True):
+                self.verdicts.observe(message, slot)
+
     def _observe(self, message: AnyMessage, meter: int) -> None:
         if isinstance(message, RtspMessage):
             camera, session = self.cameras.observe_rtsp(meter, message)
@@ -271,7 +281,7 @@ class Engine:
         found = self.cameras.session_of(stream.meter, int(stream.row["session"]))
         if found is not None:
             camera, session = found
-            stream.url = session.url or camera.url
+            stream.url = (session.url or camera.url or "").rstrip("/") or None
         else:
             sender = stream.src
             if sender in facts.appliance_addresses:
@@ -357,8 +367,9 @@ class Engine:
                         now, "port", "warning" if bad else "info", port.name,
                         f"Port {port.name} is {port.state}", port=port.name,
                     )  # fmt: skip
+        new_violations = self.verdicts.drain_new()
         facts.violations = self.verdicts.violations()
-        for violation in self._new_violations(facts.violations):
+        for violation in new_violations:
             self._event(
                 violation.first_time_ns, "violation", violation.severity,
                 violation.host or violation.dst, violation.text or violation.reason,
@@ -377,13 +388,6 @@ class Engine:
         ) and not any(v.state == "open" and not v.known for v in facts.violations)
         self._all_well_since = (self._all_well_since or now) if well else None
         self._snapshot = None
-
-    def _new_violations(self, records: tuple[ViolationRecord, ...]) -> list[ViolationRecord]:
-        fresh = [v for v in records if v.id not in self._told_violations]
-        self._told_violations.update(v.id for v in fresh)
-        if len(self._told_violations) > 20_000:
-            self._told_violations = {v.id for v in records}
-        return fresh
 
     def _port_records(self) -> tuple[PortRecord, ...]:
         ours = self.view.vantage in ("mirror", None, "file") and self.settings.live
@@ -546,6 +550,7 @@ class Engine:
         out["findings_evicted"] = self.diagnosis.evicted
         out["names_evicted"] = self.names.evicted
         out["link_rows_skipped"] = self.ports.skipped
+        out["violations_skipped"] = self.verdicts.skipped
         out["connections_skipped"] = self.tracking.skipped
         out["ring_dropped"] = self.facts.ring_dropped
         out["interface_dropped"] = self.facts.interface_dropped

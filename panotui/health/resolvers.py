@@ -16,6 +16,7 @@ from panotui.model import SECOND, DnsMessage, ResolverRecord
 RESOLVERS_MAX = 64
 WAITING_MAX = 4096
 ANSWER_WITHIN_NS = 5 * SECOND  # stub resolvers ask again after 5 s
+REPEATED_NS = SECOND // 2  # a question that comes again so late is a retry, not a mirror's copy
 Question = tuple[str, int, str, int, str, str]
 
 
@@ -47,6 +48,7 @@ class ResolverBook:
     def __init__(self) -> None:
         self.resolvers: OrderedDict[str, Resolver] = OrderedDict()
         self._waiting: OrderedDict[Question, tuple[int, int]] = OrderedDict()
+        self._repeated: OrderedDict[Question, int] = OrderedDict()
         self.evicted = 0
 
     def observe(self, message: DnsMessage) -> Resolver | None:
@@ -70,7 +72,14 @@ class ResolverBook:
         )  # fmt: skip
         if not message.response:
             resolver.queries += 1
-            if key not in self._waiting:
+            asked = self._waiting.get(key)
+            if asked is not None and message.time_ns - asked[0] >= REPEATED_NS:
+                # asked again: the first one has gone unanswered
+                self._missed(resolver, message.name, *asked)
+                self._repeated[key] = message.time_ns
+                if len(self._repeated) > WAITING_MAX:
+                    self._repeated.popitem(last=False)
+            if asked is None:
                 self._waiting[key] = (message.time_ns, message.packet)
                 while len(self._waiting) > WAITING_MAX:
                     self._waiting.popitem(last=False)
@@ -82,6 +91,7 @@ class ResolverBook:
         if message.rcode in ("SERVFAIL", "REFUSED"):
             resolver.failures += 1
         asked = self._waiting.pop(key, None)
+        self._repeated.pop(key, None)
         if asked is not None:
             resolver.times_ms.append((message.time_ns - asked[0]) / 1e6)
         return resolver
@@ -94,13 +104,17 @@ class ResolverBook:
                 return
             del self._waiting[key]
             resolver = self.resolvers.get(key[2])
-            if resolver is None or resolver.last_answer_ns > time_ns:
+            if self._repeated.pop(key, 0) or resolver is None or resolver.last_answer_ns > time_ns:
                 continue
-            if not resolver.unanswered:
-                resolver.unanswered_first_ns = time_ns
-            resolver.unanswered += 1
-            resolver.failures += 1
-            resolver.unanswered_seen.append((time_ns, packet, key[4]))
+            self._missed(resolver, key[4], time_ns, packet)
+
+    @staticmethod
+    def _missed(resolver: Resolver, name: str, time_ns: int, packet: int) -> None:
+        if not resolver.unanswered:
+            resolver.unanswered_first_ns = time_ns
+        resolver.unanswered += 1
+        resolver.failures += 1
+        resolver.unanswered_seen.append((time_ns, packet, name))
 
     def records(self) -> tuple[ResolverRecord, ...]:
         """All servers."""

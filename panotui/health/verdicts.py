@@ -8,6 +8,7 @@ decided which flows need it, and what a person must hear of a verdict that chang
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from panotui.model import (
     I64,
     REASONS,
     AnyMessage,
+    Bool,
     Rows,
     Severity,
     TlsClientHello,
@@ -31,6 +33,7 @@ from panotui.policy.violations import ViolationBook
 
 EVENTS_A_TICK = 50  # verdict changes told one by one; a flood is told by its violation
 REJUDGED_A_TICK = 65_536
+SOURCES_A_TICK = 64  # hosts whose violations are folded in a tick
 Change = tuple[str, Severity, int]  # text, severity, slot
 
 
@@ -46,6 +49,8 @@ class VerdictBook:
         self.interfaces: tuple[str, ...] = ()
         self.own: frozenset[tuple[str, int]] = frozenset()
         self._version = view.version
+        self._records: tuple[ViolationRecord, ...] | None = None
+        self.skipped = 0  # violating flows of a flood that no violation counts
 
     # ------------------------------------------------------------------ judging
 
@@ -69,7 +74,7 @@ class VerdictBook:
         if len(chosen):
             judged = self._judge(meter, rows[chosen], slots[chosen], now_ns, False)
             changes = self._write(judged, rows[chosen], slots[chosen], now_ns)
-            self.book.observe(rows[chosen], judged, now_ns, meter, interfaces=self.interfaces)
+            self._fold(rows[chosen], judged, now_ns, meter)
         return changes
 
     def tick(self, now_ns: int, *, final: bool = False) -> list[Change]:
@@ -98,8 +103,26 @@ class VerdictBook:
             rows = flows.rows[mine]
             judged = self._judge(meter, rows, mine, now_ns, final)
             changes.extend(self._write(judged, rows, mine, now_ns))
-            self.book.observe(rows, judged, now_ns, meter, interfaces=self.interfaces)
+            self._fold(rows, judged, now_ns, meter)
         return changes
+
+    def _fold(self, rows: Rows, judged: JudgedRows, now_ns: int, meter: int) -> None:
+        """Give judged rows to the violations; of a flood from forged addresses only the busiest
+        sources, because each of them would be a violation of its own."""
+        bad = np.flatnonzero(judged.verdict == VIOLATION)
+        if len(bad) > SOURCES_A_TICK:
+            raw = np.ascontiguousarray(rows["src"][bad]).view("S16").reshape(-1)
+            _, inverse, counts = np.unique(raw, return_inverse=True, return_counts=True)
+            if len(counts) > SOURCES_A_TICK:
+                kept = np.zeros(len(counts), np.bool_)
+                kept[np.argpartition(-counts, SOURCES_A_TICK)[:SOURCES_A_TICK]] = True
+                left_out = bad[~kept[inverse]]
+                self.skipped += len(left_out)
+                stay = np.ones(len(rows), np.bool_)
+                stay[left_out] = False
+                rows, judged = rows[stay], _chosen(judged, stay)
+        self._records = None
+        self.book.observe(rows, judged, now_ns, meter, interfaces=self.interfaces)
 
     def _judge(self, meter: int, rows: Rows, slots: I64, now_ns: int, final: bool) -> JudgedRows:
         own = np.zeros(len(rows), np.bool_)
@@ -239,11 +262,34 @@ class VerdictBook:
 
     def violations(self) -> tuple[ViolationRecord, ...]:
         """All violations, open ones first."""
-        return self.book.records()
+        if self._records is None:
+            self._records = self.book.records()
+        return self._records
+
+    def drain_new(self) -> list[ViolationRecord]:
+        """Violations that are new or open again since the last call."""
+        changes = self.book.drain_changes()
+        if changes:
+            self._records = None
+        return [c.record for c in changes if c.kind in ("new", "again")]
 
     def mark_known(self, key: str, known: bool) -> bool:
         """A person has seen a violation; false when there is none with that id."""
+        self._records = None
         return self.book.mark_known(key, known)
+
+
+def _chosen(judged: JudgedRows, stay: Bool) -> JudgedRows:
+    """The same judgements of some rows."""
+    return replace(
+        judged,
+        **{name: getattr(judged, name)[stay] for name in _ALIGNED},
+    )
+
+
+_ALIGNED = (
+    "verdict", "rule", "reason", "severity", "final", "host", "host_source", "port", "kind", "own",
+)  # fmt: skip
 
 
 def _packed16(address: str) -> bytes | None:
