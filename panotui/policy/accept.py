@@ -20,6 +20,7 @@ import tomlkit
 
 from panotui.errors import UsageError
 from panotui.model import ViolationRecord
+from panotui.policy.hosts import canonical_host
 from panotui.policy.rules import policy_file
 from panotui.policy.site import LISTEN_PORTS, check_site, parse_site, read_text
 from panotui.wire.text import printable
@@ -137,7 +138,8 @@ def _add_service(document: Any, v: ViolationRecord) -> str:
     if v.transport not in ("tcp", "udp") or not v.dport or (v.flows > 1 and "and so on" in v.text):
         raise _refusal(v, f"{v.transport} of this kind cannot be written as a service")
     services = _array_of_tables(document, "service")
-    host = v.host or v.dst
+    named = v.host is not None and "." in v.host and canonical_host(v.host) is not None
+    host = v.host if named and v.host else v.dst  # a camera's or a range's name is no host name
     name = _free_name(re.sub(r"[^A-Za-z0-9]+", "-", host).strip("-")[:48] or "service", services)
     table = tomlkit.table()
     table["name"] = name

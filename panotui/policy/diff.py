@@ -10,7 +10,7 @@ import numpy as np
 
 from panotui.model import REASONS, Rows, Site, address_text
 from panotui.policy.explain import rule_line
-from panotui.policy.rows import VERDICTS, JudgedRows
+from panotui.policy.rows import HOST_SOURCES, VERDICTS, JudgedRows
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.policy.show import resolve
 from panotui.policy.siteview import SiteView
@@ -139,7 +139,8 @@ def _missing(rows: Rows, judged: JudgedRows) -> tuple[Need, ...]:
     bad = np.flatnonzero((judged.verdict == VERDICTS.index("violation")) & ~judged.own)
     for index in bad.tolist():
         row = rows[index]
-        host = judged.hosts[int(judged.host[index])]
+        said = HOST_SOURCES[int(judged.host_source[index])] in ("sni", "http", "dns")
+        host = judged.hosts[int(judged.host[index])] if said else None
         inbound = judged.reason[index] == 1 + REASONS.index("inbound")
         end = "src" if inbound else "dst"
         key = (

@@ -9,9 +9,13 @@ said of it, so that contradictions stay visible. Everything is bounded; what is 
 from __future__ import annotations
 
 import ipaddress
+import tomllib
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 
 from panotui.model import (
     SECOND,
@@ -69,7 +73,8 @@ class NameBook:
         self._clients: dict[str, set[str]] = {}  # address -> clients that were given it
         self._mdns: OrderedDict[str, str] = OrderedDict()
         self._given: OrderedDict[tuple[str, str], int] = OrderedDict()  # (client, name) -> when
-        self._ranges: tuple[tuple[ipaddress.IPv4Network, str], ...] = ()
+        self._range_starts: list[int] = []
+        self._ranges: list[tuple[int, int, str]] = []  # first, last, label; apart, in order
         self._flows_max = flows_max
         self._addresses_max = addresses_max
         self._changed_flows: set[tuple[int, int]] = set()
@@ -97,10 +102,18 @@ class NameBook:
         return self.version != before
 
     def set_ranges(self, ranges: Iterable[tuple[str, str]]) -> None:
-        """Published address ranges as (CIDR, label); the hint of last resort."""
-        found = [(ipaddress.ip_network(text), label) for text, label in ranges]
-        self._ranges = tuple((n, s) for n, s in found if isinstance(n, ipaddress.IPv4Network))
+        """Published IPv4 ranges as (CIDR, label); the hint of last resort. The narrowest wins."""
+        self._ranges = _segments(
+            (int(n.network_address), int(n.broadcast_address), label)
+            for n, label in ((ipaddress.IPv4Network(text), label) for text, label in ranges)
+        )
+        self._range_starts = [first for first, _, _ in self._ranges]
         self.version += 1
+        self.addresses_version += 1
+
+    def range_segments(self) -> list[tuple[int, int, str]]:
+        """The ranges as (first address, last address, label), apart and in order."""
+        return self._ranges
 
     def set_site_names(self, names: Mapping[str, str]) -> None:
         """Replace the names of addresses that the site file gives."""
@@ -314,13 +327,14 @@ class NameBook:
         if not self._ranges:
             return None
         try:
-            ip = ipaddress.ip_address(address)
+            value = int(ipaddress.IPv4Address(address))
         except ValueError:
             return None
-        if not isinstance(ip, ipaddress.IPv4Address):
+        at = bisect_right(self._range_starts, value) - 1
+        if at < 0:
             return None
-        inside = [(n.prefixlen, label) for n, label in self._ranges if ip in n]
-        return max(inside)[1] if inside else None
+        _, last, label = self._ranges[at]
+        return label if value <= last else None
 
     def conflicts(self, names: tuple[HostName, ...]) -> tuple[str, ...]:
         """Contradictions among a flow's names, in words: the strong ones against the others."""
@@ -340,6 +354,38 @@ class NameBook:
         for (client, address), names in self._answers.items():
             for name in names:
                 yield client, name, address
+
+
+@lru_cache(maxsize=1)
+def aws_ranges() -> tuple[tuple[str, str], ...]:
+    """The published ranges that ship with the package, as `NameBook.set_ranges` takes them."""
+    text = resources.files("panotui.policy").joinpath("aws_ranges.toml").read_text("utf-8")
+    ranges: dict[str, list[str]] = tomllib.loads(text)["ranges"]
+    return tuple((net, f"AWS {region}") for region, nets in ranges.items() for net in nets)
+
+
+def _segments(ranges: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Nested ranges cut into pieces that do not overlap, each with its narrowest label."""
+    out: list[tuple[int, int, str]] = []
+    around: list[tuple[int, str]] = []  # (last, label) of the ranges that hold `at`
+    at = 0
+
+    def close(until: int) -> None:
+        nonlocal at
+        while around and around[-1][0] < until:
+            last, label = around.pop()
+            if at <= last:
+                out.append((at, last, label))
+                at = last + 1
+
+    for first, last, label in sorted(ranges, key=lambda r: (r[0], -r[1])):
+        close(first)
+        if around and at < first:
+            out.append((at, first - 1, around[-1][1]))
+        at = first
+        around.append((last, label))
+    close(1 << 33)
+    return out
 
 
 def _http_host(text: str) -> str:

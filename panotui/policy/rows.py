@@ -41,7 +41,7 @@ from panotui.policy.judge import (
     Judge,
     Judgement,
 )
-from panotui.policy.names import HostName, NameBook
+from panotui.policy.names import HostName, NameBook, aws_ranges
 from panotui.policy.rules import Policy, listen_networks
 from panotui.policy.siteview import MediaSession, SiteView, Who
 
@@ -98,6 +98,9 @@ class _Special:
     code: dict[str, int]
     ports: NDArray[np.uint16]  # interesting ports, sorted
     named: Bool  # by code: the address has names of its own
+    range_first: U32  # published ranges, apart and in order
+    range_last: U32
+    range_label: I32  # number of each range's label, from 1
 
 
 class RowJudge:
@@ -110,6 +113,8 @@ class RowJudge:
         self._version = -1
         self._special: _Special | None = None
         self.names.set_site_names(view.site_names())
+        if not names.range_segments():
+            names.set_ranges(aws_ranges())
         self.refresh()
 
     def refresh(self) -> bool:
@@ -288,6 +293,8 @@ class RowJudge:
         flags = np.zeros(len(_GENERIC) + len(code), np.bool_)
         for address in named:
             flags[code[address]] = True
+        segments = self.names.range_segments()
+        labels: dict[str, int] = {}
         return _Special(
             key,
             np.array([a for a, _ in v4], np.uint32),
@@ -295,6 +302,9 @@ class RowJudge:
             code,
             np.array(sorted(self._ports_of_interest()), np.uint16),
             flags,
+            np.array([first for first, _, _ in segments], np.uint32),
+            np.array([last for _, last, _ in segments], np.uint32),
+            np.array([labels.setdefault(x, len(labels) + 1) for _, _, x in segments], np.int32),
         )
 
     def _ports_of_interest(self) -> set[int]:
@@ -537,11 +547,24 @@ class _Columns:
             self.name_code,
             self.session_code,
             bucket,
+            self._range_code(),
             listens,
             flags,
         ):
             key = mix(key, column.astype(np.int64).view(np.uint64))
         return key
+
+    def _range_code(self) -> I32:
+        """The published range of each nameless server on the internet, 0 none."""
+        out = np.zeros(len(self.rows), np.int32)
+        special = self.special
+        bare = np.flatnonzero((self.server_code == 0) & (self.version == 4))
+        if len(bare) and len(special.range_first):
+            server = self.server4[bare]
+            at = np.searchsorted(special.range_first, server, side="right") - 1
+            inside = (at >= 0) & (server <= special.range_last[np.maximum(at, 0)])
+            out[bare[inside]] = special.range_label[at[inside]]
+        return out
 
     def _listen_bits(self) -> I64:
         """Which listens' networks hold the client (an unnamed client counts by these too)."""
@@ -575,7 +598,8 @@ class _Columns:
         evidence = self.evidence[index]
         own_names, hello, not_tls = evidence if evidence is not None else ((), False, False)
         found: list[HostName] = list(own_names)
-        if every_name or self.special.named[self.server_code[index]]:
+        named = bool(self.special.named[self.server_code[index]])
+        if every_name or named or self.server_code[index] == 0:
             first = int(self.first_ns[index])
             also = view.facts.resolvers
             found.extend(HostName(n, "dns") for n in names.answers_for(client, server, first, also))

@@ -174,9 +174,10 @@ def _unlisted_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     if d.detail == "group":
         return f"The appliance sends {service(f)} to the group address {f.server}"
     if d.detail == "before-start":
+        where = f" (in a range of {d.host.name})" if d.host and d.host.source == "range" else ""
         return (
-            f"A connection to {f.server} by {service(f)} began before watching did, so its name "
-            "is unknown; no rule can be shown to allow it"
+            f"A connection to {f.server}{where} by {service(f)} began before watching did, so its "
+            "name is unknown; no rule can be shown to allow it"
         )
     return f"No rule allows {service(f)} to {_named(f, d)}"
 
@@ -242,13 +243,14 @@ def _nearest_out(judge: Judge, f: FlowFacts, d: Decision) -> list[str]:
             lines.append(f"{moved[0].id}: region {moved[1]} is not {here}")
         lines.extend(_look_alikes(judge, name))
     lines.extend(_by_role(judge, f))
-    if not lines and not f.names:
+    said = [n for n in f.names if n.source != "range"]
+    if not lines and not said:
         carrying = [r.id for r in judge.policy.named if r.carries(f.transport, f.dport)]
         if carrying:
             few = ", ".join(carrying[:3])
             lines.append(f"{few}: {service(f)} fits, but no name was seen for {f.server}")
     if not lines and f.server_who & Who.INTERNET:
-        lines.append(f"no rule names {f.names[0].name if f.names else f.server}")
+        lines.append(f"no rule names {said[0].name if said else f.server}")
     return lines
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from panotui.model import SECOND, DnsAnswer, HttpMessage
-from panotui.policy.names import GRACE_NS, NAMES_AN_ADDRESS, HostName, NameBook
+from panotui.policy.names import GRACE_NS, NAMES_AN_ADDRESS, HostName, NameBook, aws_ranges
 from tests.policy.made_flows import START_NS
 from tests.policy.sites import answer, hello
 
@@ -149,3 +155,25 @@ def test_news_is_told_once() -> None:
     assert book.observe(answer("b.example", a("b.example")))
     assert book.drain_changes() == ({(0, 7)}, {SERVER})
     assert book.drain_changes() == (set(), set())
+
+
+def test_published_ranges_are_apart_and_name_their_region() -> None:
+    book = NameBook()
+    book.set_ranges(aws_ranges())
+    segments = book.range_segments()
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(segments))
+    assert book.range_of("52.216.1.1") == "AWS us-east-1"
+    assert book.range_of("203.0.113.9") is None
+    assert book.range_of("2001:db8::1") is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 8)), max_size=12))
+def test_the_narrowest_of_nested_ranges_wins(made: list[tuple[int, int]]) -> None:
+    nets = {f"10.0.0.{a >> bits << bits}/{32 - bits}" for a, bits in made}
+    book = NameBook()
+    book.set_ranges((net, net) for net in nets)
+    for last in range(256):
+        address = f"10.0.0.{last}"
+        inside = [n for n in nets if ipaddress.ip_address(address) in ipaddress.ip_network(n)]
+        best = max(inside, key=lambda n: ipaddress.ip_network(n).prefixlen, default=None)
+        assert book.range_of(address) == best
