@@ -41,6 +41,7 @@ REAL_COPIES = {
     "sv__eve-flow-vlan.pcap": "one packet on two VLANs at the same time",
     "tcpdump__LACP.pcap": "one LACPDU twice within 2 ms",
     "zeek__snap-arp.pcapng": "captured on two interfaces of one wire",
+    "ws__many_interfaces.pcapng.1": "broadcasts heard on two interfaces of one host",
     "ws__http-ooo.pcap": "made by scapy, which gives every packet the IP identification 1: a "
     "segment sent again within 2 ms has the same bytes as a mirror's copy",
 }
