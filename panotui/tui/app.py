@@ -19,6 +19,7 @@ from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.driver import Driver
+from textual.geometry import Size
 from textual.screen import Screen
 
 from panotui.errors import PanotuiError
@@ -197,7 +198,9 @@ class Panotui(App[None]):
         self._owed_for_key = False
         self._retry: asyncio.TimerHandle | None = None
         self._ended = False
-        self._status_seen = 0
+        self._answers_mode = False
+        self._shown: dict[int, str] = {}  # what was last sent for a whole row
+        self._shown_size = Size(0, 0)
         self.register_theme(THEME)
         self.theme = THEME.name
 
@@ -232,16 +235,19 @@ class Panotui(App[None]):
         """Input has ended: nobody looks at this screen any more."""
         self._leave(EXIT_HANGUP)
 
+    def terminal_blank(self) -> None:
+        """The terminal may show anything: nothing of what was sent counts any more."""
+        self._shown.clear()
+
     def terminal_reported(self, report: Report) -> None:
         """The terminal has answered; a picture that waited is drawn."""
         if report == "mode":
+            self._answers_mode = True
             self.pacer.learn("mode")
-            self._status_seen = 0
-        elif self.pacer.report == "mode":
-            # DECRQM was asked first: when only the status comes back, it is not understood.
+        elif not self._answers_mode:
+            # Both were asked at the start: when only the status comes, DECRQM is not understood.
             self.pacer.learn("status")
-        if report == self.pacer.report or not self.pacer.waiting:
-            self.pacer.answered(monotonic())
+        self.pacer.answered(monotonic())
         if self._owed:
             self.draw(for_key=self._owed_for_key)
 
@@ -303,9 +309,12 @@ class Panotui(App[None]):
         return again
 
     async def _tick(self) -> None:
-        """Ages and messages change without news, too."""
+        """Ages and messages change without news, too; and a lost SIGWINCH is made good."""
         while True:
             await asyncio.sleep(CLOCK_S)
+            driver = self._driver
+            if isinstance(driver, PacedDriver) and (size := driver.new_size(self.size)):
+                self.post_message(events.Resize(size, size))
             self.draw()
 
     def _fatal(self, text: str, code: int) -> None:
@@ -354,10 +363,18 @@ class Panotui(App[None]):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Textual's one way to the terminal: tight spans, and the pacer's question behind them."""
-        if isinstance(renderable, ChopsUpdate):
-            renderable = TightUpdate(renderable)
-        elif isinstance(renderable, LayoutUpdate):
-            renderable = TightLayout(renderable)
+        if isinstance(renderable, ChopsUpdate | LayoutUpdate) and not self._batch_count:
+            if self.size != self._shown_size:
+                self.terminal_blank()
+                self._shown_size = self.size
+            tight = (
+                TightUpdate(renderable, self.size.width, self._shown)
+                if isinstance(renderable, ChopsUpdate)
+                else TightLayout(renderable, self._shown)
+            )
+            if not tight.text:
+                return
+            renderable = tight
         super()._display(screen, renderable)
         driver = self._driver
         if isinstance(driver, PacedDriver) and renderable is not None and not self._batch_count:
@@ -416,6 +433,7 @@ class Panotui(App[None]):
             elif isinstance(effect, effects.Help):
                 self.push_screen(HelpScreen(self.session))
             elif isinstance(effect, effects.Redraw):
+                self.terminal_blank()
                 self.refresh(layout=True)
             elif isinstance(effect, effects.Suspend):
                 self.pacer.reset()

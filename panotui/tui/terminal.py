@@ -20,6 +20,7 @@ from typing import Any, cast
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 
 from panotui.errors import UsageError
 from panotui.tui.pacing import QUESTIONS, Report
@@ -114,7 +115,13 @@ class PacedDriver(LinuxDriver):
         self._file = cast(Any, self.output)
         self._on_report: Callable[[Report], None] = app.terminal_reported
         self._on_lost: Callable[[], None] = app.terminal_lost
+        self._on_taken: Callable[[], None] = app.terminal_blank
         self._told_sync = False
+
+    def new_size(self, old: Size) -> Size | None:
+        """The terminal's size if it is another than `old`."""
+        size = Size(*self._get_terminal_size())
+        return size if size != old else None
 
     @property
     def backlog(self) -> int:
@@ -122,6 +129,11 @@ class PacedDriver(LinuxDriver):
         writer = self._writer_thread
         queued = writer._queue.qsize() if writer is not None else 0
         return queued + self.output.waiting
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, at the start and after it was given back."""
+        self._on_taken()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def _request_terminal_sync_mode_support(self) -> None:
         # Both questions once: the answers tell which one this terminal understands.

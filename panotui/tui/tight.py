@@ -47,13 +47,13 @@ def sequences(strips: Iterable[Strip]) -> str:
 
 
 class TightUpdate(ChopsUpdate):
-    """Some spans of the screen."""
+    """Some spans of the screen, without whole lines that the terminal already shows.
 
-    def __init__(self, update: ChopsUpdate) -> None:
+    `shown` maps rows to what was last sent for the whole of them; it is brought up to date here.
+    """
+
+    def __init__(self, update: ChopsUpdate, width: int, shown: dict[int, str]) -> None:
         super().__init__(update.chops, update.spans, update.chop_ends)
-
-    def render_segments(self, console: Console) -> str:
-        """The terminal sequences of all spans: a move, then exactly the span's cells."""
         out: list[str] = []
         for y, x1, x2 in self.spans:
             parts: list[Strip] = []
@@ -64,22 +64,39 @@ class TightUpdate(ChopsUpdate):
                 start = max(x, x1)
                 first = min(first, start)
                 parts.append(strip.crop(start - x, min(end, x2) - x))
+            text = sequences(parts)
+            if x1 == 0 and x2 >= width:
+                if shown.get(y) == text:
+                    continue
+                shown[y] = text
+            else:
+                shown.pop(y, None)
             if parts:
-                out.append(Control.move_to(first, y).segment.text)
-                out.append(sequences(parts))
-        return "".join(out)
+                out.append(Control.move_to(first, y).segment.text + text)
+        self.text = "".join(out)
+
+    def render_segments(self, console: Console) -> str:
+        """The terminal sequences of all spans: a move, then exactly the span's cells."""
+        return self.text
 
 
 class TightLayout(LayoutUpdate):
-    """The whole screen."""
+    """The whole screen, without the lines that the terminal already shows.
 
-    def __init__(self, update: LayoutUpdate) -> None:
+    `shown` maps rows to what was last sent for the whole of them; it is brought up to date here.
+    """
+
+    def __init__(self, update: LayoutUpdate, shown: dict[int, str]) -> None:
         super().__init__(update.strips, update.region)
+        x, top = update.region.offset
+        out: list[str] = []
+        for y, line in enumerate(update.strips, top):
+            text = sequences(line)
+            if shown.get(y) != text:
+                shown[y] = text
+                out.append(Control.move_to(x, y).segment.text + text)
+        self.text = "".join(out)
 
     def render_segments(self, console: Console) -> str:
-        """The terminal sequences of all lines."""
-        x, top = self.region.offset
-        return "".join(
-            Control.move_to(x, y).segment.text + sequences(line)
-            for y, line in enumerate(self.strips, top)
-        )
+        """The terminal sequences of the lines that differ."""
+        return self.text

@@ -152,7 +152,8 @@ def cursor_row(terminal: Terminal) -> int | None:
 
 def test_on_a_slow_link_the_rate_falls_and_keys_stay_quick() -> None:
     with started("plant", "--step", "--rate", "4", bytes_per_second=800) as terminal:
-        terminal.during(3)
+        terminal.until(terminal.shows("WHAT TO DO"), 15)  # the first picture takes 4 s
+        terminal.during(2)
         pictures = terminal.pictures
         terminal.during(4)
         assert terminal.pictures - pictures < 4 * 4 * 0.8, "pictures were not held back"
