@@ -316,7 +316,7 @@ def test_reports_of_both_sides_count_what_each_has_seen():
     assert row["rr_fraction"] == pytest.approx(26 / 256)
     assert row["rr_jitter_ms"] == pytest.approx(10.0)
     assert [m.kind for m in site.of(RtcpReport)] == ["sr", "sr", "rr"]
-    (connection,) = site.table._connections.values()
+    (connection,) = site.table._connections.by_flow.values()
     assert connection.dialogue.keepalive_by == "rtcp"
 
 
@@ -411,7 +411,7 @@ def test_tables_are_bounded_and_count_what_they_evict():
         frame = tcp(CLIENT, 41000 + port, CAMERA, 554, 1, 2, b"")
         site.packets((frame, True))
     assert site.table.rtsp_evicted == 4
-    assert len(site.table._connections) == 2
+    assert len(site.table._connections.by_flow) == 2
 
 
 def test_forgotten_flow_gives_its_last_row_and_its_place_back():

@@ -1,0 +1,239 @@
+"""What a stream's payload is: codec, clock, parameter sets; and what each packet of it holds.
+
+In: streams with what the SDP said of them, and columns of their packets. Out: the flags of
+`panotui.wire.h264` a packet, and codec, clock, size and profile in the stream's row. Where nothing
+was announced, a few packets' first bytes may tell H.264 and H.265; else the clock stays unknown.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from panotui.meter import media_heuristics
+from panotui.meter.places import Place
+from panotui.meter.rtcp_tracker import Clockwork
+from panotui.meter.rtp_metrics import RtpMetrics
+from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.model import I32, I64, STREAM_CODECS, U8, U16, Bool
+from panotui.wire import h264, h265, jpeg
+from panotui.wire.rtp import STATIC_PAYLOADS, RtpColumns
+from panotui.wire.sdp import Format
+
+PARAMETER_SETS_PER_CALL = 256
+CODEC_LOOKS = 8
+_CODECS = {name: index for index, name in enumerate(STREAM_CODECS) if name}
+_OTHER = _CODECS["OTHER"]
+H264, _H265, _JPEG = _CODECS["H264"], _CODECS["H265"], _CODECS["JPEG"]
+_PICTURES = frozenset({H264, _H265, _JPEG, _CODECS["MP4V-ES"]})
+_AUDIO_CLOCKS = frozenset({8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000})
+_NOT_PICTURES = frozenset(
+    _CODECS[name]
+    for name in (
+        "PCMU",
+        "PCMA",
+        "MPEG4-GENERIC",
+        "MP4A-LATM",
+        "G722",
+        "G726",
+        "L16",
+        "OPUS",
+        "VND.ONVIF.METADATA",
+        "MPA",
+        "MP2T",
+    )
+)
+
+
+def codec_index(name: str | None) -> int:
+    """Place of an encoding name in STREAM_CODECS; 0 unknown, OTHER for names that are not there."""
+    if not name:
+        return 0
+    name = name.upper()
+    if name.startswith("G726"):
+        name = "G726"
+    return _CODECS.get(name, _OTHER)
+
+
+class Stream(msgspec.Struct, eq=False):
+    """What is known of a stream beside its numbers."""
+
+    id: int
+    index: int
+    tcp: bool
+    carrier: int
+    ssrc: int
+    place: Place
+    track: Track | None
+    dialogue: Dialogue | None
+    payload_type: int
+    codec: int = 0
+    looks: int = 0
+    sps: bytes | None = None
+    clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
+
+
+class Formats:
+    """Codecs of the streams in a core's tables."""
+
+    def __init__(self, metrics: RtpMetrics, streams: list[Stream | None]) -> None:
+        self.metrics = metrics
+        self._streams = streams
+        self._codec: U8 = np.zeros(len(streams), np.uint8)
+        self._looking: Bool = np.zeros(len(streams), bool)
+
+    def begin(self, index: int) -> None:
+        """Another stream has taken a place."""
+        self._codec[index] = 0
+        self._looking[index] = False
+
+    def learn(self, stream: Stream, payload_type: int) -> None:
+        """Codec and clock by the SDP, else by the static table; else they stay unknown."""
+        stream.payload_type = payload_type
+        track = stream.track
+        form = track.formats.get(payload_type) if track else None
+        if form is None or not form.codec:
+            name, clock = STATIC_PAYLOADS.get(payload_type, (None, 0))
+            form = Format(name, form.clock_rate if form and form.clock_rate else clock)
+        self.metrics.row["payload_type"][stream.index] = payload_type
+        self._set_codec(stream, codec_index(form.codec), form.clock_rate)
+
+    def _set_codec(self, stream: Stream, codec: int, clock: int) -> None:
+        index = stream.index
+        metrics = self.metrics
+        row = metrics.row
+        media = stream.track.media if stream.track else ""
+        encrypted = bool(row["encrypted"][index])
+        if codec in (H264, _H265, _JPEG) and not clock:
+            clock = 90_000  # RFC 6184 8.2.1, RFC 7798 7.1, RFC 2435 fix it
+        stream.codec = codec
+        row["codec"][index] = codec
+        row["clock_rate"][index] = clock
+        # With an unknown clock sums run as if it were video's; they are only shown once it is.
+        metrics.clock[index] = clock or 90_000
+        metrics.picture[index] = codec in _PICTURES or (
+            codec not in _NOT_PICTURES
+            and clock not in _AUDIO_CLOCKS
+            and media in ("", "video")
+            and (codec != 0 or media == "video" or clock in (0, 90_000))
+        )
+        metrics.reads_keys[index] = codec in (H264, _H265, _JPEG) and not encrypted
+        self._codec[index] = codec if not encrypted else 0
+        self._looking[index] = codec == 0 and not encrypted and stream.payload_type >= 96
+        metrics.changed[index] = True
+
+    def guess(self, stream: Stream, first: U8, second: U8) -> None:
+        stream.looks += 1
+        if stream.looks > CODEC_LOOKS:
+            self._looking[stream.index] = False
+            return
+        name = media_heuristics.guess_codec(first, second)
+        if name is not None and stream.payload_type >= 96:
+            self._set_codec(stream, codec_index(name), 90_000)
+
+    def learn_sps(self, stream: Stream, unit: bytes | None) -> None:
+        """Size, profile and declared rate; the one in band is newer than the SDP's."""
+        if unit is None or unit == stream.sps:
+            return
+        row, index = self.metrics.row, stream.index
+        if stream.codec == _H265:
+            stream.sps = unit
+            size = h265.parse_size(unit)
+            if size:
+                row["width"][index], row["height"][index] = size
+                self.metrics.changed[index] = True
+            return
+        if stream.codec != H264:
+            return
+        stream.sps = unit
+        found = h264.parse_sps(unit)
+        if found is not None:
+            row["width"][index], row["height"][index] = found.width, found.height
+            row["profile"][index] = found.profile
+            row["constraint"][index] = found.constraint
+            row["level"][index] = found.level
+            row["vui_fps"][index] = found.fps if found.fps is not None else np.nan
+            self.metrics.changed[index] = True
+
+    def flags(self, data: U8, header: RtpColumns, stream: U16) -> U8:
+        codec = self._codec[stream]
+        kinds = np.flatnonzero(np.bincount(codec, minlength=1))
+        out: U8 = np.zeros(len(stream), np.uint8)
+        for kind in kinds.tolist():
+            if kind not in (H264, _H265, _JPEG):
+                continue
+            every = len(kinds) == 1
+            rows = np.arange(len(stream)) if every else np.flatnonzero(codec == kind)
+            payload = header.payload if every else header.payload[rows]
+            captured = header.payload_captured if every else header.payload_captured[rows]
+            if kind == _JPEG:
+                flags = jpeg.flags(data, payload, captured)
+            else:
+                flags = (h264 if kind == H264 else h265).flags(data, payload, captured)
+            if every:
+                out = flags
+            else:
+                out[rows] = flags
+            self._read_parameters(kind, data, rows, flags, payload, captured, stream)
+        if self._looking[stream].any():
+            self._look_again(data, header, stream)
+        return out
+
+    def _read_parameters(
+        self, kind: int, data: U8, rows: I64, flags: U8, payload: I64, captured: I32, stream: U16
+    ) -> None:
+        """Parameter sets in band, and the picture's size of JPEG: a few a call."""
+        if kind == _JPEG:
+            unsized = self.metrics.row["width"][stream[rows]] == 0
+            chosen = np.flatnonzero((flags & h264.START != 0) & unsized)[:8]
+        else:
+            chosen = np.flatnonzero(flags & h264.SPS)
+            if len(chosen) > PARAMETER_SETS_PER_CALL:
+                # The newest of each stream are enough.
+                _, last = np.unique(stream[rows[chosen]][::-1], return_index=True)
+                chosen = chosen[::-1][last][:PARAMETER_SETS_PER_CALL]
+        for i in chosen.tolist():
+            owner = self._streams[int(stream[rows[i]])]
+            if owner is None:
+                continue
+            start = int(payload[i])
+            raw = data[start : start + min(int(captured[i]), 1024)].tobytes()
+            if kind == _JPEG:
+                size = jpeg.parse_size(raw)
+                if size:
+                    row = self.metrics.row
+                    row["width"][owner.index], row["height"][owner.index] = size
+            else:
+                find = h264.find_sps if kind == H264 else h265.find_sps
+                self.learn_sps(owner, find(raw))
+
+    def _look_again(self, data: U8, header: RtpColumns, stream: U16) -> None:
+        """Streams of unknown codec: do the newest packets tell it?"""
+        unknown = np.flatnonzero(self._looking[stream] & (header.payload_captured >= 2))
+        for index in np.unique(stream[unknown])[:16].tolist():
+            owner = self._streams[index]
+            rows = unknown[stream[unknown] == index]
+            if owner is None or len(rows) < media_heuristics.ADOPT_PACKETS:
+                continue
+            at = header.payload[rows]
+            self.guess(owner, data[at], data[at + 1])
+
+    def flags_of_heads(self, stream: Stream, heads: U8, pictures: U8) -> U8:
+        """Payload flags of held packets, from their first three payload bytes."""
+        n = len(heads)
+        if self.metrics.row["encrypted"][stream.index]:
+            return np.zeros(n, np.uint8)
+        flat = np.ascontiguousarray(heads).reshape(-1)
+        at = np.arange(n, dtype=np.int64) * 3
+        size = np.full(n, 3, np.int32)
+        if stream.codec == H264:
+            return h264.flags(flat, at, size)
+        if stream.codec == _H265:
+            return h265.flags(flat, at, size)
+        if stream.codec == _JPEG:
+            return pictures
+        return np.zeros(n, np.uint8)
+
+
+def jpeg_flags(data: U8, header: RtpColumns) -> U8:
+    return jpeg.flags(data, header.payload, header.payload_captured)

@@ -1,0 +1,50 @@
+"""UDP ports that RTSP has named: which track's media arrive there, and since when."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.model import SECOND
+
+PORTS_MAX = 4_096
+_SETUPS_KEPT = 4  # a port
+
+
+class Port(msgspec.Struct, eq=False):
+    """A UDP port that a SETUP has named."""
+
+    since_ns: int
+    track: Track
+    dialogue: Dialogue
+    rtcp: bool
+
+
+class Ports:
+    """(address of 16 bytes, port) -> the SETUPs that named it, oldest first; bounded."""
+
+    def __init__(self) -> None:
+        self._ports: OrderedDict[tuple[bytes, int], list[Port]] = OrderedDict()
+
+    def bind(
+        self, address: bytes, port: int, dialogue: Dialogue, track: Track, is_rtcp: bool
+    ) -> None:
+        key = (address, port)
+        known = self._ports.setdefault(key, [])
+        known.append(Port(track.since_ns, track, dialogue, is_rtcp))
+        del known[:-_SETUPS_KEPT]
+        self._ports.move_to_end(key)
+        if len(self._ports) > PORTS_MAX:
+            self._ports.popitem(last=False)
+
+    def find(self, key: tuple[bytes, int], time_ns: int) -> Port | None:
+        """The SETUP that holds for a port at a time: the last before it, else the first."""
+        known = self._ports.get(key)
+        if not known:
+            return None
+        for port in reversed(known):
+            if port.since_ns <= time_ns + SECOND:
+                return port
+        return known[0]
