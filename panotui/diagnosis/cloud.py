@@ -557,6 +557,8 @@ class UplinkRule(Rule):
 
     def __init__(self) -> None:
         self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
+        self._measured_ns = 0
+        self._found: list[Observation] = []
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT":
@@ -585,8 +587,10 @@ class UplinkRule(Rule):
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, STALE_S)
         ]
-        out.extend(self._slow(facts))
-        return out
+        if facts.now_ns - self._measured_ns >= 5 * SECOND:
+            self._measured_ns = facts.now_ns
+            self._found = self._slow(facts)
+        return [*out, *self._found]
 
     @staticmethod
     def _slow(facts: Facts) -> list[Observation]:

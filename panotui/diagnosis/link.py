@@ -453,6 +453,7 @@ class MirrorRule(Rule):
 
     def __init__(self) -> None:
         self._history: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, copies, packets
+        self._unseen: OrderedDict[int, tuple[int, EvidenceRecord]] = OrderedDict()  # by flow key
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -481,35 +482,43 @@ class MirrorRule(Rule):
         out.extend(self._loss(facts))
         return out
 
-    @staticmethod
-    def _loss(facts: Facts) -> list[Observation]:
+    def _loss(self, facts: Facts) -> list[Observation]:
         if facts.one_way:
             return []
-        rows = facts.flows.rows
-        # the beginning of a flow that was under way is no loss, and neither is one segment
-        # that the reader's acknowledgement overtook
-        fields = rows["unseen_out"] + rows["unseen_in"]
-        events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
-        both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
-        hit = facts.flows.live & both & (fields > UNSEEN_BYTES) & (events > 0)
-        if not hit.any():
+        if facts.changed is not None:
+            self._note_unseen(facts)
+        recent_flows = [
+            u for u in self._unseen.values() if facts.now_ns - u[1].time_ns <= 300 * SECOND
+        ]
+        if not recent_flows:
             return []
-        total = int(fields[hit].sum())
-        moment = int(rows["last_ns"][hit].max())
-        if facts.now_ns - moment > 300 * SECOND:
-            return []
-        seen: list[EvidenceRecord] = []
-        for slot in hit.nonzero()[0][:3].tolist():
-            row = rows[slot]
-            seen.append(
-                evidence(
-                    int(row["last_ns"]),
-                    int(row["last_packet"]),
-                    f"flow to port {int(row['dport'])}: {int(fields[slot])} bytes never seen",
-                )
-            )
+        recent_flows.sort(key=lambda u: -u[0])
         return [
             Observation(
-                "mirror-loss", "mirror", {"unseen": str(total)}, tuple(seen), last_ns=moment
+                "mirror-loss",
+                "mirror",
+                {"unseen": str(sum(u[0] for u in recent_flows))},
+                tuple(u[1] for u in recent_flows[:3]),
+                last_ns=max(u[1].time_ns for u in recent_flows),
             )
         ]
+
+    def _note_unseen(self, facts: Facts) -> None:
+        """Keep the flows of this tick of which acknowledged bytes were never seen."""
+        assert facts.changed is not None
+        slots = facts.changed[facts.flows.live[facts.changed]]
+        rows = facts.flows.rows[slots]
+        # the beginning of a flow that was under way is no loss, and neither is one segment
+        # that the reader's acknowledgement overtook
+        missing = rows["unseen_out"] + rows["unseen_in"]
+        events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
+        both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
+        for i in (both & (missing > UNSEEN_BYTES) & (events > 0)).nonzero()[0][:64].tolist():
+            row = rows[i]
+            text = f"flow to port {int(row['dport'])}: {int(missing[i])} bytes never seen"
+            seen = evidence(int(row["last_ns"]), int(row["last_packet"]), text)
+            key = int(facts.flows.key[slots[i]])
+            self._unseen[key] = (int(missing[i]), seen)
+            self._unseen.move_to_end(key)
+            while len(self._unseen) > 256:
+                self._unseen.popitem(last=False)
