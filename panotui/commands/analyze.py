@@ -27,6 +27,10 @@ from panotui.model import FlowRecord, Snapshot
     "--csv", "csv_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="A CSV file a table, written into DIR.",
 )  # fmt: skip
+@click.option("--zeek", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Zeek's conn.log, written into DIR.")  # fmt: skip
+@click.option("--eve", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Suricata's EVE JSON lines, written to FILE.")  # fmt: skip
 @site_option
 @fail_on_option
 @common_options
@@ -35,6 +39,8 @@ def command(
     as_json: bool,
     ndjson: bool,
     csv_folder: Path | None,
+    zeek: Path | None,
+    eve: Path | None,
     site: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
@@ -55,6 +61,8 @@ def command(
             raise UsageError(
                 f"--csv {csv_folder}", error.strerror or str(error), "Name another folder."
             ) from None
+    if zeek is not None or eve is not None:
+        _for_peers(zeek, eve, snapshot, flows)
     if as_json:
         from panotui.report.analysis import analysis_from_records, dumps
 
@@ -64,11 +72,39 @@ def command(
 
         for line in lines(snapshot, flows()):
             click.echo(dumps(line))
-    elif csv_folder is None:
+    elif csv_folder is None and zeek is None and eve is None:
         from panotui.commands.summary import summary
 
         click.echo(summary(snapshot, colour=use_color(no_color)))
     return failure(fail_on, snapshot)
+
+
+def _for_peers(
+    zeek: Path | None,
+    eve: Path | None,
+    snapshot: Snapshot,
+    flows: Callable[[], Iterable[FlowRecord]],
+) -> None:
+    """The files that other tools read."""
+    from panotui.telemetry.eve import eve_lines
+    from panotui.telemetry.zeek import conn_log
+
+    try:
+        if zeek is not None:
+            zeek.mkdir(parents=True, exist_ok=True)
+            _write_lines(zeek / "conn.log", conn_log(flows()))
+        if eve is not None:
+            _write_lines(eve, eve_lines(snapshot, flows()))
+    except OSError as error:
+        raise UsageError(
+            str(error.filename or zeek or eve), error.strerror or str(error), "Name another."
+        ) from None
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(line if line.endswith("\n") else line + "\n")
 
 
 def answer(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.alerting import Alerts, alert_options
 from panotui.commands.options import read_site
 from panotui.commands.readable import prepare_to_drop
 from panotui.errors import PanotuiError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--site", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True)
 @click.option("--promiscuous/--no-promiscuous", default=True)
+@alert_options
 def command(
     interfaces: tuple[str, ...],
     feed_fd: int,
@@ -38,6 +40,9 @@ def command(
     site: Path | None,
     demo: bool,
     promiscuous: bool,
+    alerts: str | None,
+    syslog: str | None,
+    webhook: str | None,
 ) -> int:
     """The unprivileged side of `live` (internal)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
@@ -47,7 +52,8 @@ def command(
         return _play(peer, ready_fd)
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
         try:
-            collector = _open(interfaces, site, promiscuous, peer)
+            leaving = Alerts(alerts, syslog, webhook)
+            collector = _open(interfaces, site, promiscuous, peer, leaving)
         except PanotuiError as error:
             reason = [error.what, error.why, error.remedy]
             json.dump({"error": reason, "exit": error.exit_code}, ready)
@@ -55,11 +61,16 @@ def command(
         json.dump({"ready": True}, ready)
     _stop_on_term(collector)
     collector.finish(collector.run(while_watched=True))
+    leaving.close()
     return 0
 
 
 def _open(
-    interfaces: tuple[str, ...], site_path: Path | None, promiscuous: bool, peer: socket.socket
+    interfaces: tuple[str, ...],
+    site_path: Path | None,
+    promiscuous: bool,
+    peer: socket.socket,
+    alerts: Alerts,
 ) -> Collector:
     from panotui.commands.capture import live_capture
     from panotui.feed.collector import Collector
@@ -71,6 +82,7 @@ def _open(
     capture.site_path = path
     pump = capture.pump()
     capture.drop_privileges()
+    alerts.start(pump)
     provider = StateProvider(
         pump.engine,
         "live",

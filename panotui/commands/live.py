@@ -6,18 +6,24 @@ from pathlib import Path
 
 import click
 
+from panotui.commands.alerting import alert_options
 from panotui.commands.options import COMMANDS, common_options, site_option
+from panotui.errors import UsageError
 
 
 @click.command()
 @click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
 @site_option
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@alert_options
 @common_options
 def command(
     interfaces: tuple[str, ...],
     site: Path | None,
     no_promiscuous: bool,
+    alerts: str | None,
+    syslog: str | None,
+    webhook: str | None,
     verbose: bool,
     no_color: bool,
 ) -> int:
@@ -40,4 +46,9 @@ def command(
         arguments += ["--site", str(path.resolve())]
     if no_promiscuous:
         arguments.append("--no-promiscuous")
+    if alerts == "-":
+        raise UsageError("--alerts -", "stdout is the screen", "Name a file.")
+    for name, value in (("--alerts", alerts), ("--syslog", syslog), ("--webhook", webhook)):
+        if value is not None:
+            arguments += [name, value]
     return run_screen(arguments, mode="live", no_color=no_color)

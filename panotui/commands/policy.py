@@ -68,7 +68,8 @@ def validate(file: Path | None, site: Path | None, verbose: bool, no_color: bool
 @click.option("--host", required=True, help="A name or an address.")
 @click.option("--port", "number", required=True, type=int, help="The server's port.")
 @click.option("--transport", default="tcp", show_default=True)
-@click.option("--from-port", metavar="NAME", help="Seen on this port of the appliance.")
+@click.option("--from", "--from-port", "from_port", metavar="NAME",
+              help="Seen on this port of the appliance.")  # fmt: skip
 @click.option("--direction", default="out", type=click.Choice(["out", "in"]), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @site_option

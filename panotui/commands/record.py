@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.alerting import Alerts, alert_options
 from panotui.commands.options import (
     COMMANDS,
     common_options,
@@ -23,6 +24,7 @@ from panotui.commands.options import (
     size_bytes,
 )
 from panotui.commands.readable import prepare_to_drop
+from panotui.errors import UsageError
 
 if TYPE_CHECKING:
     from panotui.commands.capture import Capture
@@ -48,6 +50,7 @@ EXIT_INTERRUPTED = 130
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
 @site_option
+@alert_options
 @fail_on_option
 @common_options
 def command(
@@ -62,6 +65,9 @@ def command(
     no_promiscuous: bool,
     as_json: bool,
     site: Path | None,
+    alerts: str | None,
+    syslog: str | None,
+    webhook: str | None,
     fail_on: tuple[str, ...],
     verbose: bool,
     no_color: bool,
@@ -85,7 +91,12 @@ def command(
     folder = with_suffix(output)
     capture = live_capture(interfaces, known, promiscuous=not no_promiscuous, commands=COMMANDS)
     capture.site_path = path
-    session = _Session(capture, folder, limits, text, socket_path, as_json, not no_evidence)
+    if alerts == "-" and as_json:
+        raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
+    leaving = Alerts(alerts, syslog, webhook)
+    session = _Session(
+        capture, folder, limits, text, socket_path, as_json, not no_evidence, leaving
+    )
     return session.run(for_s, fail_on)
 
 
@@ -101,6 +112,7 @@ class _Session:
         socket_path: Path | None,
         as_json: bool,
         evidence: bool,
+        alerts: Alerts,
     ) -> None:
         from panotui.feed.collector import Collector
         from panotui.feed.provider import StateProvider
@@ -114,6 +126,8 @@ class _Session:
         listener, self.socket_path, group = _prepare(folder, socket_path)
         pump = capture.pump()
         capture.drop_privileges()
+        self._alerts = alerts
+        alerts.start(pump)
         provider = StateProvider(
             pump.engine,
             "attach",
@@ -146,6 +160,7 @@ class _Session:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         self.collector.finish(ended)
+        self._alerts.close()
         snapshot = self.provider.state.snapshot()
         if sys.stderr.isatty():
             _write(sys.stderr, "\r\x1b[K")
