@@ -33,6 +33,7 @@ class Column:
     drop: int = 0
     biggest_first: bool = False
     by_width: Callable[[Any, Scene, int], str] | None = None  # text that depends on the room
+    late: bool = False  # grows only when the others have all they can use
     sentence: bool = False  # cut at its end; names are cut in the middle
 
 
@@ -77,15 +78,16 @@ def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
         kept.remove(max(droppable, key=lambda c: c.drop))
     widths = [c.width for c in kept]
     spare = width - sum(widths) - (len(kept) - 1)
-    growing = [i for i, c in enumerate(kept) if c.most > c.width]
-    while spare > 0 and growing:
-        for i in list(growing):
-            if spare <= 0:
-                break
-            widths[i] += 1
-            spare -= 1
-            if widths[i] >= kept[i].most:
-                growing.remove(i)
+    for late in (False, True):
+        growing = [i for i, c in enumerate(kept) if c.most > c.width and c.late is late]
+        while spare > 0 and growing:
+            for i in list(growing):
+                if spare <= 0:
+                    break
+                widths[i] += 1
+                spare -= 1
+                if widths[i] >= kept[i].most:
+                    growing.remove(i)
     return list(zip(kept, widths, strict=True))
 
 

@@ -7,7 +7,7 @@ the first text line shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from panotui.feed.frames import Detail, Section
 from panotui.model import PortRecord, StreamRecord
@@ -136,16 +136,15 @@ def _stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
     """Bit-rate, loss and frame size a second; key frames marked, gaps left blank."""
     if not any(value is not None for value in stream.history_bps):
         return []
-    cells = scene.width - 12
-    seconds = min(cells, len(stream.history_bps))
+    seconds = cells = min(scene.width - 13, len(stream.history_bps))
     out = [_chart_title(seconds, scene)]
-    out += _chart("Mb/s", stream.history_bps, 3, scene, mega)
-    out += _chart("lost", stream.history_lost, 1, scene, lambda v: f"{v:.0f}", bad=True)
+    out += _chart("Mb/s", stream.history_bps, 3, cells, scene, mega)
+    out += _chart("lost", stream.history_lost, 1, cells, scene, lambda v: f"{v:.0f}", bad=True)
     if any(value for value in stream.history_frame_bytes):
-        out += _chart("frame B", stream.history_frame_bytes, 2, scene, short_volume)
+        out += _chart("frame B", stream.history_frame_bytes, 2, cells, scene, short_volume)
     if any(value for value in stream.history_keyframes):
         row = marks(stream.history_keyframes, cells, scene.glyphs.keyframe)
-        pen = scene.pen().put("   ").field("key", 8, "dim", right=True).put(row, "key")
+        pen = scene.pen().put("   ").field("key", 8, "dim", right=True).put(" ").put(row, "key")
         out.append(pen.line())
     return out
 
@@ -153,10 +152,10 @@ def _stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
 def _port_charts(port: PortRecord, scene: Scene) -> list[Line]:
     if not any(v is not None for v in (*port.history_in_bps, *port.history_out_bps)):
         return []
-    seconds = min(scene.width - 12, max(len(port.history_in_bps), len(port.history_out_bps)))
+    seconds = min(scene.width - 13, max(len(port.history_in_bps), len(port.history_out_bps)))
     out = [_chart_title(seconds, scene)]
-    out += _chart(f"{scene.glyphs.inward} Mb/s", port.history_in_bps, 3, scene, mega)
-    out += _chart(f"{scene.glyphs.outward} Mb/s", port.history_out_bps, 3, scene, mega)
+    out += _chart(f"{scene.glyphs.inward} Mb/s", port.history_in_bps, 3, seconds, scene, mega)
+    out += _chart(f"{scene.glyphs.outward} Mb/s", port.history_out_bps, 3, seconds, scene, mega)
     return out
 
 
@@ -169,22 +168,22 @@ def _chart(
     name: str,
     history: History,
     height: int,
+    cells: int,
     scene: Scene,
-    show: object,
+    show: Callable[[float], str],
     *,
     bad: bool = False,
 ) -> list[Line]:
-    assert callable(show)
-    rows, peak = block(history, scene.width - 12, height, scene.glyphs)
+    rows, peak = block(history, cells, height, scene.glyphs)
     out = []
     for number, row in enumerate(rows):
-        label = str(show(peak)) if number == 0 and height > 1 else ""
+        label = show(peak) if number == 0 and height > 1 else ""
         label = name if number == height - 1 else label
-        pen = scene.pen().put("   ").field(label, 8, "dim", right=True)
+        pen = scene.pen().put("   ").field(label, 8, "dim", right=True).put(" ")
         colour: Sequence[Span] = [(row, "bad" if bad and peak > 0 else "chart")]
         out.append(pen.spans(colour).line())
     if height == 1 and peak > 0:
-        pen = scene.pen().put("   ").field(f"{name} {show(peak)}", 8, "dim", right=True)
+        pen = scene.pen().put("   ").field(f"{name} {show(peak)}", 8, "dim", right=True).put(" ")
         out = [pen.put(rows[0], "bad" if bad else "chart").line()]
     return out
 

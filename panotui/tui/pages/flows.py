@@ -87,10 +87,10 @@ TABLE = Table(
     copy=lambda f: f"{address(f.src, f.sport)} -> {f.host or f.dst} {f.transport}/{f.dport}",
     columns=(
         Column("", 1, _mark),
-        Column("VERDICT", 11, _verdict, "verdict", most=17, by_width=_reason),
-        Column("PORT", 4, lambda f, s: _text(f.port), "port", most=8),
-        Column("CLIENT >SERVER", 25, lambda f, s: ("", "plain"), "dst", most=62, by_width=_peers),
-        Column("HOST", 14, lambda f, s: _text(f.host or f.camera), "host", most=52),
+        Column("VERDICT", 9, _verdict, "verdict", most=17, late=True, by_width=_reason),
+        Column("PORT", 4, lambda f, s: _text(f.port), "port", most=8, late=True),
+        Column("CLIENT >SERVER", 22, lambda f, s: ("", "plain"), "dst", most=62, by_width=_peers),
+        Column("HOST", 20, lambda f, s: _text(f.host or f.camera), "host", most=52),
         Column("APP", 6, lambda f, s: _text(f.app), "app", most=10, drop=3),
         Column("b/s in", 6, lambda f, s: _rate(f.rate_in_bps), right=True, drop=1),
         Column(

@@ -340,9 +340,14 @@ def _infrastructure(
         server = next((s for s in clock.servers if s.offset_ms is not None), None)
         words = clock.state
         if clock.state == "synchronised":
-            words = "ok" if server is None else f"ok {server.scope} {server.offset_ms:+.0f} ms"
+            words = "ok" if server is None else f"ok {server.scope} {_offset(server.offset_ms)}"
         cells.append(("NTP", words, of))
     return cells
+
+
+def _offset(offset_ms: float | None) -> str:
+    """A clock's offset with its sign, but no negative zero."""
+    return "-" if offset_ms is None else f"{round(offset_ms) or 0:+d} ms"
 
 
 # ---------------------------------------------------------------- violations
