@@ -106,6 +106,7 @@ class Engine:
         self.now_ns = 0
         self.number = 0
         self.recorder: RecorderRecord | None = None
+        self.own: tuple[bytes, int, bytes, int] | None = None  # see FlowBook.mark_own
         self.final = False  # the input has ended: nothing more will be learnt of any flow
         self._source = SourceRecord()
         self._counters: dict[int, MeterCounters] = {}
@@ -146,6 +147,8 @@ class Engine:
         self.verdicts.interfaces = self._interfaces
         slots, _ = self.flows.update(meter, delta.flows, self.now_ns)
         known = slots[slots >= 0]
+        if self.own is not None and len(known):
+            self.flows.mark_own(known, self.own)
         if len(known):
             self._changed_slots.append(known)
             self._dirty.update(known.tolist())

@@ -28,6 +28,7 @@ from panotui.model import (
     SourceRecord,
 )
 from panotui.sources import merge
+from panotui.sources.own import own_traffic
 
 IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
@@ -140,6 +141,9 @@ class Pump:
         self.settings = settings or MeterSettings()
         self.files = tuple(files)
         self.live = live
+        ours = own_traffic() if live else None
+        if ours is not None:
+            engine.own = (ours.client, ours.client_port, ours.server, ours.server_port)
         self.clock = clock
         self.meter = Meter(self.settings, 0)
         self.taps: list[Tap] = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from panotui.engine import Engine
-from panotui.model import SECOND, Interface, PacketBatch, Site
+from panotui.model import SECOND, Interface, PacketBatch, Site, SourceCounters
 from panotui.pump import Pump, SecondSplitter, gap_ticks
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
@@ -110,11 +110,11 @@ def test_taps_and_ticks_are_called_and_the_source_is_counted() -> None:
 
 def test_idle_live_line_ticks_from_the_clock() -> None:
     class Silent:
-        interfaces = [Interface("eth0", 1)]
         ended = False
-        from panotui.model import SourceCounters
 
-        counters = SourceCounters()
+        def __init__(self) -> None:
+            self.interfaces = [Interface("eth0", 1)]
+            self.counters = SourceCounters()
 
         def read(self, timeout_s: float) -> None:
             return None

@@ -187,6 +187,18 @@ class FlowBook:
             self._join(slots[fresh])
         return slots, is_new
 
+    def mark_own(self, slots: I64, ends: tuple[bytes, int, bytes, int]) -> None:
+        """Mark the flows of these slots that are this tool's or its user's own: TCP between
+        (client address of 16 bytes, port, server address, port), whichever is named first."""
+        rows = self.rows[slots]
+        client, client_port, server, server_port = ends
+        a, b = np.frombuffer(client, np.uint8), np.frombuffer(server, np.uint8)
+        same = (rows["src"] == a).all(axis=1) & (rows["dst"] == b).all(axis=1)
+        same &= (rows["sport"] == client_port) & (rows["dport"] == server_port)
+        turned = (rows["src"] == b).all(axis=1) & (rows["dst"] == a).all(axis=1)
+        turned &= (rows["sport"] == server_port) & (rows["dport"] == client_port)
+        self.own[slots[(rows["protocol"] == 6) & (same | turned)]] = True
+
     def _reset(self, slots: I64) -> None:
         self.verdict[slots] = PENDING
         self.own[slots] = False
@@ -337,7 +349,7 @@ class FlowBook:
         rtt = next(
             (
                 int(row[name])
-                for name in ("rtt_us", "handshake_rtt_us", "server_rtt_us")
+                for name in ("handshake_rtt_us", "server_rtt_us", "rtt_us")
                 if int(row[name]) >= 0
             ),
             -1,

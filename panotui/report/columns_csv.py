@@ -22,6 +22,12 @@ _EMPTY_FLOW = FlowRecord(
     first_time_ns=0, last_time_ns=0,
 )  # fmt: skip
 TABLES = ("ports", "flows", "streams", "cameras", "endpoints", "clock", "violations", "findings")
+_NESTED = {  # objects of a stream that are null while none of their numbers is known
+    "jitter_ms": ("mean", "max"),
+    "frame_jitter_ms": ("mean", "max"),
+    "delta_ms": ("min", "mean", "max"),
+    "bitrate_bps": ("mean", "peak"),
+}
 _HEADERS: dict[str, tuple[str, ...]] = {
     "ports": ("name", "role", "mac"),
     "streams": ("camera", "ssrc"),
@@ -75,6 +81,8 @@ def flat(item: Json, prefix: str = "") -> dict[str, Any]:
             out.update(flat(value, f"{prefix}{name}."))
         elif isinstance(value, list):
             out[f"{prefix}{name}"] = " ".join(_text(v) for v in value)
+        elif value is None and name in _NESTED:
+            out.update({f"{prefix}{name}.{part}": None for part in _NESTED[name]})
         else:
             out[f"{prefix}{name}"] = value
     return out

@@ -1,0 +1,156 @@
+"""The engine's flow table: found again, bounded, ordered, and one flow where two meters see halves."""
+
+from __future__ import annotations
+
+import communityid
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from panotui.health.community_id import community_id
+from panotui.health.flows import VIOLATION, FlowBook, flow_key, flow_key_of, flow_text_id
+from panotui.model import FLOW_DTYPE, SECOND, Rows
+from tests.made_up import START, Scene, answered, flow, packed, rows
+
+
+def many(first: int, count: int, at_s: float = 0.0, end: int = 0) -> Rows:
+    table = np.zeros(count, FLOW_DTYPE)
+    table["id"] = np.arange(first, first + count)
+    table["version"], table["protocol"] = 4, 6
+    table["src"][:] = packed("10.0.0.1")
+    table["dst"][:] = packed("10.0.0.2")
+    table["first_ns"] = table["last_ns"] = START + int(at_s * SECOND)
+    table["packets_out"], table["end"] = 1, end
+    return table
+
+
+@given(st.lists(st.lists(st.integers(1, 300), unique=True, max_size=40), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_table_agrees_with_a_dictionary(batches: list[list[int]]) -> None:
+    book = FlowBook(4096)
+    known: dict[int, int] = {}
+    for number, ids in enumerate(batches):
+        table = many(1, len(ids))
+        table["id"] = ids
+        table["bytes_out"] = number + 1
+        slots, is_new = book.update(0, table, START + number * SECOND)
+        assert is_new.tolist() == [i not in known for i in ids]
+        assert (slots >= 0).all()
+        known.update(dict.fromkeys(ids, number + 1))
+    for key, size in known.items():
+        assert int(book.rows["bytes_out"][book.slot(flow_key(0, key))]) == size
+    assert len(book) == len(known)
+
+
+def test_ids_of_two_meters_are_two_flows() -> None:
+    assert flow_key_of(flow_text_id(flow_key(3, 77))) == flow_key(3, 77)
+    assert flow_key_of("x-1") is None
+    assert flow_key_of("1") is None
+    book = FlowBook(128)
+    book.update(0, many(1, 2), START)
+    book.update(1, many(1, 2), START)
+    assert len(book) == 4
+
+
+def test_full_table_forgets_ended_flows_first_and_keeps_violations() -> None:
+    book = FlowBook(256)
+    book.update(0, many(1, 100, at_s=0, end=1), START)
+    book.update(0, many(201, 100, at_s=0), START)
+    book.verdict[book.slot(flow_key(0, 1))] = VIOLATION
+    book.update(0, many(401, 100, at_s=5), START + 5 * SECOND)
+    assert len(book) <= 256
+    assert book.evicted > 0
+    assert book.slot(flow_key(0, 1)) >= 0
+    assert all(book.slot(flow_key(0, n)) >= 0 for n in range(201, 301))
+
+
+def test_flood_larger_than_the_table_is_bounded_and_counted() -> None:
+    book = FlowBook(1000)
+    slots, _ = book.update(0, many(1, 100_000), START)
+    assert len(book) == 500
+    assert book.evicted == 99_500
+    assert int((slots < 0).sum()) == 99_500
+
+
+def test_rates_are_of_the_last_second_and_fade() -> None:
+    book = FlowBook(128)
+    for second in (1, 2):
+        row = flow(1, "10.0.0.1", "10.0.0.2", 80, bytes_out=1000 * second)
+        book.update(0, row, START + second * SECOND)
+    assert book.record(book.slot(flow_key(0, 1)), START + 2 * SECOND).rate_out_bps == 8000
+    assert book.record(book.slot(flow_key(0, 1)), START + 9 * SECOND).rate_out_bps == 0
+
+
+def test_two_halves_of_a_flow_are_one() -> None:
+    book = FlowBook(128)
+    out = flow(1, "10.0.0.1", "10.0.0.2", 443, packets_out=7, bytes_out=700, state="one-way")
+    back = flow(1, "10.0.0.1", "10.0.0.2", 443, packets_out=0, bytes_out=0, syn_out=0,
+                packets_in=9, bytes_in=900, state="one-way", client_by=0)  # fmt: skip
+    book.update(0, out, START + SECOND)
+    book.update(1, back, START + SECOND)
+    (slot,) = book.shown().tolist()
+    record = book.record(slot, START + SECOND)
+    assert (record.packets_out, record.packets_in, record.bytes_in) == (7, 9, 900)
+    assert record.state == "established"
+
+
+def test_page_keeps_to_its_order_filter_and_cursor() -> None:
+    scene = Scene()
+    scene.tick([answered(n, "10.0.0.1", f"203.0.113.{n}", 443, n / 10, bytes_out=n * 10)
+                for n in range(1, 9)])  # fmt: skip
+    page, total, matched, first, row = scene.engine.flow_page(
+        keep=lambda f: f.dst != "203.0.113.3", sort="bytes", reverse=True, rows=3, first=1,
+        follow="0-5",
+    )  # fmt: skip
+    assert [f.dst for f in page] == ["203.0.113.7", "203.0.113.6", "203.0.113.5"]
+    assert (total, matched, first, row) == (8, 7, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "src", "dst", "sport", "dport"),
+    [
+        (6, "1.2.3.4", "5.6.7.8", 1122, 3344), (17, "10.0.0.9", "10.0.0.2", 5, 9),
+        (1, "10.0.0.9", "10.0.0.2", 8, 0), (1, "10.0.0.9", "10.0.0.2", 0, 0),
+        (1, "10.0.0.9", "10.0.0.2", 3, 13), (58, "fe80::1", "ff02::2", 133, 0),
+        (58, "fe80::1", "fe80::2", 128, 0), (2, "10.0.0.9", "224.0.0.1", 0, 0),
+        (6, "fe80::2", "fe80::1", 443, 50000), (132, "1.2.3.4", "5.6.7.8", 80, 1122),
+    ],
+)  # fmt: skip
+def test_community_id_equals_the_reference(
+    protocol: int, src: str, dst: str, sport: int, dport: int
+) -> None:
+    tuples = {
+        6: communityid.FlowTuple.make_tcp, 17: communityid.FlowTuple.make_udp,
+        1: communityid.FlowTuple.make_icmp, 58: communityid.FlowTuple.make_icmp6,
+        132: communityid.FlowTuple.make_sctp,
+    }  # fmt: skip
+    maker = tuples.get(protocol)
+    reference = (
+        maker(src, dst, sport, dport)
+        if maker
+        else communityid.FlowTuple.make_ip(src, dst, protocol)
+    )
+    expected = communityid.CommunityID().calc(reference)
+    version = 6 if ":" in src else 4
+    mine = community_id(
+        protocol, packed(src).tobytes(), packed(dst).tobytes(), version, sport, dport
+    )
+    assert mine == expected
+
+
+def test_flows_found_in_no_order_stay_apart() -> None:
+    book = FlowBook(256)
+    table = rows(FLOW_DTYPE, [flow(n, "10.0.0.1", "10.0.0.2", n) for n in (9, 2, 7)])
+    slots, _ = book.update(0, table, START)
+    assert [int(book.rows["id"][s]) for s in slots] == [9, 2, 7]
+
+
+def test_own_session_is_set_apart_and_never_judged() -> None:
+    scene = Scene()
+    scene.engine.own = (packed("10.9.9.9").tobytes(), 40_001, packed("10.0.0.1").tobytes(), 22)
+    scene.tick([answered(1, "10.9.9.9", "10.0.0.1", 22), answered(2, "10.9.9.9", "10.0.0.1", 22)])
+    own, other = scene.engine.flow("0-1"), scene.engine.flow("0-2")
+    assert own is not None
+    assert other is not None
+    assert (own.own, own.verdict, other.own) == (True, "infrastructure", False)
