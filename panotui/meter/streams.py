@@ -519,6 +519,8 @@ class StreamTable:
         """Packets of an SSRC that is not believed yet."""
         tcp, carrier, ssrc = name
         carriers = self._connections.carriers if tcp else self._udp
+        if carriers.kind[carrier] == NO_MEDIA:
+            return  # another SSRC of this batch has just spent its chances
         track, dialogue = self._signalled(tcp, carrier, int(time_ns[0]))
         has_stream = carriers.stream[carrier] >= 0
         if track is not None:
