@@ -1,70 +1,140 @@
-"""`panotui report DIR|FILE -o out.html`: a self-contained page with plots, or Markdown."""
+"""`panotui report DIR|FILE`: a self-contained page with plots, or Markdown for a ticket.
+
+A capture is played into a temporary recording first, as `review` does, so that both kinds of input
+give the same report from the same tables.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
+import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from panotui import __version__
 from panotui.commands.options import common_options, fail_on_option, failure, read_site, site_option
 from panotui.errors import InputError, UsageError
 
+if TYPE_CHECKING:
+    from panotui.model import Site
+    from panotui.report.content import Story
+
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), metavar="DIR|FILE")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write it here (default: stdout).")  # fmt: skip
-@click.option("--markdown", is_flag=True, help="Markdown without plots, for a ticket or a wiki.")
+@click.argument("name", metavar="DIR|FILE")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where to write; `-` is stdout (default of --markdown)."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Markdown for a ticket.")
 @site_option
 @fail_on_option
 @common_options
 def command(
-    path: Path,
-    output: Path | None,
-    markdown: bool,
+    name: str,
+    output: str | None,
+    as_markdown: bool,
     site: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """A self-contained page over a recording or a capture: findings, streams, endpoints, plots."""
+    """One page that tells a customer what is wrong and what to do, from a recording or a capture
+    (`-` reads one from stdin).
+
+    The page holds its plots and needs neither network nor script.
+    """
+    if output is None and not as_markdown:
+        raise UsageError(
+            "report", "there is no place to write the page to", "Add -o report.html (or -o -)."
+        )
+    target = "-" if output is None else output
+    _require_writable(target)
+    known, text, _ = read_site(site)
+    story = _story(name, known, text)
+    if as_markdown:
+        from panotui.report.markdown import markdown
+
+        _write(target, markdown(story))
+    else:
+        from panotui.report.page import page
+
+        _write(target, page(story))
+    return failure(fail_on, story.snapshot)
+
+
+def _story(name: str, site: Site, site_text: str) -> Story:
+    from panotui.commands.input import captures
     from panotui.recording.folder import is_recording
 
-    known, text, _ = read_site(site)
-    if not path.exists():
-        raise InputError(str(path), "does not exist", "Check the name.")
-    if path.is_dir():
-        if not is_recording(path):
-            raise InputError(
-                str(path), "this folder is no recording", "Name a recording, or a capture."
-            )
-        return _write(path, path.name, output, markdown, fail_on)
+    path = Path(name)
+    if is_recording(path):
+        return _read(path, path.resolve().name)
+    files = captures([name])
     with tempfile.TemporaryDirectory(prefix="panotui-report-") as folder:
         from panotui.commands.rehearse import record_capture
 
-        recording = record_capture([str(path)], known, text, Path(folder) / "capture.panotui")
-        return _write(recording, path.name, output, markdown, fail_on)
+        try:
+            recording = record_capture(files, site, site_text, Path(folder) / "capture.panotui")
+        except OSError as error:
+            raise InputError(
+                name,
+                f"it cannot be read through a temporary folder ({error.strerror or error})",
+                "Set TMPDIR to a folder with free space.",
+            ) from None
+        return _read(recording, "stdin" if name == "-" else path.name)
 
 
-def _write(
-    folder: Path, title: str, output: Path | None, markdown: bool, fail_on: tuple[str, ...]
-) -> int:
+def _read(folder: Path, named: str) -> Story:
     from panotui.recording.reader import Recording
-    from panotui.report import page
+    from panotui.report.content import story_of
 
     recording = Recording(folder)
     try:
-        text = page.markdown(recording, title) if markdown else page.html(recording, title)
-        if output is None:
-            click.echo(text)
-        else:
-            try:
-                output.write_text(text + "\n", encoding="utf-8")
-            except OSError as error:
-                raise UsageError(
-                    str(output), error.strerror or str(error), "Name another file with -o."
-                ) from None
-        return failure(fail_on, recording.final())
+        return story_of(recording, named, f"Panotui {__version__}")
     finally:
         recording.close()
+
+
+def _require_writable(target: str) -> None:
+    """UsageError for a target that can never be written, before minutes of reading."""
+    if target == "-":
+        return
+    path = Path(target)
+    if path.is_dir():
+        raise UsageError(f"-o {target}", "it is a folder", "Name a file in it.")
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {target}", "its folder does not exist", "Make it first.")
+
+
+def _write(target: str, text: str) -> None:
+    """To stdout, or to a file that is whole or not there; an older one stays until then.
+
+    UsageError when the disk refuses.
+    """
+    if target == "-":
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target)
+    if path.exists() and not path.is_file():  # /dev/stdout, a pipe: there is nothing to replace
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return
+    path = path.resolve()  # a link stays a link
+    partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        try:
+            with partial.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"-o {target}", error.strerror or str(error), "Name another file with -o."
+        ) from None

@@ -1,135 +1,129 @@
-"""The report: a recording in, a self-contained HTML page with plots, or Markdown, out.
+"""The report as one HTML page: a `Story` in, text out, with nothing to fetch and no script.
 
-Everything that came from the wire is escaped by the template; the page refers to nothing outside
-itself, so that it can be mailed and opened years later.
+Everything in it goes through Jinja2 with autoescape on; only the plots, which escape their own
+text, are markup. The page forbids itself to load anything (Content-Security-Policy), so that even
+a name which got through could not call home.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import lru_cache
 from importlib import resources
-from typing import Any
 
-from panotui import __version__
-from panotui.model import SECOND
-from panotui.recording.reader import Recording
-from panotui.report.analysis import time_text
-from panotui.report.plots import Point, line_plot
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
-EVENTS_SHOWN = 300
-FLOWS_SHOWN = 200
+from panotui.model import SECOND, StreamRecord
+from panotui.report import content
+from panotui.report.content import Story
+from panotui.report.plots import Band, line_plot
+
+STREAMS_PLOTTED = 48
+ROWS_MAX = 200
+_NEAR = 0.05  # how much of its own length is shown before and after a stream
 
 
-def html(recording: Recording, title: str) -> str:
-    """The page."""
-    from jinja2 import Environment
-    from markupsafe import Markup
+def page(story: Story) -> str:
+    """The whole page as text."""
+    return _template().render(
+        story=story,
+        snapshot=story.snapshot,
+        verdict=content.verdict(story),
+        standing=content.standing(story),
+        limits=content.limits_said(story),
+        endpoints=content.endpoints_in_order(story)[:ROWS_MAX],
+        events=content.worth_telling(story),
+        violations=story.snapshot.violations[:ROWS_MAX],
+        findings=story.findings[:ROWS_MAX],
+        port_plots={p.name: _port_plot(story, p.name) for p in story.snapshot.ports},
+        stream_plots={
+            s.id: _stream_plots(story, s) for s in story.snapshot.streams[:STREAMS_PLOTTED]
+        },
+        length=content.duration(story.end_s - story.start_s),
+        rows_max=ROWS_MAX,
+    )
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_template("page.html.j2"))
-    facts = _facts(recording, title)
-    facts["plots"] = [
-        (heading, [(name, Markup(svg)) for name, svg in plots])  # noqa: S704 - made by plots.py
-        for heading, plots in _plots(recording)
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    functions: dict[str, Callable[..., object]] = {
+        "rate": content.rate,
+        "size": content.size,
+        "ms": content.milliseconds,
+        "duration": content.duration,
+        "moment": content.moment,
+        "clock": content.clock_time,
+        "frame_text": content.frame_text,
+        "loss_text": content.loss_text,
+    }
+    environment.filters.update(functions)
+    environment.filters["known"] = lambda value: content.UNKNOWN if value is None else value
+    environment.globals["levels"] = content.LEVELS
+    environment.globals["glyphs"] = content.GLYPHS
+    text = resources.files("panotui.report").joinpath("page.html.j2").read_text("utf-8")
+    return environment.from_string(text)
+
+
+def _port_plot(story: Story, name: str) -> Markup:
+    history = story.ports.get(name)
+    if history is None:
+        return Markup("")
+    return line_plot(
+        [history.series["in"], history.series["out"]],
+        story.start_s,
+        story.end_s,
+        title=f"Rate of {name}: in (solid) and out (dashed)",
+        label=content.rate,
+        least=1000.0,
+    )
+
+
+def _stream_plots(story: Story, stream: StreamRecord) -> list[tuple[str, Markup]]:
+    """(caption, plot) of bit-rate, frames and loss over the time of the stream."""
+    history = story.streams.get(stream.id)
+    if history is None:
+        return []
+    start_s, end_s = _span(story, stream)
+    bands = [
+        Band(
+            freeze.start_ns / SECOND,
+            freeze.start_ns / SECOND + freeze.seconds,
+            f"stood still {freeze.seconds:.1f} s",
+        )
+        for freeze in stream.freezes
     ]
-    return template.render(**facts)
-
-
-def markdown(recording: Recording, title: str) -> str:
-    """The same without plots, for a ticket or a wiki."""
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - Markdown, cells go through `cell`
-    environment.filters["cell"] = _cell
-    return environment.from_string(_template("page.md.j2")).render(**_facts(recording, title))
-
-
-def _template(name: str) -> str:
-    return resources.files("panotui.report").joinpath(name).read_text("utf-8")
-
-
-def _cell(value: object) -> str:
-    """Text as one Markdown table cell that stays text."""
-    text = "-" if value is None or value == "" else str(value)
-    for character in "\\`*_[]<>|#":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
-
-
-def _facts(recording: Recording, title: str) -> dict[str, Any]:
-    final = recording.final()
-    flows = recording.all_flows()
-    worst = [f for f in flows if f.verdict == "violation"]
-    largest = sorted(flows, key=lambda f: -(f.bytes_out + f.bytes_in))[:FLOWS_SHOWN]
-    return {
-        "title": title,
-        "version": __version__,
-        "start": time_text(recording.start_ns),
-        "end": time_text(recording.end_ns),
-        "seconds": (recording.end_ns - recording.start_ns) / SECOND,
-        "gaps": [(time_text(a), time_text(b)) for a, b in recording.gaps()],
-        "site": final.site,
-        "source": final.source,
-        "counts": final.counts,
-        "ports": final.ports,
-        "cameras": final.cameras,
-        "streams": final.streams,
-        "endpoints": final.endpoints,
-        "clock": final.clock,
-        "violations": final.violations,
-        "findings": [f for f in final.findings if f.hidden_by is None],
-        "flows": list(dict.fromkeys([*worst, *largest]))[:FLOWS_SHOWN],
-        "flows_total": len(flows),
-        "events": final.events[-EVENTS_SHOWN:],
-        "events_total": len(final.events),
-        "limits": {name: count for name, count in final.limits.items() if count},
-        "marks": [(time_text(t), text) for t, text in recording.marks()],
-        "evidence": recording.evidence(),
-        "time": time_text,
-    }
-
-
-def _plots(recording: Recording) -> list[tuple[str, list[tuple[str, str]]]]:
-    start, end = recording.start_ns / SECOND, recording.end_ns / SECOND
-    ports = _series(recording, "port_sample", ("rate_in_bps", "rate_out_bps"))
-    streams = _series(recording, "stream_sample", ("rate_bps", "loss"))
-    names = {
-        s.id: f"{s.camera or s.src} {s.media or s.codec or ''}".strip()
-        for s in recording.final().streams
-    }
-    port_plots = [
+    name = stream.camera or stream.src
+    shapes: tuple[tuple[str, str, Callable[[float], str], float], ...] = (
+        ("rate", "Bit-rate", content.rate, 1000.0),
+        ("fps", "Frames per second", lambda value: f"{value:g}", 1.0),
+        ("loss", "Loss", lambda value: f"{value:g} %", 1.0),
+    )
+    plots = [
         (
-            name,
+            caption,
             line_plot(
-                [("in", columns["rate_in_bps"]), ("out", columns["rate_out_bps"])],
-                start,
-                end,
-                "b/s",
-                gap_s=130.0 if end - start > 3600 else 25.0 if end - start > 600 else 5.0,
+                [history.series[key]],
+                start_s,
+                end_s,
+                title=f"{caption} of {name}",
+                label=label,
+                least=least,
+                bands=bands,
             ),
         )
-        for name, columns in ports.items()
+        for key, caption, label, least in shapes
     ]
-    stream_plots: list[tuple[str, str]] = []
-    for stream, columns in list(streams.items())[:64]:
-        name = names.get(stream, stream)
-        stream_plots.append(
-            (f"{name}: bit-rate", line_plot([("", columns["rate_bps"])], start, end, "b/s"))
-        )
-        if any(value for _, value in columns["loss"]):
-            percent = [(t, None if v is None else 100 * v) for t, v in columns["loss"]]
-            stream_plots.append((f"{name}: loss", line_plot([("", percent)], start, end, "%")))
-    return [("Ports", port_plots), ("Camera streams", stream_plots)]
+    return [(caption, plot) for caption, plot in plots if plot]
 
 
-def _series(
-    recording: Recording, table: str, columns: tuple[str, ...]
-) -> Mapping[str, dict[str, list[Point]]]:
-    found: dict[str, dict[str, list[Point]]] = defaultdict(
-        lambda: {column: [] for column in columns}
-    )
-    for time_s, name, *values in recording.samples(table, columns):
-        for column, value in zip(columns, values, strict=True):
-            found[name][column].append((float(time_s), value))
-    return dict(sorted(found.items()))
+def _span(story: Story, stream: StreamRecord) -> tuple[int, int]:
+    """The whole recording, or, of a stream that lived only a small part of it, that part."""
+    first, last = stream.first_time_ns // SECOND, -(-stream.last_time_ns // SECOND)
+    if last - first > (story.end_s - story.start_s) / 4:
+        return story.start_s, story.end_s
+    margin = max(5, int(_NEAR * (last - first)))
+    return max(story.start_s, first - margin), min(story.end_s, last + margin)
