@@ -62,6 +62,8 @@ from panotui.policy.names import NameBook
 from panotui.policy.rules import Policy
 from panotui.policy.siteview import SiteView, Who
 
+INTERFACES_A_METER = 64
+
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of the engine; data, with defaults that suit a live site."""
@@ -133,9 +135,8 @@ class Engine:
         self.now_ns = max(self.now_ns, delta.time_ns)
         self.number += 1
         self._counters[delta.meter] = delta.counters
-        if delta.interfaces:
-            self._interfaces = tuple(i.name for i in delta.interfaces)
         meter = delta.meter
+        self._take_interfaces(delta)
         self.ports.update(delta.link_seconds)
         self.view.observe_links(delta.link_seconds)
         self.view.observe_all(delta.messages, meter)
@@ -167,6 +168,33 @@ class Engine:
         self._snapshot = None
         if tick:
             self._tick()
+
+    def _take_interfaces(self, delta: Delta) -> None:
+        """Number the capture interfaces of all meters in one row: each meter has a range."""
+        names = [i.name for i in delta.interfaces][:INTERFACES_A_METER]
+        base = delta.meter * INTERFACES_A_METER
+        if names:
+            known = list(self._interfaces)
+            known += [""] * (base + len(names) - len(known))
+            known[base : base + len(names)] = names
+            self._interfaces = tuple(known)
+        if not base:
+            return
+        delta.flows, delta.streams = delta.flows.copy(), delta.streams.copy()
+        delta.link_seconds = delta.link_seconds.copy()
+        for rows, column in (
+            (delta.flows, "interface_out"),
+            (delta.flows, "interface_in"),
+            (delta.link_seconds, "interface"),
+            (delta.streams, "interface"),
+        ):
+            rows[column][rows[column] >= 0] += base
+        delta.messages = [
+            msgspec.structs.replace(m, interface=m.interface + base)
+            if isinstance(m, NeighbourMessage) and m.interface >= 0
+            else m
+            for m in delta.messages
+        ]
 
     def link(self, reading: LinkReading) -> None:
         """Take one reading of a capture interface of this machine."""

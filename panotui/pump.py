@@ -3,8 +3,7 @@
 `Pump(sources, engine, settings)` reads batches, splits them where a second of packet time ends,
 gives them to a meter and the meter's deltas to the engine. `step` does one read, `run` all of them.
 On idle live lines time comes from the clock; over gaps in a file it ticks ever more sparsely, so
-that a gap of years costs nothing. `run_files` meters several files in processes of their own and
-merges their deltas by time; the answer is the same.
+that a gap of years costs nothing.
 """
 
 from __future__ import annotations

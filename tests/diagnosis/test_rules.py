@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from panotui.diagnosis import RULES
@@ -36,6 +37,7 @@ from tests.made_up import (
 
 CLOUD = "192.168.5.5"
 RESOLVER = "192.168.5.1"
+MAC = "02:00:00:00:00:11"
 LOGS, LOGS_IP = "logs.us-east-1.amazonaws.com", "203.0.113.90"
 METRICS, METRICS_IP = "monitoring.us-east-1.amazonaws.com", "203.0.113.80"
 
@@ -167,8 +169,8 @@ def test_lower_layer_hides_what_hangs_on_it() -> None:
     queries = [dns(scene, LOGS, None, number=n, response=False) for n in (1, 2, 3)]
     gateway = [
         ArpMessage(
-            time_ns=START + n * SECOND, packet=20 + n, interface=1, op=1, eth_src="02:00:00:00:00:11",
-            sender_mac="02:00:00:00:00:11", sender_ip=CLOUD, target_mac="", target_ip=RESOLVER,
+            time_ns=START + n * SECOND, packet=20 + n, interface=1, op=1, eth_src=MAC,
+            sender_mac=MAC, sender_ip=CLOUD, target_mac="", target_ip=RESOLVER,
         )
         for n in range(4)
     ]  # fmt: skip
@@ -212,7 +214,7 @@ def test_repeated_question_counts_at_once() -> None:
     asked = [dns(scene, f"{n}.example.com", None, number=n, response=False) for n in (1, 2, 3)]
     scene.tick([], asked)
     again = [
-        DnsMessage(**{f: getattr(m, f) for f in m.__struct_fields__} | {"time_ns": m.time_ns + 2 * SECOND})
+        msgspec.structs.replace(m, time_ns=m.time_ns + 2 * SECOND)
         for m in asked
     ]  # fmt: skip
     scene.tick([], again)
@@ -259,8 +261,8 @@ def test_unsynchronised_server_is_told() -> None:
 def dhcp(kind: str, packet: int, **fields: object) -> DhcpMessage:
     return DhcpMessage(
         **{
-            "time_ns": START + packet * SECOND // 10, "packet": packet, "interface": 1, "type": kind,
-            "xid": 7, "client_mac": "02:00:00:00:00:11", "src": "0.0.0.0", "dst": "255.255.255.255",
+            "time_ns": START + packet * SECOND // 10, "packet": packet, "interface": 1,
+            "type": kind, "xid": 7, "client_mac": "02:00:00:00:00:11", "src": "0.0.0.0", "dst": "255.255.255.255",
             **fields,
         }
     )  # fmt: skip
@@ -317,8 +319,8 @@ def test_virtual_router_is_no_conflict() -> None:
 def rtsp(packet: int, method: str, status: int | None = None, **fields: object) -> RtspMessage:
     return RtspMessage(
         **{
-            "time_ns": START + packet * SECOND // 100, "packet": packet, "interface": 0, "session": 1,
-            "flow": 1, "from_client": status is None, "client": APPLIANCE, "server": CAMERA,
+            "time_ns": START + packet * SECOND // 100, "packet": packet, "interface": 0,
+            "session": 1, "flow": 1, "from_client": status is None, "client": APPLIANCE, "server": CAMERA,
             "server_port": 554, "method": method, "url": f"rtsp://{CAMERA}/stream1", "cseq": packet,
             "status": status, "reason": None, **fields,
         }

@@ -1,4 +1,4 @@
-"""The engine's flow table: found again, bounded, ordered, and one flow where two meters see halves."""
+"""The engine's flow table: found again, bounded, ordered; two halves of two meters are one flow."""
 
 from __future__ import annotations
 
@@ -154,3 +154,14 @@ def test_own_session_is_set_apart_and_never_judged() -> None:
     assert own is not None
     assert other is not None
     assert (own.own, own.verdict, other.own) == (True, "infrastructure", False)
+
+
+def test_interfaces_of_several_meters_keep_their_names() -> None:
+    scene = Scene()
+    scene.tick([answered(1, "10.0.0.1", "10.0.0.2", 80)], tick=False)
+    scene.second -= 1
+    scene.tick([answered(1, "10.0.0.1", "10.0.0.3", 80)], meter=1)
+    engine = scene.engine
+    assert int(engine.flows.rows["interface_out"][engine.flows.slot(flow_key(0, 1))]) == 0
+    assert int(engine.flows.rows["interface_out"][engine.flows.slot(flow_key(1, 1))]) == 64
+    assert engine.facts.interface_name(65) == "eth1"
