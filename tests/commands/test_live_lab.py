@@ -1,0 +1,316 @@
+"""The recorder and the screen on real interfaces, in network namespaces."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+from panotui.feed.client import FeedClient
+from panotui.feed.frames import Command, Done, Frame, View
+from tests.lab.netns import Namespace, require_root, veth
+
+pytestmark = pytest.mark.lab
+
+REPOSITORY = Path(__file__).parents[2]
+DEMO = REPOSITORY / "panotui" / "sources" / "demo"
+SITE = str(DEMO / "site.toml")
+PANOTUI = [sys.executable, "-m", "panotui"]
+SPEED = 6
+
+
+class Wire:
+    """Two cables; what is replayed on the far ends is seen on `cap0` and `cap1`."""
+
+    def __init__(self, here: Namespace, there: Namespace, captures: tuple[Path, Path]) -> None:
+        self.here = here
+        self.there = there
+        self.captures = captures
+
+    def replay(self) -> list[subprocess.Popen[bytes]]:
+        return [
+            self.there.popen(
+                ["tcpreplay", "-q", "-x", str(SPEED), "-i", f"gen{n}", str(self.captures[n])],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for n in (0, 1)
+        ]
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The demo's two ports as two classic pcap files."""
+    folder = tmp_path_factory.mktemp("demo")
+    for tool in ("tcpreplay", "tshark", "editcap", "zstd"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is missing")
+    plain = folder / "demo.pcapng"
+    subprocess.run(["zstd", "-dqf", str(DEMO / "site.pcapng.zst"), "-o", str(plain)], check=True)
+    made = []
+    for number in (0, 1):
+        path = folder / f"port{number}.pcap"
+        subprocess.run(
+            ["tshark", "-r", str(plain), "-Y", f"frame.interface_id == {number}", "-F", "pcap",
+             "-w", str(path)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        made.append(path)
+    return made[0], made[1]
+
+
+@pytest.fixture
+def wire(captures: tuple[Path, Path]) -> Iterator[Wire]:
+    require_root()
+    with Namespace("ptr") as here, Namespace("ptr") as there:
+        for number in (0, 1):
+            veth(here, there, f"cap{number}", f"gen{number}")
+        yield Wire(here, there, captures)
+
+
+def recorder(wire: Wire, folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    process = wire.here.popen(
+        [*PANOTUI, "record", "cap0", "cap1", "-o", str(folder / "r"), "--site", SITE,
+         "--socket", str(folder / "r.sock"), "--json", *more],
+        stdout=subprocess.DEVNULL, stderr=(folder / "err").open("wb"), cwd=REPOSITORY,
+    )  # fmt: skip
+    wait_for(lambda: (folder / "r.sock").exists(), 20)
+    return process
+
+
+def wait_for(condition: object, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+
+
+def analysis(path: Path, *more: str) -> dict[str, object]:
+    done = subprocess.run(
+        [*PANOTUI, "analyze", "--json", str(path), *more],
+        capture_output=True, check=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def story(answer: dict[str, object]) -> dict[str, object]:
+    """What a person would tell of it."""
+    streams = answer["streams"]
+    violations = answer["violations"]
+    endpoints = answer["endpoints"]
+    cameras = answer["cameras"]
+    assert isinstance(streams, list)
+    assert isinstance(violations, list)
+    assert isinstance(endpoints, list)
+    assert isinstance(cameras, list)
+    return {
+        "cameras": sorted(c["name"] for c in cameras),
+        "streams": sorted((s["camera"], s["ssrc"], s["codec"], s["transport"]) for s in streams),
+        "violations": sorted((v["reason"], v["src"], v["host"]) for v in violations),
+        "endpoints": sorted((e["service"], e["host"], e["state"]) for e in endpoints),
+    }
+
+
+def test_killed_recordings_tell_the_story_of_the_tcpdump_beside_them(
+    wire: Wire, tmp_path: Path
+) -> None:
+    beside = tmp_path / "beside.pcapng"
+    dump = wire.here.popen(
+        ["dumpcap", "-q", "-i", "cap0", "-i", "cap1", "-w", str(beside)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    process = recorder(wire, tmp_path)
+    wait_for(lambda: beside.exists() and beside.stat().st_size > 0, 10)
+    for player in wire.replay():
+        player.wait(60)
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+    sent = sum(path.stat().st_size for path in wire.captures)
+    assert sent > 1_000_000
+
+    def settled() -> bool:
+        frame = client.ask(View())
+        assert isinstance(frame, Frame)
+        assert frame.header.lost == 0
+        return frame.header.counts.violations_open + frame.header.counts.violations_past > 0
+
+    wait_for(settled, 10)
+    time.sleep(2.5)  # two more commits: nothing can be awaited of what is about to be killed
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+    dump.send_signal(signal.SIGINT)
+    dump.wait(10)
+    recorded = analysis(tmp_path / "r.panotui")
+    dumped = analysis(beside, "--site", SITE)
+    assert story(recorded) == story(dumped)
+    ours = {s["ssrc"]: s for s in recorded["streams"]}  # type: ignore[attr-defined]
+    for stream in dumped["streams"]:  # type: ignore[attr-defined]
+        mine = ours[stream["ssrc"]]
+        for field in ("packets", "lost", "expected", "keyframes"):
+            assert mine[field] == stream[field], (field, stream["camera"])
+
+
+def test_losing_the_terminal_ends_no_recorder_and_sigterm_ends_it_with_zero(
+    wire: Wire, tmp_path: Path
+) -> None:
+    process = recorder(wire, tmp_path, "--alerts", str(tmp_path / "alerts"))
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+    assert isinstance(client.ask(View()), Frame)  # it answers only after the drop
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Uid"].split()[0] != "0"
+    assert int(fields["CapEff"], 16) == 0
+    assert int(fields["CapPrm"], 16) == 0
+    assert fields["NoNewPrivs"] == "1"
+    process.send_signal(signal.SIGHUP)
+    for _ in range(3):
+        answer = client.ask(View(pane="flows"))
+        assert isinstance(answer, Frame)
+        assert answer.header.mode == "attach"
+        assert answer.header.recorder is not None
+    done = client.ask(Command(name="mark", text="cable changed"))
+    assert isinstance(done, Done)
+    assert done.ok
+    again = wire.here.run(
+        [*PANOTUI, "record", "cap0", "-o", str(tmp_path / "r"), "--for", "1s"],
+        cwd=REPOSITORY, check=False,
+    )  # fmt: skip
+    assert again.returncode == 2
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert b"Traceback" not in (tmp_path / "err").read_bytes()
+
+
+def test_an_interrupted_recorder_ends_with_130_and_all_written(wire: Wire, tmp_path: Path) -> None:
+    process = recorder(wire, tmp_path)
+    players = wire.replay()
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+
+    def flows() -> bool:
+        frame = client.ask(View())
+        assert isinstance(frame, Frame)
+        return frame.header.counts.flows > 5
+
+    wait_for(flows, 10)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    for player in players:
+        player.terminate()
+        player.wait(5)
+    answer = analysis(tmp_path / "r.panotui")
+    assert len(answer["flows"]) > 5  # type: ignore[arg-type]
+
+
+class Screen:
+    """A program on a pseudo-terminal of 80x24."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.pid, self._terminal = os.forkpty()
+        if self.pid == 0:
+            os.chdir(REPOSITORY)
+            environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+            os.execvpe(command[0], command, environment)
+        size = struct.pack("HHHH", 24, 80, 0, 0)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+        self._screen = pyte.Screen(80, 24)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def pump(self, seconds: float) -> bool:
+        """Take what comes; false when the program has closed its terminal."""
+        if not select.select([self._terminal], [], [], seconds)[0]:
+            return True
+        try:
+            data = os.read(self._terminal, 65536)
+        except OSError:
+            return False
+        for _ in range(data.count(b"\x1b[?2026$p")):
+            os.write(self._terminal, b"\x1b[?2026;2$y")
+        self._stream.feed(data.replace(b"\x1b[?2026$p", b""))
+        return bool(data)
+
+    def text(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def until(self, words: list[str], seconds: float) -> float:
+        began = time.monotonic()
+        while not all(word in self.text() for word in words):
+            assert self.pump(0.1), self.text()
+            assert time.monotonic() - began < seconds, self.text()
+        return time.monotonic() - began
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._terminal, keys)
+
+    def ended(self, seconds: float) -> int:
+        end = time.monotonic() + seconds
+        while self.pump(0.1) and time.monotonic() < end:
+            pass
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.05)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise AssertionError(f"it did not end:\n{self.text()}")
+
+
+@pytest.mark.parametrize(("key", "code"), [(b"q", 0), (b"\x03", 130)])
+def test_the_live_screen_shows_both_ports_and_streams_and_ends_cleanly(
+    wire: Wire, key: bytes, code: int
+) -> None:
+    players = wire.replay()
+    screen = Screen(wire.here.command([*PANOTUI, "live", "cap0", "cap1", "--site", SITE]))
+    screen.until(["eth0", "eth1", "dock", "gate"], 30)
+    screen.press(b"2")
+    screen.until(["FLOWS", "VERDICT"], 10)
+    screen.press(key)
+    assert screen.ended(10) == code
+    for player in players:
+        player.terminate()
+        player.wait(5)
+    assert "Traceback" not in screen.text()
+
+
+def test_attach_shows_the_recorder_and_leaves_it_running(wire: Wire, tmp_path: Path) -> None:
+    process = recorder(wire, tmp_path)
+    screen = Screen([*PANOTUI, "attach", str(tmp_path / "r.sock")])
+    screen.until(["eth0", "REC"], 30)
+    screen.press(b"q")
+    assert screen.ended(10) == 0
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_a_collector_that_dies_is_told_by_the_screen(wire: Wire) -> None:
+    screen = Screen(wire.here.command([*PANOTUI, "live", "cap0", "--site", SITE]))
+    screen.until(["eth0"], 30)
+    found = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout
+    ours = [
+        int(line.split()[0])
+        for line in found.splitlines()
+        if "_collect" in line and int(line.split()[0]) in wire.here.pids()
+    ]
+    assert len(ours) == 1
+    os.kill(ours[0], signal.SIGKILL)
+    screen.until(["collector"], 15)
+    screen.press(b"q")
+    assert screen.ended(10) in (3, 0)
+    assert "Traceback" not in screen.text()
