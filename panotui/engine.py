@@ -204,6 +204,7 @@ class Engine:
                 reading.time_ns, "port", "info" if reading.up else "error", reading.interface,
                 f"Interface {reading.interface} {state}",
             )  # fmt: skip
+        self.facts.port_records = self._port_records()
         self._snapshot = None
 
     def source(self, record: SourceRecord, counters: Sequence[SourceCounters] = ()) -> None:
@@ -516,7 +517,7 @@ class Engine:
         facts = self.view.facts
         now = self.now_ns
         appliance = frozenset(facts.appliance_addresses)
-        ports = self._port_records()
+        ports = self.facts.port_records or self._port_records()
         streams = self.streams.records(now)
         cameras = self.cameras.records(self.facts.camera_streams, appliance)
         endpoints = self.endpoints.records(

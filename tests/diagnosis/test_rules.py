@@ -262,7 +262,7 @@ def dhcp(kind: str, packet: int, **fields: object) -> DhcpMessage:
     return DhcpMessage(
         **{
             "time_ns": START + packet * SECOND // 10, "packet": packet, "interface": 1,
-            "type": kind, "xid": 7, "client_mac": "02:00:00:00:00:11", "src": "0.0.0.0", "dst": "255.255.255.255",
+            "type": kind, "xid": 7, "client_mac": MAC, "src": "0.0.0.0", "dst": "255.255.255.255",
             **fields,
         }
     )  # fmt: skip
@@ -320,7 +320,8 @@ def rtsp(packet: int, method: str, status: int | None = None, **fields: object) 
     return RtspMessage(
         **{
             "time_ns": START + packet * SECOND // 100, "packet": packet, "interface": 0,
-            "session": 1, "flow": 1, "from_client": status is None, "client": APPLIANCE, "server": CAMERA,
+            "session": 1, "flow": 1, "from_client": status is None, "client": APPLIANCE,
+            "server": CAMERA,
             "server_port": 554, "method": method, "url": f"rtsp://{CAMERA}/stream1", "cseq": packet,
             "status": status, "reason": None, **fields,
         }
