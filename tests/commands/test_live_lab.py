@@ -185,10 +185,11 @@ def test_losing_the_terminal_ends_no_recorder_and_sigterm_ends_it_with_zero(
     done = client.ask(Command(name="mark", text="cable changed"))
     assert isinstance(done, Done)
     assert done.ok
-    again = wire.here.run(
-        [*PANOTUI, "record", "cap0", "-o", str(tmp_path / "r"), "--for", "1s"],
-        cwd=REPOSITORY, check=False,
-    )  # fmt: skip
+    second = [*PANOTUI, "record", "cap0", "-o", str(tmp_path / "r"), "--for", "1s"]
+    again = subprocess.run(
+        wire.here.command(second), cwd=REPOSITORY, check=False, capture_output=True
+    )
+    assert b"recorder already running" in again.stderr
     assert again.returncode == 2
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
