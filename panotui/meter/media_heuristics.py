@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtp_metrics import RtpRecords, join
+from panotui.meter.rtp_records import RtpRecords, join
 from panotui.model import I64, U8
 from panotui.wire.rtp import STATIC_PAYLOADS
 

@@ -10,118 +10,37 @@ not depend on how packets are cut into batches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from panotui.meter.gaps import Gap, Gaps
+from panotui.meter.rtp_records import ORDER_BITS, RtpRecords
 from panotui.meter.segments import Segments, pick, smooth
+from panotui.meter.sequence import Sequence, SequenceNumbers
 from panotui.meter.stutter import BUFFERS_MS, Stutter
 from panotui.model import (
     F64,
-    I32,
     I64,
     SECOND,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
     U8,
-    U16,
     AnyMessage,
     Bool,
     Rows,
     StreamFreeze,
-    StreamGap,
     StreamRestart,
 )
 from panotui.wire.h264 import KEY, MARK, START, VCL
 
-# RFC 3550 A.1
-SEQUENCES = 65536
-MAX_DROPOUT = 3000
-MAX_MISORDER = 100
-
-REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
-REORDER_NS = SECOND  # or older
 TIMESTAMP_JUMP_S = 5.0  # a larger step of the RTP clock is an outlier or a new timeline
 FREEZE_NS = 2 * SECOND
 SETTLE_NS = SECOND  # of a new stream, before play-out is judged
-GAPS_TOLD = 4  # messages a stream and tick
 _RECENT = 256  # sequence numbers remembered a stream; at least MAX_MISORDER
 _OPEN_FRAMES = 8  # frames that may still receive packets
 _STEPS = 32  # frame intervals of which the nominal one is the median
 _SECONDS = 16  # seconds remembered for `fps_now`
 _FPS_WINDOW = 10
-_SCALAR_RUN = 256  # packets taken one at a time around an anomaly
-_ARRAY_RUNS = 8  # returns to arrays within one segment
-_GAPS_PENDING_MAX = 4096  # a stream
-ORDER_BITS = 20  # frames that one packet may complete
 _HALF = 1 << 31
-
-
-@dataclass(slots=True)
-class RtpRecords:
-    """n RTP packets in order of arrival, of any streams."""
-
-    stream: U16  # (n,) index into the core's tables
-    sequence: I64  # (n,) 0..65535
-    timestamp: I64  # (n,) 0..2^32-1
-    time_ns: I64  # (n,)
-    size: I64  # (n,) bytes as counted in `bytes`
-    media: I64  # (n,) payload bytes
-    flags: U8  # (n,) bits of panotui.wire.h264, with MARK for the marker
-    order: I64  # (n,) packet number << ORDER_BITS | position among the packet's frames
-    epoch: I32  # (n,) rises where the capture has a hole before the row
-
-    def take(self, rows: I64) -> RtpRecords:
-        """The named rows, in that order."""
-        return RtpRecords(
-            self.stream[rows],
-            self.sequence[rows],
-            self.timestamp[rows],
-            self.time_ns[rows],
-            self.size[rows],
-            self.media[rows],
-            self.flags[rows],
-            self.order[rows],
-            self.epoch[rows],
-        )
-
-
-def join(parts: list[RtpRecords]) -> RtpRecords:
-    """One after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    return RtpRecords(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in RtpRecords.__dataclass_fields__
-        )
-    )
-
-
-@dataclass(slots=True)
-class _Gap:
-    """Missing sequence numbers that may still arrive."""
-
-    first: int
-    last: int
-    time_ns: int
-    before_ns: int  # the packet before it
-    number: int
-    timestamp_before: int
-    timestamp_after: int
-    damages: int  # bit 0 the frame before, bit 1 the frame after
-    keyframe_tail: bool
-    capture: bool  # our own capture has a hole here
-
-
-@dataclass(slots=True)
-class _Sequence:
-    """What the sequence numbers of a batch mean, a row each."""
-
-    extended: I64
-    advance: I64  # towards the highest so far; <= 0 late or duplicate
-    counted: Bool
-    restarted: Bool
 
 
 def _wrap32(difference: I64) -> I64:
@@ -148,10 +67,6 @@ class RtpMetrics:
         self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
         self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
         self._started: Bool = np.zeros(n, bool)
-        self._received: I64 = np.zeros(n, np.int64)
-        self._highest: I64 = np.zeros(n, np.int64)
-        self._bad: I64 = np.full(n, -1, np.int64)
-        self._bad_time: I64 = np.zeros(n, np.int64)
         self._recent: I64 = np.full((n, _RECENT), -1, np.int64)
         self._timestamp: I64 = np.zeros(n, np.int64)
         self._flags: U8 = np.zeros(n, np.uint8)
@@ -185,17 +100,23 @@ class RtpMetrics:
         self._late: I64 = np.zeros(0, np.int64)
         self._starts_at: I64 = np.zeros(0, np.int64)
         self._starts_nominal: I64 = np.zeros(0, np.int64)
-        self._gaps: dict[int, list[_Gap]] = {}
-        self._gaps_told: dict[int, int] = {}
-        self._damaged_stamp: dict[int, int] = {}
         self._increments: list[Rows] = []
         self._seconds_open: Rows = np.zeros(0, STREAM_SECOND_DTYPE)
         self._frozen_since: I64 = np.zeros(n, np.int64)  # start of a freeze already told, 0 none
         self._poor_seconds: I64 = np.zeros(n, np.int64)
         self._bytes_at_tick: I64 = np.zeros(n, np.int64)
         self._new_frame_ns: I64 = np.zeros(n, np.int64)
-        self._capture_noted: list[list[int]] = []  # [from ns, to ns, packets left, interface]
-        self.unruly_packets = 0
+        self._sequence = SequenceNumbers(
+            n, self.row, self.clock, self._timestamp, self._tell_restart
+        )
+        self.gaps = Gaps(
+            self.row,
+            self.changed,
+            self.picture,
+            self._sequence.highest,
+            self.messages,
+            self._increments,
+        )
 
     # ------------------------------------------------------------ streams
 
@@ -211,8 +132,6 @@ class RtpMetrics:
             self.excused_ns,
             self._forward_ordinal,
             self._new_ordinal,
-            self._received,
-            self._highest,
             self._jitter,
             self._frame_jitter,
             self._lag,
@@ -229,7 +148,7 @@ class RtpMetrics:
             self._new_frame_ns,
         ):
             table[stream] = 0
-        self._bad[stream] = -1
+        self._sequence.forget(stream)
         self._recent[stream] = -1
         self._open[stream] = 0
         self._open[stream, :, 0] = -1
@@ -237,13 +156,12 @@ class RtpMetrics:
         self._key_ordinal[stream] = -1
         self.watched[stream] = False
         self._stutter.forget(stream)
-        self._gaps.pop(stream, None)
-        self._damaged_stamp.pop(stream, None)
+        self.gaps.forget(stream)
         self.changed[stream] = True
 
     def close(self, stream: int) -> None:
         """Settle what is pending; the row stays until `open` gives the place away."""
-        self._settle(stream, None)
+        self.gaps.settle(stream, None)
         self.watched[stream] = False
         self.changed[stream] = True
 
@@ -269,7 +187,7 @@ class RtpMetrics:
         row = self.row
         before_ns = segments.previous(records.time_ns, row["last_ns"][ids])
         gap_ns = np.maximum(records.time_ns - before_ns, 0)
-        sequence = self._sequences(records, segments)
+        sequence = self._sequence.measure(records, segments)
         self._count(records, segments, sequence, gap_ns, fresh)
         jitter = self._per_packet(records, segments, gap_ns, sequence, fresh)
         stamp_before = segments.previous(records.timestamp, self._timestamp[ids])
@@ -282,7 +200,7 @@ class RtpMetrics:
 
     def _begin(self, records: RtpRecords, at: I64, ids: I64) -> None:
         """First packets: place the sequence just before them (probation is the caller's)."""
-        self._highest[ids] = records.sequence[at] + SEQUENCES - 1
+        self._sequence.begin(ids, records.sequence[at])
         self._timestamp[ids] = records.timestamp[at]
         self._epoch[ids] = records.epoch[at]
         self._flags[ids] = MARK
@@ -290,7 +208,7 @@ class RtpMetrics:
         self.row["first_packet"][ids] = records.order[at] >> ORDER_BITS
         self._started[ids] = True
 
-    def _remember(self, records: RtpRecords, segments: Segments, sequence: _Sequence) -> None:
+    def _remember(self, records: RtpRecords, segments: Segments, sequence: Sequence) -> None:
         ids, ends = segments.ids, segments.ends
         self.row["last_ns"][ids] = records.time_ns[ends]
         self.row["last_packet"][ids] = records.order[ends] >> ORDER_BITS
@@ -303,128 +221,7 @@ class RtpMetrics:
         extended = sequence.extended[tail]
         self._recent[records.stream[tail], extended & (_RECENT - 1)] = extended
 
-    # ------------------------------------------------------------ sequence numbers
-
-    def _sequences(self, records: RtpRecords, segments: Segments) -> _Sequence:
-        ids = segments.ids
-        highest = self._highest[ids]
-        before = segments.previous(records.sequence, highest & 0xFFFF)
-        step = ((records.sequence - before + 32768) & 0xFFFF) - 32768
-        extended = segments.running_sum(step, highest)
-        top = extended.copy()
-        top[segments.starts] = np.maximum(top[segments.starts], highest)
-        top = segments.running_max(top)
-        advance = extended - segments.previous(top, highest)
-        strange = (advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER)
-        result = _Sequence(extended, advance, np.ones(segments.n, bool), np.zeros(segments.n, bool))
-        pending = self._bad[ids] >= 0
-        odd = np.logical_or.reduceat(strange, segments.starts) if strange.any() else pending & False
-        for k in np.flatnonzero(odd).tolist():
-            start, end = int(segments.starts[k]), int(segments.ends[k]) + 1
-            self._walk(int(ids[k]), records, start, end, result, top)
-        self._highest[ids] = top[segments.ends]
-        self._received[ids] += np.add.reduceat(result.counted.astype(np.int64), segments.starts)
-        return result
-
-    def _walk(
-        self, stream: int, records: RtpRecords, start: int, end: int, out: _Sequence, top: I64
-    ) -> None:
-        """RFC 3550 A.1 `update_seq` over rows [start, end) of one stream, exactly."""
-        highest = int(self._highest[stream])
-        bad = int(self._bad[stream])
-        bad_time = int(self._bad_time[stream])
-        numbers = records.sequence[start:end]
-        position, array_runs = 0, 0
-        n = end - start
-        calm = 0
-        before_ns = int(self.row["last_ns"][stream])
-        before_stamp = int(self._timestamp[stream])
-        accepted = int(self._received[stream])
-        while position < n:
-            if calm >= _SCALAR_RUN and array_runs < _ARRAY_RUNS:
-                array_runs += 1
-                calm = 0
-                taken = self._stride(numbers[position:], highest, start + position, out, top)
-                position += taken
-                if taken:
-                    accepted += taken
-                    highest = int(top[start + position - 1])
-                    before_ns = int(records.time_ns[start + position - 1])
-                    before_stamp = int(records.timestamp[start + position - 1])
-                continue
-            s = int(numbers[position])
-            at = start + position
-            time_ns = int(records.time_ns[at])
-            d = (s - highest) & 0xFFFF
-            calm += 1
-            if d < MAX_DROPOUT:
-                out.extended[at] = highest + d
-                out.advance[at] = d
-                highest += d
-            elif d <= SEQUENCES - MAX_MISORDER:
-                calm = 0
-                if s == bad:
-                    stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
-                    lived_ns = before_ns - int(self.row["first_ns"][stream])
-                    outage = _continues(
-                        d,
-                        accepted,
-                        lived_ns,
-                        bad_time - before_ns,
-                        stamp,
-                        int(self.clock[stream]),
-                    )
-                    out.restarted[at] = not outage
-                    if outage:
-                        highest += d
-                        out.advance[at] = d
-                        # The first packet after the outage was held back by A.1; it did arrive.
-                        self._received[stream] += 1
-                        accepted += 1
-                    else:
-                        highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
-                        out.advance[at] = 1
-                    out.extended[at] = highest
-                    bad = -1
-                    self._tell_restart(stream, records, at, outage, bad_time - before_ns)
-                else:
-                    bad = (s + 1) & 0xFFFF
-                    bad_time = time_ns
-                    out.counted[at] = False
-                    out.advance[at] = 0
-                    out.extended[at] = highest
-            else:
-                out.extended[at] = highest + d - SEQUENCES
-                out.advance[at] = d - SEQUENCES
-            if out.counted[at]:
-                accepted += 1
-                before_ns = time_ns
-                before_stamp = int(records.timestamp[at])
-            top[at] = highest
-            position += 1
-        self._bad[stream] = bad
-        self._bad_time[stream] = bad_time
-
-    def _stride(self, numbers: I64, highest: int, at: int, out: _Sequence, top: I64) -> int:
-        """Accept as many rows as are in order enough, as arrays; returns how many."""
-        before = np.empty_like(numbers)
-        before[1:] = numbers[:-1]
-        before[0] = highest & 0xFFFF
-        extended = highest + np.cumsum(((numbers - before + 32768) & 0xFFFF) - 32768)
-        best = np.maximum(np.maximum.accumulate(extended), highest)
-        previous = np.empty_like(best)
-        previous[1:] = best[:-1]
-        previous[0] = highest
-        advance = extended - previous
-        strange = np.flatnonzero((advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER))
-        taken = int(strange[0]) if len(strange) else len(numbers)
-        span = slice(at, at + taken)
-        out.extended[span] = extended[:taken]
-        out.advance[span] = advance[:taken]
-        out.counted[span] = True
-        out.restarted[span] = False
-        top[span] = best[:taken]
-        return taken
+    # ------------------------------------------------------------ restarts
 
     def _tell_restart(
         self, stream: int, records: RtpRecords, at: int, outage: bool, silent_ns: int
@@ -449,7 +246,7 @@ class RtpMetrics:
         self,
         records: RtpRecords,
         segments: Segments,
-        sequence: _Sequence,
+        sequence: Sequence,
         gap_ns: I64,
         fresh: Bool,
     ) -> None:
@@ -469,7 +266,7 @@ class RtpMetrics:
             self._late = late[~repeated]
         else:
             self._late = late
-        row["lost"][ids] = row["expected"][ids] - self._received[ids]
+        row["lost"][ids] = row["expected"][ids] - self._sequence.received[ids]
         row["lost_unique"][ids] = row["lost"][ids] + row["duplicates"][ids]
         first = starts[fresh]
         delta = gap_ns.astype(np.float64)
@@ -484,7 +281,7 @@ class RtpMetrics:
         row["delta_max_ms"][ids] = np.fmax(row["delta_max_ms"][ids], high_ms)
 
     def _repeated(
-        self, records: RtpRecords, segments: Segments, sequence: _Sequence, late: I64
+        self, records: RtpRecords, segments: Segments, sequence: Sequence, late: I64
     ) -> Bool:
         """Which of the `late` rows bring a number that was received before."""
         stream = records.stream[late]
@@ -509,7 +306,7 @@ class RtpMetrics:
         records: RtpRecords,
         segments: Segments,
         gap_ns: I64,
-        sequence: _Sequence,
+        sequence: Sequence,
         fresh: Bool,
     ) -> F64:
         """RFC 3550 A.8 per packet in order of arrival; returns (n,) jitter in ms after each row."""
@@ -559,7 +356,7 @@ class RtpMetrics:
         self,
         records: RtpRecords,
         segments: Segments,
-        sequence: _Sequence,
+        sequence: Sequence,
         before_ns: I64,
         stamp_before: I64,
     ) -> None:
@@ -594,160 +391,19 @@ class RtpMetrics:
                 (records.epoch[rows] != epoch_before[rows]).tolist(),
                 strict=True,
             ):
-                pending = self._gaps.setdefault(stream, [])
-                pending.append(
-                    _Gap(
-                        last - advance + 1,
-                        last - 1,
-                        now,
-                        then,
-                        number,
-                        ts0,
-                        ts1,
-                        hurt,
-                        tail,
-                        hole or self._in_noted_loss(stream, now, advance - 1),
-                    )
+                self.gaps.add(
+                    stream,
+                    Gap(
+                        last - advance + 1, last - 1, now, then, number, ts0, ts1, hurt, tail, hole
+                    ),
                 )
         if len(self._late):
             late = self._late
             for stream, extended in zip(
                 records.stream[late].tolist(), sequence.extended[late].tolist(), strict=True
             ):
-                self._fill(stream, extended)
-        if self._gaps:
-            for stream in set(records.stream[segments.starts].tolist()) & self._gaps.keys():
-                self._settle(stream, -1)
-
-    def _fill(self, stream: int, extended: int) -> None:
-        """A late packet takes its place in a pending gap."""
-        pending = self._gaps.get(stream)
-        if not pending:
-            return
-        for i in range(len(pending) - 1, -1, -1):
-            gap = pending[i]
-            if gap.last < extended:
-                return
-            if gap.first <= extended:
-                if gap.first == gap.last:
-                    del pending[i]
-                elif extended == gap.first:
-                    gap.first += 1
-                elif extended == gap.last:
-                    gap.last -= 1
-                else:
-                    rest = _Gap(
-                        extended + 1,
-                        gap.last,
-                        gap.time_ns,
-                        gap.before_ns,
-                        gap.number,
-                        gap.timestamp_before,
-                        gap.timestamp_after,
-                        gap.damages,
-                        gap.keyframe_tail,
-                        gap.capture,
-                    )
-                    gap.last = extended - 1
-                    pending.insert(i + 1, rest)
-                return
-
-    def _settle(self, stream: int, now_ns: int | None) -> None:
-        """Tell gaps that nothing can fill any more; None: all of them; -1: by distance only."""
-        pending = self._gaps.get(stream)
-        if not pending:
-            self._gaps.pop(stream, None)
-            return
-        edge = int(self._highest[stream]) - REORDER_WINDOW
-        done = 0
-        for gap in pending:
-            old = now_ns is None or (now_ns >= 0 and gap.time_ns <= now_ns - REORDER_NS)
-            # Loss that our own capture admits a little later is still told apart, hence by
-            # distance only once it is a second old in packet time as well.
-            far = gap.last < edge and (
-                gap.time_ns <= int(self.row["last_ns"][stream]) - REORDER_NS
-                or len(pending) - done > _GAPS_PENDING_MAX
-            )
-            if not (old or far):
-                break
-            self._tell_gap(stream, gap)
-            done += 1
-        del pending[:done]
-        if not pending:
-            del self._gaps[stream]
-
-    def _tell_gap(self, stream: int, gap: _Gap) -> None:
-        row = self.row[stream : stream + 1]
-        lost = gap.last - gap.first + 1
-        row["gap_events"] += 1
-        if lost > row["longest_gap"][0]:
-            row["longest_gap"] = lost
-        if gap.capture:
-            where = "capture"
-            row["capture_lost"] += lost
-        elif row["transport"][0] == 6:
-            where = "camera"
-            row["camera_dropped"] += lost
-        else:
-            where = "path"
-        if gap.keyframe_tail:
-            row["tail_lost"] += lost
-        if self.picture[stream]:
-            for bit, stamp in ((1, gap.timestamp_before), (2, gap.timestamp_after)):
-                if gap.damages & bit and self._damaged_stamp.get(stream) != stamp:
-                    self._damaged_stamp[stream] = stamp
-                    row["damaged_frames"] += 1
-        self.changed[stream] = True
-        told = self._gaps_told.get(stream, 0)
-        if told < GAPS_TOLD:
-            self._gaps_told[stream] = told + 1
-            self.messages.append(
-                StreamGap(
-                    time_ns=gap.time_ns,
-                    packet=gap.number,
-                    interface=int(row["interface"][0]),
-                    flow=int(row["flow"][0]),
-                    stream=int(row["id"][0]),
-                    lost=lost,
-                    where=where,
-                    keyframe_tail=gap.keyframe_tail,
-                )
-            )
-        if gap.capture:
-            second = np.zeros(1, STREAM_SECOND_DTYPE)
-            second["stream"] = row["id"][0]
-            second["second"] = gap.time_ns // SECOND
-            second["capture_lost"] = lost
-            self._increments.append(second)
-
-    # ------------------------------------------------------------ loss by our own capture
-
-    def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
-        """Up to `packets` that were missed before `time_ns` fell out of our own capture.
-
-        Drop counters are read about once a second, so gaps of the second and a half before count.
-        """
-        if packets <= 0:
-            return
-        note = [time_ns - SECOND * 3 // 2, time_ns, packets, interface]
-        self._capture_noted.append(note)
-        del self._capture_noted[:-16]
-        for stream, pending in self._gaps.items():
-            for gap in pending:
-                if not gap.capture:
-                    gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.last - gap.first + 1)
-
-    def _in_noted_loss(self, stream: int, time_ns: int, lost: int) -> bool:
-        for note in self._capture_noted:
-            start, end, left, interface = note
-            if (
-                left > 0
-                and start <= time_ns <= end
-                and (interface < 0 or interface == int(self.row["interface"][stream]))
-            ):
-                note[2] = left - lost
-                return True
-        return False
+                self.gaps.fill(stream, extended)
+        self.gaps.passed(set(segments.ids.tolist()))
 
     # ------------------------------------------------------------ freezes
 
@@ -822,7 +478,7 @@ class RtpMetrics:
         self,
         records: RtpRecords,
         segments: Segments,
-        sequence: _Sequence,
+        sequence: Sequence,
         gap_ns: I64,
         jitter: F64,
     ) -> None:
@@ -1233,9 +889,7 @@ class RtpMetrics:
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time: settle gaps, see freezes that go on."""
-        self._gaps_told.clear()
-        for stream in list(self._gaps):
-            self._settle(stream, now_ns)
+        self.gaps.tick(now_ns)
         live = np.flatnonzero(self._started & self.picture)
         if not len(live):
             return
@@ -1340,10 +994,9 @@ class RtpMetrics:
             out[f"stalls_{buffer_ms}ms"] = self._stutter.stalls[streams, i]
             out[f"stall_{buffer_ms}ms_s"] = self._stutter.stalled_ns[streams, i] / SECOND
         for k, stream in enumerate(streams.tolist()):
-            pending = self._gaps.get(stream)
-            if pending:
-                longest = max(gap.last - gap.first + 1 for gap in pending)
-                out["gap_events"][k] += len(pending)
+            count, longest = self.gaps.pending(stream)
+            if count:
+                out["gap_events"][k] += count
                 out["longest_gap"][k] = max(int(out["longest_gap"][k]), longest)
         return out
 
@@ -1360,7 +1013,8 @@ class RtpMetrics:
         return fps
 
     def drain(self) -> list[AnyMessage]:
-        out, self.messages = self.messages, []
+        out = list(self.messages)
+        self.messages.clear()
         return out
 
 
@@ -1387,22 +1041,6 @@ _NOT_YET_KNOWN = (
     "camera_clock_offset_s",
     "drift_ppm",
 )
-
-
-def _continues(
-    jump: int, packets: int, lived_ns: int, silent_ns: int, stamp: int, clock: int
-) -> bool:
-    """Is a large jump an outage: as many packets as the silence would have held (+-20 %)?
-
-    `packets` came in `lived_ns` before; `stamp` is what the RTP clock has moved over the silence.
-    """
-    silent_s = silent_ns / SECOND
-    if packets < 32 or lived_ns <= 0 or silent_s < 0.5:
-        return False
-    expected = packets * SECOND / lived_ns * silent_s
-    if not 0.8 * expected <= jump <= 1.2 * expected:
-        return False
-    return not clock or abs(stamp / clock - silent_s) <= max(1.0, 0.2 * silent_s)
 
 
 def _fold(before: Rows, added: Rows) -> tuple[Rows, Bool]:

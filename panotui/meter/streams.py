@@ -23,7 +23,8 @@ from panotui.meter.interleaved import Frames
 from panotui.meter.media_heuristics import Held
 from panotui.meter.places import Place, place_of, raw_address
 from panotui.meter.ports import Ports
-from panotui.meter.rtp_metrics import ORDER_BITS, RtpMetrics, RtpRecords, join
+from panotui.meter.rtp_metrics import RtpMetrics
+from panotui.meter.rtp_records import ORDER_BITS, RtpRecords, join
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.model import (
     APPS,
@@ -906,7 +907,7 @@ class StreamTable:
 
     def note_capture_loss(self, time_ns: int, packets: int, interface: int = -1) -> None:
         """Our own capture missed `packets` before `time_ns` (-1: on any interface)."""
-        self.metrics.note_capture_loss(time_ns, packets, interface)
+        self.metrics.gaps.note_capture_loss(time_ns, packets, interface)
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""

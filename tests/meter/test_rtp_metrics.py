@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.meter.rtp_metrics import ORDER_BITS, RtpMetrics, RtpRecords
+from panotui.meter.rtp_metrics import RtpMetrics
+from panotui.meter.rtp_records import ORDER_BITS, RtpRecords
 from panotui.model import (
     SECOND,
     STREAM_CODECS,
@@ -332,7 +333,7 @@ def test_loss_that_our_capture_admits_a_moment_later_is_told_apart():
     del packets[150:160]
     del packets[300:305]
     metrics = run(packets[:295])
-    metrics.note_capture_loss(START_NS + 2 * SECOND, 500, -1)
+    metrics.gaps.note_capture_loss(START_NS + 2 * SECOND, 500, -1)
     metrics.measure(records([(0, p) for p in packets[295:]], 296))
     metrics.tick(START_NS + 30 * SECOND)
     row = one(metrics)

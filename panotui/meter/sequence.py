@@ -1,0 +1,201 @@
+"""RTP sequence numbers, exactly as RFC 3550 A.1 counts them, for all streams of a batch at once.
+
+In: records sorted by stream. Out: a row each, the extended number, how far it advances the
+highest, whether it counts, whether the sender restarted. Where a stream stays within MAX_DROPOUT
+and MAX_MISORDER (nearly always) this is array work; around an anomaly packets are taken one by
+one. Probation is the caller's: streams come here when they are believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.meter.rtp_records import RtpRecords
+from panotui.meter.segments import Segments
+from panotui.model import I64, SECOND, Bool, Rows
+
+SEQUENCES = 65536
+MAX_DROPOUT = 3000
+MAX_MISORDER = 100
+_SCALAR_RUN = 256  # packets taken one at a time around an anomaly
+_ARRAY_RUNS = 8  # returns to arrays within one segment
+
+
+@dataclass(slots=True)
+class Sequence:
+    """What the sequence numbers of a batch mean, a row each."""
+
+    extended: I64
+    advance: I64  # towards the highest so far; <= 0 late or duplicate
+    counted: Bool
+    restarted: Bool
+
+
+class SequenceNumbers:
+    """State a stream of RFC 3550 A.1; `row`, `clock` and `timestamp` are the core's own arrays."""
+
+    def __init__(
+        self,
+        capacity: int,
+        row: Rows,
+        clock: I64,
+        timestamp: I64,
+        tell_restart: Callable[[int, RtpRecords, int, bool, int], None],
+    ) -> None:
+        self.row = row
+        self.clock = clock
+        self._timestamp = timestamp
+        self._tell_restart = tell_restart
+        self.received: I64 = np.zeros(capacity, np.int64)
+        self.highest: I64 = np.zeros(capacity, np.int64)  # extended
+        self._bad: I64 = np.full(capacity, -1, np.int64)
+        self._bad_time: I64 = np.zeros(capacity, np.int64)
+
+    def begin(self, ids: I64, first: I64) -> None:
+        """Place streams just before their first number, so that it advances by one."""
+        self.highest[ids] = first + SEQUENCES - 1
+
+    def forget(self, stream: int) -> None:
+        self.received[stream] = 0
+        self.highest[stream] = 0
+        self._bad[stream] = -1
+
+    def measure(self, records: RtpRecords, segments: Segments) -> Sequence:
+        ids = segments.ids
+        highest = self.highest[ids]
+        before = segments.previous(records.sequence, highest & 0xFFFF)
+        step = ((records.sequence - before + 32768) & 0xFFFF) - 32768
+        extended = segments.running_sum(step, highest)
+        top = extended.copy()
+        top[segments.starts] = np.maximum(top[segments.starts], highest)
+        top = segments.running_max(top)
+        advance = extended - segments.previous(top, highest)
+        strange = (advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER)
+        result = Sequence(extended, advance, np.ones(segments.n, bool), np.zeros(segments.n, bool))
+        pending = self._bad[ids] >= 0
+        odd = np.logical_or.reduceat(strange, segments.starts) if strange.any() else pending & False
+        for k in np.flatnonzero(odd).tolist():
+            start, end = int(segments.starts[k]), int(segments.ends[k]) + 1
+            self._walk(int(ids[k]), records, start, end, result, top)
+        self.highest[ids] = top[segments.ends]
+        self.received[ids] += np.add.reduceat(result.counted.astype(np.int64), segments.starts)
+        return result
+
+    def _walk(
+        self, stream: int, records: RtpRecords, start: int, end: int, out: Sequence, top: I64
+    ) -> None:
+        """RFC 3550 A.1 `update_seq` over rows [start, end) of one stream, exactly."""
+        highest = int(self.highest[stream])
+        bad = int(self._bad[stream])
+        bad_time = int(self._bad_time[stream])
+        numbers = records.sequence[start:end]
+        position, array_runs = 0, 0
+        n = end - start
+        calm = 0
+        before_ns = int(self.row["last_ns"][stream])
+        before_stamp = int(self._timestamp[stream])
+        accepted = int(self.received[stream])
+        while position < n:
+            if calm >= _SCALAR_RUN and array_runs < _ARRAY_RUNS:
+                array_runs += 1
+                calm = 0
+                taken = self._stride(numbers[position:], highest, start + position, out, top)
+                position += taken
+                if taken:
+                    accepted += taken
+                    highest = int(top[start + position - 1])
+                    before_ns = int(records.time_ns[start + position - 1])
+                    before_stamp = int(records.timestamp[start + position - 1])
+                continue
+            s = int(numbers[position])
+            at = start + position
+            time_ns = int(records.time_ns[at])
+            d = (s - highest) & 0xFFFF
+            calm += 1
+            if d < MAX_DROPOUT:
+                out.extended[at] = highest + d
+                out.advance[at] = d
+                highest += d
+            elif d <= SEQUENCES - MAX_MISORDER:
+                calm = 0
+                if s == bad:
+                    stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
+                    lived_ns = before_ns - int(self.row["first_ns"][stream])
+                    outage = _continues(
+                        d,
+                        accepted,
+                        lived_ns,
+                        bad_time - before_ns,
+                        stamp,
+                        int(self.clock[stream]),
+                    )
+                    out.restarted[at] = not outage
+                    if outage:
+                        highest += d
+                        out.advance[at] = d
+                        # The first packet after the outage was held back by A.1; it did arrive.
+                        self.received[stream] += 1
+                        accepted += 1
+                    else:
+                        highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
+                        out.advance[at] = 1
+                    out.extended[at] = highest
+                    bad = -1
+                    self._tell_restart(stream, records, at, outage, bad_time - before_ns)
+                else:
+                    bad = (s + 1) & 0xFFFF
+                    bad_time = time_ns
+                    out.counted[at] = False
+                    out.advance[at] = 0
+                    out.extended[at] = highest
+            else:
+                out.extended[at] = highest + d - SEQUENCES
+                out.advance[at] = d - SEQUENCES
+            if out.counted[at]:
+                accepted += 1
+                before_ns = time_ns
+                before_stamp = int(records.timestamp[at])
+            top[at] = highest
+            position += 1
+        self._bad[stream] = bad
+        self._bad_time[stream] = bad_time
+
+    def _stride(self, numbers: I64, highest: int, at: int, out: Sequence, top: I64) -> int:
+        """Accept as many rows as are in order enough, as arrays; returns how many."""
+        before = np.empty_like(numbers)
+        before[1:] = numbers[:-1]
+        before[0] = highest & 0xFFFF
+        extended = highest + np.cumsum(((numbers - before + 32768) & 0xFFFF) - 32768)
+        best = np.maximum(np.maximum.accumulate(extended), highest)
+        previous = np.empty_like(best)
+        previous[1:] = best[:-1]
+        previous[0] = highest
+        advance = extended - previous
+        strange = np.flatnonzero((advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER))
+        taken = int(strange[0]) if len(strange) else len(numbers)
+        span = slice(at, at + taken)
+        out.extended[span] = extended[:taken]
+        out.advance[span] = advance[:taken]
+        out.counted[span] = True
+        out.restarted[span] = False
+        top[span] = best[:taken]
+        return taken
+
+
+def _continues(
+    jump: int, packets: int, lived_ns: int, silent_ns: int, stamp: int, clock: int
+) -> bool:
+    """Is a large jump an outage: as many packets as the silence would have held (+-20 %)?
+
+    `packets` came in `lived_ns` before; `stamp` is what the RTP clock has moved over the silence.
+    """
+    silent_s = silent_ns / SECOND
+    if packets < 32 or lived_ns <= 0 or silent_s < 0.5:
+        return False
+    expected = packets * SECOND / lived_ns * silent_s
+    if not 0.8 * expected <= jump <= 1.2 * expected:
+        return False
+    return not clock or abs(stamp / clock - silent_s) <= max(1.0, 0.2 * silent_s)
