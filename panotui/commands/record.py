@@ -121,6 +121,7 @@ class _Session:
         from panotui.recording.recorder import Recorder
 
         self.as_json = as_json
+        self._said: tuple[str, str | None] = ("recording", None)
         self.folder = folder
         self.recorder = Recorder(folder, site_text=site_text, limits=limits)
         listener, self.socket_path, group = _prepare(folder, socket_path)
@@ -177,6 +178,10 @@ class _Session:
         snapshot = collector.engine.snapshot()
         record = self.recorder.status()
         counts = snapshot.counts
+        if (record.state, record.detail) != self._said:
+            self._said = (record.state, record.detail)
+            if not sys.stderr.isatty():
+                _tell(f"{record.state}{f': {record.detail}' if record.detail else ''}")
         if self.as_json:
             line = {
                 "time_ns": snapshot.time_ns,

@@ -61,6 +61,7 @@ RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
 SystemCallFilter=setuid setgid setgroups setresuid setresgid capset chown fchown fchownat
 MemoryMax=512M
 TasksMax=64

@@ -120,6 +120,7 @@ class Recorder:
         self._since_ns = wall_clock()
         self._state = "recording"
         self._detail: str | None = None
+        self._disk_low = False
         self._bytes = size_of(self.folder)
         self._queue: queue.Queue[Second | _Mark | _Known | Evidence | _Flush | None] = queue.Queue(
             QUEUE_SECONDS
@@ -174,7 +175,7 @@ class Recorder:
 
     def keep(self, evidence: Evidence) -> bool:
         """Offer packets for a file; false when there is no room for them now."""
-        if self._state != "recording":
+        if self._state != "recording" or self._disk_low:
             return False
         return self._offer(evidence)
 
@@ -491,8 +492,8 @@ class Recorder:
         free = free_of(self.folder)
         enforce(self._connection, self.folder, time_ns, self.limits, free)
         if self._state == "recording":
-            low = free < self.limits.free_bytes
-            self._detail = "little disk left: the oldest evidence goes first" if low else None
+            self._disk_low = free < self.limits.free_bytes
+            self._detail = "little disk left: no evidence is kept" if self._disk_low else None
 
 
 def _join(earlier: Second, later: Second) -> Second:
