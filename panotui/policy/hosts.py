@@ -24,10 +24,11 @@ def canonical_host(text: str) -> str | None:
     name = text.strip().strip("[]") if text.startswith("[") else text.strip()
     if not name or len(name) > 4 * NAME_MAX:
         return None
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        pass
+    if _may_be_address(name):
+        try:
+            return str(ipaddress.ip_address(name))
+        except ValueError:
+            pass
     name = name.removesuffix(".")
     if not name.isascii():
         try:
@@ -44,8 +45,15 @@ def canonical_host(text: str) -> str | None:
     return name
 
 
+def _may_be_address(text: str) -> bool:
+    """A cheap look before the costly attempt: IPv4 ends with a digit, IPv6 has colons."""
+    return text[-1:].isdigit() or ":" in text
+
+
 def is_address(host: str) -> bool:
     """True for an IPv4 or IPv6 address as text."""
+    if not _may_be_address(host):
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -302,7 +302,7 @@ class Judge:
         """Rules that know hosts by name."""
         judged: tuple[HostName, tuple[HostMatch, ...]] | None = None
         group = _believed(f.names)
-        if f.server_who & Who.INTERNET or f.server_who & LOCAL_SIDE:
+        if self.policy.names_addresses and f.server_who & (Who.INTERNET | LOCAL_SIDE):
             by_address = self._outgoing(self.policy.match_host(f.server))
             if by_address and not any(n.source in ("sni", "http") for n in group):
                 judged = HostName(f.server, "site"), by_address

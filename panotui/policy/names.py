@@ -326,10 +326,10 @@ class NameBook:
         """The label of the narrowest published range that holds the address."""
         if not self._ranges:
             return None
-        try:
-            value = int(ipaddress.IPv4Address(address))
-        except ValueError:
+        parts = address.split(".")
+        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
             return None
+        value = int(parts[0]) << 24 | int(parts[1]) << 16 | int(parts[2]) << 8 | int(parts[3])
         at = bisect_right(self._range_starts, value) - 1
         if at < 0:
             return None

@@ -166,8 +166,11 @@ class Policy:
         self.named = tuple(r for r in self.rules if r.hosts)
         self.camera_rtsp = _camera_ports(site)
         self._patterns = _compile(self.named, self.regions(), site.site.private_link)
-        every = tuple(r for r in self.settings.regions if r not in self.regions())
-        self._foreign = _compile([r for r in policy_file()[1] if r.hosts], every, True)
+        self.names_addresses = any(is_address(h) for r in self.named for h in r.hosts)
+        self._by_ending: dict[str, tuple[_Compiled, ...]] = {}
+        for entry in self._patterns:
+            ending = _ending(entry.pattern.text)
+            self._by_ending[ending] = (*self._by_ending.get(ending, ()), entry)
         self._literals = tuple(
             (e.rule, e.pattern.text.lstrip("*").lstrip(".-"))
             for e in self._patterns
@@ -213,7 +216,8 @@ class Policy:
         if name is None:
             return ()
         best: dict[str, HostMatch] = {}
-        for entry in self._patterns:
+        # by the last two labels first: a flood of foreign names must cost next to nothing
+        for entry in (*self._by_ending.get(_ending(name), ()), *self._by_ending.get("", ())):
             if entry.pattern.matches_canonical(name):
                 literal = entry.pattern.literal
                 old = best.get(entry.rule.id)
@@ -228,15 +232,8 @@ class Policy:
         name = canonical_host(host)
         if name is None or self.match_host(host):
             return None
-        found = [e for e in self._foreign if e.pattern.matches_canonical(name)]
-        if found:
-            entry = max(found, key=lambda e: e.pattern.literal)
-            region = next(r for r in self.settings.regions if r in entry.pattern.text)
-            return entry.rule, region
-        return self._unknown_region(name)
-
-    def _unknown_region(self, name: str) -> tuple[Rule, str] | None:
-        """AWS names of a region that never had Panorama: `logs.eu-central-1.amazonaws.com`."""
+        if _ending(name) not in self._by_ending:
+            return None
         labels = name.split(".")
         for position, label in enumerate(labels):
             if _looks_like_region(label) and label not in self.regions():
@@ -246,6 +243,14 @@ class Policy:
                 if matches:
                     return matches[0].rule, label
         return None
+
+
+def _ending(name: str) -> str:
+    """The last two labels of a name or pattern; "" where they are not fixed."""
+    labels = name.lower().rstrip(".").split(".")[-2:]
+    if ":" in name or "*" in ".".join(labels) or not name.isascii():
+        return ""
+    return ".".join(labels)
 
 
 def _looks_like_region(label: str) -> bool:
