@@ -101,7 +101,7 @@ def _left(header: Header, glyphs: Glyphs) -> list[_Part]:
     guessed = "?" if "topology" in site.inferred else ""
     if site.topology:
         parts.append(_Part([(f"{site.topology}{guessed}", "plain")], 6))
-    vantage = f"{site.vantage or '-'}{' one-way' if site.one_way else ''}"
+    vantage = f"{site.vantage or 'vantage -'}{' one-way' if site.one_way else ''}"
     parts.append(_Part([(vantage, "warn" if site.one_way else "plain")], 5))
     if site.region:
         parts.append(_Part([(site.region, "plain")], 9))

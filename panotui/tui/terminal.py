@@ -118,6 +118,14 @@ class PacedDriver(LinuxDriver):
         self._on_taken: Callable[[], None] = app.terminal_blank
         self._told_sync = False
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # The kernel's answer before that of COLUMNS and LINES, which a resize does not change.
+        try:
+            size = os.get_terminal_size(self.output.fileno())
+        except OSError:
+            return super()._get_terminal_size()
+        return (size.columns or 80, size.lines or 24)
+
     def new_size(self, old: Size) -> Size | None:
         """The terminal's size if it is another than `old`."""
         size = Size(*self._get_terminal_size())

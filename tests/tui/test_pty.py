@@ -110,6 +110,12 @@ def test_a_new_size_is_drawn_whole(plant: Terminal) -> None:
     plant.until(plant.shows("WHAT TO DO"))
 
 
+def test_columns_and_lines_of_the_environment_do_not_hold_up_a_new_size() -> None:
+    with started(environment={"COLUMNS": "80", "LINES": "24"}) as terminal:
+        terminal.resize(120, 40)
+        terminal.until(lambda: "1 Over" in terminal.screen.display[39])
+
+
 def test_ctrl_z_suspends_and_fg_draws_again(plant: Terminal) -> None:
     plant.type("\x1a")
     pid, status = 0, 0
