@@ -18,7 +18,6 @@ _UNIT = """\
 #           systemctl daemon-reload && systemctl enable --now panotui
 [Unit]
 Description=Panotui recorder: network monitor for the AWS Panorama Appliance
-Documentation=man:panotui(1)
 After=network.target
 
 [Service]
