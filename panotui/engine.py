@@ -30,6 +30,7 @@ from panotui.health.tracking import ConnectionTracking
 from panotui.health.verdicts import VerdictBook
 from panotui.model import (
     I64,
+    SECOND,
     AnyMessage,
     CountsRecord,
     Delta,
@@ -120,6 +121,8 @@ class Engine:
         self._event_number = 0
         self._view_version = -1
         self._last_tick_ns = 0
+        self._missed = 0
+        self._missed_ns = 0
         self._all_well_since: int | None = None
         self._port_states: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
@@ -366,6 +369,7 @@ class Engine:
         facts = self.facts
         facts.one_way = self.view.one_way or self.tracking.one_way
         facts.counters = self.counters()
+        facts.capture_lossy = self._is_lossy()
         facts.camera_streams = self._by_camera()
         facts.changed = (
             np.unique(np.concatenate(self._changed_slots)) if self._changed_slots else None
@@ -420,6 +424,17 @@ class Engine:
         ) and not any(v.state == "open" and not v.known for v in facts.violations)
         self._all_well_since = (self._all_well_since or now) if well else None
         self._snapshot = None
+
+    def _is_lossy(self) -> bool:
+        """Packets were missed, or passed over, by this tool within the last minute."""
+        counters = self.facts.counters
+        missed = self.facts.ring_dropped + counters.control_skipped
+        if missed > self._missed:
+            self._missed, self._missed_ns = missed, self.now_ns
+            for stream in self.streams.streams.values():
+                if self.now_ns - int(stream.row["last_ns"]) < 2 * SECOND:
+                    stream.uncertain = True
+        return self._missed_ns > 0 and self.now_ns - self._missed_ns <= 60 * SECOND
 
     def _port_records(self) -> tuple[PortRecord, ...]:
         ours = self.view.vantage in ("mirror", None, "file") and self.settings.live

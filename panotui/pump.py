@@ -16,6 +16,7 @@ import numpy as np
 
 from panotui.engine import Engine
 from panotui.meter.meter import Meter
+from panotui.meter.streams import StreamTable
 from panotui.model import (
     I64,
     SECOND,
@@ -151,6 +152,7 @@ class Pump:
         self._counting = Counting()
         self._interfaces: dict[str, int] = {}
         self._finished = False
+        self._dropped = 0
 
     @property
     def time_ns(self) -> int:
@@ -201,6 +203,12 @@ class Pump:
             self._tick(tick_ns)
 
     def _tick(self, now_ns: int) -> None:
+        dropped = sum(s.counters.dropped_ring for s in self.sources)
+        if dropped > self._dropped:
+            # gaps of this second are the capture's, not the network's
+            if isinstance(self.meter.streams, StreamTable):
+                self.meter.streams.note_capture_loss(now_ns, dropped - self._dropped)
+            self._dropped = dropped
         delta = self.meter.tick(now_ns)
         self._tell_source(delta)
         self.engine.apply(delta)

@@ -510,3 +510,12 @@ def test_findings_page_is_up_to_date() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.page() == (docs / "findings.md").read_text(encoding="utf-8")
+
+
+def test_while_packets_are_missed_absence_proves_less() -> None:
+    scene = Scene(site())
+    blocked_logs(scene)
+    assert scene.findings()["tcp-blocked"].confidence == "likely"
+    scene.counters.control_skipped = 500
+    scene.tick()
+    assert scene.findings()["tcp-blocked"].confidence == "possible"
