@@ -218,9 +218,12 @@ class ViolationBook:
         port = np.where(icmp, bad["sport"], bad["dport"]).astype(np.uint64)
         service = (bad["protocol"].astype(np.uint64) << np.uint64(16)) | port
         kind = judged.kind[at]
-        for index in np.unique(kind).tolist():
-            facts, decision = judged.classes[index]
-            here = kind == index
+        order = np.argsort(kind, kind="stable")
+        starts = np.flatnonzero(np.diff(kind[order], prepend=-1))
+        ends = np.r_[starts[1:], len(order)]
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            here = order[start:end]
+            facts, decision = judged.classes[int(kind[here[0]])]
             reason = decision.reason
             host = decision.host
             if reason == "stream-leak":
