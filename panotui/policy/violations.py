@@ -34,6 +34,7 @@ from panotui.policy.siteview import Who
 
 PORTS_APART = 8  # more services than these between two peers are one violation: a scan
 PEERS_APART = 32  # more peers than these of one host and reason are one violation
+SOURCES_APART = 256  # more hosts than these against one at once are one violation
 VIOLATIONS_MAX = 1024
 COUNTED_MAX = 131_072  # flows of a meter whose share in a violation is remembered
 QUIET_NS = 120 * SECOND  # a violation without traffic for this long is past
@@ -108,6 +109,7 @@ class ViolationBook:
         self._pairs: dict[int, set[int]] = {}  # pair key -> services apart
         self._sources: dict[int, set[int]] = {}  # source key -> pairs apart
         self._scans: set[int] = set()  # pair keys that are folded
+        self._floods: set[int] = set()  # reason and server keys whose clients are folded
         self._spreads: set[int] = set()  # source keys that are folded
         self._hosts: dict[str, int] = {}
         self._counted: dict[int, _Counted] = {}
@@ -205,6 +207,7 @@ class ViolationBook:
         """The violation's key of each row, with scans and spreads folded."""
         reason = judged.reason[at].astype(np.uint64)
         client, server, service = self._ends(bad, judged, at)
+        client = self._fold_sources(mix(reason, server), client)
         source = mix(reason, client)
         pair = mix(source, server)
         full = mix(pair, service)
@@ -251,6 +254,16 @@ class ViolationBook:
                 hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"
             )
         return code
+
+    def _fold_sources(self, target: U64, client: U64) -> U64:
+        """More than `SOURCES_APART` hosts against one at once (forged senders): one violation."""
+        _, first = np.unique(mix(target, client), return_index=True)
+        targets, counts = np.unique(target[first], return_counts=True)
+        self._floods.update(targets[counts > SOURCES_APART].tolist())
+        if not self._floods:
+            return client
+        flooded = np.isin(target, np.fromiter(self._floods, np.uint64, len(self._floods)))
+        return np.where(flooded, _ANY, client)
 
     def _fold_peers(self, source: U64, pair: U64, full: U64) -> tuple[U64, U64]:
         """One host against more than `PEERS_APART` others: from then on one violation."""

@@ -102,6 +102,16 @@ def test_a_host_that_tries_a_thousand_others_is_a_few_dozen() -> None:
     assert sum(r.flows for r in book.records()) == 1000
 
 
+def test_a_flood_of_forged_senders_is_one_violation() -> None:
+    judge = judge_of()
+    book = ViolationBook(judge)
+    rows = np.repeat(flow_row("203.0.113.9", 40000, "192.168.5.5", 22), 5000)
+    rows["id"] = np.arange(5000)
+    rows["src"][:, 2], rows["src"][:, 3] = np.arange(5000) >> 8, np.arange(5000) & 255
+    feed(book, judge, rows)
+    assert one(book).flows == 5000
+
+
 def test_different_reasons_peers_and_services_are_told_apart() -> None:
     judge = judge_of()
     book = ViolationBook(judge)
