@@ -65,10 +65,11 @@ class Gaps:
             gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.last - gap.first + 1)
         self._gaps.setdefault(stream, []).append(gap)
 
-    def pending(self, stream: int) -> tuple[int, int]:
-        """How many wait, and the longest of them."""
-        known = self._gaps.get(stream, ())
-        return len(known), max((gap.last - gap.first + 1 for gap in known), default=0)
+    def provisional(self, stream: int, row: Rows) -> None:
+        """Add the gaps that still wait to a copy of the stream's row (a view of length 1)."""
+        damaged = self._damaged_stamp.get(stream, -1)
+        for gap in self._gaps.get(stream, ()):
+            damaged = self._count(stream, row, gap, damaged)
 
     def forget(self, stream: int) -> None:
         self._gaps.pop(stream, None)
@@ -141,27 +142,37 @@ class Gaps:
         if not pending:
             del self._gaps[stream]
 
-    def _tell(self, stream: int, gap: Gap) -> None:
-        row = self.row[stream : stream + 1]
+    def _count(self, stream: int, row: Rows, gap: Gap, damaged: int) -> int:
+        """Fold a gap into `row`; the timestamp of the frame that was damaged last."""
         lost = gap.last - gap.first + 1
         row["gap_events"] += 1
         if lost > row["longest_gap"][0]:
             row["longest_gap"] = lost
-        if gap.capture:
-            where = "capture"
+        where = self._where(row, gap)
+        if where == "capture":
             row["capture_lost"] += lost
-        elif row["transport"][0] == 6:
-            where = "camera"
+        elif where == "camera":
             row["camera_dropped"] += lost
-        else:
-            where = "path"
         if gap.keyframe_tail:
             row["tail_lost"] += lost
         if self.picture[stream]:
             for bit, stamp in ((1, gap.timestamp_before), (2, gap.timestamp_after)):
-                if gap.damages & bit and self._damaged_stamp.get(stream) != stamp:
-                    self._damaged_stamp[stream] = stamp
+                if gap.damages & bit and damaged != stamp:
+                    damaged = stamp
                     row["damaged_frames"] += 1
+        return damaged
+
+    def _where(self, row: Rows, gap: Gap) -> str:
+        if gap.capture:
+            return "capture"
+        return "camera" if row["transport"][0] == 6 else "path"
+
+    def _tell(self, stream: int, gap: Gap) -> None:
+        row = self.row[stream : stream + 1]
+        self._damaged_stamp[stream] = self._count(
+            stream, row, gap, self._damaged_stamp.get(stream, -1)
+        )
+        lost = gap.last - gap.first + 1
         self.changed[stream] = True
         told = self._gaps_told.get(stream, 0)
         if told < GAPS_TOLD:
@@ -174,7 +185,7 @@ class Gaps:
                     flow=int(row["flow"][0]),
                     stream=int(row["id"][0]),
                     lost=lost,
-                    where=where,
+                    where=self._where(row, gap),
                     keyframe_tail=gap.keyframe_tail,
                 )
             )

@@ -994,10 +994,7 @@ class RtpMetrics:
             out[f"stalls_{buffer_ms}ms"] = self._stutter.stalls[streams, i]
             out[f"stall_{buffer_ms}ms_s"] = self._stutter.stalled_ns[streams, i] / SECOND
         for k, stream in enumerate(streams.tolist()):
-            count, longest = self.gaps.pending(stream)
-            if count:
-                out["gap_events"][k] += count
-                out["longest_gap"][k] = max(int(out["longest_gap"][k]), longest)
+            self.gaps.provisional(stream, out[k : k + 1])
         return out
 
     def _fps_now(self, streams: I64) -> F64:
