@@ -94,6 +94,9 @@ class ViolationRule(Rule):
             if facts.view.who(v.src) & Who.INTERNET:
                 kind = "inbound-internet"
             answered = v.severity == "error"
+            target = facts.connects.get(v.dst, v.dport or 0)
+            if v.transport == "tcp" and target is not None:
+                answered = target.connected_ns > 0  # a RST is an answer, but no service
             values["detail"] = ", and it answers" if answered else ""
             if kind == "inbound-undeclared" and not answered:
                 return None  # a knock on a closed door
