@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from panotui.model import (
     PacketBatch,
     RtcpReport,
     RtspEnd,
+    RtspMessage,
     StreamBound,
     StreamFreeze,
 )
@@ -434,3 +436,68 @@ def test_two_readers_of_one_ssrc_are_two_streams():
     site.packets(*site.media(0, 20), *other)
     site.tick()
     assert sorted(int(row["packets"]) for row in site.rows.values()) == [20, 20]
+
+
+def test_tunnel_over_http_joins_its_two_connections() -> None:
+    site = Site()
+
+    def both(port: int, seq: dict[bool, int], payload: bytes, client: bool, flags: int = 0x18):  # type: ignore[no-untyped-def]
+        ends = (CLIENT, port, CAMERA, 80) if client else (CAMERA, 80, CLIENT, port)
+        frame = tcp(*ends, seq[client], flags, payload)
+        seq[client] += len(payload) + (flags & 2 != 0)
+        return frame, client
+
+    down, up = {True: 1, False: 1}, {True: 1, False: 1}
+
+    def ask(text: str) -> tuple[bytes, bool]:
+        raw_text = text.replace("\n", "\r\n").encode() + b"\r\n\r\n"
+        return both(41001, up, base64.b64encode(raw_text), True)
+
+    def answer(text: str, body: bytes = b"") -> tuple[bytes, bool]:
+        raw_text = text.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
+        return both(41000, down, raw_text, False)
+
+    cookie = b" /live HTTP/1.0\r\nx-sessioncookie: abc\r\n"
+    transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+    site.packets(
+        both(41000, down, b"", True, 2),
+        both(41000, down, b"", False, 18),
+        both(41000, down, b"GET" + cookie + b"\r\n", True),
+        both(
+            41000,
+            down,
+            b"HTTP/1.0 200 OK\r\nContent-Type: application/x-rtsp-tunnelled\r\n\r\n",
+            False,
+        ),
+        both(41001, up, b"", True, 2),
+        both(41001, up, b"", False, 18),
+        both(41001, up, b"POST" + cookie + b"Content-Length: 32767\r\n\r\n", True),
+        ask(f"DESCRIBE {BASE} RTSP/1.0\nCSeq: 1"),
+        answer(
+            f"RTSP/1.0 200 OK\nCSeq: 1\nContent-Type: application/sdp\nContent-Base: {BASE}/"
+            f"\nContent-Length: {len(SDP)}",
+            SDP,
+        ),
+        ask(f"SETUP {BASE}/track1 RTSP/1.0\nCSeq: 2\n{transport}"),
+        answer(f"RTSP/1.0 200 OK\nCSeq: 2\nSession: 9\n{transport}"),
+        ask(f"PLAY {BASE} RTSP/1.0\nCSeq: 3\nSession: 9"),
+        answer("RTSP/1.0 200 OK\nCSeq: 3\nSession: 9"),
+        *(both(41000, down, interleaved(0, rtp(k, 3600 * k)), False) for k in range(10)),
+    )
+    site.tick()
+    assert (site.stream["packets"], site.stream["signalled"]) == (10, 1)
+    assert {m.carrier for m in site.of(RtspMessage)} == {"rtsp-http"}
+    answers = [m.method for m in site.of(RtspMessage) if not m.from_client]
+    assert answers == ["DESCRIBE", "SETUP", "PLAY"]
+
+
+def test_connection_that_must_make_room_still_gives_its_frames() -> None:
+    site = Site(MeterSettings(rtsp_connections_max=1))
+    site.dialogue("RTP/AVP/TCP;unicast;interleaved=0-1")
+    frames = b"".join(interleaved(0, rtp(k, 3600 * k)) for k in range(10))
+    others = [(tcp(CLIENT, 42000 + k, CAMERA, 554, 1, 2, b""), True) for k in range(3)]
+    site.packets(site.bytes(frames, False), *others)
+    site.tick()
+    assert site.stream["packets"] == 10
+    assert site.stream["end"] == 2
+    assert site.table.rtsp_evicted == 3

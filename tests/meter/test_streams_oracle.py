@@ -31,7 +31,7 @@ from panotui.model import (
     StreamRestart,
 )
 from panotui.sources import open_file
-from tests.captures import SHARED, shared_capture
+from tests.captures import DATA, SHARED, shared_capture
 
 
 @dataclass
@@ -92,10 +92,12 @@ _FRAMES = re.compile(r"markers (\d+) distinct_ts (\d+) fps\(ts\) ([\d.]+)")
 
 def reference(name: str) -> list[dict[str, float]]:
     """What the reference says of each stream of a capture."""
-    path = SHARED / f"{name}.reference.txt"
-    if not path.exists():
-        path = SHARED / f"{name.rsplit('.', 1)[0]}.reference.txt"
-    if not path.exists():
+    stem = name.rsplit(".", 1)[0]
+    places = [
+        folder / f"{form}.reference.txt" for folder in (DATA, SHARED) for form in (name, stem)
+    ]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
         return []
     lines = path.read_text().splitlines()
     found = []
