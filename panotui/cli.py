@@ -34,10 +34,12 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "service": ("service", "Print a hardened systemd unit for the recorder.", True),
     "doctor": ("doctor", "What works on this machine, and how to mend what does not.", True),
     "_collect": ("collect", "The unprivileged side of `live` (internal).", False),
+    "_meter": ("meter", "A meter of its own process for several captures (internal).", False),
 }
 # Options that may also stand before the command; each with whether it takes a value.
 _COMMON = {"--site": True, "--json": False, "-v": False, "--verbose": False, "--no-color": False}
 
+COMPLETION = "_PANOTUI_COMPLETE"  # click's own: `_PANOTUI_COMPLETE=bash_source panotui`
 EXIT_INTERRUPTED = 130
 EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
@@ -58,7 +60,8 @@ class _Group(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _with_command(args))
+        # The shell's completion parses too, and wants the commands' names.
+        return super().parse_args(ctx, args if ctx.resilient_parsing else _with_command(args))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -100,6 +103,11 @@ def group() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code and raises nothing."""
     arguments = list(sys.argv[1:] if args is None else args)
+    wanted = os.environ.get(COMPLETION)
+    if wanted:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(group, {}, "panotui", COMPLETION, wanted)
     verbose = "-v" in arguments or "--verbose" in arguments
     try:
         # Not `group.main`: click has its own ideas of Ctrl-C and of a reader that went away.

@@ -311,6 +311,15 @@ def test_a_fault_of_the_program_is_one_line_with_a_crash_file(tmp_path: Path) ->
     assert "ValueError" in crash.read_text()
 
 
+def test_the_shell_completes_commands() -> None:
+    assert "complete -o nosort" in run(_PANOTUI_COMPLETE="bash_source").stdout
+    offered = run(
+        _PANOTUI_COMPLETE="bash_complete", COMP_WORDS="panotui re", COMP_CWORD="1"
+    ).stdout
+    assert {"record", "review", "report"} <= {line.split(",")[1] for line in offered.split()}
+    assert "_collect" not in offered
+
+
 def test_durations_and_sizes_read_as_people_write_them() -> None:
     assert duration_s("90") == 90
     assert duration_s("1h30m") == 5400

@@ -32,8 +32,10 @@ except PermissionError:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="drops root")
 def test_a_program_that_only_root_can_reach_goes_on_after_the_drop(tmp_path: Path) -> None:
-    hidden = tmp_path / "hidden"
-    hidden.mkdir(mode=0o700)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    hidden = home / "app"
+    hidden.mkdir()
     shutil.copytree(
         REPOSITORY / "panotui", hidden / "panotui", ignore=shutil.ignore_patterns("__pycache__")
     )
