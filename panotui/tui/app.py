@@ -239,6 +239,17 @@ class Panotui(App[None]):
         """The terminal may show anything: nothing of what was sent counts any more."""
         self._shown.clear()
 
+    def terminal_taken(self) -> None:
+        """The terminal is ours, at the start or again: answers were lost, all must be painted."""
+        self.terminal_blank()
+        self.pacer.reset()
+        if self._running:
+            asyncio.get_running_loop().call_soon(self._repaint)
+
+    def _repaint(self) -> None:
+        self.terminal_blank()
+        self.screen.refresh(layout=True)
+
     def terminal_reported(self, report: Report) -> None:
         """The terminal has answered; a picture that waited is drawn."""
         if report == "mode":
@@ -433,8 +444,7 @@ class Panotui(App[None]):
             elif isinstance(effect, effects.Help):
                 self.push_screen(HelpScreen(self.session))
             elif isinstance(effect, effects.Redraw):
-                self.terminal_blank()
-                self.refresh(layout=True)
+                self._repaint()
             elif isinstance(effect, effects.Suspend):
                 self.pacer.reset()
                 self.action_suspend_process()

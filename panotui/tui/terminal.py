@@ -115,7 +115,7 @@ class PacedDriver(LinuxDriver):
         self._file = cast(Any, self.output)
         self._on_report: Callable[[Report], None] = app.terminal_reported
         self._on_lost: Callable[[], None] = app.terminal_lost
-        self._on_taken: Callable[[], None] = app.terminal_blank
+        self._on_taken: Callable[[], None] = app.terminal_taken
         self._told_sync = False
 
     def _get_terminal_size(self) -> tuple[int, int]:
@@ -140,8 +140,8 @@ class PacedDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Take the terminal, at the start and after it was given back."""
-        self._on_taken()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._on_taken()
 
     def _request_terminal_sync_mode_support(self) -> None:
         # Both questions once: the answers tell which one this terminal understands.

@@ -28,12 +28,13 @@ TABLE = Table(
     copy=lambda e: f"{e.kind} {e.subject} {e.text}",
     columns=(
         Column("TIME", 8, lambda e, s: (day_clock(e.time_ns, s.now_ns, s.zone), "dim"), "time",
-               most=14, biggest_first=True),
+            most=14,
+            late=True, biggest_first=True),
         Column("", 1, lambda e, s: s.mark(look(e.severity))),
         Column("LEVEL", 5, lambda e, s: (
             _WORDS.get(e.severity, e.severity), role(look(e.severity))), "severity", drop=1),
         Column("KIND", 9, lambda e, s: (e.kind, "plain"), "kind"),
-        Column("SUBJECT", 14, lambda e, s: (e.subject, "strong"), "subject", most=44),
+        Column("SUBJECT", 12, lambda e, s: (e.subject, "strong"), "subject", most=44, late=True),
         Column("WHAT", 34, lambda e, s: (e.text, "plain"), most=130, sentence=True),
         Column("PORT", 5, lambda e, s: (e.port or UNKNOWN, "plain"), drop=3),
         Column("PACKET", 8, lambda e, s: (
