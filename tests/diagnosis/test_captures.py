@@ -145,3 +145,9 @@ def test_nothing_stays_pending_at_the_end_of_a_file(name: str) -> None:
 )  # fmt: skip
 def test_answer_fits_the_schema(name: str) -> None:
     jsonschema.Draft202012Validator(schema()).validate(answer(name))
+
+
+def test_scan_is_told_as_a_scan_and_not_port_by_port() -> None:
+    told = ids("open/ndpi__synscan.pcap")
+    assert "scan" in told
+    assert not {"tcp-refused", "tcp-blocked"} & set(told)
