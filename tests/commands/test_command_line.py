@@ -313,9 +313,7 @@ def test_a_fault_of_the_program_is_one_line_with_a_crash_file(tmp_path: Path) ->
 
 def test_the_shell_completes_commands() -> None:
     assert "complete -o nosort" in run(_PANOTUI_COMPLETE="bash_source").stdout
-    offered = run(
-        _PANOTUI_COMPLETE="bash_complete", COMP_WORDS="panotui re", COMP_CWORD="1"
-    ).stdout
+    offered = run(_PANOTUI_COMPLETE="bash_complete", COMP_WORDS="panotui re", COMP_CWORD="1").stdout
     assert {"record", "review", "report"} <= {line.split(",")[1] for line in offered.split()}
     assert "_collect" not in offered
 
