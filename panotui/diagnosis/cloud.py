@@ -7,7 +7,7 @@ endpoint, or another port of the same host.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +36,7 @@ SYNS = 3
 CONTROL_S = 600.0
 STALE_S = 900.0  # a failure that nobody has tried again for so long is no condition any more
 TARGETS_A_TICK = 64
-FAILING_MAX = 24  # a client with more failing targets than this scans (`scan` tells of it)
+FAILING_MAX = 24  # a client that knocks in vain at more targets scans (`scan` tells of it)
 TABLE_MAX = 1024
 RTT_MS = 300.0
 RETRANSMITTED = 0.02
@@ -89,11 +89,15 @@ class ReachRule(Rule):
             if found is not None:
                 out.append(found)
         # one host on many ports is a scan or a stray application, not a firewall's rule for each
-        by_client: dict[str, int] = {}
-        for seen in out:
-            client = seen.values["client"]
-            by_client[client] = by_client.get(client, 0) + 1
-        out = [seen for seen in out if by_client[seen.values["client"]] <= FAILING_MAX]
+        if out:
+            in_vain = Counter(
+                t.client
+                for t in facts.connects.targets.values()
+                if (t.syns or t.refusals)
+                and not t.connected_ns
+                and recent(t.last_ns, facts.now_ns, STALE_S)
+            )
+            out = [seen for seen in out if in_vain[seen.values["client"]] <= FAILING_MAX]
         by_host: dict[str, int] = {}
         kept = []
         for seen in out:
