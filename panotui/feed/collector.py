@@ -105,9 +105,7 @@ class Collector:
         if self._evidence is not None:
             self._evidence.finish()
         if self.recorder is not None:
-            # What one second's share of changed flows had no room for.
-            while flows := self.engine.drain_changed_flows():
-                self.recorder.observe(self.engine.snapshot(), flows, self.engine.drain_events())
+            self._last_words(self.recorder)
             self.recorder.close(ended)
         if self.server is not None:
             self.server.close()
@@ -115,6 +113,13 @@ class Collector:
             self._links.close()
         for source in self.pump.sources:
             source.close()
+
+    def _last_words(self, recorder: Recorder) -> None:
+        """What no second's share had room for, and every flow as it is judged at the end."""
+        snapshot = self.engine.snapshot()
+        while flows := self.engine.drain_changed_flows():
+            recorder.observe(snapshot, flows, self.engine.drain_events())
+        recorder.observe(snapshot, list(self.engine.flow_records()))
 
     def _wait(self, ended: bool) -> float:
         """Wait for a ring, a screen or the next look at the clock; seconds left for reading.
