@@ -1,16 +1,17 @@
-"""`panotui check`: active checks from here, along the layers: gateway, DNS, NTP, TCP and TLS, RTSP.
+"""`panotui check`: active checks from here, along the layers: gateway, DNS, NTP, TCP, TLS, RTSP.
 
-Sends a handful of packets to what the site file and the policy name, and nothing else.
+Sends a handful of packets to what the site file, the policy and the command line name, and nothing
+else; only when a person asks.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,133 +27,139 @@ if TYPE_CHECKING:
     from panotui.model import Site
     from panotui.probes.result import ProbeResult
 
-AT_ONCE = 8
-HOSTS_MAX = 64
-Probe = Callable[[], "Sequence[ProbeResult]"]
+SCHEMA_CHECK = "panotui.check/1"
+_GLYPHS = {"ok": ("✔", "32"), "failed": ("✖", "31"), "skipped": ("-", "2")}
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="HOST[:PORT]",
+    help="Check this server too, such as the account's own IoT endpoint (may be repeated).",
+)  # fmt: skip
 @site_option
 @click.option("--fail-on", type=click.Choice(["finding"]), help="Exit with 1 when a check fails.")
 @common_options
 def command(
-    as_json: bool, site: Path | None, fail_on: str | None, verbose: bool, no_color: bool
+    as_json: bool,
+    hosts: tuple[str, ...],
+    site: Path | None,
+    fail_on: str | None,
+    verbose: bool,
+    no_color: bool,
 ) -> int:
     """Active checks from here: gateway, DNS, NTP, TCP, TLS and its chain, RTSP of each camera.
 
     Credentials of cameras come from PANOTUI_RTSP_USER and PANOTUI_RTSP_PASSWORD (or, for the
-    camera NAME, PANOTUI_RTSP_USER_NAME and PANOTUI_RTSP_PASSWORD_NAME).
+    camera NAME, PANOTUI_RTSP_USER_NAME and PANOTUI_RTSP_PASSWORD_NAME), or from a keyring under
+    `panotui:NAME` or `panotui` where Python's keyring package is installed. They are never shown.
     """
     import msgspec
 
-    from panotui.wire.text import printable
+    from panotui.probes.plan import checks
+    from panotui.probes.run import run_all
 
-    known, _, _ = read_site(site)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = [result for results in pool.map(_run, probes(known)) for result in results]
-    clean = [
-        msgspec.structs.replace(
-            r,
-            target=printable(r.target),
-            text=printable(r.text),
-            detail=tuple(printable(d) for d in r.detail),
-        )
-        for r in found
-    ]
+    known, _, path = read_site(site)
+    began_ns = time.time_ns()
+    found = [_clean(r) for r in run_all(checks(known, hosts, credentials))]
     if as_json:
-        failed = sum(not r.ok for r in clean)
-        answer = {"schema": "panotui.check/1", "failed": failed, "checks": clean}
+        answer = _answer(found, known, path, began_ns)
         click.echo(msgspec.json.encode(answer).decode())
     else:
-        _show(clean, use_color(no_color))
-    return EXIT_FOUND if fail_on and any(not r.ok for r in clean) else 0
+        _show(found, use_color(no_color))
+    return EXIT_FOUND if fail_on and any(r.state == "failed" for r in found) else 0
 
 
-def _run(probe: Probe) -> Sequence[ProbeResult]:
-    return probe()
-
-
-def _show(results: Sequence[ProbeResult], colour: bool) -> None:
-    for result in results:
-        mark, code = ("✔", "32") if result.ok else ("✖", "31")
-        shown = f"\x1b[{code}m{mark}\x1b[0m" if colour else mark
-        ms = f"  {result.ms:.0f} ms" if result.ms is not None else ""
-        more = f"  ({', '.join(result.detail)})" if result.detail else ""
-        click.echo(f" {shown} {result.kind:<8}{result.target}  {result.text}{ms}{more}")
-        if result.action:
-            click.echo(f"     > {result.action}")
-
-
-def probes(site: Site) -> list[Probe]:
-    """What to do for a site, lowest layer first."""
-    from panotui.probes.gateway import gateway, gateways
-    from panotui.probes.ntp import ntp
-    from panotui.probes.rtsp import rtsp
-
-    found: list[Probe] = []
-    ways = [(address, "") for address in site.network.gateways] or gateways()
-    found += [partial(_one, gateway, address, name) for address, name in ways]
-    servers: list[str | None] = [*site.network.dns] or [None]
-    hosts = cloud_hosts(site)
-    for server in servers:
-        found.append(partial(_name, hosts[0][0], server))
-    found += [partial(_one, ntp, server) for server in site.network.ntp or ("pool.ntp.org",)]
-    found += [partial(_cloud, host, port, servers[0], tls) for host, port, tls in hosts]
-    for camera in site.camera:
-        user, password = _credentials(camera.name)
-        url = camera.url or f"rtsp://{camera.address}/"
-        found.append(partial(_one, rtsp, url, user, password))
-    return found
-
-
-def _credentials(camera: str) -> tuple[str | None, str | None]:
+def credentials(camera: str) -> tuple[str | None, str | None]:
+    """User and password of a camera from the environment or a keyring; never from a file."""
     own = "".join(c if c.isalnum() else "_" for c in camera).upper()
     environment = os.environ
     user = environment.get(f"PANOTUI_RTSP_USER_{own}") or environment.get("PANOTUI_RTSP_USER")
     password = environment.get(f"PANOTUI_RTSP_PASSWORD_{own}") or environment.get(
         "PANOTUI_RTSP_PASSWORD"
     )
-    return user, password
+    if user is not None:
+        return user, password
+    return _of_keyring(camera)
 
 
-def cloud_hosts(site: Site) -> list[tuple[str, int, bool]]:
-    """(host, port, TLS) of the needed rules that name a host without a wildcard."""
-    from panotui.policy.show import resolve
-    from panotui.policy.siteview import SiteView
-
-    found: dict[tuple[str, int], bool] = {}
-    for rule in resolve(SiteView(site)).rules:
-        if rule.kind not in ("cloud", "service") or not (rule.needed or rule.kind == "service"):
-            continue
-        for host in rule.hosts:
-            if "*" in host or "tcp" not in rule.transports:
-                continue
-            for port in rule.ports[:1]:
-                if port.isdigit():
-                    found.setdefault((host, int(port)), rule.kind == "cloud" or port == "443")
-    hosts = [(host, port, tls) for (host, port), tls in found.items()][:HOSTS_MAX]
-    return hosts or [("iot.us-east-1.amazonaws.com", 443, True)]
+def _of_keyring(camera: str) -> tuple[str | None, str | None]:
+    """What the user's keyring holds, where one is installed and open."""
+    try:
+        keyring: Any = importlib.import_module("keyring")
+        for service in (f"panotui:{camera}", "panotui"):
+            entry = keyring.get_credential(service, None)
+            if entry is not None:
+                return str(entry.username), str(entry.password)
+    except Exception:  # noqa: BLE001 - its back ends raise what they like; then there is none
+        return None, None
+    return None, None
 
 
-def _one(probe: Callable[..., ProbeResult], *arguments: object) -> Sequence[ProbeResult]:
-    return (probe(*arguments),)
+def _clean(result: ProbeResult) -> ProbeResult:
+    import msgspec
+
+    from panotui.wire.text import printable
+
+    return msgspec.structs.replace(
+        result,
+        name=printable(result.name, 80),
+        target=printable(result.target),
+        text=printable(result.text),
+        detail=tuple(printable(d) for d in result.detail),
+    )
 
 
-def _name(host: str, server: str | None) -> Sequence[ProbeResult]:
-    from panotui.probes.names import resolve
+def _answer(
+    results: Sequence[ProbeResult], site: Site, path: Path | None, began_ns: int
+) -> dict[str, Any]:
+    from panotui.report.analysis import time_text
 
-    return (resolve(host, server)[0],)
+    states = [r.state for r in results]
+    return {
+        "schema": SCHEMA_CHECK,
+        "time": time_text(began_ns),
+        "seconds": round((time.time_ns() - began_ns) / 1e9, 3),
+        "site": {
+            "name": site.site.name,
+            "region": site.site.region,
+            "mode": site.site.mode,
+            "private_link": site.site.private_link,
+            "file": None if path is None else str(path),
+        },
+        "ok": states.count("ok"),
+        "failed": states.count("failed"),
+        "skipped": states.count("skipped"),
+        "checks": [
+            {
+                "kind": r.kind,
+                "name": r.name,
+                "target": r.target,
+                "state": r.state,
+                "ms": None if r.ms is None else round(r.ms, 3),
+                "text": r.text,
+                "detail": list(r.detail),
+                "action": r.action or None,
+            }
+            for r in results
+        ],
+    }
 
 
-def _cloud(host: str, port: int, server: str | None, tls: bool) -> Sequence[ProbeResult]:
-    """DNS, then TCP or TLS to the address that it gave: the lowest failing layer is told."""
-    from panotui.probes import connect
-    from panotui.probes.names import resolve
-
-    named, addresses = resolve(host, server)
-    if not addresses:
-        return (named,)
-    if tls:
-        return (connect.tls(host, port, address=addresses[0]),)
-    return (connect.tcp(addresses[0], port),)
+def _show(results: Sequence[ProbeResult], colour: bool) -> None:
+    width = min(18, max((len(r.name) for r in results), default=0))
+    for result in results:
+        mark, code = _GLYPHS[result.state]
+        shown = f"\x1b[{code}m{mark}\x1b[0m" if colour else mark
+        ms = f"  {result.ms:.0f} ms" if result.ms is not None else ""
+        more = f"  ({', '.join(result.detail)})" if result.detail else ""
+        word = "" if result.state == "ok" else f"{result.state}: "
+        click.echo(
+            f" {shown} {result.kind:<8}{result.name:<{width}}  {result.target}  "
+            f"{word}{result.text}{ms}{more}"
+        )
+        if result.action:
+            click.echo(f"     > {result.action}")
+    states = [r.state for r in results]
+    counts = [f"{states.count(s)} {s}" for s in ("ok", "failed", "skipped") if s in states]
+    click.echo(", ".join(counts))

@@ -1,13 +1,20 @@
-"""Is the default gateway there? It is asked for its hardware address, as every packet does."""
+"""Is the gateway there? It is pinged where the kernel permits, then sought by its hardware address.
+
+Many gateways do not answer ping, and an entry of the ARP table may be some seconds old: the result
+says which of the two was seen.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import socket
+import struct
 import time
 from pathlib import Path
 from typing import Any
 
-from panotui.probes.result import ProbeResult
+from panotui.probes.result import ProbeResult, skipped
 
 _ARP = Path("/proc/net/arp")
 _COMPLETE = 0x2
@@ -22,8 +29,29 @@ def gateways() -> list[tuple[str, str]]:
 
 
 def gateway(address: str, interface: str = "", wait_s: float = 1.0) -> ProbeResult:
-    """Make the kernel resolve the gateway by one datagram to its discard port, and look."""
+    """Ping it, or make the kernel resolve it by one datagram to its discard port, and look."""
     target = f"{address}{f' on {interface}' if interface else ''}"
+    began = time.monotonic()
+    try:
+        is_v4 = ipaddress.ip_address(address).version == 4
+    except ValueError:
+        return skipped("gateway", target, "it is not an address")
+    if not is_v4:
+        return skipped("gateway", target, "only IPv4 gateways are tried")
+    if ping(address, wait_s):
+        ms = (time.monotonic() - began) * 1000
+        return ProbeResult(kind="gateway", target=target, ok=True, text="answers ping", ms=ms)
+    if not is_neighbour(address):
+        return skipped(
+            "gateway",
+            target,
+            "no answer to ping, and it is on no network of this machine",
+            "Run the check from a machine on the appliance's network.",
+        )
+    return _by_arp(address, target, wait_s)
+
+
+def _by_arp(address: str, target: str, wait_s: float) -> ProbeResult:
     began = time.monotonic()
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -34,12 +62,64 @@ def gateway(address: str, interface: str = "", wait_s: float = 1.0) -> ProbeResu
         mac = _resolved(address)
         passed = time.monotonic() - began
         if mac:
-            return ProbeResult(
-                kind="gateway", target=target, ok=True, text=f"answers as {mac}", ms=passed * 1000
-            )
+            text = f"answers ARP as {mac}, but not ping (many gateways do not)"
+            return ProbeResult(kind="gateway", target=target, ok=True, text=text, ms=passed * 1000)
         if passed >= wait_s:
-            return _failed(target, "does not answer ARP")
+            return _failed(target, "answers neither ping nor ARP")
         time.sleep(0.02)
+
+
+def ping(address: str, wait_s: float) -> bool:
+    """One ICMP echo (RFC 792); false without an answer, or when the kernel permits no ping."""
+    try:
+        asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+        offset = 0
+    except OSError:
+        try:
+            asking = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            offset = 20
+        except OSError:
+            return False
+    with asking:
+        token = os.urandom(8)
+        try:
+            asking.sendto(_echo(token), (address, 0))
+            end = time.monotonic() + wait_s
+            while (left := end - time.monotonic()) > 0:
+                asking.settimeout(left)
+                data, peer = asking.recvfrom(2048)
+                if offset and data:
+                    offset = 4 * (data[0] & 15)  # a raw socket gives the IP header too
+                message = data[offset:]
+                if peer[0] == address and message[:1] == b"\0" and message[8:16] == token:
+                    return True
+        except OSError:  # includes the time-out, and errors that the path reports
+            return False
+    return False
+
+
+def _echo(token: bytes) -> bytes:
+    number = os.getpid() & 0xFFFF
+    head = struct.pack(">BBHHH", 8, 0, 0, number, 1)
+    words = struct.unpack(f">{len(head + token) // 2}H", head + token)
+    total = sum(words)
+    total = (total >> 16) + (total & 0xFFFF)
+    total += total >> 16
+    return struct.pack(">BBHHH", 8, 0, ~total & 0xFFFF, number, 1) + token
+
+
+def is_neighbour(address: str) -> bool:
+    """True when the address lies in a network of one of this machine's interfaces."""
+    import psutil
+
+    wanted = ipaddress.ip_address(address)
+    for entries in psutil.net_if_addrs().values():
+        for entry in entries:
+            if entry.family != socket.AF_INET or not entry.netmask:
+                continue
+            if wanted in ipaddress.ip_network(f"{entry.address}/{entry.netmask}", strict=False):
+                return True
+    return False
 
 
 def _resolved(address: str) -> str | None:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import struct
+
 from panotui.probes.result import ProbeResult
 
 OFFSET_MAX_S = 60.0  # TLS and signed requests tolerate minutes; a minute is worth a word
 
 
-def ntp(server: str, timeout_s: float = 3.0, port: int = 123) -> ProbeResult:
-    """One client request (RFC 5905)."""
+def ntp(
+    server: str, timeout_s: float = 3.0, port: int = 123, address: str | None = None
+) -> ProbeResult:
+    """One client request (RFC 5905); the clock is compared, never set."""
     import ntplib
 
     target = f"{server}:{port}"
+    where = address or server
     try:
-        answer = ntplib.NTPClient().request(server, version=4, port=port, timeout=timeout_s)
+        answer = ntplib.NTPClient().request(where, version=4, port=port, timeout=timeout_s)
     except ntplib.NTPException as error:
         return _failed(target, str(error)[:120] or "no answer")
-    except OSError as error:
-        return _failed(target, error.strerror or str(error))
+    except (OSError, ValueError, struct.error) as error:  # ntplib unpacks what it is sent
+        return _failed(target, str(error)[:120])
     ms = float(answer.delay) * 1000
-    if answer.stratum == 0 or answer.stratum >= 16 or answer.leap == 3:
+    if answer.stratum == 0:
+        return _failed(target, "it refuses this client (kiss of death)")
+    if answer.stratum >= 16 or answer.leap == 3:
         return _failed(target, "it answers, but is not synchronised itself")
     offset = float(answer.offset)
     if abs(offset) > OFFSET_MAX_S:

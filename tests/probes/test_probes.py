@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from panotui.commands.check import cloud_hosts, probes
-from panotui.model import Site, SiteIdentity
 from panotui.probes.connect import tcp, tls
 from panotui.probes.names import resolve
 from panotui.probes.ntp import ntp
@@ -232,11 +230,3 @@ def test_a_chain_that_is_trusted_and_one_that_is_not(tmp_path: Path) -> None:
         assert "not accepted" in other.text
     with tcp_server(lambda peer: peer.sendall(b"SSH-2.0-x\r\n")) as port:
         assert "handshake fails" in tls("x.example.com", port, address="127.0.0.1").text
-
-
-def test_what_is_checked_follows_from_the_policy() -> None:
-    site = Site(site=SiteIdentity(region="eu-west-1"))
-    hosts = [host for host, _, _ in cloud_hosts(site)]
-    assert "logs.eu-west-1.amazonaws.com" in hosts
-    assert not any("*" in host for host in hosts)
-    assert len(probes(site)) > len(hosts)
