@@ -92,15 +92,46 @@ def open_captures(files: Sequence[str]) -> list[Source]:
     return opened
 
 
-def analysed(files: Sequence[str], site: Site, what: str = "analyze") -> Engine:
-    """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed."""
+def analysed(
+    files: Sequence[str], site: Site, what: str = "analyze", processes: int | None = None
+) -> Engine:
+    """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed.
+
+    Several captures are metered by `processes` processes (default: as many as help), with the same
+    answer for any number of them.
+    """
     from panotui.engine import Engine
+
+    engine = Engine(site)
+    progress = Progress(what)
+    try:
+        if len(files) > 1 and "-" not in files:
+            _side_by_side(files, engine, progress, processes)
+        else:
+            _in_one(files, engine, progress)
+    finally:
+        progress.done()
+    return engine
+
+
+def _side_by_side(
+    files: Sequence[str], engine: Engine, progress: Progress, processes: int | None
+) -> None:
+    from panotui.parallel import processes_for, run_files
+
+    run_files(
+        files,
+        engine,
+        processes=processes_for(files, processes),
+        progress=lambda p: progress.update(p.read_bytes, p.total_bytes, p.packets),
+    )
+
+
+def _in_one(files: Sequence[str], engine: Engine, progress: Progress) -> None:
     from panotui.pump import Pump
 
     sources = open_captures(files)
-    progress = Progress(what)
     try:
-        engine = Engine(site)
         pump = Pump(sources, engine, files=files)
         while pump.step(0.0):
             progress.update(
@@ -109,10 +140,8 @@ def analysed(files: Sequence[str], site: Site, what: str = "analyze") -> Engine:
                 sum(s.counters.packets for s in sources),
             )
     finally:
-        progress.done()
         for source in sources:
             source.close()
-    return engine
 
 
 def total_bytes(sizes: Sequence[int | None]) -> int | None:
