@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="DIR|FILE")
-@click.option(
-    "-o", "--output", metavar="FILE", help="Where to write; `-` is stdout (default of --markdown)."
-)
+@click.option("-o", "--output", metavar="FILE", help="Where to write; `-` is stdout.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Markdown for a ticket.")
 @site_option
 @fail_on_option
@@ -47,10 +45,8 @@ def command(
 
     The page holds its plots and needs neither network nor script.
     """
-    if output is None and not as_markdown:
-        raise UsageError(
-            "report", "there is no place to write the page to", "Add -o report.html (or -o -)."
-        )
+    if output is None and not as_markdown and sys.stdout.isatty():
+        raise UsageError("report", "a page is nothing for a terminal", "Add -o report.html.")
     target = "-" if output is None else output
     _require_writable(target)
     known, text, _ = read_site(site)

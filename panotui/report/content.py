@@ -81,8 +81,12 @@ class Story:
 
     @property
     def findings(self) -> list[FindingRecord]:
-        """Findings that a person should read: those that only hang on another are left to it."""
-        return [f for f in self.snapshot.findings if f.hidden_by is None]
+        """Findings that a person should read: what is open, what is over, what is good to know.
+
+        Those that only hang on another are left to it.
+        """
+        shown = [f for f in self.snapshot.findings if f.hidden_by is None]
+        return sorted(shown, key=lambda f: (f.severity == "info", f.cleared_time_ns is not None))
 
     def streams_of(self, camera: str | None) -> list[StreamRecord]:
         """The streams of a camera (None: of no known camera), in order of their start."""
@@ -92,7 +96,7 @@ class Story:
 def story_of(recording: Recording, named: str, made_by: str) -> Story:
     """Read a recording for its report. InputError when it holds no snapshot."""
     snapshot = recording.final()
-    start_s = recording.start_ns // SECOND
+    start_s = recording.start_ns // SECOND - 1  # the first sample tells of the second before it
     end_s = max(start_s + 1, -(-recording.end_ns // SECOND))
     flows = recording.all_flows()
     largest = heapq.nlargest(FLOWS_SHOWN, flows, key=lambda f: f.bytes_out + f.bytes_in)
@@ -116,8 +120,8 @@ def _port_histories(recording: Recording) -> dict[str, History]:
     found: dict[str, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
     columns = ("resolution", "rate_in_bps", "rate_out_bps")
     for time_s, name, seconds, rate_in, rate_out in recording.samples("port_sample", columns):
-        found[name][0].append(Sample(time_s, seconds, rate_in))
-        found[name][1].append(Sample(time_s, seconds, rate_out))
+        found[name][0].append(Sample(time_s - 1, seconds, rate_in))
+        found[name][1].append(Sample(time_s - 1, seconds, rate_out))
     return {
         name: History({"in": Series("in", tuple(low)), "out": Series("out", tuple(high))})
         for name, (low, high) in found.items()
@@ -150,9 +154,11 @@ def _stream_history(
     for time_s, seconds, rate_bps, fps, packets, lost in found.get(name, ()):
         if not first_s - seconds <= time_s <= last_s:
             continue
-        rates.append(Sample(time_s, seconds, rate_bps))
-        frames.append(Sample(time_s, seconds, fps))
-        losses.append(Sample(time_s, seconds, _share_lost(before, packets, lost)))
+        start_s = time_s - 1  # a sample is taken at the end of the second that it tells of
+        rates.append(Sample(start_s, seconds, rate_bps))
+        # The recorder's figure looks back over ten seconds: it lingers when nothing comes any more.
+        frames.append(Sample(start_s, seconds, 0.0 if rate_bps == 0 else fps))
+        losses.append(Sample(start_s, seconds, _share_lost(before, packets, lost)))
         before = (packets, lost)
     return History(
         {

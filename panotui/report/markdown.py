@@ -79,9 +79,10 @@ def _findings(story: Story) -> list[str]:
             if finding.cleared_time_ns is not None
             else ""
         )
+        do = "" if finding.severity == "info" else "Do: "
         lines += [
             f"{number}. **{_state(finding.severity)}: {escaped(finding.text)}**",
-            f"   - Do: {escaped(finding.action)}",
+            f"   - {do}{escaped(finding.action)}",
             f"   - {escaped(finding.id)}, {finding.confidence}; "
             f"{content.moment(finding.first_time_ns)} UTC{over}",
         ]

@@ -124,8 +124,15 @@ def test_a_chain_of_a_stranger_is_refused_and_its_issuer_named(plant: Plant) -> 
 def test_a_camera_that_refuses_is_told_and_no_password_is_shown(plant: Plant) -> None:
     plant.cameras["gate"].terminate()
     plant.cameras["gate"].wait(10)
-    plant.refusing_camera("gate", "404")
-    answer = checked(plant, PANOTUI_RTSP_USER="admin", PANOTUI_RTSP_PASSWORD="hunter2-never-shown")
+    refusing = plant.refusing_camera("gate", "404")
+    try:
+        answer = checked(
+            plant, PANOTUI_RTSP_USER="admin", PANOTUI_RTSP_PASSWORD="hunter2-never-shown"
+        )
+    finally:
+        refusing.terminate()
+        refusing.wait(10)
+        plant.start_camera("gate")
     assert [kind for kind, _ in failed(answer)] == ["rtsp"]
     bad = one(answer, "rtsp", "10.20.0.12")
     assert "404" in bad["text"]
@@ -155,7 +162,7 @@ def test_without_a_site_file_nothing_of_aws_is_asked_for(plant: Plant, tmp_path:
     assert "amazonaws" not in done.stdout
     assert {c["kind"] for c in answer["checks"]} == {"site", "gateway", "dns", "ntp"}
     assert [c["state"] for c in answer["checks"] if c["kind"] == "site"] == ["skipped", "skipped"]
-    assert one(answer, "dns", "pool.ntp.org")["state"] == "ok"  # the resolver itself answers
+    assert "REFUSED" in one(answer, "dns", "pool.ntp.org")["text"]  # the lab knows its own only
     assert "not resolved" in one(answer, "ntp", "pool.ntp.org")["text"]
 
 
