@@ -148,19 +148,23 @@ class Reading(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def hostile_story() -> Story:
+def hostile_story(name: str = HOSTILE) -> Story:
     told = story(
-        site=SiteRecord(name=HOSTILE, region=HOSTILE),
-        ports=(PortRecord(name=HOSTILE, neighbour=HOSTILE, state=HOSTILE),),
-        cameras=(CameraRecord(name=HOSTILE, address="10.20.0.11", user_agent_server=HOSTILE),),
-        streams=(stream(camera=HOSTILE, url=HOSTILE, codec=HOSTILE, profile=HOSTILE),),
-        endpoints=(EndpointRecord(service="x", host=HOSTILE, port=443, rule="r", detail=HOSTILE),),
-        violations=(violation(host=HOSTILE, text=HOSTILE, nearest=(HOSTILE,)),),
-        findings=(finding(text=HOSTILE, action=HOSTILE, detail=(HOSTILE,)),),
-        clock=ClockRecord(servers=(TimeServerRecord(address=HOSTILE, scope=HOSTILE),)),
+        site=SiteRecord(name=name, region=name),
+        ports=(PortRecord(name=name, neighbour=name, state=name),),
+        cameras=(CameraRecord(name=name, address="10.20.0.11", user_agent_server=name),),
+        streams=(stream(camera=name, url=name, codec=name, profile=name),),
+        endpoints=(EndpointRecord(service="x", host=name, port=443, rule="r", detail=name),),
+        violations=(violation(host=name, text=name, nearest=(name,)),),
+        findings=(finding(text=name, action=name, detail=(name,)),),
+        clock=ClockRecord(servers=(TimeServerRecord(address=name, scope=name),)),
     )
     history = History({"in": series("in", [1.0]), "out": series("out", [2.0])})
-    return replace(told, named=HOSTILE, ports={HOSTILE: history}, marks=((NS, HOSTILE),))
+    return replace(told, named=name, ports={name: history}, marks=((NS, name),))
+
+
+def harmless_story() -> Story:
+    return hostile_story("harmless")
 
 
 def test_the_page_needs_nothing_from_outside_and_no_script() -> None:
@@ -179,11 +183,9 @@ def test_the_page_needs_nothing_from_outside_and_no_script() -> None:
 
 def test_names_from_the_wire_stay_text_on_the_page() -> None:
     read = Reading(page(hostile_story()))
-    plain = Reading(page(story(cameras=(CameraRecord(name="x", address="y"),))))
-    assert {tag for tag, _ in read.tags} - {tag for tag, _ in plain.tags} <= {
-        "table", "thead", "tbody", "tr", "th", "td", "code", "br", "article", "ul", "strong",
-        "path",
-    }  # fmt: skip
+    harmless = Reading(page(harmless_story()))
+    assert {tag for tag, _ in read.tags} == {tag for tag, _ in harmless.tags}
+    assert len(read.tags) == len(harmless.tags)
     assert not any("onerror" in a for _, a in read.tags)
     assert read.text.count("<script>alert(1)</script>") >= 15
 
