@@ -81,7 +81,30 @@ def _story(name: str, site: Site, site_text: str) -> Story:
                 f"it cannot be read through a temporary folder ({error.strerror or error})",
                 "Set TMPDIR to a folder with free space.",
             ) from None
+        if not _has_packets(recording):
+            return _nothing(name, files, site)
         return _read(recording, "stdin" if name == "-" else path.name)
+
+
+def _has_packets(folder: Path) -> bool:
+    from panotui.recording.reader import Recording
+
+    try:
+        Recording(folder).close()
+    except InputError:  # what it says of a recording is no news for who named a capture
+        return False
+    return True
+
+
+def _nothing(name: str, files: list[str], site: Site) -> Story:
+    """The story of a capture without packets, which makes no recording. InputError for a pipe."""
+    from panotui.commands.input import analysed
+    from panotui.report.content import empty_story
+
+    if name == "-":
+        raise InputError("stdin", "there was no packet in it", "Look at what writes the pipe.")
+    snapshot = analysed(files, site, "report").snapshot()
+    return empty_story(snapshot, Path(name).name, f"Panotui {__version__}")
 
 
 def _read(folder: Path, named: str) -> Story:

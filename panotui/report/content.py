@@ -116,6 +116,24 @@ def story_of(recording: Recording, named: str, made_by: str) -> Story:
     )
 
 
+def empty_story(snapshot: Snapshot, named: str, made_by: str) -> Story:
+    """The story of an input without a packet: there is no time to tell of."""
+    return Story(
+        snapshot=snapshot,
+        flows=0,
+        largest=(),
+        ports={},
+        streams={},
+        gaps=(),
+        marks=(),
+        evidence=(),
+        start_s=0,
+        end_s=0,
+        named=named,
+        made_by=made_by,
+    )
+
+
 def _port_histories(recording: Recording) -> dict[str, History]:
     found: dict[str, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
     columns = ("resolution", "rate_in_bps", "rate_out_bps")
@@ -284,9 +302,9 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
     for name, count in sorted(limits.items()):
         if count and name not in known:
             said.append(("info", f"{count:,} {name.replace('_', ' ')}."))
-    if not any(level == "warn" for level, _ in said):
+    if source.packets and not any(level == "warn" for level, _ in said):
         said.insert(0, ("ok", "No packet was missed by this tool."))
-    return said
+    return said or [("none", "There was nothing to see.")]
 
 
 _LIMITS = {

@@ -54,13 +54,14 @@ def _place(address: str, port: int | None) -> str:
 
 def _head(story: Story) -> list[str]:
     said = content.verdict(story)
+    start, length = content.moment(story.start_s * 10**9), story.end_s - story.start_s
+    when = f"{start} UTC, {content.duration(length)}, " if story.start_s else ""
     return [
         f"# {escaped(story.snapshot.site.name or 'Appliance')}: network report",
         "",
         f"**{GLYPHS[said.level]} {said.word}.** {said.text}",
         "",
-        f"{content.moment(story.start_s * 10**9)} UTC, "
-        f"{content.duration(story.end_s - story.start_s)}, from {escaped(story.named)}",
+        f"{when}from {escaped(story.named)}",
         "",
         *_table(
             ("What", "How it stands"),

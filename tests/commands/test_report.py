@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -85,18 +86,18 @@ def test_fail_on_counts_for_a_report_too(recording: Path, tmp_path: Path) -> Non
         assert out.exists()
 
 
-def test_a_capture_without_an_appliance_is_reported_as_that(tmp_path: Path) -> None:
-    import struct
-
+def test_a_capture_without_a_packet_is_reported_as_that(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     empty = tmp_path / "empty.pcap"
     empty.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-    out = tmp_path / "out.html"
-    code = main(["report", str(empty), "-o", str(out)])
-    if code == 0:
-        assert "Nothing seen" in out.read_text()
-    else:
-        assert code == 3
-        assert not out.exists()
+    assert main(["report", str(empty), "-o", "-"]) == 0
+    page = capfd.readouterr().out
+    assert "Nothing seen" in page
+    assert "No packet was missed" not in page
+    assert "<svg" not in page
+    assert main(["report", str(empty), "--markdown"]) == 0
+    assert "**· Nothing seen.**" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["lab/gst-udp-blocked.pcap", "lab/dhcp.pcap", "lab/any-sll2.pcap"])
