@@ -173,7 +173,12 @@ class Engine:
             self._tick()
 
     def _take_interfaces(self, delta: Delta) -> None:
-        """Number the capture interfaces of all meters in one row: each meter has a range."""
+        """Number the capture interfaces of all meters in one row: each meter has a range, unless
+        who runs them has numbered them together."""
+        if delta.shared_interfaces:
+            if len(delta.interfaces) != len(self._interfaces):
+                self._interfaces = tuple(i.name for i in delta.interfaces)
+            return
         names = [i.name for i in delta.interfaces][:INTERFACES_A_METER]
         base = delta.meter * INTERFACES_A_METER
         if names:

@@ -809,6 +809,7 @@ class Delta:
     messages: list[AnyMessage]  # by time
     counters: MeterCounters
     interfaces: Sequence[Interface] = field(default_factory=tuple)
+    shared_interfaces: bool = False  # numbered alike in all meters, not each from 0
 
 
 # ------------------------------------------------------------------ link watching (live)

@@ -220,6 +220,7 @@ def decode_answer(
         messages=told.messages,
         counters=told.counters,
         interfaces=tuple(interfaces),
+        shared_interfaces=True,
     )
     return News(told.tick, told.meter, delta, told.source)
 
@@ -458,7 +459,7 @@ class FileMeter:
 
     def _news(self, tick: int, time_ns: int) -> News:
         delta = self.meter.tick(time_ns)
-        delta.interfaces = tuple(self.interfaces)
+        delta.interfaces, delta.shared_interfaces = tuple(self.interfaces), True
         return News(tick, self.order.meter, delta, self.source)
 
     def _batches(self) -> Iterator[PacketBatch]:
@@ -645,7 +646,7 @@ class _Total:
     """The newest source state of each meter, summed for the engine."""
 
     files: tuple[str, ...]
-    names: tuple[str, ...]  # of interfaces, in the order of the input
+    interfaces: tuple[Interface, ...]
     empty: list[SourceCounters]
     states: dict[int, SourceState] = field(default_factory=dict)
     meters: dict[int, MeterCounters] = field(default_factory=dict)
@@ -669,7 +670,7 @@ class _Total:
                 sum(s.packets.get(name, 0) for s in each),
                 sum(s.bytes.get(name, 0) for s in each),
             )
-            for name in self.names
+            for name in dict.fromkeys(interface.name for interface in self.interfaces)
         )
         return SourceRecord(
             files=self.files,
@@ -696,6 +697,8 @@ class _Total:
             link_seconds=np.zeros(0, LINK_SECOND_DTYPE),
             messages=[],
             counters=self.meters.get(meter) or MeterCounters(),
+            interfaces=self.interfaces,
+            shared_interfaces=True,
         )
 
 
@@ -794,8 +797,7 @@ def _apply(
     progress: Callable[[Progress], None] | None,
 ) -> None:
     """Tick by tick: all meters' deltas, and the engine's own tick with the last of them."""
-    names = tuple(dict.fromkeys(interface.name for interface in planned.interfaces))
-    total = _Total(files, names, planned.empty)
+    total = _Total(files, planned.interfaces, planned.empty)
     done = Progress(packets_total=planned.packets)
     waiting = _merged(streams)
     news = next(waiting, None)

@@ -228,11 +228,11 @@ def test_more_captures_than_the_engine_names_meters_still_fit() -> None:
 
 
 def test_ticks_are_those_of_one_pump_over_all_packets() -> None:
-    surveys = [_survey("a", 100.5, 103), _survey("b", 102.5, 104), _survey("c", 104 + 7200, 11_310)]
+    surveys = [_survey("a", 100.5, 103), _survey("b", 102.5, 104), _survey("c", 7304, 7310)]
     ticks = parallel.plan(surveys, MeterSettings()).ticks // SECOND
     assert ticks[:4].tolist() == [101, 102, 103, 104]
     assert len(ticks) < 200  # two hours of nothing are not ticked second by second
-    assert ticks[-1] == 11_310
+    assert ticks[-1] == 7_310
     assert (np.diff(ticks) > 0).all()
 
 
