@@ -404,7 +404,7 @@ class FlowBook:
             payload_out=int(row["payload_out"]),
             payload_in=int(row["payload_in"]),
             client_by=CLIENT_BY[int(row["client_by"])],
-            history=bytes(row["history"]).decode("ascii", "replace") or None,
+            history=history(row),
             conn_state=conn_state(row),
             handshake_ms=handshake / 1000 if tcp and handshake >= 0 else None,
             retransmits_out=int(row["retransmits_out"]) if tcp else None,
@@ -509,36 +509,47 @@ def _direction(row: Any, reference: Any) -> int:
     return way if same else -way
 
 
-def conn_state(row: Any) -> str | None:
-    """Zeek's `conn_state` of a flow row (scripts/base/protocols/conn/main.zeek)."""
+def conn_state(row: Any) -> str:
+    """Zeek's `conn_state` of a flow row, from the states of its two ends
+    (scripts/base/protocols/conn/main.zeek, `conn_state`); ICMP is always OTH there.
+    """
     protocol = int(row["protocol"])
+    if protocol == 17:
+        if row["packets_out"]:
+            return "SF" if row["packets_in"] else "S0"
+        return "SHR"
     if protocol != 6:
-        if protocol not in (1, 17, 58):
-            return "OTH"
-        if row["packets_out"] and row["packets_in"]:
-            return "SF"
-        return "S0" if row["packets_out"] else "SHR"
+        return "OTH"
     syn, synack = int(row["syn_out"]) > 0, int(row["syn_in"]) > 0
     fin_out, fin_in = int(row["fin_out"]) > 0, int(row["fin_in"]) > 0
-    rst_out, rst_in = int(row["rst_out"]) > 0, int(row["rst_in"]) > 0
-    if not syn and not synack:
-        return "OTH"
-    if syn and not synack:
-        if rst_in:
+    if int(row["rst_in"]):
+        if syn and not synack:
             return "REJ"
-        if rst_out:
-            return "RSTOS0"
-        return "SH" if fin_out else "S0"
-    if synack and not syn:
-        if rst_in:
-            return "RSTRH"
-        return "SHR" if fin_in else "OTH"
-    if rst_out:
-        return "RSTO"
-    if rst_in:
-        return "RSTR"
+        return "RSTR" if syn or fin_out else "RSTRH"
+    if int(row["rst_out"]):
+        return "RSTO" if synack or fin_in else "RSTOS0"
     if fin_out and fin_in:
         return "SF"
     if fin_out:
-        return "S2"
-    return "S3" if fin_in else "S1"
+        return "S2" if synack else "SH"
+    if fin_in:
+        return "S3" if syn else "SHR"
+    if syn:
+        return "S1" if synack else "S0"
+    return "OTH"
+
+
+def history(row: Any) -> str | None:
+    """Zeek's history letters of a flow row; None for what has none.
+
+    A datagram flow has only D and d. `^` in front says that the server's packet came first, as Zeek
+    writes it for a connection that it turned round.
+    """
+    if int(row["protocol"]) != 17:
+        letters = bytes(row["history"]).decode("ascii", "replace")
+        return ("^" + letters if letters[:1].islower() else letters) or None
+    out, back = int(row["packets_out"]) > 0, int(row["packets_in"]) > 0
+    asked, answered = int(row["first_payload_ns"]), int(row["first_answer_ns"])
+    if back and (not out or 0 < answered < asked):
+        return "^dD" if out else "^d"
+    return "Dd" if back else "D"

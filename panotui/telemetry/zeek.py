@@ -44,6 +44,17 @@ FIELDS: tuple[tuple[str, str], ...] = (
 # Zeek names a service by its analyzer
 SERVICES = {"tls": "ssl", "http-connect": "http", "rtsp-http": "http", "mdns": "dns"}
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "sctp": 132, "igmp": 2, "gre": 47}
+# Zeek gives an ICMP flow the type that answers as its responder's port, where there is one
+_ICMP_ANSWERS = {8: 0, 0: 8, 9: 10, 10: 9, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
+_ICMP6_ANSWERS = {128: 129, 129: 128, 130: 131, 131: 130, 133: 134, 134: 133, 135: 136, 136: 135}
+# what Zeek takes for local when no network is given (base/utils/site.zeek, private_address_space)
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+        *("fe80::/10", "fc00::/7", "::1/128"),
+    )
+)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -62,7 +73,16 @@ def _local(
     address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 ) -> bool:
     value = ipaddress.ip_address(address)
-    return any(value in network for network in networks) if networks else value.is_private
+    return any(value in network for network in (*_PRIVATE, *networks))
+
+
+def _server_port(flow: FlowRecord) -> int:
+    port = flow.dport or 0
+    if flow.transport == "icmp":
+        return _ICMP_ANSWERS.get(flow.sport or 0, port)
+    if flow.transport == "icmp6":
+        return _ICMP6_ANSWERS.get(flow.sport or 0, port)
+    return port
 
 
 def conn_row(
@@ -72,8 +92,8 @@ def conn_row(
     """One flow as conn.log fields; None is unset. `networks` are the site's local ones."""
     transport = "icmp" if flow.transport.startswith("icmp") else flow.transport
     known = transport in ("tcp", "udp", "icmp")
-    two_ways = flow.packets_in > 0
-    last = flow.last_time_ns - flow.first_time_ns
+    # Zeek leaves interval and sizes unset where no time passed, as with a single packet
+    lasted = flow.last_time_ns - flow.first_time_ns
     row: dict[str, Any] = dict.fromkeys(name for name, _ in FIELDS)
     row |= {
         "ts": flow.first_time_ns / 1e9,
@@ -81,13 +101,12 @@ def conn_row(
         "id.orig_h": flow.src,
         "id.orig_p": flow.sport or 0,
         "id.resp_h": flow.dst,
-        "id.resp_p": flow.dport or 0,
+        "id.resp_p": _server_port(flow),
         "proto": transport if known else "unknown_transport",
         "service": SERVICES.get(flow.app, flow.app) if flow.app and flow.app != "other" else None,
-        # Zeek leaves the interval unset for a single packet
-        "duration": last / 1e9 if flow.packets_out + flow.packets_in > 1 else None,
-        "orig_bytes": flow.payload_out,
-        "resp_bytes": flow.payload_in if two_ways or transport == "tcp" else None,
+        "duration": lasted / 1e9 if lasted else None,
+        "orig_bytes": flow.payload_out if lasted else None,
+        "resp_bytes": flow.payload_in if lasted else None,
         "conn_state": flow.conn_state,
         "local_orig": _local(flow.src, networks),
         "local_resp": _local(flow.dst, networks),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from panotui.model import FlowRecord
 from panotui.telemetry.zeek import FIELDS, conn_json, conn_log, connection_uid
 
@@ -49,20 +51,36 @@ def test_row_has_the_values_of_the_flow_in_zeeks_units() -> None:
     assert (row["local_orig"], row["orig_ip_bytes"]) == ("T", "-")
 
 
-def test_local_networks_decide_what_is_local() -> None:
+@pytest.mark.parametrize(("networks", "said"), [((), "F"), (("203.0.113.0/24",), "T")])
+def test_private_and_the_sites_networks_are_local(networks: tuple[str, ...], said: str) -> None:
     names = [n for n, _ in FIELDS]
-    line = list(conn_log([flow()], ["203.0.113.0/24"]))[-1].split("\t")
-    assert (line[names.index("local_orig")], line[names.index("local_resp")]) == ("F", "T")
+    line = list(conn_log([flow()], networks))[-1].split("\t")
+    assert (line[names.index("local_orig")], line[names.index("local_resp")]) == ("T", said)
+
+
+def test_icmp_pairs_have_the_answering_type_as_port() -> None:
+    echo = flow(transport="icmp", sport=8, dport=0)
+    asked = flow(transport="icmp6", sport=135, dport=0)
+    other = flow(transport="icmp", sport=3, dport=10)
+    rows = [json.loads(line) for line in conn_json([echo, asked, other])]
+    assert [(r["id.orig_p"], r["id.resp_p"]) for r in rows] == [(8, 0), (135, 136), (3, 10)]
+    assert {r["proto"] for r in rows} == {"icmp"}
 
 
 def test_single_packet_has_no_duration_and_an_open_flow_is_interim() -> None:
     only = flow(
-        packets_in=0, packets_out=1, end=None, transport="udp", conn_state="S0", history="D"
+        last_time_ns=1_700_000_000_123_456_789,
+        packets_in=0,
+        packets_out=1,
+        end=None,
+        transport="udp",
+        conn_state="S0",
+        history="D",
     )
     row = json.loads(next(conn_json([only])))
     assert "duration" not in row
     assert row["interim"] is True
-    assert "resp_bytes" not in row
+    assert not {"orig_bytes", "resp_bytes"} & set(row)
 
 
 def test_uid_is_stable_and_differs_between_flows() -> None:
