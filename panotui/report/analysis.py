@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from panotui.engine import Engine
 
 Json = dict[str, Any]
+FLOWS_A_PIECE = 1_024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,11 +47,18 @@ def time_text(time_ns: int | None) -> str | None:
     """RFC 3339 in UTC with microseconds (truncated); None for no time and for impossible ones."""
     if time_ns is None:
         return None
+    second, rest_ns = divmod(time_ns, 1_000_000_000)
+    text = _second_text(second)
+    return None if text is None else f"{text}.{rest_ns // 1000:06d}Z"
+
+
+@lru_cache(4_096)
+def _second_text(second: int) -> str | None:
     try:
-        moment = _EPOCH + timedelta(microseconds=time_ns // 1000)
+        moment = _EPOCH + timedelta(seconds=second)
     except OverflowError:
         return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
 def analysis(engine: Engine) -> Json:
@@ -76,6 +85,26 @@ def analysis_from_records(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Js
         }
     )
     return whole
+
+
+def json_pieces(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Iterator[bytes]:
+    """The text of `analysis_from_records` and a line's end, in pieces: flows are never all held."""
+    whole = analysis_from_records(snapshot, ())
+    for name, value in whole.items():
+        key = b"{" if name == "schema" else b","
+        yield key + msgspec.json.encode(name) + b":"
+        if name != "flows":
+            yield msgspec.json.encode(value)
+            continue
+        yield b"["
+        comma = b""
+        remaining = iter(flows)
+        while some := list(islice(remaining, FLOWS_A_PIECE)):
+            # the encoder writes null for NaN and infinities, as `clean` does
+            yield comma + msgspec.json.encode([flow_object(flow) for flow in some])[1:-1]
+            comma = b","
+        yield b"]"
+    yield b"}\n"
 
 
 def clean(value: Any) -> Any:

@@ -25,7 +25,7 @@ from panotui.model import (
 from panotui.recording.reader import Recording
 from panotui.report.plots import Sample, Series
 
-FLOWS_SHOWN = 20
+FLOWS_SHOWN = 10
 EVENTS_SHOWN = 60
 UNKNOWN = "–"
 
@@ -97,7 +97,7 @@ def story_of(recording: Recording, named: str, made_by: str) -> Story:
     """Read a recording for its report. InputError when it holds no snapshot."""
     snapshot = recording.final()
     start_s = recording.start_ns // SECOND - 1  # the first sample tells of the second before it
-    end_s = max(start_s + 1, -(-recording.end_ns // SECOND))
+    end_s = max(start_s + 1, recording.end_ns // SECOND)
     flows = recording.all_flows()
     largest = heapq.nlargest(FLOWS_SHOWN, flows, key=lambda f: f.bytes_out + f.bytes_in)
     return Story(

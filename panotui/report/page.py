@@ -99,7 +99,7 @@ def _stream_plots(story: Story, stream: StreamRecord) -> list[tuple[str, Markup]
     name = stream.camera or stream.src
     shapes: tuple[tuple[str, str, Callable[[float], str], float], ...] = (
         ("rate", "Bit-rate", content.rate, 1000.0),
-        ("fps", "Frames per second (mean of ten)", lambda value: f"{value:g}", 1.0),
+        ("fps", "Frames per second (over ten seconds)", lambda value: f"{value:g}", 1.0),
         ("loss", "Loss", lambda value: f"{value:g} %", 1.0),
     )
     plots = [
