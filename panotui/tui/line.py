@@ -101,11 +101,14 @@ def cells_of(line: Line) -> list[Span]:
 
 
 def highlighted(line: Line, start: int, stop: int, role: Role = "cursor") -> Line:
-    """The line with cells [start, stop) in one role."""
+    """The line with cells [start, stop) in one role.
+
+    A chart keeps its own: reversed, its full bars would be a hole in the cursor's bar.
+    """
     cells = cells_of(line)
     out: list[Span] = []
     for column, (text, old) in enumerate(cells):
-        new = role if start <= column < stop else old
+        new = role if start <= column < stop and old != "chart" else old
         if out and out[-1][1] == new:
             out[-1] = (out[-1][0] + text, new)
         else:

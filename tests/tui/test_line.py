@@ -54,3 +54,12 @@ def test_far_changes_are_two_spans_and_near_ones_one() -> None:
 @given(lines(), st.integers(0, 24), st.integers(0, 24))
 def test_the_cursor_changes_no_text(line: Line, start: int, stop: int) -> None:
     assert text_of(highlighted(line, start, stop)) == text_of(line)
+
+
+def test_the_cursor_leaves_a_chart_as_it_is() -> None:
+    line = Pen(20).put("eth0 ").put("▇█▇█", "chart").put(" up").line()
+    assert highlighted(line, 0, 20) == (
+        ("eth0 ", "cursor"),
+        ("▇█▇█", "chart"),
+        (" up        ", "cursor"),
+    )
