@@ -136,6 +136,7 @@ def _answer(
                 "name": r.name,
                 "target": r.target,
                 "state": r.state,
+                "ok": None if r.skipped else r.ok,
                 "ms": None if r.ms is None else round(r.ms, 3),
                 "text": r.text,
                 "detail": list(r.detail),

@@ -31,6 +31,8 @@ HOSTS_MAX = 64
 CAMERAS_MAX = 64
 RESOLVERS_MAX = 3
 PUBLIC_TIME = "pool.ntp.org"  # the appliance's own default
+# The longest way (three silent resolvers, then TCP and TLS) ends within `run.TOTAL_S`.
+DNS_S, TCP_S, TLS_S = 2.5, 3.0, 3.0
 Credentials = Callable[[str], tuple[str | None, str | None]]
 
 
@@ -193,7 +195,7 @@ def _resolvers(servers: Sequence[str], asked: bool, private_link: bool) -> list[
 
 
 def _ask_resolver(server: str) -> Sequence[ProbeResult]:
-    result = resolve(PUBLIC_TIME, server)[0]
+    result = resolve(PUBLIC_TIME, server, DNS_S)[0]
     if "NXDOMAIN" in result.text:  # it is there and answers, which is all that was asked
         text = f"answers, but does not know {PUBLIC_TIME}"
         result = msgspec.structs.replace(result, ok=True, text=text, action="")
@@ -217,11 +219,11 @@ def _nameless(named: ProbeResult, kind: str, target: str, name: str) -> ProbeRes
 
 def _lookup(host: str, servers: Sequence[str]) -> tuple[ProbeResult, tuple[str, ...]]:
     """The first resolver that knows; the last one's failure otherwise."""
-    result, addresses = resolve(host, servers[0] if servers else None)
+    result, addresses = resolve(host, servers[0] if servers else None, DNS_S)
     for server in servers[1:RESOLVERS_MAX]:
         if addresses:
             break
-        result, addresses = resolve(host, server)
+        result, addresses = resolve(host, server, DNS_S)
     return result, addresses
 
 
@@ -230,7 +232,7 @@ def _reach(host: Host, servers: Sequence[str], private_link: bool) -> Sequence[P
     results: list[ProbeResult] = []
     usable: tuple[str, ...] = ()
     for server in servers or (None,):
-        named, addresses = resolve(host.host, server)
+        named, addresses = resolve(host.host, server, DNS_S)
         named = _judged_address(named, addresses, host, private_link)
         results.append(named)
         if named.ok and not usable:
@@ -241,11 +243,13 @@ def _reach(host: Host, servers: Sequence[str], private_link: bool) -> Sequence[P
         if host.tls:
             results.append(skipped("tls", target, "there is no connection to try it on"))
     else:
-        connected = connect.tcp(usable[0], host.port)
+        connected = connect.tcp(usable[0], host.port, TCP_S)
         results.append(msgspec.structs.replace(connected, target=f"{target} ({usable[0]})"))
         if host.tls and connected.ok:
             results.append(
-                connect.tls(host.host, host.port, address=usable[0], alpn=host.alpn, timeout_s=4.0)
+                connect.tls(
+                    host.host, host.port, address=usable[0], alpn=host.alpn, timeout_s=TLS_S
+                )
             )
         elif host.tls:
             results.append(skipped("tls", target, "there is no connection to try it on"))

@@ -14,7 +14,7 @@ from panotui.probes import plan
 from panotui.probes.plan import Host, checks, cloud_hosts
 from panotui.probes.result import ProbeResult
 from panotui.probes.rtsp import authorization
-from panotui.probes.run import Check, run_all
+from panotui.probes.run import TOTAL_S, Check, run_all
 
 NETWORK = SiteNetwork(dns=("192.0.2.1",), ntp=("192.0.2.1",), gateways=("192.0.2.1",))
 
@@ -153,6 +153,11 @@ def test_a_check_that_hangs_is_told_and_holds_nothing_up() -> None:
     ]  # fmt: skip
     assert "no result within 0.3 s" in results[0].text
     assert "ValueError" in results[2].text
+
+
+def test_the_longest_way_of_a_check_ends_in_time() -> None:
+    names = plan.RESOLVERS_MAX * plan.DNS_S
+    assert names + plan.TCP_S + plan.TLS_S < TOTAL_S < 15
 
 
 def test_more_checks_than_threads_all_run_in_order() -> None:
