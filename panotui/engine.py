@@ -634,8 +634,8 @@ class Engine:
         """All flows that are kept, by first time and first packet."""
         slots = self.flows.shown()
         rows = self.flows.rows[slots]
-        for slot in slots[np.lexsort((rows["first_packet"], rows["first_ns"]))].tolist():
-            yield self.flows.record(slot, self.now_ns)
+        order = np.lexsort((rows["first_packet"], rows["first_ns"]))
+        return self.flows.records(slots[order], self.now_ns)
 
     def explain_flow(self, flow_id: str) -> list[tuple[str, str]]:
         """Why a flow has its verdict: (label, text) lines; empty for an unknown flow."""
@@ -659,4 +659,4 @@ class Engine:
             self._dirty.difference_update(chosen)
         else:
             self._dirty.clear()
-        return [self.flows.record(s, self.now_ns) for s in chosen]
+        return list(self.flows.records(np.array(chosen, np.int64), self.now_ns))

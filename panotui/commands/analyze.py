@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -64,19 +65,27 @@ def command(
     if zeek is not None or eve is not None:
         _for_peers(zeek, eve, snapshot, flows)
     if as_json:
-        from panotui.report.analysis import analysis_from_records, dumps
+        from panotui.report.analysis import json_pieces
 
-        click.echo(dumps(analysis_from_records(snapshot, flows())))
+        _write(json_pieces(snapshot, flows()))
     elif ndjson:
         from panotui.report.analysis import dumps, lines
 
-        for line in lines(snapshot, flows()):
-            click.echo(dumps(line))
+        _write(dumps(line).encode() + b"\n" for line in lines(snapshot, flows()))
     elif csv_folder is None and zeek is None and eve is None:
         from panotui.commands.summary import summary
 
         click.echo(summary(snapshot, colour=use_color(no_color)))
     return failure(fail_on, snapshot)
+
+
+def _write(pieces: Iterable[bytes]) -> None:
+    """Pieces of text to stdout, flushed at the end (click.echo flushes each)."""
+    sys.stdout.flush()
+    out = sys.stdout.buffer
+    for piece in pieces:
+        out.write(piece)
+    out.flush()
 
 
 def _for_peers(
