@@ -82,6 +82,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: int
     ports: tuple[tuple[str, str | None, str], ...] = ()  # (name, role, state)
     lost: int = 0  # packets that this tool missed
+    packets: int = 0  # and received, since it was started
     recorder: RecorderRecord | None = None
     counts: CountsRecord = CountsRecord()
     limits: dict[str, int] = {}

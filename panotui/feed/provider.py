@@ -113,6 +113,7 @@ class StateProvider:
             time_ns=snapshot.time_ns,
             ports=tuple((p.name, p.role, p.state) for p in snapshot.ports),
             lost=snapshot.source.lost,
+            packets=snapshot.source.packets,
             recorder=self._recorder() or snapshot.recorder,
             counts=snapshot.counts,
             limits=snapshot.limits,

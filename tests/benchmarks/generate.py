@@ -120,9 +120,10 @@ class Rtp:
 
     size = 1250
 
-    def __init__(self, streams: int = 80, seed: int = 2) -> None:
+    def __init__(self, streams: int = 80, seed: int = 2, picture: int = 10) -> None:
         self.random = np.random.default_rng(seed)
         self.streams = streams
+        self.picture = picture  # packets of one
         self.sent = np.zeros(streams, np.int64)
         self.turn = 0
 
@@ -135,16 +136,18 @@ class Rtp:
         _put16(frames, 34, 40000 + 2 * stream)
         _put16(frames, 36, 50000 + 2 * stream)
         _put16(frames, 38, np.full(n, 1250 - 34))
-        picture, place = step // 10, step % 10
+        picture, place = step // self.picture, step % self.picture
         frames[:, 42] = 0x80
-        frames[:, 43] = np.where(place == 9, 0x80, 0) | 96
+        frames[:, 43] = np.where(place == self.picture - 1, 0x80, 0) | 96
         _put16(frames, 44, step & 0xFFFF)
         _put32(frames, 46, (picture * 3600 + stream * 1000) & 0xFFFFFFFF)
         _put32(frames, 50, 0x5EED0000 + stream)
         key = picture % 50 == 0
         frames[:, 54] = np.where(key, 0x7C, 0x5C)  # FU-A
         frames[:, 55] = (
-            np.where(key, 5, 1) | np.where(place == 0, 0x80, 0) | np.where(place == 9, 0x40, 0)
+            np.where(key, 5, 1)
+            | np.where(place == 0, 0x80, 0)
+            | np.where(place == self.picture - 1, 0x40, 0)
         )
         frames[:, 60:] = 0xA5
         _checksums(frames)
