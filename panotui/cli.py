@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from panotui import __version__
-from panotui.errors import PanotuiError
+from panotui.errors import InputError, PanotuiError, UsageError
 
 # name -> (module, one line of help, shown in `--help`); the line spares importing the module
 COMMANDS: dict[str, tuple[str, str, bool]] = {
@@ -121,7 +121,7 @@ def main(args: Sequence[str] | None = None) -> int:
         _say(str(error))
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        _say_raw(error.format_message())
+        _say(_commands_line(error))
         return 2
     except click.ClickException as error:
         _say(_usage_line(error))
@@ -137,10 +137,32 @@ def main(args: Sequence[str] | None = None) -> int:
         _say("memory: this machine has not enough for that. Analyse fewer files at once.")
         return EXIT_FAULT
     except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
+        refused = _refused_path(error, arguments)
+        if refused is not None:
+            _say(str(refused))
+            return refused.exit_code
         _say(_fault_line(error))
         if verbose:
             traceback.print_exc()
         return EXIT_FAULT
+
+
+def _refused_path(error: Exception, arguments: Sequence[str]) -> PanotuiError | None:
+    """What the system refused of a path that the user named; None for any other error.
+
+    Looking at a path can fail as much as opening it: `/root/x` for somebody else.
+    """
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
+        return None
+    path = os.fsdecode(error.filename)
+    why = error.strerror or type(error).__name__
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option, _, value = argument.rpartition("=")
+        if value and Path(path).is_relative_to(value):
+            if "output" in option or before in ("-o", "--output"):
+                return UsageError(path, f"it cannot be written: {why}", "Name another with -o.")
+            return InputError(path, f"it cannot be read: {why}", "Check the name and the rights.")
+    return None
 
 
 def _usage_line(error: click.ClickException) -> str:
@@ -148,9 +170,18 @@ def _usage_line(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context is not None and context.info_name:
         what = context.command_path.removeprefix("panotui ").strip() or "usage"
-    why = error.format_message().rstrip(".").replace("\n", " ")
+    why = error.format_message().rstrip(".?").replace("\n", " ")
     command = f"panotui {what}" if what not in ("usage", "panotui") else "panotui"
     return f"{what}: {why}. See `{command} --help`."
+
+
+def _commands_line(error: click.exceptions.NoArgsIsHelpError) -> str:
+    context = error.ctx
+    assert context is not None
+    assert isinstance(context.command, click.Group)
+    names = ", ".join(context.command.list_commands(context))
+    path = context.command_path
+    return f"{path.removeprefix('panotui ')}: a command is missing: {names}. See `{path} --help`."
 
 
 def _say(line: str) -> None:

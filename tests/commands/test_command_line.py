@@ -140,6 +140,42 @@ def test_without_privilege_the_three_ways_to_get_it_are_named(tmp_path: Path) ->
         assert way in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["init", "CAPTURE", "-o", "CLOSED/x"], 2),
+        (["report", "CAPTURE", "-o", "CLOSED/x"], 2),
+        (["analyze", "CLOSED/x"], 3),
+        (["analyze", "CLOSED"], 3),
+        (["review", "CLOSED/x"], 3),
+        (["report", "CLOSED/x"], 3),
+        (["init", "CLOSED/x"], 3),
+        (["analyze", "CAPTURE", "--site", "CLOSED/x"], 2),
+        (["analyze", "CAPTURE", "--csv", "CLOSED/x"], 3),
+        (["policy", "validate", "CLOSED/x"], 2),
+        (["attach", "CLOSED/x"], 4),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_path_in_a_folder_closed_to_the_user_is_one_line(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    if not _nobody_can_run():
+        pytest.skip("the interpreter is out of nobody's reach")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    tmp_path.chmod(0o755)
+    words = [
+        a.replace("CLOSED", str(closed)).replace("CAPTURE", str(DEMO / "site.pcapng.zst"))
+        for a in arguments
+    ]
+    done = run(*words, as_nobody=True, XDG_STATE_HOME=str(closed))
+    assert done.returncode == code, done.stderr
+    assert str(closed) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def _nobody_can_run() -> bool:
     try:
         return run("--version", as_nobody=True).returncode == 0
