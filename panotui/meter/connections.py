@@ -1,8 +1,8 @@
 """RTSP connections: TCP packets in, dialogues and `$` frames out.
 
 Each connection has a `Dialogue` and a `Direction` for either side; each channel of either side is
-a carrier of media. The walk over packets is the one place where a step a packet is taken; it
-handles segments and frame headers only, and leaves the frames to be read together.
+a carrier of media. Runs of nothing but frames go the quick way (`runs`), a short step a frame; all
+else a step a packet, which handles segments and frame headers only. Frames are read together.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from panotui.meter.carriers import RTP, Carriers
 from panotui.meter.interleaved import HELD_NS_MAX, Direction, Frames
 from panotui.meter.places import Place, place_of
 from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.meter.runs import Runs
 from panotui.model import I64, U64, AnyMessage, Bool, PacketBatch, address_text
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import words
 from panotui.wire.rtsp import Text
 
 TUNNELS_MAX = 64
+OPENING = 64  # packets of a new connection that tell whether it is half of a tunnel
+CHUNK = 256  # packets of a connection that go the same way, the quick or the long one
 _FIN, _SYN, _RST = 1, 2, 4
+_SEQUENCE = 0xFFFFFFFF
 
 
 class Connection:
@@ -37,6 +41,38 @@ class Connection:
         self.channels: list[int] = []  # carriers
         self.ends = 0
         self.last_ns = 0
+
+
+class _Segments:
+    """TCP packets of RTSP connections as parallel columns."""
+
+    def __init__(
+        self, batch: PacketBatch, columns: Columns, rows: I64, flow: U64, client: Bool
+    ) -> None:
+        self.batch, self.columns = batch, columns
+        self.rows, self.flow, self.client = rows, flow, client
+
+    def take(self, order: I64) -> None:
+        """Put the rows in that order and read their columns."""
+        self.rows, self.flow = self.rows[order], self.flow[order]
+        self.client = self.client[order]
+        rows, columns, batch = self.rows, self.columns, self.batch
+        last = max(len(batch.data) - 8, 0)
+        numbers = words(batch.data, "<u8")[np.minimum(columns.l4[rows] + 4, last)].byteswap()
+        self.sequence = (numbers >> np.uint64(32)).astype(np.int64)
+        self.acknowledgement = (numbers & np.uint64(_SEQUENCE)).astype(np.int64)
+        self.payload = columns.payload[rows]
+        self.size = columns.payload_length[rows]
+        self.captured = columns.payload_captured[rows]
+        self.flags = columns.tcp_flags[rows]
+        self.time_ns = batch.time_ns[rows]
+
+
+def _changes(flow: U64) -> Bool:
+    """(n,) rows that begin another flow."""
+    change = np.ones(len(flow), np.bool_)
+    np.not_equal(flow[1:], flow[:-1], out=change[1:])
+    return change
 
 
 class Connections:
@@ -75,28 +111,140 @@ class Connections:
         keep = columns.l4[rows] >= 0
         if not keep.all():
             rows, flow_id, from_client = rows[keep], flow_id[keep], from_client[keep]
-        rows, flow_id, from_client = self._by_connection(rows, flow_id, from_client)
-        at = columns.l4[rows]
-        if not len(at):
+        if not len(rows):
             return self._frames
-        last = len(batch.data) - 12
-        numbers = words(batch.data, "<u8")[np.minimum(at + 4, max(last + 4, 0))].byteswap()
+        segments = _Segments(batch, columns, rows, flow_id, from_client)
+        segments.take(np.lexsort((rows, segments.flow)))
+        early = self._opening(segments)
+        if early.any():
+            self._step(segments, np.flatnonzero(early))
+        rest = np.flatnonzero(~early)
+        if len(rest):
+            self._go_on(segments, rest)
+        self._note_resyncs()
+        return self._frames
+
+    def _opening(self, segments: _Segments) -> Bool:
+        """(n,) rows that must be taken in order of arrival, whatever their connection.
+
+        The two connections of a tunnel over HTTP speak to each other, and the first packets of a
+        new one tell whether it is one.
+        """
+        first = np.flatnonzero(_changes(segments.flow))
+        count = np.diff(np.append(first, len(segments.flow)))
+        early = np.empty(len(first), np.int64)
+        for i, flow in enumerate(segments.flow[first].tolist()):
+            known = self.by_flow.get(flow)
+            if known is None:
+                early[i] = OPENING
+            else:
+                early[i] = int(count[i]) if known.dialogue.carrier == "rtsp-http" else 0
+        rank = np.arange(len(segments.flow)) - np.repeat(first, count)
+        chosen: Bool = rank < np.repeat(early, count)
+        return chosen
+
+    def _go_on(self, segments: _Segments, rest: I64) -> None:
+        """One connection after the other, its runs of frames the quick way."""
+        tunnelled = [
+            flow
+            for flow in np.unique(segments.flow[rest]).tolist()
+            if (known := self.by_flow.get(flow)) and known.dialogue.carrier == "rtsp-http"
+        ]
+        if tunnelled:
+            apart = np.isin(segments.flow[rest], np.array(tunnelled, np.uint64))
+            self._step(segments, rest[apart])
+            rest = rest[~apart]
+            if not len(rest):
+                return
+        flow, client = segments.flow[rest], segments.client[rest]
+        change = _changes(flow)
+        group = np.flatnonzero(change)
+        rank = np.arange(len(rest)) - np.repeat(group, np.diff(np.append(group, len(rest))))
+        chunk_starts = np.flatnonzero(change | (rank % CHUNK == 0))
+        chunk_ends = np.append(chunk_starts[1:], len(rest))
+        chunk = np.repeat(np.arange(len(chunk_starts)), chunk_ends - chunk_starts)
+        size = segments.size[rest]
+        odd = (segments.flags[rest] & (_FIN | _SYN | _RST) != 0) | (segments.captured[rest] < size)
+        # Segments with data, by chunk and direction: in order where each begins at the last's end.
+        key = 2 * chunk + client
+        data = np.flatnonzero(size > 0)
+        data = data[np.argsort(key[data], kind="stable")]
+        of = key[data]
+        sequence = segments.sequence[rest[data]]
+        after = (sequence + size[data]) & _SEQUENCE
+        odd[data[1:][(of[1:] == of[:-1]) & (sequence[1:] != after[:-1])]] = True
+        odd_chunk = np.logical_or.reduceat(odd, chunk_starts)
+        bounds = np.searchsorted(of, np.arange(2 * len(chunk_starts) + 1))
+        at = rest[data]
+        runs = Runs(
+            segments.batch.data.data,
+            segments.payload[at],
+            size[data].astype(np.int64),
+            segments.time_ns[at],
+            segments.rows[at] + segments.batch.first_number,
+        )
+        for i, (begin, end, odd_one, this) in enumerate(
+            zip(
+                chunk_starts.tolist(),
+                chunk_ends.tolist(),
+                odd_chunk.tolist(),
+                flow[chunk_starts].tolist(),
+                strict=True,
+            )
+        ):
+            connection = self.by_flow.get(this)
+            if odd_one or connection is None:
+                self._step(segments, rest[begin:end])
+                continue
+            spans = bounds[2 * i : 2 * i + 3].tolist()
+            if not self._run(connection, runs, spans, sequence, after):
+                self._step(segments, rest[begin:end])
+                continue
+            if spans[2] > spans[0]:
+                connection.last_ns = int(segments.time_ns[rest[end - 1]])
+        runs.tell(self._frames)
+
+    def _run(
+        self, connection: Connection, runs: Runs, spans: list[int], sequence: I64, after: I64
+    ) -> bool:
+        """Take both directions' segments of a chunk the quick way; False when that cannot be."""
+        found = []
+        for side, first, last in zip(connection.sides, spans[:2], spans[1:], strict=True):
+            if side.held:
+                return False
+            if first == last:
+                continue
+            if side.expects != int(sequence[first]):
+                return False
+            side.frames = self._frames
+            run = runs.read(side, first, last)
+            if run is None:
+                return False
+            found.append((side, run, first, int(after[last - 1])))
+        for known in found:
+            runs.keep(*known)
+        return True
+
+    def _step(self, segments: _Segments, chosen: I64) -> None:
+        """Take the chosen rows one at a time, in order of arrival."""
+        rows = segments.rows[chosen]
+        if len(chosen) > 1 and (np.diff(rows) < 0).any():
+            chosen = chosen[np.argsort(rows, kind="stable")]
+        batch, columns = segments.batch, segments.columns
         view = batch.data.data
-        length = columns.payload_length[rows]
-        flags = columns.tcp_flags[rows]
         connection: Connection | None = None
         flow = -1
         for row, this, client, sequence, ack, payload, size, captured, bits, time_ns in zip(
-            rows.tolist(),
-            flow_id.tolist(),
-            from_client.tolist(),
-            (numbers >> np.uint64(32)).tolist(),
-            (numbers & np.uint64(0xFFFFFFFF)).tolist(),
-            columns.payload[rows].tolist(),
-            length.tolist(),
-            columns.payload_captured[rows].tolist(),
-            flags.tolist(),
-            batch.time_ns[rows].tolist(),
+            segments.rows[chosen].tolist(),
+            segments.flow[chosen].tolist(),
+            segments.client[chosen].tolist(),
+            segments.sequence[chosen].tolist(),
+            segments.acknowledgement[chosen].tolist(),
+            segments.payload[chosen].tolist(),
+            segments.size[chosen].tolist(),
+            segments.captured[chosen].tolist(),
+            segments.flags[chosen].tolist(),
+            segments.time_ns[chosen].tolist(),
             strict=True,
         ):
             if this != flow or connection is None:
@@ -124,20 +272,6 @@ class Connections:
                 side.segment(sequence, view, payload, captured, size, time_ns, number)
             if bits & (_FIN | _RST):
                 self._disconnect(connection, client, bool(bits & _RST), time_ns, number)
-        self._note_resyncs()
-        return self._frames
-
-    def _by_connection(self, rows: I64, flow_id: U64, from_client: Bool) -> tuple[I64, U64, Bool]:
-        """Rows in order of arrival, one connection after the other where that is the same.
-
-        The two connections of a tunnel over HTTP speak to each other, and of a new one it is not
-        known yet whether it is one: then all stay in order of arrival.
-        """
-        apart = not self._tunnels and all(
-            flow in self.by_flow for flow in np.unique(flow_id).tolist()
-        )
-        order = np.lexsort((rows, flow_id)) if apart else np.argsort(rows, kind="stable")
-        return rows[order], flow_id[order], from_client[order]
 
     def _connect(
         self, batch: PacketBatch, columns: Columns, row: int, flow: int, from_client: bool

@@ -15,6 +15,9 @@ import re
 from array import array
 from collections.abc import Callable
 
+import numpy as np
+
+from panotui.model import I64
 from panotui.wire.rtsp import (
     BODY_MAX,
     HEAD_MAX,
@@ -53,6 +56,12 @@ class Frames:
     def __init__(self) -> None:
         self.numbers = array("q")
         self.side = bytearray()
+        self.tables: list[I64] = []  # (n, FIELDS) of frames that came in runs
+
+    def table(self) -> I64:
+        """(n, FIELDS) all frames; the order within a packet is that of the rows."""
+        walked = np.frombuffer(self.numbers, np.int64).reshape(-1, self.FIELDS)
+        return np.concatenate([walked, *self.tables])
 
 
 class Direction:
@@ -66,6 +75,7 @@ class Direction:
         "_buffer",
         "_channel",
         "_depth",
+        "_head_end",
         "_held_bytes",
         "_hole_acked_ns",
         "_inner",
@@ -105,6 +115,7 @@ class Direction:
         self._channel = 0
         self._length = 0
         self._body_head = b""
+        self._head_end = 0  # of the message in `_buffer`; 0 while it is not known
         self._buffer = bytearray()
         self._marks: list[tuple[int, int, int]] = []  # (position in buffer, time_ns, number)
         self.held: dict[int, tuple[bytes, int, int, int]] = {}
@@ -120,6 +131,33 @@ class Direction:
         self._mode = _BOUNDARY
         self.held.clear()
         self._held_bytes = 0
+
+    @property
+    def inside(self) -> int:
+        """Bytes of the current frame that are still to come; -1 in anything but frames."""
+        if self._mode == _BODY:
+            return self._need
+        return 0 if self._mode == _BOUNDARY else -1
+
+    @property
+    def expects(self) -> int | None:
+        """The sequence number of the next byte; None before the first."""
+        return self._next
+
+    def carrier(self, channel: int) -> int:
+        """The carrier of a channel, named when it is met first."""
+        carrier = self.carriers[channel]
+        if carrier < 0:
+            carrier = self.carriers[channel] = self.on_channel(channel)
+        return carrier
+
+    def feed(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> None:
+        """Bytes of the batch's data that are next, whatever their sequence number is."""
+        self._consume(data, start, end, True, time_ns, number)
+
+    def moved_to(self, sequence: int) -> None:
+        """All bytes before `sequence` were read by another."""
+        self._next = sequence
 
     def segment(
         self,
@@ -290,6 +328,7 @@ class Direction:
                     start += 1
                 else:
                     self._mode = _TEXT
+                    self._head_end = 0
                     self._buffer.clear()
             elif mode == _PREFIX:
                 need = 4 - len(self._buffer)
@@ -334,7 +373,7 @@ class Direction:
                 return end
             carrier = carriers[channel]
             if carrier < 0:
-                carrier = carriers[channel] = self.on_channel(channel)
+                carrier = self.carrier(channel)
             position = start
             if not direct:
                 side = self.frames.side
@@ -361,9 +400,7 @@ class Direction:
     def _emit_split(self, time_ns: int, number: int) -> None:
         """The frame that spans segments is complete."""
         self._mode = _BOUNDARY
-        carrier = self.carriers[self._channel]
-        if carrier < 0:
-            carrier = self.carriers[self._channel] = self.on_channel(self._channel)
+        carrier = self.carrier(self._channel)
         side = self.frames.side
         head = self._body_head
         self.frames.numbers.extend(
@@ -384,7 +421,7 @@ class Direction:
                 return self._http(start, known, end, time_ns, number)
             self._stray(time_ns, number)
             return end
-        head = head_end(buffer, max(known - 3, 0))
+        head = self._head_end or head_end(buffer, max(known - 3, 0))
         if head < 0:
             if len(buffer) > HEAD_MAX:
                 self._stray(time_ns, number)
@@ -395,6 +432,7 @@ class Direction:
             return end
         whole = head + text.body_length
         if len(buffer) < whole:
+            self._head_end = head
             return end
         body = bytes(buffer[head:whole])
         buffer.clear()

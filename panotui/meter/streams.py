@@ -255,9 +255,9 @@ class StreamTable:
 
     def _take_frames(self, batch: PacketBatch, frames: Frames) -> None:
         """Read the RTP headers of the frames that the walk has found."""
-        if not frames.numbers:
+        table = frames.table()
+        if not len(table):
             return
-        table = np.frombuffer(frames.numbers, np.int64).reshape(-1, Frames.FIELDS).copy()
         # Several frames may be completed by one packet: their order is that of the walk.
         table[:, 5] = (table[:, 5] << ORDER_BITS) | (np.arange(len(table)) & ORDER_MASK)
         for direct in (True, False):

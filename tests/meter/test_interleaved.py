@@ -106,6 +106,16 @@ def test_segments_may_cut_anywhere(places: list[int]) -> None:
     assert heard.direction.resyncs == 0
 
 
+def test_a_body_may_come_in_pieces_after_its_header() -> None:
+    heard = begun()
+    head = len(BODIED) - 10
+    for offset, part in cut(BODIED + frame(1), [head, head + 4, head + 7]):
+        heard.segment(offset, part)
+    assert [body for _, body in heard.texts] == [b"$" * 10]
+    assert heard.sequences() == [1]
+    assert heard.direction.resyncs == 0
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 100_000), max_size=20), st.randoms(use_true_random=False))
 def test_segments_may_come_late_twice_and_overlapping(places, random) -> None:  # type: ignore[no-untyped-def]

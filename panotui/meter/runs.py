@@ -1,0 +1,196 @@
+"""The quick way through interleaved TCP: runs of segments in order that hold nothing but frames.
+
+Almost all segments of a camera's connection are such runs. Of each frame only its four bytes of
+`$` are touched one at a time; where its RTP header is, when it was complete and by which packet is
+worked out for all frames of all runs together. A run that holds anything else (text, a repeat, a
+hole, cut packets) is refused as a whole, before anything has changed, and goes the long way
+(`Direction.segment`); both ways give the same frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.meter.interleaved import FRAME_HEAD, Direction, Frames
+from panotui.model import I64
+
+_DOLLAR = 0x24
+
+
+class Run:
+    """Frames of consecutive segments of one direction, before they are told."""
+
+    __slots__ = ("begins", "counts", "ends", "found", "skip", "tail")
+
+    def __init__(self, begins: list[int], ends: list[int], skip: int) -> None:
+        self.begins = begins  # payload of each segment in the batch's data
+        self.ends = ends
+        self.skip = skip  # bytes of a frame that began before
+        self.found: list[int] = []  # frames: position of `$` << 24 | channel << 16 | length
+        self.counts: list[int] = []  # frames that begin in each segment
+        self.tail: tuple[int, int] | None = None  # (segment, position) of a frame not complete
+
+    def find(self, view: memoryview) -> bool:
+        """Walk the frames; False when there is anything else, or a cut that is not simple."""
+        found, counts = self.found, self.counts
+        add = found.append
+        skip = self.skip
+        for begin, end in zip(self.begins, self.ends, strict=True):
+            before = len(found)
+            at = begin + skip
+            last = end - 4
+            while at <= last:
+                if view[at] != _DOLLAR:
+                    return False
+                head = view[at + 1] << 16 | view[at + 2] << 8 | view[at + 3]
+                add(at << 24 | head)
+                at += 4 + (head & 0xFFFF)
+            if at < end:
+                after = len(counts) + 1
+                head_bytes = bytes(view[at:end])
+                if after == len(self.begins):
+                    if head_bytes[0] != _DOLLAR:
+                        return False
+                    counts.append(len(found) - before)
+                    self.tail = (after - 1, at)
+                    return True
+                more = self.begins[after]
+                head_bytes += view[more : min(more + 4 - len(head_bytes), self.ends[after])]
+                if len(head_bytes) < 4 or head_bytes[0] != _DOLLAR:
+                    return False
+                head = int.from_bytes(head_bytes[1:], "big")
+                add(at << 24 | head)
+                at += 4 + (head & 0xFFFF)
+            counts.append(len(found) - before)
+            skip = at - end
+        if skip and found:
+            segment = len(counts) - 1
+            while not counts[segment]:
+                segment -= 1
+            counts[segment] -= 1
+            self.tail = (segment, found.pop() >> 24)
+        return True
+
+    def lead_in(self, view: memoryview, side: Direction, stamps: list[tuple[int, int]]) -> None:
+        """End the frame that began before this run; `stamps` are (time_ns, number) of segments."""
+        left = self.skip
+        for begin, end, (time_ns, number) in zip(self.begins, self.ends, stamps, strict=True):
+            if not left:
+                return
+            take = min(left, end - begin)
+            side.feed(view, begin, begin + take, time_ns, number)
+            left -= take
+
+    def lead_out(self, view: memoryview, side: Direction, stamps: list[tuple[int, int]]) -> None:
+        """Begin the frame that goes on after this run."""
+        if self.tail is None:
+            return
+        segment, at = self.tail
+        for i in range(segment, len(self.begins)):
+            side.feed(view, at if i == segment else self.begins[i], self.ends[i], *stamps[i])
+
+
+def _forward(segment: I64, place: I64, last: I64) -> I64:
+    """(n,) the first segment from `segment` on whose `last` is not before `place`."""
+    on = segment.copy()
+    rows = np.flatnonzero(place > last[on])
+    while len(rows):
+        on[rows] = np.minimum(on[rows] + 1, len(last) - 1)
+        rows = rows[(place[rows] > last[on[rows]]) & (on[rows] < len(last) - 1)]
+    return on
+
+
+class Runs:
+    """All runs of a batch. `begin`, `size`, `time_ns`, `number` (n,) describe the segments."""
+
+    def __init__(self, view: memoryview, begin: I64, size: I64, time_ns: I64, number: I64) -> None:
+        self._view = view
+        self._begin, self._size = begin, size
+        self._time_ns, self._number = time_ns, number
+        self._begins, self._ends = begin.tolist(), (begin + size).tolist()
+        self._counts = np.zeros(len(begin), np.int64)
+        self._found: list[int] = []
+        self._sides: list[Direction] = []
+        self._epochs: list[int] = []
+        self._lengths: list[int] = []  # frames of each side's run
+
+    def read(self, side: Direction, first: int, last: int) -> Run | None:
+        """The frames of segments first..last-1, when the run may go the quick way."""
+        skip = side.inside
+        if skip < 0:
+            return None
+        run = Run(self._begins[first:last], self._ends[first:last], skip)
+        return run if run.find(self._view) else None
+
+    def keep(self, side: Direction, run: Run, first: int, next_sequence: int) -> None:
+        """The run counts: move the direction to its end."""
+        last = first + len(run.begins)
+        if run.skip or run.tail is not None:
+            stamps = list(
+                zip(
+                    self._time_ns[first:last].tolist(),
+                    self._number[first:last].tolist(),
+                    strict=True,
+                )
+            )
+            run.lead_in(self._view, side, stamps)
+            run.lead_out(self._view, side, stamps)
+        side.moved_to(next_sequence)
+        if run.found:
+            self._counts[first:last] = run.counts
+            self._found += run.found
+            self._sides.append(side)
+            self._epochs.append(side.epoch)
+            self._lengths.append(len(run.found))
+
+    def tell(self, frames: Frames) -> None:
+        """All frames of all runs, as a table of `frames`."""
+        n = len(self._found)
+        if not n:
+            return
+        # Runs were kept in the order of their segments, so frames are, too.
+        segment = np.repeat(np.arange(len(self._counts)), self._counts)
+        found = np.array(self._found, np.int64)
+        head = found & 0xFFFFFF
+        length = head & 0xFFFF
+        after = np.cumsum(self._size)  # in the bytes of all segments together
+        body = (found >> 24) - self._begin[segment] + (after - self._size)[segment] + 4
+        holding = _forward(segment, body, after - 1)
+        ending = _forward(segment, body + length, after)
+        position = self._begin[holding] + body - after[holding] + self._size[holding]
+        captured = np.where(ending == segment, length, np.minimum(length, FRAME_HEAD))
+        end = self._begin[holding] + self._size[holding]
+        for i in np.flatnonzero(position + captured > end).tolist():
+            position[i] = self._gather(frames, int(holding[i]), int(position[i]), int(captured[i]))
+        table = np.empty((n, Frames.FIELDS), np.int64)
+        table[:, 0] = self._carriers(head >> 16)
+        table[:, 1] = position
+        table[:, 2] = length
+        table[:, 3] = captured
+        table[:, 4] = self._time_ns[ending]
+        table[:, 5] = self._number[ending]
+        table[:, 6] = np.repeat(np.array(self._epochs, np.int64), self._lengths)
+        frames.tables.append(table)
+
+    def _gather(self, frames: Frames, segment: int, position: int, size: int) -> int:
+        """Copy a frame's head that segments cut to the side; its place there."""
+        side = frames.side
+        place = ~len(side)
+        while size:
+            piece = self._view[position : min(position + size, self._ends[segment])]
+            side += piece
+            size -= len(piece)
+            segment += 1
+            if size:
+                position = self._begins[segment]
+        return place
+
+    def _carriers(self, channel: I64) -> I64:
+        key = np.repeat(np.arange(len(self._sides)) * 256, self._lengths) + channel
+        present = np.zeros(256 * len(self._sides), np.bool_)
+        present[key] = True
+        carrier = np.empty(len(present), np.int64)
+        for place in np.flatnonzero(present).tolist():
+            carrier[place] = self._sides[place >> 8].carrier(place & 255)
+        found: I64 = carrier[key]
+        return found
