@@ -72,10 +72,9 @@ def check_access(path: Path) -> None:
 
 
 def _only_socket() -> Path:
-    from panotui.feed.server import default_path
+    from panotui.feed.server import default_folders
 
-    folders = {default_path().parent, Path("/run/panotui")}
-    found = sorted(p for folder in folders if folder.is_dir() for p in folder.glob("*.sock"))
+    found = sorted(p for folder in default_folders() for p in _sockets(folder) if _alive(p))
     if not found:
         raise InputError(
             "attach", "no recorder is running here", "Start one with `panotui record -o DIR`."
@@ -84,3 +83,25 @@ def _only_socket() -> Path:
         names = ", ".join(str(p) for p in found)
         raise UsageError("attach", "several recorders are running", f"Name one of: {names}")
     return found[0]
+
+
+def _sockets(folder: Path) -> list[Path]:
+    try:
+        return list(folder.glob("*.sock"))
+    except OSError:
+        return []
+
+
+def _alive(path: Path) -> bool:
+    """Whether somebody listens: a recorder that was killed leaves its socket's file behind."""
+    import socket as sockets
+
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as peer:
+        peer.settimeout(1.0)
+        try:
+            peer.connect(str(path))
+        except PermissionError:
+            return True  # it says so itself when it is asked
+        except OSError:
+            return False
+    return True

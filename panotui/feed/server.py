@@ -11,6 +11,7 @@ import os
 import selectors
 import socket
 import struct
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,9 @@ _CHUNK = 64 << 10
 _UCRED = struct.Struct("3i")  # pid, uid, gid (socket(7), SO_PEERCRED)
 
 
+SHARED_FOLDER = Path("/run/panotui")
+
+
 class Provider(Protocol):
     """What answers: an engine, a recording."""
 
@@ -33,11 +37,24 @@ class Provider(Protocol):
 
 
 def default_path(name: str = "recorder") -> Path:
-    """`$XDG_RUNTIME_DIR/panotui/NAME.sock`, or under `/run/panotui` for root and without one."""
+    """`/run/panotui/NAME.sock` for root and where a unit made that folder for this user; else
+    `$XDG_RUNTIME_DIR/panotui/NAME.sock`, else in a folder of the user's own for temporary files.
+    """
+    return default_folders()[0] / f"{name}.sock"
+
+
+def default_folders() -> tuple[Path, ...]:
+    """Where this user's recorders may have their sockets; the first is where a new one has it."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.geteuid() != 0 and Path(runtime).is_dir():
-        return Path(runtime) / "panotui" / f"{name}.sock"
-    return Path("/run/panotui") / f"{name}.sock"
+    user = os.geteuid()
+    if user == 0:
+        return (SHARED_FOLDER,)
+    folders = [Path(tempfile.gettempdir()) / f"panotui-{user}", SHARED_FOLDER]
+    if os.access(SHARED_FOLDER, os.W_OK):
+        folders.reverse()
+    if runtime and Path(runtime).is_dir():
+        folders.insert(0, Path(runtime) / "panotui")
+    return tuple(folders)
 
 
 def listen(path: Path, uid: int = -1, gid: int = -1) -> socket.socket:
@@ -48,6 +65,10 @@ def listen(path: Path, uid: int = -1, gid: int = -1) -> socket.socket:
     """
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path.parent.name.startswith("panotui-") and path.parent.stat().st_uid != os.geteuid():
+            raise UsageError(
+                f"socket {path}", "its folder belongs to another user", "Choose one with --socket."
+            )
         if path.exists() or path.is_symlink():
             _remove_dead(path)
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
