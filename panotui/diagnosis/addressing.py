@@ -381,14 +381,13 @@ class ArpRule(Rule):
             for name, port in facts.site.ports.items()
             if port.address
         }
-        changed = facts.changed
-        if changed is None or not len(changed):
+        slots, rows = facts.changed_flows()
+        if not len(slots):
             return out
-        rows = facts.flows.rows[changed]
         macs = np.array(sorted(facts.view.facts.appliance_macs), np.uint64)
         mine = np.isin(rows["mac_out_src"], macs) & (rows["version"] == 4)
         seen: set[tuple[str, int]] = set()
-        for row in rows[mine][:256]:
+        for row in facts.flows.rows[slots[mine][:256]]:
             seen.add((address_text(4, row["src"].tobytes()), int(row["mac_out_src"])))
         for address, mac in seen:
             port = facts.view.facts.appliance_macs[mac]
@@ -439,12 +438,10 @@ class AsymmetryRule(Rule):
         self._seen: OrderedDict[str, tuple[int, int, EvidenceRecord, str, str]] = OrderedDict()
 
     def tick(self, facts: Facts) -> list[Observation]:
-        changed = facts.changed
+        slots, rows = facts.changed_flows()
         macs = facts.view.facts.appliance_macs
-        if changed is not None and len(changed) and len(facts.ports.facts) > 1:
+        if len(slots) and len(facts.ports.facts) > 1:
             flows = facts.flows
-            slots = changed[flows.live[changed]]
-            rows = flows.rows[slots]
             known = np.array(sorted(macs), np.uint64)
             two = (
                 np.isin(rows["mac_out_src"], known)

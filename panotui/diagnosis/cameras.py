@@ -349,6 +349,7 @@ class StreamRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         load: dict[str, float] = {}
+        self._take_windows(facts)
         for address, streams in facts.camera_streams.items():
             camera = facts.cameras.get(address)
             if camera is None:
@@ -667,22 +668,22 @@ class StreamRule(Rule):
 
     # ------------------------------------------------------------------ the reader
 
+    def _take_windows(self, facts: Facts) -> None:
+        """Note the readers of cameras that have told a window of zero."""
+        slots, rows = facts.changed_flows()
+        stuck = (rows["protocol"] == 6) & (rows["zero_window_out"] > 0) & (rows["dport"] == 554)
+        for slot in slots[stuck][:16].tolist():
+            row = facts.flows.rows[slot]
+            address = address_text(int(row["version"]), row["dst"].tobytes())
+            if address not in facts.camera_streams or facts.cameras.get(address) is None:
+                continue
+            count = int(row["zero_window_out"])
+            known = self._windows.get(address)
+            if known is None or count > known[0]:
+                seen = evidence(int(row["last_ns"]), int(row["last_packet"]), "window is zero")
+                self._windows[address] = (count, facts.now_ns, seen)
+
     def _receiver(self, camera: Camera, facts: Facts) -> Iterable[Observation]:
-        changed = facts.changed
-        if changed is not None and len(changed):
-            flows = facts.flows
-            slots = changed[flows.live[changed]]
-            rows = flows.rows[slots]
-            stuck = (rows["protocol"] == 6) & (rows["zero_window_out"] > 0) & (rows["dport"] == 554)
-            for slot in slots[stuck][:16].tolist():
-                row = flows.rows[slot]
-                if address_text(int(row["version"]), row["dst"].tobytes()) != camera.address:
-                    continue
-                count = int(row["zero_window_out"])
-                known = self._windows.get(camera.address)
-                if known is None or count > known[0]:
-                    seen = evidence(int(row["last_ns"]), int(row["last_packet"]), "window is zero")
-                    self._windows[camera.address] = (count, facts.now_ns, seen)
         known = self._windows.get(camera.address)
         if known is None or known[0] < 2 or not recent(known[1], facts.now_ns, 60):
             return

@@ -503,11 +503,8 @@ class SessionRule(Rule):
     def _idle(self, facts: Facts) -> list[Observation]:
         """The same silence before each end of a connection to one server."""
         now = facts.now_ns
-        changed = facts.changed
-        if changed is not None and len(changed):
-            flows = facts.flows
-            slots = changed[flows.live[changed]]
-            rows = flows.rows[slots]
+        slots, rows = facts.changed_flows()
+        if len(slots):
             reset = (
                 (rows["protocol"] == 6) & (rows["state"] == 5)
                 & (rows["payload_out"] > 0) & (rows["payload_in"] > 0) & (rows["rst_ns"] > 0)
@@ -616,13 +613,9 @@ class UplinkRule(Rule):
         if len(rtts) >= 3 and float(np.median(rtts)) > RTT_MS:
             parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
         flows = facts.flows
+        rows = flows.rows[flows.live & flows.endpoint]
         # a connection that never came about has sent nothing again but SYNs
-        rows = flows.rows[
-            flows.live
-            & flows.endpoint
-            & (flows.rows["synack_ns"] > 0)
-            & (facts.now_ns - flows.rows["last_ns"] < 120 * SECOND)
-        ]
+        rows = rows[(rows["synack_ns"] > 0) & (facts.now_ns - rows["last_ns"] < 120 * SECOND)]
         segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
         again = int(rows["retransmits_out"].sum() + rows["retransmits_in"].sum())
         if segments >= SEGMENTS_LEAST and again > RETRANSMITTED * segments:

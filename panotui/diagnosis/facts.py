@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from panotui.health.cameras import CameraBook
 from panotui.health.clock import ClockBook
 from panotui.health.connects import ConnectBook
 from panotui.health.endpoints import EndpointBook
-from panotui.health.flows import FlowBook, flow_key, flow_text_id
+from panotui.health.flows import FlowBook, FlowColumns, flow_key, flow_text_id
 from panotui.health.ports import PortBook
 from panotui.health.resolvers import ResolverBook
 from panotui.health.streams import StreamBook, StreamState
@@ -63,6 +65,17 @@ class Facts:
     port_records: tuple[PortRecord, ...] = ()
     violations: tuple[ViolationRecord, ...] = ()
     camera_streams: dict[str, list[StreamState]] = field(default_factory=dict)
+    _columns: tuple[I64, I64, FlowColumns] | None = None  # of `changed`
+
+    def changed_flows(self) -> tuple[I64, FlowColumns]:
+        """(slots, columns) of the live flows that changed in this tick; all rules share them."""
+        changed = self.changed
+        if changed is None:
+            changed = np.zeros(0, np.int64)
+        if self._columns is None or self._columns[0] is not changed:
+            slots = changed[self.flows.live[changed]]
+            self._columns = (changed, slots, FlowColumns(self.flows.rows, slots))
+        return self._columns[1:]
 
     def key_of(self, message: AnyMessage) -> int:
         """The engine-wide key of a message's flow."""
@@ -123,6 +136,7 @@ class Observation:
     flow: str | None = None
     stream: str | None = None
     camera: str | None = None
+    key: str | None = None  # what tells it from others of its id, when that is not the subject
 
 
 class Rule:

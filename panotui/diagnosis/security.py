@@ -17,7 +17,6 @@ from panotui.health.connects import recent
 from panotui.health.flows import VIOLATION, flow_text_id
 from panotui.model import (
     F64,
-    I64,
     SECOND,
     AnyMessage,
     BannerMessage,
@@ -117,11 +116,12 @@ class ViolationRule(Rule):
     def _exfil(facts: Facts) -> list[Observation]:
         flows = facts.flows
         rows = flows.rows
-        big = flows.live & (flows.verdict == VIOLATION) & (rows["payload_out"] > 0)
-        if not big.any():
+        slots = np.flatnonzero(flows.live & (flows.verdict == VIOLATION))
+        slots = slots[rows["payload_out"][slots] > 0]
+        if not len(slots):
             return []
         sent: dict[tuple[str, str], tuple[int, int]] = {}
-        slots = np.flatnonzero(big & (facts.now_ns - rows["last_ns"] < 3600 * SECOND))
+        slots = slots[facts.now_ns - rows["last_ns"][slots] < 3600 * SECOND]
         slots = slots[np.argsort(-rows["payload_out"][slots])][:200]
         for slot in slots.tolist():
             row = rows[slot]
@@ -169,9 +169,7 @@ class ScanRule(Rule):
         self._found: OrderedDict[str, tuple[int, int, int, int]] = OrderedDict()
 
     def tick(self, facts: Facts) -> list[Observation]:
-        changed = facts.changed
-        if changed is not None and len(changed):
-            self._look(facts, changed[facts.flows.live[changed]])
+        self._look(facts)
         out: list[Observation] = []
         for src, (first, last, packet, count) in self._found.items():
             if facts.now_ns - last <= 2 * SCAN_NS:
@@ -187,8 +185,8 @@ class ScanRule(Rule):
                 )
         return out
 
-    def _look(self, facts: Facts, slots: I64) -> None:
-        rows = facts.flows.rows[slots]
+    def _look(self, facts: Facts) -> None:
+        slots, rows = facts.changed_flows()
         tcp = rows["protocol"] == 6
         udp = rows["protocol"] == 17
         failed = tcp & (rows["syn_out"] > 0) & (rows["payload_in"] == 0) & (
@@ -201,7 +199,7 @@ class ScanRule(Rule):
         failed &= rows["first_ns"] >= facts.now_ns - SCAN_NS
         if not failed.any():
             return
-        bad = rows[failed]
+        bad = facts.flows.rows[slots[failed]]
         raw = np.ascontiguousarray(bad["src"]).view("V16").reshape(-1)
         _, inverse, counts = np.unique(raw.view("S16"), return_inverse=True, return_counts=True)
         for i in np.argsort(-counts)[:16].tolist():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from panotui.health.flows import FlowColumns
 from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage, Rows
 
 CONNECTS_MAX = 4096
@@ -26,10 +27,10 @@ UNDECIDED, UNANSWERED, REFUSED, CONNECTED, ANSWERED, BROKEN = range(6)
 _NEW, _SYN_SENT, _REFUSED_STATE, _RESET = 0, 1, 6, 5
 
 
-def outcomes(rows: Rows) -> U8:
+def outcomes(rows: Rows | FlowColumns) -> U8:
     """The outcome (uint8) of each row of FLOW_DTYPE; UNDECIDED for all but TCP."""
     tcp = rows["protocol"] == 6
-    out: U8 = np.zeros(len(rows), np.uint8)
+    out: U8 = np.zeros(len(tcp), np.uint8)
     connected = (rows["synack_ns"] > 0) | ((rows["packets_in"] > 0) & (rows["packets_out"] > 0))
     refused = (rows["state"] == _REFUSED_STATE) | (
         (rows["syn_out"] > 0) & (rows["syn_in"] == 0) & (rows["rst_in"] > 0)

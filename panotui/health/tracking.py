@@ -27,7 +27,7 @@ from panotui.health.connects import (
     take_flow,
 )
 from panotui.health.endpoints import Endpoint, EndpointBook
-from panotui.health.flows import FlowBook, flow_key, flow_text_id
+from panotui.health.flows import FlowBook, FlowColumns, flow_key, flow_text_id
 from panotui.model import (
     APPS,
     I64,
@@ -85,7 +85,7 @@ class ConnectionTracking:
         self._settle_tls()
         if not len(slots):
             return
-        rows = self.flows.rows[slots]
+        rows = FlowColumns(self.flows.rows, slots)
         self._one_sidedness(rows)
         now = outcomes(rows)
         was = self.flows.outcome[slots]
@@ -97,7 +97,8 @@ class ConnectionTracking:
             # what the appliance itself does matters more than who scans it
             news = news[np.argsort(rows["syn_out"][news] == 0, kind="stable")][:LOOKED_AT]
         for i in news.tolist():
-            self._flow(int(slots[i]), rows[i], int(now[i]), int(was[i]))
+            slot = int(slots[i])
+            self._flow(slot, self.flows.rows[slot], int(now[i]), int(was[i]))
         self.flows.outcome[slots] = now
         self.flows.syns_counted[slots] = rows["syn_out"]
 
@@ -188,7 +189,7 @@ class ConnectionTracking:
         elif outcome in (CONNECTED, ANSWERED) and was not in (CONNECTED, ANSWERED):
             self.cameras.connected(server, int(row["synack_ns"]) or first)
 
-    def _one_sidedness(self, rows: Rows) -> None:
+    def _one_sidedness(self, rows: FlowColumns) -> None:
         """Notice a mirror that copies one direction only: TCP conversations that go on (data or
         acknowledgements, not just SYNs) of which one side was never seen."""
         if self._two_sided > 50:
@@ -315,15 +316,19 @@ class ConnectionTracking:
         if packed is None:
             return None
         raw[: len(packed)] = np.frombuffer(packed, np.uint8)
-        rows = self.flows.rows
+        rows, live = self.flows.rows, self.flows.live
+        first, second = raw.view(np.uint64).tolist()
         for side, mac in (("dst", "mac_in_src"), ("src", "mac_out_src")):
-            here = self.flows.live & (rows[side] == raw).all(axis=1) & (rows[mac] != 0)
+            halves = rows[side].view(np.uint64)  # (n, 2)
+            here = live & (halves[:, 0] == first)
+            here &= halves[:, 1] == second
             at = np.flatnonzero(here)
+            at = at[rows[mac][at] != 0]
             if len(at):
-                found = int(rows[mac][at[0]])
+                found = rows[mac][at[0]]
                 # a MAC that speaks for several addresses is a router's, not the camera's
-                sources = np.unique(rows[side][self.flows.live & (rows[mac] == found)], axis=0)
-                return mac_text(found) if len(sources) == 1 else None
+                its = live & (rows[mac] == found)
+                return mac_text(int(found)) if not (its & ~here).any() else None
         return None
 
 
