@@ -77,7 +77,7 @@ class Diagnosis:
         spec = self.specs[seen.id]
         if spec.answers and facts.one_way:
             return
-        key = f"{seen.id}|{seen.subject}"
+        key = f"{seen.id}|{seen.key or seen.subject}"
         life = self._lives.get(key)
         now = facts.now_ns
         if life is None:

@@ -10,14 +10,19 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict, deque
 
+import numpy as np
+
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.health.ports import LinkState, neighbour_text
 from panotui.model import (
+    APPS,
     SECOND,
     AnyMessage,
     EvidenceRecord,
     IcmpMessage,
     LinkControlMessage,
+    PortRecord,
+    mac_text,
 )
 
 MINUTE = 60 * SECOND
@@ -30,6 +35,9 @@ BROADCASTS_A_SECOND = 1000
 ERRORS_PER_FRAME = 1e-5
 TAGGED_SHARE = 0.5
 FAILOVER_SILENCE_S = 3
+STANDBY_QUIET_NS = 600 * SECOND  # the second port has sent nothing at all for so long
+MOVED_NS = 300 * SECOND
+_RTSP = APPS.index("rtsp")
 UNSEEN_BYTES = 3000  # about two full segments
 
 
@@ -201,7 +209,7 @@ class TrafficRule(Rule):
                 continue
             where = facts.interface_name(index)
             port = facts.port_at(index)
-            extra = [f"port {port}"] if port else []
+            extra = []
             if message.vlan:
                 extra.append(f"VLAN {message.vlan}")
             if message.speed_mbps:
@@ -209,16 +217,20 @@ class TrafficRule(Rule):
             out.append(
                 Observation(
                     "lldp-info",
-                    where,
+                    port or where,
                     {
-                        "interface": where,
+                        "interface": f"Port {port}" if port else f"Interface {where}",
                         "switch": message.system_name or message.chassis,
                         "switch_port": message.port_description or message.port,
                         "detail": f" ({', '.join(extra)})" if extra else "",
                     },
                     (evidence(seen_ns, message.packet, message.protocol.upper()),),
                     last_ns=seen_ns,
-                    detail=tuple(f"management address {a}" for a in message.management),
+                    detail=(
+                        *((f"seen on {where}",) if port and port != where else ()),
+                        *(f"management address {a}" for a in message.management),
+                    ),
+                    key=where,
                 )
             )
         for host, (error, count) in self._mtu.items():
@@ -307,11 +319,14 @@ class TrafficRule(Rule):
             total = sum(c.packets_in + c.packets_out for c in counts)
             if total < 20 or tagged < TAGGED_SHARE * total:
                 continue
+            vlan, seen = _vlan_of(port.macs, facts)
+            named = f"VLAN {vlan}, " if vlan is not None else ""
             out.append(
                 Observation(
                     "vlan-tagged",
                     port.name,
-                    {"port": port.name, "detail": f" ({tagged} of {total})"},
+                    {"port": port.name, "detail": f" ({named}{tagged:,} of {total:,} frames)"},
+                    seen,
                     confidence="possible" if facts.view.vantage == "mirror" else "likely",
                     severity="info" if facts.view.vantage == "mirror" else None,
                 )
@@ -319,12 +334,28 @@ class TrafficRule(Rule):
         return out
 
 
+def _vlan_of(macs: frozenset[int], facts: Facts) -> tuple[int | None, tuple[EvidenceRecord, ...]]:
+    """The VLAN of the newest tagged flow of these MACs, and where that flow begins."""
+    rows = facts.flows.rows[facts.flows.live]
+    ours = np.array(sorted(macs), np.uint64)
+    mine = np.isin(rows["mac_out_src"], ours) | np.isin(rows["mac_in_src"], ours)
+    rows = rows[mine & (rows["vlan"] >= 0)]
+    if not len(rows):
+        return None, ()
+    row = rows[np.argmax(rows["last_ns"])]
+    vlan = int(row["vlan"])
+    seen = evidence(int(row["first_ns"]), int(row["first_packet"]), f"a flow in VLAN {vlan}")
+    return vlan, (seen,)
+
+
 class TopologyRule(Rule):
     """no-standby, standby-wrong-net, failover, swapped-ports, port-same-net."""
 
     def __init__(self) -> None:
-        self._silent_since: dict[str, int] = {}
-        self._moves: deque[tuple[int, str, str, float]] = deque(maxlen=8)
+        self._moves: deque[tuple[int, int, str, str, float]] = deque(maxlen=8)
+        # by port: the newest answered flow to a camera, and to the cloud
+        self._to_cameras: dict[str, EvidenceRecord] = {}
+        self._to_cloud: dict[str, EvidenceRecord] = {}
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -342,16 +373,32 @@ class TopologyRule(Rule):
         alive = [p for p in facts.port_records if p.state == "up"]
         for port in facts.port_records:
             other = next((p for p in alive if p.name != port.name), None)
-            if port.state in ("down", "silent") and other is not None:
-                out.append(
-                    Observation(
-                        "no-standby",
-                        port.name,
-                        {"port": port.name, "state": port.state, "other": other.name},
-                        confidence="certain" if port.state == "down" else "likely",
-                        first_ns=port.state_since_ns or 0,
-                    )
+            if other is None or port.state == "up":
+                continue
+            down = port.state == "down"
+            # a port that stands by says little, but an hour's DHCP, ARP or IPv6 is not nothing
+            quiet_since = max(facts.started_ns, self._last_sent(port, facts))
+            silent = now - quiet_since >= STANDBY_QUIET_NS and not (
+                port.up and not port.link_is_ours
+            )
+            if not down and not silent:
+                continue
+            since = (port.state_since_ns or now) if down else quiet_since
+            said = "no link" if down else "last frame from it, or start of the capture"
+            out.append(
+                Observation(
+                    "no-standby",
+                    port.name,
+                    {
+                        "port": port.name,
+                        "state": "down" if down else "silent",
+                        "other": other.name,
+                    },
+                    (evidence(since, 0, said),),
+                    since,
+                    confidence="certain" if down else "possible",
                 )
+            )
         nets = {p.name: _net(p.addresses, facts) for p in facts.port_records}
         first = facts.port_records[0].name
         for port in facts.port_records[1:]:
@@ -362,22 +409,34 @@ class TopologyRule(Rule):
                         "standby-wrong-net",
                         port.name,
                         {"port": port.name, "network": mine, "other": first},
+                        (evidence(now, 0, f"{first} is in {theirs}, {port.name} in {mine}"),),
+                        detail=(f"addresses of {port.name}: {', '.join(port.addresses)}",),
                     )
                 )
         self._watch_moves(facts, now)
-        for time_ns, source, target, gap in self._moves:
-            if now - time_ns <= 300 * SECOND:
+        for stopped, began, source, target, gap in self._moves:
+            if now - began <= MOVED_NS:
                 out.append(
                     Observation(
                         "failover",
                         source,
                         {"port": source, "other": target, "gap": f"{gap:.0f}"},
-                        (evidence(time_ns, 0, f"{target} took over"),),
-                        time_ns,
-                        time_ns,
+                        (
+                            evidence(stopped, 0, f"last second in which {source} sent"),
+                            evidence(began, 0, f"first second in which {target} sent"),
+                        ),
+                        stopped,
+                        began,
                     )
                 )
         return out
+
+    @staticmethod
+    def _last_sent(port: PortRecord, facts: Facts) -> int:
+        """When a frame from the port was last seen, 0 never."""
+        macs = next((f.macs for f in facts.ports.facts if f.name == port.name), frozenset())
+        counts = facts.ports.macs
+        return max((counts[m].last_out_ns for m in macs if m in counts), default=0)
 
     def _watch_moves(self, facts: Facts, now: int) -> None:
         """A port falls silent and, within ten seconds, another that was quiet starts to send."""
@@ -392,36 +451,60 @@ class TopologyRule(Rule):
                 theirs = [r or 0.0 for r in other.history_out_bps[-10:]]
                 if other.name == port.name or not any(theirs[-2:]) or any(theirs[:4]):
                     continue
-                if any(m[1] == port.name and now - m[0] < 30 * SECOND for m in self._moves):
+                if any(m[2] == port.name and now - m[1] < 30 * SECOND for m in self._moves):
                     continue
                 quiet = next(i for i in range(9, -1, -1) if rates[i] > 0)
                 start = next(i for i in range(10) if theirs[i] > 0)
-                self._moves.append((now, port.name, other.name, max(0.0, start - quiet)))
+                oldest = now // SECOND - 10
+                self._moves.append(
+                    (
+                        (oldest + quiet) * SECOND,
+                        (oldest + start) * SECOND,
+                        port.name,
+                        other.name,
+                        max(0.0, start - quiet),
+                    )
+                )
 
-    @staticmethod
-    def _dual(facts: Facts) -> list[Observation]:
+    def _note_ways(self, facts: Facts) -> None:
+        """Which port reads cameras and which reaches the cloud, by the MACs of answered flows."""
+        if facts.changed is None:
+            return
+        flows = facts.flows
+        slots = facts.changed[flows.live[facts.changed]]
+        rows = flows.rows[slots]
+        macs = facts.view.facts.appliance_macs
+        mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
+        mine &= rows["packets_in"] > 0
+        media = mine & (rows["app"] == _RTSP)
+        cloud = mine & flows.endpoint[slots]
+        for table, chosen, what in (
+            (self._to_cameras, media, "a camera answers"),
+            (self._to_cloud, cloud, "the cloud answers"),
+        ):
+            for row in rows[chosen][:64]:
+                port = macs[int(row["mac_out_src"])]
+                at, packet = int(row["last_ns"]), int(row["last_packet"])
+                table[port] = evidence(at, packet, f"{what} on {port}")
+
+    def _dual(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         roles = facts.view.facts.roles
         by_role = {role: name for name, role in roles.items()}
         camera_port, cloud_port = by_role.get("camera"), by_role.get("cloud")
         if not camera_port or not cloud_port:
             return out
-        read_on = {
-            facts.port_of(s.client)
-            for c in facts.cameras.cameras.values()
-            for s in c.sessions.values()
-        }
-        cloud_on = {
-            e.attempts.appliance_port
-            for e in facts.endpoints.endpoints.values()
-            if e.attempts.successes or e.attempts.syns
-        }
-        if cloud_port in read_on and camera_port not in read_on and camera_port in cloud_on:
+        self._note_ways(facts)
+        cameras = _fresh(self._to_cameras, facts.now_ns)
+        cloud = _fresh(self._to_cloud, facts.now_ns)
+        crossed = camera_port in cloud and camera_port not in cameras
+        if cloud_port in cameras and crossed:
             out.append(
                 Observation(
                     "swapped-ports",
                     f"{camera_port}, {cloud_port}",
                     {"port": cloud_port, "other": camera_port},
+                    (cameras[cloud_port], cloud[camera_port]),
                 )
             )
         for port in facts.ports.facts:
@@ -434,10 +517,20 @@ class TopologyRule(Rule):
                 home = next(f for f in facts.ports.facts if f.name == other)
                 index = facts.ports.interface_index(home, facts.interfaces)
                 if index is not None and index != mine and len(count.interfaces) > 1:
+                    heard = f"frames of {other} ({mac_text(mac)}) on {facts.interface_name(mine)}"
                     out.append(
-                        Observation("port-same-net", port.name, {"port": port.name, "other": other})
+                        Observation(
+                            "port-same-net",
+                            port.name,
+                            {"port": port.name, "other": other},
+                            (evidence(count.last_ns, 0, heard),),
+                        )
                     )
         return out
+
+
+def _fresh(seen: dict[str, EvidenceRecord], now_ns: int) -> dict[str, EvidenceRecord]:
+    return {port: e for port, e in seen.items() if now_ns - e.time_ns <= MOVED_NS}
 
 
 def _net(addresses: tuple[str, ...], facts: Facts) -> str | None:
@@ -505,16 +598,14 @@ class MirrorRule(Rule):
 
     def _note_unseen(self, facts: Facts) -> None:
         """Keep the flows of this tick of which acknowledged bytes were never seen."""
-        assert facts.changed is not None
-        slots = facts.changed[facts.flows.live[facts.changed]]
-        rows = facts.flows.rows[slots]
+        slots, rows = facts.changed_flows()
         # the beginning of a flow that was under way is no loss, and neither is one segment
         # that the reader's acknowledgement overtook
         missing = rows["unseen_out"] + rows["unseen_in"]
         events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
         for i in (both & (missing > UNSEEN_BYTES) & (events > 0)).nonzero()[0][:64].tolist():
-            row = rows[i]
+            row = facts.flows.rows[slots[i]]
             text = f"flow to port {int(row['dport'])}: {int(missing[i])} bytes never seen"
             seen = evidence(int(row["last_ns"]), int(row["last_packet"]), text)
             key = int(facts.flows.key[slots[i]])

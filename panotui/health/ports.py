@@ -202,7 +202,8 @@ class PortBook:
 
     def state_of(self, facts: PortFacts, now_ns: int, ours: bool) -> str:
         """`up`, `down`, `silent` or `unknown`, from traffic and, where it is ours, the link."""
-        link = self.links.get(facts.interface or "")
+        # on the appliance itself a port's interface has the port's name
+        link = self.links.get(facts.interface or ("" if ours else facts.name))
         if link is not None and not ours and link.reading.up is False:
             return "down"
         if link is not None and ours and not link.reading.present:
