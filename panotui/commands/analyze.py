@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +19,10 @@ from panotui.commands.options import (
     use_color,
 )
 from panotui.errors import UsageError
-from panotui.model import FlowRecord, Snapshot
+from panotui.model import FlowRecord, Site, Snapshot
+
+if TYPE_CHECKING:
+    from panotui.policy.rejudge import FlowChange
 
 
 @click.command()
@@ -29,9 +34,11 @@ from panotui.model import FlowRecord, Snapshot
     help="A CSV file a table, written into DIR.",
 )  # fmt: skip
 @click.option("--zeek", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Zeek's conn.log, written into DIR.")  # fmt: skip
+              help="Zeek's conn.log, and the same as conn.json, into DIR.")  # fmt: skip
 @click.option("--eve", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Suricata's EVE JSON lines, written to FILE.")  # fmt: skip
+@click.option("--was", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Captures: list what differs from this older site file.")  # fmt: skip
 @site_option
 @fail_on_option
 @common_options
@@ -42,6 +49,7 @@ def command(
     csv_folder: Path | None,
     zeek: Path | None,
     eve: Path | None,
+    was: Path | None,
     site: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
@@ -49,10 +57,12 @@ def command(
 ) -> int:
     """One pass over captures (pcap, pcapng, .gz, .zst), folders of them, `-` for stdin, or over a
     recording; by default a summary in words.
+
+    A recording is judged again when --site is given, and what differs is listed.
     """
     if as_json and ndjson:
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")
-    snapshot, flows = answer(names, site)
+    snapshot, flows, changes = judged_answer(names, site, was)
     if csv_folder is not None:
         from panotui.report.columns_csv import write_csv
 
@@ -63,19 +73,21 @@ def command(
                 f"--csv {csv_folder}", error.strerror or str(error), "Name another folder."
             ) from None
     if zeek is not None or eve is not None:
-        _for_peers(zeek, eve, snapshot, flows)
+        _for_peers(zeek, eve, read_site(site)[0].network.local, snapshot, flows)
     if as_json:
         from panotui.report.analysis import json_pieces
 
-        _write(json_pieces(snapshot, flows()))
+        _write(json_pieces(snapshot, flows(), changes))
     elif ndjson:
         from panotui.report.analysis import dumps, lines
 
-        _write(dumps(line).encode() + b"\n" for line in lines(snapshot, flows()))
+        _write(dumps(line).encode() + b"\n" for line in lines(snapshot, flows(), changes))
     elif csv_folder is None and zeek is None and eve is None:
         from panotui.commands.summary import summary
 
         click.echo(summary(snapshot, colour=use_color(no_color)))
+        if changes is not None:
+            click.echo(differences(changes))
     return failure(fail_on, snapshot)
 
 
@@ -91,23 +103,35 @@ def _write(pieces: Iterable[bytes]) -> None:
 def _for_peers(
     zeek: Path | None,
     eve: Path | None,
+    local: Iterable[str],
     snapshot: Snapshot,
     flows: Callable[[], Iterable[FlowRecord]],
 ) -> None:
     """The files that other tools read."""
     from panotui.telemetry.eve import eve_lines
-    from panotui.telemetry.zeek import conn_log
+    from panotui.telemetry.zeek import conn_json, conn_log
 
     try:
         if zeek is not None:
             zeek.mkdir(parents=True, exist_ok=True)
-            _write_lines(zeek / "conn.log", conn_log(flows()))
+            _write_lines(zeek / "conn.log", conn_log(flows(), local))
+            _write_lines(zeek / "conn.json", conn_json(flows(), local))
         if eve is not None:
             _write_lines(eve, eve_lines(snapshot, flows()))
     except OSError as error:
         raise UsageError(
             str(error.filename or zeek or eve), error.strerror or str(error), "Name another."
         ) from None
+
+
+def differences(changes: tuple[FlowChange, ...]) -> str:
+    """What is judged differently, in words."""
+    if not changes:
+        return "\nJudged again: no flow differs"
+    alike = Counter(change.line() for change in changes)
+    number = "1 flow differs" if len(changes) == 1 else f"{len(changes)} flows differ"
+    lines = [f"  {line}" + (f" ({n} flows)" if n > 1 else "") for line, n in alike.items()]
+    return "\n".join((f"\nJudged again: {number}", *lines))
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -119,7 +143,17 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
 def answer(
     names: tuple[str, ...], site: Path | None
 ) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]]]:
-    """The last snapshot and the flows of captures, or of one recording."""
+    """The last snapshot and the flows of captures, or of one recording; a recording is judged
+    again when a site file is named."""
+    snapshot, flows, _ = judged_answer(names, site)
+    return snapshot, flows
+
+
+def judged_answer(
+    names: tuple[str, ...], site: Path | None, was: Path | None = None
+) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
+    """As `answer`, and the flows that are judged differently: than when a recording was made, or
+    in captures than under the site file `was`; None where nothing is compared."""
     from panotui.commands.input import analysed, captures
     from panotui.recording.folder import is_recording
 
@@ -130,9 +164,34 @@ def answer(
             raise UsageError(
                 "analyze", "a recording is analysed alone", "Name one recording, or captures."
             )
-        from panotui.recording.reader import Recording
-
-        recording = Recording(Path(recordings[0]))
-        return recording.final(), recording.all_flows
+        if was is not None:
+            raise UsageError(
+                "--was", "a recording is compared with how it was judged", "Name captures."
+            )
+        return _recorded(Path(recordings[0]), known if site is not None else None)
+    old: list[FlowRecord] | None = None
+    if was is not None:
+        if "-" in names:
+            raise UsageError("--was", "standard input can be read only once", "Name a file.")
+        old = list(analysed(captures(names), read_site(was)[0]).flow_records())
     engine = analysed(captures(names), known)
-    return engine.snapshot(), engine.flow_records
+    if old is None:
+        return engine.snapshot(), engine.flow_records, None
+    from panotui.policy.rejudge import changes
+
+    return engine.snapshot(), engine.flow_records, changes(old, engine.flow_records())
+
+
+def _recorded(
+    path: Path, site: Site | None
+) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
+    """A recording as it was judged, or as `site` judges it."""
+    from panotui.recording.reader import Recording
+
+    recording = Recording(path)
+    if site is None:
+        return recording.final(), recording.all_flows, None
+    from panotui.policy.rejudge import rejudge
+
+    again = rejudge(site, recording.final(), recording.all_flows())
+    return again.snapshot, lambda: again.flows, again.changes

@@ -37,6 +37,7 @@ from panotui.model import (
 
 if TYPE_CHECKING:
     from panotui.engine import Engine
+    from panotui.policy.rejudge import FlowChange
 
 Json = dict[str, Any]
 FLOWS_A_PIECE = 1_024
@@ -66,8 +67,13 @@ def analysis(engine: Engine) -> Json:
     return analysis_from_records(engine.snapshot(), engine.flow_records())
 
 
-def analysis_from_records(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Json:
-    """The object of a snapshot and its flows (in order of time)."""
+def analysis_from_records(
+    snapshot: Snapshot, flows: Iterable[FlowRecord], changes: Iterable[FlowChange] | None = None
+) -> Json:
+    """The object of a snapshot and its flows (in order of time).
+
+    `changes`: flows that another site file judges differently; None where nothing was compared.
+    """
     whole: Json = clean(
         {
             "schema": SCHEMA_ANALYSIS,
@@ -84,12 +90,16 @@ def analysis_from_records(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Js
             "limits": dict(snapshot.limits),
         }
     )
+    if changes is not None:
+        whole["verdict_changes"] = [msgspec.to_builtins(c) for c in changes]
     return whole
 
 
-def json_pieces(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Iterator[bytes]:
+def json_pieces(
+    snapshot: Snapshot, flows: Iterable[FlowRecord], changes: Iterable[FlowChange] | None = None
+) -> Iterator[bytes]:
     """The text of `analysis_from_records` and a line's end, in pieces: flows are never all held."""
-    whole = analysis_from_records(snapshot, ())
+    whole = analysis_from_records(snapshot, (), changes)
     for name, value in whole.items():
         key = b"{" if name == "schema" else b","
         yield key + msgspec.json.encode(name) + b":"
@@ -118,9 +128,11 @@ def clean(value: Any) -> Any:
     return value
 
 
-def lines(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Iterator[Json]:
+def lines(
+    snapshot: Snapshot, flows: Iterable[FlowRecord], changes: Iterable[FlowChange] | None = None
+) -> Iterator[Json]:
     """The same content as objects of one line each, with a `type`; flows are never all held."""
-    whole = analysis_from_records(snapshot, ())
+    whole = analysis_from_records(snapshot, (), changes)
     yield {"type": "source", "schema": whole["schema"], **whole["source"]}
     yield {"type": "site", **whole["site"]}
     for port in whole["ports"]:
@@ -137,6 +149,8 @@ def lines(snapshot: Snapshot, flows: Iterable[FlowRecord]) -> Iterator[Json]:
         yield {"type": "violation", **violation}
     for finding in whole["findings"]:
         yield {"type": "finding", **finding}
+    for change in whole.get("verdict_changes", ()):
+        yield {"type": "verdict-change", **change}
     yield {"type": "limits", **whole["limits"]}
 
 
