@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from panotui.feed.collector import Links
     from panotui.pump import Pump
 
+# All rings together: they count as memory of ours from the start. One port of small packets at
+# 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges an eighth of a second.
+RINGS_BYTES = 64 << 20
+
 
 def demo_folder() -> Path:
     """Where the bundled recording is; found anew each time, as `readable` may have moved it."""
@@ -86,6 +90,8 @@ def live_capture(
     interfaces: Sequence[str], site: Site, *, promiscuous: bool = True, commands: Sequence[str] = ()
 ) -> Capture:
     """Open rings and the link watch. InterfaceError, PrivilegeError, UsageError."""
+    import numpy.ma  # noqa: F401  (numpy loads it when sorting first needs it, which costs 0.2 s)
+
     from panotui.sources import open_live
     from panotui.sources.link import LinkWatch
 
@@ -93,7 +99,9 @@ def live_capture(
     opened: list[Source] = []
     try:
         for name in names:
-            opened.append(open_live(name, promiscuous=promiscuous))
+            opened.append(
+                open_live(name, promiscuous=promiscuous, ring_bytes=RINGS_BYTES // len(names))
+            )
         links = LinkWatch(names)
     except BaseException:
         for source in opened:

@@ -37,6 +37,7 @@ ARPHRD = {1: 1, 772: 1, 65534: 101, 512: 101, 519: 101, 776: 101, 768: 101, 778:
 
 BLOCK_BYTES = 1 << 20
 FRAME_BYTES = 2_048  # TPACKET_V3 only wants it to divide the block
+BATCH_BLOCKS = 8  # of one batch: enough to be efficient, and its columns stay small
 RETIRE_MS = 40  # a block that is not full reaches us after this time
 STATISTICS_EVERY_S = 0.5
 REOPEN_EVERY_S = 0.25
@@ -205,10 +206,11 @@ class LiveSource:
 
     def _ready(self) -> list[int]:
         """The blocks that are ours now, oldest first; at most half the ring at once, so that the
-        kernel can go on writing while we work."""
+        kernel can go on writing while we work, and no more than a batch should hold."""
+        most = min(self.blocks // 2, BATCH_BLOCKS)
         blocks: list[int] = []
         at = self._next
-        while len(blocks) < self.blocks // 2 and int(self._status[at]) & ring.STATUS_USER:
+        while len(blocks) < most and int(self._status[at]) & ring.STATUS_USER:
             blocks.append(at)
             at = (at + 1) % self.blocks
         return blocks
