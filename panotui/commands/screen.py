@@ -111,9 +111,8 @@ class WatchedClient:
             code = self._collector.process.poll()
             words = self._collector.last_words()
             if code is not None:
-                raise FeedError(
-                    "collector", words or f"it ended with code {code}", "Start panotui again."
-                ) from None
+                how = f"it ended with code {code}" if code >= 0 else f"signal {-code} ended it"
+                raise FeedError("collector", words or how, "Start panotui again.") from None
             raise error
 
     async def close(self) -> None:

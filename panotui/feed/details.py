@@ -169,7 +169,10 @@ def _flow_verdict(flow: FlowRecord, state: State) -> list[Line]:
         ("reason", _word(flow.reason)),
         ("rule", _word(flow.rule)),
     ]
-    return lines + [(label, text) for label, text in state.explain_flow(flow.id)]
+    # The explanation opens with the verdict, too, and may know it better by now.
+    explained = [(label, text) for label, text in state.explain_flow(flow.id)]
+    known = {label for label, _ in explained}
+    return [line for line in lines if line[0] not in known] + explained
 
 
 def _flow_names(flow: FlowRecord, snapshot: Snapshot) -> list[Line]:

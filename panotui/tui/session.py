@@ -733,6 +733,8 @@ class Session:
 
     def _too_small(self) -> Picture:
         text = f"panotui needs {WIDTH_MIN}x{HEIGHT_MIN}, this is {self.width}x{self.height}"
+        if len(text) > self.width:
+            text = f"{self.width}x{self.height} < {WIDTH_MIN}x{HEIGHT_MIN}"
         lines = Page([plain(text, self.width)]).fill(self.width, max(0, self.height - 2)).lines
         blank = plain("", self.width)
         if self.height < 3:

@@ -106,6 +106,17 @@ def test_everything_has_a_detail_with_its_sections(
         assert not linked.gone
 
 
+def test_a_flows_detail_says_nothing_twice(
+    provider: StateProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [("verdict", "allowed, pending the name"), ("rule", "r"), ("why", "w"), ("why", "x")]
+    monkeypatch.setattr(provider.state, "explain_flow", lambda flow_id: told)
+    detail = provider.frame(View(detail="flow:0-3")).detail
+    assert detail is not None
+    verdict = next(section for section in detail.sections if section.title == "VERDICT")
+    assert [line for line in verdict.lines if line[0] != "reason"] == told
+
+
 @pytest.mark.parametrize("key", ["flow:9", "camera:x", "nonsense", "", "event:1:2", "port:"])
 def test_a_detail_of_what_is_not_there_is_gone_and_never_a_fault(
     provider: StateProvider, key: str

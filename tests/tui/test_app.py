@@ -82,6 +82,8 @@ def test_a_new_size_is_a_new_layout() -> None:
             assert len(lines) == 40
             await pilot.resize_terminal(50, 10)
             await until(lambda: "panotui needs 60x16, this is 50x10" in shown(app), pilot)
+            await pilot.resize_terminal(20, 5)
+            await until(lambda: "20x5 < 60x16" in shown(app), pilot)
 
     run(check())
 
