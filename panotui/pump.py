@@ -32,6 +32,10 @@ from panotui.sources.own import own_traffic
 
 IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
+# Packets are out of order by seconds at most; what is further behind means that the clock of the
+# capture was set back. At most once in so many packets, since each jump forwards costs ticks.
+_SET_BACK_NS = 60 * SECOND
+_SET_BACK_ROWS = 1_000
 Tap = Callable[[PacketBatch, Meter], None]
 
 
@@ -56,30 +60,58 @@ def gap_ticks(last_ns: int, next_ns: int) -> Iterator[int]:
 
 
 class SecondSplitter:
-    """Cuts batches where the running maximum of packet time enters a new second."""
+    """Cuts batches where the running maximum of packet time enters a new second.
+
+    The maximum falls where the capture's clock was set back by more than a minute, so that ticks
+    go on; else nothing would be told until the old time is reached again.
+    """
 
     def __init__(self) -> None:
         self.highest_ns = 0  # running maximum of packet time
-        self.ticked_ns = 0  # last tick, a whole second; 0 none
+        self.ticked_ns = 0  # last tick, a whole second
+        self.begun = False  # there was a packet, or a tick
+        self._rows_since = _SET_BACK_ROWS  # since the clock was last set back
 
     def parts(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, I64]]:
         """(rows within one second, ticks that are due before them) in order."""
         if not len(batch):
             return
-        running = np.maximum.accumulate(batch.time_ns)
-        running = np.maximum(running, self.highest_ns)
+        running = self._running(batch.time_ns)
         seconds = running // SECOND
         starts = np.flatnonzero(np.diff(seconds)) + 1
         edges = [0, *starts.tolist(), len(batch)]
         for start, stop in itertools.pairwise(edges):
             now_ns = int(running[start])
-            if not self.ticked_ns:
+            if not self.begun or now_ns < self.ticked_ns:
+                self.begun = True
                 self.ticked_ns = now_ns // SECOND * SECOND
             due = np.fromiter(gap_ticks(self.ticked_ns, now_ns), np.int64)
             if len(due):
                 self.ticked_ns = int(due[-1])
             yield (batch if stop - start == len(batch) else batch.slice(start, stop)), due
         self.highest_ns = int(running[-1])
+
+    def _running(self, time_ns: I64) -> I64:
+        """(n,) the running maximum, which falls where the clock was set back."""
+        if not self.begun:
+            self.highest_ns = int(time_ns[0])
+        running = np.maximum.accumulate(time_ns)
+        np.maximum(running, self.highest_ns, out=running)
+        start = 0
+        while True:
+            behind = np.flatnonzero(running[start:] - time_ns[start:] > _SET_BACK_NS)
+            behind = behind[behind + self._rows_since >= _SET_BACK_ROWS]
+            if not len(behind):
+                self._rows_since = min(self._rows_since + len(time_ns) - start, _SET_BACK_ROWS)
+                return running
+            start += int(behind[0])
+            running[start:] = np.maximum.accumulate(time_ns[start:])
+            self._rows_since = 0
+
+
+def missed(counters: SourceCounters) -> int:
+    """Packets that passed the interface and that this tool never saw, whoever dropped them."""
+    return counters.dropped_ring + counters.dropped_interface
 
 
 class Counting:
@@ -195,7 +227,8 @@ class Pump:
 
     def _idle(self) -> None:
         now = self.clock() - IDLE_LAG_NS
-        if not self._splitter.ticked_ns:
+        if not self._splitter.begun:
+            self._splitter.begun = True
             self._splitter.ticked_ns = now // SECOND * SECOND
         for tick_ns in gap_ticks(self._splitter.ticked_ns, now):
             self._splitter.ticked_ns = tick_ns
@@ -203,7 +236,7 @@ class Pump:
             self._tick(tick_ns)
 
     def _tick(self, now_ns: int) -> None:
-        dropped = sum(s.counters.dropped_ring for s in self.sources)
+        dropped = sum(missed(s.counters) for s in self.sources)
         if dropped > self._dropped:
             # gaps of this second are the capture's, not the network's
             if isinstance(self.meter.streams, StreamTable):
@@ -227,7 +260,7 @@ class Pump:
             return
         self._finished = True
         last = self._splitter.highest_ns
-        if not last:
+        if not self._splitter.begun:
             counters = [source.counters for source in self.sources]
             self.engine.source(self._counting.record(self.files, counters, 0), counters)
             return

@@ -89,6 +89,39 @@ def test_the_same_answer_whatever_the_batches(name: str) -> None:
     assert answers[2] == answers[0]
 
 
+class Missing(SmallBatches):
+    """Of a capture's packets some are missed, as the counter named says."""
+
+    def __init__(self, path: str, counter: str) -> None:
+        super().__init__(path, 200)
+        self._counter = counter
+        self._missed = False
+
+    def read(self, timeout_s: float) -> PacketBatch | None:
+        batch = super().read(timeout_s)
+        if batch is None or self._missed or batch.first_number < 800:
+            return batch
+        self._missed = True
+        if self._counter:
+            self.counters = SourceCounters(**{self._counter: 30})
+        return batch.slice(30, len(batch))
+
+
+@pytest.mark.parametrize("counter", ["dropped_ring", "dropped_interface", ""])
+def test_what_this_tool_missed_is_no_loss_of_the_network(counter: str) -> None:
+    path = str(shared_capture("lab/udp-h264.pcap"))
+    source = Missing(path, counter)
+    engine = Engine(Site())
+    Pump([source], engine, files=[path]).run(0.0)
+    source.close()
+    (stream,) = [s for s in engine.snapshot().streams if s.codec == "H264"]
+    found = {f.id for f in engine.snapshot().findings}
+    assert stream.lost >= 25
+    assert stream.uncertain == bool(counter)
+    assert stream.capture_lost == (stream.lost if counter else 0)
+    assert ("stream-loss" in found) == (not counter)
+
+
 def test_taps_and_ticks_are_called_and_the_source_is_counted() -> None:
     path = str(shared_capture("lab/faults.pcap"))
     source = open_file(path)
@@ -128,3 +161,34 @@ def test_idle_live_line_ticks_from_the_clock() -> None:
     now[0] += 5 * SECOND
     pump.step(0.0)
     assert engine.now_ns == 1_790_000_004 * SECOND
+
+
+def test_packets_at_time_zero_begin_the_second_zero() -> None:
+    splitter = SecondSplitter()
+    parts = list(splitter.parts(batch([0, 5, SECOND + 1])))
+    assert [len(part) for part, _ in parts] == [2, 1]
+    assert [due.tolist() for _, due in parts] == [[], [SECOND]]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000, 10_000])
+def test_ticks_go_on_when_the_clock_is_set_back_by_hours(size: int) -> None:
+    start, hour = 500_000 * SECOND, 3600 * SECOND
+    times = [start + i * SECOND // 100 for i in range(2000)]
+    times += [start - hour + i * SECOND // 100 for i in range(2000)]
+    splitter = SecondSplitter()
+    ticks: list[int] = []
+    for at in range(0, len(times), size):
+        for _, due in splitter.parts(batch(times[at : at + size])):
+            ticks += due.tolist()
+    assert ticks == [
+        *range(start + SECOND, start + 20 * SECOND, SECOND),
+        *range(start - hour + SECOND, start - hour + 20 * SECOND, SECOND),
+    ]
+
+
+def test_two_clocks_that_take_turns_cost_few_ticks() -> None:
+    """Every packet an hour off the one before: ticks stay a share of the packets."""
+    times = [(500_000 + 3600 * (i % 2)) * SECOND + i for i in range(20_000)]
+    splitter = SecondSplitter()
+    ticks = sum(len(due) for _, due in splitter.parts(batch(times)))
+    assert ticks < len(times) // 4

@@ -63,6 +63,8 @@ class Gaps:
         """A gap opens; loss that our capture has admitted already is ours."""
         if not gap.capture:
             gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.last - gap.first + 1)
+        if gap.capture:
+            self._admit(stream, gap, gap.last - gap.first + 1)
         self._gaps.setdefault(stream, []).append(gap)
 
     def provisional(self, stream: int, row: Rows) -> None:
@@ -95,6 +97,8 @@ class Gaps:
             if gap.last < extended:
                 return
             if gap.first <= extended:
+                if gap.capture:
+                    self._admit(stream, gap, -1)
                 if gap.first == gap.last:
                     del pending[i]
                 elif extended == gap.first:
@@ -189,12 +193,14 @@ class Gaps:
                     keyframe_tail=gap.keyframe_tail,
                 )
             )
-        if gap.capture:
-            second = np.zeros(1, STREAM_SECOND_DTYPE)
-            second["stream"] = row["id"][0]
-            second["second"] = gap.time_ns // SECOND
-            second["capture_lost"] = lost
-            self._increments.append(second)
+
+    def _admit(self, stream: int, gap: Gap, packets: int) -> None:
+        """Count `packets` as our own in the gap's second, at once: no alarm may come between."""
+        second = np.zeros(1, STREAM_SECOND_DTYPE)
+        second["stream"] = self.row["id"][stream]
+        second["second"] = gap.time_ns // SECOND
+        second["capture_lost"] = packets
+        self._increments.append(second)
 
     def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
         """Up to `packets` that were missed before `time_ns` fell out of our own capture.
@@ -209,7 +215,10 @@ class Gaps:
         for stream, pending in self._gaps.items():
             for gap in pending:
                 if not gap.capture:
-                    gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.last - gap.first + 1)
+                    lost = gap.last - gap.first + 1
+                    gap.capture = self._in_noted_loss(stream, gap.time_ns, lost)
+                    if gap.capture:
+                        self._admit(stream, gap, lost)
 
     def _in_noted_loss(self, stream: int, time_ns: int, lost: int) -> bool:
         for note in self._capture_noted:

@@ -2,7 +2,7 @@
 """A camera for the lab: GStreamer's RTSP server with a real H.264 encoder behind it.
 
 Runs under the system's Python (the `gi` bindings are Debian's). Prints `ready` when it listens.
-Reads one command a line on stdin: `bitrate KBPS`, `quit`.
+Reads one command a line on stdin: `change WIDTH HEIGHT FPS` (while it streams), `quit`.
 """
 
 import argparse
@@ -31,6 +31,7 @@ parser.add_argument("--user")
 parser.add_argument("--password")
 parser.add_argument("--basic", action="store_true")
 parser.add_argument("--tcp-only", action="store_true", help="answer 461 to a SETUP over UDP")
+parser.add_argument("--multicast", help="stream to this group only")
 parser.add_argument("--session-timeout", type=int, default=60)
 args = parser.parse_args()
 
@@ -39,8 +40,13 @@ server = GstRtspServer.RTSPServer()
 server.set_service(args.port)
 server.set_address("0.0.0.0")
 
-caps = f"video/x-raw,format=I420,width={args.width},height={args.height},framerate={args.fps}/1"
-source = f"videotestsrc is-live=true pattern={args.pattern} ! {caps}"
+
+def raw_video(width: str, height: str, fps: str) -> str:
+    return f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
+
+
+caps = raw_video(args.width, args.height, args.fps)
+source = f"videotestsrc is-live=true pattern={args.pattern} ! capsfilter name=size caps={caps}"
 if args.codec == "h264":
     video = (
         f"{source} ! x264enc name=enc tune=zerolatency speed-preset=ultrafast bitrate={args.kbps} "
@@ -63,6 +69,11 @@ factory.set_launch(f"( {video}{audio} )")
 factory.set_shared(True)
 if args.tcp_only:
     factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
+if args.multicast:
+    pool = GstRtspServer.RTSPAddressPool()
+    pool.add_range(args.multicast, args.multicast, 5000, 5010, 4)
+    factory.set_address_pool(pool)
+    factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP_MCAST)
 
 if args.user:
     token = GstRtspServer.RTSPToken()
@@ -79,6 +90,8 @@ if args.user:
     )
     factory.add_role_from_structure(role[0] if isinstance(role, tuple) else role)
 
+running = []
+factory.connect("media-configure", lambda _, media: running.append(media.get_element()))
 server.get_mount_points().add_factory(args.path, factory)
 server.attach(None)
 loop = GLib.MainLoop()
@@ -86,8 +99,12 @@ loop = GLib.MainLoop()
 
 def quit_at_end_of_input() -> None:
     for line in sys.stdin:
-        if line.strip() == "quit":
+        word, *values = line.split()
+        if word == "quit":
             break
+        if word == "change" and running:
+            size = Gst.caps_from_string(raw_video(*values))
+            running[-1].get_by_name("size").set_property("caps", size)
     GLib.idle_add(loop.quit)
 
 

@@ -1,0 +1,130 @@
+"""Streams that are no plain unicast video, streams that change, and the same streams heard live."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.film import analyze, filming, finding_ids, stream_of, wait_until
+from tests.lab.netns import end, require_root
+from tests.lab.plant import CAMERA_NET, CameraSpec, Plant
+from tests.lab.test_live import ask, folder, start_recorder
+
+__all__ = ["folder"]  # a fixture
+
+pytestmark = pytest.mark.lab
+
+LOUD = ("warning", "error")
+GROUP = "239.20.0.1"
+
+
+@pytest.fixture(autouse=True)
+def _root() -> None:
+    require_root()
+
+
+def dock(*options: str) -> list[CameraSpec]:
+    mac = "02:00:00:00:01:11"
+    return [CameraSpec("dock", f"{CAMERA_NET}.11", mac, 640, 360, 15, 900, 30, list(options))]
+
+
+def test_sound_beside_the_picture_is_a_stream_without_frames(tmp_path: Path) -> None:
+    path = tmp_path / "scene.pcapng"
+    with Plant(dock("--audio")) as plant:
+        plant.start_camera("dock")
+        with filming(plant, path):
+            end_later = plant.read_camera("dock")
+            time.sleep(7)
+            end(end_later)
+        answer = analyze("--site", plant.site_file, path)
+    streams = {s["codec"]: s for s in answer["streams"]}
+    assert set(streams) == {"H264", "PCMA"}
+    assert {s["camera"] for s in streams.values()} == {"dock"}
+    assert {s["lost"] for s in streams.values()} == {0}
+    assert streams["PCMA"]["fps"] is None
+    assert streams["H264"]["fps"] == pytest.approx(15, rel=0.1)
+    assert not finding_ids(answer, severities=LOUD)
+    assert len(next(c for c in answer["cameras"] if c["name"] == "dock")["streams"]) == 2
+
+
+def test_picture_that_changes_size_and_rate_is_told_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "scene.pcapng"
+    with Plant(dock()) as plant:
+        camera = plant.start_camera("dock")
+        with filming(plant, path):
+            reader = plant.read_camera("dock")
+            time.sleep(5)
+            assert camera.stdin is not None
+            camera.stdin.write("change 320 180 10\n")
+            camera.stdin.flush()
+            time.sleep(13)
+            end(reader)
+        answer = analyze("--site", plant.site_file, path)
+    stream = stream_of(answer, "dock")
+    assert (stream["width"], stream["height"]) == (320, 180)
+    assert stream["lost"] == 0
+    # the site file says 25 frames a second for this camera, which it never gave
+    assert finding_ids(answer, severities=LOUD) <= {"stream-fps", "stream-timestamps"}
+    assert any("320x180" in e["text"] for e in answer.get("events", [])) or "events" not in answer
+
+
+def test_multicast_stream_belongs_to_the_camera_that_sends_it(tmp_path: Path) -> None:
+    path = tmp_path / "scene.pcapng"
+    with Plant(dock("--multicast", GROUP)) as plant:
+        plant.start_camera("dock")
+        for ns in (plant.camera_ns["dock"], plant.appliance):
+            ns.run(["ip", "route", "add", "239.0.0.0/8", "dev", "eth0"])
+        with filming(plant, path):
+            reader = plant.read_camera("dock", "udp_multicast")
+            time.sleep(7)
+            end(reader)
+        answer = analyze("--site", plant.site_file, path)
+    stream = stream_of(answer, "dock")
+    assert (stream["dst"], stream["codec"], stream["lost"]) == (GROUP, "H264", 0)
+    assert stream["packets"] > 200
+    assert stream["verdict"] == "allowed"
+    assert not answer["violations"]
+    assert not finding_ids(answer, severities=LOUD)
+
+
+COUNTS = (
+    *("camera", "url", "ssrc", "payload_type", "codec", "transport", "src", "sport", "dst"),
+    *("dport", "packets", "bytes", "expected", "lost", "duplicates", "reordered", "frames"),
+    *("keyframes", "width", "height", "profile", "rule", "verdict", "freezes"),
+)
+
+
+def same(live: dict[str, Any], filed: dict[str, Any]) -> None:
+    assert {k: live[k] for k in COUNTS} == {k: filed[k] for k in COUNTS}
+    for name in ("jitter_ms", "frame_jitter_ms", "delta_ms"):
+        # the capture beside keeps microseconds
+        assert live[name] == pytest.approx(filed[name], abs=0.01), name
+    assert live["bitrate_bps"]["mean"] == pytest.approx(filed["bitrate_bps"]["mean"], rel=0.001)
+    assert live["fps"] == pytest.approx(filed["fps"], rel=0.001)
+
+
+def test_live_streams_are_those_of_the_file_for_the_same_packets(folder: Path) -> None:
+    path = folder / "beside.pcapng"
+    with Plant() as plant:
+        for camera in ("dock", "gate"):
+            plant.start_camera(camera)
+        folder.chmod(0o777)
+        plant.lose("dock", 20)
+        recorder = start_recorder(plant, folder)
+        wait_until(lambda: ask(folder) is not None, 20, "the recorder listens")
+        with filming(plant, path):
+            readers = [plant.read_camera("dock", "udp"), plant.read_camera("gate", "tcp")]
+            time.sleep(8)
+            for reader in readers:
+                end(reader)
+            time.sleep(1.5)
+        assert end(recorder, 8) == 0
+        filed = analyze("--site", plant.site_file, path)
+        live = analyze(folder / "night.panotui")
+    assert len(filed["streams"]) == len(live["streams"]) == 2
+    for camera in ("dock", "gate"):
+        same(stream_of(live, camera), stream_of(filed, camera))
+    assert stream_of(live, "dock")["lost"] > 0
