@@ -92,7 +92,7 @@ class ViolationRule(Rule):
             kind = "inbound-undeclared"
             if facts.view.who(v.src) & Who.INTERNET:
                 kind = "inbound-internet"
-            answered = v.severity == "error"
+            answered = v.severity == "error" and "no answer was seen" not in v.text
             target = facts.connects.get(v.dst, v.dport or 0)
             if v.transport == "tcp" and target is not None:
                 answered = target.connected_ns > 0  # a RST is an answer, but no service

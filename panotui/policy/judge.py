@@ -72,6 +72,10 @@ class FlowFacts:
             client_spoke=True,
         )
 
+    def unasked(self) -> FlowFacts:
+        """A flow whose supposed client said nothing, as its only sender opened it."""
+        return replace(self.turned(), answered=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -84,6 +88,7 @@ class Decision:
     final: bool = True
     host: HostName | None = None
     alias: bool = False  # the name is one that only the 2021 guide prints
+    unasked: bool = False  # judged, and to be told, as `FlowFacts.unasked`
     detail: str = ""  # what the words need to know besides: "region:eu-west-1", "resolver", ...
 
 
@@ -185,7 +190,7 @@ class Judge:
             # nobody asked: a source port that looks like a server's does not make it an answer
             rule = self._infrastructure_rule(f)
             if rule is None or rule.service != "dhcp":
-                return self._inbound_side(f.turned())
+                return replace(self._inbound_side(f.unasked()), unasked=True)
         if theirs:
             return self._inbound_side(f)
         if ours:

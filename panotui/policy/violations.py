@@ -138,6 +138,7 @@ class ViolationBook:
         if len(self._hosts) > 8 * self._max:
             self._hosts.clear()  # codes of new names only; violations keep their own
         bad = _narrow(rows, at)
+        _turn_unasked(bad, judged, at)
         keys = self._keys(bad, judged, at)
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         numbers = np.zeros(len(unique), np.int64)
@@ -362,6 +363,8 @@ class ViolationBook:
         if judgement.reason is None:  # a name came since the rows were judged
             facts = judged.classes[int(judged.kind[position])][0]
             judgement = judge.judge.judge(facts)
+        if judge.judge.decide(facts).unasked:
+            facts = facts.unasked()
         violation = _Violation(
             id=_identity(facts, judgement, key),
             reason=int(judged.reason[position]),
@@ -565,6 +568,16 @@ def _narrow(rows: Rows, at: I64) -> Rows:
     for name in _FIELDS:
         out[name] = rows[name][at]
     return out
+
+
+def _turn_unasked(bad: Rows, judged: JudgedRows, at: I64) -> None:
+    """Change over the ends of rows that were opened by their supposed server."""
+    kinds = [i for i, (_, decision) in enumerate(judged.classes) if decision.unasked]
+    if not kinds:
+        return
+    here = np.isin(judged.kind[at], kinds)
+    for a, b in (("src", "dst"), ("sport", "dport")):
+        bad[a][here], bad[b][here] = bad[b][here], bad[a][here].copy()
 
 
 def _address_key(raw: Any) -> U64:

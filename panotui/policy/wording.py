@@ -25,6 +25,7 @@ NEAREST_MAX = 3
 def worded(judge: Judge, facts: FlowFacts, decision: Decision) -> Judgement:
     """The judgement of a decision."""
     violation = decision.verdict == "violation"
+    facts = facts.unasked() if decision.unasked else facts
     return Judgement(
         verdict=decision.verdict,
         rule=decision.rule,
