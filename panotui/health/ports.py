@@ -200,13 +200,14 @@ class PortBook:
         seen = {i for mac in facts.macs if mac in self.macs for i in self.macs[mac].interfaces}
         return seen.pop() if len(seen) == 1 else None
 
-    def state_of(self, facts: PortFacts, now_ns: int, ours: bool) -> str:
-        """`up`, `down`, `silent` or `unknown`, from traffic and, where it is ours, the link."""
+    def state_of(self, facts: PortFacts, now_ns: int, ours: bool, interface: str | None) -> str:
+        """`up`, `down`, `silent` or `unknown`, from traffic and the link of the `interface` that
+        shows the port: the appliance's own, or `ours`, which only tells whether we see anything."""
         # on the appliance itself a port's interface has the port's name
-        link = self.links.get(facts.interface or ("" if ours else facts.name))
+        link = self.links.get(interface or ("" if ours else facts.name))
         if link is not None and not ours and link.reading.up is False:
             return "down"
-        if link is not None and ours and not link.reading.present:
+        if link is not None and ours and (not link.reading.present or link.reading.up is False):
             return "unknown"
         last = max((self.macs[m].last_out_ns for m in facts.macs if m in self.macs), default=0)
         if last:
@@ -233,15 +234,16 @@ class PortBook:
         topology: str | None,
     ) -> PortRecord:
         counts = [self.macs[m] for m in sorted(facts.macs) if m in self.macs]
-        state = self.state_of(facts, now_ns, ours)
+        index = self.interface_index(facts, interfaces)
+        # what the site file names may be another machine's
+        interface = interfaces[index] if index is not None else facts.interface
+        state = self.state_of(facts, now_ns, ours, interface)
         if state == "silent" and topology == "single" and len(self.facts) > 1:
             state = "standby"
         known, since = self._states.get(facts.name, ("", 0))
         if known != state:
             since = now_ns if known else min((c.first_ns for c in counts), default=now_ns)
             self._states[facts.name] = (state, since)
-        index = self.interface_index(facts, interfaces)
-        interface = facts.interface or (interfaces[index] if index is not None else None)
         link = self.links.get(interface or "")
         reading = link.reading if link else None
         neighbour = self.neighbours.get(index) if index is not None else None
