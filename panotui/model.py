@@ -185,6 +185,10 @@ APPS: tuple[str | None, ...] = (
     "http-connect",
     "smtp",
     "other",
+    "vxlan",  # tunnels: the outer flow counts, what is inside stays unread
+    "geneve",
+    "gre",
+    "ip-in-ip",
 )
 # Who is the client: decided by, strongest last.
 CLIENT_BY: tuple[str, ...] = ("first", "port", "syn")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.meter.hashindex import HashIndex
+from panotui.meter.tunnels import tunnel_apps
 from panotui.model import (
     FLOW_DTYPE,
     I32,
@@ -30,7 +31,7 @@ from panotui.model import (
     PacketBatch,
     Rows,
 )
-from panotui.wire.columns import Columns
+from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -244,6 +245,9 @@ class FlowTable:
         to_server = ported & _KNOWN_PORT[dport] & ~_KNOWN_PORT[sport]
         self.client[slots] = np.where(from_server, 1 - half, half)
         self.client_by[slots] = np.where(from_server | to_server, BY_PORT, BY_FIRST)
+        tunnel = np.flatnonzero(c.flags[rows] & TUNNEL)
+        if len(tunnel):
+            self.app[slots[tunnel]] = tunnel_apps(batch, c, rows[tunnel])
         return slots
 
     def _open_ends(self, batch: PacketBatch, c: Columns, rows: I64, slots: I32, half: I64) -> None:

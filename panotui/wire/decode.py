@@ -244,6 +244,11 @@ class _Walk:
         """Whether `size` bytes at `at` are captured."""
         return self.at[rows] + size <= self.end[rows]
 
+    def cut(self, size: int, rows: I64) -> Bool:
+        """Whether `size` bytes at `at` were on the wire, but not all of them are captured."""
+        on_wire: Bool = self.at[rows] + size <= self.wire_end[rows]
+        return on_wire & ~self.has(size, rows)
+
 
 def _be16(block: U8, at: int) -> I32:
     return (block[:, at].astype(np.int32) << 8) | block[:, at + 1]
@@ -373,8 +378,8 @@ def _link(walk: _Walk, link: int, rows: I64) -> None:
     else:
         return
     walk.ethertype[rows] = np.where(ok, ethertype, 0)
+    walk.malformed[rows] |= ~ok & ~walk.cut(length, rows)
     walk.at[rows] = at + length
-    walk.malformed[rows] |= ~ok
 
 
 def _nflog(walk: _Walk, rows: I64, block: U8) -> None:
@@ -468,7 +473,7 @@ def _ipv4(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
     block = _bytes(walk.data, at, 20)
     header = (block[:, 0] & 15).astype(np.int64) * 4
     good = (end - at >= 20) & (block[:, 0] >> 4 == 4) & (header >= 20)
-    walk.malformed[which] |= ~good
+    walk.malformed[which] |= ~good & ~walk.cut(20, which)
     which, at, end, block, header = which[good], at[good], end[good], block[good], header[good]
     if not len(which):
         return
@@ -504,7 +509,7 @@ def _ipv6(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
     at = walk.at[which]
     block = _bytes(walk.data, at, 40)
     good = (walk.end[which] - at >= 40) & (block[:, 0] >> 4 == 6)
-    walk.malformed[which] |= ~good
+    walk.malformed[which] |= ~good & ~walk.cut(40, which)
     which, at, block = which[good], at[good], block[good]
     if not len(which):
         return
