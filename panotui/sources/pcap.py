@@ -180,9 +180,10 @@ class _PcapGuess:
         at = 2 if order == "<" else 0
         high = struct.pack(order + "I", self.recent)[at : at + 2]
         view = data.data
-        last = stop - self.geometry.head
+        # the last whole head starts before this place
+        over = max(0, stop - self.geometry.head + 1)
         found = [
-            bytes(view[start + at : min(end, last + 1) + at + 2]).find(high)
+            bytes(view[start + at : max(0, min(end, over) + at + 1)]).find(high)
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
         distance = np.array(found, np.int64)

@@ -324,3 +324,20 @@ def test_merge_orders_by_time_and_appends_interfaces(tmp_path):
     assert names == {"part0.pcap", "part1.pcap", "part2.pcap"}
     assert source.counters.packets == len(FRAMES)
     source.close()
+
+
+def test_looking_for_the_next_good_record_ends_at_the_last_whole_head(tmp_path: Path) -> None:
+    """Found by bit flips: a guess lay one byte past the last place where a head fits."""
+    path = tmp_path / "x.pcap"
+    path.write_bytes(
+        bytes.fromhex(
+            "d4c3b2a10200040000000000000000004000000001000030303030303f420f004000d60000000400"
+            "30303030303030303030013008004530303030304000300630303030303030303030303030303030"
+            "303030303030fd303030303030303028303030ff30303030"
+        )
+    )
+    source = open_file(str(path))
+    while not source.ended:
+        source.read(0)
+    source.close()
+    assert (source.counters.packets, source.counters.malformed) == (0, 1)
