@@ -64,6 +64,7 @@ from panotui.policy.rules import Policy
 from panotui.policy.siteview import SiteView, Who
 
 INTERFACES_A_METER = 64
+SET_BACK_NS = 60 * SECOND
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +136,9 @@ class Engine:
         second but the last."""
         if not self.now_ns:
             self.facts.started_ns = delta.time_ns
-        self.now_ns = max(self.now_ns, delta.time_ns)
+        # the capture's clock may be set back, and then time goes on from there
+        set_back = delta.time_ns < self.now_ns - SET_BACK_NS
+        self.now_ns = delta.time_ns if set_back else max(self.now_ns, delta.time_ns)
         self.number += 1
         self._counters[delta.meter] = delta.counters
         meter = delta.meter
