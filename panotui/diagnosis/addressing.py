@@ -20,6 +20,7 @@ from panotui.model import (
     DhcpMessage,
     EvidenceRecord,
     address_text,
+    mac_text,
     mac_value,
 )
 
@@ -28,6 +29,8 @@ DISCOVERS = 3
 ARP_REQUESTS = 3
 ARP_SILENCE_NS = 2 * SECOND
 RECENT_NS = 120 * SECOND
+MOVED_NS = 300 * SECOND
+OWN_NS = 60 * SECOND  # an address of the appliance that has not spoken for so long is history
 _VIRTUAL = ("00:00:5e:00:01", "00:00:5e:00:02", "00:00:0c:07:ac", "00:00:0c:9f:f", "00:05:73:a0")
 
 
@@ -41,7 +44,9 @@ class _Lease:
     first_ns: int = 0
     last_ns: int = 0
     offered_ns: int = 0
+    asked: tuple[str, EvidenceRecord] | None = None  # the address of the last REQUEST
     nak: DhcpMessage | None = None
+    nak_seen: tuple[EvidenceRecord, ...] = ()
     done_ns: int = 0  # ACK
 
 
@@ -74,8 +79,14 @@ class DhcpRule(Rule):
             lease.discovers.clear()
             lease.nak = None
             lease.done_ns = self._served_ns = message.time_ns
+        elif message.type == "request":
+            wanted = message.requested_ip or message.client_ip or ""
+            text = f"REQUEST for {wanted}" if wanted else "REQUEST"
+            lease.asked = (wanted, evidence(message.time_ns, message.packet, text))
         elif message.type == "nak":
             lease.nak = message
+            refused = evidence(message.time_ns, message.packet, "NAK")
+            lease.nak_seen = (lease.asked[1], refused) if lease.asked else (refused,)
 
     def _offer(self, message: DhcpMessage) -> None:
         servers = self._offers.setdefault(message.xid, {})
@@ -114,16 +125,18 @@ class DhcpRule(Rule):
                 )
             if lease.nak is not None and now - lease.nak.time_ns < RECENT_NS:
                 nak = lease.nak
+                port = facts.ports.port_of_mac(_mac(mac)) or ""
+                wanted = lease.asked[0] if lease.asked else ""
                 out.append(
                     Observation(
                         "dhcp-nak",
-                        mac,
+                        port or mac,
                         {
                             "server": nak.server_id or nak.src,
-                            "client": mac,
-                            "address": nak.requested_ip or "asked for",
+                            "client": f"port {port}" if port else mac,
+                            "address": wanted or "asked for",
                         },
-                        (evidence(nak.time_ns, nak.packet, "NAK"),),
+                        lease.nak_seen,
                         nak.time_ns,
                         nak.time_ns,
                     )
@@ -178,6 +191,19 @@ class _Asked:
     by: str = ""
 
 
+@dataclass(slots=True)
+class _Move:
+    """A gateway's address that went from one MAC to another."""
+
+    old: str
+    new: str
+    first_ns: int
+    last_ns: int
+    unasked: bool  # announced by gratuitous ARP
+    seen: list[EvidenceRecord]
+    back: bool = False  # the first owner answered for it again
+
+
 class ArpRule(Rule):
     """ip-conflict, gateway-silent, gateway-changed, arp-spoof, wrong-mask, link-local,
     address-changed; tells the camera book of cameras that ARP does not find."""
@@ -185,7 +211,9 @@ class ArpRule(Rule):
     def __init__(self) -> None:
         self._owner: OrderedDict[str, tuple[str, int, int]] = OrderedDict()  # ip -> mac, ns, pkt
         self._conflict: OrderedDict[str, tuple[str, str, list[EvidenceRecord], int]] = OrderedDict()
-        self._moves: OrderedDict[str, tuple[str, str, EvidenceRecord, bool]] = OrderedDict()
+        self._moves: OrderedDict[str, _Move] = OrderedDict()  # gateways by address
+        self._link_local: dict[str, tuple[str, EvidenceRecord]] = {}  # port -> address
+        self._strange: dict[str, tuple[str, EvidenceRecord]] = {}
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._outside: OrderedDict[tuple[str, str], _Asked] = OrderedDict()
         self._answers = 0
@@ -196,6 +224,11 @@ class ArpRule(Rule):
         if message.sender_ip not in ("", "0.0.0.0"):  # noqa: S104 - an ARP probe's sender
             self._claim(message, facts)
             self._asked.pop(message.sender_ip, None)
+            port = facts.ports.port_of_mac(_mac(message.sender_mac))
+            if port and message.sender_ip.startswith("169.254."):
+                seen = evidence(message.time_ns, message.packet, f"ARP from {message.sender_ip}")
+                if self._link_local.get(port, ("",))[0] != message.sender_ip:
+                    self._link_local[port] = (message.sender_ip, seen)
         if message.op == 2:
             self._answers += 1
         elif message.op == 1 and message.target_ip != message.sender_ip:
@@ -218,10 +251,7 @@ class ArpRule(Rule):
             evidence(message.time_ns, message.packet, f"{ip} is at {mac}"),
         ]
         if ip in facts.view.facts.gateways:
-            gratuitous = message.target_ip == ip
-            self._moves[ip] = (old[0], mac, seen[1], gratuitous)
-            while len(self._moves) > 64:
-                self._moves.popitem(last=False)
+            self._moved(ip, old[0], mac, message, seen)
         # a conflict is two devices that both go on speaking: the first must come back
         known = self._conflict.get(ip)
         if known is not None and {known[0], known[1]} == {old[0], mac}:
@@ -231,6 +261,26 @@ class ArpRule(Rule):
         self._conflict.move_to_end(ip)
         while len(self._conflict) > 256:
             self._conflict.popitem(last=False)
+
+    def _moved(
+        self, ip: str, old: str, new: str, message: ArpMessage, seen: list[EvidenceRecord]
+    ) -> None:
+        """The gateway's address has gone from one MAC to another, or back."""
+        move = self._moves.get(ip)
+        if move is not None and move.old == new and message.time_ns - move.last_ns < MOVED_NS:
+            move.back = True  # the first owner is still there
+            move.seen.append(seen[1])
+            move.last_ns = message.time_ns
+            return
+        unasked = message.target_ip == ip
+        if move is None or (move.old, move.new) != (old, new):
+            self._moves[ip] = _Move(old, new, message.time_ns, message.time_ns, unasked, list(seen))
+        else:
+            move.unasked |= unasked
+            move.last_ns = message.time_ns
+            move.seen = [*move.seen[:2], *move.seen[2:], seen[1]][-8:]
+        while len(self._moves) > 64:
+            self._moves.popitem(last=False)
 
     def _ask(self, message: ArpMessage, facts: Facts) -> None:
         target = message.target_ip
@@ -302,6 +352,9 @@ class ArpRule(Rule):
         for ip, (one, two, seen, changes) in self._conflict.items():
             if changes < 2 or facts.now_ns - seen[-1].time_ns > RECENT_NS:
                 continue
+            move = self._moves.get(ip)
+            if move is not None and move.unasked:
+                continue  # told as arp-spoof
             out.append(
                 Observation(
                     "ip-conflict",
@@ -358,22 +411,31 @@ class ArpRule(Rule):
                     )
                 )
             moved = self._moves.get(gateway)
-            if moved is not None and now - moved[2].time_ns <= 300 * SECOND:
-                kind = "arp-spoof" if moved[3] else "gateway-changed"
-                out.append(
-                    Observation(
-                        kind,
-                        gateway,
-                        {"gateway": gateway, "mac": moved[0], "other": moved[1]},
-                        (moved[2],),
-                        moved[2].time_ns,
-                        moved[2].time_ns,
-                    )
+            if moved is None or now - moved.last_ns > MOVED_NS:
+                continue
+            if moved.back and not moved.unasked:
+                continue  # two owners that take turns: ip-conflict tells it
+            # a router that takes over announces itself unasked as well, but then the first is gone
+            over = moved.unasked and not moved.back
+            out.append(
+                Observation(
+                    "arp-spoof" if moved.unasked else "gateway-changed",
+                    gateway,
+                    {"gateway": gateway, "mac": moved.old, "other": moved.new},
+                    tuple(moved.seen[-8:]),
+                    moved.first_ns,
+                    moved.last_ns,
+                    "possible" if over else None,
+                    action=f"Ask the network's owner whether a failover took place; if not, find"
+                    f" {moved.new} and take it off the network"
+                    if over
+                    else None,
+                    detail=("both go on answering for it",) if moved.back else (),
                 )
+            )
         return out
 
-    @staticmethod
-    def _own_addresses(facts: Facts) -> list[Observation]:
+    def _own_addresses(self, facts: Facts) -> list[Observation]:
         """What the appliance's MACs speak from, against what the site says."""
         out: list[Observation] = []
         declared = {
@@ -381,36 +443,62 @@ class ArpRule(Rule):
             for name, port in facts.site.ports.items()
             if port.address
         }
-        slots, rows = facts.changed_flows()
-        if not len(slots):
-            return out
-        macs = np.array(sorted(facts.view.facts.appliance_macs), np.uint64)
-        mine = np.isin(rows["mac_out_src"], macs) & (rows["version"] == 4)
-        seen: set[tuple[str, int]] = set()
-        for row in facts.flows.rows[slots[mine][:256]]:
-            seen.add((address_text(4, row["src"].tobytes()), int(row["mac_out_src"])))
-        for address, mac in seen:
-            port = facts.view.facts.appliance_macs[mac]
-            at = evidence(facts.now_ns, 0, f"{address} speaks from {port}'s MAC")
-            if address.startswith("169.254."):
-                out.append(
-                    Observation("link-local", port, {"port": port, "address": address}, (at,))
-                )
-            elif (
-                port in declared
-                and address not in declared.values()
-                and not address.startswith(("0.", "127."))
-                and facts.view.vantage != "router"
-            ):
+        macs = facts.view.facts.appliance_macs
+        self._note_own(facts)
+        for port, (address, seen) in self._link_local.items():
+            if facts.now_ns - seen.time_ns <= OWN_NS:
                 out.append(
                     Observation(
-                        "address-changed",
+                        "link-local",
                         port,
-                        {"port": port, "address": address, "declared": declared[port]},
-                        (at,),
+                        {
+                            "port": port,
+                            "address": address,
+                            "mac": next(
+                                (mac_text(m) or "" for m, p in macs.items() if p == port), ""
+                            ),
+                        },
+                        (seen,),
+                        seen.time_ns,
                     )
                 )
+        for port, (address, seen) in self._strange.items():
+            fits = port not in declared or address in declared.values()
+            if fits or facts.view.vantage == "router" or facts.now_ns - seen.time_ns > OWN_NS:
+                continue
+            out.append(
+                Observation(
+                    "address-changed",
+                    port,
+                    {"port": port, "address": address, "declared": declared[port] or ""},
+                    (seen,),
+                    seen.time_ns,
+                )
+            )
         return out
+
+    def _note_own(self, facts: Facts) -> None:
+        """The addresses that the appliance's MACs speak from, with the flow that shows it."""
+        slots, rows = facts.changed_flows()
+        if not len(slots):
+            return
+        known = facts.view.facts.appliance_macs
+        macs = np.array(sorted(known), np.uint64)
+        mine = np.isin(rows["mac_out_src"], macs) & (rows["version"] == 4)
+        for row in facts.flows.rows[slots[mine][:256]]:
+            address = address_text(4, row["src"].tobytes())
+            if address.startswith(("0.", "127.")):
+                continue
+            port = known[int(row["mac_out_src"])]
+            packet = int(row["first_packet"])
+            table = self._link_local if address.startswith("169.254.") else self._strange
+            old = table.get(port)
+            if old is not None and old[0] == address:
+                packet = old[1].packet or packet
+            seen = evidence(int(row["last_ns"]), packet, f"{address} speaks from {port}'s MAC")
+            if table is self._strange and old is None and _is_declared(facts, address):
+                continue
+            table[port] = (address, seen)
 
     def _silent_cameras(self, facts: Facts) -> None:
         for address, camera in facts.cameras.cameras.items():
@@ -420,6 +508,11 @@ class ArpRule(Rule):
                 camera.syn_packet = camera.syn_packet or (asked.seen[0].packet or 0)
             elif asked is None and camera.arp_silent_ns and address not in self._asked:
                 camera.arp_silent_ns = 0
+
+
+def _is_declared(facts: Facts, address: str) -> bool:
+    ports = facts.site.ports.values()
+    return any(p.address is not None and p.address.split("/")[0] == address for p in ports)
 
 
 def _declared_network(

@@ -17,7 +17,10 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.health.connects import Attempts, icmp_meaning, recent
 from panotui.health.endpoints import Endpoint
 from panotui.model import (
+    FLOW_ENDS,
+    I64,
     SECOND,
+    U64,
     AnyMessage,
     Confidence,
     EvidenceRecord,
@@ -42,6 +45,8 @@ RTT_MS = 300.0
 RETRANSMITTED = 0.02
 SEGMENTS_LEAST = 200
 HOUR = 3600 * SECOND
+SILENCE_NS = 30 * SECOND
+_IDLE = FLOW_ENDS.index("idle")
 SUPPORT_ENDED_NS = 1_780_272_000 * SECOND  # 2026-06-01T00:00:00Z
 _AMAZON = ("amazon", "aws", "starfield")
 _REJECTS_CLIENT = frozenset({42, 43, 44, 45, 46, 48, 49, 51, 116})
@@ -186,7 +191,7 @@ class ReachRule(Rule):
         works = facts.endpoints.working(max(1, since), host)
         if control is not None:
             name = facts.host_of(control.client, control.server)
-            rtt = f" in {control.rtt_ms:.0f} ms" if control.rtt_ms is not None else ""
+            rtt = f" in {_milliseconds(control.rtt_ms)}" if control.rtt_ms is not None else ""
             detail.append(f"control: {name} port {control.port} answers{rtt}")
             confidence = "likely"
         if same_host is not None:
@@ -212,21 +217,39 @@ class ReachRule(Rule):
     @staticmethod
     def _filtered(target: Attempts, host: str, facts: Facts) -> Observation | None:
         since = max(1, facts.now_ns - int(CONTROL_S * SECOND))
-        others = [
-            e
-            for e in facts.endpoints.endpoints.values()
-            if e.host != host and e.attempts.success_ns >= since
-        ]
-        confidence: Confidence = "likely" if others else "possible"
-        detail = [f"{target.broken} times"]
-        if others:
-            detail.append(f"control: {others[0].host} works")
+        confidence, text, action, proof = _filter_words(host, since, facts)
         return Observation(
             "sni-filtered", host,
             {**_values(target, host, facts), "detail": "reset by RST"}, tuple(target.evidence),
-            target.broken_ns, target.broken_ns, confidence, detail=tuple(detail),
+            target.broken_ns, target.broken_ns, confidence,
+            detail=(_times(target.broken), *proof), text=text, action=action,
             flow=target.flow,
         )  # fmt: skip
+
+
+def _filter_words(
+    host: str, since_ns: int, facts: Facts
+) -> tuple[Confidence, str | None, str | None, tuple[str, ...]]:
+    """(confidence, text, action, control) of a connection that dies once it is named: a filter is
+    only called so where another name works. None: the catalogue's words."""
+    control = next(
+        (
+            e.host
+            for e in facts.endpoints.endpoints.values()
+            if e.host != host and e.attempts.success_ns >= since_ns
+        ),
+        None,
+    )
+    if control is not None:
+        return "likely", None, None, (f"control: {control} works",)
+    text = f"The connection to {host} dies right after the ClientHello"
+    action = f"Check whether {host} is up; if other names work, a firewall filters by TLS name"
+    return "possible", text, action, ("no other endpoint works to compare with",)
+
+
+def _milliseconds(value: float) -> str:
+    """`< 1 ms`, `23 ms`."""
+    return "< 1 ms" if value < 1 else f"{value:.0f} ms"
 
 
 def _failing(target: Attempts) -> bool:
@@ -374,6 +397,12 @@ class TlsRule(Rule):
         for (kind, host), failure in self._failures.items():
             if not recent(failure.last_ns, facts.now_ns, STALE_S):
                 continue
+            confidence, detail = failure.confidence, failure.detail
+            text: str | None = None
+            action: str | None = None
+            if kind == "sni-filtered":
+                since = max(1, facts.now_ns - int(CONTROL_S * SECOND))
+                confidence, text, action, detail = _filter_words(host, since, facts)
             out.append(
                 Observation(
                     kind,
@@ -382,8 +411,10 @@ class TlsRule(Rule):
                     tuple(failure.seen),
                     failure.first_ns,
                     failure.last_ns,
-                    failure.confidence,
-                    detail=(f"{failure.count} times", *failure.detail),
+                    confidence,
+                    detail=(_times(failure.count), *detail),
+                    action=action,
+                    text=text,
                     flow=failure.flow,
                 )
             )
@@ -424,6 +455,10 @@ class TlsRule(Rule):
             self._open.pop(flow, None)
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _half_flight(row: Rows) -> bool:
     """The server's full-size segments are missing while its small ones come through."""
     return bool(
@@ -447,7 +482,12 @@ class SessionRule(Rule):
         self._silences: OrderedDict[tuple[str, int], deque[tuple[int, float, EvidenceRecord]]] = (
             OrderedDict()
         )
-        self._done: OrderedDict[int, None] = OrderedDict()
+        self._asleep: OrderedDict[bytes, int] = OrderedDict()  # five-tuple -> last packet
+        # by slot of the flow table
+        self._last_ns: I64 = np.zeros(0, np.int64)
+        self._quiet_ns: I64 = np.zeros(0, np.int64)  # the silence that it woke from
+        self._woke_ns: I64 = np.zeros(0, np.int64)
+        self._key: U64 = np.zeros(0, np.uint64)
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, TlsClientHello) and message.sni:
@@ -503,14 +543,7 @@ class SessionRule(Rule):
     def _idle(self, facts: Facts) -> list[Observation]:
         """The same silence before each end of a connection to one server."""
         now = facts.now_ns
-        slots, rows = facts.changed_flows()
-        if len(slots):
-            reset = (
-                (rows["protocol"] == 6) & (rows["state"] == 5)
-                & (rows["payload_out"] > 0) & (rows["payload_in"] > 0) & (rows["rst_ns"] > 0)
-            )  # fmt: skip
-            for slot in slots[reset][:64].tolist():
-                self._ended(slot, facts)
+        self._note_silences(facts)
         out: list[Observation] = []
         for (server, port), ends in self._silences.items():
             recent_ends = [e for e in ends if now - e[0] <= 6 * HOUR]
@@ -534,29 +567,60 @@ class SessionRule(Rule):
             )
         return out
 
-    def _ended(self, slot: int, facts: Facts) -> None:
-        key = int(facts.flows.key[slot])
-        if key in self._done:
+    def _note_silences(self, facts: Facts) -> None:
+        """Find the flows that woke after a long silence, and those of them that were reset."""
+        flows = facts.flows
+        slots, rows = facts.changed_flows()
+        if not len(slots):
             return
-        self._done[key] = None
-        while len(self._done) > TABLE_MAX:
-            self._done.popitem(last=False)
+        if len(self._last_ns) != len(flows.rows):
+            self._last_ns = np.zeros(len(flows.rows), np.int64)
+            self._quiet_ns = np.zeros(len(flows.rows), np.int64)
+            self._woke_ns = np.zeros(len(flows.rows), np.int64)
+            self._key = np.zeros(len(flows.rows), np.uint64)
+        tcp = rows["protocol"] == 6
+        known = self._key[slots] == flows.key[slots]
+        last = rows["last_ns"]
+        gap = np.where(known, last - self._last_ns[slots], 0)
+        self._quiet_ns[slots[~known]] = 0
+        woke = tcp & (gap >= SILENCE_NS)
+        self._quiet_ns[slots[woke]] = gap[woke]
+        self._woke_ns[slots[woke]] = facts.now_ns
+        self._last_ns[slots], self._key[slots] = last, flows.key[slots]
+        # the meter forgets an idle flow sooner than many a firewall: join it with what comes after
+        forgotten = tcp & (rows["end"] == _IDLE) & (rows["payload_in"] > 0)
+        for slot in slots[forgotten][:64].tolist():
+            self._asleep[_ends_of(flows.rows[slot])] = int(flows.rows["last_ns"][slot])
+            while len(self._asleep) > TABLE_MAX:
+                self._asleep.popitem(last=False)
+        again = tcp & ~known & (rows["syn_out"] == 0)
+        for slot in slots[again][:64].tolist():
+            slept = self._asleep.pop(_ends_of(flows.rows[slot]), 0)
+            if slept:
+                self._quiet_ns[slot] = int(flows.rows["first_ns"][slot]) - slept
+                self._woke_ns[slot] = facts.now_ns
+        just_woken = facts.now_ns - self._woke_ns[slots] <= 15 * SECOND
+        reset = tcp & (rows["rst_ns"] > 0) & (self._quiet_ns[slots] >= SILENCE_NS) & just_woken
+        for slot in slots[reset][:64].tolist():
+            self._ended(slot, int(self._quiet_ns[slot]), facts)
+            self._quiet_ns[slot] = 0
+
+    def _ended(self, slot: int, quiet_ns: int, facts: Facts) -> None:
         row = facts.flows.rows[slot]
-        rst = int(row["rst_ns"])
-        other = int(row["last_out_ns"]) if int(row["rst_in"]) else int(row["last_in_ns"])
-        # from the last packet of the side that fell silent to the RST
-        quiet_ns = rst - min(int(row["last_in_ns"]), int(row["last_out_ns"]), other)
-        if quiet_ns < 30 * SECOND:
-            return
         client = address_text(int(row["version"]), row["src"].tobytes())
         if not facts.is_appliance(client):
             return
         server = address_text(int(row["version"]), row["dst"].tobytes())
         ends = self._silences.setdefault((server, int(row["dport"])), deque(maxlen=32))
+        rst = int(row["rst_ns"])
         seen = evidence(rst, int(row["rst_packet"]), f"RST after {quiet_ns / SECOND:.0f} s")
         ends.append((rst, quiet_ns / SECOND, seen))
         while len(self._silences) > 256:
             self._silences.popitem(last=False)
+
+
+def _ends_of(row: Rows) -> bytes:
+    return b"".join(row[n].tobytes() for n in ("src", "dst", "sport", "dport"))
 
 
 class UplinkRule(Rule):
@@ -622,7 +686,17 @@ class UplinkRule(Rule):
             parts.append(f"{100 * again / segments:.1f} % of segments sent again")
         if not parts:
             return []
-        return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)})]
+        worst = np.argsort(-(rows["retransmits_out"] + rows["retransmits_in"]))[:3]
+        seen = [
+            evidence(
+                int(rows["first_ns"][i]),
+                int(rows["first_packet"][i]),
+                f"flow with {int(rows['retransmits_out'][i] + rows['retransmits_in'][i])} segments"
+                f" sent again, handshake in {max(0, int(rows['handshake_rtt_us'][i])) // 1000} ms",
+            )
+            for i in worst.tolist()
+        ]
+        return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)}, tuple(seen))]
 
 
 class PolicyUseRule(Rule):

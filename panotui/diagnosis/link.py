@@ -468,11 +468,10 @@ class TopologyRule(Rule):
 
     def _note_ways(self, facts: Facts) -> None:
         """Which port reads cameras and which reaches the cloud, by the MACs of answered flows."""
-        if facts.changed is None:
-            return
         flows = facts.flows
-        slots = facts.changed[flows.live[facts.changed]]
-        rows = flows.rows[slots]
+        slots, rows = facts.changed_flows()
+        if not len(slots):
+            return
         macs = facts.view.facts.appliance_macs
         mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
         mine &= rows["packets_in"] > 0
@@ -482,7 +481,7 @@ class TopologyRule(Rule):
             (self._to_cameras, media, "a camera answers"),
             (self._to_cloud, cloud, "the cloud answers"),
         ):
-            for row in rows[chosen][:64]:
+            for row in flows.rows[slots[chosen][:64]]:
                 port = macs[int(row["mac_out_src"])]
                 at, packet = int(row["last_ns"]), int(row["last_packet"])
                 table[port] = evidence(at, packet, f"{what} on {port}")

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.health.clock import OFF_MS, TimeServer
-from panotui.health.resolvers import Resolver
+from panotui.health.resolvers import SLOW_MS, Resolver
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -28,7 +28,6 @@ _Key = TypeVar("_Key")
 QUERIES = 3
 REQUESTS = 3
 NTP_WAIT_NS = 2 * SECOND
-SLOW_MS = 500.0
 SLOW_ANSWERS = 5
 TLS_FAILS_MS = 300_000.0
 RECENT_NS = 600 * SECOND
@@ -183,6 +182,11 @@ class DnsRule(Rule):
                     "dns-slow",
                     resolver.address,
                     {**values, "median": f"{middle:.0f}", "count": str(len(resolver.times_ms))},
+                    tuple(
+                        evidence(t, p, f"answer for {name} after {took:.0f} ms")
+                        for t, p, took, name in resolver.slowest
+                    ),
+                    last_ns=resolver.last_answer_ns,
                 )
             )
         return out
@@ -313,6 +317,11 @@ class TimeRule(Rule):
                     "ntp-public",
                     server.address,
                     {**values, "local": ", ".join(sorted(local))},
+                    (evidence(server.last_ns or now, server.last_packet, "its newest answer"),)
+                    if server.last_packet
+                    else tuple(evidence(t, p, "request") for t, p in server.asked[-2:]),
+                    server.first_ns,
+                    server.last_ns or 0,
                 )
             )
         return out

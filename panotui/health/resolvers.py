@@ -16,6 +16,7 @@ from panotui.model import SECOND, DnsMessage, ResolverRecord
 RESOLVERS_MAX = 64
 WAITING_MAX = 4096
 ANSWER_WITHIN_NS = 5 * SECOND  # stub resolvers ask again after 5 s
+SLOW_MS = 500.0
 REPEATED_NS = SECOND // 2  # a question that comes again so late is a retry, not a mirror's copy
 Question = tuple[str, int, str, int, str, str]
 
@@ -32,6 +33,7 @@ class Resolver:
     unanswered_first_ns: int = 0
     unanswered_seen: deque[tuple[int, int, str]] = field(default_factory=lambda: deque(maxlen=8))
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
+    slowest: deque[tuple[int, int, float, str]] = field(default_factory=lambda: deque(maxlen=4))
     clients: OrderedDict[str, None] = field(default_factory=OrderedDict)
     last_answer_ns: int = 0
     last_ns: int = 0
@@ -93,7 +95,10 @@ class ResolverBook:
         asked = self._waiting.pop(key, None)
         self._repeated.pop(key, None)
         if asked is not None:
-            resolver.times_ms.append((message.time_ns - asked[0]) / 1e6)
+            took_ms = (message.time_ns - asked[0]) / 1e6
+            resolver.times_ms.append(took_ms)
+            if took_ms > SLOW_MS:
+                resolver.slowest.append((message.time_ns, message.packet, took_ms, message.name))
         return resolver
 
     def tick(self, now_ns: int) -> None:

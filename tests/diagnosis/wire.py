@@ -185,8 +185,14 @@ class Wire:
                      interface)  # fmt: skip
             at += step
 
-    def watch(self, who: Site | None = None, *, live: bool = False,
-              readings: tuple[LinkReading, ...] = (), end: float | None = None) -> Engine:  # fmt: skip
+    def watch(
+        self,
+        who: Site | None = None,
+        *,
+        live: bool = False,
+        readings: tuple[LinkReading, ...] = (),
+        end: float | None = None,
+    ) -> Engine:
         """Run it all. Link readings are told when their second comes."""
         if end is not None:
             self.quiet(end, end + 0.5)
@@ -369,7 +375,7 @@ class Rtsp:
                 kind = 5 if key else 1
                 start_end = (0x80 if part == 0 else 0) | (0x40 if last else 0)
                 body = bytes([0x7C, start_end | kind]) + bytes(size)
-                dropped = count in lose or (key and 0 < part and parts - part <= lose_key_tail)
+                dropped = count in lose or (key and part > 0 and parts - part <= lose_key_tail)
                 self.rtp(at + part * 0.0002, body, last, dropped)
                 count += 1
             frame += 1
