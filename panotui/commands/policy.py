@@ -12,6 +12,7 @@ from panotui.errors import SiteError, UsageError
 from panotui.model import Site
 
 if TYPE_CHECKING:
+    from panotui.engine import Engine
     from panotui.policy.siteview import SiteView
 
 
@@ -104,14 +105,30 @@ def explain(
     "--family", type=click.Choice(["inet", "bridge"]), default="inet", show_default=True,
     help="nftables: for a router, or for an inline bridge.",
 )  # fmt: skip
+@click.option(
+    "--seen", type=click.Path(path_type=Path), metavar="CAPTURE",
+    help="Fill in what this capture shows: addresses of names (nftables), names (MUD), the site.",
+)  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE")
 @site_option
 @common_options
 def export(
-    kind: str, family: str, output: Path | None, site: Path | None, verbose: bool, no_color: bool
+    kind: str,
+    family: str,
+    seen: Path | None,
+    output: Path | None,
+    site: Path | None,
+    verbose: bool,
+    no_color: bool,
 ) -> int:
     """The policy for the owner of the firewall."""
-    text = _exported(kind, _view(site), family)
+    if seen is None:
+        text = _exported(kind, _view(site), family)
+    else:
+        from panotui.commands.input import analysed, captures
+
+        engine = analysed(captures([str(seen)]), read_site(site)[0], "policy export")
+        text = _exported(kind, engine.view, family, _answers(engine))
     if output is None:
         click.echo(text, nl=False)
         return 0
@@ -124,17 +141,31 @@ def export(
     return 0
 
 
-def _exported(kind: str, view: SiteView, family: str) -> str:
+def _answers(engine: Engine) -> tuple[tuple[str, str], ...]:
+    """(name, address) pairs that DNS or a connection showed, each once, in order."""
+    pairs = [(name, address) for _, name, address in engine.names.answers()]
+    pairs += [
+        (flow.host, flow.dst)
+        for flow in engine.flow_records()
+        if flow.host and flow.host_source == "sni" and flow.verdict == "allowed"
+    ]
+    return tuple(sorted(dict.fromkeys(pairs)))
+
+
+def _exported(
+    kind: str, view: SiteView, family: str, answers: tuple[tuple[str, str], ...] = ()
+) -> str:
     if kind == "nftables":
         from panotui.policy.export_nftables import export_nftables
 
-        return export_nftables(view, family=family)
+        return export_nftables(view, answers, family=family)
     if kind == "mud":
         import time
 
         from panotui.policy.export_mud import export_mud
 
-        return export_mud(view, time_ns=time.time_ns()).decode()
+        names = dict.fromkeys(name for name, _ in answers)
+        return export_mud(view, names, time_ns=time.time_ns()).decode()
     if kind == "csv":
         from panotui.policy.export_csv import export_csv
 

@@ -9,6 +9,7 @@ import click
 
 from panotui.commands.options import common_options, read_site, site_option
 from panotui.errors import InputError
+from panotui.model import Site
 
 
 @click.command()
@@ -18,7 +19,8 @@ from panotui.errors import InputError
 def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int:
     """The same screens over a recording or a capture file.
 
-    A capture is analysed first, with progress; Ctrl-C leaves nothing behind.
+    A capture is analysed first, with progress; Ctrl-C leaves nothing behind. A recording is judged
+    again when --site is given; each flow that differs is among the events.
     """
     from panotui.commands.terminal import end_on_signals, require_terminal
     from panotui.recording.folder import is_recording
@@ -33,7 +35,8 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
     require_terminal()
     end_on_signals()
     if path.is_dir():
-        return _show(path, path, no_color)
+        # A site file that is found but not named judges nothing again.
+        return _show(path, path, no_color, (known, text) if site is not None else None)
     with tempfile.TemporaryDirectory(prefix="panotui-review-") as folder:
         from panotui.commands.rehearse import record_capture
 
@@ -41,14 +44,19 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
         return _show(recording, path, no_color)
 
 
-def _show(folder: Path, named: Path, no_color: bool) -> int:
+def _show(folder: Path, named: Path, no_color: bool, again: tuple[Site, str] | None = None) -> int:
     from panotui.commands.explain import explainer
     from panotui.feed.review import LocalClient, ReviewProvider
     from panotui.policy.site import parse_site
     from panotui.recording.reader import Recording
     from panotui.tui import app
 
-    recording = Recording(folder)
+    if again is None:
+        recording = Recording(folder)
+    else:
+        from panotui.recording.rejudged import RejudgedRecording
+
+        recording = RejudgedRecording(folder, *again)
     try:
         site = parse_site(recording.site_text, str(named))
         provider = ReviewProvider(recording, explain=explainer(site), export_folder=Path.cwd())

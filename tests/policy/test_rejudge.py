@@ -17,6 +17,7 @@ from panotui.commands.rehearse import record_capture
 from panotui.policy.rejudge import changes, rejudge
 from panotui.policy.site import parse_site
 from panotui.recording.reader import Recording
+from panotui.recording.rejudged import RejudgedRecording
 from panotui.report.analysis import schema
 from tests.captures import shared_capture
 
@@ -89,6 +90,27 @@ def test_analyze_lists_what_another_site_file_changes(tmp_path: Path) -> None:
         lines = CliRunner().invoke(command, [*arguments, "--ndjson"], standalone_mode=False)
         types = [msgspec.json.decode(line)["type"] for line in lines.output.splitlines()]
         assert types.count("verdict-change") == 10
+
+
+def test_a_review_shows_the_new_verdicts_at_each_time(tmp_path: Path) -> None:
+    folder = recorded(DEMO / "site.pcapng.zst", SITE, tmp_path)
+    recording = RejudgedRecording(folder, parse_site(BARE), BARE)
+    assert recording.site_text == BARE
+    end = recording.snapshot_at(recording.end_ns)
+    assert {v.reason for v in end.violations} == {"stream-leak", "unlisted-endpoint"}
+    assert not recording.snapshot_at(recording.start_ns).violations
+    new = [f for f in recording.flows_at(recording.end_ns) if f.reason == "unlisted-endpoint"]
+    assert new
+    assert all(f.rule is None for f in new)
+    one = recording.flow(recording.end_ns, new[0].id)
+    assert one is not None
+    assert one.reason == "unlisted-endpoint"
+    told = [e for e in recording.events() if e.kind == "verdict"]
+    assert len(told) == len(recording.changes) == 10
+    assert "allowed by service:my-app-dynamodb -> violation" in told[0].text
+    times = [e.time_ns for e in recording.events()]
+    assert times == sorted(times)
+    recording.close()
 
 
 def test_without_another_site_file_nothing_is_compared(tmp_path: Path) -> None:
