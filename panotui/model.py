@@ -1090,6 +1090,7 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     rr_fraction: float | None = None
     rr_jitter_ms: float | None = None
     rtt_ms: float | None = None
+    evidence: tuple[EvidenceRecord, ...] = ()  # packets around the newest gaps and restarts
     camera_clock_offset_s: float | None = None
     drift_ppm: float | None = None
     history_bps: tuple[float | None, ...] = ()  # one a second, newest last, None = no record

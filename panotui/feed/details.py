@@ -260,6 +260,11 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 ("key frame every", _number(stream.gop_s, " s")),
                 ("damaged frames", _word(stream.damaged_frames or None)),
                 *(
+                    (f"stutter {ms} ms", f"{times} times, {seconds:.1f} s with such a buffer")
+                    for ms, times, seconds in stream.stalls
+                    if times
+                ),
+                *(
                     ("freeze", f"{utc(f.start_ns)}  {f.seconds:.1f} s  {f.kind}")
                     for f in stream.freezes[-8:]
                 ),
@@ -298,6 +303,13 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
             ],
         ),
         *_section("WHERE THE LOSS IS", _loss_places(stream)),
+        *_section(
+            "EVIDENCE",
+            [
+                (utc(e.time_ns)[11:26], f"packet {e.packet}: {e.text}" if e.packet else e.text)
+                for e in stream.evidence
+            ],
+        ),
         *_section(
             "RTCP",
             [

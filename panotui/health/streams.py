@@ -15,6 +15,7 @@ from typing import Any
 from panotui.model import (
     SECOND,
     STREAM_CODECS,
+    EvidenceRecord,
     FreezeRecord,
     Rows,
     RtcpReport,
@@ -31,6 +32,7 @@ SHOWN_S = 120  # seconds of history in a record
 LOSS_WINDOW_S = 30
 LOSING = 0.001  # share lost over the window from which a stream is called losing
 FROZEN_S = 2.0
+EVIDENCE_MAX = 12
 FREEZES_MAX = 50
 _AUDIO = {"PCMU", "PCMA", "MPEG4-GENERIC", "MP4A-LATM", "G722", "G726", "L16", "OPUS", "MPA"}
 _VIDEO = {"H264", "H265", "JPEG", "MP4V-ES", "MP2T"}
@@ -323,6 +325,7 @@ class StreamBook:
             )
             if video and clock
             else (),
+            evidence=evidence_of(state),
             sr_lost=int(row["sr_lost"]) if row["sr_packets"] >= 0 else None,
             rr_lost=int(row["rr_lost"]) if row["rr_count"] > 0 else None,
             rr_fraction=number(row["rr_fraction"]),
@@ -346,6 +349,28 @@ class StreamBook:
             key=lambda s: (int(s.row["first_ns"]), int(s.row["first_packet"])),
         )
         return tuple(self.record(s, now_ns) for s in states)
+
+
+_WHERE = {"path": "on the way", "camera": "in the camera", "capture": "by this tool"}
+
+
+def evidence_of(state: StreamState) -> tuple[EvidenceRecord, ...]:
+    """The packets after the newest gaps, and those that began anew, oldest first."""
+    found = [
+        EvidenceRecord(
+            time_ns=gap.time_ns,
+            packet=gap.packet or None,
+            text=f"{gap.lost} lost before it, {_WHERE.get(gap.where, gap.where)}"
+            + (", at the end of a key frame" if gap.keyframe_tail else ""),
+        )
+        for gap in state.gaps
+    ]
+    found += [
+        EvidenceRecord(time_ns=r.time_ns, packet=r.packet or None, text="the stream began anew")
+        for r in state.restarts
+    ]
+    found.sort(key=lambda one: one.time_ns)
+    return tuple(found[-EVIDENCE_MAX:])
 
 
 def stream_key(meter: int, number_in_meter: int) -> str:

@@ -87,6 +87,9 @@ def same(metrics: RtpMetrics, stream: int, ref: Reference) -> None:
         "longest_gap": longest,
         "lost_unique": ref.lost + ref.duplicates,
     }
+    if ref.returned:
+        # pictures in each other's midst have no order: within a batch they count as they began
+        del facts["gop_frames"]
     assert {name: int(row[name]) for name in facts} == facts
     if ref.jitter_count:
         mean = ref.jitter_sum / ref.jitter_count
