@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 # All rings together: they count as memory of ours from the start. One port of small packets at
 # 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges an eighth of a second.
 RINGS_BYTES = 64 << 20
+PRIORITY = -10  # nice value of a live collector, set while it still may
 
 
 def demo_folder() -> Path:
@@ -107,7 +110,15 @@ def live_capture(
         for source in opened:
             source.close()
         raise
+    _go_first()
     return Capture(opened, site, links=links)
+
+
+def _go_first() -> None:
+    """Run before other programs of a busy machine, where that is allowed: what is not read from
+    the ring in time is lost, while others only wait for the little that this needs."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class DemoClock:
