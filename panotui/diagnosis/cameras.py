@@ -18,6 +18,7 @@ from panotui.health.cameras import SYN_UNANSWERED, Camera, Session
 from panotui.health.connects import recent
 from panotui.health.streams import StreamState, media_of, stream_key
 from panotui.model import (
+    APPS,
     SECOND,
     AnyMessage,
     ArpMessage,
@@ -48,6 +49,7 @@ PORT_SHARE = 0.7
 STARTED_NS = 12 * SECOND  # a stream's rates mean something after this long
 REBOOT_NS = 60 * SECOND
 QUERIER_S = (180.0, 320.0)
+_RTSP = APPS.index("rtsp")
 UNSUITED = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
 
 
@@ -641,7 +643,8 @@ class StreamRule(Rule):
         if rate > HEAVY_BPS and age > 10:
             yield Observation(
                 "stream-bitrate", subject,
-                {**values, "detail": f"{rate / 1e6:.1f} Mb/s over 10 s"}, **base,
+                {**values, "detail": f"{rate / 1e6:.1f} Mb/s over 10 s"},
+                (evidence(now, int(row["last_packet"]), "the last of these 10 s"),), **base,
             )  # fmt: skip
         jumps = int(row["timestamp_jumps"])
         known = self._jumps.get(stream.key, (0, 0))
@@ -671,7 +674,11 @@ class StreamRule(Rule):
     def _take_windows(self, facts: Facts) -> None:
         """Note the readers of cameras that have told a window of zero."""
         slots, rows = facts.changed_flows()
-        stuck = (rows["protocol"] == 6) & (rows["zero_window_out"] > 0) & (rows["dport"] == 554)
+        stuck = (
+            (rows["protocol"] == 6)
+            & (rows["zero_window_out"] > 0)
+            & ((rows["dport"] == 554) | (rows["app"] == _RTSP))
+        )
         for slot in slots[stuck][:16].tolist():
             row = facts.flows.rows[slot]
             address = address_text(int(row["version"]), row["dst"].tobytes())
@@ -687,10 +694,11 @@ class StreamRule(Rule):
         known = self._windows.get(camera.address)
         if known is None or known[0] < 2 or not recent(known[1], facts.now_ns, 60):
             return
-        client = next(reversed(camera.readers), "the reader")
+        client = next(reversed(camera.readers), "The reader")
+        own = facts.port_of(client)
         yield Observation(
             "receiver-slow", _subject(camera),
-            {**_about(camera, facts), "client": facts.port_of(client) or client,
+            {**_about(camera, facts), "client": f"The appliance ({own})" if own else client,
              "count": str(known[0])},
             (known[2],), known[1], known[1], camera=camera.address,
         )  # fmt: skip
@@ -820,7 +828,8 @@ class SessionEndRule(Rule):
                     continue
                 yield Observation(
                     "multicast-no-querier", group,
-                    {"group": group, "seconds": f"{after:.0f}", "port": stream.port or ""},
+                    {"group": group, "seconds": f"{after:.0f}", "port": stream.port or "",
+                     "stream": stream.key},
                     (
                         evidence(reported, packet, "last membership report"),
                         evidence(last, int(stream.row["last_packet"]), "last RTP packet"),

@@ -1,0 +1,170 @@
+"""Findings of cameras and streams from packets: each cause, and what is near it."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from tests.diagnosis.wire import (
+    CAMERA_MAC,
+    ETH0,
+    EVERYBODY,
+    Rtsp,
+    Wire,
+    arp_packet,
+    dhcp_packet,
+    ethernet,
+    ipv4,
+    told,
+)
+from tests.made_up import APPLIANCE, CAMERA
+
+
+@pytest.mark.parametrize(
+    ("by", "kept", "ends", "expected"),
+    [
+        ("request", True, 30.5, "rtsp-timeout"),  # 10 s after the last of its keep-alives
+        ("rtcp", True, 30.5, "rtsp-keepalive"),
+        ("request", True, 22.0, None),  # ended, but not at its time-out
+        ("request", False, 30.5, None),  # the reader itself tore it down
+    ],
+)
+def test_session_that_ends_at_its_time_out(
+    by: str, kept: bool, ends: float, expected: str | None
+) -> None:
+    wire = Wire()
+    session = Rtsp(wire, timeout_s=10).play(0.2)
+    session.media(0.6, ends, fps=10)
+    for at in (5.0, 12.0, 20.5):
+        if by == "rtcp":
+            session.receiver_report(at)
+        else:
+            session.say(at, "GET_PARAMETER", asks="Session: 77\r\n")
+    if kept:
+        session.flow.close(ends, by_server=True)
+    else:
+        session.say(ends, "TEARDOWN", asks="Session: 77\r\n")
+        session.flow.close(ends + 0.1)
+    found = told(wire.watch(end=ends + 3))
+    assert {"rtsp-timeout", "rtsp-keepalive"} & set(found) == ({expected} if expected else set())
+    if expected:
+        assert "10 s" in found[expected].text
+        assert found[expected].evidence[-1].packet
+        assert found[expected].subject == "camera dock"
+
+
+@pytest.mark.parametrize(("tail", "expected"), [(6, True), (0, False)])
+def test_loss_at_the_end_of_key_frames_is_a_switch_buffer(tail: int, expected: bool) -> None:
+    wire = Wire()
+    stream = Rtsp(wire).play(0.2)
+    spread = () if tail else tuple(range(61, 2000, 37))
+    stream.media(0.6, 20, key_every=50, key_packets=40, lose_key_tail=tail, lose=spread)
+    found = told(wire.watch())
+    assert "stream-loss" in found
+    assert ("stream-burst" in found) is expected, found.keys()
+    if expected:
+        assert found["stream-burst"].evidence
+
+
+@pytest.mark.parametrize(("size", "expected"), [(14_000, True), (8_000, False)])
+def test_stream_that_is_too_heavy(size: int, expected: bool) -> None:
+    wire = Wire()
+    # 4 packets a frame, 25 frames/s: 100 packets/s
+    Rtsp(wire).play(0.2).media(0.6, 30, size=size)
+    found = told(wire.watch())
+    assert ("stream-bitrate" in found) is expected
+    if expected:
+        assert "Mb/s over 10 s" in found["stream-bitrate"].text
+        assert found["stream-bitrate"].evidence
+
+
+@pytest.mark.parametrize("lost_by", ["camera", "nobody"])
+def test_gaps_inside_an_intact_tcp_stream_are_the_cameras(lost_by: str) -> None:
+    wire = Wire()
+    stream = Rtsp(wire, tcp=True).play(0.2)
+    lose = tuple(range(100, 800, 60)) if lost_by == "camera" else ()
+    stream.media(0.6, 12, lose=lose)
+    for n in range(12):
+        stream.flow.ack(1.0 + n)
+    found = told(wire.watch())
+    assert ("stream-camera-drop" in found) is (lost_by == "camera"), found.keys()
+    if lost_by == "camera":
+        assert len(found["stream-camera-drop"].evidence) >= 3
+        assert "stream-loss" not in found
+
+
+@pytest.mark.parametrize(("zeros", "expected"), [(4, True), (1, False)])
+def test_reader_whose_window_closes(zeros: int, expected: bool) -> None:
+    wire = Wire()
+    stream = Rtsp(wire, tcp=True).play(0.2)
+    at = 0.6
+    for n in range(5):
+        stream.media(at, at + 1)
+        at += 1
+        if n < zeros:
+            stream.flow.window_out = 0
+            stream.flow.ack(at)
+            stream.flow.window_out = 60_000
+            stream.flow.ack(at + 0.4)
+        at += 0.5
+    found = told(wire.watch())
+    assert ("receiver-slow" in found) is expected, found.keys()
+    if expected:
+        assert found["receiver-slow"].text.startswith("The appliance (eth0) cannot keep up")
+        assert found["receiver-slow"].evidence[0].packet
+
+
+@pytest.mark.parametrize(("how", "expected"), [("dhcp", True), ("arp", True), ("still", False)])
+def test_camera_that_drops_its_sessions_and_wakes_has_restarted(how: str, expected: bool) -> None:
+    wire = Wire()
+    stream = Rtsp(wire).play(0.2)
+    wire.add(0.1, arp_packet(2, CAMERA_MAC, CAMERA, APPLIANCE, ETH0))
+    still = how == "still"
+    stream.media(0.6, 60 if still else 10)
+    if how == "dhcp":
+        wire.udp(40, (CAMERA_MAC, "0.0.0.0", 68), (EVERYBODY, "255.255.255.255", 67),
+                 dhcp_packet(1, CAMERA_MAC))  # fmt: skip
+    else:
+        wire.add(40, arp_packet(1, CAMERA_MAC, CAMERA, CAMERA))
+    found = told(wire.watch(end=60))
+    assert ("camera-reboot" in found) is expected, found.keys()
+    if expected:
+        assert found["camera-reboot"].text.startswith("Camera dock restarted")
+        assert found["camera-reboot"].evidence[-1].packet
+
+
+def membership(wire: Wire, at: float, group: str) -> None:
+    low = [int(p) for p in group.split(".")]
+    body = struct.pack("!BBH4s", 0x16, 0, 0, bytes(low))
+    mac = f"01:00:5e:{low[1] & 127:02x}:{low[2]:02x}:{low[3]:02x}"
+    wire.add(at, ethernet(ETH0, mac, 0x800, ipv4(APPLIANCE, group, 2, body, 1)))
+
+
+def query(wire: Wire, at: float) -> None:
+    body = struct.pack("!BBH4s", 0x11, 100, 0, bytes(4))
+    packet = ipv4("10.20.0.1", "224.0.0.1", 2, body, 1)
+    wire.add(at, ethernet("02:00:00:00:02:02", "01:00:5e:00:00:01", 0x800, packet))
+
+
+@pytest.mark.parametrize(("queried", "stops", "expected"), [(False, 260.5, True),
+                                                            (True, 260.5, False),
+                                                            (False, 60.5, False)])  # fmt: skip
+def test_multicast_that_stops_without_a_querier(
+    queried: bool, stops: float, expected: bool
+) -> None:
+    wire = Wire()
+    group = "239.1.2.3"
+    membership(wire, 0.5, group)
+    stream = Rtsp(wire, group=group).play(0.1)
+    stream.media(0.6, stops, fps=10, packets=1, key_every=20)
+    if queried:
+        for n in range(3):
+            query(wire, 1 + n * 100.0)
+    found = told(wire.watch(end=stops + 15))
+    assert ("multicast-no-querier" in found) is expected, found.keys()
+    if expected:
+        assert group in found["multicast-no-querier"].text
+        assert [bool(e.packet) for e in found["multicast-no-querier"].evidence] == [True, True]
+        # one cause, one finding: that the stream stands still is its consequence
+        assert found["stream-frozen"].hidden_by == found["multicast-no-querier"].key
