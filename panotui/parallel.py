@@ -552,7 +552,7 @@ def _done(raw: bytes) -> Iterator[bytes]:
         yield _encoder.encode(Failed(what="analysis", why=why, remedy=_REMEDY, exit_code=70))
 
 
-_REMEDY = "Run it again with --processes 1."
+_REMEDY = "Run it again, or give the captures one at a time."
 
 
 class MeterFailure(PanotuiError):
