@@ -77,6 +77,7 @@ def command(
     """
     prepare_to_drop()
     from panotui.commands.capture import live_capture
+    from panotui.meter.control import load_dissectors
     from panotui.recording.folder import with_suffix
     from panotui.recording.retention import Limits
 
@@ -89,6 +90,7 @@ def command(
     for_s = None if for_ is None else duration_s(for_)
     known, text, path = read_site(site)
     folder = with_suffix(output)
+    load_dissectors()  # nobody waits for a picture here, and no packet waits for an import later
     capture = live_capture(interfaces, known, promiscuous=not no_promiscuous, commands=COMMANDS)
     capture.site_path = path
     if alerts == "-" and as_json:

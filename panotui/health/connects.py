@@ -266,8 +266,6 @@ _UNREACHABLE6 = {
     0: "no route", 1: "administratively prohibited", 2: "beyond scope", 3: "address unreachable",
     4: "port unreachable", 5: "source address refused by policy", 6: "route rejected",
 }  # fmt: skip
-PROHIBITED4 = frozenset({9, 10, 13})
-PROHIBITED6 = frozenset({1, 5, 6})
 
 
 def icmp_meaning(message: IcmpMessage) -> str:

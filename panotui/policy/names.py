@@ -122,11 +122,6 @@ class NameBook:
             self.version += 1
             self.addresses_version += 1
 
-    def forget_flow(self, meter: int, flow: int) -> None:
-        """The flow has ended for good; its names need not be kept."""
-        self._flows.pop((meter, flow), None)
-        self._by_meter.get(meter, {}).pop(flow, None)
-
     def drain_changes(self) -> tuple[set[tuple[int, int]], set[str]]:
         """Flows (meter, id) and server addresses with new names since the last call."""
         changed = (self._changed_flows, self._changed_addresses)
@@ -259,11 +254,6 @@ class NameBook:
             return [None] * len(flows)
         found = map(table.get, flows)
         return [None if e is None else (e.names, e.hello, e.not_tls) for e in found]
-
-    def hello_seen(self, meter: int, flow: int) -> bool:
-        """True when the flow's ClientHello was read, even if it names nobody."""
-        entry = self._flows.get((meter, flow))
-        return entry is not None and entry.hello
 
     def answers_for(
         self, client: str, address: str, first_ns: int, also: Iterable[str] = ()

@@ -8,7 +8,7 @@ costs one judgement.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +34,6 @@ from panotui.policy.hosts import is_address
 from panotui.policy.judge import (
     BETWEEN_PORTS,
     BYSTANDER,
-    MEDIA_APPS,
     OWN,
     Decision,
     FlowFacts,
@@ -59,10 +58,8 @@ HOST_SOURCES: Final[tuple[str | None, ...]] = (
 _PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmp6", 112: "vrrp"}
 _TCP, _UDP = 6, 17
 _BUCKET_NS = 900 * 1_000_000_000
-_MEDIA_CODES = frozenset(i for i, app in enumerate(APPS) if app in MEDIA_APPS)
 _STATE_UNANSWERED = (0, 1, 9)  # new, syn-sent, one-way
 _STATE_REFUSED = 6
-_STATE_MID = 7
 
 
 @dataclass(slots=True)
@@ -644,9 +641,3 @@ def mix(key: U64, column: U64) -> U64:
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     out: U64 = value ^ (value >> np.uint64(31))
     return out
-
-
-def pending_rows(judged: JudgedRows) -> Iterable[int]:
-    """Positions of rows whose verdict is still open."""
-    found: list[int] = np.flatnonzero(judged.verdict == 0).tolist()
-    return found

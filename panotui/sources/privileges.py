@@ -41,11 +41,6 @@ class PrivilegeState:
         return bool(self.effective >> CAP_NET_RAW & 1)
 
     @property
-    def can_administer(self) -> bool:
-        """Promiscuous mode by flags, interface settings."""
-        return bool(self.effective >> CAP_NET_ADMIN & 1)
-
-    @property
     def none_left(self) -> bool:
         """No capability in any set that acts, and none can be had by exec."""
         left = self.effective | self.permitted | self.inheritable | self.ambient

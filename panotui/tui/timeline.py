@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from panotui.feed.frames import ReviewState
-from panotui.model import SECOND
 from panotui.tui.glyphs import Glyphs, Role, look, role
 from panotui.tui.line import Line, Pen
 from panotui.tui.quantities import clock
@@ -97,9 +96,3 @@ def _events(review: ReviewState, width: int, cells: int, here: int, glyphs: Glyp
         else:
             pen.put(signs.get(kind, "."), role(look(kind)))
     return pen.line()
-
-
-def nearest_mark(review: ReviewState) -> str:
-    """What the mark at this second says, for the line below."""
-    close = [m for m in review.marks if abs(m[0] - review.position_ns) <= SECOND]
-    return close[-1][2] if close else ""
