@@ -121,6 +121,11 @@ class Camera:
         return self.fps_declared or self.fps_sdp
 
 
+# Where a name is from, the better the greater.
+_NAMED_BY = {"address": 0, "dhcp": 1, "sdp": 2, "discovery": 3, "site": 4}
+HOSTS_MAX = 1024
+
+
 class CameraBook:
     """All cameras of the site."""
 
@@ -129,6 +134,8 @@ class CameraBook:
         self.limit = limit
         self.evicted = 0
         self._sessions: dict[str, tuple[str, str]] = {}  # session key -> (address, key)
+        # address -> {source: (name, maker and model)} of hosts that told of themselves
+        self._hosts: OrderedDict[str, dict[str, tuple[str | None, str | None]]] = OrderedDict()
         for declared in site.camera:
             camera = Camera(declared.address, declared.name, "site", declared.url, True)
             camera.fps_declared = declared.fps
@@ -146,6 +153,7 @@ class CameraBook:
             if len(self.cameras) >= self.limit:
                 self._evict()
             camera = self.cameras[address] = Camera(address, address)
+            self._introduce(camera)
         return camera
 
     def _evict(self) -> None:
@@ -270,8 +278,8 @@ class CameraBook:
         camera.fps_sdp = next((t.framerate for t in video if t.framerate), camera.fps_sdp)
         title = (message.session_name or "").strip()
         # servers' default titles name the software, not the camera
-        if camera.named_by == "address" and title and not _generic_title(title):
-            camera.name, camera.named_by = title, "sdp"
+        if title and not _generic_title(title):
+            self._name(camera, title, "sdp")
 
     def observe_end(self, meter: int, message: RtspEnd) -> tuple[Camera, Session] | None:
         """Take the end of an RTSP connection."""
@@ -291,22 +299,43 @@ class CameraBook:
 
     def observe_discovery(self, message: DiscoveryMessage) -> None:
         """Take what a host says of itself; ONVIF devices are cameras."""
-        camera = self.get(message.src)
-        if camera is None and message.onvif:
-            camera = self.at(message.src)
-        if camera is None:
-            return
-        if message.vendor or message.model:
-            camera.vendor_said = " ".join(filter(None, (message.vendor, message.model)))
-        if message.name and camera.named_by in ("address", "dhcp"):
-            camera.name, camera.named_by = message.name, "discovery"
+        if message.onvif:
+            self.at(message.src)
+        vendor = " ".join(filter(None, (message.vendor, message.model))) or None
+        self._said(message.src, message.name, "discovery", vendor)
 
     def observe_dhcp(self, message: DhcpMessage) -> None:
-        """A known camera's host name from its lease."""
+        """A host's own name, from its request for a lease."""
         address = message.your_ip or message.client_ip or message.requested_ip
-        camera = self.get(address) if address else None
-        if camera and message.host_name and camera.named_by == "address":
-            camera.name, camera.named_by = message.host_name, "dhcp"
+        if address and message.host_name:
+            self._said(address, message.host_name, "dhcp", None)
+
+    def _said(self, address: str, name: str | None, by: str, vendor: str | None) -> None:
+        """What a host says of itself; kept, for it may turn out to be a camera only later."""
+        if not name and not vendor:
+            return
+        known = self._hosts.pop(address, {})
+        known[by] = (name, vendor)
+        self._hosts[address] = known
+        if len(self._hosts) > HOSTS_MAX:
+            self._hosts.popitem(last=False)
+        camera = self.get(address)
+        if camera is not None:
+            self._introduce(camera)
+
+    def _introduce(self, camera: Camera) -> None:
+        for by, (name, vendor) in self._hosts.get(camera.address, {}).items():
+            camera.vendor_said = vendor or camera.vendor_said
+            if name:
+                self._name(camera, name, by)
+
+    def _name(self, camera: Camera, name: str, by: str) -> None:
+        """Name a camera by a better source than before; no two have the same name."""
+        if _NAMED_BY[by] <= _NAMED_BY[camera.named_by]:
+            return
+        if any(other.name == name for other in self.cameras.values() if other is not camera):
+            name = f"{name} {camera.address}"
+        camera.name, camera.named_by = name, by
 
     def connect_tried(
         self, address: str, time_ns: int, last_ns: int, packet: int, syns: int

@@ -1,0 +1,71 @@
+"""Cameras are named by the best that was heard of them, whenever it was heard."""
+
+from __future__ import annotations
+
+from panotui.health.cameras import HOSTS_MAX, CameraBook
+from panotui.model import DhcpMessage, DiscoveryMessage, Site, SiteCamera
+
+YARD = "10.20.0.31"
+
+
+def leased(address: str, name: str) -> DhcpMessage:
+    return DhcpMessage(
+        time_ns=1, packet=1, interface=0, type="request", xid=1, client_mac="02:00:00:00:00:31",
+        src="0.0.0.0", dst="255.255.255.255", requested_ip=address, host_name=name,
+    )  # fmt: skip
+
+
+def told(address: str, name: str | None, onvif: bool, **more: str) -> DiscoveryMessage:
+    return DiscoveryMessage(
+        time_ns=2, packet=2, interface=0, protocol="ws-discovery", src=address, name=name,
+        onvif=onvif, **more,
+    )  # fmt: skip
+
+
+def test_name_of_a_lease_is_kept_until_the_host_turns_out_to_be_a_camera() -> None:
+    book = CameraBook(Site())
+    book.observe_dhcp(leased(YARD, "ipc-yard"))
+    assert book.get(YARD) is None
+    camera = book.at(YARD)
+    assert (camera.name, camera.named_by) == ("ipc-yard", "dhcp")
+
+
+def test_onvif_device_is_a_camera_with_its_own_name_and_maker() -> None:
+    book = CameraBook(Site())
+    book.observe_dhcp(leased(YARD, "ipc-yard"))
+    book.observe_discovery(told(YARD, "Yard east", True, vendor="ACME", model="C-1"))
+    camera = book.at(YARD)
+    assert (camera.name, camera.named_by, camera.vendor_said) == (
+        "Yard east",
+        "discovery",
+        "ACME C-1",
+    )
+    book.observe_dhcp(leased(YARD, "ipc-yard"))
+    assert camera.name == "Yard east"
+
+
+def test_printer_that_tells_its_name_is_no_camera() -> None:
+    book = CameraBook(Site())
+    book.observe_discovery(told("10.20.0.40", "printer", False))
+    assert not book.cameras
+
+
+def test_name_in_the_site_file_stays() -> None:
+    book = CameraBook(Site(camera=(SiteCamera(name="dock", address=YARD),)))
+    book.observe_discovery(told(YARD, "Yard east", True))
+    assert book.at(YARD).name == "dock"
+
+
+def test_two_cameras_of_one_name_are_told_apart() -> None:
+    book = CameraBook(Site())
+    for address in (YARD, "10.20.0.32"):
+        book.observe_dhcp(leased(address, "ipcam"))
+    assert [book.at(a).name for a in (YARD, "10.20.0.32")] == ["ipcam", "ipcam 10.20.0.32"]
+
+
+def test_hosts_that_tell_of_themselves_are_bounded() -> None:
+    book = CameraBook(Site())
+    for i in range(HOSTS_MAX + 50):
+        book.observe_dhcp(leased(f"10.{i >> 8}.{i & 255}.9", f"h{i}"))
+    assert len(book._hosts) == HOSTS_MAX
+    assert book.at(f"10.{(HOSTS_MAX + 49) >> 8}.{(HOSTS_MAX + 49) & 255}.9").named_by == "dhcp"
