@@ -25,7 +25,11 @@ class RejudgedRecording(Recording):
         """InputError as of `Recording`."""
         super().__init__(path)
         self._site_text = site_text
-        again = rejudge(site, super().final(), super().all_flows())
+        plain = Recording(path)
+        try:
+            again = rejudge(site, plain.final(), plain.all_flows())
+        finally:
+            plain.close()
         self.changes: tuple[FlowChange, ...] = again.changes
         self._last = again.snapshot
         self._judged = {flow.id: flow for flow in again.flows}
