@@ -144,7 +144,7 @@ class ReachRule(Rule):
                          f"ICMP from {message.src}: {icmp_meaning(message)}"),
             )[-8:],
             target.icmp.time_ns if target.icmp else 0, message.time_ns,
-            detail=(f"said by {sender}, {target.icmp_count} times",), flow=target.flow,
+            detail=(f"said by {sender}, {_times(target.icmp_count)}",), flow=target.flow,
             confidence="likely" if own else None,
         )  # fmt: skip
 
@@ -170,7 +170,7 @@ class ReachRule(Rule):
             "tcp-refused", _subject(target, host, facts),
             {**_values(target, host, facts), "detail": detail}, tuple(target.evidence),
             target.refused_ns, target.refused_ns,
-            detail=(f"{target.refusals} attempts", text), flow=target.flow,
+            detail=(_attempts(target.refusals), text), flow=target.flow,
         )  # fmt: skip
 
     @staticmethod
@@ -185,7 +185,7 @@ class ReachRule(Rule):
             max(1, since),
         )
         same_host = facts.connects.alive(target.server, target.port)
-        detail: list[str] = [f"{target.syn_flows} attempts"]
+        detail: list[str] = [_attempts(target.syn_flows)]
         confidence: Confidence = "possible"
         text = f"{host} port {target.port} does not answer: {target.syns} SYNs unanswered"
         works = facts.endpoints.working(max(1, since), host)
@@ -455,6 +455,10 @@ class TlsRule(Rule):
             self._open.pop(flow, None)
 
 
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
+
+
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
@@ -653,7 +657,7 @@ class UplinkRule(Rule):
                 (evidence(message.time_ns, message.packet, f"CONNECT {host}"),),
                 message.time_ns,
                 message.time_ns,
-                detail=(f"{count} times",),
+                detail=(_times(count),),
             )
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, STALE_S)
@@ -692,7 +696,8 @@ class UplinkRule(Rule):
                 int(rows["first_ns"][i]),
                 int(rows["first_packet"][i]),
                 f"flow with {int(rows['retransmits_out'][i] + rows['retransmits_in'][i])} segments"
-                f" sent again, handshake in {max(0, int(rows['handshake_rtt_us'][i])) // 1000} ms",
+                " sent again, handshake in "
+                + _milliseconds(int(rows["handshake_rtt_us"][i]) / 1000),
             )
             for i in worst.tolist()
         ]

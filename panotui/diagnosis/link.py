@@ -247,7 +247,7 @@ class TrafficRule(Rule):
                     },
                     (evidence(error.time_ns, error.packet, "ICMP: fragmentation needed"),),
                     last_ns=error.time_ns,
-                    detail=(f"told {count} times",),
+                    detail=("told once" if count == 1 else f"told {count} times",),
                     severity="info",
                 )
             )

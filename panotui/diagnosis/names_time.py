@@ -132,7 +132,7 @@ class DnsRule(Rule):
                     tuple(entry.seen),
                     entry.first_ns,
                     entry.last_ns,
-                    detail=(f"{entry.count} answers",),
+                    detail=("1 answer" if entry.count == 1 else f"{entry.count} answers",),
                     confidence=self._sureness(kind, entry),
                 )
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from panotui.model import SECOND
 from tests.diagnosis.wire import (
     CLOUD,
     ETH1,
@@ -18,7 +19,7 @@ from tests.diagnosis.wire import (
     server_hello,
     told,
 )
-from tests.made_up import site
+from tests.made_up import START, site
 
 LOGS, LOGS_IP = "logs.us-east-1.amazonaws.com", "203.0.113.90"
 METRICS, METRICS_IP = "monitoring.us-east-1.amazonaws.com", "203.0.113.81"
@@ -288,3 +289,48 @@ def test_declared_service_that_nothing_uses_is_policy_drift(used: bool) -> None:
     if not used:
         assert "telemetry" in found["policy-drift"].text
         assert found["policy-drift"].severity == "info"
+
+
+@pytest.mark.parametrize("sides", ["appliance", "others", "both"])
+def test_one_way_mirror_silences_what_needs_an_answer(sides: str) -> None:
+    wire = Wire()
+    for n, (host, address) in enumerate([(LOGS, LOGS_IP), (METRICS, METRICS_IP), (IOT, IOT_IP)]):
+        wire.ask(0.1 + n, host, address)
+        flow = wire.works(0.2 + n, address, 50_000 + n, host)
+        for i in range(4):
+            flow.answer(0.5 + n + i / 100, DATA)
+    # blocked, silent and slow: but of a mirror that shows one side nothing of it can be said
+    wire.tcp((ETH1, CLOUD, 50_100), (ROUTER_MAC, "203.0.113.99", 443), 1).syn(4, 4)
+    for n in range(4):
+        wire.ask(5.0 + n, f"h{n}.example.com", None, None)
+    ours = bytes.fromhex(ETH1.replace(":", ""))
+    if sides != "both":
+        wire.frames = [f for f in wire.frames if (f[2][6:12] == ours) is (sides == "appliance")]
+    engine = wire.watch(end=16)
+    found = {f.id for f in engine.snapshot().findings if f.severity != "info"}
+    if sides == "both":
+        assert found == {"tcp-blocked", "dns-timeout"}
+    else:
+        assert found == {"mirror-one-way"}
+
+
+def test_control_that_answers_at_once_took_less_than_a_millisecond() -> None:
+    wire = Wire()
+    wire.ask(0.1, METRICS, METRICS_IP)
+    flow = wire.tcp((ETH1, CLOUD, 41_999), (ROUTER_MAC, METRICS_IP, 443), 1)
+    flow.open(0.2, 0.0002)
+    wire.ask(0.4, LOGS, LOGS_IP)
+    wire.tcp((ETH1, CLOUD, 41_001), (ROUTER_MAC, LOGS_IP, 443), 1).syn(0.5, 4)
+    found = told(wire.watch(end=5))["tcp-blocked"]
+    assert any("answers in < 1 ms" in line for line in found.detail), found.detail
+
+
+def test_block_clears_when_the_firewall_opens_and_says_when() -> None:
+    wire = Wire()
+    other_name_works(wire)
+    wire.ask(0.4, LOGS, LOGS_IP)
+    wire.tcp((ETH1, CLOUD, 41_001), (ROUTER_MAC, LOGS_IP, 443), 1).syn(0.5, 4)
+    wire.works(10.2, LOGS_IP, 41_002, LOGS)
+    found = told(wire.watch(end=25))["tcp-blocked"]
+    assert found.cleared_time_ns is not None
+    assert found.cleared_time_ns // SECOND - START // SECOND in (10, 11)
