@@ -1003,6 +1003,11 @@ class FlowRecord(Record, frozen=True, kw_only=True):
     unseen_bytes: int | None = None
     syn: int | None = None
     resets: int | None = None
+    resets_out: int | None = None
+    resets_in: int | None = None
+    fast_retransmits: int | None = None
+    window_full: int | None = None
+    keep_alive: int | None = None
     mac_src: str | None = None
     mac_dst: str | None = None
 
@@ -1085,12 +1090,12 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     late_frame_max_ms: float | None = None
     timestamp_jumps: int = 0
     stalls: tuple[tuple[int, int, float], ...] = ()  # (buffer ms, times, seconds)
+    evidence: tuple[EvidenceRecord, ...] = ()  # packets around the newest gaps and restarts
     sr_lost: int | None = None  # lost before us, by the sender's own count
     rr_lost: int | None = None  # as the receiver reports
     rr_fraction: float | None = None
     rr_jitter_ms: float | None = None
     rtt_ms: float | None = None
-    evidence: tuple[EvidenceRecord, ...] = ()  # packets around the newest gaps and restarts
     camera_clock_offset_s: float | None = None
     drift_ppm: float | None = None
     history_bps: tuple[float | None, ...] = ()  # one a second, newest last, None = no record

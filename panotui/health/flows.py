@@ -50,7 +50,9 @@ _SHOWN_FIELDS = (
     "bytes_out", "bytes_in", "payload_out", "payload_in", "syn_out", "syn_in", "fin_out", "fin_in",
     "rst_out", "rst_in", "handshake_rtt_us", "server_rtt_us", "rtt_us", "retransmits_out",
     "retransmits_in", "out_of_order_out", "out_of_order_in", "dup_acks_out", "dup_acks_in",
-    "zero_window_out", "zero_window_in", "unseen_out", "unseen_in", "first_payload_ns",
+    "zero_window_out", "zero_window_in", "fast_retransmits_out", "fast_retransmits_in",
+    "window_full_out", "window_full_in", "keep_alive_out", "keep_alive_in", "unseen_out",
+    "unseen_in", "first_payload_ns",
     "first_answer_ns", "history", "mac_out_src", "mac_out_dst", "mac_in_src", "mac_in_dst",
 )  # fmt: skip
 _address_text = lru_cache(4_096)(address_text)
@@ -568,6 +570,13 @@ def _record(
         unseen_bytes=row["unseen_out"] + row["unseen_in"] if tcp else None,
         syn=row["syn_out"] if tcp else None,
         resets=row["rst_out"] + row["rst_in"] if tcp else None,
+        resets_out=row["rst_out"] if tcp else None,
+        resets_in=row["rst_in"] if tcp else None,
+        fast_retransmits=(
+            row["fast_retransmits_out"] + row["fast_retransmits_in"] if tcp else None
+        ),
+        window_full=row["window_full_out"] + row["window_full_in"] if tcp else None,
+        keep_alive=row["keep_alive_out"] + row["keep_alive_in"] if tcp else None,
         mac_src=_mac_text(row["mac_out_src"] or row["mac_in_dst"]),
         mac_dst=_mac_text(row["mac_out_dst"] or row["mac_in_src"]),
     )

@@ -266,6 +266,12 @@ def flow_object(flow: FlowRecord) -> Json:
         "zero_window": flow.zero_window,
         "unseen_bytes": flow.unseen_bytes,
         "resets": flow.resets,
+        "resets_out": flow.resets_out,
+        "resets_in": flow.resets_in,
+        "syn": flow.syn,
+        "fast_retransmits": flow.fast_retransmits,
+        "window_full": flow.window_full,
+        "keep_alive": flow.keep_alive,
     }
 
 
