@@ -182,6 +182,7 @@ APPS: tuple[str | None, ...] = (
     "llmnr",
     "srtp",
     "rtsp-http",
+    "rtsps",  # TLS on its own port: all that is seen of it
     "http-connect",
     "smtp",
     "other",

@@ -19,6 +19,7 @@ from panotui.wire.origin import Malformed, Origin
 FLIGHT_BYTES = 65_536
 TLS_PORTS = frozenset((443, 853, 8443, 8883))
 RTSP_APPS = frozenset(("rtsp", "rtsp-http"))
+RTSPS_PORT = 322  # RFC 7826 22.1
 _DNS_PORTS = {53: "dns", 5353: "mdns", 5355: "llmnr"}
 _DNS_TRANSPORT = {"dns": "tcp", "mdns": "mdns", "llmnr": "llmnr"}
 _TRIES = 3  # segments of unknown content before it is left alone
@@ -206,7 +207,7 @@ class Opening:
                 self._unknown(origin)
             return
         if self.app is None:
-            self.app = app
+            self.app = "rtsps" if app == "tls" and server_port == RTSPS_PORT else app
             if from_client and app != "tls" and server_port in TLS_PORTS:
                 self._not_tls(app, origin)
         self._reader = app

@@ -19,7 +19,7 @@ from panotui.policy.rules import HostMatch, Policy, Rule, in_ports, listen_netwo
 from panotui.policy.siteview import GROUP, PEER_BITS, SiteFacts, Who
 
 MEDIA_APPS: Final = frozenset({"rtp", "rtcp", "srtp"})
-RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http"})
+RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http", "rtsps"})
 TLS_APPS: Final = frozenset({"tls", "dtls", "quic"})
 LOCAL_SIDE: Final = Who.LOCAL | Who.LINK_LOCAL | Who.LOOPBACK | Who.UNSPECIFIED
 KNOWN_LOCAL: Final = Who.CAMERA | Who.GATEWAY | Who.RESOLVER | Who.TIME_SERVER

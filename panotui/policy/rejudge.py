@@ -52,7 +52,7 @@ _PROTOCOLS = {
     "icmp6": 58, "ospf": 89, "pim": 103, "vrrp": 112, "sctp": 132, "dccp": 33,
 }  # fmt: skip
 _MEDIA_APPS = frozenset({"rtp", "rtcp", "srtp"})
-_RTSP_APPS = frozenset({"rtsp", "rtsp-http"})
+_RTSP_APPS = frozenset({"rtsp", "rtsp-http", "rtsps"})
 _KEPT_S = 1 << 30  # a name that the record has was good when the flow began
 
 

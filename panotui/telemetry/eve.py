@@ -23,7 +23,13 @@ CATEGORIES = {
     "cleartext": "Potentially Bad Traffic",
 }
 SEVERITIES = {"error": 1, "warning": 2, "info": 3}
-APP_PROTO = {"other": "unknown", "http-connect": "http", "rtsp-http": "http", "mdns": "dns"}
+APP_PROTO = {
+    "other": "unknown",
+    "http-connect": "http",
+    "rtsp-http": "http",
+    "rtsps": "tls",
+    "mdns": "dns",
+}
 STATES = {"closed": "closed", "reset": "closed", "refused": "closed", "established": "established"}
 
 

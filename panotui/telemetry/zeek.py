@@ -42,7 +42,13 @@ FIELDS: tuple[tuple[str, str], ...] = (
     ("community_id", "string"),
 )
 # Zeek names a service by its analyzer
-SERVICES = {"tls": "ssl", "http-connect": "http", "rtsp-http": "http", "mdns": "dns"}
+SERVICES = {
+    "tls": "ssl",
+    "http-connect": "http",
+    "rtsp-http": "http",
+    "rtsps": "ssl",
+    "mdns": "dns",
+}
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "sctp": 132, "igmp": 2, "gre": 47}
 # Zeek gives an ICMP flow the type that answers as its responder's port, where there is one
 _ICMP_ANSWERS = {8: 0, 0: 8, 9: 10, 10: 9, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}

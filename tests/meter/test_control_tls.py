@@ -191,6 +191,14 @@ def test_long_hello_in_many_records_is_read(fill, size):
     assert hello.size == len(hello_record(fill=fill))
 
 
+def test_tls_on_the_port_of_rtsps_is_named_so():
+    hello = records(hello_record(name=b"dock.cameras.example"))
+    result = seen([(True, hello)], dport=322)
+    assert {APPS[app] for app in result.apps()} == {"rtsps"}
+    assert [found.sni for found in result.of(TlsClientHello)] == ["dock.cameras.example"]
+    assert not result.of(NotTls)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(60, 700))
 def test_shuffled_and_repeated_segments_give_the_same_name(chance: random.Random, cut: int):
