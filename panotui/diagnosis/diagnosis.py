@@ -18,6 +18,13 @@ from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule
 from panotui.model import SECOND, AnyMessage, Confidence, FindingRecord
 
+# what camera-only mode does not ask about: the cloud is not expected to answer there
+_OF_THE_CLOUD = frozenset({
+    "tcp-blocked", "tcp-refused", "icmp-blocked", "sni-filtered", "tls-intercepted", "tls-alert",
+    "tls-stalled", "alpn-stripped", "client-cert-rejected", "idle-timeout", "mqtt-flapping",
+    "proxy-seen", "slow-uplink", "endpoint-silent", "guide-names", "cloud-service-ended",
+    "policy-drift",
+})  # fmt: skip
 FINDINGS_MAX = 500
 OPEN_MAX = 300
 _WEAKER: dict[Confidence, Confidence] = {
@@ -76,6 +83,8 @@ class Diagnosis:
     def _take(self, seen: Observation, facts: Facts) -> None:
         spec = self.specs[seen.id]
         if spec.answers and facts.one_way:
+            return
+        if seen.id in _OF_THE_CLOUD and facts.site.site.mode == "camera-only":
             return
         key = f"{seen.id}|{seen.key or seen.subject}"
         life = self._lives.get(key)
