@@ -420,3 +420,25 @@ def test_nothing_else_in_the_collection_is_taken_for_media() -> None:
         adopted += [path.name for _ in got.streams]
     assert len(names) > 150
     assert adopted == []
+
+
+@pytest.mark.parametrize("name", ["tau__wilson_h265_rtp_udp.pcap", "ndpi__rtp.pcapng"])
+def test_public_captures_without_signalling_are_counted_as_tshark_counts_them(name: str) -> None:
+    path = shared_capture(f"open/{name}")
+    told = subprocess.run(
+        ["tshark", "-r", path, "--enable-heuristic", "rtp_udp", "-q", "-z", "rtp,streams"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    theirs = {
+        int(words[6], 16): (int(words[8]), int(words[9]))
+        for words in map(str.split, told.splitlines())
+        if len(words) > 9 and words[6].startswith("0x")
+    }
+    ours = {
+        ssrc: (int(row["packets"]), int(row["lost"])) for ssrc, row in metered(path).streams.items()
+    }
+    assert ours.items() <= theirs.items()
+    # without signalling eight packets are wanted before a flow counts as media
+    assert {ssrc for ssrc, (packets, _) in theirs.items() if packets >= 8} <= ours.keys()
