@@ -40,6 +40,11 @@ from panotui.tui.widgets import Lines
 EXIT_HANGUP = 129
 EXIT_TERMINATED = 143
 EXIT_FATAL = 3
+ENDING = {
+    signal.SIGINT: EXIT_INTERRUPTED,
+    signal.SIGTERM: EXIT_TERMINATED,
+    signal.SIGHUP: EXIT_HANGUP,
+}
 CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
 SHEETS = ("monitor", "help", "fatal")  # one a screen
 
@@ -88,8 +93,18 @@ async def _run(source: str | int | FrameSource, mode: str, rate_hz: float) -> in
     try:
         await app.run_async(mouse=False)
     finally:
+        _end_undisturbed()
         await opened.close()
     return app.return_code or 0
+
+
+def _end_undisturbed() -> None:
+    """From here on everything only ends, and a second signal (a lost link sends two) would cut
+    that short: asyncio gives each its deadly default back when its loop closes."""
+    loop = asyncio.get_running_loop()
+    for number in ENDING:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 class HelpScreen(Screen[None]):
@@ -218,11 +233,7 @@ class Panotui(App[None]):
         if self.is_headless:
             return
         loop = asyncio.get_running_loop()
-        for number, code in (
-            (signal.SIGINT, EXIT_INTERRUPTED),
-            (signal.SIGTERM, EXIT_TERMINATED),
-            (signal.SIGHUP, EXIT_HANGUP),
-        ):
+        for number, code in ENDING.items():
             loop.add_signal_handler(number, self._leave, code)
 
     def _leave(self, code: int) -> None:

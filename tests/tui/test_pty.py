@@ -62,6 +62,16 @@ def test_signals_end_cleanly_with_their_code(number: int, code: int) -> None:
         assert terminal.restored()
 
 
+def test_more_signals_do_not_cut_the_end_short() -> None:
+    with started() as terminal:
+        still = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, terminal.pid, still) is None:
+            os.kill(terminal.pid, signal.SIGHUP)
+            terminal.read(0.005)
+        assert terminal.ended(2) == 129
+        assert terminal.restored()
+
+
 def test_a_lost_link_ends_the_screen_and_burns_no_cpu() -> None:
     with started("plant", "--step") as terminal:
         os.close(terminal.theirs)
