@@ -474,6 +474,11 @@ class Plant:
             out.append(int(text.split("packets", 1)[1].split()[0]))
         return out[0], out[1]
 
+    def end_loss(self) -> tuple[int, int]:
+        """Nothing more is dropped; (media packets seen, dropped) until now."""
+        self.camsw.run(["nft", "flush", "chain", "bridge", "loss", "f"])
+        return self.lost_by_switch()
+
     def block_media(self, name: str) -> None:
         """The camera switch drops the camera's UDP media; RTSP itself passes."""
         self.camsw.nft(
