@@ -40,7 +40,9 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
     with tempfile.TemporaryDirectory(prefix="panotui-review-") as folder:
         from panotui.commands.rehearse import record_capture
 
-        recording = record_capture([str(path)], known, text, Path(folder) / "capture.panotui")
+        # the header shows the recording's name: the capture's
+        name = f"{path.name.partition('.')[0] or 'capture'}.panotui"
+        recording = record_capture([str(path)], known, text, Path(folder) / name)
         return _show(recording, path, no_color)
 
 
