@@ -40,7 +40,7 @@ def test_the_exported_table_lets_the_plant_work_and_stops_what_violates(tmp_path
         plant.router.nft(table.stdout)
         _scene(plant, after)
         with filming(plant, acts):
-            with pytest.raises(RuntimeError, match="timed out|refused|unreachable"):
+            with pytest.raises(RuntimeError, match=r"timed out|refused|unreachable"):
                 plant.phone_home("gate")
             subprocess.run(
                 plant.appliance.command(
