@@ -7,17 +7,29 @@ Commands live one a file in `panotui.commands` and are imported when they run, s
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
-import traceback
-from collections.abc import Sequence
-from pathlib import Path
+import signal
 
-import click
 
-from panotui import __version__
-from panotui.errors import InputError, PanotuiError, UsageError
+def _quiet_interrupt(number: int, frame: object) -> None:
+    os._exit(130)
+
+
+# Ctrl-C while the program is still being read is no traceback, either; `main` handles it later.
+_at_start = signal.getsignal(signal.SIGINT)
+if _at_start is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _quiet_interrupt)
+
+import importlib  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import click  # noqa: E402
+
+from panotui import __version__  # noqa: E402
+from panotui.errors import InputError, PanotuiError, UsageError  # noqa: E402
 
 # name -> (module, one line of help, shown in `--help`); the line spares importing the module
 COMMANDS: dict[str, tuple[str, str, bool]] = {
@@ -223,3 +235,7 @@ def _fault_line(error: Exception) -> str:
     except (OSError, RuntimeError):
         return f"{what}: no crash file could be written. Run again with -v to see where."
     return f"{what}: details are in {path}. Please send that file to the maintainers."
+
+
+if _at_start is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _at_start)

@@ -274,6 +274,27 @@ def test_an_interrupt_ends_it_with_130_and_no_traceback() -> None:
     assert (out, errors) == (b"", b"")
 
 
+INTERRUPTED_IN = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+import panotui.cli
+sys.argv[1:] = ["--version"]
+sys.exit(panotui.cli.main())
+"""
+
+
+@pytest.mark.parametrize("module", ["click", "click.core", "panotui.errors"])
+def test_an_interrupt_while_the_program_is_read_is_no_traceback(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN, module], capture_output=True, cwd=REPOSITORY
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 HEADLESS = """
 import sys
 from panotui.cli import main
