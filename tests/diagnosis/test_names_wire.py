@@ -179,7 +179,7 @@ def test_slow_resolver(after: float, expected: bool) -> None:
     found = told(wire.watch(end=8))
     assert ("dns-slow" in found) is expected
     if expected:
-        assert found["dns-slow"].text.startswith(f"DNS server {GATEWAY} is slow: 700 ms")
+        assert found["dns-slow"].text.startswith(f"DNS server {GATEWAY} is slow: it takes 700 ms")
         assert found["dns-slow"].evidence
 
 
