@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tests.feed.records import snapshot
 REPOSITORY = Path(__file__).parents[2]
 PANOTUI = [sys.executable, "-m", "panotui"]
 DEMO = REPOSITORY / "panotui" / "sources" / "demo"
+# a library may make this folder; it holds no site file
+EMPTY_CONFIG = str(Path(tempfile.gettempdir()) / f"panotui-test-config-{os.getuid()}")
 
 
 def run(
@@ -32,7 +35,7 @@ def run(
         capture_output=True,
         timeout=60,
         cwd=REPOSITORY,
-        env={**os.environ, "XDG_CONFIG_HOME": "/nonexistent", **environment},
+        env={**os.environ, "XDG_CONFIG_HOME": EMPTY_CONFIG, **environment},
         user=65534 if as_nobody else None,
         group=65534 if as_nobody else None,
         extra_groups=[] if as_nobody else None,
@@ -62,7 +65,7 @@ def run(
         (["analyze", "docs"], 3, "no capture in this folder"),
         (["analyze", "-", "--json"], 3, "standard input"),
         (["analyze", "--json", "--ndjson", "README.md"], 2, "exclude each other"),
-        (["review", "/nonexistent"], 3, "does not exist"),
+        (["review", "/nonexistent.panotui"], 3, "does not exist"),
         (["review", "docs"], 3, "no recording"),
         (["live", "lo"], 2, "this is not a terminal"),
         (["review", "README.md"], 2, "this is not a terminal"),
