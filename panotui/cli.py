@@ -162,7 +162,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _refused_path(error: Exception, arguments: Sequence[str]) -> PanotuiError | None:
     """What the system refused of a path that the user named; None for any other error.
 
-    Looking at a path can fail as much as opening it: `/root/x` for somebody else.
+    Looking at a path can fail as much as opening it: another user's closed folder.
     """
     if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
         return None
