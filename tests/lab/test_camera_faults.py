@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.film import analyze, filming, finding_ids, stream_of
+from tests.lab.film import analyze, filming, finding_ids, stream_of, wait_until
 from tests.lab.netns import end, require_root
 from tests.lab.plant import CAMERA_NET, CameraSpec, Plant
 
@@ -63,6 +63,8 @@ def test_random_loss_equals_the_switch_counter(tmp_path: Path, per_mille: int) -
             time.sleep(3)
             plant.lose("dock", per_mille)
             time.sleep(31 if per_mille == 50 else 9)
+            # the drops are random: at 0.5 % a few seconds may pass without one
+            wait_until(lambda: plant.lost_by_switch()[1] > 0, 60, "the switch drops something")
             seen, dropped = plant.end_loss()
             time.sleep(1)
             end(reader)
