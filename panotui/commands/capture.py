@@ -17,6 +17,8 @@ from panotui.model import Site, Source
 if TYPE_CHECKING:
     from panotui.feed.collector import Links
     from panotui.pump import Pump
+    from panotui.sources.live import LiveSource
+    from panotui.sources.pace import Pace, Ring
 
 # All rings together: they count as memory of ours from the start. One port of small packets at
 # 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges an eighth of a second.
@@ -47,8 +49,10 @@ class Capture:
         links: Links | None = None,
         live: bool = True,
         site_path: Path | None = None,
+        rings: Sequence[Ring] = (),
     ) -> None:
         self.sources = list(sources)
+        self.rings = list(rings)
         self.site = site
         self.links = links
         self.live = live
@@ -58,14 +62,11 @@ class Capture:
         """Give up root and every capability; nothing to give up is fine."""
         drop_privileges()
 
-    def filenos(self) -> list[int]:
-        """Descriptors that are readable when packets wait."""
-        numbers = []
-        for source in self.sources:
-            fileno = getattr(source, "fileno", None)
-            if fileno is not None and getattr(source, "present", True):
-                numbers.append(int(fileno()))
-        return numbers
+    def pace(self) -> Pace | None:
+        """What waits for the rings; None where there are none."""
+        from panotui.sources.pace import Pace
+
+        return Pace(self.rings) if self.rings else None
 
     def pump(self, clock: Callable[[], int] = time.time_ns) -> Pump:
         """Engine and pump over the sources; `clock` gives the time on an idle line."""
@@ -99,7 +100,7 @@ def live_capture(
     from panotui.sources.link import LinkWatch
 
     names = chosen(interfaces, site, commands)
-    opened: list[Source] = []
+    opened: list[LiveSource] = []
     try:
         for name in names:
             opened.append(
@@ -111,7 +112,7 @@ def live_capture(
             source.close()
         raise
     _go_first()
-    return Capture(opened, site, links=links)
+    return Capture(opened, site, links=links, rings=opened)
 
 
 def _go_first() -> None:

@@ -91,7 +91,7 @@ def _open(
         export_folder=Path.cwd(),
     )
     server = FeedServer(provider, peers=(peer,))
-    return Collector(pump, server=server, links=capture.links, wait_on=capture.filenos)
+    return Collector(pump, server=server, links=capture.links, pace=capture.pace())
 
 
 def _play(peer: socket.socket, ready_fd: int) -> int:

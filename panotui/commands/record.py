@@ -148,7 +148,7 @@ class _Session:
             recorder=self.recorder,
             evidence=EvidenceTap(pump, self.recorder) if evidence else None,
             links=capture.links,
-            wait_on=capture.filenos,
+            pace=capture.pace(),
             status=self._status,
         )
 

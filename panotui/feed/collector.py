@@ -17,12 +17,9 @@ from panotui.model import LinkReading
 from panotui.pump import Pump
 from panotui.recording.evidence import EvidenceTap
 from panotui.recording.recorder import Recorder
+from panotui.sources.pace import Pace
 
 WAIT_S = 0.1
-# Rings are looked at no more often than this while little comes: a look costs the same for ten
-# packets as for a thousand. A ring holds more than the fastest port writes in that time.
-REST_S = 0.1
-BUSY_PACKETS = 2_000  # between two looks; more, and the next look follows at once
 STATUS_S = 1.0
 
 
@@ -47,7 +44,7 @@ class Collector:
         recorder: Recorder | None = None,
         evidence: EvidenceTap | None = None,
         links: Links | None = None,
-        wait_on: Callable[[], Sequence[int]] = tuple,
+        pace: Pace | None = None,
         status: Callable[[Collector], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         time_ns: Callable[[], int] = time.time_ns,
@@ -58,12 +55,10 @@ class Collector:
         self.recorder = recorder
         self._evidence = evidence
         self._links = links
-        self._wait_on = wait_on
+        self._pace = pace
         self._status = status
         self._clock = clock
         self._time_ns = time_ns
-        self._rested = 0.0
-        self._seen = 0
         self.stopped: str | None = None
         self.began = clock()
         self._status_at = self.began
@@ -85,8 +80,8 @@ class Collector:
         deadline = None if for_s is None else self._clock() + for_s
         ended = False
         while self.stopped is None:
-            timeout_s = self._wait(ended)
-            if not ended and not self.pump.step(timeout_s):
+            due = self._due(ended)
+            if due and not ended and not self.pump.step(0.0):
                 ended = True
                 if self.server is None or not stay:
                     return "ended"
@@ -127,34 +122,19 @@ class Collector:
             recorder.observe(snapshot, flows, self.engine.drain_events())
         recorder.observe(snapshot, list(self.engine.flow_records()))
 
-    def _wait(self, ended: bool) -> float:
-        """Wait for a ring, a screen or the next look at the clock; seconds left for reading.
+    def _due(self, ended: bool) -> bool:
+        """Wait for packets, a screen or the next look at the clock; whether to read packets now.
 
         Files are always ready. Live sources without a descriptor wait in their own `read`.
         """
         if not ended and not self.pump.live:
-            return 0.0
-        rings = [] if ended else list(self._wait_on())
-        if not ended and not rings:
-            return WAIT_S / 4  # the demo, or an interface that is gone
+            return True
         others = [] if self.server is None else [self.server.fileno()]
         others += [] if self._links is None else list(self._links.filenos())
-        rest = self._rest()
-        try:
-            if rest > 0 and rings:
-                if select.select(others, [], [], rest)[0]:
-                    return 0.0
-                self._rested = self._clock()
-            select.select([*rings, *others], [], [], WAIT_S)
-        except OSError:
-            time.sleep(WAIT_S)  # an interface went away between two looks
-        return 0.0
-
-    def _rest(self) -> float:
-        """Seconds until the rings are worth another look."""
-        packets = sum(source.counters.packets for source in self.pump.sources)
-        came, self._seen = packets - self._seen, packets
-        return 0.0 if came > BUSY_PACKETS else self._rested + REST_S - self._clock()
+        if not ended and self._pace is not None:
+            return self._pace.wait(others)
+        select.select(others, [], [], WAIT_S if ended else WAIT_S / 4)  # ended, or the demo
+        return True
 
     def _second(self, now_ns: int) -> None:
         assert self.recorder is not None
