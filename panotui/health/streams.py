@@ -9,8 +9,10 @@ before open ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from panotui.model import (
     SECOND,
@@ -68,14 +70,32 @@ def profile_text(profile: int, constraint: int, level: int) -> str | None:
     return f"{name} {level // 10}.{level % 10}" if level else name
 
 
+# what histories show of a second: bit/s, packets lost, frames, largest frame, key frames
+_Shown: TypeAlias = tuple[float | None, int | None, int | None, int | None, int | None]
+_NOTHING: _Shown = (None, None, None, None, None)
+_address_text = lru_cache(4_096)(address_text)
+
+
+def _plain(rows: Rows) -> Iterator[dict[str, Any]]:
+    """Rows of a structured array by field: a numpy scalar costs five times as much to look into."""
+    names = rows.dtype.names or ()
+    arrays = [name for name in names if rows.dtype[name].subdtype is not None]
+    for row in rows:
+        values = dict(zip(names, row.item(), strict=True))
+        for name in arrays:
+            values[name] = values[name].tobytes()
+        yield values
+
+
 @dataclass(slots=True)
 class StreamState:
     """What is kept of one stream."""
 
     key: str
     meter: int
-    row: Any  # a scalar of STREAM_DTYPE
-    seconds: dict[int, Any] = field(default_factory=dict)  # second -> STREAM_SECOND row
+    row: Mapping[str, Any]  # STREAM_DTYPE by field, as plain Python values
+    # second -> STREAM_SECOND_DTYPE by field
+    seconds: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     freezes: list[FreezeRecord] = field(default_factory=list)
     gaps: list[StreamGap] = field(default_factory=list)  # the newest few
     restarts: list[StreamRestart] = field(default_factory=list)
@@ -92,6 +112,8 @@ class StreamState:
     uncertain: bool = False
     last_report: RtcpReport | None = None
     superseded: bool = False
+    _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
+    _sums: dict[tuple[int, int, str], int] = field(default_factory=dict)  # of `window`
 
     @property
     def way(self) -> tuple[int, int, int]:
@@ -104,17 +126,49 @@ class StreamState:
 
     @property
     def src(self) -> str:
-        return address_text(int(self.row["version"]), self.row["src"].tobytes())
+        return _address_text(int(self.row["version"]), bytes(self.row["src"]))
 
     @property
     def dst(self) -> str:
-        return address_text(int(self.row["version"]), self.row["dst"].tobytes())
+        return _address_text(int(self.row["version"]), bytes(self.row["dst"]))
+
+    def take_second(self, values: Mapping[str, Any], oldest: int) -> None:
+        """Keep a second's row; seconds before `oldest` may go."""
+        second = int(values["second"])
+        self.seconds[second] = values
+        self._shown[second] = (
+            float(values["bytes"] * 8),
+            values["lost"],
+            values["frames"],
+            values["frame_bytes_max"],
+            values["keyframes"],
+        )
+        self._sums.clear()
+        if len(self.seconds) > HISTORY_S + 60:
+            self.seconds = {s: r for s, r in self.seconds.items() if s >= oldest}
+            self._shown = {s: r for s, r in self._shown.items() if s >= oldest}
+
+    def history(self, first: int, last: int) -> tuple[tuple[Any, ...], ...]:
+        """Of the seconds [first, last): bit/s, packets lost, frames, largest frame, key frames;
+        None where nothing is known."""
+        if first >= last:
+            return ((), (), (), (), ())
+        shown = self._shown
+        return tuple(zip(*[shown.get(s, _NOTHING) for s in range(first, last)], strict=True))
 
     def window(self, now_ns: int, span_s: int, name: str) -> int:
         """Sum of a per-second column over the last `span_s` complete seconds."""
         last = now_ns // SECOND
+        key = (last, span_s, name)
+        known = self._sums.get(key)
+        if known is not None:
+            return known
         seconds = self.seconds
-        return sum(int(seconds[s][name]) for s in range(last - span_s, last + 1) if s in seconds)
+        total = sum(int(seconds[s][name]) for s in range(last - span_s, last + 1) if s in seconds)
+        if len(self._sums) > 32:  # of earlier seconds, while none is taken
+            self._sums.clear()
+        self._sums[key] = total
+        return total
 
     def loss_now(self, now_ns: int) -> float | None:
         """Share of packets lost over the last 30 s, without what this tool's capture missed."""
@@ -137,24 +191,21 @@ class StreamBook:
     def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
         """Take one meter's changed streams and seconds; returns the streams that are new."""
         new: list[StreamState] = []
-        for row in rows:
-            key = stream_key(meter, int(row["id"]))
+        for row in _plain(rows):
+            key = stream_key(meter, row["id"])
             state = self.streams.get(key)
             if state is None:
                 self._make_room()
-                state = StreamState(key, meter, row.copy(), state_since_ns=int(row["first_ns"]))
+                state = StreamState(key, meter, row, state_since_ns=row["first_ns"])
                 self.streams[key] = state
                 new.append(state)
             else:
-                state.row = row.copy()
+                state.row = row
         oldest = now_ns // SECOND - HISTORY_S
-        for second in seconds:
-            state = self.streams.get(stream_key(meter, int(second["stream"])))
-            if state is None:
-                continue
-            state.seconds[int(second["second"])] = second.copy()
-            if len(state.seconds) > HISTORY_S + 60:
-                state.seconds = {s: r for s, r in state.seconds.items() if s >= oldest}
+        for second in _plain(seconds):
+            state = self.streams.get(stream_key(meter, second["stream"]))
+            if state is not None:
+                state.take_second(second, oldest)
         return new
 
     def _make_room(self) -> None:
@@ -245,7 +296,7 @@ class StreamBook:
         video = media in ("video", None)
         first_s, last_s = int(row["first_ns"]) // SECOND, now_ns // SECOND
         first_s = max(first_s, last_s - SHOWN_S)
-        history = [state.seconds.get(s) for s in range(first_s, last_s)]
+        bps, lost, shown_frames, frame_bytes, keyframes = state.history(first_s, last_s)
         newest = state.seconds.get(last_s - 1)
         clock = int(row["clock_rate"])
         frames = int(row["frames"])
@@ -333,13 +384,11 @@ class StreamBook:
             rtt_ms=number(row["rtt_ms"]),
             camera_clock_offset_s=number(row["camera_clock_offset_s"]),
             drift_ppm=number(row["drift_ppm"]),
-            history_bps=tuple(None if h is None else float(int(h["bytes"]) * 8) for h in history),
-            history_lost=tuple(None if h is None else int(h["lost"]) for h in history),
-            history_frames=tuple(None if h is None else int(h["frames"]) for h in history),
-            history_frame_bytes=tuple(
-                None if h is None else int(h["frame_bytes_max"]) for h in history
-            ),
-            history_keyframes=tuple(None if h is None else int(h["keyframes"]) for h in history),
+            history_bps=bps,
+            history_lost=lost,
+            history_frames=shown_frames,
+            history_frame_bytes=frame_bytes,
+            history_keyframes=keyframes,
         )
 
     def records(self, now_ns: int) -> tuple[StreamRecord, ...]:

@@ -1,0 +1,80 @@
+"""The stream book: windows and histories follow every second that is told, early or late."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.health.streams import StreamBook, StreamState
+from panotui.model import SECOND, STREAM_DTYPE, STREAM_SECOND_DTYPE, Rows
+
+START_S = 1_790_000_000
+
+
+def stream_rows(packets: int) -> Rows:
+    rows = np.zeros(1, STREAM_DTYPE)
+    rows["id"], rows["version"], rows["transport"] = 7, 4, 17
+    rows["src"][0, :4] = (10, 20, 0, 11)
+    rows["dst"][0, :4] = (10, 20, 0, 5)
+    rows["first_ns"], rows["last_ns"] = START_S * SECOND, (START_S + 9) * SECOND
+    rows["packets"] = packets
+    return rows
+
+
+def second_rows(**columns: list[int]) -> Rows:
+    rows = np.zeros(len(columns["second"]), STREAM_SECOND_DTYPE)
+    rows["stream"] = 7
+    for name, values in columns.items():
+        rows[name] = values
+    return rows
+
+
+def book_of(rows: Rows) -> tuple[StreamBook, StreamState]:
+    book = StreamBook(8)
+    (state,) = book.update(0, stream_rows(10), rows, (START_S + 3) * SECOND)
+    return book, state
+
+
+def test_a_second_told_late_changes_a_window_that_was_asked_before() -> None:
+    now = (START_S + 3) * SECOND
+    book, state = book_of(
+        second_rows(second=[START_S, START_S + 2], expected=[100, 50], lost=[0, 5])
+    )
+    assert state.window(now, 30, "lost") == 5
+    assert state.loss_now(now) == 5 / 150
+    book.update(
+        0, stream_rows(20), second_rows(second=[START_S + 1], expected=[50], lost=[15]), now
+    )
+    assert state.window(now, 30, "lost") == 20
+    assert state.loss_now(now) == 20 / 200
+
+
+def test_a_window_moves_with_time() -> None:
+    _, state = book_of(second_rows(second=[START_S, START_S + 2], bytes=[1000, 500]))
+    assert state.window((START_S + 3) * SECOND, 10, "bytes") == 1500
+    assert state.window((START_S + 11) * SECOND, 10, "bytes") == 500
+    assert state.window((START_S + 60) * SECOND, 10, "bytes") == 0
+
+
+def test_histories_have_gaps_where_nothing_was_told() -> None:
+    book, state = book_of(
+        second_rows(
+            second=[START_S, START_S + 2], bytes=[1000, 500], lost=[1, 2], frames=[25, 24],
+            frame_bytes_max=[900, 800], keyframes=[1, 0],
+        )
+    )  # fmt: skip
+    record = book.record(state, (START_S + 4) * SECOND)
+    assert record.history_bps == (8000.0, None, 4000.0, None)
+    assert record.history_lost == (1, None, 2, None)
+    assert record.history_frames == (25, None, 24, None)
+    assert record.history_frame_bytes == (900, None, 800, None)
+    assert record.history_keyframes == (1, None, 0, None)
+    assert book.record(state, START_S * SECOND).history_bps == ()
+
+
+def test_rows_that_change_under_the_meter_do_not_change_what_is_kept() -> None:
+    rows = stream_rows(10)
+    book = StreamBook(8)
+    (state,) = book.update(0, rows, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
+    rows["packets"], rows["src"] = 99, 0
+    assert state.row["packets"] == 10
+    assert state.src == "10.20.0.11"
