@@ -586,7 +586,11 @@ class RtpMetrics:
         bits_before = np.zeros(count, np.int64)
         if held_count:
             bits_before[carried] = held[first[carried], 2]
-        self._count_frames(segments, f_seg, f_stamp, f_time, f_bits, bits_before, size)
+        # Where each frame's first slice is; of several assignments the last, the earliest, wins.
+        slices = np.flatnonzero(bits & VCL)[::-1]
+        slice_at = np.full(count, len(runs))
+        slice_at[member[held_count + slices]] = slices
+        self._count_frames(segments, f_seg, f_stamp, f_time, f_bits, bits_before, size, slice_at)
         self._keep_open(segments, f_seg, f_stamp, size, f_bits, f_time)
         new = np.flatnonzero(~carried)
         if len(new):
@@ -621,6 +625,7 @@ class RtpMetrics:
         bits: I64,
         bits_before: I64,
         size: I64,
+        slice_at: I64,
     ) -> None:
         """Frames are distinct timestamps with a slice; key frames those with a key slice."""
         row = self.row
@@ -633,12 +638,15 @@ class RtpMetrics:
         rows, part = pick(born | new_key, stream)
         if part is None:
             return
+        shown = rows[born[rows]]
+        if (np.diff(slice_at[rows]) < 0).any():
+            # A picture begins with its first slice: count in that order.
+            rows = rows[np.argsort(slice_at[rows])]
         ids = part.ids
         ordinal = part.running_sum(born[rows].astype(np.int64), row["frames"][ids])
         row["frames"][ids] = ordinal[part.ends]
         row["keyframes"][ids] += np.add.reduceat(new_key[rows].astype(np.int64), part.starts)
         self._note_keys(rows, stream, ordinal, new_key, stamp, time_ns)
-        shown = rows[born[rows]]
         if len(shown):
             self._note_times(stream[shown], time_ns[shown])
         self._add_frame_seconds(stream[rows], time_ns[rows], born[rows], new_key[rows], size[rows])

@@ -41,7 +41,6 @@ class Reference:
     frames: int = 0
     keyframes: int = 0
     gop_frames: int = 0
-    returned: bool = False  # a packet of an older picture came after one of a newer
     delta_max_ms: float = 0.0
     highest: int = -1
     bad: int = -1
@@ -124,8 +123,6 @@ class Reference:
             self.stamps.append(p.timestamp)
             self.stamp_bits[p.timestamp] = 0
             self._start(p)
-        elif p.timestamp != self.stamps[-1]:
-            self.returned = True
         before = self.stamp_bits[p.timestamp]
         after = before | bits
         self.stamp_bits[p.timestamp] = after
