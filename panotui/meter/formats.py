@@ -15,12 +15,16 @@ from panotui.meter.places import Place
 from panotui.meter.rtcp_tracker import Clockwork
 from panotui.meter.rtp_metrics import RtpMetrics
 from panotui.meter.rtsp_tracker import Dialogue, Track
-from panotui.model import I32, I64, STREAM_CODECS, U8, U16, Bool
+from panotui.meter.segments import Segments
+from panotui.model import I64, STREAM_CODECS, U8, U16, Bool
 from panotui.wire import h264, h265, jpeg
 from panotui.wire.rtp import STATIC_PAYLOADS, RtpColumns
 from panotui.wire.sdp import Format
 
 PARAMETER_SETS_PER_CALL = 256
+SETS_OF_A_STREAM = 32  # newest payloads with (parts of) parameter sets when there are too many
+SIZES_PER_CALL = 8
+PAYLOAD_BYTES_MAX = 1024  # read of a payload that holds a parameter set
 CODEC_LOOKS = 8
 _CODECS = {name: index for index, name in enumerate(STREAM_CODECS) if name}
 _OTHER = _CODECS["OTHER"]
@@ -70,6 +74,7 @@ class Stream(msgspec.Struct, eq=False):
     codec: int = 0
     looks: int = 0
     sps: bytes | None = None
+    fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
     clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
 
 
@@ -131,6 +136,13 @@ class Formats:
         if name is not None and stream.payload_type >= 96:
             self._set_codec(stream, codec_index(name), 90_000)
 
+    def learn_size(self, stream: Stream, width: int | None, height: int | None) -> None:
+        """The size that the SDP declares, until the payload says it."""
+        row, index = self.metrics.row, stream.index
+        if width and height and not row["width"][index]:
+            row["width"][index], row["height"][index] = width, height
+            self.metrics.changed[index] = True
+
     def learn_sps(self, stream: Stream, unit: bytes | None) -> None:
         """Size, profile and declared rate; the one in band is newer than the SDP's."""
         if unit is None or unit == stream.sps:
@@ -174,38 +186,59 @@ class Formats:
                 out = flags
             else:
                 out[rows] = flags
-            self._read_parameters(kind, data, rows, flags, payload, captured, stream)
+            if kind == _JPEG:
+                self._read_sizes(data, rows, flags, header, stream)
+            else:
+                self._read_parameters(data, rows, flags, header, stream)
         if self._looking[stream].any():
             self._look_again(data, header, stream)
         return out
 
     def _read_parameters(
-        self, kind: int, data: U8, rows: I64, flags: U8, payload: I64, captured: I32, stream: U16
+        self, data: U8, rows: I64, flags: U8, header: RtpColumns, stream: U16
     ) -> None:
-        """Parameter sets in band, and the picture's size of JPEG: a few a call."""
-        if kind == _JPEG:
-            unsized = self.metrics.row["width"][stream[rows]] == 0
-            chosen = np.flatnonzero((flags & h264.START != 0) & unsized)[:8]
-        else:
-            chosen = np.flatnonzero(flags & h264.SPS)
-            if len(chosen) > PARAMETER_SETS_PER_CALL:
-                # The newest of each stream are enough.
-                _, last = np.unique(stream[rows[chosen]][::-1], return_index=True)
-                chosen = chosen[::-1][last][:PARAMETER_SETS_PER_CALL]
+        """Parameter sets in band, whole or in fragments: a few a call."""
+        chosen = rows[flags & (h264.SPS | h264.SPS_PART) != 0]
+        if len(chosen) > PARAMETER_SETS_PER_CALL:
+            # The newest of each stream are enough.
+            latest = np.argsort(stream[chosen], kind="stable")
+            place = Segments(stream[chosen][latest])
+            newest = place.ends[place.index] - np.arange(place.n) < SETS_OF_A_STREAM
+            chosen = np.sort(chosen[latest[newest]])[:PARAMETER_SETS_PER_CALL]
         for i in chosen.tolist():
-            owner = self._streams[int(stream[rows[i]])]
-            if owner is None:
-                continue
-            start = int(payload[i])
-            raw = data[start : start + min(int(captured[i]), 1024)].tobytes()
-            if kind == _JPEG:
-                size = jpeg.parse_size(raw)
-                if size:
-                    row = self.metrics.row
-                    row["width"][owner.index], row["height"][owner.index] = size
-            else:
-                find = h264.find_sps if kind == H264 else h265.find_sps
-                self.learn_sps(owner, find(raw))
+            owner = self._streams[int(stream[i])]
+            if owner is not None:
+                self.read_set(owner, int(header.sequence[i]), *payload_of(data, header, i))
+
+    def read_set(self, stream: Stream, sequence: int, payload: bytes, whole: bool) -> None:
+        """A payload that holds a parameter set, or (`whole` false) the captured head of one."""
+        module = _SETS.get(stream.codec)
+        if module is None or len(payload) < 2:
+            return
+        if module.is_fragment(payload):
+            unit = module.read_part(stream.fragments, sequence, payload, whole)
+        else:
+            unit = module.find_sps(payload)
+        self.learn_sps(stream, unit)
+
+    def _read_sizes(self, data: U8, rows: I64, flags: U8, header: RtpColumns, stream: U16) -> None:
+        """Sizes of JPEG pictures where they are another than before: a few a call."""
+        starts = rows[flags & h264.START != 0]
+        row = self.metrics.row
+        owner = stream[starts]
+        size = jpeg.sizes(data, header.payload[starts])
+        known = (size != 0).all(axis=1)
+        other = (size[:, 0] != row["width"][owner]) | (size[:, 1] != row["height"][owner])
+        other &= known
+        row["width"][owner[other]], row["height"][owner[other]] = size[other].T
+        self.metrics.changed[owner[other]] = True
+        for i in starts[~known][-SIZES_PER_CALL:].tolist():
+            at = int(header.payload[i])
+            begin = max(at - jpeg.EXTENSION_BYTES_MAX, 0)
+            found = jpeg.size_in_extension(data[begin:at].tobytes())
+            if found is not None:
+                row["width"][stream[i]], row["height"][stream[i]] = found
+                self.metrics.changed[stream[i]] = True
 
     def _look_again(self, data: U8, header: RtpColumns, stream: U16) -> None:
         """Streams of unknown codec: do the newest packets tell it?"""
@@ -233,6 +266,16 @@ class Formats:
         if stream.codec == _JPEG:
             return pictures
         return np.zeros(n, np.uint8)
+
+
+_SETS = {H264: h264, _H265: h265}
+
+
+def payload_of(data: U8, header: RtpColumns, row: int) -> tuple[bytes, bool]:
+    """The first bytes of a packet's payload, and whether they are all that a set's part has."""
+    start, captured = int(header.payload[row]), int(header.payload_captured[row])
+    size = min(captured, PAYLOAD_BYTES_MAX)
+    return data[start : start + size].tobytes(), captured == int(header.payload_length[row])
 
 
 def jpeg_flags(data: U8, header: RtpColumns) -> U8:

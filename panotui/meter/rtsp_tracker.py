@@ -34,6 +34,8 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     formats: dict[int, Format]
     sps: bytes | None
     framerate: float | None
+    width: int | None
+    height: int | None
     encrypted: bool
     transport: Transport
     client: str
@@ -214,6 +216,8 @@ class Dialogue:
             formats=dict(media.formats) if media else {},
             sps=media.sps if media else None,
             framerate=media.framerate if media else None,
+            width=media.width if media else None,
+            height=media.height if media else None,
             encrypted="SAVP" in transport.protocol or (media is not None and media.encrypted),
             transport=transport,
             client=self.client,

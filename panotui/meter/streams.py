@@ -10,7 +10,7 @@ and are measured together; results do not depend on that.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from panotui.meter import media_heuristics, rtcp_tracker
 from panotui.meter.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers
 from panotui.meter.connections import Connections
-from panotui.meter.formats import H264, Formats, Stream, jpeg_flags
+from panotui.meter.formats import Formats, Stream, jpeg_flags, payload_of
 from panotui.meter.interleaved import Frames
 from panotui.meter.media_heuristics import Held
 from panotui.meter.places import Place, place_of, raw_address
@@ -45,18 +45,19 @@ from panotui.model import (
     StreamRestart,
     address_text,
 )
-from panotui.wire import h264, rtcp
+from panotui.wire import h264, h265, rtcp
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import RtpColumns, read_headers
 
 MEASURE_AT = 65_536  # packets waiting
 RTCP_PER_SECOND = 2_000  # reports taken one at a time
 HELD_STREAMS_MAX = 4_096
+HELD_SETS_MAX = 8  # payloads with parameter sets kept of one call
 ORDER_MASK = (1 << ORDER_BITS) - 1
 _APP_RTP, _APP_RTCP, _APP_SRTP = APPS.index("rtp"), APPS.index("rtcp"), APPS.index("srtp")
 
-
 _Key = TypeVar("_Key")
+HeldSet: TypeAlias = tuple[int, bytes, bool]  # sequence number, payload, not cut by the capture
 
 
 class _Report(msgspec.Struct):
@@ -89,7 +90,7 @@ class StreamTable:
         self._by_target: dict[tuple[bytes, int], list[Stream]] = {}
         self._formats = Formats(self.metrics, self._streams)
         self._held: OrderedDict[tuple[bool, int, int], Held] = OrderedDict()
-        self._held_first: dict[tuple[bool, int, int], list[tuple[U8, U8, list[bytes]]]] = {}
+        self._held_first: dict[tuple[bool, int, int], list[tuple[U8, U8, list[HeldSet]]]] = {}
         self._udp_place: dict[int, Place] = {}
         self._ports = Ports()
         self._connections = Connections(
@@ -410,6 +411,7 @@ class StreamTable:
         self._formats.learn(stream, stream.payload_type)
         if track.sps is not None:
             self._formats.learn_sps(stream, track.sps)
+        self._formats.learn_size(stream, track.width, track.height)
         self.metrics.watched[index] = track.playing
         if track.playing:
             row["end"][index] = 0
@@ -536,14 +538,15 @@ class StreamTable:
                 gone, _ = self._held.popitem(last=False)
                 self._held_first.pop(gone, None)
         flags = h264.flags(data, header.payload, header.payload_captured)
+        flags |= h265.flags(data, header.payload, header.payload_captured)
         limit = len(data) - 1
         first = data[np.minimum(header.payload, limit)]
         second = data[np.minimum(header.payload + 1, limit)]
         empty = header.payload_captured < 2
         first = np.where(empty, np.uint8(0xFF), first)
         sets = [
-            data[int(header.payload[i]) :][: min(int(header.payload_captured[i]), 1024)].tobytes()
-            for i in np.flatnonzero(flags & h264.SPS)[:4].tolist()
+            (int(header.sequence[i]), *payload_of(data, header, i))
+            for i in np.flatnonzero(flags & (h264.SPS | h264.SPS_PART))[:HELD_SETS_MAX].tolist()
         ]
         fits = header.payload_captured >= 3
         third = np.where(fits, data[np.minimum(header.payload + 2, limit)], 0).astype(np.uint8)
@@ -590,7 +593,7 @@ class StreamTable:
         held: Held,
         records: RtpRecords,
         order: I64,
-        seen: list[tuple[U8, U8, list[bytes]]],
+        seen: list[tuple[U8, U8, list[HeldSet]]],
         track: Track | None,
         dialogue: Dialogue | None,
     ) -> None:
@@ -614,10 +617,9 @@ class StreamTable:
             self._formats.learn(stream, held.payload_type)
             if not stream.codec and not self.metrics.row["encrypted"][stream.index]:
                 self._formats.guess(stream, heads[:, 0], heads[:, 1])
-        if stream.codec == H264:
-            for _, _, sets in seen:
-                for payload in sets:
-                    self._formats.learn_sps(stream, h264.find_sps(payload))
+        for _, _, sets in seen:
+            for sequence, payload, whole in sets:
+                self._formats.read_set(stream, sequence, payload, whole)
         records.stream = np.full(len(order), stream.index, np.uint16)
         pictures = np.concatenate([part[1] for part in seen])[-len(order) :][order]
         records.flags = records.flags | self._formats.flags_of_heads(stream, heads, pictures)

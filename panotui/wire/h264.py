@@ -21,11 +21,13 @@ KEY = 2  # of a picture that a decoder can start with
 SPS = 4  # a whole sequence parameter set
 START = 8  # begins a NAL unit, or a frame (JPEG)
 PARAMETER = 16  # parameter sets, SEI, delimiters
+SPS_PART = 32  # a fragment of a sequence parameter set
 MARK = 128  # RTP marker; set by the caller
 
 _AGGREGATE = 64  # STAP-A: needs the walk below
 _AGGREGATE_MAX = 16  # NAL units looked at in one aggregate
 _SPS_BYTES_MAX = 1024
+_FRAGMENTS_MAX = 16  # packets that one set may be spread over
 
 
 def _flags_of(nal_type: int, start: bool) -> int:
@@ -48,9 +50,8 @@ def _table() -> U8:
         kind = b0 & 31
         if kind in (28, 29):
             for b1 in range(256):
-                # A fragmented SPS cannot be read from its first fragment alone.
                 flags = _flags_of(b1 & 31, b1 >= 0x80) & ~SPS
-                table[b0 | b1 << 8] = flags
+                table[b0 | b1 << 8] = flags | (SPS_PART if b1 & 31 == 7 else 0)
         else:
             value = _AGGREGATE | START if kind == 24 else _flags_of(kind, True)
             table[b0::256] = value
@@ -104,6 +105,52 @@ def find_sps(payload: bytes) -> bytes | None:
             return unit[:_SPS_BYTES_MAX]
         position += 2 + size
     return None
+
+
+class Fragments:
+    """Joins the fragments of one unit; a few packets, in order, and what an SPS needs of them.
+
+    In a fragment the unit's own header stands apart (RFC 6184 5.8, RFC 7798 4.4.3).
+    """
+
+    __slots__ = ("_count", "_next", "_unit")
+
+    def __init__(self) -> None:
+        self._unit = b""
+        self._next = -1
+        self._count = 0
+
+    def add(self, sequence: int, header: bytes, fu: int, body: bytes, whole: bool) -> bytes | None:
+        """One fragment: `header` is the unit's, `fu` the fragment's, `body` what follows.
+
+        The unit when this was its last fragment, or the last that can be used (`whole` false: the
+        capture has cut it); None while more are awaited, or when the start was not seen.
+        """
+        if fu & 0x80:
+            self._unit, self._count = header, 0
+        elif sequence != self._next:
+            self._next = -1
+            return None
+        self._next = (sequence + 1) & 0xFFFF
+        self._count += 1
+        self._unit += body[: _SPS_BYTES_MAX - len(self._unit)]
+        if not (fu & 0x40 or self._count >= _FRAGMENTS_MAX or not whole):
+            return None
+        self._next = -1
+        return self._unit
+
+
+def is_fragment(payload: bytes) -> bool:
+    """Is an RTP payload of 2 bytes or more a fragment of a unit?"""
+    return payload[0] & 31 in (28, 29)
+
+
+def read_part(parts: Fragments, sequence: int, payload: bytes, whole: bool) -> bytes | None:
+    """The SPS that the fragment (FU-A, FU-B) in an RTP payload completes."""
+    kind = payload[0] & 31
+    body = 2 if kind == 28 else 4  # FU-B has a decoding order number in its first fragment
+    header = bytes([payload[0] & 0xE0 | payload[1] & 31])
+    return parts.add(sequence, header, payload[1], payload[body:], whole)
 
 
 def sps_of_sprop(value: str) -> bytes | None:

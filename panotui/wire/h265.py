@@ -12,7 +12,7 @@ import binascii
 import numpy as np
 
 from panotui.model import I32, I64, U8
-from panotui.wire.h264 import KEY, PARAMETER, SPS, START, VCL, _Bits
+from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL, Fragments, _Bits
 
 _AGGREGATE_MAX = 16
 
@@ -45,6 +45,7 @@ def flags(data: U8, payload: I64, captured: I32) -> U8:
         starts = header >= 0x80
         out[fragments] = _TABLE[header & 63] & ~np.uint8(START | SPS)
         out[fragments[starts]] |= START
+        out[fragments[header & 63 == 33]] |= SPS_PART
     rows = known[kind == 48]
     out[rows] = START
     position = payload[rows] + 2
@@ -79,6 +80,19 @@ def find_sps(payload: bytes) -> bytes | None:
             return unit[:1024]
         position += 2 + size
     return None
+
+
+def is_fragment(payload: bytes) -> bool:
+    """Is an RTP payload a fragment of a unit?"""
+    return payload[0] >> 1 & 63 == 49
+
+
+def read_part(parts: Fragments, sequence: int, payload: bytes, whole: bool) -> bytes | None:
+    """The SPS that the fragment in an RTP payload completes (RFC 7798 4.4.3)."""
+    if len(payload) < 3:
+        return None
+    header = bytes([payload[0] & 0x81 | (payload[2] & 63) << 1, payload[1]])
+    return parts.add(sequence, header, payload[2], payload[3:], whole)
 
 
 def sps_of_sprop(value: str) -> bytes | None:

@@ -1,4 +1,8 @@
-"""JPEG in RTP (RFC 2435): which packet starts a frame, and the picture's size."""
+"""JPEG in RTP (RFC 2435): which packet starts a frame, and the picture's size.
+
+The main header has no room for more than 2040 pixels; cameras then repeat the JPEG file's own
+headers in an RTP header extension, as ONVIF's streaming specification wants.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,36 @@ def flags(data: U8, payload: I64, captured: I32) -> U8:
     return out
 
 
-def parse_size(payload: bytes) -> tuple[int, int] | None:
-    """Width and height in the main header; None where it says 0 (larger than 2040)."""
-    if len(payload) < 8 or not payload[6] or not payload[7]:
-        return None
-    return payload[6] * 8, payload[7] * 8
+EXTENSION_BYTES_MAX = 1024  # of a header extension, as far back as it is looked for
+_PROFILE = b"\xff\xd8"
+_SIZED = frozenset({0xC0, 0xC1, 0xC2, 0xC3})  # frame headers (ITU-T T.81 B.2.2)
+
+
+def sizes(data: U8, payload: I64) -> I64:
+    """(n, 2) width and height in the main headers of n payloads of 8 bytes or more; 0 unknown."""
+    return np.stack([data[payload + 6], data[payload + 7]], axis=1).astype(np.int64) * 8
+
+
+def size_in_extension(before: bytes) -> tuple[int, int] | None:
+    """The picture's size from the RTP header extension that ends `before` the payload."""
+    for count in range(1, min(len(before), EXTENSION_BYTES_MAX) // 4):
+        at = len(before) - 4 * count - 4
+        if before[at : at + 2] == _PROFILE and int.from_bytes(before[at + 2 : at + 4]) == count:
+            return _size_in_headers(before[at + 4 :])
+    return None
+
+
+def _size_in_headers(raw: bytes) -> tuple[int, int] | None:
+    at = 0
+    while at + 9 <= len(raw):
+        if raw[at] != 0xFF:
+            return None
+        if raw[at + 1] in _SIZED:
+            height, width = (
+                int.from_bytes(raw[at + 5 : at + 7]),
+                int.from_bytes(raw[at + 7 : at + 9]),
+            )
+            return (width, height) if 0 < width <= 16384 and 0 < height <= 16384 else None
+        # fill bytes and markers without a length
+        at += 1 if raw[at + 1] == 0xFF else 2 + int.from_bytes(raw[at + 2 : at + 4])
+    return None

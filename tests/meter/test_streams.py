@@ -129,7 +129,9 @@ class Site:
         self.seq[client] += len(payload) + (flags & 2 != 0)
         return frame, client
 
-    def dialogue(self, transport: str, answer: str = "", track: str = "track1") -> None:
+    def dialogue(
+        self, transport: str, answer: str = "", track: str = "track1", described: bytes = SDP
+    ) -> None:
         """From SYN to PLAY."""
         answer = answer or transport
         self.packets(
@@ -138,9 +140,9 @@ class Site:
             self.text(f"DESCRIBE {BASE} RTSP/1.0\nCSeq: 1", True),
             self.text(
                 f"RTSP/1.0 200 OK\nCSeq: 1\nContent-Type: application/sdp\nContent-Base: {BASE}/"
-                f"\nContent-Length: {len(SDP)}",
+                f"\nContent-Length: {len(described)}",
                 False,
-                SDP,
+                described,
             ),
             self.text(f"SETUP {BASE}/{track} RTSP/1.0\nCSeq: 2\nTransport: {transport}", True),
             self.text(
@@ -291,6 +293,113 @@ def test_encrypted_media_are_measured_without_their_payload():
     assert (row["encrypted"], row["packets"], row["keyframes"]) == (1, 30, 0)
     assert row["frames"] == 30
     assert [APPS[a] for a in site.table.media_flows()[1]] == ["srtp"]
+
+
+# Parameter sets that encoders wrote for films of 1920x1080.
+H264_SET = base64.b64decode("Z01AKOygPAET8uAiAAADAAIAAAMAZB4wYyw=")
+H265_SET = base64.b64decode("QgEBBAgAAAMAnggAAAMAAHiQAHgQAhyyys0kmV4C3AgIABAAAAMAEAAAAwGQgA==")
+
+
+def fragments(unit: bytes, size: int) -> list[bytes]:
+    """RTP payloads of a unit in fragments of `size` bytes: FU-A, or H.265's."""
+    hevc = unit[0] >> 1 & 63 == 33 and len(unit) > 40
+    body = unit[2:] if hevc else unit[1:]
+    head = bytes([unit[0] & 0x81 | 49 << 1, unit[1]]) if hevc else bytes([unit[0] & 0xE0 | 28])
+    kind = unit[0] >> 1 & 63 if hevc else unit[0] & 31
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    last = len(pieces) - 1
+    return [
+        head + bytes([kind | (0x80 if k == 0 else 0) | (0x40 if k == last else 0)]) + piece
+        for k, piece in enumerate(pieces)
+    ]
+
+
+def shown(payloads: list[bytes], first: int = 100, kind: int = 96) -> list[tuple[bytes, bool]]:
+    return [
+        (udp(CAMERA, 6000, CLIENT, 5000, rtp(first + k, 3600, kind=kind, rest=payload)), False)
+        for k, payload in enumerate(payloads)
+    ]
+
+
+def video(codec: str) -> bytes:
+    return f"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 {codec}/90000\r\n".encode()
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize(("codec", "unit"), [("H264", H264_SET), ("H265", H265_SET)])
+def test_parameter_set_spread_over_fragments_says_the_size(
+    codec: str, unit: bytes, early: bool
+) -> None:
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER, described=video(codec))
+    if not early:  # the set comes once the stream is known, and its packets in two batches
+        site.packets(*site.media(50, 3, rest=b"\x02\x01slice"))
+    packets = shown(fragments(unit, 9))
+    site.packets(*packets[:2])
+    site.packets(*packets[2:])
+    site.tick()
+    row = site.stream
+    assert (row["width"], row["height"]) == (1920, 1080)
+
+
+def test_fragmented_set_that_misses_a_piece_is_not_read():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER, described=video("H264"))
+    packets = shown(fragments(H264_SET, 6))
+    site.packets(*packets[:2], *packets[3:])
+    site.tick()
+    assert site.stream["width"] == 0
+    site.packets(*shown(fragments(H264_SET, 6), 200))
+    site.tick()
+    assert site.stream["width"] == 1920
+
+
+def test_endless_fragments_of_a_set_keep_little():
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER, described=video("H264"))
+    start = b"\x7c\x87" + H264_SET[1:6]
+    site.packets(*shown([start, *([b"\x7c\x07" + b"\xff" * 1200] * 400)]))
+    site.tick()
+    (stream,) = [s for s in site.table._streams if s is not None]
+    assert len(stream.fragments._unit) <= 1024
+    assert site.stream["packets"] == 401
+
+
+def test_size_that_only_the_sdp_declares_holds_until_the_stream_says_its_own():
+    site = Site()
+    declared = video("H264") + b"a=x-dimensions:2560,1440\r\n"
+    site.dialogue(UDP, UDP_ANSWER, described=declared)
+    site.packets(*site.media(100, 3))
+    site.tick()
+    assert (site.stream["width"], site.stream["height"]) == (2560, 1440)
+    site.packets(*shown([H264_SET], 103))
+    site.tick()
+    assert (site.stream["width"], site.stream["height"]) == (1920, 1080)
+
+
+def jpeg_packet(sequence: int, width: int, height: int, extension: bytes = b""):  # type: ignore[no-untyped-def]
+    head = struct.pack("!BBHII", 0x90 if extension else 0x80, 26, sequence, sequence * 9000, 7)
+    if extension:
+        head += struct.pack("!HH", 0xFFD8, len(extension) // 4) + extension
+    body = bytes([0, 0, 0, 0, 1, 60, width // 8 & 0xFF, height // 8 & 0xFF]) + b"scan" * 20
+    return udp(CAMERA, 6000, CLIENT, 5000, head + body), False
+
+
+def test_jpeg_larger_than_2040_pixels_has_its_size_from_the_header_extension():
+    site = Site()
+    described = b"v=0\r\nm=video 0 RTP/AVP 26\r\na=control:track1\r\n"
+    site.dialogue(UDP, UDP_ANSWER, described=described)
+    tables = b"\xff\xdb\x00\x07" + bytes(5)
+    frame = b"\xff\xc0" + struct.pack("!HBHHB", 11, 8, 1944, 2592, 1) + b"\1\x11\0"
+    extension = (tables + frame).ljust(28, b"\xff")
+    site.packets(jpeg_packet(0, 0, 0, extension))
+    site.packets(*[jpeg_packet(k, 0, 0, extension) for k in range(1, 3)])
+    site.tick()
+    assert (site.stream["width"], site.stream["height"]) == (2592, 1944)
+    # another profile of the camera takes over
+    site.packets(*[jpeg_packet(k, 640, 480) for k in range(3, 6)])
+    site.tick()
+    assert (site.stream["width"], site.stream["height"]) == (640, 480)
 
 
 def report(kind: str, ssrc: int, count: int = 0) -> bytes:

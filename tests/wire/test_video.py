@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panotui.wire import h264, h265, jpeg
-from panotui.wire.h264 import KEY, PARAMETER, SPS, START, VCL
+from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL
 
 # Sets that x264 wrote for films of that profile, size and rate.
 SETS = [
@@ -46,6 +46,8 @@ def test_h264_units_fragments_and_aggregates_are_told_apart():
             b"\x7c\x85fragment starts, key",
             b"\x7c\x05fragment goes on",
             b"\x5c\x41fragment ends",
+            b"\x7c\x87set starts",
+            b"\x7c\x47set ends",
             aggregate(b"\x67sps", b"\x68pps"),
             aggregate(b"\x67sps", b"\x68pps", b"\x65key"),
             aggregate(b"\x41slice"),
@@ -60,6 +62,8 @@ def test_h264_units_fragments_and_aggregates_are_told_apart():
         VCL | KEY | START,
         VCL | KEY,
         VCL,
+        SPS_PART | PARAMETER | START,
+        SPS_PART | PARAMETER,
         SPS | PARAMETER | START,
         VCL | KEY | SPS | PARAMETER | START,
         VCL | START,
@@ -101,8 +105,8 @@ def test_jpeg_starts_at_offset_zero_and_says_its_size():
         VCL | KEY,
         0,
     ]
-    assert jpeg.parse_size(first) == (640, 360)
-    assert jpeg.parse_size(bytes(8)) is None
+    two = np.frombuffer(first + bytes(8), np.uint8)
+    assert jpeg.sizes(two, np.array([0, 8])).tolist() == [[640, 360], [0, 0]]
 
 
 @pytest.mark.parametrize(("text", "wanted"), SETS)
@@ -144,6 +148,24 @@ def test_any_bytes_are_a_set_or_none(raw: bytes) -> None:
     assert size is None or 0 < size[1] <= 16384
     h264.find_sps(raw)
     h265.find_sps(raw)
+
+
+@given(st.binary(max_size=200))
+def test_any_header_extension_is_a_size_or_none(raw: bytes) -> None:
+    count = len(raw) // 4
+    before = b"\xff\xd8" + count.to_bytes(2) + raw[: 4 * count]
+    size = jpeg.size_in_extension(before)
+    assert size is None or 0 < size[0] <= 16384
+    jpeg.size_in_extension(raw)
+
+
+@given(st.lists(st.tuples(st.integers(0, 65535), st.binary(min_size=2, max_size=60))))
+def test_any_fragments_are_a_unit_or_none(parts: list[tuple[int, bytes]]) -> None:
+    for module in (h264, h265):
+        joined = h264.Fragments()
+        for sequence, payload in parts:
+            unit = module.read_part(joined, sequence, payload, True)
+            assert unit is None or len(unit) <= 1024
 
 
 @given(st.binary(min_size=1, max_size=200))
