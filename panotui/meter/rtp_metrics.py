@@ -711,15 +711,25 @@ class RtpMetrics:
     def _add_frame_seconds(
         self, stream: I64, time_ns: I64, born: Bool, new_key: Bool, size: I64
     ) -> None:
-        rows = np.zeros(len(stream), STREAM_SECOND_DTYPE)
-        rows["stream"] = self.row["id"][stream]
-        rows["second"] = time_ns // SECOND
-        rows["frames"] = born
-        rows["keyframes"] = new_key
-        rows["frame_bytes_max"] = size
+        starts, rows = self._second_rows(stream, time_ns)
+        rows["frames"] = np.add.reduceat(born, starts, dtype=np.int64)
+        rows["keyframes"] = np.add.reduceat(new_key, starts, dtype=np.int64)
+        rows["frame_bytes_max"] = np.maximum.reduceat(size, starts)
+
+    def _second_rows(self, stream: I64, time_ns: I64) -> tuple[I64, Rows]:
+        """Where a stream or its second changes in rows grouped by stream, and an increment each."""
+        second = time_ns // SECOND
+        change = np.empty(len(stream), bool)
+        change[0] = True
+        change[1:] = (second[1:] != second[:-1]) | (stream[1:] != stream[:-1])
+        starts = np.flatnonzero(change)
+        rows = np.zeros(len(starts), STREAM_SECOND_DTYPE)
+        rows["stream"] = self.row["id"][stream[starts]]
+        rows["second"] = second[starts]
         rows["jitter_ms"] = np.nan
         rows["frame_jitter_ms"] = np.nan
         self._increments.append(rows)
+        return starts, rows
 
     def _frame_starts(
         self,
@@ -826,12 +836,11 @@ class RtpMetrics:
         np.add.at(self.row["timestamp_jumps"], stream[wrong], 1)
 
     def _add_frame_jitter(self, stream: I64, time_ns: I64, jitter: F64) -> None:
-        rows = np.zeros(len(stream), STREAM_SECOND_DTYPE)
-        rows["stream"] = self.row["id"][stream]
-        rows["second"] = time_ns // SECOND
-        rows["jitter_ms"] = np.nan
-        rows["frame_jitter_ms"] = jitter
-        self._increments.append(rows)
+        starts, rows = self._second_rows(stream, time_ns)
+        # the last value of each second that is a number
+        place = np.where(np.isnan(jitter), -1, np.arange(len(jitter)))
+        last = np.maximum.reduceat(place, starts)
+        rows["frame_jitter_ms"] = np.where(last >= 0, jitter[np.maximum(last, 0)], np.nan)
 
     def _nominal_steps(self, moves: Segments, ticks: I64, valid: Bool) -> I64:
         """(n,) frame interval that is taken as normal at each row: median of the last steps.

@@ -432,6 +432,11 @@ def test_seconds_add_up_to_the_whole():
     assert one(metrics)["bitrate_peak_bps"] == 100 * 1250 * 8
 
 
+def test_what_waits_for_the_end_of_a_second_does_not_grow_with_frames():
+    metrics = run(steady(4 * 25 * 10))
+    assert sum(len(rows) for rows in metrics._increments) <= 3 * 10
+
+
 def test_random_sequence_numbers_cost_no_more_than_the_anomaly_they_are():
     rng = np.random.default_rng(3)
     packets = steady(2000)
