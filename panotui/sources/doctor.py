@@ -129,7 +129,7 @@ def ring_allocation(ring_bytes: int) -> Check:
     return Check(
         name="ring",
         ok=ok,
-        text=f"{ring_bytes >> 20} MiB an interface in blocks of {live.BLOCK_BYTES >> 20} MiB, "
+        text=f"{ring_bytes >> 20} MiB an interface in blocks of {live.BLOCK_BYTES >> 10} KiB, "
         f"handed over after {live.RETIRE_MS} ms; {available >> 20} MiB of memory are free",
         remedy="" if ok else "Ask for a smaller ring.",
     )

@@ -35,9 +35,12 @@ SO_ATTACH_FILTER, SO_LOCK_FILTER = 26, 44
 ARPHRD = {1: 1, 772: 1, 65534: 101, 512: 101, 519: 101, 776: 101, 768: 101, 778: 101}
 # hardware types -> LINKTYPE: Ethernet and loopback; tunnels and PPP give bare IP
 
-BLOCK_BYTES = 1 << 20
+# On a quiet line the kernel closes a block every `RETIRE_MS`, however little is in it: many small
+# blocks bridge a pause of seconds there, and hold as much as few large ones on a busy line.
+BLOCK_BYTES = 1 << 17
+BLOCKS_LEAST = 32
 FRAME_BYTES = 2_048  # TPACKET_V3 only wants it to divide the block
-BATCH_BLOCKS = 8  # of one batch: enough to be efficient, and its columns stay small
+BATCH_BLOCKS = 64  # of one batch: enough to be efficient, and its columns stay small
 RETIRE_MS = 40  # a block that is not full reaches us after this time
 STATISTICS_EVERY_S = 0.5
 REOPEN_EVERY_S = 0.25
@@ -109,7 +112,7 @@ class LiveSource:
         self._attach(snap_program(self.snap))
         self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
         self.block_bytes = BLOCK_BYTES
-        self.blocks = max(ring_bytes // BLOCK_BYTES, 4)
+        self.blocks = max(ring_bytes // BLOCK_BYTES, BLOCKS_LEAST)
         while True:
             frames = self.blocks * BLOCK_BYTES // FRAME_BYTES
             request = struct.pack(
@@ -119,7 +122,7 @@ class LiveSource:
                 self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
                 break
             except OSError as error:
-                if self.blocks <= 4:
+                if self.blocks <= BLOCKS_LEAST:
                     raise InterfaceError(
                         self.name,
                         f"the kernel gives no capture ring ({error.strerror})",

@@ -7,6 +7,7 @@ import os
 import select
 import struct
 import sys
+import time
 
 import numpy as np
 
@@ -20,6 +21,8 @@ def main() -> None:
     if settings.get("drop"):
         privileges.drop()
     print("ready", flush=True)
+    if settings.get("wait"):
+        sys.stdin.readline()
     want, numbers, captured, vlans = settings["want"], 0, 0, set()
     packets = size = 0
     told: set[str] = set()
@@ -29,7 +32,8 @@ def main() -> None:
             told.add(word)
             print(word, flush=True)
 
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    end = time.monotonic() + 30  # a parent that waits for packets that were lost must not wait on
+    while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
         batch = source.read(0.1)
         if not source.present:
             tell("gone")

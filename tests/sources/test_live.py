@@ -93,6 +93,17 @@ def test_nothing_is_lost_at_top_speed(cable, tmp_path):
     assert (found["packets"], found["dropped"]) == (100_000, 0)
 
 
+def test_reader_that_starts_seconds_late_on_a_quiet_line_loses_nothing(cable, tmp_path):
+    sender, probe = cable
+    listener = Listener(probe, want=120, wait=True)
+    send(sender, [frame(i, 100) for i in range(120)], tmp_path, "--pps", "40")  # three seconds
+    listener.child.stdin.write("\n")
+    listener.child.stdin.flush()
+    listener.expect("enough")
+    found = listener.result()
+    assert (found["packets"], found["dropped"]) == (120, 0)
+
+
 def test_vlan_tag_that_the_interface_removed_is_given(cable, tmp_path):
     sender, probe = cable
     tag = struct.pack(">HH", 0x8100, 0x6123)
