@@ -331,9 +331,9 @@ class Direction:
                     self._head_end = 0
                     self._buffer.clear()
             elif mode == _PREFIX:
-                need = 4 - len(self._buffer)
-                self._buffer += data[start : start + need]
-                start += min(need, end - start)
+                stop = min(start + 4 - len(self._buffer), end)
+                self._buffer += data[start:stop]
+                start = stop
                 if len(self._buffer) == 4:
                     self._channel = self._buffer[1]
                     self._length = self._need = self._buffer[2] << 8 | self._buffer[3]

@@ -43,7 +43,8 @@ class Heard:
     def segment(self, offset: int, payload: bytes, time_ns: int = 0, captured: int = -1) -> None:
         kept = payload if captured < 0 else payload[:captured]
         start = len(self.data)
-        self.data += kept
+        # Behind a segment comes the padding of its frame, and the next packet.
+        self.data += kept + b"$\x00\x00\x20RTSP/1.0 "
         self.direction.segment(
             (ISN + 1 + offset) & 0xFFFFFFFF,
             memoryview(self.data),
@@ -103,6 +104,14 @@ def test_segments_may_cut_anywhere(places: list[int]) -> None:
     assert heard.sequences() == list(range(16))
     assert [text.cseq for text, _ in heard.texts] == [4, 5, 4]
     assert heard.texts[1][1] == b"$" * 10
+    assert heard.direction.resyncs == 0
+
+
+def test_segments_of_one_byte_are_read_to_the_last() -> None:
+    heard = begun()
+    for offset, part in cut(STREAM, list(range(len(STREAM)))):
+        heard.segment(offset, part)
+    assert heard.sequences() == list(range(16))
     assert heard.direction.resyncs == 0
 
 
