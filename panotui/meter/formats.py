@@ -251,23 +251,16 @@ class Formats:
             at = header.payload[rows]
             self.guess(owner, data[at], data[at + 1])
 
-    def flags_of_heads(self, stream: Stream, heads: U8, pictures: U8) -> U8:
-        """Payload flags of held packets, from their first three payload bytes."""
-        n = len(heads)
-        if self.metrics.row["encrypted"][stream.index]:
-            return np.zeros(n, np.uint8)
-        flat = np.ascontiguousarray(heads).reshape(-1)
-        at = np.arange(n, dtype=np.int64) * 3
-        size = np.full(n, 3, np.int32)
-        if stream.codec == H264:
-            return h264.flags(flat, at, size)
-        if stream.codec == _H265:
-            return h265.flags(flat, at, size)
-        if stream.codec == _JPEG:
-            return pictures
-        return np.zeros(n, np.uint8)
+    def flags_of_held(self, stream: Stream, flags: U8) -> U8:
+        """(n,) payload flags of held packets, of their `video_flags`."""
+        column = _FLAG_COLUMNS.get(stream.codec)
+        if column is None or self.metrics.row["encrypted"][stream.index]:
+            return np.zeros(len(flags), np.uint8)
+        chosen: U8 = flags[:, column]
+        return chosen
 
 
+_FLAG_COLUMNS = {H264: 0, _H265: 1, _JPEG: 2}
 _SETS = {H264: h264, _H265: h265}
 
 
@@ -278,5 +271,8 @@ def payload_of(data: U8, header: RtpColumns, row: int) -> tuple[bytes, bool]:
     return data[start : start + size].tobytes(), captured == int(header.payload_length[row])
 
 
-def jpeg_flags(data: U8, header: RtpColumns) -> U8:
-    return jpeg.flags(data, header.payload, header.payload_captured)
+def video_flags(data: U8, header: RtpColumns) -> U8:
+    """(n, 3) payload flags of packets whose codec is not known yet, were it H.264, H.265, JPEG."""
+    modules = (h264, h265, jpeg)
+    columns = [one.flags(data, header.payload, header.payload_captured) for one in modules]
+    return np.stack(columns, axis=1)

@@ -18,7 +18,7 @@ import numpy as np
 from panotui.meter import media_heuristics, rtcp_tracker
 from panotui.meter.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers
 from panotui.meter.connections import Connections
-from panotui.meter.formats import Formats, Stream, jpeg_flags, payload_of
+from panotui.meter.formats import Formats, Stream, payload_of, video_flags
 from panotui.meter.interleaved import Frames
 from panotui.meter.media_heuristics import Held
 from panotui.meter.places import Place, place_of, raw_address
@@ -45,7 +45,7 @@ from panotui.model import (
     StreamRestart,
     address_text,
 )
-from panotui.wire import h264, h265, rtcp
+from panotui.wire import h264, rtcp
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import RtpColumns, read_headers
 
@@ -537,8 +537,7 @@ class StreamTable:
             if len(self._held) > HELD_STREAMS_MAX:
                 gone, _ = self._held.popitem(last=False)
                 self._held_first.pop(gone, None)
-        flags = h264.flags(data, header.payload, header.payload_captured)
-        flags |= h265.flags(data, header.payload, header.payload_captured)
+        flags = video_flags(data, header)
         limit = len(data) - 1
         first = data[np.minimum(header.payload, limit)]
         second = data[np.minimum(header.payload + 1, limit)]
@@ -546,13 +545,11 @@ class StreamTable:
         first = np.where(empty, np.uint8(0xFF), first)
         sets = [
             (int(header.sequence[i]), *payload_of(data, header, i))
-            for i in np.flatnonzero(flags & (h264.SPS | h264.SPS_PART))[:HELD_SETS_MAX].tolist()
+            for i in np.flatnonzero((flags[:, 0] | flags[:, 1]) & (h264.SPS | h264.SPS_PART))[
+                :HELD_SETS_MAX
+            ].tolist()
         ]
-        fits = header.payload_captured >= 3
-        third = np.where(fits, data[np.minimum(header.payload + 2, limit)], 0).astype(np.uint8)
-        self._held_first[name].append(
-            (np.stack([first, second, third], axis=1), jpeg_flags(data, header), sets)
-        )
+        self._held_first[name].append((np.stack([first, second], axis=1), flags, sets))
         held.add(
             RtpRecords(
                 np.zeros(len(time_ns), np.uint16),
@@ -621,8 +618,8 @@ class StreamTable:
             for sequence, payload, whole in sets:
                 self._formats.read_set(stream, sequence, payload, whole)
         records.stream = np.full(len(order), stream.index, np.uint16)
-        pictures = np.concatenate([part[1] for part in seen])[-len(order) :][order]
-        records.flags = records.flags | self._formats.flags_of_heads(stream, heads, pictures)
+        flags = np.concatenate([part[1] for part in seen])[-len(order) :][order]
+        records.flags = records.flags | self._formats.flags_of_held(stream, flags)
         carriers.kind[carrier] = RTP
         carriers.stream[carrier] = stream.index
         carriers.ssrc[carrier] = ssrc

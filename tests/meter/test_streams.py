@@ -273,6 +273,25 @@ def test_audio_has_no_frame_rate():
     assert not np.isnan(row["jitter_ms"])
 
 
+def test_pictures_in_aggregates_count_from_the_first_packet_on():
+    units = (b"\x09\x10", b"\x65" * 40), (b"\x09\x10", b"\x41" * 40)
+    pictures = [
+        b"\x78" + b"".join(struct.pack("!H", len(unit)) + unit for unit in units[k % 10 > 0])
+        for k in range(40)
+    ]
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    for half in (range(20), range(20, 40)):
+        site.packets(
+            *[
+                (udp(CAMERA, 6000, CLIENT, 5000, rtp(k, 3600 * k, rest=pictures[k])), False)
+                for k in half
+            ]
+        )
+    site.tick()
+    assert (site.stream["frames"], site.stream["keyframes"]) == (40, 4)
+
+
 def test_unknown_clock_gives_no_jitter():
     site = Site()
     rest = bytes(range(100, 150))
