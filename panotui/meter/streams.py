@@ -33,6 +33,7 @@ from panotui.model import (
     SECOND,
     STREAM_CODECS,
     STREAM_DTYPE,
+    STREAM_SECOND_DTYPE,
     U8,
     U16,
     U64,
@@ -107,6 +108,7 @@ class StreamTable:
         self._rtcp_taken = 0
         self._apps: dict[int, int] = {}
         self._last_rows: list[Rows] = []
+        self._last_seconds: list[Rows] = []
         self._next_stream = 1
         self._now_ns = 0
 
@@ -687,6 +689,7 @@ class StreamTable:
         """Take a stream off the table; its last row goes out with the next `rows`."""
         self.measure()
         index = stream.index
+        self._close_seconds()
         self.metrics.close(index)
         row = self.metrics.row
         if not row["end"][index]:
@@ -931,15 +934,24 @@ class StreamTable:
 
     def rows(self) -> Rows:
         """STREAM_DTYPE rows of streams that changed since the last call; cumulative."""
+        self._close_seconds()
         changed = np.flatnonzero(self.metrics.changed)
         parts = [*self._last_rows, self.metrics.rows(changed)]
         self._last_rows = []
         self.metrics.changed[changed] = False
         return np.concatenate(parts)
 
+    def _close_seconds(self) -> None:
+        """Fold what was measured into seconds: a stream's row tells of the fullest."""
+        rows = self.metrics.seconds(self._now_ns)
+        if len(rows):
+            self._last_seconds.append(rows)
+
     def seconds(self) -> Rows:
-        """STREAM_SECOND_DTYPE rows that are new or changed since the last call."""
-        return self.metrics.seconds(self._now_ns)
+        """STREAM_SECOND_DTYPE rows that are new or changed since the last call, oldest first."""
+        self._close_seconds()
+        parts, self._last_seconds = self._last_seconds, []
+        return np.concatenate(parts) if parts else np.zeros(0, STREAM_SECOND_DTYPE)
 
     def drain(self) -> list[AnyMessage]:
         """Messages since the last call, by time."""

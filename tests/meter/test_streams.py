@@ -257,6 +257,21 @@ def test_slot_that_another_flow_has_taken_starts_anew():
     assert site.stream["packets"] == 10
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_fullest_second_counts_also_when_it_is_the_last(forgotten: bool) -> None:
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(0, 10))
+    site.tick()
+    site.now += SECOND
+    site.packets(*site.media(10, 30))
+    if forgotten:
+        site.table.forget(np.unique(np.array(list(site.flows.values()), np.uint64)))
+    site.tick()
+    size = len(site.media(0, 1)[0][0])
+    assert site.stream["bitrate_peak_bps"] == 30 * size * 8
+
+
 def test_audio_has_no_frame_rate():
     site = Site()
     site.dialogue(UDP, UDP_ANSWER, track="track2")
