@@ -27,6 +27,7 @@ from panotui.model import (
 )
 from panotui.recording import folder as folders
 from panotui.recording import rows
+from panotui.recording.states import LETTERS, rank
 
 FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
@@ -277,7 +278,10 @@ class Recording:
         return {str(key) for (key,) in self._connection.execute("SELECT key FROM known")}
 
     def band(self, table: str, columns: int, names: Sequence[str] | None = None) -> str:
-        """A letter a column over the whole time: `#` ok, `!` warning, `x` bad, `.` no record."""
+        """A letter a column over the whole time, the worst of its seconds.
+
+        `#` ok, `!` warning, `x` bad, `-` recorded but nothing known, `.` no record.
+        """
         start, end = self.start_ns // SECOND, self.end_ns // SECOND + 1
         step = max(1.0, (end - start) / columns)
         worst = [0] * columns
@@ -289,13 +293,13 @@ class Recording:
             f" WHERE time_s >= ? AND time_s < ?{where}"
         )
         for time_s, resolution, state in self._connection.execute(query, (*values, *(names or ()))):
-            level = _LEVELS.get(state, 1)
+            level = rank(state)
             first = int((time_s - start) / step)
             last = int((time_s + resolution - 1 - start) / step)
             for column in range(max(first, 0), min(last, columns - 1) + 1):
                 worst[column] = max(worst[column], level)
         width = min(columns, max(1, round((end - start) / step)))
-        return "".join(".#!x"[level] for level in worst[:width])
+        return "".join(LETTERS[level] for level in worst[:width])
 
     def samples(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """All rows of a sample table: (time_s, name, ...columns), for plots."""
@@ -374,25 +378,6 @@ class Recording:
                 "SELECT file, time_ns, title, packets FROM evidence ORDER BY time_ns"
             )
         ]
-
-
-_LEVELS = {
-    "up": 1,
-    "streaming": 1,
-    "reachable": 1,
-    "standby": 1,
-    "ended": 1,
-    "unseen": 1,
-    "paused": 1,
-    "unknown": 1,
-    "losing": 2,
-    "slow": 2,
-    "silent": 2,
-    "failing": 2,
-    "down": 3,
-    "frozen": 3,
-    "blocked": 3,
-}
 
 
 def _of_session(stream: StreamRecord, session: int) -> StreamRecord:

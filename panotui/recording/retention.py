@@ -15,6 +15,7 @@ from pathlib import Path
 from panotui.model import SECOND
 from panotui.recording.folder import DATABASE, EVIDENCE
 from panotui.recording.rows import get_meta, set_meta
+from panotui.recording.states import worst_sql
 
 DAY_S = 86_400
 
@@ -35,14 +36,15 @@ class Limits:
 _SAMPLES = {
     "port_sample": (
         "name",
-        "max(state), avg(rate_in_bps), avg(rate_out_bps), max(packets_in), max(packets_out)",
+        f"{worst_sql('state')}, avg(rate_in_bps), avg(rate_out_bps),"
+        " max(packets_in), max(packets_out)",
     ),
     "stream_sample": (
         "name",
-        "max(state), max(camera), avg(rate_bps), max(loss), max(jitter_ms), avg(fps),"
+        f"{worst_sql('state')}, max(camera), avg(rate_bps), max(loss), max(jitter_ms), avg(fps),"
         " max(packets), max(lost)",
     ),
-    "endpoint_sample": ("name", "max(state), avg(rtt_ms)"),
+    "endpoint_sample": ("name", f"{worst_sql('state')}, avg(rtt_ms)"),
 }
 
 

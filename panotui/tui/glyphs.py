@@ -43,12 +43,12 @@ class Glyphs:
 UNICODE = Glyphs(
     ok="✔", bad="✖", warn="!", wait="…", unknown="-", note="i", inward="▼", outward="▲", to=">",
     ellipsis="…", record="●", bars="▁▂▃▄▅▆▇█", keyframe="◆", ascending="▲", descending="▼",
-    more_above="▲", more_below="▼", band={"#": "█", "!": "▒", "x": "░", ".": " "},
+    more_above="▲", more_below="▼", band={"#": "█", "!": "▒", "x": "░", "-": "·", ".": " "},
 )  # fmt: skip
 ASCII = Glyphs(
     ok="+", bad="x", warn="!", wait="~", unknown="-", note="i", inward="v", outward="^", to=">",
     ellipsis="~", record="*", bars="_.:-=+*#", keyframe="K", ascending="^", descending="v",
-    more_above="^", more_below="v", band={"#": "#", "!": "!", "x": "x", ".": " "},
+    more_above="^", more_below="v", band={"#": "#", "!": "!", "x": "x", "-": "-", ".": " "},
 )  # fmt: skip
 
 Look: TypeAlias = Literal["ok", "warn", "bad", "wait", "unknown", "note"]

@@ -1,7 +1,8 @@
 """The time line of a review: bands of what was well and what was not, marks, the place in time.
 
 In comes a `ReviewState`, out come the lines above the page. A gap (recorder off) is blank, never
-green. Band letters: `#` ok, `!` warning, `x` bad, `.` no record.
+green, and neither is what nobody knew. Band letters: `#` ok, `!` warning, `x` bad, `-` recorded but
+nothing known, `.` no record.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from panotui.tui.quantities import clock
 
 _LABEL = 8
 BANDS_MAX = 4
-_BAND_ROLES: dict[str, Role] = {"#": "ok", "!": "warn", "x": "bad", ".": "dim"}
+_BAND_ROLES: dict[str, Role] = {"#": "ok", "!": "warn", "x": "bad", "-": "dim", ".": "dim"}
 _SEVERITIES = {"info": 0, "warning": 1, "error": 2}
 
 
@@ -51,7 +52,7 @@ def _stretched(letters: str, cells: int) -> str:
         start = cell * len(letters) // cells
         stop = max(start + 1, (cell + 1) * len(letters) // cells)
         part = letters[start:stop]
-        out.append(next((letter for letter in "x!#" if letter in part), "."))
+        out.append(next((letter for letter in "x!#-" if letter in part), "."))
     return "".join(out)
 
 

@@ -291,6 +291,40 @@ def test_samples_are_rolled_up_and_keep_their_average(tmp_path: Path) -> None:
     assert "." not in recording.band("port_sample", 60)
 
 
+def test_roll_up_keeps_the_worst_state_of_its_seconds(tmp_path: Path) -> None:
+    connection = folders.open_for_writing(record(tmp_path / "a.panotui", 100))
+    oldest = START // SECOND
+    cases = (
+        ("port_sample", "up", "down"),
+        ("stream_sample", "streaming", "silent"),
+        ("endpoint_sample", "unseen", "reachable"),
+    )
+    names = {}
+    for table, state, worse in cases:
+        (names[table],) = connection.execute(f"SELECT name FROM {table}").fetchone()
+        connection.execute(f"UPDATE {table} SET state = ?", (state,))
+        connection.execute(f"UPDATE {table} SET state = ? WHERE time_s = ?", (worse, oldest + 33))
+    roll_up(connection, oldest + 200, Limits(samples_second_s=60))
+    for table, state, worse in cases:
+        states = [
+            row[0]
+            for row in connection.execute(
+                f"SELECT state FROM {table} WHERE name = ? AND resolution = 10", (names[table],)
+            )
+        ]
+        assert states.count(worse) == 1
+        assert states.count(state) == len(states) - 1
+
+
+def test_what_nobody_knew_is_not_shown_as_well(tmp_path: Path) -> None:
+    folder = record(tmp_path / "a.panotui", 40)
+    connection = folders.open_for_writing(folder)
+    with connection:
+        connection.execute("UPDATE endpoint_sample SET state = 'unseen'")
+    connection.close()
+    assert set(Recording(folder).band("endpoint_sample", 20)) == {"-"}
+
+
 def test_removal_takes_no_more_than_needed_and_says_so(tmp_path: Path) -> None:
     folder = record(tmp_path / "a.panotui", 200)
     connection = folders.open_for_writing(folder)

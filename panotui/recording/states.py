@@ -1,0 +1,39 @@
+"""How bad a state of a port, stream or endpoint is, for what folds several seconds into one.
+
+The time line and the roll-up of samples both keep the worst of what they fold. What is not known is
+no news, and never as good as what is known to be well.
+"""
+
+from __future__ import annotations
+
+UNRECORDED, UNKNOWN, WELL, WARNING, BAD = range(5)
+LETTERS = ".-#!x"  # of the time line, by rank
+
+_RANKS = {
+    "unseen": UNKNOWN,
+    "unknown": UNKNOWN,
+    "ended": UNKNOWN,
+    "paused": UNKNOWN,
+    "up": WELL,
+    "standby": WELL,
+    "streaming": WELL,
+    "reachable": WELL,
+    "losing": WARNING,
+    "slow": WARNING,
+    "silent": WARNING,
+    "failing": WARNING,
+    "down": BAD,
+    "frozen": BAD,
+    "blocked": BAD,
+}
+
+
+def rank(state: str) -> int:
+    """UNKNOWN to BAD; states of other versions are unknown."""
+    return _RANKS.get(state, UNKNOWN)
+
+
+def worst_sql(column: str) -> str:
+    """An SQL aggregate: the worst state in `column` (a name of ours) of a group."""
+    cases = " ".join(f"WHEN '{state}' THEN '{number}'" for state, number in _RANKS.items())
+    return f"substr(max(CASE {column} {cases} ELSE '{UNKNOWN}' END || {column}), 2)"
