@@ -10,7 +10,7 @@ time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from panotui.health.cameras import CameraBook, camera_event
 from panotui.health.clock import ClockBook
 from panotui.health.connects import ConnectBook
 from panotui.health.endpoints import EndpointBook
-from panotui.health.flows import FlowBook, flow_key, flow_key_of, flow_text_id
+from panotui.health.flows import FlowBook, FlowListing, flow_key, flow_key_of, flow_text_id
 from panotui.health.ports import PortBook, PortFacts
 from panotui.health.resolvers import ResolverBook
 from panotui.health.streams import StreamBook, StreamState
@@ -633,12 +633,12 @@ class Engine:
         slot = self.flows.slot(key) if key is not None else -1
         return self.flows.record(slot, self.now_ns) if slot >= 0 else None
 
-    def flow_records(self) -> Iterator[FlowRecord]:
+    def flow_records(self) -> FlowListing:
         """All flows that are kept, by first time and first packet."""
         slots = self.flows.shown()
-        rows = self.flows.rows[slots]
-        order = np.lexsort((rows["first_packet"], rows["first_ns"]))
-        return self.flows.records(slots[order], self.now_ns)
+        rows = self.flows.rows
+        order = np.lexsort((rows["first_packet"][slots], rows["first_ns"][slots]))
+        return self.flows.listed(slots[order], self.now_ns)
 
     def explain_flow(self, flow_id: str) -> list[tuple[str, str]]:
         """Why a flow has its verdict: (label, text) lines; empty for an unknown flow."""

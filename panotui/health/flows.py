@@ -9,17 +9,14 @@ for. Two meters that each see one direction of a flow are joined by five-tuple.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from panotui.health.community_id import community_id
+from panotui.health.flow_records import METER_SHIFT, FlowBlock
 from panotui.model import (
     APPS,
-    CLIENT_BY,
     FLOW_DTYPE,
-    FLOW_ENDS,
     FLOW_STATES,
     I64,
     SECOND,
@@ -28,35 +25,15 @@ from panotui.model import (
     Bool,
     FlowRecord,
     Rows,
-    Verdict,
-    address_text,
-    mac_text,
 )
 
-VERDICTS: tuple[Verdict, ...] = ("pending", "allowed", "infrastructure", "violation")
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
-TRANSPORTS = {
-    1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp",
-    51: "ah", 58: "icmp6", 89: "ospf", 103: "pim", 112: "vrrp", 132: "sctp",
-}  # fmt: skip
-METER_SHIFT = 56  # the upper byte of a key is the meter, the rest the meter's own flow id
 _SLOTS_FIRST = 1024
-_RECORDS_A_BLOCK = 4_096
-_WITH_PORTS = frozenset((6, 17, 33, 132, 1, 58))  # ICMP: type and code in their place
-# what a record is made of
-_SHOWN_FIELDS = (
-    "version", "protocol", "client_by", "state", "end", "app", "src", "dst", "sport", "dport",
-    "vlan", "first_ns", "last_ns", "first_packet", "last_packet", "packets_out", "packets_in",
-    "bytes_out", "bytes_in", "payload_out", "payload_in", "syn_out", "syn_in", "fin_out", "fin_in",
-    "rst_out", "rst_in", "handshake_rtt_us", "server_rtt_us", "rtt_us", "retransmits_out",
-    "retransmits_in", "out_of_order_out", "out_of_order_in", "dup_acks_out", "dup_acks_in",
-    "zero_window_out", "zero_window_in", "fast_retransmits_out", "fast_retransmits_in",
-    "window_full_out", "window_full_in", "keep_alive_out", "keep_alive_in", "unseen_out",
-    "unseen_in", "first_payload_ns",
-    "first_answer_ns", "history", "mac_out_src", "mac_out_dst", "mac_in_src", "mac_in_dst",
+_RECORDS_A_BLOCK = 1_024  # their rows stay in the cache
+_BESIDE = (
+    "verdict", "own", "port", "port_in", "host", "host_source", "alpn", "rule", "reason", "camera",
+    "service",
 )  # fmt: skip
-_address_text = lru_cache(4_096)(address_text)
-_mac_text = lru_cache(4_096)(mac_text)
 
 
 def flow_text_id(key: int) -> str:
@@ -357,10 +334,9 @@ class FlowBook:
         """Slots to list: live ones, a joined pair once (the side that has the client)."""
         slots = np.flatnonzero(self.live)
         partner = self.partner[slots]
-        rows = self.rows[slots]
+        packets_out = self.rows["packets_out"]
         second = (partner >= 0) & (
-            (rows["packets_out"] == 0)
-            | ((self.rows["packets_out"][partner] > 0) & (partner < slots))
+            (packets_out[slots] == 0) | ((packets_out[partner] > 0) & (partner < slots))
         )
         shown: I64 = slots[~second]
         return shown
@@ -370,42 +346,30 @@ class FlowBook:
         recent = now_ns - self.rate_ns[slots] < 2 * SECOND
         return self.rate_out[slots] * recent, self.rate_in[slots] * recent
 
+    def listed(self, slots: I64, now_ns: int) -> FlowListing:
+        """The flows of `slots` in that order."""
+        return FlowListing(self, slots, now_ns)
+
     def record(self, slot: int, now_ns: int) -> FlowRecord:
         """The flow of a slot as a record."""
         return next(self.records(np.array([slot], np.int64), now_ns))
 
     def records(self, slots: I64, now_ns: int) -> Iterator[FlowRecord]:
-        """The flows of `slots` as records, in that order.
+        """The flows of `slots` as records, in that order."""
+        for block in self.blocks(slots, now_ns):
+            yield from block.records()
 
-        Columns become Python values a block at a time: a field read from one numpy row costs ten
-        times as much.
-        """
+    def blocks(self, slots: I64, now_ns: int) -> Iterator[FlowBlock]:
+        """The flows of `slots` in that order, some at a time, as columns of what is told of them;
+        each block is good until the table is given new rows."""
         for start in range(0, len(slots), _RECORDS_A_BLOCK):
             some = slots[start : start + _RECORDS_A_BLOCK]
             rows = self.rows[some]
             for place in np.flatnonzero(self.partner[some] >= 0).tolist():
                 rows[place] = self.joined(int(some[place]))
-            recent = now_ns - self.rate_ns[some] < 2 * SECOND
-            beside = zip(
-                self.key[some].tolist(),
-                self.port[some],
-                self.port_in[some],
-                self.host[some],
-                self.host_source[some],
-                self.alpn[some],
-                self.verdict[some].tolist(),
-                self.rule[some],
-                self.reason[some],
-                self.own[some].tolist(),
-                self.camera[some],
-                self.service[some],
-                np.where(recent, self.rate_out[some], 0.0).tolist(),
-                np.where(recent, self.rate_in[some], 0.0).tolist(),
-                strict=True,
-            )
-            columns = [_python_values(rows[name]) for name in _SHOWN_FIELDS]
-            for values, besides in zip(zip(*columns, strict=True), beside, strict=True):
-                yield _record(dict(zip(_SHOWN_FIELDS, values, strict=True)), *besides)
+            beside = {name: getattr(self, name)[some] for name in _BESIDE}
+            beside["rate_out"], beside["rate_in"] = self.rates(some, now_ns)
+            yield FlowBlock(rows, self.key[some], beside)
 
     def order(self, slots: I64, sort: str | None, reverse: bool, now_ns: int) -> I64:
         """`slots` in the order of a column as the screen names it, ascending; None: newest activity
@@ -484,102 +448,23 @@ class FlowBook:
         return list(self.records(chosen, now_ns)), total, matched, first, follow_row
 
 
-def _python_values(column: np.ndarray) -> list[Any]:
-    """A column of flow rows as Python values; addresses as their 16 bytes."""
-    if column.ndim == 1:
-        values: list[Any] = column.tolist()
-        return values
-    raw = column.tobytes()
-    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
+class FlowListing:
+    """Flows in an order, as records or as columns; good until the table is given new rows."""
 
+    def __init__(self, book: FlowBook, slots: I64, now_ns: int) -> None:
+        self._book = book
+        self._slots = slots
+        self._now_ns = now_ns
 
-def _record(
-    row: dict[str, Any],
-    key: int,
-    port: str | None,
-    port_in: str | None,
-    host: str | None,
-    host_source: str | None,
-    alpn: str | None,
-    verdict: int,
-    rule: str | None,
-    reason: str | None,
-    own: bool,
-    camera: str | None,
-    service: str | None,
-    rate_out: float,
-    rate_in: float,
-) -> FlowRecord:
-    """One record of a row as Python values and of what stands beside it."""
-    version, protocol = row["version"], row["protocol"]
-    client, server = row["src"], row["dst"]
-    sport, dport = row["sport"], row["dport"]
-    tcp = protocol == 6
-    ported = protocol in _WITH_PORTS
-    rtt = handshake = row["handshake_rtt_us"]
-    if rtt < 0:
-        rtt = row["server_rtt_us"]
-    if rtt < 0:
-        rtt = row["rtt_us"]
-    return FlowRecord(
-        id=flow_text_id(key),
-        community_id=community_id(protocol, client, server, version, sport, dport),
-        port=port,
-        transport=TRANSPORTS.get(protocol) or f"ip-{protocol}",
-        src=_address_text(version, client),
-        sport=sport if ported else None,
-        dst=_address_text(version, server),
-        dport=dport if ported else None,
-        first_time_ns=row["first_ns"],
-        last_time_ns=row["last_ns"],
-        packets_out=row["packets_out"],
-        packets_in=row["packets_in"],
-        bytes_out=row["bytes_out"],
-        bytes_in=row["bytes_in"],
-        app=APPS[row["app"]],
-        host=host,
-        host_source=host_source,
-        alpn=alpn,
-        verdict=VERDICTS[verdict],
-        rule=rule,
-        reason=reason,
-        rtt_ms=rtt / 1000 if tcp and rtt >= 0 else None,
-        retransmits=row["retransmits_out"] + row["retransmits_in"] if tcp else None,
-        state=FLOW_STATES[row["state"]],
-        end=FLOW_ENDS[row["end"]] or None,
-        own=own,
-        camera=camera,
-        service=service,
-        vlan=row["vlan"] if row["vlan"] >= 0 else None,
-        first_packet=row["first_packet"],
-        last_packet=row["last_packet"],
-        port_in=port_in if port_in != port else None,
-        rate_out_bps=rate_out,
-        rate_in_bps=rate_in,
-        payload_out=row["payload_out"],
-        payload_in=row["payload_in"],
-        client_by=CLIENT_BY[row["client_by"]],
-        history=history(row),
-        conn_state=conn_state(row),
-        handshake_ms=handshake / 1000 if tcp and handshake >= 0 else None,
-        retransmits_out=row["retransmits_out"] if tcp else None,
-        retransmits_in=row["retransmits_in"] if tcp else None,
-        out_of_order=row["out_of_order_out"] + row["out_of_order_in"] if tcp else None,
-        dup_acks=row["dup_acks_out"] + row["dup_acks_in"] if tcp else None,
-        zero_window=row["zero_window_out"] + row["zero_window_in"] if tcp else None,
-        unseen_bytes=row["unseen_out"] + row["unseen_in"] if tcp else None,
-        syn=row["syn_out"] if tcp else None,
-        resets=row["rst_out"] + row["rst_in"] if tcp else None,
-        resets_out=row["rst_out"] if tcp else None,
-        resets_in=row["rst_in"] if tcp else None,
-        fast_retransmits=(
-            row["fast_retransmits_out"] + row["fast_retransmits_in"] if tcp else None
-        ),
-        window_full=row["window_full_out"] + row["window_full_in"] if tcp else None,
-        keep_alive=row["keep_alive_out"] + row["keep_alive_in"] if tcp else None,
-        mac_src=_mac_text(row["mac_out_src"] or row["mac_in_dst"]),
-        mac_dst=_mac_text(row["mac_out_dst"] or row["mac_in_src"]),
-    )
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[FlowRecord]:
+        return self._book.records(self._slots, self._now_ns)
+
+    def blocks(self) -> Iterator[FlowBlock]:
+        """The same flows, some at a time, as columns."""
+        return self._book.blocks(self._slots, self._now_ns)
 
 
 def _stable(column: np.ndarray, reverse: bool) -> I64:
@@ -594,49 +479,3 @@ def _direction(row: Any, reference: Any) -> int:
     same = bool((row["src"] == reference["src"]).all() and row["sport"] == reference["sport"])
     way = 1 if row["packets_out"] > 0 else -1
     return way if same else -way
-
-
-def conn_state(row: Any) -> str:
-    """Zeek's `conn_state` of a flow row, from the states of its two ends
-    (scripts/base/protocols/conn/main.zeek, `conn_state`); ICMP is always OTH there.
-    """
-    protocol = int(row["protocol"])
-    if protocol == 17:
-        if row["packets_out"]:
-            return "SF" if row["packets_in"] else "S0"
-        return "SHR"
-    if protocol != 6:
-        return "OTH"
-    syn, synack = int(row["syn_out"]) > 0, int(row["syn_in"]) > 0
-    fin_out, fin_in = int(row["fin_out"]) > 0, int(row["fin_in"]) > 0
-    if int(row["rst_in"]):
-        if syn and not synack:
-            return "REJ"
-        return "RSTR" if syn or fin_out else "RSTRH"
-    if int(row["rst_out"]):
-        return "RSTO" if synack or fin_in else "RSTOS0"
-    if fin_out and fin_in:
-        return "SF"
-    if fin_out:
-        return "S2" if synack else "SH"
-    if fin_in:
-        return "S3" if syn else "SHR"
-    if syn:
-        return "S1" if synack else "S0"
-    return "OTH"
-
-
-def history(row: Any) -> str | None:
-    """Zeek's history letters of a flow row; None for what has none.
-
-    A datagram flow has only D and d. `^` in front says that the server's packet came first, as Zeek
-    writes it for a connection that it turned round.
-    """
-    if int(row["protocol"]) != 17:
-        letters = bytes(row["history"]).decode("ascii", "replace")
-        return ("^" + letters if letters[:1].islower() else letters) or None
-    out, back = int(row["packets_out"]) > 0, int(row["packets_in"]) > 0
-    asked, answered = int(row["first_payload_ns"]), int(row["first_answer_ns"])
-    if back and (not out or 0 < answered < asked):
-        return "^dD" if out else "^d"
-    return "Dd" if back else "D"

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from panotui.health.flows import PENDING, VERDICTS, VIOLATION, FlowBook, flow_key
+from panotui.health.flow_records import VERDICTS
+from panotui.health.flows import PENDING, VIOLATION, FlowBook, flow_key
 from panotui.health.streams import StreamState
 from panotui.model import (
     I16,

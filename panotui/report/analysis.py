@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from panotui.health.flows import FlowListing
 from panotui.model import (
     SCHEMA_ANALYSIS,
     CameraRecord,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 FLOWS_A_PIECE = 1_024
+FLOW_TIMES = {"first_time": "first_time_ns", "last_time": "last_time_ns"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -49,12 +51,13 @@ def time_text(time_ns: int | None) -> str | None:
     if time_ns is None:
         return None
     second, rest_ns = divmod(time_ns, 1_000_000_000)
-    text = _second_text(second)
+    text = second_text(second)
     return None if text is None else f"{text}.{rest_ns // 1000:06d}Z"
 
 
 @lru_cache(4_096)
-def _second_text(second: int) -> str | None:
+def second_text(second: int) -> str | None:
+    """A second since 1970 as RFC 3339 without its zone; None for impossible ones."""
     try:
         moment = _EPOCH + timedelta(seconds=second)
     except OverflowError:
@@ -108,13 +111,25 @@ def json_pieces(
             continue
         yield b"["
         comma = b""
-        remaining = iter(flows)
-        while some := list(islice(remaining, FLOWS_A_PIECE)):
-            # the encoder writes null for NaN and infinities, as `clean` does
-            yield comma + msgspec.json.encode([flow_object(flow) for flow in some])[1:-1]
+        for some in _flow_pieces(flows):
+            yield comma + some
             comma = b","
         yield b"]"
     yield b"}\n"
+
+
+def _flow_pieces(flows: Iterable[FlowRecord]) -> Iterator[bytes]:
+    """Objects of flows with commas between them; by column where the flows come from a table."""
+    if isinstance(flows, FlowListing):
+        from panotui.report.flow_columns import flow_objects
+
+        for block in flows.blocks():
+            yield flow_objects(block)
+        return
+    remaining = iter(flows)
+    while some := list(islice(remaining, FLOWS_A_PIECE)):
+        # the encoder writes null for NaN and infinities, as `clean` does
+        yield msgspec.json.encode([flow_object(flow) for flow in some])[1:-1]
 
 
 def clean(value: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.health.community_id import community_id
+from panotui.health.community_id import community_ids
 from panotui.health.flows import VIOLATION, FlowBook, flow_key, flow_key_of, flow_text_id
 from panotui.model import FLOW_DTYPE, SECOND, Rows
 from tests.made_up import START, Scene, answered, flow, packed, rows
@@ -133,9 +133,10 @@ def test_community_id_equals_the_reference(
     )
     expected = communityid.CommunityID().calc(reference)
     version = 6 if ":" in src else 4
-    mine = community_id(
-        protocol, packed(src).tobytes(), packed(dst).tobytes(), version, sport, dport
-    )
+    (mine,) = community_ids(
+        np.array([protocol], np.uint8), packed(src)[None], packed(dst)[None],
+        np.array([version], np.uint8), np.array([sport], np.uint16), np.array([dport], np.uint16),
+    )  # fmt: skip
     assert mine == expected
 
 
