@@ -44,7 +44,7 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
-from panotui.pump import gap_ticks
+from panotui.pump import gap_ticks, missed
 from panotui.sources import open_file
 
 METERS_MOST = 200  # the engine's keys have a byte for the meter
@@ -338,6 +338,7 @@ class Plan:
     final_ns: int
     packets: int
     empty: list[SourceCounters]  # of captures without packets, which no meter reads
+    dropped: tuple[int, int]  # by the systems and the interfaces of all captures
 
 
 def plan(surveys: Sequence[Survey], settings: MeterSettings) -> Plan:
@@ -375,6 +376,10 @@ def plan(surveys: Sequence[Survey], settings: MeterSettings) -> Plan:
         max((s.last_ns for s in surveys), default=0),
         sum(s.packets for s in surveys),
         [s.counters for s in surveys if not s.packets],
+        (
+            sum(s.counters.dropped_ring for s in surveys),
+            sum(s.counters.dropped_interface for s in surveys),
+        ),
     )
 
 
@@ -417,6 +422,7 @@ class FileMeter:
         self.meter = Meter(settings, order.meter)
         self.source = SourceState(counters=SourceCounters())
         self._before = SourceCounters()  # of the captures that are through
+        self._dropped = 0  # told by a capture beforehand, or already told to the streams
         self._asleep_ns = int(2 * max(settings.idle_tcp_s, settings.idle_udp_s) * SECOND)
 
     def news(self) -> Iterator[News]:
@@ -458,6 +464,10 @@ class FileMeter:
             yield news
 
     def _news(self, tick: int, time_ns: int) -> News:
+        dropped = missed(self.source.counters)
+        if dropped > self._dropped:
+            self.meter.note_capture_loss(time_ns, dropped - self._dropped)
+            self._dropped = dropped
         delta = self.meter.tick(time_ns)
         delta.interfaces, delta.shared_interfaces = tuple(self.interfaces), True
         return News(tick, self.order.meter, delta, self.source)
@@ -465,6 +475,7 @@ class FileMeter:
     def _batches(self) -> Iterator[PacketBatch]:
         for part in self.order.parts:
             source = open_file(part.file)
+            self._dropped += missed(source.counters)
             places = np.array(part.places or (0,), np.int16)
             try:
                 while not source.ended:
@@ -648,6 +659,7 @@ class _Total:
     files: tuple[str, ...]
     interfaces: tuple[Interface, ...]
     empty: list[SourceCounters]
+    dropped: tuple[int, int]
     states: dict[int, SourceState] = field(default_factory=dict)
     meters: dict[int, MeterCounters] = field(default_factory=dict)
 
@@ -657,8 +669,15 @@ class _Total:
         self.meters[news.meter] = news.delta.counters
 
     def counters(self) -> list[SourceCounters]:
-        """Of each meter that has told something, and of captures without packets."""
-        return [*(self.states[meter].counters for meter in sorted(self.states)), *self.empty]
+        """Of each meter that has told something, of captures without packets, and what all the
+        others have missed: the surveys know it before the first packet is judged."""
+        told = [*(self.states[meter].counters for meter in sorted(self.states)), *self.empty]
+        ring, interface = self.dropped
+        rest = SourceCounters(
+            dropped_ring=ring - sum(c.dropped_ring for c in told),
+            dropped_interface=interface - sum(c.dropped_interface for c in told),
+        )
+        return [*told, rest]
 
     def record(self) -> SourceRecord:
         """All captures together."""
@@ -797,7 +816,7 @@ def _apply(
     progress: Callable[[Progress], None] | None,
 ) -> None:
     """Tick by tick: all meters' deltas, and the engine's own tick with the last of them."""
-    total = _Total(files, planned.interfaces, planned.empty)
+    total = _Total(files, planned.interfaces, planned.empty, planned.dropped)
     done = Progress(packets_total=planned.packets)
     waiting = _merged(streams)
     news = next(waiting, None)

@@ -16,7 +16,6 @@ import numpy as np
 
 from panotui.engine import Engine
 from panotui.meter.meter import Meter
-from panotui.meter.streams import StreamTable
 from panotui.model import (
     I64,
     SECOND,
@@ -184,7 +183,9 @@ class Pump:
         self._counting = Counting()
         self._interfaces: dict[str, int] = {}
         self._finished = False
-        self._dropped = 0
+        # What a file tells beforehand was missed at a time that it does not tell: no gap is known
+        # to be this tool's, and the engine marks all that may be.
+        self._dropped = sum(missed(source.counters) for source in self.sources)
 
     @property
     def time_ns(self) -> int:
@@ -239,8 +240,7 @@ class Pump:
         dropped = sum(missed(s.counters) for s in self.sources)
         if dropped > self._dropped:
             # gaps of this second are the capture's, not the network's
-            if isinstance(self.meter.streams, StreamTable):
-                self.meter.streams.note_capture_loss(now_ns, dropped - self._dropped)
+            self.meter.note_capture_loss(now_ns, dropped - self._dropped)
             self._dropped = dropped
         delta = self.meter.tick(now_ns)
         self._tell_source(delta)

@@ -20,6 +20,7 @@ from panotui.policy.site import load_site
 from panotui.pump import Pump
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
+from tests.sources import made
 
 DEMO = Path(__file__).parents[1] / "panotui" / "sources" / "demo"
 CAPTURE = DEMO / "site.pcapng.zst"
@@ -277,3 +278,48 @@ def test_small_captures_are_not_worth_a_process(ports: list[str]) -> None:
     assert parallel.processes_for(ports, 2) == 2
     assert parallel.processes_for(ports, 9) == len(ports)
     assert parallel.processes_for(["-", *ports], 2) == 1
+
+
+def _gappy(path: Path, told: int, *, dropped: int = 0) -> str:
+    """Half a minute of RTP without signalling that misses packets, as a pcapng that tells how many
+    its capture has dropped."""
+    frames = []
+    for number in range(3_000):
+        if number % 100 in (40, 41):
+            continue
+        rtp = struct.pack("!BBHII", 0x80, 96, number, number // 4 * 3_600, 7) + b"\x41" * 400
+        udp = struct.pack("!HHHH", 6000 + told, 5000, 8 + len(rtp), 0) + rtp
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0)
+        ends = bytes([10, 20, 0, 11]) + bytes([10, 20, 0, 5])
+        frames.append(
+            made.Frame(bytes(12) + b"\x08\0" + head + ends + udp, 10**18 + number * 10**7)
+        )
+    data = made.pcapng(frames)
+    if dropped:
+        data += made.block(5, bytes(12) + made.option(5, dropped.to_bytes(8, "little")))
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.mark.parametrize("dropped", [60, 0])
+def test_what_a_capture_says_it_dropped_makes_its_losses_uncertain_in_every_arrangement(
+    tmp_path: Path, dropped: int
+) -> None:
+    files = [_gappy(tmp_path / "a.pcapng", 1, dropped=dropped), _gappy(tmp_path / "b.pcapng", 2)]
+    answers = [_analysed(files, Site(), processes) for processes in (1, 2)]
+    assert answers[0] == answers[1]
+    engine = Engine(Site())
+    source = open_file(files[0])
+    Pump([source], engine, files=files[:1]).run()
+    source.close()
+    for answer in (answers[0], analysis(engine)):
+        assert answer["source"]["lost"] == dropped
+        assert {s["lost"] for s in answer["streams"]} == {60}
+        assert {s["uncertain"] for s in answer["streams"]} == {bool(dropped)}
+        # when it dropped them is not told: none is said to be its own
+        assert {s["capture_lost"] for s in answer["streams"]} == {0}
+        loss = [f for f in answer["findings"] if f["id"] == "stream-loss"]
+        assert loss
+        assert {f["confidence"] for f in loss} == {"possible" if dropped else "certain"}
+        assert any("missed by the capture" in d for f in loss for d in f["detail"]) == bool(dropped)
+        assert ("rx-dropped" in {f["id"] for f in answer["findings"]}) == bool(dropped)

@@ -157,22 +157,21 @@ class LinkRule(Rule):
 
     def _drops(self, facts: Facts) -> list[Observation]:
         now = facts.now_ns
-        self._dropped.append((now, facts.ring_dropped))
+        missed = facts.ring_dropped + facts.interface_dropped
+        self._dropped.append((now, missed))
         old = next((n for t, n in self._dropped if now - t <= MINUTE), 0)
         before = [n for t, n in self._dropped if now - t > MINUTE]
-        grown = facts.ring_dropped - (
-            before[-1] if before else old if len(self._dropped) > 1 else 0
-        )
+        grown = missed - (before[-1] if before else old if len(self._dropped) > 1 else 0)
         if grown <= 0:
             return []
-        total = facts.counters.packets + facts.ring_dropped
+        total = facts.counters.packets + missed
         share = 100 * grown / max(1, total)
         return [
             Observation(
                 "rx-dropped",
                 "this tool",
                 {"dropped": str(grown), "detail": f" ({share:.2g} % of all)"},
-                (evidence(now, 0, f"the capture ring dropped {grown} packets in a minute"),),
+                (evidence(now, 0, f"the capture missed {grown} packets until here"),),
             )
         ]
 

@@ -94,6 +94,8 @@ class StreamTableProtocol(Protocol):
 
     def forget(self, flow_ids: U64) -> None: ...
 
+    def note_capture_loss(self, time_ns: int, packets: int, interface: int = -1) -> None: ...
+
     def tick(self, now_ns: int) -> None: ...
 
     def rows(self) -> Rows: ...
@@ -339,6 +341,11 @@ class Meter:
                 self.flows.app[slot] = app
 
     # -------------------------------------------------------------- ticks
+
+    def note_capture_loss(self, time_ns: int, packets: int) -> None:
+        """The capture missed `packets` in the second before `time_ns`: gaps then are its own."""
+        if self.streams is not None:
+            self.streams.note_capture_loss(time_ns, packets)
 
     def tick(self, now_ns: int) -> Delta:
         """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""

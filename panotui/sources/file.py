@@ -121,6 +121,8 @@ class MappedFile(FileSource):
         os.close(fd)
         self._data: U8 = np.frombuffer(self._map, np.uint8)
         self._format, self._position = self._recognise(self._map[:FILE_HEADER])
+        if isinstance(self._format, PcapngFormat):
+            self._format.look_ahead(self._data)
         self._size = size
         self._reach = BATCH_BYTES
         self._released = 0

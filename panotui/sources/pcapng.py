@@ -97,6 +97,7 @@ class PcapngFormat:
         self._lost_sync = False
         self._last_ns = 0
         self._drops: dict[int, tuple[int, int]] = {}  # interface -> (its own, the system's)
+        self._drops_ahead = (0, 0)  # sums that the file's last blocks tell, before they are reached
 
     def take(self, data: U8, start: int, stop: int, final: bool, most: int) -> Taken:
         """The whole blocks of `data[start:stop]`; `final`: no more bytes will come."""
@@ -335,20 +336,34 @@ class PcapngFormat:
         (number,) = struct.unpack_from(section.order + "I", body)
         if number >= len(section.clocks):
             return
-        values = dict(_options(body, 12, section.order))
-        counts = []
-        for code in (ISB_IFDROP, ISB_OSDROP):
-            value = values.get(code, b"")
-            counts.append(
-                int(struct.unpack_from(section.order + "Q", value)[0]) if len(value) >= 8 else 0
-            )
-        # nothing guarantees sane counts: at most what 63 bits hold
-        self._drops[section.base + number] = (
-            min(counts[0], 1 << 62),
-            min(counts[1], 1 << 62),
-        )
-        self.counters.dropped_interface = sum(own for own, _ in self._drops.values())
-        self.counters.dropped_ring = sum(system for _, system in self._drops.values())
+        self._drops[section.base + number] = _drops_told(body, section.order)
+        self._tell_drops()
+
+    def _tell_drops(self) -> None:
+        own, system = self._drops_ahead
+        self.counters.dropped_interface = max(own, sum(d[0] for d in self._drops.values()))
+        self.counters.dropped_ring = max(system, sum(d[1] for d in self._drops.values()))
+
+    def look_ahead(self, data: U8) -> None:
+        """Read the statistics that a whole file ends with: what its capture has missed is known
+        before the first packet is judged. `data` is the file."""
+        order = _section_order(data[8:12].tobytes())
+        drops: dict[int, tuple[int, int]] = {}
+        stop = len(data)
+        for _ in range(2 * INTERFACES_MAX):
+            if order is None or stop < 24:
+                break
+            (size,) = struct.unpack_from(order + "I", data.data, stop - 4)
+            if not 24 <= size <= 4096 or size > stop:
+                break
+            kind, again, number = struct.unpack_from(order + "III", data.data, stop - size)
+            if kind != STATISTICS or again != size:
+                break
+            body = data[stop - size + 8 : stop - 4].tobytes()
+            drops.setdefault(number, _drops_told(body, order))  # the last of an interface
+            stop -= size
+        self._drops_ahead = (sum(d[0] for d in drops.values()), sum(d[1] for d in drops.values()))
+        self._tell_drops()
 
     # ------------------------------------------------------------------ finding blocks
 
@@ -411,6 +426,17 @@ class PcapngFormat:
 def _packet_kind(words: U32) -> Bool:
     kinds: Bool = (words == ENHANCED) | (words == SIMPLE) | (words == OLD_PACKET)
     return kinds
+
+
+def _drops_told(body: bytes, order: str) -> tuple[int, int]:
+    """(packets the interface dropped, and the system) in a statistics block."""
+    values = dict(_options(body, 12, order))
+    counts = []
+    for code in (ISB_IFDROP, ISB_OSDROP):
+        value = values.get(code, b"")
+        count = int(struct.unpack_from(order + "Q", value)[0]) if len(value) >= 8 else 0
+        counts.append(min(count, 1 << 62))  # nothing guarantees sane counts
+    return counts[0], counts[1]
 
 
 def _section_order(raw: bytes) -> str | None:
