@@ -168,6 +168,8 @@ class Engine:
         new_streams = self.streams.update(meter, delta.streams, delta.stream_seconds, self.now_ns)
         for stream in new_streams:
             self._place_stream(stream)
+        for stream, before in self.streams.resized:
+            self._resize_event(stream, before)
         for text, severity, slot in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
             self._verdict_event(text, severity, slot)
         self.tracking.update(known, self.now_ns)
@@ -436,7 +438,13 @@ class Engine:
     def _is_lossy(self) -> bool:
         """Packets were missed, or passed over, by this tool within the last minute."""
         counters = self.facts.counters
-        missed = self.facts.ring_dropped + counters.control_skipped
+        dropped = self.facts.ring_dropped + self.facts.interface_dropped
+        if dropped and not self.settings.live:
+            # a capture file tells that it has missed packets, but not when
+            for stream in self.streams.streams.values():
+                stream.uncertain = True
+            return True
+        missed = dropped + counters.control_skipped
         if missed > self._missed:
             self._missed, self._missed_ns = missed, self.now_ns
             for stream in self.streams.streams.values():
@@ -522,6 +530,14 @@ class Engine:
         else:
             text = f"Stream of {name} restarted ({message.kind}) {message.detail}".strip()
         self._event(message.time_ns, "stream", "warning", name, text, packet=message.packet)
+
+    def _resize_event(self, stream: StreamState, before: str) -> None:
+        name = stream.camera or stream.src
+        self._event(
+            int(stream.row["last_ns"]), "stream", "info", name,
+            f"Stream of {name} is now {stream.row['width']}x{stream.row['height']} (was {before})",
+            packet=int(stream.row["last_packet"]) or None,
+        )  # fmt: skip
 
     def _stream_state_event(self, stream: StreamState, was: str) -> None:
         name = stream.camera or stream.src

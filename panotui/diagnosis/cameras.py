@@ -290,7 +290,8 @@ class CameraRule(Rule):
             if session.play_ns and recent(session.ended_ns or now, now, 120):
                 readers[session.client] = session.play_packet
         for stream in facts.camera_streams.get(camera.address, []):
-            if now - int(stream.row["last_ns"]) < 120 * SECOND:
+            group = facts.view.who(stream.dst) & Who.MULTICAST
+            if now - int(stream.row["last_ns"]) < 120 * SECOND and not group:
                 readers.setdefault(stream.dst, int(stream.row["first_packet"]))
         local = {r: p for r, p in readers.items() if not facts.view.who(r) & Who.INTERNET}
         others = [r for r in local if r not in appliance]
@@ -439,12 +440,15 @@ class StreamRule(Rule):
             )
         if math.isfinite(reported):
             detail.append(f"the reader itself reports {100 * reported:.1f} %")
+        missed = facts.ring_dropped + facts.interface_dropped
+        if stream.uncertain and missed:
+            detail.append(f"{missed} packets were missed by the capture itself: some may be these")
         yield Observation(
             "stream-loss", subject,
             {**values, "loss": f"{100 * share:.2f}", "seconds": str(seconds), "detail": ""},
             tuple(evidence(g.time_ns, g.packet, f"{g.lost} lost") for g in gaps[-8:]),
             gaps[0].time_ns if gaps else 0, gaps[-1].time_ns if gaps else 0,
-            "possible" if facts.ring_dropped and stream.uncertain else "certain",
+            "possible" if stream.uncertain else "certain",
             "error" if share > LOSS_BAD else None, tuple(detail), **base,
         )  # fmt: skip
         tail = int(stream.row["tail_lost"])
@@ -653,6 +657,7 @@ class StreamRule(Rule):
             while len(self._jumps) > 2048:
                 self._jumps.popitem(last=False)
         nominal = float(row["fps_nominal"])
+        fps_now = float(row["fps_now"])
         parts = []
         if jumps >= 2 and recent(known[1], now, 60):
             parts.append(f"they jumped {jumps} times")
@@ -662,6 +667,8 @@ class StreamRule(Rule):
             and age > 20
             and abs(nominal - stream.fps_expected) > 0.2 * stream.fps_expected
             and abs(nominal - stream.fps_expected / 2) > 0.5
+            # a camera that is slow and says so is stream-fps, and its time stamps are right
+            and not fps_now < FPS_SHARE * stream.fps_expected
         ):
             parts.append(f"they say {nominal:.1f} frames/s, declared are {stream.fps_expected:.4g}")
         if parts:
@@ -711,6 +718,7 @@ class SessionEndRule(Rule):
         self._ends: OrderedDict[str, deque[tuple[RtspEnd, Session, str]]] = OrderedDict()
         self._awake: OrderedDict[str, deque[tuple[int, int, str]]] = OrderedDict()
         self._timeouts: OrderedDict[str, tuple[RtspEnd, Session, str]] = OrderedDict()
+        self._cut: OrderedDict[str, tuple[int, RtspEnd, Session]] = OrderedDict()  # by the camera
         self._query_ns = 0
         self._reports: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
@@ -718,7 +726,7 @@ class SessionEndRule(Rule):
         if isinstance(message, RtspEnd):
             found = facts.cameras.session_of(facts.meter, message.session)
             if found is not None:
-                self._ended(message, *found)
+                self._ended(facts.meter, message, *found)
         elif isinstance(message, ArpMessage) and message.sender_ip == message.target_ip:
             self._wake(message.sender_ip, message.time_ns, message.packet, "ARP announcement")
         elif isinstance(message, DhcpMessage) and message.type == "discover":
@@ -740,7 +748,7 @@ class SessionEndRule(Rule):
         while len(self._awake) > 512:
             self._awake.popitem(last=False)
 
-    def _ended(self, message: RtspEnd, camera: Camera, session: Session) -> None:
+    def _ended(self, meter: int, message: RtspEnd, camera: Camera, session: Session) -> None:
         ends = self._ends.setdefault(camera.address, deque(maxlen=16))
         ends.append((message, session, camera.address))
         while len(self._ends) > 256:
@@ -753,6 +761,10 @@ class SessionEndRule(Rule):
             self._timeouts[camera.address] = (message, session, camera.address)
             while len(self._timeouts) > 256:
                 self._timeouts.popitem(last=False)
+        elif session.ended == message.how:
+            self._cut[camera.address] = (meter, message, session)
+            while len(self._cut) > 256:
+                self._cut.popitem(last=False)
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -784,6 +796,10 @@ class SessionEndRule(Rule):
             )
         for address, awake in self._awake.items():
             out.extend(self._reboot(address, awake, facts))
+        told = {o.camera for o in out if o.id == "camera-reboot"}
+        for address, cut in self._cut.items():
+            if address not in told:
+                out.extend(self._served_anew(address, *cut, facts))
         out.extend(self._querier(facts))
         return out
 
@@ -811,6 +827,33 @@ class SessionEndRule(Rule):
              "detail": f"its sessions dropped, then {awake[-1][2]}"},
             tuple(evidence(t, p, text) for t, p, text in awake), woke, woke,
             camera=address,
+        )  # fmt: skip
+
+    @staticmethod
+    def _served_anew(
+        address: str, meter: int, end: RtspEnd, session: Session, facts: Facts
+    ) -> Iterable[Observation]:
+        """A camera that cut the sessions that it was playing, and soon played new ones."""
+        camera = facts.cameras.get(address)
+        if camera is None or not recent(end.time_ns, facts.now_ns, 300):
+            return
+        later = [s for s in camera.sessions.values() if 0 < s.play_ns - end.time_ns < 3 * REBOOT_NS]
+        # media over UDP may outlive their connection, and another reader's may go on
+        went_on = any(
+            int(s.row["first_ns"]) < end.time_ns < int(s.row["last_ns"]) - 2 * SECOND
+            for s in facts.camera_streams.get(address, [])
+        )
+        if not later or went_on:
+            return
+        again = min(later, key=lambda s: s.play_ns)
+        yield Observation(
+            "camera-reboot", _subject(camera),
+            {**_about(camera, facts), "detail": "it cut its sessions, then served new ones"},
+            (
+                evidence(end.time_ns, end.packet, f"session ended by {end.how}"),
+                evidence(again.play_ns, again.play_packet, "200 to a new PLAY"),
+            ),
+            end.time_ns, again.play_ns, "possible", camera=address,
         )  # fmt: skip
 
     def _querier(self, facts: Facts) -> Iterable[Observation]:

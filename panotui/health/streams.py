@@ -180,6 +180,11 @@ class StreamState:
         return min(1.0, max(0, lost - missed) / expected)
 
 
+def _size(row: Mapping[str, Any]) -> str:
+    """`640x360` of a stream's row; empty while it is not known."""
+    return f"{row['width']}x{row['height']}" if row["width"] else ""
+
+
 class StreamBook:
     """All streams of the site; `limit` at most."""
 
@@ -187,10 +192,12 @@ class StreamBook:
         self.limit = limit
         self.streams: dict[str, StreamState] = {}
         self.evicted = 0
+        self.resized: list[tuple[StreamState, str]] = []  # by the last update: its size before
 
     def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
         """Take one meter's changed streams and seconds; returns the streams that are new."""
         new: list[StreamState] = []
+        self.resized = []
         for row in _plain(rows):
             key = stream_key(meter, row["id"])
             state = self.streams.get(key)
@@ -200,6 +207,9 @@ class StreamBook:
                 self.streams[key] = state
                 new.append(state)
             else:
+                size, before = _size(row), _size(state.row)
+                if before and size != before:
+                    self.resized.append((state, before))
                 state.row = row
         oldest = now_ns // SECOND - HISTORY_S
         for second in _plain(seconds):

@@ -134,6 +134,31 @@ def test_camera_that_drops_its_sessions_and_wakes_has_restarted(how: str, expect
         assert found["camera-reboot"].evidence[-1].packet
 
 
+@pytest.mark.parametrize(
+    ("again", "media_until", "expected"),
+    [
+        (20, 12, True),
+        (None, 12, False),  # no new session: nothing tells that it is back
+        (20, 30, False),  # only the connection ended: its media went on over UDP
+    ],
+)
+def test_camera_that_cuts_what_it_played_and_then_plays_anew_has_restarted(
+    again: float | None, media_until: float, expected: bool
+) -> None:
+    wire = Wire()
+    first = Rtsp(wire).play(0.2)
+    first.media(0.6, media_until)
+    first.flow.close(12.1, by_server=True)
+    if again is not None:
+        second = Rtsp(wire, sport=40_100).play(again)
+        second.media(again + 0.5, again + 8)
+    found = told(wire.watch(end=30))
+    assert ("camera-reboot" in found) is expected, found.keys()
+    if expected:
+        assert found["camera-reboot"].confidence == "possible"
+        assert all(e.packet for e in found["camera-reboot"].evidence)
+
+
 def membership(wire: Wire, at: float, group: str) -> None:
     low = [int(p) for p in group.split(".")]
     body = struct.pack("!BBH4s", 0x16, 0, 0, bytes(low))

@@ -75,6 +75,11 @@ def finding_ids(answer: dict[str, Any], *, severities: tuple[str, ...] = ()) -> 
     return {f["id"] for f in answer["findings"] if not severities or f["severity"] in severities}
 
 
+def findings_of(answer: dict[str, Any]) -> set[tuple[str, str]]:
+    """All findings, of any severity, with their subjects."""
+    return {(f["id"], f["subject"]) for f in answer["findings"]}
+
+
 def stream_of(answer: dict[str, Any], camera: str) -> dict[str, Any]:
     """The video stream of that camera; exactly one is expected."""
     found = [s for s in answer["streams"] if s["camera"] == camera]

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.film import analyze, filming, finding_ids, stream_of, wait_until
+from tests.lab.film import analyze, filming, findings_of, stream_of, wait_until
 from tests.lab.netns import end, require_root
 from tests.lab.plant import CAMERA_NET, CameraSpec, Plant
 
 pytestmark = pytest.mark.lab
-
-LOUD = ("warning", "error")
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +46,7 @@ def test_healthy_camera_gives_no_alarm(tmp_path: Path, transport: str) -> None:
     assert (stream["width"], stream["height"]) == (640, 360)
     assert stream["fps"] == pytest.approx(15, rel=0.05)
     assert stream["verdict"] == "allowed"
-    assert not finding_ids(answer, severities=LOUD)
+    assert findings_of(answer) == set()
     assert not answer["violations"]
 
 
@@ -73,9 +71,9 @@ def test_random_loss_equals_the_switch_counter(tmp_path: Path, per_mille: int) -
     assert stream["lost"] == dropped > 0
     assert stream["expected"] > seen
     assert stream["packets"] == stream["expected"] - dropped
-    if per_mille == 50:
-        assert "stream-loss" in finding_ids(answer)
-        assert not finding_ids(answer, severities=LOUD) - {"stream-loss", "stream-burst"}
+    assert stream["camera_dropped"] == stream["capture_lost"] == 0
+    enough = per_mille == 50 or dropped >= 3
+    assert findings_of(answer) == ({("stream-loss", "camera dock")} if enough else set())
 
 
 def test_narrow_link_loses_what_the_queue_drops(tmp_path: Path) -> None:
@@ -85,10 +83,14 @@ def test_narrow_link_loses_what_the_queue_drops(tmp_path: Path) -> None:
         shape = "tc qdisc add dev eth0 root tbf rate 600kbit burst 8kb limit 16kb"
         plant.camera_ns["dock"].run(shape.split())
         path = film(plant, tmp_path, 12)
+        shown = plant.camera_ns["dock"].run(["tc", "-s", "qdisc", "show", "dev", "eth0"]).stdout
         answer = analyze("--site", plant.site_file, path)
     stream = stream_of(answer, "dock")
+    dropped = int(shown.split("dropped ", 1)[1].split(",")[0])
+    # a sender report may be among them, and what follows the last packet that passed
+    assert dropped - 10 <= stream["lost"] <= dropped
     assert stream["lost"] > 50
-    assert "stream-loss" in finding_ids(answer)
+    assert findings_of(answer) == {("stream-loss", "camera dock")}
 
 
 def test_stopped_camera_freezes_and_is_seen_to_recover(tmp_path: Path) -> None:
@@ -109,10 +111,48 @@ def test_stopped_camera_freezes_and_is_seen_to_recover(tmp_path: Path) -> None:
     frozen = [f for f in answer["findings"] if f["id"] == "stream-frozen"]
     assert len(frozen) == 1
     assert frozen[0]["cleared_time"] is not None
-    assert "camera-unreachable" not in finding_ids(answer)
+    assert stream["lost"] == 0
+    assert findings_of(answer) == {("stream-frozen", "camera dock")}
 
 
-def test_restarted_camera_is_a_restart_and_no_loss(tmp_path: Path) -> None:
+def test_camera_that_loses_power_has_restarted_and_lost_nothing(tmp_path: Path) -> None:
+    with Plant(one_camera()) as plant:
+        camera = plant.start_camera("dock")
+        ns = plant.camera_ns["dock"]
+        path = tmp_path / "scene.pcapng"
+        with filming(plant, path):
+            reader = plant.read_camera("dock")
+            time.sleep(4)
+            ns.run(["ip", "link", "set", "eth0", "down"])
+            end(camera)
+            time.sleep(3)
+            end(reader)
+            ns.run(["ip", "link", "set", "eth0", "up"])
+            announce = [
+                "busybox",
+                "arping",
+                "-U",
+                "-c",
+                "2",
+                "-I",
+                "eth0",
+                plant.spec("dock").address,
+            ]
+            ns.run(announce, check=False)
+            plant.start_camera("dock")
+            plant.read_camera("dock")
+            time.sleep(4)
+        answer = analyze("--site", plant.site_file, path)
+    assert len(answer["streams"]) == 2
+    assert all(s["lost"] == 0 for s in answer["streams"])
+    # the switch has forgotten the camera meanwhile, and floods to the mirrored uplink as well
+    assert findings_of(answer) - {("mirror-duplicates", "mirror")} == {
+        ("camera-reboot", "camera dock"),
+        ("stream-frozen", "camera dock"),
+    }
+
+
+def test_camera_whose_server_is_killed_and_restarted_has_lost_nothing(tmp_path: Path) -> None:
     with Plant(one_camera()) as plant:
         camera = plant.start_camera("dock")
         path = tmp_path / "scene.pcapng"
@@ -127,7 +167,7 @@ def test_restarted_camera_is_a_restart_and_no_loss(tmp_path: Path) -> None:
         answer = analyze("--site", plant.site_file, path)
     assert len(answer["streams"]) == 2
     assert all(s["lost"] == 0 for s in answer["streams"])
-    assert "stream-loss" not in finding_ids(answer)
+    assert findings_of(answer) == {("camera-reboot", "camera dock")}
 
 
 @pytest.mark.parametrize(
@@ -143,8 +183,7 @@ def test_refusing_camera_says_why(tmp_path: Path, how: str, finding: str) -> Non
     with Plant(one_camera()) as plant:
         plant.refusing_camera("dock", how)
         answer = analyze("--site", plant.site_file, film(plant, tmp_path, 3))
-    assert finding in finding_ids(answer)
-    assert not finding_ids(answer, severities=LOUD) - {finding}
+    assert findings_of(answer) == {(finding, "camera dock")}
     camera = next(c for c in answer["cameras"] if c["name"] == "dock")
     assert camera["state"] == "refused"
 
@@ -160,8 +199,8 @@ def test_wrong_password_is_told_from_the_normal_challenge(tmp_path: Path) -> Non
         right = analyze(
             "--site", plant.site_file, film(plant, tmp_path, 4, credentials="operator:right")
         )
-    assert "rtsp-auth" in finding_ids(wrong)
-    assert "rtsp-auth" not in finding_ids(right)
+    assert findings_of(wrong) == {("rtsp-auth", "camera dock")}
+    assert findings_of(right) == set()
     assert stream_of(right, "dock")["lost"] == 0
     assert "xyzzy-42" not in str(wrong)
     assert "operator" not in str(wrong)
@@ -172,8 +211,8 @@ def test_media_blocked_by_a_firewall(tmp_path: Path) -> None:
         plant.start_camera("dock")
         plant.block_media("dock")
         answer = analyze("--site", plant.site_file, film(plant, tmp_path, 8))
-    assert "udp-blocked" in finding_ids(answer)
-    assert "stream-loss" not in finding_ids(answer)
+    assert findings_of(answer) == {("udp-blocked", "camera dock")}
+    assert not answer["streams"]
 
 
 def test_camera_that_is_off_is_unreachable_while_another_works(tmp_path: Path) -> None:
@@ -186,16 +225,13 @@ def test_camera_that_is_off_is_unreachable_while_another_works(tmp_path: Path) -
             plant.read_camera("dock")
             time.sleep(7)
         answer = analyze("--site", plant.site_file, path)
-    about = [f for f in answer["findings"] if f["id"] == "camera-unreachable"]
-    assert [f for f in about if "dock" in f["subject"]]
-    assert not [f for f in about if "gate" in f["subject"]]
+    assert findings_of(answer) == {("camera-unreachable", "camera dock")}
 
 
 def test_camera_without_rtsp_refuses(tmp_path: Path) -> None:
     with Plant(one_camera()) as plant:
         answer = analyze("--site", plant.site_file, film(plant, tmp_path, 3))
-    assert "camera-refused" in finding_ids(answer)
-    assert "camera-unreachable" not in finding_ids(answer)
+    assert findings_of(answer) == {("camera-refused", "camera dock")}
 
 
 def test_second_reader_is_named(tmp_path: Path) -> None:
@@ -214,7 +250,12 @@ def test_second_reader_is_named(tmp_path: Path) -> None:
             plant.read_camera("dock", ns=plant.router)
             time.sleep(6)
         answer = analyze("--site", plant.site_file, path)
-    assert "stream-multi-reader" in finding_ids(answer)
+    assert findings_of(answer) == {
+        ("stream-multi-reader", "camera dock"),
+        ("mirror-duplicates", "mirror"),
+    }
+    assert len(answer["streams"]) == 2
+    assert {s["lost"] for s in answer["streams"]} == {0}
     assert answer["limits"]["mirror_duplicates"] > 0
 
 
@@ -225,8 +266,9 @@ def test_h265_camera_needs_another_profile(tmp_path: Path) -> None:
     with Plant(cameras) as plant:
         plant.start_camera("dock")
         answer = analyze("--site", plant.site_file, film(plant, tmp_path, 5))
-    assert "stream-codec" in finding_ids(answer)
-    assert stream_of(answer, "dock")["codec"] == "H265"
+    assert findings_of(answer) == {("stream-codec", "camera dock")}
+    stream = stream_of(answer, "dock")
+    assert (stream["codec"], stream["width"], stream["height"]) == ("H265", 640, 360)
 
 
 def test_eight_cameras_are_eight_clean_streams(tmp_path: Path) -> None:
@@ -248,6 +290,7 @@ def test_eight_cameras_are_eight_clean_streams(tmp_path: Path) -> None:
     assert {s["src"] for s in video} == {spec.address for spec in cameras}
     assert all(s["lost"] == 0 for s in video)
     assert len(answer["cameras"]) == 8
+    assert findings_of(answer) == set()
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -265,4 +308,5 @@ def test_start_in_mid_stream_still_measures(tmp_path: Path, transport: str) -> N
     assert stream["lost"] == 0
     assert stream["packets"] > 100
     assert stream["verdict"] == "allowed"
+    assert findings_of(answer) == set()
     assert not answer["violations"]
