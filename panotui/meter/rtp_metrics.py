@@ -40,6 +40,7 @@ _OPEN_FRAMES = 8  # frames that may still receive packets
 _STEPS = 32  # frame intervals of which the nominal one is the median
 _SECONDS = 16  # seconds remembered for `fps_now`
 _FPS_WINDOW = 10
+_UNJUDGED_MAX = 8  # silences a stream
 _HALF = 1 << 31
 
 
@@ -103,6 +104,9 @@ class RtpMetrics:
         self._increments: list[Rows] = []
         self._seconds_open: Rows = np.zeros(0, STREAM_SECOND_DTYPE)
         self._frozen_since: I64 = np.zeros(n, np.int64)  # start of a freeze already told, 0 none
+        # Silences that cannot be judged before the frame interval is known: (start, end,
+        # packet number, kind) a stream.
+        self._unjudged: dict[int, list[tuple[int, int, int, str]]] = {}
         self._poor_seconds: I64 = np.zeros(n, np.int64)
         self._bytes_at_tick: I64 = np.zeros(n, np.int64)
         self._new_frame_ns: I64 = np.zeros(n, np.int64)
@@ -155,6 +159,7 @@ class RtpMetrics:
         self._has_frame[stream] = False
         self._key_ordinal[stream] = -1
         self.watched[stream] = False
+        self._unjudged.pop(stream, None)
         self._stutter.forget(stream)
         self.gaps.forget(stream)
         self.changed[stream] = True
@@ -434,26 +439,37 @@ class RtpMetrics:
         self, stream: int, records: RtpRecords, at: int, gap_ns: int, step: int, nominal: int
     ) -> None:
         clock = int(self.clock[stream])
-        if clock and (not nominal or gap_ns * clock <= 3 * nominal * SECOND):
-            return
-        start_ns = int(records.time_ns[at]) - gap_ns
+        time_ns, number = int(records.time_ns[at]), int(records.order[at]) >> ORDER_BITS
+        # What comes next was made during the silence: the RTP clock did not move with the wall's.
+        backlog = clock > 0 and 0 <= step < clock * gap_ns / SECOND / 2
+        kind = "backlog" if backlog else "silence"
+        if clock and not nominal:
+            waiting = self._unjudged.setdefault(stream, [])
+            if len(waiting) < _UNJUDGED_MAX:
+                waiting.append((time_ns - gap_ns, time_ns, number, kind))
+        elif not clock or gap_ns * clock > 3 * nominal * SECOND:
+            self._freeze_is_over(stream, time_ns - gap_ns, time_ns, number, kind)
+
+    def _freeze_is_over(
+        self, stream: int, start_ns: int, end_ns: int, number: int, kind: str
+    ) -> None:
         if self._frozen_since[stream] != start_ns:
             self.row["freezes"][stream] += 1
         self._frozen_since[stream] = 0
-        seconds = gap_ns / SECOND
+        seconds = (end_ns - start_ns) / SECOND
         self.row["freeze_longest_s"][stream] = max(
             float(self.row["freeze_longest_s"][stream]), seconds
         )
-        # What comes next was made during the silence: the RTP clock did not move with the wall's.
-        backlog = clock > 0 and 0 <= step < clock * seconds / 2
-        self._tell_freeze(
-            stream,
-            int(records.time_ns[at]),
-            int(records.order[at]) >> ORDER_BITS,
-            start_ns,
-            seconds,
-            "backlog" if backlog else "silence",
-        )
+        self._tell_freeze(stream, end_ns, number, start_ns, seconds, kind)
+
+    def _judge_silences(self) -> None:
+        """Early silences of streams whose frame interval has become known."""
+        for stream in [s for s in self._unjudged if self.nominal[s]]:
+            limit_ns = 3 * int(self.nominal[stream]) * SECOND // int(self.clock[stream])
+            for start_ns, end_ns, number, kind in self._unjudged.pop(stream):
+                if end_ns - start_ns > limit_ns:
+                    self._freeze_is_over(stream, start_ns, end_ns, number, kind)
+                    self.changed[stream] = True
 
     def _tell_freeze(
         self, stream: int, time_ns: int, number: int, start_ns: int, seconds: float, kind: str
@@ -907,6 +923,8 @@ class RtpMetrics:
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time: settle gaps, see freezes that go on."""
         self.gaps.tick(now_ns)
+        if self._unjudged:
+            self._judge_silences()
         live = np.flatnonzero(self._started & self.picture)
         if not len(live):
             return
@@ -915,13 +933,16 @@ class RtpMetrics:
         watched = self.watched[live]
         clock = np.maximum(self.clock[live], 1)
         interval_ns = self.nominal[live] * SECOND // clock
-        frozen = watched & (silent_ns > FREEZE_NS) & (silent_ns > 3 * interval_ns)
+        # Silence that was asked for does not count; how long is too long, the interval tells.
+        still_ns = now_ns - np.maximum(row["last_ns"][live], self.excused_ns[live])
+        frozen = watched & (still_ns > FREEZE_NS) & (still_ns > 3 * interval_ns)
+        frozen &= interval_ns > 0
         for i in np.flatnonzero(frozen).tolist():
             self._freeze_goes_on(int(live[i]), now_ns)
         self._watch_picture(live, now_ns, silent_ns, interval_ns)
 
     def _freeze_goes_on(self, stream: int, now_ns: int) -> None:
-        start_ns = int(self.row["last_ns"][stream])
+        start_ns = max(int(self.row["last_ns"][stream]), int(self.excused_ns[stream]))
         seconds = (now_ns - start_ns) / SECOND
         self.row["freeze_longest_s"][stream] = max(
             float(self.row["freeze_longest_s"][stream]), seconds

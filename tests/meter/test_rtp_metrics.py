@@ -264,10 +264,37 @@ def test_silent_camera_is_frozen_after_two_seconds_while_it_should_play():
 
 def test_one_picture_in_three_seconds_is_not_a_freeze():
     packets = [Packet(i, i * 270_000, START_NS + i * 3 * SECOND, True, key=True) for i in range(20)]
-    row = one(run(packets))
+    metrics = table(1)
+    metrics.watched[0] = True
+    for i, packet in enumerate(packets):
+        metrics.measure(records([(0, packet)], i + 1))
+        for second in (1, 2, 3):
+            metrics.tick(packet.time_ns + second * SECOND)
+    row = one(metrics)
     assert row["fps_nominal"] == pytest.approx(1 / 3, rel=1e-6)
-    # Before the interval was learnt one of them may have counted.
-    assert row["freezes"] <= 2
+    assert row["freezes"] == 0
+    assert not metrics.drain()
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3])
+def test_silence_after_the_first_pictures_is_judged_once_their_interval_is_known(
+    pictures: int,
+) -> None:
+    packets = steady(4 * 25 * 3)
+    for packet in packets[4 * pictures :]:
+        packet.time_ns += 6 * SECOND
+    metrics = table(1)
+    metrics.watched[0] = True
+    metrics.measure(records([(0, p) for p in packets[: 4 * pictures]]))
+    for second in range(1, 7):
+        metrics.tick(START_NS + second * SECOND)
+    metrics.measure(records([(0, p) for p in packets[4 * pictures :]], 4 * pictures + 1))
+    metrics.tick(START_NS + 10 * SECOND)
+    row = one(metrics)
+    assert row["freezes"] == 1
+    assert row["freeze_longest_s"] == pytest.approx(6.04, abs=0.01)
+    told = [m for m in metrics.drain() if isinstance(m, StreamFreeze)][-1]
+    assert (told.seconds, told.packet) == (row["freeze_longest_s"], 4 * pictures + 1)
 
 
 def test_restart_of_the_sender_is_no_loss():
@@ -415,6 +442,8 @@ def test_silence_that_a_pause_asked_for_is_no_freeze():
     metrics = table(1)
     metrics.measure(records([(0, p) for p in packets[:400]]))
     metrics.excused_ns[0] = START_NS + 34 * SECOND - 50_000_000
+    metrics.watched[0] = True
+    metrics.tick(START_NS + 34 * SECOND)  # played again, and nothing has come yet
     metrics.measure(records([(0, p) for p in packets[400:]], 401))
     assert one(metrics)["freezes"] == 0
 
