@@ -170,6 +170,14 @@ class StreamState:
         self._sums[key] = total
         return total
 
+    def lengthen_freeze(self, now_ns: int) -> None:
+        """A freeze that goes on is as long as it has lasted by now."""
+        last = self.freezes[-1] if self.freezes else None
+        if last is None or last.kind != "silence" or last.start_ns < int(self.row["last_ns"]):
+            return
+        seconds = max(last.seconds, (now_ns - last.start_ns) / SECOND)
+        self.freezes[-1] = FreezeRecord(start_ns=last.start_ns, seconds=seconds, kind=last.kind)
+
     def loss_now(self, now_ns: int) -> float | None:
         """Share of packets lost over the last 30 s, without what this tool's capture missed."""
         expected = self.window(now_ns, LOSS_WINDOW_S, "expected")
@@ -261,12 +269,15 @@ class StreamBook:
                 newest[way] = state
         for state in self.streams.values():
             follower = newest[state.way]
-            # another SSRC took over the same flow: the camera began anew
-            state.superseded = follower is not state and int(follower.row["last_ns"]) > int(
+            # another SSRC took over the same flow: the camera began anew (two that speak in turns
+            # are two streams)
+            state.superseded = follower is not state and int(follower.row["first_ns"]) > int(
                 state.row["last_ns"]
             )
             was = state.state
             now, since = self._state_of(state, now_ns)
+            if now == "frozen":
+                state.lengthen_freeze(now_ns)
             if now != was:
                 state.state, state.state_since_ns = now, since
                 changed.append((state, was))

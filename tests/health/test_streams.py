@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.health.streams import StreamBook, StreamState
-from panotui.model import SECOND, STREAM_DTYPE, STREAM_SECOND_DTYPE, Rows
+from panotui.model import (
+    SECOND,
+    STREAM_DTYPE,
+    STREAM_SECOND_DTYPE,
+    Rows,
+    StreamFreeze,
+)
 
 START_S = 1_790_000_000
 
@@ -78,3 +84,40 @@ def test_rows_that_change_under_the_meter_do_not_change_what_is_kept() -> None:
     rows["packets"], rows["src"] = 99, 0
     assert state.row["packets"] == 10
     assert state.src == "10.20.0.11"
+
+
+def frozen_at(last_ns: int) -> StreamFreeze:
+    return StreamFreeze(
+        time_ns=last_ns + 3 * SECOND, packet=9, interface=0, flow=0, stream=7, start_ns=last_ns,
+        seconds=3.0, kind="silence",
+    )  # fmt: skip
+
+
+def test_freeze_that_goes_on_is_as_long_as_it_has_lasted_and_ends_with_its_stream() -> None:
+    rows = stream_rows(10)
+    last = int(rows["last_ns"][0])
+    book, state = book_of(second_rows(second=[START_S]))
+    book.observe(0, frozen_at(last))
+    for seconds in (3, 7):
+        book.judge_states(last + seconds * SECOND)
+        assert [f.seconds for f in state.freezes] == [seconds]
+    rows["end"] = 1
+    book.update(0, rows, np.zeros(0, STREAM_SECOND_DTYPE), last + 8 * SECOND)
+    book.judge_states(last + 30 * SECOND)
+    assert [f.seconds for f in state.freezes] == [7]
+
+
+def test_two_sources_that_speak_in_turns_on_one_port_are_both_streaming() -> None:
+    book, first = book_of(second_rows(second=[START_S]))
+    other = stream_rows(10)
+    other["id"] = 8
+    other["first_ns"] += SECOND
+    other["last_ns"] += 10_000_000
+    (second,) = book.update(0, other, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
+    book.judge_states((START_S + 10) * SECOND)
+    assert (first.state, second.state) == ("streaming", "streaming")
+    other["id"], other["first_ns"] = 9, (START_S + 10) * SECOND
+    other["last_ns"] = (START_S + 10) * SECOND + 1
+    book.update(0, other, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
+    book.judge_states((START_S + 11) * SECOND)
+    assert (first.state, second.state) == ("ended", "ended")
