@@ -680,7 +680,8 @@ class RtpMetrics:
         number = ordinal[which]
         number_before = part.previous(number, self._key_ordinal[ids])[ends]
         stamp_before = part.previous(stamp[at], self._key_stamp[ids])[ends]
-        known = number_before >= 0
+        key_ns = part.previous(time_ns[at], self.row["keyframe_last_ns"][ids])[ends]
+        known = (number_before >= 0) & (key_ns >= self.excused_ns[ids])  # not over a pause
         whole = ids[known]
         self.row["gop_frames"][whole] = (number[ends] - number_before)[known]
         clock = self.clock[whole].astype(np.float64)

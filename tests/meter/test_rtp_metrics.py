@@ -439,13 +439,16 @@ def test_silence_that_a_pause_asked_for_is_no_freeze():
     packets = steady(4 * 25 * 10)
     for packet in packets[400:]:
         packet.time_ns += 30 * SECOND
+        packet.timestamp += 30 * 90_000
     metrics = table(1)
     metrics.measure(records([(0, p) for p in packets[:400]]))
     metrics.excused_ns[0] = START_NS + 34 * SECOND - 50_000_000
     metrics.watched[0] = True
     metrics.tick(START_NS + 34 * SECOND)  # played again, and nothing has come yet
-    metrics.measure(records([(0, p) for p in packets[400:]], 401))
-    assert one(metrics)["freezes"] == 0
+    metrics.measure(records([(0, p) for p in packets[400:402]], 401))
+    assert (one(metrics)["freezes"], one(metrics)["gop_s"]) == (0, pytest.approx(1.0))
+    metrics.measure(records([(0, p) for p in packets[402:]], 403))
+    assert (one(metrics)["freezes"], one(metrics)["gop_s"]) == (0, pytest.approx(1.0))
 
 
 def test_seconds_add_up_to_the_whole():
