@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.model import I32, I64, U8, U32, U64
+from panotui.model import I32, I64, U8, U32, U64, Bool
 
 UNKNOWN = 0
 NO_MEDIA = 1
@@ -25,6 +25,7 @@ class Carriers:
         self.ssrc: U32 = np.zeros(size, np.uint32)
         self.payload_type: U8 = np.zeros(size, np.uint8)
         self.strikes: I32 = np.zeros(size, np.int32)
+        self.secured: Bool = np.zeros(size, bool)  # DTLS was seen: what follows is SRTP
         self.flow: U64 = np.zeros(size, np.uint64)
 
     def reserve(self, size: int) -> None:
@@ -39,6 +40,7 @@ class Carriers:
             ("ssrc", 0),
             ("payload_type", 0),
             ("strikes", 0),
+            ("secured", False),
             ("flow", 0),
         ):
             old = getattr(self, name)
@@ -60,3 +62,4 @@ class Carriers:
         self.kind[place] = UNKNOWN
         self.stream[place] = -1
         self.strikes[place] = 0
+        self.secured[place] = False

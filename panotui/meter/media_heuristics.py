@@ -11,12 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.rtp_records import RtpRecords, join
-from panotui.model import I64, U8
-from panotui.wire.rtp import STATIC_PAYLOADS
+from panotui.model import I32, I64, U8, Bool
+from panotui.wire.rtp import HEADER_BYTES, STATIC_PAYLOADS
 
 ADOPT_PACKETS = 8
 HELD_MAX = 64
-STRIKES_MAX = 8  # packets that are not RTP before a flow is left alone
+STRIKES_MAX = 256  # weight of packets that are not RTP before a flow is left alone
+STRIKE = 32  # of one that has nothing to do with media
+COMPANION_STRIKE = 1  # of one that may come before media on their port
 LOOKS_MAX = 64  # packets that look like RTP without ever being in sequence
 _TIMESTAMP_STEP_MAX = 90_000 * 10
 
@@ -41,6 +43,19 @@ class Held:
         if self.records is not None and len(self.records.stream) > HELD_MAX:
             count = len(self.records.stream)
             self.records = self.records.take(np.arange(count - HELD_MAX, count))
+
+
+def accompany_media(data: U8, offset: I64, length: I32) -> tuple[Bool, Bool]:
+    """(n,) UDP payloads that go before RTP on its port; and those of them that are DTLS.
+
+    STUN and DTLS share the port (RFC 7983), and what is shorter than an RTP header opens the way
+    through a firewall. `data` holds at least four bytes of each.
+    """
+    first = data[offset]
+    said = data[offset + 2].astype(np.int64) << 8 | data[offset + 3]
+    stun = (first < 4) & (said + 20 == length)
+    dtls = (first >= 20) & (first < 64) & (data[offset + 1] == 0xFE)
+    return stun | dtls | (length < HEADER_BYTES), dtls
 
 
 def plausible_payload_type(payload_type: int) -> bool:

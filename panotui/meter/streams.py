@@ -20,7 +20,7 @@ from panotui.meter.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers
 from panotui.meter.connections import Connections
 from panotui.meter.formats import Formats, Stream, payload_of, video_flags
 from panotui.meter.interleaved import Frames
-from panotui.meter.media_heuristics import Held
+from panotui.meter.media_heuristics import STRIKE, Held
 from panotui.meter.places import Place, place_of, raw_address
 from panotui.meter.ports import Ports
 from panotui.meter.rtp_metrics import RtpMetrics
@@ -134,7 +134,7 @@ class StreamTable:
             slot, flow_id, from_client = slot[rows], flow_id[rows], from_client[rows]
         place = slot.astype(np.int64) * 2 + from_client
         carriers = self._udp
-        carriers.reserve(int(place.max()) + 1)
+        carriers.reserve(int(place.max() | 1) + 1)  # both directions of every flow
         for gone in carriers.check(place, flow_id).tolist():
             self._udp_place.pop(gone, None)
         media = np.flatnonzero(
@@ -193,12 +193,16 @@ class StreamTable:
         valid = header.valid[rest]
         wrong = rest[~valid]
         if len(wrong):
-            self._strike(place[wrong])
+            beside, dtls = media_heuristics.accompany_media(
+                batch.data, offset[wrong], length[wrong]
+            )
+            carriers.secured[place[wrong[dtls]]] = True
+            self._strike(place[wrong], np.where(beside, media_heuristics.COMPANION_STRIKE, STRIKE))
         maybe = rest[valid]
         unlikely = ~_PLAUSIBLE[header.payload_type[maybe]]
         known = carriers.kind[place[maybe]] == RTP
         if unlikely.any():
-            self._strike(place[maybe[unlikely & ~known]])
+            self._strike(place[maybe[unlikely & ~known]], STRIKE)
             maybe = maybe[~unlikely | known]
         maybe = maybe[carriers.kind[place[maybe]] != NO_MEDIA]
         if not len(maybe):
@@ -216,10 +220,10 @@ class StreamTable:
             np.zeros(len(maybe), np.int32),
         )
 
-    def _strike(self, place: I64) -> None:
+    def _strike(self, place: I64, weight: I64 | int) -> None:
         """Packets that are no RTP; a flow with many of them is not looked at again."""
         carriers = self._udp
-        np.add.at(carriers.strikes, place, 1)
+        np.add.at(carriers.strikes, place, weight)
         out = place[
             (carriers.strikes[place] >= media_heuristics.STRIKES_MAX)
             & (carriers.kind[place] == UNKNOWN)
@@ -229,6 +233,12 @@ class StreamTable:
             for gone in np.unique(out).tolist():
                 self._udp_place.pop(gone, None)
                 self._drop_held(False, gone)
+
+    def _secured(self, carrier: int) -> bool:
+        """Did either end of a carrier's flow speak DTLS?"""
+        secured, flow = self._udp.secured, self._udp.flow
+        back = carrier ^ 1
+        return bool(secured[carrier]) or bool(secured[back] and flow[back] == flow[carrier])
 
     def _place_of(self, batch: PacketBatch, columns: Columns, row: int, place: int) -> Place:
         known = self._udp_place.get(place)
@@ -526,12 +536,6 @@ class StreamTable:
         carriers = self._connections.carriers if tcp else self._udp
         if carriers.kind[carrier] == NO_MEDIA:
             return  # another SSRC of this batch has just spent its chances
-        track, dialogue = self._signalled(tcp, carrier, int(time_ns[0]))
-        has_stream = carriers.stream[carrier] >= 0
-        if track is not None:
-            wanted = 2 if has_stream and track.transport.ssrc != ssrc else 1
-        else:
-            wanted = 2 if tcp or has_stream else media_heuristics.ADOPT_PACKETS
         held = self._held.get(name)
         if held is None:
             held = self._held[name] = Held(ssrc, int(header.payload_type[0]))
@@ -565,6 +569,20 @@ class StreamTable:
                 epoch,
             )
         )
+        self._believe(name, int(time_ns[0]))
+
+    def _believe(self, name: tuple[bool, int, int], time_ns: int) -> None:
+        """Are the packets that are held of an SSRC enough?"""
+        tcp, carrier, ssrc = name
+        carriers = self._connections.carriers if tcp else self._udp
+        held = self._held[name]
+        track, dialogue = self._signalled(tcp, carrier, time_ns)
+        has_stream = carriers.stream[carrier] >= 0
+        if track is not None:
+            wanted = 2 if has_stream and track.transport.ssrc != ssrc else 1
+        else:
+            sure = tcp or has_stream or self._answers_media(carrier)
+            wanted = 2 if sure else media_heuristics.ADOPT_PACKETS
         records = held.records
         assert records is not None
         order = np.argsort(records.order, kind="stable")
@@ -580,6 +598,16 @@ class StreamTable:
         del self._held[name]
         seen = self._held_first.pop(name)
         self._adopt(name, held, records, order, seen, track, dialogue)
+        if not tcp:
+            for other in [n for n in self._held if n[:2] == (False, carrier ^ 1)]:
+                if other in self._held:
+                    self._believe(other, time_ns)
+
+    def _answers_media(self, carrier: int) -> bool:
+        """Are media already known in the other direction of a UDP flow?"""
+        known = self._udp
+        back = carrier ^ 1
+        return bool(known.stream[back] >= 0 and known.flow[back] == known.flow[carrier])
 
     def _drop_held(self, tcp: bool, carrier: int) -> None:
         for name in [n for n in self._held if n[0] == tcp and n[1] == carrier]:
@@ -613,6 +641,8 @@ class StreamTable:
                 self.metrics.row["session"][stream.index] = dialogue.session
                 stream.dialogue = dialogue
                 self.metrics.watched[stream.index] = True
+            if not tcp and self._secured(carrier):
+                self.metrics.row["encrypted"][stream.index] = True
             self._formats.learn(stream, held.payload_type)
             if not stream.codec and not self.metrics.row["encrypted"][stream.index]:
                 self._formats.guess(stream, heads[:, 0], heads[:, 1])
@@ -790,7 +820,7 @@ class StreamTable:
                 carriers.kind[carrier] = RTCP
                 self._mark(place.flow, _APP_RTCP)
             else:
-                carriers.strikes[carrier] += 1
+                carriers.strikes[carrier] += STRIKE
                 if carriers.strikes[carrier] >= 4 * media_heuristics.STRIKES_MAX:
                     carriers.kind[carrier] = NO_MEDIA
         sender = address_text(place.version, place.src)

@@ -228,6 +228,38 @@ def test_seven_packets_are_not_enough_without_signalling_and_eight_are():
     assert site.stream["packets"] == 8
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_few_packets_that_answer_media_are_media(before: bool) -> None:
+    site = Site()
+    back = [(udp(CLIENT, 5000, CAMERA, 6000, rtp(k, 960 * k, ssrc=9)), True) for k in range(3)]
+    there = site.media(1, 8)
+    site.packets(*(back + there if before else there + back))
+    site.tick()
+    assert sorted((row["ssrc"], row["packets"]) for row in site.rows.values()) == [(7, 8), (9, 3)]
+
+
+def test_media_after_stun_and_dtls_on_their_port_are_found_and_encrypted() -> None:
+    site = Site()
+    stun = struct.pack("!HHIQI", 1, 0, 0x2112A442, 5, 5)
+    dtls = b"\x17\xfe\xfd" + bytes(8) + b"\0\x20" + bytes(32)
+    opening = [
+        (udp(CAMERA, 6000, CLIENT, 5000, payload), False) for payload in (stun, dtls, b"\xce" * 4)
+    ]
+    site.packets(*opening * 10, *site.media(1, 30, rest=b"\x65" * 60))
+    site.tick()
+    row = site.stream
+    assert (row["packets"], row["encrypted"], row["keyframes"]) == (30, 1, 0)
+    assert [APPS[a] for a in site.table.media_flows()[1]] == ["srtp"]
+
+
+def test_traffic_that_only_looks_like_company_of_media_is_left_alone_after_a_while() -> None:
+    site = Site()
+    tunnel = (udp(CAMERA, 6000, CLIENT, 5000, b"\x17\xfe\xfd" + bytes(60)), False)
+    site.packets(*[tunnel] * 300)
+    place = site.flows[next(iter(site.flows))] * 2
+    assert site.table._udp.kind[place] == 1
+
+
 def test_other_udp_costs_nothing_after_a_few_packets():
     site = Site()
     other = [
