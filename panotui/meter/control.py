@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from panotui.meter.established import Established
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
-from panotui.meter.opening import RTSP_APPS, TLS_PORTS, Opening
+from panotui.meter.opening import RTSP_APPS, RTSPS_PORT, TLS_PORTS, Opening
 from panotui.model import (
     APPS,
     I64,
@@ -371,6 +372,7 @@ class ControlLane:
         self._apps_kept = 2 * settings.flows_max
         self._talks: OrderedDict[int, Opening] = OrderedDict()
         self._talk_bytes = 0
+        self._established = Established(RTSPS_PORT)
         self._quic: OrderedDict[int, quic.Hello] = OrderedDict()
         self._handlers: dict[int, Callable[[_Packet], None]] = {
             _ARP: self._arp,
@@ -631,6 +633,17 @@ class ControlLane:
             if from_start is None
             else _column(from_start, rows)[order]
         )
+        settled = self._established.settle(batch, columns, ordered, flows, clients, self._is_known)
+        if settled is not None:
+            lanes[order[settled.rows]] = settled.lanes
+            self.taken += len(settled.lanes)
+            self.reassembly_skipped += settled.forgotten
+            self._messages += settled.finished
+            for flow, rtsps in settled.new:
+                self._mark(flow, "rtsps" if rtsps else "tls")
+            rest = ~settled.rows
+            order, ordered = order[rest], ordered[rest]
+            flows, clients, starts = flows[rest], clients[rest], starts[rest]
         data = batch.data.data
         at = columns.payload[ordered]
         for (
@@ -672,7 +685,7 @@ class ControlLane:
             strict=True,
         ):
             talk = self._talks.get(flow)
-            if talk is None:
+            if talk is None and flow not in self._established:
                 known = self._apps.get(flow)
                 if known is not None:
                     lanes[place] = LANE_RTSP if APPS[known] in RTSP_APPS else LANE_BULK
@@ -698,6 +711,9 @@ class ControlLane:
                 )
                 self._talks[flow] = talk
                 self._make_room()
+                seen = self._established.take(flow)
+                if seen is not None:
+                    talk.feed(seen.sequence, seen.payload(), seen.from_client, seen.origin(flow))
             else:
                 self._talks.move_to_end(flow)
             sequence = int.from_bytes(data[l4 + 4 : l4 + 8], "big")
@@ -724,6 +740,10 @@ class ControlLane:
                 if self._talk_bytes > _TALK_BYTES_KEPT:
                     self._make_room()
         return lanes
+
+    def _is_known(self, flow: int) -> bool:
+        """An opening is being read, or what the flow is was told."""
+        return flow in self._talks or flow in self._apps
 
     def _share(self, sport: int, dport: int) -> int:
         """Which of `_PAYLOAD_SHARES` a connection draws on."""
@@ -793,6 +813,7 @@ class ControlLane:
                 self._messages += talk.messages
             self._apps.pop(flow, None)
             self._quic.pop(flow, None)
+            self._established.take(flow)
 
     def drain(self) -> list[AnyMessage]:
         """The messages since the last call, in the order of their packets."""

@@ -335,10 +335,10 @@ class Meter:
 
     def _note_apps(self, slots: I32) -> None:
         assert self.control is not None
-        for slot in np.unique(slots[slots >= 0]).tolist():
-            app = self.control.app(int(self.flows.id[slot]))
-            if app:
-                self.flows.app[slot] = app
+        asked = np.unique(slots[slots >= 0])
+        ids = self.flows.id[asked].tolist()
+        apps = np.fromiter(map(self.control.app, ids), np.uint8, len(ids))
+        self.flows.app[asked[apps > 0]] = apps[apps > 0]
 
     # -------------------------------------------------------------- ticks
 

@@ -20,7 +20,7 @@ from panotui.wire.text import printable
 
 HELLO_LIMIT = 16_384
 FLIGHT_LIMIT = 65_536
-_RECORD_LIMIT = 16_384 + 2048
+RECORD_LIMIT = 16_384 + 2048
 CHANGE_CIPHER, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
 _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE, _REQUEST, _DONE = 1, 2, 11, 13, 14
 _SNI, _ALPN, _TICKET, _PSK, _VERSIONS, _ECH = 0, 16, 35, 41, 43, 0xFE0D
@@ -356,7 +356,7 @@ class Handshake:
     def _open(self, side: _Side, from_client: bool, origin: Origin, out: list[TlsMessage]) -> None:
         """A record begins."""
         kind, size = side.header[0], side.header[3] << 8 | side.header[4]
-        if side.header[1] != 3 or not CHANGE_CIPHER <= kind <= 24 or size > _RECORD_LIMIT:
+        if side.header[1] != 3 or not CHANGE_CIPHER <= kind <= 24 or size > RECORD_LIMIT:
             raise Malformed("not a TLS record")
         side.header.clear()
         side.kind, side.left = kind, size
