@@ -65,7 +65,10 @@ def _number(value: float | None, unit: str = "", digits: int = 2) -> str:
         return "-"
     if isinstance(value, int):
         return f"{value:,}{unit}".replace(",", " ")
-    return f"{value:,.{digits}f}{unit}".replace(",", " ")
+    text = f"{value:,.{digits}f}"
+    if not text.strip("-0."):
+        text = text.lstrip("-")  # no minus before nothing
+    return f"{text}{unit}".replace(",", " ")
 
 
 def _rate(value: float | None) -> str:
@@ -238,34 +241,55 @@ def _flow_ethernet(flow: FlowRecord) -> list[Line]:
     ]
 
 
+def _stutter(stream: StreamRecord) -> list[Line]:
+    """Whether a decoder would have stalled, by the size of its buffer; nothing where unknown."""
+    if not stream.stalls:
+        return []
+    lines = [
+        (f"stutter {ms} ms", f"{times} times, {seconds:.1f} s with such a buffer")
+        for ms, times, seconds in stream.stalls
+        if times
+    ]
+    return lines or [("stutter", f"none with a buffer of {stream.stalls[0][0]} ms or more")]
+
+
 def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
+    def unsure(text: str) -> str:
+        """A number that depends on packets that this tool may have missed."""
+        return f"{text} ?" if stream.uncertain and text != "-" else text
+
     size = f"{stream.width}x{stream.height}" if stream.width else None
     sections = (
         *_section(
             "PICTURE",
             [
-                ("state", stream.state),
+                (
+                    "",
+                    "? this tool missed packets: such a number may be its own fault"
+                    if stream.uncertain
+                    else "",
+                ),
+                ("state", f"{stream.state} since {utc(stream.state_since_ns)[11:19]}"),
                 (
                     "codec",
                     " ".join(w for w in (stream.codec, size, stream.profile) if w) or "-",
                 ),
                 (
                     "frames/s",
-                    f"{_number(stream.fps_now, digits=1)} of {_number(stream.fps_expected)}"
+                    unsure(
+                        f"{_number(stream.fps_now, digits=1)}"
+                        + (f" of {stream.fps_expected:.4g}" if stream.fps_expected else "")
+                    )
                     if stream.fps_now is not None
                     else "-",
                 ),
-                ("frames", _word(stream.frames)),
-                ("key frames", _word(stream.keyframes)),
+                ("frames", unsure(_word(stream.frames))),
+                ("key frames", unsure(_word(stream.keyframes))),
                 ("key frame every", _number(stream.gop_s, " s")),
-                ("damaged frames", _word(stream.damaged_frames or None)),
+                ("damaged frames", unsure(_word(stream.damaged_frames or None))),
+                *((label, unsure(text)) for label, text in _stutter(stream)),
                 *(
-                    (f"stutter {ms} ms", f"{times} times, {seconds:.1f} s with such a buffer")
-                    for ms, times, seconds in stream.stalls
-                    if times
-                ),
-                *(
-                    ("freeze", f"{utc(f.start_ns)}  {f.seconds:.1f} s  {f.kind}")
+                    ("freeze", unsure(f"{utc(f.start_ns)}  {f.seconds:.1f} s  {f.kind}"))
                     for f in stream.freezes[-8:]
                 ),
             ],
@@ -279,27 +303,33 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 ("packets", f"{_number(stream.packets)} of {_number(stream.expected)} expected"),
                 (
                     "lost",
-                    f"{stream.lost} in {stream.gap_events} gaps, longest {stream.longest_gap}"
-                    if stream.gap_events
-                    else str(stream.lost),
+                    unsure(
+                        f"{stream.lost} in {stream.gap_events} gaps, longest {stream.longest_gap}"
+                        if stream.gap_events
+                        else str(stream.lost)
+                    ),
                 ),
                 ("duplicates", _word(stream.duplicates or None)),
                 ("reordered", _word(stream.reordered or None)),
                 (
                     "jitter",
-                    f"{_number(stream.jitter_mean_ms)} mean {_number(stream.jitter_max_ms)} max ms"
+                    unsure(
+                        f"{_number(stream.jitter_mean_ms)} mean"
+                        f" {_number(stream.jitter_max_ms)} max ms"
+                    )
                     if stream.jitter_mean_ms is not None
                     else "-",
                 ),
                 (
                     "frame jitter",
-                    f"{_number(stream.frame_jitter_mean_ms)} mean"
-                    f" {_number(stream.frame_jitter_max_ms)} max ms"
+                    unsure(
+                        f"{_number(stream.frame_jitter_mean_ms)} mean"
+                        f" {_number(stream.frame_jitter_max_ms)} max ms"
+                    )
                     if stream.frame_jitter_mean_ms is not None
                     else "-",
                 ),
-                ("longest wait", _number(stream.delta_max_ms, " ms")),
-                ("", "packets were missed by this tool meanwhile" if stream.uncertain else ""),
+                ("longest wait", unsure(_number(stream.delta_max_ms, " ms"))),
             ],
         ),
         *_section("WHERE THE LOSS IS", _loss_places(stream)),
@@ -313,8 +343,8 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
         *_section(
             "RTCP",
             [
-                ("receiver's loss", _word(stream.rr_lost)),
-                ("receiver's jitter", _number(stream.rr_jitter_ms, " ms")),
+                ("reader's loss", _word(stream.rr_lost)),
+                ("reader's jitter", _number(stream.rr_jitter_ms, " ms")),
                 ("round trip", _number(stream.rtt_ms, " ms")),
                 ("camera clock", _number(stream.camera_clock_offset_s, " s off")),
                 ("clock drift", _number(stream.drift_ppm, " ppm", 1)),
@@ -337,15 +367,27 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
 
 
 def _loss_places(stream: StreamRecord) -> list[Line]:
+    """The three kinds of loss told apart, and what both ends' own reports add to it."""
     lines: list[Line] = []
-    if stream.sr_lost is not None:
-        lines.append(("before us", f"{stream.sr_lost} (sender's count minus ours)"))
-    if stream.camera_dropped:
-        lines.append(("in the camera", f"{stream.camera_dropped} (gaps in an intact TCP stream)"))
-    if stream.capture_lost:
-        lines.append(("in this capture", str(stream.capture_lost)))
+    if stream.lost_unique > 0:
+        way = max(0, stream.lost_unique - stream.camera_dropped - stream.capture_lost)
+        if stream.transport == "udp" or way:
+            lines.append(("on the way", str(way)))
+        if stream.transport == "tcp":
+            lines.append(
+                ("in the camera", f"{stream.camera_dropped} (gaps in an intact TCP stream)")
+            )
+        lines.append(
+            ("by this tool", f"{stream.capture_lost} (its own capture missed them)")
+            if stream.capture_lost
+            else ("by this tool", "0")
+            if not stream.uncertain
+            else ("by this tool", "some of these, it is not known which")
+        )
+    if stream.sr_lost is not None and stream.sr_lost > 0:
+        lines.append(("before us", f"{stream.sr_lost} by the camera's own reports"))
     if stream.rr_lost is not None and stream.rr_lost > stream.lost:
-        lines.append(("after us", f"{stream.rr_lost - stream.lost} (receiver's count minus ours)"))
+        lines.append(("after us", f"{stream.rr_lost - stream.lost} (the reader's count less ours)"))
     return lines
 
 

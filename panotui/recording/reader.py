@@ -7,6 +7,7 @@ full, retention removed it) is told as gaps, never as silence.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,6 +127,10 @@ class Recording:
                 replace(
                     stream,
                     history_bps=self._history("stream_sample", "rate_bps", stream.id, end),
+                    history_lost=self._counts("lost_s", stream.id, end),
+                    history_frames=self._counts("frames_s", stream.id, end),
+                    history_keyframes=self._counts("keyframes_s", stream.id, end),
+                    history_frame_bytes=self._counts("frame_bytes", stream.id, end),
                 )
                 for stream in snapshot.streams
             ),
@@ -147,6 +152,11 @@ class Recording:
                     values[position] = value
         first = next((i for i, value in enumerate(values) if value is not None), HISTORY_S)
         return tuple(values[first:])
+
+    def _counts(self, column: str, name: str, end_ns: int) -> tuple[int | None, ...]:
+        """A stream's counts a second; of rolled-up seconds the mean, and one for a little."""
+        history = self._history("stream_sample", column, name, end_ns)
+        return tuple(None if value is None else math.ceil(value) for value in history)
 
     def _events_of(self, session: int, end_ns: int) -> tuple[EventRecord, ...]:
         bodies = self._connection.execute(

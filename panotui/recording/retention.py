@@ -42,7 +42,7 @@ _SAMPLES = {
     "stream_sample": (
         "name",
         f"{worst_sql('state')}, max(camera), avg(rate_bps), max(loss), max(jitter_ms), avg(fps),"
-        " max(packets), max(lost)",
+        " max(packets), max(lost), avg(lost_s), avg(frames_s), avg(keyframes_s), max(frame_bytes)",
     ),
     "endpoint_sample": ("name", f"{worst_sql('state')}, avg(rtt_ms)"),
 }

@@ -88,6 +88,11 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
+def _newest(history: tuple[int | None, ...]) -> int | None:
+    """The last whole second's value."""
+    return history[-1] if history else None
+
+
 def insert_snapshot(connection: sqlite3.Connection, session: int, snapshot: Snapshot) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO snapshot VALUES (?, ?, 1, ?)",
@@ -114,7 +119,7 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
         ],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO stream_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO stream_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 second,
@@ -127,6 +132,10 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
                 _finite(s.fps_now),
                 s.packets,
                 s.lost,
+                _newest(s.history_lost),
+                _newest(s.history_frames),
+                _newest(s.history_keyframes),
+                _newest(s.history_frame_bytes),
             )
             for s in snapshot.streams
             # A stream that ended long ago has no news; its last state is in the snapshots.

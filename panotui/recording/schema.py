@@ -13,7 +13,7 @@ from panotui import __version__
 from panotui.errors import InputError
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 1
+VERSION = 2
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
 # `resolution` 1, 10 or 60: seconds that a row stands for.
@@ -33,6 +33,7 @@ CREATE TABLE port_sample (
 CREATE TABLE stream_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
     camera TEXT, rate_bps REAL, loss REAL, jitter_ms REAL, fps REAL, packets INTEGER, lost INTEGER,
+    lost_s REAL, frames_s REAL, keyframes_s REAL, frame_bytes INTEGER,
     PRIMARY KEY (name, time_s)) WITHOUT ROWID;
 CREATE TABLE endpoint_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
@@ -73,8 +74,16 @@ CREATE TABLE evidence (
 """
 
 Converter = Callable[[sqlite3.Connection], None]
+
+
+def _with_seconds_of_streams(connection: sqlite3.Connection) -> None:
+    """Version 2: what a stream lost and showed in the second; not known of older ones."""
+    for column in ("lost_s REAL", "frames_s REAL", "keyframes_s REAL", "frame_bytes INTEGER"):
+        connection.execute(f"ALTER TABLE stream_sample ADD COLUMN {column}")
+
+
 # version -> what makes it version + 1
-CONVERTERS: Mapping[int, Converter] = {}
+CONVERTERS: Mapping[int, Converter] = {1: _with_seconds_of_streams}
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -35,7 +35,7 @@ def test_stutter_is_told_for_each_buffer_that_would_have_run_dry() -> None:
     picture = dict(sections_of("lab/udp-h264-freeze5s.pcap")["PICTURE"])
     assert picture["stutter 500 ms"] == "1 times, 4.5 s with such a buffer"
     healthy = dict(sections_of("lab/udp-h264.pcap")["PICTURE"])
-    assert not [label for label in healthy if label.startswith("stutter")]
+    assert healthy["stutter"] == "none with a buffer of 50 ms or more"
 
 
 def test_dialogue_is_shown_without_what_was_answered_to_the_challenge() -> None:
@@ -46,3 +46,23 @@ def test_dialogue_is_shown_without_what_was_answered_to_the_challenge() -> None:
         whole = str(sections).lower()
         for secret in ("response=", "nonce=", "password", "basic ywrt", "authorization:"):
             assert secret not in whole
+
+
+def test_three_kinds_of_loss_are_told_apart() -> None:
+    places = dict(sections_of("lab/udp-h264-loss2pct.pcap")["WHERE THE LOSS IS"])
+    assert (places["on the way"], places["by this tool"]) == ("48", "0")
+    places = dict(sections_of("variants/v-tcp-captureloss.pcap")["WHERE THE LOSS IS"])
+    assert places["in the camera"].startswith("0 ")
+    assert places["by this tool"].endswith("(its own capture missed them)")
+    assert "on the way" not in places
+    assert "WHERE THE LOSS IS" not in sections_of("lab/gst-udp-digest.pcap")
+
+
+def test_numbers_that_missed_packets_touch_carry_a_question_mark() -> None:
+    sections = sections_of("variants/v-tcp-captureloss.pcap")
+    assert sections["PICTURE"][0][1].startswith("? this tool missed packets")
+    network = dict(sections["NETWORK"])
+    for label in ("lost", "jitter", "frame jitter", "longest wait"):
+        assert network[label].endswith(" ?"), label
+    clean = sections_of("lab/udp-h264.pcap")
+    assert not [text for lines in clean.values() for _, text in lines if text.endswith(" ?")]

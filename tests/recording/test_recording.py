@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from panotui.engine import Engine
 from panotui.errors import InputError, UsageError
-from panotui.model import SECOND
+from panotui.model import SECOND, Site
+from panotui.pump import Pump
 from panotui.recording import folder as folders
 from panotui.recording import schema
 from panotui.recording.pcapng import PcapngFile, packet_block, repair, section_block
@@ -24,6 +26,8 @@ from panotui.recording.reader import Recording
 from panotui.recording.recorder import Evidence, Recorder
 from panotui.recording.retention import Limits, enforce, remove_before, roll_up
 from panotui.recording.rows import set_meta
+from panotui.sources import open_file
+from tests.captures import shared_capture
 from tests.feed.records import START, event, flow, snapshot, violation
 
 REPOSITORY = Path(__file__).parents[2]
@@ -105,6 +109,8 @@ import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from panotui.recording.recorder import Recorder
+from panotui.sources import open_file
+from tests.captures import shared_capture
 from tests.feed.records import START, snapshot, flow, event
 from panotui.model import SECOND
 recorder = Recorder(Path({folder!r}), lossless=True)
@@ -149,6 +155,8 @@ import resource, sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from panotui.recording import recorder as module
+from panotui.sources import open_file
+from tests.captures import shared_capture
 from tests.feed.records import START, snapshot, flow, event
 from panotui.model import SECOND
 module.RETRY_S = 0.0
@@ -200,6 +208,8 @@ from pathlib import Path
 from panotui.recording.recorder import Recorder, Evidence
 from panotui.recording.retention import Limits
 from panotui.recording.reader import Recording
+from panotui.sources import open_file
+from tests.captures import shared_capture
 from tests.feed.records import START, snapshot, flow
 from panotui.model import SECOND
 recorder = Recorder(Path({str(folder)!r}), lossless=True, limits=Limits(free_bytes=0))
@@ -227,7 +237,9 @@ def test_newer_and_foreign_formats_are_refused_by_name_and_version(tmp_path: Pat
     database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     database.close()
     for opening in (lambda: Recording(folder), lambda: Recorder(folder)):
-        with pytest.raises(InputError, match=r"night\.panotui: format 2 is newer"):
+        with pytest.raises(
+            InputError, match=rf"night\.panotui: format {schema.VERSION + 1} is newer"
+        ):
             opening()
     other = tmp_path / "other.panotui"
     other.mkdir()
@@ -262,6 +274,42 @@ def test_an_older_format_goes_through_the_chain_of_converters() -> None:
         patch.setattr(schema, "VERSION", 9)
         with pytest.raises(InputError, match="too old"):
             schema.upgrade(database, "x", {}, 9)
+
+
+def test_a_recording_of_the_first_format_opens_without_what_it_did_not_know(tmp_path: Path) -> None:
+    folder = record(tmp_path / "old.panotui", 20)
+    database = sqlite3.connect(folder / folders.DATABASE)
+    for column in ("lost_s", "frames_s", "keyframes_s", "frame_bytes"):
+        database.execute(f"ALTER TABLE stream_sample DROP COLUMN {column}")
+    database.execute("PRAGMA user_version = 1")
+    database.commit()
+    database.close()
+    stream = Recording(folder).final().streams[0]
+    assert len(stream.history_bps) == 20
+    assert stream.history_lost == ()
+    record(folder, 5, start=30)  # goes on in the new format
+    assert Recording(folder).final().time_ns == START + 34 * SECOND
+
+
+def test_review_has_the_seconds_of_a_stream_as_they_were_measured(tmp_path: Path) -> None:
+    path = str(shared_capture("lab/udp-h264-loss2pct.pcap"))
+    source = open_file(path)
+    engine = Engine(Site())
+    pump = Pump([source], engine, files=[path])
+    recorder = Recorder(tmp_path / "a.panotui", lossless=True)
+    pump.on_tick.append(lambda _: recorder.observe(engine.snapshot(), [], []))
+    pump.run(0.0)
+    source.close()
+    recorder.close()
+    (seen,) = engine.snapshot().streams
+    (kept,) = Recording(tmp_path / "a.panotui").final().streams
+    for name in ("lost", "frames", "keyframes", "frame_bytes"):
+        told, there = getattr(seen, f"history_{name}"), getattr(kept, f"history_{name}")
+        assert len(there) >= 20
+        # a gap is told when nothing can fill it any more: a second may have been sampled before
+        assert there[:-2] == told[-len(there) :][:-2], name
+    assert sum(filter(None, kept.history_lost)) > 30
+    assert sum(filter(None, kept.history_keyframes)) >= 10
 
 
 def test_samples_are_rolled_up_and_keep_their_average(tmp_path: Path) -> None:

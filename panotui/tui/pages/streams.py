@@ -81,11 +81,19 @@ def fps_pair(row: Row, scene: Scene) -> Span:
     if row.media not in (None, "video"):
         return _NONE
     text = f"{number(row.fps_now, 1)}/{expected}"
-    return (f"{text}{scene.glyphs.warn}", "warn") if fps_short(row) else (text, "plain")
+    if fps_short(row):
+        return doubted(row, f"{text}{scene.glyphs.warn}"), "warn"
+    return doubted(row, text), "plain"
+
+
+def doubted(row: Row, text: str) -> str:
+    """`text` with a `?` where this tool itself missed packets that the number depends on."""
+    unsure = isinstance(row, StreamRecord) and row.uncertain and text != UNKNOWN
+    return f"{text}?" if unsure else text
 
 
 def loss_of(stream: StreamRecord, scene: Scene) -> Span:
-    """Loss of the last half minute; `?` when this tool itself missed packets meanwhile."""
+    """Loss of the last half minute."""
     text = percent(stream.loss_now)
     role_: Role = "plain"
     if stream.loss_now is None:
@@ -93,9 +101,7 @@ def loss_of(stream: StreamRecord, scene: Scene) -> Span:
     elif stream.loss_now > 0:
         text += scene.glyphs.warn
         role_ = "bad" if stream.loss_now >= 0.01 else "warn"
-    if stream.uncertain:
-        text += "?"
-    return text, role_
+    return doubted(stream, text), role_
 
 
 def _if_stream(row: Row, text: str) -> Span:
@@ -148,20 +154,23 @@ TABLE = Table(
         Column("SIZE", 9, lambda r, s: _if_stream(
             r, size(r) if isinstance(r, StreamRecord) else UNKNOWN), drop=3),
         Column("FPS/EXP", 8, fps_pair, "fps", right=True),
-        Column("Mb/s", 4, lambda r, s: _if_stream(r, mega(getattr(r, "rate_bps", None))), "rate",
-               right=True, most=5, biggest_first=True),
+        Column("Mb/s", 5, lambda r, s: _if_stream(
+            r, doubted(r, mega(getattr(r, "rate_bps", None)))), "rate", right=True, most=6,
+               biggest_first=True),
         Column("", 4, lambda r, s: ("", "chart"), most=40, drop=4, by_width=_spark),
         Column("LOSS", 7, lambda r, s: loss_of(r, s) if isinstance(r, StreamRecord) else _NONE,
                "loss", right=True, biggest_first=True),
         Column("JIT ms", 6, lambda r, s: _if_stream(
-            r, milliseconds(jitter_ms(r)) if isinstance(r, StreamRecord) else UNKNOWN), "jitter",
+            r, doubted(r, milliseconds(jitter_ms(r))) if isinstance(r, StreamRecord) else UNKNOWN),
+            "jitter",
             right=True, drop=2, biggest_first=True),
         Column("STATE", 8, lambda r, s: ("", role(look_of(r))), "state", most=12, by_width=_state),
         Column("BY", 3, lambda r, s: _if_stream(r, getattr(r, "transport", UNKNOWN)), drop=6),
         Column("GOP s", 5, lambda r, s: _if_stream(r, number(getattr(r, "gop_s", None), 1)),
                right=True, drop=8),
         Column("LOST", 6, lambda r, s: _if_stream(
-            r, str(r.lost) if isinstance(r, StreamRecord) else UNKNOWN), right=True, drop=7),
+            r, doubted(r, str(r.lost)) if isinstance(r, StreamRecord) else UNKNOWN), right=True,
+            drop=7),
         Column("FREEZES", 7, lambda r, s: _if_stream(
             r, str(len(r.freezes)) if isinstance(r, StreamRecord) else UNKNOWN), right=True,
             drop=9),
