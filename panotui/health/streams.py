@@ -40,7 +40,7 @@ _AUDIO = {"PCMU", "PCMA", "MPEG4-GENERIC", "MP4A-LATM", "G722", "G726", "L16", "
 _VIDEO = {"H264", "H265", "JPEG", "MP4V-ES", "MP2T"}
 _PROFILES = {
     66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
-    244: "High 4:4:4",
+    244: "High 4:4:4 Predictive",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import binascii
 import msgspec
 import numpy as np
 
-from panotui.model import I32, I64, U8
+from panotui.model import I32, I64, U8, Bool
 from panotui.wire.rtp import words
 
 # Bits that say what an RTP payload holds; shared by all video payloads.
@@ -24,8 +24,11 @@ PARAMETER = 16  # parameter sets, SEI, delimiters
 SPS_PART = 32  # a fragment of a sequence parameter set
 MARK = 128  # RTP marker; set by the caller
 
-_AGGREGATE = 64  # STAP-A: needs the walk below
+_AGGREGATE = 64  # STAP-A, or SEI of several messages: needs a walk
 _AGGREGATE_MAX = 16  # NAL units looked at in one aggregate
+_SEI = 6
+_RECOVERY_POINT = 6  # SEI message (D.1.8): a decoder may start here although there is no IDR
+_SEI_MESSAGES_MAX = 4
 _SPS_BYTES_MAX = 1024
 _FRAGMENTS_MAX = 16  # packets that one set may be spread over
 
@@ -55,6 +58,11 @@ def _table() -> U8:
         else:
             value = _AGGREGATE | START if kind == 24 else _flags_of(kind, True)
             table[b0::256] = value
+        if kind == _SEI:
+            # Messages of lower numbers may go before the one that is looked for.
+            for message in range(_RECOVERY_POINT):
+                table[b0 | message << 8] |= _AGGREGATE
+            table[b0 | _RECOVERY_POINT << 8] |= KEY
     return table
 
 
@@ -72,6 +80,10 @@ def flags(data: U8, payload: I64, captured: I32) -> U8:
         out[~known] = 0
     rows = np.flatnonzero(out & _AGGREGATE)
     if len(rows):
+        sei = rows[data[payload[rows]] & 31 == _SEI]
+        rows = rows[data[payload[rows]] & 31 != _SEI]
+        out[sei] &= ~np.uint8(_AGGREGATE)
+        out[sei[_recovers(data, payload[sei], payload[sei] + captured[sei])]] |= KEY
         out[rows] = START
         position = payload[rows] + 1
         end = payload[rows] + captured[rows]
@@ -82,8 +94,29 @@ def flags(data: U8, payload: I64, captured: I32) -> U8:
                 break
             size = data[position].astype(np.int64) << 8 | data[position + 1]
             out[rows] |= _TABLE[data[position + 2].astype(np.int64)] & ~np.uint8(_AGGREGATE)
+            sei = np.flatnonzero(data[position + 2] & 31 == _SEI)
+            if len(sei):
+                unit = position[sei] + 2
+                stop = np.minimum(unit + size[sei], end[sei])
+                out[rows[sei[_recovers(data, unit, stop)]]] |= KEY
             position = position + 2 + size
     return out
+
+
+def _recovers(data: U8, unit: I64, end: I64) -> Bool:
+    """(n,) which SEI units, each from `unit` to `end`, hold a recovery point."""
+    found = np.zeros(len(unit), bool)
+    rows, at = np.arange(len(unit)), unit + 1
+    for _ in range(_SEI_MESSAGES_MAX):
+        inside = at + 2 <= end[rows]
+        rows, at = rows[inside], at[inside]
+        if not len(rows):
+            break
+        kind, size = data[at], data[at + 1].astype(np.int64)
+        found[rows[kind == _RECOVERY_POINT]] = True
+        more = (kind < _RECOVERY_POINT) & (size < 255)
+        rows, at = rows[more], at[more] + 2 + size[more]
+    return found
 
 
 def find_sps(payload: bytes) -> bytes | None:

@@ -72,6 +72,29 @@ def test_h264_units_fragments_and_aggregates_are_told_apart():
     ]
 
 
+def test_picture_after_a_recovery_point_is_one_that_a_decoder_can_start_with():
+    recovery = b"\x06\x06\x01\xc4\x80"
+    timing_first = b"\x06\x00\x02\xaa\xbb\x01\x01\x06\x06\x01\xc4\x80"
+    others = b"\x06\x05\x03\x06\x06\x06\x80"  # user data that only look like it
+    aggregate = b"\x78" + b"".join(
+        len(unit).to_bytes(2, "big") + unit for unit in (b"\x09\xf0", timing_first, b"\x41" * 9)
+    )
+    cut = b"\x78\x00\x09\x06\x00\x40"
+    payloads = [
+        recovery,
+        timing_first,
+        others,
+        aggregate,
+        b"\x78\x00\x07" + others,
+        b"\x06\xff",
+        cut,
+    ]
+    assert [bool(flag & KEY) for flag in flags_of(h264, payloads)] == [
+        True, True, False, True, False, False, False,
+    ]  # fmt: skip
+    assert all(flag & PARAMETER for flag in flags_of(h264, payloads))
+
+
 def test_h265_units_fragments_and_aggregates_are_told_apart():
     aggregate = b"\x60\x01" + b"\0\x04\x42\x01ab" + b"\0\x04\x26\x01ab"
     assert flags_of(
