@@ -32,6 +32,8 @@ SESSIONS_MAX = 64  # a camera
 DIALOGUE_MAX = 40
 MEDIA_RECENT_NS = 2 * SECOND
 MEDIA_AWAITED_NS = 3 * SECOND  # after PLAY was answered
+SEALED_RECENT_NS = 3 * SECOND
+SEALED_LEAST = 4_096  # bytes at a time; a keep-alive's answer has fewer
 SYN_UNANSWERED = 3
 # statuses that are no refusal: the first 401 is half of every login
 _SOFT_STATUS = frozenset({401, 454, 455, 459, 460})
@@ -110,6 +112,9 @@ class Camera:
     arp_silent_ns: int = 0  # since when ARP for it goes unanswered
     last_seen_ns: int = 0
     media_ns: int = 0  # last RTP packet
+    sealed_since_ns: int = 0  # inside RTSPS much has come since then,
+    sealed_ns: int = 0  # until then,
+    sealed_bytes: int = 0  # so many bytes of the connection
     state: str = "unseen"
     state_text: str | None = None
     state_since_ns: int | None = None
@@ -370,6 +375,21 @@ class CameraBook:
         camera.arp_silent_ns = 0
         camera.last_seen_ns = max(camera.last_seen_ns, time_ns)
 
+    def sealed(self, address: str, client: str, last_ns: int, size: int) -> None:
+        """`size` bytes in all have come from a camera inside RTSPS until `last_ns`."""
+        camera = self.get(address)
+        if camera is None or size < camera.sealed_bytes + SEALED_LEAST:
+            if camera is not None and size < camera.sealed_bytes:
+                camera.sealed_bytes = size  # another connection
+            return
+        if last_ns - camera.sealed_ns > SEALED_RECENT_NS:
+            camera.sealed_since_ns = last_ns
+        camera.sealed_ns, camera.sealed_bytes = last_ns, size
+        camera.last_seen_ns = max(camera.last_seen_ns, last_ns)
+        camera.readers[client] = None
+        while len(camera.readers) > 32:
+            camera.readers.popitem(last=False)
+
     # ------------------------------------------------------------------ what goes out
 
     def judge_states(self, streams: dict[str, list[StreamState]], now_ns: int) -> list[Camera]:
@@ -463,6 +483,8 @@ def _state_of(
             return "losing", f"{share * 100:.2f} % lost", losing[0].state_since_ns
         since = max((s.state_since_ns for s in video), default=now_ns)
         return "streaming", None, since
+    if camera.sealed_ns and now_ns - camera.sealed_ns <= SEALED_RECENT_NS:
+        return "streaming", "inside TLS (RTSPS): not to be looked into", camera.sealed_since_ns
     paused = [s for s in live if s.state == "paused"]
     if paused or any(s.state == "paused" for s in camera.sessions.values()):
         since = paused[0].state_since_ns if paused else now_ns
@@ -495,6 +517,8 @@ def _state_of(
         if last_session.play_ns:
             return "silent", "PLAY was answered, but no media arrived", last_session.play_ns
         return "silent", f"the session ended ({last_session.ended})", last_session.ended_ns
+    if camera.sealed_ns:
+        return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
     if camera.last_seen_ns:
         return "silent", "nobody asks it for a stream", camera.last_seen_ns
     return "unseen", None, now_ns

@@ -48,6 +48,7 @@ from panotui.policy.siteview import SiteView
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
 ONE_WAY_FLOWS = 2  # TCP conversations seen from one side only, and none from both
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
+_RTSPS = APPS.index("rtsps")
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
 
 
@@ -87,6 +88,7 @@ class ConnectionTracking:
             return
         rows = FlowColumns(self.flows.rows, slots)
         self._one_sidedness(rows)
+        self._sealed(rows)
         now = outcomes(rows)
         was = self.flows.outcome[slots]
         more_syns = (now == UNANSWERED) & (rows["syn_out"] > self.flows.syns_counted[slots])
@@ -188,6 +190,17 @@ class ConnectionTracking:
             )
         elif outcome in (CONNECTED, ANSWERED) and was not in (CONNECTED, ANSWERED):
             self.cameras.connected(server, int(row["synack_ns"]) or first)
+
+    def _sealed(self, rows: FlowColumns) -> None:
+        """Cameras that are read inside TLS: all that is seen of it is that bytes come."""
+        for i in np.flatnonzero(rows["app"] == _RTSPS)[:LOOKED_AT].tolist():
+            version = int(rows["version"][i])
+            self.cameras.sealed(
+                address_text(version, rows["dst"][i].tobytes()),
+                address_text(version, rows["src"][i].tobytes()),
+                int(rows["last_in_ns"][i]),
+                int(rows["payload_in"][i]),
+            )
 
     def _one_sidedness(self, rows: FlowColumns) -> None:
         """Notice a mirror that copies one direction only: TCP conversations that go on (data or

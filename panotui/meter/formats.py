@@ -213,7 +213,7 @@ class Formats:
     def read_set(self, stream: Stream, sequence: int, payload: bytes, whole: bool) -> None:
         """A payload that holds a parameter set, or (`whole` false) the captured head of one."""
         module = _SETS.get(stream.codec)
-        if module is None or len(payload) < 2:
+        if module is None or len(payload) < 2 or self.metrics.row["encrypted"][stream.index]:
             return
         if module.is_fragment(payload):
             unit = module.read_part(stream.fragments, sequence, payload, whole)

@@ -26,7 +26,8 @@ parser.add_argument("--kbps", type=int, default=800)
 parser.add_argument("--gop", type=int, default=30, help="frames between key frames")
 parser.add_argument("--pattern", default="snow", help="snow fills the bit-rate asked for")
 parser.add_argument("--codec", default="h264", choices=["h264", "h265", "mjpeg"])
-parser.add_argument("--audio", action="store_true")
+parser.add_argument("--audio", choices=["pcma", "aac"])
+parser.add_argument("--secure", action="store_true", help="SRTP, with its keys in the SDP")
 parser.add_argument("--user")
 parser.add_argument("--password")
 parser.add_argument("--basic", action="store_true")
@@ -61,12 +62,20 @@ elif args.codec == "h265":
 else:
     video = f"{source} ! jpegenc ! rtpjpegpay name=pay0"
 audio = ""
-if args.audio:
-    audio = " audiotestsrc is-live=true wave=ticks ! alawenc ! rtppcmapay name=pay1"
+sound = "audiotestsrc is-live=true wave=ticks"
+if args.audio == "pcma":
+    audio = f" {sound} ! alawenc ! rtppcmapay name=pay1"
+elif args.audio == "aac":
+    audio = (
+        f" {sound} ! audio/x-raw,rate=16000,channels=1 ! voaacenc bitrate=32000 ! aacparse "
+        "! rtpmp4gpay name=pay1 pt=97"
+    )
 
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(f"( {video}{audio} )")
 factory.set_shared(True)
+if args.secure:
+    factory.set_profiles(GstRtsp.RTSPProfile.SAVP)
 if args.tcp_only:
     factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP)
 if args.multicast:

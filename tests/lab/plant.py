@@ -372,6 +372,7 @@ class Plant:
         credentials: str = "",
         ns: Namespace | None = None,
         path: str = "/stream1",
+        scheme: str = "rtsp",
     ) -> subprocess.Popen[str]:
         """The appliance reads the camera (a real RTSP client) until told otherwise."""
         address = self.spec(name).address
@@ -379,13 +380,40 @@ class Plant:
         process = (ns or self.appliance).popen(
             [
                 *("ffmpeg", "-nostdin", "-loglevel", "error", "-rtsp_transport", transport),
-                *("-i", f"rtsp://{login}{address}{path}", "-c", "copy", "-f", "null", "-"),
+                *("-i", f"{scheme}://{login}{address}{path}", "-c", "copy", "-f", "null", "-"),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         self.readers[name] = process
         return process
+
+    def read_with_gstreamer(self, name: str, **properties: str) -> subprocess.Popen[str]:
+        """The appliance reads the camera with another client (GStreamer's), which knows SRTP."""
+        set_to = " ".join(f"{key}={value}" for key, value in properties.items())
+        script = (
+            "import gi, time\ngi.require_version('Gst', '1.0')\nfrom gi.repository import Gst\n"
+            "Gst.init(None)\n"
+            f"line = 'rtspsrc location={self.spec(name).url} {set_to} ! fakesink'\n"
+            "Gst.parse_launch(line).set_state(Gst.State.PLAYING)\ntime.sleep(3600)\n"
+        )
+        return self.appliance.popen(
+            [SYSTEM_PYTHON, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def put_tls_before(self, name: str, port: int = 322) -> None:
+        """The camera offers RTSPS: TLS at `port` in front of its RTSP server."""
+        ns = self.camera_ns[name]
+        conf = self.folder / f"rtsps-{name}.conf"
+        conf.write_text(
+            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
+            f"daemon off; user root; worker_processes 1; pid {self.folder}/rtsps-{name}.pid;\n"
+            f"error_log {self.folder}/rtsps.err;\nevents {{}}\n"
+            f"stream {{ server {{ listen {port} ssl; ssl_certificate {self.folder}/server.pem; "
+            f"ssl_certificate_key {self.folder}/server.key; proxy_pass 127.0.0.1:554; }} }}\n"
+        )
+        self._daemon(ns, ["nginx", "-p", str(self.folder), "-c", str(conf)])
+        self.wait_tcp(ns, "127.0.0.1", port)
 
     def start_cloud_traffic(
         self, period_s: float = 4.0, hosts: list[str] | None = None

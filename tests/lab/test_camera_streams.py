@@ -36,7 +36,7 @@ def dock(*options: str) -> list[CameraSpec]:
 
 def test_sound_beside_the_picture_is_a_stream_without_frames(tmp_path: Path) -> None:
     path = tmp_path / "scene.pcapng"
-    with Plant(dock("--audio")) as plant:
+    with Plant(dock("--audio", "pcma")) as plant:
         plant.start_camera("dock")
         with filming(plant, path):
             end_later = plant.read_camera("dock")
@@ -51,6 +51,74 @@ def test_sound_beside_the_picture_is_a_stream_without_frames(tmp_path: Path) -> 
     assert streams["H264"]["fps"] == pytest.approx(15, rel=0.1)
     assert findings_of(answer) == set()
     assert len(next(c for c in answer["cameras"] if c["name"] == "dock")["streams"]) == 2
+
+
+def test_every_codec_and_carrier_is_named_and_measured_side_by_side(tmp_path: Path) -> None:
+    path, site = tmp_path / "scene.pcapng", tmp_path / "site.toml"
+    options = {
+        "jpeg": ["--codec", "mjpeg"],
+        "sound": ["--audio", "aac"],
+        "tunnel": [],
+        "secret": ["--secure"],
+        "sealed": [],
+    }
+    cameras = [
+        CameraSpec(name, f"{CAMERA_NET}.{31 + n}", f"02:00:00:00:01:{31 + n}", 320, 180, 10, 200,
+                   20, more)
+        for n, (name, more) in enumerate(options.items())
+    ]  # fmt: skip
+    with Plant(cameras) as plant:
+        text = plant.site_file.read_text()
+        declared = [
+            f'[[camera]]\nname = "{c.name}"\naddress = "{c.address}"\n'
+            f'url = "{"rtsps" if c.name == "sealed" else "rtsp"}://{c.address}/stream1"\n'
+            for c in cameras
+        ]
+        head, service = text.split("[[camera]]", 1)[0], text.split("[[service]]", 1)[1]
+        site.write_text(head + "\n".join(declared) + "\n[[service]]" + service)
+        for spec in cameras:
+            plant.start_camera(spec.name)
+        plant.put_tls_before("sealed")
+        with filming(plant, path):
+            plant.read_camera("jpeg")
+            plant.read_camera("sound")
+            plant.read_camera("tunnel", "http")
+            plant.read_with_gstreamer("secret")
+            plant.read_camera("sealed", "tcp", scheme="rtsps")
+            time.sleep(8)
+        answer = analyze("--site", site, path)
+    streams = {(s["camera"], s["codec"]): s for s in answer["streams"]}
+    assert set(streams) == {
+        ("jpeg", "JPEG"),
+        ("sound", "H264"),
+        ("sound", "MPEG4-GENERIC"),
+        ("tunnel", "H264"),
+        ("secret", "H264"),
+    }
+    assert {s["lost"] for s in streams.values()} == {0}
+    assert {s["signalled"] for s in streams.values()} == {True}
+    jpeg, sound = streams["jpeg", "JPEG"], streams["sound", "MPEG4-GENERIC"]
+    assert (jpeg["width"], jpeg["height"]) == (320, 180 + 4)  # whole blocks of eight
+    assert jpeg["keyframes"] == jpeg["frames"] > 40
+    assert jpeg["fps"] == pytest.approx(10, rel=0.1)
+    assert (sound["media"], sound["fps"], sound["keyframes"]) == ("audio", None, None)
+    assert sound["jitter_ms"] is not None
+    tunnel, secret = streams["tunnel", "H264"], streams["secret", "H264"]
+    assert (tunnel["transport"], tunnel["width"], tunnel["height"]) == ("tcp", 320, 180)
+    assert tunnel["keyframes"] >= 2
+    assert (secret["encrypted"], secret["keyframes"]) == (True, None)
+    assert (secret["width"], secret["height"]) in ((320, 180), (None, None))
+    assert secret["fps"] == pytest.approx(10, rel=0.15)
+    apps = {(f["dst"], f["app"]) for f in answer["flows"] if f["transport"] == "tcp"}
+    where = {spec.name: spec.address for spec in cameras}
+    assert (where["tunnel"], "rtsp-http") in apps
+    assert (where["sealed"], "rtsps") in apps
+    assert "srtp" in {f["app"] for f in answer["flows"]}
+    states = {c["name"]: (c["state"], c["state_text"]) for c in answer["cameras"]}
+    assert states.pop("sealed") == ("streaming", "inside TLS (RTSPS): not to be looked into")
+    assert {state for state, _ in states.values()} == {"streaming"}
+    assert not answer["violations"]
+    assert findings_of(answer) == {("stream-codec", "camera jpeg")}
 
 
 def test_picture_that_changes_size_and_rate_is_told_and_nothing_else(tmp_path: Path) -> None:

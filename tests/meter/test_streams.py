@@ -468,6 +468,17 @@ def test_jpeg_larger_than_2040_pixels_has_its_size_from_the_header_extension():
     assert (site.stream["width"], site.stream["height"]) == (640, 480)
 
 
+def test_encrypted_bytes_that_look_like_a_parameter_set_say_no_size():
+    site = Site()
+    secure = UDP.replace("RTP/AVP", "RTP/SAVP")
+    described = video("H264").replace(b"RTP/AVP", b"RTP/SAVP")
+    site.dialogue(secure, secure + ";server_port=6000-6001", described=described)
+    site.packets(*shown([H264_SET] * 3))
+    site.packets(*shown([H264_SET] * 3, 103))
+    site.tick()
+    assert (site.stream["encrypted"], site.stream["width"]) == (1, 0)
+
+
 def report(kind: str, ssrc: int, count: int = 0) -> bytes:
     if kind == "sr":
         ntp = (2_208_988_800 + 1_700_000_000) << 32
