@@ -55,6 +55,7 @@ RTCP_PER_SECOND = 2_000  # reports taken one at a time
 HELD_STREAMS_MAX = 4_096
 HELD_SETS_MAX = 8  # payloads with parameter sets kept of one call
 ORDER_MASK = (1 << ORDER_BITS) - 1
+_ANOTHER_LOOK = 255  # no payload type: the carrier's next packet goes the long way
 _APP_RTP, _APP_RTCP, _APP_SRTP = APPS.index("rtp"), APPS.index("rtcp"), APPS.index("srtp")
 
 _Key = TypeVar("_Key")
@@ -379,6 +380,9 @@ class StreamTable:
             since = int(self.metrics.row["last_ns"][stream.index])
             if stream.track is None or since >= track.since_ns:
                 self._bind_stream(stream, dialogue, track)
+            else:
+                # It belongs to an earlier session, unless packets of it come again.
+                self._udp.payload_type[stream.carrier] = _ANOTHER_LOOK
 
     def _rebind_carrier(self, carrier: int, dialogue: Dialogue, track: Track) -> None:
         _, client, channel = self._connections.of_carrier[carrier]
@@ -427,6 +431,7 @@ class StreamTable:
         self.metrics.watched[index] = track.playing
         if track.playing:
             row["end"][index] = 0
+            self.metrics.excused_ns[index] = dialogue.played_ns
         self.metrics.changed[index] = True
         self._tell_bound(stream)
         if track.encrypted:
@@ -495,7 +500,7 @@ class StreamTable:
             part = _columns_of(header, chosen)
             stream = self._by_carrier.get(name)
             if stream is not None:
-                self._follow(stream, part)
+                self._follow(stream, part, int(time_ns[chosen[-1]]))
                 self._append(
                     data,
                     part,
@@ -508,9 +513,12 @@ class StreamTable:
                 continue
             self._hold(name, data, part, time_ns[chosen], size[chosen], rank[chosen], epoch[chosen])
 
-    def _follow(self, stream: Stream, header: RtpColumns) -> None:
+    def _follow(self, stream: Stream, header: RtpColumns, time_ns: int) -> None:
         """Another SSRC or payload type of a known carrier: it is the newest now."""
         carriers = self._connections.carriers if stream.tcp else self._udp
+        track, dialogue = self._signalled(stream.tcp, stream.carrier, time_ns)
+        if track is not None and dialogue is not None and track is not stream.track:
+            self._bind_stream(stream, dialogue, track)
         kind = int(header.payload_type[-1])
         carriers.stream[stream.carrier] = stream.index
         carriers.ssrc[stream.carrier] = stream.ssrc

@@ -304,6 +304,22 @@ def test_fullest_second_counts_also_when_it_is_the_last(forgotten: bool) -> None
     assert site.stream["bitrate_peak_bps"] == 30 * size * 8
 
 
+def test_stream_that_a_new_session_goes_on_with_is_that_session_s_and_no_freeze() -> None:
+    site = Site()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(0, 50))
+    site.packets(site.text(f"TEARDOWN {BASE} RTSP/1.0\nCSeq: 4\nSession: 9", True))
+    site.tick()
+    assert site.stream["end"] == 1
+    site.now += 5 * SECOND
+    site.tick()
+    site.dialogue(UDP, UDP_ANSWER)
+    site.packets(*site.media(50, 50))
+    site.tick()
+    assert (site.stream["packets"], site.stream["end"], site.stream["freezes"]) == (100, 0, 0)
+    assert not site.of(StreamFreeze)
+
+
 def test_audio_has_no_frame_rate():
     site = Site()
     site.dialogue(UDP, UDP_ANSWER, track="track2")
