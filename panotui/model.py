@@ -285,8 +285,33 @@ STREAM_CODECS: tuple[str | None, ...] = (
     "VND.ONVIF.METADATA",
     "MPA",
     "MP2T",
-    "OTHER",
+    "OTHER",  # a name that is not here; recordings know codecs by their place, so add at the end
+    "H263",
+    "H263-1998",
+    "H263-2000",
+    "H261",
+    "MPV",
+    "VP8",
+    "VP9",
+    "AV1",
+    "GSM",
+    "G723",
+    "G728",
+    "G729",
+    "DVI4",
+    "LPC",
+    "CN",
+    "TELEPHONE-EVENT",
 )
+VIDEO_CODECS = frozenset(
+    {"H264", "H265", "JPEG", "MP4V-ES", "H263", "H263-1998", "H263-2000", "H261", "MPV"}
+    | {"VP8", "VP9", "AV1"}
+)
+AUDIO_CODECS = frozenset(
+    {"PCMU", "PCMA", "MPEG4-GENERIC", "MP4A-LATM", "G722", "G726", "L16", "OPUS", "MPA"}
+    | {"GSM", "G723", "G728", "G729", "DVI4", "LPC", "CN", "TELEPHONE-EVENT"}
+)
+KEYED_CODECS = frozenset({"H264", "H265", "JPEG"})  # whose key frames are recognised
 
 STREAM_DTYPE = np.dtype(
     [

@@ -15,8 +15,11 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from panotui.model import (
+    AUDIO_CODECS,
+    KEYED_CODECS,
     SECOND,
     STREAM_CODECS,
+    VIDEO_CODECS,
     EvidenceRecord,
     FreezeRecord,
     Rows,
@@ -36,8 +39,6 @@ LOSING = 0.001  # share lost over the window from which a stream is called losin
 FROZEN_S = 2.0
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
-_AUDIO = {"PCMU", "PCMA", "MPEG4-GENERIC", "MP4A-LATM", "G722", "G726", "L16", "OPUS", "MPA"}
-_VIDEO = {"H264", "H265", "JPEG", "MP4V-ES", "MP2T"}
 _PROFILES = {
     66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
     244: "High 4:4:4 Predictive",
@@ -46,9 +47,9 @@ _PROFILES = {
 
 def media_of(codec: str | None) -> str | None:
     """`video`, `audio` or `metadata` of a codec's name; None for one that says nothing."""
-    if codec in _VIDEO:
+    if codec in VIDEO_CODECS or codec == "MP2T":
         return "video"
-    if codec in _AUDIO:
+    if codec in AUDIO_CODECS:
         return "audio"
     if codec == "VND.ONVIF.METADATA":
         return "metadata"
@@ -351,7 +352,9 @@ class StreamBook:
             bitrate_mean_bps=number(row["bitrate_mean_bps"]),
             bitrate_peak_bps=number(row["bitrate_peak_bps"]),
             frames=frames if video and frames else None,
-            keyframes=int(row["keyframes"]) if video and frames and not row["encrypted"] else None,
+            keyframes=int(row["keyframes"])
+            if video and frames and codec in KEYED_CODECS and not row["encrypted"]
+            else None,
             fps=number(row["fps"]) if video else None,
             gop_s=number(row["gop_s"]) if video else None,
             width=int(row["width"]) or None,

@@ -16,7 +16,7 @@ from panotui.meter.rtcp_tracker import Clockwork
 from panotui.meter.rtp_metrics import RtpMetrics
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.meter.segments import Segments
-from panotui.model import I64, STREAM_CODECS, U8, U16, Bool
+from panotui.model import AUDIO_CODECS, I64, STREAM_CODECS, U8, U16, VIDEO_CODECS, Bool
 from panotui.wire import h264, h265, jpeg
 from panotui.wire.rtp import STATIC_PAYLOADS, RtpColumns
 from panotui.wire.sdp import Format
@@ -29,24 +29,9 @@ CODEC_LOOKS = 8
 _CODECS = {name: index for index, name in enumerate(STREAM_CODECS) if name}
 _OTHER = _CODECS["OTHER"]
 H264, _H265, _JPEG = _CODECS["H264"], _CODECS["H265"], _CODECS["JPEG"]
-_PICTURES = frozenset({H264, _H265, _JPEG, _CODECS["MP4V-ES"]})
+_PICTURES = frozenset(_CODECS[name] for name in VIDEO_CODECS)
 _AUDIO_CLOCKS = frozenset({8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000})
-_NOT_PICTURES = frozenset(
-    _CODECS[name]
-    for name in (
-        "PCMU",
-        "PCMA",
-        "MPEG4-GENERIC",
-        "MP4A-LATM",
-        "G722",
-        "G726",
-        "L16",
-        "OPUS",
-        "VND.ONVIF.METADATA",
-        "MPA",
-        "MP2T",
-    )
-)
+_NOT_PICTURES = frozenset(_CODECS[name] for name in AUDIO_CODECS | {"VND.ONVIF.METADATA", "MP2T"})
 
 
 def codec_index(name: str | None) -> int:
@@ -54,8 +39,9 @@ def codec_index(name: str | None) -> int:
     if not name:
         return 0
     name = name.upper()
-    if name.startswith("G726"):
-        name = "G726"
+    for family in ("G726", "VND.ONVIF.METADATA"):
+        if name.startswith(family):
+            name = family
     return _CODECS.get(name, _OTHER)
 
 

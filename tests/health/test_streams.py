@@ -7,6 +7,7 @@ import numpy as np
 from panotui.health.streams import StreamBook, StreamState
 from panotui.model import (
     SECOND,
+    STREAM_CODECS,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
     Rows,
@@ -121,3 +122,20 @@ def test_two_sources_that_speak_in_turns_on_one_port_are_both_streaming() -> Non
     book.update(0, other, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
     book.judge_states((START_S + 11) * SECOND)
     assert (first.state, second.state) == ("ended", "ended")
+
+
+def test_key_frames_of_a_codec_that_is_not_read_are_unknown_and_not_none() -> None:
+    rows = stream_rows(10)
+    rows["frames"] = 5
+    for codec, media, keyframes in (
+        ("H264", "video", 0),
+        ("VP8", "video", None),
+        ("H263", "video", None),
+        (None, None, None),
+    ):
+        rows["codec"] = STREAM_CODECS.index(codec)
+        book = StreamBook(8)
+        (state,) = book.update(0, rows, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
+        record = book.record(state, START_S * SECOND)
+        assert (record.codec, record.media, record.keyframes) == (codec, media, keyframes)
+        assert record.frames == 5
