@@ -3,9 +3,9 @@
 In: `RtpRecords`, parallel columns in order of arrival, each row naming its stream by index. Out:
 `row`, one STREAM_DTYPE row a stream, per-second increments, gaps, freezes and restarts. All
 streams of a batch are worked on at once: rows are sorted by stream and segment operations do the
-rest. Sequence numbers follow RFC 3550 A.1 exactly: where a segment stays within MAX_DROPOUT and
-MAX_MISORDER (nearly always) as arrays, else packet by packet around the anomaly. The result does
-not depend on how packets are cut into batches.
+rest. Sequence numbers follow RFC 3550 A.1 (`sequence`): where a segment stays within MAX_DROPOUT
+and MAX_MISORDER (nearly always) as arrays, else packet by packet around the anomaly. The result
+does not depend on how packets are cut into batches.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from panotui.meter.gaps import Gap, Gaps
 from panotui.meter.rtp_records import ORDER_BITS, RtpRecords
 from panotui.meter.segments import Segments, pick, smooth
-from panotui.meter.sequence import Sequence, SequenceNumbers
+from panotui.meter.sequence import RECENT, Sequence, SequenceNumbers
 from panotui.meter.stutter import BUFFERS_MS, Stutter
 from panotui.model import (
     F64,
@@ -35,7 +35,6 @@ from panotui.wire.h264 import KEY, MARK, START, VCL
 TIMESTAMP_JUMP_S = 5.0  # a larger step of the RTP clock is an outlier or a new timeline
 FREEZE_NS = 2 * SECOND
 SETTLE_NS = SECOND  # of a new stream, before play-out is judged
-_RECENT = 256  # sequence numbers remembered a stream; at least MAX_MISORDER
 _OPEN_FRAMES = 8  # frames that may still receive packets
 _STEPS = 32  # frame intervals of which the nominal one is the median
 _SECONDS = 16  # seconds remembered for `fps_now`
@@ -68,7 +67,7 @@ class RtpMetrics:
         self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
         self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
         self._started: Bool = np.zeros(n, bool)
-        self._recent: I64 = np.full((n, _RECENT), -1, np.int64)
+        self._recent: I64 = np.full((n, RECENT), -1, np.int64)
         self._timestamp: I64 = np.zeros(n, np.int64)
         self._flags: U8 = np.zeros(n, np.uint8)
         self._epoch: I64 = np.zeros(n, np.int64)
@@ -111,7 +110,7 @@ class RtpMetrics:
         self._bytes_at_tick: I64 = np.zeros(n, np.int64)
         self._new_frame_ns: I64 = np.zeros(n, np.int64)
         self._sequence = SequenceNumbers(
-            n, self.row, self.clock, self._timestamp, self._tell_restart
+            n, self.row, self.clock, self._timestamp, self._recent, self._tell_restart
         )
         self.gaps = Gaps(
             self.row,
@@ -221,10 +220,10 @@ class RtpMetrics:
         self._flags[ids] = records.flags[ends]
         self._epoch[ids] = records.epoch[ends]
         # Only the newest numbers of each segment can still be asked for.
-        tail = np.arange(segments.n) > segments.ends[segments.index] - _RECENT
+        tail = np.arange(segments.n) > segments.ends[segments.index] - RECENT
         tail &= sequence.counted
         extended = sequence.extended[tail]
-        self._recent[records.stream[tail], extended & (_RECENT - 1)] = extended
+        self._recent[records.stream[tail], extended & (RECENT - 1)] = extended
 
     # ------------------------------------------------------------ restarts
 
@@ -291,7 +290,7 @@ class RtpMetrics:
         """Which of the `late` rows bring a number that was received before."""
         stream = records.stream[late]
         extended = sequence.extended[late]
-        known = self._recent[stream, extended & (_RECENT - 1)] == extended
+        known = self._recent[stream, extended & (RECENT - 1)] == extended
         width = 1 << 40
         key = segments.index[late] * width + (extended & (width - 1))
         order = np.sort(key)

@@ -1,9 +1,10 @@
-"""RTP sequence numbers, exactly as RFC 3550 A.1 counts them, for all streams of a batch at once.
+"""RTP sequence numbers as RFC 3550 A.1 counts them, for all streams of a batch at once.
 
 In: records sorted by stream. Out: a row each, the extended number, how far it advances the
 highest, whether it counts, whether the sender restarted. Where a stream stays within MAX_DROPOUT
 and MAX_MISORDER (nearly always) this is array work; around an anomaly packets are taken one by
-one. Probation is the caller's: streams come here when they are believed.
+one. Probation is the caller's: streams come here when they are believed. Only one thing is not as
+A.1 has it: a number that is missing is late, and no restart, up to RECENT behind.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from panotui.model import I64, SECOND, Bool, Rows
 SEQUENCES = 65536
 MAX_DROPOUT = 3000
 MAX_MISORDER = 100
+RECENT = 256  # numbers remembered a stream; one that is missing among them may come that late
+_RECENT_ROWS = 2048  # of a batch, looked at for such a number
 _SCALAR_RUN = 256  # packets taken one at a time around an anomaly
 _ARRAY_RUNS = 8  # returns to arrays within one segment
 
@@ -43,11 +46,14 @@ class SequenceNumbers:
         row: Rows,
         clock: I64,
         timestamp: I64,
+        recent: I64,
         tell_restart: Callable[[int, RtpRecords, int, bool, int], None],
     ) -> None:
         self.row = row
         self.clock = clock
         self._timestamp = timestamp
+        self._recent = recent  # (capacity, RECENT) extended numbers that were received, -1 none
+        self._first: I64 = np.zeros(capacity, np.int64)  # extended, since the sender (re)started
         self._tell_restart = tell_restart
         self.received: I64 = np.zeros(capacity, np.int64)
         self.highest: I64 = np.zeros(capacity, np.int64)  # extended
@@ -57,6 +63,7 @@ class SequenceNumbers:
     def begin(self, ids: I64, first: I64) -> None:
         """Place streams just before their first number, so that it advances by one."""
         self.highest[ids] = first + SEQUENCES - 1
+        self._first[ids] = first + SEQUENCES
 
     def forget(self, stream: int) -> None:
         self.received[stream] = 0
@@ -119,7 +126,11 @@ class SequenceNumbers:
                 out.extended[at] = highest + d
                 out.advance[at] = d
                 highest += d
-            elif d <= SEQUENCES - MAX_MISORDER:
+            elif d <= SEQUENCES - MAX_MISORDER and (
+                s == bad
+                or d <= SEQUENCES - RECENT
+                or not self._is_missing(stream, highest + d - SEQUENCES, out, start, at)
+            ):
                 calm = 0
                 if s == bad:
                     stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
@@ -141,6 +152,7 @@ class SequenceNumbers:
                         accepted += 1
                     else:
                         highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
+                        self._first[stream] = highest
                         out.advance[at] = 1
                     out.extended[at] = highest
                     bad = -1
@@ -162,6 +174,19 @@ class SequenceNumbers:
             position += 1
         self._bad[stream] = bad
         self._bad_time[stream] = bad_time
+
+    def _is_missing(self, stream: int, extended: int, out: Sequence, start: int, at: int) -> bool:
+        """Is this number, less than RECENT behind, one that never came? Then it is late.
+
+        A.1 takes what is MAX_MISORDER behind for a restart. But a sender that restarts sends
+        numbers again, and what has waited in a queue brings one that is missing.
+        """
+        if extended < self._first[stream]:
+            return False
+        if self._recent[stream, extended & (RECENT - 1)] == extended:
+            return False
+        rows = slice(max(start, at - _RECENT_ROWS), at)
+        return not bool(((out.extended[rows] == extended) & out.counted[rows]).any())
 
     def _stride(self, numbers: I64, highest: int, at: int, out: Sequence, top: I64) -> int:
         """Accept as many rows as are in order enough, as arrays; returns how many."""

@@ -75,7 +75,7 @@ class Reference:
             self.expected += d
             self.highest += d
             self._arrive(self.highest, d == 0)
-        elif d <= 65536 - 100:
+        elif d <= 65536 - 100 and not self._late(p.sequence, d):
             if p.sequence != self.bad:
                 self.bad = (p.sequence + 1) & 0xFFFF
                 return False
@@ -95,6 +95,10 @@ class Reference:
                 self.seen.add(extended)
             self.received += 1
         return False
+
+    def _late(self, sequence: int, d: int) -> bool:
+        """A.1 knows no packet that is so late; but a number that is missing is no restart."""
+        return sequence != self.bad and d > 65536 - 256 and self.highest + d - 65536 in self.missing
 
     def _arrive(self, extended: int, again: bool) -> None:
         self.received += 1

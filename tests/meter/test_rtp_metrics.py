@@ -117,6 +117,7 @@ sequence_step = st.one_of(
     st.integers(-3, 5),
     st.integers(-99, 200),
     st.sampled_from([2999, 3000, 3001, -99, -100, -101, 32767, 32768, 32769, 65535, 20000]),
+    st.sampled_from([101, 150, -150, 200, -200, 255, -255, -256]),
 )
 stamp_step = st.one_of(
     st.just(0),
@@ -327,6 +328,28 @@ def test_late_packet_fills_its_gap_and_no_loss_is_told():
     row = one(metrics)
     assert (row["lost"], row["gap_events"], row["damaged_frames"]) == (0, 0, 0)
     assert not [m for m in metrics.drain() if isinstance(m, StreamGap)]
+
+
+@pytest.mark.parametrize("behind", [99, 100, 128, 200, 255])
+@pytest.mark.parametrize("cuts", [(), (110,), (110, 180, 300)])
+def test_packet_that_is_far_behind_is_late_when_its_number_is_missing(
+    behind: int, cuts: tuple[int, ...]
+) -> None:
+    packets = steady(600, sequence=65_450)
+    late = packets.pop(100)
+    late.time_ns = packets[100 + behind - 1].time_ns
+    packets.insert(100 + behind, late)
+    row = one(run(packets, cuts))
+    assert (row["expected"], row["lost"], row["reordered"]) == (600, 0, 1)
+    assert (row["restarts"], row["duplicates"]) == (0, 0)
+
+
+def test_sender_that_restarts_a_little_behind_has_restarted() -> None:
+    packets = steady(400)
+    for packet in packets[200:]:
+        packet.sequence -= 150
+    row = one(run(packets))
+    assert (row["restarts"], row["reordered"]) == (1, 0)
 
 
 def test_gap_is_the_path_s_fault_on_udp_and_the_camera_s_inside_tcp():
