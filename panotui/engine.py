@@ -56,7 +56,10 @@ from panotui.model import (
     StreamFreeze,
     StreamGap,
     StreamRestart,
+    TlsAlert,
+    TlsCertificate,
     TlsClientHello,
+    TlsFinished,
     TlsServerHello,
 )
 from panotui.policy.names import NameBook
@@ -65,6 +68,8 @@ from panotui.policy.siteview import SiteView, Who
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
+_OF_STREAMS = (StreamFreeze, StreamRestart, StreamGap, RtcpReport)
+_OF_TLS = (TlsFinished, TlsClientHello, TlsServerHello, TlsAlert, TlsCertificate)
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,7 +298,9 @@ class Engine:
                 self.verdicts.observe(message, slot)
 
     def _observe(self, message: AnyMessage, meter: int) -> None:
-        if isinstance(message, RtspMessage):
+        if isinstance(message, _OF_TLS):
+            pass  # the most frequent ones: `tracking` and the rules take them
+        elif isinstance(message, RtspMessage):
             camera, session = self.cameras.observe_rtsp(meter, message)
             if message.status is not None and message.method in ("PLAY", "PAUSE"):
                 self._pause_streams(camera.address, session.key, session.state == "paused", message)
@@ -311,7 +318,7 @@ class Engine:
         elif isinstance(message, DhcpMessage):
             self.cameras.observe_dhcp(message)
             self._dhcp_event(message)
-        elif isinstance(message, StreamFreeze | StreamRestart | StreamGap | RtcpReport):
+        elif isinstance(message, _OF_STREAMS):
             stream = self.streams.observe(meter, message)
             if stream is not None and isinstance(message, StreamFreeze | StreamRestart):
                 self._stream_event(message, stream)

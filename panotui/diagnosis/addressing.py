@@ -53,6 +53,8 @@ class _Lease:
 class DhcpRule(Rule):
     """dhcp-no-offer, dhcp-nak, dhcp-rogue, dhcp-pool."""
 
+    hears = frozenset((DhcpMessage,))
+
     def __init__(self) -> None:
         self._clients: OrderedDict[str, _Lease] = OrderedDict()
         self._offers: OrderedDict[int, dict[str, DhcpMessage]] = OrderedDict()  # by xid
@@ -207,6 +209,8 @@ class _Move:
 class ArpRule(Rule):
     """ip-conflict, gateway-silent, gateway-changed, arp-spoof, wrong-mask, link-local,
     address-changed; tells the camera book of cameras that ARP does not find."""
+
+    hears = frozenset((ArpMessage,))
 
     def __init__(self) -> None:
         self._owner: OrderedDict[str, tuple[str, int, int]] = OrderedDict()  # ip -> mac, ns, pkt

@@ -30,6 +30,7 @@ from panotui.model import (
     TlsAlert,
     TlsCertificate,
     TlsClientHello,
+    TlsFinished,
     TlsServerHello,
     address_text,
 )
@@ -308,7 +309,7 @@ class TlsRule(Rule):
                     self._open.popitem(last=False)
             return
         if not isinstance(message, TlsServerHello | TlsCertificate | TlsAlert):
-            if message.__struct_config__.tag == "tls-finished":
+            if self._open and isinstance(message, TlsFinished):
                 done = self._open.pop(facts.key_of(message), None)
                 if done is not None:
                     self._clear(done.hello.sni or "")
@@ -481,6 +482,8 @@ class _Opened:
 class SessionRule(Rule):
     """idle-timeout, mqtt-flapping."""
 
+    hears = frozenset((TlsClientHello, MqttMessage))
+
     def __init__(self) -> None:
         self._mqtt: OrderedDict[str, _Opened] = OrderedDict()
         self._silences: OrderedDict[tuple[str, int], deque[tuple[int, float, EvidenceRecord]]] = (
@@ -630,6 +633,8 @@ def _ends_of(row: Rows) -> bytes:
 class UplinkRule(Rule):
     """slow-uplink, proxy-seen."""
 
+    hears = frozenset((HttpMessage,))
+
     def __init__(self) -> None:
         self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
         self._measured_ns = 0
@@ -706,6 +711,8 @@ class UplinkRule(Rule):
 
 class PolicyUseRule(Rule):
     """endpoint-silent, wrong-region, cloud-service-ended, name-unverified."""
+
+    hears = frozenset((TlsClientHello,))
 
     def __init__(self) -> None:
         self._regions: OrderedDict[str, tuple[str, TlsClientHello]] = OrderedDict()

@@ -57,10 +57,20 @@ class Diagnosis:
         self._changes: list[tuple[str, FindingRecord]] = []
         self._known: set[str] = set()
         self.evicted = 0
+        self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         """Show one message to all rules."""
-        for rule in self.rules:
+        kind = type(message)
+        listening = self._listening.get(kind)
+        if listening is None:
+            listening = self._listening[kind] = tuple(
+                rule
+                for rule in self.rules
+                if type(rule).observe is not Rule.observe
+                and (rule.hears is None or kind in rule.hears)
+            )
+        for rule in listening:
             rule.observe(message, facts)
 
     def mark_known(self, key: str, known: bool = True) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -140,7 +141,12 @@ class Observation:
 
 
 class Rule:
-    """A rule: it learns from messages and says at each tick what holds. Bounded in itself."""
+    """A rule: it learns from messages and says at each tick what holds. Bounded in itself.
+
+    `hears` names the kinds of messages that it learns from; None: any.
+    """
+
+    hears: ClassVar[frozenset[type] | None] = None
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         """Learn from one message."""

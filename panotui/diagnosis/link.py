@@ -179,6 +179,8 @@ class LinkRule(Rule):
 class TrafficRule(Rule):
     """pause-storm, saturated, loop, vlan-tagged, lldp-info, mtu-low."""
 
+    hears = frozenset((LinkControlMessage, IcmpMessage))
+
     def __init__(self) -> None:
         self._pause: deque[tuple[int, str, int]] = deque(maxlen=1024)
         self._mtu: OrderedDict[str, tuple[IcmpMessage, int]] = OrderedDict()

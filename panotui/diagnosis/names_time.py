@@ -50,6 +50,8 @@ class _Refused:
 class DnsRule(Rule):
     """dns-timeout, dns-nxdomain, dns-servfail, dns-refused, dns-sinkhole, dns-slow, guide-names."""
 
+    hears = frozenset((DnsMessage,))
+
     def __init__(self) -> None:
         self._bad: OrderedDict[tuple[str, str, str], _Refused] = OrderedDict()
         self._printed: OrderedDict[str, _Refused] = OrderedDict()
@@ -329,6 +331,8 @@ class TimeRule(Rule):
 
 class CameraClockRule(Rule):
     """camera-clock: RTCP sender reports say another time than the capture's."""
+
+    hears = frozenset((RtcpReport,))
 
     def __init__(self) -> None:
         self._reports: OrderedDict[int, RtcpReport] = OrderedDict()

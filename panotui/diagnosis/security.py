@@ -251,6 +251,8 @@ class _Clear:
 class CleartextRule(Rule):
     """cleartext: HTTP, Telnet, FTP, MQTT without TLS, RTSP Basic."""
 
+    hears = frozenset((RtspMessage, HttpMessage, MqttMessage, BannerMessage))
+
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str, str], _Clear] = OrderedDict()
 
@@ -351,6 +353,8 @@ class _Domain:
 
 class TunnelRule(Rule):
     """dns-tunnel: many unique, random-looking names under one domain."""
+
+    hears = frozenset((DnsMessage,))
 
     def __init__(self) -> None:
         self._domains: OrderedDict[tuple[str, str], _Domain] = OrderedDict()

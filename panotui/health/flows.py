@@ -178,20 +178,22 @@ class FlowBook:
                 self.evicted += len(fresh) - self.limit // 2
                 fresh = np.sort(fresh[-(self.limit // 2) :])
             self._make_room(len(fresh), slots[slots >= 0])
-            taken = np.array([self.free.pop() for _ in range(len(fresh))], np.int64)
+            taken = np.array(self.free[-len(fresh) :][::-1], np.int64)
+            del self.free[-len(fresh) :]
             slots[fresh] = taken
             self._reset(taken)
             self._index_insert(keys[fresh], taken)
             self.key[taken] = keys[fresh]
             self.live[taken] = True
         kept = slots >= 0
-        at = slots[kept]
-        new_rows = rows[kept]
-        old = self.rows[at]
+        whole = bool(kept.all())  # a row has 427 bytes: all of them are copied only to be kept
+        at = slots if whole else slots[kept]
+        new_rows = rows if whole else rows[kept]
         seconds = np.maximum(now_ns - self.rate_ns[at], SECOND // 10) / SECOND
         first = is_new[kept]
         for name in ("out", "in"):
-            grown = new_rows[f"bytes_{name}"] - np.where(first, 0, old[f"bytes_{name}"])
+            before = self.rows[f"bytes_{name}"][at]
+            grown = new_rows[f"bytes_{name}"] - np.where(first, 0, before)
             span = np.where(first, 1.0, seconds)
             getattr(self, f"rate_{name}")[at] = np.maximum(grown, 0) * 8 / span
         self.rate_ns[at] = now_ns

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from panotui.health import column_text
 from panotui.health.cameras import Camera, CameraBook
 from panotui.health.connects import (
     ANSWERED,
@@ -47,6 +48,7 @@ from panotui.policy.siteview import SiteView
 
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
 ONE_WAY_FLOWS = 2  # TCP conversations seen from one side only, and none from both
+_OF_TLS = (TlsClientHello, TlsServerHello, TlsFinished, TlsAlert)
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
@@ -118,7 +120,7 @@ class ConnectionTracking:
         take_flow(target, row, key, outcome, was, counted)
         if outcome == ANSWERED and not self._is_tls(row):
             self._succeed(target, int(row["first_answer_ns"]) or int(row["last_ns"]), was)
-        endpoint = self._endpoint(slot, row, key, client, server, port)
+        endpoint = self._endpoint(slot, int(row["first_ns"]), key, client, server, port)
         if endpoint is not None:
             take_flow(endpoint.attempts, row, key, outcome, was, counted)
             endpoint.attempts.flow = target.flow
@@ -145,7 +147,7 @@ class ConnectionTracking:
         )
 
     def _endpoint(
-        self, slot: int, row: Rows, key: int, client: str, server: str, port: int
+        self, slot: int, first_ns: int, key: int, client: str, server: str, port: int
     ) -> Endpoint | None:
         known = self._endpoint_of.get(key)
         if known is not None and known.host == self.flows.host[slot]:
@@ -155,7 +157,7 @@ class ConnectionTracking:
             return None
         host = self.flows.host[slot]
         if host is None:
-            found = self.names.answers_for(client, server, int(row["first_ns"]), facts.resolvers)
+            found = self.names.answers_for(client, server, first_ns, facts.resolvers)
             host = found[0] if found else None
         rule = self.endpoints.rule_of(host, "tcp", port)
         if rule is None or host is None:
@@ -224,7 +226,7 @@ class ConnectionTracking:
 
     def observe(self, message: AnyMessage, meter: int) -> None:
         """Take a message that explains a flow."""
-        if isinstance(message, TlsClientHello | TlsServerHello | TlsFinished | TlsAlert):
+        if isinstance(message, _OF_TLS):
             if message.flow >= 0:
                 key = flow_key(meter, message.flow)
                 self._tls.setdefault(key, []).append(message)
@@ -272,17 +274,21 @@ class ConnectionTracking:
         waiting, self._tls = self._tls, OrderedDict()
         keys = np.fromiter(waiting, np.uint64, len(waiting))
         slots = self.flows.find(keys)
-        for (key, messages), slot in zip(waiting.items(), slots.tolist(), strict=True):
-            if slot < 0:
-                continue
-            row = self.flows.rows[slot]
-            version = int(row["version"])
-            client = address_text(version, row["src"].tobytes())
-            server = address_text(version, row["dst"].tobytes())
-            port = int(row["dport"])
+        found = np.flatnonzero(slots >= 0)
+        slots = slots[found]
+        rows = FlowColumns(self.flows.rows, slots)
+        for key, slot, client, server, port, first_ns in zip(
+            keys[found].tolist(),
+            slots.tolist(),
+            column_text.addresses(rows["version"], rows["src"]),
+            column_text.addresses(rows["version"], rows["dst"]),
+            rows["dport"].tolist(),
+            rows["first_ns"].tolist(),
+            strict=True,
+        ):
             target = self.connects.at(server, port)
-            endpoint = self._endpoint(slot, row, key, client, server, port)
-            for message in messages:
+            endpoint = self._endpoint(slot, first_ns, key, client, server, port)
+            for message in waiting[key]:
                 self._tls_message(target, message)
                 if endpoint is not None:
                     self._tls_message(endpoint.attempts, message)

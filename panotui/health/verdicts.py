@@ -73,9 +73,11 @@ class VerdictBook:
         chosen = np.flatnonzero(need)
         changes: list[Change] = []
         if len(chosen):
-            judged = self._judge(meter, rows[chosen], slots[chosen], now_ns, False)
-            changes = self._write(judged, rows[chosen], slots[chosen], now_ns)
-            self._fold(rows[chosen], judged, now_ns, meter)
+            if len(chosen) < len(rows):
+                rows, slots = rows[chosen], slots[chosen]
+            judged = self._judge(meter, rows, slots, now_ns, False)
+            changes = self._write(judged, rows, slots, now_ns)
+            self._fold(rows, judged, now_ns, meter)
         return changes
 
     def tick(self, now_ns: int, *, final: bool = False) -> list[Change]:
