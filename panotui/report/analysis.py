@@ -344,6 +344,13 @@ def stream_object(stream: StreamRecord) -> Json:
             for buffer, times, seconds in stream.stalls
         ],
         "state": stream.state,
+        "state_since": time_text(stream.state_since_ns),
+        "clock_rate": stream.clock_rate,
+        "markers": stream.markers,
+        "frame_bytes": _pair(mean=stream.frame_bytes_mean, max=stream.frame_bytes_max),
+        "gop_frames": stream.gop_frames,
+        "fps_nominal": stream.fps_nominal,
+        "fps_expected": stream.fps_expected,
         "signalled": stream.signalled,
         "encrypted": stream.encrypted,
         "rule": stream.rule,
@@ -362,6 +369,7 @@ def _rtcp(stream: StreamRecord) -> Json:
         "receiver_jitter_ms": stream.rr_jitter_ms,
         "rtt_ms": stream.rtt_ms,
         "clock_offset_s": stream.camera_clock_offset_s,
+        "drift_ppm": stream.drift_ppm,
     }
 
 
@@ -385,6 +393,7 @@ def camera_object(camera: CameraRecord) -> Json:
         "streams": list(camera.streams),
         "state": camera.state,
         "state_text": camera.state_text,
+        "state_since": time_text(camera.state_since_ns),
         "user_agent_server": camera.user_agent_server,
         "sdp_codec": camera.sdp_codec,
         "named_by": camera.named_by,

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from panotui.health.cameras import HOSTS_MAX, CameraBook
 from panotui.model import DhcpMessage, DiscoveryMessage, Site, SiteCamera
+from panotui.report.analysis import analysis
+from tests.diagnosis.wire import ETH0, EVERYBODY, Rtsp, Wire, arp_packet, dhcp_packet, dns_packet
+from tests.made_up import APPLIANCE
 
 YARD = "10.20.0.31"
 
@@ -69,3 +76,54 @@ def test_hosts_that_tell_of_themselves_are_bounded() -> None:
         book.observe_dhcp(leased(f"10.{i >> 8}.{i & 255}.9", f"h{i}"))
     assert len(book._hosts) == HOSTS_MAX
     assert book.at(f"10.{(HOSTS_MAX + 49) >> 8}.{(HOSTS_MAX + 49) & 255}.9").named_by == "dhcp"
+
+
+MAC = "00:40:8c:12:34:56"  # a block of Axis Communications
+WS_DISCOVERY = (
+    b"<s:Envelope><d:ProbeMatches><d:ProbeMatch><d:Scopes>onvif://www.onvif.org/name/Yard%20East "
+    b"onvif://www.onvif.org/hardware/P1448</d:Scopes><d:XAddrs>http://10.20.0.31/onvif</d:XAddrs>"
+    b"</d:ProbeMatch></d:ProbeMatches></s:Envelope>"
+)
+
+
+def heard(source: str) -> dict[str, Any]:
+    """The camera of a capture in which it tells its name in one way, as `analyze` says it."""
+    wire = Wire()
+    wire.add(0.05, arp_packet(2, MAC, YARD, APPLIANCE, ETH0))
+    host = (MAC, YARD)
+    if source == "discovery":
+        wire.udp(0.1, (*host, 3702), (ETH0, APPLIANCE, 40_300), WS_DISCOVERY)
+    elif source == "mdns":
+        answer = dns_packet(0, "ipc-yard.local", YARD, answer=True)
+        wire.udp(0.1, (*host, 5353), ("01:00:5e:00:00:fb", "224.0.0.251", 5353), answer)
+    elif source == "dhcp":
+        named = b"\x32\x04\x0a\x14\x00\x1f\x0c\x08ipc-yard"
+        wire.udp(0.1, (MAC, "0.0.0.0", 68), (EVERYBODY, "255.255.255.255", 67),
+                 dhcp_packet(3, MAC, options=named))  # fmt: skip
+    rtsp = Rtsp(wire, address=YARD, camera_mac=MAC)
+    rtsp.play(0.2, title="Yard East" if source == "sdp" else "RTSP Session")
+    rtsp.media(0.6, 6)
+    declared = SiteCamera(name="east", address=YARD)
+    site = Site(camera=(declared,)) if source == "site" else Site()
+    (camera,) = analysis(wire.watch(site))["cameras"]
+    return dict(camera)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "by"),
+    [
+        ("site", "east", "site"),
+        ("sdp", "Yard East", "sdp"),
+        ("discovery", "Yard East", "discovery"),
+        ("mdns", "ipc-yard.local", "discovery"),
+        ("dhcp", "ipc-yard", "dhcp"),
+        ("nothing", YARD, "address"),
+    ],
+)
+def test_name_maker_reader_and_state_are_read_from_packets(source: str, name: str, by: str) -> None:
+    camera = heard(source)
+    assert (camera["name"], camera["named_by"], camera["address"]) == (name, by, YARD)
+    assert camera["mac"] == MAC
+    assert camera["vendor"].startswith("P1448" if source == "discovery" else "Axis")
+    assert camera["state"] == "streaming"
+    assert camera["state_since"] is not None
