@@ -32,7 +32,9 @@ from panotui.model import (
 )
 from panotui.wire.h264 import KEY, MARK, START, VCL
 
-TIMESTAMP_JUMP_S = 5.0  # a larger step of the RTP clock is an outlier or a new timeline
+# A larger step of the RTP clock is an outlier or a new timeline, unless as much time has passed.
+TIMESTAMP_JUMP_S = 5.0
+TIMESTAMP_AGREES_S = 0.1
 FREEZE_NS = 2 * SECOND
 SETTLE_NS = SECOND  # of a new stream, before play-out is judged
 _OPEN_FRAMES = 8  # frames that may still receive packets
@@ -320,12 +322,14 @@ class RtpMetrics:
             records.timestamp - segments.previous(records.timestamp, self._timestamp[ids])
         )
         rate = clock.astype(np.float64)[segments.index]
+        deviation = np.abs(gap_ns * (rate / SECOND) - step)
         valid = np.abs(step) <= TIMESTAMP_JUMP_S * rate
+        if not valid.all():
+            valid |= deviation <= TIMESTAMP_AGREES_S * rate
         valid &= rate > 0
         valid[segments.starts[fresh]] = False
         if sequence.restarted.any():
             valid &= ~sequence.restarted
-        deviation = np.abs(gap_ns * (rate / SECOND) - step)
         return self._filter(self._jitter, deviation, valid, segments, rate)
 
     def _filter(
@@ -768,6 +772,10 @@ class RtpMetrics:
         clock = self.clock[stream].astype(np.float64)
         limit = np.where(clock > 0, clock, 90000.0) * TIMESTAMP_JUMP_S
         jump = np.abs(step) > limit
+        if jump.any():
+            waited_ns = time_ns - part.previous(time_ns, self._new_frame_ns[ids])
+            rate = np.where(clock > 0, clock, 90000.0)
+            jump &= np.abs(waited_ns * (rate / SECOND) - step) > TIMESTAMP_AGREES_S * rate
         self._note_jumps(stream, jump, step, time_ns, part, clock)
         # A timeline is a stretch without jumps; within it only the clock's way forward counts.
         fresh = jump | first

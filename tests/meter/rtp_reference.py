@@ -50,6 +50,7 @@ class Reference:
     stamps: list[int] = field(default_factory=list)
     stamp_bits: dict[int, int] = field(default_factory=dict)
     newest: int | None = None
+    newest_ns: int = 0
     lag: int = -1
     forward: tuple[int, int] | None = None
     key_ordinal: int = -1
@@ -112,9 +113,9 @@ class Reference:
         gap_ns = max(p.time_ns - self.last.time_ns, 0)
         self.delta_max_ms = max(self.delta_max_ms, gap_ns / 1e6)
         step = wrap32(p.timestamp - self.last.timestamp)
-        if restarted or abs(step) > 5 * self.clock:
+        d = abs(gap_ns * (self.clock / 1e9) - step)
+        if restarted or (abs(step) > 5 * self.clock and d > 0.1 * self.clock):
             return
-        d = abs(gap_ns * self.clock / 1e9 - step)
         self.jitter += (d - self.jitter) / 16
         self.jitter_sum += self.jitter
         self.jitter_count += 1
@@ -141,8 +142,10 @@ class Reference:
     def _start(self, p: Packet) -> None:
         first = self.newest is None
         step = 0 if self.newest is None else wrap32(p.timestamp - self.newest)
-        fresh = first or abs(step) > 5 * self.clock
+        off = abs((p.time_ns - self.newest_ns) * (self.clock / 1e9) - step)
+        fresh = first or (abs(step) > 5 * self.clock and off > 0.1 * self.clock)
         self.newest = p.timestamp
+        self.newest_ns = p.time_ns
         if fresh:
             self.lag = 0
             forward = True

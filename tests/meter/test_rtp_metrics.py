@@ -130,8 +130,10 @@ stamp_step = st.one_of(
 time_step = st.one_of(
     st.integers(0, 40_000_000), st.just(0), st.just(3 * SECOND), st.integers(-(10**6), 10**9)
 )
+LONG_STEP = (0, 1, 540_000, 6 * SECOND + 20_000_000, True, False)  # time and clock agree
 packet_steps = st.lists(
-    st.tuples(
+    st.just(LONG_STEP)
+    | st.tuples(
         st.integers(0, 2),
         sequence_step,
         stamp_step,
@@ -413,6 +415,24 @@ def test_timestamp_outlier_does_not_poison_jitter():
     assert row["frame_jitter_ms"] < 0.5
     assert row["timestamp_jumps"] == 2
     assert row["fps_nominal"] == pytest.approx(25)
+
+
+def test_camera_of_one_picture_a_minute_has_jitter_and_an_interval_and_never_freezes() -> None:
+    packets = [
+        Packet(i, i * 60 * 90_000, START_NS + i * 60 * SECOND + i % 2 * 1_000_000, True, key=True)
+        for i in range(200)
+    ]
+    metrics = table(1)
+    metrics.watched[0] = True
+    for i, packet in enumerate(packets):
+        metrics.measure(records([(0, packet)], i + 1))
+        metrics.tick(packet.time_ns + 5 * SECOND)
+        metrics.tick(packet.time_ns + 59 * SECOND)
+    row = one(metrics)
+    assert row["jitter_ms"] == pytest.approx(1.0, abs=0.01)
+    assert row["frame_jitter_ms"] == pytest.approx(1.0, abs=0.01)
+    assert row["fps_nominal"] == pytest.approx(1 / 60)
+    assert (row["freezes"], row["timestamp_jumps"]) == (0, 0)
 
 
 def test_clock_that_stands_still_is_a_frozen_picture():
