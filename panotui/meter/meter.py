@@ -47,6 +47,7 @@ from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
 from panotui.wire.decode import Decoder
 
 _TCP, _UDP = 6, 17
+_LATER = 2  # `Columns.fragment` of all fragments but the first
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
 _HELPINGS = ((0, 3), (3, 9), (9, 2 * PAYLOADS_OFFERED))  # payloads of a flow offered at a time
 
@@ -88,6 +89,10 @@ class StreamTableProtocol(Protocol):
         slot: I32,
         flow_id: U64,
         from_client: Bool,
+    ) -> None: ...
+
+    def fragments(
+        self, time_ns: I64, size: I64, slot: I32, flow_id: U64, from_client: Bool
     ) -> None: ...
 
     def media_flows(self) -> tuple[U64, U8]: ...
@@ -254,7 +259,8 @@ class Meter:
                 half[hit] == flows.client[slots[hit]],
             )
         media = (protocol == _UDP) & (c.payload_captured[rows] >= _MEDIA_LEAST)
-        media &= ~offered[rows]
+        later = (protocol == _UDP) & (c.fragment[rows] == _LATER)
+        media &= ~(offered[rows] | later)
         hit = np.flatnonzero(media)
         if len(hit):
             self.streams.udp(
@@ -264,6 +270,16 @@ class Meter:
                 slots[hit],
                 flow_id[rows[hit]],
                 half[hit] == flows.client[slots[hit]],
+            )
+        pieces = np.flatnonzero(later)
+        if len(pieces):
+            at = rows[pieces]
+            self.streams.fragments(
+                batch.time_ns[at],
+                batch.wire_length[at],
+                slots[pieces],
+                flow_id[at],
+                half[pieces] == flows.client[slots[pieces]],
             )
 
     def _payloads(

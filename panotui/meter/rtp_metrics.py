@@ -522,6 +522,17 @@ class RtpMetrics:
         rows["frame_jitter_ms"] = np.nan
         self._increments.append(rows)
 
+    def add_bytes(self, stream: I64, time_ns: I64, size: I64) -> None:
+        """Bytes on the wire of packets that are measured by their first fragment; (n,) each."""
+        np.add.at(self.row["bytes"], stream, size)
+        self.changed[stream] = True
+        rows = np.zeros(len(stream), STREAM_SECOND_DTYPE)
+        rows["stream"] = self.row["id"][stream]
+        rows["second"] = time_ns // SECOND
+        rows["bytes"] = size
+        rows["jitter_ms"] = rows["frame_jitter_ms"] = np.nan
+        self._increments.append(rows)
+
     def seconds(self, now_ns: int) -> Rows:
         """STREAM_SECOND_DTYPE rows that changed since the last call; cumulative a second.
 

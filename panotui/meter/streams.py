@@ -168,6 +168,18 @@ class StreamTable:
                 stream[chosen].astype(np.uint16),
             )
 
+    def fragments(
+        self, time_ns: I64, size: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
+    ) -> None:
+        """Take later fragments of UDP packets, (n,) each: a stream's bytes are those of all."""
+        place = slot.astype(np.int64) * 2 + from_client
+        carriers = self._udp
+        carriers.reserve(int(place.max()) + 1)
+        known = np.flatnonzero((carriers.flow[place] == flow_id) & (carriers.stream[place] >= 0))
+        if len(known):
+            stream = carriers.stream[place[known]].astype(np.int64)
+            self.metrics.add_bytes(stream, time_ns[known], size[known])
+
     def _look_at(
         self,
         batch: PacketBatch,

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
 from panotui.meter.hashindex import HashIndex
 from panotui.meter.meter import Meter
+from panotui.meter.streams import StreamTable
 from panotui.model import (
     CLIENT_BY,
     FLOW_ENDS,
@@ -266,3 +267,23 @@ def test_hash_index_agrees_with_a_dictionary(steps: list[tuple[bool, int]]) -> N
         keys = [k % 5 + (k << 40) for k in range(2, 61)]
         found = index.find(np.array(keys, np.uint64)).tolist()
         assert found == [truth.get(k, -1) for k in keys]
+
+
+def test_bytes_of_a_stream_are_those_of_all_fragments_of_its_packets() -> None:
+    packets: list[tuple[float, Packet]] = []
+    for k in range(40):
+        rtp = b"\x80\x60" + k.to_bytes(2, "big") + (3600 * k).to_bytes(4, "big") + b"ssrc"
+        whole = udp(CAMERA, 6970, APPLIANCE, 50_000, rtp + b"\x41" * 1_400)
+        at = k * 0.04
+        for piece in fragment(whole, 600) if k % 2 else [whole]:
+            packets.append((at, piece))
+            at += 0.001
+    half = len(packets) // 2
+    meter = Meter(MeterSettings(), 0, streams=StreamTable(MeterSettings()))
+    meter.update(batch(packets[:half]))
+    meter.update(batch(packets[half:], 1 + half))
+    delta = meter.tick(T0 + 3 * SECOND)
+    (row,) = delta.streams
+    size = sum(len(bytes(piece)) for _, piece in packets)
+    assert (row["packets"], row["lost"], row["bytes"]) == (40, 0, size)
+    assert delta.stream_seconds["bytes"].sum() == size
