@@ -37,6 +37,7 @@ SHOWN_S = 120  # seconds of history in a record
 LOSS_WINDOW_S = 30
 LOSING = 0.001  # share lost over the window from which a stream is called losing
 FROZEN_S = 2.0
+UNKNOWN_INTERVAL_S = 2.0  # of video whose first pictures have not told it yet
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
 _PROFILES = {
@@ -292,7 +293,10 @@ class StreamBook:
         if state.paused:
             return "paused", state.paused_ns or now_ns
         nominal = float(row["fps_nominal"])
-        interval = 1 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
+        if math.isfinite(nominal) and nominal > 0:
+            interval = 1 / nominal
+        else:
+            interval = UNKNOWN_INTERVAL_S if media_of(state.codec) == "video" else 0.0
         if now_ns - last > max(FROZEN_S, 3 * interval) * SECOND:
             return "frozen", last
         if float(row["frozen_picture_s"]) > FROZEN_S:

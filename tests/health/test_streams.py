@@ -139,3 +139,17 @@ def test_key_frames_of_a_codec_that_is_not_read_are_unknown_and_not_none() -> No
         record = book.record(state, START_S * SECOND)
         assert (record.codec, record.media, record.keyframes) == (codec, media, keyframes)
         assert record.frames == 5
+
+
+def test_video_whose_interval_is_not_known_yet_has_longer_until_it_is_frozen() -> None:
+    for nominal, wanted in ((25.0, ["frozen", "frozen"]), (np.nan, ["streaming", "frozen"])):
+        rows = stream_rows(3)
+        rows["codec"] = STREAM_CODECS.index("H264")
+        rows["fps_nominal"] = nominal
+        book = StreamBook(8)
+        (state,) = book.update(0, rows, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
+        found = []
+        for seconds in (3, 7):
+            book.judge_states(int(rows["last_ns"][0]) + seconds * SECOND)
+            found.append(state.state)
+        assert found == wanted
