@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.model import I32, I64, U8, U32, U64, Bool
+from panotui.model import I32, I64, U8, U16, U32, U64, Bool
+from panotui.wire.rtp import NO_LOOK, look_of
 
 UNKNOWN = 0
 NO_MEDIA = 1
 RTP = 2
 RTCP = 3
+_NO_PAYLOAD_TYPE = 255
 
 
 class Carriers:
@@ -24,6 +26,8 @@ class Carriers:
         self.stream: I32 = np.full(size, -1, np.int32)  # index of the newest stream
         self.ssrc: U32 = np.zeros(size, np.uint32)
         self.payload_type: U8 = np.zeros(size, np.uint8)
+        # the first two bytes of that stream's plain packets, without the marker
+        self.look: U16 = np.full(size, NO_LOOK, np.uint16)
         self.strikes: I32 = np.zeros(size, np.int32)
         self.secured: Bool = np.zeros(size, bool)  # DTLS was seen: what follows is SRTP
         self.flow: U64 = np.zeros(size, np.uint64)
@@ -39,6 +43,7 @@ class Carriers:
             ("stream", -1),
             ("ssrc", 0),
             ("payload_type", 0),
+            ("look", NO_LOOK),
             ("strikes", 0),
             ("secured", False),
             ("flow", 0),
@@ -58,8 +63,25 @@ class Carriers:
         self.clear(changed)
         return np.unique(changed)
 
+    def point(self, place: int, stream: int, ssrc: int, payload_type: int) -> None:
+        """The newest stream of a place, and what its packets carry."""
+        self.stream[place] = stream
+        self.ssrc[place] = ssrc
+        self.payload_type[place] = payload_type
+        self.look[place] = look_of(payload_type)
+
+    def doubt(self, place: int) -> None:
+        """The next packet of a place goes the long way."""
+        self.payload_type[place] = _NO_PAYLOAD_TYPE
+        self.look[place] = NO_LOOK
+
+    def lose(self, place: I64 | int) -> None:
+        """No stream is known at these places."""
+        self.stream[place] = -1
+        self.look[place] = NO_LOOK
+
     def clear(self, place: I64) -> None:
         self.kind[place] = UNKNOWN
-        self.stream[place] = -1
+        self.lose(place)
         self.strikes[place] = 0
         self.secured[place] = False

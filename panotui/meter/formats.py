@@ -154,20 +154,24 @@ class Formats:
             self.metrics.changed[index] = True
 
     def flags(self, data: U8, header: RtpColumns, stream: U16) -> U8:
-        codec = self._codec[stream]
-        kinds = np.flatnonzero(np.bincount(codec, minlength=1))
+        codec = self._codec.take(stream)
+        every = bool((codec == codec[:1]).all())
         out: U8 = np.zeros(len(stream), np.uint8)
-        for kind in kinds.tolist():
-            if kind not in (H264, _H265, _JPEG):
+        for kind in (H264, _H265, _JPEG):
+            which = codec == kind
+            if not which.any():
                 continue
-            every = len(kinds) == 1
-            rows = np.arange(len(stream)) if every else np.flatnonzero(codec == kind)
-            payload = header.payload if every else header.payload[rows]
-            captured = header.payload_captured if every else header.payload_captured[rows]
-            if kind == _JPEG:
-                flags = jpeg.flags(data, payload, captured)
+            if every:
+                rows = np.arange(len(stream))
+                payload, captured, head = header.payload, header.payload_captured, header.head
             else:
-                flags = (h264 if kind == H264 else h265).flags(data, payload, captured)
+                rows = np.flatnonzero(which)
+                payload, captured = header.payload[rows], header.payload_captured[rows]
+                head = header.head[rows]
+            if kind == _JPEG:
+                flags = jpeg.flags(captured, head)
+            else:
+                flags = (h264 if kind == H264 else h265).flags(data, payload, captured, head)
             if every:
                 out = flags
             else:
@@ -176,7 +180,7 @@ class Formats:
                 self._read_sizes(data, rows, flags, header, stream)
             else:
                 self._read_parameters(data, rows, flags, header, stream)
-        if self._looking[stream].any():
+        if self._looking.any() and self._looking[stream].any():
             self._look_again(data, header, stream)
         return out
 
@@ -259,6 +263,6 @@ def payload_of(data: U8, header: RtpColumns, row: int) -> tuple[bytes, bool]:
 
 def video_flags(data: U8, header: RtpColumns) -> U8:
     """(n, 3) payload flags of packets whose codec is not known yet, were it H.264, H.265, JPEG."""
-    modules = (h264, h265, jpeg)
-    columns = [one.flags(data, header.payload, header.payload_captured) for one in modules]
-    return np.stack(columns, axis=1)
+    payload, captured, head = header.payload, header.payload_captured, header.head
+    columns = [one.flags(data, payload, captured, head) for one in (h264, h265)]
+    return np.stack([*columns, jpeg.flags(captured, head)], axis=1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.rtp_records import RtpRecords, join
-from panotui.model import I32, I64, U8, Bool
+from panotui.model import I32, I64, U8, U16, U32, Bool
 from panotui.wire.rtp import HEADER_BYTES, STATIC_PAYLOADS
 
 ADOPT_PACKETS = 8
@@ -63,15 +63,15 @@ def plausible_payload_type(payload_type: int) -> bool:
     return payload_type >= 96 or payload_type in STATIC_PAYLOADS
 
 
-def in_sequence(sequence: I64, timestamp: I64, wanted: int) -> bool:
+def in_sequence(sequence: U16 | I64, timestamp: U32 | I64, wanted: int) -> bool:
     """Do `wanted` packets follow each other, with timestamps that stand or move a little?"""
     if len(sequence) < wanted:
         return False
     if wanted <= 1:
         return True
-    step = (np.diff(sequence) & 0xFFFF) == 1
-    moved = ((np.diff(timestamp) + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
-    step &= np.abs(moved) <= _TIMESTAMP_STEP_MAX
+    step = np.diff(sequence.astype(np.uint16)) == 1
+    moved = np.diff(timestamp.astype(np.uint32)).view(np.int32)
+    step &= (moved <= _TIMESTAMP_STEP_MAX) & (moved >= -_TIMESTAMP_STEP_MAX)
     run = np.convolve(step.astype(np.int64), np.ones(wanted - 1, np.int64), "valid")
     return bool((run == wanted - 1).any())
 

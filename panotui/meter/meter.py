@@ -228,10 +228,11 @@ class Meter:
         offered: Bool,
     ) -> None:
         flows = self.flows
-        half = np.where(c.forward[rows], 0, 1)
+        every = len(rows) == len(batch)  # nearly always: then nothing is copied
+        protocol = c.protocol if every else c.protocol[rows]
+        captured = c.payload_captured if every else c.payload_captured[rows]
+        back = ~(c.forward if every else c.forward[rows])
         if self.control is not None:
-            slot_of = np.full(len(batch), -1, np.int32)
-            slot_of[rows] = slots
             control = _control_rows(c, start, stop)
             if copies is not None:
                 control = control[~copies[control]]
@@ -240,11 +241,14 @@ class Meter:
                 flow = flow_id[control].astype(np.int64)
                 flow[flow == 0] = -1
                 self.control.packets(batch, c, control, flow)
+                slot_of = np.full(len(batch), -1, np.int32)
+                slot_of[rows] = slots
                 self._note_apps(slot_of[control])
-            self._payloads(batch, c, rows, slots, half, flow_id, offered)
+            tcp = np.flatnonzero((protocol == _TCP) & (captured > 0))
+            if len(tcp):
+                self._payloads(batch, c, rows, slots, back.astype(np.int64), flow_id, offered, tcp)
         if self.streams is None:
             return
-        protocol = c.protocol[rows]
         talking = (flows.lane[groups.slot] == LANE_RTSP).any(axis=1)
         if talking.any():
             marked = np.zeros(flows.capacity, np.bool_)
@@ -256,30 +260,29 @@ class Meter:
                 c,
                 rows[hit],
                 flow_id[rows[hit]],
-                half[hit] == flows.client[slots[hit]],
+                back[hit] == flows.client[slots[hit]],
             )
-        media = (protocol == _UDP) & (c.payload_captured[rows] >= _MEDIA_LEAST)
-        later = (protocol == _UDP) & (c.fragment[rows] == _LATER)
-        media &= ~(offered[rows] | later)
-        hit = np.flatnonzero(media)
-        if len(hit):
-            self.streams.udp(
-                batch,
-                c,
-                rows[hit],
-                slots[hit],
-                flow_id[rows[hit]],
-                half[hit] == flows.client[slots[hit]],
-            )
+        later = (c.fragment if every else c.fragment[rows]) == _LATER
+        later &= protocol == _UDP
         pieces = np.flatnonzero(later)
+        media = (protocol == _UDP) & (captured >= _MEDIA_LEAST)
+        media &= ~(offered if every else offered[rows])
+        media[pieces] = False
+        whole = rows, slots, back
+        if not media.all():
+            hit = np.flatnonzero(media)
+            rows, slots, back = rows[hit], slots[hit], back[hit]
+        if len(rows):
+            ids = flow_id if len(rows) == len(batch) else flow_id[rows]
+            self.streams.udp(batch, c, rows, slots, ids, back == flows.client.take(slots))
         if len(pieces):
-            at = rows[pieces]
+            rows, slots, back = whole[0][pieces], whole[1][pieces], whole[2][pieces]
             self.streams.fragments(
-                batch.time_ns[at],
-                batch.wire_length[at],
-                slots[pieces],
-                flow_id[at],
-                half[pieces] == flows.client[slots[pieces]],
+                batch.time_ns[rows],
+                batch.wire_length[rows],
+                slots,
+                flow_id[rows],
+                back == flows.client[slots],
             )
 
     def _payloads(
@@ -291,11 +294,14 @@ class Meter:
         half: I64,
         flow_id: U64,
         offered: Bool,
+        some: I64,
     ) -> None:
-        """Offer the first payloads of TCP directions to the control lane; note its answers."""
+        """Offer the first payloads of TCP directions to the control lane; note its answers.
+
+        `some` are the places in `rows` of TCP segments with a payload.
+        """
         assert self.control is not None
         flows = self.flows
-        some = np.flatnonzero((c.protocol[rows] == _TCP) & (c.payload_captured[rows] > 0))
         some = some[flows.lane[slots[some], half[some]] <= LANE_HANDSHAKE]
         if not len(some):
             return

@@ -10,15 +10,18 @@ does not depend on how packets are cut into batches.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from panotui.meter.gaps import Gap, Gaps
-from panotui.meter.rtp_records import ORDER_BITS, RtpRecords
+from panotui.meter.rtp_records import Grouped, RtpRecords
 from panotui.meter.segments import Segments, pick, smooth
-from panotui.meter.sequence import RECENT, Sequence, SequenceNumbers
+from panotui.meter.sequence import Flawed, Sequence, SequenceNumbers
 from panotui.meter.stutter import BUFFERS_MS, Stutter
 from panotui.model import (
     F64,
+    I32,
     I64,
     SECOND,
     STREAM_DTYPE,
@@ -43,12 +46,21 @@ _SECONDS = 16  # seconds remembered for `fps_now`
 _FPS_WINDOW = 10
 _UNJUDGED_MAX = 8  # silences a stream
 _HALF = 1 << 31
+_NEVER = np.iinfo(np.int64).max
 
 
 def _wrap32(difference: I64) -> I64:
     """Differences of RTP timestamps as signed 32-bit numbers."""
     result: I64 = ((difference + _HALF) & 0xFFFFFFFF) - _HALF
     return result
+
+
+@dataclass(slots=True)
+class _Totals:
+    """Of one batch, a segment each."""
+
+    size: I64  # (s,) bytes
+    gap_ns: I64  # (s,) the longest time between two packets
 
 
 class RtpMetrics:
@@ -69,7 +81,6 @@ class RtpMetrics:
         self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
         self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
         self._started: Bool = np.zeros(n, bool)
-        self._recent: I64 = np.full((n, RECENT), -1, np.int64)
         self._timestamp: I64 = np.zeros(n, np.int64)
         self._flags: U8 = np.zeros(n, np.uint8)
         self._epoch: I64 = np.zeros(n, np.int64)
@@ -98,8 +109,7 @@ class RtpMetrics:
         )  # second, frames, first ns, last ns
         self._played: I64 = np.zeros(n, np.int64)  # timestamp of the last frame given to it
         self._stutter = Stutter(n)
-        # Of the batch that is measured: late rows; rows that start frames, and the interval then.
-        self._late: I64 = np.zeros(0, np.int64)
+        # Of the batch that is measured: rows that start frames, and the interval then.
         self._starts_at: I64 = np.zeros(0, np.int64)
         self._starts_nominal: I64 = np.zeros(0, np.int64)
         self._increments: list[Rows] = []
@@ -112,7 +122,7 @@ class RtpMetrics:
         self._bytes_at_tick: I64 = np.zeros(n, np.int64)
         self._new_frame_ns: I64 = np.zeros(n, np.int64)
         self._sequence = SequenceNumbers(
-            n, self.row, self.clock, self._timestamp, self._recent, self._tell_restart
+            n, self.row, self.clock, self._timestamp, self._tell_restart
         )
         self.gaps = Gaps(
             self.row,
@@ -154,7 +164,6 @@ class RtpMetrics:
         ):
             table[stream] = 0
         self._sequence.forget(stream)
-        self._recent[stream] = -1
         self._open[stream] = 0
         self._open[stream, :, 0] = -1
         self._has_frame[stream] = False
@@ -182,62 +191,57 @@ class RtpMetrics:
         """Take n packets in order of arrival (each stream's rows in order; streams mixed)."""
         if not len(records.stream):
             return
-        stream = records.stream
-        if len(stream) > 1 and (stream[1:] != stream[:-1]).any():
-            records = records.take(np.argsort(stream, kind="stable"))
-        segments = Segments(records.stream)
+        packets = Grouped(records)
+        segments = packets.segments
         ids = segments.ids
         fresh = ~self._started[ids]
         if fresh.any():
-            self._begin(records, segments.starts[fresh], ids[fresh])
-        row = self.row
-        before_ns = segments.previous(records.time_ns, row["last_ns"][ids])
-        gap_ns = np.maximum(records.time_ns - before_ns, 0)
-        sequence = self._sequence.measure(records, segments)
-        self._count(records, segments, sequence, gap_ns, fresh)
-        jitter = self._per_packet(records, segments, gap_ns, sequence, fresh)
-        stamp_before = segments.previous(records.timestamp, self._timestamp[ids])
-        self._find_gaps(records, segments, sequence, before_ns, stamp_before)
-        self._add_seconds(records, segments, sequence, gap_ns, jitter)
-        self._frames(records, segments, before_ns, stamp_before, fresh)
-        self._find_freezes(records, gap_ns, before_ns, stamp_before)
-        self._remember(records, segments, sequence)
+            self._begin(packets, segments.starts[fresh], ids[fresh])
+        packets.follow(self.row["last_ns"][ids], self._timestamp[ids])
+        sequence = self._sequence.measure(packets)
+        ordered = int(packets.step_ns.min()) >= 0
+        gap_ns = packets.step_ns if ordered else np.maximum(packets.step_ns, 0)
+        totals = self._count(packets, sequence, gap_ns, fresh)
+        jitter = self._per_packet(packets, gap_ns, sequence, fresh)
+        self._find_gaps(packets, sequence)
+        self._add_seconds(packets, sequence, totals, gap_ns, ordered, jitter)
+        self._frames(packets, fresh)
+        if (totals.gap_ns > FREEZE_NS).any():
+            self._find_freezes(packets, gap_ns)
+        self._remember(packets, sequence)
         self.changed[ids] = True
 
-    def _begin(self, records: RtpRecords, at: I64, ids: I64) -> None:
+    def _begin(self, packets: Grouped, at: I64, ids: I64) -> None:
         """First packets: place the sequence just before them (probation is the caller's)."""
-        self._sequence.begin(ids, records.sequence[at])
-        self._timestamp[ids] = records.timestamp[at]
-        self._epoch[ids] = records.epoch[at]
+        self._sequence.begin(ids, packets.sequence[at])
+        self._timestamp[ids] = packets.timestamp[at]
+        self._epoch[ids] = packets.epoch(at)
         self._flags[ids] = MARK
-        self.row["first_ns"][ids] = self.row["last_ns"][ids] = records.time_ns[at]
-        self.row["first_packet"][ids] = records.order[at] >> ORDER_BITS
+        self.row["first_ns"][ids] = self.row["last_ns"][ids] = packets.time_ns[at]
+        self.row["first_packet"][ids] = packets.number(at)
         self._started[ids] = True
 
-    def _remember(self, records: RtpRecords, segments: Segments, sequence: Sequence) -> None:
-        ids, ends = segments.ids, segments.ends
-        self.row["last_ns"][ids] = records.time_ns[ends]
-        self.row["last_packet"][ids] = records.order[ends] >> ORDER_BITS
-        self._timestamp[ids] = records.timestamp[ends]
-        self._flags[ids] = records.flags[ends]
-        self._epoch[ids] = records.epoch[ends]
-        # Only the newest numbers of each segment can still be asked for.
-        tail = np.arange(segments.n) > segments.ends[segments.index] - RECENT
-        tail &= sequence.counted
-        extended = sequence.extended[tail]
-        self._recent[records.stream[tail], extended & (RECENT - 1)] = extended
+    def _remember(self, packets: Grouped, sequence: Sequence) -> None:
+        ids, ends = packets.segments.ids, packets.segments.ends
+        self.row["last_ns"][ids] = packets.time_ns[ends]
+        self.row["last_packet"][ids] = packets.number(ends)
+        self._timestamp[ids] = packets.timestamp[ends]
+        self._flags[ids] = packets.flags[ends]
+        self._epoch[ids] = packets.epoch(ends)
+        if sequence.flawed is not None:
+            self._sequence.remember(sequence.flawed)
 
     # ------------------------------------------------------------ restarts
 
     def _tell_restart(
-        self, stream: int, records: RtpRecords, at: int, outage: bool, silent_ns: int
+        self, stream: int, packets: Grouped, at: int, outage: bool, silent_ns: int
     ) -> None:
         if not outage:
             self.row["restarts"][stream] += 1
         self.messages.append(
             StreamRestart(
-                time_ns=int(records.time_ns[at]),
-                packet=int(records.order[at]) >> ORDER_BITS,
+                time_ns=int(packets.time_ns[at]),
+                packet=packets.number_of(at),
                 interface=int(self.row["interface"][stream]),
                 flow=int(self.row["flow"][stream]),
                 stream=int(self.row["id"][stream]),
@@ -248,101 +252,90 @@ class RtpMetrics:
 
     # ------------------------------------------------------------ counting
 
-    def _count(
-        self,
-        records: RtpRecords,
-        segments: Segments,
-        sequence: Sequence,
-        gap_ns: I64,
-        fresh: Bool,
-    ) -> None:
+    def _count(self, packets: Grouped, sequence: Sequence, gap_ns: I64, fresh: Bool) -> _Totals:
+        segments = packets.segments
         row, ids, starts = self.row, segments.ids, segments.starts
+        size = np.add.reduceat(packets.size, starts)
         row["packets"][ids] += segments.counts
-        row["bytes"][ids] += np.add.reduceat(records.size, starts)
-        row["media_bytes"][ids] += np.add.reduceat(records.media, starts)
-        row["markers"][ids] += np.add.reduceat((records.flags >> 7).astype(np.int64), starts)
-        row["expected"][ids] += np.add.reduceat(np.maximum(sequence.advance, 0), starts)
-        late = np.flatnonzero((sequence.advance <= 0) & sequence.counted)
-        if len(late):
-            repeated = self._repeated(records, segments, sequence, late)
-            owner = segments.index[late]
-            size = len(ids)
-            row["duplicates"][ids] += np.bincount(owner[repeated], minlength=size)
-            row["reordered"][ids] += np.bincount(owner[~repeated], minlength=size)
-            self._late = late[~repeated]
-        else:
-            self._late = late
+        row["bytes"][ids] += size
+        row["media_bytes"][ids] += np.add.reduceat(packets.media, starts, dtype=np.int64)
+        row["markers"][ids] += np.add.reduceat(packets.flags >> 7, starts, dtype=np.int64)
+        row["expected"][ids] += sequence.expected
+        flawed = sequence.flawed
+        if flawed is not None:
+            flawed.late = np.flatnonzero((flawed.advance <= 0) & flawed.counted)
+            if len(flawed.late):
+                repeated = self._sequence.repeated(flawed, flawed.late)
+                part = flawed.packets.segments
+                owner, count = part.index[flawed.late], len(part.ids)
+                row["duplicates"][part.ids] += np.bincount(owner[repeated], minlength=count)
+                row["reordered"][part.ids] += np.bincount(owner[~repeated], minlength=count)
+                flawed.late = flawed.late[~repeated]
         row["lost"][ids] = row["expected"][ids] - self._sequence.received[ids]
         row["lost_unique"][ids] = row["lost"][ids] + row["duplicates"][ids]
-        first = starts[fresh]
-        delta = gap_ns.astype(np.float64)
-        low = delta.copy()
-        low[first] = np.inf
-        low_ms = np.minimum.reduceat(low, starts) / 1e6
-        high_ms = np.maximum.reduceat(delta, starts) / 1e6
-        row["delta_min_ms"][ids] = np.fmin(
-            row["delta_min_ms"][ids], np.where(np.isinf(low_ms), np.nan, low_ms)
-        )
+        low = gap_ns
+        if fresh.any():  # before a first packet there is no gap
+            low = gap_ns.copy()
+            low[starts[fresh]] = _NEVER
+        shortest = np.minimum.reduceat(low, starts)
+        longest = np.maximum.reduceat(gap_ns, starts)
+        low_ms, high_ms = shortest / 1e6, longest / 1e6
+        low_ms[shortest == _NEVER] = np.nan
+        row["delta_min_ms"][ids] = np.fmin(row["delta_min_ms"][ids], low_ms)
         high_ms[fresh & (segments.counts == 1)] = np.nan
         row["delta_max_ms"][ids] = np.fmax(row["delta_max_ms"][ids], high_ms)
-
-    def _repeated(
-        self, records: RtpRecords, segments: Segments, sequence: Sequence, late: I64
-    ) -> Bool:
-        """Which of the `late` rows bring a number that was received before."""
-        stream = records.stream[late]
-        extended = sequence.extended[late]
-        known = self._recent[stream, extended & (RECENT - 1)] == extended
-        width = 1 << 40
-        key = segments.index[late] * width + (extended & (width - 1))
-        order = np.sort(key)
-        every = segments.index * width + (sequence.extended & (width - 1))
-        place = np.minimum(np.searchsorted(order, every), len(order) - 1)
-        hits = np.flatnonzero((order[place] == every) & sequence.counted)
-        _, first = np.unique(every[hits], return_index=True)
-        opening = np.zeros(segments.n, bool)
-        opening[hits[first]] = True
-        result: Bool = known | ~opening[late]
-        return result
+        return _Totals(size, longest)
 
     # ------------------------------------------------------------ jitter
 
     def _per_packet(
-        self,
-        records: RtpRecords,
-        segments: Segments,
-        gap_ns: I64,
-        sequence: Sequence,
-        fresh: Bool,
-    ) -> F64:
-        """RFC 3550 A.8 per packet in order of arrival; returns (n,) jitter in ms after each row."""
-        ids = segments.ids
-        clock = self.clock[ids]
-        step = _wrap32(
-            records.timestamp - segments.previous(records.timestamp, self._timestamp[ids])
-        )
-        rate = clock.astype(np.float64)[segments.index]
-        deviation = np.abs(gap_ns * (rate / SECOND) - step)
-        valid = np.abs(step) <= TIMESTAMP_JUMP_S * rate
-        if not valid.all():
-            valid |= deviation <= TIMESTAMP_AGREES_S * rate
-        valid &= rate > 0
-        valid[segments.starts[fresh]] = False
-        if sequence.restarted.any():
-            valid &= ~sequence.restarted
-        return self._filter(self._jitter, deviation, valid, segments, rate)
+        self, packets: Grouped, gap_ns: I64, sequence: Sequence, fresh: Bool
+    ) -> tuple[F64, I64 | None]:
+        """RFC 3550 A.8 per packet in order of arrival.
+
+        Jitter after each row that counts, in units of the stream's clock, and those rows (None:
+        all of them).
+        """
+        segments, step = packets.segments, packets.step
+        clock = self.clock[segments.ids].astype(np.float64)
+        flawed = sequence.flawed
+        restarted = flawed is not None and flawed.restarted.any()
+        rate: F64 | float
+        if (clock == clock[0]).all():
+            rate = float(clock[0])
+            limit = TIMESTAMP_JUMP_S * rate
+            calm = -limit <= int(step.min()) and int(step.max()) <= limit
+        else:
+            rate = clock[segments.index]
+            calm = False
+        deviation = np.multiply(gap_ns, rate / SECOND, dtype=np.float64)
+        deviation -= step
+        np.abs(deviation, out=deviation)
+        valid: Bool | None = None
+        if not (calm and rate and not restarted and not fresh.any()):
+            valid = (step <= TIMESTAMP_JUMP_S * rate) & (step >= -TIMESTAMP_JUMP_S * rate)
+            if not valid.all():
+                valid |= deviation <= TIMESTAMP_AGREES_S * rate
+            valid &= np.asarray(rate) > 0
+            valid[segments.starts[fresh]] = False
+            if flawed is not None and restarted:
+                valid[flawed.rows[flawed.restarted]] = False
+        return self._filter(self._jitter, deviation, valid, segments)
 
     def _filter(
-        self, state: F64, deviation: F64, valid: Bool, segments: Segments, rate: F64
-    ) -> F64:
-        """Run the filter over valid rows, fold sums into `state`; (n,) ms after each row."""
-        if valid.all():
+        self, state: F64, deviation: F64, valid: Bool | None, segments: Segments
+    ) -> tuple[F64, I64 | None]:
+        """Run the filter over valid rows (None: all), fold sums into `state`.
+
+        What the filter says after each valid row, and those rows (None: all of them).
+        """
+        if valid is None or valid.all():
             rows, part = None, segments
             values = smooth(deviation, part, state[part.ids, 0])
         else:
             rows = np.flatnonzero(valid)
             if not len(rows):
-                return np.full(segments.n, np.nan)
+                return np.zeros(0), rows
             part = Segments(segments.ids[segments.index[rows]])
             values = smooth(deviation[rows], part, state[part.ids, 0])
         ids = part.ids
@@ -350,101 +343,93 @@ class RtpMetrics:
         state[ids, 1] += np.add.reduceat(values, part.starts)
         state[ids, 2] += part.counts
         state[ids, 3] = np.maximum(state[ids, 3], np.maximum.reduceat(values, part.starts))
-        out = values
-        if rows is not None:
-            out = np.full(segments.n, np.nan)
-            out[rows] = values
-        with np.errstate(divide="ignore", invalid="ignore"):
-            result: F64 = out / rate * 1000
-        return result
+        return values, rows
 
     # ------------------------------------------------------------ gaps
 
-    def _find_gaps(
-        self,
-        records: RtpRecords,
-        segments: Segments,
-        sequence: Sequence,
-        before_ns: I64,
-        stamp_before: I64,
-    ) -> None:
-        rows = np.flatnonzero((sequence.advance > 1) & ~sequence.restarted)
-        if len(rows):
-            ids = segments.ids
-            flags_before = segments.previous(records.flags, self._flags[ids])[rows]
-            epoch_before = segments.previous(records.epoch, self._epoch[ids].astype(np.int32))
-            flags = records.flags[rows]
-            stamp, stamp_then = records.timestamp[rows], stamp_before[rows]
-            same = stamp == stamp_then
-            owner = records.stream[rows]
-            key_tail = (flags_before & KEY != 0) & (flags_before & (START | MARK) == 0)
-            key_tail &= self.reads_keys[owner]
-            damages = np.where(
-                same,
-                1,
-                (flags_before & MARK == 0) * 1 + (flags & (VCL | START) == VCL) * 2,
-            )
-            highest = sequence.extended[rows]
-            for stream, last, advance, now, then, number, ts0, ts1, hurt, tail, hole in zip(
-                owner.tolist(),
-                highest.tolist(),
-                sequence.advance[rows].tolist(),
-                records.time_ns[rows].tolist(),
-                before_ns[rows].tolist(),
-                (records.order[rows] >> ORDER_BITS).tolist(),
-                stamp_then.tolist(),
-                stamp.tolist(),
-                damages.tolist(),
-                key_tail.tolist(),
-                (records.epoch[rows] != epoch_before[rows]).tolist(),
+    def _find_gaps(self, packets: Grouped, sequence: Sequence) -> None:
+        flawed = sequence.flawed
+        if flawed is not None:
+            self._open_gaps(flawed)
+            part = flawed.packets.segments
+            for stream, extended in zip(
+                part.ids[part.index[flawed.late]].tolist(),
+                flawed.extended[flawed.late].tolist(),
                 strict=True,
             ):
-                self.gaps.add(
-                    stream,
-                    Gap(
-                        last - advance + 1, last - 1, now, then, number, ts0, ts1, hurt, tail, hole
-                    ),
-                )
-        if len(self._late):
-            late = self._late
-            for stream, extended in zip(
-                records.stream[late].tolist(), sequence.extended[late].tolist(), strict=True
-            ):
                 self.gaps.fill(stream, extended)
-        self.gaps.passed(set(segments.ids.tolist()))
+        self.gaps.passed(set(packets.segments.ids.tolist()))
+
+    def _open_gaps(self, flawed: Flawed) -> None:
+        rows = np.flatnonzero((flawed.advance > 1) & ~flawed.restarted)
+        if not len(rows):
+            return
+        packets = flawed.packets
+        segments = packets.segments
+        ids = segments.ids
+        flags_before = segments.previous(packets.flags, self._flags[ids])[rows]
+        first = rows == segments.starts[segments.index[rows]]
+        epoch_before = packets.epoch(rows - ~first)
+        epoch_before[first] = self._epoch[ids][segments.index[rows[first]]]
+        flags = packets.flags[rows]
+        stamp, stamp_then = packets.timestamp[rows].astype(np.int64), packets.stamp_before(rows)
+        same = stamp == stamp_then
+        owner = ids[segments.index[rows]]
+        key_tail = (flags_before & KEY != 0) & (flags_before & (START | MARK) == 0)
+        key_tail &= self.reads_keys[owner]
+        damages = np.where(
+            same,
+            1,
+            (flags_before & MARK == 0) * 1 + (flags & (VCL | START) == VCL) * 2,
+        )
+        for stream, last, advance, now, then, number, ts0, ts1, hurt, tail, hole in zip(
+            owner.tolist(),
+            flawed.extended[rows].tolist(),
+            flawed.advance[rows].tolist(),
+            packets.time_ns[rows].tolist(),
+            packets.before_ns(rows).tolist(),
+            packets.number(rows).tolist(),
+            stamp_then.tolist(),
+            stamp.tolist(),
+            damages.tolist(),
+            key_tail.tolist(),
+            (packets.epoch(rows) != epoch_before).tolist(),
+            strict=True,
+        ):
+            self.gaps.add(
+                stream,
+                Gap(last - advance + 1, last - 1, now, then, number, ts0, ts1, hurt, tail, hole),
+            )
 
     # ------------------------------------------------------------ freezes
 
-    def _find_freezes(
-        self,
-        records: RtpRecords,
-        gap_ns: I64,
-        before_ns: I64,
-        stamp_before: I64,
-    ) -> None:
+    def _find_freezes(self, packets: Grouped, gap_ns: I64) -> None:
         rows = np.flatnonzero(gap_ns > FREEZE_NS)
-        for at in rows.tolist():
-            stream = int(records.stream[at])
+        for at, stream, before_ns in zip(
+            rows.tolist(),
+            packets.stream(rows).tolist(),
+            packets.before_ns(rows).tolist(),
+            strict=True,
+        ):
             if self.picture[stream]:
-                step = int(_wrap32(records.timestamp[at : at + 1] - stamp_before[at : at + 1])[0])
                 nominal = int(self.nominal[stream])
                 following = int(np.searchsorted(self._starts_at, at))
                 if following < len(self._starts_at):
-                    start = int(self._starts_at[following])
-                    if int(records.stream[start]) == stream:
+                    start = self._starts_at[following : following + 1]
+                    if int(packets.stream(start)[0]) == stream:
                         nominal = int(self._starts_nominal[following])
-                excused = int(self.excused_ns[stream]) - int(before_ns[at])
+                excused = int(self.excused_ns[stream]) - before_ns
                 silent_ns = int(gap_ns[at]) - max(excused, 0)
                 if silent_ns > FREEZE_NS:
-                    self._freeze_ended(stream, records, at, silent_ns, step, nominal)
+                    self._freeze_ended(stream, packets, at, silent_ns, nominal)
 
     def _freeze_ended(
-        self, stream: int, records: RtpRecords, at: int, gap_ns: int, step: int, nominal: int
+        self, stream: int, packets: Grouped, at: int, gap_ns: int, nominal: int
     ) -> None:
         clock = int(self.clock[stream])
-        time_ns, number = int(records.time_ns[at]), int(records.order[at]) >> ORDER_BITS
+        time_ns, number = int(packets.time_ns[at]), packets.number_of(at)
         # What comes next was made during the silence: the RTP clock did not move with the wall's.
-        backlog = clock > 0 and 0 <= step < clock * gap_ns / SECOND / 2
+        backlog = clock > 0 and 0 <= int(packets.step[at]) < clock * gap_ns / SECOND / 2
         kind = "backlog" if backlog else "silence"
         if clock and not nominal:
             waiting = self._unjudged.setdefault(stream, [])
@@ -495,32 +480,64 @@ class RtpMetrics:
 
     def _add_seconds(
         self,
-        records: RtpRecords,
-        segments: Segments,
+        packets: Grouped,
         sequence: Sequence,
+        totals: _Totals,
         gap_ns: I64,
-        jitter: F64,
+        ordered: bool,
+        jitter: tuple[F64, I64 | None],
     ) -> None:
-        second = records.time_ns // SECOND
-        change = np.empty(segments.n, bool)
-        change[0] = True
-        change[1:] = second[1:] != second[:-1]
-        change[segments.starts] = True
-        starts = np.flatnonzero(change)
-        ends = np.append(starts[1:], segments.n) - 1
-        rows = np.zeros(len(starts), STREAM_SECOND_DTYPE)
-        rows["stream"] = self.row["id"][records.stream[starts]]
-        rows["second"] = second[starts]
-        rows["packets"] = ends - starts + 1
-        rows["bytes"] = np.add.reduceat(records.size, starts)
-        expected = np.add.reduceat(np.maximum(sequence.advance, 0), starts)
-        rows["expected"] = expected
-        repeats = np.add.reduceat(sequence.counted.astype(np.int64), starts)
-        rows["lost"] = expected - repeats
-        rows["gap_max_ms"] = np.maximum.reduceat(gap_ns, starts) / 1e6
-        rows["jitter_ms"] = jitter[ends]
-        rows["frame_jitter_ms"] = np.nan
-        self._increments.append(rows)
+        segments = packets.segments
+        time_ns, starts, ends = packets.time_ns, segments.starts, segments.ends
+        first = int((time_ns[starts] if ordered else time_ns).min()) // SECOND
+        last = int((time_ns[ends] if ordered else time_ns).max()) // SECOND
+        second: I64 | int
+        if first == last:
+            ids, second, counts, size = segments.ids, first, segments.counts, totals.size
+            expected, counted, longest = sequence.expected, sequence.counted, totals.gap_ns
+        else:
+            seconds = time_ns // SECOND
+            change = np.empty(segments.n, bool)
+            change[0] = True
+            change[1:] = seconds[1:] != seconds[:-1]
+            change[starts] = True
+            starts = np.flatnonzero(change)
+            ends = np.append(starts[1:], segments.n) - 1
+            ids, second, counts = packets.stream(starts), seconds[starts], ends - starts + 1
+            size = np.add.reduceat(packets.size, starts)
+            longest = np.maximum.reduceat(gap_ns, starts)
+            expected = counted = counts
+            if sequence.flawed is not None:
+                each = np.ones(segments.n, np.int64)
+                each[sequence.flawed.rows] = np.maximum(sequence.flawed.advance, 0)
+                expected = np.add.reduceat(each, starts)
+                each[:] = 1
+                each[sequence.flawed.rows] = sequence.flawed.counted
+                counted = np.add.reduceat(each, starts)
+        values, rows = jitter
+        known: Bool | None = None
+        if rows is not None:
+            place = np.searchsorted(rows, ends, side="right") - 1
+            known = place >= 0
+            known[known] = rows[place[known]] == ends[known]
+            ends = place
+        now = np.full(len(ends), np.nan)
+        if known is None:
+            now[:] = values[ends]
+        else:
+            now[known] = values[ends[known]]
+        out = np.zeros(len(ids), STREAM_SECOND_DTYPE)
+        out["stream"] = self.row["id"][ids]
+        out["second"] = second
+        out["packets"] = counts
+        out["bytes"] = size
+        out["expected"] = expected
+        out["lost"] = expected - counted
+        out["gap_max_ms"] = longest / 1e6
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out["jitter_ms"] = now / self.clock[ids] * 1000
+        out["frame_jitter_ms"] = np.nan
+        self._increments.append(out)
 
     def add_bytes(self, stream: I64, time_ns: I64, size: I64) -> None:
         """Bytes on the wire of packets that are measured by their first fragment; (n,) each."""
@@ -564,22 +581,16 @@ class RtpMetrics:
 
     # ------------------------------------------------------------ frames
 
-    def _frames(
-        self,
-        records: RtpRecords,
-        segments: Segments,
-        before_ns: I64,
-        stamp_before: I64,
-        fresh: Bool,
-    ) -> None:
+    def _frames(self, records: Grouped, fresh: Bool) -> None:
         """Group packets of one timestamp into frames, count them, and measure their starts."""
+        segments = records.segments
         self._starts_at = self._starts_nominal = np.zeros(0, np.int64)
-        begins = records.timestamp != stamp_before
+        begins = records.step != 0
         begins[segments.starts] = True
         runs = np.flatnonzero(begins)
         owner = segments.index[runs]
-        stamp = records.timestamp[runs]
-        media = np.add.reduceat(records.media, runs)
+        stamp = records.timestamp[runs].astype(np.int64)
+        media = np.add.reduceat(records.media, runs, dtype=np.int64)
         bits = np.bitwise_or.reduceat(records.flags, runs).astype(np.int64)
         plain = ~self.reads_keys[segments.ids]
         if plain.any():
@@ -589,50 +600,45 @@ class RtpMetrics:
         opened = self._open[ids]  # (S, K, 4)
         held_segment, held_slot = np.nonzero(opened[:, :, 0] >= 0)
         held = opened[held_segment, held_slot]
-        held_count = len(held)
-        key = np.concatenate([held_segment, owner]) << 32
-        key |= np.concatenate([held[:, 0], stamp])
-        rank = np.concatenate([held_segment, owner]) * 2 + (np.arange(len(key)) >= held_count)
-        _, first, member = np.unique(key, return_index=True, return_inverse=True)
-        # Frames in order of their first packet, stream by stream.
-        order = np.lexsort((first, rank[first]))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        member = place[member]
-        first = first[order]
-        count = len(first)
-        carried = first < held_count
-        run_of = np.where(carried, 0, first - held_count)
-        f_seg = np.where(
-            carried, held_segment[first % max(held_count, 1)] if held_count else 0, owner[run_of]
+        frames = _frames_in_order(
+            segments,
+            opened[:, :, 0],
+            held_segment,
+            held,
+            runs,
+            stamp,
+            records.step[runs],
+            media,
+            bits,
         )
-        f_stamp = key[first] & 0xFFFFFFFF
-        size = np.bincount(
-            member, weights=np.concatenate([held[:, 1], media]), minlength=count
-        ).astype(np.int64)
-        f_bits = np.zeros(count, np.int64)
-        np.bitwise_or.at(f_bits, member, np.concatenate([held[:, 2], bits]))
-        f_time = np.concatenate([held[:, 3], records.time_ns[runs]])[first]
-        bits_before = np.zeros(count, np.int64)
-        if held_count:
-            bits_before[carried] = held[first[carried], 2]
+        if frames is None:
+            frames = _frames_in_any_order(held_segment, held, owner, stamp, media, bits)
+        member, f_seg, new = frames.member, frames.segment, frames.new
+        held_member, run_member = member[: len(held)], member[len(held) :]
+        f_stamp = np.empty(len(f_seg), np.int64)
+        f_stamp[held_member], f_stamp[run_member] = held[:, 0], stamp
+        f_time = np.empty(len(f_seg), np.int64)
+        f_time[run_member[::-1]] = records.time_ns[runs[::-1]]  # the first of them stays
+        f_time[held_member] = held[:, 3]
+        bits_before = np.zeros(len(f_seg), np.int64)
+        bits_before[held_member] = held[:, 2]
         # Where each frame's first slice is; of several assignments the last, the earliest, wins.
         slices = np.flatnonzero(bits & VCL)[::-1]
-        slice_at = np.full(count, len(runs))
-        slice_at[member[held_count + slices]] = slices
+        slice_at = np.full(len(f_seg), len(runs))
+        slice_at[run_member[slices]] = slices
+        size, f_bits = frames.size, frames.bits
         self._count_frames(segments, f_seg, f_stamp, f_time, f_bits, bits_before, size, slice_at)
         self._keep_open(segments, f_seg, f_stamp, size, f_bits, f_time)
-        new = np.flatnonzero(~carried)
         if len(new):
-            at = runs[run_of[new]]
+            at = runs[frames.first_run]
             self._frame_starts(
                 segments,
                 at,
                 f_seg[new],
                 f_stamp[new],
                 f_time[new],
-                before_ns[at],
-                stamp_before[at],
+                records.before_ns(at),
+                records.stamp_before(at),
             )
 
     def _keep_open(
@@ -661,7 +667,10 @@ class RtpMetrics:
         row = self.row
         stream = segments.ids[f_seg]
         pictures = self.picture[stream] & (bits & VCL != 0)
-        np.maximum.at(row["frame_bytes_max"], stream[pictures], size[pictures])
+        whole = Segments(f_seg)
+        largest = np.maximum.reduceat(np.where(pictures, size, 0), whole.starts)
+        owner = segments.ids[whole.ids]
+        row["frame_bytes_max"][owner] = np.maximum(row["frame_bytes_max"][owner], largest)
         born = pictures & (bits_before & VCL == 0)
         is_key = pictures & (bits & KEY != 0) & self.reads_keys[stream]
         new_key = is_key & ~((bits_before & KEY != 0) & (bits_before & VCL != 0))
@@ -721,6 +730,18 @@ class RtpMetrics:
         at, ends = cells.starts, cells.ends
         place = second[at] % _SECONDS
         owner = stream[at]
+        if len(at) == len(ids):
+            # one second of each stream, as in nearly all batches
+            cell = self._seconds[owner, place]
+            same, newer = cell[:, 0] == second[at], cell[:, 0] < second[at]
+            added = np.stack([second[at], cells.counts, time_ns[at], time_ns[ends]], axis=1)
+            joined = added.copy()
+            joined[:, 1] += cell[:, 1]
+            joined[:, 2] = np.minimum(joined[:, 2], cell[:, 2])
+            joined[:, 3] = np.maximum(joined[:, 3], cell[:, 3])
+            cell[same], cell[newer] = joined[same], added[newer]
+            self._seconds[owner, place] = cell
+            return
         # Rows of a stream come in order of time, so a later second of the same place wins.
         for s, p, sec, n, t0, t1 in zip(
             owner.tolist(),
@@ -788,8 +809,51 @@ class RtpMetrics:
             rate = np.where(clock > 0, clock, 90000.0)
             jump &= np.abs(waited_ns * (rate / SECOND) - step) > TIMESTAMP_AGREES_S * rate
         self._note_jumps(stream, jump, step, time_ns, part, clock)
-        # A timeline is a stretch without jumps; within it only the clock's way forward counts.
         fresh = jump | first
+        since_ns = time_ns - part.previous(time_ns, self._new_frame_ns[ids])
+        ordinal = part.running_sum(np.ones(part.n, np.int64), self._new_ordinal[ids])
+        forward: Bool | None = None
+        if (step <= 0).any() or fresh.any() or self._lag[ids].any():
+            forward, self._lag[ids] = self._forward(stream, step, fresh, part)
+        self._new_ordinal[ids] = ordinal[part.ends]
+        self._has_frame[ids] = True
+        self._last_new[ids] = stamp[part.ends]
+        self._new_frame_ns[ids] = time_ns[part.ends]
+        rows = np.arange(part.n) if forward is None else np.flatnonzero(forward)
+        if not len(rows):
+            return
+        moves = part if forward is None else Segments(stream[rows])
+        ids = moves.ids
+        at_ns, at_stamp = time_ns[rows], stamp[rows]
+        gap_ns = at_ns - moves.previous(at_ns, self._forward_ns[ids])
+        ticks = _wrap32(at_stamp - moves.previous(at_stamp, self._forward_stamp[ids]))
+        valid = ~fresh[rows]
+        rate = clock[rows]
+        deviation = np.abs(gap_ns * (rate / SECOND) - ticks)
+        values, known = self._filter(self._frame_jitter, deviation, valid & (rate > 0), moves)
+        jitter = np.full(moves.n, np.nan)
+        jitter[slice(None) if known is None else known] = values
+        with np.errstate(divide="ignore", invalid="ignore"):
+            jitter = jitter / rate * 1000
+        self._add_frame_jitter(stream[rows], at_ns, jitter)
+        # With B-frames a step forward is that of all frames that came since the last one.
+        count = ordinal[rows] - moves.previous(ordinal[rows], self._forward_ordinal[ids])
+        self._forward_ordinal[ids] = ordinal[rows][moves.ends]
+        if (count > 1).any():
+            ticks //= np.maximum(count, 1)
+        nominal = self._nominal_steps(moves, ticks, valid)
+        self._starts_at, self._starts_nominal = at[rows], nominal
+        self._note_lateness(moves, since_ns[rows], nominal, rate, first[rows])
+        whole = stamp_before[rows] == moves.previous(at_stamp, self._forward_stamp[ids])
+        self._forward_ns[ids] = at_ns[moves.ends]
+        self._forward_stamp[ids] = at_stamp[moves.ends]
+        self._play(stream, rows[whole], before_ns, stamp_before, rate[whole])
+
+    def _forward(self, stream: I64, step: I64, fresh: Bool, part: Segments) -> tuple[Bool, I64]:
+        """Frames (n,) that are ahead of all before them, and how far each stream lags at its end.
+
+        A timeline is a stretch without jumps; within it only the clock's way forward counts.
+        """
         anew = fresh.copy()
         anew[part.starts] = True
         lines = Segments(np.cumsum(anew))
@@ -798,43 +862,12 @@ class RtpMetrics:
         owner = stream[head]
         ticks = step.copy()
         ticks[fresh] = 0
-        base = np.zeros(len(head), np.int64)
-        run = lines.running_sum(ticks, base)
+        run = lines.running_sum(ticks, np.zeros(len(head), np.int64))
         lag = np.where(continues, self._lag[owner], -1)
         peak = run.copy()
         peak[head] = np.maximum(peak[head], np.where(continues, lag, peak[head]))
         peak = lines.running_max(peak)
-        forward = run > lines.previous(peak, lag)
-        since_ns = time_ns - part.previous(time_ns, self._new_frame_ns[ids])
-        ordinal = part.running_sum(np.ones(part.n, np.int64), self._new_ordinal[ids])
-        self._new_ordinal[ids] = ordinal[part.ends]
-        self._has_frame[ids] = True
-        self._last_new[ids] = stamp[part.ends]
-        self._new_frame_ns[ids] = time_ns[part.ends]
-        self._lag[ids] = (peak - run)[part.ends]
-        rows = np.flatnonzero(forward)
-        if not len(rows):
-            return
-        moves = Segments(stream[rows])
-        ids = moves.ids
-        at_ns, at_stamp = time_ns[rows], stamp[rows]
-        gap_ns = at_ns - moves.previous(at_ns, self._forward_ns[ids])
-        ticks = _wrap32(at_stamp - moves.previous(at_stamp, self._forward_stamp[ids]))
-        valid = ~fresh[rows]
-        rate = clock[rows]
-        deviation = np.abs(gap_ns * (rate / SECOND) - ticks)
-        jitter = self._filter(self._frame_jitter, deviation, valid & (rate > 0), moves, rate)
-        self._add_frame_jitter(stream[rows], at_ns, jitter)
-        # With B-frames a step forward is that of all frames that came since the last one.
-        count = ordinal[rows] - moves.previous(ordinal[rows], self._forward_ordinal[ids])
-        self._forward_ordinal[ids] = ordinal[rows][moves.ends]
-        nominal = self._nominal_steps(moves, ticks // np.maximum(count, 1), valid)
-        self._starts_at, self._starts_nominal = at[rows], nominal
-        self._note_lateness(moves, since_ns[rows], nominal, rate, first[rows])
-        whole = stamp_before[rows] == moves.previous(at_stamp, self._forward_stamp[ids])
-        self._forward_ns[ids] = at_ns[moves.ends]
-        self._forward_stamp[ids] = at_stamp[moves.ends]
-        self._play(stream, rows[whole], before_ns, stamp_before, rate[whole])
+        return run > lines.previous(peak, lag), (peak - run)[part.ends]
 
     def _play(self, stream: I64, rows: I64, before_ns: I64, stamp_before: I64, rate: F64) -> None:
         """The frame before each new one is complete: let the decoders play it.
@@ -1120,3 +1153,94 @@ def _fold(before: Rows, added: Rows) -> tuple[Rows, Bool]:
         last = np.maximum.reduceat(np.where(np.isnan(rows[name]), -1, position), starts)
         out[name] = np.where(last >= 0, rows[name][np.maximum(last, 0)], np.nan)
     return out, np.logical_or.reduceat(fresh, starts)
+
+
+@dataclass(slots=True)
+class _FrameTable:
+    """Frames of a batch by segment, held ones first, new ones in order of their first packet."""
+
+    member: I64  # (h + r,) the frame of each held frame and of each run of packets
+    segment: I64  # (f,)
+    size: I64  # (f,) media bytes so far
+    bits: I64  # (f,) of all packets so far
+    new: I64  # frames that were not held
+    first_run: I64  # the run that begins each of them
+
+
+def _frames_in_order(
+    segments: Segments,
+    held_stamps: I64,
+    held_segment: I64,
+    held: I64,
+    runs: I64,
+    stamp: I64,
+    step: I32,
+    media: I64,
+    bits: I64,
+) -> _FrameTable | None:
+    """The frames where the RTP clock only moves forward, so that each run is a frame of its own.
+
+    Only the first run of a segment may go on with a frame, the newest held one. None where that is
+    not so. `held_stamps` (s, k) are those of the held frames, -1 none; `step` (r,) is how far the
+    clock moved before each run.
+    """
+    first_run = np.searchsorted(runs, segments.starts)
+    moved = step.copy()
+    moved[first_run] = 1
+    if int(moved.min()) <= 0 or int(moved.sum(dtype=np.int64)) >= _HALF // 2:
+        return None
+    known = held_stamps >= 0
+    ahead = _wrap32(stamp[first_run][:, None] - held_stamps)
+    continued = known[:, -1] & (ahead[:, -1] == 0)
+    ahead[continued, -1] = 1
+    ahead[~known] = 1
+    if int(ahead.min()) <= 0 or int(ahead.max()) >= _HALF // 2:
+        return None
+    held_count = known.sum(axis=1)
+    run_count = np.diff(first_run, append=len(runs))
+    count = held_count + run_count - continued
+    begin = np.cumsum(count) - count
+    total = int(count.sum())
+    held_begin = np.cumsum(held_count) - held_count
+    held_member = np.arange(len(held)) + (begin - held_begin)[held_segment]
+    run_member = np.arange(len(runs)) + np.repeat(
+        begin + held_count - continued - first_run, run_count
+    )
+    size, every = np.zeros(total, np.int64), np.zeros(total, np.int64)
+    size[run_member], every[run_member] = media, bits
+    size[held_member] += held[:, 1]
+    every[held_member] |= held[:, 2]
+    fresh = np.ones(len(runs), bool)
+    fresh[first_run[continued]] = False
+    first = np.flatnonzero(fresh)
+    return _FrameTable(
+        np.concatenate([held_member, run_member]),
+        np.repeat(np.arange(len(count)), count),
+        size,
+        every,
+        run_member[first],
+        first,
+    )
+
+
+def _frames_in_any_order(
+    held_segment: I64, held: I64, owner: I64, stamp: I64, media: I64, bits: I64
+) -> _FrameTable:
+    """The frames of any packets: all runs of one timestamp are one frame."""
+    held_count = len(held)
+    key = np.concatenate([held_segment, owner]) << 32
+    key |= np.concatenate([held[:, 0], stamp])
+    rank = np.concatenate([held_segment, owner]) * 2 + (np.arange(len(key)) >= held_count)
+    _, first, member = np.unique(key, return_index=True, return_inverse=True)
+    # Frames in order of their first packet, stream by stream.
+    order = np.lexsort((first, rank[first]))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    member = place[member]
+    first = first[order]
+    size = np.bincount(member, weights=np.concatenate([held[:, 1], media])).astype(np.int64)
+    every = np.zeros(len(first), np.int64)
+    np.bitwise_or.at(every, member, np.concatenate([held[:, 2], bits]))
+    new = np.flatnonzero(first >= held_count)
+    segment = np.concatenate([held_segment, owner])[first]
+    return _FrameTable(member, segment, size, every, new, first[new] - held_count)

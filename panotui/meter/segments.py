@@ -25,18 +25,41 @@ _BLOCK_MAX = 512
 class Segments:
     """Runs of equal keys in a grouped (n,) column, n > 0."""
 
-    __slots__ = ("counts", "ends", "ids", "index", "n", "starts")
+    __slots__ = ("_index", "counts", "ends", "ids", "n", "starts")
+
+    ids: I64  # (s,) the keys
+    starts: I64  # (s,) rows
+    counts: I64  # (s,)
+    ends: I64  # (s,) the last row of each
 
     def __init__(self, key: NDArray[_Number]) -> None:
         self.n = len(key)
         change = np.flatnonzero(key[1:] != key[:-1])
-        self.starts: I64 = np.empty(len(change) + 1, np.int64)
+        self.starts = np.empty(len(change) + 1, np.int64)
         self.starts[0] = 0
         self.starts[1:] = change + 1
-        self.counts: I64 = np.diff(self.starts, append=self.n)
-        self.ends: I64 = self.starts + self.counts - 1
-        self.ids: I64 = key[self.starts].astype(np.int64)
-        self.index: I64 = np.repeat(np.arange(len(self.starts)), self.counts)
+        self.counts = np.diff(self.starts, append=self.n)
+        self.ends = self.starts + self.counts - 1
+        self.ids = key[self.starts].astype(np.int64)
+        self._index: I64 | None = None
+
+    @classmethod
+    def of(cls, ids: I64, counts: I64) -> Segments:
+        """Segments of known keys and lengths, one after the other."""
+        new = cls.__new__(cls)
+        after = np.cumsum(counts)
+        new.n = int(after[-1])
+        new.ids, new.counts = ids, counts
+        new.starts, new.ends = after - counts, after - 1
+        new._index = None
+        return new
+
+    @property
+    def index(self) -> I64:
+        """(n,) the segment of each row."""
+        if self._index is None:
+            self._index = np.repeat(np.arange(len(self.starts)), self.counts)
+        return self._index
 
     def previous(self, values: NDArray[_Number], before: NDArray[_Number]) -> NDArray[_Number]:
         """(n,) the preceding row's value, `before` (a value a segment) at the segments' starts."""

@@ -1,10 +1,12 @@
 """RTP sequence numbers as RFC 3550 A.1 counts them, for all streams of a batch at once.
 
-In: records sorted by stream. Out: a row each, the extended number, how far it advances the
-highest, whether it counts, whether the sender restarted. Where a stream stays within MAX_DROPOUT
-and MAX_MISORDER (nearly always) this is array work; around an anomaly packets are taken one by
-one. Probation is the caller's: streams come here when they are believed. Only one thing is not as
-A.1 has it: a number that is missing is late, and no restart, up to RECENT behind.
+In: packets grouped by stream. Out: how many each stream was expected to send and how many count.
+Streams whose every number follows the last (nearly always) are known by one comparison; for those
+of the others, a row each, the extended number, how far it advances the highest, whether it counts,
+whether the sender restarted. Where a stream stays within MAX_DROPOUT and MAX_MISORDER that is array
+work; around an anomaly packets are taken one by one. Probation is the caller's: streams come here
+when they are believed. Only one thing is not as A.1 has it: a number that is missing is late, and
+no restart, up to RECENT behind.
 """
 
 from __future__ import annotations
@@ -14,9 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.rtp_records import RtpRecords
-from panotui.meter.segments import Segments
-from panotui.model import I64, SECOND, Bool, Rows
+from panotui.meter.rtp_records import Grouped
+from panotui.model import I64, SECOND, U16, Bool, Rows
 
 SEQUENCES = 65536
 MAX_DROPOUT = 3000
@@ -28,13 +29,26 @@ _ARRAY_RUNS = 8  # returns to arrays within one segment
 
 
 @dataclass(slots=True)
-class Sequence:
-    """What the sequence numbers of a batch mean, a row each."""
+class Flawed:
+    """What sequence numbers mean, a row each, in the segments that are not in perfect order."""
 
-    extended: I64
-    advance: I64  # towards the highest so far; <= 0 late or duplicate
-    counted: Bool
-    restarted: Bool
+    packets: Grouped  # of those segments alone
+    which: Bool  # (s,) those of all segments
+    rows: I64  # (m,) which of all rows they are
+    extended: I64  # (m,)
+    advance: I64  # (m,) towards the highest so far; <= 0 late or duplicate
+    counted: Bool  # (m,)
+    restarted: Bool  # (m,)
+    late: I64  # rows of `packets` that came behind others, for the first time
+
+
+@dataclass(slots=True)
+class Sequence:
+    """What the sequence numbers of a batch mean, a segment each."""
+
+    expected: I64  # (s,)
+    counted: I64  # (s,)
+    flawed: Flawed | None
 
 
 class SequenceNumbers:
@@ -46,59 +60,133 @@ class SequenceNumbers:
         row: Rows,
         clock: I64,
         timestamp: I64,
-        recent: I64,
-        tell_restart: Callable[[int, RtpRecords, int, bool, int], None],
+        tell_restart: Callable[[int, Grouped, int, bool, int], None],
     ) -> None:
         self.row = row
         self.clock = clock
         self._timestamp = timestamp
-        self._recent = recent  # (capacity, RECENT) extended numbers that were received, -1 none
         self._first: I64 = np.zeros(capacity, np.int64)  # extended, since the sender (re)started
         self._tell_restart = tell_restart
         self.received: I64 = np.zeros(capacity, np.int64)
         self.highest: I64 = np.zeros(capacity, np.int64)  # extended
         self._bad: I64 = np.full(capacity, -1, np.int64)
         self._bad_time: I64 = np.zeros(capacity, np.int64)
+        # Numbers received lately: all from `_solid` to `highest`, and those in the table.
+        self._solid: I64 = np.zeros(capacity, np.int64)
+        self._recent: I64 = np.zeros((capacity, RECENT), np.int64)
 
-    def begin(self, ids: I64, first: I64) -> None:
+    def begin(self, ids: I64, first: U16) -> None:
         """Place streams just before their first number, so that it advances by one."""
-        self.highest[ids] = first + SEQUENCES - 1
-        self._first[ids] = first + SEQUENCES
+        self._solid[ids] = self._first[ids] = first.astype(np.int64) + SEQUENCES
+        self.highest[ids] = self._solid[ids] - 1
 
     def forget(self, stream: int) -> None:
         self.received[stream] = 0
         self.highest[stream] = 0
         self._bad[stream] = -1
+        self._recent[stream] = 0  # extended numbers begin above
 
-    def measure(self, records: RtpRecords, segments: Segments) -> Sequence:
+    def measure(self, packets: Grouped) -> Sequence:
+        segments = packets.segments
+        ids, starts = segments.ids, segments.starts
+        numbers = packets.sequence
+        step = np.empty_like(numbers)
+        np.subtract(numbers[1:], numbers[:-1], out=step[1:])
+        step[starts] = numbers[starts] - self.highest[ids].astype(np.uint16)
+        odd = step != 1
+        if not odd.any():
+            self.highest[ids] += segments.counts
+            self.received[ids] += segments.counts
+            return Sequence(segments.counts, segments.counts, None)
+        which = np.logical_or.reduceat(odd, starts)
+        calm = ~which
+        self.highest[ids[calm]] += segments.counts[calm]
+        self.received[ids[calm]] += segments.counts[calm]
+        flawed = self._flawed(which, *packets.part(which))
+        part = flawed.packets.segments
+        expected, counted = segments.counts.copy(), segments.counts.copy()
+        expected[which] = np.add.reduceat(np.maximum(flawed.advance, 0), part.starts)
+        counted[which] = np.add.reduceat(flawed.counted, part.starts, dtype=np.int64)
+        return Sequence(expected, counted, flawed)
+
+    def _flawed(self, which: Bool, records: Grouped, rows: I64) -> Flawed:
+        segments = records.segments
         ids = segments.ids
+        self._list_recent(ids)
         highest = self.highest[ids]
-        before = segments.previous(records.sequence, highest & 0xFFFF)
-        step = ((records.sequence - before + 32768) & 0xFFFF) - 32768
+        numbers = records.sequence.astype(np.int64)
+        before = segments.previous(numbers, highest & 0xFFFF)
+        step = ((numbers - before + 32768) & 0xFFFF) - 32768
         extended = segments.running_sum(step, highest)
         top = extended.copy()
         top[segments.starts] = np.maximum(top[segments.starts], highest)
         top = segments.running_max(top)
         advance = extended - segments.previous(top, highest)
         strange = (advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER)
-        result = Sequence(extended, advance, np.ones(segments.n, bool), np.zeros(segments.n, bool))
+        result = Flawed(
+            records,
+            which,
+            rows,
+            extended,
+            advance,
+            np.ones(segments.n, bool),
+            np.zeros(segments.n, bool),
+            np.zeros(0, np.int64),
+        )
         pending = self._bad[ids] >= 0
         odd = np.logical_or.reduceat(strange, segments.starts) if strange.any() else pending & False
         for k in np.flatnonzero(odd).tolist():
             start, end = int(segments.starts[k]), int(segments.ends[k]) + 1
             self._walk(int(ids[k]), records, start, end, result, top)
         self.highest[ids] = top[segments.ends]
-        self.received[ids] += np.add.reduceat(result.counted.astype(np.int64), segments.starts)
+        self.received[ids] += np.add.reduceat(result.counted, segments.starts, dtype=np.int64)
         return result
 
+    def _list_recent(self, ids: I64) -> None:
+        """Write the newest of the numbers that came in a row into the table."""
+        highest = self.highest[ids]
+        number = highest[:, None] - np.arange(RECENT)
+        place, back = np.nonzero(number >= self._solid[ids][:, None])
+        listed = number[place, back]
+        self._recent[ids[place], listed & (RECENT - 1)] = listed
+
+    def repeated(self, flawed: Flawed, late: I64) -> Bool:
+        """Which of the `late` rows bring a number that was received before."""
+        segments, extended = flawed.packets.segments, flawed.extended
+        numbers = extended[late]
+        stream = segments.ids[segments.index[late]]
+        known = self._recent[stream, numbers & (RECENT - 1)] == numbers
+        width = 1 << 40
+        key = segments.index[late] * width + (numbers & (width - 1))
+        order = np.sort(key)
+        every = segments.index * width + (extended & (width - 1))
+        place = np.minimum(np.searchsorted(order, every), len(order) - 1)
+        hits = np.flatnonzero((order[place] == every) & flawed.counted)
+        _, first = np.unique(every[hits], return_index=True)
+        opening = np.zeros(segments.n, bool)
+        opening[hits[first]] = True
+        result: Bool = known | ~opening[late]
+        return result
+
+    def remember(self, flawed: Flawed) -> None:
+        """Note the numbers of flawed segments, once `repeated` has been asked about them."""
+        segments = flawed.packets.segments
+        # Only the newest numbers of each segment can still be asked for.
+        tail = np.arange(segments.n) > segments.ends[segments.index] - RECENT
+        tail &= flawed.counted
+        extended = flawed.extended[tail]
+        stream = segments.ids[segments.index[tail]]
+        self._recent[stream, extended & (RECENT - 1)] = extended
+        self._solid[segments.ids] = self.highest[segments.ids] + 1
+
     def _walk(
-        self, stream: int, records: RtpRecords, start: int, end: int, out: Sequence, top: I64
+        self, stream: int, records: Grouped, start: int, end: int, out: Flawed, top: I64
     ) -> None:
         """RFC 3550 A.1 `update_seq` over rows [start, end) of one stream, exactly."""
         highest = int(self.highest[stream])
         bad = int(self._bad[stream])
         bad_time = int(self._bad_time[stream])
-        numbers = records.sequence[start:end]
+        numbers = records.sequence[start:end].astype(np.int64)
         position, array_runs = 0, 0
         n = end - start
         calm = 0
@@ -175,7 +263,7 @@ class SequenceNumbers:
         self._bad[stream] = bad
         self._bad_time[stream] = bad_time
 
-    def _is_missing(self, stream: int, extended: int, out: Sequence, start: int, at: int) -> bool:
+    def _is_missing(self, stream: int, extended: int, out: Flawed, start: int, at: int) -> bool:
         """Is this number, less than RECENT behind, one that never came? Then it is late.
 
         A.1 takes what is MAX_MISORDER behind for a restart. But a sender that restarts sends
@@ -188,7 +276,7 @@ class SequenceNumbers:
         rows = slice(max(start, at - _RECENT_ROWS), at)
         return not bool(((out.extended[rows] == extended) & out.counted[rows]).any())
 
-    def _stride(self, numbers: I64, highest: int, at: int, out: Sequence, top: I64) -> int:
+    def _stride(self, numbers: I64, highest: int, at: int, out: Flawed, top: I64) -> int:
         """Accept as many rows as are in order enough, as arrays; returns how many."""
         before = np.empty_like(numbers)
         before[1:] = numbers[:-1]

@@ -48,14 +48,13 @@ from panotui.model import (
 )
 from panotui.wire import h264, rtcp
 from panotui.wire.columns import Columns
-from panotui.wire.rtp import RtpColumns, read_headers
+from panotui.wire.rtp import LOOK, WORD_BYTES, RtpColumns, plain_headers, read_headers
 
 MEASURE_AT = 65_536  # packets waiting
 RTCP_PER_SECOND = 2_000  # reports taken one at a time
 HELD_STREAMS_MAX = 4_096
 HELD_SETS_MAX = 8  # payloads with parameter sets kept of one call
 ORDER_MASK = (1 << ORDER_BITS) - 1
-_ANOTHER_LOOK = 255  # no payload type: the carrier's next packet goes the long way
 _APP_RTP, _APP_RTCP, _APP_SRTP = APPS.index("rtp"), APPS.index("rtcp"), APPS.index("srtp")
 
 _Key = TypeVar("_Key")
@@ -133,40 +132,75 @@ class StreamTable:
             return
         if len(slot) != len(rows):
             slot, flow_id, from_client = slot[rows], flow_id[rows], from_client[rows]
-        place = slot.astype(np.int64) * 2 + from_client
+        place = slot.astype(np.int64)
+        place += place
+        place += from_client
         carriers = self._udp
         carriers.reserve(int(place.max() | 1) + 1)  # both directions of every flow
         for gone in carriers.check(place, flow_id).tolist():
             self._udp_place.pop(gone, None)
-        media = np.flatnonzero(
-            (carriers.kind[place] != NO_MEDIA)
-            & (columns.payload[rows] >= 0)
-            & (columns.payload_captured[rows] >= 4)
+        stream = carriers.stream.take(place)
+        # Packets of a known stream with nothing but the fixed header are told, and read, from the
+        # words that the decoder kept.
+        every = len(rows) == len(columns.payload)
+        words = columns.transport
+        first, second = (words[0], words[1]) if every else (words[0][rows], words[1][rows])
+        captured = columns.payload_captured if every else columns.payload_captured[rows]
+        ssrc = second.astype(np.uint32)
+        known = ((first >> np.uint64(16)).astype(np.uint16) & LOOK) == carriers.look.take(place)
+        known &= ssrc == carriers.ssrc.take(place)
+        known &= captured >= WORD_BYTES
+        others: tuple[I64, RtpColumns] | None = None
+        if not known.all():
+            others = self._others(batch, columns, rows, place, np.flatnonzero(~known))
+            known[others[0]] = True
+            chosen = np.flatnonzero(known)
+            if not len(chosen):
+                return
+            rows, stream = rows[chosen], stream[chosen]
+            first, second, ssrc = first[chosen], second[chosen], ssrc[chosen]
+            captured, every = captured[chosen], False
+        header = plain_headers(
+            (first, second, words[2] if every else words[2][rows]),
+            ssrc,
+            columns.payload if every else columns.payload[rows],
+            columns.payload_length if every else columns.payload_length[rows],
+            captured,
         )
-        if not len(media):
-            return
-        if len(media) < len(rows):
-            rows, place = rows[media], place[media]
+        if others is not None and len(others[0]):
+            header.put(np.searchsorted(chosen, others[0]), others[1])
+        self._append(
+            batch.data,
+            header,
+            stream.astype(np.uint16),
+            batch.time_ns if every else batch.time_ns[rows],
+            batch.wire_length if every else batch.wire_length[rows],
+            (rows + batch.first_number) << ORDER_BITS,
+            np.zeros(len(rows), np.int32),
+        )
+
+    def _others(
+        self, batch: PacketBatch, columns: Columns, rows: I64, place: I64, which: I64
+    ) -> tuple[I64, RtpColumns]:
+        """Rows, by their places `which`, that are no plain packets of a known stream.
+
+        Those of them that belong to one nevertheless are returned, with their headers.
+        """
+        carriers = self._udp
+        media = carriers.kind[place[which]] != NO_MEDIA
+        media &= columns.payload[rows[which]] >= 0
+        media &= columns.payload_captured[rows[which]] >= 4
+        which = which[media]
+        rows, place = rows[which], place[which]
         offset = columns.payload[rows]
         length, captured = columns.payload_length[rows], columns.payload_captured[rows]
         header = read_headers(batch.data, offset, length, captured)
-        stream = carriers.stream[place]
-        fast = header.valid & (stream >= 0)
+        fast = header.valid & (carriers.stream[place] >= 0)
         fast &= header.ssrc == carriers.ssrc[place]
         fast &= header.payload_type == carriers.payload_type[place]
-        if fast.all():
-            self._take(batch, rows, place, header, stream.astype(np.uint16))
-            return
-        self._look_at(batch, columns, rows, place, header, offset, length, captured, fast)
-        chosen = np.flatnonzero(fast)
-        if len(chosen):
-            self._take(
-                batch,
-                rows[chosen],
-                place[chosen],
-                _columns_of(header, chosen),
-                stream[chosen].astype(np.uint16),
-            )
+        if not fast.all():
+            self._look_at(batch, columns, rows, place, header, offset, length, captured, fast)
+        return which[fast], header.take(np.flatnonzero(fast))
 
     def fragments(
         self, time_ns: I64, size: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
@@ -226,7 +260,7 @@ class StreamTable:
             False,
             batch.data,
             place[maybe],
-            _columns_of(header, maybe),
+            header.take(maybe),
             batch.time_ns[rows[maybe]],
             batch.wire_length[rows[maybe]],
             (rows[maybe] + batch.first_number) << ORDER_BITS,
@@ -319,7 +353,7 @@ class StreamTable:
         if not len(usable):
             return
         place, part = place[usable], part[usable]
-        header = _columns_of(header, usable)
+        header = header.take(usable)
         stream = carriers.stream[place]
         fast = stream >= 0
         fast &= header.ssrc == carriers.ssrc[place]
@@ -332,7 +366,7 @@ class StreamTable:
                 True,
                 data,
                 place[slow],
-                _columns_of(header, slow),
+                header.take(slow),
                 time_ns[slow],
                 size[slow],
                 rank[slow],
@@ -342,7 +376,7 @@ class StreamTable:
         if len(chosen):
             self._append(
                 data,
-                _columns_of(header, chosen),
+                header.take(chosen),
                 stream[chosen].astype(np.uint16),
                 time_ns[chosen],
                 size[chosen],
@@ -394,7 +428,7 @@ class StreamTable:
                 self._bind_stream(stream, dialogue, track)
             else:
                 # It belongs to an earlier session, unless packets of it come again.
-                self._udp.payload_type[stream.carrier] = _ANOTHER_LOOK
+                self._udp.doubt(stream.carrier)
 
     def _rebind_carrier(self, carrier: int, dialogue: Dialogue, track: Track) -> None:
         _, client, channel = self._connections.of_carrier[carrier]
@@ -509,7 +543,7 @@ class StreamTable:
             chosen = order[begin:end]
             carrier, ssrc = int(place[chosen[0]]), int(header.ssrc[chosen[0]])
             name = (tcp, carrier, ssrc)
-            part = _columns_of(header, chosen)
+            part = header.take(chosen)
             stream = self._by_carrier.get(name)
             if stream is not None:
                 self._follow(stream, part, int(time_ns[chosen[-1]]))
@@ -532,9 +566,7 @@ class StreamTable:
         if track is not None and dialogue is not None and track is not stream.track:
             self._bind_stream(stream, dialogue, track)
         kind = int(header.payload_type[-1])
-        carriers.stream[stream.carrier] = stream.index
-        carriers.ssrc[stream.carrier] = stream.ssrc
-        carriers.payload_type[stream.carrier] = kind
+        carriers.point(stream.carrier, stream.index, stream.ssrc, kind)
         if kind != stream.payload_type:
             formats = stream.track.formats if stream.track else {}
             # Comfort noise, events and FEC come and go; only a declared media type changes it.
@@ -564,18 +596,16 @@ class StreamTable:
                 gone, _ = self._held.popitem(last=False)
                 self._held_first.pop(gone, None)
         flags = video_flags(data, header)
-        limit = len(data) - 1
-        first = data[np.minimum(header.payload, limit)]
-        second = data[np.minimum(header.payload + 1, limit)]
-        empty = header.payload_captured < 2
-        first = np.where(empty, np.uint8(0xFF), first)
+        captured = header.payload_captured
+        heads = header.head.astype(">u8").view(np.uint8).reshape(-1, 8)[:, :2].copy()
+        heads[captured < 2, 0] = 0xFF
         sets = [
             (int(header.sequence[i]), *payload_of(data, header, i))
             for i in np.flatnonzero((flags[:, 0] | flags[:, 1]) & (h264.SPS | h264.SPS_PART))[
                 :HELD_SETS_MAX
             ].tolist()
         ]
-        self._held_first[name].append((np.stack([first, second], axis=1), flags, sets))
+        self._held_first[name].append((heads, flags, sets))
         held.add(
             RtpRecords(
                 np.zeros(len(time_ns), np.uint16),
@@ -583,7 +613,7 @@ class StreamTable:
                 header.timestamp,
                 time_ns,
                 size,
-                header.payload_length.astype(np.int64),
+                header.payload_length,
                 np.where(header.marker, np.uint8(h264.MARK), np.uint8(0)),
                 rank,
                 epoch,
@@ -673,9 +703,7 @@ class StreamTable:
         flags = np.concatenate([part[1] for part in seen])[-len(order) :][order]
         records.flags = records.flags | self._formats.flags_of_held(stream, flags)
         carriers.kind[carrier] = RTP
-        carriers.stream[carrier] = stream.index
-        carriers.ssrc[carrier] = ssrc
-        carriers.payload_type[carrier] = held.payload_type
+        carriers.point(carrier, stream.index, ssrc, held.payload_type)
         if before >= 0 and self._streams[before] is not None:
             self._tell_ssrc_change(before, stream, records)
         if not tcp:
@@ -755,23 +783,9 @@ class StreamTable:
         self._by_carrier.pop((stream.tcp, stream.carrier, stream.ssrc), None)
         carriers = self._connections.carriers if stream.tcp else self._udp
         if carriers.stream[stream.carrier] == index:
-            carriers.stream[stream.carrier] = -1
+            carriers.lose(stream.carrier)
 
     # ================================================================ to the core
-
-    def _take(
-        self, batch: PacketBatch, rows: I64, place: I64, header: RtpColumns, stream: U16
-    ) -> None:
-        del place
-        self._append(
-            batch.data,
-            header,
-            stream,
-            batch.time_ns[rows],
-            batch.wire_length[rows],
-            (rows + batch.first_number) << ORDER_BITS,
-            np.zeros(len(rows), np.int32),
-        )
 
     def _append(
         self,
@@ -793,7 +807,7 @@ class StreamTable:
                 header.timestamp,
                 time_ns,
                 size,
-                header.payload_length.astype(np.int64),
+                header.payload_length,
                 flags,
                 rank,
                 epoch,
@@ -1050,17 +1064,3 @@ def _plausible() -> Bool:
 
 
 _PLAUSIBLE = _plausible()
-
-
-def _columns_of(header: RtpColumns, rows: I64) -> RtpColumns:
-    return RtpColumns(
-        header.valid[rows],
-        header.payload_type[rows],
-        header.marker[rows],
-        header.sequence[rows],
-        header.timestamp[rows],
-        header.ssrc[rows],
-        header.payload[rows],
-        header.payload_length[rows],
-        header.payload_captured[rows],
-    )

@@ -69,7 +69,11 @@ class Stutter:
         best = pieces.running_min(seeded)
         late = base - best
         last = pieces.ends[np.searchsorted(pieces.starts, by_stream.ends, side="right") - 1]
+        most = int(late.max())
         for i, buffer_ms in enumerate(BUFFERS_MS):
+            if most <= buffer_ms * 1_000_000:
+                self._worst[owner, i] = 0
+                continue
             self._count(i, late - buffer_ms * 1_000_000, pieces, owner, continues)
         self._has[ids] = True
         self._best[ids] = best[last]

@@ -38,6 +38,10 @@ class Columns:
     malformed: Bool  # (n,) a header says what cannot be
     outgoing: I16  # (n,) 1 sent by the capturing host (SLL, pcapng flags), 0 received, -1 unknown
     flags: I16  # (n,) bits below
+    # (3, n) the 24 bytes that come 4 after the transport header's start, as big-endian words: of
+    # TCP its numbers, flags and window, of UDP length, checksum and 16 bytes of payload (RTP's
+    # fixed header and the first 8 after it); 0 where `l4` is -1, undefined past what was captured
+    transport: U64
     # (n,) keyed hash of what copies of one packet share: five-tuple, direction, IP identification,
     # length, 16 bytes of the transport header on; None in made-up columns
     digest: U64 | None = None

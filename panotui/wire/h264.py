@@ -12,8 +12,7 @@ import binascii
 import msgspec
 import numpy as np
 
-from panotui.model import I32, I64, U8, Bool
-from panotui.wire.rtp import words
+from panotui.model import I32, I64, U8, U64, Bool
 
 # Bits that say what an RTP payload holds; shared by all video payloads.
 VCL = 1  # a slice: part of a picture
@@ -47,36 +46,36 @@ def _flags_of(nal_type: int, start: bool) -> int:
 
 
 def _table() -> U8:
-    """Flags of the first two payload bytes as a little-endian word."""
+    """Flags of the first two payload bytes as a big-endian word."""
     table = np.zeros(65536, np.uint8)
     for b0 in range(256):
         kind = b0 & 31
         if kind in (28, 29):
             for b1 in range(256):
                 flags = _flags_of(b1 & 31, b1 >= 0x80) & ~SPS
-                table[b0 | b1 << 8] = flags | (SPS_PART if b1 & 31 == 7 else 0)
+                table[b0 << 8 | b1] = flags | (SPS_PART if b1 & 31 == 7 else 0)
         else:
             value = _AGGREGATE | START if kind == 24 else _flags_of(kind, True)
-            table[b0::256] = value
+            table[b0 << 8 : (b0 + 1) << 8] = value
         if kind == _SEI:
             # Messages of lower numbers may go before the one that is looked for.
             for message in range(_RECOVERY_POINT):
-                table[b0 | message << 8] |= _AGGREGATE
-            table[b0 | _RECOVERY_POINT << 8] |= KEY
+                table[b0 << 8 | message] |= _AGGREGATE
+            table[b0 << 8 | _RECOVERY_POINT] |= KEY
     return table
 
 
 _TABLE = _table()
 
 
-def flags(data: U8, payload: I64, captured: I32) -> U8:
-    """(n,) flags of n H.264 RTP payloads: single NAL units, STAP-A, FU-A and FU-B."""
+def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
+    """(n,) flags of n H.264 RTP payloads: single NAL units, STAP-A, FU-A and FU-B.
+
+    `head` is their first eight bytes, as in `RtpColumns`.
+    """
+    out: U8 = _TABLE.take((head >> np.uint64(48)).view(np.int64))
     known = captured >= 2
-    at = np.where(known, payload, 0) if not known.all() else payload
-    if len(data) < 2:
-        return np.zeros(len(payload), np.uint8)
-    out: U8 = _TABLE[words(data, "<u2")[at]]
-    if at is not payload:
+    if not known.all():
         out[~known] = 0
     rows = np.flatnonzero(out & _AGGREGATE)
     if len(rows):
@@ -93,8 +92,9 @@ def flags(data: U8, payload: I64, captured: I32) -> U8:
             if not len(rows):
                 break
             size = data[position].astype(np.int64) << 8 | data[position + 1]
-            out[rows] |= _TABLE[data[position + 2].astype(np.int64)] & ~np.uint8(_AGGREGATE)
-            sei = np.flatnonzero(data[position + 2] & 31 == _SEI)
+            first = data[position + 2]
+            out[rows] |= _TABLE[first.astype(np.int64) << 8] & ~np.uint8(_AGGREGATE)
+            sei = np.flatnonzero(first & 31 == _SEI)
             if len(sei):
                 unit = position[sei] + 2
                 stop = np.minimum(unit + size[sei], end[sei])

@@ -11,10 +11,11 @@ import binascii
 
 import numpy as np
 
-from panotui.model import I32, I64, U8
+from panotui.model import I32, I64, U8, U64
 from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL, Fragments, _Bits
 
 _AGGREGATE_MAX = 16
+_NO_UNIT = 63  # a type that is not assigned: no flags
 
 
 def _table() -> U8:
@@ -30,23 +31,22 @@ def _table() -> U8:
 _TABLE = _table()
 
 
-def flags(data: U8, payload: I64, captured: I32) -> U8:
-    """(n,) flags of n H.265 RTP payloads: single units, aggregates (48) and fragments (49)."""
-    out = np.zeros(len(payload), np.uint8)
-    known = np.flatnonzero(captured >= 3)
-    if not len(known):
-        return out
-    at = payload[known]
-    kind = data[at] >> 1 & 63
-    out[known] = _TABLE[kind]
-    fragments = known[kind == 49]
+def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
+    """(n,) flags of n H.265 RTP payloads: single units, aggregates (48) and fragments (49).
+
+    `head` is their first eight bytes, as in `RtpColumns`.
+    """
+    kind = (head >> np.uint64(57)).astype(np.uint8) & np.uint8(63)
+    kind[captured < 3] = _NO_UNIT
+    out: U8 = _TABLE.take(kind)
+    fragments = np.flatnonzero(kind == 49)
     if len(fragments):
-        header = data[payload[fragments] + 2]
+        header = (head[fragments] >> np.uint64(40)).astype(np.uint8)
         starts = header >= 0x80
         out[fragments] = _TABLE[header & 63] & ~np.uint8(START | SPS)
         out[fragments[starts]] |= START
         out[fragments[header & 63 == 33]] |= SPS_PART
-    rows = known[kind == 48]
+    rows = np.flatnonzero(kind == 48)
     out[rows] = START
     position = payload[rows] + 2
     end = payload[rows] + captured[rows]

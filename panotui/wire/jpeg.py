@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.model import I32, I64, U8
+from panotui.model import I32, I64, U8, U64
 from panotui.wire.h264 import KEY, START, VCL
 
 
-def flags(data: U8, payload: I64, captured: I32) -> U8:
-    """(n,) flags: every frame is a key frame; a fragment offset of 0 starts one."""
-    out = np.zeros(len(payload), np.uint8)
-    known = np.flatnonzero(captured >= 8)
-    if len(known):
-        at = payload[known]
-        start = (data[at + 1] | data[at + 2] | data[at + 3]) == 0
-        out[known] = VCL | KEY
-        out[known[start]] |= START
+def flags(captured: I32, head: U64) -> U8:
+    """(n,) flags: every frame is a key frame; a fragment offset of 0 starts one.
+
+    `head` is the first eight bytes of each payload, as in `RtpColumns`.
+    """
+    known = captured >= 8
+    start = known & (head & _FRAGMENT_OFFSET == 0)
+    out: U8 = known.astype(np.uint8) * np.uint8(VCL | KEY)
+    out |= start.astype(np.uint8) * np.uint8(START)
     return out
+
+
+_FRAGMENT_OFFSET = np.uint64(0x00FF_FFFF_0000_0000)
 
 
 EXTENSION_BYTES_MAX = 1024  # of a header extension, as far back as it is looked for

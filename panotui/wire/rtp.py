@@ -12,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from panotui.model import I32, I64, U8, U16, U32, U64, Bool
+from panotui.wire.gather import gather
 
 HEADER_BYTES = 12
+WORD_BYTES = 20  # fixed header and the first eight bytes of payload
+LOOK = np.uint16(0xFF7F)  # of the first two bytes: all but the marker
+NO_LOOK = 0x0080  # what no look can be
 
 # Static payload types whose clock rate RFC 3551 table 4 and 5 fix: (encoding name, Hz).
 STATIC_PAYLOADS: dict[int, tuple[str, int]] = {
@@ -51,12 +55,62 @@ class RtpColumns:
     valid: Bool  # (n,) version 2, not RTCP, lengths consistent with CC, X and P
     payload_type: U8  # (n,) 0..127
     marker: Bool  # (n,)
-    sequence: I64  # (n,) 0..65535
-    timestamp: I64  # (n,) 0..2^32-1
+    sequence: U16  # (n,)
+    timestamp: U32  # (n,)
     ssrc: U32  # (n,)
     payload: I64  # (n,) offset of the media payload in the buffer
     payload_length: I32  # (n,) bytes of media, without padding
     payload_captured: I32  # (n,) of them in the buffer
+    head: U64  # (n,) the first eight bytes of the payload as a big-endian word
+
+    def take(self, rows: I64) -> RtpColumns:
+        """The named rows, in that order."""
+        return RtpColumns(
+            self.valid[rows],
+            self.payload_type[rows],
+            self.marker[rows],
+            self.sequence[rows],
+            self.timestamp[rows],
+            self.ssrc[rows],
+            self.payload[rows],
+            self.payload_length[rows],
+            self.payload_captured[rows],
+            self.head[rows],
+        )
+
+    def put(self, rows: I64, other: RtpColumns) -> None:
+        """Replace the named rows by those of another."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[rows] = getattr(other, name)
+
+
+def look_of(payload_type: int) -> int:
+    """The first two bytes of packets with the fixed header only, without the marker."""
+    return 0x8000 | payload_type
+
+
+def plain_headers(
+    transport: tuple[U64, U64, U64], ssrc: U32, payload: I64, length: I32, captured: I32
+) -> RtpColumns:
+    """RTP columns of n datagrams with the fixed header only, from words of `Columns.transport`.
+
+    `payload`, `length` and `captured` (at least `WORD_BYTES`) are those of the datagrams; the rows
+    are valid when their first two bytes look so.
+    """
+    first, second, head = transport
+    bits = first >> np.uint64(16)
+    return RtpColumns(
+        valid=np.ones(len(first), np.bool_),
+        payload_type=bits.astype(np.uint8) & np.uint8(0x7F),
+        marker=(bits & np.uint64(0x80)).astype(np.bool_),
+        sequence=first.astype(np.uint16),
+        timestamp=(second >> np.uint64(32)).astype(np.uint32),
+        ssrc=ssrc,
+        payload=payload + HEADER_BYTES,
+        payload_length=length - np.int32(HEADER_BYTES),
+        payload_captured=captured - np.int32(HEADER_BYTES),
+        head=head,
+    )
 
 
 def words(data: U8, kind: str) -> U64 | U32 | U16:
@@ -88,18 +142,19 @@ def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) 
     at = offset if whole.all() else np.where(whole, offset, 0)
     if n == 0 or len(data) < HEADER_BYTES:
         none = np.zeros(n, bool)
-        zero = np.zeros(n, np.int64)
+        number = np.zeros(n, np.uint32)
         narrow = np.zeros(n, np.int32)
         return RtpColumns(
             none,
             none.view(np.uint8),
             none,
-            zero,
-            zero,
-            zero.astype(np.uint32),
-            zero,
+            number.astype(np.uint16),
+            number,
+            number,
+            np.zeros(n, np.int64),
             narrow,
             narrow,
+            np.zeros(n, np.uint64),
         )
     first = words(data, "<u8")[at]
     first.byteswap(inplace=True)
@@ -137,14 +192,23 @@ def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) 
     if padding is not None:
         media -= padding
     np.maximum(media, 0, out=media)
+    payload = at + head
+    if len(special):
+        np.copyto(payload, at, where=~valid)  # nowhere beyond the buffer
     return RtpColumns(
         valid=valid,
         payload_type=kind,
         marker=b1 >= 0x80,
-        sequence=((first >> np.uint64(32)) & np.uint64(0xFFFF)).astype(np.int64),
-        timestamp=(first & np.uint64(0xFFFFFFFF)).astype(np.int64),
+        sequence=(first >> np.uint64(32)).astype(np.uint16),
+        timestamp=first.astype(np.uint32),
         ssrc=np.asarray(ssrc, np.uint32),
-        payload=at + head,
+        payload=payload,
         payload_length=media.astype(np.int32),
         payload_captured=np.clip(present - head, 0, media).astype(np.int32),
+        head=payload_heads(data, payload),
     )
+
+
+def payload_heads(data: U8, payload: I64) -> U64:
+    """(n,) the eight bytes at each offset as a big-endian word; 0 where the buffer has ended."""
+    return gather(data, payload, 8).view(">u8").astype(np.uint64)

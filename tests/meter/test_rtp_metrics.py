@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -51,11 +52,11 @@ def records(packets: list[tuple[int, Packet]], first: int = 1) -> RtpRecords:
     ]
     return RtpRecords(
         np.array([s for s, _ in packets], np.uint16),
-        column("sequence", np.int64),
-        column("timestamp", np.int64),
+        column("sequence", np.uint16),
+        column("timestamp", np.uint32),
         column("time_ns", np.int64),
         column("size", np.int64),
-        column("media", np.int64),
+        column("media", np.int32),
         np.array(flags, np.uint8),
         np.arange(first, first + len(packets)) << ORDER_BITS,
         np.zeros(len(packets), np.int32),
@@ -521,3 +522,12 @@ def test_random_sequence_numbers_cost_no_more_than_the_anomaly_they_are():
     for packet in packets:
         reference.update(packet)
     same(run(packets, (100, 777)), 0, reference)
+
+
+def test_numbers_that_came_in_a_row_are_known_when_they_come_again():
+    packets = steady(400)
+    late = copy.copy(packets[330])
+    late.time_ns = packets[-1].time_ns + 1
+    metrics = run([*packets, late], (100, 400))
+    row = one(metrics)
+    assert (row["duplicates"], row["reordered"], row["lost"]) == (1, 0, -1)

@@ -8,7 +8,16 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panotui.wire.rtp import HEADER_BYTES, looks_like_rtp, read_headers
+from panotui.model import Interface, PacketBatch
+from panotui.wire.decode import decode
+from panotui.wire.rtp import (
+    HEADER_BYTES,
+    RtpColumns,
+    look_of,
+    looks_like_rtp,
+    plain_headers,
+    read_headers,
+)
 
 
 def packed(packets: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,3 +89,34 @@ def test_any_bytes_give_columns_within_the_buffer(parts: list[bytes], cut: int) 
     assert (columns.payload_length[good] <= length[good] - HEADER_BYTES).all()
     assert (columns.payload_captured[good] >= 0).all()
     assert not (good & ~looks_like_rtp(data, offset, length, captured)).any()
+
+
+def datagram(tag: bytes, payload: bytes) -> bytes:
+    udp = struct.pack("!HHHH", 40000, 50000, 8 + len(payload), 0) + payload
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + bytes(range(8))
+    return bytes(12) + tag + b"\x08\0" + ip + udp
+
+
+def test_words_of_the_decoder_say_what_the_header_itself_says():
+    packets = [
+        datagram(tag, rtp(kind=96 | mark, rest=bytes(range(64, 84))))
+        for tag in (b"", b"\x81\0\0\x05")
+        for mark in (0, 0x80)
+    ]
+    data, offset, length = packed(packets)
+    batch = PacketBatch(
+        data, offset, length, length, offset, np.zeros(4, np.int16), [Interface("eth0", 1)]
+    )
+    c = decode(batch)
+    first, second, head = c.transport
+    assert ((first >> np.uint64(16)) & np.uint64(0xFF7F) == look_of(96)).all()
+    plain = plain_headers(
+        (first, second, head),
+        second.astype(np.uint32),
+        c.payload,
+        c.payload_length,
+        c.payload_captured,
+    )
+    read = read_headers(data, c.payload, c.payload_length, c.payload_captured)
+    for name in RtpColumns.__dataclass_fields__:
+        assert getattr(plain, name).tolist() == getattr(read, name).tolist(), name

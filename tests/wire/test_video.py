@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from panotui.wire import h264, h265, jpeg
 from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL
+from panotui.wire.rtp import payload_heads
 
 # Sets that x264 wrote for films of that profile, size and rate.
 SETS = [
@@ -29,7 +30,10 @@ def flags_of(module, payloads: list[bytes]) -> list[int]:  # type: ignore[no-unt
     lengths = np.array([len(p) for p in payloads], np.int32)
     offsets = (np.cumsum(lengths) - lengths).astype(np.int64)
     data = np.frombuffer(b"".join(payloads) + b"\0" * 4, np.uint8)
-    return module.flags(data, offsets, lengths).tolist()
+    head = payload_heads(data, offsets)
+    if module is jpeg:
+        return jpeg.flags(lengths, head).tolist()
+    return module.flags(data, offsets, lengths, head).tolist()
 
 
 def test_h264_units_fragments_and_aggregates_are_told_apart():
