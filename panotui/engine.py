@@ -620,7 +620,11 @@ class Engine:
         for name in ("packets", "bytes", "ip_packets", "one_way_flows", "two_way_flows",
                      "control_taken", "fragments"):  # fmt: skip
             out.pop(name, None)
-        out["flows_evicted"] += self.flows.evicted
+        # A flow may be evicted below and above, and one that was never told of is missing as well:
+        # what counts is how many are not among the flows, or not with all their packets.
+        opened = out.pop("flows_opened")
+        if out["flows_evicted"] or self.flows.evicted:
+            out["flows_evicted"] = max(0, opened - self.flows.whole())
         out["streams_evicted"] += self.streams.evicted
         out["cameras_evicted"] = self.cameras.evicted
         out["endpoints_evicted"] = self.endpoints.evicted

@@ -450,6 +450,7 @@ class MeterCounters(msgspec.Struct, kw_only=True):
     snapped: int = 0  # captured < wire length where it mattered
     fragments: int = 0
     mirror_duplicates: int = 0
+    flows_opened: int = 0
     flows_evicted: int = 0
     flows_expired: int = 0
     streams_evicted: int = 0

@@ -17,6 +17,7 @@ from panotui.health.flow_records import METER_SHIFT, FlowBlock
 from panotui.model import (
     APPS,
     FLOW_DTYPE,
+    FLOW_ENDS,
     FLOW_STATES,
     I64,
     SECOND,
@@ -29,6 +30,7 @@ from panotui.model import (
 
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024
+_END_EVICTED = FLOW_ENDS.index("evicted")
 _RECORDS_A_BLOCK = 1_024  # their rows stay in the cache
 _BESIDE = (
     "verdict", "own", "port", "port_in", "host", "host_source", "alpn", "rule", "reason", "camera",
@@ -256,6 +258,10 @@ class FlowBook:
             return
         self.remove(np.argpartition(age, spare - 1)[:spare])
         self.evicted += spare
+
+    def whole(self) -> int:
+        """How many flows of the table have not been cut short by a full table of their meter."""
+        return int(np.count_nonzero(self.live & (self.rows["end"] != _END_EVICTED)))
 
     def remove(self, slots: I64) -> None:
         """Forget the flows at these slots."""

@@ -618,6 +618,11 @@ class FlowTable:
         self.reported[changed] = True
         return out
 
+    @property
+    def opened(self) -> int:
+        """Flows that were ever in the table."""
+        return self._next_id - 1
+
     def _one_way(self, slots: I64) -> Bool:
         packets = self.packets[slots]
         established = packets.max(axis=1) > self.tcp_counts[slots, :, COUNT["syn"]].max(axis=1) + 2

@@ -405,6 +405,7 @@ class Meter:
         """A copy of the cumulative counters of the meter and its lanes."""
         counters = self.counters
         flows = self.flows
+        counters.flows_opened = flows.opened
         counters.flows_evicted = flows.evicted
         counters.flows_expired = flows.expired
         counters.one_way_flows, counters.two_way_flows = flows.ways()
