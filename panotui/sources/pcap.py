@@ -80,6 +80,7 @@ class PcapFormat:
         if self._lost_sync:
             found, start = self._resync(data, start, stop, final)
             if not found:
+                self.counters.truncated |= final
                 return Taken(None, start, stop - start + 1, ended=final)
         if not self._recent and stop - start >= 4:
             (self._recent,) = struct.unpack_from(self.order + "I", data.data, start)

@@ -104,6 +104,7 @@ class PcapngFormat:
         if self._lost_sync:
             found, start = self._resync(data, start, stop, final)
             if not found:
+                self.counters.truncated |= final
                 return Taken(None, start, stop - start + 4, ended=final)
         if stop - start >= 12 and data[start : start + 4].tobytes() == SECTION_MAGIC:
             return self._open_section(data, start, stop, final)

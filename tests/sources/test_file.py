@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -341,3 +342,13 @@ def test_looking_for_the_next_good_record_ends_at_the_last_whole_head(tmp_path: 
         source.read(0)
     source.close()
     assert (source.counters.packets, source.counters.malformed) == (0, 1)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_called_truncated(tmp_path: Path) -> None:
+    """The last record claims more than any snap length, and no other follows."""
+    whole = made.pcap(FRAMES[:5])
+    path = tmp_path / "wild.pcap"
+    path.write_bytes(whole + struct.pack("<IIII", 1_700_000_001, 0, 524_501, 524_501) + b"x" * 90)
+    source = open_file(str(path))
+    assert read_all(source)[0] == 5
+    assert (source.counters.truncated, source.counters.malformed) == (True, 1)
