@@ -137,7 +137,8 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
     plain &= total <= wire - 14
     data_offset = ((w6 >> np.uint64(60)) << np.uint64(2)).astype(np.int32)
     plain &= ~is_tcp | ((data_offset >= 20) & (data_offset <= total - 20))
-    plain &= is_tcp | (protocol == UDP) | (protocol == ICMP)
+    is_udp = protocol == UDP
+    plain &= is_tcp | is_udp | (protocol == ICMP)
     plain &= _ethernet_rows(batch)
     if batch.vlan_tci is not None:
         plain &= batch.vlan_tci < 0
@@ -157,8 +158,9 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
     # The UDP length ends the datagram where it is shorter than the IP packet.
     udp_length = (w5 >> np.uint64(48)).astype(np.int32)
     udp_length -= 8
-    shorter = (protocol == UDP) & (udp_length >= 0)
-    np.copyto(payload_length, udp_length, where=shorter & (udp_length < payload_length))
+    # read without a sign, a length below that of the header is large too
+    plain &= ~(is_udp & (udp_length.view(np.uint32) > payload_length.view(np.uint32)))
+    np.copyto(payload_length, udp_length, where=is_udp & (udp_length < payload_length))
     payload_captured = np.minimum(payload_length, (offset + captured - payload)).astype(np.int32)
     np.maximum(payload_captured, 0, out=payload_captured)
     tcp_flags = (w6 >> np.uint64(48)).astype(np.uint8)
@@ -166,7 +168,7 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
 
     flags = (captured < wire).astype(np.int16)
     tunnel = (dport == _VXLAN) | (dport == _GENEVE) | (dport == _VXLAN_LINUX)
-    tunnel &= protocol == UDP
+    tunnel &= is_udp
     if tunnel.any():
         flags[tunnel] |= TUNNEL
 

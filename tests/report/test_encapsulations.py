@@ -253,3 +253,16 @@ def test_a_jumbo_frame_counts_whole(tmp_path: Path) -> None:
     ]
     (flow,) = capture(tmp_path / "x.pcap", frames)["flows"]
     assert flow["bytes_out"] == 3 * 8942
+
+
+@pytest.mark.parametrize("tag", [None, Dot1Q(vlan=7)], ids=["plain", "tagged"])
+def test_datagrams_whose_length_cannot_be_are_counted_and_malformed(
+    tag: Packet | None, tmp_path: Path
+) -> None:
+    frames = []
+    for i, length in enumerate((7, 28, 29, 65_535), 1):
+        inside = IP(src=A, dst=B, id=i) / UDP(sport=40_000, dport=9000, len=length) / Raw(b"u" * 20)
+        frames.append(bytes(THERE / (inside if tag is None else tag / inside)))
+    whole = capture(tmp_path / "x.pcap", frames)
+    (flow,) = whole["flows"]
+    assert (flow["packets_out"], whole["source"]["malformed"]) == (4, 3)
