@@ -4,26 +4,40 @@ A SPAN session that mirrors both directions of two ports, or two taps on one pat
 twice; the second copy may differ by one hop (MAC addresses, VLAN tag, TTL). In come batches with
 their columns; out goes a mask of rows that are copies of an earlier row.
 
-Not every equal packet is a copy. Identical packets *from the sender* within 2 ms exist where the IP
-identification does not tell them apart (0 with "don't fragment", or IPv6): repeated datagrams,
-duplicate acknowledgements, resets. Those count as copies only when the frame around them differs
-(another hop or interface), when a sequence number inside forbids a repetition so soon (TCP data and
-SYN, RTP), or when this capture has shown that it doubles much of what it sees.
+Not every equal packet is a copy: datagrams are repeated, segments are sent again within a
+millisecond on a fast path, and an acknowledgement may say the same twice. A copy is certain where
+
+- the frame around it differs (another hop, tag or interface),
+- its IPv4 identification tells it apart from a repetition: set, and not that of the sender's packet
+  before or after, as of senders that never change it, or
+- it repeats what no sender repeats so soon: a SYN, an RTP packet.
+
+All others (no identification: IPv6, "don't fragment" with 0, a constant one) are doubtful. They are
+believed only in a capture that doubles much of what it sees.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from panotui.model import I64, U64, Bool, PacketBatch
+from panotui.model import I64, U8, U16, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
 _COMPARED = 64  # bytes from the transport header on that must be equal
 _KEPT = 8192  # rows of earlier batches that are remembered at most
-_DOUBLING = 0.2  # share of certain copies from which doubtful ones are believed
 _SYN = 2
 _TCP, _UDP = 6, 17
+
+# A capture doubles when so many packets were seen twice, and this share of all. Where nothing is
+# certain about any of them, more is asked for.
+_CERTAIN, _CERTAIN_SHARE = 20, 0.2
+_DOUBTFUL, _DOUBTFUL_SHARE = 5, 0.3
+_REMEMBERED = 1 << 18  # packets after which older evidence counts half
+
+_CONTENTS = 4096  # places for what was seen twice already
+_LAST = 512  # packets of a batch whose senders are remembered
+_SOURCES = 4096  # places for the newest identification of a sender; colliding senders share one
 
 
 class CopyFinder:
@@ -34,7 +48,11 @@ class CopyFinder:
         self._digest: U64 = np.empty(0, np.uint64)
         self._time: I64 = np.empty(0, np.int64)
         self._frame: U64 = np.empty(0, np.uint64)
+        self._twin: Bool = np.empty(0, np.bool_)  # equal to a row before it
+        self._senders = _Senders(window_ns)
         self._seen = 0
+        self._doubled = 0  # contents that were seen twice, each counted once
+        self._contents = np.zeros(_CONTENTS, np.uint64)
         self._certain = 0
 
     def find(self, batch: PacketBatch, c: Columns) -> Bool | None:
@@ -55,18 +73,22 @@ class CopyFinder:
         if pairs.shape[1]:
             gap = time_ns[pairs[1]] - time_ns[pairs[0]]
             pairs = pairs[:, (np.abs(gap) <= self.window_ns) & (pairs[1] >= kept)]
-        mask = self._judge(batch, c, pairs, kept) if pairs.shape[1] else None
         self._seen += n
-        self._remember(batch, c, digest, time_ns)
+        twin = np.zeros(n, np.bool_)
+        mask = self._judge(batch, c, pairs, kept, twin) if pairs.shape[1] else None
+        self._remember(batch, c, digest, time_ns, twin)
         return mask
 
-    def _judge(self, batch: PacketBatch, c: Columns, pairs: I64, kept: int) -> Bool | None:
+    def _judge(
+        self, batch: PacketBatch, c: Columns, pairs: I64, kept: int, twin: Bool
+    ) -> Bool | None:
+        """The copies among `pairs` (2, m) of earlier and later rows; marks `twin` rows."""
         later = pairs[1] - kept
         earlier = pairs[0] - kept
         here = earlier >= 0
         # Within a batch the bytes decide; over a batch border the digest has to do.
         equal = ~here
-        equal[here] = self._equal_bytes(batch, c, earlier[here], later[here])
+        equal[here] = _equal_bytes(batch, c, earlier[here], later[here])
         later, earlier, here = later[equal], earlier[equal], here[equal]
         if not len(later):
             return None
@@ -74,53 +96,180 @@ class CopyFinder:
         before = np.empty(len(later), np.uint64)
         before[here] = _frame_words(batch, c, earlier[here])
         before[~here] = self._frame[pairs[0][equal][~here]]
-        certain = self._certain_copies(batch, c, later) | (frame != before)
+        certain = frame != before
+        certain |= _never_repeated(batch, c, later)
+        open_ = np.flatnonzero(~certain)
+        if len(open_):
+            certain[open_] = self._senders.identified(batch, c, later[open_])
+        twin[later] = True
+        # of something said many times in a row only the first repetition counts as doubled
+        again = np.empty(len(later), np.bool_)
+        again[here] = twin[earlier[here]]
+        again[~here] = self._twin[pairs[0][equal][~here]]
+        assert c.digest is not None
+        contents = np.unique(c.digest[later[~again]])
+        place = contents % np.uint64(_CONTENTS)
+        self._doubled += int(np.count_nonzero(self._contents[place] != contents))
+        self._contents[place] = contents
         self._certain += int(certain.sum())
-        doubling = self._certain > _DOUBLING * (self._seen + len(batch)) and self._certain > 20
-        chosen = later if doubling else later[certain]
+        chosen = later if self._doubling else later[certain]
         if not len(chosen):
             return None
         mask = np.zeros(len(batch), np.bool_)
         mask[chosen] = True
         return mask
 
-    def _equal_bytes(self, batch: PacketBatch, c: Columns, a: I64, b: I64) -> Bool:
-        blocks = []
-        for rows in (a, b):
-            start = np.where(c.l4[rows] >= 0, c.l4[rows], c.l3[rows])
-            end = batch.offset[rows] + batch.captured[rows]
-            inside = np.where(c.version[rows] > 0, c.payload[rows] + c.payload_captured[rows], end)
-            end = np.where(c.payload[rows] >= 0, np.minimum(end, inside), end)
-            block = gather(batch.data, start, _COMPARED).view(np.uint8).reshape(-1, _COMPARED)
-            block[np.arange(_COMPARED) >= (end - start)[:, None]] = 0
-            blocks.append(block)
-        equal: Bool = np.logical_and.reduce(blocks[0] == blocks[1], axis=1)
-        equal &= c.payload_length[a] == c.payload_length[b]
-        return equal
+    @property
+    def _doubling(self) -> bool:
+        """Whether this capture shows much of its traffic twice."""
+        return (self._certain > _CERTAIN and self._certain > _CERTAIN_SHARE * self._seen) or (
+            self._doubled > _DOUBTFUL and self._doubled > _DOUBTFUL_SHARE * self._seen
+        )
 
-    def _certain_copies(self, batch: PacketBatch, c: Columns, rows: I64) -> Bool:
-        head = gather(batch.data, np.maximum(c.l3[rows], 0), 8).view(np.uint8).reshape(-1, 8)
-        certain: Bool = (c.version[rows] == 4) & ((head[:, 4] | head[:, 5]) != 0)
-        certain |= (c.fragment[rows] == 2) | (c.version[rows] == 0)
-        tcp = c.protocol[rows] == _TCP
-        certain |= tcp & ((c.payload_length[rows] > 1) | (c.tcp_flags[rows] & _SYN != 0))
-        udp = (c.protocol[rows] == _UDP) & (c.payload_captured[rows] >= 12)
-        first = batch.data[np.where(udp, c.payload[rows], 0)]
-        second = batch.data[np.where(udp, c.payload[rows] + 1, 0)]
-        # RTP carries a sequence number; RTCP (types 192 to 223) does not
-        certain |= udp & (first >> 6 == 2) & ((second < 192) | (second > 223))
-        return certain
-
-    def _remember(self, batch: PacketBatch, c: Columns, digest: U64, time_ns: I64) -> None:
+    def _remember(
+        self, batch: PacketBatch, c: Columns, digest: U64, time_ns: I64, twin: Bool
+    ) -> None:
         tail = max(0, len(digest) - _KEPT)
         newest = int(time_ns[-1])
         keep = np.flatnonzero(np.abs(newest - time_ns[tail:]) <= self.window_ns) + tail
         kept = len(digest) - len(batch)
         frame = np.empty(len(keep), np.uint64)
+        twins = np.empty(len(keep), np.bool_)
         old = keep < kept
-        frame[old] = self._frame[keep[old]]
+        frame[old], twins[old] = self._frame[keep[old]], self._twin[keep[old]]
         frame[~old] = _frame_words(batch, c, keep[~old] - kept)
-        self._digest, self._time, self._frame = digest[keep], time_ns[keep], frame
+        twins[~old] = twin[keep[~old] - kept]
+        self._digest, self._time = digest[keep], time_ns[keep]
+        self._frame, self._twin = frame, twins
+        self._senders.remember(batch, c)
+        if self._seen > _REMEMBERED:
+            self._seen //= 2
+            self._doubled //= 2
+            self._certain //= 2
+
+
+class _Senders:
+    """Which IPv4 senders change the identification from packet to packet.
+
+    Neighbours in a batch are looked at, and over a batch border the sender's last packet before.
+    """
+
+    def __init__(self, window_ns: int) -> None:
+        self.window_ns = window_ns
+        self._source = np.zeros(_SOURCES, np.uint32)
+        self._identification = np.zeros(_SOURCES, np.uint16)
+        self._digest = np.zeros(_SOURCES, np.uint64)
+        # of the packet before that: whether there is one, and whether it had the same
+        self._told = np.zeros(_SOURCES, np.bool_)
+        self._constant = np.zeros(_SOURCES, np.bool_)
+        self._since = np.zeros(_SOURCES, np.int64)  # when the newest was seen first
+
+    def identified(self, batch: PacketBatch, c: Columns, rows: I64) -> Bool:
+        """(m,) whether the IP identification of `rows` tells copies from repetitions."""
+        assert c.digest is not None
+        out: Bool = c.fragment[rows] == 2  # of one datagram, at one offset
+        mine = _identification(batch, c, rows)
+        whole = np.flatnonzero((c.version[rows] == 4) & (mine != 0) & (c.fragment[rows] != 2))
+        if not len(whole):
+            return out
+        # the packets of these senders, by sender and arrival; runs of equal ones count as one
+        all_rows = np.flatnonzero(np.isin(c.src4, np.unique(c.src4[rows[whole]])))
+        all_rows = all_rows[(c.version[all_rows] == 4) & (c.fragment[all_rows] != 2)]
+        all_rows = all_rows[np.argsort(c.src4[all_rows], kind="stable")]
+        source, digest = c.src4[all_rows], c.digest[all_rows]
+        number = _identification(batch, c, all_rows)
+        edge = np.append(True, (source[1:] != source[:-1]) | (digest[1:] != digest[:-1]))
+        first = np.flatnonzero(edge)
+        run = np.cumsum(edge) - 1
+        of_run, by_run = source[first], number[first]
+        alike = (of_run[1:] == of_run[:-1]) & (by_run[1:] == by_run[:-1])
+        constant = np.append(False, alike) | np.append(alike, False)
+        other = of_run[1:] == of_run[:-1]
+        told = np.append(False, other) | np.append(other, False)  # there is a neighbour
+        time_ns = batch.time_ns[all_rows]
+        since, until = time_ns[first], time_ns[np.append(first[1:], len(all_rows)) - 1]
+        # a sender's first run here has its neighbour in an older batch
+        place = of_run % np.uint32(_SOURCES)
+        known = np.append(True, ~other) & (self._source[place] == of_run)
+        same = self._digest[place] == digest[first]
+        before = np.where(same, self._constant[place], self._identification[place] == by_run)
+        constant |= known & before
+        told |= known & (~same | self._told[place])
+        since = np.where(known & same, self._since[place], since)
+        # of who has sent nothing else: a mirror does not go on copying one packet
+        identified = np.where(told, ~constant, np.abs(until - since) <= self.window_ns)
+        run_of_row = np.zeros(len(batch), np.int64)
+        run_of_row[all_rows] = run
+        out[whole] = identified[run_of_row[rows[whole]]]
+        return out
+
+    def remember(self, batch: PacketBatch, c: Columns) -> None:
+        """Keep the newest identification of the senders of the batch's last packets."""
+        assert c.digest is not None
+        rows = np.arange(max(0, len(batch) - _LAST), len(batch))
+        rows = rows[(c.version[rows] == 4) & (c.fragment[rows] != 2)]
+        number = _identification(batch, c, rows)
+        rows, number = rows[number != 0], number[number != 0]
+        if not len(rows):
+            return
+        # by sender; of equal ones only the first
+        _, first = np.unique(c.digest[rows], return_index=True)
+        first.sort()
+        first = first[np.argsort(c.src4[rows[first]], kind="stable")]
+        rows, number = rows[first], number[first]
+        source, digest, time_ns = c.src4[rows], c.digest[rows], batch.time_ns[rows]
+        place = source % np.uint32(_SOURCES)
+        opening = np.append(True, source[1:] != source[:-1])
+        known = self._source[place] == source
+        same = opening & known & (self._digest[place] == digest)
+        told = ~opening | known
+        before = np.where(opening, self._identification[place], np.append(number[:1], number[:-1]))
+        constant = told & (before == number)
+        # where the first one repeats what is remembered, that stays as it is
+        told[same], constant[same] = self._told[place[same]], self._constant[place[same]]
+        time_ns = np.where(same, self._since[place], time_ns)
+        newest = np.append(opening[1:], True)
+        place = place[newest]
+        self._source[place], self._digest[place] = source[newest], digest[newest]
+        self._identification[place] = number[newest]
+        self._told[place], self._constant[place] = told[newest], constant[newest]
+        self._since[place] = time_ns[newest]
+
+
+def _identification(batch: PacketBatch, c: Columns, rows: I64) -> U16:
+    """(m,) the IPv4 identification of IPv4 rows."""
+    head: U8 = gather(batch.data, np.maximum(c.l3[rows], 0) + 4, 2).view(np.uint8).reshape(-1, 2)
+    number: U16 = (head[:, 0].astype(np.uint16) << np.uint16(8)) | head[:, 1]
+    return number
+
+
+def _equal_bytes(batch: PacketBatch, c: Columns, a: I64, b: I64) -> Bool:
+    blocks = []
+    for rows in (a, b):
+        start = np.where(c.l4[rows] >= 0, c.l4[rows], c.l3[rows])
+        # in front of them is what a hop changes
+        start += np.where((c.l4[rows] < 0) & (c.version[rows] == 4), 12, 0)
+        start += np.where((c.l4[rows] < 0) & (c.version[rows] == 6), 8, 0)
+        end = batch.offset[rows] + batch.captured[rows]
+        inside = np.where(c.version[rows] > 0, c.payload[rows] + c.payload_captured[rows], end)
+        end = np.where(c.payload[rows] >= 0, np.minimum(end, inside), end)
+        block = gather(batch.data, start, _COMPARED).view(np.uint8).reshape(-1, _COMPARED)
+        block[np.arange(_COMPARED) >= (end - start)[:, None]] = 0
+        blocks.append(block)
+    equal: Bool = np.logical_and.reduce(blocks[0] == blocks[1], axis=1)
+    equal &= c.payload_length[a] == c.payload_length[b]
+    return equal
+
+
+def _never_repeated(batch: PacketBatch, c: Columns, rows: I64) -> Bool:
+    """(m,) rows that no sender repeats within milliseconds."""
+    certain: Bool = (c.protocol[rows] == _TCP) & (c.tcp_flags[rows] & _SYN != 0)
+    udp = (c.protocol[rows] == _UDP) & (c.payload_captured[rows] >= 12)
+    first = batch.data[np.where(udp, c.payload[rows], 0)]
+    second = batch.data[np.where(udp, c.payload[rows] + 1, 0)]
+    # RTP carries a sequence number; RTCP (types 192 to 223) does not
+    certain |= udp & (first >> 6 == 2) & ((second < 192) | (second > 223))
+    return certain
 
 
 def _frame_words(batch: PacketBatch, c: Columns, rows: I64) -> U64:

@@ -717,7 +717,9 @@ def _hash_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
         )
     assert c.digest is not None
     has_l4 = c.l4[rows] >= 0
-    start = np.where(has_l4, c.l4[rows] + 4, np.maximum(c.l3[rows], 0))
+    # without a transport header: from the addresses on, behind what a hop changes
+    behind = np.maximum(c.l3[rows], 0) + np.where(version == 4, 12, np.where(version == 6, 40, 0))
+    start = np.where(has_l4, c.l4[rows] + 4, behind)
     room = batch.offset[rows] + batch.captured[rows] - start
     datagram = has_l4 & (c.protocol[rows] != TCP)
     room[datagram] = c.payload_captured[rows][datagram] + 4
@@ -728,5 +730,7 @@ def _hash_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
     words = block.view(">u8").astype(np.uint64)
     head = _bytes(batch.data, np.maximum(c.l3[rows], 0), 8).view(">u8")[:, 0].astype(np.uint64)
     size = np.where(version > 0, 0, batch.wire_length[rows]).astype(np.uint64)
-    head = np.where(version == 4, head & np.uint64(0xFFFF_FFFF_FFFF), head) + size
+    # IPv6: without the hop limit
+    kept = np.where(version == 4, np.uint64(0xFFFF_FFFF_FFFF), ~np.uint64(0xFF))
+    head = np.where(version > 0, head & kept, head) + size
     c.digest[rows] = packet_digest(c.hash[rows], c.forward[rows], head, words[:, 0], words[:, 1])

@@ -34,16 +34,13 @@ FOREVER = MeterSettings(
 REAL_COPIES = {
     "v-mirror-duplicates.pcapng": "made so: each packet twice with the same time",
     "ndpi__rtsp.pcap": "captured on 'any' of a bridge: each packet up to four times in 0.1 ms",
-    "ndpi__alexa-app.pcapng": "six frames twice within 0.1 ms, IP identification and all (Wi-Fi)",
+    "ndpi__alexa-app.pcapng": "one frame twice within 0.1 ms, IP identification and all (Wi-Fi)",
     "zeek__q-in-q.pcap": "the same datagrams on two VLANs at once",
     "zeek__dns-two-responses.pcap": "one answer twice, same IP identification, 0.1 ms apart",
     "zeek__nflog-http.pcap": "two firewall rules logged the same packet",
     "sv__eve-flow-vlan.pcap": "one packet on two VLANs at the same time",
-    "tcpdump__LACP.pcap": "one LACPDU twice within 2 ms",
     "zeek__snap-arp.pcapng": "captured on two interfaces of one wire",
     "ws__many_interfaces.pcapng.1": "broadcasts heard on two interfaces of one host",
-    "ws__http-ooo.pcap": "made by scapy, which gives every packet the IP identification 1: a "
-    "segment sent again within 2 ms has the same bytes as a mirror's copy",
 }
 # tshark reassembles datagrams: a conversation has the last fragment only. We count every fragment
 # to the flow of the first one, as bytes on the wire.
@@ -76,7 +73,6 @@ OTHER_TCP = {
     "v-mirror-duplicates.pcapng": "copies look like retransmissions to tshark",
     "ndpi__rtsp.pcap": "copies look like retransmissions to tshark",
     "zeek__nflog-http.pcap": "copies look like retransmissions to tshark",
-    "ws__http-ooo.pcap": "one retransmission is taken for a copy, see above",
     "zeek__tcp_rst-inject-rae.pcap": "a forged RST with a wild sequence number comes before the "
     "SYN/ACK: tshark starts the direction anew at the SYN/ACK, we report the jump",
 }
