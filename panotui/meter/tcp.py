@@ -110,7 +110,7 @@ class TcpQuality:
         if flawed.any():
             part = segments.take(flawed)
             size = np.diff(segments.first, append=len(segments.rows))
-            verdicts[np.repeat(flawed, size)] = self._judge(batch, c, part)
+            verdicts[np.repeat(flawed, size)] = self._judge(part)
         if not flawed.all():
             self._keep_clean(segments.take(~flawed) if flawed.any() else segments)
         self._round_trips(segments, verdicts)
@@ -277,7 +277,7 @@ class TcpQuality:
 
     # -------------------------------------------------------------- in full for flawed flows
 
-    def _judge(self, batch: PacketBatch, c: Columns, s: _Segments) -> U8:
+    def _judge(self, s: _Segments) -> U8:
         """Count what happened in these flows; history bits (m,): 1 retransmission, 2 gap, 4 zero
         window."""
         flows = self.flows
@@ -332,9 +332,7 @@ class TcpQuality:
         full &= (s.seq + length.astype(np.uint32)) == scaled
 
         runs = self._duplicate_runs(s, group, duplicate, s.ack != own_ack)
-        verdict = self._classify(
-            batch, c, s, group, at, end, before, has, keep_alive, runs, peer_ack, own_base
-        )
+        verdict = self._classify(s, at, end, before, has, keep_alive, runs, peer_ack)
         fresh = s.ack != own_ack
         acked_unseen = self._holes(s, group, base, opened, at, end, before, lost, probe, fresh)
 
@@ -414,10 +412,7 @@ class TcpQuality:
 
     def _classify(
         self,
-        batch: PacketBatch,
-        c: Columns,
         s: _Segments,
-        group: I64,
         at: I64,
         end: I64,
         before: I64,
@@ -425,7 +420,6 @@ class TcpQuality:
         keep_alive: Bool,
         runs: I64,
         peer_ack: U32,
-        own_base: U32,
     ) -> U8:
         """(m,) what each segment repeats: 0 nothing, else one of the kinds below."""
         flows = self.flows
@@ -445,9 +439,6 @@ class TcpQuality:
         recent = (time >= ack_time) & (time - ack_time < _FAST_NS)
         recent &= runs[hit, 1 - side] >= 2
         fast = late & recent & (peer_ack[hit] == s.seq[hit])
-        maybe = np.flatnonzero(late & recent & ~fast & ~spurious[hit])
-        if len(maybe):
-            fast[maybe] = self._missing_by_sack(batch, c, s, hit[maybe])
         advanced = self._advance_time(s, hit, end > before)
         handshake = flows.handshake_ack_ns[slot]
         rtt = handshake - flows.syn_last_ns[slot]
@@ -471,54 +462,6 @@ class TcpQuality:
             inside = earlier >= s.start[hit[mine]]
             out[mine[inside]] = s.time[earlier[inside]]
         return out
-
-    def _missing_by_sack(self, batch: PacketBatch, c: Columns, s: _Segments, hit: I64) -> Bool:
-        """Whether the peer's last segment selectively acknowledges others but not this one."""
-        peer = s.peer[hit]
-        rows = s.rows[np.maximum(peer, 0)]
-        header = c.l4[rows]
-        block = gather(batch.data, header, 60).view(np.uint8).reshape(len(rows), 60)
-        stop = batch.offset[rows] + batch.captured[rows] - header
-        size = np.minimum(np.minimum((block[:, 12] >> 4).astype(np.int64) * 4, 60), stop)
-        at = np.full(len(rows), 20)
-        found = np.full(len(rows), -1)
-        walking = np.flatnonzero((at + 1 < size) & (peer >= 0))
-        for _ in range(40):
-            if not len(walking):
-                break
-            kind = block[walking, at[walking]]
-            length = np.where(kind == 1, 1, block[walking, at[walking] + 1].astype(np.int64))
-            fits = (kind != 0) & ((kind == 1) | (length >= 2))
-            fits &= at[walking] + length <= size[walking]
-            walking, kind, length = walking[fits], kind[fits], length[fits]
-            sack = (kind == 5) & (length >= 10)
-            found[walking[sack]] = at[walking[sack]]
-            at[walking] += length
-            walking = walking[~sack]
-            walking = walking[at[walking] + 1 < size[walking]]
-        missing = np.asarray(found >= 0)
-        for number in range(4):
-            place = found + 2 + 8 * number
-            count = np.where(
-                found >= 0,
-                (
-                    block[np.arange(len(rows)), np.minimum(np.maximum(found, 0) + 1, 59)].astype(
-                        np.int64
-                    )
-                    - 2
-                )
-                // 8,
-                0,
-            )
-            some = np.flatnonzero((number < count) & (place + 8 <= 60))
-            edges = np.stack([block[some, place[some] + i] for i in range(8)], axis=1)
-            left = np.ascontiguousarray(edges[:, :4]).view(">u4")[:, 0].astype(np.uint32)
-            right = np.ascontiguousarray(edges[:, 4:]).view(">u4")[:, 0].astype(np.uint32)
-            seq = s.seq[hit[some]]
-            last = seq + s.length[hit[some]].astype(np.uint32)
-            inside = (_signed(seq - left) >= 0) & (_signed(right - last) >= 0)
-            missing[some[inside]] = False
-        return missing
 
     def _keep_judged(
         self,

@@ -1,0 +1,131 @@
+"""Real TCP over a cable that loses, turns round and repeats: the counts of tshark, each of them.
+
+Two ends hold connections of many kinds, one of them is captured, and each connection's direction
+must have the very number of retransmissions, duplicate acknowledgements, closed windows and so on
+that tshark 4.0 counts in the same file (`tcp.analysis.*`). The file then goes through in small
+pieces too: the counts do not depend on where batches end.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from panotui.model import Delta, address_text
+from tests.lab.netns import Namespace, require_root, veth
+from tests.meter.test_against_tshark import COUNTS, FOREVER, meter
+from tests.meter.tshark_facts import ANALYSIS, available, packets
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(not available(), reason="tshark is not installed"),
+]
+
+HERE = Path(__file__).parent
+Key = tuple[str, int, str, int, str]  # source, port, destination, port, what
+
+
+class Cable:
+    """Two ends and a lossy wire between them."""
+
+    def __init__(self) -> None:
+        self.ends = [Namespace("tcpa"), Namespace("tcpb")]
+        self.middle = Namespace("tcpm")
+        for number, (end, name) in enumerate(zip(self.ends, ("near", "far"), strict=True), 1):
+            veth(end, self.middle, "eth0", name)
+            self.middle.run(["ip", "link", "set", name, "promisc", "on"])
+            end.run(["ip", "addr", "add", f"10.77.0.{number}/24", "dev", "eth0"])
+            end.run(["ip", "addr", "add", f"fd77::{number}/64", "dev", "eth0", "nodad"])
+
+    def close(self) -> None:
+        for space in (*self.ends, self.middle):
+            space.close()
+
+    def talk(self, path: Path, address: str, where: int, shares: tuple[float, ...]) -> None:
+        """Hold the connections with `address` and capture them at end `where`."""
+        dump = ["tcpdump", "-i", "eth0", "-U", "-s", "0", "-B", "65536", "-w", str(path)]
+        capture = self.ends[where].popen([*dump, "--time-stamp-precision=nano", "-Z", "root"])
+        for _ in range(100):
+            if path.exists():
+                break
+            time.sleep(0.05)
+        script = [sys.executable, str(HERE / "lossy_wire.py"), "near", "far"]
+        wire = self.middle.popen([*script, *map(str, shares), "7"])
+        server = self.ends[1].popen([sys.executable, str(HERE / "tcp_peers.py"), "serve", address])
+        for child in (wire, server):
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        self.ends[0].run([sys.executable, str(HERE / "tcp_peers.py"), "ask", address])
+        time.sleep(0.5)
+        capture.terminate()
+        try:
+            capture.wait(5)
+        except subprocess.TimeoutExpired:
+            capture.kill()
+
+
+@pytest.fixture
+def cable() -> Iterator[Cable]:
+    require_root()
+    made = Cable()
+    yield made
+    made.close()
+
+
+def told_by_tshark(path: Path) -> Counter[Key]:
+    out: Counter[Key] = Counter()
+    for p in packets(path):
+        if p["tcp.srcport"]:
+            ends = (
+                p["ip.src"] or p["ipv6.src"], int(p["tcp.srcport"]),
+                p["ip.dst"] or p["ipv6.dst"], int(p["tcp.dstport"]),
+            )  # fmt: skip
+            out[(*ends, "packets")] += 1
+            for name, ours in ANALYSIS.items():
+                if ours in COUNTS and p[f"tcp.analysis.{name}"]:
+                    out[(*ends, ours)] += 1
+    return out
+
+
+def told_by_us(delta: Delta) -> Counter[Key]:
+    out: Counter[Key] = Counter()
+    for row in delta.flows[delta.flows["protocol"] == 6]:
+        a, b = (address_text(row["version"], row[end].tobytes()) for end in ("src", "dst"))
+        there = (a, int(row["sport"]), b, int(row["dport"]))
+        for way, ends in (("out", there), ("in", (*there[2:], *there[:2]))):
+            for name in ("packets", *COUNTS):
+                out[(*ends, name)] += int(row[f"{name}_{way}"])  # type: ignore[index]
+    return +out
+
+
+@pytest.mark.parametrize(
+    ("address", "where", "shares"),
+    [
+        ("10.77.0.2", 0, (0.02, 0.0, 0.0, 0.0)),
+        ("fd77::2", 1, (0.02, 0.05, 0.0, 0.0)),
+        ("10.77.0.2", 1, (0.05, 0.05, 0.02, 0.005)),
+        ("fd77::2", 0, (0.1, 0.02, 0.01, 0.001)),
+    ],
+    ids=["loss", "loss and turning", "loss, turning, repeating", "heavy loss"],
+)
+def test_each_direction_has_tsharks_counts(
+    cable: Cable, address: str, where: int, shares: tuple[float, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "wire.pcap"
+    cable.talk(path, address, where, shares)
+    told = told_by_tshark(path)
+    whole = meter(path, FOREVER)
+    assert whole.counters.mirror_duplicates == 0
+    ours = told_by_us(whole)
+    assert {k: v for k, v in ours.items() if told[k] != v} == {}
+    assert ours == told
+    kinds = Counter(key[-1] for key in told)
+    assert kinds["packets"] == 22
+    assert min(kinds[name] for name in ("retransmits", "out_of_order", "dup_acks")) > 0
+    assert told_by_us(meter(path, FOREVER, rows=97)) == ours
