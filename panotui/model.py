@@ -126,11 +126,11 @@ class MeterSettings(msgspec.Struct, frozen=True, kw_only=True):
     streams_max: int = 1_024
     rtsp_connections_max: int = 512
     idle_tcp_s: float = 300.0
-    idle_tcp_closed_s: float = 5.0  # after FIN both ways or RST
-    idle_tcp_half_open_s: float = 60.0
+    idle_tcp_closed_s: float = 15.0  # after FIN both ways or RST; a FIN may be sent again and again
+    idle_tcp_half_open_s: float = 75.0  # a SYN that is sent again comes up to 64 s after the last
     idle_udp_s: float = 60.0
     idle_other_s: float = 30.0
-    active_s: float = 0.0  # 0: a flow is never split by age alone
+    active_s: float = 0.0  # an older flow goes on under another id; 0: never
     control_per_second: int = 4_000  # control packets taken one at a time, per second
     mirror_duplicate_ms: float = 2.0
     rtsp_ports: tuple[int, ...] = (554, 8554, 10554, 5554, 7070)

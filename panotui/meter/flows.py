@@ -13,6 +13,7 @@ half goes from client to server.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -286,11 +287,12 @@ class FlowTable:
 
         A flow ends where a pure SYN carries another initial sequence number than its direction had
         (as tshark starts a new stream), where it was silent for longer than its idle time-out, or
-        where it is older than `active_s`.
+        where it is older than `active_s`: then it goes on under another id.
         """
         reused = self._reuses(batch, c, groups)
         idle = self._idle_gaps(batch, groups)
-        if reused is None and idle is None:
+        aging = self.settings.active_s > 0
+        if reused is None and idle is None and not aging:
             return False
         m = len(groups.rows)
         mark = np.zeros(m, np.uint8)
@@ -298,7 +300,11 @@ class FlowTable:
             mark[idle] = END_IDLE
         if reused is not None:
             mark[reused] = END_REUSED
+        if aging:
+            self._mark_aged(batch, groups, mark)
         places = np.flatnonzero(mark)
+        if not len(places):
+            return False
         if len(places) > self._free_count:
             held = groups.slot
             if len(held) + len(places) > self.capacity:
@@ -327,17 +333,58 @@ class FlowTable:
         previous = np.where(
             np.append(False, group_of[1:] == group_of[:-1]), np.append(-1, new[:-1]), old
         )
-        self._closing = (previous.astype(np.int64), mark[places])
+        self._closing = (previous.astype(np.int64), mark[places], new.astype(np.int64), group_of)
         return True
 
-    _closing: tuple[I64, U8] | None = None
+    # slots that end, why, the slots that follow them, and the groups of these
+    _closing: tuple[I64, U8, I64, I64] | None = None
 
     def finish_splits(self) -> None:
         """Close the flows that `split` ended, after their last rows were counted."""
-        if self._closing is not None:
-            slots, ends = self._closing
-            self._closing = None
-            self._close(slots, ends, indexed=False)
+        if self._closing is None:
+            return
+        slots, ends, following, group = self._closing
+        self._closing = None
+        aged = np.flatnonzero(ends == END_ACTIVE)
+        if len(aged):
+            # a flow that goes on knows what it was; several pieces in one batch, oldest first
+            piece = aged - np.searchsorted(group, group[aged])
+            for number in np.unique(piece).tolist():
+                some = aged[piece == number]
+                self._inherit(slots[some], following[some])
+        self._close(slots, ends, indexed=False)
+
+    def _inherit(self, old: I64, new: I64) -> None:
+        """Give flows that go on under another id what their first packets told."""
+        flip = self.client_by[new] == BY_SYN  # a piece may see the SYN sent again
+        old, new = old[~flip], new[~flip]
+        kept: list[NDArray[Any]] = [
+            self.client, self.client_by, self.app, self.lane, self.offered, self.isn,
+            self.isn_known, self.mss,
+        ]  # fmt: skip
+        for column in kept:
+            column[new] = column[old]
+
+    def _mark_aged(self, batch: PacketBatch, groups: Groups, mark: U8) -> None:
+        """Mark (m,) the first packet of each flow that comes later than `active_s` after its
+        first one; what is marked already begins another flow."""
+        active_ns = int(self.settings.active_s * SECOND)
+        time_ns = batch.time_ns[groups.rows]
+        opens = np.zeros(len(mark), np.bool_)
+        opens[groups.first] = True
+        began = time_ns.copy()
+        began[groups.first] = np.where(
+            self.packets[groups.slot].any(axis=1), self.first_ns[groups.slot], time_ns[groups.first]
+        )
+        while True:  # once for each piece that one flow falls into
+            began[mark > 0] = time_ns[mark > 0]
+            first = np.flatnonzero(opens | (mark > 0))
+            size = np.diff(first, append=len(mark))
+            late = np.flatnonzero(time_ns - np.repeat(began[first], size) > active_ns)
+            if not len(late):
+                return
+            _, oldest = np.unique(np.searchsorted(first, late, side="right"), return_index=True)
+            mark[late[oldest]] = END_ACTIVE
 
     def _reuses(self, batch: PacketBatch, c: Columns, groups: Groups) -> I64 | None:
         """Positions in `groups.rows` of pure SYNs that open another connection."""
@@ -362,7 +409,16 @@ class FlowTable:
         known[order] = same | self.isn_known[slot, half][order]
         reference[order] = np.where(same, before, self.isn[slot, half][order])
         # a half that spoke before without a SYN was caught in mid-stream: any SYN is news
-        spoke = (self.packets[slot, half] > 0) & ~known
+        spoke = self.packets[slot, half] > 0
+        # ... or earlier in this batch
+        inside = np.flatnonzero(pure & ~known & ~spoke & (syn > groups.first[group]))
+        if len(inside):
+            back = np.cumsum(~c.forward[groups.rows])  # packets of half 1 up to and with each row
+            first, last = groups.first[group[inside]], syn[inside] - 1
+            of_back = back[last] - back[first] + ~c.forward[groups.rows[first]]
+            of_front = last - first + 1 - of_back
+            spoke[inside] = np.where(half[inside] == 1, of_back, of_front) > 0
+        spoke &= ~known
         again = pure & ((known & (reference != seq)) | spoke)
         hit = syn[again]
         return hit if len(hit) else None
@@ -381,9 +437,6 @@ class FlowTable:
         stale = np.flatnonzero(quiet > shortest_closed)
         if len(stale):
             positions.append(groups.first[stale[quiet[stale] > self._limits(groups.slot[stale])]])
-        if settings.active_s > 0:
-            age = first_time - self.first_ns[groups.slot] > int(settings.active_s * SECOND)
-            positions.append(groups.first[age])
         if len(time_ns) and int(time_ns.max() - time_ns.min()) > shortest:
             gap = np.diff(time_ns, prepend=time_ns[:1])
             gap[groups.first] = 0
@@ -532,9 +585,6 @@ class FlowTable:
         maybe = idle > int(min(s.idle_tcp_closed_s, s.idle_udp_s, s.idle_other_s) * SECOND)
         over = np.zeros(len(live), np.bool_)
         over[maybe] = idle[maybe] > self._limits(live[maybe])
-        if s.active_s > 0:
-            aged = ~over & (now_ns - self.first_ns[live] > int(s.active_s * SECOND))
-            self._close(live[aged], np.full(int(aged.sum()), END_ACTIVE, np.uint8))
         gone = live[over]
         reset = self.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
         closed = (self.protocol[gone] == TCP) & self._is_closed(gone)
@@ -544,7 +594,11 @@ class FlowTable:
 
     def _is_closed(self, slots: I64) -> Bool:
         counts = self.tcp_counts[slots]
-        return _both(counts[:, :, COUNT["fin"]] > 0) | _any(counts[:, :, COUNT["rst"]] > 0)
+        # a connection that was refused may be asked for again with the same number
+        reset = _any(counts[:, :, COUNT["rst"]] > 0) & (
+            self.syn_last_ns[slots] <= self.rst_ns[slots]
+        )
+        return _both(counts[:, :, COUNT["fin"]] > 0) | reset
 
     def _evict(self, needed: int, held: NDArray[np.integer]) -> None:
         """Free at least `needed` slots, none of `held`: the least worth first, then the oldest.
@@ -681,11 +735,7 @@ class FlowTable:
         out["first_payload_ns"] = self.first_payload_ns[slots, client]
         out["first_answer_ns"] = self.first_payload_ns[slots, server]
         out["server_rtt_us"] = _span_us(self.syn_last_ns[slots], self.synack_ns[slots])
-        out["handshake_rtt_us"] = np.where(
-            out["synack_ns"] > 0,
-            _span_us(self.syn_last_ns[slots], self.handshake_ack_ns[slots]),
-            -1,
-        )
+        out["handshake_rtt_us"] = _span_us(self.syn_last_ns[slots], self.handshake_ack_ns[slots])
         out["state"] = self._state(out)
         out["history"] = self.history[slots].view("S16")[:, 0]
         return out

@@ -227,17 +227,23 @@ class TcpQuality:
             flows.max_segment[slots, half] = np.maximum(flows.max_segment[slots, half], largest)
 
     def _handshakes(self, s: _Segments) -> None:
-        """Time of the client's ACK that ends the handshake."""
+        """Time of the client's ACK that ends the handshake.
+
+        On a one-way mirror its number tells that it is the one, without the answer to the SYN.
+        """
         flows = self.flows
         slots = s.slot[s.first]
-        waiting = (flows.synack_ns[slots] > 0) & (flows.handshake_ack_ns[slots] == 0)
+        waiting = (flows.synack_ns[slots] > 0) | (flows.syn_ns[slots] > 0)
+        waiting &= flows.handshake_ack_ns[slots] == 0
         if not waiting.any():
             return
         mask = np.repeat(waiting, np.diff(s.first, append=len(s.rows)))
         mask &= (s.flags & (SYN | RST | ACK)) == ACK
         hit = np.flatnonzero(mask)
-        hit = hit[s.side[hit] == flows.client[s.slot[hit]]]
-        hit = hit[s.time[hit] >= flows.synack_ns[s.slot[hit]]][::-1]  # the first stays
+        slot, side = s.slot[hit], s.side[hit]
+        good = (flows.synack_ns[slot] > 0) & (s.time[hit] >= flows.synack_ns[slot])
+        good |= flows.isn_known[slot, side] & (s.seq[hit] == flows.isn[slot, side] + np.uint32(1))
+        hit = hit[good & (side == flows.client[slot])][::-1]  # the first stays
         flows.handshake_ack_ns[s.slot[hit]] = s.time[hit]
 
     def _options(self, batch: PacketBatch, c: Columns, s: _Segments) -> None:

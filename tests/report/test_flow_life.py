@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import communityid
+import numpy as np
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -20,6 +22,11 @@ from scapy.layers.l2 import Ether
 from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
+from panotui.commands.input import analysed
+from panotui.meter.meter import Meter
+from panotui.model import FLOW_ENDS, SECOND, MeterSettings, Site
+from panotui.report.analysis import analysis
+from tests.meter.packets_in import START_NS, batch_of
 from tests.report.test_encapsulations import capture
 
 A, B, A6, B6 = "192.168.5.5", "192.168.5.9", "2001:db8::5", "2001:db8::9"
@@ -65,6 +72,96 @@ def test_a_syn_that_is_sent_again_is_the_same_attempt(tmp_path: Path) -> None:
     (flow,) = flows(tmp_path, [there("S", 100)] * 3, step_us=1_000_000)
     assert (flow["state"], flow["packets_out"], flow["syn"]) == ("syn-sent", 3, 3)
     assert flow["conn_state"] == "S0"
+
+
+def timed(tmp_path: Path, made: list[tuple[float, bytes]]) -> list[dict[str, Any]]:
+    """Flows of frames at given seconds, as the program finds them."""
+    path = tmp_path / "timed.pcap"
+    out = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 1)]
+    for second, frame_ in made:
+        at = 1_760_000_000_000_000 + round(second * 1e6)
+        out.append(struct.pack("<IIII", *divmod(at, 1_000_000), len(frame_), len(frame_)) + frame_)
+    path.write_bytes(b"".join(out))
+    told: list[dict[str, Any]] = analysis(analysed([str(path)], Site()))["flows"]
+    return told
+
+
+def test_an_attempt_that_goes_on_for_two_minutes_is_one_flow(tmp_path: Path) -> None:
+    """Linux sends a SYN again after 1, 3, 7, 15, 31, 63 and 127 seconds."""
+    (flow,) = timed(tmp_path, [(float(2**i - 1), there("S", 100)) for i in range(8)])
+    assert (flow["state"], flow["packets_out"]) == ("syn-sent", 8)
+
+
+def test_a_fin_that_is_sent_again_and_again_is_no_new_flow(tmp_path: Path) -> None:
+    ends = [(0.1, there("FA", 101, 501)), (0.2, back("FA", 501, 102)), (0.3, there("A", 102, 502))]
+    late = [(0.4 + 0.2 * 2**i, back("FA", 501, 102)) for i in range(6)]
+    (flow,) = timed(tmp_path, [(i / 100, f) for i, f in enumerate(SHAKE)] + ends + late)
+    assert (flow["state"], flow["packets_in"]) == ("closed", 8)
+
+
+def test_a_connection_that_was_refused_first_may_be_quiet_later(tmp_path: Path) -> None:
+    """The same SYN is sent again after a reset, and accepted."""
+    opened = [there("S", 100), back("RA", 0, 101), *SHAKE, there("PA", 101, 501, b"later")]
+    (flow,) = timed(tmp_path, list(zip((0, 0.1, 0.6, 0.7, 0.8, 59.0), opened, strict=True)))
+    assert (flow["packets_out"], flow["packets_in"]) == (4, 2)
+
+
+def test_a_new_connection_after_a_start_in_mid_flow_is_a_new_flow(tmp_path: Path) -> None:
+    old = [there("PA", 5, 9, b"data"), back("A", 9, 9)]
+    first, second = flows(tmp_path, [*old, *SHAKE])
+    assert (first["state"], first["packets_out"], first["packets_in"]) == ("mid-stream", 1, 1)
+    assert (second["state"], second["packets_out"]) == ("established", 2)
+
+
+def test_the_clients_half_alone_tells_the_time_of_the_handshake(tmp_path: Path) -> None:
+    """As tshark's initial round trip, from the SYN to the acknowledgement of its answer."""
+    seen = [(0.0, SHAKE[0]), (0.025, SHAKE[2]), (0.03, there("PA", 101, 501, b"data"))]
+    (flow,) = timed(tmp_path, seen)
+    assert (flow["handshake_ms"], flow["rtt_ms"]) == (25.0, 25.0)
+    (flow,) = timed(tmp_path, [(0.0, SHAKE[0]), (0.025, there("R", 101))])
+    assert flow["handshake_ms"] is None
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_a_flow_older_than_its_active_time_goes_on_under_another_id(rows: int) -> None:
+    """All packets are in one of its pieces, which all know the client; batches do not matter."""
+    frames = [*SHAKE]
+    for i in range(97):
+        frames.append(back("PA", 501 + i, 101, b"z"))
+    times = [START_NS + i * SECOND for i in range(len(frames))]
+    meter = Meter(MeterSettings(active_s=30), 0)
+    whole = batch_of(frames, times)
+    for start in range(0, len(frames), rows):
+        meter.update(whole.slice(start, min(start + rows, len(frames))))
+    pieces = np.sort(meter.tick(times[-1]).flows, order="first_packet")
+    assert pieces["packets_out"].tolist() == [2, 0, 0, 0]
+    assert pieces["packets_in"].tolist() == [29, 31, 31, 7]
+    assert [FLOW_ENDS[end] for end in pieces["end"]] == ["active-timeout"] * 3 + [""]
+    assert len(set(pieces["id"].tolist())) == 4
+    assert set(pieces["sport"].tolist()) == {40_000}
+    assert (np.diff(pieces["first_ns"]) == 31 * SECOND).all()
+
+
+def test_flows_younger_than_the_active_time_are_left_alone() -> None:
+    meter = Meter(MeterSettings(active_s=30), 0)
+    meter.update(batch_of(SHAKE, [START_NS + i * 10 * SECOND for i in range(3)]))
+    (row,) = meter.tick(START_NS + 100 * SECOND).flows
+    assert (row["packets_out"], row["packets_in"], row["end"]) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "other"])
+def test_idle_time_outs_are_settings_by_protocol(protocol: str) -> None:
+    made = {
+        "tcp": there("PA", 5, 9, b"x"), "udp": frame(UDP(sport=45_000, dport=9999) / Raw(b"x")),
+        "other": frame(ICMP(type=13)),
+    }[protocol]  # fmt: skip
+    for limit, pieces in ((9.0, 2), (11.0, 1)):
+        others = {f"idle_{name}_s": 1000.0 for name in ("tcp", "udp", "other")}
+        meter = Meter(MeterSettings(**{**others, f"idle_{protocol}_s": limit}), 0)
+        meter.update(batch_of([made, made], [START_NS, START_NS + 10 * SECOND]))
+        told = meter.tick(START_NS + 10 * SECOND).flows
+        assert len(told) == pieces
+        assert told["packets_out"].sum() == 2
 
 
 @pytest.mark.parametrize("seconds", [59, 62])
