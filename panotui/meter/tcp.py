@@ -314,7 +314,9 @@ class TcpQuality:
         own_ack = self._last(s, s.own, s.ack, flows.last_ack, side)
         peer_ack = self._last(s, s.peer, s.ack, flows.last_ack, 1 - side)
 
-        probe = (length == 1) & has & (at == before) & (peer_window == 0)
+        # a window that was never seen is not closed
+        peer_seen = (s.peer >= 0) | opened[group, 1 - side]
+        probe = (length == 1) & has & (at == before) & (peer_window == 0) & peer_seen
         if probe.any():
             # a probe of a closed window does not advance the sender
             end = np.where(probe, _NONE, end)
