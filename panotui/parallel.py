@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,27 +28,33 @@ from panotui.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.meter.meter import Meter
 from panotui.model import (
-    FLOW_DTYPE,
     I64,
-    LINK_SECOND_DTYPE,
     SECOND,
-    STREAM_DTYPE,
-    STREAM_SECOND_DTYPE,
-    AnyMessage,
     Delta,
     Interface,
-    MeterCounters,
     MeterSettings,
     PacketBatch,
-    Rows,
     SourceCounters,
-    SourceRecord,
+)
+from panotui.news import (
+    Ended,
+    Failed,
+    MeterFailure,
+    News,
+    SourceState,
+    Told,
+    Totals,
+    encode_news,
+    encoder,
+    news_of,
+    read_frame,
+    summed,
+    write_frame,
 )
 from panotui.pump import gap_ticks, missed
 from panotui.sources import open_file
 
 METERS_MOST = 200  # the engine's keys have a byte for the meter
-FRAME_MOST = 1 << 30  # bytes; more is a broken pipe's nonsense
 WORTH_BYTES = 48 << 20  # captures smaller than this together are done before a process has started
 OVERLAP_NS = 10_000_000  # a rotated capture may begin a little before the one before it ends
 END_S = 2.0
@@ -105,102 +111,10 @@ class Surveyed(msgspec.Struct, frozen=True, kw_only=True, tag="surveyed"):
     surveys: tuple[Survey, ...]
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """From a meter process: why it gives up."""
-
-    what: str
-    why: str
-    remedy: str
-    exit_code: int
-
-
-class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """From a meter process: there is no more news."""
-
-
-class SourceState(msgspec.Struct, kw_only=True):
-    """What the captures of one meter have given so far."""
-
-    counters: SourceCounters
-    packets: dict[str, int] = {}  # by interface
-    bytes: dict[str, int] = {}
-    first_ns: int | None = None
-    last_ns: int | None = None
-
-    def add(self, batch: PacketBatch) -> None:
-        """Count one batch."""
-        count = len(batch.interfaces)
-        number = np.bincount(batch.interface, minlength=count)
-        size = np.bincount(batch.interface, weights=batch.wire_length, minlength=count)
-        for index in np.flatnonzero(number).tolist():
-            name = batch.interfaces[index].name
-            self.packets[name] = self.packets.get(name, 0) + int(number[index])
-            self.bytes[name] = self.bytes.get(name, 0) + int(size[index])
-        low, high = int(batch.time_ns.min()), int(batch.time_ns.max())
-        self.first_ns = low if self.first_ns is None else min(self.first_ns, low)
-        self.last_ns = high if self.last_ns is None else max(self.last_ns, high)
-
-
-class _Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
-    """A `News` as it crosses the pipe: columns as raw bytes."""
-
-    tick: int
-    meter: int
-    time_ns: int
-    flows: bytes
-    streams: bytes
-    stream_seconds: bytes
-    link_seconds: bytes
-    messages: list[AnyMessage]
-    counters: MeterCounters
-    source: SourceState
-
-
-@dataclass(slots=True)
-class News:
-    """What one meter tells at one tick (an index into the ticks)."""
-
-    tick: int
-    meter: int
-    delta: Delta
-    source: SourceState
-
-    def order(self) -> tuple[int, int]:
-        """By tick, then by meter: the order in which the engine takes news."""
-        return self.tick, self.meter
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: _plain(value))
-_answers: msgspec.msgpack.Decoder[_Told | Surveyed | Failed | Ended] = msgspec.msgpack.Decoder(
-    _Told | Surveyed | Failed | Ended
+_answers: msgspec.msgpack.Decoder[Told | Surveyed | Failed | Ended] = msgspec.msgpack.Decoder(
+    Told | Surveyed | Failed | Ended
 )
 _work = msgspec.msgpack.Decoder(SurveyWork | MeterWork)
-
-
-def _plain(value: object) -> object:
-    """Numpy's scalars as Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} does not cross a pipe")
-
-
-def encode_news(news: News) -> bytes:
-    """One frame's content; `decode_answer` turns it back."""
-    delta = news.delta
-    return _encoder.encode(
-        _Told(
-            tick=news.tick,
-            meter=news.meter,
-            time_ns=delta.time_ns,
-            flows=delta.flows.tobytes(),
-            streams=delta.streams.tobytes(),
-            stream_seconds=delta.stream_seconds.tobytes(),
-            link_seconds=delta.link_seconds.tobytes(),
-            messages=delta.messages,
-            counters=delta.counters,
-            source=news.source,
-        )
-    )
 
 
 def decode_answer(
@@ -208,43 +122,10 @@ def decode_answer(
 ) -> News | Surveyed | Failed | Ended:
     """What a meter process said. msgspec.DecodeError or ValueError for what it cannot have."""
     told = _answers.decode(raw)
-    if not isinstance(told, _Told):
-        return told
-    delta = Delta(
-        time_ns=told.time_ns,
-        meter=told.meter,
-        flows=_rows(told.flows, FLOW_DTYPE),
-        streams=_rows(told.streams, STREAM_DTYPE),
-        stream_seconds=_rows(told.stream_seconds, STREAM_SECOND_DTYPE),
-        link_seconds=_rows(told.link_seconds, LINK_SECOND_DTYPE),
-        messages=told.messages,
-        counters=told.counters,
-        interfaces=tuple(interfaces),
-        shared_interfaces=True,
-    )
-    return News(told.tick, told.meter, delta, told.source)
+    return news_of(told, interfaces) if isinstance(told, Told) else told
 
 
-def _rows(raw: bytes, dtype: np.dtype[Any]) -> Rows:
-    return np.frombuffer(bytearray(raw), dtype)
-
-
-def _write(stream: IO[bytes], content: bytes) -> None:
-    stream.write(len(content).to_bytes(4, "little"))
-    stream.write(content)
-    stream.flush()
-
-
-def _read(stream: IO[bytes]) -> bytes | None:
-    """One frame; None at the end of the pipe, also in the middle of a frame."""
-    head = stream.read(4)
-    if len(head) < 4:
-        return None
-    size = int.from_bytes(head, "little")
-    if size > FRAME_MOST:
-        return None
-    content = stream.read(size)
-    return content if len(content) == size else None
+# ------------------------------------------------------------------ surveys and plan
 
 
 # ------------------------------------------------------------------ surveys and plan
@@ -480,7 +361,7 @@ class FileMeter:
             try:
                 while not source.ended:
                     batch = source.read(0.1)
-                    self.source.counters = _sum([self._before, source.counters])
+                    self.source.counters = summed([self._before, source.counters])
                     if batch is None or not len(batch):
                         continue
                     index = np.clip(batch.interface, 0, len(places) - 1)
@@ -503,21 +384,6 @@ class FileMeter:
                 source.close()
 
 
-def _sum(each: Sequence[SourceCounters]) -> SourceCounters:
-    formats = dict.fromkeys(name for c in each for name in c.format.split(", ") if name)
-    return SourceCounters(
-        packets=sum(c.packets for c in each),
-        bytes=sum(c.bytes for c in each),
-        dropped_ring=sum(c.dropped_ring for c in each),
-        dropped_interface=sum(c.dropped_interface for c in each),
-        truncated=any(c.truncated for c in each),
-        malformed=sum(c.malformed for c in each),
-        format=", ".join(formats),
-        total_bytes=sum(c.total_bytes or 0 for c in each),
-        read_bytes=sum(c.read_bytes for c in each),
-    )
-
-
 def _merged(streams: Sequence[Iterator[News]]) -> Iterator[News]:
     """By tick, then by meter."""
     return heapq.merge(*streams, key=News.order)
@@ -532,9 +398,9 @@ def serve(asked: IO[bytes], told: IO[bytes]) -> None:
     It ends when there is no more work, or nobody to tell. A failure is told, not raised.
     """
     try:
-        while (raw := _read(asked)) is not None:
+        while (raw := read_frame(asked)) is not None:
             for content in _done(raw):
-                _write(told, content)
+                write_frame(told, content)
     except (BrokenPipeError, ConnectionError):
         # Who asked has gone. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), told.fileno())
@@ -544,7 +410,7 @@ def _done(raw: bytes) -> Iterator[bytes]:
     try:
         work = _work.decode(raw)
         if isinstance(work, SurveyWork):
-            yield _encoder.encode(Surveyed(surveys=tuple(survey(file) for file in work.files)))
+            yield encoder.encode(Surveyed(surveys=tuple(survey(file) for file in work.files)))
             return
         ticks = np.frombuffer(work.ticks, np.int64)
         meters = [
@@ -553,25 +419,17 @@ def _done(raw: bytes) -> Iterator[bytes]:
         ]
         for news in _merged([meter.news() for meter in meters]):
             yield encode_news(news)
-        yield _encoder.encode(Ended())
+        yield encoder.encode(Ended())
     except PanotuiError as error:
-        yield _encoder.encode(
+        yield encoder.encode(
             Failed(what=error.what, why=error.why, remedy=error.remedy, exit_code=error.exit_code)
         )
     except (OSError, ValueError, MemoryError) as error:
         why = f"a meter process gave up ({type(error).__name__}: {error})"
-        yield _encoder.encode(Failed(what="analysis", why=why, remedy=_REMEDY, exit_code=70))
+        yield encoder.encode(Failed(what="analysis", why=why, remedy=_REMEDY, exit_code=70))
 
 
 _REMEDY = "Run it again, or give the captures one at a time."
-
-
-class MeterFailure(PanotuiError):
-    """What a meter process said before it gave up, with its exit code."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.what, failed.why, failed.remedy)
-        self.exit_code = failed.exit_code
 
 
 class MeterProcess:
@@ -592,7 +450,7 @@ class MeterProcess:
         if isinstance(work, MeterWork):
             self._interfaces = work.interfaces
         with contextlib.suppress(BrokenPipeError):  # `_answer` finds out why
-            _write(self.process.stdin, _encoder.encode(work))
+            write_frame(self.process.stdin, encoder.encode(work))
 
     def surveys(self) -> tuple[Survey, ...]:
         """The answer to `SurveyWork`. MeterFailure."""
@@ -607,7 +465,7 @@ class MeterProcess:
 
     def _answer(self) -> News | Surveyed | Ended:
         assert self.process.stdout is not None
-        raw = _read(self.process.stdout)
+        raw = read_frame(self.process.stdout)
         if raw is None:
             code = self.process.wait()
             how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -650,75 +508,6 @@ class Progress:
     packets_total: int = 0
     read_bytes: int = 0
     total_bytes: int = 0
-
-
-@dataclass(slots=True)
-class _Total:
-    """The newest source state of each meter, summed for the engine."""
-
-    files: tuple[str, ...]
-    interfaces: tuple[Interface, ...]
-    empty: list[SourceCounters]
-    dropped: tuple[int, int]
-    states: dict[int, SourceState] = field(default_factory=dict)
-    meters: dict[int, MeterCounters] = field(default_factory=dict)
-
-    def take(self, news: News) -> None:
-        """Note the state that comes with news."""
-        self.states[news.meter] = news.source
-        self.meters[news.meter] = news.delta.counters
-
-    def counters(self) -> list[SourceCounters]:
-        """Of each meter that has told something, of captures without packets, and what all the
-        others have missed: the surveys know it before the first packet is judged."""
-        told = [*(self.states[meter].counters for meter in sorted(self.states)), *self.empty]
-        ring, interface = self.dropped
-        rest = SourceCounters(
-            dropped_ring=ring - sum(c.dropped_ring for c in told),
-            dropped_interface=interface - sum(c.dropped_interface for c in told),
-        )
-        return [*told, rest]
-
-    def record(self) -> SourceRecord:
-        """All captures together."""
-        each = [self.states[meter] for meter in sorted(self.states)]
-        total = _sum(self.counters())
-        by_interface = tuple(
-            (
-                name,
-                sum(s.packets.get(name, 0) for s in each),
-                sum(s.bytes.get(name, 0) for s in each),
-            )
-            for name in dict.fromkeys(interface.name for interface in self.interfaces)
-        )
-        return SourceRecord(
-            files=self.files,
-            format=total.format,
-            packets=sum(entry[1] for entry in by_interface),
-            bytes=sum(entry[2] for entry in by_interface),
-            first_time_ns=min((s.first_ns for s in each if s.first_ns is not None), default=None),
-            last_time_ns=max((s.last_ns for s in each if s.last_ns is not None), default=None),
-            truncated=total.truncated,
-            malformed=total.malformed + sum(m.malformed for m in self.meters.values()),
-            interfaces=by_interface,
-            lost=total.dropped_ring + total.dropped_interface,
-        )
-
-    def quiet(self, time_ns: int) -> Delta:
-        """A tick at which no meter has news: time passes for the engine all the same."""
-        meter = min(self.meters, default=0)
-        return Delta(
-            time_ns=time_ns,
-            meter=meter,
-            flows=np.zeros(0, FLOW_DTYPE),
-            streams=np.zeros(0, STREAM_DTYPE),
-            stream_seconds=np.zeros(0, STREAM_SECOND_DTYPE),
-            link_seconds=np.zeros(0, LINK_SECOND_DTYPE),
-            messages=[],
-            counters=self.meters.get(meter) or MeterCounters(),
-            interfaces=self.interfaces,
-            shared_interfaces=True,
-        )
 
 
 def processes_for(files: Sequence[str], wanted: int | None = None) -> int:
@@ -816,7 +605,7 @@ def _apply(
     progress: Callable[[Progress], None] | None,
 ) -> None:
     """Tick by tick: all meters' deltas, and the engine's own tick with the last of them."""
-    total = _Total(files, planned.interfaces, planned.empty, planned.dropped)
+    total = Totals(files, planned.interfaces, planned.empty, planned.dropped)
     done = Progress(packets_total=planned.packets)
     waiting = _merged(streams)
     news = next(waiting, None)

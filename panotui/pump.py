@@ -2,8 +2,9 @@
 
 `Pump(sources, engine, settings)` reads batches, splits them where a second of packet time ends,
 gives them to a meter and the meter's deltas to the engine. `step` does one read, `run` all of them.
-On idle live lines time comes from the clock; over gaps in a file it ticks ever more sparsely, so
-that a gap of years costs nothing.
+`MeterPump` is the part without an engine, for a meter in a process of its own (`livemeter`). On
+idle live lines time comes from the clock; over gaps in a file it ticks ever more sparsely, so that
+a gap of years costs nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from panotui.engine import Engine
 from panotui.meter.meter import Meter
 from panotui.model import (
     I64,
@@ -27,10 +28,13 @@ from panotui.model import (
     SourceRecord,
 )
 from panotui.sources import merge
-from panotui.sources.own import own_traffic
+
+if TYPE_CHECKING:
+    from panotui.engine import Engine
 
 IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
+LAST_BATCHES = 16  # read of live sources at the end at most; a ring holds fewer
 # Packets are out of order by seconds at most; what is further behind means that the clock of the
 # capture was set back. At most once in so many packets, since each jump forwards costs ticks.
 _SET_BACK_NS = 60 * SECOND
@@ -154,34 +158,28 @@ class Counting:
         )
 
 
-class Pump:
-    """One process, one meter for all interfaces of all sources (several are merged by time)."""
+class MeterPump:
+    """Drives one meter over all interfaces of all sources (several are merged by time).
+
+    `tell` takes each delta; who it goes to is the subclass's: the engine beside it, or a pipe.
+    """
 
     def __init__(
         self,
         sources: Sequence[Source],
-        engine: Engine,
         settings: MeterSettings | None = None,
         *,
-        files: Sequence[str] = (),
+        index: int = 0,
         live: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.sources = [merge(list(sources))] if len(sources) > 1 else list(sources)
-        self.engine = engine
         self.settings = settings or MeterSettings()
-        self.files = tuple(files)
         self.live = live
-        ours = own_traffic() if live else None
-        if ours is not None:
-            engine.own = (ours.client, ours.client_port, ours.server, ours.server_port)
         self.clock = clock
-        self.meter = Meter(self.settings, 0)
+        self.meter = Meter(self.settings, index)
         self.taps: list[Tap] = []
-        self.on_tick: list[Callable[[int], None]] = []
         self._splitter = SecondSplitter()
-        self._counting = Counting()
-        self._interfaces: dict[str, int] = {}
         self._finished = False
         # What a file tells beforehand was missed at a time that it does not tell: no gap is known
         # to be this tool's, and the engine marks all that may be.
@@ -217,8 +215,8 @@ class Pump:
             pass
 
     def feed(self, batch: PacketBatch) -> None:
-        """Meter one batch and apply what is due."""
-        self._counting.add(batch)
+        """Meter one batch and tell what is due."""
+        self.count(batch)
         for part, due in self._splitter.parts(batch):
             for now_ns in due.tolist():
                 self._tick(now_ns)
@@ -242,27 +240,84 @@ class Pump:
             # gaps of this second are the capture's, not the network's
             self.meter.note_capture_loss(now_ns, dropped - self._dropped)
             self._dropped = dropped
-        delta = self.meter.tick(now_ns)
-        self._tell_source(delta)
-        self.engine.apply(delta)
-        for told in self.on_tick:
-            told(now_ns)
-
-    def _tell_source(self, delta: Delta) -> None:
-        counters = [source.counters for source in self.sources]
-        self.engine.source(
-            self._counting.record(self.files, counters, delta.counters.malformed), counters
-        )
+        self.tell(self.meter.tick(now_ns))
 
     def finish(self) -> None:
-        """Tell the engine of the last, unfinished second; done once."""
+        """Tell of the last, unfinished second; done once."""
         if self._finished:
             return
         self._finished = True
-        last = self._splitter.highest_ns
-        if not self._splitter.begun:
-            counters = [source.counters for source in self.sources]
-            self.engine.source(self._counting.record(self.files, counters, 0), counters)
+        if self.live:
+            self._take_what_waits()
+        self.tell_last(self._splitter.begun, max(self.time_ns, self._splitter.ticked_ns))
+
+    def _take_what_waits(self) -> None:
+        """What the rings still hold, but not what goes on coming."""
+        for _ in range(LAST_BATCHES):
+            waiting = [batch for s in self.sources if (batch := _still_open(s)) is not None]
+            for batch in waiting:
+                self.feed(batch)
+            if not waiting:
+                return
+
+    def close(self) -> None:
+        """Close the sources."""
+        for source in self.sources:
+            source.close()
+
+    def count(self, batch: PacketBatch) -> None:
+        """Note that a batch was delivered."""
+        raise NotImplementedError
+
+    def tell(self, delta: Delta) -> None:
+        """Take the delta of a second."""
+        raise NotImplementedError
+
+    def tell_last(self, begun: bool, now_ns: int) -> None:
+        """Tick for the last time, at `now_ns`, where any time has passed."""
+        raise NotImplementedError
+
+
+def _still_open(source: Source) -> PacketBatch | None:
+    batch = None if source.ended else source.read(0.0)
+    return batch if batch is not None and len(batch) else None
+
+
+class Pump(MeterPump):
+    """A meter with the engine beside it, in one process."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        engine: Engine,
+        settings: MeterSettings | None = None,
+        *,
+        files: Sequence[str] = (),
+        live: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        super().__init__(sources, settings, live=live, clock=clock)
+        self.engine = engine
+        self.files = tuple(files)
+        self.on_tick: list[Callable[[int], None]] = []
+        self._counting = Counting()
+
+    def count(self, batch: PacketBatch) -> None:
+        self._counting.add(batch)
+
+    def tell(self, delta: Delta) -> None:
+        self._tell_source(delta.counters.malformed)
+        self.engine.apply(delta)
+        for told in self.on_tick:
+            told(delta.time_ns)
+
+    def tell_last(self, begun: bool, now_ns: int) -> None:
+        if not begun:
+            self._tell_source(0)
             return
         self.engine.final = not self.live
-        self._tick(max(last, self._splitter.ticked_ns))
+        self._tick(now_ns)
+
+    def _tell_source(self, malformed: int) -> None:
+        counters = [source.counters for source in self.sources]
+        self.engine.source(self._counting.record(self.files, counters, malformed), counters)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panotui import parallel
+from panotui import news, parallel
 from panotui.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SECOND, MeterSettings, PacketBatch, Site, SourceCounters
@@ -184,19 +184,19 @@ def test_news_crosses_a_pipe_unchanged(ports: list[str]) -> None:
         meter = parallel.FileMeter(
             order, planned.interfaces, planned.ticks, planned.final_ns, MeterSettings()
         )
-        for news in meter.news():
-            again = parallel.decode_answer(parallel.encode_news(news), planned.interfaces)
-            assert isinstance(again, parallel.News)
-            assert again.order() == news.order()
-            assert again.source == news.source
-            assert again.delta.messages == news.delta.messages
-            assert again.delta.counters == news.delta.counters
-            assert again.delta.interfaces == news.delta.interfaces
+        for one in meter.news():
+            again = parallel.decode_answer(news.encode_news(one), planned.interfaces)
+            assert isinstance(again, news.News)
+            assert again.order() == one.order()
+            assert again.source == one.source
+            assert again.delta.messages == one.delta.messages
+            assert again.delta.counters == one.delta.counters
+            assert again.delta.interfaces == one.delta.interfaces
             for table in ("flows", "streams", "stream_seconds", "link_seconds"):
-                sent, come = getattr(news.delta, table), getattr(again.delta, table)
+                sent, come = getattr(one.delta, table), getattr(again.delta, table)
                 assert come.dtype == sent.dtype
                 assert come.tobytes() == sent.tobytes()
-            seen += len(news.delta.flows)
+            seen += len(one.delta.flows)
     assert seen > 100
 
 
@@ -267,10 +267,10 @@ def test_what_a_meter_process_cannot_read_is_told_with_its_exit_code(
 
 def test_a_pipe_that_ends_inside_a_frame_is_an_end() -> None:
     out = io.BytesIO()
-    parallel._write(out, b"some content")
+    news.write_frame(out, b"some content")
     for cut in range(len(out.getvalue())):
-        assert parallel._read(io.BytesIO(out.getvalue()[:cut])) is None
-    assert parallel._read(io.BytesIO(out.getvalue())) == b"some content"
+        assert news.read_frame(io.BytesIO(out.getvalue()[:cut])) is None
+    assert news.read_frame(io.BytesIO(out.getvalue())) == b"some content"
 
 
 def test_small_captures_are_not_worth_a_process(ports: list[str]) -> None:

@@ -11,7 +11,7 @@ import click
 from panotui.errors import UsageError
 
 if TYPE_CHECKING:
-    from panotui.pump import Pump
+    from panotui.feed.collector import Driver
     from panotui.telemetry.alerts import Sink
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,7 +49,7 @@ class Alerts:
                     f"--alerts {file}", error.strerror or str(error), "Name another file."
                 ) from None
 
-    def start(self, pump: Pump) -> None:
+    def start(self, pump: Driver) -> None:
         """Open the ways and join the pump's ticks; UsageError for a target that is none."""
         if self._file is None and self._syslog is None and self._webhook is None:
             return

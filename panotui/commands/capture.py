@@ -1,29 +1,28 @@
-"""Live captures (and the demo) opened for a collector: rings, link watch, privileges, pump."""
+"""Live captures (and the demo) opened for a collector: meters, link watch, privileges, pump."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import panotui
 from panotui.commands.interfaces import chosen
 from panotui.commands.siteedit import SiteFileEditor
-from panotui.model import Site, Source
+from panotui.model import Site
 
 if TYPE_CHECKING:
     from panotui.feed.collector import Links
+    from panotui.meterlink import LiveMeters
     from panotui.pump import Pump
-    from panotui.sources.live import LiveSource
-    from panotui.sources.pace import Pace, Ring
 
 # All rings together: they count as memory of ours from the start. One port of small packets at
-# 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges an eighth of a second.
-RINGS_BYTES = 64 << 20
-PRIORITY = -10  # nice value of a live collector, set while it still may
+# 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges a fifteenth of a second; no
+# meter is ever away for longer.
+RINGS_BYTES = 32 << 20
+SNAP_BYTES = 256  # of bulk packets
+PRIORITY = -5  # nice value of the engine's process, below that of the meters
 
 
 def demo_folder() -> Path:
@@ -39,50 +38,30 @@ def drop_privileges() -> None:
 
 
 class Capture:
-    """What was opened with privileges and is read without."""
+    """Live meters that were started with privileges and are heard without."""
 
     def __init__(
-        self,
-        sources: Sequence[Source],
-        site: Site,
-        *,
-        links: Links | None = None,
-        live: bool = True,
-        site_path: Path | None = None,
-        rings: Sequence[Ring] = (),
+        self, meters: LiveMeters, site: Site, links: Links, site_path: Path | None
     ) -> None:
-        self.sources = list(sources)
-        self.rings = list(rings)
+        self.meters = meters
         self.site = site
         self.links = links
-        self.live = live
         self.site_path = site_path
 
     def drop_privileges(self) -> None:
         """Give up root and every capability; nothing to give up is fine."""
         drop_privileges()
 
-    def pace(self) -> Pace | None:
-        """What waits for the rings; None where there are none."""
-        from panotui.sources.pace import Pace
-
-        return Pace(self.rings) if self.rings else None
-
-    def pump(self, clock: Callable[[], int] = time.time_ns) -> Pump:
-        """Engine and pump over the sources; `clock` gives the time on an idle line."""
+    def pump(self) -> LiveMeters:
+        """The meters, reading, with an engine."""
         from panotui.engine import Engine, EngineSettings
-        from panotui.pump import Pump
 
-        engine = Engine(self.site, EngineSettings(live=self.live))
-        return Pump(self.sources, engine, live=self.live, clock=clock)
+        self.meters.begin(Engine(self.site, EngineSettings(live=True)))
+        return self.meters
 
     def notice(self) -> str | None:
         """One line while an interface is gone."""
-        gone = [
-            source.interfaces[0].name
-            for source in self.sources
-            if not getattr(source, "present", True)
-        ]
+        gone = self.meters.gone()
         return f"{' and '.join(gone)} is gone; waiting for it to return" if gone else None
 
     def site_editor(self) -> SiteFileEditor | None:
@@ -91,35 +70,41 @@ class Capture:
 
 
 def live_capture(
-    interfaces: Sequence[str], site: Site, *, promiscuous: bool = True, commands: Sequence[str] = ()
+    interfaces: Sequence[str],
+    site: Site,
+    *,
+    site_path: Path | None = None,
+    promiscuous: bool = True,
+    evidence: bool = False,
+    sizes: tuple[int, int] = (RINGS_BYTES, SNAP_BYTES),
+    commands: Sequence[str] = (),
 ) -> Capture:
-    """Open rings and the link watch. InterfaceError, PrivilegeError, UsageError."""
-    import numpy.ma  # noqa: F401  (numpy loads it when sorting first needs it, which costs 0.2 s)
-
-    from panotui.sources import open_live
-    from panotui.sources.link import LinkWatch
+    """Start the meters, wait for their rings, open the link watch. `sizes` are the bytes of
+    all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure
+    with the exit code of what refused."""
+    from panotui.meterlink import start_meters
+    from panotui.sources.together import groups
 
     names = chosen(interfaces, site, commands)
-    opened: list[LiveSource] = []
+    meters = start_meters(
+        groups(names, site),
+        ring_bytes=sizes[0] // len(names),
+        snap_bulk=sizes[1],
+        promiscuous=promiscuous,
+        evidence=evidence,
+    )
     try:
-        for name in names:
-            opened.append(
-                open_live(name, promiscuous=promiscuous, ring_bytes=RINGS_BYTES // len(names))
-            )
+        # What is imported here, is while the meters open their rings.
+        from panotui.sources import privileges
+        from panotui.sources.link import LinkWatch
+
         links = LinkWatch(names)
+        meters.opened(names)
     except BaseException:
-        for source in opened:
-            source.close()
+        meters.close()
         raise
-    _go_first()
-    return Capture(opened, site, links=links, rings=opened)
-
-
-def _go_first() -> None:
-    """Run before other programs of a busy machine, where that is allowed: what is not read from
-    the ring in time is lost, while others only wait for the little that this needs."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, 0, min(PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
+    privileges.go_first(PRIORITY)
+    return Capture(meters, site, links, site_path)
 
 
 class DemoClock:
@@ -132,9 +117,11 @@ class DemoClock:
         return time.monotonic_ns() + self._ahead_ns
 
 
-def demo_capture() -> tuple[Capture, DemoClock]:
-    """One round of the bundled recording at its own pace, and its clock."""
+def demo_pump() -> Pump:
+    """One round of the bundled recording at its own pace."""
+    from panotui.engine import Engine, EngineSettings
     from panotui.policy.site import load_site
+    from panotui.pump import Pump
     from panotui.sources import open_demo, open_file
 
     path = str(demo_folder() / "site.pcapng.zst")
@@ -143,4 +130,5 @@ def demo_capture() -> tuple[Capture, DemoClock]:
     peek.close()
     clock = DemoClock(0 if first is None else int(first.time_ns[0]))
     source = open_demo(path, loop=False, clock_ns=clock)
-    return Capture([source], load_site(demo_folder() / "site.toml")), clock
+    engine = Engine(load_site(demo_folder() / "site.toml"), EngineSettings(live=True))
+    return Pump([source], engine, live=True, clock=clock)

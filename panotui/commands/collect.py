@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands.alerting import Alerts, alert_options
-from panotui.commands.options import read_site
+from panotui.commands.options import read_site, ring_options, ring_sizes
 from panotui.commands.readable import prepare_to_drop
 from panotui.errors import PanotuiError
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--site", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True)
 @click.option("--promiscuous/--no-promiscuous", default=True)
+@ring_options
 @alert_options
 def command(
     interfaces: tuple[str, ...],
@@ -40,6 +41,8 @@ def command(
     site: Path | None,
     demo: bool,
     promiscuous: bool,
+    ring: str,
+    snap: int,
     alerts: str | None,
     syslog: str | None,
     webhook: str | None,
@@ -53,7 +56,7 @@ def command(
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
         try:
             leaving = Alerts(alerts, syslog, webhook)
-            collector = _open(interfaces, site, promiscuous, peer, leaving)
+            collector = _open(interfaces, site, promiscuous, ring_sizes(ring, snap), peer, leaving)
         except PanotuiError as error:
             reason = [error.what, error.why, error.remedy]
             json.dump({"error": reason, "exit": error.exit_code}, ready)
@@ -69,6 +72,7 @@ def _open(
     interfaces: tuple[str, ...],
     site_path: Path | None,
     promiscuous: bool,
+    sizes: tuple[int, int],
     peer: socket.socket,
     alerts: Alerts,
 ) -> Collector:
@@ -78,8 +82,7 @@ def _open(
     from panotui.feed.server import FeedServer
 
     site, _, path = read_site(site_path)
-    capture = live_capture(interfaces, site, promiscuous=promiscuous)
-    capture.site_path = path
+    capture = live_capture(interfaces, site, site_path=path, promiscuous=promiscuous, sizes=sizes)
     pump = capture.pump()
     capture.drop_privileges()
     alerts.start(pump)
@@ -91,12 +94,12 @@ def _open(
         export_folder=Path.cwd(),
     )
     server = FeedServer(provider, peers=(peer,))
-    return Collector(pump, server=server, links=capture.links, pace=capture.pace())
+    return Collector(pump, server=server, links=capture.links, wait_on=pump.filenos)
 
 
 def _play(peer: socket.socket, ready_fd: int) -> int:
     """The demo: round after round, each from the beginning."""
-    from panotui.commands.capture import demo_capture, drop_privileges
+    from panotui.commands.capture import demo_pump, drop_privileges
     from panotui.feed.collector import Collector
     from panotui.feed.provider import StateProvider
     from panotui.feed.server import FeedServer
@@ -105,8 +108,7 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
     server: FeedServer | None = None
     ended = "ended"
     while ended == "ended":
-        capture, clock = demo_capture()
-        pump = capture.pump(clock)
+        pump = demo_pump()
         if server is None:
             provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
             server = FeedServer(provider, peers=(peer,))
@@ -116,8 +118,7 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
         collector = Collector(pump, server=server)
         _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)
-        for source in capture.sources:
-            source.close()
+        pump.close()
     return 0
 
 

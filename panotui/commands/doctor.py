@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from panotui.commands.options import common_options, use_color
+from panotui.commands.options import common_options, ring_options, ring_sizes, use_color
 
 if TYPE_CHECKING:
     from panotui.sources.doctor import Check
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@ring_options
 @common_options
-def command(as_json: bool, verbose: bool, no_color: bool) -> int:
+def command(as_json: bool, ring: str, snap: int, verbose: bool, no_color: bool) -> int:
     """What works here: capabilities, ring, link events, terminal; and how to mend the rest."""
     import msgspec
 
+    from panotui.sources.bpf import Snap
     from panotui.sources.doctor import checks
 
-    found = [*checks(), *_terminal_checks()]
+    ring_bytes, snap_bytes = ring_sizes(ring, snap)
+    found = [*checks(ring_bytes, Snap(bulk=snap_bytes)), *_terminal_checks()]
     if as_json:
         click.echo(msgspec.json.encode({"checks": found}).decode())
         return 0

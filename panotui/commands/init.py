@@ -103,7 +103,7 @@ def _watched(names: tuple[str, ...], seconds: float) -> Engine:
                 end="", file=sys.stderr, flush=True,
             )  # fmt: skip
 
-    collector = Collector(pump, links=capture.links, pace=capture.pace(), status=status)
+    collector = Collector(pump, links=capture.links, wait_on=pump.filenos, status=status)
     # Ctrl-C means that enough has been seen: the draft is still written.
     signal.signal(signal.SIGINT, lambda number, frame: collector.stop("enough"))
     collector.finish(collector.run(for_s=seconds))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from panotui.commands.alerting import alert_options
-from panotui.commands.options import COMMANDS, common_options, site_option
+from panotui.commands.options import COMMANDS, common_options, ring_options, ring_sizes, site_option
 from panotui.errors import UsageError
 
 
@@ -15,12 +15,15 @@ from panotui.errors import UsageError
 @click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
 @site_option
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@ring_options
 @alert_options
 @common_options
 def command(
     interfaces: tuple[str, ...],
     site: Path | None,
     no_promiscuous: bool,
+    ring: str,
+    snap: int,
     alerts: str | None,
     syslog: str | None,
     webhook: str | None,
@@ -40,8 +43,9 @@ def command(
     # What needs no privilege is checked here, so that its line comes at once.
     known, _, path = read_site(site)
     names = chosen(interfaces, known, COMMANDS)
+    ring_sizes(ring, snap)
     require_terminal()
-    arguments = [*names]
+    arguments = [*names, "--ring", ring, "--snap", str(snap)]
     if path is not None:
         arguments += ["--site", str(path.resolve())]
     if no_promiscuous:

@@ -50,6 +50,34 @@ def fail_on_option(function: F) -> F:
     )(function)
 
 
+def ring_options(function: F) -> F:
+    """`--ring` and `--snap`; `ring_sizes` reads them."""
+    function = click.option(
+        "--snap", type=int, default=256, show_default=True, metavar="BYTES",
+        help="Bytes kept of bulk packets; control packets are kept whole.",
+    )(function)  # fmt: skip
+    return click.option(
+        "--ring", default="32MiB", show_default=True, metavar="SIZE",
+        help="Memory of all capture rings together: what bridges a busy machine.",
+    )(function)  # fmt: skip
+
+
+RING_LEAST, RING_MOST = 8 << 20, 1 << 30
+SNAP_LEAST, SNAP_MOST = 160, 65_535  # headers, and what tells streams apart
+
+
+def ring_sizes(ring: str, snap: int) -> tuple[int, int]:
+    """(bytes of all rings, bytes of bulk packets); UsageError out of bounds."""
+    size = size_bytes(ring)
+    if not RING_LEAST <= size <= RING_MOST:
+        raise UsageError(f"--ring {ring}", "it is not between 8MiB and 1GiB", "See --help.")
+    if not SNAP_LEAST <= snap <= SNAP_MOST:
+        raise UsageError(
+            f"--snap {snap}", f"it is not between {SNAP_LEAST} and {SNAP_MOST}", "See --help."
+        )
+    return size, snap
+
+
 def read_site(path: Path | None) -> tuple[Site, str, Path | None]:
     """The site, its text as written, and its path; an empty site without a file.
 

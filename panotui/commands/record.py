@@ -20,11 +20,14 @@ from panotui.commands.options import (
     fail_on_option,
     failure,
     read_site,
+    ring_options,
+    ring_sizes,
     site_option,
     size_bytes,
 )
 from panotui.commands.readable import prepare_to_drop
 from panotui.errors import UsageError
+from panotui.news import MeterFailure
 
 if TYPE_CHECKING:
     from panotui.commands.capture import Capture
@@ -48,6 +51,7 @@ EXIT_INTERRUPTED = 130
               help="Where `attach` finds it (default: the user's runtime folder).")  # fmt: skip
 @click.option("--no-evidence", is_flag=True, help="Keep no packets.")
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@ring_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
 @site_option
 @alert_options
@@ -63,6 +67,8 @@ def command(
     socket_path: Path | None,
     no_evidence: bool,
     no_promiscuous: bool,
+    ring: str,
+    snap: int,
     as_json: bool,
     site: Path | None,
     alerts: str | None,
@@ -77,7 +83,6 @@ def command(
     """
     prepare_to_drop()
     from panotui.commands.capture import live_capture
-    from panotui.meter.control import load_dissectors
     from panotui.recording.folder import with_suffix
     from panotui.recording.retention import Limits
 
@@ -90,9 +95,15 @@ def command(
     for_s = None if for_ is None else duration_s(for_)
     known, text, path = read_site(site)
     folder = with_suffix(output)
-    load_dissectors()  # nobody waits for a picture here, and no packet waits for an import later
-    capture = live_capture(interfaces, known, promiscuous=not no_promiscuous, commands=COMMANDS)
-    capture.site_path = path
+    capture = live_capture(
+        interfaces,
+        known,
+        site_path=path,
+        promiscuous=not no_promiscuous,
+        evidence=not no_evidence,
+        sizes=ring_sizes(ring, snap),
+        commands=COMMANDS,
+    )
     if alerts == "-" and as_json:
         raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
     leaving = Alerts(alerts, syslog, webhook)
@@ -146,9 +157,9 @@ class _Session:
             pump,
             server=FeedServer(provider, listener, group=group),
             recorder=self.recorder,
-            evidence=EvidenceTap(pump, self.recorder) if evidence else None,
+            evidence=EvidenceTap(pump, self.recorder, pump) if evidence else None,
             links=capture.links,
-            pace=capture.pace(),
+            wait_on=pump.filenos,
             status=self._status,
         )
 
@@ -158,7 +169,11 @@ class _Session:
         signal.signal(signal.SIGINT, lambda number, frame: stop("interrupted"))
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # it outlives its terminal
         _tell(f"recording into {self.folder}, socket {self.socket_path}")
-        ended = self.collector.run(for_s=for_s)
+        dead: MeterFailure | None = None
+        try:
+            ended = self.collector.run(for_s=for_s)
+        except MeterFailure as error:
+            ended, dead = "failed", error  # what there is, is written all the same
         # A second signal while the end is being written changes nothing.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -172,6 +187,8 @@ class _Session:
             self.socket_path.unlink()
         except OSError:
             pass  # a folder that only root may write; the next recorder replaces it
+        if dead is not None:
+            raise dead
         if ended == "interrupted":
             return EXIT_INTERRUPTED
         return failure(fail_on, snapshot)

@@ -20,6 +20,7 @@ def record_capture(
     from panotui.feed.collector import Collector
     from panotui.pump import Pump
     from panotui.recording.evidence import EvidenceTap
+    from panotui.recording.keeper import LocalKeeper
     from panotui.recording.recorder import Recorder
     from panotui.recording.retention import Limits
 
@@ -37,7 +38,7 @@ def record_capture(
         collector = Collector(
             pump,
             recorder=recorder,
-            evidence=EvidenceTap(pump, recorder) if evidence else None,
+            evidence=EvidenceTap(pump, recorder, LocalKeeper(pump)) if evidence else None,
             status=lambda c: progress.update(
                 sum(s.counters.read_bytes for s in sources),
                 total_bytes([s.counters.total_bytes for s in sources]),

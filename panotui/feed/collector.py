@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from panotui.engine import Engine
 from panotui.feed.server import FeedServer
 from panotui.model import LinkReading
-from panotui.pump import Pump
 from panotui.recording.evidence import EvidenceTap
 from panotui.recording.recorder import Recorder
-from panotui.sources.pace import Pace
 
 WAIT_S = 0.1
 STATUS_S = 1.0
@@ -33,18 +32,34 @@ class Links(Protocol):
     def close(self) -> None: ...
 
 
+class Driver(Protocol):
+    """What brings packets' news to the engine: a pump, or the link to live meters."""
+
+    engine: Engine
+    live: bool
+    on_tick: list[Callable[[int], None]]
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """Take what there is; false at the end."""
+
+    def finish(self) -> None:
+        """Tell the engine of the last second."""
+
+    def close(self) -> None: ...
+
+
 class Collector:
     """See the module's text; `stop` may be called from a signal handler."""
 
     def __init__(
         self,
-        pump: Pump,
+        pump: Driver,
         *,
         server: FeedServer | None = None,
         recorder: Recorder | None = None,
         evidence: EvidenceTap | None = None,
         links: Links | None = None,
-        pace: Pace | None = None,
+        wait_on: Callable[[], Sequence[int]] = tuple,
         status: Callable[[Collector], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         time_ns: Callable[[], int] = time.time_ns,
@@ -55,7 +70,7 @@ class Collector:
         self.recorder = recorder
         self._evidence = evidence
         self._links = links
-        self._pace = pace
+        self._wait_on = wait_on
         self._status = status
         self._clock = clock
         self._time_ns = time_ns
@@ -80,8 +95,8 @@ class Collector:
         deadline = None if for_s is None else self._clock() + for_s
         ended = False
         while self.stopped is None:
-            due = self._due(ended)
-            if due and not ended and not self.pump.step(0.0):
+            self._wait(ended)
+            if not ended and not self.pump.step(0.0):
                 ended = True
                 if self.server is None or not stay:
                     return "ended"
@@ -112,8 +127,7 @@ class Collector:
             self.server.close()
         if self._links is not None:
             self._links.close()
-        for source in self.pump.sources:
-            source.close()
+        self.pump.close()
 
     def _last_words(self, recorder: Recorder) -> None:
         """What no second's share had room for, and every flow as it is judged at the end."""
@@ -122,19 +136,17 @@ class Collector:
             recorder.observe(snapshot, flows, self.engine.drain_events())
         recorder.observe(snapshot, list(self.engine.flow_records()))
 
-    def _due(self, ended: bool) -> bool:
-        """Wait for packets, a screen or the next look at the clock; whether to read packets now.
+    def _wait(self, ended: bool) -> None:
+        """Until there is news of a meter, a request, or the next look at the clock is due.
 
-        Files are always ready. Live sources without a descriptor wait in their own `read`.
+        Files are always ready. The demo has no descriptor and is asked often.
         """
         if not ended and not self.pump.live:
-            return True
+            return
+        meters = [] if ended else list(self._wait_on())
         others = [] if self.server is None else [self.server.fileno()]
         others += [] if self._links is None else list(self._links.filenos())
-        if not ended and self._pace is not None:
-            return self._pace.wait(others)
-        select.select(others, [], [], WAIT_S if ended else WAIT_S / 4)  # ended, or the demo
-        return True
+        select.select([*meters, *others], [], [], WAIT_S if ended or meters else WAIT_S / 4)
 
     def _second(self, now_ns: int) -> None:
         assert self.recorder is not None

@@ -33,7 +33,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
-def checks(ring_bytes: int = 64 << 20, snap: Snap | None = None) -> list[Check]:
+def checks(ring_bytes: int = 32 << 20, snap: Snap | None = None) -> list[Check]:
     """All checks in the order in which a person would mend them."""
     if not hasattr(socket, "AF_PACKET"):
         return [
@@ -122,16 +122,16 @@ def ring_allocation(ring_bytes: int) -> Check:
             name="ring",
             ok=False,
             text=f"the kernel gives no ring ({error.strerror})",
-            remedy="Free memory, or ask for a smaller ring.",
+            remedy="Free memory, or ask for a smaller one with --ring.",
         )
     available = int(psutil.virtual_memory().available)
     ok = available > 4 * ring_bytes
     return Check(
         name="ring",
         ok=ok,
-        text=f"{ring_bytes >> 20} MiB an interface in blocks of {live.BLOCK_BYTES >> 10} KiB, "
+        text=f"{ring_bytes >> 20} MiB for all rings, in blocks of {live.BLOCK_BYTES >> 10} KiB, "
         f"handed over after {live.RETIRE_MS} ms; {available >> 20} MiB of memory are free",
-        remedy="" if ok else "Ask for a smaller ring.",
+        remedy="" if ok else "Ask for a smaller one with --ring.",
     )
 
 

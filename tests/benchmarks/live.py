@@ -5,6 +5,7 @@ makes two network namespaces with two veth cables, starts the collector of `pano
 sends with tcpreplay from the other, asks for a frame four times a second as a screen does, and
 prints a markdown table. Offered packets are the sending interface's own count. Packets that are
 sent while the collector is busy elsewhere wait in its ring; what is lost is the kernel's count.
+CPU and RSS are summed over the collector's processes: the engine's and one a meter.
 """
 
 from __future__ import annotations
@@ -34,6 +35,13 @@ from tests.lab.netns import Namespace, veth
 ROOT = Path(__file__).parents[2]
 CAMERAS, CAMERA_PPS, CAMERA_PICTURE = 8, 400, 16  # 16 packets of 1250 bytes at 25/s: 4 Mb/s
 ASK_EVERY_S = 0.25
+PORTS = """[site]
+vantage = "mirror"
+[ports.eth0]
+interface = "mir0"
+[ports.eth1]
+interface = "mir1"
+"""
 QUIET_S = 1.2  # after the last packet, until the second it fell in has been told
 
 
@@ -248,6 +256,10 @@ def main() -> None:
         # a picture at a time, as cameras send; sleeping for each packet would be too slow
         site_pace = (f"--pps={CAMERAS * CAMERA_PPS}", f"--pps-multi={CAMERA_PICTURE}")
         both = ["mir0", "mir1"]
+        ports = Path(folder) / "site.toml"  # two ports of one appliance: a meter each
+        ports.write_text(PORTS)
+        ports.chmod(0o644)
+        Path(folder).chmod(0o755)
 
         def idle_then_burst() -> list[subprocess.Popen[str]]:
             time.sleep(5)
@@ -266,7 +278,8 @@ def main() -> None:
         for name, interfaces, send in rows:
             if options.only and not any(word in name for word in options.only):
                 continue
-            print(measured(name, cables, interfaces, send).line(), flush=True)
+            told = ("--site", str(ports)) if len(interfaces) > 1 else ()
+            print(measured(name, cables, interfaces, send, options=told).line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -315,3 +315,92 @@ def test_a_collector_that_dies_is_told_by_the_screen(wire: Wire) -> None:
     screen.press(b"q")
     assert screen.ended(10) in (3, 0)
     assert "Traceback" not in screen.text()
+
+
+def meters_of(pid: int) -> list[int]:
+    """The processes of a collector's meters."""
+    found = subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
+    return [int(p) for p, parent, args in rows if int(parent) == pid and "_meter" in args]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def test_two_ports_have_a_meter_each_and_leave_evidence_of_both(wire: Wire, tmp_path: Path) -> None:
+    text = Path(SITE).read_text()
+    for number in (0, 1):
+        text = text.replace(f'"mir{number}"', f'"cap{number}"')
+    assert 'vantage = "mirror"' in text
+    site = tmp_path / "site.toml"
+    site.write_text(text)
+    process = wire.here.popen(
+        [*PANOTUI, "record", "-o", str(tmp_path / "r"), "--site", str(site),
+         "--socket", str(tmp_path / "r.sock"), "--json"],
+        stdout=subprocess.DEVNULL, stderr=(tmp_path / "err").open("wb"), cwd=REPOSITORY,
+    )  # fmt: skip
+    wait_for(lambda: (tmp_path / "r.sock").exists(), 20)
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+    assert isinstance(client.ask(View()), Frame)
+    meters = meters_of(process.pid)
+    assert len(meters) == 2
+    players = wire.replay()
+
+    def leaked() -> bool:
+        frame = client.ask(View(pane="violations"))
+        assert isinstance(frame, Frame)
+        return any(v.reason == "stream-leak" for v in frame.violations)
+
+    wait_for(leaked, 25)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0, (tmp_path / "err").read_text()
+    for player in players:
+        player.terminate()
+        player.wait(5)
+    assert not any(map(is_alive, meters))
+    evidence = tmp_path / "r.panotui" / "evidence"
+    (leak,) = evidence.glob("*stream-leak*.pcapng")
+    names = subprocess.run(
+        ["tshark", "-r", str(leak), "-T", "fields", "-e", "tls.handshake.extensions_server_name"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "p2p.vendor.example" in names
+    (control,) = evidence.glob("*control.pcapng")
+    seen = subprocess.run(
+        ["tshark", "-r", str(control), "-T", "fields", "-e", "frame.interface_name"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert {"cap0", "cap1"} <= set(seen.split())
+
+
+def test_a_recorder_whose_meter_dies_writes_what_it_has_and_says_so(
+    wire: Wire, tmp_path: Path
+) -> None:
+    process = recorder(wire, tmp_path)
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+    assert isinstance(client.ask(View()), Frame)
+    (meter,) = meters_of(process.pid)  # nobody says that the ports are not one bridge's
+    time.sleep(2.5)
+    os.kill(meter, signal.SIGKILL)
+    assert process.wait(20) == 70
+    words = (tmp_path / "err").read_text().splitlines()
+    assert words[-1].startswith("panotui: capture on cap0 and cap1: its meter was killed by")
+    assert "Traceback" not in "".join(words)
+    assert analysis(tmp_path / "r.panotui")["source"]
+
+
+def test_no_meter_outlives_its_collector(wire: Wire, tmp_path: Path) -> None:
+    process = recorder(wire, tmp_path)
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+    assert isinstance(client.ask(View()), Frame)
+    meters = meters_of(process.pid)
+    assert meters
+    process.kill()
+    process.wait(5)
+    wait_for(lambda: not any(map(is_alive, meters)), 5)

@@ -225,3 +225,11 @@ def test_capture_without_capability_names_the_three_ways():
 def test_unknown_user_is_refused():
     with pytest.raises(PrivilegeError, match="no such user"):
         privileges.target("nobody-of-that-name")
+
+
+def test_the_ring_and_snap_sizes_that_are_asked_for_are_the_ones_looked_at() -> None:
+    from panotui.sources.bpf import Snap
+
+    found = {check.name: check.text for check in doctor.checks(16 << 20, Snap(bulk=300))}
+    assert found["ring"].startswith(("16 MiB for all rings", "not tried", "the kernel gives no"))
+    assert found["snap"].startswith("300 bytes of bulk packets")

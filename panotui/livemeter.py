@@ -1,0 +1,268 @@
+"""A live meter in a process of its own: rings in, news down a pipe.
+
+It opens its rings and says so only when it has given up every privilege; then it waits for the word
+to begin, and reads its first packet. From then on nothing makes it wait but its own work: a thread
+writes to the pipe, and while the engine is behind, so that a second's news has not left yet, the
+next second's is not made; the tick after it tells of both. Only when that has gone on for
+`POSTPONED_MOST` seconds does it wait, and what the ring cannot hold then is counted as missed. When
+the pipe ends, so does the process, whatever became of who asked.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from typing import IO
+
+import msgspec
+import numpy as np
+
+from panotui.errors import PanotuiError
+from panotui.model import I16, Delta, Interface, MeterSettings, PacketBatch, SourceCounters
+from panotui.news import (
+    Ask,
+    Begin,
+    Control,
+    Failed,
+    Finish,
+    LiveOrder,
+    News,
+    Opened,
+    SourceState,
+    encode_news,
+    encoder,
+    framed,
+    frames,
+    read_frame,
+    write_frame,
+)
+from panotui.pump import MeterPump
+from panotui.recording.keeper import PacketKeeper
+from panotui.sources import open_live
+from panotui.sources.live import LiveSource
+from panotui.sources.pace import Pace
+
+POSTPONED_MOST = 10  # seconds whose news may wait for those before them to leave
+CHUNK = 1 << 16
+_order = msgspec.msgpack.Decoder(LiveOrder)
+_begin = msgspec.msgpack.Decoder(Begin)
+_requests: msgspec.msgpack.Decoder[Ask | Finish] = msgspec.msgpack.Decoder(Ask | Finish)
+
+
+class Outbox:
+    """Writes frames to a pipe in a thread of its own, so that who reads slowly holds nobody up."""
+
+    def __init__(self, fileno: int) -> None:
+        self._fileno = fileno
+        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Condition()
+        self.broken = False  # nobody reads any more
+        threading.Thread(target=self._write, name="outbox", daemon=True).start()
+
+    @property
+    def free(self) -> bool:
+        """Whether all that was put has left."""
+        return self._waiting == 0
+
+    def put(self, content: bytes) -> None:
+        """Hand over a frame's content; never waits."""
+        with self._lock:
+            self._waiting += 1
+        self._queue.put(framed(content))
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Until all has left, or nobody reads; false when the time was over first."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._waiting == 0 or self.broken, timeout_s)
+
+    def _write(self) -> None:
+        while True:
+            left = memoryview(self._queue.get())
+            try:
+                while left:
+                    left = left[os.write(self._fileno, left) :]
+            except OSError:
+                self.broken = True
+            with self._lock:
+                self._waiting -= 1
+                self._lock.notify_all()
+
+
+class LivePump(MeterPump):
+    """A pump that tells an outbox, and postpones ticks while that is not empty."""
+
+    def __init__(
+        self,
+        sources: Sequence[LiveSource],
+        settings: MeterSettings,
+        outbox: Outbox,
+        *,
+        index: int,
+        interfaces: Sequence[Interface],
+        places: Sequence[int],
+    ) -> None:
+        super().__init__(sources, settings, index=index, live=True)
+        self._rings = list(sources)
+        self._outbox = outbox
+        self._interfaces = list(interfaces)
+        self._places: I16 = np.array(places, np.int16)
+        self._state = SourceState(counters=SourceCounters())
+        self.keeper: PacketKeeper | None = None
+        self.postponed = 0  # ticks since the last one that was made
+        self._last = False
+
+    def feed(self, batch: PacketBatch) -> None:
+        """Meter one batch, its interfaces numbered as those of all meters."""
+        super().feed(
+            PacketBatch(
+                batch.data,
+                batch.offset,
+                batch.captured,
+                batch.wire_length,
+                batch.time_ns,
+                self._places[batch.interface],
+                self._interfaces,
+                batch.first_number,
+                batch.vlan_tci,
+                batch.outgoing,
+            )
+        )
+
+    def count(self, batch: PacketBatch) -> None:
+        self._state.add(batch)
+
+    def _tick(self, now_ns: int) -> None:
+        if not self._outbox.free:
+            if self.postponed < POSTPONED_MOST:
+                self.postponed += 1
+                return
+            self._outbox.wait()
+        self.postponed = 0
+        super()._tick(now_ns)
+
+    def tell(self, delta: Delta) -> None:
+        (source,) = self.sources
+        self._state.counters = source.counters
+        self._state.gone = tuple(ring.name for ring in self._rings if not ring.present)
+        if self.keeper is not None:
+            rows = self.keeper.control()
+            if rows.length:
+                skipped = self.keeper.control_skipped
+                self._outbox.put(encoder.encode(Control(packets=rows, skipped=skipped)))
+        self._outbox.put(encode_news(News(int(self._last), self.meter.index, delta, self._state)))
+
+    def tell_last(self, begun: bool, now_ns: int) -> None:
+        self._outbox.wait()
+        self._last = True
+        super()._tick(now_ns if begun else self.clock())
+
+
+def serve(asked: IO[bytes], told: IO[bytes]) -> None:
+    """The life of a live meter's process; a failure is told, not raised."""
+    rings: list[LiveSource] = []
+    try:
+        raw = read_frame(asked)
+        if raw is None:
+            return
+        order = _order.decode(raw)
+        rings = _open(order)
+        interfaces = tuple(ring.interfaces[0] for ring in rings)
+        write_frame(told, encoder.encode(Opened(interfaces=interfaces)))
+        raw = read_frame(asked)
+        if raw is None:
+            return
+        begin = _begin.decode(raw)
+        outbox = Outbox(told.fileno())
+        pump = LivePump(
+            rings,
+            order.settings,
+            outbox,
+            index=order.meter,
+            interfaces=begin.interfaces,
+            places=begin.places,
+        )
+        if order.evidence:
+            pump.keeper = PacketKeeper()
+            pump.taps.append(pump.keeper.tap)
+        _run(pump, rings, asked.fileno(), outbox)
+    except PanotuiError as error:
+        _fail(told, error.what, error.why, error.remedy, error.exit_code)
+    except (OSError, ValueError, MemoryError) as error:
+        why = f"a meter process gave up ({type(error).__name__}: {error})"
+        _fail(told, "capture", why, "Start panotui again.", 70)
+    finally:
+        for ring in rings:
+            ring.close()
+
+
+def _fail(told: IO[bytes], what: str, why: str, remedy: str, exit_code: int) -> None:
+    failed = Failed(what=what, why=why, remedy=remedy, exit_code=exit_code)
+    try:
+        write_frame(told, encoder.encode(failed))
+    except OSError:
+        pass  # nobody is left to tell
+
+
+def _open(order: LiveOrder) -> list[LiveSource]:
+    """Rings open, every privilege gone."""
+    import numpy.ma  # noqa: F401  (numpy loads it when sorting first needs it, which costs 0.2 s)
+
+    from panotui.meter.control import load_dissectors
+    from panotui.sources import privileges
+
+    load_dissectors()  # no packet waits for an import later
+    rings: list[LiveSource] = []
+    try:
+        for name in order.names:
+            rings.append(
+                open_live(
+                    name,
+                    ring_bytes=order.ring_bytes,
+                    snap_bulk=order.snap_bulk,
+                    promiscuous=order.promiscuous,
+                )
+            )
+        privileges.go_first()
+        privileges.drop()
+    except BaseException:
+        for ring in rings:
+            ring.close()
+        raise
+    return rings
+
+
+def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox) -> None:
+    pace = Pace(rings)
+    buffer = bytearray()
+    finished = False
+    while not outbox.broken:
+        if finished:
+            read = True  # nothing but requests is waited for
+        else:
+            if pace.wait([asked]):
+                pump.step(0.0)
+            read = _readable(asked)
+        if not read:
+            continue
+        data = os.read(asked, CHUNK)
+        if not data:
+            break
+        buffer += data
+        for frame in frames(buffer):
+            request = _requests.decode(frame)
+            if isinstance(request, Finish):
+                pump.finish()
+                finished = True
+            elif pump.keeper is not None:
+                outbox.put(encoder.encode(pump.keeper.answer(request)))
+    # what was put must leave before the process ends, if there is anybody
+    outbox.wait(1.0)
+
+
+def _readable(fileno: int) -> bool:
+    import select
+
+    return bool(select.select([fileno], [], [], 0)[0])

@@ -1,0 +1,389 @@
+"""The engine's end of live meters: one process a group of interfaces, their news into the engine.
+
+Processes are started while there are privileges (each gives up its own); `opened` waits until all
+have their rings, `begin` lets them read. `step` takes what the pipes hold and applies it second by
+second of packet time, all meters' deltas of a second together. A meter that tells nothing (its
+machine is busy, it has died) is waited for no longer than `LATE_S`; what it tells later is applied
+then. Nothing here ever makes a meter wait: see `livemeter`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from panotui.model import Interface, MeterSettings
+from panotui.news import (
+    Answer,
+    Ask,
+    Begin,
+    Control,
+    Failed,
+    Finish,
+    LiveOrder,
+    MeterFailure,
+    News,
+    Opened,
+    PacketRows,
+    Told,
+    Totals,
+    encoder,
+    frames,
+    news_of,
+    read_frame,
+    write_frame,
+)
+from panotui.sources.own import own_traffic
+
+if TYPE_CHECKING:
+    from panotui.engine import Engine
+
+LATE_S = 1.0
+END_S = 2.0
+FINISH_S = 5.0  # that last news are waited for
+CHUNK = 1 << 20
+TAKEN_MOST = 64 << 20  # bytes of one meter's pipe taken in one step
+_said: msgspec.msgpack.Decoder[Told | Control | Answer | Opened | Failed] = msgspec.msgpack.Decoder(
+    Told | Control | Answer | Opened | Failed
+)
+
+
+class LiveMeterProcess:
+    """One meter's process, as far as the engine's process sees it."""
+
+    def __init__(self, order: LiveOrder) -> None:
+        self.order = order
+        self.ended = False  # its pipe has ended
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "panotui", "_meter", "--live"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # its share of a busy machine is its own
+        )
+        self._buffer = bytearray()
+        assert self.process.stdout is not None
+        self._out = self.process.stdout
+        self.fileno = self._out.fileno()
+        self.send(order)
+
+    def send(self, request: LiveOrder | Begin | Ask | Finish) -> None:
+        """Requests are small: they find room in the pipe."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # reading finds out why
+            write_frame(self.process.stdin, encoder.encode(request))
+
+    def opened(self) -> tuple[Interface, ...]:
+        """Wait until its rings are open and its privileges gone. MeterFailure."""
+        raw = read_frame(self._out)
+        if raw is None:
+            raise self.failure()
+        answer = _said.decode(raw)
+        if isinstance(answer, Failed):
+            raise MeterFailure(answer)
+        assert isinstance(answer, Opened)
+        os.set_blocking(self.fileno, False)
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import fcntl
+
+            fcntl.fcntl(self.fileno, fcntl.F_SETPIPE_SZ, CHUNK)
+        return answer.interfaces
+
+    def said(self) -> list[Told | Control | Answer | Opened | Failed]:
+        """All that its pipe holds. MeterFailure for what is no message."""
+        taken = 0
+        while taken < TAKEN_MOST and not self.ended:
+            try:
+                data = os.read(self.fileno, CHUNK)
+            except BlockingIOError:
+                break
+            if not data:
+                self.ended = True
+            taken += len(data)
+            self._buffer += data
+        try:
+            return [_said.decode(frame) for frame in frames(self._buffer)]
+        except (msgspec.DecodeError, ValueError) as error:
+            raise MeterFailure(
+                Failed(
+                    what="capture", why=f"a meter said what is no news ({error})", remedy=_REMEDY,
+                    exit_code=70,
+                )
+            ) from None  # fmt: skip
+
+    def failure(self) -> MeterFailure:
+        """Why its pipe ended."""
+        try:
+            code = self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            code = 0
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        on = " and ".join(self.order.names)
+        return MeterFailure(
+            Failed(what=f"capture on {on}", why=f"its meter {how}", remedy=_REMEDY, exit_code=70)
+        )
+
+    def close(self) -> None:
+        """End it: it goes when its pipe ends."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        for end in (self.process.terminate, self.process.kill):
+            try:
+                self.process.wait(END_S)
+                return
+            except subprocess.TimeoutExpired:
+                end()
+        self.process.wait()
+
+
+_REMEDY = "Start panotui again."
+
+
+@dataclass(slots=True)
+class _Line:
+    """What one meter has told and the engine has not taken yet, oldest first."""
+
+    process: LiveMeterProcess
+    news: deque[tuple[float, News]] = field(default_factory=deque)  # with when it came
+
+
+class LiveMeters:
+    """Several live meters, one engine; drives the engine as a pump does."""
+
+    live = True
+
+    def __init__(
+        self,
+        processes: Sequence[LiveMeterProcess],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.on_tick: list[Callable[[int], None]] = []
+        self.interfaces: tuple[Interface, ...] = ()
+        self._clock = clock
+        self._lines = [_Line(process) for process in processes]
+        self._control: list[PacketRows] = []
+        self._answers: dict[int, list[Answer]] = {}
+        self._complete: list[Answer] = []
+        self._finished = False
+
+    def opened(self, names: Sequence[str]) -> None:
+        """Wait for all rings; `names` is the order in which interfaces are numbered. MeterFailure
+        with what it was about."""
+        try:
+            found = {i.name: i for line in self._lines for i in line.process.opened()}
+        except BaseException:
+            self.close()
+            raise
+        self.interfaces = tuple(found[name] for name in names)
+        self._total = Totals((), self.interfaces, [])
+
+    def begin(self, engine: Engine) -> None:
+        """Let the meters read packets, for this engine."""
+        self.engine = engine
+        ours = own_traffic()
+        if ours is not None:
+            engine.own = (ours.client, ours.client_port, ours.server, ours.server_port)
+        place = {interface.name: number for number, interface in enumerate(self.interfaces)}
+        for line in self._lines:
+            places = tuple(place[name] for name in line.process.order.names)
+            line.process.send(Begin(interfaces=self.interfaces, places=places))
+
+    def filenos(self) -> list[int]:
+        """Descriptors that are readable when there is news."""
+        return [line.process.fileno for line in self._lines if not line.process.ended]
+
+    def gone(self) -> list[str]:
+        """Interfaces that are not there now."""
+        return [name for state in self._total.states.values() for name in state.gone]
+
+    # ------------------------------------------------------------------ news into the engine
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """Take what has come and apply what is due; true as long as the meters live. MeterFailure
+        when one has died."""
+        self._take(timeout_s)
+        self._apply()
+        return True
+
+    def _take(self, timeout_s: float) -> None:
+        waiting = self.filenos()
+        if timeout_s > 0 and waiting:
+            select.select(waiting, [], [], timeout_s)
+        now = self._clock()
+        for line in self._lines:
+            for said in line.process.said():
+                if isinstance(said, Told):
+                    line.news.append((now, news_of(said, self.interfaces)))
+                elif isinstance(said, Control):
+                    self._control.append(said.packets)
+                elif isinstance(said, Answer):
+                    self._answered(said)
+                elif isinstance(said, Failed):
+                    raise MeterFailure(said)
+            if line.process.ended and not self._finished:
+                raise line.process.failure()
+
+    def _apply(self, *, all_of_it: bool = False) -> None:
+        while True:
+            heads = [line.news[0] for line in self._lines if line.news]
+            if not heads:
+                return
+            missing = len(heads) < len(self._lines)
+            tick = min(news.delta.time_ns for _, news in heads)
+            if missing and not all_of_it:
+                came = min(at for at, news in heads if news.delta.time_ns == tick)
+                if self._clock() - came < LATE_S:
+                    return
+            due: list[News] = []
+            for line in self._lines:
+                if line.news and line.news[0][1].delta.time_ns == tick:
+                    due.append(line.news.popleft()[1])
+            for news in due:
+                self._total.take(news)
+            self.engine.source(self._total.record(), self._total.counters())
+            for number, news in enumerate(due, 1):
+                self.engine.apply(news.delta, tick=number == len(due))
+            for told in self.on_tick:
+                told(tick)
+
+    # ------------------------------------------------------------------ evidence
+
+    def control(self) -> list[PacketRows]:
+        """Control packets that the meters kept since the last call."""
+        control, self._control = self._control, []
+        return control
+
+    def ask(self, question: Ask) -> None:
+        """Ask all meters for kept packets."""
+        self._answers[question.number] = []
+        for line in self._lines:
+            line.process.send(question)
+
+    def answers(self, timeout_s: float = 0.0) -> list[Answer]:
+        """Answers of all meters to one question, as one."""
+        ends = self._clock() + timeout_s
+        while not self._complete and timeout_s > 0 and (left := ends - self._clock()) > 0:
+            if not self.filenos():
+                break
+            self._take(left)
+        complete, self._complete = self._complete, []
+        return complete
+
+    def _answered(self, answer: Answer) -> None:
+        parts = self._answers.get(answer.number)
+        if parts is None:
+            return
+        parts.append(answer)
+        if len(parts) >= len(self.filenos()):
+            del self._answers[answer.number]
+            self._complete.append(
+                Answer(
+                    number=answer.number,
+                    context=by_time([part.context for part in parts]),
+                    packets=by_time([part.packets for part in parts]),
+                )
+            )
+
+    # ------------------------------------------------------------------ the end
+
+    def finish(self) -> None:
+        """Take the last, unfinished second of all meters; they go on answering."""
+        if self._finished:
+            return
+        self._finished = True
+        for line in self._lines:
+            line.process.send(Finish())
+        ends = self._clock() + FINISH_S
+        last = {line.process.order.meter for line in self._lines}
+        # each tells once more, of everything; what was on its way before is told before
+        while last and (left := ends - self._clock()) > 0:
+            before = {id(line): len(line.news) for line in self._lines}
+            with contextlib.suppress(MeterFailure):
+                self._take(min(left, 0.2))
+            for line in self._lines:
+                fresh = list(line.news)[before[id(line)] :]
+                if line.process.ended or any(news.tick for _, news in fresh):
+                    last.discard(line.process.order.meter)
+        self._apply(all_of_it=True)
+
+    def close(self) -> None:
+        """End the meters' processes."""
+        self._finished = True
+        for line in self._lines:
+            line.process.close()
+
+
+def start_meters(
+    groups: Sequence[Sequence[str]],
+    *,
+    ring_bytes: int,
+    snap_bulk: int,
+    promiscuous: bool,
+    evidence: bool = False,
+    settings: MeterSettings | None = None,
+) -> LiveMeters:
+    """A process for each group of interfaces; `ring_bytes` are each interface's."""
+    processes: list[LiveMeterProcess] = []
+    try:
+        for meter, names in enumerate(groups):
+            order = LiveOrder(
+                meter=meter,
+                names=tuple(names),
+                ring_bytes=ring_bytes,
+                snap_bulk=snap_bulk,
+                promiscuous=promiscuous,
+                evidence=evidence,
+                settings=settings or MeterSettings(),
+            )
+            processes.append(LiveMeterProcess(order))
+    except BaseException:
+        for process in processes:
+            process.close()
+        raise
+    return LiveMeters(processes)
+
+
+def by_time(parts: Sequence[PacketRows]) -> PacketRows:
+    """Rows of several meters in order of time, each meter's in its own order within equal times."""
+    parts = [part for part in parts if part.length]
+    if len(parts) < 2:
+        return parts[0] if parts else PacketRows()
+    names: dict[tuple[str, int], int] = {}
+    interface = [
+        np.array([names.setdefault(n, len(names)) for n in part.names], np.int16)[
+            np.frombuffer(part.interface, np.int16)
+        ]
+        for part in parts
+    ]
+    length = np.concatenate([np.frombuffer(part.length, np.int64) for part in parts])
+    times = np.concatenate([np.frombuffer(part.time_ns, np.int64) for part in parts])
+    order = np.argsort(times, kind="stable")
+    data = b"".join(part.data for part in parts)
+    ends = np.cumsum(length)
+    pieces = [
+        data[end - size : end]
+        for end, size in zip(ends[order].tolist(), length[order].tolist(), strict=True)
+    ]
+    wire = np.concatenate([np.frombuffer(part.wire_length, np.int64) for part in parts])
+    tags = np.concatenate([np.frombuffer(part.vlan_tci, np.int32) for part in parts])
+    return PacketRows(
+        data=b"".join(pieces),
+        length=length[order].tobytes(),
+        wire_length=wire[order].tobytes(),
+        time_ns=times[order].tobytes(),
+        interface=np.concatenate(interface)[order].tobytes(),
+        vlan_tci=tags[order].tobytes(),
+        names=tuple(names),
+    )

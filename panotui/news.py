@@ -1,0 +1,373 @@
+"""What crosses the pipe between a meter's process and the engine's: deltas, and how far it is.
+
+`News` is one meter's delta at one tick with the state of what it reads. It crosses as msgpack with
+the raw bytes of the columns, in frames of a 4-byte length; `frames` takes them out of whatever
+pieces a pipe delivers. `Totals` sums the newest states of all meters for the engine. Files
+(`parallel`) and live rings (`livemeters`) speak the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+import msgspec
+import numpy as np
+
+from panotui.errors import PanotuiError
+from panotui.model import (
+    FLOW_DTYPE,
+    LINK_SECOND_DTYPE,
+    STREAM_DTYPE,
+    STREAM_SECOND_DTYPE,
+    AnyMessage,
+    Delta,
+    Interface,
+    MeterCounters,
+    MeterSettings,
+    PacketBatch,
+    Rows,
+    SourceCounters,
+    SourceRecord,
+)
+
+FRAME_MOST = 1 << 30  # bytes; more is a broken pipe's nonsense
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """From a meter process: why it gives up."""
+
+    what: str
+    why: str
+    remedy: str
+    exit_code: int
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
+    """From a meter process: there is no more news."""
+
+
+class MeterFailure(PanotuiError):
+    """What a meter process said before it gave up, with its exit code."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.what, failed.why, failed.remedy)
+        self.exit_code = failed.exit_code
+
+
+class SourceState(msgspec.Struct, kw_only=True):
+    """What one meter's captures or rings have given so far."""
+
+    counters: SourceCounters
+    packets: dict[str, int] = {}  # by interface
+    bytes: dict[str, int] = {}
+    first_ns: int | None = None
+    last_ns: int | None = None
+    gone: tuple[str, ...] = ()  # interfaces that are not there now
+
+    def add(self, batch: PacketBatch) -> None:
+        """Count one batch."""
+        count = len(batch.interfaces)
+        number = np.bincount(batch.interface, minlength=count)
+        size = np.bincount(batch.interface, weights=batch.wire_length, minlength=count)
+        for index in np.flatnonzero(number).tolist():
+            name = batch.interfaces[index].name
+            self.packets[name] = self.packets.get(name, 0) + int(number[index])
+            self.bytes[name] = self.bytes.get(name, 0) + int(size[index])
+        low, high = int(batch.time_ns.min()), int(batch.time_ns.max())
+        self.first_ns = low if self.first_ns is None else min(self.first_ns, low)
+        self.last_ns = high if self.last_ns is None else max(self.last_ns, high)
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
+    """A `News` as it crosses the pipe: columns as raw bytes."""
+
+    tick: int
+    meter: int
+    time_ns: int
+    flows: bytes
+    streams: bytes
+    stream_seconds: bytes
+    link_seconds: bytes
+    messages: list[AnyMessage]
+    counters: MeterCounters
+    source: SourceState
+
+
+@dataclass(slots=True)
+class News:
+    """What one meter tells at one tick (files: an index into the ticks
+    that all share; live: 1 in the last news, 0 before)."""
+
+    tick: int
+    meter: int
+    delta: Delta
+    source: SourceState
+
+    def order(self) -> tuple[int, int]:
+        """By tick, then by meter: the order in which the engine takes news."""
+        return self.tick, self.meter
+
+
+# ------------------------------------------------------------------ live: orders and answers
+
+
+class PacketRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Packets, or their beginnings, that are kept as evidence: columns as raw bytes, by row."""
+
+    data: bytes = b""  # the kept bytes, one packet after the other
+    length: bytes = b""  # int64, of each in `data`
+    wire_length: bytes = b""  # int64
+    time_ns: bytes = b""  # int64
+    interface: bytes = b""  # int16, into `names`
+    vlan_tci: bytes = b""  # int32, -1 none
+    names: tuple[tuple[str, int], ...] = ()  # interfaces: (name, link type)
+
+
+class LiveOrder(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
+    """To a live meter's process: open rings on these interfaces."""
+
+    meter: int
+    names: tuple[str, ...]
+    ring_bytes: int  # of each
+    snap_bulk: int
+    promiscuous: bool
+    evidence: bool  # keep packets for `Ask`
+    settings: MeterSettings
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
+    """From it: the rings are open, every privilege is gone."""
+
+    interfaces: tuple[Interface, ...]
+
+
+class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):
+    """To it: read packets. `places` maps its interfaces to those of all meters."""
+
+    interfaces: tuple[Interface, ...]
+    places: tuple[int, ...]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """To it: hand over packets that it kept, for evidence.
+
+    Those of the last seconds between `hosts` (of one host; of all when there is none) with how
+    their flows began; or, with `openings_until_ns`, how all recent flows began before that.
+    """
+
+    number: int
+    hosts: tuple[str, ...] = ()
+    openings_until_ns: int = 0
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True, tag="finish"):
+    """To it: tell what is still untold, read no more; go on answering until the pipe ends."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """From it: what `Ask` asked for."""
+
+    number: int
+    context: PacketRows
+    packets: PacketRows
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, tag="control"):
+    """From it: the control packets since the last time."""
+
+    packets: PacketRows
+    skipped: int = 0  # that found no room, since the beginning
+
+
+class Keepers(Protocol):
+    """Whoever keeps packets beside the meters, in this process or in others."""
+
+    def control(self) -> list[PacketRows]:
+        """Control packets since the last call."""
+
+    def ask(self, question: Ask) -> None:
+        """Ask for kept packets; the answer comes by `answers`."""
+
+    def answers(self, timeout_s: float = 0.0) -> list[Answer]:
+        """Answers since the last call, of all meters together; waits for one at most so long."""
+
+
+# ------------------------------------------------------------------ coding
+
+
+encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: _plain(value))
+
+
+def _plain(value: object) -> object:
+    """Numpy's scalars as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} does not cross a pipe")
+
+
+def encode_news(news: News) -> bytes:
+    """One frame's content; `news_of` turns what is decoded from it back."""
+    delta = news.delta
+    return encoder.encode(
+        Told(
+            tick=news.tick,
+            meter=news.meter,
+            time_ns=delta.time_ns,
+            flows=delta.flows.tobytes(),
+            streams=delta.streams.tobytes(),
+            stream_seconds=delta.stream_seconds.tobytes(),
+            link_seconds=delta.link_seconds.tobytes(),
+            messages=delta.messages,
+            counters=delta.counters,
+            source=news.source,
+        )
+    )
+
+
+def news_of(told: Told, interfaces: Sequence[Interface]) -> News:
+    """What a meter's process said; `interfaces` are those of all meters. ValueError for rows that
+    are none."""
+    delta = Delta(
+        time_ns=told.time_ns,
+        meter=told.meter,
+        flows=_rows(told.flows, FLOW_DTYPE),
+        streams=_rows(told.streams, STREAM_DTYPE),
+        stream_seconds=_rows(told.stream_seconds, STREAM_SECOND_DTYPE),
+        link_seconds=_rows(told.link_seconds, LINK_SECOND_DTYPE),
+        messages=told.messages,
+        counters=told.counters,
+        interfaces=tuple(interfaces),
+        shared_interfaces=True,
+    )
+    return News(told.tick, told.meter, delta, told.source)
+
+
+def _rows(raw: bytes, dtype: np.dtype[Any]) -> Rows:
+    return np.frombuffer(bytearray(raw), dtype)
+
+
+def framed(content: bytes) -> bytes:
+    """A frame with its length."""
+    return len(content).to_bytes(4, "little") + content
+
+
+def write_frame(stream: IO[bytes], content: bytes) -> None:
+    """Write one frame, waiting for room in the pipe."""
+    stream.write(len(content).to_bytes(4, "little"))
+    stream.write(content)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes]) -> bytes | None:
+    """One frame; None at the end of the pipe, also in the middle of a frame."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    size = int.from_bytes(head, "little")
+    if size > FRAME_MOST:
+        return None
+    content = stream.read(size)
+    return content if len(content) == size else None
+
+
+def frames(buffer: bytearray) -> Iterator[bytes]:
+    """Take the complete frames out of what has been read so far; ValueError for nonsense."""
+    start = 0
+    while len(buffer) - start >= 4:
+        size = int.from_bytes(buffer[start : start + 4], "little")
+        if size > FRAME_MOST:
+            raise ValueError(f"a frame of {size} bytes")
+        if len(buffer) - start - 4 < size:
+            break
+        yield bytes(memoryview(buffer)[start + 4 : start + 4 + size])
+        start += 4 + size
+    del buffer[:start]
+
+
+def summed(each: Sequence[SourceCounters]) -> SourceCounters:
+    """The counters of several sources as one's."""
+    formats = dict.fromkeys(name for c in each for name in c.format.split(", ") if name)
+    return SourceCounters(
+        packets=sum(c.packets for c in each),
+        bytes=sum(c.bytes for c in each),
+        dropped_ring=sum(c.dropped_ring for c in each),
+        dropped_interface=sum(c.dropped_interface for c in each),
+        truncated=any(c.truncated for c in each),
+        malformed=sum(c.malformed for c in each),
+        format=", ".join(formats),
+        total_bytes=sum(c.total_bytes or 0 for c in each),
+        read_bytes=sum(c.read_bytes for c in each),
+    )
+
+
+@dataclass(slots=True)
+class Totals:
+    """The newest source state of each meter, summed for the engine."""
+
+    files: tuple[str, ...]
+    interfaces: tuple[Interface, ...]
+    empty: list[SourceCounters]
+    dropped: tuple[int, int] | None = None  # (ring, interface) of all, where it is known before
+    states: dict[int, SourceState] = field(default_factory=dict)
+    meters: dict[int, MeterCounters] = field(default_factory=dict)
+
+    def take(self, news: News) -> None:
+        """Note the state that comes with news."""
+        self.states[news.meter] = news.source
+        self.meters[news.meter] = news.delta.counters
+
+    def counters(self) -> list[SourceCounters]:
+        """Of each meter that has told something, of captures without packets, and what all the
+        others have missed: surveys of captures know it before the first packet is judged."""
+        told = [*(self.states[meter].counters for meter in sorted(self.states)), *self.empty]
+        if self.dropped is None:
+            return told
+        ring, interface = self.dropped
+        rest = SourceCounters(
+            dropped_ring=ring - sum(c.dropped_ring for c in told),
+            dropped_interface=interface - sum(c.dropped_interface for c in told),
+        )
+        return [*told, rest]
+
+    def record(self) -> SourceRecord:
+        """All captures together."""
+        each = [self.states[meter] for meter in sorted(self.states)]
+        total = summed(self.counters())
+        by_interface = tuple(
+            (
+                name,
+                sum(s.packets.get(name, 0) for s in each),
+                sum(s.bytes.get(name, 0) for s in each),
+            )
+            for name in dict.fromkeys(interface.name for interface in self.interfaces)
+        )
+        return SourceRecord(
+            files=self.files,
+            format=total.format,
+            packets=sum(entry[1] for entry in by_interface),
+            bytes=sum(entry[2] for entry in by_interface),
+            first_time_ns=min((s.first_ns for s in each if s.first_ns is not None), default=None),
+            last_time_ns=max((s.last_ns for s in each if s.last_ns is not None), default=None),
+            truncated=total.truncated,
+            malformed=total.malformed + sum(m.malformed for m in self.meters.values()),
+            interfaces=by_interface,
+            lost=total.dropped_ring + total.dropped_interface,
+        )
+
+    def quiet(self, time_ns: int) -> Delta:
+        """A tick at which no meter has news: time passes for the engine all the same."""
+        meter = min(self.meters, default=0)
+        return Delta(
+            time_ns=time_ns,
+            meter=meter,
+            flows=np.zeros(0, FLOW_DTYPE),
+            streams=np.zeros(0, STREAM_DTYPE),
+            stream_seconds=np.zeros(0, STREAM_SECOND_DTYPE),
+            link_seconds=np.zeros(0, LINK_SECOND_DTYPE),
+            messages=[],
+            counters=self.meters.get(meter) or MeterCounters(),
+            interfaces=self.interfaces,
+            shared_interfaces=True,
+        )
