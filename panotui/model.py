@@ -68,6 +68,7 @@ class PacketBatch:
     first_number: int = 1  # 1-based number of row 0 in its source
     vlan_tci: I32 | None = None  # (n,) tag that the NIC removed, -1 none (live only)
     outgoing: I16 | None = None  # (n,) 1 sent, 0 received, -1 unknown (live, pcapng flags)
+    missed: I64 | None = None  # (n,) packets that the capture dropped just before (pcapng)
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -86,6 +87,7 @@ class PacketBatch:
             self.first_number + start,
             None if self.vlan_tci is None else self.vlan_tci[s],
             None if self.outgoing is None else self.outgoing[s],
+            None if self.missed is None else self.missed[s],
         )
 
 
@@ -96,6 +98,7 @@ class SourceCounters(msgspec.Struct, kw_only=True):
     bytes: int = 0  # on the wire
     dropped_ring: int = 0  # our own ring was full (PACKET_STATISTICS, accumulated)
     dropped_interface: int = 0  # the interface's own rx_dropped / rx_missed since start
+    dropped_told: int = 0  # of these (or, without totals, in all), told beside single packets
     truncated: bool = False  # the file ended inside a record
     malformed: int = 0  # records skipped because their header is impossible
     format: str = ""  # "pcap", "pcapng", "live", "demo", with "+gzip"/"+zstd"

@@ -294,6 +294,7 @@ def summed(each: Sequence[SourceCounters]) -> SourceCounters:
         bytes=sum(c.bytes for c in each),
         dropped_ring=sum(c.dropped_ring for c in each),
         dropped_interface=sum(c.dropped_interface for c in each),
+        dropped_told=sum(c.dropped_told for c in each),
         truncated=any(c.truncated for c in each),
         malformed=sum(c.malformed for c in each),
         format=", ".join(formats),
@@ -353,7 +354,7 @@ class Totals:
             truncated=total.truncated,
             malformed=total.malformed + sum(m.malformed for m in self.meters.values()),
             interfaces=by_interface,
-            lost=total.dropped_ring + total.dropped_interface,
+            lost=max(total.dropped_ring + total.dropped_interface, total.dropped_told),
         )
 
     def quiet(self, time_ns: int) -> Delta:

@@ -376,6 +376,7 @@ class FileMeter:
                         self._before.packets + batch.first_number,
                         batch.vlan_tci,
                         batch.outgoing,
+                        batch.missed,
                     )
                     self.source.add(placed)
                     yield placed

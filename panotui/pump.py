@@ -154,7 +154,7 @@ class Counting:
             truncated=any(c.truncated for c in counters),
             malformed=sum(c.malformed for c in counters) + malformed,
             interfaces=tuple((n, self.packets[n], self.bytes[n]) for n in self.packets),
-            lost=sum(c.dropped_ring + c.dropped_interface for c in counters),
+            lost=sum(max(missed(c), c.dropped_told) for c in counters),
         )
 
 

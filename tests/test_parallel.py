@@ -280,10 +280,11 @@ def test_small_captures_are_not_worth_a_process(ports: list[str]) -> None:
     assert parallel.processes_for(["-", *ports], 2) == 1
 
 
-def _gappy(path: Path, told: int, *, dropped: int = 0) -> str:
+def _gappy(path: Path, told: int, *, dropped: int = 0, beside: bool = False) -> str:
     """Half a minute of RTP without signalling that misses packets, as a pcapng that tells how many
-    its capture has dropped."""
+    its capture has dropped: in all at its end, or `beside` the packet after every second gap."""
     frames = []
+    said: list[bytes] = []
     for number in range(3_000):
         if number % 100 in (40, 41):
             continue
@@ -291,10 +292,12 @@ def _gappy(path: Path, told: int, *, dropped: int = 0) -> str:
         udp = struct.pack("!HHHH", 6000 + told, 5000, 8 + len(rtp), 0) + rtp
         head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0)
         ends = bytes([10, 20, 0, 11]) + bytes([10, 20, 0, 5])
-        frames.append(
-            made.Frame(bytes(12) + b"\x08\0" + head + ends + udp, 10**18 + number * 10**7)
-        )
-    data = made.pcapng(frames)
+        frame = bytes(12) + b"\x08\0" + head + ends + udp
+        frames.append(made.Frame(frame, 10**18 + number * 10**7))
+        late = beside and number % 200 == 42
+        said.append(made.option(4, (2).to_bytes(8, "little")) + bytes(4) if late else b"")
+    data = made.pcapng([])
+    data += b"".join(made.enhanced(f, options=o) for f, o in zip(frames, said, strict=True))
     if dropped:
         data += made.block(5, bytes(12) + made.option(5, dropped.to_bytes(8, "little")))
     path.write_bytes(data)
@@ -323,3 +326,22 @@ def test_what_a_capture_says_it_dropped_makes_its_losses_uncertain_in_every_arra
         assert {f["confidence"] for f in loss} == {"possible" if dropped else "certain"}
         assert any("missed by the capture" in d for f in loss for d in f["detail"]) == bool(dropped)
         assert ("rx-dropped" in {f["id"] for f in answer["findings"]}) == bool(dropped)
+
+
+def test_drops_told_beside_packets_claim_the_gaps_before_them_in_every_arrangement(
+    tmp_path: Path,
+) -> None:
+    files = [_gappy(tmp_path / f"{n}.pcapng", n, beside=n == 1) for n in (1, 2)]
+    answers = [_analysed(files, Site(), processes) for processes in (1, 2)]
+    assert answers[0] == answers[1]
+    engine = Engine(Site())
+    source = open_file(files[0])
+    Pump([source], engine, files=files[:1]).run()
+    source.close()
+    alone = analysis(engine)
+    assert alone["source"]["lost"] == answers[0]["source"]["lost"] == 30
+    for answer in (answers[0], alone):
+        stream = next(s for s in answer["streams"] if s["sport"] == 6001)
+        assert (stream["lost"], stream["capture_lost"], stream["uncertain"]) == (60, 30, True)
+    other = next(s for s in answers[0]["streams"] if s["sport"] == 6002)
+    assert (other["lost"], other["capture_lost"], other["uncertain"]) == (60, 0, False)

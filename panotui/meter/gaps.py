@@ -18,6 +18,8 @@ REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
 REORDER_NS = SECOND  # and this old
 GAPS_TOLD = 4  # messages a stream and tick
 _PENDING_MAX = 4096  # a stream
+NOTES_MAX = 64
+NOTED_AFTER_NS = SECOND // 4  # a stream shows its gap with its next packet
 
 
 @dataclass(slots=True)
@@ -209,9 +211,9 @@ class Gaps:
         """
         if packets <= 0:
             return
-        note = [time_ns - SECOND * 3 // 2, time_ns, packets, interface]
+        note = [time_ns - SECOND * 3 // 2, time_ns + NOTED_AFTER_NS, packets, interface]
         self._capture_noted.append(note)
-        del self._capture_noted[:-16]
+        del self._capture_noted[:-NOTES_MAX]
         for stream, pending in self._gaps.items():
             for gap in pending:
                 if not gap.capture:

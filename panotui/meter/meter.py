@@ -48,6 +48,7 @@ from panotui.wire.decode import Decoder
 
 _TCP, _UDP = 6, 17
 _LATER = 2  # `Columns.fragment` of all fragments but the first
+MISSED_TOLD = 64  # packets of a batch that tell of drops before them; the rest is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
 _HELPINGS = ((0, 3), (3, 9), (9, 2 * PAYLOADS_OFFERED))  # payloads of a flow offered at a time
 
@@ -159,6 +160,11 @@ class Meter:
         self._count(batch, columns, copies)
         flow_id = np.zeros(len(batch), np.uint64)
         offered = np.zeros(len(batch), np.bool_)
+        if batch.missed is not None and self.streams is not None:
+            for row in np.flatnonzero(batch.missed)[:MISSED_TOLD].tolist():
+                self.streams.note_capture_loss(
+                    int(batch.time_ns[row]), int(batch.missed[row]), int(batch.interface[row])
+                )
         self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
 

@@ -143,6 +143,7 @@ class DemoSource:
             self.counters.packets + 1,
             part.vlan_tci,
             part.outgoing,
+            part.missed,
         )
         self.counters.packets += len(part)
         self.counters.bytes += int(part.wire_length.sum())

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from panotui.model import I16, I32, U8, Interface, PacketBatch, Source, SourceCounters
+from panotui.model import I16, I32, I64, U8, Interface, PacketBatch, Source, SourceCounters
 
 
 def merge(sources: Sequence[Source]) -> Source:
@@ -75,6 +75,7 @@ class MergedSource:
             bytes=sum(counters.bytes for counters in each),
             dropped_ring=sum(counters.dropped_ring for counters in each),
             dropped_interface=sum(counters.dropped_interface for counters in each),
+            dropped_told=sum(counters.dropped_told for counters in each),
             truncated=any(counters.truncated for counters in each),
             malformed=sum(counters.malformed for counters in each),
             format="+".join(formats),
@@ -141,6 +142,7 @@ class MergedSource:
             batch.first_number,
             batch.vlan_tci,
             batch.outgoing,
+            batch.missed,
         )
 
     def _numbered(self, batch: PacketBatch) -> PacketBatch:
@@ -157,6 +159,7 @@ class MergedSource:
             first,
             batch.vlan_tci,
             batch.outgoing,
+            batch.missed,
         )
 
 
@@ -194,6 +197,14 @@ def _interleaved(pieces: Sequence[PacketBatch]) -> PacketBatch:
                 for piece in pieces
             ]
         )[order]
+    missed: I64 | None = None
+    if any(piece.missed is not None for piece in pieces):
+        missed = np.concatenate(
+            [
+                np.zeros(len(piece), np.int64) if piece.missed is None else piece.missed
+                for piece in pieces
+            ]
+        )[order]
     return PacketBatch(
         data,
         np.concatenate(offsets)[order],
@@ -205,4 +216,5 @@ def _interleaved(pieces: Sequence[PacketBatch]) -> PacketBatch:
         1,
         vlan,
         outgoing,
+        missed,
     )

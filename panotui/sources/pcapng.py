@@ -29,7 +29,8 @@ LATEST_S = 9_000_000_000  # the last second that int64 nanoseconds hold, roughly
 OPT_END, OPT_COMMENT = 0, 1
 IF_NAME, IF_SPEED, IF_TSRESOL, IF_TSOFFSET = 2, 8, 9, 14
 ISB_IFDROP, ISB_OSDROP = 5, 7
-EPB_FLAGS = 2
+EPB_FLAGS, EPB_DROPCOUNT = 2, 4
+MISSED_MOST = 1 << 40  # packets; a larger count before one packet is nonsense
 
 
 @dataclass(slots=True)
@@ -204,6 +205,9 @@ class PcapngFormat:
         n = len(offsets)
         self._last_ns = int(time_ns[-1])
         self._largest_seen = max(self._largest_seen, int(sizes.max()))
+        outgoing, missed = self._annotations(section, data, offsets, sizes, captured, kinds)
+        if missed is not None:
+            self.counters.dropped_told += int(missed.sum())
         first = self.counters.packets + 1
         self.counters.packets += n
         self.counters.bytes += int(wire_length.sum())
@@ -217,7 +221,8 @@ class PcapngFormat:
             self.interfaces,
             first,
             None,
-            self._directions(section, data, offsets, sizes, captured, kinds),
+            outgoing,
+            missed,
         )
 
     def _times(self, section: _Section, interface: I64, high: U32, low: U32) -> I64:
@@ -233,16 +238,18 @@ class PcapngFormat:
             time_ns[mine] = section.clocks[number].nanoseconds(units[mine])
         return time_ns
 
-    def _directions(
+    def _annotations(
         self, section: _Section, data: U8, offsets: I64, sizes: I64, captured: I64, kinds: U32
-    ) -> I16 | None:
-        """Inbound or outbound by epb_flags, or None when no packet has them."""
+    ) -> tuple[I16 | None, I64 | None]:
+        """Inbound or outbound by epb_flags, and packets dropped before by epb_dropcount; None for
+        what no packet has."""
         at = offsets + 28 + ((captured + 3) & ~3)
         end = offsets + sizes - 4
         rows = np.flatnonzero((at + 8 <= end) & (kinds == ENHANCED))
         if not len(rows):
-            return None
+            return None, None
         outgoing: I16 | None = None
+        missed: I64 | None = None
         for _ in range(4):  # flags stand first or behind a comment or two
             option = _u32_at(data, at[rows], section.order)
             if section.order == "<":
@@ -255,13 +262,28 @@ class PcapngFormat:
                     outgoing = np.full(len(offsets), -1, np.int16)
                 direction = _u32_at(data, at[flags] + 4, section.order) & np.uint32(3)
                 outgoing[flags] = np.array([-1, 0, 1, -1], np.int16)[direction]
-            more = (code != EPB_FLAGS) & (code != OPT_END)
+            counts = rows[(code == EPB_DROPCOUNT) & (length == 8)]
+            counts = counts[at[counts] + 12 <= end[counts]]
+            if len(counts):
+                if missed is None:
+                    missed = np.zeros(len(offsets), np.int64)
+                missed[counts] = self._dropcounts(section, data, at[counts] + 4)
+            more = code != OPT_END
             at[rows] += 4 + ((length.astype(np.int64) + 3) & ~3)
             rows = rows[more]
             rows = rows[at[rows] + 8 <= end[rows]]
             if not len(rows):
                 break
-        return outgoing
+        return outgoing, missed
+
+    @staticmethod
+    def _dropcounts(section: _Section, data: U8, at: I64) -> I64:
+        """(n,) 64-bit counts; absurd ones are none."""
+        first = _u32_at(data, at, section.order).astype(np.int64)
+        second = _u32_at(data, at + 4, section.order).astype(np.int64)
+        low, high = (first, second) if section.order == "<" else (second, first)
+        count: I64 = np.where(high < MISSED_MOST >> 32, high << 32 | low, 0)
+        return count
 
     # ------------------------------------------------------------------ rare blocks
 
