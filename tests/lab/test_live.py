@@ -83,6 +83,7 @@ def test_both_ports_streams_and_the_violation_within_three_seconds(folder: Path)
             plant.start_camera(camera)
         plant.read_camera("dock", "udp")
         plant.read_camera("gate", "tcp")
+        plant.start_cloud_traffic(1.0)
         time.sleep(2)  # the site has been running before anyone looks
         recorder = start_recorder(plant, folder)
         wait_until(lambda: ask(folder) is not None, 20, "the recorder listens")
