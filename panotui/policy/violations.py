@@ -40,7 +40,7 @@ COUNTED_MAX = 131_072  # flows of a meter whose share in a violation is remember
 QUIET_NS = 120 * SECOND  # a violation without traffic for this long is past
 _ANY: Final = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _FIELDS: Final = (
-    *("id", "protocol", "src", "dst", "sport", "dport", "first_ns", "last_ns"),
+    *("id", "protocol", "src", "dst", "sport", "dport", "first_ns", "first_packet", "last_ns"),
     *("packets_out", "packets_in", "bytes_out", "bytes_in"),
 )
 _NARROW: Final = np.dtype([(name, FLOW_DTYPE[name]) for name in _FIELDS])
@@ -135,6 +135,8 @@ class ViolationBook:
         at = np.flatnonzero((judged.verdict == _VIOLATION) & ~judged.own)
         if len(at) == 0:
             return
+        # in order of their first packets, so that a violation is named after its first flow
+        at = at[np.lexsort((rows["first_packet"][at], rows["first_ns"][at]))]
         if len(self._hosts) > 8 * self._max:
             self._hosts.clear()  # codes of new names only; violations keep their own
         bad = _narrow(rows, at)
@@ -142,10 +144,10 @@ class ViolationBook:
         keys = self._keys(bad, judged, at)
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         numbers = np.zeros(len(unique), np.int64)
-        for i, key in enumerate(unique.tolist()):
+        for i in np.argsort(first).tolist():
             row = int(first[i])
             numbers[i] = self._number_of(
-                key, rows[int(at[row])], judged, int(at[row]), now_ns, meter, interfaces
+                int(unique[i]), rows[int(at[row])], judged, int(at[row]), now_ns, meter, interfaces
             )
         self._add(bad, numbers[inverse.reshape(-1)], judged, at, now_ns, meter)
 
@@ -436,7 +438,10 @@ class ViolationBook:
             violation.packets += int(more_packets[rows_here].sum())
             violation.size += int(more_bytes[rows_here].sum())
             violation.flows += int(is_new[rows_here].sum())
-            violation.first_ns = min(violation.first_ns, int(bad["first_ns"][rows_here].min()))
+            earliest = int(rows_here[0])  # rows come by their first packets
+            if bad["first_ns"][earliest] < violation.first_ns:
+                violation.first_ns = int(bad["first_ns"][earliest])
+                violation.first_packet = int(bad["first_packet"][earliest])
             last = int(bad["last_ns"][rows_here].max())
             self._note(violation, bad["dport"][rows_here], bad["dst"][rows_here])
             self._progress(violation, last, int(level[rows_here].max()), now_ns)

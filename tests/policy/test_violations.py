@@ -45,6 +45,23 @@ def test_flows_between_the_same_peers_are_one_violation() -> None:
     assert kinds(book) == ["new"]
 
 
+def test_a_violation_begins_with_its_first_flow_in_whatever_order_rows_come() -> None:
+    rows = many([flow_row("192.168.5.5", 50000 + i, "192.168.5.77", 22, flow=i) for i in range(5)])
+    rows["first_ns"] = START_NS + np.arange(5) * SECOND
+    rows["first_packet"] = 100 + np.arange(5)
+    for order in ((0, 1, 2, 3, 4), (4, 2, 0, 1, 3), (3, 4, 1, 2, 0)):
+        for cut in (1, 5):  # all at once, or one after the other
+            judge = judge_of()
+            book = ViolationBook(judge)
+            for part in np.split(rows[list(order)], cut):
+                feed(book, judge, part)
+            record = one(book)
+            assert (record.first_time_ns, record.first_packet) == (START_NS, 100)
+            assert record.flows == 5
+            if cut == 1:
+                assert record.flow == "0-0"
+
+
 def test_a_flow_that_grows_is_not_counted_twice() -> None:
     judge = judge_of()
     book = ViolationBook(judge)
