@@ -90,7 +90,9 @@ def test_narrow_link_loses_what_the_queue_drops(tmp_path: Path) -> None:
     # a sender report may be among them, and what follows the last packet that passed
     assert dropped - 10 <= stream["lost"] <= dropped
     assert stream["lost"] > 50
-    assert findings_of(answer) == {("stream-loss", "camera dock")}
+    # a queue that overflows may well lose the tails of key frames: that is then said as well
+    found = findings_of(answer)
+    assert found - {("stream-burst", "camera dock")} == {("stream-loss", "camera dock")}
 
 
 def test_stopped_camera_freezes_and_is_seen_to_recover(tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ class Cable:
             self.middle.run(["ip", "link", "set", name, "promisc", "on"])
             end.run(["ip", "addr", "add", f"10.77.0.{number}/24", "dev", "eth0"])
             end.run(["ip", "addr", "add", f"fd77::{number}/64", "dev", "eth0", "nodad"])
+        # neighbours are known: a lossy wire may lose every question for them, and nobody connects
+        for end, other, number in ((*self.ends, 2), (*reversed(self.ends), 1)):
+            mac = other.run(["cat", "/sys/class/net/eth0/address"]).stdout.strip()
+            for address in (f"10.77.0.{number}", f"fd77::{number}"):
+                known = ["ip", "neigh", "replace", address, "lladdr", mac, "dev", "eth0"]
+                end.run([*known, "nud", "permanent"])
 
     def close(self) -> None:
         for space in (*self.ends, self.middle):
@@ -49,12 +55,13 @@ class Cable:
 
     def talk(self, path: Path, address: str, where: int, shares: tuple[float, ...]) -> None:
         """Hold the connections with `address` and capture them at end `where`."""
-        dump = ["tcpdump", "-i", "eth0", "-U", "-s", "0", "-B", "65536", "-w", str(path)]
-        capture = self.ends[where].popen([*dump, "--time-stamp-precision=nano", "-Z", "root"])
-        for _ in range(100):
-            if path.exists():
-                break
-            time.sleep(0.05)
+        dump = ["tcpdump", "-i", "eth0", "-U", "-s", "0", "-B", "65536", "--immediate-mode"]
+        capture = self.ends[where].popen(
+            [*dump, "-w", str(path), "--time-stamp-precision=nano", "-Z", "root"]
+        )
+        assert capture.stderr is not None
+        while "listening on" not in (line := capture.stderr.readline()):
+            assert line, "tcpdump ended before it listened"
         script = [sys.executable, str(HERE / "lossy_wire.py"), "near", "far"]
         wire = self.middle.popen([*script, *map(str, shares), "7"])
         server = self.ends[1].popen([sys.executable, str(HERE / "tcp_peers.py"), "serve", address])

@@ -68,7 +68,9 @@ def udp_server(answer: Callable[[bytes], bytes | None]) -> Iterator[int]:
 def test_tcp_tells_open_from_refused() -> None:
     with tcp_server(lambda peer: None) as port:
         assert tcp("127.0.0.1", port).ok
-    closed = tcp("127.0.0.1", port)
+    with socket.socket() as silent:  # bound, so that nobody else listens at its port
+        silent.bind(("127.0.0.1", 0))
+        closed = tcp("127.0.0.1", silent.getsockname()[1])
     assert not closed.ok
     assert "refused" in closed.text
 
