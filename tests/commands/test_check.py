@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.netns import Namespace
+from tests.lab.netns import Namespace, require_root
 from tests.lab.plant import CLOUD, CLOUD_NET, IOT, LOGS, Plant
 
 CREDENTIALS = "c1.credentials.iot.us-east-1.amazonaws.com"
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def plant() -> Iterator[Plant]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root for network namespaces")
+    require_root()
     with Plant() as built:
         built.start_camera("dock")
         built.start_camera("gate")
