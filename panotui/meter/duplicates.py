@@ -10,7 +10,9 @@ millisecond on a fast path, and an acknowledgement may say the same twice. A cop
 - the frame around it differs (another hop, tag or interface),
 - its IPv4 identification tells it apart from a repetition: set, and not that of the sender's packet
   before or after, as of senders that never change it, or
-- it repeats what no sender repeats so soon: a SYN, an RTP packet.
+- it repeats what no sender repeats so soon: a client's SYN, an RTP packet. A server answers a SYN
+  that came again, and its own timer may be due in the same moment: its SYN is believed once another
+  copy was certain.
 
 All others (no identification: IPv6, "don't fragment" with 0, a constant one) are doubtful. They are
 believed only in a capture that doubles much of what it sees.
@@ -26,7 +28,7 @@ from panotui.wire.gather import gather
 
 _COMPARED = 64  # bytes from the transport header on that must be equal
 _KEPT = 8192  # rows of earlier batches that are remembered at most
-_SYN = 2
+_SYN, _ACK = 0x02, 0x10
 _TCP, _UDP = 6, 17
 
 # A capture doubles when so many packets were seen twice, and this share of all. Where nothing is
@@ -101,6 +103,9 @@ class CopyFinder:
         open_ = np.flatnonzero(~certain)
         if len(open_):
             certain[open_] = self._senders.identified(batch, c, later[open_])
+        if self._certain or certain.any():
+            since = -1 if self._certain else later[certain].min()
+            certain |= _syn(c, later, answered=True) & (later > since)
         twin[later] = True
         # of something said many times in a row only the first repetition counts as doubled
         again = np.empty(len(later), np.bool_)
@@ -263,13 +268,20 @@ def _equal_bytes(batch: PacketBatch, c: Columns, a: I64, b: I64) -> Bool:
 
 def _never_repeated(batch: PacketBatch, c: Columns, rows: I64) -> Bool:
     """(m,) rows that no sender repeats within milliseconds."""
-    certain: Bool = (c.protocol[rows] == _TCP) & (c.tcp_flags[rows] & _SYN != 0)
+    certain = _syn(c, rows, answered=False)
     udp = (c.protocol[rows] == _UDP) & (c.payload_captured[rows] >= 12)
     first = batch.data[np.where(udp, c.payload[rows], 0)]
     second = batch.data[np.where(udp, c.payload[rows] + 1, 0)]
     # RTP carries a sequence number; RTCP (types 192 to 223) does not
     certain |= udp & (first >> 6 == 2) & ((second < 192) | (second > 223))
     return certain
+
+
+def _syn(c: Columns, rows: I64, *, answered: bool) -> Bool:
+    """(m,) SYN segments of servers (`answered`) or of clients."""
+    wanted = _SYN | _ACK if answered else _SYN
+    found: Bool = (c.protocol[rows] == _TCP) & (c.tcp_flags[rows] & (_SYN | _ACK) == wanted)
+    return found
 
 
 def _frame_words(batch: PacketBatch, c: Columns, rows: I64) -> U64:

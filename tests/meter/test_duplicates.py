@@ -101,6 +101,27 @@ def test_a_segment_sent_again_at_once_is_no_copy(six: bool) -> None:
     assert copies(frames) == []
 
 
+def _greeting(flags: str, number: int) -> bytes:
+    """A SYN of A, identified as every packet of Linux's clients, or the answer of B with id 0."""
+    ends = (A, B, 40_001, 554) if flags == "S" else (B, A, 554, 40_001)
+    head = IP(src=ends[0], dst=ends[1], id=number if flags == "S" else 0)
+    return bytes(HERE / head / TCP(sport=ends[2], dport=ends[3], flags=flags, seq=7))
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_an_answer_to_a_syn_that_a_timer_repeats_at_once_is_no_copy(rows: int) -> None:
+    """A SYN that came again and the server's own timer, 50 us apart, as real peers do."""
+    frames = [(_greeting("S", 5), 0), (_greeting("SA", 0), 60), (_greeting("SA", 0), 110)]
+    assert copies(frames, rows) == []
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_both_syns_are_copies_where_the_clients_was_copied(rows: int) -> None:
+    frames = [(_greeting("S", 5), 0), (_greeting("S", 5), 20)]
+    frames += [(_greeting("SA", 0), 60), (_greeting("SA", 0), 80)]
+    assert copies(frames, rows) == [1, 3]
+
+
 @pytest.mark.parametrize("six", [True, False])
 def test_copies_from_the_next_hop_are_found(six: bool) -> None:
     frames = []
