@@ -558,7 +558,6 @@ class FlowTable:
         self.isn_known[slot[syn], side[syn]] = True
         answer = flag[syn] & ACK != 0
         opening, accepting = syn[~answer], syn[answer]
-        self.syn_last_ns[slot[opening[::-1]]] = time_ns[opening[::-1]]
         new = opening[self.syn_ns[slot[opening]] == 0]
         self.syn_ns[slot[new]] = time_ns[new]
         new = accepting[self.synack_ns[slot[accepting]] == 0]

@@ -227,24 +227,30 @@ class TcpQuality:
             flows.max_segment[slots, half] = np.maximum(flows.max_segment[slots, half], largest)
 
     def _handshakes(self, s: _Segments) -> None:
-        """Time of the client's ACK that ends the handshake.
+        """Times of the client's ACK that ends the handshake, and of the newest SYN until then.
 
-        On a one-way mirror its number tells that it is the one, without the answer to the SYN.
+        On a one-way mirror its number tells that it is the one, without the answer to the SYN. A
+        SYN that is still under way when the handshake is over changes no round trip.
         """
         flows = self.flows
         slots = s.slot[s.first]
         waiting = (flows.synack_ns[slots] > 0) | (flows.syn_ns[slots] > 0)
         waiting &= flows.handshake_ack_ns[slots] == 0
-        if not waiting.any():
-            return
-        mask = np.repeat(waiting, np.diff(s.first, append=len(s.rows)))
-        mask &= (s.flags & (SYN | RST | ACK)) == ACK
-        hit = np.flatnonzero(mask)
-        slot, side = s.slot[hit], s.side[hit]
-        good = (flows.synack_ns[slot] > 0) & (s.time[hit] >= flows.synack_ns[slot])
-        good |= flows.isn_known[slot, side] & (s.seq[hit] == flows.isn[slot, side] + np.uint32(1))
-        hit = hit[good & (side == flows.client[slot])][::-1]  # the first stays
-        flows.handshake_ack_ns[s.slot[hit]] = s.time[hit]
+        if waiting.any():
+            mask = np.repeat(waiting, np.diff(s.first, append=len(s.rows)))
+            mask &= (s.flags & (SYN | RST | ACK)) == ACK
+            hit = np.flatnonzero(mask)
+            slot, side = s.slot[hit], s.side[hit]
+            good = (flows.synack_ns[slot] > 0) & (s.time[hit] >= flows.synack_ns[slot])
+            next_number = flows.isn[slot, side] + np.uint32(1)
+            good |= flows.isn_known[slot, side] & (s.seq[hit] == next_number)
+            hit = hit[good & (side == flows.client[slot])][::-1]  # the first stays
+            flows.handshake_ack_ns[s.slot[hit]] = s.time[hit]
+        asked = np.flatnonzero((s.flags & (SYN | ACK)) == SYN)
+        if len(asked):
+            done = flows.handshake_ack_ns[s.slot[asked]]
+            asked = asked[(done == 0) | (s.time[asked] <= done)]
+            flows.syn_last_ns[s.slot[asked]] = s.time[asked]  # the last stays
 
     def _options(self, batch: PacketBatch, c: Columns, s: _Segments) -> None:
         """MSS and window scale of SYN segments (RFC 9293 3.2, RFC 7323 2.2)."""

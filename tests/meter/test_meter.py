@@ -125,6 +125,28 @@ def test_syn_sent_again_is_the_same_attempt() -> None:
     assert flow["handshake_rtt_us"] == flow["server_rtt_us"] == -1
 
 
+@pytest.mark.parametrize("cut", [1, 4, 1000])
+def test_syn_that_comes_after_the_handshake_changes_no_round_trip(cut: int) -> None:
+    """A wire may repeat or delay it; tshark's initial round trip stays, and with it what counts
+    as out of order: what fills a hole sooner than that."""
+    c, s = (APPLIANCE, 40_000, CAMERA, 554), (CAMERA, 554, APPLIANCE, 40_000)
+    part = [tcp(*s, "A", 901 + 100 * i, 101, bytes([i]) * 100) for i in range(4)]
+    packets = [
+        (0.0, tcp(*c, "S", 100)),
+        (0.0001, tcp(*s, "SA", 900, 101)),
+        (0.015, tcp(*c, "A", 101, 901)),
+        (0.016, tcp(*c, "S", 100)),
+        (0.020, part[0]),
+        (0.021, part[2]),
+        (0.022, part[3]),
+        (0.030, part[1]),
+    ]
+    (flow,) = flows_of(packets, cut)
+    assert (flow["handshake_rtt_us"], flow["server_rtt_us"]) == (15_000, 100)
+    assert (flow["out_of_order_in"], flow["retransmits_in"]) == (1, 0)
+    assert flow["retransmits_out"] == 1
+
+
 def test_refused_and_reset_are_told_apart() -> None:
     refused = [
         (0.0, tcp(APPLIANCE, 1111, CAMERA, 80, "S", 5)),
