@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from panotui.meter.gaps import Gap, Gaps
+from panotui.meter.pauses import Pauses
 from panotui.meter.rtp_records import Grouped, RtpRecords
 from panotui.meter.segments import Segments, pick, smooth
 from panotui.meter.sequence import Flawed, Sequence, SequenceNumbers
@@ -80,6 +81,7 @@ class RtpMetrics:
         self.reads_keys: Bool = np.zeros(n, bool)  # the payload's key frames are recognised
         self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
         self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
+        self.pauses = Pauses()
         self._started: Bool = np.zeros(n, bool)
         self._timestamp: I64 = np.zeros(n, np.int64)
         self._flags: U8 = np.zeros(n, np.uint8)
@@ -122,7 +124,7 @@ class RtpMetrics:
         self._bytes_at_tick: I64 = np.zeros(n, np.int64)
         self._new_frame_ns: I64 = np.zeros(n, np.int64)
         self._sequence = SequenceNumbers(
-            n, self.row, self.clock, self._timestamp, self._tell_restart
+            n, self.row, self.clock, self._timestamp, self.pauses, self._tell_restart
         )
         self.gaps = Gaps(
             self.row,
@@ -170,6 +172,7 @@ class RtpMetrics:
         self._key_ordinal[stream] = -1
         self.watched[stream] = False
         self._unjudged.pop(stream, None)
+        self.pauses.forget(stream)
         self._stutter.forget(stream)
         self.gaps.forget(stream)
         self.changed[stream] = True
@@ -184,6 +187,7 @@ class RtpMetrics:
         """The place is free: it takes part in nothing until it is opened again."""
         self._started[stream] = False
         self.watched[stream] = False
+        self.pauses.forget(stream)
 
     # ------------------------------------------------------------ measuring
 
@@ -1021,7 +1025,8 @@ class RtpMetrics:
         stuck &= since > 3 * interval_ns
         received = row["media_bytes"][live] - self._bytes_at_tick[live]
         self._bytes_at_tick[live] = row["media_bytes"][live]
-        lived_s = np.maximum((row["last_ns"][live] - row["first_ns"][live]) / SECOND, 1.0)
+        lived_ns = self._unpaused_ns(live, row["first_ns"][live], row["last_ns"][live])
+        lived_s = np.maximum(lived_ns / SECOND, 1.0)
         mean = row["media_bytes"][live] / lived_s
         no_key = self.reads_keys[live] & (
             now_ns - row["keyframe_last_ns"][live]
@@ -1053,7 +1058,8 @@ class RtpMetrics:
         out = self.row[streams].copy()
         lived_s = (out["last_ns"] - out["first_ns"]) / SECOND
         with np.errstate(divide="ignore", invalid="ignore"):
-            out["bitrate_mean_bps"] = np.where(lived_s > 0, out["bytes"] * 8 / lived_s, 0.0)
+            sent_s = self._unpaused_ns(streams, out["first_ns"], out["last_ns"]) / SECOND
+            out["bitrate_mean_bps"] = np.where(sent_s > 0, out["bytes"] * 8 / sent_s, 0.0)
             out["delta_mean_ms"] = np.where(
                 out["packets"] > 1, lived_s * 1000 / (out["packets"] - 1), np.nan
             )
@@ -1073,7 +1079,8 @@ class RtpMetrics:
             unclear &= out["signalled"] == 0
             shown &= ~unclear
             out["frames"][unclear] = 0
-            span = (self._frame_last_ns[streams] - self._frame_first_ns[streams]) / SECOND
+            first, last = self._frame_first_ns[streams], self._frame_last_ns[streams]
+            span = self._unpaused_ns(streams, first, last) / SECOND
             out["fps"] = np.where(shown & (span > 0), (out["frames"] - 1) / span, np.nan)
             nominal = self.nominal[streams]
             known = shown & (nominal > 0) & (out["clock_rate"] > 0)
@@ -1095,9 +1102,18 @@ class RtpMetrics:
         frames = np.where(inside, cells[:, :, 1], 0).sum(axis=1)
         first = np.where(inside, cells[:, :, 2], np.iinfo(np.int64).max).min(axis=1)
         last = np.where(inside, cells[:, :, 3], 0).max(axis=1)
+        span_ns = self._unpaused_ns(streams, first, last)
         with np.errstate(divide="ignore", invalid="ignore"):
-            fps: F64 = np.where(frames > 1, (frames - 1) * SECOND / (last - first), np.nan)
+            fps: F64 = np.where(frames > 1, (frames - 1) * SECOND / span_ns, np.nan)
         return fps
+
+    def _unpaused_ns(self, streams: I64, first_ns: I64, last_ns: I64) -> I64:
+        """(s,) ns of each stream's span that its reader had not paused."""
+        span_ns = last_ns - first_ns
+        if self.pauses:
+            ends = zip(streams.tolist(), first_ns.tolist(), last_ns.tolist(), strict=True)
+            span_ns -= np.array([self.pauses.within(*span) for span in ends], np.int64)
+        return span_ns
 
     def drain(self) -> list[AnyMessage]:
         out = list(self.messages)

@@ -89,6 +89,7 @@ class Dialogue:
         self._unnumbered = 0
         self._media: tuple[Media, ...] = ()
         self.played_ns = 0  # the last PLAY was answered
+        self.paused_ns = 0  # a PAUSE was, and no PLAY since; 0 not paused
         self.over = False  # the connection has ended
         self._ended = True  # nothing set up yet, so nothing to end
         self._told = False
@@ -251,6 +252,7 @@ class Dialogue:
         if playing:
             self.played_ns = time_ns
             self.kept_alive(time_ns, self.keepalive_by)
+        self.paused_ns = 0 if playing else time_ns
         self._changed(self)
 
     # ------------------------------------------------------------ life

@@ -5,8 +5,8 @@ Streams whose every number follows the last (nearly always) are known by one com
 of the others, a row each, the extended number, how far it advances the highest, whether it counts,
 whether the sender restarted. Where a stream stays within MAX_DROPOUT and MAX_MISORDER that is array
 work; around an anomaly packets are taken one by one. Probation is the caller's: streams come here
-when they are believed. Only one thing is not as A.1 has it: a number that is missing is late, and
-no restart, up to RECENT behind.
+when they are believed. Two things are not as A.1 has them: a number that is missing is late, and no
+restart, up to RECENT behind; and numbers passed over during a PAUSE were not expected.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from panotui.meter.pauses import Pauses
 from panotui.meter.rtp_records import Grouped
 from panotui.model import I64, SECOND, U16, Bool, Rows
 
@@ -60,11 +61,13 @@ class SequenceNumbers:
         row: Rows,
         clock: I64,
         timestamp: I64,
+        pauses: Pauses,
         tell_restart: Callable[[int, Grouped, int, bool, int], None],
     ) -> None:
         self.row = row
         self.clock = clock
         self._timestamp = timestamp
+        self._pauses = pauses
         self._first: I64 = np.zeros(capacity, np.int64)  # extended, since the sender (re)started
         self._tell_restart = tell_restart
         self.received: I64 = np.zeros(capacity, np.int64)
@@ -138,9 +141,24 @@ class SequenceNumbers:
         for k in np.flatnonzero(odd).tolist():
             start, end = int(segments.starts[k]), int(segments.ends[k]) + 1
             self._walk(int(ids[k]), records, start, end, result, top)
+        if self._pauses:
+            self._excuse(result)
         self.highest[ids] = top[segments.ends]
         self.received[ids] += np.add.reduceat(result.counted, segments.starts, dtype=np.int64)
         return result
+
+    def _excuse(self, flawed: Flawed) -> None:
+        """Numbers that a sender used up while its reader had paused it were not to be sent here."""
+        packets = flawed.packets
+        rows = np.flatnonzero(flawed.advance > 1)
+        for at, stream, before_ns in zip(
+            rows.tolist(),
+            packets.stream(rows).tolist(),
+            packets.before_ns(rows).tolist(),
+            strict=True,
+        ):
+            if self._pauses.between(stream, before_ns, int(packets.time_ns[at])):
+                flawed.advance[at] = 1
 
     def _list_recent(self, ids: I64) -> None:
         """Write the newest of the numbers that came in a row into the table."""
@@ -222,8 +240,10 @@ class SequenceNumbers:
                 calm = 0
                 if s == bad:
                     stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
-                    lived_ns = before_ns - int(self.row["first_ns"][stream])
-                    outage = _continues(
+                    first_ns = int(self.row["first_ns"][stream])
+                    lived_ns = before_ns - first_ns
+                    lived_ns -= self._pauses.within(stream, first_ns, before_ns)
+                    outage = not self._pauses.between(stream, before_ns, bad_time) and _continues(
                         d,
                         accepted,
                         lived_ns,

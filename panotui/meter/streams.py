@@ -477,7 +477,7 @@ class StreamTable:
         self.metrics.watched[index] = track.playing
         if track.playing:
             row["end"][index] = 0
-            self.metrics.excused_ns[index] = dialogue.played_ns
+            self._resume(index, dialogue)
         self.metrics.changed[index] = True
         self._tell_bound(stream)
         if track.encrypted:
@@ -509,14 +509,21 @@ class StreamTable:
     def _playing_changed(self, dialogue: Dialogue) -> None:
         for stream in self._streams_of(dialogue):
             track, index = stream.track, stream.index
-            playing = track.playing if track is not None else not dialogue.over
+            unnamed = not (dialogue.over or dialogue.paused_ns)
+            playing = track.playing if track is not None else unnamed
             self.metrics.watched[index] = playing
             if playing:
-                # While it was paused its silence was no freeze.
-                self.metrics.excused_ns[index] = dialogue.played_ns
+                self._resume(index, dialogue)
             elif (track is not None and track.ended_ns) or (stream.tcp and dialogue.over):
                 self.metrics.row["end"][index] = 1
+            elif dialogue.paused_ns:
+                self.metrics.pauses.begin(index, dialogue.paused_ns)
             self.metrics.changed[index] = True
+
+    def _resume(self, index: int, dialogue: Dialogue) -> None:
+        """It plays: while it was paused its silence was no freeze."""
+        self.metrics.excused_ns[index] = dialogue.played_ns
+        self.metrics.pauses.end(index, dialogue.played_ns)
 
     def _streams_of(self, dialogue: Dialogue) -> list[Stream]:
         return [s for s in self._streams if s is not None and s.dialogue is dialogue]

@@ -54,6 +54,32 @@ def test_session_that_ends_at_its_time_out(
         assert found[expected].subject == "camera dock"
 
 
+@pytest.mark.parametrize("over", ["udp", "tcp"])
+@pytest.mark.parametrize("used_up", [0, 700, 7_000])
+@pytest.mark.parametrize("paused_s", [4.0, 20.0])
+def test_time_that_a_stream_was_paused_is_in_no_mean_of_it(
+    over: str, used_up: int, paused_s: float
+) -> None:
+    wire = Wire()
+    session = Rtsp(wire, tcp=over == "tcp").play(0.2)
+    session.media(1.0, 16.0)
+    session.say(16.0, "PAUSE", asks="Session: 77\r\n")
+    session.sequence += used_up  # by a camera that goes on for its other readers
+    session.stamp += int(paused_s * 90_000)
+    again = 16.0 + paused_s
+    session.say(again, "PLAY", asks="Session: 77\r\n")
+    session.media(again + 0.02, again + 14.02)
+    engine = wire.watch(end=again + 15)
+    stream, plain = engine.snapshot().streams[0], Wire()
+    Rtsp(plain, tcp=over == "tcp").play(0.2).media(1.0, 30.0)
+    alike = plain.watch(end=31).snapshot().streams[0]
+    assert stream.bitrate_mean_bps == pytest.approx(alike.bitrate_mean_bps, rel=0.01)
+    assert stream.fps == pytest.approx(25, rel=0.01)
+    # RFC 3550 A.1 holds the first packet back that is far from the one before
+    assert (stream.lost, stream.expected) == (0, stream.packets - (used_up > 3_000))
+    assert not {"stream-fps", "stream-loss", "stream-frozen", "stream-restart"} & set(told(engine))
+
+
 @pytest.mark.parametrize(("tail", "expected"), [(6, True), (0, False)])
 def test_loss_at_the_end_of_key_frames_is_a_switch_buffer(tail: int, expected: bool) -> None:
     wire = Wire()
