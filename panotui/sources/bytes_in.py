@@ -1,4 +1,4 @@
-"""Bytes of an input that cannot be mapped: pipes and compressed files, decompressed as they come.
+"""Bytes of an input: files as they are, pipes as they give, compressed ones as they open.
 
 What comes in is a file descriptor; what goes out is bytes written into the caller's buffer, at
 most as many as fit. Nothing waits for more than is there: a pipe's few bytes are handed on at once,
@@ -49,14 +49,13 @@ class PlainInput:
         if not self.wait(timeout_s):
             return None
         try:
-            chunk = os.read(self.fd, min(len(target), PIECE))
+            count = os.readv(self.fd, [target[:PIECE]])
         except BlockingIOError:
             return None
         except OSError as error:
             raise InputError(self.what, error.strerror or "cannot be read") from None
-        target[: len(chunk)] = chunk
-        self.consumed += len(chunk)
-        return len(chunk)
+        self.consumed += count
+        return count
 
     def wait(self, timeout_s: float) -> bool:
         """Whether something (or the end) can be read within the time."""

@@ -1,13 +1,15 @@
 """Capture files and pipes as a `Source`: a path (or '-') in, packet batches out.
 
-Plain files are mapped and batches are views of the map; compressed ones and pipes pass through a
-buffer that holds one batch at a time. The format is told by the first bytes, never by the name.
+All bytes pass through one buffer that is used again and again, and batches are views of it. A map
+would save the copy (0.05 s a GB), but a file that shrinks while it is read would end the program,
+past pages stay in our memory until they are given back, and where the page cache holds small pages
+each costs a fault, so that the map is the slower one (docs/performance.md). The format is told by
+the first bytes, never by the name.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import stat
 import sys
@@ -31,11 +33,11 @@ from panotui.sources.pcapng import LARGEST_BLOCK, SECTION_MAGIC, PcapngFormat
 
 Format: TypeAlias = PcapFormat | PcapngFormat
 
-# What one batch may be: its mapped pages and columns are memory, and what the walk has touched
-# should still be in the cache when it is decoded; smaller ones pay more for 20,000 flows a batch.
-BATCH_BYTES = 16 << 20  # of a mapped file
+# Smaller batches pay more for 20,000 flows each; larger ones leave the cache between their steps.
 BATCH_PACKETS = 131_072
-BUFFER = 4 << 20
+FILE_BUFFER = 8 << 20  # larger ones gain nothing, smaller ones cost a tenth
+BUFFER = 4 << 20  # of pipes and compressed files, whose bytes come slowly
+TAIL = 256 << 10  # bytes at the end of a pcapng file that are looked at first
 GATHER_S = 0.02  # how long a pipe that keeps giving may delay what it gave
 NOT_A_CAPTURE = "not a capture file (pcap, pcapng, plain, .gz or .zst)"
 
@@ -52,7 +54,7 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
                 "it is a terminal, not a capture",
                 "Pipe one in: tcpdump -w - | panotui analyze -",
             )
-        return StreamFile(0, "standard input", "stdin", batch_packets)
+        return FileSource(0, "standard input", "stdin", batch_packets)
     name = Path(path).name
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
@@ -67,13 +69,9 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
         if stat.S_ISDIR(mode):
             raise InputError(path, "it is a folder", "Name the capture files in it.")
         size = os.fstat(fd).st_size
-        if stat.S_ISREG(mode):
-            if not size:
-                raise InputError(path, "the file is empty")
-            magic = os.pread(fd, 4, 0) if hasattr(os, "pread") else b""
-            if magic in MAGICS or magic == SECTION_MAGIC:
-                return MappedFile(fd, size, path, name, batch_packets)
-        return StreamFile(fd, path, name, batch_packets, size if stat.S_ISREG(mode) else None)
+        if stat.S_ISREG(mode) and not size:
+            raise InputError(path, "the file is empty")
+        return FileSource(fd, path, name, batch_packets, size if stat.S_ISREG(mode) else None)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.close(fd)
@@ -83,113 +81,42 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
 
 
 class FileSource:
-    """What mapped and streamed captures share."""
+    """A file or pipe, plain or compressed: bytes pass through one buffer, a batch at a time.
 
-    def __init__(self, what: str, label: str, batch_packets: int) -> None:
-        self.what = what
-        self.label = label
-        self.batch_packets = max(batch_packets, 1)
-        self.counters = SourceCounters()
-        self.ended = False
-        self._format: Format | None = None
-
-    @property
-    def interfaces(self) -> list[Interface]:
-        return self._format.interfaces if self._format is not None else []
-
-    def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def _recognise(self, first: bytes) -> tuple[Format, int]:
-        """(the format, where its records begin). InputError when the bytes are no capture."""
-        if first[:4] == SECTION_MAGIC:
-            return PcapngFormat(first[:12], self.counters, self.what, self.label), 0
-        if first[:4] in MAGICS and len(first) < FILE_HEADER:
-            raise InputError(self.what, "the capture ends inside its file header")
-        return PcapFormat(first[:FILE_HEADER], self.counters, self.what, self.label), FILE_HEADER
-
-
-class MappedFile(FileSource):
-    """A plain capture file, mapped: batches are views of the map."""
-
-    def __init__(self, fd: int, size: int, what: str, label: str, batch_packets: int) -> None:
-        super().__init__(what, label, batch_packets)
-        self._map = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
-        os.close(fd)
-        self._data: U8 = np.frombuffer(self._map, np.uint8)
-        self._format, self._position = self._recognise(self._map[:FILE_HEADER])
-        if isinstance(self._format, PcapngFormat):
-            self._format.look_ahead(self._data)
-        self._size = size
-        self._reach = BATCH_BYTES
-        self._released = 0
-        self.counters.format = self._format.name
-        self.counters.total_bytes = size
-        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_SEQUENTIAL"):
-            self._map.madvise(mmap.MADV_SEQUENTIAL)
-
-    def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
-        """The next batch, None only at the end."""
-        if self.ended or self._format is None:
-            return None
-        self._release()
-        while True:
-            stop = min(self._position + self._reach, self._size)
-            final = stop == self._size
-            taken = self._format.take(self._data, self._position, stop, final, self.batch_packets)
-            stuck = taken.next == self._position and taken.batch is None
-            self._position = taken.next
-            self._reach = BATCH_BYTES
-            if taken.ended or (final and taken.next >= self._size):
-                self.ended = True
-            elif stuck:
-                if final:
-                    self.ended = self.counters.truncated = True
-                self._reach = max(BATCH_BYTES, taken.need + BATCH_BYTES)
-            self.counters.read_bytes = self._size if self.ended else self._position
-            if taken.batch is not None or self.ended:
-                return taken.batch
-
-    def _release(self) -> None:
-        """Give the pages of past batches back, so that a huge file does not fill our memory."""
-        page = mmap.ALLOCATIONGRANULARITY
-        until = self._position // page * page
-        if until - self._released >= BATCH_BYTES and hasattr(self._map, "madvise"):
-            self._map.madvise(mmap.MADV_DONTNEED, self._released, until - self._released)
-            self._released = until
-
-    def close(self) -> None:
-        self.ended = True
-        self._data = np.empty(0, np.uint8)
-        with contextlib.suppress(BufferError):  # a batch is still looked at: the map goes with it
-            self._map.close()
-
-
-class StreamFile(FileSource):
-    """A pipe or a compressed file: bytes pass through one buffer, a batch at a time."""
+    A batch's bytes stay until the next `read`.
+    """
 
     def __init__(
         self, fd: int, what: str, label: str, batch_packets: int, size: int | None = None
     ) -> None:
-        super().__init__(what, label, batch_packets)
+        """`size`: of a regular file, bytes. `fd` becomes ours unless this raises."""
+        self.what = what
+        self.label = label
+        self.batch_packets = max(batch_packets, 1)
+        self.counters = SourceCounters(total_bytes=size)
+        self.ended = False
+        self._format: Format | None = None
         self._fd = fd
         self._plain = PlainInput(fd, what)
         self._input: ByteInput | None = None
         self._compressed: CompressedInput | None = None
-        self._buffer = bytearray(BUFFER)
-        self._data: U8 = np.frombuffer(self._buffer, np.uint8)
+        self._data: U8 = np.empty(BUFFER, np.uint8)
         self._start = 0  # unused bytes are at [start, filled)
         self._filled = 0
         self._no_more = False
         self._need = 1
-        self.counters.total_bytes = size
+        # a disk is not waited for less than a batch: what a pipe gives is handed on soon
+        self._gather_s = GATHER_S if size is None else float("inf")
         _widen_pipe(fd)
         if size is not None:  # a file is there at once: what it is can be said at once
             while self._format is None and not self.ended:
                 self._fill(1.0, FILE_HEADER)
+            if self._compressed is None:
+                self._expect(size)
+
+    @property
+    def interfaces(self) -> list[Interface]:
+        return self._format.interfaces if self._format is not None else []
 
     def fileno(self) -> int:
         """The descriptor, to be polled together with others."""
@@ -243,11 +170,11 @@ class StreamFile(FileSource):
     def _fill(self, timeout_s: float, need: int) -> bool:
         """Read what is there (at least something within the time); False when nothing came."""
         self._make_room(need)
-        view = memoryview(self._buffer)
+        view = self._data.data
         came = False
-        gather_until = time.monotonic() + GATHER_S
+        gather_until = time.monotonic() + self._gather_s
         wait_s = timeout_s
-        while self._filled < len(self._buffer) and not self._no_more:
+        while self._filled < len(self._data) and not self._no_more:
             reader: ByteInput = self._input if self._input is not None else self._plain
             room = view[self._filled :] if self._input is not None else view[self._filled :][:64]
             count = reader.read_into(room, wait_s)
@@ -272,22 +199,32 @@ class StreamFile(FileSource):
         return came
 
     def _make_room(self, need: int) -> None:
-        kept = self._filled - self._start
-        size = len(self._buffer)
+        size = len(self._data)
         if need > size:
             size = min(need + BUFFER, LARGEST_BLOCK + BUFFER)
-        buffer = self._buffer
-        if size > len(buffer):
-            buffer = bytearray(size)
-        if self._start or buffer is not self._buffer:
-            buffer[:kept] = bytes(memoryview(self._buffer)[self._start : self._filled])
-            self._start, self._filled = 0, kept
-        if buffer is not self._buffer:
-            self._buffer = buffer
-            self._data = np.frombuffer(buffer, np.uint8)
+        self._move(max(size, len(self._data)))
+
+    def _move(self, size: int) -> None:
+        """Unused bytes to the start of the buffer, or of a larger one."""
+        if not self._start and size == len(self._data):
+            return
+        kept = self._data[self._start : self._filled]
+        if size > len(self._data):
+            self._data = np.empty(size, np.uint8)
+            self._data[: len(kept)] = kept
+        else:
+            self._data[: len(kept)] = kept.copy()
+        self._start, self._filled = 0, len(kept)
+
+    def _expect(self, size: int) -> None:
+        """Of a plain file: larger batches, and what its last blocks tell of missed packets."""
+        self._move(max(len(self._data), min(size + 64, FILE_BUFFER)))
+        if isinstance(self._format, PcapngFormat) and hasattr(os, "pread"):
+            tail = os.pread(self._fd, TAIL, max(size - TAIL, 0))
+            self._format.look_ahead(np.frombuffer(tail, np.uint8))
 
     def _choose_input(self) -> None:
-        first = bytes(memoryview(self._buffer)[: self._filled])
+        first = self._data[: self._filled].tobytes()
         if len(first) < 4 and first[:2] != GZIP_MAGIC:
             return
         if first.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
@@ -301,11 +238,17 @@ class StreamFile(FileSource):
         have = self._filled - self._start
         if have < FILE_HEADER and not self._no_more:
             return
-        first = bytes(memoryview(self._buffer)[self._start : self._start + FILE_HEADER])
+        first = self._data[self._start : min(self._filled, self._start + FILE_HEADER)].tobytes()
         if not first:
             self.ended = True
             raise InputError(self.what, "it is empty" if not self._compressed else NOT_A_CAPTURE)
-        self._format, self._start = self._recognise(first)
+        if first[:4] == SECTION_MAGIC:
+            self._format = PcapngFormat(first[:12], self.counters, self.what, self.label)
+        elif first[:4] in MAGICS and len(first) < FILE_HEADER:
+            raise InputError(self.what, "the capture ends inside its file header")
+        else:
+            self._format = PcapFormat(first[:FILE_HEADER], self.counters, self.what, self.label)
+            self._start += FILE_HEADER
         suffix = self._input.suffix if self._input is not None else ""
         self.counters.format = self._format.name + suffix
 

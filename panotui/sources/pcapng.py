@@ -90,6 +90,7 @@ class PcapngFormat:
         no section header; `label` names interfaces that have no name."""
         if len(header) < 12 or header[:4] != SECTION_MAGIC or _section_order(header[8:12]) is None:
             raise InputError(what, "not a capture file (pcap, pcapng, plain, .gz or .zst)")
+        self._order = _section_order(header[8:12])
         self.interfaces: list[Interface] = []
         self.counters = counters
         self._label = label
@@ -369,8 +370,8 @@ class PcapngFormat:
 
     def look_ahead(self, data: U8) -> None:
         """Read the statistics that a whole file ends with: what its capture has missed is known
-        before the first packet is judged. `data` is the file."""
-        order = _section_order(data[8:12].tobytes())
+        before the first packet is judged. `data` is the file's end."""
+        order = self._order
         drops: dict[int, tuple[int, int]] = {}
         stop = len(data)
         for _ in range(2 * INTERFACES_MAX):

@@ -231,10 +231,10 @@ def test_mutated_files_raise_only_our_errors(tmp_path_factory, data):
 
 def test_pipe_gives_each_packet_when_it_comes(monkeypatch):
     """`tcpdump -w - | panotui analyze -` sees a packet before the next one is sent."""
-    from panotui.sources.file import StreamFile
+    from panotui.sources.file import FileSource
 
     reader, writer = os.pipe()
-    source = StreamFile(reader, "standard input", "stdin", 1 << 18)
+    source = FileSource(reader, "standard input", "stdin", 1 << 18)
     data = made.pcap(FRAMES[:3])
     os.write(writer, data[:10])
     assert source.read(0.0) is None
@@ -255,9 +255,26 @@ def test_pipe_gives_each_packet_when_it_comes(monkeypatch):
     source.close()
 
 
+def test_file_that_shrinks_while_it_is_read_ends_there(tmp_path: Path) -> None:
+    frames = [made.Frame(bytes(60_000), BASE_NS + i * 1_000_000) for i in range(600)]
+    path = tmp_path / "shrinks.pcap"
+    path.write_bytes(made.pcap(frames))
+    source = open_file(str(path), batch_packets=10)
+    first = source.read(0.0)
+    assert first is not None
+    os.truncate(path, 20_000_000)
+    packets = len(first)
+    while not source.ended:
+        batch = source.read(0.0)
+        packets += 0 if batch is None else len(batch)
+    source.close()
+    assert 0 < packets < len(frames)
+    assert source.counters.truncated
+
+
 @pytest.mark.parametrize("packing", ["plain", "gz", "zst"])
 def test_large_pipe_passes_through_a_small_buffer(packing):
-    from panotui.sources.file import StreamFile
+    from panotui.sources.file import FileSource
 
     rng = np.random.default_rng(4)
     frames = [
@@ -277,13 +294,13 @@ def test_large_pipe_passes_through_a_small_buffer(packing):
 
     feeder = threading.Thread(target=feed)
     feeder.start()
-    source = StreamFile(reader, "standard input", "stdin", 1 << 18)
+    source = FileSource(reader, "standard input", "stdin", 1 << 18)
     packets, _, first, last, content = read_all(source)
     feeder.join()
     assert packets == len(frames)
     assert (first, last) == (frames[0].time_ns, frames[-1].time_ns)
     assert [len(c) for c in content] == [len(f.data) for f in frames]
-    assert len(source._buffer) <= 8 << 20
+    assert len(source._data) <= 8 << 20
 
 
 def test_standard_input_is_read_by_dash():
