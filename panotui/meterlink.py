@@ -13,7 +13,6 @@ import contextlib
 import os
 import select
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from panotui.meterprocess import END_S, end_meter, how_ended, start_meter
 from panotui.model import Interface, MeterSettings
 from panotui.news import (
     Answer,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from panotui.engine import Engine
 
 LATE_S = 1.0
-END_S = 2.0
 FINISH_S = 5.0  # that last news are waited for
 CHUNK = 1 << 20
 TAKEN_MOST = 64 << 20  # bytes of one meter's pipe taken in one step
@@ -65,12 +64,7 @@ class LiveMeterProcess:
     def __init__(self, order: LiveOrder) -> None:
         self.order = order
         self.ended = False  # its pipe has ended
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "panotui", "_meter", "--live"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # its share of a busy machine is its own
-        )
+        self.process = start_meter("--live")
         self._buffer = bytearray()
         assert self.process.stdout is not None
         self._out = self.process.stdout
@@ -127,25 +121,19 @@ class LiveMeterProcess:
             code = self.process.wait(END_S)
         except subprocess.TimeoutExpired:
             code = 0
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         on = " and ".join(self.order.names)
         return MeterFailure(
-            Failed(what=f"capture on {on}", why=f"its meter {how}", remedy=_REMEDY, exit_code=70)
+            Failed(
+                what=f"capture on {on}",
+                why=f"its meter {how_ended(code)}",
+                remedy=_REMEDY,
+                exit_code=70,
+            )
         )
 
     def close(self) -> None:
         """End it: it goes when its pipe ends."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        for end in (self.process.terminate, self.process.kill):
-            try:
-                self.process.wait(END_S)
-                return
-            except subprocess.TimeoutExpired:
-                end()
-        self.process.wait()
+        end_meter(self.process)
 
 
 _REMEDY = "Start panotui again."

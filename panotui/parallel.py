@@ -14,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 from panotui.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.meter.meter import Meter
+from panotui.meterprocess import end_meter, how_ended, start_meter
 from panotui.model import (
     I64,
     SECOND,
@@ -57,7 +56,6 @@ from panotui.sources import open_file
 METERS_MOST = 200  # the engine's keys have a byte for the meter
 WORTH_BYTES = 48 << 20  # captures smaller than this together are done before a process has started
 OVERLAP_NS = 10_000_000  # a rotated capture may begin a little before the one before it ends
-END_S = 2.0
 
 # ------------------------------------------------------------------ what crosses the pipe
 
@@ -437,12 +435,7 @@ class MeterProcess:
     """A child that surveys and meters captures; see `serve`."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "panotui", "_meter"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is ours: the child ends when we close its pipes
-        )
+        self.process = start_meter()
         self._interfaces: tuple[Interface, ...] = ()
 
     def ask(self, work: SurveyWork | MeterWork) -> None:
@@ -468,12 +461,11 @@ class MeterProcess:
         assert self.process.stdout is not None
         raw = read_frame(self.process.stdout)
         if raw is None:
-            code = self.process.wait()
-            how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            how = how_ended(self.process.wait())
             raise MeterFailure(
                 Failed(
                     what="analysis",
-                    why=f"a meter process was {how} before it was done",
+                    why=f"a meter process {how} before it was done",
                     remedy=_REMEDY,
                     exit_code=70,
                 )
@@ -485,17 +477,7 @@ class MeterProcess:
 
     def close(self) -> None:
         """End it, kindly first."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        for end in (self.process.terminate, self.process.kill):
-            try:
-                self.process.wait(END_S)
-                return
-            except subprocess.TimeoutExpired:
-                end()
-        self.process.wait()
+        end_meter(self.process)
 
 
 # ------------------------------------------------------------------ into the engine

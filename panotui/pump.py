@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -158,7 +159,7 @@ class Counting:
         )
 
 
-class MeterPump:
+class MeterPump(ABC):
     """Drives one meter over all interfaces of all sources (several are merged by time).
 
     `tell` takes each delta; who it goes to is the subclass's: the engine beside it, or a pipe.
@@ -265,17 +266,17 @@ class MeterPump:
         for source in self.sources:
             source.close()
 
+    @abstractmethod
     def count(self, batch: PacketBatch) -> None:
         """Note that a batch was delivered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tell(self, delta: Delta) -> None:
         """Take the delta of a second."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tell_last(self, begun: bool, now_ns: int) -> None:
         """Tick for the last time, at `now_ns`, where any time has passed."""
-        raise NotImplementedError
 
 
 def _still_open(source: Source) -> PacketBatch | None:

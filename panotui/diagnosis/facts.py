@@ -6,6 +6,7 @@ conditions that hold now. Rules never raise findings themselves and never read a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -140,7 +141,7 @@ class Observation:
     key: str | None = None  # what tells it from others of its id, when that is not the subject
 
 
-class Rule:
+class Rule(ABC):
     """A rule: it learns from messages and says at each tick what holds. Bounded in itself.
 
     `hears` names the kinds of messages that it learns from; None: any.
@@ -148,12 +149,12 @@ class Rule:
 
     hears: ClassVar[frozenset[type] | None] = None
 
-    def observe(self, message: AnyMessage, facts: Facts) -> None:
+    def observe(self, message: AnyMessage, facts: Facts) -> None:  # noqa: B027 - most hear none
         """Learn from one message."""
 
+    @abstractmethod
     def tick(self, facts: Facts) -> list[Observation]:
         """The conditions that hold at `facts.now_ns`."""
-        raise NotImplementedError
 
 
 RuleClass = Callable[[], Rule]
