@@ -74,6 +74,18 @@ TCP_COUNTS = (
 )
 COUNT = {name: i for i, name in enumerate(TCP_COUNTS)}
 
+# Columns that most flows never write. Memory that was never written costs nothing, so they are
+# blanked only where there is something to blank: in a flood they stay as empty as they began.
+_SELDOM = (
+    "isn", "synack_ns", "handshake_ack_ns", "rst_ns", "rst_packet", "rst_ttl", "unseen", "mss",
+    "max_segment", "holes", "last_ack", "dup_ack_run", "last_kind", "rtt_seq", "rtt_ns",
+)  # fmt: skip
+# Columns that `_open` writes in any case.
+_OPENED = (
+    "id", "hash", "version", "protocol", "client", "client_by", "vlan", "first_ns", "last_ns",
+    "first_packet", "address", "port",
+)  # fmt: skip
+
 _HISTORY = 16
 _ROWS_AT_ONCE = 4096
 
@@ -147,7 +159,9 @@ class FlowTable:
         # --- TCP
         self.isn = np.zeros((cap, 2), np.uint32)
         self.isn_known = np.zeros((cap, 2), np.bool_)
-        self.tcp_counts = np.zeros((cap, 2, len(TCP_COUNTS)), np.int32)
+        self._counts: list[I32] = list(np.zeros((len(TCP_COUNTS), cap, 2), np.int32))
+        # (cap, 2, counters); each counter lies together, because most flows need few of them
+        self.tcp_counts: I32 = self._counts[0].base.transpose(1, 2, 0)  # type: ignore[union-attr]
         self.syn_ns = np.zeros(cap, np.int64)
         self.syn_last_ns = np.zeros(cap, np.int64)
         self.synack_ns = np.zeros(cap, np.int64)
@@ -179,12 +193,17 @@ class FlowTable:
         self.history_power = np.zeros((cap, 2, 3), np.uint8)  # of T, G and W, see meter.history
         # every column that a new flow must find blank, with that blank
         self._blank: list[tuple[NDArray[np.generic], int]] = [
-            (column, blank)
+            (_flat(column), blank)
             for name, column in vars(self).items()
-            if isinstance(column, np.ndarray) and column.shape[:1] == (cap,) and name != "_free"
+            if isinstance(column, np.ndarray) and column.shape[:1] == (cap,)
+            if name not in ("_free", "tcp_counts", *_OPENED, *_SELDOM)
             for blank in (
                 -1 if name in ("interface", "rtt_us", "rtt_min_us", "window_shift") else 0,
             )
+        ]
+        self._seldom: list[NDArray[np.generic]] = [
+            _flat(column, 8)  # no wider integer could be asked whether it is zero
+            for column in (*self._counts, *(getattr(self, name) for name in _SELDOM))
         ]
 
     def __len__(self) -> int:
@@ -229,6 +248,9 @@ class FlowTable:
         slots = self._free[self._free_count : self._free_count + n].copy()
         for column, blank in self._blank:
             column[slots] = blank
+        for column in self._seldom:
+            if column.take(slots, axis=0).any():
+                column[slots] = 0
         half = np.where(c.forward[rows], 0, 1)
         self.id[slots] = np.arange(self._next_id, self._next_id + n, dtype=np.uint64)
         self._next_id += n
@@ -725,9 +747,8 @@ class FlowTable:
             out[f"last_{side}_ns"] = self.half_last_ns[slots, half]
             for name in ("ttl", "packets", "bytes", "payload", "unseen", "mss", "max_segment"):
                 out[f"{name}_{side}"] = getattr(self, name)[slots, half]
-            counts = self.tcp_counts[slots, half]
-            for i, name in enumerate(TCP_COUNTS):
-                out[f"{name}_{side}"] = counts[:, i]
+            for name, counts in zip(TCP_COUNTS, self._counts, strict=True):
+                out[f"{name}_{side}"] = counts[slots, half]
             out[f"zero_window_now_{side}"] = self.tcp_open[slots, half] & (
                 self.window[slots, half] == 0
             )
@@ -765,6 +786,16 @@ class FlowTable:
 def tally(counts: I32, slot: I64, side: I64, number: int) -> None:
     """Add one to counter `number` of each (slot, side); repeated pairs count each time."""
     np.add.at(counts[:, :, number], (slot, side), 1)
+
+
+def _flat(column: NDArray[Any], widest: int = 16) -> NDArray[np.generic]:
+    """The same memory, one element a slot where a type of at most `widest` bytes fits: numpy is
+    then several times as fast. Zero stays zero, and -1 (all bits of an integer) stays -1."""
+    size = column.itemsize * column[0].size
+    wide = {2: "i2", 4: "i4", 8: "i8", 16: "c16"}.get(size)
+    if column.ndim == 1 or wide is None or size > widest:
+        return column
+    return column.reshape(len(column), -1).view(wide)[:, 0]
 
 
 def _both(halves: Bool) -> Bool:

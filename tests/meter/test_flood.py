@@ -123,6 +123,39 @@ def test_every_flow_that_was_told_of_gets_its_last_row() -> None:
         assert live
 
 
+def test_batches_come_in_pieces_while_new_flows_flood_in() -> None:
+    meter = Meter(MeterSettings(), 0)
+    number = np.arange(100_000)
+    n = len(number)
+    new = frames(0xC6336400 + number, np.full(n, 5), np.full(n, 1), np.full(n, 80), tcp=True)
+    attack = batch(new, START_NS + number * 1000, 7)
+    known = batch(np.repeat(new[-1:], n, axis=0), START_NS + 10**9 + number * 1000)
+    assert [len(piece) for piece in meter.pieces(attack)] == [n]
+    meter.update(attack)
+    pieces = list(meter.pieces(attack))
+    assert max(len(piece) for piece in pieces) < 40_000
+    assert [piece.first_number for piece in pieces] == [7 + p for p in range(0, n, len(pieces[0]))]
+    assert (np.concatenate([piece.time_ns for piece in pieces]) == attack.time_ns).all()
+    meter.update(known)  # it is over
+    assert [len(piece) for piece in meter.pieces(known)] == [n]
+
+
+def test_flow_in_a_used_slot_begins_as_blank_as_in_a_new_one() -> None:
+    one = np.ones(1, np.int64)
+    packet = batch(frames(one, one, 2 * one, 80 * one, tcp=True, flags=16), START_NS + one)
+    fresh, used = (Meter(MeterSettings(flows_max=16), 0) for _ in range(2))
+    for name, column in vars(used.flows).items():
+        if isinstance(column, np.ndarray) and name not in ("id", "_free", "changed"):
+            column[...] = 1  # what an ended flow may have left
+    rows = []
+    for meter in (fresh, used):
+        meter.update(packet)
+        rows.append(meter.tick(START_NS + 10**9).flows)
+        slot = int(meter.flows.live[0])
+        assert meter.flows.rtt_ns[slot].tolist() == [0, 0]
+    assert rows[0].tobytes() == rows[1].tobytes()
+
+
 MEMORY = """
 import sys
 sys.path.insert(0, {root!r})
