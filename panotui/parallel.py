@@ -316,7 +316,8 @@ class FileMeter:
             while start < len(batch):
                 stop = int(edges[0]) if len(edges) else len(batch)
                 if stop > start:
-                    self.meter.update(batch.slice(start, stop))
+                    for piece in self.meter.pieces(batch.slice(start, stop)):
+                        self.meter.update(piece)
                     start = stop
                 if start == len(batch):
                     break

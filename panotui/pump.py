@@ -221,9 +221,10 @@ class MeterPump(ABC):
         for part, due in self._splitter.parts(batch):
             for now_ns in due.tolist():
                 self._tick(now_ns)
-            self.meter.update(part)
-            for tap in self.taps:
-                tap(part, self.meter)
+            for piece in self.meter.pieces(part):
+                self.meter.update(piece)
+                for tap in self.taps:
+                    tap(piece, self.meter)
 
     def _idle(self) -> None:
         now = self.clock() - IDLE_LAG_NS

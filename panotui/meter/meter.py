@@ -8,7 +8,7 @@ gives one answer, whatever the batches it comes in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Protocol
 
@@ -50,6 +50,10 @@ _TCP, _UDP = 6, 17
 _LATER = 2  # `Columns.fragment` of all fragments but the first
 MISSED_TOLD = 64  # packets of a batch that tell of drops before them; the rest is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
+# Where more than a quarter of the packets open a flow, grouping packets by flow saves nothing, and
+# a batch's columns beside a full table are the peak of memory.
+_FLOOD_SHARE = 4
+_FLOOD_PACKETS = 32_768
 _HELPINGS = ((0, 3), (3, 9), (9, 2 * PAYLOADS_OFFERED))  # payloads of a flow offered at a time
 
 
@@ -139,15 +143,27 @@ class Meter:
         self._link = LinkSeconds()
         self._tcp = TcpQuality(self.flows)
         self._newest_ns = 0
+        self._flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
 
     # -------------------------------------------------------------- packets
+
+    def pieces(self, batch: PacketBatch) -> Iterator[PacketBatch]:
+        """The batch as `update` should be given it, piece by piece: whole, but in pieces of 32,768
+        packets while new flows flood in."""
+        start = 0
+        while start < len(batch):
+            stop = min(start + _FLOOD_PACKETS, len(batch)) if self._flooded else len(batch)
+            yield batch if stop - start == len(batch) else batch.slice(start, stop)
+            start = stop
 
     def update(self, batch: PacketBatch) -> None:
         """Take a batch of any size; rows in order of arrival."""
         if not len(batch):
             return
+        opened = self.flows.opened
         self._interfaces = tuple(batch.interfaces)
+        self.last_columns = None  # two batches' columns at once would be the peak of memory
         self._count_time(batch)
         columns = self._decoder.decode(batch)
         if batch.outgoing is not None:
@@ -167,6 +183,7 @@ class Meter:
                 )
         self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
+        self._flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
 
     def _count_time(self, batch: PacketBatch) -> None:
         time_ns = batch.time_ns
