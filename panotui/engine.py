@@ -121,7 +121,6 @@ class Engine:
         self._counters: dict[int, MeterCounters] = {}
         self._interfaces: tuple[str, ...] = ()
         self._changed_slots: list[I64] = []
-        self._dirty: set[int] = set()
         self._events: deque[EventRecord] = deque(maxlen=self.settings.events_max)
         self._fresh_events: deque[EventRecord] = deque(maxlen=10_000)
         self._event_number = 0
@@ -163,7 +162,7 @@ class Engine:
             self.flows.mark_own(known, self.own)
         if len(known):
             self._changed_slots.append(known)
-            self._dirty.update(known.tolist())
+            self.flows.changed[known] = True
         self.facts.now_ns = self.now_ns
         self.facts.interfaces = self._interfaces
         self.facts.meter = meter
@@ -681,12 +680,11 @@ class Engine:
 
     def drain_changed_flows(self, limit: int = 5_000) -> list[FlowRecord]:
         """Flows that changed since the last call, at most `limit`; the rest comes next time."""
-        chosen = [s for s in self._dirty if self.flows.live[s]]
-        if len(chosen) > limit:
-            ended = self.flows.rows["end"]
-            chosen.sort(key=lambda s: (ended[s] == 0, s))
-            chosen = chosen[:limit]
-            self._dirty.difference_update(chosen)
-        else:
-            self._dirty.clear()
-        return list(self.flows.records(np.array(chosen, np.int64), self.now_ns))
+        changed = self.flows.changed
+        changed &= self.flows.live
+        chosen = np.flatnonzero(changed)
+        if len(chosen) > limit:  # ended ones first
+            lives_on = self.flows.rows["end"][chosen] == 0
+            chosen = chosen[np.argsort(lives_on, kind="stable")[:limit]]
+        changed[chosen] = False
+        return list(self.flows.records(chosen, self.now_ns))

@@ -19,6 +19,7 @@ from panotui.model import (
     FLOW_DTYPE,
     FLOW_ENDS,
     FLOW_STATES,
+    I32,
     I64,
     SECOND,
     U8,
@@ -110,7 +111,9 @@ class FlowBook:
         self.endpoint: Bool = np.zeros(capacity, np.bool_)  # goes to an endpoint of the policy
         self.outcome: U8 = np.zeros(capacity, np.uint8)  # health.connects
         self.syns_counted: I64 = np.zeros(capacity, np.int64)
-        self.free = list(range(capacity - 1, -1, -1))
+        self.changed: Bool = np.zeros(capacity, np.bool_)  # since somebody last asked what has
+        self._free: I32 = np.arange(capacity - 1, -1, -1, dtype=np.int32)  # a stack
+        self._free_count = capacity
         self._sorted_key: U64 = np.zeros(0, np.uint64)
         self._sorted_slot: I64 = np.zeros(0, np.int64)
         self._tuple_slot: dict[int, int] = {}
@@ -123,7 +126,7 @@ class FlowBook:
         "camera", "service", "port", "port_in", "rate_out", "rate_in", "rate_ns", "partner",
         "judged_ns", "outcome", "syns_counted", "final", "rename", "judged_app",
         "judged_in",
-        "endpoint",
+        "endpoint", "changed",
     )  # fmt: skip
 
     def __len__(self) -> int:
@@ -147,7 +150,11 @@ class FlowBook:
             )
             new[:capacity] = old
             setattr(self, name, new)
-        self.free[:0] = range(size - 1, capacity - 1, -1)
+        free = np.empty(size, np.int32)
+        free[: size - capacity] = np.arange(size - 1, capacity - 1, -1)
+        free[size - capacity :][: self._free_count] = self._free[: self._free_count]
+        self._free = free
+        self._free_count += size - capacity
 
     def find(self, keys: U64) -> I64:
         """Slots (int64) of engine-wide keys (uint64), -1 where the table has none."""
@@ -180,8 +187,8 @@ class FlowBook:
                 self.evicted += len(fresh) - self.limit // 2
                 fresh = np.sort(fresh[-(self.limit // 2) :])
             self._make_room(len(fresh), slots[slots >= 0])
-            taken = np.array(self.free[-len(fresh) :][::-1], np.int64)
-            del self.free[-len(fresh) :]
+            self._free_count -= len(fresh)
+            taken = self._free[self._free_count :][: len(fresh)][::-1].astype(np.int64)
             slots[fresh] = taken
             self._reset(taken)
             self._index_insert(keys[fresh], taken)
@@ -241,11 +248,11 @@ class FlowBook:
         self._sorted_slot = np.insert(self._sorted_slot, at, slots)
 
     def _make_room(self, wanted: int, keep: I64) -> None:
-        if len(self.free) < wanted:
+        if self._free_count < wanted:
             self._grow(len(self) + wanted)
-        if len(self.free) >= wanted:
+        if self._free_count >= wanted:
             return
-        spare = max(wanted - len(self.free), self.limit // 16)
+        spare = max(wanted - self._free_count, self.limit // 16)
         age = self.rows["last_ns"].copy()
         # ended flows first: a live one counts as ten minutes younger than it is, a violation
         # as an hour younger; rows of this very tick are never taken
@@ -269,7 +276,8 @@ class FlowBook:
         gone = np.isin(self._sorted_slot, slots)
         self._sorted_key = self._sorted_key[~gone]
         self._sorted_slot = self._sorted_slot[~gone]
-        self.free.extend(slots.tolist())
+        self._free[self._free_count :][: len(slots)] = slots
+        self._free_count += len(slots)
         joined = self.partner[slots]
         self.partner[joined[joined >= 0]] = -1
         self.partner[slots] = -1
