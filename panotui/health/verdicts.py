@@ -20,7 +20,6 @@ from panotui.model import (
     I64,
     REASONS,
     AnyMessage,
-    Bool,
     Rows,
     Severity,
     TlsClientHello,
@@ -121,9 +120,10 @@ class VerdictBook:
                 kept[np.argpartition(-counts, SOURCES_A_TICK)[:SOURCES_A_TICK]] = True
                 left_out = bad[~kept[inverse]]
                 self.skipped += len(left_out)
-                stay = np.ones(len(rows), np.bool_)
-                stay[left_out] = False
-                rows, judged = rows[stay], _chosen(judged, stay)
+                # left out as this tool's own traffic is; copying the other rows would cost more
+                own = judged.own.copy()
+                own[left_out] = True
+                judged = replace(judged, own=own)
         self._records = None
         self.book.observe(rows, judged, now_ns, meter, interfaces=self.interfaces)
 
@@ -280,19 +280,6 @@ class VerdictBook:
         """A person has seen a violation; false when there is none with that id."""
         self._records = None
         return self.book.mark_known(key, known)
-
-
-def _chosen(judged: JudgedRows, stay: Bool) -> JudgedRows:
-    """The same judgements of some rows."""
-    return replace(
-        judged,
-        **{name: getattr(judged, name)[stay] for name in _ALIGNED},
-    )
-
-
-_ALIGNED = (
-    "verdict", "rule", "reason", "severity", "final", "host", "host_source", "port", "kind", "own",
-)  # fmt: skip
 
 
 def _packed16(address: str) -> bytes | None:
