@@ -49,6 +49,8 @@ PORT_SHARE = 0.7
 STARTED_NS = 12 * SECOND  # a stream's rates mean something after this long
 REBOOT_NS = 60 * SECOND
 QUERIER_S = (180.0, 320.0)
+# A camera ends a session when its time-out is over, never before, and some look only now and then.
+EXPIRES_S = (-1.0, 5.0)
 _RTSP = APPS.index("rtsp")
 UNSUITED = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
 
@@ -717,7 +719,8 @@ class SessionEndRule(Rule):
     def __init__(self) -> None:
         self._ends: OrderedDict[str, deque[tuple[RtspEnd, Session, str]]] = OrderedDict()
         self._awake: OrderedDict[str, deque[tuple[int, int, str]]] = OrderedDict()
-        self._timeouts: OrderedDict[str, tuple[RtspEnd, Session, str]] = OrderedDict()
+        # with what ended: the connection, or the media before it
+        self._timeouts: OrderedDict[str, tuple[RtspEnd, Session, EvidenceRecord]] = OrderedDict()
         self._cut: OrderedDict[str, tuple[int, RtspEnd, Session]] = OrderedDict()  # by the camera
         self._query_ns = 0
         self._reports: OrderedDict[str, tuple[int, int]] = OrderedDict()
@@ -726,7 +729,7 @@ class SessionEndRule(Rule):
         if isinstance(message, RtspEnd):
             found = facts.cameras.session_of(facts.meter, message.session)
             if found is not None:
-                self._ended(facts.meter, message, *found)
+                self._ended(facts, message, *found)
         elif isinstance(message, ArpMessage) and message.sender_ip == message.target_ip:
             self._wake(message.sender_ip, message.time_ns, message.packet, "ARP announcement")
         elif isinstance(message, DhcpMessage) and message.type == "discover":
@@ -748,28 +751,61 @@ class SessionEndRule(Rule):
         while len(self._awake) > 512:
             self._awake.popitem(last=False)
 
-    def _ended(self, meter: int, message: RtspEnd, camera: Camera, session: Session) -> None:
+    def _ended(self, facts: Facts, message: RtspEnd, camera: Camera, session: Session) -> None:
         ends = self._ends.setdefault(camera.address, deque(maxlen=16))
         ends.append((message, session, camera.address))
         while len(self._ends) > 256:
             self._ends.popitem(last=False)
-        if message.how not in ("fin-server", "rst-server") or not session.play_ns:
+        if not session.play_ns:
             return
         kept = max(message.last_keepalive_ns, session.last_keepalive_ns)
-        late = (message.time_ns - kept) / SECOND - message.timeout_s
-        if kept and abs(late) <= 5:
-            self._timeouts[camera.address] = (message, session, camera.address)
-            while len(self._timeouts) > 256:
-                self._timeouts.popitem(last=False)
-        elif session.ended == message.how:
-            self._cut[camera.address] = (meter, message, session)
-            while len(self._cut) > 256:
-                self._cut.popitem(last=False)
+        if message.how in ("fin-client", "rst-client"):
+            # A reader that gives up what has stopped: was it stopped at the time-out?
+            stopped = self._media_stopped(facts, message, camera, session, kept)
+            if stopped is not None:
+                self._expired(camera.address, message, session, stopped)
+        elif message.how in ("fin-server", "rst-server"):
+            late = (message.time_ns - kept) / SECOND - message.timeout_s
+            if kept and abs(late) <= 5:
+                closed = evidence(message.time_ns, message.packet, f"ended by {message.how}")
+                self._expired(camera.address, message, session, closed)
+            elif session.ended == message.how:
+                self._cut[camera.address] = (facts.meter, message, session)
+                while len(self._cut) > 256:
+                    self._cut.popitem(last=False)
+
+    def _expired(
+        self, address: str, message: RtspEnd, session: Session, seen: EvidenceRecord
+    ) -> None:
+        self._timeouts[address] = (message, session, seen)
+        while len(self._timeouts) > 256:
+            self._timeouts.popitem(last=False)
+
+    @staticmethod
+    def _media_stopped(
+        facts: Facts, message: RtspEnd, camera: Camera, session: Session, kept: int
+    ) -> EvidenceRecord | None:
+        """The last packet of a session's media, if they ended when the session's time was over."""
+        if not kept or session.ended == "teardown":
+            return None
+        media = [
+            s
+            for s in facts.camera_streams.get(camera.address, [])
+            if s.meter == facts.meter and int(s.row["session"]) == message.session
+        ]
+        if not media or any(s.paused for s in media):
+            return None
+        last = max(media, key=lambda s: int(s.row["last_ns"])).row
+        late = (int(last["last_ns"]) - kept) / SECOND - message.timeout_s
+        silent = (message.time_ns - int(last["last_ns"])) / SECOND
+        if not EXPIRES_S[0] <= late <= EXPIRES_S[1] or silent <= FROZEN_S:
+            return None
+        return evidence(int(last["last_ns"]), int(last["last_packet"]), "last RTP packet")
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         now = facts.now_ns
-        for address, (message, session, _) in self._timeouts.items():
+        for address, (message, session, ended) in self._timeouts.items():
             camera = facts.cameras.get(address)
             if camera is None or not recent(message.time_ns, now, 300):
                 continue
@@ -787,9 +823,9 @@ class SessionEndRule(Rule):
                     },
                     (
                         evidence(session.last_keepalive_ns, 0, "last keep-alive"),
-                        evidence(message.time_ns, message.packet, f"ended by {message.how}"),
+                        ended,
                     ),
-                    message.time_ns,
+                    ended.time_ns,
                     message.time_ns,
                     camera=address,
                 )

@@ -54,6 +54,36 @@ def test_session_that_ends_at_its_time_out(
         assert found[expected].subject == "camera dock"
 
 
+@pytest.mark.parametrize(
+    ("stops", "how", "expected"),
+    [
+        (20.4, "close", True),  # 10 s after PLAY and the only keep-alive
+        (20.4, "reset", True),
+        (20.4, "teardown", False),
+        (17.0, "close", False),  # a camera that stalled before
+        (29.0, "close", False),  # and one long after: it counts something else as kept alive
+    ],
+)
+def test_reader_that_gives_up_media_that_stopped_at_the_time_out(
+    stops: float, how: str, expected: bool
+) -> None:
+    wire = Wire()
+    session = Rtsp(wire, timeout_s=10).play(0.2)
+    session.media(0.6, stops, fps=10)
+    session.say(10.2, "GET_PARAMETER", asks="Session: 77\r\n")
+    gone = stops + 4
+    if how == "teardown":
+        session.say(gone, "TEARDOWN", asks="Session: 77\r\n")
+    if how == "reset":
+        session.flow.reset(gone, by_server=False)
+    else:
+        session.flow.close(gone + 0.1)
+    found = told(wire.watch(end=gone + 3))
+    assert ("rtsp-timeout" in found) == expected
+    if expected:
+        assert found["rtsp-timeout"].evidence[-1].packet
+
+
 @pytest.mark.parametrize("over", ["udp", "tcp"])
 @pytest.mark.parametrize("used_up", [0, 700, 7_000])
 @pytest.mark.parametrize("paused_s", [4.0, 20.0])
