@@ -42,6 +42,7 @@ TIMESTAMP_AGREES_S = 0.1
 FREEZE_NS = 2 * SECOND
 SETTLE_NS = SECOND  # of a new stream, before play-out is judged
 _OPEN_FRAMES = 8  # frames that may still receive packets
+_COUNTED = 256  # pictures remembered: a packet that is later than `sequence.RECENT` starts anew
 _STEPS = 32  # frame intervals of which the nominal one is the median
 _SECONDS = 16  # seconds remembered for `fps_now`
 _FPS_WINDOW = 10
@@ -92,6 +93,7 @@ class RtpMetrics:
             (n, _OPEN_FRAMES, 4), np.int64
         )  # timestamp, bytes, flags, first ns
         self._open[:, :, 0] = -1
+        self._counted: I64 = np.zeros((n, _COUNTED), np.int64)  # timestamps of pictures, plus 1
         self._last_new: I64 = np.zeros(n, np.int64)  # timestamp of the newest frame
         self._lag: I64 = np.zeros(n, np.int64)  # the highest timestamp minus that
         self._has_frame: Bool = np.zeros(n, bool)
@@ -168,6 +170,7 @@ class RtpMetrics:
         self._sequence.forget(stream)
         self._open[stream] = 0
         self._open[stream, :, 0] = -1
+        self._counted[stream] = 0
         self._has_frame[stream] = False
         self._key_ordinal[stream] = -1
         self.watched[stream] = False
@@ -209,7 +212,7 @@ class RtpMetrics:
         jitter = self._per_packet(packets, gap_ns, sequence, fresh)
         self._find_gaps(packets, sequence)
         self._add_seconds(packets, sequence, totals, gap_ns, ordered, jitter)
-        self._frames(packets, fresh)
+        self._frames(packets, sequence.flawed)
         if (totals.gap_ns > FREEZE_NS).any():
             self._find_freezes(packets, gap_ns)
         self._remember(packets, sequence)
@@ -585,7 +588,7 @@ class RtpMetrics:
 
     # ------------------------------------------------------------ frames
 
-    def _frames(self, records: Grouped, fresh: Bool) -> None:
+    def _frames(self, records: Grouped, flawed: Flawed | None) -> None:
         """Group packets of one timestamp into frames, count them, and measure their starts."""
         segments = records.segments
         self._starts_at = self._starts_nominal = np.zeros(0, np.int64)
@@ -604,17 +607,25 @@ class RtpMetrics:
         opened = self._open[ids]  # (S, K, 4)
         held_segment, held_slot = np.nonzero(opened[:, :, 0] >= 0)
         held = opened[held_segment, held_slot]
-        frames = _frames_in_order(
-            segments,
-            opened[:, :, 0],
-            held_segment,
-            held,
-            runs,
-            stamp,
-            records.step[runs],
-            media,
-            bits,
-        )
+        frames = None
+        over = self._long_over(records, flawed, runs, owner, stamp, opened[:, :, 0])
+        if over is not None:
+            runs, owner, stamp = runs[~over], owner[~over], stamp[~over]
+            media, bits = media[~over], bits[~over]
+            if not len(runs):
+                return
+        else:
+            frames = _frames_in_order(
+                segments,
+                opened[:, :, 0],
+                held_segment,
+                held,
+                runs,
+                stamp,
+                records.step[runs],
+                media,
+                bits,
+            )
         if frames is None:
             frames = _frames_in_any_order(held_segment, held, owner, stamp, media, bits)
         member, f_seg, new = frames.member, frames.segment, frames.new
@@ -644,6 +655,32 @@ class RtpMetrics:
                 records.before_ns(at),
                 records.stamp_before(at),
             )
+
+    def _long_over(
+        self,
+        records: Grouped,
+        flawed: Flawed | None,
+        runs: I64,
+        owner: I64,
+        stamp: I64,
+        held_stamps: I64,
+    ) -> Bool | None:
+        """(r,) runs of late packets whose picture was counted and is not held any more; None: none.
+
+        Their bytes are the stream's, but they begin no picture.
+        """
+        if flawed is None:
+            return None
+        late = np.zeros(records.segments.n, bool)
+        late[flawed.rows] = (flawed.advance <= 0) & flawed.counted
+        over = late[runs]
+        if not over.any():
+            return None
+        which = np.flatnonzero(over)
+        seen = self._counted[records.segments.ids[owner[which]]] == stamp[which, None] + 1
+        held = held_stamps[owner[which]] == stamp[which, None]
+        over[which] = seen.any(axis=1) & ~held.any(axis=1)
+        return over if over.any() else None
 
     def _keep_open(
         self, segments: Segments, f_seg: I64, stamp: I64, size: I64, bits: I64, time_ns: I64
@@ -688,6 +725,8 @@ class RtpMetrics:
         ids = part.ids
         ordinal = part.running_sum(born[rows].astype(np.int64), row["frames"][ids])
         row["frames"][ids] = ordinal[part.ends]
+        shows = born[rows]
+        self._counted[stream[rows[shows]], ordinal[shows] % _COUNTED] = stamp[rows[shows]] + 1
         row["keyframes"][ids] += np.add.reduceat(new_key[rows].astype(np.int64), part.starts)
         self._note_keys(rows, stream, ordinal, new_key, stamp, time_ns)
         if len(shown):

@@ -48,6 +48,7 @@ class Reference:
     missing: set[int] = field(default_factory=set)
     last: Packet | None = None
     stamps: list[int] = field(default_factory=list)
+    counted: list[int] = field(default_factory=list)
     stamp_bits: dict[int, int] = field(default_factory=dict)
     newest: int | None = None
     newest_ns: int = 0
@@ -61,9 +62,10 @@ class Reference:
 
     def update(self, p: Packet) -> None:
         self.packets += 1
+        reordered = self.reordered + self.duplicates
         restarted = self._sequence(p)
         self._jitter(p, restarted)
-        self._frame(p)
+        self._frame(p, self.reordered + self.duplicates > reordered)
         self.last = p
 
     def _sequence(self, p: Packet) -> bool:
@@ -121,9 +123,11 @@ class Reference:
         self.jitter_count += 1
         self.jitter_max = max(self.jitter_max, self.jitter)
 
-    def _frame(self, p: Packet) -> None:
+    def _frame(self, p: Packet, late: bool) -> None:
         bits = (1 if p.vcl else 0) | (2 if p.key else 0)
         new = p.timestamp not in self.stamps[-8:]
+        if new and late and p.timestamp in self.counted[-256:]:
+            return  # of a picture long over
         if new:
             self.stamps.append(p.timestamp)
             self.stamp_bits[p.timestamp] = 0
@@ -133,6 +137,7 @@ class Reference:
         self.stamp_bits[p.timestamp] = after
         if after & 1 and not before & 1:
             self.frames += 1
+            self.counted.append(p.timestamp)
         if after == 3 and before != 3:
             self.keyframes += 1
             if self.key_ordinal >= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -477,6 +478,35 @@ def test_pictures_in_each_other_s_midst_count_in_the_order_of_their_first_slices
     for cuts in ((), (3,), (1, 4)):
         row = one(run(packets, cuts))
         assert (row["frames"], row["keyframes"], row["gop_frames"]) == (4, 2, 3)
+
+
+@pytest.mark.parametrize("late_by", [4, 9, 24])
+@pytest.mark.parametrize("again", [False, True])
+def test_packet_that_is_many_pictures_late_makes_no_second_picture(
+    late_by: int, again: bool
+) -> None:
+    packets = steady(4 * 25 * 8, per_frame=4)
+    begin = 4 * 100
+    straggler = packets[begin + 2]
+    when = begin + 4 * late_by
+    moved = replace(straggler, time_ns=packets[when].time_ns + 50_000)
+    rest = packets if again else [p for p in packets if p is not straggler]
+    at = rest.index(packets[when]) + 1
+    arrived = [*rest[:at], moved, *rest[at:]]
+    for cuts in ((), (at,), (at, at + 1), tuple(range(0, len(arrived), 7))):
+        row = one(run(arrived, cuts))
+        assert (row["frames"], row["keyframes"]) == (200, 8)
+        assert row["fps"] == pytest.approx(25, abs=0.01)
+        assert (row["duplicates"], row["reordered"]) == ((1, 0) if again else (0, 1))
+
+
+def test_picture_of_which_all_packets_are_late_counts_once() -> None:
+    packets = steady(4 * 25 * 8, per_frame=2)
+    late = packets[400:402]
+    moved = [replace(p, time_ns=packets[440].time_ns + 50_000 + i) for i, p in enumerate(late)]
+    arrived = [*packets[:400], *packets[402:441], *moved, *packets[441:]]
+    for cuts in ((), (439,), (440,)):
+        assert one(run(arrived, cuts))["frames"] == 400
 
 
 def test_silence_that_a_pause_asked_for_is_no_freeze():
