@@ -32,6 +32,7 @@ SESSIONS_MAX = 64  # a camera
 DIALOGUE_MAX = 40
 MEDIA_RECENT_NS = 2 * SECOND
 MEDIA_AWAITED_NS = 3 * SECOND  # after PLAY was answered
+TORN_DOWN_NS = SECOND // 2  # media may be on the way so long after the answer to TEARDOWN
 SEALED_RECENT_NS = 3 * SECOND
 SEALED_LEAST = 4_096  # bytes at a time; a keep-alive's answer has fewer
 SYN_UNANSWERED = 3
@@ -59,6 +60,7 @@ class Session:
     last_keepalive_ns: int = 0
     ended: str | None = None
     ended_ns: int = 0
+    torn_down_ns: int = 0  # TEARDOWN was answered 200
     tracks: tuple[RtspTrack, ...] = ()
 
 
@@ -245,6 +247,7 @@ class CameraBook:
                 session.state = "paused"
             elif method == "TEARDOWN":
                 self._end(session, "teardown", message.time_ns)
+                session.torn_down_ns = message.time_ns
             return
         if status < 400:
             return
@@ -471,7 +474,11 @@ def _state_of(
     camera: Camera, streams: list[StreamState], now_ns: int
 ) -> tuple[str, str | None, int]:
     live = [s for s in streams if not int(s.row["end"]) and s.state != "ended"]
-    flowing = [s for s in streams if now_ns - int(s.row["last_ns"]) <= MEDIA_RECENT_NS]
+    flowing = [
+        s
+        for s in streams
+        if now_ns - int(s.row["last_ns"]) <= MEDIA_RECENT_NS and not _torn_down(camera, s)
+    ]
     video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
     if flowing:
         losing = [s for s in video if s.state == "losing"]
@@ -522,6 +529,15 @@ def _state_of(
     if camera.last_seen_ns:
         return "silent", "nobody asks it for a stream", camera.last_seen_ns
     return "unseen", None, now_ns
+
+
+def _torn_down(camera: Camera, stream: StreamState) -> bool:
+    """Has the camera said that it sends the stream no more, and does it not?"""
+    row = stream.row
+    session = camera.sessions.get(f"{stream.meter}-{int(row['session'])}")
+    if session is None or not int(row["end"]) or not session.torn_down_ns:
+        return False
+    return int(row["last_ns"]) <= session.torn_down_ns + TORN_DOWN_NS
 
 
 def _failure_of(camera: Camera) -> tuple[str, str | None, int] | None:

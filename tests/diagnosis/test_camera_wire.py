@@ -84,6 +84,28 @@ def test_reader_that_gives_up_media_that_stopped_at_the_time_out(
         assert found["rtsp-timeout"].evidence[-1].packet
 
 
+@pytest.mark.parametrize(
+    ("answer", "until", "state"),
+    [
+        ("200 OK", 8.0, "silent"),
+        ("200 OK", 8.1, "silent"),  # what was on the way
+        ("200 OK", 9.0, "streaming"),  # it sends on, whatever it said
+        ("401 Unauthorized", 8.1, "streaming"),
+    ],
+)
+def test_camera_that_was_torn_down_streams_no_more_at_once(
+    answer: str, until: float, state: str
+) -> None:
+    wire = Wire()
+    session = Rtsp(wire).play(0.2)
+    session.media(1.0, until)
+    session.say(8.0, "TEARDOWN", answer, asks="Session: 77\r\n")
+    camera = wire.watch(end=9.2).snapshot().cameras[0]
+    assert camera.state == state
+    if state == "silent":
+        assert camera.state_text == "the session ended (teardown)"
+
+
 @pytest.mark.parametrize("over", ["udp", "tcp"])
 @pytest.mark.parametrize("used_up", [0, 700, 7_000])
 @pytest.mark.parametrize("paused_s", [4.0, 20.0])
