@@ -53,6 +53,7 @@ from panotui.model import (
     Snapshot,
     SourceCounters,
     SourceRecord,
+    StreamBound,
     StreamFreeze,
     StreamGap,
     StreamRestart,
@@ -68,7 +69,7 @@ from panotui.policy.siteview import SiteView, Who
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
-_OF_STREAMS = (StreamFreeze, StreamRestart, StreamGap, RtcpReport)
+_OF_STREAMS = (StreamBound, StreamFreeze, StreamRestart, StreamGap, RtcpReport)
 _OF_TLS = (TlsFinished, TlsClientHello, TlsServerHello, TlsAlert, TlsCertificate)
 
 

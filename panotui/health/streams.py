@@ -24,6 +24,7 @@ from panotui.model import (
     FreezeRecord,
     Rows,
     RtcpReport,
+    StreamBound,
     StreamFreeze,
     StreamGap,
     StreamRecord,
@@ -114,6 +115,7 @@ class StreamState:
     uncertain: bool = False
     last_report: RtcpReport | None = None
     superseded: bool = False
+    codec_said: str | None = None  # encoding name of the SDP
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
     _sums: dict[tuple[int, int, str], int] = field(default_factory=dict)  # of `window`
 
@@ -124,7 +126,9 @@ class StreamState:
 
     @property
     def codec(self) -> str | None:
-        return STREAM_CODECS[int(self.row["codec"])]
+        """The encoding name; the SDP's own where it is none that `STREAM_CODECS` has."""
+        known = STREAM_CODECS[int(self.row["codec"])]
+        return self.codec_said or known if known == "OTHER" else known
 
     @property
     def src(self) -> str:
@@ -203,6 +207,7 @@ class StreamBook:
         self.streams: dict[str, StreamState] = {}
         self.evicted = 0
         self.resized: list[tuple[StreamState, str]] = []  # by the last update: its size before
+        self._said: dict[str, str] = {}  # encoding names by key of streams that have no row yet
 
     def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
         """Take one meter's changed streams and seconds; returns the streams that are new."""
@@ -214,6 +219,7 @@ class StreamBook:
             if state is None:
                 self._make_room()
                 state = StreamState(key, meter, row, state_since_ns=row["first_ns"])
+                state.codec_said = self._said.pop(key, None)
                 self.streams[key] = state
                 new.append(state)
             else:
@@ -221,6 +227,7 @@ class StreamBook:
                 if before and size != before:
                     self.resized.append((state, before))
                 state.row = row
+        self._said.clear()  # a stream's row comes with the message that names it
         oldest = now_ns // SECOND - HISTORY_S
         for second in _plain(seconds):
             state = self.streams.get(stream_key(meter, second["stream"]))
@@ -240,11 +247,18 @@ class StreamBook:
 
     def observe(self, meter: int, message: object) -> StreamState | None:
         """Take a message about a stream; returns the stream it was about."""
-        if not isinstance(message, StreamFreeze | StreamRestart | StreamGap | RtcpReport):
+        if not isinstance(
+            message, StreamFreeze | StreamRestart | StreamGap | RtcpReport | StreamBound
+        ):
             return None
         state = self.streams.get(stream_key(meter, message.stream))
         if state is None:
+            if isinstance(message, StreamBound) and message.codec:
+                self._said[stream_key(meter, message.stream)] = message.codec
             return None
+        if isinstance(message, StreamBound):
+            state.codec_said = message.codec or state.codec_said
+            return state
         if isinstance(message, StreamFreeze):
             record = FreezeRecord(
                 start_ns=message.start_ns, seconds=message.seconds, kind=message.kind

@@ -579,6 +579,8 @@ class StreamTable:
             # Comfort noise, events and FEC come and go; only a declared media type changes it.
             if kind in formats and formats[kind].clock_rate:
                 self._formats.learn(stream, kind)
+                if STREAM_CODECS[stream.codec] == "OTHER":
+                    self._tell_bound(stream)  # only the message has its name
 
     def _hold(
         self,

@@ -85,6 +85,24 @@ def test_reader_that_gives_up_media_that_stopped_at_the_time_out(
 
 
 @pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("jxsv", "JXSV"),
+        ("H264", "H264"),
+        ("x\x1b[31m" + "y" * 200, "X\\X1B[31M" + "Y" * 30 + "…"),
+        ("other", "OTHER"),
+    ],
+    ids=["unknown", "known", "hostile", "other"],
+)
+def test_encoding_that_nobody_knows_is_called_as_the_sdp_calls_it(said: str, shown: str) -> None:
+    wire = Wire()
+    Rtsp(wire).play(0.2, codec=said).media(1.0, 4.0)
+    stream = wire.watch(end=4.5).snapshot().streams[0]
+    assert stream.codec == shown
+    assert stream.media == ("video" if said == "H264" else None)
+
+
+@pytest.mark.parametrize(
     ("answer", "until", "state"),
     [
         ("200 OK", 8.0, "silent"),

@@ -340,12 +340,12 @@ class Rtsp:
             f"RTSP/1.0 {status}\r\nCSeq: {self.cseq}\r\n{says}{size}\r\n{body}".encode(),
         )
 
-    def play(self, at: float, title: str = "Camera") -> Rtsp:
+    def play(self, at: float, title: str = "Camera", codec: str = "H264") -> Rtsp:
         """DESCRIBE, SETUP, PLAY from `at` to `at` + 0.3."""
         self.flow.open(at)
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns={title}\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
-            "a=rtpmap:96 H264/90000\r\na=control:track1\r\n"
+            f"a=rtpmap:96 {codec}/90000\r\na=control:track1\r\n"
         )
         self.say(at + 0.1, "DESCRIBE", body=sdp)
         if self.tcp:
