@@ -146,25 +146,28 @@ class StreamTable:
         words = columns.transport
         first, second = (words[0], words[1]) if every else (words[0][rows], words[1][rows])
         captured = columns.payload_captured if every else columns.payload_captured[rows]
+        length = columns.payload_length if every else columns.payload_length[rows]
+        if columns.fragment.any():
+            length = _of_datagrams(length, columns.fragment[rows], first)
         ssrc = second.astype(np.uint32)
         known = ((first >> np.uint64(16)).astype(np.uint16) & LOOK) == carriers.look.take(place)
         known &= ssrc == carriers.ssrc.take(place)
         known &= captured >= WORD_BYTES
         others: tuple[I64, RtpColumns] | None = None
         if not known.all():
-            others = self._others(batch, columns, rows, place, np.flatnonzero(~known))
+            others = self._others(batch, columns, rows, place, length, np.flatnonzero(~known))
             known[others[0]] = True
             chosen = np.flatnonzero(known)
             if not len(chosen):
                 return
             rows, stream = rows[chosen], stream[chosen]
             first, second, ssrc = first[chosen], second[chosen], ssrc[chosen]
-            captured, every = captured[chosen], False
+            captured, length, every = captured[chosen], length[chosen], False
         header = plain_headers(
             (first, second, words[2] if every else words[2][rows]),
             ssrc,
             columns.payload if every else columns.payload[rows],
-            columns.payload_length if every else columns.payload_length[rows],
+            length,
             captured,
         )
         if others is not None and len(others[0]):
@@ -180,7 +183,13 @@ class StreamTable:
         )
 
     def _others(
-        self, batch: PacketBatch, columns: Columns, rows: I64, place: I64, which: I64
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        place: I64,
+        length: I32,
+        which: I64,
     ) -> tuple[I64, RtpColumns]:
         """Rows, by their places `which`, that are no plain packets of a known stream.
 
@@ -191,9 +200,8 @@ class StreamTable:
         media &= columns.payload[rows[which]] >= 0
         media &= columns.payload_captured[rows[which]] >= 4
         which = which[media]
-        rows, place = rows[which], place[which]
-        offset = columns.payload[rows]
-        length, captured = columns.payload_length[rows], columns.payload_captured[rows]
+        rows, place, length = rows[which], place[which], length[which]
+        offset, captured = columns.payload[rows], columns.payload_captured[rows]
         header = read_headers(batch.data, offset, length, captured)
         fast = header.valid & (carriers.stream[place] >= 0)
         fast &= header.ssrc == carriers.ssrc[place]
@@ -1055,6 +1063,15 @@ class StreamTable:
             self._retire(stream, 2)
         for carrier in self._connections.forget(flow, time_ns):
             self._drop_held(True, carrier)
+
+
+def _of_datagrams(length: I32, fragment: U8, first: U64) -> I32:
+    """(n,) payload bytes of whole datagrams: of a first fragment, its UDP header tells them.
+
+    `first` (n,) are the words that begin with that length. Bytes on the wire are not counted here.
+    """
+    told = (first >> np.uint64(48)).astype(np.int32) - np.int32(8)
+    return np.where(fragment == 1, np.maximum(length, told), length)
 
 
 def _remove(table: dict[_Key, list[Stream]], key: _Key, stream: Stream) -> None:

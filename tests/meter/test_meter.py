@@ -308,4 +308,5 @@ def test_bytes_of_a_stream_are_those_of_all_fragments_of_its_packets() -> None:
     (row,) = delta.streams
     size = sum(len(bytes(piece)) for _, piece in packets)
     assert (row["packets"], row["lost"], row["bytes"]) == (40, 0, size)
+    assert (row["media_bytes"], row["frame_bytes_max"]) == (40 * 1_400, 1_400)
     assert delta.stream_seconds["bytes"].sum() == size
