@@ -39,7 +39,7 @@ DECODED_LINKS = frozenset(
     {NULL, ETHERNET, PPP, RAW_OLD, RAW_BSD, PPP_HDLC, RAW, LOOP, SLL, IPV4, IPV6, NFLOG, SLL2}
 )
 
-ICMP, IPIP, TCP, UDP, IPV6_IN, GRE, ICMP6, SCTP = 1, 4, 6, 17, 41, 47, 58, 132
+ICMP, IPIP, TCP, UDP, IPV6_IN, GRE, AH, ICMP6, SCTP = 1, 4, 6, 17, 41, 47, 51, 58, 132
 _HAS_PORTS = np.zeros(256, dtype=np.bool_)
 _HAS_PORTS[[TCP, UDP, 33, SCTP, 136]] = True  # DCCP and UDP-Lite share the place of the ports
 _TUNNEL = np.zeros(256, dtype=np.bool_)
@@ -497,15 +497,26 @@ def _ipv4(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
     c.src4[out] = _be32(block, 12)
     c.dst4[out] = _be32(block, 16)
     c.fragment[out] = np.where(~first, 2, np.where(fragment & 0x2000 != 0, 1, 0))
-    _transport(
-        walk,
-        c,
-        which,
-        out,
-        l4=at + header,
-        stop=at + total,
-        first=first & ~bad,
-    )
+    l4, stop = at + header, at + total
+    # Only whole datagrams: a later fragment could not be told to belong to what is behind it.
+    sealed = np.flatnonzero((block[:, 9] == AH) & (c.fragment[out] == 0))
+    if len(sealed):
+        c.protocol[out], l4 = _behind_ah(walk.data, block[:, 9], l4, np.minimum(end, stop), sealed)
+    _transport(walk, c, which, out, l4=l4, stop=stop, first=first & ~bad)
+
+
+def _behind_ah(data: U8, protocol: U8, l4: I64, end: I64, rows: I64) -> tuple[U8, I64]:
+    """Protocol and place of what follows the authentication headers (RFC 4302) of some rows."""
+    protocol, l4 = protocol.copy(), l4.copy()
+    for _ in range(_EXTENSIONS):
+        rows = rows[l4[rows] + 8 <= end[rows]]
+        if not len(rows):
+            break
+        head = _bytes(data, l4[rows], 8)
+        l4[rows] += head[:, 1].astype(np.int64) * 4 + 8
+        protocol[rows] = head[:, 0]
+        rows = rows[head[:, 0] == AH]
+    return protocol, l4
 
 
 def _ipv6(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
@@ -545,7 +556,7 @@ def _ipv6(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
         size = np.where(
             kind == 44,
             8,
-            np.where(kind == 51, head[:, 1].astype(np.int64) * 4 + 8, 8 + head[:, 1] * np.int64(8)),
+            np.where(kind == AH, head[:, 1].astype(np.int64) * 4 + 8, 8 + head[:, 1] * np.int64(8)),
         )
         is_fragment = kind == 44
         field = _be16(head, 2)

@@ -208,6 +208,37 @@ def test_ipv6_fragments_find_their_ports() -> None:
     assert c.hash[0] == c.hash[1]
 
 
+def test_authentication_headers_are_walked_to_the_ports() -> None:
+    def sealed(protocol: int, icv: int = 12) -> bytes:
+        return bytes([protocol, (12 + icv) // 4 - 2]) + bytes(10 + icv)
+
+    def whole(*parts: bytes, **more: int) -> bytes:
+        return bytes(eth() / IP(src=SRC, dst=DST, proto=51, **more) / Raw(b"".join(parts)))
+
+    body = bytes(UDP(sport=5004, dport=6000, len=58) / Raw(b"a" * 50))
+    segment = bytes(TCP(sport=40_000, dport=443, flags="S"))
+    bare = bytes(eth() / IP(src=SRC, dst=DST, proto=17) / Raw(body))
+    c = decode(
+        batch(
+            whole(sealed(17), body),
+            whole(sealed(17, 16), body),
+            whole(sealed(51), sealed(6), segment),
+            whole(sealed(50), b"e" * 40),
+            whole(
+                sealed(17), body, flags=1
+            ),  # a first fragment: its later ones say no more than AH
+            whole(sealed(17)[:6]),
+            whole(bytes([17, 255]) + bytes(22), body),  # says that it is longer than the packet
+        )
+    )
+    assert c.protocol.tolist() == [17, 17, 6, 50, 51, 51, 17]
+    assert c.sport.tolist() == [5004, 5004, 40_000, 0, 0, 0, 0]
+    assert c.payload_length[:3].tolist() == [50, 50, 0]
+    assert c.tcp_flags[2] == 2
+    assert c.hash[0] == c.hash[1] == decode(batch(bare)).hash[0]
+    assert c.malformed.tolist() == [False] * 6 + [True]
+
+
 def test_padding_is_no_payload() -> None:
     frame = bytes(eth() / IP(src=SRC, dst=DST) / TCP(flags="A")) + b"\0" * 6
     c = decode(batch(frame))
