@@ -72,7 +72,7 @@ class ConnectionTracking:
         self.cameras = cameras
         self.names = names
         self.view = view
-        self.skipped = 0
+        self.skipped = 0  # connections whose outcome or handshake nobody looked at
         self.one_way = False
         self._one_sided = 0
         self._two_sided = 0
@@ -232,6 +232,7 @@ class ConnectionTracking:
                 self._tls.setdefault(key, []).append(message)
                 while len(self._tls) > WAITING_MAX:
                     self._tls.popitem(last=False)
+                    self.skipped += 1
         elif isinstance(message, IcmpMessage):
             self._icmp(message)
         elif isinstance(message, ArpMessage):

@@ -312,6 +312,7 @@ _LIMITS = {
     "snapped": "packets were cut short by the capture: their content was not looked at.",
     "mirror_duplicates": "packets came twice from the mirror; each was counted once.",
     "control_skipped": "control packets were over the budget and not looked at one by one.",
+    "connections_skipped": "connections were too many at once: how they ended was not looked at.",
     "flows_evicted": "flows were forgotten because the table was full.",
     "streams_evicted": "streams were forgotten because the table was full.",
     "ring_dropped": "packets did not fit into the capture ring.",
