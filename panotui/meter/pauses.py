@@ -7,6 +7,10 @@ followed. Bounded: of a stream's older pauses only the sum stays.
 
 from __future__ import annotations
 
+import numpy as np
+
+from panotui.model import I64, Bool
+
 _NEVER = 1 << 62
 _KEPT = 64  # newest pauses of a stream
 
@@ -54,6 +58,18 @@ class Pauses:
             max(0, min(end, last_ns) - max(since, first_ns)) for since, end in known
         )
 
+    def ended(self, stream: I64, before_ns: I64, time_ns: I64) -> Bool:
+        """(n,) did a pause of these streams end in the spans [before_ns, time_ns]?"""
+        out = np.zeros(len(stream), bool)
+        if not len(out):
+            return out
+        first, last = int(before_ns.min()), int(time_ns.max())
+        for index, known in self._known.items():
+            for _, end in known:
+                if first <= end <= last:
+                    out |= (stream == index) & (before_ns <= end) & (end <= time_ns)
+        return out
+
     def between(self, stream: int, before_ns: int, time_ns: int) -> bool:
-        """Did a pause end between two packets of a stream that follow each other?"""
+        """Did a pause of one stream end in the span [before_ns, time_ns]?"""
         return any(before_ns <= end <= time_ns for _, end in self._known.get(stream, ()))

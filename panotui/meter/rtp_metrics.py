@@ -40,7 +40,8 @@ from panotui.wire.h264 import KEY, MARK, START, VCL
 TIMESTAMP_JUMP_S = 5.0
 TIMESTAMP_AGREES_S = 0.1
 FREEZE_NS = 2 * SECOND
-SETTLE_NS = SECOND  # of a new stream, before play-out is judged
+SETTLE_NS = SECOND  # of a new stream, or one that plays again, before play-out is judged
+PAUSE_LEAST_NS = SECOND // 10  # a silence that is shorter needs no excuse
 _OPEN_FRAMES = 8  # frames that may still receive packets
 _COUNTED = 256  # pictures remembered: a packet that is later than `sequence.RECENT` starts anew
 _STEPS = 32  # frame intervals of which the nominal one is the median
@@ -209,14 +210,27 @@ class RtpMetrics:
         ordered = int(packets.step_ns.min()) >= 0
         gap_ns = packets.step_ns if ordered else np.maximum(packets.step_ns, 0)
         totals = self._count(packets, sequence, gap_ns, fresh)
-        jitter = self._per_packet(packets, gap_ns, sequence, fresh)
+        resumed = self._resumed(packets)
+        jitter = self._per_packet(packets, gap_ns, sequence, fresh, resumed)
         self._find_gaps(packets, sequence)
+        if len(resumed):
+            gap_ns = gap_ns.copy()
+            gap_ns[resumed] = 0
+            totals.gap_ns = np.maximum.reduceat(gap_ns, segments.starts)
         self._add_seconds(packets, sequence, totals, gap_ns, ordered, jitter)
-        self._frames(packets, sequence.flawed)
+        self._frames(packets, sequence.flawed, resumed)
         if (totals.gap_ns > FREEZE_NS).any():
             self._find_freezes(packets, gap_ns)
         self._remember(packets, sequence)
         self.changed[ids] = True
+
+    def _resumed(self, packets: Grouped) -> I64:
+        """Rows that are the first after a pause: the time before them tells nothing."""
+        if not self.pauses:
+            return np.zeros(0, np.int64)
+        rows = np.flatnonzero(packets.step_ns > PAUSE_LEAST_NS)
+        ends = packets.before_ns(rows), packets.time_ns[rows]
+        return rows[self.pauses.ended(packets.stream(rows), *ends)]
 
     def _begin(self, packets: Grouped, at: I64, ids: I64) -> None:
         """First packets: place the sequence just before them (probation is the caller's)."""
@@ -296,7 +310,7 @@ class RtpMetrics:
     # ------------------------------------------------------------ jitter
 
     def _per_packet(
-        self, packets: Grouped, gap_ns: I64, sequence: Sequence, fresh: Bool
+        self, packets: Grouped, gap_ns: I64, sequence: Sequence, fresh: Bool, resumed: I64
     ) -> tuple[F64, I64 | None]:
         """RFC 3550 A.8 per packet in order of arrival.
 
@@ -319,12 +333,13 @@ class RtpMetrics:
         deviation -= step
         np.abs(deviation, out=deviation)
         valid: Bool | None = None
-        if not (calm and rate and not restarted and not fresh.any()):
+        if not (calm and rate and not restarted and not fresh.any() and not len(resumed)):
             valid = (step <= TIMESTAMP_JUMP_S * rate) & (step >= -TIMESTAMP_JUMP_S * rate)
             if not valid.all():
                 valid |= deviation <= TIMESTAMP_AGREES_S * rate
             valid &= np.asarray(rate) > 0
             valid[segments.starts[fresh]] = False
+            valid[resumed] = False
             if flawed is not None and restarted:
                 valid[flawed.rows[flawed.restarted]] = False
         return self._filter(self._jitter, deviation, valid, segments)
@@ -588,7 +603,7 @@ class RtpMetrics:
 
     # ------------------------------------------------------------ frames
 
-    def _frames(self, records: Grouped, flawed: Flawed | None) -> None:
+    def _frames(self, records: Grouped, flawed: Flawed | None, resumed: I64) -> None:
         """Group packets of one timestamp into frames, count them, and measure their starts."""
         segments = records.segments
         self._starts_at = self._starts_nominal = np.zeros(0, np.int64)
@@ -654,6 +669,7 @@ class RtpMetrics:
                 f_time[new],
                 records.before_ns(at),
                 records.stamp_before(at),
+                np.isin(at, resumed),
             )
 
     def _long_over(
@@ -835,6 +851,7 @@ class RtpMetrics:
         time_ns: I64,
         before_ns: I64,
         stamp_before: I64,
+        resumed: Bool,
     ) -> None:
         """Jitter, lateness and nominal interval from the first packets of new timestamps."""
         stream = segments.ids[f_seg]
@@ -851,8 +868,9 @@ class RtpMetrics:
             waited_ns = time_ns - part.previous(time_ns, self._new_frame_ns[ids])
             rate = np.where(clock > 0, clock, 90000.0)
             jump &= np.abs(waited_ns * (rate / SECOND) - step) > TIMESTAMP_AGREES_S * rate
+            jump &= ~resumed
         self._note_jumps(stream, jump, step, time_ns, part, clock)
-        fresh = jump | first
+        fresh = jump | first | resumed
         since_ns = time_ns - part.previous(time_ns, self._new_frame_ns[ids])
         ordinal = part.running_sum(np.ones(part.n, np.int64), self._new_ordinal[ids])
         forward: Bool | None = None
@@ -886,7 +904,7 @@ class RtpMetrics:
             ticks //= np.maximum(count, 1)
         nominal = self._nominal_steps(moves, ticks, valid)
         self._starts_at, self._starts_nominal = at[rows], nominal
-        self._note_lateness(moves, since_ns[rows], nominal, rate, first[rows])
+        self._note_lateness(moves, since_ns[rows], nominal, rate, (first | resumed)[rows])
         whole = stamp_before[rows] == moves.previous(at_stamp, self._forward_stamp[ids])
         self._forward_ns[ids] = at_ns[moves.ends]
         self._forward_stamp[ids] = at_stamp[moves.ends]
@@ -929,6 +947,9 @@ class RtpMetrics:
         broken = np.abs(step) > TIMESTAMP_JUMP_S * clock
         # How a stream starts (a burst, then pacing) is no stutter.
         broken |= before_ns[use] - self.row["first_ns"][stream[use]] < SETTLE_NS
+        if self.pauses:
+            ends = before_ns[use] - SETTLE_NS, before_ns[use]
+            broken |= self.pauses.ended(stream[use], *ends)
         self._played[part.ids] = done[part.ends]
         step_ns = np.where(broken, 0, step * (SECOND / clock)).astype(np.int64)
         self._stutter.frames(stream[use], before_ns[use], step_ns, broken)

@@ -151,14 +151,8 @@ class SequenceNumbers:
         """Numbers that a sender used up while its reader had paused it were not to be sent here."""
         packets = flawed.packets
         rows = np.flatnonzero(flawed.advance > 1)
-        for at, stream, before_ns in zip(
-            rows.tolist(),
-            packets.stream(rows).tolist(),
-            packets.before_ns(rows).tolist(),
-            strict=True,
-        ):
-            if self._pauses.between(stream, before_ns, int(packets.time_ns[at])):
-                flawed.advance[at] = 1
+        ends = packets.before_ns(rows), packets.time_ns[rows]
+        flawed.advance[rows[self._pauses.ended(packets.stream(rows), *ends)]] = 1
 
     def _list_recent(self, ids: I64) -> None:
         """Write the newest of the numbers that came in a row into the table."""
