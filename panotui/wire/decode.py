@@ -513,6 +513,8 @@ def _behind_ah(data: U8, protocol: U8, l4: I64, end: I64, rows: I64) -> tuple[U8
         if not len(rows):
             break
         head = _bytes(data, l4[rows], 8)
+        whole = head[:, 1] > 0  # a shorter one has no room for its own twelve bytes
+        rows, head = rows[whole], head[whole]
         l4[rows] += head[:, 1].astype(np.int64) * 4 + 8
         protocol[rows] = head[:, 0]
         rows = rows[head[:, 0] == AH]
