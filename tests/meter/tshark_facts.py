@@ -18,7 +18,7 @@ FIELDS = (
     "frame.number", "frame.time_epoch", "frame.len", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst",
     "ip.proto", "ipv6.nxt", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport",
     "ip.frag_offset", "ip.flags.mf", "tcp.stream", "frame.protocols", "_ws.malformed",
-    "ipv6.fraghdr.offset", "tcp.len",
+    "ipv6.fraghdr.offset", "tcp.len", "tcp.seq", "tcp.flags.syn",
 )  # fmt: skip
 ANALYSIS = {
     "retransmission": "retransmits",
