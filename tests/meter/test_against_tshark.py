@@ -15,7 +15,7 @@ import pytest
 from panotui.meter.meter import Meter
 from panotui.model import Delta, MeterSettings, address_text
 from panotui.sources import open_file
-from tests.captures import SHARED
+from tests.captures import SHARED, shared_capture
 from tests.meter.tshark_facts import available, facts
 
 pytestmark = [
@@ -207,9 +207,7 @@ def first_times(delta: Delta) -> dict[tuple[str, ...], int]:
      "lab/peers.pcap", "variants/v-mirror-duplicates.pcapng", "open/ndpi__rtsp.pcap"],
 )  # fmt: skip
 def test_answer_does_not_depend_on_how_packets_are_cut_into_batches(name: str, rows: int) -> None:
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"capture {name} is not beside this checkout")
+    path = shared_capture(name)
     whole, cut = meter(path).flows, meter(path, rows=rows).flows
     whole, cut = np.sort(whole, order="first_packet"), np.sort(cut, order="first_packet")
     for field in whole.dtype.names or ():
