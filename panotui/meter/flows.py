@@ -12,12 +12,12 @@ half goes from client to server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panotui.meter.grouping import Groups, Runs, group, group_sums, groups_of, runs
 from panotui.meter.hashindex import HashIndex
 from panotui.meter.tunnels import tunnel_apps
 from panotui.model import (
@@ -92,20 +92,6 @@ _ROWS_AT_ONCE = 4096
 
 class TableTooSmall(Exception):
     """The batch holds more flows than the table can hold at once: halve the batch."""
-
-
-@dataclass(slots=True)
-class Groups:
-    """Rows of a batch ordered by (slot, arrival)."""
-
-    rows: I64  # (m,) rows of the batch
-    slot: I64  # (g,) distinct slots
-    first: I64  # (g,) position in `rows` of each group's first row
-    size: I64  # (g,)
-
-    def of_row(self) -> I64:
-        """(m,) group of each position."""
-        return np.repeat(np.arange(len(self.slot)), self.size)
 
 
 class FlowTable:
@@ -289,20 +275,8 @@ class FlowTable:
     # -------------------------------------------------------------- grouping
 
     def group(self, rows: I64, slots: I32) -> Groups:
-        """Order rows by (slot, arrival): a radix sort on the slot number."""
-        if self.capacity <= 65_536:
-            order = np.argsort(slots.astype(np.uint16), kind="stable")
-        else:
-            order = np.argsort(slots.astype(np.uint16), kind="stable")
-            high = (slots >> 16).astype(np.uint16)
-            order = order[np.argsort(high[order], kind="stable")]
-        ordered = slots[order]
-        edge = np.empty(len(ordered), np.bool_)
-        edge[:1] = True
-        np.not_equal(ordered[1:], ordered[:-1], out=edge[1:])
-        first = np.flatnonzero(edge)
-        size = np.diff(first, append=len(ordered))
-        return Groups(rows[order], ordered[first].astype(np.int64), first, size)
+        """Rows ordered by (slot, arrival)."""
+        return group(rows, slots, self.capacity)
 
     def split(self, batch: PacketBatch, c: Columns, rows: I64, slots: I32, groups: Groups) -> bool:
         """Start new flows where a five-tuple is used again; changes `slots`; true if it did.
@@ -332,7 +306,7 @@ class FlowTable:
             if len(held) + len(places) > self.capacity:
                 raise TableTooSmall
             self._evict(len(places) - self._free_count, held)
-        group_of = np.searchsorted(groups.first, places, side="right") - 1
+        group_of = groups_of(places, groups.first)
         old = groups.slot[group_of]
         end_of_group = groups.first[group_of] + groups.size[group_of]
         # each mark's flow lives until the next mark of its group, or the end of the group
@@ -365,12 +339,12 @@ class FlowTable:
         """Close the flows that `split` ended, after their last rows were counted."""
         if self._closing is None:
             return
-        slots, ends, following, group = self._closing
+        slots, ends, following, owner = self._closing
         self._closing = None
         aged = np.flatnonzero(ends == END_ACTIVE)
         if len(aged):
             # a flow that goes on knows what it was; several pieces in one batch, oldest first
-            piece = aged - np.searchsorted(group, group[aged])
+            piece = aged - np.searchsorted(owner, owner[aged])
             for number in np.unique(piece).tolist():
                 some = aged[piece == number]
                 self._inherit(slots[some], following[some])
@@ -415,15 +389,15 @@ class FlowTable:
         if not len(syn):
             return None
         rows = groups.rows[syn]
-        group = np.searchsorted(groups.first, syn, side="right") - 1
-        slot = groups.slot[group]
+        group_of = groups_of(syn, groups.first)
+        slot = groups.slot[group_of]
         half = np.where(c.forward[rows], 0, 1)
         block = gather(batch.data, c.l4[rows] + 4, 4)
         seq = block.view(">u4").astype(np.uint32)
         pure = flags[syn] & ACK == 0
         # what the same half said before: in this batch, or in the table
-        order = np.lexsort((syn, group * 2 + half))
-        key = (group * 2 + half)[order]
+        order = np.lexsort((syn, group_of * 2 + half))
+        key = (group_of * 2 + half)[order]
         same = np.append(False, key[1:] == key[:-1])
         before = np.append(np.uint32(0), seq[order][:-1])
         known = np.empty(len(syn), np.bool_)
@@ -433,10 +407,10 @@ class FlowTable:
         # a half that spoke before without a SYN was caught in mid-stream: any SYN is news
         spoke = self.packets[slot, half] > 0
         # ... or earlier in this batch
-        inside = np.flatnonzero(pure & ~known & ~spoke & (syn > groups.first[group]))
+        inside = np.flatnonzero(pure & ~known & ~spoke & (syn > groups.first[group_of]))
         if len(inside):
             back = np.cumsum(~c.forward[groups.rows])  # packets of half 1 up to and with each row
-            first, last = groups.first[group[inside]], syn[inside] - 1
+            first, last = groups.first[group_of[inside]], syn[inside] - 1
             of_back = back[last] - back[first] + ~c.forward[groups.rows[first]]
             of_front = last - first + 1 - of_back
             spoke[inside] = np.where(half[inside] == 1, of_back, of_front) > 0
@@ -463,7 +437,7 @@ class FlowTable:
             gap = np.diff(time_ns, prepend=time_ns[:1])
             gap[groups.first] = 0
             long = np.flatnonzero(gap > shortest)
-            of = np.searchsorted(groups.first, long, side="right") - 1
+            of = groups_of(long, groups.first)
             positions.append(long[gap[long] > self._open_limits(groups.slot[of])])
         if not positions:
             return None
@@ -499,66 +473,73 @@ class FlowTable:
 
     def count(self, batch: PacketBatch, c: Columns, groups: Groups) -> None:
         """Add the rows to their flows: packets, bytes, times, MACs, who is the client."""
-        rows, slot, first = groups.rows, groups.slot, groups.first
+        rows, slot, first, last = groups.rows, groups.slot, groups.first, groups.last
         if not len(rows):
             return
-        half = (~c.forward)[rows]
-        time_ns = batch.time_ns[rows]
-        size = batch.wire_length[rows]
-        payload = c.payload_length[rows].astype(np.int64)
-        last = first + groups.size - 1
-        place = np.arange(len(rows))
-
-        back = np.add.reduceat(half, first, dtype=np.int64)
-        self.packets[slot, 0] += groups.size - back
-        self.packets[slot, 1] += back
-        for column, values in ((self.bytes, size), (self.payload, payload)):
-            total = np.add.reduceat(values, first)
-            of_back = np.add.reduceat(values * half, first)
-            column[slot, 0] += total - of_back
-            column[slot, 1] += of_back
+        back = (~c.forward).take(rows)
+        payload = c.payload_length.take(rows)
+        of_back = group_sums(back, last)
+        _add_halves(self.packets, slot, groups.size, of_back)
+        for column, values in ((self.bytes, batch.wire_length.take(rows)), (self.payload, payload)):
+            of_back = group_sums(values * back, last)
+            _add_halves(column, slot, group_sums(values, last), of_back)
         ordered = bool((batch.time_ns[1:] >= batch.time_ns[:-1]).all())
-        latest = time_ns[last] if ordered else np.maximum.reduceat(time_ns, first)
-        earliest = time_ns[first] if ordered else np.minimum.reduceat(time_ns, first)
-        self.last_ns[slot] = np.maximum(self.last_ns[slot], latest)
-        self.first_ns[slot] = np.minimum(self.first_ns[slot], earliest)
-        self.last_packet[slot] = batch.first_number + rows[last]
+        time_ns = batch.time_ns.take(rows)
+        latest = time_ns.take(last) if ordered else np.maximum.reduceat(time_ns, first)
+        earliest = time_ns.take(first) if ordered else np.minimum.reduceat(time_ns, first)
+        self.last_ns[slot] = np.maximum(self.last_ns.take(slot), latest)
+        self.first_ns[slot] = np.minimum(self.first_ns.take(slot), earliest)
+        self.last_packet[slot] = batch.first_number + rows.take(last)
         self.changed[slot] = True
-        for side in (0, 1):
-            mine = half if side else ~half
-            newest = np.maximum.reduceat(np.where(mine, place, -1), first)
-            some = newest >= 0
-            at, of = rows[newest[some]], slot[some]
-            seen = self.half_last_ns[of, side]
-            fresh = seen == 0
-            # the newest by time, which need not be the last to arrive
-            latest = (
-                batch.time_ns[at] if ordered else np.maximum.reduceat(time_ns * mine, first)[some]
-            )
-            self.half_last_ns[of, side] = np.maximum(seen, latest)
-            self.interface[of, side] = batch.interface[at]
-            self.src_mac[of, side] = c.src_mac[at]
-            self.dst_mac[of, side] = c.dst_mac[at]
-            if fresh.any():
-                oldest = np.minimum.reduceat(np.where(mine, place, len(rows)), first)[some][fresh]
-                self.ttl[of[fresh], side] = c.ttl[rows[oldest]]
-        self._first_payloads(batch, c, groups, half, payload)
-        self._signals(batch, c, groups, half)
+        self._count_directions(batch, c, groups, runs(back, first), time_ns, ordered)
+        self._first_payloads(groups, back, payload, time_ns)
+        self._signals(batch, c, groups, back)
 
-    def _first_payloads(
-        self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool, payload: I64
+    def _count_directions(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        groups: Groups,
+        ways: Runs,
+        time_ns: I64,
+        ordered: bool,
     ) -> None:
-        wanted = (self.first_payload_ns[groups.slot] == 0).any(axis=1)
-        if not wanted.any():
-            return
-        place = np.arange(len(half))
+        """What the newest packet each way tells, and the TTL of the oldest."""
+        key = groups.slot.take(ways.group) * 2 + ways.half
+        at = groups.rows.take(ways.newest)
+        half_last_ns = self.half_last_ns.reshape(-1)
+        seen = half_last_ns.take(key)
+        if ordered:
+            latest = batch.time_ns.take(at)
+        else:
+            # the newest by time, which need not be the last to arrive
+            both = [np.maximum.reduceat(time_ns * mine, groups.first) for mine in
+                    (~ways.back, ways.back)]  # fmt: skip
+            latest = np.stack(both)[ways.half, ways.group]
+        half_last_ns[key] = np.maximum(seen, latest)
+        self.interface.reshape(-1)[key] = batch.interface.take(at)
+        self.src_mac.reshape(-1)[key] = c.src_mac.take(at)
+        self.dst_mac.reshape(-1)[key] = c.dst_mac.take(at)
+        fresh = np.flatnonzero(seen == 0)
+        if len(fresh):
+            self.ttl.reshape(-1)[key.take(fresh)] = c.ttl[groups.rows[ways.oldest(fresh)]]
+
+    def _first_payloads(self, groups: Groups, back: Bool, payload: I32, time_ns: I64) -> None:
+        has = payload > 0
         for side in (0, 1):
-            mine = (half == bool(side)) & (payload > 0)
-            oldest = np.minimum.reduceat(np.where(mine, place, len(half)), groups.first)
-            some = (oldest < len(half)) & (self.first_payload_ns[groups.slot, side] == 0)
-            self.first_payload_ns[groups.slot[some], side] = batch.time_ns[
-                groups.rows[oldest[some]]
-            ]
+            wanted = np.flatnonzero(self.first_payload_ns[:, side].take(groups.slot) == 0)
+            if not len(wanted):
+                continue
+            mine = has & (back if side else ~back)
+            hits = np.flatnonzero(mine)
+            if not len(hits):
+                continue
+            first = groups.first.take(wanted)
+            before: I64 = np.cumsum(mine).take(first) - mine.take(first)  # hits before the group
+            oldest = hits.take(np.minimum(before, len(hits) - 1))
+            some = (before < len(hits)) & (oldest < first + groups.size.take(wanted))
+            slot = groups.slot.take(wanted)[some]
+            self.first_payload_ns[slot, side] = time_ns.take(oldest[some])
 
     def _signals(self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool) -> None:
         """SYN, FIN and RST: counts, times, and the client that a SYN tells."""
@@ -567,7 +548,7 @@ class FlowTable:
         if not len(places):
             return
         rows = groups.rows[places]
-        slot = groups.slot[np.searchsorted(groups.first, places, side="right") - 1]
+        slot = groups.slot[groups_of(places, groups.first)]
         side = half[places].astype(np.int64)
         flag = flags[places]
         time_ns = batch.time_ns[rows]
@@ -788,6 +769,15 @@ def tally(counts: I32, slot: I64, side: I64, number: int) -> None:
     np.add.at(counts[:, :, number], (slot, side), 1)
 
 
+def _add_halves(column: I64, slot: I64, total: I64, of_back: I64) -> None:
+    """Add to (slot, half) what both halves have together and what half 1 has of it."""
+    flat = column.reshape(-1)
+    key = slot * 2
+    flat[key] += total - of_back
+    key += 1
+    flat[key] += of_back
+
+
 def _flat(column: NDArray[Any], widest: int = 16) -> NDArray[np.generic]:
     """The same memory, one element a slot where a type of at most `widest` bytes fits: numpy is
     then several times as fast. Zero stays zero, and -1 (all bits of an integer) stays -1."""
@@ -813,4 +803,4 @@ def _span_us(start_ns: I64, end_ns: I64) -> I32:
     return np.where(known, np.minimum((end_ns - start_ns) // 1000, 2**31 - 1), -1).astype(np.int32)
 
 
-__all__ = ["COUNT", "TCP_COUNTS", "FlowTable", "Groups", "TableTooSmall"]
+__all__ = ["COUNT", "TCP_COUNTS", "FlowTable", "TableTooSmall"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable
-from panotui.model import I64, U8, U32
+from panotui.model import I64, U8, U32, Bool
 
 # letters in the order in which one segment that earns several writes them
 _LETTERS = b"SHTGADWFR"
@@ -18,60 +18,69 @@ _REPEATED = ((2, "retransmits"), (3, "lost_segments"), (6, "zero_window"))
 _ROOM = 16
 
 
+def _letters_of_segments() -> U32:
+    """(512,) letter bits by TCP flags, with payload from 256 on."""
+    number = np.arange(512)
+    syn, ack = number & SYN != 0, number & ACK != 0
+    rst, fin, data = number & RST != 0, number & FIN != 0, number >= 256
+    none = np.zeros(512, np.bool_)
+    bare = ack & ~data & ~syn & ~fin & ~rst
+    bits = np.zeros(512, np.uint32)
+    # in the order of `_LETTERS`; what only the analysis knows comes from the verdicts
+    for place, mark in enumerate((syn & ~ack, syn & ack, none, none, bare, data, none, fin, rst)):
+        bits |= mark.astype(np.uint32) << np.uint32(place)
+    return bits
+
+
+_OF_SEGMENT = _letters_of_segments()
+# verdicts 1 retransmission, 2 gap, 4 zero window in their letters' places
+_OF_VERDICT = np.array(
+    [sum(1 << place for bit, (place, _) in enumerate(_REPEATED) if number >> bit & 1)
+     for number in range(8)],
+    np.uint32,
+)  # fmt: skip
+
+
 def note_history(
-    flows: FlowTable, slot: I64, side: I64, first: I64, flags: U8, length: I64, verdicts: U8
+    flows: FlowTable, slots: I64, group: I64, side: I64, flags: U8, data: Bool, verdicts: U8
 ) -> None:
     """Append the new letters of TCP segments ordered by (slot, arrival).
 
-    `verdicts` (m,): 1 retransmission, 2 gap, 4 zero window; `first` (g,) starts of the groups.
+    `slots` (g,) of the groups; (m,) a segment: its group, half, TCP flags, whether it has a
+    payload, `verdicts` 1 retransmission, 2 gap, 4 zero window.
     """
-    syn, ack = flags & SYN != 0, flags & ACK != 0
-    rst, fin = flags & RST != 0, flags & FIN != 0
-    data = length > 0
-    bits = np.zeros(len(slot), np.uint32)
-    marks = (
-        syn & ~ack,
-        syn & ack,
-        verdicts & 1 != 0,
-        verdicts & 2 != 0,
-        ack & ~data & ~syn & ~fin & ~rst,
-        data,
-        verdicts & 4 != 0,
-        fin,
-        rst,
-    )
-    for number, mark in enumerate(marks):
-        bits |= mark.astype(np.uint32) << np.uint32(number)
-    bits <<= (side * len(_LETTERS)).astype(np.uint32)
-    of_group = np.bitwise_or.reduceat(bits, first)
-    slots = slot[first]
-    new = of_group & ~flows.history_seen[slots]
-    if new.any():
-        _append_new(flows, slots, first, bits, new)
+    bits = _OF_SEGMENT.take(flags + data * np.int64(256))
     if verdicts.any():
+        bits |= _OF_VERDICT.take(verdicts)
+    bits <<= (side * len(_LETTERS)).astype(np.uint32)
+    new = bits & ~flows.history_seen.take(slots).take(group)
+    rows = np.flatnonzero(new)
+    if len(rows):
+        _append_new(flows, slots, group.take(rows), rows, new.take(rows))
+    if verdicts.any():
+        judged = np.flatnonzero(verdicts)
+        of_group = np.zeros(len(slots), np.uint32)
+        np.bitwise_or.at(of_group, group.take(judged), bits.take(judged))
         _append_powers(flows, slots, of_group)
 
 
-def _append_new(flows: FlowTable, slots: I64, first: I64, bits: U32, new: U32) -> None:
-    flows.history_seen[slots] |= new
-    size = np.diff(first, append=len(bits))
-    groups = np.flatnonzero(new)
-    wanted = np.repeat(new, size)
-    rows = np.flatnonzero(bits & wanted)
-    group_of = np.searchsorted(first, rows, side="right") - 1
+def _append_new(flows: FlowTable, slots: I64, group: I64, rows: I64, new: U32) -> None:
+    """Append the letters `new` of segments in `rows`; of each letter the group's first counts."""
     found: list[tuple[I64, I64, I64]] = []
     for bit in range(2 * len(_LETTERS)):
-        hit = np.flatnonzero(bits[rows] & wanted[rows] & np.uint32(1 << bit))
+        hit = np.flatnonzero(new & np.uint32(1 << bit))
         if len(hit):
-            groups_hit, earliest = np.unique(group_of[hit], return_index=True)
-            found.append((groups_hit, rows[hit[earliest]], np.full(len(groups_hit), bit)))
-    if not found or not len(groups):
-        return
-    group = np.concatenate([f[0] for f in found])
+            # rows lie by group and arrival: the first of each group stays
+            of = group.take(hit)
+            first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
+            of = of.take(first)
+            flows.history_seen[slots.take(of)] |= np.uint32(1 << bit)
+            found.append((of, rows.take(hit.take(first)), np.full(len(of), bit)))
+    group_of = np.concatenate([f[0] for f in found])
     place = np.concatenate([f[1] for f in found])
     bit_of = np.concatenate([f[2] for f in found])
-    order = np.lexsort((bit_of, place, group))
-    _write(flows, slots[group[order]], bit_of[order])
+    order = np.lexsort((bit_of, place, group_of))
+    _write(flows, slots[group_of[order]], bit_of[order])
 
 
 def _write(flows: FlowTable, slot: I64, bit: I64) -> None:

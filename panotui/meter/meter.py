@@ -16,7 +16,8 @@ import numpy as np
 
 from panotui.meter.control import ControlLane, control_mask
 from panotui.meter.duplicates import CopyFinder
-from panotui.meter.flows import FlowTable, Groups, TableTooSmall
+from panotui.meter.flows import FlowTable, TableTooSmall
+from panotui.meter.grouping import Groups
 from panotui.meter.lanes import (
     LANE_BULK,
     LANE_HANDSHAKE,

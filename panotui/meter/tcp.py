@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable, Groups, tally
+from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable, tally
+from panotui.meter.grouping import Groups, group_sums, runs
 from panotui.meter.history import note_history
 from panotui.model import I64, U8, U32, Bool, PacketBatch
 from panotui.wire.columns import Columns
@@ -43,42 +44,71 @@ class _Segments:
     """TCP rows of a batch ordered by (slot, arrival), m rows in g groups."""
 
     rows: I64
+    slots: I64  # (g,)
+    group: I64  # (m,)
     slot: I64  # (m,)
     side: I64  # (m,) half of the sender
+    key: I64  # (m,) slot * 2 + side: the sender's place in a flat column a half
     seq: U32
     ack: U32
     window: I64
     flags: U8
     length: I64
+    end: U32  # sequence number behind the segment, a SYN or FIN included
     time: I64
     first: I64  # (g,)
     start: I64  # (m,) position of the group's first row
     own: I64  # (m,) previous row of the same direction, -1 none in this batch
     peer: I64  # (m,) previous row of the other direction, -1 none
+    way_group: I64  # (d,) group of each direction that occurs
+    way_half: I64  # (d,)
+    newest: I64  # (d,) last row of the direction
+
+    @property
+    def last(self) -> I64:
+        """(g,) last row of each group."""
+        return np.append(self.first[1:], len(self.rows)) - 1
+
+    def way_key(self) -> I64:
+        """(d,) slot * 2 + half of each direction."""
+        return self.slots.take(self.way_group) * 2 + self.way_half
 
     def take(self, keep: Bool) -> _Segments:
         """The rows of the groups in `keep` (a mask over groups)."""
-        size = np.diff(self.first, append=len(self.rows))
-        mask = np.repeat(keep, size)
-        kept = size[keep]
-        first = np.cumsum(kept) - kept
-        start = np.repeat(first, kept)
-        moved = start - self.start[mask]
-        own, peer = self.own[mask], self.peer[mask]
+        chosen = np.flatnonzero(keep)
+        rows = np.flatnonzero(keep.take(self.group))
+        size = np.diff(self.first, append=len(self.rows)).take(chosen)
+        first = np.cumsum(size) - size
+        group = np.repeat(np.arange(len(chosen)), size)
+        start = first.take(group)
+        moved = start - self.start.take(rows)
+        own, peer = self.own.take(rows), self.peer.take(rows)
+        renamed = np.cumsum(keep) - 1
+        ways = np.flatnonzero(keep.take(self.way_group))
+        way_group = renamed.take(self.way_group.take(ways))
+        newest = self.newest.take(ways)
+        newest += first.take(way_group) - self.start.take(newest)
         return _Segments(
-            rows=self.rows[mask],
-            slot=self.slot[mask],
-            side=self.side[mask],
-            seq=self.seq[mask],
-            ack=self.ack[mask],
-            window=self.window[mask],
-            flags=self.flags[mask],
-            length=self.length[mask],
-            time=self.time[mask],
+            rows=self.rows.take(rows),
+            slots=self.slots.take(chosen),
+            group=group,
+            slot=self.slot.take(rows),
+            side=self.side.take(rows),
+            key=self.key.take(rows),
+            seq=self.seq.take(rows),
+            ack=self.ack.take(rows),
+            window=self.window.take(rows),
+            flags=self.flags.take(rows),
+            length=self.length.take(rows),
+            end=self.end.take(rows),
+            time=self.time.take(rows),
             first=first,
             start=start,
             own=np.where(own >= 0, own + moved, -1),
             peer=np.where(peer >= 0, peer + moved, -1),
+            way_group=way_group,
+            way_half=self.way_half.take(ways),
+            newest=newest,
         )
 
 
@@ -101,22 +131,21 @@ class TcpQuality:
         segments = _collect(batch, c, groups)
         if segments is None:
             return
-        flows = self.flows
         self._options(batch, c, segments)
         self._handshakes(segments)
         self._sizes(segments)
         flawed = self._flawed(segments)
         verdicts = np.zeros(len(segments.rows), np.uint8)
         if flawed.any():
-            part = segments.take(flawed)
-            size = np.diff(segments.first, append=len(segments.rows))
-            verdicts[np.repeat(flawed, size)] = self._judge(part)
+            verdicts[flawed.take(segments.group)] = self._judge(segments.take(flawed))
         if not flawed.all():
             self._keep_clean(segments.take(~flawed) if flawed.any() else segments)
         self._round_trips(segments, verdicts)
         self._remember(segments)
-        note_history(flows, segments.slot, segments.side, segments.first, segments.flags,
-                     segments.length, verdicts)  # fmt: skip
+        note_history(
+            self.flows, segments.slots, segments.group, segments.side, segments.flags,
+            segments.length > 0, verdicts,
+        )  # fmt: skip
 
     # -------------------------------------------------------------- cheap for all
 
@@ -124,107 +153,101 @@ class TcpQuality:
         """(g,) groups in which anything but plain progress happens."""
         flows = self.flows
         pure = (s.flags & _SFR) == 0
-        end = s.seq + s.length.astype(np.uint32) + ((s.flags & (SYN | FIN)) != 0)
         own, peer = s.own, s.peer
-        has_own, has_peer = own >= 0, peer >= 0
+        known_own, known_peer = own >= 0, peer >= 0
+        next_seq, acked = flows.next_seq.reshape(-1), flows.last_ack.reshape(-1)
+        opened = flows.tcp_open.reshape(-1)
 
-        expected = end[own]
-        last_ack = s.ack[own]
-        peer_end = end[peer]
-        peer_ack = s.ack[peer]
-        peer_window = s.window[peer]
-        known_own, known_peer = has_own, has_peer
-        lone = np.flatnonzero(~has_own)
-        if len(lone):
-            slot, side = s.slot[lone], s.side[lone]
-            expected[lone] = flows.next_seq[slot, side]
-            last_ack[lone] = flows.last_ack[slot, side]
-            known_own = has_own.copy()
-            known_own[lone] = flows.tcp_open[slot, side]
-        lone = np.flatnonzero(~has_peer)
-        if len(lone):
-            slot, side = s.slot[lone], 1 - s.side[lone]
-            peer_end[lone] = flows.next_seq[slot, side]
-            peer_ack[lone] = flows.last_ack[slot, side]
-            peer_window[lone] = flows.window[slot, side]
-            known_peer = has_peer.copy()
-            known_peer[lone] = flows.tcp_open[slot, side]
+        expected, last_ack = s.end.take(own, mode="wrap"), s.ack.take(own, mode="wrap")
+        lone = np.flatnonzero(own < 0)
+        key = s.key.take(lone)
+        expected[lone], last_ack[lone] = next_seq.take(key), acked.take(key)
+        known_own[lone] = opened.take(key)
+        peer_end, peer_ack = s.end.take(peer, mode="wrap"), s.ack.take(peer, mode="wrap")
+        peer_window = s.window.take(peer, mode="wrap")
+        lone = np.flatnonzero(peer < 0)
+        key = s.key.take(lone) ^ 1
+        peer_end[lone], peer_ack[lone] = next_seq.take(key), acked.take(key)
+        peer_window[lone] = flows.window.reshape(-1).take(key)
+        known_peer[lone] = opened.take(key)
 
         data = s.length > 0
-        bad = known_own & (s.seq != expected)
-        bad |= known_own & ~data & pure & (s.ack == last_ack)
+        bad = s.seq != expected
+        bad |= ~data & pure & (s.ack == last_ack)
+        bad &= known_own
         bad |= (s.window == 0) & pure
-        bad |= data & (peer_window == 0) & known_peer & (s.length == 1)
-        acks = (s.flags & ACK) != 0
-        bad |= known_peer & acks & (_signed(s.ack - peer_end) > 0)
-        bad |= data & known_peer & (_signed(end - peer_ack) <= 0)
+        of_peer = (s.flags & ACK) != 0
+        of_peer &= (s.ack - peer_end).view(np.int32) > 0
+        to_peer = (s.end - peer_ack).view(np.int32) <= 0
+        to_peer |= (peer_window == 0) & (s.length == 1)
         shift = self._shift(s)
-        scaled = peer_window << np.maximum(shift, 0)
-        full = data & known_peer & (shift >= 0)
-        bad |= full & (end == (peer_ack + scaled.astype(np.uint32)))
-        flawed: Bool = np.logical_or.reduceat(bad, s.first)
-        slots = s.slot[s.first]
-        open_hole = flows.to_be_acked[slots] != flows.next_seq[slots]
-        open_hole |= flows.last_kind[slots] != 0
-        flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes[slots]
+        scaled = (peer_window << np.maximum(shift, 0)).astype(np.uint32)
+        to_peer |= (shift >= 0) & (s.end == peer_ack + scaled)
+        of_peer |= data & to_peer
+        bad |= of_peer & known_peer
+        flawed: Bool = np.zeros(len(s.first), np.bool_)
+        flawed[s.group.take(np.flatnonzero(bad))] = True
+        open_hole = flows.to_be_acked.take(s.slots, axis=0) != flows.next_seq.take(s.slots, axis=0)
+        open_hole |= flows.last_kind.take(s.slots, axis=0) != 0
+        flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes.take(s.slots)
         return flawed
 
     def _shift(self, s: _Segments) -> I64:
         """(m,) shift of the peer's window as tshark takes it; -1 unknown."""
-        flows = self.flows
-        slots = s.slot[s.first]
-        shifts = flows.window_shift[slots].astype(np.int64)
-        none = (shifts == _NO_SCALE).any(axis=1) & (shifts != -1).all(axis=1)
-        shifts[none] = 0
-        shifts[shifts == _NO_SCALE] = 0
-        of_row = np.repeat(shifts, np.diff(s.first, append=len(s.rows)), axis=0)
-        shift: I64 = of_row[np.arange(len(s.rows)), 1 - s.side]
+        shifts = self.flows.window_shift.take(s.slots, axis=0).astype(np.int64)
+        absent = shifts == _NO_SCALE
+        if absent.any():
+            none = (absent[:, 0] | absent[:, 1]) & (shifts[:, 0] != -1) & (shifts[:, 1] != -1)
+            shifts[none] = 0
+            shifts[absent] = 0
+        shift: I64 = shifts.reshape(-1).take(s.group * 2 + (1 - s.side))
         # the window of a SYN is not scaled
-        syn = (s.peer >= 0) & (s.flags[s.peer] & SYN != 0)
-        return np.where(syn & (shift > 0), 0, shift)
+        syn = np.flatnonzero(s.flags & SYN)
+        if len(syn):
+            asked = np.zeros(len(s.rows) + 1, np.bool_)  # one more for -1, which is no row
+            asked[syn] = True
+            shift[asked.take(s.peer, mode="wrap") & (shift > 0)] = 0
+        return shift
 
     def _keep_clean(self, s: _Segments) -> None:
         """Sequence state of groups in perfect order: it is that of their last segments."""
         flows = self.flows
-        end = s.seq + s.length.astype(np.uint32) + ((s.flags & (SYN | FIN)) != 0)
-        slots = s.slot[s.first]
-        place = np.arange(len(s.rows))
-        forward = (s.length > 0) | ((s.flags & (SYN | FIN)) != 0)
+        key = s.way_key()
+        flows.next_seq.reshape(-1)[key] = s.end.take(s.newest)
+        flows.to_be_acked.reshape(-1)[key] = s.end.take(s.newest)
+        # in perfect order a segment that takes up numbers is one that others follow
+        forward = s.end != s.seq
+        next_seq_ns = flows.next_seq_ns.reshape(-1)
         for half in (0, 1):
-            mine = s.side == half
-            newest = np.maximum.reduceat(np.where(mine, place, -1), s.first)
-            some = newest >= 0
-            of, at = slots[some], newest[some]
-            flows.next_seq[of, half] = end[at]
-            flows.to_be_acked[of, half] = end[at]
-            newest = np.maximum.reduceat(np.where(mine & forward, place, -1), s.first)
-            moved = newest >= 0
-            flows.next_seq_ns[slots[moved], half] = s.time[newest[moved]]
+            mine = forward & (s.side == half)
+            hits = np.flatnonzero(mine)
+            if not len(hits):
+                continue
+            rank = np.cumsum(mine).take(s.last) - 1
+            newest = hits.take(np.maximum(rank, 0))
+            moved = np.flatnonzero((rank >= 0) & (newest >= s.first))
+            next_seq_ns[s.slots.take(moved) * 2 + half] = s.time.take(newest.take(moved))
 
     def _remember(self, s: _Segments) -> None:
         """What the next batch asks of each direction's last segment."""
         flows = self.flows
-        slots = s.slot[s.first]
-        place = np.arange(len(s.rows))
-        for half in (0, 1):
-            newest = np.maximum.reduceat(np.where(s.side == half, place, -1), s.first)
-            some = newest >= 0
-            of, at = slots[some], newest[some]
-            flows.window[of, half] = s.window[at]
-            flows.last_ack[of, half] = s.ack[at]
-            flows.last_ack_ns[of, half] = s.time[at]
-            flows.tcp_open[of, half] = True
+        key = s.way_key()
+        flows.window.reshape(-1)[key] = s.window.take(s.newest)
+        flows.last_ack.reshape(-1)[key] = s.ack.take(s.newest)
+        flows.last_ack_ns.reshape(-1)[key] = s.time.take(s.newest)
+        flows.tcp_open.reshape(-1)[key] = True
 
     def _sizes(self, s: _Segments) -> None:
         flows = self.flows
-        slots = s.slot[s.first]
+        last = s.last
         data = s.length > 0
-        for half in (0, 1):
-            mine = data & (s.side == half)
-            count = np.add.reduceat(mine, s.first, dtype=np.int32)
-            flows.tcp_counts[slots, half, COUNT["data_segments"]] += count
-            largest = np.maximum.reduceat(np.where(mine, s.length, 0), s.first)
-            flows.max_segment[slots, half] = np.maximum(flows.max_segment[slots, half], largest)
+        both, of_back = group_sums(data, last), group_sums(data & (s.side == 1), last)
+        segments = flows.tcp_counts[:, :, COUNT["data_segments"]]
+        segments[s.slots, 0] += (both - of_back).astype(np.int32)
+        segments[s.slots, 1] += of_back.astype(np.int32)
+        largest = flows.max_segment.reshape(-1)
+        larger = np.flatnonzero(s.length > largest.take(s.key))
+        np.maximum.at(largest, s.key.take(larger), s.length.take(larger).astype(np.int32))
 
     def _handshakes(self, s: _Segments) -> None:
         """Times of the client's ACK that ends the handshake, and of the newest SYN until then.
@@ -233,11 +256,10 @@ class TcpQuality:
         SYN that is still under way when the handshake is over changes no round trip.
         """
         flows = self.flows
-        slots = s.slot[s.first]
-        waiting = (flows.synack_ns[slots] > 0) | (flows.syn_ns[slots] > 0)
-        waiting &= flows.handshake_ack_ns[slots] == 0
+        waiting = (flows.synack_ns.take(s.slots) > 0) | (flows.syn_ns.take(s.slots) > 0)
+        waiting &= flows.handshake_ack_ns.take(s.slots) == 0
         if waiting.any():
-            mask = np.repeat(waiting, np.diff(s.first, append=len(s.rows)))
+            mask = waiting.take(s.group)
             mask &= (s.flags & (SYN | RST | ACK)) == ACK
             hit = np.flatnonzero(mask)
             slot, side = s.slot[hit], s.side[hit]
@@ -647,53 +669,60 @@ class TcpQuality:
         as RFC 6298, over both halves of the path as seen from here.
         """
         flows = self.flows
-        end = s.seq + s.length.astype(np.uint32)
-        changed: Bool = s.ack != s.ack[s.own]
+        changed: Bool = s.ack != s.ack.take(s.own, mode="wrap")
         lone = np.flatnonzero(s.own < 0)
-        changed[lone] = s.ack[lone] != flows.last_ack[s.slot[lone], s.side[lone]]
-        new = np.flatnonzero(changed & ((s.flags & (ACK | SYN | RST)) == ACK))
+        changed[lone] = s.ack.take(lone) != flows.last_ack.reshape(-1).take(s.key.take(lone))
+        changed &= (s.flags & (ACK | SYN | RST)) == ACK
+        new = np.flatnonzero(changed)
         if not len(new):
             return
-        source = s.peer[new]
+        end = s.seq + s.length.astype(np.uint32)
+        data = s.length > 0
+        good = data & (verdicts & 1 == 0)
+        source = s.peer.take(new)
         samples: list[tuple[I64, I64]] = []
         # the segment may have come with an earlier batch
-        alone = source < 0
-        of, side = s.slot[new[alone]], 1 - s.side[new[alone]]
-        match = (flows.next_seq_ns[of, side] > 0) & (flows.next_seq[of, side] == s.ack[new[alone]])
-        match &= flows.payload[of, side] > 0
+        earlier = new.take(np.flatnonzero(source < 0))
+        key = s.key.take(earlier) ^ 1
+        sent = flows.next_seq_ns.reshape(-1).take(key)
+        match = (sent > 0) & (flows.next_seq.reshape(-1).take(key) == s.ack.take(earlier))
+        match &= flows.payload.reshape(-1).take(key) > 0
         # `next_seq` is already this batch's: only directions silent in it still hold the old one
-        samples.append((of[match], (s.time[new[alone]] - flows.next_seq_ns[of, side])[match]))
-        new, source = new[~alone], source[~alone]
+        hit = np.flatnonzero(match)
+        earlier = earlier.take(hit)
+        samples.append((s.group.take(earlier), s.time.take(earlier) - sent.take(hit)))
         for _ in range(_RTT_STEPS):
-            if not len(new):
+            left = np.flatnonzero(source >= 0)
+            if not len(left):
                 break
-            match = (end[source] == s.ack[new]) & (s.length[source] > 0)
-            good = match & (verdicts[source] & 1 == 0)
-            samples.append((s.slot[new[good]], s.time[new[good]] - s.time[source[good]]))
-            source, new = s.own[source[~match]], new[~match]
-            new, source = new[source >= 0], source[source >= 0]
-        slot = np.concatenate([a for a, _ in samples])
+            new, source = new.take(left), source.take(left)
+            match = data.take(source) & (end.take(source) == s.ack.take(new))
+            hit = np.flatnonzero(match & good.take(source))
+            of = new.take(hit)
+            samples.append((s.group.take(of), s.time.take(of) - s.time.take(source.take(hit))))
+            miss = np.flatnonzero(~match)
+            new, source = new.take(miss), s.own.take(source.take(miss))
+        group = np.concatenate([a for a, _ in samples])
         micro = np.concatenate([b for _, b in samples]) // 1000
-        fine = micro >= 0
-        slot, micro = slot[fine], micro[fine]
-        if not len(slot):
-            return
-        self._smooth(slot, micro)
+        fine = np.flatnonzero(micro >= 0)
+        if len(fine):
+            self._smooth(s.slots, group.take(fine), micro.take(fine))
 
-    def _smooth(self, slot: I64, micro: I64) -> None:
+    def _smooth(self, slots: I64, group: I64, micro: I64) -> None:
+        """Take samples of round trips, in microseconds, of groups whose slots are `slots` (g,)."""
         flows = self.flows
-        order = np.argsort(slot, kind="stable")
-        slot, micro = slot[order], micro[order]
-        first = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
-        count = np.diff(first, append=len(slot))
-        mean = np.add.reduceat(micro, first) / count
-        of = slot[first]
-        old = flows.rtt_us[of]
+        count = np.bincount(group)
+        total = np.bincount(group, weights=micro)  # exact: far below 2^53
+        some = np.flatnonzero(count)
+        count, of = count.take(some), slots.take(some)
+        mean = total.take(some) / count
+        old = flows.rtt_us.take(of)
         weight = 0.875 ** np.minimum(count, 64)
         flows.rtt_us[of] = np.where(old < 0, mean, old * weight + mean * (1 - weight))
-        least = np.minimum(np.minimum.reduceat(micro, first), 2**31 - 1)
-        known = flows.rtt_min_us[of]
-        flows.rtt_min_us[of] = np.where(known < 0, least, np.minimum(known, least))
+        least = flows.rtt_min_us.take(slots).astype(np.int64)
+        least[least < 0] = 2**31 - 1
+        np.minimum.at(least, group, micro)
+        flows.rtt_min_us[of] = least.take(some)
 
 
 _SPURIOUS, _FAST, _OUT_OF_ORDER, _AGAIN = 1, 2, 3, 4
@@ -768,45 +797,49 @@ def _collect(batch: PacketBatch, c: Columns, groups: Groups) -> _Segments | None
     # decided in the batch's own order, which is kinder to the cache, then sorted in one gather
     fit = (c.protocol == _TCP) & (c.l4 >= 0) & (c.fragment == 0)
     fit &= c.l4 + 16 <= batch.offset + batch.captured
-    usable = fit[rows]
-    if not usable.any():
-        return None
-    size = np.add.reduceat(usable, groups.first, dtype=np.int64)
-    chosen = rows if usable.all() else rows[usable]
-    some = size > 0
-    size = size[some]
-    slots = groups.slot[some]
-    first = np.cumsum(size) - size
-    m = len(chosen)
-    slot = np.repeat(slots, size)
-    start = np.repeat(first, size)
-    words = gather(batch.data, c.l4[chosen] + 4, 12).view(">u4").reshape(m, 3)
-    side = (~c.forward[chosen]).astype(np.int64)
-    back = side.astype(np.bool_)
-    place = np.arange(m)
-    newest_0, newest_1 = np.where(back, -1, place), np.where(back, place, -1)
-    np.maximum.accumulate(newest_0, out=newest_0)
-    np.maximum.accumulate(newest_1, out=newest_1)
-    own = np.empty(m, np.int64)
-    own[0] = -1
-    own[1:] = np.where(back[1:], newest_1[:-1], newest_0[:-1])
-    peer = np.where(back, newest_0, newest_1)
-    np.copyto(own, -1, where=own < start)
-    np.copyto(peer, -1, where=peer < start)
+    usable = fit.take(rows)
+    if usable.all():
+        chosen, slots, first = rows, groups.slot, groups.first
+        size = groups.size
+    else:
+        chosen = rows.compress(usable)
+        if not len(chosen):
+            return None
+        size = group_sums(usable, groups.last)
+        some = np.flatnonzero(size)
+        size, slots = size.take(some), groups.slot.take(some)
+        first = np.cumsum(size) - size
+    group = np.repeat(np.arange(len(slots)), size)
+    slot = slots.take(group)
+    back = (~c.forward).take(chosen)
+    ways = runs(back, first)
+    own, peer = ways.neighbours()
+    side = back.astype(np.int64)
+    numbers = c.transport[0].take(chosen)
+    seq = (numbers >> np.uint64(32)).astype(np.uint32)
+    flags = c.tcp_flags.take(chosen)
+    length = c.payload_length.take(chosen)
     return _Segments(
         rows=chosen,
+        slots=slots,
+        group=group,
         slot=slot,
         side=side,
-        seq=words[:, 0].astype(np.uint32),
-        ack=words[:, 1].astype(np.uint32),
-        window=(words[:, 2] & 0xFFFF).astype(np.int64),
-        flags=c.tcp_flags[chosen],
-        length=c.payload_length[chosen].astype(np.int64),
-        time=batch.time_ns[chosen],
+        key=slot * 2 + side,
+        seq=seq,
+        ack=numbers.astype(np.uint32),
+        window=((c.transport[1].take(chosen) >> np.uint64(32)) & np.uint64(0xFFFF)).view(np.int64),
+        flags=flags,
+        length=length.astype(np.int64),
+        end=seq + length.view(np.uint32) + ((flags & (SYN | FIN)) != 0),
+        time=batch.time_ns.take(chosen),
         first=first,
-        start=start,
+        start=first.take(group),
         own=own,
         peer=peer,
+        way_group=ways.group,
+        way_half=ways.half,
+        newest=ways.newest,
     )
 
 
