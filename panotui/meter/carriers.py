@@ -55,7 +55,7 @@ class Carriers:
 
     def check(self, place: I64, flow: U64) -> I64:
         """Begin anew where the flow is another; returns those places."""
-        other = self.flow[place] != flow
+        other = self.flow.take(place) != flow
         if not other.any():
             return place[:0]
         changed = place[other]

@@ -128,7 +128,8 @@ _PORT_KIND: U8 = np.zeros(65_536, np.uint8)
 for _port, _kind in _UDP_PORTS.items():
     _PORT_KIND[_port] = _kind
 
-_UDP, _ICMP4_PROTOCOL, _IGMP_PROTOCOL, _ICMP6_PROTOCOL, _VRRP_PROTOCOL = 17, 1, 2, 58, 112
+_TCP, _UDP = 6, 17
+_ICMP4_PROTOCOL, _IGMP_PROTOCOL, _ICMP6_PROTOCOL, _VRRP_PROTOCOL = 1, 2, 58, 112
 _PROTOCOL_KIND: U8 = np.zeros(256, np.uint8)
 _PROTOCOL_KIND[[_ICMP4_PROTOCOL, _ICMP6_PROTOCOL]] = _ICMP
 _PROTOCOL_KIND[_IGMP_PROTOCOL] = _IGMP
@@ -232,10 +233,16 @@ def _kinds(columns: Columns, rows: I64 | None) -> U8:
         return column if rows is None else column[rows]
 
     protocol, version = pick(columns.protocol), pick(columns.version)
-    kind: U8 = np.maximum(_PORT_KIND[pick(columns.sport)], _PORT_KIND[pick(columns.dport)])
-    kind *= protocol == _UDP
-    kind |= _PROTOCOL_KIND[protocol]
-    kind[pick(columns.fragment) == 2] = _NONE
+    udp = protocol == _UDP
+    kind: U8 = np.maximum(
+        _PORT_KIND.take(pick(columns.sport)), _PORT_KIND.take(pick(columns.dport))
+    )
+    kind *= udp
+    rest = np.flatnonzero(~udp & (protocol != _TCP))  # neither has a kind of its own
+    kind[rest] |= _PROTOCOL_KIND[protocol[rest]]
+    fragment = pick(columns.fragment)
+    if fragment.any():
+        kind[fragment == 2] = _NONE
     if (kind == _QUIC).any():
         short = pick(columns.payload_length) < quic.INITIAL_BYTES
         server = _PORT_KIND[pick(columns.sport)] == _QUIC

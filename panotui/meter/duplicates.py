@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.model import I64, U8, U16, U64, Bool, PacketBatch
+from panotui.model import I64, U8, U16, U32, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
@@ -39,6 +39,7 @@ _REMEMBERED = 1 << 18  # packets after which older evidence counts half
 
 _CONTENTS = 4096  # places for what was seen twice already
 _LAST = 512  # packets of a batch whose senders are remembered
+_WAITING, _WAITING_BATCHES = 16_384, 256  # packets, and batches, whose senders wait
 _SOURCES = 4096  # places for the newest identification of a sender; colliding senders share one
 
 
@@ -66,12 +67,12 @@ class CopyFinder:
         digest = np.concatenate([self._digest, c.digest]) if kept else c.digest
         time_ns = np.concatenate([self._time, batch.time_ns]) if kept else batch.time_ns
         order = np.argsort(digest.astype(np.uint16), kind="stable")
-        ordered = digest[order]
-        places: list[I64] = []
+        ordered = digest.take(order)
+        pairs = np.empty((2, 0), np.int64)
         for lag in (1, 2):  # 2: when a stranger with the same 16 bits stands between
             same = np.flatnonzero(ordered[lag:] == ordered[:-lag])
-            places.append(np.stack([order[same], order[same + lag]]))
-        pairs = np.concatenate(places, axis=1)
+            if len(same):
+                pairs = np.concatenate([pairs, [order[same], order[same + lag]]], axis=1)
         if pairs.shape[1]:
             gap = time_ns[pairs[1]] - time_ns[pairs[0]]
             pairs = pairs[:, (np.abs(gap) <= self.window_ns) & (pairs[1] >= kept)]
@@ -168,10 +169,14 @@ class _Senders:
         self._told = np.zeros(_SOURCES, np.bool_)
         self._constant = np.zeros(_SOURCES, np.bool_)
         self._since = np.zeros(_SOURCES, np.int64)  # when the newest was seen first
+        # source, identification, digest and time of packets that are not in the table yet
+        self._waiting: list[tuple[U32, U16, U64, I64]] = []
+        self._waiting_rows = 0
 
     def identified(self, batch: PacketBatch, c: Columns, rows: I64) -> Bool:
         """(m,) whether the IP identification of `rows` tells copies from repetitions."""
         assert c.digest is not None
+        self._settle()
         out: Bool = c.fragment[rows] == 2  # of one datagram, at one offset
         mine = _identification(batch, c, rows)
         whole = np.flatnonzero((c.version[rows] == 4) & (mine != 0) & (c.fragment[rows] != 2))
@@ -209,20 +214,42 @@ class _Senders:
         return out
 
     def remember(self, batch: PacketBatch, c: Columns) -> None:
-        """Keep the newest identification of the senders of the batch's last packets."""
+        """Keep the newest identification of the senders of the batch's last packets.
+
+        It is seldom asked for: until then the packets wait.
+        """
         assert c.digest is not None
-        rows = np.arange(max(0, len(batch) - _LAST), len(batch))
-        rows = rows[(c.version[rows] == 4) & (c.fragment[rows] != 2)]
-        number = _identification(batch, c, rows)
-        rows, number = rows[number != 0], number[number != 0]
-        if not len(rows):
+        tail = slice(max(0, len(batch) - _LAST), len(batch))
+        head = gather(batch.data, np.maximum(c.l3[tail], 0) + 4, 2)
+        number = head.view(">u2").astype(np.uint16)
+        usable = (c.version[tail] == 4) & (c.fragment[tail] != 2) & (number != 0)
+        some = np.flatnonzero(usable)
+        if not len(some):
             return
-        # by sender; of equal ones only the first
-        _, first = np.unique(c.digest[rows], return_index=True)
-        first.sort()
-        first = first[np.argsort(c.src4[rows[first]], kind="stable")]
-        rows, number = rows[first], number[first]
-        source, digest, time_ns = c.src4[rows], c.digest[rows], batch.time_ns[rows]
+        self._waiting.append(
+            (
+                c.src4[tail].take(some), number.take(some), c.digest[tail].take(some),
+                batch.time_ns[tail].take(some),
+            )
+        )  # fmt: skip
+        self._waiting_rows += len(some)
+        if self._waiting_rows > _WAITING or len(self._waiting) > _WAITING_BATCHES:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take the packets that wait into the table."""
+        if not self._waiting:
+            return
+        columns = zip(*self._waiting, strict=True)
+        source, number, digest, time_ns = (np.concatenate(column) for column in columns)
+        self._waiting, self._waiting_rows = [], 0
+        # by sender and arrival; of equal ones in a row the first
+        order = np.argsort(source, kind="stable")
+        source, digest = source[order], digest[order]
+        edge = np.append(True, (source[1:] != source[:-1]) | (digest[1:] != digest[:-1]))
+        first = np.flatnonzero(edge)
+        source, digest, order = source[first], digest[first], order[first]
+        number, time_ns = number[order], time_ns[order]
         place = source % np.uint32(_SOURCES)
         opening = np.append(True, source[1:] != source[:-1])
         known = self._source[place] == source

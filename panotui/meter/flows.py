@@ -525,11 +525,13 @@ class FlowTable:
             self.ttl.reshape(-1)[key.take(fresh)] = c.ttl[groups.rows[ways.oldest(fresh)]]
 
     def _first_payloads(self, groups: Groups, back: Bool, payload: I32, time_ns: I64) -> None:
-        has = payload > 0
+        column = self.first_payload_ns.reshape(-1)
+        has: Bool | None = None
         for side in (0, 1):
-            wanted = np.flatnonzero(self.first_payload_ns[:, side].take(groups.slot) == 0)
+            wanted = np.flatnonzero(column.take(groups.slot * 2 + side) == 0)
             if not len(wanted):
                 continue
+            has = payload > 0 if has is None else has
             mine = has & (back if side else ~back)
             hits = np.flatnonzero(mine)
             if not len(hits):
@@ -539,7 +541,7 @@ class FlowTable:
             oldest = hits.take(np.minimum(before, len(hits) - 1))
             some = (before < len(hits)) & (oldest < first + groups.size.take(wanted))
             slot = groups.slot.take(wanted)[some]
-            self.first_payload_ns[slot, side] = time_ns.take(oldest[some])
+            column[slot * 2 + side] = time_ns.take(oldest[some])
 
     def _signals(self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool) -> None:
         """SYN, FIN and RST: counts, times, and the client that a SYN tells."""

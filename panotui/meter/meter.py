@@ -233,7 +233,7 @@ class Meter:
         flows.count(batch, c, groups)
         self._tcp.update(batch, c, groups)
         flows.finish_splits()
-        flow_id[rows] = flows.id[slots]
+        flow_id[rows] = flows.id.take(slots)
         self._lanes(batch, c, copies, start, stop, rows, slots, groups, flow_id, offered)
 
     # -------------------------------------------------------------- lanes
@@ -253,9 +253,9 @@ class Meter:
     ) -> None:
         flows = self.flows
         every = len(rows) == len(batch)  # nearly always: then nothing is copied
-        protocol = c.protocol if every else c.protocol[rows]
-        captured = c.payload_captured if every else c.payload_captured[rows]
-        back = ~(c.forward if every else c.forward[rows])
+        protocol = c.protocol if every else c.protocol.take(rows)
+        captured = c.payload_captured if every else c.payload_captured.take(rows)
+        back = ~(c.forward if every else c.forward.take(rows))
         if self.control is not None:
             control = _control_rows(c, start, stop)
             if copies is not None:
@@ -273,7 +273,8 @@ class Meter:
                 self._payloads(batch, c, rows, slots, back.astype(np.int64), flow_id, offered, tcp)
         if self.streams is None:
             return
-        talking = (flows.lane[groups.slot] == LANE_RTSP).any(axis=1)
+        lanes = flows.lane.take(groups.slot, axis=0) == LANE_RTSP
+        talking = lanes[:, 0] | lanes[:, 1]
         if talking.any():
             marked = np.zeros(flows.capacity, np.bool_)
             marked[groups.slot[talking]] = True
@@ -290,14 +291,14 @@ class Meter:
         later &= protocol == _UDP
         pieces = np.flatnonzero(later)
         media = (protocol == _UDP) & (captured >= _MEDIA_LEAST)
-        media &= ~(offered if every else offered[rows])
+        media &= ~(offered if every else offered.take(rows))
         media[pieces] = False
         whole = rows, slots, back
         if not media.all():
             hit = np.flatnonzero(media)
-            rows, slots, back = rows[hit], slots[hit], back[hit]
+            rows, slots, back = rows.take(hit), slots.take(hit), back.take(hit)
         if len(rows):
-            ids = flow_id if len(rows) == len(batch) else flow_id[rows]
+            ids = flow_id if len(rows) == len(batch) else flow_id.take(rows)
             self.streams.udp(batch, c, rows, slots, ids, back == flows.client.take(slots))
         if len(pieces):
             rows, slots, back = whole[0][pieces], whole[1][pieces], whole[2][pieces]
@@ -326,7 +327,8 @@ class Meter:
         """
         assert self.control is not None
         flows = self.flows
-        some = some[flows.lane[slots[some], half[some]] <= LANE_HANDSHAKE]
+        direction = slots.take(some).astype(np.int64) * 2 + half.take(some)
+        some = some[np.flatnonzero(flows.lane.reshape(-1).take(direction) <= LANE_HANDSHAKE)]
         if not len(some):
             return
         # A few of each flow at a time, in order of arrival: most are settled by their first

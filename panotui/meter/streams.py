@@ -131,7 +131,7 @@ class StreamTable:
         if not len(rows):
             return
         if len(slot) != len(rows):
-            slot, flow_id, from_client = slot[rows], flow_id[rows], from_client[rows]
+            slot, flow_id, from_client = slot.take(rows), flow_id.take(rows), from_client.take(rows)
         place = slot.astype(np.int64)
         place += place
         place += from_client
@@ -140,13 +140,22 @@ class StreamTable:
         for gone in carriers.check(place, flow_id).tolist():
             self._udp_place.pop(gone, None)
         stream = carriers.stream.take(place)
+        idle = carriers.kind.take(place) == NO_MEDIA
+        idle &= stream < 0
+        if idle.any():
+            busy = np.flatnonzero(~idle)
+            if not len(busy):
+                return
+            rows, place, stream = rows.take(busy), place.take(busy), stream.take(busy)
         # Packets of a known stream with nothing but the fixed header are told, and read, from the
         # words that the decoder kept.
         every = len(rows) == len(columns.payload)
         words = columns.transport
-        first, second = (words[0], words[1]) if every else (words[0][rows], words[1][rows])
-        captured = columns.payload_captured if every else columns.payload_captured[rows]
-        length = columns.payload_length if every else columns.payload_length[rows]
+        first, second = words[0], words[1]
+        captured, length = columns.payload_captured, columns.payload_length
+        if not every:
+            first, second = first.take(rows), second.take(rows)
+            captured, length = captured.take(rows), length.take(rows)
         if columns.fragment.any():
             length = _of_datagrams(length, columns.fragment[rows], first)
         ssrc = second.astype(np.uint32)
@@ -160,9 +169,9 @@ class StreamTable:
             chosen = np.flatnonzero(known)
             if not len(chosen):
                 return
-            rows, stream = rows[chosen], stream[chosen]
-            first, second, ssrc = first[chosen], second[chosen], ssrc[chosen]
-            captured, length, every = captured[chosen], length[chosen], False
+            rows, stream = rows.take(chosen), stream.take(chosen)
+            first, second, ssrc = first.take(chosen), second.take(chosen), ssrc.take(chosen)
+            captured, length, every = captured.take(chosen), length.take(chosen), False
         header = plain_headers(
             (first, second, words[2] if every else words[2][rows]),
             ssrc,
