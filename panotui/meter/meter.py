@@ -365,7 +365,7 @@ class Meter:
         if not len(some):
             return slot
         offered[chosen] = True
-        np.add.at(flows.offered, (slot, side), 1)
+        np.add.at(flows.offered.reshape(-1), slot.astype(np.int64) * 2 + side, np.uint8(1))
         lanes = self.control.payloads(
             batch,
             c,

@@ -10,6 +10,7 @@ and are measured together; results do not depend on that.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Container
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -261,12 +262,13 @@ class StreamTable:
                 batch.data, offset[wrong], length[wrong]
             )
             carriers.secured[place[wrong[dtls]]] = True
-            self._strike(place[wrong], np.where(beside, media_heuristics.COMPANION_STRIKE, STRIKE))
+            weight = np.where(beside, media_heuristics.COMPANION_STRIKE, STRIKE)
+            self._strike(place[wrong], weight.astype(np.int32))
         maybe = rest[valid]
         unlikely = ~_PLAUSIBLE[header.payload_type[maybe]]
         known = carriers.kind[place[maybe]] == RTP
         if unlikely.any():
-            self._strike(place[maybe[unlikely & ~known]], STRIKE)
+            self._strike(place[maybe[unlikely & ~known]], np.int32(STRIKE))
             maybe = maybe[~unlikely | known]
         maybe = maybe[carriers.kind[place[maybe]] != NO_MEDIA]
         if not len(maybe):
@@ -284,19 +286,20 @@ class StreamTable:
             np.zeros(len(maybe), np.int32),
         )
 
-    def _strike(self, place: I64, weight: I64 | int) -> None:
+    def _strike(self, place: I64, weight: I32 | np.int32) -> None:
         """Packets that are no RTP; a flow with many of them is not looked at again."""
         carriers = self._udp
         np.add.at(carriers.strikes, place, weight)
-        out = place[
-            (carriers.strikes[place] >= media_heuristics.STRIKES_MAX)
-            & (carriers.kind[place] == UNKNOWN)
-        ]
-        if len(out):
-            carriers.kind[out] = NO_MEDIA
-            for gone in np.unique(out).tolist():
-                self._udp_place.pop(gone, None)
-                self._drop_held(False, gone)
+        over = carriers.strikes.take(place) >= media_heuristics.STRIKES_MAX
+        out = place.take(np.flatnonzero(over & (carriers.kind.take(place) == UNKNOWN)))
+        if not len(out):
+            return
+        carriers.kind[out] = NO_MEDIA
+        if self._udp_place or self._held:
+            gone = set(out.tolist())
+            for carrier in gone:
+                self._udp_place.pop(carrier, None)
+            self._drop_held(False, gone)
 
     def _secured(self, carrier: int) -> bool:
         """Did either end of a carrier's flow speak DTLS?"""
@@ -669,7 +672,7 @@ class StreamTable:
             if not tcp and held.looked >= media_heuristics.LOOKS_MAX and not has_stream:
                 carriers.kind[carrier] = NO_MEDIA
                 self._udp_place.pop(carrier, None)
-                self._drop_held(False, carrier)
+                self._drop_held(False, {carrier})
             return
         del self._held[name]
         seen = self._held_first.pop(name)
@@ -685,8 +688,8 @@ class StreamTable:
         back = carrier ^ 1
         return bool(known.stream[back] >= 0 and known.flow[back] == known.flow[carrier])
 
-    def _drop_held(self, tcp: bool, carrier: int) -> None:
-        for name in [n for n in self._held if n[0] == tcp and n[1] == carrier]:
+    def _drop_held(self, tcp: bool, carriers: Container[int]) -> None:
+        for name in [n for n in self._held if n[0] == tcp and n[1] in carriers]:
             del self._held[name]
             self._held_first.pop(name, None)
 
@@ -1071,7 +1074,7 @@ class StreamTable:
         for stream in list(self._by_flow.get(flow, ())):
             self._retire(stream, 2)
         for carrier in self._connections.forget(flow, time_ns):
-            self._drop_held(True, carrier)
+            self._drop_held(True, {carrier})
 
 
 def _of_datagrams(length: I32, fragment: U8, first: U64) -> I32:
