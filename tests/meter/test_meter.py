@@ -273,18 +273,20 @@ def test_flow_ids_rise_with_first_packets() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.integers(2, 60)), max_size=200))
+@given(st.lists(st.tuples(st.booleans(), st.integers(2, 60)), min_size=50, max_size=200))
 def test_hash_index_agrees_with_a_dictionary(steps: list[tuple[bool, int]]) -> None:
     index = HashIndex(16)
     truth: dict[int, int] = {}
-    for number, (add, key) in enumerate(steps):
+    free = list(range(16))  # numbers are used again, the oldest first
+    for add, key in steps:
         # keys that share buckets, to make them probe
         spread = key % 5 + (key << 40)
-        if add and spread not in truth and len(truth) < 16:
-            truth[spread] = number
+        if add and spread not in truth and free:
+            truth[spread] = number = free.pop(0)
             index.insert(np.array([spread], np.uint64), np.array([number], np.int32))
         elif not add:
-            truth.pop(spread, None)
+            if spread in truth:
+                free.append(truth.pop(spread))
             index.remove(np.array([spread], np.uint64))
         keys = [k % 5 + (k << 40) for k in range(2, 61)]
         found = index.find(np.array(keys, np.uint64)).tolist()
