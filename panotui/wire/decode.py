@@ -54,7 +54,7 @@ _EXTENSIONS = 10
 _ETHERTYPE_IP4, _ETHERTYPE_IP6 = 0x0800, 0x86DD
 _VLAN_TYPES = (0x8100, 0x88A8, 0x9100, 0x9200)
 
-_BLOCK = 4096  # rows gathered at a time: with their words they stay in the second-level cache
+_BLOCK = 2048  # rows gathered at a time: with their words they stay in the second-level cache
 _FRAGMENTS_KEPT = 4096
 _FRAGMENT_LIFE = 30 * SECOND
 
@@ -113,11 +113,9 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
     w = np.empty((8, n), np.uint64)
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n))
-        words = gather(batch.data, offset[rows] - 2, 64).view(np.uint64).reshape(-1, 8)
+        words = gather(batch.data, offset[rows] - 2, 64).view(">u8").reshape(-1, 8)
         for word in range(8):
             w[word, rows] = words[:, word]
-    if _LITTLE:
-        w.byteswap(inplace=True)
     w0, w1, w2, w3, w4, w5, w6, _ = w
 
     low16 = np.uint64(0xFFFF)
@@ -218,9 +216,6 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
         digest=digest,
     )
     return columns, np.flatnonzero(~plain)
-
-
-_LITTLE = np.dtype("=u4") == np.dtype("<u4")
 
 
 def _ethernet_rows(batch: PacketBatch) -> Bool | bool:
