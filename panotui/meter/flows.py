@@ -88,6 +88,7 @@ _OPENED = (
 
 _HISTORY = 16
 _ROWS_AT_ONCE = 4096
+_PLAIN_ROW = np.dtype(f"V{FLOW_DTYPE.itemsize}")
 
 
 class TableTooSmall(Exception):
@@ -663,15 +664,16 @@ class FlowTable:
             weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
             waiting = np.flatnonzero(weak)[self.capacity // 16 :]
             changed = np.delete(changed, waiting)
-        out = np.empty(self._ended_rows + len(changed), FLOW_DTYPE)
+        out = np.zeros(self._ended_rows + len(changed), FLOW_DTYPE)
         place = 0
         for part in self._ended:
-            out[place : place + len(part)] = part
+            # as bytes: numpy would copy one field after the other
+            out.view(_PLAIN_ROW)[place : place + len(part)] = part.view(_PLAIN_ROW)
             place += len(part)
         self._ended, self._ended_rows = [], 0
         for start in range(0, len(changed), _ROWS_AT_ONCE):  # bounds what is held besides
             some = changed[start : start + _ROWS_AT_ONCE]
-            out[place + start : place + start + len(some)] = self.rows(some)
+            self._fill(out[place + start : place + start + len(some)], some)
         self.changed[changed] = False
         self.reported[changed] = True
         return out
@@ -710,38 +712,43 @@ class FlowTable:
     def rows(self, slots: I64) -> Rows:
         """FLOW_DTYPE rows of slots as they are now, the client's direction as `out`."""
         out = np.zeros(len(slots), FLOW_DTYPE)
-        if not len(slots):
-            return out
-        client = self.client[slots].astype(np.int64)
-        server = 1 - client
+        if len(slots):
+            self._fill(out, slots)
+        return out
+
+    def _fill(self, out: Rows, slots: I64) -> None:
+        """Write the rows of `slots` into blank ones."""
         for name in (
             "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns",
             "first_packet", "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns",
             "rst_packet", "rst_ttl", "rtt_min_us",
         ):  # fmt: skip
-            out[name] = getattr(self, name)[slots]
-        out["src"], out["dst"] = self.address[slots, client], self.address[slots, server]
-        out["sport"], out["dport"] = self.port[slots, client], self.port[slots, server]
-        out["rtt_us"] = np.rint(self.rtt_us[slots])
-        for side, half in (("out", client), ("in", server)):
-            out[f"interface_{side}"] = self.interface[slots, half]
-            out[f"mac_{side}_src"] = self.src_mac[slots, half]
-            out[f"mac_{side}_dst"] = self.dst_mac[slots, half]
-            out[f"last_{side}_ns"] = self.half_last_ns[slots, half]
+            out[name] = getattr(self, name).take(slots)
+        out["rtt_us"] = np.rint(self.rtt_us.take(slots))
+        # places in columns a half, laid flat: one index is several times as fast as two
+        client = slots * 2 + self.client.take(slots)
+        server = client ^ 1
+        for side, place in (("out", client), ("in", server)):
+            address = "src" if side == "out" else "dst"
+            out[address] = self.address.reshape(-1, 16).take(place, axis=0)
+            out[address[0] + "port"] = self.port.reshape(-1).take(place)
+            out[f"interface_{side}"] = self.interface.reshape(-1).take(place)
+            out[f"mac_{side}_src"] = self.src_mac.reshape(-1).take(place)
+            out[f"mac_{side}_dst"] = self.dst_mac.reshape(-1).take(place)
+            out[f"last_{side}_ns"] = self.half_last_ns.reshape(-1).take(place)
             for name in ("ttl", "packets", "bytes", "payload", "unseen", "mss", "max_segment"):
-                out[f"{name}_{side}"] = getattr(self, name)[slots, half]
+                out[f"{name}_{side}"] = getattr(self, name).reshape(-1).take(place)
             for name, counts in zip(TCP_COUNTS, self._counts, strict=True):
-                out[f"{name}_{side}"] = counts[slots, half]
-            out[f"zero_window_now_{side}"] = self.tcp_open[slots, half] & (
-                self.window[slots, half] == 0
-            )
-        out["first_payload_ns"] = self.first_payload_ns[slots, client]
-        out["first_answer_ns"] = self.first_payload_ns[slots, server]
-        out["server_rtt_us"] = _span_us(self.syn_last_ns[slots], self.synack_ns[slots])
-        out["handshake_rtt_us"] = _span_us(self.syn_last_ns[slots], self.handshake_ack_ns[slots])
+                out[f"{name}_{side}"] = counts.reshape(-1).take(place)
+            closed = self.window.reshape(-1).take(place) == 0
+            out[f"zero_window_now_{side}"] = closed & self.tcp_open.reshape(-1).take(place)
+        out["first_payload_ns"] = self.first_payload_ns.reshape(-1).take(client)
+        out["first_answer_ns"] = self.first_payload_ns.reshape(-1).take(server)
+        syn_ns = self.syn_last_ns.take(slots)
+        out["server_rtt_us"] = _span_us(syn_ns, self.synack_ns.take(slots))
+        out["handshake_rtt_us"] = _span_us(syn_ns, self.handshake_ack_ns.take(slots))
         out["state"] = self._state(out)
-        out["history"] = self.history[slots].view("S16")[:, 0]
-        return out
+        out["history"] = self.history.take(slots, axis=0).view("S16")[:, 0]
 
     def _state(self, rows: Rows) -> U8:
         """FLOW_STATES of rows that are otherwise filled."""
