@@ -3,7 +3,7 @@
 Comes in: the columns of a batch. `assign` gives every row its slot (opening flows, evicting others
 when the table is full); `group` sorts the rows by slot, once for all who need them grouped; `split`
 starts new flows where a five-tuple is used again; `count` adds packets, bytes and times. Goes out:
-`rows`, FLOW_DTYPE, client first.
+`rows`, the fields of FLOW_DTYPE, client first.
 
 State is a column a field: per slot, or per slot and direction ("half"). Half 0 is the direction
 whose source is the lower end of the canonical five-tuple, half 1 the other; `client` tells which
@@ -12,16 +12,17 @@ half goes from client to server.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panotui.flowrows import FlowRows
 from panotui.meter.hashindex import HashIndex
 from panotui.meter.tunnels import tunnel_apps
 from panotui.model import (
-    FLOW_DTYPE,
     I32,
     I64,
     SECOND,
@@ -30,7 +31,6 @@ from panotui.model import (
     Bool,
     MeterSettings,
     PacketBatch,
-    Rows,
 )
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
@@ -125,7 +125,7 @@ class FlowTable:
         self.one_way_ended = 0
         self.two_way_ended = 0
         self._evicted_before = 0  # of `evicted`, at the last drain
-        self._ended: list[Rows] = []
+        self._ended: deque[FlowRows] = deque()
         self._ended_rows = 0
 
         self.id = np.zeros(cap, np.uint64)  # 0: the slot is free
@@ -667,7 +667,7 @@ class FlowTable:
 
     # -------------------------------------------------------------- out
 
-    def drain(self) -> Rows:
+    def drain(self) -> FlowRows:
         """Rows of the flows that ended or changed since the last drain; ended ones first.
 
         While flows are being evicted (a flood), at most a sixteenth of the table's size of new,
@@ -680,15 +680,15 @@ class FlowTable:
             weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
             waiting = np.flatnonzero(weak)[self.capacity // 16 :]
             changed = np.delete(changed, waiting)
-        out = np.empty(self._ended_rows + len(changed), FLOW_DTYPE)
+        out = FlowRows(self._ended_rows + len(changed))
         place = 0
-        for part in self._ended:
-            out[place : place + len(part)] = part
+        while self._ended:
+            part = self._ended.popleft()
+            out.place(place, part)
             place += len(part)
-        self._ended, self._ended_rows = [], 0
+        self._ended_rows = 0
         for start in range(0, len(changed), _ROWS_AT_ONCE):  # bounds what is held besides
-            some = changed[start : start + _ROWS_AT_ONCE]
-            out[place + start : place + start + len(some)] = self.rows(some)
+            out.place(place + start, self.rows(changed[start : start + _ROWS_AT_ONCE]))
         self.changed[changed] = False
         self.reported[changed] = True
         return out
@@ -724,9 +724,9 @@ class FlowTable:
             self.two_way_ended + int(both.sum()),
         )
 
-    def rows(self, slots: I64) -> Rows:
-        """FLOW_DTYPE rows of slots as they are now, the client's direction as `out`."""
-        out = np.zeros(len(slots), FLOW_DTYPE)
+    def rows(self, slots: I64) -> FlowRows:
+        """Rows of slots as they are now, the client's direction as `out`."""
+        out = FlowRows(len(slots))
         if not len(slots):
             return out
         client = self.client[slots].astype(np.int64)
@@ -760,7 +760,7 @@ class FlowTable:
         out["history"] = self.history[slots].view("S16")[:, 0]
         return out
 
-    def _state(self, rows: Rows) -> U8:
+    def _state(self, rows: FlowRows) -> U8:
         """FLOW_STATES of rows that are otherwise filled."""
         packets_out, packets_in = rows["packets_out"], rows["packets_in"]
         both = (packets_out > 0) & (packets_in > 0)

@@ -83,7 +83,7 @@ def flows_of(packets: list[tuple[float, Packet]], cut: int = 1000, **limits: flo
     meter = Meter(MeterSettings(**limits), 0)  # type: ignore[arg-type]
     for start in range(0, len(packets), cut):
         meter.update(batch(packets[start : start + cut], 1 + start))
-    return meter.tick(T0 + round(packets[-1][0] * SECOND)).flows
+    return meter.tick(T0 + round(packets[-1][0] * SECOND)).flows.whole()
 
 
 @pytest.mark.parametrize("cut", [1, 3, 1000])
