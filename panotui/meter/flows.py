@@ -222,6 +222,7 @@ class FlowTable:
         Raises `TableTooSmall`, before anything has changed, when the flows of these rows and the
         table's size do not fit together.
         """
+        self._fresh_from = self._next_id
         hashes = c.hash[rows] if len(rows) != len(c.hash) else c.hash
         slots = self._index.find(hashes)
         absent = np.flatnonzero(slots < 0)
@@ -343,6 +344,7 @@ class FlowTable:
         arrival = np.argsort(groups.rows[places], kind="stable")
         new = np.empty(len(places), np.int32)
         new[arrival] = self._open(batch, c, groups.rows[places[arrival]])
+        self._number_fresh()
         owner = np.repeat(new, stop - places)
         width = stop - places
         within = np.arange(len(owner)) - np.repeat(np.cumsum(width) - width, width)
@@ -358,23 +360,36 @@ class FlowTable:
         self._closing = (previous.astype(np.int64), mark[places], new.astype(np.int64), group_of)
         return True
 
+    _fresh_from = 1  # the first id that `assign` gave, or would have given
+
+    def _number_fresh(self) -> None:
+        """Let ids rise with first packets also where flows were split off those of `assign`."""
+        fresh = np.flatnonzero(self.id >= self._fresh_from)
+        order = np.argsort(self.first_packet[fresh])
+        self.id[fresh[order]] = np.arange(self._fresh_from, self._next_id, dtype=np.uint64)
+
     # slots that end, why, the slots that follow them, and the groups of these
     _closing: tuple[I64, U8, I64, I64] | None = None
 
-    def finish_splits(self) -> None:
-        """Close the flows that `split` ended, after their last rows were counted."""
+    def hand_on(self) -> None:
+        """Let flows that go on under another id know what they were, once that is counted."""
         if self._closing is None:
             return
         slots, ends, following, group = self._closing
-        self._closing = None
         aged = np.flatnonzero(ends == END_ACTIVE)
         if len(aged):
-            # a flow that goes on knows what it was; several pieces in one batch, oldest first
+            # several pieces in one batch, oldest first
             piece = aged - np.searchsorted(group, group[aged])
             for number in np.unique(piece).tolist():
                 some = aged[piece == number]
                 self._inherit(slots[some], following[some])
-        self._close(slots, ends, indexed=False)
+
+    def finish_splits(self) -> None:
+        """Close the flows that `split` ended, after all that their last rows told was noted."""
+        if self._closing is not None:
+            slots, ends, _, _ = self._closing
+            self._closing = None
+            self._close(slots, ends, indexed=False)
 
     def _inherit(self, old: I64, new: I64) -> None:
         """Give flows that go on under another id what their first packets told."""
