@@ -190,7 +190,6 @@ class FlowTable:
         self.history = np.zeros((cap, _HISTORY), np.uint8)
         self.history_length = np.zeros(cap, np.uint8)
         self.history_seen = np.zeros(cap, np.uint32)
-        self.history_power = np.zeros((cap, 2, 3), np.uint8)  # of T, G and W, see meter.history
         # every column that a new flow must find blank, with that blank
         self._blank: list[tuple[NDArray[np.generic], int]] = [
             (_flat(column), blank)
@@ -599,9 +598,13 @@ class FlowTable:
         self.syn_ns[slot[new]] = time_ns[new]
         new = accepting[self.synack_ns[slot[accepting]] == 0]
         self.synack_ns[slot[new]] = time_ns[new]
+        opened = np.unique(slot[syn[self.history_length[slot[syn]] > 0]])
+        before = self.client[opened]
         for which, client in ((accepting, 1 - side[accepting]), (opening, side[opening])):
             fresh = self.client_by[slot[which]] != BY_SYN
             self.client[slot[which[fresh]]] = client[fresh]
+        turned = opened[before != self.client[opened]]
+        self.history[turned] ^= np.where(self.history[turned] > 0, 32, 0).astype(np.uint8)
         self.client_by[slot[syn]] = BY_SYN
         rst = np.flatnonzero(flag & RST)[::-1]
         rst = rst[self.rst_ns[slot[rst]] == 0]

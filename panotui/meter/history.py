@@ -15,6 +15,7 @@ from panotui.model import I64, U8, U32
 # letters in the order in which one segment that earns several writes them
 _LETTERS = b"SHTGADWFR"
 _REPEATED = ((2, "retransmits"), (3, "lost_segments"), (6, "zero_window"))
+_POWERS = 10 ** np.arange(1, 10)
 _ROOM = 16
 
 
@@ -43,35 +44,53 @@ def note_history(
     for number, mark in enumerate(marks):
         bits |= mark.astype(np.uint32) << np.uint32(number)
     bits <<= (side * len(_LETTERS)).astype(np.uint32)
-    of_group = np.bitwise_or.reduceat(bits, first)
     slots = slot[first]
-    new = of_group & ~flows.history_seen[slots]
-    if new.any():
-        _append_new(flows, slots, first, bits, new)
+    new = np.bitwise_or.reduceat(bits, first) & ~flows.history_seen[slots]
+    found = _new(flows, slots, first, bits, new) if new.any() else []
     if verdicts.any():
-        _append_powers(flows, slots, of_group)
+        found += _repeated(flows, slots, first, bits)
+    if found:
+        group, place, bit = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.lexsort((bit, place, group))
+        _write(flows, slots[group[order]], bit[order])
 
 
-def _append_new(flows: FlowTable, slots: I64, first: I64, bits: U32, new: U32) -> None:
+# groups, rows and letters of events
+_Found = list[tuple[I64, I64, I64]]
+
+
+def _new(flows: FlowTable, slots: I64, first: I64, bits: U32, new: U32) -> _Found:
+    """Letters that appear for the first time: `new` (g,) of each group."""
     flows.history_seen[slots] |= new
-    size = np.diff(first, append=len(bits))
-    groups = np.flatnonzero(new)
-    wanted = np.repeat(new, size)
+    wanted = np.repeat(new, np.diff(first, append=len(bits)))
     rows = np.flatnonzero(bits & wanted)
     group_of = np.searchsorted(first, rows, side="right") - 1
-    found: list[tuple[I64, I64, I64]] = []
+    found: _Found = []
     for bit in range(2 * len(_LETTERS)):
         hit = np.flatnonzero(bits[rows] & wanted[rows] & np.uint32(1 << bit))
         if len(hit):
-            groups_hit, earliest = np.unique(group_of[hit], return_index=True)
-            found.append((groups_hit, rows[hit[earliest]], np.full(len(groups_hit), bit)))
-    if not found or not len(groups):
-        return
-    group = np.concatenate([f[0] for f in found])
-    place = np.concatenate([f[1] for f in found])
-    bit_of = np.concatenate([f[2] for f in found])
-    order = np.lexsort((bit_of, place, group))
-    _write(flows, slots[group[order]], bit_of[order])
+            groups, earliest = np.unique(group_of[hit], return_index=True)
+            found.append((groups, rows[hit[earliest]], np.full(len(groups), bit)))
+    return found
+
+
+def _repeated(flows: FlowTable, slots: I64, first: I64, bits: U32) -> _Found:
+    """Letters that come again at 10, 100, ... events, which are counted already."""
+    found: _Found = []
+    for number, name in _REPEATED:
+        for half in (0, 1):
+            bit = number + half * len(_LETTERS)
+            rows = np.flatnonzero(bits & np.uint32(1 << bit))
+            if not len(rows):
+                continue
+            group = np.searchsorted(first, rows, side="right") - 1
+            # events of the group from each one on, itself included
+            left = np.searchsorted(group, group, side="right") - np.arange(len(rows))
+            count = flows.tcp_counts[slots[group], half, COUNT[name]] - left + 1
+            hit = np.isin(count, _POWERS)
+            if hit.any():
+                found.append((group[hit], rows[hit], np.full(int(hit.sum()), bit)))
+    return found
 
 
 def _write(flows: FlowTable, slot: I64, bit: I64) -> None:
@@ -86,22 +105,3 @@ def _write(flows: FlowTable, slot: I64, bit: I64) -> None:
     flows.history[slot[fits], place[fits]] = letter[fits]
     last = np.append(first[1:], len(slot)) - 1
     flows.history_length[slot[last]] = np.minimum(place[last] + 1, _ROOM)
-
-
-def _append_powers(flows: FlowTable, slots: I64, of_group: U32) -> None:
-    """Letters that come again at 10, 100, ... events."""
-    for column, (number, name) in enumerate(_REPEATED):
-        for half in (0, 1):
-            hit = slots[of_group & np.uint32(1 << (number + half * len(_LETTERS))) != 0]
-            if not len(hit):
-                continue
-            count = flows.tcp_counts[hit, half, COUNT[name]]
-            reached = np.floor(np.log10(np.maximum(count, 1))).astype(np.uint8)
-            told = flows.history_power[hit, half, column]
-            more = reached > told
-            flows.history_power[hit[more], half, column] = reached[more]
-            for _ in range(int((reached - told)[more].max(initial=0))):
-                again = hit[more]
-                _write(flows, again, np.full(len(again), number + half * len(_LETTERS)))
-                told = told + 1
-                more = reached > told
