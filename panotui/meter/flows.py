@@ -174,7 +174,7 @@ class FlowTable:
         self.unseen = np.zeros((cap, 2), np.int64)
         self.mss = np.zeros((cap, 2), np.uint16)
         self.max_segment = np.zeros((cap, 2), np.int32)
-        self.window = np.zeros((cap, 2), np.uint32)
+        self.window = np.zeros((cap, 2), np.uint32)  # of the last segment; above: 1 << 16 of a SYN
         self.window_shift = np.full((cap, 2), -1, np.int8)  # -1 unknown
         self.tcp_open = np.zeros((cap, 2), np.bool_)  # the half's sequence state is valid
         self.next_seq = np.zeros((cap, 2), np.uint32)

@@ -29,8 +29,11 @@ _SFR = SYN | FIN | RST
 _FAST_NS = 20_000_000  # tshark: a fast retransmission comes within 20 ms of the last duplicate ACK
 _ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT is unknown
 _NONE = -(1 << 40)  # below every relative sequence number
-_SHIFT = 34  # relative numbers stay within 33 bits, so groups can share one running maximum
+_SHIFT = 40  # relative numbers stay below, so groups can share one running maximum
+_PROBE_ROUNDS = 32
 _KEEP_ALIVE, _PROBE = 1, 2  # `FlowTable.last_kind`
+_OF_SYN = 1 << 16  # in `FlowTable.window`: it is that of a SYN, which is not scaled
+_WINDOW = _OF_SYN - 1
 _NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
 _HOLES = 64  # open holes a direction that are remembered
@@ -55,6 +58,11 @@ class _Segments:
     start: I64  # (m,) position of the group's first row
     own: I64  # (m,) previous row of the same direction, -1 none in this batch
     peer: I64  # (m,) previous row of the other direction, -1 none
+
+    def refusals(self) -> Bool:
+        """(m,) resets without a number, which answer a SYN and tell nothing of the sender's."""
+        told: Bool = ((self.flags & RST) != 0) & (self.seq == 0)
+        return told
 
     def take(self, keep: Bool) -> _Segments:
         """The rows of the groups in `keep` (a mask over groups)."""
@@ -146,7 +154,7 @@ class TcpQuality:
             slot, side = s.slot[lone], 1 - s.side[lone]
             peer_end[lone] = flows.next_seq[slot, side]
             peer_ack[lone] = flows.last_ack[slot, side]
-            peer_window[lone] = flows.window[slot, side]
+            peer_window[lone] = flows.window[slot, side] & _WINDOW
             known_peer = has_peer.copy()
             known_peer[lone] = flows.tcp_open[slot, side]
 
@@ -165,7 +173,7 @@ class TcpQuality:
         flawed: Bool = np.logical_or.reduceat(bad, s.first)
         slots = s.slot[s.first]
         open_hole = flows.to_be_acked[slots] != flows.next_seq[slots]
-        open_hole |= flows.last_kind[slots] != 0
+        open_hole |= (flows.last_kind[slots] != 0) | (flows.dup_ack_run[slots] != 0)
         flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes[slots]
         return flawed
 
@@ -179,8 +187,9 @@ class TcpQuality:
         shifts[shifts == _NO_SCALE] = 0
         of_row = np.repeat(shifts, np.diff(s.first, append=len(s.rows)), axis=0)
         shift: I64 = of_row[np.arange(len(s.rows)), 1 - s.side]
-        # the window of a SYN is not scaled
-        syn = (s.peer >= 0) & (s.flags[s.peer] & SYN != 0)
+        syn = s.flags[s.peer] & SYN != 0
+        lone = np.flatnonzero(s.peer < 0)
+        syn[lone] = flows.window[s.slot[lone], 1 - s.side[lone]] >= _OF_SYN
         return np.where(syn & (shift > 0), 0, shift)
 
     def _keep_clean(self, s: _Segments) -> None:
@@ -190,6 +199,8 @@ class TcpQuality:
         slots = s.slot[s.first]
         place = np.arange(len(s.rows))
         forward = (s.length > 0) | ((s.flags & (SYN | FIN)) != 0)
+        lone = np.flatnonzero(s.own < 0)  # the first that is heard of a direction counts too
+        forward[lone] |= ~flows.tcp_open[s.slot[lone], s.side[lone]]
         for half in (0, 1):
             mine = s.side == half
             newest = np.maximum.reduceat(np.where(mine, place, -1), s.first)
@@ -206,14 +217,19 @@ class TcpQuality:
         flows = self.flows
         slots = s.slot[s.first]
         place = np.arange(len(s.rows))
+        numbered = np.ones((len(slots), 2), np.bool_)
+        refused = s.refusals()
+        if refused.any():
+            for half in (0, 1):
+                numbered[:, half] = np.logical_or.reduceat(~refused & (s.side == half), s.first)
         for half in (0, 1):
             newest = np.maximum.reduceat(np.where(s.side == half, place, -1), s.first)
             some = newest >= 0
             of, at = slots[some], newest[some]
-            flows.window[of, half] = s.window[at]
+            flows.window[of, half] = s.window[at] + np.where(s.flags[at] & SYN, _OF_SYN, 0)
             flows.last_ack[of, half] = s.ack[at]
             flows.last_ack_ns[of, half] = s.time[at]
-            flows.tcp_open[of, half] = True
+            flows.tcp_open[of, half] |= numbered[some, half]
 
     def _sizes(self, s: _Segments) -> None:
         flows = self.flows
@@ -301,33 +317,30 @@ class TcpQuality:
         signal = (s.flags & (SYN | FIN)) != 0
         pure = (s.flags & _SFR) == 0
         occupied = length + signal
+        refused = s.refusals()
 
         # sequence numbers relative to what each direction's next one was before this batch
         base = flows.next_seq[slots].copy()
         opened = flows.tcp_open[slots].copy()
         for half in (0, 1):
-            oldest = np.minimum.reduceat(np.where(side == half, place, m), s.first)
+            mine = (side == half) & ~refused
+            oldest = np.minimum.reduceat(np.where(mine, place, m), s.first)
             new = ~opened[:, half] & (oldest < m)
             base[new, half] = s.seq[oldest[new]]
         group = np.repeat(np.arange(len(slots)), size)
-        own_base = base[group, side]
-        at = _signed(s.seq - own_base)
-        end = at + occupied
-        before, has = self._running_next(s, group, side, end, opened)
+        at = self._unwrapped(s, group, base)
+        end = np.where(refused, _NONE, at + occupied)
 
-        own_window = self._last(s, s.own, s.window, flows.window, side)
-        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side)
+        own_window = self._last(s, s.own, s.window, flows.window, side) & _WINDOW
+        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side) & _WINDOW
         own_ack = self._last(s, s.own, s.ack, flows.last_ack, side)
         peer_ack = self._last(s, s.peer, s.ack, flows.last_ack, 1 - side)
 
         # a window that was never seen is not closed
         peer_seen = (s.peer >= 0) | opened[group, 1 - side]
-        probe = (length == 1) & has & (at == before) & (peer_window == 0) & peer_seen
-        if probe.any():
-            # a probe of a closed window does not advance the sender
-            end = np.where(probe, _NONE, end)
-            before, has = self._running_next(s, group, side, end, opened)
-            probe &= at == before
+        probe = (length == 1) & (peer_window == 0) & peer_seen
+        probe, before, has = self._probes(s, group, at, end, opened, probe)
+        end = np.where(probe, _NONE, end)
         in_place = has & (at == before)
         keep_alive = (length <= 1) & has & (at == before - 1) & pure & ~probe
         kind = np.where(probe, _PROBE, np.where(keep_alive, _KEEP_ALIVE, 0)).astype(np.uint8)
@@ -348,7 +361,8 @@ class TcpQuality:
         runs = self._duplicate_runs(s, group, duplicate, s.ack != own_ack)
         verdict = self._classify(s, at, end, before, has, keep_alive, runs, peer_ack)
         fresh = s.ack != own_ack
-        acked_unseen = self._holes(s, group, base, opened, at, end, before, lost, probe, fresh)
+        mute = probe | refused
+        acked_unseen = self._holes(s, group, base, opened, at, end, before, mute, fresh)
 
         counts = flows.tcp_counts
         for name, mask in (
@@ -371,6 +385,50 @@ class TcpQuality:
         bits = np.where((verdict != 0) & (verdict != _OUT_OF_ORDER), 1, 0)
         bits |= np.where(lost, 2, 0) | np.where(zero, 4, 0)
         return bits.astype(np.uint8)
+
+    def _unwrapped(self, s: _Segments, group: I64, base: U32) -> I64:
+        """(m,) sequence numbers relative to `base` (g, 2), also where one batch goes round them."""
+        seq = s.seq
+        refused = np.flatnonzero(s.refusals())
+        if len(refused):  # stays where its sender was
+            seq, own = seq.copy(), s.own[refused]
+            seq[refused] = np.where(own < 0, base[group[refused], s.side[refused]], seq[own])
+        step = _signed(seq - seq[s.own])
+        lone = np.flatnonzero(s.own < 0)
+        step[lone] = _signed(seq[lone] - base[group[lone], s.side[lone]])
+        at = np.empty(len(step), np.int64)
+        for half in (0, 1):
+            mine = s.side == half
+            own = np.where(mine, step, 0)
+            total = np.cumsum(own)
+            np.copyto(at, total - (total - own)[s.start], where=mine)
+        return at
+
+    def _probes(
+        self, s: _Segments, group: I64, at: I64, end: I64, opened: Bool, maybe: Bool
+    ) -> tuple[Bool, I64, Bool]:
+        """Which rows are probes of a closed window, among those that may be; `_running_next`.
+
+        A probe is a byte in its place, and does not advance the sender: so whether it is one
+        depends on those before it. And a number is ahead or behind by its distance from the highest
+        before it, so `at` and `end` of one that is half way round change here. Each round settles
+        at least one more row of each flow.
+        """
+        probe = maybe
+        for _ in range(_PROBE_ROUNDS):
+            moved = np.where(probe, _NONE, end)
+            before, has = self._running_next(s, group, s.side, moved, opened)
+            far = np.flatnonzero(has & (np.abs(at - before) >= 1 << 31) & (end > _NONE))
+            if len(far):
+                size = end[far] - at[far]
+                at[far] = before[far] + _signed((at[far] - before[far]).astype(np.uint32))
+                end[far] = at[far] + size
+                continue
+            found = maybe & has & (at == before)
+            if (found == probe).all():
+                break
+            probe = found
+        return probe, before, has
 
     def _last(
         self, s: _Segments, which: I64, column: I64 | U32 | U8, state: U32 | U8, side: I64
@@ -518,7 +576,6 @@ class TcpQuality:
         at: I64,
         end: I64,
         before: I64,
-        lost: Bool,
         probe: Bool,
         fresh: Bool,
     ) -> Bool:
@@ -530,12 +587,13 @@ class TcpQuality:
         slots = s.slot[s.first]
         to_be_acked = flows.to_be_acked[slots]
         peer_next = self._peer_next(s, group, before, end, opened)
-        ack = _signed(s.ack - base[group, 1 - s.side])
         known = peer_next > -(1 << 32)
+        reached = np.where(known, peer_next, 0)
+        ack = reached + _signed(s.ack - base[group, 1 - s.side] - reached.astype(np.uint32))
         acks = fresh & ((s.flags & ACK) != 0)
         beyond = known & acks & (ack > peer_next)
-        overlap = (at < before) & (end > before) & (before > -(1 << 32))
-        walk = np.logical_or.reduceat(lost | beyond | overlap, s.first)
+        jump = (before > -(1 << 32)) & (end > before) & (at != before)
+        walk = np.logical_or.reduceat(jump | beyond, s.first)
         late = (to_be_acked != flows.next_seq[slots]) & opened
         walk |= late[:, 0] | late[:, 1] | flows.holes[slots]
         result = np.zeros(len(s.rows), np.bool_)
