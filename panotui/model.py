@@ -17,11 +17,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from panotui.flowrows import FlowRows
 
 U8: TypeAlias = NDArray[np.uint8]
 U16: TypeAlias = NDArray[np.uint16]
@@ -836,7 +839,7 @@ class Delta:
 
     time_ns: int  # end of the tick, packet time
     meter: int  # index of the meter
-    flows: Rows  # FLOW_DTYPE, one row a changed flow
+    flows: FlowRows  # one row a changed flow
     streams: Rows  # STREAM_DTYPE, one row a changed stream
     stream_seconds: Rows  # STREAM_SECOND_DTYPE, seconds that are complete or changed
     link_seconds: Rows  # LINK_SECOND_DTYPE, increments of this tick

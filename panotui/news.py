@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from panotui.errors import PanotuiError
+from panotui.flowrows import FlowRows
 from panotui.model import (
-    FLOW_DTYPE,
     LINK_SECOND_DTYPE,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
@@ -232,7 +232,7 @@ def news_of(told: Told, interfaces: Sequence[Interface]) -> News:
     delta = Delta(
         time_ns=told.time_ns,
         meter=told.meter,
-        flows=_rows(told.flows, FLOW_DTYPE),
+        flows=FlowRows.of_bytes(told.flows),
         streams=_rows(told.streams, STREAM_DTYPE),
         stream_seconds=_rows(told.stream_seconds, STREAM_SECOND_DTYPE),
         link_seconds=_rows(told.link_seconds, LINK_SECOND_DTYPE),
@@ -363,7 +363,7 @@ class Totals:
         return Delta(
             time_ns=time_ns,
             meter=meter,
-            flows=np.zeros(0, FLOW_DTYPE),
+            flows=FlowRows(0),
             streams=np.zeros(0, STREAM_DTYPE),
             stream_seconds=np.zeros(0, STREAM_SECOND_DTYPE),
             link_seconds=np.zeros(0, LINK_SECOND_DTYPE),

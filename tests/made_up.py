@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from panotui.engine import Engine, EngineSettings
+from panotui.flowrows import FlowRows
 from panotui.model import (
     APPS,
     FLOW_DTYPE,
@@ -143,7 +144,7 @@ class Scene:
         self.second += 1
         self.engine.apply(
             Delta(
-                START + self.second * SECOND, meter, rows(FLOW_DTYPE, flows),
+                START + self.second * SECOND, meter, FlowRows.of(rows(FLOW_DTYPE, flows)),
                 rows(STREAM_DTYPE, streams), rows(STREAM_SECOND_DTYPE, seconds),
                 rows(LINK_SECOND_DTYPE, links), list(messages), self.counters,
                 (Interface("eth0", 1), Interface("eth1", 1)),

@@ -194,7 +194,7 @@ def test_news_crosses_a_pipe_unchanged(ports: list[str]) -> None:
             assert again.delta.interfaces == one.delta.interfaces
             for table in ("flows", "streams", "stream_seconds", "link_seconds"):
                 sent, come = getattr(one.delta, table), getattr(again.delta, table)
-                assert come.dtype == sent.dtype
+                assert len(come) == len(sent)
                 assert come.tobytes() == sent.tobytes()
             seen += len(one.delta.flows)
     assert seen > 100

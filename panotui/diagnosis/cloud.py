@@ -14,6 +14,7 @@ import numpy as np
 
 from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.flowrows import FlowRow
 from panotui.health.connects import Attempts, icmp_meaning, recent
 from panotui.health.endpoints import Endpoint
 from panotui.model import (
@@ -26,7 +27,6 @@ from panotui.model import (
     EvidenceRecord,
     HttpMessage,
     MqttMessage,
-    Rows,
     TlsAlert,
     TlsCertificate,
     TlsClientHello,
@@ -464,7 +464,7 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _half_flight(row: Rows) -> bool:
+def _half_flight(row: FlowRow) -> bool:
     """The server's full-size segments are missing while its small ones come through."""
     return bool(
         row["lost_segments_in"] > 0
@@ -626,7 +626,7 @@ class SessionRule(Rule):
             self._silences.popitem(last=False)
 
 
-def _ends_of(row: Rows) -> bytes:
+def _ends_of(row: FlowRow) -> bytes:
     return b"".join(row[n].tobytes() for n in ("src", "dst", "sport", "dport"))
 
 

@@ -13,11 +13,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from panotui.flowrows import FlowColumns
 from panotui.health.cameras import CameraBook
 from panotui.health.clock import ClockBook
 from panotui.health.connects import ConnectBook
 from panotui.health.endpoints import EndpointBook
-from panotui.health.flows import FlowBook, FlowColumns, flow_key, flow_text_id
+from panotui.health.flows import FlowBook, flow_key, flow_text_id
 from panotui.health.ports import PortBook
 from panotui.health.resolvers import ResolverBook
 from panotui.health.streams import StreamBook, StreamState

@@ -337,10 +337,10 @@ class TrafficRule(Rule):
 
 def _vlan_of(macs: frozenset[int], facts: Facts) -> tuple[int | None, tuple[EvidenceRecord, ...]]:
     """The VLAN of the newest tagged flow of these MACs, and where that flow begins."""
-    rows = facts.flows.rows[facts.flows.live]
+    rows = facts.flows.rows
+    tagged = rows[facts.flows.live & (rows["vlan"] >= 0)]
     ours = np.array(sorted(macs), np.uint64)
-    mine = np.isin(rows["mac_out_src"], ours) | np.isin(rows["mac_in_src"], ours)
-    rows = rows[mine & (rows["vlan"] >= 0)]
+    rows = tagged[np.isin(tagged["mac_out_src"], ours) | np.isin(tagged["mac_in_src"], ours)]
     if not len(rows):
         return None, ()
     row = rows[np.argmax(rows["last_ns"])]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.flowrows import FlowColumns
 from panotui.health.connects import recent
 from panotui.health.flows import VIOLATION, flow_text_id
 from panotui.model import (
@@ -23,7 +24,6 @@ from panotui.model import (
     DnsMessage,
     HttpMessage,
     MqttMessage,
-    Rows,
     RtspMessage,
     ViolationRecord,
     address_text,
@@ -207,16 +207,17 @@ class ScanRule(Rule):
             src = address_text(int(mine["version"][0]), mine["src"][0].tobytes())
             self._add(src, mine, facts.now_ns)
 
-    def _add(self, src: str, mine: Rows, now: int) -> None:
+    def _add(self, src: str, mine: FlowColumns, now: int) -> None:
         scanner = self._scanners.setdefault(src, _Scanner())
         self._scanners.move_to_end(src)
         while len(self._scanners) > 256:
             self._scanners.popitem(last=False)
-        for row in mine[:SCANNED_KEPT]:
-            key = (row["dst"].tobytes(), int(row["dport"]))
+        some = mine[:SCANNED_KEPT]
+        targets = zip(map(bytes, some["dst"]), some["dport"].tolist(), strict=True)
+        for key, last_ns in zip(targets, some["last_ns"].tolist(), strict=True):
             if key not in scanner.targets:
                 scanner.total += 1
-            scanner.targets[key] = int(row["last_ns"])
+            scanner.targets[key] = last_ns
         while scanner.targets:
             key, seen = next(iter(scanner.targets.items()))
             if now - seen <= SCAN_NS and len(scanner.targets) <= SCANNED_KEPT:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from panotui.health.flows import FlowColumns
-from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage, Rows
+from panotui.flowrows import AnyRows, FlowRow
+from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
 
 CONNECTS_MAX = 4096
 LOOKED_AT = 512
@@ -27,7 +27,7 @@ UNDECIDED, UNANSWERED, REFUSED, CONNECTED, ANSWERED, BROKEN = range(6)
 _NEW, _SYN_SENT, _REFUSED_STATE, _RESET = 0, 1, 6, 5
 
 
-def outcomes(rows: Rows | FlowColumns) -> U8:
+def outcomes(rows: AnyRows) -> U8:
     """The outcome (uint8) of each row of FLOW_DTYPE; UNDECIDED for all but TCP."""
     tcp = rows["protocol"] == 6
     out: U8 = np.zeros(len(tcp), np.uint8)
@@ -198,11 +198,12 @@ class ConnectBook:
         return max(working, key=lambda t: max(t.connected_ns, t.success_ns), default=None)
 
 
-def take_flow(target: Attempts, row: Rows, key: int, outcome: int, was: int, old_syns: int) -> None:
+def take_flow(
+    target: Attempts, row: FlowRow, key: int, outcome: int, was: int, old_syns: int
+) -> None:
     """Fold one flow's new outcome into a target.
 
-    `row` is a scalar of FLOW_DTYPE, `was` its outcome before and `old_syns` the SYNs of it that
-    were already counted.
+    `was` is its outcome before and `old_syns` the SYNs of it that were already counted.
     """
     first, last = int(row["first_ns"]), int(row["last_ns"])
     target.last_ns = max(target.last_ns, last)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from panotui.flowrows import AnyRows
 from panotui.health import column_text
 from panotui.health.community_id import community_ids
 from panotui.model import (
@@ -25,7 +26,6 @@ from panotui.model import (
     U64,
     Bool,
     FlowRecord,
-    Rows,
     Verdict,
     mac_text,
 )
@@ -53,12 +53,12 @@ _mac_text = lru_cache(4_096)(mac_text)
 
 
 class FlowBlock:
-    """Some flows: `rows` (n,) of FLOW_DTYPE, `key` (n,), and columns that stand beside them.
+    """Some flows: `rows` (n,), `key` (n,), and columns that stand beside them.
 
     `beside` has `own`, `verdict`, `rate_out`, `rate_in`, `port_in` and the names of `_BESIDE`.
     """
 
-    def __init__(self, rows: Rows, key: U64, beside: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, rows: AnyRows, key: U64, beside: dict[str, NDArray[Any]]) -> None:
         self._rows = rows
         self._key = key
         self._beside = beside

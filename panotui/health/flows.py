@@ -1,8 +1,8 @@
 """The engine's flow table: the meters' flow rows, by column, with the verdicts beside them.
 
-Rows of `FLOW_DTYPE` come in (changed flows of a tick), are found again by (meter, id) through a
-sorted index, and stay until the table is full; then ended flows go first, oldest first, then the
-least recently seen. No Python object exists for a flow but the `FlowRecord`s that somebody asked
+Flow rows come in (changed flows of a tick), are found again by (meter, id) through a sorted index,
+and stay until the table is full; then ended flows go first, oldest first, then the least recently
+seen. No Python object exists for a flow but the `FlowRecord`s that somebody asked
 for. Two meters that each see one direction of a flow are joined by five-tuple.
 """
 
@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from panotui.flowrows import AnyRows, FlowColumns, FlowRows, write_changed
 from panotui.health.flow_records import METER_SHIFT, FlowBlock
+from panotui.health.name_column import NameColumn
 from panotui.model import (
     APPS,
-    FLOW_DTYPE,
+    F64,
     FLOW_ENDS,
     FLOW_STATES,
     I32,
@@ -26,17 +29,24 @@ from panotui.model import (
     U64,
     Bool,
     FlowRecord,
-    Rows,
 )
+from panotui.untouched import untouched
 
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024
 _END_EVICTED = FLOW_ENDS.index("evicted")
 _RECORDS_A_BLOCK = 1_024  # their rows stay in the cache
-_BESIDE = (
-    "verdict", "own", "port", "port_in", "host", "host_source", "alpn", "rule", "reason", "camera",
-    "service",
-)  # fmt: skip
+_TEXTS = ("rule", "reason", "host", "host_source", "alpn", "camera", "service", "port", "port_in")
+_BESIDE = ("verdict", "own", *_TEXTS)
+_OPENED = ("key", "live", "changed", "rate_out", "rate_in", "rate_ns")  # set with a new flow
+# columns of `FlowBook`
+_KINDS = {
+    "key": np.uint64, "live": np.bool_, "verdict": np.uint8, "own": np.bool_,
+    "rate_out": np.float64, "rate_in": np.float64, "rate_ns": np.int64, "judged_ns": np.int64,
+    "judged_app": np.uint8, "judged_answered": np.bool_, "final": np.bool_, "rename": np.bool_,
+    "endpoint": np.bool_, "outcome": np.uint8, "syns_counted": np.int32, "changed": np.bool_,
+    "_partner": np.int32,
+}  # fmt: skip
 
 
 def flow_text_id(key: int) -> str:
@@ -59,75 +69,58 @@ def flow_key_of(text: str) -> int | None:
     return flow_key(int(meter), int(number))
 
 
-class FlowColumns:
-    """Columns of some slots of the flow table, taken when first asked for, and kept.
-
-    A row has 550 bytes; who needs three columns of 20,000 flows should not copy all of them.
-    """
-
-    def __init__(self, rows: Rows, slots: I64) -> None:
-        self._rows = rows
-        self._slots = slots
-        self._taken: dict[str, np.ndarray] = {}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """(n,) or (n, 16) values of a field, aligned with the slots; not to be written."""
-        column = self._taken.get(name)
-        if column is None:
-            column = self._taken[name] = self._rows[name][self._slots]
-        return column
-
-
 class FlowBook:
     """Flow rows and verdict columns by slot. All arrays have length `capacity`, grown by doubling
-    up to `limit`; `live` marks slots in use."""
+    up to `limit`; `live` marks slots in use. Room for `limit` flows is reserved from the beginning:
+    it takes memory only as far as it is written."""
 
     def __init__(self, limit: int) -> None:
         self.limit = max(64, limit)
         capacity = min(_SLOTS_FIRST, self.limit)
-        self.rows = np.zeros(capacity, FLOW_DTYPE)
-        self.key = np.zeros(capacity, np.uint64)
-        self.live: Bool = np.zeros(capacity, np.bool_)
-        self.verdict: U8 = np.zeros(capacity, np.uint8)
-        self.own: Bool = np.zeros(capacity, np.bool_)
-        self.rule = np.full(capacity, None, object)
-        self.reason = np.full(capacity, None, object)
-        self.host = np.full(capacity, None, object)
-        self.host_source = np.full(capacity, None, object)
-        self.alpn = np.full(capacity, None, object)
-        self.camera = np.full(capacity, None, object)
-        self.service = np.full(capacity, None, object)
-        self.port = np.full(capacity, None, object)
-        self.port_in = np.full(capacity, None, object)
-        self.rate_out = np.zeros(capacity, np.float64)
-        self.rate_in = np.zeros(capacity, np.float64)
-        self.rate_ns: I64 = np.zeros(capacity, np.int64)
-        self.partner: I64 = np.full(capacity, -1, np.int64)
-        self.judged_ns: I64 = np.zeros(capacity, np.int64)
-        self.final: Bool = np.zeros(capacity, np.bool_)  # no better evidence is expected
-        self.rename: Bool = np.zeros(capacity, np.bool_)  # a name was learnt since it was judged
-        self.judged_app: U8 = np.zeros(capacity, np.uint8)
-        self.judged_in: I64 = np.zeros(capacity, np.int64)
-        self.endpoint: Bool = np.zeros(capacity, np.bool_)  # goes to an endpoint of the policy
-        self.outcome: U8 = np.zeros(capacity, np.uint8)  # health.connects
-        self.syns_counted: I64 = np.zeros(capacity, np.int64)
-        self.changed: Bool = np.zeros(capacity, np.bool_)  # since somebody last asked what has
+        self.rows = FlowRows(0, self.limit)
+        # texts of each flow
+        self.rule = NameColumn(self.limit)
+        self.reason = NameColumn(self.limit)
+        self.host = NameColumn(self.limit)
+        self.host_source = NameColumn(self.limit)
+        self.alpn = NameColumn(self.limit)
+        self.camera = NameColumn(self.limit)
+        self.service = NameColumn(self.limit)
+        self.port = NameColumn(self.limit)
+        self.port_in = NameColumn(self.limit)
+        self._reserved = {name: untouched(self.limit, kind) for name, kind in _KINDS.items()}
+        self.key: U64
+        self.live: Bool
+        self.verdict: U8
+        self.own: Bool
+        self.rate_out: F64
+        self.rate_in: F64
+        self.rate_ns: I64
+        self.judged_ns: I64
+        self.judged_app: U8
+        self.judged_answered: Bool
+        self.final: Bool  # no better evidence is expected
+        self.rename: Bool  # a name was learnt since it was judged
+        self.endpoint: Bool  # goes to an endpoint of the policy
+        self.outcome: U8  # health.connects
+        self.syns_counted: I32
+        self.changed: Bool  # since somebody last asked what has
+        self._partner: I32  # 1 + the slot of the other half, 0 none
+        self._use(capacity)
         self._free: I32 = np.arange(capacity - 1, -1, -1, dtype=np.int32)  # a stack
         self._free_count = capacity
         self._sorted_key: U64 = np.zeros(0, np.uint64)
-        self._sorted_slot: I64 = np.zeros(0, np.int64)
+        self._sorted_slot: I32 = np.zeros(0, np.int32)
         self._tuple_slot: dict[int, int] = {}
         self._meters: set[int] = set()
         self.evicted = 0
         self.total = 0  # flows ever seen
 
-    _COLUMNS = (
-        "rows", "key", "live", "verdict", "own", "rule", "reason", "host", "host_source", "alpn",
-        "camera", "service", "port", "port_in", "rate_out", "rate_in", "rate_ns", "partner",
-        "judged_ns", "outcome", "syns_counted", "final", "rename", "judged_app",
-        "judged_in",
-        "endpoint", "changed",
-    )  # fmt: skip
+    def _use(self, capacity: int) -> None:
+        """Let all columns have the first `capacity` of the reserved slots."""
+        self.rows.grow(capacity)
+        for name, column in self._reserved.items():
+            setattr(self, name, column[:capacity])
 
     def __len__(self) -> int:
         return len(self._sorted_key)
@@ -139,17 +132,7 @@ class FlowBook:
             size = min(size * 2, self.limit)
         if size == capacity:
             return
-        for name in self._COLUMNS:
-            old = getattr(self, name)
-            new = (
-                np.full(size, None, object)
-                if old.dtype == object
-                else np.full(size, -1, np.int64)
-                if name == "partner"
-                else np.zeros(size, old.dtype)
-            )
-            new[:capacity] = old
-            setattr(self, name, new)
+        self._use(size)
         free = np.empty(size, np.int32)
         free[: size - capacity] = np.arange(size - 1, capacity - 1, -1)
         free[size - capacity :][: self._free_count] = self._free[: self._free_count]
@@ -163,18 +146,18 @@ class FlowBook:
         at = np.searchsorted(self._sorted_key, keys)
         at[at == len(self._sorted_key)] = 0
         found = self._sorted_key[at] == keys
-        return np.where(found, self._sorted_slot[at], -1)
+        return np.where(found, self._sorted_slot[at], -1).astype(np.int64)
 
     def slot(self, key: int) -> int:
         """The slot of one key, -1 none."""
         return int(self.find(np.array([key], np.uint64))[0])
 
-    def update(self, meter: int, rows: Rows, now_ns: int) -> tuple[I64, Bool]:
+    def update(self, meter: int, told: AnyRows, now_ns: int) -> tuple[I64, Bool]:
         """Take the changed flows of one meter: returns (slots int64, is_new bool), aligned with
-        `rows`. A slot of -1 means that the row found no room (more rows than the table holds)."""
-        count = len(rows)
-        if not count:
+        `told`. A slot of -1 means that the row found no room (more rows than the table holds)."""
+        if not len(told):
             return np.zeros(0, np.int64), np.zeros(0, np.bool_)
+        rows = FlowRows.of(told)
         self._meters.add(meter)
         keys = rows["id"].astype(np.uint64) | np.uint64(meter << METER_SHIFT)
         slots = self.find(keys)
@@ -195,18 +178,19 @@ class FlowBook:
             self.key[taken] = keys[fresh]
             self.live[taken] = True
         kept = slots >= 0
-        whole = bool(kept.all())  # a row has 427 bytes: all of them are copied only to be kept
+        whole = bool(kept.all())
         at = slots if whole else slots[kept]
-        new_rows = rows if whole else rows[kept]
+        if not whole:
+            rows = rows.some(np.flatnonzero(kept))
         seconds = np.maximum(now_ns - self.rate_ns[at], SECOND // 10) / SECOND
         first = is_new[kept]
         for name in ("out", "in"):
             before = self.rows[f"bytes_{name}"][at]
-            grown = new_rows[f"bytes_{name}"] - np.where(first, 0, before)
+            grown = rows[f"bytes_{name}"] - np.where(first, 0, before)
             span = np.where(first, 1.0, seconds)
-            getattr(self, f"rate_{name}")[at] = np.maximum(grown, 0) * 8 / span
+            write_changed(getattr(self, f"rate_{name}"), at, np.maximum(grown, 0) * 8 / span)
         self.rate_ns[at] = now_ns
-        self.rows[at] = new_rows
+        self.rows.put(at, rows)
         if len(fresh) and len(self._meters) > 1:
             self._join(slots[fresh])
         return slots, is_new
@@ -214,7 +198,7 @@ class FlowBook:
     def mark_own(self, slots: I64, ends: tuple[bytes, int, bytes, int]) -> None:
         """Mark the flows of these slots that are this tool's or its user's own: TCP between
         (client address of 16 bytes, port, server address, port), whichever is named first."""
-        rows = self.rows[slots]
+        rows = FlowColumns(self.rows, slots)
         client, client_port, server, server_port = ends
         a, b = np.frombuffer(client, np.uint8), np.frombuffer(server, np.uint8)
         same = (rows["src"] == a).all(axis=1) & (rows["dst"] == b).all(axis=1)
@@ -224,25 +208,16 @@ class FlowBook:
         self.own[slots[(rows["protocol"] == 6) & (same | turned)]] = True
 
     def _reset(self, slots: I64) -> None:
-        self.verdict[slots] = PENDING
-        self.own[slots] = False
-        self.partner[slots] = -1
-        self.rate_ns[slots] = 0
-        self.judged_ns[slots] = 0
-        self.endpoint[slots] = False
-        self.outcome[slots] = 0
-        self.final[slots] = False
-        self.rename[slots] = False
-        self.judged_app[slots] = 0
-        self.judged_in[slots] = 0
-        self.syns_counted[slots] = 0
-        for name in ("rule", "reason", "host", "host_source", "alpn", "camera", "service",
-                     "port", "port_in"):  # fmt: skip
+        """Blank what stands beside the rows; what is blank already is not written."""
+        for name, column in self._reserved.items():
+            if name not in _OPENED and column.take(slots).any():
+                column[slots] = 0
+        for name in _TEXTS:
             getattr(self, name)[slots] = None
 
-    def _index_insert(self, keys: U64, slots: I64) -> None:
+    def _index_insert(self, keys: U64, slots: NDArray[np.integer]) -> None:
         order = np.argsort(keys, kind="stable")
-        keys, slots = keys[order], slots[order]
+        keys, slots = keys[order], slots[order].astype(np.int32)
         at = np.searchsorted(self._sorted_key, keys)
         self._sorted_key = np.insert(self._sorted_key, at, keys)
         self._sorted_slot = np.insert(self._sorted_slot, at, slots)
@@ -278,9 +253,10 @@ class FlowBook:
         self._sorted_slot = self._sorted_slot[~gone]
         self._free[self._free_count :][: len(slots)] = slots
         self._free_count += len(slots)
-        joined = self.partner[slots]
-        self.partner[joined[joined >= 0]] = -1
-        self.partner[slots] = -1
+        joined = self._partner[slots]
+        if joined.any():
+            self._partner[joined[joined > 0] - 1] = 0
+            self._partner[slots] = 0
         if self._tuple_slot:
             dead = set(slots.tolist())
             self._tuple_slot = {k: s for k, s in self._tuple_slot.items() if s not in dead}
@@ -293,7 +269,7 @@ class FlowBook:
         if not self._tuple_slot:
             slots = np.flatnonzero(self.live)
         slots = slots[slots >= 0]
-        rows = self.rows[slots]
+        rows = FlowColumns(self.rows, slots)
         lacking = (rows["packets_out"] == 0) | (rows["packets_in"] == 0)
         for slot in slots[lacking][:65_536].tolist():
             row = self.rows[slot]
@@ -317,17 +293,17 @@ class FlowBook:
             )
             if apart > 120 * SECOND or _direction(row, row) == _direction(self.rows[other], row):
                 continue
-            self.partner[slot] = other
-            self.partner[other] = slot
+            self._partner[slot] = other + 1
+            self._partner[other] = slot + 1
 
     # ------------------------------------------------------------------ reading
 
     def joined(self, slot: int) -> Any:
         """The row of a slot (a scalar of FLOW_DTYPE), with its partner's direction added."""
-        other = int(self.partner[slot])
+        other = int(self._partner[slot]) - 1
+        row = self.rows[slot : slot + 1].whole()
         if other < 0:
-            return self.rows[slot]
-        row = self.rows[slot : slot + 1].copy()
+            return row[0]
         extra = self.rows[other]
         same = bool((extra["src"] == row["src"][0]).all() and extra["sport"] == row["sport"][0])
         for name in row.dtype.names or ():
@@ -349,7 +325,7 @@ class FlowBook:
     def shown(self) -> I64:
         """Slots to list: live ones, a joined pair once (the side that has the client)."""
         slots = np.flatnonzero(self.live)
-        partner = self.partner[slots]
+        partner = self._partner[slots] - 1
         packets_out = self.rows["packets_out"]
         second = (partner >= 0) & (
             (packets_out[slots] == 0) | ((packets_out[partner] > 0) & (partner < slots))
@@ -380,9 +356,13 @@ class FlowBook:
         each block is good until the table is given new rows."""
         for start in range(0, len(slots), _RECORDS_A_BLOCK):
             some = slots[start : start + _RECORDS_A_BLOCK]
-            rows = self.rows[some]
-            for place in np.flatnonzero(self.partner[some] >= 0).tolist():
-                rows[place] = self.joined(int(some[place]))
+            rows: AnyRows = FlowColumns(self.rows, some)
+            halves = np.flatnonzero(self._partner[some])
+            if len(halves):
+                joined = self.rows[some].whole()
+                for place in halves.tolist():
+                    joined[place] = self.joined(int(some[place]))
+                rows = joined
             beside = {name: getattr(self, name)[some] for name in _BESIDE}
             beside["rate_out"], beside["rate_in"] = self.rates(some, now_ns)
             yield FlowBlock(rows, self.key[some], beside)
@@ -390,7 +370,7 @@ class FlowBook:
     def order(self, slots: I64, sort: str | None, reverse: bool, now_ns: int) -> I64:
         """`slots` in the order of a column as the screen names it, ascending; None: newest activity
         first; unknown names: by first time."""
-        rows = self.rows[slots]
+        rows = FlowColumns(self.rows, slots)
         rate_out, rate_in = self.rates(slots, now_ns)
         ranked: Sequence[object] | np.ndarray
         if sort in (None, "last", "last_ns"):

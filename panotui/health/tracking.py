@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from panotui.flowrows import FlowColumns, FlowRow
 from panotui.health import column_text
 from panotui.health.cameras import Camera, CameraBook
 from panotui.health.connects import (
@@ -28,14 +29,13 @@ from panotui.health.connects import (
     take_flow,
 )
 from panotui.health.endpoints import Endpoint, EndpointBook
-from panotui.health.flows import FlowBook, FlowColumns, flow_key, flow_text_id
+from panotui.health.flows import FlowBook, flow_key, flow_text_id
 from panotui.model import (
     APPS,
     I64,
     AnyMessage,
     ArpMessage,
     IcmpMessage,
-    Rows,
     TlsAlert,
     TlsClientHello,
     TlsFinished,
@@ -106,7 +106,7 @@ class ConnectionTracking:
         self.flows.outcome[slots] = now
         self.flows.syns_counted[slots] = rows["syn_out"]
 
-    def _flow(self, slot: int, row: Rows, outcome: int, was: int) -> None:
+    def _flow(self, slot: int, row: FlowRow, outcome: int, was: int) -> None:
         version = int(row["version"])
         client = address_text(version, row["src"].tobytes())
         server = address_text(version, row["dst"].tobytes())
@@ -136,7 +136,7 @@ class ConnectionTracking:
             target.successes += 1
         target.succeeded(time_ns)
 
-    def _is_tls(self, row: Rows) -> bool:
+    def _is_tls(self, row: FlowRow) -> bool:
         """A conversation whose success only its TLS handshake proves."""
         if int(row["app"]) in _TLS_APPS:
             return int(row["syn_out"]) > 0  # from the middle, data both ways are proof enough
@@ -172,7 +172,7 @@ class ConnectionTracking:
         return endpoint
 
     def _camera(
-        self, row: Rows, server: str, port: int, outcome: int, was: int, counted: int
+        self, row: FlowRow, server: str, port: int, outcome: int, was: int, counted: int
     ) -> None:
         camera = self.cameras.get(server)
         if camera is None or (port not in _RTSP_PORTS and f":{port}/" not in (camera.url or "")):

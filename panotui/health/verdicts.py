@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from panotui.flowrows import AnyRows, FlowColumns
 from panotui.health.flow_records import VERDICTS
 from panotui.health.flows import PENDING, VIOLATION, FlowBook, flow_key
 from panotui.health.streams import StreamState
@@ -20,7 +21,6 @@ from panotui.model import (
     I64,
     REASONS,
     AnyMessage,
-    Rows,
     Severity,
     TlsClientHello,
     TlsServerHello,
@@ -54,7 +54,7 @@ class VerdictBook:
 
     # ------------------------------------------------------------------ judging
 
-    def update(self, meter: int, rows: Rows, slots: I64, now_ns: int) -> list[Change]:
+    def update(self, meter: int, rows: AnyRows, slots: I64, now_ns: int) -> list[Change]:
         """Judge the changed rows of one meter that need it; `slots` aligned with `rows`."""
         if not len(rows):
             return []
@@ -65,7 +65,7 @@ class VerdictBook:
         need[kept] = (
             ~flows.final[at]
             | (flows.judged_app[at] != rows["app"][kept])
-            | ((flows.judged_in[at] == 0) & (rows["packets_in"][kept] > 0))
+            | (~flows.judged_answered[at] & (rows["packets_in"][kept] > 0))
             | flows.rename[at]
             | (flows.verdict[at] == VIOLATION)  # its violation counts on
         )
@@ -73,7 +73,7 @@ class VerdictBook:
         changes: list[Change] = []
         if len(chosen):
             if len(chosen) < len(rows):
-                rows, slots = rows[chosen], slots[chosen]
+                rows, slots = FlowColumns(rows, chosen), slots[chosen]
             judged = self._judge(meter, rows, slots, now_ns, False)
             changes = self._write(judged, rows, slots, now_ns)
             self._fold(rows, judged, now_ns, meter)
@@ -102,13 +102,13 @@ class VerdictBook:
         meters = (flows.key[slots] >> np.uint64(56)).astype(np.int64)
         for meter in np.unique(meters).tolist():
             mine = slots[meters == meter]
-            rows = flows.rows[mine]
+            rows = FlowColumns(flows.rows, mine)
             judged = self._judge(meter, rows, mine, now_ns, final)
             changes.extend(self._write(judged, rows, mine, now_ns))
             self._fold(rows, judged, now_ns, meter)
         return changes
 
-    def _fold(self, rows: Rows, judged: JudgedRows, now_ns: int, meter: int) -> None:
+    def _fold(self, rows: AnyRows, judged: JudgedRows, now_ns: int, meter: int) -> None:
         """Give judged rows to the violations; of a flood from forged addresses only the busiest
         sources, because each of them would be a violation of its own."""
         bad = np.flatnonzero(judged.verdict == VIOLATION)
@@ -127,7 +127,7 @@ class VerdictBook:
         self._records = None
         self.book.observe(rows, judged, now_ns, meter, interfaces=self.interfaces)
 
-    def _judge(self, meter: int, rows: Rows, slots: I64, now_ns: int, final: bool) -> JudgedRows:
+    def _judge(self, meter: int, rows: AnyRows, slots: I64, now_ns: int, final: bool) -> JudgedRows:
         own = np.zeros(len(rows), np.bool_)
         kept = slots >= 0
         own[kept] = self.flows.own[slots[kept]]
@@ -135,7 +135,7 @@ class VerdictBook:
             rows, now_ns, meter, interfaces=self.interfaces, own=own, final=final
         )
 
-    def _write(self, judged: JudgedRows, rows: Rows, slots: I64, now_ns: int) -> list[Change]:
+    def _write(self, judged: JudgedRows, rows: AnyRows, slots: I64, now_ns: int) -> list[Change]:
         flows = self.flows
         kept = slots >= 0
         at = slots[kept]
@@ -143,20 +143,16 @@ class VerdictBook:
             return []
         old, was_final = flows.verdict[at].copy(), flows.final[at].copy()
         new = judged.verdict[kept]
-        rules = np.array([*judged.rules, None], object)  # -1 is the None at the end
-        reasons = np.array([None, *REASONS], object)
-        hosts = np.array(judged.hosts, object)
-        sources = np.array(HOST_SOURCES, object)
-        ports = np.array([*judged.ports, None], object)
         flows.verdict[at] = new
         flows.final[at] = judged.final[kept]
-        flows.rule[at] = rules[judged.rule[kept]]
-        flows.reason[at] = reasons[judged.reason[kept]]
-        flows.host[at] = hosts[judged.host[kept]]
-        flows.host_source[at] = sources[judged.host_source[kept]]
-        flows.port[at] = ports[judged.port[kept]]
+        # -1 is the None at the end
+        flows.rule.choose(at, [*judged.rules, None], judged.rule[kept])
+        flows.reason.choose(at, [None, *REASONS], judged.reason[kept])
+        flows.host.choose(at, judged.hosts, judged.host[kept])
+        flows.host_source.choose(at, HOST_SOURCES, judged.host_source[kept])
+        flows.port.choose(at, [*judged.ports, None], judged.port[kept])
         flows.judged_app[at] = rows["app"][kept]
-        flows.judged_in[at] = rows["packets_in"][kept]
+        flows.judged_answered[at] = rows["packets_in"][kept] > 0
         flows.judged_ns[at] = now_ns
         flows.rename[at] = False
         self._services(at, judged.rule[kept], judged)
@@ -170,20 +166,20 @@ class VerdictBook:
         return out
 
     def _services(self, at: I64, rule: I16, judged: JudgedRows) -> None:
-        services = []
+        services: list[str | None] = []
         for rule_id in judged.rules:
             found = self.judge.policy.rule(rule_id)
             services.append(found.service if found else None)
-        self.flows.service[at] = np.array([*services, None], object)[rule]
+        self.flows.service.choose(at, [*services, None], rule)
 
     def _answer_ports(self, at: I64) -> None:
         """Where answers arrive, when the appliance has two ports."""
         macs = self.view.facts.appliance_macs
         if len(macs) < 2:
             return
-        rows = self.flows.rows[at]
+        to = self.flows.rows["mac_in_dst"][at]
         for mac, name in macs.items():
-            self.flows.port_in[at[rows["mac_in_dst"] == np.uint64(mac)]] = name
+            self.flows.port_in[at[to == np.uint64(mac)]] = name
 
     def _change(self, slot: int, before: int) -> Change:
         flows = self.flows
@@ -219,7 +215,8 @@ class VerdictBook:
                 wanted = np.array(sorted(packed), "V16")
                 servers = np.ascontiguousarray(self.flows.rows["dst"]).view("V16").reshape(-1)
                 hit = np.isin(servers.view("S16"), wanted.view("S16")) & self.flows.live
-                self.flows.rename[hit & (self.flows.host_source != "sni")] = True
+                hit &= ~self.flows.host_source.equals("sni")[: len(hit)]
+                self.flows.rename[hit] = True
 
     def judge_stream(self, stream: StreamState) -> None:
         """Give a stream the verdict of the flow that carries it, or of its session."""

@@ -3,7 +3,7 @@
 Comes in: the columns of a batch. `assign` gives every row its slot (opening flows, evicting others
 when the table is full); `group` sorts the rows by slot, once for all who need them grouped; `split`
 starts new flows where a five-tuple is used again; `count` adds packets, bytes and times. Goes out:
-`rows`, FLOW_DTYPE, client first.
+`rows`, the fields of FLOW_DTYPE, client first.
 
 State is a column a field: per slot, or per slot and direction ("half"). Half 0 is the direction
 whose source is the lower end of the canonical five-tuple, half 1 the other; `client` tells which
@@ -12,16 +12,17 @@ half goes from client to server.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from panotui.flowrows import FlowRows
 from panotui.meter.grouping import Groups, Runs, group, group_sums, groups_of, runs
 from panotui.meter.hashindex import HashIndex
 from panotui.meter.tunnels import tunnel_apps
 from panotui.model import (
-    FLOW_DTYPE,
     I32,
     I64,
     SECOND,
@@ -30,7 +31,6 @@ from panotui.model import (
     Bool,
     MeterSettings,
     PacketBatch,
-    Rows,
 )
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
@@ -88,7 +88,6 @@ _OPENED = (
 
 _HISTORY = 16
 _ROWS_AT_ONCE = 4096
-_PLAIN_ROW = np.dtype(f"V{FLOW_DTYPE.itemsize}")
 
 
 class TableTooSmall(Exception):
@@ -112,7 +111,7 @@ class FlowTable:
         self.one_way_ended = 0
         self.two_way_ended = 0
         self._evicted_before = 0  # of `evicted`, at the last drain
-        self._ended: list[Rows] = []
+        self._ended: deque[FlowRows] = deque()
         self._ended_rows = 0
 
         self.id = np.zeros(cap, np.uint64)  # 0: the slot is free
@@ -161,7 +160,7 @@ class FlowTable:
         self.unseen = np.zeros((cap, 2), np.int64)
         self.mss = np.zeros((cap, 2), np.uint16)
         self.max_segment = np.zeros((cap, 2), np.int32)
-        self.window = np.zeros((cap, 2), np.uint32)
+        self.window = np.zeros((cap, 2), np.uint32)  # of the last segment; above: 1 << 16 of a SYN
         self.window_shift = np.full((cap, 2), -1, np.int8)  # -1 unknown
         self.tcp_open = np.zeros((cap, 2), np.bool_)  # the half's sequence state is valid
         self.next_seq = np.zeros((cap, 2), np.uint32)
@@ -177,7 +176,6 @@ class FlowTable:
         self.history = np.zeros((cap, _HISTORY), np.uint8)
         self.history_length = np.zeros(cap, np.uint8)
         self.history_seen = np.zeros(cap, np.uint32)
-        self.history_power = np.zeros((cap, 2, 3), np.uint8)  # of T, G and W, see meter.history
         # every column that a new flow must find blank, with that blank
         self._blank: list[tuple[NDArray[np.generic], int]] = [
             (_flat(column), blank)
@@ -209,6 +207,7 @@ class FlowTable:
         Raises `TableTooSmall`, before anything has changed, when the flows of these rows and the
         table's size do not fit together.
         """
+        self._fresh_from = self._next_id
         hashes = c.hash[rows] if len(rows) != len(c.hash) else c.hash
         slots = self._index.find(hashes)
         absent = np.flatnonzero(slots < 0)
@@ -318,6 +317,7 @@ class FlowTable:
         arrival = np.argsort(groups.rows[places], kind="stable")
         new = np.empty(len(places), np.int32)
         new[arrival] = self._open(batch, c, groups.rows[places[arrival]])
+        self._number_fresh()
         owner = np.repeat(new, stop - places)
         width = stop - places
         within = np.arange(len(owner)) - np.repeat(np.cumsum(width) - width, width)
@@ -333,23 +333,36 @@ class FlowTable:
         self._closing = (previous.astype(np.int64), mark[places], new.astype(np.int64), group_of)
         return True
 
+    _fresh_from = 1  # the first id that `assign` gave, or would have given
+
+    def _number_fresh(self) -> None:
+        """Let ids rise with first packets also where flows were split off those of `assign`."""
+        fresh = np.flatnonzero(self.id >= self._fresh_from)
+        order = np.argsort(self.first_packet[fresh])
+        self.id[fresh[order]] = np.arange(self._fresh_from, self._next_id, dtype=np.uint64)
+
     # slots that end, why, the slots that follow them, and the groups of these
     _closing: tuple[I64, U8, I64, I64] | None = None
 
-    def finish_splits(self) -> None:
-        """Close the flows that `split` ended, after their last rows were counted."""
+    def hand_on(self) -> None:
+        """Let flows that go on under another id know what they were, once that is counted."""
         if self._closing is None:
             return
         slots, ends, following, owner = self._closing
-        self._closing = None
         aged = np.flatnonzero(ends == END_ACTIVE)
         if len(aged):
-            # a flow that goes on knows what it was; several pieces in one batch, oldest first
+            # several pieces in one batch, oldest first
             piece = aged - np.searchsorted(owner, owner[aged])
             for number in np.unique(piece).tolist():
                 some = aged[piece == number]
                 self._inherit(slots[some], following[some])
-        self._close(slots, ends, indexed=False)
+
+    def finish_splits(self) -> None:
+        """Close the flows that `split` ended, after all that their last rows told was noted."""
+        if self._closing is not None:
+            slots, ends, _, _ = self._closing
+            self._closing = None
+            self._close(slots, ends, indexed=False)
 
     def _inherit(self, old: I64, new: I64) -> None:
         """Give flows that go on under another id what their first packets told."""
@@ -568,9 +581,13 @@ class FlowTable:
         self.syn_ns[slot[new]] = time_ns[new]
         new = accepting[self.synack_ns[slot[accepting]] == 0]
         self.synack_ns[slot[new]] = time_ns[new]
+        opened = np.unique(slot[syn[self.history_length[slot[syn]] > 0]])
+        before = self.client[opened]
         for which, client in ((accepting, 1 - side[accepting]), (opening, side[opening])):
             fresh = self.client_by[slot[which]] != BY_SYN
             self.client[slot[which[fresh]]] = client[fresh]
+        turned = opened[before != self.client[opened]]
+        self.history[turned] ^= np.where(self.history[turned] > 0, 32, 0).astype(np.uint8)
         self.client_by[slot[syn]] = BY_SYN
         rst = np.flatnonzero(flag & RST)[::-1]
         rst = rst[self.rst_ns[slot[rst]] == 0]
@@ -651,7 +668,7 @@ class FlowTable:
 
     # -------------------------------------------------------------- out
 
-    def drain(self) -> Rows:
+    def drain(self) -> FlowRows:
         """Rows of the flows that ended or changed since the last drain; ended ones first.
 
         While flows are being evicted (a flood), at most a sixteenth of the table's size of new,
@@ -664,16 +681,15 @@ class FlowTable:
             weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
             waiting = np.flatnonzero(weak)[self.capacity // 16 :]
             changed = np.delete(changed, waiting)
-        out = np.zeros(self._ended_rows + len(changed), FLOW_DTYPE)
+        out = FlowRows(self._ended_rows + len(changed))
         place = 0
-        for part in self._ended:
-            # as bytes: numpy would copy one field after the other
-            out.view(_PLAIN_ROW)[place : place + len(part)] = part.view(_PLAIN_ROW)
+        while self._ended:
+            part = self._ended.popleft()
+            out.place(place, part)
             place += len(part)
-        self._ended, self._ended_rows = [], 0
+        self._ended_rows = 0
         for start in range(0, len(changed), _ROWS_AT_ONCE):  # bounds what is held besides
-            some = changed[start : start + _ROWS_AT_ONCE]
-            self._fill(out[place + start : place + start + len(some)], some)
+            out.place(place + start, self.rows(changed[start : start + _ROWS_AT_ONCE]))
         self.changed[changed] = False
         self.reported[changed] = True
         return out
@@ -709,15 +725,11 @@ class FlowTable:
             self.two_way_ended + int(both.sum()),
         )
 
-    def rows(self, slots: I64) -> Rows:
-        """FLOW_DTYPE rows of slots as they are now, the client's direction as `out`."""
-        out = np.zeros(len(slots), FLOW_DTYPE)
-        if len(slots):
-            self._fill(out, slots)
-        return out
-
-    def _fill(self, out: Rows, slots: I64) -> None:
-        """Write the rows of `slots` into blank ones."""
+    def rows(self, slots: I64) -> FlowRows:
+        """Rows of slots as they are now, the client's direction as `out`."""
+        out = FlowRows(len(slots))
+        if not len(slots):
+            return out
         for name in (
             "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns",
             "first_packet", "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns",
@@ -749,8 +761,9 @@ class FlowTable:
         out["handshake_rtt_us"] = _span_us(syn_ns, self.handshake_ack_ns.take(slots))
         out["state"] = self._state(out)
         out["history"] = self.history.take(slots, axis=0).view("S16")[:, 0]
+        return out
 
-    def _state(self, rows: Rows) -> U8:
+    def _state(self, rows: FlowRows) -> U8:
         """FLOW_STATES of rows that are otherwise filled."""
         packets_out, packets_in = rows["packets_out"], rows["packets_in"]
         both = (packets_out > 0) & (packets_in > 0)

@@ -15,6 +15,7 @@ from panotui.model import I64, U8, U32, Bool
 # letters in the order in which one segment that earns several writes them
 _LETTERS = b"SHTGADWFR"
 _REPEATED = ((2, "retransmits"), (3, "lost_segments"), (6, "zero_window"))
+_POWERS = 10 ** np.arange(1, 10)
 _ROOM = 16
 
 
@@ -55,18 +56,22 @@ def note_history(
     bits <<= (side * len(_LETTERS)).astype(np.uint32)
     new = bits & ~flows.history_seen.take(slots).take(group)
     rows = np.flatnonzero(new)
-    if len(rows):
-        _append_new(flows, slots, group.take(rows), rows, new.take(rows))
+    found = _new(flows, slots, group.take(rows), rows, new.take(rows)) if len(rows) else []
     if verdicts.any():
-        judged = np.flatnonzero(verdicts)
-        of_group = np.zeros(len(slots), np.uint32)
-        np.bitwise_or.at(of_group, group.take(judged), bits.take(judged))
-        _append_powers(flows, slots, of_group)
+        found += _repeated(flows, slots, group, bits)
+    if found:
+        group, place, bit = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.lexsort((bit, place, group))
+        _write(flows, slots[group[order]], bit[order])
 
 
-def _append_new(flows: FlowTable, slots: I64, group: I64, rows: I64, new: U32) -> None:
-    """Append the letters `new` of segments in `rows`; of each letter the group's first counts."""
-    found: list[tuple[I64, I64, I64]] = []
+# groups, rows and letters of events
+_Found = list[tuple[I64, I64, I64]]
+
+
+def _new(flows: FlowTable, slots: I64, group: I64, rows: I64, new: U32) -> _Found:
+    """Letters `new` that segments in `rows` bring; of each letter the group's first counts."""
+    found: _Found = []
     for bit in range(2 * len(_LETTERS)):
         hit = np.flatnonzero(new & np.uint32(1 << bit))
         if len(hit):
@@ -76,11 +81,26 @@ def _append_new(flows: FlowTable, slots: I64, group: I64, rows: I64, new: U32) -
             of = of.take(first)
             flows.history_seen[slots.take(of)] |= np.uint32(1 << bit)
             found.append((of, rows.take(hit.take(first)), np.full(len(of), bit)))
-    group_of = np.concatenate([f[0] for f in found])
-    place = np.concatenate([f[1] for f in found])
-    bit_of = np.concatenate([f[2] for f in found])
-    order = np.lexsort((bit_of, place, group_of))
-    _write(flows, slots[group_of[order]], bit_of[order])
+    return found
+
+
+def _repeated(flows: FlowTable, slots: I64, group: I64, bits: U32) -> _Found:
+    """Letters that come again at 10, 100, ... events, which are counted already."""
+    found: _Found = []
+    for number, name in _REPEATED:
+        for half in (0, 1):
+            bit = number + half * len(_LETTERS)
+            rows = np.flatnonzero(bits & np.uint32(1 << bit))
+            if not len(rows):
+                continue
+            of = group.take(rows)
+            # events of the group from each one on, itself included
+            left = np.searchsorted(of, of, side="right") - np.arange(len(rows))
+            count = flows.tcp_counts[slots[of], half, COUNT[name]] - left + 1
+            hit = np.isin(count, _POWERS)
+            if hit.any():
+                found.append((of[hit], rows[hit], np.full(int(hit.sum()), bit)))
+    return found
 
 
 def _write(flows: FlowTable, slot: I64, bit: I64) -> None:
@@ -95,22 +115,3 @@ def _write(flows: FlowTable, slot: I64, bit: I64) -> None:
     flows.history[slot[fits], place[fits]] = letter[fits]
     last = np.append(first[1:], len(slot)) - 1
     flows.history_length[slot[last]] = np.minimum(place[last] + 1, _ROOM)
-
-
-def _append_powers(flows: FlowTable, slots: I64, of_group: U32) -> None:
-    """Letters that come again at 10, 100, ... events."""
-    for column, (number, name) in enumerate(_REPEATED):
-        for half in (0, 1):
-            hit = slots[of_group & np.uint32(1 << (number + half * len(_LETTERS))) != 0]
-            if not len(hit):
-                continue
-            count = flows.tcp_counts[hit, half, COUNT[name]]
-            reached = np.floor(np.log10(np.maximum(count, 1))).astype(np.uint8)
-            told = flows.history_power[hit, half, column]
-            more = reached > told
-            flows.history_power[hit[more], half, column] = reached[more]
-            for _ in range(int((reached - told)[more].max(initial=0))):
-                again = hit[more]
-                _write(flows, again, np.full(len(again), number + half * len(_LETTERS)))
-                told = told + 1
-                more = reached > told

@@ -232,9 +232,10 @@ class Meter:
             return
         flows.count(batch, c, groups)
         self._tcp.update(batch, c, groups)
-        flows.finish_splits()
+        flows.hand_on()
         flow_id[rows] = flows.id.take(slots)
         self._lanes(batch, c, copies, start, stop, rows, slots, groups, flow_id, offered)
+        flows.finish_splits()
 
     # -------------------------------------------------------------- lanes
 

@@ -30,8 +30,11 @@ _SFR = SYN | FIN | RST
 _FAST_NS = 20_000_000  # tshark: a fast retransmission comes within 20 ms of the last duplicate ACK
 _ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT is unknown
 _NONE = -(1 << 40)  # below every relative sequence number
-_SHIFT = 34  # relative numbers stay within 33 bits, so groups can share one running maximum
+_SHIFT = 40  # relative numbers stay below, so groups can share one running maximum
+_PROBE_ROUNDS = 32
 _KEEP_ALIVE, _PROBE = 1, 2  # `FlowTable.last_kind`
+_OF_SYN = 1 << 16  # in `FlowTable.window`: it is that of a SYN, which is not scaled
+_WINDOW = _OF_SYN - 1
 _NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
 _HOLES = 64  # open holes a direction that are remembered
@@ -72,6 +75,11 @@ class _Segments:
     def way_key(self) -> I64:
         """(d,) slot * 2 + half of each direction."""
         return self.slots.take(self.way_group) * 2 + self.way_half
+
+    def refusals(self) -> Bool:
+        """(m,) resets without a number, which answer a SYN and tell nothing of the sender's."""
+        told: Bool = ((self.flags & RST) != 0) & (self.seq == 0)
+        return told
 
     def take(self, keep: Bool) -> _Segments:
         """The rows of the groups in `keep` (a mask over groups)."""
@@ -168,7 +176,7 @@ class TcpQuality:
         lone = np.flatnonzero(peer < 0)
         key = s.key.take(lone) ^ 1
         peer_end[lone], peer_ack[lone] = next_seq.take(key), acked.take(key)
-        peer_window[lone] = flows.window.reshape(-1).take(key)
+        peer_window[lone] = flows.window.reshape(-1).take(key) & _WINDOW
         known_peer[lone] = opened.take(key)
 
         data = s.length > 0
@@ -189,12 +197,14 @@ class TcpQuality:
         flawed[s.group.take(np.flatnonzero(bad))] = True
         open_hole = flows.to_be_acked.take(s.slots, axis=0) != flows.next_seq.take(s.slots, axis=0)
         open_hole |= flows.last_kind.take(s.slots, axis=0) != 0
+        open_hole |= flows.dup_ack_run.take(s.slots, axis=0) != 0
         flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes.take(s.slots)
         return flawed
 
     def _shift(self, s: _Segments) -> I64:
         """(m,) shift of the peer's window as tshark takes it; -1 unknown."""
-        shifts = self.flows.window_shift.take(s.slots, axis=0).astype(np.int64)
+        flows = self.flows
+        shifts = flows.window_shift.take(s.slots, axis=0).astype(np.int64)
         absent = shifts == _NO_SCALE
         if absent.any():
             none = (absent[:, 0] | absent[:, 1]) & (shifts[:, 0] != -1) & (shifts[:, 1] != -1)
@@ -202,11 +212,10 @@ class TcpQuality:
             shifts[absent] = 0
         shift: I64 = shifts.reshape(-1).take(s.group * 2 + (1 - s.side))
         # the window of a SYN is not scaled
-        syn = np.flatnonzero(s.flags & SYN)
-        if len(syn):
-            asked = np.zeros(len(s.rows) + 1, np.bool_)  # one more for -1, which is no row
-            asked[syn] = True
-            shift[asked.take(s.peer, mode="wrap") & (shift > 0)] = 0
+        of_syn = (s.flags & SYN).take(s.peer, mode="wrap") != 0
+        lone = np.flatnonzero(s.peer < 0)
+        of_syn[lone] = flows.window.reshape(-1).take(s.key.take(lone) ^ 1) >= _OF_SYN
+        shift[np.flatnonzero(of_syn & (shift > 0))] = 0
         return shift
 
     def _keep_clean(self, s: _Segments) -> None:
@@ -217,6 +226,8 @@ class TcpQuality:
         flows.to_be_acked.reshape(-1)[key] = s.end.take(s.newest)
         # in perfect order a segment that takes up numbers is one that others follow
         forward = s.end != s.seq
+        lone = np.flatnonzero(s.own < 0)  # the first that is heard of a direction counts too
+        forward[lone] |= ~flows.tcp_open.reshape(-1).take(s.key.take(lone))
         next_seq_ns = flows.next_seq_ns.reshape(-1)
         for half in (0, 1):
             mine = forward & (s.side == half)
@@ -232,10 +243,15 @@ class TcpQuality:
         """What the next batch asks of each direction's last segment."""
         flows = self.flows
         key = s.way_key()
-        flows.window.reshape(-1)[key] = s.window.take(s.newest)
+        of_syn = (s.flags.take(s.newest) & SYN) != 0
+        flows.window.reshape(-1)[key] = s.window.take(s.newest) + of_syn * np.int64(_OF_SYN)
         flows.last_ack.reshape(-1)[key] = s.ack.take(s.newest)
         flows.last_ack_ns.reshape(-1)[key] = s.time.take(s.newest)
-        flows.tcp_open.reshape(-1)[key] = True
+        numbered = key
+        refused = s.refusals()
+        if refused.any():
+            numbered = np.unique(s.key[~refused])
+        flows.tcp_open.reshape(-1)[numbered] = True
 
     def _sizes(self, s: _Segments) -> None:
         flows = self.flows
@@ -323,33 +339,30 @@ class TcpQuality:
         signal = (s.flags & (SYN | FIN)) != 0
         pure = (s.flags & _SFR) == 0
         occupied = length + signal
+        refused = s.refusals()
 
         # sequence numbers relative to what each direction's next one was before this batch
         base = flows.next_seq[slots].copy()
         opened = flows.tcp_open[slots].copy()
         for half in (0, 1):
-            oldest = np.minimum.reduceat(np.where(side == half, place, m), s.first)
+            mine = (side == half) & ~refused
+            oldest = np.minimum.reduceat(np.where(mine, place, m), s.first)
             new = ~opened[:, half] & (oldest < m)
             base[new, half] = s.seq[oldest[new]]
         group = np.repeat(np.arange(len(slots)), size)
-        own_base = base[group, side]
-        at = _signed(s.seq - own_base)
-        end = at + occupied
-        before, has = self._running_next(s, group, side, end, opened)
+        at = self._unwrapped(s, group, base)
+        end = np.where(refused, _NONE, at + occupied)
 
-        own_window = self._last(s, s.own, s.window, flows.window, side)
-        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side)
+        own_window = self._last(s, s.own, s.window, flows.window, side) & _WINDOW
+        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side) & _WINDOW
         own_ack = self._last(s, s.own, s.ack, flows.last_ack, side)
         peer_ack = self._last(s, s.peer, s.ack, flows.last_ack, 1 - side)
 
         # a window that was never seen is not closed
         peer_seen = (s.peer >= 0) | opened[group, 1 - side]
-        probe = (length == 1) & has & (at == before) & (peer_window == 0) & peer_seen
-        if probe.any():
-            # a probe of a closed window does not advance the sender
-            end = np.where(probe, _NONE, end)
-            before, has = self._running_next(s, group, side, end, opened)
-            probe &= at == before
+        probe = (length == 1) & (peer_window == 0) & peer_seen
+        probe, before, has = self._probes(s, group, at, end, opened, probe)
+        end = np.where(probe, _NONE, end)
         in_place = has & (at == before)
         keep_alive = (length <= 1) & has & (at == before - 1) & pure & ~probe
         kind = np.where(probe, _PROBE, np.where(keep_alive, _KEEP_ALIVE, 0)).astype(np.uint8)
@@ -370,7 +383,8 @@ class TcpQuality:
         runs = self._duplicate_runs(s, group, duplicate, s.ack != own_ack)
         verdict = self._classify(s, at, end, before, has, keep_alive, runs, peer_ack)
         fresh = s.ack != own_ack
-        acked_unseen = self._holes(s, group, base, opened, at, end, before, lost, probe, fresh)
+        mute = probe | refused
+        acked_unseen = self._holes(s, group, base, opened, at, end, before, mute, fresh)
 
         counts = flows.tcp_counts
         for name, mask in (
@@ -393,6 +407,50 @@ class TcpQuality:
         bits = np.where((verdict != 0) & (verdict != _OUT_OF_ORDER), 1, 0)
         bits |= np.where(lost, 2, 0) | np.where(zero, 4, 0)
         return bits.astype(np.uint8)
+
+    def _unwrapped(self, s: _Segments, group: I64, base: U32) -> I64:
+        """(m,) sequence numbers relative to `base` (g, 2), also where one batch goes round them."""
+        seq = s.seq
+        refused = np.flatnonzero(s.refusals())
+        if len(refused):  # stays where its sender was
+            seq, own = seq.copy(), s.own[refused]
+            seq[refused] = np.where(own < 0, base[group[refused], s.side[refused]], seq[own])
+        step = _signed(seq - seq[s.own])
+        lone = np.flatnonzero(s.own < 0)
+        step[lone] = _signed(seq[lone] - base[group[lone], s.side[lone]])
+        at = np.empty(len(step), np.int64)
+        for half in (0, 1):
+            mine = s.side == half
+            own = np.where(mine, step, 0)
+            total = np.cumsum(own)
+            np.copyto(at, total - (total - own)[s.start], where=mine)
+        return at
+
+    def _probes(
+        self, s: _Segments, group: I64, at: I64, end: I64, opened: Bool, maybe: Bool
+    ) -> tuple[Bool, I64, Bool]:
+        """Which rows are probes of a closed window, among those that may be; `_running_next`.
+
+        A probe is a byte in its place, and does not advance the sender: so whether it is one
+        depends on those before it. And a number is ahead or behind by its distance from the highest
+        before it, so `at` and `end` of one that is half way round change here. Each round settles
+        at least one more row of each flow.
+        """
+        probe = maybe
+        for _ in range(_PROBE_ROUNDS):
+            moved = np.where(probe, _NONE, end)
+            before, has = self._running_next(s, group, s.side, moved, opened)
+            far = np.flatnonzero(has & (np.abs(at - before) >= 1 << 31) & (end > _NONE))
+            if len(far):
+                size = end[far] - at[far]
+                at[far] = before[far] + _signed((at[far] - before[far]).astype(np.uint32))
+                end[far] = at[far] + size
+                continue
+            found = maybe & has & (at == before)
+            if (found == probe).all():
+                break
+            probe = found
+        return probe, before, has
 
     def _last(
         self, s: _Segments, which: I64, column: I64 | U32 | U8, state: U32 | U8, side: I64
@@ -540,7 +598,6 @@ class TcpQuality:
         at: I64,
         end: I64,
         before: I64,
-        lost: Bool,
         probe: Bool,
         fresh: Bool,
     ) -> Bool:
@@ -552,12 +609,13 @@ class TcpQuality:
         slots = s.slot[s.first]
         to_be_acked = flows.to_be_acked[slots]
         peer_next = self._peer_next(s, group, before, end, opened)
-        ack = _signed(s.ack - base[group, 1 - s.side])
         known = peer_next > -(1 << 32)
+        reached = np.where(known, peer_next, 0)
+        ack = reached + _signed(s.ack - base[group, 1 - s.side] - reached.astype(np.uint32))
         acks = fresh & ((s.flags & ACK) != 0)
         beyond = known & acks & (ack > peer_next)
-        overlap = (at < before) & (end > before) & (before > -(1 << 32))
-        walk = np.logical_or.reduceat(lost | beyond | overlap, s.first)
+        jump = (before > -(1 << 32)) & (end > before) & (at != before)
+        walk = np.logical_or.reduceat(jump | beyond, s.first)
         late = (to_be_acked != flows.next_seq[slots]) & opened
         walk |= late[:, 0] | late[:, 1] | flows.holes[slots]
         result = np.zeros(len(s.rows), np.bool_)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from panotui.flowrows import AnyRows
 from panotui.model import (
     APPS,
     CLIENT_BY,
@@ -26,7 +27,6 @@ from panotui.model import (
     U32,
     U64,
     Bool,
-    Rows,
     address_text,
 )
 from panotui.policy.addresses import SCOPES, in_networks_v4, scopes_v4
@@ -134,7 +134,7 @@ class RowJudge:
 
     def judge_rows(
         self,
-        rows: Rows,
+        rows: AnyRows,
         now_ns: int,
         meter: int = 0,
         *,
@@ -142,7 +142,7 @@ class RowJudge:
         own: Bool | None = None,
         final: bool = False,
     ) -> JudgedRows:
-        """Judge rows (n,) of FLOW_DTYPE as known at `now_ns`.
+        """Judge flow rows (n,) as known at `now_ns`.
 
         `interfaces`: names of the capture interfaces by their index. `own`: (n,) true for this
         tool's traffic. `final`: nothing more will come (the end of a file), so nothing stays
@@ -165,7 +165,7 @@ class RowJudge:
 
     def _spread(
         self,
-        rows: Rows,
+        rows: AnyRows,
         classes: list[tuple[FlowFacts, Decision]],
         kind: I64,
         own: Bool,
@@ -217,9 +217,12 @@ class RowJudge:
         own: bool = False,
         final: bool = False,
     ) -> FlowFacts:
-        """The facts of one row, with all its names: what the detail of a flow explains."""
+        """The facts of one row, with all its names: what the detail of a flow explains.
+
+        `row`: a scalar of FLOW_DTYPE, or rows that are only one.
+        """
         self.refresh()
-        rows = np.array([row])
+        rows = np.array([row]) if isinstance(row, np.void) else row
         owns = np.array([own], np.bool_)
         columns = _Columns(self, rows, now_ns, meter, interfaces, owns, final)
         return columns.facts(0, every_name=True)
@@ -332,7 +335,7 @@ class _Columns:
     def __init__(
         self,
         owner: RowJudge,
-        rows: Rows,
+        rows: AnyRows,
         now_ns: int,
         meter: int,
         interfaces: Sequence[str],
@@ -576,10 +579,9 @@ class _Columns:
     # ---- one class
 
     def _addresses(self, index: int) -> tuple[str, str]:
-        row = self.rows[index]
-        version = int(row["version"])
-        return address_text(version, row["src"].tobytes()), address_text(
-            version, row["dst"].tobytes()
+        version = int(self.version[index])
+        return address_text(version, self.rows["src"][index].tobytes()), address_text(
+            version, self.rows["dst"][index].tobytes()
         )
 
     def facts(self, index: int, *, every_name: bool = False) -> FlowFacts:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from panotui.flowrows import AnyRows
 from panotui.model import (
     APPS,
     AnyMessage,
@@ -198,8 +199,8 @@ class SiteView:
             self.observe(message, meter)
         self.settle()
 
-    def observe_flows(self, rows: Rows, meter: int = 0) -> None:
-        """Learn from flow rows (FLOW_DTYPE): who sent hellos, who sends media."""
+    def observe_flows(self, rows: AnyRows, meter: int = 0) -> None:
+        """Learn from flow rows: who sent hellos, who sends media."""
         if len(rows) == 0:
             return
         if self._pending:

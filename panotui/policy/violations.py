@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from panotui.flowrows import AnyRows
 from panotui.model import (
     FLOW_DTYPE,
     I64,
@@ -121,7 +122,7 @@ class ViolationBook:
 
     def observe(
         self,
-        rows: Rows,
+        rows: AnyRows,
         judged: JudgedRows,
         now_ns: int,
         meter: int = 0,
@@ -145,9 +146,8 @@ class ViolationBook:
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         numbers = np.zeros(len(unique), np.int64)
         for i in np.argsort(first).tolist():
-            row = int(first[i])
             numbers[i] = self._number_of(
-                int(unique[i]), rows[int(at[row])], judged, int(at[row]), now_ns, meter, interfaces
+                int(unique[i]), rows, judged, int(at[first[i]]), now_ns, meter, interfaces
             )
         self._add(bad, numbers[inverse.reshape(-1)], judged, at, now_ns, meter)
 
@@ -348,7 +348,7 @@ class ViolationBook:
     def _number_of(
         self,
         key: int,
-        row: Any,
+        rows: AnyRows,
         judged: JudgedRows,
         position: int,
         now_ns: int,
@@ -360,6 +360,7 @@ class ViolationBook:
             self._violations.move_to_end(key)
             return number
         judge = self._judge
+        row = rows[position : position + 1]
         facts = judge.facts(row, now_ns, meter, interfaces=interfaces, final=True)
         judgement = judge.judge.judge(facts)
         if judgement.reason is None:  # a name came since the rows were judged
@@ -373,10 +374,10 @@ class ViolationBook:
             level=int(judged.severity[position]),
             facts=facts,
             judgement=judgement,
-            flow=self._flow_text(meter, int(row["id"])),
-            first_ns=int(row["first_ns"]),
-            last_ns=int(row["last_ns"]),
-            first_packet=int(row["first_packet"]),
+            flow=self._flow_text(meter, int(row["id"][0])),
+            first_ns=int(row["first_ns"][0]),
+            last_ns=int(row["last_ns"][0]),
+            first_packet=int(row["first_packet"][0]),
         )
         violation.known = violation.id in self._known
         violation.folded = "ports" if self._is_scan(key) else "peers" if self._is_rest(key) else ""
@@ -477,7 +478,7 @@ class ViolationBook:
         keep = np.argsort(ids, kind="stable")[-COUNTED_MAX:]  # the oldest flows go first
         self._counted[meter] = _Counted(ids[keep], numbers[keep], packets[keep], size[keep])
 
-    def _take_back(self, rows: Rows, judged: JudgedRows, meter: int) -> None:
+    def _take_back(self, rows: AnyRows, judged: JudgedRows, meter: int) -> None:
         """Flows that were a violation and are none any more leave it again."""
         counted = self._counted.get(meter)
         if counted is None or not len(counted.ids):
@@ -567,7 +568,7 @@ def _identity(facts: FlowFacts, judgement: Judgement, key: int) -> str:
     return f"v{digest}"
 
 
-def _narrow(rows: Rows, at: I64) -> Rows:
+def _narrow(rows: AnyRows, at: I64) -> Rows:
     """The few fields that folding needs: a flow row is wide, and copying all of it is the cost."""
     out = np.empty(len(at), _NARROW)
     for name in _FIELDS:

@@ -14,10 +14,12 @@ from panotui.meter.hashindex import HashIndex
 from panotui.meter.meter import Meter
 from panotui.meter.streams import StreamTable
 from panotui.model import (
+    APPS,
     CLIENT_BY,
     FLOW_ENDS,
     FLOW_STATES,
     SECOND,
+    HttpMessage,
     Interface,
     MeterSettings,
     PacketBatch,
@@ -83,7 +85,7 @@ def flows_of(packets: list[tuple[float, Packet]], cut: int = 1000, **limits: flo
     meter = Meter(MeterSettings(**limits), 0)  # type: ignore[arg-type]
     for start in range(0, len(packets), cut):
         meter.update(batch(packets[start : start + cut], 1 + start))
-    return meter.tick(T0 + round(packets[-1][0] * SECOND)).flows
+    return meter.tick(T0 + round(packets[-1][0] * SECOND)).flows.whole()
 
 
 @pytest.mark.parametrize("cut", [1, 3, 1000])
@@ -114,6 +116,30 @@ def test_port_used_again_starts_another_flow(cut: int) -> None:
     assert flows["packets_out"].tolist() == [5, 5]
     assert flows["syn_out"].tolist() == [1, 1]
     assert flows["retransmits_out"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("cut", [1, 5, 1000])
+def test_what_is_said_before_a_port_is_used_again_belongs_to_the_first_flow(cut: int) -> None:
+    packets: list[tuple[float, Packet]] = []
+    for at, name in ((0.0, b"one"), (1.0, b"two")):
+        made = connection(at, 40_000, 100 + round(at * 50_000))
+        made[3] = (made[3][0], made[3][1].copy())
+        made[3][1][Raw].load = (b"GET / HTTP/1.1\r\nHost: %s.example\r\n\r\n" % name).ljust(100)
+        packets += made
+    packets.insert(9, (1.0, udp(CAMERA, 30_000, APPLIANCE, 9)))  # opens between the two
+    meter = Meter(MeterSettings(), 0)
+    for start in range(0, len(packets), cut):
+        meter.update(batch(packets[start : start + cut], 1 + start))
+    delta = meter.tick(T0 + 2 * SECOND)
+    told = {
+        message.host: message.flow
+        for message in delta.messages
+        if isinstance(message, HttpMessage) and message.host
+    }
+    flows = np.sort(delta.flows, order="first_packet")
+    assert told == {"one.example": flows["id"][0], "two.example": flows["id"][1]}
+    assert flows["id"].tolist() == [1, 2, 3]
+    assert [APPS[app] for app in flows["app"]] == ["http", "http", None]
 
 
 def test_syn_sent_again_is_the_same_attempt() -> None:

@@ -19,6 +19,7 @@ FIELDS = (
     "ip.proto", "ipv6.nxt", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport",
     "ip.frag_offset", "ip.flags.mf", "tcp.stream", "frame.protocols", "_ws.malformed",
     "ipv6.fraghdr.offset", "tcp.len", "tcp.seq", "tcp.flags.syn",
+    "tcp.analysis.initial_rtt",
 )  # fmt: skip
 ANALYSIS = {
     "retransmission": "retransmits",

@@ -51,7 +51,7 @@ def run(capture: Path, site: str) -> Run:
         if len(delta.flows):
             judged = judge.judge_rows(delta.flows, delta.time_ns)
             book.observe(delta.flows, judged, delta.time_ns)
-        flows.update((int(row["id"]), row) for row in delta.flows)
+        flows.update((int(row["id"]), row) for row in delta.flows.whole())
 
     source, meter, tick = open_file(str(capture)), Meter(MeterSettings(), 0), 0
     while not source.ended:

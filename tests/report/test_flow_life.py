@@ -133,7 +133,7 @@ def test_a_flow_older_than_its_active_time_goes_on_under_another_id(rows: int) -
     whole = batch_of(frames, times)
     for start in range(0, len(frames), rows):
         meter.update(whole.slice(start, min(start + rows, len(frames))))
-    pieces = np.sort(meter.tick(times[-1]).flows, order="first_packet")
+    pieces = np.sort(meter.tick(times[-1]).flows.whole(), order="first_packet")
     assert pieces["packets_out"].tolist() == [2, 0, 0, 0]
     assert pieces["packets_in"].tolist() == [29, 31, 31, 7]
     assert [FLOW_ENDS[end] for end in pieces["end"]] == ["active-timeout"] * 3 + [""]

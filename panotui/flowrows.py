@@ -1,0 +1,238 @@
+"""Flow rows by column: what a meter tells of its flows, and how whoever keeps flows keeps them.
+
+The fields are those of `FLOW_DTYPE`. Each is a column of its own, because who reads a few fields of
+20,000 flows should not fetch the others, and because most flows leave half of the fields at zero:
+in a large table these take no memory until something is written to them.
+
+Fields of one width lie together, one after the other, so that few flows are written at once in a
+handful of steps. `FlowRow` is one flow of a table, `FlowColumns` some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panotui.model import FLOW_DTYPE, I64, Rows
+from panotui.untouched import untouched
+
+# an address, or a history, is two words
+_WORDS: dict[int, type[np.generic]] = {
+    1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64, 16: np.int64
+}  # fmt: skip
+_NAMES: tuple[str, ...] = FLOW_DTYPE.names or ()
+_FIELDS: dict[int, list[str]] = {
+    size: [name for name in _NAMES if FLOW_DTYPE[name].itemsize == size] for size in _WORDS
+}
+# where each field is: the width of its words, its place among them
+_PLACE: dict[str, tuple[int, int]] = {
+    name: (size, index) for size, names in _FIELDS.items() for index, name in enumerate(names)
+}
+_LARGE = 4_096  # rows; a smaller table is not worth pages of its own
+_FEW = 128  # rows; so few are written by all fields at once
+
+
+def _shape(size: int, count: int) -> tuple[int, ...]:
+    fields = len(_FIELDS[size])
+    return (fields, count, 2) if size == 16 else (fields, count)
+
+
+def _column(words: NDArray[Any], name: str) -> NDArray[Any]:
+    """The words of a field as the field: (n,) values, or (n, 16) bytes."""
+    kind = FLOW_DTYPE[name]
+    if kind.itemsize < 16:
+        return words.view(kind)
+    return words.view(np.uint8) if kind.shape else words.view(kind)[:, 0]
+
+
+class FlowRow:
+    """One flow of a table, a field at a time, as it is there now."""
+
+    __slots__ = ("_place", "_rows")
+
+    def __init__(self, rows: FlowRows, place: int) -> None:
+        self._rows = rows
+        self._place = place
+
+    def __getitem__(self, name: str) -> Any:
+        """A field's value: a scalar, or (16,) bytes of an address."""
+        return self._rows[name][self._place]
+
+
+class FlowRows:
+    """(n,) flows: `rows[name]` is a column, (n,) or (n, 16); `rows[i]` one flow; `rows[places]`, a
+    mask or a slice gives the `FlowColumns` of some.
+
+    `reserved`: room for so many, see `grow`.
+    """
+
+    def __init__(self, count: int, reserved: int = 0) -> None:
+        self._count = count
+        room = max(count, reserved)
+        blank = untouched if room > _LARGE else np.zeros
+        self._groups: dict[int, NDArray[Any]] = {
+            size: blank(_shape(size, room), word) for size, word in _WORDS.items()
+        }
+        self._columns: dict[str, NDArray[Any]] = {}
+
+    @staticmethod
+    def of(rows: AnyRows) -> FlowRows:
+        """Rows of FLOW_DTYPE by column."""
+        if isinstance(rows, FlowRows):
+            return rows
+        out = FlowRows(len(rows))
+        for name in _NAMES:
+            out[name] = rows[name]
+        return out
+
+    @staticmethod
+    def of_bytes(raw: bytes) -> FlowRows:
+        """What `tobytes` gave; ValueError for other lengths."""
+        count, rest = divmod(len(raw), FLOW_DTYPE.itemsize)
+        if rest:
+            raise ValueError(f"{len(raw)} bytes are no flow rows")
+        out = FlowRows(0)
+        start = 0
+        for size, word in _WORDS.items():
+            stop = start + size * len(_FIELDS[size]) * count
+            words = np.frombuffer(bytearray(raw[start:stop]), word)
+            out._groups[size] = words.reshape(_shape(size, count))
+            start = stop
+        out._count = count
+        return out
+
+    def tobytes(self) -> bytes:
+        """All fields, by width and column."""
+        return b"".join(group[:, : self._count].tobytes() for group in self._groups.values())
+
+    def whole(self) -> Rows:
+        """The flows as rows of FLOW_DTYPE."""
+        return self[:].whole()  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[FlowRow]:
+        return (FlowRow(self, place) for place in range(self._count))
+
+    def __getitem__(self, which: Any) -> Any:
+        if isinstance(which, str):
+            column = self._columns.get(which)
+            if column is None:
+                size, index = _PLACE[which]
+                column = _column(self._groups[size][index, : self._count], which)
+                self._columns[which] = column
+            return column
+        if isinstance(which, int | np.integer):
+            return FlowRow(self, int(which))
+        return FlowColumns(self, np.arange(self._count)[which])
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        """Fill a column."""
+        self[name][...] = values
+
+    def copy(self) -> FlowRows:
+        """The same flows in memory of their own."""
+        out = FlowRows(self._count)
+        out.place(0, self)
+        return out
+
+    def some(self, places: I64) -> FlowRows:
+        """The flows at these places in memory of their own."""
+        out = FlowRows(len(places))
+        for size, group in self._groups.items():
+            for column, words in zip(out._groups[size], group, strict=True):
+                taken = words.take(places, axis=0)
+                if taken.any():
+                    column[...] = taken
+        return out
+
+    def place(self, start: int, rows: FlowRows) -> None:
+        """Write `rows` from a place on, where nothing has been written before."""
+        stop = start + len(rows)
+        for size, group in self._groups.items():
+            for column, words in zip(group, rows._groups[size], strict=True):
+                some = words[: len(rows)]
+                if some.any():
+                    column[start:stop] = some
+
+    # ------------------------------------------------------------------ a table by slot
+
+    def grow(self, count: int) -> None:
+        """Use the first `count` of the reserved rows; no more than are reserved."""
+        self._count = count
+        self._columns = {}
+
+    def put(self, slots: I64, rows: FlowRows) -> None:
+        """Write `rows` (n,) at as many distinct slots; only what differs from what is there is
+        written, since a zero upon a zero would take memory."""
+        put = _put_few if len(slots) <= _FEW else _put_many
+        for size, group in self._groups.items():
+            put(group, slots, rows._groups[size][:, : len(slots)])
+
+
+def _put_few(group: NDArray[Any], slots: I64, new: NDArray[Any]) -> None:
+    at = np.nonzero(group[:, slots] != new)
+    group[(at[0], slots[at[1]], *at[2:])] = new[at]
+
+
+def _put_many(group: NDArray[Any], slots: I64, new: NDArray[Any]) -> None:
+    for column, words in zip(group, new, strict=True):
+        if words.ndim > 1:  # addresses differ
+            column[slots] = words
+        else:
+            write_changed(column, slots, words)
+
+
+def write_changed(column: NDArray[Any], slots: NDArray[Any], values: NDArray[Any]) -> None:
+    """Write (n,) values at distinct slots of a column where they differ from what is there."""
+    differ = column.take(slots) != values
+    count = np.count_nonzero(differ)
+    if count == len(slots):
+        column[slots] = values
+    elif count:
+        column[slots[differ]] = values[differ]
+
+
+class FlowColumns:
+    """Some flows of a table: their columns are taken when first asked for, and kept.
+
+    A row has 427 bytes; who needs three columns of 20,000 flows should not copy all of them.
+    """
+
+    def __init__(self, rows: AnyRows, places: I64) -> None:
+        """`rows`: a table, or rows of FLOW_DTYPE; `places`: which of them."""
+        self._rows = rows
+        self._places = places
+        self._taken: dict[str, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self._rows[place] for place in self._places.tolist())
+
+    def __getitem__(self, which: Any) -> Any:
+        """`[name]`: (n,) or (n, 16) values of a field, not to be written; else as `FlowRows`."""
+        if isinstance(which, str):
+            column = self._taken.get(which)
+            if column is None:
+                column = self._taken[which] = self._rows[which].take(self._places, axis=0)
+            return column
+        if isinstance(which, int | np.integer):
+            return self._rows[int(self._places[which])]
+        return FlowColumns(self._rows, self._places[which])
+
+    def whole(self) -> Rows:
+        """The flows as rows of FLOW_DTYPE."""
+        rows = np.empty(len(self), FLOW_DTYPE)
+        for name in _NAMES:
+            rows[name] = self[name]
+        return rows
+
+
+# what gives columns by name, and some of itself by a mask, places or a slice
+AnyRows: TypeAlias = FlowRows | FlowColumns | Rows
