@@ -136,7 +136,7 @@ def test_what_is_said_before_a_port_is_used_again_belongs_to_the_first_flow(cut:
         for message in delta.messages
         if isinstance(message, HttpMessage) and message.host
     }
-    flows = np.sort(delta.flows, order="first_packet")
+    flows = np.sort(delta.flows.whole(), order="first_packet")
     assert told == {"one.example": flows["id"][0], "two.example": flows["id"][1]}
     assert flows["id"].tolist() == [1, 2, 3]
     assert [APPS[app] for app in flows["app"]] == ["http", "http", None]
