@@ -20,6 +20,10 @@ _at_start = signal.getsignal(signal.SIGINT)
 if _at_start is signal.default_int_handler:
     signal.signal(signal.SIGINT, _quiet_interrupt)
 
+# numpy's linear algebra would start a thread for each core, with memory of its own; nothing here
+# uses it, and without them numpy is loaded a third faster.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import importlib  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
