@@ -20,6 +20,7 @@ FILE_HEADER = 24
 LARGEST_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN for all links that carry IP
 RESYNC_WINDOW = 65_536
 TRIES = 8  # false alarms in one window of a guess
+FEW_WINDOWS = 16  # that are searched one by one
 
 # magic as bytes -> (byte order, nanoseconds a unit, record header bytes)
 MAGICS: dict[bytes, tuple[str, int, int]] = {
@@ -180,14 +181,23 @@ class _PcapGuess:
         order = self.geometry.order
         at = 2 if order == "<" else 0
         high = struct.pack(order + "I", self.recent)[at : at + 2]
-        view = data.data
         # the last whole head starts before this place
-        over = max(0, stop - self.geometry.head + 1)
-        found = [
-            bytes(view[start + at : max(0, min(end, over) + at + 1)]).find(high)
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        ]
-        distance = np.array(found, np.int64)
+        ends = np.minimum(ends, max(0, stop - self.geometry.head + 1))
+        width = int((ends - starts).max(initial=0)) + 1
+        if len(starts) < FEW_WINDOWS or int(starts.max()) + at + width > len(data):
+            found = [
+                bytes(data.data[start + at : max(0, end + at + 1)]).find(high)
+                for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            ]
+            distance = np.array(found, np.int64)
+        else:
+            # all windows as the rows of one table
+            view = np.ndarray((len(data) - width + 1,), f"V{width}", buffer=data, strides=(1,))
+            rows = view[starts + at].view(np.uint8).reshape(-1, width)
+            hit = (rows[:, :-1] == high[0]) & (rows[:, 1:] == high[1])
+            distance = hit.argmax(axis=1)
+            distance[~hit[np.arange(len(starts)), distance]] = -1
+            distance[distance >= ends - starts] = -1
         return np.where(distance < 0, -1, starts + distance)
 
     def chained(self, data: U8, candidates: I64, stop: int) -> Bool:

@@ -37,7 +37,7 @@ UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes are taken for mix
 # Each chain touches pages of its own: more of them than the processor's table of pages holds cost
 # 50 ns a record instead of 5; fewer pay more of numpy's fixed cost a call (3 us a step).
 CHAINS = 384
-RECORDS_A_CHAIN = 128
+RECORDS_A_CHAIN = 48
 CHECK_EVERY = 8  # steps between looking whether all chains have arrived
 CHAINS_LEAST = 8  # fewer are not worth the arrays
 
@@ -317,15 +317,16 @@ def _follow(
     offsets = table[0]
     offsets[:] = starts
     step = 0
+    # operands as arrays: numpy takes twice as long for a number of Python's
+    overhead = np.full(chains, geometry.overhead + (3 if geometry.padded else 0))
+    whole, edges = np.full(chains, ~3), np.full(chains, edge)
     while True:
         following = table[step + 1]
         np.add(offsets, lengths_at(offsets), out=following)
-        if geometry.overhead:
-            following += geometry.overhead
+        np.add(following, overhead, out=following)
         if geometry.padded:
-            following += 3
-            following &= ~3
-        np.minimum(following, edge, out=following)
+            np.bitwise_and(following, whole, out=following)
+        np.minimum(following, edges, out=following)
         offsets = following
         step += 1
         if step % CHECK_EVERY == 0 and (step >= most_rows or bool((offsets >= ends).all())):
