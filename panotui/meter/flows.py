@@ -429,9 +429,32 @@ class FlowTable:
             of_front = last - first + 1 - of_back
             spoke[inside] = np.where(half[inside] == 1, of_back, of_front) > 0
         spoke &= ~known
+        opening = syn == groups.first[group_of]
+        heard = ~opening | (self.packets[slot, 1 - half] > 0)
+        silent = np.flatnonzero(pure & ~known & ~spoke & heard)
+        answered = self._answered(
+            batch, c, groups, syn[silent], slot[silent], half[silent], opening[silent]
+        )
+        spoke[silent] = (answered > 0) & (answered != seq[silent] + np.int64(1))
         again = pure & ((known & (reference != seq)) | spoke)
         hit = syn[again]
         return hit if len(hit) else None
+
+    def _answered(
+        self, batch: PacketBatch, c: Columns, groups: Groups, place: I64, slot: I64, half: I64,
+        opening: Bool,
+    ) -> I64:  # fmt: skip
+        """(n,) what was acknowledged last to halves that have said nothing yet; 0 nothing.
+
+        `place` are positions in `groups.rows`; at `opening` ones only the table knows.
+        """
+        told = np.where(self.tcp_open[slot, 1 - half], self.last_ack[slot, 1 - half], 0)
+        out: I64 = told.astype(np.int64)
+        inside = np.flatnonzero(~opening)
+        before = groups.rows[place[inside] - 1]  # of the other half, which alone has spoken
+        ack = gather(batch.data, np.maximum(c.l4[before], 0) + 8, 4).view(">u4")
+        out[inside] = np.where(c.tcp_flags[before] & ACK, ack, 0)
+        return out
 
     def _idle_gaps(self, batch: PacketBatch, groups: Groups) -> I64 | None:
         """Positions in `groups.rows` of packets that come after the flow's time was over."""
