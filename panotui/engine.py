@@ -436,6 +436,7 @@ class Engine:
                 "info" if cleared else finding.severity, finding.subject,
                 f"Cleared: {finding.text}" if cleared else finding.text, flow=finding.flow,
             )  # fmt: skip
+        facts.forget_changed()
         well = not any(
             f.cleared_time_ns is None and f.severity != "info" for f in self.diagnosis.records()
         ) and not any(v.state == "open" and not v.known for v in facts.violations)

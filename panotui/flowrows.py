@@ -31,7 +31,7 @@ _FIELDS: dict[int, list[str]] = {
 _PLACE: dict[str, tuple[int, int]] = {
     name: (size, index) for size, names in _FIELDS.items() for index, name in enumerate(names)
 }
-_LARGE = 4_096  # rows; a smaller table is not worth pages of its own
+_LARGE = 1_024  # rows; a smaller table is not worth pages of its own
 _FEW = 128  # rows; so few are written by all fields at once
 
 

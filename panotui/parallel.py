@@ -379,6 +379,7 @@ class FileMeter:
                     )
                     self.source.add(placed)
                     yield placed
+                    source.spare(self.meter.flooded)
                 self._before = self.source.counters
             finally:
                 source.close()

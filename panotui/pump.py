@@ -29,6 +29,7 @@ from panotui.model import (
     SourceRecord,
 )
 from panotui.sources import merge
+from panotui.sources.file import FileSource
 
 if TYPE_CHECKING:
     from panotui.engine import Engine
@@ -203,6 +204,8 @@ class MeterPump(ABC):
                 continue
             any_rows = True
             self.feed(batch)
+            if isinstance(source, FileSource):
+                source.spare(self.meter.flooded)
         if all(source.ended for source in self.sources):
             self.finish()
             return False

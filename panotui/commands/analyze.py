@@ -155,7 +155,7 @@ def judged_answer(
     """As `answer`, and the flows that are judged differently: than when a recording was made, or
     in captures than under the site file `was`; None where nothing is compared."""
     from panotui.commands.input import analysed, captures
-    from panotui.recording.folder import is_recording
+    from panotui.recording.parts import is_recording
 
     known, _, _ = read_site(site)
     recordings = [name for name in names if is_recording(Path(name))]

@@ -83,7 +83,7 @@ def command(
     """
     prepare_to_drop()
     from panotui.commands.capture import live_capture
-    from panotui.recording.folder import with_suffix
+    from panotui.recording.parts import with_suffix
     from panotui.recording.retention import Limits
 
     limits = Limits(

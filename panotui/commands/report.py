@@ -64,7 +64,7 @@ def command(
 
 def _story(name: str, site: Site, site_text: str) -> Story:
     from panotui.commands.input import captures
-    from panotui.recording.folder import is_recording
+    from panotui.recording.parts import is_recording
 
     path = Path(name)
     if is_recording(path):

@@ -23,7 +23,7 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
     again when --site is given; each flow that differs is among the events.
     """
     from panotui.commands.terminal import end_on_signals, require_terminal
-    from panotui.recording.folder import is_recording
+    from panotui.recording.parts import is_recording
 
     known, text, _ = read_site(site)
     if path.is_dir() and not is_recording(path):

@@ -35,6 +35,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.policy.siteview import Who
+from panotui.untouched import untouched
 
 SYNS = 3
 CONTROL_S = 600.0
@@ -581,15 +582,16 @@ class SessionRule(Rule):
         if not len(slots):
             return
         if len(self._last_ns) != len(flows.rows):
-            self._last_ns = np.zeros(len(flows.rows), np.int64)
-            self._quiet_ns = np.zeros(len(flows.rows), np.int64)
-            self._woke_ns = np.zeros(len(flows.rows), np.int64)
-            self._key = np.zeros(len(flows.rows), np.uint64)
+            self._last_ns = untouched(len(flows.rows), np.int64)
+            self._quiet_ns = untouched(len(flows.rows), np.int64)
+            self._woke_ns = untouched(len(flows.rows), np.int64)
+            self._key = untouched(len(flows.rows), np.uint64)
         tcp = rows["protocol"] == 6
         known = self._key[slots] == flows.key[slots]
         last = rows["last_ns"]
         gap = np.where(known, last - self._last_ns[slots], 0)
-        self._quiet_ns[slots[~known]] = 0
+        new = slots[~known]
+        self._quiet_ns[new[self._quiet_ns[new] != 0]] = 0
         woke = tcp & (gap >= SILENCE_NS)
         self._quiet_ns[slots[woke]] = gap[woke]
         self._woke_ns[slots[woke]] = facts.now_ns

@@ -80,6 +80,10 @@ class Facts:
             self._columns = (changed, slots, FlowColumns(self.flows.rows, slots))
         return self._columns[1:]
 
+    def forget_changed(self) -> None:
+        """The tick is over: the columns that rules took of its changed flows are not kept."""
+        self.changed = self._columns = None
+
     def key_of(self, message: AnyMessage) -> int:
         """The engine-wide key of a message's flow."""
         return flow_key(self.meter, max(0, message.flow))

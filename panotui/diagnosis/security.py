@@ -34,6 +34,7 @@ TABLE_MAX = 512
 SCAN_TARGETS = 50
 SCAN_NS = 60 * SECOND
 SCANNED_KEPT = 4096  # targets remembered of one scanner
+_TARGET = np.dtype([("address", "u1", (16,)), ("port", ">u2")])
 EXFIL_BYTES = 10_000_000
 TUNNEL_NAMES = 100
 TUNNEL_NS = 60 * SECOND
@@ -152,20 +153,12 @@ class ViolationRule(Rule):
         ]
 
 
-@dataclass(slots=True)
-class _Scanner:
-    targets: OrderedDict[tuple[bytes, int], int] = field(default_factory=OrderedDict)
-    first_ns: int = 0
-    last_ns: int = 0
-    packet: int = 0
-    total: int = 0
-
-
 class ScanRule(Rule):
     """scan: many peers or ports without success, by one host."""
 
     def __init__(self) -> None:
-        self._scanners: OrderedDict[str, _Scanner] = OrderedDict()
+        # by source: address and port of each target, and when it was last tried
+        self._scanners: OrderedDict[str, dict[bytes, int]] = OrderedDict()
         self._found: OrderedDict[str, tuple[int, int, int, int]] = OrderedDict()
 
     def tick(self, facts: Facts) -> list[Observation]:
@@ -208,27 +201,28 @@ class ScanRule(Rule):
             self._add(src, mine, facts.now_ns)
 
     def _add(self, src: str, mine: FlowColumns, now: int) -> None:
-        scanner = self._scanners.setdefault(src, _Scanner())
+        targets = self._scanners.setdefault(src, {})
         self._scanners.move_to_end(src)
         while len(self._scanners) > 256:
             self._scanners.popitem(last=False)
         some = mine[:SCANNED_KEPT]
-        targets = zip(map(bytes, some["dst"]), some["dport"].tolist(), strict=True)
-        for key, last_ns in zip(targets, some["last_ns"].tolist(), strict=True):
-            if key not in scanner.targets:
-                scanner.total += 1
-            scanner.targets[key] = last_ns
-        while scanner.targets:
-            key, seen = next(iter(scanner.targets.items()))
-            if now - seen <= SCAN_NS and len(scanner.targets) <= SCANNED_KEPT:
+        keys = np.empty(len(some), _TARGET)
+        keys["address"], keys["port"] = some["dst"], some["dport"]
+        targets.update(zip(keys.view("V18").tolist(), some["last_ns"].tolist(), strict=True))
+        over = len(targets) - SCANNED_KEPT
+        gone: list[bytes] = []
+        for key, seen in targets.items():
+            if now - seen <= SCAN_NS and len(gone) >= over:
                 break
-            del scanner.targets[key]
-        if len(scanner.targets) > SCAN_TARGETS:
+            gone.append(key)
+        for key in gone:
+            del targets[key]
+        if len(targets) > SCAN_TARGETS:
             first = self._found.get(src)
             low = int(np.argmin(mine["first_ns"]))
             start = first[0] if first else int(mine["first_ns"][low])
             packet = first[2] if first else int(mine["first_packet"][low])
-            count = max(len(scanner.targets), len(mine))
+            count = max(len(targets), len(mine))
             self._found[src] = (start, now, packet, count)
             while len(self._found) > 64:
                 self._found.popitem(last=False)

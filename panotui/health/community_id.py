@@ -5,12 +5,11 @@ Columns of five-tuples in, texts out. Source: github.com/corelight/community-id-
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
+from panotui.digests import sha1
 from panotui.health import column_text
-from panotui.model import I64, U8, U16
+from panotui.model import I16, U8, U16
 
 # ICMP type -> the type of its answer; both count as one flow (spec: ICMP mapping)
 _ICMP4 = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 10: 9, 9: 10, 17: 18, 18: 17}
@@ -23,8 +22,8 @@ _SHA1_BYTES = 20
 _NO_ANSWER = -1
 
 
-def _answers(table: dict[int, int]) -> I64:
-    out = np.full(1 << 16, _NO_ANSWER, np.int64)
+def _answers(table: dict[int, int]) -> I16:
+    out = np.full(1 << 16, _NO_ANSWER, np.int16)
     for asked, answered in table.items():
         out[asked] = answered
     return out
@@ -71,7 +70,7 @@ def community_ids(protocol: U8, src: U8, dst: U8, version: U8, sport: U16, dport
         for place, start, end in zip(
             at.tolist(), range(0, len(raw), step), ends.tolist(), strict=True
         ):
-            digests[place] = hashlib.sha1(raw[start:end], usedforsecurity=False).digest()
+            digests[place] = sha1(raw[start:end], usedforsecurity=False).digest()
     digest = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _SHA1_BYTES)
     matrix = np.empty((len(digest), 30), np.uint8)
     matrix[:, :2] = 49, 58

@@ -8,7 +8,7 @@ at one by one, at most `LOOKED_AT` of them a tick.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
 
 CONNECTS_MAX = 4096
 LOOKED_AT = 512
+_EVIDENCE = 8
 UNDECIDED, UNANSWERED, REFUSED, CONNECTED, ANSWERED, BROKEN = range(6)
 # UNANSWERED  SYN sent, nothing came back         REFUSED   RST to SYN
 # CONNECTED   handshake seen or under way in both directions
@@ -72,7 +73,7 @@ class Attempts:
     syn_flows: int = 0
     syn_first_ns: int = 0
     syn_last_ns: int = 0
-    evidence: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
+    evidence: list[EvidenceRecord] = field(default_factory=list)  # at most `_EVIDENCE`
     # refusals since the last success
     refusals: int = 0
     refused_ns: int = 0
@@ -105,7 +106,7 @@ class Attempts:
         entry = EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)
         if entry in self.evidence:
             return
-        if len(self.evidence) == self.evidence.maxlen:
+        if len(self.evidence) == _EVIDENCE:
             del self.evidence[2]  # the first two stay: they say when it began
         self.evidence.append(entry)
 

@@ -32,6 +32,7 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
 )
+from panotui.untouched import untouched
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
 
@@ -87,7 +88,7 @@ _OPENED = (
 )  # fmt: skip
 
 _HISTORY = 16
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 2048
 
 
 class TableTooSmall(Exception):
@@ -114,68 +115,69 @@ class FlowTable:
         self._ended: deque[FlowRows] = deque()
         self._ended_rows = 0
 
-        self.id = np.zeros(cap, np.uint64)  # 0: the slot is free
-        self.hash = np.zeros(cap, np.uint64)
-        self.version = np.zeros(cap, np.uint8)
-        self.protocol = np.zeros(cap, np.uint8)
-        self.client = np.zeros(cap, np.uint8)  # the half that goes from client to server
-        self.client_by = np.zeros(cap, np.uint8)
-        self.app = np.zeros(cap, np.uint8)
-        self.vlan = np.zeros(cap, np.int32)
-        self.first_ns = np.zeros(cap, np.int64)
-        self.last_ns = np.zeros(cap, np.int64)
-        self.first_packet = np.zeros(cap, np.int64)
-        self.last_packet = np.zeros(cap, np.int64)
-        self.changed = np.zeros(cap, np.bool_)
-        self.reported = np.zeros(cap, np.bool_)
-        self.address = np.zeros((cap, 2, 16), np.uint8)  # source of each half
-        self.port = np.zeros((cap, 2), np.uint16)
+        self.id = untouched(cap, np.uint64)  # 0: the slot is free
+        self.hash = untouched(cap, np.uint64)
+        self.version = untouched(cap, np.uint8)
+        self.protocol = untouched(cap, np.uint8)
+        self.client = untouched(cap, np.uint8)  # the half that goes from client to server
+        self.client_by = untouched(cap, np.uint8)
+        self.app = untouched(cap, np.uint8)
+        self.vlan = untouched(cap, np.int32)
+        self.first_ns = untouched(cap, np.int64)
+        self.last_ns = untouched(cap, np.int64)
+        self.first_packet = untouched(cap, np.int64)
+        self.last_packet = untouched(cap, np.int64)
+        self.changed = untouched(cap, np.bool_)
+        self.reported = untouched(cap, np.bool_)
+        self.address = untouched((cap, 2, 16), np.uint8)  # source of each half
+        self.port = untouched((cap, 2), np.uint16)
         # --- per half
-        self.packets = np.zeros((cap, 2), np.int64)
-        self.bytes = np.zeros((cap, 2), np.int64)
-        self.payload = np.zeros((cap, 2), np.int64)
-        self.half_last_ns = np.zeros((cap, 2), np.int64)
+        self.packets = untouched((cap, 2), np.int64)
+        self.bytes = untouched((cap, 2), np.int64)
+        self.payload = untouched((cap, 2), np.int64)
+        self.half_last_ns = untouched((cap, 2), np.int64)
         self.interface = np.full((cap, 2), -1, np.int16)
-        self.src_mac = np.zeros((cap, 2), np.uint64)
-        self.dst_mac = np.zeros((cap, 2), np.uint64)
-        self.ttl = np.zeros((cap, 2), np.uint8)
-        self.lane = np.zeros((cap, 2), np.uint8)
-        self.offered = np.zeros((cap, 2), np.uint8)
-        self.first_payload_ns = np.zeros((cap, 2), np.int64)
+        self.src_mac = untouched((cap, 2), np.uint64)
+        self.dst_mac = untouched((cap, 2), np.uint64)
+        self.ttl = untouched((cap, 2), np.uint8)
+        self.lane = untouched((cap, 2), np.uint8)
+        self.offered = untouched((cap, 2), np.uint8)
+        self.first_payload_ns = untouched((cap, 2), np.int64)
         # --- TCP
-        self.isn = np.zeros((cap, 2), np.uint32)
-        self.isn_known = np.zeros((cap, 2), np.bool_)
-        self._counts: list[I32] = list(np.zeros((len(TCP_COUNTS), cap, 2), np.int32))
+        self.isn = untouched((cap, 2), np.uint32)
+        self.isn_known = untouched((cap, 2), np.bool_)
+        counts = untouched((len(TCP_COUNTS), cap, 2), np.int32)
+        self._counts: list[I32] = list(counts)
         # (cap, 2, counters); each counter lies together, because most flows need few of them
-        self.tcp_counts: I32 = self._counts[0].base.transpose(1, 2, 0)  # type: ignore[union-attr]
-        self.syn_ns = np.zeros(cap, np.int64)
-        self.syn_last_ns = np.zeros(cap, np.int64)
-        self.synack_ns = np.zeros(cap, np.int64)
-        self.handshake_ack_ns = np.zeros(cap, np.int64)
-        self.rst_ns = np.zeros(cap, np.int64)
-        self.rst_packet = np.zeros(cap, np.int64)
-        self.rst_ttl = np.zeros(cap, np.uint8)
+        self.tcp_counts: I32 = counts.transpose(1, 2, 0)
+        self.syn_ns = untouched(cap, np.int64)
+        self.syn_last_ns = untouched(cap, np.int64)
+        self.synack_ns = untouched(cap, np.int64)
+        self.handshake_ack_ns = untouched(cap, np.int64)
+        self.rst_ns = untouched(cap, np.int64)
+        self.rst_packet = untouched(cap, np.int64)
+        self.rst_ttl = untouched(cap, np.uint8)
         self.rtt_us = np.full(cap, -1.0, np.float64)
         self.rtt_min_us = np.full(cap, -1, np.int32)
-        self.unseen = np.zeros((cap, 2), np.int64)
-        self.mss = np.zeros((cap, 2), np.uint16)
-        self.max_segment = np.zeros((cap, 2), np.int32)
-        self.window = np.zeros((cap, 2), np.uint32)  # of the last segment; above: 1 << 16 of a SYN
+        self.unseen = untouched((cap, 2), np.int64)
+        self.mss = untouched((cap, 2), np.uint16)
+        self.max_segment = untouched((cap, 2), np.int32)
+        self.window = untouched((cap, 2), np.uint32)  # of the last segment; above: 1 << 16 of a SYN
         self.window_shift = np.full((cap, 2), -1, np.int8)  # -1 unknown
-        self.tcp_open = np.zeros((cap, 2), np.bool_)  # the half's sequence state is valid
-        self.next_seq = np.zeros((cap, 2), np.uint32)
-        self.next_seq_ns = np.zeros((cap, 2), np.int64)
-        self.to_be_acked = np.zeros((cap, 2), np.uint32)
-        self.holes = np.zeros(cap, np.bool_)  # `meter.tcp` follows bytes that were never captured
-        self.last_ack = np.zeros((cap, 2), np.uint32)
-        self.last_ack_ns = np.zeros((cap, 2), np.int64)
-        self.dup_ack_run = np.zeros((cap, 2), np.int32)
-        self.last_kind = np.zeros((cap, 2), np.uint8)  # of the last segment: keep-alive, probe
-        self.rtt_seq = np.zeros((cap, 2), np.uint32)  # the segment end that is being timed
-        self.rtt_ns = np.zeros((cap, 2), np.int64)  # when it was sent, 0 none
-        self.history = np.zeros((cap, _HISTORY), np.uint8)
-        self.history_length = np.zeros(cap, np.uint8)
-        self.history_seen = np.zeros(cap, np.uint32)
+        self.tcp_open = untouched((cap, 2), np.bool_)  # the half's sequence state is valid
+        self.next_seq = untouched((cap, 2), np.uint32)
+        self.next_seq_ns = untouched((cap, 2), np.int64)
+        self.to_be_acked = untouched((cap, 2), np.uint32)
+        self.holes = untouched(cap, np.bool_)  # `meter.tcp` follows bytes that were never captured
+        self.last_ack = untouched((cap, 2), np.uint32)
+        self.last_ack_ns = untouched((cap, 2), np.int64)
+        self.dup_ack_run = untouched((cap, 2), np.int32)
+        self.last_kind = untouched((cap, 2), np.uint8)  # of the last segment: keep-alive, probe
+        self.rtt_seq = untouched((cap, 2), np.uint32)  # the segment end that is being timed
+        self.rtt_ns = untouched((cap, 2), np.int64)  # when it was sent, 0 none
+        self.history = untouched((cap, _HISTORY), np.uint8)
+        self.history_length = untouched(cap, np.uint8)
+        self.history_seen = untouched(cap, np.uint32)
         # every column that a new flow must find blank, with that blank
         self._blank: list[tuple[NDArray[np.generic], int]] = [
             (_flat(column), blank)
@@ -429,9 +431,32 @@ class FlowTable:
             of_front = last - first + 1 - of_back
             spoke[inside] = np.where(half[inside] == 1, of_back, of_front) > 0
         spoke &= ~known
+        opening = syn == groups.first[group_of]
+        heard = ~opening | (self.packets[slot, 1 - half] > 0)
+        silent = np.flatnonzero(pure & ~known & ~spoke & heard)
+        answered = self._answered(
+            batch, c, groups, syn[silent], slot[silent], half[silent], opening[silent]
+        )
+        spoke[silent] = (answered > 0) & (answered != seq[silent] + np.int64(1))
         again = pure & ((known & (reference != seq)) | spoke)
         hit = syn[again]
         return hit if len(hit) else None
+
+    def _answered(
+        self, batch: PacketBatch, c: Columns, groups: Groups, place: I64, slot: I64, half: I64,
+        opening: Bool,
+    ) -> I64:  # fmt: skip
+        """(n,) what was acknowledged last to halves that have said nothing yet; 0 nothing.
+
+        `place` are positions in `groups.rows`; at `opening` ones only the table knows.
+        """
+        told = np.where(self.tcp_open[slot, 1 - half], self.last_ack[slot, 1 - half], 0)
+        out: I64 = told.astype(np.int64)
+        inside = np.flatnonzero(~opening)
+        before = groups.rows[place[inside] - 1]  # of the other half, which alone has spoken
+        ack = gather(batch.data, np.maximum(c.l4[before], 0) + 8, 4).view(">u4")
+        out[inside] = np.where(c.tcp_flags[before] & ACK, ack, 0)
+        return out
 
     def _idle_gaps(self, batch: PacketBatch, groups: Groups) -> I64 | None:
         """Positions in `groups.rows` of packets that come after the flow's time was over."""
@@ -655,7 +680,8 @@ class FlowTable:
         extra = np.flatnonzero(~keep)
         keep[extra[:room]] = True
         self.unreported += max(0, len(extra) - room)
-        rows = self.rows(slots[keep])
+        rows = FlowRows(int(np.count_nonzero(keep)))
+        self._fill(rows, 0, slots[keep])
         rows["end"] = ends[keep]
         self._ended.append(rows)
         self._ended_rows += len(rows)
@@ -688,11 +714,15 @@ class FlowTable:
             out.place(place, part)
             place += len(part)
         self._ended_rows = 0
-        for start in range(0, len(changed), _ROWS_AT_ONCE):  # bounds what is held besides
-            out.place(place + start, self.rows(changed[start : start + _ROWS_AT_ONCE]))
+        self._fill(out, place, changed)
         self.changed[changed] = False
         self.reported[changed] = True
         return out
+
+    def _fill(self, out: FlowRows, place: int, slots: I64) -> None:
+        """Write the rows of slots from a place on; some at a time bounds what is held besides."""
+        for start in range(0, len(slots), _ROWS_AT_ONCE):
+            out.place(place + start, self.rows(slots[start : start + _ROWS_AT_ONCE]))
 
     @property
     def opened(self) -> int:

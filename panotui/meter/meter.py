@@ -144,7 +144,7 @@ class Meter:
         self._link = LinkSeconds()
         self._tcp = TcpQuality(self.flows)
         self._newest_ns = 0
-        self._flooded = False  # the last batch was mostly new flows
+        self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
 
     # -------------------------------------------------------------- packets
@@ -154,7 +154,7 @@ class Meter:
         packets while new flows flood in."""
         start = 0
         while start < len(batch):
-            stop = min(start + _FLOOD_PACKETS, len(batch)) if self._flooded else len(batch)
+            stop = min(start + _FLOOD_PACKETS, len(batch)) if self.flooded else len(batch)
             yield batch if stop - start == len(batch) else batch.slice(start, stop)
             start = stop
 
@@ -184,7 +184,7 @@ class Meter:
                 )
         self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
-        self._flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
+        self.flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
 
     def _count_time(self, batch: PacketBatch) -> None:
         time_ns = batch.time_ns

@@ -207,9 +207,7 @@ class TcpQuality:
         shifts = flows.window_shift.take(s.slots, axis=0).astype(np.int64)
         absent = shifts == _NO_SCALE
         if absent.any():
-            none = (absent[:, 0] | absent[:, 1]) & (shifts[:, 0] != -1) & (shifts[:, 1] != -1)
-            shifts[none] = 0
-            shifts[absent] = 0
+            shifts[absent[:, 0] | absent[:, 1]] = 0  # both have to ask for it
         shift: I64 = shifts.reshape(-1).take(s.group * 2 + (1 - s.side))
         # the window of a SYN is not scaled
         of_syn = (s.flags & SYN).take(s.peer, mode="wrap") != 0

@@ -7,7 +7,6 @@ Flows whose verdict becomes better when more is known are taken back out. All of
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from panotui.digests import blake2b
 from panotui.flowrows import AnyRows
 from panotui.model import (
     FLOW_DTYPE,
@@ -30,6 +30,7 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.policy.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
+from panotui.policy.port_set import PortSet
 from panotui.policy.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
 from panotui.policy.siteview import Who
 
@@ -73,8 +74,7 @@ class _Violation:
     packets: int = 0
     size: int = 0  # bytes
     flows: int = 0
-    services: set[int] = field(default_factory=set)  # ports, at most a few thousand are kept
-    services_more: bool = False
+    services: PortSet = field(default_factory=PortSet)
     peers: set[bytes] = field(default_factory=set)
     folded: str = ""  # "", "ports", "peers", "rest"
     open: bool = True
@@ -254,7 +254,7 @@ class ViolationBook:
         code = self._hosts.get(name)
         if code is None:
             code = self._hosts[name] = int.from_bytes(
-                hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"
+                blake2b(name.encode(), digest_size=8).digest(), "big"
             )
         return code
 
@@ -334,7 +334,7 @@ class ViolationBook:
             whole.flows += part.flows
             whole.last_ns = max(whole.last_ns, part.last_ns)
             whole.level = max(whole.level, part.level)
-            whole.services |= part.services
+            whole.services.merge(part.services)
             self._changed("folded", part, part.last_ns)
         number = self._number.pop(parts[0])
         for key in parts[1:]:
@@ -460,8 +460,7 @@ class ViolationBook:
 
     @staticmethod
     def _note(violation: _Violation, ports: U16, servers: U8) -> None:
-        if len(violation.services) < 65_536:
-            violation.services.update(np.unique(ports).tolist())
+        violation.services.add(ports)
         if violation.folded == "peers" and len(violation.peers) < 65_536:
             raw = np.ascontiguousarray(servers).view("V16").reshape(-1)
             violation.peers.update(value.tobytes() for value in np.unique(raw)[:65_536])
@@ -546,9 +545,9 @@ class ViolationBook:
 
 def _folded_text(v: _Violation) -> str:
     if v.folded == "ports":
-        few = ", ".join(map(str, sorted(v.services)[:6]))
-        more = f" and {len(v.services) - 6:,} more" if len(v.services) > 6 else ""
-        return f" - and so on: {len(v.services):,} ports in {v.flows:,} flows ({few}{more})"
+        few, count = ", ".join(map(str, v.services.lowest(6))), len(v.services)
+        more = f" and {count - 6:,} more" if count > 6 else ""
+        return f" - and so on: {count:,} ports in {v.flows:,} flows ({few}{more})"
     if v.folded == "peers":
         return f" - and so on: {len(v.peers):,} peers in {v.flows:,} flows"
     return ""
@@ -564,7 +563,7 @@ def _identity(facts: FlowFacts, judgement: Judgement, key: int) -> str:
     peers = "|".join(
         (judgement.reason or "", facts.client, judgement.host or facts.server, facts.transport)
     )
-    digest = hashlib.blake2b(f"{peers}|{key:x}".encode(), digest_size=4).hexdigest()
+    digest = blake2b(f"{peers}|{key:x}".encode(), digest_size=4).hexdigest()
     return f"v{digest}"
 
 

@@ -15,21 +15,7 @@ from urllib.parse import quote
 
 from panotui.errors import InputError, UsageError
 from panotui.recording import schema
-
-SUFFIX = ".panotui"
-DATABASE = "recording.sqlite"
-EVIDENCE = "evidence"
-LOCK = "recorder.lock"
-RESERVE = "reserve"
-
-
-def with_suffix(path: Path) -> Path:
-    """`night` -> `night.panotui`."""
-    return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
-
-
-def is_recording(path: Path) -> bool:
-    return path.is_dir() and (path / DATABASE).exists()
+from panotui.recording.parts import DATABASE, EVIDENCE, LOCK
 
 
 def prepare(path: Path) -> None:

@@ -30,7 +30,7 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.recording import folder as folders
-from panotui.recording import rows
+from panotui.recording import parts, rows
 from panotui.recording.pcapng import PcapngFile, repair
 from panotui.recording.retention import Limits, enforce, free_of, roll_up, size_of
 
@@ -109,7 +109,7 @@ class Recorder:
         self._handle, self.folder = folders.held_open(folder)
         try:
             self._connection = folders.open_for_writing(folder)
-            for torn in sorted((self.folder / folders.EVIDENCE).glob("*.pcapng"))[-3:]:
+            for torn in sorted((self.folder / parts.EVIDENCE).glob("*.pcapng"))[-3:]:
                 repair(torn)
             self._session = self._begin(site_text)
             self._known = {str(k) for (k,) in self._connection.execute("SELECT key FROM known")}
@@ -216,7 +216,7 @@ class Recorder:
             pass  # a full disk: the session ends with its last commit
         self._connection.close()
         self._state = "stopped"
-        (self.folder / folders.RESERVE).unlink(missing_ok=True)
+        (self.folder / parts.RESERVE).unlink(missing_ok=True)
         os.close(self._lock)
         folders.let_go(self._handle)
 
@@ -265,7 +265,7 @@ class Recorder:
 
     def _reserve(self) -> None:
         """Set some disk aside that can be given up when it is full."""
-        path = self.folder / folders.RESERVE
+        path = self.folder / parts.RESERVE
         try:
             with path.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
@@ -369,7 +369,7 @@ class Recorder:
         self._commit()
 
     def _evidence(self, item: Evidence) -> None:
-        path = self.folder / folders.EVIDENCE / item.file
+        path = self.folder / parts.EVIDENCE / item.file
         if item.stays_open:
             if self._segment is None or self._segment[0] != item.file:
                 self._close_segment()
@@ -433,7 +433,7 @@ class Recorder:
             pass  # the failure has rolled back already
 
     def _degrade(self, error: Exception) -> None:
-        (self.folder / folders.RESERVE).unlink(missing_ok=True)
+        (self.folder / parts.RESERVE).unlink(missing_ok=True)
         if self._state == "recording":
             self._unwritten_since_ns = self._last_ns or None
         self._state = "samples-only"

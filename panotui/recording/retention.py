@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panotui.model import SECOND
-from panotui.recording.folder import DATABASE, EVIDENCE
+from panotui.recording.parts import DATABASE, EVIDENCE
 from panotui.recording.rows import get_meta, set_meta
 from panotui.recording.states import worst_sql
 

@@ -36,7 +36,7 @@ Format: TypeAlias = PcapFormat | PcapngFormat
 # Smaller batches pay more for 20,000 flows each; larger ones leave the cache between their steps.
 BATCH_PACKETS = 131_072
 FILE_BUFFER = 8 << 20  # larger ones gain nothing, smaller ones cost a tenth
-BUFFER = 4 << 20  # of pipes and compressed files, whose bytes come slowly
+BUFFER = 4 << 20  # of pipes and compressed files, whose bytes come slowly, and to spare memory
 TAIL = 256 << 10  # bytes at the end of a pcapng file that are looked at first
 GATHER_S = 0.02  # how long a pipe that keeps giving may delay what it gave
 NOT_A_CAPTURE = "not a capture file (pcap, pcapng, plain, .gz or .zst)"
@@ -105,6 +105,8 @@ class FileSource:
         self._filled = 0
         self._no_more = False
         self._need = 1
+        self._room = 0  # bytes that the buffer has while memory is not spared
+        self._sparing = False
         # a disk is not waited for less than a batch: what a pipe gives is handed on soon
         self._gather_s = GATHER_S if size is None else float("inf")
         _widen_pipe(fd)
@@ -149,6 +151,10 @@ class FileSource:
             if not self._fill(max(deadline - time.monotonic(), 0.0), self._need):
                 break
         return None
+
+    def spare(self, memory: bool) -> None:
+        """Read through a smaller buffer from now on, and hand out less at once; or no longer."""
+        self._sparing = memory
 
     def close(self) -> None:
         self.ended = True
@@ -199,17 +205,18 @@ class FileSource:
         return came
 
     def _make_room(self, need: int) -> None:
-        size = len(self._data)
-        if need > size:
-            size = min(need + BUFFER, LARGEST_BLOCK + BUFFER)
-        self._move(max(size, len(self._data)))
+        self._room = max(self._room, len(self._data))
+        size = min(self._room, BUFFER) if self._sparing else self._room
+        if max(need, self._filled - self._start) > size:
+            size = max(len(self._data), min(need + BUFFER, LARGEST_BLOCK + BUFFER))
+        self._move(size)
 
     def _move(self, size: int) -> None:
         """Unused bytes to the start of the buffer, or of a larger one."""
         if not self._start and size == len(self._data):
             return
         kept = self._data[self._start : self._filled]
-        if size > len(self._data):
+        if size != len(self._data):
             self._data = np.empty(size, np.uint8)
             self._data[: len(kept)] = kept
         else:

@@ -438,6 +438,7 @@ def _shims(walk: _Walk) -> None:
         vlan, mpls, pppoe, snap = vlan[some], mpls[some], pppoe[some], snap[some]
         block = _bytes(walk.data, walk.at[rows], 10)
         room = walk.end[rows] - walk.at[rows]
+        on_wire = walk.wire_end[rows] - walk.at[rows]
 
         ok = vlan & (room >= 4)
         hit = rows[ok]
@@ -465,7 +466,7 @@ def _shims(walk: _Walk) -> None:
         walk.at[hit] += 8
         walk.ethertype[hit] = _be16(block, 6)[ok_snap]
 
-        short = (vlan | mpls) & (room < 4) | pppoe & (room < 8)
+        short = (vlan | mpls) & (on_wire < 4) | pppoe & (on_wire < 8)
         walk.malformed[rows[short]] = True
         rows = rows[ok | ok_mpls | ok_snap]
 
@@ -549,9 +550,10 @@ def _ipv6(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
     for _ in range(_EXTENSIONS):
         if not len(walking):
             break
-        room = np.minimum(end[walking], stop[walking]) - l4[walking]
-        fits = room >= 8
+        on_wire = stop[walking] - l4[walking]
+        fits = np.minimum(end[walking] - l4[walking], on_wire) >= 8
         cut[walking[~fits]] = True
+        walk.malformed[which[walking[on_wire < 8]]] = True
         walking = walking[fits]
         head = _bytes(walk.data, l4[walking], 8)
         kind = following[walking]
@@ -572,7 +574,7 @@ def _ipv6(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
         following[walking] = head[:, 0]
         walking = walking[~later & _EXTENSION[head[:, 0]]]
     cut[walking] = True  # more extension headers than anybody sends
-    walk.malformed[which[cut]] |= True
+    walk.malformed[which[walking]] = True
     c.protocol[out] = np.where(cut, 255, following)
     _transport(walk, c, which, out, l4=l4, stop=stop, first=first & ~cut)
 
@@ -641,8 +643,9 @@ def _fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
     if len(six):
         words[six, :4] = np.ascontiguousarray(four[six, 8:40]).view(np.uint64)
         words[six, 4] = _ipv6_identification(batch, c, rows[six])
-    value = c.protocol[rows].astype(np.uint64)
     # the protocol of a later IPv6 fragment is that of the fragment header: the same
+    words[:, 4] |= c.protocol[rows].astype(np.uint64) << np.uint64(32)
+    value = version.astype(np.uint64)
     for i in range(5):
         value = (value ^ words[:, i]) * _FRAGMENT_KEY[i & 3]
         value ^= value >> np.uint64(29)

@@ -5,7 +5,7 @@ makes two network namespaces with two veth cables, starts the collector of `pano
 sends with tcpreplay from the other, asks for a frame four times a second as a screen does, and
 prints a markdown table. Offered packets are the sending interface's own count. Packets that are
 sent while the collector is busy elsewhere wait in its ring; what is lost is the kernel's count.
-CPU and RSS are summed over the collector's processes: the engine's and one a meter.
+CPU, RSS and PSS are summed over the collector's processes: the engine's and one a meter.
 """
 
 from __future__ import annotations
@@ -142,9 +142,11 @@ class LiveCollector:
             for times in (p.cpu_times() for p in (self.known, *self.known.children(True)))
         )
 
-    def resident_bytes(self) -> int:
-        """Its memory and its children's, rings included."""
-        return sum(p.memory_info().rss for p in (self.known, *self.known.children(True)))
+    def memory_bytes(self) -> tuple[int, int]:
+        """Its memory and its children's, rings included: RSS, which counts what they share once
+        for each, and PSS, which counts it once."""
+        each = [p.memory_full_info() for p in (self.known, *self.known.children(True))]
+        return sum(m.rss for m in each), sum(m.pss for m in each)
 
     def wait_for(self, packets: int, timeout_s: float = 15.0) -> Frame:
         """The first frame that counts so many packets, received and lost together."""
@@ -190,7 +192,7 @@ class Result:
     lost: int
     seconds: float
     cpu_s: float
-    resident: int
+    memory: tuple[int, int]  # RSS and PSS, bytes
     frames: int
     slowest_s: float
 
@@ -199,14 +201,15 @@ class Result:
         each = 1e6 * self.cpu_s / max(1, self.received)
         return (
             f"| {self.name} | {self.offered:,} | {rate:,.0f} | {self.received:,} | {self.lost:,} |"
-            f" {each:.2f} | {100 * self.cpu_s / self.seconds:.1f} | {self.resident / 1e6:.0f} |"
+            f" {each:.2f} | {100 * self.cpu_s / self.seconds:.1f} | {self.memory[0] / 1e6:.0f} |"
+            f" {self.memory[1] / 1e6:.0f} |"
             f" {self.frames} | {1000 * self.slowest_s:.0f} |"
         )
 
 
 HEADER = (
     "| traffic | offered | packets/s | received | lost | CPU us a packet | CPU % of a core |"
-    " RSS MB | frames | slowest frame ms |\n| --- |" + " ---: |" * 9
+    " RSS MB | PSS MB | frames | slowest frame ms |\n| --- |" + " ---: |" * 10
 )
 
 
@@ -235,7 +238,7 @@ def measured(
         time.sleep(QUIET_S)
         return Result(
             name, offered, frame.header.packets, frame.header.lost, seconds,
-            collector.spent_s() - spent, collector.resident_bytes(), collector.frames,
+            collector.spent_s() - spent, collector.memory_bytes(), collector.frames,
             collector.slowest_s,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 from panotui.cli import main
 from panotui.commands import report
 from panotui.errors import UsageError
-from panotui.recording.folder import DATABASE
+from panotui.recording.parts import DATABASE
 from tests.captures import shared_capture
 
 DEMO = Path(report.__file__).parents[1] / "sources" / "demo"

@@ -118,6 +118,17 @@ def test_port_used_again_starts_another_flow(cut: int) -> None:
     assert flows["retransmits_out"].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("cut", [1, 2, 1000])
+@pytest.mark.parametrize(("acknowledged", "expected"), [(101, 1), (5000, 2)])
+def test_a_syn_is_news_to_a_server_that_acknowledged_something_else(
+    cut: int, acknowledged: int, expected: int
+) -> None:
+    """On a mirror that lost what the client said before; or only changed the order."""
+    heard = (0.0, tcp(CAMERA, 554, APPLIANCE, 40_000, "SA", 900, acknowledged))
+    flows = flows_of([heard, *connection(0.1, 40_000, 100)], cut)
+    assert len(flows) == expected
+
+
 @pytest.mark.parametrize("cut", [1, 5, 1000])
 def test_what_is_said_before_a_port_is_used_again_belongs_to_the_first_flow(cut: int) -> None:
     packets: list[tuple[float, Packet]] = []

@@ -21,7 +21,9 @@ Way = tuple[str, int, str, int]
 MEASURED = ("packets", "bytes", *COUNTS)
 
 
-@pytest.fixture(params=[(1, False), (2, False), (3, False), (4, True)], ids=lambda p: f"seed{p[0]}")
+@pytest.fixture(
+    params=[(1, False), (58, False), (61, False), (4, True)], ids=lambda p: f"seed{p[0]}"
+)
 def capture(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     seed, six = request.param
     path = tmp_path / "random.pcap"

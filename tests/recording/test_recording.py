@@ -20,7 +20,7 @@ from panotui.errors import InputError, UsageError
 from panotui.model import SECOND, Site
 from panotui.pump import Pump
 from panotui.recording import folder as folders
-from panotui.recording import schema
+from panotui.recording import parts, schema
 from panotui.recording.pcapng import PcapngFile, packet_block, repair, section_block
 from panotui.recording.reader import Recording
 from panotui.recording.recorder import Evidence, Recorder
@@ -233,7 +233,7 @@ print((recording.end_ns - START) // SECOND, len(recording.samples("port_sample",
 
 def test_newer_and_foreign_formats_are_refused_by_name_and_version(tmp_path: Path) -> None:
     folder = record(tmp_path / "night.panotui", 3)
-    database = sqlite3.connect(folder / folders.DATABASE)
+    database = sqlite3.connect(folder / parts.DATABASE)
     database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     database.close()
     for opening in (lambda: Recording(folder), lambda: Recorder(folder)):
@@ -245,10 +245,10 @@ def test_newer_and_foreign_formats_are_refused_by_name_and_version(tmp_path: Pat
     other.mkdir()
     with pytest.raises(InputError, match="is no recording"):
         Recording(other)
-    sqlite3.connect(other / folders.DATABASE).execute("CREATE TABLE t (a)")
+    sqlite3.connect(other / parts.DATABASE).execute("CREATE TABLE t (a)")
     with pytest.raises(InputError, match="not written by panotui"):
         Recording(other)
-    (other / folders.DATABASE).write_bytes(b"garbage" * 1000)
+    (other / parts.DATABASE).write_bytes(b"garbage" * 1000)
     with pytest.raises(InputError, match="cannot be read"):
         Recording(other)
 
@@ -278,7 +278,7 @@ def test_an_older_format_goes_through_the_chain_of_converters() -> None:
 
 def test_a_recording_of_the_first_format_opens_without_what_it_did_not_know(tmp_path: Path) -> None:
     folder = record(tmp_path / "old.panotui", 20)
-    database = sqlite3.connect(folder / folders.DATABASE)
+    database = sqlite3.connect(folder / parts.DATABASE)
     for column in ("lost_s", "frames_s", "keyframes_s", "frame_bytes"):
         database.execute(f"ALTER TABLE stream_sample DROP COLUMN {column}")
     database.execute("PRAGMA user_version = 1")

@@ -272,6 +272,29 @@ def test_file_that_shrinks_while_it_is_read_ends_there(tmp_path: Path) -> None:
     assert source.counters.truncated
 
 
+@pytest.mark.parametrize("kind", ["pcap", "pcapng"])
+@pytest.mark.parametrize("packing", ["plain", "gz"])
+def test_file_gives_the_same_packets_while_memory_is_spared_and_after(tmp_path, kind, packing):
+    rng = np.random.default_rng(4)
+    frames = [
+        made.Frame(bytes(int(n)), BASE_NS + i * 1000)
+        for i, n in enumerate(rng.integers(0, 60_000, 1_200))
+    ]
+    data = (made.pcap if kind == "pcap" else made.pcapng)(frames)
+    path = tmp_path / "large"
+    path.write_bytes(gzip.compress(data, 1) if packing == "gz" else data)
+    source, content, sizes = open_file(str(path)), [], []
+    while not source.ended:
+        batch = source.read(1.0)
+        if batch is not None:
+            content += batch.captured.tolist()
+            sizes.append(len(source._data))
+            source.spare(len(content) % 3 > 0)
+    source.close()
+    assert content == [len(frame.data) for frame in frames]
+    assert packing == "gz" or (min(sizes) == 4 << 20 < max(sizes))
+
+
 @pytest.mark.parametrize("packing", ["plain", "gz", "zst"])
 def test_large_pipe_passes_through_a_small_buffer(packing):
     from panotui.sources.file import FileSource

@@ -195,6 +195,15 @@ def test_later_fragments_carry_the_ports_of_the_first_also_from_another_batch() 
     assert first.payload_length.tolist() == [1472, 1480]
 
 
+@pytest.mark.parametrize("identification", range(64))
+def test_fragments_of_another_protocol_get_no_ports(identification: int) -> None:
+    frames = [
+        bytes(eth() / IP(src=SRC, dst=DST, id=7, flags="MF") / UDP(sport=5004) / Raw(b"a" * 72)),
+        bytes(eth() / IP(src=SRC, dst=DST, id=identification, proto=6, frag=10) / Raw(b"b" * 64)),
+    ]
+    assert decode(batch(*frames)).sport.tolist() == [5004, 0]
+
+
 def test_ipv6_fragments_find_their_ports() -> None:
     whole = bytes(UDP(sport=5004, dport=6000, len=2008) / Raw(b"a" * 2000))
     head = IPv6(src=SRC6, dst=DST6)

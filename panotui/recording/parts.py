@@ -1,0 +1,20 @@
+"""What a recording's folder is made of, by name; who only asks this loads no database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SUFFIX = ".panotui"
+DATABASE = "recording.sqlite"
+EVIDENCE = "evidence"
+LOCK = "recorder.lock"
+RESERVE = "reserve"
+
+
+def with_suffix(path: Path) -> Path:
+    """`night` -> `night.panotui`."""
+    return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
+
+
+def is_recording(path: Path) -> bool:
+    return path.is_dir() and (path / DATABASE).exists()
