@@ -35,7 +35,11 @@ Format: TypeAlias = PcapFormat | PcapngFormat
 
 # Smaller batches pay more for 20,000 flows each; larger ones leave the cache between their steps.
 BATCH_PACKETS = 131_072
-FILE_BUFFER = 8 << 20  # larger ones gain nothing, smaller ones cost a tenth
+FILE_BUFFER = 8 << 20  # smaller ones cost a tenth
+# A batch costs the same for few packets as for many, half a millisecond: of large packets, which
+# would be few, twice as much is read.
+LARGE_BUFFER = 16 << 20
+LARGE_PACKETS = 256  # bytes of an average record
 BUFFER = 4 << 20  # of pipes and compressed files, whose bytes come slowly, and to spare memory
 TAIL = 256 << 10  # bytes at the end of a pcapng file that are looked at first
 GATHER_S = 0.02  # how long a pipe that keeps giving may delay what it gave
@@ -106,6 +110,7 @@ class FileSource:
         self._no_more = False
         self._need = 1
         self._room = 0  # bytes that the buffer has while memory is not spared
+        self._large = 0  # bytes that are worth it where packets are large
         self._sparing = False
         # a disk is not waited for less than a batch: what a pipe gives is handed on soon
         self._gather_s = GATHER_S if size is None else float("inf")
@@ -167,6 +172,8 @@ class FileSource:
         taken: Taken = self._format.take(
             self._data, self._start, self._filled, self._no_more, self.batch_packets
         )
+        if taken.batch and taken.next - self._start >= LARGE_PACKETS * len(taken.batch):
+            self._room = max(self._room, self._large)
         self._start = taken.next
         self._need = max(taken.need, 1)
         if (self._start >= self._filled and self._no_more) or taken.ended:
@@ -226,6 +233,7 @@ class FileSource:
     def _expect(self, size: int) -> None:
         """Of a plain file: larger batches, and what its last blocks tell of missed packets."""
         self._move(max(len(self._data), min(size + 64, FILE_BUFFER)))
+        self._large = min(size + 64, LARGE_BUFFER)
         if isinstance(self._format, PcapngFormat) and hasattr(os, "pread"):
             tail = os.pread(self._fd, TAIL, max(size - TAIL, 0))
             self._format.look_ahead(np.frombuffer(tail, np.uint8))

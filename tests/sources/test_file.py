@@ -295,6 +295,24 @@ def test_file_gives_the_same_packets_while_memory_is_spared_and_after(tmp_path, 
     assert packing == "gz" or (min(sizes) == 4 << 20 < max(sizes))
 
 
+@pytest.mark.parametrize("each", [100, 1_200])
+def test_large_packets_are_read_through_a_larger_buffer(tmp_path, monkeypatch, each):
+    for name, size in (("BUFFER", 1), ("FILE_BUFFER", 1), ("LARGE_BUFFER", 3)):
+        monkeypatch.setattr(f"panotui.sources.file.{name}", size << 16)
+    frames = [made.Frame(bytes(each), BASE_NS + i * 1000) for i in range(1_500_000 // each)]
+    path = tmp_path / "packets.pcap"
+    path.write_bytes(made.pcap(frames))
+    source, sizes, packets = open_file(str(path)), [], 0
+    while not source.ended:
+        batch = source.read(1.0)
+        if batch is not None:
+            packets += len(batch)
+            sizes.append(len(source._data) >> 16)
+    source.close()
+    assert packets == len(frames)
+    assert (sizes[0], max(sizes)) == (1, 3 if each > 256 else 1)
+
+
 @pytest.mark.parametrize("packing", ["plain", "gz", "zst"])
 def test_large_pipe_passes_through_a_small_buffer(packing):
     from panotui.sources.file import FileSource
