@@ -39,6 +39,7 @@ _NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
 _HOLES = 64  # open holes a direction that are remembered
 _WALKS = 1024  # flows with open holes that are remembered between batches
+_LONGEST_US = 2**31 - 1  # half an hour: what a row can tell
 _RTT_STEPS = 6  # segments back that an acknowledgement is matched with
 
 
@@ -760,6 +761,7 @@ class TcpQuality:
             new, source = new.take(miss), s.own.take(source.take(miss))
         group = np.concatenate([a for a, _ in samples])
         micro = np.concatenate([b for _, b in samples]) // 1000
+        np.minimum(micro, _LONGEST_US, out=micro)
         fine = np.flatnonzero(micro >= 0)
         if len(fine):
             self._smooth(s.slots, group.take(fine), micro.take(fine))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -151,6 +153,15 @@ def test_what_is_said_before_a_port_is_used_again_belongs_to_the_first_flow(cut:
     assert told == {"one.example": flows["id"][0], "two.example": flows["id"][1]}
     assert flows["id"].tolist() == [1, 2, 3]
     assert [APPS[app] for app in flows["app"]] == ["http", "http", None]
+
+
+def test_an_answer_that_takes_ten_hours_is_told_as_the_longest_round_trip() -> None:
+    packets = connection(0.0, 40_000, 100)[:5]
+    late = [(36_000.0 + at, packet) for at, packet in connection(0.0, 40_000, 100)[5:]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (flow,) = flows_of(packets + late, idle_tcp_s=1e6)
+    assert flow["rtt_us"] > 10**8
 
 
 def test_syn_sent_again_is_the_same_attempt() -> None:
