@@ -707,6 +707,9 @@ class FlowTable:
             weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
             waiting = np.flatnonzero(weak)[self.capacity // 16 :]
             changed = np.delete(changed, waiting)
+        # in order of their ids: slots and endings depend on how packets were cut into batches
+        changed = changed[np.argsort(self.id[changed])]
+        self._order_ended()
         out = FlowRows(self._ended_rows + len(changed))
         place = 0
         while self._ended:
@@ -723,6 +726,17 @@ class FlowTable:
         """Write the rows of slots from a place on; some at a time bounds what is held besides."""
         for start in range(0, len(slots), _ROWS_AT_ONCE):
             out.place(place + start, self.rows(slots[start : start + _ROWS_AT_ONCE]))
+
+    def _order_ended(self) -> None:
+        """Put ended rows in order of their ids; those of a flood stay in that of their endings."""
+        if not 1 < self._ended_rows <= _ROWS_AT_ONCE:
+            return
+        ended, place = FlowRows(self._ended_rows), 0
+        while self._ended:
+            part = self._ended.popleft()
+            ended.place(place, part)
+            place += len(part)
+        self._ended.append(ended.some(np.argsort(ended["id"])))
 
     @property
     def opened(self) -> int:

@@ -6,6 +6,7 @@ retransmissions cut anew, ports used again, refusals, one-way mirrors, numbers t
 
 from __future__ import annotations
 
+import random
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -121,3 +122,32 @@ def test_measures_do_not_depend_on_the_cut(capture: Path, rows: int) -> None:
 def by_arrival(delta: Delta) -> Rows:
     rows: Rows = np.sort(delta.flows.whole(), order="first_packet")
     return rows
+
+
+def copied(frame: bytes, how: str) -> bytes:
+    """A frame as another place on its way shows it."""
+    out = bytearray(frame)
+    if "hop" in how:
+        out[:12] = bytes.fromhex("0200000000aa0200000000bb")
+        out[22] -= 1  # the time to live
+    if "tag" in how:
+        out[12:12] = b"\x81\0\0\x14"
+    return bytes(out)
+
+
+@pytest.mark.parametrize("rows", [7, 1 << 18])
+@pytest.mark.parametrize("how", ["same", "hop", "hop, tag"])
+def test_copies_of_some_packets_change_no_measure(how: str, rows: int, tmp_path: Path) -> None:
+    frames = conversations(7, 60, 30)
+    draw = random.Random(7)
+    copies = [(at + 120, copied(f, how)) for at, f in frames if draw.random() < 0.4]
+    once, twice = tmp_path / "once.pcap", tmp_path / "twice.pcap"
+    once.write_bytes(pcap(frames))
+    twice.write_bytes(pcap(sorted(frames + copies, key=lambda frame: frame[0])))
+    delta = meter(twice, rows=rows)
+    assert delta.counters.mirror_duplicates == len(copies)
+    plain, doubled = by_arrival(meter(once)), by_arrival(delta)
+    for name in (*MEASURED, "payload", "unseen"):
+        for side in ("out", "in"):
+            assert (plain[f"{name}_{side}"] == doubled[f"{name}_{side}"]).all(), name
+    assert (plain["history"] == doubled["history"]).all()

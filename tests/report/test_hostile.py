@@ -19,6 +19,7 @@ from panotui.pump import Pump
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
 from tests.captures import shared_capture
+from tests.meter.random_tcp import conversations, pcap
 from tests.meter.test_flood import batch, frames
 
 START = 1_760_000_000 * SECOND
@@ -198,6 +199,25 @@ def test_the_answer_does_not_depend_on_how_a_capture_is_cut(name: str, seed: int
     cuts = [0, *edges.tolist(), len(found)]
     parts = [found.slice(a, b) for a, b in itertools.pairwise(cuts)]
     assert answer(parts) == answer([found])
+
+
+@pytest.mark.parametrize("seed", [302, 303])
+def test_the_answer_over_random_conversations_does_not_depend_on_the_cut(
+    seed: int, tmp_path: Path
+) -> None:
+    """Over minutes, so that time-outs, reuses and findings take part; see `tests.meter`."""
+    made = conversations(seed, 60, 30)
+    start = made[0][0]
+    path = tmp_path / "x.pcap"
+    path.write_bytes(pcap([(start + (at - start) * 20, frame) for at, frame in made]))
+    found = whole_batch(path)
+    edges = np.unique(np.random.default_rng(seed).integers(1, len(found), 400))
+    cuts = [0, *edges.tolist(), len(found)]
+    parts = [found.slice(a, b) for a, b in itertools.pairwise(cuts)]
+    whole, cut = answer([found]), answer(parts)
+    for flow in (*whole["flows"], *cut["flows"]):
+        del flow["rtt_ms"], flow["app"]  # see tests/meter/test_random_tcp.py
+    assert cut == whole
 
 
 def moved(found: PacketBatch, time_ns: np.ndarray) -> PacketBatch:
