@@ -89,8 +89,12 @@ class Gaps:
         for stream in list(self._gaps):
             self.settle(stream, now_ns)
 
-    def fill(self, stream: int, extended: int) -> None:
-        """A late packet takes its place in a pending gap."""
+    def fill(self, stream: int, extended: int, highest: int, before_ns: int) -> None:
+        """A late packet takes its place in a pending gap.
+
+        `highest` number and the time of the packet before it: a gap that had been told of by then,
+        had its packets come one at a time, stays as it is.
+        """
         pending = self._gaps.get(stream)
         if not pending:
             return
@@ -99,6 +103,8 @@ class Gaps:
             if gap.last < extended:
                 return
             if gap.first <= extended:
+                if _is_far(gap, highest, before_ns):
+                    return
                 if gap.capture:
                     self._admit(stream, gap, -1)
                 if gap.first == gap.last:
@@ -130,16 +136,13 @@ class Gaps:
         if not pending:
             self._gaps.pop(stream, None)
             return
-        edge = int(self._highest[stream]) - REORDER_WINDOW
+        highest, last_ns = int(self._highest[stream]), int(self.row["last_ns"][stream])
         done = 0
         for gap in pending:
             old = now_ns is None or (now_ns >= 0 and gap.time_ns <= now_ns - REORDER_NS)
-            # Loss that our own capture admits a little later is still told apart, hence by
-            # distance only once it is a second old in packet time as well.
-            far = gap.last < edge and (
-                gap.time_ns <= int(self.row["last_ns"][stream]) - REORDER_NS
-                or len(pending) - done > _PENDING_MAX
-            )
+            far = _is_far(gap, highest, last_ns)
+            if len(pending) - done > _PENDING_MAX:
+                far |= gap.last < highest - REORDER_WINDOW
             if not (old or far):
                 break
             self._tell(stream, gap)
@@ -233,3 +236,12 @@ class Gaps:
                 note[2] = left - lost
                 return True
         return False
+
+
+def _is_far(gap: Gap, highest: int, last_ns: int) -> bool:
+    """Whether a gap is too far behind to be filled.
+
+    Loss that our own capture admits a little later is still told apart, hence by distance only once
+    it is a second old in packet time as well.
+    """
+    return gap.last < highest - REORDER_WINDOW and gap.time_ns <= last_ns - REORDER_NS

@@ -373,13 +373,15 @@ class RtpMetrics:
         flawed = sequence.flawed
         if flawed is not None:
             self._open_gaps(flawed)
-            part = flawed.packets.segments
-            for stream, extended in zip(
-                part.ids[part.index[flawed.late]].tolist(),
-                flawed.extended[flawed.late].tolist(),
+            part, late = flawed.packets.segments, flawed.late
+            for stream, extended, highest, before_ns in zip(
+                part.ids[part.index[late]].tolist(),
+                flawed.extended[late].tolist(),
+                (flawed.extended - flawed.advance)[late].tolist(),
+                flawed.packets.before_ns(late).tolist(),
                 strict=True,
             ):
-                self.gaps.fill(stream, extended)
+                self.gaps.fill(stream, extended, highest, before_ns)
         self.gaps.passed(set(packets.segments.ids.tolist()))
 
     def _open_gaps(self, flawed: Flawed) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from panotui.meter.rtp_metrics import RtpMetrics
@@ -173,8 +173,16 @@ def test_arrays_say_what_the_rfc_says_packet_by_packet(steps, first, cuts):  # t
             same(metrics, stream, reference)
 
 
+_NEXT = (0, 1, 540_000, 6 * SECOND, True, False)
+LATE_INTO_A_GAP_THAT_IS_FAR = [
+    _NEXT, _NEXT, (0, 2999, 0, 0, True, True), _NEXT, _NEXT, _NEXT,
+    (0, 125, -3600, 3 * SECOND, False, True), (0, -150, 0, 0, False, True),
+]  # fmt: skip
+
+
 @settings(max_examples=60, deadline=None)
 @given(steps=packet_steps, cuts=st.lists(st.integers(0, 200), min_size=1, max_size=8))
+@example(steps=LATE_INTO_A_GAP_THAT_IS_FAR, cuts=[4, 7])
 def test_numbers_do_not_depend_on_how_packets_are_cut_into_batches(steps, cuts):  # type: ignore[no-untyped-def]
     sequence, stamp, now = 65000, 2**32 - 5000, START_NS
     packets = []
