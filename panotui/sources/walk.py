@@ -37,7 +37,7 @@ UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes are taken for mix
 # Each chain touches pages of its own: more of them than the processor's table of pages holds cost
 # 50 ns a record instead of 5; fewer pay more of numpy's fixed cost a call (3 us a step).
 CHAINS = 384
-RECORDS_A_CHAIN = 48
+RECORDS_A_CHAIN = 128
 CHECK_EVERY = 8  # steps between looking whether all chains have arrived
 CHAINS_LEAST = 8  # fewer are not worth the arrays
 
