@@ -38,6 +38,7 @@ UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes are taken for mix
 # 50 ns a record instead of 5; fewer pay more of numpy's fixed cost a call (3 us a step).
 CHAINS = 384
 RECORDS_A_CHAIN = 128
+NARROW = 60_000  # bytes of the largest record so far, up to which 16 bits of a length may do
 CHECK_EVERY = 8  # steps between looking whether all chains have arrived
 CHAINS_LEAST = 8  # fewer are not worth the arrays
 
@@ -294,23 +295,38 @@ def _lockstep(
         return _serial(data, start, edge, geometry, 1 << 62)[0]
     ends = np.append(starts[1:], edge)
     expected = int((stop - start) / average / chains) + 8
-    table, steps = _follow(data, stop, starts, ends, edge, geometry, expected)
-    inside = table[:steps] < ends
-    counts = inside.sum(axis=0)
-    exits = table[counts, np.arange(chains)]
-    if bool((exits[:-1] == ends[:-1]).all()) and exits[-1] >= edge:
-        offsets: I64 = table[:steps].T[inside.T]
-    else:
-        offsets = _mend(data, table, starts, ends, counts, exits, edge, geometry)
-    return offsets, _head_view(data, stop, geometry)[offsets]
+    # nearly always lengths fit in 16 bits; where one did not, the chain is no chain
+    for narrow in (True, False) if largest_seen < NARROW else (False,):
+        table, steps = _follow(data, stop, starts, ends, edge, geometry, expected, narrow)
+        inside = table[:steps] < ends
+        counts = inside.sum(axis=0)
+        exits = table[counts, np.arange(chains)]
+        if bool((exits[:-1] == ends[:-1]).all()) and exits[-1] >= edge:
+            offsets: I64 = table[:steps].T[inside.T]
+        else:
+            offsets = _mend(data, table, starts, ends, counts, exits, edge, geometry)
+        heads: Heads = _head_view(data, stop, geometry)[offsets]
+        if not narrow or bool((geometry.steps(heads)[:-1] == np.diff(offsets)).all()):
+            break
+    return offsets, heads
 
 
 def _follow(
-    data: U8, stop: int, starts: I64, ends: I64, edge: int, geometry: Geometry, expected: int
+    data: U8,
+    stop: int,
+    starts: I64,
+    ends: I64,
+    edge: int,
+    geometry: Geometry,
+    expected: int,
+    narrow: bool,
 ) -> tuple[I64, int]:
-    """Follow all chains in lockstep: offsets (steps + 1, chains), the last row are the exits."""
+    """Follow all chains in lockstep: offsets (steps + 1, chains), the last row are the exits.
+
+    `narrow`: of lengths only the low 16 bits are read.
+    """
     chains = len(starts)
-    lengths_at = _length_reader(data, stop, starts, geometry)
+    lengths_at = _length_reader(data, stop, starts, geometry, narrow)
     rows = expected + expected // 4 + CHECK_EVERY
     most_rows = expected * 4 + 64  # beyond that the sizes are too unequal: the rest is mended
     table = np.empty((rows + 1, chains), np.int64)
@@ -339,21 +355,31 @@ def _follow(
 
 
 def _length_reader(
-    data: U8, stop: int, starts: I64, geometry: Geometry
+    data: U8, stop: int, starts: I64, geometry: Geometry, narrow: bool
 ) -> Callable[[I64], NDArray[Any]]:
     """A function from record offsets to their lengths as the file has them."""
+    # a take has many misses of the cache under way at once, a gather from odd addresses few
     words: U32 = data[: len(data) & ~3].view(geometry.order + "u4")
     if geometry.padded and words.flags.aligned and not (starts & 3).any():
-        # a take has many misses of the cache under way at once, a gather from odd addresses few
         behind = words[geometry.length_at // 4 :]
         if words.dtype.isnative:
             return lambda offsets: behind.take(offsets >> 2)
+    at = geometry.length_at
+    if narrow:
+        low, high = (data[at:], data[at + 1 :])
+        if geometry.order == ">":
+            low, high = (data[at + 3 :], data[at + 2 :])
+        eight = np.full(len(starts), 8)
+
+        def two_bytes(offsets: I64) -> I64:
+            out = high.take(offsets).astype(np.int64)
+            np.left_shift(out, eight, out=out)
+            np.add(out, low.take(offsets), out=out)
+            return out
+
+        return two_bytes
     lengths: U32 = np.ndarray(
-        (max(stop - geometry.length_at - 3, 0),),
-        geometry.order + "u4",
-        buffer=data,
-        offset=geometry.length_at,
-        strides=(1,),
+        (max(stop - at - 3, 0),), geometry.order + "u4", buffer=data, offset=at, strides=(1,)
     )
     return lambda offsets: lengths[offsets]
 

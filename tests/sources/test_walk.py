@@ -111,6 +111,21 @@ def test_many_mixed_sizes_equal_serial_walk():
         assert sizes.min() >= head
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("form", [PcapFormat, PcapngFormat])
+@pytest.mark.parametrize("large", [[40_000], [65_519, 65_520], [65_536, 70_001, 200_000]])
+def test_a_length_beyond_16_bits_is_seen(form, order, large):
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(0, 500, 900)
+    sizes[rng.choice(900, len(large), replace=False)] = large
+    frames = [made.Frame(bytes(n), BASE_NS + i * 1_000) for i, n in enumerate(sizes.tolist())]
+    data = (made.pcap if form is PcapFormat else made.pcapng)(frames, order=order)
+    for most in (1 << 30, 100):
+        rows, counters = collect(form, data, most)
+        assert [row[1] for row in rows] == sizes.tolist()
+        assert counters.malformed == 0
+
+
 def test_lockstep_is_what_walks_mixed_sizes(monkeypatch):
     """The fast way is really taken: the serial one sees only the tail."""
     rng = np.random.default_rng(8)
