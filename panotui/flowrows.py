@@ -132,7 +132,11 @@ class FlowRows:
 
     def __setitem__(self, name: str, values: Any) -> None:
         """Fill a column."""
-        self[name][...] = values
+        size, index = _PLACE[name]
+        if size == 16:
+            self[name][...] = values
+        else:  # by its words, which have the same bits and need no view of their own
+            self._groups[size][index, : self._count] = values
 
     def copy(self) -> FlowRows:
         """The same flows in memory of their own."""
@@ -154,8 +158,11 @@ class FlowRows:
         """Write `rows` from a place on, where nothing has been written before."""
         stop = start + len(rows)
         for size, group in self._groups.items():
-            for column, words in zip(group, rows._groups[size], strict=True):
-                some = words[: len(rows)]
+            words = rows._groups[size][:, : len(rows)]
+            if self._count <= _LARGE:
+                group[:, start:stop] = words
+                continue
+            for column, some in zip(group, words, strict=True):
                 if some.any():
                     column[start:stop] = some
 

@@ -710,6 +710,16 @@ class FlowTable:
         # in order of their ids: slots and endings depend on how packets were cut into batches
         changed = changed[np.argsort(self.id[changed])]
         self._order_ended()
+        if not self._ended and len(changed) <= _ROWS_AT_ONCE:
+            out = self.rows(changed)  # most ticks
+        else:
+            out = self._ended_and(changed)
+        self.changed[changed] = False
+        self.reported[changed] = True
+        return out
+
+    def _ended_and(self, changed: I64) -> FlowRows:
+        """The rows of flows that ended, which are given up one part after another, and others."""
         out = FlowRows(self._ended_rows + len(changed))
         place = 0
         while self._ended:
@@ -718,8 +728,6 @@ class FlowTable:
             place += len(part)
         self._ended_rows = 0
         self._fill(out, place, changed)
-        self.changed[changed] = False
-        self.reported[changed] = True
         return out
 
     def _fill(self, out: FlowRows, place: int, slots: I64) -> None:
