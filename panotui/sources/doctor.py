@@ -157,5 +157,5 @@ def link_events() -> Check:
         text="the kernel tells of carrier changes at once"
         if ok
         else "carrier changes are seen once a second only",
-        remedy="" if ok else "A kernel without netlink; nothing else is missing.",
+        remedy="" if ok else "Install pyroute2.",
     )

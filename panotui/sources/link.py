@@ -10,16 +10,16 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 
 from panotui.model import SECOND, LinkReading
-from panotui.sources.route_events import Change, RouteEvents
 
 SYSFS = Path("/sys/class/net")
 EVERY_NS = SECOND
 IFF_PROMISC = 0x100
+CARRIER_EVENTS = ("RTM_NEWLINK", "RTM_DELLINK", "RTM_NEWADDR", "RTM_DELADDR")
 
 
 class LinkWatch:
@@ -27,7 +27,7 @@ class LinkWatch:
 
     def __init__(self, interfaces: Sequence[str]) -> None:
         self.interfaces = tuple(interfaces)
-        self._netlink = _netlink()
+        self._netlink: Any = _netlink()
         self._due_ns = 0
         self._indices = {name: _index(name) for name in self.interfaces}
 
@@ -59,20 +59,24 @@ class LinkWatch:
         changed: set[str] = set()
         for _ in range(1_000):
             try:
-                told = self._netlink.get()
+                messages = self._netlink.get()
             except BlockingIOError:
                 break
             except OSError:  # the kernel had more news than the buffer held
                 return set(self.interfaces)
-            for change in told:
-                changed |= self._named(change)
+            for message in messages:
+                changed |= self._named(message)
         return changed
 
-    def _named(self, change: Change) -> set[str]:
-        if change.name is not None and change.name in self._indices:
-            self._indices[change.name] = None if change.gone else change.number
-            return {change.name}
-        return {known for known, number in self._indices.items() if number == change.number}
+    def _named(self, message: Any) -> set[str]:
+        if message.get("event") not in CARRIER_EVENTS:
+            return set()
+        index = message.get("index")
+        name = dict(message.get("attrs", ())).get("IFLA_IFNAME")
+        if isinstance(name, str) and name in self._indices:
+            self._indices[name] = index if message.get("event") != "RTM_DELLINK" else None
+            return {name}
+        return {known for known, number in self._indices.items() if number == index}
 
 
 def reading(name: str, now_ns: int, sysfs: Path = SYSFS) -> LinkReading:
@@ -110,11 +114,46 @@ def reading(name: str, now_ns: int, sysfs: Path = SYSFS) -> LinkReading:
     )
 
 
-def _netlink() -> RouteEvents | None:
+def _netlink() -> Any:
+    """A socket that hears of links and addresses, or None where there is no netlink."""
     try:
-        return RouteEvents()
+        from pyroute2.netlink.rtnl import (
+            RTMGRP_IPV4_IFADDR,
+            RTMGRP_IPV6_IFADDR,
+            RTMGRP_LINK,
+        )
+    except ImportError:
+        return None
+    try:
+        return _RouteEvents(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
     except OSError:
         return None
+
+
+class _RouteEvents:
+    """Route netlink messages of some groups, parsed by pyroute2, never waiting."""
+
+    def __init__(self, groups: int) -> None:
+        from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+        self._marshal = MarshalRtnl()
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        try:
+            self._socket.setblocking(False)
+            self._socket.bind((0, groups))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def get(self) -> list[Any]:
+        raw = self._socket.recv(1 << 16)
+        return list(self._marshal.parse(raw))
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 def _pause_frames(name: str) -> int | None:
