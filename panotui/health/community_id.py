@@ -5,9 +5,10 @@ Columns of five-tuples in, texts out. Source: github.com/corelight/community-id-
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
-from panotui.digests import sha1
 from panotui.health import column_text
 from panotui.model import I16, U8, U16
 
@@ -70,7 +71,7 @@ def community_ids(protocol: U8, src: U8, dst: U8, version: U8, sport: U16, dport
         for place, start, end in zip(
             at.tolist(), range(0, len(raw), step), ends.tolist(), strict=True
         ):
-            digests[place] = sha1(raw[start:end], usedforsecurity=False).digest()
+            digests[place] = hashlib.sha1(raw[start:end], usedforsecurity=False).digest()
     digest = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, _SHA1_BYTES)
     matrix = np.empty((len(digest), 30), np.uint8)
     matrix[:, :2] = 49, 58

@@ -7,6 +7,7 @@ Flows whose verdict becomes better when more is known are taken back out. All of
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -15,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from panotui.digests import blake2b
 from panotui.flowrows import AnyRows
 from panotui.model import (
     FLOW_DTYPE,
@@ -254,7 +254,7 @@ class ViolationBook:
         code = self._hosts.get(name)
         if code is None:
             code = self._hosts[name] = int.from_bytes(
-                blake2b(name.encode(), digest_size=8).digest(), "big"
+                hashlib.blake2b(name.encode(), digest_size=8).digest(), "big"
             )
         return code
 
@@ -563,7 +563,7 @@ def _identity(facts: FlowFacts, judgement: Judgement, key: int) -> str:
     peers = "|".join(
         (judgement.reason or "", facts.client, judgement.host or facts.server, facts.transport)
     )
-    digest = blake2b(f"{peers}|{key:x}".encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(f"{peers}|{key:x}".encode(), digest_size=4).hexdigest()
     return f"v{digest}"
 
 

@@ -6,11 +6,11 @@ certificate is news about the certificate, not a fault here.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from panotui.digests import blake2b
 from panotui.model import SECOND
 from panotui.wire.text import printable
 
@@ -38,7 +38,7 @@ _seen: OrderedDict[bytes, Certificate | None] = OrderedDict()
 
 def parse(der: bytes) -> Certificate | None:
     """A certificate's facts; the last few are remembered, because sites see the same ones again."""
-    key = blake2b(der, digest_size=16).digest()
+    key = hashlib.blake2b(der, digest_size=16).digest()
     if key in _seen:
         _seen.move_to_end(key)
         return _seen[key]
