@@ -38,9 +38,11 @@ IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late 
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
 LAST_BATCHES = 16  # read of live sources at the end at most; a ring holds fewer
 # Packets are out of order by seconds at most; what is further behind means that the clock of the
-# capture was set back. At most once in so many packets, since each jump forwards costs ticks.
+# capture was set back. At most once in so many packets, since each jump forwards costs ticks, and
+# where it seems to be again and again (two clocks in one capture, a broken one) ever more seldom.
 _SET_BACK_NS = 60 * SECOND
 _SET_BACK_ROWS = 1_000
+_SET_BACK_ROWS_MOST = 128_000
 Tap = Callable[[PacketBatch, Meter], None]
 
 
@@ -75,7 +77,7 @@ class SecondSplitter:
         self.highest_ns = 0  # running maximum of packet time
         self.ticked_ns = 0  # last tick, a whole second
         self.begun = False  # there was a packet, or a tick
-        self._rows_since = _SET_BACK_ROWS  # since the clock was last set back
+        self._rows_since = self._rows_needed = _SET_BACK_ROWS  # since the clock was last set back
 
     def parts(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, I64]]:
         """(rows within one second, ticks that are due before them) in order."""
@@ -105,13 +107,14 @@ class SecondSplitter:
         start = 0
         while True:
             behind = np.flatnonzero(running[start:] - time_ns[start:] > _SET_BACK_NS)
-            behind = behind[behind + self._rows_since >= _SET_BACK_ROWS]
+            behind = behind[behind + self._rows_since >= self._rows_needed]
             if not len(behind):
-                self._rows_since = min(self._rows_since + len(time_ns) - start, _SET_BACK_ROWS)
+                self._rows_since += len(time_ns) - start
                 return running
             start += int(behind[0])
             running[start:] = np.maximum.accumulate(time_ns[start:])
             self._rows_since = 0
+            self._rows_needed = min(2 * self._rows_needed, _SET_BACK_ROWS_MOST)
 
 
 def missed(counters: SourceCounters) -> int:

@@ -111,7 +111,7 @@ class PcapngFormat:
         if stop - start >= 12 and data[start : start + 4].tobytes() == SECTION_MAGIC:
             return self._open_section(data, start, stop, final)
         section = self._section
-        if section is None:
+        if section is None:  # too little of the header as yet
             return Taken(None, start, 12, ended=final)
         walked = walk(data, start, stop, section.geometry, self._guess, most, self._largest_seen)
         return self._taken(section, data, walked, stop, final)
@@ -293,10 +293,8 @@ class PcapngFormat:
         size = 0
         if order is not None:
             (size,) = struct.unpack_from(order + "I", data.data, start + 4)
-            if start + size > stop and 28 <= size <= LARGEST_BLOCK:
-                if final:
-                    self.counters.truncated = True
-                return Taken(None, start, size, ended=final)
+            if start + size > stop and 28 <= size <= LARGEST_BLOCK and not final:
+                return Taken(None, start, size)
         trailer = data[start + size - 4 : start + size].tobytes() if size >= 28 else b""
         if order is None or size % 4 or trailer != struct.pack(order + "I", size):
             self.counters.malformed += 1
@@ -430,12 +428,16 @@ class PcapngFormat:
         return good, following
 
     def _resync(self, data: U8, start: int, stop: int, final: bool) -> tuple[bool, int]:
-        """(found, position): the next plausible block or section, else where to go on looking."""
+        """(found, position): the next plausible block or section, else where to go on looking.
+
+        Where the first header of a section was damaged, no block can be read before another one.
+        """
         position = (start + 3) & ~3
         while position + 12 <= stop:
-            (block,) = self._guess(
-                data, np.array([position], np.int64), RESYNC_WINDOW, stop
-            ).tolist()
+            block = -1
+            if self._section is not None:
+                here = np.array([position], np.int64)
+                (block,) = self._guess(data, here, RESYNC_WINDOW, stop).tolist()
             reach = min(position + RESYNC_WINDOW, stop)
             section = data[position:reach].tobytes().find(SECTION_MAGIC)
             if section >= 0 and not section % 4 and (block < 0 or position + section < block):

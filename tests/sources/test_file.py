@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.errors import InputError, PanotuiError
+from panotui.model import SourceCounters
 from panotui.sources import merge, open_file
+from panotui.sources.pcapng import PcapngFormat
 from tests.captures import SHARED, shared_capture
 
 from . import made
@@ -383,6 +385,26 @@ def test_merge_orders_by_time_and_appends_interfaces(tmp_path):
     assert names == {"part0.pcap", "part1.pcap", "part2.pcap"}
     assert source.counters.packets == len(FRAMES)
     source.close()
+
+
+@pytest.mark.parametrize("damaged", [*range(4, 8), *range(24, 28)])
+@pytest.mark.parametrize("value", [1, 4, 77, 255])
+def test_a_damaged_first_section_is_passed_over(damaged: int, value: int) -> None:
+    """What follows it cannot be told, up to the next section; the end is always reached."""
+    section = bytearray(made.pcapng(FRAMES))
+    section[damaged] ^= value
+    data = np.frombuffer(bytes(section) + made.pcapng(FRAMES[:5]), np.uint8)
+    counters = SourceCounters()
+    reader = PcapngFormat(data[:12].tobytes(), counters, "x", "x")
+    place, ended = 0, False
+    for _ in range(100):
+        taken = reader.take(data, place, len(data), True, 1000)
+        place, ended = taken.next, taken.ended or taken.next >= len(data)
+        if ended:
+            break
+    assert ended
+    assert counters.packets == 5
+    assert counters.malformed > 0
 
 
 def test_looking_for_the_next_good_record_ends_at_the_last_whole_head(tmp_path: Path) -> None:
