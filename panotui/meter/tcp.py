@@ -14,22 +14,21 @@ segment in flows with holes, within a budget.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import numpy as np
 
 from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable, tally
-from panotui.meter.grouping import Groups, group_sums, runs
+from panotui.meter.grouping import Groups, group_sums
 from panotui.meter.history import note_history
+from panotui.meter.holes import NONE, Half
+from panotui.meter.tcp_segments import Segments, collect, signed
 from panotui.model import I64, U8, U32, Bool, PacketBatch
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
-_TCP = 6
 _SFR = SYN | FIN | RST
 _FAST_NS = 20_000_000  # tshark: a fast retransmission comes within 20 ms of the last duplicate ACK
 _ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT is unknown
-_NONE = -(1 << 40)  # below every relative sequence number
 _SHIFT = 40  # relative numbers stay below, so groups can share one running maximum
 _PROBE_ROUNDS = 32
 _KEEP_ALIVE, _PROBE = 1, 2  # `FlowTable.last_kind`
@@ -37,93 +36,9 @@ _OF_SYN = 1 << 16  # in `FlowTable.window`: it is that of a SYN, which is not sc
 _WINDOW = _OF_SYN - 1
 _NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
-_HOLES = 64  # open holes a direction that are remembered
 _WALKS = 1024  # flows with open holes that are remembered between batches
 _LONGEST_US = 2**31 - 1  # half an hour: what a row can tell
 _RTT_STEPS = 6  # segments back that an acknowledgement is matched with
-
-
-@dataclass(slots=True)
-class _Segments:
-    """TCP rows of a batch ordered by (slot, arrival), m rows in g groups."""
-
-    rows: I64
-    slots: I64  # (g,)
-    group: I64  # (m,)
-    slot: I64  # (m,)
-    side: I64  # (m,) half of the sender
-    key: I64  # (m,) slot * 2 + side: the sender's place in a flat column a half
-    seq: U32
-    ack: U32
-    window: I64
-    flags: U8
-    length: I64
-    end: U32  # sequence number behind the segment, a SYN or FIN included
-    time: I64
-    first: I64  # (g,)
-    start: I64  # (m,) position of the group's first row
-    own: I64  # (m,) previous row of the same direction, -1 none in this batch
-    peer: I64  # (m,) previous row of the other direction, -1 none
-    way_group: I64  # (d,) group of each direction that occurs
-    way_half: I64  # (d,)
-    newest: I64  # (d,) last row of the direction
-
-    @property
-    def last(self) -> I64:
-        """(g,) last row of each group."""
-        return np.append(self.first[1:], len(self.rows)) - 1
-
-    def way_key(self) -> I64:
-        """(d,) slot * 2 + half of each direction."""
-        return self.slots.take(self.way_group) * 2 + self.way_half
-
-    def refusals(self) -> Bool:
-        """(m,) resets without a number, which answer a SYN and tell nothing of the sender's."""
-        told: Bool = ((self.flags & RST) != 0) & (self.seq == 0)
-        return told
-
-    def take(self, keep: Bool) -> _Segments:
-        """The rows of the groups in `keep` (a mask over groups)."""
-        chosen = np.flatnonzero(keep)
-        rows = np.flatnonzero(keep.take(self.group))
-        size = np.diff(self.first, append=len(self.rows)).take(chosen)
-        first = np.cumsum(size) - size
-        group = np.repeat(np.arange(len(chosen)), size)
-        start = first.take(group)
-        moved = start - self.start.take(rows)
-        own, peer = self.own.take(rows), self.peer.take(rows)
-        renamed = np.cumsum(keep) - 1
-        ways = np.flatnonzero(keep.take(self.way_group))
-        way_group = renamed.take(self.way_group.take(ways))
-        newest = self.newest.take(ways)
-        newest += first.take(way_group) - self.start.take(newest)
-        return _Segments(
-            rows=self.rows.take(rows),
-            slots=self.slots.take(chosen),
-            group=group,
-            slot=self.slot.take(rows),
-            side=self.side.take(rows),
-            key=self.key.take(rows),
-            seq=self.seq.take(rows),
-            ack=self.ack.take(rows),
-            window=self.window.take(rows),
-            flags=self.flags.take(rows),
-            length=self.length.take(rows),
-            end=self.end.take(rows),
-            time=self.time.take(rows),
-            first=first,
-            start=start,
-            own=np.where(own >= 0, own + moved, -1),
-            peer=np.where(peer >= 0, peer + moved, -1),
-            way_group=way_group,
-            way_half=self.way_half.take(ways),
-            newest=newest,
-        )
-
-
-def _signed(numbers: U32) -> I64:
-    """Differences of sequence numbers as signed numbers (RFC 1982)."""
-    return numbers.view(np.int32).astype(np.int64)
 
 
 class TcpQuality:
@@ -133,11 +48,11 @@ class TcpQuality:
         self.flows = flows
         self.walk_skipped = 0  # rows whose holes were judged roughly, for want of budget
         # flow id -> (to be acked, next, covered, holes) of each half, in sequence numbers
-        self._walks: OrderedDict[int, list[_Half]] = OrderedDict()
+        self._walks: OrderedDict[int, list[Half]] = OrderedDict()
 
     def update(self, batch: PacketBatch, c: Columns, groups: Groups) -> None:
         """Judge the TCP rows of one batch, after `FlowTable.count`."""
-        segments = _collect(batch, c, groups)
+        segments = collect(batch, c, groups)
         if segments is None:
             return
         self._options(batch, c, segments)
@@ -158,7 +73,7 @@ class TcpQuality:
 
     # -------------------------------------------------------------- cheap for all
 
-    def _flawed(self, s: _Segments) -> Bool:
+    def _flawed(self, s: Segments) -> Bool:
         """(g,) groups in which anything but plain progress happens."""
         flows = self.flows
         pure = (s.flags & _SFR) == 0
@@ -202,7 +117,7 @@ class TcpQuality:
         flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes.take(s.slots)
         return flawed
 
-    def _shift(self, s: _Segments) -> I64:
+    def _shift(self, s: Segments) -> I64:
         """(m,) shift of the peer's window as tshark takes it; -1 unknown."""
         flows = self.flows
         shifts = flows.window_shift.take(s.slots, axis=0).astype(np.int64)
@@ -217,7 +132,7 @@ class TcpQuality:
         shift[np.flatnonzero(of_syn & (shift > 0))] = 0
         return shift
 
-    def _keep_clean(self, s: _Segments) -> None:
+    def _keep_clean(self, s: Segments) -> None:
         """Sequence state of groups in perfect order: it is that of their last segments."""
         flows = self.flows
         key = s.way_key()
@@ -238,7 +153,7 @@ class TcpQuality:
             moved = np.flatnonzero((rank >= 0) & (newest >= s.first))
             next_seq_ns[s.slots.take(moved) * 2 + half] = s.time.take(newest.take(moved))
 
-    def _remember(self, s: _Segments) -> None:
+    def _remember(self, s: Segments) -> None:
         """What the next batch asks of each direction's last segment."""
         flows = self.flows
         key = s.way_key()
@@ -252,7 +167,7 @@ class TcpQuality:
             numbered = np.unique(s.key[~refused])
         flows.tcp_open.reshape(-1)[numbered] = True
 
-    def _sizes(self, s: _Segments) -> None:
+    def _sizes(self, s: Segments) -> None:
         flows = self.flows
         last = s.last
         data = s.length > 0
@@ -264,7 +179,7 @@ class TcpQuality:
         larger = np.flatnonzero(s.length > largest.take(s.key))
         np.maximum.at(largest, s.key.take(larger), s.length.take(larger).astype(np.int32))
 
-    def _handshakes(self, s: _Segments) -> None:
+    def _handshakes(self, s: Segments) -> None:
         """Times of the client's ACK that ends the handshake, and of the newest SYN until then.
 
         On a one-way mirror its number tells that it is the one, without the answer to the SYN. A
@@ -289,7 +204,7 @@ class TcpQuality:
             asked = asked[(done == 0) | (s.time[asked] <= done)]
             flows.syn_last_ns[s.slot[asked]] = s.time[asked]  # the last stays
 
-    def _options(self, batch: PacketBatch, c: Columns, s: _Segments) -> None:
+    def _options(self, batch: PacketBatch, c: Columns, s: Segments) -> None:
         """MSS and window scale of SYN segments (RFC 9293 3.2, RFC 7323 2.2)."""
         syn = np.flatnonzero(s.flags & SYN)
         if not len(syn):
@@ -326,14 +241,13 @@ class TcpQuality:
 
     # -------------------------------------------------------------- in full for flawed flows
 
-    def _judge(self, s: _Segments) -> U8:
+    def _judge(self, s: Segments) -> U8:
         """Count what happened in these flows; history bits (m,): 1 retransmission, 2 gap, 4 zero
         window."""
         flows = self.flows
         m = len(s.rows)
         place = np.arange(m)
-        slots = s.slot[s.first]
-        size = np.diff(s.first, append=m)
+        slots, group = s.slots, s.group
         side, length = s.side, s.length
         signal = (s.flags & (SYN | FIN)) != 0
         pure = (s.flags & _SFR) == 0
@@ -348,9 +262,8 @@ class TcpQuality:
             oldest = np.minimum.reduceat(np.where(mine, place, m), s.first)
             new = ~opened[:, half] & (oldest < m)
             base[new, half] = s.seq[oldest[new]]
-        group = np.repeat(np.arange(len(slots)), size)
-        at = self._unwrapped(s, group, base)
-        end = np.where(refused, _NONE, at + occupied)
+        at = self._unwrapped(s, base)
+        end = np.where(refused, NONE, at + occupied)
 
         own_window = self._last(s, s.own, s.window, flows.window, side) & _WINDOW
         peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side) & _WINDOW
@@ -360,8 +273,8 @@ class TcpQuality:
         # a window that was never seen is not closed
         peer_seen = (s.peer >= 0) | opened[group, 1 - side]
         probe = (length == 1) & (peer_window == 0) & peer_seen
-        probe, before, has = self._probes(s, group, at, end, opened, probe)
-        end = np.where(probe, _NONE, end)
+        probe, before, has = self._probes(s, at, end, opened, probe)
+        end = np.where(probe, NONE, end)
         in_place = has & (at == before)
         keep_alive = (length <= 1) & has & (at == before - 1) & pure & ~probe
         kind = np.where(probe, _PROBE, np.where(keep_alive, _KEEP_ALIVE, 0)).astype(np.uint8)
@@ -379,11 +292,11 @@ class TcpQuality:
         full = (length > 0) & (shift >= 0) & pure & ~probe
         full &= (s.seq + length.astype(np.uint32)) == scaled
 
-        runs = self._duplicate_runs(s, group, duplicate, s.ack != own_ack)
+        runs = self._duplicate_runs(s, duplicate, s.ack != own_ack)
         verdict = self._classify(s, at, end, before, has, keep_alive, runs, peer_ack)
         fresh = s.ack != own_ack
         mute = probe | refused
-        acked_unseen = self._holes(s, group, base, opened, at, end, before, mute, fresh)
+        acked_unseen = self._holes(s, base, opened, at, end, before, mute, fresh)
 
         counts = flows.tcp_counts
         for name, mask in (
@@ -402,21 +315,21 @@ class TcpQuality:
             hit = np.flatnonzero(mask)
             if len(hit):
                 tally(counts, s.slot[hit], side[hit], COUNT[name])
-        self._keep_judged(s, group, base, end, before, has, kind, runs)
+        self._keep_judged(s, base, end, before, has, kind, runs)
         bits = np.where((verdict != 0) & (verdict != _OUT_OF_ORDER), 1, 0)
         bits |= np.where(lost, 2, 0) | np.where(zero, 4, 0)
         return bits.astype(np.uint8)
 
-    def _unwrapped(self, s: _Segments, group: I64, base: U32) -> I64:
+    def _unwrapped(self, s: Segments, base: U32) -> I64:
         """(m,) sequence numbers relative to `base` (g, 2), also where one batch goes round them."""
         seq = s.seq
         refused = np.flatnonzero(s.refusals())
         if len(refused):  # stays where its sender was
             seq, own = seq.copy(), s.own[refused]
-            seq[refused] = np.where(own < 0, base[group[refused], s.side[refused]], seq[own])
-        step = _signed(seq - seq[s.own])
+            seq[refused] = np.where(own < 0, base[s.group[refused], s.side[refused]], seq[own])
+        step = signed(seq - seq[s.own])
         lone = np.flatnonzero(s.own < 0)
-        step[lone] = _signed(seq[lone] - base[group[lone], s.side[lone]])
+        step[lone] = signed(seq[lone] - base[s.group[lone], s.side[lone]])
         at = np.empty(len(step), np.int64)
         for half in (0, 1):
             mine = s.side == half
@@ -426,7 +339,7 @@ class TcpQuality:
         return at
 
     def _probes(
-        self, s: _Segments, group: I64, at: I64, end: I64, opened: Bool, maybe: Bool
+        self, s: Segments, at: I64, end: I64, opened: Bool, maybe: Bool
     ) -> tuple[Bool, I64, Bool]:
         """Which rows are probes of a closed window, among those that may be; `_running_next`.
 
@@ -437,12 +350,12 @@ class TcpQuality:
         """
         probe = maybe
         for _ in range(_PROBE_ROUNDS):
-            moved = np.where(probe, _NONE, end)
-            before, has = self._running_next(s, group, s.side, moved, opened)
-            far = np.flatnonzero(has & (np.abs(at - before) >= 1 << 31) & (end > _NONE))
+            moved = np.where(probe, NONE, end)
+            before, has = self._running_next(s, moved, opened)
+            far = np.flatnonzero(has & (np.abs(at - before) >= 1 << 31) & (end > NONE))
             if len(far):
                 size = end[far] - at[far]
-                at[far] = before[far] + _signed((at[far] - before[far]).astype(np.uint32))
+                at[far] = before[far] + signed((at[far] - before[far]).astype(np.uint32))
                 end[far] = at[far] + size
                 continue
             found = maybe & has & (at == before)
@@ -452,7 +365,7 @@ class TcpQuality:
         return probe, before, has
 
     def _last(
-        self, s: _Segments, which: I64, column: I64 | U32 | U8, state: U32 | U8, side: I64
+        self, s: Segments, which: I64, column: I64 | U32 | U8, state: U32 | U8, side: I64
     ) -> U32:
         """`column` at the previous segment `which`, from the table where it is of older batches."""
         value = column[which].astype(np.uint32)
@@ -460,33 +373,31 @@ class TcpQuality:
         value[lone] = state[s.slot[lone], side[lone]]
         return value
 
-    def _running_next(
-        self, s: _Segments, group: I64, side: I64, end: I64, opened: Bool
-    ) -> tuple[I64, Bool]:
+    def _running_next(self, s: Segments, end: I64, opened: Bool) -> tuple[I64, Bool]:
         """Highest end of the same direction before each row (0: as before the batch); known?"""
         m = len(end)
         out = np.empty(m, np.int64)
-        lift = group << _SHIFT
+        lift = s.group << _SHIFT
         edge = s.first
         for half in (0, 1):
-            mine = side == half
-            initial = np.where(opened[:, half], 0, _NONE)
-            value = np.where(mine, end, _NONE)
+            mine = s.side == half
+            initial = np.where(opened[:, half], 0, NONE)
+            value = np.where(mine, end, NONE)
             value = np.maximum(value, -(1 << 32)) + lift
             highest = np.maximum.accumulate(value) - lift
             before = np.empty(m, np.int64)
             before[1:] = highest[:-1]
             before[edge] = -(1 << 32)
             # a group's own maximum never falls below its neighbours' leftovers
-            before = np.maximum(before, initial[group])
+            before = np.maximum(before, initial[s.group])
             out[mine] = before[mine]
         return out, out > -(1 << 32)
 
-    def _duplicate_runs(self, s: _Segments, group: I64, duplicate: Bool, changed: Bool) -> I64:
+    def _duplicate_runs(self, s: Segments, duplicate: Bool, changed: Bool) -> I64:
         """(m, 2) duplicate ACKs in a row of each half up to and with each row."""
         m = len(s.rows)
         out = np.zeros((m, 2), np.int64)
-        state = self.flows.dup_ack_run[s.slot[s.first]]
+        state = self.flows.dup_ack_run[s.slots]
         if not duplicate.any() and not state.any():
             return out
         place = np.arange(m)
@@ -499,13 +410,13 @@ class TcpQuality:
             out[:, half] = np.where(
                 inside,
                 total - total[np.maximum(newest, 0)],
-                total - before_group + state[group, half],
+                total - before_group + state[s.group, half],
             )
         return out
 
     def _classify(
         self,
-        s: _Segments,
+        s: Segments,
         at: I64,
         end: I64,
         before: I64,
@@ -518,7 +429,7 @@ class TcpQuality:
         flows = self.flows
         verdict = np.zeros(len(s.rows), np.uint8)
         spurious = (s.length > 0) & (peer_ack != 0)
-        spurious &= _signed(s.seq + s.length.astype(np.uint32) - peer_ack) <= 0
+        spurious &= signed(s.seq + s.length.astype(np.uint32) - peer_ack) <= 0
         late = has & (at < before) & ((s.length > 0) | ((s.flags & (SYN | FIN)) != 0))
         hit = np.flatnonzero((late | spurious) & ~keep_alive)
         if not len(hit):
@@ -544,7 +455,7 @@ class TcpQuality:
         )
         return verdict
 
-    def _advance_time(self, s: _Segments, hit: I64, advanced: Bool) -> I64:
+    def _advance_time(self, s: Segments, hit: I64, advanced: Bool) -> I64:
         """When the highest sequence number of the same direction was reached, before `hit`."""
         place = np.arange(len(s.rows))
         out = self.flows.next_seq_ns[s.slot[hit], s.side[hit]]
@@ -558,8 +469,7 @@ class TcpQuality:
 
     def _keep_judged(
         self,
-        s: _Segments,
-        group: I64,
+        s: Segments,
         base: U32,
         end: I64,
         before: I64,
@@ -569,7 +479,7 @@ class TcpQuality:
     ) -> None:
         flows = self.flows
         m = len(s.rows)
-        slots = s.slot[s.first]
+        slots = s.slots
         place = np.arange(m)
         last = np.append(s.first[1:], m) - 1
         advanced = (end > before) | ~has
@@ -590,8 +500,7 @@ class TcpQuality:
 
     def _holes(
         self,
-        s: _Segments,
-        group: I64,
+        s: Segments,
         base: U32,
         opened: Bool,
         at: I64,
@@ -605,12 +514,12 @@ class TcpQuality:
         Also keeps `to_be_acked`, tshark's highest number without a hole before it.
         """
         flows = self.flows
-        slots = s.slot[s.first]
+        slots = s.slots
         to_be_acked = flows.to_be_acked[slots]
-        peer_next = self._peer_next(s, group, before, end, opened)
+        peer_next = self._peer_next(s, before, end, opened)
         known = peer_next > -(1 << 32)
         reached = np.where(known, peer_next, 0)
-        ack = reached + _signed(s.ack - base[group, 1 - s.side] - reached.astype(np.uint32))
+        ack = reached + signed(s.ack - base[s.group, 1 - s.side] - reached.astype(np.uint32))
         acks = fresh & ((s.flags & ACK) != 0)
         beyond = known & acks & (ack > peer_next)
         jump = (before > -(1 << 32)) & (end > before) & (at != before)
@@ -646,17 +555,17 @@ class TcpQuality:
             flows.to_be_acked[slots[some], half] = base[some, half] + highest.astype(np.uint32)
         return result
 
-    def _peer_next(self, s: _Segments, group: I64, before: I64, end: I64, opened: Bool) -> I64:
+    def _peer_next(self, s: Segments, before: I64, end: I64, opened: Bool) -> I64:
         """Highest end of the other direction before each row, relative to that direction's base."""
         after = np.maximum(before, end)
         value = after[s.peer]
         lone = s.peer < 0
-        value[lone] = np.where(opened[group, 1 - s.side][lone], 0, _NONE)
+        value[lone] = np.where(opened[s.group, 1 - s.side][lone], 0, NONE)
         return value
 
     def _walk(
         self,
-        s: _Segments,
+        s: Segments,
         first: int,
         stop: int,
         slot: int,
@@ -675,7 +584,7 @@ class TcpQuality:
         flow = int(flows.id[slot])
         halves = self._walks.pop(flow, None)
         if halves is None:
-            halves = [_Half(), _Half()]
+            halves = [Half(), Half()]
         for half in (0, 1):
             state = halves[half]
             state.rebase(int(base[half]))
@@ -719,7 +628,7 @@ class TcpQuality:
 
     # -------------------------------------------------------------- round trips
 
-    def _round_trips(self, s: _Segments, verdicts: U8) -> None:
+    def _round_trips(self, s: Segments, verdicts: U8) -> None:
         """Time from a data segment to the ACK of exactly its end, never of a repeated one (Karn).
 
         An ACK is matched with the last few segments of the other direction. Smoothed with gain 1/8
@@ -784,121 +693,6 @@ class TcpQuality:
 
 
 _SPURIOUS, _FAST, _OUT_OF_ORDER, _AGAIN = 1, 2, 3, 4
-
-
-class _Half:
-    """One direction while holes are followed: numbers relative to `origin`."""
-
-    __slots__ = ("contiguous", "covered", "holes", "next", "origin")
-
-    def __init__(self) -> None:
-        self.origin = 0
-        self.next: int | None = None  # highest end seen
-        self.contiguous: int | None = None  # tshark's maxseqtobeacked
-        self.covered = _NONE  # acknowledged so far: holes below are counted already
-        self.holes: list[tuple[int, int]] = []
-
-    @property
-    def pending(self) -> bool:
-        """Whether what is remembered here matters to later segments."""
-        return bool(self.holes) or (self.next is not None and self.covered > self.next)
-
-    def rebase(self, origin: int) -> None:
-        """Count from another origin from now on."""
-        step = (origin - self.origin + (1 << 31)) % (1 << 32) - (1 << 31)
-        self.origin = origin
-        self.holes = [(a - step, b - step) for a, b in self.holes]
-        self.covered -= step
-
-    def send(self, begin: int, finish: int, reset: bool) -> None:
-        """A segment of this direction was captured."""
-        if self.next is None:
-            self.next = self.contiguous = finish
-            return
-        if begin > self.next and not reset:
-            start = max(self.next, self.covered)
-            if start < begin and len(self.holes) < _HOLES:
-                self.holes.append((start, begin))
-        elif self.holes and finish > begin:
-            self.holes = [
-                part
-                for a, b in self.holes
-                for part in ((a, min(b, begin)), (max(a, finish), b))
-                if part[0] < part[1]
-            ]
-        if finish > self.next:
-            self.next = finish
-        if begin == self.contiguous:
-            self.contiguous = self.next
-
-    def acknowledge(self, acked: int) -> int:
-        """The other side acknowledged `acked`; bytes below it that were never captured."""
-        unseen = 0
-        if self.holes:
-            for a, b in self.holes:
-                if a < acked:
-                    unseen += min(b, acked) - a
-            self.holes = [(max(a, acked), b) for a, b in self.holes if b > acked]
-        if self.next is not None and acked > self.next:
-            start = max(self.next, self.covered)
-            if 0 < acked - start < 1 << 30:
-                unseen += acked - start
-            self.covered = max(self.covered, acked)
-        return unseen
-
-
-def _collect(batch: PacketBatch, c: Columns, groups: Groups) -> _Segments | None:
-    """The TCP rows of the groups with their headers read; None when there are none."""
-    rows = groups.rows
-    if not len(rows):
-        return None
-    # decided in the batch's own order, which is kinder to the cache, then sorted in one gather
-    fit = (c.protocol == _TCP) & (c.l4 >= 0) & (c.fragment == 0)
-    fit &= c.l4 + 16 <= batch.offset + batch.captured
-    usable = fit.take(rows)
-    if usable.all():
-        chosen, slots, first = rows, groups.slot, groups.first
-        size = groups.size
-    else:
-        chosen = rows.compress(usable)
-        if not len(chosen):
-            return None
-        size = group_sums(usable, groups.last)
-        some = np.flatnonzero(size)
-        size, slots = size.take(some), groups.slot.take(some)
-        first = np.cumsum(size) - size
-    group = np.repeat(np.arange(len(slots)), size)
-    slot = slots.take(group)
-    back = (~c.forward).take(chosen)
-    ways = runs(back, first)
-    own, peer = ways.neighbours()
-    side = back.astype(np.int64)
-    numbers = c.transport[0].take(chosen)
-    seq = (numbers >> np.uint64(32)).astype(np.uint32)
-    flags = c.tcp_flags.take(chosen)
-    length = c.payload_length.take(chosen)
-    return _Segments(
-        rows=chosen,
-        slots=slots,
-        group=group,
-        slot=slot,
-        side=side,
-        key=slot * 2 + side,
-        seq=seq,
-        ack=numbers.astype(np.uint32),
-        window=((c.transport[1].take(chosen) >> np.uint64(32)) & np.uint64(0xFFFF)).view(np.int64),
-        flags=flags,
-        length=length.astype(np.int64),
-        end=seq + length.view(np.uint32) + ((flags & (SYN | FIN)) != 0),
-        time=batch.time_ns.take(chosen),
-        first=first,
-        start=first.take(group),
-        own=own,
-        peer=peer,
-        way_group=ways.group,
-        way_half=ways.half,
-        newest=ways.newest,
-    )
 
 
 __all__ = ["TcpQuality"]
