@@ -257,6 +257,7 @@ class MeterPump(ABC):
         self._finished = True
         if self.live:
             self._take_what_waits()
+        self.meter.flows.last_drain = not self.live
         self.tell_last(self._splitter.begun, max(self.time_ns, self._splitter.ticked_ns))
 
     def _take_what_waits(self) -> None:

@@ -112,6 +112,7 @@ class FlowTable:
         self.one_way_ended = 0
         self.two_way_ended = 0
         self._evicted_before = 0  # of `evicted`, at the last drain
+        self.last_drain = False  # the input has ended: nothing is held back any more
         self._ended: deque[FlowRows] = deque()
         self._ended_rows = 0
 
@@ -633,6 +634,10 @@ class FlowTable:
         over = np.zeros(len(live), np.bool_)
         over[maybe] = idle[maybe] > self._limits(live[maybe])
         gone = live[over]
+        most = self.capacity // 8
+        if len(gone) > most and not self.last_drain:
+            # what a flood left goes bit by bit, the oldest first
+            gone = gone[np.argsort(self.last_ns[gone], kind="stable")[:most]]
         reset = self.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
         closed = (self.protocol[gone] == TCP) & self._is_closed(gone)
         end = np.where(closed, np.where(reset, END_RESET, END_CLOSED), END_IDLE)
@@ -697,15 +702,18 @@ class FlowTable:
     def drain(self) -> FlowRows:
         """Rows of the flows that ended or changed since the last drain; ended ones first.
 
-        While flows are being evicted (a flood), at most a sixteenth of the table's size of new,
-        unanswered flows is told of at once: the others wait until they have more to say.
+        Of new, unanswered flows (a flood, a scan) at most a sixteenth of the table's size is told
+        of at once: the others wait until they have more to say, or until it is their turn. At the
+        end of the input all are told, unless they are still being evicted.
         """
         changed = np.flatnonzero(self.changed)
-        if self.evicted > self._evicted_before:
-            self._evicted_before = self.evicted
+        most = self.capacity // 16
+        flooded = self.evicted > self._evicted_before
+        self._evicted_before = self.evicted
+        if len(changed) > most and (flooded or not self.last_drain):
             packets = self.packets[changed]
             weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
-            waiting = np.flatnonzero(weak)[self.capacity // 16 :]
+            waiting = np.flatnonzero(weak)[most:]
             changed = np.delete(changed, waiting)
         # in order of their ids: slots and endings depend on how packets were cut into batches
         changed = changed[np.argsort(self.id[changed])]

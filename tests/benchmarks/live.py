@@ -30,6 +30,7 @@ import psutil
 from panotui.feed.client import FeedClient
 from panotui.feed.frames import Frame, View
 from tests.benchmarks.generate import PCAP_HEADER, START_NS, Rtp, _records, write
+from tests.commands.test_flood import write as write_flood
 from tests.lab.netns import Namespace, veth
 
 ROOT = Path(__file__).parents[2]
@@ -251,7 +252,9 @@ def main() -> None:
     options = parser.parse_args()
     print(HEADER)
     with Cables() as cables, tempfile.TemporaryDirectory() as folder:
-        small, rtp, site = (Path(folder) / f"{n}.pcap" for n in ("small", "rtp", "site"))
+        small, rtp, site, flood = (
+            Path(folder) / f"{n}.pcap" for n in ("small", "rtp", "site", "flood")
+        )
         write(small, "small", options.packets)
         write(rtp, "rtp", options.packets // 2)
         write_cameras(site, options.seconds)
@@ -277,10 +280,14 @@ def main() -> None:
             ("two at once, top speed", both,
              lambda: [replay(cables, 0, small, *top), replay(cables, 1, rtp, *top)]),
             ("burst after 5 s of silence", ["mir0"], idle_then_burst),
+            ("a million flows, 100,000 packets/s", ["mir0"],
+             lambda: [replay(cables, 0, flood, "--pps=100000", "--pps-multi=50")]),
         ]  # fmt: skip
         for name, interfaces, send in rows:
             if options.only and not any(word in name for word in options.only):
                 continue
+            if "million" in name:
+                write_flood(flood, 1_000_000)
             told = ("--site", str(ports)) if len(interfaces) > 1 else ()
             print(measured(name, cables, interfaces, send, options=told).line(), flush=True)
 

@@ -177,3 +177,42 @@ def test_a_million_flows_fit_in_memory() -> None:
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     assert int(run.stdout) <= 250
+
+
+def scanned(meter: Meter, count: int) -> None:
+    number = np.arange(count)
+    data = frames(
+        0xC6336400 + number, np.full(count, 4000), np.full(count, 0x0A000001),
+        np.full(count, 80), tcp=True,
+    )  # fmt: skip
+    meter.update(batch(data, START_NS + number * 1_000))
+
+
+def test_many_new_flows_are_told_of_bit_by_bit_and_each_once() -> None:
+    meter = Meter(MeterSettings(flows_max=1024), 0)
+    scanned(meter, 200)
+    told = [meter.tick(START_NS + second * 10**9).flows["id"].tolist() for second in range(1, 5)]
+    assert [len(ids) for ids in told] == [64, 64, 64, 8]
+    assert sorted(number for ids in told for number in ids) == list(range(1, 201))
+
+
+def test_all_are_told_of_at_the_end_of_the_input() -> None:
+    meter = Meter(MeterSettings(flows_max=1024), 0)
+    scanned(meter, 200)
+    assert len(meter.tick(START_NS + 10**9).flows) == 64
+    meter.flows.last_drain = True
+    assert len(meter.tick(START_NS + 2 * 10**9).flows) == 136
+
+
+def test_what_a_flood_left_ends_bit_by_bit_and_the_oldest_first() -> None:
+    meter = Meter(MeterSettings(flows_max=1024), 0)
+    scanned(meter, 300)
+    late = START_NS + 200 * 10**9
+    ended: list[int] = []
+    for second in range(4):
+        flows = meter.tick(late + second * 10**9).flows
+        over = flows["id"][flows["end"] != 0].tolist()
+        assert len(over) == (128, 128, 44, 0)[second]
+        assert not ended or min(over, default=301) > max(ended)
+        ended += over
+    assert ended == sorted(ended) == list(range(1, 301))
