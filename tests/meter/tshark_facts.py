@@ -8,6 +8,7 @@ those of the outermost IP header, as Panotui counts them; `tcp.analysis.*` are t
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections import defaultdict
@@ -37,7 +38,8 @@ ANALYSIS = {
 
 
 def available() -> bool:
-    return shutil.which("tshark") is not None
+    """Whether to compare: where CI lacks tshark, the comparison fails instead of being skipped."""
+    return shutil.which("tshark") is not None or os.environ.get("CI") == "true"
 
 
 def packets(path: Path) -> list[dict[str, str]]:
