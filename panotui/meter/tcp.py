@@ -109,8 +109,7 @@ class TcpQuality:
         to_peer |= (shift >= 0) & (s.end == peer_ack + scaled)
         of_peer |= data & to_peer
         bad |= of_peer & known_peer
-        flawed: Bool = np.zeros(len(s.first), np.bool_)
-        flawed[s.group.take(np.flatnonzero(bad))] = True
+        flawed = s.marked(bad)
         open_hole = flows.to_be_acked.take(s.slots, axis=0) != flows.next_seq.take(s.slots, axis=0)
         open_hole |= flows.last_kind.take(s.slots, axis=0) != 0
         open_hole |= flows.dup_ack_run.take(s.slots, axis=0) != 0
@@ -144,14 +143,8 @@ class TcpQuality:
         forward[lone] |= ~flows.tcp_open.reshape(-1).take(s.key.take(lone))
         next_seq_ns = flows.next_seq_ns.reshape(-1)
         for half in (0, 1):
-            mine = forward & (s.side == half)
-            hits = np.flatnonzero(mine)
-            if not len(hits):
-                continue
-            rank = np.cumsum(mine).take(s.last) - 1
-            newest = hits.take(np.maximum(rank, 0))
-            moved = np.flatnonzero((rank >= 0) & (newest >= s.first))
-            next_seq_ns[s.slots.take(moved) * 2 + half] = s.time.take(newest.take(moved))
+            groups, rows = s.newest_of(forward, half)
+            next_seq_ns[s.slots.take(groups) * 2 + half] = s.time.take(rows)
 
     def _remember(self, s: Segments) -> None:
         """What the next batch asks of each direction's last segment."""
@@ -478,23 +471,15 @@ class TcpQuality:
         runs: I64,
     ) -> None:
         flows = self.flows
-        m = len(s.rows)
-        slots = s.slots
-        place = np.arange(m)
-        last = np.append(s.first[1:], m) - 1
+        key, at = s.way_key(), s.newest
+        highest = np.maximum(before.take(at), end.take(at)).astype(np.uint32)
+        flows.next_seq.reshape(-1)[key] = base[s.way_group, s.way_half] + highest
+        flows.last_kind.reshape(-1)[key] = kind.take(at)
+        flows.dup_ack_run[s.slots] = runs[s.last]
         advanced = (end > before) | ~has
         for half in (0, 1):
-            mine = s.side == half
-            newest = np.maximum.reduceat(np.where(mine, place, -1), s.first)
-            some = newest >= 0
-            of, at = slots[some], newest[some]
-            highest = np.maximum(before[at], end[at])
-            flows.next_seq[of, half] = base[some, half] + highest.astype(np.uint32)
-            flows.last_kind[of, half] = kind[at]
-            newest = np.maximum.reduceat(np.where(mine & advanced, place, -1), s.first)
-            moved = newest >= 0
-            flows.next_seq_ns[slots[moved], half] = s.time[newest[moved]]
-            flows.dup_ack_run[slots, half] = runs[last, half]
+            groups, rows = s.newest_of(advanced, half)
+            flows.next_seq_ns[s.slots.take(groups), half] = s.time.take(rows)
 
     # -------------------------------------------------------------- holes
 
@@ -523,7 +508,7 @@ class TcpQuality:
         acks = fresh & ((s.flags & ACK) != 0)
         beyond = known & acks & (ack > peer_next)
         jump = (before > -(1 << 32)) & (end > before) & (at != before)
-        walk = np.logical_or.reduceat(jump | beyond, s.first)
+        walk = s.marked(jump | beyond)
         late = (to_be_acked != flows.next_seq[slots]) & opened
         walk |= late[:, 0] | late[:, 1] | flows.holes[slots]
         result = np.zeros(len(s.rows), np.bool_)
@@ -544,15 +529,11 @@ class TcpQuality:
                 at, end, ack, probe, acks, result,
             )  # fmt: skip
         # the others have no hole: what is to be acknowledged is what was sent
-        plain = ~(walk & affordable)
-        for half in (0, 1):
-            newest = np.maximum.reduceat(
-                np.where(s.side == half, np.arange(len(s.rows)), -1), s.first
-            )
-            some = plain & (newest >= 0)
-            where = newest[some]
-            highest = np.maximum(before[where], end[where])
-            flows.to_be_acked[slots[some], half] = base[some, half] + highest.astype(np.uint32)
+        plain = np.flatnonzero(~(walk & affordable).take(s.way_group))
+        key, where = s.way_key().take(plain), s.newest.take(plain)
+        highest = np.maximum(before.take(where), end.take(where)).astype(np.uint32)
+        start = base[s.way_group.take(plain), s.way_half.take(plain)]
+        flows.to_be_acked.reshape(-1)[key] = start + highest
         return result
 
     def _peer_next(self, s: Segments, before: I64, end: I64, opened: Bool) -> I64:

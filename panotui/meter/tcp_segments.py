@@ -50,6 +50,23 @@ class Segments:
         """(d,) slot * 2 + half of each direction."""
         return self.slots.take(self.way_group) * 2 + self.way_half
 
+    def newest_of(self, rows: Bool, half: int) -> tuple[I64, I64]:
+        """Groups that have some of `rows` (a mask) in a half, and the last such row of each."""
+        mine = rows & (self.side == half)
+        hits = np.flatnonzero(mine)
+        if not len(hits):
+            return hits, hits
+        rank = np.cumsum(mine).take(self.last) - 1
+        newest = hits.take(np.maximum(rank, 0))
+        groups = np.flatnonzero((rank >= 0) & (newest >= self.first))
+        return groups, newest.take(groups)
+
+    def marked(self, rows: Bool) -> Bool:
+        """(g,) groups that have any of `rows` (a mask)."""
+        out: Bool = np.zeros(len(self.first), np.bool_)
+        out[self.group.take(np.flatnonzero(rows))] = True
+        return out
+
     def refusals(self) -> Bool:
         """(m,) resets without a number, which answer a SYN and tell nothing of the sender's."""
         told: Bool = ((self.flags & RST) != 0) & (self.seq == 0)
