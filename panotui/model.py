@@ -1100,7 +1100,7 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     clock_rate: int | None = None
     state: str = "streaming"  # "streaming", "losing", "frozen", "paused", "ended", "slow"
     state_since_ns: int | None = None
-    rate_bps: float | None = None  # last whole second
+    rate_bps: float | None = None  # last whole second; None before there is one
     loss_now: float | None = None  # share 0..1 over 30 s; None unknown
     jitter_ms: float | None = None
     frame_jitter_ms: float | None = None

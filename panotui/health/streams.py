@@ -390,7 +390,7 @@ class StreamBook:
             clock_rate=clock or None,
             state=state.state,
             state_since_ns=state.state_since_ns,
-            rate_bps=float(int(newest["bytes"]) * 8) if newest is not None else 0.0,
+            rate_bps=_rate(newest, last_s - 1, int(row["first_ns"])),
             loss_now=state.loss_now(now_ns),
             jitter_ms=number(row["jitter_ms"]) if clock else None,
             frame_jitter_ms=number(row["frame_jitter_ms"]) if clock else None,
@@ -440,6 +440,13 @@ class StreamBook:
             key=lambda s: (int(s.row["first_ns"]), int(s.row["first_packet"])),
         )
         return tuple(self.record(s, now_ns) for s in states)
+
+
+def _rate(row: Mapping[str, Any] | None, second: int, first_ns: int) -> float | None:
+    """Bits in that second; None where the stream was not seen for the whole of it."""
+    if first_ns > second * SECOND:
+        return None
+    return float(int(row["bytes"]) * 8) if row is not None else 0.0
 
 
 _WHERE = {"path": "on the way", "camera": "in the camera", "capture": "by this tool"}

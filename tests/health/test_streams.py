@@ -153,3 +153,21 @@ def test_video_whose_interval_is_not_known_yet_has_longer_until_it_is_frozen() -
             book.judge_states(int(rows["last_ns"][0]) + seconds * SECOND)
             found.append(state.state)
         assert found == wanted
+
+
+def test_the_rate_is_unknown_until_a_whole_second_was_seen() -> None:
+    """A stream that began at .8 of a second would show a fifth of its bit-rate."""
+    book, _ = book_of(second_rows(second=[START_S], bytes=[1000]))
+    rows = stream_rows(30)
+    rows["first_ns"] += 800_000_000
+    seconds = second_rows(second=[START_S, START_S + 1], bytes=[100, 500])
+    partial = StreamBook(8)
+    partial.update(0, rows, seconds, (START_S + 2) * SECOND)
+    (record,) = book.records((START_S + 1) * SECOND)
+    assert record.rate_bps == 8000.0
+    (record,) = partial.records((START_S + 1) * SECOND)
+    assert record.rate_bps is None
+    (record,) = partial.records((START_S + 2) * SECOND)
+    assert record.rate_bps == 4000.0
+    (record,) = partial.records((START_S + 3) * SECOND)
+    assert record.rate_bps == 0.0

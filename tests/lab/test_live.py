@@ -77,6 +77,12 @@ def both_streams(frame: Frame | None) -> bool:
     )
 
 
+def plausible_rates(frame: Frame) -> bool:
+    """2,000 and 700 kbit/s are set; an encoder on a busy machine has slow seconds."""
+    rates = {s.camera: s.rate_bps or 0 for s in frame.streams}
+    return 1.0e6 < rates["dock"] < 4.0e6 and 0.3e6 < rates["gate"] < 1.5e6
+
+
 def test_both_ports_streams_and_the_violation_within_three_seconds(folder: Path) -> None:
     with Plant() as plant:
         for camera in ("dock", "gate"):
@@ -96,9 +102,11 @@ def test_both_ports_streams_and_the_violation_within_three_seconds(folder: Path)
             3,
             "the violation",
         )
-        rates = {s.camera: s.rate_bps or 0 for s in frame.streams}
-        assert 1.0e6 < rates["dock"] < 4.0e6
-        assert 0.3e6 < rates["gate"] < 1.5e6
+        wait_until(
+            lambda: plausible_rates(ask(folder) or frame),
+            15,
+            "bit-rates near what the encoders were set to",
+        )
         assert {p.name for p in frame.ports} == {"eth0", "eth1"}
         assert frame.header.lost == 0
         assert end(recorder, 8) == 0, (folder / "recorder.log").read_text()
