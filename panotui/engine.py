@@ -150,11 +150,13 @@ class Engine:
         self._take_interfaces(delta)
         self.ports.update(delta.link_seconds)
         self.view.observe_links(delta.link_seconds)
-        self.view.observe_all(delta.messages, meter)
+        # one a flow and of nobody's name: in a busy capture most messages are these
+        naming = [m for m in delta.messages if type(m) is not TlsFinished]
+        self.view.observe_all(naming, meter)
         self.view.observe_flows(delta.flows, meter)
         self.view.observe_counters(self.counters())
         self._observe_site()
-        for message in delta.messages:
+        for message in naming:
             self.names.observe(message, meter)
         self.verdicts.interfaces = self._interfaces
         slots, _ = self.flows.update(meter, delta.flows, self.now_ns)

@@ -78,6 +78,8 @@ class CameraRule(Rule):
     """camera-unreachable, camera-refused, rtsp-auth, rtsp-lockout, rtsp-not-found, rtsp-sessions,
     rtsp-transport, udp-blocked, stream-codec, stream-multi-reader."""
 
+    hears = frozenset((RtspMessage,))
+
     def __init__(self) -> None:
         self._asked: OrderedDict[str, RtspMessage] = OrderedDict()  # last SETUP by camera
         self._bad: OrderedDict[str, deque[EvidenceRecord]] = OrderedDict()
@@ -328,6 +330,8 @@ class StreamRule(Rule):
     """stream-loss, stream-burst, stream-jitter, stream-frozen, stream-frozen-picture, stream-fps,
     stream-gop, stream-bitrate, stream-restart, stream-camera-drop, stream-timestamps,
     receiver-slow."""
+
+    hears = frozenset((StreamGap, StreamRestart, StreamFreeze))
 
     def __init__(self) -> None:
         self._troubles: OrderedDict[str, _Trouble] = OrderedDict()
@@ -715,6 +719,8 @@ class StreamRule(Rule):
 
 class SessionEndRule(Rule):
     """rtsp-timeout, rtsp-keepalive, camera-reboot, multicast-no-querier."""
+
+    hears = frozenset((RtspEnd, ArpMessage, DhcpMessage, LinkControlMessage))
 
     def __init__(self) -> None:
         self._ends: OrderedDict[str, deque[tuple[RtspEnd, Session, str]]] = OrderedDict()

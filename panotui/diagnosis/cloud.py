@@ -297,6 +297,8 @@ class TlsRule(Rule):
     """tls-alert, tls-intercepted, client-cert-rejected, alpn-stripped, tls-stalled,
     sni-filtered by silence."""
 
+    hears = frozenset((TlsClientHello, TlsServerHello, TlsCertificate, TlsAlert, TlsFinished))
+
     def __init__(self) -> None:
         self._open: OrderedDict[int, _Handshake] = OrderedDict()
         self._failures: OrderedDict[tuple[str, str], _Failure] = OrderedDict()

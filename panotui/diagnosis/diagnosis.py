@@ -60,16 +60,11 @@ class Diagnosis:
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        """Show one message to all rules."""
+        """Show one message to the rules that hear its kind."""
         kind = type(message)
         listening = self._listening.get(kind)
         if listening is None:
-            listening = self._listening[kind] = tuple(
-                rule
-                for rule in self.rules
-                if type(rule).observe is not Rule.observe
-                and (rule.hears is None or kind in rule.hears)
-            )
+            listening = self._listening[kind] = tuple(r for r in self.rules if kind in r.hears)
         for rule in listening:
             rule.observe(message, facts)
 

@@ -149,12 +149,12 @@ class Observation:
 class Rule(ABC):
     """A rule: it learns from messages and says at each tick what holds. Bounded in itself.
 
-    `hears` names the kinds of messages that it learns from; None: any.
+    `hears` names the kinds of messages that it learns from.
     """
 
-    hears: ClassVar[frozenset[type] | None] = None
+    hears: ClassVar[frozenset[type]] = frozenset()
 
-    def observe(self, message: AnyMessage, facts: Facts) -> None:  # noqa: B027 - most hear none
+    def observe(self, message: AnyMessage, facts: Facts) -> None:  # noqa: B027 - many hear none
         """Learn from one message."""
 
     @abstractmethod
