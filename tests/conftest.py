@@ -1,8 +1,11 @@
-"""Hypothesis profiles: under CI the same examples every time, elsewhere new ones each run."""
+"""Hypothesis profiles: under CI the same examples every time, elsewhere new ones each run.
+
+And Ctrl-C for the programs that tests start, wherever the tests themselves were started."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -16,3 +19,7 @@ settings.register_profile(
 )
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
+
+# What a shell starts in the background ignores SIGINT, and so would all programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
