@@ -599,6 +599,7 @@ class LinkControlMessage(Message, frozen=True, kw_only=True, tag="link-control")
     src: str | None = None
     group: str | None = None
     detail: str = ""
+    raw: bytes = b""  # the beginning of a rare one, for `wire.linkcontrol.described`
 
 
 class TlsClientHello(Message, frozen=True, kw_only=True, tag="tls-client-hello"):

@@ -206,14 +206,13 @@ def load_dissectors() -> None:
     """Import now what the parsers import with their first packet.
 
     For a collector that is about to give up its privileges: the interpreter's own files may be out
-    of reach then. It also takes the half second of scapy's import off the packets' path.
+    of reach then. It also takes the imports off the packets' path.
     """
-    import numpy.ma  # noqa: F401  numpy's own set functions import it with their first call
+    import numpy.ma  # noqa: F401  numpy's set functions import it with their first call (0.2 s)
 
     dns.load()
     x509.load()
     quic.load()
-    linkcontrol.load()
 
 
 def control_mask(columns: Columns) -> Bool:

@@ -2,8 +2,8 @@
 out.
 
 STP and PAUSE are read here, because every switch sends them all the time. The rare ones (LACP,
-EAPOL, VRRP, HSRP) go through scapy, which is loaded with the first such packet and not before; what
-it can't read is still named, without detail.
+EAPOL, VRRP, HSRP) are named here, with their first bytes; `described` reads these through scapy,
+which takes 14 MB and a third of a second to load: no meter does.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _SLOW = {1: "lacp", 2: "marker", 3: "oam", 10: "esmc"}
 _EAPOL = {0: "packet", 1: "start", 2: "logoff", 3: "key", 5: "mka"}
 _VRRP_TYPE_ADVERTISEMENT = 1
 _HSRP_ADVERTISE = 3
+RAW_MOST = 256  # bytes of a rare packet that its message keeps
 
 
 def parse_stp(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage | None:
@@ -79,12 +80,11 @@ def parse_slow(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
     if not data:
         raise Malformed("empty slow-protocols frame")
     name = _SLOW.get(data[0], f"slow-{data[0]}")
-    detail = ""
-    if name == "lacp":
-        if len(data) < 50:
-            raise Malformed("LACP cut short")
-        detail = _dissected("lacp", data)
-    return _message(name, detail, origin, src_mac)
+    if name != "lacp":
+        return _message(name, "", origin, src_mac)
+    if len(data) < 50:
+        raise Malformed("LACP cut short")
+    return _message(name, "", origin, src_mac, raw=data)
 
 
 def parse_eapol(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
@@ -95,9 +95,8 @@ def parse_eapol(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage
     if 4 + size > len(data):
         raise Malformed("EAPOL runs past the frame")
     detail = _EAPOL.get(data[1], f"type {data[1]}")
-    if data[1] == 0 and size >= 4:
-        detail = _dissected("eapol", data) or detail
-    return _message("eapol", detail, origin, src_mac)
+    packet = data[1] == 0 and size >= 4
+    return _message("eapol", detail, origin, src_mac, raw=data if packet else b"")
 
 
 def parse_vrrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkControlMessage:
@@ -106,8 +105,8 @@ def parse_vrrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkContr
         raise Malformed("not a VRRP packet")
     if data[0] & 15 != _VRRP_TYPE_ADVERTISEMENT:
         raise Malformed("VRRP of an unknown type")
-    detail = _dissected("vrrp", data) or f"version {data[0] >> 4}, priority {data[2]}"
-    return _message("vrrp", detail, origin, src_mac, src, str(data[1]))
+    detail = f"version {data[0] >> 4}, priority {data[2]}"
+    return _message("vrrp", detail, origin, src_mac, src, str(data[1]), data)
 
 
 def parse_hsrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkControlMessage | None:
@@ -122,8 +121,7 @@ def parse_hsrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkContr
         return _message("hsrp", "advertise", origin, src_mac, src)
     if len(data) < 20:
         raise Malformed("HSRP cut short")
-    detail = _dissected("hsrp", data)
-    return _message("hsrp", detail, origin, src_mac, src, str(data[6]))
+    return _message("hsrp", "", origin, src_mac, src, str(data[6]), data)
 
 
 def _bridge(raw: bytes) -> str:
@@ -137,6 +135,7 @@ def _message(
     src_mac: str,
     src: str | None = None,
     group: str | None = None,
+    raw: bytes = b"",
 ) -> LinkControlMessage:
     return LinkControlMessage(
         time_ns=origin.time_ns,
@@ -148,31 +147,27 @@ def _message(
         src=src,
         group=group,
         detail=printable(detail),
+        raw=raw[:RAW_MOST],
     )
 
 
 # ------------------------------------------------------------------ through scapy
 
 
-def load() -> None:
-    """Import scapy's layers now."""
-    _dissectors()
-
-
-def _dissected(protocol: str, data: bytes) -> str:
-    """scapy's reading of a rare packet as one line; empty when it has none."""
-    describe = _dissectors().get(protocol)
+def described(message: LinkControlMessage) -> str:
+    """One line of detail: of a rare packet scapy's reading, where it has one."""
+    describe = _dissectors().get(message.protocol) if message.raw else None
     if describe is None:
-        return ""
+        return message.detail
     try:
-        return describe(data)
+        return printable(describe(message.raw)) or message.detail
     except Exception:  # noqa: BLE001  scapy raises what it likes on bytes from the wire
-        return ""
+        return message.detail
 
 
 def _forget_makers() -> None:
-    """Give up scapy's list of who makes which network card, half of what scapy takes (13 MB in each
-    live meter): nothing here names makers, and `health.vendors` reads a list of its own."""
+    """Give up scapy's list of who makes which network card, half of what scapy takes (13 MB):
+    nothing here names makers, and `health.vendors` reads a list of its own."""
     from scapy.data import MANUFDB
 
     with contextlib.suppress(AttributeError):

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from panotui.model import LinkControlMessage
 from panotui.wire import (
     arp,
     banner,
@@ -72,6 +73,10 @@ def _banner(data: bytes) -> object:
     return None
 
 
+def _described(message: LinkControlMessage | None) -> object:
+    return message, message and linkcontrol.described(message)
+
+
 PARSERS: dict[str, Callable[[bytes], object]] = {
     "arp": lambda data: arp.parse(data, HERE),
     "icmp4": lambda data: icmp.parse(data, HERE, 4, *ENDS),
@@ -87,10 +92,10 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "cdp": lambda data: cdp.parse(data, HERE, ""),
     "stp": lambda data: linkcontrol.parse_stp(data, HERE, ""),
     "pause": lambda data: linkcontrol.parse_pause(data, HERE, ""),
-    "slow": lambda data: linkcontrol.parse_slow(data, HERE, ""),
-    "eapol": lambda data: linkcontrol.parse_eapol(data, HERE, ""),
-    "vrrp": lambda data: linkcontrol.parse_vrrp(data, HERE, ENDS[0], ""),
-    "hsrp": lambda data: linkcontrol.parse_hsrp(data, HERE, ENDS[0], ""),
+    "slow": lambda data: _described(linkcontrol.parse_slow(data, HERE, "")),
+    "eapol": lambda data: _described(linkcontrol.parse_eapol(data, HERE, "")),
+    "vrrp": lambda data: _described(linkcontrol.parse_vrrp(data, HERE, ENDS[0], "")),
+    "hsrp": lambda data: _described(linkcontrol.parse_hsrp(data, HERE, ENDS[0], "")),
     "ssdp": lambda data: discovery.parse_ssdp(data, HERE, ENDS[0]),
     "ws-discovery": lambda data: discovery.parse_ws_discovery(data, HERE, ENDS[0]),
     "netbios": lambda data: discovery.parse_netbios(data, HERE, ENDS[0]),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from panotui.model import LinkControlMessage
@@ -53,18 +54,28 @@ def test_rare_protocols_are_dissected():
         bytes.fromhex("2101640100010000c0a80001") + bytes(8), HERE, "10.0.0.2", "m"
     )
     assert (vrrp.protocol, vrrp.group) == ("vrrp", "1")
-    assert vrrp.detail == "version 2, priority 100, 192.168.0.1"
+    assert vrrp.detail == "version 2, priority 100"
+    assert linkcontrol.described(vrrp) == "version 2, priority 100, 192.168.0.1"
     eapol = linkcontrol.parse_eapol(bytes.fromhex("01010000"), HERE, "m")
     assert (eapol.protocol, eapol.detail) == ("eapol", "start")
     request = linkcontrol.parse_eapol(bytes.fromhex("010000050101000501"), HERE, "m")
-    assert "Request" in request.detail or "REQUEST" in request.detail.upper()
+    assert "REQUEST" in linkcontrol.described(request).upper()
+
+
+def test_what_scapy_cannot_read_is_told_without_it():
+    vrrp = linkcontrol.parse_vrrp(bytes.fromhex("3101640100010000"), HERE, "10.0.0.2", "m")
+    broken = msgspec.structs.replace(vrrp, raw=b"\x31")
+    assert linkcontrol.described(broken).startswith("version 3, priority")
+    bpdu = linkcontrol.parse_stp(BPDU, HERE, "m")
+    assert bpdu is not None
+    assert linkcontrol.described(bpdu) == bpdu.detail
 
 
 def test_real_standby_routers_are_told():
     told = run(shared_capture("open/tcpdump__HSRP_failover.pcap")).of(LinkControlMessage)
     assert {m.src for m in told} == {"192.168.0.10", "192.168.0.20", "192.168.0.30"}
-    assert any("Active" in m.detail for m in told)
-    assert any(m.detail == "advertise" for m in told)
+    assert any("Active" in linkcontrol.described(m) for m in told)
+    assert any(linkcontrol.described(m) == "advertise" for m in told)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +96,7 @@ def test_cut_frames_are_malformed(parse, data):
         parse(data, HERE, "")
 
 
-def test_scapy_is_not_loaded_for_everyday_packets_and_is_silent_when_it_is():
+def test_scapy_is_loaded_for_nothing_but_a_description_and_is_silent_then():
     program = (
         "import sys\n"
         "from panotui.wire import arp, lldp, linkcontrol\n"
@@ -93,8 +104,10 @@ def test_scapy_is_not_loaded_for_everyday_packets_and_is_silent_when_it_is():
         "from panotui.wire.origin import Origin\n"
         f"linkcontrol.parse_stp(bytes.fromhex('{BPDU.hex()}'), Origin(0, 0, 0), '')\n"
         "assert not [m for m in sys.modules if m.startswith(('scapy', 'cryptography', 'dns.'))]\n"
-        "linkcontrol.parse_vrrp(bytes.fromhex('2101640100010000c0a80001') + bytes(8),"
+        "vrrp = linkcontrol.parse_vrrp(bytes.fromhex('2101640100010000c0a80001') + bytes(8),"
         " Origin(0, 0, 0), '', '')\n"
+        "assert 'scapy' not in sys.modules\n"
+        "assert linkcontrol.described(vrrp)\n"
         "assert 'scapy' in sys.modules\n"
         "import scapy.data\n"
         "assert not scapy.data.MANUFDB.d  # 13 MB\n"
