@@ -7,7 +7,9 @@ reading for each interface that changed, and for all of them once a second.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -117,26 +119,18 @@ def reading(name: str, now_ns: int, sysfs: Path = SYSFS) -> LinkReading:
 def _netlink() -> Any:
     """A socket that hears of links and addresses, or None where there is no netlink."""
     try:
-        from pyroute2.netlink.rtnl import (
-            RTMGRP_IPV4_IFADDR,
-            RTMGRP_IPV6_IFADDR,
-            RTMGRP_LINK,
-        )
-    except ImportError:
-        return None
-    try:
-        return _RouteEvents(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
-    except OSError:
+        return _RouteEvents()
+    except (ImportError, OSError):
         return None
 
 
 class _RouteEvents:
-    """Route netlink messages of some groups, parsed by pyroute2, never waiting."""
+    """News of links and addresses by route netlink, parsed by pyroute2, never waiting."""
 
-    def __init__(self, groups: int) -> None:
-        from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-
-        self._marshal = MarshalRtnl()
+    def __init__(self) -> None:
+        rtnl, self._marshal = _parser()
+        groups = rtnl.RTMGRP_LINK | rtnl.RTMGRP_IPV4_IFADDR | rtnl.RTMGRP_IPV6_IFADDR
+        self._events = rtnl.RTM_VALUES
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         try:
             self._socket.setblocking(False)
@@ -146,14 +140,43 @@ class _RouteEvents:
             raise
 
     def get(self) -> list[Any]:
-        raw = self._socket.recv(1 << 16)
-        return list(self._marshal.parse(raw))
+        """What has come, each with the name of its `event`. OSError, BlockingIOError."""
+        messages = list(self._marshal.parse(self._socket.recv(1 << 16)))
+        for message in messages:
+            message["event"] = self._events.get(message["header"]["type"])
+        return messages
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _parser() -> tuple[Any, Any]:
+    """pyroute2's constants of route netlink, and its parser of messages about links and addresses.
+
+    The package by its name imports all that it can do, 230 modules and 12 MB; a parent that is
+    known but has not run lets its own modules be imported alone.
+    """
+    spec = importlib.util.find_spec("pyroute2")
+    if spec is None:
+        raise ImportError("pyroute2")
+    known = sys.modules.get("pyroute2")
+    sys.modules["pyroute2"] = importlib.util.module_from_spec(spec)
+    try:
+        from pyroute2.netlink import rtnl
+        from pyroute2.netlink.marshal import Marshal
+        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    finally:
+        del sys.modules["pyroute2"]
+        if known is not None:
+            sys.modules["pyroute2"] = known
+    marshal = Marshal()
+    for event in CARRIER_EVENTS:
+        marshal.msg_map[getattr(rtnl, event)] = ifinfmsg if "LINK" in event else ifaddrmsg
+    return rtnl, marshal
 
 
 def _pause_frames(name: str) -> int | None:
