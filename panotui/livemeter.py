@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from traceback import extract_tb
 from typing import IO
 
 import msgspec
@@ -40,7 +43,7 @@ from panotui.news import (
 )
 from panotui.pump import MeterPump
 from panotui.recording.keeper import PacketKeeper
-from panotui.sources import open_live
+from panotui.sources import open_live, privileges
 from panotui.sources.live import LiveSource
 from panotui.sources.pace import Pace
 
@@ -190,8 +193,10 @@ def serve(asked: IO[bytes], told: IO[bytes]) -> None:
         _run(pump, rings, asked.fileno(), outbox)
     except PanotuiError as error:
         _fail(told, error.what, error.why, error.remedy, error.exit_code)
-    except (OSError, ValueError, MemoryError) as error:
-        why = f"a meter process gave up ({type(error).__name__}: {error})"
+    except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
+        place = extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name} line {place.lineno}"
+        why = f"a meter process gave up ({type(error).__name__}: {error}, {where})"
         _fail(told, "capture", why, "Start panotui again.", 70)
     finally:
         for ring in rings:
@@ -206,14 +211,16 @@ def _fail(told: IO[bytes], what: str, why: str, remedy: str, exit_code: int) -> 
         pass  # nobody is left to tell
 
 
+def load() -> None:
+    """Import now what meters need later: once for all that are forked from here, while every file
+    can be reached, and so that no packet waits for it."""
+    from panotui.meter.control import load_dissectors
+
+    load_dissectors()
+
+
 def _open(order: LiveOrder) -> list[LiveSource]:
     """Rings open, every privilege gone."""
-    import numpy.ma  # noqa: F401  (numpy loads it when sorting first needs it, which costs 0.2 s)
-
-    from panotui.meter.control import load_dissectors
-    from panotui.sources import privileges
-
-    load_dissectors()  # no packet waits for an import later
     rings: list[LiveSource] = []
     try:
         for name in order.names:
@@ -263,6 +270,4 @@ def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox
 
 
 def _readable(fileno: int) -> bool:
-    import select
-
     return bool(select.select([fileno], [], [], 0)[0])

@@ -1,6 +1,6 @@
 """The engine's end of live meters: one process a group of interfaces, their news into the engine.
 
-Processes are started while there are privileges (each gives up its own); `opened` waits until all
+Processes are forked while there are privileges (each gives up its own); `opened` waits until all
 have their rings, `begin` lets them read. `step` takes what the pipes hold and applies it second by
 second of packet time, all meters' deltas of a second together. A meter that tells nothing (its
 machine is busy, it has died) is waited for no longer than `LATE_S`; what it tells later is applied
@@ -17,12 +17,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import msgspec
 import numpy as np
 
-from panotui.meterprocess import END_S, end_meter, how_ended, start_meter
+from panotui.meterprocess import END_S, Process, end_meter, fork_meter, how_ended
 from panotui.model import Interface, MeterSettings
 from panotui.news import (
     Answer,
@@ -53,6 +53,7 @@ LATE_S = 1.0
 FINISH_S = 5.0  # that last news are waited for
 CHUNK = 1 << 20
 TAKEN_MOST = 64 << 20  # bytes of one meter's pipe taken in one step
+Serve: TypeAlias = Callable[[IO[bytes], IO[bytes]], None]  # the life of a meter's process
 _said: msgspec.msgpack.Decoder[Told | Control | Answer | Opened | Failed] = msgspec.msgpack.Decoder(
     Told | Control | Answer | Opened | Failed
 )
@@ -61,10 +62,10 @@ _said: msgspec.msgpack.Decoder[Told | Control | Answer | Opened | Failed] = msgs
 class LiveMeterProcess:
     """One meter's process, as far as the engine's process sees it."""
 
-    def __init__(self, order: LiveOrder) -> None:
+    def __init__(self, order: LiveOrder, serve: Serve) -> None:
         self.order = order
         self.ended = False  # its pipe has ended
-        self.process = start_meter("--live")
+        self.process: Process = fork_meter(serve)
         self._buffer = bytearray()
         assert self.process.stdout is not None
         self._out = self.process.stdout
@@ -315,6 +316,7 @@ class LiveMeters:
 
 def start_meters(
     groups: Sequence[Sequence[str]],
+    serve: Serve,
     *,
     ring_bytes: int,
     snap_bulk: int,
@@ -322,7 +324,8 @@ def start_meters(
     evidence: bool = False,
     settings: MeterSettings | None = None,
 ) -> LiveMeters:
-    """A process for each group of interfaces; `ring_bytes` are each interface's."""
+    """A process for each group of interfaces, forked from this one, in which `serve` runs;
+    `ring_bytes` are each interface's."""
     processes: list[LiveMeterProcess] = []
     try:
         for meter, names in enumerate(groups):
@@ -335,7 +338,7 @@ def start_meters(
                 evidence=evidence,
                 settings=settings or MeterSettings(),
             )
-            processes.append(LiveMeterProcess(order))
+            processes.append(LiveMeterProcess(order, serve))
     except BaseException:
         for process in processes:
             process.close()

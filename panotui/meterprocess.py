@@ -1,12 +1,46 @@
-"""A meter's process, as its parent starts it, speaks to it through two pipes, and ends it."""
+"""A meter's process, as its parent starts it, speaks to it through two pipes, and ends it.
+
+For captures the program is run anew (`start_meter`). A live meter is a copy of the collector
+(`fork_meter`): all modules that both have loaded by then stay the same memory until one of them
+writes to it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Protocol
 
 END_S = 2.0  # for a child to go by itself, and again after it was asked to
+POLL_S = 0.01
+TITLE = "panotui _meter"
+
+
+class Process(Protocol):
+    """A child, as far as speaking to it and ending it goes; `subprocess.Popen` is one."""
+
+    pid: int
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, or minus the signal. subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 def start_meter(*arguments: str) -> subprocess.Popen[bytes]:
@@ -20,12 +54,106 @@ def start_meter(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
+class ForkedProcess:
+    """A forked child with a pipe each way."""
+
+    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes]) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self._code: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, or minus the signal. subprocess.TimeoutExpired."""
+        ends = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while self._code is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # whoever started us wants to hear of no child
+                self._code = 0
+                break
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() >= ends:
+                raise subprocess.TimeoutExpired(TITLE, timeout or 0.0)
+            else:
+                time.sleep(POLL_S)
+        return self._code
+
+    def terminate(self) -> None:
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        if self._code is None:
+            os.kill(self.pid, number)
+
+
+def fork_meter(serve: Callable[[IO[bytes], IO[bytes]], None]) -> ForkedProcess:
+    """A copy of this process that does nothing but `serve` requests from a pipe to another, in a
+    session of its own. It goes when its pipes end.
+
+    For a process that has no thread yet. Who calls it has loaded what the meter needs: that is
+    loaded once for all of them.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # no pipe gets the number of a standard stream that was closed
+    os.close(number)
+    asked, ask = os.pipe()
+    tell, told = os.pipe()
+    gc.freeze()  # collecting garbage would write to every object, and so make it two
+    pid = os.fork()
+    if pid:
+        os.close(asked)
+        os.close(told)
+        return ForkedProcess(pid, os.fdopen(ask, "wb"), os.fdopen(tell, "rb"))
+    code = 70
+    try:
+        os.setsid()
+        # Who asked ends us by closing the pipes. A signal to all of a terminal or a service is the
+        # collector's to act upon: it still wants our last second.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        _keep_only(asked, told)
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _show_as(TITLE)
+        serve(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))
+        code = 0
+    finally:
+        os._exit(code)  # nothing of the parent's is ended, written or told by its copy
+
+
+def _keep_only(*ours: int) -> None:
+    """Close what the parent has open, but for stderr and folders that modules are read from."""
+    import fcntl
+
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(nothing, standard)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):
+            folder = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_PATH
+            if number > 2 and number not in ours and not folder:
+                os.close(number)
+
+
+def _show_as(title: str) -> None:
+    """What `ps` shows: the place of the command line in memory is in proc(5), stat."""
+    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(stat[45]), int(stat[46])
+    if 0 < start < end:
+        room = end - start
+        ctypes.memmove(start, title.encode()[: room - 1].ljust(room, b"\0"), room)
+
+
 def how_ended(code: int) -> str:
     """The words after "it", for an exit code or (negative) a signal."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
-def end_meter(process: subprocess.Popen[bytes]) -> None:
+def end_meter(process: Process) -> None:
     """End it, kindly first; returns when it is gone."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:

@@ -82,12 +82,15 @@ def live_capture(
     """Start the meters, wait for their rings, open the link watch. `sizes` are the bytes of
     all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure
     with the exit code of what refused."""
+    from panotui import livemeter
     from panotui.meterlink import start_meters
     from panotui.sources.together import groups
 
     names = chosen(interfaces, site, commands)
+    livemeter.load()
     meters = start_meters(
         groups(names, site),
+        livemeter.serve,
         ring_bytes=sizes[0] // len(names),
         snap_bulk=sizes[1],
         promiscuous=promiscuous,

@@ -1,7 +1,4 @@
-"""`_meter`: a meter's process, behind `analyze` of several captures and behind live capture.
-
-See `panotui.parallel` and `panotui.livemeter`.
-"""
+"""`_meter`: a meter's process behind `analyze` of several captures. See `panotui.parallel`."""
 
 from __future__ import annotations
 
@@ -12,19 +9,11 @@ import click
 
 
 @click.command(hidden=True)
-@click.option("--live", is_flag=True)
-def command(live: bool) -> int:
+def command() -> int:
     """Meters for another process: orders on stdin, news on stdout (internal)."""
-    # Who asked ends us by closing the pipes. A signal to all of a terminal or a service is the
-    # collector's to act upon: it still wants our last second.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if live else (signal.SIGINT,):
-        signal.signal(number, signal.SIG_IGN)
-    if live:
-        from panotui.commands.readable import prepare_to_drop
+    from panotui.parallel import serve
 
-        prepare_to_drop()
-        from panotui.livemeter import serve
-    else:
-        from panotui.parallel import serve
+    # Who asked ends us by closing the pipes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(sys.stdin.buffer, sys.stdout.buffer)
     return 0

@@ -396,6 +396,29 @@ def test_a_recorder_whose_meter_dies_writes_what_it_has_and_says_so(
     assert analysis(tmp_path / "r.panotui")["source"]
 
 
+def test_a_meter_has_no_privilege_and_nothing_open_but_its_pipes_and_ring(
+    wire: Wire, tmp_path: Path
+) -> None:
+    process = recorder(wire, tmp_path)
+    client = FeedClient.connect(str(tmp_path / "r.sock"))
+    assert isinstance(client.ask(View()), Frame)
+    (meter,) = meters_of(process.pid)
+    status = Path(f"/proc/{meter}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "0" not in fields["Uid"].split() + fields["Gid"].split()
+    assert {int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+    assert int(fields["CapBnd"], 16) == 0
+    assert fields["NoNewPrivs"] == "1"
+    opened = {os.readlink(entry) for entry in Path(f"/proc/{meter}/fd").iterdir()}
+    assert sum(where.startswith("pipe:") for where in opened) == 2
+    assert sum(where.startswith("socket:") for where in opened) == 2  # a ring an interface
+    others = {where for where in opened if not where.startswith(("pipe:", "socket:"))}
+    assert all(
+        where == "/dev/null" or where == str(tmp_path / "err") or Path(where).is_dir()
+        for where in others
+    ), others
+
+
 def test_no_meter_outlives_its_collector(wire: Wire, tmp_path: Path) -> None:
     process = recorder(wire, tmp_path)
     client = FeedClient.connect(str(tmp_path / "r.sock"))
