@@ -204,6 +204,7 @@ class Gaps:
         second = np.zeros(1, STREAM_SECOND_DTYPE)
         second["stream"] = self.row["id"][stream]
         second["second"] = gap.time_ns // SECOND
+        second["jitter_ms"] = second["frame_jitter_ms"] = np.nan  # it tells nothing of them
         second["capture_lost"] = packets
         self._increments.append(second)
 

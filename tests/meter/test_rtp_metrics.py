@@ -405,6 +405,19 @@ def test_loss_that_our_capture_admits_a_moment_later_is_told_apart():
     assert seconds["capture_lost"].sum() == 10
 
 
+def test_second_keeps_its_jitter_when_our_capture_admits_loss_in_it():
+    packets = steady(4 * 25 * 2)
+    for i, packet in enumerate(packets):
+        packet.time_ns += i % 8 * 1_000_000
+    del packets[150:160]
+    metrics = run(packets)
+    metrics.gaps.note_capture_loss(START_NS + 2 * SECOND, 500, -1)
+    rows = metrics.seconds(START_NS + 2 * SECOND)
+    assert rows["capture_lost"].tolist() == [0, 10]
+    assert (rows["jitter_ms"] > 0.5).all()
+    assert (rows["frame_jitter_ms"] > 0.5).all()
+
+
 def test_loss_at_the_tail_of_a_key_frame_is_counted_apart():
     packets = steady(400, per_frame=16)
     metrics = table(1)
