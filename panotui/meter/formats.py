@@ -13,9 +13,9 @@ import numpy as np
 from panotui.meter import media_heuristics
 from panotui.meter.places import Place
 from panotui.meter.rtcp_tracker import Clockwork
-from panotui.meter.rtp_metrics import RtpMetrics
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.meter.segments import Segments
+from panotui.meter.stream_columns import StreamColumns
 from panotui.model import AUDIO_CODECS, I64, STREAM_CODECS, U8, U16, VIDEO_CODECS, Bool
 from panotui.wire import h264, h265, jpeg
 from panotui.wire.rtp import STATIC_PAYLOADS, RtpColumns
@@ -65,10 +65,10 @@ class Stream(msgspec.Struct, eq=False):
 
 
 class Formats:
-    """Codecs of the streams in a core's tables."""
+    """Codecs of the streams in a table; writes how each is to be measured."""
 
-    def __init__(self, metrics: RtpMetrics, streams: list[Stream | None]) -> None:
-        self.metrics = metrics
+    def __init__(self, state: StreamColumns, streams: list[Stream | None]) -> None:
+        self._state = state
         self._streams = streams
         self._codec: U8 = np.zeros(len(streams), np.uint8)
         self._looking: Bool = np.zeros(len(streams), bool)
@@ -86,13 +86,12 @@ class Formats:
         if form is None or not form.codec:
             name, clock = STATIC_PAYLOADS.get(payload_type, (None, 0))
             form = Format(name, form.clock_rate if form and form.clock_rate else clock)
-        self.metrics.row["payload_type"][stream.index] = payload_type
+        self._state.row["payload_type"][stream.index] = payload_type
         self._set_codec(stream, codec_index(form.codec), form.clock_rate)
 
     def _set_codec(self, stream: Stream, codec: int, clock: int) -> None:
         index = stream.index
-        metrics = self.metrics
-        row = metrics.row
+        state, row = self._state, self._state.row
         media = stream.track.media if stream.track else ""
         encrypted = bool(row["encrypted"][index])
         if codec in (H264, _H265, _JPEG) and not clock:
@@ -101,17 +100,17 @@ class Formats:
         row["codec"][index] = codec
         row["clock_rate"][index] = clock
         # With an unknown clock sums run as if it were video's; they are only shown once it is.
-        metrics.clock[index] = clock or 90_000
-        metrics.picture[index] = codec in _PICTURES or (
+        state.clock[index] = clock or 90_000
+        state.picture[index] = codec in _PICTURES or (
             codec not in _NOT_PICTURES
             and clock not in _AUDIO_CLOCKS
             and media in ("", "video")
             and (codec != 0 or media == "video" or clock in (0, 90_000))
         )
-        metrics.reads_keys[index] = codec in (H264, _H265, _JPEG) and not encrypted
+        state.reads_keys[index] = codec in (H264, _H265, _JPEG) and not encrypted
         self._codec[index] = codec if not encrypted else 0
         self._looking[index] = codec == 0 and not encrypted and stream.payload_type >= 96
-        metrics.changed[index] = True
+        state.changed[index] = True
 
     def guess(self, stream: Stream, first: U8, second: U8) -> None:
         stream.looks += 1
@@ -124,22 +123,22 @@ class Formats:
 
     def learn_size(self, stream: Stream, width: int | None, height: int | None) -> None:
         """The size that the SDP declares, until the payload says it."""
-        row, index = self.metrics.row, stream.index
+        row, index = self._state.row, stream.index
         if width and height and not row["width"][index]:
             row["width"][index], row["height"][index] = width, height
-            self.metrics.changed[index] = True
+            self._state.changed[index] = True
 
     def learn_sps(self, stream: Stream, unit: bytes | None) -> None:
         """Size, profile and declared rate; the one in band is newer than the SDP's."""
         if unit is None or unit == stream.sps:
             return
-        row, index = self.metrics.row, stream.index
+        row, index = self._state.row, stream.index
         if stream.codec == _H265:
             stream.sps = unit
             size = h265.parse_size(unit)
             if size:
                 row["width"][index], row["height"][index] = size
-                self.metrics.changed[index] = True
+                self._state.changed[index] = True
             return
         if stream.codec != H264:
             return
@@ -151,7 +150,7 @@ class Formats:
             row["constraint"][index] = found.constraint
             row["level"][index] = found.level
             row["vui_fps"][index] = found.fps if found.fps is not None else np.nan
-            self.metrics.changed[index] = True
+            self._state.changed[index] = True
 
     def flags(self, data: U8, header: RtpColumns, stream: U16) -> U8:
         codec = self._codec.take(stream)
@@ -203,7 +202,7 @@ class Formats:
     def read_set(self, stream: Stream, sequence: int, payload: bytes, whole: bool) -> None:
         """A payload that holds a parameter set, or (`whole` false) the captured head of one."""
         module = _SETS.get(stream.codec)
-        if module is None or len(payload) < 2 or self.metrics.row["encrypted"][stream.index]:
+        if module is None or len(payload) < 2 or self._state.row["encrypted"][stream.index]:
             return
         if module.is_fragment(payload):
             unit = module.read_part(stream.fragments, sequence, payload, whole)
@@ -214,21 +213,21 @@ class Formats:
     def _read_sizes(self, data: U8, rows: I64, flags: U8, header: RtpColumns, stream: U16) -> None:
         """Sizes of JPEG pictures where they are another than before: a few a call."""
         starts = rows[flags & h264.START != 0]
-        row = self.metrics.row
+        row = self._state.row
         owner = stream[starts]
         size = jpeg.sizes(data, header.payload[starts])
         known = (size != 0).all(axis=1)
         other = (size[:, 0] != row["width"][owner]) | (size[:, 1] != row["height"][owner])
         other &= known
         row["width"][owner[other]], row["height"][owner[other]] = size[other].T
-        self.metrics.changed[owner[other]] = True
+        self._state.changed[owner[other]] = True
         for i in starts[~known][-SIZES_PER_CALL:].tolist():
             at = int(header.payload[i])
             begin = max(at - jpeg.EXTENSION_BYTES_MAX, 0)
             found = jpeg.size_in_extension(data[begin:at].tobytes())
             if found is not None:
                 row["width"][stream[i]], row["height"][stream[i]] = found
-                self.metrics.changed[stream[i]] = True
+                self._state.changed[stream[i]] = True
 
     def _look_again(self, data: U8, header: RtpColumns, stream: U16) -> None:
         """Streams of unknown codec: do the newest packets tell it?"""
@@ -244,7 +243,7 @@ class Formats:
     def flags_of_held(self, stream: Stream, flags: U8) -> U8:
         """(n,) payload flags of held packets, of their `video_flags`."""
         column = _FLAG_COLUMNS.get(stream.codec)
-        if column is None or self.metrics.row["encrypted"][stream.index]:
+        if column is None or self._state.row["encrypted"][stream.index]:
             return np.zeros(len(flags), np.uint8)
         chosen: U8 = flags[:, column]
         return chosen

@@ -1,23 +1,29 @@
 """Missing RTP packets: pending while they may still come late, then told, with whose fault it is.
 
-In: gaps as they open, late packets that fill them, the passing of time, and what our own capture
-admits to have missed. Out: the loss columns of the stream's row and `StreamGap` messages. A gap
+In: batches whose sequence numbers have flaws, the passing of time, and what our own capture admits
+to have missed. Out: the loss columns of the stream's row and `StreamGap` messages. A gap
 inside an intact TCP stream is the camera's; one where the capture has a hole is ours; any other is
 the path's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from panotui.model import I64, SECOND, STREAM_SECOND_DTYPE, AnyMessage, Bool, Rows, StreamGap
+from panotui.meter.rtp_records import Grouped
+from panotui.meter.sequence import Flawed, Sequence
+from panotui.meter.stream_columns import StreamColumns
+from panotui.meter.stream_seconds import StreamSeconds
+from panotui.model import I64, SECOND, U8, Rows, StreamGap
+from panotui.wire.h264 import KEY, MARK, START, VCL
 
 REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
 REORDER_NS = SECOND  # and this old
 GAPS_TOLD = 4  # messages a stream and tick
 _PENDING_MAX = 4096  # a stream
+_NEVER, _ALWAYS = -(1 << 63), 1 << 63  # times that no gap is as old as, and that all are
 NOTES_MAX = 64
 NOTED_AFTER_NS = SECOND // 4  # a stream shows its gap with its next packet
 
@@ -37,59 +43,117 @@ class Gap:
     keyframe_tail: bool
     capture: bool  # our own capture has a hole here
 
+    @property
+    def lost(self) -> int:
+        """Packets that are missing."""
+        return self.last - self.first + 1
+
 
 class Gaps:
-    """Pending gaps a stream, oldest first; the arrays are the core's own."""
+    """Pending gaps a stream, oldest first; `highest` are the extended sequence numbers so far."""
 
-    def __init__(
-        self,
-        row: Rows,
-        changed: Bool,
-        picture: Bool,
-        highest: I64,
-        messages: list[AnyMessage],
-        increments: list[Rows],
-    ) -> None:
-        self.row = row
-        self.changed = changed
-        self.picture = picture
+    def __init__(self, state: StreamColumns, highest: I64, seconds: StreamSeconds) -> None:
+        self._state = state
         self._highest = highest
-        self.messages = messages
-        self._increments = increments
+        self._seconds = seconds
+        # Of each stream's newest packet.
+        self._flags: U8 = np.zeros(state.capacity, np.uint8)
+        self._epoch: I64 = np.zeros(state.capacity, np.int64)
         self._gaps: dict[int, list[Gap]] = {}
         self._gaps_told: dict[int, int] = {}
         self._damaged_stamp: dict[int, int] = {}
         self._capture_noted: list[list[int]] = []  # [from ns, to ns, packets left, interface]
 
-    def add(self, stream: int, gap: Gap) -> None:
+    def begin(self, packets: Grouped, at: I64, ids: I64) -> None:
+        """The rows `at` are the first packets of the streams `ids`."""
+        self._flags[ids] = MARK
+        self._epoch[ids] = packets.epoch(at)
+
+    def measure(self, packets: Grouped, sequence: Sequence) -> None:
+        """Gaps that a batch opens, and those that its late packets fill."""
+        if sequence.flawed is not None:
+            self._open(sequence.flawed)
+            self._fill(sequence.flawed)
+        ids, ends = packets.segments.ids, packets.segments.ends
+        self._flags[ids] = packets.flags[ends]
+        self._epoch[ids] = packets.epoch(ends)
+        for stream in set(ids.tolist()) & self._gaps.keys():
+            self._settle(stream, _NEVER)
+
+    def _open(self, flawed: Flawed) -> None:
+        rows = np.flatnonzero((flawed.advance > 1) & ~flawed.restarted)
+        if not len(rows):
+            return
+        packets = flawed.packets
+        segments = packets.segments
+        ids = segments.ids
+        flags_before = segments.previous(packets.flags, self._flags[ids])[rows]
+        first = rows == segments.starts[segments.index[rows]]
+        epoch_before = packets.epoch(rows - ~first)
+        epoch_before[first] = self._epoch[ids][segments.index[rows[first]]]
+        flags = packets.flags[rows]
+        stamp, stamp_before = packets.timestamp[rows].astype(np.int64), packets.stamp_before(rows)
+        owner = ids[segments.index[rows]]
+        keyframe_tail = (flags_before & KEY != 0) & (flags_before & (START | MARK) == 0)
+        keyframe_tail &= self._state.reads_keys[owner]
+        damages = np.where(
+            stamp == stamp_before,
+            1,
+            (flags_before & MARK == 0) * 1 + (flags & (VCL | START) == VCL) * 2,
+        )
+        last = flawed.extended[rows]
+        columns = (  # in the order of Gap's fields
+            last - flawed.advance[rows] + 1,
+            last - 1,
+            packets.time_ns[rows],
+            packets.before_ns(rows),
+            packets.number(rows),
+            stamp_before,
+            stamp,
+            damages,
+            keyframe_tail,
+            packets.epoch(rows) != epoch_before,
+        )
+        for stream, *values in zip(
+            owner.tolist(), *(column.tolist() for column in columns), strict=True
+        ):
+            self._add(stream, Gap(*values))
+
+    def _add(self, stream: int, gap: Gap) -> None:
         """A gap opens; loss that our capture has admitted already is ours."""
-        if not gap.capture:
-            gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.last - gap.first + 1)
+        gap.capture = gap.capture or self._in_noted_loss(stream, gap.time_ns, gap.lost)
         if gap.capture:
-            self._admit(stream, gap, gap.last - gap.first + 1)
+            self._seconds.add_capture_loss(stream, gap.time_ns, gap.lost)
         self._gaps.setdefault(stream, []).append(gap)
 
-    def provisional(self, stream: int, row: Rows) -> None:
-        """Add the gaps that still wait to a copy of the stream's row (a view of length 1)."""
-        damaged = self._damaged_stamp.get(stream, -1)
-        for gap in self._gaps.get(stream, ()):
-            damaged = self._count(stream, row, gap, damaged)
+    def _fill(self, flawed: Flawed) -> None:
+        packets, late = flawed.packets, flawed.late
+        for stream, extended, highest, before_ns in zip(
+            packets.stream(late).tolist(),
+            flawed.extended[late].tolist(),
+            (flawed.extended - flawed.advance)[late].tolist(),
+            packets.before_ns(late).tolist(),
+            strict=True,
+        ):
+            self._fill_one(stream, extended, highest, before_ns)
+
+    def write(self, out: Rows, streams: I64) -> None:
+        """Add the gaps that still wait to copies of the streams' rows."""
+        for i, stream in enumerate(streams.tolist()):
+            damaged = self._damaged_stamp.get(stream, -1)
+            for gap in self._gaps.get(stream, ()):
+                damaged = self._count(stream, out[i : i + 1], gap, damaged)
 
     def forget(self, stream: int) -> None:
         self._gaps.pop(stream, None)
         self._damaged_stamp.pop(stream, None)
 
-    def passed(self, streams: set[int]) -> None:
-        """Packets of these streams have come: tell what is far enough behind."""
-        for stream in streams & self._gaps.keys():
-            self.settle(stream, -1)
-
     def tick(self, now_ns: int) -> None:
         self._gaps_told.clear()
         for stream in list(self._gaps):
-            self.settle(stream, now_ns)
+            self._settle(stream, now_ns - REORDER_NS)
 
-    def fill(self, stream: int, extended: int, highest: int, before_ns: int) -> None:
+    def _fill_one(self, stream: int, extended: int, highest: int, before_ns: int) -> None:
         """A late packet takes its place in a pending gap.
 
         `highest` number and the time of the packet before it: a gap that had been told of by then,
@@ -106,7 +170,7 @@ class Gaps:
                 if _is_far(gap, highest, before_ns):
                     return
                 if gap.capture:
-                    self._admit(stream, gap, -1)
+                    self._seconds.add_capture_loss(stream, gap.time_ns, -1)
                 if gap.first == gap.last:
                     del pending[i]
                 elif extended == gap.first:
@@ -114,36 +178,28 @@ class Gaps:
                 elif extended == gap.last:
                     gap.last -= 1
                 else:
-                    rest = Gap(
-                        extended + 1,
-                        gap.last,
-                        gap.time_ns,
-                        gap.before_ns,
-                        gap.number,
-                        gap.timestamp_before,
-                        gap.timestamp_after,
-                        gap.damages,
-                        gap.keyframe_tail,
-                        gap.capture,
-                    )
+                    rest = replace(gap, first=extended + 1)
                     gap.last = extended - 1
                     pending.insert(i + 1, rest)
                 return
 
-    def settle(self, stream: int, now_ns: int | None) -> None:
-        """Tell gaps that nothing can fill any more; None: all of them; -1: by distance only."""
+    def close(self, stream: int) -> None:
+        """The stream is over: tell of all its gaps."""
+        self._settle(stream, _ALWAYS)
+
+    def _settle(self, stream: int, old_ns: int) -> None:
+        """Tell gaps that nothing can fill any more: they opened by `old_ns`, or are far behind."""
         pending = self._gaps.get(stream)
         if not pending:
             self._gaps.pop(stream, None)
             return
-        highest, last_ns = int(self._highest[stream]), int(self.row["last_ns"][stream])
+        highest, last_ns = int(self._highest[stream]), int(self._state.row["last_ns"][stream])
         done = 0
         for gap in pending:
-            old = now_ns is None or (now_ns >= 0 and gap.time_ns <= now_ns - REORDER_NS)
             far = _is_far(gap, highest, last_ns)
             if len(pending) - done > _PENDING_MAX:
                 far |= gap.last < highest - REORDER_WINDOW
-            if not (old or far):
+            if not (far or gap.time_ns <= old_ns):
                 break
             self._tell(stream, gap)
             done += 1
@@ -153,7 +209,7 @@ class Gaps:
 
     def _count(self, stream: int, row: Rows, gap: Gap, damaged: int) -> int:
         """Fold a gap into `row`; the timestamp of the frame that was damaged last."""
-        lost = gap.last - gap.first + 1
+        lost = gap.lost
         row["gap_events"] += 1
         if lost > row["longest_gap"][0]:
             row["longest_gap"] = lost
@@ -164,7 +220,7 @@ class Gaps:
             row["camera_dropped"] += lost
         if gap.keyframe_tail:
             row["tail_lost"] += lost
-        if self.picture[stream]:
+        if self._state.picture[stream]:
             for bit, stamp in ((1, gap.timestamp_before), (2, gap.timestamp_after)):
                 if gap.damages & bit and damaged != stamp:
                     damaged = stamp
@@ -177,36 +233,26 @@ class Gaps:
         return "camera" if row["transport"][0] == 6 else "path"
 
     def _tell(self, stream: int, gap: Gap) -> None:
-        row = self.row[stream : stream + 1]
+        row = self._state.row[stream : stream + 1]
         self._damaged_stamp[stream] = self._count(
             stream, row, gap, self._damaged_stamp.get(stream, -1)
         )
-        lost = gap.last - gap.first + 1
-        self.changed[stream] = True
+        self._state.changed[stream] = True
         told = self._gaps_told.get(stream, 0)
         if told < GAPS_TOLD:
             self._gaps_told[stream] = told + 1
-            self.messages.append(
+            self._state.messages.append(
                 StreamGap(
                     time_ns=gap.time_ns,
                     packet=gap.number,
                     interface=int(row["interface"][0]),
                     flow=int(row["flow"][0]),
                     stream=int(row["id"][0]),
-                    lost=lost,
+                    lost=gap.lost,
                     where=self._where(row, gap),
                     keyframe_tail=gap.keyframe_tail,
                 )
             )
-
-    def _admit(self, stream: int, gap: Gap, packets: int) -> None:
-        """Count `packets` as our own in the gap's second, at once: no alarm may come between."""
-        second = np.zeros(1, STREAM_SECOND_DTYPE)
-        second["stream"] = self.row["id"][stream]
-        second["second"] = gap.time_ns // SECOND
-        second["jitter_ms"] = second["frame_jitter_ms"] = np.nan  # it tells nothing of them
-        second["capture_lost"] = packets
-        self._increments.append(second)
 
     def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
         """Up to `packets` that were missed before `time_ns` fell out of our own capture.
@@ -221,10 +267,9 @@ class Gaps:
         for stream, pending in self._gaps.items():
             for gap in pending:
                 if not gap.capture:
-                    lost = gap.last - gap.first + 1
-                    gap.capture = self._in_noted_loss(stream, gap.time_ns, lost)
+                    gap.capture = self._in_noted_loss(stream, gap.time_ns, gap.lost)
                     if gap.capture:
-                        self._admit(stream, gap, lost)
+                        self._seconds.add_capture_loss(stream, gap.time_ns, gap.lost)
 
     def _in_noted_loss(self, stream: int, time_ns: int, lost: int) -> bool:
         for note in self._capture_noted:
@@ -232,7 +277,7 @@ class Gaps:
             if (
                 left > 0
                 and start <= time_ns <= end
-                and (interface < 0 or interface == int(self.row["interface"][stream]))
+                and (interface < 0 or interface == int(self._state.row["interface"][stream]))
             ):
                 note[2] = left - lost
                 return True

@@ -1,24 +1,24 @@
 """RTP sequence numbers as RFC 3550 A.1 counts them, for all streams of a batch at once.
 
-In: packets grouped by stream. Out: how many each stream was expected to send and how many count.
-Streams whose every number follows the last (nearly always) are known by one comparison; for those
-of the others, a row each, the extended number, how far it advances the highest, whether it counts,
-whether the sender restarted. Where a stream stays within MAX_DROPOUT and MAX_MISORDER that is array
-work; around an anomaly packets are taken one by one. Probation is the caller's: streams come here
-when they are believed. Two things are not as A.1 has them: a number that is missing is late, and no
+In: packets grouped by stream. Out: in the stream's row what was expected, lost, repeated and late;
+restarts as messages; and how many of the batch each stream was to send and how many count. Streams
+whose every number follows the last (nearly always) are known by one comparison; for those of the
+others, a row each, the extended number, how far it advances the highest, whether it counts, whether
+the sender restarted. Where a stream stays within MAX_DROPOUT and MAX_MISORDER that is array work;
+around an anomaly packets are taken one by one. Probation is the caller's: streams come here when
+they are believed. Two things are not as A.1 has them: a number that is missing is late, and no
 restart, up to RECENT behind; and numbers passed over during a PAUSE were not expected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.pauses import Pauses
 from panotui.meter.rtp_records import Grouped
-from panotui.model import I64, SECOND, U16, Bool, Rows
+from panotui.meter.stream_columns import StreamColumns
+from panotui.model import I64, SECOND, U16, Bool, StreamRestart
 
 SEQUENCES = 65536
 MAX_DROPOUT = 3000
@@ -34,7 +34,6 @@ class Flawed:
     """What sequence numbers mean, a row each, in the segments that are not in perfect order."""
 
     packets: Grouped  # of those segments alone
-    which: Bool  # (s,) those of all segments
     rows: I64  # (m,) which of all rows they are
     extended: I64  # (m,)
     advance: I64  # (m,) towards the highest so far; <= 0 late or duplicate
@@ -51,26 +50,29 @@ class Sequence:
     counted: I64  # (s,)
     flawed: Flawed | None
 
+    def between(self, starts: I64, counts: I64, n: int) -> tuple[I64, I64]:
+        """How many were expected, and count, of each run of rows that these begin; n rows in all.
+
+        `counts` are the lengths of the runs.
+        """
+        if self.flawed is None:
+            return counts, counts
+        each = np.ones(n, np.int64)
+        each[self.flawed.rows] = np.maximum(self.flawed.advance, 0)
+        expected = np.add.reduceat(each, starts)
+        each[:] = 1
+        each[self.flawed.rows] = self.flawed.counted
+        return expected, np.add.reduceat(each, starts)
+
 
 class SequenceNumbers:
-    """State a stream of RFC 3550 A.1; `row`, `clock` and `timestamp` are the core's own arrays."""
+    """State a stream of RFC 3550 A.1."""
 
-    def __init__(
-        self,
-        capacity: int,
-        row: Rows,
-        clock: I64,
-        timestamp: I64,
-        pauses: Pauses,
-        tell_restart: Callable[[int, Grouped, int, bool, int], None],
-    ) -> None:
-        self.row = row
-        self.clock = clock
-        self._timestamp = timestamp
-        self._pauses = pauses
+    def __init__(self, state: StreamColumns) -> None:
+        capacity = state.capacity
+        self._state = state
         self._first: I64 = np.zeros(capacity, np.int64)  # extended, since the sender (re)started
-        self._tell_restart = tell_restart
-        self.received: I64 = np.zeros(capacity, np.int64)
+        self._received: I64 = np.zeros(capacity, np.int64)
         self.highest: I64 = np.zeros(capacity, np.int64)  # extended
         self._bad: I64 = np.full(capacity, -1, np.int64)
         self._bad_time: I64 = np.zeros(capacity, np.int64)
@@ -84,12 +86,13 @@ class SequenceNumbers:
         self.highest[ids] = self._solid[ids] - 1
 
     def forget(self, stream: int) -> None:
-        self.received[stream] = 0
+        self._received[stream] = 0
         self.highest[stream] = 0
         self._bad[stream] = -1
         self._recent[stream] = 0  # extended numbers begin above
 
     def measure(self, packets: Grouped) -> Sequence:
+        """Take the packets of a batch; streams have begun, and their rows tell of those before."""
         segments = packets.segments
         ids, starts = segments.ids, segments.starts
         numbers = packets.sequence
@@ -97,22 +100,49 @@ class SequenceNumbers:
         np.subtract(numbers[1:], numbers[:-1], out=step[1:])
         step[starts] = numbers[starts] - self.highest[ids].astype(np.uint16)
         odd = step != 1
-        if not odd.any():
-            self.highest[ids] += segments.counts
-            self.received[ids] += segments.counts
-            return Sequence(segments.counts, segments.counts, None)
-        which = np.logical_or.reduceat(odd, starts)
+        if odd.any():
+            sequence = self._with_flaws(packets, np.logical_or.reduceat(odd, starts))
+        else:
+            self._go_on(ids, segments.counts)
+            sequence = Sequence(segments.counts, segments.counts, None)
+        row = self._state.row
+        row["expected"][ids] += sequence.expected
+        row["lost"][ids] = row["expected"][ids] - self._received[ids]
+        row["lost_unique"][ids] = row["lost"][ids] + row["duplicates"][ids]
+        return sequence
+
+    def _go_on(self, ids: I64, counts: I64) -> None:
+        """Streams whose every number follows the last."""
+        self.highest[ids] += counts
+        self._received[ids] += counts
+
+    def _with_flaws(self, packets: Grouped, which: Bool) -> Sequence:
+        """A batch in which the segments `which` (s,) are not in perfect order."""
+        segments = packets.segments
         calm = ~which
-        self.highest[ids[calm]] += segments.counts[calm]
-        self.received[ids[calm]] += segments.counts[calm]
-        flawed = self._flawed(which, *packets.part(which))
-        part = flawed.packets.segments
+        self._go_on(segments.ids[calm], segments.counts[calm])
+        flawed = self._flawed(*packets.part(which))
+        starts = flawed.packets.segments.starts
         expected, counted = segments.counts.copy(), segments.counts.copy()
-        expected[which] = np.add.reduceat(np.maximum(flawed.advance, 0), part.starts)
-        counted[which] = np.add.reduceat(flawed.counted, part.starts, dtype=np.int64)
+        expected[which] = np.add.reduceat(np.maximum(flawed.advance, 0), starts)
+        counted[which] = np.add.reduceat(flawed.counted, starts, dtype=np.int64)
+        self._count_late(flawed)
+        self._remember(flawed)
         return Sequence(expected, counted, flawed)
 
-    def _flawed(self, which: Bool, records: Grouped, rows: I64) -> Flawed:
+    def _count_late(self, flawed: Flawed) -> None:
+        """Rows behind others are duplicates, or late: keep the late ones."""
+        late = np.flatnonzero((flawed.advance <= 0) & flawed.counted)
+        if not len(late):
+            return
+        repeated = self._repeated(flawed, late)
+        part, row = flawed.packets.segments, self._state.row
+        owner, count = part.index[late], len(part.ids)
+        row["duplicates"][part.ids] += np.bincount(owner[repeated], minlength=count)
+        row["reordered"][part.ids] += np.bincount(owner[~repeated], minlength=count)
+        flawed.late = late[~repeated]
+
+    def _flawed(self, records: Grouped, rows: I64) -> Flawed:
         segments = records.segments
         ids = segments.ids
         self._list_recent(ids)
@@ -128,7 +158,6 @@ class SequenceNumbers:
         strange = (advance >= MAX_DROPOUT) | (advance <= -MAX_MISORDER)
         result = Flawed(
             records,
-            which,
             rows,
             extended,
             advance,
@@ -141,10 +170,10 @@ class SequenceNumbers:
         for k in np.flatnonzero(odd).tolist():
             start, end = int(segments.starts[k]), int(segments.ends[k]) + 1
             self._walk(int(ids[k]), records, start, end, result, top)
-        if self._pauses:
+        if self._state.pauses:
             self._excuse(result)
         self.highest[ids] = top[segments.ends]
-        self.received[ids] += np.add.reduceat(result.counted, segments.starts, dtype=np.int64)
+        self._received[ids] += np.add.reduceat(result.counted, segments.starts, dtype=np.int64)
         return result
 
     def _excuse(self, flawed: Flawed) -> None:
@@ -152,7 +181,7 @@ class SequenceNumbers:
         packets = flawed.packets
         rows = np.flatnonzero(flawed.advance > 1)
         ends = packets.before_ns(rows), packets.time_ns[rows]
-        flawed.advance[rows[self._pauses.ended(packets.stream(rows), *ends)]] = 1
+        flawed.advance[rows[self._state.pauses.ended(packets.stream(rows), *ends)]] = 1
 
     def _list_recent(self, ids: I64) -> None:
         """Write the newest of the numbers that came in a row into the table."""
@@ -162,7 +191,7 @@ class SequenceNumbers:
         listed = number[place, back]
         self._recent[ids[place], listed & (RECENT - 1)] = listed
 
-    def repeated(self, flawed: Flawed, late: I64) -> Bool:
+    def _repeated(self, flawed: Flawed, late: I64) -> Bool:
         """Which of the `late` rows bring a number that was received before."""
         segments, extended = flawed.packets.segments, flawed.extended
         numbers = extended[late]
@@ -180,8 +209,8 @@ class SequenceNumbers:
         result: Bool = known | ~opening[late]
         return result
 
-    def remember(self, flawed: Flawed) -> None:
-        """Note the numbers of flawed segments, once `repeated` has been asked about them."""
+    def _remember(self, flawed: Flawed) -> None:
+        """Note the numbers of flawed segments, once `_repeated` has been asked about them."""
         segments = flawed.packets.segments
         # Only the newest numbers of each segment can still be asked for.
         tail = np.arange(segments.n) > segments.ends[segments.index] - RECENT
@@ -202,9 +231,9 @@ class SequenceNumbers:
         position, array_runs = 0, 0
         n = end - start
         calm = 0
-        before_ns = int(self.row["last_ns"][stream])
-        before_stamp = int(self._timestamp[stream])
-        accepted = int(self.received[stream])
+        before_ns = int(self._state.row["last_ns"][stream])
+        before_stamp = int(self._state.timestamp[stream])
+        accepted = int(self._received[stream])
         while position < n:
             if calm >= _SCALAR_RUN and array_runs < _ARRAY_RUNS:
                 array_runs += 1
@@ -234,23 +263,13 @@ class SequenceNumbers:
                 calm = 0
                 if s == bad:
                     stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
-                    first_ns = int(self.row["first_ns"][stream])
-                    lived_ns = before_ns - first_ns
-                    lived_ns -= self._pauses.within(stream, first_ns, before_ns)
-                    outage = not self._pauses.between(stream, before_ns, bad_time) and _continues(
-                        d,
-                        accepted,
-                        lived_ns,
-                        bad_time - before_ns,
-                        stamp,
-                        int(self.clock[stream]),
-                    )
+                    outage = self._is_outage(stream, d, accepted, before_ns, bad_time, stamp)
                     out.restarted[at] = not outage
                     if outage:
                         highest += d
                         out.advance[at] = d
                         # The first packet after the outage was held back by A.1; it did arrive.
-                        self.received[stream] += 1
+                        self._received[stream] += 1
                         accepted += 1
                     else:
                         highest += 2 * SEQUENCES - ((highest - s) & 0xFFFF)
@@ -276,6 +295,35 @@ class SequenceNumbers:
             position += 1
         self._bad[stream] = bad
         self._bad_time[stream] = bad_time
+
+    def _tell_restart(
+        self, stream: int, packets: Grouped, at: int, outage: bool, silent_ns: int
+    ) -> None:
+        row = self._state.row
+        if not outage:
+            row["restarts"][stream] += 1
+        self._state.messages.append(
+            StreamRestart(
+                time_ns=int(packets.time_ns[at]),
+                packet=packets.number_of(at),
+                interface=int(row["interface"][stream]),
+                flow=int(row["flow"][stream]),
+                stream=int(row["id"][stream]),
+                kind="outage" if outage else "sequence",
+                detail=f"after {max(silent_ns, 0) / SECOND:.1f} s",
+            )
+        )
+
+    def _is_outage(
+        self, stream: int, jump: int, packets: int, before_ns: int, again_ns: int, stamp: int
+    ) -> bool:
+        """Is a jump what was lost over the silence between these times? See `_continues`."""
+        state = self._state
+        first_ns = int(state.row["first_ns"][stream])
+        lived_ns = before_ns - first_ns - state.pauses.within(stream, first_ns, before_ns)
+        return not state.pauses.between(stream, before_ns, again_ns) and _continues(
+            jump, packets, lived_ns, again_ns - before_ns, stamp, int(state.clock[stream])
+        )
 
     def _is_missing(self, stream: int, extended: int, out: Flawed, start: int, at: int) -> bool:
         """Is this number, less than RECENT behind, one that never came? Then it is late.

@@ -80,6 +80,7 @@ class StreamTable:
     def __init__(self, settings: MeterSettings) -> None:
         self._settings = settings
         self.metrics = RtpMetrics(settings.streams_max)
+        self._state = self.metrics.state
         self._messages: list[AnyMessage] = []
         self.streams_evicted = 0
         self.rtcp_skipped = 0
@@ -90,7 +91,7 @@ class StreamTable:
         self._by_ssrc: dict[int, list[Stream]] = {}
         self._by_flow: dict[int, list[Stream]] = {}
         self._by_target: dict[tuple[bytes, int], list[Stream]] = {}
-        self._formats = Formats(self.metrics, self._streams)
+        self._formats = Formats(self._state, self._streams)
         self._held: OrderedDict[tuple[bool, int, int], Held] = OrderedDict()
         self._held_first: dict[tuple[bool, int, int], list[tuple[U8, U8, list[HeldSet]]]] = {}
         self._udp_place: dict[int, Place] = {}
@@ -443,7 +444,7 @@ class StreamTable:
         kind[again] = UNKNOWN
         self._udp.strikes[again] = 0
         for stream in list(self._by_target.get((address, ports[0]), ())):
-            since = int(self.metrics.row["last_ns"][stream.index])
+            since = int(self._state.row["last_ns"][stream.index])
             if stream.track is None or since >= track.since_ns:
                 self._bind_stream(stream, dialogue, track)
             else:
@@ -483,7 +484,7 @@ class StreamTable:
     def _bind_stream(self, stream: Stream, dialogue: Dialogue, track: Track | None) -> None:
         stream.track = track
         stream.dialogue = dialogue
-        row = self.metrics.row
+        row = self._state.row
         index = stream.index
         row["session"][index] = dialogue.session
         if track is None:
@@ -494,11 +495,11 @@ class StreamTable:
         if track.sps is not None:
             self._formats.learn_sps(stream, track.sps)
         self._formats.learn_size(stream, track.width, track.height)
-        self.metrics.watched[index] = track.playing
+        self._state.watched[index] = track.playing
         if track.playing:
             row["end"][index] = 0
             self._resume(index, dialogue)
-        self.metrics.changed[index] = True
+        self._state.changed[index] = True
         self._tell_bound(stream)
         if track.encrypted:
             self._mark(stream.place.flow, _APP_SRTP)
@@ -506,7 +507,7 @@ class StreamTable:
     def _tell_bound(self, stream: Stream) -> None:
         track = stream.track
         assert track is not None
-        row = self.metrics.row[stream.index]
+        row = self._state.row[stream.index]
         name = STREAM_CODECS[stream.codec]
         form = track.formats.get(stream.payload_type)
         self._messages.append(
@@ -531,19 +532,19 @@ class StreamTable:
             track, index = stream.track, stream.index
             unnamed = not (dialogue.over or dialogue.paused_ns)
             playing = track.playing if track is not None else unnamed
-            self.metrics.watched[index] = playing
+            self._state.watched[index] = playing
             if playing:
                 self._resume(index, dialogue)
             elif (track is not None and track.ended_ns) or (stream.tcp and dialogue.over):
-                self.metrics.row["end"][index] = 1
+                self._state.row["end"][index] = 1
             elif dialogue.paused_ns:
-                self.metrics.pauses.begin(index, dialogue.paused_ns)
-            self.metrics.changed[index] = True
+                self._state.pauses.begin(index, dialogue.paused_ns)
+            self._state.changed[index] = True
 
     def _resume(self, index: int, dialogue: Dialogue) -> None:
         """It plays: while it was paused its silence was no freeze."""
-        self.metrics.excused_ns[index] = dialogue.played_ns
-        self.metrics.pauses.end(index, dialogue.played_ns)
+        self._state.excused_ns[index] = dialogue.played_ns
+        self._state.pauses.end(index, dialogue.played_ns)
 
     def _streams_of(self, dialogue: Dialogue) -> list[Stream]:
         return [s for s in self._streams if s is not None and s.dialogue is dialogue]
@@ -709,21 +710,21 @@ class StreamTable:
         place = self._connections.endpoints(carrier) if tcp else self._udp_place[carrier]
         before = int(carriers.stream[carrier])
         stream = self._open(tcp, carrier, ssrc, place, held.payload_type)
-        self.metrics.row["first_ns"][stream.index] = records.time_ns[0]
-        self.metrics.row["first_packet"][stream.index] = records.order[0] >> ORDER_BITS
-        self.metrics.row["last_ns"][stream.index] = records.time_ns[0]
+        self._state.row["first_ns"][stream.index] = records.time_ns[0]
+        self._state.row["first_packet"][stream.index] = records.order[0] >> ORDER_BITS
+        self._state.row["last_ns"][stream.index] = records.time_ns[0]
         heads = np.concatenate([part[0] for part in seen])[-len(order) :][order]
         if track is not None and dialogue is not None:
             self._bind_stream(stream, dialogue, track)
         else:
             if dialogue is not None:
-                self.metrics.row["session"][stream.index] = dialogue.session
+                self._state.row["session"][stream.index] = dialogue.session
                 stream.dialogue = dialogue
-                self.metrics.watched[stream.index] = True
+                self._state.watched[stream.index] = True
             if not tcp and self._secured(carrier):
-                self.metrics.row["encrypted"][stream.index] = True
+                self._state.row["encrypted"][stream.index] = True
             self._formats.learn(stream, held.payload_type)
-            if not stream.codec and not self.metrics.row["encrypted"][stream.index]:
+            if not stream.codec and not self._state.row["encrypted"][stream.index]:
                 self._formats.guess(stream, heads[:, 0], heads[:, 1])
         for _, _, sets in seen:
             for sequence, payload, whole in sets:
@@ -738,15 +739,15 @@ class StreamTable:
         if not tcp:
             self._mark(
                 place.flow,
-                _APP_SRTP if self.metrics.row["encrypted"][stream.index] else _APP_RTP,
+                _APP_SRTP if self._state.row["encrypted"][stream.index] else _APP_RTP,
             )
         self._queue(records)
 
     def _tell_ssrc_change(self, before: int, stream: Stream, records: RtpRecords) -> None:
         old = self._streams[before]
         assert old is not None
-        self.metrics.watched[before] = False
-        self.metrics.changed[before] = True
+        self._state.watched[before] = False
+        self._state.changed[before] = True
         self._messages.append(
             StreamRestart(
                 time_ns=int(records.time_ns[0]),
@@ -762,7 +763,7 @@ class StreamTable:
     def _open(self, tcp: bool, carrier: int, ssrc: int, place: Place, payload_type: int) -> Stream:
         if not self._free:
             live = [s for s in self._streams if s is not None]
-            last = self.metrics.row["last_ns"][[s.index for s in live]]
+            last = self._state.row["last_ns"][[s.index for s in live]]
             self._retire(live[int(np.argmin(last))], 3)
             self.streams_evicted += 1
         index = self._free.pop()
@@ -798,14 +799,14 @@ class StreamTable:
         index = stream.index
         self._close_seconds()
         self.metrics.close(index)
-        row = self.metrics.row
+        row = self._state.row
         if not row["end"][index]:
             row["end"][index] = end
         self._last_rows.append(self.metrics.rows(np.array([index])))
         self._streams[index] = None
         self._free.append(index)
-        self.metrics.changed[index] = False
-        self.metrics.release(index)
+        self._state.changed[index] = False
+        self._state.release(index)
         _remove(self._by_ssrc, stream.ssrc, stream)
         _remove(self._by_flow, stream.place.flow, stream)
         _remove(self._by_target, (stream.place.dst, stream.place.dport), stream)
@@ -862,7 +863,7 @@ class StreamTable:
                 records = records.take(np.argsort(records.order, kind="stable"))
             self._unordered = False
         reports = self._reports
-        before = self.metrics.row["packets"].copy() if reports else None
+        before = self._state.row["packets"].copy() if reports else None
         self.metrics.measure(records)
         self._settle_reports(None if before is None else (before, records))
 
@@ -938,7 +939,7 @@ class StreamTable:
 
     def _settle_report(self, report: _Report, measured: tuple[I64, RtpRecords] | None) -> None:
         compound, place = report.compound, report.place
-        row = self.metrics.row
+        row = self._state.row
         dialogue = report.dialogue
         for sender in compound.senders:
             stream = self._find(sender.ssrc, place)
@@ -951,7 +952,7 @@ class StreamTable:
                 seen = int(before[stream.index]) + int(np.count_nonzero(early))
             at = row[stream.index : stream.index + 1]
             rtcp_tracker.sender_report(at, stream.clockwork, sender, report.time_ns, seen)
-            self.metrics.changed[stream.index] = True
+            self._state.changed[stream.index] = True
             self._messages.append(
                 rtcp_tracker.sender_message(
                     sender, stream.id, report.time_ns, report.number, place.interface, place.flow
@@ -963,7 +964,7 @@ class StreamTable:
                 continue
             at = row[stream.index : stream.index + 1]
             rtcp_tracker.reception_report(at, stream.clockwork, block, report.time_ns)
-            self.metrics.changed[stream.index] = True
+            self._state.changed[stream.index] = True
             dialogue = dialogue or stream.dialogue
             self._messages.append(
                 rtcp_tracker.reception_message(
@@ -978,8 +979,8 @@ class StreamTable:
             if stream is None or stream.place.src != place.src:
                 continue
             row["end"][stream.index] = 1
-            self.metrics.watched[stream.index] = False
-            self.metrics.changed[stream.index] = True
+            self._state.watched[stream.index] = False
+            self._state.changed[stream.index] = True
             self._messages.append(
                 rtcp_tracker.bye_message(
                     ssrc, stream.id, report.time_ns, report.number, place.interface, place.flow
@@ -1002,7 +1003,7 @@ class StreamTable:
 
     def note_capture_loss(self, time_ns: int, packets: int, interface: int = -1) -> None:
         """Our own capture missed `packets` before `time_ns` (-1: on any interface)."""
-        self.metrics.gaps.note_capture_loss(time_ns, packets, interface)
+        self.metrics.note_capture_loss(time_ns, packets, interface)
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""
@@ -1015,23 +1016,23 @@ class StreamTable:
                 continue
             timeout_s = stream.dialogue.timeout_s if stream.dialogue else 60
             index = stream.index
-            row = self.metrics.row
+            row = self._state.row
             silent_ns = now_ns - int(row["last_ns"][index])
             if not row["end"][index] and silent_ns > 2 * timeout_s * SECOND:
                 row["end"][index] = 2
-                self.metrics.watched[index] = False
-                self.metrics.changed[index] = True
+                self._state.watched[index] = False
+                self._state.changed[index] = True
             elif row["end"][index] == 2 and silent_ns < SECOND:
                 row["end"][index] = 0
-                self.metrics.changed[index] = True
+                self._state.changed[index] = True
 
     def rows(self) -> Rows:
         """STREAM_DTYPE rows of streams that changed since the last call; cumulative."""
         self._close_seconds()
-        changed = np.flatnonzero(self.metrics.changed)
+        changed = np.flatnonzero(self._state.changed)
         parts = [*self._last_rows, self.metrics.rows(changed)]
         self._last_rows = []
-        self.metrics.changed[changed] = False
+        self._state.changed[changed] = False
         return np.concatenate(parts)
 
     def _close_seconds(self) -> None:

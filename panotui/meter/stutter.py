@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from panotui.meter.rtp_clock import is_far, wrap32
 from panotui.meter.segments import Segments
-from panotui.model import I64, Bool
+from panotui.model import F64, I64, SECOND, Bool
 
 BUFFERS_MS = (50, 200, 500)
 _LEAK_NS_PER_S = 500_000
@@ -27,6 +28,7 @@ class Stutter:
         self._origin_ns: I64 = np.zeros(capacity, np.int64)
         self._best: I64 = np.zeros(capacity, np.int64)
         self._elapsed: I64 = np.zeros(capacity, np.int64)  # media time since the origin, ns
+        self._played: I64 = np.zeros(capacity, np.int64)  # RTP timestamp of the newest frame
         self._worst: I64 = np.zeros((capacity, len(BUFFERS_MS)), np.int64)  # 0: no stall now
         self.stalls: I64 = np.zeros((capacity, len(BUFFERS_MS)), np.int64)
         self.stalled_ns: I64 = np.zeros((capacity, len(BUFFERS_MS)), np.int64)
@@ -36,6 +38,18 @@ class Stutter:
         self._worst[stream] = 0
         self.stalls[stream] = 0
         self.stalled_ns[stream] = 0
+
+    def play(self, stream: I64, complete_ns: I64, timestamp: I64, rate: F64, fresh: Bool) -> None:
+        """n > 0 frames grouped by stream, in order: when complete, RTP timestamp, its clock in Hz.
+
+        `fresh` starts a new timeline, as a jump of the timestamps does by itself.
+        """
+        part = Segments(stream)
+        step = wrap32(timestamp - part.previous(timestamp, self._played[part.ids]))
+        broken = is_far(step, rate) | fresh
+        self._played[part.ids] = timestamp[part.ends]
+        step_ns = np.where(broken, 0, step * (SECOND / rate)).astype(np.int64)
+        self.frames(stream, complete_ns, step_ns, broken)
 
     def frames(self, stream: I64, complete_ns: I64, step_ns: I64, fresh: Bool) -> None:
         """n frames grouped by stream, in order: when complete, media time since the frame before.

@@ -1,0 +1,255 @@
+"""When frames start: their jitter, their usual interval, how late they are, and play-out.
+
+In: the frames that begin in a batch, in order of their first packet. Out: in the stream's row the
+lateness and the jumps of its RTP clock; the interval between frames in `StreamColumns`; jitter of
+frames; and what a decoder would have seen (`stutter`). Only frames that move the clock forward
+count: with B-frames, others come in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.meter.jitter import Jitter
+from panotui.meter.rtp_clock import JUMP_S, VIDEO_HZ, deviation, is_jump, wrap32
+from panotui.meter.rtp_frames import Frames
+from panotui.meter.rtp_records import Grouped
+from panotui.meter.segments import Segments
+from panotui.meter.stream_columns import StreamColumns
+from panotui.meter.stream_seconds import StreamSeconds
+from panotui.meter.stutter import BUFFERS_MS, Stutter
+from panotui.model import F64, I64, SECOND, Bool, Rows
+
+SETTLE_NS = SECOND  # of a new stream, or one that plays again, before play-out is judged
+_STEPS = 32  # frame intervals of which the usual one is the median
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(slots=True)
+class FrameStarts:
+    """Packets of a batch that start frames, and the frame interval that held then."""
+
+    rows: I64  # (k,) ascending
+    interval: I64  # (k,) ticks, 0 unknown
+
+    def interval_at(self, row: int, packets: Grouped, stream: int) -> int | None:
+        """The interval at the first start of the stream's from this row on; None: none."""
+        place = int(np.searchsorted(self.rows, row))
+        if place == len(self.rows):
+            return None
+        owner = packets.stream(self.rows[place : place + 1])
+        return int(self.interval[place]) if int(owner[0]) == stream else None
+
+
+NO_STARTS = FrameStarts(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+class FrameTiming:
+    """State a stream: its newest frame, and the newest one that moved its clock forward."""
+
+    def __init__(self, state: StreamColumns, seconds: StreamSeconds) -> None:
+        n = state.capacity
+        self._state = state
+        self._seconds = seconds
+        self._jitter = Jitter(n)
+        self._stutter = Stutter(n)
+        self._has_frame: Bool = np.zeros(n, bool)
+        self._newest_ns: I64 = np.zeros(n, np.int64)  # of the newest frame
+        self._newest_stamp: I64 = np.zeros(n, np.int64)
+        self._lag: I64 = np.zeros(n, np.int64)  # the highest timestamp minus that
+        self._ordinal: I64 = np.zeros(n, np.int64)  # frames so far
+        self._forward_ns: I64 = np.zeros(n, np.int64)  # of the newest that moved the clock forward
+        self._forward_stamp: I64 = np.zeros(n, np.int64)
+        self._forward_ordinal: I64 = np.zeros(n, np.int64)
+        self._steps: I64 = np.zeros((n, _STEPS), np.int64)  # ticks, newest last
+        self._step_count: I64 = np.zeros(n, np.int64)
+
+    def forget(self, stream: int) -> None:
+        self._jitter.forget(stream)
+        self._stutter.forget(stream)
+        self._has_frame[stream] = False
+        for table in (
+            self._newest_ns,
+            self._lag,
+            self._ordinal,
+            self._forward_ns,
+            self._forward_ordinal,
+            self._steps,
+            self._step_count,
+        ):
+            table[stream] = 0
+
+    def measure(self, packets: Grouped, frames: Frames, resumed: I64) -> FrameStarts:
+        """Take the new frames of a batch; before the packets `resumed` the stream was paused."""
+        new, at = frames.new, frames.starts
+        if not len(new):
+            return NO_STARTS
+        state = self._state
+        stream, stamp, time_ns = frames.stream[new], frames.timestamp[new], frames.first_ns[new]
+        stamp_before, before_ns = packets.stamp_before(at), packets.before_ns(at)
+        part = Segments(stream)
+        ids = part.ids
+        first = np.zeros(part.n, bool)
+        first[part.starts] = ~self._has_frame[ids]
+        unknown = first | np.isin(at, resumed)  # what went before tells nothing of their lateness
+        step = wrap32(stamp - part.previous(stamp, self._newest_stamp[ids]))
+        step[first] = 0
+        since_ns = time_ns - part.previous(time_ns, self._newest_ns[ids])
+        clock = state.clock[stream].astype(np.float64)
+        jump = self._jumps(stream, step, since_ns, clock, unknown)
+        fresh = jump | unknown
+        ordinal = part.running_sum(np.ones(part.n, np.int64), self._ordinal[ids])
+        forward: Bool | None = None
+        if (step <= 0).any() or fresh.any() or self._lag[ids].any():
+            forward, self._lag[ids] = self._forward(stream, step, fresh, part)
+        self._ordinal[ids] = ordinal[part.ends]
+        self._has_frame[ids] = True
+        self._newest_stamp[ids] = stamp[part.ends]
+        self._newest_ns[ids] = time_ns[part.ends]
+        rows = np.arange(part.n) if forward is None else np.flatnonzero(forward)
+        if not len(rows):
+            return NO_STARTS
+        moves = part if forward is None else Segments(stream[rows])
+        ids = moves.ids
+        at_ns, at_stamp, rate = time_ns[rows], stamp[rows], clock[rows]
+        gap_ns = at_ns - moves.previous(at_ns, self._forward_ns[ids])
+        forward_before = moves.previous(at_stamp, self._forward_stamp[ids])
+        ticks = wrap32(at_stamp - forward_before)
+        valid = ~fresh[rows]
+        self._add_jitter(moves, at_ns, deviation(gap_ns, ticks, rate), valid, rate)
+        # With B-frames a step forward is that of all frames that came since the last one.
+        count = ordinal[rows] - moves.previous(ordinal[rows], self._forward_ordinal[ids])
+        self._forward_ordinal[ids] = ordinal[rows][moves.ends]
+        if (count > 1).any():
+            ticks //= np.maximum(count, 1)
+        interval = self._intervals(moves, ticks, valid)
+        self._note_lateness(moves, since_ns[rows], interval, rate, unknown[rows])
+        # The frame before a new one is complete, unless packets of others came in between.
+        whole = stamp_before[rows] == forward_before
+        self._forward_ns[ids] = at_ns[moves.ends]
+        self._forward_stamp[ids] = at_stamp[moves.ends]
+        done = rows[whole]
+        self._play(stream[done], before_ns[done], stamp_before[done], rate[whole])
+        return FrameStarts(at[rows], interval)
+
+    def _jumps(self, stream: I64, step: I64, since_ns: I64, clock: F64, unknown: Bool) -> Bool:
+        """(n,) frames before which the RTP clock has jumped: counted, but for pauses."""
+        rate = np.where(clock > 0, clock, VIDEO_HZ)
+        jump = is_jump(step, deviation(since_ns, step, rate), rate)
+        jump &= ~unknown
+        if jump.any():
+            # A camera that paused and kept its clock running has not jumped.
+            passed = since_ns / SECOND * rate
+            wrong = jump & (np.abs(step - passed) > JUMP_S / 2 * rate)
+            np.add.at(self._state.row["timestamp_jumps"], stream[wrong], 1)
+        return jump
+
+    def _forward(self, stream: I64, step: I64, fresh: Bool, part: Segments) -> tuple[Bool, I64]:
+        """Frames (n,) that are ahead of all before them, and how far each stream lags at its end.
+
+        A timeline is a stretch without jumps; within it only the clock's way forward counts.
+        """
+        anew = fresh.copy()
+        anew[part.starts] = True
+        lines = Segments(np.cumsum(anew))
+        head = lines.starts
+        continues = ~fresh[head]
+        owner = stream[head]
+        ticks = step.copy()
+        ticks[fresh] = 0
+        run = lines.running_sum(ticks, np.zeros(len(head), np.int64))
+        lag = np.where(continues, self._lag[owner], -1)
+        peak = run.copy()
+        peak[head] = np.maximum(peak[head], np.where(continues, lag, peak[head]))
+        peak = lines.running_max(peak)
+        return run > lines.previous(peak, lag), (peak - run)[part.ends]
+
+    def _add_jitter(self, moves: Segments, time_ns: I64, off: F64, valid: Bool, rate: F64) -> None:
+        smoothed = self._jitter.fold(off, valid & (rate > 0), moves)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            jitter_ms = smoothed.at(np.arange(moves.n)) / rate * 1000
+        self._seconds.add_frame_jitter(moves.ids[moves.index], time_ns, jitter_ms)
+
+    def _play(self, stream: I64, complete_ns: I64, timestamp: I64, rate: F64) -> None:
+        """Let the decoders play these frames, which are complete.
+
+        (Not B-frames: they are late by design, and a decoder waits for them.)
+        """
+        state = self._state
+        known = (rate > 0) & state.picture[stream]
+        known &= self._forward_ns[stream] > 0
+        if not known.any():
+            return
+        stream, complete_ns = stream[known], complete_ns[known]
+        # How a stream starts (a burst, then pacing) is no stutter.
+        settling = complete_ns - state.row["first_ns"][stream] < SETTLE_NS
+        if state.pauses:
+            settling |= state.pauses.ended(stream, complete_ns - SETTLE_NS, complete_ns)
+        self._stutter.play(stream, complete_ns, timestamp[known], rate[known], settling)
+
+    def _intervals(self, moves: Segments, ticks: I64, valid: Bool) -> I64:
+        """(n,) frame interval that is taken as normal at each row: median of the last steps.
+
+        It is renewed after the 2nd, 4th, 8th and every 16th step, so that it does not depend on
+        how packets were cut into batches.
+        """
+        known = self._state.frame_interval
+        out = known[moves.ids][moves.index]
+        rows = np.flatnonzero(valid)
+        if not len(rows):
+            return out
+        part = Segments(moves.ids[moves.index[rows]])
+        ids = part.ids
+        position = np.arange(part.n) - part.starts[part.index]
+        total = self._step_count[ids][part.index] + position + 1
+        # One line a stream: the 32 steps before, then the new ones.
+        width = _STEPS + part.counts
+        base = np.cumsum(width) - width
+        line = np.empty(int(width.sum()), np.int64)
+        line[base[:, None] + np.arange(_STEPS)] = self._steps[ids]
+        at = base[part.index] + _STEPS + position
+        line[at] = ticks[rows]
+        renew = np.flatnonzero((total % 16 == 0) | (total == 2) | (total == 4) | (total == 8))
+        if len(renew):
+            window = line[at[renew][:, None] - np.arange(_STEPS)]
+            have = np.minimum(total[renew], _STEPS)
+            window[np.arange(_STEPS)[None, :] >= have[:, None]] = _NEVER
+            window.sort(axis=1)
+            median = window[np.arange(len(renew)), (have - 1) // 2]
+            # (the last assignment of a stream wins, which is its newest)
+            known[ids[part.index[renew]]] = median
+            # Rows after a renewal, up to the next, use it.
+            source = np.full(moves.n, -1, np.int64)
+            source[rows[renew]] = np.arange(len(renew))
+            shifted = moves.previous(source, np.full(len(moves.ids), -1, np.int64))
+            lift = moves.index * (len(renew) + 2)
+            latest = np.maximum.accumulate(np.where(shifted >= 0, shifted + 1, 0) + lift) - lift
+            after = latest > 0
+            out[after] = median[latest[after] - 1]
+        tail = base + width - _STEPS
+        self._steps[ids] = line[tail[:, None] + np.arange(_STEPS)]
+        self._step_count[ids] += part.counts
+        return out
+
+    def _note_lateness(
+        self, moves: Segments, since_ns: I64, interval: I64, rate: F64, unknown: Bool
+    ) -> None:
+        usable = (interval > 0) & (rate > 0) & ~unknown
+        if not usable.any():
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            late_ms = (since_ns - interval * SECOND / rate) / 1e6
+        late_ms[~usable] = -np.inf
+        most = np.maximum.reduceat(late_ms, moves.starts)
+        most = np.where(np.isinf(most), np.nan, np.maximum(most, 0))
+        latest = self._state.row["late_frame_max_ms"]
+        latest[moves.ids] = np.fmax(latest[moves.ids], most)
+
+    def write(self, out: Rows, streams: I64) -> None:
+        """Fill in frame jitter and stalls in the streams' rows."""
+        self._jitter.write(out, streams, "frame_jitter")
+        for i, buffer_ms in enumerate(BUFFERS_MS):
+            out[f"stalls_{buffer_ms}ms"] = self._stutter.stalls[streams, i]
+            out[f"stall_{buffer_ms}ms_s"] = self._stutter.stalled_ns[streams, i] / SECOND

@@ -1,0 +1,86 @@
+"""What all who measure streams share: parallel columns, one place a stream.
+
+In: a stream's identity when it opens, and from signalling and payload how it is to be measured.
+Out: `row`, the STREAM_DTYPE row a stream, and `messages`. Each part of the measuring (`sequence`,
+`gaps`, `pictures`, ...) writes fields of `row` that are its own, and keeps to itself what no other
+needs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.meter.pauses import Pauses
+from panotui.model import I64, STREAM_DTYPE, AnyMessage, Bool, Rows
+
+_NOT_YET_KNOWN = (
+    "jitter_ms",
+    "jitter_mean_ms",
+    "jitter_max_ms",
+    "frame_jitter_ms",
+    "frame_jitter_mean_ms",
+    "frame_jitter_max_ms",
+    "delta_min_ms",
+    "delta_mean_ms",
+    "delta_max_ms",
+    "late_frame_max_ms",
+    "fps",
+    "fps_now",
+    "fps_nominal",
+    "gop_s",
+    "frame_bytes_mean",
+    "vui_fps",
+    "rr_fraction",
+    "rr_jitter_ms",
+    "rtt_ms",
+    "camera_clock_offset_s",
+    "drift_ppm",
+)
+_NOT_YET_REPORTED = ("sr_packets", "sr_lost", "rr_lost")
+
+
+class StreamColumns:
+    """Columns of `capacity` streams, by index."""
+
+    def __init__(self, capacity: int) -> None:
+        n = self.capacity = capacity
+        self.row: Rows = np.zeros(n, STREAM_DTYPE)
+        self.changed: Bool = np.zeros(n, bool)
+        self.messages: list[AnyMessage] = []
+        self.started: Bool = np.zeros(n, bool)  # a packet was measured, the place is not free
+        self.timestamp: I64 = np.zeros(n, np.int64)  # of the packet at row["last_ns"]
+        # Hz used in sums; row["clock_rate"] is what is known
+        self.clock: I64 = np.zeros(n, np.int64)
+        # frames mean pictures (video, or not known to be else)
+        self.picture: Bool = np.zeros(n, bool)
+        self.reads_keys: Bool = np.zeros(n, bool)  # the payload's key frames are recognised
+        self.frame_interval: I64 = np.zeros(n, np.int64)  # ticks of `clock`, 0 unknown
+        self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
+        self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
+        self.pauses = Pauses()
+
+    def open(self, stream: int, row: Rows) -> None:
+        """Begin a stream in a free place with the identity given in `row`."""
+        self.row[stream] = row
+        for name in _NOT_YET_KNOWN:
+            self.row[name][stream] = np.nan
+        for name in _NOT_YET_REPORTED:
+            self.row[name][stream] = -1
+        self.frame_interval[stream] = 0
+        self.excused_ns[stream] = 0
+        self.release(stream)
+        self.changed[stream] = True
+
+    def release(self, stream: int) -> None:
+        """The place is free: it takes part in nothing until it is opened again."""
+        self.started[stream] = False
+        self.watched[stream] = False
+        self.pauses.forget(stream)
+
+    def unpaused_ns(self, streams: I64, first_ns: I64, last_ns: I64) -> I64:
+        """(s,) ns of each stream's span that its reader had not paused."""
+        span_ns = last_ns - first_ns
+        if self.pauses:
+            ends = zip(streams.tolist(), first_ns.tolist(), last_ns.tolist(), strict=True)
+            span_ns -= np.array([self.pauses.within(*span) for span in ends], np.int64)
+        return span_ns
