@@ -7,13 +7,10 @@ was announced, a few packets' first bytes may tell H.264 and H.265; else the clo
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 
 from panotui.meter import media_heuristics
-from panotui.meter.places import Place
-from panotui.meter.rtcp_tracker import Clockwork
-from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.meter.known_streams import Stream
 from panotui.meter.segments import Segments
 from panotui.meter.stream_columns import StreamColumns
 from panotui.model import AUDIO_CODECS, I64, STREAM_CODECS, U8, U16, VIDEO_CODECS, Bool
@@ -43,25 +40,6 @@ def codec_index(name: str | None) -> int:
         if name.startswith(family):
             name = family
     return _CODECS.get(name, _OTHER)
-
-
-class Stream(msgspec.Struct, eq=False):
-    """What is known of a stream beside its numbers."""
-
-    id: int
-    index: int
-    tcp: bool
-    carrier: int
-    ssrc: int
-    place: Place
-    track: Track | None
-    dialogue: Dialogue | None
-    payload_type: int
-    codec: int = 0
-    looks: int = 0
-    sps: bytes | None = None
-    fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
-    clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
 
 
 class Formats:

@@ -1,6 +1,6 @@
 """Is this UDP flow media, although nothing announced it? Few packets decide.
 
-In: RTP-looking packets of one flow's direction, held until there are enough. Out: a verdict. A
+In: RTP-looking packets of one flow's direction, as `probation` holds them. Out: a verdict. A
 flow is adopted when eight packets of one SSRC follow each other in sequence, with one payload
 type that RFC 3551 allows, and timestamps that do not run wild (RFC 3550 A.1 with MIN_SEQUENTIAL
 of eight). What fails often enough is never looked at again.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtp_records import RtpRecords, join
 from panotui.model import I32, I64, U8, U16, U32, Bool
 from panotui.wire.rtp import HEADER_BYTES, STATIC_PAYLOADS
 
@@ -21,28 +20,6 @@ STRIKE = 32  # of one that has nothing to do with media
 COMPANION_STRIKE = 1  # of one that may come before media on their port
 LOOKS_MAX = 64  # packets that look like RTP without ever being in sequence
 _TIMESTAMP_STEP_MAX = 90_000 * 10
-
-
-class Held:
-    """Packets of one SSRC of one carrier, not yet believed."""
-
-    __slots__ = ("looked", "payload_type", "records", "ssrc")
-
-    def __init__(self, ssrc: int, payload_type: int) -> None:
-        self.ssrc = ssrc
-        self.payload_type = payload_type
-        self.records: RtpRecords | None = None
-        self.looked = 0
-
-    def add(self, records: RtpRecords) -> None:
-        self.looked += len(records.stream)
-        self.records = records if self.records is None else join([self.records, records])
-
-    def trim(self) -> None:
-        """Keep the newest few, when all of them were not enough."""
-        if self.records is not None and len(self.records.stream) > HELD_MAX:
-            count = len(self.records.stream)
-            self.records = self.records.take(np.arange(count - HELD_MAX, count))
 
 
 def accompany_media(data: U8, offset: I64, length: I32) -> tuple[Bool, Bool]:

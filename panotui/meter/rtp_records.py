@@ -1,6 +1,7 @@
 """RTP packets as parallel columns, between those who recognise them and the core that measures.
 
-`RtpRecords` are in order of arrival. `Grouped` are the same packets stream by stream, with what
+`Arrivals` are packets as they were read, before it is settled whose they are. `RtpRecords` are
+packets of known streams, in order of arrival. `Grouped` are the same stream by stream, with what
 each has moved since its stream's packet before; columns that only few rows are asked for stay
 where they are.
 """
@@ -13,6 +14,7 @@ import numpy as np
 
 from panotui.meter.segments import Segments
 from panotui.model import I32, I64, U8, U16, U32, Bool
+from panotui.wire.rtp import RtpColumns
 
 ORDER_BITS = 20  # frames that one packet may complete
 
@@ -43,6 +45,44 @@ class RtpRecords:
             self.flags[rows],
             self.order[rows],
             self.epoch[rows],
+        )
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """n RTP packets as they were read; the columns are those of `RtpRecords`."""
+
+    data: U8  # what `header` points into
+    header: RtpColumns
+    time_ns: I64  # (n,)
+    size: I64  # (n,)
+    order: I64  # (n,)
+    epoch: I32  # (n,)
+
+    def take(self, rows: I64) -> Arrivals:
+        """The named rows, in that order."""
+        return Arrivals(
+            self.data,
+            self.header.take(rows),
+            self.time_ns[rows],
+            self.size[rows],
+            self.order[rows],
+            self.epoch[rows],
+        )
+
+    def records(self, stream: U16, flags: U8) -> RtpRecords:
+        """The packets as those of streams; `flags` (n,) are without the marker."""
+        header = self.header
+        return RtpRecords(
+            stream,
+            header.sequence,
+            header.timestamp,
+            self.time_ns,
+            self.size,
+            header.payload_length,
+            flags | header.marker.view(np.uint8) << np.uint8(7),
+            self.order,
+            self.epoch,
         )
 
 

@@ -257,7 +257,7 @@ def test_traffic_that_only_looks_like_company_of_media_is_left_alone_after_a_whi
     tunnel = (udp(CAMERA, 6000, CLIENT, 5000, b"\x17\xfe\xfd" + bytes(60)), False)
     site.packets(*[tunnel] * 300)
     place = site.flows[next(iter(site.flows))] * 2
-    assert site.table._udp.kind[place] == 1
+    assert site.table._udp.carriers.kind[place] == 1
 
 
 def test_other_udp_costs_nothing_after_a_few_packets():
@@ -267,11 +267,11 @@ def test_other_udp_costs_nothing_after_a_few_packets():
     ]
     site.packets(*other)
     place = site.flows[next(iter(site.flows))] * 2
-    assert site.table._udp.kind[place] == 1
+    assert site.table._udp.carriers.kind[place] == 1
     site.packets(*other)
     site.tick()
     assert not site.rows
-    assert not site.table._udp_place
+    assert not site.table._udp._places
 
 
 def test_slot_that_another_flow_has_taken_starts_anew():
@@ -279,11 +279,11 @@ def test_slot_that_another_flow_has_taken_starts_anew():
     site.packets(*[(udp(CAMERA, 9000, CLIENT, 9001, b"\0" * 40), False)] * 20)
     (key,) = site.flows
     site.flows = {}
-    site.table._udp.reserve(64)
+    site.table._udp.carriers.reserve(64)
     site.packets(*site.media(1, 1))  # same slot number, same id: another flow in the test only
     assert key != next(iter(site.flows))
     site.table.forget(np.array([1], np.uint64))
-    site.table._udp.flow[:] = 999
+    site.table._udp.carriers.flow[:] = 999
     site.packets(*site.media(2, 10))
     site.tick()
     assert site.stream["packets"] == 10
@@ -442,7 +442,7 @@ def test_endless_fragments_of_a_set_keep_little():
     start = b"\x7c\x87" + H264_SET[1:6]
     site.packets(*shown([start, *([b"\x7c\x07" + b"\xff" * 1200] * 400)]))
     site.tick()
-    (stream,) = [s for s in site.table._streams if s is not None]
+    (stream,) = site.table._known.live()
     assert len(stream.fragments._unit) <= 1024
     assert site.stream["packets"] == 401
 
@@ -624,11 +624,11 @@ def test_forgotten_flow_gives_its_last_row_and_its_place_back():
     site.packets(*site.media(0, 50))
     site.tick()
     flow = int(site.stream["flow"])
-    free = len(site.table._free)
+    free = site.table._known.free
     site.table.forget(np.array([flow], np.uint64))
     site.tick()
     assert site.stream["end"] == 2
-    assert len(site.table._free) == free + 1
+    assert site.table._known.free == free + 1
 
 
 def test_two_readers_of_one_ssrc_are_two_streams():

@@ -1,0 +1,143 @@
+"""The streams that are known, and the ways to find one: by carrier, SSRC, flow or target.
+
+A stream is an SSRC of a carrier. It has a place in the tables of those who measure it (`index`),
+which another takes once it is over, and an id that no other ever has.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+import msgspec
+import numpy as np
+
+from panotui.meter.places import Place
+from panotui.meter.rtcp_tracker import Clockwork
+from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.model import STREAM_DTYPE, Rows
+from panotui.wire import h264
+
+Source: TypeAlias = tuple[bool, int, int]  # whether TCP carries it, carrier, SSRC
+_Key = TypeVar("_Key")
+
+
+class Stream(msgspec.Struct, eq=False):
+    """What is known of a stream beside its numbers."""
+
+    id: int
+    index: int
+    tcp: bool
+    carrier: int
+    ssrc: int
+    place: Place
+    payload_type: int
+    track: Track | None = None
+    dialogue: Dialogue | None = None
+    codec: int = 0
+    looks: int = 0
+    sps: bytes | None = None
+    fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
+    clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
+
+    def identity(self) -> Rows:
+        """A STREAM_DTYPE row (1,) that says who the stream is, and no more."""
+        place = self.place
+        row = np.zeros(1, STREAM_DTYPE)
+        row["id"] = self.id
+        row["flow"] = place.flow
+        row["session"] = -1
+        row["ssrc"] = self.ssrc
+        row["payload_type"] = self.payload_type
+        row["transport"] = 6 if self.tcp else 17
+        row["channel"] = place.channel
+        row["version"] = place.version
+        row["src"] = np.frombuffer(place.src, np.uint8)
+        row["dst"] = np.frombuffer(place.dst, np.uint8)
+        row["sport"], row["dport"] = place.sport, place.dport
+        row["interface"] = place.interface
+        return row
+
+
+class KnownStreams:
+    """At most `capacity` streams; `by_index` has None at places that are free."""
+
+    def __init__(self, capacity: int) -> None:
+        self.by_index: list[Stream | None] = [None] * capacity
+        self._free = list(range(capacity - 1, -1, -1))
+        self._by_source: dict[Source, Stream] = {}
+        self._by_ssrc: dict[int, list[Stream]] = {}
+        self._by_flow: dict[int, list[Stream]] = {}
+        self._by_target: dict[tuple[bytes, int], list[Stream]] = {}
+        self._next_id = 1
+
+    @property
+    def free(self) -> int:
+        """How many places are left."""
+        return len(self._free)
+
+    def open(self, source: Source, place: Place, payload_type: int) -> Stream:
+        """A new stream in a free place; there must be one."""
+        tcp, carrier, ssrc = source
+        index = self._free.pop()
+        stream = Stream(self._next_id, index, tcp, carrier, ssrc, place, payload_type)
+        self._next_id += 1
+        self.by_index[index] = stream
+        self._by_source[source] = stream
+        self._by_ssrc.setdefault(ssrc, []).append(stream)
+        self._by_flow.setdefault(place.flow, []).append(stream)
+        self._by_target.setdefault((place.dst, place.dport), []).append(stream)
+        return stream
+
+    def remove(self, stream: Stream) -> None:
+        """The stream is over; its place is free."""
+        place = stream.place
+        self.by_index[stream.index] = None
+        self._free.append(stream.index)
+        _remove(self._by_ssrc, stream.ssrc, stream)
+        _remove(self._by_flow, place.flow, stream)
+        _remove(self._by_target, (place.dst, place.dport), stream)
+        self._by_source.pop((stream.tcp, stream.carrier, stream.ssrc), None)
+
+    def live(self) -> list[Stream]:
+        """All of them, by place."""
+        return [stream for stream in self.by_index if stream is not None]
+
+    def at(self, source: Source) -> Stream | None:
+        """The stream of an SSRC on a carrier."""
+        return self._by_source.get(source)
+
+    def on(self, tcp: bool, carrier: int) -> list[Stream]:
+        """All streams of a carrier, oldest first."""
+        return [known for key, known in self._by_source.items() if key[:2] == (tcp, carrier)]
+
+    def of_flow(self, flow: int) -> list[Stream]:
+        """The streams of a flow, both directions."""
+        return list(self._by_flow.get(flow, ()))
+
+    def toward(self, address: bytes, port: int) -> list[Stream]:
+        """The streams that are sent to this address (16 bytes) and port."""
+        return list(self._by_target.get((address, port), ()))
+
+    def of_dialogue(self, dialogue: Dialogue) -> list[Stream]:
+        """The streams that an RTSP dialogue controls."""
+        return [stream for stream in self.live() if stream.dialogue is dialogue]
+
+    def find(self, ssrc: int, place: Place) -> Stream | None:
+        """The stream of an SSRC between these two hosts (several readers may share an SSRC)."""
+        known = self._by_ssrc.get(ssrc)
+        if not known:
+            return None
+        hosts = {place.src, place.dst}
+        near = [s for s in known if {s.place.src, s.place.dst} == hosts]
+        if len(near) > 1:
+            ports = {place.sport, place.dport, place.sport - 1, place.dport - 1}
+            near = [s for s in near if s.place.dport in ports] or near
+        return near[-1] if near else (known[-1] if len(known) == 1 else None)
+
+
+def _remove(table: dict[_Key, list[Stream]], key: _Key, stream: Stream) -> None:
+    rest = [other for other in table.get(key, ()) if other is not stream]
+    if rest:
+        table[key] = rest
+    else:
+        table.pop(key, None)
