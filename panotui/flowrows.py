@@ -89,16 +89,17 @@ class FlowRows:
         return out
 
     @staticmethod
-    def of_bytes(raw: bytes) -> FlowRows:
+    def of_bytes(raw: bytes | memoryview) -> FlowRows:
         """What `tobytes` gave; ValueError for other lengths."""
         count, rest = divmod(len(raw), FLOW_DTYPE.itemsize)
         if rest:
             raise ValueError(f"{len(raw)} bytes are no flow rows")
         out = FlowRows(0)
+        view = memoryview(raw)
         start = 0
         for size, word in _WORDS.items():
             stop = start + size * len(_FIELDS[size]) * count
-            words = np.frombuffer(bytearray(raw[start:stop]), word)
+            words = np.frombuffer(bytearray(view[start:stop]), word)
             out._groups[size] = words.reshape(_shape(size, count))
             start = stop
         out._count = count
@@ -106,7 +107,8 @@ class FlowRows:
 
     def tobytes(self) -> bytes:
         """All fields, by width and column."""
-        return b"".join(group[:, : self._count].tobytes() for group in self._groups.values())
+        groups = (group[:, : self._count] for group in self._groups.values())
+        return b"".join(np.ascontiguousarray(group).data for group in groups)
 
     def whole(self) -> Rows:
         """The flows as rows of FLOW_DTYPE."""

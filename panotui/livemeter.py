@@ -36,7 +36,6 @@ from panotui.news import (
     SourceState,
     encode_news,
     encoder,
-    framed,
     frames,
     read_frame,
     write_frame,
@@ -74,7 +73,7 @@ class Outbox:
         """Hand over a frame's content; never waits."""
         with self._lock:
             self._waiting += 1
-        self._queue.put(framed(content))
+        self._queue.put(content)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Until all has left, or nobody reads; false when the time was over first."""
@@ -83,15 +82,19 @@ class Outbox:
 
     def _write(self) -> None:
         while True:
-            left = memoryview(self._queue.get())
             try:
-                while left:
-                    left = left[os.write(self._fileno, left) :]
+                self._send(self._queue.get())
             except OSError:
                 self.broken = True
             with self._lock:
                 self._waiting -= 1
                 self._lock.notify_all()
+
+    def _send(self, content: bytes) -> None:
+        for part in (len(content).to_bytes(4, "little"), content):
+            left = memoryview(part)
+            while left:
+                left = left[os.write(self._fileno, left) :]
 
 
 class LivePump(MeterPump):
@@ -258,7 +261,8 @@ def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox
         if not data:
             break
         buffer += data
-        for frame in frames(buffer):
+        asked_for, buffer = frames(buffer)
+        for frame in asked_for:
             request = _requests.decode(frame)
             if isinstance(request, Finish):
                 pump.finish()

@@ -107,7 +107,8 @@ class LiveMeterProcess:
             taken += len(data)
             self._buffer += data
         try:
-            return [_said.decode(frame) for frame in frames(self._buffer)]
+            whole, self._buffer = frames(self._buffer)
+            return [_said.decode(frame) for frame in whole]
         except (msgspec.DecodeError, ValueError) as error:
             raise MeterFailure(
                 Failed(

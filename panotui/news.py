@@ -1,14 +1,14 @@
 """What crosses the pipe between a meter's process and the engine's: deltas, and how far it is.
 
 `News` is one meter's delta at one tick with the state of what it reads. It crosses as msgpack with
-the raw bytes of the columns, in frames of a 4-byte length; `frames` takes them out of whatever
-pieces a pipe delivers. `Totals` sums the newest states of all meters for the engine. Files
+the raw bytes of the columns, in frames of a 4-byte length; `frames` finds them in whatever pieces
+a pipe delivers. `Totals` sums the newest states of all meters for the engine. Files
 (`parallel`) and live rings (`livemeters`) speak the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
@@ -86,7 +86,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
     tick: int
     meter: int
     time_ns: int
-    flows: bytes
+    flows: memoryview  # of megabytes: what is decoded is a view of the frame
     streams: bytes
     stream_seconds: bytes
     link_seconds: bytes
@@ -215,7 +215,7 @@ def encode_news(news: News) -> bytes:
             tick=news.tick,
             meter=news.meter,
             time_ns=delta.time_ns,
-            flows=delta.flows.tobytes(),
+            flows=memoryview(delta.flows.tobytes()),
             streams=delta.streams.tobytes(),
             stream_seconds=delta.stream_seconds.tobytes(),
             link_seconds=delta.link_seconds.tobytes(),
@@ -248,11 +248,6 @@ def _rows(raw: bytes, dtype: np.dtype[Any]) -> Rows:
     return np.frombuffer(bytearray(raw), dtype)
 
 
-def framed(content: bytes) -> bytes:
-    """A frame with its length."""
-    return len(content).to_bytes(4, "little") + content
-
-
 def write_frame(stream: IO[bytes], content: bytes) -> None:
     """Write one frame, waiting for room in the pipe."""
     stream.write(len(content).to_bytes(4, "little"))
@@ -272,18 +267,21 @@ def read_frame(stream: IO[bytes]) -> bytes | None:
     return content if len(content) == size else None
 
 
-def frames(buffer: bytearray) -> Iterator[bytes]:
-    """Take the complete frames out of what has been read so far; ValueError for nonsense."""
+def frames(buffer: bytearray) -> tuple[list[memoryview], bytearray]:
+    """The complete frames of what has been read so far, as views of it, and what to read on into.
+    ValueError for nonsense."""
+    view = memoryview(buffer)
+    found: list[memoryview] = []
     start = 0
-    while len(buffer) - start >= 4:
-        size = int.from_bytes(buffer[start : start + 4], "little")
+    while len(view) - start >= 4:
+        size = int.from_bytes(view[start : start + 4], "little")
         if size > FRAME_MOST:
             raise ValueError(f"a frame of {size} bytes")
-        if len(buffer) - start - 4 < size:
+        if len(view) - start - 4 < size:
             break
-        yield bytes(memoryview(buffer)[start + 4 : start + 4 + size])
+        found.append(view[start + 4 : start + 4 + size])
         start += 4 + size
-    del buffer[:start]
+    return found, (bytearray(view[start:]) if found else buffer)
 
 
 def summed(each: Sequence[SourceCounters]) -> SourceCounters:
