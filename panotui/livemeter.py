@@ -23,8 +23,10 @@ import msgspec
 import numpy as np
 
 from panotui.errors import PanotuiError
+from panotui.heap import give_back
 from panotui.model import I16, Delta, Interface, MeterSettings, PacketBatch, SourceCounters
 from panotui.news import (
+    MANY_FLOWS,
     Ask,
     Begin,
     Control,
@@ -119,6 +121,7 @@ class LivePump(MeterPump):
         self.keeper: PacketKeeper | None = None
         self.postponed = 0  # ticks since the last one that was made
         self._last = False
+        self._many = False  # flows were in the last tick's news
 
     def feed(self, batch: PacketBatch) -> None:
         """Meter one batch, its interfaces numbered as those of all meters."""
@@ -148,6 +151,8 @@ class LivePump(MeterPump):
             self._outbox.wait()
         self.postponed = 0
         super()._tick(now_ns)
+        if self._many:
+            give_back()
 
     def tell(self, delta: Delta) -> None:
         (source,) = self.sources
@@ -159,6 +164,7 @@ class LivePump(MeterPump):
                 skipped = self.keeper.control_skipped
                 self._outbox.put(encoder.encode(Control(packets=rows, skipped=skipped)))
         self._outbox.put(encode_news(News(int(self._last), self.meter.index, delta, self._state)))
+        self._many = len(delta.flows) >= MANY_FLOWS
 
     def tell_last(self, begun: bool, now_ns: int) -> None:
         self._outbox.wait()

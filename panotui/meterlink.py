@@ -22,9 +22,11 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import msgspec
 import numpy as np
 
+from panotui.heap import give_back
 from panotui.meterprocess import END_S, Process, end_meter, fork_meter, how_ended
 from panotui.model import Interface, MeterSettings
 from panotui.news import (
+    MANY_FLOWS,
     Answer,
     Ask,
     Begin,
@@ -247,6 +249,9 @@ class LiveMeters:
                 self.engine.apply(news.delta, tick=number == len(due))
             for told in self.on_tick:
                 told(tick)
+            if sum(len(news.delta.flows) for news in due) >= MANY_FLOWS:
+                del heads, due, news
+                give_back()
 
     # ------------------------------------------------------------------ evidence
 

@@ -32,6 +32,7 @@ from panotui.model import (
     SourceRecord,
 )
 
+MANY_FLOWS = 1_024  # told of at once, live: what that took is given back to the system
 FRAME_MOST = 1 << 30  # bytes; more is a broken pipe's nonsense
 
 

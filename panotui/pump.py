@@ -231,6 +231,7 @@ class MeterPump(ABC):
                 self.meter.update(piece)
                 for tap in self.taps:
                     tap(piece, self.meter)
+                self.meter.forget_batch()
 
     def _idle(self) -> None:
         now = self.clock() - IDLE_LAG_NS

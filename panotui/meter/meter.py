@@ -187,6 +187,12 @@ class Meter:
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
         self.flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
 
+    def forget_batch(self) -> None:
+        """Give up the columns of the last batch, when all have seen them."""
+        self.last_columns = None
+        self.last_flow_id = np.empty(0, np.uint64)
+        self.last_control = np.empty(0, np.bool_)
+
     def _count_time(self, batch: PacketBatch) -> None:
         time_ns = batch.time_ns
         back = int(np.count_nonzero(time_ns[1:] < time_ns[:-1]))
