@@ -39,6 +39,7 @@ from panotui.model import (
     DnsMessage,
     EventRecord,
     FlowRecord,
+    LinkControlMessage,
     LinkReading,
     MeterCounters,
     NeighbourMessage,
@@ -66,9 +67,12 @@ from panotui.model import (
 from panotui.policy.names import NameBook
 from panotui.policy.rules import Policy
 from panotui.policy.siteview import SiteView, Who
+from panotui.wire.linkcontrol import described
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
+HEARD_MOST = 64  # senders of seldom link protocols that are told
+_OF_LINKS = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
 _OF_STREAMS = (StreamBound, StreamFreeze, StreamRestart, StreamGap, RtcpReport)
 _OF_TLS = (TlsFinished, TlsClientHello, TlsServerHello, TlsAlert, TlsCertificate)
 
@@ -130,6 +134,7 @@ class Engine:
         self._missed = 0
         self._missed_ns = 0
         self._all_well_since: int | None = None
+        self._heard_on_links: set[tuple[str, str]] = set()
         self._port_states: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
         self._observe_site()
@@ -320,6 +325,8 @@ class Engine:
         elif isinstance(message, DhcpMessage):
             self.cameras.observe_dhcp(message)
             self._dhcp_event(message)
+        elif isinstance(message, LinkControlMessage):
+            self._link_control_event(message)
         elif isinstance(message, _OF_STREAMS):
             stream = self.streams.observe(meter, message)
             if stream is not None and isinstance(message, StreamFreeze | StreamRestart):
@@ -531,6 +538,19 @@ class Engine:
         self._event(
             message.time_ns, "dhcp", "info" if message.type == "ack" else "error", who,
             texts[message.type], packet=message.packet,
+        )  # fmt: skip
+
+    def _link_control_event(self, message: LinkControlMessage) -> None:
+        """Of each who speaks a seldom protocol of the link, once: a switch that wants 802.1X, say,
+        explains a port that is silent."""
+        name = _OF_LINKS.get(message.protocol)
+        who = (message.protocol, message.src_mac)
+        if name is None or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
+            return
+        self._heard_on_links.add(who)
+        self._event(
+            message.time_ns, "link", "info", message.src_mac,
+            f"{message.src_mac} speaks {name}: {described(message)}", packet=message.packet,
         )  # fmt: skip
 
     def _stream_event(self, message: StreamFreeze | StreamRestart, stream: StreamState) -> None:

@@ -1275,7 +1275,7 @@ class EventRecord(Record, frozen=True, kw_only=True):
     number: int  # rising, unique in a run
     kind: str
     # "violation", "finding", "cleared", "camera", "port", "endpoint", "stream", "rtsp", "dns",
-    # "dhcp", "recorder", "mark", "verdict", "clock", "capture"
+    # "dhcp", "recorder", "mark", "verdict", "clock", "capture", "link"
     severity: Severity
     subject: str
     text: str

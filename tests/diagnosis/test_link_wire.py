@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from panotui.engine import HEARD_MOST
 from panotui.model import SECOND, LinkReading, Site
 from tests.diagnosis.wire import (
     CAMERA_MAC,
@@ -265,3 +266,26 @@ def test_camera_stream_alone_gives_no_link_finding() -> None:
     wire = Wire()
     Rtsp(wire).play(0.2).media(0.6, 15)
     assert told(wire.watch()) == {}
+
+
+def test_a_switch_that_wants_8021x_is_told_once() -> None:
+    wire = Wire()
+    request = ethernet("02:00:00:00:00:77", "01:80:c2:00:00:03", 0x888E,
+                       bytes.fromhex("010000050101000501"))  # fmt: skip
+    for second in range(3):
+        wire.add(float(second), request)
+    engine = wire.watch(end=5)
+    (event,) = [e for e in engine.drain_events() if e.kind == "link"]
+    assert (event.subject, event.packet) == ("02:00:00:00:00:77", 1)
+    assert event.text.startswith("02:00:00:00:00:77 speaks 802.1X: ")
+    assert "REQUEST" in event.text.upper()
+
+
+def test_those_who_speak_link_protocols_are_told_up_to_a_bound() -> None:
+    wire = Wire()
+    for number in range(HEARD_MOST + 10):
+        source = f"02:00:00:00:01:{number:02x}"
+        start = ethernet(source, "01:80:c2:00:00:03", 0x888E, bytes.fromhex("01010000"))
+        wire.add(number * 0.01, start)
+    engine = wire.watch(end=5)
+    assert len([e for e in engine.drain_events() if e.kind == "link"]) == HEARD_MOST
