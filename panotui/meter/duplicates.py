@@ -20,13 +20,17 @@ believed only in a capture that doubles much of what it sees.
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from panotui.model import I64, U8, U16, U32, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
+_MIX = np.frombuffer(os.urandom(8), np.uint64)[0] | np.uint64(1)
 _COMPARED = 64  # bytes from the transport header on that must be equal
+_DISORDER = 16  # windows by which packets may be out of order over the border of a batch
 _KEPT = 8192  # rows of earlier batches that are remembered at most
 _SYN, _ACK = 0x02, 0x10
 _TCP, _UDP = 6, 17
@@ -51,12 +55,15 @@ class CopyFinder:
         self._digest: U64 = np.empty(0, np.uint64)
         self._time: I64 = np.empty(0, np.int64)
         self._frame: U64 = np.empty(0, np.uint64)
+        self._content: U8 = np.empty((0, _COMPARED), np.uint8)
+        self._size: I64 = np.empty((0, 2), np.int64)
         self._twin: Bool = np.empty(0, np.bool_)  # equal to a row before it
         self._senders = _Senders(window_ns)
         self._seen = 0
         self._doubled = 0  # contents that were seen twice, each counted once
         self._contents = np.zeros(_CONTENTS, np.uint64)
         self._certain = 0
+        self._disorder = False  # packets were out of order
 
     def find(self, batch: PacketBatch, c: Columns) -> Bool | None:
         """Mask (n,) of rows that are copies, or None when there is none."""
@@ -76,25 +83,37 @@ class CopyFinder:
         if pairs.shape[1]:
             gap = time_ns[pairs[1]] - time_ns[pairs[0]]
             pairs = pairs[:, (np.abs(gap) <= self.window_ns) & (pairs[1] >= kept)]
-        self._seen += n
         twin = np.zeros(n, np.bool_)
-        mask = self._judge(batch, c, pairs, kept, twin) if pairs.shape[1] else None
+        later, certain, fresh = self._judge(batch, c, pairs, kept, twin)
+        chosen = self._believed(n, later, certain, fresh)
+        mask = None
+        if len(chosen):
+            mask = np.zeros(n, np.bool_)
+            mask[chosen] = True
         self._remember(batch, c, digest, time_ns, twin)
         return mask
 
     def _judge(
         self, batch: PacketBatch, c: Columns, pairs: I64, kept: int, twin: Bool
-    ) -> Bool | None:
-        """The copies among `pairs` (2, m) of earlier and later rows; marks `twin` rows."""
+    ) -> tuple[I64, Bool, Bool]:
+        """Of `pairs` (2, m) of earlier and later rows: the later rows that are equal to the
+        earlier, in order; which are certainly copies; which were not seen twice before. Marks
+        `twin` rows."""
+        nothing = np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.bool_)
+        if not pairs.shape[1]:
+            return nothing
+        pairs = pairs[:, np.argsort(pairs[1], kind="stable")]
         later = pairs[1] - kept
         earlier = pairs[0] - kept
         here = earlier >= 0
-        # Within a batch the bytes decide; over a batch border the digest has to do.
-        equal = ~here
-        equal[here] = _equal_bytes(batch, c, earlier[here], later[here])
+        said = np.empty(len(later), np.uint64)
+        said[here] = _digest_of(*_contents(batch, c, earlier[here]))
+        before_here = pairs[0][~here]
+        said[~here] = _digest_of(self._content[before_here], self._size[before_here])
+        equal = said == _digest_of(*_contents(batch, c, later))
         later, earlier, here = later[equal], earlier[equal], here[equal]
         if not len(later):
-            return None
+            return nothing
         frame = _frame_words(batch, c, later)
         before = np.empty(len(later), np.uint64)
         before[here] = _frame_words(batch, c, earlier[here])
@@ -113,51 +132,76 @@ class CopyFinder:
         again[here] = twin[earlier[here]]
         again[~here] = self._twin[pairs[0][equal][~here]]
         assert c.digest is not None
-        contents = np.unique(c.digest[later[~again]])
-        place = contents % np.uint64(_CONTENTS)
-        self._doubled += int(np.count_nonzero(self._contents[place] != contents))
-        self._contents[place] = contents
-        self._certain += int(certain.sum())
-        chosen = later if self._doubling else later[certain]
-        if not len(chosen):
-            return None
-        mask = np.zeros(len(batch), np.bool_)
-        mask[chosen] = True
-        return mask
+        fresh = np.zeros(len(later), np.bool_)
+        first = np.flatnonzero(~again)
+        fresh[first] = self._new_contents(c.digest[later[first]])
+        return later, certain, fresh
 
-    @property
-    def _doubling(self) -> bool:
-        """Whether this capture shows much of its traffic twice."""
-        return (self._certain > _CERTAIN and self._certain > _CERTAIN_SHARE * self._seen) or (
-            self._doubled > _DOUBTFUL and self._doubled > _DOUBTFUL_SHARE * self._seen
-        )
+    def _new_contents(self, digest: U64) -> Bool:
+        """(m,) which of what was seen twice, in order, is another than the last at its place."""
+        place = (digest % np.uint64(_CONTENTS)).astype(np.int64)
+        order = np.argsort(place, kind="stable")
+        place, digest = place[order], digest[order]
+        opens = np.append(True, place[1:] != place[:-1])[: len(place)]
+        before = np.where(opens, self._contents[place], np.append(digest[:1], digest[:-1]))
+        out = np.empty(len(order), np.bool_)
+        out[order] = digest != before
+        self._contents[place] = digest  # the last stays
+        return out
+
+    def _believed(self, n: int, later: I64, certain: Bool, fresh: Bool) -> I64:
+        """Rows of the next n that are copies; counts, row by row, how much the capture doubles."""
+        chosen: list[I64] = []
+        start = 0
+        while start < n:
+            stop = min(n, start + _REMEMBERED - self._seen)
+            part = slice(*np.searchsorted(later, (start, stop)).tolist())
+            rows = later[part]
+            if len(rows):
+                seen = self._seen + rows - start + 1
+                sure = self._certain + np.cumsum(certain[part])
+                doubled = self._doubled + np.cumsum(fresh[part])
+                doubling = (sure > _CERTAIN) & (sure > _CERTAIN_SHARE * seen)
+                doubling |= (doubled > _DOUBTFUL) & (doubled > _DOUBTFUL_SHARE * seen)
+                self._certain, self._doubled = int(sure[-1]), int(doubled[-1])
+                chosen.append(rows[certain[part] | doubling])
+            self._seen += stop - start
+            if self._seen >= _REMEMBERED:
+                self._seen //= 2
+                self._doubled //= 2
+                self._certain //= 2
+            start = stop
+        return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
     def _remember(
         self, batch: PacketBatch, c: Columns, digest: U64, time_ns: I64, twin: Bool
     ) -> None:
         tail = max(0, len(digest) - _KEPT)
         newest = int(time_ns[-1])
-        keep = np.flatnonzero(np.abs(newest - time_ns[tail:]) <= self.window_ns) + tail
+        self._disorder = self._disorder or bool((time_ns[1:] < time_ns[:-1]).any())
+        reach = self.window_ns * (_DISORDER if self._disorder else 1)
+        near = np.abs(newest - time_ns[tail:]) <= reach
+        keep = np.flatnonzero(near) + tail
         kept = len(digest) - len(batch)
         frame = np.empty(len(keep), np.uint64)
         twins = np.empty(len(keep), np.bool_)
         old = keep < kept
         frame[old], twins[old] = self._frame[keep[old]], self._twin[keep[old]]
         frame[~old] = _frame_words(batch, c, keep[~old] - kept)
+        content, size = _contents(batch, c, keep[~old] - kept)
+        self._content = np.concatenate([self._content[keep[old]], content])
+        self._size = np.concatenate([self._size[keep[old]], size])
         twins[~old] = twin[keep[~old] - kept]
         self._digest, self._time = digest[keep], time_ns[keep]
         self._frame, self._twin = frame, twins
         self._senders.remember(batch, c)
-        if self._seen > _REMEMBERED:
-            self._seen //= 2
-            self._doubled //= 2
-            self._certain //= 2
 
 
 class _Senders:
     """Which IPv4 senders change the identification from packet to packet.
 
-    Neighbours in a batch are looked at, and over a batch border the sender's last packet before.
+    Neighbours in a batch are looked at, and over a batch border the sender's last packet before. So
+    of a sender's first packet ever, the cut decides whether there is a packet to compare it with.
     """
 
     def __init__(self, window_ns: int) -> None:
@@ -275,22 +319,28 @@ def _identification(batch: PacketBatch, c: Columns, rows: I64) -> U16:
     return number
 
 
-def _equal_bytes(batch: PacketBatch, c: Columns, a: I64, b: I64) -> Bool:
-    blocks = []
-    for rows in (a, b):
-        start = np.where(c.l4[rows] >= 0, c.l4[rows], c.l3[rows])
-        # in front of them is what a hop changes
-        start += np.where((c.l4[rows] < 0) & (c.version[rows] == 4), 12, 0)
-        start += np.where((c.l4[rows] < 0) & (c.version[rows] == 6), 8, 0)
-        end = batch.offset[rows] + batch.captured[rows]
-        inside = np.where(c.version[rows] > 0, c.payload[rows] + c.payload_captured[rows], end)
-        end = np.where(c.payload[rows] >= 0, np.minimum(end, inside), end)
-        block = gather(batch.data, start, _COMPARED).view(np.uint8).reshape(-1, _COMPARED)
-        block[np.arange(_COMPARED) >= (end - start)[:, None]] = 0
-        blocks.append(block)
-    equal: Bool = np.logical_and.reduce(blocks[0] == blocks[1], axis=1)
-    equal &= c.payload_length[a] == c.payload_length[b]
-    return equal
+def _contents(batch: PacketBatch, c: Columns, rows: I64) -> tuple[U8, I64]:
+    """What copies of a packet say alike: (m, _COMPARED) bytes, and (m, 2) how many of these there
+    are, and how many of payload on the wire."""
+    start = np.where(c.l4[rows] >= 0, c.l4[rows], c.l3[rows])
+    # in front of them is what a hop changes
+    start += np.where((c.l4[rows] < 0) & (c.version[rows] == 4), 12, 0)
+    start += np.where((c.l4[rows] < 0) & (c.version[rows] == 6), 8, 0)
+    end = batch.offset[rows] + batch.captured[rows]
+    inside = np.where(c.version[rows] > 0, c.payload[rows] + c.payload_captured[rows], end)
+    end = np.where(c.payload[rows] >= 0, np.minimum(end, inside), end)
+    block = gather(batch.data, start, _COMPARED).view(np.uint8).reshape(-1, _COMPARED)
+    return block, np.stack([end - start, c.payload_length[rows].astype(np.int64)], axis=1)
+
+
+def _digest_of(content: U8, size: I64) -> U64:
+    """(m,) one number for `_contents`."""
+    block = np.where(np.arange(_COMPARED) < size[:, :1], content, 0).astype(np.uint8)
+    out = size[:, 1].astype(np.uint64)
+    for word in block.view(np.uint64).T:
+        out = (out ^ word) * _MIX
+        out ^= out >> np.uint64(29)
+    return out
 
 
 def _never_repeated(batch: PacketBatch, c: Columns, rows: I64) -> Bool:
