@@ -40,17 +40,19 @@ def plausible_payload_type(payload_type: int) -> bool:
     return payload_type >= 96 or payload_type in STATIC_PAYLOADS
 
 
-def in_sequence(sequence: U16 | I64, timestamp: U32 | I64, wanted: int) -> bool:
-    """Do `wanted` packets follow each other, with timestamps that stand or move a little?"""
+def in_sequence(sequence: U16 | I64, timestamp: U32 | I64, wanted: int) -> int:
+    """How many packets it takes until `wanted` follow each other, with timestamps that stand or
+    move a little; 0 where they never do."""
     if len(sequence) < wanted:
-        return False
+        return 0
     if wanted <= 1:
-        return True
+        return 1
     step = np.diff(sequence.astype(np.uint16)) == 1
     moved = np.diff(timestamp.astype(np.uint32)).view(np.int32)
     step &= (moved <= _TIMESTAMP_STEP_MAX) & (moved >= -_TIMESTAMP_STEP_MAX)
     run = np.convolve(step.astype(np.int64), np.ones(wanted - 1, np.int64), "valid")
-    return bool((run == wanted - 1).any())
+    ends = np.flatnonzero(run == wanted - 1)
+    return int(ends[0]) + wanted if len(ends) else 0
 
 
 def guess_codec(first: U8, second: U8) -> str | None:

@@ -22,6 +22,7 @@ from panotui.wire import h264
 
 SOURCES_MAX = 4_096
 PACKETS_MAX = 64  # kept of a source when all of them were not enough
+_NEVER = 1 << 62
 SETS_MAX = 8  # payloads with parameter sets kept of one call
 HeldSet: TypeAlias = tuple[int, bytes, bool]  # sequence number, payload, not cut by the capture
 
@@ -99,6 +100,16 @@ class Probation:
             return self._held.pop(source)
         held.trim()
         return None
+
+    def proven(self, source: Source, wanted: int) -> int:
+        """The packet, by its order, with which `wanted` of a source followed each other; one of
+        the far future where they never did."""
+        held = self._held.get(source)
+        if held is None:
+            return _NEVER
+        records = held.records.take(np.argsort(held.records.order, kind="stable"))
+        count = in_sequence(records.sequence, records.timestamp, wanted)
+        return int(records.order[count - 1]) if count else _NEVER
 
     def looked(self, source: Source) -> int:
         """How many packets of a source have come."""

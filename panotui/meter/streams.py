@@ -155,6 +155,7 @@ class StreamTable:
         self._unordered = True
         key = carriers << 32 | packets.header.ssrc
         order = np.argsort(key, kind="stable")
+        held: list[tuple[Source, int]] = []
         starts = np.flatnonzero(np.diff(key[order], prepend=-1))
         for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
             chosen = order[begin:end]
@@ -165,9 +166,14 @@ class StreamTable:
                 self._follow(stream, part)
                 self._append(np.full(len(chosen), stream.index, np.uint16), part)
             elif self._lane(tcp).carriers.kind[source[1]] != NO_MEDIA:
-                # (else another SSRC of this batch has just spent its chances)
                 self._probation.hold(source, part)
-                self._believe(source, int(part.time_ns[0]))
+                held.append((source, int(part.time_ns[0])))
+        if len(held) > 1:
+            # streams are numbered as they could be believed, whatever else came with the batch
+            held.sort(key=lambda each: self._probation.proven(each[0], self._wanted(*each)))
+        for source, first_ns in held:
+            if source in self._probation:  # nor has another SSRC of its carrier spent its chances
+                self._believe(source, first_ns)
 
     def _follow(self, stream: Stream, packets: Arrivals) -> None:
         """Another SSRC or payload type of a known carrier: it is the newest now."""
@@ -180,18 +186,24 @@ class StreamTable:
         if kind != stream.payload_type:
             self._signalling.change_payload(stream, kind)
 
+    def _wanted(self, source: Source, time_ns: int) -> int:
+        """How many packets that follow each other it takes to believe a source."""
+        tcp, carrier, ssrc = source
+        lane = self._lane(tcp)
+        track, _ = lane.signalled(carrier, time_ns)
+        has_stream = lane.carriers.stream[carrier] >= 0
+        if track is not None:
+            return 2 if has_stream and track.transport.ssrc != ssrc else 1
+        sure = has_stream or lane.is_expected(carrier)
+        return 2 if sure else media_heuristics.ADOPT_PACKETS
+
     def _believe(self, source: Source, time_ns: int) -> None:
         """Are the packets that are held of a source enough?"""
-        tcp, carrier, ssrc = source
+        tcp, carrier, _ = source
         lane = self._lane(tcp)
         track, dialogue = lane.signalled(carrier, time_ns)
         has_stream = lane.carriers.stream[carrier] >= 0
-        if track is not None:
-            wanted = 2 if has_stream and track.transport.ssrc != ssrc else 1
-        else:
-            sure = has_stream or lane.is_expected(carrier)
-            wanted = 2 if sure else media_heuristics.ADOPT_PACKETS
-        held = self._probation.release(source, wanted)
+        held = self._probation.release(source, self._wanted(source, time_ns))
         if held is None:
             looked = self._probation.looked(source)
             if looked >= media_heuristics.LOOKS_MAX and not has_stream:

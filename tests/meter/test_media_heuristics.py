@@ -9,8 +9,8 @@ from panotui.meter.media_heuristics import guess_codec, in_sequence, plausible_p
 
 def test_eight_in_a_row_are_believed_also_over_the_wrap_and_after_a_gap():
     stamps = np.arange(9) * 3600
-    assert in_sequence((np.arange(9) + 65530) & 0xFFFF, stamps, 8)
-    assert in_sequence(np.array([1, 5, 6, 7, 8, 9, 10, 11, 12]), stamps, 8)
+    assert in_sequence((np.arange(9) + 65530) & 0xFFFF, stamps, 8) == 8
+    assert in_sequence(np.array([1, 5, 6, 7, 8, 9, 10, 11, 12]), stamps, 8) == 9
     assert not in_sequence(np.arange(7), stamps[:7], 8)
     assert not in_sequence(np.array([1, 2, 3, 4, 6, 7, 8, 9, 10]), stamps, 8)
 
