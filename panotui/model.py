@@ -250,8 +250,8 @@ FLOW_DTYPE = np.dtype(
         ("rst_ttl", "u1"),  # TTL of the first RST
         ("handshake_rtt_us", "i4"),  # SYN -> ACK that ends the handshake, -1 unknown
         ("server_rtt_us", "i4"),  # SYN -> SYN/ACK (tap to server), -1 unknown
-        ("rtt_us", "i4"),  # smoothed ack RTT of data (both halves as seen), -1 unknown
-        ("rtt_min_us", "i4"),
+        ("rtt_us", "i4"),  # least ack RTT of data, tap to both ends together, -1 unknown
+        ("rtt_min_us", "i4"),  # ... to the nearer end
         *_both("data_segments", "i4"),
         *_both("retransmits", "i4"),  # as tshark: retransmission incl. fast and spurious
         *_both("fast_retransmits", "i4"),

@@ -80,6 +80,7 @@ COUNT = {name: i for i, name in enumerate(TCP_COUNTS)}
 _SELDOM = (
     "isn", "synack_ns", "handshake_ack_ns", "rst_ns", "rst_packet", "rst_ttl", "unseen", "mss",
     "max_segment", "holes", "last_ack", "dup_ack_run", "last_kind", "rtt_seq", "rtt_ns",
+    "rtt_least",
 )  # fmt: skip
 # Columns that `_open` writes in any case.
 _OPENED = (
@@ -158,8 +159,6 @@ class FlowTable:
         self.rst_ns = untouched(cap, np.int64)
         self.rst_packet = untouched(cap, np.int64)
         self.rst_ttl = untouched(cap, np.uint8)
-        self.rtt_us = np.full(cap, -1.0, np.float64)
-        self.rtt_min_us = np.full(cap, -1, np.int32)
         self.unseen = untouched((cap, 2), np.int64)
         self.mss = untouched((cap, 2), np.uint16)
         self.max_segment = untouched((cap, 2), np.int32)
@@ -174,8 +173,9 @@ class FlowTable:
         self.last_ack_ns = untouched((cap, 2), np.int64)
         self.dup_ack_run = untouched((cap, 2), np.int32)
         self.last_kind = untouched((cap, 2), np.uint8)  # of the last segment: keep-alive, probe
-        self.rtt_seq = untouched((cap, 2), np.uint32)  # the segment end that is being timed
-        self.rtt_ns = untouched((cap, 2), np.int64)  # when it was sent, 0 none
+        self.rtt_seq = untouched((cap, 2), np.uint32)  # end of the half's newest segment
+        self.rtt_ns = untouched((cap, 2), np.int64)  # when it was sent; 0: it is not timed
+        self.rtt_least = untouched((cap, 2), np.int32)  # microseconds and one; 0 unknown
         self.history = untouched((cap, _HISTORY), np.uint8)
         self.history_length = untouched(cap, np.uint8)
         self.history_seen = untouched(cap, np.uint32)
@@ -185,9 +185,7 @@ class FlowTable:
             for name, column in vars(self).items()
             if isinstance(column, np.ndarray) and column.shape[:1] == (cap,)
             if name not in ("_free", "tcp_counts", *_OPENED, *_SELDOM)
-            for blank in (
-                -1 if name in ("interface", "rtt_us", "rtt_min_us", "window_shift") else 0,
-            )
+            for blank in (-1 if name in ("interface", "window_shift") else 0,)
         ]
         self._seldom: list[NDArray[np.generic]] = [
             _flat(column, 8)  # no wider integer could be asked whether it is zero
@@ -571,7 +569,8 @@ class FlowTable:
             wanted = np.flatnonzero(column.take(groups.slot * 2 + side) == 0)
             if not len(wanted):
                 continue
-            has = payload > 0 if has is None else has
+            if has is None:
+                has = (payload > 0) & (time_ns > 0)  # a time of 0 stands for none
             mine = has & (back if side else ~back)
             hits = np.flatnonzero(mine)
             if not len(hits):
@@ -603,9 +602,9 @@ class FlowTable:
         self.isn_known[slot[syn], side[syn]] = True
         answer = flag[syn] & ACK != 0
         opening, accepting = syn[~answer], syn[answer]
-        new = opening[self.syn_ns[slot[opening]] == 0]
+        new = opening[(self.syn_ns[slot[opening]] == 0) & (time_ns[opening] > 0)]
         self.syn_ns[slot[new]] = time_ns[new]
-        new = accepting[self.synack_ns[slot[accepting]] == 0]
+        new = accepting[(self.synack_ns[slot[accepting]] == 0) & (time_ns[accepting] > 0)]
         self.synack_ns[slot[new]] = time_ns[new]
         opened = np.unique(slot[syn[self.history_length[slot[syn]] > 0]])
         before = self.client[opened]
@@ -793,10 +792,10 @@ class FlowTable:
         for name in (
             "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns",
             "first_packet", "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns",
-            "rst_packet", "rst_ttl", "rtt_min_us",
+            "rst_packet", "rst_ttl",
         ):  # fmt: skip
             out[name] = getattr(self, name).take(slots)
-        out["rtt_us"] = np.rint(self.rtt_us.take(slots))
+        out["rtt_us"], out["rtt_min_us"] = self._round_trips(slots)
         # places in columns a half, laid flat: one index is several times as fast as two
         client = slots * 2 + self.client.take(slots)
         server = client ^ 1
@@ -822,6 +821,19 @@ class FlowTable:
         out["state"] = self._state(out)
         out["history"] = self.history.take(slots, axis=0).view("S16")[:, 0]
         return out
+
+    def _round_trips(self, slots: I64) -> tuple[I32, I32]:
+        """The least round trip from here to each end and back, together; and that of the nearer
+        end. Of one end where only one is known, -1 where none is."""
+        both, nearer = np.full((2, len(slots)), -1, np.int32)
+        least = self.rtt_least.take(slots, axis=0).astype(np.int64)
+        timed = np.flatnonzero(least.any(axis=1))
+        if len(timed):
+            least = least[timed] - 1
+            known = np.where(least < 0, 2**31 - 1, least)
+            both[timed] = np.minimum(np.maximum(least, 0).sum(axis=1), 2**31 - 1)
+            nearer[timed] = known.min(axis=1)
+        return both, nearer
 
     def _state(self, rows: FlowRows) -> U8:
         """FLOW_STATES of rows that are otherwise filled."""

@@ -3,8 +3,7 @@
 `update` takes a batch: decodes it, sets copies apart, gives every row its flow, counts, judges TCP,
 and hands the few packets with news to the lanes. `tick` closes a second of packet time: it expires
 flows and collects what has changed since the last tick. Nothing here reads a clock; one capture
-gives one answer, whatever the batches it comes in, but for what is a sample: the running round trip
-(of segments that are at hand together) and which flows of a flood are evicted.
+gives one answer, whatever the batches it comes in, but for which flows of a flood are evicted.
 """
 
 from __future__ import annotations

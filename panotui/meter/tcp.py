@@ -38,7 +38,9 @@ _NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
 _WALKS = 1024  # flows with open holes that are remembered between batches
 _LONGEST_US = 2**31 - 1  # half an hour: what a row can tell
-_RTT_STEPS = 6  # segments back that an acknowledgement is matched with
+# what `_judge` tells of a row: as the history needs it, and one more
+_REPEATS, _GAP, _ZERO, _ASIDE = 1, 2, 4, 8
+_OF_HISTORY = np.uint8(_REPEATS | _GAP | _ZERO)
 
 
 class TcpQuality:
@@ -68,7 +70,7 @@ class TcpQuality:
         self._remember(segments)
         note_history(
             self.flows, segments.slots, segments.group, segments.side, segments.flags,
-            segments.length > 0, verdicts,
+            segments.length > 0, verdicts & _OF_HISTORY,
         )  # fmt: skip
 
     # -------------------------------------------------------------- cheap for all
@@ -235,8 +237,8 @@ class TcpQuality:
     # -------------------------------------------------------------- in full for flawed flows
 
     def _judge(self, s: Segments) -> U8:
-        """Count what happened in these flows; history bits (m,): 1 retransmission, 2 gap, 4 zero
-        window."""
+        """Count what happened in these flows; bits (m,): retransmission, gap, zero window; late, a
+        keep-alive or a probe."""
         flows = self.flows
         m = len(s.rows)
         place = np.arange(m)
@@ -309,8 +311,9 @@ class TcpQuality:
             if len(hit):
                 tally(counts, s.slot[hit], side[hit], COUNT[name])
         self._keep_judged(s, base, end, before, has, kind, runs)
-        bits = np.where((verdict != 0) & (verdict != _OUT_OF_ORDER), 1, 0)
-        bits |= np.where(lost, 2, 0) | np.where(zero, 4, 0)
+        bits = np.where((verdict != 0) & (verdict != _OUT_OF_ORDER), _REPEATS, 0)
+        bits |= np.where(lost, _GAP, 0) | np.where(zero, _ZERO, 0)
+        bits |= np.where((verdict == _OUT_OF_ORDER) | (kind != 0), _ASIDE, 0)
         return bits.astype(np.uint8)
 
     def _unwrapped(self, s: Segments, base: U32) -> I64:
@@ -610,67 +613,86 @@ class TcpQuality:
     # -------------------------------------------------------------- round trips
 
     def _round_trips(self, s: Segments, verdicts: U8) -> None:
-        """Time from a data segment to the ACK of exactly its end, never of a repeated one (Karn).
+        """Time from a data segment to the acknowledgement of exactly its end, where that was all
+        that its sender had sent.
 
-        An ACK is matched with the last few segments of the other direction. Smoothed with gain 1/8
-        as RFC 6298, over both halves of the path as seen from here.
+        A segment that repeats anything is not timed, and hides the one before it (Karn). Only the
+        newest segment of each direction has to be remembered, so that samples do not depend on how
+        packets were cut into batches; each is one of those that tshark calls
+        `tcp.analysis.ack_rtt`.
         """
         flows = self.flows
+        takes = s.end != s.seq  # takes up numbers: data, SYN or FIN
+        timed = (s.length > 0) & (s.time != 0)  # a time of 0 stands for none
+        timed &= (verdicts & (_REPEATS | _ASIDE)) == 0
         changed: Bool = s.ack != s.ack.take(s.own, mode="wrap")
         lone = np.flatnonzero(s.own < 0)
         changed[lone] = s.ack.take(lone) != flows.last_ack.reshape(-1).take(s.key.take(lone))
         changed &= (s.flags & (ACK | SYN | RST)) == ACK
         new = np.flatnonzero(changed)
-        if not len(new):
-            return
-        end = s.seq + s.length.astype(np.uint32)
-        data = s.length > 0
-        good = data & (verdicts & 1 == 0)
-        source = s.peer.take(new)
-        samples: list[tuple[I64, I64]] = []
-        # the segment may have come with an earlier batch
-        earlier = new.take(np.flatnonzero(source < 0))
-        key = s.key.take(earlier) ^ 1
-        sent = flows.next_seq_ns.reshape(-1).take(key)
-        match = (sent > 0) & (flows.next_seq.reshape(-1).take(key) == s.ack.take(earlier))
-        match &= flows.payload.reshape(-1).take(key) > 0
-        # `next_seq` is already this batch's: only directions silent in it still hold the old one
-        hit = np.flatnonzero(match)
-        earlier = earlier.take(hit)
-        samples.append((s.group.take(earlier), s.time.take(earlier) - sent.take(hit)))
-        for _ in range(_RTT_STEPS):
-            left = np.flatnonzero(source >= 0)
-            if not len(left):
-                break
-            new, source = new.take(left), source.take(left)
-            match = data.take(source) & (end.take(source) == s.ack.take(new))
-            hit = np.flatnonzero(match & good.take(source))
-            of = new.take(hit)
-            samples.append((s.group.take(of), s.time.take(of) - s.time.take(source.take(hit))))
-            miss = np.flatnonzero(~match)
-            new, source = new.take(miss), s.own.take(source.take(miss))
-        group = np.concatenate([a for a, _ in samples])
-        micro = np.concatenate([b for _, b in samples]) // 1000
-        np.minimum(micro, _LONGEST_US, out=micro)
-        fine = np.flatnonzero(micro >= 0)
-        if len(fine):
-            self._smooth(s.slots, group.take(fine), micro.take(fine))
+        source = self._newest_taking(s, takes, s.peer.take(new), 1 - s.side.take(new))
+        inside = np.flatnonzero(source >= 0)
+        place, of = new.take(inside), source.take(inside)
+        hit = np.flatnonzero(timed.take(of) & (s.end.take(of) == s.ack.take(place)))
+        place, of = place.take(hit), of.take(hit)
+        # an old acknowledgement may come between two of one segment: the first counts
+        first: I64 = np.empty(len(takes), np.int64)
+        first[of[::-1]] = place[::-1]
+        hit = np.flatnonzero(first.take(of) == place)
+        place, of = place.take(hit), of.take(hit)
+        timed[of] = False
+        sent = s.time.take(of)
+        earlier = np.flatnonzero(source < 0)
+        if len(earlier):  # the segment came with an earlier batch
+            before = new.take(earlier)
+            key = s.key.take(before) ^ 1
+            then = flows.rtt_ns.reshape(-1).take(key)
+            match = (then != 0) & (flows.rtt_seq.reshape(-1).take(key) == s.ack.take(before))
+            hit = np.flatnonzero(match)
+            of, first = np.unique(key.take(hit), return_index=True)
+            flows.rtt_ns.reshape(-1)[of] = 0
+            hit = hit.take(first)
+            place = np.concatenate([place, before.take(hit)])
+            sent = np.concatenate([sent, then.take(hit)])
+        self._add_samples(s, place, (s.time.take(place) - sent) // 1000)
+        newest = self._newest_taking(s, takes, s.newest, s.way_half)
+        heard = np.flatnonzero(newest >= 0)
+        newest, key = newest.take(heard), s.way_key().take(heard)
+        flows.rtt_seq.reshape(-1)[key] = s.end.take(newest)
+        flows.rtt_ns.reshape(-1)[key] = s.time.take(newest) * timed.take(newest)
 
-    def _smooth(self, slots: I64, group: I64, micro: I64) -> None:
-        """Take samples of round trips, in microseconds, of groups whose slots are `slots` (g,)."""
-        flows = self.flows
-        count = np.bincount(group)
-        total = np.bincount(group, weights=micro)  # exact: far below 2^53
-        some = np.flatnonzero(count)
-        count, of = count.take(some), slots.take(some)
-        mean = total.take(some) / count
-        old = flows.rtt_us.take(of)
-        weight = 0.875 ** np.minimum(count, 64)
-        flows.rtt_us[of] = np.where(old < 0, mean, old * weight + mean * (1 - weight))
-        least = flows.rtt_min_us.take(slots).astype(np.int64)
-        least[least < 0] = 2**31 - 1
-        np.minimum.at(least, group, micro)
-        flows.rtt_min_us[of] = least.take(some)
+    def _newest_taking(self, s: Segments, takes: Bool, rows: I64, half: I64) -> I64:
+        """The newest of a half's rows that take up numbers, up to and with each of `rows` of that
+        half; -1 where its group has none."""
+        missed = np.flatnonzero((rows >= 0) & ~takes.take(rows, mode="wrap"))
+        if not len(missed):
+            return rows
+        out = rows.copy()
+        for side in (0, 1):
+            some = missed.take(np.flatnonzero(half.take(missed) == side))
+            if not len(some):
+                continue
+            at = rows.take(some)
+            places = np.append(np.flatnonzero(takes & (s.side == side)), -1)
+            found = places.take(np.searchsorted(places[:-1], at, side="right") - 1, mode="wrap")
+            out[some] = np.where(found >= s.start.take(at), found, -1)
+        return out
+
+    def _add_samples(self, s: Segments, place: I64, micro: I64) -> None:
+        """Note round trips, in microseconds, that the acknowledgements at `place` ended."""
+        fine = np.flatnonzero(micro >= 0)  # a clock may step back
+        if not len(fine):
+            return
+        key = s.key.take(place.take(fine)) ^ 1
+        told = np.minimum(micro.take(fine), _LONGEST_US - 1) + 1
+        least = self.flows.rtt_least.reshape(-1)
+        before = least.take(key)
+        better = np.flatnonzero((told < before) | (before == 0))
+        if not len(better):
+            return
+        # of several of one direction the least stays, which is written last
+        order = better[np.argsort(told.take(better), kind="stable")[::-1]]
+        least[key.take(order)] = told.take(order).astype(np.int32)
 
 
 _SPURIOUS, _FAST, _OUT_OF_ORDER, _AGAIN = 1, 2, 3, 4

@@ -20,7 +20,8 @@ FIELDS = (
     "ip.proto", "ipv6.nxt", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport",
     "ip.frag_offset", "ip.flags.mf", "tcp.stream", "frame.protocols", "_ws.malformed",
     "ipv6.fraghdr.offset", "tcp.len", "tcp.seq", "tcp.flags.syn",
-    "tcp.analysis.initial_rtt",
+    "tcp.analysis.initial_rtt", "tcp.analysis.acks_frame", "tcp.analysis.zero_window_probe",
+    "tcp.ack_raw", "tcp.flags.fin", "tcp.flags.reset",
 )  # fmt: skip
 ANALYSIS = {
     "retransmission": "retransmits",
@@ -35,6 +36,13 @@ ANALYSIS = {
     "window_update": "window_update",
     "keep_alive": "keep_alive",
 }
+
+
+_NOT_TIMED = (
+    "retransmission", "fast_retransmission", "spurious_retransmission", "out_of_order",
+    "keep_alive", "zero_window_probe",
+)  # fmt: skip
+Way = tuple[str, int, str, int]
 
 
 def available() -> bool:
@@ -103,6 +111,41 @@ def fold(rows: list[dict[str, str]]) -> dict[str, Any]:
         "packets": len(rows),
         "bytes": sum(int(p["frame.len"]) for p in rows),
     }
+
+
+def round_trips(rows: list[dict[str, str]]) -> dict[Way, list[int]]:
+    """Microseconds from segments of each direction to their acknowledgement, as far as we time it.
+
+    tshark times every segment whose end is acknowledged (`acks_frame`; `ack_rtt` is left out where
+    it is 0). We remember the newest segment of a direction only, and time it where it holds data,
+    repeats nothing, and the acknowledgement is another than the one before.
+    """
+    newest: dict[Way, tuple[str, bool]] = {}
+    acked: dict[Way, str] = {}
+    times: dict[str, int] = {}
+    out: dict[Way, list[int]] = defaultdict(list)
+    for p in rows:
+        key = five_tuple(p)
+        if key is None or key[0] != "tcp":
+            continue
+        way, other = (key[1], key[3], key[2], key[4]), (key[2], key[4], key[1], key[3])
+        seconds, _, fraction = p["frame.time_epoch"].partition(".")
+        times[p["frame.number"]] = int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
+        number, timed = newest.get(other, ("", False))
+        acks = p["tcp.ack_raw"] != acked.get(way) and p["tcp.flags.syn"] == "0"
+        if (
+            timed
+            and acks
+            and p["tcp.flags.reset"] == "0"
+            and p["tcp.analysis.acks_frame"] == number
+        ):
+            out[other].append((times[p["frame.number"]] - times[number]) // 1000)
+        acked[way] = p["tcp.ack_raw"]
+        length = int(p["tcp.len"] or 0)
+        if length or "1" in (p["tcp.flags.syn"], p["tcp.flags.fin"]):
+            again = any(p[f"tcp.analysis.{name}"] for name in _NOT_TIMED)
+            newest[way] = (p["frame.number"], length > 0 and not again)
+    return out
 
 
 def facts(path: Path, cache: Path) -> dict[str, Any]:
