@@ -584,6 +584,7 @@ class FlowTable:
 
     def _signals(self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool) -> None:
         """SYN, FIN and RST: counts, times, and the client that a SYN tells."""
+        self._turned = None
         flags = c.tcp_flags[groups.rows]
         places = np.flatnonzero(flags & (SYN | FIN | RST))
         if not len(places):
@@ -606,19 +607,48 @@ class FlowTable:
         self.syn_ns[slot[new]] = time_ns[new]
         new = accepting[(self.synack_ns[slot[accepting]] == 0) & (time_ns[accepting] > 0)]
         self.synack_ns[slot[new]] = time_ns[new]
-        opened = np.unique(slot[syn[self.history_length[slot[syn]] > 0]])
-        before = self.client[opened]
-        for which, client in ((accepting, 1 - side[accepting]), (opening, side[opening])):
-            fresh = self.client_by[slot[which]] != BY_SYN
-            self.client[slot[which[fresh]]] = client[fresh]
-        turned = opened[before != self.client[opened]]
-        self.history[turned] ^= np.where(self.history[turned] > 0, 32, 0).astype(np.uint8)
-        self.client_by[slot[syn]] = BY_SYN
+        # the first SYN tells the client; `syn` is latest first, so that the first one stays
+        fresh = syn[self.client_by[slot[syn]] != BY_SYN]
+        if len(fresh):
+            client = np.where(flag[fresh] & ACK != 0, 1 - side[fresh], side[fresh])
+            told, first = np.unique(slot[fresh[::-1]], return_index=True)
+            before = self.client[told]
+            self._turned = (told, rows[fresh[::-1][first]], before)
+            self.client[told] = client[::-1][first]
+            turned = told[(before != self.client[told]) & (self.history_length[told] > 0)]
+            self.history[turned] ^= np.where(self.history[turned] > 0, 32, 0).astype(np.uint8)
+            self.client_by[told] = BY_SYN
         rst = np.flatnonzero(flag & RST)[::-1]
         rst = rst[self.rst_ns[slot[rst]] == 0]
         self.rst_ns[slot[rst]] = time_ns[rst]
         self.rst_packet[slot[rst]] = batch.first_number + rows[rst]
         self.rst_ttl[slot[rst]] = c.ttl[rows[rst]]
+
+    # of the batch: slots whose client a SYN told, in order; where that SYN is; the client before
+    _turned: tuple[I64, I64, U8] | None = None
+
+    def from_client(self, rows: I64, slots: I32, half: I64 | Bool) -> Bool:
+        """Whether rows of this batch are from the client, as far as was known when each came."""
+        client = self.client[slots]
+        if self._turned is not None:
+            place, early = self._before_syn(rows, slots)
+            client[early] = self._turned[2][place[early]]
+        told: Bool = half == client
+        return told
+
+    def from_start(self, rows: I64, slots: I32) -> Bool:
+        """Whether a SYN of their connection was seen when rows of this batch came."""
+        known: Bool = self.isn_known[slots, 0] | self.isn_known[slots, 1]
+        if self._turned is not None:
+            known[self._before_syn(rows, slots)[1]] = False
+        return known
+
+    def _before_syn(self, rows: I64, slots: I32) -> tuple[I64, I64]:
+        """Places of slots in `_turned`, and which of `rows` came before their connection's SYN."""
+        assert self._turned is not None
+        told, at, _ = self._turned
+        place = np.minimum(np.searchsorted(told, slots), len(told) - 1)
+        return place, np.flatnonzero((told[place] == slots) & (rows < at[place]))
 
     # -------------------------------------------------------------- endings
 

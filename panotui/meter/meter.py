@@ -143,6 +143,8 @@ class Meter:
         self._copies = CopyFinder(int(settings.mirror_duplicate_ms * 1_000_000))
         self._link = LinkSeconds()
         self._tcp = TcpQuality(self.flows)
+        # of the rows at hand: slots that turned out to be RTSP, and with which row
+        self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
         self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
@@ -259,6 +261,7 @@ class Meter:
         offered: Bool,
     ) -> None:
         flows = self.flows
+        self._rtsp_news.clear()
         every = len(rows) == len(batch)  # nearly always: then nothing is copied
         protocol = c.protocol if every else c.protocol.take(rows)
         captured = c.payload_captured if every else c.payload_captured.take(rows)
@@ -286,13 +289,18 @@ class Meter:
             marked = np.zeros(flows.capacity, np.bool_)
             marked[groups.slot[talking]] = True
             hit = np.flatnonzero(marked[slots] & (protocol == _TCP))
+            if self._rtsp_news:
+                # what came before it was recognised is of no dialogue: in another cut it is gone
+                told, at = _earliest(self._rtsp_news)
+                place = np.minimum(np.searchsorted(told, slots[hit]), len(told) - 1)
+                hit = hit[(told[place] != slots[hit]) | (rows[hit] >= at[place])]
             offered[rows[hit]] |= c.tcp_flags[rows[hit]] & 7 != 0
             self.streams.rtsp(
                 batch,
                 c,
                 rows[hit],
                 flow_id[rows[hit]],
-                back[hit] == flows.client[slots[hit]],
+                flows.from_client(rows[hit], slots[hit], back[hit]),
             )
         later = (c.fragment if every else c.fragment[rows]) == _LATER
         later &= protocol == _UDP
@@ -340,8 +348,7 @@ class Meter:
             return
         # A few of each flow at a time, in order of arrival: most are settled by their first
         # payloads, and the rest of a batch of established flows is never looked at.
-        small = flows.capacity <= 65_536  # a radix sort then
-        place = _rank(slots[some].astype(np.uint16) if small else slots[some].astype(np.int64))
+        some, place = self._with_room(some, slots, half)
         asked: list[I32] = []
         for first, last in _HELPINGS:
             helping = some[(place >= first) & (place < last)]
@@ -350,6 +357,22 @@ class Meter:
                 asked.append(self._offer(batch, c, rows, slots, half, helping, flow_id, offered))
         if asked:
             self._note_apps(np.concatenate(asked))
+
+    def _with_room(self, some: I64, slots: I32, half: I64) -> tuple[I64, I64]:
+        """Those of `some` that are among their direction's first payloads, and how many of their
+        flow's come before each."""
+        flows = self.flows
+        small = flows.capacity <= 65_536  # a radix sort then
+        key = slots[some].astype(np.uint16) if small else slots[some].astype(np.int64)
+        place = _rank(key)
+        if int(place.max()) + int(flows.offered.max()) < PAYLOADS_OFFERED:
+            return some, place
+        direction = slots[some].astype(np.int64) * 2 + half[some]
+        taken = flows.offered.reshape(-1).take(direction).astype(np.int64)
+        if (place + taken < PAYLOADS_OFFERED).all():
+            return some, place
+        fits = np.flatnonzero(_rank(direction) + taken < PAYLOADS_OFFERED)
+        return some[fits], _rank(key[fits])
 
     def _offer(
         self,
@@ -365,12 +388,7 @@ class Meter:
         """Offer the payloads at places `some` of `rows`; the slots that were asked about."""
         assert self.control is not None
         flows = self.flows
-        direction = slots[some].astype(np.int64) * 2 + half[some]
-        room = PAYLOADS_OFFERED - flows.offered[slots[some], half[some]].astype(np.int64)
-        some = some[_rank(direction) < room]
         chosen, slot, side = rows[some], slots[some], half[some]
-        if not len(some):
-            return slot
         offered[chosen] = True
         np.add.at(flows.offered.reshape(-1), slot.astype(np.int64) * 2 + side, np.uint8(1))
         lanes = self.control.payloads(
@@ -378,14 +396,17 @@ class Meter:
             c,
             chosen,
             flow_id[chosen].astype(np.int64),
-            side == flows.client[slot],
-            flows.isn_known[slot, 0] | flows.isn_known[slot, 1],
+            flows.from_client(chosen, slot, side),
+            flows.from_start(chosen, slot),
         )
         flows.lane[slot, side] = lanes  # in order of arrival: the last answer stays
         spent = flows.offered[slot, side] >= PAYLOADS_OFFERED
         over = spent & (flows.lane[slot, side] <= LANE_HANDSHAKE)
         flows.lane[slot[over], side[over]] = LANE_BULK
-        flows.lane[slot[lanes == LANE_RTSP]] = LANE_RTSP
+        rtsp = np.flatnonzero(lanes == LANE_RTSP)
+        if len(rtsp):
+            flows.lane[slot[rtsp]] = LANE_RTSP
+            self._rtsp_news.append((slot[rtsp], chosen[rtsp]))
         return slot
 
     def _note_apps(self, slots: I32) -> None:
@@ -450,6 +471,15 @@ class Meter:
             for name in ("streams_evicted", "rtsp_evicted", "rtsp_resyncs"):
                 setattr(counters, name, getattr(self.streams, name, 0))
         return copy(counters)
+
+
+def _earliest(found: list[tuple[I32, I64]]) -> tuple[I32, I64]:
+    """Distinct slots, in order, and the earliest of the rows that were found for each."""
+    slots = np.concatenate([slots for slots, _ in found])
+    rows = np.concatenate([rows for _, rows in found])
+    order = np.lexsort((rows, slots))
+    distinct, first = np.unique(slots[order], return_index=True)
+    return distinct, rows[order[first]]
 
 
 def _rank(key: I64 | U16) -> I64:

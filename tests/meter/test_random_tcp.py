@@ -16,9 +16,8 @@ import pytest
 from panotui.model import Delta, Rows, address_text
 from tests.meter.random_tcp import conversations, pcap
 from tests.meter.test_against_tshark import COUNTS, meter
-from tests.meter.tshark_facts import ANALYSIS, available, five_tuple, packets
+from tests.meter.tshark_facts import ANALYSIS, Way, available, five_tuple, packets, round_trips
 
-Way = tuple[str, int, str, int]
 MEASURED = ("packets", "bytes", *COUNTS)
 
 
@@ -36,11 +35,8 @@ def ours(delta: Delta) -> dict[Way, Counter[str]]:
     """What was measured of each direction; connections that used the same ports are added."""
     out: dict[Way, Counter[str]] = defaultdict(Counter)
     for row in delta.flows.whole():
-        a, b = (
-            (address_text(row["version"], row[end].tobytes()), int(row[port]))
-            for end, port in (("src", "sport"), ("dst", "dport"))
-        )
-        for side, way in (("out", (*a, *b)), ("in", (*b, *a))):
+        out_way = way_of(row)
+        for side, way in (("out", out_way), ("in", back(out_way))):
             if row[f"packets_{side}"]:
                 out[way].update({name: int(row[f"{name}_{side}"]) for name in MEASURED})
     return out
@@ -75,11 +71,8 @@ def handshakes(delta: Delta) -> set[tuple[Way, int]]:
     out = set()
     flows = delta.flows.whole()
     for row in flows[flows["handshake_rtt_us"] > 0]:
-        a, b = (
-            (address_text(row["version"], row[end].tobytes()), int(row[port]))
-            for end, port in (("src", "sport"), ("dst", "dport"))
-        )
-        out |= {((*a, *b), int(row["handshake_rtt_us"])), ((*b, *a), int(row["handshake_rtt_us"]))}
+        way, micro = way_of(row), int(row["handshake_rtt_us"])
+        out |= {(way, micro), (back(way), micro)}
     return out
 
 
@@ -108,15 +101,41 @@ def test_each_direction_is_judged_as_tshark_judges_it(capture: Path) -> None:
         assert +mine == +counts, way
 
 
+@pytest.mark.oracle
+@pytest.mark.skipif(not available(), reason="tshark is not installed")
+def test_round_trips_are_those_of_tshark(capture: Path) -> None:
+    """Of segments as `tshark_facts.round_trips` says; not where data that was not captured was
+    acknowledged, after which tshark times nothing of what came before, nor of reused ports."""
+    trips = round_trips(packets(capture))
+    _, _, unseen = tsharks(capture)
+    flows = meter(capture).flows.whole()
+    told: dict[Way, list[int]] = defaultdict(list)
+    for row in flows:
+        told[way_of(row)].append(int(row["rtt_us"]))
+    alone = {way: us[0] for way, us in told.items() if len(us) == 1 and back(way) not in told}
+    timed = 0
+    for way, micro in alone.items():
+        halves = [trips[side] for side in (way, back(way)) if trips[side]]
+        want = sum(map(min, halves)) if halves else -1
+        timed += bool(halves) and way not in unseen
+        assert way in unseen or micro == want, way
+    assert timed >= 5
+
+
+def way_of(row: np.void) -> Way:
+    a, b = (
+        (address_text(row["version"], row[end].tobytes()), int(row[port]))
+        for end, port in (("src", "sport"), ("dst", "dport"))
+    )
+    return (*a, *b)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 100, 1000])
 def test_measures_do_not_depend_on_the_cut(capture: Path, rows: int) -> None:
     whole, cut = by_arrival(meter(capture)), by_arrival(meter(capture, rows=rows))
     assert len(whole) == len(cut)
     for field in whole.dtype.names or ():
-        # round trips are sampled among the segments at hand; where a mirror shows one direction
-        # only, its SYN decides for its batch whether unknown content was seen from the start
-        if field not in ("rtt_us", "rtt_min_us", "app"):
-            assert (whole[field] == cut[field]).all(), field
+        assert (whole[field] == cut[field]).all(), field
 
 
 def by_arrival(delta: Delta) -> Rows:
@@ -124,23 +143,32 @@ def by_arrival(delta: Delta) -> Rows:
     return rows
 
 
-def copied(frame: bytes, how: str) -> bytes:
+def copied(frame: bytes, how: str, six: bool = False) -> bytes:
     """A frame as another place on its way shows it."""
     out = bytearray(frame)
     if "hop" in how:
         out[:12] = bytes.fromhex("0200000000aa0200000000bb")
-        out[22] -= 1  # the time to live
+        out[21 if six else 22] -= 1  # the time to live
+    if "class" in how:
+        out[14] |= 0xB if six else 0
+        out[15] |= 0x80 if six else 0xB8  # expedited forwarding
     if "tag" in how:
         out[12:12] = b"\x81\0\0\x14"
     return bytes(out)
 
 
 @pytest.mark.parametrize("rows", [7, 1 << 18])
-@pytest.mark.parametrize("how", ["same", "hop", "hop, tag"])
-def test_copies_of_some_packets_change_no_measure(how: str, rows: int, tmp_path: Path) -> None:
-    frames = conversations(7, 60, 30)
+@pytest.mark.parametrize(
+    ("how", "six"),
+    [("same", False), ("hop", False), ("hop, tag", False), ("hop, class", False),
+     ("hop, class, tag", True)],
+)  # fmt: skip
+def test_copies_of_some_packets_change_no_measure(
+    how: str, six: bool, rows: int, tmp_path: Path
+) -> None:
+    frames = conversations(7, 60, 30, six)
     draw = random.Random(7)
-    copies = [(at + 120, copied(f, how)) for at, f in frames if draw.random() < 0.4]
+    copies = [(at + 120, copied(f, how, six)) for at, f in frames if draw.random() < 0.4]
     once, twice = tmp_path / "once.pcap", tmp_path / "twice.pcap"
     once.write_bytes(pcap(frames))
     twice.write_bytes(pcap(sorted(frames + copies, key=lambda frame: frame[0])))
