@@ -247,7 +247,7 @@ class FlowTable:
         self.vlan[slots] = c.vlan[rows]
         self.first_ns[slots] = batch.time_ns[rows]
         self.last_ns[slots] = batch.time_ns[rows]
-        self.first_packet[slots] = batch.first_number + rows
+        self.first_packet[slots] = self._numbers_of(batch, rows)
         self._open_ends(batch, c, rows, slots, half)
         sport, dport = c.sport[rows], c.dport[rows]
         ported = (c.protocol[rows] == TCP) | (c.protocol[rows] == UDP)
@@ -259,6 +259,12 @@ class FlowTable:
         if len(tunnel):
             self.app[slots[tunnel]] = tunnel_apps(batch, c, rows[tunnel])
         return slots
+
+    # numbers of the packets of a batch that do not follow each other
+    numbers: I64 | None = None
+
+    def _numbers_of(self, batch: PacketBatch, rows: I64) -> I64:
+        return batch.first_number + rows if self.numbers is None else self.numbers[rows]
 
     def _open_ends(self, batch: PacketBatch, c: Columns, rows: I64, slots: I32, half: I64) -> None:
         four = c.version[rows] == 4
@@ -527,7 +533,8 @@ class FlowTable:
         earliest = time_ns.take(first) if ordered else np.minimum.reduceat(time_ns, first)
         self.last_ns[slot] = np.maximum(self.last_ns.take(slot), latest)
         self.first_ns[slot] = np.minimum(self.first_ns.take(slot), earliest)
-        self.last_packet[slot] = batch.first_number + rows.take(last)
+        newest = self._numbers_of(batch, rows.take(last))
+        self.last_packet[slot] = np.maximum(self.last_packet.take(slot), newest)
         self.changed[slot] = True
         self._count_directions(batch, c, groups, runs(back, first), time_ns, ordered)
         self._first_payloads(groups, back, payload, time_ns)

@@ -24,6 +24,7 @@ from panotui.meter.lanes import (
     LANE_RTSP,
     PAYLOADS_OFFERED,
 )
+from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.streams import StreamTable
 from panotui.meter.tcp import TcpQuality
@@ -142,6 +143,7 @@ class Meter:
         self._decoder = Decoder()
         self._copies = CopyFinder(int(settings.mirror_duplicate_ms * 1_000_000))
         self._link = LinkSeconds()
+        self._latecomers = Latecomers()
         self._tcp = TcpQuality(self.flows)
         # of the rows at hand: slots that turned out to be RTSP, and with which row
         self._rtsp_news: list[tuple[I32, I64]] = []
@@ -177,6 +179,7 @@ class Meter:
             columns.flags[copies] |= DUPLICATE
         self._link.add(batch, columns, copies)
         self._count(batch, columns, copies)
+        self._hold_back(batch, columns, copies)
         flow_id = np.zeros(len(batch), np.uint64)
         offered = np.zeros(len(batch), np.bool_)
         if batch.missed is not None and self.streams is not None:
@@ -193,6 +196,30 @@ class Meter:
         self.last_columns = None
         self.last_flow_id = np.empty(0, np.uint64)
         self.last_control = np.empty(0, np.bool_)
+
+    def _hold_back(self, batch: PacketBatch, c: Columns, copies: Bool | None) -> None:
+        """Leave fragments that came before their first one to a later tick."""
+        orphans, identity = self._decoder.orphans, self._decoder.orphan_identity
+        if not len(orphans):
+            return
+        if copies is not None:
+            own = np.flatnonzero(~copies[orphans])
+            orphans, identity = orphans[own], identity[own]
+        c.hash[self._latecomers.hold(batch, orphans, identity)] = 0
+
+    def _meter_latecomers(self, now_ns: int) -> None:
+        released = self._latecomers.release(
+            now_ns, self._decoder.first_fragments, self.flows.last_drain
+        )
+        if released is None:
+            return
+        batch, numbers = released
+        columns = self._decoder.decode(batch)
+        flow_id = np.zeros(len(batch), np.uint64)
+        offered = np.zeros(len(batch), np.bool_)
+        self.flows.numbers = numbers
+        self._meter(batch, columns, None, 0, len(batch), flow_id, offered)
+        self.flows.numbers = None
 
     def _count_time(self, batch: PacketBatch) -> None:
         time_ns = batch.time_ns
@@ -427,6 +454,7 @@ class Meter:
         """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""
         flows = self.flows
         messages: list[AnyMessage] = []
+        self._meter_latecomers(now_ns)
         if self.streams is not None:
             flows.set_apps(*self.streams.media_flows())
         flows.expire(now_ns)

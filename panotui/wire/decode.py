@@ -42,6 +42,8 @@ DECODED_LINKS = frozenset(
 ICMP, IPIP, TCP, UDP, IPV6_IN, GRE, AH, ICMP6, SCTP = 1, 4, 6, 17, 41, 47, 51, 58, 132
 _HAS_PORTS = np.zeros(256, dtype=np.bool_)
 _HAS_PORTS[[TCP, UDP, 33, SCTP, 136]] = True  # DCCP and UDP-Lite share the place of the ports
+_NEEDS_PORTS = _HAS_PORTS.copy()
+_NEEDS_PORTS[[ICMP, ICMP6, 0, 43, AH, 60, 135, 139, 140]] = True  # or an extension header is next
 _TUNNEL = np.zeros(256, dtype=np.bool_)
 _TUNNEL[[IPIP, IPV6_IN, GRE, 94, 137]] = True
 _EXTENSION = np.zeros(256, dtype=np.bool_)
@@ -57,28 +59,41 @@ _VLAN_TYPES = (0x8100, 0x88A8, 0x9100, 0x9200)
 _BLOCK = 2048  # rows gathered at a time: with their words they stay in the second-level cache
 _FRAGMENTS_KEPT = 4096
 _FRAGMENT_LIFE = 30 * SECOND
+_NO_ROWS: I64 = np.empty(0, np.int64)
+_NO_IDENTITY: U64 = np.empty(0, np.uint64)
 
 
 @dataclass(slots=True)
 class _Fragments:
-    """Ports of first fragments, newest last; bounded."""
+    """Transport and ports of first fragments, newest last; bounded."""
 
     key: U64
+    protocol: U8
     ports: U32
     time_ns: I64
 
 
 class Decoder:
-    """`decode` with a memory: the ports of first fragments serve the later ones of other batches.
+    """`decode` with a memory: the ports of first fragments serve the later ones that follow.
 
     Holds at most 4096 datagrams, the newest; a fragment that comes more than 30 s after its first
-    one gets no ports (RFC 8200, section 4.5 gives up after 60 s, Linux after 30).
+    one gets no ports (RFC 8200, section 4.5 gives up after 60 s, Linux after 30). Nor does one that
+    comes before it: `orphans` are such rows of the newest batch, in order, whose transport has
+    ports (or type and code), and `orphan_identity` tells their datagrams apart.
     """
 
     def __init__(self) -> None:
         self._fragments = _Fragments(
-            np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.int64)
-        )
+            np.empty(0, np.uint64), np.empty(0, np.uint8), np.empty(0, np.uint32),
+            np.empty(0, np.int64),
+        )  # fmt: skip
+        self.orphans: I64 = np.empty(0, np.int64)
+        self.orphan_identity: U64 = np.empty(0, np.uint64)
+
+    @property
+    def first_fragments(self) -> U64:
+        """Identities of datagrams whose first fragments were seen."""
+        return self._fragments.key
 
     def decode(self, batch: PacketBatch) -> Columns:
         """Columns of the batch, a row each; see `Columns` for shapes, types and units."""
@@ -86,8 +101,17 @@ class Decoder:
         if len(slow):
             _general(batch, columns, slow)
             _transport_words(batch, columns, slow)
-            _give_ports_to_fragments(batch, columns, slow, self._fragments)
             _hash_rows(batch, columns, slow)
+            _digest_rows(batch, columns, slow)  # whatever is known of ports: copies are the same
+        self.orphans, self.orphan_identity = _NO_ROWS, _NO_IDENTITY
+        fragments = slow[columns.fragment[slow] > 0] if len(slow) else slow
+        if len(fragments):
+            identity = _fragment_identity(batch, columns, fragments)
+            given, without = _give_ports(batch, columns, fragments, identity, self._fragments)
+            _hash_rows(batch, columns, fragments[given])
+            whole = _NEEDS_PORTS[columns.protocol[fragments[without]]]
+            self.orphans = fragments[without[whole]]
+            self.orphan_identity = identity[without[whole]]
         return columns
 
 
@@ -633,7 +657,7 @@ _FRAGMENT_KEY = np.frombuffer(os.urandom(32), np.uint64) | np.uint64(1)
 
 
 def _fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
-    """44 bits of a keyed hash over source, destination, protocol and identification."""
+    """44 bits of a keyed hash over source, destination, identification and, of IPv4, protocol."""
     version = c.version[rows]
     four = _bytes(batch.data, c.l3[rows], 40)
     words = np.zeros((len(rows), 5), np.uint64)
@@ -643,8 +667,8 @@ def _fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
     if len(six):
         words[six, :4] = np.ascontiguousarray(four[six, 8:40]).view(np.uint64)
         words[six, 4] = _ipv6_identification(batch, c, rows[six])
-    # the protocol of a later IPv6 fragment is that of the fragment header: the same
-    words[:, 4] |= c.protocol[rows].astype(np.uint64) << np.uint64(32)
+    # a later IPv6 fragment knows but what its fragment header says follows: an extension, perhaps
+    words[:, 4] |= ((version == 4) * c.protocol[rows]).astype(np.uint64) << np.uint64(32)
     value = version.astype(np.uint64)
     for i in range(5):
         value = (value ^ words[:, i]) * _FRAGMENT_KEY[i & 3]
@@ -662,7 +686,8 @@ def _ipv6_identification(batch: PacketBatch, c: Columns, rows: I64) -> U64:
         head = _bytes(batch.data, at[walking], 8)
         hit = following[walking] == 44
         found[walking[hit]] = _be32(head, 4)[hit]
-        at[walking] += 8 + head[:, 1] * np.int64(8)
+        sealed = following[walking] == AH
+        at[walking] += 8 + head[:, 1] * np.where(sealed, np.int64(4), np.int64(8))
         following[walking] = head[:, 0]
         walking = walking[~hit & _EXTENSION[head[:, 0]]]
         if not len(walking):
@@ -670,19 +695,20 @@ def _ipv6_identification(batch: PacketBatch, c: Columns, rows: I64) -> U64:
     return found
 
 
-def _give_ports_to_fragments(batch: PacketBatch, c: Columns, slow: I64, memory: _Fragments) -> None:
-    """Copy the ports of first fragments to their later ones; newest first fragment before wins."""
-    rows = slow[c.fragment[slow] > 0]
-    if not len(rows):
-        return
-    identity = _fragment_identity(batch, c, rows)
+def _give_ports(
+    batch: PacketBatch, c: Columns, rows: I64, identity: U64, memory: _Fragments
+) -> tuple[I64, I64]:
+    """Copy transport and ports of first fragments to the later ones behind them, the newest of one
+    identity; places in `rows`, all fragments, of those that got some and of those without."""
     kind = c.fragment[rows]
     firsts = np.flatnonzero((kind == 1) & (c.l4[rows] >= 0))
     ports = (c.sport[rows].astype(np.uint32) << np.uint32(16)) | c.dport[rows]
     key = np.concatenate([memory.key, identity[firsts]])
     known_ports = np.concatenate([memory.ports, ports[firsts]])
+    protocol = np.concatenate([memory.protocol, c.protocol[rows[firsts]]])
     time_ns = np.concatenate([memory.time_ns, batch.time_ns[rows[firsts]]])
     laters = np.flatnonzero(kind == 2)
+    given = np.zeros(len(laters), np.bool_)
     if len(laters) and len(key):
         # position in the batch as the low bits, so that identifications may be used again
         place = np.concatenate([np.zeros(len(memory.key), np.int64), rows[firsts] + 1])
@@ -693,19 +719,21 @@ def _give_ports_to_fragments(batch: PacketBatch, c: Columns, slow: I64, memory: 
             np.uint64
         )
         before = np.searchsorted(ranked, wanted, side="right") - 1
-        after = np.minimum(before + 1, len(ranked) - 1)
-        before = np.maximum(before, 0)
-        same_before = ranked[before] >> np.uint64(20) == identity[laters]
-        same_after = ranked[after] >> np.uint64(20) == identity[laters]
-        pick = order[np.where(same_before, before, after)]
-        fresh = np.abs(batch.time_ns[rows[laters]] - time_ns[pick]) <= _FRAGMENT_LIFE
-        hit = (same_before | same_after) & fresh
-        out = rows[laters[hit]]
-        c.sport[out] = (known_ports[pick[hit]] >> np.uint32(16)).astype(np.uint16)
-        c.dport[out] = known_ports[pick[hit]].astype(np.uint16)
+        pick = order[np.maximum(before, 0)]
+        given = (before >= 0) & (key[pick] == identity[laters])
+        given &= np.abs(batch.time_ns[rows[laters]] - time_ns[pick]) <= _FRAGMENT_LIFE
+        # as many are remembered within a batch as from one to the next
+        seen = len(memory.key) + np.searchsorted(firsts, laters)
+        given &= pick >= seen - _FRAGMENTS_KEPT
+        out, pick = rows[laters[given]], pick[given]
+        c.sport[out] = (known_ports[pick] >> np.uint32(16)).astype(np.uint16)
+        c.dport[out] = known_ports[pick].astype(np.uint16)
+        c.protocol[out] = protocol[pick]
     memory.key = key[-_FRAGMENTS_KEPT:]
     memory.ports = known_ports[-_FRAGMENTS_KEPT:]
+    memory.protocol = protocol[-_FRAGMENTS_KEPT:]
     memory.time_ns = time_ns[-_FRAGMENTS_KEPT:]
+    return laters[given], laters[~given]
 
 
 # ------------------------------------------------------------------ five-tuple hashes
@@ -731,6 +759,10 @@ def _hash_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
         c.hash[six], c.forward[six] = flow_hash_v6(
             block.astype(np.uint64), c.sport[six], c.dport[six], c.protocol[six]
         )
+
+
+def _digest_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
+    version = c.version[rows]
     assert c.digest is not None
     has_l4 = c.l4[rows] >= 0
     # without a transport header: from the addresses on, behind what a hop changes
@@ -746,7 +778,8 @@ def _hash_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
     words = block.view(">u8").astype(np.uint64)
     head = _bytes(batch.data, np.maximum(c.l3[rows], 0), 8).view(">u8")[:, 0].astype(np.uint64)
     size = np.where(version > 0, 0, batch.wire_length[rows]).astype(np.uint64)
-    # IPv6: without the hop limit
-    kept = np.where(version == 4, np.uint64(0xFFFF_FFFF_FFFF), ~np.uint64(0xFF))
+    # without what a hop changes: IPv4 from its length on, IPv6 less traffic class and hop limit
+    six = np.uint64(0xF00F_FFFF_FFFF_FF00)
+    kept = np.where(version == 4, np.uint64(0xFFFF_FFFF_FFFF), six)
     head = np.where(version > 0, head & kept, head) + size
     c.digest[rows] = packet_digest(c.hash[rows], c.forward[rows], head, words[:, 0], words[:, 1])

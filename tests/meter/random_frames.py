@@ -34,11 +34,10 @@ class Made:
 
 
 class Frames:
-    """Makes frames from a seed; `late`: fragments in any order, or else the first is the first."""
+    """Makes frames from a seed; fragments of a datagram in any order."""
 
-    def __init__(self, seed: int, late: bool = True) -> None:
+    def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.late = late
         self.identification = 0
 
     def datagram(self, link: int) -> list[Made]:
@@ -124,20 +123,28 @@ class Frames:
         six = len(key[1]) == 16
         places = (8 * draw.randrange(8, len(body) // 8 + 1) for _ in range(3))
         edges = sorted({0, len(body), *places})  # the first holds a whole header
+        before, inside, first = b"", b"", key[0]
+        if six and draw.random() < 0.5:  # headers on each fragment's way, and in the datagram
+            before = struct.pack("!BBBB", 44, 0, 1, 4) + bytes(4)
+            if draw.random() < 0.5:
+                inside, first = self.sealed(key[0]), AH
+            else:
+                inside, first = struct.pack("!BBBB", key[0], 1, 1, 12) + bytes(12), 60
         out = []
         for start, stop in itertools.pairwise(edges):
             more = stop < len(body)
             if six:
-                chain = struct.pack("!BBHI", key[0], 0, start | more, self.identification)
-                packet = self.network(key, 44, chain + body[start:stop], b"")
+                place = start + len(inside) * (start > 0)
+                chain = before + struct.pack("!BBHI", first, 0, place | more, self.identification)
+                chain += inside * (start == 0)
+                kind = draw.choice((0, 60)) if before else 44
+                packet = self.network(key, kind, chain + body[start:stop], b"")
             else:
                 packet = self.network(key, key[0], body[start:stop], b"", start // 8 | more << 13)
             frame = joined(head, packet)
             at = len(frame) - (stop - start)
             out.append(Made(link, frame, key, len(head), at, True))
-        rest = out if self.late else out[1:]
-        draw.shuffle(rest)
-        out = rest if self.late else out[:1] + rest
+        draw.shuffle(out)
         return out
 
     def link(self, link: int, six: bool) -> bytes:
