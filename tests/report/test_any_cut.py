@@ -1,0 +1,133 @@
+"""One capture, one answer: whole, a packet at a time and cut at random, tick by tick and in the
+JSON, to every field."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from panotui.engine import Engine
+from panotui.model import Delta, PacketBatch, Site
+from panotui.pump import Pump
+from panotui.report.analysis import analysis
+from panotui.sources import open_file
+from tests.captures import DATA, SHARED
+from tests.meter.random_tcp import conversations, pcap
+from tests.meter.test_random_frames import capture, some
+from tests.report.test_hostile import Given
+
+SUFFIXES = (".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".pcapng.1")
+ONE_BY_ONE = 1_500  # packets of a capture that is also taken a packet at a time
+# seconds in which a new stream's first pictures are not measured yet, or are, by the batch at hand
+UNSETTLED = ("width", "height")
+
+
+def captures(folder: Path) -> list[Path]:
+    inside = (p for name in ("lab", "variants", "open") for p in (folder / name).glob("*"))
+    return sorted(p for p in inside if p.is_file() and p.name.endswith(SUFFIXES))
+
+
+def batches(path: Path) -> list[PacketBatch]:
+    source, out = open_file(str(path)), []
+    while not source.ended:
+        batch = source.read(0)
+        if batch is not None and len(batch):
+            # a batch is only valid until the next is read
+            copy = (np.array(column) for column in (
+                batch.data, batch.offset, batch.captured, batch.wire_length, batch.time_ns,
+                batch.interface,
+            ))  # fmt: skip
+            out.append(PacketBatch(*copy, batch.interfaces, batch.first_number,
+                                   outgoing=batch.outgoing, missed=batch.missed))  # fmt: skip
+    source.close()
+    return out
+
+
+def cut(whole: list[PacketBatch], pieces: int | None, seed: int = 0) -> Iterator[PacketBatch]:
+    """The batches in about `pieces` pieces each; None: a packet at a time."""
+    draw = np.random.default_rng(seed)
+    for batch in whole:
+        n = len(batch)
+        edges = range(n) if pieces is None else draw.integers(0, n, pieces).tolist()
+        for start, stop in itertools.pairwise(sorted({0, *edges, n})):
+            yield batch.slice(start, stop)
+
+
+def answered(parts: list[PacketBatch]) -> tuple[dict[str, Any], list[Delta]]:
+    """The JSON, and what was told at each tick."""
+    deltas: list[Delta] = []
+
+    class Kept(Pump):
+        def tell(self, delta: Delta) -> None:
+            deltas.append(delta)
+            super().tell(delta)
+
+    engine = Engine(Site())
+    if parts:
+        Kept([Given(parts)], engine).run()
+    whole: dict[str, Any] = analysis(engine)
+    return whole, deltas
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def hold_to(want: tuple[dict[str, Any], list[Delta]], parts: Iterator[PacketBatch]) -> None:
+    whole, deltas = answered(list(parts))
+    assert whole == want[0]
+    assert len(deltas) == len(want[1])
+    for one, other in zip(deltas, want[1], strict=True):
+        flows, wanted = one.flows.whole(), other.flows.whole()
+        assert len(flows) == len(wanted)
+        for name in flows.dtype.names or ():
+            assert same(flows[name], wanted[name]), name
+        for kind in ("streams", "stream_seconds", "link_seconds"):
+            rows, wanted = getattr(one, kind), getattr(other, kind)
+            assert len(rows) == len(wanted), kind
+            for name in rows.dtype.names or ():
+                assert name in UNSETTLED or same(rows[name], wanted[name]), (kind, name)
+        assert one.messages == other.messages
+        assert one.counters == other.counters
+
+
+def hold_to_one_answer(whole: list[PacketBatch]) -> None:
+    want = answered(whole)
+    packets = sum(map(len, whole))
+    hold_to(want, cut(whole, max(1, packets // 6), 1))
+    hold_to(want, cut(whole, 15, 2))
+    if packets <= ONE_BY_ONE:
+        hold_to(want, cut(whole, None))
+
+
+@pytest.mark.parametrize("path", captures(DATA), ids=lambda path: path.name)
+def test_captures_have_one_answer(path: Path) -> None:
+    hold_to_one_answer(batches(path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", captures(SHARED), ids=lambda path: path.name)
+def test_all_captures_have_one_answer(path: Path) -> None:
+    hold_to_one_answer(batches(path))
+
+
+@pytest.mark.parametrize(("seed", "six"), [(302, False), (303, False), (304, True)])
+def test_random_conversations_have_one_answer(seed: int, six: bool, tmp_path: Path) -> None:
+    """Over minutes, so that time-outs, reuses and findings take part; see `tests.meter`."""
+    made = conversations(seed, 30, 30, six)
+    start = made[0][0]
+    path = tmp_path / "x.pcap"
+    path.write_bytes(pcap([(start + (at - start) * 20, frame) for at, frame in made]))
+    hold_to_one_answer(batches(path))
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_random_frames_have_one_answer(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    path.write_bytes(capture(some(seed), "<"))
+    hold_to_one_answer(batches(path))
