@@ -673,7 +673,7 @@ class FlowTable:
         most = self.capacity // 8
         if len(gone) > most and not self.last_drain:
             # what a flood left goes bit by bit, the oldest first
-            gone = gone[np.argsort(self.last_ns[gone], kind="stable")[:most]]
+            gone = gone[np.lexsort((self.id[gone], self.last_ns[gone]))[:most]]
         reset = self.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
         closed = (self.protocol[gone] == TCP) & self._is_closed(gone)
         end = np.where(closed, np.where(reset, END_RESET, END_CLOSED), END_IDLE)
@@ -743,6 +743,8 @@ class FlowTable:
         end of the input all are told, unless they are still being evicted.
         """
         changed = np.flatnonzero(self.changed)
+        # in order of their ids: slots and endings depend on how packets were cut into batches
+        changed = changed[np.argsort(self.id[changed])]
         most = self.capacity // 16
         flooded = self.evicted > self._evicted_before
         self._evicted_before = self.evicted
@@ -751,8 +753,6 @@ class FlowTable:
             weak = ~self.reported[changed] & (packets.sum(axis=1) <= 2) & ~_both(packets > 0)
             waiting = np.flatnonzero(weak)[most:]
             changed = np.delete(changed, waiting)
-        # in order of their ids: slots and endings depend on how packets were cut into batches
-        changed = changed[np.argsort(self.id[changed])]
         self._order_ended()
         if not self._ended and len(changed) <= _ROWS_AT_ONCE:
             out = self.rows(changed)  # most ticks

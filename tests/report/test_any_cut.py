@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 from panotui.engine import Engine
-from panotui.model import Delta, PacketBatch, Site
+from panotui.model import SECOND, Delta, MeterSettings, PacketBatch, Site
 from panotui.pump import Pump
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
 from tests.captures import DATA, SHARED
 from tests.meter.random_tcp import conversations, pcap
+from tests.meter.test_flood import batch as batch_of
+from tests.meter.test_flood import frames
 from tests.meter.test_random_frames import capture, some
-from tests.report.test_hostile import Given
+from tests.report.test_hostile import START, Given
 
 SUFFIXES = (".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".pcapng.1")
 ONE_BY_ONE = 1_500  # packets of a capture that is also taken a packet at a time
@@ -58,7 +60,9 @@ def cut(whole: list[PacketBatch], pieces: int | None, seed: int = 0) -> Iterator
             yield batch.slice(start, stop)
 
 
-def answered(parts: list[PacketBatch]) -> tuple[dict[str, Any], list[Delta]]:
+def answered(
+    parts: list[PacketBatch], settings: MeterSettings | None = None
+) -> tuple[dict[str, Any], list[Delta]]:
     """The JSON, and what was told at each tick."""
     deltas: list[Delta] = []
 
@@ -69,7 +73,7 @@ def answered(parts: list[PacketBatch]) -> tuple[dict[str, Any], list[Delta]]:
 
     engine = Engine(Site())
     if parts:
-        Kept([Given(parts)], engine).run()
+        Kept([Given(parts)], engine, settings).run()
     whole: dict[str, Any] = analysis(engine)
     return whole, deltas
 
@@ -78,8 +82,12 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
-def hold_to(want: tuple[dict[str, Any], list[Delta]], parts: Iterator[PacketBatch]) -> None:
-    whole, deltas = answered(list(parts))
+def hold_to(
+    want: tuple[dict[str, Any], list[Delta]],
+    parts: Iterator[PacketBatch],
+    settings: MeterSettings | None = None,
+) -> None:
+    whole, deltas = answered(list(parts), settings)
     assert whole == want[0]
     assert len(deltas) == len(want[1])
     for one, other in zip(deltas, want[1], strict=True):
@@ -119,11 +127,27 @@ def test_all_captures_have_one_answer(path: Path) -> None:
 @pytest.mark.parametrize(("seed", "six"), [(302, False), (303, False), (304, True)])
 def test_random_conversations_have_one_answer(seed: int, six: bool, tmp_path: Path) -> None:
     """Over minutes, so that time-outs, reuses and findings take part; see `tests.meter`."""
-    made = conversations(seed, 30, 30, six)
+    made = conversations(seed, 20, 25, six)
     start = made[0][0]
     path = tmp_path / "x.pcap"
     path.write_bytes(pcap([(start + (at - start) * 20, frame) for at, frame in made]))
     hold_to_one_answer(batches(path))
+
+
+def test_a_flood_that_fits_the_table_has_one_answer() -> None:
+    """More new flows than are told of at a tick, and more that end than go at once."""
+    number = np.arange(9_000)
+    half = len(number) // 2
+    syn = frames(0xC6336400 + number, 1024 + number, np.full(len(number), 0x0A000001),
+                 np.full(len(number), 80), tcp=True)  # fmt: skip
+    time_ns = START + number * (SECOND // half)
+    time_ns[half:] += 100 * SECOND
+    whole = [batch_of(syn, time_ns, 1)]
+    settings = MeterSettings(flows_max=16_384)
+    want = answered(whole, settings)
+    assert len(want[1]) > 60
+    hold_to(want, cut(whole, 200, 1), settings)
+    hold_to(want, cut(whole, 15, 2), settings)
 
 
 @pytest.mark.parametrize("seed", [7, 8])
