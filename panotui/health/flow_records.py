@@ -121,10 +121,7 @@ class FlowBlock:
         return _known(microseconds / 1000, self._tcp & (microseconds >= 0))
 
     def _rtt(self) -> list[Any]:
-        rtt = self._column("handshake_rtt_us")
-        for name in ("server_rtt_us", "rtt_us"):
-            rtt = np.where(rtt < 0, self._rows[name], rtt)
-        return self._milliseconds(rtt)
+        return self._milliseconds(round_trips(self._rows))
 
     def _ids(self) -> list[Any]:
         shift = np.uint64(METER_SHIFT)
@@ -196,6 +193,15 @@ class FlowBlock:
         names = np.array([*(name for name, _ in rules), "OTH"], object)
         code = np.select([fits for _, fits in rules], list(range(len(rules))), len(rules))
         return list(names[code])
+
+
+def round_trips(rows: AnyRows) -> I64:
+    """(n,) the round trip that a flow is shown with, in microseconds, -1 unknown: the handshake's,
+    else of it the server's half, else the least of its data."""
+    best: I64 = rows["handshake_rtt_us"].astype(np.int64)
+    for name in ("server_rtt_us", "rtt_us"):
+        best = np.where(best < 0, rows[name], best)
+    return best
 
 
 def _known(column: NDArray[Any], known: Bool) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.flowrows import AnyRows, FlowColumns, FlowRows, write_changed
-from panotui.health.flow_records import METER_SHIFT, FlowBlock
+from panotui.health.flow_records import METER_SHIFT, FlowBlock, round_trips
 from panotui.health.name_column import NameColumn
 from panotui.model import (
     APPS,
@@ -400,8 +400,9 @@ class FlowBook:
             ranked = np.array([a or "" for a in APPS])[rows["app"]]
         elif sort == "state":
             ranked = np.array(FLOW_STATES)[rows["state"]]
-        elif sort in ("rtt", "rtt_us"):
-            ranked = rows["rtt_us"]
+        elif sort == "rtt":
+            trip = round_trips(rows)
+            ranked = np.where(trip < 0, -np.inf if reverse else np.inf, trip)  # unknown last
         elif sort in ("first_ns", "dport"):
             ranked = rows[sort]
         else:

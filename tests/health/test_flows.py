@@ -107,6 +107,23 @@ def test_page_keeps_to_its_order_filter_and_cursor() -> None:
     assert (total, matched, first, row) == (8, 7, 1, 3)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_flows_are_ordered_by_the_round_trip_that_is_shown(reverse: bool) -> None:
+    """The handshake's, else that of data; unknown ones last both ways."""
+    scene = Scene()
+    scene.tick([
+        answered(1, "10.0.0.1", "203.0.113.1", 443, handshake_rtt_us=-1, server_rtt_us=-1,
+                 rtt_us=-1),
+        answered(2, "10.0.0.1", "203.0.113.2", 443, handshake_rtt_us=3_000, rtt_us=9_000),
+        answered(3, "10.0.0.1", "203.0.113.3", 443, handshake_rtt_us=4_000, rtt_us=1_000),
+        answered(4, "10.0.0.1", "203.0.113.4", 443, handshake_rtt_us=-1, server_rtt_us=-1,
+                 rtt_us=2_000),
+    ])  # fmt: skip
+    page, *_ = scene.engine.flow_page(sort="rtt", reverse=reverse)
+    rising = [2.0, 3.0, 4.0]
+    assert [f.rtt_ms for f in page] == [*(rising[::-1] if reverse else rising), None]
+
+
 @pytest.mark.parametrize(
     ("protocol", "src", "dst", "sport", "dport"),
     [
