@@ -90,14 +90,30 @@ class Formats:
         self._looking[index] = codec == 0 and not encrypted and stream.payload_type >= 96
         state.changed[index] = True
 
-    def guess(self, stream: Stream, first: U8, second: U8) -> None:
-        stream.looks += 1
-        if stream.looks > CODEC_LOOKS:
-            self._looking[stream.index] = False
-            return
-        name = media_heuristics.guess_codec(first, second)
-        if name is not None and stream.payload_type >= 96:
-            self._set_codec(stream, codec_index(name), 90_000)
+    def look(self, stream: Stream, heads: U8) -> int:
+        """Do the next packets of a stream tell its codec? `heads` (n, 2) are the first two bytes of
+        their payloads, 0xFF where they were not captured.
+
+        Eight are looked at together, counted from the stream's first, `CODEC_LOOKS` times. The
+        number of these packets that came before the one with which the codec is known; n: it is
+        not.
+        """
+        if not self._looking[stream.index]:
+            return len(heads)
+        waiting = len(stream.heads)
+        heads = np.concatenate([stream.heads, heads])
+        at = 0
+        while self._looking[stream.index] and at + media_heuristics.ADOPT_PACKETS <= len(heads):
+            some = heads[at : at + media_heuristics.ADOPT_PACKETS]
+            at += len(some)
+            stream.looks += 1
+            name = media_heuristics.guess_codec(some[:, 0], some[:, 1])
+            if name is not None:
+                self._set_codec(stream, codec_index(name), 90_000)
+            elif stream.looks >= CODEC_LOOKS:
+                self._looking[stream.index] = False
+        stream.heads = heads[at:].copy()
+        return at - 1 - waiting if stream.codec else len(heads) - waiting
 
     def learn_size(self, stream: Stream, width: int | None, height: int | None) -> None:
         """The size that the SDP declares, until the payload says it."""
@@ -131,7 +147,10 @@ class Formats:
             self._state.changed[index] = True
 
     def flags(self, data: U8, header: RtpColumns, stream: U16) -> U8:
+        """(n,) payload flags of packets, of their streams' codecs."""
         codec = self._codec.take(stream)
+        if self._looking.any() and self._looking[stream].any():
+            self._look_again(header, stream, codec)
         every = bool((codec == codec[:1]).all())
         out: U8 = np.zeros(len(stream), np.uint8)
         for kind in (H264, _H265, _JPEG):
@@ -157,8 +176,6 @@ class Formats:
                 self._read_sizes(data, rows, flags, header, stream)
             else:
                 self._read_parameters(data, rows, flags, header, stream)
-        if self._looking.any() and self._looking[stream].any():
-            self._look_again(data, header, stream)
         return out
 
     def _read_parameters(
@@ -207,16 +224,18 @@ class Formats:
                 row["width"][stream[i]], row["height"][stream[i]] = found
                 self._state.changed[stream[i]] = True
 
-    def _look_again(self, data: U8, header: RtpColumns, stream: U16) -> None:
-        """Streams of unknown codec: do the newest packets tell it?"""
-        unknown = np.flatnonzero(self._looking[stream] & (header.payload_captured >= 2))
-        for index in np.unique(stream[unknown])[:16].tolist():
-            owner = self._streams[index]
-            rows = unknown[stream[unknown] == index]
-            if owner is None or len(rows) < media_heuristics.ADOPT_PACKETS:
-                continue
-            at = header.payload[rows]
-            self.guess(owner, data[at], data[at + 1])
+    def _look_again(self, header: RtpColumns, stream: U16, codec: U8) -> None:
+        """Do packets tell the codec of streams where it is unknown? It is put into `codec` (n,)
+        from the packet on that told it."""
+        unknown = np.flatnonzero(self._looking[stream])
+        unknown = unknown[np.argsort(stream[unknown], kind="stable")]
+        heads = first_bytes(header)[unknown]
+        edges = np.flatnonzero(np.diff(stream[unknown])) + 1
+        for rows, some in zip(np.split(unknown, edges), np.split(heads, edges), strict=True):
+            owner = self._streams[int(stream[rows[0]])]
+            if owner is not None:
+                before = self.look(owner, some)
+                codec[rows[before:]] = owner.codec
 
     def flags_of_held(self, stream: Stream, flags: U8) -> U8:
         """(n,) payload flags of held packets, of their `video_flags`."""
@@ -236,6 +255,13 @@ def payload_of(data: U8, header: RtpColumns, row: int) -> tuple[bytes, bool]:
     start, captured = int(header.payload[row]), int(header.payload_captured[row])
     size = min(captured, PAYLOAD_BYTES_MAX)
     return data[start : start + size].tobytes(), captured == int(header.payload_length[row])
+
+
+def first_bytes(header: RtpColumns) -> U8:
+    """(n, 2) the first two bytes of payloads, 0xFF where they were not captured."""
+    heads: U8 = header.head.astype(">u8").view(np.uint8).reshape(-1, 8)[:, :2].copy()
+    heads[header.payload_captured < 2, 0] = 0xFF
+    return heads
 
 
 def video_flags(data: U8, header: RtpColumns) -> U8:

@@ -14,7 +14,7 @@ import numpy as np
 from panotui.meter.places import Place
 from panotui.meter.rtcp_tracker import Clockwork
 from panotui.meter.rtsp_tracker import Dialogue, Track
-from panotui.model import STREAM_DTYPE, Rows
+from panotui.model import STREAM_DTYPE, U8, Rows
 from panotui.wire import h264
 
 Source: TypeAlias = tuple[bool, int, int]  # whether TCP carries it, carrier, SSRC
@@ -34,7 +34,8 @@ class Stream(msgspec.Struct, eq=False):
     track: Track | None = None
     dialogue: Dialogue | None = None
     codec: int = 0
-    looks: int = 0
+    looks: int = 0  # at eight packets each, for its codec
+    heads: U8 = msgspec.field(default_factory=lambda: np.empty((0, 2), np.uint8))  # to be looked at
     sps: bytes | None = None
     fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
     clockwork: Clockwork = msgspec.field(default_factory=Clockwork)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from panotui.meter.formats import payload_of, video_flags
+from panotui.meter.formats import first_bytes, payload_of, video_flags
 from panotui.meter.known_streams import Source
 from panotui.meter.media_heuristics import in_sequence
 from panotui.meter.rtp_records import Arrivals, RtpRecords, join
@@ -71,8 +71,7 @@ class Probation:
         data, header = packets.data, packets.header
         n = len(packets.time_ns)
         flags = video_flags(data, header)
-        heads = header.head.astype(">u8").view(np.uint8).reshape(-1, 8)[:, :2].copy()
-        heads[header.payload_captured < 2, 0] = 0xFF
+        heads = first_bytes(header)
         with_sets = np.flatnonzero((flags[:, 0] | flags[:, 1]) & (h264.SPS | h264.SPS_PART))
         sets = [
             (int(header.sequence[i]), *payload_of(data, header, i))

@@ -54,7 +54,7 @@ class RtspMedia:
         return ()
 
     def is_expected(self, carrier: int) -> bool:
-        return True
+        return False  # as many packets as tell an unknown codec
 
     def is_secured(self, carrier: int) -> bool:
         return False

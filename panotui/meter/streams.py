@@ -203,19 +203,25 @@ class StreamTable:
         lane = self._lane(tcp)
         track, dialogue = lane.signalled(carrier, time_ns)
         has_stream = lane.carriers.stream[carrier] >= 0
-        held = self._probation.release(source, self._wanted(source, time_ns))
+        wanted = self._wanted(source, time_ns)
+        held = self._probation.release(source, wanted)
         if held is None:
             looked = self._probation.looked(source)
             if looked >= media_heuristics.LOOKS_MAX and not has_stream:
                 lane.give_up({carrier})
             return
-        self._adopt(source, held, track, dialogue)
+        self._adopt(source, held, wanted, track, dialogue)
         for other in self._probation.on(tcp, lane.opposite(carrier)):
             if other in self._probation:
                 self._believe(other, time_ns)
 
     def _adopt(
-        self, source: Source, held: Held, track: Track | None, dialogue: Dialogue | None
+        self,
+        source: Source,
+        held: Held,
+        wanted: int,
+        track: Track | None,
+        dialogue: Dialogue | None,
     ) -> None:
         """A source is believed: give it a stream and measure what was held."""
         tcp, carrier, ssrc = source
@@ -234,8 +240,10 @@ class StreamTable:
             if lane.is_secured(carrier):
                 row["encrypted"][index] = True
             self._formats.learn(stream, held.payload_type)
-            if not stream.codec and not row["encrypted"][index]:
-                self._formats.guess(stream, heads[:, 0], heads[:, 1])
+        if not stream.codec:
+            unknown = self._formats.look(stream, heads)
+            if stream.codec and unknown >= wanted:
+                flags[:unknown] = 0  # had they come one by one, they would be measured by now
         for sets in held.sets:
             for sequence, payload, whole in sets:
                 self._formats.read_set(stream, sequence, payload, whole)

@@ -336,6 +336,27 @@ def test_audio_has_no_frame_rate():
     assert not np.isnan(row["jitter_ms"])
 
 
+@pytest.mark.parametrize("strange", [0, 3, 8, 11, 24])
+@pytest.mark.parametrize("at_once", [1, 3, 7, 60])
+def test_codec_of_unannounced_media_is_found_at_one_packet_in_any_cut(
+    strange: int, at_once: int
+) -> None:
+    """Eight packets are looked at together: the first packets may say nothing of their codec."""
+    frames = []
+    for i in range(60):
+        rest = b"\x80" if i < strange else b"\x65" if i % 10 == 9 else b"\x41"
+        payload = rtp(i, 6000 * (i // 2), rest=rest + b"\x9a" * 40)
+        frames.append((udp(CAMERA, 5000, CLIENT, 6000, payload), False))
+    site = Site()
+    for start in range(0, len(frames), at_once):
+        site.packets(*frames[start : start + at_once])
+    site.tick()
+    (row,) = site.rows.values()
+    known = 0 if not strange else (strange + 7) // 8 * 8 + 7
+    assert (STREAM_CODECS[row["codec"]], int(row["packets"])) == ("H264", 60)
+    assert int(row["keyframes"]) == len([i for i in range(9, 60, 10) if i >= known])
+
+
 def test_pictures_in_aggregates_count_from_the_first_packet_on():
     units = (b"\x09\x10", b"\x65" * 40), (b"\x09\x10", b"\x41" * 40)
     pictures = [

@@ -29,11 +29,6 @@ ONE_BY_ONE = 1_500  # packets of a capture that is also taken a packet at a time
 UNSETTLED = ("width", "height")
 
 
-# A stream in TCP that nobody announced is believed with two packets, which need not tell its codec:
-# pictures are counted from where a batch did.
-GUESSED = {"v-tcp-midstream-nosetup.pcap"}
-
-
 def captures(folder: Path) -> list[Path]:
     inside = (p for name in ("lab", "variants", "open") for p in (folder / name).glob("*"))
     return sorted(p for p in inside if p.is_file() and p.name.endswith(SUFFIXES))
@@ -124,9 +119,7 @@ def test_captures_have_one_answer(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "path", [p for p in captures(SHARED) if p.name not in GUESSED], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", captures(SHARED), ids=lambda path: path.name)
 def test_all_captures_have_one_answer(path: Path) -> None:
     hold_to_one_answer(batches(path))
 
