@@ -22,6 +22,7 @@ from panotui.model import (
     RtspMessage,
     StreamBound,
     StreamFreeze,
+    StreamRestart,
 )
 from panotui.wire.decode import Decoder
 
@@ -355,6 +356,20 @@ def test_codec_of_unannounced_media_is_found_at_one_packet_in_any_cut(
     known = 0 if not strange else (strange + 7) // 8 * 8 + 7
     assert (STREAM_CODECS[row["codec"]], int(row["packets"])) == ("H264", 60)
     assert int(row["keyframes"]) == len([i for i in range(9, 60, 10) if i >= known])
+
+
+@pytest.mark.parametrize("rest", [b"\x41\x9a", b"\x80\x9a"])  # H.264, and what tells nothing
+def test_another_source_on_an_unannounced_stream_s_way_is_told(rest: bytes) -> None:
+    site = Site()
+    for ssrc in (7, 9):
+        site.packets(*[
+            (udp(CAMERA, 5000, CLIENT, 6000, rtp(i, 6000 * i, ssrc, rest=rest * 20)), False)
+            for i in range(20)
+        ])  # fmt: skip
+    site.tick()
+    (restart,) = site.of(StreamRestart)
+    assert (restart.kind, restart.detail) == ("ssrc", "0x00000007 -> 0x00000009")
+    assert sorted(int(row["packets"]) for row in site.rows.values()) == [20, 20]
 
 
 def test_pictures_in_aggregates_count_from_the_first_packet_on():
