@@ -78,7 +78,6 @@ class StreamTable:
         self._rtsp = RtspMedia(self._connections, self._reports)
         self._waiting: list[RtpRecords] = []
         self._waiting_count = 0
-        self._unordered = False
         self._last_rows: list[Rows] = []
         self._last_seconds: list[Rows] = []
         self._now_ns = 0
@@ -122,11 +121,8 @@ class StreamTable:
     ) -> None:
         """Take every TCP packet of RTSP flows, both directions, in order of arrival."""
         frames = self._connections.walk(batch, columns, rows, flow_id, from_client)
-        found = None
         for found in self._rtsp.read(batch, frames):
             self._take(True, found)
-        if found is not None:
-            self._unordered = True  # one part after the other
         for flow in self._connections.overdue():
             self._forget_connection(flow, int(batch.time_ns[-1]))
 
@@ -152,7 +148,6 @@ class StreamTable:
 
     def _take_new(self, tcp: bool, carriers: I64, packets: Arrivals) -> None:
         """Packets whose carrier's (n,) newest stream is another or none: follow, or hold."""
-        self._unordered = True
         key = carriers << 32 | packets.header.ssrc
         order = np.argsort(key, kind="stable")
         held: list[tuple[Source, int]] = []
@@ -344,10 +339,8 @@ class StreamTable:
         records = join(self._waiting)
         self._waiting = []
         self._waiting_count = 0
-        if self._unordered:
-            if (records.order[1:] < records.order[:-1]).any():
-                records = records.take(np.argsort(records.order, kind="stable"))
-            self._unordered = False
+        if (records.order[1:] < records.order[:-1]).any():
+            records = records.take(np.argsort(records.order, kind="stable"))
         before = self._state.row["packets"].copy() if self._reports else None
         self.metrics.measure(records)
         self._reports.settle(None if before is None else (before, records))
