@@ -803,8 +803,7 @@ class FlowTable:
 
     def set_apps(self, flow_ids: U64, apps: U8) -> None:
         """Name what live flows carry; ids that are not live are ignored."""
-        live = self.live
-        if not len(flow_ids) or not len(live):
+        if not len(flow_ids) or not len(live := self.live):
             return
         order = np.argsort(self.id[live])
         ids = self.id[live[order]]

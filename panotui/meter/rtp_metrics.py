@@ -22,7 +22,7 @@ from panotui.meter.rtp_records import Grouped, RtpRecords
 from panotui.meter.sequence import SequenceNumbers
 from panotui.meter.stream_columns import StreamColumns
 from panotui.meter.stream_seconds import StreamSeconds
-from panotui.model import I64, SECOND, AnyMessage, Bool, Rows
+from panotui.model import I64, SECOND, STREAM_DTYPE, AnyMessage, Bool, Rows
 
 PAUSE_LEAST_NS = SECOND // 10  # a silence that is shorter needs no excuse
 _NEVER = np.iinfo(np.int64).max
@@ -173,6 +173,8 @@ class RtpMetrics:
 
     def rows(self, streams: I64) -> Rows:
         """STREAM_DTYPE rows of the named streams, with everything that is derived."""
+        if not len(streams):
+            return np.zeros(0, STREAM_DTYPE)  # most seconds of a capture without media
         out = self.state.row[streams].copy()
         first_ns, last_ns = out["first_ns"], out["last_ns"]
         lived_s = (last_ns - first_ns) / SECOND

@@ -370,10 +370,12 @@ class StreamTable:
         """STREAM_DTYPE rows of streams that changed since the last call; cumulative."""
         self._close_seconds()
         changed = np.flatnonzero(self._state.changed)
-        parts = [*self._last_rows, self.metrics.rows(changed)]
-        self._last_rows = []
+        rows = self.metrics.rows(changed)
         self._state.changed[changed] = False
-        return np.concatenate(parts)
+        if self._last_rows:
+            rows = np.concatenate([*self._last_rows, rows])
+            self._last_rows = []
+        return rows
 
     def _close_seconds(self) -> None:
         """Fold what was measured into seconds: a stream's row tells of the fullest."""
