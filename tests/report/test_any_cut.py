@@ -24,7 +24,8 @@ from tests.meter.test_random_frames import capture, some
 from tests.report.test_hostile import START, Given
 
 SUFFIXES = (".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".pcapng.1")
-ONE_BY_ONE = 300  # packets of a capture that is also taken a packet at a time
+ONE_BY_ONE = 300  # packets of a capture that is taken a packet at a time
+HOURS = 5_000  # ticks of a capture that is cut but once
 # seconds in which a new stream's first pictures are not measured yet, or are, by the batch at hand
 UNSETTLED = ("width", "height")
 
@@ -111,7 +112,8 @@ def hold_to_one_answer(whole: list[PacketBatch]) -> None:
         hold_to(want, cut(whole, None))
         return
     hold_to(want, cut(whole, packets // 6, 1))
-    hold_to(want, cut(whole, 15, 2))
+    if len(want[1]) < HOURS:
+        hold_to(want, cut(whole, 15, 2))
 
 
 @pytest.mark.parametrize("path", captures(DATA), ids=lambda path: path.name)
