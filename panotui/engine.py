@@ -548,9 +548,10 @@ class Engine:
         if name is None or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
             return
         self._heard_on_links.add(who)
+        text, detail = f"{message.src_mac} speaks {name}", described(message)
         self._event(
             message.time_ns, "link", "info", message.src_mac,
-            f"{message.src_mac} speaks {name}: {described(message)}", packet=message.packet,
+            f"{text}: {detail}" if detail else text, packet=message.packet,
         )  # fmt: skip
 
     def _stream_event(self, message: StreamFreeze | StreamRestart, stream: StreamState) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from unittest.mock import patch
 
 import pytest
 
@@ -289,3 +290,12 @@ def test_those_who_speak_link_protocols_are_told_up_to_a_bound() -> None:
         wire.add(number * 0.01, start)
     engine = wire.watch(end=5)
     assert len([e for e in engine.drain_events() if e.kind == "link"]) == HEARD_MOST
+
+
+def test_link_protocol_that_nothing_more_is_known_of_is_told_by_its_name() -> None:
+    wire = Wire()
+    wire.add(0.0, ethernet("02:00:00:00:00:77", "01:80:c2:00:00:02", 0x8809, b"\1" + bytes(109)))
+    with patch("panotui.wire.linkcontrol._dissectors", return_value={}):  # scapy is broken
+        engine = wire.watch(end=5)
+    (event,) = [e for e in engine.drain_events() if e.kind == "link"]
+    assert event.text == "02:00:00:00:00:77 speaks LACP"
