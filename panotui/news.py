@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 
 from panotui.errors import PanotuiError
-from panotui.flowrows import FlowRows
 from panotui.model import (
     LINK_SECOND_DTYPE,
     STREAM_DTYPE,
@@ -31,6 +30,7 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
+from panotui.model.flow_rows import FlowRows
 
 MANY_FLOWS = 1_024  # told of at once, live: what that took is given back to the system
 FRAME_MOST = 1 << 30  # bytes; more is a broken pipe's nonsense

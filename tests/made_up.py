@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from panotui.engine import Engine, EngineSettings
-from panotui.flowrows import FlowRows
 from panotui.model import (
     APPS,
     FLOW_DTYPE,
@@ -27,6 +26,7 @@ from panotui.model import (
     Site,
     mac_value,
 )
+from panotui.model.flow_rows import FlowRows
 
 START = 1_790_000_000 * SECOND
 APPLIANCE = "10.20.0.5"

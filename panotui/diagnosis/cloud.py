@@ -14,7 +14,6 @@ import numpy as np
 
 from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.flowrows import FlowRow
 from panotui.health.connects import Attempts, icmp_meaning, recent
 from panotui.health.endpoints import Endpoint
 from panotui.model import (
@@ -34,8 +33,9 @@ from panotui.model import (
     TlsServerHello,
     address_text,
 )
+from panotui.model.flow_rows import FlowRow
+from panotui.model.untouched import untouched
 from panotui.policy.siteview import Who
-from panotui.untouched import untouched
 
 SYNS = 3
 CONTROL_S = 600.0

@@ -13,7 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from panotui.flowrows import FlowColumns
 from panotui.health.cameras import CameraBook
 from panotui.health.clock import ClockBook
 from panotui.health.connects import ConnectBook
@@ -33,6 +32,7 @@ from panotui.model import (
     Site,
     ViolationRecord,
 )
+from panotui.model.flow_rows import FlowColumns
 from panotui.policy.names import NameBook
 from panotui.policy.rules import Policy
 from panotui.policy.siteview import SiteView

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.flowrows import FlowColumns
 from panotui.health.connects import recent
 from panotui.health.flows import VIOLATION, flow_text_id
 from panotui.model import (
@@ -28,6 +27,7 @@ from panotui.model import (
     ViolationRecord,
     address_text,
 )
+from panotui.model.flow_rows import FlowColumns
 from panotui.policy.siteview import Who
 
 TABLE_MAX = 512

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from panotui.flowrows import AnyRows, FlowRow
 from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
+from panotui.model.flow_rows import AnyRows, FlowRow
 
 CONNECTS_MAX = 4096
 LOOKED_AT = 512

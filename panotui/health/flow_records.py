@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.flowrows import AnyRows
 from panotui.health import column_text
 from panotui.health.community_id import community_ids
 from panotui.model import (
@@ -29,6 +28,7 @@ from panotui.model import (
     Verdict,
     mac_text,
 )
+from panotui.model.flow_rows import AnyRows
 
 VERDICTS: tuple[Verdict, ...] = ("pending", "allowed", "infrastructure", "violation")
 TRANSPORTS = {

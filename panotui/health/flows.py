@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.flowrows import AnyRows, FlowColumns, FlowRows, write_changed
 from panotui.health.flow_records import METER_SHIFT, FlowBlock, round_trips
 from panotui.health.name_column import NameColumn
 from panotui.model import (
@@ -30,7 +29,8 @@ from panotui.model import (
     Bool,
     FlowRecord,
 )
-from panotui.untouched import untouched
+from panotui.model.flow_rows import AnyRows, FlowColumns, FlowRows, write_changed
+from panotui.model.untouched import untouched
 
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024

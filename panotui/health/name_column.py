@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.model import I32, Bool
-from panotui.untouched import untouched
+from panotui.model.untouched import untouched
 
 _SWEPT_FROM = 4_096  # texts; fewer are never looked through for those that nobody uses
 

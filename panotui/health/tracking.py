@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from panotui.flowrows import FlowColumns, FlowRow
 from panotui.health import column_text
 from panotui.health.cameras import Camera, CameraBook
 from panotui.health.connects import (
@@ -43,6 +42,7 @@ from panotui.model import (
     address_text,
     mac_text,
 )
+from panotui.model.flow_rows import FlowColumns, FlowRow
 from panotui.policy.names import NameBook
 from panotui.policy.siteview import SiteView
 

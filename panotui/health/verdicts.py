@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from panotui.flowrows import AnyRows, FlowColumns
 from panotui.health.flow_records import VERDICTS
 from panotui.health.flows import PENDING, VIOLATION, FlowBook, flow_key
 from panotui.health.streams import StreamState
@@ -26,6 +25,7 @@ from panotui.model import (
     TlsServerHello,
     ViolationRecord,
 )
+from panotui.model.flow_rows import AnyRows, FlowColumns
 from panotui.policy.names import NameBook
 from panotui.policy.rows import HOST_SOURCES, JudgedRows, RowJudge
 from panotui.policy.siteview import SiteView

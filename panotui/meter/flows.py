@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.flowrows import FlowRows
 from panotui.meter.grouping import Groups, Runs, group, group_sums, groups_of, runs
 from panotui.meter.hashindex import HashIndex
 from panotui.meter.tunnels import tunnel_apps
@@ -32,7 +31,8 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
 )
-from panotui.untouched import untouched
+from panotui.model.flow_rows import FlowRows
+from panotui.model.untouched import untouched
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
 

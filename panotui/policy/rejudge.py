@@ -272,7 +272,7 @@ def _judged_records(flows: Sequence[FlowRecord], judged: JudgedRows) -> list[Flo
     out = []
     for index, flow in enumerate(flows):
         rule, reason = int(judged.rule[index]), int(judged.reason[index])
-        verdict = cast(Verdict, VERDICTS[int(judged.verdict[index])])
+        verdict = cast("Verdict", VERDICTS[int(judged.verdict[index])])
         port = int(judged.port[index])
         host = judged.hosts[int(judged.host[index])]
         out.append(

@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.flowrows import AnyRows
 from panotui.model import (
     APPS,
     CLIENT_BY,
@@ -29,6 +28,7 @@ from panotui.model import (
     Bool,
     address_text,
 )
+from panotui.model.flow_rows import AnyRows
 from panotui.policy.addresses import SCOPES, in_networks_v4, scopes_v4
 from panotui.policy.hosts import is_address
 from panotui.policy.judge import (

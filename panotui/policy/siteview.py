@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from panotui.flowrows import AnyRows
 from panotui.model import (
     APPS,
     AnyMessage,
@@ -35,6 +34,7 @@ from panotui.model import (
     mac_text,
     mac_value,
 )
+from panotui.model.flow_rows import AnyRows
 from panotui.policy.addresses import (
     BROADCAST,
     INTERNET,

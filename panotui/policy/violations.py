@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from panotui.flowrows import AnyRows
 from panotui.model import (
     FLOW_DTYPE,
     I64,
@@ -29,6 +28,7 @@ from panotui.model import (
     Severity,
     ViolationRecord,
 )
+from panotui.model.flow_rows import AnyRows
 from panotui.policy.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
 from panotui.policy.port_set import PortSet
 from panotui.policy.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix

@@ -112,7 +112,7 @@ class PacedDriver(LinuxDriver):
     def __init__(self, app: Any, **settings: Any) -> None:
         super().__init__(app, **settings)
         self.output = TerminalOutput(sys.__stdout__.fileno())  # type: ignore[union-attr]
-        self._file = cast(Any, self.output)
+        self._file = cast("Any", self.output)
         self._on_report: Callable[[Report], None] = app.terminal_reported
         self._on_lost: Callable[[], None] = app.terminal_lost
         self._on_taken: Callable[[], None] = app.terminal_taken

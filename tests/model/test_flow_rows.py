@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.flowrows import FlowColumns, FlowRows
 from panotui.model import FLOW_DTYPE, Rows
-from panotui.untouched import untouched
+from panotui.model.flow_rows import FlowColumns, FlowRows
+from panotui.model.untouched import untouched
 
 
 def any_rows(count: int, seed: int) -> Rows:

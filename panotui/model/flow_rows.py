@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.model import FLOW_DTYPE, I64, Rows
-from panotui.untouched import untouched
+from panotui.model.untouched import untouched
 
 # an address, or a history, is two words
 _WORDS: dict[int, type[np.generic]] = {
