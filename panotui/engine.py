@@ -64,9 +64,9 @@ from panotui.model import (
     TlsFinished,
     TlsServerHello,
 )
-from panotui.policy.names import NameBook
 from panotui.policy.rules import Policy
-from panotui.policy.siteview import SiteView, Who
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView, Who
 from panotui.wire.linkcontrol import described
 
 INTERFACES_A_METER = 64

@@ -16,9 +16,9 @@ from panotui import news, parallel
 from panotui.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SECOND, MeterSettings, PacketBatch, Site, SourceCounters
-from panotui.policy.site import load_site
 from panotui.pump import Pump
 from panotui.report.analysis import analysis
+from panotui.site.file import load_site
 from panotui.sources import open_file
 from tests.sources import made
 

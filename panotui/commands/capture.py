@@ -123,8 +123,8 @@ class DemoClock:
 def demo_pump() -> Pump:
     """One round of the bundled recording at its own pace."""
     from panotui.engine import Engine, EngineSettings
-    from panotui.policy.site import load_site
     from panotui.pump import Pump
+    from panotui.site.file import load_site
     from panotui.sources import open_demo, open_file
 
     path = str(demo_folder() / "site.pcapng.zst")

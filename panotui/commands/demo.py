@@ -24,7 +24,7 @@ def command(verbose: bool, no_color: bool) -> int:
     from panotui.commands.input import analysed
     from panotui.commands.options import use_color
     from panotui.commands.summary import summary
-    from panotui.policy.site import load_site
+    from panotui.site.file import load_site
 
     site = load_site(demo_folder() / "site.toml")
     engine = analysed([str(demo_folder() / "site.pcapng.zst")], site, "demo")

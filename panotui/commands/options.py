@@ -84,7 +84,7 @@ def read_site(path: Path | None) -> tuple[Site, str, Path | None]:
     Under sudo the invoking user's own file counts, and only if that user owns it. SiteError
     (exit 2) for a file that is missing or wrong.
     """
-    from panotui.policy.site import parse_site, read_text
+    from panotui.site.file import parse_site, read_text
 
     chosen = path if path is not None else _default_site()
     if chosen is None:
@@ -94,7 +94,7 @@ def read_site(path: Path | None) -> tuple[Site, str, Path | None]:
 
 
 def _default_site() -> Path | None:
-    from panotui.policy.site import default_paths
+    from panotui.site.file import default_paths
 
     candidates = list(default_paths())
     invoker = os.environ.get("SUDO_UID") if os.geteuid() == 0 else None

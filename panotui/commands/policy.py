@@ -13,11 +13,11 @@ from panotui.model import Site
 
 if TYPE_CHECKING:
     from panotui.engine import Engine
-    from panotui.policy.siteview import SiteView
+    from panotui.site.view import SiteView
 
 
 def _view(site: Path | None) -> SiteView:
-    from panotui.policy.siteview import SiteView
+    from panotui.site.view import SiteView
 
     known, _, _ = read_site(site)
     return SiteView(known)
@@ -47,7 +47,7 @@ def show(as_json: bool, site: Path | None, verbose: bool, no_color: bool) -> int
 @common_options
 def validate(file: Path | None, site: Path | None, verbose: bool, no_color: bool) -> int:
     """Check a site file: every error and warning with its line; exit 2 when one is an error."""
-    from panotui.policy.site import check_site, find_site, read_text
+    from panotui.site.file import check_site, find_site, read_text
 
     path = file or site or find_site()
     if path is None:

@@ -33,7 +33,7 @@ from panotui.model import (
     StreamRestart,
     address_text,
 )
-from panotui.policy.siteview import Who
+from panotui.site.view import Who
 
 STALE_S = 900.0
 MEDIA_AWAITED_NS = 3 * SECOND

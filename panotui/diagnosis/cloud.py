@@ -35,7 +35,7 @@ from panotui.model import (
 )
 from panotui.model.flow_rows import FlowRow
 from panotui.model.untouched import untouched
-from panotui.policy.siteview import Who
+from panotui.site.view import Who
 
 SYNS = 3
 CONTROL_S = 600.0

@@ -33,9 +33,9 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.model.flow_rows import FlowColumns
-from panotui.policy.names import NameBook
 from panotui.policy.rules import Policy
-from panotui.policy.siteview import SiteView
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 
 
 @dataclass(slots=True)

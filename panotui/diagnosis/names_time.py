@@ -22,7 +22,7 @@ from panotui.model import (
     EvidenceRecord,
     RtcpReport,
 )
-from panotui.policy.addresses import INTERNET, scope_of
+from panotui.site.addresses import INTERNET, scope_of
 
 _Key = TypeVar("_Key")
 QUERIES = 3

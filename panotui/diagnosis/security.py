@@ -28,7 +28,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
-from panotui.policy.siteview import Who
+from panotui.site.view import Who
 
 TABLE_MAX = 512
 SCAN_TARGETS = 50

@@ -43,8 +43,8 @@ from panotui.model import (
     mac_text,
 )
 from panotui.model.flow_rows import FlowColumns, FlowRow
-from panotui.policy.names import NameBook
-from panotui.policy.siteview import SiteView
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
 ONE_WAY_FLOWS = 2  # TCP conversations seen from one side only, and none from both

@@ -26,10 +26,10 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.model.flow_rows import AnyRows, FlowColumns
-from panotui.policy.names import NameBook
 from panotui.policy.rows import HOST_SOURCES, JudgedRows, RowJudge
-from panotui.policy.siteview import SiteView
 from panotui.policy.violations import ViolationBook
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 
 EVENTS_A_TICK = 50  # verdict changes told one by one; a flood is told by its violation
 REJUDGED_A_TICK = 65_536

@@ -20,9 +20,9 @@ import tomlkit
 
 from panotui.errors import UsageError
 from panotui.model import ViolationRecord
-from panotui.policy.hosts import canonical_host
 from panotui.policy.rules import policy_file
-from panotui.policy.site import LISTEN_PORTS, check_site, parse_site, read_text
+from panotui.site.file import LISTEN_PORTS, check_site, parse_site, read_text
+from panotui.site.hosts import canonical_host
 from panotui.wire.text import printable
 
 _REFUSED = {

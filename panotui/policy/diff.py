@@ -13,7 +13,7 @@ from panotui.policy.explain import rule_line
 from panotui.policy.rows import HOST_SOURCES, VERDICTS, JudgedRows
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.policy.show import resolve
-from panotui.policy.siteview import SiteView
+from panotui.site.view import SiteView
 
 SCHEMA_DIFF = "panotui.policy-diff/1"
 _FACTS = (

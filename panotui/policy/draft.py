@@ -16,8 +16,8 @@ from tomlkit.items import Item, Table
 
 from panotui.model import REASONS, Rows, address_text, mac_text
 from panotui.policy.rows import VERDICTS, JudgedRows
-from panotui.policy.site import LISTEN_PORTS, check_site
-from panotui.policy.siteview import SiteFacts, SiteView
+from panotui.site.file import LISTEN_PORTS, check_site
+from panotui.site.view import SiteFacts, SiteView
 from panotui.wire.text import printable
 
 COMMENT_MAX = 120

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from panotui.errors import UsageError
-from panotui.policy.hosts import canonical_host, is_address
 from panotui.policy.judge import FlowFacts, Judge, Judgement
-from panotui.policy.names import HostName
 from panotui.policy.rows import RowJudge
 from panotui.policy.rules import Policy, Rule
-from panotui.policy.siteview import SiteView, Who
 from panotui.policy.wording import service
+from panotui.site.hosts import canonical_host, is_address
+from panotui.site.names import HostName
+from panotui.site.view import SiteView, Who
 from panotui.wire.text import printable
 
 TRANSPORTS = ("tcp", "udp", "icmp", "icmp6")

@@ -7,7 +7,7 @@ import io
 from dataclasses import astuple, dataclass, fields
 
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.policy.siteview import SiteView, port_mac
+from panotui.site.view import SiteView, port_mac
 
 
 @dataclass(frozen=True, slots=True)

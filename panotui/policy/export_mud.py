@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from panotui.policy.hosts import canonical_host, is_address
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.policy.siteview import SiteView
+from panotui.site.hosts import canonical_host, is_address
+from panotui.site.view import SiteView
 from panotui.wire.text import printable
 
 DEFAULT_URL = "https://panotui.invalid/panorama.json"  # RFC 2606: says that it is nowhere yet

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from panotui.model import mac_text
-from panotui.policy.addresses import INTERNET, scope_of
-from panotui.policy.hosts import canonical_host, is_address
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.policy.siteview import SiteView
+from panotui.site.addresses import INTERNET, scope_of
+from panotui.site.hosts import canonical_host, is_address
+from panotui.site.view import SiteView
 from panotui.wire.text import printable
 
 FAMILIES = ("inet", "bridge")

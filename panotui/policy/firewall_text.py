@@ -6,7 +6,7 @@ from itertools import groupby
 
 from panotui.policy.export_csv import Opening, appliance, openings
 from panotui.policy.show import GUIDE_EXPLANATION, resolve
-from panotui.policy.siteview import SiteView
+from panotui.site.view import SiteView
 
 
 def firewall_text(view: SiteView) -> str:

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Final
 
 from panotui.model import Severity, Verdict
-from panotui.policy.hosts import canonical_host
-from panotui.policy.names import HostName
 from panotui.policy.rules import HostMatch, Policy, Rule, in_ports, listen_networks
-from panotui.policy.siteview import GROUP, PEER_BITS, SiteFacts, Who
+from panotui.site.hosts import canonical_host
+from panotui.site.names import HostName
+from panotui.site.view import GROUP, PEER_BITS, SiteFacts, Who
 
 MEDIA_APPS: Final = frozenset({"rtp", "rtcp", "srtp"})
 RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http", "rtsps"})

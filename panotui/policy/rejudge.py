@@ -42,10 +42,10 @@ from panotui.model import (
     Verdict,
     mac_value,
 )
-from panotui.policy.names import NameBook
 from panotui.policy.rows import HOST_SOURCES, VERDICTS, JudgedRows, RowJudge
-from panotui.policy.siteview import SiteView
 from panotui.policy.violations import ViolationBook
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 
 _PROTOCOLS = {
     "icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "ipv6": 41, "gre": 47, "esp": 50, "ah": 51,

@@ -29,8 +29,6 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import AnyRows
-from panotui.policy.addresses import SCOPES, in_networks_v4, scopes_v4
-from panotui.policy.hosts import is_address
 from panotui.policy.judge import (
     BETWEEN_PORTS,
     BYSTANDER,
@@ -40,9 +38,11 @@ from panotui.policy.judge import (
     Judge,
     Judgement,
 )
-from panotui.policy.names import HostName, NameBook, aws_ranges
 from panotui.policy.rules import Policy, listen_networks
-from panotui.policy.siteview import MediaSession, SiteView, Who
+from panotui.site.addresses import SCOPES, in_networks_v4, scopes_v4
+from panotui.site.hosts import is_address
+from panotui.site.names import HostName, NameBook, aws_ranges
+from panotui.site.view import MediaSession, SiteView, Who
 
 VERDICTS: Final[tuple[str, ...]] = ("pending", "allowed", "infrastructure", "violation")
 SEVERITIES: Final[tuple[str, ...]] = ("info", "warning", "error")

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from panotui.model import Site, SiteListen, SiteService
-from panotui.policy.addresses import IpNetwork, network, scope_of
-from panotui.policy.hosts import HostPattern, canonical_host, is_address
+from panotui.site.addresses import IpNetwork, network, scope_of
+from panotui.site.hosts import HostPattern, canonical_host, is_address
 
 Peer: TypeAlias = Literal[
     "appliance",

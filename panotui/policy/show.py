@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.policy.siteview import SiteView
+from panotui.site.view import SiteView
 
 SCHEMA_POLICY = "panotui.policy/1"
 

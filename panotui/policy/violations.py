@@ -32,7 +32,7 @@ from panotui.model.flow_rows import AnyRows
 from panotui.policy.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
 from panotui.policy.port_set import PortSet
 from panotui.policy.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
-from panotui.policy.siteview import Who
+from panotui.site.view import Who
 
 PORTS_APART = 8  # more services than these between two peers are one violation: a scan
 PEERS_APART = 32  # more peers than these of one host and reason are one violation

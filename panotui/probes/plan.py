@@ -16,8 +16,6 @@ import msgspec
 
 from panotui.errors import UsageError
 from panotui.model import Site, SiteCamera
-from panotui.policy.addresses import INTERNET, LOOPBACK, PRIVATE, UNSPECIFIED, scope_of
-from panotui.policy.hosts import canonical_host
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.probes import connect
 from panotui.probes.gateway import gateway, gateways
@@ -26,6 +24,8 @@ from panotui.probes.ntp import ntp
 from panotui.probes.result import ProbeResult, skipped
 from panotui.probes.rtsp import rtsp
 from panotui.probes.run import Check
+from panotui.site.addresses import INTERNET, LOOPBACK, PRIVATE, UNSPECIFIED, scope_of
+from panotui.site.hosts import canonical_host
 
 HOSTS_MAX = 64
 CAMERAS_MAX = 64

@@ -11,11 +11,11 @@ import numpy as np
 
 from panotui.meter.meter import Meter
 from panotui.model import SECOND, Interface, MeterSettings, PacketBatch
-from panotui.policy.names import NameBook
 from panotui.policy.rows import VERDICTS, RowJudge
-from panotui.policy.site import parse_site
-from panotui.policy.siteview import SiteView
 from panotui.policy.violations import ViolationBook
+from panotui.site.file import parse_site
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 
 SITE = """
 [site]

@@ -15,8 +15,8 @@ from panotui.commands.alerting import Alerts
 from panotui.commands.input import open_captures
 from panotui.engine import Engine
 from panotui.errors import UsageError
-from panotui.policy.site import parse_site
 from panotui.pump import Pump
+from panotui.site.file import parse_site
 
 DEMO = Path(sources.__file__).parent / "demo"
 

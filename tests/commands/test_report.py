@@ -21,7 +21,7 @@ DEMO = Path(report.__file__).parents[1] / "sources" / "demo"
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from panotui.commands.rehearse import record_capture
-    from panotui.policy.site import parse_site
+    from panotui.site.file import parse_site
 
     text = (DEMO / "site.toml").read_text()
     folder = tmp_path_factory.mktemp("report") / "demo.panotui"

@@ -8,8 +8,8 @@ import pytest
 
 from panotui.engine import Engine, EngineSettings
 from panotui.model import LinkReading
-from panotui.policy.site import parse_site
 from panotui.pump import Pump
+from panotui.site.file import parse_site
 from panotui.sources import open_file
 
 DEMO = Path(__file__).parents[2] / "panotui" / "sources" / "demo"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from panotui.model import DnsAnswer, DnsMessage, TlsClientHello
-from panotui.policy.names import NameBook
 from panotui.policy.rows import RowJudge
-from panotui.policy.site import parse_site
-from panotui.policy.siteview import SiteView
+from panotui.site.file import parse_site
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 from tests.policy.made_flows import START_NS
 
 PLANT = """\

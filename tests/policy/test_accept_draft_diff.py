@@ -14,9 +14,9 @@ from panotui.policy.accept import accept, undo
 from panotui.policy.diff import diff_observed, diff_policies, diff_verdicts
 from panotui.policy.draft import draft_site, seen_listens, seen_services
 from panotui.policy.rows import RowJudge
-from panotui.policy.site import check_site, load_site, parse_site
-from panotui.policy.siteview import SiteView
 from panotui.policy.violations import ViolationBook
+from panotui.site.file import check_site, load_site, parse_site
+from panotui.site.view import SiteView
 from tests.policy.made_flows import START_NS, flow_row, many
 from tests.policy.sites import PLANT, answer, hello, judge_of
 

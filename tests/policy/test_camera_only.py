@@ -8,7 +8,7 @@ import pytest
 
 from panotui import sources
 from panotui.commands.input import analysed
-from panotui.policy.site import parse_site
+from panotui.site.file import parse_site
 
 DEMO = Path(sources.__file__).parent / "demo"
 

@@ -11,11 +11,11 @@ import pytest
 from panotui import sources
 from panotui.meter.meter import Meter
 from panotui.model import FLOW_DTYPE, REASONS, SECOND, Delta, MeterSettings, Rows
-from panotui.policy.names import NameBook
 from panotui.policy.rows import VERDICTS, JudgedRows, RowJudge
-from panotui.policy.site import load_site, parse_site
-from panotui.policy.siteview import SiteView
 from panotui.policy.violations import ViolationBook
+from panotui.site.file import load_site, parse_site
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 from panotui.sources import open_file
 from tests.captures import shared_capture
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from panotui.policy.export_nftables import export_nftables
-from panotui.policy.site import parse_site
-from panotui.policy.siteview import SiteView
+from panotui.site.file import parse_site
+from panotui.site.view import SiteView
 from tests.lab.netns import Namespace, veth
 
 pytestmark = [

@@ -15,10 +15,10 @@ from panotui.commands.analyze import command
 from panotui.commands.input import analysed
 from panotui.commands.rehearse import record_capture
 from panotui.policy.rejudge import changes, rejudge
-from panotui.policy.site import parse_site
 from panotui.recording.reader import Recording
 from panotui.recording.rejudged import RejudgedRecording
 from panotui.report.analysis import schema
+from panotui.site.file import parse_site
 from tests.captures import shared_capture
 
 DEMO = Path(sources.__file__).parent / "demo"

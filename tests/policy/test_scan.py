@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from panotui.commands.input import analysed
-from panotui.policy.site import parse_site
+from panotui.site.file import parse_site
 from tests.policy.sites import PLANT
 
 SCANNER, APPLIANCE = "203.0.113.66", "192.168.5.5"

@@ -19,10 +19,10 @@ from panotui.model import (
     RtspMessage,
     TlsClientHello,
 )
-from panotui.policy.names import NameBook
 from panotui.policy.rows import HOST_SOURCES, VERDICTS, RowJudge
-from panotui.policy.site import parse_site
-from panotui.policy.siteview import SiteView
+from panotui.site.file import parse_site
+from panotui.site.names import NameBook
+from panotui.site.view import SiteView
 from tests.policy.made_flows import (
     MAC_CAMERA,
     MAC_ETH0,

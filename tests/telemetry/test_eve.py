@@ -11,7 +11,7 @@ import pytest
 
 from panotui import sources
 from panotui.commands.input import analysed
-from panotui.policy.site import parse_site
+from panotui.site.file import parse_site
 from panotui.telemetry.eve import eve_lines
 from tests.captures import shared_capture
 

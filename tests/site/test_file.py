@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from panotui.errors import SiteError
 from panotui.model import Site
-from panotui.policy.site import check_site, default_paths, dump_site, load_site, parse_site
-from panotui.policy.toml_lines import line_map, line_of
+from panotui.site.file import check_site, default_paths, dump_site, load_site, parse_site
+from panotui.site.toml_lines import line_map, line_of
 
 GOOD = """\
 [site]

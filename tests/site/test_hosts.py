@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from panotui.policy.hosts import HostPattern, canonical_host
+from panotui.site.hosts import HostPattern, canonical_host
 
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(
     lambda x: not x.startswith("xn--")

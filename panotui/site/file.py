@@ -21,9 +21,9 @@ import msgspec
 
 from panotui.errors import SiteError
 from panotui.model import Site, mac_value
-from panotui.policy.hosts import HostPattern
-from panotui.policy.toml_lines import Path as FieldPath
-from panotui.policy.toml_lines import line_map, line_of
+from panotui.site.hosts import HostPattern
+from panotui.site.toml_lines import Path as FieldPath
+from panotui.site.toml_lines import line_map, line_of
 from panotui.wire.text import printable
 
 SITE_BYTES_MAX = 1 << 20

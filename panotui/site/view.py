@@ -35,7 +35,7 @@ from panotui.model import (
     mac_value,
 )
 from panotui.model.flow_rows import AnyRows
-from panotui.policy.addresses import (
+from panotui.site.addresses import (
     BROADCAST,
     INTERNET,
     LINK_LOCAL,
@@ -46,7 +46,7 @@ from panotui.policy.addresses import (
     network,
     scope_of,
 )
-from panotui.policy.hosts import canonical_host, is_address
+from panotui.site.hosts import canonical_host, is_address
 
 
 class Who:

@@ -15,7 +15,7 @@ from panotui.model import (
     RtspMessage,
     mac_value,
 )
-from panotui.policy.siteview import SiteView, Who, region_in
+from panotui.site.view import SiteView, Who, region_in
 from tests.policy.made_flows import MAC_ETH0, MAC_GATEWAY, START_NS, flow_row
 from tests.policy.sites import PLANT, answer, hello, view_of
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panotui.model import SECOND, DnsAnswer, HttpMessage
-from panotui.policy.names import GRACE_NS, NAMES_AN_ADDRESS, HostName, NameBook, aws_ranges
+from panotui.site.names import GRACE_NS, NAMES_AN_ADDRESS, HostName, NameBook, aws_ranges
 from tests.policy.made_flows import START_NS
 from tests.policy.sites import answer, hello
 

@@ -25,7 +25,7 @@ from panotui.model import (
     NotTls,
     TlsClientHello,
 )
-from panotui.policy.hosts import canonical_host, is_address
+from panotui.site.hosts import canonical_host, is_address
 
 # strongest first; the order is the order of belief
 SOURCES: tuple[str, ...] = ("sni", "http", "dns", "site", "mdns", "range")
