@@ -22,7 +22,7 @@ from panotui.errors import UsageError
 from panotui.model import FlowRecord, Site, Snapshot
 
 if TYPE_CHECKING:
-    from panotui.policy.rejudge import FlowChange
+    from panotui.policy.queries.rejudge import FlowChange
 
 
 @click.command()
@@ -177,7 +177,7 @@ def judged_answer(
     engine = analysed(captures(names), known)
     if old is None:
         return engine.snapshot(), engine.flow_records, None
-    from panotui.policy.rejudge import changes
+    from panotui.policy.queries.rejudge import changes
 
     return engine.snapshot(), engine.flow_records, changes(old, engine.flow_records())
 
@@ -191,7 +191,7 @@ def _recorded(
     recording = Recording(path)
     if site is None:
         return recording.final(), recording.all_flows, None
-    from panotui.policy.rejudge import rejudge
+    from panotui.policy.queries.rejudge import rejudge
 
     again = rejudge(site, recording.final(), recording.all_flows())
     return again.snapshot, lambda: again.flows, again.changes

@@ -12,7 +12,7 @@ Line = tuple[str, str]
 
 def explainer(site: Site) -> Callable[[FlowRecord], Sequence[Line]]:
     """Explains flows of a recording against the site file that it was made with."""
-    from panotui.policy.explain import explain
+    from panotui.policy.queries.explain import explain
     from panotui.site.view import SiteView
 
     view = SiteView(site)

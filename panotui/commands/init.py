@@ -56,7 +56,7 @@ def command(
 def _draft(engine: Engine) -> str:
     """The site file's text, with the evidence behind each line."""
     from panotui.model import SECOND
-    from panotui.policy.draft import draft_site, seen_listens, seen_services
+    from panotui.policy.queries.draft import draft_site, seen_listens, seen_services
 
     snapshot = engine.snapshot()
     flows, verdicts = engine.flows, engine.verdicts

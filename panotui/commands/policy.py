@@ -34,7 +34,7 @@ def command() -> None:
 @common_options
 def show(as_json: bool, site: Path | None, verbose: bool, no_color: bool) -> int:
     """The rules resolved for the site, each with where it comes from."""
-    from panotui.policy.show import show_json, show_text
+    from panotui.policy.queries.show import show_json, show_text
 
     view = _view(site)
     click.echo(show_json(view).decode() if as_json else show_text(view))
@@ -89,7 +89,7 @@ def explain(
     """What the policy says of a connection that nobody has made."""
     import msgspec
 
-    from panotui.policy.explain import explain as explained
+    from panotui.policy.queries.explain import explain as explained
 
     said = explained(_view(site), host, number, transport, from_port, direction)
     click.echo(msgspec.json.encode(said).decode() if as_json else "\n".join(said.lines()))
@@ -156,21 +156,21 @@ def _exported(
     kind: str, view: SiteView, family: str, answers: tuple[tuple[str, str], ...] = ()
 ) -> str:
     if kind == "nftables":
-        from panotui.policy.export_nftables import export_nftables
+        from panotui.policy.queries.export_nftables import export_nftables
 
         return export_nftables(view, answers, family=family)
     if kind == "mud":
         import time
 
-        from panotui.policy.export_mud import export_mud
+        from panotui.policy.queries.export_mud import export_mud
 
         names = dict.fromkeys(name for name, _ in answers)
         return export_mud(view, names, time_ns=time.time_ns()).decode()
     if kind == "csv":
-        from panotui.policy.export_csv import export_csv
+        from panotui.policy.queries.export_csv import export_csv
 
         return export_csv(view)
-    from panotui.policy.firewall_text import firewall_text
+    from panotui.policy.queries.firewall_text import firewall_text
 
     return firewall_text(view)
 
@@ -186,7 +186,7 @@ def diff(old: Path, new: Path, as_json: bool, verbose: bool, no_color: bool) -> 
     """
     import msgspec
 
-    from panotui.policy.diff import diff_policies
+    from panotui.policy.queries.diff import diff_policies
 
     before, _, _ = read_site(old)
     if new.suffix != ".toml" and new.exists():
@@ -204,7 +204,7 @@ def _observed(site: Site, capture: Path, as_json: bool) -> int:
     import msgspec
 
     from panotui.commands.input import analysed, captures
-    from panotui.policy.diff import diff_observed
+    from panotui.policy.queries.diff import diff_observed
 
     engine = analysed(captures([str(capture)]), site, "policy diff")
     slots = engine.flows.shown()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from panotui.model import ViolationRecord
 
 if TYPE_CHECKING:
-    from panotui.policy.accept import Accepted
+    from panotui.policy.queries.accept import Accepted
 
 
 class SiteFileEditor:
@@ -20,14 +20,14 @@ class SiteFileEditor:
 
     def accept(self, violation: ViolationRecord) -> str:
         """The line to show; UsageError when it cannot be accepted."""
-        from panotui.policy.accept import accept
+        from panotui.policy.queries.accept import accept
 
         accepted = accept(self.path, violation)
         self._done.append(accepted)
         return f"{accepted.what} in {self.path}; it counts from the next start"
 
     def undo(self) -> str:
-        from panotui.policy.accept import undo
+        from panotui.policy.queries.accept import undo
 
         if not self._done:
             return "nothing to take back"

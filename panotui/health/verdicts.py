@@ -26,8 +26,8 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.model.flow_rows import AnyRows, FlowColumns
-from panotui.policy.rows import HOST_SOURCES, JudgedRows, RowJudge
-from panotui.policy.violations import ViolationBook
+from panotui.policy.judging.rows import HOST_SOURCES, JudgedRows, RowJudge
+from panotui.policy.judging.violations import ViolationBook
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from panotui.model import EventRecord, FlowRecord, Site, Snapshot, StreamRecord, ViolationRecord
-from panotui.policy.rejudge import FlowChange, rejudge
+from panotui.policy.queries.rejudge import FlowChange, rejudge
 from panotui.recording.reader import EVENTS_IN_SNAPSHOT, Recording
 
 CHANGES_TOLD = 1_000

@@ -38,7 +38,7 @@ from panotui.model import (
 
 if TYPE_CHECKING:
     from panotui.engine import Engine
-    from panotui.policy.rejudge import FlowChange
+    from panotui.policy.queries.rejudge import FlowChange
 
 Json = dict[str, Any]
 FLOWS_A_PIECE = 1_024

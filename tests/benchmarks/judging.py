@@ -11,8 +11,8 @@ import numpy as np
 
 from panotui.meter.meter import Meter
 from panotui.model import SECOND, Interface, MeterSettings, PacketBatch
-from panotui.policy.rows import VERDICTS, RowJudge
-from panotui.policy.violations import ViolationBook
+from panotui.policy.judging.rows import VERDICTS, RowJudge
+from panotui.policy.judging.violations import ViolationBook
 from panotui.site.file import parse_site
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView

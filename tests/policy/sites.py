@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from panotui.model import DnsAnswer, DnsMessage, TlsClientHello
-from panotui.policy.rows import RowJudge
+from panotui.policy.judging.rows import RowJudge
 from panotui.site.file import parse_site
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView

@@ -11,8 +11,8 @@ import pytest
 from panotui import sources
 from panotui.meter.meter import Meter
 from panotui.model import FLOW_DTYPE, REASONS, SECOND, Delta, MeterSettings, Rows
-from panotui.policy.rows import VERDICTS, JudgedRows, RowJudge
-from panotui.policy.violations import ViolationBook
+from panotui.policy.judging.rows import VERDICTS, JudgedRows, RowJudge
+from panotui.policy.judging.violations import ViolationBook
 from panotui.site.file import load_site, parse_site
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView

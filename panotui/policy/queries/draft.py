@@ -15,7 +15,7 @@ import tomlkit
 from tomlkit.items import Item, Table
 
 from panotui.model import REASONS, Rows, address_text, mac_text
-from panotui.policy.rows import VERDICTS, JudgedRows
+from panotui.policy.judging.rows import VERDICTS, JudgedRows
 from panotui.site.file import LISTEN_PORTS, check_site
 from panotui.site.view import SiteFacts, SiteView
 from panotui.wire.text import printable

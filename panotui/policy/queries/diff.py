@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 
 from panotui.model import REASONS, Rows, Site, address_text
-from panotui.policy.explain import rule_line
-from panotui.policy.rows import HOST_SOURCES, VERDICTS, JudgedRows
+from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, JudgedRows
+from panotui.policy.queries.explain import rule_line
+from panotui.policy.queries.show import resolve
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.policy.show import resolve
 from panotui.site.view import SiteView
 
 SCHEMA_DIFF = "panotui.policy-diff/1"

@@ -19,7 +19,7 @@ from panotui.model import (
     RtspMessage,
     TlsClientHello,
 )
-from panotui.policy.rows import HOST_SOURCES, VERDICTS, RowJudge
+from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, RowJudge
 from panotui.site.file import parse_site
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.model import APPS, FLOW_DTYPE, REASONS, SECOND, DnsAnswer, Rows
-from panotui.policy.rows import VERDICTS
+from panotui.policy.judging.rows import VERDICTS
 from tests.policy.made_flows import MAC_ETH0, MAC_ETH1, MAC_GATEWAY, START_NS, flow_row, many
 from tests.policy.sites import answer, hello, judge_of
 

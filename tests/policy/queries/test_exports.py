@@ -10,10 +10,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from panotui.policy.export_csv import export_csv
-from panotui.policy.export_mud import export_mud, mud_document
-from panotui.policy.export_nftables import export_nftables
-from panotui.policy.firewall_text import firewall_text
+from panotui.policy.queries.export_csv import export_csv
+from panotui.policy.queries.export_mud import export_mud, mud_document
+from panotui.policy.queries.export_nftables import export_nftables
+from panotui.policy.queries.firewall_text import firewall_text
 from tests.policy.made_flows import START_NS
 from tests.policy.sites import PLANT, view_of
 

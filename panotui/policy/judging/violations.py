@@ -29,9 +29,9 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.model.flow_rows import AnyRows
-from panotui.policy.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
-from panotui.policy.port_set import PortSet
-from panotui.policy.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
+from panotui.policy.judging.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
+from panotui.policy.judging.port_set import PortSet
+from panotui.policy.judging.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
 from panotui.site.view import Who
 
 PORTS_APART = 8  # more services than these between two peers are one violation: a scan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from panotui.policy.export_csv import Opening, appliance, openings
-from panotui.policy.show import GUIDE_EXPLANATION, resolve
+from panotui.policy.queries.export_csv import Opening, appliance, openings
+from panotui.policy.queries.show import GUIDE_EXPLANATION, resolve
 from panotui.site.view import SiteView
 
 

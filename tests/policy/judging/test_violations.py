@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.model import REASONS, SECOND, DnsAnswer, Rows, ViolationRecord
-from panotui.policy.rows import RowJudge
-from panotui.policy.violations import QUIET_NS, ViolationBook
+from panotui.policy.judging.rows import RowJudge
+from panotui.policy.judging.violations import QUIET_NS, ViolationBook
 from tests.policy.made_flows import START_NS, flow_row, many
 from tests.policy.sites import answer, hello, judge_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from panotui.policy.export_nftables import export_nftables
+from panotui.policy.queries.export_nftables import export_nftables
 from panotui.site.file import parse_site
 from panotui.site.view import SiteView
 from tests.lab.netns import Namespace, veth

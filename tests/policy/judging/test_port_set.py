@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.policy.port_set import FEW, PortSet
+from panotui.policy.judging.port_set import FEW, PortSet
 
 
 @given(st.lists(st.tuples(st.integers(0, 65_535), st.integers(1, 2 * FEW)), max_size=8))

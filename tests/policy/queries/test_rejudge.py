@@ -14,7 +14,7 @@ from panotui import sources
 from panotui.commands.analyze import command
 from panotui.commands.input import analysed
 from panotui.commands.rehearse import record_capture
-from panotui.policy.rejudge import changes, rejudge
+from panotui.policy.queries.rejudge import changes, rejudge
 from panotui.recording.reader import Recording
 from panotui.recording.rejudged import RejudgedRecording
 from panotui.report.analysis import schema

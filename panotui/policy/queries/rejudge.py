@@ -42,8 +42,8 @@ from panotui.model import (
     Verdict,
     mac_value,
 )
-from panotui.policy.rows import HOST_SOURCES, VERDICTS, JudgedRows, RowJudge
-from panotui.policy.violations import ViolationBook
+from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, JudgedRows, RowJudge
+from panotui.policy.judging.violations import ViolationBook
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 

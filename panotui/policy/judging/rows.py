@@ -29,7 +29,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import AnyRows
-from panotui.policy.judge import (
+from panotui.policy.judging.judge import (
     BETWEEN_PORTS,
     BYSTANDER,
     OWN,

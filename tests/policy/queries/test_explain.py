@@ -8,8 +8,8 @@ import pytest
 
 from panotui.errors import UsageError
 from panotui.model import SECOND, DnsAnswer
-from panotui.policy.explain import Explanation, explain, explain_flow
-from panotui.policy.show import resolve, show_json, show_text
+from panotui.policy.queries.explain import Explanation, explain, explain_flow
+from panotui.policy.queries.show import resolve, show_json, show_text
 from tests.policy.made_flows import START_NS, flow_row
 from tests.policy.sites import answer, hello, judge_of, view_of
 

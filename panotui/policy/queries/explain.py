@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from panotui.errors import UsageError
-from panotui.policy.judge import FlowFacts, Judge, Judgement
-from panotui.policy.rows import RowJudge
+from panotui.policy.judging.judge import FlowFacts, Judge, Judgement
+from panotui.policy.judging.rows import RowJudge
+from panotui.policy.judging.wording import service
 from panotui.policy.rules import Policy, Rule
-from panotui.policy.wording import service
 from panotui.site.hosts import canonical_host, is_address
 from panotui.site.names import HostName
 from panotui.site.view import SiteView, Who

@@ -140,7 +140,7 @@ class Judge:
 
     def judge(self, facts: FlowFacts) -> Judgement:
         """The verdict of a flow with its words."""
-        from panotui.policy.wording import worded
+        from panotui.policy.judging.wording import worded
 
         return worded(self, facts, self.decide(facts))
 

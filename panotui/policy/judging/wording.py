@@ -10,14 +10,21 @@ import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from panotui.policy.judge import BETWEEN_PORTS, BYSTANDER, OWN, Decision, FlowFacts, Judgement
+from panotui.policy.judging.judge import (
+    BETWEEN_PORTS,
+    BYSTANDER,
+    OWN,
+    Decision,
+    FlowFacts,
+    Judgement,
+)
 from panotui.policy.rules import LISTEN_TEXT, HostMatch, Rule
 from panotui.site.hosts import canonical_host
 from panotui.site.names import HostName
 from panotui.site.view import GROUP, Who
 
 if TYPE_CHECKING:
-    from panotui.policy.judge import Judge
+    from panotui.policy.judging.judge import Judge
 
 NEAREST_MAX = 3
 

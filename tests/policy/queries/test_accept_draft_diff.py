@@ -10,11 +10,11 @@ import pytest
 
 from panotui.errors import UsageError
 from panotui.model import SECOND, DnsAnswer, Rows, ViolationRecord
-from panotui.policy.accept import accept, undo
-from panotui.policy.diff import diff_observed, diff_policies, diff_verdicts
-from panotui.policy.draft import draft_site, seen_listens, seen_services
-from panotui.policy.rows import RowJudge
-from panotui.policy.violations import ViolationBook
+from panotui.policy.judging.rows import RowJudge
+from panotui.policy.judging.violations import ViolationBook
+from panotui.policy.queries.accept import accept, undo
+from panotui.policy.queries.diff import diff_observed, diff_policies, diff_verdicts
+from panotui.policy.queries.draft import draft_site, seen_listens, seen_services
 from panotui.site.file import check_site, load_site, parse_site
 from panotui.site.view import SiteView
 from tests.policy.made_flows import START_NS, flow_row, many
