@@ -18,16 +18,6 @@ import numpy as np
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
-from panotui.health.cameras import CameraBook, camera_event
-from panotui.health.clock import ClockBook
-from panotui.health.connects import ConnectBook
-from panotui.health.endpoints import EndpointBook
-from panotui.health.flows import FlowBook, FlowListing, flow_key, flow_key_of, flow_text_id
-from panotui.health.ports import PortBook, PortFacts
-from panotui.health.resolvers import ResolverBook
-from panotui.health.streams import StreamBook, StreamState
-from panotui.health.tracking import ConnectionTracking
-from panotui.health.verdicts import VerdictBook
 from panotui.model import (
     I64,
     SECOND,
@@ -67,6 +57,16 @@ from panotui.model import (
 from panotui.policy.rules import Policy
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView, Who
+from panotui.state.cameras import CameraBook, camera_event
+from panotui.state.clock import ClockBook
+from panotui.state.connects import ConnectBook
+from panotui.state.endpoints import EndpointBook
+from panotui.state.flows.book import FlowBook, FlowListing, flow_key, flow_key_of, flow_text_id
+from panotui.state.ports import PortBook, PortFacts
+from panotui.state.resolvers import ResolverBook
+from panotui.state.streams import StreamBook, StreamState
+from panotui.state.tracking import ConnectionTracking
+from panotui.state.verdicts import VerdictBook
 from panotui.wire.linkcontrol import described
 
 INTERFACES_A_METER = 64

@@ -14,9 +14,6 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.health.cameras import SYN_UNANSWERED, Camera, Session
-from panotui.health.connects import recent
-from panotui.health.streams import StreamState, media_of, stream_key
 from panotui.model import (
     APPS,
     SECOND,
@@ -34,6 +31,9 @@ from panotui.model import (
     address_text,
 )
 from panotui.site.view import Who
+from panotui.state.cameras import SYN_UNANSWERED, Camera, Session
+from panotui.state.connects import recent
+from panotui.state.streams import StreamState, media_of, stream_key
 
 STALE_S = 900.0
 MEDIA_AWAITED_NS = 3 * SECOND

@@ -14,8 +14,6 @@ import numpy as np
 
 from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.health.connects import Attempts, icmp_meaning, recent
-from panotui.health.endpoints import Endpoint
 from panotui.model import (
     FLOW_ENDS,
     I64,
@@ -36,6 +34,8 @@ from panotui.model import (
 from panotui.model.flow_rows import FlowRow
 from panotui.model.untouched import untouched
 from panotui.site.view import Who
+from panotui.state.connects import Attempts, icmp_meaning, recent
+from panotui.state.endpoints import Endpoint
 
 SYNS = 3
 CONTROL_S = 600.0

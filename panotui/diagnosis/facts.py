@@ -13,14 +13,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from panotui.health.cameras import CameraBook
-from panotui.health.clock import ClockBook
-from panotui.health.connects import ConnectBook
-from panotui.health.endpoints import EndpointBook
-from panotui.health.flows import FlowBook, flow_key, flow_text_id
-from panotui.health.ports import PortBook
-from panotui.health.resolvers import ResolverBook
-from panotui.health.streams import StreamBook, StreamState
 from panotui.model import (
     I64,
     AnyMessage,
@@ -36,6 +28,14 @@ from panotui.model.flow_rows import FlowColumns
 from panotui.policy.rules import Policy
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
+from panotui.state.cameras import CameraBook
+from panotui.state.clock import ClockBook
+from panotui.state.connects import ConnectBook
+from panotui.state.endpoints import EndpointBook
+from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
+from panotui.state.ports import PortBook
+from panotui.state.resolvers import ResolverBook
+from panotui.state.streams import StreamBook, StreamState
 
 
 @dataclass(slots=True)

@@ -13,7 +13,6 @@ from collections import OrderedDict, deque
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.health.ports import LinkState, neighbour_text
 from panotui.model import (
     APPS,
     SECOND,
@@ -24,6 +23,7 @@ from panotui.model import (
     PortRecord,
     mac_text,
 )
+from panotui.state.ports import LinkState, neighbour_text
 
 MINUTE = 60 * SECOND
 FLAPS = 3

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.health.clock import OFF_MS, TimeServer
-from panotui.health.resolvers import SLOW_MS, Resolver
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -23,6 +21,8 @@ from panotui.model import (
     RtcpReport,
 )
 from panotui.site.addresses import INTERNET, scope_of
+from panotui.state.clock import OFF_MS, TimeServer
+from panotui.state.resolvers import SLOW_MS, Resolver
 
 _Key = TypeVar("_Key")
 QUERIES = 3

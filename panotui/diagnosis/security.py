@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.health.connects import recent
-from panotui.health.flows import VIOLATION, flow_text_id
 from panotui.model import (
     F64,
     SECOND,
@@ -29,6 +27,8 @@ from panotui.model import (
 )
 from panotui.model.flow_rows import FlowColumns
 from panotui.site.view import Who
+from panotui.state.connects import recent
+from panotui.state.flows.book import VIOLATION, flow_text_id
 
 TABLE_MAX = 512
 SCAN_TARGETS = 50

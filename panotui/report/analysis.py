@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from panotui.health.flows import FlowListing
 from panotui.model import (
     SCHEMA_ANALYSIS,
     CameraRecord,
@@ -35,6 +34,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.state.flows.book import FlowListing
 
 if TYPE_CHECKING:
     from panotui.engine import Engine

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from panotui.health import column_text
-from panotui.health.flow_records import FlowBlock
 from panotui.model import I64, SECOND, FlowRecord
 from panotui.report.analysis import FLOW_TIMES, flow_object, second_text, time_text
+from panotui.state.flows import column_text
+from panotui.state.flows.records import FlowBlock
 
 
 @lru_cache(1)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.health.flows import FlowBook
 from panotui.model import APPS, CLIENT_BY, FLOW_DTYPE, FLOW_ENDS, FLOW_STATES, Rows
 from panotui.report.analysis import clean, flow_object, json_pieces
+from panotui.state.flows.book import FlowBook
 from tests.made_up import START, Scene, answered, flow, site
 
 _CODES = {"state": FLOW_STATES, "end": FLOW_ENDS, "app": APPS, "client_by": CLIENT_BY}

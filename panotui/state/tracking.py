@@ -13,22 +13,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from panotui.health import column_text
-from panotui.health.cameras import Camera, CameraBook
-from panotui.health.connects import (
-    ANSWERED,
-    CONNECTED,
-    LOOKED_AT,
-    REFUSED,
-    UNANSWERED,
-    Attempts,
-    ConnectBook,
-    icmp_blocks,
-    outcomes,
-    take_flow,
-)
-from panotui.health.endpoints import Endpoint, EndpointBook
-from panotui.health.flows import FlowBook, flow_key, flow_text_id
 from panotui.model import (
     APPS,
     I64,
@@ -45,6 +29,22 @@ from panotui.model import (
 from panotui.model.flow_rows import FlowColumns, FlowRow
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
+from panotui.state.cameras import Camera, CameraBook
+from panotui.state.connects import (
+    ANSWERED,
+    CONNECTED,
+    LOOKED_AT,
+    REFUSED,
+    UNANSWERED,
+    Attempts,
+    ConnectBook,
+    icmp_blocks,
+    outcomes,
+    take_flow,
+)
+from panotui.state.endpoints import Endpoint, EndpointBook
+from panotui.state.flows import column_text
+from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
 
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
 ONE_WAY_FLOWS = 2  # TCP conversations seen from one side only, and none from both

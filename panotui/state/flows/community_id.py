@@ -9,8 +9,8 @@ import hashlib
 
 import numpy as np
 
-from panotui.health import column_text
 from panotui.model import I16, U8, U16
+from panotui.state.flows import column_text
 
 # ICMP type -> the type of its answer; both count as one flow (spec: ICMP mapping)
 _ICMP4 = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 10: 9, 9: 10, 17: 18, 18: 17}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.health.streams import StreamBook, StreamState
 from panotui.model import (
     SECOND,
     STREAM_CODECS,
@@ -13,6 +12,7 @@ from panotui.model import (
     Rows,
     StreamFreeze,
 )
+from panotui.state.streams import StreamBook, StreamState
 
 START_S = 1_790_000_000
 

@@ -12,9 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from panotui.health.flow_records import VERDICTS
-from panotui.health.flows import PENDING, VIOLATION, FlowBook, flow_key
-from panotui.health.streams import StreamState
 from panotui.model import (
     I16,
     I64,
@@ -30,6 +27,9 @@ from panotui.policy.judging.rows import HOST_SOURCES, JudgedRows, RowJudge
 from panotui.policy.judging.violations import ViolationBook
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
+from panotui.state.flows.book import PENDING, VIOLATION, FlowBook, flow_key
+from panotui.state.flows.records import VERDICTS
+from panotui.state.streams import StreamState
 
 EVENTS_A_TICK = 50  # verdict changes told one by one; a flood is told by its violation
 REJUDGED_A_TICK = 65_536

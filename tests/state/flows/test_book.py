@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.health.community_id import community_ids
-from panotui.health.flows import VIOLATION, FlowBook, flow_key, flow_key_of, flow_text_id
 from panotui.model import FLOW_DTYPE, SECOND, Rows
+from panotui.state.flows.book import VIOLATION, FlowBook, flow_key, flow_key_of, flow_text_id
+from panotui.state.flows.community_id import community_ids
 from tests.made_up import START, Scene, answered, flow, packed, rows
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panotui.health import column_text
 from panotui.model import address_text
+from panotui.state.flows import column_text
 
 RAW = st.binary(min_size=16, max_size=16)
 

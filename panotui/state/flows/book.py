@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.health.flow_records import METER_SHIFT, FlowBlock, round_trips
-from panotui.health.name_column import NameColumn
 from panotui.model import (
     APPS,
     F64,
@@ -31,6 +29,8 @@ from panotui.model import (
 )
 from panotui.model.flow_rows import AnyRows, FlowColumns, FlowRows, write_changed
 from panotui.model.untouched import untouched
+from panotui.state.flows.name_column import NameColumn
+from panotui.state.flows.records import METER_SHIFT, FlowBlock, round_trips
 
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024

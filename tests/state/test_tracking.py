@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from panotui.engine import Engine, EngineSettings
-from panotui.health.tracking import WAITING_MAX
 from panotui.model import TlsClientHello
+from panotui.state.tracking import WAITING_MAX
 from tests.made_up import START, site
 
 

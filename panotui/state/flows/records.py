@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.health import column_text
-from panotui.health.community_id import community_ids
 from panotui.model import (
     APPS,
     CLIENT_BY,
@@ -29,6 +27,8 @@ from panotui.model import (
     mac_text,
 )
 from panotui.model.flow_rows import AnyRows
+from panotui.state.flows import column_text
+from panotui.state.flows.community_id import community_ids
 
 VERDICTS: tuple[Verdict, ...] = ("pending", "allowed", "infrastructure", "violation")
 TRANSPORTS = {

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.health import name_column
-from panotui.health.name_column import NameColumn
+from panotui.state.flows import name_column
+from panotui.state.flows.name_column import NameColumn
 
 TEXTS = st.one_of(st.none(), st.sampled_from(["a", "b", "c.example", ""]))
 

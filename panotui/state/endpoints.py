@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from panotui.health.clock import SILENT_AFTER, ClockBook
-from panotui.health.connects import Attempts
-from panotui.health.resolvers import ResolverBook
 from panotui.model import EndpointRecord
 from panotui.policy.rules import Policy, Rule, expand_regions
+from panotui.state.clock import SILENT_AFTER, ClockBook
+from panotui.state.connects import Attempts
+from panotui.state.resolvers import ResolverBook
 
 ENDPOINTS_MAX = 512
 _KINDS = ("cloud", "service")

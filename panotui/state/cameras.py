@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from panotui.health.streams import StreamState, media_of
-from panotui.health.vendors import vendor_of
 from panotui.model import (
     SECOND,
     CameraRecord,
@@ -25,6 +23,8 @@ from panotui.model import (
     RtspTrack,
     Site,
 )
+from panotui.state.streams import StreamState, media_of
+from panotui.state.vendors import vendor_of
 from panotui.wire.text import printable
 
 CAMERAS_MAX = 256

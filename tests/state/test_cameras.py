@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from panotui.health.cameras import HOSTS_MAX, CameraBook
 from panotui.model import DhcpMessage, DiscoveryMessage, Site, SiteCamera
 from panotui.report.analysis import analysis
+from panotui.state.cameras import HOSTS_MAX, CameraBook
 from tests.diagnosis.wire import ETH0, EVERYBODY, Rtsp, Wire, arp_packet, dhcp_packet, dns_packet
 from tests.made_up import APPLIANCE
 
