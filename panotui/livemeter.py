@@ -223,7 +223,7 @@ def _fail(told: IO[bytes], what: str, why: str, remedy: str, exit_code: int) -> 
 def load() -> None:
     """Import now what meters need later: once for all that are forked from here, while every file
     can be reached, and so that no packet waits for it."""
-    from panotui.meter.control import load_dissectors
+    from panotui.meter.control.lane import load_dissectors
 
     load_dissectors()
 

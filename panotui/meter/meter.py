@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from panotui.meter.control import ControlLane, control_mask
+from panotui.meter.control.lane import ControlLane, control_mask
 from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows import FlowTable, TableTooSmall
 from panotui.meter.grouping import Groups

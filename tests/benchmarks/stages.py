@@ -21,7 +21,7 @@ from typing import Any
 
 from panotui.cli import main
 from panotui.engine import Engine
-from panotui.meter.control import ControlLane
+from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows import FlowTable
 from panotui.meter.linkseconds import LinkSeconds

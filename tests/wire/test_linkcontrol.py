@@ -100,7 +100,7 @@ def test_scapy_is_loaded_for_nothing_but_a_description_and_is_silent_then():
     program = (
         "import sys\n"
         "from panotui.wire import arp, lldp, linkcontrol\n"
-        "from panotui.meter.control import ControlLane\n"
+        "from panotui.meter.control.lane import ControlLane\n"
         "from panotui.wire.origin import Origin\n"
         f"linkcontrol.parse_stp(bytes.fromhex('{BPDU.hex()}'), Origin(0, 0, 0), '')\n"
         "assert not [m for m in sys.modules if m.startswith(('scapy', 'cryptography', 'dns.'))]\n"

@@ -19,7 +19,7 @@ from panotui.model import (
 from panotui.wire import quic, tls, x509
 from panotui.wire.origin import Malformed
 from tests.captures import shared_capture
-from tests.meter.test_control_tls import hello_record
+from tests.meter.control.test_tls import hello_record
 from tests.meter.through_lane import run
 from tests.meter.tls_in_memory import certificate
 from tests.wire.seen_at import HERE

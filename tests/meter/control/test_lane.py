@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from panotui.meter.control import ControlLane, control_mask
+from panotui.meter.control.lane import ControlLane, control_mask
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE, LANE_RTSP
 from panotui.model import (
     APPS,
@@ -514,7 +514,7 @@ def test_loaded_dissectors_import_nothing_more():
     program = (
         "import fcntl, sys\n"  # which only the reading of captures needs
         "from tests.meter.through_lane import run\n"
-        "from panotui.meter.control import load_dissectors\n"
+        "from panotui.meter.control.lane import load_dissectors\n"
         "load_dissectors()\n"
         "assert 'scapy' not in sys.modules\n"
         "before = set(sys.modules)\n"

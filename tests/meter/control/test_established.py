@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.meter import established
-from panotui.meter.control import ControlLane
+from panotui.meter.control import established
+from panotui.meter.control.lane import ControlLane
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE
 from panotui.model import MeterSettings, TlsFinished
 from panotui.wire.decode import Decoder
+from tests.meter.control.test_tls import hello_record, records
 from tests.meter.packets_in import Conversation, batch_of
-from tests.meter.test_control_tls import hello_record, records
 from tests.meter.through_lane import Flows, Run, end, run_frames
 
 DATA = b"\x17\x03\x03\x00\x01Z"
@@ -92,7 +92,7 @@ def test_flows_under_way_are_settled_without_being_read(monkeypatch: pytest.Monk
     for talk in talks:
         talk.say(True, DATA)
         talk.say(False, DATA)
-    monkeypatch.setattr("panotui.meter.control.Opening", None)  # nobody may begin to read
+    monkeypatch.setattr("panotui.meter.control.lane.Opening", None)  # nobody may begin to read
     result = several_at_once([frame for talk in talks for frame in talk.frames], [80])
     assert len(result.of(TlsFinished)) == 40
     assert set(result.lanes.values()) == {LANE_BULK}

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.meter.established import Established
+from panotui.meter.control.established import Established
+from panotui.meter.control.opening import RTSP_APPS, RTSPS_PORT, TLS_PORTS, Opening
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
-from panotui.meter.opening import RTSP_APPS, RTSPS_PORT, TLS_PORTS, Opening
 from panotui.model import (
     APPS,
     I64,
