@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable
+from panotui.meter.flows.table import ACK, COUNT, FIN, RST, SYN, FlowTable
 from panotui.model import I64, U8, U32, Bool
 
 # letters in the order in which one segment that earns several writes them

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.hashindex import HashIndex
+from panotui.meter.flows.hashindex import HashIndex
 from panotui.model import LINK_SECOND_DTYPE, SECOND, U64, Bool, PacketBatch, Rows
 from panotui.wire.columns import Columns
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from panotui.meter.control.lane import ControlLane, control_mask
 from panotui.meter.duplicates import CopyFinder
-from panotui.meter.flows import FlowTable, TableTooSmall
-from panotui.meter.grouping import Groups
+from panotui.meter.flows.grouping import Groups
+from panotui.meter.flows.table import FlowTable, TableTooSmall
 from panotui.meter.lanes import (
     LANE_BULK,
     LANE_HANDSHAKE,

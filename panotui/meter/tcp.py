@@ -17,8 +17,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from panotui.meter.flows import ACK, COUNT, FIN, RST, SYN, FlowTable, tally
-from panotui.meter.grouping import Groups, group_sums
+from panotui.meter.flows.grouping import Groups, group_sums
+from panotui.meter.flows.table import ACK, COUNT, FIN, RST, SYN, FlowTable, tally
 from panotui.meter.history import note_history
 from panotui.meter.holes import NONE, Half
 from panotui.meter.tcp_segments import Segments, collect, signed

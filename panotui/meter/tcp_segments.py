@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.flows import FIN, RST, SYN, TCP
-from panotui.meter.grouping import Groups, group_sums, runs
+from panotui.meter.flows.grouping import Groups, group_sums, runs
+from panotui.meter.flows.table import FIN, RST, SYN, TCP
 from panotui.model import I64, U8, U32, Bool, PacketBatch
 from panotui.wire.columns import Columns
 

@@ -23,7 +23,7 @@ from panotui.cli import main
 from panotui.engine import Engine
 from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
-from panotui.meter.flows import FlowTable
+from panotui.meter.flows.table import FlowTable
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.meter import Meter
 from panotui.meter.tcp import TcpQuality

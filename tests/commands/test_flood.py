@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.generate import PCAP_HEADER, START_NS, Rtp, Small, _records
-from tests.meter.test_flood import frames
+from tests.meter.flows.test_flood import frames
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

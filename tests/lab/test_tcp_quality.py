@@ -19,7 +19,7 @@ import pytest
 
 from panotui.model import Delta, address_text
 from tests.lab.netns import Namespace, require_root, veth
-from tests.meter.test_against_tshark import COUNTS, FOREVER, meter
+from tests.meter.flows.test_against_tshark import COUNTS, FOREVER, meter
 from tests.meter.tshark_facts import ANALYSIS, available, packets
 
 pytestmark = [

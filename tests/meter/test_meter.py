@@ -12,7 +12,7 @@ from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from panotui.meter.hashindex import HashIndex
+from panotui.meter.flows.hashindex import HashIndex
 from panotui.meter.meter import Meter
 from panotui.meter.streams import StreamTable
 from panotui.model import (

@@ -12,8 +12,8 @@ import pytest
 from panotui.meter.meter import Meter
 from panotui.model import SECOND, PacketBatch
 from panotui.sources import open_file
+from tests.meter.flows.test_against_tshark import FOREVER, meter
 from tests.meter.random_frames import LINKS, TCP, UDP, Frames, Key, Made
-from tests.meter.test_against_tshark import FOREVER, meter
 from tests.meter.tshark_facts import available, five_tuple, packets
 from tests.sources import made
 

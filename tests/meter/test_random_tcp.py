@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from panotui.model import Delta, Rows, address_text
+from tests.meter.flows.test_against_tshark import COUNTS, meter
 from tests.meter.random_tcp import conversations, pcap
-from tests.meter.test_against_tshark import COUNTS, meter
 from tests.meter.tshark_facts import ANALYSIS, Way, available, five_tuple, packets, round_trips
 
 MEASURED = ("packets", "bytes", *COUNTS)

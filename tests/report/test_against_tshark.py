@@ -24,7 +24,7 @@ from panotui.commands.input import analysed
 from panotui.model import MeterSettings, Site
 from panotui.report.analysis import analysis, dumps, schema
 from tests.captures import DATA, SHARED
-from tests.meter.test_against_tshark import (
+from tests.meter.flows.test_against_tshark import (
     FRAGMENTS,
     NO_TIME,
     OTHER_FLOWS,

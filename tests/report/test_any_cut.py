@@ -17,9 +17,9 @@ from panotui.pump import Pump
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
 from tests.captures import DATA, SHARED
+from tests.meter.flows.test_flood import batch as batch_of
+from tests.meter.flows.test_flood import frames
 from tests.meter.random_tcp import conversations, pcap
-from tests.meter.test_flood import batch as batch_of
-from tests.meter.test_flood import frames
 from tests.meter.test_random_frames import capture, some
 from tests.report.test_hostile import START, Given
 

@@ -19,8 +19,8 @@ from panotui.pump import Pump
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
 from tests.captures import shared_capture
+from tests.meter.flows.test_flood import batch, frames
 from tests.meter.random_tcp import conversations, pcap
-from tests.meter.test_flood import batch, frames
 
 START = 1_760_000_000 * SECOND
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.meter.grouping import Groups, Runs, group, group_sums, groups_of, runs
-from panotui.meter.hashindex import HashIndex
-from panotui.meter.tunnels import tunnel_apps
+from panotui.meter.flows.grouping import Groups, Runs, group, group_sums, groups_of, runs
+from panotui.meter.flows.hashindex import HashIndex
+from panotui.meter.flows.tunnels import tunnel_apps
 from panotui.model import (
     I32,
     I64,

@@ -12,7 +12,7 @@ from panotui.meter.meter import Meter
 from panotui.model import FLOW_ENDS, Interface, MeterSettings, PacketBatch
 
 START_NS = 1_760_000_000_000_000_000
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def frames(
@@ -159,7 +159,7 @@ def test_flow_in_a_used_slot_begins_as_blank_as_in_a_new_one() -> None:
 MEMORY = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.meter.test_flood import flood
+from tests.meter.flows.test_flood import flood
 from panotui.meter.meter import Meter
 from panotui.model import MeterSettings
 meter = Meter(MeterSettings(), 0)
