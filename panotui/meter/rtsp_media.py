@@ -15,7 +15,7 @@ from panotui.meter.connections import Connections
 from panotui.meter.interleaved import Frames
 from panotui.meter.places import Place
 from panotui.meter.rtcp_reports import RtcpReports
-from panotui.meter.rtp_records import ORDER_BITS, Arrivals
+from panotui.meter.rtp.records import ORDER_BITS, Arrivals
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.model import I64, U8, PacketBatch
 from panotui.wire.rtp import read_headers

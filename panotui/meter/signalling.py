@@ -15,8 +15,8 @@ from panotui.meter.formats import Formats
 from panotui.meter.known_streams import KnownStreams, Stream
 from panotui.meter.places import raw_address
 from panotui.meter.ports import Ports
+from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtsp_tracker import Dialogue, Track
-from panotui.meter.stream_columns import StreamColumns
 from panotui.model import APPS, STREAM_CODECS, AnyMessage, StreamBound
 
 _APP_SRTP = APPS.index("srtp")

@@ -19,8 +19,8 @@ from panotui.meter.known_streams import KnownStreams, Source, Stream
 from panotui.meter.ports import Ports
 from panotui.meter.probation import Held, Probation
 from panotui.meter.rtcp_reports import RtcpReports
-from panotui.meter.rtp_metrics import RtpMetrics
-from panotui.meter.rtp_records import ORDER_BITS, Arrivals, RtpRecords, join
+from panotui.meter.rtp.metrics import RtpMetrics
+from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
 from panotui.meter.rtsp_media import RtspMedia
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.meter.signalling import Signalling

@@ -19,7 +19,7 @@ from panotui.meter.places import Place, place_of
 from panotui.meter.ports import Ports
 from panotui.meter.probation import Probation
 from panotui.meter.rtcp_reports import RtcpReports
-from panotui.meter.rtp_records import ORDER_BITS, Arrivals
+from panotui.meter.rtp.records import ORDER_BITS, Arrivals
 from panotui.meter.rtsp_tracker import Dialogue, Track
 from panotui.model import APPS, I32, I64, U8, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns

@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 
-from panotui.meter.rtp_metrics import RtpMetrics
-from panotui.meter.rtp_records import ORDER_BITS, RtpRecords
+from panotui.meter.rtp.metrics import RtpMetrics
+from panotui.meter.rtp.records import ORDER_BITS, RtpRecords
 from panotui.model import (
     SECOND,
     STREAM_CODECS,

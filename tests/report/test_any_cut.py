@@ -20,7 +20,7 @@ from tests.captures import DATA, SHARED
 from tests.meter.flows.test_flood import batch as batch_of
 from tests.meter.flows.test_flood import frames
 from tests.meter.random_tcp import conversations, pcap
-from tests.meter.test_random_frames import capture, some
+from tests.meter.rtp.test_random_frames import capture, some
 from tests.report.test_hostile import START, Given
 
 SUFFIXES = (".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".pcapng.1")

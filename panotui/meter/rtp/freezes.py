@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.frame_timing import FrameStarts
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.stream_columns import StreamColumns
+from panotui.meter.rtp.frame_timing import FrameStarts
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.model import I64, SECOND, StreamFreeze
 
 FREEZE_NS = 2 * SECOND

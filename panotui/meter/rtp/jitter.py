@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.rtp_clock import JUMP_S, deviation, is_jump
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.segments import Segments, smooth
-from panotui.meter.sequence import Sequence
+from panotui.meter.rtp.by_stream import Segments, smooth
+from panotui.meter.rtp.clock import JUMP_S, deviation, is_jump
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.sequence import Sequence
 from panotui.model import F64, I64, Bool, Rows
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtp_clock import is_far, wrap32
-from panotui.meter.segments import Segments
+from panotui.meter.rtp.by_stream import Segments
+from panotui.meter.rtp.clock import is_far, wrap32
 from panotui.model import F64, I64, SECOND, Bool
 
 BUFFERS_MS = (50, 200, 500)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.jitter import Smoothed
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.sequence import Sequence
-from panotui.meter.stream_columns import StreamColumns
+from panotui.meter.rtp.jitter import Smoothed
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.sequence import Sequence
+from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.model import F64, I64, SECOND, STREAM_SECOND_DTYPE, Bool, Rows
 
 _OPEN_S = 3

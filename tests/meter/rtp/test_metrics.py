@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from panotui.meter.rtp_metrics import RtpMetrics
+from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.model import (
     SECOND,
     STREAM_DTYPE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtp_clock import deviation, is_far, is_jump, wrap32
+from panotui.meter.rtp.clock import deviation, is_far, is_jump, wrap32
 from panotui.model import SECOND
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.meter.stutter import BUFFERS_MS, Stutter
+from panotui.meter.rtp.playout_stalls import BUFFERS_MS, Stutter
 
 STEP = 40_000_000
 

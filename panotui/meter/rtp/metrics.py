@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.frame_timing import NO_STARTS, FrameTiming
-from panotui.meter.freezes import FREEZE_NS, Freezes
-from panotui.meter.gaps import Gaps
-from panotui.meter.jitter import Jitter, packet_deviation
-from panotui.meter.pictures import Pictures
-from panotui.meter.rtp_frames import OpenFrames
-from panotui.meter.rtp_records import Grouped, RtpRecords
-from panotui.meter.sequence import SequenceNumbers
-from panotui.meter.stream_columns import StreamColumns
-from panotui.meter.stream_seconds import StreamSeconds
+from panotui.meter.rtp.frame_timing import NO_STARTS, FrameTiming
+from panotui.meter.rtp.frames import OpenFrames
+from panotui.meter.rtp.freezes import FREEZE_NS, Freezes
+from panotui.meter.rtp.gaps import Gaps
+from panotui.meter.rtp.jitter import Jitter, packet_deviation
+from panotui.meter.rtp.pictures import Pictures
+from panotui.meter.rtp.records import Grouped, RtpRecords
+from panotui.meter.rtp.sequence import SequenceNumbers
+from panotui.meter.rtp.stream_columns import StreamColumns
+from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import I64, SECOND, STREAM_DTYPE, AnyMessage, Bool, Rows
 
 PAUSE_LEAST_NS = SECOND // 10  # a silence that is shorter needs no excuse

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.stream_columns import StreamColumns
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.model import I64, SECOND, U16, Bool, StreamRestart
 
 SEQUENCES = 65536

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.sequence import Flawed, Sequence
-from panotui.meter.stream_columns import StreamColumns
-from panotui.meter.stream_seconds import StreamSeconds
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.sequence import Flawed, Sequence
+from panotui.meter.rtp.stream_columns import StreamColumns
+from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import I64, SECOND, U8, Rows, StreamGap
 from panotui.wire.h264 import KEY, MARK, START, VCL
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.rtp_clock import HALF, wrap32
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.segments import Segments
-from panotui.meter.sequence import Flawed
-from panotui.meter.stream_columns import StreamColumns
+from panotui.meter.rtp.by_stream import Segments
+from panotui.meter.rtp.clock import HALF, wrap32
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.sequence import Flawed
+from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.model import I32, I64, Bool
 from panotui.wire.h264 import VCL
 

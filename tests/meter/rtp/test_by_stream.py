@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.meter.segments import Segments, smooth
+from panotui.meter.rtp.by_stream import Segments, smooth
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.segments import Segments
+from panotui.meter.rtp.by_stream import Segments
 from panotui.model import I32, I64, U8, U16, U32, Bool
 from panotui.wire.rtp import RtpColumns
 

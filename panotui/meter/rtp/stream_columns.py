@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.pauses import Pauses
+from panotui.meter.rtp.pauses import Pauses
 from panotui.model import I64, STREAM_DTYPE, AnyMessage, Bool, Rows
 
 _NOT_YET_KNOWN = (

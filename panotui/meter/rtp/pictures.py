@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtp_clock import wrap32
-from panotui.meter.rtp_frames import Frames
-from panotui.meter.segments import Segments, pick
-from panotui.meter.stream_columns import StreamColumns
-from panotui.meter.stream_seconds import StreamSeconds
+from panotui.meter.rtp.by_stream import Segments, pick
+from panotui.meter.rtp.clock import wrap32
+from panotui.meter.rtp.frames import Frames
+from panotui.meter.rtp.stream_columns import StreamColumns
+from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import F64, I64, SECOND, Bool, Rows
 from panotui.wire.h264 import KEY, VCL
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from panotui.meter.jitter import Jitter
-from panotui.meter.rtp_clock import JUMP_S, VIDEO_HZ, deviation, is_jump, wrap32
-from panotui.meter.rtp_frames import Frames
-from panotui.meter.rtp_records import Grouped
-from panotui.meter.segments import Segments
-from panotui.meter.stream_columns import StreamColumns
-from panotui.meter.stream_seconds import StreamSeconds
-from panotui.meter.stutter import BUFFERS_MS, Stutter
+from panotui.meter.rtp.by_stream import Segments
+from panotui.meter.rtp.clock import JUMP_S, VIDEO_HZ, deviation, is_jump, wrap32
+from panotui.meter.rtp.frames import Frames
+from panotui.meter.rtp.jitter import Jitter
+from panotui.meter.rtp.playout_stalls import BUFFERS_MS, Stutter
+from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.stream_columns import StreamColumns
+from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import F64, I64, SECOND, Bool, Rows
 
 SETTLE_NS = SECOND  # of a new stream, or one that plays again, before play-out is judged
