@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panotui.meter.carriers import Carriers
-from panotui.meter.connections import Connections
 from panotui.meter.formats import Formats
 from panotui.meter.known_streams import KnownStreams, Stream
-from panotui.meter.places import raw_address
-from panotui.meter.ports import Ports
 from panotui.meter.rtp.stream_columns import StreamColumns
-from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.meter.rtsp.carriers import Carriers
+from panotui.meter.rtsp.connections import Connections
+from panotui.meter.rtsp.dialogue import Dialogue, Track
+from panotui.meter.rtsp.named_ports import Ports
+from panotui.meter.rtsp.places import raw_address
 from panotui.model import APPS, STREAM_CODECS, AnyMessage, StreamBound
 
 _APP_SRTP = APPS.index("srtp")

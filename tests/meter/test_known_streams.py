@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from panotui.meter.known_streams import KnownStreams
-from panotui.meter.places import Place
+from panotui.meter.rtsp.places import Place
 
 CAMERA, APPLIANCE, OTHER = b"c" * 16, b"a" * 16, b"o" * 16
 

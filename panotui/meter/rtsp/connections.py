@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from panotui.meter.carriers import RTP, Carriers
-from panotui.meter.interleaved import HELD_NS_MAX, Direction, Frames
-from panotui.meter.places import Place, place_of
-from panotui.meter.rtsp_tracker import Dialogue, Track
-from panotui.meter.runs import Runs
+from panotui.meter.rtsp.carriers import RTP, Carriers
+from panotui.meter.rtsp.dialogue import Dialogue, Track
+from panotui.meter.rtsp.interleaved import HELD_NS_MAX, Direction, Frames
+from panotui.meter.rtsp.places import Place, place_of
+from panotui.meter.rtsp.runs import Runs
 from panotui.model import I64, U64, AnyMessage, Bool, PacketBatch, address_text
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import words

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.interleaved import FRAME_HEAD, Direction, Frames
+from panotui.meter.rtsp.interleaved import FRAME_HEAD, Direction, Frames
 from panotui.model import I64
 
 _DOLLAR = 0x24

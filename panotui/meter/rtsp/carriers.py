@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from panotui.meter.places import Place
 from panotui.meter.rtp.records import Arrivals
-from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.meter.rtsp.dialogue import Dialogue, Track
+from panotui.meter.rtsp.places import Place
 from panotui.model import I32, I64, U8, U16, U32, U64, Bool
 from panotui.wire.rtp import NO_LOOK, look_of
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.meter.connections import Connections
-from panotui.meter.interleaved import Frames
+from panotui.meter.rtsp.connections import Connections
+from panotui.meter.rtsp.interleaved import Frames
 from panotui.model import AnyMessage, PacketBatch, RtspMessage
 from panotui.wire.decode import Decoder
 from tests.meter.packets_in import batch_of, tcp
-from tests.meter.test_interleaved import PLAY, frame
+from tests.meter.rtsp.test_interleaved import PLAY, frame
 
 CAMERA, APPLIANCE = "10.20.0.11", "10.20.0.5"
 OUT = {"src": CAMERA, "dst": APPLIANCE}

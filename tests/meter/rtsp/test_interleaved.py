@@ -9,7 +9,7 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.meter.interleaved import (
+from panotui.meter.rtsp.interleaved import (
     HELD_BYTES_MAX,
     RESYNC_BYTES_MAX,
     RESYNC_TRIES_MAX,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.model import SECOND
 
 PORTS_MAX = 4_096

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panotui.meter.rtsp_tracker import Dialogue, Track
+from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.model import AnyMessage, RtspEnd, RtspMessage
 from panotui.wire.rtsp import parse_head
 
