@@ -26,7 +26,7 @@ from panotui.meter.lanes import (
 )
 from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
-from panotui.meter.streams import StreamTable
+from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp import TcpQuality
 from panotui.model import (
     I32,

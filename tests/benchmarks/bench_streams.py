@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from panotui.meter.meter import Meter
-from panotui.meter.streams import StreamTable
+from panotui.meter.streams.table import StreamTable
 from panotui.model import SECOND, Interface, MeterSettings, PacketBatch
 from panotui.wire.decode import Decoder
 

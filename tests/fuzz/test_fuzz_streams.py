@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from panotui.meter.meter import Meter
-from panotui.meter.streams import StreamTable
+from panotui.meter.streams.table import StreamTable
 from panotui.model import SECOND, MeterSettings, PacketBatch
 from panotui.sources import open_file
 from tests.captures import shared_capture

@@ -14,7 +14,7 @@ from scapy.packet import Packet, Raw
 
 from panotui.meter.flows.hashindex import HashIndex
 from panotui.meter.meter import Meter
-from panotui.meter.streams import StreamTable
+from panotui.meter.streams.table import StreamTable
 from panotui.model import (
     APPS,
     CLIENT_BY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.media_heuristics import guess_codec, in_sequence, plausible_payload_type
+from panotui.meter.streams.media_heuristics import guess_codec, in_sequence, plausible_payload_type
 
 
 def test_eight_in_a_row_are_believed_also_over_the_wrap_and_after_a_gap():

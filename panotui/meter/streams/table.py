@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter import media_heuristics
-from panotui.meter.formats import Formats
-from panotui.meter.known_streams import KnownStreams, Source, Stream
-from panotui.meter.probation import Held, Probation
-from panotui.meter.rtcp_reports import RtcpReports
 from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
 from panotui.meter.rtsp.carriers import NO_MEDIA, RTP, Lane, Recognised
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.named_ports import Ports
-from panotui.meter.rtsp_media import RtspMedia
-from panotui.meter.signalling import Signalling
-from panotui.meter.udp_media import UdpMedia
+from panotui.meter.streams import media_heuristics
+from panotui.meter.streams.formats import Formats
+from panotui.meter.streams.known_streams import KnownStreams, Source, Stream
+from panotui.meter.streams.probation import Held, Probation
+from panotui.meter.streams.rtcp_reports import RtcpReports
+from panotui.meter.streams.rtsp_media import RtspMedia
+from panotui.meter.streams.signalling import Signalling
+from panotui.meter.streams.udp_media import UdpMedia
 from panotui.model import (
     APPS,
     I32,

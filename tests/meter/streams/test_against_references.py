@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from panotui.meter.meter import Meter
-from panotui.meter.streams import StreamTable
+from panotui.meter.streams.table import StreamTable
 from panotui.model import (
     SECOND,
     STREAM_CODECS,

@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from panotui.meter.formats import first_bytes, payload_of, video_flags
-from panotui.meter.known_streams import Source
-from panotui.meter.media_heuristics import in_sequence
 from panotui.meter.rtp.records import Arrivals, RtpRecords, join
+from panotui.meter.streams.formats import first_bytes, payload_of, video_flags
+from panotui.meter.streams.known_streams import Source
+from panotui.meter.streams.media_heuristics import in_sequence
 from panotui.model import U8
 from panotui.wire import h264
 

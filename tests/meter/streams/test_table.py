@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from panotui.meter.streams import StreamTable
+from panotui.meter.streams.table import StreamTable
 from panotui.model import (
     APPS,
     SECOND,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter import media_heuristics
-from panotui.meter.known_streams import Stream
 from panotui.meter.rtp.by_stream import Segments
 from panotui.meter.rtp.stream_columns import StreamColumns
+from panotui.meter.streams import media_heuristics
+from panotui.meter.streams.known_streams import Stream
 from panotui.model import AUDIO_CODECS, I64, STREAM_CODECS, U8, U16, VIDEO_CODECS, Bool
 from panotui.wire import h264, h265, jpeg
 from panotui.wire.rtp import STATIC_PAYLOADS, RtpColumns

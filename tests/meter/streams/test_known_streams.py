@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from panotui.meter.known_streams import KnownStreams
 from panotui.meter.rtsp.places import Place
+from panotui.meter.streams.known_streams import KnownStreams
 
 CAMERA, APPLIANCE, OTHER = b"c" * 16, b"a" * 16, b"o" * 16
 

@@ -11,9 +11,9 @@ from typing import TypeAlias, TypeVar
 import msgspec
 import numpy as np
 
-from panotui.meter.rtcp_tracker import Clockwork
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.places import Place
+from panotui.meter.streams.rtcp_tracker import Clockwork
 from panotui.model import STREAM_DTYPE, U8, Rows
 from panotui.wire import h264
 

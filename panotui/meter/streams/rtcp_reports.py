@@ -12,12 +12,12 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from panotui.meter import rtcp_tracker
-from panotui.meter.known_streams import KnownStreams, Stream
 from panotui.meter.rtp.records import ORDER_BITS, RtpRecords
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtsp.dialogue import Dialogue
 from panotui.meter.rtsp.places import Place
+from panotui.meter.streams import rtcp_tracker
+from panotui.meter.streams.known_streams import KnownStreams, Stream
 from panotui.model import I64, SECOND, AnyMessage
 from panotui.wire import rtcp
 

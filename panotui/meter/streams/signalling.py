@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panotui.meter.formats import Formats
-from panotui.meter.known_streams import KnownStreams, Stream
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtsp.carriers import Carriers
 from panotui.meter.rtsp.connections import Connections
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.rtsp.places import raw_address
+from panotui.meter.streams.formats import Formats
+from panotui.meter.streams.known_streams import KnownStreams, Stream
 from panotui.model import APPS, STREAM_CODECS, AnyMessage, StreamBound
 
 _APP_SRTP = APPS.index("srtp")
