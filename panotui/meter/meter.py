@@ -27,7 +27,7 @@ from panotui.meter.lanes import (
 from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.streams.table import StreamTable
-from panotui.meter.tcp import TcpQuality
+from panotui.meter.tcp.quality import TcpQuality
 from panotui.model import (
     I32,
     I64,

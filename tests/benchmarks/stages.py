@@ -26,7 +26,7 @@ from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows.table import FlowTable
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.meter import Meter
-from panotui.meter.tcp import TcpQuality
+from panotui.meter.tcp.quality import TcpQuality
 from panotui.sources.file import FileSource
 from panotui.wire.decode import Decoder
 from tests.benchmarks import meter_file

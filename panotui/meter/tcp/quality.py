@@ -19,9 +19,9 @@ import numpy as np
 
 from panotui.meter.flows.grouping import Groups, group_sums
 from panotui.meter.flows.table import ACK, COUNT, FIN, RST, SYN, FlowTable, tally
-from panotui.meter.history import note_history
-from panotui.meter.holes import NONE, Half
-from panotui.meter.tcp_segments import Segments, collect, signed
+from panotui.meter.tcp.history import note_history
+from panotui.meter.tcp.holes import NONE, Half
+from panotui.meter.tcp.segments import Segments, collect, signed
 from panotui.model import I64, U8, U32, Bool, PacketBatch
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
