@@ -14,8 +14,8 @@ from panotui.model import Site
 
 if TYPE_CHECKING:
     from panotui.feed.collector import Links
-    from panotui.meterlink import LiveMeters
-    from panotui.pump import Pump
+    from panotui.runtime.live_meters import LiveMeters
+    from panotui.runtime.pump import Pump
 
 # All rings together: they count as memory of ours from the start. One port of small packets at
 # 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges a fifteenth of a second; no
@@ -82,8 +82,8 @@ def live_capture(
     """Start the meters, wait for their rings, open the link watch. `sizes` are the bytes of
     all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure
     with the exit code of what refused."""
-    from panotui import livemeter
-    from panotui.meterlink import start_meters
+    from panotui.runtime import live_meter as livemeter
+    from panotui.runtime.live_meters import start_meters
     from panotui.sources.together import groups
 
     names = chosen(interfaces, site, commands)
@@ -123,7 +123,7 @@ class DemoClock:
 def demo_pump() -> Pump:
     """One round of the bundled recording at its own pace."""
     from panotui.engine import Engine, EngineSettings
-    from panotui.pump import Pump
+    from panotui.runtime.pump import Pump
     from panotui.site.file import load_site
     from panotui.sources import open_demo, open_file
 

@@ -117,7 +117,7 @@ def analysed(
 def _side_by_side(
     files: Sequence[str], engine: Engine, progress: Progress, processes: int | None
 ) -> None:
-    from panotui.parallel import processes_for, run_files
+    from panotui.runtime.side_by_side import processes_for, run_files
 
     run_files(
         files,
@@ -128,7 +128,7 @@ def _side_by_side(
 
 
 def _in_one(files: Sequence[str], engine: Engine, progress: Progress) -> None:
-    from panotui.pump import Pump
+    from panotui.runtime.pump import Pump
 
     sources = open_captures(files)
     try:

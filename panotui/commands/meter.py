@@ -1,4 +1,4 @@
-"""`_meter`: a meter's process behind `analyze` of several captures. See `panotui.parallel`."""
+"""`_meter`: a meter's process behind `analyze` of several captures. See `panotui.runtime.side_by_side`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 @click.command(hidden=True)
 def command() -> int:
     """Meters for another process: orders on stdin, news on stdout (internal)."""
-    from panotui.parallel import serve
+    from panotui.runtime.side_by_side import serve
 
     # Who asked ends us by closing the pipes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -27,7 +27,7 @@ from panotui.commands.options import (
 )
 from panotui.commands.readable import prepare_to_drop
 from panotui.errors import UsageError
-from panotui.news import MeterFailure
+from panotui.runtime.pipe import MeterFailure
 
 if TYPE_CHECKING:
     from panotui.commands.capture import Capture

@@ -18,11 +18,11 @@ def record_capture(
     """
     from panotui.engine import Engine
     from panotui.feed.collector import Collector
-    from panotui.pump import Pump
     from panotui.recording.evidence import EvidenceTap
-    from panotui.recording.keeper import LocalKeeper
     from panotui.recording.recorder import Recorder
     from panotui.recording.retention import Limits
+    from panotui.runtime.packet_keeper import LocalKeeper
+    from panotui.runtime.pump import Pump
 
     sources = open_captures(files)
     # Nothing of a capture is thinned: its snapshots are all that a review has.

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from panotui.model import SECOND, Snapshot
-from panotui.news import Answer, Ask, Keepers, PacketRows
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.recorder import Evidence, Recorder
+from panotui.runtime.pipe import Answer, Ask, Keepers, PacketRows
 
 if TYPE_CHECKING:
     from panotui.engine import Engine

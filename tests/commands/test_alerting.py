@@ -15,7 +15,7 @@ from panotui.commands.alerting import Alerts
 from panotui.commands.input import open_captures
 from panotui.engine import Engine
 from panotui.errors import UsageError
-from panotui.pump import Pump
+from panotui.runtime.pump import Pump
 from panotui.site.file import parse_site
 
 DEMO = Path(sources.__file__).parent / "demo"

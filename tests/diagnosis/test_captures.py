@@ -10,8 +10,8 @@ import pytest
 
 from panotui.engine import Engine
 from panotui.model import Site
-from panotui.pump import Pump
 from panotui.report.analysis import analysis, schema
+from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.captures import shared_capture
 

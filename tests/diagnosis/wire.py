@@ -15,7 +15,7 @@ import numpy as np
 
 from panotui.engine import Engine, EngineSettings
 from panotui.model import SECOND, Interface, LinkReading, PacketBatch, Site, SourceCounters
-from panotui.pump import Pump
+from panotui.runtime.pump import Pump
 from tests.made_up import APPLIANCE, CAMERA, START, site
 
 ETH0, ETH1 = "02:00:00:00:00:10", "02:00:00:00:00:11"  # as in the site of tests.made_up

@@ -5,7 +5,7 @@ from __future__ import annotations
 from panotui.engine import Engine
 from panotui.feed.details import detail_of
 from panotui.model import Site
-from panotui.pump import Pump
+from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.captures import shared_capture
 

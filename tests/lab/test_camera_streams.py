@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from panotui.engine import Engine
-from panotui.pump import Pump
+from panotui.runtime.pump import Pump
 from panotui.site.file import load_site
 from panotui.sources import open_file
 from tests.lab.film import analyze, filming, findings_of, stream_of, wait_until

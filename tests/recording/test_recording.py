@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from panotui.engine import Engine
 from panotui.errors import InputError, UsageError
 from panotui.model import SECOND, Site
-from panotui.pump import Pump
 from panotui.recording import folder as folders
 from panotui.recording import parts, schema
 from panotui.recording.pcapng import PcapngFile, packet_block, repair, section_block
@@ -26,6 +25,7 @@ from panotui.recording.reader import Recording
 from panotui.recording.recorder import Evidence, Recorder
 from panotui.recording.retention import Limits, enforce, remove_before, roll_up
 from panotui.recording.rows import set_meta
+from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.captures import shared_capture
 from tests.feed.records import START, event, flow, snapshot, violation

@@ -13,8 +13,8 @@ import pytest
 
 from panotui.engine import Engine
 from panotui.model import SECOND, Delta, MeterSettings, PacketBatch, Site
-from panotui.pump import Pump
 from panotui.report.analysis import analysis
+from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.captures import DATA, SHARED
 from tests.meter.flows.test_flood import batch as batch_of

@@ -14,8 +14,8 @@ import pytest
 from panotui.engine import Engine
 from panotui.feed.details import detail_of
 from panotui.model import Site
-from panotui.pump import Pump
 from panotui.recording.recorder import Recorder
+from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.diagnosis.wire import Rtsp, Wire
 from tests.made_up import CAMERA

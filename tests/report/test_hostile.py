@@ -15,8 +15,8 @@ from scapy.packet import Raw
 
 from panotui.engine import Engine
 from panotui.model import SECOND, Interface, MeterSettings, PacketBatch, Site
-from panotui.pump import Pump
 from panotui.report.analysis import analysis
+from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.captures import shared_capture
 from tests.meter.flows.test_flood import batch, frames

@@ -8,7 +8,7 @@ import pytest
 
 from panotui.engine import Engine, EngineSettings
 from panotui.model import LinkReading
-from panotui.pump import Pump
+from panotui.runtime.pump import Pump
 from panotui.site.file import parse_site
 from panotui.sources import open_file
 

@@ -9,12 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from panotui import livemeter, meterlink, news
 from panotui.engine import Engine
 from panotui.errors import PanotuiError
-from panotui.livemeter import LivePump, Outbox
 from panotui.meter.meter import Meter
-from panotui.meterlink import LiveMeters
 from panotui.model import (
     SECOND,
     Interface,
@@ -23,7 +20,12 @@ from panotui.model import (
     Site,
     SourceCounters,
 )
-from panotui.recording.keeper import PacketKeeper
+from panotui.runtime import live_meter as livemeter
+from panotui.runtime import live_meters as meterlink
+from panotui.runtime import pipe as news
+from panotui.runtime.live_meter import LivePump, Outbox
+from panotui.runtime.live_meters import LiveMeters
+from panotui.runtime.packet_keeper import PacketKeeper
 from panotui.sources import open_file
 from tests.captures import shared_capture
 
@@ -296,7 +298,7 @@ def test_evidence_of_two_meters_is_one_answer_by_time(two: Two) -> None:
 def test_control_packets_that_nobody_fetches_are_bounded_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("panotui.recording.keeper.FRESH_BYTES", 2_000)
+    monkeypatch.setattr("panotui.runtime.packet_keeper.FRESH_BYTES", 2_000)
     keeper, meter = PacketKeeper(), Meter(MeterSettings(), 0)
     for batch in batches("lab/peers.pcap", 20):
         meter.update(batch)

@@ -18,11 +18,11 @@ import numpy as np
 
 from panotui.meter.meter import Meter
 from panotui.model import I16, I32, I64, SECOND, U8, U32, Bool, PacketBatch
-from panotui.news import Answer, Ask, PacketRows
+from panotui.runtime.pipe import Answer, Ask, PacketRows
 from panotui.wire.columns import Columns
 
 if TYPE_CHECKING:
-    from panotui.pump import MeterPump
+    from panotui.runtime.pump import MeterPump
 
 BEFORE_NS = 10 * SECOND
 AFTER_NS = 5 * SECOND

@@ -25,7 +25,6 @@ import numpy as np
 from panotui.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.meter.meter import Meter
-from panotui.meterprocess import end_meter, how_ended, start_meter
 from panotui.model import (
     I64,
     SECOND,
@@ -35,7 +34,7 @@ from panotui.model import (
     PacketBatch,
     SourceCounters,
 )
-from panotui.news import (
+from panotui.runtime.pipe import (
     Ended,
     Failed,
     MeterFailure,
@@ -50,7 +49,8 @@ from panotui.news import (
     summed,
     write_frame,
 )
-from panotui.pump import gap_ticks, missed
+from panotui.runtime.process import end_meter, how_ended, start_meter
+from panotui.runtime.pump import gap_ticks, missed
 from panotui.sources import open_file
 
 METERS_MOST = 200  # the engine's keys have a byte for the meter

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from panotui.meterprocess import ForkedProcess
+from panotui.runtime.process import ForkedProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="live meters are Linux's")
 
 PROGRAM = """
 import json, os, signal, sys, tempfile
 from pathlib import Path
-from panotui.meterprocess import END_S, end_meter, fork_meter
+from panotui.runtime.process import END_S, end_meter, fork_meter
 
 def serve(asked, told):
     kept = {}

@@ -22,10 +22,9 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import msgspec
 import numpy as np
 
-from panotui.heap import give_back
-from panotui.meterprocess import END_S, Process, end_meter, fork_meter, how_ended
 from panotui.model import Interface, MeterSettings
-from panotui.news import (
+from panotui.runtime.heap import give_back
+from panotui.runtime.pipe import (
     MANY_FLOWS,
     Answer,
     Ask,
@@ -46,6 +45,7 @@ from panotui.news import (
     read_frame,
     write_frame,
 )
+from panotui.runtime.process import END_S, Process, end_meter, fork_meter, how_ended
 from panotui.sources.own import own_traffic
 
 if TYPE_CHECKING:

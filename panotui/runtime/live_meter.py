@@ -23,9 +23,10 @@ import msgspec
 import numpy as np
 
 from panotui.errors import PanotuiError
-from panotui.heap import give_back
 from panotui.model import I16, Delta, Interface, MeterSettings, PacketBatch, SourceCounters
-from panotui.news import (
+from panotui.runtime.heap import give_back
+from panotui.runtime.packet_keeper import PacketKeeper
+from panotui.runtime.pipe import (
     MANY_FLOWS,
     Ask,
     Begin,
@@ -42,8 +43,7 @@ from panotui.news import (
     read_frame,
     write_frame,
 )
-from panotui.pump import MeterPump
-from panotui.recording.keeper import PacketKeeper
+from panotui.runtime.pump import MeterPump
 from panotui.sources import open_live, privileges
 from panotui.sources.live import LiveSource
 from panotui.sources.pace import Pace

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panotui import news, parallel
 from panotui.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SECOND, MeterSettings, PacketBatch, Site, SourceCounters
-from panotui.pump import Pump
 from panotui.report.analysis import analysis
+from panotui.runtime import pipe as news
+from panotui.runtime import side_by_side as parallel
+from panotui.runtime.pump import Pump
 from panotui.site.file import load_site
 from panotui.sources import open_file
 from tests.sources import made
 
-DEMO = Path(__file__).parents[1] / "panotui" / "sources" / "demo"
+DEMO = Path(__file__).parents[2] / "panotui" / "sources" / "demo"
 CAPTURE = DEMO / "site.pcapng.zst"
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from panotui.engine import Engine
 from panotui.model import SECOND, Interface, PacketBatch, Site, SourceCounters
-from panotui.pump import Pump, SecondSplitter, gap_ticks
 from panotui.report.analysis import analysis
+from panotui.runtime.pump import Pump, SecondSplitter, gap_ticks
 from panotui.sources import open_file
 from tests.captures import shared_capture
 
