@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from panotui.engine import Engine, EngineSettings
+from panotui.engine.engine import Engine, EngineSettings
 from panotui.model import (
     APPS,
     FLOW_DTYPE,

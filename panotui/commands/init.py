@@ -14,7 +14,7 @@ from panotui.commands.options import COMMANDS, common_options, duration_s
 from panotui.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
 
 
 @click.command()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from panotui.errors import InputError
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
     from panotui.model import Site, Source
 
 _ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".pcap.gz", ".pcapng.gz", ".pcap.zst", ".ntar")
@@ -100,7 +100,7 @@ def analysed(
     Several captures are metered by `processes` processes (default: as many as help), with the same
     answer for any number of them.
     """
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
 
     engine = Engine(site)
     progress = Progress(what)

@@ -12,7 +12,7 @@ from panotui.errors import SiteError, UsageError
 from panotui.model import Site
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
     from panotui.site.view import SiteView
 
 

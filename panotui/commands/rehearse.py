@@ -16,7 +16,7 @@ def record_capture(
 
     Ctrl-C leaves through KeyboardInterrupt with everything closed. Errors as of the sources.
     """
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
     from panotui.feed.collector import Collector
     from panotui.recording.evidence import EvidenceTap
     from panotui.recording.recorder import Recorder

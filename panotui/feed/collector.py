@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.feed.server import FeedServer
 from panotui.model import LinkReading
 from panotui.recording.evidence import EvidenceTap

@@ -24,7 +24,7 @@ from panotui.recording.recorder import Evidence, Recorder
 from panotui.runtime.pipe import Answer, Ask, Keepers, PacketRows
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
 
 AFTER_NS = 5 * SECOND
 INCIDENTS_WAITING = 32

@@ -37,7 +37,7 @@ from panotui.model import (
 from panotui.state.flows.book import FlowListing
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
     from panotui.policy.queries.rejudge import FlowChange
 
 Json = dict[str, Any]

@@ -49,7 +49,7 @@ from panotui.runtime.process import END_S, Process, end_meter, fork_meter, how_e
 from panotui.sources.own import own_traffic
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
 
 LATE_S = 1.0
 FINISH_S = 5.0  # that last news are waited for

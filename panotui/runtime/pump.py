@@ -32,7 +32,7 @@ from panotui.sources import merge
 from panotui.sources.file import FileSource
 
 if TYPE_CHECKING:
-    from panotui.engine import Engine
+    from panotui.engine.engine import Engine
 
 IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
 _FINE_TICKS = 60  # seconds, then minutes, then one jump

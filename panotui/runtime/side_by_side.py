@@ -22,7 +22,7 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.meter.meter import Meter
 from panotui.model import (

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from panotui.cli import main
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows.table import FlowTable

@@ -13,7 +13,7 @@ import pytest
 from panotui import sources
 from panotui.commands.alerting import Alerts
 from panotui.commands.input import open_captures
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.errors import UsageError
 from panotui.runtime.pump import Pump
 from panotui.site.file import parse_site

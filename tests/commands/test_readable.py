@@ -17,7 +17,7 @@ from panotui.commands.readable import prepare_to_drop
 prepare_to_drop()
 from panotui.sources import privileges
 privileges.drop()
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.model import Site
 import colorsys, wave, xml.dom.minidom   # standard library that nothing has loaded yet
 from panotui.commands.capture import demo_folder

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.model import Site
 from panotui.report.analysis import analysis, schema
 from panotui.runtime.pump import Pump

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from panotui.engine import HEARD_MOST
+from panotui.engine.engine import HEARD_MOST
 from panotui.model import SECOND, LinkReading, Site
 from tests.diagnosis.wire import (
     CAMERA_MAC,
@@ -202,7 +202,7 @@ def test_tagged_frames_on_an_access_port() -> None:
 
 
 def test_rings_own_loss_is_told_as_this_tools_and_clears() -> None:
-    from panotui.engine import Engine, EngineSettings
+    from panotui.engine.engine import Engine, EngineSettings
     from panotui.model import SourceCounters, SourceRecord
     from tests.made_up import Scene
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.feed.details import detail_of
 from panotui.model import Site
 from panotui.runtime.pump import Pump

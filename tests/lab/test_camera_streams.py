@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.runtime.pump import Pump
 from panotui.site.file import load_site
 from panotui.sources import open_file

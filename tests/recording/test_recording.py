@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.errors import InputError, UsageError
 from panotui.model import SECOND, Site
 from panotui.recording import folder as folders

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.model import SECOND, Delta, MeterSettings, PacketBatch, Site
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import Pump

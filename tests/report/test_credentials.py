@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.feed.details import detail_of
 from panotui.model import Site
 from panotui.recording.recorder import Recorder

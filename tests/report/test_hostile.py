@@ -13,7 +13,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.model import SECOND, Interface, MeterSettings, PacketBatch, Site
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import Pump

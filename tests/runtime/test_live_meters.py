@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.errors import PanotuiError
 from panotui.meter.meter import Meter
 from panotui.model import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.model import SECOND, Interface, PacketBatch, Site, SourceCounters
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import Pump, SecondSplitter, gap_ticks

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from panotui.engine import Engine
+from panotui.engine.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SECOND, MeterSettings, PacketBatch, Site, SourceCounters
 from panotui.report.analysis import analysis

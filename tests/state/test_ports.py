@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from panotui.engine import Engine, EngineSettings
+from panotui.engine.engine import Engine, EngineSettings
 from panotui.model import LinkReading
 from panotui.runtime.pump import Pump
 from panotui.site.file import parse_site
