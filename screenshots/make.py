@@ -18,14 +18,14 @@ from pathlib import Path
 from panotui.commands.options import read_site
 from panotui.commands.rehearse import record_capture
 from panotui.commands.screen import CollectorProcess, WatchedClient
-from panotui.feed.frames import Command
-from panotui.feed.review import LocalClient, ReviewProvider
 from panotui.model import SECOND
 from panotui.recording.reader import Recording
 from panotui.sources.demo import FOLDER as DEMO
 from panotui.tui.app import Panotui
 from panotui.tui.glyphs import UNICODE
 from panotui.tui.session import Session
+from panotui.views.frames import Command
+from panotui.views.review import LocalClient, ReviewProvider
 
 FOLDER = Path(__file__).parent
 SIZE = (80, 24)

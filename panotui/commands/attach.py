@@ -50,7 +50,7 @@ def check_access(path: Path) -> None:
     FeedError (exit 3) when nobody answers, PrivilegeError (exit 4) when it is another user's.
     """
     from panotui.feed.client import FeedClient
-    from panotui.feed.frames import Done, View
+    from panotui.views.frames import Done, View
 
     try:
         path.stat()

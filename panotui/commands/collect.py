@@ -78,8 +78,8 @@ def _open(
 ) -> Collector:
     from panotui.commands.capture import live_capture
     from panotui.feed.collector import Collector
-    from panotui.feed.provider import StateProvider
     from panotui.feed.server import FeedServer
+    from panotui.views.provider import StateProvider
 
     site, _, path = read_site(site_path)
     capture = live_capture(interfaces, site, site_path=path, promiscuous=promiscuous, sizes=sizes)
@@ -101,8 +101,8 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
     """The demo: round after round, each from the beginning."""
     from panotui.commands.capture import demo_pump, drop_privileges
     from panotui.feed.collector import Collector
-    from panotui.feed.provider import StateProvider
     from panotui.feed.server import FeedServer
+    from panotui.views.provider import StateProvider
 
     drop_privileges()
     server: FeedServer | None = None

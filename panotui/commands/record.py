@@ -128,10 +128,10 @@ class _Session:
         alerts: Alerts,
     ) -> None:
         from panotui.feed.collector import Collector
-        from panotui.feed.provider import StateProvider
         from panotui.feed.server import FeedServer
         from panotui.recording.evidence import EvidenceTap
         from panotui.recording.recorder import Recorder
+        from panotui.views.provider import StateProvider
 
         self.as_json = as_json
         self._said: tuple[str, str | None] = ("recording", None)

@@ -48,10 +48,10 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
 
 def _show(folder: Path, named: Path, no_color: bool, again: tuple[Site, str] | None = None) -> int:
     from panotui.commands.explain import explainer
-    from panotui.feed.review import LocalClient, ReviewProvider
     from panotui.recording.reader import Recording
     from panotui.site.file import parse_site
     from panotui.tui import app
+    from panotui.views.review import LocalClient, ReviewProvider
 
     if again is None:
         recording = Recording(folder)

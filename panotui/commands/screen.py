@@ -17,7 +17,7 @@ from panotui.commands.readable import prepare_to_drop
 from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
 from panotui.feed.codec import FeedError
-from panotui.feed.frames import Answer, Command, View
+from panotui.views.frames import Answer, Command, View
 from panotui.wire.text import printable
 
 END_S = 3.0

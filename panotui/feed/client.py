@@ -10,7 +10,7 @@ import asyncio
 import socket
 
 from panotui.feed.codec import FeedError, answer_reassembler, pack
-from panotui.feed.frames import Answer, Command, Done, View
+from panotui.views.frames import Answer, Command, Done, View
 
 _CHUNK = 256 << 10
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from panotui.errors import PanotuiError
-from panotui.feed.frames import FRAME_BYTES_MAX, Answer, Command, Done, Frame, View
+from panotui.views.frames import FRAME_BYTES_MAX, Answer, Command, Done, Frame, View
 
 REQUEST_BYTES_MAX = 64 << 10
 _LENGTH = struct.Struct(">I")

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from panotui.errors import PanotuiError, UsageError
 from panotui.feed.codec import FeedError, pack, request_reassembler
-from panotui.feed.frames import Answer, Command, Done, Frame, View
+from panotui.views.frames import Answer, Command, Done, Frame, View
 from panotui.wire.text import printable
 
 CLIENTS_MAX = 16

@@ -24,7 +24,6 @@ from textual.screen import Screen
 
 from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
-from panotui.feed.frames import Answer, Command, Done, Frame, View
 from panotui.tui import cells, effects, help
 from panotui.tui.glyphs import terminal_glyphs
 from panotui.tui.line import Pen, plain
@@ -36,6 +35,7 @@ from panotui.tui.terminal import PacedDriver, first_report, refuse_unusable
 from panotui.tui.theme import THEME
 from panotui.tui.tight import TightLayout, TightUpdate
 from panotui.tui.widgets import Lines
+from panotui.views.frames import Answer, Command, Done, Frame, View
 
 EXIT_HANGUP = 129
 EXIT_TERMINATED = 143

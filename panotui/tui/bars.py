@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from panotui.feed.frames import PANES, Header
 from panotui.model import SECOND
 from panotui.tui.cells import cut_middle, width
 from panotui.tui.glyphs import Glyphs, Role, glyph, look, role
 from panotui.tui.keys import Key, written
 from panotui.tui.line import Line, Pen, Span
 from panotui.tui.quantities import clock, count, stopwatch
+from panotui.views.frames import PANES, Header
 
 PANE_WORDS = {
     "overview": "Over",

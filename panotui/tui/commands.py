@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
-from panotui.feed.frames import PANES, ReviewState
 from panotui.model import SECOND
 from panotui.tui.quantities import moment
+from panotui.views.frames import PANES, ReviewState
 
 
 @dataclass(frozen=True, slots=True)

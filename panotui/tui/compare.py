@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from panotui.feed.frames import Frame
-from panotui.feed.panes import row_key
 from panotui.tui.page import Page, Scene
 from panotui.tui.quantities import clock, mega, percent
+from panotui.views.frames import Frame
+from panotui.views.panes import row_key
 
 
 def draw(then: Frame, scene: Scene) -> Page:

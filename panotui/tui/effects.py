@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from panotui.feed.frames import Command
+from panotui.views.frames import Command
 
 
 @dataclass(frozen=True, slots=True)

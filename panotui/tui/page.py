@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from panotui.feed.frames import Frame
 from panotui.tui.glyphs import Glyphs, Look, glyph, role
 from panotui.tui.line import Line, Pen, Span, highlighted, plain
+from panotui.views.frames import Frame
 
 
 @dataclass(slots=True)

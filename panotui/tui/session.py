@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from panotui.feed.filter import FilterError, parse
-from panotui.feed.frames import PANES, Command, Done, Frame, View
-from panotui.feed.panes import row_key
 from panotui.model import SECOND
 from panotui.tui import bars, compare, keys, timeline
 from panotui.tui.cells import cut_end
@@ -35,6 +32,9 @@ from panotui.tui.line import Line, Pen, plain
 from panotui.tui.page import Item, Page, Place, Scene
 from panotui.tui.pages import TABLES, details, draw_pane
 from panotui.tui.table import Table, fixed_rows, window_rows
+from panotui.views.filter import FilterError, parse
+from panotui.views.frames import PANES, Command, Done, Frame, View
+from panotui.views.panes import row_key
 
 WIDTH_MIN, HEIGHT_MIN = 60, 16
 MESSAGE_S = 5.0

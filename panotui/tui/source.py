@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from panotui.feed.frames import Answer, Command, View
+from panotui.views.frames import Answer, Command, View
 
 
 @runtime_checkable

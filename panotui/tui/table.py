@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from panotui.feed.frames import Frame
-from panotui.feed.panes import row_key
 from panotui.tui.cells import cut_end, fit
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Line, Span
 from panotui.tui.page import Item, Page, Scene
+from panotui.views.frames import Frame
+from panotui.views.panes import row_key
 
 HEAD_LINES = 2  # the pane's answer and the columns' titles
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
-from panotui.feed.frames import ReviewState
 from panotui.tui.glyphs import Glyphs, Role, look, role
 from panotui.tui.line import Line, Pen
 from panotui.tui.quantities import clock
+from panotui.views.frames import ReviewState
 
 _LABEL = 8
 BANDS_MAX = 4

@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 from panotui.feed.client import FeedClient
-from panotui.feed.frames import Frame, View
+from panotui.views.frames import Frame, View
 from tests.benchmarks.generate import PCAP_HEADER, START_NS, Rtp, _records, write
 from tests.commands.test_flood import write as write_flood
 from tests.lab.netns import Namespace, veth

@@ -16,7 +16,7 @@ from panotui.commands.options import COMMANDS, duration_s, size_bytes
 from panotui.errors import UsageError
 from panotui.recording.recorder import Recorder
 from tests.captures import shared_capture
-from tests.feed.records import snapshot
+from tests.views.records import snapshot
 
 REPOSITORY = Path(__file__).parents[2]
 PANOTUI = [sys.executable, "-m", "panotui"]
@@ -199,7 +199,7 @@ def test_a_recorder_that_runs_already_is_told(tmp_path: Path) -> None:
 
 def test_a_socket_that_refuses_is_told_with_the_privilege_code(tmp_path: Path) -> None:
     from panotui.feed.codec import pack
-    from panotui.feed.frames import Done
+    from panotui.views.frames import Done
 
     path = tmp_path / "s.sock"
     server = socket.socket(socket.AF_UNIX)

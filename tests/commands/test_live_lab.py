@@ -20,7 +20,7 @@ import pyte
 import pytest
 
 from panotui.feed.client import FeedClient
-from panotui.feed.frames import Command, Done, Frame, View
+from panotui.views.frames import Command, Done, Frame, View
 from tests.lab.netns import Namespace, require_root, veth
 
 pytestmark = pytest.mark.lab

@@ -10,12 +10,12 @@ import pytest
 
 from panotui.commands.input import analysed
 from panotui.commands.rehearse import record_capture
-from panotui.feed.frames import PANES, Command, View
-from panotui.feed.review import ReviewProvider
 from panotui.model import SECOND
 from panotui.recording.reader import Recording
 from panotui.report.analysis import analysis_from_records
 from panotui.site.file import load_site
+from panotui.views.frames import PANES, Command, View
+from panotui.views.review import ReviewProvider
 from tests.captures import shared_capture
 
 DEMO = Path(__file__).parents[2] / "panotui" / "sources" / "demo"

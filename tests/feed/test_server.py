@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from panotui.errors import UsageError
 from panotui.feed.client import AsyncFeedClient, FeedClient
 from panotui.feed.codec import FeedError, pack, request_reassembler
-from panotui.feed.frames import Command, Done, Frame, View
-from panotui.feed.provider import StateProvider
 from panotui.feed.server import CLIENTS_MAX, FeedServer, listen
-from tests.feed.records import FixedState
+from panotui.views.frames import Command, Done, Frame, View
+from panotui.views.provider import StateProvider
+from tests.views.records import FixedState
 
 
 class Served:

@@ -18,7 +18,7 @@ import pytest
 
 from panotui.feed.client import FeedClient
 from panotui.feed.codec import FeedError
-from panotui.feed.frames import Frame, View
+from panotui.views.frames import Frame, View
 from tests.lab.film import analyze, filming, wait_until
 from tests.lab.netns import end, require_root
 from tests.lab.plant import Plant

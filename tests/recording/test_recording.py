@@ -28,7 +28,7 @@ from panotui.recording.rows import set_meta
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from tests.captures import shared_capture
-from tests.feed.records import START, event, flow, snapshot, violation
+from tests.views.records import START, event, flow, snapshot, violation
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -111,7 +111,7 @@ from pathlib import Path
 from panotui.recording.recorder import Recorder
 from panotui.sources import open_file
 from tests.captures import shared_capture
-from tests.feed.records import START, snapshot, flow, event
+from tests.views.records import START, snapshot, flow, event
 from panotui.model import SECOND
 recorder = Recorder(Path({folder!r}), lossless=True)
 second = 0
@@ -157,7 +157,7 @@ from pathlib import Path
 from panotui.recording import recorder as module
 from panotui.sources import open_file
 from tests.captures import shared_capture
-from tests.feed.records import START, snapshot, flow, event
+from tests.views.records import START, snapshot, flow, event
 from panotui.model import SECOND
 module.RETRY_S = 0.0
 recorder = module.Recorder(Path({folder!r}), lossless=True)
@@ -210,7 +210,7 @@ from panotui.recording.retention import Limits
 from panotui.recording.reader import Recording
 from panotui.sources import open_file
 from tests.captures import shared_capture
-from tests.feed.records import START, snapshot, flow
+from tests.views.records import START, snapshot, flow
 from panotui.model import SECOND
 recorder = Recorder(Path({str(folder)!r}), lossless=True, limits=Limits(free_bytes=0))
 for second in range(1500):

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from panotui.engine.engine import Engine
-from panotui.feed.details import detail_of
 from panotui.model import Site
 from panotui.recording.recorder import Recorder
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
+from panotui.views.details import detail_of
 from tests.diagnosis.wire import Rtsp, Wire
 from tests.made_up import CAMERA
 from tests.sources import made

@@ -13,18 +13,6 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from panotui.errors import PanotuiError
-from panotui.feed.frames import (
-    Answer,
-    Command,
-    Detail,
-    Done,
-    Frame,
-    Header,
-    ReviewState,
-    Section,
-    View,
-)
-from panotui.feed.panes import page, row_key
 from panotui.model import (
     SECOND,
     CameraRecord,
@@ -45,6 +33,18 @@ from panotui.model import (
     TimeServerRecord,
     ViolationRecord,
 )
+from panotui.views.frames import (
+    Answer,
+    Command,
+    Detail,
+    Done,
+    Frame,
+    Header,
+    ReviewState,
+    Section,
+    View,
+)
+from panotui.views.panes import page, row_key
 from panotui.wire.text import printable
 
 PLANT_7 = SiteRecord(name="plant-7", topology="dual", region="us-east-1", vantage="mirror")

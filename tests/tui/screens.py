@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from panotui.feed.frames import Done, Frame
 from panotui.tui.effects import Effect, Fetch, Send
 from panotui.tui.glyphs import UNICODE, Glyphs
 from panotui.tui.line import text_of
 from panotui.tui.session import Session
+from panotui.views.frames import Done, Frame
 from tests.tui.frames_builder import Site
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -4,9 +4,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from panotui.feed.frames import ReviewState
 from panotui.model import SECOND
 from panotui.tui.commands import Order, completed, read
+from panotui.views.frames import ReviewState
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = 1_767_045_600 * SECOND  # 2025-12-29 23:00 in Berlin

@@ -3,9 +3,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from panotui.feed.frames import Command, View
 from panotui.model import SECOND
 from panotui.tui.effects import Copy, Fetch, Help, Quit, Rate, Redraw, Send, Suspend
+from panotui.views.frames import Command, View
 from tests.tui import frames_builder
 from tests.tui.frames_builder import NOW, flow
 from tests.tui.screens import Driven

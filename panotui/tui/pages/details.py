@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from panotui.feed.frames import Detail, Section
 from panotui.model import PortRecord, StreamRecord
 from panotui.tui.cells import cut_end, width, wrap
 from panotui.tui.chart import History, block, marks
@@ -18,6 +17,7 @@ from panotui.tui.line import Line, Span
 from panotui.tui.page import Item, Page, Scene
 from panotui.tui.pages import findings, streams, violations
 from panotui.tui.quantities import day_clock, mega, short_volume
+from panotui.views.frames import Detail, Section
 
 LABEL = 16  # cells of a line's label
 

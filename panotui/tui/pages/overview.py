@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from panotui.feed.panes import row_key
 from panotui.model import (
     CameraRecord,
     ClockRecord,
@@ -37,6 +36,7 @@ from panotui.tui.quantities import (
     plural,
     since,
 )
+from panotui.views.panes import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
 CELL = 26  # cells of one endpoint in the grid

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panotui.feed.frames import Frame
 from panotui.model import CameraRecord, StreamRecord
 from panotui.tui.cells import distinct
 from panotui.tui.chart import sparkline
@@ -16,6 +15,7 @@ from panotui.tui.line import Span
 from panotui.tui.page import Scene
 from panotui.tui.quantities import UNKNOWN, mega, milliseconds, number, percent, since
 from panotui.tui.table import Column, Table
+from panotui.views.frames import Frame
 
 Row = StreamRecord | CameraRecord
 _NONE: Span = (UNKNOWN, "dim")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from panotui.engine.engine import Engine
-from panotui.feed.details import detail_of
 from panotui.model import Site
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
+from panotui.views.details import detail_of
 from tests.captures import shared_capture
 
 Lines = tuple[tuple[str, str], ...]

@@ -16,11 +16,6 @@ from typing import Any, Protocol
 import msgspec
 
 from panotui.errors import PanotuiError
-from panotui.feed.details import State, detail_of
-from panotui.feed.export import write_detail, write_table
-from panotui.feed.filter import FilterError, parse
-from panotui.feed.frames import PANES, Command, Done, Frame, Header, ReviewState, View
-from panotui.feed.panes import ROWS_MAX, Page, matching, page, row_key
 from panotui.model import (
     CameraRecord,
     EndpointRecord,
@@ -32,6 +27,11 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.views.details import State, detail_of
+from panotui.views.export import write_detail, write_table
+from panotui.views.filter import FilterError, parse
+from panotui.views.frames import PANES, Command, Done, Frame, Header, ReviewState, View
+from panotui.views.panes import ROWS_MAX, Page, matching, page, row_key
 from panotui.wire.text import printable
 
 SNAPSHOT_AGE_S = 0.2  # several requests within this share one snapshot

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panotui.feed.filter import FilterError, parse, safe_pattern
 from panotui.model import (
     CameraRecord,
     EndpointRecord,
@@ -16,7 +15,8 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from tests.feed.records import finding, flow, stream, violation
+from panotui.views.filter import FilterError, parse, safe_pattern
+from tests.views.records import finding, flow, stream, violation
 
 FLOWS = [flow(n) for n in range(1, 41)]
 

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from panotui.feed.details import Line
-from panotui.feed.frames import Answer, Command, Done, ReviewState, View
-from panotui.feed.panes import page
-from panotui.feed.provider import StateProvider
 from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.recording.reader import Recording
+from panotui.views.details import Line
+from panotui.views.frames import Answer, Command, Done, ReviewState, View
+from panotui.views.panes import page
+from panotui.views.provider import StateProvider
 
 BAND_COLUMNS = 240
 SPEED_MIN, SPEED_MAX = 0.1, 3600.0

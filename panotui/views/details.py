@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
-from panotui.feed.frames import Detail, Section
-from panotui.feed.panes import row_key
 from panotui.model import (
     SECOND,
     CameraRecord,
@@ -24,6 +22,8 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.views.frames import Detail, Section
+from panotui.views.panes import row_key
 
 Line = tuple[str, str]
 

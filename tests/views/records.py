@@ -188,8 +188,8 @@ class FixedState:
         rows: int = 50,
         follow: str | None = None,
     ) -> tuple[list[FlowRecord], int, int, int, int | None]:
-        from panotui.feed.frames import View
-        from panotui.feed.panes import page
+        from panotui.views.frames import View
+        from panotui.views.panes import page
 
         chosen = [f for f in self.flows if keep is None or keep(f)]  # type: ignore[operator]
         view = View(sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from panotui.feed.codec import answer_reassembler, pack
-from panotui.feed.frames import FRAME_BYTES_MAX, PANES, Command, Frame, View
-from panotui.feed.provider import StateProvider
 from panotui.model import ViolationRecord
-from tests.feed.records import FixedState, flow
+from panotui.views.frames import FRAME_BYTES_MAX, PANES, Command, Frame, View
+from panotui.views.provider import StateProvider
+from tests.views.records import FixedState, flow
 
 
 class Notes:

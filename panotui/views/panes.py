@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from panotui.feed.filter import FilterError, parse
-from panotui.feed.frames import View
 from panotui.model import (
     CameraRecord,
     EndpointRecord,
@@ -24,6 +22,8 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.views.filter import FilterError, parse
+from panotui.views.frames import View
 
 ROWS_MAX = 200
 

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from panotui.errors import UsageError
-from panotui.feed.filter import FilterError, parse
-from panotui.feed.frames import Detail
 from panotui.model import SECOND
+from panotui.views.filter import FilterError, parse
+from panotui.views.frames import Detail
 
 
 def _name(what: str, time_ns: int, ending: str) -> str:
