@@ -41,7 +41,7 @@ class Alerts:
             try:
                 self._handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
                 if os.geteuid() == 0:
-                    from panotui.sources import privileges
+                    from panotui.sources.live import privileges
 
                     os.fchown(self._handle, *privileges.target())
             except OSError as error:

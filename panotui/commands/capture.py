@@ -32,7 +32,7 @@ def demo_folder() -> Path:
 
 def drop_privileges() -> None:
     """Become nobody in particular; `readable.prepare_to_drop` came first."""
-    from panotui.sources import privileges
+    from panotui.sources.live import privileges
 
     privileges.drop()
 
@@ -84,7 +84,7 @@ def live_capture(
     with the exit code of what refused."""
     from panotui.runtime import live_meter as livemeter
     from panotui.runtime.live_meters import start_meters
-    from panotui.sources.together import groups
+    from panotui.sources.live.together import groups
 
     names = chosen(interfaces, site, commands)
     livemeter.load()
@@ -98,8 +98,8 @@ def live_capture(
     )
     try:
         # What is imported here, is while the meters open their rings.
-        from panotui.sources import privileges
-        from panotui.sources.link import LinkWatch
+        from panotui.sources.live import privileges
+        from panotui.sources.live.link import LinkWatch
 
         links = LinkWatch(names)
         meters.opened(names)

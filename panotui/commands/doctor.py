@@ -20,8 +20,8 @@ def command(as_json: bool, ring: str, snap: int, verbose: bool, no_color: bool) 
     """What works here: capabilities, ring, link events, terminal; and how to mend the rest."""
     import msgspec
 
-    from panotui.sources.bpf import Snap
     from panotui.sources.doctor import checks
+    from panotui.sources.live.bpf import Snap
 
     ring_bytes, snap_bytes = ring_sizes(ring, snap)
     found = [*checks(ring_bytes, Snap(bulk=snap_bytes)), *_terminal_checks()]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from panotui.errors import InterfaceError, UsageError
 from panotui.model import Site
-from panotui.sources.interfaces import default_interfaces, existing_interfaces
+from panotui.sources.live.interfaces import default_interfaces, existing_interfaces
 
 AT_MOST = 2
 

@@ -19,7 +19,7 @@ def prepare_to_drop() -> None:
     """Call it first of all in a process that will drop privileges: what is imported afterwards
     knows its own files by the names that stay reachable."""
     if os.geteuid() == 0:
-        from panotui.sources import privileges
+        from panotui.sources.live import privileges
 
         keep_readable(*privileges.target())
 

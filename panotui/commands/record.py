@@ -250,7 +250,7 @@ def _prepare(folder: Path, socket_path: Path | None) -> tuple[socket.socket, Pat
     """
     from panotui.feed.server import default_path, listen
     from panotui.recording.folder import give
-    from panotui.sources import privileges
+    from panotui.sources.live import privileges
 
     uid, gid = privileges.target() if os.geteuid() == 0 else (-1, -1)
     if uid >= 0:

@@ -44,9 +44,10 @@ from panotui.runtime.pipe import (
     write_frame,
 )
 from panotui.runtime.pump import MeterPump
-from panotui.sources import open_live, privileges
-from panotui.sources.live import LiveSource
-from panotui.sources.pace import Pace
+from panotui.sources import open_live
+from panotui.sources.live import privileges
+from panotui.sources.live.capture import LiveSource
+from panotui.sources.live.pace import Pace
 
 POSTPONED_MOST = 10  # seconds whose news may wait for those before them to leave
 CHUNK = 1 << 16

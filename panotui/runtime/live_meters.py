@@ -46,7 +46,7 @@ from panotui.runtime.pipe import (
     write_frame,
 )
 from panotui.runtime.process import END_S, Process, end_meter, fork_meter, how_ended
-from panotui.sources.own import own_traffic
+from panotui.sources.live.own import own_traffic
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine

@@ -28,8 +28,8 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
-from panotui.sources import merge
-from panotui.sources.file import FileSource
+from panotui.sources.files import merge
+from panotui.sources.files.source import FileSource
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine

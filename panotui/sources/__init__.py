@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from panotui.sources.demo import open_demo
-from panotui.sources.file import open_file
-from panotui.sources.interfaces import default_interfaces, existing_interfaces
-from panotui.sources.merge import merge
+from panotui.sources.files.merge import merge
+from panotui.sources.files.source import open_file
+from panotui.sources.live.interfaces import default_interfaces, existing_interfaces
 
 if TYPE_CHECKING:
-    from panotui.sources.live import LiveSource
+    from panotui.sources.live.capture import LiveSource
 
 __all__ = [
     "default_interfaces",
@@ -33,8 +33,8 @@ def open_live(
     snap_bulk: int | None = None,
     promiscuous: bool = False,
 ) -> LiveSource:
-    """Capture on `interface`; see `panotui.sources.live.open_live`."""
-    from panotui.sources import live
+    """Capture on `interface`; see `panotui.sources.live.capture.open_live`."""
+    from panotui.sources.live import capture as live
 
     return live.open_live(
         interface, ring_bytes=ring_bytes, snap_bulk=snap_bulk, promiscuous=promiscuous

@@ -14,7 +14,7 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import I64, Interface, PacketBatch, SourceCounters
-from panotui.sources.file import FileSource, open_file
+from panotui.sources.files.source import FileSource, open_file
 
 FOLDER = Path(__file__).parent / "demo"
 NAMES = ("site.pcapng.zst", "site.pcap.zst", "site.pcapng.gz", "site.pcapng", "site.pcap")

@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 import psutil
 
-from panotui.sources import live
-from panotui.sources.bpf import Snap, snap_program
-from panotui.sources.interfaces import default_interfaces, existing_interfaces
-from panotui.sources.link import LinkWatch
-from panotui.sources.privileges import PrivilegeState, state
+from panotui.sources.live import capture as live
+from panotui.sources.live.bpf import Snap, snap_program
+from panotui.sources.live.interfaces import default_interfaces, existing_interfaces
+from panotui.sources.live.link import LinkWatch
+from panotui.sources.live.privileges import PrivilegeState, state
 
 SCRATCH_BLOCKS = 16
 KERNEL_LEAST = (4, 20)

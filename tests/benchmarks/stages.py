@@ -27,7 +27,7 @@ from panotui.meter.flows.table import FlowTable
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.meter import Meter
 from panotui.meter.tcp.quality import TcpQuality
-from panotui.sources.file import FileSource
+from panotui.sources.files.source import FileSource
 from panotui.wire.decode import Decoder
 from tests.benchmarks import meter_file
 

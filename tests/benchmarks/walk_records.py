@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from panotui.model import U8, SourceCounters
-from panotui.sources.file import BATCH_PACKETS, FILE_BUFFER, LARGE_BUFFER, LARGE_PACKETS
-from panotui.sources.pcap import PcapFormat
-from panotui.sources.pcapng import PcapngFormat
+from panotui.sources.files.pcap import PcapFormat
+from panotui.sources.files.pcapng import PcapngFormat
+from panotui.sources.files.source import BATCH_PACKETS, FILE_BUFFER, LARGE_BUFFER, LARGE_PACKETS
 
 ROUNDS = 7
 

@@ -15,7 +15,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from panotui.commands.readable import prepare_to_drop
 prepare_to_drop()
-from panotui.sources import privileges
+from panotui.sources.live import privileges
 privileges.drop()
 from panotui.engine.engine import Engine
 from panotui.model import Site

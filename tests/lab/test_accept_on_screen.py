@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from panotui.sources import privileges
+from panotui.sources.live import privileges
 from tests.commands.test_live_lab import (  # noqa: F401 - fixtures
     PANOTUI,
     SITE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from panotui.report.analysis import flow_object
-from panotui.sources.own import own_traffic
+from panotui.sources.live.own import own_traffic
 from tests.made_up import Scene, answered, site
 
 CLIENT, SERVER = "198.51.100.7", "192.168.5.5"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.model import Interface
-from panotui.sources import ring as ringing
+from panotui.sources.live import ring as ringing
 
 BLOCK = 1 << 16
 INTERFACES = [Interface("x", 1)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import I64, U8, U32, Bool, Interface, PacketBatch, SourceCounters
-from panotui.sources.walk import Geometry, walk
+from panotui.sources.files.walk import Geometry, walk
 
 FILE_HEADER = 24
 LARGEST_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN for all links that carry IP

@@ -21,15 +21,15 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import U8, Interface, PacketBatch, SourceCounters
-from panotui.sources.bytes_in import (
+from panotui.sources.files.bytes_in import (
     GZIP_MAGIC,
     ZSTD_MAGIC,
     ByteInput,
     CompressedInput,
     PlainInput,
 )
-from panotui.sources.pcap import FILE_HEADER, MAGICS, PcapFormat, Taken
-from panotui.sources.pcapng import LARGEST_BLOCK, SECTION_MAGIC, PcapngFormat
+from panotui.sources.files.pcap import FILE_HEADER, MAGICS, PcapFormat, Taken
+from panotui.sources.files.pcapng import LARGEST_BLOCK, SECTION_MAGIC, PcapngFormat
 
 Format: TypeAlias = PcapFormat | PcapngFormat
 

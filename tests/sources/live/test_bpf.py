@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panotui.sources.bpf import FULL, Assembler, Snap, snap_program
+from panotui.sources.live.bpf import FULL, Assembler, Snap, snap_program
 
 SNAP = Snap()
 PROGRAM = snap_program(SNAP)

@@ -11,20 +11,13 @@ from pathlib import Path
 import pytest
 
 from panotui.errors import InputError, InterfaceError, PrivilegeError
-from panotui.sources import (
-    default_interfaces,
-    doctor,
-    ethtool,
-    open_demo,
-    open_live,
-    own,
-    privileges,
-)
-from panotui.sources.link import LinkWatch, reading
+from panotui.sources import default_interfaces, doctor, open_demo, open_live
+from panotui.sources.live import ethtool, own, privileges
+from panotui.sources.live.link import LinkWatch, reading
 
 from . import made
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BASE_NS = 1_700_000_000 * 10**9
 FRAMES = [made.Frame(bytes(60 + i), BASE_NS + i * 100_000_000) for i in range(21)]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -183,7 +176,7 @@ def child(program: str, env: dict[str, str] | None = None) -> dict[str, object]:
 
 DROP = """
 import json, os, socket
-from panotui.sources import privileges
+from panotui.sources.live import privileges
 after = privileges.drop()
 try:
     socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -214,7 +207,7 @@ def test_privileges_are_gone_for_good_after_drop():
 def test_capture_without_capability_names_the_three_ways():
     found = child(
         "import json, os\n"
-        "from panotui.sources.live import open_live\nfrom panotui.errors import PrivilegeError\n"
+        "from panotui.sources.live.capture import open_live\nfrom panotui.errors import PrivilegeError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try:\n    open_live('lo')\nexcept PrivilegeError as e:\n    print(json.dumps([str(e)]))\n"
     )
@@ -228,7 +221,7 @@ def test_unknown_user_is_refused():
 
 
 def test_the_ring_and_snap_sizes_that_are_asked_for_are_the_ones_looked_at() -> None:
-    from panotui.sources.bpf import Snap
+    from panotui.sources.live.bpf import Snap
 
     found = {check.name: check.text for check in doctor.checks(16 << 20, Snap(bulk=300))}
     assert found["ring"].startswith(("16 MiB for all rings", "not tried", "the kernel gives no"))

@@ -16,7 +16,7 @@ from tests.lab.netns import Namespace, veth
 from . import made
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LISTEN = str(Path(__file__).parent / "live_child.py")
 
 
@@ -156,7 +156,7 @@ def test_promiscuous_on_request_only(cable):
 def test_carrier_change_is_told_at_once(cable):
     sender, probe = cable
     program = (
-        "import select, time\nfrom panotui.sources.link import LinkWatch\n"
+        "import select, time\nfrom panotui.sources.live.link import LinkWatch\n"
         "w = LinkWatch(['eth0'])\nw.read(10**18)\nprint('ready', flush=True)\n"
         "end = time.monotonic() + 10\n"
         "while time.monotonic() < end:\n"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from panotui.model import Site
-from panotui.sources.together import forwards, groups, stacked_with
+from panotui.sources.live.together import forwards, groups, stacked_with
 
 
 def site(vantage: str | None = None, **ports: str) -> Site:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from panotui.sources import pace
-from panotui.sources.pace import Pace
+from panotui.sources.live import pace
+from panotui.sources.live.pace import Pace
 
 
 class Pipe:

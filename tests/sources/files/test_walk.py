@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.model import SourceCounters
-from panotui.sources import walk as walking
-from panotui.sources.pcap import PcapFormat
-from panotui.sources.pcapng import PcapngFormat
+from panotui.sources.files import walk as walking
+from panotui.sources.files.pcap import PcapFormat
+from panotui.sources.files.pcapng import PcapngFormat
 
 from . import made
 

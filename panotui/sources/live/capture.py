@@ -22,9 +22,9 @@ import numpy as np
 
 from panotui.errors import InterfaceError, PrivilegeError
 from panotui.model import U8, Interface, PacketBatch, SourceCounters
-from panotui.sources import ring
-from panotui.sources.bpf import Snap, snap_program
-from panotui.sources.interfaces import existing_interfaces
+from panotui.sources.live import ring
+from panotui.sources.live.bpf import Snap, snap_program
+from panotui.sources.live.interfaces import existing_interfaces
 
 ETH_P_ALL = 0x0003
 SOL_PACKET = 263

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SourceCounters
-from panotui.sources import merge, open_file
-from panotui.sources.pcapng import PcapngFormat
+from panotui.sources import open_file
+from panotui.sources.files import merge
+from panotui.sources.files.pcapng import PcapngFormat
 from tests.captures import SHARED, shared_capture
 
 from . import made
@@ -233,7 +234,7 @@ def test_mutated_files_raise_only_our_errors(tmp_path_factory, data):
 
 def test_pipe_gives_each_packet_when_it_comes(monkeypatch):
     """`tcpdump -w - | panotui analyze -` sees a packet before the next one is sent."""
-    from panotui.sources.file import FileSource
+    from panotui.sources.files.source import FileSource
 
     reader, writer = os.pipe()
     source = FileSource(reader, "standard input", "stdin", 1 << 18)
@@ -300,7 +301,7 @@ def test_file_gives_the_same_packets_while_memory_is_spared_and_after(tmp_path, 
 @pytest.mark.parametrize("each", [100, 1_200])
 def test_large_packets_are_read_through_a_larger_buffer(tmp_path, monkeypatch, each):
     for name, size in (("BUFFER", 1), ("FILE_BUFFER", 1), ("LARGE_BUFFER", 3)):
-        monkeypatch.setattr(f"panotui.sources.file.{name}", size << 16)
+        monkeypatch.setattr(f"panotui.sources.files.source.{name}", size << 16)
     frames = [made.Frame(bytes(each), BASE_NS + i * 1000) for i in range(1_500_000 // each)]
     path = tmp_path / "packets.pcap"
     path.write_bytes(made.pcap(frames))
@@ -317,7 +318,7 @@ def test_large_packets_are_read_through_a_larger_buffer(tmp_path, monkeypatch, e
 
 @pytest.mark.parametrize("packing", ["plain", "gz", "zst"])
 def test_large_pipe_passes_through_a_small_buffer(packing):
-    from panotui.sources.file import FileSource
+    from panotui.sources.files.source import FileSource
 
     rng = np.random.default_rng(4)
     frames = [
@@ -358,7 +359,7 @@ def test_standard_input_is_read_by_dash():
         input=gzip.compress(made.pcap(FRAMES)),
         capture_output=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert done.stdout.split() == [b"300", b"pcap+gzip"]
 

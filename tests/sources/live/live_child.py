@@ -1,4 +1,4 @@
-"""Captures on eth0 for tests/sources/test_live.py; says on stdout how far it is."""
+"""Captures on eth0 for tests/sources/live/test_capture.py; says on stdout how far it is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from panotui.sources import privileges
-from panotui.sources.live import open_live
+from panotui.sources.live import privileges
+from panotui.sources.live.capture import open_live
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import I16, I64, U8, U32, U64, Bool, Interface, PacketBatch, SourceCounters
-from panotui.sources.pcap import RESYNC_WINDOW, Taken
-from panotui.sources.walk import Geometry, Walk, walk
+from panotui.sources.files.pcap import RESYNC_WINDOW, Taken
+from panotui.sources.files.walk import Geometry, Walk, walk
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE, STATISTICS, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 5, 6
 BYTE_ORDER_MAGIC = 0x1A2B3C4D

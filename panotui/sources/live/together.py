@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from panotui.model import Site
-from panotui.sources.interfaces import SYSFS
+from panotui.sources.live.interfaces import SYSFS
 
 FORWARDING = Path("/proc/sys/net")
 _IN_THE_WAY = ("inline", "router", "host")
