@@ -1,4 +1,4 @@
-"""`_meter`: a meter's process behind `analyze` of several captures. See `panotui.runtime.side_by_side`."""
+"""`_meter`: the process of one meter behind `analyze` of several captures."""
 
 from __future__ import annotations
 

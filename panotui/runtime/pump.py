@@ -28,7 +28,7 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
-from panotui.sources.files import merge
+from panotui.sources.files.merge import merge
 from panotui.sources.files.source import FileSource
 
 if TYPE_CHECKING:

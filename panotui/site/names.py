@@ -349,7 +349,7 @@ class NameBook:
 @lru_cache(maxsize=1)
 def aws_ranges() -> tuple[tuple[str, str], ...]:
     """The published ranges that ship with the package, as `NameBook.set_ranges` takes them."""
-    text = resources.files("panotui.policy").joinpath("aws_ranges.toml").read_text("utf-8")
+    text = resources.files("panotui.site").joinpath("aws_ranges.toml").read_text("utf-8")
     ranges: dict[str, list[str]] = tomllib.loads(text)["ranges"]
     return tuple((net, f"AWS {region}") for region, nets in ranges.items() for net in nets)
 

@@ -19,12 +19,10 @@ from hypothesis import strategies as st
 
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SourceCounters
-from panotui.sources import open_file
-from panotui.sources.files import merge
+from panotui.sources import merge, open_file
 from panotui.sources.files.pcapng import PcapngFormat
 from tests.captures import SHARED, shared_capture
-
-from . import made
+from tests.sources import made
 
 BASE_NS = 1_700_000_000 * 10**9
 FRAMES = [

@@ -13,8 +13,7 @@ from panotui.model import SourceCounters
 from panotui.sources.files import walk as walking
 from panotui.sources.files.pcap import PcapFormat
 from panotui.sources.files.pcapng import PcapngFormat
-
-from . import made
+from tests.sources import made
 
 BASE_NS = 1_700_000_000 * 10**9
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.netns import Namespace, veth
-
-from . import made
+from tests.sources import made
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 ROOT = Path(__file__).parents[3]

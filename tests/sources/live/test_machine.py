@@ -14,8 +14,7 @@ from panotui.errors import InputError, InterfaceError, PrivilegeError
 from panotui.sources import default_interfaces, doctor, open_demo, open_live
 from panotui.sources.live import ethtool, own, privileges
 from panotui.sources.live.link import LinkWatch, reading
-
-from . import made
+from tests.sources import made
 
 ROOT = Path(__file__).parents[3]
 BASE_NS = 1_700_000_000 * 10**9
@@ -207,7 +206,8 @@ def test_privileges_are_gone_for_good_after_drop():
 def test_capture_without_capability_names_the_three_ways():
     found = child(
         "import json, os\n"
-        "from panotui.sources.live.capture import open_live\nfrom panotui.errors import PrivilegeError\n"
+        "from panotui.sources.live.capture import open_live\n"
+        "from panotui.errors import PrivilegeError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try:\n    open_live('lo')\nexcept PrivilegeError as e:\n    print(json.dumps([str(e)]))\n"
     )
