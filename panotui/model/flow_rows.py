@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from panotui.model import FLOW_DTYPE, I64, Rows
+from panotui.model.arrays import I64, Rows
+from panotui.model.tables import FLOW_DTYPE
 from panotui.model.untouched import untouched
 
 # an address, or a history, is two words

@@ -1,0 +1,431 @@
+"""A snapshot: the whole state at one instant, and the records in it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+SCHEMA_ANALYSIS = "panotui.analysis/1"
+
+
+Verdict: TypeAlias = Literal["allowed", "infrastructure", "pending", "violation"]
+
+
+Severity: TypeAlias = Literal["info", "warning", "error"]
+
+
+Confidence: TypeAlias = Literal["certain", "likely", "possible"]
+
+
+REASONS: tuple[str, ...] = (
+    "stream-leak",
+    "inbound",
+    "wrong-port",
+    "name-mismatch",
+    "unlisted-port",
+    "cleartext",
+    "address-changed",
+    "lateral",
+    "unlisted-endpoint",
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of everything that leaves the engine."""
+
+
+class PortRecord(Record, frozen=True, kw_only=True):
+    name: str  # "eth0", "eth1" of the appliance
+    role: str | None = None
+    mac: str | None = None
+    addresses: tuple[str, ...] = ()
+    interface: str | None = None  # what we capture on
+    packets_in: int = 0  # in = towards the appliance
+    packets_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    rate_in_bps: float | None = None
+    rate_out_bps: float | None = None
+    peak_in_bps: float | None = None
+    peak_out_bps: float | None = None
+    state: str = "unknown"  # "up", "down", "silent", "standby", "unknown"
+    state_since_ns: int | None = None
+    link_is_ours: bool = (
+        False  # speed, duplex and errors below are the probe's, not the appliance's
+    )
+    up: bool | None = None
+    speed_mbps: int | None = None
+    duplex: str | None = None
+    carrier_changes: int | None = None
+    rx_errors: int | None = None
+    rx_dropped: int | None = None
+    neighbour: str | None = None  # "switch7 port Gi1/0/3" from LLDP or CDP
+    last_seen_ns: int | None = None
+    history_in_bps: tuple[float | None, ...] = ()  # newest last, one a second, None = gap
+    history_out_bps: tuple[float | None, ...] = ()
+
+
+class FlowRecord(Record, frozen=True, kw_only=True):
+    id: str
+    community_id: str
+    port: str | None
+    transport: str
+    src: str
+    sport: int | None
+    dst: str
+    dport: int | None
+    first_time_ns: int
+    last_time_ns: int
+    packets_out: int = 0
+    packets_in: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    app: str | None = None
+    host: str | None = None
+    host_source: str | None = None  # "sni", "http", "dns", "site", "range", "mdns"
+    alpn: str | None = None
+    verdict: Verdict = "pending"
+    rule: str | None = None
+    reason: str | None = None
+    rtt_ms: float | None = None
+    retransmits: int | None = None
+    state: str = "new"
+    # --- beyond the fixed schema
+    end: str | None = None
+    own: bool = False
+    camera: str | None = None
+    service: str | None = None
+    vlan: int | None = None
+    first_packet: int = 0
+    last_packet: int = 0
+    port_in: str | None = None  # where the answers arrive, if elsewhere
+    rate_out_bps: float | None = None
+    rate_in_bps: float | None = None
+    payload_out: int = 0
+    payload_in: int = 0
+    client_by: str | None = None
+    history: str | None = None  # Zeek's letters
+    conn_state: str | None = None  # Zeek's
+    handshake_ms: float | None = None
+    retransmits_out: int | None = None
+    retransmits_in: int | None = None
+    out_of_order: int | None = None
+    dup_acks: int | None = None
+    zero_window: int | None = None
+    unseen_bytes: int | None = None
+    syn: int | None = None
+    resets: int | None = None
+    resets_out: int | None = None
+    resets_in: int | None = None
+    fast_retransmits: int | None = None
+    window_full: int | None = None
+    keep_alive: int | None = None
+    mac_src: str | None = None
+    mac_dst: str | None = None
+
+
+class FreezeRecord(Record, frozen=True, kw_only=True):
+    start_ns: int
+    seconds: float
+    kind: str = "silence"
+
+
+class StreamRecord(Record, frozen=True, kw_only=True):
+    id: str
+    camera: str | None
+    url: str | None
+    ssrc: str
+    payload_type: int
+    codec: str | None
+    transport: str  # "udp", "tcp"
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    first_time_ns: int
+    last_time_ns: int
+    packets: int = 0
+    bytes: int = 0
+    expected: int = 0
+    lost: int = 0
+    duplicates: int = 0
+    reordered: int = 0
+    jitter_mean_ms: float | None = None
+    jitter_max_ms: float | None = None
+    frame_jitter_mean_ms: float | None = None
+    frame_jitter_max_ms: float | None = None
+    delta_min_ms: float | None = None
+    delta_mean_ms: float | None = None
+    delta_max_ms: float | None = None
+    bitrate_mean_bps: float | None = None
+    bitrate_peak_bps: float | None = None
+    frames: int | None = None
+    keyframes: int | None = None
+    fps: float | None = None
+    gop_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    profile: str | None = None
+    freezes: tuple[FreezeRecord, ...] = ()
+    rule: str | None = None
+    verdict: Verdict = "pending"
+    # --- beyond the fixed schema
+    media: str | None = None  # "video", "audio", "metadata"
+    flow: str | None = None
+    channel: int | None = None
+    port: str | None = None
+    signalled: bool = False
+    encrypted: bool = False
+    clock_rate: int | None = None
+    state: str = "streaming"  # "streaming", "losing", "frozen", "paused", "ended", "slow"
+    state_since_ns: int | None = None
+    rate_bps: float | None = None  # last whole second; None before there is one
+    loss_now: float | None = None  # share 0..1 over 30 s; None unknown
+    jitter_ms: float | None = None
+    frame_jitter_ms: float | None = None
+    fps_now: float | None = None
+    fps_expected: float | None = None
+    fps_nominal: float | None = None
+    gop_frames: int | None = None
+    keyframe_last_ns: int | None = None
+    lost_unique: int = 0
+    gap_events: int = 0
+    longest_gap: int = 0
+    capture_lost: int = 0
+    camera_dropped: int = 0
+    uncertain: bool = False  # packets were missed by this tool while these numbers were made
+    restarts: int = 0
+    markers: int = 0
+    damaged_frames: int = 0
+    frame_bytes_mean: float | None = None
+    frame_bytes_max: int | None = None
+    late_frame_max_ms: float | None = None
+    timestamp_jumps: int = 0
+    stalls: tuple[tuple[int, int, float], ...] = ()  # (buffer ms, times, seconds)
+    evidence: tuple[EvidenceRecord, ...] = ()  # packets around the newest gaps and restarts
+    sr_lost: int | None = None  # lost before us, by the sender's own count
+    rr_lost: int | None = None  # as the receiver reports
+    rr_fraction: float | None = None
+    rr_jitter_ms: float | None = None
+    rtt_ms: float | None = None
+    camera_clock_offset_s: float | None = None
+    drift_ppm: float | None = None
+    history_bps: tuple[float | None, ...] = ()  # one a second, newest last, None = no record
+    history_lost: tuple[int | None, ...] = ()
+    history_frames: tuple[int | None, ...] = ()
+    history_frame_bytes: tuple[int | None, ...] = ()
+    history_keyframes: tuple[int | None, ...] = ()
+
+
+class DialogueLine(Record, frozen=True, kw_only=True):
+    time_ns: int
+    packet: int
+    from_client: bool
+    text: str  # "DESCRIBE rtsp://10.0.0.1/cam", "401 Unauthorized (Digest)"; redacted
+
+
+class CameraRecord(Record, frozen=True, kw_only=True):
+    name: str
+    address: str
+    mac: str | None = None
+    vendor: str | None = None
+    sessions: int = 0
+    streams: tuple[str, ...] = ()  # stream ids
+    state: str = "unseen"
+    # "streaming", "silent", "refused", "paused", "unreachable", "connecting", "unseen", "losing"
+    user_agent_server: str | None = None
+    sdp_codec: str | None = None
+    # --- beyond
+    state_since_ns: int | None = None
+    state_text: str | None = None  # "RTSP 401 after credentials"
+    named_by: str = "address"  # "site", "sdp", "discovery", "dhcp", "address"
+    readers: tuple[str, ...] = ()  # who reads it beside the appliance
+    last_status: int | None = None
+    port: str | None = None
+    fps_expected: float | None = None
+    dialogue: tuple[DialogueLine, ...] = ()
+
+
+class EndpointRecord(Record, frozen=True, kw_only=True):
+    service: str  # "iot", "logs", ...
+    host: str  # the name used, or the pattern while unseen
+    port: int
+    rule: str
+    needed: bool = True
+    state: str = "unseen"  # "reachable", "blocked", "failing", "unseen"
+    attempts: int = 0
+    successes: int = 0
+    last_success_ns: int | None = None
+    rtt_ms: float | None = None
+    tls_version: str | None = None
+    detail: str | None = None
+    # --- beyond
+    label: str = ""  # short name for the overview: "IoT MQTT"
+    address: str | None = None
+    alpn: str | None = None
+    state_since_ns: int | None = None
+    open_since_ns: int | None = None  # a connection that is open now
+    bytes: int = 0
+
+
+class TimeServerRecord(Record, frozen=True, kw_only=True):
+    address: str
+    scope: str  # "local", "public"
+    stratum: int | None = None
+    requests: int = 0
+    responses: int = 0
+    offset_ms: float | None = None
+    delay_ms: float | None = None
+    last_ns: int | None = None
+    leap: int | None = None
+
+
+class ClockRecord(Record, frozen=True, kw_only=True):
+    servers: tuple[TimeServerRecord, ...] = ()
+    state: str = "unknown"  # "synchronised", "silent", "unsynchronised", "off", "unknown"
+
+
+class ResolverRecord(Record, frozen=True, kw_only=True):
+    address: str
+    queries: int = 0
+    answers: int = 0
+    median_ms: float | None = None
+    failures: int = 0
+
+
+class ViolationRecord(Record, frozen=True, kw_only=True):
+    id: str
+    reason: str
+    severity: Severity
+    port: str | None
+    src: str
+    sport: int | None
+    dst: str
+    dport: int | None
+    transport: str
+    host: str | None
+    first_time_ns: int
+    last_time_ns: int
+    packets: int = 0
+    bytes: int = 0
+    flow: str | None = None
+    text: str = ""
+    # --- beyond
+    flows: int = 1  # flows folded into this one
+    state: str = "open"  # "open", "past"
+    known: bool = False  # a person marked it
+    first_packet: int = 0
+    nearest: tuple[str, ...] = ()  # "cloudwatch: port 8444 is not 443"
+    suggestion: str | None = None
+
+
+class EvidenceRecord(Record, frozen=True, kw_only=True):
+    time_ns: int
+    packet: int | None
+    text: str
+
+
+class FindingRecord(Record, frozen=True, kw_only=True):
+    id: str
+    severity: Severity
+    confidence: Confidence
+    subject: str  # what it is about: "eth1", "camera yard", "logs.us-east-1.amazonaws.com"
+    text: str
+    action: str
+    evidence: tuple[EvidenceRecord, ...] = ()
+    first_time_ns: int
+    last_time_ns: int
+    cleared_time_ns: int | None = None
+    # --- beyond
+    key: str = ""  # id and subject: one finding
+    layer: int = 0  # 1 link, 2 addressing, 3 names and time, 4 transport, 5 TLS, 6 application
+    hides: tuple[str, ...] = ()  # keys of findings that hang on it
+    hidden_by: str | None = None
+    known: bool = False
+    detail: tuple[str, ...] = ()  # controls and where to look
+    flow: str | None = None
+    stream: str | None = None
+    camera: str | None = None
+
+
+class EventRecord(Record, frozen=True, kw_only=True):
+    time_ns: int
+    number: int  # rising, unique in a run
+    kind: str
+    # "violation", "finding", "cleared", "camera", "port", "endpoint", "stream", "rtsp", "dns",
+    # "dhcp", "recorder", "mark", "verdict", "clock", "capture", "link"
+    severity: Severity
+    subject: str
+    text: str
+    packet: int | None = None
+    flow: str | None = None
+    port: str | None = None
+
+
+class SourceRecord(Record, frozen=True, kw_only=True):
+    files: tuple[str, ...] = ()
+    format: str = ""
+    packets: int = 0
+    bytes: int = 0
+    first_time_ns: int | None = None
+    last_time_ns: int | None = None
+    truncated: bool = False
+    malformed: int = 0
+    interfaces: tuple[tuple[str, int, int], ...] = ()  # (name, packets, bytes)
+    lost: int = 0  # packets that this tool missed
+
+
+class SiteRecord(Record, frozen=True, kw_only=True):
+    name: str | None = None
+    topology: str | None = None
+    region: str | None = None
+    vantage: str | None = None
+    mode: str = "normal"
+    inferred: tuple[str, ...] = ()
+    one_way: bool = False  # the mirror copies one direction only
+
+
+class RecorderRecord(Record, frozen=True, kw_only=True):
+    path: str
+    since_ns: int
+    bytes: int = 0
+    state: str = "recording"  # "recording", "samples-only", "stopped"
+    detail: str | None = None
+
+
+class CountsRecord(Record, frozen=True, kw_only=True):
+    flows: int = 0
+    flows_live: int = 0
+    streams: int = 0
+    streams_ok: int = 0
+    cameras: int = 0
+    cameras_ok: int = 0
+    endpoints: int = 0
+    endpoints_ok: int = 0
+    violations_open: int = 0
+    violations_past: int = 0
+    findings_open: int = 0
+    events: int = 0
+
+
+class Snapshot(Record, frozen=True, kw_only=True):
+    """The whole state at one instant, but for the flow table, which is asked for by page."""
+
+    time_ns: int  # packet time
+    number: int
+    site: SiteRecord
+    source: SourceRecord
+    ports: tuple[PortRecord, ...] = ()
+    streams: tuple[StreamRecord, ...] = ()
+    cameras: tuple[CameraRecord, ...] = ()
+    endpoints: tuple[EndpointRecord, ...] = ()
+    clock: ClockRecord = ClockRecord()
+    resolvers: tuple[ResolverRecord, ...] = ()
+    violations: tuple[ViolationRecord, ...] = ()
+    findings: tuple[FindingRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()  # the newest few hundred, oldest first
+    counts: CountsRecord = CountsRecord()
+    limits: dict[str, int] = {}
+    recorder: RecorderRecord | None = None
+    all_well_since_ns: int | None = None

@@ -1,0 +1,27 @@
+"""Addresses as text."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def address_text(version: int, raw: bytes) -> str:
+    """16 raw bytes of an address column as text; IPv4 uses the first four."""
+    if version == 4:
+        return f"{raw[0]}.{raw[1]}.{raw[2]}.{raw[3]}"
+    return str(ipaddress.IPv6Address(raw))
+
+
+def mac_text(mac: int) -> str | None:
+    """A MAC column value as `aa:bb:cc:dd:ee:ff`; None for 0 (not Ethernet, or never seen)."""
+    if not mac:
+        return None
+    return ":".join(f"{(mac >> s) & 255:02x}" for s in (40, 32, 24, 16, 8, 0))
+
+
+def mac_value(text: str) -> int:
+    """`aa:bb:cc:dd:ee:ff` (or with dashes) as a MAC column value; ValueError otherwise."""
+    parts = text.replace("-", ":").split(":")
+    if len(parts) != 6:
+        raise ValueError(f"not a MAC address: {text!r}")
+    return int.from_bytes(bytes(int(p, 16) for p in parts), "big")
