@@ -31,7 +31,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.site.view import Who
-from panotui.state.cameras import SYN_UNANSWERED, Camera, Session
+from panotui.state.camera import SYN_UNANSWERED, Camera, Session
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState, media_of, stream_key
 

@@ -8,11 +8,9 @@ removed them from URLs and headers.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from collections import OrderedDict
 
 from panotui.model import (
-    SECOND,
     CameraRecord,
     DhcpMessage,
     DialogueLine,
@@ -20,112 +18,24 @@ from panotui.model import (
     EventRecord,
     RtspEnd,
     RtspMessage,
-    RtspTrack,
     Site,
 )
-from panotui.state.streams import StreamState, media_of
+from panotui.state.camera import (
+    SEALED_RECENT_NS,
+    Camera,
+    Refusal,
+    Session,
+)
+from panotui.state.camera_state import state_of
+from panotui.state.streams import StreamState
 from panotui.state.vendors import vendor_of
 from panotui.wire.text import printable
 
 CAMERAS_MAX = 256
 SESSIONS_MAX = 64  # a camera
-DIALOGUE_MAX = 40
-MEDIA_RECENT_NS = 2 * SECOND
-MEDIA_AWAITED_NS = 3 * SECOND  # after PLAY was answered
-TORN_DOWN_NS = SECOND // 2  # media may be on the way so long after the answer to TEARDOWN
-SEALED_RECENT_NS = 3 * SECOND
 SEALED_LEAST = 4_096  # bytes at a time; a keep-alive's answer has fewer
-SYN_UNANSWERED = 3
 # statuses that are no refusal: the first 401 is half of every login
 _SOFT_STATUS = frozenset({401, 454, 455, 459, 460})
-
-
-@dataclass(slots=True)
-class Session:
-    """One RTSP connection to a camera."""
-
-    key: str  # meter-session
-    client: str
-    opened_ns: int
-    last_ns: int
-    packet: int
-    state: str = "open"  # "open", "ready", "playing", "paused", "ended"
-    url: str | None = None
-    timeout_s: int = 60
-    transport: str | None = None  # of the last SETUP that was accepted: "udp", "tcp"
-    auth_sent: str | None = None
-    unauthorised: int = 0  # 401 answers to requests that carried credentials
-    play_ns: int = 0
-    play_packet: int = 0
-    last_keepalive_ns: int = 0
-    ended: str | None = None
-    ended_ns: int = 0
-    torn_down_ns: int = 0  # TEARDOWN was answered 200
-    tracks: tuple[RtspTrack, ...] = ()
-
-
-@dataclass(slots=True)
-class Refusal:
-    """The last error that a camera answered with, until something works again."""
-
-    status: int
-    time_ns: int
-    packet: int
-    method: str
-    reason: str
-    after_credentials: bool
-    times: int = 1
-    first_ns: int = 0
-
-
-@dataclass(slots=True)
-class Camera:
-    """What is kept of one camera."""
-
-    address: str
-    name: str
-    named_by: str = "address"
-    url: str | None = None
-    declared: bool = False  # in the site file
-    fps_declared: float | None = None
-    fps_sdp: float | None = None
-    mac: str | None = None
-    server_name: str | None = None
-    sdp_codec: str | None = None
-    sdp_codecs: tuple[str, ...] = ()
-    vendor_said: str | None = None
-    sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
-    sessions_total: int = 0
-    dialogue: deque[DialogueLine] = field(default_factory=lambda: deque(maxlen=DIALOGUE_MAX))
-    refusal: Refusal | None = None
-    last_status: int | None = None
-    last_status_ns: int = 0
-    readers: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    # connection attempts
-    syn_unanswered: int = 0
-    syn_first_ns: int = 0
-    syn_last_ns: int = 0
-    syn_packet: int = 0
-    connected_ns: int = 0
-    reset_ns: int = 0  # RST to a SYN
-    reset_packet: int = 0
-    reset_port: int = 0
-    resets: int = 0
-    arp_silent_ns: int = 0  # since when ARP for it goes unanswered
-    last_seen_ns: int = 0
-    media_ns: int = 0  # last RTP packet
-    sealed_since_ns: int = 0  # inside RTSPS much has come since then,
-    sealed_ns: int = 0  # until then,
-    sealed_bytes: int = 0  # so many bytes of the connection
-    state: str = "unseen"
-    state_text: str | None = None
-    state_since_ns: int | None = None
-    port: str | None = None
-
-    @property
-    def fps_expected(self) -> float | None:
-        """The declared frame rate, or the SDP's."""
-        return self.fps_declared or self.fps_sdp
 
 
 # Where a name is from, the better the greater.
@@ -403,7 +313,7 @@ class CameraBook:
             own = streams.get(camera.address, [])
             camera.media_ns = max((int(s.row["last_ns"]) for s in own), default=camera.media_ns)
             camera.last_seen_ns = max(camera.last_seen_ns, camera.media_ns)
-            state, text, since = _state_of(camera, own, now_ns)
+            state, text, since = state_of(camera, own, now_ns)
             if state != camera.state:
                 camera.state, camera.state_since_ns = state, since
                 changed.append(camera)
@@ -468,94 +378,6 @@ def _generic_title(title: str) -> bool:
             "session streamed",
         )
     )
-
-
-def _state_of(
-    camera: Camera, streams: list[StreamState], now_ns: int
-) -> tuple[str, str | None, int]:
-    live = [s for s in streams if not int(s.row["end"]) and s.state != "ended"]
-    flowing = [
-        s
-        for s in streams
-        if now_ns - int(s.row["last_ns"]) <= MEDIA_RECENT_NS and not _torn_down(camera, s)
-    ]
-    video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
-    if flowing:
-        losing = [s for s in video if s.state == "losing"]
-        frozen = [s for s in video if s.state == "frozen"]
-        if frozen and len(frozen) == len(video):
-            return "silent", "the picture stands still", frozen[0].state_since_ns
-        if losing:
-            share = max(s.loss_now(now_ns) or 0.0 for s in losing)
-            return "losing", f"{share * 100:.2f} % lost", losing[0].state_since_ns
-        since = max((s.state_since_ns for s in video), default=now_ns)
-        return "streaming", None, since
-    if camera.sealed_ns and now_ns - camera.sealed_ns <= SEALED_RECENT_NS:
-        return "streaming", "inside TLS (RTSPS): not to be looked into", camera.sealed_since_ns
-    paused = [s for s in live if s.state == "paused"]
-    if paused or any(s.state == "paused" for s in camera.sessions.values()):
-        since = paused[0].state_since_ns if paused else now_ns
-        return "paused", "paused by the reader", since
-    frozen = [s for s in live if s.state == "frozen"]
-    if frozen:
-        last = max(int(s.row["last_ns"]) for s in frozen)
-        return "silent", "no packets although the session is open", last
-    failed = _failure_of(camera)
-    if failed is not None:
-        return failed
-    playing = [s for s in camera.sessions.values() if s.state == "playing"]
-    if playing:
-        latest = max(playing, key=lambda s: s.play_ns)
-        if now_ns - latest.play_ns > MEDIA_AWAITED_NS:
-            return "silent", "PLAY was answered, but no media arrives", latest.play_ns
-        return "connecting", "waiting for the first media packet", latest.play_ns
-    if streams:
-        last = max(int(s.row["last_ns"]) for s in streams)
-        ended = next((s for s in reversed(camera.sessions.values()) if s.state == "ended"), None)
-        how = f"the session ended ({ended.ended})" if ended else "the stream ended"
-        return "silent", how, last
-    open_sessions = [s for s in camera.sessions.values() if s.state in ("open", "ready")]
-    if open_sessions:
-        return "connecting", "RTSP dialogue under way", open_sessions[-1].opened_ns
-    if camera.syn_unanswered:
-        return "connecting", "waiting for an answer to SYN", camera.syn_first_ns
-    if camera.sessions:
-        last_session = next(reversed(camera.sessions.values()))
-        if last_session.play_ns:
-            return "silent", "PLAY was answered, but no media arrived", last_session.play_ns
-        return "silent", f"the session ended ({last_session.ended})", last_session.ended_ns
-    if camera.sealed_ns:
-        return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
-    if camera.last_seen_ns:
-        return "silent", "nobody asks it for a stream", camera.last_seen_ns
-    return "unseen", None, now_ns
-
-
-def _torn_down(camera: Camera, stream: StreamState) -> bool:
-    """Has the camera said that it sends the stream no more, and does it not?"""
-    row = stream.row
-    session = camera.sessions.get(f"{stream.meter}-{int(row['session'])}")
-    if session is None or not int(row["end"]) or not session.torn_down_ns:
-        return False
-    return int(row["last_ns"]) <= session.torn_down_ns + TORN_DOWN_NS
-
-
-def _failure_of(camera: Camera) -> tuple[str, str | None, int] | None:
-    if camera.arp_silent_ns:
-        return "unreachable", "ARP goes unanswered", camera.arp_silent_ns
-    if camera.syn_unanswered >= SYN_UNANSWERED:
-        return "unreachable", f"{camera.syn_unanswered} SYNs unanswered", camera.syn_first_ns
-    if camera.resets and camera.reset_ns > camera.connected_ns:
-        return "refused", f"port {camera.reset_port} refuses the connection", camera.reset_ns
-    refusal = camera.refusal
-    if refusal is not None:
-        text = f"RTSP {refusal.status}"
-        if refusal.status == 401:
-            text += " after credentials"
-        elif refusal.reason:
-            text += f" {refusal.reason}"
-        return "refused", text, refusal.first_ns
-    return None
 
 
 def transport_of(header: str | None) -> str | None:

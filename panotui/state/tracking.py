@@ -29,7 +29,8 @@ from panotui.model import (
 from panotui.model.flow_rows import FlowColumns, FlowRow
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
-from panotui.state.cameras import Camera, CameraBook
+from panotui.state.camera import Camera
+from panotui.state.cameras import CameraBook
 from panotui.state.connects import (
     ANSWERED,
     CONNECTED,
