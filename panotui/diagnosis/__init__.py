@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from panotui.diagnosis.addressing import ArpRule, AsymmetryRule, DhcpRule
-from panotui.diagnosis.cameras import CameraRule, SessionEndRule, StreamRule
-from panotui.diagnosis.cloud import PolicyUseRule, ReachRule, SessionRule, TlsRule, UplinkRule
+from panotui.diagnosis.cameras import CameraRule
+from panotui.diagnosis.cloud import ReachRule
+from panotui.diagnosis.connections import SessionRule
 from panotui.diagnosis.facts import Rule
 from panotui.diagnosis.link import LinkRule, MirrorRule, TopologyRule, TrafficRule
 from panotui.diagnosis.names_time import CameraClockRule, DnsRule, TimeRule
@@ -16,6 +17,10 @@ from panotui.diagnosis.security import (
     TunnelRule,
     ViolationRule,
 )
+from panotui.diagnosis.sessions import SessionEndRule
+from panotui.diagnosis.streams import StreamRule
+from panotui.diagnosis.tls import TlsRule
+from panotui.diagnosis.uplink import PolicyUseRule, UplinkRule
 
 RULES: tuple[type[Rule], ...] = (
     LinkRule,

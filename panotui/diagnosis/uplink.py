@@ -1,0 +1,231 @@
+"""Findings about the way to the cloud as a whole, and about rules that are never used."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from panotui.diagnosis.cloud import (
+    HOUR,
+    RETRANSMITTED,
+    RTT_MS,
+    SEGMENTS_LEAST,
+    STALE_S,
+    SUPPORT_ENDED_NS,
+    milliseconds,
+    times,
+)
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    HttpMessage,
+    TlsClientHello,
+    address_text,
+)
+from panotui.site.view import Who
+from panotui.state.connects import recent
+
+
+class UplinkRule(Rule):
+    """slow-uplink, proxy-seen."""
+
+    hears = frozenset((HttpMessage,))
+
+    def __init__(self) -> None:
+        self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
+        self._measured_ns = 0
+        self._found: list[Observation] = []
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT":
+            host = message.host or message.path or "?"
+            slot = facts.flows.slot(facts.key_of(message))
+            server = "?"
+            if slot >= 0:
+                row = facts.flows.rows[slot]
+                server = address_text(int(row["version"]), row["dst"].tobytes())
+            count = self._proxies.get(server, (message, host, 0))[2]
+            self._proxies[server] = (message, host, count + 1)
+            while len(self._proxies) > 16:
+                self._proxies.popitem(last=False)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out = [
+            Observation(
+                "proxy-seen",
+                server,
+                {"server": server, "host": host},
+                (evidence(message.time_ns, message.packet, f"CONNECT {host}"),),
+                message.time_ns,
+                message.time_ns,
+                detail=(times(count),),
+            )
+            for server, (message, host, count) in self._proxies.items()
+            if recent(message.time_ns, facts.now_ns, STALE_S)
+        ]
+        if facts.now_ns - self._measured_ns >= 5 * SECOND:
+            self._measured_ns = facts.now_ns
+            self._found = self._slow(facts)
+        return [*out, *self._found]
+
+    @staticmethod
+    def _slow(facts: Facts) -> list[Observation]:
+        targets = [
+            t
+            for t in facts.connects.targets.values()
+            if recent(max(t.connected_ns, t.success_ns), facts.now_ns, 300)
+            and facts.view.who(t.server) & Who.INTERNET
+            and facts.is_appliance(t.client)
+        ]
+        rtts = [t.rtt_ms for t in targets if t.rtt_ms is not None]
+        parts: list[str] = []
+        if len(rtts) >= 3 and float(np.median(rtts)) > RTT_MS:
+            parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
+        flows = facts.flows
+        rows = flows.rows[flows.live & flows.endpoint]
+        # a connection that never came about has sent nothing again but SYNs
+        rows = rows[(rows["synack_ns"] > 0) & (facts.now_ns - rows["last_ns"] < 120 * SECOND)]
+        segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
+        again = int(rows["retransmits_out"].sum() + rows["retransmits_in"].sum())
+        if segments >= SEGMENTS_LEAST and again > RETRANSMITTED * segments:
+            parts.append(f"{100 * again / segments:.1f} % of segments sent again")
+        if not parts:
+            return []
+        worst = np.argsort(-(rows["retransmits_out"] + rows["retransmits_in"]))[:3]
+        seen = [
+            evidence(
+                int(rows["first_ns"][i]),
+                int(rows["first_packet"][i]),
+                f"flow with {int(rows['retransmits_out'][i] + rows['retransmits_in'][i])} segments"
+                " sent again, handshake in "
+                + milliseconds(int(rows["handshake_rtt_us"][i]) / 1000),
+            )
+            for i in worst.tolist()
+        ]
+        return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)}, tuple(seen))]
+
+
+class PolicyUseRule(Rule):
+    """endpoint-silent, wrong-region, cloud-service-ended, name-unverified."""
+
+    hears = frozenset((TlsClientHello,))
+
+    def __init__(self) -> None:
+        self._regions: OrderedDict[str, tuple[str, TlsClientHello]] = OrderedDict()
+        self._unverified: OrderedDict[str, tuple[str, TlsClientHello]] = OrderedDict()
+        self._started: int = 0
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if not isinstance(message, TlsClientHello) or not message.sni:
+            return
+        moved = facts.policy.other_region(message.sni) if facts.site.site.region else None
+        if moved is not None:
+            self._regions[message.sni] = (moved[1], message)
+            while len(self._regions) > 64:
+                self._regions.popitem(last=False)
+        slot = facts.flows.slot(facts.key_of(message))
+        if slot < 0 or not facts.policy.match_host(message.sni):
+            return
+        row = facts.flows.rows[slot]
+        client = address_text(int(row["version"]), row["src"].tobytes())
+        server = address_text(int(row["version"]), row["dst"].tobytes())
+        if not facts.view.who(server) & Who.INTERNET or not facts.is_appliance(client):
+            return
+        answered = facts.names.answers_for(
+            client, server, message.time_ns, facts.view.facts.resolvers
+        )
+        resolved = facts.names.was_resolved(client, message.sni) or any(
+            facts.names.was_resolved(r, message.sni) for r in facts.view.facts.resolvers
+        )
+        if resolved and message.sni not in answered:
+            self._unverified[message.sni] = (server, message)
+            while len(self._unverified) > 64:
+                self._unverified.popitem(last=False)
+        else:
+            self._unverified.pop(message.sni, None)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        declared = facts.site.site.region or ""
+        for host, (region, message) in self._regions.items():
+            if recent(message.time_ns, now, 3600):
+                out.append(
+                    Observation(
+                        "wrong-region",
+                        host,
+                        {"region": region, "declared": declared, "host": host},
+                        (evidence(message.time_ns, message.packet, f"ClientHello for {host}"),),
+                        message.time_ns,
+                        message.time_ns,
+                        flow=facts.flow_id(message),
+                    )
+                )
+        for host, (address, message) in self._unverified.items():
+            if recent(message.time_ns, now, 600):
+                out.append(
+                    Observation(
+                        "name-unverified",
+                        host,
+                        {"host": host, "address": address},
+                        (evidence(message.time_ns, message.packet, f"ClientHello for {host}"),),
+                        message.time_ns,
+                        message.time_ns,
+                        flow=facts.flow_id(message),
+                    )
+                )
+        out.extend(self._silent(facts))
+        out.extend(self._ended(facts))
+        return out
+
+    @staticmethod
+    def _silent(facts: Facts) -> list[Observation]:
+        if facts.site.site.mode == "camera-only" or now_minus_start(facts) < 24 * HOUR:
+            return []
+        seen = {e.rule.id: e for e in facts.endpoints.endpoints.values()}
+        others = any(recent(e.attempts.success_ns, facts.now_ns, 24 * 3600) for e in seen.values())
+        out: list[Observation] = []
+        for rule in facts.policy.rules:
+            if not others or rule.kind != "cloud" or not rule.needed:
+                continue
+            mine = [e for e in facts.endpoints.endpoints.values() if e.rule.id == rule.id]
+            last = max((e.attempts.last_ns for e in mine), default=facts.started_ns)
+            if facts.now_ns - last < 24 * HOUR:
+                continue
+            out.append(
+                Observation(
+                    "endpoint-silent",
+                    rule.label,
+                    {
+                        "label": rule.label,
+                        "hours": str((facts.now_ns - last) // HOUR),
+                        "host": rule.hosts[0],
+                    },
+                )
+            )
+        return out
+
+    @staticmethod
+    def _ended(facts: Facts) -> list[Observation]:
+        """Every cloud endpoint answers TCP and refuses above it, after the end of support."""
+        if facts.now_ns < SUPPORT_ENDED_NS:
+            return []
+        tried = [e for e in facts.endpoints.endpoints.values() if e.rule.kind == "cloud"]
+        failing = [e for e in tried if e.attempts.state == "failing"]
+        if len(tried) < 3 or len(failing) < len(tried):
+            return []
+        return [
+            Observation(
+                "cloud-service-ended",
+                "cloud",
+                {},
+                detail=tuple(f"{e.host}: {e.attempts.detail}" for e in failing[:6]),
+            )
+        ]
+
+
+def now_minus_start(facts: Facts) -> int:
+    """How long the site has been watched, in ns of packet time."""
+    return facts.now_ns - facts.started_ns
