@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from panotui.engine.engine import Engine, EngineSettings
+from panotui.engine.engine import Engine
+from panotui.engine.settings import EngineSettings
 from panotui.model import (
     APPS,
     FLOW_DTYPE,

@@ -54,7 +54,8 @@ class Capture:
 
     def pump(self) -> LiveMeters:
         """The meters, reading, with an engine."""
-        from panotui.engine.engine import Engine, EngineSettings
+        from panotui.engine.engine import Engine
+        from panotui.engine.settings import EngineSettings
 
         self.meters.begin(Engine(self.site, EngineSettings(live=True)))
         return self.meters
@@ -122,7 +123,8 @@ class DemoClock:
 
 def demo_pump() -> Pump:
     """One round of the bundled recording at its own pace."""
-    from panotui.engine.engine import Engine, EngineSettings
+    from panotui.engine.engine import Engine
+    from panotui.engine.settings import EngineSettings
     from panotui.runtime.pump import Pump
     from panotui.site.file import load_site
     from panotui.sources import open_demo, open_file

@@ -18,6 +18,7 @@ import numpy as np
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
+from panotui.engine.settings import EngineSettings
 from panotui.model import (
     I64,
     SECOND,
@@ -75,18 +76,6 @@ HEARD_MOST = 64  # senders of seldom link protocols that are told
 _OF_LINKS = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
 _OF_STREAMS = (StreamBound, StreamFreeze, StreamRestart, StreamGap, RtcpReport)
 _OF_TLS = (TlsFinished, TlsClientHello, TlsServerHello, TlsAlert, TlsCertificate)
-
-
-class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the engine; data, with defaults that suit a live site."""
-
-    flows_max: int = 65_536
-    streams_max: int = 1_024
-    cameras_max: int = 256
-    events_max: int = 2_000
-    events_shown: int = 400
-    vantage: str | None = None  # where we stand, when the site file does not say
-    live: bool = False
 
 
 class Engine:

@@ -202,7 +202,8 @@ def test_tagged_frames_on_an_access_port() -> None:
 
 
 def test_rings_own_loss_is_told_as_this_tools_and_clears() -> None:
-    from panotui.engine.engine import Engine, EngineSettings
+    from panotui.engine.engine import Engine
+    from panotui.engine.settings import EngineSettings
     from panotui.model import SourceCounters, SourceRecord
     from tests.made_up import Scene
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from panotui.engine.engine import Engine, EngineSettings
+from panotui.engine.engine import Engine
+from panotui.engine.settings import EngineSettings
 from panotui.model import SECOND, Interface, LinkReading, PacketBatch, Site, SourceCounters
 from panotui.runtime.pump import Pump
 from tests.made_up import APPLIANCE, CAMERA, START, site

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from panotui.engine.engine import Engine, EngineSettings
+from panotui.engine.engine import Engine
+from panotui.engine.settings import EngineSettings
 from panotui.model import LinkReading
 from panotui.runtime.pump import Pump
 from panotui.site.file import parse_site

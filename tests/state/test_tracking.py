@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from panotui.engine.engine import Engine, EngineSettings
+from panotui.engine.engine import Engine
+from panotui.engine.settings import EngineSettings
 from panotui.model import TlsClientHello
 from panotui.state.tracking import WAITING_MAX
 from tests.made_up import START, site

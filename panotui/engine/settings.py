@@ -1,0 +1,17 @@
+"""What the engine is told before the first packet."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the engine; data, with defaults that suit a live site."""
+
+    flows_max: int = 65_536
+    streams_max: int = 1_024
+    cameras_max: int = 256
+    events_max: int = 2_000
+    events_shown: int = 400
+    vantage: str | None = None  # where we stand, when the site file does not say
+    live: bool = False
