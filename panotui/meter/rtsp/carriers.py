@@ -7,14 +7,8 @@ packets into `Recognised` and knows who and what its carriers are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
 
-from panotui.meter.rtp.records import Arrivals
-from panotui.meter.rtsp.dialogue import Dialogue, Track
-from panotui.meter.rtsp.places import Place
 from panotui.model import I32, I64, U8, U16, U32, U64, Bool
 from panotui.wire.rtp import NO_LOOK, look_of
 
@@ -98,36 +92,3 @@ class Carriers:
         self.lose(place)
         self.strikes[place] = 0
         self.secured[place] = False
-
-
-@dataclass(slots=True)
-class Recognised:
-    """RTP packets that a lane has found."""
-
-    known: tuple[U16, Arrivals] | None = None  # of these streams, by index
-    new: tuple[I64, Arrivals] | None = None  # of these carriers, whose newest stream is another
-
-
-class Lane(Protocol):
-    """One way by which media come: datagrams, or frames in RTSP connections."""
-
-    @property
-    def carriers(self) -> Carriers: ...
-
-    def place(self, carrier: int) -> Place:
-        """Who sends to whom."""
-
-    def signalled(self, carrier: int, time_ns: int) -> tuple[Track | None, Dialogue | None]:
-        """The track that a carrier's RTP belongs to at this time."""
-
-    def is_expected(self, carrier: int) -> bool:
-        """Are media no surprise here, so that few packets need convince?"""
-
-    def is_secured(self, carrier: int) -> bool:
-        """Was a key agreed on beside the media, so that they are SRTP?"""
-
-    def opposite(self, carrier: int) -> tuple[int, ...]:
-        """Carriers whose media are expected once this one's are known."""
-
-    def give_up(self, carriers: set[int]) -> None:
-        """These show no media after all; they are looked at no more, where many others wait."""

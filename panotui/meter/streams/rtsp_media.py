@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals
-from panotui.meter.rtsp.carriers import Carriers, Recognised
+from panotui.meter.rtsp.carriers import Carriers
 from panotui.meter.rtsp.connections import Connections
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.interleaved import Frames
 from panotui.meter.rtsp.places import Place
+from panotui.meter.streams.lanes import Recognised
 from panotui.meter.streams.rtcp_reports import RtcpReports
 from panotui.model import I64, U8, PacketBatch
 from panotui.wire.rtp import read_headers

@@ -14,12 +14,13 @@ import numpy as np
 
 from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
-from panotui.meter.rtsp.carriers import NO_MEDIA, RTP, Lane, Recognised
+from panotui.meter.rtsp.carriers import NO_MEDIA, RTP
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.streams import media_heuristics
 from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams, Source, Stream
+from panotui.meter.streams.lanes import Lane, Recognised
 from panotui.meter.streams.probation import Held, Probation
 from panotui.meter.streams.rtcp_reports import RtcpReports
 from panotui.meter.streams.rtsp_media import RtspMedia

@@ -12,12 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals
-from panotui.meter.rtsp.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers, Recognised
+from panotui.meter.rtsp.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.rtsp.places import Place, place_of
 from panotui.meter.streams import media_heuristics
 from panotui.meter.streams.known_streams import KnownStreams
+from panotui.meter.streams.lanes import Recognised
 from panotui.meter.streams.media_heuristics import STRIKE
 from panotui.meter.streams.probation import Probation
 from panotui.meter.streams.rtcp_reports import RtcpReports

@@ -1,0 +1,45 @@
+"""How packets of media reach the stream table: by UDP or through an RTSP connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from panotui.meter.rtp.records import Arrivals
+from panotui.meter.rtsp.carriers import Carriers
+from panotui.meter.rtsp.dialogue import Dialogue, Track
+from panotui.meter.rtsp.places import Place
+from panotui.model import I64, U16
+
+
+@dataclass(slots=True)
+class Recognised:
+    """RTP packets that a lane has found."""
+
+    known: tuple[U16, Arrivals] | None = None  # of these streams, by index
+    new: tuple[I64, Arrivals] | None = None  # of these carriers, whose newest stream is another
+
+
+class Lane(Protocol):
+    """One way by which media come: datagrams, or frames in RTSP connections."""
+
+    @property
+    def carriers(self) -> Carriers: ...
+
+    def place(self, carrier: int) -> Place:
+        """Who sends to whom."""
+
+    def signalled(self, carrier: int, time_ns: int) -> tuple[Track | None, Dialogue | None]:
+        """The track that a carrier's RTP belongs to at this time."""
+
+    def is_expected(self, carrier: int) -> bool:
+        """Are media no surprise here, so that few packets need convince?"""
+
+    def is_secured(self, carrier: int) -> bool:
+        """Was a key agreed on beside the media, so that they are SRTP?"""
+
+    def opposite(self, carrier: int) -> tuple[int, ...]:
+        """Carriers whose media are expected once this one's are known."""
+
+    def give_up(self, carriers: set[int]) -> None:
+        """These show no media after all; they are looked at no more, where many others wait."""
