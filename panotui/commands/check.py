@@ -113,7 +113,7 @@ def _clean(result: ProbeResult) -> ProbeResult:
 def _answer(
     results: Sequence[ProbeResult], site: Site, path: Path | None, began_ns: int
 ) -> dict[str, Any]:
-    from panotui.report.analysis import time_text
+    from panotui.report.objects import time_text
 
     states = [r.state for r in results]
     return {

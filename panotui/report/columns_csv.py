@@ -14,7 +14,8 @@ from typing import Any
 
 from panotui.errors import InputError
 from panotui.model import FlowRecord, Snapshot
-from panotui.report.analysis import Json, analysis_from_records, clean, flow_object
+from panotui.report.analysis import analysis_from_records, clean
+from panotui.report.objects import Json, flow_object
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _EMPTY_FLOW = FlowRecord(

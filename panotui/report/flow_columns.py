@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from panotui.model import I64, SECOND, FlowRecord
-from panotui.report.analysis import FLOW_TIMES, flow_object, second_text, time_text
+from panotui.report.objects import FLOW_TIMES, flow_object, second_text, time_text
 from panotui.state.flows import column_text
 from panotui.state.flows.records import FlowBlock
 

@@ -11,8 +11,9 @@ import pytest
 
 from panotui.errors import InputError
 from panotui.model import SECOND
-from panotui.report.analysis import analysis, clean, dumps, lines, schema, time_text
+from panotui.report.analysis import analysis, clean, dumps, lines, schema
 from panotui.report.columns_csv import TABLES, cell, write_csv
+from panotui.report.objects import time_text
 from tests.made_up import START, Scene, answered, flow, site, stream, stream_second
 
 

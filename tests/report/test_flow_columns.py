@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.model import APPS, CLIENT_BY, FLOW_DTYPE, FLOW_ENDS, FLOW_STATES, Rows
-from panotui.report.analysis import clean, flow_object, json_pieces
+from panotui.report.analysis import clean, json_pieces
+from panotui.report.objects import flow_object
 from panotui.state.flows.book import FlowBook
 from tests.made_up import START, Scene, answered, flow, site
 

@@ -29,15 +29,15 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import AnyRows
-from panotui.policy.judging.judge import (
+from panotui.policy.judging.decision import (
     BETWEEN_PORTS,
     BYSTANDER,
     OWN,
     Decision,
     FlowFacts,
-    Judge,
     Judgement,
 )
+from panotui.policy.judging.judge import Judge
 from panotui.policy.rules import Policy, listen_networks
 from panotui.site.addresses import SCOPES, in_networks_v4, scopes_v4
 from panotui.site.hosts import is_address

@@ -29,7 +29,8 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.model.flow_rows import AnyRows
-from panotui.policy.judging.judge import MEDIA_APPS, RTSP_APPS, FlowFacts, Judgement
+from panotui.policy.judging.decision import FlowFacts, Judgement
+from panotui.policy.judging.judge import MEDIA_APPS, RTSP_APPS
 from panotui.policy.judging.port_set import PortSet
 from panotui.policy.judging.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
 from panotui.site.view import Who

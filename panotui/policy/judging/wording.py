@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from panotui.policy.judging.judge import (
+from panotui.policy.judging.decision import (
     BETWEEN_PORTS,
     BYSTANDER,
     OWN,

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from panotui.errors import UsageError
-from panotui.policy.judging.judge import FlowFacts, Judge, Judgement
+from panotui.policy.judging.decision import FlowFacts, Judgement
+from panotui.policy.judging.judge import Judge
 from panotui.policy.judging.rows import RowJudge
 from panotui.policy.judging.wording import service
 from panotui.policy.rules import Policy, Rule

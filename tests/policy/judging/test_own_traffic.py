@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from panotui.report.analysis import flow_object
+from panotui.report.objects import flow_object
 from panotui.sources.live.own import own_traffic
 from tests.made_up import Scene, answered, site
 
