@@ -11,7 +11,7 @@ import click
 @click.command(hidden=True)
 def command() -> int:
     """Meters for another process: orders on stdin, news on stdout (internal)."""
-    from panotui.runtime.side_by_side import serve
+    from panotui.runtime.file_meter import serve
 
     # Who asked ends us by closing the pipes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,7 +8,8 @@ import pytest
 from panotui.engine.engine import Engine
 from panotui.model import SECOND, Interface, PacketBatch, Site, SourceCounters
 from panotui.report.analysis import analysis
-from panotui.runtime.pump import Pump, SecondSplitter, gap_ticks
+from panotui.runtime.pump import Pump
+from panotui.runtime.seconds import SecondSplitter, gap_ticks
 from panotui.sources import open_file
 from tests.captures import shared_capture
 

@@ -1,0 +1,99 @@
+"""Where a second of packet time ends, and how sparsely gaps are ticked through."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from panotui.model import (
+    I64,
+    SECOND,
+    PacketBatch,
+)
+
+_FINE_TICKS = 60  # seconds, then minutes, then one jump
+
+
+# Packets are out of order by seconds at most; what is further behind means that the clock of the
+# capture was set back. At most once in so many packets, since each jump forwards costs ticks, and
+# where it seems to be again and again (two clocks in one capture, a broken one) ever more seldom.
+_SET_BACK_NS = 60 * SECOND
+
+
+_SET_BACK_ROWS = 1_000
+
+
+_SET_BACK_ROWS_MOST = 128_000
+
+
+def gap_ticks(last_ns: int, next_ns: int) -> Iterator[int]:
+    """Whole seconds at which to tick between two packet times: each second for a minute, each
+    minute for an hour, then once.
+
+    `last_ns` is the last tick (a whole second); the last value is the second that `next_ns` is in.
+    """
+    target = next_ns // SECOND
+    second = last_ns // SECOND
+    fine = min(target, second + _FINE_TICKS)
+    while second < fine:
+        second += 1
+        yield second * SECOND
+    coarse = min(target, second + 60 * 60)
+    while second + 60 <= coarse:
+        second += 60
+        yield second * SECOND
+    if second < target:
+        yield target * SECOND
+
+
+class SecondSplitter:
+    """Cuts batches where the running maximum of packet time enters a new second.
+
+    The maximum falls where the capture's clock was set back by more than a minute, so that ticks
+    go on; else nothing would be told until the old time is reached again.
+    """
+
+    def __init__(self) -> None:
+        self.highest_ns = 0  # running maximum of packet time
+        self.ticked_ns = 0  # last tick, a whole second
+        self.begun = False  # there was a packet, or a tick
+        self._rows_since = self._rows_needed = _SET_BACK_ROWS  # since the clock was last set back
+
+    def parts(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, I64]]:
+        """(rows within one second, ticks that are due before them) in order."""
+        if not len(batch):
+            return
+        running = self._running(batch.time_ns)
+        seconds = running // SECOND
+        starts = np.flatnonzero(np.diff(seconds)) + 1
+        edges = [0, *starts.tolist(), len(batch)]
+        for start, stop in itertools.pairwise(edges):
+            now_ns = int(running[start])
+            if not self.begun or now_ns < self.ticked_ns:
+                self.begun = True
+                self.ticked_ns = now_ns // SECOND * SECOND
+            due = np.fromiter(gap_ticks(self.ticked_ns, now_ns), np.int64)
+            if len(due):
+                self.ticked_ns = int(due[-1])
+            yield (batch if stop - start == len(batch) else batch.slice(start, stop)), due
+        self.highest_ns = int(running[-1])
+
+    def _running(self, time_ns: I64) -> I64:
+        """(n,) the running maximum, which falls where the clock was set back."""
+        if not self.begun:
+            self.highest_ns = int(time_ns[0])
+        running = np.maximum.accumulate(time_ns)
+        np.maximum(running, self.highest_ns, out=running)
+        start = 0
+        while True:
+            behind = np.flatnonzero(running[start:] - time_ns[start:] > _SET_BACK_NS)
+            behind = behind[behind + self._rows_since >= self._rows_needed]
+            if not len(behind):
+                self._rows_since += len(time_ns) - start
+                return running
+            start += int(behind[0])
+            running[start:] = np.maximum.accumulate(time_ns[start:])
+            self._rows_since = 0
+            self._rows_needed = min(2 * self._rows_needed, _SET_BACK_ROWS_MOST)
