@@ -20,7 +20,7 @@ from panotui.model import (
     EvidenceRecord,
     RtspMessage,
 )
-from panotui.site.view import Who
+from panotui.site.facts import Who
 from panotui.state.camera import SYN_UNANSWERED, Camera
 from panotui.state.connects import recent
 from panotui.state.streams import media_of

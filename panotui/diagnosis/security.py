@@ -26,7 +26,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
-from panotui.site.view import Who
+from panotui.site.facts import Who
 from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
 

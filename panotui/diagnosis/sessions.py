@@ -16,7 +16,7 @@ from panotui.model import (
     LinkControlMessage,
     RtspEnd,
 )
-from panotui.site.view import Who
+from panotui.site.facts import Who
 from panotui.state.camera import Camera, Session
 from panotui.state.connects import recent
 

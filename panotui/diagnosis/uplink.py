@@ -24,7 +24,7 @@ from panotui.model import (
     TlsClientHello,
     address_text,
 )
-from panotui.site.view import Who
+from panotui.site.facts import Who
 from panotui.state.connects import recent
 
 

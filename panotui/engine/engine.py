@@ -56,8 +56,9 @@ from panotui.model import (
     TlsServerHello,
 )
 from panotui.policy.rules import Policy
+from panotui.site.facts import Who
 from panotui.site.names import NameBook
-from panotui.site.view import SiteView, Who
+from panotui.site.view import SiteView
 from panotui.state.cameras import CameraBook, camera_event
 from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook

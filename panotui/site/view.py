@@ -12,8 +12,8 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,40 +46,9 @@ from panotui.site.addresses import (
     network,
     scope_of,
 )
+from panotui.site.facts import Client, MediaSession, SiteFacts, Who, inside, is_host
 from panotui.site.hosts import canonical_host, is_address
 
-
-class Who:
-    """What an address is, as bits; several may hold (a gateway that is also the resolver)."""
-
-    APPLIANCE: Final = 1
-    CAMERA: Final = 2
-    GATEWAY: Final = 4
-    RESOLVER: Final = 8
-    TIME_SERVER: Final = 16
-    LOCAL: Final = 32
-    INTERNET: Final = 64
-    LINK_LOCAL: Final = 128
-    MULTICAST: Final = 256
-    BROADCAST: Final = 512
-    LOOPBACK: Final = 1024
-    UNSPECIFIED: Final = 2048
-
-
-GROUP: Final = Who.MULTICAST | Who.BROADCAST
-PEER_BITS: dict[str, int] = {
-    "appliance": Who.APPLIANCE,
-    "camera": Who.CAMERA,
-    "gateway": Who.GATEWAY,
-    "resolver": Who.RESOLVER,
-    "time-server": Who.TIME_SERVER,
-    "local": Who.LOCAL,
-    "internet": Who.INTERNET,
-    "link-local": Who.LINK_LOCAL,
-    "multicast": Who.MULTICAST,
-    "broadcast": Who.BROADCAST,
-    "any": -1,
-}
 _SCOPE_BITS = {
     INTERNET: Who.INTERNET,
     LINK_LOCAL: Who.LINK_LOCAL,
@@ -93,57 +62,6 @@ MEDIA_MAX = 4096  # negotiated media ports
 _APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
 
 
-@dataclass(frozen=True, slots=True)
-class SiteFacts:
-    """What is known of the site at one time; compared by value."""
-
-    appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
-    appliance_addresses: dict[str, str] = field(default_factory=dict)  # address -> port's name
-    fixed_addresses: bool = False  # the site file names addresses of ports
-    fixed_ports: frozenset[str] = frozenset()  # ports whose address the site file names
-    cameras: dict[str, str] = field(default_factory=dict)  # address -> name
-    cameras_given: bool = False  # by the site file
-    gateways: frozenset[str] = frozenset()
-    resolvers: frozenset[str] = frozenset()
-    time_servers: frozenset[str] = frozenset()
-    time_servers_given: bool = False
-    local: tuple[IpNetwork, ...] = ()
-    broadcasts: frozenset[str] = frozenset()
-    topology: str | None = None
-    region: str | None = None
-    roles: dict[str, str] = field(default_factory=dict)  # port's name -> role, given (or by guide)
-    seen_roles: dict[str, str] = field(default_factory=dict)  # the same with what traffic suggests
-    interfaces: dict[str, str] = field(default_factory=dict)  # capture interface -> port's name
-    inferred: tuple[str, ...] = ()
-
-    @property
-    def appliance_known(self) -> bool:
-        return bool(self.appliance_macs or self.appliance_addresses)
-
-
-@dataclass(slots=True)
-class _Client:
-    """What makes a host look like the appliance."""
-
-    live555: bool = False
-    iot: bool = False
-    cameras: set[str] = field(default_factory=set)
-    regions: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def camera_score(self) -> int:
-        return 4 * self.live555 + min(len(self.cameras), 3)
-
-
-@dataclass(frozen=True, slots=True)
-class MediaSession:
-    """The RTSP session that negotiated a media port."""
-
-    client: str
-    server: str
-    server_port: int
-
-
 class SiteView:
     """See the module's text. `vantage`: where we stand, if the caller knows."""
 
@@ -152,7 +70,7 @@ class SiteView:
         self.vantage = site.site.vantage or vantage
         self.one_way = False
         self.version = 1
-        self._clients: OrderedDict[str, _Client] = OrderedDict()
+        self._clients: OrderedDict[str, Client] = OrderedDict()
         self._servers: OrderedDict[str, int] = OrderedDict()  # RTSP servers and RTP senders
         self._arp: OrderedDict[str, int] = OrderedDict()  # IP -> MAC, as the host itself said
         self._mac_ips: OrderedDict[int, dict[str, None]] = OrderedDict()
@@ -258,10 +176,10 @@ class SiteView:
             _put(table, address, None, HOSTS_MAX)
             self._dirty = True
 
-    def _client(self, address: str) -> _Client:
+    def _client(self, address: str) -> Client:
         entry = self._clients.get(address)
         if entry is None:
-            entry = _Client()
+            entry = Client()
             _put(self._clients, address, entry, HOSTS_MAX)
         return entry
 
@@ -286,7 +204,7 @@ class SiteView:
         if message.method == "SETUP" and message.transport:
             self._observe_transport(message)
 
-    def _observe_reader(self, client: str, server: str) -> _Client:
+    def _observe_reader(self, client: str, server: str) -> Client:
         entry = self._client(client)
         if server not in entry.cameras and len(entry.cameras) < 64:
             entry.cameras.add(server)
@@ -386,7 +304,7 @@ class SiteView:
                 return False
         except ValueError:
             return False
-        return not _inside(address, tuple(network(n) for n in self.site.network.local))
+        return not inside(address, tuple(network(n) for n in self.site.network.local))
 
     # -------------------------------------------------------------- asking
 
@@ -408,7 +326,7 @@ class SiteView:
         bits = _SCOPE_BITS.get(scope, Who.LOCAL)
         if address in facts.broadcasts:
             return Who.BROADCAST
-        if bits in (Who.INTERNET, Who.LINK_LOCAL) and _inside(address, facts.local):
+        if bits in (Who.INTERNET, Who.LINK_LOCAL) and inside(address, facts.local):
             bits = Who.LOCAL
         if address in facts.appliance_addresses:
             bits |= Who.APPLIANCE
@@ -605,7 +523,7 @@ class SiteView:
         return found[0] if len(found) == 1 and found[0] not in self._router_macs else None
 
     def _addresses_of(self, mac: int) -> list[str]:
-        found = [a for a in self._mac_ips.get(mac, {}) if _is_host(a)]
+        found = [a for a in self._mac_ips.get(mac, {}) if is_host(a)]
         lease = self._leases.get(mac)
         if lease and lease not in found:
             found.append(lease)
@@ -690,15 +608,6 @@ def _mac_or_none(text: str | None) -> int | None:
         return mac_value(text) if text else None
     except ValueError:
         return None
-
-
-def _is_host(address: str) -> bool:
-    return scope_of(address) not in (UNSPECIFIED, MULTICAST, BROADCAST, LOOPBACK)
-
-
-def _inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
-    ip = ipaddress.ip_address(address)
-    return any(ip.version == n.version and ip in n for n in networks)
 
 
 def _transport_fields(text: str) -> Iterable[tuple[str, str]]:

@@ -15,7 +15,8 @@ from panotui.model import (
     RtspMessage,
     mac_value,
 )
-from panotui.site.view import SiteView, Who, region_in
+from panotui.site.facts import Who
+from panotui.site.view import SiteView, region_in
 from tests.policy.made_flows import MAC_ETH0, MAC_GATEWAY, START_NS, flow_row
 from tests.policy.sites import PLANT, answer, hello, view_of
 

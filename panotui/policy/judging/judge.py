@@ -22,9 +22,9 @@ from panotui.policy.judging.decision import (
     Judgement,
 )
 from panotui.policy.rules import HostMatch, Policy, Rule, in_ports, listen_networks
+from panotui.site.facts import GROUP, PEER_BITS, SiteFacts, Who
 from panotui.site.hosts import canonical_host
 from panotui.site.names import HostName
-from panotui.site.view import GROUP, PEER_BITS, SiteFacts, Who
 
 MEDIA_APPS: Final = frozenset({"rtp", "rtcp", "srtp"})
 RTSP_APPS: Final = frozenset({"rtsp", "rtsp-http", "rtsps"})

@@ -40,9 +40,10 @@ from panotui.policy.judging.decision import (
 from panotui.policy.judging.judge import Judge
 from panotui.policy.rules import Policy, listen_networks
 from panotui.site.addresses import SCOPES, in_networks_v4, scopes_v4
+from panotui.site.facts import MediaSession, Who
 from panotui.site.hosts import is_address
 from panotui.site.names import HostName, NameBook, aws_ranges
-from panotui.site.view import MediaSession, SiteView, Who
+from panotui.site.view import SiteView
 
 VERDICTS: Final[tuple[str, ...]] = ("pending", "allowed", "infrastructure", "violation")
 SEVERITIES: Final[tuple[str, ...]] = ("info", "warning", "error")

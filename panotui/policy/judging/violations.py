@@ -33,7 +33,7 @@ from panotui.policy.judging.decision import FlowFacts, Judgement
 from panotui.policy.judging.judge import MEDIA_APPS, RTSP_APPS
 from panotui.policy.judging.port_set import PortSet
 from panotui.policy.judging.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
-from panotui.site.view import Who
+from panotui.site.facts import Who
 
 PORTS_APART = 8  # more services than these between two peers are one violation: a scan
 PEERS_APART = 32  # more peers than these of one host and reason are one violation

@@ -19,9 +19,9 @@ from panotui.policy.judging.decision import (
     Judgement,
 )
 from panotui.policy.rules import LISTEN_TEXT, HostMatch, Rule
+from panotui.site.facts import GROUP, Who
 from panotui.site.hosts import canonical_host
 from panotui.site.names import HostName
-from panotui.site.view import GROUP, Who
 
 if TYPE_CHECKING:
     from panotui.policy.judging.judge import Judge

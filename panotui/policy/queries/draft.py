@@ -16,8 +16,9 @@ from tomlkit.items import Item, Table
 
 from panotui.model import REASONS, Rows, address_text, mac_text
 from panotui.policy.judging.rows import VERDICTS, JudgedRows
+from panotui.site.facts import SiteFacts
 from panotui.site.file import LISTEN_PORTS, check_site
-from panotui.site.view import SiteFacts, SiteView
+from panotui.site.view import SiteView
 from panotui.wire.text import printable
 
 COMMENT_MAX = 120

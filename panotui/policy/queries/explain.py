@@ -17,9 +17,10 @@ from panotui.policy.judging.judge import Judge
 from panotui.policy.judging.rows import RowJudge
 from panotui.policy.judging.wording import service
 from panotui.policy.rules import Policy, Rule
+from panotui.site.facts import Who
 from panotui.site.hosts import canonical_host, is_address
 from panotui.site.names import HostName
-from panotui.site.view import SiteView, Who
+from panotui.site.view import SiteView
 from panotui.wire.text import printable
 
 TRANSPORTS = ("tcp", "udp", "icmp", "icmp6")

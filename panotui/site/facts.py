@@ -1,0 +1,112 @@
+"""Who is who in a site, at one instant."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from panotui.site.addresses import (
+    BROADCAST,
+    LOOPBACK,
+    MULTICAST,
+    UNSPECIFIED,
+    IpNetwork,
+    scope_of,
+)
+
+
+class Who:
+    """What an address is, as bits; several may hold (a gateway that is also the resolver)."""
+
+    APPLIANCE: Final = 1
+    CAMERA: Final = 2
+    GATEWAY: Final = 4
+    RESOLVER: Final = 8
+    TIME_SERVER: Final = 16
+    LOCAL: Final = 32
+    INTERNET: Final = 64
+    LINK_LOCAL: Final = 128
+    MULTICAST: Final = 256
+    BROADCAST: Final = 512
+    LOOPBACK: Final = 1024
+    UNSPECIFIED: Final = 2048
+
+
+GROUP: Final = Who.MULTICAST | Who.BROADCAST
+
+
+PEER_BITS: dict[str, int] = {
+    "appliance": Who.APPLIANCE,
+    "camera": Who.CAMERA,
+    "gateway": Who.GATEWAY,
+    "resolver": Who.RESOLVER,
+    "time-server": Who.TIME_SERVER,
+    "local": Who.LOCAL,
+    "internet": Who.INTERNET,
+    "link-local": Who.LINK_LOCAL,
+    "multicast": Who.MULTICAST,
+    "broadcast": Who.BROADCAST,
+    "any": -1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """What is known of the site at one time; compared by value."""
+
+    appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
+    appliance_addresses: dict[str, str] = field(default_factory=dict)  # address -> port's name
+    fixed_addresses: bool = False  # the site file names addresses of ports
+    fixed_ports: frozenset[str] = frozenset()  # ports whose address the site file names
+    cameras: dict[str, str] = field(default_factory=dict)  # address -> name
+    cameras_given: bool = False  # by the site file
+    gateways: frozenset[str] = frozenset()
+    resolvers: frozenset[str] = frozenset()
+    time_servers: frozenset[str] = frozenset()
+    time_servers_given: bool = False
+    local: tuple[IpNetwork, ...] = ()
+    broadcasts: frozenset[str] = frozenset()
+    topology: str | None = None
+    region: str | None = None
+    roles: dict[str, str] = field(default_factory=dict)  # port's name -> role, given (or by guide)
+    seen_roles: dict[str, str] = field(default_factory=dict)  # the same with what traffic suggests
+    interfaces: dict[str, str] = field(default_factory=dict)  # capture interface -> port's name
+    inferred: tuple[str, ...] = ()
+
+    @property
+    def appliance_known(self) -> bool:
+        return bool(self.appliance_macs or self.appliance_addresses)
+
+
+@dataclass(slots=True)
+class Client:
+    """What makes a host look like the appliance."""
+
+    live555: bool = False
+    iot: bool = False
+    cameras: set[str] = field(default_factory=set)
+    regions: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def camera_score(self) -> int:
+        return 4 * self.live555 + min(len(self.cameras), 3)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSession:
+    """The RTSP session that negotiated a media port."""
+
+    client: str
+    server: str
+    server_port: int
+
+
+def is_host(address: str) -> bool:
+    return scope_of(address) not in (UNSPECIFIED, MULTICAST, BROADCAST, LOOPBACK)
+
+
+def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
+    ip = ipaddress.ip_address(address)
+    return any(ip.version == n.version and ip in n for n in networks)
