@@ -6,9 +6,8 @@ the same. Times are UTC with microseconds here; the screen's own lines are local
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from panotui.model import (
     SECOND,
@@ -24,68 +23,8 @@ from panotui.model import (
 )
 from panotui.views.frames import Detail, Section
 from panotui.views.panes import row_key
-
-Line = tuple[str, str]
-
-
-class State(Protocol):
-    """What frames are made from."""
-
-    def snapshot(self) -> Snapshot: ...
-
-    def flow_records(self) -> Iterable[FlowRecord]: ...
-
-    def flow_page(
-        self,
-        keep: Callable[[FlowRecord], bool] | None = None,
-        sort: str | None = None,
-        reverse: bool = False,
-        port: str | None = None,
-        first: int = 0,
-        rows: int = 50,
-        follow: str | None = None,
-    ) -> tuple[list[FlowRecord], int, int, int, int | None]: ...
-
-    def flow(self, flow_id: str) -> FlowRecord | None: ...
-
-    def explain_flow(self, flow_id: str) -> Sequence[Line]: ...
-
-
-def utc(time_ns: int | None) -> str:
-    """RFC 3339 with microseconds; `-` when unknown."""
-    if not time_ns:
-        return "-"
-    seconds, rest = divmod(time_ns, SECOND)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _number(value: float | None, unit: str = "", digits: int = 2) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, int):
-        return f"{value:,}{unit}".replace(",", " ")
-    text = f"{value:,.{digits}f}"
-    if not text.strip("-0."):
-        text = text.lstrip("-")  # no minus before nothing
-    return f"{text}{unit}".replace(",", " ")
-
-
-def _rate(value: float | None) -> str:
-    if value is None:
-        return "-"
-    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
-        if value >= scale:
-            return f"{value / scale:.2f} {unit}"
-    return f"{value:.0f} b/s"
-
-
-def _word(value: object) -> str:
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
+from panotui.views.quantities import number, rate, utc, word
+from panotui.views.state import Line, State
 
 
 def _section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
@@ -169,8 +108,8 @@ def _flow(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detai
 def _flow_verdict(flow: FlowRecord, state: State) -> list[Line]:
     lines: list[Line] = [
         ("verdict", flow.verdict),
-        ("reason", _word(flow.reason)),
-        ("rule", _word(flow.rule)),
+        ("reason", word(flow.reason)),
+        ("rule", word(flow.rule)),
     ]
     # The explanation opens with the verdict, too, and may know it better by now.
     explained = [(label, text) for label, text in state.explain_flow(flow.id)]
@@ -182,8 +121,8 @@ def _flow_names(flow: FlowRecord, snapshot: Snapshot) -> list[Line]:
     lines: list[Line] = []
     if flow.host:
         lines.append(("host", f"{flow.host}  (from {flow.host_source or 'unknown source'})"))
-    lines += [("service", _word(flow.service)), ("app", _word(flow.app))]
-    lines += [("alpn", _word(flow.alpn)), ("camera", _word(flow.camera))]
+    lines += [("service", word(flow.service)), ("app", word(flow.app))]
+    lines += [("alpn", word(flow.alpn)), ("camera", word(flow.camera))]
     if flow.own:
         lines.append(("", "this tool's own traffic or the technician's session"))
     lines.append(("community id", flow.community_id))
@@ -198,46 +137,46 @@ def _flow_traffic(flow: FlowRecord) -> list[Line]:
         ("last", f"{utc(flow.last_time_ns)}  ({lasted:.1f} s)"),
         (
             "out",
-            f"{_number(flow.packets_out)} packets  {_number(flow.bytes_out)} bytes"
-            f"  {_rate(flow.rate_out_bps)}",
+            f"{number(flow.packets_out)} packets  {number(flow.bytes_out)} bytes"
+            f"  {rate(flow.rate_out_bps)}",
         ),
         (
             "in",
-            f"{_number(flow.packets_in)} packets  {_number(flow.bytes_in)} bytes"
-            f"  {_rate(flow.rate_in_bps)}",
+            f"{number(flow.packets_in)} packets  {number(flow.bytes_in)} bytes"
+            f"  {rate(flow.rate_in_bps)}",
         ),
         ("packets", f"{flow.first_packet} to {flow.last_packet}" if flow.first_packet else "-"),
-        ("client by", _word(flow.client_by)),
+        ("client by", word(flow.client_by)),
     ]
 
 
 def _flow_tcp(flow: FlowRecord) -> list[Line]:
     return [
-        ("round trip", _number(flow.rtt_ms, " ms")),
-        ("handshake", _number(flow.handshake_ms, " ms")),
+        ("round trip", number(flow.rtt_ms, " ms")),
+        ("handshake", number(flow.handshake_ms, " ms")),
         (
             "retransmits",
-            f"{_word(flow.retransmits)} (out {_word(flow.retransmits_out)},"
-            f" in {_word(flow.retransmits_in)})",
+            f"{word(flow.retransmits)} (out {word(flow.retransmits_out)},"
+            f" in {word(flow.retransmits_in)})",
         ),
-        ("out of order", _word(flow.out_of_order)),
-        ("duplicate acks", _word(flow.dup_acks)),
-        ("zero window", _word(flow.zero_window)),
-        ("SYN", _word(flow.syn)),
-        ("RST", _word(flow.resets)),
-        ("never captured", _number(flow.unseen_bytes, " bytes")),
-        ("state (Zeek)", _word(flow.conn_state)),
-        ("history (Zeek)", _word(flow.history)),
+        ("out of order", word(flow.out_of_order)),
+        ("duplicate acks", word(flow.dup_acks)),
+        ("zero window", word(flow.zero_window)),
+        ("SYN", word(flow.syn)),
+        ("RST", word(flow.resets)),
+        ("never captured", number(flow.unseen_bytes, " bytes")),
+        ("state (Zeek)", word(flow.conn_state)),
+        ("history (Zeek)", word(flow.history)),
     ]
 
 
 def _flow_ethernet(flow: FlowRecord) -> list[Line]:
     return [
-        ("port", _word(flow.port)),
-        ("answers on", _word(flow.port_in) if flow.port_in != flow.port else "-"),
-        ("source MAC", _word(flow.mac_src)),
-        ("destination MAC", _word(flow.mac_dst)),
-        ("VLAN", _word(flow.vlan)),
+        ("port", word(flow.port)),
+        ("answers on", word(flow.port_in) if flow.port_in != flow.port else "-"),
+        ("source MAC", word(flow.mac_src)),
+        ("destination MAC", word(flow.mac_dst)),
+        ("VLAN", word(flow.vlan)),
     ]
 
 
@@ -277,16 +216,16 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 (
                     "frames/s",
                     unsure(
-                        f"{_number(stream.fps_now, digits=1)}"
+                        f"{number(stream.fps_now, digits=1)}"
                         + (f" of {stream.fps_expected:.4g}" if stream.fps_expected else "")
                     )
                     if stream.fps_now is not None
                     else "-",
                 ),
-                ("frames", unsure(_word(stream.frames))),
-                ("key frames", unsure(_word(stream.keyframes))),
-                ("key frame every", _number(stream.gop_s, " s")),
-                ("damaged frames", unsure(_word(stream.damaged_frames or None))),
+                ("frames", unsure(word(stream.frames))),
+                ("key frames", unsure(word(stream.keyframes))),
+                ("key frame every", number(stream.gop_s, " s")),
+                ("damaged frames", unsure(word(stream.damaged_frames or None))),
                 *((label, unsure(text)) for label, text in _stutter(stream)),
                 *(
                     ("freeze", unsure(f"{utc(f.start_ns)}  {f.seconds:.1f} s  {f.kind}"))
@@ -299,8 +238,8 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
             [
                 ("from", f"{stream.src}:{stream.sport} > {stream.dst}:{stream.dport}"),
                 ("transport", stream.transport),
-                ("bit-rate", f"{_rate(stream.rate_bps)}  mean {_rate(stream.bitrate_mean_bps)}"),
-                ("packets", f"{_number(stream.packets)} of {_number(stream.expected)} expected"),
+                ("bit-rate", f"{rate(stream.rate_bps)}  mean {rate(stream.bitrate_mean_bps)}"),
+                ("packets", f"{number(stream.packets)} of {number(stream.expected)} expected"),
                 (
                     "lost",
                     unsure(
@@ -309,13 +248,13 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                         else str(stream.lost)
                     ),
                 ),
-                ("duplicates", _word(stream.duplicates or None)),
-                ("reordered", _word(stream.reordered or None)),
+                ("duplicates", word(stream.duplicates or None)),
+                ("reordered", word(stream.reordered or None)),
                 (
                     "jitter",
                     unsure(
-                        f"{_number(stream.jitter_mean_ms)} mean"
-                        f" {_number(stream.jitter_max_ms)} max ms"
+                        f"{number(stream.jitter_mean_ms)} mean"
+                        f" {number(stream.jitter_max_ms)} max ms"
                     )
                     if stream.jitter_mean_ms is not None
                     else "-",
@@ -323,13 +262,13 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 (
                     "frame jitter",
                     unsure(
-                        f"{_number(stream.frame_jitter_mean_ms)} mean"
-                        f" {_number(stream.frame_jitter_max_ms)} max ms"
+                        f"{number(stream.frame_jitter_mean_ms)} mean"
+                        f" {number(stream.frame_jitter_max_ms)} max ms"
                     )
                     if stream.frame_jitter_mean_ms is not None
                     else "-",
                 ),
-                ("longest wait", unsure(_number(stream.delta_max_ms, " ms"))),
+                ("longest wait", unsure(number(stream.delta_max_ms, " ms"))),
             ],
         ),
         *_section("WHERE THE LOSS IS", _loss_places(stream)),
@@ -343,14 +282,14 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
         *_section(
             "RTCP",
             [
-                ("reader's loss", _word(stream.rr_lost)),
-                ("reader's jitter", _number(stream.rr_jitter_ms, " ms")),
-                ("round trip", _number(stream.rtt_ms, " ms")),
-                ("camera clock", _number(stream.camera_clock_offset_s, " s off")),
-                ("clock drift", _number(stream.drift_ppm, " ppm", 1)),
+                ("reader's loss", word(stream.rr_lost)),
+                ("reader's jitter", number(stream.rr_jitter_ms, " ms")),
+                ("round trip", number(stream.rtt_ms, " ms")),
+                ("camera clock", number(stream.camera_clock_offset_s, " s off")),
+                ("clock drift", number(stream.drift_ppm, " ppm", 1)),
             ],
         ),
-        *_section("POLICY", [("verdict", stream.verdict), ("rule", _word(stream.rule))]),
+        *_section("POLICY", [("verdict", stream.verdict), ("rule", word(stream.rule))]),
         *_dialogue(stream.camera, snapshot),
     )
     links = [(f"flow {stream.flow}", f"flow:{stream.flow}")] if stream.flow else []
@@ -415,16 +354,16 @@ def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
                 ("address", camera.address),
                 ("MAC", f"{camera.mac or '-'}  {camera.vendor or ''}".strip()),
                 ("named by", camera.named_by),
-                ("says it is", _word(camera.user_agent_server)),
-                ("codec (SDP)", _word(camera.sdp_codec)),
+                ("says it is", word(camera.user_agent_server)),
+                ("codec (SDP)", word(camera.sdp_codec)),
                 ("read by", ", ".join(camera.readers)),
-                ("last status", _word(camera.last_status)),
-                ("port", _word(camera.port)),
+                ("last status", word(camera.last_status)),
+                ("port", word(camera.port)),
             ],
         ),
         *_section(
             "STREAMS",
-            [(s.media or s.codec or "stream", f"{s.state} {_rate(s.rate_bps)}") for s in streams],
+            [(s.media or s.codec or "stream", f"{s.state} {rate(s.rate_bps)}") for s in streams],
         ),
         *_dialogue(camera.name, snapshot),
     )
@@ -459,15 +398,15 @@ def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapsh
                 ("since", utc(endpoint.state_since_ns)),
                 ("service", f"{endpoint.service}  {endpoint.label}".strip()),
                 ("rule", endpoint.rule),
-                ("needed", _word(endpoint.needed)),
-                ("address", _word(endpoint.address)),
+                ("needed", word(endpoint.needed)),
+                ("address", word(endpoint.address)),
                 ("attempts", f"{endpoint.attempts}, {endpoint.successes} succeeded"),
                 ("last success", utc(endpoint.last_success_ns)),
                 ("open since", utc(endpoint.open_since_ns)),
-                ("round trip", _number(endpoint.rtt_ms, " ms")),
-                ("TLS", _word(endpoint.tls_version)),
-                ("ALPN", _word(endpoint.alpn)),
-                ("bytes", _number(endpoint.bytes)),
+                ("round trip", number(endpoint.rtt_ms, " ms")),
+                ("TLS", word(endpoint.tls_version)),
+                ("ALPN", word(endpoint.alpn)),
+                ("bytes", number(endpoint.bytes)),
             ],
         ),
         *_section(
@@ -503,16 +442,16 @@ def _violation(key: str, violation: ViolationRecord, state: State) -> Detail:
                 ("state", violation.state + (", marked as known" if violation.known else "")),
                 ("from", _address(violation.src, violation.sport)),
                 ("to", _address(violation.dst, violation.dport)),
-                ("host", _word(violation.host)),
-                ("port", _word(violation.port)),
+                ("host", word(violation.host)),
+                ("port", word(violation.port)),
                 ("first", utc(violation.first_time_ns)),
                 ("last", utc(violation.last_time_ns)),
                 (
                     "volume",
-                    f"{_number(violation.flows)} flows  {_number(violation.packets)} packets"
-                    f"  {_number(violation.bytes)} bytes",
+                    f"{number(violation.flows)} flows  {number(violation.packets)} packets"
+                    f"  {number(violation.bytes)} bytes",
                 ),
-                ("packet", _word(violation.first_packet or None)),
+                ("packet", word(violation.first_packet or None)),
             ],
         ),
         *_section("NEAREST RULES", [("", text) for text in violation.nearest]),
@@ -522,10 +461,10 @@ def _violation(key: str, violation: ViolationRecord, state: State) -> Detail:
     links = [(f"flow {violation.flow}", f"flow:{violation.flow}")] if violation.flow else []
     return Detail(
         key=key,
-        title=f"{violation.reason}  {violation.src} > {peer}:{_word(violation.dport)}",
+        title=f"{violation.reason}  {violation.src} > {peer}:{word(violation.dport)}",
         sections=sections,
         violation=violation,
-        copy=f"{violation.src} -> {peer} {violation.transport}/{_word(violation.dport)}",
+        copy=f"{violation.src} -> {peer} {violation.transport}/{word(violation.dport)}",
         links=tuple(links),
     )
 
@@ -590,8 +529,8 @@ def _event(key: str, event: EventRecord) -> Detail:
                 ("severity", event.severity),
                 ("subject", event.subject),
                 ("", event.text),
-                ("packet", _word(event.packet)),
-                ("port", _word(event.port)),
+                ("packet", word(event.packet)),
+                ("port", word(event.port)),
             ],
         ),
         event=event,
@@ -609,11 +548,11 @@ def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
             [
                 ("state", port.state),
                 ("since", utc(port.state_since_ns)),
-                ("role", _word(port.role)),
-                ("captured on", _word(port.interface)),
-                ("MAC", _word(port.mac)),
+                ("role", word(port.role)),
+                ("captured on", word(port.interface)),
+                ("MAC", word(port.mac)),
                 ("addresses", ", ".join(port.addresses)),
-                ("neighbour", _word(port.neighbour)),
+                ("neighbour", word(port.neighbour)),
                 ("last seen", utc(port.last_seen_ns)),
             ],
         ),
@@ -622,25 +561,25 @@ def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
             [
                 (
                     "in",
-                    f"{_rate(port.rate_in_bps)}  peak {_rate(port.peak_in_bps)}"
-                    f"  {_number(port.packets_in)} packets",
+                    f"{rate(port.rate_in_bps)}  peak {rate(port.peak_in_bps)}"
+                    f"  {number(port.packets_in)} packets",
                 ),
                 (
                     "out",
-                    f"{_rate(port.rate_out_bps)}  peak {_rate(port.peak_out_bps)}"
-                    f"  {_number(port.packets_out)} packets",
+                    f"{rate(port.rate_out_bps)}  peak {rate(port.peak_out_bps)}"
+                    f"  {number(port.packets_out)} packets",
                 ),
             ],
         ),
         *_section(
             whose.upper(),
             [
-                ("up", _word(port.up)),
-                ("speed", _number(port.speed_mbps, " Mb/s")),
-                ("duplex", _word(port.duplex)),
-                ("carrier changes", _word(port.carrier_changes)),
-                ("receive errors", _word(port.rx_errors)),
-                ("receive drops", _word(port.rx_dropped)),
+                ("up", word(port.up)),
+                ("speed", number(port.speed_mbps, " Mb/s")),
+                ("duplex", word(port.duplex)),
+                ("carrier changes", word(port.carrier_changes)),
+                ("receive errors", word(port.rx_errors)),
+                ("receive drops", word(port.rx_dropped)),
             ],
         ),
         *_section("CAMERAS HERE", [("", ", ".join(cameras))]),

@@ -27,11 +27,12 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.views.details import State, detail_of
+from panotui.views.details import detail_of
 from panotui.views.export import write_detail, write_table
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import PANES, Command, Done, Frame, Header, ReviewState, View
 from panotui.views.panes import ROWS_MAX, Page, matching, page, row_key
+from panotui.views.state import State
 from panotui.wire.text import printable
 
 SNAPSHOT_AGE_S = 0.2  # several requests within this share one snapshot

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.recording.reader import Recording
-from panotui.views.details import Line
 from panotui.views.frames import Answer, Command, Done, ReviewState, View
 from panotui.views.panes import page
 from panotui.views.provider import StateProvider
+from panotui.views.state import Line
 
 BAND_COLUMNS = 240
 SPEED_MIN, SPEED_MAX = 0.1, 3600.0

@@ -1,0 +1,46 @@
+"""Numbers, rates and times as views write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from panotui.model import (
+    SECOND,
+)
+
+
+def utc(time_ns: int | None) -> str:
+    """RFC 3339 with microseconds; `-` when unknown."""
+    if not time_ns:
+        return "-"
+    seconds, rest = divmod(time_ns, SECOND)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def number(value: float | None, unit: str = "", digits: int = 2) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}{unit}".replace(",", " ")
+    text = f"{value:,.{digits}f}"
+    if not text.strip("-0."):
+        text = text.lstrip("-")  # no minus before nothing
+    return f"{text}{unit}".replace(",", " ")
+
+
+def rate(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
+        if value >= scale:
+            return f"{value / scale:.2f} {unit}"
+    return f"{value:.0f} b/s"
+
+
+def word(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

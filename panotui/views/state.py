@@ -1,0 +1,36 @@
+"""What a view needs of whoever holds the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from panotui.model import (
+    FlowRecord,
+    Snapshot,
+)
+
+Line = tuple[str, str]
+
+
+class State(Protocol):
+    """What frames are made from."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def flow_records(self) -> Iterable[FlowRecord]: ...
+
+    def flow_page(
+        self,
+        keep: Callable[[FlowRecord], bool] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        port: str | None = None,
+        first: int = 0,
+        rows: int = 50,
+        follow: str | None = None,
+    ) -> tuple[list[FlowRecord], int, int, int, int | None]: ...
+
+    def flow(self, flow_id: str) -> FlowRecord | None: ...
+
+    def explain_flow(self, flow_id: str) -> Sequence[Line]: ...
