@@ -56,7 +56,7 @@ def about(camera: Camera, facts: Facts) -> dict[str, str]:
     }
 
 
-def subject(camera: Camera) -> str:
+def subject_of(camera: Camera) -> str:
     return f"camera {camera.name}"
 
 
@@ -124,7 +124,7 @@ class CameraRule(Rule):
         sureness: Confidence = "likely" if others else "possible"
         if camera.arp_silent_ns and camera.media_ns < camera.arp_silent_ns:
             yield Observation(
-                "camera-unreachable", subject(camera),
+                "camera-unreachable", subject_of(camera),
                 {**values, "detail": "ARP for it goes unanswered"},
                 (evidence(camera.arp_silent_ns, camera.syn_packet, "ARP, no answer"),),
                 camera.arp_silent_ns, now, "certain" if others else "likely",
@@ -133,7 +133,7 @@ class CameraRule(Rule):
             )  # fmt: skip
         elif camera.syn_unanswered >= SYN_UNANSWERED and recent(camera.syn_last_ns, now, STALE_S):
             yield Observation(
-                "camera-unreachable", subject(camera),
+                "camera-unreachable", subject_of(camera),
                 {**values, "detail": f"{camera.syn_unanswered} SYNs unanswered"},
                 (evidence(camera.syn_first_ns, camera.syn_packet, "SYN, no answer"),),
                 camera.syn_first_ns, camera.syn_last_ns, sureness, detail=detail,
@@ -148,7 +148,7 @@ class CameraRule(Rule):
                 yield self._lockout(camera, values, "it now refuses connections", wrong, seen)
                 return
             yield Observation(
-                "camera-refused", subject(camera), {**values, "dport": str(camera.reset_port)},
+                "camera-refused", subject_of(camera), {**values, "dport": str(camera.reset_port)},
                 seen, camera.reset_ns, camera.reset_ns,
                 detail=(
                     f"{camera.resets} attempts",
@@ -166,7 +166,7 @@ class CameraRule(Rule):
         seen: tuple[EvidenceRecord, ...],
     ) -> Observation:
         return Observation(
-            "rtsp-lockout", subject(camera), {**values, "detail": detail, "count": str(count)},
+            "rtsp-lockout", subject_of(camera), {**values, "detail": detail, "count": str(count)},
             seen, seen[0].time_ns if seen else 0, seen[-1].time_ns if seen else 0,
             camera=camera.address,
         )  # fmt: skip
@@ -203,7 +203,7 @@ class CameraRule(Rule):
                 values["detail"] = f" ({asked.transport.split(';')[0]})"
         if kind is not None:
             yield Observation(
-                kind, subject(camera), values, seen, first, last,
+                kind, subject_of(camera), values, seen, first, last,
                 detail=(
                     'the appliance logs "Failed to get SDP description" or "SETUP failed" for this',
                 ),
@@ -234,7 +234,7 @@ class CameraRule(Rule):
             asked = self._asked.get(camera.address)
             ports = _client_ports(asked.transport if asked else None)
             yield Observation(
-                "udp-blocked", subject(camera),
+                "udp-blocked", subject_of(camera),
                 {**about(camera, facts), "client": session.client, "ports": ports,
                  "detail": ", while TCP works" if tcp and streams else ""},
                 (
@@ -262,7 +262,7 @@ class CameraRule(Rule):
             return
         names = ", ".join(UNSUITED.get(c, c) for c in codecs)
         yield Observation(
-            "stream-codec", subject(camera), {**about(camera, facts), "codec": f"only {names}"},
+            "stream-codec", subject_of(camera), {**about(camera, facts), "codec": f"only {names}"},
             tuple(
                 evidence(line.time_ns, line.packet, "SDP in the answer to DESCRIBE")
                 for line in camera.dialogue
@@ -288,7 +288,7 @@ class CameraRule(Rule):
         if not others or len(local) < 2:
             return
         yield Observation(
-            "stream-multi-reader", subject(camera),
+            "stream-multi-reader", subject_of(camera),
             {**about(camera, facts), "readers": ", ".join(sorted(others)[:6])},
             tuple(evidence(now, local[r], f"read by {r}") for r in others[:4]),
             camera=camera.address,

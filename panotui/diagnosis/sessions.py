@@ -1,11 +1,11 @@
-"""Findings about how RTSP sessions end: time-outs, keep-alives, reboots, multicast without a querier."""
+"""Findings about how RTSP sessions end: time-outs, keep-alives, reboots, no querier."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras import FROZEN_S, about, subject
+from panotui.diagnosis.cameras import FROZEN_S, about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import (
     SECOND,
@@ -133,7 +133,7 @@ class SessionEndRule(Rule):
             out.append(
                 Observation(
                     "rtsp-keepalive" if by_reports else "rtsp-timeout",
-                    subject(camera),
+                    subject_of(camera),
                     {
                         **about(camera, facts),
                         "timeout": str(message.timeout_s),
@@ -177,7 +177,7 @@ class SessionEndRule(Rule):
         if not ends and not silent:
             return
         yield Observation(
-            "camera-reboot", subject(camera),
+            "camera-reboot", subject_of(camera),
             {**about(camera, facts),
              "detail": f"its sessions dropped, then {awake[-1][2]}"},
             tuple(evidence(t, p, text) for t, p, text in awake), woke, woke,
@@ -202,7 +202,7 @@ class SessionEndRule(Rule):
             return
         again = min(later, key=lambda s: s.play_ns)
         yield Observation(
-            "camera-reboot", subject(camera),
+            "camera-reboot", subject_of(camera),
             {**about(camera, facts), "detail": "it cut its sessions, then served new ones"},
             (
                 evidence(end.time_ns, end.packet, f"session ended by {end.how}"),

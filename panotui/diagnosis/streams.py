@@ -22,7 +22,7 @@ from panotui.diagnosis.cameras import (
     STARTED_NS,
     About,
     about,
-    subject,
+    subject_of,
 )
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import (
@@ -117,7 +117,7 @@ class StreamRule(Rule):
         now = facts.now_ns
         if now - int(row["last_ns"]) > 120 * SECOND and int(row["end"]):
             return
-        subject = subject(camera)
+        subject = subject_of(camera)
         media = media_of(stream.codec)
         if siblings > 1 and media not in ("video", None):
             subject += f" {media}"
@@ -433,7 +433,7 @@ class StreamRule(Rule):
         client = next(reversed(camera.readers), "The reader")
         own = facts.port_of(client)
         yield Observation(
-            "receiver-slow", subject(camera),
+            "receiver-slow", subject_of(camera),
             {**about(camera, facts), "client": f"The appliance ({own})" if own else client,
              "count": str(known[0])},
             (known[2],), known[1], known[1], camera=camera.address,

@@ -33,10 +33,10 @@ from panotui.runtime.pipe import (
 from panotui.runtime.pump import missed
 from panotui.runtime.survey import survey
 from panotui.runtime.work import (
+    WORK,
     Order,
     Surveyed,
     SurveyWork,
-    work,
 )
 from panotui.sources import open_file
 
@@ -169,7 +169,7 @@ def serve(asked: IO[bytes], told: IO[bytes]) -> None:
 
 def _done(raw: bytes) -> Iterator[bytes]:
     try:
-        work = work.decode(raw)
+        work = WORK.decode(raw)
         if isinstance(work, SurveyWork):
             yield encoder.encode(Surveyed(surveys=tuple(survey(file) for file in work.files)))
             return

@@ -74,7 +74,7 @@ _answers: msgspec.msgpack.Decoder[Told | Surveyed | Failed | Ended] = msgspec.ms
 )
 
 
-work = msgspec.msgpack.Decoder(SurveyWork | MeterWork)
+WORK = msgspec.msgpack.Decoder(SurveyWork | MeterWork)
 
 
 def decode_answer(
