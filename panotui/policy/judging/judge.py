@@ -19,7 +19,6 @@ from panotui.policy.judging.decision import (
     OWN,
     Decision,
     FlowFacts,
-    Judgement,
 )
 from panotui.policy.rules import HostMatch, Policy, Rule, in_ports, listen_networks
 from panotui.site.facts import GROUP, PEER_BITS, SiteFacts, Who
@@ -61,12 +60,6 @@ class Judge:
             if "-" not in text and text != "*"
             for port in (int(text),)
         )
-
-    def judge(self, facts: FlowFacts) -> Judgement:
-        """The verdict of a flow with its words."""
-        from panotui.policy.judging.wording import worded
-
-        return worded(self, facts, self.decide(facts))
 
     def decide(self, facts: FlowFacts) -> Decision:
         """The verdict of a flow without words; pure, kept."""

@@ -38,6 +38,7 @@ from panotui.policy.judging.decision import (
     Judgement,
 )
 from panotui.policy.judging.judge import Judge
+from panotui.policy.judging.wording import worded
 from panotui.policy.rules import Policy, listen_networks
 from panotui.site.addresses import SCOPES, in_networks_v4, scopes_v4
 from panotui.site.facts import MediaSession, Who
@@ -230,7 +231,7 @@ class RowJudge:
 
     def judgement(self, row: Any, now_ns: int, meter: int = 0, **known: Any) -> Judgement:
         """The verdict of one row with its words; the keywords of `facts`."""
-        return self.judge.judge(self.facts(row, now_ns, meter, **known))
+        return worded(self.judge, self.facts(row, now_ns, meter, **known))
 
     def stream_judgement(
         self, sender: str, sport: int, receiver: str, dport: int, transport: str = "udp"
@@ -238,7 +239,8 @@ class RowJudge:
         """The verdict of a media stream by its ends, as its session's is."""
         view = self.view
         session = view.media_session(sender, sport, receiver, dport)
-        return self.judge.judge(
+        return worded(
+            self.judge,
             FlowFacts(
                 client=sender,
                 server=receiver,
@@ -250,7 +252,7 @@ class RowJudge:
                 app="rtp",
                 session=self.session_facts(session) if session else None,
                 settled=True,
-            )
+            ),
         )
 
     def session_facts(self, session: MediaSession) -> FlowFacts:

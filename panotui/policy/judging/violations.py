@@ -33,6 +33,7 @@ from panotui.policy.judging.decision import FlowFacts, Judgement
 from panotui.policy.judging.judge import MEDIA_APPS, RTSP_APPS
 from panotui.policy.judging.port_set import PortSet
 from panotui.policy.judging.rows import SEVERITIES, VERDICTS, JudgedRows, RowJudge, mix
+from panotui.policy.judging.wording import worded
 from panotui.site.facts import Who
 
 PORTS_APART = 8  # more services than these between two peers are one violation: a scan
@@ -363,10 +364,10 @@ class ViolationBook:
         judge = self._judge
         row = rows[position : position + 1]
         facts = judge.facts(row, now_ns, meter, interfaces=interfaces, final=True)
-        judgement = judge.judge.judge(facts)
+        judgement = worded(judge.judge, facts)
         if judgement.reason is None:  # a name came since the rows were judged
             facts = judged.classes[int(judged.kind[position])][0]
-            judgement = judge.judge.judge(facts)
+            judgement = worded(judge.judge, facts)
         if judge.judge.decide(facts).unasked:
             facts = facts.unasked()
         violation = _Violation(

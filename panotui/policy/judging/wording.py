@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from panotui.policy.judging.decision import (
     BETWEEN_PORTS,
@@ -18,19 +17,18 @@ from panotui.policy.judging.decision import (
     FlowFacts,
     Judgement,
 )
+from panotui.policy.judging.judge import Judge
 from panotui.policy.rules import LISTEN_TEXT, HostMatch, Rule
 from panotui.site.facts import GROUP, Who
 from panotui.site.hosts import canonical_host
 from panotui.site.names import HostName
 
-if TYPE_CHECKING:
-    from panotui.policy.judging.judge import Judge
-
 NEAREST_MAX = 3
 
 
-def worded(judge: Judge, facts: FlowFacts, decision: Decision) -> Judgement:
-    """The judgement of a decision."""
+def worded(judge: Judge, facts: FlowFacts) -> Judgement:
+    """The verdict of a flow with its words."""
+    decision = judge.decide(facts)
     violation = decision.verdict == "violation"
     facts = facts.unasked() if decision.unasked else facts
     return Judgement(

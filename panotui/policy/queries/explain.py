@@ -15,7 +15,7 @@ from panotui.errors import UsageError
 from panotui.policy.judging.decision import FlowFacts, Judgement
 from panotui.policy.judging.judge import Judge
 from panotui.policy.judging.rows import RowJudge
-from panotui.policy.judging.wording import service
+from panotui.policy.judging.wording import service, worded
 from panotui.policy.rules import Policy, Rule
 from panotui.site.facts import Who
 from panotui.site.hosts import canonical_host, is_address
@@ -73,7 +73,7 @@ def explain(
     _check(view, host, port, transport, from_port, direction)
     judge = Judge(Policy.for_site(view.site, view.facts.region), view.facts)
     facts = _facts(view, judge, host, port, transport, from_port, direction)
-    judgement = judge.judge(facts)
+    judgement = worded(judge, facts)
     rule = judge.policy.rule(judgement.rule)
     return Explanation(
         host=canonical_host(host) or printable(host),
@@ -173,7 +173,7 @@ def explain_flow(
 ) -> tuple[tuple[str, str], ...]:
     """The lines (label, text) of a flow's detail: verdict, rule, names and the nearest rules."""
     facts = judge.facts(row, now_ns, meter, interfaces=interfaces, own=own, final=final)
-    judgement = judge.judge.judge(facts)
+    judgement = worded(judge.judge, facts)
     lines = [("verdict", _verdict_line(judgement)), ("why", judgement.text)]
     rule = judge.policy.rule(judgement.rule)
     if rule is not None:
