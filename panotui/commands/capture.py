@@ -83,15 +83,15 @@ def live_capture(
     """Start the meters, wait for their rings, open the link watch. `sizes` are the bytes of
     all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure
     with the exit code of what refused."""
-    from panotui.runtime import live_meter as livemeter
+    from panotui.runtime import live_meter
     from panotui.runtime.live_meters import start_meters
     from panotui.sources.live.together import groups
 
     names = chosen(interfaces, site, commands)
-    livemeter.load()
+    live_meter.load()
     meters = start_meters(
         groups(names, site),
-        livemeter.serve,
+        live_meter.serve,
         ring_bytes=sizes[0] // len(names),
         snap_bulk=sizes[1],
         promiscuous=promiscuous,

@@ -34,8 +34,8 @@ def open_live(
     promiscuous: bool = False,
 ) -> LiveSource:
     """Capture on `interface`; see `panotui.sources.live.capture.open_live`."""
-    from panotui.sources.live import capture as live
+    from panotui.sources.live import capture
 
-    return live.open_live(
+    return capture.open_live(
         interface, ring_bytes=ring_bytes, snap_bulk=snap_bulk, promiscuous=promiscuous
     )

@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 import psutil
 
-from panotui.sources.live import capture as live
-from panotui.sources.live.bpf import Snap, snap_program
-from panotui.sources.live.interfaces import default_interfaces, existing_interfaces
-from panotui.sources.live.link import LinkWatch
-from panotui.sources.live.privileges import PrivilegeState, state
+from panotui.sources.capture.bpf import Snap, snap_program
+from panotui.sources.capture.interfaces import default_interfaces, existing_interfaces
+from panotui.sources.capture.link import LinkWatch
+from panotui.sources.capture.privileges import PrivilegeState, state
+from panotui.sources.live import capture
 
 SCRATCH_BLOCKS = 16
 KERNEL_LEAST = (4, 20)
@@ -73,7 +73,7 @@ def capability(now: PrivilegeState) -> Check:
         name="capability",
         ok=False,
         text=f"user {now.uid} has no CAP_NET_RAW: no live capture",
-        remedy=live.PRIVILEGE_REMEDY,
+        remedy=capture.PRIVILEGE_REMEDY,
     )
 
 
@@ -94,18 +94,18 @@ def ring_allocation(ring_bytes: int) -> Check:
     """Whether the kernel gives a scratch ring, and whether the real one fits into memory."""
     try:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as scratch:
-            scratch.setsockopt(live.SOL_PACKET, live.PACKET_VERSION, live.TPACKET_V3)
-            frames = SCRATCH_BLOCKS * live.BLOCK_BYTES // live.FRAME_BYTES
+            scratch.setsockopt(capture.SOL_PACKET, capture.PACKET_VERSION, capture.TPACKET_V3)
+            frames = SCRATCH_BLOCKS * capture.BLOCK_BYTES // capture.FRAME_BYTES
             scratch.setsockopt(
-                live.SOL_PACKET,
-                live.PACKET_RX_RING,
+                capture.SOL_PACKET,
+                capture.PACKET_RX_RING,
                 struct.pack(
                     "=7I",
-                    live.BLOCK_BYTES,
+                    capture.BLOCK_BYTES,
                     SCRATCH_BLOCKS,
-                    live.FRAME_BYTES,
+                    capture.FRAME_BYTES,
                     frames,
-                    live.RETIRE_MS,
+                    capture.RETIRE_MS,
                     0,
                     0,
                 ),
@@ -115,7 +115,7 @@ def ring_allocation(ring_bytes: int) -> Check:
             name="ring",
             ok=False,
             text="not tried: it needs CAP_NET_RAW",
-            remedy=live.PRIVILEGE_REMEDY,
+            remedy=capture.PRIVILEGE_REMEDY,
         )
     except OSError as error:
         return Check(
@@ -129,8 +129,8 @@ def ring_allocation(ring_bytes: int) -> Check:
     return Check(
         name="ring",
         ok=ok,
-        text=f"{ring_bytes >> 20} MiB for all rings, in blocks of {live.BLOCK_BYTES >> 10} KiB, "
-        f"handed over after {live.RETIRE_MS} ms; {available >> 20} MiB of memory are free",
+        text=f"{ring_bytes >> 20} MiB for all rings, in blocks of {capture.BLOCK_BYTES >> 10} KiB, "
+        f"handed over after {capture.RETIRE_MS} ms; {available >> 20} MiB of memory are free",
         remedy="" if ok else "Ask for a smaller one with --ring.",
     )
 

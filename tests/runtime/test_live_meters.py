@@ -20,9 +20,7 @@ from panotui.model import (
     Site,
     SourceCounters,
 )
-from panotui.runtime import live_meter as livemeter
-from panotui.runtime import live_meters as meterlink
-from panotui.runtime import pipe as news
+from panotui.runtime import live_meter, live_meters, pipe
 from panotui.runtime.live_meter import LivePump, Outbox
 from panotui.runtime.live_meters import LiveMeters
 from panotui.runtime.packet_keeper import PacketKeeper
@@ -71,7 +69,7 @@ class Pipe:
 
     def frames(self) -> Iterator[bytes]:
         with os.fdopen(self.end, "rb", closefd=False) as stream:
-            while (frame := news.read_frame(stream)) is not None:
+            while (frame := pipe.read_frame(stream)) is not None:
                 yield frame
 
 
@@ -86,10 +84,10 @@ def pipe() -> Iterator[Pipe]:
             pass
 
 
-def told(frame: bytes) -> news.News:
-    message = meterlink._said.decode(frame)
-    assert isinstance(message, news.Told)
-    return news.news_of(message, INTERFACES)
+def told(frame: bytes) -> pipe.News:
+    message = live_meters._said.decode(frame)
+    assert isinstance(message, pipe.Told)
+    return pipe.news_of(message, INTERFACES)
 
 
 def live_pump(ring: Ring, outbox: Outbox) -> LivePump:
@@ -157,7 +155,7 @@ class Process:
     """What a meter's process says, said by a test."""
 
     def __init__(self, meter: int, name: str) -> None:
-        self.order = news.LiveOrder(
+        self.order = pipe.LiveOrder(
             meter=meter, names=(name,), ring_bytes=0, snap_bulk=0, promiscuous=False,
             evidence=False, settings=MeterSettings(),
         )  # fmt: skip
@@ -182,12 +180,12 @@ class Process:
 
     def tell(self, second: int, packets: int = 0, gone: tuple[str, ...] = ()) -> None:
         delta = self._meter.tick(START + second * SECOND)
-        state = news.SourceState(
+        state = pipe.SourceState(
             counters=SourceCounters(packets=packets), packets={self.order.names[0]: packets},
             gone=gone,
         )  # fmt: skip
-        one = news.News(0, self.order.meter, delta, state)
-        self.waiting.append(meterlink._said.decode(news.encode_news(one)))
+        one = pipe.News(0, self.order.meter, delta, state)
+        self.waiting.append(live_meters._said.decode(pipe.encode_news(one)))
 
 
 @pytest.fixture
@@ -228,7 +226,7 @@ def test_a_meter_that_is_late_is_waited_for_a_second_only(two: Two) -> None:
     meters.on_tick.append(lambda now_ns: ticks.append((now_ns - START) // SECOND))
     left.tell(1, 10)
     meters.step()
-    now[0] += meterlink.LATE_S + 0.1
+    now[0] += live_meters.LATE_S + 0.1
     meters.step()
     assert ticks == [1]
     right.tell(1, 5)
@@ -248,7 +246,7 @@ def test_a_meter_that_has_died_is_a_failure_of_the_program(two: Two) -> None:
 
 def test_what_a_meter_fails_of_keeps_its_exit_code(two: Two) -> None:
     meters, left, _, _ = two
-    left.waiting.append(news.Failed(what="eth0", why="gone", remedy="", exit_code=5))
+    left.waiting.append(pipe.Failed(what="eth0", why="gone", remedy="", exit_code=5))
     with pytest.raises(PanotuiError, match="eth0: gone") as caught:
         meters.step()
     assert caught.value.exit_code == 5
@@ -267,9 +265,9 @@ def test_evidence_of_two_meters_is_one_answer_by_time(two: Two) -> None:
     meters, left, right, _ = two
     left.fileno = right.fileno = 0
 
-    def rows(name: str, times: list[int]) -> news.PacketRows:
+    def rows(name: str, times: list[int]) -> pipe.PacketRows:
         n = len(times)
-        return news.PacketRows(
+        return pipe.PacketRows(
             data=b"".join(bytes([t]) * (t + 1) for t in times),
             length=np.array([t + 1 for t in times], np.int64).tobytes(),
             wire_length=np.full(n, 99, np.int64).tobytes(),
@@ -279,13 +277,13 @@ def test_evidence_of_two_meters_is_one_answer_by_time(two: Two) -> None:
             names=((name, 1),),
         )
 
-    meters.ask(news.Ask(number=4, hosts=("10.0.0.1",)))
-    assert left.asked[-1] == right.asked[-1] == news.Ask(number=4, hosts=("10.0.0.1",))
-    empty = news.PacketRows()
-    left.waiting.append(news.Answer(number=4, context=empty, packets=rows("eth0", [1, 4])))
+    meters.ask(pipe.Ask(number=4, hosts=("10.0.0.1",)))
+    assert left.asked[-1] == right.asked[-1] == pipe.Ask(number=4, hosts=("10.0.0.1",))
+    empty = pipe.PacketRows()
+    left.waiting.append(pipe.Answer(number=4, context=empty, packets=rows("eth0", [1, 4])))
     meters.step()
     assert meters.answers() == []
-    right.waiting.append(news.Answer(number=4, context=empty, packets=rows("eth1", [2, 3])))
+    right.waiting.append(pipe.Answer(number=4, context=empty, packets=rows("eth1", [2, 3])))
     meters.step()
     (answer,) = meters.answers()
     packets = answer.packets
@@ -316,18 +314,18 @@ def test_frames_come_out_whole_whatever_the_pipe_delivers() -> None:
         buffer, out = bytearray(), []
         for start in range(0, len(stream), size):
             buffer += stream[start : start + size]
-            found, buffer = news.frames(buffer)
+            found, buffer = pipe.frames(buffer)
             out += found
         assert out == contents
         assert not buffer
     with pytest.raises(ValueError, match="frame of"):
-        news.frames(bytearray(b"\xff\xff\xff\xff"))
+        pipe.frames(bytearray(b"\xff\xff\xff\xff"))
 
 
 def test_a_live_meter_whose_asker_has_gone_ends() -> None:
     asked, told_end = os.pipe(), os.pipe()
     os.close(asked[1])
     with os.fdopen(asked[0], "rb") as requests, os.fdopen(told_end[1], "wb") as out:
-        livemeter.serve(requests, out)
+        live_meter.serve(requests, out)
     assert os.read(told_end[0], 10) == b""
     os.close(told_end[0])

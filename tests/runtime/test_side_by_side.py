@@ -16,9 +16,13 @@ from panotui.engine.engine import Engine
 from panotui.errors import InputError, PanotuiError
 from panotui.model import SECOND, MeterSettings, PacketBatch, Site, SourceCounters
 from panotui.report.analysis import analysis
-from panotui.runtime import pipe as news
-from panotui.runtime import side_by_side as parallel
+from panotui.runtime import pipe
+from panotui.runtime.file_meter import FileMeter
+from panotui.runtime.plan import METERS_MOST, chains, plan
 from panotui.runtime.pump import Pump
+from panotui.runtime.side_by_side import MeterProcess, processes_for, run_files
+from panotui.runtime.survey import survey
+from panotui.runtime.work import MeterWork, Survey, decode_answer
 from panotui.site.file import load_site
 from panotui.sources import open_file
 from tests.sources import made
@@ -85,7 +89,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The demo's capture, cut every 23 seconds."""
     folder = tmp_path_factory.mktemp("rotated")
-    first = parallel.survey(str(CAPTURE)).first_ns
+    first = survey(str(CAPTURE)).first_ns
     files = []
     for number in range(3):
         low, high = first + number * 23 * SECOND, first + (number + 1) * 23 * SECOND
@@ -105,7 +109,7 @@ def site() -> Site:
 
 def _analysed(files: Sequence[str], site: Site, processes: int = 1) -> dict[str, Any]:
     engine = Engine(site)
-    parallel.run_files(files, engine, processes=processes)
+    run_files(files, engine, processes=processes)
     return analysis(engine)
 
 
@@ -179,15 +183,15 @@ def test_a_file_a_port_gives_the_answer_of_one_file_with_both(
 
 
 def test_news_crosses_a_pipe_unchanged(ports: list[str]) -> None:
-    planned = parallel.plan([parallel.survey(file) for file in ports], MeterSettings())
+    planned = plan([survey(file) for file in ports], MeterSettings())
     seen = 0
     for order in planned.orders:
-        meter = parallel.FileMeter(
+        meter = FileMeter(
             order, planned.interfaces, planned.ticks, planned.final_ns, MeterSettings()
         )
         for one in meter.news():
-            again = parallel.decode_answer(news.encode_news(one), planned.interfaces)
-            assert isinstance(again, news.News)
+            again = decode_answer(pipe.encode_news(one), planned.interfaces)
+            assert isinstance(again, pipe.News)
             assert again.order() == one.order()
             assert again.source == one.source
             assert again.delta.messages == one.delta.messages
@@ -201,10 +205,10 @@ def test_news_crosses_a_pipe_unchanged(ports: list[str]) -> None:
     assert seen > 100
 
 
-def _survey(name: str, first_s: float, last_s: float) -> parallel.Survey:
+def _survey(name: str, first_s: float, last_s: float) -> Survey:
     first, last = int(first_s * SECOND), int(last_s * SECOND)
     seconds = np.arange(first // SECOND, last // SECOND + 1)
-    return parallel.Survey(
+    return Survey(
         file=name, packets=10, first_ns=first, last_ns=last, interfaces=(),
         seconds=seconds.tobytes(), counters=SourceCounters(),
     )  # fmt: skip
@@ -214,24 +218,24 @@ def test_captures_that_follow_each_other_share_a_meter_and_overlapping_ones_do_n
     idle_ns = 300 * SECOND
     a1, a2 = _survey("eth0_1", 100, 200), _survey("eth0_2", 200.1, 300)
     b1, b2 = _survey("eth1_1", 101, 199), _survey("eth1_2", 201, 299)
-    assert parallel.chains([a1, b1, a2, b2], idle_ns) == [[0, 2], [1, 3]]
-    assert parallel.chains([a2, a1], idle_ns) == [[1, 0]]
+    assert chains([a1, b1, a2, b2], idle_ns) == [[0, 2], [1, 3]]
+    assert chains([a2, a1], idle_ns) == [[1, 0]]
     later = _survey("eth0_3", 1000, 1100)  # every flow of before is idle by then
-    assert parallel.chains([a1, later], idle_ns) == [[0], [1]]
+    assert chains([a1, later], idle_ns) == [[0], [1]]
     early = _survey("eth0_2", 199.995, 300)  # a packet or two out of order at the cut
-    assert parallel.chains([a1, early], idle_ns) == [[0, 1]]
+    assert chains([a1, early], idle_ns) == [[0, 1]]
 
 
 def test_more_captures_than_the_engine_names_meters_still_fit() -> None:
     many = [_survey(f"{i}", 100 + i, 400 + i) for i in range(300)]
-    found = parallel.chains(many, 300 * SECOND)
-    assert len(found) == parallel.METERS_MOST
+    found = chains(many, 300 * SECOND)
+    assert len(found) == METERS_MOST
     assert sorted(i for chain in found for i in chain) == list(range(300))
 
 
 def test_ticks_are_those_of_one_pump_over_all_packets() -> None:
     surveys = [_survey("a", 100.5, 103), _survey("b", 102.5, 104), _survey("c", 7304, 7310)]
-    ticks = parallel.plan(surveys, MeterSettings()).ticks // SECOND
+    ticks = plan(surveys, MeterSettings()).ticks // SECOND
     assert ticks[:4].tolist() == [101, 102, 103, 104]
     assert len(ticks) < 200  # two hours of nothing are not ticked second by second
     assert ticks[-1] == 7_310
@@ -241,17 +245,17 @@ def test_ticks_are_those_of_one_pump_over_all_packets() -> None:
 def test_a_meter_process_that_dies_is_one_clear_line(
     ports: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = parallel.MeterProcess.ask
+    ask = MeterProcess.ask
 
-    def ask_and_kill(self: parallel.MeterProcess, work: Any) -> None:
-        if isinstance(work, parallel.MeterWork):
+    def ask_and_kill(self: MeterProcess, work: Any) -> None:
+        if isinstance(work, MeterWork):
             self.process.kill()
             self.process.wait()
         ask(self, work)
 
-    monkeypatch.setattr(parallel.MeterProcess, "ask", ask_and_kill)
+    monkeypatch.setattr(MeterProcess, "ask", ask_and_kill)
     with pytest.raises(PanotuiError, match="killed by signal 9 before it was done") as caught:
-        parallel.run_files(ports, Engine(Site()), processes=2)
+        run_files(ports, Engine(Site()), processes=2)
     assert "\n" not in str(caught.value)
 
 
@@ -262,23 +266,23 @@ def test_what_a_meter_process_cannot_read_is_told_with_its_exit_code(
     bad.write_text("these are no packets")
     for processes in (1, 2):
         with pytest.raises(PanotuiError, match=r"notes\.pcap") as caught:
-            parallel.run_files([*ports, str(bad)], Engine(Site()), processes=processes)
+            run_files([*ports, str(bad)], Engine(Site()), processes=processes)
         assert caught.value.exit_code == InputError.exit_code
 
 
 def test_a_pipe_that_ends_inside_a_frame_is_an_end() -> None:
     out = io.BytesIO()
-    news.write_frame(out, b"some content")
+    pipe.write_frame(out, b"some content")
     for cut in range(len(out.getvalue())):
-        assert news.read_frame(io.BytesIO(out.getvalue()[:cut])) is None
-    assert news.read_frame(io.BytesIO(out.getvalue())) == b"some content"
+        assert pipe.read_frame(io.BytesIO(out.getvalue()[:cut])) is None
+    assert pipe.read_frame(io.BytesIO(out.getvalue())) == b"some content"
 
 
 def test_small_captures_are_not_worth_a_process(ports: list[str]) -> None:
-    assert parallel.processes_for(ports) == 1
-    assert parallel.processes_for(ports, 2) == 2
-    assert parallel.processes_for(ports, 9) == len(ports)
-    assert parallel.processes_for(["-", *ports], 2) == 1
+    assert processes_for(ports) == 1
+    assert processes_for(ports, 2) == 2
+    assert processes_for(ports, 9) == len(ports)
+    assert processes_for(["-", *ports], 2) == 1
 
 
 def _gappy(path: Path, told: int, *, dropped: int = 0, beside: bool = False) -> str:

@@ -1,0 +1,1 @@
+"""Control packets and the first payloads of connections, within a budget."""

@@ -1,0 +1,1 @@
+"""The flow table: five-tuples to slots, counters, clients, ends."""

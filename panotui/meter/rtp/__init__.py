@@ -1,0 +1,1 @@
+"""The measures of RTP streams, a file a measure."""

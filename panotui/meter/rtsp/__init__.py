@@ -1,0 +1,1 @@
+"""RTSP connections: text, interleaved frames, what was set up."""

@@ -1,0 +1,1 @@
+"""Which packets are media of which stream, and the table of streams."""

@@ -1,0 +1,1 @@
+"""TCP quality: retransmissions, losses, round trips."""

@@ -1,0 +1,1 @@
+"""The verdict of a flow, its words, and how violations fold."""

@@ -1,0 +1,1 @@
+"""Live interfaces: the ring, the links, the privileges."""

@@ -1,0 +1,1 @@
+"""Flows as they are kept and shown: by column."""
