@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 import psutil
 
-from panotui.sources.capture.bpf import Snap, snap_program
-from panotui.sources.capture.interfaces import default_interfaces, existing_interfaces
-from panotui.sources.capture.link import LinkWatch
-from panotui.sources.capture.privileges import PrivilegeState, state
 from panotui.sources.live import capture
+from panotui.sources.live.bpf import Snap, snap_program
+from panotui.sources.live.interfaces import default_interfaces, existing_interfaces
+from panotui.sources.live.link import LinkWatch
+from panotui.sources.live.privileges import PrivilegeState, state
 
 SCRATCH_BLOCKS = 16
 KERNEL_LEAST = (4, 20)

@@ -74,7 +74,7 @@ class Pipe:
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
+def wire() -> Iterator[Pipe]:
     made = Pipe()
     yield made
     for end in (made.end, made.start):
@@ -100,11 +100,11 @@ def live_pump(ring: Ring, outbox: Outbox) -> LivePump:
 
 
 def test_an_engine_that_reads_nothing_makes_no_meter_wait(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+    wire: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(livemeter, "POSTPONED_MOST", 1_000)
+    monkeypatch.setattr(live_meter, "POSTPONED_MOST", 1_000)
     ring = Ring("lab/udp-h264.pcap")
-    pump = live_pump(ring, Outbox(pipe.start))
+    pump = live_pump(ring, Outbox(wire.start))
     pump._outbox.put(bytes(4 << 20))  # more than the pipe holds: the engine is busy
     while pump.time_ns == 0 or ring.counters.packets < 2_000:
         before = ring.counters.packets
@@ -116,11 +116,11 @@ def test_an_engine_that_reads_nothing_makes_no_meter_wait(
     assert pump.postponed > 0
 
     read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.extend(pipe.frames()))
+    reader = threading.Thread(target=lambda: read.extend(wire.frames()))
     reader.start()
     pump.finish()
     assert pump._outbox.wait(10)
-    os.close(pipe.start)
+    os.close(wire.start)
     reader.join(10)
     assert len(read[0]) == 4 << 20
     (last,) = [one for one in map(told, read[1:]) if one.tick]
@@ -143,9 +143,9 @@ def test_an_engine_that_reads_nothing_makes_no_meter_wait(
     assert seconds == int(stream["packets"])
 
 
-def test_an_outbox_whose_reader_has_gone_is_broken_and_never_waits(pipe: Pipe) -> None:
-    outbox = Outbox(pipe.start)
-    os.close(pipe.end)
+def test_an_outbox_whose_reader_has_gone_is_broken_and_never_waits(wire: Pipe) -> None:
+    outbox = Outbox(wire.start)
+    os.close(wire.end)
     outbox.put(b"nobody reads this")
     assert outbox.wait(10)
     assert outbox.broken
