@@ -10,7 +10,7 @@ from panotui.model import SECOND, Interface, PacketBatch, Site, SourceCounters
 from panotui.pump import Pump, SecondSplitter, gap_ticks
 from panotui.report.analysis import analysis
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 
 
 def batch(times_ns: list[int]) -> PacketBatch:
@@ -77,7 +77,7 @@ class SmallBatches:
 
 @pytest.mark.parametrize("name", ["lab/udp-h264-loss2pct.pcap", "lab/peers.pcap"])
 def test_the_same_answer_whatever_the_batches(name: str) -> None:
-    path = str(shared_capture(name))
+    path = str(capture(name))
     answers = []
     for size in (1 << 20, 100, 7):
         engine = Engine(Site())
@@ -109,7 +109,7 @@ class Missing(SmallBatches):
 
 @pytest.mark.parametrize("counter", ["dropped_ring", "dropped_interface", ""])
 def test_what_this_tool_missed_is_no_loss_of_the_network(counter: str) -> None:
-    path = str(shared_capture("lab/udp-h264.pcap"))
+    path = str(capture("lab/udp-h264.pcap"))
     source = Missing(path, counter)
     engine = Engine(Site())
     Pump([source], engine, files=[path]).run(0.0)
@@ -123,7 +123,7 @@ def test_what_this_tool_missed_is_no_loss_of_the_network(counter: str) -> None:
 
 
 def test_taps_and_ticks_are_called_and_the_source_is_counted() -> None:
-    path = str(shared_capture("lab/faults.pcap"))
+    path = str(capture("lab/faults.pcap"))
     source = open_file(path)
     engine = Engine(Site())
     pump = Pump([source], engine, files=[path])
