@@ -1,25 +1,122 @@
-"""Where the captures for tests are: bundled ones in `tests/data`, the larger collection beside the
-repository when it is there."""
+"""The captures that tests read, by name (`lab/udp-h264.pcap`), and what other tools say of them.
+
+They lie in `tests/data`, the large ones packed; `tests/data/index.toml` names each with its origin
+and licence. `python -m tests.captures lab/udp-h264.pcap -o here.pcap` unpacks one for a look.
+"""
 
 from __future__ import annotations
 
+import argparse
+import atexit
+import functools
+import json
 import os
+import shutil
+import tempfile
+import tomllib
 from pathlib import Path
+from typing import Any
 
-import pytest
+import zstandard
 
 DATA = Path(__file__).parent / "data"
+FOLDERS = ("lab", "open", "variants")
+UNPACKED = "PANOTUI_UNPACKED"  # the folder of a test run, which its workers inherit
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "captures"
 
 
-def shared_capture(name: str) -> Path:
-    """A capture by its name in the larger collection (`lab/udp-h264.pcap`), or skip with one line.
+@functools.cache
+def index() -> dict[str, dict[str, str]]:
+    """`index.toml`: for each file what it is, its licence and, if it is not ours, its origin."""
+    return tomllib.loads((DATA / "index.toml").read_text("utf-8"))
 
-    The copy in `tests/data` comes first. Under `CI=true` absence is a failure, never a skip.
-    """
-    for path in (DATA / name, SHARED / name):
-        if path.exists():
-            return path
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"capture {name} is missing beside the repository")
-    pytest.skip(f"capture {name} is not beside this checkout")
+
+def captures() -> list[str]:
+    """The names of all captures, sorted."""
+    return sorted(name for name in index() if name.split("/")[0] in FOLDERS)
+
+
+def capture(name: str) -> Path:
+    """A capture as a plain file."""
+    path = DATA / name
+    if path.exists() or name not in index():
+        return path if path.exists() else SHARED / name
+    path = unpacked() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Workers may unpack the same capture at once: each does so beside, and the last one stays.
+        handle, beside = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_unpack(name))
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    return path
+
+
+def _unpack(name: str) -> bytes:
+    against = index()[name].get("against")
+    known = None
+    if against is not None:
+        whole = capture(against).read_bytes()
+        known = zstandard.ZstdCompressionDict(whole, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdDecompressor(dict_data=known).decompress(
+        (DATA / f"{name}.zst").read_bytes()
+    )
+
+
+def pack(path: Path, against: str | None = None) -> bytes:
+    """A capture as it lies in `tests/data`; `against` names one there that shares its content."""
+    data = path.read_bytes()
+    known = None
+    if against is not None:
+        whole = capture(against).read_bytes()
+        known = zstandard.ZstdCompressionDict(whole, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    ways = zstandard.ZstdCompressionParameters.from_level(
+        19, source_size=len(data), window_log=22, enable_ldm=True
+    )
+    return zstandard.ZstdCompressor(compression_params=ways, dict_data=known).compress(data)
+
+
+@functools.cache
+def unpacked() -> Path:
+    """The folder for unpacked captures, one for all processes of a test run."""
+    if UNPACKED not in os.environ:
+        folder = tempfile.mkdtemp(prefix="panotui-captures-")
+        os.chmod(folder, 0o755)  # some tests become another user
+        os.environ[UNPACKED] = folder
+        atexit.register(_remove, folder, os.getpid())
+    return Path(os.environ[UNPACKED])
+
+
+def _remove(folder: str, made_by: int) -> None:
+    if os.getpid() == made_by:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@functools.cache
+def _stored() -> dict[str, dict[str, Any]]:
+    whole: dict[str, dict[str, Any]] = json.loads((DATA / "oracles/tshark.json").read_text())
+    return whole
+
+
+def tshark_says(name: str) -> dict[str, Any]:
+    """What tshark 4.0 says of a capture: `packets`, `bytes`, `first` and `last` time in seconds,
+    values of fields with their counts, and `conversations`, the lines of its TCP and UDP tables."""
+    return _stored()[name]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Unpack or pack a capture of tests/data.")
+    parser.add_argument("capture", help="a name in tests/data, or with --pack a file")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--pack", action="store_true")
+    parser.add_argument("--against", metavar="NAME", help="pack against this capture")
+    asked = parser.parse_args()
+    if asked.pack:
+        asked.output.write_bytes(pack(Path(asked.capture), asked.against))
+    else:
+        shutil.copyfile(capture(asked.capture), asked.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """Hypothesis profiles: under CI the same examples every time, elsewhere new ones each run.
 
-And Ctrl-C for the programs that tests start, wherever the tests themselves were started."""
+Ctrl-C for the programs that tests start, wherever the tests themselves were started. And one folder
+for unpacked captures, before workers start that share it."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import os
 import signal
 
 from hypothesis import HealthCheck, settings
+
+from tests.captures import unpacked
 
 # CI machines are shared: slow is no failure there, and a build must not depend on luck.
 settings.register_profile(
@@ -23,3 +26,5 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")
 # What a shell starts in the background ignores SIGINT, and so would all programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+unpacked()

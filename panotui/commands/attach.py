@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from panotui.commands.options import common_options
-from panotui.commands.readable import prepare_to_drop
+from panotui.commands.readable import SCREEN, drop_privileges, prepare_to_drop
 from panotui.errors import InputError, PrivilegeError, UsageError
 
 
@@ -23,13 +23,12 @@ def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
     check_access(path)
     require_terminal()
     end_on_signals()
-    from panotui.commands.capture import drop_privileges
-
-    # The connection is made before root is given up: the socket may be root's alone.
-    peer = _connected(path)
-    drop_privileges()
+    # The connection is made before root is given up: the socket may be root's alone. So are the
+    # screen's libraries read.
     from panotui.tui import app
 
+    peer = _connected(path)
+    drop_privileges(SCREEN)
     return int(app.run(peer, mode="attach", no_color=no_color))
 
 

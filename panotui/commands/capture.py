@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import panotui
 from panotui.commands.interfaces import chosen
+from panotui.commands.readable import COLLECTOR, drop_privileges
 from panotui.commands.siteedit import SiteFileEditor
 from panotui.model import Site
 
@@ -30,13 +31,6 @@ def demo_folder() -> Path:
     return Path(panotui.__path__[0]) / "sources" / "demo"
 
 
-def drop_privileges() -> None:
-    """Become nobody in particular; `readable.prepare_to_drop` came first."""
-    from panotui.sources.live import privileges
-
-    privileges.drop()
-
-
 class Capture:
     """Live meters that were started with privileges and are heard without."""
 
@@ -50,7 +44,7 @@ class Capture:
 
     def drop_privileges(self) -> None:
         """Give up root and every capability; nothing to give up is fine."""
-        drop_privileges()
+        drop_privileges(COLLECTOR)
 
     def pump(self) -> LiveMeters:
         """The meters, reading, with an engine."""
@@ -121,19 +115,27 @@ class DemoClock:
         return time.monotonic_ns() + self._ahead_ns
 
 
-def demo_pump() -> Pump:
-    """One round of the bundled recording at its own pace."""
-    from panotui.engine.engine import Engine
-    from panotui.engine.settings import EngineSettings
-    from panotui.runtime.pump import Pump
-    from panotui.site.file import load_site
-    from panotui.sources import open_demo, open_file
+class Demo:
+    """The bundled recording, opened once: its files may be out of reach later."""
 
-    path = str(demo_folder() / "site.pcapng.zst")
-    peek = open_file(path, batch_packets=1)
-    first = peek.read()
-    peek.close()
-    clock = DemoClock(0 if first is None else int(first.time_ns[0]))
-    source = open_demo(path, loop=False, clock_ns=clock)
-    engine = Engine(load_site(demo_folder() / "site.toml"), EngineSettings(live=True))
-    return Pump([source], engine, live=True, clock=clock)
+    def __init__(self) -> None:
+        from panotui.site.file import load_site
+        from panotui.sources.demo import DemoFile
+
+        self._site = load_site(demo_folder() / "site.toml")
+        self._file = DemoFile(str(demo_folder() / "site.pcapng.zst"))
+
+    def pump(self) -> Pump:
+        """One round of it at its own pace."""
+        from panotui.engine.engine import Engine
+        from panotui.engine.settings import EngineSettings
+        from panotui.runtime.pump import Pump
+        from panotui.sources.demo import DemoSource
+
+        peek = self._file.open(batch_packets=1)
+        first = peek.read()
+        peek.close()
+        clock = DemoClock(0 if first is None else int(first.time_ns[0]))
+        source = DemoSource(self._file.open, loop=False, clock_ns=clock)
+        engine = Engine(self._site, EngineSettings(live=True))
+        return Pump([source], engine, live=True, clock=clock)

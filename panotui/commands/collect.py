@@ -18,7 +18,7 @@ import click
 
 from panotui.commands.alerting import Alerts, alert_options
 from panotui.commands.options import read_site, ring_options, ring_sizes
-from panotui.commands.readable import prepare_to_drop
+from panotui.commands.readable import COLLECTOR, drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError
 
 if TYPE_CHECKING:
@@ -99,16 +99,16 @@ def _open(
 
 def _play(peer: socket.socket, ready_fd: int) -> int:
     """The demo: round after round, each from the beginning."""
-    from panotui.commands.capture import demo_pump, drop_privileges
+    from panotui.commands.capture import Demo
     from panotui.feed.collector import Collector
     from panotui.feed.server import FeedServer
     from panotui.views.provider import StateProvider
 
-    drop_privileges()
+    demo = Demo()
+    pump = demo.pump()
+    drop_privileges(COLLECTOR)
     server: FeedServer | None = None
-    ended = "ended"
-    while ended == "ended":
-        pump = demo_pump()
+    while True:
         if server is None:
             provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
             server = FeedServer(provider, peers=(peer,))
@@ -119,7 +119,9 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
         _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)
         pump.close()
-    return 0
+        if ended != "ended":
+            return 0
+        pump = demo.pump()
 
 
 def _stop_on_term(collector: Collector) -> None:

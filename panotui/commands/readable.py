@@ -1,18 +1,41 @@
-"""Keeps the program's own files readable after privileges are dropped.
+"""Keeps what the program reads late within its reach when it gives up root.
 
-Root may run a copy that only root can reach (a virtual environment under /root); modules, rule
-files and style sheets are read as they are needed, also after the drop. So the folders that Python
-imports from are opened before it, and paths through those open handles replace the names: what was
-opened stays reachable, and nothing else of root's becomes so.
+Root may run a copy that only root can reach: a clone and a virtual environment under /root, or
+files that a strict umask made root's alone. Three things follow, in the order in which a process
+does them:
+
+1. `prepare_to_drop`, first of all: the folders that Python imports from are opened, and paths
+   through those open handles replace the names. What lies in them stays reachable as far as its own
+   modes allow, and nothing else of root's becomes so.
+2. What a process surely needs is imported, and its files are read or opened, before the drop.
+3. `load_out_of_reach`, last before the drop: what it may need on a rare occasion is imported as
+   well, but only where the handles of step 1 do not help (it costs up to 0.4 s and 15 MB).
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+HANDLES = "/proc/self/fd"
+
+# `MODULE`, or `MODULE:FUNCTION` where more than the import is done late. Of both processes: what
+# the standard library imports with its first call.
+_LIBRARY = ("encodings.idna", "encodings.latin_1", "stringprep", "ipaddress", "_strptime")
+SCREEN = (*_LIBRARY, "textual.messages")
+COLLECTOR = (
+    *_LIBRARY,
+    "tomlkit",
+    "panotui.policy.accept",
+    "panotui.policy.wording",
+    "panotui.health.vendors:load",
+    "panotui.wire.linkcontrol:load",
+)
 
 
 def prepare_to_drop() -> None:
@@ -24,50 +47,101 @@ def prepare_to_drop() -> None:
         keep_readable(*privileges.target())
 
 
+def load_out_of_reach(late: Sequence[str]) -> list[str]:
+    """Import now those of `late` whose files could not be read after the drop; which they were.
+
+    Does nothing unless this is root about to become somebody else.
+    """
+    if os.geteuid() != 0:
+        return []
+    from panotui.sources.live import privileges
+
+    uid, gid = privileges.target()
+    loaded = [] if uid == 0 else [name for name in late if not _stays_readable(name, uid, gid)]
+    for name in loaded:
+        module, _, function = name.partition(":")
+        found = importlib.import_module(module)
+        if function:
+            getattr(found, function)()
+    return loaded
+
+
+def drop_privileges(late: Sequence[str]) -> None:
+    """Give up root and every capability, with `late` modules loaded where they would be out of
+    reach; nothing to give up is fine. `prepare_to_drop` came first."""
+    load_out_of_reach(late)
+    from panotui.sources.live import privileges
+
+    privileges.drop()
+
+
 def keep_readable(uid: int, gid: int) -> int:
     """Open handles for the import folders that (uid, gid) could not reach; how many there are.
 
     Does nothing unless this is root about to become somebody else.
     """
-    if os.geteuid() != 0 or uid == 0 or not Path("/proc/self/fd").exists():
+    if os.geteuid() != 0 or uid == 0 or not Path(HANDLES).exists():
         return 0
     changed: dict[str, str] = {}
     for entry in dict.fromkeys(_folders()):
-        if entry in changed or _reachable(Path(entry), uid, gid):
+        if entry.startswith(HANDLES) or is_readable(entry, uid, gid):
             continue
+        if not _allows(Path(entry), uid, gid):
+            continue  # a handle does not help: the folder itself is closed
         try:
             handle = os.open(entry, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             continue  # a zip or a folder that is not there
-        changed[entry] = f"/proc/self/fd/{handle}"
+        changed[entry] = f"{HANDLES}/{handle}"
     if changed:
         _rename(changed)
     return len(changed)
 
 
+def is_readable(path: str, uid: int, gid: int) -> bool:
+    """Whether (uid, gid) may search every folder on the way to `path`, and read what is there.
+
+    A path through one of our handles begins at the handle.
+    """
+    place = Path(path)
+    way = [place, *place.parents]
+    if path.startswith(HANDLES + "/"):
+        way = way[: len(place.parts) - len(Path(HANDLES).parts)]
+    return all(_allows(part, uid, gid) for part in way)
+
+
 def _folders() -> Iterable[str]:
+    """Where modules are imported from: the search path, and the packages that are loaded."""
     for entry in sys.path:
         yield entry or os.getcwd()
     yield str(Path(__file__).resolve().parents[2])
+    for name, module in list(sys.modules.items()):
+        if "." not in name:
+            yield from map(str, getattr(module, "__path__", None) or ())
 
 
-def _reachable(path: Path, uid: int, gid: int) -> bool:
-    """Whether every folder on the way may be searched and the last one read."""
-    for folder in (path, *path.parents):
-        try:
-            status = folder.stat()
-        except OSError:
-            return True  # not there: nothing to reach
-        mode = status.st_mode
-        if status.st_uid == uid:
-            allowed = mode & stat.S_IXUSR
-        elif status.st_gid == gid:
-            allowed = mode & stat.S_IXGRP
-        else:
-            allowed = mode & stat.S_IXOTH
-        if not allowed:
-            return False
-    return True
+def _allows(path: Path, uid: int, gid: int) -> bool:
+    """Whether the modes of `path` itself let (uid, gid) search the folder or read the file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return True  # not there: nothing to reach
+    wanted = stat.S_IXUSR if stat.S_ISDIR(status.st_mode) else stat.S_IRUSR
+    if status.st_uid == uid:
+        return bool(status.st_mode & wanted)
+    if status.st_gid == gid:
+        return bool(status.st_mode & wanted >> 3)
+    return bool(status.st_mode & wanted >> 6)
+
+
+def _stays_readable(name: str, uid: int, gid: int) -> bool:
+    """Whether the package (or lone module) that `name` is in can be read after the drop."""
+    module, _, function = name.partition(":")
+    if not function and module in sys.modules:
+        return True
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    origin = None if spec is None else spec.origin
+    return origin is None or not os.path.isabs(origin) or is_readable(origin, uid, gid)
 
 
 def _rename(changed: dict[str, str]) -> None:

@@ -10,13 +10,13 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 
-from panotui.commands.readable import prepare_to_drop
+from panotui.commands.readable import SCREEN, drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
 from panotui.feed.codec import FeedError
+from panotui.runtime.process import own_program
 from panotui.views.frames import Answer, Command, View
 from panotui.wire.text import printable
 
@@ -38,10 +38,10 @@ class CollectorProcess:
         ours, theirs = socket.socketpair()
         ready_read, ready_write = os.pipe()
         self._errors = os.memfd_create("panotui-collector") if hasattr(os, "memfd_create") else 2
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        command, environment = own_program()
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "panotui", "_collect",
+                *command, "_collect",
                 "--feed-fd", str(theirs.fileno()), "--ready-fd", str(ready_write), *arguments,
             ],
             pass_fds=(theirs.fileno(), ready_write),
@@ -49,7 +49,7 @@ class CollectorProcess:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,  # Ctrl-C in the terminal is the screen's
-            env=environment,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         theirs.close()
         os.close(ready_write)
@@ -122,7 +122,6 @@ class WatchedClient:
 
 def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
     """A collector with these arguments, and the screen on it until one of them ends."""
-    from panotui.commands.capture import drop_privileges
     from panotui.commands.terminal import end_on_signals, require_terminal
 
     require_terminal()
@@ -130,10 +129,11 @@ def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
     collector = CollectorProcess(arguments)
     try:
         end_on_signals()
-        # The screen's libraries load while the child opens its rings.
-        drop_privileges()
+        # The screen's libraries load while the child opens its rings, and before the drop: they
+        # may lie where only root can read.
         from panotui.tui import app
 
+        drop_privileges(SCREEN)
         collector.wait_ready()
         return int(app.run(WatchedClient(collector), mode=mode, no_color=no_color))
     finally:

@@ -1,1 +1,1 @@
-"""The engine: the only owner of a site's state. Deltas and messages in, snapshots and events out."""
+"""The engine, sole owner of a site's state: deltas and messages in, snapshots and events out."""

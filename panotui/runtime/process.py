@@ -19,9 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol
 
+import panotui
+
 END_S = 2.0  # for a child to go by itself, and again after it was asked to
 POLL_S = 0.01
 TITLE = "panotui _meter"
+START = os.path.abspath(sys.path[0]) if sys.path else ""  # before anybody changes the search path
 
 
 class Process(Protocol):
@@ -46,12 +49,28 @@ class Process(Protocol):
 def start_meter(*arguments: str) -> subprocess.Popen[bytes]:
     """`panotui _meter` with `arguments` and a pipe each way, in a session of its own: Ctrl-C is
     the parent's, and so is its own share of a busy machine. It goes when its pipes end."""
+    command, environment = own_program()
     return subprocess.Popen(
-        [sys.executable, "-m", "panotui", "_meter", *arguments],
+        [*command, "_meter", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
+        env=environment,
     )
+
+
+def own_program() -> tuple[list[str], dict[str, str]]:
+    """(command, environment) that run this very copy of the program again.
+
+    The current folder is not searched for modules, as `-m` alone would: root may stand in a folder
+    where somebody else has put a `panotui` of his own.
+    """
+    environment = dict(os.environ)
+    home = str(Path(panotui.__file__).parent.parent)
+    if not sys.flags.safe_path and home == START:  # run from its source tree, which `-P` leaves out
+        known = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{home}{os.pathsep}{known}" if known else home
+    return [sys.executable, "-P", "-m", "panotui"], environment
 
 
 class ForkedProcess:

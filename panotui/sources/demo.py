@@ -6,6 +6,7 @@ injected, so that tests play a minute in no time.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import I64, Interface, PacketBatch, SourceCounters
-from panotui.sources.files.source import FileSource, open_file
+from panotui.sources.files.source import BATCH_PACKETS, FileSource
 
 FOLDER = Path(__file__).parent / "demo"
 NAMES = ("site.pcapng.zst", "site.pcap.zst", "site.pcapng.gz", "site.pcapng", "site.pcap")
@@ -43,7 +44,29 @@ def open_demo(
                 "Install the package again, or use panotui review FILE.",
             )
         path = str(found[0])
-    return DemoSource(path, speed, loop, clock_ns, sleep)
+    return DemoSource(DemoFile(path).open, speed=speed, loop=loop, clock_ns=clock_ns, sleep=sleep)
+
+
+class DemoFile:
+    """A capture file that is opened once and read many times, one reader after the other.
+
+    Its name is needed at the beginning only: a process that gave up root goes on reading.
+    """
+
+    def __init__(self, path: str) -> None:
+        """InputError when it cannot be opened."""
+        self._path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise InputError(path, (error.strerror or str(error)).lower()) from None
+
+    def open(self, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
+        """A source of all packets from the first on. InputError when it is no capture."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        size = os.fstat(self._fd).st_size
+        name = Path(self._path).name
+        return FileSource(os.dup(self._fd), self._path, name, batch_packets, size)
 
 
 class DemoSource:
@@ -51,20 +74,22 @@ class DemoSource:
 
     def __init__(
         self,
-        path: str,
-        speed: float,
-        loop: bool,
-        clock_ns: Callable[[], int],
-        sleep: Callable[[float], None],
+        open_capture: Callable[[], FileSource],
+        *,
+        speed: float = 1.0,
+        loop: bool = True,
+        clock_ns: Callable[[], int] = time.time_ns,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._path = path
+        """`open_capture` gives the file from its first packet on, once a round."""
+        self._open_capture = open_capture
         self._speed = max(speed, 1e-3)
         self._loop = loop
         self._clock_ns = clock_ns
         self._sleep = sleep
         self.ended = False
         self.counters = SourceCounters(format="demo")
-        self._file: FileSource = open_file(path)
+        self._file = open_capture()
         self.interfaces: list[Interface] = []
         self._started_ns = clock_ns()
         self._origin_ns: int | None = None  # capture time that is played at `_round_ns`
@@ -115,7 +140,7 @@ class DemoSource:
             if not self._loop or not self._came:
                 self.ended = True
                 return False
-            self._file = open_file(self._path)
+            self._file = self._open_capture()
             self._round_ns = self._last_ns + LOOP_GAP_NS
             self._origin_ns, self._came = None, False
         if self._origin_ns is None:

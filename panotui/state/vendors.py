@@ -11,6 +11,11 @@ from functools import lru_cache
 from panotui.wire.text import printable
 
 
+def load() -> None:
+    """Load the list now, where it will be out of reach at the first question."""
+    _table()
+
+
 @lru_cache(maxsize=1)
 def _table() -> str:
     from scapy.libs import manuf

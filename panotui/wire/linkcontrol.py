@@ -165,6 +165,12 @@ def described(message: LinkControlMessage) -> str:
         return message.detail
 
 
+def load() -> None:
+    """Load scapy's readers now: for a process whose libraries will be out of reach when the first
+    rare packet comes."""
+    _dissectors()
+
+
 def _forget_makers() -> None:
     """Give up scapy's list of who makes which network card, half of what scapy takes (13 MB):
     nothing here names makers, and `health.vendors` reads a list of its own."""

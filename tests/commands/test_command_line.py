@@ -15,7 +15,7 @@ import pytest
 from panotui.commands.options import COMMANDS, duration_s, size_bytes
 from panotui.errors import UsageError
 from panotui.recording.recorder import Recorder
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.views.records import snapshot
 
 REPOSITORY = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ def test_a_bad_site_file_names_file_line_and_field(tmp_path: Path) -> None:
 
 
 def test_a_truncated_capture_is_answered_and_marked(tmp_path: Path) -> None:
-    whole = shared_capture("lab/udp-h264.pcap").read_bytes()
+    whole = capture("lab/udp-h264.pcap").read_bytes()
     cut = tmp_path / "cut.pcap"
     cut.write_bytes(whole[: len(whole) // 2])
     done = run("analyze", "--json", str(cut))
@@ -268,7 +268,7 @@ def test_an_interrupt_ends_it_with_130_and_no_traceback() -> None:
         cwd=REPOSITORY,
     )
     assert child.stdin is not None
-    child.stdin.write(shared_capture("lab/udp-h264.pcap").read_bytes())
+    child.stdin.write(capture("lab/udp-h264.pcap").read_bytes())
     child.stdin.flush()
     time.sleep(1.5)  # into the reading; there is nothing to await from outside
     child.send_signal(signal.SIGINT)

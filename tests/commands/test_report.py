@@ -13,7 +13,7 @@ from panotui.cli import main
 from panotui.commands import report
 from panotui.errors import UsageError
 from panotui.recording.parts import DATABASE
-from tests.captures import shared_capture
+from tests.captures import capture
 
 DEMO = Path(report.__file__).parents[1] / "sources" / "demo"
 
@@ -103,12 +103,12 @@ def test_a_capture_without_a_packet_is_reported_as_that(
 @pytest.mark.parametrize("name", ["lab/gst-udp-blocked.pcap", "lab/dhcp.pcap", "lab/any-sll2.pcap"])
 def test_captures_of_all_kinds_give_a_page(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out.html"
-    assert main(["report", str(shared_capture(name)), "-o", str(out)]) == 0
+    assert main(["report", str(capture(name)), "-o", str(out)]) == 0
     assert out.read_text().endswith("</html>\n") or out.read_text().endswith("</html>")
 
 
 def test_a_truncated_capture_says_so(tmp_path: Path) -> None:
-    whole = shared_capture("lab/dhcp.pcap").read_bytes()
+    whole = capture("lab/dhcp.pcap").read_bytes()
     cut = tmp_path / "cut.pcap.gz"
     cut.write_bytes(gzip.compress(whole[:-7]))
     out = tmp_path / "out.md"

@@ -16,7 +16,7 @@ from panotui.report.analysis import analysis_from_records
 from panotui.site.file import load_site
 from panotui.views.frames import PANES, Command, View
 from panotui.views.review import ReviewProvider
-from tests.captures import shared_capture
+from tests.captures import capture
 
 DEMO = Path(__file__).parents[2] / "panotui" / "sources" / "demo"
 
@@ -50,10 +50,10 @@ def test_a_recording_answers_as_its_capture(recorded: Path) -> None:
 def test_lab_captures_answer_the_same_recorded(name: str, tmp_path: Path) -> None:
     from panotui.model import Site
 
-    capture = str(shared_capture(name))
-    engine = analysed([capture], Site())
+    path = str(capture(name))
+    engine = analysed([path], Site())
     direct = analysis_from_records(engine.snapshot(), engine.flow_records())
-    recording = Recording(record_capture([capture], Site(), "", tmp_path / "x.panotui"))
+    recording = Recording(record_capture([path], Site(), "", tmp_path / "x.panotui"))
     again = analysis_from_records(recording.final(), recording.all_flows())
     assert again["flows"] == direct["flows"]
     assert again == direct

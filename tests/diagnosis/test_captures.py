@@ -13,14 +13,14 @@ from panotui.model import Site
 from panotui.report.analysis import analysis, schema
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 
 LOUD = ("warning", "error")
 
 
 @lru_cache(maxsize=64)
 def answer(name: str) -> dict[str, Any]:
-    path = str(shared_capture(name))
+    path = str(capture(name))
     engine = Engine(Site())
     source = open_file(path)
     Pump([source], engine, files=[path]).run(0.0)

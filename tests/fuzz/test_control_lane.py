@@ -7,7 +7,7 @@ import random
 import pytest
 
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.fuzz.test_control_parsers import mutate
 from tests.meter.through_lane import end, run_frames
 
@@ -30,7 +30,7 @@ CAPTURES = [
 
 @pytest.mark.parametrize("name", CAPTURES)
 def test_mutated_captures_never_raise_and_leave_nothing_behind(name):
-    source = open_file(str(shared_capture(name)))
+    source = open_file(str(capture(name)))
     batch = source.read(0)
     assert batch is not None
     frames = [

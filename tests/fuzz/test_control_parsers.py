@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.model import LinkControlMessage
+from panotui.sources import open_file
 from panotui.wire import (
     arp,
     banner,
@@ -38,7 +39,7 @@ from panotui.wire import (
     x509,
 )
 from panotui.wire.origin import Malformed, Origin
-from tests.captures import DATA, SHARED
+from tests.captures import capture
 from tests.meter.tls_in_memory import handshake
 
 HERE = Origin(1, 1, 0, 1)
@@ -176,17 +177,13 @@ def seeds(name: str) -> list[bytes]:
             elif name == "x509" and b"\x30\x82" in said:
                 found.append(said[said.index(b"\x30\x82") :])
     if name in _CAPTURES:
-        capture, at = _CAPTURES[name]
-        path = next((p for p in (DATA / capture, SHARED / capture) if p.exists()), None)
-        if path is not None:
-            from panotui.sources import open_file
-
-            source = open_file(str(path))
-            batch = source.read(0)
-            assert batch is not None
-            for offset, size in zip(batch.offset[:30], batch.captured[:30], strict=True):
-                found.append(bytes(batch.data[offset + at : offset + size]))
-            source.close()
+        capture_name, at = _CAPTURES[name]
+        source = open_file(str(capture(capture_name)))
+        batch = source.read(0)
+        assert batch is not None
+        for offset, size in zip(batch.offset[:30], batch.captured[:30], strict=True):
+            found.append(bytes(batch.data[offset + at : offset + size]))
+        source.close()
     return [seed for seed in found if seed] or [bytes(64)]
 
 

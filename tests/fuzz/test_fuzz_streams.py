@@ -11,7 +11,7 @@ from panotui.meter.meter import Meter
 from panotui.meter.streams.table import StreamTable
 from panotui.model import SECOND, MeterSettings, PacketBatch
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 
 CAPTURES = ["lab/tcp-h264-mtu.pcap", "lab/udp-h264-loss2pct.pcap", "lab/gst-h265-udp.pcap"]
 
@@ -48,7 +48,7 @@ def broken(batch: PacketBatch, rng: np.random.Generator) -> PacketBatch:
 @pytest.mark.parametrize("name", CAPTURES)
 @pytest.mark.parametrize("seed", range(5))
 def test_broken_captures_never_raise(name: str, seed: int) -> None:
-    source = open_file(str(shared_capture(name)))
+    source = open_file(str(capture(name)))
     whole = source.read(0)
     assert whole is not None
     rng = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ from panotui.site.file import load_site, parse_site
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 
 DEMO = Path(sources.__file__).parent / "demo"
 
@@ -34,7 +34,7 @@ class Run:
         return dict(zip(VERDICTS, counts, strict=True))
 
 
-def run(capture: Path, site: str) -> Run:
+def run(path: Path, site: str) -> Run:
     """Meter a file second by second and judge its flows at the end."""
     view = SiteView(parse_site(site), "file")
     names = NameBook()
@@ -53,7 +53,7 @@ def run(capture: Path, site: str) -> Run:
             book.observe(delta.flows, judged, delta.time_ns)
         flows.update((int(row["id"]), row) for row in delta.flows.whole())
 
-    source, meter, tick = open_file(str(capture)), Meter(MeterSettings(), 0), 0
+    source, meter, tick = open_file(str(path)), Meter(MeterSettings(), 0), 0
     while not source.ended:
         batch = source.read(1)
         at = 0
@@ -121,16 +121,16 @@ def test_the_bundled_site_is_understood_without_its_site_file() -> None:
     ],
 )
 def test_streams_inside_a_site_raise_no_alarm(name: str) -> None:
-    done = run(shared_capture(name), "")
+    done = run(capture(name), "")
     assert done.book.records() == ()
     assert done.verdicts()["pending"] == 0
 
 
 def test_a_name_that_resolves_inside_is_a_mismatch() -> None:
-    done = run(shared_capture("lab/peers.pcap"), "")
+    done = run(capture("lab/peers.pcap"), "")
     found = {(r.reason, r.host) for r in done.book.records()}
     assert ("name-mismatch", "a1b2c3-ats.iot.us-east-1.amazonaws.com") in found
-    with_link = run(shared_capture("lab/peers.pcap"), "[site]\nprivate_link = true\n")
+    with_link = run(capture("lab/peers.pcap"), "[site]\nprivate_link = true\n")
     hosts = {
         with_link.judged.hosts[i]: VERDICTS[v]
         for i, v in zip(with_link.judged.host, with_link.judged.verdict, strict=True)
@@ -139,7 +139,7 @@ def test_a_name_that_resolves_inside_is_a_mismatch() -> None:
 
 
 def test_every_violation_of_a_wild_capture_has_a_reason() -> None:
-    done = run(shared_capture("open/ndpi__alexa-app.pcapng"), "")
+    done = run(capture("open/ndpi__alexa-app.pcapng"), "")
     bad = done.judged.verdict == VERDICTS.index("violation")
     assert bad.any()
     assert (done.judged.reason[bad] > 0).all()

@@ -27,7 +27,7 @@ from panotui.recording.retention import Limits, enforce, remove_before, roll_up
 from panotui.recording.rows import set_meta
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.views.records import START, event, flow, snapshot, violation
 
 REPOSITORY = Path(__file__).parents[2]
@@ -110,7 +110,6 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from panotui.recording.recorder import Recorder
 from panotui.sources import open_file
-from tests.captures import shared_capture
 from tests.views.records import START, snapshot, flow, event
 from panotui.model import SECOND
 recorder = Recorder(Path({folder!r}), lossless=True)
@@ -156,7 +155,6 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from panotui.recording import recorder as module
 from panotui.sources import open_file
-from tests.captures import shared_capture
 from tests.views.records import START, snapshot, flow, event
 from panotui.model import SECOND
 module.RETRY_S = 0.0
@@ -209,7 +207,6 @@ from panotui.recording.recorder import Recorder, Evidence
 from panotui.recording.retention import Limits
 from panotui.recording.reader import Recording
 from panotui.sources import open_file
-from tests.captures import shared_capture
 from tests.views.records import START, snapshot, flow
 from panotui.model import SECOND
 recorder = Recorder(Path({str(folder)!r}), lossless=True, limits=Limits(free_bytes=0))
@@ -292,7 +289,7 @@ def test_a_recording_of_the_first_format_opens_without_what_it_did_not_know(tmp_
 
 
 def test_review_has_the_seconds_of_a_stream_as_they_were_measured(tmp_path: Path) -> None:
-    path = str(shared_capture("lab/udp-h264-loss2pct.pcap"))
+    path = str(capture("lab/udp-h264-loss2pct.pcap"))
     source = open_file(path)
     engine = Engine(Site())
     pump = Pump([source], engine, files=[path])

@@ -1,15 +1,14 @@
 """Whole analyses against tshark: what the JSON says of packets, bytes, times, flows and TCP.
 
 The meter alone is compared in `tests/meter`; here a capture goes through the way that the program
-takes, with its own time-outs, and the JSON is compared with tshark's stored conversation tables
-(`oracles/tshark`, tshark 4.0 with `-z conv,tcp` and `-z conv,udp`). Flows of one five-tuple (split
+takes, with its own time-outs, and the JSON is compared with tshark's conversation tables (tshark
+4.0 with `-z conv,tcp` and `-z conv,udp`). Flows of one five-tuple (split
 by idleness or reuse) are added. Whatever gets lost between the meter and the JSON shows here.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,20 +22,17 @@ import pytest
 from panotui.commands.input import analysed
 from panotui.model import MeterSettings, Site
 from panotui.report.analysis import analysis, dumps, schema
-from tests.captures import DATA, SHARED
+from tests.captures import capture, captures, tshark_says
 from tests.meter.flows.test_against_tshark import (
     FRAGMENTS,
     NO_TIME,
     OTHER_FLOWS,
     OTHER_PACKETS,
     REAL_COPIES,
-    SUFFIXES,
     meter,
 )
 
 pytestmark = [pytest.mark.oracle, pytest.mark.slow]
-
-ORACLES = SHARED / "oracles" / "tshark"
 
 # names in the JSON -> columns of the meter
 COUNTS = {
@@ -70,11 +66,11 @@ _ROW = re.compile(
 )
 
 
-def conversations(path: Path) -> dict[Pair, Conversation]:
-    """The TCP and UDP tables of one stored answer of tshark."""
+def conversations(lines: list[str]) -> dict[Pair, Conversation]:
+    """The TCP and UDP tables of tshark."""
     out: dict[Pair, Conversation] = {}
     kind = ""
-    for line in path.read_text().splitlines():
+    for line in lines:
         if line.endswith("Conversations"):
             kind = line.split()[0].lower()
         row = _ROW.match(line)
@@ -95,21 +91,6 @@ def conversations(path: Path) -> dict[Pair, Conversation]:
         entry.first_us = round(min(entry.first_us, start)) if entry.last_us else round(start)
         entry.last_us = max(entry.last_us, round(last) or 1)
     return out
-
-
-def captures() -> list[Path]:
-    folders = [DATA / name for name in ("lab", "open", "variants")]
-    folders += [SHARED / name for name in ("lab", "variants", "open")]
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if path.name.endswith(SUFFIXES):
-                found.setdefault(path.name, path)
-    return [found[name] for name in sorted(found)]
-
-
-def oracle(path: Path, kind: str = "tshark.txt") -> Path:
-    return ORACLES / path.parent.name / f"{path.name}.{kind}"
 
 
 @lru_cache(maxsize=2)
@@ -145,15 +126,7 @@ def microseconds(text: str) -> int:
     return since // timedelta(microseconds=1)
 
 
-def stored(path: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((oracle(path, "facts.json")).read_text())
-    return told
-
-
-# Stored tables hold what tshark saw inside tunnels as conversations of their own; ours are outer.
-TUNNELS = {"ndpi__false_positives.pcapng", "ndpi__tls_invalid_reads.pcap"}
 OTHER_PAIRS = {
-    "ndpi__synscan.pcap": "the stored table is cut",
     "tcpdump__heapoverflow-tcp_print.pcap": "cut TCP header: tshark shows no conversation",
 }
 
@@ -167,12 +140,9 @@ def check_tcp(path: Path, whole: dict[str, Any]) -> None:
         assert all(flow[name] is None for flow in whole["flows"] if flow["transport"] != "tcp")
 
 
-@pytest.mark.parametrize("path", captures(), ids=lambda path: path.name)
-def test_json_of_a_capture_says_what_tshark_says(path: Path) -> None:
-    if not oracle(path).exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("tshark's stored answer is not beside this checkout")
-        pytest.skip("tshark's stored answer is not beside this checkout")
+@pytest.mark.parametrize("capture_name", captures())
+def test_json_of_a_capture_says_what_tshark_says(capture_name: str) -> None:
+    path = capture(capture_name)
     whole = answer(path)
     check_tcp(path, whole)
     jsonschema.Draft202012Validator(schema()).validate(whole)
@@ -183,7 +153,7 @@ def test_json_of_a_capture_says_what_tshark_says(path: Path) -> None:
     assert sum(i["bytes"] for i in source["interfaces"]) == source["bytes"]
     assert limits["flows_evicted"] == 0
     assert (limits["mirror_duplicates"] > 0) == (name in REAL_COPIES)
-    want = stored(path)
+    want = tshark_says(capture_name)
     if name not in OTHER_PACKETS:
         assert (source["packets"], source["bytes"]) == (want["packets"], want["bytes"])
         if want["first"] is not None and name not in NO_TIME:
@@ -192,9 +162,7 @@ def test_json_of_a_capture_says_what_tshark_says(path: Path) -> None:
             assert abs(microseconds(source["last_time"]) - want["last"] * 1e6) <= 2
     if name in OTHER_FLOWS or name in FRAGMENTS or name in REAL_COPIES or name in OTHER_PAIRS:
         return
-    got, told = pairs(whole), conversations(oracle(path))
-    if name in TUNNELS:
-        told = {pair: entry for pair, entry in told.items() if pair in got}
+    got, told = pairs(whole), conversations(want["conversations"])
     assert set(got) == set(told)
     for pair, entry in told.items():
         mine = got[pair]
@@ -212,7 +180,5 @@ def test_json_of_a_capture_says_what_tshark_says(path: Path) -> None:
 
 def test_a_capture_without_a_clock_still_has_flows() -> None:
     """Some devices start counting at zero, in 1970."""
-    path = SHARED / "open" / "ng__output_be_basic_test001.pcapng"
-    if not path.exists():
-        pytest.skip("the larger collection is not beside this checkout")
+    path = capture("open/ng__output_be_basic_test001.pcapng")
     assert [flow["app"] for flow in answer(path)["flows"]] == ["dhcp", "dhcp"]

@@ -16,23 +16,18 @@ from panotui.model import SECOND, Delta, MeterSettings, PacketBatch, Site
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
-from tests.captures import DATA, SHARED
+from tests.captures import capture, captures
 from tests.meter.flows.test_flood import batch as batch_of
 from tests.meter.flows.test_flood import frames
 from tests.meter.random_tcp import conversations, pcap
-from tests.meter.rtp.test_random_frames import capture, some
+from tests.meter.rtp.test_random_frames import capture as written
+from tests.meter.rtp.test_random_frames import some
 from tests.report.test_hostile import START, Given
 
-SUFFIXES = (".pcap", ".pcapng", ".pcap.gz", ".pcapng.gz", ".pcapng.1")
 ONE_BY_ONE = 300  # packets of a capture that is taken a packet at a time
 HOURS = 5_000  # ticks of a capture that is cut but once
 # seconds in which a new stream's first pictures are not measured yet, or are, by the batch at hand
 UNSETTLED = ("width", "height")
-
-
-def captures(folder: Path) -> list[Path]:
-    inside = (p for name in ("lab", "variants", "open") for p in (folder / name).glob("*"))
-    return sorted(p for p in inside if p.is_file() and p.name.endswith(SUFFIXES))
 
 
 def batches(path: Path) -> list[PacketBatch]:
@@ -116,15 +111,10 @@ def hold_to_one_answer(whole: list[PacketBatch]) -> None:
         hold_to(want, cut(whole, 15, 2))
 
 
-@pytest.mark.parametrize("path", captures(DATA), ids=lambda path: path.name)
-def test_captures_have_one_answer(path: Path) -> None:
-    hold_to_one_answer(batches(path))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("path", captures(SHARED), ids=lambda path: path.name)
-def test_all_captures_have_one_answer(path: Path) -> None:
-    hold_to_one_answer(batches(path))
+@pytest.mark.parametrize("name", captures())
+def test_captures_have_one_answer(name: str) -> None:
+    hold_to_one_answer(batches(capture(name)))
 
 
 @pytest.mark.parametrize(("seed", "six"), [(302, False), (303, False), (304, True)])
@@ -156,5 +146,5 @@ def test_a_flood_that_fits_the_table_has_one_answer() -> None:
 @pytest.mark.parametrize("seed", [7, 8])
 def test_random_frames_have_one_answer(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "x.pcapng"
-    path.write_bytes(capture(some(seed), "<"))
+    path.write_bytes(written(some(seed), "<"))
     hold_to_one_answer(batches(path))

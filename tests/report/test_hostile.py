@@ -18,7 +18,7 @@ from panotui.model import SECOND, Interface, MeterSettings, PacketBatch, Site
 from panotui.report.analysis import analysis
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.flows.test_flood import batch, frames
 from tests.meter.random_tcp import conversations, pcap
 
@@ -193,7 +193,7 @@ def whole_batch(path: Path) -> PacketBatch:
              "variants/v-snap96.pcapng"]
 )  # fmt: skip
 def test_the_answer_does_not_depend_on_how_a_capture_is_cut(name: str, seed: int) -> None:
-    found = whole_batch(shared_capture(name))
+    found = whole_batch(capture(name))
     random = np.random.default_rng(seed)
     edges = np.unique(random.integers(1, len(found), 20 if seed else 200))
     cuts = [0, *edges.tolist(), len(found)]
@@ -239,7 +239,7 @@ def totals(whole: dict[str, Any]) -> dict[tuple[Any, ...], list[int]]:
 
 @pytest.mark.parametrize("jump_s", [-7200, -3, 40 * 365 * 86_400, -40 * 365 * 86_400])
 def test_a_clock_that_jumps_loses_no_packet(jump_s: int) -> None:
-    found = whole_batch(shared_capture("lab/gst-udp-basic.pcap"))
+    found = whole_batch(capture("lab/gst-udp-basic.pcap"))
     half = len(found) // 2
     time_ns = found.time_ns.copy()
     time_ns[half:] += jump_s * SECOND
@@ -249,5 +249,5 @@ def test_a_clock_that_jumps_loses_no_packet(jump_s: int) -> None:
 
 
 def test_times_of_zero_lose_no_packet() -> None:
-    found = whole_batch(shared_capture("lab/gst-udp-basic.pcap"))
+    found = whole_batch(capture("lab/gst-udp-basic.pcap"))
     assert totals(answer([moved(found, np.zeros(len(found)))])) == totals(answer([found]))

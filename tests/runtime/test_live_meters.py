@@ -25,14 +25,14 @@ from panotui.runtime.live_meter import LivePump, Outbox
 from panotui.runtime.live_meters import LiveMeters
 from panotui.runtime.packet_keeper import PacketKeeper
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 
 START = 1_790_000_000 * SECOND
 INTERFACES = (Interface("eth0", 1), Interface("eth1", 1))
 
 
 def batches(name: str, rows: int) -> Iterator[PacketBatch]:
-    source = open_file(str(shared_capture(name)))
+    source = open_file(str(capture(name)))
     while not source.ended:
         batch = source.read(0.0)
         if batch is not None:

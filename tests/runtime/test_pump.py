@@ -11,7 +11,7 @@ from panotui.report.analysis import analysis
 from panotui.runtime.pump import Pump
 from panotui.runtime.seconds import SecondSplitter, gap_ticks
 from panotui.sources import open_file
-from tests.captures import shared_capture
+from tests.captures import capture
 
 
 def batch(times_ns: list[int]) -> PacketBatch:
@@ -78,7 +78,7 @@ class SmallBatches:
 
 @pytest.mark.parametrize("name", ["lab/udp-h264-loss2pct.pcap", "lab/peers.pcap"])
 def test_the_same_answer_whatever_the_batches(name: str) -> None:
-    path = str(shared_capture(name))
+    path = str(capture(name))
     answers = []
     for size in (1 << 20, 100, 7):
         engine = Engine(Site())
@@ -110,7 +110,7 @@ class Missing(SmallBatches):
 
 @pytest.mark.parametrize("counter", ["dropped_ring", "dropped_interface", ""])
 def test_what_this_tool_missed_is_no_loss_of_the_network(counter: str) -> None:
-    path = str(shared_capture("lab/udp-h264.pcap"))
+    path = str(capture("lab/udp-h264.pcap"))
     source = Missing(path, counter)
     engine = Engine(Site())
     Pump([source], engine, files=[path]).run(0.0)
@@ -124,7 +124,7 @@ def test_what_this_tool_missed_is_no_loss_of_the_network(counter: str) -> None:
 
 
 def test_taps_and_ticks_are_called_and_the_source_is_counted() -> None:
-    path = str(shared_capture("lab/faults.pcap"))
+    path = str(capture("lab/faults.pcap"))
     source = open_file(path)
     engine = Engine(Site())
     pump = Pump([source], engine, files=[path])

@@ -13,7 +13,7 @@ from panotui import sources
 from panotui.commands.input import analysed
 from panotui.site.file import parse_site
 from panotui.telemetry.eve import eve_lines
-from tests.captures import shared_capture
+from tests.captures import capture
 
 SCHEMA = json.loads(Path(__file__).with_name("eve.schema.json").read_text("utf-8"))
 DEMO = Path(sources.__file__).parent / "demo"
@@ -33,9 +33,9 @@ DEMO = Path(sources.__file__).parent / "demo"
     ],
 )
 def test_every_line_fits_the_closed_schema(name: str) -> None:
-    capture = DEMO / "site.pcapng.zst" if name == "demo" else shared_capture(name)
+    path = DEMO / "site.pcapng.zst" if name == "demo" else capture(name)
     site = parse_site((DEMO / "site.toml").read_text("utf-8") if name == "demo" else "")
-    engine = analysed([str(capture)], site)
+    engine = analysed([str(path)], site)
     snapshot = engine.snapshot()
     kinds: Counter[str] = Counter()
     validator = jsonschema.Draft202012Validator(SCHEMA)

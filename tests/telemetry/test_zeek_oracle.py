@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import pytest
 
 from panotui.commands.input import analysed
 from panotui.model import Site
 from panotui.telemetry.zeek import FIELDS, conn_log
-from tests.captures import shared_capture
+from tests.captures import DATA, capture
 
 BASELINES = {
     "zeek__dhcp_dhcp.pcap": "scripts.base.protocols.dhcp.dhcp-all-msg-types__conn.log",
@@ -59,13 +58,17 @@ def _rows(lines: list[str]) -> dict[tuple[str, ...], dict[str, str]]:
 
 @functools.cache
 def ours(name: str) -> dict[tuple[str, ...], dict[str, str]]:
-    engine = analysed([str(shared_capture(f"open/{name}"))], Site())
+    engine = analysed([str(capture(f"open/{name}"))], Site())
     return _rows(list(conn_log(engine.flow_records())))
 
 
+def baseline(name: str) -> list[str]:
+    path = DATA / "oracles/zeek" / name / BASELINES[name]
+    return path.read_text("utf-8").splitlines()
+
+
 def zeeks(name: str) -> dict[tuple[str, ...], dict[str, str]]:
-    path: Path = shared_capture(f"oracles/zeek/open/{name}/{BASELINES[name]}")
-    return _rows(path.read_text("utf-8").splitlines())
+    return _rows(baseline(name))
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -92,8 +95,7 @@ def test_no_connection_of_zeek_is_missing_in_either_direction() -> None:
 
 
 def test_header_has_only_zeeks_columns_and_types() -> None:
-    path = shared_capture(f"oracles/zeek/open/zeek__pppoe.pcap/{BASELINES['zeek__pppoe.pcap']}")
-    lines = path.read_text("utf-8").splitlines()
+    lines = baseline("zeek__pppoe.pcap")
     names = next(x for x in lines if x.startswith("#fields")).split("\t")[1:]
     types = next(x for x in lines if x.startswith("#types")).split("\t")[1:]
     theirs, given = dict(zip(names, types, strict=True)), dict(FIELDS)

@@ -7,14 +7,14 @@ from panotui.model import Site
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
 from panotui.views.details import detail_of
-from tests.captures import shared_capture
+from tests.captures import capture
 
 Lines = tuple[tuple[str, str], ...]
 
 
 def sections_of(name: str) -> dict[str, Lines]:
     """The detail of the capture's video stream."""
-    path = str(shared_capture(name))
+    path = str(capture(name))
     source = open_file(path)
     engine = Engine(Site())
     Pump([source], engine, files=[path]).run(0.0)

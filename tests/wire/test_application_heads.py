@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from panotui.model import MqttMessage
 from panotui.wire import banner, discovery, http, mqtt
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.through_lane import run
 from tests.wire.seen_at import HERE
 
@@ -93,7 +93,7 @@ def test_broken_mqtt_is_malformed(data):
     ],
 )
 def test_real_mqtt_connections_are_told(name):
-    result = run(shared_capture(f"open/{name}"))
+    result = run(capture(f"open/{name}"))
     kinds = {m.type for m in result.of(MqttMessage)}
     assert kinds == set() if "midstream" in name else {"connect", "connack"} <= kinds
     assert result.lane.malformed == 0

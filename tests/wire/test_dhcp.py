@@ -7,7 +7,7 @@ import pytest
 from panotui.model import DhcpMessage
 from panotui.wire import dhcp
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.through_lane import run
 from tests.wire.seen_at import HERE
 
@@ -134,12 +134,12 @@ def test_other_traffic_on_the_ports_is_no_news():
 
 
 def test_overload_of_a_real_server_is_read():
-    messages = run(shared_capture("open/sv__dhcp-option-52-overload.pcap")).of(DhcpMessage)
+    messages = run(capture("open/sv__dhcp-option-52-overload.pcap")).of(DhcpMessage)
     assert {m.type for m in messages} == {"discover", "offer", "request", "ack"}
 
 
 def test_lab_exchange_gives_a_lease():
-    messages = run(shared_capture("lab/dhcp.pcap")).of(DhcpMessage)
+    messages = run(capture("lab/dhcp.pcap")).of(DhcpMessage)
     assert [m.type for m in messages] == ["discover", "offer", "request", "ack"] * 2
     ack = messages[3]
     assert ack.your_ip is not None

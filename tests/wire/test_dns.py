@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from panotui.model import DnsAnswer, DnsMessage
 from panotui.wire import dns as wire_dns
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.through_lane import run
 from tests.wire.seen_at import HERE
 
@@ -93,7 +93,7 @@ def test_address_hints_of_service_records_are_answers_of_their_own():
 
 
 def test_hints_of_a_real_answer_are_those_that_zeek_tells():
-    messages = run(shared_capture("open/zeek__dns-https.pcap")).of(DnsMessage)
+    messages = run(capture("open/zeek__dns-https.pcap")).of(DnsMessage)
     assert [a.data for a in messages[1].answers] == [
         "1 . alpn=h3,h3-29,h3-28,h3-27,h2",
         "104.16.132.229",
@@ -104,7 +104,7 @@ def test_hints_of_a_real_answer_are_those_that_zeek_tells():
 
 
 def test_real_alias_chain_is_that_of_zeek():
-    messages = run(shared_capture("open/zeek__dns-two-responses.pcap")).of(DnsMessage)
+    messages = run(capture("open/zeek__dns-two-responses.pcap")).of(DnsMessage)
     told = [(a.type, a.ttl, a.data) for a in messages[-1].answers if a.type != "RRSIG"]
     assert told == [
         ("CNAME", 86_400, "www-cmu.andrew.cmu.edu"),
@@ -166,7 +166,7 @@ def test_record_that_runs_past_the_message_is_malformed_unless_it_was_truncated(
 
 
 def test_deep_compression_is_read():
-    deep = shared_capture("open/zeek__dns_max-compression-depth.pcap")
+    deep = capture("open/zeek__dns_max-compression-depth.pcap")
     assert len(run(deep).of(DnsMessage)) == 1
 
 
@@ -197,11 +197,11 @@ def test_stream_gives_whole_messages_and_keeps_the_rest():
 
 def test_dns_over_tcp_of_a_real_server_is_read():
     for name in ("tcpdump__dns_tcp.pcap", "ws__dns-ooo.pcap"):
-        messages = run(shared_capture(f"open/{name}")).of(DnsMessage)
+        messages = run(capture(f"open/{name}")).of(DnsMessage)
         assert {m.transport for m in messages} == {"tcp"}
         assert any(m.response for m in messages)
 
 
 def test_llmnr_over_tcp_is_marked():
-    result = run(shared_capture("open/sv__llmnr_llmnr-tcp-reassembly.pcap"))
+    result = run(capture("open/sv__llmnr_llmnr-tcp-reassembly.pcap"))
     assert {m.transport for m in result.of(DnsMessage)} == {"llmnr"}

@@ -9,7 +9,7 @@ import pytest
 from panotui.model import LinkControlMessage
 from panotui.wire import linkcontrol
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.through_lane import run
 from tests.wire.seen_at import HERE
 
@@ -72,7 +72,7 @@ def test_what_scapy_cannot_read_is_told_without_it():
 
 
 def test_real_standby_routers_are_told():
-    told = run(shared_capture("open/tcpdump__HSRP_failover.pcap")).of(LinkControlMessage)
+    told = run(capture("open/tcpdump__HSRP_failover.pcap")).of(LinkControlMessage)
     assert {m.src for m in told} == {"192.168.0.10", "192.168.0.20", "192.168.0.30"}
     assert any("Active" in linkcontrol.described(m) for m in told)
     assert any(linkcontrol.described(m) == "advertise" for m in told)

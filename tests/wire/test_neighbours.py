@@ -7,7 +7,7 @@ import pytest
 from panotui.model import NeighbourMessage
 from panotui.wire import cdp, lldp
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.through_lane import run
 from tests.wire.seen_at import HERE
 
@@ -134,7 +134,7 @@ def test_broken_cdp_is_malformed(data):
 
 
 def test_real_switches_are_named():
-    told = run(shared_capture("open/tcpdump__LLDP_and_CDP.pcap")).of(NeighbourMessage)
+    told = run(capture("open/tcpdump__LLDP_and_CDP.pcap")).of(NeighbourMessage)
     assert {(m.protocol, m.chassis, m.port) for m in told} == {
         ("cdp", "S1", "FastEthernet0/13"),
         ("cdp", "S2", "GigabitEthernet0/13"),
@@ -145,5 +145,5 @@ def test_real_switches_are_named():
 
 
 def test_lldp_of_the_lab_is_read():
-    told = run(shared_capture("lab/lldp.pcap")).of(NeighbourMessage)
+    told = run(capture("lab/lldp.pcap")).of(NeighbourMessage)
     assert [m.system_name for m in told] == ["vm", "vm"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from panotui.model import SECOND, NtpMessage
 from panotui.wire import ntp
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.through_lane import run
 from tests.wire.seen_at import HERE
 
@@ -55,7 +55,7 @@ def test_stamps_survive_the_round_trip_to_a_nanosecond(seconds, nanoseconds):
 
 
 def test_exchange_of_the_lab_matches_bit_by_bit():
-    ask, answer = run(shared_capture("lab/peers.pcap")).of(NtpMessage)
+    ask, answer = run(capture("lab/peers.pcap")).of(NtpMessage)
     assert (ask.mode, answer.mode, answer.stratum) == (3, 4, 8)
     assert ask.transmit == answer.origin  # random bits, as chrony sends them
     assert answer.transmit_ns is not None
@@ -63,7 +63,7 @@ def test_exchange_of_the_lab_matches_bit_by_bit():
 
 
 def test_control_and_private_modes_are_told_without_stamps():
-    modes = {m.mode for m in run(shared_capture("open/zeek__ntp_ntpmode67.pcap")).of(NtpMessage)}
+    modes = {m.mode for m in run(capture("open/zeek__ntp_ntpmode67.pcap")).of(NtpMessage)}
     assert modes == {6, 7}
 
 

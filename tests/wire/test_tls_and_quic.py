@@ -18,7 +18,7 @@ from panotui.model import (
 )
 from panotui.wire import quic, tls, x509
 from panotui.wire.origin import Malformed
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.control.test_tls import hello_record
 from tests.meter.through_lane import run
 from tests.meter.tls_in_memory import certificate
@@ -175,7 +175,7 @@ ZEEK_SAYS = {
 @pytest.mark.parametrize("name", sorted(ZEEK_SAYS))
 def test_handshakes_are_what_zeek_says(name):
     version, cipher, host, established, alert = ZEEK_SAYS[name]
-    result = run(shared_capture(f"open/{name}"))
+    result = run(capture(f"open/{name}"))
     assert {m.sni for m in result.of(TlsClientHello)} == {host}
     answers = {(m.version, m.cipher) for m in result.of(TlsServerHello)}
     assert answers == ({(version, cipher)} if version else set())
@@ -184,20 +184,20 @@ def test_handshakes_are_what_zeek_says(name):
 
 
 def test_client_certificate_and_its_request_are_told():
-    result = run(shared_capture("open/zeek__tls_client-certificate.pcap"))
+    result = run(capture("open/zeek__tls_client-certificate.pcap"))
     server, client = result.of(TlsCertificate)
     assert (server.subject, server.chain, server.requested) == ("certauth.idrix.fr", 3, True)
     assert (client.from_client, client.subject) == (True, "johanna@corelight.com")
 
 
 def test_retry_counts_as_one_hello():
-    result = run(shared_capture("open/zeek__tls_hrr.pcap"))
+    result = run(capture("open/zeek__tls_hrr.pcap"))
     assert len(result.of(TlsClientHello)) == 1
     assert result.of(TlsServerHello)[0].retry_request
 
 
 def test_lab_cloud_peers_are_read():
-    result = run(shared_capture("lab/peers.pcap"))
+    result = run(capture("lab/peers.pcap"))
     assert [(m.sni, m.alpn) for m in result.of(TlsClientHello)] == [
         ("a1b2c3-ats.iot.us-east-1.amazonaws.com", ("x-amzn-mqtt-ca",)),
         ("logs.us-east-1.amazonaws.com", ("http/1.1",)),

@@ -6,8 +6,6 @@ Where the two differ, `DIFFERENCES` says why ours is right or what tshark did.
 from __future__ import annotations
 
 import ipaddress
-import json
-import os
 from collections import Counter
 
 import pytest
@@ -23,42 +21,19 @@ from panotui.model import (
     TlsServerHello,
 )
 from panotui.wire.dhcp import TYPES
-from tests.captures import SHARED
+from tests.captures import capture, captures, tshark_says
 from tests.meter.through_lane import run
 
-ORACLES = sorted((SHARED / "oracles" / "tshark").glob("*/*.facts.json"))
 pytestmark = pytest.mark.oracle
 
 # (file, fact): why the numbers are not the same.
 DIFFERENCES = {
-    ("ndpi__custom_rules_ipv6.pcapng", "dns"): "DNS on port 5333, which tshark guesses",
-    (
-        "ndpi__dhcp-fuzz.pcapng",
-        "dhcp",
-    ): "options run past the packet: malformed, as tshark says too",
-    ("ndpi__fuzz-2006-06-26-2594.pcap", "arp"): "operations and lengths that are not ARP's",
-    ("ndpi__fuzz-2006-06-26-2594.pcap", "dns"): "broken messages: malformed here, half told there",
-    (
-        "ndpi__fuzz-2006-06-26-2594.pcap",
-        "rcode",
-    ): "broken messages: malformed here, half told there",
-    ("ndpi__malformed_dns.pcap", "dns"): "names beyond 255 bytes are malformed",
     ("tcpdump__dns-badlabel.pcap", "dns"): "names beyond 255 bytes are malformed",
     ("tcpdump__dns-badlabel.pcap", "rcode"): "the message is malformed",
-    ("ndpi__malformed_dns.pcap", "rcode"): "the messages are malformed",
-    ("ws__quic-fragmented-handshakes.pcapng.gz", "sni"): "tshark names a retransmitted hello twice",
     ("sv__llmnr_llmnr-tcp-reassembly.pcap", "dns"): "LLMNR over TCP, which tshark 4.0 leaves",
     ("tcpdump__arp-oobr.pcap", "arp"): "operations and lengths that are not ARP's",
     ("tcpdump__arp-too-long-tha.pcap", "arp"): "hardware addresses of 104 bytes",
-    ("ndpi__custom_rules_ipv6.pcapng", "rcode"): "DNS on port 5333, which tshark guesses",
-    ("ndpi__tls_invalid_reads.pcap", "sni"): "inside a GTP tunnel: the outer header counts",
-    ("ndpi__tls_missing_ch_frag.pcap", "sni"): "we read what there is of a hello whose end is lost",
-    (
-        "ndpi__tls_missing_ch_frag.pcap",
-        "alpn",
-    ): "we read what there is of a hello whose end is lost",
     ("zeek__ipv4_fragmented-1.pcap", "stratum"): "fragments that only together make a datagram",
-    ("ws__arp.pcap", "arp"): "inverse ARP over frame relay",
     ("tcpdump__dhcp-rfc4388.pcap", "icmp"): "tshark counts echoes that errors quote",
     ("zeek__arp-leak.pcap", "arp"): "lengths that are not ARP's; Zeek calls them bad too",
     ("zeek__erspanII.pcap", "icmp"): "inside a tunnel: the outer header counts",
@@ -71,11 +46,6 @@ DIFFERENCES = {
 }
 
 
-def _facts(path):
-    facts = json.loads(path.read_text())
-    return facts, path.parent.name, path.name.removesuffix(".facts.json")
-
-
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
@@ -84,12 +54,11 @@ def _is_address(name: str) -> bool:
     return True
 
 
-@pytest.mark.skipif(not ORACLES, reason="the capture collection is not beside this checkout")
-@pytest.mark.parametrize("path", ORACLES, ids=[p.name.removesuffix(".facts.json") for p in ORACLES])
-def test_control_messages_are_those_that_tshark_sees(path):
-    facts, folder, name = _facts(path)
+@pytest.mark.parametrize("capture_name", captures())
+def test_control_messages_are_those_that_tshark_sees(capture_name):
+    facts, name = tshark_says(capture_name), capture_name.split("/")[1]
     try:
-        result = run(SHARED / folder / name)
+        result = run(capture(capture_name))
     except PanotuiError:
         assert not facts["packets"] or facts.get("tshark_error")
         return
@@ -145,8 +114,5 @@ def test_control_messages_are_those_that_tshark_sees(path):
 
 
 def test_every_excuse_is_about_a_file_of_the_collection():
-    if not ORACLES:
-        absent = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        absent("the capture collection is not beside this checkout")
-    files = {path.name.removesuffix(".facts.json") for path in ORACLES}
+    files = {name.split("/")[1] for name in captures()}
     assert {file for file, _ in DIFFERENCES} <= files

@@ -29,7 +29,7 @@ from panotui.model import (
 )
 from panotui.wire import linkcontrol
 from panotui.wire.decode import decode
-from tests.captures import shared_capture
+from tests.captures import capture
 from tests.meter.packets_in import START_NS, Conversation, batch_of, ethernet, ip, tcp, udp
 from tests.meter.through_lane import end, run, run_frames
 
@@ -128,14 +128,14 @@ def test_flow_ids_may_be_aligned_with_the_batch():
 
 
 def test_lowest_layer_neighbours_are_dissected():
-    result = run(shared_capture("open/tcpdump__LLDP_and_CDP.pcap"))
+    result = run(capture("open/tcpdump__LLDP_and_CDP.pcap"))
     assert {m.protocol for m in result.of(NeighbourMessage)} == {"lldp", "cdp"}
     for name, protocol in (
         ("tcpdump__802.1w_rapid_STP", "rstp"),
         ("tcpdump__LACP", "lacp"),
         ("tcpdump__HSRP_failover", "hsrp"),
     ):
-        result = run(shared_capture(f"open/{name}.pcap"))
+        result = run(capture(f"open/{name}.pcap"))
         told = result.of(LinkControlMessage)
         assert {m.protocol for m in told} == {protocol}
         assert all(linkcontrol.described(m) for m in told)
@@ -356,14 +356,14 @@ def test_web_page_on_an_rtsp_port_is_http():
     "name", ["gst-404", "gst-digest-wrongpw", "gst-tcp-ffmpeg", "tcp-h264-mtu", "udp-h264"]
 )
 def test_rtsp_of_the_lab_is_recognised(name):
-    result = run(shared_capture(f"lab/{name}.pcap"))
+    result = run(capture(f"lab/{name}.pcap"))
     assert LANE_RTSP in result.lanes.values()
     assert APPS.index("rtsp") in result.apps()
 
 
 def test_interleaved_media_are_recognised_from_their_middle_on_an_unknown_port():
     settings = MeterSettings(rtsp_ports=())
-    result = run(shared_capture("variants/v-tcp-midstream-nosetup.pcap"), settings)
+    result = run(capture("variants/v-tcp-midstream-nosetup.pcap"), settings)
     assert LANE_RTSP in result.lanes.values()
 
 
@@ -470,7 +470,7 @@ def test_protocols_without_messages_are_named():
 
 
 def test_mdns_answers_are_names_and_discovery():
-    result = run(shared_capture("open/zeek__dns_mdns.pcap"))
+    result = run(capture("open/zeek__dns_mdns.pcap"))
     assert {m.transport for m in result.of(DnsMessage)} == {"mdns"}
     assert "johanna-qemu-virtual-machine.local" in {m.name for m in result.of(DiscoveryMessage)}
 
@@ -482,7 +482,7 @@ def test_quic_hello_in_shuffled_packets_is_named():
         ("zeek__quic_interop_quic-go_quic-go_retry.pcap", "server4:443"),
         ("ndpi__quic-v2.pcapng", "test"),
     ):
-        hellos = run(shared_capture(f"open/{name}")).of(TlsClientHello)
+        hellos = run(capture(f"open/{name}")).of(TlsClientHello)
         assert [(m.sni, m.carrier) for m in hellos] == [(host, "quic")]
 
 
@@ -502,7 +502,7 @@ def test_short_header_datagrams_cost_no_budget():
 def test_loaded_dissectors_import_nothing_more():
     """After privileges are given up, files of the interpreter may not be readable any more."""
     captures = [
-        shared_capture(f"open/{name}")
+        capture(f"open/{name}")
         for name in (
             "zeek__dns-https.pcap",
             "zeek__tls_client-certificate.pcap",

@@ -31,7 +31,7 @@ from panotui.model import (
     StreamRestart,
 )
 from panotui.sources import open_file
-from tests.captures import DATA, SHARED, shared_capture
+from tests.captures import DATA, capture, captures
 
 
 @dataclass
@@ -93,9 +93,7 @@ _FRAMES = re.compile(r"markers (\d+) distinct_ts (\d+) fps\(ts\) ([\d.]+)")
 def reference(name: str) -> list[dict[str, float]]:
     """What the reference says of each stream of a capture."""
     stem = name.rsplit(".", 1)[0]
-    places = [
-        folder / f"{form}.reference.txt" for folder in (DATA, SHARED) for form in (name, stem)
-    ]
+    places = [DATA / f"{form}.reference.txt" for form in (name, stem)]
     path = next((place for place in places if place.exists()), None)
     if path is None:
         return []
@@ -169,7 +167,7 @@ CAPTURES = [
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", CAPTURES)
 def test_streams_are_what_independent_tools_say(name: str) -> None:
-    got = metered(shared_capture(name))
+    got = metered(capture(name))
     wanted = reference(name)
     assert wanted, "the reference of this capture is missing"
     assert set(got.streams) == {int(one["ssrc"]) for one in wanted}
@@ -219,7 +217,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_pictures_and_key_frames_are_those_of_the_elementary_stream(name: str) -> None:
-    (row,) = metered(shared_capture(name)).streams.values()
+    (row,) = metered(capture(name)).streams.values()
     frames, keys, gop, seconds, width, height = FRAMES[name]
     assert (row["frames"], row["keyframes"], row["gop_frames"]) == (frames, keys, gop)
     assert row["gop_s"] == pytest.approx(seconds, rel=1e-3)
@@ -259,7 +257,7 @@ def elementary(path: Path) -> bytes:
 @pytest.mark.skipif(not (which("tshark") and which("ffprobe")), reason="needs tshark and ffprobe")
 @pytest.mark.parametrize("name", list(FRAMES)[:6])
 def test_pictures_are_those_that_ffprobe_counts(name: str, tmp_path: Path) -> None:
-    path = shared_capture(name)
+    path = capture(name)
     film = tmp_path / "film.264"
     film.write_bytes(elementary(path))
     said = subprocess.run(
@@ -274,7 +272,7 @@ def test_pictures_are_those_that_ffprobe_counts(name: str, tmp_path: Path) -> No
 
 
 def test_receiver_and_sender_agree_with_us_about_loss() -> None:
-    (row,) = metered(shared_capture("lab/udp-h264-loss2pct.pcap")).streams.values()
+    (row,) = metered(capture("lab/udp-h264-loss2pct.pcap")).streams.values()
     assert row["lost"] == 48  # as the nftables rule counted
     # Pictures with a gap inside or at their edge, counted by a script over tshark's fields.
     assert row["damaged_frames"] == 39
@@ -286,7 +284,7 @@ def test_receiver_and_sender_agree_with_us_about_loss() -> None:
 
 
 def test_stopped_server_is_a_backlog_of_five_seconds() -> None:
-    got = metered(shared_capture("lab/udp-h264-freeze5s.pcap"))
+    got = metered(capture("lab/udp-h264-freeze5s.pcap"))
     (row,) = got.streams.values()
     told = [m for m in got.messages if isinstance(m, StreamFreeze)]
     assert [m.kind for m in told] == ["silence", "backlog"]
@@ -298,12 +296,12 @@ def test_stopped_server_is_a_backlog_of_five_seconds() -> None:
 
 def test_healthy_streams_have_no_freeze_and_no_stall() -> None:
     for name in ("lab/udp-h264.pcap", "lab/tcp-h264.pcap", "lab/gst-udp-digest.pcap"):
-        (row,) = metered(shared_capture(name)).streams.values()
+        (row,) = metered(capture(name)).streams.values()
         assert row["freezes"] == row["stalls_50ms"] == row["damaged_frames"] == 0, name
 
 
 def test_stream_without_setup_over_udp_is_adopted_from_its_first_packet() -> None:
-    (row,) = metered(shared_capture("variants/v-midstream-nosetup.pcap")).streams.values()
+    (row,) = metered(capture("variants/v-midstream-nosetup.pcap")).streams.values()
     # Truth: packets 300-900 of the parent, counted with tshark -d udp.port==6970,rtp.
     assert (row["packets"], row["expected"], row["lost"]) == (593, 608, 15)
     assert row["signalled"] == 0
@@ -313,14 +311,14 @@ def test_stream_without_setup_over_udp_is_adopted_from_its_first_packet() -> Non
 
 
 def test_interleaved_stream_is_found_in_the_middle_of_a_frame() -> None:
-    got = metered(shared_capture("variants/v-tcp-midstream-nosetup.pcap"))
+    got = metered(capture("variants/v-tcp-midstream-nosetup.pcap"))
     (row,) = got.streams.values()
     assert (row["packets"], row["lost"], row["transport"]) == (330, 0, 6)
     assert STREAM_CODECS[row["codec"]] == "H264"
 
 
 def test_segments_that_the_capture_missed_are_no_network_loss() -> None:
-    got = metered(shared_capture("variants/v-tcp-captureloss.pcap"))
+    got = metered(capture("variants/v-tcp-captureloss.pcap"))
     (row,) = got.streams.values()
     assert row["expected"] == 780
     assert row["lost"] == row["capture_lost"] <= 16
@@ -331,18 +329,18 @@ def test_segments_that_the_capture_missed_are_no_network_loss() -> None:
 
 
 def test_copies_of_a_mirror_change_nothing() -> None:
-    (row,) = metered(shared_capture("variants/v-mirror-duplicates.pcapng")).streams.values()
+    (row,) = metered(capture("variants/v-mirror-duplicates.pcapng")).streams.values()
     assert (row["packets"], row["lost"], row["duplicates"]) == (425, 0, 0)
 
 
 def test_headers_are_enough_where_packets_were_cut_short() -> None:
-    (row,) = metered(shared_capture("variants/v-snap96.pcapng")).streams.values()
+    (row,) = metered(capture("variants/v-snap96.pcapng")).streams.values()
     assert (row["packets"], row["expected"], row["lost"]) == (1511, 1559, 48)
     assert row["frames"] == 361
 
 
 def test_new_ssrc_is_a_new_stream_of_the_same_session() -> None:
-    got = metered(shared_capture("variants/v-ssrc-change.pcap"))
+    got = metered(capture("variants/v-ssrc-change.pcap"))
     first, second = sorted(got.streams.values(), key=lambda row: int(row["first_ns"]))
     assert first["session"] == second["session"] > 0
     assert (first["lost"], second["lost"]) == (0, 0)
@@ -350,14 +348,14 @@ def test_new_ssrc_is_a_new_stream_of_the_same_session() -> None:
 
 
 def test_blocked_media_leave_a_session_without_streams() -> None:
-    got = metered(shared_capture("lab/gst-udp-blocked.pcap"))
+    got = metered(capture("lab/gst-udp-blocked.pcap"))
     assert not got.streams
     methods = [m.method for m in got.messages if isinstance(m, RtspMessage) and m.status == 200]
     assert methods[-2:] == ["PLAY", "TEARDOWN"]
 
 
 def test_wrong_password_is_refused_twice() -> None:
-    got = metered(shared_capture("lab/gst-digest-wrongpw.pcap"))
+    got = metered(capture("lab/gst-digest-wrongpw.pcap"))
     answers = [m for m in got.messages if isinstance(m, RtspMessage) and not m.from_client]
     assert [m.status for m in answers][-2:] == [401, 401]
     requests = [m for m in got.messages if isinstance(m, RtspMessage) and m.from_client]
@@ -366,8 +364,8 @@ def test_wrong_password_is_refused_twice() -> None:
 
 def test_credentials_never_leave_the_meter() -> None:
     for name in ("lab/gst-udp-basic.pcap", "lab/gst-udp-digest.pcap"):
-        got = metered(shared_capture(name))
-        raw = shared_capture(name).read_bytes()
+        got = metered(capture(name))
+        raw = capture(name).read_bytes()
         secrets = re.findall(rb"Authorization: Basic (\S+)|response=\"(\w+)\"", raw)
         assert secrets
         text = " ".join(map(str, got.messages))
@@ -376,7 +374,7 @@ def test_credentials_never_leave_the_meter() -> None:
 
 
 def test_stream_knows_its_url_and_the_session_its_end() -> None:
-    got = metered(shared_capture("lab/udp-h264.pcap"))
+    got = metered(capture("lab/udp-h264.pcap"))
     (bound,) = (m for m in got.messages if isinstance(m, StreamBound))
     assert bound.url == "rtsp://192.168.50.10/cam.264/track1"
     assert (bound.media, bound.codec) == ("video", "H264")
@@ -386,7 +384,7 @@ def test_stream_knows_its_url_and_the_session_its_end() -> None:
 
 @pytest.mark.parametrize("name", ["lab/udp-h264-loss2pct.pcap", "lab/tcp-h264-mtu.pcap"])
 def test_batches_of_any_size_give_the_same_rows(name: str) -> None:
-    whole, parts = metered(shared_capture(name)), metered(shared_capture(name), batch=7)
+    whole, parts = metered(capture(name)), metered(capture(name), batch=7)
     assert whole.streams.keys() == parts.streams.keys()
     for ssrc, a in whole.streams.items():
         b = parts.streams[ssrc]
@@ -398,33 +396,18 @@ def test_batches_of_any_size_give_the_same_rows(name: str) -> None:
     assert list(map(str, whole.messages)) == list(map(str, parts.messages))
 
 
-NOT_MEDIA = "rtp.pcapng", "rtsp.pcap", "false_positives.pcapng", "wilson_h265_rtp_udp.pcap"
+WITH_MEDIA = ("open/tau__wilson_h265_rtp_udp.pcap",)
 
 
 def test_nothing_else_in_the_collection_is_taken_for_media() -> None:
-    shared_capture("open/ndpi__dns.pcap")
-    names = sorted(
-        path
-        for path in (SHARED / "open").iterdir()
-        if path.is_file()
-        and path.name != "INDEX.md"
-        and not path.name.endswith(NOT_MEDIA)
-        and path.stat().st_size < 400_000
-    )
-    adopted = []
-    for path in names:
-        try:
-            got = metered(path)
-        except Exception:  # noqa: BLE001 - other floors' captures that cannot be opened
-            continue
-        adopted += [path.name for _ in got.streams]
-    assert len(names) > 150
-    assert adopted == []
+    names = [name for name in captures() if name.startswith("open/") and name not in WITH_MEDIA]
+    assert len(names) > 100
+    assert [name for name in names if metered(capture(name)).streams] == []
 
 
 @pytest.mark.parametrize("name", ["tau__wilson_h265_rtp_udp.pcap", "ndpi__rtp.pcapng"])
 def test_public_captures_without_signalling_are_counted_as_tshark_counts_them(name: str) -> None:
-    path = shared_capture(f"open/{name}")
+    path = capture(f"open/{name}")
     told = subprocess.run(
         ["tshark", "-r", path, "--enable-heuristic", "rtp_udp", "-q", "-z", "rtp,streams"],
         capture_output=True,

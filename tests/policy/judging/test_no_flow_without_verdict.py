@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -11,16 +10,12 @@ import pytest
 from panotui.commands.input import analysed
 from panotui.model import Site
 from panotui.report.analysis import analysis, dumps, schema
-from tests.captures import DATA
-
-BUNDLED = sorted(
-    path for path in DATA.rglob("*") if path.suffix in (".pcap", ".pcapng") and path.is_file()
-)
+from tests.captures import capture, captures
 
 
-@pytest.mark.parametrize("capture", BUNDLED, ids=lambda path: path.stem)
-def test_each_flow_has_a_verdict_and_a_rule_or_a_reason(capture: Path) -> None:
-    engine = analysed([str(capture)], Site())
+@pytest.mark.parametrize("name", captures())
+def test_each_flow_has_a_verdict_and_a_rule_or_a_reason(name: str) -> None:
+    engine = analysed([str(capture(name))], Site())
     whole = json.loads(dumps(analysis(engine)))
     jsonschema.Draft202012Validator(schema()).validate(whole)
     for flow in whole["flows"]:

@@ -19,7 +19,7 @@ from panotui.recording.reader import Recording
 from panotui.recording.rejudged import RejudgedRecording
 from panotui.report.analysis import schema
 from panotui.site.file import parse_site
-from tests.captures import shared_capture
+from tests.captures import capture
 
 DEMO = Path(sources.__file__).parent / "demo"
 SITE = (DEMO / "site.toml").read_text("utf-8")
@@ -27,8 +27,8 @@ BARE = '[site]\nregion = "us-east-1"\n'
 LINKED = "[site]\nprivate_link = true\n"
 
 
-def recorded(capture: Path, site: str, folder: Path) -> Path:
-    return record_capture([str(capture)], parse_site(site), site, folder / "old.panotui")
+def recorded(path: Path, site: str, folder: Path) -> Path:
+    return record_capture([str(path)], parse_site(site), site, folder / "old.panotui")
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def recorded(capture: Path, site: str, folder: Path) -> Path:
 def test_a_recording_is_judged_as_its_capture_would_be(
     name: str, old: str, new: str, differ: int, tmp_path: Path
 ) -> None:
-    capture = DEMO / "site.pcapng.zst" if name == "demo" else shared_capture(name)
-    recording = Recording(recorded(capture, old, tmp_path))
+    path = DEMO / "site.pcapng.zst" if name == "demo" else capture(name)
+    recording = Recording(recorded(path, old, tmp_path))
     again = rejudge(parse_site(new), recording.final(), recording.all_flows())
     recording.close()
-    direct = analysed([str(capture)], parse_site(new))
+    direct = analysed([str(path)], parse_site(new))
     assert changes(direct.flow_records(), again.flows) == ()
     assert len(again.changes) == differ
     said = {(v.reason, v.src, v.dst, v.host, v.flows) for v in again.snapshot.violations}
@@ -63,18 +63,18 @@ def test_a_recording_is_judged_as_its_capture_would_be(
 
 
 def test_an_empty_recording_has_nothing_to_judge() -> None:
-    snapshot = analysed([str(shared_capture("lab/lldp.pcap"))], parse_site("")).snapshot()
+    snapshot = analysed([str(capture("lab/lldp.pcap"))], parse_site("")).snapshot()
     assert rejudge(parse_site(SITE), snapshot, []).changes == ()
 
 
 def test_analyze_lists_what_another_site_file_changes(tmp_path: Path) -> None:
-    capture = DEMO / "site.pcapng.zst"
+    path = DEMO / "site.pcapng.zst"
     old, new = DEMO / "site.toml", tmp_path / "new.toml"
     new.write_text(BARE)
-    folder = recorded(capture, SITE, tmp_path)
+    folder = recorded(path, SITE, tmp_path)
     for arguments in (
         [str(folder), "--site", str(new)],
-        [str(capture), "--site", str(new), "--was", str(old)],
+        [str(path), "--site", str(new), "--was", str(old)],
     ):
         done = CliRunner().invoke(command, arguments, standalone_mode=False)
         assert "Judged again: 10 flows differ" in done.output
