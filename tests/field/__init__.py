@@ -1,0 +1,1 @@
+"""Captures of situations that people met, and what is true of each on the wire."""
