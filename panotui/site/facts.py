@@ -7,8 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from panotui.model import mac_text
 from panotui.site.addresses import (
     BROADCAST,
+    INTERNET,
     LOOPBACK,
     MULTICAST,
     UNSPECIFIED,
@@ -79,6 +81,10 @@ class SiteFacts:
     def appliance_known(self) -> bool:
         return bool(self.appliance_macs or self.appliance_addresses)
 
+    def port_mac(self, name: str) -> str | None:
+        """The MAC address of an appliance's port, as text."""
+        return next((mac_text(m) for m, port in self.appliance_macs.items() if port == name), None)
+
 
 @dataclass(slots=True)
 class Client:
@@ -110,3 +116,13 @@ def is_host(address: str) -> bool:
 def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
     ip = ipaddress.ip_address(address)
     return any(ip.version == n.version and ip in n for n in networks)
+
+
+def is_internet(address: str, local: tuple[IpNetwork, ...]) -> bool:
+    """Whether an address is out in the internet; `local` are networks that count as the site's."""
+    try:
+        if scope_of(address) != INTERNET:
+            return False
+    except ValueError:
+        return False
+    return not inside(address, local)

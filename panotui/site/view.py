@@ -10,9 +10,8 @@ are judged again.
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ from panotui.model import (
     SiteRecord,
     TlsClientHello,
     address_text,
-    mac_text,
     mac_value,
 )
 from panotui.model.flow_rows import AnyRows
@@ -42,12 +40,12 @@ from panotui.site.addresses import (
     LOOPBACK,
     MULTICAST,
     UNSPECIFIED,
-    IpNetwork,
     network,
     scope_of,
 )
-from panotui.site.facts import Client, MediaSession, SiteFacts, Who, inside, is_host
+from panotui.site.facts import Client, MediaSession, Who, inside, is_internet
 from panotui.site.hosts import canonical_host, is_address
+from panotui.site.resolving import Learnt, mac_or_none, resolve
 
 _SCOPE_BITS = {
     INTERNET: Who.INTERNET,
@@ -88,10 +86,24 @@ class SiteView:
         self._pending: OrderedDict[tuple[int, int], str] = OrderedDict()  # flow -> SNI
         self._media: OrderedDict[tuple[str, int], MediaSession] = OrderedDict()
         self.media_version = 0
-        self._ports = {name: _mac_or_none(p.mac) for name, p in site.ports.items()}
         self._dirty = False
         self._who: dict[str, int] = {}
-        self.facts = self._resolve()
+        self._given_local = tuple(network(n) for n in site.network.local)
+        self._learnt = Learnt(
+            clients=self._clients,
+            servers=self._servers.keys(),
+            arp=self._arp,
+            mac_ips=self._mac_ips,
+            router_macs=self._router_macs,
+            leases=self._leases,
+            dhcp_routers=self._dhcp_routers.keys(),
+            dhcp_dns=self._dhcp_dns.keys(),
+            dhcp_ntp=self._dhcp_ntp.keys(),
+            dhcp_nets=self._dhcp_nets.keys(),
+            dns_servers=self._dns_servers.keys(),
+            ntp_servers=self._ntp_servers.keys(),
+        )
+        self.facts = resolve(site, self._learnt)
 
     # -------------------------------------------------------------- observing
 
@@ -163,7 +175,7 @@ class SiteView:
         if not self._dirty:
             return False
         self._dirty = False
-        facts = self._resolve()
+        facts = resolve(self.site, self._learnt)
         if facts == self.facts:
             return False
         self.facts = facts
@@ -184,7 +196,7 @@ class SiteView:
         return entry
 
     def _observe_server(self, address: str) -> None:
-        if address not in self._servers and not self._is_internet(address):
+        if address not in self._servers and not is_internet(address, self._given_local):
             if scope_of(address) in (MULTICAST, BROADCAST):
                 return
             _put(self._servers, address, 1, HOSTS_MAX)
@@ -272,7 +284,7 @@ class SiteView:
         if address not in addresses and len(addresses) < 8:
             addresses[address] = None
             self._dirty = True
-        if mac not in self._router_macs and self._is_internet(address):
+        if mac not in self._router_macs and is_internet(address, self._given_local):
             if len(self._router_macs) < HOSTS_MAX:
                 self._router_macs.add(mac)
             self._dirty = True
@@ -293,18 +305,10 @@ class SiteView:
                 return
             self._note(self._dhcp_nets, net)
         if message.type == "ack" and message.your_ip:
-            mac = _mac_or_none(message.client_mac)
+            mac = mac_or_none(message.client_mac)
             if mac and self._leases.get(mac) != message.your_ip:
                 _put(self._leases, mac, message.your_ip, HOSTS_MAX)
                 self._dirty = True
-
-    def _is_internet(self, address: str) -> bool:
-        try:
-            if scope_of(address) != INTERNET:
-                return False
-        except ValueError:
-            return False
-        return not inside(address, tuple(network(n) for n in self.site.network.local))
 
     # -------------------------------------------------------------- asking
 
@@ -383,201 +387,6 @@ class SiteView:
             one_way=self.one_way,
         )
 
-    # -------------------------------------------------------------- working it out
-
-    def _resolve(self) -> SiteFacts:
-        site = self.site
-        guess: list[str] = []
-        ports = self._resolve_ports(guess)
-        addresses: dict[str, str] = {}
-        fixed = frozenset(n for n, p in site.ports.items() if p.address)
-        for name, port in ports.items():
-            for address in port.addresses:
-                addresses.setdefault(address, name)
-        macs = {mac: name for name, port in ports.items() for mac in port.macs}
-        local = self._resolve_local(guess)
-        topology = site.site.topology
-        roles: dict[str, str] = {n: port.role for n, port in site.ports.items() if port.role}
-        if topology == "dual" and not roles:
-            roles = {"eth0": "camera", "eth1": "cloud"}  # the guide's own order
-        seen = {name: port.role for name, port in ports.items() if port.role} | roles
-        if topology is None and len(ports) > 1:
-            topology = "dual" if set(seen.values()) == {"camera", "cloud"} else None
-            if topology:
-                guess.append("topology")
-        region = site.site.region
-        if region is None:
-            region = self._resolve_region(addresses)
-            if region:
-                guess.append("region")
-        cameras = {canonical_host(c.address) or c.address: c.name for c in site.camera}
-        if not cameras:
-            cameras = {a: a for a in self._servers if a not in addresses}
-            if cameras:
-                guess.append("cameras")
-        return SiteFacts(
-            appliance_macs=macs,
-            appliance_addresses=addresses,
-            fixed_addresses=bool(fixed),
-            fixed_ports=fixed,
-            cameras=cameras,
-            cameras_given=bool(site.camera),
-            gateways=self._given_or(
-                "gateways", site.network.gateways, self._seen_gateways(addresses), guess
-            ),
-            resolvers=self._given_or(
-                "dns", site.network.dns, self._dhcp_dns or self._dns_servers, guess
-            ),
-            time_servers=self._time_servers(guess),
-            time_servers_given=bool(site.network.ntp),
-            local=local,
-            broadcasts=frozenset(
-                str(n.broadcast_address)
-                for n in local
-                if isinstance(n, ipaddress.IPv4Network) and n.prefixlen < 31
-            ),
-            topology=topology,
-            region=region,
-            roles=roles,
-            seen_roles=seen,
-            interfaces={p.interface: n for n, p in site.ports.items() if p.interface},
-            inferred=tuple(guess),
-        )
-
-    def _given_or(
-        self, name: str, given: Iterable[str], seen: Iterable[str], guess: list[str]
-    ) -> frozenset[str]:
-        known = frozenset(canonical_host(a) or a for a in given)
-        if known:
-            return known
-        found = frozenset(seen)
-        if found:
-            guess.append(name)
-        return found
-
-    def _time_servers(self, guess: list[str]) -> frozenset[str]:
-        given = self.site.network.ntp
-        if given:
-            return frozenset(canonical_host(a) or a for a in given if is_address(a))
-        seen = self._dhcp_ntp or [a for a in self._ntp_servers if not self._is_internet(a)]
-        return self._given_or("ntp", (), seen, guess)
-
-    def _seen_gateways(self, appliance: dict[str, str]) -> set[str]:
-        found = set(self._dhcp_routers)
-        for address, mac in self._arp.items():
-            if mac in self._router_macs and address not in appliance:
-                found.add(address)
-        return {a for a in found if not self._is_internet(a)}
-
-    def _resolve_local(self, guess: list[str]) -> tuple[IpNetwork, ...]:
-        nets: dict[IpNetwork, None] = {}
-        for text in self.site.network.local:
-            nets[network(text)] = None
-        for port in self.site.ports.values():
-            if port.address and "/" in port.address:
-                nets[ipaddress.ip_interface(port.address).network] = None
-        if not nets:
-            for text in self._dhcp_nets:
-                nets[network(text)] = None
-            if nets:
-                guess.append("local")
-        return tuple(nets)
-
-    def _resolve_region(self, appliance: dict[str, str]) -> str | None:
-        total: Counter[str] = Counter()
-        mine: Counter[str] = Counter()
-        for address, client in self._clients.items():
-            total.update(client.regions)
-            if address in appliance:
-                mine.update(client.regions)
-        best = (mine or total).most_common(1)
-        return best[0][0] if best else None
-
-    def _resolve_ports(self, guess: list[str]) -> dict[str, _Port]:
-        if not any(p.mac or p.address for p in self.site.ports.values()):
-            return self._guess_named_ports(guess)
-        out: dict[str, _Port] = {}
-        for name, given in self.site.ports.items():
-            mac = self._ports[name]
-            address = given.address.split("/")[0] if given.address else None
-            macs = {mac} if mac else set()
-            if not mac and address:
-                learnt = self._mac_of(address)
-                if learnt:
-                    macs = {learnt}
-                    guess.append(f"ports.{name}.mac")
-            addresses = [address] if address else []
-            if not address and mac:
-                addresses = self._addresses_of(mac)
-                if addresses:
-                    guess.append(f"ports.{name}.address")
-            out[name] = _Port(given.role, frozenset(macs), tuple(addresses))
-        return out
-
-    def _mac_of(self, address: str) -> int | None:
-        """The MAC of a host on the segment: as it says in ARP, or one that carries only it."""
-        mac = self._arp.get(address)
-        if mac is not None and mac not in self._router_macs:
-            return mac
-        found = [m for m, ips in self._mac_ips.items() if list(ips) == [address]]
-        return found[0] if len(found) == 1 and found[0] not in self._router_macs else None
-
-    def _addresses_of(self, mac: int) -> list[str]:
-        found = [a for a in self._mac_ips.get(mac, {}) if is_host(a)]
-        lease = self._leases.get(mac)
-        if lease and lease not in found:
-            found.append(lease)
-        return found
-
-    def _guess_ports(self, guess: list[str]) -> dict[str, _Port]:
-        """The appliance by what it does: it reads cameras with LIVE555, it speaks to AWS IoT."""
-        servers = set(self._servers)
-        clients = {
-            a: c for a, c in self._clients.items() if not self._is_internet(a) and a not in servers
-        }
-        reader = max(
-            (a for a, c in clients.items() if c.camera_score > 0),
-            key=lambda a: (clients[a].camera_score, clients[a].iot),
-            default=None,
-        )
-        forwarders = set(self._dns_servers)
-        speakers = [a for a, c in clients.items() if c.iot and a not in forwarders]
-        speaker = reader if reader in speakers else (speakers[0] if speakers else None)
-        if reader is None and speaker is None:
-            return {}
-        guess.append("ports")
-        if reader is None or speaker is None or reader == speaker:
-            only = reader or speaker
-            assert only is not None
-            both = reader is not None and speaker is not None
-            role = "both" if both else "camera" if reader else "cloud"
-            name = "eth1" if role == "cloud" else "eth0"
-            return {name: self._guessed(role, only)}
-        return {"eth0": self._guessed("camera", reader), "eth1": self._guessed("cloud", speaker)}
-
-    def _guess_named_ports(self, guess: list[str]) -> dict[str, _Port]:
-        """The guess, under the names and roles that the site file gives without addresses."""
-        found = self._guess_ports(guess)
-        if not self.site.ports:
-            return found
-        by_role = {port.role: port for port in found.values()}
-        out: dict[str, _Port] = {}
-        for name, given in self.site.ports.items():
-            port = by_role.get(given.role) or found.get(name) or _Port(None, frozenset(), ())
-            out[name] = _Port(given.role or port.role, port.macs, port.addresses)
-        return out
-
-    def _guessed(self, role: str, address: str) -> _Port:
-        mac = self._mac_of(address)
-        return _Port(role, frozenset({mac} if mac else set()), (address,))
-
-
-@dataclass(frozen=True, slots=True)
-class _Port:
-    role: str | None
-    macs: frozenset[int]
-    addresses: tuple[str, ...]
-
 
 def region_in(name: str) -> str | None:
     """The AWS region that a host name of AWS names, if any."""
@@ -601,13 +410,6 @@ def _put(table: OrderedDict[Any, Any], key: Any, value: Any, limit: int) -> None
     table.move_to_end(key)
     if len(table) > limit:
         table.popitem(last=False)
-
-
-def _mac_or_none(text: str | None) -> int | None:
-    try:
-        return mac_value(text) if text else None
-    except ValueError:
-        return None
 
 
 def _transport_fields(text: str) -> Iterable[tuple[str, str]]:
@@ -634,11 +436,3 @@ def _port_pair(text: str | None) -> tuple[int, ...]:
     if not 0 < first <= last <= 65535 or last - first > 3:
         return ()
     return tuple(range(first, last + 1))
-
-
-def port_mac(view: SiteView, name: str) -> str | None:
-    """The MAC address of an appliance's port, as text."""
-    for mac, port in view.facts.appliance_macs.items():
-        if port == name:
-            return mac_text(mac)
-    return None

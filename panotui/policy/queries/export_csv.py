@@ -7,7 +7,7 @@ import io
 from dataclasses import astuple, dataclass, fields
 
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.site.view import SiteView, port_mac
+from panotui.site.view import SiteView
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def appliance(view: SiteView, role: str) -> str:
             out.append(address)
     if out:
         return ", ".join(out)
-    macs = [mac for name in sorted(view.site.ports) if (mac := port_mac(view, name))]
+    macs = [mac for name in sorted(view.site.ports) if (mac := facts.port_mac(name))]
     return f"appliance ({', '.join(macs)})" if macs else "appliance"
 
 

@@ -1,0 +1,256 @@
+"""From what the site file says and what was learnt from traffic to the facts of the site.
+
+Comes in: the site file, and `Learnt`, a look into the tables that `SiteView` fills. Goes out:
+`SiteFacts`. What the site file says is never overruled; whatever is inferred beyond it is named in
+`SiteFacts.inferred`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from panotui.model import Site, mac_value
+from panotui.site.addresses import IpNetwork, network
+from panotui.site.facts import Client, SiteFacts, is_host, is_internet
+from panotui.site.hosts import canonical_host, is_address
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What traffic has taught so far. Tables are in order of learning and are only read here."""
+
+    clients: Mapping[str, Client]  # by address
+    servers: Collection[str]  # RTSP servers and senders of RTP
+    arp: Mapping[str, int]  # IP -> MAC, as the host itself said
+    mac_ips: Mapping[int, Collection[str]]  # MAC -> the addresses that it carried
+    router_macs: Collection[int]
+    leases: Mapping[int, str]  # MAC -> address, by DHCP ACK
+    dhcp_routers: Collection[str]
+    dhcp_dns: Collection[str]
+    dhcp_ntp: Collection[str]
+    dhcp_nets: Collection[str]
+    dns_servers: Collection[str]  # that answered
+    ntp_servers: Collection[str]  # that answered
+
+
+@dataclass(frozen=True, slots=True)
+class _Port:
+    role: str | None
+    macs: frozenset[int]
+    addresses: tuple[str, ...]
+
+
+def resolve(site: Site, learnt: Learnt) -> SiteFacts:
+    """The facts of the site as far as they can be told now."""
+    return _Resolving(site, learnt).facts()
+
+
+class _Resolving:
+    """One pass over what is known; `guess` collects the names of what had to be inferred."""
+
+    def __init__(self, site: Site, learnt: Learnt) -> None:
+        self.site = site
+        self.learnt = learnt
+        self.guess: list[str] = []
+        self.given_local = tuple(network(n) for n in site.network.local)
+
+    def facts(self) -> SiteFacts:
+        site, guess = self.site, self.guess
+        ports = self._ports()
+        addresses: dict[str, str] = {}
+        fixed = frozenset(n for n, p in site.ports.items() if p.address)
+        for name, port in ports.items():
+            for address in port.addresses:
+                addresses.setdefault(address, name)
+        macs = {mac: name for name, port in ports.items() for mac in port.macs}
+        local = self._local()
+        topology = site.site.topology
+        roles: dict[str, str] = {n: port.role for n, port in site.ports.items() if port.role}
+        if topology == "dual" and not roles:
+            roles = {"eth0": "camera", "eth1": "cloud"}  # the guide's own order
+        seen = {name: port.role for name, port in ports.items() if port.role} | roles
+        if topology is None and len(ports) > 1:
+            topology = "dual" if set(seen.values()) == {"camera", "cloud"} else None
+            if topology:
+                guess.append("topology")
+        region = site.site.region
+        if region is None:
+            region = self._region(addresses)
+            if region:
+                guess.append("region")
+        cameras = {canonical_host(c.address) or c.address: c.name for c in site.camera}
+        if not cameras:
+            cameras = {a: a for a in self.learnt.servers if a not in addresses}
+            if cameras:
+                guess.append("cameras")
+        return SiteFacts(
+            appliance_macs=macs,
+            appliance_addresses=addresses,
+            fixed_addresses=bool(fixed),
+            fixed_ports=fixed,
+            cameras=cameras,
+            cameras_given=bool(site.camera),
+            gateways=self._given_or(
+                "gateways", site.network.gateways, self._seen_gateways(addresses)
+            ),
+            resolvers=self._given_or(
+                "dns", site.network.dns, self.learnt.dhcp_dns or self.learnt.dns_servers
+            ),
+            time_servers=self._time_servers(),
+            time_servers_given=bool(site.network.ntp),
+            local=local,
+            broadcasts=frozenset(
+                str(n.broadcast_address)
+                for n in local
+                if isinstance(n, ipaddress.IPv4Network) and n.prefixlen < 31
+            ),
+            topology=topology,
+            region=region,
+            roles=roles,
+            seen_roles=seen,
+            interfaces={p.interface: n for n, p in site.ports.items() if p.interface},
+            inferred=tuple(guess),
+        )
+
+    def _given_or(self, name: str, given: Iterable[str], seen: Iterable[str]) -> frozenset[str]:
+        known = frozenset(canonical_host(a) or a for a in given)
+        if known:
+            return known
+        found = frozenset(seen)
+        if found:
+            self.guess.append(name)
+        return found
+
+    def _is_internet(self, address: str) -> bool:
+        return is_internet(address, self.given_local)
+
+    # -------------------------------------------------------------- the network
+
+    def _time_servers(self) -> frozenset[str]:
+        given = self.site.network.ntp
+        if given:
+            return frozenset(canonical_host(a) or a for a in given if is_address(a))
+        inside = [a for a in self.learnt.ntp_servers if not self._is_internet(a)]
+        return self._given_or("ntp", (), self.learnt.dhcp_ntp or inside)
+
+    def _seen_gateways(self, appliance: dict[str, str]) -> set[str]:
+        found = set(self.learnt.dhcp_routers)
+        for address, mac in self.learnt.arp.items():
+            if mac in self.learnt.router_macs and address not in appliance:
+                found.add(address)
+        return {a for a in found if not self._is_internet(a)}
+
+    def _local(self) -> tuple[IpNetwork, ...]:
+        nets: dict[IpNetwork, None] = dict.fromkeys(self.given_local)
+        for port in self.site.ports.values():
+            if port.address and "/" in port.address:
+                nets[ipaddress.ip_interface(port.address).network] = None
+        if not nets:
+            nets = {network(text): None for text in self.learnt.dhcp_nets}
+            if nets:
+                self.guess.append("local")
+        return tuple(nets)
+
+    def _region(self, appliance: dict[str, str]) -> str | None:
+        total: Counter[str] = Counter()
+        mine: Counter[str] = Counter()
+        for address, client in self.learnt.clients.items():
+            total.update(client.regions)
+            if address in appliance:
+                mine.update(client.regions)
+        best = (mine or total).most_common(1)
+        return best[0][0] if best else None
+
+    # -------------------------------------------------------------- the appliance's ports
+
+    def _ports(self) -> dict[str, _Port]:
+        if not any(p.mac or p.address for p in self.site.ports.values()):
+            return self._guess_named_ports()
+        out: dict[str, _Port] = {}
+        for name, given in self.site.ports.items():
+            mac = mac_or_none(given.mac)
+            address = given.address.split("/")[0] if given.address else None
+            macs = {mac} if mac else set()
+            if not mac and address:
+                learnt = self._mac_of(address)
+                if learnt:
+                    macs = {learnt}
+                    self.guess.append(f"ports.{name}.mac")
+            addresses = [address] if address else []
+            if not address and mac:
+                addresses = self._addresses_of(mac)
+                if addresses:
+                    self.guess.append(f"ports.{name}.address")
+            out[name] = _Port(given.role, frozenset(macs), tuple(addresses))
+        return out
+
+    def _mac_of(self, address: str) -> int | None:
+        """The MAC of a host on the segment: as it says in ARP, or one that carries only it."""
+        routers = self.learnt.router_macs
+        mac = self.learnt.arp.get(address)
+        if mac is not None and mac not in routers:
+            return mac
+        found = [m for m, ips in self.learnt.mac_ips.items() if list(ips) == [address]]
+        return found[0] if len(found) == 1 and found[0] not in routers else None
+
+    def _addresses_of(self, mac: int) -> list[str]:
+        found = [a for a in self.learnt.mac_ips.get(mac, ()) if is_host(a)]
+        lease = self.learnt.leases.get(mac)
+        if lease and lease not in found:
+            found.append(lease)
+        return found
+
+    def _guess_ports(self) -> dict[str, _Port]:
+        """The appliance by what it does: it reads cameras with LIVE555, it speaks to AWS IoT."""
+        servers = set(self.learnt.servers)
+        clients = {
+            a: c
+            for a, c in self.learnt.clients.items()
+            if not self._is_internet(a) and a not in servers
+        }
+        reader = max(
+            (a for a, c in clients.items() if c.camera_score > 0),
+            key=lambda a: (clients[a].camera_score, clients[a].iot),
+            default=None,
+        )
+        forwarders = set(self.learnt.dns_servers)
+        speakers = [a for a, c in clients.items() if c.iot and a not in forwarders]
+        speaker = reader if reader in speakers else (speakers[0] if speakers else None)
+        if reader is None and speaker is None:
+            return {}
+        self.guess.append("ports")
+        if reader is None or speaker is None or reader == speaker:
+            only = reader or speaker
+            assert only is not None
+            both = reader is not None and speaker is not None
+            role = "both" if both else "camera" if reader else "cloud"
+            name = "eth1" if role == "cloud" else "eth0"
+            return {name: self._guessed(role, only)}
+        return {"eth0": self._guessed("camera", reader), "eth1": self._guessed("cloud", speaker)}
+
+    def _guess_named_ports(self) -> dict[str, _Port]:
+        """The guess, under the names and roles that the site file gives without addresses."""
+        found = self._guess_ports()
+        if not self.site.ports:
+            return found
+        by_role = {port.role: port for port in found.values()}
+        out: dict[str, _Port] = {}
+        for name, given in self.site.ports.items():
+            port = by_role.get(given.role) or found.get(name) or _Port(None, frozenset(), ())
+            out[name] = _Port(given.role or port.role, port.macs, port.addresses)
+        return out
+
+    def _guessed(self, role: str, address: str) -> _Port:
+        mac = self._mac_of(address)
+        return _Port(role, frozenset({mac} if mac else set()), (address,))
+
+
+def mac_or_none(text: str | None) -> int | None:
+    """A MAC address as a number; None for none, or for what is no MAC address."""
+    try:
+        return mac_value(text) if text else None
+    except ValueError:
+        return None
