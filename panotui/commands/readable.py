@@ -30,11 +30,17 @@ _LIBRARY = ("encodings.idna", "encodings.latin_1", "stringprep", "ipaddress", "_
 SCREEN = (*_LIBRARY, "textual.messages")
 COLLECTOR = (
     *_LIBRARY,
+    "numpy.char",
+    "numpy.ma",
     "tomlkit",
-    "panotui.policy.accept",
-    "panotui.policy.wording",
-    "panotui.health.vendors:load",
+    "panotui.policy.queries.accept",
+    "panotui.policy.queries.draft",
+    "panotui.policy.judging.wording",
+    "panotui.sources.live.ethtool",
+    "panotui.telemetry.alerts",
+    "panotui.state.vendors:load",
     "panotui.wire.linkcontrol:load",
+    "panotui.meter.control.lane:load_dissectors",
 )
 
 

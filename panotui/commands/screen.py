@@ -6,10 +6,12 @@ collector dies the screen says why, in its own last words.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Sequence
 
 from panotui.commands.readable import SCREEN, drop_privileges, prepare_to_drop
@@ -21,6 +23,7 @@ from panotui.views.frames import Answer, Command, View
 from panotui.wire.text import printable
 
 END_S = 3.0
+LAST_WORDS_S = 1.0  # a process that fails closes its sockets before it has said why
 
 
 class _Refused(PanotuiError):
@@ -72,6 +75,13 @@ class CollectorProcess:
             raise _Refused(what, why, remedy, int(answer.get("exit", 1)))
         raise FeedError("collector", self.last_words() or "it ended before it was ready")
 
+    async def ended(self) -> int | None:
+        """Its exit code; None when it has not ended soon after its end of the feed was closed."""
+        until = time.monotonic() + LAST_WORDS_S
+        while (code := self.process.poll()) is None and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        return code
+
     def last_words(self) -> str:
         """The last line that the child wrote to its stderr."""
         if self._errors == 2:
@@ -108,7 +118,7 @@ class WatchedClient:
         try:
             return await self._client.ask(request)
         except FeedError as error:
-            code = self._collector.process.poll()
+            code = await self._collector.ended()
             words = self._collector.last_words()
             if code is not None:
                 how = f"it ended with code {code}" if code >= 0 else f"signal {-code} ended it"

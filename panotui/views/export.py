@@ -7,8 +7,10 @@ a spreadsheet would run as a formula are quoted, because names in them come from
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,8 @@ from panotui.model import SECOND
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import Detail
 
+_NOT_HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
+
 
 def _name(what: str, time_ns: int, ending: str) -> str:
     stamp = datetime.fromtimestamp(time_ns // SECOND, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -29,6 +33,25 @@ def _name(what: str, time_ns: int, ending: str) -> str:
 
 
 def _write_new(folder: Path, name: str, text: str) -> Path:
+    """Write into `folder`, or beside the system's temporary files where this process may not: who
+    was root a moment ago stands in a folder that is closed to who he is now. UsageError."""
+    refused = ""
+    for place in (folder, Path(tempfile.gettempdir())):
+        try:
+            return _written(place, name, text)
+        except OSError as error:
+            refused = refused or f"it cannot be written: {error.strerror or error}"
+            if error.errno not in _NOT_HERE:
+                break
+    raise UsageError(f"export into {shown(folder)}", refused)
+
+
+def shown(path: Path) -> Path:
+    """The name that a person knows: that of the folder behind a handle of ours."""
+    return Path(os.path.realpath(path)) if path.is_relative_to("/proc/self/fd") else path
+
+
+def _written(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     stem, ending = os.path.splitext(name)
     for attempt in range(100):
@@ -39,7 +62,7 @@ def _write_new(folder: Path, name: str, text: str) -> Path:
             continue
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        return path
+        return shown(path)
     raise UsageError(str(folder / name), "a hundred exports of that name exist", "Remove some.")
 
 
