@@ -1,15 +1,14 @@
 """The only owner of the site's state: deltas and link readings in, snapshots and events out.
 
-`Engine(site, settings)` takes the meters' deltas in time order, keeps the books of `health/`, asks
+`Engine(site, settings)` takes the meters' deltas in time order, keeps the books of `state/`, asks
 `policy/` for names and verdicts and `diagnosis/` for findings, and answers: `snapshot()`
 (immutable, cheap to ask for a few times a second), pages and records of flows, and what is new
-since the last time (`drain_events`, `drain_changed_flows`). It reads no clock: all time is packet
-time.
+since the last time (`drain_events`, `drain_changed_flows`). Each message goes to the books that
+hear its kind. It reads no clock: all time is packet time.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -18,65 +17,43 @@ import numpy as np
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
+from panotui.engine.events import Events
 from panotui.engine.settings import EngineSettings
 from panotui.model import (
     I64,
     SECOND,
-    AnyMessage,
     CountsRecord,
     Delta,
-    DhcpMessage,
-    DiscoveryMessage,
-    DnsMessage,
     EventRecord,
     FlowRecord,
-    LinkControlMessage,
     LinkReading,
     MeterCounters,
     NeighbourMessage,
-    NtpMessage,
     PortRecord,
     RecorderRecord,
-    RtcpReport,
-    RtspEnd,
-    RtspMessage,
-    Severity,
     Site,
     Snapshot,
     SourceCounters,
     SourceRecord,
-    StreamBound,
-    StreamFreeze,
-    StreamGap,
-    StreamRestart,
-    TlsAlert,
-    TlsCertificate,
-    TlsClientHello,
-    TlsFinished,
-    TlsServerHello,
 )
 from panotui.policy.rules import Policy
 from panotui.site.facts import Who
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
-from panotui.state.cameras import CameraBook, camera_event
+from panotui.state.cameras import CameraBook
 from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook
 from panotui.state.endpoints import EndpointBook
-from panotui.state.flows.book import FlowBook, FlowListing, flow_key, flow_key_of, flow_text_id
+from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
+from panotui.state.hearing import Hearing
 from panotui.state.ports import PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
-from panotui.wire.linkcontrol import described
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
-HEARD_MOST = 64  # senders of seldom link protocols that are told
-_OF_LINKS = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
-_OF_STREAMS = (StreamBound, StreamFreeze, StreamRestart, StreamGap, RtcpReport)
-_OF_TLS = (TlsFinished, TlsClientHello, TlsServerHello, TlsAlert, TlsCertificate)
 
 
 class Engine:
@@ -101,6 +78,14 @@ class Engine:
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
         )
         self.diagnosis = Diagnosis(all_rules())
+        self.events = Events(self.cameras, self.streams, self.settings.events_max)
+        # in this order: who a thing is, then what follows for others, then what is told of it
+        self._hearing = Hearing(
+            (
+                self.cameras, self.resolvers, self.clock, self.ports, self.streams, self.verdicts,
+                self.tracking, self.events,
+            )
+        )  # fmt: skip
         self.facts = Facts(
             site=site, view=self.view, policy=self.policy, names=self.names, flows=self.flows,
             ports=self.ports, streams=self.streams, cameras=self.cameras,
@@ -116,16 +101,11 @@ class Engine:
         self._counters: dict[int, MeterCounters] = {}
         self._interfaces: tuple[str, ...] = ()
         self._changed_slots: list[I64] = []
-        self._events: deque[EventRecord] = deque(maxlen=self.settings.events_max)
-        self._fresh_events: deque[EventRecord] = deque(maxlen=10_000)
-        self._event_number = 0
         self._view_version = -1
         self._last_tick_ns = 0
         self._missed = 0
         self._missed_ns = 0
         self._all_well_since: int | None = None
-        self._heard_on_links: set[tuple[str, str]] = set()
-        self._port_states: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
         self._observe_site()
 
@@ -145,14 +125,14 @@ class Engine:
         self._take_interfaces(delta)
         self.ports.update(delta.link_seconds)
         self.view.observe_links(delta.link_seconds)
-        # one a flow and of nobody's name: in a busy capture most messages are these
-        naming = [m for m in delta.messages if type(m) is not TlsFinished]
-        self.view.observe_all(naming, meter)
+        # the most frequent messages are of nobody's name
+        self.view.observe_all((m for m in delta.messages if type(m) in self.view.hears), meter)
         self.view.observe_flows(delta.flows, meter)
         self.view.observe_counters(self.counters())
         self._observe_site()
-        for message in naming:
-            self.names.observe(message, meter)
+        for message in delta.messages:
+            if type(message) in self.names.hears:
+                self.names.observe(message, meter)
         self.verdicts.interfaces = self._interfaces
         slots, _ = self.flows.update(meter, delta.flows, self.now_ns)
         known = slots[slots >= 0]
@@ -164,16 +144,16 @@ class Engine:
         self.facts.now_ns = self.now_ns
         self.facts.interfaces = self._interfaces
         self.facts.meter = meter
-        self._take_alpn(delta.messages, meter)
         for message in delta.messages:
-            self._observe(message, meter)
+            self._hearing.tell(message, meter)
+            self.diagnosis.observe(message, self.facts)
         new_streams = self.streams.update(meter, delta.streams, delta.stream_seconds, self.now_ns)
         for stream in new_streams:
             self._place_stream(stream)
         for stream, before in self.streams.resized:
-            self._resize_event(stream, before)
-        for text, severity, slot in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
-            self._verdict_event(text, severity, slot)
+            self.events.resized(stream, before)
+        for change in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
+            self.events.verdict(change, self.now_ns)
         self.tracking.update(known, self.now_ns)
         self._snapshot = None
         if tick:
@@ -214,11 +194,7 @@ class Engine:
     def link(self, reading: LinkReading) -> None:
         """Take one reading of a capture interface of this machine."""
         if self.ports.link(reading):
-            state = "has a link again" if reading.up else "has lost its link"
-            self._event(
-                reading.time_ns, "port", "info" if reading.up else "error", reading.interface,
-                f"Interface {reading.interface} {state}",
-            )  # fmt: skip
+            self.events.link(reading)
         self.facts.port_records = self._port_records()
         self._snapshot = None
 
@@ -227,17 +203,15 @@ class Engine:
         self._source = record
         ring = sum(c.dropped_ring for c in counters)
         if ring > self.facts.ring_dropped and self.now_ns:
-            self._event(
-                self.now_ns, "capture", "warning", "this tool",
-                f"{ring - self.facts.ring_dropped} packets were missed by the capture ring",
-            )  # fmt: skip
+            packets = str(ring - self.facts.ring_dropped)
+            self.events.tell("ring-dropped", self.now_ns, "this tool", {"packets": packets})
         self.facts.ring_dropped = ring
         self.facts.interface_dropped = sum(c.dropped_interface for c in counters)
         self._snapshot = None
 
     def mark(self, text: str, time_ns: int | None = None) -> EventRecord:
         """A note that a person sets into the events."""
-        return self._event(time_ns or self.now_ns, "mark", "info", "mark", text)
+        return self.events.tell("mark", time_ns or self.now_ns, "mark", {"text": text})
 
     def mark_finding(self, key: str, known: bool) -> bool:
         """A person has seen a finding; false when there is none with that key."""
@@ -285,45 +259,6 @@ class Engine:
             )
         )
 
-    def _take_alpn(self, messages: Sequence[AnyMessage], meter: int) -> None:
-        hellos = [
-            m for m in messages if isinstance(m, TlsClientHello | TlsServerHello) and m.flow >= 0
-        ]
-        if hellos:
-            keys = np.array([flow_key(meter, m.flow) for m in hellos], np.uint64)
-            for message, slot in zip(hellos, self.flows.find(keys).tolist(), strict=True):
-                self.verdicts.observe(message, slot)
-
-    def _observe(self, message: AnyMessage, meter: int) -> None:
-        if isinstance(message, _OF_TLS):
-            pass  # the most frequent ones: `tracking` and the rules take them
-        elif isinstance(message, RtspMessage):
-            camera, session = self.cameras.observe_rtsp(meter, message)
-            if message.status is not None and message.method in ("PLAY", "PAUSE"):
-                self._pause_streams(camera.address, session.key, session.state == "paused", message)
-            self._rtsp_event(message, camera.name)
-        elif isinstance(message, RtspEnd):
-            self.cameras.observe_end(meter, message)
-        elif isinstance(message, DnsMessage):
-            self.resolvers.observe(message)
-        elif isinstance(message, NtpMessage):
-            self.clock.observe(message)
-        elif isinstance(message, NeighbourMessage):
-            self.ports.observe_neighbour(message)
-        elif isinstance(message, DiscoveryMessage):
-            self.cameras.observe_discovery(message)
-        elif isinstance(message, DhcpMessage):
-            self.cameras.observe_dhcp(message)
-            self._dhcp_event(message)
-        elif isinstance(message, LinkControlMessage):
-            self._link_control_event(message)
-        elif isinstance(message, _OF_STREAMS):
-            stream = self.streams.observe(meter, message)
-            if stream is not None and isinstance(message, StreamFreeze | StreamRestart):
-                self._stream_event(message, stream)
-        self.tracking.observe(message, meter)
-        self.diagnosis.observe(message, self.facts)
-
     # ------------------------------------------------------------------ streams and cameras
 
     def _place_stream(self, stream: StreamState) -> None:
@@ -345,17 +280,6 @@ class Engine:
         camera.port = stream.port or camera.port
         if stream.url is None:
             stream.url = camera.url
-
-    def _pause_streams(
-        self, address: str, session: str, paused: bool, message: RtspMessage
-    ) -> None:
-        if message.status is None or not 200 <= message.status < 300:
-            return
-        meter, _, number = session.partition("-")
-        for stream in self.streams.streams.values():
-            if int(stream.row["session"]) == int(number) and stream.meter == int(meter):
-                stream.paused = paused
-                stream.paused_ns = message.time_ns
 
     def _by_camera(self) -> dict[str, list[StreamState]]:
         """Streams by their camera's address."""
@@ -380,8 +304,25 @@ class Engine:
         self._last_tick_ns = now
         self.resolvers.tick(now)
         self.verdicts.take_names()
-        for text, severity, slot in self.verdicts.tick(now, final=self.final):
-            self._verdict_event(text, severity, slot)
+        for change in self.verdicts.tick(now, final=self.final):
+            self.events.verdict(change, now)
+        self._bring_facts_up_to_date()
+        self._judge_cameras(now)
+        for endpoint, was in self.endpoints.judge_states(now):
+            self.events.endpoint(endpoint, was, now)
+        self.facts.port_records = self._port_records()
+        self.events.ports(self.facts.port_records, now)
+        for violation in self.verdicts.drain_new():
+            self.events.violation(violation)
+        self.facts.violations = self.verdicts.violations()
+        self.diagnosis.tick(self.facts)
+        for kind, finding in self.diagnosis.drain_changes():
+            self.events.finding(kind, finding, now)
+        self.facts.forget_changed()
+        self._all_well_since = (self._all_well_since or now) if self._is_well() else None
+        self._snapshot = None
+
+    def _bring_facts_up_to_date(self) -> None:
         facts = self.facts
         facts.one_way = self.view.one_way or self.tracking.one_way
         facts.counters = self.counters()
@@ -391,56 +332,23 @@ class Engine:
             np.unique(np.concatenate(self._changed_slots)) if self._changed_slots else None
         )
         self._changed_slots = []
+
+    def _judge_cameras(self, now: int) -> None:
+        """The states of cameras and their streams."""
         for address, mac in self.tracking.camera_macs(self.cameras.cameras):
             self.cameras.cameras[address].mac = mac
         for stream, was in self.streams.judge_states(now):
-            self._stream_state_event(stream, was)
+            self.events.stream(stream, was)
         for stream in self.streams.streams.values():
             self.verdicts.judge_stream(stream)
-        for camera in self.cameras.judge_states(facts.camera_streams, now):
-            self._keep(camera_event(camera, self._next_number(), now))
-        for endpoint, was in self.endpoints.judge_states(now):
-            if was == "unseen" and endpoint.state == "reachable":
-                continue
-            bad = endpoint.state in ("blocked", "failing")
-            detail = endpoint.attempts.detail
-            self._event(
-                now, "endpoint", "error" if bad else "info", endpoint.rule.label,
-                f"{endpoint.host} is {endpoint.state}" + (f": {detail}" if detail else ""),
-            )  # fmt: skip
-        facts.port_records = self._port_records()
-        for port in facts.port_records:
-            was = self._port_states.get(port.name, "unknown")
-            if was != port.state:
-                self._port_states[port.name] = port.state
-                if was != "unknown":
-                    bad = port.state in ("down", "silent")
-                    self._event(
-                        now, "port", "warning" if bad else "info", port.name,
-                        f"Port {port.name} is {port.state}", port=port.name,
-                    )  # fmt: skip
-        new_violations = self.verdicts.drain_new()
-        facts.violations = self.verdicts.violations()
-        for violation in new_violations:
-            self._event(
-                violation.first_time_ns, "violation", violation.severity,
-                violation.host or violation.dst, violation.text or violation.reason,
-                packet=violation.first_packet or None, flow=violation.flow, port=violation.port,
-            )  # fmt: skip
-        self.diagnosis.tick(facts)
-        for kind, finding in self.diagnosis.drain_changes():
-            cleared = kind == "cleared"
-            self._event(
-                finding.cleared_time_ns or now if cleared else now, kind,
-                "info" if cleared else finding.severity, finding.subject,
-                f"Cleared: {finding.text}" if cleared else finding.text, flow=finding.flow,
-            )  # fmt: skip
-        facts.forget_changed()
-        well = not any(
+        for camera in self.cameras.judge_states(self.facts.camera_streams, now):
+            self.events.camera(camera, now)
+
+    def _is_well(self) -> bool:
+        """No finding and no violation is open that a person does not know of."""
+        return not any(
             f.cleared_time_ns is None and f.severity != "info" for f in self.diagnosis.records()
-        ) and not any(v.state == "open" and not v.known for v in facts.violations)
-        self._all_well_since = (self._all_well_since or now) if well else None
-        self._snapshot = None
+        ) and not any(v.state == "open" and not v.known for v in self.facts.violations)
 
     def _is_lossy(self) -> bool:
         """Packets were missed, or passed over, by this tool within the last minute."""
@@ -462,111 +370,6 @@ class Engine:
     def _port_records(self) -> tuple[PortRecord, ...]:
         ours = self.view.vantage in ("mirror", None, "file") and self.settings.live
         return self.ports.records(self.now_ns, self._interfaces, ours, self.view.facts.topology)
-
-    # ------------------------------------------------------------------ events
-
-    def _next_number(self) -> int:
-        self._event_number += 1
-        return self._event_number
-
-    def _keep(self, event: EventRecord) -> EventRecord:
-        self._events.append(event)
-        self._fresh_events.append(event)
-        return event
-
-    def _event(
-        self,
-        time_ns: int,
-        kind: str,
-        severity: Severity,
-        subject: str,
-        text: str,
-        *,
-        packet: int | None = None,
-        flow: str | None = None,
-        port: str | None = None,
-    ) -> EventRecord:
-        return self._keep(
-            EventRecord(
-                time_ns=time_ns,
-                number=self._next_number(),
-                kind=kind,
-                severity=severity,
-                subject=subject,
-                text=text,
-                packet=packet,
-                flow=flow,
-                port=port,
-            )
-        )
-
-    def _verdict_event(self, text: str, severity: Severity, slot: int) -> None:
-        flow = flow_text_id(int(self.flows.key[slot]))
-        self._event(self.now_ns, "verdict", severity, flow, text, flow=flow)
-
-    def _rtsp_event(self, message: RtspMessage, camera: str) -> None:
-        status = message.status
-        if status is None or (status < 400 and message.method not in ("PLAY", "TEARDOWN")):
-            return
-        bad = status >= 400 and not (status == 401 and not message.auth_sent)
-        self._event(
-            message.time_ns, "rtsp", "warning" if bad else "info", camera,
-            f"{camera} answers {status} {message.reason or ''}".strip()
-            + (f" to {message.method}" if message.method else ""),
-            packet=message.packet,
-        )  # fmt: skip
-
-    def _dhcp_event(self, message: DhcpMessage) -> None:
-        if message.type not in ("ack", "nak", "decline"):
-            return
-        who = message.host_name or message.client_mac
-        texts = {
-            "ack": f"DHCP gives {message.your_ip or message.client_ip or '?'} to {who}",
-            "nak": f"DHCP refuses an address to {who}",
-            "decline": f"{who} declines {message.requested_ip or 'its address'}: it is in use",
-        }
-        self._event(
-            message.time_ns, "dhcp", "info" if message.type == "ack" else "error", who,
-            texts[message.type], packet=message.packet,
-        )  # fmt: skip
-
-    def _link_control_event(self, message: LinkControlMessage) -> None:
-        """Of each who speaks a seldom protocol of the link, once: a switch that wants 802.1X, say,
-        explains a port that is silent."""
-        name = _OF_LINKS.get(message.protocol)
-        who = (message.protocol, message.src_mac)
-        if name is None or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
-            return
-        self._heard_on_links.add(who)
-        text, detail = f"{message.src_mac} speaks {name}", described(message)
-        self._event(
-            message.time_ns, "link", "info", message.src_mac,
-            f"{text}: {detail}" if detail else text, packet=message.packet,
-        )  # fmt: skip
-
-    def _stream_event(self, message: StreamFreeze | StreamRestart, stream: StreamState) -> None:
-        name = stream.camera or stream.src
-        if isinstance(message, StreamFreeze):
-            text = f"Stream of {name} stood still for {message.seconds:.1f} s ({message.kind})"
-        else:
-            text = f"Stream of {name} restarted ({message.kind}) {message.detail}".strip()
-        self._event(message.time_ns, "stream", "warning", name, text, packet=message.packet)
-
-    def _resize_event(self, stream: StreamState, before: str) -> None:
-        name = stream.camera or stream.src
-        self._event(
-            int(stream.row["last_ns"]), "stream", "info", name,
-            f"Stream of {name} is now {stream.row['width']}x{stream.row['height']} (was {before})",
-            packet=int(stream.row["last_packet"]) or None,
-        )  # fmt: skip
-
-    def _stream_state_event(self, stream: StreamState, was: str) -> None:
-        name = stream.camera or stream.src
-        bad = stream.state in ("losing", "frozen", "slow")
-        self._event(
-            stream.state_since_ns, "stream", "warning" if bad else "info", name,
-            f"Stream of {name} is {stream.state} (was {was})", flow=None,
-        )  # fmt: skip
 
     # ------------------------------------------------------------------ what goes out
 
@@ -602,7 +405,7 @@ class Engine:
             resolvers=self.resolvers.records(),
             violations=violations,
             findings=findings,
-            events=tuple(self._events)[-self.settings.events_shown :],
+            events=self.events.newest(self.settings.events_shown),
             counts=CountsRecord(
                 flows=len(self.flows),
                 flows_live=int(np.count_nonzero(self.flows.live & (self.flows.rows["end"] == 0))),
@@ -617,7 +420,7 @@ class Engine:
                 findings_open=sum(
                     f.cleared_time_ns is None and f.hidden_by is None for f in findings
                 ),
-                events=self._event_number,
+                events=self.events.number,
             ),
             limits=self.limits(),
             recorder=self.recorder,
@@ -689,9 +492,7 @@ class Engine:
 
     def drain_events(self) -> list[EventRecord]:
         """Events since the last call, oldest first."""
-        events = list(self._fresh_events)
-        self._fresh_events.clear()
-        return events
+        return self.events.drain()
 
     def drain_changed_flows(self, limit: int = 5_000) -> list[FlowRecord]:
         """Flows that changed since the last call, at most `limit`; the rest comes next time."""

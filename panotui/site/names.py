@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import ClassVar
 
 from panotui.model import (
     SECOND,
@@ -58,6 +59,8 @@ class _FlowNames:
 
 class NameBook:
     """Learns names from messages; answers for a flow or an address."""
+
+    hears: ClassVar[frozenset[type]] = frozenset((DnsMessage, TlsClientHello, HttpMessage, NotTls))
 
     def __init__(
         self,

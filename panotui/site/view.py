@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -62,6 +62,10 @@ _APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
 
 class SiteView:
     """See the module's text. `vantage`: where we stand, if the caller knows."""
+
+    hears: ClassVar[frozenset[type]] = frozenset(
+        (RtspMessage, DnsMessage, TlsClientHello, ArpMessage, DhcpMessage, NtpMessage)
+    )
 
     def __init__(self, site: Site, vantage: str | None = None) -> None:
         self.site = site

@@ -9,13 +9,14 @@ removed them from URLs and headers.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import ClassVar
 
 from panotui.model import (
+    AnyMessage,
     CameraRecord,
     DhcpMessage,
     DialogueLine,
     DiscoveryMessage,
-    EventRecord,
     RtspEnd,
     RtspMessage,
     Site,
@@ -45,6 +46,10 @@ HOSTS_MAX = 1024
 
 class CameraBook:
     """All cameras of the site."""
+
+    hears: ClassVar[frozenset[type]] = frozenset(
+        (RtspMessage, RtspEnd, DiscoveryMessage, DhcpMessage)
+    )
 
     def __init__(self, site: Site, limit: int = CAMERAS_MAX) -> None:
         self.cameras: OrderedDict[str, Camera] = OrderedDict()
@@ -93,6 +98,17 @@ class CameraBook:
         return (camera, session) if camera and session else None
 
     # ------------------------------------------------------------------ what comes in
+
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take what is said to a camera, by it and of it."""
+        if isinstance(message, RtspMessage):
+            self.observe_rtsp(meter, message)
+        elif isinstance(message, RtspEnd):
+            self.observe_end(meter, message)
+        elif isinstance(message, DiscoveryMessage):
+            self.observe_discovery(message)
+        elif isinstance(message, DhcpMessage):
+            self.observe_dhcp(message)
 
     def observe_rtsp(self, meter: int, message: RtspMessage) -> tuple[Camera, Session]:
         """Take one request or answer."""
@@ -405,20 +421,3 @@ def dialogue_text(message: RtspMessage) -> str:
         elif message.transport and message.method == "SETUP":
             text += f" {message.transport}"
     return printable(text, 240)
-
-
-def camera_event(camera: Camera, number: int, now_ns: int) -> EventRecord:
-    """The event that tells of a camera's new state."""
-    bad = camera.state in ("silent", "refused", "unreachable", "losing")
-    text = f"Camera {camera.name} is {camera.state}"
-    if camera.state_text:
-        text += f": {camera.state_text}"
-    return EventRecord(
-        time_ns=min(camera.state_since_ns or now_ns, now_ns),
-        number=number,
-        kind="camera",
-        severity="warning" if bad else "info",
-        subject=camera.name,
-        text=text,
-        port=camera.port,
-    )

@@ -13,8 +13,9 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from panotui.model import SECOND, ClockRecord, NtpMessage, TimeServerRecord
+from panotui.model import SECOND, AnyMessage, ClockRecord, NtpMessage, TimeServerRecord
 
 SERVERS_MAX = 64
 WAITING_MAX = 512
@@ -64,6 +65,8 @@ class TimeServer:
 class ClockBook:
     """Time servers that were asked, and the appliance's clock against them."""
 
+    hears: ClassVar[frozenset[type]] = frozenset((NtpMessage,))
+
     def __init__(self) -> None:
         self.servers: OrderedDict[str, TimeServer] = OrderedDict()
         self._waiting: OrderedDict[tuple[str, str, int], Exchange] = OrderedDict()
@@ -80,15 +83,16 @@ class ClockBook:
         self.servers.move_to_end(address)
         return server
 
-    def observe(self, message: NtpMessage) -> TimeServer | None:
-        """Take one NTP packet; returns the server that it was to or from."""
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take one NTP packet."""
+        if not isinstance(message, NtpMessage):
+            return
         if message.mode == MODE_CLIENT:
-            return self._question(message)
-        if message.mode == MODE_SERVER:
-            return self._answer(message)
-        return None
+            self._question(message)
+        elif message.mode == MODE_SERVER:
+            self._answer(message)
 
-    def _question(self, message: NtpMessage) -> TimeServer:
+    def _question(self, message: NtpMessage) -> None:
         server = self._server(message.dst)
         server.clients.add(message.src)
         if len(server.clients) > 256:
@@ -105,9 +109,8 @@ class ClockBook:
         self._waiting[key] = Exchange(
             message.src, message.time_ns, message.packet, message.transmit_ns
         )
-        return server
 
-    def _answer(self, message: NtpMessage) -> TimeServer:
+    def _answer(self, message: NtpMessage) -> None:
         server = self._server(message.src)
         server.responses += 1
         server.unanswered = 0
@@ -119,30 +122,29 @@ class ClockBook:
         server.kiss = message.reference_id if message.stratum == 0 else None
         exchange = self._waiting.pop((message.dst, message.src, message.origin), None)
         if exchange is None or message.time_ns - exchange.time_ns > ANSWER_WITHIN_NS:
-            return server
+            return
         if message.receive_ns is None or message.transmit_ns is None:
-            return server
+            return
         p1, p4 = exchange.time_ns, message.time_ns
         t2, t3 = message.receive_ns, message.transmit_ns
         server.delay_ms = max(0, (p4 - p1) - (t3 - t2)) / 1e6
         server.offset_ms = None
         if not server.synchronised or exchange.stamp_ns is None:
-            return server
+            return
         error = exchange.stamp_ns - p1
         known = self._stamps.get(exchange.client)
         self._stamps[exchange.client] = error
         if len(self._stamps) > 1024:
             self._stamps.pop(next(iter(self._stamps)))
         if abs(error) > _TEN_YEARS_NS:
-            return server
+            return
         # a random stamp is anywhere in 136 years; a real one stays put between questions, or is
         # near packet time at once
         steady = known is not None and abs(known - error) < 2 * SECOND
         if abs(error) > 600 * SECOND and not steady:
-            return server
+            return
         probe = ((t2 - p1) + (t3 - p4)) / 2
         server.offset_ms = (error - probe) / 1e6
-        return server
 
     def state(self, servers: list[TimeServer]) -> str:
         """One word for the clock over the servers that were asked."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from panotui.model import SECOND, LinkReading, NeighbourMessage, PortRecord, Rows
+from panotui.model import SECOND, AnyMessage, LinkReading, NeighbourMessage, PortRecord, Rows
 
 HISTORY_S = 60
 MACS_MAX = 1024
@@ -86,6 +87,8 @@ class LinkState:
 
 class PortBook:
     """All appliance ports; `facts` is brought up to date whenever the site view changes."""
+
+    hears: ClassVar[frozenset[type]] = frozenset((NeighbourMessage,))
 
     def __init__(self) -> None:
         self.macs: dict[int, MacCount] = {}
@@ -186,8 +189,10 @@ class PortBook:
         state.recent.append(reading)
         return changed
 
-    def observe_neighbour(self, message: NeighbourMessage) -> None:
+    def observe(self, message: AnyMessage, meter: int) -> None:
         """Remember the switch and port at the other end of a capture interface."""
+        if not isinstance(message, NeighbourMessage):
+            return
         if message.ttl > 0:
             self.neighbours[message.interface] = (message, message.time_ns)
         else:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from statistics import median
+from typing import ClassVar
 
-from panotui.model import SECOND, DnsMessage, ResolverRecord
+from panotui.model import SECOND, AnyMessage, DnsMessage, ResolverRecord
 
 RESOLVERS_MAX = 64
 WAITING_MAX = 4096
@@ -47,16 +48,18 @@ class Resolver:
 class ResolverBook:
     """DNS servers by address."""
 
+    hears: ClassVar[frozenset[type]] = frozenset((DnsMessage,))
+
     def __init__(self) -> None:
         self.resolvers: OrderedDict[str, Resolver] = OrderedDict()
         self._waiting: OrderedDict[Question, tuple[int, int]] = OrderedDict()
         self._repeated: OrderedDict[Question, int] = OrderedDict()
         self.evicted = 0
 
-    def observe(self, message: DnsMessage) -> Resolver | None:
+    def observe(self, message: AnyMessage, meter: int) -> None:
         """Take a question or an answer (unicast DNS only)."""
-        if message.transport not in ("udp", "tcp"):
-            return None
+        if not isinstance(message, DnsMessage) or message.transport not in ("udp", "tcp"):
+            return
         resolver = self.resolvers.get(message.server)
         if resolver is None:
             if len(self.resolvers) >= RESOLVERS_MAX:
@@ -85,7 +88,7 @@ class ResolverBook:
                 self._waiting[key] = (message.time_ns, message.packet)
                 while len(self._waiting) > WAITING_MAX:
                     self._waiting.popitem(last=False)
-            return resolver
+            return
         resolver.answers += 1
         resolver.unanswered = 0
         resolver.unanswered_seen.clear()
@@ -99,7 +102,6 @@ class ResolverBook:
             resolver.times_ms.append(took_ms)
             if took_ms > SLOW_MS:
                 resolver.slowest.append((message.time_ns, message.packet, took_ms, message.name))
-        return resolver
 
     def tick(self, now_ns: int) -> None:
         """Count the questions that have waited too long."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from panotui.model import (
     AUDIO_CODECS,
@@ -20,10 +20,12 @@ from panotui.model import (
     SECOND,
     STREAM_CODECS,
     VIDEO_CODECS,
+    AnyMessage,
     EvidenceRecord,
     FreezeRecord,
     Rows,
     RtcpReport,
+    RtspMessage,
     StreamBound,
     StreamFreeze,
     StreamGap,
@@ -194,13 +196,17 @@ class StreamState:
         return min(1.0, max(0, lost - missed) / expected)
 
 
-def _size(row: Mapping[str, Any]) -> str:
+def size_text(row: Mapping[str, Any]) -> str:
     """`640x360` of a stream's row; empty while it is not known."""
     return f"{row['width']}x{row['height']}" if row["width"] else ""
 
 
 class StreamBook:
     """All streams of the site; `limit` at most."""
+
+    hears: ClassVar[frozenset[type]] = frozenset(
+        (StreamBound, StreamFreeze, StreamRestart, StreamGap, RtcpReport, RtspMessage)
+    )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -223,7 +229,7 @@ class StreamBook:
                 self.streams[key] = state
                 new.append(state)
             else:
-                size, before = _size(row), _size(state.row)
+                size, before = size_text(row), size_text(state.row)
                 if before and size != before:
                     self.resized.append((state, before))
                 state.row = row
@@ -245,21 +251,23 @@ class StreamBook:
         del self.streams[victim.key]
         self.evicted += 1
 
-    def observe(self, meter: int, message: object) -> StreamState | None:
-        """Take a message about a stream; returns the stream it was about."""
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take a message about a stream, or about the session that carries streams."""
+        if isinstance(message, RtspMessage):
+            self._pause(message, meter)
+            return
         if not isinstance(
             message, StreamFreeze | StreamRestart | StreamGap | RtcpReport | StreamBound
         ):
-            return None
+            return
         state = self.streams.get(stream_key(meter, message.stream))
         if state is None:
             if isinstance(message, StreamBound) and message.codec:
                 self._said[stream_key(meter, message.stream)] = message.codec
-            return None
+            return
         if isinstance(message, StreamBound):
             state.codec_said = message.codec or state.codec_said
-            return state
-        if isinstance(message, StreamFreeze):
+        elif isinstance(message, StreamFreeze):
             record = FreezeRecord(
                 start_ns=message.start_ns, seconds=message.seconds, kind=message.kind
             )
@@ -272,7 +280,17 @@ class StreamBook:
             state.gaps = [*state.gaps, message][-20:]
         else:
             state.last_report = message
-        return state
+
+    def _pause(self, message: RtspMessage, meter: int) -> None:
+        """A session that is paused, or plays again, when the camera has said yes."""
+        if message.method not in ("PLAY", "PAUSE"):
+            return
+        if message.status is None or not 200 <= message.status < 300:
+            return
+        for stream in self.streams.values():
+            if int(stream.row["session"]) == message.session and stream.meter == meter:
+                stream.paused = message.method == "PAUSE"
+                stream.paused_ns = message.time_ns
 
     def judge_states(self, now_ns: int) -> list[tuple[StreamState, str]]:
         """Bring every stream's state up to `now_ns`; returns (stream, old state) that changed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
@@ -57,6 +58,8 @@ _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
 
 class ConnectionTracking:
     """See the module's text."""
+
+    hears: ClassVar[frozenset[type]] = frozenset((*_OF_TLS, IcmpMessage, ArpMessage))
 
     def __init__(
         self,

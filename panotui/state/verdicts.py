@@ -8,7 +8,8 @@ decided which flows need it, and what a person must hear of a verdict that chang
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from panotui.model import (
     I64,
     REASONS,
     AnyMessage,
-    Severity,
     TlsClientHello,
     TlsServerHello,
     ViolationRecord,
@@ -27,18 +27,30 @@ from panotui.policy.judging.rows import HOST_SOURCES, JudgedRows, RowJudge
 from panotui.policy.judging.violations import ViolationBook
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
-from panotui.state.flows.book import PENDING, VIOLATION, FlowBook, flow_key
+from panotui.state.flows.book import PENDING, VIOLATION, FlowBook, flow_key, flow_text_id
 from panotui.state.flows.records import VERDICTS
 from panotui.state.streams import StreamState
 
 EVENTS_A_TICK = 50  # verdict changes told one by one; a flood is told by its violation
 REJUDGED_A_TICK = 65_536
 SOURCES_A_TICK = 64  # hosts whose violations are folded in a tick
-Change = tuple[str, Severity, int]  # text, severity, slot
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A flow whose verdict is another one now."""
+
+    flow: str  # its id
+    peer: str  # the best name of its other end
+    before: str
+    verdict: str
+    reason: str | None
 
 
 class VerdictBook:
     """See the module's text."""
+
+    hears: ClassVar[frozenset[type]] = frozenset((TlsClientHello, TlsServerHello))
 
     def __init__(self, view: SiteView, names: NameBook, flows: FlowBook) -> None:
         self.view = view
@@ -50,12 +62,14 @@ class VerdictBook:
         self.own: frozenset[tuple[str, int]] = frozenset()
         self._version = view.version
         self._records: tuple[ViolationRecord, ...] | None = None
+        self._alpn: list[tuple[int, str, bool]] = []  # flow key, ALPN, of the server
         self.skipped = 0  # violating flows of a flood that no violation counts
 
     # ------------------------------------------------------------------ judging
 
     def update(self, meter: int, rows: AnyRows, slots: I64, now_ns: int) -> list[Change]:
         """Judge the changed rows of one meter that need it; `slots` aligned with `rows`."""
+        self._settle_alpn()
         if not len(rows):
             return []
         flows = self.flows
@@ -183,23 +197,32 @@ class VerdictBook:
 
     def _change(self, slot: int, before: int) -> Change:
         flows = self.flows
-        now = int(flows.verdict[slot])
-        peer = flows.host[slot] or "a flow"
-        text = f"Verdict of {peer} changed from {VERDICTS[before]} to {VERDICTS[now]}"
-        if flows.reason[slot]:
-            text += f" ({flows.reason[slot]})"
-        return text, ("warning" if now == VIOLATION else "info"), slot
+        return Change(
+            flow_text_id(int(flows.key[slot])),
+            flows.host[slot] or "a flow",
+            VERDICTS[before],
+            VERDICTS[int(flows.verdict[slot])],
+            flows.reason[slot],
+        )
 
     # ------------------------------------------------------------------ evidence
 
-    def observe(self, message: AnyMessage, slot: int) -> None:
-        """ALPN of a flow."""
-        if slot < 0:
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """ALPN of a flow; it is written down once the flow has its row."""
+        if isinstance(message, TlsClientHello) and message.alpn and message.flow >= 0:
+            self._alpn.append((flow_key(meter, message.flow), message.alpn[0], False))
+        elif isinstance(message, TlsServerHello) and message.alpn and message.flow >= 0:
+            self._alpn.append((flow_key(meter, message.flow), message.alpn, True))
+
+    def _settle_alpn(self) -> None:
+        if not self._alpn:
             return
-        if isinstance(message, TlsClientHello) and message.alpn and not self.flows.alpn[slot]:
-            self.flows.alpn[slot] = message.alpn[0]
-        elif isinstance(message, TlsServerHello) and message.alpn:
-            self.flows.alpn[slot] = message.alpn
+        told, self._alpn = self._alpn, []
+        slots = self.flows.find(np.fromiter((key for key, _, _ in told), np.uint64, len(told)))
+        for slot, (_, alpn, by_server) in zip(slots.tolist(), told, strict=True):
+            # what the server chose stands; of a client's offers the first
+            if slot >= 0 and (by_server or not self.flows.alpn[slot]):
+                self.flows.alpn[slot] = alpn
 
     def take_names(self) -> None:
         """Mark the flows whose names have changed since the last call."""

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from panotui.engine.engine import HEARD_MOST
+from panotui.engine.events import HEARD_MOST
 from panotui.model import SECOND, LinkReading, Site
 from tests.diagnosis.wire import (
     CAMERA_MAC,

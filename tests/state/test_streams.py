@@ -98,7 +98,7 @@ def test_freeze_that_goes_on_is_as_long_as_it_has_lasted_and_ends_with_its_strea
     rows = stream_rows(10)
     last = int(rows["last_ns"][0])
     book, state = book_of(second_rows(second=[START_S]))
-    book.observe(0, frozen_at(last))
+    book.observe(frozen_at(last), 0)
     for seconds in (3, 7):
         book.judge_states(last + seconds * SECOND)
         assert [f.seconds for f in state.freezes] == [seconds]

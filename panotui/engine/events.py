@@ -1,0 +1,271 @@
+"""What a person is told as it happens: events, numbered, worded and kept.
+
+Changes of the books' states and messages come in, `EventRecord`s go out: the newest in `newest`,
+those that nobody has taken yet by `drain`. The sentences are `events.toml`'s.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import deque
+from functools import lru_cache
+from importlib import resources
+from typing import ClassVar
+
+import msgspec
+
+from panotui.diagnosis.catalogue import filled, names_in
+from panotui.model import (
+    AnyMessage,
+    DhcpMessage,
+    EventRecord,
+    FindingRecord,
+    LinkControlMessage,
+    LinkReading,
+    PortRecord,
+    RtspMessage,
+    Severity,
+    StreamFreeze,
+    StreamRestart,
+    ViolationRecord,
+)
+from panotui.state.camera import Camera
+from panotui.state.cameras import CameraBook
+from panotui.state.endpoints import Endpoint
+from panotui.state.streams import StreamBook, StreamState, size_text, stream_key
+from panotui.state.verdicts import Change
+from panotui.wire.linkcontrol import described
+
+FRESH_MAX = 10_000  # events that nobody has taken yet
+HEARD_MOST = 64  # senders of rare link protocols that are told
+_OF_LINKS = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
+_OPTIONAL = re.compile(r"\[([^\]]*)\]")
+
+
+class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of events.toml; see its head for the meaning of the fields."""
+
+    kind: str
+    severity: Severity
+    text: str
+    bad: tuple[str, ...] = ()
+    worse: Severity = "warning"
+
+    def sentence(self, values: dict[str, str]) -> str:
+        """The text with its names filled in."""
+        template = _OPTIONAL.sub(
+            lambda part: part[1] if all(values.get(n) for n in names_in(part[1])) else "",
+            self.text,
+        )
+        return filled(template, values)
+
+
+@lru_cache(maxsize=1)
+def event_specs() -> dict[str, EventSpec]:
+    """All events by name, in the file's order."""
+    text = resources.files("panotui.engine").joinpath("events.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text), dict[str, EventSpec])
+
+
+class Events:
+    """The events of a run: `limit` of them are kept."""
+
+    hears: ClassVar[frozenset[type]] = frozenset(
+        (RtspMessage, DhcpMessage, LinkControlMessage, StreamFreeze, StreamRestart)
+    )
+
+    def __init__(self, cameras: CameraBook, streams: StreamBook, limit: int) -> None:
+        self.number = 0  # of the newest
+        self._cameras = cameras
+        self._streams = streams
+        self._specs = event_specs()
+        self._kept: deque[EventRecord] = deque(maxlen=limit)
+        self._fresh: deque[EventRecord] = deque(maxlen=FRESH_MAX)
+        self._heard_on_links: set[tuple[str, str]] = set()
+        self._port_states: dict[str, str] = {}
+
+    def newest(self, count: int) -> tuple[EventRecord, ...]:
+        """The newest `count` events, oldest first."""
+        return tuple(self._kept)[-count:]
+
+    def drain(self) -> list[EventRecord]:
+        """Events since the last call, oldest first."""
+        events = list(self._fresh)
+        self._fresh.clear()
+        return events
+
+    def tell(
+        self,
+        name: str,
+        time_ns: int,
+        subject: str,
+        values: dict[str, str],
+        *,
+        severity: Severity | None = None,
+        packet: int | None = None,
+        flow: str | None = None,
+        port: str | None = None,
+    ) -> EventRecord:
+        """Keep an event of events.toml; `severity` instead of the one that it has there."""
+        spec = self._specs[name]
+        if severity is None:
+            severity = spec.worse if values.get("state") in spec.bad else spec.severity
+        self.number += 1
+        event = EventRecord(
+            time_ns=time_ns,
+            number=self.number,
+            kind=spec.kind,
+            severity=severity,
+            subject=subject,
+            text=spec.sentence(values),
+            packet=packet or None,
+            flow=flow,
+            port=port,
+        )
+        self._kept.append(event)
+        self._fresh.append(event)
+        return event
+
+    # ------------------------------------------------------------------ of messages
+
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Tell of a message that a person wants to read of."""
+        if isinstance(message, RtspMessage):
+            self._rtsp(message)
+        elif isinstance(message, DhcpMessage):
+            self._dhcp(message)
+        elif isinstance(message, LinkControlMessage):
+            self._link_protocol(message)
+        elif isinstance(message, StreamFreeze | StreamRestart):
+            self._stream_message(message, meter)
+
+    def _rtsp(self, message: RtspMessage) -> None:
+        status = message.status
+        if status is None or (status < 400 and message.method not in ("PLAY", "TEARDOWN")):
+            return
+        camera = self._cameras.get(message.server)
+        name = camera.name if camera else message.server
+        # the first 401 is half of every login
+        refused = status >= 400 and not (status == 401 and not message.auth_sent)
+        values = {
+            "camera": name, "status": str(status), "reason": message.reason or "",
+            "method": message.method or "", "state": "refused" if refused else "ok",
+        }  # fmt: skip
+        self.tell("rtsp", message.time_ns, name, values, packet=message.packet)
+
+    def _dhcp(self, message: DhcpMessage) -> None:
+        who = message.host_name or message.client_mac
+        if message.type == "ack":
+            address = message.your_ip or message.client_ip or "?"
+        elif message.type in ("nak", "decline"):
+            address = message.requested_ip or "its address"
+        else:
+            return
+        self.tell(
+            f"dhcp-{message.type}", message.time_ns, who, {"who": who, "address": address},
+            packet=message.packet,
+        )  # fmt: skip
+
+    def _link_protocol(self, message: LinkControlMessage) -> None:
+        """Of each who speaks a rare protocol of the link, once: a switch that wants 802.1X, say,
+        explains a port that is silent."""
+        name = _OF_LINKS.get(message.protocol)
+        who = (message.protocol, message.src_mac)
+        if name is None or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
+            return
+        self._heard_on_links.add(who)
+        values = {"mac": message.src_mac, "protocol": name, "detail": described(message) or ""}
+        self.tell("link-protocol", message.time_ns, message.src_mac, values, packet=message.packet)
+
+    def _stream_message(self, message: StreamFreeze | StreamRestart, meter: int) -> None:
+        stream = self._streams.streams.get(stream_key(meter, message.stream))
+        if stream is None:
+            return
+        camera = stream.camera or stream.src
+        values = {"camera": camera, "cause": message.kind}
+        if isinstance(message, StreamFreeze):
+            name, values["seconds"] = "stream-froze", f"{message.seconds:.1f}"
+        else:
+            name, values["detail"] = "stream-restarted", message.detail
+        self.tell(name, message.time_ns, camera, values, packet=message.packet)
+
+    # ------------------------------------------------------------------ of states
+
+    def link(self, reading: LinkReading) -> None:
+        """A capture interface of this machine has won or lost its link."""
+        values = {
+            "interface": reading.interface, "state": "up" if reading.up else "down",
+            "change": "has a link again" if reading.up else "has lost its link",
+        }  # fmt: skip
+        self.tell("link", reading.time_ns, reading.interface, values)
+
+    def ports(self, ports: tuple[PortRecord, ...], now_ns: int) -> None:
+        """The appliance's ports, of which those are told whose state has changed."""
+        for port in ports:
+            was = self._port_states.get(port.name, "unknown")
+            if was == port.state:
+                continue
+            self._port_states[port.name] = port.state
+            if was != "unknown":
+                values = {"port": port.name, "state": port.state}
+                self.tell("port", now_ns, port.name, values, port=port.name)
+
+    def camera(self, camera: Camera, now_ns: int) -> None:
+        """A camera's new state."""
+        values = {"camera": camera.name, "state": camera.state, "detail": camera.state_text or ""}
+        time_ns = min(camera.state_since_ns or now_ns, now_ns)
+        self.tell("camera", time_ns, camera.name, values, port=camera.port)
+
+    def stream(self, stream: StreamState, was: str) -> None:
+        """A stream's new state."""
+        camera = stream.camera or stream.src
+        values = {"camera": camera, "state": stream.state, "before": was}
+        self.tell("stream", stream.state_since_ns, camera, values)
+
+    def resized(self, stream: StreamState, before: str) -> None:
+        """A stream's pictures have another size than `before`."""
+        camera = stream.camera or stream.src
+        values = {"camera": camera, "size": size_text(stream.row), "before": before}
+        self.tell(
+            "stream-resized", int(stream.row["last_ns"]), camera, values,
+            packet=int(stream.row["last_packet"]),
+        )  # fmt: skip
+
+    def endpoint(self, endpoint: Endpoint, was: str, now_ns: int) -> None:
+        """An endpoint's new state; the first time that one is reached is no news."""
+        if was == "unseen" and endpoint.state == "reachable":
+            return
+        detail = endpoint.attempts.detail or ""
+        values = {"host": endpoint.host, "state": endpoint.state, "detail": detail}
+        self.tell("endpoint", now_ns, endpoint.rule.label, values)
+
+    def verdict(self, change: Change, now_ns: int) -> None:
+        """A flow's verdict that changed."""
+        values = {
+            "peer": change.peer, "before": change.before, "state": change.verdict,
+            "reason": change.reason or "",
+        }  # fmt: skip
+        self.tell("verdict", now_ns, change.flow, values, flow=change.flow)
+
+    def violation(self, violation: ViolationRecord) -> None:
+        """A violation that is new, or open again."""
+        self.tell(
+            "violation", violation.first_time_ns, violation.host or violation.dst,
+            {"text": violation.text or violation.reason}, severity=violation.severity,
+            packet=violation.first_packet, flow=violation.flow, port=violation.port,
+        )  # fmt: skip
+
+    def finding(self, kind: str, finding: FindingRecord, now_ns: int) -> None:
+        """A finding that is new (`finding`) or over (`cleared`)."""
+        values = {"text": finding.text}
+        if kind == "cleared":
+            self.tell(
+                "finding-cleared", finding.cleared_time_ns or now_ns, finding.subject, values,
+                flow=finding.flow,
+            )  # fmt: skip
+        else:
+            self.tell(
+                "finding", now_ns, finding.subject, values, severity=finding.severity,
+                flow=finding.flow,
+            )  # fmt: skip
