@@ -4,14 +4,15 @@
 transmit stamp (RFC 5905 section 8). The client's own stamp is used for its clock's error only when
 it moves with packet time, because many clients send random or zero stamps; the probe's own offset
 is removed by the server's stamps: offset = (T1 - P1) - ((T2 - P1) + (T3 - P4)) / 2, with P1 and P4
-the capture times of question and answer.
+the capture times of question and answer. A server is a row of steps: asked, answered, an answer
+that the client can take (its origin stamp is the question's), a server that is itself in time.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,7 +23,13 @@ WAITING_MAX = 512
 ANSWER_WITHIN_NS = 4 * SECOND
 SILENT_AFTER = 3  # requests in a row without an answer
 OFF_MS = 1_000.0  # from here the clock is called off
-_TEN_YEARS_NS = 10 * 365 * 86_400 * SECOND
+STEADY_AFTER_NS = 4 * SECOND  # questions that lie less apart do not show that a stamp moves
+STEADY_NS = 2 * SECOND
+DOUBTED_NS = 600 * SECOND  # an error beyond this is believed when a second question confirms it
+AFTER_1970_NS = 7 * 86_400 * SECOND  # a clock that was never set counts from there since power-on
+SHOWN = 8  # packets of a row that are kept as evidence
+CLIENTS_MAX = 256
+STAMPS_MAX = 1024
 MODE_CLIENT, MODE_SERVER = 3, 4
 
 
@@ -34,6 +41,31 @@ class Exchange:
     time_ns: int
     packet: int
     stamp_ns: int | None  # the client's transmit stamp as time
+    receive: int = 0  # raw; an answer in interleaved mode quotes this stamp (RFC 9769)
+
+
+@dataclass(slots=True)
+class Side:
+    """One client's exchanges with one server, by the step that they reached."""
+
+    requests: int = 0
+    unanswered: int = 0  # in a row
+    asked: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
+    rejected: int = 0  # answers in a row that fit no question that was asked just before
+    rejected_seen: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
+    accepted_ns: int = 0  # the newest answer that fits its question
+    offset_ms: float | None = None  # of the client against this server
+    stratum: int | None = None
+    leap: int | None = None
+    kiss: str | None = None  # kiss code of a stratum-0 answer: RATE, DENY; may be empty
+    answer_packet: int = 0
+    answer_ns: int = 0
+    last: tuple[int, int] = (0, 0)  # stamps of the newest answer, to tell a copy of it
+
+    @property
+    def synchronised(self) -> bool:
+        """The newest answer to this client says that the server's own clock is right."""
+        return _synchronised(self.stratum, self.leap)
 
 
 @dataclass(slots=True)
@@ -41,25 +73,55 @@ class TimeServer:
     """What is known of one server."""
 
     address: str
-    clients: set[str] = field(default_factory=set)
+    sides: OrderedDict[str, Side] = field(default_factory=OrderedDict)  # by client
     requests: int = 0
     responses: int = 0
-    unanswered: int = 0  # in a row
-    asked: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
     first_ns: int = 0
     last_ns: int | None = None
     last_packet: int = 0
     stratum: int | None = None
     leap: int | None = None
-    kiss: str | None = None  # kiss code of a stratum-0 answer: RATE, DENY
-    offset_ms: float | None = None  # of the client against this server
     delay_ms: float | None = None
     poll_s: float = 64.0
 
     @property
+    def clients(self) -> set[str]:
+        """Hosts that asked it."""
+        return set(self.sides)
+
+    @property
     def synchronised(self) -> bool:
         """The server's answers say that its own clock is right."""
-        return self.stratum is not None and 1 <= self.stratum <= 15 and self.leap != 3
+        return _synchronised(self.stratum, self.leap)
+
+    @property
+    def unanswered(self) -> int:
+        """Questions in a row that got no answer, of the client that fares best."""
+        return self.side().unanswered
+
+    @property
+    def offset_ms(self) -> float | None:
+        """How far off the client is that fares best."""
+        return self.side().offset_ms
+
+    def side(self, clients: Collection[str] | None = None) -> Side:
+        """The exchanges of that one of `clients` (of all, when None) that got furthest."""
+        mine = [s for c, s in self.sides.items() if clients is None or c in clients]
+        return max(mine, key=_progress, default=Side())
+
+    def works(self, clients: Collection[str] | None = None) -> bool:
+        """It answers these clients, the answers fit their questions, and it is itself in time."""
+        side = self.side(clients)
+        answered = self.responses > 0 and side.unanswered < SILENT_AFTER
+        return answered and side.rejected < SILENT_AFTER and side.synchronised
+
+
+def _synchronised(stratum: int | None, leap: int | None) -> bool:
+    return stratum is not None and 1 <= stratum <= 15 and leap != 3
+
+
+def _progress(side: Side) -> tuple[bool, int, int]:
+    return (side.offset_ms is not None, side.accepted_ns, -side.unanswered)
 
 
 class ClockBook:
@@ -70,7 +132,8 @@ class ClockBook:
     def __init__(self) -> None:
         self.servers: OrderedDict[str, TimeServer] = OrderedDict()
         self._waiting: OrderedDict[tuple[str, str, int], Exchange] = OrderedDict()
-        self._stamps: dict[str, int] = {}  # client -> last (stamp - packet time)
+        # client -> (packet time, stamp - packet time) that a later question is compared with
+        self._stamps: dict[str, tuple[int, int]] = {}
         self.evicted = 0
 
     def _server(self, address: str) -> TimeServer:
@@ -94,72 +157,113 @@ class ClockBook:
 
     def _question(self, message: NtpMessage) -> None:
         server = self._server(message.dst)
-        server.clients.add(message.src)
-        if len(server.clients) > 256:
-            server.clients.pop()
+        side = server.sides.get(message.src)
+        if side is None:
+            side = server.sides[message.src] = Side()
+            if len(server.sides) > CLIENTS_MAX:
+                server.sides.popitem(last=False)
+        key = (message.src, message.dst, message.transmit)
+        if message.transmit and key in self._waiting:
+            return  # a mirror's copy
         server.requests += 1
+        side.requests += 1
         server.first_ns = server.first_ns or message.time_ns
         if 0 < message.poll <= 17:
             server.poll_s = float(2**message.poll)
-        server.unanswered += 1
-        server.asked = [*server.asked, (message.time_ns, message.packet)][-8:]
+        side.unanswered += 1
+        side.asked = [*side.asked, (message.time_ns, message.packet)][-SHOWN:]
         while len(self._waiting) >= WAITING_MAX:
             self._waiting.popitem(last=False)
-        key = (message.src, message.dst, message.transmit)
         self._waiting[key] = Exchange(
-            message.src, message.time_ns, message.packet, message.transmit_ns
+            message.src, message.time_ns, message.packet, message.transmit_ns, message.receive
         )
 
     def _answer(self, message: NtpMessage) -> None:
         server = self._server(message.src)
+        side = server.sides.get(message.dst)
+        if side is not None and side.last == (message.origin, message.transmit) != (0, 0):
+            return  # a mirror's copy
         server.responses += 1
-        server.unanswered = 0
-        server.asked = []
         server.last_ns = message.time_ns
         server.last_packet = message.packet
         server.stratum = message.stratum
         server.leap = message.leap
-        server.kiss = message.reference_id if message.stratum == 0 else None
-        exchange = self._waiting.pop((message.dst, message.src, message.origin), None)
-        if exchange is None or message.time_ns - exchange.time_ns > ANSWER_WITHIN_NS:
+        exchange = self._matched(message)
+        if side is None:
+            return  # its question lies before the capture
+        side.last = (message.origin, message.transmit)
+        side.unanswered = 0
+        side.asked = []
+        side.stratum, side.leap = message.stratum, message.leap
+        side.answer_ns, side.answer_packet = message.time_ns, message.packet
+        side.kiss = message.reference_id if message.stratum == 0 else None
+        if exchange is None:
+            side.rejected += 1
+            seen = (message.time_ns, message.packet)
+            side.rejected_seen = [*side.rejected_seen, seen][-SHOWN:]
             return
+        side.accepted_ns = message.time_ns
+        side.rejected = 0
+        side.rejected_seen = []
         if message.receive_ns is None or message.transmit_ns is None:
             return
         p1, p4 = exchange.time_ns, message.time_ns
         t2, t3 = message.receive_ns, message.transmit_ns
         server.delay_ms = max(0, (p4 - p1) - (t3 - t2)) / 1e6
-        server.offset_ms = None
-        if not server.synchronised or exchange.stamp_ns is None:
+        side.offset_ms = None
+        if not side.synchronised or exchange.stamp_ns is None:
             return
-        error = exchange.stamp_ns - p1
-        known = self._stamps.get(exchange.client)
-        self._stamps[exchange.client] = error
-        if len(self._stamps) > 1024:
-            self._stamps.pop(next(iter(self._stamps)))
-        if abs(error) > _TEN_YEARS_NS:
-            return
-        # a random stamp is anywhere in 136 years; a real one stays put between questions, or is
-        # near packet time at once
-        steady = known is not None and abs(known - error) < 2 * SECOND
-        if abs(error) > 600 * SECOND and not steady:
-            return
-        probe = ((t2 - p1) + (t3 - p4)) / 2
-        server.offset_ms = (error - probe) / 1e6
+        if self._believed(exchange, exchange.stamp_ns):
+            probe = ((t2 - p1) + (t3 - p4)) / 2
+            side.offset_ms = (exchange.stamp_ns - p1 - probe) / 1e6
 
-    def state(self, servers: list[TimeServer]) -> str:
-        """One word for the clock over the servers that were asked."""
-        asked = [s for s in servers if s.requests or s.responses]
+    def _matched(self, message: NtpMessage) -> Exchange | None:
+        """The question that an answer fits, if it was asked just before."""
+        exchange = self._waiting.pop((message.dst, message.src, message.origin), None)
+        if exchange is None and message.origin:
+            key = next(
+                (
+                    k
+                    for k, e in self._waiting.items()
+                    if k[:2] == (message.dst, message.src) and e.receive == message.origin
+                ),
+                None,
+            )
+            exchange = self._waiting.pop(key) if key is not None else None
+        if exchange is None or message.time_ns - exchange.time_ns > ANSWER_WITHIN_NS:
+            return None
+        return exchange
+
+    def _believed(self, exchange: Exchange, stamp_ns: int) -> bool:
+        """The client's stamp is its clock's: it moves with packet time. A random stamp is anywhere
+        in 136 years, and a constant one stands still; a real one is near packet time, near 1970,
+        or stays as far off as it was a while ago."""
+        at = exchange.time_ns
+        error = stamp_ns - at
+        known = self._stamps.get(exchange.client)
+        steady = known is not None and abs(known[1] - error) < STEADY_NS
+        if known is None or not steady:
+            self._stamps[exchange.client] = known = (at, error)
+            if len(self._stamps) > STAMPS_MAX:
+                self._stamps.pop(next(iter(self._stamps)))
+        if abs(error) <= DOUBTED_NS or 0 <= stamp_ns <= AFTER_1970_NS:
+            return True
+        return at - known[0] >= STEADY_AFTER_NS
+
+    def state(self, servers: list[TimeServer], clients: Collection[str] | None = None) -> str:
+        """One word for the clock over the servers that were asked, by these clients if given."""
+        asked = [(s, s.side(clients)) for s in servers if s.requests or s.responses]
         if not asked:
             return "unknown"
-        answering = [s for s in asked if s.responses and s.unanswered < SILENT_AFTER]
+        answering = [s for s, mine in asked if s.responses and mine.unanswered < SILENT_AFTER]
         if not answering:
-            if all(s.unanswered < SILENT_AFTER and not s.responses for s in asked):
+            if all(mine.unanswered < SILENT_AFTER and not s.responses for s, mine in asked):
                 return "unknown"  # not asked often enough to say
             return "silent"
-        good = [s for s in answering if s.synchronised]
+        good = [s.side(clients) for s in answering if s.works(clients)]
         if not good:
             return "unsynchronised"
-        offsets = [s.offset_ms for s in good if s.offset_ms is not None]
+        offsets = [side.offset_ms for side in good if side.offset_ms is not None]
         if offsets and min(abs(o) for o in offsets) > OFF_MS:
             return "off"
         return "synchronised"
@@ -171,7 +275,7 @@ class ClockBook:
         servers = [
             s
             for s in self.servers.values()
-            if clients is None or not s.clients or s.clients & clients
+            if clients is None or not s.sides or s.clients & clients
         ]
         return ClockRecord(
             servers=tuple(
@@ -181,14 +285,14 @@ class ClockBook:
                     stratum=s.stratum,
                     requests=s.requests,
                     responses=s.responses,
-                    offset_ms=s.offset_ms,
+                    offset_ms=s.side(clients).offset_ms,
                     delay_ms=s.delay_ms,
                     last_ns=s.last_ns,
                     leap=s.leap,
                 )
                 for s in sorted(servers, key=lambda s: _order(s.address))
             ),
-            state=self.state(servers),
+            state=self.state(servers, clients),
         )
 
 

@@ -275,6 +275,9 @@ class Judge:
             return Decision("pending", final=False, host=name)
         if f.foreign_address:
             return self._violation(f, "address-changed", "warning", name=name)
+        if f.app == "ntp" and f.dport == 123:
+            # the time of a server that the site does not list is odd, but no way to a neighbour
+            return self._unlisted_endpoint(f, name)
         if f.server_who & (Who.LOCAL | Who.LINK_LOCAL):
             remote = in_ports(self._remote_ports, f.dport) and f.transport == "tcp"
             return self._violation(f, "lateral", "error" if remote else "warning", name=name)

@@ -18,21 +18,15 @@ from panotui.model import (
     Confidence,
     DnsMessage,
     EvidenceRecord,
-    RtcpReport,
 )
 from panotui.site.addresses import INTERNET, scope_of
-from panotui.state.clock import OFF_MS, TimeServer
 from panotui.state.resolvers import SLOW_MS, Resolver
 
 _Key = TypeVar("_Key")
 QUERIES = 3
-REQUESTS = 3
-NTP_WAIT_NS = 2 * SECOND
 SLOW_ANSWERS = 5
-TLS_FAILS_MS = 300_000.0
 RECENT_NS = 600 * SECOND
 TABLE_MAX = 512
-CAMERA_CLOCK_S = 5.0
 
 
 @dataclass(slots=True)
@@ -227,159 +221,3 @@ def _hole(address: str, needed: bool, facts: Facts) -> bool:
     if not needed or facts.site.site.private_link:
         return False
     return scope != INTERNET
-
-
-class TimeRule(Rule):
-    """ntp-silent, ntp-unsynced, clock-off, ntp-public."""
-
-    def tick(self, facts: Facts) -> list[Observation]:
-        out: list[Observation] = []
-        for server in facts.clock.servers.values():
-            clients = [c for c in server.clients if facts.is_appliance(c)]
-            if server.clients and not clients:
-                continue
-            client = clients[0] if clients else ""
-            values = {"server": server.address, "port": facts.port_of(client) or ""}
-            out.extend(self._of_server(server, values, client, facts))
-        return out
-
-    def _of_server(
-        self, server: TimeServer, values: dict[str, str], client: str, facts: Facts
-    ) -> list[Observation]:
-        out: list[Observation] = []
-        now = facts.now_ns
-        waited = bool(server.asked) and now - server.asked[-1][0] >= NTP_WAIT_NS
-        if server.unanswered >= REQUESTS and (waited or server.unanswered > REQUESTS):
-            working = [
-                s.address for s in facts.clock.servers.values() if s.responses and not s.unanswered
-            ]
-            out.append(
-                Observation(
-                    "ntp-silent",
-                    server.address,
-                    {**values, "count": str(server.unanswered)},
-                    tuple(evidence(t, p, "request, no answer") for t, p in server.asked),
-                    server.asked[0][0] if server.asked else 0,
-                    server.asked[-1][0] if server.asked else 0,
-                    detail=tuple(f"control: {w} answers" for w in working[:2]),
-                    severity="warning" if working else None,
-                )
-            )
-        if server.responses and not server.synchronised:
-            if server.kiss:
-                detail = f"it refuses with {server.kiss}"
-            elif server.leap == 3:
-                detail = "it says itself that its clock is not synchronised"
-            else:
-                detail = f"its stratum is {server.stratum}"
-            at = server.last_ns or now
-            out.append(
-                Observation(
-                    "ntp-unsynced",
-                    server.address,
-                    {**values, "detail": detail},
-                    (
-                        evidence(
-                            at,
-                            server.last_packet,
-                            f"answer with leap {server.leap}, stratum {server.stratum}",
-                        ),
-                    ),
-                    at,
-                    at,
-                )
-            )
-        offset = server.offset_ms
-        if offset is not None and abs(offset) > OFF_MS and server.synchronised:
-            at = server.last_ns or now
-            out.append(
-                Observation(
-                    "clock-off",
-                    client or "appliance",
-                    {
-                        **values,
-                        "client": facts.port_of(client) or client or "the appliance",
-                        "offset": seconds_text(offset / 1000),
-                    },
-                    (evidence(at, server.last_packet, f"exchange with {server.address}"),),
-                    at,
-                    at,
-                    severity="error" if abs(offset) > TLS_FAILS_MS else None,
-                    detail=("TLS will fail: certificates look not yet or no longer valid",)
-                    if abs(offset) > TLS_FAILS_MS
-                    else (),
-                )
-            )
-        local = facts.view.facts.time_servers
-        elsewhere = facts.view.facts.time_servers_given and server.address not in local
-        lately = server.requests > 0 and now - (server.last_ns or now) < RECENT_NS
-        if elsewhere and lately and scope_of(server.address) == INTERNET:
-            out.append(
-                Observation(
-                    "ntp-public",
-                    server.address,
-                    {**values, "local": ", ".join(sorted(local))},
-                    (evidence(server.last_ns or now, server.last_packet, "its newest answer"),)
-                    if server.last_packet
-                    else tuple(evidence(t, p, "request") for t, p in server.asked[-2:]),
-                    server.first_ns,
-                    server.last_ns or 0,
-                )
-            )
-        return out
-
-
-class CameraClockRule(Rule):
-    """camera-clock: RTCP sender reports say another time than the capture's."""
-
-    hears = frozenset((RtcpReport,))
-
-    def __init__(self) -> None:
-        self._reports: OrderedDict[int, RtcpReport] = OrderedDict()
-
-    def observe(self, message: AnyMessage, facts: Facts) -> None:
-        if isinstance(message, RtcpReport) and message.kind == "sr" and message.ntp_ns:
-            self._reports[message.stream] = message
-            while len(self._reports) > 256:
-                self._reports.popitem(last=False)
-
-    def tick(self, facts: Facts) -> list[Observation]:
-        out: list[Observation] = []
-        for address, streams in facts.camera_streams.items():
-            for stream in streams:
-                offset = float(stream.row["camera_clock_offset_s"])
-                if not abs(offset) > CAMERA_CLOCK_S or int(stream.row["end"]):
-                    continue
-                report = self._reports.get(int(stream.row["id"]))
-                name = facts.camera_name(address)
-                seen = (
-                    (evidence(report.time_ns, report.packet, "RTCP sender report"),)
-                    if report
-                    else ()
-                )
-                out.append(
-                    Observation(
-                        "camera-clock",
-                        name,
-                        {"camera": name, "offset": seconds_text(offset)},
-                        seen,
-                        stream=stream.key,
-                        camera=address,
-                        detail=("measured against this box's own clock",),
-                    )
-                )
-                break
-        return out
-
-
-def seconds_text(seconds: float) -> str:
-    """`+3.2 s`, `-12 min`, `-56 years` of a signed number of seconds."""
-    size = abs(seconds)
-    sign = "-" if seconds < 0 else "+"
-    for limit, unit, name in (
-        (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (63_072_000, 86_400, "days"),
-    ):  # fmt: skip
-        if size < limit:
-            value = size / unit
-            return f"{sign}{value:.1f} {name}" if value < 10 else f"{sign}{value:.0f} {name}"
-    return f"{sign}{size / 31_557_600:.0f} years"

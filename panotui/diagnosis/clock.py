@@ -1,0 +1,291 @@
+"""Findings of time: servers that do not help, the appliance's clock, the cameras' clocks.
+
+The clock book and RTCP reports come in, observations go out. A time server is a row of steps:
+asked, answered, an answer that the client can take, a server in time, and then a clock that is
+near. While one of several servers works, the others are information.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import SECOND, AnyMessage, EvidenceRecord, RtcpReport
+from panotui.site.addresses import INTERNET, scope_of
+from panotui.state.clock import OFF_MS, Side, TimeServer
+
+REQUESTS = 3
+ANSWERS = 3  # answers in a row that the client cannot take
+NTP_WAIT_NS = 2 * SECOND
+TLS_FAILS_MS = 300_000.0
+RECENT_NS = 600 * SECOND
+CAMERA_CLOCK_S = 5.0
+_REFUSES = frozenset({"DENY", "RSTR"})
+_NOT_YET = frozenset({"INIT", "STEP", "DROP", "RMOT", ""})
+_WANTS_KEY = frozenset({"AUTH", "AUTO", "CRYP", "NKEY"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A server as the appliance sees it."""
+
+    server: TimeServer
+    clients: tuple[str, ...]  # addresses of the appliance that asked it
+    side: Side
+
+    @property
+    def client(self) -> str:
+        return self.clients[0] if self.clients else ""
+
+    @property
+    def works(self) -> bool:
+        return self.server.works(self.clients or None)
+
+
+class TimeRule(Rule):
+    """ntp-silent, ntp-rejected, ntp-unsynced, clock-off, ntp-public."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        asked: list[_Asked] = []
+        for server in facts.clock.servers.values():
+            clients = tuple(c for c in server.sides if facts.is_appliance(c))
+            if clients or not server.sides:
+                asked.append(_Asked(server, clients, server.side(clients or None)))
+        out: list[Observation] = []
+        for one in asked:
+            others = [o for o in asked if o is not one and o.works]
+            found = self._failing(one, others, facts) or self._differs(one, others, facts)
+            out.extend([found] if found else [])
+            out.extend(self._public(one, facts))
+        out.extend(self._clock(asked, facts))
+        return out
+
+    def _failing(self, one: _Asked, others: list[_Asked], facts: Facts) -> Observation | None:
+        """The server's last step, where it is not the last of all."""
+        side = one.side
+        waited = bool(side.asked) and facts.now_ns - side.asked[-1][0] >= NTP_WAIT_NS
+        if side.unanswered >= REQUESTS and (waited or side.unanswered > REQUESTS):
+            return self._observation(
+                "ntp-silent", one, others, facts,
+                {"count": str(side.unanswered)},
+                tuple(evidence(t, p, "request, no answer") for t, p in side.asked),
+            )  # fmt: skip
+        if side.rejected >= ANSWERS:
+            return self._observation(
+                "ntp-rejected", one, others, facts,
+                {"count": str(side.rejected)},
+                tuple(evidence(t, p, "answer that quotes another request's stamp")
+                      for t, p in side.rejected_seen),
+            )  # fmt: skip
+        if not side.answer_ns or side.synchronised:
+            return None
+        detail, action = _useless(side, facts.port_of(one.client) or one.client or "the appliance")
+        said = f"answer with leap {side.leap}, stratum {side.stratum}"
+        if side.kiss:
+            said += f", kiss code {side.kiss}"
+        return self._observation(
+            "ntp-unsynced", one, others, facts, {"detail": detail},
+            (evidence(side.answer_ns, side.answer_packet, said),), action,
+        )  # fmt: skip
+
+    @staticmethod
+    def _differs(one: _Asked, others: list[_Asked], facts: Facts) -> Observation | None:
+        """A server that says it is in time, but another time than the others do."""
+        offset = one.side.offset_ms
+        near = [o for o in others if o.side.offset_ms is not None]
+        if offset is None or abs(offset) <= OFF_MS or not near:
+            return None
+        if min(abs(o.side.offset_ms or 0.0) for o in near) > OFF_MS:
+            return None
+        by = seconds_text(-offset / 1000)
+        seen = evidence(one.side.answer_ns, one.side.answer_packet, f"its time differs by {by}")
+        return Observation(
+            "ntp-unsynced",
+            one.server.address,
+            {
+                "server": one.server.address,
+                "port": facts.port_of(one.client) or "",
+                "detail": f"its time differs by {by} from the other servers'",
+            },
+            (seen,),
+            one.side.answer_ns,
+            one.side.answer_ns,
+            severity="info",
+            detail=tuple(f"control: {o.server.address} works" for o in near[:2]),
+        )
+
+    @staticmethod
+    def _observation(
+        kind: str, one: _Asked, others: list[_Asked], facts: Facts, values: dict[str, str],
+        seen: tuple[EvidenceRecord, ...], action: str | None = None,
+    ) -> Observation:  # fmt: skip
+        first = seen[0].time_ns if seen else 0
+        # a server that last worked before this one failed proves nothing
+        working = [o for o in others if o.side.accepted_ns >= first]
+        return Observation(
+            kind,
+            one.server.address,
+            {
+                "server": one.server.address,
+                "port": facts.port_of(one.client) or "",
+                **values,
+            },
+            seen,
+            first,
+            seen[-1].time_ns if seen else 0,
+            detail=tuple(f"control: {o.server.address} works" for o in working[:2]),
+            severity="info" if working else None,
+            action=action,
+        )
+
+    @staticmethod
+    def _clock(asked: list[_Asked], facts: Facts) -> list[Observation]:
+        """The clock is off when the server that it is nearest to says so."""
+        told = [o for o in asked if o.side.offset_ms is not None and o.works]
+        if not told:
+            return []
+        one = min(told, key=lambda o: abs(o.side.offset_ms or 0.0))
+        offset = one.side.offset_ms or 0.0
+        if abs(offset) <= OFF_MS:
+            return []
+        at = one.side.answer_ns
+        far = abs(offset) > TLS_FAILS_MS
+        name = facts.port_of(one.client) or one.client or "the appliance"
+        return [
+            Observation(
+                "clock-off",
+                one.client or "appliance",
+                {
+                    "server": one.server.address,
+                    "port": facts.port_of(one.client) or "",
+                    "client": name,
+                    "offset": seconds_text(offset / 1000),
+                },
+                (evidence(at, one.side.answer_packet, f"exchange with {one.server.address}"),),
+                at,
+                at,
+                severity="error" if far else None,
+                detail=(
+                    f"time server {one.server.address} answers, but the clock is not set by it",
+                    *(
+                        ("TLS will fail: certificates look not yet or no longer valid",)
+                        if far
+                        else ()
+                    ),
+                ),
+            )
+        ]
+
+    @staticmethod
+    def _public(one: _Asked, facts: Facts) -> list[Observation]:
+        server, side = one.server, one.side
+        local = facts.view.facts.time_servers
+        elsewhere = facts.view.facts.time_servers_given and server.address not in local
+        lately = side.requests > 0 and facts.now_ns - (server.last_ns or facts.now_ns) < RECENT_NS
+        if not (elsewhere and lately and scope_of(server.address) == INTERNET):
+            return []
+        return [
+            Observation(
+                "ntp-public",
+                server.address,
+                {
+                    "server": server.address,
+                    "port": facts.port_of(one.client) or "",
+                    "local": ", ".join(sorted(local)),
+                },
+                (evidence(server.last_ns or facts.now_ns, server.last_packet, "its newest answer"),)
+                if server.last_packet
+                else tuple(evidence(t, p, "request") for t, p in side.asked[-2:]),
+                server.first_ns,
+                server.last_ns or 0,
+            )
+        ]
+
+
+def _useless(side: Side, client: str) -> tuple[str, str | None]:
+    """Why a server's answers are of no use, and what to do instead of the catalogue's advice."""
+    kiss = side.kiss
+    if kiss == "RATE":
+        return (
+            f"it says that {client} asks too often (RATE)",
+            "Set a time server inside the site, or more of them, so that each is asked less often",
+        )
+    if kiss in _REFUSES:
+        return (
+            f"it refuses to serve {client} ({kiss})",
+            f"Ask the server's owner to allow {client}, or set another time server",
+        )
+    if kiss in _WANTS_KEY:
+        return (
+            f"it wants requests that carry a key ({kiss})",
+            "Set another time server, or have its owner allow requests without a key",
+        )
+    if kiss in _NOT_YET:
+        said = f" ({kiss})" if kiss else ""
+        return (
+            f"it has no time to give yet{said}",
+            "Wait some minutes; if it stays so, the server's owner should check where it takes its"
+            " time from",
+        )
+    if kiss is not None:
+        return f"it refuses with {kiss}", "Set another time server"
+    if side.leap == 3:
+        return "it says itself that its clock is not synchronised", None
+    return f"it says that it is not in time (stratum {side.stratum})", None
+
+
+class CameraClockRule(Rule):
+    """camera-clock: RTCP sender reports say another time than the capture's."""
+
+    hears = frozenset((RtcpReport,))
+
+    def __init__(self) -> None:
+        self._reports: OrderedDict[int, RtcpReport] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, RtcpReport) and message.kind == "sr" and message.ntp_ns:
+            self._reports[message.stream] = message
+            while len(self._reports) > 256:
+                self._reports.popitem(last=False)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for address, streams in facts.camera_streams.items():
+            for stream in streams:
+                offset = float(stream.row["camera_clock_offset_s"])
+                if not abs(offset) > CAMERA_CLOCK_S or int(stream.row["end"]):
+                    continue
+                report = self._reports.get(int(stream.row["id"]))
+                name = facts.camera_name(address)
+                seen = (
+                    (evidence(report.time_ns, report.packet, "RTCP sender report"),)
+                    if report
+                    else ()
+                )
+                out.append(
+                    Observation(
+                        "camera-clock",
+                        name,
+                        {"camera": name, "offset": seconds_text(offset)},
+                        seen,
+                        stream=stream.key,
+                        camera=address,
+                        detail=("measured against this box's own clock",),
+                    )
+                )
+                break
+        return out
+
+
+def seconds_text(seconds: float) -> str:
+    """`+3.2 s`, `-12 min`, `-56 years` of a signed number of seconds."""
+    size = abs(seconds)
+    sign = "-" if seconds < 0 else "+"
+    for limit, unit, name in (
+        (120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (63_072_000, 86_400, "days"),
+    ):  # fmt: skip
+        if size < limit:
+            value = size / unit
+            return f"{sign}{value:.1f} {name}" if value < 10 else f"{sign}{value:.0f} {name}"
+    return f"{sign}{size / 31_557_600:.0f} years"
