@@ -14,7 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from panotui.meter.control.lane import ControlLane, control_mask
+from panotui.meter.control.kinds import control_mask
+from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows.grouping import Groups
 from panotui.meter.flows.table import FlowTable, TableTooSmall

@@ -224,9 +224,9 @@ def _fail(told: IO[bytes], what: str, why: str, remedy: str, exit_code: int) -> 
 def load() -> None:
     """Import now what meters need later: once for all that are forked from here, while every file
     can be reached, and so that no packet waits for it."""
-    from panotui.meter.control.lane import load_dissectors
+    from panotui.meter.control import dissectors
 
-    load_dissectors()
+    dissectors.load()
 
 
 def _open(order: LiveOrder) -> list[LiveSource]:

@@ -55,6 +55,6 @@ def test_mutated_captures_never_raise_and_leave_nothing_behind(name):
         result = run_frames(hostile, linktype=batch.interfaces[0].linktype, wire_lengths=lengths)
         taken += result.lane.taken
         end(result)
-        assert result.lane._talk_bytes == 0
-        assert not result.lane._talks
+        assert result.lane.openings.talk_bytes == 0
+        assert not result.lane.openings.talks
     assert taken > 0

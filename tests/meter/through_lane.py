@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from panotui.meter.control.lane import ControlLane, control_mask
+from panotui.meter.control.kinds import control_mask
+from panotui.meter.control.lane import ControlLane
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
 from panotui.model import AnyMessage, MeterSettings, PacketBatch
 from panotui.sources import open_file

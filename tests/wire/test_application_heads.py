@@ -96,7 +96,7 @@ def test_real_mqtt_connections_are_told(name):
     result = run(capture(f"open/{name}"))
     kinds = {m.type for m in result.of(MqttMessage)}
     assert kinds == set() if "midstream" in name else {"connect", "connack"} <= kinds
-    assert result.lane.malformed == 0
+    assert result.lane.collected.malformed == 0
 
 
 @pytest.mark.parametrize(

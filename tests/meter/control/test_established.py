@@ -84,7 +84,7 @@ def test_many_at_once_tell_what_one_at_a_time_tells(
     end(quick)
     key = lambda message: (message.packet, repr(message))  # noqa: E731
     assert sorted(quick.messages, key=key) == sorted(slow.messages, key=key)
-    assert quick.lane.malformed == slow.lane.malformed
+    assert quick.lane.collected.malformed == slow.lane.collected.malformed
 
 
 def test_flows_under_way_are_settled_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_flows_under_way_are_settled_without_being_read(monkeypatch: pytest.Monk
     for talk in talks:
         talk.say(True, DATA)
         talk.say(False, DATA)
-    monkeypatch.setattr("panotui.meter.control.lane.Opening", None)  # nobody may begin to read
+    monkeypatch.setattr("panotui.meter.control.openings.Opening", None)  # nobody may begin to read
     result = several_at_once([frame for talk in talks for frame in talk.frames], [80])
     assert len(result.of(TlsFinished)) == 40
     assert set(result.lanes.values()) == {LANE_BULK}

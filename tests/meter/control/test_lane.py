@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from panotui.meter.control.lane import ControlLane, control_mask
+from panotui.meter.control.kinds import control_mask
+from panotui.meter.control.lane import ControlLane
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE, LANE_RTSP
 from panotui.model import (
     APPS,
@@ -139,21 +140,21 @@ def test_lowest_layer_neighbours_are_dissected():
         told = result.of(LinkControlMessage)
         assert {m.protocol for m in told} == {protocol}
         assert all(linkcontrol.described(m) for m in told)
-        assert result.lane.malformed == 0
+        assert result.lane.collected.malformed == 0
 
 
 def test_malformed_packets_are_counted_and_cost_nothing_else():
     broken = udp(40_000, 53, b"\x00\x01\x80\x00\xff\xff" + bytes(6))
     result = run_frames([broken, DNS, udp(68, 67, b"\x01" * 50)])
     assert len(result.messages) == 1
-    assert result.lane.malformed == 2
-    assert result.lane.malformed_by == {"dns": 1, "dhcp": 1}
+    assert result.lane.collected.malformed == 2
+    assert result.lane.collected.malformed_by == {"dns": 1, "dhcp": 1}
 
 
 def test_packets_cut_by_the_capture_are_not_called_malformed():
     result = run_frames([DNS[:60]], wire_lengths=[len(DNS)])
     assert result.messages == []
-    assert result.lane.malformed == 0
+    assert result.lane.collected.malformed == 0
 
 
 # ------------------------------------------------------------------ how many
@@ -236,7 +237,7 @@ def test_packets_of_many_records_weigh_more():
         packets = batch_of([udp(53, 40_000, bytes(wire))] * 5, [START_NS + i] * 5)
         lane.packets(packets, decode(packets), np.arange(5), np.zeros(5, np.int64))
     assert lane.taken < 240  # what light packets would have been allowed
-    assert lane.malformed == 0
+    assert lane.collected.malformed == 0
 
 
 def test_half_done_openings_are_bounded_and_counted():
@@ -244,11 +245,11 @@ def test_half_done_openings_are_bounded_and_counted():
     frames = [tcp(1 + i, 443, 1, hello) for i in range(1500)]
     result = run_frames(frames)
     assert result.lane.reassembly_skipped == 1500 - 1024
-    assert len(result.lane._talks) == 1024
+    assert len(result.lane.openings.talks) == 1024
     end(result)
-    assert len(result.lane._talks) == 0
-    assert result.lane._talk_bytes == 0
-    assert len(result.lane._apps) == 0
+    assert len(result.lane.openings.talks) == 0
+    assert result.lane.openings.talk_bytes == 0
+    assert len(result.lane.collected.apps) == 0
 
 
 def test_bytes_of_half_done_openings_are_bounded():
@@ -261,9 +262,9 @@ def test_bytes_of_half_done_openings_are_bounded():
             talk.say(True, bytes(30_000), 10_000)
         frames += talk.frames
     result = run_frames(frames)
-    assert result.lane._talk_bytes <= 16 << 20
-    held = sum(talk.held for talk in result.lane._talks.values())
-    assert held == result.lane._talk_bytes
+    assert result.lane.openings.talk_bytes <= 16 << 20
+    held = sum(talk.held for talk in result.lane.openings.talks.values())
+    assert held == result.lane.openings.talk_bytes
     assert result.lane.reassembly_skipped > 0
 
 
@@ -514,8 +515,8 @@ def test_loaded_dissectors_import_nothing_more():
     program = (
         "import fcntl, sys\n"  # which only the reading of captures needs
         "from tests.meter.through_lane import run\n"
-        "from panotui.meter.control.lane import load_dissectors\n"
-        "load_dissectors()\n"
+        "from panotui.meter.control import dissectors\n"
+        "dissectors.load()\n"
         "assert 'scapy' not in sys.modules\n"
         "before = set(sys.modules)\n"
         f"assert all(run(path).messages for path in {[str(path) for path in captures]!r})\n"

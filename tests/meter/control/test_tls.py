@@ -219,7 +219,7 @@ def test_hello_beyond_the_limit_is_counted_and_left():
     message = b"\x01" + (17_000).to_bytes(3, "big") + bytes(17_000)
     result = run_frames(converse([(True, records(message))]).frames)
     assert result.of(TlsClientHello) == []
-    assert result.lane.malformed == 1
+    assert result.lane.collected.malformed == 1
     assert result.lanes[(1, True)] == LANE_BULK
 
 
@@ -375,7 +375,7 @@ def test_data_that_live_capture_cuts_does_not_hide_that_it_flows(version, cut):
     assert len(result.of(TlsServerHello)) == 1
     assert len(result.of(TlsFinished)) == 1
     assert result.of(TlsAlert) == []
-    assert result.lane.malformed == 0
+    assert result.lane.collected.malformed == 0
 
 
 @pytest.mark.parametrize("size", [96, 128, 260])
@@ -386,7 +386,7 @@ def test_capture_of_short_packets_still_tells_tls_and_that_it_works(version, siz
     result = snapped_to(converse(turns).frames, size, only_data=False)
     assert {m.sni for m in result.of(TlsClientHello)} <= {NAME}  # a cut name is never told
     assert len(result.of(TlsFinished)) == 1
-    assert result.lane.malformed == 0
+    assert result.lane.collected.malformed == 0
     assert {APPS[app] for app in result.apps()} == {"tls"}
 
 
@@ -401,7 +401,7 @@ def test_web_pages_that_are_cut_keep_their_heads():
     ).frames
     result = snapped_to(frames, 120, only_data=False)
     assert [m.host for m in result.of(HttpMessage) if m.method] == ["a", "b"]
-    assert result.lane.malformed == 0
+    assert result.lane.collected.malformed == 0
 
 
 def test_certificate_that_waits_is_told_at_the_end_and_its_bytes_are_given_back():
@@ -412,7 +412,7 @@ def test_certificate_that_waits_is_told_at_the_end_and_its_bytes_are_given_back(
     at += 5 + int.from_bytes(flight[at + 3 : at + 5], "big")
     result = run_frames(converse([turns[0], (False, flight[:at])]).frames)
     assert result.of(TlsCertificate) == []
-    assert result.lane._talk_bytes > 0
+    assert result.lane.openings.talk_bytes > 0
     end(result)
     assert [m.subject for m in result.of(TlsCertificate)] == [NAME]
-    assert result.lane._talk_bytes == 0
+    assert result.lane.openings.talk_bytes == 0

@@ -1,0 +1,82 @@
+"""How many control packets of each kind a second of packet time may hold."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from panotui.meter.control.kinds import KINDS, NUMBERS
+from panotui.model import I64, SECOND, U8, Bool
+
+_COMMON_SHARE = 0.5  # of a second's budget: the pool, for kinds that may draw on it
+_SECONDS_KEPT = 4
+
+
+class Budget:
+    """Allowances of each second of packet time: a share a kind, and a common pool."""
+
+    def __init__(self, per_second: int) -> None:
+        self._share = np.zeros(NUMBERS, np.int64)
+        self._pooled = np.zeros(NUMBERS, np.bool_)
+        for number, kind in enumerate(KINDS, 1):
+            self._share[number] = kind.per_second or max(1, round(per_second * kind.share))
+            self._pooled[number] = kind.may_draw_on_pool
+        self._pool = max(1, int(per_second * _COMMON_SHARE))
+        self._used: OrderedDict[int, tuple[I64, int]] = OrderedDict()
+
+    def allow(self, time_ns: I64, kind: U8) -> Bool:
+        """Which of the packets may be taken, (n,) bool; packets are in arrival order."""
+        allowed = np.zeros(len(kind), np.bool_)
+        seconds = time_ns // SECOND
+        if len(seconds) and seconds[0] == seconds[-1] and (seconds == seconds[0]).all():
+            self._second(int(seconds[0]), slice(0, len(kind)), kind, allowed)
+            return allowed
+        order = np.argsort(seconds, kind="stable")
+        ordered = seconds[order]
+        cuts = np.flatnonzero(np.diff(ordered)) + 1
+        for rows in np.split(order, cuts):
+            if len(rows):
+                self._second(int(seconds[rows[0]]), rows, kind, allowed)
+        return allowed
+
+    def charge(self, time_ns: int, kind: int, units: int) -> None:
+        """Count a packet that was taken as more than one."""
+        used = self._used.get(time_ns // SECOND)
+        if used is not None:
+            used[0][kind] += units
+
+    def _second(self, second: int, rows: I64 | slice, kind: U8, allowed: Bool) -> None:
+        used, pool = self._used.get(second, (None, 0))
+        if used is None:
+            used = np.zeros(NUMBERS, np.int64)
+        kinds = kind[rows]
+        counts = np.bincount(kinds, minlength=NUMBERS)
+        if (used + counts <= self._share).all():  # the usual second: nobody is over
+            allowed[rows] = True
+            self._keep(second, used + counts, pool)
+            return
+        rank = _rank(kinds) + used[kinds]
+        own = rank < self._share[kinds]
+        asks = ~own & self._pooled[kinds]
+        granted = asks & (np.cumsum(asks) + pool <= self._pool)
+        allowed[rows] = own | granted
+        self._keep(second, used + counts, pool + int(granted.sum()))
+
+    def _keep(self, second: int, used: I64, pool: int) -> None:
+        self._used[second] = (used, pool)
+        self._used.move_to_end(second)
+        while len(self._used) > _SECONDS_KEPT:
+            self._used.popitem(last=False)
+
+
+def _rank(kinds: U8) -> I64:
+    """How many earlier entries are of the same kind, for each entry."""
+    # bytes are sorted by radix: a flood costs a few ns a packet here
+    order = np.argsort(kinds, kind="stable")
+    ordered = kinds[order]
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(ordered)) + 1))
+    lengths = np.diff(np.concatenate((starts, [len(kinds)])))
+    rank = np.empty(len(kinds), np.int64)
+    rank[order] = np.arange(len(kinds)) - np.repeat(starts, lengths)
+    return rank

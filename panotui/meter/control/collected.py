@@ -1,0 +1,55 @@
+"""What the control lane has found out and not yet handed on: messages, what flows carry, counts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from operator import attrgetter
+
+from panotui.model import APPS, AnyMessage
+
+_APP = {name: number for number, name in reversed(list(enumerate(APPS))) if name is not None}
+_PACKET_NUMBER = attrgetter("packet")
+
+
+class Collected:
+    """Shared by all parts of a lane. Counters are cumulative.
+
+    `flows_kept`: of how many flows it is remembered what they carry.
+    """
+
+    def __init__(self, flows_kept: int) -> None:
+        self.messages: list[AnyMessage] = []
+        self.apps: OrderedDict[int, int] = OrderedDict()  # flow -> index into `APPS`, 0 unknown
+        self.taken = 0  # packets and payloads that were read
+        self.skipped = 0  # over the budget
+        self.malformed_by: dict[str, int] = {}  # by the kind of packet, or what its flow carries
+        self.reassembly_skipped = 0  # half-done openings given up for want of room
+        self._flows_kept = flows_kept
+
+    @property
+    def malformed(self) -> int:
+        """Packets that their parsers refused."""
+        return sum(self.malformed_by.values())
+
+    def tell(self, messages: Iterable[AnyMessage | None]) -> None:
+        """Keep the messages among these."""
+        self.messages += [message for message in messages if message is not None]
+
+    def mark(self, flow: int, app: str | None) -> None:
+        """Note what a flow carries; flows that no longer matter make room."""
+        if flow < 0:
+            return
+        self.apps[flow] = _APP[app] if app is not None else 0
+        if len(self.apps) > self._flows_kept:
+            self.apps.popitem(last=False)
+
+    def refuse(self, what: str) -> None:
+        """Count a malformed packet."""
+        self.malformed_by[what] = self.malformed_by.get(what, 0) + 1
+
+    def drain(self) -> list[AnyMessage]:
+        """The messages since the last call, in the order of their packets."""
+        messages, self.messages = self.messages, []
+        messages.sort(key=_PACKET_NUMBER)
+        return messages

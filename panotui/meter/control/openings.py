@@ -1,0 +1,344 @@
+"""The beginnings of TCP flows: their first payloads in, the lane of each flow's direction out.
+
+Flows that show TLS data and nothing else are settled many at a time (`established`); every other
+has an `Opening`, which reads its segments one after another until it is known what the flow carries
+and what it said. How many are read in a second of packet time is bounded by port, how many openings
+and how many of their bytes are held is bounded altogether.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from panotui.meter.control.collected import Collected
+from panotui.meter.control.established import Established
+from panotui.meter.control.opening import RTSP_APPS, RTSPS_PORT, TLS_PORTS, Opening
+from panotui.meter.lanes import LANE_BULK, LANE_RTSP
+from panotui.model import (
+    APPS,
+    I64,
+    SECOND,
+    U8,
+    AnyMessage,
+    Bool,
+    MeterSettings,
+    PacketBatch,
+    TlsCertificate,
+)
+from panotui.wire.columns import Columns
+from panotui.wire.origin import Malformed, Origin
+
+# Payloads a second, as multiples of `control_per_second`: cameras and the cloud have their own, so
+# that a flood of other connections cannot hide them.
+_OTHER, _RTSP, _TLS = range(3)
+_SHARES = (2, 1, 2)
+_CERTIFICATE_COST = 20  # payloads that reading a certificate weighs
+TALKS_KEPT = 1024
+TALK_BYTES_KEPT = 16 << 20
+_SYN = 2
+
+
+class Openings:
+    """The openings that are being read. What they say goes to `collected`."""
+
+    def __init__(self, settings: MeterSettings, collected: Collected) -> None:
+        self.talks: OrderedDict[int, Opening] = OrderedDict()  # by flow, longest silent first
+        self.talk_bytes = 0  # held by all of them
+        self._collected = collected
+        self._established = Established(RTSPS_PORT)
+        self._rtsp_ports = frozenset(settings.rtsp_ports)
+        self._allowed = [settings.control_per_second * share for share in _SHARES]
+        self._used = [0] * len(_SHARES)
+        self._second = -1
+
+    def payloads(
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        flow_id: NDArray[np.generic],
+        from_client: Bool,
+        from_start: Bool | None = None,
+    ) -> U8:
+        """See `ControlLane.payloads`."""
+        lanes: U8 = np.full(len(rows), LANE_BULK, np.uint8)
+        if not len(rows):
+            return lanes
+        offered = _Offered.of(rows, flow_id, from_client, from_start)
+        offered = self._settle(batch, columns, offered, lanes)
+        data = batch.data.data
+        for segment in _segments(batch, columns, offered):
+            lanes[segment.place] = self._take(segment, data)
+        return lanes
+
+    def forget(self, flow: int) -> None:
+        """A flow has ended: tell what was half heard of it."""
+        talk = self.talks.pop(flow, None)
+        if talk is not None:
+            self.talk_bytes -= talk.held
+            talk.close()
+            self._collected.messages += talk.messages
+        self._established.take(flow)
+
+    # -------------------------------------------------------------- many at a time
+
+    def _settle(
+        self, batch: PacketBatch, columns: Columns, offered: _Offered, lanes: U8
+    ) -> _Offered:
+        """Write the lanes of flows that show TLS data alone; the segments that are left."""
+        settled = self._established.settle(
+            batch, columns, offered.rows, offered.flows, offered.from_client, self._is_known
+        )
+        if settled is None:
+            return offered
+        collected = self._collected
+        lanes[offered.place[settled.rows]] = settled.lanes
+        collected.taken += len(settled.lanes)
+        collected.reassembly_skipped += settled.forgotten
+        collected.messages += settled.finished
+        for flow, rtsps in settled.new:
+            collected.mark(flow, "rtsps" if rtsps else "tls")
+        return offered.some(~settled.rows)
+
+    def _is_known(self, flow: int) -> bool:
+        """An opening is being read, or what the flow carries was told."""
+        return flow in self.talks or flow in self._collected.apps
+
+    # -------------------------------------------------------------- one at a time
+
+    def _take(self, segment: _Segment, data: memoryview) -> int:
+        """Read a segment; the lane of its direction from then on."""
+        flow = segment.flow
+        talk = self.talks.get(flow)
+        if talk is None and flow not in self._established:
+            known = self._collected.apps.get(flow)
+            if known is not None:
+                return LANE_RTSP if APPS[known] in RTSP_APPS else LANE_BULK
+        share = self._share_of(segment)
+        if not segment.readable or not self._afford(segment.time_ns, share):
+            return LANE_BULK if talk is None else self._give_up(flow)
+        if talk is None:
+            talk = self._begin(segment, data)
+        else:
+            self.talks.move_to_end(flow)
+        lane = self._feed(talk, segment, data)
+        if talk.messages:
+            self._used[share] += _weight(talk.messages)
+            self._collected.messages += talk.messages
+            talk.messages.clear()
+        if talk.finished:
+            self._end(flow, talk)
+        else:
+            if talk.app is not None:
+                self._collected.mark(flow, talk.app)
+            if self.talk_bytes > TALK_BYTES_KEPT:
+                self._make_room()
+        return lane
+
+    def _begin(self, segment: _Segment, data: memoryview) -> Opening:
+        """An opening for the flow of a segment, with what `established` knows of it."""
+        source, destination = segment.addresses(data)
+        ends = (source, destination), (segment.sport, segment.dport)
+        (client, server), (client_port, server_port) = (
+            ends if segment.from_client else (ends[0][::-1], ends[1][::-1])
+        )
+        flow = segment.flow
+        talk = self.talks[flow] = Opening(
+            client=client,
+            server=server,
+            client_port=client_port,
+            server_port=server_port,
+            rtsp_ports=self._rtsp_ports,
+            from_start=segment.from_start,
+        )
+        self._make_room()
+        seen = self._established.take(flow)
+        if seen is not None:
+            talk.feed(seen.sequence, seen.payload(), seen.from_client, seen.origin(flow))
+        return talk
+
+    def _feed(self, talk: Opening, segment: _Segment, data: memoryview) -> int:
+        """Give a segment to its opening; the lane that it asks for."""
+        held = talk.held
+        try:
+            lane = talk.feed(
+                segment.sequence(data),
+                bytes(data[segment.first : segment.last]),
+                segment.from_client,
+                Origin(segment.time_ns, segment.packet, segment.interface, segment.flow),
+                segment.missing,
+            )
+        except Malformed:
+            self._collected.refuse(talk.app or "tcp")
+            talk.finished = True
+            lane = LANE_BULK
+        self.talk_bytes += talk.held - held
+        return lane
+
+    # -------------------------------------------------------------- bounds
+
+    def _share_of(self, segment: _Segment) -> int:
+        """Which of `_SHARES` a connection draws on."""
+        ports = segment.sport, segment.dport
+        if not self._rtsp_ports.isdisjoint(ports):
+            return _RTSP
+        return _OTHER if TLS_PORTS.isdisjoint(ports) else _TLS
+
+    def _afford(self, time_ns: int, share: int) -> bool:
+        """One more payload in this second of packet time?"""
+        second = time_ns // SECOND
+        if second != self._second:
+            self._second = second
+            self._used = [0] * len(_SHARES)
+        self._used[share] += 1
+        if self._used[share] > self._allowed[share]:
+            self._collected.skipped += 1
+            return False
+        self._collected.taken += 1
+        return True
+
+    def _end(self, flow: int, talk: Opening) -> None:
+        """Forget an opening but for what the flow carries."""
+        self.talks.pop(flow, None)
+        self.talk_bytes -= talk.held
+        self._collected.mark(flow, talk.app)
+
+    def _give_up(self, flow: int) -> int:
+        """End an opening before its time; the lane of its flow."""
+        talk = self.talks[flow]
+        held = talk.held
+        talk.close()
+        self.talk_bytes += talk.held - held
+        self._collected.messages += talk.messages
+        self._collected.reassembly_skipped += 1
+        self._end(flow, talk)
+        return LANE_RTSP if talk.app in RTSP_APPS else LANE_BULK
+
+    def _make_room(self) -> None:
+        """Give up the openings that were silent longest until the limits hold."""
+        while len(self.talks) > TALKS_KEPT or (
+            self.talk_bytes > TALK_BYTES_KEPT and len(self.talks) > 1
+        ):
+            self._give_up(next(iter(self.talks)))
+
+
+class _Offered(NamedTuple):
+    """Payloads in order of arrival: parallel columns, (n,) each."""
+
+    place: I64  # among the rows that were given
+    rows: I64
+    flows: I64
+    from_client: Bool
+    from_start: Bool
+
+    @classmethod
+    def of(
+        cls,
+        rows: I64,
+        flow_id: NDArray[np.generic],
+        from_client: Bool,
+        from_start: Bool | None,
+    ) -> _Offered:
+        rows = np.asarray(rows, np.int64)
+        order = np.argsort(rows, kind="stable")
+        if from_start is None:
+            from_start = np.zeros(len(rows), np.bool_)
+        return cls(
+            order,
+            rows[order],
+            aligned(flow_id, rows).astype(np.int64)[order],
+            aligned(from_client, rows)[order],
+            aligned(from_start, rows)[order],
+        )
+
+    def some(self, which: Bool) -> _Offered:
+        """Those that `which` tells."""
+        return _Offered(
+            self.place[which],
+            self.rows[which],
+            self.flows[which],
+            self.from_client[which],
+            self.from_start[which],
+        )
+
+
+class _Segment(NamedTuple):
+    """One TCP segment with payload; positions are offsets in the batch's bytes."""
+
+    place: int
+    time_ns: int
+    packet: int
+    interface: int
+    flow: int
+    from_client: bool
+    from_start: bool
+    l3: int
+    l4: int
+    version: int
+    first: int
+    last: int
+    sport: int
+    dport: int
+    tcp_flags: int
+    missing: int  # bytes of the payload that were on the wire but not captured
+
+    @property
+    def readable(self) -> bool:
+        """There are bytes of it."""
+        return self.first >= 0 and self.l4 >= 0 and self.last > self.first
+
+    def addresses(self, data: memoryview) -> tuple[bytes, bytes]:
+        """Source and destination, raw."""
+        at, size = (self.l3 + 12, 4) if self.version == 4 else (self.l3 + 8, 16)
+        return bytes(data[at : at + size]), bytes(data[at + size : at + 2 * size])
+
+    def sequence(self, data: memoryview) -> int:
+        """The sequence number of its first byte."""
+        number = int.from_bytes(data[self.l4 + 4 : self.l4 + 8], "big")
+        # TCP Fast Open: the SYN counts one
+        return (number + 1) & 0xFFFFFFFF if self.tcp_flags & _SYN else number
+
+
+def _segments(batch: PacketBatch, columns: Columns, offered: _Offered) -> Iterator[_Segment]:
+    rows = offered.rows
+    captured = columns.payload_captured[rows]
+    first = columns.payload[rows]
+    return map(
+        _Segment._make,
+        zip(
+            offered.place.tolist(),
+            batch.time_ns[rows].tolist(),
+            (rows + batch.first_number).tolist(),
+            batch.interface[rows].tolist(),
+            offered.flows.tolist(),
+            offered.from_client.tolist(),
+            offered.from_start.tolist(),
+            columns.l3[rows].tolist(),
+            columns.l4[rows].tolist(),
+            columns.version[rows].tolist(),
+            first.tolist(),
+            (first + captured).tolist(),
+            columns.sport[rows].tolist(),
+            columns.dport[rows].tolist(),
+            columns.tcp_flags[rows].tolist(),
+            np.maximum(columns.payload_length[rows] - captured, 0).tolist(),
+            strict=True,
+        ),
+    )
+
+
+def aligned(values: NDArray[Any], rows: I64) -> NDArray[Any]:
+    """Values of the rows, of a column that has one a row given or one a row of the batch."""
+    values = np.asarray(values)
+    return values if len(values) == len(rows) else values[rows]
+
+
+def _weight(messages: list[AnyMessage]) -> int:
+    """What reading these has cost beyond their packet, in payloads."""
+    certificates = sum(isinstance(message, TlsCertificate) for message in messages)
+    return len(messages) - 1 + _CERTIFICATE_COST * certificates
