@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from panotui.diagnosis.addressing import ArpRule, AsymmetryRule, DhcpRule
+from panotui.diagnosis.addressing import ArpRule, AsymmetryRule
 from panotui.diagnosis.cameras import CameraRule
 from panotui.diagnosis.clock import CameraClockRule, TimeRule
 from panotui.diagnosis.cloud import ReachRule
 from panotui.diagnosis.connections import SessionRule
+from panotui.diagnosis.dhcp import DhcpRule
 from panotui.diagnosis.dns import DnsRule
 from panotui.diagnosis.facts import Rule
 from panotui.diagnosis.link import LinkRule, MirrorRule, TopologyRule, TrafficRule

@@ -33,6 +33,7 @@ from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook
 from panotui.state.endpoints import EndpointBook
 from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
+from panotui.state.leases import LeaseBook
 from panotui.state.ports import PortBook
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
@@ -54,6 +55,7 @@ class Facts:
     connects: ConnectBook
     resolvers: ResolverBook
     clock: ClockBook
+    leases: LeaseBook
     now_ns: int = 0
     started_ns: int = 0
     meter: int = 0  # whose messages are being observed

@@ -46,6 +46,7 @@ from panotui.state.connects import ConnectBook
 from panotui.state.endpoints import EndpointBook
 from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
+from panotui.state.leases import LeaseBook
 from panotui.state.ports import PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
@@ -73,6 +74,7 @@ class Engine:
         self.connects = ConnectBook()
         self.resolvers = ResolverBook()
         self.clock = ClockBook()
+        self.leases = LeaseBook()
         self.verdicts = VerdictBook(self.view, self.names, self.flows)
         self.tracking = ConnectionTracking(
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
@@ -82,15 +84,15 @@ class Engine:
         # in this order: who a thing is, then what follows for others, then what is told of it
         self._hearing = Hearing(
             (
-                self.cameras, self.resolvers, self.clock, self.ports, self.streams, self.verdicts,
-                self.tracking, self.events,
+                self.cameras, self.resolvers, self.clock, self.leases, self.ports, self.streams,
+                self.verdicts, self.tracking, self.events,
             )
         )  # fmt: skip
         self.facts = Facts(
             site=site, view=self.view, policy=self.policy, names=self.names, flows=self.flows,
             ports=self.ports, streams=self.streams, cameras=self.cameras,
             endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
-            clock=self.clock, live=self.settings.live,
+            clock=self.clock, leases=self.leases, live=self.settings.live,
         )  # fmt: skip
         self.now_ns = 0
         self.number = 0

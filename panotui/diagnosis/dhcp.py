@@ -1,0 +1,244 @@
+"""Findings of address leases: each is told by the step that a DHCP client reached last.
+
+The lease book comes in, observations go out. A client that never gets an OFFER, takes none, gets no
+answer to its REQUEST, is refused, or declines what it is given, is told so; so are two servers that
+lead clients to different places. What hosts do that are neither the appliance nor a camera is
+information.
+"""
+
+from __future__ import annotations
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import SECOND, EvidenceRecord, Severity, mac_value
+from panotui.state.leases import Lease, Offer, Seen
+
+DISCOVERS = 3
+UNANSWERED = 3  # REQUESTs after an OFFER
+RENEWALS = 2  # REQUESTs for an address in use
+DECLINES = 2
+SETTLE_NS = 2 * SECOND
+NO_NEWS_NS = 600 * SECOND  # clients that got nothing ask again within minutes
+KEPT_NS = 20 * SECOND  # a lease that was not declined for so long is in use
+POOL_NS = 600 * SECOND
+
+
+class DhcpRule(Rule):
+    """dhcp-no-offer, dhcp-pool, dhcp-offer-not-taken, dhcp-request-unanswered, dhcp-nak,
+    dhcp-rogue; ip-conflict of addresses that are declined."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for lease in facts.leases.clients.values():
+            for step in (_unoffered, _untaken, _unacknowledged, _refused, _declined):
+                found = step(lease, _Client(lease, facts), facts)
+                if found is not None:
+                    out.append(found)
+        if (rogue := _rogue(facts)) is not None:
+            out.append(rogue)
+        return out
+
+
+class _Client:
+    """Who a DHCP client is, in words, and how much it matters."""
+
+    def __init__(self, lease: Lease, facts: Facts) -> None:
+        self.port = facts.ports.port_of_mac(_mac(lease.mac)) or ""
+        camera = next((c for c in facts.cameras.cameras.values() if c.mac == lease.mac), None)
+        if self.port:
+            self.name = f"port {self.port}"
+        elif camera is not None:
+            self.name = f"camera {camera.name}"
+        else:
+            self.name = f"{lease.host_name} ({lease.mac})" if lease.host_name else lease.mac
+        self.subject = self.port or lease.mac
+        stranger = facts.view.facts.appliance_known and not self.port and camera is None
+        self.severity: Severity | None = "info" if stranger else None
+
+    def values(self, **more: str) -> dict[str, str]:
+        return {"client": self.name, "port": self.port, **more}
+
+
+def _shown(seen: tuple[Seen, ...]) -> tuple[EvidenceRecord, ...]:
+    return tuple(evidence(s.time_ns, s.packet, s.text) for s in seen)
+
+
+def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
+    asked = lease.discovers
+    if asked.count < DISCOVERS or facts.now_ns - asked.last_ns > NO_NEWS_NS:
+        return None
+    book = facts.leases
+    served = book.served_ns > 0 and book.served != lease.mac
+    pool = served and facts.now_ns - book.served_ns < POOL_NS
+    return Observation(
+        "dhcp-pool" if pool else "dhcp-no-offer",
+        client.subject,
+        client.values(count=str(asked.count)),
+        _shown(tuple(asked.seen)),
+        asked.first_ns,
+        asked.last_ns,
+        severity=client.severity,
+    )
+
+
+def _untaken(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
+    """OFFERs come and the client goes on to ask, as if it never got one."""
+    asked, offers = lease.unclaimed, lease.offers
+    if asked.count < DISCOVERS or offers.count < DISCOVERS:
+        return None
+    if facts.now_ns - offers.last_ns < SETTLE_NS or facts.now_ns - asked.last_ns > NO_NEWS_NS:
+        return None
+    seen = sorted([*asked.seen, *offers.seen], key=lambda s: s.packet)[-8:]
+    return Observation(
+        "dhcp-offer-not-taken",
+        client.subject,
+        client.values(count=str(offers.count)),
+        _shown(tuple(seen)),
+        asked.first_ns,
+        asked.last_ns,
+        severity=client.severity,
+    )
+
+
+def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
+    asked, now = lease.requests, facts.now_ns
+    if asked.count < (RENEWALS if lease.renewing else UNANSWERED):
+        return None
+    # absence counts only where an answer to this client was seen before
+    if not lease.answered or now - asked.last_ns < SETTLE_NS:
+        return None
+    if lease.renewing:
+        over = 0 < lease.until_ns <= now
+        end = _span(abs(lease.until_ns - now)) if lease.until_ns else ""
+        said = f"; the lease has been over for {end}" if over else f"; the lease ends in {end}"
+        text = (
+            f"No DHCP server renews the address {lease.address} of {client.name}: {asked.count}"
+            f" requests without an answer{said if end else ''}"
+        )
+        severity: Severity = "error" if over else "warning"
+    else:
+        if now - asked.last_ns > NO_NEWS_NS:
+            return None
+        text, severity = None, "error"
+    return Observation(
+        "dhcp-request-unanswered",
+        client.subject,
+        client.values(
+            count=str(asked.count),
+            server=lease.server or "the DHCP server",
+            address=lease.asked or "an address",
+        ),
+        _shown(tuple(asked.seen)),
+        asked.first_ns,
+        asked.last_ns,
+        text=text,
+        severity=client.severity or severity,
+    )
+
+
+def _refused(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
+    nak = lease.nak
+    if nak is None or facts.now_ns - nak.time_ns > NO_NEWS_NS:
+        return None
+    return Observation(
+        "dhcp-nak",
+        client.subject,
+        client.values(server=nak.server_id or nak.src, address=lease.asked or "asked for"),
+        _shown(lease.nak_seen),
+        nak.time_ns,
+        nak.time_ns,
+        severity=client.severity,
+    )
+
+
+def _declined(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
+    """The client finds each address in use that it is given."""
+    row, now = lease.declines, facts.now_ns
+    if row.count < DECLINES or now - row.last_ns > NO_NEWS_NS:
+        return None
+    if lease.leased_ns > row.last_ns and now - lease.leased_ns > KEPT_NS:
+        return None
+    other = lease.declined_for
+    return Observation(
+        "ip-conflict",
+        client.subject,
+        client.values(address=lease.declined, mac=lease.mac, other=other or "another device"),
+        _shown(tuple(row.seen)),
+        row.first_ns,
+        row.last_ns,
+        text=f"The addresses that DHCP gives to {client.name} are in use already: it declined"
+        f" {row.count} leases, the last for {lease.declined}"
+        + (f", which {other} answers for" if other else ""),
+        action=(
+            f"Find {other} and give it an address outside the DHCP server's pool"
+            if other
+            else "Take the addresses that are in use out of the DHCP server's pool"
+        ),
+        severity=client.severity,
+    )
+
+
+def _rogue(facts: Facts) -> Observation | None:
+    """Two servers that lead one client to different places; the one that the site does not know
+    is named second."""
+    rogue = facts.leases.rogue
+    if rogue is None or facts.now_ns - max(o.seen.time_ns for o in rogue[:2]) > NO_NEWS_NS:
+        return None
+    one, two, kind = rogue
+    if _foreign(one, facts) and not _foreign(two, facts):
+        one, two = two, one
+    text = None
+    if kind == "gateway":
+        text = (
+            f"A second DHCP server, {two.server}, gives the gateway {', '.join(two.routers)};"
+            f" {one.server} gives {', '.join(one.routers)}"
+        )
+    elif kind == "resolver":
+        text = (
+            f"A second DHCP server, {two.server}, gives the DNS server {', '.join(two.dns)};"
+            f" {one.server} gives {', '.join(one.dns)}"
+        )
+    seen = sorted((one.seen, two.seen), key=lambda s: s.time_ns)
+    return Observation(
+        "dhcp-rogue",
+        "DHCP",
+        {
+            "server": one.server,
+            "network": one.network or "?",
+            "other": two.server,
+            "other_network": two.network or "?",
+        },
+        _shown(tuple(seen)),
+        seen[0].time_ns,
+        seen[1].time_ns,
+        text=text,
+        detail=(f"{one.server} is at {one.mac}, {two.server} at {two.mac}",)
+        if one.mac and two.mac
+        else (),
+        action=f"Find {two.server} ({two.mac}) and switch its DHCP service off"
+        if _foreign(two, facts) and two.mac
+        else None,
+    )
+
+
+def _foreign(offer: Offer, facts: Facts) -> bool:
+    """It leads to a gateway or resolver that the site file does not name."""
+    network = facts.site.network
+    gateways, resolvers = set(network.gateways), set(network.dns)
+    return bool(
+        (gateways and offer.routers and not gateways & set(offer.routers))
+        or (resolvers and offer.dns and not resolvers & set(offer.dns))
+    )
+
+
+def _span(ns: int) -> str:
+    seconds = ns // SECOND
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
+def _mac(text: str) -> int:
+    try:
+        return mac_value(text)
+    except ValueError:
+        return 0

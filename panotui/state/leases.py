@@ -1,0 +1,262 @@
+"""Address leases: how far each DHCP client gets, and what the servers offer.
+
+`DhcpMessage`s and `ArpMessage`s come in; per client the steps DISCOVER, OFFER, REQUEST, ACK, and
+then renewal or DECLINE are kept, each with the packets that show it. A relay's or a mirror's copy
+of a message counts once. A REQUEST that names a server proves an OFFER of it, whether it was seen
+or not; a client that speaks from the address that it asked for proves its ACK.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
+
+CLIENTS_MAX = 1024
+SERVERS_MAX = 8  # of one client
+SHOWN = 8  # packets of a row that are kept as evidence
+COPY_NS = SECOND // 20  # a message that comes again sooner is a copy of it
+# clients ask in rounds of up to a minute and pause for some minutes: what lies further back than
+# this belongs to another attempt
+AGES_NS = 600 * SECOND
+OFFERS_AGE_NS = 3600 * SECOND  # offers that are compared with each other
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A packet that shows a step."""
+
+    time_ns: int
+    packet: int
+    text: str
+
+
+@dataclass(slots=True)
+class Row:
+    """Messages of one kind in a row, the newest last."""
+
+    count: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    xid: int = -1
+    seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
+
+    def add(self, message: DhcpMessage, text: str, *, ages: bool = True) -> bool:
+        """Count a message; false when it is a copy of the one before. Renewals lie hours apart
+        and do not age."""
+        if message.xid == self.xid and message.time_ns - self.last_ns < COPY_NS and self.count:
+            return False
+        if ages and self.count and message.time_ns - self.last_ns > AGES_NS:
+            self.clear()
+        self.first_ns = self.first_ns or message.time_ns
+        self.last_ns, self.xid = message.time_ns, message.xid
+        self.count += 1
+        self.seen.append(Seen(message.time_ns, message.packet, text))
+        return True
+
+    def clear(self) -> None:
+        """Begin a new row."""
+        self.count = self.first_ns = 0
+        self.seen.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server gives: its options decide whether it belongs to the site."""
+
+    server: str
+    seen: Seen
+    address: str
+    network: str | None
+    routers: tuple[str, ...]
+    dns: tuple[str, ...]
+    mac: str
+
+    def contradicts(self, other: Offer) -> str | None:
+        """In what a client would be led elsewhere: "network", "gateway" or "resolver"."""
+        if self.network and other.network and self.network != other.network:
+            return "network"
+        if self.routers and other.routers and not set(self.routers) & set(other.routers):
+            return "gateway"
+        if self.dns and other.dns and not set(self.dns) & set(other.dns):
+            return "resolver"
+        return None
+
+
+@dataclass(slots=True)
+class Lease:
+    """One client and how far it got."""
+
+    mac: str
+    host_name: str | None = None
+    discovers: Row = field(default_factory=Row)  # since the last OFFER
+    unclaimed: Row = field(default_factory=Row)  # answered DISCOVERs since the last REQUEST
+    requests: Row = field(default_factory=Row)  # since the last ACK or NAK
+    declines: Row = field(default_factory=Row)
+    offers: Row = field(default_factory=Row)
+    answered: bool = False  # an OFFER, ACK or NAK to this client was seen here
+    address: str | None = None  # leased, as the last ACK or a renewal says
+    lease_s: int | None = None
+    leased_ns: int = 0  # of the last ACK
+    server: str | None = None
+    asked: str = ""  # the address of the last REQUEST
+    renewing: bool = False  # the requests are for an address that is in use
+    declined: str = ""
+    declined_for: str = ""  # MAC of the host that uses it
+    nak: DhcpMessage | None = None
+    nak_seen: tuple[Seen, ...] = ()
+    by_server: OrderedDict[str, Offer] = field(default_factory=OrderedDict)
+
+    @property
+    def until_ns(self) -> int:
+        """When the lease ends, 0 when that is not known."""
+        return self.leased_ns + self.lease_s * SECOND if self.leased_ns and self.lease_s else 0
+
+
+class LeaseBook:
+    """DHCP clients by MAC."""
+
+    hears: ClassVar[frozenset[type]] = frozenset((DhcpMessage, ArpMessage))
+
+    def __init__(self) -> None:
+        self.clients: OrderedDict[str, Lease] = OrderedDict()
+        self.served_ns = 0  # the newest ACK to anybody
+        self.served: str = ""  # and to whom
+        self.rogue: tuple[Offer, Offer, str] | None = None  # the first, the other, in what
+        self._defended: OrderedDict[str, tuple[str, Seen]] = OrderedDict()  # address -> answer
+
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take a DHCP message, or an ARP message that says who uses an address."""
+        if isinstance(message, ArpMessage):
+            self._observe_arp(message)
+        elif isinstance(message, DhcpMessage):
+            lease = self._lease(message)
+            step = getattr(self, f"_on_{message.type}", None)
+            if step is not None:
+                step(lease, message)
+
+    def _lease(self, message: DhcpMessage) -> Lease:
+        lease = self.clients.setdefault(message.client_mac, Lease(message.client_mac))
+        self.clients.move_to_end(message.client_mac)
+        while len(self.clients) > CLIENTS_MAX:
+            self.clients.popitem(last=False)
+        lease.host_name = message.host_name or lease.host_name
+        return lease
+
+    def _observe_arp(self, message: ArpMessage) -> None:
+        if message.sender_ip in ("", "0.0.0.0"):  # noqa: S104 - an ARP probe
+            return
+        lease = self.clients.get(message.sender_mac)
+        if lease is not None and lease.requests.count and not lease.renewing:
+            if message.sender_ip == lease.asked:
+                self._got(lease, message.time_ns, None)
+        elif message.op == 2:
+            text = f"{message.sender_ip} is at {message.sender_mac}"
+            seen = Seen(message.time_ns, message.packet, text)
+            self._defended[message.sender_ip] = (message.sender_mac, seen)
+            self._defended.move_to_end(message.sender_ip)
+            while len(self._defended) > CLIENTS_MAX:
+                self._defended.popitem(last=False)
+
+    # ------------------------------------------------------------------ from the client
+
+    def _on_discover(self, lease: Lease, message: DhcpMessage) -> None:
+        if lease.discovers.add(message, "DISCOVER"):
+            lease.unclaimed.add(message, "DISCOVER")
+
+    def _on_request(self, lease: Lease, message: DhcpMessage) -> None:
+        renewing = message.client_ip is not None
+        wanted = message.requested_ip or message.client_ip or ""
+        if message.server_id is not None:
+            lease.discovers.clear()  # it names the server whose OFFER it takes
+            lease.server = message.server_id
+        lease.unclaimed.clear()
+        lease.offers.clear()
+        if renewing != lease.renewing:
+            lease.requests.clear()
+        lease.renewing, lease.asked = renewing, wanted
+        if renewing:
+            lease.address = wanted
+            how = "renewal" if message.dst != "255.255.255.255" else "renewal, to any server"
+            lease.requests.add(message, f"REQUEST for {wanted} ({how})", ages=False)
+        else:
+            lease.requests.add(message, f"REQUEST for {wanted}" if wanted else "REQUEST")
+
+    def _on_decline(self, lease: Lease, message: DhcpMessage) -> None:
+        address = message.requested_ip or lease.asked
+        owner = self._defended.get(address)
+        if not lease.declines.add(message, f"DECLINE of {address}"):
+            return
+        lease.declined, lease.declined_for = address, owner[0] if owner else ""
+        if owner is not None and message.time_ns - owner[1].time_ns < AGES_NS:
+            last = lease.declines.seen.pop()
+            lease.declines.seen.extend((owner[1], last))
+        lease.leased_ns, lease.address = 0, None
+
+    # ------------------------------------------------------------------ from a server
+
+    def _on_offer(self, lease: Lease, message: DhcpMessage) -> None:
+        lease.answered = True
+        lease.discovers.clear()
+        lease.offers.add(message, f"OFFER of {message.your_ip or '?'}")
+        self._compare(lease, message)
+
+    def _on_ack(self, lease: Lease, message: DhcpMessage) -> None:
+        lease.answered = True
+        if message.your_ip:
+            self._compare(lease, message)
+        self._got(lease, message.time_ns, message)
+
+    def _got(self, lease: Lease, time_ns: int, message: DhcpMessage | None) -> None:
+        for row in (lease.discovers, lease.unclaimed, lease.offers, lease.requests):
+            row.clear()
+        lease.nak = None
+        lease.leased_ns = self.served_ns = time_ns
+        self.served = lease.mac
+        lease.address = lease.asked or lease.address
+        if message is not None:
+            lease.address = message.your_ip or message.client_ip or lease.address
+            lease.lease_s = message.lease_s or lease.lease_s
+            lease.server = message.server_id or message.src
+
+    def _on_nak(self, lease: Lease, message: DhcpMessage) -> None:
+        lease.answered = True
+        refused = Seen(message.time_ns, message.packet, "NAK")
+        asked = tuple(lease.requests.seen)[-1:]
+        lease.requests.clear()
+        lease.nak, lease.nak_seen = message, (*asked, refused)
+
+    def _compare(self, lease: Lease, message: DhcpMessage) -> None:
+        """Do two servers lead one client to different places?"""
+        server = message.server_id or message.src
+        text = f"{message.type.upper()} of {message.your_ip} by {server}"
+        mine = Offer(
+            server,
+            Seen(message.time_ns, message.packet, text),
+            message.your_ip or "",
+            _network_of(message),
+            message.routers,
+            message.dns,
+            message.eth_src,
+        )
+        for other in lease.by_server.values():
+            if other.server == server or message.time_ns - other.seen.time_ns > OFFERS_AGE_NS:
+                continue
+            kind = mine.contradicts(other)
+            if kind is not None:
+                self.rogue = (other, mine, kind)
+        lease.by_server[server] = mine
+        while len(lease.by_server) > SERVERS_MAX:
+            lease.by_server.popitem(last=False)
+
+
+def _network_of(message: DhcpMessage) -> str | None:
+    if not message.your_ip:
+        return None
+    try:
+        return str(ipaddress.ip_interface(f"{message.your_ip}/{message.mask or '24'}").network)
+    except ValueError:
+        return None
