@@ -1,7 +1,8 @@
 """The captures that tests read, by name (`lab/udp-h264.pcap`), and what other tools say of them.
 
-They lie in `tests/data`, the large ones packed; `tests/data/index.toml` names each with its origin
-and licence. `python -m tests.captures lab/udp-h264.pcap -o here.pcap` unpacks one for a look.
+They lie in `tests/data`, the large ones packed, or are made by `tests.crafted` when asked for;
+`tests/data/index.toml` names each with its origin and licence. To look at one:
+`python -m tests.captures lab/udp-h264.pcap -o here.pcap`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import functools
+import importlib
 import json
 import os
 import shutil
@@ -19,10 +21,11 @@ from typing import Any
 
 import zstandard
 
+from tests import tshark
+
 DATA = Path(__file__).parent / "data"
-FOLDERS = ("lab", "open", "variants")
+FOLDERS = ("crafted", "lab", "open", "variants")
 UNPACKED = "PANOTUI_UNPACKED"  # the folder of a test run, which its workers inherit
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "captures"
 
 
 @functools.cache
@@ -38,19 +41,30 @@ def captures() -> list[str]:
 
 def capture(name: str) -> Path:
     """A capture as a plain file."""
-    path = DATA / name
-    if path.exists() or name not in index():
-        return path if path.exists() else SHARED / name
+    row = index()[name]
+    if (DATA / name).exists():
+        return DATA / name
     path = unpacked() / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Workers may unpack the same capture at once: each does so beside, and the last one stays.
-        handle, beside = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_unpack(name))
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        _put(path, _craft(row["made"]) if "made" in row else _unpack(name))
     return path
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file whole: workers may want the same one at once, and the last one stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    os.chmod(beside, 0o644)
+    os.replace(beside, path)
+
+
+def _craft(made: str) -> bytes:
+    # only who asks for one of these captures waits for scapy
+    module, function = made.split(":")
+    content: bytes = getattr(importlib.import_module(f"tests.crafted.{module}"), function)()
+    return content
 
 
 def _unpack(name: str) -> bytes:
@@ -101,8 +115,16 @@ def _stored() -> dict[str, dict[str, Any]]:
 
 def tshark_says(name: str) -> dict[str, Any]:
     """What tshark 4.0 says of a capture: `packets`, `bytes`, `first` and `last` time in seconds,
-    values of fields with their counts, and `conversations`, the lines of its TCP and UDP tables."""
-    return _stored()[name]
+    values of fields with their counts, and `conversations`, the lines of its TCP and UDP tables.
+    Of captures that are made, the tshark of this machine is asked."""
+    if name in _stored():
+        return _stored()[name]
+    kept = unpacked() / f"{name}.tshark.json"
+    if not kept.exists():
+        tshark.require()
+        _put(kept, json.dumps(tshark.say(capture(name))).encode())
+    told: dict[str, Any] = json.loads(kept.read_text())
+    return told
 
 
 def main() -> None:
@@ -115,7 +137,7 @@ def main() -> None:
     if asked.pack:
         asked.output.write_bytes(pack(Path(asked.capture), asked.against))
     else:
-        shutil.copyfile(capture(asked.capture), asked.output)
+        asked.output.write_bytes(capture(asked.capture).read_bytes())
 
 
 if __name__ == "__main__":

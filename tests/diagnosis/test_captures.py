@@ -148,7 +148,7 @@ def test_answer_fits_the_schema(name: str) -> None:
 
 
 def test_scan_is_told_as_a_scan_and_not_port_by_port() -> None:
-    found = answer("open/ndpi__synscan.pcap")["findings"]
+    found = answer("crafted/scan.pcap")["findings"]
     still = {f["id"] for f in found if f["cleared_time"] is None}
     assert "scan" in still
     assert not {"tcp-refused", "tcp-blocked"} & still

@@ -115,7 +115,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
 # Parser: (capture, where the packet's bytes begin in its frames)
 _CAPTURES = {
     "arp": ("open/zeek__arp-who-has.pcap", 14),
-    "icmp4": ("open/ws__dns+icmp.pcapng.gz", 34),
+    "icmp4": ("crafted/echoes.pcapng.gz", 34),
     "icmp6": ("open/zeek__icmp_nd_dnssl.pcap", 54),
     "igmp": ("open/zeek__igmp_igmp.pcap", 38),
     "ntp": ("open/zeek__ntp_NTP_sync.pcap", 42),

@@ -139,7 +139,7 @@ def test_a_name_that_resolves_inside_is_a_mismatch() -> None:
 
 
 def test_every_violation_of_a_wild_capture_has_a_reason() -> None:
-    done = run(capture("open/ndpi__alexa-app.pcapng"), "")
+    done = run(capture("crafted/home.pcapng"), "")
     bad = done.judged.verdict == VERDICTS.index("violation")
     assert bad.any()
     assert (done.judged.reason[bad] > 0).all()

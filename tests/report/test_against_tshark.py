@@ -127,6 +127,8 @@ def microseconds(text: str) -> int:
 
 
 OTHER_PAIRS = {
+    "damaged.pcap": "a frame that became UDP-Lite, which tshark lists with UDP",
+    "gtp-tunnel.pcap": "tshark lists what it saw inside the tunnel; ours are outer",
     "tcpdump__heapoverflow-tcp_print.pcap": "cut TCP header: tshark shows no conversation",
 }
 

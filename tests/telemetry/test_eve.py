@@ -29,7 +29,7 @@ DEMO = Path(sources.__file__).parent / "demo"
         "open/zeek__igmp_igmp.pcap",
         "open/zeek__tls_tls13-ech.pcap",
         "open/zeek__mqtt.pcap",
-        "open/ndpi__alexa-app.pcapng",
+        "crafted/home.pcapng",
     ],
 )
 def test_every_line_fits_the_closed_schema(name: str) -> None:

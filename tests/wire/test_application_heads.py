@@ -86,14 +86,14 @@ def test_broken_mqtt_is_malformed(data):
 @pytest.mark.parametrize(
     "name",
     [
-        "ndpi__mqtt.pcap",
-        "sv__mqtt-midstream-split_mqtt-midstream-split.pcap",
-        "sv__mqtt311-pub-qos1.pcap",
-        "zeek__mqtt.pcap",
+        "crafted/mqtt-vlan.pcap",
+        "open/sv__mqtt-midstream-split_mqtt-midstream-split.pcap",
+        "open/sv__mqtt311-pub-qos1.pcap",
+        "open/zeek__mqtt.pcap",
     ],
 )
 def test_real_mqtt_connections_are_told(name):
-    result = run(capture(f"open/{name}"))
+    result = run(capture(name))
     kinds = {m.type for m in result.of(MqttMessage)}
     assert kinds == set() if "midstream" in name else {"connect", "connack"} <= kinds
     assert result.lane.collected.malformed == 0

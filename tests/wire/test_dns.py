@@ -196,8 +196,8 @@ def test_stream_gives_whole_messages_and_keeps_the_rest():
 
 
 def test_dns_over_tcp_of_a_real_server_is_read():
-    for name in ("tcpdump__dns_tcp.pcap", "ws__dns-ooo.pcap"):
-        messages = run(capture(f"open/{name}")).of(DnsMessage)
+    for name in ("open/tcpdump__dns_tcp.pcap", "crafted/dns-tcp-reordered.pcap"):
+        messages = run(capture(name)).of(DnsMessage)
         assert {m.transport for m in messages} == {"tcp"}
         assert any(m.response for m in messages)
 

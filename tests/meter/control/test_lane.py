@@ -478,12 +478,12 @@ def test_mdns_answers_are_names_and_discovery():
 
 def test_quic_hello_in_shuffled_packets_is_named():
     for name, host in (
-        ("sv__quic-frag-unordered.pcap", "mastodon.social"),
-        ("zeek__quic_chromium-115.0.5790.110-api-cirrus-com.pcap", "api.cirrus-ci.com"),
-        ("zeek__quic_interop_quic-go_quic-go_retry.pcap", "server4:443"),
-        ("ndpi__quic-v2.pcapng", "test"),
+        ("open/sv__quic-frag-unordered.pcap", "mastodon.social"),
+        ("open/zeek__quic_chromium-115.0.5790.110-api-cirrus-com.pcap", "api.cirrus-ci.com"),
+        ("open/zeek__quic_interop_quic-go_quic-go_retry.pcap", "server4:443"),
+        ("crafted/quic-v2.pcapng", "test"),
     ):
-        hellos = run(capture(f"open/{name}")).of(TlsClientHello)
+        hellos = run(capture(name)).of(TlsClientHello)
         assert [(m.sni, m.carrier) for m in hellos] == [(host, "quic")]
 
 

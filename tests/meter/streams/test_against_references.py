@@ -405,9 +405,11 @@ def test_nothing_else_in_the_collection_is_taken_for_media() -> None:
     assert [name for name in names if metered(capture(name)).streams] == []
 
 
-@pytest.mark.parametrize("name", ["tau__wilson_h265_rtp_udp.pcap", "ndpi__rtp.pcapng"])
+@pytest.mark.parametrize(
+    "name", ["open/tau__wilson_h265_rtp_udp.pcap", "crafted/rtp-unannounced.pcapng"]
+)
 def test_public_captures_without_signalling_are_counted_as_tshark_counts_them(name: str) -> None:
-    path = capture(f"open/{name}")
+    path = capture(name)
     told = subprocess.run(
         ["tshark", "-r", path, "--enable-heuristic", "rtp_udp", "-q", "-z", "rtp,streams"],
         capture_output=True,

@@ -41,7 +41,7 @@ def recorded(path: Path, site: str, folder: Path) -> Path:
         ("lab/gst-udp-digest.pcap", "", LINKED, 0),
         ("lab/udp-h264.pcap", "", "", 0),
         ("variants/v-oneway.pcap", "", "", 0),
-        ("open/ndpi__alexa-app.pcapng", "", LINKED, 0),
+        ("crafted/home.pcapng", "", LINKED, 0),
     ],
     ids=["same", "without", "with", "private-link", "streams", "nothing", "one-way", "wild"],
 )
