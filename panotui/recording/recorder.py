@@ -353,9 +353,10 @@ class Recorder:
 
     def _extend_session(self, time_ns: int) -> None:
         self._connection.execute(
-            "UPDATE session SET start_ns = CASE start_ns WHEN 0 THEN ?1 ELSE min(start_ns, ?1) END,"
-            " end_ns = max(end_ns, ?1), wall_end_ns = ?2 WHERE id = ?3",
-            (time_ns, self._wall_clock(), self._session),
+            "UPDATE session SET"
+            " start_ns = CASE start_ns WHEN 0 THEN :now ELSE min(start_ns, :now) END,"
+            " end_ns = max(end_ns, :now), wall_end_ns = :wall WHERE id = :session",
+            {"now": time_ns, "wall": self._wall_clock(), "session": self._session},
         )
 
     def _note(self, item: _Mark | _Known) -> None:
@@ -381,8 +382,8 @@ class Recorder:
                 packets = item.write(file)
         self._open_transaction()
         self._connection.execute(
-            "INSERT INTO evidence VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (file) DO UPDATE SET"
-            " packets = packets + ?4, bytes = ?5",
+            "INSERT INTO evidence AS was VALUES (?, ?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET"
+            " packets = was.packets + excluded.packets, bytes = excluded.bytes",
             (item.file, item.time_ns, item.title, packets, path.stat().st_size),
         )
         self._commit_when_due()

@@ -107,7 +107,7 @@ def smooth(values: F64, segments: Segments, before: F64) -> F64:
     at = (first * block - segments.starts)[segments.index] + np.arange(segments.n)
     table = np.zeros(total * block)
     table[at] = values
-    table.shape = (total, block)
+    table = table.reshape(total, block)
     power = _DECAY ** np.arange(block)
     table *= 1 / power
     np.cumsum(table, axis=1, out=table)
