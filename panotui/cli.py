@@ -34,6 +34,7 @@ import click  # noqa: E402
 
 from panotui import __version__  # noqa: E402
 from panotui.errors import InputError, PanotuiError, UsageError  # noqa: E402
+from panotui.wire.text import printable  # noqa: E402
 
 # name -> (module, one line of help, shown in `--help`); the line spares importing the module
 COMMANDS: dict[str, tuple[str, str, bool]] = {
@@ -201,7 +202,8 @@ def _commands_line(error: click.exceptions.NoArgsIsHelpError) -> str:
 
 
 def _say(line: str) -> None:
-    _say_raw("panotui: " + " ".join(line.split()))
+    # a file's name or a library's words may hold anything
+    _say_raw("panotui: " + printable(" ".join(line.split()), 2_000))
 
 
 def _say_raw(text: str) -> None:

@@ -50,3 +50,9 @@ class InterfaceError(PanotuiError):
     """An interface does not exist or has gone."""
 
     exit_code = 5
+
+
+class RecordingError(PanotuiError):
+    """The recording cannot be written any more."""
+
+    exit_code = 6

@@ -190,7 +190,8 @@ def _recorded(
 
     recording = Recording(path)
     if site is None:
-        return recording.final(), recording.all_flows, None
+        kept = recording.all_flows()  # first: what is damaged there is said in the snapshot
+        return recording.final(), lambda: kept, None
     from panotui.policy.queries.rejudge import rejudge
 
     again = rejudge(site, recording.final(), recording.all_flows())

@@ -26,7 +26,7 @@ from panotui.commands.options import (
     size_bytes,
 )
 from panotui.commands.readable import prepare_to_drop
-from panotui.errors import UsageError
+from panotui.errors import RecordingError, UsageError
 from panotui.runtime.pipe import MeterFailure
 
 if TYPE_CHECKING:
@@ -189,6 +189,10 @@ class _Session:
             pass  # a folder that only root may write; the next recorder replaces it
         if dead is not None:
             raise dead
+        if self.recorder.failure is not None:
+            raise RecordingError(
+                str(self.folder), self.recorder.failure, "Record into another folder with -o."
+            )
         if ended == "interrupted":
             return EXIT_INTERRUPTED
         return failure(fail_on, snapshot)

@@ -2,6 +2,7 @@
 
 A message on the wire is a 4-byte big-endian length and that many bytes of msgpack. The length is
 checked before anything is kept, so a hostile peer can make neither side hold more than its limit.
+Text is made printable here, whichever side it comes from: no pane or log needs to doubt it again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import msgspec
 
 from panotui.errors import PanotuiError
 from panotui.views.frames import FRAME_BYTES_MAX, Answer, Command, Done, Frame, View
+from panotui.wire.cleaned import cleaned
+from panotui.wire.text import printable
 
 REQUEST_BYTES_MAX = 64 << 10
 _LENGTH = struct.Struct(">I")
@@ -59,11 +62,11 @@ class Reassembler(Generic[T]):
             body = bytes(self._buffer[_LENGTH.size : _LENGTH.size + size])
             del self._buffer[: _LENGTH.size + size]
             try:
-                messages.append(self._decoder.decode(body))
+                messages.append(cleaned(self._decoder.decode(body)))
             except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
                 raise FeedError(
                     "feed",
-                    f"the other end speaks another version ({str(error)[:120]})",
+                    f"the other end speaks another version ({printable(str(error), 120)})",
                     "Use the same version of panotui at both ends.",
                 ) from None
         return messages

@@ -87,7 +87,8 @@ class Collector:
     def run(
         self, *, for_s: float | None = None, while_watched: bool = False, stay: bool = True
     ) -> str:
-        """Until the end; returns why: "ended", "time", "unwatched", or what `stop` was given.
+        """Until the end; returns why: "ended", "time", "unwatched", "recorder failed", or what
+        `stop` was given.
 
         `while_watched`: end when no screen is attached any more. `stay`: go on answering screens
         when the sources have ended.
@@ -107,6 +108,8 @@ class Collector:
                 self.server.poll(0.0)
                 if while_watched and self.server.clients == 0:
                     return "unwatched"
+            if self.recorder is not None and self.recorder.failure is not None:
+                return "recorder failed"
             now = self._clock()
             if self._status is not None and now >= self._status_at:
                 self._status_at = now + STATUS_S

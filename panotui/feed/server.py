@@ -2,7 +2,8 @@
 
 Never blocks: sockets are non-blocking, a client has one request in flight and one bounded answer
 waiting, and who does not read keeps waiting alone. `poll` is called from the collector's own loop;
-`filenos` joins its select. Access is by file mode 0660 and by the peer's credentials.
+`filenos` joins its select. Access is by file mode 0660 and by the peer's credentials: the
+recorder's user and root may command, the socket's group may look. The idle make room for others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import selectors
 import socket
 import struct
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +24,7 @@ from panotui.views.frames import Answer, Command, Done, Frame, View
 from panotui.wire.text import printable
 
 CLIENTS_MAX = 16
+IDLE_S = 10.0  # a screen asks several times a second: who has not asked for so long makes room
 _CHUNK = 64 << 10
 _UCRED = struct.Struct("3i")  # pid, uid, gid (socket(7), SO_PEERCRED)
 
@@ -108,8 +112,10 @@ def _remove_dead(path: Path) -> None:
 
 
 class _Client:
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, commands: bool, now: float) -> None:
         self.peer = peer
+        self.commands = commands  # may change something, not only look
+        self.asked_at = now
         self.messages = request_reassembler()
         self.out = memoryview(b"")
         self.closing = False
@@ -124,8 +130,11 @@ class FeedServer:
         listener: socket.socket | None = None,
         peers: tuple[socket.socket, ...] = (),
         group: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`peers` are screens that this program started itself: they may command."""
         self.provider = provider
+        self._clock = clock
         self._listener = listener
         self._group = group
         self._selector = selectors.DefaultSelector()
@@ -136,7 +145,7 @@ class FeedServer:
             listener.setblocking(False)
             self._selector.register(listener, selectors.EVENT_READ, None)
         for peer in peers:
-            self._take(peer)
+            self._take(peer, commands=True)
 
     def fileno(self) -> int:
         """Readable when `poll` has something to do (an epoll descriptor)."""
@@ -177,11 +186,11 @@ class FeedServer:
             peer, _ = self._listener.accept()
         except OSError:
             return
-        reason = self._refusal(peer)
-        if reason is None and len(self._clients) >= CLIENTS_MAX:
+        user, reason = self._user_of(peer)
+        if reason is None and len(self._clients) >= CLIENTS_MAX and not self._make_room():
             reason = f"{CLIENTS_MAX} screens are attached already"
         if reason is None:
-            self._take(peer)
+            self._take(peer, commands=user in (0, os.geteuid()))
             return
         self.refused += 1
         peer.setblocking(False)
@@ -191,22 +200,30 @@ class FeedServer:
             pass
         peer.close()
 
-    def _refusal(self, peer: socket.socket) -> str | None:
-        """Why this peer may not look, or None: same user, root, or the socket's group."""
+    def _user_of(self, peer: socket.socket) -> tuple[int, str | None]:
+        """(user, why it may not look or None): same user, root, or the socket's group may."""
         try:
             raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         except OSError:
-            return "the peer's credentials cannot be read"
+            return -1, "the peer's credentials cannot be read"
         pid, uid, gid = _UCRED.unpack(raw)
         if uid in (0, os.geteuid()):
-            return None
+            return uid, None
         if self._group is not None and (gid == self._group or self._group in _groups_of(pid)):
-            return None
-        return f"user {uid} may not attach: the recorder belongs to user {os.geteuid()}"
+            return uid, None
+        return uid, f"user {uid} may not attach: the recorder belongs to user {os.geteuid()}"
 
-    def _take(self, peer: socket.socket) -> None:
+    def _make_room(self) -> bool:
+        """Let go of the client that has not asked for longest; false when all are busy."""
+        idlest = min(self._clients.values(), key=lambda client: client.asked_at)
+        if self._clock() - idlest.asked_at < IDLE_S:
+            return False
+        self._drop(idlest)
+        return True
+
+    def _take(self, peer: socket.socket, commands: bool) -> None:
         peer.setblocking(False)
-        client = _Client(peer)
+        client = _Client(peer, commands, self._clock())
         self._clients[peer.fileno()] = client
         self._selector.register(peer, selectors.EVENT_READ, client)
 
@@ -242,11 +259,17 @@ class FeedServer:
             self._answer(client, Done(ok=False, text="one request at a time"))
             client.closing = True
         else:
-            self._answer(client, self._ask(requests[0]))
+            client.asked_at = self._clock()
+            self._answer(client, self._ask(client, requests[0]))
         self._flush(client)
 
-    def _ask(self, request: View | Command) -> Answer:
+    def _ask(self, client: _Client, request: View | Command) -> Answer:
         self.served += 1
+        if isinstance(request, Command) and not client.commands:
+            return Done(
+                ok=False,
+                text=f"only the recorder's own user ({os.geteuid()}) or root may do that",
+            )
         try:
             if isinstance(request, View):
                 return self.provider.frame(request)

@@ -16,6 +16,8 @@ from urllib.parse import quote
 from panotui.errors import InputError, UsageError
 from panotui.recording import schema
 from panotui.recording.parts import DATABASE, EVIDENCE, LOCK
+from panotui.wire.cleaned import clean_text
+from panotui.wire.text import printable
 
 
 def prepare(path: Path) -> None:
@@ -107,13 +109,17 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA temp_store = MEMORY")
     except sqlite3.Error as error:
         raise InputError(
-            path.name, f"its database cannot be written ({error})", "Is the disk full?"
+            path.name,
+            f"its database cannot be written ({printable(str(error))})",
+            "Is the disk full?",
         ) from None
     return connection
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """The database, read-only, also while a recorder writes and on a read-only medium.
+
+    All text that it gives is printable.
 
     InputError when it is no recording, or one of a newer format. An older format is converted in a
     copy in memory, so that reading changes nothing on disk.
@@ -134,17 +140,31 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         # A WAL database on a read-only medium cannot make its shared-memory file.
         try:
             connection = _connect(f"file:{name}?mode=ro&immutable=1")
-        except sqlite3.Error as error:
-            raise InputError(str(path), f"its database cannot be read ({error})") from None
-    except sqlite3.DatabaseError as error:
-        raise InputError(str(path), f"its database cannot be read ({error})") from None
+        except schema.DAMAGE as error:
+            raise _unreadable(path, error) from None
+    except schema.DAMAGE as error:
+        raise _unreadable(path, error) from None
     if schema.check(connection, path.name) < schema.VERSION:
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        connection.backup(memory)
-        connection.close()
+        try:
+            connection.backup(memory)
+        except schema.DAMAGE as error:
+            raise _unreadable(path, error) from None
+        finally:
+            connection.close()
         schema.upgrade(memory, path.name)
-        return memory
+        connection = memory
+    connection.text_factory = _text
     return connection
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(str(path), f"its database cannot be read ({printable(str(error))})")
+
+
+def _text(raw: bytes) -> str:
+    """A recording may come from anywhere: its text is made printable where it is read."""
+    return clean_text(raw.decode("utf-8", "surrogateescape"))
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -8,11 +8,10 @@ full, retention removed it) is told as gaps, never as silence.
 from __future__ import annotations
 
 import math
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -28,12 +27,16 @@ from panotui.model import (
 )
 from panotui.recording import folder as folders
 from panotui.recording import rows
+from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
 
 FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
 EVENTS_IN_SNAPSHOT = 300
 HISTORY_S = 300
+SNAPSHOTS_TRIED = 60  # of a damaged stretch, before it is given up
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +51,61 @@ class Session:
 
 
 class Recording:
-    """A recording opened for reading."""
+    """A recording opened for reading.
+
+    What is damaged costs itself: a row that cannot be read is left out and counted in `damaged`.
+    """
 
     def __init__(self, path: Path) -> None:
         """InputError when there is nothing to read; see `folder.open_for_reading`."""
         self.path = path
+        self.damaged = 0  # rows and pages so far that could not be read
         self._connection = folders.open_for_reading(path)
-        try:
-            self.refresh()
-        except sqlite3.DatabaseError as error:
-            raise InputError(str(path), f"its database is damaged ({error})") from None
+        self.refresh()
         if not self.sessions:
-            raise InputError(str(path), "nothing was recorded yet")
+            why = "its database is damaged" if self.damaged else "nothing was recorded yet"
+            raise InputError(str(path), why)
 
     def refresh(self) -> None:
         """Look again at how far it goes (a recorder may be writing)."""
         self.sessions = tuple(
             Session(*row)
-            for row in self._connection.execute(
+            for row in self._rows(
                 "SELECT id, start_ns, end_ns, version, ended FROM session"
-                " WHERE start_ns > 0 ORDER BY start_ns"
+                " WHERE start_ns > 0 ORDER BY start_ns",
+                kinds=(int, int, int, str, str),
             )
         )
+
+    def _rows(
+        self, query: str, values: Sequence[Any] = (), kinds: tuple[type | None, ...] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query that can be read, of the `kinds` given (None: anything).
+
+        A column of another kind costs its row, a damaged page what would have followed.
+        """
+        try:
+            for row in self._connection.execute(query, values):
+                if all(k is None or isinstance(v, k) for v, k in zip(row, kinds, strict=False)):
+                    yield row
+                else:
+                    self.damaged += 1
+        except (*DAMAGE, OverflowError):
+            self.damaged += 1
+
+    def _read(self, read: Callable[[bytes], R], bodies: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+        """The records of (body,) rows that can be read."""
+        for (body,) in bodies:
+            try:
+                yield read(body)
+            except (ValueError, TypeError, RecursionError):  # msgspec's errors are ValueErrors
+                self.damaged += 1
 
     @property
     def start_ns(self) -> int:
         """Where it starts; later than the first session when retention removed the beginning."""
-        removed = int(rows.get_meta(self._connection, "removed_before_ns") or 0)
+        text = rows.get_meta(self._connection, "removed_before_ns") or ""
+        removed = int(text) if text.isdecimal() else 0
         return max(self.sessions[0].start_ns, removed)
 
     @property
@@ -96,25 +127,12 @@ class Recording:
         Events up to that time and the histories of ports and streams are filled in from their
         tables. InputError when the recording holds no snapshot.
         """
-        row = self._connection.execute(
-            "SELECT session, body FROM snapshot WHERE time_ns <= ? ORDER BY time_ns DESC LIMIT 1",
-            (time_ns,),
-        ).fetchone()
-        if row is None:
-            row = self._connection.execute(
-                "SELECT session, body FROM snapshot ORDER BY time_ns LIMIT 1"
-            ).fetchone()
-        if row is None:
-            raise InputError(str(self.path), "no snapshot was written: samples only")
-        try:
-            snapshot = rows.snapshot_of(row[1])
-        except ValueError as error:
-            raise InputError(str(self.path), str(error)) from None
+        session, snapshot = self._snapshot_near(time_ns)
         replace = msgspec.structs.replace
         end = snapshot.time_ns
         return replace(
             snapshot,
-            events=self._events_of(row[0], end),
+            events=self._events_of(session, end),
             ports=tuple(
                 replace(
                     port,
@@ -136,16 +154,34 @@ class Recording:
             ),
         )
 
+    def _snapshot_near(self, time_ns: int) -> tuple[int, Snapshot]:
+        """(session, snapshot): the last that can be read before a time, else the first after."""
+        for comparison, order in (("<=", "DESC"), (">", "ASC")):
+            for session, body in self._rows(
+                f"SELECT session, body FROM snapshot WHERE time_ns {comparison} ?"  # noqa: S608
+                f" ORDER BY time_ns {order} LIMIT {SNAPSHOTS_TRIED}",
+                (time_ns,),
+                kinds=(int, bytes),
+            ):
+                for snapshot in self._read(rows.snapshot_of, [(body,)]):
+                    return session, snapshot
+        why = "its snapshots are damaged" if self.damaged else "no snapshot was written"
+        raise InputError(str(self.path), f"{why}: samples only")
+
     def _history(self, table: str, column: str, name: str, end_ns: int) -> tuple[float | None, ...]:
         """One value a second up to a time, newest last; None where nothing was recorded."""
         last = end_ns // SECOND
         values: list[float | None] = [None] * HISTORY_S
-        found = self._connection.execute(
+        found = self._rows(
             f"SELECT time_s, resolution, {column} FROM {table}"  # noqa: S608 - names of ours
             " WHERE name = ? AND time_s > ? AND time_s <= ?",
             (name, last - HISTORY_S - 60, last),
+            kinds=(int, int),
         )
         for time_s, resolution, value in found:
+            if value is not None and not isinstance(value, int | float):
+                self.damaged += 1
+                continue
             for second in range(time_s, min(time_s + resolution, last + 1)):
                 position = HISTORY_S - 1 - (last - second)
                 if position >= 0:
@@ -156,15 +192,18 @@ class Recording:
     def _counts(self, column: str, name: str, end_ns: int) -> tuple[int | None, ...]:
         """A stream's counts a second; of rolled-up seconds the mean, and one for a little."""
         history = self._history("stream_sample", column, name, end_ns)
-        return tuple(None if value is None else math.ceil(value) for value in history)
+        return tuple(
+            None if value is None or not math.isfinite(value) else math.ceil(value)
+            for value in history
+        )
 
     def _events_of(self, session: int, end_ns: int) -> tuple[EventRecord, ...]:
-        bodies = self._connection.execute(
+        bodies = self._rows(
             "SELECT body FROM event WHERE session = ? AND time_ns <= ?"
             " ORDER BY number DESC LIMIT ?",
             (session, end_ns, EVENTS_IN_SNAPSHOT),
-        ).fetchall()
-        return tuple(rows.event_of(body) for (body,) in reversed(bodies))
+        )
+        return tuple(self._read(rows.event_of, reversed(list(bodies))))
 
     def flows_at(self, time_ns: int) -> list[FlowRecord]:
         """Flows that were alive at a time or had ended shortly before, as they were counted then.
@@ -173,12 +212,12 @@ class Recording:
         over by then, its final ones.
         """
         session = self.session_at(time_ns)
-        bodies = self._connection.execute(
+        bodies = self._rows(
             "SELECT body FROM flow WHERE session = ? AND last_ns >= ? AND first_ns <= ?"
             " ORDER BY last_ns DESC LIMIT ?",
             (session, time_ns - FLOW_LINGER_S * SECOND, time_ns, FLOWS_MAX),
-        ).fetchall()
-        flows = [rows.flow_of(body) for (body,) in bodies]
+        )
+        flows = list(self._read(rows.flow_of, bodies))
         return self._as_of(session, flows, time_ns)
 
     def _as_of(self, session: int, flows: list[FlowRecord], time_ns: int) -> list[FlowRecord]:
@@ -187,11 +226,12 @@ class Recording:
         later = {flow.id for flow in flows if flow.last_time_ns > time_ns}
         if later:
             # Long-lived flows were sampled within the last minute if anything moved in them.
-            for row in self._connection.execute(
+            for row in self._rows(
                 "SELECT id, packets_out, packets_in, bytes_out, bytes_in, verdict, state, time_s"
                 " FROM flow_sample WHERE session = ? AND time_s > ? AND time_s <= ?"
                 " ORDER BY time_s",
                 (session, second - 60, second),
+                kinds=(str, int, int, int, int, str, str, int),
             ):
                 samples[row[0]] = row
         result: list[FlowRecord] = []
@@ -214,12 +254,11 @@ class Recording:
 
     def flow(self, time_ns: int, flow_id: str) -> FlowRecord | None:
         session = self.session_at(time_ns)
-        row = self._connection.execute(
+        bodies = self._rows(
             "SELECT body FROM flow WHERE session = ? AND id = ?", (session, flow_id)
-        ).fetchone()
-        if row is None:
-            return None
-        return self._as_of(session, [rows.flow_of(row[0])], time_ns)[0]
+        )
+        flows = list(self._read(rows.flow_of, bodies))
+        return self._as_of(session, flows, time_ns)[0] if flows else None
 
     def session_at(self, time_ns: int) -> int:
         chosen = self.sessions[0]
@@ -234,44 +273,43 @@ class Recording:
         self, start_ns: int = 0, end_ns: int = 1 << 62, limit: int = 5_000
     ) -> list[EventRecord]:
         """Events between two times, oldest first; the newest `limit` of them."""
-        bodies = self._connection.execute(
+        bodies = self._rows(
             "SELECT body FROM event WHERE time_ns >= ? AND time_ns <= ?"
             " ORDER BY time_ns DESC, number DESC LIMIT ?",
             (start_ns, end_ns, limit),
-        ).fetchall()
-        return [rows.event_of(body) for (body,) in reversed(bodies)]
+        )
+        return list(self._read(rows.event_of, reversed(list(bodies))))
 
     def next_event_ns(self, time_ns: int, *, forward: bool) -> int | None:
         """When the next event worth a stop is: warnings and errors, and what persons marked."""
         direction = ("> ?", "ASC", "min") if forward else ("< ?", "DESC", "max")
-        row = self._connection.execute(
+        found = self._rows(
             f"SELECT time_ns FROM event WHERE severity != 'info' AND time_ns {direction[0]}"  # noqa: S608
             f" ORDER BY time_ns {direction[1]} LIMIT 1",
             (time_ns,),
-        ).fetchone()
-        mark = self._connection.execute(
+            kinds=(int,),
+        )
+        marks = self._rows(
             f"SELECT {direction[2]}(time_ns) FROM mark WHERE time_ns {direction[0]}",  # noqa: S608
             (time_ns,),
-        ).fetchone()
-        times = [int(r[0]) for r in (row, mark) if r is not None and r[0] is not None]
+        )
+        times = [t for (t,) in (*found, *marks) if isinstance(t, int)]
         if not times:
             return None
         return min(times) if forward else max(times)
 
     def marks(self) -> list[tuple[int, str]]:
-        return [
-            (int(t), str(text))
-            for t, text in self._connection.execute("SELECT time_ns, text FROM mark ORDER BY 1")
-        ]
+        found = self._rows("SELECT time_ns, text FROM mark ORDER BY 1", kinds=(int, str))
+        return [(time_ns, text) for time_ns, text in found]
 
     def event_marks(self, limit: int = 400) -> list[tuple[int, str, str]]:
         """(time_ns, severity, text) of the worst events, for a time line."""
-        bodies = self._connection.execute(
+        bodies = self._rows(
             "SELECT body FROM event WHERE severity != 'info'"
             " ORDER BY severity = 'error' DESC, time_ns DESC LIMIT ?",
             (limit,),
-        ).fetchall()
-        events = [rows.event_of(body) for (body,) in bodies]
+        )
+        events = self._read(rows.event_of, bodies)
         marks = [(e.time_ns, str(e.severity), e.text) for e in events]
         return sorted(marks + [(time_ns, "info", text) for time_ns, text in self.marks()])
 
@@ -285,7 +323,7 @@ class Recording:
         return sorted(gaps)
 
     def known_keys(self) -> set[str]:
-        return {str(key) for (key,) in self._connection.execute("SELECT key FROM known")}
+        return {key for (key,) in self._rows("SELECT key FROM known", kinds=(str,))}
 
     def band(self, table: str, columns: int, names: Sequence[str] | None = None) -> str:
         """A letter a column over the whole time, the worst of its seconds.
@@ -302,7 +340,8 @@ class Recording:
             f"SELECT time_s, resolution, state FROM {table}"  # noqa: S608 - names of ours
             f" WHERE time_s >= ? AND time_s < ?{where}"
         )
-        for time_s, resolution, state in self._connection.execute(query, (*values, *(names or ()))):
+        kinds = (int, int, str)
+        for time_s, resolution, state in self._rows(query, (*values, *(names or ())), kinds):
             level = rank(state)
             first = int((time_s - start) / step)
             last = int((time_s + resolution - 1 - start) / step)
@@ -315,30 +354,45 @@ class Recording:
         """All rows of a sample table: (time_s, name, ...columns), for plots."""
         if table not in ("port_sample", "stream_sample", "endpoint_sample"):
             raise ValueError(table)
-        known = {str(r[1]) for r in self._connection.execute(f"PRAGMA table_info({table})")}
+        known = {str(r[1]) for r in self._rows(f"PRAGMA table_info({table})")}
         if not set(columns) <= known:
             raise ValueError(f"{table} has no such column")
-        return self._connection.execute(
-            f"SELECT time_s, name, {', '.join(columns)} FROM {table} ORDER BY time_s"  # noqa: S608
-        ).fetchall()
+        return list(
+            self._rows(
+                f"SELECT time_s, name, {', '.join(columns)} FROM {table} ORDER BY time_s",  # noqa: S608
+                kinds=(int, str),
+            )
+        )
 
     # ------------------------------------------------------------------ all of it
 
     def final(self) -> Snapshot:
         """The last snapshot, with the streams, violations and findings of earlier runs put in."""
+        return self._with_damage(self._final())
+
+    def _with_damage(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot, saying how much of the recording could not be read."""
+        if not self.damaged:
+            return snapshot
+        replace = msgspec.structs.replace
+        return replace(
+            snapshot,
+            source=replace(snapshot.source, truncated=True),
+            limits={**snapshot.limits, "recording_damaged": self.damaged},
+        )
+
+    def _final(self) -> Snapshot:
         last = self.snapshot_at(1 << 62)
         if len(self.sessions) == 1:
             return msgspec.structs.replace(last, events=tuple(self.events()))
         streams: list[StreamRecord] = []
         for session in self.sessions[:-1]:
-            row = self._connection.execute(
+            bodies = self._rows(
                 "SELECT body FROM snapshot WHERE session = ? ORDER BY time_ns DESC LIMIT 1",
                 (session.id,),
-            ).fetchone()
-            if row is not None:
-                streams += [
-                    _of_session(stream, session.id) for stream in rows.snapshot_of(row[0]).streams
-                ]
+            )
+            for snapshot in self._read(rows.snapshot_of, bodies):
+                streams += [_of_session(stream, session.id) for stream in snapshot.streams]
         last_id = self.sessions[-1].id
         return msgspec.structs.replace(
             last,
@@ -349,45 +403,40 @@ class Recording:
         )
 
     def _earlier(self, table: str, last_session: int, read: Any) -> tuple[Any, ...]:
-        bodies = self._connection.execute(
+        bodies = self._rows(
             f"SELECT body FROM {table} WHERE session != ? ORDER BY session, first_ns",  # noqa: S608
             (last_session,),
         )
-        return tuple(read(body) for (body,) in bodies)
+        return tuple(self._read(read, bodies))
 
     def all_flows(self) -> list[FlowRecord]:
         """Every flow in its last state, in order of start; ids of earlier runs get a prefix."""
         last = self.sessions[-1].id
         flows: list[FlowRecord] = []
-        for session, body in self._connection.execute(
-            "SELECT session, body FROM flow ORDER BY first_ns, id"
+        for session, body in self._rows(
+            "SELECT session, body FROM flow ORDER BY first_ns, id", kinds=(int,)
         ):
-            flow = rows.flow_of(body)
-            if session != last:
-                flow = msgspec.structs.replace(flow, id=f"s{session}-{flow.id}")
-            flows.append(flow)
+            for flow in self._read(rows.flow_of, [(body,)]):
+                if session != last:
+                    flow = msgspec.structs.replace(flow, id=f"s{session}-{flow.id}")
+                flows.append(flow)
         return flows
 
     def findings(self) -> list[FindingRecord]:
-        return [
-            rows.finding_of(body)
-            for (body,) in self._connection.execute("SELECT body FROM finding ORDER BY first_ns")
-        ]
+        bodies = self._rows("SELECT body FROM finding ORDER BY first_ns")
+        return list(self._read(rows.finding_of, bodies))
 
     def violations(self) -> list[ViolationRecord]:
-        return [
-            rows.violation_of(body)
-            for (body,) in self._connection.execute("SELECT body FROM violation ORDER BY first_ns")
-        ]
+        bodies = self._rows("SELECT body FROM violation ORDER BY first_ns")
+        return list(self._read(rows.violation_of, bodies))
 
     def evidence(self) -> list[tuple[str, int, str, int]]:
         """(file, time_ns, title, packets) of the evidence files."""
-        return [
-            (str(file), int(time_ns), str(title), int(packets))
-            for file, time_ns, title, packets in self._connection.execute(
-                "SELECT file, time_ns, title, packets FROM evidence ORDER BY time_ns"
-            )
-        ]
+        found = self._rows(
+            "SELECT file, time_ns, title, packets FROM evidence ORDER BY time_ns",
+            kinds=(str, int, str, int),
+        )
+        return [(file, time_ns, title, packets) for file, time_ns, title, packets in found]
 
 
 def _of_session(stream: StreamRecord, session: int) -> StreamRecord:

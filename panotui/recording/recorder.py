@@ -33,6 +33,7 @@ from panotui.recording import folder as folders
 from panotui.recording import parts, rows
 from panotui.recording.pcapng import PcapngFile, repair
 from panotui.recording.retention import Limits, enforce, free_of, roll_up, size_of
+from panotui.wire.text import printable
 
 QUEUE_SECONDS = 16
 FLOW_SAMPLE_S = 10
@@ -41,6 +42,7 @@ SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
 RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
 RETRY_S = 10.0
 HOUSEKEEPING_S = 30.0
+HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
 
 
 @dataclass(slots=True)
@@ -80,6 +82,10 @@ class _Flush:
     done: threading.Event
 
 
+class _GoneError(Exception):
+    """What is recorded into is not there any more."""
+
+
 class Recorder:
     """Owns a recording folder until `close`."""
 
@@ -109,6 +115,8 @@ class Recorder:
         self._handle, self.folder = folders.held_open(folder)
         try:
             self._connection = folders.open_for_writing(folder)
+            opened = os.stat(self.folder / parts.DATABASE)
+            self._database = (opened.st_dev, opened.st_ino)
             for torn in sorted((self.folder / parts.EVIDENCE).glob("*.pcapng"))[-3:]:
                 repair(torn)
             self._session = self._begin(site_text)
@@ -127,6 +135,9 @@ class Recorder:
         )
         self._joined: Second | None = None
         self.seconds_joined = 0
+        self._failure: str | None = None
+        self._closing = False
+        self.refused = 0  # items that could not be written for what they hold
         # --- of the worker alone
         self._findings: dict[tuple[str, int], FindingRecord] = {}
         self._violations: dict[str, ViolationRecord] = {}
@@ -156,7 +167,7 @@ class Recorder:
         self._start()
         second = Second(snapshot, list(flows), list(events))
         if self._lossless:
-            self._queue.put(second)
+            self._put(second)
             return
         if self._joined is not None:
             second = _join(self._joined, second)
@@ -192,6 +203,15 @@ class Recorder:
         """What persons marked as known in earlier runs."""
         return set(self._known)
 
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is written any more, once the worker has ended unasked; else None."""
+        if self._failure is not None:
+            return self._failure
+        if self._worker.ident is not None and not self._worker.is_alive() and not self._closing:
+            return "its writer has ended"
+        return None
+
     def _start(self) -> None:
         if self._worker.ident is None:
             self._worker.start()
@@ -201,15 +221,19 @@ class Recorder:
         self._start()
         self._release_joined()
         done = threading.Event()
-        self._queue.put(_Flush(done))
-        done.wait(timeout_s)
+        if self._put(_Flush(done)):
+            deadline = time.monotonic() + timeout_s
+            while self._worker.is_alive() and time.monotonic() < deadline:
+                if done.wait(HAND_OVER_S):
+                    return
 
     def close(self, ended: str = "closed") -> None:
         """Write what is left, end the session as `ended`, let go of the folder."""
         self._start()
+        self._closing = True
         self._release_joined()
-        self._queue.put(None)
-        self._worker.join(60.0)
+        if self._put(None):
+            self._worker.join(60.0)
         try:
             self._write_end(ended)
         except sqlite3.Error:
@@ -224,16 +248,25 @@ class Recorder:
         self._start()
         try:
             if self._lossless:
-                self._queue.put(item)
-            else:
-                self._queue.put_nowait(item)
+                return self._put(item)
+            self._queue.put_nowait(item)
         except queue.Full:
             return False
         return True
 
+    def _put(self, item: Second | _Mark | _Known | Evidence | _Flush | None) -> bool:
+        """Wait for room for an item; false when the worker has ended and nobody will take it."""
+        while self._worker.is_alive():
+            try:
+                self._queue.put(item, timeout=HAND_OVER_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
     def _release_joined(self) -> None:
         if self._joined is not None:
-            self._queue.put(self._joined)
+            self._put(self._joined)
             self._joined = None
 
     # ------------------------------------------------------------------ session
@@ -275,10 +308,23 @@ class Recorder:
     # ------------------------------------------------------------------ the worker
 
     def _work(self) -> None:
-        while True:
-            item = self._queue.get()
-            if item is None:
-                break
+        try:
+            while (item := self._queue.get()) is not None:
+                self._take(item)
+            self._guarded(self._commit)
+            self._guarded(self._close_segment)
+        except _GoneError as error:
+            self._fail(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is: nothing is written from now on
+            self._fail(f"its writer has ended ({printable(repr(error))})")
+
+    def _fail(self, why: str) -> None:
+        self._failure = why
+        self._state, self._detail = "failed", why
+
+    def _take(self, item: Second | _Mark | _Known | Evidence | _Flush) -> None:
+        """Write one item. One that cannot be written for what it holds costs itself only."""
+        try:
             if isinstance(item, _Flush):
                 self._guarded(self._commit)
                 item.done.set()
@@ -288,10 +334,13 @@ class Recorder:
                 self._guarded(partial(self._evidence, item))
             else:
                 self._guarded(partial(self._note, item))
-        self._guarded(self._commit)
-        self._guarded(self._close_segment)
+        except (OverflowError, ValueError, TypeError) as error:
+            self.refused += 1
+            self._roll_back()
+            self._detail = f"{self.refused} items could not be written ({printable(repr(error))})"
 
     def _second(self, second: Second) -> None:
+        self._look_for_database()
         snapshot = second.snapshot
         for flow in second.flows:
             self._changed[flow.id] = flow
@@ -307,6 +356,15 @@ class Recorder:
         self._last_ns = snapshot.time_ns
         if time.monotonic() >= self._housekeeping_at:
             self._guarded(lambda: self._housekeeping(snapshot.time_ns))
+
+    def _look_for_database(self) -> None:
+        """SQLite goes on writing into a file that was deleted or moved away: nobody would know."""
+        try:
+            found = os.stat(self.folder / parts.DATABASE)
+        except OSError as error:
+            raise _GoneError(f"its database is gone ({error.strerror})") from None
+        if (found.st_dev, found.st_ino) != self._database:
+            raise _GoneError("its database was replaced by another")
 
     def _write_all(self, second: Second) -> None:
         snapshot = second.snapshot

@@ -22,6 +22,7 @@ from panotui.model import (
     Snapshot,
     ViolationRecord,
 )
+from panotui.wire.cleaned import cleaned
 
 R = TypeVar("R", bound=msgspec.Struct)
 SNAPSHOT_BYTES_MAX = 64 << 20
@@ -63,25 +64,25 @@ def snapshot_of(body: bytes) -> Snapshot:
         raw = unpacker.decompress(body, SNAPSHOT_BYTES_MAX)
         if unpacker.unconsumed_tail or not unpacker.eof:
             raise ValueError("a snapshot is cut off or too large")
-        return _snapshots.decode(raw)
-    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError) as error:
+        return cleaned(_snapshots.decode(raw))
+    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"a snapshot cannot be read ({error})") from None
 
 
 def flow_of(body: bytes) -> FlowRecord:
-    return _flows.decode(body)
+    return cleaned(_flows.decode(body))
 
 
 def event_of(body: bytes) -> EventRecord:
-    return _events.decode(body)
+    return cleaned(_events.decode(body))
 
 
 def finding_of(body: bytes) -> FindingRecord:
-    return _findings.decode(body)
+    return cleaned(_findings.decode(body))
 
 
 def violation_of(body: bytes) -> ViolationRecord:
-    return _violations.decode(body)
+    return cleaned(_violations.decode(body))
 
 
 def _finite(value: float | None) -> float | None:
@@ -246,5 +247,8 @@ def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> str | None:
-    row: Any = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if row is None else str(row[0])
+    """One line, or the site file as it was: with its line ends, so it is parsed and never shown."""
+    row: Any = connection.execute(
+        "SELECT CAST(value AS BLOB) FROM meta WHERE key = ?", (key,)
+    ).fetchone()
+    return None if row is None else bytes(row[0]).decode("utf-8", "replace")

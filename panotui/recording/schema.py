@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from panotui import __version__
 from panotui.errors import InputError
+from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
 VERSION = 2
@@ -73,6 +74,9 @@ CREATE TABLE evidence (
     packets INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# What SQLite raises of a damaged file: it quotes damaged text in its own messages too.
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+
 Converter = Callable[[sqlite3.Connection], None]
 
 
@@ -101,8 +105,8 @@ def check(connection: sqlite3.Connection, name: str) -> int:
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise InputError(name, f"its database cannot be read ({error})") from None
+    except DAMAGE as error:
+        raise InputError(name, f"its database cannot be read ({printable(str(error))})") from None
     if application != APPLICATION_ID:
         raise InputError(name, "its recording.sqlite was not written by panotui")
     if version > VERSION:
@@ -138,7 +142,9 @@ def upgrade(
             converter(connection)
             connection.execute(f"PRAGMA user_version = {version + 1}")
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             connection.execute("ROLLBACK")
-            raise InputError(name, f"format {version} cannot be converted ({error})") from None
+            raise InputError(
+                name, f"format {version} cannot be converted ({printable(str(error))})"
+            ) from None
         version += 1

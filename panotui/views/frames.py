@@ -8,7 +8,7 @@ review.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -33,32 +33,41 @@ FRAME_BYTES_MAX = 4 << 20
 PANES = ("overview", "flows", "streams", "endpoints", "violations", "findings", "events")
 
 
+# What a screen may ask for is bounded by its type: the decoder refuses the rest.
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=100)]
+Key: TypeAlias = Annotated[str, msgspec.Meta(max_length=1_000)]
+Words: TypeAlias = Annotated[str, msgspec.Meta(max_length=2_000)]
+Row: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]
+Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # fits the database's integers
+Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # and is no NaN
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
-    pane: str = "overview"
-    sort: str | None = None  # a column's name of that pane; None: the pane's own order
+    pane: Name = "overview"
+    sort: Name | None = None  # a column's name of that pane; None: the pane's own order
     reverse: bool = False
-    filter: str = ""
-    port: str | None = None  # only this appliance port
-    first: int = 0  # first visible row
-    rows: int = 50  # at most 200
-    follow: str | None = (
+    filter: Words = ""
+    port: Name | None = None  # only this appliance port
+    first: Row = 0  # first visible row
+    rows: Row = 50  # at most 200
+    follow: Key | None = (
         None  # key of the row under the cursor: `Frame.follow_row` tells where it is
     )
-    detail: str | None = (
+    detail: Key | None = (
         None  # "flow:ID", "stream:ID", "camera:NAME", "endpoint:SERVICE/HOST/PORT",
     )
     # "violation:ID", "finding:KEY", "event:NUMBER", "port:NAME"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
-    name: str
+    name: Name
     # "known" (mark as known), "unknown", "mark" (a note at this time), "accept" (violation into the
     # site file), "undo", "export" (detail or table), "seek" (time_ns), "speed", "play", "pause",
     # "next-event", "previous-event"
-    key: str = ""
-    text: str = ""
-    value: float = 0.0
-    time_ns: int = 0
+    key: Key = ""
+    text: Words = ""
+    value: Speed = 0.0
+    time_ns: Time = 0
 
 
 Request: TypeAlias = View | Command

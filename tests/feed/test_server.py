@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import struct
@@ -10,16 +11,18 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from panotui.errors import UsageError
 from panotui.feed.client import AsyncFeedClient, FeedClient
-from panotui.feed.codec import FeedError, pack, request_reassembler
-from panotui.feed.server import CLIENTS_MAX, FeedServer, listen
+from panotui.feed.codec import FeedError, answer_reassembler, pack, request_reassembler
+from panotui.feed.server import CLIENTS_MAX, IDLE_S, FeedServer, listen
 from panotui.views.frames import Command, Done, Frame, View
 from panotui.views.provider import StateProvider
+from panotui.wire.cleaned import cleaned
 from tests.views.records import FixedState
 
 
@@ -221,10 +224,103 @@ def test_any_bytes_are_requests_or_a_feed_error(raw: bytes, step: int) -> None:
     assert taken(raw, step) * 5 <= len(raw)
 
 
-@given(st.builds(View, pane=st.text(), first=st.integers(-5, 10**9), rows=st.integers(-5, 10**9),
+@given(st.builds(View, pane=st.text(max_size=99), first=st.integers(-5, 10**9),
+                 rows=st.integers(-5, 10**9),
                  filter=st.text(max_size=40), detail=st.none() | st.text(max_size=30),
                  sort=st.none() | st.text(max_size=10), follow=st.none() | st.text()))  # fmt: skip
 def test_any_view_is_answered(view: View) -> None:
     frame = StateProvider(FixedState(flows=20), "live").frame(view)
     assert len(frame.flows) <= 200
-    assert request_reassembler().feed(pack(view)) == [view]
+    if view.first < 0 or view.rows < 0:
+        with pytest.raises(FeedError, match="another version"):
+            request_reassembler().feed(pack(view))
+    else:
+        assert request_reassembler().feed(pack(view)) == [cleaned(view)]
+
+
+@pytest.mark.parametrize("hostile", [
+    {"type": "command", "name": "mark", "text": "x", "time_ns": 2**64 - 1},
+    {"type": "command", "name": "mark", "text": "x", "time_ns": -1},
+    {"type": "command", "name": "seek", "value": math.nan},
+    {"type": "command", "name": "speed", "value": math.inf},
+    {"type": "command", "name": "known", "key": "finding:" + "k" * 60_000},
+    {"type": "command", "name": "mark", "text": "x" * 60_000},
+    {"type": "view", "rows": 2**63},
+    {"type": "view", "filter": "x" * 60_000},
+])  # fmt: skip
+def test_numbers_and_lengths_beyond_the_schema_are_refused(hostile: dict[str, object]) -> None:
+    body = msgspec.msgpack.encode(hostile)
+    with pytest.raises(FeedError, match="another version"):
+        request_reassembler().feed(struct.pack(">I", len(body)) + body)
+
+
+def test_text_of_a_hostile_collector_is_printable_for_whoever_reads_it() -> None:
+    frame = StateProvider(FixedState(flows=5), "live").frame(View(pane="flows"))
+    bomb = "\x1b]0;owned\x07\u202e"
+    replace = msgspec.structs.replace
+    site = replace(frame.header.site, name=bomb)
+    hostile = replace(
+        frame,
+        header=replace(frame.header, site=site, notice=bomb, limits={bomb: 1}),
+        flows=tuple(replace(flow, host=bomb) for flow in frame.flows),
+        filter_error=bomb,
+    )
+    (got,) = answer_reassembler().feed(pack(hostile))
+    assert isinstance(got, Frame)
+    assert got.flows[0].host == "\\x1b]0;owned\\x07\\u202e"
+    texts = msgspec.json.encode(got).decode()
+    assert "\\u001b" not in texts
+    assert "\u202e" not in texts
+    assert "\\u0007" not in texts
+
+
+def test_who_only_reads_commands_nothing(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    server = FeedServer(StateProvider(FixedState(), "live"))
+    server._take(ours, commands=False)
+    for name in ("mark", "known", "unknown", "export", "accept", "undo", "seek", "play"):
+        theirs.sendall(pack(Command(name=name, key="finding:x", text="csv")))
+        server.poll(1.0)
+        (done,) = answer_reassembler().feed(theirs.recv(65536))
+        assert isinstance(done, Done)
+        assert not done.ok
+        assert "only the recorder's own user" in done.text
+    theirs.sendall(pack(View()))
+    server.poll(1.0)
+    (frame,) = answer_reassembler().feed(theirs.recv(4 << 20))
+    assert isinstance(frame, Frame)
+    server.close()
+    theirs.close()
+
+
+def test_silent_clients_make_room_and_busy_ones_do_not(tmp_path: Path) -> None:
+    now = 0.0
+    server = FeedServer(
+        StateProvider(FixedState(), "live"), listen(tmp_path / "s.sock"), clock=lambda: now
+    )
+
+    def attach() -> socket.socket:
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(5)
+        peer.connect(str(tmp_path / "s.sock"))
+        server.poll(1.0)
+        return peer
+
+    silent = [attach() for _ in range(CLIENTS_MAX)]
+    assert server.clients == CLIENTS_MAX
+    late = attach()
+    (refusal,) = answer_reassembler().feed(late.recv(65536))
+    assert isinstance(refusal, Done)
+    assert "attached already" in refusal.text
+    now = IDLE_S + 1
+    silent[0].sendall(pack(View()))  # asks, so it is the others who are idle
+    server.poll(1.0)
+    asker = attach()
+    asker.sendall(pack(View()))
+    server.poll(1.0)
+    assert asker.recv(4)
+    assert server.clients == CLIENTS_MAX
+    assert silent[1].recv(1) == b""
+    server.close()
+    for peer in (*silent, late, asker):
+        peer.close()

@@ -105,9 +105,8 @@ def smooth(values: F64, segments: Segments, before: F64) -> F64:
     first = np.cumsum(blocks) - blocks
     total = int(blocks.sum())
     at = (first * block - segments.starts)[segments.index] + np.arange(segments.n)
-    table = np.zeros(total * block)
-    table[at] = values
-    table = table.reshape(total, block)
+    table = np.zeros((total, block))
+    table.reshape(-1)[at] = values
     power = _DECAY ** np.arange(block)
     table *= 1 / power
     np.cumsum(table, axis=1, out=table)
