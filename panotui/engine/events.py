@@ -39,7 +39,6 @@ from panotui.wire.linkcontrol import described
 
 FRESH_MAX = 10_000  # events that nobody has taken yet
 HEARD_MOST = 64  # senders of rare link protocols that are told
-_OF_LINKS = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 
 
@@ -170,12 +169,12 @@ class Events:
     def _link_protocol(self, message: LinkControlMessage) -> None:
         """Of each who speaks a rare protocol of the link, once: a switch that wants 802.1X, say,
         explains a port that is silent."""
-        name = _OF_LINKS.get(message.protocol)
-        who = (message.protocol, message.src_mac)
-        if name is None or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
+        title = message.title
+        who = (title, message.src_mac)
+        if not title or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
             return
         self._heard_on_links.add(who)
-        values = {"mac": message.src_mac, "protocol": name, "detail": described(message) or ""}
+        values = {"mac": message.src_mac, "protocol": title, "detail": described(message) or ""}
         self.tell("link-protocol", message.time_ns, message.src_mac, values, packet=message.packet)
 
     def _stream_message(self, message: StreamFreeze | StreamRestart, meter: int) -> None:

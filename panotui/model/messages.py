@@ -126,7 +126,7 @@ class NeighbourMessage(Message, frozen=True, kw_only=True, tag="neighbour"):
 
 
 class LinkControlMessage(Message, frozen=True, kw_only=True, tag="link-control"):
-    """STP, LACP, PAUSE, IGMP, VRRP, HSRP and the like: named, with one line of detail."""
+    """STP, LACP, PAUSE, IGMP, VRRP, HSRP, PTP and the like: named, with one line of detail."""
 
     protocol: str  # "stp", "lacp", "pause", "pfc", "igmp-query", "igmp-report", "igmp-leave", ...
     src_mac: str
@@ -134,6 +134,7 @@ class LinkControlMessage(Message, frozen=True, kw_only=True, tag="link-control")
     group: str | None = None
     detail: str = ""
     raw: bytes = b""  # the beginning of a rare one, for `wire.linkcontrol.described`
+    title: str = ""  # what an event says that its sender speaks, once; "": there is no event
 
 
 class TlsClientHello(Message, frozen=True, kw_only=True, tag="tls-client-hello"):

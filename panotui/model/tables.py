@@ -53,7 +53,7 @@ APPS: tuple[str | None, ...] = (
     "rtsp-http",
     "rtsps",  # TLS on its own port: all that is seen of it
     "http-connect",
-    "smtp",
+    "ptp",
     "other",
     "vxlan",  # tunnels: the outer flow counts, what is inside stays unread
     "geneve",

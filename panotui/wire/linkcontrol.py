@@ -27,6 +27,8 @@ _SLOW = {1: "lacp", 2: "marker", 3: "oam", 10: "esmc"}
 _EAPOL = {0: "packet", 1: "start", 2: "logoff", 3: "key", 5: "mka"}
 _VRRP_TYPE_ADVERTISEMENT = 1
 _HSRP_ADVERTISE = 3
+# rare on most links, so that each who speaks them is told as an event
+_TITLES = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
 RAW_MOST = 256  # bytes of a rare packet that its message keeps
 
 
@@ -39,7 +41,7 @@ def parse_stp(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage |
     version, kind = data[2], data[3]
     name = {0: "stp", 2: "rstp", 3: "mstp"}.get(version, "stp")
     if kind == 0x80:
-        return _message(name, "topology change notification", origin, src_mac)
+        return link_message(name, "topology change notification", origin, src_mac)
     if len(data) < 35:
         raise Malformed("BPDU cut short")
     flags = data[4]
@@ -51,7 +53,7 @@ def parse_stp(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage |
         parts.append("forwarding" if flags & 0x20 else "learning" if flags & 0x10 else "discarding")
     if flags & 1:
         parts.append("topology change")
-    return _message(name, ", ".join(parts), origin, src_mac)
+    return link_message(name, ", ".join(parts), origin, src_mac)
 
 
 def parse_pause(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage | None:
@@ -61,7 +63,7 @@ def parse_pause(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage
     opcode = int.from_bytes(data[:2], "big")
     if opcode == 1:
         quanta = int.from_bytes(data[2:4], "big")
-        return _message("pause", f"{quanta} quanta", origin, src_mac)
+        return link_message("pause", f"{quanta} quanta", origin, src_mac)
     if opcode == 0x0101:
         if len(data) < 20:
             raise Malformed("PFC frame cut short")
@@ -71,8 +73,8 @@ def parse_pause(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage
             for priority in range(8)
             if enabled >> priority & 1
         ]
-        return _message("pfc", f"quanta by priority {', '.join(times)}", origin, src_mac)
-    return _message("mac-control", f"opcode {opcode:#06x}", origin, src_mac)
+        return link_message("pfc", f"quanta by priority {', '.join(times)}", origin, src_mac)
+    return link_message("mac-control", f"opcode {opcode:#06x}", origin, src_mac)
 
 
 def parse_slow(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
@@ -81,10 +83,10 @@ def parse_slow(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
         raise Malformed("empty slow-protocols frame")
     name = _SLOW.get(data[0], f"slow-{data[0]}")
     if name != "lacp":
-        return _message(name, "", origin, src_mac)
+        return link_message(name, "", origin, src_mac)
     if len(data) < 50:
         raise Malformed("LACP cut short")
-    return _message(name, "", origin, src_mac, raw=data)
+    return link_message(name, "", origin, src_mac, raw=data)
 
 
 def parse_eapol(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
@@ -96,7 +98,7 @@ def parse_eapol(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage
         raise Malformed("EAPOL runs past the frame")
     detail = _EAPOL.get(data[1], f"type {data[1]}")
     packet = data[1] == 0 and size >= 4
-    return _message("eapol", detail, origin, src_mac, raw=data if packet else b"")
+    return link_message("eapol", detail, origin, src_mac, raw=data if packet else b"")
 
 
 def parse_vrrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkControlMessage:
@@ -106,7 +108,7 @@ def parse_vrrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkContr
     if data[0] & 15 != _VRRP_TYPE_ADVERTISEMENT:
         raise Malformed("VRRP of an unknown type")
     detail = f"version {data[0] >> 4}, priority {data[2]}"
-    return _message("vrrp", detail, origin, src_mac, src, str(data[1]), data)
+    return link_message("vrrp", detail, origin, src_mac, src, str(data[1]), data)
 
 
 def parse_hsrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkControlMessage | None:
@@ -114,21 +116,21 @@ def parse_hsrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkContr
     if len(data) < 2:
         raise Malformed("HSRP cut short")
     if data[0] == 1 and data[1] >= 4:
-        return _message("hsrp", "version 2", origin, src_mac, src)
+        return link_message("hsrp", "version 2", origin, src_mac, src)
     if data[0] != 0:
         return None
     if data[1] == _HSRP_ADVERTISE and len(data) >= 8:
-        return _message("hsrp", "advertise", origin, src_mac, src)
+        return link_message("hsrp", "advertise", origin, src_mac, src)
     if len(data) < 20:
         raise Malformed("HSRP cut short")
-    return _message("hsrp", "", origin, src_mac, src, str(data[6]), data)
+    return link_message("hsrp", "", origin, src_mac, src, str(data[6]), data)
 
 
 def _bridge(raw: bytes) -> str:
     return f"{int.from_bytes(raw[:2], 'big') & 0xF000}/{mac_bytes_text(raw[2:8])}"
 
 
-def _message(
+def link_message(
     name: str,
     detail: str,
     origin: Origin,
@@ -136,7 +138,9 @@ def _message(
     src: str | None = None,
     group: str | None = None,
     raw: bytes = b"",
+    title: str | None = None,
 ) -> LinkControlMessage:
+    """A message with its place; without a `title` that of the rare protocols of this module."""
     return LinkControlMessage(
         time_ns=origin.time_ns,
         packet=origin.packet,
@@ -148,6 +152,7 @@ def _message(
         group=group,
         detail=printable(detail),
         raw=raw[:RAW_MOST],
+        title=_TITLES.get(name, "") if title is None else title,
     )
 
 

@@ -283,6 +283,21 @@ def test_a_switch_that_wants_8021x_is_told_once() -> None:
     assert "REQUEST" in event.text.upper()
 
 
+def test_grandmaster_of_ptp_is_told_and_another_one_again() -> None:
+    wire = Wire()
+    for at, last in ((0.0, "a0"), (1.0, "a0"), (2.0, "a1"), (3.0, "a0")):
+        body = "0b020040" + "00" * 43 + "8006214e5d7f001dc1fffe1200" + last + "000020"
+        clock = ethernet("02:00:00:00:00:77", "01:1b:19:00:00:00", 0x88F7, bytes.fromhex(body))
+        wire.add(at, clock)
+    engine = wire.watch(end=5)
+    first, second = [e for e in engine.drain_events() if e.kind == "link"]
+    assert (first.subject, first.packet, second.packet) == ("02:00:00:00:00:77", 1, 3)
+    assert first.text == (
+        "02:00:00:00:00:77 speaks PTP with grandmaster 00:1d:c1:ff:fe:12:00:a0: domain 0, "
+        "priority 128/127, class 6, within 100 ns, time from satellites, is the grandmaster"
+    )
+
+
 def test_those_who_speak_link_protocols_are_told_up_to_a_bound() -> None:
     wire = Wire()
     for number in range(HEARD_MOST + 10):

@@ -34,6 +34,7 @@ from panotui.wire import (
     lldp,
     mqtt,
     ntp,
+    ptp,
     quic,
     tls,
     x509,
@@ -97,6 +98,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "eapol": lambda data: _described(linkcontrol.parse_eapol(data, HERE, "")),
     "vrrp": lambda data: _described(linkcontrol.parse_vrrp(data, HERE, ENDS[0], "")),
     "hsrp": lambda data: _described(linkcontrol.parse_hsrp(data, HERE, ENDS[0], "")),
+    "ptp": lambda data: ptp.parse(data, HERE, ENDS[0]),
     "ssdp": lambda data: discovery.parse_ssdp(data, HERE, ENDS[0]),
     "ws-discovery": lambda data: discovery.parse_ws_discovery(data, HERE, ENDS[0]),
     "netbios": lambda data: discovery.parse_netbios(data, HERE, ENDS[0]),
@@ -132,6 +134,10 @@ _CAPTURES = {
 _MADE_UP = {
     "mld": [bytes.fromhex("8f00000000000001040000010000000000000000000000000000000200000000")],
     "vrrp": [bytes.fromhex("2101640100010000c0a80001") + bytes(8)],
+    "ptp": [
+        bytes.fromhex("0b020040" + "00" * 43 + "8006214e5d7f001dc1fffe1200a0000120"),
+        bytes.fromhex("00010001") + bytes(120),
+    ],
     "eapol": [bytes.fromhex("0101000501010005010000")],
     "pause": [bytes.fromhex("0001ffff") + bytes(42), bytes.fromhex("0101000f") + bytes(42)],
     "ws-discovery": [

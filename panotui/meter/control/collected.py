@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from panotui.model import APPS, AnyMessage
 
-_APP = {name: number for number, name in reversed(list(enumerate(APPS))) if name is not None}
+_APP = {name: number for number, name in enumerate(APPS) if name is not None}
 _PACKET_NUMBER = attrgetter("packet")
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from panotui.meter.control import dissectors
 from panotui.meter.control.dissectors import Dissector, FlowDissector
 from panotui.model import I64, U8, U16, Bool
-from panotui.wire import discovery, quic
+from panotui.wire import discovery, ptp, quic
 from panotui.wire.columns import Columns
 from panotui.wire.protocols import ICMP, ICMP6, IGMP, TCP, UDP, VRRP
 
@@ -104,6 +104,13 @@ KINDS: tuple[Kind, ...] = (
         udp_ports=(161, 162, 514, 3478),
         share=0.01,
         dissector=dissectors.named_alone,
+    ),
+    Kind(
+        name="ptp",
+        udp_ports=(319, 320),
+        ethertypes=(0x88F7,),
+        share=0.02,  # a master sends its times many times a second, its name once in a while
+        dissector=dissectors.from_sender(ptp.parse, "ptp"),
     ),
     Kind(name="quic", udp_ports=quic.PORTS, per_second=50, dissector=dissectors.QuicHellos),
     Kind(

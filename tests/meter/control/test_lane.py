@@ -82,6 +82,8 @@ def test_mask_picks_every_control_packet_and_nothing_else():
         udp(50_000, 3702, b"<Hello>"),
         udp(137, 137, bytes(50)),
         udp(1985, 1985, bytes(20)),
+        udp(320, 320, bytes(64)),
+        ethernet(0x88F7, bytes(64)),
         udp(50_000, 443, b"\xc0\x00\x00\x00\x01" + bytes(1300)),
         ip(2, b"\x16" + bytes(7)),
         ip(112, b"\x21" + bytes(19)),
