@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from panotui.diagnosis.addressing import ArpRule, AsymmetryRule
+from panotui.diagnosis.addressing import AsymmetryRule, OwnAddressRule
+from panotui.diagnosis.arp import ArpRule
 from panotui.diagnosis.cameras import CameraRule
 from panotui.diagnosis.clock import CameraClockRule, TimeRule
 from panotui.diagnosis.cloud import ReachRule
@@ -10,6 +11,7 @@ from panotui.diagnosis.connections import SessionRule
 from panotui.diagnosis.dhcp import DhcpRule
 from panotui.diagnosis.dns import DnsRule
 from panotui.diagnosis.facts import Rule
+from panotui.diagnosis.gateway import GatewayRule
 from panotui.diagnosis.link import LinkRule, MirrorRule, TopologyRule, TrafficRule
 from panotui.diagnosis.security import (
     BeaconRule,
@@ -31,6 +33,8 @@ RULES: tuple[type[Rule], ...] = (
     MirrorRule,
     DhcpRule,
     ArpRule,
+    GatewayRule,
+    OwnAddressRule,
     AsymmetryRule,
     DnsRule,
     TimeRule,

@@ -29,6 +29,7 @@ from panotui.policy.rules import Policy
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.state.cameras import CameraBook
+from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook
 from panotui.state.endpoints import EndpointBook
@@ -56,6 +57,7 @@ class Facts:
     resolvers: ResolverBook
     clock: ClockBook
     leases: LeaseBook
+    claims: ClaimBook
     now_ns: int = 0
     started_ns: int = 0
     meter: int = 0  # whose messages are being observed

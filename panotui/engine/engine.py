@@ -41,6 +41,7 @@ from panotui.site.facts import Who
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.state.cameras import CameraBook
+from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook
 from panotui.state.endpoints import EndpointBook
@@ -75,6 +76,7 @@ class Engine:
         self.resolvers = ResolverBook()
         self.clock = ClockBook()
         self.leases = LeaseBook()
+        self.claims = ClaimBook()
         self.verdicts = VerdictBook(self.view, self.names, self.flows)
         self.tracking = ConnectionTracking(
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
@@ -84,15 +86,15 @@ class Engine:
         # in this order: who a thing is, then what follows for others, then what is told of it
         self._hearing = Hearing(
             (
-                self.cameras, self.resolvers, self.clock, self.leases, self.ports, self.streams,
-                self.verdicts, self.tracking, self.events,
+                self.cameras, self.resolvers, self.clock, self.leases, self.claims, self.ports,
+                self.streams, self.verdicts, self.tracking, self.events,
             )
         )  # fmt: skip
         self.facts = Facts(
             site=site, view=self.view, policy=self.policy, names=self.names, flows=self.flows,
             ports=self.ports, streams=self.streams, cameras=self.cameras,
             endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
-            clock=self.clock, leases=self.leases, live=self.settings.live,
+            clock=self.clock, leases=self.leases, claims=self.claims, live=self.settings.live,
         )  # fmt: skip
         self.now_ns = 0
         self.number = 0

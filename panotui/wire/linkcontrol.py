@@ -27,6 +27,7 @@ _SLOW = {1: "lacp", 2: "marker", 3: "oam", 10: "esmc"}
 _EAPOL = {0: "packet", 1: "start", 2: "logoff", 3: "key", 5: "mka"}
 _VRRP_TYPE_ADVERTISEMENT = 1
 _HSRP_ADVERTISE = 3
+_HSRP2_ACTIVE = 6
 # rare on most links, so that each who speaks them is told as an event
 _TITLES = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
 RAW_MOST = 256  # bytes of a rare packet that its message keeps
@@ -112,11 +113,16 @@ def parse_vrrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkContr
 
 
 def parse_hsrp(data: bytes, origin: Origin, src: str, src_mac: str) -> LinkControlMessage | None:
-    """An HSRP packet (RFC 2281; version 2 by name alone) from its version byte."""
+    """An HSRP packet (RFC 2281) from its version byte; of version 2 its group and whether it is
+    active."""
     if len(data) < 2:
         raise Malformed("HSRP cut short")
     if data[0] == 1 and data[1] >= 4:
-        return link_message("hsrp", "version 2", origin, src_mac, src)
+        state, group = "", None
+        if len(data) >= 8:
+            state = ", active" if data[4] == _HSRP2_ACTIVE else ""
+            group = str(int.from_bytes(data[6:8], "big"))
+        return link_message("hsrp", f"version 2{state}", origin, src_mac, src, group)
     if data[0] != 0:
         return None
     if data[1] == _HSRP_ADVERTISE and len(data) >= 8:

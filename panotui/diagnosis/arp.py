@@ -1,0 +1,207 @@
+"""Findings of who claims an address by ARP: conflicts, spoofing, answers for others, sweeps.
+
+The claim book comes in, observations go out. Several MACs may claim one address for good reasons: a
+virtual router, a pair that stands in for each other, a router that answers for everybody, one
+device with two ports. What is left is a conflict where both devices live at the address, and
+spoofing where one only pushes answers that nobody asked for.
+"""
+
+from __future__ import annotations
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import SECOND, EvidenceRecord, mac_value
+from panotui.state.claims import Address, Claim, Seen, neighbours, virtual
+
+RECENT_NS = 120 * SECOND
+TURNS = 2  # the first owner must come back
+PUSHES = 3  # answers that nobody asked for
+PUSHED_NS = 3 * SECOND  # spread over this time at least: an announcement is sent in one go
+PROXIED = 2  # addresses of others that one host answers for
+SWEPT = 50
+SWEEP_LASTS_NS = 120 * SECOND
+
+
+def shown(*seen: Seen) -> tuple[EvidenceRecord, ...]:
+    """Packets as evidence, in the order of time."""
+    ordered = sorted(set(seen), key=lambda s: (s.time_ns, s.packet))
+    return tuple(evidence(s.time_ns, s.packet, s.text) for s in ordered)
+
+
+def mac_number(text: str) -> int:
+    """A MAC as number; 0 for what is none."""
+    try:
+        return mac_value(text)
+    except ValueError:
+        return 0
+
+
+class ArpRule(Rule):
+    """ip-conflict, arp-spoof, proxy-arp, and the scan of a network by ARP."""
+
+    def __init__(self) -> None:
+        self._sweeps: dict[str, tuple[Seen, int, int]] = {}  # by asker: first, last, most targets
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        proxies: dict[str, list[str]] = {}
+        for ip in facts.claims.contested:
+            out.extend(self._contested(ip, facts.claims.addresses[ip], proxies, facts))
+        for mac, addresses in proxies.items():
+            out.append(_proxy(mac, addresses, facts))
+        out.extend(self._swept(facts))
+        return out
+
+    def _contested(
+        self, ip: str, address: Address, proxies: dict[str, list[str]], facts: Facts
+    ) -> list[Observation]:
+        """What the claims of one address mean, each claim against the oldest one."""
+        out: list[Observation] = []
+        claims = [c for c in address.claims.values() if not virtual(c.mac)]
+        for i, newer in enumerate(claims):
+            for older in claims[:i]:
+                if facts.now_ns - min(older.last.time_ns, newer.last.time_ns) > RECENT_NS:
+                    continue
+                if excused(ip, older, newer, facts):
+                    continue
+                spoofer = suspect(ip, older, newer, facts)
+                if spoofer is not None:
+                    owner = older if spoofer is newer else newer
+                    out.append(_spoof(ip, owner, spoofer, facts))
+                elif (answers := answers_for_others(ip, older, newer, facts)) is not None:
+                    proxies.setdefault(answers.mac, []).append(ip)
+                elif _turns(address, facts.now_ns) >= TURNS:
+                    out.append(_conflict(ip, address, older, newer))
+        return out[:1]  # one address, one sentence
+
+    def _swept(self, facts: Facts) -> list[Observation]:
+        now = facts.now_ns
+        for asker in facts.claims.sweepers():
+            targets = facts.claims.swept(asker, now)
+            if len(targets) > SWEPT:
+                first, _, most = self._sweeps.get(asker, (targets[0], 0, 0))
+                last = max(t.time_ns for t in targets)
+                self._sweeps[asker] = (first, last, max(most, len(targets)))
+        self._sweeps = {a: s for a, s in self._sweeps.items() if now - s[1] <= SWEEP_LASTS_NS}
+        out = []
+        for asker, (first, last, most) in self._sweeps.items():
+            router = asker in facts.view.facts.gateways
+            out.append(
+                Observation(
+                    "scan",
+                    asker,
+                    {"src": asker, "count": f"{most:,}"},
+                    shown(first),
+                    first.time_ns,
+                    last,
+                    text=f"{asker} asks by ARP for {most:,} addresses of the network in a minute,"
+                    " in vain"
+                    + (": somebody behind this router scans the network" if router else ""),
+                    action=f"Find out behind {asker} who scans the network" if router else None,
+                    severity="warning" if router else None,
+                    key=f"{asker} by ARP",
+                )
+            )
+        return out
+
+
+def _turns(address: Address, now_ns: int) -> int:
+    return sum(now_ns - turn.time_ns <= RECENT_NS for turn in address.turns)
+
+
+def excused(ip: str, older: Claim, newer: Claim, facts: Facts) -> bool:
+    """Two MACs may claim the address: the appliance's own ports, or routers that stand in for each
+    other."""
+    macs = facts.view.facts.appliance_macs
+    if mac_number(older.mac) in macs and mac_number(newer.mac) in macs:
+        return True
+    book = facts.claims
+    return book.advertises(newer.mac) and (
+        ip in facts.view.facts.gateways or book.advertises(older.mac)
+    )
+
+
+def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
+    """The one of two claims that is pushed at others while the other one lives at the address."""
+    gateway = ip in facts.view.facts.gateways
+    for claim, other in ((newer, older), (older, newer)):
+        if other.last.time_ns < claim.pushed_ns or not claim.pushed_ns:
+            continue  # the other has gone: the address moved
+        pushes = claim.pushes if gateway else claim.unasked
+        spread = claim.pushed[-1].time_ns - claim.pushed_ns
+        persists = pushes >= PUSHES and spread >= PUSHED_NS
+        # a device that has the address by mistake answers for it and speaks from it as well
+        if claim.lives_there:
+            persists = persists and claim.unasked > 2 * (claim.asked + claim.used)
+        elif gateway and claim is newer:
+            persists = persists or pushes > 0
+        if persists and (other.lives_there or other is older):
+            return claim
+    return None
+
+
+def answers_for_others(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
+    """The one of two claims that is made by a host that answers for many, or by another port of
+    the same device."""
+    if not (older.asked and newer.asked):
+        return None
+    book = facts.claims
+    shared = set(book.claimed_by(older.mac)) & set(book.claimed_by(newer.mac))
+    # two devices of one make that both came with the same address are neighbours by MAC as well,
+    # but then none of them has another address
+    if neighbours(older.mac, newer.mac) and book.has_another(newer.mac, ip):
+        return newer
+    if len(shared) >= PROXIED:
+        return newer
+    if ip in facts.view.facts.gateways:
+        return None
+    routers = {book.owner(g) for g in facts.view.facts.gateways}
+    for claim in (newer, older):
+        mine = (book.claims(a, claim.mac) for a in book.claimed_by(claim.mac))
+        quiet = sum(c is not None and not c.unasked for c in mine)
+        if claim.mac in routers or quiet >= PROXIED:
+            return claim
+    return None
+
+
+def _spoof(ip: str, owner: Claim, spoofer: Claim, facts: Facts) -> Observation:
+    gateway = ip in facts.view.facts.gateways
+    values = {"gateway": ip, "mac": owner.mac, "other": spoofer.mac}
+    return Observation(
+        "arp-spoof",
+        ip,
+        values,
+        shown(owner.last, *list(spoofer.pushed)[-7:]),
+        spoofer.pushed_ns,
+        spoofer.last.time_ns,
+        text=None if gateway else f"{spoofer.mac} claims to be {ip}, which is at {owner.mac}",
+        detail=(f"{spoofer.pushes} claims that nobody asked for; the owner goes on answering",),
+    )
+
+
+def _conflict(ip: str, address: Address, one: Claim, two: Claim) -> Observation:
+    seen = (one.first, two.first, *list(address.turns)[-6:])
+    return Observation(
+        "ip-conflict",
+        ip,
+        {"address": ip, "mac": one.mac, "other": two.mac},
+        shown(*seen),
+        two.first.time_ns,
+        max(one.last.time_ns, two.last.time_ns),
+    )
+
+
+def _proxy(mac: str, addresses: list[str], facts: Facts) -> Observation:
+    book = facts.claims
+    routers = {book.owner(g): g for g in sorted(facts.view.facts.gateways)}
+    who = f"Router {routers[mac]} ({mac})" if mac in routers else mac
+    named = ", ".join(sorted(addresses)[:4]) + (", ..." if len(addresses) > 4 else "")
+    mine = [c for a in addresses if (c := book.claims(a, mac)) is not None]
+    several = f"{len(addresses)} addresses" if len(addresses) > 1 else "an address"
+    return Observation(
+        "proxy-arp",
+        mac,
+        {"mac": who, "count": several, "addresses": named},
+        shown(*(c.first for c in mine[:8])),
+        min(c.first.time_ns for c in mine),
+        max(c.last.time_ns for c in mine),
+    )

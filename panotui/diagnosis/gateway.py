@@ -1,0 +1,387 @@
+"""Findings of the next hop: is it asked for, does it answer, is it still the same, does it forward.
+
+The claim book and the flow table come in, observations go out. What the appliance asks for counts;
+what other hosts ask for is theirs. A subnet mask that is wrong shows in the same questions: too
+wide, and hosts outside the network are asked for; too narrow, and a neighbour is reached through
+the router.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.diagnosis.arp import mac_number, shown, suspect
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import SECOND, EvidenceRecord, address_text, mac_text
+from panotui.site.facts import Who
+from panotui.state.claims import Claim, Question, RouterGroup, Seen, virtual
+
+REQUESTS = 3
+SILENCE_NS = 2 * SECOND
+ROW_NS = 60 * SECOND
+MOVED_NS = 300 * SECOND
+RECENT_NS = 120 * SECOND
+SPLIT_FLIPS = 4  # changes of the active router within SPLIT_NS: both are active
+SPLIT_NS = 20 * SECOND
+WAYS_MAX = 64
+_Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+
+@dataclass(slots=True)
+class _Way:
+    """Traffic of one port to the internet through one MAC."""
+
+    first: EvidenceRecord
+    last_ns: int
+    flows: int = 0
+    answered: int = 0
+
+
+class GatewayRule(Rule):
+    """gateway-silent, gateway-changed, wrong-gateway, wrong-mask; tells the camera book of cameras
+    that ARP does not find."""
+
+    def __init__(self) -> None:
+        self._ways: OrderedDict[tuple[str, int], _Way] = OrderedDict()
+        self._around: OrderedDict[tuple[str, str], EvidenceRecord] = OrderedDict()
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        self._look(facts)
+        out: list[Observation] = []
+        for gateway in sorted(facts.view.facts.gateways):
+            out.extend(self._silent(gateway, facts))
+            out.extend(self._changed(gateway, facts))
+        for row in facts.claims.questions.values():
+            found = self._wrong_gateway(row, facts) or self._wide_mask(row, facts)
+            out.extend([found] if found else [])
+        out.extend(self._wrong_way(facts))
+        out.extend(self._narrow_mask(facts))
+        self._silent_cameras(facts)
+        return out
+
+    # ------------------------------------------------------------------ asked, and answered
+
+    @staticmethod
+    def _unanswered(address: str, facts: Facts) -> Question | None:
+        """The appliance's questions for an address that got no answer."""
+        for row in facts.claims.questions.values():
+            if row.target == address and _in_vain(row, facts) and facts.is_appliance(row.asker):
+                return row
+        return None
+
+    def _silent(self, gateway: str, facts: Facts) -> list[Observation]:
+        row = self._unanswered(gateway, facts)
+        if row is None:
+            return []
+        control = _control(row, facts)
+        return [
+            Observation(
+                "gateway-silent",
+                gateway,
+                {
+                    "gateway": gateway,
+                    "count": str(row.count),
+                    "port": facts.port_of(row.asker) or "",
+                },
+                shown(*row.seen),
+                row.first_ns,
+                row.last_ns,
+                detail=control or (),
+                confidence=None if control else "possible",
+            )
+        ]
+
+    def _silent_cameras(self, facts: Facts) -> None:
+        for address, camera in facts.cameras.cameras.items():
+            row = self._unanswered(address, facts)
+            if row is not None and not camera.arp_silent_ns:
+                camera.arp_silent_ns = row.first_ns
+                camera.syn_packet = camera.syn_packet or row.seen[0].packet
+            elif row is None and camera.arp_silent_ns:
+                asked = any(q.target == address for q in facts.claims.questions.values())
+                if not asked:
+                    camera.arp_silent_ns = 0
+
+    # ------------------------------------------------------------------ the same answer
+
+    def _changed(self, gateway: str, facts: Facts) -> list[Observation]:
+        book = facts.claims
+        group = book.group_of(gateway)
+        if group is not None and group.changed is not None:
+            return _failed_over(gateway, group, facts)
+        known = book.addresses.get(gateway)
+        if known is None or not known.turns:
+            return []
+        new = known.claims.get(known.holder)
+        old = max(
+            (c for c in known.claims.values() if c is not new),
+            key=lambda c: c.last.time_ns,
+            default=None,
+        )
+        if new is None or old is None or facts.now_ns - new.first.time_ns > MOVED_NS:
+            return []
+        if virtual(old.mac) or virtual(new.mac):
+            return []  # a pair's common MAC: its advertisements tell who is active
+        if _one_host(old, new, facts) or old.last.time_ns >= new.first.time_ns:
+            return []  # told as a conflict, or as spoofing
+        if suspect(gateway, old, new, facts) is not None:
+            return []
+        still = facts.ports.macs.get(mac_number(old.mac))
+        alive = still is not None and still.last_out_ns > new.first.time_ns + RECENT_NS // 12
+        pushed = new.pushes > 0 and not new.lives_there
+        return [
+            Observation(
+                "gateway-changed",
+                gateway,
+                {"gateway": gateway, "mac": old.mac, "other": new.mac},
+                shown(old.last, new.first),
+                new.first.time_ns,
+                new.last.time_ns,
+                detail=(f"{old.mac} still sends other frames",) if alive and pushed else (),
+            )
+        ]
+
+    # ------------------------------------------------------------------ the right one
+
+    @staticmethod
+    def _wrong_gateway(row: Question, facts: Facts) -> Observation | None:
+        """The appliance asks for a neighbour that nobody is, and never for the site's gateway."""
+        given = facts.site.network.gateways
+        if not given or not _in_vain(row, facts) or not _known_appliance(row.asker, facts):
+            return None
+        network = _network_of(row.asker, facts)
+        if network is None or not _inside(row.target, network) or _named(row.target, facts):
+            return None
+        mine = [g for g in given if _inside(g, network)]
+        book = facts.claims
+        asked = {t for a, t in (*book.questions, *book.answered) if a == row.asker}
+        if not mine or asked & set(mine) or not _control(row, facts):
+            return None
+        port = facts.port_of(row.asker) or row.asker
+        return Observation(
+            "wrong-gateway",
+            port,
+            {"port": port, "address": row.target, "gateway": mine[0], "count": str(row.count)},
+            shown(*row.seen),
+            row.first_ns,
+            row.last_ns,
+            detail=_control(row, facts) or (),
+        )
+
+    def _look(self, facts: Facts) -> None:
+        """Through which MACs the appliance's packets leave, and which answer."""
+        slots, rows = facts.changed_flows()
+        macs = facts.view.facts.appliance_macs
+        if not len(slots) or not macs:
+            return
+        mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
+        mine &= (rows["version"] == 4) & (rows["mac_out_dst"] >> np.uint64(40) & np.uint64(1) == 0)
+        for row in facts.flows.rows[slots[mine][:256]]:
+            port, through = macs[int(row["mac_out_src"])], int(row["mac_out_dst"])
+            server = address_text(4, row["dst"].tobytes())
+            packet, at = int(row["first_packet"]), int(row["last_ns"])
+            text = f"to {server} through {mac_text(through)}"
+            seen = evidence(int(row["first_ns"]), packet, text)
+            if facts.view.who(server) & Who.INTERNET:
+                way = self._ways.setdefault((port, through), _Way(seen, at))
+                way.last_ns = max(way.last_ns, at)
+                way.flows += 1
+                way.answered += int(row["packets_in"]) > 0
+                while len(self._ways) > WAYS_MAX:
+                    self._ways.popitem(last=False)
+            elif self._goes_around(server, through, address_text(4, row["src"].tobytes()), facts):
+                self._around[(port, server)] = evidence(at, packet, text)
+                self._around.move_to_end((port, server))
+                while len(self._around) > WAYS_MAX:
+                    self._around.popitem(last=False)
+
+    @staticmethod
+    def _goes_around(server: str, through: int, client: str, facts: Facts) -> bool:
+        """A neighbour is reached through a router, which does not answer ARP in its place."""
+        network = _declared_network(facts, client)
+        if network is None or not _inside(server, network.network):
+            return False
+        gateways = facts.view.facts.gateways
+        mac = mac_text(through) or ""
+        if server in gateways or facts.claims.claims(server, mac) is not None:
+            return False
+        return any(facts.claims.owner(g) == mac for g in gateways)
+
+    def _wrong_way(self, facts: Facts) -> list[Observation]:
+        """Packets for the internet go to a host that is not the site's gateway and forwards
+        nothing."""
+        book, out = facts.claims, []
+        gateways = facts.site.network.gateways
+        right = {book.owner(g) for g in gateways} - {None}
+        if not right:
+            return []
+        for (port, through), way in self._ways.items():
+            mac = mac_text(through) or ""
+            other = next((a for a, known in book.addresses.items() if known.holder == mac), None)
+            if mac in right or other is None or other in gateways or book.advertises(mac):
+                continue
+            if way.answered or way.flows < REQUESTS or facts.now_ns - way.last_ns > RECENT_NS:
+                continue
+            if any(book.claims(g, mac) for g in gateways):
+                continue  # it claims to be the gateway: told as such
+            out.append(
+                Observation(
+                    "wrong-gateway",
+                    port,
+                    {
+                        "port": port,
+                        "address": other,
+                        "gateway": next(g for g in gateways if book.owner(g)),
+                        "count": str(way.flows),
+                    },
+                    (way.first,),
+                    way.first.time_ns,
+                    way.last_ns,
+                    text=f"Port {port} sends what is meant for the internet to {other}, which"
+                    " forwards nothing; the site's gateway is"
+                    f" {next(g for g in gateways if book.owner(g))}",
+                )
+            )
+        return out
+
+    # ------------------------------------------------------------------ the mask
+
+    @staticmethod
+    def _wide_mask(row: Question, facts: Facts) -> Observation | None:
+        """The appliance asks by ARP for a host that its declared network does not hold."""
+        if row.asker not in facts.view.facts.appliance_addresses or row.count < 2:
+            return None
+        network = _declared_network(facts, row.asker)
+        if network is None or facts.now_ns - row.last_ns > RECENT_NS:
+            return None
+        target = ipaddress.ip_address(row.target)
+        if target in network.network or target.is_link_local:
+            return None
+        return Observation(
+            "wrong-mask",
+            row.asker,
+            {
+                "client": row.asker,
+                "address": row.target,
+                "network": str(network.network),
+                "port": facts.port_of(row.asker) or "",
+            },
+            shown(*(Seen(s.time_ns, s.packet, f"ARP for {row.target}") for s in row.seen)),
+            row.first_ns,
+            row.last_ns,
+        )
+
+    def _narrow_mask(self, facts: Facts) -> list[Observation]:
+        out = []
+        for (port, server), seen in self._around.items():
+            if facts.now_ns - seen.time_ns > RECENT_NS:
+                continue
+            given = facts.site.ports.get(port)
+            address = given.address if given and given.address else port
+            text = (
+                f"Port {port} reaches {server}, a neighbour in its own network, through the"
+                " router: its subnet mask is too narrow"
+            )
+            out.append(
+                Observation(
+                    "wrong-mask",
+                    port,
+                    {"client": port, "address": server, "network": address, "port": port},
+                    (seen,),
+                    seen.time_ns,
+                    seen.time_ns,
+                    text=text,
+                    action=f"Correct the subnet mask of {port}: the site file says {address}",
+                    key=f"{port} narrow",
+                )
+            )
+        return out[:1]
+
+
+def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observation]:
+    """A pair of routers, by its advertisements: who is active now, and who was."""
+    changed, before = group.changed, group.last_before
+    if changed is None or before is None:
+        return []
+    flips = sum(facts.now_ns - t <= SPLIT_NS for t in group.flips)
+    both = flips >= SPLIT_FLIPS
+    if not both and group.active == group.first:
+        return []  # it is back
+    name = group.protocol.upper()
+    text = (
+        f"Gateway {gateway} is served by two routers at once: {group.before} and {group.active}"
+        f" both say by {name} that they are active"
+        if both
+        else f"The routers of gateway {gateway} changed over ({name}): {group.active} stands in for"
+        f" {group.before}"
+    )
+    return [
+        Observation(
+            "gateway-changed",
+            gateway,
+            {"gateway": gateway, "mac": group.before, "other": group.active},
+            shown(before, changed),
+            changed.time_ns,
+            group.last.time_ns if group.last else 0,
+            text=text,
+            confidence="certain",
+            action="The routers' owner should check the link between the two routers"
+            if both
+            else f"The routers' owner should check why {group.before} stopped",
+        )
+    ]
+
+
+def _one_host(old: Claim, new: Claim, facts: Facts) -> bool:
+    macs = facts.view.facts.appliance_macs
+    return mac_number(old.mac) in macs and mac_number(new.mac) in macs
+
+
+def _in_vain(row: Question, facts: Facts) -> bool:
+    now = facts.now_ns
+    waited = row.count >= REQUESTS and now - row.first_ns >= SILENCE_NS
+    return waited and now - row.last_ns <= ROW_NS
+
+
+def _control(row: Question, facts: Facts) -> tuple[str, ...] | None:
+    """ARP is answered on the same interface since the questions began."""
+    answer = facts.claims.last_answer.get(row.interface)
+    if answer is None or answer.time_ns < row.first_ns:
+        return None
+    return (f"control: {answer.text} (packet {answer.packet}), so others answer ARP",)
+
+
+def _known_appliance(address: str, facts: Facts) -> bool:
+    return address in facts.view.facts.appliance_addresses
+
+
+def _named(address: str, facts: Facts) -> bool:
+    """The site knows the address as something else than a gateway."""
+    who = facts.view.who(address)
+    if who & (Who.CAMERA | Who.RESOLVER | Who.TIME_SERVER | Who.APPLIANCE | Who.GATEWAY):
+        return True
+    return address in facts.view.site_names()
+
+
+def _inside(address: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    ip = ipaddress.ip_address(address)
+    return ip.version == network.version and ip in network
+
+
+def _network_of(address: str, facts: Facts) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    declared = _declared_network(facts, address)
+    if declared is not None:
+        return declared.network
+    found = [n for n in facts.view.facts.local if _inside(address, n)]
+    return max(found, key=lambda n: n.prefixlen, default=None)
+
+
+def _declared_network(facts: Facts, address: str) -> _Interface | None:
+    for port in facts.site.ports.values():
+        if port.address and "/" in port.address and port.address.split("/")[0] == address:
+            return ipaddress.ip_interface(port.address)
+    return None
