@@ -23,7 +23,10 @@ What Panotui can diagnose: what is seen, what it says, what to do. Made from
 `panotui/diagnosis/findings.toml` by `python docs/make_findings.py`; change that file, not this one.
 
 Of findings that hang together the one on the lowest layer is told and the others are hidden behind
-it. *Needs answers*: silent behind a mirror that copies one direction only.
+it. *Needs answers*: unicast towards and from the host that misses an answer passes here, both ways;
+*unicast*: any of that host; *presence*: it rests on absence, so packets that this tool missed make
+it doubtful; *contents*: frames are not cut short. Otherwise it is withheld, or told with less
+confidence.
 """
 
 
@@ -36,8 +39,8 @@ def page() -> str:
             if spec.group != group:
                 continue
             facts = [spec.severity, f"layer {spec.layer} ({LAYERS[spec.layer]})", spec.confidence]
-            if spec.answers:
-                facts.append("needs answers")
+            if spec.needs:
+                facts.append(f"needs {', '.join(spec.needs)}")
             parts.append(
                 f"\n### {name}\n\n{', '.join(facts)}\n\n"
                 f"- Seen: {spec.seen}\n- Says: {spec.text}\n- Do: {spec.action}\n"

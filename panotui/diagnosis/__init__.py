@@ -25,8 +25,10 @@ from panotui.diagnosis.sessions import SessionEndRule
 from panotui.diagnosis.streams import StreamRule
 from panotui.diagnosis.tls import TlsRule
 from panotui.diagnosis.uplink import PolicyUseRule, UplinkRule
+from panotui.diagnosis.vantage import VantageRule
 
 RULES: tuple[type[Rule], ...] = (
+    VantageRule,
     LinkRule,
     TrafficRule,
     TopologyRule,

@@ -10,10 +10,13 @@ import string
 import tomllib
 from functools import lru_cache
 from importlib import resources
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from panotui.model import Confidence, Severity
+
+Need: TypeAlias = Literal["answers", "unicast", "presence", "contents"]
 
 
 class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +29,10 @@ class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seen: str
     text: str
     action: str
-    answers: bool = False
+    needs: tuple[Need, ...] = ()
+    tried: bool = False
+    cloud: bool = False
+    step: int = 0
     blocks: tuple[str, ...] = ()
     relies: tuple[str, ...] = ()
     hold_s: float = 0.0

@@ -1,10 +1,14 @@
 """From what rules observe to what a person is told: findings with a life.
 
-Observations come in each tick; `FindingRecord`s and events go out. A finding opens when its
-condition has held for `hold_s`, and is cleared, with the time, when it has been gone for `clear_s`.
-Of findings that hang together the one on the lowest failing layer is told, and the others are
-hidden behind it: a finding blocks tags (`port:eth1`), others rely on them. Behind a one-way mirror
-nothing that needs an answer is told; while packets are missed, absence proves less.
+Observations come in, `FindingRecord`s and events go out. A rule is asked when what it waits for has
+come (`Rule.wakes`, `Rule.hears`, `Rule.due_ns`); between, what it observed last stands. A finding
+opens when its condition has held for `hold_s`, and is cleared, with the time, when it has been gone
+for `clear_s`. What was not tried again says since when.
+
+Of findings that hang together the one on the lowest failing step is told, and the others are
+hidden behind it: a finding blocks tags (`cloud:eth1`), others rely on them; or a rule names the
+observations that share one cause. What this vantage could not have seen is not told
+(`diagnosis.sight`).
 """
 
 from __future__ import annotations
@@ -15,18 +19,13 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
-from panotui.diagnosis.facts import Facts, Observation, Rule
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
+from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
 from panotui.model import SECOND, AnyMessage, Confidence, FindingRecord
 
-# what camera-only mode does not ask about: the cloud is not expected to answer there
-_OF_THE_CLOUD = frozenset({
-    "tcp-blocked", "tcp-refused", "icmp-blocked", "sni-filtered", "tls-intercepted", "tls-alert",
-    "tls-stalled", "alpn-stripped", "client-cert-rejected", "idle-timeout", "mqtt-flapping",
-    "proxy-seen", "slow-uplink", "endpoint-silent", "guide-names", "cloud-service-ended",
-    "policy-drift",
-})  # fmt: skip
 FINDINGS_MAX = 500
 OPEN_MAX = 300
+UNTRIED_NS = 120 * SECOND
 _WEAKER: dict[Confidence, Confidence] = {
     "certain": "likely",
     "likely": "possible",
@@ -41,8 +40,12 @@ class _Life:
     spec: FindingSpec
     blocks: frozenset[str]
     relies: frozenset[str]
+    covers: frozenset[str]
+    text: str  # without what time adds to it
     seen_ns: int  # last tick at which the condition held
     told: bool = False
+    announced: bool = False  # an event said so
+    untried: bool = False  # the text says since when nobody tried
     times: int = 1
     pending_ns: int = 0  # condition holds since, while hold_s runs
 
@@ -58,6 +61,9 @@ class Diagnosis:
         self._known: set[str] = set()
         self.evicted = 0
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
+        self._heard: set[Rule] = set()  # rules that heard a message since the last tick
+        self._standing: dict[Rule, tuple[str, ...]] = {}  # keys of what each observed last
+        self._opened_keys: set[str] = set()
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         """Show one message to the rules that hear its kind."""
@@ -67,6 +73,7 @@ class Diagnosis:
             listening = self._listening[kind] = tuple(r for r in self.rules if kind in r.hears)
         for rule in listening:
             rule.observe(message, facts)
+            self._heard.add(rule)
 
     def mark_known(self, key: str, known: bool = True) -> bool:
         """A person has seen this finding (or takes that back); false when there is none."""
@@ -78,48 +85,86 @@ class Diagnosis:
         return True
 
     def tick(self, facts: Facts) -> None:
-        """Ask all rules and bring the findings up to `facts.now_ns`."""
+        """Ask the rules that are awake and bring the findings up to `facts.now_ns`."""
         for rule in self.rules:
-            for observation in rule.tick(facts):
-                self._take(observation, facts)
+            if self._awake(rule, facts):
+                rule.due_ns = 0
+                taken = (self._take(seen, facts) for seen in rule.tick(facts))
+                self._standing[rule] = tuple(key for key in taken if key)
+            else:
+                for key in self._standing.get(rule, ()):
+                    self._stands(key, facts.now_ns)
+        self._heard.clear()
         self._clear(facts.now_ns)
-        self._hide()
+        if self._lives:
+            self._hide()
+            self._announce()
 
-    def _take(self, seen: Observation, facts: Facts) -> None:
+    def _awake(self, rule: Rule, facts: Facts) -> bool:
+        if rule.wakes is None or rule not in self._standing or facts.woken & rule.wakes:
+            return True
+        return rule in self._heard or 0 < rule.due_ns <= facts.now_ns
+
+    def _take(self, seen: Observation, facts: Facts) -> str | None:
         spec = self.specs[seen.id]
-        if spec.answers and facts.one_way:
-            return
-        if seen.id in _OF_THE_CLOUD and facts.site.site.mode == "camera-only":
-            return
-        key = f"{seen.id}|{seen.key or seen.subject}"
+        if spec.cloud and facts.site.site.mode == "camera-only":
+            return None
+        grade = sight(seen, spec, facts)
+        if grade == WITHHELD:
+            return None
+        key = seen.life_key
         life = self._lives.get(key)
         now = facts.now_ns
         if life is None:
             if len(self._lives) >= FINDINGS_MAX and not self._evict():
-                return
-            record = self._record(key, seen, spec, facts, None)
-            life = _Life(
-                record,
-                spec,
-                frozenset(_tags(spec.blocks, seen.values)),
-                frozenset(_tags(spec.relies, seen.values)),
-                now,
+                return None
+            record = self._record(key, seen, spec, facts, None, grade)
+            life = self._lives[key] = _Life(
+                record, spec, frozenset(), frozenset(), frozenset(), record.text, now,
                 pending_ns=seen.first_ns or now,
-            )
-            self._lives[key] = life
+            )  # fmt: skip
         else:
             if life.told and life.record.cleared_time_ns is not None:
                 life.times += 1
-                life.told = False
+                life.told = life.announced = False
                 life.pending_ns = seen.first_ns or now
             elif not life.told and now - life.seen_ns > 2 * SECOND + spec.clear_s * SECOND:
                 life.pending_ns = seen.first_ns or now
-            life.record = self._record(key, seen, spec, facts, life)
+            life.record = self._record(key, seen, spec, facts, life, grade)
+            life.text = life.record.text
             life.seen_ns = now
-        if not life.told and now - life.pending_ns >= spec.hold_s * SECOND:
+        way = {"way": _way(seen.values, facts), **seen.values}
+        life.blocks = frozenset((*_tags(spec.blocks, way), *seen.blocks))
+        life.relies = frozenset((*_tags(spec.relies, way), *seen.relies))
+        life.covers = frozenset(seen.covers)
+        life.untried = False
+        self._open_when_held(life, now)
+        self._say_untried(life, now)
+        return key
+
+    def _stands(self, key: str, now: int) -> None:
+        """What a sleeping rule observed last holds on."""
+        life = self._lives.get(key)
+        if life is None:
+            return
+        life.seen_ns = now
+        self._open_when_held(life, now)
+        self._say_untried(life, now)
+
+    def _open_when_held(self, life: _Life, now: int) -> None:
+        if not life.told and now - life.pending_ns >= life.spec.hold_s * SECOND:
             life.told = True
             life.record = msgspec.structs.replace(life.record, cleared_time_ns=None)
-            self._changes.append(("finding", life.record))
+
+    @staticmethod
+    def _say_untried(life: _Life, now: int) -> None:
+        last = life.record.last_time_ns
+        if life.untried or not life.spec.tried or now - last < UNTRIED_NS:
+            return
+        life.untried = True
+        life.record = msgspec.structs.replace(
+            life.record, text=f"{life.text}; not tried again since {clock_text(last)}"
+        )
 
     def _record(
         self,
@@ -128,9 +173,10 @@ class Diagnosis:
         spec: FindingSpec,
         facts: Facts,
         life: _Life | None,
+        grade: int,
     ) -> FindingRecord:
         confidence = seen.confidence or spec.confidence
-        if facts.capture_lossy and spec.answers:
+        if grade != CERTAIN:
             confidence = _WEAKER[confidence]
         old = life.record if life else None
         detail = seen.detail
@@ -142,13 +188,14 @@ class Diagnosis:
             confidence=confidence,
             subject=seen.subject,
             text=seen.text or filled(spec.text, seen.values),
-            action=seen.action or filled(spec.action, seen.values),
+            action=filled(spec.action, seen.values) if seen.action is None else seen.action,
             evidence=seen.evidence or (old.evidence if old else ()),
             first_time_ns=min(
                 old.first_time_ns if old else facts.now_ns, seen.first_ns or facts.now_ns
             ),
             last_time_ns=seen.last_ns or facts.now_ns,
-            cleared_time_ns=None,
+            # what was cleared is open again only when it has held for its time
+            cleared_time_ns=old.cleared_time_ns if old and life and not life.told else None,
             key=key,
             layer=spec.layer,
             hidden_by=old.hidden_by if old else None,
@@ -163,7 +210,7 @@ class Diagnosis:
     def _clear(self, now: int) -> None:
         gone: list[str] = []
         for key, life in self._lives.items():
-            if life.seen_ns >= now or life.record.cleared_time_ns is not None:
+            if life.seen_ns >= now or (life.told and life.record.cleared_time_ns is not None):
                 continue
             if now - life.seen_ns < life.spec.clear_s * SECOND:
                 continue
@@ -171,22 +218,21 @@ class Diagnosis:
                 gone.append(key)
                 continue
             life.record = msgspec.structs.replace(
-                life.record, cleared_time_ns=life.seen_ns, hides=(), hidden_by=None
-            )
-            self._changes.append(("cleared", life.record))
+                life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text,
+                hidden_by=life.record.hidden_by if not life.announced else None,
+            )  # fmt: skip
+            if life.announced:
+                self._changes.append(("cleared", life.record))
         for key in gone:
             del self._lives[key]
 
     def _evict(self) -> bool:
         cleared = [k for k, v in self._lives.items() if v.record.cleared_time_ns is not None]
         waiting = [k for k, v in self._lives.items() if not v.told]
-        opened = sum(1 for v in self._lives.values() if v.record.cleared_time_ns is None)
         if cleared:
             victim = min(cleared, key=lambda k: self._lives[k].record.cleared_time_ns or 0)
         elif waiting:
             victim = waiting[0]
-        elif opened >= OPEN_MAX:
-            return False
         else:
             return False
         del self._lives[victim]
@@ -197,19 +243,12 @@ class Diagnosis:
         return [v for v in self._lives.values() if v.told and v.record.cleared_time_ns is None]
 
     def _hide(self) -> None:
-        """Hide what hangs on a failing lower layer behind the lowest of its causes."""
-        opened = sorted(self._open(), key=lambda v: (v.record.layer, v.record.key))
-        causes = [v for v in opened if v.blocks]
+        """Hide what hangs on a failing lower step behind the lowest of its causes."""
+        opened = sorted(self._open(), key=_order)
+        causes = [v for v in opened if v.blocks or v.covers]
         hides: dict[str, list[str]] = {}
         for life in opened:
-            cause = next(
-                (
-                    c.record.key
-                    for c in causes
-                    if c.record.layer < life.record.layer and c.blocks & life.relies
-                ),
-                None,
-            )
+            cause = next((c.record.key for c in causes if _is_cause(c, life)), None)
             if cause is not None:
                 hides.setdefault(cause, []).append(life.record.key)
             if cause != life.record.hidden_by:
@@ -218,6 +257,16 @@ class Diagnosis:
             hidden = tuple(hides.get(life.record.key, ()))
             if hidden != life.record.hides:
                 life.record = msgspec.structs.replace(life.record, hides=hidden)
+
+    def _announce(self) -> None:
+        """Findings that stand for themselves become events, once; hidden ones when they do."""
+        for life in self._lives.values():
+            record = life.record
+            if not life.told or life.announced or record.hidden_by is not None:
+                continue
+            if record.cleared_time_ns is None:
+                life.announced = True
+                self._changes.append(("finding", record))
 
     def drain_changes(self) -> list[tuple[str, FindingRecord]]:
         """("finding" or "cleared", record) since the last call, in order."""
@@ -244,6 +293,26 @@ class Diagnosis:
                 ),
             )
         )
+
+
+def _order(life: _Life) -> tuple[int, int, str]:
+    return life.record.layer, life.spec.step, life.record.key
+
+
+def _is_cause(cause: _Life, life: _Life) -> bool:
+    if cause is life:
+        return False
+    if life.record.key in cause.covers:
+        return True
+    return _order(cause)[:2] < _order(life)[:2] and bool(cause.blocks & life.relies)
+
+
+def _way(values: dict[str, str], facts: Facts) -> str:
+    """What a thing leaves by: the appliance's port, or the address while no port is known."""
+    if values.get("port"):
+        return values["port"]
+    client = values.get("client", "")
+    return facts.port_of(client) or client
 
 
 def _tags(templates: tuple[str, ...], values: dict[str, str]) -> list[str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import ClassVar
 
 import numpy as np
 
 from panotui.model import (
     I64,
+    SECOND,
     AnyMessage,
     Confidence,
     EvidenceRecord,
@@ -38,6 +40,7 @@ from panotui.state.leases import LeaseBook
 from panotui.state.ports import PortBook
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
+from panotui.state.visibility import Visibility
 
 
 @dataclass(slots=True)
@@ -58,11 +61,14 @@ class Facts:
     clock: ClockBook
     leases: LeaseBook
     claims: ClaimBook
+    visibility: Visibility = field(default_factory=Visibility)
     now_ns: int = 0
     started_ns: int = 0
     meter: int = 0  # whose messages are being observed
     live: bool = False  # link readings and the machine's interfaces mean something
-    one_way: bool = False
+    one_way: bool = False  # no host is seen both ways
+    plain: tuple[int, ...] = ()  # capture interfaces that are plain switch ports
+    woken: frozenset[str] = frozenset()  # what has changed in this tick, see `Rule.wakes`
     capture_lossy: bool = False  # packets were missed lately: absence proves less
     ring_dropped: int = 0
     interface_dropped: int = 0
@@ -148,15 +154,34 @@ class Observation:
     stream: str | None = None
     camera: str | None = None
     key: str | None = None  # what tells it from others of its id, when that is not the subject
+    asker: str | None = None  # whose unicast must be seen: a port, MAC or address; else the client
+    blocks: tuple[str, ...] = ()  # tags beside those of its table
+    relies: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()  # `life_key`s of the observations whose one cause this is
+
+    @property
+    def life_key(self) -> str:
+        """What tells this finding from all others."""
+        return f"{self.id}|{self.key or self.subject}"
 
 
 class Rule(ABC):
     """A rule: it learns from messages and says at each tick what holds. Bounded in itself.
 
-    `hears` names the kinds of messages that it learns from.
+    `hears` names the kinds of messages that it learns from. `wakes` names what makes its answer
+    change: "flows", "streams", "links", "ports", "site", "endpoints", "violations", "visibility",
+    "loss"; None: it is asked every second. A message that it hears wakes it too, and so does the
+    time `due_ns` that it names in `tick`. While it sleeps, what it observed last stands.
     """
 
     hears: ClassVar[frozenset[type]] = frozenset()
+    wakes: ClassVar[frozenset[str] | None] = None
+    due_ns: int = 0
+
+    def due(self, time_ns: int) -> None:
+        """Ask again at this time; the earliest of several counts."""
+        if not self.due_ns or time_ns < self.due_ns:
+            self.due_ns = time_ns
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:  # noqa: B027 - many hear none
         """Learn from one message."""
@@ -167,6 +192,14 @@ class Rule(ABC):
 
 
 RuleClass = Callable[[], Rule]
+
+
+def clock_text(time_ns: int) -> str:
+    """A time of day in a sentence: `14:02:11 UTC`."""
+    try:
+        return datetime.fromtimestamp(time_ns // SECOND, UTC).strftime("%H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return "an unknown time"
 
 
 def evidence(time_ns: int, packet: int, text: str) -> EvidenceRecord:

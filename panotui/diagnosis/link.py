@@ -542,7 +542,7 @@ def _net(addresses: tuple[str, ...], facts: Facts) -> str | None:
 
 
 class MirrorRule(Rule):
-    """mirror-one-way, mirror-duplicates, mirror-loss."""
+    """mirror-duplicates, mirror-loss."""
 
     def __init__(self) -> None:
         self._history: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, copies, packets
@@ -552,12 +552,6 @@ class MirrorRule(Rule):
         out: list[Observation] = []
         now = facts.now_ns
         counters = facts.counters
-        if facts.one_way:
-            out.append(
-                Observation(
-                    "mirror-one-way", "mirror", {"flows": str(max(2, counters.one_way_flows))}
-                )
-            )
         self._history.append((now, counters.mirror_duplicates, counters.packets))
         base = next((h for h in self._history if now - h[0] <= MINUTE), self._history[0])
         first = len(self._history) == 1 or base is self._history[0]

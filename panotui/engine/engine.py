@@ -35,6 +35,7 @@ from panotui.model import (
     Snapshot,
     SourceCounters,
     SourceRecord,
+    mac_value,
 )
 from panotui.policy.rules import Policy
 from panotui.site.facts import Who
@@ -53,6 +54,7 @@ from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
+from panotui.state.visibility import Visibility
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
@@ -77,6 +79,8 @@ class Engine:
         self.clock = ClockBook()
         self.leases = LeaseBook()
         self.claims = ClaimBook()
+        self.visibility = Visibility()
+        self.visibility.beside = self.view.vantage in ("mirror", "file", None)
         self.verdicts = VerdictBook(self.view, self.names, self.flows)
         self.tracking = ConnectionTracking(
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
@@ -94,7 +98,8 @@ class Engine:
             site=site, view=self.view, policy=self.policy, names=self.names, flows=self.flows,
             ports=self.ports, streams=self.streams, cameras=self.cameras,
             endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
-            clock=self.clock, leases=self.leases, claims=self.claims, live=self.settings.live,
+            clock=self.clock, leases=self.leases, claims=self.claims,
+            visibility=self.visibility, live=self.settings.live,
         )  # fmt: skip
         self.now_ns = 0
         self.number = 0
@@ -105,6 +110,8 @@ class Engine:
         self._counters: dict[int, MeterCounters] = {}
         self._interfaces: tuple[str, ...] = ()
         self._changed_slots: list[I64] = []
+        self._woken: set[str] = set()  # what has changed since the last tick, see `Rule.wakes`
+        self._versions: tuple[object, ...] = ()
         self._view_version = -1
         self._last_tick_ns = 0
         self._missed = 0
@@ -129,10 +136,14 @@ class Engine:
         self._take_interfaces(delta)
         self.ports.update(delta.link_seconds)
         self.view.observe_links(delta.link_seconds)
+        self.visibility.links(delta.link_seconds)
+        if len(delta.link_seconds):
+            self._woken.add("links")
+        if len(delta.streams) or len(delta.stream_seconds):
+            self._woken.add("streams")
         # the most frequent messages are of nobody's name
         self.view.observe_all((m for m in delta.messages if type(m) in self.view.hears), meter)
         self.view.observe_flows(delta.flows, meter)
-        self.view.observe_counters(self.counters())
         self._observe_site()
         for message in delta.messages:
             if type(message) in self.names.hears:
@@ -197,10 +208,22 @@ class Engine:
 
     def link(self, reading: LinkReading) -> None:
         """Take one reading of a capture interface of this machine."""
+        self._woken.add("ports")
+        if reading.mac:
+            self._learn_own(reading.mac)
         if self.ports.link(reading):
             self.events.link(reading)
         self.facts.port_records = self._port_records()
         self._snapshot = None
+
+    def _learn_own(self, mac: str) -> None:
+        try:
+            own = mac_value(mac)
+        except ValueError:
+            return
+        # on the appliance itself its ports are what is watched
+        if own not in self.view.facts.appliance_macs:
+            self.visibility.own |= {own}
 
     def source(self, record: SourceRecord, counters: Sequence[SourceCounters] = ()) -> None:
         """Take what the sources have delivered and missed so far."""
@@ -306,11 +329,12 @@ class Engine:
         if now <= self._last_tick_ns and not self._changed_slots and not self.final:
             return
         self._last_tick_ns = now
+        self._look_around()
         self.resolvers.tick(now)
         self.verdicts.take_names()
         for change in self.verdicts.tick(now, final=self.final):
             self.events.verdict(change, now)
-        self._bring_facts_up_to_date()
+        self.facts.camera_streams = self._by_camera()
         self._judge_cameras(now)
         for endpoint, was in self.endpoints.judge_states(now):
             self.events.endpoint(endpoint, was, now)
@@ -319,23 +343,13 @@ class Engine:
         for violation in self.verdicts.drain_new():
             self.events.violation(violation)
         self.facts.violations = self.verdicts.violations()
+        self.facts.woken = self._what_woke()
         self.diagnosis.tick(self.facts)
         for kind, finding in self.diagnosis.drain_changes():
             self.events.finding(kind, finding, now)
         self.facts.forget_changed()
         self._all_well_since = (self._all_well_since or now) if self._is_well() else None
         self._snapshot = None
-
-    def _bring_facts_up_to_date(self) -> None:
-        facts = self.facts
-        facts.one_way = self.view.one_way or self.tracking.one_way
-        facts.counters = self.counters()
-        facts.capture_lossy = self._is_lossy()
-        facts.camera_streams = self._by_camera()
-        facts.changed = (
-            np.unique(np.concatenate(self._changed_slots)) if self._changed_slots else None
-        )
-        self._changed_slots = []
 
     def _judge_cameras(self, now: int) -> None:
         """The states of cameras and their streams."""
@@ -353,6 +367,43 @@ class Engine:
         return not any(
             f.cleared_time_ns is None and f.severity != "info" for f in self.diagnosis.records()
         ) and not any(v.state == "open" and not v.known for v in self.facts.violations)
+
+    def _look_around(self) -> None:
+        """What has changed in this tick, and what this vantage can see."""
+        facts, view, visibility = self.facts, self.view, self.visibility
+        facts.counters = self.counters()
+        facts.capture_lossy = self._is_lossy()
+        facts.changed = (
+            np.unique(np.concatenate(self._changed_slots)) if self._changed_slots else None
+        )
+        self._changed_slots = []
+        if facts.changed is not None:
+            self._woken.add("flows")
+            visibility.flows(*facts.changed_flows())
+        missed = facts.ring_dropped + facts.interface_dropped
+        visibility.counters(facts.counters, missed, self.now_ns)
+        macs = view.facts.appliance_macs
+        facts.plain = tuple(visibility.plain(self.now_ns, macs))
+        facts.one_way = visibility.all_one_way()
+        one_way = frozenset(n for m, n in macs.items() if visibility.one_way((m,)))
+        view.set_sight(facts.one_way, one_way, visibility.snapped)
+
+    def _what_woke(self) -> frozenset[str]:
+        """What has changed since the last tick, by the names of `Rule.wakes`."""
+        woken, self._woken = self._woken, set()
+        facts = self.facts
+        versions = (
+            ("site", self.view.version),
+            ("visibility", (self.visibility.version, facts.plain, facts.one_way)),
+            ("ports", tuple(p.state for p in facts.port_records)),
+            ("violations", self.verdicts.version),
+            ("loss", (facts.capture_lossy, facts.ring_dropped, facts.interface_dropped)),
+            ("endpoints", self.endpoints.version),
+        )
+        before = self._versions or (None,) * len(versions)
+        woken.update(name for (name, now), was in zip(versions, before, strict=True) if now != was)
+        self._versions = tuple(now for _, now in versions)
+        return frozenset(woken)
 
     def _is_lossy(self) -> bool:
         """Packets were missed, or passed over, by this tool within the last minute."""

@@ -27,7 +27,7 @@ from panotui.report.objects import (
     camera_object,
     clock_object,
     endpoint_object,
-    finding_object,
+    finding_objects,
     flow_object,
     port_object,
     site_object,
@@ -68,7 +68,7 @@ def analysis_from_records(
             "endpoints": [endpoint_object(e) for e in snapshot.endpoints],
             "clock": clock_object(snapshot.clock),
             "violations": [violation_object(v) for v in snapshot.violations],
-            "findings": [finding_object(f) for f in snapshot.findings if f.hidden_by is None],
+            "findings": finding_objects(snapshot.findings),
             "limits": dict(snapshot.limits),
         }
     )

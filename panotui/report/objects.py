@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -328,8 +329,18 @@ def violation_object(violation: ViolationRecord) -> Json:
     }
 
 
-def finding_object(finding: FindingRecord) -> Json:
-    """One finding with its evidence."""
+def finding_objects(findings: Iterable[FindingRecord]) -> list[Json]:
+    """Findings that stand for themselves, each with its evidence and, as `members`, those that
+    hang on it."""
+    known = {f.key: f for f in findings}
+    return [finding_object(f, known) for f in known.values() if f.hidden_by is None]
+
+
+def finding_object(
+    finding: FindingRecord, known: Mapping[str, FindingRecord] | None = None
+) -> Json:
+    """One finding with its evidence. `known`: all findings by key, for its members."""
+    members = [known[key] for key in finding.hides if key in known] if known else []
     return {
         "id": finding.id,
         "severity": finding.severity,
@@ -343,6 +354,8 @@ def finding_object(finding: FindingRecord) -> Json:
         "cleared_time": time_text(finding.cleared_time_ns),
         "layer": finding.layer,
         "hides": list(finding.hides),
+        "hidden_by": finding.hidden_by.partition("|")[0] if finding.hidden_by else None,
+        "members": [finding_object(f) for f in members],
         "detail": list(finding.detail),
         "flow": finding.flow,
         "stream": finding.stream,

@@ -22,7 +22,6 @@ from panotui.model import (
     ArpMessage,
     DhcpMessage,
     DnsMessage,
-    MeterCounters,
     NtpMessage,
     Rows,
     RtspMessage,
@@ -70,7 +69,9 @@ class SiteView:
     def __init__(self, site: Site, vantage: str | None = None) -> None:
         self.site = site
         self.vantage = site.site.vantage or vantage
-        self.one_way = False
+        self.one_way = False  # no host is seen both ways
+        self.one_way_ports: frozenset[str] = frozenset()  # ports seen from one side alone
+        self.cut_short = False  # frames lack their end: names are not read
         self.version = 1
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._servers: OrderedDict[str, int] = OrderedDict()  # RTSP servers and RTP senders
@@ -165,13 +166,10 @@ class SiteView:
             self._observe_pair(int(mac), str(ipaddress.IPv4Address(int(raw))))
         self.settle()
 
-    def observe_counters(self, counters: MeterCounters) -> None:
-        """A mirror that copies one direction only shows hardly any flow with answers."""
-        one_way = counters.one_way_flows >= 20 and (
-            counters.one_way_flows > 19 * counters.two_way_flows
-        )
-        if one_way != self.one_way:
-            self.one_way = one_way
+    def set_sight(self, one_way: bool, ports: frozenset[str], cut_short: bool) -> None:
+        """What the vantage shows: one direction alone (of all, or of some ports), frames cut."""
+        if (one_way, ports, cut_short) != (self.one_way, self.one_way_ports, self.cut_short):
+            self.one_way, self.one_way_ports, self.cut_short = one_way, ports, cut_short
             self.version += 1
 
     def settle(self) -> bool:
@@ -364,6 +362,10 @@ class SiteView:
     def media_ports(self) -> frozenset[int]:
         """All ports that RTSP sessions negotiated."""
         return frozenset(port for _, port in self._media)
+
+    def mac_at(self, address: str) -> int | None:
+        """The MAC of a host on the segment, as it says itself; None for all others."""
+        return self._arp.get(address)
 
     def readers_of(self, camera: str) -> tuple[str, ...]:
         """Hosts that spoke RTSP to a camera."""

@@ -46,6 +46,7 @@ class EndpointBook:
         self.policy = policy
         self.endpoints: OrderedDict[tuple[str, str, int], Endpoint] = OrderedDict()
         self.evicted = 0
+        self.version = 0  # rises with each attempt
 
     def set_policy(self, policy: Policy) -> None:
         """The policy was worked out again (the region was learnt)."""

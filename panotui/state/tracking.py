@@ -49,7 +49,6 @@ from panotui.state.flows import column_text
 from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
 
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
-ONE_WAY_FLOWS = 2  # TCP conversations seen from one side only, and none from both
 _OF_TLS = (TlsClientHello, TlsServerHello, TlsFinished, TlsAlert)
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
@@ -77,9 +76,6 @@ class ConnectionTracking:
         self.names = names
         self.view = view
         self.skipped = 0  # connections whose outcome or handshake nobody looked at
-        self.one_way = False
-        self._one_sided = 0
-        self._two_sided = 0
         self._tls: OrderedDict[int, list[AnyMessage]] = OrderedDict()  # by flow key
         self._endpoint_of: OrderedDict[int, Endpoint] = OrderedDict()  # by flow key
         self._arp: OrderedDict[str, str] = OrderedDict()
@@ -93,7 +89,6 @@ class ConnectionTracking:
         if not len(slots):
             return
         rows = FlowColumns(self.flows.rows, slots)
-        self._one_sidedness(rows)
         self._sealed(rows)
         now = outcomes(rows)
         was = self.flows.outcome[slots]
@@ -207,24 +202,6 @@ class ConnectionTracking:
                 int(rows["last_in_ns"][i]),
                 int(rows["payload_in"][i]),
             )
-
-    def _one_sidedness(self, rows: FlowColumns) -> None:
-        """Notice a mirror that copies one direction only: TCP conversations that go on (data or
-        acknowledgements, not just SYNs) of which one side was never seen."""
-        if self._two_sided > 50:
-            self.one_way = False
-            return
-        tcp = rows["protocol"] == 6
-        both = tcp & (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
-        self._two_sided += int(np.count_nonzero(both))
-        only_out = (rows["packets_in"] == 0) & (
-            (rows["payload_out"] > 0) | (rows["packets_out"] > rows["syn_out"] + rows["rst_out"])
-        )
-        only_in = (rows["packets_out"] == 0) & (rows["packets_in"] > rows["rst_in"])
-        # a flow that ends or goes on for long counts; one packet may be the start of the capture
-        long = rows["packets_out"] + rows["packets_in"] >= 5
-        self._one_sided += int(np.count_nonzero(tcp & long & (only_out | only_in)))
-        self.one_way = self._one_sided >= ONE_WAY_FLOWS and self._two_sided == 0
 
     # ------------------------------------------------------------------ messages
 

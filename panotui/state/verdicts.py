@@ -63,6 +63,7 @@ class VerdictBook:
         self._version = view.version
         self._records: tuple[ViolationRecord, ...] | None = None
         self._alpn: list[tuple[int, str, bool]] = []  # flow key, ALPN, of the server
+        self.version = 0  # rises with each judgement that may have changed a violation
         self.skipped = 0  # violating flows of a flood that no violation counts
 
     # ------------------------------------------------------------------ judging
@@ -139,6 +140,7 @@ class VerdictBook:
                 own[left_out] = True
                 judged = replace(judged, own=own)
         self._records = None
+        self.version += 1
         self.book.observe(rows, judged, now_ns, meter, interfaces=self.interfaces)
 
     def _judge(self, meter: int, rows: AnyRows, slots: I64, now_ns: int, final: bool) -> JudgedRows:

@@ -10,7 +10,6 @@ from panotui.model import (
     ArpMessage,
     DhcpMessage,
     DnsAnswer,
-    MeterCounters,
     NtpMessage,
     RtspMessage,
     mac_value,
@@ -256,9 +255,11 @@ def test_nonsense_in_a_transport_header_opens_no_port(transport: str) -> None:
 
 def test_a_mirror_of_one_direction_is_noticed() -> None:
     view = empty()
-    view.observe_counters(MeterCounters(one_way_flows=100, two_way_flows=2))
+    before = view.version
+    view.set_sight(True, frozenset({"eth1"}), False)
     assert view.site_record().one_way
-    view.observe_counters(MeterCounters(one_way_flows=100, two_way_flows=50))
+    assert view.version > before, "flows are judged again"
+    view.set_sight(False, frozenset(), False)
     assert not view.site_record().one_way
 
 

@@ -1,0 +1,66 @@
+"""Findings about the vantage itself: what kind of place this is to look from.
+
+The visibility book comes in, observations go out. What follows from them for other findings is
+`diagnosis.sight`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from panotui.diagnosis.facts import Facts, Observation, Rule
+from panotui.model import SECOND
+
+APPLIANCE_NS = 30 * SECOND  # so long nothing may look like the appliance before it is said
+PACKETS_LEAST = 100
+
+
+class VantageRule(Rule):
+    """not-a-mirror, mirror-one-way, capture-snapped, no-appliance."""
+
+    wakes = frozenset(("visibility", "site"))
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        self.due(facts.now_ns + 10 * SECOND)
+        out = [self._plain(index, facts) for index in facts.plain]
+        out.extend(self._one_way(facts))
+        if facts.visibility.snapped:
+            values = {
+                "snapped": str(facts.counters.snapped),
+                "packets": str(facts.counters.packets),
+            }
+            out.append(Observation("capture-snapped", "capture", values))
+        seen = facts.counters.packets >= PACKETS_LEAST or len(facts.visibility.hosts) > 4
+        waited = facts.now_ns - facts.started_ns >= APPLIANCE_NS
+        if not facts.view.facts.appliance_known and seen and waited:
+            out.append(Observation("no-appliance", "site"))
+        return out
+
+    @staticmethod
+    def _plain(index: int, facts: Facts) -> Observation:
+        at = facts.visibility.interfaces[index]
+        own = " and one host's own traffic" if at.common else ""
+        return Observation(
+            "not-a-mirror", facts.interface_name(index),
+            {"interface": facts.interface_name(index), "detail": own},
+            first_ns=at.since_ns,
+            detail=(f"{at.spread} broadcasts and multicasts of {len(at.speakers)} hosts",),
+        )  # fmt: skip
+
+    @staticmethod
+    def _one_way(facts: Facts) -> Iterable[Observation]:
+        visibility, site = facts.visibility, facts.view.facts
+        halves = [n for n in sorted(facts.view.one_way_ports) if site.port_mac(n)]
+        if halves and not (facts.one_way and len(halves) == len(site.appliance_macs) > 1):
+            for name in halves:
+                macs = [mac for mac, port in site.appliance_macs.items() if port == name]
+                missing = {"towards": "what it sends", "sent": "what is sent to it"}
+                way = visibility.one_way(macs) or ""
+                yield Observation(
+                    "mirror-one-way", name,
+                    {"where": f" of {name}", "flows": str(max(1, visibility.one_way_flows(macs)))},
+                    detail=(f"{missing.get(way, 'one side')} is never seen",),
+                )  # fmt: skip
+        elif facts.one_way:
+            most = max(1, visibility.one_sided())
+            yield Observation("mirror-one-way", "mirror", {"where": "", "flows": str(most)})

@@ -1,0 +1,263 @@
+"""What this vantage can see: for each interface and host, which of their frames pass here.
+
+Link rows, changed flows and the meters' counters come in; answers to one kind of question go out:
+would an answer to this host have been seen? Absence proves something only where it would. A plain
+switch port shows broadcasts alone; a mirror of one direction shows either what goes to a host or
+what it sends; a mirror of some ports shows some hosts; a short snap length shows no contents; and
+what this tool itself missed was not seen either.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from panotui.model import I64, SECOND, MeterCounters, Rows
+from panotui.model.flow_rows import FlowColumns
+
+HOSTS_MAX = 4096
+PAIRS_MAX = 256  # unicast pairs of an interface that are remembered one by one
+PROOFS = 2  # conversations of which one side alone was seen
+LONG = 5  # packets of a conversation that goes on
+VERY_LONG = 30  # more than anybody sends again in vain: one such conversation is proof enough
+ROWS_A_TICK = 512
+PLAIN_NS = 20 * SECOND  # before an interface is called a plain port
+MISSED_NS = 60 * SECOND
+MISSED_SHARE = 0.01  # of the packets of a minute: absence proves nothing
+SNAPPED_LEAST = 8
+SNAPPED_SHARE = 0.05
+
+BOTH, TOWARDS, SENT, SPREAD, NOTHING = "both", "towards", "sent", "spread", "nothing"
+# BOTH     unicast towards the host and from it     TOWARDS  only what goes to it
+# SENT     only what it sends                       SPREAD   only its broadcasts
+_ANSWERING_PORTS = (53, 123)  # an answer from there proves that a question was asked
+
+
+@dataclass(slots=True)
+class Seen:
+    """Frames of one MAC address at one interface."""
+
+    towards: int = 0  # unicast
+    sent: int = 0  # unicast
+    spread: int = 0  # broadcast and multicast
+    since_ns: int = 0
+    one_sided: dict[int, int] = field(default_factory=dict)  # flow -> weight: other side unseen
+
+    @property
+    def status(self) -> str:
+        """BOTH, TOWARDS, SENT, SPREAD or NOTHING."""
+        if self.towards and self.sent:
+            return BOTH
+        if self.towards or self.sent:
+            return TOWARDS if self.towards else SENT
+        return SPREAD if self.spread else NOTHING
+
+    @property
+    def proofs(self) -> int:
+        """How strongly its conversations say that their other side is not copied here."""
+        return sum(self.one_sided.values())
+
+
+@dataclass(slots=True)
+class _Interface:
+    """All frames of one interface."""
+
+    since_ns: int
+    spread: int = 0
+    speakers: set[int] = field(default_factory=set)  # who broadcasts
+    pairs: set[tuple[int, int]] = field(default_factory=set)  # unicast (src, dst)
+    common: set[int] | None = None  # MACs that take part in every unicast frame; None: none seen
+
+
+class Visibility:
+    """See the module's text. MACs are integers as in LINK_SECOND_DTYPE."""
+
+    def __init__(self) -> None:
+        self.hosts: OrderedDict[tuple[int, int], Seen] = OrderedDict()  # (interface, MAC)
+        self.interfaces: dict[int, _Interface] = {}
+        self.own: frozenset[int] = frozenset()  # MACs of this machine
+        self.beside = True  # we stand beside the appliance, on a mirror or in a file
+        self.evicted = 0
+        self.version = 0  # rises when an answer of this book may have changed
+        self._unaddressed = Seen()  # conversations without Ethernet addresses
+        self._both_ways = False  # some TCP conversation was seen from both sides
+        self._settled: set[tuple[int, int, int]] = set()  # (interface, src, dst): nothing new
+        self._missed: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, missed, packets
+        self._snapped: deque[tuple[int, int, int]] = deque(maxlen=70)  # time, snapped, packets
+        self.snapped = False
+        self.missed_share = 0.0
+
+    # ------------------------------------------------------------------ what comes in
+
+    def links(self, rows: Rows) -> None:
+        """Rows of LINK_SECOND_DTYPE."""
+        if not len(rows):
+            return
+        chosen = rows if len(rows) <= ROWS_A_TICK else rows[:ROWS_A_TICK]
+        fields = ("interface", "src_mac", "dst_mac", "second", "packets")
+        for interface, src, dst, second, packets in zip(
+            *(chosen[name].tolist() for name in fields), strict=True
+        ):
+            if (interface, src, dst) not in self._settled:
+                self._frame(interface, src, dst, second * SECOND, packets)
+
+    def _frame(self, interface: int, src: int, dst: int, time_ns: int, packets: int) -> None:
+        if self.beside and (src in self.own or dst in self.own):
+            return  # this machine's own traffic says nothing of the mirror
+        if not src:
+            return
+        at = self.interfaces.get(interface)
+        if at is None:
+            at = self.interfaces[interface] = _Interface(time_ns)
+        sender = self._host(interface, src, time_ns)
+        before = sender.status
+        if _is_group(dst):
+            at.spread += packets
+            if len(at.speakers) < PAIRS_MAX:
+                at.speakers.add(src)
+            sender.spread += packets
+        else:
+            receiver = self._host(interface, dst, time_ns)
+            was = receiver.status
+            sender.sent += packets
+            receiver.towards += packets
+            at.common = {src, dst} if at.common is None else at.common & {src, dst}
+            if len(at.pairs) < PAIRS_MAX:
+                at.pairs.add((src, dst))
+            self.version += was != receiver.status
+            if receiver.status == BOTH == sender.status and not at.common:
+                if len(self._settled) >= HOSTS_MAX:
+                    self._settled.clear()
+                self._settled.add((interface, src, dst))
+        self.version += before != sender.status
+
+    def _host(self, interface: int, mac: int, time_ns: int) -> Seen:
+        key = (interface, mac)
+        seen = self.hosts.get(key)
+        if seen is None:
+            if len(self.hosts) >= HOSTS_MAX:
+                gone, _ = self.hosts.popitem(last=False)
+                self._settled = {s for s in self._settled if s[0] != gone[0] or gone[1] not in s}
+                self.evicted += 1
+            seen = self.hosts[key] = Seen(since_ns=time_ns)
+        return seen
+
+    def flows(self, slots: I64, rows: FlowColumns) -> None:
+        """Changed flows: conversations of which one side alone is seen."""
+        if not len(slots):
+            return
+        tcp, out, back = rows["protocol"] == 6, rows["packets_out"], rows["packets_in"]
+        only_out, only_in = (back == 0) & (out > 0), (out == 0) & (back > 0)
+        goes_on = out + back >= LONG
+        # who acknowledges has heard something
+        heard = out > rows["syn_out"] + rows["rst_out"]
+        said = back > rows["rst_in"]
+        proof = tcp & (
+            (only_out & heard & (goes_on | (rows["syn_out"] > 0)))
+            | (only_in & said & (goes_on | (rows["syn_in"] > 0)))
+        )
+        proof |= (
+            (rows["protocol"] == 17) & only_in & np.isin(rows["dport"], np.array(_ANSWERING_PORTS))
+        )
+        self._both_ways |= bool((tcp & (out > 0) & (back > 0)).any())
+        for i in np.flatnonzero(proof)[:64].tolist():
+            side = "in" if only_in[i] else "out"
+            # a handshake and data after it: the other side has spoken, out of sight
+            whole = rows[f"syn_{side}"][i] and rows[f"payload_{side}"][i]
+            weight = PROOFS if whole or out[i] + back[i] >= VERY_LONG else 1
+            interface = int(rows[f"interface_{side}"][i])
+            for end in ("src", "dst"):
+                mac = int(rows[f"mac_{side}_{end}"][i])
+                seen = self.hosts.get((interface, mac)) if mac else self._unaddressed
+                if seen is not None and len(seen.one_sided) < 64:
+                    before = seen.proofs
+                    seen.one_sided[int(slots[i])] = weight
+                    self.version += before < PROOFS <= seen.proofs
+
+    def counters(self, counters: MeterCounters, missed: int, now_ns: int) -> None:
+        """Cumulative counters of the meters, and packets missed so far by this tool."""
+        packets = counters.packets
+        self._missed.append((now_ns, missed, packets))
+        first = next((m for m in self._missed if now_ns - m[0] <= MISSED_NS), self._missed[-1])
+        lost, seen = missed - first[1], packets - first[2]
+        if len(self._missed) == 1:
+            lost, seen = missed, packets
+        self.missed_share = lost / (lost + seen) if lost > 0 else 0.0
+        # bulk packets may be cut without harm, so a small share of all packets is no short capture
+        self._snapped.append((now_ns, counters.snapped, packets))
+        base = self._snapped[0]
+        if len(self._snapped) == 1 or base[1] == counters.snapped:
+            cut, whole = counters.snapped, packets
+        else:
+            cut, whole = counters.snapped - base[1], packets - base[2]
+        was, self.snapped = (
+            self.snapped,
+            (cut >= SNAPPED_LEAST and cut > SNAPPED_SHARE * max(1, whole)),
+        )
+        self.version += was != self.snapped
+
+    # ------------------------------------------------------------------ what is asked
+
+    def status(self, macs: Iterable[int], interface: int | None = None) -> str:
+        """What is seen of a host that has these MACs; at one interface, or at any."""
+        wanted = frozenset(macs)
+        total = Seen()
+        for (at, mac), seen in self.hosts.items():
+            if mac in wanted and interface in (None, at):
+                total.towards += seen.towards
+                total.sent += seen.sent
+                total.spread += seen.spread
+        return total.status
+
+    def one_way(self, macs: Iterable[int]) -> str | None:
+        """TOWARDS or SENT where conversations of a host are seen from this side alone."""
+        wanted = frozenset(macs)
+        if sum(s.proofs for (_, mac), s in self.hosts.items() if mac in wanted) < PROOFS:
+            return None
+        status = self.status(wanted)
+        return status if status in (TOWARDS, SENT) else None
+
+    def one_way_flows(self, macs: Iterable[int]) -> int:
+        """How many conversations of a host were seen from one side."""
+        wanted = frozenset(macs)
+        return sum(len(s.one_sided) for (_, mac), s in self.hosts.items() if mac in wanted)
+
+    def all_one_way(self) -> bool:
+        """Conversations are seen from one side, and no host both ways, at any interface."""
+        if self._both_ways or any(seen.status == BOTH for seen in self.hosts.values()):
+            return False
+        return any(s.proofs >= PROOFS for s in (*self.hosts.values(), self._unaddressed))
+
+    def one_sided(self) -> int:
+        """The most conversations of one host that were seen from one side."""
+        return max(len(s.one_sided) for s in (*self.hosts.values(), self._unaddressed))
+
+    def plain(self, now_ns: int, appliance: Iterable[int]) -> list[int]:
+        """Interfaces that show broadcasts and at most one foreign host's own traffic: plain
+        switch ports. `appliance`: its MACs."""
+        if not self.beside:
+            return []
+        ours = frozenset(appliance)
+        out = []
+        for interface, at in self.interfaces.items():
+            if now_ns - at.since_ns < PLAIN_NS or at.spread < 2:
+                continue
+            if at.common is None:
+                out.append(interface)
+            elif ours and at.common and len(at.pairs) < PAIRS_MAX:
+                touched = {mac for pair in at.pairs for mac in pair}
+                if not touched & ours:
+                    out.append(interface)
+        return out
+
+    def interfaces_of(self, macs: Iterable[int]) -> set[int]:
+        """Where frames of a host were seen."""
+        wanted = frozenset(macs)
+        return {at for at, mac in self.hosts if mac in wanted}
+
+
+def _is_group(mac: int) -> bool:
+    return bool(mac >> 40 & 1)
