@@ -6,6 +6,8 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.sources import made
+
 SECOND = 1_000_000_000
 START = 1_795_000_000 * SECOND  # in the autumn of 2026
 ETHERNET, RAW, FRAME_RELAY, NULL, SLL = 1, 101, 107, 0, 113
@@ -24,36 +26,18 @@ def in_order(shots: Sequence[Shot]) -> list[Shot]:
     return sorted(shots, key=lambda shot: shot.time_ns)
 
 
-def pcap(
-    shots: Sequence[Shot], linktype: int = ETHERNET, *, nano: bool = False, order: str = "<"
-) -> bytes:
-    magic, unit = (0xA1B23C4D, 1) if nano else (0xA1B2C3D4, 1000)
-    out = [struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 262_144, linktype)]
+def pcap(shots: Sequence[Shot], linktype: int = ETHERNET, *, nano: bool = False) -> bytes:
+    frames = [made.Frame(shot.data, shot.time_ns) for shot in in_order(shots)]
+    return made.pcap(frames, nano=nano, linktype=linktype)
+
+
+def pcapng(shots: Sequence[Shot], linktypes: Sequence[int] = (ETHERNET,)) -> bytes:
+    """One section in nanoseconds, an interface for each link type."""
+    nano = made.option(9, b"\x09")
+    out = [made.section(), *(made.interface(options=nano, linktype=kind) for kind in linktypes)]
     for shot in in_order(shots):
-        second, rest = divmod(shot.time_ns, SECOND)
-        size = len(shot.data)
-        out += (struct.pack(f"{order}IIII", second, rest // unit, size, size), shot.data)
+        out.append(made.enhanced(made.Frame(shot.data, shot.time_ns), number=shot.interface))
     return b"".join(out)
-
-
-def pcapng(
-    shots: Sequence[Shot], linktypes: Sequence[int] = (ETHERNET,), *, nano: bool = True
-) -> bytes:
-    """One section, an interface for each link type, every frame an enhanced packet block."""
-    out = [_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))]
-    resolution = struct.pack("<HHB3xHH", 9, 1, 9, 0, 0) if nano else b""
-    out += [_block(1, struct.pack("<HHI", kind, 0, 262_144) + resolution) for kind in linktypes]
-    for shot in in_order(shots):
-        units = shot.time_ns if nano else shot.time_ns // 1000
-        size = len(shot.data)
-        head = struct.pack("<IIIII", shot.interface, units >> 32, units & 0xFFFF_FFFF, size, size)
-        out.append(_block(6, head + shot.data + bytes(-size % 4)))
-    return b"".join(out)
-
-
-def _block(kind: int, body: bytes) -> bytes:
-    size = struct.pack("<I", len(body) + 12)
-    return struct.pack("<I", kind) + size + body + size
 
 
 def impossible_record() -> bytes:

@@ -21,10 +21,14 @@ class Frame:
 
 
 def pcap(
-    frames: Sequence[Frame], order: str = "<", nano: bool = False, modified: bool = False
+    frames: Sequence[Frame],
+    order: str = "<",
+    nano: bool = False,
+    modified: bool = False,
+    linktype: int = 1,
 ) -> bytes:
     magic = 0xA1B2CD34 if modified else 0xA1B23C4D if nano else 0xA1B2C3D4
-    out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262144, 1)]
+    out = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262144, linktype)]
     unit = 1 if nano else 1000
     for frame in frames:
         second, rest = divmod(frame.time_ns, 10**9)
