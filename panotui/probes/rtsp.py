@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from panotui.probes.result import ProbeResult
 from panotui.wire import rtsp as messages
 from panotui.wire import sdp
+from panotui.wire.redaction import redact_url
 
 ANSWER_MAX = 65_536
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
@@ -61,7 +62,7 @@ def rtsp(
             ms = (time.monotonic() - began) * 1000
             return _judged(clean, head, body, ms, user is not None)
     except _Failed as error:
-        return _failed(sdp.redact(url), error.text, error.action)
+        return _failed(redact_url(url), error.text, error.action)
     except TimeoutError:
         return _failed(clean, f"no answer within {timeout_s:g} s", "Is it on, and on this VLAN?")
     except ConnectionRefusedError:
@@ -190,7 +191,7 @@ def _digest(
 def _judged(
     url: str, head: messages.Text, body: bytes, ms: float, with_password: bool
 ) -> ProbeResult:
-    shown = sdp.redact(url)
+    shown = redact_url(url)
     server = (head.one("server") or "")[:80]
     detail = (server,) if server else ()
     if head.status == 401:

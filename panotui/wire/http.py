@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from panotui.model import HttpMessage
 from panotui.wire.origin import Malformed, Origin
+from panotui.wire.redaction import redact_url
 from panotui.wire.text import printable
 
 HEAD_LIMIT = 16_384
@@ -94,7 +95,7 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
         from_client=from_client,
         method=method.decode("ascii"),
         host=_host(host or fields.get(b"host")),
-        path=_text(path),
+        path=redact_url(printable(path)) if path else None,
         user_agent=_text(fields.get(b"user-agent")),
         credentials=user or authorization.startswith(b"basic") or proxy.startswith(b"basic"),
     )
@@ -122,8 +123,7 @@ def _location(raw: bytes | None) -> str | None:
     """A redirect's target without query and without user."""
     if not raw:
         return None
-    bare = re.sub(rb"://[^/@\s]{1,256}@", b"://", raw.partition(b"?")[0])
-    return printable(bare)
+    return redact_url(printable(raw.partition(b"?")[0]))
 
 
 def _text(raw: bytes | None) -> str | None:

@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from panotui.wire.sdp import redact
+from panotui.wire.redaction import redact, redact_url
 from panotui.wire.text import printable
 
 METHODS = (
@@ -118,6 +118,15 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 _DROPPED = frozenset({"authorization", "proxy-authorization", "authentication-info", "cookie"})
 
 
+def _start_words(line: str) -> list[str]:
+    """The three words of a start line; a URL may hold blanks (passwords that nobody encoded)."""
+    if line.startswith("RTSP/"):
+        return line.split(None, 2)
+    method, _, rest = line.partition(" ")
+    target, _, version = rest.strip().rpartition(" ")
+    return [method, target.strip(), version] if target else [method]
+
+
 def parse_head(raw: bytes) -> Text | None:
     """The start line and headers of a message (without its body); None when it is no RTSP."""
     lines = raw[:HEAD_MAX].decode("utf-8", "replace").splitlines()
@@ -125,7 +134,7 @@ def parse_head(raw: bytes) -> Text | None:
         lines.pop(0)
     if not lines:
         return None
-    start = lines[0].strip().split(None, 2)
+    start = _start_words(lines[0].strip())
     method = url = reason = None
     status = None
     if start and start[0].startswith("RTSP/") and len(start) >= 2:
@@ -136,7 +145,7 @@ def parse_head(raw: bytes) -> Text | None:
         reason = printable(start[2], 100) if len(start) > 2 else ""
     elif len(start) == 3 and start[0] in METHODS and start[2].startswith("RTSP/"):
         method, version = start[0], start[2][5:]
-        url = printable(redact(start[1]), 500)
+        url = printable(redact_url(start[1]), 500)
     else:
         return None
     headers, auth = _headers(lines[1:_LINES_MAX])

@@ -13,6 +13,7 @@ import msgspec
 
 from panotui.model import RtspTrack
 from panotui.wire import h264, h265
+from panotui.wire.redaction import redact, redact_url
 from panotui.wire.rtp import STATIC_PAYLOADS
 from panotui.wire.text import printable
 
@@ -55,7 +56,7 @@ class Media(msgspec.Struct, kw_only=True):
             payload_type=payload_type,
             codec=first.codec,
             clock_rate=first.clock_rate,
-            control=redact(printable(self.control)),
+            control=redact_url(printable(self.control)),
             framerate=self.framerate,
             width=self.width,
             height=self.height,
@@ -68,17 +69,6 @@ class Media(msgspec.Struct, kw_only=True):
 class Description(msgspec.Struct, frozen=True):
     session_name: str | None
     media: tuple[Media, ...]
-
-
-_CREDENTIALS = re.compile(r"(?i)\b(rtsps?|rtspu|https?)://[^/\s?#]*@")
-_SECRET_FIELDS = re.compile(
-    r"(?i)([?&;](?:user|usr|username|login|pass|passwd|password|pwd|auth|token|key)=)[^&;\s]*"
-)
-
-
-def redact(text: str) -> str:
-    """`text` without the user and password that URLs in it may hold, also as query fields."""
-    return _SECRET_FIELDS.sub(r"\1***", _CREDENTIALS.sub(lambda m: f"{m[1]}://", text))
 
 
 def join_url(base: str, control: str) -> str:

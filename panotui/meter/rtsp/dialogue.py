@@ -15,6 +15,7 @@ import msgspec
 
 from panotui.model import AnyMessage, RtspEnd, RtspMessage
 from panotui.wire import sdp
+from panotui.wire.redaction import redact_url
 from panotui.wire.rtsp import DEFAULT_TIMEOUT_S, Text, Transport, parse_transport
 from panotui.wire.sdp import Format, Media
 from panotui.wire.text import printable
@@ -175,7 +176,7 @@ class Dialogue:
         """Method and URL of a request that was not seen, by what its answer must hold."""
         if text.one("transport"):
             done = {track.url for track in self.tracks}
-            left = [sdp.redact(media.url) for media in self._media]
+            left = [redact_url(media.url) for media in self._media]
             url = next((url for url in left if url and url not in done), "")
             return "SETUP", url
         if body:
@@ -235,7 +236,7 @@ class Dialogue:
         """The SDP's media for a SETUP URL: the same, or with the same end, or the only one."""
         wanted = url.rstrip("/")
         for media in self._media:
-            if sdp.redact(media.url).rstrip("/") == wanted:
+            if redact_url(media.url).rstrip("/") == wanted:
                 return media
         for media in self._media:
             control = media.control.strip("/")
