@@ -1,9 +1,9 @@
 """Takes secrets out of URLs: only what is known to be harmless stays.
 
 Camera makers put user names, passwords, tokens and session ids into every part of an RTSP URL,
-under ever new names. Bad words are therefore not looked for: the value of a `key=value` stays only where
-the key is one of `HARMLESS`, wherever in the URL it stands. A path of plain words stays, because a
-person has to find the wrong one in it.
+under ever new names. Bad words are therefore not looked for: the value of a `key=value` stays only
+where the key is one of `HARMLESS`, wherever in the URL it stands. A path of plain words stays,
+because a person has to find the wrong one in it.
 """
 
 from __future__ import annotations
@@ -130,13 +130,8 @@ def _value(key: str, value: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Parts without a key: a path stays, what stands alone in a query does not (a token may)."""
-    path, mark, query = text.partition("?")
-    if not mark:
-        return path
-    parts = re.split(r"([&;])", query)
-    shown = [
-        part if part in ("", "&", ";") or part.lower() in HARMLESS else MASK
-        for part in parts
-    ]  # fmt: skip
-    return path + mark + "".join(shown)
+    """Parts without a key: a path stays, what stands alone behind a separator does not (a token
+    may)."""
+    path, *parts = re.split(r"([?&;#])", text)
+    shown = (part if part in ("", *"?&;#") or part.lower() in HARMLESS else MASK for part in parts)
+    return path + "".join(shown)
