@@ -1,10 +1,33 @@
-"""`python -m panotui`: the command line, and the collector that it starts for itself."""
+"""The program's beginning: `panotui`, `python -m panotui`, and the processes that it starts itself.
+
+Small, so that Ctrl-C is no traceback from the first moment that is ours: `cli` takes a while to
+read.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
-if __name__ == "__main__":
-    from panotui.cli import main
 
+def _quiet_interrupt(number: int, frame: object) -> None:
+    os._exit(130)
+
+
+_at_start = signal.getsignal(signal.SIGINT)
+if _at_start is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _quiet_interrupt)
+
+from panotui.cli import main as _main  # noqa: E402
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    if _at_start is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _at_start)
+    return _main()
+
+
+if __name__ == "__main__":
     sys.exit(main())

@@ -24,6 +24,7 @@ if _at_start is signal.default_int_handler:
 # uses it, and without them numpy is loaded a third faster.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import errno  # noqa: E402
 import importlib  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
@@ -33,7 +34,13 @@ from pathlib import Path  # noqa: E402
 import click  # noqa: E402
 
 from panotui import __version__  # noqa: E402
-from panotui.errors import InputError, PanotuiError, UsageError  # noqa: E402
+from panotui.errors import (  # noqa: E402
+    InputError,
+    NoSuchCommand,
+    OutputError,
+    PanotuiError,
+    UsageError,
+)
 from panotui.wire.text import printable  # noqa: E402
 
 # name -> (module, one line of help, shown in `--help`); the line spares importing the module
@@ -58,6 +65,7 @@ _COMMON = {"--site": True, "--json": False, "-v": False, "--verbose": False, "--
 
 COMPLETION = "_PANOTUI_COMPLETE"  # click's own: `_PANOTUI_COMPLETE=bash_source panotui`
 EXIT_INTERRUPTED = 130
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -102,7 +110,37 @@ def _with_command(args: list[str]) -> list[str]:
         return args
     if rest and rest[0] in COMMANDS:
         return [rest[0], *leading, *rest[1:]]
+    if rest and not rest[0].startswith("-"):
+        _require_interface(rest[0])
     return ["live", *leading, *rest]
+
+
+def _require_interface(word: str) -> None:
+    """NoSuchCommand for a first word that is neither a command nor an interface, UsageError for a
+    file; what may be the name of an interface that is not there is left to `live`."""
+    import socket  # 10 ms, which no other start need pay
+
+    if word in (name for _, name in socket.if_nameindex()):
+        return
+    if os.path.exists(word):
+        remedy = f"Look at it with `panotui review {word}`."
+        raise UsageError(word, "it is a file or folder, not a command or an interface", remedy)
+    shown = [name for name, (_, _, is_shown) in COMMANDS.items() if is_shown]
+    guess = f"--{word}" if word in ("help", "version") else near(word, shown)
+    # Interfaces are numbered, but for a bridge or a renamed one here and there.
+    if guess is not None or not any(character.isdigit() for character in word):
+        raise NoSuchCommand(word, guess, "panotui")
+
+
+def near(word: str, names: Sequence[str]) -> str | None:
+    """The name that somebody who typed `word` most likely meant, if any is near."""
+    from difflib import get_close_matches  # 3 ms, for a mistake alone
+
+    begun = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
+    if len(begun) == 1:
+        return begun[0]
+    found = get_close_matches(word.lower().lstrip("-"), names, 1, 0.65)
+    return found[0] if found else None
 
 
 @click.command(
@@ -119,7 +157,26 @@ def group() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code and raises nothing."""
+    _open_standard_streams()
     arguments = list(sys.argv[1:] if args is None else args)
+    code = 0
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough
+        _quiet_stdout()
+    except OSError as error:
+        _quiet_stdout()
+        _say(str(OutputError(error)))
+        code = OutputError.exit_code
+    except KeyboardInterrupt:
+        _quiet_stdout()
+        code = EXIT_INTERRUPTED
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code; OSError when stdout cannot be written."""
     wanted = os.environ.get(COMPLETION)
     if wanted:
         from click.shell_completion import shell_complete
@@ -127,14 +184,19 @@ def main(args: Sequence[str] | None = None) -> int:
         return shell_complete(group, {}, "panotui", COMPLETION, wanted)
     verbose = "-v" in arguments or "--verbose" in arguments
     try:
+        if "" in arguments:
+            raise UsageError(
+                "usage", "one of the arguments is empty", "Is a variable of the shell not set?"
+            )
         # Not `group.main`: click has its own ideas of Ctrl-C and of a reader that went away.
         with group.make_context("panotui", arguments) as context:
             outcome = group.invoke(context)
-        sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
     except PanotuiError as error:
+        if isinstance(error, OutputError):
+            _quiet_stdout()  # what it could not take is not tried again
         _say(str(error))
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -146,14 +208,15 @@ def main(args: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _quiet_stdout()
-        return 0
+        raise
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
     except MemoryError:
         _say("memory: this machine has not enough for that. Analyse fewer files at once.")
         return EXIT_FAULT
-    except Exception as error:  # noqa: BLE001 - the last line of defence: never a traceback
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_WRITE:
+            raise  # who writes to a file of his own says himself what became of it
         refused = _refused_path(error, arguments)
         if refused is not None:
             _say(str(refused))
@@ -162,6 +225,17 @@ def main(args: Sequence[str] | None = None) -> int:
         if verbose:
             traceback.print_exc()
         return EXIT_FAULT
+
+
+def _open_standard_streams() -> None:
+    """Where the caller closed them, nothing of ours may get their numbers."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number < 3:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _refused_path(error: Exception, arguments: Sequence[str]) -> PanotuiError | None:
@@ -187,9 +261,9 @@ def _usage_line(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context is not None and context.info_name:
         what = context.command_path.removeprefix("panotui ").strip() or "usage"
-    why = error.format_message().rstrip(".?").replace("\n", " ")
+    why = error.format_message().rstrip(".").replace("\n", " ")
     command = f"panotui {what}" if what not in ("usage", "panotui") else "panotui"
-    return f"{what}: {why}. See `{command} --help`."
+    return f"{what}: {why}{'' if why.endswith('?') else '.'} See `{command} --help`."
 
 
 def _commands_line(error: click.exceptions.NoArgsIsHelpError) -> str:

@@ -30,6 +30,19 @@ class UsageError(PanotuiError):
     exit_code = 2
 
 
+class NoSuchCommand(UsageError):
+    """A word that is no command of `path`; `guess` is the one that was probably meant."""
+
+    def __init__(self, word: str, guess: str | None, path: str) -> None:
+        super().__init__(word, "no such command", f"See `{path} --help`.")
+        self.guess = guess
+
+    def __str__(self) -> str:
+        if self.guess is not None:
+            return f"no such command '{self.what}'; did you mean '{self.guess}'?"
+        return f"no such command '{self.what}'. {self.remedy}"
+
+
 class SiteError(UsageError):
     """The site file is wrong; `what` is `FILE:LINE`, `why` names the field."""
 
@@ -38,6 +51,16 @@ class InputError(PanotuiError):
     """The input is missing or not what it should be."""
 
     exit_code = 3
+
+
+class OutputError(PanotuiError):
+    """Standard output cannot be written: its disk is full, its terminal is lost."""
+
+    exit_code = 3
+
+    def __init__(self, error: OSError) -> None:
+        why = f"it cannot be written: {error.strerror or error}"
+        super().__init__("standard output", why, "Make room there, or write elsewhere.")
 
 
 class PrivilegeError(PanotuiError):

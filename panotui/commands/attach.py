@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import click
@@ -52,7 +53,11 @@ def check_access(path: Path) -> None:
     from panotui.views.frames import Done, View
 
     try:
-        path.stat()
+        mode = path.stat().st_mode
+        if not stat.S_ISSOCK(mode):
+            raise InputError(
+                str(path), "it is no recorder's socket", "Look at it with `panotui review`."
+            )
     except PermissionError:
         raise PrivilegeError(
             str(path), "the socket belongs to another user", "Run as that user, or use sudo."

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.input import analysed, captures, is_capture_name
 from panotui.commands.options import COMMANDS, common_options, duration_s
 from panotui.errors import InputError, UsageError
+from panotui.sources.live.interfaces import existing_interfaces
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
+
+
+EXIT_INTERRUPTED = 130
 
 
 @click.command()
@@ -26,19 +31,23 @@ if TYPE_CHECKING:
 def command(
     names: tuple[str, ...], output: Path | None, for_: str, verbose: bool, no_color: bool
 ) -> int:
-    """Watch for a minute, or read captures, and draft a site file for a person to check."""
+    """Watch for a minute, or read captures, and draft a site file for a person to check.
+
+    Ctrl-C while watching means that enough was seen: the draft is written, the exit code is 130.
+    """
     seconds = duration_s(for_)
     if output is not None and output.exists():
         raise UsageError(str(output), "it exists and is not overwritten", "Name another with -o.")
-    if any(name == "-" or Path(name).is_file() for name in names):
-        from panotui.commands.input import analysed, captures
+    if _are_captures(names):
         from panotui.model import Site
 
-        engine = analysed(captures(names), Site(), "init")
+        engine, interrupted = analysed(captures(names), Site(), "init"), False
     else:
-        engine = _watched(names, seconds)
+        engine, interrupted = _watched(names, seconds)
     snapshot = engine.snapshot()
     if not snapshot.source.packets:
+        if interrupted:
+            return EXIT_INTERRUPTED
         raise InputError("init", "no packet was seen", "Is this the right interface, and mirror?")
     text = _draft(engine)
     if output is None:
@@ -50,7 +59,26 @@ def command(
         except OSError as error:
             raise UsageError(str(output), error.strerror or str(error)) from None
         click.echo(f"panotui: {output} written; check it before use", err=True)
-    return 0
+    return EXIT_INTERRUPTED if interrupted else 0
+
+
+def _are_captures(names: tuple[str, ...]) -> bool:
+    """Whether files are meant, not interfaces: what exists says so, else the look of the name.
+
+    UsageError for some of each.
+    """
+    existing = existing_interfaces()
+    interfaces = [name for name in names if name in existing]
+    files = [
+        name
+        for name in names
+        if name not in existing
+        and (name == "-" or Path(name).exists() or "/" in name or is_capture_name(name))
+    ]
+    if files and interfaces:
+        why = f"{interfaces[0]} is an interface and {files[0]} a capture"
+        raise UsageError("init", why, "Name one kind of them.")
+    return bool(files)
 
 
 def _draft(engine: Engine) -> str:
@@ -81,7 +109,8 @@ def _draft(engine: Engine) -> str:
     )
 
 
-def _watched(names: tuple[str, ...], seconds: float) -> Engine:
+def _watched(names: tuple[str, ...], seconds: float) -> tuple[Engine, bool]:
+    """What was seen, and whether Ctrl-C ended it."""
     from panotui.commands.readable import prepare_to_drop
 
     prepare_to_drop()
@@ -106,7 +135,8 @@ def _watched(names: tuple[str, ...], seconds: float) -> Engine:
     collector = Collector(pump, links=capture.links, wait_on=pump.filenos, status=status)
     # Ctrl-C means that enough has been seen: the draft is still written.
     signal.signal(signal.SIGINT, lambda number, frame: collector.stop("enough"))
-    collector.finish(collector.run(for_s=seconds))
+    ended = collector.run(for_s=seconds)
+    collector.finish(ended)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    return collector.engine
+    return collector.engine, ended == "enough"

@@ -32,9 +32,7 @@ def captures(names: Sequence[str]) -> list[str]:
         if name == "-":
             files.append(name)
         elif path.is_dir():
-            inside = sorted(
-                p for p in path.iterdir() if p.is_file() and _is_capture(p.name.lower())
-            )
+            inside = sorted(p for p in path.iterdir() if p.is_file() and is_capture_name(p.name))
             if not inside:
                 raise InputError(name, "there is no capture in this folder")
             files += [str(p) for p in inside]
@@ -45,8 +43,9 @@ def captures(names: Sequence[str]) -> list[str]:
     return files
 
 
-def _is_capture(name: str) -> bool:
-    stem = name.removesuffix(".gz").removesuffix(".zst")
+def is_capture_name(name: str) -> bool:
+    """Whether a file of this name is taken for a capture without a look into it."""
+    stem = name.lower().removesuffix(".gz").removesuffix(".zst")
     return stem.endswith(_ENDINGS) or ".pcap" in stem
 
 

@@ -66,6 +66,10 @@ RING_LEAST, RING_MOST = 8 << 20, 1 << 30
 SNAP_LEAST, SNAP_MOST = 160, 65_535  # headers, and what tells streams apart
 
 
+DURATION_MOST = 10 * 366 * 86_400.0  # seconds
+SIZE_MOST = float(1 << 60)  # bytes, as many as any file system counts
+
+
 def ring_sizes(ring: str, snap: int) -> tuple[int, int]:
     """(bytes of all rings, bytes of bulk packets); UsageError out of bounds."""
     size = size_bytes(ring)
@@ -133,27 +137,34 @@ def failure(fail_on: tuple[str, ...], snapshot: Snapshot) -> int:
 
 
 def duration_s(text: str) -> float:
-    """`90`, `90s`, `8h`, `1h30m`, `2d` in seconds; UsageError otherwise."""
+    """`90`, `90s`, `8h`, `1h30m`, `2d` in seconds; UsageError otherwise, and for none at all."""
     import re
 
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+    units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    number = r"[0-9]+(?:\.[0-9]+)?"
+    if not re.fullmatch(rf"{number}|({number}[smhd])+", text):
         raise UsageError(
             f"duration {text}", "it is not a time such as 90s, 30m, 8h or 2d", "See --help."
         )
-    return sum(float(n) * units[u] for n, u in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
+    seconds = sum(float(n) * units[u] for n, u in re.findall(rf"({number})([smhd]?)", text))
+    if not 0 < seconds <= DURATION_MOST:
+        raise UsageError(
+            f"duration {text}", "it is not between a moment and ten years", "See --help."
+        )
+    return seconds
 
 
 def size_bytes(text: str) -> int:
     """`2GB`, `500MB`, `1GiB` in bytes; UsageError otherwise."""
     import re
 
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?", text)
-    if not match or float(match[1]) <= 0:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(i?)[bB]?", text)
+    size = 0.0
+    if match:
+        base = 1024 if match[3] else 1000
+        size = float(match[1]) * base ** ("", "K", "M", "G", "T").index(match[2].upper())
+    if not 1 <= size <= SIZE_MOST:
         raise UsageError(
             f"size {text}", "it is not a size such as 500MB, 2GB or 1GiB", "See --help."
         )
-    base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** ("", "K", "M", "G", "T").index(match[2].upper()))
+    return int(size)

@@ -40,7 +40,7 @@ COLLECTOR = (
     "panotui.telemetry.alerts",
     "panotui.state.vendors:load",
     "panotui.wire.linkcontrol:load",
-    "panotui.meter.control.lane:load_dissectors",
+    ":load_dissectors",
 )
 
 

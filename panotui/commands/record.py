@@ -26,7 +26,7 @@ from panotui.commands.options import (
     size_bytes,
 )
 from panotui.commands.readable import prepare_to_drop
-from panotui.errors import RecordingError, UsageError
+from panotui.errors import OutputError, RecordingError, UsageError
 from panotui.runtime.pipe import MeterFailure
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class _Session:
 
         self.as_json = as_json
         self._said: tuple[str, str | None] = ("recording", None)
+        self._written = False  # a line on stdout
         self.folder = folder
         self.recorder = Recorder(folder, site_text=site_text, limits=limits)
         listener, self.socket_path, group = _prepare(folder, socket_path)
@@ -169,10 +170,10 @@ class _Session:
         signal.signal(signal.SIGINT, lambda number, frame: stop("interrupted"))
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # it outlives its terminal
         _tell(f"recording into {self.folder}, socket {self.socket_path}")
-        dead: MeterFailure | None = None
+        dead: MeterFailure | OutputError | None = None
         try:
             ended = self.collector.run(for_s=for_s)
-        except MeterFailure as error:
+        except (MeterFailure, OutputError) as error:
             ended, dead = "failed", error  # what there is, is written all the same
         # A second signal while the end is being written changes nothing.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -225,7 +226,7 @@ class _Session:
                     "detail": record.detail,
                 },
             }
-            _write(sys.stdout, json.dumps(line) + "\n")
+            self._write_line(json.dumps(line) + "\n")
         elif sys.stderr.isatty():
             seconds = int(collector_age(collector))
             clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
@@ -238,6 +239,18 @@ class _Session:
                 f"  violations {counts.violations_open}  findings {counts.findings_open}"
                 f"  {record.bytes / 1e6:.0f} MB{said}",
             )
+
+    def _write_line(self, text: str) -> None:
+        """A line on stdout. Who has just started it hears when that is no use; later on a
+        recording is worth more than the lines about it."""
+        try:
+            print(text, end="", flush=True)
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            if not self._written:
+                raise OutputError(error) from None
+        self._written = True
 
 
 def collector_age(collector: Collector) -> float:

@@ -140,7 +140,12 @@ def _write(target: str, text: str) -> None:
         return
     path = Path(target)
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe: there is nothing to replace
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        try:
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except BrokenPipeError:
+            raise  # its reader has seen enough
+        except OSError as error:
+            raise _unwritable(target, error) from None
         return
     path = path.resolve()  # a link stays a link
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -154,6 +159,8 @@ def _write(target: str, text: str) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"-o {target}", error.strerror or str(error), "Name another file with -o."
-        ) from None
+        raise _unwritable(target, error) from None
+
+
+def _unwritable(target: str, error: OSError) -> UsageError:
+    return UsageError(f"-o {target}", error.strerror or str(error), "Name another file with -o.")

@@ -58,6 +58,7 @@ class CollectorProcess:
         os.close(ready_write)
         self.socket = ours
         self._ready = ready_read
+        self._is_ready = False
 
     def wait_ready(self) -> None:
         """Until rings are open and privileges gone; raises what the child raised."""
@@ -68,6 +69,7 @@ class CollectorProcess:
         except ValueError:
             answer = {}
         if answer.get("ready"):
+            self._is_ready = True
             return
         self.end()
         if "error" in answer:
@@ -94,6 +96,8 @@ class CollectorProcess:
     def end(self) -> None:
         """Close our end, which ends the child; then make sure that it has gone."""
         self.socket.close()
+        if not self._is_ready:  # it does not listen yet, and has nothing to write
+            self.process.terminate()
         try:
             self.process.wait(END_S)
         except subprocess.TimeoutExpired:

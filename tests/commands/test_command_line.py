@@ -72,12 +72,32 @@ def open_folder() -> Iterator[Path]:
         (["nosuch0"], 5, "interface nosuch0: it does not exist"),
         (["live", "nosuch0"], 5, "interface nosuch0: it does not exist"),
         (["record", "nosuch0", "-o", "x"], 5, "interface nosuch0: it does not exist"),
-        (["analyse"], 2, "Did you mean `panotui analyze`?"),
+        (["anlayze"], 2, "no such command 'anlayze'; did you mean 'analyze'?\n"),
+        (["anlayze", "--json", "x.pcap"], 2, "no such command 'anlayze'; did you mean 'analyze'?"),
+        (["--site", "x", "rec"], 2, "no such command 'rec'; did you mean 'record'?"),
+        (["help"], 2, "did you mean '--help'?"),
+        (["frobnicate"], 2, "no such command 'frobnicate'. See `panotui --help`."),
+        (["README.md", "--json"], 2, "panotui review README.md"),
+        (["live", "analyse"], 2, "Did you mean `panotui analyze`?"),
+        (["init", "nosuch.pcap"], 3, "nosuch.pcap: does not exist"),
+        (["init", "nosuch.pcap.gz"], 3, "nosuch.pcap.gz: does not exist"),
+        (["init", "lo", "nosuch.pcap"], 2, "lo is an interface and nosuch.pcap a capture"),
+        (["init", "nosuch/folder"], 3, "nosuch/folder: does not exist"),
+        (["init", "docs"], 3, "docs: there is no capture in this folder"),
+        (["init", "nosuch0"], 5, "interface nosuch0: it does not exist"),
+        (["analyze", ""], 2, "one of the arguments is empty"),
+        (["record", "lo", "-o", ""], 2, "one of the arguments is empty"),
+        (["analyze", "a\x1b[2Jb"], 3, "a\\x1b[2Jb: does not exist"),
         (["README.md"], 2, "panotui review README.md"),
         (["live", "--frobnicate"], 2, "No such option"),
-        (["a", "b", "c"], 2, "at most 2"),
+        (["live", "a", "b", "c"], 2, "at most 2"),
         (["record"], 2, "Missing option"),
         (["record", "lo", "-o", "x", "--for", "soon"], 2, "duration soon"),
+        (["record", "lo", "-o", "x", "--for", "-5s"], 2, "duration -5s"),
+        (["record", "lo", "-o", "x", "--for", "0"], 2, "duration 0: it is not between"),
+        (["record", "lo", "-o", "x", "--max-age", "9" * 400 + "d"], 2, "it is not between"),
+        (["record", "lo", "-o", "x", "--max-size", "9" * 400], 2, "it is not a size"),
+        (["init", "lo", "--for", "-1m"], 2, "duration -1m"),
         (["record", "lo", "-o", "x", "--max-size", "huge"], 2, "size huge"),
         (["analyze"], 2, "Missing argument"),
         (["analyze", "/nonexistent.pcap"], 3, "/nonexistent.pcap: does not exist"),
@@ -90,9 +110,12 @@ def open_folder() -> Iterator[Path]:
         (["live", "lo"], 2, "this is not a terminal"),
         (["review", "README.md"], 2, "this is not a terminal"),
         (["attach", "/nonexistent.sock"], 3, "no recorder listens here"),
-        (["attach", "README.md"], 3, "README.md"),
+        (["attach", "README.md"], 3, "README.md: it is no recorder's socket"),
+        (["attach", "docs"], 3, "docs: it is no recorder's socket"),
         (["--site", "/nonexistent.toml", "analyze", "README.md"], 2, "/nonexistent.toml"),
         (["policy", "frobnicate"], 2, "No such command"),
+        (["policy", "shwo"], 2, "'show'? See `panotui policy --help`."),
+        (["policy", "validate", "nosuch.toml"], 2, "nosuch.toml: No such file or directory"),
         (["policy", "explain", "--host", "x", "--port", "99999"], 2, "is no port"),
         (["policy", "export", "--format", "yaml"], 2, "yaml"),
         (["service", "eth0;reboot"], 2, "only letters"),
@@ -391,10 +414,10 @@ def test_durations_and_sizes_read_as_people_write_them() -> None:
     assert size_bytes("2GB") == 2_000_000_000
     assert size_bytes("1GiB") == 1 << 30
     assert size_bytes("500k") == 500_000
-    for text in ("", "-1s", "1x", "h"):
+    for text in ("", "-1s", "1x", "h", "0", "0s", "99999d", "9" * 400, "\u0663s"):
         with pytest.raises(UsageError):
             duration_s(text)
-    for text in ("", "0", "-5MB", "GB"):
+    for text in ("", "0", "-5MB", "GB", "9" * 400, "\u0663MB"):
         with pytest.raises(UsageError):
             size_bytes(text)
 
