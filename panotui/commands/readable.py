@@ -40,7 +40,7 @@ COLLECTOR = (
     "panotui.telemetry.alerts",
     "panotui.state.vendors:load",
     "panotui.wire.linkcontrol:load",
-    ":load_dissectors",
+    "panotui.meter.control.dissectors:load",
 )
 
 
