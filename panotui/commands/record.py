@@ -152,7 +152,7 @@ class _Session:
             site_editor=capture.site_editor(),
             export_folder=self.recorder.folder / "exports",
         )
-        provider.restore_known(self.recorder.known_keys())
+        pump.engine.restore_marks(self.recorder.known_keys())
         self.provider = provider
         self.collector: Collector = Collector(
             pump,

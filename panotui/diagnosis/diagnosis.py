@@ -58,7 +58,6 @@ class Diagnosis:
         self.specs = catalogue()
         self._lives: dict[str, _Life] = {}
         self._changes: list[tuple[str, FindingRecord]] = []
-        self._known: set[str] = set()
         self.evicted = 0
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
         self._heard: set[Rule] = set()  # rules that heard a message since the last tick
@@ -74,15 +73,6 @@ class Diagnosis:
         for rule in listening:
             rule.observe(message, facts)
             self._heard.add(rule)
-
-    def mark_known(self, key: str, known: bool = True) -> bool:
-        """A person has seen this finding (or takes that back); false when there is none."""
-        life = self._lives.get(key)
-        if life is None:
-            return False
-        (self._known.add if known else self._known.discard)(key)
-        life.record = msgspec.structs.replace(life.record, known=known)
-        return True
 
     def tick(self, facts: Facts) -> None:
         """Ask the rules that are awake and bring the findings up to `facts.now_ns`."""
@@ -200,11 +190,11 @@ class Diagnosis:
             layer=spec.layer,
             hidden_by=old.hidden_by if old else None,
             hides=old.hides if old else (),
-            known=key in self._known,
             detail=detail,
             flow=seen.flow,
             stream=seen.stream,
             camera=seen.camera,
+            violation=seen.violation,
         )
 
     def _clear(self, now: int) -> None:

@@ -153,6 +153,7 @@ class Observation:
     flow: str | None = None
     stream: str | None = None
     camera: str | None = None
+    violation: str | None = None  # the id of the violation that it explains
     key: str | None = None  # what tells it from others of its id, when that is not the subject
     asker: str | None = None  # whose unicast must be seen: a port, MAC or address; else the client
     blocks: tuple[str, ...] = ()  # tags beside those of its table

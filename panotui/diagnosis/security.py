@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,12 +51,16 @@ class ViolationRule(Rule):
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
-        for violation in facts.violations[:300]:
-            if violation.known or not recent(violation.last_time_ns, facts.now_ns, RECENT_S):
+        # several may make one finding, which is known only when all of them are
+        for violation in sorted(facts.violations[:300], key=lambda v: v.known):
+            if not recent(violation.last_time_ns, facts.now_ns, RECENT_S):
                 continue
             found = self._of(violation, facts)
-            if found is not None and sum(o.id == found.id for o in out) < OF_A_KIND:
-                out.append(found)
+            if found is None or sum(o.id == found.id for o in out) >= OF_A_KIND:
+                continue
+            if violation.known and any((o.id, o.subject) == (found.id, found.subject) for o in out):
+                continue
+            out.append(replace(found, violation=violation.id))
         out.extend(self._exfil(facts))
         return out
 

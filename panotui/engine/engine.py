@@ -9,7 +9,7 @@ hear its kind. It reads no clock: all time is packet time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -49,6 +49,7 @@ from panotui.state.endpoints import EndpointBook
 from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
 from panotui.state.leases import LeaseBook
+from panotui.state.marks import Marks, is_well, open_and_known
 from panotui.state.ports import PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
@@ -101,6 +102,7 @@ class Engine:
             clock=self.clock, leases=self.leases, claims=self.claims,
             visibility=self.visibility, live=self.settings.live,
         )  # fmt: skip
+        self.known = Marks()
         self.now_ns = 0
         self.number = 0
         self.recorder: RecorderRecord | None = None
@@ -240,15 +242,26 @@ class Engine:
         """A note that a person sets into the events."""
         return self.events.tell("mark", time_ns or self.now_ns, "mark", {"text": text})
 
-    def mark_finding(self, key: str, known: bool) -> bool:
-        """A person has seen a finding; false when there is none with that key."""
-        self._snapshot = None
-        return self.diagnosis.mark_known(key, known)
+    def mark_known(self, key: str, known: bool) -> bool:
+        """A person knows of the finding or violation with that key (see `Marks`), or takes that
+        back; false when there is no room for one more mark."""
+        done = self.known.set(key, known)
+        self._take_marks()
+        return done
 
-    def mark_violation(self, key: str, known: bool) -> bool:
-        """A person has seen a violation; false when there is none with that id."""
+    def restore_marks(self, keys: Iterable[str]) -> None:
+        """Marks that persons set in earlier runs."""
+        self.known.restore(keys)
+        self._take_marks()
+
+    def _take_marks(self) -> None:
+        self.facts.violations = self.known.over_violations(self.facts.violations)
+        self._take_well()
         self._snapshot = None
-        return self.verdicts.mark_known(key, known)
+
+    def _take_well(self) -> None:
+        well = is_well(self.known.over_findings(self.diagnosis.records()), self.facts.violations)
+        self._all_well_since = (self._all_well_since or self.now_ns or None) if well else None
 
     def counters(self) -> MeterCounters:
         """The meters' counters, summed."""
@@ -342,13 +355,13 @@ class Engine:
         self.events.ports(self.facts.port_records, now)
         for violation in self.verdicts.drain_new():
             self.events.violation(violation)
-        self.facts.violations = self.verdicts.violations()
+        self.facts.violations = self.known.over_violations(self.verdicts.violations())
         self.facts.woken = self._what_woke()
         self.diagnosis.tick(self.facts)
         for kind, finding in self.diagnosis.drain_changes():
             self.events.finding(kind, finding, now)
         self.facts.forget_changed()
-        self._all_well_since = (self._all_well_since or now) if self._is_well() else None
+        self._take_well()
         self._snapshot = None
 
     def _judge_cameras(self, now: int) -> None:
@@ -361,12 +374,6 @@ class Engine:
             self.verdicts.judge_stream(stream)
         for camera in self.cameras.judge_states(self.facts.camera_streams, now):
             self.events.camera(camera, now)
-
-    def _is_well(self) -> bool:
-        """No finding and no violation is open that a person does not know of."""
-        return not any(
-            f.cleared_time_ns is None and f.severity != "info" for f in self.diagnosis.records()
-        ) and not any(v.state == "open" and not v.known for v in self.facts.violations)
 
     def _look_around(self) -> None:
         """What has changed in this tick, and what this vantage can see."""
@@ -396,7 +403,7 @@ class Engine:
             ("site", self.view.version),
             ("visibility", (self.visibility.version, facts.plain, facts.one_way)),
             ("ports", tuple(p.state for p in facts.port_records)),
-            ("violations", self.verdicts.version),
+            ("violations", (self.verdicts.version, self.known.version)),
             ("loss", (facts.capture_lossy, facts.ring_dropped, facts.interface_dropped)),
             ("endpoints", self.endpoints.version),
         )
@@ -442,8 +449,9 @@ class Engine:
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
             facts.time_servers,
         )  # fmt: skip
-        violations = self.verdicts.violations()
-        findings = self.diagnosis.records()
+        violations = self.known.over_violations(self.verdicts.violations())
+        findings = self.known.over_findings(self.diagnosis.records())
+        findings_known, violations_known = open_and_known(findings, violations)
         site = self.view.site_record()
         if self.facts.one_way != site.one_way:
             site = msgspec.structs.replace(site, one_way=self.facts.one_way)
@@ -475,6 +483,8 @@ class Engine:
                 findings_open=sum(
                     f.cleared_time_ns is None and f.hidden_by is None for f in findings
                 ),
+                findings_known=findings_known,
+                violations_known=violations_known,
                 events=self.events.number,
             ),
             limits=self.limits(),

@@ -347,6 +347,7 @@ class FindingRecord(Record, frozen=True, kw_only=True):
     flow: str | None = None
     stream: str | None = None
     camera: str | None = None
+    violation: str | None = None  # the id of the violation that it explains
 
 
 class EventRecord(Record, frozen=True, kw_only=True):
@@ -406,6 +407,8 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     violations_open: int = 0
     violations_past: int = 0
     findings_open: int = 0
+    findings_known: int = 0  # of the open ones, marked by a person
+    violations_known: int = 0
     events: int = 0
 
 

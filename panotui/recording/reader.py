@@ -29,6 +29,7 @@ from panotui.recording import folder as folders
 from panotui.recording import rows
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
+from panotui.state.marks import Marks
 
 FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
@@ -65,6 +66,7 @@ class Recording:
         if not self.sessions:
             why = "its database is damaged" if self.damaged else "nothing was recorded yet"
             raise InputError(str(path), why)
+        self.known = Marks(self._known_keys())
 
     def refresh(self) -> None:
         """Look again at how far it goes (a recorder may be writing)."""
@@ -131,7 +133,7 @@ class Recording:
         replace = msgspec.structs.replace
         end = snapshot.time_ns
         return replace(
-            snapshot,
+            self.known.over_snapshot(snapshot),
             events=self._events_of(session, end),
             ports=tuple(
                 replace(
@@ -322,7 +324,7 @@ class Recording:
         ]
         return sorted(gaps)
 
-    def known_keys(self) -> set[str]:
+    def _known_keys(self) -> set[str]:
         return {key for (key,) in self._rows("SELECT key FROM known", kinds=(str,))}
 
     def band(self, table: str, columns: int, names: Sequence[str] | None = None) -> str:
@@ -397,8 +399,12 @@ class Recording:
         return msgspec.structs.replace(
             last,
             streams=(*streams, *last.streams),
-            violations=self._earlier("violation", last_id, rows.violation_of) + last.violations,
-            findings=self._earlier("finding", last_id, rows.finding_of) + last.findings,
+            violations=self.known.over_violations(
+                self._earlier("violation", last_id, rows.violation_of)
+            )
+            + last.violations,
+            findings=self.known.over_findings(self._earlier("finding", last_id, rows.finding_of))
+            + last.findings,
             events=tuple(self.events()),
         )
 

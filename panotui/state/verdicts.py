@@ -298,11 +298,6 @@ class VerdictBook:
             self._records = None
         return [c.record for c in changes if c.kind in ("new", "again")]
 
-    def mark_known(self, key: str, known: bool) -> bool:
-        """A person has seen a violation; false when there is none with that id."""
-        self._records = None
-        return self.book.mark_known(key, known)
-
 
 def _packed16(address: str) -> bytes | None:
     try:

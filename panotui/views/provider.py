@@ -1,9 +1,8 @@
 """Answers a screen's requests from a `State`: the running engine, or a recording at a time.
 
 A `View` in, one `Frame` out that holds what is visible and no more; a `Command` in, one `Done` out.
-What a person marks as known is kept here and laid over the records, because it is an opinion about
-them and not part of what was measured. Writers of effects (recorder, site file, exports) are given
-from outside.
+What a person marks as known is the state's to keep, so that all who look at it see the same.
+Writers of effects (recorder, site file, exports) are given from outside.
 """
 
 from __future__ import annotations
@@ -27,11 +26,12 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.state.marks import MARKS_MAX
 from panotui.views.details import detail_of
 from panotui.views.export import write_detail, write_table
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import PANES, Command, Done, Frame, Header, ReviewState, View
-from panotui.views.panes import ROWS_MAX, Page, matching, page, row_key
+from panotui.views.panes import ROWS_MAX, Page, matching, page
 from panotui.views.state import State
 from panotui.wire.text import printable
 
@@ -81,7 +81,6 @@ class StateProvider:
         self._site_editor = site_editor
         self._export_folder = export_folder
         self._clock = clock
-        self._known: set[str] = set()
         self._snapshot: Snapshot | None = None
         self._snapshot_at = 0.0
         self._number = 0
@@ -89,10 +88,10 @@ class StateProvider:
     # ------------------------------------------------------------------ views
 
     def snapshot(self) -> Snapshot:
-        """The newest snapshot with the marks of persons laid over it."""
+        """The newest snapshot, or one that is hardly older."""
         now = self._clock()
         if self._snapshot is None or now - self._snapshot_at >= SNAPSHOT_AGE_S:
-            self._snapshot = self._with_marks(self.state.snapshot())
+            self._snapshot = self.state.snapshot()
             self._snapshot_at = now
         return self._snapshot
 
@@ -178,27 +177,6 @@ class StateProvider:
     def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
         return snapshot.events
 
-    def _with_marks(self, snapshot: Snapshot) -> Snapshot:
-        if not self._known:
-            return snapshot
-        known = self._known
-        replace = msgspec.structs.replace
-        return replace(
-            snapshot,
-            violations=tuple(
-                replace(v, known=True) if f"violation:{v.id}" in known else v
-                for v in snapshot.violations
-            ),
-            findings=tuple(
-                replace(f, known=True) if f"finding:{row_key(f)}" in known else f
-                for f in snapshot.findings
-            ),
-        )
-
-    def restore_known(self, keys: set[str]) -> None:
-        """Marks that persons set in earlier runs."""
-        self._known |= keys
-
     # ------------------------------------------------------------------ commands
 
     def command(self, command: Command) -> Done:
@@ -231,12 +209,8 @@ class StateProvider:
         if kind not in ("violation", "finding") or not name:
             return Done(ok=False, text="only violations and findings are marked as known")
         is_known = command.name == "known"
-        if is_known:
-            if len(self._known) >= 10_000:
-                return Done(ok=False, text="10,000 marks are set already")
-            self._known.add(command.key)
-        else:
-            self._known.discard(command.key)
+        if not self.state.mark_known(command.key, is_known):
+            return Done(ok=False, text=f"{MARKS_MAX:,} marks are set already")
         if self._notebook is not None:
             self._notebook.known(command.key, is_known)
         return Done(ok=True, text="marked as known" if is_known else "no longer marked as known")

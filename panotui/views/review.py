@@ -35,6 +35,10 @@ class RecordingState:
     def snapshot(self) -> Snapshot:
         return self.recording.snapshot_at(self.position_ns)
 
+    def mark_known(self, key: str, known: bool) -> bool:
+        """For as long as this recording is looked at: nothing is written into it."""
+        return self.recording.known.set(key, known)
+
     def flow_records(self) -> Sequence[FlowRecord]:
         second = self.position_ns // SECOND
         if self._flows is None or self._flows[0] != second:
@@ -81,7 +85,6 @@ class ReviewProvider(StateProvider):
     ) -> None:
         self._review_state = RecordingState(recording, explain)
         super().__init__(self._review_state, mode, export_folder=export_folder, clock=clock)
-        self._known = recording.known_keys()
         self._recording = recording
         self._loop = loop
         self._playing = False

@@ -18,6 +18,9 @@ class State(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
+    def mark_known(self, key: str, known: bool) -> bool:
+        """A person knows of a finding or violation; false when there is no room for the mark."""
+
     def flow_records(self) -> Iterable[FlowRecord]: ...
 
     def flow_page(

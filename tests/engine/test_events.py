@@ -105,7 +105,11 @@ def test_a_rare_protocol_of_the_link_is_told_once_a_sender_and_not_without_end(
 ) -> None:
     def speaks(number: int) -> LinkControlMessage:
         return LinkControlMessage(
-            **BASE, protocol="eapol", src_mac=f"02:00:00:00:01:{number:02x}", detail="start"
+            **BASE,
+            protocol="eapol",
+            title="802.1X",
+            src_mac=f"02:00:00:00:01:{number:02x}",
+            detail="start",
         )
 
     engine.events.observe(speaks(1), 0)

@@ -26,7 +26,7 @@ def everything(recording: Recording) -> list[object]:
     middle = (recording.start_ns + recording.end_ns) // 2
     found: list[object] = [
         recording.site_text, recording.gaps(), recording.marks(), recording.event_marks(),
-        recording.known_keys(), recording.evidence(), recording.events(), recording.findings(),
+        recording.known, recording.evidence(), recording.events(), recording.findings(),
         recording.violations(), recording.all_flows(), recording.flows_at(middle),
         recording.flow(middle, "0-1"), recording.next_event_ns(middle, forward=True),
         recording.next_event_ns(middle, forward=False),

@@ -101,7 +101,7 @@ def test_marks_of_persons_are_kept(tmp_path: Path) -> None:
     recorder.close()
     recording = Recording(tmp_path / "a.panotui")
     assert recording.marks() == [(START + 5, "cable changed")]
-    assert recording.known_keys() == {"violation:v1"}
+    assert recording._known_keys() == {"violation:v1"}
 
 
 CHILD = """

@@ -20,6 +20,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.state.marks import Marks
 
 START = 1_700_000_000 * SECOND
 
@@ -165,9 +166,13 @@ class FixedState:
     def __init__(self, flows: int = 500, second: int = 30) -> None:
         self.flows = [flow(n, START + n) for n in range(1, flows + 1)]
         self.now = snapshot(second)
+        self.marks = Marks()
 
     def snapshot(self) -> Snapshot:
-        return self.now
+        return self.marks.over_snapshot(self.now)
+
+    def mark_known(self, key: str, known: bool) -> bool:
+        return self.marks.set(key, known)
 
     def flow_records(self) -> list[FlowRecord]:
         return self.flows

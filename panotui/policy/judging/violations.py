@@ -80,7 +80,6 @@ class _Violation:
     peers: set[bytes] = field(default_factory=set)
     folded: str = ""  # "", "ports", "peers", "rest"
     open: bool = True
-    known: bool = False
 
 
 @dataclass(slots=True)
@@ -116,7 +115,6 @@ class ViolationBook:
         self._spreads: set[int] = set()  # source keys that are folded
         self._hosts: dict[str, int] = {}
         self._counted: dict[int, _Counted] = {}
-        self._known: set[str] = set()
         self._changes: list[ViolationChange] = []
         self.evicted = 0
 
@@ -160,15 +158,6 @@ class ViolationBook:
             if violation.open and quiet:
                 violation.open = False
                 self._changed("past", violation, now_ns)
-
-    def mark_known(self, violation_id: str, known: bool = True) -> bool:
-        """A person knows of it; False when there is no such violation."""
-        for violation in self._violations.values():
-            if violation.id == violation_id:
-                violation.known = known
-                (self._known.add if known else self._known.discard)(violation_id)
-                return True
-        return False
 
     # -------------------------------------------------------------- asking
 
@@ -381,7 +370,6 @@ class ViolationBook:
             last_ns=int(row["last_ns"][0]),
             first_packet=int(row["first_packet"][0]),
         )
-        violation.known = violation.id in self._known
         violation.folded = "ports" if self._is_scan(key) else "peers" if self._is_rest(key) else ""
         self._violations[key] = violation
         number = len(self._by_number)
@@ -538,7 +526,6 @@ class ViolationBook:
             text=words.text + _folded_text(v),
             flows=v.flows,
             state="open" if v.open else "past",
-            known=v.known,
             first_packet=v.first_packet,
             nearest=words.nearest,
             suggestion=words.suggestion,

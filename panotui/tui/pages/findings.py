@@ -28,8 +28,13 @@ def state_word(finding: FindingRecord) -> str:
 
 
 def _heading(scene: Scene) -> Sequence[Span]:
-    count = scene.frame.header.counts.findings_open
-    return [(f"{count} open", "bad")] if count else [(f"{scene.glyphs.ok} none open", "ok")]
+    counts = scene.frame.header.counts
+    known = counts.findings_known
+    news = counts.findings_open - known
+    answer: list[Span] = [(f"{news} open", "bad")]
+    if news <= 0:
+        answer = [(f"{scene.glyphs.ok} none open", "ok")]
+    return [*answer, (f", {known} known", "plain")] if known else answer
 
 
 TABLE = Table(

@@ -363,8 +363,7 @@ def _violations(scene: Scene) -> _Section:
 def _violations_answer(found: Sequence[ViolationRecord], scene: Scene) -> Span:
     counts = scene.frame.header.counts
     if found or counts.violations_open or counts.violations_past:
-        text = f"{max(counts.violations_open, len(found))} open, {counts.violations_past} past"
-        return text, violations.heading_role(found)
+        return violations.tally(counts), violations.heading_role(found)
     return (f"{scene.glyphs.ok} none", "ok") if counts.flows else ("none seen yet", "dim")
 
 
@@ -391,18 +390,27 @@ def _todo(scene: Scene) -> _Section:
     header = scene.frame.header
     found = [f for f in scene.frame.findings if f.cleared_time_ns is None and f.hidden_by is None]
     found.sort(key=lambda f: (f.known, trouble(look(f.severity))))
-    notes = sum(1 for f in found if findings.look_of(f) in ("note", "unknown"))
+    notes = sum(1 for f in found if not f.known and findings.look_of(f) in ("note", "unknown"))
+    known = sum(1 for f in found if f.known)
     units = [_finding(n, f, scene) for n, f in enumerate(found, 1)]
     answer: list[Span]
-    if len(found) > notes:
+    if len(found) > notes + known:
         urgent = any(findings.look_of(f) == "bad" for f in found)
-        answer = [(plural(len(found) - notes, "finding"), "bad" if urgent else "warn")]
+        answer = [(plural(len(found) - notes - known, "finding"), "bad" if urgent else "warn")]
+        if known:
+            answer.append((f", {known} known", "plain"))
         if notes:
             answer.append((f", {plural(notes, 'note')}", "plain"))
         return _Section("WHAT TO DO", answer, units)
-    if header.all_well_since_ns:
+    known += header.counts.violations_known
+    if header.all_well_since_ns and known:
+        answer = [(f"{scene.glyphs.ok} all else is well", "ok"), (f", {known} known", "plain")]
+    elif header.all_well_since_ns:
         at = day_clock(header.all_well_since_ns, scene.now_ns, scene.zone)
         answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
+    elif header.counts.violations_open > header.counts.violations_known:
+        news = header.counts.violations_open - header.counts.violations_known
+        answer = [(f"{plural(news, 'violation')} to look at", "warn")]
     else:
         answer = [("nothing yet: not enough was seen to say that all is well", "dim")]
     if notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panotui.model import ViolationRecord
+from panotui.model import CountsRecord, ViolationRecord
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
@@ -33,12 +33,18 @@ def heading_role(found: Sequence[ViolationRecord]) -> Role:
     return "warn" if found else "plain"
 
 
+def tally(counts: CountsRecord) -> str:
+    """`2 open (1 known), 0 past`."""
+    known = f" ({counts.violations_known} known)" if counts.violations_known else ""
+    return f"{counts.violations_open} open{known}, {counts.violations_past} past"
+
+
 def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     if not counts.violations_open and not counts.violations_past:
         return [(f"{scene.glyphs.ok} none", "ok")]
-    text = f"{counts.violations_open} open, {counts.violations_past} past"
-    return [(text, "bad" if counts.violations_open else "plain")]
+    news = counts.violations_open - counts.violations_known
+    return [(tally(counts), "bad" if news > 0 else "plain")]
 
 
 TABLE = Table(

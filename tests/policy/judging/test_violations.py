@@ -202,15 +202,6 @@ def test_a_quiet_violation_is_past_and_opens_again_with_new_traffic() -> None:
     assert kinds(book) == ["new", "past", "again"]
 
 
-def test_a_person_can_mark_it_as_known() -> None:
-    judge = judge_of()
-    book = ViolationBook(judge)
-    feed(book, judge, flow_row("192.168.5.5", 50000, "192.168.5.77", 22))
-    assert book.mark_known(one(book).id)
-    assert one(book).known
-    assert not book.mark_known("nothing")
-
-
 def test_own_traffic_is_no_violation() -> None:
     judge = judge_of()
     book = ViolationBook(judge)

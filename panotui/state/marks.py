@@ -1,0 +1,110 @@
+"""What persons know of already: the one place for the mark "known" of findings and violations.
+
+A mark is an opinion about a record, not part of what was measured: it is laid over the records that
+leave, wherever they come from (the engine's books, a recording). All screens that look at one state
+share its marks; a recorder keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from panotui.model import FindingRecord, Snapshot, ViolationRecord
+
+MARKS_MAX = 10_000
+
+
+def key_of(record: FindingRecord | ViolationRecord) -> str:
+    """What a record's mark is kept under."""
+    if isinstance(record, ViolationRecord):
+        return f"violation:{record.id}"
+    return f"finding:{record.key or f'{record.id} {record.subject}'}"
+
+
+class Marks:
+    """The keys that persons have marked."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._keys = set(keys)
+        self.version = 0  # rises with each change
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def restore(self, keys: Iterable[str]) -> None:
+        """Marks of earlier runs."""
+        self._keys.update(keys)
+        self.version += 1
+
+    def set(self, key: str, known: bool) -> bool:
+        """Mark a key, or take the mark away; false when there is no room for one more."""
+        if known and key not in self._keys and len(self._keys) >= MARKS_MAX:
+            return False
+        (self._keys.add if known else self._keys.discard)(key)
+        self.version += 1
+        return True
+
+    def over_findings(self, found: tuple[FindingRecord, ...]) -> tuple[FindingRecord, ...]:
+        """The records with their marks."""
+        if not self._keys and not any(f.known for f in found):
+            return found
+        return tuple(
+            f if f.known == self._knows(f) else msgspec.structs.replace(f, known=not f.known)
+            for f in found
+        )
+
+    def _knows(self, finding: FindingRecord) -> bool:
+        """Who knows of a violation knows of the finding that explains it."""
+        return key_of(finding) in self._keys or f"violation:{finding.violation}" in self._keys
+
+    def over_violations(self, found: tuple[ViolationRecord, ...]) -> tuple[ViolationRecord, ...]:
+        """The records with their marks."""
+        if not self._keys and not any(v.known for v in found):
+            return found
+        return tuple(
+            v if v.known == (key_of(v) in self._keys)
+            else msgspec.structs.replace(v, known=not v.known)
+            for v in found
+        )  # fmt: skip
+
+    def over_snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot of which others may have been marked since it was made."""
+        findings = self.over_findings(snapshot.findings)
+        violations = self.over_violations(snapshot.violations)
+        findings_known, violations_known = open_and_known(findings, violations)
+        since = snapshot.all_well_since_ns
+        if not is_well(findings, violations):
+            since = None
+        elif since is None and findings_known + violations_known:
+            since = snapshot.time_ns
+        return msgspec.structs.replace(
+            snapshot,
+            findings=findings,
+            violations=violations,
+            all_well_since_ns=since,
+            counts=msgspec.structs.replace(
+                snapshot.counts, findings_known=findings_known, violations_known=violations_known
+            ),
+        )
+
+
+def is_well(findings: Iterable[FindingRecord], violations: Iterable[ViolationRecord]) -> bool:
+    """Nothing is open that a person does not know of. What only hangs on a finding that is known
+    is known with it."""
+    opened = [f for f in findings if f.cleared_time_ns is None and f.severity != "info"]
+    known = {f.key for f in opened if f.known}
+    return all(f.known or f.hidden_by in known for f in opened) and all(
+        v.known or v.state != "open" for v in violations
+    )
+
+
+def open_and_known(
+    findings: Iterable[FindingRecord], violations: Iterable[ViolationRecord]
+) -> tuple[int, int]:
+    """How many open findings, and open violations, persons know of."""
+    return (
+        sum(f.known and f.cleared_time_ns is None and f.hidden_by is None for f in findings),
+        sum(v.known and v.state == "open" for v in violations),
+    )
