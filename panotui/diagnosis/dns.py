@@ -1,176 +1,106 @@
-"""Findings of names and time: DNS that is silent, denies, fails, lies or is slow; NTP; the clock.
+"""Findings of names: a resolver is asked, answers, and answers usefully, by name and type.
 
-DNS messages and the resolver and clock books come in, observations go out. A needed name is one
-that a rule of the policy knows; names that nobody needs may well not exist.
+The resolver and lookup books and ICMP errors come in, observations go out. A needed name is one
+that a rule of the policy knows; names that nobody needs may well not exist. A lookup is fine when
+any server gives an address, so that a failing AAAA beside a good A, or one server's refusal beside
+another's answer, is no fault. What fails alike at one server is one finding.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import (
-    SECOND,
-    AnyMessage,
-    Confidence,
-    DnsMessage,
-    EvidenceRecord,
-)
+from panotui.model import SECOND, AnyMessage, Confidence, EvidenceRecord, IcmpMessage, Severity
 from panotui.site.addresses import INTERNET, scope_of
-from panotui.state.resolvers import SLOW_MS, Resolver
+from panotui.state.lookups import Given, Lookup, Seen, Useless
+from panotui.state.resolvers import SLOW_MS, Resolver, Side
 
-_Key = TypeVar("_Key")
 QUERIES = 3
 SLOW_ANSWERS = 5
+LOST = 3  # questions without an answer at a server that answers others
+LOST_SHARE = 0.05
 RECENT_NS = 600 * SECOND
-TABLE_MAX = 512
+SETTLE_NS = 2 * SECOND  # another type, or another server, may still answer
+RESCUES = 3  # times that another server had to answer in place of the first
+ERRORS_MAX = 64
+NAMED = 4  # names in a sentence
+# where well-known filters lead the names that they block
+BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
+_AWS = ".amazonaws.com"
+_PRINTED = ".aws.amazon.com"
 
 
 @dataclass(slots=True)
-class _Refused:
-    """Bad answers of one kind for one name by one server."""
+class _Bad:
+    """Lookups that fail alike at one server."""
 
+    kind: str
+    server: str
     client: str
-    seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
-    first_ns: int = 0
-    last_ns: int = 0
-    count: int = 0
+    names: list[str]
+    seen: list[Seen]
+    first_ns: int
+    last_ns: int
+    count: int
     address: str = ""
+    through: str = ""
+    rescued: bool = False  # another server gave what was needed
+    everything: bool = False  # the server never answers this client otherwise
+    sure: Confidence | None = None
 
 
 class DnsRule(Rule):
-    """dns-timeout, dns-nxdomain, dns-servfail, dns-refused, dns-sinkhole, dns-slow, guide-names."""
+    """dns-timeout, dns-slow, dns-nxdomain, dns-servfail, dns-refused, dns-filtered, dns-sinkhole,
+    guide-names."""
 
-    hears = frozenset((DnsMessage,))
+    hears = frozenset((IcmpMessage,))
 
     def __init__(self) -> None:
-        self._bad: OrderedDict[tuple[str, str, str], _Refused] = OrderedDict()
-        self._printed: OrderedDict[str, _Refused] = OrderedDict()
+        self._unreachable: OrderedDict[str, IcmpMessage] = OrderedDict()  # by resolver
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        if not isinstance(message, DnsMessage) or message.transport not in ("udp", "tcp"):
+        if not isinstance(message, IcmpMessage) or message.quoted_dport != 53:
             return
-        if not message.response:
-            if message.name.endswith(".aws.amazon.com") and facts.policy.match_host(message.name):
-                self._note(self._printed, message.name, message, f"query for {message.name}")
-            return
-        if message.type not in ("A", "AAAA"):
-            return
-        if not facts.is_appliance(message.client) and message.client not in (
-            facts.view.facts.resolvers
-        ):
-            return
-        kind = {
-            "NXDOMAIN": "dns-nxdomain",
-            "SERVFAIL": "dns-servfail",
-            "REFUSED": "dns-refused",
-        }.get(message.rcode)
-        needed = bool(facts.policy.match_host(message.name))
-        if kind == "dns-nxdomain" and not needed:
-            return
-        if kind is not None:
-            text = f"{message.rcode} for {message.name}"
-            self._note(self._bad, (kind, message.server, message.name), message, text)
-        elif message.rcode == "NOERROR" and message.type == "A":
-            self._good(message, needed, facts)
-
-    def _good(self, message: DnsMessage, needed: bool, facts: Facts) -> None:
-        addresses = [a.data for a in message.answers if a.type == "A"]
-        if not addresses:
-            return
-        for kind in ("dns-nxdomain", "dns-servfail", "dns-refused"):
-            self._bad.pop((kind, message.server, message.name), None)
-        key = ("dns-sinkhole", message.server, message.name)
-        holes = [a for a in addresses if _hole(a, needed, facts)]
-        if len(holes) == len(addresses):
-            text = f"{message.name} is {holes[0]}"
-            self._note(self._bad, key, message, text).address = holes[0]
-        else:
-            self._bad.pop(key, None)
-
-    @staticmethod
-    def _note(
-        table: OrderedDict[_Key, _Refused], key: _Key, message: DnsMessage, text: str
-    ) -> _Refused:
-        entry = table.setdefault(key, _Refused(message.client))
-        table.move_to_end(key)
-        while len(table) > TABLE_MAX:
-            table.popitem(last=False)
-        entry.first_ns = entry.first_ns or message.time_ns
-        entry.last_ns = message.time_ns
-        entry.count += 1
-        entry.seen.append(evidence(message.time_ns, message.packet, text))
-        return entry
+        if message.quoted_dst and message.type == (3 if message.version == 4 else 1):
+            self._unreachable[message.quoted_dst] = message
+            self._unreachable.move_to_end(message.quoted_dst)
+            while len(self._unreachable) > ERRORS_MAX:
+                self._unreachable.popitem(last=False)
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
-        now = facts.now_ns
         for resolver in facts.resolvers.resolvers.values():
             out.extend(self._of_server(resolver, facts))
-        for (kind, server, name), entry in self._bad.items():
-            if now - entry.last_ns > RECENT_NS:
+        out.extend(_silent_by_arp(facts))
+        bad: OrderedDict[tuple[str, str, str], _Bad] = OrderedDict()
+        blocked = _block_pages(facts)
+        for lookup in facts.lookups.lookups.values():
+            if not _counts(lookup.client, facts):
                 continue
-            values = {
-                "server": server,
-                "host": name,
-                "client": entry.client,
-                "address": entry.address,
-                "port": facts.port_of(entry.client) or "",
-            }
-            out.append(
-                Observation(
-                    kind,
-                    name,
-                    values,
-                    tuple(entry.seen),
-                    entry.first_ns,
-                    entry.last_ns,
-                    detail=("1 answer" if entry.count == 1 else f"{entry.count} answers",),
-                    confidence=self._sureness(kind, entry),
-                )
-            )
-        out.extend(self._guide(facts))
+            if lookup.useless:
+                _add_useless(lookup, bad, facts)
+            for given in lookup.given.values():
+                _add_hole(lookup, given, blocked, bad, facts)
+        out.extend(_told(one, facts) for one in bad.values())
+        out.extend(_guide(facts))
         return out
 
-    @staticmethod
-    def _sureness(kind: str, entry: _Refused) -> Confidence | None:
-        if kind == "dns-sinkhole" and entry.address in ("0.0.0.0", "127.0.0.1"):  # noqa: S104
-            return "certain"
-        return None
+    # ------------------------------------------------------------------ asked, and answered
 
-    @staticmethod
-    def _of_server(resolver: Resolver, facts: Facts) -> list[Observation]:
-        out: list[Observation] = []
-        clients = [c for c in resolver.clients if facts.is_appliance(c)]
-        if not clients:
-            return out
-        values = {"server": resolver.address, "port": facts.port_of(clients[-1]) or ""}
-        if resolver.unanswered >= QUERIES:
-            others = [
-                r.address
-                for r in facts.resolvers.resolvers.values()
-                if r.address != resolver.address and r.answers
-            ]
-            detail = [f"control: {o} answers" for o in others[:2]]
-            if resolver.answers:
-                detail.append(f"it answered {resolver.answers} queries before")
-            out.append(
-                Observation(
-                    "dns-timeout",
-                    resolver.address,
-                    {**values, "count": str(resolver.unanswered)},
-                    tuple(
-                        evidence(t, p, f"query for {n}, no answer")
-                        for t, p, n in resolver.unanswered_seen
-                    ),
-                    resolver.unanswered_first_ns,
-                    resolver.unanswered_seen[-1][0] if resolver.unanswered_seen else 0,
-                    detail=tuple(detail),
-                )
-            )
+    def _of_server(self, resolver: Resolver, facts: Facts) -> list[Observation]:
+        mine = [(c, s) for c, s in resolver.sides.items() if facts.is_appliance(c)]
+        if not mine:
+            return []
+        client, side = max(mine, key=lambda m: (m[1].unanswered, m[1].queries))
+        values = {"server": resolver.address, "port": facts.port_of(client) or ""}
+        out = self._silent(resolver, client, side, values, facts)
+        lost = _lost(resolver, client, side, values, facts)
+        if lost is not None:
+            return [*out, lost]
         middle = resolver.median_ms
         if middle is not None and middle > SLOW_MS and len(resolver.times_ms) >= SLOW_ANSWERS:
             out.append(
@@ -187,30 +117,259 @@ class DnsRule(Rule):
             )
         return out
 
-    def _guide(self, facts: Facts) -> list[Observation]:
-        """Names as the 2021 guide prints them are asked for while the real ones are refused."""
-        blocked = [
-            e
-            for e in facts.endpoints.endpoints.values()
-            if e.host.endswith(".amazonaws.com") and e.attempts.state in ("blocked", "failing")
-        ]
-        if not blocked or not self._printed:
+    def _silent(
+        self, resolver: Resolver, client: str, side: Side, values: dict[str, str], facts: Facts
+    ) -> list[Observation]:
+        if side.unanswered < QUERIES:
             return []
-        name, entry = next(iter(self._printed.items()))
+        since = side.unanswered_first_ns
+        others = [
+            r.address
+            for r in facts.resolvers.resolvers.values()
+            if r is not resolver and (s := r.sides.get(client)) and s.last_answer_ns > since
+        ]
+        detail = [f"control: {o} answers" for o in others[:2]]
+        if side.answers:
+            before = "query" if side.answers == 1 else "queries"
+            detail.append(f"it answered {side.answers} {before} before")
+        seen = [evidence(t, p, f"query for {n}, no answer") for t, p, n in side.unanswered_seen]
+        text = None
+        error = self._unreachable.get(resolver.address)
+        if error is not None and error.time_ns >= since:
+            seen.append(evidence(error.time_ns, error.packet, "ICMP: unreachable"))
+            text = (
+                f"DNS server {resolver.address} cannot be reached: {error.src} says so by ICMP"
+                f" ({side.unanswered} queries without an answer)"
+            )
         return [
             Observation(
-                "guide-names",
-                "firewall",
-                {"host": name, "real": blocked[0].host},
-                tuple(entry.seen),
-                entry.first_ns,
-                entry.last_ns,
+                "dns-timeout",
+                resolver.address,
+                {**values, "count": str(side.unanswered)},
+                tuple(seen),
+                since,
+                side.unanswered_seen[-1][0] if side.unanswered_seen else 0,
+                detail=tuple(detail),
+                severity="warning" if others else None,
+                text=text,
             )
         ]
 
 
-def _hole(address: str, needed: bool, facts: Facts) -> bool:
-    """An address that a public name cannot have."""
+def _counts(client: str, facts: Facts) -> bool:
+    """What the appliance asks counts, and what the site's own resolvers ask on."""
+    return facts.is_appliance(client) or client in facts.view.facts.resolvers
+
+
+def _needed(name: str, facts: Facts) -> bool:
+    """A rule of the policy knows the name, and it is one that exists."""
+    matches = facts.policy.match_host(name)
+    return bool(matches) and not _printed(name, facts)
+
+
+def _printed(name: str, facts: Facts) -> bool:
+    """A name as only the guide of 2021 prints it; it never existed."""
+    return name.endswith(_PRINTED) and bool(facts.policy.match_host(name))
+
+
+def _lost(
+    resolver: Resolver, client: str, side: Side, values: dict[str, str], facts: Facts
+) -> Observation | None:
+    """Single questions get no answer while others do: each such lookup waits."""
+    lost = [one for one in side.lost if facts.now_ns - one.time_ns <= RECENT_NS]
+    asked = sum(facts.now_ns - t <= RECENT_NS for t in side.asked)
+    if len(lost) < LOST or len(lost) < LOST_SHARE * asked or side.unanswered >= QUERIES:
+        return None
+    who = facts.port_of(client) or client
+    raced = [one for one in lost if one.raced]
+    pairs = len(raced) > len(lost) // 2
+    text = (
+        f"Lookups of {who} wait 5 s each: of two questions sent at once (IPv4 and IPv6) one gets no"
+        f" answer from {resolver.address} ({len(raced)} times)"
+        if pairs
+        else f"DNS server {resolver.address} leaves {len(lost)} of {asked} questions of {who}"
+        " unanswered; each such lookup waits some seconds"
+    )
+    return Observation(
+        "dns-slow",
+        resolver.address,
+        {**values, "median": "5000", "count": str(len(lost))},
+        tuple(evidence(o.time_ns, o.packet, f"{o.type} {o.name}, no answer") for o in lost[-8:]),
+        lost[0].time_ns,
+        lost[-1].time_ns,
+        text=text,
+        action=f"The firewall's owner should let both answers of {resolver.address} through: a"
+        " firewall or NAT on the way drops one of two that cross it at once"
+        if pairs
+        else f"Check the way to {resolver.address} for loss, or use a nearer DNS server",
+    )
+
+
+def _silent_by_arp(facts: Facts) -> list[Observation]:
+    """A resolver in the appliance's own network that is asked for by ARP in vain is never asked
+    for a name."""
+    out = []
+    for row in facts.claims.questions.values():
+        known = row.target in facts.view.facts.resolvers and facts.is_appliance(row.asker)
+        if not known or row.target in facts.view.facts.gateways or row.count < QUERIES:
+            continue
+        if facts.now_ns - row.first_ns < SETTLE_NS or facts.now_ns - row.last_ns > 60 * SECOND:
+            continue
+        answer = facts.claims.last_answer.get(row.interface)
+        if answer is None or answer.time_ns < row.first_ns:
+            continue
+        out.append(
+            Observation(
+                "dns-timeout",
+                row.target,
+                {
+                    "server": row.target,
+                    "port": facts.port_of(row.asker) or "",
+                    "count": str(row.count),
+                },
+                tuple(evidence(s.time_ns, s.packet, s.text) for s in row.seen),
+                row.first_ns,
+                row.last_ns,
+                text=f"DNS server {row.target} is not on the network: it does not answer ARP"
+                f" ({row.count} requests)",
+                detail=(f"control: {answer.text} (packet {answer.packet})",),
+                action=f"Check that {row.target} is up, and in the same VLAN",
+            )
+        )
+    return out
+
+
+# ---------------------------------------------------------------------- answered usefully
+
+
+def _add_useless(
+    lookup: Lookup, bad: OrderedDict[tuple[str, str, str], _Bad], facts: Facts
+) -> None:
+    needed = _needed(lookup.name, facts)
+    for row in lookup.useless.values():
+        if facts.now_ns - row.last_ns > RECENT_NS or facts.now_ns - row.first_ns < SETTLE_NS:
+            continue
+        everything = row.kind == "refused" and _refuses_all(row, lookup.client, facts)
+        if not (needed or everything) or _beside_the_point(row, lookup):
+            continue
+        usable = [g for g in lookup.given.values() if not _hole(lookup.name, g, facts)]
+        rescued = any(g.last_ns >= row.first_ns for g in usable)
+        if rescued and row.count < RESCUES:
+            continue
+        key = (row.kind, row.server, "rescued" if rescued and not everything else "")
+        one = bad.get(key)
+        if one is None:
+            one = bad[key] = _Bad(
+                row.kind, row.server, lookup.client, [], [], row.first_ns, row.last_ns, 0
+            )
+        _add(one, lookup.name, row.seen, row.first_ns, row.last_ns, row.count)
+        one.through, one.rescued = row.through or one.through, rescued
+        one.everything = everything
+
+
+def _add(
+    one: _Bad, name: str, seen: Iterable[Seen], first_ns: int, last_ns: int, count: int
+) -> None:
+    if name not in one.names:
+        one.names.append(name)
+    one.seen.extend(seen)
+    one.first_ns = min(one.first_ns, first_ns)
+    one.last_ns = max(one.last_ns, last_ns)
+    one.count += count
+
+
+def _beside_the_point(row: Useless, lookup: Lookup) -> bool:
+    """One type has no address, or fails, beside the other that was asked for as well."""
+    if row.type == "A":
+        return False
+    return "A" in lookup.asked or "A" in lookup.answered
+
+
+def _refuses_all(row: Useless, client: str, facts: Facts) -> bool:
+    """The server has refused this client everything since it began to."""
+    refused = 0
+    for (asker, _), lookup in facts.lookups.lookups.items():
+        if asker != client:
+            continue
+        if any(g.server == row.server and g.last_ns > row.first_ns for g in lookup.given.values()):
+            return False
+        for other in lookup.useless.values():
+            if other.server != row.server:
+                continue
+            if other.kind != "refused" and other.last_ns > row.first_ns:
+                return False
+            refused += other.count if other.kind == "refused" else 0
+    return refused >= QUERIES
+
+
+def _add_hole(
+    lookup: Lookup,
+    given: Given,
+    blocked: frozenset[str],
+    bad: OrderedDict[tuple[str, str, str], _Bad],
+    facts: Facts,
+) -> None:
+    """An answer that leads a needed name to where it cannot be."""
+    if facts.now_ns - given.last_ns > RECENT_NS:
+        return
+    taken = _taken_by_search_domain(lookup, facts)
+    if taken is None:
+        if not _needed(lookup.name, facts):
+            return
+        if not (_hole(lookup.name, given, facts) or set(given.addresses) <= blocked):
+            return
+        if _works(lookup.name, facts) or _another_is_used(lookup, given, blocked, facts):
+            return
+    address = given.addresses[0]
+    key = ("sinkhole", given.server, address)
+    one = bad.get(key)
+    if one is None:
+        one = bad[key] = _Bad(
+            "sinkhole" if taken is None else "search", given.server, lookup.client, [], [],
+            given.first_ns, given.last_ns, 0, address,
+        )  # fmt: skip
+        ip = ipaddress.ip_address(address)
+        if ip.is_unspecified or ip.is_loopback:
+            one.sure = "certain"
+    one.through = taken or ""
+    _add(one, lookup.name, given.seen, given.first_ns, given.last_ns, given.count)
+
+
+def _taken_by_search_domain(lookup: Lookup, facts: Facts) -> str | None:
+    """The needed name that is asked with a domain behind it, which answers, so that the name
+    itself is never asked."""
+    head, found, _ = lookup.name.partition(_AWS + ".")
+    if not found:
+        return None
+    name = head + _AWS
+    if not _needed(name, facts) or (lookup.client, name) in facts.lookups.lookups:
+        return None
+    return name
+
+
+def _works(name: str, facts: Facts) -> bool:
+    """The endpoint of that name is reached all the same: PrivateLink, say."""
+    return any(
+        e.host == name and e.attempts.state == "reachable"
+        for e in facts.endpoints.endpoints.values()
+    )
+
+
+def _another_is_used(lookup: Lookup, given: Given, blocked: frozenset[str], facts: Facts) -> bool:
+    """A later answer of another server, or for the other type, leads to the right place."""
+    return any(
+        g.last_ns >= given.first_ns
+        for g in lookup.given.values()
+        if g is not given and not _hole(lookup.name, g, facts) and not set(g.addresses) <= blocked
+    )
+
+
+def _hole(name: str, given: Given, facts: Facts) -> bool:
+    """None of the addresses is one that a public name can have."""
+    return all(_is_hole(address, name, facts) for address in given.addresses)
+
+
+def _is_hole(address: str, name: str, facts: Facts) -> bool:
     try:
         parsed = ipaddress.ip_address(address)
         scope = scope_of(address)
@@ -218,6 +377,163 @@ def _hole(address: str, needed: bool, facts: Facts) -> bool:
         return False
     if parsed.is_unspecified or parsed.is_loopback:
         return True
-    if not needed or facts.site.site.private_link:
+    if any(parsed in net for net in BLOCK_PAGES):
+        return True
+    if facts.site.site.private_link or not _public(name, facts):
         return False
     return scope != INTERNET
+
+
+def _public(name: str, facts: Facts) -> bool:
+    """The name leads to the internet: an application's service may well be inside the site."""
+    return any(m.rule.kind == "cloud" for m in facts.policy.match_host(name))
+
+
+def _block_pages(facts: Facts) -> frozenset[str]:
+    """Public addresses that names of different services of AWS lead to, which they do not share."""
+    services: dict[str, set[str]] = {}
+    for lookup in facts.lookups.lookups.values():
+        if not lookup.name.endswith(_AWS) or not _counts(lookup.client, facts):
+            continue
+        labels = lookup.name.removesuffix(_AWS).split(".")
+        service = labels[-2].partition("-")[0] if len(labels) > 1 else ""
+        for given in lookup.given.values():
+            if len(given.addresses) == 1 and facts.now_ns - given.last_ns <= RECENT_NS:
+                services.setdefault(given.addresses[0], set()).add(service)
+    return frozenset(
+        address
+        for address, named in services.items()
+        if len(named) > 1 and not (facts.names.range_of(address) or "").startswith("AWS")
+    )
+
+
+_IDS = {
+    "nxdomain": "dns-nxdomain", "servfail": "dns-servfail", "refused": "dns-refused",
+    "nodata": "dns-filtered", "sinkhole": "dns-sinkhole", "search": "dns-sinkhole",
+}  # fmt: skip
+
+
+def _told(one: _Bad, facts: Facts) -> Observation:
+    names = sorted(one.names)
+    severity: Severity | None = "info" if one.rescued else None
+    seen = sorted({(s.time_ns, s.packet, s.text) for s in one.seen})[-8:]
+    several = len(names) > 1
+    client = facts.port_of(one.client) or one.client
+    text = _text(one, names, client)
+    answers = "1 answer" if one.count == 1 else f"{one.count} answers"
+    rescue = ("another DNS server answers for it, so that it works",) if one.rescued else ()
+    return Observation(
+        _IDS[one.kind],
+        one.server if several else names[0],
+        {
+            "server": one.server,
+            "host": names[0],
+            "client": client,
+            "address": one.address,
+            "port": facts.port_of(one.client) or "",
+        },
+        tuple(evidence(*s) for s in seen),
+        one.first_ns,
+        one.last_ns,
+        confidence=one.sure,
+        severity=severity,
+        text=text,
+        detail=(answers, *rescue, *((f"names: {', '.join(names)}",) if several else ())),
+        blocks=tuple(f"endpoint:{name}" for name in names[1:]),
+        asker=one.client,
+        key=f"{one.server} {one.address}".strip() if several or one.everything else None,
+    )
+
+
+def _text(one: _Bad, names: list[str], client: str) -> str | None:
+    """The sentence where the catalogue's does not fit."""
+    more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
+    listed = ", ".join(names[:NAMED]) + more
+    if one.kind == "refused" and one.everything:
+        return f"DNS server {one.server} refuses to answer {client} at all (REFUSED)"
+    if one.kind == "search":
+        return (
+            f"DNS server {one.server} leads {one.through} elsewhere: with the search domain behind"
+            f" it ({names[0]}) it answers {one.address}"
+        )
+    if one.kind == "nodata" and one.through and len(names) == 1:
+        return (
+            f"DNS server {one.server} gives no address for {names[0]}, only the alias"
+            f" {one.through}: the name is filtered"
+        )
+    if len(names) == 1:
+        return None
+    return {
+        "nxdomain": f"DNS server {one.server} says that {len(names)} needed names do not exist:"
+        f" {listed}",
+        "servfail": f"DNS server {one.server} fails on {len(names)} needed names (SERVFAIL):"
+        f" {listed}",
+        "refused": f"DNS server {one.server} refuses {len(names)} needed names to {client}"
+        f" (REFUSED): {listed}",
+        "nodata": f"DNS server {one.server} gives no address for {len(names)} needed names:"
+        f" {listed}",
+        "sinkhole": f"DNS server {one.server} answers {one.address} for {len(names)} needed names:"
+        f" they are filtered or intercepted ({listed})",
+    }[one.kind]
+
+
+# ---------------------------------------------------------------------- the guide of 2021
+
+
+def _guide(facts: Facts) -> list[Observation]:
+    """Names as the 2021 guide prints them are asked for: they never existed. Where the real ones
+    are blocked meanwhile, somebody built the firewall from the same list."""
+    printed = [lookup for lookup in facts.lookups.lookups.values() if _printed(lookup.name, facts)]
+    if not printed:
+        return []
+    blocked = [
+        e
+        for e in facts.endpoints.endpoints.values()
+        if e.host.endswith(_AWS) and e.attempts.state in ("blocked", "failing")
+    ]
+    first = printed[0]
+    seen = _asked(first)
+    if blocked:
+        return [
+            Observation(
+                "guide-names",
+                "firewall",
+                {"host": first.name, "real": blocked[0].host},
+                seen,
+                seen[0].time_ns if seen else 0,
+                seen[-1].time_ns if seen else 0,
+            )
+        ]
+    mine = [p for p in printed if p.useless and _counts(p.client, facts)]
+    if not mine:
+        return []
+    names = sorted({p.name for p in mine})
+    real = [n.removesuffix(_PRINTED) + _AWS for n in names]
+    asked = all((mine[0].client, n) in facts.lookups.lookups for n in real)
+    who = facts.port_of(mine[0].client) or mine[0].client
+    rows = [u for p in mine for u in p.useless.values()]
+    named = ", ".join(names[:NAMED]) + (" and others" if len(names) > NAMED else "")
+    seen = tuple(
+        evidence(s.time_ns, s.packet, s.text)
+        for s in sorted((s for u in rows for s in u.seen), key=lambda s: s.time_ns)[-8:]
+    )
+    return [
+        Observation(
+            "guide-names",
+            "names",
+            {"host": names[0], "real": real[0]},
+            seen,
+            min(u.first_ns for u in rows),
+            max(u.last_ns for u in rows),
+            severity="info" if asked else "warning",
+            text=f"{who} asks for {'names' if len(names) > 1 else 'a name'} that only the guide of"
+            f" 2021 prints and that never existed: {named}",
+            action=f"Whoever set these names should write {real[0]} in place of {names[0]}",
+            detail=("the real names are asked for as well",) if asked else (),
+        )
+    ]
+
+
+def _asked(lookup: Lookup) -> tuple[EvidenceRecord, ...]:
+    questions = sorted(lookup.asked.items(), key=lambda q: q[1])
+    return tuple(evidence(at, packet, f"query for {lookup.name}") for _, (at, packet) in questions)

@@ -37,6 +37,7 @@ from panotui.state.connects import ConnectBook
 from panotui.state.endpoints import EndpointBook
 from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
 from panotui.state.leases import LeaseBook
+from panotui.state.lookups import LookupBook
 from panotui.state.ports import PortBook
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
@@ -61,6 +62,7 @@ class Facts:
     clock: ClockBook
     leases: LeaseBook
     claims: ClaimBook
+    lookups: LookupBook
     visibility: Visibility = field(default_factory=Visibility)
     now_ns: int = 0
     started_ns: int = 0

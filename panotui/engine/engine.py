@@ -49,6 +49,7 @@ from panotui.state.endpoints import EndpointBook
 from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
 from panotui.state.leases import LeaseBook
+from panotui.state.lookups import LookupBook
 from panotui.state.marks import Marks, is_well, open_and_known
 from panotui.state.ports import PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
@@ -80,6 +81,7 @@ class Engine:
         self.clock = ClockBook()
         self.leases = LeaseBook()
         self.claims = ClaimBook()
+        self.lookups = LookupBook()
         self.visibility = Visibility()
         self.visibility.beside = self.view.vantage in ("mirror", "file", None)
         self.verdicts = VerdictBook(self.view, self.names, self.flows)
@@ -91,15 +93,15 @@ class Engine:
         # in this order: who a thing is, then what follows for others, then what is told of it
         self._hearing = Hearing(
             (
-                self.cameras, self.resolvers, self.clock, self.leases, self.claims, self.ports,
-                self.streams, self.verdicts, self.tracking, self.events,
+                self.cameras, self.resolvers, self.clock, self.leases, self.claims, self.lookups,
+                self.ports, self.streams, self.verdicts, self.tracking, self.events,
             )
         )  # fmt: skip
         self.facts = Facts(
             site=site, view=self.view, policy=self.policy, names=self.names, flows=self.flows,
             ports=self.ports, streams=self.streams, cameras=self.cameras,
             endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
-            clock=self.clock, leases=self.leases, claims=self.claims,
+            clock=self.clock, leases=self.leases, claims=self.claims, lookups=self.lookups,
             visibility=self.visibility, live=self.settings.live,
         )  # fmt: skip
         self.known = Marks()

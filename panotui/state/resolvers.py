@@ -1,13 +1,15 @@
 """DNS servers: what they were asked, how quickly and how well they answered.
 
-`DnsMessage`s come in; per server counts, response times and failures go out. Questions are matched
-with answers by (client, port, server, id, name, type); a repeated question counts once for its
-time, which runs from the first of them (RFC 1035, 7.3).
+`DnsMessage`s come in; per server counts, response times and failures go out, and per client of a
+server what it waits for in vain, because one client's silence is not another's. Questions are
+matched with answers by (client, port, server, id, name, type); a repeated question counts once for
+its time, which runs from the first of them (RFC 1035, 7.3).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from statistics import median
 from typing import ClassVar
@@ -15,11 +17,50 @@ from typing import ClassVar
 from panotui.model import SECOND, AnyMessage, DnsMessage, ResolverRecord
 
 RESOLVERS_MAX = 64
+CLIENTS_MAX = 64  # of one resolver
 WAITING_MAX = 4096
+PAIRS_MAX = 1024
 ANSWER_WITHIN_NS = 5 * SECOND  # stub resolvers ask again after 5 s
 SLOW_MS = 500.0
 REPEATED_NS = SECOND // 2  # a question that comes again so late is a retry, not a mirror's copy
+PAIR_NS = SECOND // 10  # A and AAAA of one name that are asked at once
+SHOWN = 8
+LOST_KEPT = 256
 Question = tuple[str, int, str, int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A question that got no answer, although the server answered others meanwhile."""
+
+    time_ns: int
+    packet: int
+    name: str
+    type: str
+    raced: bool  # the other question of the same name, asked at once, was answered
+
+
+@dataclass(slots=True)
+class Side:
+    """What one client asks one server, and waits for."""
+
+    queries: int = 0
+    answers: int = 0
+    unanswered: int = 0  # questions that went without an answer since the last answer
+    unanswered_first_ns: int = 0
+    unanswered_seen: deque[tuple[int, int, str]] = field(
+        default_factory=lambda: deque(maxlen=SHOWN)
+    )
+    last_answer_ns: int = 0
+    lost: deque[Lost] = field(default_factory=lambda: deque(maxlen=LOST_KEPT))
+    asked: deque[int] = field(default_factory=lambda: deque(maxlen=2 * LOST_KEPT))  # times
+
+    def answered(self, time_ns: int) -> None:
+        """The server answers this client."""
+        self.answers += 1
+        self.unanswered = 0
+        self.unanswered_seen.clear()
+        self.last_answer_ns = time_ns
 
 
 @dataclass(slots=True)
@@ -30,12 +71,9 @@ class Resolver:
     queries: int = 0
     answers: int = 0
     failures: int = 0  # SERVFAIL, REFUSED and silence
-    unanswered: int = 0  # questions that went without an answer since the last answer
-    unanswered_first_ns: int = 0
-    unanswered_seen: deque[tuple[int, int, str]] = field(default_factory=lambda: deque(maxlen=8))
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     slowest: deque[tuple[int, int, float, str]] = field(default_factory=lambda: deque(maxlen=4))
-    clients: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    sides: OrderedDict[str, Side] = field(default_factory=OrderedDict)  # by client
     last_answer_ns: int = 0
     last_ns: int = 0
 
@@ -43,6 +81,18 @@ class Resolver:
     def median_ms(self) -> float | None:
         """Median response time of the last hundred answers."""
         return median(self.times_ms) if self.times_ms else None
+
+    @property
+    def unanswered(self) -> int:
+        """Questions without an answer since the last one, of the client that fares best."""
+        return min((side.unanswered for side in self.sides.values()), default=0)
+
+    def side_of(self, clients: Collection[str]) -> tuple[str, Side] | None:
+        """The client, and its side, that asked last of those given."""
+        for client in reversed(self.sides):
+            if client in clients:
+                return client, self.sides[client]
+        return None
 
 
 class ResolverBook:
@@ -54,6 +104,8 @@ class ResolverBook:
         self.resolvers: OrderedDict[str, Resolver] = OrderedDict()
         self._waiting: OrderedDict[Question, tuple[int, int]] = OrderedDict()
         self._repeated: OrderedDict[Question, int] = OrderedDict()
+        # (client, server, name) -> (type, asked) of the questions that were answered lately
+        self._good: OrderedDict[tuple[str, str, str], deque[tuple[str, int]]] = OrderedDict()
         self.evicted = 0
 
     def observe(self, message: AnyMessage, meter: int) -> None:
@@ -68,40 +120,56 @@ class ResolverBook:
             resolver = self.resolvers[message.server] = Resolver(message.server)
         self.resolvers.move_to_end(message.server)
         resolver.last_ns = message.time_ns
-        resolver.clients[message.client] = None
-        while len(resolver.clients) > 64:
-            resolver.clients.popitem(last=False)
+        side = resolver.sides.setdefault(message.client, Side())
+        resolver.sides.move_to_end(message.client)
+        while len(resolver.sides) > CLIENTS_MAX:
+            resolver.sides.popitem(last=False)
         key = (
             message.client, message.client_port, message.server, message.id, message.name,
             message.type,
         )  # fmt: skip
-        if not message.response:
-            resolver.queries += 1
-            asked = self._waiting.get(key)
-            if asked is not None and message.time_ns - asked[0] >= REPEATED_NS:
-                # asked again: the first one has gone unanswered
-                self._missed(resolver, message.name, *asked)
-                self._repeated[key] = message.time_ns
-                if len(self._repeated) > WAITING_MAX:
-                    self._repeated.popitem(last=False)
-            if asked is None:
-                self._waiting[key] = (message.time_ns, message.packet)
-                while len(self._waiting) > WAITING_MAX:
-                    self._waiting.popitem(last=False)
+        if message.response:
+            self._answered(resolver, side, key, message)
+        else:
+            self._asked(resolver, side, key, message)
+
+    def _asked(self, resolver: Resolver, side: Side, key: Question, message: DnsMessage) -> None:
+        resolver.queries += 1
+        side.queries += 1
+        waits = self._waiting.get(key)
+        if waits is not None and message.time_ns - waits[0] >= REPEATED_NS:
+            # asked again: the first one has gone unanswered
+            self._missed(resolver, side, message.name, *waits)
+            self._repeated[key] = message.time_ns
+            if len(self._repeated) > WAITING_MAX:
+                self._repeated.popitem(last=False)
+        if waits is not None:
             return
+        side.asked.append(message.time_ns)
+        self._waiting[key] = (message.time_ns, message.packet)
+        while len(self._waiting) > WAITING_MAX:
+            self._waiting.popitem(last=False)
+
+    def _answered(self, resolver: Resolver, side: Side, key: Question, message: DnsMessage) -> None:
         resolver.answers += 1
-        resolver.unanswered = 0
-        resolver.unanswered_seen.clear()
         resolver.last_answer_ns = message.time_ns
+        side.answered(message.time_ns)
         if message.rcode in ("SERVFAIL", "REFUSED"):
             resolver.failures += 1
         asked = self._waiting.pop(key, None)
         self._repeated.pop(key, None)
-        if asked is not None:
-            took_ms = (message.time_ns - asked[0]) / 1e6
-            resolver.times_ms.append(took_ms)
-            if took_ms > SLOW_MS:
-                resolver.slowest.append((message.time_ns, message.packet, took_ms, message.name))
+        if asked is None:
+            return
+        if message.type in ("A", "AAAA"):
+            pair = (message.client, message.server, message.name)
+            self._good.setdefault(pair, deque(maxlen=SHOWN)).append((message.type, asked[0]))
+            self._good.move_to_end(pair)
+            while len(self._good) > PAIRS_MAX:
+                self._good.popitem(last=False)
+        took_ms = (message.time_ns - asked[0]) / 1e6
+        resolver.times_ms.append(took_ms)
+        if took_ms > SLOW_MS:
+            resolver.slowest.append((message.time_ns, message.packet, took_ms, message.name))
 
     def tick(self, now_ns: int) -> None:
         """Count the questions that have waited too long."""
@@ -111,17 +179,27 @@ class ResolverBook:
                 return
             del self._waiting[key]
             resolver = self.resolvers.get(key[2])
-            if self._repeated.pop(key, 0) or resolver is None or resolver.last_answer_ns > time_ns:
+            side = resolver.sides.get(key[0]) if resolver else None
+            if resolver is None or side is None:
                 continue
-            self._missed(resolver, key[4], time_ns, packet)
+            repeated = self._repeated.pop(key, 0)
+            if side.last_answer_ns > time_ns:
+                side.lost.append(Lost(time_ns, packet, key[4], key[5], self._raced(key, time_ns)))
+            elif not repeated:
+                self._missed(resolver, side, key[4], time_ns, packet)
+
+    def _raced(self, key: Question, time_ns: int) -> bool:
+        """The other question of the name, asked in the same moment, was answered."""
+        good = self._good.get((key[0], key[2], key[4]), ())
+        return any(kind != key[5] and abs(at - time_ns) <= PAIR_NS for kind, at in good)
 
     @staticmethod
-    def _missed(resolver: Resolver, name: str, time_ns: int, packet: int) -> None:
-        if not resolver.unanswered:
-            resolver.unanswered_first_ns = time_ns
-        resolver.unanswered += 1
+    def _missed(resolver: Resolver, side: Side, name: str, time_ns: int, packet: int) -> None:
+        if not side.unanswered:
+            side.unanswered_first_ns = time_ns
+        side.unanswered += 1
         resolver.failures += 1
-        resolver.unanswered_seen.append((time_ns, packet, name))
+        side.unanswered_seen.append((time_ns, packet, name))
 
     def records(self) -> tuple[ResolverRecord, ...]:
         """All servers."""

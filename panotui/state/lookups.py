@@ -1,0 +1,141 @@
+"""Names that hosts look up: by client, name and type, how far each lookup gets, and with whom.
+
+`DnsMessage`s come in. A lookup succeeds when any server gives an address that can be used; what a
+server said before is then history. Answers that are no use are kept by server and kind, with the
+packets that show them. What is an address "that can be used" the caller says, because it depends on
+the site. All tables are bounded.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from panotui.model import AnyMessage, DnsMessage
+
+LOOKUPS_MAX = 2048
+SERVERS_MAX = 8  # of one name
+SHOWN = 8
+_KINDS = {"NXDOMAIN": "nxdomain", "SERVFAIL": "servfail", "REFUSED": "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A packet that shows something."""
+
+    time_ns: int
+    packet: int
+    text: str
+
+
+@dataclass(slots=True)
+class Useless:
+    """Answers of one kind that one server gives for one name and type."""
+
+    server: str
+    kind: str  # "nxdomain", "servfail", "refused", "nodata"
+    type: str  # "A", "AAAA"
+    count: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    through: str = ""  # the name that an alias leads to
+    seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
+
+
+@dataclass(slots=True)
+class Given:
+    """The addresses that one server gives for one name."""
+
+    server: str
+    type: str
+    addresses: tuple[str, ...]
+    count: int
+    first_ns: int
+    last_ns: int
+    seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One name that one client asks for."""
+
+    client: str
+    name: str
+    asked: dict[str, tuple[int, int]] = field(default_factory=dict)  # type -> time, packet
+    answered: dict[str, int] = field(default_factory=dict)  # type -> time
+    given_ns: int = 0  # the newest answer with an address
+    useless: OrderedDict[tuple[str, str, str], Useless] = field(default_factory=OrderedDict)
+    given: OrderedDict[tuple[str, str], Given] = field(default_factory=OrderedDict)
+
+
+class LookupBook:
+    """Lookups by client and name."""
+
+    hears: ClassVar[frozenset[type]] = frozenset((DnsMessage,))
+
+    def __init__(self) -> None:
+        self.lookups: OrderedDict[tuple[str, str], Lookup] = OrderedDict()
+
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take a question or an answer for an address (unicast DNS only)."""
+        if not isinstance(message, DnsMessage) or message.type not in ("A", "AAAA"):
+            return
+        if message.transport not in ("udp", "tcp"):
+            return
+        key = (message.client, message.name)
+        lookup = self.lookups.get(key)
+        if lookup is None:
+            lookup = self.lookups[key] = Lookup(*key)
+            while len(self.lookups) > LOOKUPS_MAX:
+                self.lookups.popitem(last=False)
+        self.lookups.move_to_end(key)
+        if not message.response:
+            lookup.asked[message.type] = (message.time_ns, message.packet)
+            return
+        lookup.answered[message.type] = message.time_ns
+        if message.truncated:
+            return  # the whole answer comes over TCP
+        addresses = tuple(a.data for a in message.answers if a.type == message.type)
+        if message.rcode == "NOERROR" and addresses:
+            self._given(lookup, message, addresses)
+        else:
+            kind = "nodata" if message.rcode == "NOERROR" else _KINDS.get(message.rcode)
+            if kind is not None:
+                self._useless(lookup, message, kind)
+
+    @staticmethod
+    def _given(lookup: Lookup, message: DnsMessage, addresses: tuple[str, ...]) -> None:
+        now = message.time_ns
+        lookup.given_ns = now
+        for key in [k for k in lookup.useless if k[0] == message.server and k[2] == message.type]:
+            del lookup.useless[key]
+        whose = (message.server, message.type)
+        known = lookup.given.get(whose)
+        if known is None or known.addresses != addresses:
+            lookup.given[whose] = known = Given(
+                message.server, message.type, addresses, 0, now, now
+            )
+        lookup.given.move_to_end(whose)
+        while len(lookup.given) > SERVERS_MAX:
+            lookup.given.popitem(last=False)
+        known.count += 1
+        known.last_ns = now
+        text = f"{message.name} is {addresses[0]}"
+        known.seen.append(Seen(now, message.packet, text))
+
+    @staticmethod
+    def _useless(lookup: Lookup, message: DnsMessage, kind: str) -> None:
+        key = (message.server, kind, message.type)
+        lookup.given.pop((message.server, message.type), None)
+        row = lookup.useless.get(key)
+        if row is None:
+            row = lookup.useless[key] = Useless(message.server, kind, message.type)
+            while len(lookup.useless) > 2 * SERVERS_MAX:
+                lookup.useless.popitem(last=False)
+        row.first_ns = row.first_ns or message.time_ns
+        row.last_ns = message.time_ns
+        row.count += 1
+        row.through = next((a.data for a in message.answers if a.type == "CNAME"), "")
+        said = "no address" if kind == "nodata" else message.rcode
+        row.seen.append(Seen(message.time_ns, message.packet, f"{said} for {message.name}"))
