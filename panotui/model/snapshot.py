@@ -176,6 +176,8 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     channel: int | None = None
     port: str | None = None
     signalled: bool = False
+    undeclared: bool = False  # its payload type is none that the SETUP's SDP declares
+    stray: bool = False  # an earlier session's, on a port that another session uses by now
     encrypted: bool = False
     clock_rate: int | None = None
     state: str = "streaming"  # "streaming", "losing", "frozen", "paused", "ended", "slow"
@@ -196,6 +198,8 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     camera_dropped: int = 0
     uncertain: bool = False  # packets were missed by this tool while these numbers were made
     restarts: int = 0
+    ssrc_changes: int = 0  # other SSRCs that went on where the one before had stopped
+    foreign: int = 0  # packets beside it of types that were not announced; in no other count
     markers: int = 0
     damaged_frames: int = 0
     frame_bytes_mean: float | None = None

@@ -205,6 +205,8 @@ STREAM_DTYPE = np.dtype(
         ("channel", "i2"),  # interleaved channel, -1 UDP
         ("version", "u1"),
         ("signalled", "u1"),  # 1: a SETUP names it; 0: recognised by content
+        ("undeclared", "u1"),  # 1: its payload type is none that the SETUP's SDP declares
+        ("stray", "u1"),  # 1: an earlier session's, on a port that another session uses by now
         ("encrypted", "u1"),  # 1: SRTP
         ("end", "u1"),  # 0 open, 1 teardown/bye, 2 idle, 3 evicted
         ("src", "u1", (16,)),  # sender
@@ -228,6 +230,8 @@ STREAM_DTYPE = np.dtype(
         ("gap_events", "i4"),
         ("longest_gap", "i4"),  # packets
         ("restarts", "i4"),  # sequence restarts with the same SSRC
+        ("ssrc_changes", "i4"),  # other SSRCs that went on where the one before had stopped
+        ("foreign", "i8"),  # packets beside it of types that were not announced; in no other count
         ("capture_lost", "i8"),  # of `lost`: fell into bytes or drops that this tool missed
         ("camera_dropped", "i8"),  # of `lost`: gaps inside an intact TCP stream
         ("tail_lost", "i8"),  # of `lost`: at the tail of key frames (switch buffer bursts)

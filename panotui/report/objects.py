@@ -187,6 +187,8 @@ def stream_object(stream: StreamRecord) -> Json:
         "gap_events": stream.gap_events,
         "longest_gap": stream.longest_gap,
         "restarts": stream.restarts,
+        "ssrc_changes": stream.ssrc_changes,
+        "foreign": stream.foreign,
         "jitter_ms": _pair(mean=stream.jitter_mean_ms, max=stream.jitter_max_ms),
         "frame_jitter_ms": _pair(mean=stream.frame_jitter_mean_ms, max=stream.frame_jitter_max_ms),
         "delta_ms": _pair(
@@ -215,6 +217,8 @@ def stream_object(stream: StreamRecord) -> Json:
         "fps_nominal": stream.fps_nominal,
         "fps_expected": stream.fps_expected,
         "signalled": stream.signalled,
+        "undeclared": stream.undeclared,
+        "stray": stream.stray,
         "encrypted": stream.encrypted,
         "rule": stream.rule,
         "verdict": stream.verdict,

@@ -9,14 +9,16 @@ the path's.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
+from panotui.meter.rtp.foreign import ForeignNumbers
 from panotui.meter.rtp.records import Grouped
 from panotui.meter.rtp.sequence import Flawed, Sequence
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtp.stream_seconds import StreamSeconds
-from panotui.model import I64, SECOND, U8, Rows, StreamGap
+from panotui.model import I64, SECOND, U8, U16, Rows, StreamGap
 from panotui.wire.h264 import KEY, MARK, START, VCL
 
 REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
@@ -60,6 +62,7 @@ class Gaps:
         self._flags: U8 = np.zeros(state.capacity, np.uint8)
         self._epoch: I64 = np.zeros(state.capacity, np.int64)
         self._gaps: dict[int, list[Gap]] = {}
+        self._foreign = ForeignNumbers()
         self._gaps_told: dict[int, int] = {}
         self._damaged_stamp: dict[int, int] = {}
         self._capture_noted: list[list[int]] = []  # [from ns, to ns, packets left, interface]
@@ -71,6 +74,8 @@ class Gaps:
 
     def measure(self, packets: Grouped, sequence: Sequence) -> None:
         """Gaps that a batch opens, and those that its late packets fill."""
+        if self._foreign:
+            self._foreign.compare(packets)
         if sequence.flawed is not None:
             self._open(sequence.flawed)
             self._fill(sequence.flawed)
@@ -120,6 +125,41 @@ class Gaps:
             self._add(stream, Gap(*values))
 
     def _add(self, stream: int, gap: Gap) -> None:
+        """A gap opens, without the numbers that foreign packets have used up."""
+        if self._foreign:
+            for part in self._without_foreign(stream, gap):
+                self._add_part(stream, part)
+        else:
+            self._add_part(stream, gap)
+
+    def _without_foreign(self, stream: int, gap: Gap) -> list[Gap]:
+        numbers = self._foreign.explained(stream, gap.first, gap.last, gap.time_ns)
+        if not numbers:
+            return [gap]
+        self._expect(stream, gap.time_ns, -len(numbers))
+        edges = [gap.first - 1, *numbers, gap.last + 1]
+        return [
+            replace(gap, first=before + 1, last=after - 1)
+            for before, after in pairwise(edges)
+            if after - before > 1
+        ]
+
+    def _expect(self, stream: int, time_ns: int, more: int) -> None:
+        """So many more packets of the stream were to come than had been thought."""
+        for name in ("expected", "lost", "lost_unique"):
+            self._state.row[name][stream] += more
+        self._seconds.add_expected(stream, time_ns, more)
+
+    def note_foreign(self, stream: int, numbers: U16, time_ns: I64) -> None:
+        """Foreign packets (n,) came with these numbers of the stream's SSRC."""
+        self._foreign.note(stream, numbers, time_ns)
+        pending = self._gaps.get(stream)
+        if pending:
+            self._gaps[stream] = [
+                part for gap in pending for part in self._without_foreign(stream, gap)
+            ]
+
+    def _add_part(self, stream: int, gap: Gap) -> None:
         """A gap opens; loss that our capture has admitted already is ours."""
         gap.capture = gap.capture or self._in_noted_loss(stream, gap.time_ns, gap.lost)
         if gap.capture:
@@ -146,6 +186,7 @@ class Gaps:
 
     def forget(self, stream: int) -> None:
         self._gaps.pop(stream, None)
+        self._foreign.forget(stream)
         self._damaged_stamp.pop(stream, None)
 
     def tick(self, now_ns: int) -> None:
@@ -159,6 +200,9 @@ class Gaps:
         `highest` number and the time of the packet before it: a gap that had been told of by then,
         had its packets come one at a time, stays as it is.
         """
+        if self._foreign and self._foreign.came_after_all(stream, extended):
+            self._expect(stream, before_ns, 1)
+            return
         pending = self._gaps.get(stream)
         if not pending:
             return

@@ -22,7 +22,7 @@ from panotui.meter.rtp.records import Grouped, RtpRecords
 from panotui.meter.rtp.sequence import SequenceNumbers
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtp.stream_seconds import StreamSeconds
-from panotui.model import I64, SECOND, STREAM_DTYPE, AnyMessage, Bool, Rows
+from panotui.model import I64, SECOND, STREAM_DTYPE, U16, AnyMessage, Bool, Rows
 
 PAUSE_LEAST_NS = SECOND // 10  # a silence that is shorter needs no excuse
 _NEVER = np.iinfo(np.int64).max
@@ -159,6 +159,16 @@ class RtpMetrics:
         np.add.at(self.state.row["bytes"], stream, size)
         self.state.changed[stream] = True
         self._seconds.add_bytes(stream, time_ns, size)
+
+    def last_of(self, stream: int) -> tuple[int, int, int]:
+        """Highest sequence number, timestamp and time of a stream's newest packet measured."""
+        state = self.state
+        highest = int(self._sequence.highest[stream]) & 0xFFFF
+        return highest, int(state.timestamp[stream]), int(state.row["last_ns"][stream])
+
+    def note_foreign(self, stream: int, numbers: U16, time_ns: I64) -> None:
+        """Packets (n,) that are not the stream's have used up sequence numbers of its SSRC."""
+        self._gaps.note_foreign(stream, numbers, time_ns)
 
     def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
         """Our own capture missed `packets` before `time_ns` (interface -1: on any)."""

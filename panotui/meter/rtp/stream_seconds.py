@@ -81,6 +81,11 @@ class StreamSeconds:
         rows = self._begin(np.array([stream]), time_ns // SECOND)
         rows["capture_lost"] = packets
 
+    def add_expected(self, stream: int, time_ns: int, packets: int) -> None:
+        """So many more were to come than had been thought; those that did not are lost."""
+        rows = self._begin(np.array([stream]), time_ns // SECOND)
+        rows["expected"] = rows["lost"] = packets
+
     def add_frames(self, stream: I64, time_ns: I64, born: Bool, key: Bool, size: I64) -> None:
         """n frames grouped by stream: which are new pictures, which new key frames, their bytes."""
         starts, rows = self._by_second(stream, time_ns)

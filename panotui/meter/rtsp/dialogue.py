@@ -45,6 +45,10 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     playing: bool = False
     ended_ns: int = 0
 
+    def declares(self, payload_type: int) -> bool:
+        """Is this payload type one of the track's? Without an SDP any may be."""
+        return not self.formats or payload_type in self.formats
+
 
 class _Request(msgspec.Struct):
     method: str

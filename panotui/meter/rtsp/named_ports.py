@@ -10,7 +10,7 @@ from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.model import SECOND
 
 PORTS_MAX = 4_096
-_SETUPS_KEPT = 4  # a port
+_SETUPS_KEPT = 8  # a port
 
 
 class Port(msgspec.Struct, eq=False):
@@ -27,6 +27,9 @@ class Ports:
 
     def __init__(self) -> None:
         self._ports: OrderedDict[tuple[bytes, int], list[Port]] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._ports)
 
     def bind(
         self, address: bytes, port: int, dialogue: Dialogue, track: Track, is_rtcp: bool
@@ -48,3 +51,18 @@ class Ports:
             if port.since_ns <= time_ns + SECOND:
                 return port
         return known[0]
+
+    def media_at(self, key: tuple[bytes, int], time_ns: int) -> list[Port]:
+        """The SETUPs of one dialogue whose media share a port at a time, a track each; mostly one.
+
+        Empty where the port is none of media.
+        """
+        newest = self.find(key, time_ns)
+        if newest is None or newest.rtcp:
+            return []
+        tracks: dict[str, Port] = {}
+        for port in self._ports[key]:
+            if port.dialogue is newest.dialogue and not port.rtcp and not port.track.ended_ns:
+                tracks.pop(port.track.url, None)
+                tracks[port.track.url] = port
+        return list(tracks.values()) or [newest]

@@ -1,7 +1,9 @@
 """The streams that are known, and the ways to find one: by carrier, SSRC, flow or target.
 
-A stream is an SSRC of a carrier. It has a place in the tables of those who measure it (`index`),
-which another takes once it is over, and an id that no other ever has.
+A stream is an SSRC of a carrier, or several that went on where the one before stopped; where
+several tracks share a port and an SSRC, each is a stream of its own. It has a place in the tables
+of those who measure it (`index`), which another takes once it is over, and an id that no other ever
+has.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from panotui.meter.streams.rtcp_tracker import Clockwork
 from panotui.model import STREAM_DTYPE, U8, Rows
 from panotui.wire import h264
 
-Source: TypeAlias = tuple[bool, int, int]  # whether TCP carries it, carrier, SSRC
+# whether TCP carries it, carrier, SSRC, and what tells several of these apart (0: nothing)
+Source: TypeAlias = tuple[bool, int, int, int]
+SSRCS_KEPT = 8  # a stream; packets under an older one would be a stream of their own
 _Key = TypeVar("_Key")
 
 
@@ -39,6 +43,9 @@ class Stream(msgspec.Struct, eq=False):
     sps: bytes | None = None
     fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
     clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
+    ssrcs: list[int] = []  # oldest first, `ssrc` last
+    undeclared: bool = False  # its SETUP declares another payload type
+    stray: Dialogue | None = None  # it was there before this one, which has a stream of its own
 
     def identity(self) -> Rows:
         """A STREAM_DTYPE row (1,) that says who the stream is, and no more."""
@@ -65,7 +72,8 @@ class KnownStreams:
     def __init__(self, capacity: int) -> None:
         self.by_index: list[Stream | None] = [None] * capacity
         self._free = list(range(capacity - 1, -1, -1))
-        self._by_source: dict[Source, Stream] = {}
+        self._by_source: dict[tuple[bool, int, int], list[Stream]] = {}
+        self._by_carrier: dict[tuple[bool, int], list[Stream]] = {}
         self._by_ssrc: dict[int, list[Stream]] = {}
         self._by_flow: dict[int, list[Stream]] = {}
         self._by_target: dict[tuple[bytes, int], list[Stream]] = {}
@@ -78,12 +86,13 @@ class KnownStreams:
 
     def open(self, source: Source, place: Place, payload_type: int) -> Stream:
         """A new stream in a free place; there must be one."""
-        tcp, carrier, ssrc = source
+        tcp, carrier, ssrc, _ = source
         index = self._free.pop()
-        stream = Stream(self._next_id, index, tcp, carrier, ssrc, place, payload_type)
+        stream = Stream(self._next_id, index, tcp, carrier, ssrc, place, payload_type, ssrcs=[ssrc])
         self._next_id += 1
         self.by_index[index] = stream
-        self._by_source[source] = stream
+        self._by_source.setdefault(source[:3], []).append(stream)
+        self._by_carrier.setdefault(source[:2], []).append(stream)
         self._by_ssrc.setdefault(ssrc, []).append(stream)
         self._by_flow.setdefault(place.flow, []).append(stream)
         self._by_target.setdefault((place.dst, place.dport), []).append(stream)
@@ -94,22 +103,36 @@ class KnownStreams:
         place = stream.place
         self.by_index[stream.index] = None
         self._free.append(stream.index)
-        _remove(self._by_ssrc, stream.ssrc, stream)
+        for ssrc in stream.ssrcs:
+            self._leave(stream, ssrc)
+        _remove(self._by_carrier, (stream.tcp, stream.carrier), stream)
         _remove(self._by_flow, place.flow, stream)
         _remove(self._by_target, (place.dst, place.dport), stream)
-        self._by_source.pop((stream.tcp, stream.carrier, stream.ssrc), None)
+
+    def rename(self, stream: Stream, ssrc: int) -> None:
+        """The stream goes on under another SSRC."""
+        stream.ssrc = ssrc
+        stream.ssrcs.append(ssrc)
+        self._by_source.setdefault((stream.tcp, stream.carrier, ssrc), []).append(stream)
+        self._by_ssrc.setdefault(ssrc, []).append(stream)
+        if len(stream.ssrcs) > SSRCS_KEPT:
+            self._leave(stream, stream.ssrcs.pop(0))
+
+    def _leave(self, stream: Stream, ssrc: int) -> None:
+        _remove(self._by_ssrc, ssrc, stream)
+        _remove(self._by_source, (stream.tcp, stream.carrier, ssrc), stream)
 
     def live(self) -> list[Stream]:
         """All of them, by place."""
         return [stream for stream in self.by_index if stream is not None]
 
-    def at(self, source: Source) -> Stream | None:
-        """The stream of an SSRC on a carrier."""
-        return self._by_source.get(source)
+    def at(self, source: Source) -> list[Stream]:
+        """The streams of an SSRC on a carrier, oldest first: one for each track."""
+        return self._by_source.get(source[:3], [])
 
     def on(self, tcp: bool, carrier: int) -> list[Stream]:
         """All streams of a carrier, oldest first."""
-        return [known for key, known in self._by_source.items() if key[:2] == (tcp, carrier)]
+        return list(self._by_carrier.get((tcp, carrier), ()))
 
     def of_flow(self, flow: int) -> list[Stream]:
         """The streams of a flow, both directions."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from panotui.meter.rtp.records import Arrivals
 from panotui.meter.rtsp.carriers import Carriers
@@ -20,6 +20,27 @@ class Recognised:
     new: tuple[I64, Arrivals] | None = None  # of these carriers, whose newest stream is another
 
 
+class Announced(NamedTuple):
+    """What RTSP has said of a carrier: whose media come there, and in which dialogue."""
+
+    tracks: tuple[Track, ...] = ()  # oldest first; several where they share a port or channel
+    dialogue: Dialogue | None = None
+
+    def track_of(self, payload_type: int) -> Track | None:
+        """The track that declares a payload type; None: none does, or nothing was announced."""
+        for track in reversed(self.tracks):
+            if track.declares(payload_type):
+                return track
+        return None
+
+    def is_foreign(self, payload_type: int) -> bool:
+        """Was something else announced?"""
+        return bool(self.tracks) and self.track_of(payload_type) is None
+
+
+NOTHING = Announced()
+
+
 class Lane(Protocol):
     """One way by which media come: datagrams, or frames in RTSP connections."""
 
@@ -29,8 +50,8 @@ class Lane(Protocol):
     def place(self, carrier: int) -> Place:
         """Who sends to whom."""
 
-    def signalled(self, carrier: int, time_ns: int) -> tuple[Track | None, Dialogue | None]:
-        """The track that a carrier's RTP belongs to at this time."""
+    def announced(self, carrier: int, time_ns: int) -> Announced:
+        """What RTSP has said of a carrier's RTP at this time."""
 
     def is_expected(self, carrier: int) -> bool:
         """Are media no surprise here, so that few packets need convince?"""

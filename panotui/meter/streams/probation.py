@@ -1,30 +1,74 @@
 """Packets of sources that are not yet believed to send media (RFC 3550 A.1 calls it probation).
 
 In: packets of an SSRC of a carrier. Out: all that were held of it, once enough follow each other.
-What a codec would say of them is worked out when they come, since their bytes do not stay.
+What a codec would say of them is worked out when they come, since their bytes do not stay. Packets
+that come together are read together: a flood of sources costs a short step each.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from panotui.meter.rtp.records import Arrivals, RtpRecords, join
+from panotui.meter.rtp.records import Arrivals, RtpRecords
 from panotui.meter.streams.formats import first_bytes, payload_of, video_flags
 from panotui.meter.streams.known_streams import Source
 from panotui.meter.streams.media_heuristics import in_sequence
-from panotui.model import U8
+from panotui.model import I64, Rows
 from panotui.wire import h264
 
 SOURCES_MAX = 4_096
+CARRIER_SOURCES_MAX = 64
 PACKETS_MAX = 64  # kept of a source when all of them were not enough
 _NEVER = 1 << 62
 SETS_MAX = 8  # payloads with parameter sets kept of one call
 HeldSet: TypeAlias = tuple[int, bytes, bool]  # sequence number, payload, not cut by the capture
+_HELD = np.dtype(
+    [
+        ("sequence", "u2"),
+        ("timestamp", "u4"),
+        ("time_ns", "i8"),
+        ("size", "i8"),
+        ("media", "i4"),
+        ("marker", "u1"),
+        ("order", "i8"),
+        ("epoch", "i4"),
+        ("heads", "u1", (2,)),  # of the payload, 0xFF where they were not captured
+        ("flags", "u1", (3,)),  # of `video_flags`
+    ]
+)
+
+
+class Arrived:
+    """Packets that came together, with all that is held of them."""
+
+    def __init__(self, packets: Arrivals) -> None:
+        self._packets = packets
+        header = packets.header
+        rows = self.rows = np.zeros(len(packets.time_ns), _HELD)
+        rows["sequence"], rows["timestamp"] = header.sequence, header.timestamp
+        rows["time_ns"], rows["size"] = packets.time_ns, packets.size
+        rows["media"], rows["marker"] = header.payload_length, header.marker
+        rows["order"], rows["epoch"] = packets.order, packets.epoch
+        rows["heads"] = first_bytes(header)
+        flags = rows["flags"] = video_flags(packets.data, header)
+        set_bits = h264.SPS | h264.SPS_PART
+        self._has_set = ((flags[:, 0] | flags[:, 1]) & set_bits).astype(np.bool_)
+        self._any_set = bool(self._has_set.any())
+
+    def sets(self, chosen: I64) -> list[HeldSet]:
+        """Payloads of these packets that hold parameter sets, the first few."""
+        if not self._any_set:
+            return []
+        header, data = self._packets.header, self._packets.data
+        return [
+            (int(header.sequence[i]), *payload_of(data, header, i))
+            for i in chosen[self._has_set[chosen]][:SETS_MAX].tolist()
+        ]
 
 
 @dataclass(slots=True)
@@ -33,32 +77,44 @@ class Held:
 
     payload_type: int  # of its first packet
     looked: int  # packets so far
-    records: RtpRecords  # (n,) in the order of the calls, of no stream yet
-    heads: list[U8]  # (m, 2) the first two bytes of payloads, 0xFF where they were not captured
-    flags: list[U8]  # (m, 3) of `video_flags`
+    count: int  # that are kept of them
+    parts: list[Rows]
     sets: list[list[HeldSet]]
 
-    def in_order(self) -> tuple[RtpRecords, U8, U8]:
-        """Packets in order of arrival, with their heads (n, 2) and flags (n, 3)."""
-        order = np.argsort(self.records.order, kind="stable")
-        n = len(order)
-        heads, flags = np.concatenate(self.heads)[-n:], np.concatenate(self.flags)[-n:]
-        return self.records.take(order), heads[order], flags[order]
+    def in_order(self) -> Rows:
+        """All packets, as `_HELD` rows in order of arrival."""
+        rows = np.concatenate(self.parts) if len(self.parts) > 1 else self.parts[0]
+        return rows[np.argsort(rows["order"], kind="stable")]
 
     def trim(self) -> None:
         """Keep the newest few."""
-        n = len(self.records.stream)
-        if n > PACKETS_MAX:
-            self.records = self.records.take(np.arange(n - PACKETS_MAX, n))
-        for parts in (self.heads, self.flags, self.sets):
-            del parts[:-PACKETS_MAX]
+        if self.count > PACKETS_MAX:
+            self.parts = [np.concatenate(self.parts)[-PACKETS_MAX:]]
+            self.count = PACKETS_MAX
+        del self.sets[:-PACKETS_MAX]
+
+
+def records_of(held: Rows) -> RtpRecords:
+    """`_HELD` rows as packets of no stream yet, without the flags of any codec."""
+    return RtpRecords(
+        np.zeros(len(held), np.uint16),
+        held["sequence"].copy(),
+        held["timestamp"].copy(),
+        held["time_ns"].copy(),
+        held["size"].copy(),
+        held["media"].copy(),
+        held["marker"] << np.uint8(7),
+        held["order"].copy(),
+        held["epoch"].copy(),
+    )
 
 
 class Probation:
-    """Sources that are held, at most SOURCES_MAX of them."""
+    """Sources that are held, at most SOURCES_MAX of them, and CARRIER_SOURCES_MAX of a carrier."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[Source, Held] = OrderedDict()
+        self._of_carrier: dict[tuple[bool, int], dict[Source, None]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -66,37 +122,33 @@ class Probation:
     def __contains__(self, source: Source) -> bool:
         return source in self._held
 
-    def hold(self, source: Source, packets: Arrivals) -> None:
+    def hold(self, source: Source, payload_type: int, arrived: Arrived, chosen: I64) -> None:
         """Add packets of a source; where there are too many sources, the oldest goes."""
-        data, header = packets.data, packets.header
-        n = len(packets.time_ns)
-        flags = video_flags(data, header)
-        heads = first_bytes(header)
-        with_sets = np.flatnonzero((flags[:, 0] | flags[:, 1]) & (h264.SPS | h264.SPS_PART))
-        sets = [
-            (int(header.sequence[i]), *payload_of(data, header, i))
-            for i in with_sets[:SETS_MAX].tolist()
-        ]
-        records = packets.records(np.zeros(n, np.uint16), np.zeros(n, np.uint8))
+        rows = arrived.rows[chosen]
+        sets = arrived.sets(chosen)
         held = self._held.get(source)
-        if held is None:
-            kind = int(header.payload_type[0])
-            self._held[source] = Held(kind, n, records, [heads], [flags], [sets])
-            if len(self._held) > SOURCES_MAX:
-                self._held.popitem(last=False)
+        if held is not None:
+            held.looked += len(rows)
+            held.count += len(rows)
+            held.parts.append(rows)
+            held.sets.append(sets)
             return
-        held.looked += n
-        held.records = join([held.records, records])
-        held.heads.append(heads)
-        held.flags.append(flags)
-        held.sets.append(sets)
+        self._held[source] = Held(payload_type, len(rows), len(rows), [rows], [sets])
+        beside = self._of_carrier.setdefault(source[:2], {})
+        beside[source] = None
+        if len(beside) > CARRIER_SOURCES_MAX:
+            self._forget(next(iter(beside)))
+        if len(self._held) > SOURCES_MAX:
+            self._forget(next(iter(self._held)))
 
     def release(self, source: Source, wanted: int) -> Held | None:
         """All that is held of a source, when `wanted` packets follow each other; else None."""
         held = self._held[source]
-        records = held.records.take(np.argsort(held.records.order, kind="stable"))
-        if in_sequence(records.sequence, records.timestamp, wanted):
-            return self._held.pop(source)
+        if held.count >= wanted:
+            rows = held.in_order()
+            if in_sequence(rows["sequence"], rows["timestamp"], wanted):
+                self._forget(source)
+                return held
         held.trim()
         return None
 
@@ -104,21 +156,48 @@ class Probation:
         """The packet, by its order, with which `wanted` of a source followed each other; one of
         the far future where they never did."""
         held = self._held.get(source)
-        if held is None:
+        if held is None or held.count < wanted:
             return _NEVER
-        records = held.records.take(np.argsort(held.records.order, kind="stable"))
-        count = in_sequence(records.sequence, records.timestamp, wanted)
-        return int(records.order[count - 1]) if count else _NEVER
+        rows = held.in_order()
+        count = in_sequence(rows["sequence"], rows["timestamp"], wanted)
+        return int(rows["order"][count - 1]) if count else _NEVER
+
+    def look(self, source: Source) -> Held:
+        """What is held of a source, which stays."""
+        return self._held[source]
+
+    def payload_type(self, source: Source) -> int:
+        """That of a source's first packet."""
+        return self._held[source].payload_type
 
     def looked(self, source: Source) -> int:
         """How many packets of a source have come."""
         return self._held[source].looked
 
-    def on(self, tcp: bool, carriers: Container[int]) -> list[Source]:
+    def on(self, tcp: bool, carriers: Iterable[int]) -> list[Source]:
         """The sources that are held of these carriers."""
-        return [name for name in self._held if name[0] == tcp and name[1] in carriers]
+        return [
+            source for carrier in carriers for source in self._of_carrier.get((tcp, carrier), ())
+        ]
 
-    def drop(self, tcp: bool, carriers: Container[int]) -> None:
+    def count(self, tcp: bool, carrier: int) -> int:
+        """How many sources are held of a carrier."""
+        return len(self._of_carrier.get((tcp, carrier), ()))
+
+    def take(self, source: Source) -> Held:
+        """What is held of a source, which is held no more."""
+        held = self._held[source]
+        self._forget(source)
+        return held
+
+    def drop(self, tcp: bool, carriers: Iterable[int]) -> None:
         """Nothing is held of these carriers any more."""
         for source in self.on(tcp, carriers):
-            del self._held[source]
+            self._forget(source)
+
+    def _forget(self, source: Source) -> None:
+        del self._held[source]
+        beside = self._of_carrier[source[:2]]
+        del beside[source]
+        if not beside:
+            del self._of_carrier[source[:2]]

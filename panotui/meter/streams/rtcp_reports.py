@@ -108,7 +108,7 @@ class RtcpReports:
             dialogue.kept_alive(report.time_ns, "rtcp")
         for ssrc in compound.byes:
             stream = self._known.find(ssrc, place)
-            if stream is None or stream.place.src != place.src:
+            if stream is None or stream.place.src != place.src or stream.ssrc != ssrc:
                 continue
             row["end"][stream.index] = 1
             self._state.watched[stream.index] = False

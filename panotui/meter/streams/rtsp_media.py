@@ -13,10 +13,9 @@ import numpy as np
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals
 from panotui.meter.rtsp.carriers import Carriers
 from panotui.meter.rtsp.connections import Connections
-from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.interleaved import Frames
 from panotui.meter.rtsp.places import Place
-from panotui.meter.streams.lanes import Recognised
+from panotui.meter.streams.lanes import Announced, Recognised
 from panotui.meter.streams.rtcp_reports import RtcpReports
 from panotui.model import I64, U8, PacketBatch
 from panotui.wire.rtp import read_headers
@@ -39,17 +38,18 @@ class RtspMedia:
     def place(self, carrier: int) -> Place:
         return self._connections.endpoints(carrier)
 
-    def signalled(self, carrier: int, time_ns: int) -> tuple[Track | None, Dialogue | None]:
+    def announced(self, carrier: int, time_ns: int) -> Announced:
         connection, client, channel = self._connections.of_carrier[carrier]
         dialogue = connection.dialogue
-        for track in reversed(dialogue.tracks):
-            pair = track.transport.interleaved
-            if pair is not None and channel == pair[0]:
-                return track, dialogue
-        tracks = dialogue.tracks
-        if len(tracks) == 1 and not client and tracks[0].transport.interleaved is None:
-            return tracks[0], dialogue
-        return None, dialogue
+        tracks = tuple(
+            track
+            for track in dialogue.tracks
+            if (pair := track.transport.interleaved) is not None and channel == pair[0]
+        )
+        alone = dialogue.tracks
+        if not tracks and len(alone) == 1 and not client:
+            tracks = tuple(alone) if alone[0].transport.interleaved is None else ()
+        return Announced(tracks, dialogue)
 
     def opposite(self, carrier: int) -> tuple[int, ...]:
         return ()

@@ -79,6 +79,8 @@ class Signalling:
             self._ports.bind(address, reports, dialogue, track, True)
         self._udp.look_again()
         for stream in self._known.toward(address, media):
+            if not track.declares(stream.payload_type) or stream.stray is dialogue:
+                continue
             since_ns = int(self._state.row["last_ns"][stream.index])
             if stream.track is None or since_ns >= track.since_ns:
                 self.bind(stream, dialogue, track)
@@ -91,15 +93,19 @@ class Signalling:
         pair = track.transport.interleaved
         if not client and pair is not None and pair[0] == channel:
             for stream in self._known.on(True, carrier):
+                if not track.declares(stream.payload_type):
+                    continue
                 self.bind(stream, dialogue, track)
 
     def bind(self, stream: Stream, dialogue: Dialogue, track: Track) -> None:
         """A stream is that of a track."""
         stream.track = track
         stream.dialogue = dialogue
+        stream.stray = None
         state, row, index = self._state, self._state.row, stream.index
         row["session"][index] = dialogue.session
         row["signalled"][index] = 1
+        row["stray"][index] = 0
         row["encrypted"][index] = track.encrypted
         self._formats.learn(stream, stream.payload_type)
         if track.sps is not None:
@@ -113,6 +119,17 @@ class Signalling:
         self._tell_bound(stream, track)
         if track.encrypted:
             self._mark(stream.place.flow, _APP_SRTP)
+
+    def part(self, stream: Stream) -> None:
+        """A stream is not that of its track after all, but what an earlier session left."""
+        stream.stray = stream.dialogue
+        stream.track = stream.dialogue = None
+        state, row, index = self._state, self._state.row, stream.index
+        row["session"][index] = -1
+        row["signalled"][index] = 0
+        row["stray"][index] = 1
+        state.watched[index] = False
+        state.changed[index] = True
 
     def join(self, stream: Stream, dialogue: Dialogue) -> None:
         """A stream comes over a dialogue's connection, of which track is not known."""

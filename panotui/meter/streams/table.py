@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from panotui.meter.rtp.clock import wrap32
 from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
+from panotui.meter.rtp.sequence import MAX_DROPOUT
 from panotui.meter.rtsp.carriers import NO_MEDIA, RTP
-from panotui.meter.rtsp.dialogue import Dialogue, Track
+from panotui.meter.rtsp.dialogue import Track
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.streams import media_heuristics
 from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams, Source, Stream
-from panotui.meter.streams.lanes import Lane, Recognised
-from panotui.meter.streams.probation import Held, Probation
+from panotui.meter.streams.lanes import Announced, Lane, Recognised
+from panotui.meter.streams.probation import Arrived, Held, Probation, records_of
 from panotui.meter.streams.rtcp_reports import RtcpReports
 from panotui.meter.streams.rtsp_media import RtspMedia
 from panotui.meter.streams.signalling import Signalling
@@ -47,6 +49,11 @@ from panotui.wire.columns import Columns
 MEASURE_AT = 65_536  # packets waiting
 TIMEOUT_S = 60  # of sessions that name none (RFC 2326 12.37)
 _ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row
+_RENEWAL_S = 2.0  # by which a new SSRC's clock may miss the old one's
+_RENEWALS_LOOKED_AT = 16  # sources held of a carrier, while a single packet of one may tell
+_BEGINS_NS = 10 * SECOND  # after SETUP, within which a session's own stream begins
+_STRAY_NS = SECOND  # of silence, after which an earlier session's stream is over
+_UNDECLARED = 256  # of a source's last number, for payload types that nothing declares
 _APP_RTP, _APP_SRTP = APPS.index("rtp"), APPS.index("srtp")
 
 
@@ -140,30 +147,49 @@ class StreamTable:
         self.metrics.note_capture_loss(time_ns, packets, interface)
 
     def _take(self, tcp: bool, found: Recognised) -> None:
-        if found.new is not None:
-            self._take_new(tcp, *found.new)
         if found.known is not None:
             self._append(*found.known)
+        if found.new is not None:
+            self._take_new(tcp, *found.new)
 
     # ------------------------------------------------------------ new sources
 
     def _take_new(self, tcp: bool, carriers: I64, packets: Arrivals) -> None:
         """Packets whose carrier's (n,) newest stream is another or none: follow, or hold."""
-        key = carriers << 32 | packets.header.ssrc
+        lane, header = self._lane(tcp), packets.header
+        kinds = header.payload_type
+        key = carriers << 39 | header.ssrc.astype(np.int64) << 7 | kinds
         order = np.argsort(key, kind="stable")
-        held: list[tuple[Source, int]] = []
         starts = np.flatnonzero(np.diff(key[order], prepend=-1))
-        for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True):
+        arrived: Arrived | None = None
+        owner = np.full(len(order), -1, np.int64)  # streams that these packets follow
+        held: list[tuple[Source, int]] = []
+        heads = order[starts]
+        for begin, end, carrier, ssrc, kind in zip(
+            starts.tolist(),
+            [*starts[1:].tolist(), len(order)],
+            *(column[heads].tolist() for column in (carriers, header.ssrc, kinds)),
+            strict=True,
+        ):
             chosen = order[begin:end]
-            part = packets.take(chosen)
-            source = (tcp, int(carriers[chosen[0]]), int(part.header.ssrc[0]))
-            stream = self._known.at(source)
+            announced = lane.announced(carrier, int(packets.time_ns[chosen[-1]]))
+            source = (tcp, carrier, ssrc, _part_of(announced, kind))
+            stream = self._stream_at(source, announced, kind)
             if stream is not None:
-                self._follow(stream, part)
-                self._append(np.full(len(chosen), stream.index, np.uint16), part)
-            elif self._lane(tcp).carriers.kind[source[1]] != NO_MEDIA:
-                self._probation.hold(source, part)
-                held.append((source, int(part.time_ns[0])))
+                self._follow(stream, announced, kind)
+                owner[chosen] = stream.index
+                continue
+            declared = self._declared_on(tcp, carrier) if announced.is_foreign(kind) else None
+            if declared is not None:
+                numbers, times = header.sequence[chosen], packets.time_ns[chosen]
+                self._note_foreign(declared, ssrc, numbers, times)
+            elif lane.carriers.kind[carrier] != NO_MEDIA:
+                arrived = arrived or Arrived(packets)
+                self._probation.hold(source, kind, arrived, chosen)
+                held.append((source, int(packets.time_ns[chosen[0]])))
+        known = np.flatnonzero(owner >= 0)
+        if len(known):
+            self._append(owner[known].astype(np.uint16), packets.take(known))
         if len(held) > 1:
             # streams are numbered as they could be believed, whatever else came with the batch
             held.sort(key=lambda each: self._probation.proven(each[0], self._wanted(*each)))
@@ -171,63 +197,193 @@ class StreamTable:
             if source in self._probation:  # nor has another SSRC of its carrier spent its chances
                 self._believe(source, first_ns)
 
-    def _follow(self, stream: Stream, packets: Arrivals) -> None:
+    def _stream_at(self, source: Source, announced: Announced, kind: int) -> Stream | None:
+        """The stream that packets of a source and payload type belong to; None: none yet."""
+        known = self._known.at(source)
+        if not known:
+            return None
+        if not announced.tracks:
+            return next((s for s in reversed(known) if s.payload_type == kind), known[-1])
+        track = announced.track_of(kind)
+        if track is None:
+            # a stream of this type that was there before something else was announced
+            for stream in reversed(known):
+                if stream.payload_type == kind and stream.track not in announced.tracks:
+                    return stream
+            return None
+        for stream in reversed(known):
+            if stream.track is track or (stream.track is not None and _same(stream.track, track)):
+                return stream
+        alone = len(announced.tracks) == 1
+        for stream in reversed(known):
+            free = stream.track is None or stream.track not in announced.tracks
+            fits = alone or track.declares(stream.payload_type)
+            if free and fits and not stream.undeclared:
+                return stream
+        return None
+
+    def _declared_on(self, tcp: bool, carrier: int) -> Stream | None:
+        """The newest stream of a carrier that is what was announced."""
+        for stream in reversed(self._known.on(tcp, carrier)):
+            if not stream.undeclared and stream.stray is None:
+                return stream
+        return None
+
+    def _note_foreign(self, stream: Stream, ssrc: int, numbers: U16, time_ns: I64) -> None:
+        """Packets beside a stream, of a type that was not announced; (n,) each."""
+        self._state.row["foreign"][stream.index] += len(numbers)
+        self._state.changed[stream.index] = True
+        if ssrc in stream.ssrcs:
+            self.metrics.note_foreign(stream.index, numbers, time_ns)
+
+    def _note_held(self, stream: Stream, source: Source) -> None:
+        """What is held of a source is beside a stream, and not what was announced."""
+        held = self._probation.take(source)
+        rows = held.in_order()
+        self._note_foreign(stream, source[2], rows["sequence"], rows["time_ns"])
+        self._state.row["foreign"][stream.index] += held.looked - len(rows)
+
+    def _follow(self, stream: Stream, announced: Announced, kind: int) -> None:
         """Another SSRC or payload type of a known carrier: it is the newest now."""
-        lane = self._lane(stream.tcp)
-        track, dialogue = lane.signalled(stream.carrier, int(packets.time_ns[-1]))
-        if track is not None and dialogue is not None and track is not stream.track:
+        dialogue, track = announced.dialogue, announced.track_of(kind)
+        if (
+            dialogue is not None
+            and track is not None
+            and track is not stream.track
+            and dialogue is not stream.stray
+        ):
             self._signalling.bind(stream, dialogue, track)
-        kind = int(packets.header.payload_type[-1])
-        lane.carriers.point(stream.carrier, stream.index, stream.ssrc, kind)
+        carriers = self._lane(stream.tcp).carriers
+        carriers.point(stream.carrier, stream.index, stream.ssrc, kind)
         if kind != stream.payload_type:
             self._signalling.change_payload(stream, kind)
 
     def _wanted(self, source: Source, time_ns: int) -> int:
         """How many packets that follow each other it takes to believe a source."""
-        tcp, carrier, ssrc = source
+        tcp, carrier, ssrc, _ = source
         lane = self._lane(tcp)
-        track, _ = lane.signalled(carrier, time_ns)
-        has_stream = lane.carriers.stream[carrier] >= 0
+        announced = lane.announced(carrier, time_ns)
+        kind = self._probation.payload_type(source)
+        track = announced.track_of(kind)
         if track is not None:
-            return 2 if has_stream and track.transport.ssrc != ssrc else 1
-        sure = has_stream or lane.is_expected(carrier)
+            renewed = self._before(source, track, kind) is not None
+            return 2 if renewed and track.transport.ssrc != ssrc else 1
+        if announced.is_foreign(kind):
+            return media_heuristics.ADOPT_PACKETS
+        sure = lane.carriers.stream[carrier] >= 0 or lane.is_expected(carrier)
         return 2 if sure else media_heuristics.ADOPT_PACKETS
+
+    def _before(self, source: Source, track: Track | None, kind: int) -> Stream | None:
+        """The stream that a new SSRC may follow: the newest of its carrier and track."""
+        for stream in reversed(self._known.on(source[0], source[1])):
+            if stream.undeclared or stream.stray is not None:
+                continue
+            if track is None or stream.track is None:
+                if stream.payload_type == kind:
+                    return stream
+            elif stream.track is track or _same(stream.track, track):
+                return stream
+        return None
 
     def _believe(self, source: Source, time_ns: int) -> None:
         """Are the packets that are held of a source enough?"""
-        tcp, carrier, _ = source
+        tcp, carrier, _, _ = source
         lane = self._lane(tcp)
-        track, dialogue = lane.signalled(carrier, time_ns)
-        has_stream = lane.carriers.stream[carrier] >= 0
+        announced = lane.announced(carrier, time_ns)
+        kind = self._probation.payload_type(source)
+        if announced.is_foreign(kind):
+            declared = self._declared_on(tcp, carrier)
+            if declared is not None:
+                self._note_held(declared, source)
+                return
         wanted = self._wanted(source, time_ns)
+        before = self._before(source, announced.track_of(kind), kind)
         held = self._probation.release(source, wanted)
+        goes_on = False
+        if before is not None:
+            few = self._probation.count(tcp, carrier) <= _RENEWALS_LOOKED_AT
+            if held is not None:
+                goes_on = self._goes_on(before, held)
+            elif few and self._goes_on(before, self._probation.look(source)):
+                held, goes_on = self._probation.take(source), True
         if held is None:
             looked = self._probation.looked(source)
-            if looked >= media_heuristics.LOOKS_MAX and not has_stream:
+            without = lane.carriers.stream[carrier] < 0 and not announced.tracks
+            if looked >= media_heuristics.LOOKS_MAX and without:
                 lane.give_up({carrier})
             return
-        self._adopt(source, held, wanted, track, dialogue)
-        for other in self._probation.on(tcp, lane.opposite(carrier)):
+        if before is not None and goes_on:
+            self._renew(before, source, held)
+            return
+        self._adopt(source, held, wanted, announced, before)
+        for other in self._probation.on(tcp, (carrier, *lane.opposite(carrier))):
             if other in self._probation:
                 self._believe(other, time_ns)
+
+    def _goes_on(self, stream: Stream, held: Held) -> bool:
+        """Do sequence and time of another SSRC go on where the stream's stopped?"""
+        first = held.in_order()[0]
+        sequence, stamp, time_ns = self._last_of(stream.index, int(first["order"]))
+        ahead = (int(first["sequence"]) - sequence) & 0xFFFF
+        passed_s = (int(first["time_ns"]) - time_ns) / SECOND
+        clock = int(self._state.clock[stream.index])
+        if not 0 < ahead < MAX_DROPOUT or not clock:
+            return False
+        moved_s = int(wrap32(np.array([int(first["timestamp"]) - stamp]))[0]) / clock
+        return abs(moved_s - passed_s) <= max(_RENEWAL_S, passed_s / 4)
+
+    def _last_of(self, index: int, order: int) -> tuple[int, int, int]:
+        """Sequence number, timestamp and time of a stream's packet before another packet."""
+        for records in reversed(self._waiting):
+            rows = np.flatnonzero((records.stream == index) & (records.order < order))
+            if len(rows):
+                last = rows[np.argmax(records.order[rows])]
+                return (
+                    int(records.sequence[last]),
+                    int(records.timestamp[last]),
+                    int(records.time_ns[last]),
+                )
+        return self.metrics.last_of(index)
+
+    def _renew(self, stream: Stream, source: Source, held: Held) -> None:
+        """A stream goes on under another SSRC."""
+        index, row = stream.index, self._state.row
+        self._known.rename(stream, source[2])
+        row["ssrc"][index] = source[2]
+        row["ssrc_changes"][index] += 1
+        if row["end"][index]:
+            row["end"][index] = 0  # a BYE of the SSRC before
+            self._state.watched[index] = stream.track is None or stream.track.playing
+        rows = held.in_order()
+        carriers = self._lane(stream.tcp).carriers
+        carriers.point(stream.carrier, index, stream.ssrc, held.payload_type)
+        if held.payload_type != stream.payload_type:
+            self._signalling.change_payload(stream, held.payload_type)
+        self._queue_held(stream, held, rows, rows["flags"])
 
     def _adopt(
         self,
         source: Source,
         held: Held,
         wanted: int,
-        track: Track | None,
-        dialogue: Dialogue | None,
+        announced: Announced,
+        before: Stream | None,
     ) -> None:
         """A source is believed: give it a stream and measure what was held."""
-        tcp, carrier, ssrc = source
+        tcp, carrier, ssrc, _ = source
         lane, row = self._lane(tcp), self._state.row
-        before = int(lane.carriers.stream[carrier])
-        stream = self._open(source, held.payload_type)
+        kind = held.payload_type
+        stream = self._open(source, kind)
         index = stream.index
-        records, heads, flags = held.in_order()
-        row["first_ns"][index] = row["last_ns"][index] = records.time_ns[0]
-        row["first_packet"][index] = records.order[0] >> ORDER_BITS
+        rows = held.in_order()
+        flags = rows["flags"].copy()
+        row["first_ns"][index] = row["last_ns"][index] = rows["time_ns"][0]
+        row["first_packet"][index] = rows["order"][0] >> ORDER_BITS
+        track, dialogue = announced.track_of(kind), announced.dialogue
+        if announced.is_foreign(kind):
+            stream.undeclared = True
+            row["undeclared"][index] = True
+            track = announced.tracks[-1]
         if track is not None and dialogue is not None:
             self._signalling.bind(stream, dialogue, track)
         else:
@@ -235,32 +391,54 @@ class StreamTable:
                 self._signalling.join(stream, dialogue)
             if lane.is_secured(carrier):
                 row["encrypted"][index] = True
-            self._formats.learn(stream, held.payload_type)
+            self._formats.learn(stream, kind)
         if not stream.codec:
-            unknown = self._formats.look(stream, heads)
+            unknown = self._formats.look(stream, rows["heads"])
             if stream.codec and unknown >= wanted:
                 flags[:unknown] = 0  # had they come one by one, they would be measured by now
+        lane.carriers.kind[carrier] = RTP
+        lane.carriers.point(carrier, index, ssrc, kind)
+        if before is not None and not self._is_stray(before, track, int(rows["time_ns"][0])):
+            self._tell_ssrc_change(before, stream, rows[0])
+        if track is not None and not stream.undeclared:
+            self._part_strays(stream, track, int(rows["time_ns"][0]))
+        if not tcp:
+            self._mark(stream.place.flow, _APP_SRTP if row["encrypted"][index] else _APP_RTP)
+        self._queue_held(stream, held, rows, flags)
+
+    def _queue_held(self, stream: Stream, held: Held, rows: Rows, flags: U8) -> None:
+        """Measure packets that were held; `flags` (n, 3) are those of `video_flags`."""
         for sets in held.sets:
             for sequence, payload, whole in sets:
                 self._formats.read_set(stream, sequence, payload, whole)
-        records.stream = np.full(len(records.stream), index, np.uint16)
-        records.flags = records.flags | self._formats.flags_of_held(stream, flags)
-        lane.carriers.kind[carrier] = RTP
-        lane.carriers.point(carrier, index, ssrc, held.payload_type)
-        old = self._known.by_index[before] if before >= 0 else None
-        if old is not None:
-            self._tell_ssrc_change(old, stream, records)
-        if not tcp:
-            self._mark(stream.place.flow, _APP_SRTP if row["encrypted"][index] else _APP_RTP)
+        records = records_of(rows)
+        records.stream[:] = stream.index
+        records.flags |= self._formats.flags_of_held(stream, flags)
         self._queue(records)
 
-    def _tell_ssrc_change(self, old: Stream, stream: Stream, records: RtpRecords) -> None:
+    def _is_stray(self, stream: Stream, track: Track | None, time_ns: int) -> bool:
+        """Is it what an earlier session left, now that a session's own stream has begun?"""
+        if track is None or stream.track is not track or stream.undeclared:
+            return False
+        began_ns = int(self._state.row["first_ns"][stream.index])
+        return began_ns < track.since_ns <= time_ns < track.since_ns + _BEGINS_NS
+
+    def _part_strays(self, stream: Stream, track: Track, time_ns: int) -> None:
+        """A session's own stream has begun: what came to its port before is an earlier session's,
+        which sends on."""
+        place = stream.place
+        beside = self._known.toward(place.dst, place.dport) if not stream.tcp else []
+        for other in beside or self._known.on(stream.tcp, stream.carrier):
+            if other is not stream and self._is_stray(other, track, time_ns):
+                self._signalling.part(other)
+
+    def _tell_ssrc_change(self, old: Stream, stream: Stream, first: Rows) -> None:
         self._state.watched[old.index] = False
         self._state.changed[old.index] = True
         self._messages.append(
             StreamRestart(
-                time_ns=int(records.time_ns[0]),
-                packet=int(records.order[0]) >> ORDER_BITS,
+                time_ns=int(first["time_ns"]),
+                packet=int(first["order"]) >> ORDER_BITS,
                 interface=stream.place.interface,
                 flow=stream.place.flow,
                 stream=stream.id,
@@ -272,7 +450,7 @@ class StreamTable:
     # ------------------------------------------------------------ streams begin and end
 
     def _open(self, source: Source, payload_type: int) -> Stream:
-        tcp, carrier, _ = source
+        tcp, carrier, _, _ = source
         place = self._lane(tcp).place(carrier)
         if not self._known.free:
             live = self._known.live()
@@ -359,7 +537,11 @@ class StreamTable:
             index = stream.index
             timeout_s = stream.dialogue.timeout_s if stream.dialogue else TIMEOUT_S
             silent_ns = now_ns - int(row["last_ns"][index])
-            if not row["end"][index] and silent_ns > 2 * timeout_s * SECOND:
+            if stream.stray is not None and silent_ns > _STRAY_NS:
+                if not row["end"][index]:
+                    row["end"][index] = _ENDED
+                    state.changed[index] = True
+            elif not row["end"][index] and silent_ns > 2 * timeout_s * SECOND:
                 row["end"][index] = _SILENT
                 state.watched[index] = False
                 state.changed[index] = True
@@ -401,3 +583,16 @@ class StreamTable:
         """Flows found to be media since the last call, and their place in APPS."""
         apps, self._apps = self._apps, {}
         return np.array(list(apps), np.uint64), np.array(list(apps.values()), np.uint8)
+
+
+def _same(one: Track, other: Track) -> bool:
+    """Is it one track of a camera, set up again?"""
+    return bool(one.url) and one.url == other.url
+
+
+def _part_of(announced: Announced, kind: int) -> int:
+    """What tells packets of one SSRC apart: their track, or that they are of none."""
+    track = announced.track_of(kind)
+    if track is not None:
+        return announced.tracks.index(track)
+    return _UNDECLARED + kind if announced.tracks else 0

@@ -13,12 +13,11 @@ import numpy as np
 
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals
 from panotui.meter.rtsp.carriers import NO_MEDIA, RTCP, RTP, UNKNOWN, Carriers
-from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.rtsp.places import Place, place_of
 from panotui.meter.streams import media_heuristics
 from panotui.meter.streams.known_streams import KnownStreams
-from panotui.meter.streams.lanes import Recognised
+from panotui.meter.streams.lanes import NOTHING, Announced, Recognised
 from panotui.meter.streams.media_heuristics import STRIKE
 from panotui.meter.streams.probation import Probation
 from panotui.meter.streams.rtcp_reports import RtcpReports
@@ -56,12 +55,12 @@ class UdpMedia:
     def place(self, carrier: int) -> Place:
         return self._places[carrier]
 
-    def signalled(self, carrier: int, time_ns: int) -> tuple[Track | None, Dialogue | None]:
+    def announced(self, carrier: int, time_ns: int) -> Announced:
         place = self._places[carrier]
-        port = self._ports.find((place.dst, place.dport), time_ns)
-        if port is not None and not port.rtcp:
-            return port.track, port.dialogue
-        return None, None
+        ports = self._ports.media_at((place.dst, place.dport), time_ns)
+        if not ports:
+            return NOTHING
+        return Announced(tuple(port.track for port in ports), ports[-1].dialogue)
 
     def opposite(self, carrier: int) -> tuple[int, ...]:
         return (carrier ^ 1,)
@@ -183,7 +182,7 @@ class UdpMedia:
         rest = np.flatnonzero(~known)
         if len(rest):
             rest = self._take_reports(batch, columns, rows, place, length, rest)
-            rest = self._likely(batch.data, place, header, offset, length, rest)
+            rest = self._likely(batch, columns, rows, place, header, length, rest)
             for i in rest[np.unique(place[rest], return_index=True)[1]].tolist():
                 self._place_of(batch, columns, int(rows[i]), int(place[i]))
             if len(rest):
@@ -233,14 +232,23 @@ class UdpMedia:
         )
 
     def _likely(
-        self, data: U8, place: I64, header: RtpColumns, offset: I64, length: I32, which: I64
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        place: I64,
+        header: RtpColumns,
+        length: I32,
+        which: I64,
     ) -> I64:
         """Those of the rows `which` that may be RTP; the others count against their flow."""
         carriers = self.carriers
         valid = header.valid[which]
         wrong = which[~valid]
         if len(wrong):
-            beside, dtls = media_heuristics.accompany_media(data, offset[wrong], length[wrong])
+            beside, dtls = media_heuristics.accompany_media(
+                batch.data, columns.payload[rows[wrong]], length[wrong]
+            )
             carriers.secured[place[wrong[dtls]]] = True
             weight = np.where(beside, media_heuristics.COMPANION_STRIKE, STRIKE)
             self._strike(place[wrong], weight.astype(np.int32))
@@ -248,10 +256,35 @@ class UdpMedia:
         unlikely = ~_PLAUSIBLE[header.payload_type[maybe]]
         if unlikely.any():
             known = carriers.kind[place[maybe]] == RTP
+            known |= self._is_announced(batch, columns, rows, place, maybe, unlikely & ~known)
             self._strike(place[maybe[unlikely & ~known]], np.int32(STRIKE))
             maybe = maybe[~unlikely | known]
         likely: I64 = maybe[carriers.kind[place[maybe]] != NO_MEDIA]
         return likely
+
+    def _is_announced(
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        place: I64,
+        which: I64,
+        asked: Bool,
+    ) -> Bool:
+        """(n,) rows of `which` (n,) that are `asked` about and go to a port that RTSP has named:
+        what is announced is media, whatever its type."""
+        out = np.zeros(len(which), np.bool_)
+        if not self._ports:
+            return out
+        at = np.flatnonzero(asked)
+        carrier = place[which]
+        for first in at[np.unique(carrier[at], return_index=True)[1]].tolist():
+            row, one = int(rows[which[first]]), int(carrier[first])
+            known = self._places.get(one)
+            whose = known or place_of(batch, columns, row, int(self.carriers.flow[one]))
+            if self._ports.media_at((whose.dst, whose.dport), int(batch.time_ns[row])):
+                out |= asked & (carrier == one)
+        return out
 
     def _strike(self, place: I64, weight: I32 | np.int32) -> None:
         """Packets that are no RTP; a flow with many of them is not looked at again."""
