@@ -221,7 +221,7 @@ class CameraRule(Rule):
             if waited < MEDIA_AWAITED_NS or not recent(end, facts.now_ns, STALE_S):
                 continue
             streams = facts.camera_streams.get(camera.address, [])
-            if any(int(s.row["last_ns"]) >= session.play_ns for s in streams):
+            if any(s.row.last_ns >= session.play_ns for s in streams):
                 continue
             later = any(
                 s.play_ns > session.play_ns or s.transport == "tcp"
@@ -281,8 +281,8 @@ class CameraRule(Rule):
                 readers[session.client] = session.play_packet
         for stream in facts.camera_streams.get(camera.address, []):
             group = facts.view.who(stream.dst) & Who.MULTICAST
-            if now - int(stream.row["last_ns"]) < 120 * SECOND and not group:
-                readers.setdefault(stream.dst, int(stream.row["first_packet"]))
+            if now - stream.row.last_ns < 120 * SECOND and not group:
+                readers.setdefault(stream.dst, stream.row.first_packet)
         local = {r: p for r, p in readers.items() if not facts.view.who(r) & Who.INTERNET}
         others = [r for r in local if r not in appliance]
         if not others or len(local) < 2:

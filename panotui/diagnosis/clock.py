@@ -253,10 +253,10 @@ class CameraClockRule(Rule):
         out: list[Observation] = []
         for address, streams in facts.camera_streams.items():
             for stream in streams:
-                offset = float(stream.row["camera_clock_offset_s"])
-                if not abs(offset) > CAMERA_CLOCK_S or int(stream.row["end"]):
+                offset = stream.row.camera_clock_offset_s
+                if not abs(offset) > CAMERA_CLOCK_S or stream.row.end:
                     continue
-                report = self._reports.get(int(stream.row["id"]))
+                report = self._reports.get(stream.row.id)
                 name = facts.camera_name(address)
                 seen = (
                     (evidence(report.time_ns, report.packet, "RTCP sender report"),)

@@ -110,16 +110,16 @@ class SessionEndRule(Rule):
         media = [
             s
             for s in facts.camera_streams.get(camera.address, [])
-            if s.meter == facts.meter and int(s.row["session"]) == message.session
+            if s.meter == facts.meter and s.row.session == message.session
         ]
         if not media or any(s.paused for s in media):
             return None
-        last = max(media, key=lambda s: int(s.row["last_ns"])).row
-        late = (int(last["last_ns"]) - kept) / SECOND - message.timeout_s
-        silent = (message.time_ns - int(last["last_ns"])) / SECOND
+        last = max(media, key=lambda s: s.row.last_ns).row
+        late = (last.last_ns - kept) / SECOND - message.timeout_s
+        silent = (message.time_ns - last.last_ns) / SECOND
         if not EXPIRES_S[0] <= late <= EXPIRES_S[1] or silent <= FROZEN_S:
             return None
-        return evidence(int(last["last_ns"]), int(last["last_packet"]), "last RTP packet")
+        return evidence(last.last_ns, last.last_packet, "last RTP packet")
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -172,7 +172,7 @@ class SessionEndRule(Rule):
         silent = [
             s
             for s in facts.camera_streams.get(address, [])
-            if 2 * SECOND < woke - int(s.row["last_ns"]) < REBOOT_NS * 3
+            if 2 * SECOND < woke - s.row.last_ns < REBOOT_NS * 3
         ]
         if not ends and not silent:
             return
@@ -195,7 +195,7 @@ class SessionEndRule(Rule):
         later = [s for s in camera.sessions.values() if 0 < s.play_ns - end.time_ns < 3 * REBOOT_NS]
         # media over UDP may outlive their connection, and another reader's may go on
         went_on = any(
-            int(s.row["first_ns"]) < end.time_ns < int(s.row["last_ns"]) - 2 * SECOND
+            s.row.first_ns < end.time_ns < s.row.last_ns - 2 * SECOND
             for s in facts.camera_streams.get(address, [])
         )
         if not later or went_on:
@@ -218,7 +218,7 @@ class SessionEndRule(Rule):
                 if not facts.view.who(group) & Who.MULTICAST or group not in self._reports:
                     continue
                 reported, packet = self._reports[group]
-                last = int(stream.row["last_ns"])
+                last = stream.row.last_ns
                 stopped = facts.now_ns - last > 5 * SECOND
                 after = (last - reported) / SECOND
                 queried = self._query_ns and last - self._query_ns < 300 * SECOND
@@ -230,7 +230,7 @@ class SessionEndRule(Rule):
                      "stream": stream.key},
                     (
                         evidence(reported, packet, "last membership report"),
-                        evidence(last, int(stream.row["last_packet"]), "last RTP packet"),
+                        evidence(last, stream.row.last_packet, "last RTP packet"),
                     ),
                     last, last, stream=stream.key, camera=address,
                 )  # fmt: skip

@@ -115,7 +115,7 @@ class StreamRule(Rule):
     ) -> Iterable[Observation]:
         row = stream.row
         now = facts.now_ns
-        if now - int(row["last_ns"]) > 120 * SECOND and int(row["end"]):
+        if now - row.last_ns > 120 * SECOND and row.end:
             return
         subject = subject_of(camera)
         media = media_of(stream.codec)
@@ -127,11 +127,11 @@ class StreamRule(Rule):
         yield from self._frozen(stream, subject, values, base, trouble, facts)
         yield from self._loss(stream, subject, values, base, trouble, facts)
         yield from self._restarted(stream, subject, values, base, trouble, facts)
-        if int(row["end"]) or stream.paused:
+        if row.end or stream.paused:
             return
-        if media in ("video", None) and int(row["transport"]) == 6:
+        if media in ("video", None) and row.transport == 6:
             yield from self._camera_drops(stream, subject, values, base, trouble, facts)
-        if media != "video" or int(row["encrypted"]):
+        if media != "video" or row.encrypted:
             return
         yield from self._pace(stream, subject, values, base, facts)
         yield from self._shape(stream, subject, values, base, facts)
@@ -147,7 +147,7 @@ class StreamRule(Rule):
         trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
-        if int(stream.row["transport"]) == 6:
+        if stream.row.transport == 6:
             return  # gaps inside TCP are the camera's or the capture's
         now = facts.now_ns
         # what is still inside the reorder window is not lost yet, and what fell into this tool's
@@ -156,12 +156,12 @@ class StreamRule(Rule):
         lost = stream.window(now, 30, "lost") - stream.window(now, 30, "capture_lost")
         if share is None or share <= LOSS_WARN or lost < LOSS_LEAST:
             return
-        seconds = min(30, max(1, (now - int(stream.row["first_ns"])) // SECOND))
+        seconds = min(30, max(1, (now - stream.row.first_ns) // SECOND))
         gaps = [g for g in trouble.gaps if now - g.time_ns <= 30 * SECOND]
-        reported = float(stream.row["rr_fraction"])
+        reported = stream.row.rr_fraction
         detail = [f"{lost} packets in {len(gaps) or 'several'} gaps"]
-        if int(stream.row["sr_packets"]) >= 0:
-            before = int(stream.row["sr_lost"])
+        if stream.row.sr_packets >= 0:
+            before = stream.row.sr_lost
             detail.append(
                 "lost before this point, by the camera's own count"
                 if before > 0
@@ -180,8 +180,8 @@ class StreamRule(Rule):
             "possible" if stream.uncertain else "certain",
             "error" if share > LOSS_BAD else None, tuple(detail), **base,
         )  # fmt: skip
-        tail = int(stream.row["tail_lost"])
-        total = int(stream.row["lost_unique"])
+        tail = stream.row.tail_lost
+        total = stream.row.lost_unique
         if tail >= 20 and tail > 0.6 * total:
             yield Observation(
                 "stream-burst", subject, {**values, "tail": str(tail), "lost": str(total)},
@@ -202,14 +202,14 @@ class StreamRule(Rule):
         trouble: _Trouble,
         facts: Facts,
     ) -> Iterable[Observation]:
-        dropped = int(stream.row["camera_dropped"])
+        dropped = stream.row.camera_dropped
         known = self._dropped.get(stream.key, (0, 0))
         if dropped > known[0]:
             known = (dropped, facts.now_ns)
             self._dropped[stream.key] = known
             while len(self._dropped) > 2048:
                 self._dropped.popitem(last=False)
-        share = dropped / max(1, int(stream.row["expected"]))
+        share = dropped / max(1, stream.row.expected)
         if dropped < LOSS_LEAST or share < LOSS_WARN or not recent(known[1], facts.now_ns, 60):
             return
         gaps = [g for g in trouble.gaps if g.where == "camera"]
@@ -232,10 +232,10 @@ class StreamRule(Rule):
     ) -> Iterable[Observation]:
         row = stream.row
         now = facts.now_ns
-        last = int(row["last_ns"])
-        if stream.paused or int(row["packets"]) < 8 or media_of(stream.codec) == "metadata":
+        last = row.last_ns
+        if stream.paused or row.packets < 8 or media_of(stream.codec) == "metadata":
             return
-        found = facts.cameras.session_of(stream.meter, int(row["session"]))
+        found = facts.cameras.session_of(stream.meter, row.session)
         if found is None and media_of(stream.codec) != "video":
             return  # found by its content alone: a call that ended is no frozen camera
         where = ", the session is open" if found else ""
@@ -254,9 +254,9 @@ class StreamRule(Rule):
                     freeze.start_ns, end, sureness, **base,
                 )  # fmt: skip
                 return
-        still = float(row["frozen_picture_s"])
+        still = row.frozen_picture_s
         silent = (now - last) / SECOND
-        if still > FROZEN_S and silent <= FROZEN_S and not int(row["end"]):
+        if still > FROZEN_S and silent <= FROZEN_S and not row.end:
             yield Observation(
                 "stream-frozen-picture", subject, {**values, "seconds": f"{still:.0f}"},
                 (evidence(now - int(still * SECOND), 0, "the picture stands still from here"),),
@@ -268,7 +268,7 @@ class StreamRule(Rule):
             yield Observation(
                 "stream-frozen", subject,
                 {**values, "seconds": f"{silent:.0f}", "detail": where},
-                (evidence(last, int(row["last_packet"]), "last packet"),), last, now, sureness,
+                (evidence(last, row.last_packet, "last packet"),), last, now, sureness,
                 **base,
             )  # fmt: skip
 
@@ -282,7 +282,7 @@ class StreamRule(Rule):
         facts: Facts,
     ) -> Iterable[Observation]:
         now = facts.now_ns
-        found = facts.cameras.session_of(stream.meter, int(stream.row["session"]))
+        found = facts.cameras.session_of(stream.meter, stream.row.session)
         for restart in reversed(trouble.restarts):
             if restart.kind not in ("ssrc", "sequence") or now - restart.time_ns > 300 * SECOND:
                 continue
@@ -309,14 +309,14 @@ class StreamRule(Rule):
     ) -> Iterable[Observation]:
         row = stream.row
         now = facts.now_ns
-        age = int(row["last_ns"]) - int(row["first_ns"])
+        age = row.last_ns - row.first_ns
         last = now // SECOND
         recent_s = [stream.seconds[s] for s in range(last - 10, last) if s in stream.seconds]
-        if int(row["clock_rate"]) and len(recent_s) >= 3:
-            jitters = sorted(float(s["frame_jitter_ms"]) for s in recent_s)
+        if row.clock_rate and len(recent_s) >= 3:
+            jitters = sorted(s.frame_jitter_ms for s in recent_s)
             middle = jitters[len(jitters) // 2]
-            gap = max(float(s["gap_max_ms"]) for s in recent_s)
-            nominal = float(row["fps_nominal"])
+            gap = max(s.gap_max_ms for s in recent_s)
+            nominal = row.fps_nominal
             step = 1000 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
             parts = []
             if math.isfinite(middle) and middle > FRAME_JITTER_MS:
@@ -326,18 +326,18 @@ class StreamRule(Rule):
             if parts:
                 yield Observation(
                     "stream-jitter", subject, {**values, "detail": ", ".join(parts)},
-                    (evidence(now, int(row["last_packet"]), "measured over the last 10 s"),),
+                    (evidence(now, row.last_packet, "measured over the last 10 s"),),
                     **base,
                 )  # fmt: skip
-        fps = float(row["fps_now"])
+        fps = row.fps_now
         expected = stream.fps_expected
-        learnt = float(row["fps_nominal"])
+        learnt = row.fps_nominal
         source = "declared"
         if expected is None and age > 60 * SECOND and math.isfinite(learnt):
             expected, source = learnt, "learnt from its time stamps"
         if expected and math.isfinite(fps) and age > STARTED_NS and fps < FPS_SHARE * expected:
             quiet = any(now - f.start_ns < 20 * SECOND for f in stream.freezes)
-            if not quiet and now - int(row["last_ns"]) < FROZEN_S * SECOND:
+            if not quiet and now - row.last_ns < FROZEN_S * SECOND:
                 yield Observation(
                     "stream-fps", subject,
                     {**values, "fps": f"{fps:.1f}", "expected": f"{expected:.4g}"},
@@ -356,37 +356,35 @@ class StreamRule(Rule):
     ) -> Iterable[Observation]:
         row = stream.row
         now = facts.now_ns
-        keyframe = int(row["keyframe_last_ns"])
-        gop = float(row["gop_s"])
+        keyframe = row.keyframe_last_ns
+        gop = row.gop_s
         since = (now - keyframe) / SECOND if keyframe else 0.0
-        age = (int(row["last_ns"]) - int(row["first_ns"])) / SECOND
+        age = (row.last_ns - row.first_ns) / SECOND
         long = gop if math.isfinite(gop) and gop > GOP_S else 0.0
-        if keyframe and now - int(row["last_ns"]) < FROZEN_S * SECOND:
+        if keyframe and now - row.last_ns < FROZEN_S * SECOND:
             long = max(long, since if since > GOP_S else 0.0)
-        elif (
-            not keyframe and age > 2 * GOP_S and stream.codec == "H264" and int(row["frames"]) > 50
-        ):
+        elif not keyframe and age > 2 * GOP_S and stream.codec == "H264" and row.frames > 50:
             long = age
         if long > GOP_S + 0.5:
             yield Observation(
                 "stream-gop", subject, {**values, "seconds": f"{long:.0f}"},
-                (evidence(keyframe or int(row["first_ns"]), 0, "last key frame"),), **base,
+                (evidence(keyframe or row.first_ns, 0, "last key frame"),), **base,
             )  # fmt: skip
         rate = stream.window(now, 10, "bytes") * 0.8
         if rate > HEAVY_BPS and age > 10:
             yield Observation(
                 "stream-bitrate", subject,
                 {**values, "detail": f"{rate / 1e6:.1f} Mb/s over 10 s"},
-                (evidence(now, int(row["last_packet"]), "the last of these 10 s"),), **base,
+                (evidence(now, row.last_packet, "the last of these 10 s"),), **base,
             )  # fmt: skip
-        jumps = int(row["timestamp_jumps"])
+        jumps = row.timestamp_jumps
         known = self._jumps.get(stream.key, (0, 0))
         if jumps > known[0]:
             known = self._jumps[stream.key] = (jumps, now)
             while len(self._jumps) > 2048:
                 self._jumps.popitem(last=False)
-        nominal = float(row["fps_nominal"])
-        fps_now = float(row["fps_now"])
+        nominal = row.fps_nominal
+        fps_now = row.fps_now
         parts = []
         if jumps >= 2 and recent(known[1], now, 60):
             parts.append(f"they jumped {jumps} times")
@@ -417,13 +415,13 @@ class StreamRule(Rule):
         )
         for slot in slots[stuck][:16].tolist():
             row = facts.flows.rows[slot]
-            address = address_text(int(row["version"]), row["dst"].tobytes())
+            address = address_text(row.version, row.dst.tobytes())
             if address not in facts.camera_streams or facts.cameras.get(address) is None:
                 continue
-            count = int(row["zero_window_out"])
+            count = row.zero_window_out
             known = self._windows.get(address)
             if known is None or count > known[0]:
-                seen = evidence(int(row["last_ns"]), int(row["last_packet"]), "window is zero")
+                seen = evidence(row.last_ns, row.last_packet, "window is zero")
                 self._windows[address] = (count, facts.now_ns, seen)
 
     def _receiver(self, camera: Camera, facts: Facts) -> Iterable[Observation]:

@@ -306,7 +306,7 @@ class Engine:
     def _place_stream(self, stream: StreamState) -> None:
         """Find the camera, session and port of a new stream."""
         facts = self.view.facts
-        found = self.cameras.session_of(stream.meter, int(stream.row["session"]))
+        found = self.cameras.session_of(stream.meter, stream.row.session)
         if found is not None:
             camera, session = found
             stream.url = (session.url or camera.url or "").rstrip("/") or None
@@ -316,7 +316,7 @@ class Engine:
                 return
             camera = self.cameras.at(sender)
         stream.camera = camera.name
-        camera.last_seen_ns = max(camera.last_seen_ns, int(stream.row["last_ns"]))
+        camera.last_seen_ns = max(camera.last_seen_ns, stream.row.last_ns)
         stream.fps_expected = camera.fps_expected
         stream.port = facts.appliance_addresses.get(stream.dst)
         camera.port = stream.port or camera.port
@@ -327,7 +327,7 @@ class Engine:
         """Streams by their camera's address."""
         out: dict[str, list[StreamState]] = {}
         for stream in self.streams.streams.values():
-            found = self.cameras.session_of(stream.meter, int(stream.row["session"]))
+            found = self.cameras.session_of(stream.meter, stream.row.session)
             address = found[0].address if found else stream.src
             camera = self.cameras.get(address)
             if camera is None:
@@ -427,7 +427,7 @@ class Engine:
         if missed > self._missed:
             self._missed, self._missed_ns = missed, self.now_ns
             for stream in self.streams.streams.values():
-                if self.now_ns - int(stream.row["last_ns"]) < 2 * SECOND:
+                if self.now_ns - stream.row.last_ns < 2 * SECOND:
                     stream.uncertain = True
         return self._missed_ns > 0 and self.now_ns - self._missed_ns <= 60 * SECOND
 

@@ -227,8 +227,8 @@ class Events:
         camera = stream.camera or stream.src
         values = {"camera": camera, "size": size_text(stream.row), "before": before}
         self.tell(
-            "stream-resized", int(stream.row["last_ns"]), camera, values,
-            packet=int(stream.row["last_packet"]),
+            "stream-resized", stream.row.last_ns, camera, values,
+            packet=stream.row.last_packet,
         )  # fmt: skip
 
     def endpoint(self, endpoint: Endpoint, was: str, now_ns: int) -> None:

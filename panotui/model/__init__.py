@@ -99,6 +99,7 @@ from panotui.model.tables import (
     VIDEO_CODECS,
 )
 from panotui.model.text import address_text, mac_text, mac_value
+from panotui.model.typed_rows import LinkSecond, StreamRow, StreamSecond, typed
 
 __all__ = [
     "APPS",
@@ -150,6 +151,7 @@ __all__ = [
     "Interface",
     "LinkControlMessage",
     "LinkReading",
+    "LinkSecond",
     "Message",
     "MeterCounters",
     "MeterSettings",
@@ -185,6 +187,8 @@ __all__ = [
     "StreamGap",
     "StreamRecord",
     "StreamRestart",
+    "StreamRow",
+    "StreamSecond",
     "TimeServerRecord",
     "TlsAlert",
     "TlsCertificate",
@@ -196,4 +200,5 @@ __all__ = [
     "address_text",
     "mac_text",
     "mac_value",
+    "typed",
 ]

@@ -16,11 +16,11 @@ from panotui.state.streams import StreamState, media_of
 def state_of(
     camera: Camera, streams: list[StreamState], now_ns: int
 ) -> tuple[str, str | None, int]:
-    live = [s for s in streams if not int(s.row["end"]) and s.state != "ended"]
+    live = [s for s in streams if not s.row.end and s.state != "ended"]
     flowing = [
         s
         for s in streams
-        if now_ns - int(s.row["last_ns"]) <= MEDIA_RECENT_NS and not _torn_down(camera, s)
+        if now_ns - s.row.last_ns <= MEDIA_RECENT_NS and not _torn_down(camera, s)
     ]
     video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
     if flowing:
@@ -41,7 +41,7 @@ def state_of(
         return "paused", "paused by the reader", since
     frozen = [s for s in live if s.state == "frozen"]
     if frozen:
-        last = max(int(s.row["last_ns"]) for s in frozen)
+        last = max(s.row.last_ns for s in frozen)
         return "silent", "no packets although the session is open", last
     failed = _failure_of(camera)
     if failed is not None:
@@ -53,7 +53,7 @@ def state_of(
             return "silent", "PLAY was answered, but no media arrives", latest.play_ns
         return "connecting", "waiting for the first media packet", latest.play_ns
     if streams:
-        last = max(int(s.row["last_ns"]) for s in streams)
+        last = max(s.row.last_ns for s in streams)
         ended = next((s for s in reversed(camera.sessions.values()) if s.state == "ended"), None)
         how = f"the session ended ({ended.ended})" if ended else "the stream ended"
         return "silent", how, last
@@ -77,10 +77,10 @@ def state_of(
 def _torn_down(camera: Camera, stream: StreamState) -> bool:
     """Has the camera said that it sends the stream no more, and does it not?"""
     row = stream.row
-    session = camera.sessions.get(f"{stream.meter}-{int(row['session'])}")
-    if session is None or not int(row["end"]) or not session.torn_down_ns:
+    session = camera.sessions.get(f"{stream.meter}-{row.session}")
+    if session is None or not row.end or not session.torn_down_ns:
         return False
-    return int(row["last_ns"]) <= session.torn_down_ns + TORN_DOWN_NS
+    return row.last_ns <= session.torn_down_ns + TORN_DOWN_NS
 
 
 def _failure_of(camera: Camera) -> tuple[str, str | None, int] | None:

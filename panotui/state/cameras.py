@@ -327,7 +327,7 @@ class CameraBook:
         changed: list[Camera] = []
         for camera in self.cameras.values():
             own = streams.get(camera.address, [])
-            camera.media_ns = max((int(s.row["last_ns"]) for s in own), default=camera.media_ns)
+            camera.media_ns = max((s.row.last_ns for s in own), default=camera.media_ns)
             camera.last_seen_ns = max(camera.last_seen_ns, camera.media_ns)
             state, text, since = state_of(camera, own, now_ns)
             if state != camera.state:

@@ -14,7 +14,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from panotui.model import SECOND, AnyMessage, LinkReading, NeighbourMessage, PortRecord, Rows
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    LinkReading,
+    LinkSecond,
+    NeighbourMessage,
+    PortRecord,
+    Rows,
+    typed,
+)
 
 HISTORY_S = 60
 MACS_MAX = 1024
@@ -131,27 +140,24 @@ class PortBook:
             weight = rows["bytes"].copy()
             weight[np.isin(rows["src_mac"], known) | np.isin(rows["dst_mac"], known)] += 1 << 50
             rows = rows[np.argpartition(-weight, ROWS_A_TICK)[:ROWS_A_TICK]]
-        for row in rows:
-            second, packets, size = int(row["second"]), int(row["packets"]), int(row["bytes"])
-            interface = int(row["interface"])
-            time_ns = second * SECOND
-            src, dst = int(row["src_mac"]), int(row["dst_mac"])
-            if src:
-                mine = self._count(src, time_ns)
-                mine.packets_out += packets
-                mine.bytes_out += size
-                mine.tagged += int(row["tagged"])
-                mine.repeated += int(row["repeated"])
+        for row in typed(rows, LinkSecond):
+            time_ns = row.second * SECOND
+            if row.src_mac:
+                mine = self._count(row.src_mac, time_ns)
+                mine.packets_out += row.packets
+                mine.bytes_out += row.bytes
+                mine.tagged += row.tagged
+                mine.repeated += row.repeated
                 mine.last_out_ns = max(mine.last_out_ns, time_ns)
-                mine.interfaces.add(interface)
-                mine.add(second, size, 1)
-            if dst and not dst >> 40 & 1:
-                theirs = self._count(dst, time_ns)
-                theirs.packets_in += packets
-                theirs.bytes_in += size
-                theirs.tagged += int(row["tagged"])
-                theirs.interfaces.add(interface)
-                theirs.add(second, size, 0)
+                mine.interfaces.add(row.interface)
+                mine.add(row.second, row.bytes, 1)
+            if row.dst_mac and not row.dst_mac >> 40 & 1:
+                theirs = self._count(row.dst_mac, time_ns)
+                theirs.packets_in += row.packets
+                theirs.bytes_in += row.bytes
+                theirs.tagged += row.tagged
+                theirs.interfaces.add(row.interface)
+                theirs.add(row.second, row.bytes, 0)
 
     def _count(self, mac: int, time_ns: int) -> MacCount:
         count = self.macs.get(mac)

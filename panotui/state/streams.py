@@ -9,10 +9,9 @@ before open ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from panotui.model import (
     AUDIO_CODECS,
@@ -31,8 +30,11 @@ from panotui.model import (
     StreamGap,
     StreamRecord,
     StreamRestart,
+    StreamRow,
+    StreamSecond,
     Verdict,
     address_text,
+    typed,
 )
 
 HISTORY_S = 300
@@ -78,18 +80,9 @@ def profile_text(profile: int, constraint: int, level: int) -> str | None:
 # what histories show of a second: bit/s, packets lost, frames, largest frame, key frames
 _Shown: TypeAlias = tuple[float | None, int | None, int | None, int | None, int | None]
 _NOTHING: _Shown = (None, None, None, None, None)
+# columns of StreamSecond that windows sum
+Summed: TypeAlias = Literal["bytes", "packets", "expected", "lost", "frames", "capture_lost"]
 _address_text = lru_cache(4_096)(address_text)
-
-
-def _plain(rows: Rows) -> Iterator[dict[str, Any]]:
-    """Rows of a structured array by field: a numpy scalar costs five times as much to look into."""
-    names = rows.dtype.names or ()
-    arrays = [name for name in names if rows.dtype[name].subdtype is not None]
-    for row in rows:
-        values = dict(zip(names, row.item(), strict=True))
-        for name in arrays:
-            values[name] = values[name].tobytes()
-        yield values
 
 
 @dataclass(slots=True)
@@ -98,9 +91,8 @@ class StreamState:
 
     key: str
     meter: int
-    row: Mapping[str, Any]  # STREAM_DTYPE by field, as plain Python values
-    # second -> STREAM_SECOND_DTYPE by field
-    seconds: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    row: StreamRow
+    seconds: dict[int, StreamSecond] = field(default_factory=dict)  # by second
     freezes: list[FreezeRecord] = field(default_factory=list)
     gaps: list[StreamGap] = field(default_factory=list)  # the newest few
     restarts: list[StreamRestart] = field(default_factory=list)
@@ -119,37 +111,36 @@ class StreamState:
     superseded: bool = False
     codec_said: str | None = None  # encoding name of the SDP
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
-    _sums: dict[tuple[int, int, str], int] = field(default_factory=dict)  # of `window`
+    _sums: dict[tuple[int, int, Summed], int] = field(default_factory=dict)  # of `window`
 
     @property
     def way(self) -> tuple[int, int, int]:
         """Meter, flow and channel: what one stream at a time uses."""
-        return self.meter, int(self.row["flow"]), int(self.row["channel"])
+        return self.meter, self.row.flow, self.row.channel
 
     @property
     def codec(self) -> str | None:
         """The encoding name; the SDP's own where it is none that `STREAM_CODECS` has."""
-        known = STREAM_CODECS[int(self.row["codec"])]
+        known = STREAM_CODECS[self.row.codec]
         return self.codec_said or known if known == "OTHER" else known
 
     @property
     def src(self) -> str:
-        return _address_text(int(self.row["version"]), bytes(self.row["src"]))
+        return _address_text(self.row.version, self.row.src)
 
     @property
     def dst(self) -> str:
-        return _address_text(int(self.row["version"]), bytes(self.row["dst"]))
+        return _address_text(self.row.version, self.row.dst)
 
-    def take_second(self, values: Mapping[str, Any], oldest: int) -> None:
+    def take_second(self, row: StreamSecond, oldest: int) -> None:
         """Keep a second's row; seconds before `oldest` may go."""
-        second = int(values["second"])
-        self.seconds[second] = values
-        self._shown[second] = (
-            float(values["bytes"] * 8),
-            values["lost"],
-            values["frames"],
-            values["frame_bytes_max"],
-            values["keyframes"],
+        self.seconds[row.second] = row
+        self._shown[row.second] = (
+            float(row.bytes * 8),
+            row.lost,
+            row.frames,
+            row.frame_bytes_max,
+            row.keyframes,
         )
         self._sums.clear()
         if len(self.seconds) > HISTORY_S + 60:
@@ -164,7 +155,7 @@ class StreamState:
         shown = self._shown
         return tuple(zip(*[shown.get(s, _NOTHING) for s in range(first, last)], strict=True))
 
-    def window(self, now_ns: int, span_s: int, name: str) -> int:
+    def window(self, now_ns: int, span_s: int, name: Summed) -> int:
         """Sum of a per-second column over the last `span_s` complete seconds."""
         last = now_ns // SECOND
         key = (last, span_s, name)
@@ -172,7 +163,9 @@ class StreamState:
         if known is not None:
             return known
         seconds = self.seconds
-        total = sum(int(seconds[s][name]) for s in range(last - span_s, last + 1) if s in seconds)
+        total: int = sum(
+            getattr(seconds[s], name) for s in range(last - span_s, last + 1) if s in seconds
+        )
         if len(self._sums) > 32:  # of earlier seconds, while none is taken
             self._sums.clear()
         self._sums[key] = total
@@ -181,7 +174,7 @@ class StreamState:
     def lengthen_freeze(self, now_ns: int) -> None:
         """A freeze that goes on is as long as it has lasted by now."""
         last = self.freezes[-1] if self.freezes else None
-        if last is None or last.kind != "silence" or last.start_ns < int(self.row["last_ns"]):
+        if last is None or last.kind != "silence" or last.start_ns < self.row.last_ns:
             return
         seconds = max(last.seconds, (now_ns - last.start_ns) / SECOND)
         self.freezes[-1] = FreezeRecord(start_ns=last.start_ns, seconds=seconds, kind=last.kind)
@@ -196,9 +189,9 @@ class StreamState:
         return min(1.0, max(0, lost - missed) / expected)
 
 
-def size_text(row: Mapping[str, Any]) -> str:
+def size_text(row: StreamRow) -> str:
     """`640x360` of a stream's row; empty while it is not known."""
-    return f"{row['width']}x{row['height']}" if row["width"] else ""
+    return f"{row.width}x{row.height}" if row.width else ""
 
 
 class StreamBook:
@@ -219,12 +212,12 @@ class StreamBook:
         """Take one meter's changed streams and seconds; returns the streams that are new."""
         new: list[StreamState] = []
         self.resized = []
-        for row in _plain(rows):
-            key = stream_key(meter, row["id"])
+        for row in typed(rows, StreamRow):
+            key = stream_key(meter, row.id)
             state = self.streams.get(key)
             if state is None:
                 self._make_room()
-                state = StreamState(key, meter, row, state_since_ns=row["first_ns"])
+                state = StreamState(key, meter, row, state_since_ns=row.first_ns)
                 state.codec_said = self._said.pop(key, None)
                 self.streams[key] = state
                 new.append(state)
@@ -235,8 +228,8 @@ class StreamBook:
                 state.row = row
         self._said.clear()  # a stream's row comes with the message that names it
         oldest = now_ns // SECOND - HISTORY_S
-        for second in _plain(seconds):
-            state = self.streams.get(stream_key(meter, second["stream"]))
+        for second in typed(seconds, StreamSecond):
+            state = self.streams.get(stream_key(meter, second.stream))
             if state is not None:
                 state.take_second(second, oldest)
         return new
@@ -246,7 +239,7 @@ class StreamBook:
             return
         victim = min(
             self.streams.values(),
-            key=lambda s: (int(s.row["end"]) == 0, int(s.row["last_ns"])),
+            key=lambda s: (s.row.end == 0, s.row.last_ns),
         )
         del self.streams[victim.key]
         self.evicted += 1
@@ -288,7 +281,7 @@ class StreamBook:
         if message.status is None or not 200 <= message.status < 300:
             return
         for stream in self.streams.values():
-            if int(stream.row["session"]) == message.session and stream.meter == meter:
+            if stream.row.session == message.session and stream.meter == meter:
                 stream.paused = message.method == "PAUSE"
                 stream.paused_ns = message.time_ns
 
@@ -299,14 +292,14 @@ class StreamBook:
         for state in self.streams.values():
             way = state.way
             known = newest.get(way)
-            if known is None or int(known.row["last_ns"]) < int(state.row["last_ns"]):
+            if known is None or known.row.last_ns < state.row.last_ns:
                 newest[way] = state
         for state in self.streams.values():
             follower = newest[state.way]
             # another SSRC took over the same flow: the camera began anew (two that speak in turns
             # are two streams)
-            state.superseded = follower is not state and int(follower.row["first_ns"]) > int(
-                state.row["last_ns"]
+            state.superseded = follower is not state and follower.row.first_ns > int(
+                state.row.last_ns
             )
             was = state.state
             now, since = self._state_of(state, now_ns)
@@ -319,29 +312,29 @@ class StreamBook:
 
     def _state_of(self, state: StreamState, now_ns: int) -> tuple[str, int]:
         row = state.row
-        last = int(row["last_ns"])
-        if int(row["end"]) or state.superseded:
+        last = row.last_ns
+        if row.end or state.superseded:
             return "ended", last
         if state.paused:
             return "paused", state.paused_ns or now_ns
-        nominal = float(row["fps_nominal"])
+        nominal = row.fps_nominal
         if math.isfinite(nominal) and nominal > 0:
             interval = 1 / nominal
         else:
             interval = UNKNOWN_INTERVAL_S if media_of(state.codec) == "video" else 0.0
         if now_ns - last > max(FROZEN_S, 3 * interval) * SECOND:
             return "frozen", last
-        if float(row["frozen_picture_s"]) > FROZEN_S:
-            return "frozen", now_ns - int(float(row["frozen_picture_s"]) * SECOND)
+        if row.frozen_picture_s > FROZEN_S:
+            return "frozen", now_ns - int(row.frozen_picture_s * SECOND)
         loss = state.loss_now(now_ns)
         if loss is not None and loss > LOSING:
             return "losing", now_ns
-        fps_now, wanted = float(row["fps_now"]), state.fps_expected
+        fps_now, wanted = row.fps_now, state.fps_expected
         if (
             wanted
             and math.isfinite(fps_now)
             and fps_now < 0.8 * wanted
-            and last - int(row["first_ns"]) > 10 * SECOND
+            and last - row.first_ns > 10 * SECOND
         ):
             return "slow", now_ns
         return "streaming", now_ns
@@ -352,102 +345,103 @@ class StreamBook:
         codec = state.codec
         media = media_of(codec)
         video = media in ("video", None)
-        first_s, last_s = int(row["first_ns"]) // SECOND, now_ns // SECOND
+        first_s, last_s = row.first_ns // SECOND, now_ns // SECOND
         first_s = max(first_s, last_s - SHOWN_S)
         bps, lost, shown_frames, frame_bytes, keyframes = state.history(first_s, last_s)
         newest = state.seconds.get(last_s - 1)
-        clock = int(row["clock_rate"])
-        frames = int(row["frames"])
+        clock = row.clock_rate
+        frames = row.frames
         return StreamRecord(
             id=state.key,
             camera=state.camera,
             url=state.url,
-            ssrc=f"0x{int(row['ssrc']):08x}",
-            payload_type=int(row["payload_type"]),
+            ssrc=f"0x{row.ssrc:08x}",
+            payload_type=row.payload_type,
             codec=codec,
-            transport="udp" if int(row["transport"]) == 17 else "tcp",
+            transport="udp" if row.transport == 17 else "tcp",
             src=state.src,
-            sport=int(row["sport"]),
+            sport=row.sport,
             dst=state.dst,
-            dport=int(row["dport"]),
-            first_time_ns=int(row["first_ns"]),
-            last_time_ns=int(row["last_ns"]),
-            packets=int(row["packets"]),
-            bytes=int(row["bytes"]),
-            expected=int(row["expected"]),
-            lost=int(row["lost"]),
-            duplicates=int(row["duplicates"]),
-            reordered=int(row["reordered"]),
-            jitter_mean_ms=number(row["jitter_mean_ms"]) if clock else None,
-            jitter_max_ms=number(row["jitter_max_ms"]) if clock else None,
-            frame_jitter_mean_ms=number(row["frame_jitter_mean_ms"]) if clock else None,
-            frame_jitter_max_ms=number(row["frame_jitter_max_ms"]) if clock else None,
-            delta_min_ms=number(row["delta_min_ms"]),
-            delta_mean_ms=number(row["delta_mean_ms"]),
-            delta_max_ms=number(row["delta_max_ms"]),
-            bitrate_mean_bps=number(row["bitrate_mean_bps"]),
-            bitrate_peak_bps=number(row["bitrate_peak_bps"]),
+            dport=row.dport,
+            first_time_ns=row.first_ns,
+            last_time_ns=row.last_ns,
+            packets=row.packets,
+            bytes=row.bytes,
+            expected=row.expected,
+            lost=row.lost,
+            duplicates=row.duplicates,
+            reordered=row.reordered,
+            jitter_mean_ms=number(row.jitter_mean_ms) if clock else None,
+            jitter_max_ms=number(row.jitter_max_ms) if clock else None,
+            frame_jitter_mean_ms=number(row.frame_jitter_mean_ms) if clock else None,
+            frame_jitter_max_ms=number(row.frame_jitter_max_ms) if clock else None,
+            delta_min_ms=number(row.delta_min_ms),
+            delta_mean_ms=number(row.delta_mean_ms),
+            delta_max_ms=number(row.delta_max_ms),
+            bitrate_mean_bps=number(row.bitrate_mean_bps),
+            bitrate_peak_bps=number(row.bitrate_peak_bps),
             frames=frames if video and frames else None,
-            keyframes=int(row["keyframes"])
-            if video and frames and codec in KEYED_CODECS and not row["encrypted"]
+            keyframes=row.keyframes
+            if video and frames and codec in KEYED_CODECS and not row.encrypted
             else None,
-            fps=number(row["fps"]) if video else None,
-            gop_s=number(row["gop_s"]) if video else None,
-            width=int(row["width"]) or None,
-            height=int(row["height"]) or None,
-            profile=profile_text(int(row["profile"]), int(row["constraint"]), int(row["level"])),
+            fps=number(row.fps) if video else None,
+            gop_s=number(row.gop_s) if video else None,
+            width=row.width or None,
+            height=row.height or None,
+            profile=profile_text(row.profile, row.constraint, row.level),
             freezes=tuple(state.freezes),
             rule=state.rule,
             verdict=state.verdict,
             media=media,
-            flow=f"{state.meter}-{int(row['flow'])}",
-            channel=int(row["channel"]) if row["channel"] >= 0 else None,
+            flow=f"{state.meter}-{row.flow}",
+            channel=row.channel if row.channel >= 0 else None,
             port=state.port,
-            signalled=bool(row["signalled"]),
-            undeclared=bool(row["undeclared"]),
-            stray=bool(row["stray"]),
-            encrypted=bool(row["encrypted"]),
+            signalled=bool(row.signalled),
+            undeclared=bool(row.undeclared),
+            stray=bool(row.stray),
+            encrypted=bool(row.encrypted),
             clock_rate=clock or None,
             state=state.state,
             state_since_ns=state.state_since_ns,
-            rate_bps=_rate(newest, last_s - 1, int(row["first_ns"])),
+            rate_bps=_rate(newest, last_s - 1, row.first_ns),
             loss_now=state.loss_now(now_ns),
-            jitter_ms=number(row["jitter_ms"]) if clock else None,
-            frame_jitter_ms=number(row["frame_jitter_ms"]) if clock else None,
-            fps_now=number(row["fps_now"]) if video else None,
+            jitter_ms=number(row.jitter_ms) if clock else None,
+            frame_jitter_ms=number(row.frame_jitter_ms) if clock else None,
+            fps_now=number(row.fps_now) if video else None,
             fps_expected=state.fps_expected,
-            fps_nominal=number(row["fps_nominal"]) if video else None,
-            gop_frames=int(row["gop_frames"]) or None,
-            keyframe_last_ns=int(row["keyframe_last_ns"]) or None,
-            lost_unique=int(row["lost_unique"]),
-            gap_events=int(row["gap_events"]),
-            longest_gap=int(row["longest_gap"]),
-            capture_lost=int(row["capture_lost"]),
-            camera_dropped=int(row["camera_dropped"]),
-            uncertain=state.uncertain or int(row["capture_lost"]) > 0,
-            restarts=int(row["restarts"]),
-            ssrc_changes=int(row["ssrc_changes"]),
-            foreign=int(row["foreign"]),
-            markers=int(row["markers"]),
-            damaged_frames=int(row["damaged_frames"]),
-            frame_bytes_mean=number(row["frame_bytes_mean"]),
-            frame_bytes_max=int(row["frame_bytes_max"]) or None,
-            late_frame_max_ms=number(row["late_frame_max_ms"]),
-            timestamp_jumps=int(row["timestamp_jumps"]),
-            stalls=tuple(
-                (ms, int(row[f"stalls_{ms}ms"]), float(row[f"stall_{ms}ms_s"]))
-                for ms in (50, 200, 500)
+            fps_nominal=number(row.fps_nominal) if video else None,
+            gop_frames=row.gop_frames or None,
+            keyframe_last_ns=row.keyframe_last_ns or None,
+            lost_unique=row.lost_unique,
+            gap_events=row.gap_events,
+            longest_gap=row.longest_gap,
+            capture_lost=row.capture_lost,
+            camera_dropped=row.camera_dropped,
+            uncertain=state.uncertain or row.capture_lost > 0,
+            restarts=row.restarts,
+            ssrc_changes=row.ssrc_changes,
+            foreign=row.foreign,
+            markers=row.markers,
+            damaged_frames=row.damaged_frames,
+            frame_bytes_mean=number(row.frame_bytes_mean),
+            frame_bytes_max=row.frame_bytes_max or None,
+            late_frame_max_ms=number(row.late_frame_max_ms),
+            timestamp_jumps=row.timestamp_jumps,
+            stalls=(
+                (50, row.stalls_50ms, row.stall_50ms_s),
+                (200, row.stalls_200ms, row.stall_200ms_s),
+                (500, row.stalls_500ms, row.stall_500ms_s),
             )
             if video and clock
             else (),
             evidence=evidence_of(state),
-            sr_lost=int(row["sr_lost"]) if row["sr_packets"] >= 0 else None,
-            rr_lost=int(row["rr_lost"]) if row["rr_count"] > 0 else None,
-            rr_fraction=number(row["rr_fraction"]),
-            rr_jitter_ms=number(row["rr_jitter_ms"]),
-            rtt_ms=number(row["rtt_ms"]),
-            camera_clock_offset_s=number(row["camera_clock_offset_s"]),
-            drift_ppm=number(row["drift_ppm"]),
+            sr_lost=row.sr_lost if row.sr_packets >= 0 else None,
+            rr_lost=row.rr_lost if row.rr_count > 0 else None,
+            rr_fraction=number(row.rr_fraction),
+            rr_jitter_ms=number(row.rr_jitter_ms),
+            rtt_ms=number(row.rtt_ms),
+            camera_clock_offset_s=number(row.camera_clock_offset_s),
+            drift_ppm=number(row.drift_ppm),
             history_bps=bps,
             history_lost=lost,
             history_frames=shown_frames,
@@ -459,16 +453,16 @@ class StreamBook:
         """All streams, oldest first."""
         states = sorted(
             self.streams.values(),
-            key=lambda s: (int(s.row["first_ns"]), int(s.row["first_packet"])),
+            key=lambda s: (s.row.first_ns, s.row.first_packet),
         )
         return tuple(self.record(s, now_ns) for s in states)
 
 
-def _rate(row: Mapping[str, Any] | None, second: int, first_ns: int) -> float | None:
+def _rate(row: StreamSecond | None, second: int, first_ns: int) -> float | None:
     """Bits in that second; None where the stream was not seen for the whole of it."""
     if first_ns > second * SECOND:
         return None
-    return float(int(row["bytes"]) * 8) if row is not None else 0.0
+    return float(row.bytes * 8) if row is not None else 0.0
 
 
 _WHERE = {"path": "on the way", "camera": "in the camera", "capture": "by this tool"}

@@ -246,16 +246,14 @@ class VerdictBook:
     def judge_stream(self, stream: StreamState) -> None:
         """Give a stream the verdict of the flow that carries it, or of its session."""
         row = stream.row
-        slot = self.flows.slot(flow_key(stream.meter, int(row["flow"])))
+        slot = self.flows.slot(flow_key(stream.meter, row.flow))
         if slot >= 0 and self.flows.verdict[slot] != PENDING:
             stream.verdict = VERDICTS[int(self.flows.verdict[slot])]
             stream.rule = self.flows.rule[slot]
             return
-        if int(row["transport"]) != 17:
+        if row.transport != 17:
             return
-        judged = self.judge.stream_judgement(
-            stream.src, int(row["sport"]), stream.dst, int(row["dport"]), "udp"
-        )
+        judged = self.judge.stream_judgement(stream.src, row.sport, stream.dst, row.dport, "udp")
         stream.verdict, stream.rule = judged.verdict, judged.rule
 
     def explain(self, slot: int, now_ns: int) -> list[tuple[str, str]]:

@@ -83,7 +83,7 @@ def test_rows_that_change_under_the_meter_do_not_change_what_is_kept() -> None:
     book = StreamBook(8)
     (state,) = book.update(0, rows, np.zeros(0, STREAM_SECOND_DTYPE), START_S * SECOND)
     rows["packets"], rows["src"] = 99, 0
-    assert state.row["packets"] == 10
+    assert state.row.packets == 10
     assert state.src == "10.20.0.11"
 
 
