@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -39,11 +40,9 @@ class Alerts:
         self._sinks: list[Sink] = []
         if file is not None and file != "-":
             try:
-                self._handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-                if os.geteuid() == 0:
-                    from panotui.sources.live import privileges
+                from panotui.sources.live import deputy
 
-                    os.fchown(self._handle, *privileges.target())
+                self._handle = deputy.open_file(Path(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             except OSError as error:
                 raise UsageError(
                     f"--alerts {file}", error.strerror or str(error), "Name another file."

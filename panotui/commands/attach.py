@@ -91,7 +91,7 @@ def _only_socket() -> Path:
 
 def _sockets(folder: Path) -> list[Path]:
     try:
-        return list(folder.glob("*.sock"))
+        return [*folder.glob("*.sock"), *folder.glob("*/*.sock")]
     except OSError:
         return []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -49,6 +50,12 @@ EXIT_INTERRUPTED = 130
 @click.option("--min-free", default="200MB", show_default=True, help="Leave this much disk free.")
 @click.option("--socket", "socket_path", type=click.Path(path_type=Path), metavar="PATH",
               help="Where `attach` finds it (default: the user's runtime folder).")  # fmt: skip
+@click.option(
+    "--user",
+    metavar="NAME",
+    help="Whom root becomes: by default who called sudo, else the user panotui, else nobody.",
+)
+@click.option("--shared", is_flag=True, help="Record also into a folder that others may read.")
 @click.option("--no-evidence", is_flag=True, help="Keep no packets.")
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
@@ -65,6 +72,8 @@ def command(
     max_age: str | None,
     min_free: str,
     socket_path: Path | None,
+    user: str | None,
+    shared: bool,
     no_evidence: bool,
     no_promiscuous: bool,
     ring: str,
@@ -81,6 +90,10 @@ def command(
     """Record headless. SIGTERM ends it cleanly with 0, Ctrl-C with 130; losing the terminal does
     not end it. `panotui attach` shows the screen on it, `panotui review DIR` looks at it later.
     """
+    if user is not None:
+        from panotui.sources.live import privileges
+
+        privileges.run_as(user)
     prepare_to_drop()
     from panotui.commands.capture import live_capture
     from panotui.recording.parts import with_suffix
@@ -108,7 +121,7 @@ def command(
         raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
     leaving = Alerts(alerts, syslog, webhook)
     session = _Session(
-        capture, folder, limits, text, socket_path, as_json, not no_evidence, leaving
+        capture, folder, limits, text, socket_path, as_json, not no_evidence, leaving, shared
     )
     return session.run(for_s, fail_on)
 
@@ -126,21 +139,38 @@ class _Session:
         as_json: bool,
         evidence: bool,
         alerts: Alerts,
+        shared: bool,
     ) -> None:
         from panotui.feed.collector import Collector
         from panotui.feed.server import FeedServer
         from panotui.recording.evidence import EvidenceTap
         from panotui.recording.recorder import Recorder
+        from panotui.sources.live import deputy, privileges
         from panotui.views.provider import StateProvider
 
         self.as_json = as_json
         self._said: tuple[str, str | None] = ("recording", None)
         self._written = False  # a line on stdout
         self.folder = folder
-        self.recorder = Recorder(folder, site_text=site_text, limits=limits)
-        listener, self.socket_path, group = _prepare(folder, socket_path)
+        handle = deputy.folder(folder, shared=shared)
+        name = folder.name.removesuffix(".panotui")
+        self.socket_path = socket_path or _runtime_folder() / f"{name}.sock"
+        listener, self._socket_file = _listening(self.socket_path)
         pump = capture.pump()
-        capture.drop_privileges()
+        # Modes are fixed, whatever the umask was. Files in a folder of a user are opened when root
+        # has been given up; only where that user cannot come by the name, before, in a folder that
+        # is closed meanwhile (SQLite follows names, not handles).
+        os.umask(0o077 if privileges.is_nobody(privileges.target()[0]) else 0o027)
+        if deputy.is_reachable(folder):
+            capture.drop_privileges()
+            self.recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
+        else:
+            with deputy.closed_folder(handle):
+                self.recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
+            capture.drop_privileges()
+        nobody = privileges.is_nobody(os.geteuid())
+        group = None if nobody else os.getegid()
+        self._nobody, self._keeps_packets = nobody, evidence
         self._alerts = alerts
         alerts.start(pump)
         provider = StateProvider(
@@ -151,6 +181,7 @@ class _Session:
             notebook=self.recorder,
             site_editor=capture.site_editor(),
             export_folder=self.recorder.folder / "exports",
+            export_shown=str(folder / "exports"),
         )
         pump.engine.restore_marks(self.recorder.known_keys())
         self.provider = provider
@@ -170,6 +201,13 @@ class _Session:
         signal.signal(signal.SIGINT, lambda number, frame: stop("interrupted"))
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # it outlives its terminal
         _tell(f"recording into {self.folder}, socket {self.socket_path}")
+        if self._keeps_packets:
+            _tell("evidence holds packets as they were, passwords sent in the clear included")
+        if self._nobody:
+            _tell(
+                "it runs as nobody, as other programs do: only root can attach. Make it a user of"
+                " its own: `useradd --system panotui`, or name one with --user"
+            )
         dead: MeterFailure | OutputError | None = None
         try:
             ended = self.collector.run(for_s=for_s)
@@ -184,10 +222,8 @@ class _Session:
         if sys.stderr.isatty():
             _write(sys.stderr, "\r\x1b[K")
         _tell(f"{self.folder}: {snapshot.source.packets:,} packets, ended: {ended}")
-        try:
-            self.socket_path.unlink()
-        except OSError:
-            pass  # a folder that only root may write; the next recorder replaces it
+        with contextlib.suppress(OSError):  # a folder of root's alone: the next one replaces it
+            self._socket_file.unlink(missing_ok=True)
         if dead is not None:
             raise dead
         if self.recorder.failure is not None:
@@ -260,21 +296,41 @@ def collector_age(collector: Collector) -> float:
     return time.monotonic() - collector.began
 
 
-def _prepare(folder: Path, socket_path: Path | None) -> tuple[socket.socket, Path, int | None]:
-    """What needs root: the recording and the socket, given to whom we drop to.
+def _runtime_folder() -> Path:
+    """Where the socket will be: root makes a folder there for whom it becomes, who can then take
+    the socket away again."""
+    from panotui.feed.server import SHARED_FOLDER, default_folders
+    from panotui.sources.live import deputy, privileges
 
-    The socket's group may attach: sudo's invoking group, else the folder's.
-    """
-    from panotui.feed.server import default_path, listen
-    from panotui.recording.folder import give
-    from panotui.sources.live import privileges
+    if os.geteuid() != 0:
+        return default_folders()[0]
+    place = SHARED_FOLDER / str(privileges.target()[0])
+    os.close(deputy.folder(place, shared=True))
+    return place
 
-    uid, gid = privileges.target() if os.geteuid() == 0 else (-1, -1)
-    if uid >= 0:
-        give(folder, uid, gid)
-    path = socket_path or default_path(folder.name.removesuffix(".panotui"))
-    listener = listen(path, uid, gid)
-    return listener, path, gid if gid >= 0 else os.getegid()
+
+def _listening(path: Path) -> tuple[socket.socket, Path]:
+    """(socket, its file as it stays reachable): made as whom we become, who can take it away in
+    the end; by root only in a folder of root's alone."""
+    from panotui.feed.server import listen
+    from panotui.sources.live import deputy, privileges
+
+    uid, gid = privileges.target()
+    private = privileges.is_nobody(uid)
+    try:
+        folder, as_user = deputy.writable_folder(path.parent)
+    except OSError as error:
+        raise UsageError(
+            f"socket {path}", error.strerror or str(error), "Choose another with --socket."
+        ) from None
+    file = Path(f"/proc/self/fd/{folder}") / path.name
+    try:
+        if not as_user:
+            return listen(file, private=private, owner=(uid, gid)), file
+        with deputy.acting():
+            return listen(file, private=private), file
+    except UsageError as error:
+        raise UsageError(f"socket {path}", error.why, error.remedy) from None
 
 
 def _tell(text: str) -> None:

@@ -61,8 +61,11 @@ def default_folders() -> tuple[Path, ...]:
     return tuple(folders)
 
 
-def listen(path: Path, uid: int = -1, gid: int = -1) -> socket.socket:
-    """A listening socket at `path` with mode 0660, given to (uid, gid).
+def listen(
+    path: Path, *, private: bool = False, owner: tuple[int, int] | None = None
+) -> socket.socket:
+    """A listening socket at `path` with mode 0660, or 0600 when `private`. Root gives it to `owner`
+    (user, group), in a folder of its own only.
 
     A socket file that nobody answers is replaced; one that answers is "recorder already running".
     Raises UsageError for that and for a folder that cannot be written.
@@ -76,13 +79,13 @@ def listen(path: Path, uid: int = -1, gid: int = -1) -> socket.socket:
         if path.exists() or path.is_symlink():
             _remove_dead(path)
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        umask = os.umask(0o117)
+        umask = os.umask(0o177 if private else 0o117)
         try:
             server.bind(str(path))
         finally:
             os.umask(umask)
-        if os.geteuid() == 0 and (uid >= 0 or gid >= 0):
-            os.chown(path, uid, gid)
+        if owner is not None:
+            os.chown(path, *owner, follow_symlinks=False)
         server.listen(CLIENTS_MAX)
     except OSError as error:
         raise UsageError(

@@ -15,39 +15,43 @@ from urllib.parse import quote
 
 from panotui.errors import InputError, UsageError
 from panotui.recording import schema
-from panotui.recording.parts import DATABASE, EVIDENCE, LOCK
+from panotui.recording.parts import DATABASE, EVIDENCE, LOCK, README
 from panotui.wire.cleaned import clean_text
 from panotui.wire.text import printable
 
+_README = """\
+This folder is a recording of panotui. Look at it with `panotui review`, never change it by hand.
 
-def prepare(path: Path) -> None:
-    """Make the folder, before privileges are dropped.
+recording.sqlite   measurements, flows, events, findings
+evidence/          packets around violations and findings, as they were: names, addresses and
+                   passwords that cameras and clients sent in the clear are in them. Give them only
+                   to whom you would give those passwords.
+exports/           what somebody wrote out of the screen
+"""
+
+
+def prepare(path: Path, shown: Path) -> None:
+    """Make what the folder needs to have; `shown` is its name for a person.
 
     UsageError when it cannot be made or is something else.
     """
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         (path / EVIDENCE).mkdir(mode=0o750, exist_ok=True)
+        (path / README).write_text(_README, "utf-8")
+        for part in (*path.iterdir(), *(path / EVIDENCE).iterdir()):
+            _close_to_others(part)
     except OSError as error:
         raise UsageError(
-            str(path), error.strerror or str(error), "Choose another folder with -o."
+            str(shown), error.strerror or str(error), "Choose another folder with -o."
         ) from None
 
 
-def give(path: Path, uid: int, gid: int) -> None:
-    """Give a recording's plain parts to (uid, gid): nothing that a link points to goes with them.
-
-    UsageError when the disk refuses.
-    """
-    try:
-        for part in (path, *path.iterdir(), *(path / EVIDENCE).iterdir()):
-            mode = part.lstat().st_mode
-            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-                os.chown(part, uid, gid, follow_symlinks=False)
-    except OSError as error:
-        raise UsageError(
-            str(path), error.strerror or str(error), "Choose another folder with -o."
-        ) from None
+def _close_to_others(part: Path) -> None:
+    """Take what an earlier run with another umask left to others away from them."""
+    mode = part.lstat().st_mode
+    if (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and mode & 0o027:
+        part.chmod(mode & ~0o027)
 
 
 def held_open(path: Path) -> tuple[int, Path]:
@@ -66,7 +70,7 @@ def let_go(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def lock(path: Path) -> int:
+def lock(path: Path, shown: Path) -> int:
     """Take the writer's lock; returns the descriptor that holds it.
 
     UsageError "recorder already running" when another process has it.
@@ -75,7 +79,7 @@ def lock(path: Path) -> int:
         descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
         raise UsageError(
-            str(path), f"cannot be written ({error.strerror})", "Choose another folder with -o."
+            str(shown), f"cannot be written ({error.strerror})", "Choose another folder with -o."
         ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +87,7 @@ def lock(path: Path) -> int:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise UsageError(
-            str(path),
+            str(shown),
             f"recorder already running{f' (process {holder})' if holder.isdigit() else ''}",
             "Look at it with `panotui attach`, or record into another folder.",
         ) from None
@@ -92,24 +96,28 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
+def open_for_writing(path: Path, shown: Path | None = None) -> sqlite3.Connection:
     """The database, created or brought up to date; the caller holds the lock."""
     file = path / DATABASE
-    new = not file.exists() or file.stat().st_size == 0
     try:
+        new = not file.exists() or file.stat().st_size == 0
+        name = (shown or path).name
         connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         if new:
             schema.create(connection)
         else:
-            schema.upgrade(connection, path.name)
+            schema.upgrade(connection, name)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 256")
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA temp_store = MEMORY")
+    except OSError as error:
+        why = f"its {DATABASE} cannot be opened ({error.strerror})"
+        raise UsageError(str(shown or path), why, "Choose another folder with -o.") from None
     except sqlite3.Error as error:
         raise InputError(
-            path.name,
+            (shown or path).name,
             f"its database cannot be written ({printable(str(error))})",
             "Is the disk full?",
         ) from None

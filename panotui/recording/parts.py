@@ -9,6 +9,7 @@ DATABASE = "recording.sqlite"
 EVIDENCE = "evidence"
 LOCK = "recorder.lock"
 RESERVE = "reserve"
+README = "README.txt"
 
 
 def with_suffix(path: Path) -> Path:

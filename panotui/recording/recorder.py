@@ -93,14 +93,15 @@ class Recorder:
         self,
         folder: Path,
         *,
+        handle: int | None = None,
         site_text: str = "",
         limits: Limits | None = None,
         lossless: bool = False,
         commit_every_s: float = 0.0,
         wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Open or create `folder`, alone, which needs the right to write there now; afterwards its
-        files are reached through open handles, also when privileges have been dropped.
+        """Open or create `folder`, alone. `handle`, an open folder, is used in place of the name:
+        who gave up root may not reach that any more. It is closed with the recorder.
 
         `lossless`: wait for the disk instead of joining seconds (captures, not live). UsageError
         when another recorder holds it, InputError for a database that cannot be used.
@@ -110,11 +111,15 @@ class Recorder:
         self._lossless = lossless
         self._commit_every_s = commit_every_s
         self._wall_clock = wall_clock
-        folders.prepare(folder)
-        self._lock = folders.lock(folder)
-        self._handle, self.folder = folders.held_open(folder)
+        if handle is None:
+            folders.prepare(folder, folder)
+            self._handle, self.folder = folders.held_open(folder)
+        else:
+            self._handle, self.folder = handle, Path(f"/proc/self/fd/{handle}")
+            folders.prepare(self.folder, folder)
+        self._lock = folders.lock(self.folder, folder)
         try:
-            self._connection = folders.open_for_writing(folder)
+            self._connection = folders.open_for_writing(self.folder, folder)
             opened = os.stat(self.folder / parts.DATABASE)
             self._database = (opened.st_dev, opened.st_ino)
             for torn in sorted((self.folder / parts.EVIDENCE).glob("*.pcapng"))[-3:]:

@@ -88,11 +88,16 @@ def parse_site(text: str, name: str = "site.toml") -> Site:
     return site
 
 
-def read_text(path: Path) -> str:
-    """The text of a site file; `SiteError` when it cannot be read."""
+def _read(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def read_text(path: Path, read: Callable[[Path, int], bytes] = _read) -> str:
+    """The text of a site file; `SiteError` when it cannot be read. `read(path, limit)` gives the
+    first bytes of it: root reads as the user whose file it is."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(SITE_BYTES_MAX + 1)
+        raw = read(path, SITE_BYTES_MAX + 1)
     except OSError as error:
         why = error.strerror or "it cannot be read"
         raise SiteError(str(path), why, "Name another file with --site.") from error

@@ -70,6 +70,7 @@ class StateProvider:
         notebook: Notebook | None = None,
         site_editor: SiteEditor | None = None,
         export_folder: Path | None = None,
+        export_shown: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
@@ -80,6 +81,8 @@ class StateProvider:
         self._notebook = notebook
         self._site_editor = site_editor
         self._export_folder = export_folder
+        # its name for a person, where it is reached through an open handle
+        self._export_shown = export_shown or str(export_folder)
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._snapshot_at = 0.0
@@ -245,7 +248,7 @@ class StateProvider:
             if detail.gone:
                 return Done(ok=False, text="that is gone")
             path = write_detail(self._export_folder, detail, snapshot.time_ns)
-            return Done(ok=True, text=f"written to {path}")
+            return Done(ok=True, text=f"written to {self._export_shown}/{path.name}")
         if command.key not in PANES or command.key == "overview":
             return Done(ok=False, text="only a table or a detail is exported")
         records: tuple[object, ...]
@@ -258,7 +261,7 @@ class StateProvider:
         path, rows = write_table(
             self._export_folder, command.key, records, filter_text, kind, snapshot.time_ns
         )
-        return Done(ok=True, text=f"{rows} rows written to {path}")
+        return Done(ok=True, text=f"{rows} rows written to {self._export_shown}/{path.name}")
 
 
 def _streams(frame: Frame, view: View, snapshot: Snapshot) -> Frame:

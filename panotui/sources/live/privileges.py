@@ -20,6 +20,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 NOBODY = 65_534
+OWN_USER = "panotui"  # who root becomes where that user exists and nobody called sudo
 STATUS = Path("/proc/self/status")
 AUTOGROUP = Path("/proc/self/autogroup")
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
@@ -67,24 +68,36 @@ def state(status: str | None = None) -> PrivilegeState:
     )
 
 
+_chosen: str | None = None
+
+
+def run_as(user: str) -> None:
+    """`target` and `drop` go to this user from now on; PrivilegeError when there is none."""
+    global _chosen
+    _entry(user)
+    _chosen = user
+
+
+def is_nobody(uid: int) -> bool:
+    """Whether a user is the one whom many programs share: what is its, is everybody's."""
+    return uid == _nobody()[0]
+
+
 def target(user: str | None = None) -> tuple[int, int]:
-    """(uid, gid) that `drop` goes to: `user`, else who called sudo, else nobody; for a process
-    that is not root, its own. PrivilegeError when there is no such user."""
+    """(uid, gid) that `drop` goes to: `user`, the one of `run_as`, who called sudo, the user
+    `panotui` if there is one, else nobody; for a process that is not root, its own.
+    PrivilegeError when there is no such user."""
+    user = user or _chosen
     if user is not None:
-        try:
-            entry = pwd.getpwnam(user)
-        except KeyError:
-            raise PrivilegeError(
-                user, "there is no such user to run as", "Name an existing user."
-            ) from None
+        entry = _entry(user)
         return entry.pw_uid, entry.pw_gid
-    if os.geteuid() != 0:
+    if os.getuid() != 0 and os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     try:
         uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
     except (KeyError, ValueError):
-        return _nobody()
-    return (uid, gid) if uid > 0 and gid > 0 else _nobody()
+        return _own_user()
+    return (uid, gid) if uid > 0 and gid > 0 else _own_user()
 
 
 def drop(user: str | None = None) -> PrivilegeState:
@@ -142,6 +155,23 @@ def _clear_capabilities(libc: ctypes.CDLL) -> None:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)()
     libc.capset(ctypes.byref(header), ctypes.byref(data))
+
+
+def _entry(user: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise PrivilegeError(
+            user, "there is no such user to run as", "Name an existing user."
+        ) from None
+
+
+def _own_user() -> tuple[int, int]:
+    try:
+        entry = pwd.getpwnam(OWN_USER)
+    except KeyError:
+        return _nobody()
+    return (entry.pw_uid, entry.pw_gid) if entry.pw_uid > 0 else _nobody()
 
 
 def _nobody() -> tuple[int, int]:

@@ -1,0 +1,231 @@
+"""What root does on behalf of the user whom it is about to become: with that user's rights.
+
+A path that a user can influence is opened as that user, so that a link planted there reaches
+nothing that the user could not reach alone. Only where the user may not, and where every folder
+on the way belongs to root and is closed to others, does root act itself, from folder handle to
+folder handle, following no link. For a process that is not root all of this is the plain call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from panotui.errors import UsageError
+from panotui.sources.live import privileges
+
+FOLDER_MODE, PRIVATE_MODE, FILE_MODE = 0o750, 0o700, 0o640
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def acting() -> Iterator[None]:
+    """The effective user and groups are those that `privileges.drop` goes to. Before threads."""
+    if os.geteuid() != 0:
+        yield
+        return
+    uid, gid = privileges.target()
+    groups = os.getgroups()
+    group = os.getegid()
+    os.setgroups([gid])
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file: the user's, or root's own; OSError as of `open`."""
+    descriptor = open_file(path, os.O_RDONLY)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(limit)
+
+
+def open_file(path: Path, flags: int) -> int:
+    """A descriptor of a file; one that is made is the user's, with mode 0640. OSError."""
+    flags |= os.O_CLOEXEC
+    try:
+        with acting():
+            return os.open(path, flags, FILE_MODE)
+    except PermissionError:
+        if os.geteuid() != 0:
+            raise
+    parent = _own_folder(path.parent, make=False)
+    try:
+        new = False
+        try:
+            descriptor = os.open(path.name, flags & ~os.O_CREAT | os.O_NOFOLLOW, dir_fd=parent)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
+            flags |= os.O_EXCL | os.O_NOFOLLOW
+            descriptor = os.open(path.name, flags, FILE_MODE, dir_fd=parent)
+            new = True
+    finally:
+        os.close(parent)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or (not new and status.st_uid != 0):
+        os.close(descriptor)
+        raise PermissionError(1, "it is not root's own plain file", str(path))
+    if new:
+        os.fchown(descriptor, *privileges.target())
+    return descriptor
+
+
+def folder(path: Path, *, shared: bool = False) -> int:
+    """A descriptor (O_PATH) of the user's folder at `path`, which is made if it is not there.
+
+    It stays usable through /proc/self/fd when root has been given up. UsageError for a folder that
+    belongs to somebody else, and for one that others may look into unless that is wanted.
+    """
+    uid, _ = privileges.target()
+    mode = PRIVATE_MODE if privileges.is_nobody(uid) else FOLDER_MODE
+    try:
+        descriptor, new = _folder_of_user(path, mode)
+    except OSError as error:
+        raise UsageError(
+            str(path), error.strerror or str(error), "Choose another folder with -o."
+        ) from None
+    status = os.fstat(descriptor)
+    if new:
+        os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    elif status.st_uid != uid:
+        os.close(descriptor)
+        raise UsageError(
+            str(path),
+            f"it belongs to user {status.st_uid}, and the recorder runs as user {uid}",
+            "Give it to that user, or choose another folder with -o.",
+        )
+    elif status.st_mode & 0o007 and not shared:
+        os.close(descriptor)
+        raise UsageError(
+            str(path),
+            "everybody on this machine may look into it, and recordings hold packets",
+            f"Close it with `chmod o= {path}`, or allow it with --shared.",
+        )
+    return descriptor
+
+
+def is_reachable(path: Path) -> bool:
+    """Whether the user can reach a folder by its name, and write there."""
+    with acting():
+        return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+
+
+@contextlib.contextmanager
+def closed_folder(handle: int) -> Iterator[None]:
+    """Root works in the user's folder, which meanwhile is root's: nobody can plant a link there,
+    and what is there already is the user's plain files or refused by name. All is given back.
+
+    For what is out of the user's reach by name, where files must be opened before the drop.
+    """
+    path = Path(f"/proc/self/fd/{handle}")
+    uid, gid = privileges.target()
+    folders = [os.open(path, _FOLDER & ~os.O_NOFOLLOW)]
+    try:
+        os.fchown(folders[0], 0, 0)
+        for name in os.listdir(folders[0]):
+            status = os.stat(name, dir_fd=folders[0], follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == uid:
+                folders.append(os.open(name, _FOLDER, dir_fd=folders[0]))
+                os.fchown(folders[-1], 0, 0)
+            else:
+                _plain_file(name, status, uid)
+        for below in folders[1:]:
+            for name in os.listdir(below):
+                _plain_file(name, os.stat(name, dir_fd=below, follow_symlinks=False), uid)
+        yield
+        for below in folders[1:]:
+            for name in os.listdir(below):
+                os.chown(name, uid, gid, dir_fd=below, follow_symlinks=False)
+        for name in os.listdir(folders[0]):
+            os.chown(name, uid, gid, dir_fd=folders[0], follow_symlinks=False)
+    finally:
+        for descriptor in folders:
+            os.fchown(descriptor, uid, gid)
+            os.close(descriptor)
+
+
+def _plain_file(name: str, status: os.stat_result, uid: int) -> None:
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_uid == uid:
+        return
+    raise UsageError(
+        name, "it is no plain file of the recording's own", "Record into another folder with -o."
+    )
+
+
+def writable_folder(path: Path) -> tuple[int, bool]:
+    """(descriptor (O_PATH), whether it is the user's) of a folder in which something can be made:
+    by the user, else by root in a folder of its own. OSError where neither may."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    with acting():
+        with contextlib.suppress(OSError):
+            path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        if os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+            return os.open(path, flags), True
+    if os.geteuid() != 0:
+        raise PermissionError(1, f"user {os.geteuid()} may not write there", str(path))
+    return _own_folder(path, make=True), False
+
+
+def _folder_of_user(path: Path, mode: int) -> tuple[int, bool]:
+    """(descriptor, whether it was made)."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        with acting():
+            path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+            new = _mkdir(path, mode)
+            return os.open(path, flags), new
+    except PermissionError:
+        if os.geteuid() != 0:
+            raise
+    parent = _own_folder(path.parent, make=True)
+    try:
+        new = _mkdir(path.name, mode, parent)
+        descriptor = os.open(path.name, flags | os.O_NOFOLLOW, dir_fd=parent)
+        if new:
+            handle = os.open(path.name, _FOLDER, dir_fd=parent)
+            os.fchown(handle, *privileges.target())
+            os.close(handle)
+        return descriptor, new
+    finally:
+        os.close(parent)
+
+
+def _own_folder(path: Path, *, make: bool) -> int:
+    """A descriptor of a folder of root's, reached through folders of root's alone, by no link."""
+    whole = Path(os.path.abspath(path))
+    descriptor = os.open("/", _FOLDER)
+    try:
+        for part in whole.parts[1:]:
+            if make:
+                _mkdir(part, 0o755, descriptor)
+            below = os.open(part, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+            status = os.fstat(descriptor)
+            # in a sticky folder nobody can take the place of what root has there
+            others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+            if status.st_uid != 0 or others:
+                raise PermissionError(
+                    1, f"{part} on the way is not root's alone, and its user may not", str(path)
+                )
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _mkdir(name: Path | str, mode: int, parent: int | None = None) -> bool:
+    try:
+        os.mkdir(name, mode, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
