@@ -333,6 +333,11 @@ def _contents(batch: PacketBatch, c: Columns, rows: I64) -> tuple[U8, I64]:
     return block, np.stack([end - start, c.payload_length[rows].astype(np.int64)], axis=1)
 
 
+def content_digest(batch: PacketBatch, c: Columns, rows: I64) -> U64:
+    """(m,) one number for what each of `rows` holds, up to 64 bytes, and how long it is."""
+    return _digest_of(*_contents(batch, c, rows))
+
+
 def _digest_of(content: U8, size: I64) -> U64:
     """(m,) one number for `_contents`."""
     block = np.where(np.arange(_COMPARED) < size[:, :1], content, 0).astype(np.uint8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.flows.hashindex import HashIndex
-from panotui.model import LINK_SECOND_DTYPE, SECOND, U64, Bool, PacketBatch, Rows
+from panotui.model import I64, LINK_SECOND_DTYPE, SECOND, U64, Bool, PacketBatch, Rows
 from panotui.wire.columns import Columns
 
 _PAIRS = 4096  # distinct pairs between two drains; more fall into one row without addresses
@@ -29,8 +29,11 @@ class LinkSeconds:
         self._pairs = 1
         self._rows: list[Rows] = []
 
-    def add(self, batch: PacketBatch, c: Columns, copies: Bool | None) -> None:
-        """Count a batch; `copies` masks the rows that repeat an earlier packet."""
+    def add(
+        self, batch: PacketBatch, c: Columns, copies: Bool | None, looped: I64 | None = None
+    ) -> None:
+        """Count a batch; `copies` masks the rows that repeat an earlier packet, `looped` are the
+        rows that come round in a loop."""
         if not len(batch):
             return
         pair = self._pair(batch, c)
@@ -57,6 +60,10 @@ class LinkSeconds:
             out["tagged"] = np.bincount(cell[tagged], minlength=len(packets))[used]
         if copies is not None:
             out["repeated"] = np.bincount(cell[copies], minlength=len(packets))[used]
+            weights = batch.wire_length[copies]
+            out["repeated_bytes"] = np.bincount(cell[copies], weights, len(packets))[used]
+        if looped is not None and len(looped):
+            out["looped"] = np.bincount(cell[looped], minlength=len(packets))[used]
         self._rows.append(out)
 
     def _pair(self, batch: PacketBatch, c: Columns) -> U64:
@@ -101,7 +108,7 @@ class LinkSeconds:
         edge = np.append(True, (ordered[:, 1:] != ordered[:, :-1]).any(axis=0))
         first = np.flatnonzero(edge)
         out = rows[order[first]]
-        for name in ("packets", "bytes", "tagged", "repeated"):
+        for name in ("packets", "bytes", "tagged", "repeated", "repeated_bytes", "looped"):
             out[name] = np.add.reduceat(rows[name][order], first)
         out["ip4_src"] = np.maximum.reduceat(rows["ip4_src"][order], first)
         return out

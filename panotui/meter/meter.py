@@ -27,6 +27,7 @@ from panotui.meter.lanes import (
 )
 from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
+from panotui.meter.repeats import ArpCopies, LoopFinder, merged
 from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp.quality import TcpQuality
 from panotui.model import (
@@ -143,6 +144,8 @@ class Meter:
         self.last_control: Bool = np.empty(0, np.bool_)
         self._decoder = Decoder()
         self._copies = CopyFinder(int(settings.mirror_duplicate_ms * 1_000_000))
+        self._arp_copies = ArpCopies(self._copies.window_ns)
+        self._loops = LoopFinder()
         self._link = LinkSeconds()
         self._latecomers = Latecomers()
         self._tcp = TcpQuality(self.flows)
@@ -176,9 +179,10 @@ class Meter:
             known = batch.outgoing >= 0
             columns.outgoing[known] = batch.outgoing[known]
         copies = self._copies.find(batch, columns)
+        copies = merged(copies, self._arp_copies.find(batch, columns), len(batch))
         if copies is not None:
             columns.flags[copies] |= DUPLICATE
-        self._link.add(batch, columns, copies)
+        self._link.add(batch, columns, copies, self._loops.find(batch, columns))
         self._count(batch, columns, copies)
         self._hold_back(batch, columns, copies)
         flow_id = np.zeros(len(batch), np.uint64)

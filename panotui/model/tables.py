@@ -321,6 +321,8 @@ LINK_SECOND_DTYPE = np.dtype(
         ("bytes", "i8"),
         ("tagged", "i8"),  # packets that carried a VLAN tag
         ("ip4_src", "u4"),  # a source IPv4 address seen with this pair (0 none): learning only
-        ("repeated", "i8"),  # packets whose bytes repeat an earlier one (loop, mirror)
+        ("repeated", "i8"),  # packets that are a mirror's copy of an earlier one
+        ("repeated_bytes", "i8"),
+        ("looped", "i8"),  # packets to groups that come round again and again
     ]
 )
