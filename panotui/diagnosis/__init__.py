@@ -12,7 +12,8 @@ from panotui.diagnosis.dhcp import DhcpRule
 from panotui.diagnosis.dns import DnsRule
 from panotui.diagnosis.facts import Rule
 from panotui.diagnosis.gateway import GatewayRule
-from panotui.diagnosis.link import LinkRule, MirrorRule, TopologyRule, TrafficRule
+from panotui.diagnosis.link import LinkRule
+from panotui.diagnosis.mirror import MirrorRule
 from panotui.diagnosis.security import (
     BeaconRule,
     CleartextRule,
@@ -22,8 +23,11 @@ from panotui.diagnosis.security import (
     ViolationRule,
 )
 from panotui.diagnosis.sessions import SessionEndRule
+from panotui.diagnosis.silence import SilenceRule
 from panotui.diagnosis.streams import StreamRule
 from panotui.diagnosis.tls import TlsRule
+from panotui.diagnosis.topology import TopologyRule
+from panotui.diagnosis.traffic import TrafficRule
 from panotui.diagnosis.uplink import PolicyUseRule, UplinkRule
 from panotui.diagnosis.vantage import VantageRule
 
@@ -32,6 +36,7 @@ RULES: tuple[type[Rule], ...] = (
     LinkRule,
     TrafficRule,
     TopologyRule,
+    SilenceRule,
     MirrorRule,
     DhcpRule,
     ArpRule,

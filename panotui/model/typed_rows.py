@@ -142,6 +142,8 @@ class LinkSecond(msgspec.Struct, frozen=True, gc=False):
     tagged: int
     ip4_src: int
     repeated: int
+    repeated_bytes: int
+    looped: int
 
 
 Row = TypeVar("Row", StreamRow, StreamSecond, LinkSecond)

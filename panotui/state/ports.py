@@ -28,6 +28,9 @@ from panotui.model import (
 HISTORY_S = 60
 MACS_MAX = 1024
 ROWS_A_TICK = 512  # Ethernet pairs looked at one by one in a tick, the busiest first
+PAUSE_MAC = 0x0180_C200_0001
+PAUSERS_MAX = 64
+LOOPS_KEPT = 512
 SILENT_NS = 30 * SECOND  # a port without a frame from the appliance for this long is silent
 
 
@@ -44,17 +47,20 @@ class PortFacts:
 
 @dataclass(slots=True)
 class MacCount:
-    """Traffic of one MAC address, to it (in) and from it (out)."""
+    """Traffic of one MAC address, to it (in) and from it (out), without a mirror's copies."""
 
     packets_in: int = 0
     packets_out: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
-    tagged: int = 0
-    repeated: int = 0
+    frames: int = 0  # with a mirror's copies, which the counts above leave out
+    tagged: int = 0  # of all frames
     first_ns: int = 0
     last_out_ns: int = 0
+    last_in_ns: int = 0
     last_ns: int = 0
+    busy: int = 0  # seconds in which there was anything
+    longest_gap_s: int = 0  # between two of them
     interfaces: set[int] = field(default_factory=set)
     seconds: OrderedDict[int, list[int]] = field(default_factory=OrderedDict)  # s -> [in, out]
     peak_in: int = 0
@@ -72,6 +78,16 @@ class MacCount:
             self.peak_in = max(self.peak_in, bucket[0])
         else:
             self.peak_out = max(self.peak_out, bucket[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Looped:
+    """Frames of one sender in one second that came round in a loop."""
+
+    second: int
+    interface: int
+    src_mac: int
+    frames: int
 
 
 @dataclass(slots=True)
@@ -105,7 +121,8 @@ class PortBook:
         self.links: dict[str, LinkState] = {}
         self.neighbours: dict[int, tuple[NeighbourMessage, int]] = {}  # by capture interface
         self.broadcast: deque[tuple[int, int, int]] = deque(maxlen=120)  # (second, interface, n)
-        self.pause: deque[int] = deque(maxlen=2048)
+        self.pauses: OrderedDict[int, OrderedDict[int, int]] = OrderedDict()  # MAC -> second -> n
+        self.loops: deque[Looped] = deque(maxlen=LOOPS_KEPT)
         self.skipped = 0
         self.last_second = 0
         self._states: dict[str, tuple[str, int]] = {}
@@ -134,6 +151,7 @@ class PortBook:
                 for second in np.unique(mine["second"]).tolist():
                     count = int(mine["packets"][mine["second"] == second].sum())
                     self.broadcast.append((second, int(interface), count))
+        self._count_odd(rows)
         if len(rows) > ROWS_A_TICK:
             self.skipped += len(rows) - ROWS_A_TICK
             known = np.array(sorted(self._by_mac), np.uint64)
@@ -142,22 +160,37 @@ class PortBook:
             rows = rows[np.argpartition(-weight, ROWS_A_TICK)[:ROWS_A_TICK]]
         for row in typed(rows, LinkSecond):
             time_ns = row.second * SECOND
+            packets, size = row.packets - row.repeated, row.bytes - row.repeated_bytes
             if row.src_mac:
                 mine = self._count(row.src_mac, time_ns)
-                mine.packets_out += row.packets
-                mine.bytes_out += row.bytes
+                mine.packets_out += packets
+                mine.bytes_out += size
+                mine.frames += row.packets
                 mine.tagged += row.tagged
-                mine.repeated += row.repeated
                 mine.last_out_ns = max(mine.last_out_ns, time_ns)
                 mine.interfaces.add(row.interface)
-                mine.add(row.second, row.bytes, 1)
+                mine.add(row.second, size, 1)
             if row.dst_mac and not row.dst_mac >> 40 & 1:
                 theirs = self._count(row.dst_mac, time_ns)
-                theirs.packets_in += row.packets
-                theirs.bytes_in += row.bytes
+                theirs.packets_in += packets
+                theirs.bytes_in += size
+                theirs.frames += row.packets
                 theirs.tagged += row.tagged
+                theirs.last_in_ns = max(theirs.last_in_ns, time_ns)
                 theirs.interfaces.add(row.interface)
-                theirs.add(row.second, row.bytes, 0)
+                theirs.add(row.second, size, 0)
+
+    def _count_odd(self, rows: Rows) -> None:
+        """Frames that stop a port, and frames that come round in a loop, by the second."""
+        for row in typed(rows[rows["dst_mac"] == np.uint64(PAUSE_MAC)], LinkSecond):
+            seconds = self.pauses.setdefault(row.src_mac, OrderedDict())
+            seconds[row.second] = seconds.get(row.second, 0) + row.packets - row.repeated
+            while len(seconds) > HISTORY_S:
+                seconds.popitem(last=False)
+            while len(self.pauses) > PAUSERS_MAX:
+                self.pauses.popitem(last=False)
+        for row in typed(rows[rows["looped"] > 0][:ROWS_A_TICK], LinkSecond):
+            self.loops.append(Looped(row.second, row.interface, row.src_mac, row.looped))
 
     def _count(self, mac: int, time_ns: int) -> MacCount:
         count = self.macs.get(mac)
@@ -168,7 +201,12 @@ class PortBook:
                 for old in spare[: MACS_MAX // 8]:
                     del self.macs[old]
             count = self.macs[mac] = MacCount(first_ns=time_ns)
-        count.last_ns = max(count.last_ns, time_ns)
+        if time_ns > count.last_ns:
+            if count.busy:
+                gap = (time_ns - count.last_ns) // SECOND
+                count.longest_gap_s = max(count.longest_gap_s, gap)
+            count.busy += 1
+            count.last_ns = time_ns
         return count
 
     def link(self, reading: LinkReading) -> bool:

@@ -1,0 +1,82 @@
+"""Findings of the mirror's quality: copies, and packets that it loses.
+
+Meter counters and the flow table come in, observations go out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import SECOND, EvidenceRecord
+
+MINUTE = 60 * SECOND
+UNSEEN_BYTES = 3000  # about two full segments
+
+
+class MirrorRule(Rule):
+    """mirror-duplicates, mirror-loss."""
+
+    def __init__(self) -> None:
+        self._history: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, copies, packets
+        self._unseen: OrderedDict[int, tuple[int, EvidenceRecord]] = OrderedDict()  # by flow key
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        counters = facts.counters
+        self._history.append((now, counters.mirror_duplicates, counters.packets))
+        base = next((h for h in self._history if now - h[0] <= MINUTE), self._history[0])
+        first = len(self._history) == 1 or base is self._history[0]
+        copies = counters.mirror_duplicates - (0 if first else base[1])
+        packets = counters.packets - (0 if first else base[2])
+        if copies >= 5 and copies > 0.005 * max(1, packets):
+            out.append(
+                Observation(
+                    "mirror-duplicates",
+                    "mirror",
+                    {"copies": str(copies), "packets": str(packets)},
+                    (evidence(now, 0, f"{copies} repeated frames"),),
+                )
+            )
+        out.extend(self._loss(facts))
+        return out
+
+    def _loss(self, facts: Facts) -> list[Observation]:
+        if facts.one_way:
+            return []
+        if facts.changed is not None:
+            self._note_unseen(facts)
+        recent_flows = [
+            u for u in self._unseen.values() if facts.now_ns - u[1].time_ns <= 300 * SECOND
+        ]
+        if not recent_flows:
+            return []
+        recent_flows.sort(key=lambda u: -u[0])
+        return [
+            Observation(
+                "mirror-loss",
+                "mirror",
+                {"unseen": str(sum(u[0] for u in recent_flows))},
+                tuple(u[1] for u in recent_flows[:3]),
+                last_ns=max(u[1].time_ns for u in recent_flows),
+            )
+        ]
+
+    def _note_unseen(self, facts: Facts) -> None:
+        """Keep the flows of this tick of which acknowledged bytes were never seen."""
+        slots, rows = facts.changed_flows()
+        # the beginning of a flow that was under way is no loss, and neither is one segment
+        # that the reader's acknowledgement overtook
+        missing = rows["unseen_out"] + rows["unseen_in"]
+        events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
+        both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
+        for i in (both & (missing > UNSEEN_BYTES) & (events > 0)).nonzero()[0][:64].tolist():
+            row = facts.flows.rows[slots[i]]
+            text = f"flow to port {int(row['dport'])}: {int(missing[i])} bytes never seen"
+            seen = evidence(int(row["last_ns"]), int(row["last_packet"]), text)
+            key = int(facts.flows.key[slots[i]])
+            self._unseen[key] = (int(missing[i]), seen)
+            self._unseen.move_to_end(key)
+            while len(self._unseen) > 256:
+                self._unseen.popitem(last=False)

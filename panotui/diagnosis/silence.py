@@ -1,0 +1,157 @@
+"""A port of the appliance of which nothing is seen any more while all around it goes on.
+
+On a mirror the cable itself is out of sight: a port that is dead shows only in what is missing.
+That is believed where the port did something regularly (it asked the time, looked up a name, took
+a stream) and has stopped with all of it, while the appliance's other port, or frames that are still
+sent to this one, show that the others live on. A port that merely has nothing to say is not silent.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import SECOND, AnyMessage, ArpMessage, DnsMessage, NtpMessage
+from panotui.state.ports import MacCount, PortFacts
+
+SILENCE_S = 30  # at least, and
+GAPS = 4  # times its longest pause so far
+BUSY_LEAST = 5  # seconds in which the port was heard
+HABITS_MAX = 256
+TIMES = 3  # that make a habit
+EVEN = 1.5  # its longest pause against its shortest
+OVERDUE = 3  # pauses that were left out
+ALIVE_NS = 10 * SECOND
+STREAM_S = 10  # seconds in a row in which a stream came
+
+
+@dataclass(slots=True)
+class _Habit:
+    """Something that a port does again and again."""
+
+    times: deque[int] = field(default_factory=lambda: deque(maxlen=8))
+    packet: int = 0
+    text: str = ""
+
+    def overdue(self, now_ns: int) -> bool:
+        """It came evenly, and has not come for several of its pauses."""
+        if len(self.times) < TIMES:
+            return False
+        times = list(self.times)[-TIMES:]
+        pauses = [b - a for a, b in pairwise(times)]
+        even = max(pauses) <= EVEN * max(1, min(pauses))
+        return even and now_ns - times[-1] > OVERDUE * max(pauses)
+
+
+class SilenceRule(Rule):
+    """port-silent."""
+
+    hears = frozenset((NtpMessage, DnsMessage, ArpMessage))
+
+    def __init__(self) -> None:
+        self._habits: OrderedDict[tuple[str, str], _Habit] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, NtpMessage):
+            if message.mode == 3:
+                self._did(message.src, f"asks {message.dst} for the time", message, facts)
+        elif isinstance(message, DnsMessage):
+            if not message.response and message.type == "A":
+                self._did(message.client, f"looks up {message.name}", message, facts)
+        elif isinstance(message, ArpMessage) and message.op == 1:
+            self._did(message.sender_ip, f"asks for {message.target_ip}", message, facts)
+
+    def _did(
+        self, address: str, text: str, message: NtpMessage | DnsMessage | ArpMessage, facts: Facts
+    ) -> None:
+        port = facts.port_of(address)
+        if port is None:
+            return
+        habit = self._habits.setdefault((port, text), _Habit())
+        self._habits.move_to_end((port, text))
+        while len(self._habits) > HABITS_MAX:
+            self._habits.popitem(last=False)
+        if not habit.times or message.time_ns - habit.times[-1] > SECOND:
+            habit.times.append(message.time_ns)
+        habit.packet, habit.text = message.packet, text
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        if facts.view.vantage not in ("mirror", "file", None):
+            return []  # on the appliance or the router the link itself tells
+        out = []
+        counts = {port.name: _counts(port, facts) for port in facts.ports.facts}
+        for port in facts.ports.facts:
+            found = self._of_port(port, counts, facts)
+            out.extend([found] if found else [])
+        return out
+
+    def _of_port(
+        self, port: PortFacts, counts: dict[str, list[MacCount]], facts: Facts
+    ) -> Observation | None:
+        mine, now = counts[port.name], facts.now_ns
+        last_out = max((c.last_out_ns for c in mine), default=0)
+        last_in = max((c.last_in_ns for c in mine), default=0)
+        busy = sum(c.busy for c in mine)
+        gap = max((c.longest_gap_s for c in mine), default=0)
+        still_sent_to = last_in > last_out + ALIVE_NS and now - last_in < ALIVE_NS
+        silent = now - (last_out if still_sent_to else max(last_out, last_in))
+        if not last_out or busy < BUSY_LEAST:
+            return None
+        if silent < max(SILENCE_S, 0 if still_sent_to else GAPS * gap) * SECOND:
+            return None
+        others = [n for n, c in counts.items() if n != port.name and _alive(c, now)]
+        if facts.view.facts.topology == "single" and others:
+            return None  # one that stands by, or has failed over: told as such
+        if not (others or still_sent_to) or not self._neighbours_live(port, mine, facts):
+            return None
+        overdue = [h for (name, _), h in self._habits.items() if name == port.name]
+        overdue = [h for h in overdue if h.overdue(now)]
+        if not (overdue or still_sent_to or self._stream_stopped(port, mine, facts)):
+            return None
+        since = last_out if still_sent_to else max(last_out, last_in)
+        detail = [f"control: port {name} goes on" for name in others[:1]]
+        detail += [f"it {h.text} no more" for h in overdue[:3]]
+        where = "from" if still_sent_to else "from or to"
+        return Observation(
+            "port-silent",
+            port.name,
+            {"port": port.name, "where": where, "client": port.name},
+            tuple(evidence(h.times[-1], h.packet, f"the last time that it {h.text}")
+                  for h in overdue[:4])
+            or (evidence(since, 0, f"last second with a frame {where} it"),),
+            since,
+            since,
+            detail=tuple(detail),
+        )  # fmt: skip
+
+    @staticmethod
+    def _neighbours_live(port: PortFacts, mine: list[MacCount], facts: Facts) -> bool:
+        """Other hosts are heard where the port was: the mirror itself still works."""
+        where = {i for c in mine for i in c.interfaces}
+        return any(
+            facts.now_ns - count.last_out_ns < 2 * ALIVE_NS and where & count.interfaces
+            for mac, count in facts.ports.macs.items()
+            if mac not in port.macs
+        )
+
+    @staticmethod
+    def _stream_stopped(port: PortFacts, mine: list[MacCount], facts: Facts) -> bool:
+        """A stream that the port took has stopped, and nobody ended it."""
+        return any(
+            stream.dst in port.addresses
+            and not int(stream.row.end)
+            and stream.state not in ("paused", "ended")
+            and int(stream.row.last_ns) - int(stream.row.first_ns) > STREAM_S * SECOND
+            for streams in facts.camera_streams.values()
+            for stream in streams
+        )
+
+
+def _counts(port: PortFacts, facts: Facts) -> list[MacCount]:
+    return [facts.ports.macs[m] for m in port.macs if m in facts.ports.macs]
+
+
+def _alive(counts: list[MacCount], now_ns: int) -> bool:
+    return any(now_ns - c.last_out_ns < ALIVE_NS for c in counts)

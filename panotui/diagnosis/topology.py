@@ -1,0 +1,249 @@
+"""Findings of the appliance's two ports: redundancy, fail-over, swapped cables, one network.
+
+Port records and the flow table come in, observations go out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from itertools import pairwise
+
+import numpy as np
+
+from panotui.diagnosis.arp import mac_number
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import APPS, SECOND, EvidenceRecord, PortRecord, mac_text
+
+FAILOVER_SILENCE_S = 3
+SEEN_S = 60  # seconds of a port that are compared
+BUSY_LEAST = 3
+LOAD_S = 10
+LOAD_SHARE = 0.3  # of the load of the port that fell silent
+STANDBY_QUIET_NS = 600 * SECOND  # the second port has sent nothing at all for so long
+MOVED_NS = 300 * SECOND
+_RTSP = APPS.index("rtsp")
+
+
+class TopologyRule(Rule):
+    """no-standby, standby-wrong-net, failover, swapped-ports, port-same-net."""
+
+    def __init__(self) -> None:
+        self._moves: deque[tuple[int, int, str, str, float]] = deque(maxlen=8)
+        # by port: the newest answered flow to a camera, and to the cloud
+        self._to_cameras: dict[str, EvidenceRecord] = {}
+        self._to_cloud: dict[str, EvidenceRecord] = {}
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        topology = facts.view.facts.topology
+        ports = facts.port_records
+        if topology == "single" and len(ports) > 1:
+            out.extend(self._single(facts))
+        if topology == "dual" and len(ports) > 1:
+            out.extend(self._dual(facts))
+        return out
+
+    def _single(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        now = facts.now_ns
+        alive = [p for p in facts.port_records if p.state == "up"]
+        for port in facts.port_records:
+            other = next((p for p in alive if p.name != port.name), None)
+            if other is None or port.state == "up":
+                continue
+            down = port.state == "down"
+            # a port that stands by says little, but an hour's DHCP, ARP or IPv6 is not nothing
+            quiet_since = max(facts.started_ns, self._last_sent(port, facts))
+            silent = now - quiet_since >= STANDBY_QUIET_NS and not (
+                port.up and not port.link_is_ours
+            )
+            if not down and not silent:
+                continue
+            since = (port.state_since_ns or now) if down else quiet_since
+            said = "no link" if down else "last frame from it, or start of the capture"
+            out.append(
+                Observation(
+                    "no-standby",
+                    port.name,
+                    {
+                        "port": port.name,
+                        "state": "down" if down else "silent",
+                        "other": other.name,
+                    },
+                    (evidence(since, 0, said),),
+                    since,
+                    confidence="certain" if down else "possible",
+                )
+            )
+        nets = {p.name: _net(p.addresses, facts) for p in facts.port_records}
+        first = facts.port_records[0].name
+        for port in facts.port_records[1:]:
+            mine, theirs = nets[port.name], nets[first]
+            if mine and theirs and mine != theirs:
+                out.append(
+                    Observation(
+                        "standby-wrong-net",
+                        port.name,
+                        {"port": port.name, "network": mine, "other": first},
+                        (evidence(now, 0, f"{first} is in {theirs}, {port.name} in {mine}"),),
+                        detail=(f"addresses of {port.name}: {', '.join(port.addresses)}",),
+                    )
+                )
+        self._watch_moves(facts, now)
+        for stopped, began, source, target, gap in self._moves:
+            if now - began <= MOVED_NS:
+                out.append(
+                    Observation(
+                        "failover",
+                        source,
+                        {"port": source, "other": target, "gap": f"{gap:.0f}"},
+                        (
+                            evidence(stopped, 0, f"last second in which {source} sent"),
+                            evidence(began, 0, f"first second in which {target} sent"),
+                        ),
+                        stopped,
+                        began,
+                    )
+                )
+        return out
+
+    @staticmethod
+    def _last_sent(port: PortRecord, facts: Facts) -> int:
+        """When a frame from the port was last seen, 0 never."""
+        macs = next((f.macs for f in facts.ports.facts if f.name == port.name), frozenset())
+        counts = facts.ports.macs
+        return max((counts[m].last_out_ns for m in macs if m in counts), default=0)
+
+    def _watch_moves(self, facts: Facts, now: int) -> None:
+        """A port has fallen silent, and another carries its load or speaks from its addresses."""
+        last = now // SECOND
+        sent = {p.name: self._sent(p.name, facts) for p in facts.port_records}
+        for port in facts.port_records:
+            mine = sent[port.name]
+            busy = [s for s in range(last - SEEN_S, last) if mine.get(s)]
+            if len(busy) < BUSY_LEAST:
+                continue
+            stopped = busy[-1]
+            gaps = [b - a for a, b in pairwise(busy)]
+            if last - 1 - stopped < max(FAILOVER_SILENCE_S, *gaps):
+                continue
+            if any(m[2] == port.name and now - m[1] < 30 * SECOND for m in self._moves):
+                continue
+            before = _mean(mine, stopped - LOAD_S, stopped)
+            for other in facts.port_records:
+                if other.name == port.name:
+                    continue
+                theirs = sent[other.name]
+                began = next((s for s in range(stopped + 1, last) if theirs.get(s)), None)
+                if began is None:
+                    continue
+                gain = _mean(theirs, began - 1, last - 1)
+                gain -= _mean(theirs, stopped - LOAD_S, stopped)
+                times = sum(bool(theirs.get(s)) for s in range(began, last))
+                moved = times > 1 and gain >= LOAD_SHARE * before
+                if moved or self._took_address(port, other.name, facts, stopped * SECOND):
+                    self._moves.append(
+                        (stopped * SECOND, began * SECOND, port.name, other.name, began - stopped)
+                    )
+
+    @staticmethod
+    def _sent(port: str, facts: Facts) -> dict[int, int]:
+        """Bytes that a port sent, by the second, over the last minute."""
+        out: dict[int, int] = {}
+        macs = next((f.macs for f in facts.ports.facts if f.name == port), frozenset())
+        for mac in macs:
+            count = facts.ports.macs.get(mac)
+            for second, (_, size) in count.seconds.items() if count else ():
+                out[second] = out.get(second, 0) + size
+        return out
+
+    @staticmethod
+    def _took_address(port: PortRecord, other: str, facts: Facts, since_ns: int) -> bool:
+        """Another port says by ARP that this port's address is its own."""
+        macs = next((f.macs for f in facts.ports.facts if f.name == other), frozenset())
+        for address in port.addresses:
+            known = facts.claims.addresses.get(address)
+            claim = known.claims.get(known.holder) if known else None
+            if claim and mac_number(claim.mac) in macs and claim.last.time_ns > since_ns:
+                return True
+        return False
+
+    def _note_ways(self, facts: Facts) -> None:
+        """Which port reads cameras and which reaches the cloud, by the MACs of answered flows."""
+        flows = facts.flows
+        slots, rows = facts.changed_flows()
+        if not len(slots):
+            return
+        macs = facts.view.facts.appliance_macs
+        mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
+        mine &= rows["packets_in"] > 0
+        media = mine & (rows["app"] == _RTSP)
+        cloud = mine & flows.endpoint[slots]
+        for table, chosen, what in (
+            (self._to_cameras, media, "a camera answers"),
+            (self._to_cloud, cloud, "the cloud answers"),
+        ):
+            for row in flows.rows[slots[chosen][:64]]:
+                port = macs[int(row["mac_out_src"])]
+                at, packet = int(row["last_ns"]), int(row["last_packet"])
+                table[port] = evidence(at, packet, f"{what} on {port}")
+
+    def _dual(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        roles = facts.view.facts.roles
+        by_role = {role: name for name, role in roles.items()}
+        camera_port, cloud_port = by_role.get("camera"), by_role.get("cloud")
+        if not camera_port or not cloud_port:
+            return out
+        self._note_ways(facts)
+        cameras = _fresh(self._to_cameras, facts.now_ns)
+        cloud = _fresh(self._to_cloud, facts.now_ns)
+        crossed = camera_port in cloud and camera_port not in cameras
+        if cloud_port in cameras and crossed:
+            out.append(
+                Observation(
+                    "swapped-ports",
+                    f"{camera_port}, {cloud_port}",
+                    {"port": cloud_port, "other": camera_port},
+                    (cameras[cloud_port], cloud[camera_port]),
+                )
+            )
+        for port in facts.ports.facts:
+            others = {m: f.name for f in facts.ports.facts if f.name != port.name for m in f.macs}
+            mine = facts.ports.interface_index(port, facts.interfaces)
+            for mac, other in others.items():
+                count = facts.ports.macs.get(mac)
+                if count is None or mine is None or mine not in count.interfaces:
+                    continue
+                home = next(f for f in facts.ports.facts if f.name == other)
+                index = facts.ports.interface_index(home, facts.interfaces)
+                if index is not None and index != mine and len(count.interfaces) > 1:
+                    heard = f"frames of {other} ({mac_text(mac)}) on {facts.interface_name(mine)}"
+                    out.append(
+                        Observation(
+                            "port-same-net",
+                            port.name,
+                            {"port": port.name, "other": other},
+                            (evidence(count.last_ns, 0, heard),),
+                        )
+                    )
+        return out
+
+
+def _mean(sizes: dict[int, int], after: int, until: int) -> float:
+    """Bytes a second over the seconds (after, until]."""
+    seconds = range(after + 1, until + 1)
+    return sum(sizes.get(s, 0) for s in seconds) / max(1, len(seconds))
+
+
+def _fresh(seen: dict[str, EvidenceRecord], now_ns: int) -> dict[str, EvidenceRecord]:
+    return {port: e for port, e in seen.items() if now_ns - e.time_ns <= MOVED_NS}
+
+
+def _net(addresses: tuple[str, ...], facts: Facts) -> str | None:
+    for address in addresses:
+        for network in facts.view.facts.local:
+            if ipaddress.ip_address(address) in network:
+                return str(network)
+    return None

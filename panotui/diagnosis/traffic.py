@@ -1,0 +1,269 @@
+"""Findings of what crosses the link: flow control, loops, load, VLAN tags, switches, MTU.
+
+Link rows of the port book and a few control messages come in, observations go out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    EvidenceRecord,
+    IcmpMessage,
+    LinkControlMessage,
+    mac_text,
+    mac_value,
+)
+from panotui.state.ports import Looped
+
+NOMINAL_MBPS = 1000
+SATURATED = 0.9
+SATURATED_S = 10
+PAUSE_A_SECOND = 100
+PAUSE_WINDOW_S = 30
+LOOP_WINDOW_S = 10
+LOOPED_FRAMES = 30
+BROADCASTS_A_SECOND = 1000
+TAGGED_SHARE = 0.5
+
+
+class TrafficRule(Rule):
+    """pause-storm, saturated, loop, vlan-tagged, lldp-info, mtu-low."""
+
+    hears = frozenset((LinkControlMessage, IcmpMessage))
+
+    def __init__(self) -> None:
+        self._pause: OrderedDict[int, LinkControlMessage] = OrderedDict()  # by MAC
+        self._mtu: OrderedDict[str, tuple[IcmpMessage, int]] = OrderedDict()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, LinkControlMessage) and message.protocol in ("pause", "pfc"):
+            self._pause[mac_value(message.src_mac)] = message
+            while len(self._pause) > 64:
+                self._pause.popitem(last=False)
+        elif isinstance(message, IcmpMessage) and self._needs_fragmentation(message):
+            host = message.quoted_dst or message.src
+            count = self._mtu.get(host, (message, 0))[1]
+            self._mtu[host] = (message, count + 1)
+            while len(self._mtu) > 64:
+                self._mtu.popitem(last=False)
+
+    @staticmethod
+    def _needs_fragmentation(message: IcmpMessage) -> bool:
+        if message.version == 4:
+            return message.type == 3 and message.code == 4
+        return message.type == 2
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        now = facts.now_ns
+        out = [
+            *self._pauses(facts),
+            *self._storm(facts),
+            *self._loops(facts),
+            *self._saturated(facts),
+        ]
+        out.extend(self._tagged(facts))
+        for index, (message, seen_ns) in facts.ports.neighbours.items():
+            if now - seen_ns > max(message.ttl, 1) * SECOND:
+                continue
+            where = facts.interface_name(index)
+            port = facts.port_at(index)
+            extra = []
+            if message.vlan:
+                extra.append(f"VLAN {message.vlan}")
+            if message.speed_mbps:
+                extra.append(f"{message.speed_mbps} Mb/s {message.duplex or ''}".strip())
+            out.append(
+                Observation(
+                    "lldp-info",
+                    port or where,
+                    {
+                        "interface": f"Port {port}" if port else f"Interface {where}",
+                        "switch": message.system_name or message.chassis,
+                        "switch_port": message.port_description or message.port,
+                        "detail": f" ({', '.join(extra)})" if extra else "",
+                    },
+                    (evidence(seen_ns, message.packet, message.protocol.upper()),),
+                    last_ns=seen_ns,
+                    detail=(
+                        *((f"seen on {where}",) if port and port != where else ()),
+                        *(f"management address {a}" for a in message.management),
+                    ),
+                    key=where,
+                )
+            )
+        for host, (error, count) in self._mtu.items():
+            if now - error.time_ns > 600 * SECOND:
+                continue
+            out.append(
+                Observation(
+                    "mtu-low",
+                    host,
+                    {
+                        "host": facts.host_of(error.quoted_src or "", host),
+                        "mtu": str(error.mtu or "fewer"),
+                        "detail": f", says {error.src}",
+                    },
+                    (evidence(error.time_ns, error.packet, "ICMP: fragmentation needed"),),
+                    last_ns=error.time_ns,
+                    detail=("told once" if count == 1 else f"told {count} times",),
+                    severity="info",
+                )
+            )
+        return out
+
+    def _pauses(self, facts: Facts) -> list[Observation]:
+        """Senders of many PAUSE frames, by the full seconds in which they sent them."""
+        last, out = facts.now_ns // SECOND, []
+        for mac, seconds in facts.ports.pauses.items():
+            # the first and the last second are not full ones
+            full = {s: n for s, n in seconds.items() if last - s <= PAUSE_WINDOW_S and s < last}
+            most = max(full.values(), default=0)
+            if most < PAUSE_A_SECOND or last - max(full) > 2:
+                continue
+            stormy = [n for n in full.values() if n >= PAUSE_A_SECOND]
+            inner = sorted(stormy)[len(stormy) // 2]
+            name = mac_text(mac) or "?"
+            port = facts.ports.port_of_mac(mac)
+            message = self._pause.get(mac)
+            start = min(s for s, n in seconds.items() if n >= PAUSE_A_SECOND) * SECOND
+            span = "1 s" if len(stormy) == 1 else f"{len(stormy)} s"
+            total = sum(seconds.values())
+            out.append(
+                Observation(
+                    "pause-storm",
+                    name,
+                    {"rate": str(inner), "mac": f"port {port} ({name})" if port else name},
+                    (
+                        evidence(
+                            message.time_ns if message else start,
+                            message.packet if message else 0,
+                            f"PAUSE, one of {total:,} within a minute",
+                        ),
+                    ),
+                    start,
+                    max(full) * SECOND,
+                    detail=(f"measured over {span}",),
+                    action=f"The appliance cannot take what it is sent: read fewer or smaller"
+                    f" streams over {port}, or turn flow control off on its switch port"
+                    if port
+                    else None,
+                )
+            )
+        return out
+
+    @staticmethod
+    def _loops(facts: Facts) -> list[Observation]:
+        """The same frames come round again and again."""
+        last = facts.now_ns // SECOND
+        seen: dict[int, list[Looped]] = {}
+        for one in facts.ports.loops:
+            if last - one.second <= LOOP_WINDOW_S:
+                seen.setdefault(one.interface, []).append(one)
+        out = []
+        for interface, rows in seen.items():
+            frames = sum(one.frames for one in rows)
+            if frames < LOOPED_FRAMES:
+                continue
+            name = facts.interface_name(interface)
+            first, until = min(o.second for o in rows), max(o.second for o in rows)
+            senders = sorted({mac_text(one.src_mac) or "?" for one in rows})
+            span = until - first + 1
+            out.append(
+                Observation(
+                    "loop",
+                    name,
+                    {"interface": name, "rate": str(frames // span)},
+                    (evidence(first * SECOND, 0, f"{frames:,} repeated frames within {span} s"),),
+                    first * SECOND,
+                    until * SECOND,
+                    text=f"The same frames come round again and again on {name}: {frames:,} within"
+                    f" {span} s; the network has a loop",
+                    detail=(f"sent by {', '.join(senders[:4])}",),
+                )
+            )
+        return out
+
+    @staticmethod
+    def _storm(facts: Facts) -> list[Observation]:
+        last = facts.now_ns // SECOND
+        out: list[Observation] = []
+        seen: dict[int, tuple[int, int]] = {}
+        for second, interface, count in facts.ports.broadcast:
+            if last - second <= 2 and count > BROADCASTS_A_SECOND:
+                seen[interface] = max(seen.get(interface, (0, 0)), (count, second))
+        for interface, (count, second) in seen.items():
+            name = facts.interface_name(interface)
+            out.append(
+                Observation(
+                    "loop",
+                    name,
+                    {"interface": name, "rate": str(count)},
+                    (evidence(second * SECOND, 0, f"{count} broadcasts in a second"),),
+                )
+            )
+        return out
+
+    @staticmethod
+    def _saturated(facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for port in facts.port_records:
+            speed = port.speed_mbps if port.speed_mbps and not port.link_is_ours else NOMINAL_MBPS
+            for way, history in (("in", port.history_in_bps), ("out", port.history_out_bps)):
+                recent = [r for r in history[-SATURATED_S:] if r is not None]
+                if len(recent) < SATURATED_S or min(recent) < SATURATED * speed * 1e6:
+                    continue
+                share = sum(recent) / len(recent) / (speed * 1e4)
+                out.append(
+                    Observation(
+                        "saturated",
+                        port.name,
+                        {"port": port.name, "share": f"{share:.0f}", "speed": str(speed)},
+                        (evidence(facts.now_ns, 0, f"{share:.0f} % {way} for {SATURATED_S} s"),),
+                    )
+                )
+        return out
+
+    @staticmethod
+    def _tagged(facts: Facts) -> list[Observation]:
+        if facts.view.vantage in (None, "file"):
+            return []  # where it was captured is not known: a trunk's mirror shows tags rightly
+        out: list[Observation] = []
+        for port in facts.ports.facts:
+            counts = [facts.ports.macs[m] for m in port.macs if m in facts.ports.macs]
+            tagged = sum(c.tagged for c in counts)
+            total = sum(c.frames for c in counts)
+            if total < 20 or tagged < TAGGED_SHARE * total:
+                continue
+            vlan, seen = _vlan_of(port.macs, facts)
+            named = f"VLAN {vlan}, " if vlan is not None else ""
+            out.append(
+                Observation(
+                    "vlan-tagged",
+                    port.name,
+                    {"port": port.name, "detail": f" ({named}{tagged:,} of {total:,} frames)"},
+                    seen,
+                    confidence="possible" if facts.view.vantage == "mirror" else "likely",
+                    severity="info" if facts.view.vantage == "mirror" else None,
+                )
+            )
+        return out
+
+
+def _vlan_of(macs: frozenset[int], facts: Facts) -> tuple[int | None, tuple[EvidenceRecord, ...]]:
+    """The VLAN of the newest tagged flow of these MACs, and where that flow begins."""
+    rows = facts.flows.rows
+    tagged = rows[facts.flows.live & (rows["vlan"] >= 0)]
+    ours = np.array(sorted(macs), np.uint64)
+    rows = tagged[np.isin(tagged["mac_out_src"], ours) | np.isin(tagged["mac_in_src"], ours)]
+    if not len(rows):
+        return None, ()
+    row = rows[np.argmax(rows["last_ns"])]
+    vlan = int(row["vlan"])
+    seen = evidence(int(row["first_ns"]), int(row["first_packet"]), f"a flow in VLAN {vlan}")
+    return vlan, (seen,)
