@@ -23,6 +23,7 @@ HABITS_MAX = 256
 TIMES = 3  # that make a habit
 EVEN = 1.5  # its longest pause against its shortest
 OVERDUE = 3  # pauses that were left out
+UNRETURNED = 100  # packets to a port that sends nothing
 ALIVE_NS = 10 * SECOND
 STREAM_S = 10  # seconds in a row in which a stream came
 
@@ -94,12 +95,13 @@ class SilenceRule(Rule):
         last_out = max((c.last_out_ns for c in mine), default=0)
         last_in = max((c.last_in_ns for c in mine), default=0)
         busy = sum(c.busy for c in mine)
-        gap = max((c.longest_gap_s for c in mine), default=0)
         still_sent_to = last_in > last_out + ALIVE_NS and now - last_in < ALIVE_NS
+        still_sent_to &= sum(c.unreturned for c in mine) >= UNRETURNED
+        gap = max((c.longest_hush_s if still_sent_to else c.longest_gap_s for c in mine), default=0)
         silent = now - (last_out if still_sent_to else max(last_out, last_in))
         if not last_out or busy < BUSY_LEAST:
             return None
-        if silent < max(SILENCE_S, 0 if still_sent_to else GAPS * gap) * SECOND:
+        if silent < max(SILENCE_S, GAPS * gap) * SECOND:
             return None
         others = [n for n, c in counts.items() if n != port.name and _alive(c, now)]
         if facts.view.facts.topology == "single" and others:

@@ -61,6 +61,8 @@ class MacCount:
     last_ns: int = 0
     busy: int = 0  # seconds in which there was anything
     longest_gap_s: int = 0  # between two of them
+    longest_hush_s: int = 0  # between two seconds in which it sent
+    unreturned: int = 0  # packets to it since it last sent
     interfaces: set[int] = field(default_factory=set)
     seconds: OrderedDict[int, list[int]] = field(default_factory=OrderedDict)  # s -> [in, out]
     peak_in: int = 0
@@ -167,12 +169,17 @@ class PortBook:
                 mine.bytes_out += size
                 mine.frames += row.packets
                 mine.tagged += row.tagged
+                if mine.last_out_ns:
+                    hush = (time_ns - mine.last_out_ns) // SECOND
+                    mine.longest_hush_s = max(mine.longest_hush_s, hush)
                 mine.last_out_ns = max(mine.last_out_ns, time_ns)
+                mine.unreturned = 0
                 mine.interfaces.add(row.interface)
                 mine.add(row.second, size, 1)
             if row.dst_mac and not row.dst_mac >> 40 & 1:
                 theirs = self._count(row.dst_mac, time_ns)
                 theirs.packets_in += packets
+                theirs.unreturned += packets
                 theirs.bytes_in += size
                 theirs.frames += row.packets
                 theirs.tagged += row.tagged
