@@ -8,9 +8,8 @@ gives one answer, whatever the batches it comes in, but for which flows of a flo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from copy import copy
-from typing import Protocol
 
 import numpy as np
 
@@ -33,9 +32,6 @@ from panotui.meter.tcp.quality import TcpQuality
 from panotui.model import (
     I32,
     I64,
-    STREAM_DTYPE,
-    STREAM_SECOND_DTYPE,
-    U8,
     U16,
     U64,
     AnyMessage,
@@ -45,12 +41,11 @@ from panotui.model import (
     MeterCounters,
     MeterSettings,
     PacketBatch,
-    Rows,
 )
 from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
 from panotui.wire.decode import Decoder
+from panotui.wire.protocols import TCP, UDP
 
-_TCP, _UDP = 6, 17
 _LATER = 2  # `Columns.fragment` of all fragments but the first
 MISSED_TOLD = 64  # packets of a batch that tell of drops before them; the rest is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
@@ -59,64 +54,6 @@ _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
 _FLOOD_SHARE = 4
 _FLOOD_PACKETS = 32_768
 _HELPINGS = ((0, 3), (3, 9), (9, 2 * PAYLOADS_OFFERED))  # payloads of a flow offered at a time
-
-
-class ControlLaneProtocol(Protocol):
-    """What the meter needs of `meter.control.ControlLane`."""
-
-    def packets(self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: I64) -> None: ...
-
-    def payloads(
-        self,
-        batch: PacketBatch,
-        columns: Columns,
-        rows: I64,
-        flow_id: I64,
-        from_client: Bool,
-        from_start: Bool | None = None,
-    ) -> U8: ...
-
-    def app(self, flow_id: int) -> int: ...
-
-    def forget(self, flow_ids: Iterable[int]) -> None: ...
-
-    def drain(self) -> list[AnyMessage]: ...
-
-
-class StreamTableProtocol(Protocol):
-    """What the meter needs of `meter.streams.StreamTable`."""
-
-    def rtsp(
-        self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: U64, from_client: Bool
-    ) -> None: ...
-
-    def udp(
-        self,
-        batch: PacketBatch,
-        columns: Columns,
-        rows: I64,
-        slot: I32,
-        flow_id: U64,
-        from_client: Bool,
-    ) -> None: ...
-
-    def fragments(
-        self, time_ns: I64, size: I64, slot: I32, flow_id: U64, from_client: Bool
-    ) -> None: ...
-
-    def media_flows(self) -> tuple[U64, U8]: ...
-
-    def forget(self, flow_ids: U64) -> None: ...
-
-    def note_capture_loss(self, time_ns: int, packets: int, interface: int = -1) -> None: ...
-
-    def tick(self, now_ns: int) -> None: ...
-
-    def rows(self) -> Rows: ...
-
-    def seconds(self) -> Rows: ...
-
-    def drain(self) -> list[AnyMessage]: ...
 
 
 class Meter:
@@ -130,13 +67,12 @@ class Meter:
         self,
         settings: MeterSettings,
         index: int,
-        control: ControlLaneProtocol | None = None,
-        streams: StreamTableProtocol | None = None,
+        streams: StreamTable | None = None,
     ) -> None:
         self.settings = settings
         self.index = index
         self.flows = FlowTable(settings)
-        self.control = control or ControlLane(settings)
+        self.control = ControlLane(settings)
         self.streams = streams or StreamTable(settings)
         self.counters = MeterCounters()
         self.last_columns: Columns | None = None
@@ -148,7 +84,7 @@ class Meter:
         self._loops = LoopFinder()
         self._link = LinkSeconds()
         self._latecomers = Latecomers()
-        self._tcp = TcpQuality(self.flows)
+        self._tcp = TcpQuality(self.flows.state)
         # of the rows at hand: slots that turned out to be RTSP, and with which row
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
@@ -187,7 +123,7 @@ class Meter:
         self._hold_back(batch, columns, copies)
         flow_id = np.zeros(len(batch), np.uint64)
         offered = np.zeros(len(batch), np.bool_)
-        if batch.missed is not None and self.streams is not None:
+        if batch.missed is not None:
             for row in np.flatnonzero(batch.missed)[:MISSED_TOLD].tolist():
                 self.streams.note_capture_loss(
                     int(batch.time_ns[row]), int(batch.missed[row]), int(batch.interface[row])
@@ -273,7 +209,7 @@ class Meter:
         flows.count(batch, c, groups)
         self._tcp.update(batch, c, groups)
         flows.hand_on()
-        flow_id[rows] = flows.id.take(slots)
+        flow_id[rows] = flows.state.id.take(slots)
         self._lanes(batch, c, copies, start, stop, rows, slots, groups, flow_id, offered)
         flows.finish_splits()
 
@@ -298,29 +234,26 @@ class Meter:
         protocol = c.protocol if every else c.protocol.take(rows)
         captured = c.payload_captured if every else c.payload_captured.take(rows)
         back = ~(c.forward if every else c.forward.take(rows))
-        if self.control is not None:
-            control = _control_rows(c, start, stop)
-            if copies is not None:
-                control = control[~copies[control]]
-            if len(control):
-                offered[control] = True
-                flow = flow_id[control].astype(np.int64)
-                flow[flow == 0] = -1
-                self.control.packets(batch, c, control, flow)
-                slot_of = np.full(len(batch), -1, np.int32)
-                slot_of[rows] = slots
-                self._note_apps(slot_of[control])
-            tcp = np.flatnonzero((protocol == _TCP) & (captured > 0))
-            if len(tcp):
-                self._payloads(batch, c, rows, slots, back.astype(np.int64), flow_id, offered, tcp)
-        if self.streams is None:
-            return
-        lanes = flows.lane.take(groups.slot, axis=0) == LANE_RTSP
+        control = _control_rows(c, start, stop)
+        if copies is not None:
+            control = control[~copies[control]]
+        if len(control):
+            offered[control] = True
+            flow = flow_id[control].astype(np.int64)
+            flow[flow == 0] = -1
+            self.control.packets(batch, c, control, flow)
+            slot_of = np.full(len(batch), -1, np.int32)
+            slot_of[rows] = slots
+            self._note_apps(slot_of[control])
+        tcp = np.flatnonzero((protocol == TCP) & (captured > 0))
+        if len(tcp):
+            self._payloads(batch, c, rows, slots, back.astype(np.int64), flow_id, offered, tcp)
+        lanes = flows.state.lane.take(groups.slot, axis=0) == LANE_RTSP
         talking = lanes[:, 0] | lanes[:, 1]
         if talking.any():
             marked = np.zeros(flows.capacity, np.bool_)
             marked[groups.slot[talking]] = True
-            hit = np.flatnonzero(marked[slots] & (protocol == _TCP))
+            hit = np.flatnonzero(marked[slots] & (protocol == TCP))
             if self._rtsp_news:
                 # what came before it was recognised is of no dialogue: in another cut it is gone
                 told, at = _earliest(self._rtsp_news)
@@ -335,9 +268,9 @@ class Meter:
                 flows.from_client(rows[hit], slots[hit], back[hit]),
             )
         later = (c.fragment if every else c.fragment[rows]) == _LATER
-        later &= protocol == _UDP
+        later &= protocol == UDP
         pieces = np.flatnonzero(later)
-        media = (protocol == _UDP) & (captured >= _MEDIA_LEAST)
+        media = (protocol == UDP) & (captured >= _MEDIA_LEAST)
         media &= ~(offered if every else offered.take(rows))
         media[pieces] = False
         whole = rows, slots, back
@@ -346,7 +279,7 @@ class Meter:
             rows, slots, back = rows.take(hit), slots.take(hit), back.take(hit)
         if len(rows):
             ids = flow_id if len(rows) == len(batch) else flow_id.take(rows)
-            self.streams.udp(batch, c, rows, slots, ids, back == flows.client.take(slots))
+            self.streams.udp(batch, c, rows, slots, ids, back == flows.state.client.take(slots))
         if len(pieces):
             rows, slots, back = whole[0][pieces], whole[1][pieces], whole[2][pieces]
             self.streams.fragments(
@@ -354,7 +287,7 @@ class Meter:
                 batch.wire_length[rows],
                 slots,
                 flow_id[rows],
-                back == flows.client[slots],
+                back == flows.state.client[slots],
             )
 
     def _payloads(
@@ -372,10 +305,9 @@ class Meter:
 
         `some` are the places in `rows` of TCP segments with a payload.
         """
-        assert self.control is not None
         flows = self.flows
         direction = slots.take(some).astype(np.int64) * 2 + half.take(some)
-        some = some[np.flatnonzero(flows.lane.reshape(-1).take(direction) <= LANE_HANDSHAKE)]
+        some = some[np.flatnonzero(flows.state.lane.reshape(-1).take(direction) <= LANE_HANDSHAKE)]
         if not len(some):
             return
         # A few of each flow at a time, in order of arrival: most are settled by their first
@@ -384,7 +316,7 @@ class Meter:
         asked: list[I32] = []
         for first, last in _HELPINGS:
             helping = some[(place >= first) & (place < last)]
-            helping = helping[flows.lane[slots[helping], half[helping]] <= LANE_HANDSHAKE]
+            helping = helping[flows.state.lane[slots[helping], half[helping]] <= LANE_HANDSHAKE]
             if len(helping):
                 asked.append(self._offer(batch, c, rows, slots, half, helping, flow_id, offered))
         if asked:
@@ -397,10 +329,10 @@ class Meter:
         small = flows.capacity <= 65_536  # a radix sort then
         key = slots[some].astype(np.uint16) if small else slots[some].astype(np.int64)
         place = _rank(key)
-        if int(place.max()) + int(flows.offered.max()) < PAYLOADS_OFFERED:
+        if int(place.max()) + int(flows.state.offered.max()) < PAYLOADS_OFFERED:
             return some, place
         direction = slots[some].astype(np.int64) * 2 + half[some]
-        taken = flows.offered.reshape(-1).take(direction).astype(np.int64)
+        taken = flows.state.offered.reshape(-1).take(direction).astype(np.int64)
         if (place + taken < PAYLOADS_OFFERED).all():
             return some, place
         fits = np.flatnonzero(_rank(direction) + taken < PAYLOADS_OFFERED)
@@ -418,11 +350,10 @@ class Meter:
         offered: Bool,
     ) -> I32:
         """Offer the payloads at places `some` of `rows`; the slots that were asked about."""
-        assert self.control is not None
         flows = self.flows
         chosen, slot, side = rows[some], slots[some], half[some]
         offered[chosen] = True
-        np.add.at(flows.offered.reshape(-1), slot.astype(np.int64) * 2 + side, np.uint8(1))
+        np.add.at(flows.state.offered.reshape(-1), slot.astype(np.int64) * 2 + side, np.uint8(1))
         lanes = self.control.payloads(
             batch,
             c,
@@ -431,50 +362,46 @@ class Meter:
             flows.from_client(chosen, slot, side),
             flows.from_start(chosen, slot),
         )
-        flows.lane[slot, side] = lanes  # in order of arrival: the last answer stays
-        spent = flows.offered[slot, side] >= PAYLOADS_OFFERED
-        over = spent & (flows.lane[slot, side] <= LANE_HANDSHAKE)
-        flows.lane[slot[over], side[over]] = LANE_BULK
+        flows.state.lane[slot, side] = lanes  # in order of arrival: the last answer stays
+        spent = flows.state.offered[slot, side] >= PAYLOADS_OFFERED
+        over = spent & (flows.state.lane[slot, side] <= LANE_HANDSHAKE)
+        flows.state.lane[slot[over], side[over]] = LANE_BULK
         rtsp = np.flatnonzero(lanes == LANE_RTSP)
         if len(rtsp):
-            flows.lane[slot[rtsp]] = LANE_RTSP
+            flows.state.lane[slot[rtsp]] = LANE_RTSP
             self._rtsp_news.append((slot[rtsp], chosen[rtsp]))
         return slot
 
     def _note_apps(self, slots: I32) -> None:
-        assert self.control is not None
         asked = np.unique(slots[slots >= 0])
-        ids = self.flows.id[asked].tolist()
+        ids = self.flows.state.id[asked].tolist()
         apps = np.fromiter(map(self.control.app, ids), np.uint8, len(ids))
-        self.flows.app[asked[apps > 0]] = apps[apps > 0]
+        self.flows.state.app[asked[apps > 0]] = apps[apps > 0]
 
     # -------------------------------------------------------------- ticks
 
     def note_capture_loss(self, time_ns: int, packets: int) -> None:
         """The capture missed `packets` in the second before `time_ns`: gaps then are its own."""
-        if self.streams is not None:
-            self.streams.note_capture_loss(time_ns, packets)
+        self.streams.note_capture_loss(time_ns, packets)
+
+    def finish(self) -> None:
+        """The input has ended: the next tick holds nothing back."""
+        self.flows.last_drain = True
 
     def tick(self, now_ns: int) -> Delta:
         """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""
         flows = self.flows
-        messages: list[AnyMessage] = []
         self._meter_latecomers(now_ns)
-        if self.streams is not None:
-            flows.set_apps(*self.streams.media_flows())
+        flows.set_apps(*self.streams.media_flows())
         flows.expire(now_ns)
         rows = flows.drain()
         ended = rows["id"][rows["end"] != 0]
-        if self.control is not None:
-            self.control.forget(ended.tolist())
-            messages += self.control.drain()
-        stream_rows = np.zeros(0, STREAM_DTYPE)
-        stream_seconds = np.zeros(0, STREAM_SECOND_DTYPE)
-        if self.streams is not None:
-            self.streams.forget(ended)
-            self.streams.tick(now_ns)
-            stream_rows, stream_seconds = self.streams.rows(), self.streams.seconds()
-            messages += self.streams.drain()
+        self.control.forget(ended.tolist())
+        messages = self.control.drain()
+        self.streams.forget(ended)
+        self.streams.tick(now_ns)
+        stream_rows, stream_seconds = self.streams.rows(), self.streams.seconds()
+        messages += self.streams.drain()
         messages.sort(key=_when)
         return Delta(
             time_ns=now_ns,
@@ -496,13 +423,12 @@ class Meter:
         counters.flows_evicted = flows.evicted
         counters.flows_expired = flows.expired
         counters.one_way_flows, counters.two_way_flows = flows.ways()
-        if self.control is not None:
-            counters.control_taken = getattr(self.control, "taken", 0)
-            counters.control_skipped = getattr(self.control, "skipped", 0)
-            counters.reassembly_skipped = getattr(self.control, "reassembly_skipped", 0)
-        if self.streams is not None:
-            for name in ("streams_evicted", "rtsp_evicted", "rtsp_resyncs"):
-                setattr(counters, name, getattr(self.streams, name, 0))
+        counters.control_taken = self.control.taken
+        counters.control_skipped = self.control.skipped
+        counters.reassembly_skipped = self.control.reassembly_skipped
+        counters.streams_evicted = self.streams.streams_evicted
+        counters.rtsp_evicted = self.streams.rtsp_evicted
+        counters.rtsp_resyncs = self.streams.rtsp_resyncs
         return copy(counters)
 
 

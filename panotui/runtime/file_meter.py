@@ -91,7 +91,7 @@ class FileMeter:
         while at < len(ticks) and int(ticks[at]) < highest + self._asleep_ns:
             yield from self._tick(at)
             at += 1
-        self.meter.flows.last_drain = True
+        self.meter.finish()
         yield self._news(len(ticks), self.final_ns)
 
     def _tick(self, at: int) -> Iterator[News]:

@@ -179,7 +179,8 @@ class MeterPump(ABC):
         self._finished = True
         if self.live:
             self._take_what_waits()
-        self.meter.flows.last_drain = not self.live
+        if not self.live:
+            self.meter.finish()
         self.tell_last(self._splitter.begun, max(self.time_ns, self._splitter.ticked_ns))
 
     def _take_what_waits(self) -> None:

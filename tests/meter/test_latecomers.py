@@ -54,7 +54,7 @@ def told(sent: list[Sent], rows: int) -> Delta:
         if start and int(sent[start][0]) > int(sent[start - 1][0]):
             meter.tick(START + int(sent[start][0]) * SECOND)
         meter.update(batch(sent[start:stop], start + 1))
-    meter.flows.last_drain = True
+    meter.finish()
     return meter.tick(START + int(sent[-1][0] + 1) * SECOND)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.flows.table import ACK, COUNT, FIN, RST, SYN, FlowTable
+from panotui.meter.flows.state import ACK, COUNT, FIN, RST, SYN, FlowState
 from panotui.model import I64, U8, U32, Bool
 
 # letters in the order in which one segment that earns several writes them
@@ -43,7 +43,7 @@ _OF_VERDICT = np.array(
 
 
 def note_history(
-    flows: FlowTable, slots: I64, group: I64, side: I64, flags: U8, data: Bool, verdicts: U8
+    flows: FlowState, slots: I64, group: I64, side: I64, flags: U8, data: Bool, verdicts: U8
 ) -> None:
     """Append the new letters of TCP segments ordered by (slot, arrival).
 
@@ -69,7 +69,7 @@ def note_history(
 _Found = list[tuple[I64, I64, I64]]
 
 
-def _new(flows: FlowTable, slots: I64, group: I64, rows: I64, new: U32) -> _Found:
+def _new(flows: FlowState, slots: I64, group: I64, rows: I64, new: U32) -> _Found:
     """Letters `new` that segments in `rows` bring; of each letter the group's first counts."""
     found: _Found = []
     for bit in range(2 * len(_LETTERS)):
@@ -84,7 +84,7 @@ def _new(flows: FlowTable, slots: I64, group: I64, rows: I64, new: U32) -> _Foun
     return found
 
 
-def _repeated(flows: FlowTable, slots: I64, group: I64, bits: U32) -> _Found:
+def _repeated(flows: FlowState, slots: I64, group: I64, bits: U32) -> _Found:
     """Letters that come again at 10, 100, ... events, which are counted already."""
     found: _Found = []
     for number, name in _REPEATED:
@@ -103,7 +103,7 @@ def _repeated(flows: FlowTable, slots: I64, group: I64, bits: U32) -> _Found:
     return found
 
 
-def _write(flows: FlowTable, slot: I64, bit: I64) -> None:
+def _write(flows: FlowState, slot: I64, bit: I64) -> None:
     """Append letters; several of one slot are adjacent and in order."""
     first = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
     rank = np.arange(len(slot)) - np.repeat(first, np.diff(first, append=len(slot)))

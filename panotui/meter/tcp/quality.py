@@ -18,7 +18,7 @@ from collections import OrderedDict
 import numpy as np
 
 from panotui.meter.flows.grouping import Groups, group_sums
-from panotui.meter.flows.table import ACK, COUNT, FIN, RST, SYN, FlowTable, tally
+from panotui.meter.flows.state import ACK, COUNT, FIN, RST, SYN, FlowState, tally
 from panotui.meter.tcp.history import note_history
 from panotui.meter.tcp.holes import NONE, Half
 from panotui.meter.tcp.segments import Segments, collect, signed
@@ -31,8 +31,8 @@ _FAST_NS = 20_000_000  # tshark: a fast retransmission comes within 20 ms of the
 _ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT is unknown
 _SHIFT = 40  # relative numbers stay below, so groups can share one running maximum
 _PROBE_ROUNDS = 32
-_KEEP_ALIVE, _PROBE = 1, 2  # `FlowTable.last_kind`
-_OF_SYN = 1 << 16  # in `FlowTable.window`: it is that of a SYN, which is not scaled
+_KEEP_ALIVE, _PROBE = 1, 2  # `FlowState.last_kind`
+_OF_SYN = 1 << 16  # in `FlowState.window`: it is that of a SYN, which is not scaled
 _WINDOW = _OF_SYN - 1
 _NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
@@ -46,9 +46,8 @@ _OF_HISTORY = np.uint8(_REPEATS | _GAP | _ZERO)
 class TcpQuality:
     """Keeps the TCP columns of a flow table."""
 
-    def __init__(self, flows: FlowTable) -> None:
+    def __init__(self, flows: FlowState) -> None:
         self.flows = flows
-        self.walk_skipped = 0  # rows whose holes were judged roughly, for want of budget
         # flow id -> (to be acked, next, covered, holes) of each half, in sequence numbers
         self._walks: OrderedDict[int, list[Half]] = OrderedDict()
 
@@ -521,7 +520,6 @@ class TcpQuality:
         if rough.any():
             # without the walk: every ACK beyond the highest number seen is an event
             mask = np.repeat(rough, size)
-            self.walk_skipped += int(mask.sum())
             result |= beyond & mask
         for number in np.flatnonzero(walk & affordable).tolist():
             first = int(s.first[number])

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from panotui.meter.flows.grouping import Groups, group_sums, runs
-from panotui.meter.flows.table import FIN, RST, SYN, TCP
+from panotui.meter.flows.state import FIN, RST, SYN
 from panotui.model import I64, U8, U32, Bool, PacketBatch
 from panotui.wire.columns import Columns
+from panotui.wire.protocols import TCP
 
 
 @dataclass(slots=True)

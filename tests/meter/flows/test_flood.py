@@ -118,7 +118,7 @@ def test_every_flow_that_was_told_of_gets_its_last_row() -> None:
             else:
                 live.add(int(row["id"]))
         # all that were told of and did not end are still in the table
-        table = meter.flows
+        table = meter.flows.state
         assert live == set(table.id[table.live[table.reported[table.live]]].tolist())
         assert live
 
@@ -151,8 +151,8 @@ def test_flow_in_a_used_slot_begins_as_blank_as_in_a_new_one() -> None:
     for meter in (fresh, used):
         meter.update(packet)
         rows.append(meter.tick(START_NS + 10**9).flows)
-        slot = int(meter.flows.live[0])
-        assert meter.flows.rtt_ns[slot].tolist() == [0, 0]
+        slot = int(meter.flows.state.live[0])
+        assert meter.flows.state.rtt_ns[slot].tolist() == [0, 0]
     assert rows[0].tobytes() == rows[1].tobytes()
 
 
@@ -200,7 +200,7 @@ def test_all_are_told_of_at_the_end_of_the_input() -> None:
     meter = Meter(MeterSettings(flows_max=1024), 0)
     scanned(meter, 200)
     assert len(meter.tick(START_NS + 10**9).flows) == 64
-    meter.flows.last_drain = True
+    meter.finish()
     assert len(meter.tick(START_NS + 2 * 10**9).flows) == 136
 
 

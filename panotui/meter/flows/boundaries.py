@@ -1,0 +1,164 @@
+"""Where one flow of a five-tuple ends and the next begins.
+
+A flow ends where a pure SYN carries another initial sequence number than its direction had (as
+tshark starts a new stream), where it was silent for longer than its idle time-out, or where it is
+older than `active_s`. Functions over the table's columns and the packets of a batch, grouped by
+flow; what they answer are positions in `Groups.rows`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.meter.flows.grouping import Groups, groups_of
+from panotui.meter.flows.state import ACK, COUNT, END_ACTIVE, SYN, FlowState
+from panotui.model import I64, SECOND, U8, Bool, MeterSettings, PacketBatch
+from panotui.wire.columns import Columns
+from panotui.wire.gather import gather
+from panotui.wire.protocols import TCP, UDP
+
+
+def mark_aged(
+    state: FlowState, batch: PacketBatch, groups: Groups, mark: U8, active_s: float
+) -> None:
+    """Mark (m,) the first packet of each flow that comes later than `active_s` after its
+    first one; what is marked already begins another flow."""
+    active_ns = int(active_s * SECOND)
+    time_ns = batch.time_ns[groups.rows]
+    opens = np.zeros(len(mark), np.bool_)
+    opens[groups.first] = True
+    began = time_ns.copy()
+    began[groups.first] = np.where(
+        state.packets[groups.slot].any(axis=1), state.first_ns[groups.slot], time_ns[groups.first]
+    )
+    while True:  # once for each piece that one flow falls into
+        began[mark > 0] = time_ns[mark > 0]
+        first = np.flatnonzero(opens | (mark > 0))
+        size = np.diff(first, append=len(mark))
+        late = np.flatnonzero(time_ns - np.repeat(began[first], size) > active_ns)
+        if not len(late):
+            return
+        _, oldest = np.unique(np.searchsorted(first, late, side="right"), return_index=True)
+        mark[late[oldest]] = END_ACTIVE
+
+
+def reuses(state: FlowState, batch: PacketBatch, c: Columns, groups: Groups) -> I64 | None:
+    """Positions in `groups.rows` of pure SYNs that open another connection."""
+    flags = c.tcp_flags[groups.rows]
+    syn = np.flatnonzero(flags & SYN)
+    if not len(syn):
+        return None
+    rows = groups.rows[syn]
+    group_of = groups_of(syn, groups.first)
+    slot = groups.slot[group_of]
+    half = np.where(c.forward[rows], 0, 1)
+    block = gather(batch.data, c.l4[rows] + 4, 4)
+    seq = block.view(">u4").astype(np.uint32)
+    pure = flags[syn] & ACK == 0
+    # what the same half said before: in this batch, or in the table
+    order = np.lexsort((syn, group_of * 2 + half))
+    key = (group_of * 2 + half)[order]
+    same = np.append(False, key[1:] == key[:-1])
+    before = np.append(np.uint32(0), seq[order][:-1])
+    known = np.empty(len(syn), np.bool_)
+    reference = np.empty(len(syn), np.uint32)
+    known[order] = same | state.isn_known[slot, half][order]
+    reference[order] = np.where(same, before, state.isn[slot, half][order])
+    # a half that spoke before without a SYN was caught in mid-stream: any SYN is news
+    spoke = state.packets[slot, half] > 0
+    # ... or earlier in this batch
+    inside = np.flatnonzero(pure & ~known & ~spoke & (syn > groups.first[group_of]))
+    if len(inside):
+        back = np.cumsum(~c.forward[groups.rows])  # packets of half 1 up to and with each row
+        first, last = groups.first[group_of[inside]], syn[inside] - 1
+        of_back = back[last] - back[first] + ~c.forward[groups.rows[first]]
+        of_front = last - first + 1 - of_back
+        spoke[inside] = np.where(half[inside] == 1, of_back, of_front) > 0
+    spoke &= ~known
+    opening = syn == groups.first[group_of]
+    heard = ~opening | (state.packets[slot, 1 - half] > 0)
+    silent = np.flatnonzero(pure & ~known & ~spoke & heard)
+    answered = _answered(
+        state, batch, c, groups, syn[silent], slot[silent], half[silent], opening[silent]
+    )
+    spoke[silent] = (answered > 0) & (answered != seq[silent] + np.int64(1))
+    again = pure & ((known & (reference != seq)) | spoke)
+    hit = syn[again]
+    return hit if len(hit) else None
+
+
+def _answered(
+    state: FlowState,
+    batch: PacketBatch,
+    c: Columns,
+    groups: Groups,
+    place: I64,
+    slot: I64,
+    half: I64,
+    opening: Bool,
+) -> I64:
+    """(n,) what was acknowledged last to halves that have said nothing yet; 0 nothing.
+
+    `place` are positions in `groups.rows`; at `opening` ones only the table knows.
+    """
+    told = np.where(state.tcp_open[slot, 1 - half], state.last_ack[slot, 1 - half], 0)
+    out: I64 = told.astype(np.int64)
+    inside = np.flatnonzero(~opening)
+    before = groups.rows[place[inside] - 1]  # of the other half, which alone has spoken
+    ack = gather(batch.data, np.maximum(c.l4[before], 0) + 8, 4).view(">u4")
+    out[inside] = np.where(c.tcp_flags[before] & ACK, ack, 0)
+    return out
+
+
+def idle_gaps(
+    state: FlowState, settings: MeterSettings, batch: PacketBatch, groups: Groups
+) -> I64 | None:
+    """Positions in `groups.rows` of packets that come after the flow's time was over."""
+    time_ns = batch.time_ns[groups.rows]
+    shortest = int(min(settings.idle_tcp_s, settings.idle_udp_s, settings.idle_other_s) * SECOND)
+    shortest_closed = int(min(settings.idle_tcp_closed_s * SECOND, shortest))
+    first_time = time_ns[groups.first]
+    quiet = first_time - state.last_ns[groups.slot]
+    positions: list[I64] = []
+    stale = np.flatnonzero(quiet > shortest_closed)
+    if len(stale):
+        positions.append(
+            groups.first[stale[quiet[stale] > limits(state, settings, groups.slot[stale])]]
+        )
+    if len(time_ns) and int(time_ns.max() - time_ns.min()) > shortest:
+        gap = np.diff(time_ns, prepend=time_ns[:1])
+        gap[groups.first] = 0
+        long = np.flatnonzero(gap > shortest)
+        of = groups_of(long, groups.first)
+        positions.append(long[gap[long] > _open_limits(state, settings, groups.slot[of])])
+    if not positions:
+        return None
+    hit = np.unique(np.concatenate(positions))
+    return hit if len(hit) else None
+
+
+def _open_limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
+    """Idle time-out by protocol, in nanoseconds."""
+    s = settings
+    protocol = state.protocol[slots]
+    seconds = np.where(
+        protocol == TCP, s.idle_tcp_s, np.where(protocol == UDP, s.idle_udp_s, s.idle_other_s)
+    )
+    return (seconds * SECOND).astype(np.int64)
+
+
+def limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
+    """Idle time-out of each slot as it stands: closed and half-open connections go sooner."""
+    s = settings
+    limit = _open_limits(state, settings, slots)
+    tcp = np.flatnonzero(state.protocol[slots] == TCP)
+    of = slots[tcp]
+    half_open = (state.packets[of] == 0).any(axis=1)
+    half_open &= state.tcp_counts[of, :, COUNT["syn"]].any(axis=1)
+    seconds = np.where(
+        state.is_closed(of),
+        s.idle_tcp_closed_s,
+        np.where(half_open, s.idle_tcp_half_open_s, s.idle_tcp_s),
+    )
+    limit[tcp] = np.minimum(limit[tcp], (seconds * SECOND).astype(np.int64))
+    return limit

@@ -1,0 +1,138 @@
+"""Rows of flows: what the table tells of them, the client's direction as `out`.
+
+The columns of some slots go in, the fields of FLOW_DTYPE come out. `EndedRows` keeps the rows of
+flows that have ended, whose slots others may have by then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from panotui.meter.flows.state import TCP_COUNTS, FlowState
+from panotui.model import I32, I64, U8
+from panotui.model.flow_rows import FlowRows
+from panotui.wire.protocols import TCP
+
+ROWS_AT_ONCE = 2048
+
+
+class EndedRows:
+    """The last rows of flows, until they are told."""
+
+    def __init__(self) -> None:
+        self._parts: deque[FlowRows] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, rows: FlowRows) -> None:
+        """Keep rows, as they are."""
+        self._parts.append(rows)
+        self._count += len(rows)
+
+    def order(self) -> None:
+        """Put them in order of their ids; those of a flood stay in that of their endings."""
+        if 1 < self._count <= ROWS_AT_ONCE:
+            ended = FlowRows(self._count)
+            self.move_into(ended)
+            self.add(ended.some(np.argsort(ended["id"])))
+
+    def move_into(self, out: FlowRows) -> int:
+        """Write them to the beginning of `out`, giving up one part after another; how many."""
+        place = 0
+        while self._parts:
+            part = self._parts.popleft()
+            out.place(place, part)
+            place += len(part)
+        self._count = 0
+        return place
+
+
+def fill(state: FlowState, out: FlowRows, place: int, slots: I64) -> None:
+    """Write the rows of slots from a place on; some at a time bounds what is held besides."""
+    for start in range(0, len(slots), ROWS_AT_ONCE):
+        out.place(place + start, rows_of(state, slots[start : start + ROWS_AT_ONCE]))
+
+
+def rows_of(state: FlowState, slots: I64) -> FlowRows:
+    """Rows of slots as they are now, the client's direction as `out`."""
+    out = FlowRows(len(slots))
+    if not len(slots):
+        return out
+    for name in (
+        "id", "version", "protocol", "client_by", "app", "vlan", "first_ns", "last_ns",
+        "first_packet", "last_packet", "syn_ns", "syn_last_ns", "synack_ns", "rst_ns",
+        "rst_packet", "rst_ttl",
+    ):  # fmt: skip
+        out[name] = getattr(state, name).take(slots)
+    out["rtt_us"], out["rtt_min_us"] = _round_trips(state, slots)
+    # places in columns a half, laid flat: one index is several times as fast as two
+    client = slots * 2 + state.client.take(slots)
+    server = client ^ 1
+    for side, place in (("out", client), ("in", server)):
+        address = "src" if side == "out" else "dst"
+        out[address] = state.address.reshape(-1, 16).take(place, axis=0)
+        out[address[0] + "port"] = state.port.reshape(-1).take(place)
+        out[f"interface_{side}"] = state.interface.reshape(-1).take(place)
+        out[f"mac_{side}_src"] = state.src_mac.reshape(-1).take(place)
+        out[f"mac_{side}_dst"] = state.dst_mac.reshape(-1).take(place)
+        out[f"last_{side}_ns"] = state.half_last_ns.reshape(-1).take(place)
+        for name in ("ttl", "packets", "bytes", "payload", "unseen", "mss", "max_segment"):
+            out[f"{name}_{side}"] = getattr(state, name).reshape(-1).take(place)
+        for name, counts in zip(TCP_COUNTS, state.counts, strict=True):
+            out[f"{name}_{side}"] = counts.reshape(-1).take(place)
+        closed = state.window.reshape(-1).take(place) == 0
+        out[f"zero_window_now_{side}"] = closed & state.tcp_open.reshape(-1).take(place)
+    out["first_payload_ns"] = state.first_payload_ns.reshape(-1).take(client)
+    out["first_answer_ns"] = state.first_payload_ns.reshape(-1).take(server)
+    syn_ns = state.syn_last_ns.take(slots)
+    out["server_rtt_us"] = _span_us(syn_ns, state.synack_ns.take(slots))
+    out["handshake_rtt_us"] = _span_us(syn_ns, state.handshake_ack_ns.take(slots))
+    out["state"] = _state(out)
+    out["history"] = state.history.take(slots, axis=0).view("S16")[:, 0]
+    return out
+
+
+def _round_trips(state: FlowState, slots: I64) -> tuple[I32, I32]:
+    """The least round trip from here to each end and back, together; and that of the nearer
+    end. Of one end where only one is known, -1 where none is."""
+    both, nearer = np.full((2, len(slots)), -1, np.int32)
+    least = state.rtt_least.take(slots, axis=0).astype(np.int64)
+    timed = np.flatnonzero(least.any(axis=1))
+    if len(timed):
+        least = least[timed] - 1
+        known = np.where(least < 0, 2**31 - 1, least)
+        both[timed] = np.minimum(np.maximum(least, 0).sum(axis=1), 2**31 - 1)
+        nearer[timed] = known.min(axis=1)
+    return both, nearer
+
+
+def _state(rows: FlowRows) -> U8:
+    """FLOW_STATES of rows that are otherwise filled."""
+    packets_out, packets_in = rows["packets_out"], rows["packets_in"]
+    both = (packets_out > 0) & (packets_in > 0)
+    state = np.where(both, 8, np.where(packets_out + packets_in == 1, 0, 9))
+    tcp = rows["protocol"] == TCP
+    syn = rows["syn_out"] > 0
+    accepted = rows["syn_in"] > 0
+    rst_in, rst_out = rows["rst_in"] > 0, rows["rst_out"] > 0
+    fin_out, fin_in = rows["fin_out"] > 0, rows["fin_in"] > 0
+    spoke = packets_out > rows["syn_out"]
+    conditions = [
+        syn & ~accepted & rst_in & (rows["data_segments_out"] == 0),
+        rst_in | rst_out,
+        fin_out & fin_in,
+        fin_out | fin_in,
+        ~syn & ~accepted,
+        accepted | spoke,
+    ]
+    tcp_state = np.select(conditions, [6, 5, 4, 3, 7, 2], 1)
+    return np.where(tcp, tcp_state, state).astype(np.uint8)
+
+
+def _span_us(start_ns: I64, end_ns: I64) -> I32:
+    known = (start_ns > 0) & (end_ns >= start_ns)
+    return np.where(known, np.minimum((end_ns - start_ns) // 1000, 2**31 - 1), -1).astype(np.int32)
