@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from panotui.model import Site, mac_value
 from panotui.site.addresses import IpNetwork, network
@@ -26,6 +26,7 @@ class Learnt:
     servers: Collection[str]  # RTSP servers and senders of RTP
     arp: Mapping[str, int]  # IP -> MAC, as the host itself said
     mac_ips: Mapping[int, Collection[str]]  # MAC -> the addresses that it carried
+    mac_ip6s: Mapping[int, Collection[str]]  # the same of IPv6, as neighbours and flows say
     router_macs: Collection[int]
     leases: Mapping[int, str]  # MAC -> address, by DHCP ACK
     dhcp_routers: Collection[str]
@@ -59,7 +60,7 @@ class _Resolving:
 
     def facts(self) -> SiteFacts:
         site, guess = self.site, self.guess
-        ports = self._ports()
+        ports = {name: self._with_ipv6(name, port) for name, port in self._ports().items()}
         addresses: dict[str, str] = {}
         fixed = frozenset(n for n, p in site.ports.items() if p.address)
         for name, port in ports.items():
@@ -186,6 +187,15 @@ class _Resolving:
                     self.guess.append(f"ports.{name}.address")
             out[name] = _Port(given.role, frozenset(macs), tuple(addresses))
         return out
+
+    def _with_ipv6(self, name: str, port: _Port) -> _Port:
+        """The port with the IPv6 addresses that its MACs use beside those of the site file."""
+        macs = [m for m in sorted(port.macs) if m not in self.learnt.router_macs]
+        more = [a for m in macs for a in self.learnt.mac_ip6s.get(m, ()) if a not in port.addresses]
+        if not more:
+            return port
+        self.guess.append(f"ports.{name}.ipv6")
+        return replace(port, addresses=(*port.addresses, *more))
 
     def _mac_of(self, address: str) -> int | None:
         """The MAC of a host on the segment: as it says in ARP, or one that carries only it."""

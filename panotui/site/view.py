@@ -22,6 +22,7 @@ from panotui.model import (
     ArpMessage,
     DhcpMessage,
     DnsMessage,
+    IcmpMessage,
     NtpMessage,
     Rows,
     RtspMessage,
@@ -42,7 +43,7 @@ from panotui.site.addresses import (
     network,
     scope_of,
 )
-from panotui.site.facts import Client, MediaSession, Who, inside, is_internet
+from panotui.site.facts import Client, MediaSession, Who, inside, is_host, is_internet
 from panotui.site.hosts import canonical_host, is_address
 from panotui.site.resolving import Learnt, mac_or_none, resolve
 
@@ -54,6 +55,8 @@ _SCOPE_BITS = {
     BROADCAST: Who.BROADCAST,
     UNSPECIFIED: Who.UNSPECIFIED,
 }
+ADDRESSES6_MAX = 16  # of one MAC
+_NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
 HOSTS_MAX = 1024  # addresses, clients, MACs that are remembered for inference
 MEDIA_MAX = 4096  # negotiated media ports
 _APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
@@ -63,7 +66,7 @@ class SiteView:
     """See the module's text. `vantage`: where we stand, if the caller knows."""
 
     hears: ClassVar[frozenset[type]] = frozenset(
-        (RtspMessage, DnsMessage, TlsClientHello, ArpMessage, DhcpMessage, NtpMessage)
+        (RtspMessage, DnsMessage, TlsClientHello, ArpMessage, DhcpMessage, NtpMessage, IcmpMessage)
     )
 
     def __init__(self, site: Site, vantage: str | None = None) -> None:
@@ -77,6 +80,7 @@ class SiteView:
         self._servers: OrderedDict[str, int] = OrderedDict()  # RTSP servers and RTP senders
         self._arp: OrderedDict[str, int] = OrderedDict()  # IP -> MAC, as the host itself said
         self._mac_ips: OrderedDict[int, dict[str, None]] = OrderedDict()
+        self._mac_ip6s: OrderedDict[int, dict[str, None]] = OrderedDict()
         self._router_macs: set[int] = set()
         self._dhcp_routers: OrderedDict[str, None] = OrderedDict()
         self._dhcp_dns: OrderedDict[str, None] = OrderedDict()
@@ -99,6 +103,7 @@ class SiteView:
             servers=self._servers.keys(),
             arp=self._arp,
             mac_ips=self._mac_ips,
+            mac_ip6s=self._mac_ip6s,
             router_macs=self._router_macs,
             leases=self._leases,
             dhcp_routers=self._dhcp_routers.keys(),
@@ -125,6 +130,9 @@ class SiteView:
             self._observe_arp(message)
         elif isinstance(message, DhcpMessage):
             self._observe_dhcp(message)
+        elif isinstance(message, IcmpMessage):
+            if message.version == 6 and message.target_mac:
+                self._observe_neighbour(message)
         elif isinstance(message, NtpMessage) and message.mode == 4 and message.sport == 123:
             self._note(self._ntp_servers, message.src)
 
@@ -155,7 +163,19 @@ class SiteView:
             server = address_text(version, row["dst"].tobytes())
             self._observe_server(server)
             self._observe_reader(address_text(version, row["src"].tobytes()), server)
+        self._observe_flows6(rows)
         self.settle()
+
+    def _observe_flows6(self, rows: AnyRows) -> None:
+        """The IPv6 addresses that the appliance's MACs speak from: they come and go, and no site
+        file lists them."""
+        if not self.facts.appliance_macs or not (rows["version"] == 6).any():
+            return
+        macs = np.array(sorted(self.facts.appliance_macs), np.uint64)
+        for mac, address in (("mac_out_src", "src"), ("mac_in_src", "dst")):
+            mine = (rows["version"] == 6) & np.isin(rows[mac], macs)
+            for row in rows[mine][:256]:
+                self._observe_pair6(int(row[mac]), address_text(6, row[address].tobytes()))
 
     def observe_links(self, rows: Rows) -> None:
         """Learn from link rows (LINK_SECOND_DTYPE): which MAC speaks from which IPv4 address."""
@@ -290,6 +310,28 @@ class SiteView:
             if len(self._router_macs) < HOSTS_MAX:
                 self._router_macs.add(mac)
             self._dirty = True
+
+    def _observe_neighbour(self, message: IcmpMessage) -> None:
+        """Neighbour discovery: who asks says its own MAC, who answers that of the target."""
+        mac = mac_or_none(message.target_mac)
+        if not mac:
+            return
+        if message.type == _NEIGHBOUR_SOLICITATION:
+            self._observe_pair6(mac, message.src)
+        elif message.type == _NEIGHBOUR_ADVERTISEMENT and message.target:
+            self._observe_pair6(mac, message.target)
+
+    def _observe_pair6(self, mac: int, address: str) -> None:
+        addresses = self._mac_ip6s.get(mac)
+        if addresses is None:
+            addresses = {}
+            _put(self._mac_ip6s, mac, addresses, HOSTS_MAX)
+        if address in addresses or not is_host(address):
+            return
+        addresses[address] = None
+        while len(addresses) > ADDRESSES6_MAX:  # temporary ones are new each day
+            del addresses[next(iter(addresses))]
+        self._dirty = True
 
     def _observe_dhcp(self, message: DhcpMessage) -> None:
         if message.type not in ("offer", "ack"):

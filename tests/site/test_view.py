@@ -10,11 +10,13 @@ from panotui.model import (
     ArpMessage,
     DhcpMessage,
     DnsAnswer,
+    IcmpMessage,
     NtpMessage,
     RtspMessage,
     mac_value,
 )
 from panotui.site.facts import Who
+from panotui.site.file import parse_site
 from panotui.site.view import SiteView, region_in
 from tests.policy.made_flows import MAC_ETH0, MAC_GATEWAY, START_NS, flow_row
 from tests.policy.sites import PLANT, answer, hello, view_of
@@ -284,3 +286,21 @@ def test_memory_stays_bounded_in_a_flood() -> None:
 )
 def test_the_region_stands_in_names_of_aws_only(name: str, region: str | None) -> None:
     assert region_in(name) == region
+
+
+def test_the_appliances_ipv6_addresses_are_learnt_by_its_mac() -> None:
+    mine = "02:00:00:00:00:11"
+    view = SiteView(
+        parse_site(f'[ports.eth1]\nmac = "{mine}"\naddress = "192.168.5.5/24"\n', "site.toml")
+    )
+    said = {"time_ns": 1, "packet": 1, "interface": 0, "version": 6, "code": 0, "dst": "ff02::1"}
+    asks = IcmpMessage(type=135, src="2001:db8::5", target="2001:db8::1", target_mac=mine, **said)
+    answers = IcmpMessage(type=136, src="fe80::5", target="fe80::5", target_mac=mine, **said)
+    other = IcmpMessage(
+        type=136, src="fe80::9", target="fe80::9", target_mac="02:00:00:00:00:99", **said
+    )
+    view.observe_all([asks, answers, other])
+    assert view.facts.appliance_addresses == {
+        "192.168.5.5": "eth1", "2001:db8::5": "eth1", "fe80::5": "eth1",
+    }  # fmt: skip
+    assert "ports.eth1.ipv6" in view.facts.inferred
