@@ -71,7 +71,8 @@ class LinkSeconds:
         key ^= key >> np.uint64(31)
         key += c.dst_mac
         if len(batch.interfaces) > 1:
-            key += batch.interface.astype(np.uint64) << np.uint64(48)
+            # low enough that the product carries it up and the shift brings it down into the bucket
+            key += batch.interface.astype(np.uint64) << np.uint64(24)
         key *= _SPREAD_2
         key ^= key >> np.uint64(32)
         np.maximum(key, np.uint64(2), out=key)

@@ -51,6 +51,7 @@ class Counting:
         self.bytes: dict[str, int] = {}
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self._named = 0  # interfaces that are in the tables
 
     def add(self, batch: PacketBatch) -> None:
         """Count one batch."""
@@ -58,9 +59,14 @@ class Counting:
         index = np.clip(batch.interface, 0, max(0, count - 1))
         packets = np.bincount(index, minlength=count)
         sizes = np.bincount(index, weights=batch.wire_length, minlength=count)
-        for i, interface in enumerate(batch.interfaces):
-            self.packets[interface.name] = self.packets.get(interface.name, 0) + int(packets[i])
-            self.bytes[interface.name] = self.bytes.get(interface.name, 0) + int(sizes[i])
+        for interface in batch.interfaces[self._named :]:  # a file may name thousands
+            self.packets.setdefault(interface.name, 0)
+            self.bytes.setdefault(interface.name, 0)
+        self._named = count
+        for i in np.flatnonzero(packets).tolist():
+            name = batch.interfaces[i].name
+            self.packets[name] += int(packets[i])
+            self.bytes[name] += int(sizes[i])
         low, high = int(batch.time_ns.min()), int(batch.time_ns.max())
         self.first_ns = low if self.first_ns is None else min(self.first_ns, low)
         self.last_ns = high if self.last_ns is None else max(self.last_ns, high)
