@@ -39,6 +39,9 @@ from panotui.state.camera import Camera
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState, media_of, stream_key
 
+CLOCK_OFF = 0.02  # by which the clock of the stamps may miss arrival over 30 s
+CLOCK_OFF_S = (5, 30)  # for so long, over UDP and over TCP
+
 
 @dataclass(slots=True)
 class _Trouble:
@@ -61,6 +64,7 @@ class StreamRule(Rule):
         self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
         self._dropped: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._jumps: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._off_clock: OrderedDict[str, int] = OrderedDict()  # since when stamps run wrong
         self._windows: OrderedDict[str, tuple[int, int, EvidenceRecord]] = OrderedDict()
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
@@ -214,7 +218,8 @@ class StreamRule(Rule):
             return
         gaps = [g for g in trouble.gaps if g.where == "camera"]
         yield Observation(
-            "stream-camera-drop", subject, {**values, "dropped": str(dropped)},
+            "stream-camera-drop", subject,
+            {**values, "dropped": str(dropped), "gaps": str(stream.row.camera_gaps)},
             tuple(evidence(g.time_ns, g.packet, f"{g.lost} not sent") for g in gaps[-8:]),
             last_ns=known[1], **base,
         )  # fmt: skip
@@ -335,6 +340,8 @@ class StreamRule(Rule):
         source = "declared"
         if expected is None and age > 60 * SECOND and math.isfinite(learnt):
             expected, source = learnt, "learnt from its time stamps"
+        if self._runs_wrong(stream, now):
+            return  # the pictures come as they are made: their stamps say something else
         if expected and math.isfinite(fps) and age > STARTED_NS and fps < FPS_SHARE * expected:
             quiet = any(now - f.start_ns < 20 * SECOND for f in stream.freezes)
             if not quiet and now - row.last_ns < FROZEN_S * SECOND:
@@ -343,6 +350,22 @@ class StreamRule(Rule):
                     {**values, "fps": f"{fps:.1f}", "expected": f"{expected:.4g}"},
                     detail=(f"the expected rate is {source}",), **base,
                 )  # fmt: skip
+
+    def _runs_wrong(self, stream: StreamState, now: int) -> bool:
+        """Does the clock of the stamps run too slow or too fast, for a while already?
+
+        What waits in a queue on the way grows late as well, over TCP for longer.
+        """
+        row = stream.row
+        quiet = any(now - f.start_ns < 40 * SECOND for f in stream.freezes)
+        off = math.isfinite(row.stamp_rate) and abs(row.stamp_rate - 1) >= CLOCK_OFF
+        if not off or quiet or row.catching_up or now - row.last_ns > FROZEN_S * SECOND:
+            self._off_clock.pop(stream.key, None)
+            return False
+        since = self._off_clock.setdefault(stream.key, now)
+        while len(self._off_clock) > 2048:
+            self._off_clock.popitem(last=False)
+        return now - since >= CLOCK_OFF_S[row.transport == 6] * SECOND
 
     # ------------------------------------------------------------------ what the camera makes
 
@@ -388,7 +411,13 @@ class StreamRule(Rule):
         parts = []
         if jumps >= 2 and recent(known[1], now, 60):
             parts.append(f"they jumped {jumps} times")
-        if (
+        if self._runs_wrong(stream, now) and math.isfinite(row.fps_stamped):
+            slow = "slow" if row.stamp_rate < 1 else "fast"
+            parts.append(
+                f"they run {100 * abs(row.stamp_rate - 1):.0f} % too {slow}: they say"
+                f" {row.fps_stamped:.4g} frames/s, {row.fps_stamped * row.stamp_rate:.4g} arrive"
+            )
+        elif (
             stream.fps_expected
             and math.isfinite(nominal)
             and age > 20

@@ -188,7 +188,10 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     frame_jitter_ms: float | None = None
     fps_now: float | None = None
     fps_expected: float | None = None
-    fps_nominal: float | None = None
+    fps_nominal: float | None = None  # pictures over the span of their stamps, some minutes
+    fps_stamped: float | None = None  # the same over the last 30 s
+    stamp_rate: float | None = None  # seconds by stamps a second of arrival, over 30 s
+    catching_up: bool = False  # pictures that had been held up come faster than stamped
     gop_frames: int | None = None
     keyframe_last_ns: int | None = None
     lost_unique: int = 0
@@ -196,6 +199,7 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     longest_gap: int = 0
     capture_lost: int = 0
     camera_dropped: int = 0
+    camera_gaps: int = 0  # gaps that those were
     uncertain: bool = False  # packets were missed by this tool while these numbers were made
     restarts: int = 0
     ssrc_changes: int = 0  # other SSRCs that went on where the one before had stopped

@@ -234,6 +234,7 @@ STREAM_DTYPE = np.dtype(
         ("foreign", "i8"),  # packets beside it of types that were not announced; in no other count
         ("capture_lost", "i8"),  # of `lost`: fell into bytes or drops that this tool missed
         ("camera_dropped", "i8"),  # of `lost`: gaps inside an intact TCP stream
+        ("camera_gaps", "i4"),  # gaps that those were
         ("tail_lost", "i8"),  # of `lost`: at the tail of key frames (switch buffer bursts)
         ("jitter_ms", "f8"),  # RFC 3550 A.8 now; NaN clock unknown
         ("jitter_mean_ms", "f8"),
@@ -253,7 +254,10 @@ STREAM_DTYPE = np.dtype(
         ("damaged_frames", "i8"),
         ("fps", "f8"),  # over the whole stream, by arrival; NaN unknown or audio
         ("fps_now", "f8"),  # last 10 s
-        ("fps_nominal", "f8"),  # clock / median timestamp step
+        ("fps_nominal", "f8"),  # pictures over the span of their stamps, some minutes
+        ("fps_stamped", "f8"),  # the same over the last 30 s
+        ("stamp_rate", "f8"),  # seconds by stamps a second of arrival, over 30 s; NaN unknown
+        ("catching_up", "u1"),  # 1: pictures that had been held up come faster than stamped
         ("gop_s", "f8"),  # last complete key-frame interval, by timestamps
         ("gop_frames", "i4"),
         ("keyframe_last_ns", "i8"),  # 0 none seen

@@ -59,6 +59,7 @@ class StreamRow(msgspec.Struct, frozen=True, gc=False):
     foreign: int
     capture_lost: int
     camera_dropped: int
+    camera_gaps: int
     tail_lost: int
     jitter_ms: float
     jitter_mean_ms: float
@@ -79,6 +80,9 @@ class StreamRow(msgspec.Struct, frozen=True, gc=False):
     fps: float
     fps_now: float
     fps_nominal: float
+    fps_stamped: float
+    stamp_rate: float
+    catching_up: int
     gop_s: float
     gop_frames: int
     keyframe_last_ns: int

@@ -52,6 +52,9 @@ class Reference:
     stamp_bits: dict[int, int] = field(default_factory=dict)
     newest: int | None = None
     newest_ns: int = 0
+    strange: tuple[int, int] = (0, 0)  # stamp and time of the newest that was far off
+    strange_count: int = 0  # in a row
+    jumps: int = 0
     lag: int = -1
     forward: tuple[int, int] | None = None
     key_ordinal: int = -1
@@ -147,8 +150,19 @@ class Reference:
     def _start(self, p: Packet) -> None:
         first = self.newest is None
         step = 0 if self.newest is None else wrap32(p.timestamp - self.newest)
-        off = abs((p.time_ns - self.newest_ns) * (self.clock / 1e9) - step)
-        fresh = first or (abs(step) > 5 * self.clock and off > 0.1 * self.clock)
+        off = self._off(step, p.time_ns - self.newest_ns)
+        if not first and off > 2.5 * self.clock:
+            back = wrap32(p.timestamp - self.strange[0]), p.time_ns - self.strange[1]
+            follows = self.strange_count and not self._off(*back)
+            self.strange_count = self.strange_count + 1 if follows else 1
+            self.jumps += self.strange_count == 1
+            self.strange = (p.timestamp, p.time_ns)
+            if self.strange_count < 3:
+                return
+            self.strange_count = 1
+        self.jumps += max(self.strange_count - 1, 0)
+        self.strange_count = 0
+        fresh = first or off > 0.1 * self.clock
         self.newest = p.timestamp
         self.newest_ns = p.time_ns
         if fresh:
@@ -167,6 +181,11 @@ class Reference:
             self.frame_jitter_count += 1
             self.frame_jitter_max = max(self.frame_jitter_max, self.frame_jitter)
         self.forward = (p.time_ns, p.timestamp)
+
+    def _off(self, step: int, since_ns: int) -> float:
+        """Ticks by which a far step of the clock misses the time that passed; 0 of a near one."""
+        far = abs(step) > 5 * self.clock
+        return abs(since_ns * (self.clock / 1e9) - step) if far else 0.0
 
     def gaps(self) -> tuple[int, int]:
         """Runs of numbers that never came, and the longest."""

@@ -13,16 +13,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from panotui.meter.rtp.by_stream import Segments
-from panotui.meter.rtp.clock import JUMP_S, VIDEO_HZ, deviation, is_jump, wrap32
+from panotui.meter.rtp.clock import (
+    AGREES_S,
+    HALF,
+    JUMP_S,
+    VIDEO_HZ,
+    deviation,
+    is_jump,
+    wrap32,
+)
 from panotui.meter.rtp.frames import Frames
 from panotui.meter.rtp.jitter import Jitter
 from panotui.meter.rtp.playout_stalls import BUFFERS_MS, Stutter
 from panotui.meter.rtp.records import Grouped
+from panotui.meter.rtp.stamp_rate import StampRate
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import F64, I64, SECOND, Bool, Rows
 
 SETTLE_NS = SECOND  # of a new stream, or one that plays again, before play-out is judged
+_STRANGE_MAX = 3  # frames in a row whose stamps are far off begin a timeline of their own
 _STEPS = 32  # frame intervals of which the usual one is the median
 _NEVER = np.iinfo(np.int64).max
 
@@ -55,9 +65,12 @@ class FrameTiming:
         self._seconds = seconds
         self._jitter = Jitter(n)
         self._stutter = Stutter(n)
+        self._rate = StampRate(state)
         self._has_frame: Bool = np.zeros(n, bool)
         self._newest_ns: I64 = np.zeros(n, np.int64)  # of the newest frame
         self._newest_stamp: I64 = np.zeros(n, np.int64)
+        # of the newest frame that was stamped far off: stamp, time, how many in a row
+        self._strange: I64 = np.zeros((n, 3), np.int64)
         self._lag: I64 = np.zeros(n, np.int64)  # the highest timestamp minus that
         self._ordinal: I64 = np.zeros(n, np.int64)  # frames so far
         self._forward_ns: I64 = np.zeros(n, np.int64)  # of the newest that moved the clock forward
@@ -69,9 +82,11 @@ class FrameTiming:
     def forget(self, stream: int) -> None:
         self._jitter.forget(stream)
         self._stutter.forget(stream)
+        self._rate.forget(stream)
         self._has_frame[stream] = False
         for table in (
             self._newest_ns,
+            self._strange,
             self._lag,
             self._ordinal,
             self._forward_ns,
@@ -91,14 +106,20 @@ class FrameTiming:
         stamp_before, before_ns = packets.stamp_before(at), packets.before_ns(at)
         part = Segments(stream)
         ids = part.ids
-        first = np.zeros(part.n, bool)
-        first[part.starts] = ~self._has_frame[ids]
-        unknown = first | np.isin(at, resumed)  # what went before tells nothing of their lateness
-        step = wrap32(stamp - part.previous(stamp, self._newest_stamp[ids]))
-        step[first] = 0
-        since_ns = time_ns - part.previous(time_ns, self._newest_ns[ids])
+        unknown, step, since_ns = self._steps_of(part, stamp, time_ns, at, resumed)
         clock = state.clock[stream].astype(np.float64)
-        jump = self._jumps(stream, step, since_ns, clock, unknown)
+        jump = _jumps(step, since_ns, clock) & ~unknown
+        if jump.any() or self._strange[ids, 2].any():
+            keep, jump = self._part_strange(part, stamp, time_ns, unknown, clock, jump)
+            if not keep.any():
+                return NO_STARTS
+            if not keep.all():
+                new, at, jump, clock = new[keep], at[keep], jump[keep], clock[keep]
+                stream, stamp, time_ns = stream[keep], stamp[keep], time_ns[keep]
+                stamp_before, before_ns = stamp_before[keep], before_ns[keep]
+                part = Segments(stream)
+                ids = part.ids
+                unknown, step, since_ns = self._steps_of(part, stamp, time_ns, at, resumed)
         fresh = jump | unknown
         ordinal = part.running_sum(np.ones(part.n, np.int64), self._ordinal[ids])
         forward: Bool | None = None
@@ -120,6 +141,7 @@ class FrameTiming:
         valid = ~fresh[rows]
         self._add_jitter(moves, at_ns, deviation(gap_ns, ticks, rate), valid, rate)
         # With B-frames a step forward is that of all frames that came since the last one.
+        self._rate.follow(moves, at_ns, ticks, fresh[rows], rate)
         count = ordinal[rows] - moves.previous(ordinal[rows], self._forward_ordinal[ids])
         self._forward_ordinal[ids] = ordinal[rows][moves.ends]
         if (count > 1).any():
@@ -134,17 +156,63 @@ class FrameTiming:
         self._play(stream[done], before_ns[done], stamp_before[done], rate[whole])
         return FrameStarts(at[rows], interval)
 
-    def _jumps(self, stream: I64, step: I64, since_ns: I64, clock: F64, unknown: Bool) -> Bool:
-        """(n,) frames before which the RTP clock has jumped: counted, but for pauses."""
-        rate = np.where(clock > 0, clock, VIDEO_HZ)
-        jump = is_jump(step, deviation(since_ns, step, rate), rate)
-        jump &= ~unknown
-        if jump.any():
-            # A camera that paused and kept its clock running has not jumped.
-            passed = since_ns / SECOND * rate
-            wrong = jump & (np.abs(step - passed) > JUMP_S / 2 * rate)
-            np.add.at(self._state.row["timestamp_jumps"], stream[wrong], 1)
-        return jump
+    def _steps_of(
+        self, part: Segments, stamp: I64, time_ns: I64, at: I64, resumed: I64
+    ) -> tuple[Bool, I64, I64]:
+        """(n,) frames before which nothing tells of them, and since the frame before each one the
+        ticks and the time."""
+        ids = part.ids
+        first = np.zeros(part.n, bool)
+        first[part.starts] = ~self._has_frame[ids]
+        unknown = first | np.isin(at, resumed)  # what went before tells nothing of their lateness
+        step = wrap32(stamp - part.previous(stamp, self._newest_stamp[ids]))
+        step[first] = 0
+        return unknown, step, time_ns - part.previous(time_ns, self._newest_ns[ids])
+
+    def _part_strange(
+        self, part: Segments, stamp: I64, time_ns: I64, unknown: Bool, clock: F64, jump: Bool
+    ) -> tuple[Bool, Bool]:
+        """(n,) frames that are on their stream's timeline, and those of them that begin another.
+
+        Some recorders stamp one picture hours away now and then: it is counted and left out. Three
+        in a row that agree are a clock that was set.
+        """
+        keep, begins = np.ones(part.n, bool), np.zeros(part.n, bool)
+        odd = np.logical_or.reduceat(jump, part.starts) | (self._strange[part.ids, 2] > 0)
+        jumps = self._state.row["timestamp_jumps"]
+        for k in np.flatnonzero(odd).tolist():
+            stream = int(part.ids[k])
+            rows = slice(int(part.starts[k]), int(part.ends[k]) + 1)
+            last = int(self._newest_stamp[stream]), int(self._newest_ns[stream])
+            rate = float(clock[rows.start]) or VIDEO_HZ
+            strange_stamp, strange_ns, count = self._strange[stream].tolist()
+            for i, here, when, anew in zip(
+                range(rows.start, rows.stop),
+                stamp[rows].tolist(),
+                time_ns[rows].tolist(),
+                unknown[rows].tolist(),
+                strict=True,
+            ):
+                off_s = 0.0 if anew else _off(here - last[0], when - last[1], rate)
+                if off_s <= JUMP_S / 2:
+                    # A camera that paused and kept its clock running has not jumped.
+                    begins[i] = off_s > AGREES_S
+                    jumps[stream] += max(count - 1, 0)
+                    count = 0
+                    last = here, when
+                    continue
+                follows = count and not _off(here - strange_stamp, when - strange_ns, rate)
+                count = count + 1 if follows else 1
+                jumps[stream] += count == 1
+                strange_stamp, strange_ns = here, when
+                if count < _STRANGE_MAX:
+                    keep[i] = False
+                else:
+                    begins[i] = True
+                    count = 0
+                    last = here, when
+            self._strange[stream] = (strange_stamp, strange_ns, count)
+        return keep, begins
 
     def _forward(self, stream: I64, step: I64, fresh: Bool, part: Segments) -> tuple[Bool, I64]:
         """Frames (n,) that are ahead of all before them, and how far each stream lags at its end.
@@ -247,9 +315,31 @@ class FrameTiming:
         latest = self._state.row["late_frame_max_ms"]
         latest[moves.ids] = np.fmax(latest[moves.ids], most)
 
+    def tick(self, now_ns: int) -> None:
+        """Once a second of packet time."""
+        self._rate.tick(now_ns)
+
+    def write_rates(self, out: Rows, streams: I64) -> None:
+        """Fill in the rates by stamps; see `StampRate`."""
+        self._rate.write(out, streams)
+
     def write(self, out: Rows, streams: I64) -> None:
         """Fill in frame jitter and stalls in the streams' rows."""
         self._jitter.write(out, streams, "frame_jitter")
         for i, buffer_ms in enumerate(BUFFERS_MS):
             out[f"stalls_{buffer_ms}ms"] = self._stutter.stalls[streams, i]
             out[f"stall_{buffer_ms}ms_s"] = self._stutter.stalled_ns[streams, i] / SECOND
+
+
+def _jumps(step: I64, since_ns: I64, clock: F64) -> Bool:
+    """(n,) frames before which the RTP clock has jumped."""
+    rate = np.where(clock > 0, clock, VIDEO_HZ)
+    return is_jump(step, deviation(since_ns, step, rate), rate)
+
+
+def _off(step: int, since_ns: int, rate: float) -> float:
+    """Seconds by which a far step of the RTP clock misses the time that passed; 0 of a near one."""
+    step = ((step + HALF) & 0xFFFFFFFF) - HALF
+    if abs(step) <= JUMP_S * rate:
+        return 0.0
+    return abs(step / rate - since_ns / SECOND)

@@ -262,6 +262,7 @@ class Gaps:
             row["capture_lost"] += lost
         elif where == "camera":
             row["camera_dropped"] += lost
+            row["camera_gaps"] += 1
         if gap.keyframe_tail:
             row["tail_lost"] += lost
         if self._state.picture[stream]:

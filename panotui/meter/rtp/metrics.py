@@ -177,6 +177,7 @@ class RtpMetrics:
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time: settle gaps, see freezes that go on."""
         self._gaps.tick(now_ns)
+        self._timing.tick(now_ns)
         self._freezes.tick(now_ns)
 
     # ------------------------------------------------------------ out
@@ -197,6 +198,7 @@ class RtpMetrics:
         self._jitter.write(out, streams, "jitter")
         self._timing.write(out, streams)
         self._pictures.write(out, streams)
+        self._timing.write_rates(out, streams)
         self._gaps.write(out, streams)
         return out
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.rtp.by_stream import Segments, pick
-from panotui.meter.rtp.clock import wrap32
+from panotui.meter.rtp.clock import JUMP_S, wrap32
 from panotui.meter.rtp.frames import Frames
 from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtp.stream_seconds import StreamSeconds
@@ -101,8 +101,12 @@ class Pictures:
         row["gop_frames"][whole] = (ordinal[ends] - ordinal_before)[known]
         clock = state.clock[whole].astype(np.float64)
         ticks = wrap32(stamp[ends] - stamp_before)[known]
-        with np.errstate(divide="ignore"):
-            row["gop_s"][whole] = np.where(clock > 0, ticks / clock, np.nan)
+        passed_s = ((time_ns[ends] - key_ns) / SECOND)[known]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            by_stamps = ticks / clock
+            # of a key frame that is stamped hours away only its arrival tells
+            length = np.where(np.abs(by_stamps - passed_s) <= JUMP_S, by_stamps, passed_s)
+            row["gop_s"][whole] = np.where(clock > 0, length, np.nan)
         row["keyframe_last_ns"][ids] = time_ns[ends]
         self._key_ordinal[ids] = ordinal[ends]
         self._key_stamp[ids] = stamp[ends]
@@ -164,11 +168,8 @@ class Pictures:
         out["frames"][unclear] = 0
         span_ns = state.unpaused_ns(streams, self._first_ns[streams], self.last_ns[streams])
         span = span_ns / SECOND
-        interval = state.frame_interval[streams]
-        known = shown & (interval > 0) & (out["clock_rate"] > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             out["fps"] = np.where(shown & (span > 0), (out["frames"] - 1) / span, np.nan)
-            out["fps_nominal"] = np.where(known, out["clock_rate"] / interval, np.nan)
             out["frame_bytes_mean"] = np.where(shown, out["media_bytes"] / out["frames"], np.nan)
         out["fps_now"] = self._fps_now(streams)
 

@@ -27,6 +27,8 @@ _NOT_YET_KNOWN = (
     "fps",
     "fps_now",
     "fps_nominal",
+    "fps_stamped",
+    "stamp_rate",
     "gop_s",
     "frame_bytes_mean",
     "vui_fps",

@@ -34,6 +34,7 @@ def same(metrics: RtpMetrics, stream: int, ref: Reference) -> None:
         "gap_events": gaps,
         "longest_gap": longest,
         "lost_unique": ref.lost + ref.duplicates,
+        "timestamp_jumps": ref.jumps,
     }
     assert {name: int(row[name]) for name in facts} == facts
     if ref.jitter_count:

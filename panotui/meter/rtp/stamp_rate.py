@@ -1,0 +1,188 @@
+"""What time stamps say against what arrives: rates of pictures, clocks that run wrong, catching up.
+
+In: frames that move the RTP clock forward, and the passing of time. Out: in the stream's row how
+many pictures its stamps give a second (since long, and lately), how fast the RTP clock runs against
+arrival over 30 s, and whether it makes up for a silence. Pictures that a sensor leaves out widen
+the stamps' span as much as the time they take, so that 20 of 25 are 20. The clock is read off the
+least delayed frames of each second: queues only ever delay.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.meter.rtp.by_stream import Segments
+from panotui.meter.rtp.stream_columns import StreamColumns
+from panotui.model import F64, I64, SECOND, Bool, Rows
+
+WINDOW_S = 30  # over which the two clocks are compared
+_THIRD_S = WINDOW_S // 3
+_CELLS = WINDOW_S + 4  # seconds kept
+_FAR = 1 << 62
+LONG_S = 300  # of a stream's usual rate: this long, and as much before it
+LATE_NS = SECOND * 3 // 4  # by which frames must have been late to be catching up
+_FASTER = 1.1  # than stamped: so fast come pictures that make up for a silence
+_SOON_S = 3  # seconds within which lateness goes when a stream catches up at once
+
+
+class StampRate:
+    """State a stream: its timeline, transit times by the second, and counts at its ticks."""
+
+    def __init__(self, state: StreamColumns) -> None:
+        n = state.capacity
+        self._state = state
+        self._has: Bool = np.zeros(n, bool)
+        self._origin_ns: I64 = np.zeros(n, np.int64)
+        self._elapsed: I64 = np.zeros(n, np.int64)  # ticks since then
+        self._ticks: I64 = np.zeros(n, np.int64)  # over all timelines
+        # second, least and largest transit in ns; a second's place is its number modulo _CELLS
+        self._cells: I64 = np.zeros((n, _CELLS, 3), np.int64)
+        # second, pictures and ticks by its end
+        self._counts: I64 = np.zeros((n, _CELLS, 3), np.int64)
+        # pictures and ticks: when the long window began, and in the one before it
+        self._base: I64 = np.zeros((n, 2), np.int64)
+        self._before: I64 = np.zeros((n, 2), np.int64)
+        self._rolled_s: I64 = np.zeros(n, np.int64)
+
+    def forget(self, stream: int) -> None:
+        self._has[stream] = False
+        self._rolled_s[stream] = 0
+        for table in (self._elapsed, self._ticks, self._cells, self._counts, self._before):
+            table[stream] = 0
+        self._base[stream] = (1, 0)  # n pictures have n - 1 steps
+
+    def follow(self, moves: Segments, at_ns: I64, ticks: I64, fresh: Bool, rate: F64) -> None:
+        """n frames that moved the clock of `rate` Hz forward by so many `ticks`; `fresh` ones
+        begin a timeline."""
+        ids, starts = moves.ids, moves.starts
+        begun = ~self._has[ids]
+        if begun.any():
+            fresh = fresh.copy()
+            fresh[starts[begun]] = True
+            self._has[ids] = True
+        rows: slice | I64 = slice(None)
+        if fresh.any():
+            ticks = np.where(fresh, 0, ticks)
+            np.add.at(self._ticks, moves.ids[moves.index], ticks)
+            last = np.maximum.reduceat(np.where(fresh, np.arange(moves.n), -1), starts)
+            anew = last >= 0
+            self._origin_ns[ids[anew]] = at_ns[last[anew]]
+            self._elapsed[ids[anew]] = 0
+            self._cells[ids[anew]] = 0
+            rows = np.flatnonzero(np.arange(moves.n) >= last[moves.index])
+            moves = Segments(moves.ids[moves.index[rows]])
+            at_ns, ticks, rate = at_ns[rows], ticks[rows], rate[rows]
+        else:
+            self._ticks[ids] += np.add.reduceat(ticks, starts)
+        elapsed = moves.running_sum(ticks, self._elapsed[ids])
+        self._elapsed[ids] = elapsed[moves.ends]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            media_ns = np.where(rate > 0, elapsed * (SECOND / rate), 0).astype(np.int64)
+        transit = at_ns - self._origin_ns[ids][moves.index] - media_ns
+        self._add(moves, at_ns // SECOND, transit)
+
+    def _add(self, moves: Segments, second: I64, transit: I64) -> None:
+        change = second[1:] != second[:-1]
+        if change.any():
+            begins = np.append(True, change)
+            begins[moves.starts] = True
+            starts = np.flatnonzero(begins)
+        else:
+            starts = moves.starts
+        stream, of = moves.ids[moves.index[starts]], second[starts]
+        least = np.minimum.reduceat(transit, starts)
+        most = np.maximum.reduceat(transit, starts)
+        place = of % _CELLS
+        cell = self._cells[stream, place]
+        same, newer = cell[:, 0] == of, cell[:, 0] < of
+        cell[same, 1] = np.minimum(cell[same, 1], least[same])
+        cell[same, 2] = np.maximum(cell[same, 2], most[same])
+        cell[newer] = np.stack([of, least, most], axis=1)[newer]
+        self._cells[stream, place] = cell
+
+    def tick(self, now_ns: int) -> None:
+        """Once a second of packet time: note what has been counted."""
+        live = np.flatnonzero(self._state.started & self._state.picture)
+        if not len(live):
+            return
+        second = now_ns // SECOND
+        counted = np.stack([self._state.row["frames"][live], self._ticks[live]], axis=1)
+        self._counts[live, second % _CELLS, 0] = second
+        self._counts[live, second % _CELLS, 1:] = counted
+        self._rolled_s[live[self._rolled_s[live] == 0]] = second
+        over = second - self._rolled_s[live] >= LONG_S
+        if over.any():
+            rolled = live[over]
+            self._before[rolled] = counted[over] - self._base[rolled]
+            self._base[rolled] = counted[over]
+            self._rolled_s[rolled] = second
+
+    # ------------------------------------------------------------ out
+
+    def write(self, out: Rows, streams: I64) -> None:
+        """Fill in the rates by stamps; rates by arrival are there already."""
+        shown = np.isfinite(out["fps"]) & (out["clock_rate"] > 0)
+        clock = out["clock_rate"].astype(np.float64)
+        counted = np.stack([out["frames"], self._ticks[streams]], axis=1)
+        usual = counted - self._base[streams] + self._before[streams]
+        lately = counted - self._thirty_ago(streams, out["last_ns"] // SECOND)
+        for name, (pictures, ticks) in (
+            ("fps_nominal", usual.T),
+            ("fps_stamped", lately.T),
+        ):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rate = pictures * clock / ticks
+            out[name] = np.where(shown & (ticks > 0) & (pictures > 0), rate, np.nan)
+        least, most = self._by_age(streams, out["last_ns"] // SECOND)
+        out["stamp_rate"] = np.where(out["clock_rate"] > 0, _rate(least), np.nan)
+        out["catching_up"] = self._catches_up(out, least, most)
+
+    def _thirty_ago(self, streams: I64, newest: I64) -> I64:
+        """(s, 2) pictures and ticks half a minute before each stream's newest second."""
+        counts = self._counts[streams]
+        age = newest[:, None] - counts[:, :, 0]
+        usable = (counts[:, :, 0] > 0) & (age <= WINDOW_S)
+        oldest = np.argmax(np.where(usable, age, -_FAR), axis=1)
+        at = np.arange(len(streams))
+        old = self._state.row["first_ns"][streams] // SECOND < newest - WINDOW_S
+        old &= usable[at, oldest]
+        result: I64 = np.where(old[:, None], counts[at, oldest, 1:], np.array([1, 0]))
+        return result
+
+    def _by_age(self, streams: I64, newest: I64) -> tuple[I64, I64]:
+        """(s, WINDOW_S) least and largest transit in the second so many before the newest;
+        _FAR and -_FAR where there is none."""
+        cells = self._cells[streams]
+        age = newest[:, None] - cells[:, :, 0]
+        stream, place = np.nonzero((cells[:, :, 0] > 0) & (age >= 0) & (age < WINDOW_S))
+        least = np.full((len(streams), WINDOW_S), _FAR)
+        most = np.full((len(streams), WINDOW_S), -_FAR)
+        least[stream, age[stream, place]] = cells[stream, place, 1]
+        most[stream, age[stream, place]] = cells[stream, place, 2]
+        return least, most
+
+    def _catches_up(self, out: Rows, least: I64, most: I64) -> Bool:
+        """(s,) do pictures that had been held up come faster than they were made?"""
+        with np.errstate(invalid="ignore"):
+            faster = out["fps_now"] > _FASTER * out["fps_nominal"]
+        if not faster.any():
+            return faster
+        best = least.min(axis=1)
+        late = (least[:, 0] != _FAR) & (least[:, 0] - best > LATE_NS)
+        for age in range(_THIRD_S):
+            soon = least[:, max(age - _SOON_S + 1, 0) : age + 1].min(axis=1)
+            held = (most[:, age] != -_FAR) & (most[:, age] - soon > LATE_NS)
+            late |= held & (most[:, age] - best > LATE_NS)
+        result: Bool = faster & late
+        return result
+
+
+def _rate(least: I64) -> F64:
+    """(s,) RTP time over arrival time, by the least transit of the first and last ten seconds."""
+    at = np.arange(len(least))
+    early, late = least[:, -_THIRD_S:], least[:, :_THIRD_S]
+    first, last = early.argmin(axis=1) + WINDOW_S - _THIRD_S, late.argmin(axis=1)
+    before, after = least[at, first], least[at, last]
+    passed_ns = (first - last) * float(SECOND)
+    known = (before != _FAR) & (after != _FAR)
+    return np.where(known, 1 - np.where(known, after - before, 0) / passed_ns, np.nan)
