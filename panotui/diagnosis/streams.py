@@ -444,13 +444,13 @@ class StreamRule(Rule):
         )
         for slot in slots[stuck][:16].tolist():
             row = facts.flows.rows[slot]
-            address = address_text(row.version, row.dst.tobytes())
+            address = address_text(int(row["version"]), row["dst"].tobytes())
             if address not in facts.camera_streams or facts.cameras.get(address) is None:
                 continue
-            count = row.zero_window_out
+            count = int(row["zero_window_out"])
             known = self._windows.get(address)
             if known is None or count > known[0]:
-                seen = evidence(row.last_ns, row.last_packet, "window is zero")
+                seen = evidence(int(row["last_ns"]), int(row["last_packet"]), "window is zero")
                 self._windows[address] = (count, facts.now_ns, seen)
 
     def _receiver(self, camera: Camera, facts: Facts) -> Iterable[Observation]:

@@ -18,6 +18,7 @@ from panotui.model import F64, I64, SECOND, Bool, Rows
 WINDOW_S = 30  # over which the two clocks are compared
 _THIRD_S = WINDOW_S // 3
 _CELLS = WINDOW_S + 4  # seconds kept
+_AGES = np.arange(WINDOW_S)
 _FAR = 1 << 62
 LONG_S = 300  # of a stream's usual rate: this long, and as much before it
 LATE_NS = SECOND * 3 // 4  # by which frames must have been late to be catching up
@@ -139,27 +140,25 @@ class StampRate:
 
     def _thirty_ago(self, streams: I64, newest: I64) -> I64:
         """(s, 2) pictures and ticks half a minute before each stream's newest second."""
-        counts = self._counts[streams]
-        age = newest[:, None] - counts[:, :, 0]
-        usable = (counts[:, :, 0] > 0) & (age <= WINDOW_S)
-        oldest = np.argmax(np.where(usable, age, -_FAR), axis=1)
-        at = np.arange(len(streams))
-        old = self._state.row["first_ns"][streams] // SECOND < newest - WINDOW_S
-        old &= usable[at, oldest]
-        result: I64 = np.where(old[:, None], counts[at, oldest, 1:], np.array([1, 0]))
-        return result
+        out = np.zeros((len(streams), 2), np.int64)
+        out[:, 0] = 1
+        old = np.flatnonzero(self._state.row["first_ns"][streams] // SECOND < newest - WINDOW_S)
+        if len(old):
+            counts = self._counts[streams[old]]
+            age = newest[old, None] - counts[:, :, 0]
+            usable = (counts[:, :, 0] > 0) & (age <= WINDOW_S)
+            oldest = np.argmax(np.where(usable, age, -_FAR), axis=1)
+            at = np.arange(len(old))
+            out[old] = np.where(usable[at, oldest, None], counts[at, oldest, 1:], out[old])
+        return out
 
     def _by_age(self, streams: I64, newest: I64) -> tuple[I64, I64]:
         """(s, WINDOW_S) least and largest transit in the second so many before the newest;
         _FAR and -_FAR where there is none."""
-        cells = self._cells[streams]
-        age = newest[:, None] - cells[:, :, 0]
-        stream, place = np.nonzero((cells[:, :, 0] > 0) & (age >= 0) & (age < WINDOW_S))
-        least = np.full((len(streams), WINDOW_S), _FAR)
-        most = np.full((len(streams), WINDOW_S), -_FAR)
-        least[stream, age[stream, place]] = cells[stream, place, 1]
-        most[stream, age[stream, place]] = cells[stream, place, 2]
-        return least, most
+        second = newest[:, None] - _AGES
+        cells = self._cells[streams[:, None], second % _CELLS]
+        there = cells[:, :, 0] == second
+        return np.where(there, cells[:, :, 1], _FAR), np.where(there, cells[:, :, 2], -_FAR)
 
     def _catches_up(self, out: Rows, least: I64, most: I64) -> Bool:
         """(s,) do pictures that had been held up come faster than they were made?"""
