@@ -69,7 +69,7 @@ class ArpRule(Rule):
                     out.append(_spoof(ip, owner, spoofer, facts))
                 elif (answers := answers_for_others(ip, older, newer, facts)) is not None:
                     proxies.setdefault(answers.mac, []).append(ip)
-                elif _turns(address, facts.now_ns) >= TURNS:
+                elif _turns(address, facts.now_ns) >= TURNS and not _doubtful(older, newer):
                     out.append(_conflict(ip, address, older, newer))
         return out[:1]  # one address, one sentence
 
@@ -108,6 +108,14 @@ def _turns(address: Address, now_ns: int) -> int:
     return sum(now_ns - turn.time_ns <= RECENT_NS for turn in address.turns)
 
 
+def _doubtful(one: Claim, other: Claim) -> bool:
+    """Only one of two is seen at work at the address: the other may yet turn out to be pushed."""
+    return any(
+        b.lives_there and not a.lives_there and a.unasked < PUSHES
+        for a, b in ((one, other), (other, one))
+    )
+
+
 def excused(ip: str, older: Claim, newer: Claim, facts: Facts) -> bool:
     """Two MACs may claim the address: the appliance's own ports, or routers that stand in for each
     other."""
@@ -131,7 +139,7 @@ def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
         persists = pushes >= PUSHES and spread >= PUSHED_NS
         # a device that has the address by mistake answers for it and speaks from it as well
         if claim.lives_there:
-            persists = persists and claim.unasked > 2 * (claim.asked + claim.used)
+            persists = persists and claim.unasked > claim.asked + claim.used
         elif gateway and claim is newer:
             persists = persists or pushes > 0
         if persists and (other.lives_there or other is older):

@@ -24,6 +24,7 @@ REQUESTS = 3
 SILENCE_NS = 2 * SECOND
 ROW_NS = 60 * SECOND
 MOVED_NS = 300 * SECOND
+UNPROVEN_NS = 60 * SECOND  # an owner that nobody has seen at work
 RECENT_NS = 120 * SECOND
 SPLIT_FLIPS = 4  # changes of the active router within SPLIT_NS: both are active
 SPLIT_NS = 20 * SECOND
@@ -130,6 +131,8 @@ class GatewayRule(Rule):
             return []  # told as a conflict, or as spoofing
         if suspect(gateway, old, new, facts) is not None:
             return []
+        if not new.lives_there and facts.now_ns - new.first.time_ns < UNPROVEN_NS:
+            return []  # the old one may still answer: then it is spoofing
         still = facts.ports.macs.get(mac_number(old.mac))
         alive = still is not None and still.last_out_ns > new.first.time_ns + RECENT_NS // 12
         pushed = new.pushes > 0 and not new.lives_there

@@ -209,7 +209,8 @@ class ClaimBook:
             return
         if message.op == 2 and not own:
             asked = self._asked.get(message.sender_ip)
-            if asked is not None and message.time_ns - asked[0] <= ASKED_NS:
+            soon = asked is not None and message.time_ns - asked[0] <= ASKED_NS
+            if soon and asked is not None and asked[1] == message.target_ip:
                 claim.asked += 1
                 return
             claim.unasked += 1
