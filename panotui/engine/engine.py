@@ -24,6 +24,7 @@ from panotui.model import (
     SECOND,
     CountsRecord,
     Delta,
+    DeviceRecord,
     EventRecord,
     FlowRecord,
     LinkReading,
@@ -45,6 +46,7 @@ from panotui.state.cameras import CameraBook
 from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
 from panotui.state.connects import ConnectBook
+from panotui.state.devices import DeviceBook
 from panotui.state.endpoints import EndpointBook
 from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
@@ -77,6 +79,7 @@ class Engine:
         self.cameras = CameraBook(site, self.settings.cameras_max)
         self.endpoints = EndpointBook(self.policy)
         self.connects = ConnectBook()
+        self.devices = DeviceBook(self.view, self.settings.devices_max)
         self.resolvers = ResolverBook()
         self.clock = ClockBook()
         self.leases = LeaseBook()
@@ -94,7 +97,7 @@ class Engine:
         self._hearing = Hearing(
             (
                 self.cameras, self.resolvers, self.clock, self.leases, self.claims, self.lookups,
-                self.ports, self.streams, self.verdicts, self.tracking, self.events,
+                self.ports, self.devices, self.streams, self.verdicts, self.tracking, self.events,
             )
         )  # fmt: skip
         self.facts = Facts(
@@ -140,6 +143,7 @@ class Engine:
         self._take_interfaces(delta)
         self.ports.update(delta.link_seconds)
         self.view.observe_links(delta.link_seconds)
+        self.devices.update(delta.link_seconds)
         self.visibility.links(delta.link_seconds)
         if len(delta.link_seconds):
             self._woken.add("links")
@@ -148,6 +152,7 @@ class Engine:
         # the most frequent messages are of nobody's name
         self.view.observe_all((m for m in delta.messages if type(m) in self.view.hears), meter)
         self.view.observe_flows(delta.flows, meter)
+        self.devices.observe_flows(delta.flows)
         self._observe_site()
         for message in delta.messages:
             if type(message) in self.names.hears:
@@ -446,6 +451,7 @@ class Engine:
         appliance = frozenset(facts.appliance_addresses)
         ports = self.facts.port_records or self._port_records()
         streams = self.streams.records(now)
+        devices = self._device_records()
         cameras = self.cameras.records(self.facts.camera_streams, appliance)
         endpoints = self.endpoints.records(
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
@@ -467,11 +473,13 @@ class Engine:
             cameras=cameras,
             endpoints=endpoints,
             clock=self.clock.record(self._is_local, appliance or None),
+            devices=devices,
             resolvers=self.resolvers.records(),
             violations=violations,
             findings=findings,
             events=self.events.newest(self.settings.events_shown),
             counts=CountsRecord(
+                devices=len(devices),
                 flows=len(self.flows),
                 flows_live=int(np.count_nonzero(self.flows.live & (self.flows.rows["end"] == 0))),
                 streams=len(streams),
@@ -495,6 +503,13 @@ class Engine:
         )
         return self._snapshot
 
+    def _device_records(self) -> tuple[DeviceRecord, ...]:
+        names = {
+            c.address: c.name for c in self.cameras.cameras.values() if c.named_by != "address"
+        }
+        shown = [self.facts.port_at(i) or name for i, name in enumerate(self._interfaces)]
+        return self.devices.records(shown, names)
+
     def _is_local(self, address: str) -> bool:
         return not self.view.who(address) & Who.INTERNET
 
@@ -512,6 +527,8 @@ class Engine:
         out["streams_evicted"] += self.streams.evicted
         out["cameras_evicted"] = self.cameras.evicted
         out["endpoints_evicted"] = self.endpoints.evicted
+        out["devices_evicted"] = self.devices.evicted
+        out["devices_skipped"] = self.devices.skipped
         out["targets_evicted"] = self.connects.evicted
         out["findings_evicted"] = self.diagnosis.evicted
         out["names_evicted"] = self.names.evicted

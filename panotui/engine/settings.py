@@ -11,6 +11,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     flows_max: int = 65_536
     streams_max: int = 1_024
     cameras_max: int = 256
+    devices_max: int = 512
     events_max: int = 2_000
     events_shown: int = 400
     vantage: str | None = None  # where we stand, when the site file does not say

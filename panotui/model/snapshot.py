@@ -277,6 +277,23 @@ class EndpointRecord(Record, frozen=True, kw_only=True):
     bytes: int = 0
 
 
+class DeviceRecord(Record, frozen=True, kw_only=True):
+    """Who has sent Ethernet frames, by MAC address."""
+
+    mac: str
+    vendor: str | None = None
+    addresses: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # the best one first
+    port: str | None = None  # the appliance's port, or the capture interface, that hears it
+    vlan: int | None = None
+    role: str = "host"
+    # "appliance", "camera", "gateway", "router", "resolver", "time server", "switch", "host"
+    first_time_ns: int = 0  # in whole seconds where no message was the first sign of it
+    last_time_ns: int = 0
+    packets: int = 0  # that it sent
+    bytes: int = 0
+
+
 class TimeServerRecord(Record, frozen=True, kw_only=True):
     address: str
     scope: str  # "local", "public"
@@ -404,6 +421,7 @@ class RecorderRecord(Record, frozen=True, kw_only=True):
 
 
 class CountsRecord(Record, frozen=True, kw_only=True):
+    devices: int = 0
     flows: int = 0
     flows_live: int = 0
     streams: int = 0
@@ -431,6 +449,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     streams: tuple[StreamRecord, ...] = ()
     cameras: tuple[CameraRecord, ...] = ()
     endpoints: tuple[EndpointRecord, ...] = ()
+    devices: tuple[DeviceRecord, ...] = ()
     clock: ClockRecord = ClockRecord()
     resolvers: tuple[ResolverRecord, ...] = ()
     violations: tuple[ViolationRecord, ...] = ()

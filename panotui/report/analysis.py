@@ -26,6 +26,7 @@ from panotui.report.objects import (
     Json,
     camera_object,
     clock_object,
+    device_object,
     endpoint_object,
     finding_objects,
     flow_object,
@@ -66,6 +67,7 @@ def analysis_from_records(
             "streams": [stream_object(s) for s in snapshot.streams],
             "cameras": [camera_object(c) for c in snapshot.cameras],
             "endpoints": [endpoint_object(e) for e in snapshot.endpoints],
+            "devices": [device_object(d) for d in snapshot.devices],
             "clock": clock_object(snapshot.clock),
             "violations": [violation_object(v) for v in snapshot.violations],
             "findings": finding_objects(snapshot.findings),
@@ -135,6 +137,7 @@ def lines(
         yield {"type": "flow", **clean(flow_object(flow))}
     for name, singular in (
         ("streams", "stream"), ("cameras", "camera"), ("endpoints", "endpoint"),
+        ("devices", "device"),
     ):  # fmt: skip
         for item in whole[name]:
             yield {"type": singular, **item}

@@ -22,7 +22,17 @@ _EMPTY_FLOW = FlowRecord(
     id="", community_id="", port=None, transport="", src="", sport=None, dst="", dport=None,
     first_time_ns=0, last_time_ns=0,
 )  # fmt: skip
-TABLES = ("ports", "flows", "streams", "cameras", "endpoints", "clock", "violations", "findings")
+TABLES = (
+    "ports",
+    "flows",
+    "streams",
+    "cameras",
+    "endpoints",
+    "devices",
+    "clock",
+    "violations",
+    "findings",
+)
 _NESTED = {  # objects of a stream that are null while none of their numbers is known
     "jitter_ms": ("mean", "max"),
     "frame_jitter_ms": ("mean", "max"),
@@ -34,6 +44,7 @@ _HEADERS: dict[str, tuple[str, ...]] = {
     "streams": ("camera", "ssrc"),
     "cameras": ("name", "address"),
     "endpoints": ("service", "host", "port"),
+    "devices": ("mac", "vendor"),
     "clock": ("address", "scope"),
     "violations": ("id", "reason"),
     "findings": ("id", "subject"),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from panotui.model import (
     SECOND,
+    DeviceRecord,
     EndpointRecord,
     EventRecord,
     FindingRecord,
@@ -329,6 +330,12 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 def worth_telling(story: Story) -> list[EventRecord]:
     """The newest warnings and errors, oldest first."""
     return [e for e in story.snapshot.events if e.severity != "info"][-EVENTS_SHOWN:]
+
+
+def place(device: DeviceRecord) -> str:
+    """`eth0 VLAN 12`: where a device is heard."""
+    vlan = "" if device.vlan is None else f"VLAN {device.vlan}"
+    return " ".join(filter(None, (device.port, vlan))) or UNKNOWN
 
 
 def endpoints_in_order(story: Story) -> list[EndpointRecord]:

@@ -21,7 +21,8 @@ def markdown(story: Story) -> str:
     """The whole report as text that ends in a newline."""
     lines: list[str] = []
     for part in (
-        _head, _findings, _ports, _cameras, _endpoints, _violations, _time, _limits, _source,
+        _head, _findings, _ports, _cameras, _endpoints, _violations, _devices, _time, _limits,
+        _source,
     ):  # fmt: skip
         lines += part(story)
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -141,6 +142,18 @@ def _endpoints(story: Story) -> list[str]:
     ]  # fmt: skip
     head = ("Service", "Host", "State", "Worked", "Round trip", "TLS", "Detail")
     return ["## Endpoints", "", *(_table(head, rows) if rows else ["None is known.", ""])]
+
+
+def _devices(story: Story) -> list[str]:
+    rows = [
+        (
+            d.names[0] if d.names else content.UNKNOWN, d.role, d.mac, d.vendor or content.UNKNOWN,
+            ", ".join(d.addresses), content.place(d), content.size(d.bytes),
+        )
+        for d in story.snapshot.devices
+    ]  # fmt: skip
+    head = ("Name", "Role", "MAC", "Maker", "Addresses", "Port", "Sent")
+    return ["## Devices", "", *(_table(head, rows) if rows else ["None was heard.", ""])]
 
 
 def _violations(story: Story) -> list[str]:

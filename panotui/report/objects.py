@@ -10,6 +10,7 @@ from typing import Any
 from panotui.model import (
     CameraRecord,
     ClockRecord,
+    DeviceRecord,
     EndpointRecord,
     EvidenceRecord,
     FindingRecord,
@@ -289,6 +290,23 @@ def endpoint_object(endpoint: EndpointRecord) -> Json:
         "detail": endpoint.detail,
         "address": endpoint.address,
         "alpn": endpoint.alpn,
+    }
+
+
+def device_object(device: DeviceRecord) -> Json:
+    """One device that was seen on the wire."""
+    return {
+        "mac": device.mac,
+        "vendor": device.vendor,
+        "addresses": list(device.addresses),
+        "names": list(device.names),
+        "port": device.port,
+        "vlan": device.vlan,
+        "role": device.role,
+        "first_time": time_text(device.first_time_ns),
+        "last_time": time_text(device.last_time_ns),
+        "packets": device.packets,
+        "bytes": device.bytes,
     }
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
+from panotui.model import I64, U32
 from panotui.wire.text import printable
 
 
@@ -17,10 +20,21 @@ def load() -> None:
 
 
 @lru_cache(maxsize=1)
-def _table() -> str:
+def _table() -> tuple[bytes, U32, I64]:
+    """The list, the first three bytes of each line's prefix in rising order, and where each of
+    these lines begins."""
     from scapy.libs import manuf
 
-    return "\n" + str(manuf.DATA)
+    text = b"\n" + str(manuf.DATA).encode() + b"\n"
+    data = np.frombuffer(text, np.uint8)
+    starts = np.flatnonzero(data[:-9] == ord("\n")) + 1
+    starts = starts[(data[starts + 2] == ord(":")) & (data[starts + 5] == ord(":"))]
+    # `0` to `9` and `A` to `F` as numbers
+    digits = data[starts[:, None] + [0, 1, 3, 4, 6, 7]].astype(np.uint32)
+    digits = np.where(digits > ord("9"), digits - ord("A") + 10, digits - ord("0"))
+    keys = (digits << np.arange(20, -1, -4, dtype=np.uint32)).sum(axis=1, dtype=np.uint32)
+    order = np.argsort(keys, kind="stable")
+    return text, keys[order], starts[order]
 
 
 @lru_cache(maxsize=4096)
@@ -29,16 +43,19 @@ def vendor_of(mac: str) -> str | None:
     digits = mac.replace(":", "").replace("-", "").upper()
     if len(digits) != 12 or int(digits[1], 16) & 3:
         return None
-    table = _table()
+    text, keys, starts = _table()
+    key = np.uint32(int(digits[:6], 16))
+    first, last = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
+    found: dict[str, str] = {}  # prefix -> its line
+    for start in starts[first:last].tolist():
+        line = text[start : text.index(b"\n", start)].decode()
+        found.setdefault(line.split("\t", 1)[0].strip(), line)
     for bits in (36, 28, 24):
         kept = digits[: bits // 4]
-        pairs = [kept.ljust(12, "0")[i : i + 2] for i in range(0, 12, 2)]
-        prefix = ":".join(pairs) + f"/{bits}" if bits > 24 else ":".join(pairs[:3])
-        at = table.find("\n" + prefix)
-        if at < 0:
-            continue
-        line = table[at + 1 : table.find("\n", at + 1)]
-        fields = line.split("\t")
-        if fields[0].strip() == prefix:
+        kept += "0" * (len(kept) % 2)
+        prefix = ":".join(kept[i : i + 2] for i in range(0, len(kept), 2))
+        prefix += f"/{bits}" if bits > 24 else ""
+        if prefix in found:
+            fields = found[prefix].split("\t")
             return printable(fields[-1].strip() or fields[1].strip(), 60)
     return None
