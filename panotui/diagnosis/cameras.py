@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import TypedDict
 
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
 from panotui.model import (
     APPS,
     SECOND,
@@ -21,17 +21,14 @@ from panotui.model import (
     RtspMessage,
 )
 from panotui.site.facts import Who
-from panotui.state.camera import SYN_UNANSWERED, Camera
+from panotui.state.camera import MEDIA_AWAITED_NS, SYN_UNANSWERED, Camera
 from panotui.state.connects import recent
 from panotui.state.streams import media_of
 
-STALE_S = 900.0
-MEDIA_AWAITED_NS = 3 * SECOND
 LOSS_WARN, LOSS_BAD = 0.001, 0.01
 LOSS_LEAST = 3  # packets: less is a stray bit, whatever the share
 FRAME_JITTER_MS = 30.0
 LATE_MS = 500.0
-FROZEN_S = 2.0
 FPS_SHARE = 0.8
 GOP_S = 10.0
 HEAVY_BPS = 9e6

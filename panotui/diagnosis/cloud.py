@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
 from panotui.model import (
     FLOW_ENDS,
     SECOND,
@@ -20,7 +20,6 @@ from panotui.state.endpoints import Endpoint
 
 SYNS = 3
 CONTROL_S = 600.0
-STALE_S = 900.0  # a failure that nobody has tried again for so long is no condition any more
 TARGETS_A_TICK = 64
 FAILING_MAX = 24  # a client that knocks in vain at more targets scans (`scan` tells of it)
 TABLE_MAX = 1024

@@ -14,7 +14,7 @@ observations that share one cause. What this vantage could not have seen is not 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -24,7 +24,6 @@ from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
 from panotui.model import SECOND, AnyMessage, Confidence, FindingRecord
 
 FINDINGS_MAX = 500
-OPEN_MAX = 300
 UNTRIED_NS = 120 * SECOND
 _WEAKER: dict[Confidence, Confidence] = {
     "certain": "likely",
@@ -62,7 +61,6 @@ class Diagnosis:
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
         self._heard: set[Rule] = set()  # rules that heard a message since the last tick
         self._standing: dict[Rule, tuple[str, ...]] = {}  # keys of what each observed last
-        self._opened_keys: set[str] = set()
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         """Show one message to the rules that hear its kind."""
@@ -313,8 +311,3 @@ def _tags(templates: tuple[str, ...], values: dict[str, str]) -> list[str]:
         if not text.endswith((":", ":?")):
             out.append(text)
     return out
-
-
-def with_values(seen: Observation, **values: str) -> Observation:
-    """The same observation with more values."""
-    return replace(seen, values={**seen.values, **values})

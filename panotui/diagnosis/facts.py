@@ -7,7 +7,6 @@ conditions that hold now. Rules never raise findings themselves and never read a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -42,6 +41,9 @@ from panotui.state.ports import PortBook
 from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
+
+# seconds; what nobody has tried again for so long is no condition any more
+STALE_S = 900.0
 
 
 @dataclass(slots=True)
@@ -192,9 +194,6 @@ class Rule(ABC):
     @abstractmethod
     def tick(self, facts: Facts) -> list[Observation]:
         """The conditions that hold at `facts.now_ns`."""
-
-
-RuleClass = Callable[[], Rule]
 
 
 def clock_text(time_ns: int) -> str:

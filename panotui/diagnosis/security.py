@@ -346,7 +346,6 @@ class CleartextRule(Rule):
 @dataclass(slots=True)
 class _Domain:
     names: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
-    odd_types: int = 0
     client: str = ""
 
 
@@ -374,7 +373,6 @@ class TunnelRule(Rule):
         while len(self._domains) > TABLE_MAX:
             self._domains.popitem(last=False)
         domain.names[message.name] = (message.time_ns, message.packet)
-        domain.odd_types += message.type in ("TXT", "NULL", "CNAME", "MX")
         while domain.names:
             name, (seen, _) = next(iter(domain.names.items()))
             if message.time_ns - seen <= TUNNEL_NS and len(domain.names) <= 1024:

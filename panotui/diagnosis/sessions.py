@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras import FROZEN_S, about, subject_of
+from panotui.diagnosis.cameras import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import (
     SECOND,
@@ -19,6 +19,7 @@ from panotui.model import (
 from panotui.site.facts import Who
 from panotui.state.camera import Camera, Session
 from panotui.state.connects import recent
+from panotui.state.streams import FROZEN_S
 
 REBOOT_NS = 60 * SECOND
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from panotui.diagnosis.cameras import (
     FPS_SHARE,
     FRAME_JITTER_MS,
-    FROZEN_S,
     GOP_S,
     HEAVY_BPS,
     LATE_MS,
@@ -37,7 +36,7 @@ from panotui.model import (
 )
 from panotui.state.camera import Camera
 from panotui.state.connects import recent
-from panotui.state.streams import StreamState, media_of, stream_key
+from panotui.state.streams import FROZEN_S, StreamState, media_of, stream_key
 
 CLOCK_OFF = 0.02  # by which the clock of the stamps may miss arrival over 30 s
 CLOCK_OFF_S = (5, 30)  # for so long, over UDP and over TCP

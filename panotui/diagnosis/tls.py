@@ -6,8 +6,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from panotui.diagnosis.catalogue import alerts
-from panotui.diagnosis.cloud import AMAZON, CONTROL_S, STALE_S, TABLE_MAX, filter_words, times
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.cloud import AMAZON, CONTROL_S, TABLE_MAX, filter_words, times
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
 from panotui.model import (
     SECOND,
     AnyMessage,

@@ -11,12 +11,11 @@ from panotui.diagnosis.cloud import (
     RETRANSMITTED,
     RTT_MS,
     SEGMENTS_LEAST,
-    STALE_S,
     SUPPORT_ENDED_NS,
     milliseconds,
     times,
 )
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -115,7 +114,6 @@ class PolicyUseRule(Rule):
     def __init__(self) -> None:
         self._regions: OrderedDict[str, tuple[str, TlsClientHello]] = OrderedDict()
         self._unverified: OrderedDict[str, tuple[str, TlsClientHello]] = OrderedDict()
-        self._started: int = 0
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if not isinstance(message, TlsClientHello) or not message.sni:

@@ -1,0 +1,1 @@
+"""Frames between a collector and its screens: codec, server, client, the collector's loop."""

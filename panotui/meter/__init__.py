@@ -1,0 +1,1 @@
+"""Packets in, a `Delta` a tick out: flows, TCP quality, control packets, streams."""

@@ -27,13 +27,13 @@ import numpy as np
 from panotui.model import I64, U8, U16, U32, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
+from panotui.wire.protocols import TCP, UDP
 
 _MIX = np.frombuffer(os.urandom(8), np.uint64)[0] | np.uint64(1)
 _COMPARED = 64  # bytes from the transport header on that must be equal
 _DISORDER = 16  # windows by which packets may be out of order over the border of a batch
 _KEPT = 8192  # rows of earlier batches that are remembered at most
 _SYN, _ACK = 0x02, 0x10
-_TCP, _UDP = 6, 17
 
 # A capture doubles when so many packets were seen twice, and this share of all. Where nothing is
 # certain about any of them, more is asked for.
@@ -351,7 +351,7 @@ def _digest_of(content: U8, size: I64) -> U64:
 def _never_repeated(batch: PacketBatch, c: Columns, rows: I64) -> Bool:
     """(m,) rows that no sender repeats within milliseconds."""
     certain = _syn(c, rows, answered=False)
-    udp = (c.protocol[rows] == _UDP) & (c.payload_captured[rows] >= 12)
+    udp = (c.protocol[rows] == UDP) & (c.payload_captured[rows] >= 12)
     first = batch.data[np.where(udp, c.payload[rows], 0)]
     second = batch.data[np.where(udp, c.payload[rows] + 1, 0)]
     # RTP carries a sequence number; RTCP (types 192 to 223) does not
@@ -362,7 +362,7 @@ def _never_repeated(batch: PacketBatch, c: Columns, rows: I64) -> Bool:
 def _syn(c: Columns, rows: I64, *, answered: bool) -> Bool:
     """(m,) SYN segments of servers (`answered`) or of clients."""
     wanted = _SYN | _ACK if answered else _SYN
-    found: Bool = (c.protocol[rows] == _TCP) & (c.tcp_flags[rows] & (_SYN | _ACK) == wanted)
+    found: Bool = (c.protocol[rows] == TCP) & (c.tcp_flags[rows] & (_SYN | _ACK) == wanted)
     return found
 
 

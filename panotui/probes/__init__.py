@@ -1,0 +1,1 @@
+"""Active checks: the only packets that the program ever sends."""

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import netifaces
+
 from panotui.probes.result import ProbeResult, skipped
 
 _ARP = Path("/proc/net/arp")
@@ -22,8 +24,6 @@ _COMPLETE = 0x2
 
 def gateways() -> list[tuple[str, str]]:
     """(address, interface) of the IPv4 default gateways."""
-    import netifaces
-
     found: Any = netifaces.gateways().get(netifaces.AF_INET, ())
     return [(str(entry[0]), str(entry[1])) for entry in found]
 
@@ -110,7 +110,7 @@ def _echo(token: bytes) -> bytes:
 
 def is_neighbour(address: str) -> bool:
     """True when the address lies in a network of one of this machine's interfaces."""
-    import psutil
+    import psutil  # 22 ms that `doctor` and a check without gateways need not pay
 
     wanted = ipaddress.ip_address(address)
     for entries in psutil.net_if_addrs().values():

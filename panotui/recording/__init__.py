@@ -1,0 +1,1 @@
+"""The folder of a recording: written, rolled up, read again."""

@@ -21,12 +21,12 @@ import numpy as np
 from panotui.model import SECOND, Snapshot
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.recorder import Evidence, Recorder
+from panotui.runtime.packet_keeper import AFTER_NS
 from panotui.runtime.pipe import Answer, Ask, Keepers, PacketRows
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
-AFTER_NS = 5 * SECOND
 INCIDENTS_WAITING = 32
 SEGMENT_BYTES = 16_000_000
 SEGMENT_NS = 3600 * SECOND

@@ -139,7 +139,6 @@ class Recorder:
             QUEUE_SECONDS
         )
         self._joined: Second | None = None
-        self.seconds_joined = 0
         self._failure: str | None = None
         self._closing = False
         self.refused = 0  # items that could not be written for what they hold
@@ -181,7 +180,6 @@ class Recorder:
             self._queue.put_nowait(second)
         except queue.Full:
             self._joined = second
-            self.seconds_joined += 1
 
     def mark(self, time_ns: int, text: str) -> None:
         self._offer(_Mark(time_ns, text))

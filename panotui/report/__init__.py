@@ -1,0 +1,1 @@
+"""What leaves as one document: JSON, CSV, a page, Markdown."""

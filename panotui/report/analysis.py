@@ -22,6 +22,7 @@ from panotui.model import (
     FlowRecord,
     Snapshot,
 )
+from panotui.report.flow_columns import flow_objects
 from panotui.report.objects import (
     Json,
     camera_object,
@@ -102,8 +103,6 @@ def json_pieces(
 def _flow_pieces(flows: Iterable[FlowRecord]) -> Iterator[bytes]:
     """Objects of flows with commas between them; by column where the flows come from a table."""
     if isinstance(flows, FlowListing):
-        from panotui.report.flow_columns import flow_objects
-
         for block in flows.blocks():
             yield flow_objects(block)
         return

@@ -224,6 +224,7 @@ def _fail(told: IO[bytes], what: str, why: str, remedy: str, exit_code: int) -> 
 def load() -> None:
     """Import now what meters need later: once for all that are forked from here, while every file
     can be reached, and so that no packet waits for it."""
+    # what forks meters imports this module anyway; the parsers, 60 ms, belong to this moment
     from panotui.meter.control import dissectors
 
     dissectors.load()

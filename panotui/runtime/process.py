@@ -146,7 +146,7 @@ def fork_meter(serve: Callable[[IO[bytes], IO[bytes]], None]) -> ForkedProcess:
 
 def _keep_only(*ours: int) -> None:
     """Close what the parent has open, but for stderr and folders that modules are read from."""
-    import fcntl
+    import fcntl  # not there on every system that reads captures
 
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):

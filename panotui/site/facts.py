@@ -60,7 +60,6 @@ class SiteFacts:
 
     appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
     appliance_addresses: dict[str, str] = field(default_factory=dict)  # address -> port's name
-    fixed_addresses: bool = False  # the site file names addresses of ports
     fixed_ports: frozenset[str] = frozenset()  # ports whose address the site file names
     cameras: dict[str, str] = field(default_factory=dict)  # address -> name
     cameras_given: bool = False  # by the site file

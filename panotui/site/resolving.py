@@ -90,7 +90,6 @@ class _Resolving:
         return SiteFacts(
             appliance_macs=macs,
             appliance_addresses=addresses,
-            fixed_addresses=bool(fixed),
             fixed_ports=fixed,
             cameras=cameras,
             cameras_given=bool(site.camera),

@@ -43,7 +43,6 @@ class Session:
     timeout_s: int = 60
     transport: str | None = None  # of the last SETUP that was accepted: "udp", "tcp"
     auth_sent: str | None = None
-    unauthorised: int = 0  # 401 answers to requests that carried credentials
     play_ns: int = 0
     play_packet: int = 0
     last_keepalive_ns: int = 0
@@ -88,7 +87,6 @@ class Camera:
     dialogue: deque[DialogueLine] = field(default_factory=lambda: deque(maxlen=DIALOGUE_MAX))
     refusal: Refusal | None = None
     last_status: int | None = None
-    last_status_ns: int = 0
     readers: OrderedDict[str, None] = field(default_factory=OrderedDict)
     # connection attempts
     syn_unanswered: int = 0

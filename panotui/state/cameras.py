@@ -153,7 +153,7 @@ class CameraBook:
 
     def _answer(self, camera: Camera, session: Session, message: RtspMessage) -> None:
         status = message.status or 0
-        camera.last_status, camera.last_status_ns = status, message.time_ns
+        camera.last_status = status
         camera.server_name = message.server_name or camera.server_name
         if message.timeout_s:
             session.timeout_s = message.timeout_s
@@ -181,7 +181,6 @@ class CameraBook:
         if status == 401:
             if not after or message.stale:
                 return
-            session.unauthorised += 1
         elif status in _SOFT_STATUS:
             return
         minor = method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN", "PAUSE")

@@ -107,7 +107,6 @@ class StreamState:
     verdict: Verdict = "pending"
     fps_expected: float | None = None
     uncertain: bool = False
-    last_report: RtcpReport | None = None
     superseded: bool = False
     codec_said: str | None = None  # encoding name of the SDP
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
@@ -271,8 +270,6 @@ class StreamBook:
             state.restarts = [*state.restarts, message][-20:]
         elif isinstance(message, StreamGap):
             state.gaps = [*state.gaps, message][-20:]
-        else:
-            state.last_report = message
 
     def _pause(self, message: RtspMessage, meter: int) -> None:
         """A session that is paused, or plays again, when the camera has said yes."""

@@ -1,0 +1,1 @@
+"""Bytes to columns, and control packets to typed values."""

@@ -28,6 +28,7 @@ from panotui.model import (
 from panotui.wire.columns import SNAPPED, TUNNEL, Columns
 from panotui.wire.gather import gather
 from panotui.wire.hashing import flow_hash_v4, flow_hash_v6, packet_digest
+from panotui.wire.protocols import AH, GRE, ICMP, ICMP6, IPIP, IPV6_IN, SCTP, TCP, UDP
 
 __all__ = ["DECODED_LINKS", "Decoder", "decode"]
 
@@ -39,7 +40,6 @@ DECODED_LINKS = frozenset(
     {NULL, ETHERNET, PPP, RAW_OLD, RAW_BSD, PPP_HDLC, RAW, LOOP, SLL, IPV4, IPV6, NFLOG, SLL2}
 )
 
-ICMP, IPIP, TCP, UDP, IPV6_IN, GRE, AH, ICMP6, SCTP = 1, 4, 6, 17, 41, 47, 51, 58, 132
 _HAS_PORTS = np.zeros(256, dtype=np.bool_)
 _HAS_PORTS[[TCP, UDP, 33, SCTP, 136]] = True  # DCCP and UDP-Lite share the place of the ports
 _NEEDS_PORTS = _HAS_PORTS.copy()

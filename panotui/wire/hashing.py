@@ -12,18 +12,12 @@ import os
 import numpy as np
 
 from panotui.model import U8, U16, U32, U64, Bool
+from panotui.wire.protocols import ICMP6_ANSWERS, ICMP_ANSWERS
 
 _KEY = np.frombuffer(os.urandom(64), np.uint64)
 _ADD = _KEY[:4]
 _MULTIPLY = _KEY[4:] | np.uint64(1)
 _S29, _S32 = np.uint64(29), np.uint64(32)
-
-# ICMP messages that come in pairs, as Zeek and Community ID know them: type -> type of the answer.
-ICMP4_PAIRS = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17, 10: 9, 9: 10}
-ICMP6_PAIRS = {
-    128: 129, 129: 128, 133: 134, 134: 133, 135: 136, 136: 135,
-    130: 131, 131: 130, 144: 145, 145: 144,
-}  # fmt: skip
 
 
 def _pair_table(pairs: dict[int, int]) -> U16:
@@ -33,7 +27,7 @@ def _pair_table(pairs: dict[int, int]) -> U16:
     return table
 
 
-_ICMP4, _ICMP6 = _pair_table(ICMP4_PAIRS), _pair_table(ICMP6_PAIRS)
+_ICMP4, _ICMP6 = _pair_table(ICMP_ANSWERS), _pair_table(ICMP6_ANSWERS)
 
 
 def icmp_ports(kind: U16, code: U16, *, six: bool) -> tuple[U16, U16, Bool]:

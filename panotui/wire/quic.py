@@ -8,6 +8,7 @@ over several packets, bounded. `cryptography` is imported with the first Initial
 
 from __future__ import annotations
 
+import hmac
 from typing import Any, NamedTuple
 
 from panotui.model import TlsClientHello
@@ -81,8 +82,6 @@ class InitialKeys:
     __slots__ = ("_aead", "_header", "dcid", "hp", "iv", "key", "version")
 
     def __init__(self, version: int, dcid: bytes) -> None:
-        import hmac
-
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

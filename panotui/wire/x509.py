@@ -7,6 +7,7 @@ certificate is news about the certificate, not a fault here.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,8 +56,6 @@ def load() -> None:
 
 
 def _read(der: bytes) -> Certificate | None:
-    import warnings
-
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 

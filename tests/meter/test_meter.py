@@ -27,6 +27,7 @@ from panotui.model import (
     PacketBatch,
     Rows,
 )
+from tests.meter.packets_in import START_NS, batch_of, ip
 
 T0 = 1_760_000_000 * SECOND
 CAMERA, APPLIANCE = "10.20.0.11", "10.20.0.5"
@@ -360,3 +361,19 @@ def test_bytes_of_a_stream_are_those_of_all_fragments_of_its_packets() -> None:
     assert (row["packets"], row["lost"], row["bytes"]) == (40, 0, size)
     assert (row["media_bytes"], row["frame_bytes_max"]) == (40 * 1_400, 1_400)
     assert delta.stream_seconds["bytes"].sum() == size
+
+
+@pytest.mark.parametrize(("asked", "answered"), [(128, 129), (135, 136), (139, 140), (144, 145)])
+def test_icmp6_question_and_its_answer_are_one_flow(asked: int, answered: int) -> None:
+    here, there = "2001:db8::1", "2001:db8::2"
+    meter = Meter(MeterSettings(), 0)
+    meter.update(
+        batch_of(
+            [
+                ip(58, bytes((asked, 0)) + bytes(30), src=here, dst=there),
+                ip(58, bytes((answered, 0)) + bytes(30), src=there, dst=here),
+            ]
+        )
+    )
+    (flow,) = meter.tick(START_NS + SECOND).flows.whole()
+    assert (int(flow["packets_out"]), int(flow["packets_in"])) == (1, 1)

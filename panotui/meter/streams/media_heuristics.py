@@ -14,7 +14,6 @@ from panotui.model import I32, I64, U8, U16, U32, Bool
 from panotui.wire.rtp import HEADER_BYTES, STATIC_PAYLOADS
 
 ADOPT_PACKETS = 8
-HELD_MAX = 64
 STRIKES_MAX = 256  # weight of packets that are not RTP before a flow is left alone
 STRIKE = 32  # of one that has nothing to do with media
 COMPANION_STRIKE = 1  # of one that may come before media on their port

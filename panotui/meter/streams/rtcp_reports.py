@@ -94,7 +94,7 @@ class RtcpReports:
             seen = self._seen(stream, report, measured)
             at = row[stream.index : stream.index + 1]
             rtcp_tracker.sender_report(at, stream.clockwork, sender, report.time_ns, seen)
-            self._tell(stream, rtcp_tracker.sender_message(sender, stream.id, *about))
+            self._tell(stream, rtcp_tracker.message_of(sender, stream.id, *about))
         for block in compound.reports:
             stream = self._known.find(block.about, place)
             if stream is None:
@@ -102,7 +102,7 @@ class RtcpReports:
             at = row[stream.index : stream.index + 1]
             rtcp_tracker.reception_report(at, stream.clockwork, block, report.time_ns)
             dialogue = dialogue or stream.dialogue
-            self._tell(stream, rtcp_tracker.reception_message(block, stream.id, *about))
+            self._tell(stream, rtcp_tracker.message_of(block, stream.id, *about))
         receives = bool(compound.reports or compound.empty_reports) and not compound.senders
         if receives and dialogue is not None:
             dialogue.kept_alive(report.time_ns, "rtcp")
@@ -112,7 +112,7 @@ class RtcpReports:
                 continue
             row["end"][stream.index] = 1
             self._state.watched[stream.index] = False
-            self._tell(stream, rtcp_tracker.bye_message(ssrc, stream.id, *about))
+            self._tell(stream, rtcp_tracker.message_of(ssrc, stream.id, *about))
 
     def _seen(
         self, stream: Stream, report: _Report, measured: tuple[I64, RtpRecords] | None

@@ -7,9 +7,11 @@ this project's notes on where a tap stands between sender and receiver.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from panotui.model import SECOND, AnyMessage, Rows, RtcpReport
+from panotui.model import SECOND, Rows, RtcpReport
 from panotui.wire.rtcp import ReceptionReport, SenderReport, ntp_to_unix_ns
 
 _SENT_MAX = 8  # sender reports remembered a stream, to find the one that an RR answers
@@ -68,54 +70,37 @@ def reception_report(row: Rows, state: Clockwork, report: ReceptionReport, time_
                 break
 
 
-def sender_message(
-    report: SenderReport, stream: int, time_ns: int, number: int, interface: int, flow: int
-) -> AnyMessage:
+def message_of(
+    report: SenderReport | ReceptionReport | int,
+    stream: int,
+    time_ns: int,
+    number: int,
+    interface: int,
+    flow: int,
+) -> RtcpReport:
+    """The message of a report; of an SSRC that has left, its BYE."""
+    if isinstance(report, SenderReport):
+        said: dict[str, Any] = {
+            "kind": "sr",
+            "ssrc": report.ssrc,
+            "about": report.ssrc,
+            "ntp_ns": ntp_to_unix_ns(report.ntp) if report.ntp else None,
+            "rtp_time": report.rtp_time,
+            "packets": report.packets,
+            "octets": report.octets,
+        }
+    elif isinstance(report, ReceptionReport):
+        said = {
+            "kind": "rr",
+            "ssrc": report.reporter,
+            "about": report.about,
+            "fraction_lost": report.fraction / 256,
+            "cumulative_lost": report.lost,
+            "jitter": report.jitter,
+            "from_receiver": True,
+        }
+    else:
+        said = {"kind": "bye", "ssrc": report, "about": report}
     return RtcpReport(
-        time_ns=time_ns,
-        packet=number,
-        interface=interface,
-        flow=flow,
-        stream=stream,
-        kind="sr",
-        ssrc=report.ssrc,
-        about=report.ssrc,
-        ntp_ns=ntp_to_unix_ns(report.ntp) if report.ntp else None,
-        rtp_time=report.rtp_time,
-        packets=report.packets,
-        octets=report.octets,
-    )
-
-
-def reception_message(
-    report: ReceptionReport, stream: int, time_ns: int, number: int, interface: int, flow: int
-) -> AnyMessage:
-    return RtcpReport(
-        time_ns=time_ns,
-        packet=number,
-        interface=interface,
-        flow=flow,
-        stream=stream,
-        kind="rr",
-        ssrc=report.reporter,
-        about=report.about,
-        fraction_lost=report.fraction / 256,
-        cumulative_lost=report.lost,
-        jitter=report.jitter,
-        from_receiver=True,
-    )
-
-
-def bye_message(
-    ssrc: int, stream: int, time_ns: int, number: int, interface: int, flow: int
-) -> AnyMessage:
-    return RtcpReport(
-        time_ns=time_ns,
-        packet=number,
-        interface=interface,
-        flow=flow,
-        stream=stream,
-        kind="bye",
-        ssrc=ssrc,
-        about=ssrc,
+        time_ns=time_ns, packet=number, interface=interface, flow=flow, stream=stream, **said
     )

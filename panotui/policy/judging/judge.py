@@ -7,6 +7,7 @@ order of the table in the JSON's description; the first that fits is told.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 from dataclasses import replace
 from functools import cached_property
@@ -456,8 +457,6 @@ def _believed(names: tuple[HostName, ...]) -> tuple[HostName, ...]:
 
 
 def _from_allowed(rule: Rule, client: str) -> bool:
-    import ipaddress
-
     networks = listen_networks(rule)
     if not networks:
         return True

@@ -45,6 +45,7 @@ from panotui.site.facts import MediaSession, Who
 from panotui.site.hosts import is_address
 from panotui.site.names import HostName, NameBook, aws_ranges
 from panotui.site.view import SiteView
+from panotui.wire.protocols import TCP, UDP
 
 VERDICTS: Final[tuple[str, ...]] = ("pending", "allowed", "infrastructure", "violation")
 SEVERITIES: Final[tuple[str, ...]] = ("info", "warning", "error")
@@ -58,7 +59,6 @@ HOST_SOURCES: Final[tuple[str | None, ...]] = (
     "range",
 )
 _PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmp6", 112: "vrrp"}
-_TCP, _UDP = 6, 17
 _BUCKET_NS = 900 * 1_000_000_000
 _STATE_UNANSWERED = (0, 1, 9)  # new, syn-sent, one-way
 _STATE_REFUSED = 6
@@ -472,7 +472,7 @@ class _Columns:
         rows, judge = self.rows, self.owner.judge
         state = np.ascontiguousarray(rows["state"])
         age = now_ns - self.first_ns
-        tcp = self.protocol == _TCP
+        tcp = self.protocol == TCP
         unanswered = np.isin(state, _STATE_UNANSWERED)
         self.settled = (age >= judge.settle_ns) | (rows["end"] != 0) | final
         self.settled |= tcp & ((state == _STATE_REFUSED) | (state == 5))
@@ -501,7 +501,7 @@ class _Columns:
         if not ports:
             return
         table = np.fromiter(ports, np.uint16, len(ports))
-        maybe = (self.protocol == _UDP) & (np.isin(self.sport, table) | np.isin(self.dport, table))
+        maybe = (self.protocol == UDP) & (np.isin(self.sport, table) | np.isin(self.dport, table))
         codes: dict[MediaSession, int] = {}
         for index in np.flatnonzero(maybe).tolist():
             client, server = self._addresses(index)
@@ -517,7 +517,7 @@ class _Columns:
     def _key(self) -> U64:
         ports = self.special.ports
         icmp = (self.protocol == 1) | (self.protocol == 58)
-        tcp_syn = (self.protocol == _TCP) & (self.opened == 2)
+        tcp_syn = (self.protocol == TCP) & (self.opened == 2)
         dport = np.where(_listed(self.dport, ports), self.dport, 0)
         sport = np.where(_listed(self.sport, ports) & ~tcp_syn, self.sport, 0)
         dport = np.where(icmp, 0, dport)

@@ -133,12 +133,6 @@ def walk(
     return Walk(offsets, heads, position, broken)
 
 
-def walk_serially(data: U8, start: int, stop: int, geometry: Geometry, most: int) -> Walk:
-    """The same answer as `walk`, one record at a time."""
-    (offsets, heads), position, broken = _serial(data, start, stop, geometry, most)
-    return Walk(offsets, heads, position, broken)
-
-
 def _head_view(data: U8, stop: int, geometry: Geometry) -> Heads:
     """(stop - head + 1,) overlapping headers, one a byte position."""
     return np.ndarray(

@@ -31,7 +31,7 @@ SOL_PACKET = 263
 PACKET_ADD_MEMBERSHIP, PACKET_RX_RING, PACKET_STATISTICS = 1, 5, 6
 PACKET_VERSION, PACKET_IGNORE_OUTGOING, TPACKET_V3 = 10, 23, 2
 PACKET_MR_PROMISC = 1
-SO_ATTACH_FILTER, SO_LOCK_FILTER = 26, 44
+SO_ATTACH_FILTER = 26
 ARPHRD = {1: 1, 772: 1, 65534: 101, 512: 101, 519: 101, 776: 101, 768: 101, 778: 101}
 # hardware types -> LINKTYPE: Ethernet and loopback; tunnels and PPP give bare IP
 
@@ -100,7 +100,6 @@ class LiveSource:
         self._poll.register(self._socket.fileno(), select.POLLIN | select.POLLERR)
         self._next = 0  # the block that the kernel fills next
         self._held: list[int] = []
-        self._packets_seen = 0
         self._statistics_due = 0.0
         self._reopen_due = 0.0
         self._interface_drops = _interface_drops(name)
@@ -111,7 +110,6 @@ class LiveSource:
     def _prepare(self, ring_bytes: int, retire_ms: int) -> None:
         self._attach(snap_program(self.snap))
         self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
-        self.block_bytes = BLOCK_BYTES
         self.blocks = max(ring_bytes // BLOCK_BYTES, BLOCKS_LEAST)
         while True:
             frames = self.blocks * BLOCK_BYTES // FRAME_BYTES
@@ -250,8 +248,7 @@ class LiveSource:
         self._statistics_due = now + STATISTICS_EVERY_S
         # reading resets them, and the packets include the drops (af_packet.c)
         raw = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
-        packets, drops, _ = struct.unpack("=3I", raw)
-        self._packets_seen += packets
+        _, drops, _ = struct.unpack("=3I", raw)
         self.counters.dropped_ring += drops
         if self.present:
             drops = _interface_drops(self.name)

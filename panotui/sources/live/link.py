@@ -185,6 +185,7 @@ def _pause_frames(name: str) -> int | None:
     psutil and sysfs do not have them; the ethtool statistics do (linux/ethtool.h: ETHTOOL_GSTRINGS
     and ETHTOOL_GSTATS need no privilege).
     """
+    # 23 ms that the meters, which import this module too, never need
     from panotui.sources.live.ethtool import statistics
 
     found = [

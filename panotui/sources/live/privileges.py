@@ -15,10 +15,10 @@ from pathlib import Path
 
 from panotui.errors import PrivilegeError
 
-PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_SET_KEEPCAPS = 38, 24, 47, 8
+PR_SET_NO_NEW_PRIVS, PR_CAPBSET_DROP, PR_CAP_AMBIENT = 38, 24, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 CAPABILITY_VERSION_3 = 0x20080522
-CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
+CAP_NET_RAW = 13
 NOBODY = 65_534
 OWN_USER = "panotui"  # who root becomes where that user exists and nobody called sudo
 STATUS = Path("/proc/self/status")

@@ -11,13 +11,9 @@ import numpy as np
 
 from panotui.model import I16, U8, U16
 from panotui.state.flows import column_text
+from panotui.wire.protocols import ICMP6_ANSWERS, ICMP_ANSWERS, SCTP, TCP, UDP
 
-# ICMP type -> the type of its answer; both count as one flow (spec: ICMP mapping)
-_ICMP4 = {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 10: 9, 9: 10, 17: 18, 18: 17}
-_ICMP6 = {128: 129, 129: 128, 130: 131, 131: 130, 133: 134, 134: 133, 135: 136, 136: 135,
-          139: 140, 140: 139, 144: 145, 145: 144}  # fmt: skip
-_WITH_PORTS = (6, 17, 132)
-
+_WITH_PORTS = (TCP, UDP, SCTP)
 
 _SHA1_BYTES = 20
 _NO_ANSWER = -1
@@ -30,7 +26,7 @@ def _answers(table: dict[int, int]) -> I16:
     return out
 
 
-_ANSWER4, _ANSWER6 = _answers(_ICMP4), _answers(_ICMP6)
+_ANSWER4, _ANSWER6 = _answers(ICMP_ANSWERS), _answers(ICMP6_ANSWERS)
 
 
 def community_ids(protocol: U8, src: U8, dst: U8, version: U8, sport: U16, dport: U16) -> list[str]:

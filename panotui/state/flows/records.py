@@ -29,6 +29,7 @@ from panotui.model import (
 from panotui.model.flow_rows import AnyRows
 from panotui.state.flows import column_text
 from panotui.state.flows.community_id import community_ids
+from panotui.wire.protocols import TCP, UDP
 
 VERDICTS: tuple[Verdict, ...] = ("pending", "allowed", "infrastructure", "violation")
 TRANSPORTS = {
@@ -37,7 +38,6 @@ TRANSPORTS = {
 }  # fmt: skip
 METER_SHIFT = 56  # the upper byte of a key is the meter, the rest the meter's own flow id
 _TRANSPORTS = np.array([TRANSPORTS.get(i) or f"ip-{i}" for i in range(256)], object)
-_TCP, _UDP = 6, 17
 _WITH_PORTS = np.isin(np.arange(256), (6, 17, 33, 132, 1, 58))  # ICMP: type and code
 _ENDS = tuple(end or None for end in FLOW_ENDS)
 # fields that are a column of the row under another name
@@ -64,7 +64,7 @@ class FlowBlock:
         self._beside = beside
         self._taken: dict[str, NDArray[Any]] = {}
         protocol = self._column("protocol")
-        self._tcp: Bool = protocol == _TCP
+        self._tcp: Bool = protocol == TCP
         self._ported: Bool = _WITH_PORTS[protocol]
         self._zero: list[int | None] | None = None
 
@@ -160,7 +160,7 @@ class FlowBlock:
         first = letters.view(np.uint8).reshape(len(letters), -1)[:, 0]
         lower = (first >= 97) & (first <= 122)
         letters = np.where(lower, np.char.add(b"^", letters), letters) if lower.any() else letters
-        whole = np.where(self._column("protocol") == _UDP, datagrams, letters)
+        whole = np.where(self._column("protocol") == UDP, datagrams, letters)
         return [text.decode("ascii", "replace") or None for text in whole.tolist()]
 
     def _conn_states(self) -> list[Any]:
@@ -173,9 +173,9 @@ class FlowBlock:
         fin_out, fin_in = rows["fin_out"] > 0, rows["fin_in"] > 0
         rst_out, rst_in = rows["rst_out"] > 0, rows["rst_in"] > 0
         rules: tuple[tuple[str, Bool], ...] = (
-            ("SHR", (protocol == _UDP) & ~out),
-            ("SF", (protocol == _UDP) & back),
-            ("S0", protocol == _UDP),
+            ("SHR", (protocol == UDP) & ~out),
+            ("SF", (protocol == UDP) & back),
+            ("S0", protocol == UDP),
             ("OTH", ~self._tcp),
             ("REJ", rst_in & syn & ~synack),
             ("RSTR", rst_in & (syn | fin_out)),
