@@ -17,29 +17,55 @@ from panotui.model import (
     EvidenceRecord,
     MqttMessage,
     TlsClientHello,
+    TlsFinished,
     address_text,
 )
 from panotui.model.flow_rows import FlowRow
 from panotui.model.untouched import untouched
 
+_MQTT_PORTS = (8883,)
+_MQTT_ALPN = ("mqtt", "x-amzn-mqtt-ca")
+FLAPS = 4  # the first opening, and three more
+FLAP_NS = 600 * SECOND
+ANSWER_NS = 8 * SECOND  # so long nobody answers the packet that ends a silence
+SAID_NS = 600 * SECOND  # by then a new connection must have shown that the server is there
+
 
 @dataclass(slots=True)
 class _Opened:
+    """MQTT connections of one client to one host."""
+
+    client: str
+    host: str
     times: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=32))
-    clients: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)  # MQTT client identifiers, where in clear text
+
+
+@dataclass(slots=True)
+class _Woken:
+    """A connection that spoke after a silence and waits for an answer."""
+
+    slot: int
+    key: int
+    time_ns: int
+    packet: int
+    quiet_ns: int
 
 
 class SessionRule(Rule):
     """idle-timeout, mqtt-flapping."""
 
-    hears = frozenset((TlsClientHello, MqttMessage))
+    hears = frozenset((TlsClientHello, TlsFinished, MqttMessage))
+    wakes = frozenset(("flows", "site"))
 
     def __init__(self) -> None:
-        self._mqtt: OrderedDict[str, _Opened] = OrderedDict()
+        self._mqtt: OrderedDict[tuple[str, str], _Opened] = OrderedDict()
+        self._opening: OrderedDict[int, tuple[str, str]] = OrderedDict()  # flow -> client, host
         self._silences: OrderedDict[tuple[str, int], deque[tuple[int, float, EvidenceRecord]]] = (
             OrderedDict()
         )
         self._asleep: OrderedDict[bytes, int] = OrderedDict()  # five-tuple -> last packet
+        self._woken: list[_Woken] = []
         # by slot of the flow table
         self._last_ns: I64 = np.zeros(0, np.int64)
         self._quiet_ns: I64 = np.zeros(0, np.int64)  # the silence that it woke from
@@ -47,20 +73,34 @@ class SessionRule(Rule):
         self._key: U64 = np.zeros(0, np.uint64)
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        if isinstance(message, TlsClientHello) and message.sni:
-            if any(a in ("mqtt", "x-amzn-mqtt-ca") for a in message.alpn):
-                self._opened(message.sni, message)
+        key = facts.key_of(message)
+        if isinstance(message, TlsFinished):
+            # a connection that never came about is no session that ended
+            opening = self._opening.pop(key, None) if self._opening else None
+            if opening is not None:
+                self._opened(*opening, message)
+            return
+        slot = facts.flows.slot(key)
+        if slot < 0:
+            return
+        row = facts.flows.rows[slot]
+        client = address_text(int(row["version"]), row["src"].tobytes())
+        if isinstance(message, TlsClientHello):
+            mqtt = int(row["dport"]) in _MQTT_PORTS or any(a in _MQTT_ALPN for a in message.alpn)
+            if message.sni and mqtt:
+                self._opening[key] = (client, message.sni)
+                while len(self._opening) > TABLE_MAX:
+                    self._opening.popitem(last=False)
         elif isinstance(message, MqttMessage) and message.type == "connect":
-            slot = facts.flows.slot(facts.key_of(message))
-            if slot >= 0:
-                row = facts.flows.rows[slot]
-                server = address_text(int(row["version"]), row["dst"].tobytes())
-                entry = self._opened(facts.host_of("", server), message)
-                if message.client_id and len(entry.clients) < 16:
-                    entry.clients.add(message.client_id)
+            server = address_text(int(row["version"]), row["dst"].tobytes())
+            entry = self._opened(client, facts.host_of(client, server), message)
+            if message.client_id and len(entry.ids) < 16:
+                entry.ids.add(message.client_id)
 
-    def _opened(self, host: str, message: AnyMessage) -> _Opened:
-        entry = self._mqtt.setdefault(host, _Opened())
+    def _opened(self, client: str, host: str, message: AnyMessage) -> _Opened:
+        key = (client, host)
+        entry = self._mqtt.setdefault(key, _Opened(client, host))
+        self._mqtt.move_to_end(key)
         while len(self._mqtt) > 64:
             self._mqtt.popitem(last=False)
         entry.times.append((message.time_ns, message.packet))
@@ -69,38 +109,59 @@ class SessionRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         now = facts.now_ns
-        for host, entry in self._mqtt.items():
-            times = [t for t in entry.times if now - t[0] <= 600 * SECOND]
-            if len(times) < 4:  # the first opening, and three more
-                continue
-            target = next((e for e in facts.endpoints.endpoints.values() if e.host == host), None)
-            if target is not None and len(target.attempts.open_flows) >= len(times):
-                continue  # several applications, each with a connection that stays
-            gaps = np.diff([t[0] for t in times])
-            regular = len(gaps) >= 3 and float(gaps.std()) < 0.05 * float(gaps.mean())
-            out.append(
-                Observation(
-                    "mqtt-flapping",
-                    host,
-                    {
-                        "host": host,
-                        "count": str(len(times)),
-                        "detail": ", at a regular pace: two devices may share a client id"
-                        if regular
-                        else "",
-                    },
-                    tuple(evidence(t, p, "MQTT connection opened") for t, p in times[-8:]),
-                    times[0][0],
-                    times[-1][0],
-                )
-            )
+        for entry in self._mqtt.values():
+            times = [t for t in entry.times if now - t[0] <= FLAP_NS]
+            if len(times) >= FLAPS:
+                self.due(times[0][0] + FLAP_NS + SECOND)
+                seen = self._flapping(entry, times, facts)
+                if seen is not None:
+                    out.append(seen)
         out.extend(self._idle(facts))
         return out
+
+    def _flapping(
+        self, entry: _Opened, times: list[tuple[int, int]], facts: Facts
+    ) -> Observation | None:
+        host, client = entry.host, entry.client
+        target = next((e for e in facts.endpoints.endpoints.values() if e.host == host), None)
+        if target is not None and len(target.attempts.open_flows) >= len(times):
+            return None  # several applications, each with a connection that stays
+        gaps = np.diff([t[0] for t in times])
+        regular = len(gaps) >= 3 and float(gaps.std()) < 0.05 * float(gaps.mean())
+        detail = ""
+        if regular:
+            seconds = float(gaps.mean()) / SECOND
+            detail = f", every {seconds:.0f} s: another device may use the same client id"
+        also = next(
+            (o for o in self._mqtt.values() if o.client != client and o.ids & entry.ids), None
+        )
+        if also is not None:
+            detail = f": {also.client} connects with the same client id ({min(entry.ids)})"
+        ours = facts.is_appliance(client)
+        return Observation(
+            "mqtt-flapping",
+            host,
+            {
+                "host": host,
+                "count": str(len(times)),
+                "detail": detail,
+                "client": client,
+                "port": facts.port_of(client) or "",
+            },
+            tuple(evidence(t, p, "MQTT connection opened") for t, p in times[-8:]),
+            times[0][0],
+            times[-1][0],
+            key=f"{host} {client}",
+            # of other hosts it is told with their name, and asks nothing of anybody
+            severity=None if ours else "info",
+            action=None if ours else "",
+        )
 
     def _idle(self, facts: Facts) -> list[Observation]:
         """The same silence before each end of a connection to one server."""
         now = facts.now_ns
         self._note_silences(facts)
+        self._note_unanswered(facts)
         out: list[Observation] = []
         for (server, port), ends in self._silences.items():
             recent_ends = [e for e in ends if now - e[0] <= 6 * HOUR]
@@ -111,18 +172,52 @@ class SessionRule(Rule):
             same = np.abs(seconds - middle) <= max(2.0, 0.05 * middle)
             if middle < 30 or np.count_nonzero(same) < 3:
                 continue
-            host = facts.host_of("", server)
+            target = facts.connects.get(server, port)
+            client = target.client if target else ""
+            host = facts.host_of(client, server)
             out.append(
                 Observation(
                     "idle-timeout",
                     f"{host}:{port}",
-                    {"host": host, "seconds": f"{middle:.0f}", "count": str(int(same.sum()))},
+                    {
+                        "host": host,
+                        "seconds": f"{middle:.0f}",
+                        "count": str(int(same.sum())),
+                        "client": client,
+                        "port": facts.port_of(client) or "",
+                    },
                     tuple(e[2] for e in recent_ends[-8:]),
                     recent_ends[0][0],
                     recent_ends[-1][0],
                 )
             )
         return out
+
+    def _note_unanswered(self, facts: Facts) -> None:
+        """Connections that spoke after a silence and were never answered, while the server takes
+        new ones: something on the way has forgotten them."""
+        if not self._woken:
+            return
+        flows, now = facts.flows, facts.now_ns
+        waiting: list[_Woken] = []
+        for woken in self._woken:
+            if int(flows.key[woken.slot]) != woken.key:
+                continue
+            row = flows.rows[woken.slot]
+            if int(row["last_in_ns"]) >= woken.time_ns or int(row["rst_in"]):
+                continue
+            if now - woken.time_ns < ANSWER_NS:
+                waiting.append(woken)
+                continue
+            server = address_text(int(row["version"]), row["dst"].tobytes())
+            target = facts.connects.get(server, int(row["dport"]))
+            if target is not None and target.connected_ns > woken.time_ns:
+                self._ended(woken.slot, woken.quiet_ns, facts, woken)
+            elif now - woken.time_ns < SAID_NS:
+                waiting.append(woken)
+        self._woken = waiting[-TABLE_MAX:]
+        if waiting:
+            self.due(now + 5 * SECOND)
 
     def _note_silences(self, facts: Facts) -> None:
         """Find the flows that woke after a long silence, and those of them that were reset."""
@@ -157,22 +252,38 @@ class SessionRule(Rule):
             if slept:
                 self._quiet_ns[slot] = int(flows.rows["first_ns"][slot]) - slept
                 self._woke_ns[slot] = facts.now_ns
+        speaks = tcp & (self._woke_ns[slots] == facts.now_ns) & (rows["rst_ns"] == 0)
+        speaks &= rows["last_out_ns"] > rows["last_in_ns"]
+        for i in np.flatnonzero(speaks)[:64].tolist():
+            slot, out_ns = int(slots[i]), int(rows["last_out_ns"][i])
+            quiet = int(self._quiet_ns[slot])
+            self._woken.append(
+                _Woken(slot, int(flows.key[slot]), out_ns, int(rows["last_packet"][i]), quiet)
+            )
         just_woken = facts.now_ns - self._woke_ns[slots] <= 15 * SECOND
         reset = tcp & (rows["rst_ns"] > 0) & (self._quiet_ns[slots] >= SILENCE_NS) & just_woken
         for slot in slots[reset][:64].tolist():
             self._ended(slot, int(self._quiet_ns[slot]), facts)
             self._quiet_ns[slot] = 0
 
-    def _ended(self, slot: int, quiet_ns: int, facts: Facts) -> None:
+    def _ended(
+        self, slot: int, quiet_ns: int, facts: Facts, unanswered: _Woken | None = None
+    ) -> None:
+        """A connection died of a silence: by RST, or because nobody answered."""
         row = facts.flows.rows[slot]
         client = address_text(int(row["version"]), row["src"].tobytes())
         if not facts.is_appliance(client):
             return
         server = address_text(int(row["version"]), row["dst"].tobytes())
         ends = self._silences.setdefault((server, int(row["dport"])), deque(maxlen=32))
-        rst = int(row["rst_ns"])
-        seen = evidence(rst, int(row["rst_packet"]), f"RST after {quiet_ns / SECOND:.0f} s")
-        ends.append((rst, quiet_ns / SECOND, seen))
+        silence = f"{quiet_ns / SECOND:.0f} s of silence"
+        if unanswered is not None:
+            at, packet = unanswered.time_ns, unanswered.packet
+            seen = evidence(at, packet, f"no answer after {silence}")
+        else:
+            at = int(row["rst_ns"])
+            seen = evidence(at, int(row["rst_packet"]), f"RST after {silence}")
+        ends.append((at, quiet_ns / SECOND, seen))
         while len(self._silences) > 256:
             self._silences.popitem(last=False)
 

@@ -24,12 +24,14 @@ from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
 from panotui.model import SECOND, AnyMessage, Confidence, FindingRecord
 
 FINDINGS_MAX = 500
+TOGETHER_NS = 60 * SECOND
 UNTRIED_NS = 120 * SECOND
 _WEAKER: dict[Confidence, Confidence] = {
     "certain": "likely",
     "likely": "possible",
     "possible": "possible",
 }
+_SIGHT = frozenset(("visibility", "loss"))  # what each observation is graded by
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -89,7 +91,9 @@ class Diagnosis:
             self._announce()
 
     def _awake(self, rule: Rule, facts: Facts) -> bool:
-        if rule.wakes is None or rule not in self._standing or facts.woken & rule.wakes:
+        if rule.wakes is None or rule not in self._standing:
+            return True
+        if facts.woken & (rule.wakes | _SIGHT):
             return True
         return rule in self._heard or 0 < rule.due_ns <= facts.now_ns
 
@@ -101,6 +105,8 @@ class Diagnosis:
         if grade == WITHHELD:
             return None
         key = seen.life_key
+        for wrong in seen.replaces:
+            self._lives.pop(wrong, None)
         life = self._lives.get(key)
         now = facts.now_ns
         if life is None:
@@ -290,8 +296,12 @@ def _order(life: _Life) -> tuple[int, int, str]:
 def _is_cause(cause: _Life, life: _Life) -> bool:
     if cause is life:
         return False
-    if life.record.key in cause.covers:
+    key = life.record.key
+    if key in cause.covers:
         return True
+    wild = f"{life.record.id}|*"  # all findings of an id that came with the cause
+    if wild in cause.covers:
+        return life.record.first_time_ns >= cause.record.first_time_ns - TOGETHER_NS
     return _order(cause)[:2] < _order(life)[:2] and bool(cause.blocks & life.relies)
 
 

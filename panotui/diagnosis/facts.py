@@ -29,6 +29,7 @@ from panotui.model.flow_rows import FlowColumns
 from panotui.policy.rules import Policy
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
+from panotui.state.beyond import BeyondBook
 from panotui.state.cameras import CameraBook
 from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
@@ -65,6 +66,7 @@ class Facts:
     leases: LeaseBook
     claims: ClaimBook
     lookups: LookupBook
+    beyond: BeyondBook
     visibility: Visibility = field(default_factory=Visibility)
     now_ns: int = 0
     started_ns: int = 0
@@ -117,7 +119,8 @@ class Facts:
 
     def host_of(self, client: str, server: str) -> str:
         """The best name for a server: from answers to this client, else what is known of it."""
-        found = self.names.answers_for(client, server, self.now_ns, self.view.facts.resolvers)
+        also = self.view.facts.askers(client)
+        found = self.names.answers_for(client, server, self.now_ns, also)
         if found:
             return found[0]
         named = self.names.address_names(server)
@@ -163,6 +166,7 @@ class Observation:
     blocks: tuple[str, ...] = ()  # tags beside those of its table
     relies: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()  # `life_key`s of the observations whose one cause this is
+    replaces: tuple[str, ...] = ()  # `life_key`s of what was said too early: it was never true
 
     @property
     def life_key(self) -> str:

@@ -1,15 +1,20 @@
-"""Findings about TLS: interception, alerts, filters by name, stalls."""
+"""Findings about TLS by what its messages say: interception, portals, alerts, lost ALPN.
+
+Hellos, certificates and alerts of the appliance's own connections come in, observations go out.
+How far a handshake came without such words is the ladder's, in `diagnosis.cloud`. One interceptor
+is one finding, whatever the number of names; what follows from it hangs below.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from panotui.diagnosis.catalogue import alerts
-from panotui.diagnosis.cloud import AMAZON, CONTROL_S, TABLE_MAX, filter_words, times
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.diagnosis.cloud import AMAZON, TABLE_MAX, listed, times
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import (
-    SECOND,
     AnyMessage,
     Confidence,
     EvidenceRecord,
@@ -18,11 +23,14 @@ from panotui.model import (
     TlsClientHello,
     TlsFinished,
     TlsServerHello,
+    address_text,
 )
-from panotui.model.flow_rows import FlowRow
-from panotui.state.connects import recent
 
 _REJECTS_CLIENT = frozenset({42, 43, 44, 45, 46, 48, 49, 51, 116})
+_MQTT = ("mqtt", "x-amzn-mqtt-ca")
+_FOLLOWS = ("tls-alert", "client-cert-rejected", "alpn-stripped", "endpoint-failing",
+            "sni-filtered")  # fmt: skip
+_HOSTS_MAX = 256
 
 
 @dataclass(slots=True)
@@ -30,10 +38,11 @@ class _Handshake:
     """One TLS connection's opening."""
 
     hello: TlsClientHello
-    server: TlsServerHello | None = None
-    certificate: TlsCertificate | None = None
+    client: str
+    port: int
+    mqtt: bool
     requested: bool = False
-    finished: bool = False
+    stripped: bool = False
 
 
 @dataclass(slots=True)
@@ -42,85 +51,120 @@ class _Failure:
     first_ns: int = 0
     last_ns: int = 0
     values: dict[str, str] = field(default_factory=dict)
-    action: str | None = None
     confidence: Confidence | None = None
     count: int = 0
     flow: str | None = None
-    detail: tuple[str, ...] = ()
+    works: bool = False  # the handshake was done all the same
 
 
 class TlsRule(Rule):
-    """tls-alert, tls-intercepted, client-cert-rejected, alpn-stripped, tls-stalled,
-    sni-filtered by silence."""
+    """tls-alert, tls-intercepted, captive-portal by its certificate, client-cert-rejected,
+    alpn-stripped."""
 
     hears = frozenset((TlsClientHello, TlsServerHello, TlsCertificate, TlsAlert, TlsFinished))
+    wakes = frozenset(("site",))
 
     def __init__(self) -> None:
         self._open: OrderedDict[int, _Handshake] = OrderedDict()
         self._failures: OrderedDict[tuple[str, str], _Failure] = OrderedDict()
-        self._issuers: OrderedDict[str, str] = OrderedDict()  # host -> issuer
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, TlsClientHello):
-            if message.sni and message.carrier == "tls":
-                self._open[facts.key_of(message)] = _Handshake(message)
-                while len(self._open) > TABLE_MAX:
-                    self._open.popitem(last=False)
+            self._hello(message, facts)
             return
-        if not isinstance(message, TlsServerHello | TlsCertificate | TlsAlert):
-            if self._open and isinstance(message, TlsFinished):
-                done = self._open.pop(facts.key_of(message), None)
-                if done is not None:
-                    self._clear(done.hello.sni or "")
+        if not self._open:
             return
-        handshake = self._open.get(facts.key_of(message))
+        key = facts.key_of(message)
+        if isinstance(message, TlsFinished):
+            done = self._open.pop(key, None)
+            if done is not None:
+                self._clear(done)
+            return
+        handshake = self._open.get(key)
         if handshake is None:
             return
-        host = handshake.hello.sni or ""
         if isinstance(message, TlsServerHello):
-            handshake.server = message
-            offered = handshake.hello.alpn
-            mqtt = any(a in ("mqtt", "x-amzn-mqtt-ca") for a in offered)
-            if mqtt and message.alpn is None and message.version in ("1.0", "1.1", "1.2"):
-                self._fail("alpn-stripped", host, message, {}, "server answers without ALPN", facts)
+            self._server_hello(handshake, message, facts)
         elif isinstance(message, TlsCertificate):
             if not message.from_client:
-                handshake.certificate = message
-                self._certificate(host, message, facts)
-        elif message.code not in (0, None) or message.level is None:
-            self._alert(host, message, facts)
+                self._certificate(handshake, message, facts)
+        elif isinstance(message, TlsAlert):
+            self._alert(handshake, message, facts)
 
-    def _certificate(self, host: str, message: TlsCertificate, facts: Facts) -> None:
+    def _hello(self, message: TlsClientHello, facts: Facts) -> None:
+        """Remember the opening of the appliance's own connections; of others nothing is said."""
+        if not message.sni or message.carrier != "tls":
+            return
+        key = facts.key_of(message)
+        slot = facts.flows.slot(key)
+        client, port = "", 0
+        if slot >= 0:
+            row = facts.flows.rows[slot]
+            client, port = (
+                address_text(int(row["version"]), row["src"].tobytes()),
+                int(row["dport"]),
+            )
+            if not facts.is_appliance(client):
+                return
+        mqtt = any(a in _MQTT for a in message.alpn)
+        self._open[key] = _Handshake(message, client, port, mqtt)
+        while len(self._open) > TABLE_MAX:
+            self._open.popitem(last=False)
+
+    def _server_hello(self, handshake: _Handshake, message: TlsServerHello, facts: Facts) -> None:
+        host = handshake.hello.sni or ""
+        if not handshake.mqtt or message.retry_request:
+            return
+        if message.alpn is not None:
+            self._failures.pop(("alpn-stripped", host), None)
+        elif message.version in ("1.0", "1.1", "1.2"):  # 1.3 answers out of sight
+            handshake.stripped = True
+            self._fail(
+                "alpn-stripped", handshake, message, {}, "server answers without ALPN", facts
+            )
+
+    def _certificate(self, handshake: _Handshake, message: TlsCertificate, facts: Facts) -> None:
+        host = handshake.hello.sni or ""
         issuer = message.issuer_organisation or message.issuer
         if not any(m.rule.kind == "cloud" for m in facts.policy.match_host(host)):
             return
-        self._issuers[host] = issuer
-        while len(self._issuers) > 256:
-            self._issuers.popitem(last=False)
         if any(name in f"{issuer} {message.issuer}".lower() for name in AMAZON):
             self._failures.pop(("tls-intercepted", host), None)
+            self._failures.pop(("captive-portal", host), None)
             return
-        same = sum(1 for other in self._issuers.values() if other == issuer)
-        failure = self._fail(
-            "tls-intercepted", host, message, {"issuer": issuer or message.issuer or "?"},
-            f"certificate of {message.subject or host} by {issuer}", facts,
-        )  # fmt: skip
-        if same > 1:
-            failure.detail = (f"the same issuer signs {same} of the names seen",)
+        text = f"certificate of {message.subject or host} by {issuer}"
+        if message.names and not any(_covers(name, host) for name in message.names):
+            subject = message.subject or message.names[0]
+            values = {"detail": f": its certificate is that of {subject}"}
+            self._fail("captive-portal", handshake, message, values, text, facts)
+            return
+        values = {"issuer": issuer or message.issuer or "an unnamed issuer"}
+        self._fail("tls-intercepted", handshake, message, values, text, facts)
 
-    def _alert(self, host: str, message: TlsAlert, facts: Facts) -> None:
+    def _alert(self, handshake: _Handshake, message: TlsAlert, facts: Facts) -> None:
+        side = "the appliance" if message.from_client else "the server"
         if message.code is None:
-            return  # inferred from its size: the end of a good connection looks the same
+            # TLS 1.3 hides what it says; in place of an answer to a certificate it is a refusal
+            if not message.from_client and message.after_client_certificate:
+                failure = self._fail(
+                    "client-cert-rejected", handshake, message,
+                    {"meaning": "an alert in place of an answer; TLS 1.3 hides which"},
+                    "encrypted alert after the client's certificate", facts,
+                )  # fmt: skip
+                failure.confidence = "likely" if failure.count > 1 else "possible"
+            return
+        if message.code == 0:
+            return
         unknown = (f"alert {message.code}", "Look at the server")
         meaning, advice = alerts().get(message.code, unknown)
-        side = "the appliance" if message.from_client else "the server"
         text = f"alert {message.code} ({meaning}) from {side}"
         rejected = message.after_client_certificate and message.code in _REJECTS_CLIENT
         if rejected and not message.from_client:
-            self._fail("client-cert-rejected", host, message, {"meaning": meaning}, text, facts)
+            values = {"meaning": meaning}
+            self._fail("client-cert-rejected", handshake, message, values, text, facts)
             return
         failure = self._fail(
-            "tls-alert", host, message,
+            "tls-alert", handshake, message,
             {"side": side, "meaning": f"{meaning} ({message.code})", "advice": advice}, text, facts,
         )  # fmt: skip
         failure.confidence = "possible" if message.level is None else None
@@ -128,97 +172,90 @@ class TlsRule(Rule):
     def _fail(
         self,
         kind: str,
-        host: str,
+        handshake: _Handshake,
         message: AnyMessage,
         values: dict[str, str],
         text: str,
         facts: Facts,
     ) -> _Failure:
+        host = handshake.hello.sni or ""
         failure = self._failures.setdefault((kind, host), _Failure())
         self._failures.move_to_end((kind, host))
-        while len(self._failures) > 256:
+        while len(self._failures) > _HOSTS_MAX:
             self._failures.popitem(last=False)
         failure.first_ns = failure.first_ns or message.time_ns
         failure.last_ns = message.time_ns
-        failure.values = values
+        failure.values = {
+            "host": host,
+            "client": handshake.client,
+            "port": facts.port_of(handshake.client) or "",
+            **values,
+        }
         failure.count += 1
+        failure.works = False
         failure.flow = facts.flow_id(message)
         failure.seen.append(evidence(message.time_ns, message.packet, text))
         return failure
 
-    def _clear(self, host: str) -> None:
-        for kind in ("tls-alert", "client-cert-rejected", "sni-filtered", "tls-stalled",
-                     "alpn-stripped"):  # fmt: skip
+    def _clear(self, done: _Handshake) -> None:
+        """A handshake was done: what its host failed by is over."""
+        host = done.hello.sni or ""
+        for kind in ("tls-alert", "client-cert-rejected"):
             self._failures.pop((kind, host), None)
+        stripped = self._failures.get(("alpn-stripped", host))
+        if stripped is not None and done.stripped:
+            stripped.works = True  # without ALPN all the same
 
     def tick(self, facts: Facts) -> list[Observation]:
-        self._silences(facts)
         out: list[Observation] = []
+        shared: dict[tuple[str, str], list[tuple[str, _Failure]]] = {}
         for (kind, host), failure in self._failures.items():
-            if not recent(failure.last_ns, facts.now_ns, STALE_S):
+            if kind in ("tls-intercepted", "captive-portal", "tls-alert"):
+                values = failure.values
+                who = values.get("issuer") or values.get("detail") or (
+                    f"{values['side']} {values['meaning']}"
+                )  # fmt: skip
+                shared.setdefault((kind, who), []).append((host, failure))
                 continue
-            confidence, detail = failure.confidence, failure.detail
-            text: str | None = None
-            action: str | None = None
-            if kind == "sni-filtered":
-                since = max(1, facts.now_ns - int(CONTROL_S * SECOND))
-                confidence, text, action, detail = filter_words(host, since, facts)
             out.append(
                 Observation(
-                    kind,
-                    host,
-                    {"host": host, "detail": "no answer", **failure.values},
-                    tuple(failure.seen),
-                    failure.first_ns,
-                    failure.last_ns,
-                    confidence,
-                    detail=(times(failure.count), *detail),
-                    action=action,
-                    text=text,
-                    flow=failure.flow,
+                    kind, host, failure.values, tuple(failure.seen), failure.first_ns,
+                    failure.last_ns, failure.confidence, detail=(times(failure.count),),
+                    flow=failure.flow, severity="warning" if failure.works else None,
                 )
-            )
+            )  # fmt: skip
+        out.extend(self._in_between(shared))
         return out
 
-    def _silences(self, facts: Facts) -> None:
-        """Handshakes that stand still: nothing after the ClientHello, or half a server flight."""
-        now = facts.now_ns
-        done: list[int] = []
-        for flow, handshake in self._open.items():
-            age = now - handshake.hello.time_ns
-            if age < 8 * SECOND:
-                continue
-            if age > 60 * SECOND:
-                done.append(flow)
-                continue
-            slot = facts.flows.slot(flow)
-            if slot < 0:
-                continue
-            row = facts.flows.rows[slot]
-            host = handshake.hello.sni or ""
-            if handshake.server is None and int(row["payload_in"]) == 0:
-                if int(row["rst_in"]) or int(row["retransmits_out"]) >= 2:
-                    self._fail(
-                        "sni-filtered", host, handshake.hello,
-                        {"detail": "no answer, the hello was sent again"},
-                        "ClientHello, then silence", facts,
-                    )  # fmt: skip
-                    done.append(flow)
-            elif handshake.server is not None and _half_flight(row):
-                self._fail(
-                    "tls-stalled", host, handshake.server, {},
-                    f"{int(row['lost_segments_in'])} segments of the server's flight are missing",
-                    facts,
-                )  # fmt: skip
-                done.append(flow)
-        for flow in done:
-            self._open.pop(flow, None)
+    @staticmethod
+    def _in_between(
+        shared: dict[tuple[str, str], list[tuple[str, _Failure]]],
+    ) -> Iterable[Observation]:
+        """Who answers in place of the endpoints: one finding for all its names."""
+        for (kind, who), found in shared.items():
+            hosts = [host for host, _ in found]
+            alike = kind != "tls-alert"  # an alert may come of itself; who intercepts is one
+            newest = max((f for _, f in found), key=lambda f: f.last_ns)
+            yield Observation(
+                kind,
+                hosts[0] if len(hosts) == 1 else f"{len(hosts)} names",
+                {**newest.values, "host": listed(hosts)},
+                tuple(e for _, f in found for e in list(f.seen)[:2])[:8],
+                min(f.first_ns for _, f in found),
+                newest.last_ns,
+                newest.confidence,
+                detail=(times(sum(f.count for _, f in found)), *hosts[:8]),
+                flow=newest.flow,
+                key=f"{newest.values['port']} {who}",
+                blocks=tuple(f"endpoint:{h}" for h in hosts),
+                relies=tuple(f"endpoint:{h}" for h in hosts),
+                covers=tuple(f"{k}|{h}" for h in hosts for k in _FOLLOWS) if alike else (),
+            )
 
 
-def _half_flight(row: FlowRow) -> bool:
-    """The server's full-size segments are missing while its small ones come through."""
-    return bool(
-        row["lost_segments_in"] > 0
-        and 0 < int(row["max_segment_in"]) < 1300
-        and int(row["payload_out"]) < 4096
-    )
+def _covers(name: str, host: str) -> bool:
+    """A certificate's name stands for a host."""
+    name, host = name.lower().rstrip("."), host.lower().rstrip(".")
+    if name.startswith("*."):
+        return host.partition(".")[2] == name[2:] or host == name[2:]
+    return name == host

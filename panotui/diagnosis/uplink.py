@@ -25,6 +25,7 @@ from panotui.model import (
 )
 from panotui.site.facts import Who
 from panotui.state.connects import recent
+from panotui.state.ladder import FLIGHT, HELLO, Attempt
 
 
 class UplinkRule(Rule):
@@ -45,6 +46,8 @@ class UplinkRule(Rule):
             if slot >= 0:
                 row = facts.flows.rows[slot]
                 server = address_text(int(row["version"]), row["dst"].tobytes())
+                if not facts.is_appliance(address_text(int(row["version"]), row["src"].tobytes())):
+                    return  # how other hosts reach the internet is their own affair
             count = self._proxies.get(server, (message, host, 0))[2]
             self._proxies[server] = (message, host, count + 1)
             while len(self._proxies) > 16:
@@ -132,10 +135,10 @@ class PolicyUseRule(Rule):
         if not facts.view.who(server) & Who.INTERNET or not facts.is_appliance(client):
             return
         answered = facts.names.answers_for(
-            client, server, message.time_ns, facts.view.facts.resolvers
+            client, server, message.time_ns, facts.view.facts.askers(client)
         )
         resolved = facts.names.was_resolved(client, message.sni) or any(
-            facts.names.was_resolved(r, message.sni) for r in facts.view.facts.resolvers
+            facts.names.was_resolved(r, message.sni) for r in facts.view.facts.askers(client)
         )
         if resolved and message.sni not in answered:
             self._unverified[message.sni] = (server, message)
@@ -211,17 +214,32 @@ class PolicyUseRule(Rule):
         if facts.now_ns < SUPPORT_ENDED_NS:
             return []
         tried = [e for e in facts.endpoints.endpoints.values() if e.rule.kind == "cloud"]
-        failing = [e for e in tried if e.attempts.state == "failing"]
+        failing = [e for e in tried if _turned_away(e.attempts.failing)]
         if len(tried) < 3 or len(failing) < len(tried):
             return []
+        newest = max(failing, key=lambda e: e.attempts.last_ns).attempts
+        follows = ("tls-alert", "endpoint-failing", "client-cert-rejected", "tcp-refused")
         return [
             Observation(
                 "cloud-service-ended",
                 "cloud",
-                {},
+                {"client": newest.client, "port": facts.port_of(newest.client) or ""},
+                tuple(x for e in failing[:4] for x in e.attempts.evidence[:2]),
+                min(e.attempts.since_ns for e in failing),
+                newest.last_ns,
                 detail=tuple(f"{e.host}: {e.attempts.detail}" for e in failing[:6]),
+                covers=tuple(f"{kind}|*" for kind in follows),
             )
         ]
+
+
+def _turned_away(attempt: Attempt | None) -> bool:
+    """The server's side itself says no, above TCP."""
+    if attempt is None or attempt.passed < HELLO:
+        return False
+    if attempt.alert is not None and attempt.alert.code:
+        return not attempt.alert.from_client
+    return attempt.passed >= FLIGHT and attempt.how in ("closed", "reset")
 
 
 def now_minus_start(facts: Facts) -> int:

@@ -42,6 +42,7 @@ from panotui.policy.rules import Policy
 from panotui.site.facts import Who
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
+from panotui.state.beyond import BeyondBook
 from panotui.state.cameras import CameraBook
 from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
@@ -85,6 +86,7 @@ class Engine:
         self.leases = LeaseBook()
         self.claims = ClaimBook()
         self.lookups = LookupBook()
+        self.beyond = BeyondBook(self.flows, self.view)
         self.visibility = Visibility()
         self.visibility.beside = self.view.vantage in ("mirror", "file", None)
         self.verdicts = VerdictBook(self.view, self.names, self.flows)
@@ -105,7 +107,7 @@ class Engine:
             ports=self.ports, streams=self.streams, cameras=self.cameras,
             endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
             clock=self.clock, leases=self.leases, claims=self.claims, lookups=self.lookups,
-            visibility=self.visibility, live=self.settings.live,
+            beyond=self.beyond, visibility=self.visibility, live=self.settings.live,
         )  # fmt: skip
         self.known = Marks()
         self.now_ns = 0
@@ -394,6 +396,7 @@ class Engine:
         if facts.changed is not None:
             self._woken.add("flows")
             visibility.flows(*facts.changed_flows())
+            self.beyond.update(*facts.changed_flows())
         missed = facts.ring_dropped + facts.interface_dropped
         visibility.counters(facts.counters, missed, self.now_ns)
         macs = view.facts.appliance_macs

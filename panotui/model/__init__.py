@@ -60,6 +60,7 @@ from panotui.model.site import (
 from panotui.model.snapshot import (
     REASONS,
     SCHEMA_ANALYSIS,
+    AttemptRecord,
     CameraRecord,
     ClockRecord,
     Confidence,
@@ -128,6 +129,7 @@ __all__ = [
     "VIDEO_CODECS",
     "AnyMessage",
     "ArpMessage",
+    "AttemptRecord",
     "BannerMessage",
     "Bool",
     "CameraRecord",

@@ -255,6 +255,17 @@ class CameraRecord(Record, frozen=True, kw_only=True):
     dialogue: tuple[DialogueLine, ...] = ()
 
 
+class AttemptRecord(Record, frozen=True, kw_only=True):
+    """One connection to an endpoint: how far it came."""
+
+    time_ns: int
+    packet: int | None
+    address: str
+    passed: str  # the last step that it passed, see `state.ladder.STEPS`
+    ended: str  # "works", "waiting", "silent", "refused", "reset", "closed", "left", ...
+    text: str  # "SYN ok 21 ms, ClientHello sent, nothing after"
+
+
 class EndpointRecord(Record, frozen=True, kw_only=True):
     service: str  # "iot", "logs", ...
     host: str  # the name used, or the pattern while unseen
@@ -275,6 +286,8 @@ class EndpointRecord(Record, frozen=True, kw_only=True):
     state_since_ns: int | None = None
     open_since_ns: int | None = None  # a connection that is open now
     bytes: int = 0
+    failing_step: str | None = None  # the step that its attempts do not pass
+    attempts_detail: tuple[AttemptRecord, ...] = ()  # the last ones, oldest first
 
 
 class DeviceRecord(Record, frozen=True, kw_only=True):

@@ -290,6 +290,18 @@ def endpoint_object(endpoint: EndpointRecord) -> Json:
         "detail": endpoint.detail,
         "address": endpoint.address,
         "alpn": endpoint.alpn,
+        "failing_step": endpoint.failing_step,
+        "attempts_detail": [
+            {
+                "time": time_text(a.time_ns),
+                "packet": a.packet,
+                "address": a.address,
+                "passed": a.passed,
+                "ended": a.ended,
+                "text": a.text,
+            }
+            for a in endpoint.attempts_detail
+        ],
     }
 
 

@@ -76,6 +76,13 @@ class SiteFacts:
     interfaces: dict[str, str] = field(default_factory=dict)  # capture interface -> port's name
     inferred: tuple[str, ...] = ()
 
+    def askers(self, client: str) -> tuple[str, ...]:
+        """Whose DNS questions count for a client beside its own: the site's resolvers ask for
+        everybody, and the appliance may ask over one of its addresses and use another."""
+        if client in self.appliance_addresses:
+            return (*self.appliance_addresses, *self.resolvers)
+        return tuple(self.resolvers)
+
     @property
     def appliance_known(self) -> bool:
         return bool(self.appliance_macs or self.appliance_addresses)

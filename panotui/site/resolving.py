@@ -67,7 +67,7 @@ class _Resolving:
             for address in port.addresses:
                 addresses.setdefault(address, name)
         macs = {mac: name for name, port in ports.items() for mac in port.macs}
-        local = self._local()
+        local = self._local(addresses)
         topology = site.site.topology
         roles: dict[str, str] = {n: port.role for n, port in site.ports.items() if port.role}
         if topology == "dual" and not roles:
@@ -143,7 +143,8 @@ class _Resolving:
                 found.add(address)
         return {a for a in found if not self._is_internet(a)}
 
-    def _local(self) -> tuple[IpNetwork, ...]:
+    def _local(self, appliance: Collection[str]) -> tuple[IpNetwork, ...]:
+        """What is local, with the links of the appliance's IPv6 addresses (/64, RFC 4291)."""
         nets: dict[IpNetwork, None] = dict.fromkeys(self.given_local)
         for port in self.site.ports.values():
             if port.address and "/" in port.address:
@@ -152,6 +153,13 @@ class _Resolving:
             nets = {network(text): None for text in self.learnt.dhcp_nets}
             if nets:
                 self.guess.append("local")
+        for address in appliance:
+            if ":" in address and is_host(address):
+                link = ipaddress.IPv6Network(f"{address}/64", strict=False)
+                if not any(
+                    isinstance(n, ipaddress.IPv6Network) and link.subnet_of(n) for n in nets
+                ):
+                    nets[link] = None
         return tuple(nets)
 
     def _region(self, appliance: dict[str, str]) -> str | None:

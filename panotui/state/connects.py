@@ -8,7 +8,7 @@ at one by one, at most `LOOKED_AT` of them a tick.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,16 +16,20 @@ import numpy as np
 
 from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
 from panotui.model.flow_rows import AnyRows, FlowRow
+from panotui.state.ladder import SYN, Attempt
 
 CONNECTS_MAX = 4096
 LOOKED_AT = 512
-_EVIDENCE = 8
+EVIDENCE = 8
+RECENT = 12  # attempts of a target that are kept
+SYNS = 3  # unanswered, before it is said that nobody answers
+LEFT_LEAST = 2  # a client that leaves once may have had its reasons
 UNDECIDED, UNANSWERED, REFUSED, CONNECTED, ANSWERED, BROKEN = range(6)
 # UNANSWERED  SYN sent, nothing came back         REFUSED   RST to SYN
 # CONNECTED   handshake seen or under way in both directions
 # ANSWERED    payload from both sides             BROKEN    reset before the server said anything
 
-_NEW, _SYN_SENT, _REFUSED_STATE, _RESET = 0, 1, 6, 5
+_REFUSED_STATE, _RESET = 6, 5
 
 
 def outcomes(rows: AnyRows) -> U8:
@@ -46,6 +50,7 @@ def outcomes(rows: AnyRows) -> U8:
         & (rows["payload_out"] > 0)
         & (rows["payload_in"] == 0)
         & (rows["rst_in"] > 0)
+        & ((rows["syn_out"] > 0) | (rows["syn_in"] > 0))  # an old one has said much before
     )
     out[tcp & connected] = CONNECTED
     out[tcp & answered] = ANSWERED
@@ -68,26 +73,16 @@ class Attempts:
     successes: int = 0
     flow: str | None = None  # the newest
     last_ns: int = 0
-    # unanswered SYNs since the last answer
+    recent: deque[Attempt] = field(default_factory=lambda: deque(maxlen=RECENT))
+    # refusals and unanswered SYNs since the last answer
     syns: int = 0
-    syn_flows: int = 0
-    syn_first_ns: int = 0
-    syn_last_ns: int = 0
-    evidence: list[EvidenceRecord] = field(default_factory=list)  # at most `_EVIDENCE`
-    # refusals since the last success
     refusals: int = 0
     refused_ns: int = 0
-    refused_packet: int = 0
     refused_ttl: int = 0
     # ICMP errors since the last success
     icmp: IcmpMessage | None = None
     icmp_count: int = 0
-    # dead or refused after the ClientHello, since the last success
-    broken: int = 0
-    broken_ns: int = 0
-    broken_packet: int = 0
-    failure: str | None = None  # what TLS said
-    failure_ns: int = 0
+    since_ns: int = 0  # the first failure after the last success
     # working
     connected_ns: int = 0
     success_ns: int = 0
@@ -97,23 +92,23 @@ class Attempts:
     open_flows: dict[int, int] = field(default_factory=dict)  # key -> since
     bytes: int = 0
 
-    def answered_since(self, time_ns: int) -> bool:
-        """Something worked at or after a time."""
+    def worked_since(self, time_ns: int, step: int = SYN) -> bool:
+        """A step was passed at or after a time, by a connection that began then or by data."""
+        if step > SYN:
+            return self.success_ns >= time_ns > 0
         return max(self.connected_ns, self.success_ns) >= time_ns > 0
 
-    def add(self, time_ns: int, packet: int, text: str) -> None:
-        """Keep a piece of evidence, once."""
-        entry = EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)
-        if entry in self.evidence:
-            return
-        if len(self.evidence) == _EVIDENCE:
-            del self.evidence[2]  # the first two stay: they say when it began
-        self.evidence.append(entry)
+    def note(self, attempt: Attempt) -> None:
+        """Take an attempt as it stands now."""
+        if attempt not in self.recent:
+            self.recent.append(attempt)
+        if attempt.failed and attempt.first_ns > self.success_ns and not self.since_ns:
+            self.since_ns = attempt.first_ns
 
     def connected(self, time_ns: int) -> None:
         """The server accepted a connection."""
         self.connected_ns = max(self.connected_ns, time_ns)
-        self.syns = self.syn_flows = self.refusals = self.icmp_count = 0
+        self.syns = self.refusals = self.icmp_count = 0
         self.icmp = None
 
     def succeeded(self, time_ns: int) -> None:
@@ -121,57 +116,78 @@ class Attempts:
         self.connected(time_ns)
         if time_ns >= self.success_ns:
             self.success_ns = time_ns
-            self.broken = 0
-            self.failure = None
-            self.evidence.clear()
+            self.since_ns = 0
+
+    @property
+    def failures(self) -> list[Attempt]:
+        """The attempts since the last success that failed, and of which that is sure; oldest
+        first."""
+        if self.icmp is not None:
+            said = [a for a in self.recent if a.how == "icmp" and a.first_ns > self.success_ns]
+            if said:
+                return said
+        failed = [a for a in self.recent if a.failed and a.first_ns > self.success_ns]
+        if not failed:
+            return []
+        silent = [a for a in failed if a.passed < SYN and a.how == "silent"]
+        if len(silent) == len(failed) and sum(a.syns for a in silent) < SYNS:
+            return []
+        left = [a for a in failed if a.how == "left"]
+        if len(left) == len(failed) < LEFT_LEAST:
+            return []
+        return failed
+
+    @property
+    def evidence(self) -> tuple[EvidenceRecord, ...]:
+        """What the failures show: the first, which says when it began, and the newest."""
+        failed = self.failures
+        chosen = failed if len(failed) <= 3 else [failed[0], *failed[-2:]]
+        return tuple(e for a in chosen for e in a.evidence)[:EVIDENCE]
+
+    @property
+    def failing(self) -> Attempt | None:
+        """The newest failure since the last success."""
+        failed = self.failures
+        return failed[-1] if failed else None
 
     @property
     def state(self) -> str:
         """`reachable`, `blocked`, `failing` or `unseen`: what the newest evidence says."""
-        trouble = max(
-            self.syn_last_ns if self.syns >= 3 else 0,
-            self.refused_ns if self.refusals else 0,
-            self.icmp.time_ns if self.icmp else 0,
-            self.broken_ns if self.broken else 0,
-            self.failure_ns if self.failure else 0,
-        )
-        if trouble and trouble >= self.success_ns:
-            if self.syns >= 3 or self.icmp or self.refusals:
-                return "blocked"
-            return "failing"
-        if self.success_ns:
-            return "reachable"
-        return "unseen"
+        attempt = self.failing
+        if attempt is not None:
+            return "blocked" if attempt.passed < SYN else "failing"
+        return "reachable" if self.success_ns else "unseen"
 
     @property
     def detail(self) -> str | None:
         """A few words on a state that is not `reachable`."""
-        if self.state == "reachable":
+        attempt = self.failing
+        if attempt is None:
             return None
-        if self.icmp:
+        if self.icmp and attempt.how == "icmp":
             return f"{self.icmp.src} says {icmp_meaning(self.icmp)}"
-        if self.syns >= 3:
-            return f"{self.syns} SYNs unanswered"
-        if self.refusals:
+        if attempt.how == "silent" and attempt.passed < SYN:
+            return f"{self.syns or attempt.syns} SYNs unanswered"
+        if attempt.how == "refused":
             return "connection refused (RST to SYN)"
-        if self.failure:
-            return self.failure
-        if self.broken:
-            return "reset right after the ClientHello"
-        return None
+        if attempt.alert is not None and attempt.alert.code:
+            side = "client" if attempt.alert.from_client else "server"
+            return f"TLS alert {attempt.alert.code} from the {side}"
+        return attempt.words()
 
 
 class ConnectBook:
-    """`Attempts` by (server, port), least recently used first to go."""
+    """`Attempts` by (server, port, whether they are the appliance's), least recently used first
+    to go."""
 
     def __init__(self, limit: int = CONNECTS_MAX) -> None:
         self.limit = limit
-        self.targets: OrderedDict[tuple[str, int], Attempts] = OrderedDict()
+        self.targets: OrderedDict[tuple[str, int, bool], Attempts] = OrderedDict()
         self.evicted = 0
 
-    def at(self, server: str, port: int) -> Attempts:
-        """The target, made if it is new."""
-        key = (server, port)
+    def at(self, server: str, port: int, ours: bool = True) -> Attempts:
+        """The target, made if it is new. `ours`: the appliance asks for it."""
+        key = (server, port, ours)
         target = self.targets.get(key)
         if target is None:
             if len(self.targets) >= self.limit:
@@ -183,11 +199,15 @@ class ConnectBook:
 
     def get(self, server: str, port: int) -> Attempts | None:
         """The target, if it is known."""
-        return self.targets.get((server, port))
+        return self.targets.get((server, port, True)) or self.targets.get((server, port, False))
+
+    def ours(self) -> list[Attempts]:
+        """The targets of the appliance, newest first."""
+        return [t for key, t in reversed(self.targets.items()) if key[2]]
 
     def alive(self, server: str, except_port: int) -> Attempts | None:
         """Another port of the same server that answered somehow: the host is there."""
-        for (address, port), target in self.targets.items():
+        for (address, port, _), target in self.targets.items():
             said = target.connected_ns or target.refused_ns or target.success_ns
             if address == server and port != except_port and said:
                 return target
@@ -195,7 +215,7 @@ class ConnectBook:
 
     def control(self, wanted: Callable[[Attempts], bool], since_ns: int) -> Attempts | None:
         """The newest target that works and fits `wanted`: the proof that the way is open."""
-        working = [t for t in self.targets.values() if t.answered_since(since_ns) and wanted(t)]
+        working = [t for t in self.targets.values() if t.worked_since(since_ns) and wanted(t)]
         return max(working, key=lambda t: max(t.connected_ns, t.success_ns), default=None)
 
 
@@ -208,35 +228,19 @@ def take_flow(
     """
     first, last = int(row["first_ns"]), int(row["last_ns"])
     target.last_ns = max(target.last_ns, last)
-    if was == UNDECIDED:
+    if was == UNDECIDED and int(row["syn_out"]):
         target.attempts += 1
     ended = int(row["end"]) != 0 or int(row["state"]) in (4, 5, 6)
     if outcome == UNANSWERED:
         fresh = int(row["syn_out"]) - old_syns
         if fresh > 0 and last >= target.connected_ns:
-            if not target.syns:
-                target.syn_first_ns = first
-            if old_syns == 0:
-                target.syn_flows += 1
-                target.add(first, int(row["first_packet"]), "SYN, no answer")
-            if int(row["syn_out"]) > 1:
-                target.add(last, int(row["last_packet"]), "SYN again, no answer")
             target.syns += fresh
-            target.syn_last_ns = max(target.syn_last_ns, int(row["syn_last_ns"]) or last)
     elif outcome == REFUSED and was != REFUSED:
         if was == UNANSWERED:
             target.syns = max(0, target.syns - old_syns)
         target.refusals += 1
         target.refused_ns = int(row["rst_ns"]) or last
-        target.refused_packet = int(row["rst_packet"]) or int(row["last_packet"])
         target.refused_ttl = int(row["rst_ttl"])
-        target.add(first, int(row["first_packet"]), "SYN")
-        target.add(target.refused_ns, target.refused_packet, "answered by RST")
-    elif outcome == BROKEN and was != BROKEN:
-        target.broken += 1
-        target.broken_ns = int(row["rst_ns"]) or last
-        target.broken_packet = int(row["rst_packet"]) or int(row["last_packet"])
-        target.add(target.broken_ns, target.broken_packet, "reset before the server said anything")
     if outcome in (CONNECTED, ANSWERED):
         if was in (UNDECIDED, UNANSWERED):
             target.connected(int(row["synack_ns"]) or first)

@@ -14,9 +14,11 @@ from panotui.model import EndpointRecord
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.state.clock import SILENT_AFTER, ClockBook
 from panotui.state.connects import Attempts
+from panotui.state.ladder import STEPS
 from panotui.state.resolvers import ResolverBook
 
 ENDPOINTS_MAX = 512
+ATTEMPTS_SHOWN = 8
 _KINDS = ("cloud", "service")
 
 
@@ -91,7 +93,7 @@ class EndpointBook:
         return [
             e
             for e in self.endpoints.values()
-            if e.host != but and e.attempts.answered_since(since_ns)
+            if e.host != but and e.attempts.worked_since(since_ns)
         ]
 
     def records(
@@ -136,6 +138,7 @@ class EndpointBook:
 def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
     attempts = endpoint.attempts
     rule = endpoint.rule
+    failing = attempts.failing
     return EndpointRecord(
         service=rule.service,
         host=endpoint.host,
@@ -155,6 +158,8 @@ def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
         state_since_ns=endpoint.state_since_ns,
         open_since_ns=min(attempts.open_flows.values(), default=None),
         bytes=endpoint.bytes,
+        failing_step=STEPS[failing.failing_step] if failing else None,
+        attempts_detail=tuple(a.record() for a in attempts.recent)[-ATTEMPTS_SHOWN:],
     )
 
 

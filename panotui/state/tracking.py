@@ -19,8 +19,11 @@ from panotui.model import (
     I64,
     AnyMessage,
     ArpMessage,
+    Bool,
+    HttpMessage,
     IcmpMessage,
     TlsAlert,
+    TlsCertificate,
     TlsClientHello,
     TlsFinished,
     TlsServerHello,
@@ -28,6 +31,7 @@ from panotui.model import (
     mac_text,
 )
 from panotui.model.flow_rows import FlowColumns, FlowRow
+from panotui.model.untouched import untouched
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.state.camera import Camera
@@ -47,9 +51,12 @@ from panotui.state.connects import (
 from panotui.state.endpoints import Endpoint, EndpointBook
 from panotui.state.flows import column_text
 from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
+from panotui.state.ladder import SYN, Attempt
 
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
-_OF_TLS = (TlsClientHello, TlsServerHello, TlsFinished, TlsAlert)
+_OF_TLS = (
+    TlsClientHello, TlsServerHello, TlsCertificate, TlsFinished, TlsAlert, HttpMessage,
+)  # fmt: skip
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
@@ -77,6 +84,9 @@ class ConnectionTracking:
         self.view = view
         self.skipped = 0  # connections whose outcome or handshake nobody looked at
         self._tls: OrderedDict[int, list[AnyMessage]] = OrderedDict()  # by flow key
+        self._attempts: OrderedDict[int, Attempt] = OrderedDict()  # by flow key
+        self._due: dict[int, int] = {}  # flow key -> when its silence is to be looked at
+        self._climbing: Bool = np.zeros(0, np.bool_)  # by slot: an attempt that may go on
         self._endpoint_of: OrderedDict[int, Endpoint] = OrderedDict()  # by flow key
         self._arp: OrderedDict[str, str] = OrderedDict()
         self._looked_for: dict[str, int] = {}  # camera -> times
@@ -85,55 +95,115 @@ class ConnectionTracking:
 
     def update(self, slots: I64, now_ns: int) -> None:
         """Take the flows of one delta (slots of the flow table)."""
-        self._settle_tls()
+        self._settle_tls(now_ns)
+        self._look_at_silence(now_ns)
         if not len(slots):
             return
+        if len(self._climbing) != len(self.flows.rows):
+            self._climbing = untouched(len(self.flows.rows), np.bool_)
         rows = FlowColumns(self.flows.rows, slots)
         self._sealed(rows)
         now = outcomes(rows)
         was = self.flows.outcome[slots]
         more_syns = (now == UNANSWERED) & (rows["syn_out"] > self.flows.syns_counted[slots])
         open_end = ((now == CONNECTED) | (now == ANSWERED)) & (rows["end"] != 0)
-        news = np.flatnonzero((now != was) & (now != 0) | more_syns | open_end)
+        climbing = self._climbing[slots] & (now != 0)
+        news = np.flatnonzero((now != was) & (now != 0) | more_syns | open_end | climbing)
         if len(news) > LOOKED_AT:
             self.skipped += len(news) - LOOKED_AT
             # what the appliance itself does matters more than who scans it
             news = news[np.argsort(rows["syn_out"][news] == 0, kind="stable")][:LOOKED_AT]
         for i in news.tolist():
             slot = int(slots[i])
-            self._flow(slot, self.flows.rows[slot], int(now[i]), int(was[i]))
+            self._flow(slot, self.flows.rows[slot], int(now[i]), int(was[i]), now_ns)
         self.flows.outcome[slots] = now
         self.flows.syns_counted[slots] = rows["syn_out"]
 
-    def _flow(self, slot: int, row: FlowRow, outcome: int, was: int) -> None:
+    def _flow(self, slot: int, row: FlowRow, outcome: int, was: int, now_ns: int) -> None:
         version = int(row["version"])
         client = address_text(version, row["src"].tobytes())
         server = address_text(version, row["dst"].tobytes())
         port = int(row["dport"])
         key = int(self.flows.key[slot])
         counted = int(self.flows.syns_counted[slot])
-        target = self.connects.at(server, port)
+        target = self.connects.at(server, port, self._is_ours(client))
         target.client = client
         target.flow = flow_text_id(key)
         target.appliance_port = self.view.facts.appliance_addresses.get(client)
         take_flow(target, row, key, outcome, was, counted)
-        if outcome == ANSWERED and not self._is_tls(row):
-            self._succeed(target, int(row["first_answer_ns"]) or int(row["last_ns"]), was)
         endpoint = self._endpoint(slot, int(row["first_ns"]), key, client, server, port)
         if endpoint is not None:
             take_flow(endpoint.attempts, row, key, outcome, was, counted)
             endpoint.attempts.flow = target.flow
             endpoint.attempts.client = client
             endpoint.attempts.appliance_port = target.appliance_port
-            if outcome == ANSWERED and not self._is_tls(row):
-                self._succeed(endpoint.attempts, int(row["last_ns"]), was)
+        self._climb(key, slot, row, target, endpoint, now_ns)
         self._camera(row, server, port, outcome, was, counted)
 
-    @staticmethod
-    def _succeed(target: Attempts, time_ns: int, was: int) -> None:
-        if was != ANSWERED:
-            target.successes += 1
-        target.succeeded(time_ns)
+    # ------------------------------------------------------------------ attempts
+
+    def _is_ours(self, client: str) -> bool:
+        """A connection of the appliance; anybody's while the appliance is not known."""
+        known = self.view.facts.appliance_addresses
+        return client in known or not known
+
+    def _climb(
+        self,
+        key: int,
+        slot: int,
+        row: FlowRow,
+        target: Attempts,
+        endpoint: Endpoint | None,
+        now_ns: int,
+    ) -> None:
+        """Bring the attempt of a flow up to date, and whom it is for."""
+        attempt = self._attempt(key, row, target)
+        worked = attempt.works
+        attempt.climb(row, now_ns, self._is_tls(row))
+        if target.icmp is not None and attempt.passed < SYN and not attempt.older:
+            attempt.how = "icmp" if target.icmp.time_ns >= attempt.first_ns else attempt.how
+        for to in (target, endpoint.attempts if endpoint is not None else None):
+            if to is None:
+                continue
+            to.note(attempt)
+            if attempt.works:
+                to.successes += not worked
+                to.succeeded(attempt.done_ns or _first_answer(row, attempt.older))
+        if endpoint is not None:
+            self.endpoints.version += 1
+        if slot < len(self._climbing):
+            self._climbing[slot] = not attempt.works
+        if attempt.due_ns:
+            self._due[key] = attempt.due_ns
+        else:
+            self._due.pop(key, None)
+
+    def _attempt(self, key: int, row: FlowRow, target: Attempts) -> Attempt:
+        """The attempt of a flow, made if it is new."""
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            if len(self._attempts) >= WAITING_MAX:
+                gone, _ = self._attempts.popitem(last=False)
+                self._due.pop(gone, None)
+            attempt = self._attempts[key] = Attempt(
+                key, target.client, target.server, target.port,
+                int(row["first_ns"]), int(row["first_packet"]),
+            )  # fmt: skip
+        return attempt
+
+    def _look_at_silence(self, now_ns: int) -> None:
+        """Attempts of which nothing was heard for so long that this is their end."""
+        if not self._due:
+            return
+        for key in [k for k, due in self._due.items() if due <= now_ns][:LOOKED_AT]:
+            del self._due[key]
+            slot = self.flows.slot(key)
+            attempt = self._attempts.get(key)
+            if slot < 0 or attempt is None:
+                continue
+            target = self.connects.at(attempt.server, attempt.port, self._is_ours(attempt.client))
+            row = self.flows.rows[slot]
+            self._climb(key, slot, row, target, self._endpoint_of.get(key), now_ns)
 
     def _is_tls(self, row: FlowRow) -> bool:
         """A conversation whose success only its TLS handshake proves."""
@@ -156,7 +226,7 @@ class ConnectionTracking:
             return None
         host = self.flows.host[slot]
         if host is None:
-            found = self.names.answers_for(client, server, first_ns, facts.resolvers)
+            found = self.names.answers_for(client, server, first_ns, facts.askers(client))
             host = found[0] if found else None
         rule = self.endpoints.rule_of(host, "tcp", port)
         if rule is None or host is None:
@@ -236,7 +306,7 @@ class ConnectionTracking:
         server, port = message.quoted_dst, message.quoted_dport
         if server is None or not port:
             return
-        targets = [self.connects.at(server, port)]
+        targets = [self.connects.at(server, port, self._is_ours(message.quoted_src or ""))]
         targets += [
             e.attempts
             for e in self.endpoints.endpoints.values()
@@ -247,9 +317,13 @@ class ConnectionTracking:
                 continue
             target.icmp = message
             target.icmp_count += 1
+            for attempt in target.recent:
+                if not attempt.works and attempt.passed < SYN and attempt.server == server:
+                    attempt.how = "icmp"
+                    target.since_ns = target.since_ns or attempt.first_ns
             target.client = target.client or message.quoted_src or ""
 
-    def _settle_tls(self) -> None:
+    def _settle_tls(self, now_ns: int) -> None:
         """Give TLS messages to the servers and endpoints of their flows, now that rows exist."""
         if not self._tls:
             return
@@ -268,29 +342,23 @@ class ConnectionTracking:
             rows["first_ns"].tolist(),
             strict=True,
         ):
-            target = self.connects.at(server, port)
+            target = self.connects.at(server, port, self._is_ours(client))
+            target.client = client
             endpoint = self._endpoint(slot, first_ns, key, client, server, port)
+            row = self.flows.rows[slot]
+            attempt = self._attempt(key, row, target)
             for message in waiting[key]:
-                self._tls_message(target, message)
+                attempt.hear(message)
+                if isinstance(message, TlsServerHello):
+                    target.tls_version = message.version or target.tls_version
                 if endpoint is not None:
-                    self._tls_message(endpoint.attempts, message)
+                    if isinstance(message, TlsServerHello):
+                        endpoint.attempts.tls_version = target.tls_version
                     if isinstance(message, TlsServerHello) and message.alpn:
                         endpoint.alpn = message.alpn
                     elif isinstance(message, TlsClientHello) and message.alpn:
                         endpoint.alpn = endpoint.alpn or message.alpn[0]
-
-    @staticmethod
-    def _tls_message(target: Attempts, message: AnyMessage) -> None:
-        if isinstance(message, TlsServerHello):
-            target.tls_version = message.version or target.tls_version
-            target.broken = 0
-        elif isinstance(message, TlsFinished):
-            target.successes += 1
-            target.succeeded(message.time_ns)
-        elif isinstance(message, TlsAlert) and message.code not in (0, None):
-            side = "client" if message.from_client else "server"
-            target.failure = f"TLS alert {message.code} from the {side}"
-            target.failure_ns = message.time_ns
+            self._climb(key, slot, row, target, endpoint, now_ns)
 
     # ------------------------------------------------------------------ who is where
 
@@ -331,6 +399,13 @@ class ConnectionTracking:
                 its = live & (rows[mac] == found)
                 return mac_text(int(found)) if not (its & ~here).any() else None
         return None
+
+
+def _first_answer(row: FlowRow, older: bool) -> int:
+    """When a conversation without a handshake of TLS worked."""
+    if older:
+        return int(row["last_in_ns"])
+    return int(row["first_answer_ns"]) or int(row["last_ns"])
 
 
 def _packed(address: str) -> bytes | None:

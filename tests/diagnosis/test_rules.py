@@ -88,6 +88,7 @@ def blocked_logs(scene: Scene) -> None:
     scene.tick([works(1, METRICS_IP)], [dns(scene, METRICS, METRICS_IP)])
     scene.tick([], [dns(scene, LOGS, LOGS_IP, number=2)])
     scene.tick([flow(2, CLOUD, LOGS_IP, 443, 2.5, syn_out=3, packets_out=3)])
+    scene.tick([works(3, METRICS_IP, 3.5)])  # the control has worked since
 
 
 def test_blocked_endpoint_is_told_with_the_one_that_works() -> None:
@@ -117,7 +118,7 @@ def test_two_unanswered_syns_are_no_finding() -> None:
 def test_blocked_endpoint_clears_when_it_answers() -> None:
     scene = Scene(site())
     blocked_logs(scene)
-    scene.tick([works(3, LOGS_IP, 4.0)])
+    scene.tick([works(4, LOGS_IP, 4.0)])
     scene.pass_time(8)
     assert "tcp-blocked" not in scene.findings()
     assert scene.findings(opened=False)["tcp-blocked"].cleared_time_ns is not None

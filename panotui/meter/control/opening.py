@@ -283,6 +283,11 @@ class Opening:
             seen = banner.recognise(bytes(ready[:16]), self._ports[1], from_client)
             if seen is banner.UNDECIDED:
                 return
+            if seen == "http" and not from_client:
+                # somebody else answers the ClientHello, in clear text: a portal
+                self._reader = "http"
+                self._read_http(side, from_client, origin)
+                return
             if seen != "tls":
                 if side.segments >= _TRIES:
                     self._finish()

@@ -603,7 +603,7 @@ class _Columns:
         named = bool(self.special.named[self.server_code[index]])
         if every_name or named or self.server_code[index] == 0:
             first = int(self.first_ns[index])
-            also = view.facts.resolvers
+            also = view.facts.askers(client)
             found.extend(HostName(n, "dns") for n in names.answers_for(client, server, first, also))
             found.extend(names.address_names(server))
         session = self.session.get(index)

@@ -1,0 +1,285 @@
+"""The ladder of a connection: how far each attempt came, and how it ended there.
+
+A flow row and what its messages said come in, an `Attempt` goes out: the last step that it passed
+(name, next hop, SYN, ClientHello, the server's flight, handshake, data) and how the next one ended
+(silent, refused, reset, closed, ...). Retries of a SYN or a hello are one attempt. A connection
+that is older than the capture has passed the steps that it must have passed. What a client cut
+short itself, before anybody could have answered, is no failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    AttemptRecord,
+    EvidenceRecord,
+    HttpMessage,
+    TlsAlert,
+    TlsCertificate,
+    TlsClientHello,
+    TlsFinished,
+    TlsServerHello,
+)
+from panotui.model.flow_rows import FlowRow
+
+STEPS = (
+    "name", "next-hop", "syn", "client-hello", "server-flight", "handshake", "data", "open",
+)  # fmt: skip
+NAME, NEXT_HOP, SYN, HELLO, FLIGHT, HANDSHAKE, DATA, OPEN = range(8)
+SYN_WAIT_NS = 3 * SECOND  # by then a SYN would have been sent twice
+ANSWER_WAIT_NS = 8 * SECOND
+PATIENCE_NS = 2 * SECOND  # a client that leaves sooner did not wait for an answer
+FULL_SEGMENT = 1300  # bytes: larger ones are what a path of small MTU loses
+
+FAILURES = frozenset(
+    ("silent", "refused", "reset", "closed", "left", "alert", "http", "stalled", "icmp")
+)
+_WORDS = {
+    NEXT_HOP: "SYN sent",
+    SYN: "SYN ok",
+    HELLO: "ClientHello sent",
+    FLIGHT: "server answers",
+    HANDSHAKE: "handshake done",
+    DATA: "data flows",
+}
+_ENDS = {
+    "silent": "nothing after",
+    "refused": "refused by RST",
+    "reset": "then reset by the server's side",
+    "closed": "then closed by the server's side",
+    "left": "then the client leaves",
+    "alert": "then a TLS alert",
+    "http": "then an HTTP answer",
+    "stalled": "then the answer stalls",
+    "icmp": "refused by ICMP",
+    "cut-short": "cut short by the client",
+}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One connection on its way up."""
+
+    key: int  # of its flow
+    client: str
+    server: str
+    port: int
+    first_ns: int
+    packet: int
+    older: bool = False  # than the capture
+    passed: int = NEXT_HOP  # the last step that it passed
+    how: str = "waiting"  # how the next step ended
+    last_ns: int = 0
+    syns: int = 0
+    rtt_ms: float | None = None
+    again: int = 0  # the hello was sent so many times more
+    evidence: list[EvidenceRecord] = field(default_factory=list)
+    # what its messages said
+    hello: TlsClientHello | None = None
+    server_hello: TlsServerHello | None = None
+    certificate: TlsCertificate | None = None
+    alert: TlsAlert | None = None
+    http: HttpMessage | None = None
+    done: bool = False
+    done_ns: int = 0
+    small_only: bool = False  # full-size segments are lost, small ones come through
+    due_ns: int = 0  # when silence will be said
+
+    @property
+    def failed(self) -> bool:
+        """It ended below data."""
+        return self.how in FAILURES
+
+    @property
+    def works(self) -> bool:
+        """It carried data, or its handshake was done."""
+        return self.passed >= HANDSHAKE
+
+    @property
+    def failing_step(self) -> int:
+        """The first step that it did not pass."""
+        return min(self.passed + 1, OPEN)
+
+    def words(self) -> str:
+        """`SYN ok 21 ms, ClientHello sent, nothing after`."""
+        parts = []
+        if self.older:
+            parts.append("was open before the capture")
+        elif self.passed >= SYN:
+            rtt = f" {self.rtt_ms:.0f} ms" if self.rtt_ms is not None else ""
+            parts.append(f"SYN ok{rtt}")
+            if self.hello is not None and self.passed < HANDSHAKE:
+                parts.append(_WORDS[HELLO] + (f" {self.again + 1} times" if self.again else ""))
+        else:
+            parts.append("1 SYN" if self.syns == 1 else f"{self.syns} SYNs")
+        if self.passed >= FLIGHT:
+            parts.append(_WORDS[min(self.passed, DATA)])
+        if self.how in _ENDS:
+            parts.append(_ENDS[self.how])
+        return ", ".join(parts)
+
+    def record(self) -> AttemptRecord:
+        """As records show it."""
+        return AttemptRecord(
+            time_ns=self.first_ns, packet=self.packet or None, address=self.server,
+            passed=STEPS[self.passed], ended=self.how, text=self.words(),
+        )  # fmt: skip
+
+    def hear(self, message: AnyMessage) -> None:
+        """Take what a message of this connection says."""
+        if isinstance(message, TlsClientHello):
+            self.hello = self.hello or message
+        elif isinstance(message, TlsServerHello):
+            self.server_hello = message
+        elif isinstance(message, TlsCertificate):
+            if not message.from_client:
+                self.certificate = message
+        elif isinstance(message, TlsAlert):
+            self.alert = message
+        elif isinstance(message, TlsFinished):
+            self.done, self.done_ns = True, message.time_ns
+        elif isinstance(message, HttpMessage) and not message.from_client:
+            self.http = message
+
+    def climb(self, row: FlowRow, now_ns: int, tls: bool) -> None:
+        """Work out how far it came. `tls`: only a handshake or its data prove success."""
+        first, last = int(row["first_ns"]), int(row["last_ns"])
+        self.last_ns = last
+        self.syns = int(row["syn_out"])
+        opened = int(row["synack_ns"]) > 0 or int(row["syn_in"]) > 0
+        self.older = not self.syns and not opened
+        out, back = int(row["payload_out"]), int(row["payload_in"])
+        history = bytes(row["history"])
+        self.due_ns = 0
+        rtt = next((int(row[n]) for n in ("server_rtt_us", "handshake_rtt_us") if row[n] >= 0), -1)
+        if rtt >= 0:
+            self.rtt_ms = rtt / 1000
+        if self.older:
+            self._older(row)
+        elif not opened and not back:
+            self._syn(row, now_ns, first, history)
+        elif not out:
+            self.evidence.clear()  # the SYN was answered after all
+            self.passed, self.how = max(self.passed, SYN), "waiting"
+            if _ended_by_server(history):
+                self._fails("reset" if b"r" in history else "closed", row)
+            elif _ended_by_client(history):
+                self.how = "cut-short"
+        elif self.done or (not tls and back):
+            self.passed, self.how = DATA, "works"
+            self.evidence.clear()
+        elif not tls:
+            self._answer(row, now_ns, history, SYN)
+        else:
+            self._handshake(row, now_ns, history, back)
+
+    def _older(self, row: FlowRow) -> None:
+        both = int(row["packets_out"]) > 0 and int(row["packets_in"]) > int(row["rst_in"])
+        if both:
+            self.passed, self.how = DATA, "works"
+        else:
+            self.passed, self.how = SYN, "waiting"
+
+    def _syn(self, row: FlowRow, now_ns: int, first: int, history: bytes) -> None:
+        self.passed = NEXT_HOP
+        if int(row["rst_in"]):
+            self._fails("refused", row)
+            return
+        age = now_ns - first
+        ended = int(row["end"]) != 0
+        if self.how == "icmp":
+            return
+        self._note(first, self.packet, "SYN, no answer")
+        if self.syns > 1:
+            last = int(row["syn_last_ns"]) or int(row["last_ns"])
+            self._note(last, int(row["last_packet"]), "SYN again, no answer")
+        if age >= SYN_WAIT_NS or self.syns >= 3 or ended:
+            self.how = "silent"
+        else:
+            self.how, self.due_ns = "waiting", first + SYN_WAIT_NS
+
+    def _handshake(self, row: FlowRow, now_ns: int, history: bytes, back: int) -> None:
+        """Between ClientHello and the end of the handshake."""
+        self.small_only = False
+        if not back:
+            self._answer(row, now_ns, history, HELLO)
+            self.small_only = self.failed and self._half_hello(row, history)
+            return
+        self.passed, self.how = FLIGHT, "waiting"
+        if self.http is not None:
+            self.passed = HELLO
+            self._fails("http", row, self.http.time_ns, self.http.packet)
+        elif self.alert is not None and (self.alert.code or 0) != 0:
+            self._fails("alert", row, self.alert.time_ns, self.alert.packet)
+        elif _ended_by_server(history):
+            self._fails("reset" if b"r" in history else "closed", row)
+        elif _ended_by_client(history):
+            self._fails("left", row)
+        elif now_ns - int(row["last_ns"]) >= ANSWER_WAIT_NS or int(row["end"]):
+            self._fails("stalled", row)
+        else:
+            self.due_ns = int(row["last_ns"]) + ANSWER_WAIT_NS
+        gap = int(row["lost_segments_in"]) > 0 and int(row["max_segment_in"]) < FULL_SEGMENT
+        self.small_only = gap and self.how in ("stalled", "left")
+
+    def _half_hello(self, row: FlowRow, history: bytes) -> bool:
+        """The full-size part of the ClientHello is sent again and again, and the server's side has
+        acknowledged what came after it: it is there, and the large part is not."""
+        again, hello = int(row["retransmits_out"]), self.hello
+        if again < 2 or hello is None or hello.size <= int(row["max_segment_out"]):
+            return False
+        each = (int(row["payload_out"]) - hello.size) / again
+        spoke = history.find(b"D")
+        return each >= FULL_SEGMENT and b"a" in history[spoke:]
+
+    def _answer(self, row: FlowRow, now_ns: int, history: bytes, passed: int) -> None:
+        """The client has spoken, and the server has said nothing yet."""
+        self.passed = passed
+        self.again = max(self.again, int(row["retransmits_out"]))
+        spoke = int(row["first_payload_ns"]) or int(row["first_ns"])
+        if _ended_by_server(history):
+            self._fails("reset" if b"r" in history else "closed", row)
+        elif _ended_by_client(history):
+            waited = int(row["last_out_ns"]) - spoke
+            if waited >= PATIENCE_NS or self.again:
+                self._fails("silent", row)
+            else:
+                self.how = "cut-short"
+        elif now_ns - spoke >= ANSWER_WAIT_NS or int(row["end"]):
+            self._fails("silent", row)
+        else:
+            self.how, self.due_ns = "waiting", spoke + ANSWER_WAIT_NS
+
+    def _fails(self, how: str, row: FlowRow, time_ns: int = 0, packet: int = 0) -> None:
+        if self.how == how:
+            return
+        self.how = how
+        if self.hello is not None:
+            self._note(self.hello.time_ns, self.hello.packet, f"ClientHello for {self.hello.sni}")
+        elif not self.evidence:
+            self._note(self.first_ns, self.packet, "SYN")
+        reset = how in ("reset", "refused") and int(row["rst_ns"])
+        time_ns = time_ns or (int(row["rst_ns"]) if reset else int(row["last_ns"]))
+        packet = packet or (int(row["rst_packet"]) if reset else int(row["last_packet"]))
+        self._note(time_ns, packet, _ENDS.get(how, how))
+
+    def _note(self, time_ns: int, packet: int, text: str) -> None:
+        entry = EvidenceRecord(time_ns=time_ns, packet=packet or None, text=text)
+        if entry not in self.evidence and len(self.evidence) < 6:
+            self.evidence.append(entry)
+
+
+def _ended_by_server(history: bytes) -> bool:
+    """The server's side ended it first: by FIN or RST, in Zeek's letters."""
+    return _first(history, b"fr") < _first(history, b"FR")
+
+
+def _ended_by_client(history: bytes) -> bool:
+    return _first(history, b"FR") < _first(history, b"fr")
+
+
+def _first(history: bytes, letters: bytes) -> int:
+    return min((i for i, letter in enumerate(history) if letter in letters), default=99)
