@@ -121,8 +121,7 @@ class TimeRule(Rule):
         seen: tuple[EvidenceRecord, ...], action: str | None = None,
     ) -> Observation:  # fmt: skip
         first = seen[0].time_ns if seen else 0
-        # a server that last worked before this one failed proves nothing
-        working = [o for o in others if o.side.accepted_ns >= first]
+        working = [o for o in others if _proves(o, first, facts.now_ns)]
         return Observation(
             kind,
             one.server.address,
@@ -201,6 +200,15 @@ class TimeRule(Rule):
                 server.last_ns or 0,
             )
         ]
+
+
+def _proves(other: _Asked, since_ns: int, now_ns: int) -> bool:
+    """Another server has worked since: its newest question was answered, and that is no further
+    back than the pause between two of them."""
+    side = other.side
+    waits = bool(side.asked) and now_ns - side.asked[-1][0] < NTP_WAIT_NS
+    pause = int(other.server.poll_s * SECOND)
+    return side.unanswered <= waits and side.accepted_ns >= since_ns - pause
 
 
 def _useless(side: Side, client: str) -> tuple[str, str | None]:

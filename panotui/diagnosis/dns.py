@@ -310,7 +310,8 @@ def _add_hole(
     facts: Facts,
 ) -> None:
     """An answer that leads a needed name to where it cannot be."""
-    if facts.now_ns - given.last_ns > RECENT_NS:
+    # a connection to the address, or another server, may yet show that it is right
+    if facts.now_ns - given.last_ns > RECENT_NS or facts.now_ns - given.first_ns < SETTLE_NS:
         return
     taken = _taken_by_search_domain(lookup, facts)
     if taken is None:
@@ -441,7 +442,7 @@ def _told(one: _Bad, facts: Facts) -> Observation:
         detail=(answers, *rescue, *((f"names: {', '.join(names)}",) if several else ())),
         blocks=tuple(f"endpoint:{name}" for name in names[1:]),
         asker=one.client,
-        key=f"{one.server} {one.address}".strip() if several or one.everything else None,
+        key=f"{one.server} {one.address}".strip() + (" rescued" if one.rescued else ""),
     )
 
 

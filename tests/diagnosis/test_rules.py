@@ -209,6 +209,7 @@ def test_name_that_nobody_needs_may_not_exist() -> None:
 def test_sinkhole_is_an_address_that_the_name_cannot_have(address: str, told: bool) -> None:
     scene = Scene(site())
     scene.tick([], [dns(scene, LOGS, address)])
+    scene.pass_time(3)
     assert ("dns-sinkhole" in scene.findings()) is told
 
 
