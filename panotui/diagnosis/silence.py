@@ -18,7 +18,7 @@ from panotui.state.ports import MacCount, PortFacts
 
 SILENCE_S = 30  # at least, and
 GAPS = 4  # times its longest pause so far
-BUSY_LEAST = 5  # seconds in which the port was heard
+BUSY_LEAST = 3  # seconds in which the port was heard
 HABITS_MAX = 256
 TIMES = 3  # that make a habit
 EVEN = 1.5  # its longest pause against its shortest
