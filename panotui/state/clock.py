@@ -82,6 +82,7 @@ class TimeServer:
     stratum: int | None = None
     leap: int | None = None
     delay_ms: float | None = None
+    poll_s: float = 64.0  # pause between two questions, as the client says
 
     @property
     def clients(self) -> set[str]:
@@ -167,6 +168,8 @@ class ClockBook:
         server.requests += 1
         side.requests += 1
         server.first_ns = server.first_ns or message.time_ns
+        if 0 < message.poll <= 17:
+            server.poll_s = float(2**message.poll)
         side.unanswered += 1
         side.asked = [*side.asked, (message.time_ns, message.packet)][-SHOWN:]
         while len(self._waiting) >= WAITING_MAX:
