@@ -39,7 +39,7 @@ class Head(NamedTuple):
 
     message: HttpMessage
     size: int  # bytes up to and with the empty line
-    tunnel_cookie: bool  # x-sessioncookie: RTSP tunnelled in HTTP
+    tunnel_cookie: bool  # x-sessioncookie, or a WebSocket for RTSP: RTSP tunnelled in HTTP
 
 
 def end_of_head(data: bytes | bytearray) -> int:
@@ -64,7 +64,10 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
         name, colon, value = line.partition(b":")
         if colon:
             fields.setdefault(name.strip().lower(), value.strip())
-    cookie = b"x-sessioncookie" in fields
+    websocket = fields.get(b"upgrade", b"").lower() == b"websocket"
+    cookie = b"x-sessioncookie" in fields or (
+        websocket and b"rtsp" in fields.get(b"sec-websocket-protocol", b"").lower()
+    )
     if start.startswith(b"HTTP/1."):
         found = _STATUS.match(start)
         if found is None:

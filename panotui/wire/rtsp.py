@@ -56,10 +56,10 @@ def find_message(raw: bytes | bytearray, start: int = 0) -> int:
 
 def head_end(raw: bytes | bytearray, start: int = 0) -> int:
     """Position after the empty line that ends the header, -1 when it is not there yet."""
-    strict = raw.find(b"\r\n\r\n", start)
+    strict = raw.find(b"\n\r\n", start)
     loose = raw.find(b"\n\n", start)
     if strict >= 0 and (loose < 0 or strict < loose):
-        return strict + 4
+        return strict + 3
     return loose + 2 if loose >= 0 else -1
 
 
@@ -88,6 +88,11 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         """Bytes of the body; absent or unreadable means none."""
         value = (self.one("content-length") or "").strip()
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else 0
+
+    @property
+    def describes(self) -> bool:
+        """Is the body an SDP?"""
+        return "application/sdp" in (self.one("content-type") or "").lower()
 
     def session(self) -> tuple[str | None, int | None]:
         """Session id and time-out in seconds, each None where it is not said."""

@@ -269,6 +269,7 @@ class Connections:
                 other = connection.sides[not client]
                 if other.held:
                     other.acknowledged(ack, time_ns)
+                other.settle()
                 side.segment(sequence, view, payload, captured, size, time_ns, number)
             if bits & (_FIN | _RST):
                 self._disconnect(connection, client, bool(bits & _RST), time_ns, number)
@@ -345,6 +346,7 @@ class Connections:
         side = connection.sides[client]
         if side.held:
             side.give_up()
+        side.settle()
         connection.ends += 1
         if connection.ends == 1 or reset:
             how = f"{'rst' if reset else 'fin'}-{'client' if client else 'server'}"

@@ -9,14 +9,14 @@ once. RFC 2326 10.12, RFC 7826 14.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from array import array
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 
+from panotui.meter.rtsp.unwrapping import Base64, WebSocket, Wrapping
 from panotui.model import I64
 from panotui.wire.rtsp import (
     BODY_MAX,
@@ -35,14 +35,25 @@ ACKED_GRACE_NS = 20_000_000  # a mirror may bring an ACK before the data that it
 RESYNC_BYTES_MAX = 131_072
 RESYNC_TRIES_MAX = 8  # buffers without a frame in them, then the direction is left alone
 RESYNC_DEPTH_MAX = 16  # boundaries found and lost again within one buffer
+RESYNC_CHAINS_MAX = 32  # possible frames whose end has not come yet, tried again with more bytes
+_START_LINE_MAX = 2_200  # bytes
+MESSAGES_PER_SECOND = 200  # of a direction; with more it is left alone until the second is over
 _MASK = 0xFFFFFFFF
 _HALF = 1 << 31
 
-_BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD = range(7)
+_BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD, _SKIP, _OPEN = range(9)
 
 # `$`, a low channel, a length, and a first byte of RTP or RTCP; overlapping candidates too.
 _CANDIDATE = re.compile(rb"(?=\$[\x00-\x1f]..[\x80-\xbf])", re.DOTALL)
 _DOLLAR = 0x24
+# Frames too short for RTP and RTCP, as many as follow each other.
+SMALL = 8
+SMALL_FRAMES = re.compile(
+    rb"(?:\$.\x00(?:" + b"|".join(b"\\x%02x.{%d}" % (n, n) for n in range(SMALL)) + rb"))+",
+    re.DOTALL,
+)
+_LENGTH = re.compile(rb"(?i)\ncontent-length[ \t]*:")
+_SDP_LINE = re.compile(rb"[A-Za-z]=[^\n]*\n?")
 
 MessageHandler = Callable[[Text, bytes, int, int], None]  # text, body, time_ns, packet number
 
@@ -73,18 +84,26 @@ class Direction:
     __slots__ = (
         "_body_head",
         "_buffer",
+        "_candidates",
         "_channel",
         "_depth",
+        "_floor",
         "_head_end",
         "_held_bytes",
         "_hole_acked_ns",
         "_inner",
         "_length",
         "_marks",
+        "_messages",
         "_mode",
+        "_muted_ns",
         "_need",
         "_next",
+        "_open",
+        "_scanned",
+        "_second",
         "_tries",
+        "_wrapping",
         "carriers",
         "cookie",
         "epoch",
@@ -124,6 +143,12 @@ class Direction:
         self._tries = 0
         self._depth = 0
         self._inner: Direction | None = None
+        self._wrapping: Wrapping | None = None
+        self._floor = 0  # where a boundary may be, at least
+        self._scanned = 0  # bytes of `_buffer` in which no boundary begins
+        self._candidates: list[int] = []  # but these, once more has come
+        self._open: tuple[Text, int, int] | None = None  # whose body has no length; when, number
+        self._second = self._messages = self._muted_ns = 0
 
     def begin(self, sequence: int) -> None:
         """A SYN: the next byte is a message boundary."""
@@ -190,6 +215,11 @@ class Direction:
             self._skip(length - captured, time_ns, number)
         if self.held:
             self._release(time_ns, number)
+
+    def settle(self) -> None:
+        """The other side goes on: a description without a length has come to its end."""
+        if self._open is not None:
+            self._close_body()
 
     # ------------------------------------------------------------ order
 
@@ -292,6 +322,16 @@ class Direction:
         if self._mode == _TUNNEL:
             self._mode = _DEAD
             return
+        if self._mode == _SKIP:
+            inside = min(missing, self._need)
+            self._need -= inside
+            missing -= inside
+            if not self._need:
+                self._mode = _BOUNDARY
+            if not missing:
+                return
+        if self._open is not None:
+            self._close_body()
         self.resyncs += 1
         self._lose()
 
@@ -299,6 +339,8 @@ class Direction:
         self._mode = _RESYNC
         self._buffer.clear()
         self._marks.clear()
+        self._candidates.clear()
+        self._scanned = self._floor = 0
 
     # ------------------------------------------------------------ framing
 
@@ -348,8 +390,16 @@ class Direction:
                 self._buffer += data[start:end]
                 start = end
                 self._find_boundary()
+            elif mode == _OPEN:
+                start = self._read_open(data, start, end, time_ns, number)
+            elif mode == _SKIP:
+                stop = min(start + self._need, end)
+                self._need -= stop - start
+                start = stop
+                if not self._need:
+                    self._mode = _BOUNDARY
             elif mode == _TUNNEL:
-                self._decode(bytes(data[start:end]), time_ns, number)
+                self._unwrap(bytes(data[start:end]), time_ns, number)
                 return
             else:
                 return
@@ -362,6 +412,11 @@ class Direction:
         while end - start >= 4 and data[start] == _DOLLAR:
             channel = data[start + 1]
             length = data[start + 2] << 8 | data[start + 3]
+            if length < SMALL:
+                small = SMALL_FRAMES.match(data, start, end)
+                if small is not None:
+                    start = small.end()
+                    continue
             start += 4
             after = start + length
             if after > end:
@@ -400,6 +455,8 @@ class Direction:
     def _emit_split(self, time_ns: int, number: int) -> None:
         """The frame that spans segments is complete."""
         self._mode = _BOUNDARY
+        if self._length < SMALL:
+            return
         carrier = self.carrier(self._channel)
         side = self.frames.side
         head = self._body_head
@@ -414,6 +471,9 @@ class Direction:
         """Gather a message; returns where reading goes on."""
         buffer = self._buffer
         known = len(buffer)
+        if time_ns < self._muted_ns:
+            self._lose()
+            return end
         buffer += data[start : min(end, start + HEAD_MAX + BODY_MAX)]
         verdict = starts_message(buffer)
         if verdict is False:
@@ -426,10 +486,21 @@ class Direction:
             if len(buffer) > HEAD_MAX:
                 self._stray(time_ns, number)
             return end
+        if self._is_too_much(time_ns):
+            return end
         text = parse_head(bytes(buffer[:head]))
-        if text is None or text.body_length > BODY_MAX:
+        if text is None:
             self._stray(time_ns, number)
             return end
+        if text.body_length > BODY_MAX:
+            buffer.clear()
+            self._mode, self._need = _SKIP, text.body_length
+            self.on_message(text, b"", time_ns, number)
+            return start + head - known
+        if text.describes and not _LENGTH.search(buffer, 0, head):
+            buffer.clear()
+            self._mode, self._open = _OPEN, (text, time_ns, number)
+            return start + head - known
         whole = head + text.body_length
         if len(buffer) < whole:
             self._head_end = head
@@ -440,11 +511,59 @@ class Direction:
         self.on_message(text, body, time_ns, number)
         return start + whole - known
 
+    def _is_too_much(self, time_ns: int) -> bool:
+        """Another message: has this second had too many of them?"""
+        second = time_ns // 1_000_000_000
+        if second != self._second:
+            self._second, self._messages = second, 0
+        self._messages += not self._head_end  # once, though its body comes in pieces
+        if self._messages <= MESSAGES_PER_SECOND:
+            return False
+        self._muted_ns = (second + 1) * 1_000_000_000
+        self._lose()
+        return True
+
+    def _read_open(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> int:
+        """An SDP without a length ends where no line of one follows."""
+        assert self._open is not None
+        self._open = (self._open[0], time_ns, number)
+        buffer = self._buffer
+        known = len(buffer)
+        buffer += data[start:end]
+        line = buffer.rfind(b"\n", 0, known) + 1
+        while line < len(buffer):
+            found = _SDP_LINE.match(buffer, line)
+            if found is None or len(buffer) > BODY_MAX:
+                if len(buffer) - line < 2 and buffer[line : line + 1].isalpha():
+                    return end  # too little to tell
+                rest = bytes(buffer[line:known])
+                del buffer[line:]
+                self._close_body()
+                if not rest:
+                    return start + line - known
+                self._consume(memoryview(rest), 0, len(rest), False, time_ns, number)
+                return start
+            if not found[0].endswith(b"\n"):
+                return end
+            line = found.end()
+        return end
+
+    def _close_body(self) -> None:
+        """The body without a length is complete."""
+        assert self._open is not None
+        (text, time_ns, number), self._open = self._open, None
+        body = bytes(self._buffer)
+        self._buffer.clear()
+        self._mode = _BOUNDARY
+        self.on_message(text, body, time_ns, number)
+
     def _stray(self, time_ns: int, number: int) -> None:
-        """Neither a frame nor a message: what is here is searched for a boundary."""
+        """Neither a frame nor a message: what is here is searched for a boundary behind it."""
         self.resyncs += 1
         self._mode = _RESYNC
         self._marks = [(0, time_ns, number)]
+        self._scanned = self._floor = 1
+        self._candidates.clear()
         self._find_boundary()
 
     def _http(self, start: int, known: int, end: int, time_ns: int, number: int) -> int:
@@ -456,87 +575,99 @@ class Direction:
             return end
         raw = bytes(self._buffer[:head])
         found = re.search(rb"(?i)\r\nx-sessioncookie:\s*(\S{1,80})", raw)
-        tunnelled = found is not None or b"x-rtsp-tunnelled" in raw.lower()
+        lower = raw.lower()
+        if b"upgrade: websocket" in lower and (b"rtsp" in lower or raw.startswith(b"HTTP/1.1 101")):
+            self._buffer.clear()
+            self._mode, self._wrapping = _TUNNEL, WebSocket()
+            if self.on_tunnel is not None:
+                self.on_tunnel("")
+            return start + head - known
+        tunnelled = found is not None or b"x-rtsp-tunnelled" in lower
         if not tunnelled and not raw.startswith(b"HTTP"):
             self._mode = _DEAD
             return end
         self.cookie = found[1].decode("latin-1") if found else ""
         self._buffer.clear()
-        self._mode = _TUNNEL if raw.startswith(b"POST") else _BOUNDARY
+        self._mode = _BOUNDARY
+        if raw.startswith(b"POST"):
+            self._mode, self._wrapping = _TUNNEL, Base64()
         if self.on_tunnel is not None:
             self.on_tunnel(self.cookie)
         return start + head - known
 
-    def _decode(self, raw: bytes, time_ns: int, number: int) -> None:
-        """Base64 of a tunnel's POST: an inner direction reads what it says."""
+    def _unwrap(self, raw: bytes, time_ns: int, number: int) -> None:
+        """What carries RTSP: an inner direction reads what it says."""
         if self._inner is None:
             self._inner = Direction(self.frames, self.on_message, self.on_channel)
             self._inner.begin(-1 & _MASK)
-        self._buffer += bytes(c for c in raw if c > 32)
-        whole = len(self._buffer) // 4 * 4
-        # Each request may end in padding of its own, so quadruples are decoded one by one.
-        try:
-            decoded = b"".join(
-                base64.b64decode(part, validate=True)
-                for part in re.findall(rb"[^=]*={0,2}", bytes(self._buffer[:whole]))
-                if part
-            )
-        except (binascii.Error, ValueError):
+        self._inner.frames = self.frames
+        said = self._wrapping.feed(raw) if self._wrapping is not None else None
+        if said is None:
             self._mode = _DEAD
             return
-        del self._buffer[:whole]
-        self._inner._consume(memoryview(decoded), 0, len(decoded), False, time_ns, number)
+        self._inner._consume(memoryview(said), 0, len(said), False, time_ns, number)
 
     # ------------------------------------------------------------ finding the way
 
     def _find_boundary(self) -> None:
-        """Look for a start line, or for `$` frames that follow each other twice in a row."""
-        buffer = bytes(self._buffer)
-        place = find_message(buffer)
-        for candidate in _CANDIDATE.finditer(buffer):
-            at = candidate.start()
+        """Look for a start line, or for `$` frames that follow each other twice in a row.
+
+        What was searched before is not searched again, but for frames whose end had not come and
+        for a start line that may not be whole yet.
+        """
+        buffer = self._buffer
+        size = len(buffer)
+        place = find_message(buffer, max(self._floor, self._scanned - _START_LINE_MAX))
+        tail = bytes(buffer[max(self._floor, self._scanned) :])
+        fresh = (found.start() + size - len(tail) for found in _CANDIDATE.finditer(tail))
+        waiting: list[int] = []
+        for at in chain(self._candidates, fresh):
             if 0 <= place <= at:
                 break
-            if self._chains(buffer, at):
+            leads = self._chains(buffer, at)
+            if leads:
                 place = at
                 break
+            if leads is None and len(waiting) < RESYNC_CHAINS_MAX:
+                waiting.append(at)
+        self._candidates = waiting
+        self._scanned = max(size - 4, self._floor)
         if place < 0:
-            if len(buffer) > RESYNC_BYTES_MAX:
+            if size > RESYNC_BYTES_MAX:
                 self._tries += 1
                 self._lose()
                 if self._tries >= RESYNC_TRIES_MAX:
                     self._mode = _DEAD
             return
         self._tries = 0
-        marks, self._marks = self._marks, []
-        self._buffer = bytearray()
-        self._mode = _BOUNDARY
-        view = memoryview(buffer)
+        marks, view = list(self._marks), memoryview(bytes(buffer))
+        self._lose()
         if self._depth >= RESYNC_DEPTH_MAX:
-            self._lose()
             return
+        self._mode = _BOUNDARY
         self._depth += 1
-        ends = [mark[0] for mark in marks[1:]] + [len(buffer)]
+        ends = [mark[0] for mark in marks[1:]] + [size]
         for (begin, time_ns, number), end in zip(marks, ends, strict=True):
             if end > place:
                 self._consume(view, max(begin, place), end, False, time_ns, number)
         self._depth -= 1
 
-    def _chains(self, buffer: bytes, at: int) -> bool:
+    def _chains(self, buffer: bytearray, at: int) -> bool | None:
         """Does a frame at `at` lead to a boundary, and that to another?
 
-        A frame that begins with a segment and ends with one also counts: reports come alone.
+        A frame that begins with a segment and ends with one also counts: reports come alone. None:
+        too little has come to tell.
         """
         size = len(buffer)
         hop = at
         for step in range(3):
             if hop == size:
                 begins = any(mark[0] == at for mark in self._marks)
-                return step >= 2 or (step == 1 and begins)
+                return step >= 2 or (step == 1 and begins) or None
             if hop + 4 > size:
-                return False
+                return None
             if buffer[hop] != _DOLLAR:
-                return step >= 1 and starts_message(buffer[hop : hop + 16]) is True
+                return step >= 1 and starts_message(buffer[hop : hop + 16])
             if hop + 4 < size and buffer[hop + 4] >> 6 != 2:
                 return False
             if step == 2:

@@ -11,7 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtsp.interleaved import FRAME_HEAD, Direction, Frames
+from panotui.meter.rtsp.interleaved import (
+    FRAME_HEAD,
+    SMALL,
+    SMALL_FRAMES,
+    Direction,
+    Frames,
+)
 from panotui.model import I64
 
 _DOLLAR = 0x24
@@ -43,6 +49,11 @@ class Run:
                 if view[at] != _DOLLAR:
                     return False
                 head = view[at + 1] << 16 | view[at + 2] << 8 | view[at + 3]
+                if head & 0xFFFF < SMALL:
+                    small = SMALL_FRAMES.match(view, at, end)
+                    if small is not None:
+                        at = small.end()
+                        continue
                 add(at << 24 | head)
                 at += 4 + (head & 0xFFFF)
             if at < end:
@@ -145,12 +156,18 @@ class Runs:
 
     def tell(self, frames: Frames) -> None:
         """All frames of all runs, as a table of `frames`."""
-        n = len(self._found)
-        if not n:
+        if not self._found:
             return
         # Runs were kept in the order of their segments, so frames are, too.
         segment = np.repeat(np.arange(len(self._counts)), self._counts)
         found = np.array(self._found, np.int64)
+        side = np.repeat(np.arange(len(self._sides)), self._lengths)
+        small = (found & 0xFFFF) < SMALL  # those that segments cut
+        if small.any():
+            found, segment, side = found[~small], segment[~small], side[~small]
+        n = len(found)
+        if not n:
+            return
         head = found & 0xFFFFFF
         length = head & 0xFFFF
         after = np.cumsum(self._size)  # in the bytes of all segments together
@@ -163,13 +180,13 @@ class Runs:
         for i in np.flatnonzero(position + captured > end).tolist():
             position[i] = self._gather(frames, int(holding[i]), int(position[i]), int(captured[i]))
         table = np.empty((n, Frames.FIELDS), np.int64)
-        table[:, 0] = self._carriers(head >> 16)
+        table[:, 0] = self._carriers(side, head >> 16)
         table[:, 1] = position
         table[:, 2] = length
         table[:, 3] = captured
         table[:, 4] = self._time_ns[ending]
         table[:, 5] = self._number[ending]
-        table[:, 6] = np.repeat(np.array(self._epochs, np.int64), self._lengths)
+        table[:, 6] = np.array(self._epochs, np.int64)[side]
         frames.tables.append(table)
 
     def _gather(self, frames: Frames, segment: int, position: int, size: int) -> int:
@@ -185,8 +202,8 @@ class Runs:
                 position = self._begins[segment]
         return place
 
-    def _carriers(self, channel: I64) -> I64:
-        key = np.repeat(np.arange(len(self._sides)) * 256, self._lengths) + channel
+    def _carriers(self, side: I64, channel: I64) -> I64:
+        key = side * 256 + channel
         present = np.zeros(256 * len(self._sides), np.bool_)
         present[key] = True
         carrier = np.empty(len(present), np.int64)

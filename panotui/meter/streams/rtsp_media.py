@@ -85,7 +85,7 @@ class RtspMedia:
         header = read_headers(data, position, length, captured)
         kind = data[np.minimum(position + 1, len(data) - 1)] if len(data) else length * 0
         report = (captured >= 8) & (kind >= 200) & (kind <= 207)
-        for i in np.flatnonzero(report).tolist():
+        for i in self._reports.admitted(np.flatnonzero(report)).tolist():
             start = int(position[i])
             raw = data[start : start + int(captured[i])].tobytes()
             carrier, _, full, _, time_ns, order, _ = part[i].tolist()

@@ -196,7 +196,7 @@ class UdpMedia:
         at = columns.payload[rows[which]]
         b0, b1 = batch.data[at], batch.data[at + 1]
         report = (b0 >> 6 == 2) & (b1 >= 200) & (b1 <= 207) & (length[which] >= 8)
-        for i in which[report].tolist():
+        for i in self._reports.admitted(which[report]).tolist():
             row, carrier = int(rows[i]), int(place[i])
             start, captured = int(columns.payload[row]), int(columns.payload_captured[row])
             raw = batch.data[start : start + captured].tobytes()
