@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -36,6 +36,7 @@ RESYNC_BYTES_MAX = 131_072
 RESYNC_TRIES_MAX = 8  # buffers without a frame in them, then the direction is left alone
 RESYNC_DEPTH_MAX = 16  # boundaries found and lost again within one buffer
 RESYNC_CHAINS_MAX = 32  # possible frames whose end has not come yet, tried again with more bytes
+RESYNC_LOOKS_MAX = 64  # places of one segment that look like a frame
 _START_LINE_MAX = 2_200  # bytes
 MESSAGES_PER_SECOND = 200  # of a direction; with more it is left alone until the second is over
 _MASK = 0xFFFFFFFF
@@ -477,14 +478,15 @@ class Direction:
         buffer += data[start : min(end, start + HEAD_MAX + BODY_MAX)]
         verdict = starts_message(buffer)
         if verdict is False:
-            if bytes(buffer[:4]) in (b"GET ", b"POST", b"HTTP"):
+            if any(one.startswith(bytes(buffer[:4])) for one in (b"GET ", b"POST", b"HTTP")):
                 return self._http(start, known, end, time_ns, number)
             self._stray(time_ns, number)
             return end
         head = self._head_end or head_end(buffer, max(known - 3, 0))
         if head < 0:
             if len(buffer) > HEAD_MAX:
-                self._stray(time_ns, number)
+                # of what began in between the end has not come either
+                self._stray(time_ns, number, len(buffer) - _START_LINE_MAX)
             return end
         if self._is_too_much(time_ns):
             return end
@@ -557,12 +559,12 @@ class Direction:
         self._mode = _BOUNDARY
         self.on_message(text, body, time_ns, number)
 
-    def _stray(self, time_ns: int, number: int) -> None:
+    def _stray(self, time_ns: int, number: int, behind: int = 1) -> None:
         """Neither a frame nor a message: what is here is searched for a boundary behind it."""
         self.resyncs += 1
         self._mode = _RESYNC
         self._marks = [(0, time_ns, number)]
-        self._scanned = self._floor = 1
+        self._scanned = self._floor = behind
         self._candidates.clear()
         self._find_boundary()
 
@@ -621,7 +623,7 @@ class Direction:
         tail = bytes(buffer[max(self._floor, self._scanned) :])
         fresh = (found.start() + size - len(tail) for found in _CANDIDATE.finditer(tail))
         waiting: list[int] = []
-        for at in chain(self._candidates, fresh):
+        for at in chain(self._candidates, islice(fresh, RESYNC_LOOKS_MAX)):
             if 0 <= place <= at:
                 break
             leads = self._chains(buffer, at)

@@ -170,6 +170,11 @@ class Probation:
         """That of a source's first packet."""
         return self._held[source].payload_type
 
+    def kept(self, source: Source) -> int:
+        """How many packets are held of a source."""
+        held = self._held.get(source)
+        return held.count if held is not None else 0
+
     def looked(self, source: Source) -> int:
         """How many packets of a source have come."""
         return self._held[source].looked

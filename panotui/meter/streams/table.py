@@ -186,16 +186,26 @@ class StreamTable:
             elif lane.carriers.kind[carrier] != NO_MEDIA:
                 arrived = arrived or Arrived(packets)
                 self._probation.hold(source, kind, arrived, chosen)
-                held.append((source, int(packets.time_ns[chosen[0]])))
+                if announced.tracks or self._may_be_believed(source):
+                    held.append((source, int(packets.time_ns[chosen[0]])))
         known = np.flatnonzero(owner >= 0)
         if len(known):
             self._append(owner[known].astype(np.uint16), packets.take(known))
+        held = [each for each in held if each[0] in self._probation]  # a flood lets some go
         if len(held) > 1:
             # streams are numbered as they could be believed, whatever else came with the batch
             held.sort(key=lambda each: self._probation.proven(each[0], self._wanted(*each)))
         for source, first_ns in held:
             if source in self._probation:  # nor has another SSRC of its carrier spent its chances
                 self._believe(source, first_ns)
+
+    def _may_be_believed(self, source: Source) -> bool:
+        """Is it worth a look, where nothing was announced? Of a flood of sources none is."""
+        tcp, carrier = source[:2]
+        if self._probation.kept(source) > 1:
+            return True
+        few = self._probation.count(tcp, carrier) <= _RENEWALS_LOOKED_AT
+        return few and int(self._lane(tcp).carriers.stream[carrier]) >= 0
 
     def _stream_at(self, source: Source, announced: Announced, kind: int) -> Stream | None:
         """The stream that packets of a source and payload type belong to; None: none yet."""
