@@ -18,19 +18,10 @@ from panotui.tui.glyphs import Glyphs, Role, glyph, look, role
 from panotui.tui.keys import Key, written
 from panotui.tui.line import Line, Pen, Span
 from panotui.tui.quantities import clock, count, stopwatch
-from panotui.views.frames import PANES, Header
+from panotui.views.frames import Header
+from panotui.views.subjects import BY_NAME, PANES
 
-PANE_WORDS = {
-    "overview": "Over",
-    "flows": "Flows",
-    "streams": "Streams",
-    "endpoints": "Endpoints",
-    "violations": "Violations",
-    "findings": "Findings",
-    "events": "Events",
-}
-
-
+KEYS_CELLS = 14  # of the pane line that are kept for keys
 SITE_CELLS = 12  # of the site's name that other parts never take
 
 
@@ -160,9 +151,12 @@ def _right(
 def pane_footer(pane: str, keys: Sequence[Key], cells: int, glyphs: Glyphs) -> Line:
     """The panes with their digits, then the keys that work here as far as there is room."""
     pen = Pen(cells, glyphs.ellipsis)
-    narrow = cells < 76
-    for number, name in enumerate(PANES, 1):
-        word = PANE_WORDS[name][:4] if narrow else PANE_WORDS[name]
+    words = ["Overview", *(BY_NAME[name].name.capitalize() for name in PANES[1:])]
+    if sum(len(word) + 3 for word in words) + KEYS_CELLS > cells:
+        words = ["Over", *(BY_NAME[name].short for name in PANES[1:])]
+    if cells < 70:
+        words = [word[:3] for word in words]
+    for number, (name, word) in enumerate(zip(PANES, words, strict=True), 1):
         if name == pane:
             pen.put(" ").put(f"{number} {word}", "bar")
         else:

@@ -13,7 +13,8 @@ from datetime import timedelta, tzinfo
 
 from panotui.model import SECOND
 from panotui.tui.quantities import moment
-from panotui.views.frames import PANES, ReviewState
+from panotui.views.frames import ReviewState
+from panotui.views.subjects import PANES
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from panotui.tui.page import Page, Scene
 from panotui.tui.quantities import clock, mega, percent
 from panotui.views.frames import Frame
-from panotui.views.panes import row_key
+from panotui.views.subjects import row_key
 
 
 def draw(then: Frame, scene: Scene) -> Page:

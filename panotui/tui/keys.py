@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from panotui.views.subjects import PANES
+
 # Where a key lives.
 PANE = "pane"  # any pane
 TABLE = "table"  # panes that are tables
@@ -35,8 +37,8 @@ KEYS: tuple[Key, ...] = (
     Key(("q",), "back", "back", "back to the pane", (DETAIL,), footer=90),
     Key(("ctrl+c",), "interrupt", "end", "end at once", show="Ctrl-C"),
     Key(("?", "f1"), "help", "help", "this help", footer=80),
-    Key(("1", "2", "3", "4", "5", "6", "7"), "pane", "panes",
-        "overview, flows, streams, endpoints, violations, findings, events", show="1-7"),
+    Key(tuple(str(number) for number in range(1, len(PANES) + 1)), "pane", "panes",
+        ", ".join(PANES), show=f"1-{len(PANES)}"),
     Key(("tab",), "next-pane", "next", "next pane (shift+tab: previous)", (PANE,)),
     Key(("shift+tab", "backtab"), "previous-pane", "previous", "previous pane", (PANE,),
         show="shift+tab"),

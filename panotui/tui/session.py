@@ -33,8 +33,8 @@ from panotui.tui.page import Item, Page, Place, Scene
 from panotui.tui.pages import TABLES, details, draw_pane
 from panotui.tui.table import Table, fixed_rows, window_rows
 from panotui.views.filter import FilterError, parse
-from panotui.views.frames import PANES, Command, Done, Frame, View
-from panotui.views.panes import row_key
+from panotui.views.frames import Command, Done, Frame, View
+from panotui.views.subjects import PANES, row_key
 
 WIDTH_MIN, HEIGHT_MIN = 60, 16
 MESSAGE_S = 5.0

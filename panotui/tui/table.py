@@ -15,7 +15,7 @@ from panotui.tui.glyphs import Role
 from panotui.tui.line import Line, Span
 from panotui.tui.page import Item, Page, Scene
 from panotui.views.frames import Frame
-from panotui.views.panes import row_key
+from panotui.views.subjects import row_key
 
 HEAD_LINES = 2  # the pane's answer and the columns' titles
 

@@ -1,4 +1,4 @@
-"""The detail view of one thing: a key in, titled sections of lines out.
+"""The detail view of one thing: a record in, titled sections of lines out.
 
 Works on any `State` (the running engine or a recording at a time), so that live and review show
 the same. Times are UTC with microseconds here; the screen's own lines are local.
@@ -6,8 +6,7 @@ the same. Times are UTC with microseconds here; the screen's own lines are local
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 
 from panotui.model import (
     SECOND,
@@ -22,67 +21,29 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.views.frames import Detail, Section
-from panotui.views.panes import row_key
+from panotui.views.identity import finding_key
 from panotui.views.quantities import number, rate, utc, word
 from panotui.views.state import Line, State
 
 
-def _section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
+def section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
     """A section, or none when there is nothing to say in it."""
     kept = tuple(line for line in lines if line[1] not in ("", "-"))
     return (Section(title=title, lines=kept),) if kept else ()
 
 
-def detail_of(state: State, key: str, snapshot: Snapshot) -> Detail:
-    """The detail for `View.detail`; `gone` when the thing is not there (any more)."""
-    kind, _, name = key.partition(":")
-    found: Detail | None = None
-    if kind == "flow":
-        flow = state.flow(name)
-        found = _flow(key, flow, state, snapshot) if flow else None
-    elif kind == "stream":
-        stream = _find(snapshot.streams, name)
-        found = _stream(key, stream, snapshot) if stream else None
-    elif kind == "camera":
-        camera = _find(snapshot.cameras, name)
-        found = _camera(key, camera, snapshot) if camera else None
-    elif kind == "endpoint":
-        endpoint = _find(snapshot.endpoints, name)
-        found = _endpoint(key, endpoint, state, snapshot) if endpoint else None
-    elif kind == "violation":
-        violation = _find(snapshot.violations, name)
-        found = _violation(key, violation, state) if violation else None
-    elif kind == "finding":
-        finding = _find(snapshot.findings, name)
-        found = _finding(key, finding, snapshot) if finding else None
-    elif kind == "event":
-        event = _find(snapshot.events, name)
-        found = _event(key, event) if event else None
-    elif kind == "port":
-        port = _find(snapshot.ports, name)
-        found = _port(key, port, snapshot) if port else None
-    return found or Detail(key=key, title=f"{kind} {name}"[:120], gone=True)
-
-
-R = TypeVar("R")
-
-
-def _find(records: Sequence[R], key: str) -> R | None:
-    return next((record for record in records if row_key(record) == key), None)
-
-
 # ------------------------------------------------------------------ one maker a kind
 
 
-def _flow(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
+def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
     client = f"{flow.src}:{flow.sport}" if flow.sport is not None else flow.src
     server = f"{flow.dst}:{flow.dport}" if flow.dport is not None else flow.dst
     sections = (
-        *_section("VERDICT", _flow_verdict(flow, state)),
-        *_section("NAMES", _flow_names(flow, snapshot)),
-        *_section("TRAFFIC", _flow_traffic(flow)),
-        *(_section("TCP", _flow_tcp(flow)) if flow.transport == "tcp" else ()),
-        *_section("ETHERNET", _flow_ethernet(flow)),
+        *section("VERDICT", _flow_verdict(flow, state)),
+        *section("NAMES", _flow_names(flow, snapshot)),
+        *section("TRAFFIC", _flow_traffic(flow)),
+        *(section("TCP", _flow_tcp(flow)) if flow.transport == "tcp" else ()),
+        *section("ETHERNET", _flow_ethernet(flow)),
     )
     links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in snapshot.streams if s.flow == flow.id]
     if flow.camera:
@@ -93,7 +54,9 @@ def _flow(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detai
         if v.flow == flow.id
     ]
     links += [
-        (f"finding {f.id}", f"finding:{row_key(f)}") for f in snapshot.findings if f.flow == flow.id
+        (f"finding {f.id}", f"finding:{finding_key(f)}")
+        for f in snapshot.findings
+        if f.flow == flow.id
     ]
     return Detail(
         key=key,
@@ -192,14 +155,14 @@ def _stutter(stream: StreamRecord) -> list[Line]:
     return lines or [("stutter", f"none with a buffer of {stream.stalls[0][0]} ms or more")]
 
 
-def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
+def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapshot) -> Detail:
     def unsure(text: str) -> str:
         """A number that depends on packets that this tool may have missed."""
         return f"{text} ?" if stream.uncertain and text != "-" else text
 
     size = f"{stream.width}x{stream.height}" if stream.width else None
     sections = (
-        *_section(
+        *section(
             "PICTURE",
             [
                 (
@@ -233,7 +196,7 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 ),
             ],
         ),
-        *_section(
+        *section(
             "NETWORK",
             [
                 ("from", f"{stream.src}:{stream.sport} > {stream.dst}:{stream.dport}"),
@@ -271,15 +234,15 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 ("longest wait", unsure(number(stream.delta_max_ms, " ms"))),
             ],
         ),
-        *_section("WHERE THE LOSS IS", _loss_places(stream)),
-        *_section(
+        *section("WHERE THE LOSS IS", _loss_places(stream)),
+        *section(
             "EVIDENCE",
             [
                 (utc(e.time_ns)[11:26], f"packet {e.packet}: {e.text}" if e.packet else e.text)
                 for e in stream.evidence
             ],
         ),
-        *_section(
+        *section(
             "RTCP",
             [
                 ("reader's loss", word(stream.rr_lost)),
@@ -289,7 +252,7 @@ def _stream(key: str, stream: StreamRecord, snapshot: Snapshot) -> Detail:
                 ("clock drift", number(stream.drift_ppm, " ppm", 1)),
             ],
         ),
-        *_section("POLICY", [("verdict", stream.verdict), ("rule", word(stream.rule))]),
+        *section("POLICY", [("verdict", stream.verdict), ("rule", word(stream.rule))]),
         *_dialogue(stream.camera, snapshot),
     )
     links = [(f"flow {stream.flow}", f"flow:{stream.flow}")] if stream.flow else []
@@ -334,7 +297,7 @@ def _dialogue(camera: str | None, snapshot: Snapshot) -> tuple[Section, ...]:
     record = next((c for c in snapshot.cameras if c.name == camera), None)
     if record is None:
         return ()
-    return _section(
+    return section(
         "RTSP DIALOGUE",
         [
             (utc(line.time_ns)[11:26], f"{'>' if line.from_client else '<'} {line.text}")
@@ -343,10 +306,10 @@ def _dialogue(camera: str | None, snapshot: Snapshot) -> tuple[Section, ...]:
     )
 
 
-def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
+def camera_detail(key: str, camera: CameraRecord, state: State, snapshot: Snapshot) -> Detail:
     streams = [s for s in snapshot.streams if s.camera == camera.name]
     sections = (
-        *_section(
+        *section(
             "CAMERA",
             [
                 ("state", f"{camera.state}  {camera.state_text or ''}".strip()),
@@ -361,7 +324,7 @@ def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
                 ("port", word(camera.port)),
             ],
         ),
-        *_section(
+        *section(
             "STREAMS",
             [(s.media or s.codec or "stream", f"{s.state} {rate(s.rate_bps)}") for s in streams],
         ),
@@ -369,7 +332,7 @@ def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
     )
     links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in streams]
     links += [
-        (f"finding {f.id}", f"finding:{row_key(f)}")
+        (f"finding {f.id}", f"finding:{finding_key(f)}")
         for f in snapshot.findings
         if f.camera == camera.name
     ]
@@ -383,7 +346,7 @@ def _camera(key: str, camera: CameraRecord, snapshot: Snapshot) -> Detail:
     )
 
 
-def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapshot) -> Detail:
+def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapshot) -> Detail:
     def ours(flow: FlowRecord) -> bool:
         return flow.dport == endpoint.port and (
             flow.host == endpoint.host or flow.dst == endpoint.address
@@ -391,7 +354,7 @@ def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapsh
 
     flows = state.flow_page(keep=ours, sort="last", reverse=True, rows=10)[0]
     sections = (
-        *_section(
+        *section(
             "ENDPOINT",
             [
                 ("state", f"{endpoint.state}  {endpoint.detail or ''}".strip()),
@@ -409,14 +372,14 @@ def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapsh
                 ("bytes", number(endpoint.bytes)),
             ],
         ),
-        *_section(
+        *section(
             "CONNECTIONS",
             [(utc(f.first_time_ns)[11:19], f"{f.src}:{f.sport} {f.state}") for f in flows[:10]],
         ),
     )
     links = [(f"flow {f.src}:{f.sport}", f"flow:{f.id}") for f in flows[:10]]
     links += [
-        (f"finding {f.id}", f"finding:{row_key(f)}")
+        (f"finding {f.id}", f"finding:{finding_key(f)}")
         for f in snapshot.findings
         if f.subject == endpoint.host
     ]
@@ -430,11 +393,13 @@ def _endpoint(key: str, endpoint: EndpointRecord, state: State, snapshot: Snapsh
     )
 
 
-def _violation(key: str, violation: ViolationRecord, state: State) -> Detail:
+def violation_detail(
+    key: str, violation: ViolationRecord, state: State, snapshot: Snapshot
+) -> Detail:
     peer = violation.host or violation.dst
     explained = list(state.explain_flow(violation.flow)) if violation.flow else []
     sections = (
-        *_section(
+        *section(
             "WHAT HAPPENED",
             [
                 ("", violation.text),
@@ -454,9 +419,9 @@ def _violation(key: str, violation: ViolationRecord, state: State) -> Detail:
                 ("packet", word(violation.first_packet or None)),
             ],
         ),
-        *_section("NEAREST RULES", [("", text) for text in violation.nearest]),
-        *_section("WHY", explained),
-        *_section("WHAT TO DO", [("", violation.suggestion or "")]),
+        *section("NEAREST RULES", [("", text) for text in violation.nearest]),
+        *section("WHY", explained),
+        *section("WHAT TO DO", [("", violation.suggestion or "")]),
     )
     links = [(f"flow {violation.flow}", f"flow:{violation.flow}")] if violation.flow else []
     return Detail(
@@ -473,10 +438,10 @@ def _address(address: str, port: int | None) -> str:
     return address if port is None else f"{address} port {port}"
 
 
-def _finding(key: str, finding: FindingRecord, snapshot: Snapshot) -> Detail:
+def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Snapshot) -> Detail:
     hangs = [f for f in snapshot.findings if f.key and f.key in finding.hides]
     sections = (
-        *_section(
+        *section(
             "WHY WE SAY SO",
             [
                 (
@@ -486,10 +451,10 @@ def _finding(key: str, finding: FindingRecord, snapshot: Snapshot) -> Detail:
                 for e in finding.evidence[:40]
             ],
         ),
-        *_section("CONTROLS", [("", text) for text in finding.detail]),
-        *_section("WHAT TO DO", [("", finding.action)]),
-        *_section("HANGS ON IT", [(f.id, f.subject) for f in hangs]),
-        *_section(
+        *section("CONTROLS", [("", text) for text in finding.detail]),
+        *section("WHAT TO DO", [("", finding.action)]),
+        *section("HANGS ON IT", [(f.id, f.subject) for f in hangs]),
+        *section(
             "WHEN",
             [
                 ("first", utc(finding.first_time_ns)),
@@ -505,7 +470,7 @@ def _finding(key: str, finding: FindingRecord, snapshot: Snapshot) -> Detail:
         links.append((f"stream {finding.stream}", f"stream:{finding.stream}"))
     if finding.camera:
         links.append((f"camera {finding.camera}", f"camera:{finding.camera}"))
-    links += [(f"{f.id} {f.subject}", f"finding:{row_key(f)}") for f in hangs]
+    links += [(f"{f.id} {f.subject}", f"finding:{finding_key(f)}") for f in hangs]
     return Detail(
         key=key,
         title=finding.text,
@@ -516,12 +481,12 @@ def _finding(key: str, finding: FindingRecord, snapshot: Snapshot) -> Detail:
     )
 
 
-def _event(key: str, event: EventRecord) -> Detail:
+def event_detail(key: str, event: EventRecord, state: State, snapshot: Snapshot) -> Detail:
     links = ((f"flow {event.flow}", f"flow:{event.flow}"),) if event.flow else ()
     return Detail(
         key=key,
         title=f"{event.kind} {event.subject}",
-        sections=_section(
+        sections=section(
             "EVENT",
             [
                 ("time", utc(event.time_ns)),
@@ -539,11 +504,11 @@ def _event(key: str, event: EventRecord) -> Detail:
     )
 
 
-def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
+def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) -> Detail:
     cameras = [c.name for c in snapshot.cameras if c.port == port.name]
     whose = "the probe's own link" if port.link_is_ours else "link"
     sections = (
-        *_section(
+        *section(
             "PORT",
             [
                 ("state", port.state),
@@ -556,7 +521,7 @@ def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
                 ("last seen", utc(port.last_seen_ns)),
             ],
         ),
-        *_section(
+        *section(
             "TRAFFIC",
             [
                 (
@@ -571,7 +536,7 @@ def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
                 ),
             ],
         ),
-        *_section(
+        *section(
             whose.upper(),
             [
                 ("up", word(port.up)),
@@ -582,7 +547,7 @@ def _port(key: str, port: PortRecord, snapshot: Snapshot) -> Detail:
                 ("receive drops", word(port.rx_dropped)),
             ],
         ),
-        *_section("CAMERAS HERE", [("", ", ".join(cameras))]),
+        *section("CAMERAS HERE", [("", ", ".join(cameras))]),
     )
     return Detail(
         key=key,

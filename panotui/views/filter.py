@@ -26,6 +26,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.views.subjects import SUBJECTS
 
 FILTER_LENGTH_MAX = 300
 TERMS_MAX = 16
@@ -185,6 +186,7 @@ KEYS: dict[type, dict[str, Values]] = {
     FindingRecord: _FINDING,
     EventRecord: _EVENT,
     PortRecord: _PORT,
+    **{pane.record: dict(pane.fields) for pane in SUBJECTS if pane.fields},
 }
 _ALIASES = {
     "proto": "transport",
@@ -210,6 +212,7 @@ _BARE: dict[type, Values] = {
     FindingRecord: _fields("id", "subject", "text", "action", "severity", "confidence"),
     EventRecord: _fields("kind", "subject", "text", "severity", "port"),
     PortRecord: _fields("name", "role", "state", "mac"),
+    **{pane.record: _fields(*pane.words) for pane in SUBJECTS if pane.words},
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from panotui.model import (
     CameraRecord,
     ClockRecord,
     CountsRecord,
+    DeviceRecord,
     EndpointRecord,
     EventRecord,
     FindingRecord,
@@ -30,7 +31,6 @@ from panotui.model import (
 
 SCHEMA_FRAME = "panotui.frame/1"
 FRAME_BYTES_MAX = 4 << 20
-PANES = ("overview", "flows", "streams", "endpoints", "violations", "findings", "events")
 
 
 # What a screen may ask for is bounded by its type: the decoder refuses the rest.
@@ -56,7 +56,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
     detail: Key | None = (
         None  # "flow:ID", "stream:ID", "camera:NAME", "endpoint:SERVICE/HOST/PORT",
     )
-    # "violation:ID", "finding:KEY", "event:NUMBER", "port:NAME"
+    # "violation:ID", "finding:KEY", "event:NUMBER", "port:NAME", "device:MAC"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
@@ -121,6 +121,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     finding: FindingRecord | None = None
     event: EventRecord | None = None
     port: PortRecord | None = None
+    device: DeviceRecord | None = None
     copy: str = ""  # what `y` copies
     links: tuple[tuple[str, str], ...] = ()  # (text, detail key) that can be opened from here
 
@@ -144,6 +145,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
     violations: tuple[ViolationRecord, ...] = ()
     findings: tuple[FindingRecord, ...] = ()
     flows: tuple[FlowRecord, ...] = ()
+    devices: tuple[DeviceRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
     detail: Detail | None = None
 

@@ -27,17 +27,16 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.state.marks import MARKS_MAX
-from panotui.views.details import detail_of
 from panotui.views.export import write_detail, write_table
 from panotui.views.filter import FilterError, parse
-from panotui.views.frames import PANES, Command, Done, Frame, Header, ReviewState, View
+from panotui.views.frames import Command, Done, Frame, Header, ReviewState, View
 from panotui.views.panes import ROWS_MAX, Page, matching, page
 from panotui.views.state import State
+from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
 from panotui.wire.text import printable
 
 SNAPSHOT_AGE_S = 0.2  # several requests within this share one snapshot
 OVERVIEW_ROWS = 60
-HISTORY_SHOWN = 60  # seconds of history in a list; a detail has all
 
 
 class Notebook(Protocol):
@@ -137,26 +136,17 @@ class StateProvider:
         if view.pane == "flows":
             flows = self._flows(view)
             return replace(_placed(base, flows), flows=flows.rows)
-        if view.pane == "streams":
-            return _streams(base, view, snapshot)
-        if view.pane == "endpoints":
-            endpoints = page(snapshot.endpoints, EndpointRecord, view)
-            return replace(
-                _placed(base, endpoints),
-                endpoints=endpoints.rows,
-                clock=snapshot.clock,
-                resolvers=snapshot.resolvers,
-            )
-        if view.pane == "violations":
-            violations = page(snapshot.violations, ViolationRecord, view)
-            return replace(_placed(base, violations), violations=violations.rows)
-        if view.pane == "findings":
-            findings = page(snapshot.findings, FindingRecord, view)
-            return replace(_placed(base, findings), findings=findings.rows)
-        if view.pane == "events":
-            events = page(self.events(snapshot), EventRecord, view)
-            return replace(_placed(base, events), events=events.rows)
-        return _overview(base, snapshot)
+        pane = BY_NAME.get(view.pane)
+        if pane is None:
+            return _overview(base, snapshot)
+        rows = self.events(snapshot) if pane is EVENTS else pane.rows(snapshot)
+        found = page(rows, pane.record, view)
+        beside = _BESIDE.get(pane.name)
+        return replace(
+            _placed(base, found),
+            **{pane.rows_in: tuple(map(pane.slim, found.rows))},
+            **({} if beside is None else beside(snapshot, view)),
+        )
 
     def _flows(self, view: View) -> Page[FlowRecord]:
         keep: Callable[[FlowRecord], bool] | None = None
@@ -249,7 +239,7 @@ class StateProvider:
                 return Done(ok=False, text="that is gone")
             path = write_detail(self._export_folder, detail, snapshot.time_ns)
             return Done(ok=True, text=f"written to {self._export_shown}/{path.name}")
-        if command.key not in PANES or command.key == "overview":
+        if command.key not in BY_NAME:
             return Done(ok=False, text="only a table or a detail is exported")
         records: tuple[object, ...]
         if command.key == "flows":
@@ -257,25 +247,31 @@ class StateProvider:
         elif command.key == "events":
             records = self.events(snapshot)
         else:
-            records = getattr(snapshot, command.key)
+            records = tuple(BY_NAME[command.key].rows(snapshot))
         path, rows = write_table(
             self._export_folder, command.key, records, filter_text, kind, snapshot.time_ns
         )
         return Done(ok=True, text=f"{rows} rows written to {self._export_shown}/{path.name}")
 
 
-def _streams(frame: Frame, view: View, snapshot: Snapshot) -> Frame:
+def _silent_cameras(snapshot: Snapshot, view: View) -> dict[str, Any]:
     """Cameras without any stream go beside the rows, not counted among them."""
     silent = [camera for camera in snapshot.cameras if not camera.streams]
-    cameras, camera_error = matching(silent, CameraRecord, view)
-    streams = page(snapshot.streams, StreamRecord, view)
-    if camera_error:
+    cameras, error = matching(silent, CameraRecord, view)
+    if error:
         cameras = []  # a field that only streams have, such as `codec:`
-    return msgspec.structs.replace(
-        _placed(frame, streams),
-        cameras=tuple(map(_slim_camera, cameras[:OVERVIEW_ROWS])),
-        streams=tuple(map(_slim_stream, streams.rows)),
-    )
+    return {"cameras": tuple(map(CAMERAS.slim, cameras[:OVERVIEW_ROWS]))}
+
+
+def _names_and_time(snapshot: Snapshot, view: View) -> dict[str, Any]:
+    return {"clock": snapshot.clock, "resolvers": snapshot.resolvers}
+
+
+# what stands beside a pane's rows in its frame
+_BESIDE: dict[str, Callable[[Snapshot, View], dict[str, Any]]] = {
+    "streams": _silent_cameras,
+    "endpoints": _names_and_time,
+}
 
 
 def _placed(frame: Frame, rows: Page[Any]) -> Frame:
@@ -294,9 +290,9 @@ def _overview(frame: Frame, snapshot: Snapshot) -> Frame:
     return msgspec.structs.replace(
         frame,
         ports=snapshot.ports,
-        cameras=tuple(map(_slim_camera, snapshot.cameras[:OVERVIEW_ROWS])),
+        cameras=tuple(map(CAMERAS.slim, snapshot.cameras[:OVERVIEW_ROWS])),
         streams=tuple(
-            map(_slim_stream, page(snapshot.streams, StreamRecord, top).rows),
+            map(STREAMS.slim, page(snapshot.streams, StreamRecord, top).rows),
         ),
         endpoints=page(snapshot.endpoints, EndpointRecord, top).rows,
         clock=snapshot.clock,
@@ -304,19 +300,3 @@ def _overview(frame: Frame, snapshot: Snapshot) -> Frame:
         violations=page(snapshot.violations, ViolationRecord, top).rows,
         findings=page(snapshot.findings, FindingRecord, top).rows,
     )
-
-
-def _slim_stream(stream: StreamRecord) -> StreamRecord:
-    return msgspec.structs.replace(
-        stream,
-        history_bps=stream.history_bps[-HISTORY_SHOWN:],
-        history_lost=(),
-        history_frames=(),
-        history_frame_bytes=(),
-        history_keyframes=(),
-        freezes=stream.freezes[-3:],
-    )
-
-
-def _slim_camera(camera: CameraRecord) -> CameraRecord:
-    return msgspec.structs.replace(camera, dialogue=())

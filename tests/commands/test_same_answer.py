@@ -14,8 +14,9 @@ from panotui.model import SECOND
 from panotui.recording.reader import Recording
 from panotui.report.analysis import analysis_from_records
 from panotui.site.file import load_site
-from panotui.views.frames import PANES, Command, View
+from panotui.views.frames import Command, View
 from panotui.views.review import ReviewProvider
+from panotui.views.subjects import PANES
 from tests.captures import capture
 
 DEMO = Path(__file__).parents[2] / "panotui" / "sources" / "demo"

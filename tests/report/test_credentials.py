@@ -16,7 +16,7 @@ from panotui.model import Site
 from panotui.recording.recorder import Recorder
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
-from panotui.views.details import detail_of
+from panotui.views.subjects import detail_of
 from tests.diagnosis.wire import Rtsp, Wire
 from tests.made_up import CAMERA
 from tests.sources import made

@@ -18,6 +18,7 @@ from panotui.model import (
     CameraRecord,
     ClockRecord,
     CountsRecord,
+    DeviceRecord,
     DialogueLine,
     EndpointRecord,
     EventRecord,
@@ -44,7 +45,8 @@ from panotui.views.frames import (
     Section,
     View,
 )
-from panotui.views.panes import page, row_key
+from panotui.views.panes import page
+from panotui.views.subjects import BY_NAME, row_key
 from panotui.wire.text import printable
 
 PLANT_7 = SiteRecord(name="plant-7", topology="dual", region="us-east-1", vantage="mirror")
@@ -276,6 +278,11 @@ def _event_detail(event: EventRecord) -> tuple[str, Links, Sections]:
     return f"{event.kind} {event.subject}", (), [("EVENT", facts)]
 
 
+def _device_detail(device: DeviceRecord) -> tuple[str, Links, Sections]:
+    lines = (("role", device.role), ("MAC", device.mac), ("addresses", " ".join(device.addresses)))
+    return f"{device.names[0]}  {device.mac}", (), (("DEVICE", lines),)
+
+
 _DETAILS: dict[str, Callable[..., tuple[str, Links, Sections]]] = {
     "port": _port_detail,
     "camera": _camera_detail,
@@ -285,6 +292,7 @@ _DETAILS: dict[str, Callable[..., tuple[str, Links, Sections]]] = {
     "violation": _violation_detail,
     "finding": _finding_detail,
     "event": _event_detail,
+    "device": _device_detail,
 }
 
 
@@ -303,6 +311,7 @@ class Site:
     violations: tuple[ViolationRecord, ...] = ()
     findings: tuple[FindingRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
+    devices: tuple[DeviceRecord, ...] = ()
     clock: ClockRecord | None = None
     resolvers: tuple[ResolverRecord, ...] = ()
     recorder: RecorderRecord | None = None
@@ -327,6 +336,7 @@ class Site:
             "violation": self.violations,
             "finding": self.findings,
             "event": self.events,
+            "device": self.devices,
         }[kind]
         record = next((r for r in records if row_key(r) == name), None)
         if record is None:
@@ -353,6 +363,7 @@ class Site:
             lost=self.lost,
             recorder=self.recorder,
             counts=CountsRecord(
+                devices=len(self.devices),
                 flows=len(self.flows),
                 flows_live=len(self.flows),
                 streams=len(self.streams),
@@ -399,6 +410,7 @@ class Site:
             "violations": (self.violations, ViolationRecord),
             "findings": (self.findings, FindingRecord),
             "events": (self.events, EventRecord),
+            "inventory": (self.devices, DeviceRecord),
         }[request.pane]
         found = page(records, kind, request)
         extra = {"cameras": tuple(c for c in self.cameras if not c.streams)}
@@ -409,7 +421,7 @@ class Site:
             first=found.first,
             follow_row=found.follow_row,
             filter_error=found.filter_error,
-            **{request.pane: found.rows},
+            **{BY_NAME[request.pane].rows_in: found.rows},
             **(extra if request.pane == "streams" else {}),
         )
 
@@ -699,12 +711,44 @@ def plant() -> Site:
         violations=(leak, old),
         findings=_findings(),
         events=_events(),
+        devices=_devices(),
         clock=ClockRecord(
             state="synchronised",
             servers=(TimeServerRecord(address="192.168.5.1", scope="local", offset_ms=2.0),),
         ),
         resolvers=(ResolverRecord(address="192.168.5.1", queries=90, answers=90, median_ms=12.0),),
         recorder=RecorderRecord(path="/var/lib/panotui/night.panotui", since_ns=NOW - 764 * SECOND),
+    )  # fmt: skip
+
+
+def _devices() -> tuple[DeviceRecord, ...]:
+    return (
+        DeviceRecord(
+            mac="02:00:00:00:00:10", addresses=("10.20.0.5",), names=("eth0",), port="eth0",
+            role="appliance", first_time_ns=NOW - 764 * SECOND, last_time_ns=NOW,
+            packets=91_200, bytes=6_100_000,
+        ),
+        DeviceRecord(
+            mac="ac:cc:8e:11:22:01", vendor="Axis Communications AB",
+            addresses=("10.20.0.11", "fe80::aecc:8eff:fe11:2201"), names=("dock",), port="eth0",
+            vlan=30, role="camera", first_time_ns=NOW - 764 * SECOND, last_time_ns=NOW,
+            packets=1_737_000, bytes=2_076_855_000,
+        ),
+        DeviceRecord(
+            mac="00:1b:17:00:01:30", vendor="Palo Alto Networks", addresses=("192.168.5.1",),
+            port="eth1", role="gateway", first_time_ns=NOW - 760 * SECOND,
+            last_time_ns=NOW - 2 * SECOND, packets=8_900, bytes=5_046_900,
+        ),
+        DeviceRecord(
+            mac="00:19:06:ea:b8:85", vendor="Cisco Systems, Inc", names=("switch7",), port="eth1",
+            role="switch", first_time_ns=NOW - 740 * SECOND, last_time_ns=NOW - 31 * SECOND,
+            packets=25, bytes=9_800,
+        ),
+        DeviceRecord(
+            mac="5a:31:c2:00:00:07", addresses=("10.20.0.77",), names=("laptop",), port="eth0",
+            role="host", first_time_ns=NOW - 90 * SECOND, last_time_ns=NOW - 70 * SECOND,
+            packets=12, bytes=1_100,
+        ),
     )  # fmt: skip
 
 

@@ -107,15 +107,14 @@ def test_the_overview_cursor_moves_between_lines_and_beside(plant: Driven) -> No
 
 
 def test_digits_and_tab_change_panes(plant: Driven) -> None:
-    for digit, name in enumerate(
-        ["overview", "flows", "streams", "endpoints", "violations", "findings", "events"], 1
-    ):
+    names = ["overview", "flows", "streams", "endpoints", "violations", "findings", "events"]
+    for digit, name in enumerate([*names, "inventory"], 1):
         plant.press(str(digit))
         assert plant.session.pane == name
     plant.press("tab")
     assert plant.session.pane == "overview"
     plant.press("shift+tab")
-    assert plant.session.pane == "events"
+    assert plant.session.pane == "inventory"
 
 
 def test_a_detail_opens_its_links_and_q_goes_back_step_by_step(plant: Driven) -> None:

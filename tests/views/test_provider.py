@@ -7,8 +7,9 @@ import pytest
 
 from panotui.feed.codec import answer_reassembler, pack
 from panotui.model import ViolationRecord
-from panotui.views.frames import FRAME_BYTES_MAX, PANES, Command, Frame, View
+from panotui.views.frames import FRAME_BYTES_MAX, Command, Frame, View
 from panotui.views.provider import StateProvider
+from panotui.views.subjects import PANES
 from tests.views.records import FixedState, flow
 
 

@@ -6,7 +6,7 @@ from panotui.engine.engine import Engine
 from panotui.model import Site
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
-from panotui.views.details import detail_of
+from panotui.views.subjects import detail_of
 from tests.captures import capture
 
 Lines = tuple[tuple[str, str], ...]

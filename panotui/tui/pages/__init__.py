@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from panotui.tui.page import Page, Scene
-from panotui.tui.pages import endpoints, events, findings, flows, overview, streams, violations
+from panotui.tui.pages import (
+    endpoints,
+    events,
+    findings,
+    flows,
+    inventory,
+    overview,
+    streams,
+    violations,
+)
 from panotui.tui.table import Table, draw_table
 
 TABLES: dict[str, Table] = {
@@ -15,6 +24,7 @@ TABLES: dict[str, Table] = {
         violations.TABLE,
         findings.TABLE,
         events.TABLE,
+        inventory.TABLE,
     )
 }
 

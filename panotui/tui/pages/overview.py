@@ -36,7 +36,7 @@ from panotui.tui.quantities import (
     plural,
     since,
 )
-from panotui.views.panes import row_key
+from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
 CELL = 26  # cells of one endpoint in the grid
