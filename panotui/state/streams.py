@@ -77,6 +77,8 @@ def profile_text(profile: int, constraint: int, level: int) -> str | None:
     return f"{name} {level // 10}.{level % 10}" if level else name
 
 
+_SAID = {"video": "video", "audio": "audio"}
+
 # what histories show of a second: bit/s, packets lost, frames, largest frame, key frames
 _Shown: TypeAlias = tuple[float | None, int | None, int | None, int | None, int | None]
 _NOTHING: _Shown = (None, None, None, None, None)
@@ -109,6 +111,7 @@ class StreamState:
     uncertain: bool = False
     superseded: bool = False
     codec_said: str | None = None  # encoding name of the SDP
+    media_said: str | None = None  # "video" or "audio" of its SDP's m= line
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
     _sums: dict[tuple[int, int, Summed], int] = field(default_factory=dict)  # of `window`
 
@@ -205,7 +208,8 @@ class StreamBook:
         self.streams: dict[str, StreamState] = {}
         self.evicted = 0
         self.resized: list[tuple[StreamState, str]] = []  # by the last update: its size before
-        self._said: dict[str, str] = {}  # encoding names by key of streams that have no row yet
+        # encoding name and medium by key of streams that have no row yet
+        self._said: dict[str, tuple[str | None, str | None]] = {}
 
     def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
         """Take one meter's changed streams and seconds; returns the streams that are new."""
@@ -217,7 +221,7 @@ class StreamBook:
             if state is None:
                 self._make_room()
                 state = StreamState(key, meter, row, state_since_ns=row.first_ns)
-                state.codec_said = self._said.pop(key, None)
+                state.codec_said, state.media_said = self._said.pop(key, (None, None))
                 self.streams[key] = state
                 new.append(state)
             else:
@@ -254,11 +258,13 @@ class StreamBook:
             return
         state = self.streams.get(stream_key(meter, message.stream))
         if state is None:
-            if isinstance(message, StreamBound) and message.codec:
-                self._said[stream_key(meter, message.stream)] = message.codec
+            if isinstance(message, StreamBound):
+                said = message.codec, _SAID.get(message.media)
+                self._said[stream_key(meter, message.stream)] = said
             return
         if isinstance(message, StreamBound):
             state.codec_said = message.codec or state.codec_said
+            state.media_said = _SAID.get(message.media, state.media_said)
         elif isinstance(message, StreamFreeze):
             record = FreezeRecord(
                 start_ns=message.start_ns, seconds=message.seconds, kind=message.kind
@@ -340,7 +346,7 @@ class StreamBook:
         """A stream as a record, with the last two minutes of its history."""
         row = state.row
         codec = state.codec
-        media = media_of(codec)
+        media = media_of(codec) or state.media_said
         video = media in ("video", None)
         first_s, last_s = row.first_ns // SECOND, now_ns // SECOND
         first_s = max(first_s, last_s - SHOWN_S)

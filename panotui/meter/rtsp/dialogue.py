@@ -39,6 +39,7 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     height: int | None
     encrypted: bool
     transport: Transport
+    asked_port: tuple[int, int] | None = None  # which the client named, whatever was answered
     client: str
     server: str
     since_ns: int
@@ -226,6 +227,7 @@ class Dialogue:
             height=media.height if media else None,
             encrypted="SAVP" in transport.protocol or (media is not None and media.encrypted),
             transport=transport,
+            asked_port=wish.client_port if wish is not None else None,
             client=self.client,
             server=self.server,
             since_ns=time_ns,

@@ -65,8 +65,10 @@ class Signalling:
             if ports:
                 self._bind_ports(target, ports, dialogue, track)
             return
-        if transport.client_port:
-            self._bind_ports(target, transport.client_port, dialogue, track)
+        # media go where the answer says, or where the client asked for them all the same
+        for ports in dict.fromkeys((transport.client_port, track.asked_port)):
+            if ports:
+                self._bind_ports(target, ports, dialogue, track)
         if transport.server_port:
             self._ports.bind(place.dst, transport.server_port[1], dialogue, track, True)
 

@@ -272,3 +272,15 @@ def test_encoder_that_restarts_long_after_a_session_took_its_stream_over_is_told
     give(site, [packet(30000 + k, 9000 + 3600 * k, ssrc=8) for k in range(50)], 1000)
     (restart,) = site.of(StreamRestart)
     assert restart.kind == "ssrc"
+
+
+@pytest.mark.parametrize("port", [5000, 8000])
+def test_media_at_the_asked_or_the_answered_port_are_the_session_s(port: int) -> None:
+    site = Site()
+    answer = "RTP/AVP;unicast;client_port=8000-8001;server_port=6000-6001"
+    site.dialogue(UDP, answer, described=described(35))
+    frames = [
+        (udp(CAMERA, 6000, CLIENT, port, rtp(k, 3600 * k, kind=35)), False) for k in range(50)
+    ]
+    give(site, frames, 10)
+    assert (site.stream["packets"], site.stream["signalled"]) == (50, 1)
