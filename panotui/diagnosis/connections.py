@@ -84,15 +84,15 @@ class SessionRule(Rule):
         if slot < 0:
             return
         row = facts.flows.rows[slot]
-        client = address_text(int(row["version"]), row["src"].tobytes())
+        client = address_text(row.version, row.src)
         if isinstance(message, TlsClientHello):
-            mqtt = int(row["dport"]) in _MQTT_PORTS or any(a in _MQTT_ALPN for a in message.alpn)
+            mqtt = row.dport in _MQTT_PORTS or any(a in _MQTT_ALPN for a in message.alpn)
             if message.sni and mqtt:
                 self._opening[key] = (client, message.sni)
                 while len(self._opening) > TABLE_MAX:
                     self._opening.popitem(last=False)
         elif isinstance(message, MqttMessage) and message.type == "connect":
-            server = address_text(int(row["version"]), row["dst"].tobytes())
+            server = address_text(row.version, row.dst)
             entry = self._opened(client, facts.host_of(client, server), message)
             if message.client_id and len(entry.ids) < 16:
                 entry.ids.add(message.client_id)
@@ -204,13 +204,13 @@ class SessionRule(Rule):
             if int(flows.key[woken.slot]) != woken.key:
                 continue
             row = flows.rows[woken.slot]
-            if int(row["last_in_ns"]) >= woken.time_ns or int(row["rst_in"]):
+            if row.last_in_ns >= woken.time_ns or row.rst_in:
                 continue
             if now - woken.time_ns < ANSWER_NS:
                 waiting.append(woken)
                 continue
-            server = address_text(int(row["version"]), row["dst"].tobytes())
-            target = facts.connects.get(server, int(row["dport"]))
+            server = address_text(row.version, row.dst)
+            target = facts.connects.get(server, row.dport)
             if target is not None and target.connected_ns > woken.time_ns:
                 self._ended(woken.slot, woken.quiet_ns, facts, woken)
             elif now - woken.time_ns < SAID_NS:
@@ -271,18 +271,18 @@ class SessionRule(Rule):
     ) -> None:
         """A connection died of a silence: by RST, or because nobody answered."""
         row = facts.flows.rows[slot]
-        client = address_text(int(row["version"]), row["src"].tobytes())
+        client = address_text(row.version, row.src)
         if not facts.is_appliance(client):
             return
-        server = address_text(int(row["version"]), row["dst"].tobytes())
-        ends = self._silences.setdefault((server, int(row["dport"])), deque(maxlen=32))
+        server = address_text(row.version, row.dst)
+        ends = self._silences.setdefault((server, row.dport), deque(maxlen=32))
         silence = f"{quiet_ns / SECOND:.0f} s of silence"
         if unanswered is not None:
             at, packet = unanswered.time_ns, unanswered.packet
             seen = evidence(at, packet, f"no answer after {silence}")
         else:
-            at = int(row["rst_ns"])
-            seen = evidence(at, int(row["rst_packet"]), f"RST after {silence}")
+            at = row.rst_ns
+            seen = evidence(at, row.rst_packet, f"RST after {silence}")
         ends.append((at, quiet_ns / SECOND, seen))
         while len(self._silences) > 256:
             self._silences.popitem(last=False)

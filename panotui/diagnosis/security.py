@@ -130,14 +130,14 @@ class ViolationRule(Rule):
         slots = slots[np.argsort(-rows["payload_out"][slots])][:200]
         for slot in slots.tolist():
             row = rows[slot]
-            version = int(row["version"])
-            server = address_text(version, row["dst"].tobytes())
+            version = row.version
+            server = address_text(version, row.dst)
             if not facts.view.who(server) & Who.INTERNET:
                 continue
-            client = address_text(version, row["src"].tobytes())
+            client = address_text(version, row.src)
             key = (client, flows.host[slot] or server)
             total, first = sent.get(key, (0, slot))
-            sent[key] = (total + int(row["payload_out"]), first)
+            sent[key] = (total + row.payload_out, first)
         return [
             Observation(
                 "exfil",
@@ -291,11 +291,11 @@ class CleartextRule(Rule):
             if slot < 0:
                 return
             row = facts.flows.rows[slot]
-            version = int(row["version"])
+            version = row.version
             ends = (
-                address_text(version, row["src"].tobytes()),
-                address_text(version, row["dst"].tobytes()),
-                int(row["dport"]),
+                address_text(version, row.src),
+                address_text(version, row.dst),
+                row.dport,
             )
         src, dst, dport = ends
         if not self._matters(src, dst, facts):
@@ -458,14 +458,14 @@ class BeaconRule(Rule):
         while len(self._seen) > 4096:
             self._seen.popitem(last=False)
         row = flows.rows[slot]
-        version = int(row["version"])
-        server = address_text(version, row["dst"].tobytes())
+        version = row.version
+        server = address_text(version, row.dst)
         if not facts.view.who(server) & Who.INTERNET:
             return
-        client = address_text(version, row["src"].tobytes())
-        name = (client, flows.host[slot] or server, int(row["dport"]))
+        client = address_text(version, row.src)
+        name = (client, flows.host[slot] or server, row.dport)
         starts = self._starts.setdefault(name, deque(maxlen=16))
-        starts.append((int(row["first_ns"]), int(row["first_packet"])))
+        starts.append((row.first_ns, row.first_packet))
         while len(self._starts) > TABLE_MAX:
             self._starts.popitem(last=False)
 

@@ -101,8 +101,8 @@ class TlsRule(Rule):
         if slot >= 0:
             row = facts.flows.rows[slot]
             client, port = (
-                address_text(int(row["version"]), row["src"].tobytes()),
-                int(row["dport"]),
+                address_text(row.version, row.src),
+                row.dport,
             )
             if not facts.is_appliance(client):
                 return

@@ -45,8 +45,8 @@ class UplinkRule(Rule):
             server = "?"
             if slot >= 0:
                 row = facts.flows.rows[slot]
-                server = address_text(int(row["version"]), row["dst"].tobytes())
-                if not facts.is_appliance(address_text(int(row["version"]), row["src"].tobytes())):
+                server = address_text(row.version, row.dst)
+                if not facts.is_appliance(address_text(row.version, row.src)):
                     return  # how other hosts reach the internet is their own affair
             count = self._proxies.get(server, (message, host, 0))[2]
             self._proxies[server] = (message, host, count + 1)
@@ -130,8 +130,8 @@ class PolicyUseRule(Rule):
         if slot < 0 or not facts.policy.match_host(message.sni):
             return
         row = facts.flows.rows[slot]
-        client = address_text(int(row["version"]), row["src"].tobytes())
-        server = address_text(int(row["version"]), row["dst"].tobytes())
+        client = address_text(row.version, row.src)
+        server = address_text(row.version, row.dst)
         if not facts.view.who(server) & Who.INTERNET or not facts.is_appliance(client):
             return
         answered = facts.names.answers_for(

@@ -49,10 +49,114 @@ def _column(words: NDArray[Any], name: str) -> NDArray[Any]:
     return words.view(np.uint8) if kind.shape else words.view(kind)[:, 0]
 
 
+class _Field:
+    """A field of `FlowRow`: a plain number, or the bytes of an address or a history."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._is_bytes = bool(FLOW_DTYPE[name].shape) or FLOW_DTYPE[name].kind == "S"
+
+    def __get__(self, row: FlowRow | None, owner: type[FlowRow]) -> Any:
+        if row is None:
+            return self
+        value = row[self._name]
+        if not self._is_bytes:
+            return value.item()
+        return bytes(value) if isinstance(value, bytes) else value.tobytes()
+
+
 class FlowRow:
-    """One flow of a table, a field at a time, as it is there now."""
+    """One flow of a table, a field at a time, as it is there now: `row.last_ns`.
+
+    The fields are those of `FLOW_DTYPE`, with plain Python values; a test holds both together. A
+    field that is not there is seen by the type checker.
+    """
 
     __slots__ = ("_place", "_rows")
+
+    id: int
+    version: int
+    protocol: int
+    client_by: int
+    state: int
+    end: int
+    app: int
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+    vlan: int
+    interface_out: int
+    interface_in: int
+    mac_out_src: int
+    mac_out_dst: int
+    mac_in_src: int
+    mac_in_dst: int
+    ttl_out: int
+    ttl_in: int
+    first_ns: int
+    last_ns: int
+    first_packet: int
+    last_packet: int
+    packets_out: int
+    packets_in: int
+    bytes_out: int
+    bytes_in: int
+    payload_out: int
+    payload_in: int
+    last_out_ns: int
+    last_in_ns: int
+    syn_out: int
+    syn_in: int
+    syn_ns: int
+    syn_last_ns: int
+    synack_ns: int
+    fin_out: int
+    fin_in: int
+    rst_out: int
+    rst_in: int
+    rst_ns: int
+    rst_packet: int
+    rst_ttl: int
+    handshake_rtt_us: int
+    server_rtt_us: int
+    rtt_us: int
+    rtt_min_us: int
+    data_segments_out: int
+    data_segments_in: int
+    retransmits_out: int
+    retransmits_in: int
+    fast_retransmits_out: int
+    fast_retransmits_in: int
+    spurious_out: int
+    spurious_in: int
+    out_of_order_out: int
+    out_of_order_in: int
+    lost_segments_out: int
+    lost_segments_in: int
+    dup_acks_out: int
+    dup_acks_in: int
+    zero_window_out: int
+    zero_window_in: int
+    window_full_out: int
+    window_full_in: int
+    window_update_out: int
+    window_update_in: int
+    keep_alive_out: int
+    keep_alive_in: int
+    unseen_out: int
+    unseen_in: int
+    acked_unseen_out: int
+    acked_unseen_in: int
+    zero_window_now_out: int
+    zero_window_now_in: int
+    mss_out: int
+    mss_in: int
+    max_segment_out: int
+    max_segment_in: int
+    first_payload_ns: int
+    first_answer_ns: int
+    history: bytes
 
     def __init__(self, rows: FlowRows, place: int) -> None:
         self._rows = rows
@@ -61,6 +165,10 @@ class FlowRow:
     def __getitem__(self, name: str) -> Any:
         """A field's value: a scalar, or (16,) bytes of an address."""
         return self._rows[name][self._place]
+
+
+for _name in _NAMES:
+    setattr(FlowRow, _name, _Field(_name))
 
 
 class FlowRows:

@@ -226,26 +226,26 @@ def take_flow(
 
     `was` is its outcome before and `old_syns` the SYNs of it that were already counted.
     """
-    first, last = int(row["first_ns"]), int(row["last_ns"])
+    first, last = row.first_ns, row.last_ns
     target.last_ns = max(target.last_ns, last)
-    if was == UNDECIDED and int(row["syn_out"]):
+    if was == UNDECIDED and row.syn_out:
         target.attempts += 1
-    ended = int(row["end"]) != 0 or int(row["state"]) in (4, 5, 6)
+    ended = row.end != 0 or row.state in (4, 5, 6)
     if outcome == UNANSWERED:
-        fresh = int(row["syn_out"]) - old_syns
+        fresh = row.syn_out - old_syns
         if fresh > 0 and last >= target.connected_ns:
             target.syns += fresh
     elif outcome == REFUSED and was != REFUSED:
         if was == UNANSWERED:
             target.syns = max(0, target.syns - old_syns)
         target.refusals += 1
-        target.refused_ns = int(row["rst_ns"]) or last
-        target.refused_ttl = int(row["rst_ttl"])
+        target.refused_ns = row.rst_ns or last
+        target.refused_ttl = row.rst_ttl
     if outcome in (CONNECTED, ANSWERED):
         if was in (UNDECIDED, UNANSWERED):
-            target.connected(int(row["synack_ns"]) or first)
-        if int(row["ttl_in"]):
-            target.ttl = int(row["ttl_in"])
+            target.connected(row.synack_ns or first)
+        if row.ttl_in:
+            target.ttl = row.ttl_in
         rtt = next(
             (int(row[n]) for n in ("handshake_rtt_us", "server_rtt_us", "rtt_us") if row[n] >= 0),
             -1,

@@ -146,13 +146,13 @@ class Attempt:
 
     def climb(self, row: FlowRow, now_ns: int, tls: bool) -> None:
         """Work out how far it came. `tls`: only a handshake or its data prove success."""
-        first, last = int(row["first_ns"]), int(row["last_ns"])
+        first, last = row.first_ns, row.last_ns
         self.last_ns = last
-        self.syns = int(row["syn_out"])
-        opened = int(row["synack_ns"]) > 0 or int(row["syn_in"]) > 0
+        self.syns = row.syn_out
+        opened = row.synack_ns > 0 or row.syn_in > 0
         self.older = not self.syns and not opened
-        out, back = int(row["payload_out"]), int(row["payload_in"])
-        history = bytes(row["history"])
+        out, back = row.payload_out, row.payload_in
+        history = row.history
         self.due_ns = 0
         rtt = next((int(row[n]) for n in ("server_rtt_us", "handshake_rtt_us") if row[n] >= 0), -1)
         if rtt >= 0:
@@ -177,7 +177,7 @@ class Attempt:
             self._handshake(row, now_ns, history, back)
 
     def _older(self, row: FlowRow) -> None:
-        both = int(row["packets_out"]) > 0 and int(row["packets_in"]) > int(row["rst_in"])
+        both = row.packets_out > 0 and row.packets_in > row.rst_in
         if both:
             self.passed, self.how = DATA, "works"
         else:
@@ -185,17 +185,17 @@ class Attempt:
 
     def _syn(self, row: FlowRow, now_ns: int, first: int, history: bytes) -> None:
         self.passed = NEXT_HOP
-        if int(row["rst_in"]):
+        if row.rst_in:
             self._fails("refused", row)
             return
         age = now_ns - first
-        ended = int(row["end"]) != 0
+        ended = row.end != 0
         if self.how == "icmp":
             return
         self._note(first, self.packet, "SYN, no answer")
         if self.syns > 1:
-            last = int(row["syn_last_ns"]) or int(row["last_ns"])
-            self._note(last, int(row["last_packet"]), "SYN again, no answer")
+            last = row.syn_last_ns or row.last_ns
+            self._note(last, row.last_packet, "SYN again, no answer")
         if age >= SYN_WAIT_NS or self.syns >= 3 or ended:
             self.how = "silent"
         else:
@@ -218,37 +218,37 @@ class Attempt:
             self._fails("reset" if b"r" in history else "closed", row)
         elif _ended_by_client(history):
             self._fails("left", row)
-        elif now_ns - int(row["last_ns"]) >= ANSWER_WAIT_NS or int(row["end"]):
+        elif now_ns - row.last_ns >= ANSWER_WAIT_NS or row.end:
             self._fails("stalled", row)
         else:
-            self.due_ns = int(row["last_ns"]) + ANSWER_WAIT_NS
-        gap = int(row["lost_segments_in"]) > 0 and int(row["max_segment_in"]) < FULL_SEGMENT
+            self.due_ns = row.last_ns + ANSWER_WAIT_NS
+        gap = row.lost_segments_in > 0 and row.max_segment_in < FULL_SEGMENT
         self.small_only = gap and self.how in ("stalled", "left")
 
     def _half_hello(self, row: FlowRow, history: bytes) -> bool:
         """The full-size part of the ClientHello is sent again and again, and the server's side has
         acknowledged what came after it: it is there, and the large part is not."""
-        again, hello = int(row["retransmits_out"]), self.hello
-        if again < 2 or hello is None or hello.size <= int(row["max_segment_out"]):
+        again, hello = row.retransmits_out, self.hello
+        if again < 2 or hello is None or hello.size <= row.max_segment_out:
             return False
-        each = (int(row["payload_out"]) - hello.size) / again
+        each = (row.payload_out - hello.size) / again
         spoke = history.find(b"D")
         return each >= FULL_SEGMENT and b"a" in history[spoke:]
 
     def _answer(self, row: FlowRow, now_ns: int, history: bytes, passed: int) -> None:
         """The client has spoken, and the server has said nothing yet."""
         self.passed = passed
-        self.again = max(self.again, int(row["retransmits_out"]))
-        spoke = int(row["first_payload_ns"]) or int(row["first_ns"])
+        self.again = max(self.again, row.retransmits_out)
+        spoke = row.first_payload_ns or row.first_ns
         if _ended_by_server(history):
             self._fails("reset" if b"r" in history else "closed", row)
         elif _ended_by_client(history):
-            waited = int(row["last_out_ns"]) - spoke
+            waited = row.last_out_ns - spoke
             if waited >= PATIENCE_NS or self.again:
                 self._fails("silent", row)
             else:
                 self.how = "cut-short"
-        elif now_ns - spoke >= ANSWER_WAIT_NS or int(row["end"]):
+        elif now_ns - spoke >= ANSWER_WAIT_NS or row.end:
             self._fails("silent", row)
         else:
             self.how, self.due_ns = "waiting", spoke + ANSWER_WAIT_NS
@@ -261,9 +261,9 @@ class Attempt:
             self._note(self.hello.time_ns, self.hello.packet, f"ClientHello for {self.hello.sni}")
         elif not self.evidence:
             self._note(self.first_ns, self.packet, "SYN")
-        reset = how in ("reset", "refused") and int(row["rst_ns"])
-        time_ns = time_ns or (int(row["rst_ns"]) if reset else int(row["last_ns"]))
-        packet = packet or (int(row["rst_packet"]) if reset else int(row["last_packet"]))
+        reset = how in ("reset", "refused") and row.rst_ns
+        time_ns = time_ns or (row.rst_ns if reset else row.last_ns)
+        packet = packet or (row.rst_packet if reset else row.last_packet)
         self._note(time_ns, packet, _ENDS.get(how, how))
 
     def _note(self, time_ns: int, packet: int, text: str) -> None:

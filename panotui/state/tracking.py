@@ -120,10 +120,10 @@ class ConnectionTracking:
         self.flows.syns_counted[slots] = rows["syn_out"]
 
     def _flow(self, slot: int, row: FlowRow, outcome: int, was: int, now_ns: int) -> None:
-        version = int(row["version"])
-        client = address_text(version, row["src"].tobytes())
-        server = address_text(version, row["dst"].tobytes())
-        port = int(row["dport"])
+        version = row.version
+        client = address_text(version, row.src)
+        server = address_text(version, row.dst)
+        port = row.dport
         key = int(self.flows.key[slot])
         counted = int(self.flows.syns_counted[slot])
         target = self.connects.at(server, port, self._is_ours(client))
@@ -131,7 +131,7 @@ class ConnectionTracking:
         target.flow = flow_text_id(key)
         target.appliance_port = self.view.facts.appliance_addresses.get(client)
         take_flow(target, row, key, outcome, was, counted)
-        endpoint = self._endpoint(slot, int(row["first_ns"]), key, client, server, port)
+        endpoint = self._endpoint(slot, row.first_ns, key, client, server, port)
         if endpoint is not None:
             take_flow(endpoint.attempts, row, key, outcome, was, counted)
             endpoint.attempts.flow = target.flow
@@ -187,7 +187,7 @@ class ConnectionTracking:
                 self._due.pop(gone, None)
             attempt = self._attempts[key] = Attempt(
                 key, target.client, target.server, target.port,
-                int(row["first_ns"]), int(row["first_packet"]),
+                row.first_ns, row.first_packet,
             )  # fmt: skip
         return attempt
 
@@ -207,13 +207,9 @@ class ConnectionTracking:
 
     def _is_tls(self, row: FlowRow) -> bool:
         """A conversation whose success only its TLS handshake proves."""
-        if int(row["app"]) in _TLS_APPS:
-            return int(row["syn_out"]) > 0  # from the middle, data both ways are proof enough
-        return (
-            int(row["app"]) == 0
-            and int(row["dport"]) in (443, 8443, 8883)
-            and bool(row["syn_out"] > 0)
-        )
+        if row.app in _TLS_APPS:
+            return row.syn_out > 0  # from the middle, data both ways are proof enough
+        return row.app == 0 and row.dport in (443, 8443, 8883) and bool(row.syn_out > 0)
 
     def _endpoint(
         self, slot: int, first_ns: int, key: int, client: str, server: str, port: int
@@ -246,21 +242,21 @@ class ConnectionTracking:
         camera = self.cameras.get(server)
         if camera is None or (port not in _RTSP_PORTS and f":{port}/" not in (camera.url or "")):
             return
-        first, packet = int(row["first_ns"]), int(row["first_packet"])
+        first, packet = row.first_ns, row.first_packet
         if outcome == UNANSWERED:
-            fresh = int(row["syn_out"]) - counted
+            fresh = row.syn_out - counted
             if fresh > 0:
-                last = int(row["syn_last_ns"]) or int(row["last_ns"])
+                last = row.syn_last_ns or row.last_ns
                 self.cameras.connect_tried(server, first, last, packet, fresh)
         elif outcome == REFUSED and was != REFUSED:
             self.cameras.connect_refused(
                 server,
-                int(row["rst_ns"]) or int(row["last_ns"]),
-                int(row["rst_packet"]) or int(row["last_packet"]),
+                row.rst_ns or row.last_ns,
+                row.rst_packet or row.last_packet,
                 port,
             )
         elif outcome in (CONNECTED, ANSWERED) and was not in (CONNECTED, ANSWERED):
-            self.cameras.connected(server, int(row["synack_ns"]) or first)
+            self.cameras.connected(server, row.synack_ns or first)
 
     def _sealed(self, rows: FlowColumns) -> None:
         """Cameras that are read inside TLS: all that is seen of it is that bytes come."""
@@ -404,8 +400,8 @@ class ConnectionTracking:
 def _first_answer(row: FlowRow, older: bool) -> int:
     """When a conversation without a handshake of TLS worked."""
     if older:
-        return int(row["last_in_ns"])
-    return int(row["first_answer_ns"]) or int(row["last_ns"])
+        return row.last_in_ns
+    return row.first_answer_ns or row.last_ns
 
 
 def _packed(address: str) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from panotui.model import (
+    FLOW_DTYPE,
     LINK_SECOND_DTYPE,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
@@ -18,6 +20,7 @@ from panotui.model import (
     StreamSecond,
     typed,
 )
+from panotui.model.flow_rows import FlowRow, FlowRows
 
 PAIRS: list[tuple[Any, Any]] = [
     (STREAM_DTYPE, StreamRow),
@@ -57,3 +60,21 @@ def test_values_are_those_of_the_columns_whatever_the_bytes(dtype: Any, record: 
 
 def test_no_rows_make_none() -> None:
     assert typed(np.zeros(0, STREAM_DTYPE), StreamRow) == []
+
+
+def test_a_flow_row_has_the_columns_of_its_dtype_as_plain_values() -> None:
+    fields = typing.get_type_hints(FlowRow)
+    expected = {
+        name: bytes if FLOW_DTYPE[name].kind == "S" else kind_of(FLOW_DTYPE[name])
+        for name in FLOW_DTYPE.names or ()
+    }
+    assert fields == expected
+    raw = np.random.default_rng(7).bytes(FLOW_DTYPE.itemsize * 5)
+    rows = np.frombuffer(raw, FLOW_DTYPE)
+    kept = FlowRows.of(rows)
+    for place in range(len(rows)):
+        for name, kind in expected.items():
+            value = getattr(kept[place], name)
+            assert type(value) is kind, name
+            plain = rows[name][place]
+            assert value == (plain.tobytes() if FLOW_DTYPE[name].shape else plain.item()), name
