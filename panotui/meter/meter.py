@@ -16,7 +16,7 @@ import numpy as np
 from panotui.meter.control.kinds import control_mask
 from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
-from panotui.meter.flows.grouping import Groups
+from panotui.meter.flows.grouping import Groups, rank
 from panotui.meter.flows.table import FlowTable, TableTooSmall
 from panotui.meter.lanes import (
     LANE_BULK,
@@ -32,7 +32,6 @@ from panotui.meter.tcp.quality import TcpQuality
 from panotui.model import (
     I32,
     I64,
-    U16,
     U64,
     AnyMessage,
     Bool,
@@ -328,15 +327,15 @@ class Meter:
         flows = self.flows
         small = flows.capacity <= 65_536  # a radix sort then
         key = slots[some].astype(np.uint16) if small else slots[some].astype(np.int64)
-        place = _rank(key)
+        place = rank(key)
         if int(place.max()) + int(flows.state.offered.max()) < PAYLOADS_OFFERED:
             return some, place
         direction = slots[some].astype(np.int64) * 2 + half[some]
         taken = flows.state.offered.reshape(-1).take(direction).astype(np.int64)
         if (place + taken < PAYLOADS_OFFERED).all():
             return some, place
-        fits = np.flatnonzero(_rank(direction) + taken < PAYLOADS_OFFERED)
-        return some[fits], _rank(key[fits])
+        fits = np.flatnonzero(rank(direction) + taken < PAYLOADS_OFFERED)
+        return some[fits], rank(key[fits])
 
     def _offer(
         self,
@@ -439,17 +438,6 @@ def _earliest(found: list[tuple[I32, I64]]) -> tuple[I32, I64]:
     order = np.lexsort((rows, slots))
     distinct, first = np.unique(slots[order], return_index=True)
     return distinct, rows[order[first]]
-
-
-def _rank(key: I64 | U16) -> I64:
-    """(n,) how many earlier rows have the same key."""
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    edge = np.append(True, ordered[1:] != ordered[:-1])
-    first = np.flatnonzero(edge)
-    rank = np.empty(len(key), np.int64)
-    rank[order] = np.arange(len(key)) - np.repeat(first, np.diff(first, append=len(key)))
-    return rank
 
 
 def _control_rows(c: Columns, start: int, stop: int) -> I64:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 import numpy as np
 
 from panotui.meter.control.kinds import KINDS, NUMBERS
+from panotui.meter.flows.grouping import rank
 from panotui.model import I64, SECOND, U8, Bool
 
 _COMMON_SHARE = 0.5  # of a second's budget: the pool, for kinds that may draw on it
@@ -56,8 +57,9 @@ class Budget:
             allowed[rows] = True
             self._keep(second, used + counts, pool)
             return
-        rank = _rank(kinds) + used[kinds]
-        own = rank < self._share[kinds]
+        # bytes are sorted by radix: a flood costs a few ns a packet
+        place = rank(kinds) + used[kinds]
+        own = place < self._share[kinds]
         asks = ~own & self._pooled[kinds]
         granted = asks & (np.cumsum(asks) + pool <= self._pool)
         allowed[rows] = own | granted
@@ -68,15 +70,3 @@ class Budget:
         self._used.move_to_end(second)
         while len(self._used) > _SECONDS_KEPT:
             self._used.popitem(last=False)
-
-
-def _rank(kinds: U8) -> I64:
-    """How many earlier entries are of the same kind, for each entry."""
-    # bytes are sorted by radix: a flood costs a few ns a packet here
-    order = np.argsort(kinds, kind="stable")
-    ordered = kinds[order]
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(ordered)) + 1))
-    lengths = np.diff(np.concatenate((starts, [len(kinds)])))
-    rank = np.empty(len(kinds), np.int64)
-    rank[order] = np.arange(len(kinds)) - np.repeat(starts, lengths)
-    return rank

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from panotui.meter.control.collected import Collected
 from panotui.meter.control.established import Established
 from panotui.meter.control.opening import RTSP_APPS, RTSPS_PORT, TLS_PORTS, Opening
+from panotui.meter.flows.state import SYN
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
 from panotui.model import (
     APPS,
@@ -40,7 +41,6 @@ _SHARES = (2, 1, 2)
 _CERTIFICATE_COST = 20  # payloads that reading a certificate weighs
 TALKS_KEPT = 1024
 TALK_BYTES_KEPT = 16 << 20
-_SYN = 2
 
 
 class Openings:
@@ -301,7 +301,7 @@ class _Segment(NamedTuple):
         """The sequence number of its first byte."""
         number = int.from_bytes(data[self.l4 + 4 : self.l4 + 8], "big")
         # TCP Fast Open: the SYN counts one
-        return (number + 1) & 0xFFFFFFFF if self.tcp_flags & _SYN else number
+        return (number + 1) & 0xFFFFFFFF if self.tcp_flags & SYN else number
 
 
 def _segments(batch: PacketBatch, columns: Columns, offered: _Offered) -> Iterator[_Segment]:

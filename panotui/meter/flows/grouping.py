@@ -122,3 +122,14 @@ def group_sums(values: NDArray[np.integer[Any] | np.bool_], last: I64) -> I64:
 def groups_of(places: I64, first: I64) -> I64:
     """Group of each of a few positions; `first` (g,) where groups start."""
     return np.searchsorted(first, places, side="right") - 1
+
+
+def rank(key: NDArray[np.integer]) -> I64:
+    """(n,) how many earlier rows have the same key."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    edge = np.append(True, ordered[1:] != ordered[:-1])
+    first = np.flatnonzero(edge)
+    rank = np.empty(len(key), np.int64)
+    rank[order] = np.arange(len(key)) - np.repeat(first, np.diff(first, append=len(key)))
+    return rank
