@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from panotui.diagnosis.thresholds import Thresholds, thresholds
 from panotui.model import (
     I64,
     SECOND,
@@ -71,6 +72,7 @@ class Facts:
     now_ns: int = 0
     started_ns: int = 0
     meter: int = 0  # whose messages are being observed
+    thresholds: Thresholds = field(default_factory=thresholds)
     live: bool = False  # link readings and the machine's interfaces mean something
     one_way: bool = False  # no host is seen both ways
     plain: tuple[int, ...] = ()  # capture interfaces that are plain switch ports

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import SecurityThresholds
 from panotui.model import (
     F64,
     SECOND,
@@ -31,19 +32,9 @@ from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
 
 TABLE_MAX = 512
-SCAN_TARGETS = 50
-SCAN_NS = 60 * SECOND
 SCANNED_KEPT = 4096  # targets remembered of one scanner
 _TARGET = np.dtype([("address", "u1", (16,)), ("port", ">u2")])
-EXFIL_BYTES = 10_000_000
-TUNNEL_NAMES = 100
-TUNNEL_NS = 60 * SECOND
-BEACON_TIMES = 6
-BEACON_SPREAD = 0.05
-RECENT_S = 300.0
 OF_A_KIND = 8  # findings of one kind; the violations list has all of them
-DRIFT_NS = 24 * 3600 * SECOND
-_ENTROPY_LEAST = 3.2  # bits a character of the changing label
 
 
 class ViolationRule(Rule):
@@ -53,7 +44,7 @@ class ViolationRule(Rule):
         out: list[Observation] = []
         # several may make one finding, which is known only when all of them are
         for violation in sorted(facts.violations[:300], key=lambda v: v.known):
-            if not recent(violation.last_time_ns, facts.now_ns, RECENT_S):
+            if not recent(violation.last_time_ns, facts.now_ns, facts.thresholds.security.recent_s):
                 continue
             found = self._of(violation, facts)
             if found is None or sum(o.id == found.id for o in out) >= OF_A_KIND:
@@ -153,7 +144,7 @@ class ViolationRule(Rule):
                 flow=flow_text_id(int(flows.key[slot])),
             )
             for (client, host), (total, slot) in sent.items()
-            if total > EXFIL_BYTES
+            if total > facts.thresholds.security.exfil_bytes
         ]
 
 
@@ -169,7 +160,7 @@ class ScanRule(Rule):
         self._look(facts)
         out: list[Observation] = []
         for src, (first, last, packet, count) in self._found.items():
-            if facts.now_ns - last <= 2 * SCAN_NS:
+            if facts.now_ns - last <= 2 * facts.thresholds.security.scan_s * SECOND:
                 out.append(
                     Observation(
                         "scan",
@@ -193,7 +184,7 @@ class ScanRule(Rule):
         failed |= udp & (rows["packets_in"] == 0) & (rows["packets_out"] <= 2) & (
             (rows["dst"][:, 0] < 224) & (rows["dst"][:, 3] != 255)
         )  # fmt: skip
-        failed &= rows["first_ns"] >= facts.now_ns - SCAN_NS
+        failed &= rows["first_ns"] >= facts.now_ns - int(facts.thresholds.security.scan_s * SECOND)
         if not failed.any():
             return
         bad = facts.flows.rows[slots[failed]]
@@ -202,9 +193,9 @@ class ScanRule(Rule):
         for i in np.argsort(-counts)[:16].tolist():
             mine = bad[inverse == i]
             src = address_text(int(mine["version"][0]), mine["src"][0].tobytes())
-            self._add(src, mine, facts.now_ns)
+            self._add(src, mine, facts.now_ns, facts.thresholds.security)
 
-    def _add(self, src: str, mine: FlowColumns, now: int) -> None:
+    def _add(self, src: str, mine: FlowColumns, now: int, limits: SecurityThresholds) -> None:
         targets = self._scanners.setdefault(src, {})
         self._scanners.move_to_end(src)
         while len(self._scanners) > 256:
@@ -216,12 +207,12 @@ class ScanRule(Rule):
         over = len(targets) - SCANNED_KEPT
         gone: list[bytes] = []
         for key, seen in targets.items():
-            if now - seen <= SCAN_NS and len(gone) >= over:
+            if now - seen <= limits.scan_s * SECOND and len(gone) >= over:
                 break
             gone.append(key)
         for key in gone:
             del targets[key]
-        if len(targets) > SCAN_TARGETS:
+        if len(targets) > limits.scan_targets:
             first = self._found.get(src)
             low = int(np.argmin(mine["first_ns"]))
             start = first[0] if first else int(mine["first_ns"][low])
@@ -373,24 +364,28 @@ class TunnelRule(Rule):
         while len(self._domains) > TABLE_MAX:
             self._domains.popitem(last=False)
         domain.names[message.name] = (message.time_ns, message.packet)
+        span_ns = facts.thresholds.security.tunnel_s * SECOND
         while domain.names:
             name, (seen, _) = next(iter(domain.names.items()))
-            if message.time_ns - seen <= TUNNEL_NS and len(domain.names) <= 1024:
+            if message.time_ns - seen <= span_ns and len(domain.names) <= 1024:
                 break
             del domain.names[name]
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
+        limits = facts.thresholds.security
         for (client, name), domain in self._domains.items():
             now_names = [
-                (n, t, p) for n, (t, p) in domain.names.items() if facts.now_ns - t <= TUNNEL_NS
+                (n, t, p)
+                for n, (t, p) in domain.names.items()
+                if facts.now_ns - t <= limits.tunnel_s * SECOND
             ]
-            if len(now_names) <= TUNNEL_NAMES:
+            if len(now_names) <= limits.tunnel_names:
                 continue
             sample = [n[: -len(name) - 1] for n, _, _ in now_names[-100:]]
             entropy = sum(map(_entropy, sample)) / len(sample)
             length = sum(map(len, sample)) / len(sample)
-            if entropy < _ENTROPY_LEAST and length < 24:
+            if entropy < limits.tunnel_entropy and length < 24:
                 continue
             out.append(
                 Observation(
@@ -430,12 +425,13 @@ class BeaconRule(Rule):
             for slot in bad.tolist():
                 self._start(slot, facts)
         out: list[Observation] = []
+        limits = facts.thresholds.security
         for (client, host, port), starts in self._starts.items():
-            if len(starts) < BEACON_TIMES or not recent(starts[-1][0], facts.now_ns, 1800):
+            if len(starts) < limits.beacon_times or not recent(starts[-1][0], facts.now_ns, 1800):
                 continue
             gaps: F64 = np.diff(np.array([s[0] for s in starts], np.float64)) / SECOND
             middle = float(np.median(gaps))
-            if middle < 5 or float(np.abs(gaps - middle).max()) > BEACON_SPREAD * middle:
+            if middle < 5 or float(np.abs(gaps - middle).max()) > limits.beacon_spread * middle:
                 continue
             out.append(
                 Observation(
@@ -474,7 +470,7 @@ class DriftRule(Rule):
     """policy-drift: declared services that nothing used for a day."""
 
     def tick(self, facts: Facts) -> list[Observation]:
-        if facts.now_ns - facts.started_ns < DRIFT_NS:
+        if facts.now_ns - facts.started_ns < facts.thresholds.security.drift_s * SECOND:
             return []
         used = {e.rule.id for e in facts.endpoints.endpoints.values() if e.attempts.attempts}
         unused = [
