@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from panotui.feed.collector import Links
     from panotui.runtime.live_meters import LiveMeters
     from panotui.runtime.pump import Pump
+    from panotui.sources.live.timekeeper import Timekeeper
 
 # All rings together: they count as memory of ours from the start. One port of small packets at
 # 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges a fifteenth of a second; no
@@ -35,8 +36,14 @@ class Capture:
     """Live meters that were started with privileges and are heard without."""
 
     def __init__(
-        self, meters: LiveMeters, site: Site, links: Links, site_path: Path | None
+        self,
+        meters: LiveMeters,
+        site: Site,
+        links: Links,
+        site_path: Path | None,
+        keeper: Timekeeper,
     ) -> None:
+        self.keeper = keeper  # of the packets' times
         self.meters = meters
         self.site = site
         self.links = links
@@ -79,10 +86,12 @@ def live_capture(
     with the exit code of what refused."""
     from panotui.runtime import live_meter
     from panotui.runtime.live_meters import start_meters
+    from panotui.sources.live.timekeeper import Timekeeper
     from panotui.sources.live.together import groups
 
     names = chosen(interfaces, site, commands)
     live_meter.load()
+    keeper = Timekeeper()
     meters = start_meters(
         groups(names, site),
         live_meter.serve,
@@ -90,6 +99,7 @@ def live_capture(
         snap_bulk=sizes[1],
         promiscuous=promiscuous,
         evidence=evidence,
+        began_ns=keeper.began_ns,
     )
     try:
         # What is imported here, is while the meters open their rings.
@@ -102,7 +112,7 @@ def live_capture(
         meters.close()
         raise
     privileges.go_first(PRIORITY)
-    return Capture(meters, site, links, site_path)
+    return Capture(meters, site, links, site_path, keeper)
 
 
 class DemoClock:

@@ -94,7 +94,13 @@ def _open(
         export_folder=Path.cwd(),
     )
     server = FeedServer(provider, peers=(peer,))
-    return Collector(pump, server=server, links=capture.links, wait_on=pump.filenos)
+    return Collector(
+        pump,
+        server=server,
+        links=capture.links,
+        wait_on=pump.filenos,
+        time_ns=capture.keeper,
+    )
 
 
 def _play(peer: socket.socket, ready_fd: int) -> int:

@@ -132,7 +132,9 @@ def _watched(names: tuple[str, ...], seconds: float) -> tuple[Engine, bool]:
                 end="", file=sys.stderr, flush=True,
             )  # fmt: skip
 
-    collector = Collector(pump, links=capture.links, wait_on=pump.filenos, status=status)
+    collector = Collector(
+        pump, links=capture.links, wait_on=pump.filenos, status=status, time_ns=capture.keeper
+    )
     # Ctrl-C means that enough has been seen: the draft is still written.
     signal.signal(signal.SIGINT, lambda number, frame: collector.stop("enough"))
     ended = collector.run(for_s=seconds)

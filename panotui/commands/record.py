@@ -193,6 +193,7 @@ class _Session:
             links=capture.links,
             wait_on=pump.filenos,
             status=self._status,
+            time_ns=capture.keeper,
         )
 
     def run(self, for_s: float | None, fail_on: tuple[str, ...]) -> int:

@@ -16,7 +16,7 @@ import msgspec
 
 from panotui.model import Confidence, Severity
 
-Need: TypeAlias = Literal["answers", "unicast", "presence", "contents"]
+Need: TypeAlias = Literal["answers", "unicast", "presence", "unbroken", "contents"]
 
 
 class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

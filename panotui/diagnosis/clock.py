@@ -261,7 +261,9 @@ class CameraClockRule(Rule):
         out: list[Observation] = []
         for address, streams in facts.camera_streams.items():
             for stream in streams:
-                offset = stream.row.camera_clock_offset_s
+                # two clocks to compare with where ours was set meanwhile: which was right?
+                measured = stream.row.camera_clock_offset_s
+                offset = min((measured, measured - facts.clock_ahead_ns / SECOND), key=abs)
                 if not abs(offset) > CAMERA_CLOCK_S or stream.row.end:
                     continue
                 report = self._reports.get(stream.row.id)

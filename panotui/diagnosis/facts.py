@@ -31,6 +31,7 @@ from panotui.policy.rules import Policy
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.state.beyond import BeyondBook
+from panotui.state.blindness import Blindness
 from panotui.state.cameras import CameraBook
 from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
@@ -69,6 +70,7 @@ class Facts:
     lookups: LookupBook
     beyond: BeyondBook
     visibility: Visibility = field(default_factory=Visibility)
+    blindness: Blindness = field(default_factory=Blindness)
     now_ns: int = 0
     started_ns: int = 0
     meter: int = 0  # whose messages are being observed
@@ -78,6 +80,7 @@ class Facts:
     plain: tuple[int, ...] = ()  # capture interfaces that are plain switch ports
     woken: frozenset[str] = frozenset()  # what has changed in this tick, see `Rule.wakes`
     capture_lossy: bool = False  # packets were missed lately: absence proves less
+    clock_ahead_ns: int = 0  # of packet time is this machine's clock, which was set meanwhile
     ring_dropped: int = 0
     interface_dropped: int = 0
     interfaces: tuple[str, ...] = ()

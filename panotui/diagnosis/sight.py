@@ -15,6 +15,7 @@ from panotui.model import mac_value
 from panotui.state.visibility import BOTH, MISSED_SHARE, NOTHING, SPREAD
 
 WITHHELD, DOUBTFUL, CERTAIN = range(3)
+_RESTS_ON_ALL = {"answers", "presence", "unbroken"}
 
 
 def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
@@ -23,6 +24,8 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
         return CERTAIN
     grade = CERTAIN
     visibility = facts.visibility
+    if facts.blindness.unsettled(facts.now_ns) and _RESTS_ON_ALL & set(spec.needs):
+        return WITHHELD
     if "answers" in spec.needs or "presence" in spec.needs:
         if visibility.missed_share > MISSED_SHARE:
             return WITHHELD

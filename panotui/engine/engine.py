@@ -43,6 +43,7 @@ from panotui.site.facts import Who
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.state.beyond import BeyondBook
+from panotui.state.blindness import Blindness
 from panotui.state.cameras import CameraBook
 from panotui.state.claims import ClaimBook
 from panotui.state.clock import ClockBook
@@ -76,7 +77,8 @@ class Engine:
         self.names = NameBook(self.view.site_names())
         self.flows = FlowBook(self.settings.flows_max)
         self.ports = PortBook()
-        self.streams = StreamBook(self.settings.streams_max)
+        self.blindness = Blindness()
+        self.streams = StreamBook(self.settings.streams_max, self.blindness)
         self.cameras = CameraBook(site, self.settings.cameras_max)
         self.endpoints = EndpointBook(self.policy)
         self.connects = ConnectBook()
@@ -107,7 +109,8 @@ class Engine:
             ports=self.ports, streams=self.streams, cameras=self.cameras,
             endpoints=self.endpoints, connects=self.connects, resolvers=self.resolvers,
             clock=self.clock, leases=self.leases, claims=self.claims, lookups=self.lookups,
-            beyond=self.beyond, visibility=self.visibility, live=self.settings.live,
+            beyond=self.beyond, visibility=self.visibility, blindness=self.blindness,
+            live=self.settings.live,
         )  # fmt: skip
         self.known = Marks()
         self.now_ns = 0
@@ -136,10 +139,12 @@ class Engine:
         second but the last."""
         if not self.now_ns:
             self.facts.started_ns = delta.time_ns
-        # the capture's clock may be set back, and then time goes on from there
-        set_back = delta.time_ns < self.now_ns - SET_BACK_NS
+        # the clock of a file's capture may be set back, and then time goes on from there
+        set_back = not self.settings.live and delta.time_ns < self.now_ns - SET_BACK_NS
         self.now_ns = delta.time_ns if set_back else max(self.now_ns, delta.time_ns)
         self.number += 1
+        if delta.blind is not None:
+            self.blindness.note(delta.meter, *delta.blind)
         self._counters[delta.meter] = delta.counters
         meter = delta.meter
         self._take_interfaces(delta)
@@ -238,7 +243,9 @@ class Engine:
 
     def source(self, record: SourceRecord, counters: Sequence[SourceCounters] = ()) -> None:
         """Take what the sources have delivered and missed so far."""
+        self.events.clock(self._source, record, self.now_ns)
         self._source = record
+        self.facts.clock_ahead_ns = record.clock_stepped_ns
         ring = sum(c.dropped_ring for c in counters)
         if ring > self.facts.ring_dropped and self.now_ns:
             packets = str(ring - self.facts.ring_dropped)
@@ -246,6 +253,12 @@ class Engine:
         self.facts.ring_dropped = ring
         self.facts.interface_dropped = sum(c.dropped_interface for c in counters)
         self._snapshot = None
+
+    def meter_is_late(self, meter: int, interfaces: str, since_ns: int, now_ns: int) -> None:
+        """A meter tells nothing while time goes on: what it sees is not known."""
+        if self.blindness.spans.get(meter, (0, 0))[1] < since_ns:
+            self.events.tell("meter-late", now_ns, "this tool", {"interfaces": interfaces})
+        self.blindness.note(meter, since_ns, now_ns)
 
     def mark(self, text: str, time_ns: int | None = None) -> EventRecord:
         """A note that a person sets into the events."""
@@ -381,7 +394,9 @@ class Engine:
             self.events.stream(stream, was)
         for stream in self.streams.streams.values():
             self.verdicts.judge_stream(stream)
-        for camera in self.cameras.judge_states(self.facts.camera_streams, now):
+        for camera in self.cameras.judge_states(
+            self.facts.camera_streams, now, self.blindness.until_ns
+        ):
             self.events.camera(camera, now)
 
     def _look_around(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from panotui.diagnosis.catalogue import filled, names_in
 from panotui.model import (
+    SECOND,
     AnyMessage,
     DhcpMessage,
     EventRecord,
@@ -26,6 +27,7 @@ from panotui.model import (
     PortRecord,
     RtspMessage,
     Severity,
+    SourceRecord,
     StreamFreeze,
     StreamRestart,
     ViolationRecord,
@@ -40,6 +42,26 @@ from panotui.wire.linkcontrol import described
 FRESH_MAX = 10_000  # events that nobody has taken yet
 HEARD_MOST = 64  # senders of rare link protocols that are told
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
+
+
+def span_text(span_ns: int) -> str:
+    """`40 d`, `1 h`, `1 h 30 min`, `90.5 s` of a span of time: its two largest units."""
+    seconds = span_ns / SECOND
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    left, parts = round(seconds), []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def _off_text(ahead_ns: int) -> str:
+    if abs(ahead_ns) < SECOND // 2:
+        return "which agree with it again"
+    way = "ahead of" if ahead_ns > 0 else "behind"
+    return f"the clock is {span_text(abs(ahead_ns))} {way} them now"
 
 
 class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,6 +210,22 @@ class Events:
         else:
             name, values["detail"] = "stream-restarted", message.detail
         self.tell(name, message.time_ns, camera, values, packet=message.packet)
+
+    # ------------------------------------------------------------------ of this machine
+
+    def clock(self, before: SourceRecord, now: SourceRecord, now_ns: int) -> None:
+        """The machine's clock was set, or the machine slept."""
+        ahead = now.clock_stepped_ns - before.clock_stepped_ns
+        if ahead:
+            values = {
+                "span": span_text(abs(ahead)),
+                "way": "ahead" if ahead > 0 else "back",
+                "off": _off_text(now.clock_stepped_ns),
+            }
+            self.tell("clock-set", now_ns, "this tool", values)
+        slept = now.slept_ns - before.slept_ns
+        if slept > 0:
+            self.tell("slept", now_ns, "this tool", {"span": span_text(slept)})
 
     # ------------------------------------------------------------------ of states
 

@@ -89,6 +89,7 @@ class Meter:
         self._newest_ns = 0
         self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
+        self._blind: tuple[int, int] | None = None
 
     # -------------------------------------------------------------- packets
 
@@ -379,9 +380,18 @@ class Meter:
 
     # -------------------------------------------------------------- ticks
 
-    def note_capture_loss(self, time_ns: int, packets: int) -> None:
-        """The capture missed `packets` in the second before `time_ns`: gaps then are its own."""
-        self.streams.note_capture_loss(time_ns, packets)
+    def note_capture_loss(self, time_ns: int, packets: int, *, since_ns: int | None = None) -> None:
+        """The capture missed `packets` since `since_ns` (or in the second and a half) before
+        `time_ns`: gaps then are its own."""
+        self.streams.note_capture_loss(time_ns, packets, since_ns=since_ns)
+
+    def note_blind(self, since_ns: int, until_ns: int) -> None:
+        """Between these times the capture saw little or nothing: what did not come then, or did
+        not go on, says nothing of who sends."""
+        if self._blind is not None and since_ns <= self._blind[1]:
+            since_ns = self._blind[0]
+        self._blind = since_ns, until_ns
+        self.streams.note_blind(since_ns, until_ns)
 
     def finish(self) -> None:
         """The input has ended: the next tick holds nothing back."""
@@ -412,6 +422,7 @@ class Meter:
             messages=messages,
             counters=self._counters(),
             interfaces=self._interfaces,
+            blind=self._blind,
         )
 
     def _counters(self) -> MeterCounters:

@@ -70,6 +70,7 @@ class Delta:
     counters: MeterCounters
     interfaces: Sequence[Interface] = field(default_factory=tuple)
     shared_interfaces: bool = False  # numbered alike in all meters, not each from 0
+    blind: tuple[int, int] | None = None  # between these times the capture saw little or nothing
 
 
 class LinkReading(msgspec.Struct, frozen=True, kw_only=True):

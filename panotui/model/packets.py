@@ -75,6 +75,8 @@ class SourceCounters(msgspec.Struct, kw_only=True):
     format: str = ""  # "pcap", "pcapng", "live", "demo", with "+gzip"/"+zstd"
     total_bytes: int | None = None  # size of the input, for progress
     read_bytes: int = 0
+    clock_stepped_ns: int = 0  # live: the machine's clock was set ahead by so much since the start
+    slept_ns: int = 0  # live: the machine slept for so long since the start
 
 
 class Source(Protocol):

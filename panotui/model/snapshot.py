@@ -413,6 +413,8 @@ class SourceRecord(Record, frozen=True, kw_only=True):
     malformed: int = 0
     interfaces: tuple[tuple[str, int, int], ...] = ()  # (name, packets, bytes)
     lost: int = 0  # packets that this tool missed
+    clock_stepped_ns: int = 0  # live: the machine's clock is ahead of packet time by so much
+    slept_ns: int = 0  # live: the machine slept for so long
 
 
 class SiteRecord(Record, frozen=True, kw_only=True):

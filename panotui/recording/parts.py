@@ -10,6 +10,7 @@ EVIDENCE = "evidence"
 LOCK = "recorder.lock"
 RESERVE = "reserve"
 README = "README.txt"
+SAMPLES_ONLY = "samples only"  # how the reason of a gap begins in which samples were written
 
 
 def with_suffix(path: Path) -> Path:

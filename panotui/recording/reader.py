@@ -26,7 +26,7 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.recording import folder as folders
-from panotui.recording import rows
+from panotui.recording import parts, rows
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
 from panotui.state.marks import Marks
@@ -69,12 +69,13 @@ class Recording:
         self.known = Marks(self._known_keys())
 
     def refresh(self) -> None:
-        """Look again at how far it goes (a recorder may be writing)."""
+        """Look again at how far it goes (a recorder may be writing). Sessions are in the order of
+        writing: the clock may have been wrong in one of them."""
         self.sessions = tuple(
             Session(*row)
             for row in self._rows(
                 "SELECT id, start_ns, end_ns, version, ended FROM session"
-                " WHERE start_ns > 0 ORDER BY start_ns",
+                " WHERE start_ns > 0 ORDER BY id",
                 kinds=(int, int, int, str, str),
             )
         )
@@ -108,11 +109,16 @@ class Recording:
         """Where it starts; later than the first session when retention removed the beginning."""
         text = rows.get_meta(self._connection, "removed_before_ns") or ""
         removed = int(text) if text.isdecimal() else 0
-        return max(self.sessions[0].start_ns, removed)
+        return max(min(session.start_ns for session in self.sessions), removed)
 
     @property
     def end_ns(self) -> int:
         return max(session.end_ns for session in self.sessions)
+
+    @property
+    def newest_ns(self) -> int:
+        """The time of what was written last; earlier than `end_ns` when the clock was wrong."""
+        return self.sessions[-1].end_ns
 
     @property
     def site_text(self) -> str:
@@ -124,12 +130,15 @@ class Recording:
     # ------------------------------------------------------------------ state at a time
 
     def snapshot_at(self, time_ns: int) -> Snapshot:
-        """The last snapshot at or before a time (the first one when there is none before).
+        """The last snapshot at or before a time (the first one when there is none before); after
+        the end what was written last, whatever the clock said.
 
         Events up to that time and the histories of ports and streams are filled in from their
         tables. InputError when the recording holds no snapshot.
         """
-        session, snapshot = self._snapshot_near(time_ns)
+        return self._filled(*self._snapshot_near(time_ns))
+
+    def _filled(self, session: int, snapshot: Snapshot) -> Snapshot:
         replace = msgspec.structs.replace
         end = snapshot.time_ns
         return replace(
@@ -138,31 +147,40 @@ class Recording:
             ports=tuple(
                 replace(
                     port,
-                    history_in_bps=self._history("port_sample", "rate_in_bps", port.name, end),
-                    history_out_bps=self._history("port_sample", "rate_out_bps", port.name, end),
+                    history_in_bps=self._history(
+                        "port_sample", "rate_in_bps", port.name, end, session
+                    ),
+                    history_out_bps=self._history(
+                        "port_sample", "rate_out_bps", port.name, end, session
+                    ),
                 )
                 for port in snapshot.ports
             ),
             streams=tuple(
                 replace(
                     stream,
-                    history_bps=self._history("stream_sample", "rate_bps", stream.id, end),
-                    history_lost=self._counts("lost_s", stream.id, end),
-                    history_frames=self._counts("frames_s", stream.id, end),
-                    history_keyframes=self._counts("keyframes_s", stream.id, end),
-                    history_frame_bytes=self._counts("frame_bytes", stream.id, end),
+                    history_bps=self._history("stream_sample", "rate_bps", stream.id, end, session),
+                    history_lost=self._counts("lost_s", stream.id, end, session),
+                    history_frames=self._counts("frames_s", stream.id, end, session),
+                    history_keyframes=self._counts("keyframes_s", stream.id, end, session),
+                    history_frame_bytes=self._counts("frame_bytes", stream.id, end, session),
                 )
                 for stream in snapshot.streams
             ),
         )
 
     def _snapshot_near(self, time_ns: int) -> tuple[int, Snapshot]:
-        """(session, snapshot): the last that can be read before a time, else the first after."""
-        for comparison, order in (("<=", "DESC"), (">", "ASC")):
+        """(session, snapshot): the last that can be read before a time, of the session that is
+        shown there or else of any; else the first after."""
+        for where, order in (
+            ("session = ? AND time_ns <= ?", "DESC"),
+            ("? IS NOT NULL AND time_ns <= ?", "DESC"),
+            ("? IS NOT NULL AND time_ns > ?", "ASC"),
+        ):
             for session, body in self._rows(
-                f"SELECT session, body FROM snapshot WHERE time_ns {comparison} ?"  # noqa: S608
+                f"SELECT session, body FROM snapshot WHERE {where}"  # noqa: S608 - text of ours
                 f" ORDER BY time_ns {order} LIMIT {SNAPSHOTS_TRIED}",
-                (time_ns,),
+                (self.session_at(time_ns), time_ns),
                 kinds=(int, bytes),
             ):
                 for snapshot in self._read(rows.snapshot_of, [(body,)]):
@@ -170,14 +188,18 @@ class Recording:
         why = "its snapshots are damaged" if self.damaged else "no snapshot was written"
         raise InputError(str(self.path), f"{why}: samples only")
 
-    def _history(self, table: str, column: str, name: str, end_ns: int) -> tuple[float | None, ...]:
-        """One value a second up to a time, newest last; None where nothing was recorded."""
+    def _history(
+        self, table: str, column: str, name: str, end_ns: int, session: int
+    ) -> tuple[float | None, ...]:
+        """One value a second up to a time of a session, newest last; None where nothing was
+        recorded. A port's goes back into earlier sessions; streams are each session's own."""
         last = end_ns // SECOND
         values: list[float | None] = [None] * HISTORY_S
         found = self._rows(
             f"SELECT time_s, resolution, {column} FROM {table}"  # noqa: S608 - names of ours
-            " WHERE name = ? AND time_s > ? AND time_s <= ?",
-            (name, last - HISTORY_S - 60, last),
+            " WHERE name = ? AND time_s > ? AND time_s <= ?"
+            f" AND session {'=' if table == 'stream_sample' else '<='} ? ORDER BY session",
+            (name, last - HISTORY_S - 60, last, session),
             kinds=(int, int),
         )
         for time_s, resolution, value in found:
@@ -191,9 +213,9 @@ class Recording:
         first = next((i for i, value in enumerate(values) if value is not None), HISTORY_S)
         return tuple(values[first:])
 
-    def _counts(self, column: str, name: str, end_ns: int) -> tuple[int | None, ...]:
+    def _counts(self, column: str, name: str, end_ns: int, session: int) -> tuple[int | None, ...]:
         """A stream's counts a second; of rolled-up seconds the mean, and one for a little."""
-        history = self._history("stream_sample", column, name, end_ns)
+        history = self._history("stream_sample", column, name, end_ns, session)
         return tuple(
             None if value is None or not math.isfinite(value) else math.ceil(value)
             for value in history
@@ -263,11 +285,15 @@ class Recording:
         return self._as_of(session, flows, time_ns)[0] if flows else None
 
     def session_at(self, time_ns: int) -> int:
-        chosen = self.sessions[0]
-        for session in self.sessions:
-            if session.start_ns <= time_ns:
-                chosen = session
-        return chosen.id
+        """The session that is shown at a time: of several that hold it the newest, else the last
+        that had begun; after all of them the newest."""
+        if time_ns > self.end_ns:
+            return self.sessions[-1].id
+        begun = [s for s in self.sessions if s.start_ns <= time_ns]
+        holding = [s for s in begun if time_ns < s.end_ns + SECOND]
+        if holding:
+            return holding[-1].id
+        return max(begun, key=lambda s: (s.end_ns, s.id), default=self.sessions[0]).id
 
     # ------------------------------------------------------------------ over time
 
@@ -318,11 +344,23 @@ class Recording:
     def gaps(self) -> list[tuple[int, int]]:
         """When nothing was recorded between the start and the end."""
         gaps = [
-            (a.end_ns, b.start_ns)
-            for a, b in zip(self.sessions, self.sessions[1:], strict=False)
-            if b.start_ns - a.end_ns > 2 * SECOND
+            (start, end)
+            for start, end, reason in self._rows(
+                "SELECT start_ns, end_ns, reason FROM gap", kinds=(int, int, str)
+            )
+            if not reason.startswith(parts.SAMPLES_ONLY)
         ]
+        reached = 0
+        for session in sorted(self.sessions, key=lambda s: s.start_ns):
+            if reached and session.start_ns - reached > 2 * SECOND:
+                gaps.append((reached, session.start_ns))
+            reached = max(reached, session.end_ns)
         return sorted(gaps)
+
+    def clock_steps(self) -> list[tuple[int, int]]:
+        """(time_ns, ahead_ns) since when the machine's clock was so far ahead of packet time."""
+        found = self._rows("SELECT time_ns, ahead_ns FROM clock ORDER BY rowid", kinds=(int, int))
+        return [(time_ns, ahead_ns) for time_ns, ahead_ns in found]
 
     def _known_keys(self) -> set[str]:
         return {key for (key,) in self._rows("SELECT key FROM known", kinds=(str,))}
@@ -390,7 +428,7 @@ class Recording:
         streams: list[StreamRecord] = []
         for session in self.sessions[:-1]:
             bodies = self._rows(
-                "SELECT body FROM snapshot WHERE session = ? ORDER BY time_ns DESC LIMIT 1",
+                "SELECT body FROM snapshot WHERE session = ? ORDER BY number DESC LIMIT 1",
                 (session.id,),
             )
             for snapshot in self._read(rows.snapshot_of, bodies):

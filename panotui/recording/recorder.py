@@ -42,6 +42,7 @@ SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
 RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
 RETRY_S = 10.0
 HOUSEKEEPING_S = 30.0
+GAP_NS = 5 * SECOND  # between two seconds, live: longer, and nothing was written meanwhile
 HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
 
 
@@ -149,6 +150,8 @@ class Recorder:
         self._held: deque[Snapshot] = deque(maxlen=SAMPLES_KEPT)
         self._segment: tuple[str, PcapngFile] | None = None
         self._last_ns = 0
+        self._ahead_ns = 0  # the wall clock of packet time, as last written
+        self._slept_ns = 0
         self._unwritten_since_ns: int | None = None
         self._in_transaction = False
         self._committed_at = time.monotonic()
@@ -380,6 +383,7 @@ class Recorder:
         rows.upsert_flows(connection, self._session, second.flows)
         rows.insert_events(connection, self._session, second.events)
         self._write_news(snapshot)
+        self._write_clock(snapshot)
         second_s = snapshot.time_ns // SECOND
         if second_s % FLOW_SAMPLE_S == 0 or self._last_ns // SECOND // FLOW_SAMPLE_S != (
             second_s // FLOW_SAMPLE_S
@@ -388,6 +392,23 @@ class Recorder:
         self._extend_session(snapshot.time_ns)
         self._commit_when_due()
         self._held.clear()
+        # only now: what failed is written again
+        self._ahead_ns, self._slept_ns = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
+
+    def _write_clock(self, snapshot: Snapshot) -> None:
+        """How far the wall clock is from packet time now, and what nobody watched."""
+        ahead, slept = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
+        if ahead != self._ahead_ns:
+            self._connection.execute(
+                "INSERT INTO clock VALUES (?, ?, ?)", (self._session, snapshot.time_ns, ahead)
+            )
+        if not self._last_ns:
+            return
+        gap = self._last_ns, snapshot.time_ns
+        if slept > self._slept_ns:
+            self._insert_gap(*gap, "the machine slept")
+        elif not self._lossless and gap[1] - gap[0] > GAP_NS and not self._held:
+            self._insert_gap(*gap, "no second was written")
 
     def _write_news(self, snapshot: Snapshot) -> None:
         findings = [
@@ -536,10 +557,11 @@ class Recorder:
 
     def _write_gap(self, start_ns: int, end_ns: int) -> None:
         self._open_transaction()
-        self._connection.execute(
-            "INSERT INTO gap VALUES (?, ?, 'samples only: the disk was full')", (start_ns, end_ns)
-        )
+        self._insert_gap(start_ns, end_ns, f"{parts.SAMPLES_ONLY}: the disk was full")
         self._commit()
+
+    def _insert_gap(self, start_ns: int, end_ns: int, reason: str) -> None:
+        self._connection.execute("INSERT INTO gap VALUES (?, ?, ?)", (start_ns, end_ns, reason))
 
     def _housekeeping(self, time_ns: int) -> None:
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S

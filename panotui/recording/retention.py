@@ -92,8 +92,9 @@ def _coarsen(
     if oldest is None:
         return
     rows = connection.execute(
-        f"SELECT time_s / {coarse} * {coarse}, {coarse}, {key}, {aggregates} FROM {table}"  # noqa: S608
-        f" WHERE resolution = ? AND time_s < ? GROUP BY {key}, time_s / {coarse}",
+        f"SELECT time_s / {coarse} * {coarse}, {coarse}, {key}, {aggregates}, session"  # noqa: S608
+        f" FROM {table} WHERE resolution = ? AND time_s < ?"
+        f" GROUP BY {key}, session, time_s / {coarse}",
         (fine, edge),
     ).fetchall()
     connection.execute(
@@ -113,10 +114,10 @@ def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) 
         step = coarse * SECOND
         # The last of each step stays, and always the newest of each session.
         connection.execute(
-            "DELETE FROM snapshot WHERE resolution = ? AND time_ns < ? AND time_ns NOT IN"
-            " (SELECT max(time_ns) FROM snapshot WHERE resolution = ? AND time_ns < ?"
+            "DELETE FROM snapshot WHERE resolution = ? AND time_ns < ? AND number NOT IN"
+            " (SELECT max(number) FROM snapshot WHERE resolution = ? AND time_ns < ?"
             "  GROUP BY session, time_ns / ?)"
-            " AND time_ns NOT IN (SELECT max(time_ns) FROM snapshot GROUP BY session)",
+            " AND number NOT IN (SELECT max(number) FROM snapshot GROUP BY session)",
             (fine, edge_ns, fine, edge_ns, step),
         )
         connection.execute(
@@ -171,7 +172,7 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
     connection.execute("DELETE FROM summary_sample WHERE time_s < ?", (second,))
     connection.execute(
         "DELETE FROM snapshot WHERE time_ns < ?"
-        " AND time_ns NOT IN (SELECT max(time_ns) FROM snapshot)",
+        " AND number NOT IN (SELECT max(number) FROM snapshot)",
         (time_ns,),
     )
     connection.execute("DELETE FROM flow WHERE last_ns < ?", (time_ns,))
@@ -180,6 +181,10 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
     connection.execute("DELETE FROM finding WHERE cleared_ns < ?", (time_ns,))
     connection.execute("DELETE FROM violation WHERE last_ns < ?", (time_ns,))
     connection.execute("DELETE FROM mark WHERE time_ns < ?", (time_ns,))
+    connection.execute(
+        "DELETE FROM clock WHERE time_ns < ? AND session NOT IN (SELECT max(id) FROM session)",
+        (time_ns,),
+    )
     connection.execute("DELETE FROM gap WHERE end_ns < ?", (time_ns,))
     earlier = int(get_meta(connection, "removed_before_ns") or 0)
     set_meta(connection, "removed_before_ns", str(max(earlier, time_ns)))

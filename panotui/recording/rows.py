@@ -96,7 +96,7 @@ def _newest(history: tuple[int | None, ...]) -> int | None:
 
 def insert_snapshot(connection: sqlite3.Connection, session: int, snapshot: Snapshot) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO snapshot VALUES (?, ?, 1, ?)",
+        "INSERT OR REPLACE INTO snapshot (time_ns, session, resolution, body) VALUES (?, ?, 1, ?)",
         (snapshot.time_ns, session, snapshot_body(snapshot)),
     )
 
@@ -105,7 +105,7 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
     """One row a port, stream, endpoint and one in all, for the second of this snapshot."""
     second = snapshot.time_ns // SECOND
     connection.executemany(
-        "INSERT OR REPLACE INTO port_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO port_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 second,
@@ -115,12 +115,14 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
                 _finite(p.rate_out_bps),
                 p.packets_in,
                 p.packets_out,
+                session,
             )
             for p in snapshot.ports
         ],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO stream_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO stream_sample"
+        " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 second,
@@ -137,6 +139,7 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
                 _newest(s.history_frames),
                 _newest(s.history_keyframes),
                 _newest(s.history_frame_bytes),
+                session,
             )
             for s in snapshot.streams
             # A stream that ended long ago has no news; its last state is in the snapshots.
@@ -144,9 +147,9 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
         ],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO endpoint_sample VALUES (?, 1, ?, ?, ?)",
+        "INSERT OR REPLACE INTO endpoint_sample VALUES (?, 1, ?, ?, ?, ?)",
         [
-            (second, f"{e.service}/{e.host}/{e.port}", e.state, _finite(e.rtt_ms))
+            (second, f"{e.service}/{e.host}/{e.port}", e.state, _finite(e.rtt_ms), session)
             for e in snapshot.endpoints
         ],
     )

@@ -14,10 +14,12 @@ from panotui.errors import InputError
 from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 2
+VERSION = 3
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
-# `resolution` 1, 10 or 60: seconds that a row stands for.
+# `resolution` 1, 10 or 60: seconds that a row stands for. Two sessions may hold the same time: the
+# machine's clock was wrong in one of them. `clock`: wall clock = packet time + `ahead_ns` from then
+# on in that session. `number` rises in the order of writing.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE session (
@@ -25,24 +27,26 @@ CREATE TABLE session (
     wall_start_ns INTEGER NOT NULL, wall_end_ns INTEGER NOT NULL,
     version TEXT NOT NULL, ended TEXT NOT NULL);
 CREATE TABLE snapshot (
-    time_ns INTEGER PRIMARY KEY, session INTEGER NOT NULL, resolution INTEGER NOT NULL,
-    body BLOB NOT NULL);
+    time_ns INTEGER NOT NULL, session INTEGER NOT NULL, resolution INTEGER NOT NULL,
+    body BLOB NOT NULL, number INTEGER PRIMARY KEY, UNIQUE (session, time_ns));
+CREATE INDEX snapshot_time ON snapshot (time_ns);
 CREATE TABLE port_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
     rate_in_bps REAL, rate_out_bps REAL, packets_in INTEGER, packets_out INTEGER,
-    PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+    session INTEGER NOT NULL, PRIMARY KEY (name, time_s, session)) WITHOUT ROWID;
 CREATE TABLE stream_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
     camera TEXT, rate_bps REAL, loss REAL, jitter_ms REAL, fps REAL, packets INTEGER, lost INTEGER,
     lost_s REAL, frames_s REAL, keyframes_s REAL, frame_bytes INTEGER,
-    PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+    session INTEGER NOT NULL, PRIMARY KEY (name, time_s, session)) WITHOUT ROWID;
 CREATE TABLE endpoint_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
-    rtt_ms REAL, PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+    rtt_ms REAL, session INTEGER NOT NULL,
+    PRIMARY KEY (name, time_s, session)) WITHOUT ROWID;
 CREATE TABLE summary_sample (
-    time_s INTEGER PRIMARY KEY, resolution INTEGER NOT NULL, session INTEGER NOT NULL,
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, session INTEGER NOT NULL,
     packets INTEGER, bytes INTEGER, lost INTEGER, flows INTEGER,
-    violations INTEGER, findings INTEGER);
+    violations INTEGER, findings INTEGER, PRIMARY KEY (time_s, session)) WITHOUT ROWID;
 CREATE TABLE flow (
     session INTEGER NOT NULL, id TEXT NOT NULL, first_ns INTEGER NOT NULL,
     last_ns INTEGER NOT NULL, ended INTEGER NOT NULL, verdict TEXT NOT NULL, body BLOB NOT NULL,
@@ -68,6 +72,7 @@ CREATE TABLE violation (
     last_ns INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID;
 CREATE TABLE mark (time_ns INTEGER NOT NULL, text TEXT NOT NULL);
 CREATE TABLE known (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE clock (session INTEGER NOT NULL, time_ns INTEGER NOT NULL, ahead_ns INTEGER NOT NULL);
 CREATE TABLE gap (start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE evidence (
     file TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, title TEXT NOT NULL,
@@ -86,8 +91,36 @@ def _with_seconds_of_streams(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE stream_sample ADD COLUMN {column}")
 
 
+def _with_sessions_apart(connection: sqlite3.Connection) -> None:
+    """Version 3: seconds are each session's own, snapshots numbered as written, steps of the clock.
+
+    A sample's session was not kept: it is the last that had begun by then.
+    """
+    statements = [s.strip() for s in TABLES.split(";")]
+    made = {s.split()[2]: s for s in statements if s.startswith("CREATE TABLE")}
+    for table in ("snapshot", "port_sample", "stream_sample", "endpoint_sample", "summary_sample"):
+        old = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")]
+        columns = ", ".join(old)
+        connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+        connection.execute(made[table])
+        extra, value = "", ""
+        if "session" not in old:
+            extra = ", session"
+            value = (
+                ", coalesce((SELECT max(id) FROM session WHERE start_ns / 1000000000 <= time_s), 1)"
+            )
+        order = " ORDER BY time_ns" if table == "snapshot" else ""
+        connection.execute(
+            f"INSERT INTO {table} ({columns}{extra})"  # noqa: S608 - names of ours
+            f" SELECT {columns}{value} FROM old_{table}{order}"
+        )
+        connection.execute(f"DROP TABLE old_{table}")
+    connection.execute(next(s for s in statements if s.startswith("CREATE INDEX snapshot_time")))
+    connection.execute(made["clock"])
+
+
 # version -> what makes it version + 1
-CONVERTERS: Mapping[int, Converter] = {1: _with_seconds_of_streams}
+CONVERTERS: Mapping[int, Converter] = {1: _with_seconds_of_streams, 2: _with_sessions_apart}
 
 
 def create(connection: sqlite3.Connection) -> None:

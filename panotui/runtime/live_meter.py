@@ -48,6 +48,7 @@ from panotui.sources import open_live
 from panotui.sources.live import privileges
 from panotui.sources.live.capture import LiveSource
 from panotui.sources.live.pace import Pace
+from panotui.sources.live.timekeeper import SteadySource, Timekeeper
 
 POSTPONED_MOST = 10  # seconds whose news may wait for those before them to leave
 CHUNK = 1 << 16
@@ -112,8 +113,11 @@ class LivePump(MeterPump):
         index: int,
         interfaces: Sequence[Interface],
         places: Sequence[int],
+        keeper: Timekeeper | None = None,
     ) -> None:
-        super().__init__(sources, settings, index=index, live=True)
+        time = keeper or Timekeeper()
+        steady = [SteadySource(source, time) for source in sources]
+        super().__init__(steady, settings, index=index, live=True, clock=time)
         self._rings = list(sources)
         self._outbox = outbox
         self._interfaces = list(interfaces)
@@ -196,6 +200,7 @@ def serve(asked: IO[bytes], told: IO[bytes]) -> None:
             index=order.meter,
             interfaces=begin.interfaces,
             places=begin.places,
+            keeper=Timekeeper(order.began_ns),
         )
         if order.evidence:
             pump.keeper = PacketKeeper()

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import msgspec
 import numpy as np
 
-from panotui.model import Interface, MeterSettings
+from panotui.model import SECOND, Interface, MeterSettings
 from panotui.runtime.heap import give_back
 from panotui.runtime.pipe import (
     MANY_FLOWS,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
 LATE_S = 1.0
+SILENT_NS = 2 * SECOND  # of packet time that one meter tells nothing of, and another does
 FINISH_S = 5.0  # that last news are waited for
 CHUNK = 1 << 20
 TAKEN_MOST = 64 << 20  # bytes of one meter's pipe taken in one step
@@ -149,6 +150,7 @@ class _Line:
 
     process: LiveMeterProcess
     news: deque[tuple[float, News]] = field(default_factory=deque)  # with when it came
+    told_ns: int = 0  # packet time of its newest news that was applied
 
 
 class LiveMeters:
@@ -242,6 +244,10 @@ class LiveMeters:
             for line in self._lines:
                 if line.news and line.news[0][1].delta.time_ns == tick:
                     due.append(line.news.popleft()[1])
+                    line.told_ns = max(line.told_ns, tick)
+                elif line.told_ns and not line.news and tick - line.told_ns > SILENT_NS:
+                    names = " and ".join(line.process.order.names)
+                    self.engine.meter_is_late(line.process.order.meter, names, line.told_ns, tick)
             for news in due:
                 self._total.take(news)
             self.engine.source(self._total.record(), self._total.counters())
@@ -329,9 +335,10 @@ def start_meters(
     promiscuous: bool,
     evidence: bool = False,
     settings: MeterSettings | None = None,
+    began_ns: int | None = None,
 ) -> LiveMeters:
     """A process for each group of interfaces, forked from this one, in which `serve` runs;
-    `ring_bytes` are each interface's."""
+    `ring_bytes` are each interface's, `began_ns` the `Timekeeper`'s of all."""
     processes: list[LiveMeterProcess] = []
     try:
         for meter, names in enumerate(groups):
@@ -343,6 +350,7 @@ def start_meters(
                 promiscuous=promiscuous,
                 evidence=evidence,
                 settings=settings or MeterSettings(),
+                began_ns=began_ns,
             )
             processes.append(LiveMeterProcess(order, serve))
     except BaseException:

@@ -94,6 +94,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
     messages: list[AnyMessage]
     counters: MeterCounters
     source: SourceState
+    blind: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -136,6 +137,7 @@ class LiveOrder(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
     promiscuous: bool
     evidence: bool  # keep packets for `Ask`
     settings: MeterSettings
+    began_ns: int | None = None  # packet time less steady time, alike in all meters
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
@@ -223,6 +225,7 @@ def encode_news(news: News) -> bytes:
             messages=delta.messages,
             counters=delta.counters,
             source=news.source,
+            blind=delta.blind,
         )
     )
 
@@ -241,6 +244,7 @@ def news_of(told: Told, interfaces: Sequence[Interface]) -> News:
         counters=told.counters,
         interfaces=tuple(interfaces),
         shared_interfaces=True,
+        blind=told.blind,
     )
     return News(told.tick, told.meter, delta, told.source)
 
@@ -299,6 +303,8 @@ def summed(each: Sequence[SourceCounters]) -> SourceCounters:
         format=", ".join(formats),
         total_bytes=sum(c.total_bytes or 0 for c in each),
         read_bytes=sum(c.read_bytes for c in each),
+        clock_stepped_ns=max((c.clock_stepped_ns for c in each), key=abs, default=0),
+        slept_ns=max((c.slept_ns for c in each), default=0),
     )
 
 
@@ -354,6 +360,8 @@ class Totals:
             malformed=total.malformed + sum(m.malformed for m in self.meters.values()),
             interfaces=by_interface,
             lost=max(total.dropped_ring + total.dropped_interface, total.dropped_told),
+            clock_stepped_ns=total.clock_stepped_ns,
+            slept_ns=total.slept_ns,
         )
 
     def quiet(self, time_ns: int) -> Delta:

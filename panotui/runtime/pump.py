@@ -26,7 +26,7 @@ from panotui.model import (
     SourceCounters,
     SourceRecord,
 )
-from panotui.runtime.seconds import SecondSplitter, gap_ticks
+from panotui.runtime.seconds import SecondSplitter
 from panotui.sources.files.merge import merge
 from panotui.sources.files.source import FileSource
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
 IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
+BLIND_SHARE = 0.1  # of what passed was missed, at least: whatever did not come may be of it
+BLIND_NS = 2 * SECOND  # ... or anything at all, while nobody read for so long
+UNKNOWN_MANY = 1 << 40  # packets: nobody counted
+LOOKS_LATE_NS = SECOND  # drop counters are read a little seldomer than packets
 LAST_BATCHES = 16  # read of live sources at the end at most; a ring holds fewer
 Tap = Callable[[PacketBatch, Meter], None]
 
@@ -87,6 +91,8 @@ class Counting:
             malformed=sum(c.malformed for c in counters) + malformed,
             interfaces=tuple((n, self.packets[n], self.bytes[n]) for n in self.packets),
             lost=sum(max(missed(c), c.dropped_told) for c in counters),
+            clock_stepped_ns=max((c.clock_stepped_ns for c in counters), key=abs, default=0),
+            slept_ns=max((c.slept_ns for c in counters), default=0),
         )
 
 
@@ -116,6 +122,10 @@ class MeterPump(ABC):
         # What a file tells beforehand was missed at a time that it does not tell: no gap is known
         # to be this tool's, and the engine marks all that may be.
         self._dropped = sum(missed(source.counters) for source in self.sources)
+        self._looked_ns = 0  # when drops were looked for last, live
+        self._seen = 0  # packets of about the last second, since `_seen_since_ns`
+        self._seen_since_ns = 0
+        self._slept_ns = 0
 
     @property
     def time_ns(self) -> int:
@@ -130,6 +140,8 @@ class MeterPump(ABC):
             if source.ended:
                 continue
             batch = source.read(share)
+            if self.live:
+                self._look_for_loss(0 if batch is None else len(batch))
             if batch is None or not len(batch):
                 continue
             any_rows = True
@@ -160,18 +172,41 @@ class MeterPump(ABC):
                     tap(piece, self.meter)
                 self.meter.forget_batch()
 
+    def _look_for_loss(self, packets: int) -> None:
+        """What was missed since the last look, before the packets that came are metered."""
+        now = self.clock()
+        since, self._looked_ns = self._looked_ns or now, now
+        self._seen += packets
+        slept = max((s.counters.slept_ns for s in self.sources), default=0)
+        if slept > self._slept_ns:
+            self._slept_ns = slept
+            self.meter.note_capture_loss(now, UNKNOWN_MANY, since_ns=since)
+            self.meter.note_blind(since, now)
+            self._splitter.skip(since, now)
+        dropped = sum(missed(s.counters) for s in self.sources)
+        lost = dropped - self._dropped
+        if lost > 0:
+            self._dropped = dropped
+            away = now - since > BLIND_NS
+            since -= LOOKS_LATE_NS
+            self.meter.note_capture_loss(now, lost, since_ns=since)
+            if away or lost > BLIND_SHARE * (lost + self._seen):
+                self.meter.note_blind(since, now)
+        if now - self._seen_since_ns > SECOND:
+            self._seen_since_ns, self._seen = now, 0
+
     def _idle(self) -> None:
         now = self.clock() - IDLE_LAG_NS
         if not self._splitter.begun:
             self._splitter.begun = True
             self._splitter.ticked_ns = now // SECOND * SECOND
-        for tick_ns in gap_ticks(self._splitter.ticked_ns, now):
+        for tick_ns in self._splitter.due(self._splitter.ticked_ns, now):
             self._splitter.ticked_ns = tick_ns
             self._splitter.highest_ns = max(self._splitter.highest_ns, tick_ns)
             self._tick(tick_ns)
 
     def _tick(self, now_ns: int) -> None:
-        dropped = sum(missed(s.counters) for s in self.sources)
+        dropped = 0 if self.live else sum(missed(s.counters) for s in self.sources)
         if dropped > self._dropped:
             # gaps of this second are the capture's, not the network's
             self.meter.note_capture_loss(now_ns, dropped - self._dropped)

@@ -59,7 +59,18 @@ class SecondSplitter:
         self.highest_ns = 0  # running maximum of packet time
         self.ticked_ns = 0  # last tick, a whole second
         self.begun = False  # there was a packet, or a tick
+        self._skipped = (0, 0)
         self._rows_since = self._rows_needed = _SET_BACK_ROWS  # since the clock was last set back
+
+    def skip(self, since_ns: int, until_ns: int) -> None:
+        """Between these times nobody watched: no second of it is ticked."""
+        self._skipped = since_ns, until_ns
+
+    def due(self, last_ns: int, next_ns: int) -> list[int]:
+        """When to tick between two packet times, see `gap_ticks`."""
+        since, until = self._skipped
+        until = until // SECOND * SECOND
+        return [at for at in gap_ticks(last_ns, next_ns) if at <= since or at >= until]
 
     def parts(self, batch: PacketBatch) -> Iterator[tuple[PacketBatch, I64]]:
         """(rows within one second, ticks that are due before them) in order."""
@@ -74,7 +85,7 @@ class SecondSplitter:
             if not self.begun or now_ns < self.ticked_ns:
                 self.begun = True
                 self.ticked_ns = now_ns // SECOND * SECOND
-            due = np.fromiter(gap_ticks(self.ticked_ns, now_ns), np.int64)
+            due = np.array(self.due(self.ticked_ns, now_ns), np.int64)
             if len(due):
                 self.ticked_ns = int(due[-1])
             yield (batch if stop - start == len(batch) else batch.slice(start, stop)), due

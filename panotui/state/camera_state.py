@@ -14,13 +14,13 @@ from panotui.state.streams import StreamState, media_of
 
 
 def state_of(
-    camera: Camera, streams: list[StreamState], now_ns: int
+    camera: Camera, streams: list[StreamState], now_ns: int, unseen_until_ns: int = 0
 ) -> tuple[str, str | None, int]:
     live = [s for s in streams if not s.row.end and s.state != "ended"]
     flowing = [
         s
         for s in streams
-        if now_ns - s.row.last_ns <= MEDIA_RECENT_NS and not _torn_down(camera, s)
+        if now_ns - max(s.row.last_ns, s.seen_ns) <= MEDIA_RECENT_NS and not _torn_down(camera, s)
     ]
     video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
     if flowing:
@@ -49,7 +49,7 @@ def state_of(
     playing = [s for s in camera.sessions.values() if s.state == "playing"]
     if playing:
         latest = max(playing, key=lambda s: s.play_ns)
-        if now_ns - latest.play_ns > MEDIA_AWAITED_NS:
+        if now_ns - max(latest.play_ns, unseen_until_ns) > MEDIA_AWAITED_NS:
             return "silent", "PLAY was answered, but no media arrives", latest.play_ns
         return "connecting", "waiting for the first media packet", latest.play_ns
     if streams:

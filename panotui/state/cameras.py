@@ -320,15 +320,17 @@ class CameraBook:
 
     # ------------------------------------------------------------------ what goes out
 
-    def judge_states(self, streams: dict[str, list[StreamState]], now_ns: int) -> list[Camera]:
-        """Bring every camera's state up to `now_ns`; `streams` by camera address. Returns those
-        whose state changed."""
+    def judge_states(
+        self, streams: dict[str, list[StreamState]], now_ns: int, unseen_until_ns: int = 0
+    ) -> list[Camera]:
+        """Bring every camera's state up to `now_ns`; `streams` by camera address; until
+        `unseen_until_ns` the capture saw little or nothing. Returns those whose state changed."""
         changed: list[Camera] = []
         for camera in self.cameras.values():
             own = streams.get(camera.address, [])
             camera.media_ns = max((s.row.last_ns for s in own), default=camera.media_ns)
             camera.last_seen_ns = max(camera.last_seen_ns, camera.media_ns)
-            state, text, since = state_of(camera, own, now_ns)
+            state, text, since = state_of(camera, own, now_ns, unseen_until_ns)
             if state != camera.state:
                 camera.state, camera.state_since_ns = state, since
                 changed.append(camera)

@@ -36,6 +36,7 @@ from panotui.model import (
     address_text,
     typed,
 )
+from panotui.state.blindness import Blindness
 
 HISTORY_S = 300
 SHOWN_S = 120  # seconds of history in a record
@@ -95,6 +96,7 @@ class StreamState:
     meter: int
     row: StreamRow
     seconds: dict[int, StreamSecond] = field(default_factory=dict)  # by second
+    seen_ns: int = 0  # when it came last, or would have: see `Blindness.last_seen`
     freezes: list[FreezeRecord] = field(default_factory=list)
     gaps: list[StreamGap] = field(default_factory=list)  # the newest few
     restarts: list[StreamRestart] = field(default_factory=list)
@@ -203,8 +205,9 @@ class StreamBook:
         (StreamBound, StreamFreeze, StreamRestart, StreamGap, RtcpReport, RtspMessage)
     )
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, blindness: Blindness | None = None) -> None:
         self.limit = limit
+        self.blindness = blindness or Blindness()
         self.streams: dict[str, StreamState] = {}
         self.evicted = 0
         self.resized: list[tuple[StreamState, str]] = []  # by the last update: its size before
@@ -293,6 +296,7 @@ class StreamBook:
         changed: list[tuple[StreamState, str]] = []
         newest: dict[tuple[int, int, int], StreamState] = {}
         for state in self.streams.values():
+            state.seen_ns = self.blindness.last_seen(state.meter, state.row.last_ns)
             way = state.way
             known = newest.get(way)
             if known is None or known.row.last_ns < state.row.last_ns:
@@ -318,6 +322,7 @@ class StreamBook:
         last = row.last_ns
         if row.end or state.superseded:
             return "ended", last
+        seen = max(last, state.seen_ns)
         if state.paused:
             return "paused", state.paused_ns or now_ns
         nominal = row.fps_nominal
@@ -325,8 +330,8 @@ class StreamBook:
             interval = 1 / nominal
         else:
             interval = UNKNOWN_INTERVAL_S if media_of(state.codec) == "video" else 0.0
-        if now_ns - last > max(FROZEN_S, 3 * interval) * SECOND:
-            return "frozen", last
+        if now_ns - seen > max(FROZEN_S, 3 * interval) * SECOND:
+            return "frozen", seen
         if row.frozen_picture_s > FROZEN_S:
             return "frozen", now_ns - int(row.frozen_picture_s * SECOND)
         loss = state.loss_now(now_ns)

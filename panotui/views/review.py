@@ -29,7 +29,7 @@ class RecordingState:
     def __init__(self, recording: Recording, explain: Explainer) -> None:
         self.recording = recording
         self._explain = explain
-        self.position_ns = recording.end_ns  # what is wrong first, how it came by going back
+        self.position_ns = recording.newest_ns  # what is wrong first, how it came by going back
         self._flows: tuple[int, list[FlowRecord]] | None = None
 
     def snapshot(self) -> Snapshot:

@@ -273,9 +273,90 @@ def test_an_older_format_goes_through_the_chain_of_converters() -> None:
             schema.upgrade(database, "x", {}, 9)
 
 
+# the tables of version 2 that version 3 lays out anew
+SECOND_FORMAT = """
+CREATE TABLE snapshot (
+    time_ns INTEGER PRIMARY KEY, session INTEGER NOT NULL, resolution INTEGER NOT NULL,
+    body BLOB NOT NULL);
+CREATE TABLE port_sample (
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    rate_in_bps REAL, rate_out_bps REAL, packets_in INTEGER, packets_out INTEGER,
+    PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+CREATE TABLE stream_sample (
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    camera TEXT, rate_bps REAL, loss REAL, jitter_ms REAL, fps REAL, packets INTEGER, lost INTEGER,
+    lost_s REAL, frames_s REAL, keyframes_s REAL, frame_bytes INTEGER,
+    PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+CREATE TABLE endpoint_sample (
+    time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    rtt_ms REAL, PRIMARY KEY (name, time_s)) WITHOUT ROWID;
+CREATE TABLE summary_sample (
+    time_s INTEGER PRIMARY KEY, resolution INTEGER NOT NULL, session INTEGER NOT NULL,
+    packets INTEGER, bytes INTEGER, lost INTEGER, flows INTEGER,
+    violations INTEGER, findings INTEGER);
+"""
+
+
+def as_second_format(folder: Path) -> sqlite3.Connection:
+    """The folder's database as version 2 laid it out."""
+    database = sqlite3.connect(folder / parts.DATABASE, isolation_level=None)
+    for statement in SECOND_FORMAT.split(";")[:-1]:
+        table = statement.split()[2]
+        database.execute(f"ALTER TABLE {table} RENAME TO newer")
+        database.execute(statement)
+        columns = ", ".join(row[1] for row in database.execute(f"PRAGMA table_info({table})"))
+        database.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM newer")
+        database.execute("DROP TABLE newer")
+    database.execute("DROP TABLE clock")
+    database.execute("PRAGMA user_version = 2")
+    return database
+
+
+def test_a_recording_of_the_second_format_opens_and_goes_on(tmp_path: Path) -> None:
+    folder = record(tmp_path / "old.panotui", 20)
+    record(folder, 20, start=100)
+
+    def told() -> list[object]:
+        recording = Recording(folder)
+        out = [recording.gaps(), recording.final(), recording.band("port_sample", 120)]
+        out += [recording.snapshot_at(START + s * SECOND) for s in (0, 7, 19, 60, 100, 119)]
+        recording.close()
+        return out
+
+    before = told()
+    as_second_format(folder).close()
+    raw = (folder / parts.DATABASE).read_bytes()
+    assert told() == before
+    assert (folder / parts.DATABASE).read_bytes() == raw  # reading changes nothing
+    record(folder, 5, start=200)
+    assert Recording(folder).final().time_ns == START + 204 * SECOND
+    assert len(Recording(folder).gaps()) == 2
+
+
+def test_no_second_of_an_earlier_run_is_overwritten_when_the_clock_was_wrong(
+    tmp_path: Path,
+) -> None:
+    folder = record(tmp_path / "a.panotui", 30, start=86_400)  # a day ahead
+    record(folder, 20, start=0)  # the clock was set right
+    record(folder, 20, start=10)  # and back by ten seconds
+    recording = Recording(folder)
+    (rows,) = recording._connection.execute("SELECT count(*) FROM snapshot").fetchone()
+    assert rows == 70
+    for table in ("port_sample", "stream_sample"):
+        per_second = 2 if table == "port_sample" else len(snapshot(0).streams)
+        assert len(recording.samples(table, ["state"])) == 70 * per_second
+    # the newest state is what was written last
+    assert recording.final().time_ns == START + 29 * SECOND
+    assert recording.newest_ns == START + 29 * SECOND
+    assert recording.snapshot_at(START + 15 * SECOND).number == snapshot(15).number
+    assert recording.snapshot_at(START + 86_410 * SECOND).time_ns == START + 86_410 * SECOND
+    assert recording.gaps() == [(START + 29 * SECOND, START + 86_400 * SECOND)]
+    assert recording.start_ns == START
+
+
 def test_a_recording_of_the_first_format_opens_without_what_it_did_not_know(tmp_path: Path) -> None:
     folder = record(tmp_path / "old.panotui", 20)
-    database = sqlite3.connect(folder / parts.DATABASE)
+    database = as_second_format(folder)
     for column in ("lost_s", "frames_s", "keyframes_s", "frame_bytes"):
         database.execute(f"ALTER TABLE stream_sample DROP COLUMN {column}")
     database.execute("PRAGMA user_version = 1")
@@ -455,12 +536,12 @@ def test_a_recording_of_a_day_opens_and_jumps_quickly(tmp_path: Path) -> None:
     (body,) = connection.execute("SELECT body FROM snapshot LIMIT 1").fetchone()
     first = START // SECOND
     connection.executemany(
-        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?)",
+        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?, NULL)",
         ((START + n * SECOND, body) for n in range(0, day, 10)),
     )
     for name in ("eth0", "eth1"):
         connection.executemany(
-            "INSERT OR REPLACE INTO port_sample VALUES (?, 10, ?, 'up', 1, 1, 1, 1)",
+            "INSERT OR REPLACE INTO port_sample VALUES (?, 10, ?, 'up', 1, 1, 1, 1, 1)",
             ((first + n, name) for n in range(0, day, 10)),
         )
     connection.execute("UPDATE session SET end_ns = ?", (START + day * SECOND,))

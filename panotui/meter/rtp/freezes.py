@@ -135,7 +135,8 @@ class Freezes:
         """Packets go on, but the picture stands: a stuck clock, or nothing but tiny frames."""
         state, row = self._state, self._state.row
         flowing = now_ns - row["last_ns"][live] < SECOND
-        since_ns = now_ns - self._picture_ns[live]
+        # pictures that were not asked for, or that our own capture missed, are not late
+        since_ns = now_ns - np.maximum(self._picture_ns[live], state.excused_ns[live])
         stuck = flowing & (self._picture_ns[live] > 0) & (since_ns > FREEZE_NS)
         stuck &= since_ns > _INTERVALS * interval_ns
         received = row["media_bytes"][live] - self._bytes_at_tick[live]

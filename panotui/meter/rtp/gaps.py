@@ -299,14 +299,18 @@ class Gaps:
                 )
             )
 
-    def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
+    def note_capture_loss(
+        self, time_ns: int, packets: int, interface: int, since_ns: int | None = None
+    ) -> None:
         """Up to `packets` that were missed before `time_ns` fell out of our own capture.
 
-        Drop counters are read about once a second, so gaps of the second and a half before count.
+        Drop counters are read about once a second, so gaps of the second and a half before count,
+        unless it is known since when (`since_ns`) packets can be missing.
         """
         if packets <= 0:
             return
-        note = [time_ns - SECOND * 3 // 2, time_ns + NOTED_AFTER_NS, packets, interface]
+        since_ns = time_ns - SECOND * 3 // 2 if since_ns is None else since_ns
+        note = [since_ns, time_ns + NOTED_AFTER_NS, packets, interface]
         self._capture_noted.append(note)
         del self._capture_noted[:-NOTES_MAX]
         for stream, pending in self._gaps.items():

@@ -170,9 +170,15 @@ class RtpMetrics:
         """Packets (n,) that are not the stream's have used up sequence numbers of its SSRC."""
         self._gaps.note_foreign(stream, numbers, time_ns)
 
-    def note_capture_loss(self, time_ns: int, packets: int, interface: int) -> None:
+    def note_capture_loss(
+        self, time_ns: int, packets: int, interface: int, since_ns: int | None = None
+    ) -> None:
         """Our own capture missed `packets` before `time_ns` (interface -1: on any)."""
-        self._gaps.note_capture_loss(time_ns, packets, interface)
+        self._gaps.note_capture_loss(time_ns, packets, interface, since_ns)
+
+    def note_blind(self, since_ns: int, until_ns: int) -> None:
+        """Between these times our own capture saw little or nothing."""
+        self.state.note_blind(since_ns, until_ns)
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time: settle gaps, see freezes that go on."""

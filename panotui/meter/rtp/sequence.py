@@ -263,7 +263,10 @@ class SequenceNumbers:
                 calm = 0
                 if s == bad:
                     stamp = (int(records.timestamp[at]) - before_stamp) & 0xFFFFFFFF
-                    outage = self._is_outage(stream, d, accepted, before_ns, bad_time, stamp)
+                    missed = self._state.was_blind(before_ns, bad_time)
+                    outage = missed or self._is_outage(
+                        stream, d, accepted, before_ns, bad_time, stamp
+                    )
                     out.restarted[at] = not outage
                     if outage:
                         highest += d
@@ -277,7 +280,8 @@ class SequenceNumbers:
                         out.advance[at] = 1
                     out.extended[at] = highest
                     bad = -1
-                    self._tell_restart(stream, records, at, outage, bad_time - before_ns)
+                    if not missed:  # else what was lost is told, as our own loss
+                        self._tell_restart(stream, records, at, outage, bad_time - before_ns)
                 else:
                     bad = (s + 1) & 0xFFFF
                     bad_time = time_ns

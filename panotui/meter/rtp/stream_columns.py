@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.meter.rtp.pauses import Pauses
-from panotui.model import I64, STREAM_DTYPE, AnyMessage, Bool, Rows
+from panotui.model import I64, SECOND, STREAM_DTYPE, AnyMessage, Bool, Rows
 
 _NOT_YET_KNOWN = (
     "jitter_ms",
@@ -38,6 +38,7 @@ _NOT_YET_KNOWN = (
     "camera_clock_offset_s",
     "drift_ppm",
 )
+ALIVE_NS = 2 * SECOND  # what came within this time was coming
 _NOT_YET_REPORTED = ("sr_packets", "sr_lost", "rr_lost")
 
 
@@ -58,7 +59,9 @@ class StreamColumns:
         self.reads_keys: Bool = np.zeros(n, bool)  # the payload's key frames are recognised
         self.frame_interval: I64 = np.zeros(n, np.int64)  # ticks of `clock`, 0 unknown
         self.watched: Bool = np.zeros(n, bool)  # silence now is a freeze (playing, not ended)
-        self.excused_ns: I64 = np.zeros(n, np.int64)  # silence before this time was asked for
+        # silence before this time was asked for, or our own capture saw nothing until then
+        self.excused_ns: I64 = np.zeros(n, np.int64)
+        self.blind_ns = (0, 0)  # between these times our own capture saw little or nothing
         self.pauses = Pauses()
 
     def open(self, stream: int, row: Rows) -> None:
@@ -78,6 +81,18 @@ class StreamColumns:
         self.started[stream] = False
         self.watched[stream] = False
         self.pauses.forget(stream)
+
+    def note_blind(self, since_ns: int, until_ns: int) -> None:
+        """Between these times our own capture saw little or nothing: silence of what had come
+        until then is excused."""
+        self.blind_ns = since_ns, until_ns
+        came = self.started & (self.row["last_ns"] >= since_ns - ALIVE_NS)
+        self.excused_ns[came] = np.maximum(self.excused_ns[came], until_ns)
+
+    def was_blind(self, since_ns: int, until_ns: int) -> bool:
+        """Whether our own capture saw little or nothing in a part of that time."""
+        start, end = self.blind_ns
+        return start < until_ns and since_ns < end
 
     def unpaused_ns(self, streams: I64, first_ns: I64, last_ns: I64) -> I64:
         """(s,) ns of each stream's span that its reader had not paused."""

@@ -142,9 +142,15 @@ class StreamTable:
     def rtsp_resyncs(self) -> int:
         return self._connections.resyncs
 
-    def note_capture_loss(self, time_ns: int, packets: int, interface: int = -1) -> None:
+    def note_capture_loss(
+        self, time_ns: int, packets: int, interface: int = -1, *, since_ns: int | None = None
+    ) -> None:
         """Our own capture missed `packets` before `time_ns` (-1: on any interface)."""
-        self.metrics.note_capture_loss(time_ns, packets, interface)
+        self.metrics.note_capture_loss(time_ns, packets, interface, since_ns)
+
+    def note_blind(self, since_ns: int, until_ns: int) -> None:
+        """Between these times our own capture saw little or nothing."""
+        self.metrics.note_blind(since_ns, until_ns)
 
     def _take(self, tcp: bool, found: Recognised) -> None:
         if found.known is not None:

@@ -81,6 +81,8 @@ class MergedSource:
             format="+".join(formats),
             total_bytes=None if None in sizes else sum(size or 0 for size in sizes),
             read_bytes=sum(counters.read_bytes for counters in each),
+            clock_stepped_ns=max((c.clock_stepped_ns for c in each), key=abs, default=0),
+            slept_ns=max((c.slept_ns for c in each), default=0),
         )
 
     def _refill(self) -> None:
