@@ -25,7 +25,8 @@ What Panotui can diagnose: what is seen, what it says, what to do. Made from
 Of findings that hang together the one on the lowest layer is told and the others are hidden behind
 it. *Needs answers*: unicast towards and from the host that misses an answer passes here, both ways;
 *unicast*: any of that host; *presence*: it rests on absence, so packets that this tool missed make
-it doubtful; *contents*: frames are not cut short. Otherwise it is withheld, or told with less
+it doubtful; *unbroken*: it rests on what came one after the other, and this tool has seen all of
+it lately; *contents*: frames are not cut short. Otherwise it is withheld, or told with less
 confidence.
 """
 

@@ -329,3 +329,27 @@ def test_a_live_meter_whose_asker_has_gone_ends() -> None:
         live_meter.serve(requests, out)
     assert os.read(told_end[0], 10) == b""
     os.close(told_end[0])
+
+
+def test_a_meter_that_tells_nothing_is_named_once_and_its_streams_are_not_judged(
+    two: tuple[LiveMeters, Process, Process, list[float]],
+) -> None:
+    meters, left, right, now = two
+    engine = meters.engine
+    for second in range(40):
+        left.tell(second)
+        if not 3 < second < 33:
+            right.tell(second)
+        meters.step()
+        now[0] += live_meters.LATE_S + 0.1
+        meters.step()
+        if 3 < second < 33:  # what the right one saw last, may go on unseen
+            last = START + 3 * SECOND
+            known = engine.blindness.last_seen(right.order.meter, last)
+            assert known == (last if second < 6 else START + second * SECOND)
+            assert engine.blindness.last_seen(left.order.meter, last) == last
+    late = [e.text for e in engine.events.newest(100) if "tells nothing" in e.text]
+    assert late == ["The meter of eth1 tells nothing: what passes there is not known until it does"]
+    assert engine.now_ns == START + 39 * SECOND
+    assert engine.blindness.unsettled(engine.now_ns)
+    assert not engine.blindness.unsettled(engine.now_ns + 60 * SECOND)
