@@ -38,6 +38,7 @@ from panotui.model import (
     SourceRecord,
     mac_value,
 )
+from panotui.model.page import Page
 from panotui.policy.rules import Policy
 from panotui.site.facts import Who
 from panotui.site.names import NameBook
@@ -566,7 +567,7 @@ class Engine:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
-    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+    ) -> Page[FlowRecord]:
         """Visible rows of the flow table: (records, total, matched, first, row of `follow`)."""
         return self.flows.page(
             now_ns=self.now_ns, keep=keep, sort=sort, reverse=reverse, port=port, first=first,

@@ -352,7 +352,7 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
             flow.host == endpoint.host or flow.dst == endpoint.address
         )
 
-    flows = state.flow_page(keep=ours, sort="last", reverse=True, rows=10)[0]
+    flows = state.flow_page(keep=ours, sort="last", reverse=True, rows=10).rows
     sections = (
         *section(
             "ENDPOINT",

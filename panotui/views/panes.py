@@ -8,10 +8,10 @@ why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
+from panotui.model.page import Page
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import View
 from panotui.views.pane import Key
@@ -20,18 +20,6 @@ from panotui.views.subjects import BY_TYPE, follow_key, row_key
 ROWS_MAX = 200
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[R]):
-    """The visible rows of a pane and where they are among all."""
-
-    rows: tuple[R, ...]
-    total: int
-    matched: int
-    first: int
-    follow_row: int | None
-    filter_error: str | None
 
 
 def sort_key(record_type: type, column: str) -> Key | None:

@@ -7,6 +7,7 @@ Writers of effects (recorder, site file, exports) are given from outside.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +27,12 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.model.page import Page
 from panotui.state.marks import MARKS_MAX
 from panotui.views.export import write_detail, write_table
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import Command, Done, Frame, Header, ReviewState, View
-from panotui.views.panes import ROWS_MAX, Page, matching, page
+from panotui.views.panes import ROWS_MAX, matching, page
 from panotui.views.state import State
 from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
 from panotui.wire.text import printable
@@ -164,8 +166,7 @@ class StateProvider:
             found = self.state.flow_page(
                 None, view.sort, view.reverse, view.port, max(0, view.first), rows, follow
             )
-        records, total, matched, first, follow_row = found
-        return Page(tuple(records), total, matched, first, follow_row, error)
+        return found if error is None else dataclasses.replace(found, filter_error=error)
 
     def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
         return snapshot.events

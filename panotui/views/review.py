@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
+from panotui.model.page import Page
 from panotui.recording.reader import Recording
 from panotui.views.frames import Answer, Command, Done, ReviewState, View
 from panotui.views.panes import page
@@ -54,13 +56,13 @@ class RecordingState:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
-    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+    ) -> Page[FlowRecord]:
         """Visible rows of the flows at this time: (records, total, matched, first, follow)."""
         flows = self.flow_records()
         chosen = flows if keep is None else [flow for flow in flows if keep(flow)]
         view = View(sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow)
         shown = page(chosen, FlowRecord, view)
-        return list(shown.rows), len(flows), shown.matched, shown.first, shown.follow_row
+        return replace(shown, total=len(flows))
 
     def flow(self, flow_id: str) -> FlowRecord | None:
         return self.recording.flow(self.position_ns, flow_id)

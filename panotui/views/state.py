@@ -9,6 +9,7 @@ from panotui.model import (
     FlowRecord,
     Snapshot,
 )
+from panotui.model.page import Page
 
 Line = tuple[str, str]
 
@@ -32,7 +33,7 @@ class State(Protocol):
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
-    ) -> tuple[list[FlowRecord], int, int, int, int | None]: ...
+    ) -> Page[FlowRecord]: ...
 
     def flow(self, flow_id: str) -> FlowRecord | None: ...
 

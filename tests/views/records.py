@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from panotui.model import (
     SECOND,
     CameraRecord,
@@ -20,6 +22,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.model.page import Page
 from panotui.state.marks import Marks
 
 START = 1_700_000_000 * SECOND
@@ -192,11 +195,11 @@ class FixedState:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
-    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+    ) -> Page[FlowRecord]:
         from panotui.views.frames import View
         from panotui.views.panes import page
 
         chosen = [f for f in self.flows if keep is None or keep(f)]  # type: ignore[operator]
         view = View(sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow)
         shown = page(chosen, FlowRecord, view)
-        return list(shown.rows), len(self.flows), shown.matched, shown.first, shown.follow_row
+        return replace(shown, total=len(self.flows))

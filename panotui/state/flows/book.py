@@ -28,6 +28,7 @@ from panotui.model import (
     FlowRecord,
 )
 from panotui.model.flow_rows import AnyRows, FlowColumns, FlowRows, write_changed
+from panotui.model.page import Page
 from panotui.model.untouched import untouched
 from panotui.state.flows.name_column import NameColumn
 from panotui.state.flows.records import METER_SHIFT, FlowBlock, round_trips
@@ -421,7 +422,7 @@ class FlowBook:
         rows: int = 50,
         follow: str | None = None,
         scan_limit: int = 10_000,
-    ) -> tuple[list[FlowRecord], int, int, int, int | None]:
+    ) -> Page[FlowRecord]:
         """Visible rows of the flow pane: (records, total, matched, first, row of `follow`).
 
         `keep` is asked for each flow in the order shown, at most `scan_limit` of them.
@@ -442,7 +443,7 @@ class FlowBook:
             at = np.flatnonzero(self.key[slots] == np.uint64(key))
             follow_row = int(at[0]) if len(at) else None
         chosen = slots[first : first + rows]
-        return list(self.records(chosen, now_ns)), total, matched, first, follow_row
+        return Page(tuple(self.records(chosen, now_ns)), total, matched, first, follow_row)
 
 
 class FlowListing:

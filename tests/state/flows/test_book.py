@@ -99,12 +99,12 @@ def test_page_keeps_to_its_order_filter_and_cursor() -> None:
     scene = Scene()
     scene.tick([answered(n, "10.0.0.1", f"203.0.113.{n}", 443, n / 10, bytes_out=n * 10)
                 for n in range(1, 9)])  # fmt: skip
-    page, total, matched, first, row = scene.engine.flow_page(
+    page = scene.engine.flow_page(
         keep=lambda f: f.dst != "203.0.113.3", sort="bytes", reverse=True, rows=3, first=1,
         follow="0-5",
     )  # fmt: skip
-    assert [f.dst for f in page] == ["203.0.113.7", "203.0.113.6", "203.0.113.5"]
-    assert (total, matched, first, row) == (8, 7, 1, 3)
+    assert [f.dst for f in page.rows] == ["203.0.113.7", "203.0.113.6", "203.0.113.5"]
+    assert (page.total, page.matched, page.first, page.follow_row) == (8, 7, 1, 3)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -119,9 +119,9 @@ def test_flows_are_ordered_by_the_round_trip_that_is_shown(reverse: bool) -> Non
         answered(4, "10.0.0.1", "203.0.113.4", 443, handshake_rtt_us=-1, server_rtt_us=-1,
                  rtt_us=2_000),
     ])  # fmt: skip
-    page, *_ = scene.engine.flow_page(sort="rtt", reverse=reverse)
+    page = scene.engine.flow_page(sort="rtt", reverse=reverse)
     rising = [2.0, 3.0, 4.0]
-    assert [f.rtt_ms for f in page] == [*(rising[::-1] if reverse else rising), None]
+    assert [f.rtt_ms for f in page.rows] == [*(rising[::-1] if reverse else rising), None]
 
 
 @pytest.mark.parametrize(
