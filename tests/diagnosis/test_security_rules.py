@@ -11,7 +11,6 @@ from panotui.model import (
     DnsMessage,
     HttpMessage,
     IcmpMessage,
-    LinkControlMessage,
     Rows,
     TlsClientHello,
 )
@@ -169,17 +168,12 @@ def test_broadcast_storm(count: int, told: bool) -> None:
     assert ("loop" in scene.findings()) is told
 
 
-def test_pause_frames_that_stall() -> None:
+@pytest.mark.parametrize(("count", "told"), [(240, True), (60, False)])
+def test_pause_frames_that_stall(count: int, told: bool) -> None:
     scene = Scene(site())
-    frames = [
-        LinkControlMessage(
-            time_ns=START + n * 4_000_000, packet=n, interface=0, protocol="pause",
-            src_mac="02:00:00:00:00:77",
-        )
-        for n in range(1, 240)
-    ]  # fmt: skip
-    scene.tick([], frames)
-    assert "pause-storm" in scene.findings()
+    scene.tick(links=[pair(0, 0x020000000077, 0x0180C2000001, count, 64 * count)])
+    scene.pass_time(1)
+    assert ("pause-storm" in scene.findings()) is told
 
 
 def test_copies_of_a_mirror_are_information() -> None:
