@@ -21,6 +21,7 @@ class OwnAddressRule(Rule):
     """link-local, address-changed."""
 
     hears = frozenset((ArpMessage,))
+    wakes = frozenset(("flows", "site"))
 
     def __init__(self) -> None:
         self._link_local: dict[str, tuple[str, EvidenceRecord]] = {}  # port -> address
@@ -73,6 +74,8 @@ class OwnAddressRule(Rule):
                     seen.time_ns,
                 )
             )
+        if out:
+            self.due(facts.now_ns + SECOND)
         return out
 
     def _note_own(self, facts: Facts) -> None:
@@ -107,6 +110,8 @@ def _is_declared(facts: Facts, address: str) -> bool:
 class AsymmetryRule(Rule):
     """asymmetric: answers of a flow arrive on the other port."""
 
+    wakes = frozenset(("flows", "site"))
+
     def __init__(self) -> None:
         self._seen: OrderedDict[str, tuple[int, int, EvidenceRecord, str, str]] = OrderedDict()
 
@@ -137,6 +142,8 @@ class AsymmetryRule(Rule):
                 self._seen[host] = (first, int(row["last_ns"]), seen, out_port, in_port)
                 while len(self._seen) > 32:
                     self._seen.popitem(last=False)
+        if self._seen:
+            self.due(facts.now_ns + SECOND)
         return [
             Observation(
                 "asymmetric",

@@ -9,7 +9,14 @@ spoofing where one only pushes answers that nobody asked for.
 from __future__ import annotations
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import SECOND, EvidenceRecord, mac_value
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    ArpMessage,
+    EvidenceRecord,
+    LinkControlMessage,
+    mac_value,
+)
 from panotui.state.claims import Address, Claim, Seen, neighbours, virtual
 
 RECENT_NS = 120 * SECOND
@@ -38,6 +45,12 @@ def mac_number(text: str) -> int:
 class ArpRule(Rule):
     """ip-conflict, arp-spoof, proxy-arp, and the scan of a network by ARP."""
 
+    hears = frozenset((ArpMessage, LinkControlMessage))
+    wakes = frozenset(("site",))
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        """The book has it; hearing it wakes the rule."""
+
     def __init__(self) -> None:
         self._sweeps: dict[str, tuple[Seen, int, int]] = {}  # by asker: first, last, most targets
 
@@ -49,6 +62,8 @@ class ArpRule(Rule):
         for mac, addresses in proxies.items():
             out.append(_proxy(mac, addresses, facts))
         out.extend(self._swept(facts))
+        if out or facts.claims.contested:
+            self.due(facts.now_ns + SECOND)
         return out
 
     def _contested(

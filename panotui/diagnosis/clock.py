@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import SECOND, AnyMessage, EvidenceRecord, RtcpReport
+from panotui.model import SECOND, AnyMessage, EvidenceRecord, NtpMessage, RtcpReport
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.clock import OFF_MS, Side, TimeServer
 
@@ -46,6 +46,12 @@ class _Asked:
 class TimeRule(Rule):
     """ntp-silent, ntp-rejected, ntp-unsynced, clock-off, ntp-public."""
 
+    hears = frozenset((NtpMessage,))
+    wakes = frozenset(("site",))
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        """The book has it; hearing it wakes the rule."""
+
     def tick(self, facts: Facts) -> list[Observation]:
         asked: list[_Asked] = []
         for server in facts.clock.servers.values():
@@ -59,6 +65,8 @@ class TimeRule(Rule):
             out.extend([found] if found else [])
             out.extend(self._public(one, facts))
         out.extend(self._clock(asked, facts))
+        if out or any(one.side.unanswered for one in asked):
+            self.due(facts.now_ns + SECOND)
         return out
 
     def _failing(self, one: _Asked, others: list[_Asked], facts: Facts) -> Observation | None:

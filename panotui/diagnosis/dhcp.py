@@ -9,7 +9,7 @@ information.
 from __future__ import annotations
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import SECOND, EvidenceRecord, Severity, mac_value
+from panotui.model import SECOND, AnyMessage, DhcpMessage, EvidenceRecord, Severity, mac_value
 from panotui.state.leases import Lease, Offer, Seen
 
 DISCOVERS = 3
@@ -26,15 +26,28 @@ class DhcpRule(Rule):
     """dhcp-no-offer, dhcp-pool, dhcp-offer-not-taken, dhcp-request-unanswered, dhcp-nak,
     dhcp-rogue; ip-conflict of addresses that are declined."""
 
+    hears = frozenset((DhcpMessage,))
+    wakes = frozenset(("site",))
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        """The book has it; hearing it wakes the rule."""
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
+        waiting = False
         for lease in facts.leases.clients.values():
+            if not lease.in_trouble:
+                continue
+            waiting = waiting or lease.renewing or facts.now_ns - lease.last_ns <= NO_NEWS_NS
+            client = _Client(lease, facts)
             for step in (_unoffered, _untaken, _unacknowledged, _refused, _declined):
-                found = step(lease, _Client(lease, facts), facts)
+                found = step(lease, client, facts)
                 if found is not None:
                     out.append(found)
         if (rogue := _rogue(facts)) is not None:
             out.append(rogue)
+        if waiting or out:
+            self.due(facts.now_ns + SECOND)
         return out
 
 

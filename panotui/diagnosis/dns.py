@@ -14,7 +14,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import SECOND, AnyMessage, Confidence, EvidenceRecord, IcmpMessage, Severity
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    Confidence,
+    DnsMessage,
+    EvidenceRecord,
+    IcmpMessage,
+    Severity,
+)
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.lookups import Given, Lookup, Seen, Useless
 from panotui.state.resolvers import SLOW_MS, Resolver, Side
@@ -24,6 +32,7 @@ SLOW_ANSWERS = 5
 LOST = 3  # questions without an answer at a server that answers others
 LOST_SHARE = 0.05
 RECENT_NS = 600 * SECOND
+QUIET_NS = 20 * SECOND  # what was asked is settled after that
 SETTLE_NS = 2 * SECOND  # another type, or another server, may still answer
 RESCUES = 3  # times that another server had to answer in place of the first
 ERRORS_MAX = 64
@@ -57,12 +66,16 @@ class DnsRule(Rule):
     """dns-timeout, dns-slow, dns-nxdomain, dns-servfail, dns-refused, dns-filtered, dns-sinkhole,
     guide-names."""
 
-    hears = frozenset((IcmpMessage,))
+    hears = frozenset((DnsMessage, IcmpMessage))
+    wakes = frozenset(("endpoints", "site"))
 
     def __init__(self) -> None:
         self._unreachable: OrderedDict[str, IcmpMessage] = OrderedDict()  # by resolver
+        self._heard_ns = 0
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, DnsMessage):
+            self._heard_ns = message.time_ns  # the books have it
         if not isinstance(message, IcmpMessage) or message.quoted_dport != 53:
             return
         if message.quoted_dst and message.type == (3 if message.version == 4 else 1):
@@ -83,10 +96,14 @@ class DnsRule(Rule):
                 continue
             if lookup.useless:
                 _add_useless(lookup, bad, facts)
+            if not _needed(lookup.name, facts) and _AWS not in lookup.name:
+                continue
             for given in lookup.given.values():
                 _add_hole(lookup, given, blocked, bad, facts)
         out.extend(_told(one, facts) for one in bad.values())
         out.extend(_guide(facts))
+        if out or facts.now_ns - self._heard_ns <= QUIET_NS or facts.claims.questions:
+            self.due(facts.now_ns + SECOND)
         return out
 
     # ------------------------------------------------------------------ asked, and answered

@@ -16,7 +16,15 @@ import numpy as np
 
 from panotui.diagnosis.arp import mac_number, shown, suspect
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import SECOND, EvidenceRecord, address_text, mac_text
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    ArpMessage,
+    EvidenceRecord,
+    LinkControlMessage,
+    address_text,
+    mac_text,
+)
 from panotui.site.facts import Who
 from panotui.state.claims import Claim, Question, RouterGroup, Seen, virtual
 
@@ -46,6 +54,12 @@ class GatewayRule(Rule):
     """gateway-silent, gateway-changed, wrong-gateway, wrong-mask; tells the camera book of cameras
     that ARP does not find."""
 
+    hears = frozenset((ArpMessage, LinkControlMessage))
+    wakes = frozenset(("flows", "site"))
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        """The book has it; hearing it wakes the rule."""
+
     def __init__(self) -> None:
         self._ways: OrderedDict[tuple[str, int], _Way] = OrderedDict()
         self._around: OrderedDict[tuple[str, str], EvidenceRecord] = OrderedDict()
@@ -62,6 +76,8 @@ class GatewayRule(Rule):
         out.extend(self._wrong_way(facts))
         out.extend(self._narrow_mask(facts))
         self._silent_cameras(facts)
+        if out or facts.claims.questions:
+            self.due(facts.now_ns + SECOND)
         return out
 
     # ------------------------------------------------------------------ asked, and answered

@@ -32,6 +32,8 @@ def _subjects(facts: Facts) -> list[tuple[str, LinkState, bool]]:
 class LinkRule(Rule):
     """link-down, link-flap, link-slow, half-duplex, rx-errors, rx-dropped."""
 
+    wakes = frozenset(("ports", "loss", "site"))
+
     def __init__(self) -> None:
         self._dropped: deque[tuple[int, int]] = deque(maxlen=120)
 
@@ -41,6 +43,8 @@ class LinkRule(Rule):
             out.extend(self._of_link(subject, link, ours, facts.now_ns))
         out.extend(self._duplex_by_switch(facts))
         out.extend(self._drops(facts))
+        if out:
+            self.due(facts.now_ns + SECOND)
         return out
 
     @staticmethod

@@ -50,6 +50,7 @@ class SilenceRule(Rule):
     """port-silent."""
 
     hears = frozenset((NtpMessage, DnsMessage, ArpMessage))
+    wakes = frozenset(("links", "site"))
 
     def __init__(self) -> None:
         self._habits: OrderedDict[tuple[str, str], _Habit] = OrderedDict()
@@ -86,6 +87,8 @@ class SilenceRule(Rule):
         for port in facts.ports.facts:
             found = self._of_port(port, counts, facts)
             out.extend([found] if found else [])
+        if out:
+            self.due(facts.now_ns + SECOND)
         return out
 
     def _of_port(

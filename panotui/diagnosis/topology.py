@@ -28,6 +28,8 @@ _RTSP = APPS.index("rtsp")
 class TopologyRule(Rule):
     """no-standby, standby-wrong-net, failover, swapped-ports, port-same-net."""
 
+    wakes = frozenset(("links", "ports", "flows", "site"))
+
     def __init__(self) -> None:
         self._moves: deque[tuple[int, int, str, str, float]] = deque(maxlen=8)
         # by port: the newest answered flow to a camera, and to the cloud
@@ -42,6 +44,8 @@ class TopologyRule(Rule):
             out.extend(self._single(facts))
         if topology == "dual" and len(ports) > 1:
             out.extend(self._dual(facts))
+        if out or topology == "single":
+            self.due(facts.now_ns + SECOND)
         return out
 
     def _single(self, facts: Facts) -> list[Observation]:

@@ -16,6 +16,7 @@ from panotui.model import (
     EvidenceRecord,
     IcmpMessage,
     LinkControlMessage,
+    NeighbourMessage,
     mac_text,
     mac_value,
 )
@@ -35,7 +36,8 @@ TAGGED_SHARE = 0.5
 class TrafficRule(Rule):
     """pause-storm, saturated, loop, vlan-tagged, lldp-info, mtu-low."""
 
-    hears = frozenset((LinkControlMessage, IcmpMessage))
+    hears = frozenset((LinkControlMessage, IcmpMessage, NeighbourMessage))
+    wakes = frozenset(("links", "ports", "site"))
 
     def __init__(self) -> None:
         self._pause: OrderedDict[int, LinkControlMessage] = OrderedDict()  # by MAC
@@ -115,6 +117,8 @@ class TrafficRule(Rule):
                     severity="info",
                 )
             )
+        if out:
+            self.due(facts.now_ns + SECOND)
         return out
 
     def _pauses(self, facts: Facts) -> list[Observation]:

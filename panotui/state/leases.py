@@ -109,6 +109,13 @@ class Lease:
     nak: DhcpMessage | None = None
     nak_seen: tuple[Seen, ...] = ()
     by_server: OrderedDict[str, Offer] = field(default_factory=OrderedDict)
+    last_ns: int = 0  # the newest message of or to the client
+
+    @property
+    def in_trouble(self) -> bool:
+        """A step is open: something was asked and not answered, refused or declined."""
+        rows = (self.discovers, self.unclaimed, self.requests, self.declines)
+        return self.nak is not None or any(row.count for row in rows)
 
     @property
     def until_ns(self) -> int:
@@ -144,6 +151,7 @@ class LeaseBook:
         while len(self.clients) > CLIENTS_MAX:
             self.clients.popitem(last=False)
         lease.host_name = message.host_name or lease.host_name
+        lease.last_ns = message.time_ns
         return lease
 
     def _observe_arp(self, message: ArpMessage) -> None:
