@@ -31,7 +31,8 @@ from panotui.tui.pacing import Pacer, Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
 from panotui.tui.sheets import sheet
 from panotui.tui.source import FrameSource
-from panotui.tui.terminal import PacedDriver, first_report, refuse_unusable
+from panotui.tui.terminal import first_report, refuse_unusable
+from panotui.tui.textual_overrides import PacedDriver
 from panotui.tui.theme import THEME
 from panotui.tui.tight import TightLayout, TightUpdate
 from panotui.tui.widgets import Lines

@@ -1,8 +1,7 @@
 """The terminal's end: refuses one that cannot be drawn on, survives one that goes away.
 
-`PacedDriver` is Textual's Linux driver with three things changed: reports that answer the pacer's
-question are taken out of the input; end of file or an error on input ends the screen (Textual
-would spin); output to a lost or stalled terminal neither raises nor holds up the exit.
+Output to it waits in a thread of the driver's; the reports that answer the pacer's question are
+told apart from keys here. What is changed in Textual itself is in `textual_overrides`.
 """
 
 from __future__ import annotations
@@ -11,24 +10,14 @@ import os
 import re
 import selectors
 import sys
-import termios
-import threading
-from codecs import getincrementaldecoder
-from collections.abc import Callable, Mapping
-from typing import Any, cast
-
-from textual._parser import ParseError
-from textual._xterm_parser import XTermParser
-from textual.drivers.linux_driver import LinuxDriver
-from textual.geometry import Size
+from collections.abc import Mapping
 
 from panotui.errors import UsageError
-from panotui.tui.pacing import QUESTIONS, Report
+from panotui.tui.pacing import Report
 
 _REPORT = re.compile(r"\x1b\[\?2026;(\d)\$y|\x1b\[0n")
 # The beginning of a report at the end of what was read: the rest comes with the next read.
 _BEGINNING = re.compile(r"\x1b\[(?:\?(?:2(?:0(?:2(?:6(?:;(?:\d(?:\$)?)?)?)?)?)?)?|0)\Z")
-_EXIT_PATIENCE_S = 0.5
 
 
 def refuse_unusable(environment: Mapping[str, str] | None = None) -> None:
@@ -104,108 +93,3 @@ class TerminalOutput:
 
     def fileno(self) -> int:
         return self._descriptor
-
-
-class PacedDriver(LinuxDriver):
-    """Textual's driver, made to last on slow and vanishing terminals."""
-
-    def __init__(self, app: Any, **settings: Any) -> None:
-        super().__init__(app, **settings)
-        self.output = TerminalOutput(sys.__stdout__.fileno())  # type: ignore[union-attr]
-        self._file = cast("Any", self.output)
-        self._on_report: Callable[[Report], None] = app.terminal_reported
-        self._on_lost: Callable[[], None] = app.terminal_lost
-        self._on_taken: Callable[[], None] = app.terminal_taken
-        self._told_sync = False
-
-    def _get_terminal_size(self) -> tuple[int, int]:
-        # The kernel's answer before that of COLUMNS and LINES, which a resize does not change.
-        try:
-            size = os.get_terminal_size(self.output.fileno())
-        except OSError:
-            return super()._get_terminal_size()
-        return (size.columns or 80, size.lines or 24)
-
-    def new_size(self, old: Size) -> Size | None:
-        """The terminal's size if it is another than `old`."""
-        size = Size(*self._get_terminal_size())
-        return size if size != old else None
-
-    @property
-    def backlog(self) -> int:
-        """What waits to be written: queued writes, and characters the kernel has not taken."""
-        writer = self._writer_thread
-        queued = writer._queue.qsize() if writer is not None else 0
-        return queued + self.output.waiting
-
-    def start_application_mode(self) -> None:
-        """Take the terminal, at the start and after it was given back."""
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-        self._on_taken()
-
-    def _request_terminal_sync_mode_support(self) -> None:
-        # Both questions once: the answers tell which one this terminal understands.
-        if first_report() == "mode":
-            self.write(QUESTIONS["mode"])
-        self.write(QUESTIONS["status"])
-
-    def run_input_thread(self) -> None:
-        """Read input until told to stop, or until the terminal is gone."""
-        selector = selectors.SelectSelector()
-        selector.register(self.fileno, selectors.EVENT_READ)
-        parser = XTermParser(self._debug)
-        decode = getincrementaldecoder("utf-8")("replace").decode
-        kept = ""
-        try:
-            while not self.exit_event.is_set():
-                if selector.select(0.1):
-                    try:
-                        raw = os.read(self.fileno, 4096)
-                    except OSError:
-                        raw = b""
-                    if not raw:
-                        self._loop.call_soon_threadsafe(self._on_lost)
-                        return
-                    text, reports, kept = take_reports(kept + decode(raw))
-                    for report in reports:
-                        self._reported(report)
-                else:
-                    text, kept = kept, ""  # it was no report after all
-                if text:
-                    for message in parser.feed(text):
-                        self.process_message(message)
-                for message in parser.tick():
-                    self.process_message(message)
-        except RuntimeError:
-            return  # the event loop has ended
-        finally:
-            selector.close()
-            try:
-                for _ in parser.feed(""):
-                    pass
-            except (EOFError, ParseError):
-                pass
-
-    def _reported(self, report: str) -> None:
-        kind: Report = "mode" if report.startswith("\x1b[?") else "status"
-        if kind == "mode" and report[-3] != "0" and not self._told_sync:
-            from textual.messages import TerminalSupportsSynchronizedOutput
-
-            self._told_sync = True
-            self.process_message(TerminalSupportsSynchronizedOutput())
-        self._loop.call_soon_threadsafe(self._on_report, kind)
-
-    def close(self) -> None:
-        """Let the writer finish, but not for long: a stalled terminal must not hold the exit."""
-        writer = self._writer_thread
-        if writer is None:
-            return
-        stopper = threading.Thread(target=writer.stop, daemon=True)
-        stopper.start()
-        stopper.join(_EXIT_PATIENCE_S)
-        if stopper.is_alive():
-            try:
-                termios.tcflush(self.output.fileno(), termios.TCOFLUSH)
-            except termios.error:
-                pass
-            stopper.join(_EXIT_PATIENCE_S)

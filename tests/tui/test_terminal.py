@@ -5,9 +5,12 @@ import pty
 import tty
 
 import pytest
+import textual
+from textual.drivers.linux_driver import LinuxDriver
 
 from panotui.errors import UsageError
 from panotui.tui.terminal import TerminalOutput, first_report, refuse_unusable, take_reports
+from panotui.tui.textual_overrides import CHECKED_TEXTUAL, PacedDriver
 
 
 def test_reports_are_taken_out_of_the_input() -> None:
@@ -58,3 +61,10 @@ def test_a_lost_terminal_swallows_output_without_raising() -> None:
     assert output.lost
     assert output.waiting == 0
     os.close(theirs)
+
+
+def test_the_overrides_were_read_against_the_textual_that_runs() -> None:
+    assert textual.__version__ == CHECKED_TEXTUAL
+    for name in ("_get_terminal_size", "_request_terminal_sync_mode_support", "run_input_thread"):
+        assert callable(getattr(LinuxDriver, name)), name
+        assert name in vars(PacedDriver), name
