@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from panotui.diagnosis.addressing import AsymmetryRule, OwnAddressRule
 from panotui.diagnosis.arp import ArpRule
-from panotui.diagnosis.cameras import CameraRule
+from panotui.diagnosis.cameras import CAMERA_RULES
 from panotui.diagnosis.clock import CameraClockRule, TimeRule
 from panotui.diagnosis.cloud import ReachRule
 from panotui.diagnosis.connections import SessionRule
@@ -22,9 +22,7 @@ from panotui.diagnosis.security import (
     TunnelRule,
     ViolationRule,
 )
-from panotui.diagnosis.sessions import SessionEndRule
 from panotui.diagnosis.silence import SilenceRule
-from panotui.diagnosis.streams import StreamRule
 from panotui.diagnosis.tls import TlsRule
 from panotui.diagnosis.topology import TopologyRule
 from panotui.diagnosis.traffic import TrafficRule
@@ -51,9 +49,7 @@ RULES: tuple[type[Rule], ...] = (
     SessionRule,
     UplinkRule,
     PolicyUseRule,
-    CameraRule,
-    StreamRule,
-    SessionEndRule,
+    *CAMERA_RULES,
     ViolationRule,
     ScanRule,
     CleartextRule,

@@ -73,6 +73,7 @@ class Facts:
     blindness: Blindness = field(default_factory=Blindness)
     now_ns: int = 0
     started_ns: int = 0
+    final: bool = False  # the input has ended: nothing more will be learnt
     meter: int = 0  # whose messages are being observed
     thresholds: Thresholds = field(default_factory=thresholds)
     live: bool = False  # link readings and the machine's interfaces mean something

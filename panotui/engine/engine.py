@@ -354,7 +354,7 @@ class Engine:
             if camera is None:
                 continue
             stream.camera = camera.name
-            stream.fps_expected = camera.fps_expected
+            stream.fps_expected = camera.fps_of(found[1]) if found else camera.fps_expected
             out.setdefault(address, []).append(stream)
         return out
 
@@ -395,8 +395,10 @@ class Engine:
             self.events.stream(stream, was)
         for stream in self.streams.streams.values():
             self.verdicts.judge_stream(stream)
+        self.facts.final = self.final
+        appliance = frozenset(self.view.facts.appliance_addresses)
         for camera in self.cameras.judge_states(
-            self.facts.camera_streams, now, self.blindness.until_ns
+            self.facts.camera_streams, now, self.blindness.until_ns, appliance, self.final
         ):
             self.events.camera(camera, now)
 

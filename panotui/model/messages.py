@@ -241,6 +241,7 @@ class RtspTrack(msgspec.Struct, frozen=True):
     profile_level_id: str | None = None
     bandwidth_kbps: int | None = None
     protection: str | None = None  # "SAVP": SRTP
+    direction: str = ""  # "sendonly" of an ONVIF back channel, as the SDP says it
 
 
 class RtspMessage(Message, frozen=True, kw_only=True, tag="rtsp"):
@@ -270,6 +271,9 @@ class RtspMessage(Message, frozen=True, kw_only=True, tag="rtsp"):
     require: str | None = None
     carrier: str = "rtsp"  # "rtsp", "rtsp-http", "rtsps"
     location: str | None = None  # of a redirect, without user and password
+    # of a SETUP: what the SDP calls its track, "" unknown; "backchannel": audio to the camera
+    media: str = ""
+    public: tuple[str, ...] = ()  # methods that the server offers (Public, Allow)
 
 
 class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
@@ -277,9 +281,10 @@ class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
 
     session: int
     how: str  # "teardown", "fin-client", "fin-server", "rst-client", "rst-server", "idle"
-    last_keepalive_ns: int = 0
+    last_keepalive_ns: int = 0  # the newest of all that may have kept the session
     timeout_s: int = 60
-    keepalive_by: str = ""  # "request", "rtcp", ""
+    keepalive_by: str = ""  # the kind of that: "request", "rtcp", ""
+    last_report_ns: int = 0  # the reader's newest RTCP report
 
 
 class StreamBound(Message, frozen=True, kw_only=True, tag="stream-bound"):

@@ -247,7 +247,8 @@ class CameraRecord(Record, frozen=True, kw_only=True):
     # --- beyond
     state_since_ns: int | None = None
     state_text: str | None = None  # "RTSP 401 after credentials"
-    named_by: str = "address"  # "site", "sdp", "discovery", "dhcp", "address"
+    # "site", "discovery", "dhcp", "mdns", "sdp", "maker", "address": the best first
+    named_by: str = "address"
     readers: tuple[str, ...] = ()  # who reads it beside the appliance
     last_status: int | None = None
     port: str | None = None

@@ -1,69 +1,28 @@
-"""One camera: its sessions, refusals and dialogue, as packets showed them."""
+"""One camera: who reads it, what it refuses and how its dialogue went, as packets showed them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from panotui.model import (
-    SECOND,
-    DialogueLine,
-    RtspTrack,
-)
+from panotui.model import DialogueLine
+from panotui.state.camera_refusals import Refusals
+from panotui.state.camera_session import Session
 
 DIALOGUE_MAX = 40
-
-
-MEDIA_RECENT_NS = 2 * SECOND
-
-
-MEDIA_AWAITED_NS = 3 * SECOND  # after PLAY was answered
-
-
-TORN_DOWN_NS = SECOND // 2  # media may be on the way so long after the answer to TEARDOWN
-
-
-SEALED_RECENT_NS = 3 * SECOND
-
-
-SYN_UNANSWERED = 3
+READERS_MAX = 32
 
 
 @dataclass(slots=True)
-class Session:
-    """One RTSP connection to a camera."""
+class Unreachable:
+    """ICMP port unreachable by a reader about a camera's media."""
 
-    key: str  # meter-session
-    client: str
-    opened_ns: int
+    reader: str
+    port: int
+    first_ns: int
     last_ns: int
-    packet: int
-    state: str = "open"  # "open", "ready", "playing", "paused", "ended"
-    url: str | None = None
-    timeout_s: int = 60
-    transport: str | None = None  # of the last SETUP that was accepted: "udp", "tcp"
-    auth_sent: str | None = None
-    play_ns: int = 0
-    play_packet: int = 0
-    last_keepalive_ns: int = 0
-    ended: str | None = None
-    ended_ns: int = 0
-    torn_down_ns: int = 0  # TEARDOWN was answered 200
-    tracks: tuple[RtspTrack, ...] = ()
-
-
-@dataclass(slots=True)
-class Refusal:
-    """The last error that a camera answered with, until something works again."""
-
-    status: int
-    time_ns: int
-    packet: int
-    method: str
-    reason: str
-    after_credentials: bool
+    packet: int  # the first message
     times: int = 1
-    first_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -84,8 +43,10 @@ class Camera:
     vendor_said: str | None = None
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     sessions_total: int = 0
+    ports: set[int] = field(default_factory=set)  # on which it has spoken RTSP
     dialogue: deque[DialogueLine] = field(default_factory=lambda: deque(maxlen=DIALOGUE_MAX))
-    refusal: Refusal | None = None
+    refusals: Refusals = field(default_factory=Refusals)
+    unreachable: OrderedDict[tuple[str, int], Unreachable] = field(default_factory=OrderedDict)
     last_status: int | None = None
     readers: OrderedDict[str, None] = field(default_factory=OrderedDict)
     # connection attempts
@@ -113,3 +74,15 @@ class Camera:
     def fps_expected(self) -> float | None:
         """The declared frame rate, or the SDP's."""
         return self.fps_declared or self.fps_sdp
+
+    def fps_of(self, session: Session) -> float | None:
+        """The frame rate that a session's picture should have: declared, or of its own SDP."""
+        own = next((t.framerate for t in session.tracks if t.media == "video"), None)
+        return self.fps_declared or own or self.fps_sdp
+
+    def read_by(self, client: str) -> None:
+        """Note a reader; the one that was seen longest ago goes first."""
+        self.readers[client] = None
+        self.readers.move_to_end(client)
+        while len(self.readers) > READERS_MAX:
+            self.readers.popitem(last=False)

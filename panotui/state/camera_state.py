@@ -1,77 +1,198 @@
-"""The one word for how a camera is, from its sessions and media."""
+"""The one word for how a camera is: from its media, else from the step where its reader is stuck.
+
+Each function looks at one thing and answers a verdict (state, text, since) or None; the first one
+that answers holds.
+"""
 
 from __future__ import annotations
 
-from panotui.state.camera import (
-    MEDIA_AWAITED_NS,
-    MEDIA_RECENT_NS,
-    SEALED_RECENT_NS,
-    SYN_UNANSWERED,
-    TORN_DOWN_NS,
-    Camera,
-)
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from panotui.model import SECOND
+from panotui.state.camera import Camera
+from panotui.state.camera_media import Misdirected, misdirected, silent_requests
+from panotui.state.camera_session import Session
 from panotui.state.streams import StreamState, media_of
+
+MEDIA_RECENT_NS = 2 * SECOND
+MEDIA_AWAITED_NS = 3 * SECOND  # after PLAY was answered
+TORN_DOWN_NS = SECOND // 2  # media may be on the way so long after the answer to TEARDOWN
+SEALED_RECENT_NS = 3 * SECOND
+SYN_UNANSWERED = 3
+
+Verdict: TypeAlias = tuple[str, str | None, int]
+
+
+@dataclass(slots=True)
+class Scene:
+    """A camera as it stands at `now_ns`."""
+
+    camera: Camera
+    streams: list[StreamState]  # from the camera; not what readers send to it
+    now_ns: int
+    unseen_until_ns: int  # the capture saw little or nothing until then
+    appliance: frozenset[str]  # its addresses, empty while unknown
+    final: bool
+    astray: list[Misdirected]
+
+    @property
+    def sessions(self) -> list[Session]:
+        return list(self.camera.sessions.values())
 
 
 def state_of(
-    camera: Camera, streams: list[StreamState], now_ns: int, unseen_until_ns: int = 0
-) -> tuple[str, str | None, int]:
-    live = [s for s in streams if not s.row.end and s.state != "ended"]
+    camera: Camera,
+    streams: list[StreamState],
+    now_ns: int,
+    unseen_until_ns: int = 0,
+    appliance: frozenset[str] = frozenset(),
+    final: bool = False,
+) -> Verdict:
+    """(state, text, since) of a camera."""
+    own = [s for s in streams if s.dst != camera.address]
+    astray = misdirected(camera, own, now_ns)
+    scene = Scene(camera, own, now_ns, unseen_until_ns, appliance, final, astray)
+    for look in _LOOKS:
+        found = look(scene)
+        if found is not None:
+            return found
+    return "unseen", None, now_ns
+
+
+def _flowing(scene: Scene) -> Verdict | None:
+    elsewhere = {id(stream) for one in scene.astray for stream in one.streams}
     flowing = [
         s
-        for s in streams
-        if now_ns - max(s.row.last_ns, s.seen_ns) <= MEDIA_RECENT_NS and not _torn_down(camera, s)
+        for s in scene.streams
+        if scene.now_ns - max(s.row.last_ns, s.seen_ns) <= MEDIA_RECENT_NS
+        and id(s) not in elsewhere
+        and not _torn_down(scene.camera, s)
     ]
     video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
-    if flowing:
-        losing = [s for s in video if s.state == "losing"]
-        frozen = [s for s in video if s.state == "frozen"]
-        if frozen and len(frozen) == len(video):
-            return "silent", "the picture stands still", frozen[0].state_since_ns
-        if losing:
-            share = max(s.loss_now(now_ns) or 0.0 for s in losing)
-            return "losing", f"{share * 100:.2f} % lost", losing[0].state_since_ns
-        since = max((s.state_since_ns for s in video), default=now_ns)
-        return "streaming", None, since
-    if camera.sealed_ns and now_ns - camera.sealed_ns <= SEALED_RECENT_NS:
+    if not video:
+        return None
+    frozen = [s for s in video if s.state == "frozen"]
+    if len(frozen) == len(video):
+        return "silent", "the picture stands still", frozen[0].state_since_ns
+    losing = [s for s in video if s.state == "losing"]
+    if losing:
+        share = max(s.loss_now(scene.now_ns) or 0.0 for s in losing)
+        return "losing", f"{share * 100:.2f} % lost", losing[0].state_since_ns
+    return "streaming", None, max(s.state_since_ns for s in video)
+
+
+def _astray(scene: Scene) -> Verdict | None:
+    if not scene.astray:
+        return None
+    one = scene.astray[0]
+    return "silent", f"its media go to port {one.port}, asked was {one.asked}", one.first_ns
+
+
+def _sealed(scene: Scene) -> Verdict | None:
+    camera = scene.camera
+    if camera.sealed_ns and scene.now_ns - camera.sealed_ns <= SEALED_RECENT_NS:
         return "streaming", "inside TLS (RTSPS): not to be looked into", camera.sealed_since_ns
-    paused = [s for s in live if s.state == "paused"]
-    if paused or any(s.state == "paused" for s in camera.sessions.values()):
-        since = paused[0].state_since_ns if paused else now_ns
+    return None
+
+
+def _paused(scene: Scene) -> Verdict | None:
+    paused = [s for s in scene.streams if s.state == "paused" and not s.row.end]
+    if paused or any(s.state == "paused" for s in scene.sessions):
+        since = paused[0].state_since_ns if paused else scene.now_ns
         return "paused", "paused by the reader", since
-    frozen = [s for s in live if s.state == "frozen"]
+    return None
+
+
+def _frozen(scene: Scene) -> Verdict | None:
+    frozen = [s for s in scene.streams if s.state == "frozen"]
     if frozen:
         last = max(s.row.last_ns for s in frozen)
         return "silent", "no packets although the session is open", last
-    failed = _failure_of(camera)
-    if failed is not None:
-        return failed
-    playing = [s for s in camera.sessions.values() if s.state == "playing"]
-    if playing:
-        latest = max(playing, key=lambda s: s.play_ns)
-        if now_ns - max(latest.play_ns, unseen_until_ns) > MEDIA_AWAITED_NS:
-            return "silent", "PLAY was answered, but no media arrives", latest.play_ns
-        return "connecting", "waiting for the first media packet", latest.play_ns
-    if streams:
-        last = max(s.row.last_ns for s in streams)
-        ended = next((s for s in reversed(camera.sessions.values()) if s.state == "ended"), None)
-        how = f"the session ended ({ended.ended})" if ended else "the stream ended"
-        return "silent", how, last
-    open_sessions = [s for s in camera.sessions.values() if s.state in ("open", "ready")]
-    if open_sessions:
-        return "connecting", "RTSP dialogue under way", open_sessions[-1].opened_ns
-    if camera.syn_unanswered:
-        return "connecting", "waiting for an answer to SYN", camera.syn_first_ns
+    return None
+
+
+def _out_of_reach(scene: Scene) -> Verdict | None:
+    camera = scene.camera
+    if camera.arp_silent_ns:
+        return "unreachable", "ARP goes unanswered", camera.arp_silent_ns
+    if camera.syn_unanswered >= SYN_UNANSWERED:
+        return "unreachable", f"{camera.syn_unanswered} SYNs unanswered", camera.syn_first_ns
+    if camera.resets and camera.reset_ns > camera.connected_ns:
+        return "refused", f"port {camera.reset_port} refuses the connection", camera.reset_ns
+    return None
+
+
+def _refused(scene: Scene) -> Verdict | None:
+    camera = scene.camera
+    standing = camera.refusals.standing(scene.sessions, scene.now_ns, scene.appliance, scene.final)
+    refusals = [r for r, whose in standing if whose == "reader"]
+    if not refusals:
+        return None
+    refusal = max(refusals, key=lambda r: r.time_ns)
+    text = f"RTSP {refusal.status}"
+    if refusal.status == 401:
+        text += ", no credentials sent" if refusal.challenge else " after credentials"
+    elif refusal.reason:
+        text += f" {refusal.reason}"
+    return "refused", text, refusal.first_ns
+
+
+def _mute(scene: Scene) -> Verdict | None:
+    silent = silent_requests(scene.camera, scene.now_ns)
+    if not silent:
+        return None
+    _session, asked = silent[0]
+    return "silent", f"{asked.method} is not answered", asked.time_ns
+
+
+def _playing(scene: Scene) -> Verdict | None:
+    playing = [s for s in scene.sessions if s.state == "playing"]
+    if not playing:
+        return None
+    latest = max(playing, key=lambda s: s.play_ns)
+    if scene.now_ns - max(latest.play_ns, scene.unseen_until_ns) > MEDIA_AWAITED_NS:
+        return "silent", "PLAY was answered, but no media arrives", latest.play_ns
+    return "connecting", "waiting for the first media packet", latest.play_ns
+
+
+def _over(scene: Scene) -> Verdict | None:
+    if not scene.streams:
+        return None
+    last = max(s.row.last_ns for s in scene.streams)
+    ended = next((s for s in reversed(scene.sessions) if s.state == "ended"), None)
+    how = f"the session ended ({ended.ended})" if ended else "the stream ended"
+    return "silent", how, last
+
+
+def _connecting(scene: Scene) -> Verdict | None:
+    opened = [s for s in scene.sessions if s.state in ("open", "ready")]
+    if opened:
+        return "connecting", "RTSP dialogue under way", opened[-1].opened_ns
+    if scene.camera.syn_unanswered:
+        return "connecting", "waiting for an answer to SYN", scene.camera.syn_first_ns
+    return None
+
+
+def _past(scene: Scene) -> Verdict | None:
+    camera = scene.camera
     if camera.sessions:
-        last_session = next(reversed(camera.sessions.values()))
-        if last_session.play_ns:
-            return "silent", "PLAY was answered, but no media arrived", last_session.play_ns
-        return "silent", f"the session ended ({last_session.ended})", last_session.ended_ns
+        last = next(reversed(camera.sessions.values()))
+        if last.play_ns:
+            return "silent", "PLAY was answered, but no media arrived", last.play_ns
+        return "silent", f"the session ended ({last.ended})", last.ended_ns
     if camera.sealed_ns:
         return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
     if camera.last_seen_ns:
         return "silent", "nobody asks it for a stream", camera.last_seen_ns
-    return "unseen", None, now_ns
+    return None
+
+
+_LOOKS: tuple[Callable[[Scene], Verdict | None], ...] = (
+    _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _playing, _over,
+    _connecting, _past,
+)  # fmt: skip
 
 
 def _torn_down(camera: Camera, stream: StreamState) -> bool:
@@ -81,21 +202,3 @@ def _torn_down(camera: Camera, stream: StreamState) -> bool:
     if session is None or not row.end or not session.torn_down_ns:
         return False
     return row.last_ns <= session.torn_down_ns + TORN_DOWN_NS
-
-
-def _failure_of(camera: Camera) -> tuple[str, str | None, int] | None:
-    if camera.arp_silent_ns:
-        return "unreachable", "ARP goes unanswered", camera.arp_silent_ns
-    if camera.syn_unanswered >= SYN_UNANSWERED:
-        return "unreachable", f"{camera.syn_unanswered} SYNs unanswered", camera.syn_first_ns
-    if camera.resets and camera.reset_ns > camera.connected_ns:
-        return "refused", f"port {camera.reset_port} refuses the connection", camera.reset_ns
-    refusal = camera.refusal
-    if refusal is not None:
-        text = f"RTSP {refusal.status}"
-        if refusal.status == 401:
-            text += " after credentials"
-        elif refusal.reason:
-            text += f" {refusal.reason}"
-        return "refused", text, refusal.first_ns
-    return None

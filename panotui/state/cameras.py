@@ -17,17 +17,15 @@ from panotui.model import (
     DhcpMessage,
     DialogueLine,
     DiscoveryMessage,
+    IcmpMessage,
     RtspEnd,
     RtspMessage,
     Site,
 )
-from panotui.state.camera import (
-    SEALED_RECENT_NS,
-    Camera,
-    Refusal,
-    Session,
-)
-from panotui.state.camera_state import state_of
+from panotui.state.camera import Camera, Unreachable
+from panotui.state.camera_names import maker_name, names_software, rename
+from panotui.state.camera_session import Session
+from panotui.state.camera_state import SEALED_RECENT_NS, state_of
 from panotui.state.streams import StreamState
 from panotui.state.vendors import vendor_of
 from panotui.wire.text import printable
@@ -35,12 +33,7 @@ from panotui.wire.text import printable
 CAMERAS_MAX = 256
 SESSIONS_MAX = 64  # a camera
 SEALED_LEAST = 4_096  # bytes at a time; a keep-alive's answer has fewer
-# statuses that are no refusal: the first 401 is half of every login
-_SOFT_STATUS = frozenset({401, 454, 455, 459, 460})
-
-
-# Where a name is from, the better the greater.
-_NAMED_BY = {"address": 0, "dhcp": 1, "sdp": 2, "discovery": 3, "site": 4}
+UNREACHABLE_MAX = 16  # ports of readers a camera
 HOSTS_MAX = 1024
 
 
@@ -48,7 +41,7 @@ class CameraBook:
     """All cameras of the site."""
 
     hears: ClassVar[frozenset[type]] = frozenset(
-        (RtspMessage, RtspEnd, DiscoveryMessage, DhcpMessage)
+        (RtspMessage, RtspEnd, DiscoveryMessage, DhcpMessage, IcmpMessage)
     )
 
     def __init__(self, site: Site, limit: int = CAMERAS_MAX) -> None:
@@ -88,6 +81,10 @@ class CameraBook:
         del self.cameras[victim.address]
         self.evicted += 1
 
+    def is_reader(self, client: str) -> bool:
+        """It reads a camera, or tries to."""
+        return any(client in camera.readers for camera in self.cameras.values())
+
     def session_of(self, meter: int, number: int) -> tuple[Camera, Session] | None:
         """The camera and connection behind a meter's RTSP session number."""
         found = self._sessions.get(f"{meter}-{number}")
@@ -109,6 +106,8 @@ class CameraBook:
             self.observe_discovery(message)
         elif isinstance(message, DhcpMessage):
             self.observe_dhcp(message)
+        elif isinstance(message, IcmpMessage):
+            self.observe_icmp(message)
 
     def observe_rtsp(self, meter: int, message: RtspMessage) -> tuple[Camera, Session]:
         """Take one request or answer."""
@@ -124,18 +123,15 @@ class CameraBook:
                 text=dialogue_text(message),
             )
         )
-        camera.readers[message.client] = None
-        camera.readers.move_to_end(message.client)
-        while len(camera.readers) > 32:
-            camera.readers.popitem(last=False)
-        if message.url and message.from_client and message.method in ("DESCRIBE", "PLAY"):
-            session.url = message.url
+        camera.read_by(message.client)
+        camera.ports.add(message.server_port)
         if message.status is None:
-            if message.auth_sent:
-                session.auth_sent = message.auth_sent
-            session.last_keepalive_ns = message.time_ns
-            return camera, session
-        self._answer(camera, session, message)
+            if message.from_client:
+                session.ask(message)
+                if message.auth_sent:
+                    camera.refusals.tried(session.client)
+        elif not message.from_client:
+            self._answer(camera, session, message)
         return camera, session
 
     def _session(self, camera: Camera, meter: int, message: RtspMessage) -> Session:
@@ -152,56 +148,13 @@ class CameraBook:
         return session
 
     def _answer(self, camera: Camera, session: Session, message: RtspMessage) -> None:
-        status = message.status or 0
-        camera.last_status = status
+        camera.last_status = message.status
         camera.server_name = message.server_name or camera.server_name
-        if message.timeout_s:
-            session.timeout_s = message.timeout_s
+        camera.connected_ns = max(camera.connected_ns, message.time_ns)
         if message.tracks:
             self._described(camera, session, message)
-        method = message.method or ""
-        if 200 <= status < 300:
-            if method in ("DESCRIBE", "SETUP", "PLAY"):
-                camera.refusal = None
-            if method == "SETUP":
-                session.transport = transport_of(message.transport) or session.transport
-                session.state = "ready" if session.state == "open" else session.state
-            elif method == "PLAY":
-                session.state = "playing"
-                session.play_ns, session.play_packet = message.time_ns, message.packet
-            elif method == "PAUSE":
-                session.state = "paused"
-            elif method == "TEARDOWN":
-                self._end(session, "teardown", message.time_ns)
-                session.torn_down_ns = message.time_ns
-            return
-        if status < 400:
-            return
-        after = bool(session.auth_sent)
-        if status == 401:
-            if not after or message.stale:
-                return
-        elif status in _SOFT_STATUS:
-            return
-        minor = method in ("OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN", "PAUSE")
-        if minor and status not in (401, 403):
-            return
-        self._refuse(camera, message, after)
-
-    def _refuse(self, camera: Camera, message: RtspMessage, after: bool) -> None:
-        status = message.status or 0
-        old = camera.refusal
-        same = old is not None and old.status == status
-        camera.refusal = Refusal(
-            status,
-            message.time_ns,
-            message.packet,
-            message.method or "",
-            message.reason or "",
-            after,
-            old.times + 1 if same and old else 1,
-            old.first_ns if same and old else message.time_ns,
-        )
+        asked = session.answer(message)
+        camera.refusals.take(session, asked, message)
 
     def _described(self, camera: Camera, session: Session, message: RtspMessage) -> None:
         session.tracks = message.tracks
@@ -210,8 +163,7 @@ class CameraBook:
         camera.sdp_codec = camera.sdp_codecs[0] if camera.sdp_codecs else None
         camera.fps_sdp = next((t.framerate for t in video if t.framerate), camera.fps_sdp)
         title = (message.session_name or "").strip()
-        # servers' default titles name the software, not the camera
-        if title and not _generic_title(title):
+        if title and not names_software(title):
             self._name(camera, title, "sdp")
 
     def observe_end(self, meter: int, message: RtspEnd) -> tuple[Camera, Session] | None:
@@ -222,20 +174,39 @@ class CameraBook:
         _camera, session = found
         if session.state != "ended":
             # media over UDP may outlive the connection: only a teardown ends them
-            self._end(session, message.how, message.time_ns)
+            session.end(message.how, message.time_ns, message.packet)
         session.last_keepalive_ns = max(session.last_keepalive_ns, message.last_keepalive_ns)
+        session.report_ns = max(session.report_ns, message.last_report_ns)
         return found
 
-    @staticmethod
-    def _end(session: Session, how: str, time_ns: int) -> None:
-        session.state, session.ended, session.ended_ns = "ended", how, time_ns
+    def observe_icmp(self, message: IcmpMessage) -> None:
+        """Take an ICMP port unreachable: does a reader not want what a camera sends?"""
+        unwanted = (message.type, message.code) == ((3, 3) if message.version == 4 else (1, 4))
+        camera = self.cameras.get(message.quoted_src or "")
+        if not unwanted or message.quoted_protocol != 17 or camera is None:
+            return
+        reader, port = message.quoted_dst or "", message.quoted_dport or 0
+        known = camera.unreachable.get((reader, port))
+        if known is not None:
+            known.times += 1
+            known.last_ns = message.time_ns
+            return
+        camera.unreachable[reader, port] = Unreachable(
+            reader, port, message.time_ns, message.time_ns, message.packet
+        )
+        while len(camera.unreachable) > UNREACHABLE_MAX:
+            camera.unreachable.popitem(last=False)
 
     def observe_discovery(self, message: DiscoveryMessage) -> None:
         """Take what a host says of itself; ONVIF devices are cameras."""
         if message.onvif:
             self.at(message.src)
         vendor = " ".join(filter(None, (message.vendor, message.model))) or None
-        self._said(message.src, message.name, "discovery", vendor)
+        by = "mdns" if message.protocol == "mdns" else "discovery"
+        name = (
+            message.name.removesuffix(".local") if message.name and by == "mdns" else message.name
+        )
+        self._said(message.src, name, by, vendor)
 
     def observe_dhcp(self, message: DhcpMessage) -> None:
         """A host's own name, from its request for a lease."""
@@ -264,11 +235,7 @@ class CameraBook:
 
     def _name(self, camera: Camera, name: str, by: str) -> None:
         """Name a camera by a better source than before; no two have the same name."""
-        if _NAMED_BY[by] <= _NAMED_BY[camera.named_by]:
-            return
-        if any(other.name == name for other in self.cameras.values() if other is not camera):
-            name = f"{name} {camera.address}"
-        camera.name, camera.named_by = name, by
+        rename(camera, name, by, self.cameras.values())
 
     def connect_tried(
         self, address: str, time_ns: int, last_ns: int, packet: int, syns: int
@@ -314,23 +281,29 @@ class CameraBook:
             camera.sealed_since_ns = last_ns
         camera.sealed_ns, camera.sealed_bytes = last_ns, size
         camera.last_seen_ns = max(camera.last_seen_ns, last_ns)
-        camera.readers[client] = None
-        while len(camera.readers) > 32:
-            camera.readers.popitem(last=False)
+        camera.read_by(client)
 
     # ------------------------------------------------------------------ what goes out
 
     def judge_states(
-        self, streams: dict[str, list[StreamState]], now_ns: int, unseen_until_ns: int = 0
+        self,
+        streams: dict[str, list[StreamState]],
+        now_ns: int,
+        unseen_until_ns: int = 0,
+        appliance: frozenset[str] = frozenset(),
+        final: bool = False,
     ) -> list[Camera]:
         """Bring every camera's state up to `now_ns`; `streams` by camera address; until
-        `unseen_until_ns` the capture saw little or nothing. Returns those whose state changed."""
+        `unseen_until_ns` the capture saw little or nothing; `final`: nothing more will be learnt.
+        Returns those whose state changed."""
         changed: list[Camera] = []
         for camera in self.cameras.values():
             own = streams.get(camera.address, [])
             camera.media_ns = max((s.row.last_ns for s in own), default=camera.media_ns)
             camera.last_seen_ns = max(camera.last_seen_ns, camera.media_ns)
-            state, text, since = state_of(camera, own, now_ns, unseen_until_ns)
+            if camera.named_by in ("address", "maker") and (name := maker_name(camera)):
+                self._name(camera, name, "maker")
+            state, text, since = state_of(camera, own, now_ns, unseen_until_ns, appliance, final)
             if state != camera.state:
                 camera.state, camera.state_since_ns = state, since
                 changed.append(camera)
@@ -351,7 +324,7 @@ class CameraBook:
         camera: Camera, streams: list[StreamState], appliance: frozenset[str]
     ) -> CameraRecord:
         readers = dict(camera.readers)
-        readers.update({s.dst: None for s in streams})
+        readers.update({s.dst: None for s in streams if s.dst != camera.address})
         return CameraRecord(
             name=camera.name,
             address=camera.address,
@@ -371,38 +344,6 @@ class CameraBook:
             fps_expected=camera.fps_expected,
             dialogue=tuple(camera.dialogue),
         )
-
-
-def _generic_title(title: str) -> bool:
-    lowered = title.lower()
-    return lowered in (
-        "session streamed with gstreamer",
-        "no name",
-        "-",
-        "unnamed",
-        "media",
-    ) or any(
-        part in lowered
-        for part in (
-            "streamed by",
-            "streamed with",
-            "live555",
-            "rtsp session",
-            "h.264",
-            "rtsp server",
-            "media presentation",
-            "rtp session",
-            "session streamed",
-        )
-    )
-
-
-def transport_of(header: str | None) -> str | None:
-    """`tcp` or `udp` of a Transport header; None without one."""
-    if not header:
-        return None
-    upper = header.upper()
-    return "tcp" if "/TCP" in upper or "INTERLEAVED" in upper else "udp"
 
 
 def dialogue_text(message: RtspMessage) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from statistics import median
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from panotui.model import (
@@ -41,8 +42,10 @@ from panotui.state.blindness import Blindness
 HISTORY_S = 300
 SHOWN_S = 120  # seconds of history in a record
 LOSS_WINDOW_S = 30
+LEARNT_S = 30  # seconds over which a frame rate is learnt
 LOSING = 0.001  # share lost over the window from which a stream is called losing
 FROZEN_S = 2.0
+IDLE = 2  # how a stream ended: nobody said so, it was only silent for long
 UNKNOWN_INTERVAL_S = 2.0  # of video whose first pictures have not told it yet
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
@@ -111,7 +114,9 @@ class StreamState:
     verdict: Verdict = "pending"
     fps_expected: float | None = None
     uncertain: bool = False
+    receiver_report_ns: int = 0  # the reader's newest report on it
     superseded: bool = False
+    fps_learnt: float | None = None  # the rate at which it has been seen to run
     codec_said: str | None = None  # encoding name of the SDP
     media_said: str | None = None  # "video" or "audio" of its SDP's m= line
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
@@ -174,6 +179,28 @@ class StreamState:
             self._sums.clear()
         self._sums[key] = total
         return total
+
+    def learn_rate(self, now_ns: int) -> None:
+        """Remember the frame rate over half a minute; a lower one later is no new habit."""
+        last = now_ns // SECOND
+        if (last + self.meter + self.row.id) % 5:
+            return  # not all of them each second
+        span = range(last - LEARNT_S, last)
+        if self.row.first_ns > span.start * SECOND or not self.row.frames:
+            return
+        counts = [self.seconds[s].frames if s in self.seconds else 0 for s in span]
+        middle = float(median(counts))
+        rate = sum(counts) / LEARNT_S
+        if middle >= 2:  # a stall and what is caught up after it change the mean, not the middle
+            near = [c for c in counts if abs(c - middle) <= max(1.0, 0.2 * middle)]
+            rate = sum(near) / len(near)
+        if rate > (self.fps_learnt or 0.0):
+            self.fps_learnt = rate
+
+    @property
+    def fps_wanted(self) -> float | None:
+        """The frame rate that is declared, else the one at which it has run."""
+        return self.fps_expected or self.fps_learnt
 
     def lengthen_freeze(self, now_ns: int) -> None:
         """A freeze that goes on is as long as it has lasted by now."""
@@ -279,6 +306,8 @@ class StreamBook:
             state.restarts = [*state.restarts, message][-20:]
         elif isinstance(message, StreamGap):
             state.gaps = [*state.gaps, message][-20:]
+        elif message.kind == "rr" and message.from_receiver:
+            state.receiver_report_ns = message.time_ns
 
     def _pause(self, message: RtspMessage, meter: int) -> None:
         """A session that is paused, or plays again, when the camera has said yes."""
@@ -294,20 +323,14 @@ class StreamBook:
     def judge_states(self, now_ns: int) -> list[tuple[StreamState, str]]:
         """Bring every stream's state up to `now_ns`; returns (stream, old state) that changed."""
         changed: list[tuple[StreamState, str]] = []
-        newest: dict[tuple[int, int, int], StreamState] = {}
+        ways: dict[tuple[int, int, int], list[StreamState]] = {}
         for state in self.streams.values():
             state.seen_ns = self.blindness.last_seen(state.meter, state.row.last_ns)
-            way = state.way
-            known = newest.get(way)
-            if known is None or known.row.last_ns < state.row.last_ns:
-                newest[way] = state
+            ways.setdefault(state.way, []).append(state)
         for state in self.streams.values():
-            follower = newest[state.way]
-            # another SSRC took over the same flow: the camera began anew (two that speak in turns
-            # are two streams)
-            state.superseded = follower is not state and follower.row.first_ns > int(
-                state.row.last_ns
-            )
+            beside = ways[state.way]
+            state.superseded = len(beside) > 1 and _superseded(state, beside, now_ns)
+            state.learn_rate(now_ns)
             was = state.state
             now, since = self._state_of(state, now_ns)
             if now == "frozen":
@@ -320,7 +343,9 @@ class StreamBook:
     def _state_of(self, state: StreamState, now_ns: int) -> tuple[str, int]:
         row = state.row
         last = row.last_ns
-        if row.end or state.superseded:
+        if row.end and (row.end != IDLE or state.state != "frozen"):
+            return "ended", last
+        if state.superseded:
             return "ended", last
         seen = max(last, state.seen_ns)
         if state.paused:
@@ -337,7 +362,7 @@ class StreamBook:
         loss = state.loss_now(now_ns)
         if loss is not None and loss > LOSING:
             return "losing", now_ns
-        fps_now, wanted = row.fps_now, state.fps_expected
+        fps_now, wanted = row.fps_now, state.fps_wanted
         if (
             wanted
             and math.isfinite(fps_now)
@@ -468,6 +493,20 @@ class StreamBook:
             key=lambda s: (s.row.first_ns, s.row.first_packet),
         )
         return tuple(self.record(s, now_ns) for s in states)
+
+
+def _superseded(state: StreamState, beside: list[StreamState], now_ns: int) -> bool:
+    """Another SSRC goes on where this one was: the camera began anew, or what stopped was left
+    over from an older session on the same port. Two that speak in turns are two streams."""
+    last = state.row.last_ns
+    if now_ns - last <= FROZEN_S * SECOND:
+        newest = max(beside, key=lambda s: s.row.last_ns)
+        return newest is not state and newest.row.first_ns > last
+    kind = media_of(state.codec)
+    return any(
+        other is not state and other.row.last_ns > last and media_of(other.codec) in (kind, None)
+        for other in beside
+    )
 
 
 def _rate(row: StreamSecond | None, second: int, first_ns: int) -> float | None:

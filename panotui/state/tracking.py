@@ -32,6 +32,7 @@ from panotui.model import (
 )
 from panotui.model.flow_rows import FlowColumns, FlowRow
 from panotui.model.untouched import untouched
+from panotui.site.facts import Who
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
 from panotui.state.camera import Camera
@@ -138,7 +139,7 @@ class ConnectionTracking:
             endpoint.attempts.client = client
             endpoint.attempts.appliance_port = target.appliance_port
         self._climb(key, slot, row, target, endpoint, now_ns)
-        self._camera(row, server, port, outcome, was, counted)
+        self._camera(row, client, port, outcome, was, counted)
 
     # ------------------------------------------------------------------ attempts
 
@@ -237,10 +238,19 @@ class ConnectionTracking:
         return endpoint
 
     def _camera(
-        self, row: FlowRow, server: str, port: int, outcome: int, was: int, counted: int
+        self, row: FlowRow, client: str, port: int, outcome: int, was: int, counted: int
     ) -> None:
+        server = address_text(row.version, row.dst)
         camera = self.cameras.get(server)
-        if camera is None or (port not in _RTSP_PORTS and f":{port}/" not in (camera.url or "")):
+        if camera is None:
+            if not self._is_asked_for(client, server, port, outcome):
+                return
+            camera = self.cameras.at(server)
+        elif (
+            port not in _RTSP_PORTS
+            and port not in camera.ports
+            and f":{port}/" not in (camera.url or "")
+        ):
             return
         first, packet = row.first_ns, row.first_packet
         if outcome == UNANSWERED:
@@ -257,6 +267,14 @@ class ConnectionTracking:
             )
         elif outcome in (CONNECTED, ANSWERED) and was not in (CONNECTED, ANSWERED):
             self.cameras.connected(server, row.synack_ns or first)
+
+    def _is_asked_for(self, client: str, server: str, port: int, outcome: int) -> bool:
+        """A neighbour that a reader of cameras asks for RTSP in vain is a camera that is off."""
+        if outcome not in (UNANSWERED, REFUSED) or port not in _RTSP_PORTS:
+            return False
+        if self.view.who(server) & (Who.INTERNET | Who.APPLIANCE | Who.MULTICAST):
+            return False
+        return client in self.view.facts.appliance_addresses and self.cameras.is_reader(client)
 
     def _sealed(self, rows: FlowColumns) -> None:
         """Cameras that are read inside TLS: all that is seen of it is that bytes come."""

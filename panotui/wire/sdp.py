@@ -18,6 +18,7 @@ from panotui.wire.rtp import STATIC_PAYLOADS
 from panotui.wire.text import printable
 
 MEDIA_MAX = 32
+_DIRECTIONS = frozenset({"sendonly", "recvonly", "sendrecv", "inactive"})
 _LINES_MAX = 2000
 
 
@@ -43,6 +44,7 @@ class Media(msgspec.Struct, kw_only=True):
     profile_level_id: str | None = None
     bandwidth_kbps: int | None = None
     sps: bytes | None = None
+    direction: str = ""  # "sendonly", "recvonly", ... as the server says it
 
     @property
     def encrypted(self) -> bool:
@@ -63,6 +65,7 @@ class Media(msgspec.Struct, kw_only=True):
             profile_level_id=self.profile_level_id,
             bandwidth_kbps=self.bandwidth_kbps,
             protection="SAVP" if self.encrypted else None,
+            direction=self.direction,
         )
 
 
@@ -154,6 +157,8 @@ def _attribute(media: Media, value: str) -> None:
         _size(media, rest.split(","))
     elif name == "framesize":
         _size(media, rest.split()[-1].split("-") if rest.split() else [])
+    elif name in _DIRECTIONS and not rest:
+        media.direction = name
     elif name == "cliprect":
         parts = rest.split(",")
         _size(media, [parts[3], parts[2]] if len(parts) == 4 else [])

@@ -320,14 +320,17 @@ class Rtsp:
 
     def __init__(self, wire: Wire, sport: int = 40_000, *, address: str = CAMERA,
                  camera_mac: str = CAMERA_MAC, tcp: bool = False, timeout_s: int = 60,
-                 group: str | None = None) -> None:  # fmt: skip
-        self.flow = wire.tcp((ETH0, APPLIANCE, sport), (camera_mac, address, 554), 0)
+                 group: str | None = None, client: str = APPLIANCE, client_mac: str = ETH0,
+                 ports: int = 6000) -> None:  # fmt: skip
+        self.client, self.client_mac, self.ports = client, client_mac, ports
+        self.flow = wire.tcp((client_mac, client, sport), (camera_mac, address, 554), 0)
         self.wire, self.address, self.mac, self.tcp = wire, address, camera_mac, tcp
         self.url = f"rtsp://{address}/stream1"
         self.timeout_s, self.group = timeout_s, group
         self.cseq = 0
         self.sequence, self.stamp = 100, 90_000
         self.ssrc = 0x1234_0000 + sport
+        self.sent_to = 0  # another port than asked for
 
     def say(self, at: float, method: str, status: str = "200 OK", *, asks: str = "",
             says: str = "", body: str = "", url: str | None = None) -> None:  # fmt: skip
@@ -354,7 +357,7 @@ class Rtsp:
         elif self.group:
             way = f"RTP/AVP;multicast;destination={self.group};port=6000-6001"
         else:
-            way = "RTP/AVP;unicast;client_port=6000-6001"
+            way = f"RTP/AVP;unicast;client_port={self.ports}-{self.ports + 1}"
         answer = way if self.tcp or self.group else way + ";server_port=5000-5001"
         self.say(
             at + 0.15, "SETUP", asks=f"Transport: {way}\r\n", url=self.url + "/track1",
@@ -394,7 +397,7 @@ class Rtsp:
         if self.tcp:
             self.flow.answer(at, struct.pack("!cBH", b"$", 0, len(packet)) + packet)
             return
-        target = (ETH0, APPLIANCE, 6000)
+        target = (self.client_mac, self.client, self.sent_to or self.ports)
         if self.group:
             low = ipaddress.ip_address(self.group).packed
             target = (f"01:00:5e:{low[1] & 127:02x}:{low[2]:02x}:{low[3]:02x}", self.group, 6000)
@@ -404,7 +407,12 @@ class Rtsp:
         """An RTCP receiver report of the appliance."""
         report = struct.pack("!BBHIIIIIII", 0x81, 201, 7, 0x9999, self.ssrc, 0,
                              self.sequence, 0, 0, 0)  # fmt: skip
-        self.wire.udp(at, (ETH0, APPLIANCE, 6001), (self.mac, self.address, 5001), report)
+        self.wire.udp(
+            at,
+            (self.client_mac, self.client, self.ports + 1),
+            (self.mac, self.address, 5001),
+            report,
+        )
 
 
 def told(engine: Engine, *, opened: bool = False) -> dict[str, Any]:

@@ -115,9 +115,9 @@ def heard(source: str) -> dict[str, Any]:
         ("site", "east", "site"),
         ("sdp", "Yard East", "sdp"),
         ("discovery", "Yard East", "discovery"),
-        ("mdns", "ipc-yard.local", "discovery"),
+        ("mdns", "ipc-yard", "mdns"),
         ("dhcp", "ipc-yard", "dhcp"),
-        ("nothing", YARD, "address"),
+        ("nothing", "Axis .31", "maker"),
     ],
 )
 def test_name_maker_reader_and_state_are_read_from_packets(source: str, name: str, by: str) -> None:

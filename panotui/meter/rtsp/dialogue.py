@@ -82,6 +82,7 @@ class Dialogue:
         self.carrier = "rtsp"
         self.timeout_s = DEFAULT_TIMEOUT_S
         self.last_keepalive_ns = 0
+        self.last_report_ns = 0
         self.keepalive_by = ""
         self.tracks: list[Track] = []
         self.malformed = 0
@@ -93,6 +94,7 @@ class Dialogue:
             OrderedDict(),
         )
         self._unnumbered = 0
+        self._answered = False  # an answer was seen: others would be
         self._media: tuple[Media, ...] = ()
         self.played_ns = 0  # the last PLAY was answered
         self.paused_ns = 0  # a PAUSE was, and no PLAY since; 0 not paused
@@ -128,8 +130,8 @@ class Dialogue:
         pending[key] = _Request(text.method, text.url or "", time_ns, alternatives)
         if len(pending) > _PENDING_MAX:
             pending.popitem(last=False)
-        if from_client and text.method in _KEEPALIVES and self.tracks:
-            self.kept_alive(time_ns, "request")
+        if from_client and text.method in _KEEPALIVES and self.tracks and not self._answered:
+            self.kept_alive(time_ns, "request")  # a mirror that shows no answers
         if text.method == "ANNOUNCE":
             self._describe(text, body, text.url or "")
         self._tell(text, text.method, text.url, from_client, time_ns, number, None, body)
@@ -142,6 +144,7 @@ class Dialogue:
         self, text: Text, body: bytes, from_client: bool, time_ns: int, number: int
     ) -> None:
         request = self._matching(text, from_client)
+        self._answered |= not from_client
         method = request.method if request else None
         url = request.url if request else None
         response_ms = (time_ns - request.time_ns) / 1e6 if request else None
@@ -165,17 +168,17 @@ class Dialogue:
             self._play(time_ns, True)
         elif method == "PAUSE":
             self._play(time_ns, False)
+        if method in _KEEPALIVES and self.tracks and not from_client:
+            self.kept_alive(time_ns, "request")  # one that is refused keeps nothing
 
     def _matching(self, text: Text, from_client: bool) -> _Request | None:
         """The request that an answer belongs to: by CSeq, else the oldest."""
         pending = self._pending[not from_client]
         cseq = text.cseq
         if cseq is not None and cseq in pending:
-            request = pending.pop(cseq)
-            return request
-        if pending and (cseq is None or all(key < 0 for key in pending)):
-            return pending.popitem(last=False)[1]
-        return None
+            return pending.pop(cseq)
+        # some cameras repeat an old number, or give none: they answer in order
+        return pending.popitem(last=False)[1] if pending else None
 
     def _asked(self, text: Text, body: bytes) -> tuple[str, str]:
         """Method and URL of a request that was not seen, by what its answer must hold."""
@@ -268,6 +271,8 @@ class Dialogue:
         """Something that keeps the session alive was seen: "request", "rtcp"."""
         self.last_keepalive_ns = max(self.last_keepalive_ns, time_ns)
         self.keepalive_by = by
+        if by == "rtcp":
+            self.last_report_ns = max(self.last_report_ns, time_ns)
 
     def _finish(self, time_ns: int, number: int, how: str, url: str) -> None:
         """TEARDOWN of one track of several ends only that track."""
@@ -303,6 +308,7 @@ class Dialogue:
                     last_keepalive_ns=self.last_keepalive_ns,
                     timeout_s=self.timeout_s,
                     keepalive_by=self.keepalive_by,
+                    last_report_ns=self.last_report_ns,
                 )
             )
         self._ended = True
@@ -327,6 +333,7 @@ class Dialogue:
             description = sdp.parse(body, text.one("content-base") or url or "")
         server = text.one("server")
         agent = text.one("user-agent")
+        setup = self._media_of(url) if method == "SETUP" and url else None
         location = text.one("location")
         self._emit(
             RtspMessage(
@@ -358,5 +365,17 @@ class Dialogue:
                 require=text.one("require") or text.one("unsupported"),
                 carrier=self.carrier,
                 location=location,
+                media=_said(setup) if setup is not None else "",
+                public=_methods(text.one("public") or text.one("allow")),
             )
         )
+
+
+def _said(media: Media) -> str:
+    """What a track is: a reader speaks to the camera over one that the camera calls sendonly."""
+    return "backchannel" if media.direction == "sendonly" else media.media
+
+
+def _methods(header: str | None) -> tuple[str, ...]:
+    """The methods of a Public header."""
+    return tuple(word for part in (header or "").split(",")[:16] if (word := part.strip().upper()))

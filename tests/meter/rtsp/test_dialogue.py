@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.model import AnyMessage, RtspEnd, RtspMessage
 from panotui.wire.rtsp import parse_head
@@ -125,10 +127,33 @@ def test_keep_alive_is_a_request_or_a_report_of_the_receiver():
     played = talk.now
     talk.dialogue.kept_alive(played + 5, "rtcp")
     talk.ask(f"GET_PARAMETER {BASE}", 5, "\nSession: 7")
+    assert talk.dialogue.keepalive_by == "rtcp"  # a request counts when it is answered
+    talk.answer(5)
     assert talk.dialogue.keepalive_by == "request"
     talk.dialogue.end(talk.now + 1, 1, "fin-server")
     (end,) = talk.ends()
     assert (end.last_keepalive_ns, end.timeout_s, end.how) == (talk.now, 30, "fin-server")
+    assert end.last_report_ns == played + 5
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "454 Session Not Found"])
+def test_keep_alive_that_is_refused_keeps_nothing(status: str) -> None:
+    talk = Talk().playing()
+    played = talk.now
+    talk.ask(f"SET_PARAMETER {BASE}", 5, "\nSession: 7")
+    talk.answer(5, status=status)
+    talk.dialogue.end(talk.now + 1, 1, "fin-server")
+    (end,) = talk.ends()
+    assert end.last_keepalive_ns == played
+
+
+def test_answer_with_an_old_number_belongs_to_what_waits() -> None:
+    talk = Talk().playing()
+    talk.ask(f"SET_PARAMETER {BASE}", 5, "\nSession: 7")
+    talk.answer(4, status="400 Bad Request")
+    assert [m.method for m in talk.out if isinstance(m, RtspMessage) and m.status == 400] == [
+        "SET_PARAMETER"
+    ]
 
 
 def test_answers_alone_tell_the_session_where_a_mirror_copies_one_direction():

@@ -1,0 +1,106 @@
+"""Is a stream alive: stream-frozen, stream-frozen-picture, stream-restart.
+
+A freeze is over when a packet comes, or when nobody waits for one any more: its reader has torn
+the session down, paused it, or plays the camera anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.stream_events import Watched
+from panotui.diagnosis.facts import Observation, evidence
+from panotui.model import SECOND, Confidence
+from panotui.state.camera_session import Session
+from panotui.state.streams import FROZEN_S, media_of
+
+LEAST = 8  # packets: fewer are no stream yet
+RESTART_S = 300
+PLAYED_NS = 2 * SECOND
+
+
+def _session(watched: Watched) -> Session | None:
+    stream = watched.stream
+    found = watched.facts.cameras.session_of(stream.meter, stream.row.session)
+    return found[1] if found else None
+
+
+def frozen(watched: Watched) -> Iterable[Observation]:
+    """What stands still: packets, or only the picture."""
+    stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
+    last = row.last_ns
+    if stream.paused or stream.superseded or row.packets < LEAST:
+        return
+    if media_of(stream.codec) == "metadata":
+        return
+    session = _session(watched)
+    if session is None and media_of(stream.codec) != "video":
+        return  # found by its content alone: a call that ended is no frozen camera
+    where = ", the session is open" if session is not None and not session.ended else ""
+    sureness: Confidence = "certain" if session is not None else "likely"
+    values = {**watched.values, "detail": where}
+    for freeze in watched.events.freezes:
+        end = freeze.start_ns + int(freeze.seconds * SECOND)
+        over = freeze.kind in ("silence", "backlog") and freeze.seconds > FROZEN_S
+        if over and end <= last and now - end <= 2 * SECOND:
+            caught = freeze.kind == "backlog"
+            yield Observation(
+                "stream-frozen", watched.subject, {**values, "seconds": f"{freeze.seconds:.1f}"},
+                (
+                    evidence(freeze.start_ns, 0, "last packet before the freeze"),
+                    evidence(end, freeze.packet, "first packet after it"),
+                ),
+                freeze.start_ns, end, sureness,
+                detail=("what was held back came all at once then: it caught up",)
+                if caught else (),
+                **watched.base,
+            )  # fmt: skip
+            return
+    silent = (now - max(last, stream.seen_ns)) / SECOND
+    still = row.frozen_picture_s
+    if still > FROZEN_S and silent <= FROZEN_S and not row.end:
+        yield Observation(
+            "stream-frozen-picture", watched.subject, {**values, "seconds": f"{still:.0f}"},
+            (evidence(now - int(still * SECOND), 0, "the picture stands still from here"),),
+            now - int(still * SECOND), now, **watched.base,
+        )  # fmt: skip
+        return
+    if stream.state != "frozen" or silent <= FROZEN_S or _let_go(watched, session, last):
+        return
+    yield Observation(
+        "stream-frozen", watched.subject, {**values, "seconds": f"{silent:.0f}"},
+        (evidence(last, row.last_packet, "last packet"),), last, now, sureness,
+        **watched.base,
+    )  # fmt: skip
+
+
+def _let_go(watched: Watched, session: Session | None, last_ns: int) -> bool:
+    """Nobody waits for the stream any more."""
+    if session is None:
+        return False
+    if session.let_go_ns or session.torn_down_ns:
+        return True
+    if session.ended and session.ended_ns - last_ns <= FROZEN_S * SECOND:
+        return True  # it ended with its connection; `sessions` tells why
+    return any(
+        other is not session and other.client == session.client and other.play_ns > last_ns
+        for other in watched.camera.sessions.values()
+    )
+
+
+def restarted(watched: Watched) -> Iterable[Observation]:
+    """The sender began anew without being asked to."""
+    now = watched.facts.now_ns
+    session = _session(watched)
+    for restart in reversed(watched.events.restarts):
+        if restart.kind not in ("ssrc", "sequence") or now - restart.time_ns > RESTART_S * SECOND:
+            continue
+        if session is not None and abs(restart.time_ns - session.play_ns) < PLAYED_NS:
+            continue
+        yield Observation(
+            "stream-restart", watched.subject,
+            {**watched.values, "kind": "SSRC" if restart.kind == "ssrc" else "sequence numbers"},
+            (evidence(restart.time_ns, restart.packet, f"{restart.kind} {restart.detail}"),),
+            restart.time_ns, restart.time_ns, "likely" if session else "possible", **watched.base,
+        )  # fmt: skip
+        return

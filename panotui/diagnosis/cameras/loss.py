@@ -1,0 +1,97 @@
+"""Is a stream whole: stream-loss, stream-burst, stream-camera-drop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.stream_events import Memory, Watched
+from panotui.diagnosis.facts import Observation, evidence
+from panotui.model import SECOND
+from panotui.state.connects import recent
+from panotui.state.streams import LOSS_WINDOW_S
+
+LOSS_WARN, LOSS_BAD = 0.001, 0.01
+LOSS_LEAST = 3  # packets: less is a stray bit, whatever the share
+TAIL_LEAST, TAIL_SHARE = 20, 0.6
+DROPPED_S = 60
+
+
+def lost(watched: Watched) -> Iterable[Observation]:
+    """Packets lost on the way, over half a minute; the ends of key frames apart."""
+    stream, row, facts = watched.stream, watched.stream.row, watched.facts
+    if row.transport == 6:
+        return  # gaps inside TCP are the camera's or the capture's
+    now = facts.now_ns
+    # what is still inside the reorder window is not lost yet, and what fell into this tool's own
+    # drops is not the network's
+    share = stream.loss_now(now)
+    count = stream.window(now, LOSS_WINDOW_S, "lost")
+    count -= stream.window(now, LOSS_WINDOW_S, "capture_lost")
+    if share is None or share <= LOSS_WARN or count < LOSS_LEAST:
+        return
+    seconds = min(LOSS_WINDOW_S, max(1, (now - row.first_ns) // SECOND))
+    gaps = [g for g in watched.events.gaps if now - g.time_ns <= LOSS_WINDOW_S * SECOND]
+    yield Observation(
+        "stream-loss", watched.subject,
+        {**watched.values, "loss": f"{100 * share:.2f}", "seconds": str(seconds)},
+        tuple(evidence(g.time_ns, g.packet, f"{g.lost} lost") for g in gaps[-8:]),
+        gaps[0].time_ns if gaps else 0, gaps[-1].time_ns if gaps else 0,
+        "possible" if stream.uncertain else "certain",
+        "error" if share > LOSS_BAD else None, _whose_loss(watched, count, len(gaps)),
+        **watched.base,
+    )  # fmt: skip
+    tail, total = row.tail_lost, row.lost_unique
+    if tail >= TAIL_LEAST and tail > TAIL_SHARE * total:
+        yield Observation(
+            "stream-burst", watched.subject,
+            {**watched.values, "tail": str(tail), "lost": str(total)},
+            tuple(
+                evidence(g.time_ns, g.packet, f"{g.lost} lost at the end of a key frame")
+                for g in gaps
+                if g.keyframe_tail
+            )[-8:],
+            **watched.base,
+        )  # fmt: skip
+
+
+def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:
+    """What the camera's and the reader's own reports say of it."""
+    row, facts = watched.stream.row, watched.facts
+    detail = [f"{count} packets in {gaps or 'several'} gaps"]
+    if row.sr_packets >= 0:
+        before = row.sr_lost
+        detail.append(
+            "lost before this point, by the camera's own count"
+            if before > 0
+            else "the camera's own count does not show it: lost near the camera or not told yet"
+        )
+    reported = row.rr_fraction
+    if math.isfinite(reported):
+        detail.append(f"the reader itself reports {100 * reported:.1f} %")
+    missed = facts.ring_dropped + facts.interface_dropped
+    if watched.stream.uncertain and missed:
+        detail.append(f"{missed} packets were missed by the capture itself: some may be these")
+    return tuple(detail)
+
+
+def dropped_by_camera(watched: Watched, memory: Memory) -> Iterable[Observation]:
+    """Numbers that skip inside an intact TCP stream."""
+    row, now = watched.stream.row, watched.facts.now_ns
+    dropped = row.camera_dropped
+    grew = memory.grew_ns(watched.stream.key, "dropped", dropped, now)
+    share = dropped / max(1, row.expected)
+    if dropped < LOSS_LEAST or share < LOSS_WARN or not recent(grew, now, DROPPED_S):
+        return
+    told = [g for g in watched.events.gaps if g.where == "camera"]
+    yield Observation(
+        "stream-camera-drop", watched.subject,
+        {**watched.values, "dropped": _count(dropped, "packet"),
+         "gaps": _count(row.camera_gaps, "gap")},
+        tuple(evidence(g.time_ns, g.packet, f"{g.lost} not sent") for g in told[-8:]),
+        last_ns=grew, **watched.base,
+    )  # fmt: skip
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

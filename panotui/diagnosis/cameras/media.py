@@ -1,0 +1,127 @@
+"""PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port.
+
+"No media" is said only where nothing at all reaches the reader; what comes at another port, or is
+turned away by the reader's host, is told as that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.words import about, reader_name, subject_of
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.model import EvidenceRecord
+from panotui.state.camera import Camera
+from panotui.state.camera_media import AWAITED_NS, misdirected, ports_text, toward
+from panotui.state.camera_session import Session
+from panotui.state.connects import recent
+from panotui.state.streams import StreamState
+
+
+class MediaRule(Rule):
+    """See the module's text."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for camera in facts.cameras.cameras.values():
+            if not camera.sessions:
+                continue
+            streams = [
+                s for s in facts.camera_streams.get(camera.address, []) if s.dst != camera.address
+            ]
+            strays = list(_astray(camera, streams, facts))
+            out.extend(strays or _nothing(camera, streams, facts))
+        return out
+
+
+def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterable[Observation]:
+    appliance = facts.view.facts.appliance_addresses
+    for one in misdirected(camera, streams, facts.now_ns):
+        session = one.session
+        last = max(s.row.last_ns for s in one.streams)
+        if not recent(last, facts.now_ns, STALE_S):
+            continue
+        first = min(one.streams, key=lambda s: s.row.first_ns).row
+        seen = [
+            evidence(one.track.time_ns, one.track.packet,
+                     _setup_text(one.asked, one.track.answered)),
+            evidence(first.first_ns, first.first_packet,
+                     f"first media packet, to port {one.port}"),
+        ]  # fmt: skip
+        detail = ""
+        if one.refused is not None:
+            seen.append(
+                evidence(one.refused.first_ns, one.refused.packet,
+                         f"port unreachable, says {session.client}")
+            )  # fmt: skip
+            detail = ", where nobody listens"
+        own = not appliance or session.client in appliance
+        yield Observation(
+            "media-wrong-port", subject_of(camera),
+            {**about(camera), "client": session.client,
+             "reader": reader_name(session.client, facts), "asked": one.asked,
+             "sent": str(one.port), "detail": detail},
+            tuple(seen), one.first_ns, last, "certain" if one.refused else None,
+            None if own else "info", camera=camera.address,
+        )  # fmt: skip
+
+
+def _setup_text(asked: str, answered: tuple[int, int] | None) -> str:
+    said = f"the answer says {ports_text(answered)}" if answered else "the answer names none"
+    return f"200 to SETUP: asked was client_port {asked}, {said}"
+
+
+def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterable[Observation]:
+    now = facts.now_ns
+    appliance = facts.view.facts.appliance_addresses
+    for session in camera.sessions.values():
+        wanted = [t for t in session.udp_tracks if not t.optional] or session.udp_tracks
+        if not wanted or not session.play_ns or (appliance and session.client not in appliance):
+            continue
+        end = session.ended_ns or now
+        if end - session.play_ns < AWAITED_NS or not recent(end, now, STALE_S):
+            continue
+        if toward(session, streams) or _bound(session, streams):
+            continue
+        later = [
+            s
+            for s in camera.sessions.values()
+            if s is not session and s.client == session.client and s.state == "playing"
+            and (s.play_ns > session.play_ns or s.transport == "tcp")
+        ]  # fmt: skip
+        if later and any(toward(s, streams) or _bound(s, streams) for s in later):
+            continue
+        tcp = any(s.transport == "tcp" for s in camera.sessions.values()) and bool(streams)
+        ports = ports_text(wanted[0].asked or wanted[0].answered)
+        yield _blocked(camera, session, ports, ", while TCP works" if tcp else "", end)
+        return
+
+
+def _bound(session: Session, streams: list[StreamState]) -> bool:
+    """Streams that signalling has given to the session, whatever their addresses."""
+    return any(
+        f"{s.meter}-{s.row.session}" == session.key and s.row.last_ns >= session.play_ns
+        for s in streams
+    )
+
+
+def _blocked(
+    camera: Camera, session: Session, ports: str, while_text: str, end: int
+) -> Observation:
+    unwanted: list[EvidenceRecord] = [
+        evidence(u.first_ns, u.packet, f"port {u.port} unreachable, says {u.reader}")
+        for u in camera.unreachable.values()
+        if u.reader == session.client and u.first_ns >= session.play_ns
+    ][:2]
+    return Observation(
+        "udp-blocked", subject_of(camera),
+        {**about(camera), "client": session.client, "ports": f"ports {ports}",
+         "detail": while_text},
+        (
+            evidence(session.play_ns, session.play_packet, "200 to PLAY"),
+            *unwanted,
+            evidence(min(end, session.play_ns + AWAITED_NS), 0, "no RTP packet until here"),
+        ),
+        session.play_ns, end,
+        detail=("control: the RTSP dialogue over TCP works",), camera=camera.address,
+    )  # fmt: skip

@@ -1,0 +1,71 @@
+"""Do pictures come evenly and as often as they should: stream-jitter, stream-fps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.stream_events import Watched
+from panotui.diagnosis.facts import Observation, evidence
+from panotui.model import SECOND
+from panotui.state.streams import FROZEN_S
+
+FRAME_JITTER_MS = 30.0
+LATE_MS = 500.0
+FPS_SHARE = 0.8
+OVER_S = 10
+STARTED_NS = 12 * SECOND  # a stream's rates mean something after this long
+CALM_NS = 20 * SECOND  # after a freeze
+
+
+def uneven(watched: Watched) -> Iterable[Observation]:
+    """Frame jitter over ten seconds; the per-packet jitter of RFC 3550 alarms on perfect wires."""
+    stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
+    last = now // SECOND
+    recent_s = [stream.seconds[s] for s in range(last - OVER_S, last) if s in stream.seconds]
+    if not row.clock_rate or len(recent_s) < 3:
+        return
+    jitters = sorted(s.frame_jitter_ms for s in recent_s)
+    middle = jitters[len(jitters) // 2]
+    gap = max(s.gap_max_ms for s in recent_s)
+    nominal = row.fps_nominal
+    step = 1000 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
+    parts = []
+    if math.isfinite(middle) and middle > FRAME_JITTER_MS:
+        parts.append(f"frame jitter {middle:.0f} ms")
+    if math.isfinite(gap) and step and gap - step > LATE_MS and gap < 1000 * FROZEN_S:
+        parts.append(f"a frame came {gap - step:.0f} ms late")
+    if parts:
+        yield Observation(
+            "stream-jitter", watched.subject, {**watched.values, "detail": ", ".join(parts)},
+            (evidence(now, row.last_packet, f"measured over the last {OVER_S} s"),),
+            **watched.base,
+        )  # fmt: skip
+
+
+def slow(watched: Watched) -> Iterable[Observation]:
+    """Fewer frames a second than declared, or than there were before."""
+    stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
+    age = row.last_ns - row.first_ns
+    fps = row.fps_now
+    wanted = stream.fps_wanted
+    if not wanted or not math.isfinite(fps) or age <= STARTED_NS or fps >= FPS_SHARE * wanted:
+        return
+    if now - row.last_ns >= FROZEN_S * SECOND:
+        return
+    if any(now - f.start_ns - int(f.seconds * SECOND) < CALM_NS for f in stream.freezes):
+        return
+    declared = stream.fps_expected is not None
+    stamps = row.fps_nominal
+    detail = ["the expected rate is declared" if declared else "it ran at that rate before"]
+    if math.isfinite(stamps) and abs(stamps - fps) <= 0.1 * stamps:
+        detail.append(
+            "its time stamps agree: the camera makes fewer pictures, as it does in the dark with a "
+            "longer exposure"
+        )
+    yield Observation(
+        "stream-fps", watched.subject,
+        {**watched.values, "fps": f"{fps:.1f}", "expected": f"{wanted:.3g}"},
+        (evidence(now, row.last_packet, f"measured over the last {OVER_S} s"),),
+        detail=tuple(detail), **watched.base,
+    )  # fmt: skip

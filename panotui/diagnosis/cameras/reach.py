@@ -1,0 +1,79 @@
+"""Can a camera be reached: next hop, SYN. camera-unreachable, camera-refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.lockout import lockout
+from panotui.diagnosis.cameras.words import about, subject_of
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.model import Confidence
+from panotui.state.camera import Camera
+from panotui.state.camera_state import SYN_UNANSWERED
+from panotui.state.connects import recent
+
+CONTROL_S = 600.0
+
+
+class ReachRule(Rule):
+    """See the module's text."""
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        for camera in facts.cameras.cameras.values():
+            out.extend(_silent(camera, facts))
+            out.extend(_refused(camera, facts))
+        return out
+
+
+def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    now = facts.now_ns
+    values = about(camera)
+    since = camera.arp_silent_ns or camera.syn_first_ns
+    others = [
+        c.name
+        for c in facts.cameras.cameras.values()
+        if c is not camera
+        and (worked := max(c.media_ns, c.connected_ns)) >= since
+        and recent(worked, now, CONTROL_S)
+    ]
+    detail = tuple(f"control: camera {o} answers" for o in others[:2])
+    sureness: Confidence = "likely" if others else "possible"
+    if camera.arp_silent_ns and camera.media_ns < camera.arp_silent_ns:
+        yield Observation(
+            "camera-unreachable", subject_of(camera),
+            {**values, "detail": "ARP for it goes unanswered"},
+            (evidence(camera.arp_silent_ns, camera.syn_packet, "ARP, no answer"),),
+            camera.arp_silent_ns, now, "certain" if others else "likely",
+            detail=(*detail, "it is off, unplugged or in another VLAN"),
+            camera=camera.address,
+        )  # fmt: skip
+    elif camera.syn_unanswered >= SYN_UNANSWERED and recent(camera.syn_last_ns, now, STALE_S):
+        yield Observation(
+            "camera-unreachable", subject_of(camera),
+            {**values, "detail": f"{camera.syn_unanswered} SYNs unanswered"},
+            (evidence(camera.syn_first_ns, camera.syn_packet, "SYN, no answer"),),
+            camera.syn_first_ns, camera.syn_last_ns, sureness, detail=detail,
+            camera=camera.address,
+        )  # fmt: skip
+
+
+def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    if not camera.resets or camera.reset_ns <= camera.connected_ns:
+        return
+    if not recent(camera.reset_ns, facts.now_ns, STALE_S):
+        return
+    seen = (evidence(camera.reset_ns, camera.reset_packet, "RST to SYN"),)
+    wrong = sum(camera.refusals.wrong.values())
+    if wrong:
+        yield lockout(camera, "it now refuses connections", wrong, camera.reset_ns, seen)
+        return
+    yield Observation(
+        "camera-refused", subject_of(camera), {**about(camera), "dport": str(camera.reset_port)},
+        seen, camera.reset_ns, camera.reset_ns,
+        detail=(
+            f"{camera.resets} attempts",
+            'the appliance logs "Connection to server failed: Connection timed out (-115)"',
+        ),
+        camera=camera.address,
+    )  # fmt: skip

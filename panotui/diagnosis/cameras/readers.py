@@ -1,0 +1,65 @@
+"""Readers that cannot keep up: receiver-slow."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.words import about, subject_of
+from panotui.diagnosis.facts import Facts, Observation, evidence
+from panotui.model import APPS, EvidenceRecord, address_text
+from panotui.state.camera import Camera
+from panotui.state.connects import recent
+
+RTSP = APPS.index("rtsp")
+LOOKED_AT = 16  # flows a tick
+READERS_MAX = 512
+STUCK_LEAST, STUCK_S = 2, 60
+
+
+class SlowReaders:
+    """Readers of cameras that have told a window of zero, by camera and reader."""
+
+    def __init__(self) -> None:
+        self._stuck: OrderedDict[tuple[str, str], tuple[int, int, EvidenceRecord]] = OrderedDict()
+
+    def take(self, facts: Facts) -> None:
+        """Note those of this tick."""
+        slots, rows = facts.changed_flows()
+        stuck = (
+            (rows["protocol"] == 6)
+            & (rows["zero_window_out"] > 0)
+            & ((rows["dport"] == 554) | (rows["app"] == RTSP))
+        )
+        for slot in slots[stuck][:LOOKED_AT].tolist():
+            row = facts.flows.rows[slot]
+            version = row.version
+            address = address_text(version, row.dst)
+            if address not in facts.camera_streams or facts.cameras.get(address) is None:
+                continue
+            key = (address, address_text(version, row.src))
+            count = row.zero_window_out
+            known = self._stuck.get(key)
+            if known is None or count > known[0]:
+                seen = evidence(row.last_ns, row.last_packet, "window is zero")
+                self._stuck[key] = (count, facts.now_ns, seen)
+                while len(self._stuck) > READERS_MAX:
+                    self._stuck.popitem(last=False)
+
+    def of(self, camera: Camera, facts: Facts) -> Iterable[Observation]:
+        """The readers of a camera that cannot keep up."""
+        appliance = facts.view.facts.appliance_addresses
+        for (address, client), (count, since, seen) in self._stuck.items():
+            if address != camera.address or count < STUCK_LEAST:
+                continue
+            if not recent(since, facts.now_ns, STUCK_S):
+                continue
+            own = facts.port_of(client)
+            foreign = bool(appliance) and own is None
+            yield Observation(
+                "receiver-slow", subject_of(camera),
+                {**about(camera), "client": f"The appliance ({own})" if own else client,
+                 "count": str(count)},
+                (seen,), since, since, severity="info" if foreign else None,
+                camera=camera.address, key=f"{subject_of(camera)}|{client}" if foreign else None,
+            )  # fmt: skip

@@ -1,0 +1,76 @@
+"""Do a stream's time stamps run as time does: stream-timestamps."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras.pace import FPS_SHARE
+from panotui.diagnosis.cameras.stream_events import Memory, Watched
+from panotui.diagnosis.facts import Observation, evidence
+from panotui.model import SECOND
+from panotui.state.connects import recent
+from panotui.state.streams import FROZEN_S
+
+CLOCK_OFF = 0.02  # by which the clock of the stamps may miss arrival over 30 s
+CLOCK_OFF_S = (5, 30)  # for so long, over UDP and over TCP
+CALM_NS = 40 * SECOND  # after a freeze
+COMPARED_S = 20  # a stream's stamps are compared with its declared rate after so long
+JUMPED_S = 60
+STREAMS_MAX = 2048
+
+
+class StampClocks:
+    """Since when the clocks of streams run wrong."""
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[str, int] = OrderedDict()
+
+    def runs_wrong(self, watched: Watched) -> bool:
+        """Does the clock of the stamps run too slow or too fast, for a while already?
+
+        What waits in a queue on the way grows late as well, over TCP for longer.
+        """
+        stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
+        quiet = any(now - f.start_ns < CALM_NS for f in stream.freezes)
+        off = math.isfinite(row.stamp_rate) and abs(row.stamp_rate - 1) >= CLOCK_OFF
+        if not off or quiet or row.catching_up or now - row.last_ns > FROZEN_S * SECOND:
+            self._since.pop(stream.key, None)
+            return False
+        since = self._since.setdefault(stream.key, now)
+        while len(self._since) > STREAMS_MAX:
+            self._since.popitem(last=False)
+        return now - since >= CLOCK_OFF_S[row.transport == 6] * SECOND
+
+
+def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observation]:
+    """Time stamps that jump, run too slow or too fast, or do not fit the declared rate."""
+    stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
+    jumps = row.timestamp_jumps
+    grew = memory.grew_ns(stream.key, "jumps", jumps, now)
+    nominal, expected = row.fps_nominal, stream.fps_expected
+    parts = []
+    if jumps >= 2 and recent(grew, now, JUMPED_S):
+        parts.append(f"they jumped {jumps} times")
+    if runs_wrong and math.isfinite(row.fps_stamped):
+        slow = "slow" if row.stamp_rate < 1 else "fast"
+        parts.append(
+            f"they run {100 * abs(row.stamp_rate - 1):.0f} % too {slow}: they say"
+            f" {row.fps_stamped:.4g} frames/s, {row.fps_stamped * row.stamp_rate:.4g} arrive"
+        )
+    elif (
+        expected
+        and math.isfinite(nominal)
+        and watched.age_s > COMPARED_S
+        and abs(nominal - expected) > 0.2 * expected
+        and abs(nominal - expected / 2) > 0.5
+        # a camera that is slow and says so is stream-fps, and its time stamps are right
+        and not row.fps_now < FPS_SHARE * expected
+    ):
+        parts.append(f"they say {nominal:.1f} frames/s, declared are {expected:.4g}")
+    if parts:
+        yield Observation(
+            "stream-timestamps", watched.subject, {**watched.values, "detail": "; ".join(parts)},
+            (evidence(now, row.last_packet, "measured up to here"),), **watched.base,
+        )  # fmt: skip

@@ -1,0 +1,30 @@
+"""What an RTSP error status means and what helps: `rtsp_statuses.toml`, read once and typed."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from importlib import resources
+
+import msgspec
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+    meaning: str
+    advice: str
+    finding: str = "rtsp-error"
+
+
+@lru_cache(maxsize=1)
+def statuses() -> dict[str, Status]:
+    """All tables by their names: a number, or "other"."""
+    path = resources.files("panotui.diagnosis.cameras").joinpath("rtsp_statuses.toml")
+    return msgspec.convert(tomllib.loads(path.read_text("utf-8")), dict[str, Status])
+
+
+def status_of(code: int) -> Status:
+    """What a status means."""
+    known = statuses()
+    return known.get(str(code), known["other"])

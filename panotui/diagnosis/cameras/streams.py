@@ -1,0 +1,115 @@
+"""The streams of a camera, one by one, along their ladder: packets, pictures, whole, even, clocked.
+
+What stands still is told as that and as nothing else; each step has a file of its own (`freezes`,
+`loss`, `pace`, `stamps`, `shape`), and `readers` tells of the other end.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from panotui.diagnosis.cameras import freezes, loss, pace, shape, stamps
+from panotui.diagnosis.cameras.readers import SlowReaders
+from panotui.diagnosis.cameras.stamps import StampClocks
+from panotui.diagnosis.cameras.stream_events import Events, Memory, Watched
+from panotui.diagnosis.cameras.words import About, about, stream_subject
+from panotui.diagnosis.facts import Facts, Observation, Rule
+from panotui.model import SECOND, AnyMessage, StreamFreeze, StreamGap, StreamRestart
+from panotui.state.camera import Camera
+from panotui.state.streams import StreamState, media_of, stream_key
+
+STREAMS_MAX = 2048
+LOOKED_AFTER_NS = 120 * SECOND  # streams that have ended
+PORT_SHARE = 0.7
+
+
+class StreamRule(Rule):
+    """stream-loss, stream-burst, stream-jitter, stream-frozen, stream-frozen-picture, stream-fps,
+    stream-gop, stream-bitrate, stream-restart, stream-camera-drop, stream-timestamps,
+    receiver-slow."""
+
+    hears = frozenset((StreamGap, StreamRestart, StreamFreeze))
+
+    def __init__(self) -> None:
+        self._events: OrderedDict[str, Events] = OrderedDict()
+        self._memory = Memory()
+        self._readers = SlowReaders()
+        self._clocks = StampClocks()
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if not isinstance(message, StreamGap | StreamRestart | StreamFreeze):
+            return
+        events = self._events.setdefault(stream_key(facts.meter, message.stream), Events())
+        while len(self._events) > STREAMS_MAX:
+            self._events.popitem(last=False)
+        events.take(message)
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        out: list[Observation] = []
+        load: dict[str, float] = {}
+        self._readers.take(facts)
+        for address, streams in facts.camera_streams.items():
+            camera = facts.cameras.get(address)
+            if camera is None:
+                continue
+            for stream in streams:
+                if stream.dst == camera.address:
+                    continue  # sound of a reader, which speaks when somebody does
+                out.extend(self._of(camera, stream, len(streams), facts))
+                if stream.port:
+                    rate = stream.window(facts.now_ns, 10, "bytes") * 0.8
+                    load[stream.port] = load.get(stream.port, 0.0) + rate
+            out.extend(self._readers.of(camera, facts))
+        out.extend(_too_much(load, facts))
+        return out
+
+    def _of(
+        self, camera: Camera, stream: StreamState, siblings: int, facts: Facts
+    ) -> Iterable[Observation]:
+        row = stream.row
+        if facts.now_ns - row.last_ns > LOOKED_AFTER_NS and row.end:
+            return
+        media = media_of(stream.codec)
+        watched = Watched(
+            camera,
+            stream,
+            stream_subject(camera, stream, siblings),
+            {**about(camera), "stream": stream.key, "subject": f"Camera {camera.name}",
+             "client": stream.dst},
+            About(stream=stream.key, camera=camera.address),
+            self._events.get(stream.key, Events()),
+            facts,
+        )  # fmt: skip
+        still = list(freezes.frozen(watched))
+        yield from still
+        if any(seen.last_ns >= facts.now_ns for seen in still):
+            return  # under "frozen" nothing else is told of a stream
+        yield from loss.lost(watched)
+        yield from freezes.restarted(watched)
+        if row.end or stream.paused or stream.superseded:
+            return
+        if media in ("video", None) and row.transport == 6:
+            yield from loss.dropped_by_camera(watched, self._memory)
+        if media != "video" or row.encrypted:
+            return
+        yield from pace.uneven(watched)
+        off_clock = self._clocks.runs_wrong(watched)
+        if not off_clock:  # else pictures come as they are made, and their stamps say otherwise
+            yield from pace.slow(watched)
+        yield from shape.key_frames(watched)
+        yield from shape.heavy(watched)
+        yield from stamps.wrong(watched, self._memory, off_clock)
+
+
+def _too_much(load: dict[str, float], facts: Facts) -> Iterable[Observation]:
+    """All streams of a port together."""
+    for port, rate in load.items():
+        record = next((p for p in facts.port_records if p.name == port), None)
+        speed = record.speed_mbps if record and not record.link_is_ours else None
+        if rate > PORT_SHARE * (speed or 1000) * 1e6:
+            yield Observation(
+                "stream-bitrate", port,
+                {"subject": f"All streams of {port} together", "port": port,
+                 "detail": f"{rate / 1e6:.0f} Mb/s, more than 70 % of the port"},
+            )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Where a camera's media go, and which of its readers' requests it leaves without an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from panotui.model import SECOND
+from panotui.state.camera import Camera, Unreachable
+from panotui.state.camera_session import Asked, Session, Track
+from panotui.state.streams import StreamState
+
+AWAITED_NS = 3 * SECOND  # media may come so long after the answer to PLAY
+EARLY_NS = SECOND  # and so long before it
+SILENT_NS = 4 * SECOND  # a request is not answered
+
+
+@dataclass(slots=True)
+class Misdirected:
+    """Media that go to a port that their reader did not ask for."""
+
+    session: Session
+    track: Track
+    asked: str  # "50000-50001"
+    port: int
+    first_ns: int
+    streams: list[StreamState]
+    refused: Unreachable | None  # what the reader's host says of it
+
+
+def ports_text(ports: tuple[int, int] | None) -> str:
+    """`50000-50001`."""
+    return f"{ports[0]}-{ports[1]}" if ports else "?"
+
+
+def toward(session: Session, streams: list[StreamState]) -> list[StreamState]:
+    """UDP streams to a session's reader since it plays."""
+    return [
+        s
+        for s in streams
+        if s.row.transport == 17
+        and s.dst == session.client
+        and s.row.last_ns >= session.play_ns - EARLY_NS
+    ]
+
+
+def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list[Misdirected]:
+    """Tracks whose media go elsewhere than asked, while nothing comes where they were asked for."""
+    out = []
+    wanted = {
+        track.asked[0]
+        for session in camera.sessions.values()
+        for track in session.udp_tracks
+        if track.asked
+    }
+    for session in camera.sessions.values():
+        if not session.play_ns or (session.ended_ns or now_ns) - session.play_ns < AWAITED_NS:
+            continue
+        theirs = toward(session, streams)
+        for track in session.udp_tracks:
+            if track.asked is None:
+                continue
+            if any(s.row.dport == track.asked[0] for s in theirs):
+                continue  # it comes as it should
+            strange = [s for s in theirs if s.row.dport not in wanted]
+            if not strange or track.optional:
+                continue
+            first = min(strange, key=lambda s: s.row.first_ns)
+            port = first.row.dport
+            refused = camera.unreachable.get((session.client, port))
+            if refused is None and any(s.receiver_report_ns for s in strange):
+                continue  # the reader follows: it reports on what it gets
+            out.append(
+                Misdirected(
+                    session,
+                    track,
+                    ports_text(track.asked),
+                    port,
+                    first.row.first_ns,
+                    strange,
+                    refused,
+                ),
+            )
+    return out
+
+
+def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
+    """Requests for a picture that the camera took and never answered, newest connection first;
+    none once it has answered the same reader again."""
+    out: list[tuple[Session, Asked]] = []
+    answered: set[str] = set()
+    for session in reversed(camera.sessions.values()):
+        if session.client in answered:
+            continue
+        asked = session.unanswered()
+        waited = (session.ended_ns or now_ns) - asked.time_ns if asked else 0
+        if asked is not None and session.answered_ns <= asked.time_ns:
+            if waited >= SILENT_NS and camera.connected_ns and not session.let_go_ns:
+                out.append((session, asked))
+        elif session.answered_ns:
+            answered.add(session.client)
+    return out

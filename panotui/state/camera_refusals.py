@@ -1,0 +1,199 @@
+"""What a camera refuses, to whom and at which step; and whether that still stands.
+
+A refusal belongs to a client, a method and a track. It is over when the same client gets as far or
+farther; one that is over within two seconds was never worth a word (an empty user name first,
+Digest algorithms in turn, a stale nonce). Bounded.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from panotui.model import SECOND, EvidenceRecord, RtspMessage
+from panotui.state.camera_session import RUNGS, Asked, Session
+
+REFUSALS_MAX = 64  # a camera
+SETTLES_NS = 2 * SECOND  # success may follow so long
+UNLOGGED_NS = 5 * SECOND  # after the first challenge a client may ask its user
+FORGOTTEN_NS = 900 * SECOND  # what other clients were refused so long ago is no news
+PASSED_BY_NS = 60 * SECOND  # a refusal that the client lives with, playing something else
+PLAYED_LATELY_NS = 10 * SECOND
+
+
+@dataclass(slots=True)
+class Refusal:
+    """What one client was refused at one step, until it gets farther."""
+
+    client: str
+    method: str
+    media: str  # of a SETUP
+    url: str
+    path: str  # of the presentation
+    session: str  # key of the newest connection
+    status: int
+    reason: str
+    first_ns: int
+    time_ns: int
+    packet: int
+    transport: str | None = None
+    challenge: bool = False  # 401 without credentials: half of a login
+    times: int = 1
+    seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
+
+
+class Refusals:
+    """The refusals of one camera."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[tuple[str, str, str], Refusal] = OrderedDict()
+        self.wrong: OrderedDict[str, int] = OrderedDict()  # refused passwords by client
+        self._challenged: OrderedDict[str, EvidenceRecord] = OrderedDict()  # the 401 before
+
+    def __iter__(self) -> Iterator[Refusal]:
+        return iter(self._found.values())
+
+    def take(self, session: Session, asked: Asked, message: RtspMessage) -> None:
+        """Take one answer of the camera to a client."""
+        if asked.method not in RUNGS:
+            return
+        if 200 <= asked.status < 300:
+            self._got(session, asked)
+        elif asked.status >= 400:
+            self._refused(session, asked, message)
+
+    def tried(self, client: str) -> None:
+        """A client answers a challenge: the login goes on."""
+        for key in [k for k, r in self._found.items() if r.client == client and r.challenge]:
+            self._challenged[client] = self._found.pop(key).seen[-1]
+        while len(self._challenged) > REFUSALS_MAX:
+            self._challenged.popitem(last=False)
+
+    def _refused(self, session: Session, asked: Asked, message: RtspMessage) -> None:
+        challenge = asked.status == 401 and (not session.auth_sent or message.stale)
+        if asked.method == "OPTIONS" and session.play_ns:
+            return  # a keep-alive: the session's own matter
+        if asked.method == "SETUP" and asked.url in session.set_up and not challenge:
+            return  # asked for a second time, for nothing
+        client = session.client
+        if asked.status == 401 and not challenge:
+            self.wrong[client] = self.wrong.get(client, 0) + 1
+            while len(self.wrong) > REFUSALS_MAX:
+                self.wrong.popitem(last=False)
+        path = _path(asked, session)
+        key = (client, asked.method, asked.url if asked.method == "SETUP" else path)
+        old = self._found.pop(key, None)
+        if old is not None and (old.status, old.challenge) == (asked.status, challenge):
+            known = old
+            known.times += 1
+            known.time_ns, known.packet, known.session = (
+                asked.answered_ns, asked.answer_packet, session.key,
+            )  # fmt: skip
+        else:
+            known = Refusal(
+                client, asked.method, asked.media, asked.url, path, session.key, asked.status,
+                asked.reason, asked.answered_ns, asked.answered_ns, asked.answer_packet,
+                asked.transport, challenge,
+            )  # fmt: skip
+            if old is not None and not challenge:
+                known.first_ns = old.first_ns
+            if asked.status == 401 and not challenge and client in self._challenged:
+                known.seen.append(self._challenged.pop(client))
+        known.seen.append(
+            EvidenceRecord(
+                time_ns=asked.answered_ns,
+                packet=asked.answer_packet or None,
+                text=f"{asked.told} to {asked.method} of {client}",
+            )
+        )
+        self._found[key] = known
+        while len(self._found) > REFUSALS_MAX:
+            self._found.popitem(last=False)
+
+    def _got(self, session: Session, asked: Asked) -> None:
+        """Success: what the client was refused before, and has now, is over."""
+        rung, path, client = RUNGS[asked.method], _path(asked, session), session.client
+        for key, refusal in list(self._found.items()):
+            if refusal.client != client or RUNGS[refusal.method] > rung:
+                continue
+            if (
+                refusal.path != path
+                and refusal.session != session.key
+                and asked.answered_ns - refusal.time_ns > SETTLES_NS
+            ):
+                continue  # another stream of the same camera
+            another = refusal.method == "SETUP" and refusal.url != asked.url
+            if another and (rung > RUNGS["SETUP"] or refusal.media != asked.media):
+                continue  # PLAY says nothing of a track that is missing
+            del self._found[key]
+        if rung:
+            self.wrong.pop(client, None)
+
+    # ------------------------------------------------------------ what stands
+
+    def standing(
+        self,
+        sessions: Iterable[Session],
+        now_ns: int,
+        appliance: Iterable[str],
+        final: bool,
+    ) -> list[tuple[Refusal, str]]:
+        """Refusals that are not over, each with whose it is: "reader" (it stops a picture),
+        "other" (of a client that is not the appliance), "optional" (the picture plays without)."""
+        if not self._found:
+            return []
+        known = frozenset(appliance)
+        sessions = list(sessions)
+        players = {
+            s.client: max(s.play_ns, s.ended_ns or now_ns)
+            for s in sessions
+            if s.play_ns and now_ns - (s.ended_ns or now_ns) <= PLAYED_LATELY_NS
+        }
+        out = []
+        for refusal in self._found.values():
+            if not _settled(refusal, sessions, now_ns, final):
+                continue
+            old = now_ns - refusal.time_ns
+            client = refusal.client
+            own = client in known if known else client in players or not players
+            later = max((s.play_ns for s in sessions if s.client == client), default=0)
+            if not own:
+                whose = "other"
+            elif client in players and _optional(refusal, sessions):
+                whose = "optional"
+            elif later > refusal.time_ns and old > PASSED_BY_NS:
+                continue
+            else:
+                whose = "reader"
+            if whose == "reader" or old <= FORGOTTEN_NS:
+                out.append((refusal, whose))
+        return out
+
+
+def _settled(refusal: Refusal, sessions: list[Session], now_ns: int, final: bool) -> bool:
+    """It has been waited long enough for a success."""
+    if refusal.challenge:
+        ended = any(s.key == refusal.session and s.state == "ended" for s in sessions)
+        return now_ns - refusal.time_ns >= UNLOGGED_NS and (ended or refusal.times > 1)
+    return final or now_ns - refusal.first_ns >= SETTLES_NS
+
+
+def _optional(refusal: Refusal, sessions: list[Session]) -> bool:
+    """A track that is no picture was refused to a client that has one set up."""
+    if refusal.method != "SETUP" or refusal.media == "video":
+        return False
+    return any(
+        (s.client == refusal.client and s.play_ns and s.has_video and not s.ended)
+        or (s.key == refusal.session and s.play_ns and s.has_video)
+        for s in sessions
+    )  # fmt: skip
+
+
+def _path(asked: Asked, session: Session) -> str:
+    """The presentation's URL, without the track."""
+    url = asked.url.rstrip("/")
+    if asked.method == "SETUP":
+        base = (session.url or "").rstrip("/")
+        url = base if base and url.startswith(base) else url.rpartition("/")[0]
+    return url

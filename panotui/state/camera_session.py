@@ -1,0 +1,194 @@
+"""One RTSP connection to a camera, as a ladder: asked, answered, set up, playing, kept alive.
+
+RTSP messages come in; what was asked and never answered, which tracks were set up and with which
+ports, and what kept the session alive can be read off. Bounded in itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from panotui.model import RtspMessage, RtspTrack
+from panotui.wire.rtsp import Transport, parse_transport
+
+# The steps of the ladder, lowest first.
+RUNGS = {"OPTIONS": 0, "DESCRIBE": 1, "SETUP": 2, "PLAY": 3}
+KEEPALIVES = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER"})
+WAITING_MAX = 16
+TRACKS_MAX = 32
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and what came of it."""
+
+    method: str
+    url: str
+    time_ns: int
+    packet: int
+    media: str = ""  # of a SETUP: "video", "audio", ...; "" unknown
+    transport: str | None = None
+    status: int = 0  # 0: no answer yet
+    reason: str = ""
+    answered_ns: int = 0
+    answer_packet: int = 0
+    times: int = 1
+
+    @property
+    def told(self) -> str:
+        """`400 Bad Request`."""
+        return f"{self.status} {self.reason}".strip()
+
+
+@dataclass(slots=True)
+class Track:
+    """A track whose SETUP was accepted, and the client's ports: asked for and answered."""
+
+    url: str
+    media: str
+    udp: bool
+    asked: tuple[int, int] | None
+    answered: tuple[int, int] | None
+    time_ns: int
+    packet: int  # of the answer
+
+    @property
+    def optional(self) -> bool:
+        """The picture does not need it."""
+        return self.media not in ("video", "")
+
+
+@dataclass(slots=True)
+class Session:
+    """One RTSP connection to a camera."""
+
+    key: str  # meter-session
+    client: str
+    opened_ns: int
+    last_ns: int
+    packet: int
+    state: str = "open"  # "open", "ready", "playing", "paused", "ended"
+    url: str | None = None
+    timeout_s: int = 60
+    transport: str | None = None  # of the last SETUP that was accepted: "udp", "tcp"
+    auth_sent: str | None = None
+    waiting: OrderedDict[tuple[str, str], Asked] = field(default_factory=OrderedDict)
+    answered_ns: int = 0  # the camera's last answer
+    set_up: dict[str, Track] = field(default_factory=dict)  # by URL
+    play_ns: int = 0
+    play_packet: int = 0
+    offers: tuple[str, ...] = ()  # methods of the Public header
+    # what kept the session alive: requests that were answered with success, RTCP reports
+    kept_ns: int = 0
+    kept_packet: int = 0
+    kept_by: str = ""  # the method
+    report_ns: int = 0
+    refused: Asked | None = None  # keep-alive that was refused since
+    last_keepalive_ns: int = 0  # the newest of all that may have kept it
+    ended: str | None = None
+    ended_ns: int = 0
+    ended_packet: int = 0
+    torn_down_ns: int = 0  # TEARDOWN was answered 200
+    let_go_ns: int = 0  # the reader asked for TEARDOWN
+    tracks: tuple[RtspTrack, ...] = ()
+
+    @property
+    def udp_tracks(self) -> list[Track]:
+        return [track for track in self.set_up.values() if track.udp]
+
+    @property
+    def has_video(self) -> bool:
+        """A track of the picture was set up."""
+        return any(not track.optional for track in self.set_up.values())
+
+    def unanswered(self) -> Asked | None:
+        """The oldest request for the picture that has no answer."""
+        return next((a for a in self.waiting.values() if a.method in RUNGS), None)
+
+    # ------------------------------------------------------------ what comes in
+
+    def ask(self, message: RtspMessage) -> None:
+        """Take a request of the client."""
+        method = message.method or ""
+        if message.auth_sent:
+            self.auth_sent = message.auth_sent
+        if message.url and method in ("DESCRIBE", "PLAY"):
+            self.url = message.url
+        if method == "TEARDOWN":
+            self.let_go_ns = message.time_ns
+        key = (method, message.url or "")
+        asked = self.waiting.get(key)
+        if asked is not None:
+            asked.times += 1  # sent again: still one thing that is waited for
+            return
+        self.waiting[key] = Asked(
+            method, message.url or "", message.time_ns, message.packet, message.media,
+            message.transport,
+        )  # fmt: skip
+        while len(self.waiting) > WAITING_MAX:
+            self.waiting.popitem(last=False)
+
+    def answer(self, message: RtspMessage) -> Asked:
+        """Take an answer of the camera; the request that it belongs to, with what came of it."""
+        method, url = message.method or "", message.url or ""
+        asked = self.waiting.pop((method, url), None)
+        if asked is None:
+            asked = Asked(method, url, message.time_ns, 0, message.media)
+        asked.status, asked.reason = message.status or 0, message.reason or ""
+        asked.answered_ns, asked.answer_packet = message.time_ns, message.packet
+        self.answered_ns = message.time_ns
+        if message.timeout_s:
+            self.timeout_s = message.timeout_s
+        if message.public:
+            self.offers = message.public
+        if 200 <= asked.status < 300:
+            self._succeed(asked, message)
+        elif asked.status >= 400 and method in KEEPALIVES and self.play_ns:
+            if self.refused is not None and self.refused.status == asked.status:
+                asked.times = self.refused.times + 1
+            self.refused = asked
+        return asked
+
+    def _succeed(self, asked: Asked, message: RtspMessage) -> None:
+        method, time_ns = asked.method, message.time_ns
+        if method == "SETUP":
+            self._set_up(asked, message)
+        elif method == "PLAY":
+            self.state = "playing"
+            self.play_ns, self.play_packet = time_ns, message.packet
+        elif method == "PAUSE":
+            self.state = "paused"
+        elif method == "TEARDOWN":
+            self.end("teardown", time_ns, message.packet)
+            self.torn_down_ns = time_ns
+        if self.set_up and method in (*KEEPALIVES, "SETUP", "PLAY"):
+            self.kept_ns, self.kept_packet, self.kept_by = time_ns, message.packet, method
+            self.last_keepalive_ns = max(self.last_keepalive_ns, time_ns)
+            self.refused = None
+
+    def _set_up(self, asked: Asked, message: RtspMessage) -> None:
+        answered = _first(message.transport)
+        wished = _first(asked.transport)
+        tcp = answered.tcp if answered else bool(wished and wished.tcp)
+        udp = not tcp and not (answered is not None and answered.multicast)
+        if message.transport:
+            self.transport = "tcp" if tcp else "udp"
+        track = Track(
+            asked.url, asked.media, udp, wished.client_port if wished else None,
+            answered.client_port if answered else None, message.time_ns, message.packet,
+        )  # fmt: skip
+        self.set_up[asked.url] = track
+        while len(self.set_up) > TRACKS_MAX:
+            del self.set_up[next(iter(self.set_up))]
+        if self.state in ("open", "ended"):
+            self.state = "ready"
+
+    def end(self, how: str, time_ns: int, packet: int) -> None:
+        """The connection or its session is over."""
+        self.state, self.ended, self.ended_ns, self.ended_packet = "ended", how, time_ns, packet
+
+
+def _first(header: str | None) -> Transport | None:
+    found = parse_transport(header) if header else []
+    return found[0] if found else None
