@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,7 +28,7 @@ from panotui.model import (
     address_text,
 )
 from panotui.model.flow_rows import FlowColumns
-from panotui.site.facts import Who
+from panotui.site.facts import Who, inside
 from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
 
@@ -53,7 +54,31 @@ class ViolationRule(Rule):
                 continue
             out.append(replace(found, violation=violation.id))
         out.extend(self._exfil(facts))
+        out.extend(self._public_inside(facts))
         return out
+
+    @staticmethod
+    def _public_inside(facts: Facts) -> Iterable[Observation]:
+        """Streams between neighbours that have numbers of the internet: no leak, most likely."""
+        nets = facts.view.facts.inside
+        if not nets:
+            return
+        for stream in list(facts.streams.streams.values())[:OF_A_KIND]:
+            if not (inside(stream.src, nets) and inside(stream.dst, nets)):
+                continue
+            net = next(n for n in nets if inside(stream.src, (n,)))
+            row = stream.row
+            yield Observation(
+                "stream-leak", f"{stream.src} - {stream.dst}",
+                {"src": stream.src, "dst": stream.dst, "detail": ""},
+                (evidence(int(row.first_ns), int(row.first_packet), "the stream begins"),),
+                int(row.first_ns), int(row.last_ns), confidence="possible",
+                severity="warning",
+                text=f"A camera stream runs between {stream.src} and {stream.dst}: numbers of the"
+                " internet, but both are neighbours on this wire, so it most likely stays inside",
+                action=f'Add "{net}" to local in [network] of the site file if the site uses these'
+                " numbers inside (panotui init drafts it)",
+            )  # fmt: skip
 
     @staticmethod
     def _of(violation: ViolationRecord, facts: Facts) -> Observation | None:
@@ -72,14 +97,21 @@ class ViolationRule(Rule):
         first, last = v.first_time_ns, v.last_time_ns
         if v.reason == "stream-leak":
             camera = facts.cameras.get(v.src)
-            media = v.dport in (554, 322, 8554) or "camera stream" in v.text.lower()
-            if camera is not None and facts.view.who(v.src) & Who.CAMERA and not media:
+            if camera is not None and v.severity != "error":
                 host = f"{v.host} ({v.dst})" if v.host and v.host != v.dst else v.dst
-                return Observation(
+                home = Observation(
                     "camera-phones-home", f"camera {camera.name}",
                     {**values, "camera": camera.name, "address": camera.address,
                      "host": f"{host} port {v.dport}"},
-                    seen, first, last, flow=v.flow, camera=camera.address,
+                    seen, first, last, flow=v.flow, camera=camera.address, severity=v.severity,
+                )  # fmt: skip
+                if v.transport != "udp" or v.dport != 123:
+                    return home
+                return replace(
+                    home, key=f"camera {camera.name} time",
+                    text=f"Camera {camera.name} asks a public time server for the time:"
+                    f" {host} (NTP){more}",
+                    action=f"Set a time server of the site in camera {camera.name}",
                 )  # fmt: skip
             return Observation(
                 "stream-leak", f"{v.src} - {v.dst}", values, seen, first, last, flow=v.flow

@@ -68,6 +68,7 @@ class SiteFacts:
     time_servers: frozenset[str] = frozenset()
     time_servers_given: bool = False
     local: tuple[IpNetwork, ...] = ()
+    inside: tuple[IpNetwork, ...] = ()  # public numbers that the site uses, as neighbours show
     broadcasts: frozenset[str] = frozenset()
     topology: str | None = None
     region: str | None = None

@@ -28,6 +28,7 @@ class Learnt:
     mac_ips: Mapping[int, Collection[str]]  # MAC -> the addresses that it carried
     mac_ip6s: Mapping[int, Collection[str]]  # the same of IPv6, as neighbours and flows say
     router_macs: Collection[int]
+    inside: Collection[str]  # networks of public numbers that neighbours have
     leases: Mapping[int, str]  # MAC -> address, by DHCP ACK
     dhcp_routers: Collection[str]
     dhcp_dns: Collection[str]
@@ -112,6 +113,7 @@ class _Resolving:
             roles=roles,
             seen_roles=seen,
             interfaces={p.interface: n for n, p in site.ports.items() if p.interface},
+            inside=tuple(n for n in map(network, self.learnt.inside) if n not in self.given_local),
             inferred=tuple(guess),
         )
 
@@ -125,7 +127,7 @@ class _Resolving:
         return found
 
     def _is_internet(self, address: str) -> bool:
-        return is_internet(address, self.given_local)
+        return is_internet(address, (*self.given_local, *map(network, self.learnt.inside)))
 
     # -------------------------------------------------------------- the network
 
@@ -153,6 +155,10 @@ class _Resolving:
             nets = {network(text): None for text in self.learnt.dhcp_nets}
             if nets:
                 self.guess.append("local")
+        for text in self.learnt.inside:
+            own = ipaddress.IPv4Network(text)
+            if not any(isinstance(n, ipaddress.IPv4Network) and own.subnet_of(n) for n in nets):
+                nets[own] = None
         for address in appliance:
             if ":" in address and is_host(address):
                 link = ipaddress.IPv6Network(f"{address}/64", strict=False)

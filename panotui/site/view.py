@@ -57,6 +57,7 @@ _SCOPE_BITS = {
 }
 ADDRESSES6_MAX = 16  # of one MAC
 _NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
+PUBLIC_MAX = 64
 HOSTS_MAX = 1024  # addresses, clients, MACs that are remembered for inference
 MEDIA_MAX = 4096  # negotiated media ports
 _APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
@@ -82,6 +83,8 @@ class SiteView:
         self._mac_ips: OrderedDict[int, dict[str, None]] = OrderedDict()
         self._mac_ip6s: OrderedDict[int, dict[str, None]] = OrderedDict()
         self._router_macs: set[int] = set()
+        self._public: dict[str, set[int]] = {}  # network of public numbers -> MACs that have one
+        self._inside: dict[str, None] = {}  # those that the site uses inside
         self._dhcp_routers: OrderedDict[str, None] = OrderedDict()
         self._dhcp_dns: OrderedDict[str, None] = OrderedDict()
         self._dhcp_ntp: OrderedDict[str, None] = OrderedDict()
@@ -97,7 +100,6 @@ class SiteView:
         self.media_version = 0
         self._dirty = False
         self._who: dict[str, int] = {}
-        self._given_local = tuple(network(n) for n in site.network.local)
         self._learnt = Learnt(
             clients=self._clients,
             servers=self._servers.keys(),
@@ -105,6 +107,7 @@ class SiteView:
             mac_ips=self._mac_ips,
             mac_ip6s=self._mac_ip6s,
             router_macs=self._router_macs,
+            inside=self._inside.keys(),
             leases=self._leases,
             dhcp_routers=self._dhcp_routers.keys(),
             dhcp_dns=self._dhcp_dns.keys(),
@@ -218,7 +221,7 @@ class SiteView:
         return entry
 
     def _observe_server(self, address: str) -> None:
-        if address not in self._servers and not is_internet(address, self._given_local):
+        if address not in self._servers and not is_internet(address, self.facts.local):
             if scope_of(address) in (MULTICAST, BROADCAST):
                 return
             _put(self._servers, address, 1, HOSTS_MAX)
@@ -296,7 +299,30 @@ class SiteView:
         if self._arp.get(message.sender_ip) != mac:
             _put(self._arp, message.sender_ip, mac, HOSTS_MAX)
             self._dirty = True
+            if is_internet(message.sender_ip, self.facts.local):
+                self._observe_public(message.sender_ip, mac)
         self._observe_pair(mac, message.sender_ip)
+
+    def _observe_public(self, address: str, mac: int) -> None:
+        """A neighbour has a number of the internet. Where two have one of the same network, the
+        site uses it inside; a router that answers for everybody is one neighbour alone."""
+        net = str(ipaddress.ip_network(f"{address}/24", strict=False))
+        macs = self._public.setdefault(net, set())
+        if len(self._public) > PUBLIC_MAX:
+            del self._public[next(iter(self._public))]
+        if len(macs) < 4:
+            macs.add(mac)
+        if len(macs) >= 2 and net not in self._inside:
+            self._inside[net] = None
+            inside_now = (*self.facts.local, network(net))
+            self._router_macs.intersection_update(
+                [
+                    m
+                    for m in self._router_macs
+                    if any(is_internet(a, inside_now) for a in self._mac_ips.get(m, ()))
+                ]
+            )
+            self._dirty = True
 
     def _observe_pair(self, mac: int, address: str) -> None:
         addresses = self._mac_ips.get(mac)
@@ -306,7 +332,7 @@ class SiteView:
         if address not in addresses and len(addresses) < 8:
             addresses[address] = None
             self._dirty = True
-        if mac not in self._router_macs and is_internet(address, self._given_local):
+        if mac not in self._router_macs and is_internet(address, self.facts.local):
             if len(self._router_macs) < HOSTS_MAX:
                 self._router_macs.add(mac)
             self._dirty = True

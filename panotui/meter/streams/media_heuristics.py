@@ -18,6 +18,7 @@ STRIKES_MAX = 256  # weight of packets that are not RTP before a flow is left al
 STRIKE = 32  # of one that has nothing to do with media
 COMPANION_STRIKE = 1  # of one that may come before media on their port
 LOOKS_MAX = 64  # packets that look like RTP without ever being in sequence
+_SENDER_REPORT = 28  # bytes of one without blocks
 _TIMESTAMP_STEP_MAX = 90_000 * 10
 
 
@@ -32,6 +33,20 @@ def accompany_media(data: U8, offset: I64, length: I32) -> tuple[Bool, Bool]:
     stun = (first < 4) & (said + 20 == length)
     dtls = (first >= 20) & (first < 64) & (data[offset + 1] == 0xFE)
     return stun | dtls | (length < HEADER_BYTES), dtls
+
+
+def is_compound_report(raw: bytes, length: int) -> bool:
+    """One datagram that is RTCP without doubt: a report whose packets fill it to the last byte
+    (RFC 3550 6.1), more than one of them or a sender's. `length`: its bytes on the wire."""
+    if len(raw) < length or len(raw) < 8 or raw[0] >> 6 != 2 or raw[1] not in (200, 201):
+        return False
+    at = packets = 0
+    while at + 4 <= length:
+        if raw[at] >> 6 != 2 or not 200 <= raw[at + 1] <= 207:
+            return False
+        at += 4 * (int.from_bytes(raw[at + 2 : at + 4], "big") + 1)
+        packets += 1
+    return at == length and (packets > 1 or (raw[1] == 200 and length >= _SENDER_REPORT))
 
 
 def plausible_payload_type(payload_type: int) -> bool:

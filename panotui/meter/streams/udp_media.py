@@ -213,7 +213,8 @@ class UdpMedia:
         toward = self._ports.find((place.dst, place.dport), time_ns)
         port = toward or self._ports.find((place.src, place.sport), time_ns)
         if carriers.kind[carrier] == UNKNOWN:
-            if port is not None or self._has_media_beside(place):
+            sure = port is not None or self._has_media_beside(place)
+            if sure or media_heuristics.is_compound_report(raw, length):
                 carriers.kind[carrier] = RTCP
                 self._mark(place.flow, _APP_RTCP)
             else:

@@ -43,6 +43,7 @@ class FlowFacts:
     settled: bool = False  # nothing more will be learnt of it
     own: bool = False
     one_way: bool = False  # the mirror copies one direction only
+    cut: bool = False  # frames are cut short: names are not read
     supposed: bool = False  # nobody has sent it: a question, not an observation
 
     def turned(self) -> FlowFacts:

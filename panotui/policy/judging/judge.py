@@ -115,8 +115,7 @@ class Judge:
             return self._outbound_side(f)
         rule = self._infrastructure_rule(f) or self._media_rule(f)
         if rule is not None:
-            verdict: Verdict = "infrastructure" if rule.kind == "infrastructure" else "allowed"
-            return Decision(verdict, rule.id, host=self._best_name(f))
+            return Decision(_verdict_of(rule), rule.id, host=self._best_name(f))
         return Decision("infrastructure", BYSTANDER, host=self._best_name(f))
 
     # -------------------------------------------------------------- stream-leak
@@ -143,11 +142,15 @@ class Judge:
         if not camera and not self.looks_like_stream(f):
             return None
         inside = f.client if f.client_who & Who.CAMERA else f.server
+        # a camera that asks for the time or for its maker sends no picture by that
+        severity: Severity = "error"
+        if f.client_who & Who.CAMERA and not self.looks_like_stream(f):
+            severity = "info" if f.transport == "udp" and f.dport == 123 else "warning"
         detail = f"camera:{inside}" if camera else "stream"
         return Decision(
             "violation",
             reason="stream-leak",
-            severity="error",
+            severity=severity,
             host=self._best_name(f),
             detail=detail,
         )
@@ -264,8 +267,7 @@ class Judge:
             return self._violation(f, "cleartext", "error", rule, name)
         if f.foreign_address:
             return self._violation(f, "address-changed", "warning", rule, name)
-        verdict: Verdict = "infrastructure" if rule.kind == "infrastructure" else "allowed"
-        return Decision(verdict, rule.id, host=name, alias=best.alias, final=True)
+        return Decision(_verdict_of(rule), rule.id, host=name, alias=best.alias, final=True)
 
     def _unknown_host(self, f: FlowFacts, name: HostName | None, sure: bool) -> Decision:
         if f.server_who & GROUP:
@@ -290,9 +292,10 @@ class Judge:
             if moved is not None:
                 detail = f"region:{moved[1]}:{moved[0].id}"
                 return self._violation(f, "unlisted-endpoint", "warning", name=name, detail=detail)
-        if name is None and f.mid_stream and f.dport in self.named_ports:
-            # its name was said before we listened: not known is not the same as forbidden
-            return self._violation(f, "unlisted-endpoint", "info", detail="before-start")
+        if name is None and (f.mid_stream or f.cut) and f.dport in self.named_ports:
+            # its name was said before we listened, or was cut off: not known is not forbidden
+            detail = "cut-short" if f.cut else "before-start"
+            return Decision("pending", final=False, detail=detail)
         low = f.transport == "udp" and f.dport == 123
         return self._violation(f, "unlisted-endpoint", "info" if low else "warning", name=name)
 
@@ -415,7 +418,8 @@ class Judge:
             return self._violation(f, "wrong-port", "warning", rule, name)
         if f.foreign_address and rule.service not in ("dhcp", "nd", "igmp"):
             return self._violation(f, "address-changed", "warning", rule, name)
-        return Decision(verdict, rule.id, host=name)
+        own = verdict if verdict == "allowed" else _verdict_of(rule)
+        return Decision(own, rule.id, host=name)
 
     def _violation(
         self,
@@ -438,6 +442,13 @@ class Judge:
     @staticmethod
     def _best_name(f: FlowFacts) -> HostName | None:
         return f.names[0] if f.names else None
+
+
+def _verdict_of(rule: Rule) -> Verdict:
+    """What a rule makes of its flows: the time is asked for by the guide's own rule."""
+    if rule.kind == "infrastructure" and rule.id not in ("ntp", "ntp-public"):
+        return "infrastructure"
+    return "allowed"
 
 
 def _bits(peers: tuple[str, ...]) -> int:

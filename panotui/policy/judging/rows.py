@@ -629,6 +629,7 @@ class _Columns:
             answered=bool(self.answered[index]),
             settled=bool(self.settled[index]),
             own=bool(self.own[index]),
+            cut=view.cut_short,
             one_way=view.one_way or (port >= 0 and self.owner.ports[port] in view.one_way_ports),
         )
 

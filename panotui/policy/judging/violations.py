@@ -24,6 +24,7 @@ from panotui.model import (
     U8,
     U16,
     U64,
+    Bool,
     Rows,
     Severity,
     ViolationRecord,
@@ -408,6 +409,7 @@ class ViolationBook:
         packets = (bad["packets_out"] + bad["packets_in"]).astype(np.int64)
         size = (bad["bytes_out"] + bad["bytes_in"]).astype(np.int64)
         ids = np.ascontiguousarray(bad["id"])
+        self._moved(meter, ids, numbers)
         counted = self._counted.get(meter)
         more_packets, more_bytes = packets.copy(), size.copy()
         is_new = np.ones(len(ids), np.bool_)
@@ -475,7 +477,23 @@ class ViolationBook:
         better = np.ascontiguousarray(rows["id"][judged.verdict != _VIOLATION])
         if not len(better):
             return
-        gone = np.isin(counted.ids, better)
+        self._leave(meter, counted, np.isin(counted.ids, better))
+
+    def _moved(self, meter: int, ids: U64, numbers: I64) -> None:
+        """Flows that belong to another violation now (their content is known) leave the old one,
+        with all their packets."""
+        counted = self._counted.get(meter)
+        if counted is None or not len(counted.ids):
+            return
+        order = np.argsort(ids, kind="stable")
+        where = order[np.minimum(np.searchsorted(ids[order], counted.ids), len(ids) - 1)]
+        here = ids[where] == counted.ids
+        moved = here & (counted.group != numbers[where])
+        if moved.any():
+            self._leave(meter, counted, moved)
+
+    def _leave(self, meter: int, counted: _Counted, gone: Bool) -> None:
+        """Take what was counted of some flows off their violations."""
         for index in np.flatnonzero(gone).tolist():
             key = self._by_number[int(counted.group[index])]
             violation = self._violations.get(key)

@@ -84,6 +84,10 @@ def _named(facts: FlowFacts, decision: Decision) -> str:
 
 
 def _text(judge: Judge, f: FlowFacts, d: Decision) -> str:
+    if d.detail == "before-start":
+        return "It began before watching did, so its name is unknown: no rule can be shown to fit."
+    if d.detail == "cut-short":
+        return "The capture cuts frames short, so its name is unknown: no rule can be shown to fit."
     if d.verdict == "pending":
         return "Not enough has been seen of this flow yet."
     if d.verdict != "violation":
@@ -179,12 +183,6 @@ def _unlisted_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
         return f"DNS to {f.server}, which is no resolver of the site"
     if d.detail == "group":
         return f"The appliance sends {service(f)} to the group address {f.server}"
-    if d.detail == "before-start":
-        where = f" (in a range of {d.host.name})" if d.host and d.host.source == "range" else ""
-        return (
-            f"A connection to {f.server}{where} by {service(f)} began before watching did, so its "
-            "name is unknown; no rule can be shown to allow it"
-        )
     return f"No rule allows {service(f)} to {_named(f, d)}"
 
 

@@ -13,13 +13,20 @@ from panotui.report.analysis import analysis, dumps, schema
 from tests.captures import capture, captures
 
 
+TLS_PORTS = (443, 853, 8443, 8883)
+
+
 @pytest.mark.parametrize("name", captures())
 def test_each_flow_has_a_verdict_and_a_rule_or_a_reason(name: str) -> None:
     engine = analysed([str(capture(name))], Site())
     whole = json.loads(dumps(analysis(engine)))
     jsonschema.Draft202012Validator(schema()).validate(whole)
     for flow in whole["flows"]:
-        assert flow["verdict"] != "pending", flow
+        if flow["verdict"] == "pending":
+            # named before the capture began, or beyond its snap length: it cannot be known
+            assert flow["dport"] in TLS_PORTS, flow
+            assert flow["host_source"] in (None, "range"), flow
+            continue
         assert (flow["reason"] is not None) == (flow["verdict"] == "violation"), flow
         if flow["verdict"] != "violation":
             assert flow["rule"], flow

