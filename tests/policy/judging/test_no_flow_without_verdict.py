@@ -12,7 +12,6 @@ from panotui.model import Site
 from panotui.report.analysis import analysis, dumps, schema
 from tests.captures import capture, captures
 
-
 TLS_PORTS = (443, 853, 8443, 8883)
 
 
