@@ -295,7 +295,7 @@ class Judge:
         if name is None and (f.mid_stream or f.cut) and f.dport in self.named_ports:
             # its name was said before we listened, or was cut off: not known is not forbidden
             detail = "cut-short" if f.cut else "before-start"
-            return Decision("pending", final=False, detail=detail)
+            return Decision("pending", final=False, host=self._best_name(f), detail=detail)
         low = f.transport == "udp" and f.dport == 123
         return self._violation(f, "unlisted-endpoint", "info" if low else "warning", name=name)
 
