@@ -47,6 +47,7 @@ _BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD, _SKIP, _OPEN = range(
 # `$`, a low channel, a length, and a first byte of RTP or RTCP; overlapping candidates too.
 _CANDIDATE = re.compile(rb"(?=\$[\x00-\x1f]..[\x80-\xbf])", re.DOTALL)
 _DOLLAR = 0x24
+_HTTP = (b"GET ", b"POST", b"HTTP")  # begins of a tunnel
 # Frames too short for RTP and RTCP, as many as follow each other.
 SMALL = 8
 SMALL_FRAMES = re.compile(
@@ -93,6 +94,7 @@ class Direction:
         "_held_bytes",
         "_hole_acked_ns",
         "_inner",
+        "_is_first",
         "_length",
         "_marks",
         "_messages",
@@ -150,6 +152,7 @@ class Direction:
         self._candidates: list[int] = []  # but these, once more has come
         self._open: tuple[Text, int, int] | None = None  # whose body has no length; when, number
         self._second = self._messages = self._muted_ns = 0
+        self._is_first = True  # nothing was read yet
 
     def begin(self, sequence: int) -> None:
         """A SYN: the next byte is a message boundary."""
@@ -386,6 +389,11 @@ class Direction:
                         self._emit_split(time_ns, number)
             elif mode == _TEXT:
                 start = self._text(data, start, end, time_ns, number)
+            elif mode == _RESYNC and self._is_first:
+                # another protocol's head, by which the connection was recognised
+                self._is_first = False
+                self._mode = _TEXT if bytes(data[start : start + 4]) in _HTTP else _RESYNC
+                self._head_end = 0
             elif mode == _RESYNC:
                 self._marks.append((len(self._buffer), time_ns, number))
                 self._buffer += data[start:end]
@@ -478,7 +486,7 @@ class Direction:
         buffer += data[start : min(end, start + HEAD_MAX + BODY_MAX)]
         verdict = starts_message(buffer)
         if verdict is False:
-            if any(one.startswith(bytes(buffer[:4])) for one in (b"GET ", b"POST", b"HTTP")):
+            if any(one.startswith(bytes(buffer[:4])) for one in _HTTP):
                 return self._http(start, known, end, time_ns, number)
             self._stray(time_ns, number)
             return end
