@@ -39,6 +39,7 @@ class Head(NamedTuple):
 
     message: HttpMessage
     size: int  # bytes up to and with the empty line
+    is_video: bool  # an answer of pictures that replace each other: MJPEG
     tunnel_cookie: bool  # x-sessioncookie, or a WebSocket for RTSP: RTSP tunnelled in HTTP
 
 
@@ -82,7 +83,8 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
             server=_text(fields.get(b"server")),
             location=_location(fields.get(b"location")),
         )
-        return Head(message, max(size, 0), cookie)
+        video = b"multipart/x-mixed-replace" in fields.get(b"content-type", b"").lower()
+        return Head(message, max(size, 0), video, cookie)
     request = _REQUEST.match(start)
     if request is None:
         raise Malformed("HTTP request line")
@@ -102,7 +104,7 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
         user_agent=_text(fields.get(b"user-agent")),
         credentials=user or authorization.startswith(b"basic") or proxy.startswith(b"basic"),
     )
-    return Head(message, max(size, 0), cookie)
+    return Head(message, max(size, 0), False, cookie)
 
 
 def _target(method: bytes, target: bytes) -> tuple[bytes | None, bytes | None, bool]:

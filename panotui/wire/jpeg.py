@@ -60,3 +60,8 @@ def _size_in_headers(raw: bytes) -> tuple[int, int] | None:
         # fill bytes and markers without a length
         at += 1 if raw[at + 1] == 0xFF else 2 + int.from_bytes(raw[at + 2 : at + 4])
     return None
+
+
+def size_of_picture(head: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG by its first bytes; None where they do not say."""
+    return _size_in_headers(head[2:]) if head[:2] == b"\xff\xd8" else None

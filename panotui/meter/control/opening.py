@@ -65,6 +65,7 @@ class Opening:
         "app",
         "client",
         "finished",
+        "is_video",
         "messages",
         "server",
     )
@@ -82,6 +83,7 @@ class Opening:
         self.client, self.server = client, server
         self.app: str | None = None
         self.finished = False
+        self.is_video = False  # pictures over HTTP follow
         self.messages: list[AnyMessage] = []
         self._ports = (client_port, server_port)
         self._rtsp_ports = rtsp_ports
@@ -126,7 +128,8 @@ class Opening:
         if missing and not self.finished:
             self._pass_over(side, from_client, origin, sequence + len(payload), missing)
         if self.finished:
-            return LANE_RTSP if self.app in RTSP_APPS else LANE_BULK
+            media = self.is_video or self.app in RTSP_APPS
+            return LANE_RTSP if media else LANE_BULK
         if stream.offered > FLIGHT_BYTES or stream.overflowed:
             return self._finish()
         return LANE_HANDSHAKE
@@ -337,6 +340,9 @@ class Opening:
             self.finished = True
             return
         self.messages.append(head.message)
+        if head.is_video:
+            self.is_video = self.finished = True
+            return
         if head.message.method == "CONNECT":
             self._connecting = True
             self.app = "http-connect"

@@ -14,7 +14,8 @@ import numpy as np
 
 from panotui.meter.rtsp.carriers import RTP, Carriers
 from panotui.meter.rtsp.dialogue import Dialogue, Track
-from panotui.meter.rtsp.interleaved import HELD_NS_MAX, Direction, Frames
+from panotui.meter.rtsp.found_frames import Frames
+from panotui.meter.rtsp.interleaved import HELD_NS_MAX, Direction
 from panotui.meter.rtsp.places import Place, place_of
 from panotui.meter.rtsp.runs import Runs
 from panotui.model import I64, U64, AnyMessage, Bool, PacketBatch, address_text

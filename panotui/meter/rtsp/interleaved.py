@@ -10,14 +10,12 @@ once. RFC 2326 10.12, RFC 7826 14.
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable
 from itertools import chain, islice
 
-import numpy as np
-
+from panotui.meter.rtsp.found_frames import FRAME_HEAD, SMALL, SMALL_FRAMES, Frames
+from panotui.meter.rtsp.multipart import Multipart
 from panotui.meter.rtsp.unwrapping import Base64, WebSocket, Wrapping
-from panotui.model import I64
 from panotui.wire.rtsp import (
     BODY_MAX,
     HEAD_MAX,
@@ -28,7 +26,6 @@ from panotui.wire.rtsp import (
     starts_message,
 )
 
-FRAME_HEAD = 256  # bytes kept of a frame that spans segments: RTP header and parameter sets
 HELD_BYTES_MAX = 131_072  # waiting behind a hole
 HELD_NS_MAX = 3_000_000_000
 ACKED_GRACE_NS = 20_000_000  # a mirror may bring an ACK before the data that it answers
@@ -42,39 +39,16 @@ MESSAGES_PER_SECOND = 200  # of a direction; with more it is left alone until th
 _MASK = 0xFFFFFFFF
 _HALF = 1 << 31
 
-_BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD, _SKIP, _OPEN = range(9)
+_BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD, _SKIP, _OPEN, _PARTS = range(10)
 
 # `$`, a low channel, a length, and a first byte of RTP or RTCP; overlapping candidates too.
 _CANDIDATE = re.compile(rb"(?=\$[\x00-\x1f]..[\x80-\xbf])", re.DOTALL)
 _DOLLAR = 0x24
 _HTTP = (b"GET ", b"POST", b"HTTP")  # begins of a tunnel
-# Frames too short for RTP and RTCP, as many as follow each other.
-SMALL = 8
-SMALL_FRAMES = re.compile(
-    rb"(?:\$.\x00(?:" + b"|".join(b"\\x%02x.{%d}" % (n, n) for n in range(SMALL)) + rb"))+",
-    re.DOTALL,
-)
 _LENGTH = re.compile(rb"(?i)\ncontent-length[ \t]*:")
 _SDP_LINE = re.compile(rb"[A-Za-z]=[^\n]*\n?")
 
 MessageHandler = Callable[[Text, bytes, int, int], None]  # text, body, time_ns, packet number
-
-
-class Frames:
-    """`$` frames of a batch: `FIELDS` numbers each in `numbers`, split heads in `side`."""
-
-    FIELDS = 7  # carrier, position (>= 0 in the batch's data, else ~position in side), length,
-    # captured bytes of it, time_ns, packet number, epoch
-
-    def __init__(self) -> None:
-        self.numbers = array("q")
-        self.side = bytearray()
-        self.tables: list[I64] = []  # (n, FIELDS) of frames that came in runs
-
-    def table(self) -> I64:
-        """(n, FIELDS) all frames; the order within a packet is that of the rows."""
-        walked = np.frombuffer(self.numbers, np.int64).reshape(-1, self.FIELDS)
-        return np.concatenate([walked, *self.tables])
 
 
 class Direction:
@@ -103,6 +77,7 @@ class Direction:
         "_need",
         "_next",
         "_open",
+        "_parts",
         "_scanned",
         "_second",
         "_tries",
@@ -147,6 +122,7 @@ class Direction:
         self._depth = 0
         self._inner: Direction | None = None
         self._wrapping: Wrapping | None = None
+        self._parts: Multipart | None = None
         self._floor = 0  # where a boundary may be, at least
         self._scanned = 0  # bytes of `_buffer` in which no boundary begins
         self._candidates: list[int] = []  # but these, once more has come
@@ -323,8 +299,11 @@ class Direction:
                 self._emit_split(time_ns, number)
             if not missing:
                 return
-        if self._mode == _TUNNEL:
+        if self._mode == _PARTS and self._parts is not None:
+            self._parts.skip(missing)
+        if self._mode == _TUNNEL or (self._parts is not None and self._parts.is_lost):
             self._mode = _DEAD
+        if self._mode in (_DEAD, _PARTS):
             return
         if self._mode == _SKIP:
             inside = min(missing, self._need)
@@ -407,6 +386,12 @@ class Direction:
                 start = stop
                 if not self._need:
                     self._mode = _BOUNDARY
+            elif mode == _PARTS:
+                assert self._parts is not None
+                self.frames.parts += self._parts.feed(bytes(data[start:end]), time_ns, number)
+                if self._parts.is_lost:
+                    self._mode = _DEAD
+                return
             elif mode == _TUNNEL:
                 self._unwrap(bytes(data[start:end]), time_ns, number)
                 return
@@ -591,6 +576,10 @@ class Direction:
             self._mode, self._wrapping = _TUNNEL, WebSocket()
             if self.on_tunnel is not None:
                 self.on_tunnel("")
+            return start + head - known
+        if raw.startswith(b"HTTP") and b"multipart/x-mixed-replace" in lower:
+            self._buffer.clear()
+            self._mode, self._parts = _PARTS, Multipart(self.carrier(0), raw)
             return start + head - known
         tunnelled = found is not None or b"x-rtsp-tunnelled" in lower
         if not tunnelled and not raw.startswith(b"HTTP"):

@@ -11,13 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from panotui.meter.rtsp.interleaved import (
-    FRAME_HEAD,
-    SMALL,
-    SMALL_FRAMES,
-    Direction,
-    Frames,
-)
+from panotui.meter.rtsp.found_frames import FRAME_HEAD, SMALL, SMALL_FRAMES, Frames
+from panotui.meter.rtsp.interleaved import Direction
 from panotui.model import I64
 
 _DOLLAR = 0x24

@@ -122,6 +122,14 @@ class Formats:
             row["width"][index], row["height"][index] = width, height
             self._state.changed[index] = True
 
+    def learn_picture(self, stream: Stream, head: bytes) -> None:
+        """The size that a JPEG's first bytes say."""
+        size = jpeg.size_of_picture(head)
+        row, index = self._state.row, stream.index
+        if size is not None and size != (row["width"][index], row["height"][index]):
+            row["width"][index], row["height"][index] = size
+            self._state.changed[index] = True
+
     def learn_sps(self, stream: Stream, unit: bytes | None) -> None:
         """Size, profile and declared rate; the one in band is newer than the SDP's."""
         if unit is None or unit == stream.sps:

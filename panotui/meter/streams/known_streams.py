@@ -44,6 +44,7 @@ class Stream(msgspec.Struct, eq=False):
     fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
     clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
     ssrcs: list[int] = []  # oldest first, `ssrc` last
+    pictures: int = 0  # of HTTP answers so far
     undeclared: bool = False  # its SETUP declares another payload type
     stray: Dialogue | None = None  # it was there before this one, which has a stream of its own
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from panotui.meter.rtp.records import Arrivals
 from panotui.meter.rtsp.carriers import Carriers
 from panotui.meter.rtsp.dialogue import Dialogue, Track
+from panotui.meter.rtsp.multipart import Part
 from panotui.meter.rtsp.places import Place
 from panotui.model import I64, U16
 
@@ -18,6 +19,7 @@ class Recognised:
 
     known: tuple[U16, Arrivals] | None = None  # of these streams, by index
     new: tuple[I64, Arrivals] | None = None  # of these carriers, whose newest stream is another
+    pictures: list[Part] | None = None  # that were no RTP
 
 
 class Announced(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals
 from panotui.meter.rtsp.carriers import Carriers
 from panotui.meter.rtsp.connections import Connections
-from panotui.meter.rtsp.interleaved import Frames
+from panotui.meter.rtsp.found_frames import Frames
 from panotui.meter.rtsp.places import Place
 from panotui.meter.streams.lanes import Announced, Recognised
 from panotui.meter.streams.rtcp_reports import RtcpReports
@@ -66,6 +66,8 @@ class RtspMedia:
     def read(self, batch: PacketBatch, frames: Frames) -> Iterator[Recognised]:
         """Sort the frames of a walk, a part at a time: the next part is read when the streams of
         the one before are known."""
+        if frames.parts:
+            yield Recognised(pictures=frames.parts)
         table = frames.table()
         if not len(table):
             return

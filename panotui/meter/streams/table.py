@@ -18,6 +18,7 @@ from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
 from panotui.meter.rtp.sequence import MAX_DROPOUT
 from panotui.meter.rtsp.carriers import NO_MEDIA, RTP
 from panotui.meter.rtsp.dialogue import Track
+from panotui.meter.rtsp.multipart import Part
 from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.streams import media_heuristics
 from panotui.meter.streams.formats import Formats
@@ -45,7 +46,9 @@ from panotui.model import (
     StreamRestart,
 )
 from panotui.wire.columns import Columns
+from panotui.wire.h264 import KEY, MARK, START, VCL
 
+JPEG_TYPE = 26  # RFC 3551, of MJPEG that comes over HTTP too
 MEASURE_AT = 65_536  # packets waiting
 TIMEOUT_S = 60  # of sessions that name none (RFC 2326 12.37)
 _ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row
@@ -157,6 +160,8 @@ class StreamTable:
             self._append(*found.known)
         if found.new is not None:
             self._take_new(tcp, *found.new)
+        if found.pictures:
+            self._take_pictures(found.pictures)
 
     # ------------------------------------------------------------ new sources
 
@@ -204,6 +209,45 @@ class StreamTable:
         for source, first_ns in held:
             if source in self._probation:  # nor has another SSRC of its carrier spent its chances
                 self._believe(source, first_ns)
+
+    def _take_pictures(self, parts: list[Part]) -> None:
+        """Pictures of HTTP answers: streams without numbers or stamps, told by their arrival."""
+        for carrier in dict.fromkeys(part.carrier for part in parts):
+            own = [part for part in parts if part.carrier == carrier]
+            source = (True, carrier, 0, 0)
+            known = self._known.at(source)
+            stream = known[-1] if known else self._open_pictures(source, own[0])
+            self._formats.learn_picture(stream, own[-1].head)
+            count = len(own)
+            time_ns = np.array([part.time_ns for part in own], np.int64)
+            order = np.array([part.number for part in own], np.int64) << ORDER_BITS
+            self._queue(
+                RtpRecords(
+                    np.full(count, stream.index, np.uint16),
+                    (stream.pictures + np.arange(count)).astype(np.uint16),
+                    (time_ns * 9 // 100_000).astype(np.uint32),
+                    time_ns,
+                    np.array([part.size for part in own], np.int64),
+                    np.array([part.length for part in own], np.int32),
+                    np.full(count, VCL | KEY | START | MARK, np.uint8),
+                    order | np.arange(count),
+                    np.zeros(count, np.int32),
+                )
+            )
+            stream.pictures += count
+
+    def _open_pictures(self, source: Source, first: Part) -> Stream:
+        stream = self._open(source, JPEG_TYPE)
+        row, index = self._state.row, stream.index
+        row["first_ns"][index] = row["last_ns"][index] = first.time_ns
+        row["first_packet"][index] = first.number
+        self._formats.learn(stream, JPEG_TYPE)
+        row["clock_rate"][index] = 0  # it has none
+        dialogue = self._rtsp.announced(source[1], first.time_ns).dialogue
+        if dialogue is not None:
+            self._signalling.join(stream, dialogue)
+            row["session"][index] = -1
+        return stream
 
     def _may_be_believed(self, source: Source) -> bool:
         """Is it worth a look, where nothing was announced? Of a flood of sources none is."""

@@ -9,12 +9,12 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from panotui.meter.rtsp.found_frames import Frames
 from panotui.meter.rtsp.interleaved import (
     HELD_BYTES_MAX,
     RESYNC_BYTES_MAX,
     RESYNC_TRIES_MAX,
     Direction,
-    Frames,
 )
 from panotui.wire.rtsp import Text
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.meter.rtsp.connections import Connections
-from panotui.meter.rtsp.interleaved import SMALL, Frames
+from panotui.meter.rtsp.found_frames import SMALL, Frames
 from panotui.model import AnyMessage, PacketBatch, RtspMessage
 from panotui.wire.decode import Decoder
 from tests.meter.packets_in import batch_of, tcp

@@ -106,6 +106,15 @@ OVER_TCP: dict[str, Callable[[], bytes]] = {
     "tiny frames": lambda: a_thousand(b"$\0\0\x07aaaaaaa"),
     "tiny reports": lambda: a_thousand(b"$\1\0\x08\x80\xc9\0\1abcd"),
     "tiny messages": lambda: a_thousand(OK + b"\r\n"),
+    "tiny parts of an HTTP answer": lambda: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"
+        + a_thousand(b"--b\nContent-Length:1\n\nx")
+    ),
+    "parts of an HTTP answer without end": lambda: (
+        b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n"
+        + b"--b\n\n"
+        + a_thousand(b"\n--")
+    ),
     "frames that lead nowhere": lambda: b"?" + a_thousand(b"$\0\xff\xff\x80"),
 }
 

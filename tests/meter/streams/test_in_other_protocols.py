@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from panotui.meter.meter import Meter
-from panotui.model import SECOND, MeterSettings, RtspMessage
+from panotui.model import SECOND, STREAM_CODECS, MeterSettings, RtspMessage, StreamRestart
 from tests.meter.packets_in import batch_of, tcp
 from tests.meter.rtsp.test_other_clothes import masked
 from tests.meter.streams.made_site import SDP, interleaved, rtp
@@ -106,3 +106,52 @@ def test_meter_measures_streams_inside_other_protocols(way, size: int) -> None: 
     (row,) = rows.values()
     assert isinstance(row, np.void)
     assert (row["packets"], row["lost"], row["signalled"]) == (300, 0, 1)
+
+
+def jpeg(size: int, width: int = 640, height: int = 360) -> bytes:
+    head = b"\xff\xd8\xff\xdb\0\x43" + bytes(65)
+    head += b"\xff\xc0\0\x11\x08" + height.to_bytes(2) + width.to_bytes(2) + bytes(10)
+    return head.ljust(size - 2, b"j") + b"\xff\xd9"
+
+
+def pictures(with_length: bool, count: int = 60) -> tuple[list[bytes], list[int]]:
+    """An HTTP answer of pictures, in segments; and of which picture each segment is."""
+    talk, of = Talk(40000), [0, 0, 0, 0]
+    talk.say(True, b"GET /video.mjpg HTTP/1.1\r\nHost: camera\r\n\r\n")
+    kind = b"multipart/x-mixed-replace; boundary=frame"
+    talk.say(False, b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\n\r\n")
+    for k in range(count):
+        body = jpeg(9000 + 100 * (k % 7))
+        head = b"--frame\r\nContent-Type: image/jpeg\r\n"
+        head += b"Content-Length: %d\r\n\r\n" % len(body) if with_length else b"\r\n"
+        part = head + body + b"\r\n"
+        for at in range(0, len(part), 1400):
+            talk.say(False, part[at : at + 1400])
+            of.append(k)
+    talk.say(False, b"--frame--\r\n")
+    of.append(count)
+    return talk.frames, of
+
+
+@pytest.mark.parametrize("size", [1, 23, 1000])
+@pytest.mark.parametrize("with_length", [True, False])
+def test_mjpeg_over_http_is_a_stream_of_pictures(with_length: bool, size: int) -> None:
+    frames, of = pictures(with_length)
+    start = 1_700_000_000 * SECOND
+    batch = batch_of(frames, [start + k * 100_000_000 + i for i, k in enumerate(of)])
+    meter, rows, restarts = Meter(MeterSettings(), 0), {}, 0
+    for at in range(0, len(batch), size):
+        part = batch.slice(at, min(at + size, len(batch)))
+        meter.update(part)
+        told = meter.tick(int(part.time_ns[-1]))
+        rows.update({int(row["id"]): row.copy() for row in told.streams})
+        restarts += len([m for m in told.messages if isinstance(m, StreamRestart)])
+    (row,) = rows.values()
+    assert (row["packets"], row["frames"], row["keyframes"], row["lost"]) == (60, 60, 60, 0)
+    assert STREAM_CODECS[row["codec"]] == "JPEG"
+    assert (row["clock_rate"], row["width"], row["height"]) == (0, 640, 360)
+    assert row["fps"] == pytest.approx(10, rel=0.02)
+    assert row["media_bytes"] == sum(9000 + 100 * (k % 7) for k in range(60))
+    assert np.isnan(row["jitter_ms"])
+    assert np.isnan(row["stamp_rate"])
+    assert not restarts

@@ -1,0 +1,131 @@
+"""Pictures that follow each other in one HTTP answer (`multipart/x-mixed-replace`), a part each.
+
+Cameras send MJPEG so to browsers and to simple readers. A part has a head of its own, mostly with
+its length; else it ends where the next boundary begins. Of a part only the first bytes are kept.
+RFC 2046 5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+HEAD_MAX = 4_096  # bytes of a part's head
+KEPT = 2_048  # of a part, in which a JPEG says its size
+PART_MAX = 1 << 26
+PARTS_PER_SECOND = 240  # no camera has more; what has is let alone
+_LENGTH = re.compile(rb"(?i)\ncontent-length\s*:\s*(\d{1,9})\s*\r?\n")
+_BOUNDARY = re.compile(rb"(?i)boundary\s*=\s*\"?([^\s\";,]{1,100})")
+
+
+class Part(NamedTuple):
+    """A picture that has come as a whole."""
+
+    carrier: int
+    size: int  # bytes with its head
+    length: int  # of the picture
+    time_ns: int  # when its last byte came
+    number: int  # the packet that brought it
+    head: bytes  # the picture's first bytes
+
+
+class Multipart:
+    """The parts of one answer. `head` is that of the answer."""
+
+    def __init__(self, carrier: int, head: bytes) -> None:
+        found = _BOUNDARY.search(head)
+        name = found[1] if found else b"--"
+        self._line = b"\n" + (name if name.startswith(b"--") else b"--" + name)
+        self._carrier = carrier
+        self._waiting = bytearray()  # a head, or the end of a part without a length
+        self._need = -1  # bytes of the part that are still to come; -1: in a head, -2: not known
+        self._kept = b""
+        self._size = self._length = 0
+        self._second = self._parts = 0
+        self.is_lost = False
+
+    def feed(self, raw: bytes, time_ns: int, number: int) -> list[Part]:
+        """The parts that these bytes complete."""
+        out: list[Part] = []
+        at = 0
+        while at < len(raw) and not self.is_lost:
+            if self._need == -1:
+                at = self._read_head(raw, at)
+            elif self._need == -2:
+                at = self._read_on(raw, at)
+            else:
+                piece = raw[at : at + self._need]
+                self._take(piece)
+                self._need -= len(piece)
+                at += len(piece)
+            if self._need == 0:
+                self._count(time_ns)
+                out.append(
+                    Part(self._carrier, self._size, self._length, time_ns, number, self._kept)
+                )
+                self._need = -1
+        return out
+
+    def _count(self, time_ns: int) -> None:
+        second = time_ns // 1_000_000_000
+        if second != self._second:
+            self._second, self._parts = second, 0
+        self._parts += 1
+        self.is_lost |= self._parts > PARTS_PER_SECOND
+
+    def skip(self, missing: int) -> None:
+        """Bytes were not captured: within a part of known length only its picture has a hole."""
+        if 0 < missing < self._need:
+            self._need -= missing
+            self._length += missing
+            self._size += missing
+        else:
+            self.is_lost = True
+
+    def _take(self, piece: bytes) -> None:
+        if len(self._kept) < KEPT:
+            self._kept += piece[: KEPT - len(self._kept)]
+        self._length += len(piece)
+        self._size += len(piece)
+        self.is_lost |= self._length > PART_MAX
+
+    def _read_head(self, raw: bytes, at: int) -> int:
+        waiting = self._waiting
+        known = len(waiting)
+        waiting += raw[at : at + HEAD_MAX]
+        start = waiting.find(self._line[1:])
+        if start < 0:
+            if len(waiting) > HEAD_MAX:
+                self.is_lost = True
+            return len(raw) if len(raw) - at <= HEAD_MAX else at + HEAD_MAX
+        blank = [waiting.find(b"\n\r\n", start) + 3, waiting.find(b"\n\n", start) + 2]
+        ends = [end for end, size in zip(blank, (3, 2), strict=True) if end >= size]
+        if not ends:
+            self.is_lost = len(waiting) > HEAD_MAX
+            return at + len(waiting) - known
+        end = min(ends)
+        found = _LENGTH.search(waiting, start, end)
+        self._need = int(found[1]) or -1 if found else -2
+        self._size, self._length, self._kept = end, 0, b""
+        waiting.clear()
+        return at + end - known
+
+    def _read_on(self, raw: bytes, at: int) -> int:
+        """A part without a length: up to the next boundary."""
+        waiting = self._waiting
+        known = len(waiting)
+        waiting += raw[at:]
+        end = waiting.find(self._line, max(0, known - len(self._line)))
+        if end < 0:
+            keep = len(self._line) + 1
+            self._take(bytes(waiting[:-keep]))
+            del waiting[:-keep]
+            return len(raw)
+        body = bytes(waiting[:end]).removesuffix(b"\r")
+        self._take(body)
+        self._need = 0
+        waiting.clear()
+        if end >= known:
+            return at + end - known
+        waiting += self._line[: known - end]  # the boundary's begin had come before
+        return at
