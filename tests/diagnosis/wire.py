@@ -321,9 +321,9 @@ class Rtsp:
     def __init__(self, wire: Wire, sport: int = 40_000, *, address: str = CAMERA,
                  camera_mac: str = CAMERA_MAC, tcp: bool = False, timeout_s: int = 60,
                  group: str | None = None, client: str = APPLIANCE, client_mac: str = ETH0,
-                 ports: int = 6000) -> None:  # fmt: skip
+                 ports: int = 6000, port: int = 554) -> None:  # fmt: skip
         self.client, self.client_mac, self.ports = client, client_mac, ports
-        self.flow = wire.tcp((client_mac, client, sport), (camera_mac, address, 554), 0)
+        self.flow = wire.tcp((client_mac, client, sport), (camera_mac, address, port), 0)
         self.wire, self.address, self.mac, self.tcp = wire, address, camera_mac, tcp
         self.url = f"rtsp://{address}/stream1"
         self.timeout_s, self.group = timeout_s, group
