@@ -86,6 +86,9 @@ def _ports(text: _Text, snapshot: Snapshot) -> None:
         )
 
 
+_CAMERA_LEVELS = {"streaming": "ok", "paused": "ok", "losing": "warn", "warning": "warn"}
+
+
 def _cameras(text: _Text, snapshot: Snapshot) -> None:
     counts = snapshot.counts
     text.head("CAMERAS", f"{counts.cameras_ok} of {counts.cameras} streaming")
@@ -93,8 +96,9 @@ def _cameras(text: _Text, snapshot: Snapshot) -> None:
     for stream in snapshot.streams:
         by_camera.setdefault(stream.camera, []).append(stream)
     for camera in snapshot.cameras[:_LISTED]:
-        level = {"streaming": "ok", "paused": "ok", "losing": "warn"}.get(camera.state, "bad")
-        text.row(level, f"{camera.name} {camera.address}  {camera.state_text or camera.state}")
+        level = _CAMERA_LEVELS.get(camera.standing, "bad")
+        but = f", but {camera.trouble}" if camera.standing != camera.state else ""
+        text.row(level, f"{camera.name} {camera.address}  {camera.state_text or camera.state}{but}")
         for stream in by_camera.get(camera.name, ())[:6]:
             text.lines.append(f"     {_stream(stream)}")
     text.more(len(snapshot.cameras))

@@ -17,6 +17,7 @@ import numpy as np
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
+from panotui.diagnosis.worst import with_troubles
 from panotui.engine.events import Events
 from panotui.engine.settings import EngineSettings
 from panotui.model import (
@@ -480,6 +481,7 @@ class Engine:
         )  # fmt: skip
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())
+        cameras, streams = with_troubles(cameras, streams, findings)
         findings_known, violations_known = open_and_known(findings, violations)
         site = self.view.site_record()
         if self.facts.one_way != site.one_way:

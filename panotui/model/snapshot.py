@@ -224,6 +224,13 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     history_frames: tuple[int | None, ...] = ()
     history_frame_bytes: tuple[int | None, ...] = ()
     history_keyframes: tuple[int | None, ...] = ()
+    trouble: str | None = None  # id of the worst open finding about it, but for information
+    trouble_severity: Severity | None = None
+
+    @property
+    def standing(self) -> str:
+        """The state; where that is "streaming" and a finding says otherwise, its severity."""
+        return (self.trouble_severity or self.state) if self.state == "streaming" else self.state
 
 
 class DialogueLine(Record, frozen=True, kw_only=True):
@@ -254,6 +261,13 @@ class CameraRecord(Record, frozen=True, kw_only=True):
     port: str | None = None
     fps_expected: float | None = None
     dialogue: tuple[DialogueLine, ...] = ()
+    trouble: str | None = None  # id of the worst open finding about it, but for information
+    trouble_severity: Severity | None = None
+
+    @property
+    def standing(self) -> str:
+        """The state; where that is "streaming" and a finding says otherwise, its severity."""
+        return (self.trouble_severity or self.state) if self.state == "streaming" else self.state
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True):

@@ -244,7 +244,7 @@ def standing(story: Story) -> list[tuple[str, str, str]]:
     """(level, what, how it stands) of ports, cameras, cloud and time."""
     snapshot = story.snapshot
     up = sum(LEVELS.get(p.state) == "ok" for p in snapshot.ports)
-    cameras = sum(LEVELS.get(c.state) == "ok" for c in snapshot.cameras)
+    cameras = sum(LEVELS.get(c.standing) == "ok" for c in snapshot.cameras)
     seen = [e for e in snapshot.endpoints if e.state != "unseen"]
     reached = sum(e.state == "reachable" for e in seen)
     clock = snapshot.clock.state

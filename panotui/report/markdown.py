@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from panotui.model import CameraRecord, StreamRecord
 from panotui.report import content
 from panotui.report.content import GLYPHS, LEVELS, Story
 
@@ -42,6 +43,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     if len(all_rows) > ROWS_MAX:
         lines += ["", f"{len(all_rows) - ROWS_MAX:,} more in `panotui analyze --json`."]
     return [*lines, ""]
+
+
+def _standing(record: CameraRecord | StreamRecord) -> str:
+    """A state with the glyph of the worst that is open about it."""
+    but = f", but {record.trouble}" if record.standing != record.state else ""
+    return f"{GLYPHS[LEVELS.get(record.standing, 'none')]} {record.state}{but}"
 
 
 def _state(word: str) -> str:
@@ -113,16 +120,16 @@ def _ports(story: Story) -> list[str]:
 def _cameras(story: Story) -> list[str]:
     rows: list[Sequence[object]] = []
     for name, state, address in [
-        *((c.name, c.state, c.address) for c in story.snapshot.cameras),
+        *((c.name, _standing(c), c.address) for c in story.snapshot.cameras),
         (None, "", ""),
     ]:
         streams = story.streams_of(name)
         if not streams and name is not None:
-            rows.append((name, _state(state), address, "no stream seen", "", "", "", ""))
+            rows.append((name, state, address, "no stream seen", "", "", "", ""))
         for s in streams:
             rows.append(
                 (
-                    name or "unknown", _state(s.state), f"{s.src} {s.transport}",
+                    name or "unknown", _standing(s), f"{s.src} {s.transport}",
                     content.frame_text(s), content.rate(s.bitrate_mean_bps), content.loss_text(s),
                     content.milliseconds(s.jitter_mean_ms), len(s.freezes),
                 )

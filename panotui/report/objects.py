@@ -190,6 +190,7 @@ def stream_object(stream: StreamRecord) -> Json:
         "longest_gap": stream.longest_gap,
         "restarts": stream.restarts,
         "ssrc_changes": stream.ssrc_changes,
+        "trouble": stream.trouble,
         "foreign": stream.foreign,
         "jitter_ms": _pair(mean=stream.jitter_mean_ms, max=stream.jitter_max_ms),
         "frame_jitter_ms": _pair(mean=stream.frame_jitter_mean_ms, max=stream.frame_jitter_max_ms),
@@ -270,6 +271,7 @@ def camera_object(camera: CameraRecord) -> Json:
         "sdp_codec": camera.sdp_codec,
         "named_by": camera.named_by,
         "readers": list(camera.readers),
+        "trouble": camera.trouble,
     }
 
 

@@ -91,9 +91,11 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     if detail.violation is not None:
         return violations.look_of(detail.violation), violations.state_word(detail.violation)
     if detail.stream is not None:
-        return look(detail.stream.state), streams.state_word(detail.stream)
+        return streams.look_of(detail.stream), streams.state_word(detail.stream)
     if detail.camera is not None:
-        return look(detail.camera.state, camera=True), detail.camera.state
+        camera = detail.camera
+        but = f", but {camera.trouble}" if camera.standing != camera.state else ""
+        return streams.look_of(camera), camera.state + but
     if detail.endpoint is not None:
         return look(detail.endpoint.state), detail.endpoint.state
     if detail.flow is not None:

@@ -205,10 +205,12 @@ def _cameras(scene: Scene) -> _Section:
     for camera in frame.cameras:
         own = [by_id[s] for s in camera.streams if s in by_id]
         video = [s for s in own if s.media in (None, "video")] or own
-        stream = min(video, key=lambda s: (trouble(look(s.state)), -s.last_time_ns), default=None)
-        of = look(camera.state, camera=True)
-        if stream is not None and trouble(look(stream.state)) < trouble(of):
-            of = look(stream.state)
+        stream = min(
+            video, key=lambda s: (trouble(streams.look_of(s)), -s.last_time_ns), default=None
+        )
+        of = look(camera.standing, camera=True)
+        if stream is not None and trouble(look(stream.standing)) < trouble(of):
+            of = look(stream.standing)
         cameras.append((camera, stream, of))
     cameras.sort(key=lambda entry: (trouble(entry[2]), entry[0].name))
     counts = frame.header.counts
@@ -251,7 +253,7 @@ def _camera(
             pen.right(f"{camera.address} ", "dim")
         return _unit(scene, key, of, copy, pen)
     word = streams.state_word(stream)
-    pen.put(" ").field(word, 6, role(look(stream.state)))
+    pen.put(" ").field(word, 6, role(of))
     pen.put(" ").field(streams.codec(stream.codec), 5)
     pen.field(streams.size(stream), 9)
     pen.put(f"{number(stream.fps_now, 1):>5} fps", "warn" if streams.fps_short(stream) else "plain")

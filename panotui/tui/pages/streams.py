@@ -32,14 +32,29 @@ def size(stream: StreamRecord) -> str:
 
 
 def look_of(row: Row) -> Look:
-    return look(row.state, camera=isinstance(row, CameraRecord))
+    return look(row.standing, camera=isinstance(row, CameraRecord))
+
+
+_SHORT_TROUBLES = {
+    "timestamps": "stamps", "frozen-picture": "still", "camera-drop": "drops", "bitrate": "heavy",
+}  # fmt: skip
+
+
+def trouble_word(finding: str | None) -> str:
+    """`gop` of stream-gop: what is wrong with a stream that goes on."""
+    word = (finding or "trouble").removeprefix("stream-")
+    return _SHORT_TROUBLES.get(word, word)
 
 
 def state_word(row: Row) -> str:
     """`ok` for a stream that is well, its state otherwise."""
     if isinstance(row, StreamRecord):
-        return "ok" if row.state == "streaming" else row.state
+        if row.standing == "streaming":
+            return "ok"
+        return trouble_word(row.trouble) if row.state == "streaming" else row.state
     status = f" {row.last_status}" if row.state == "refused" and row.last_status else ""
+    if row.standing != row.state:
+        return trouble_word(row.trouble)
     return f"{row.state}{status}"
 
 

@@ -1,0 +1,43 @@
+"""What cameras and streams are in trouble with: the worst finding that is open about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from panotui.model import CameraRecord, FindingRecord, StreamRecord
+
+_RANK = {"error": 0, "warning": 1}
+
+
+def with_troubles(
+    cameras: Sequence[CameraRecord],
+    streams: Sequence[StreamRecord],
+    findings: Iterable[FindingRecord],
+) -> tuple[tuple[CameraRecord, ...], tuple[StreamRecord, ...]]:
+    """The records, each with the worst open finding about it that nobody knows of yet, so that no
+    pane calls well what another one warns of. A stream's trouble is its camera's as well."""
+    of_camera: dict[str, FindingRecord] = {}
+    of_stream: dict[str, FindingRecord] = {}
+    for finding in findings:
+        if finding.cleared_time_ns is not None or finding.known or finding.severity not in _RANK:
+            continue
+        for key, table in ((finding.camera, of_camera), (finding.stream, of_stream)):
+            old = table.get(key) if key else None
+            if key and (old is None or _RANK[finding.severity] < _RANK[old.severity]):
+                table[key] = finding
+    return (
+        tuple(
+            msgspec.structs.replace(c, trouble=found.id, trouble_severity=found.severity)
+            if (found := of_camera.get(c.address))
+            else c
+            for c in cameras
+        ),
+        tuple(
+            msgspec.structs.replace(s, trouble=found.id, trouble_severity=found.severity)
+            if (found := of_stream.get(s.id))
+            else s
+            for s in streams
+        ),
+    )

@@ -1,0 +1,56 @@
+"""No pane calls a camera well of which a finding says otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from panotui.commands.summary import summary
+from panotui.diagnosis.worst import with_troubles
+from panotui.model import CameraRecord, FindingRecord
+from panotui.report.analysis import analysis
+from panotui.tui.pages.streams import look_of, state_word
+from tests.diagnosis.wire import Rtsp, Wire
+
+
+def finding(severity: str, **fields: object) -> FindingRecord:
+    return FindingRecord(
+        **{
+            "id": "stream-gop", "severity": severity, "confidence": "certain", "subject": "x",
+            "text": "x", "action": "", "first_time_ns": 1, "last_time_ns": 1, "camera": "10.0.0.1",
+            **fields,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("of", "standing"),
+    [
+        (finding("warning"), "warning"),
+        (finding("error"), "error"),
+        (finding("info"), "streaming"),
+        (finding("error", cleared_time_ns=5), "streaming"),
+        (finding("error", known=True), "streaming"),
+        (finding("error", camera="10.0.0.2"), "streaming"),
+    ],
+)
+def test_standing_is_that_of_the_worst_open_finding(of: FindingRecord, standing: str) -> None:
+    camera = CameraRecord(name="a", address="10.0.0.1", state="streaming")
+    (camera,), _ = with_troubles([camera], [], [finding("info"), of])
+    assert camera.standing == standing
+    assert camera.state == "streaming"
+
+
+@pytest.mark.parametrize("heavy", [True, False])
+def test_screen_summary_and_json_agree(heavy: bool) -> None:
+    wire = Wire()
+    Rtsp(wire).play(0.2).media(0.6, 30, size=14_000 if heavy else 2_000)
+    engine = wire.watch()
+    snapshot = engine.snapshot()
+    (camera,), (stream,) = snapshot.cameras, snapshot.streams
+    assert (camera.state, stream.state) == ("streaming", "streaming")
+    for row in (camera, stream):
+        assert look_of(row) == ("warn" if heavy else "ok")
+    assert state_word(stream) == ("heavy" if heavy else "ok")
+    answer = analysis(engine)
+    assert answer["cameras"][0]["trouble"] == ("stream-bitrate" if heavy else None)
+    assert ("but stream-bitrate" in summary(snapshot)) is heavy
