@@ -334,8 +334,8 @@ class Engine:
             stream.url = (session.url or camera.url or "").rstrip("/") or None
         else:
             sender = stream.src
-            if sender in facts.appliance_addresses:
-                return
+            if sender in facts.appliance_addresses or stream.over_http:
+                return  # a page with pictures makes no host a camera
             camera = self.cameras.at(sender)
         stream.camera = camera.name
         camera.last_seen_ns = max(camera.last_seen_ns, stream.row.last_ns)
@@ -355,6 +355,8 @@ class Engine:
             if camera is None:
                 continue
             stream.camera = camera.name
+            if stream.over_http:
+                continue  # what a browser looks at tells nothing of the camera's sessions
             stream.fps_expected = camera.fps_of(found[1]) if found else camera.fps_expected
             out.setdefault(address, []).append(stream)
         return out

@@ -128,6 +128,12 @@ class StreamState:
         return self.meter, self.row.flow, self.row.channel
 
     @property
+    def over_http(self) -> bool:
+        """Pictures in an HTTP answer, without RTP."""
+        row = self.row
+        return row.transport == 6 and row.ssrc == 0 and not (row.signalled or row.clock_rate)
+
+    @property
     def codec(self) -> str | None:
         """The encoding name; the SDP's own where it is none that `STREAM_CODECS` has."""
         known = STREAM_CODECS[self.row.codec]
