@@ -39,8 +39,12 @@ ERRORS_MAX = 64
 NAMED = 4  # names in a sentence
 # where well-known filters lead the names that they block
 BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
+_CLOUD_PORTS = (443, 8883, 8443)
 _AWS = ".amazonaws.com"
 _PRINTED = ".aws.amazon.com"
+# names of AWS are aliases of others of its own
+_OF_AWS = (_AWS, ".amazonaws.com.cn", ".amazon.com", ".aws", ".awsglobalaccelerator.com",
+           ".cloudfront.net", ".awsdns.com")  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -336,7 +340,7 @@ def _add_hole(
             return
         if not (_hole(lookup.name, given, facts) or set(given.addresses) <= blocked):
             return
-        if _works(lookup.name, facts) or _another_is_used(lookup, given, blocked, facts):
+        if _works(given, facts) or _another_is_used(lookup, given, blocked, facts):
             return
     address = given.addresses[0]
     key = ("sinkhole", given.server, address)
@@ -365,11 +369,13 @@ def _taken_by_search_domain(lookup: Lookup, facts: Facts) -> str | None:
     return name
 
 
-def _works(name: str, facts: Facts) -> bool:
-    """The endpoint of that name is reached all the same: PrivateLink, say."""
+def _works(given: Given, facts: Facts) -> bool:
+    """A connection to the address got through: PrivateLink, say. Once is enough: then the address
+    is right, whatever else fails later."""
     return any(
-        e.host == name and e.attempts.state == "reachable"
-        for e in facts.endpoints.endpoints.values()
+        target is not None and target.successes > 0
+        for address in given.addresses
+        for target in (facts.connects.get(address, port) for port in _CLOUD_PORTS)
     )
 
 
@@ -383,7 +389,9 @@ def _another_is_used(lookup: Lookup, given: Given, blocked: frozenset[str], fact
 
 
 def _hole(name: str, given: Given, facts: Facts) -> bool:
-    """None of the addresses is one that a public name can have."""
+    """None of the addresses is one that a public name can have, or an alias leads elsewhere."""
+    if name.endswith(_AWS) and any(not a.endswith(_OF_AWS) for a in given.aliases):
+        return True
     return all(_is_hole(address, name, facts) for address in given.addresses)
 
 

@@ -71,7 +71,12 @@ class GatewayRule(Rule):
             out.extend(self._silent(gateway, facts))
             out.extend(self._changed(gateway, facts))
         for row in facts.claims.questions.values():
-            found = self._wrong_gateway(row, facts) or self._wide_mask(row, facts)
+            found = self._wrong_gateway(row, facts)
+            if found is None and row.count > 1:
+                found = _wide_mask(row.asker, row.target, tuple(row.seen), facts)
+            out.extend([found] if found else [])
+        for (asker, target), seen in facts.claims.answered.items():
+            found = _wide_mask(asker, target, (seen,), facts)
             out.extend([found] if found else [])
         out.extend(self._wrong_way(facts))
         out.extend(self._narrow_mask(facts))
@@ -178,8 +183,9 @@ class GatewayRule(Rule):
         mine = [g for g in given if _inside(g, network)]
         book = facts.claims
         asked = {t for a, t in (*book.questions, *book.answered) if a == row.asker}
-        if not mine or asked & set(mine) or not _control(row, facts):
+        if not mine or asked & set(mine):
             return None
+        control = _control(row, facts)
         port = facts.port_of(row.asker) or row.asker
         return Observation(
             "wrong-gateway",
@@ -188,7 +194,8 @@ class GatewayRule(Rule):
             shown(*row.seen),
             row.first_ns,
             row.last_ns,
-            detail=_control(row, facts) or (),
+            detail=control or (),
+            confidence=None if control else "possible",
         )
 
     def _look(self, facts: Facts) -> None:
@@ -205,14 +212,17 @@ class GatewayRule(Rule):
             packet, at = int(row["first_packet"]), int(row["last_ns"])
             text = f"to {server} through {mac_text(through)}"
             seen = evidence(int(row["first_ns"]), packet, text)
-            if facts.view.who(server) & Who.INTERNET:
+            client = address_text(4, row["src"].tobytes())
+            network = _declared_network(facts, client)
+            away = facts.view.who(server) & Who.INTERNET
+            if away or (network is not None and not _inside(server, network.network)):
                 way = self._ways.setdefault((port, through), _Way(seen, at))
                 way.last_ns = max(way.last_ns, at)
                 way.flows += 1
                 way.answered += int(row["packets_in"]) > 0
                 while len(self._ways) > WAYS_MAX:
                     self._ways.popitem(last=False)
-            elif self._goes_around(server, through, address_text(4, row["src"].tobytes()), facts):
+            elif self._goes_around(server, through, client, facts):
                 self._around[(port, server)] = evidence(at, packet, text)
                 self._around.move_to_end((port, server))
                 while len(self._around) > WAYS_MAX:
@@ -231,17 +241,18 @@ class GatewayRule(Rule):
         return any(facts.claims.owner(g) == mac for g in gateways)
 
     def _wrong_way(self, facts: Facts) -> list[Observation]:
-        """Packets for the internet go to a host that is not the site's gateway and forwards
+        """Packets for other networks go to a neighbour that is not the site's gateway and forwards
         nothing."""
         book, out = facts.claims, []
         gateways = facts.site.network.gateways
-        right = {book.owner(g) for g in gateways} - {None}
-        if not right:
-            return []
         for (port, through), way in self._ways.items():
             mac = mac_text(through) or ""
             other = next((a for a, known in book.addresses.items() if known.holder == mac), None)
-            if mac in right or other is None or other in gateways or book.advertises(mac):
+            if other is None or other in gateways or book.advertises(mac):
+                continue
+            network = _network_of(other, facts)
+            right = [g for g in gateways if network is not None and _inside(g, network)]
+            if not right:
                 continue
             if way.answered or way.flows < REQUESTS or facts.now_ns - way.last_ns > RECENT_NS:
                 continue
@@ -254,45 +265,19 @@ class GatewayRule(Rule):
                     {
                         "port": port,
                         "address": other,
-                        "gateway": next(g for g in gateways if book.owner(g)),
+                        "gateway": right[0],
                         "count": str(way.flows),
                     },
                     (way.first,),
                     way.first.time_ns,
                     way.last_ns,
-                    text=f"Port {port} sends what is meant for the internet to {other}, which"
-                    " forwards nothing; the site's gateway is"
-                    f" {next(g for g in gateways if book.owner(g))}",
+                    text=f"Port {port} sends what is meant for other networks to {other}, which"
+                    f" forwards nothing; the site's gateway is {right[0]}",
                 )
             )
         return out
 
     # ------------------------------------------------------------------ the mask
-
-    @staticmethod
-    def _wide_mask(row: Question, facts: Facts) -> Observation | None:
-        """The appliance asks by ARP for a host that its declared network does not hold."""
-        if row.asker not in facts.view.facts.appliance_addresses or row.count < 2:
-            return None
-        network = _declared_network(facts, row.asker)
-        if network is None or facts.now_ns - row.last_ns > RECENT_NS:
-            return None
-        target = ipaddress.ip_address(row.target)
-        if target in network.network or target.is_link_local:
-            return None
-        return Observation(
-            "wrong-mask",
-            row.asker,
-            {
-                "client": row.asker,
-                "address": row.target,
-                "network": str(network.network),
-                "port": facts.port_of(row.asker) or "",
-            },
-            shown(*(Seen(s.time_ns, s.packet, f"ARP for {row.target}") for s in row.seen)),
-            row.first_ns,
-            row.last_ns,
-        )
 
     def _narrow_mask(self, facts: Facts) -> list[Observation]:
         out = []
@@ -319,6 +304,32 @@ class GatewayRule(Rule):
                 )
             )
         return out[:1]
+
+
+def _wide_mask(asker: str, target: str, seen: tuple[Seen, ...], facts: Facts) -> Observation | None:
+    """The appliance asks by ARP for a host that its declared network does not hold. A router that
+    answers for everybody does not make the mask right."""
+    if asker not in facts.view.facts.appliance_addresses:
+        return None
+    network = _declared_network(facts, asker)
+    if network is None or facts.now_ns - seen[-1].time_ns > RECENT_NS:
+        return None
+    address = ipaddress.ip_address(target)
+    if address in network.network or address.is_link_local:
+        return None
+    return Observation(
+        "wrong-mask",
+        asker,
+        {
+            "client": asker,
+            "address": target,
+            "network": str(network.network),
+            "port": facts.port_of(asker) or "",
+        },
+        shown(*(Seen(s.time_ns, s.packet, f"ARP for {target}") for s in seen)),
+        seen[0].time_ns,
+        seen[-1].time_ns,
+    )
 
 
 def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observation]:

@@ -145,7 +145,8 @@ class TopologyRule(Rule):
                 gain = _mean(theirs, began - 1, last - 1)
                 gain -= _mean(theirs, stopped - LOAD_S, stopped)
                 times = sum(bool(theirs.get(s)) for s in range(began, last))
-                moved = times > 1 and gain >= LOAD_SHARE * before
+                busy_now = times >= BUSY_LEAST and 2 * times >= last - began
+                moved = busy_now and gain >= LOAD_SHARE * before
                 if moved or self._took_address(port, other.name, facts, stopped * SECOND):
                     self._moves.append(
                         (stopped * SECOND, began * SECOND, port.name, other.name, began - stopped)

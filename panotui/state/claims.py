@@ -123,7 +123,7 @@ class ClaimBook:
         self.questions: OrderedDict[tuple[str, str], Question] = OrderedDict()
         self.last_answer: dict[int, Seen] = {}  # by interface
         self.routers: OrderedDict[tuple[str, str], RouterGroup] = OrderedDict()
-        self.answered: OrderedDict[tuple[str, str], int] = OrderedDict()  # (asker, target) -> ns
+        self.answered: OrderedDict[tuple[str, str], Seen] = OrderedDict()  # by (asker, target)
         self._by_target: dict[str, set[str]] = {}
         self._asked: OrderedDict[str, tuple[int, str]] = OrderedDict()  # target -> time, asker
         self._swept: OrderedDict[str, OrderedDict[str, Seen]] = OrderedDict()
@@ -225,8 +225,10 @@ class ClaimBook:
         if message.op == 2:
             self.last_answer[message.interface] = seen
         for asker in self._by_target.pop(ip, ()):
-            self.questions.pop((asker, ip), None)
-            self.answered[(asker, ip)] = message.time_ns
+            question = self.questions.pop((asker, ip), None)
+            if question is not None:
+                self.answered[(asker, ip)] = question.seen[-1]
+                self.answered.move_to_end((asker, ip))
             while len(self.answered) > QUESTIONS_MAX:
                 self.answered.popitem(last=False)
             swept = self._swept.get(asker)

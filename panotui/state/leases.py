@@ -16,7 +16,8 @@ from typing import ClassVar
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
 
 CLIENTS_MAX = 1024
-SERVERS_MAX = 8  # of one client
+SERVERS_MAX = 8  # of one client, or network
+NETWORKS_MAX = 64
 SHOWN = 8  # packets of a row that are kept as evidence
 COPY_NS = SECOND // 20  # a message that comes again sooner is a copy of it
 # clients ask in rounds of up to a minute and pause for some minutes: what lies further back than
@@ -133,6 +134,8 @@ class LeaseBook:
         self.served_ns = 0  # the newest ACK to anybody
         self.served: str = ""  # and to whom
         self.rogue: tuple[Offer, Offer, str] | None = None  # the first, the other, in what
+        # by network: what each server gives to anybody
+        self._given: OrderedDict[str, OrderedDict[str, Offer]] = OrderedDict()
         self._defended: OrderedDict[str, tuple[str, Seen]] = OrderedDict()  # address -> answer
 
     def observe(self, message: AnyMessage, meter: int) -> None:
@@ -256,9 +259,28 @@ class LeaseBook:
             kind = mine.contradicts(other)
             if kind is not None:
                 self.rogue = (other, mine, kind)
+        self._compare_in_network(mine)
         lease.by_server[server] = mine
         while len(lease.by_server) > SERVERS_MAX:
             lease.by_server.popitem(last=False)
+
+    def _compare_in_network(self, mine: Offer) -> None:
+        """Servers of one network lead all its clients to the same gateway and resolver. Networks
+        are no contradiction here: several may be mirrored."""
+        if mine.network is None:
+            return
+        given = self._given.setdefault(mine.network, OrderedDict())
+        while len(self._given) > NETWORKS_MAX:
+            self._given.popitem(last=False)
+        for other in given.values():
+            late = mine.seen.time_ns - other.seen.time_ns > OFFERS_AGE_NS
+            if other.server != mine.server and not late:
+                kind = mine.contradicts(other)
+                if kind is not None:
+                    self.rogue = (other, mine, kind)
+        given[mine.server] = mine
+        while len(given) > SERVERS_MAX:
+            given.popitem(last=False)
 
 
 def _network_of(message: DhcpMessage) -> str | None:

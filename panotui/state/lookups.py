@@ -53,6 +53,7 @@ class Given:
     count: int
     first_ns: int
     last_ns: int
+    aliases: tuple[str, ...] = ()  # names that the answer leads through
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
@@ -119,6 +120,7 @@ class LookupBook:
         lookup.given.move_to_end(whose)
         while len(lookup.given) > SERVERS_MAX:
             lookup.given.popitem(last=False)
+        known.aliases = tuple(a.data for a in message.answers if a.type == "CNAME")
         known.count += 1
         known.last_ns = now
         text = f"{message.name} is {addresses[0]}"

@@ -212,8 +212,24 @@ def test_a_gateway_that_forwards_nothing() -> None:
         flow.segment(2 + 3.0 * n, True, SYN)
     found = the(wire.watch(end=30), "wrong-gateway")
     assert found.text.startswith(
-        "Port eth1 sends what is meant for the internet to 192.168.5.254, which forwards nothing"
+        "Port eth1 sends what is meant for other networks to 192.168.5.254, which forwards nothing"
     )
+
+
+def test_a_gateway_that_nobody_has_is_told_without_a_control_as_possible() -> None:
+    wire = Wire()
+    for n in range(8):
+        asked(wire, 0.5 + 4.0 * n, ME, "192.168.5.254")
+    found = the(wire.watch(end=34), "wrong-gateway")
+    assert found.confidence == "possible"
+
+
+def test_a_mask_that_is_too_wide_shows_also_where_a_router_answers() -> None:
+    wire = conversation(0, 20)
+    asked(wire, 1, ME, "192.168.6.20", ROUTER_MAC)
+    engine = wire.watch(end=6)
+    assert loud(engine) == ["wrong-mask"]
+    assert the(engine, "wrong-mask").evidence[0].packet == 3
 
 
 def test_a_second_router_that_forwards_is_none_of_our_business() -> None:

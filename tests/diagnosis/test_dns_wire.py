@@ -16,9 +16,20 @@ from tests.diagnosis.lan_wire import (
     SERVFAIL,
     Dns,
     loud,
+    query,
     the,
 )
-from tests.diagnosis.wire import CLOUD, ETH1, GATEWAY, ROUTER_MAC, Wire, ethernet, ipv4, udp_segment
+from tests.diagnosis.wire import (
+    CLOUD,
+    ETH1,
+    GATEWAY,
+    ROUTER_MAC,
+    Wire,
+    dns_name,
+    ethernet,
+    ipv4,
+    udp_segment,
+)
 from tests.made_up import site
 
 MONITORING = "monitoring.us-east-1.amazonaws.com"
@@ -305,3 +316,17 @@ def test_names_that_only_the_guide_prints(real: bool) -> None:
         " logs.us-east-1.aws.amazon.com"
     )
     assert LOGS in found.action
+
+
+def test_an_alias_that_leads_out_of_aws_is_a_block_page() -> None:
+    for alias, expected in (("sinkhole.filter.example", True), ("d1.cloudfront.net", False)):
+        wire = Wire()
+        dns = Dns(wire)
+        dns.look(1, LOGS, after=None)
+        raw = dns_name(alias)
+        body = query(1, LOGS, 1)[:2] + struct.pack("!HHHHH", 0x8180, 1, 2, 0, 0)
+        body += dns_name(LOGS) + struct.pack("!HH", 1, 1)
+        body += struct.pack("!HHHIH", 0xC00C, 5, 1, 300, len(raw)) + raw
+        body += raw + struct.pack("!HHIH", 1, 1, 300, 4) + bytes([203, 0, 113, 9])
+        wire.udp(1.01, (ROUTER_MAC, GATEWAY, 53), (ETH1, CLOUD, 20_001), body, 1)
+        assert loud(watched(wire, 8)) == (["dns-sinkhole"] if expected else [])
