@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from statistics import median
+from statistics import median_high
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from panotui.model import (
@@ -195,7 +195,7 @@ class StreamState:
         if self.row.first_ns > span.start * SECOND or not self.row.frames:
             return
         counts = [self.seconds[s].frames if s in self.seconds else 0 for s in span]
-        middle = float(median(counts))
+        middle = float(median_high(counts))  # one of them
         rate = sum(counts) / LEARNT_S
         if middle >= 2:  # a stall and what is caught up after it change the mean, not the middle
             near = [c for c in counts if abs(c - middle) <= max(1.0, 0.2 * middle)]

@@ -171,3 +171,17 @@ def test_the_rate_is_unknown_until_a_whole_second_was_seen() -> None:
     assert record.rate_bps == 4000.0
     (record,) = partial.records((START_S + 3) * SECOND)
     assert record.rate_bps == 0.0
+
+
+def test_rate_that_halves_in_the_middle_of_half_a_minute_is_learnt_all_the_same() -> None:
+    row = np.zeros(1, STREAM_DTYPE)
+    row["id"], row["frames"] = 5, 500
+    row["first_ns"] = 900 * SECOND
+    seconds = np.zeros(40, STREAM_SECOND_DTYPE)
+    seconds["stream"], seconds["second"] = 5, 960 + np.arange(40)
+    seconds["frames"] = [25] * 25 + [8] * 15  # as many of either among the last thirty
+    book = StreamBook(4)
+    book.update(0, row, seconds, 1000 * SECOND)
+    (state,) = book.streams.values()
+    state.learn_rate(1000 * SECOND)
+    assert state.fps_learnt == 25
