@@ -399,11 +399,12 @@ def _addresses_of(message: DnsMessage, name: str) -> list[tuple[str, int]]:
     was asked.
     """
     chain = {name: 2**31 - 1}  # name -> smallest TTL on the way to it
+    links = [answer for answer in message.answers if answer.type == "CNAME"]
     for _ in range(CHAIN_MAX):
         grown = False
-        for answer in message.answers:
+        for answer in links:
             owner, target = canonical_host(answer.name), canonical_host(answer.data)
-            if answer.type == "CNAME" and owner in chain and target and target not in chain:
+            if owner in chain and target and target not in chain:
                 assert owner is not None
                 chain[target] = min(chain[owner], answer.ttl)
                 grown = True

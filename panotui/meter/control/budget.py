@@ -12,6 +12,7 @@ from panotui.model import I64, SECOND, U8, Bool
 
 _COMMON_SHARE = 0.5  # of a second's budget: the pool, for kinds that may draw on it
 _SECONDS_KEPT = 4
+_WEIGHTS_KEPT = 256
 
 
 class Budget:
@@ -24,6 +25,7 @@ class Budget:
             self._share[number] = kind.per_second or max(1, round(per_second * kind.share))
             self._pooled[number] = kind.may_draw_on_pool
         self._pool = max(1, int(per_second * _COMMON_SHARE))
+        self._weights: dict[tuple[int, int], int] = {}  # (second, kind) -> beyond one each
         self._used: OrderedDict[int, tuple[I64, int]] = OrderedDict()
 
     def allow(self, time_ns: I64, kind: U8) -> Bool:
@@ -43,9 +45,22 @@ class Budget:
 
     def charge(self, time_ns: int, kind: int, units: int) -> None:
         """Count a packet that was taken as more than one."""
-        used = self._used.get(time_ns // SECOND)
+        second = time_ns // SECOND
+        used = self._used.get(second)
         if used is not None:
             used[0][kind] += units
+        weight = self._weights.get((second, kind), 0) + units
+        if len(self._weights) > _WEIGHTS_KEPT:
+            self._weights.clear()
+        self._weights[second, kind] = weight
+
+    def is_spent(self, time_ns: int, kind: int) -> bool:
+        """Whether packets of the kind have weighed all that its second may, those of the batch at
+        hand included: these were let in before anybody knew how heavy they are."""
+        if not self._weights:
+            return False
+        most = int(self._share[kind]) + (self._pool if self._pooled[kind] else 0)
+        return self._weights.get((time_ns // SECOND, kind), 0) >= most
 
     def _second(self, second: int, rows: I64 | slice, kind: U8, allowed: Bool) -> None:
         used, pool = self._used.get(second, (None, 0))

@@ -75,6 +75,10 @@ class ControlLane:
         flows = aligned(flow_id, rows).astype(np.int64)[chosen]
         packets = _packets(batch, columns, rows[chosen], flows)
         for number, (packet, whole) in zip(kind[allowed].tolist(), packets, strict=True):
+            if self._budget.is_spent(packet.origin.time_ns, number):
+                self.collected.taken -= 1
+                self.collected.skipped += 1
+                continue
             self._dissect(number, packet, whole)
 
     def _dissect(self, number: int, packet: ControlPacket, whole: bool) -> None:

@@ -18,8 +18,9 @@ from panotui.errors import InputError
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PIECE = 1 << 20
-# A kilobyte of Zstandard opens to 32 MiB at most: a block of four bytes may stand for 128 KiB.
-ZSTD_PIECE = 1024
+GZIP_PIECE = 1 << 14  # given to zlib at once, which copies what it has no room to open
+# Zstandard: a block of four bytes may stand for 128 KiB, so that this opens to 4 MiB at most.
+ZSTD_PIECE = 128
 
 
 class ByteInput(Protocol):
@@ -76,8 +77,8 @@ class CompressedInput:
         self._what = what
         self._gzip = first.startswith(GZIP_MAGIC)
         self.suffix = "+gzip" if self._gzip else "+zstd"
-        self._compressed = first
-        self._plain = b""
+        self._compressed = memoryview(first)
+        self._plain = memoryview(b"")
         self._engine: Any = None
         self._ended = False
         self._fresh = True  # between members or frames
@@ -101,7 +102,7 @@ class CompressedInput:
                     self._ended = True
                     self.damaged = self.damaged or not self._fresh
                     return 0
-                self._compressed = bytes(memoryview(self._buffer)[:count])
+                self._compressed = memoryview(bytes(memoryview(self._buffer)[:count]))
             try:
                 self._plain = self._open_piece(len(target))
             except Exception as error:
@@ -114,13 +115,16 @@ class CompressedInput:
         self._plain = self._plain[count:]
         return count
 
-    def _open_piece(self, room: int) -> bytes:
+    def _open_piece(self, room: int) -> memoryview:
+        """The next plain bytes, at most a few MiB: what is left of both sides is never copied."""
         if self._engine is None:
             self._engine = zlib.decompressobj(31) if self._gzip else _zstd_engine()
         if self._gzip:
             self._fresh = False
-            plain: bytes = self._engine.decompress(self._compressed, max(room, 1))
-            self._compressed = self._engine.unconsumed_tail
+            piece = self._compressed[:GZIP_PIECE]
+            plain: bytes = self._engine.decompress(piece, max(min(room, PIECE), 1))
+            used = len(piece) - len(self._engine.unconsumed_tail)
+            self._compressed = self._compressed[used - len(self._engine.unused_data) :]
         else:
             self._fresh = False
             piece, self._compressed = (
@@ -129,12 +133,13 @@ class CompressedInput:
             )
             plain = self._engine.decompress(piece)
         if self._engine.eof:
-            self._compressed = self._engine.unused_data + self._compressed
+            if not self._gzip:
+                self._compressed = memoryview(self._engine.unused_data + self._compressed)
             self._engine = None
             self._fresh = True
             if self._gzip:  # gzip files may be padded with zeros
-                self._compressed = self._compressed.lstrip(b"\0")
-        return plain
+                self._compressed = memoryview(bytes(self._compressed).lstrip(b"\0"))
+        return memoryview(plain)
 
 
 def _zstd_engine() -> Any:
