@@ -71,11 +71,12 @@ class ArpRule(Rule):
     ) -> list[Observation]:
         """What the claims of one address mean, each claim against the oldest one."""
         out: list[Observation] = []
-        claims = [c for c in address.claims.values() if not virtual(c.mac)]
+        claims = [
+            c for c in address.claims.values()
+            if facts.now_ns - c.last.time_ns <= RECENT_NS and not virtual(c.mac)
+        ]  # fmt: skip
         for i, newer in enumerate(claims):
             for older in claims[:i]:
-                if facts.now_ns - min(older.last.time_ns, newer.last.time_ns) > RECENT_NS:
-                    continue
                 if excused(ip, older, newer, facts):
                     continue
                 spoofer = suspect(ip, older, newer, facts)
@@ -90,7 +91,7 @@ class ArpRule(Rule):
 
     def _swept(self, facts: Facts) -> list[Observation]:
         now = facts.now_ns
-        for asker in facts.claims.sweepers():
+        for asker in facts.claims.sweepers(SWEPT):
             targets = facts.claims.swept(asker, now)
             if len(targets) > SWEPT:
                 first, _, most = self._sweeps.get(asker, (targets[0], 0, 0))

@@ -172,9 +172,9 @@ class ClaimBook:
         mine = self._swept.get(asker, OrderedDict())
         return [seen for seen in mine.values() if now_ns - seen.time_ns <= SWEEP_NS]
 
-    def sweepers(self) -> tuple[str, ...]:
-        """Hosts that asked for many addresses lately."""
-        return tuple(self._swept)
+    def sweepers(self, least: int) -> tuple[str, ...]:
+        """Hosts that asked for more than `least` addresses in vain, not all of them lately."""
+        return tuple(asker for asker, mine in self._swept.items() if len(mine) > least)
 
     # ------------------------------------------------------------------ learning
 

@@ -84,6 +84,8 @@ class Visibility:
         self.version = 0  # rises when an answer of this book may have changed
         self._unaddressed = Seen()  # conversations without Ethernet addresses
         self._both_ways = False  # some TCP conversation was seen from both sides
+        self._all_one_way = False  # as judged at that version and with that
+        self._judged_at: tuple[int, bool] | None = None
         self._settled: set[tuple[int, int, int]] = set()  # (interface, src, dst): nothing new
         self._missed: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, missed, packets
         self._snapped: deque[tuple[int, int, int]] = deque(maxlen=70)  # time, snapped, packets
@@ -227,9 +229,13 @@ class Visibility:
 
     def all_one_way(self) -> bool:
         """Conversations are seen from one side, and no host both ways, at any interface."""
-        if self._both_ways or any(seen.status == BOTH for seen in self.hosts.values()):
-            return False
-        return any(s.proofs >= PROOFS for s in (*self.hosts.values(), self._unaddressed))
+        known = (self.version, self._both_ways)
+        if self._judged_at != known:  # asked each second, and changed seldom
+            self._judged_at = known
+            self._all_one_way = not (
+                self._both_ways or any(seen.status == BOTH for seen in self.hosts.values())
+            ) and any(s.proofs >= PROOFS for s in (*self.hosts.values(), self._unaddressed))
+        return self._all_one_way
 
     def one_sided(self) -> int:
         """The most conversations of one host that were seen from one side."""
