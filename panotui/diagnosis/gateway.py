@@ -67,8 +67,9 @@ class GatewayRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         self._look(facts)
         out: list[Observation] = []
+        unanswered = _unanswered(facts)
         for gateway in sorted(facts.view.facts.gateways):
-            out.extend(self._silent(gateway, facts))
+            out.extend(self._silent(gateway, unanswered.get(gateway), facts))
             out.extend(self._changed(gateway, facts))
         for row in facts.claims.questions.values():
             found = self._wrong_gateway(row, facts)
@@ -80,7 +81,7 @@ class GatewayRule(Rule):
             out.extend([found] if found else [])
         out.extend(self._wrong_way(facts))
         out.extend(self._narrow_mask(facts))
-        self._silent_cameras(facts)
+        self._silent_cameras(unanswered, facts)
         if out or facts.claims.questions:
             self.due(facts.now_ns + SECOND)
         return out
@@ -88,15 +89,7 @@ class GatewayRule(Rule):
     # ------------------------------------------------------------------ asked, and answered
 
     @staticmethod
-    def _unanswered(address: str, facts: Facts) -> Question | None:
-        """The appliance's questions for an address that got no answer."""
-        for row in facts.claims.questions.values():
-            if row.target == address and _in_vain(row, facts) and facts.is_appliance(row.asker):
-                return row
-        return None
-
-    def _silent(self, gateway: str, facts: Facts) -> list[Observation]:
-        row = self._unanswered(gateway, facts)
+    def _silent(gateway: str, row: Question | None, facts: Facts) -> list[Observation]:
         if row is None:
             return []
         control = _control(row, facts)
@@ -117,9 +110,10 @@ class GatewayRule(Rule):
             )
         ]
 
-    def _silent_cameras(self, facts: Facts) -> None:
+    @staticmethod
+    def _silent_cameras(unanswered: dict[str, Question], facts: Facts) -> None:
         for address, camera in facts.cameras.cameras.items():
-            row = self._unanswered(address, facts)
+            row = unanswered.get(address)
             if row is not None and not camera.arp_silent_ns:
                 camera.arp_silent_ns = row.first_ns
                 camera.syn_packet = camera.syn_packet or row.seen[0].packet
@@ -330,6 +324,15 @@ def _wide_mask(asker: str, target: str, seen: tuple[Seen, ...], facts: Facts) ->
         seen[0].time_ns,
         seen[-1].time_ns,
     )
+
+
+def _unanswered(facts: Facts) -> dict[str, Question]:
+    """By address: the appliance's first questions for it that got no answer."""
+    found: dict[str, Question] = {}
+    for row in facts.claims.questions.values():
+        if row.target not in found and _in_vain(row, facts) and facts.is_appliance(row.asker):
+            found[row.target] = row
+    return found
 
 
 def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observation]:
