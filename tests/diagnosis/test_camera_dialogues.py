@@ -197,3 +197,42 @@ def test_camera_is_one_on_any_port(port: int) -> None:
     session.play(0.2).media(0.6, 8)
     (camera,) = [c for c in wire.watch(end=8).snapshot().cameras if c.address == "10.20.0.44"]
     assert camera.state == "streaming"
+
+
+def plant(wire: Wire, number: int) -> Rtsp:
+    address, mac = f"10.20.0.{60 + number}", f"02:00:00:00:06:{60 + number}"
+    return Rtsp(wire, 43_000 + number, address=address, camera_mac=mac, ports=6100 + 2 * number)
+
+
+@pytest.mark.parametrize("stop", [3, 2, 1])
+def test_cameras_that_stop_in_the_same_second_share_a_cause(stop: int) -> None:
+    wire = Wire()
+    for number in range(3):
+        session = plant(wire, number).play(0.2 + 0.5 * number)
+        session.media(2.0, 12.0 if number < stop else 20)
+    found = told(wire.watch(end=20), opened=True)
+    assert ("cameras-silent" in found) is (stop > 1)
+    frozen = found["stream-frozen"]
+    if stop > 1:
+        assert frozen.hidden_by == found["cameras-silent"].key
+        said = "No camera behind eth0" if stop == 3 else "2 cameras stopped in the same second"
+        assert found["cameras-silent"].text.startswith(said)
+        assert all(piece.packet for piece in found["cameras-silent"].evidence)
+    else:
+        assert frozen.hidden_by is None
+
+
+@pytest.mark.parametrize("how", ["together", "apart", "alone"])
+def test_losses_in_the_same_moments_share_a_cause(how: str) -> None:
+    wire = Wire()
+    for number in range(3):
+        session = plant(wire, number).play(0.2)
+        shift = number * 40 if how == "apart" else 0
+        lose = tuple(n for start in range(200, 1500, 120) for n in range(start, start + 3))
+        lose = tuple(n + shift for n in lose)
+        session.media(1.0, 18, lose=lose if how != "alone" or number == 0 else ())
+    found = told(wire.watch(end=18), opened=True)
+    assert ("loss-shared" in found) is (how == "together")
+    loss = found["stream-loss"]
+    assert (loss.hidden_by is not None) is (how == "together")
+    assert ("the 2 other cameras lose nothing" in loss.text) is (how == "alone")

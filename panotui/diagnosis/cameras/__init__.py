@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from panotui.diagnosis.cameras.fate import FateRule
 from panotui.diagnosis.cameras.media import MediaRule
 from panotui.diagnosis.cameras.multicast import QuerierRule
 from panotui.diagnosis.cameras.offers import OfferRule
@@ -18,6 +19,7 @@ CAMERA_RULES: tuple[type[Rule], ...] = (
     MediaRule,
     OfferRule,
     StreamRule,
+    FateRule,
     SessionEndRule,
     RebootRule,
     QuerierRule,

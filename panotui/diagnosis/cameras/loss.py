@@ -34,7 +34,8 @@ def lost(watched: Watched) -> Iterable[Observation]:
     gaps = [g for g in watched.events.gaps if now - g.time_ns <= LOSS_WINDOW_S * SECOND]
     yield Observation(
         "stream-loss", watched.subject,
-        {**watched.values, "loss": f"{100 * share:.2f}", "seconds": str(seconds)},
+        {**watched.values, "loss": f"{100 * share:.2f}", "seconds": str(seconds),
+         "detail": _neighbours(watched)},
         tuple(evidence(g.time_ns, g.packet, f"{g.lost} lost") for g in gaps[-8:]),
         gaps[0].time_ns if gaps else 0, gaps[-1].time_ns if gaps else 0,
         "possible" if stream.uncertain else "certain",
@@ -53,6 +54,26 @@ def lost(watched: Watched) -> Iterable[Observation]:
             )[-8:],
             **watched.base,
         )  # fmt: skip
+
+
+def _neighbours(watched: Watched) -> str:
+    """What the other cameras of the same way lose: nothing, if the fault is this camera's own."""
+    stream, facts = watched.stream, watched.facts
+    whole = losing = 0
+    for address, streams in facts.camera_streams.items():
+        if address == watched.camera.address or not stream.port:
+            continue
+        theirs = [
+            s
+            for s in streams
+            if s.port == stream.port and s.row.transport == 17 and s.state == "streaming"
+        ]
+        whole += bool(theirs)
+        losing += any(s.window(facts.now_ns, LOSS_WINDOW_S, "lost") for s in theirs)
+    if not whole or losing:
+        return ""
+    others = "the other camera loses" if whole == 1 else f"the {whole} other cameras lose"
+    return f", while {others} nothing: it is this camera's own cable, port or switch"
 
 
 def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:

@@ -1,0 +1,172 @@
+"""What several cameras suffer at once has one cause where their ways meet.
+
+cameras-silent: streams of several cameras that stop within a second. loss-shared: losses of several
+cameras that fall into the same moments. Each stands for the findings of its members.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from panotui.diagnosis.cameras.words import stream_subject
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
+from panotui.model import SECOND, AnyMessage, StreamGap
+from panotui.state.camera import Camera
+from panotui.state.streams import LOSS_WINDOW_S, StreamState, media_of, stream_key
+
+TOGETHER_NS = SECOND  # streams that stop within that stop together
+MOMENT_NS = SECOND // 10  # losses within that have one cause
+GAPS_MAX = 4096
+BURSTS_LEAST = 3  # of each camera
+SHARED = 0.6  # of its bursts fall into those of another
+NAMED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    camera: Camera
+    stream: StreamState
+    siblings: int
+
+    def life_key(self, finding: str) -> str:
+        return f"{finding}|{stream_subject(self.camera, self.stream, self.siblings)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Burst:
+    time_ns: int
+    packet: int
+    lost: int
+    stream: str
+
+
+class FateRule(Rule):
+    """See the module's text."""
+
+    hears = frozenset((StreamGap,))
+
+    def __init__(self) -> None:
+        self._bursts: deque[_Burst] = deque(maxlen=GAPS_MAX)
+
+    def observe(self, message: AnyMessage, facts: Facts) -> None:
+        if isinstance(message, StreamGap) and message.where == "path":
+            key = stream_key(facts.meter, message.stream)
+            self._bursts.append(_Burst(message.time_ns, message.packet, message.lost, key))
+
+    def tick(self, facts: Facts) -> list[Observation]:
+        oldest = facts.now_ns - LOSS_WINDOW_S * SECOND
+        while self._bursts and self._bursts[0].time_ns < oldest:
+            self._bursts.popleft()
+        if len(facts.camera_streams) < 2:
+            return []
+        members = list(_members(facts))
+        out: list[Observation] = []
+        ways: dict[str, list[_Member]] = defaultdict(list)
+        for member in members:
+            ways[member.stream.port or member.stream.dst].append(member)
+        for way, own in ways.items():
+            out.extend(_silent(way, own, facts))
+        out.extend(self._losing(members, facts))
+        return out
+
+    def _losing(self, members: list[_Member], facts: Facts) -> Iterable[Observation]:
+        by_stream = {m.stream.key: m for m in members if m.stream.row.transport == 17}
+        bursts = [b for b in self._bursts if b.stream in by_stream]
+        if len(bursts) < 2 * BURSTS_LEAST:
+            return
+        bursts.sort(key=lambda b: b.time_ns)
+        own: OrderedDict[str, int] = OrderedDict()
+        shared: dict[str, int] = defaultdict(int)
+        seen: list[_Burst] = []
+        for at, burst in enumerate(bursts):
+            address = by_stream[burst.stream].camera.address
+            own[address] = own.get(address, 0) + 1
+            if any(by_stream[b.stream].camera.address != address for b in _near(bursts, at)):
+                shared[address] += 1
+                seen.append(burst)
+        together = [
+            address
+            for address, count in own.items()
+            if count >= BURSTS_LEAST and shared[address] >= SHARED * count
+        ]
+        if len(together) < 2:
+            return
+        losing = [m for m in by_stream.values() if m.camera.address in together]
+        ports = {m.stream.port or m.stream.dst for m in losing}
+        where = next(iter(ports)) if len(ports) == 1 else "the reader"
+        behind = {m.camera.address for m in by_stream.values() if m.stream.port in ports}
+        names = sorted({m.camera.name for m in losing})
+        yield Observation(
+            "loss-shared", f"cameras behind {where}",
+            {"count": str(len(names)), "names": _listed(names), "where": where,
+             "port": where if losing[0].stream.port else "",
+             "detail": "" if behind <= set(together) else
+             f"; {len(behind - set(together))} others do not"},
+            tuple(
+                evidence(b.time_ns, b.packet, f"{b.lost} lost of {by_stream[b.stream].camera.name}")
+                for b in seen[-8:]
+            ),
+            seen[0].time_ns, seen[-1].time_ns,
+            covers=tuple(m.life_key(i) for m in losing for i in ("stream-loss", "stream-burst")),
+        )  # fmt: skip
+
+
+def _members(facts: Facts) -> Iterator[_Member]:
+    for address, streams in facts.camera_streams.items():
+        camera = facts.cameras.get(address)
+        if camera is None:
+            continue
+        for stream in streams:
+            if stream.dst != address and media_of(stream.codec) in ("video", None):
+                yield _Member(camera, stream, len(streams))
+
+
+def _near(bursts: list[_Burst], at: int) -> Iterator[_Burst]:
+    """Bursts in the same moment, before and after."""
+    time_ns = bursts[at].time_ns
+    for step in (-1, 1):
+        other = at + step
+        while 0 <= other < len(bursts) and abs(bursts[other].time_ns - time_ns) <= MOMENT_NS:
+            yield bursts[other]
+            other += step
+
+
+def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observation]:
+    frozen = [m for m in members if m.stream.state == "frozen"]
+    if len({m.camera.address for m in frozen}) < 2:
+        return
+    frozen.sort(key=lambda m: m.stream.row.last_ns)
+    newest = frozen[-1].stream.row.last_ns
+    together = [m for m in frozen if newest - m.stream.row.last_ns <= TOGETHER_NS]
+    names = sorted({m.camera.name for m in together})
+    if len(names) < 2:
+        return
+    flowing = {m.camera.address for m in members if m.stream.state not in ("frozen", "ended")}
+    first = together[0].stream.row.last_ns
+    text: str | None = None
+    action: str | None = None
+    if flowing:
+        text = (
+            f"{len(names)} cameras stopped in the same second, at {clock_text(first)}, while "
+            f"{len(flowing)} others behind {way} go on: {_listed(names)}"
+        )
+        action = "Look for what these cameras share: a PoE switch, its power, its uplink"
+    yield Observation(
+        "cameras-silent", f"cameras behind {way}",
+        {"count": str(len(names)), "names": _listed(names), "where": way,
+         "port": together[0].stream.port or "", "since": clock_text(first)},
+        tuple(
+            evidence(m.stream.row.last_ns, m.stream.row.last_packet,
+                     f"last packet of {m.camera.name}")
+            for m in together[:8]
+        ),
+        first, facts.now_ns, text=text, action=action,
+        covers=tuple(m.life_key("stream-frozen") for m in together),
+    )  # fmt: skip
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
