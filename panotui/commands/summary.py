@@ -151,9 +151,33 @@ def _violations(text: _Text, snapshot: Snapshot) -> None:
     text.more(len(snapshot.violations))
 
 
+def _without_cause(snapshot: Snapshot) -> list[str]:
+    """What is needed and does not work, whether or not a finding says why."""
+    out = [
+        f"{e.label or e.service} {e.host}:{e.port} is {e.state}"
+        for e in snapshot.endpoints
+        if e.needed and e.state in ("blocked", "failing")
+    ]
+    out += [
+        f"camera {c.name} is {c.state}"
+        for c in snapshot.cameras
+        if c.state in ("silent", "refused", "unreachable")
+    ]
+    return out
+
+
 def _findings(text: _Text, snapshot: Snapshot) -> None:
     shown = [f for f in snapshot.findings if f.hidden_by is None]
-    text.head("WHAT TO DO" if shown else "NOTHING TO DO", "" if shown else "no findings")
+    if shown:
+        text.head("WHAT TO DO", "")
+    elif fails := _without_cause(snapshot):
+        # nothing is well only because no cause of what fails is known
+        text.head("NO CAUSE KNOWN", f"{len(fails)} of what is needed does not work")
+        for line in fails[:_LISTED]:
+            text.row("bad", line)
+    else:
+        unseen = sum(e.needed and e.state == "unseen" for e in snapshot.endpoints)
+        text.head("NOTHING TO DO", f"no findings; {unseen} not seen" if unseen else "no findings")
     for finding in shown[:_LISTED]:
         level = {"error": "bad", "warning": "warn"}.get(finding.severity, "none")
         cleared = "  (cleared)" if finding.cleared_time_ns is not None else ""

@@ -41,6 +41,8 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
 def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
     """Whether unicast of the host that misses an answer passes here."""
     visibility = facts.visibility
+    if seen.id.startswith("dhcp-") and visibility.leases_seen:
+        return CERTAIN  # DHCP answers by broadcast where it is asked to
     macs = _macs(seen, facts)
     if facts.one_way and (not macs or visibility.status(macs) != BOTH):
         return WITHHELD
@@ -54,6 +56,9 @@ def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
     if status in (SPREAD, NOTHING):
         ours = bool(macs & set(facts.view.facts.appliance_macs))
         if _plain_only(facts) or not ours:
+            return WITHHELD
+        # a question by broadcast alone shows no mirror yet; DHCP begins with nothing else
+        if facts.visibility.only_spread() and not seen.id.startswith("dhcp-"):
             return WITHHELD
         return DOUBTFUL  # a person has put us where the appliance's ports are seen
     if visibility.one_way(macs):

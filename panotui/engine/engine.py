@@ -103,7 +103,8 @@ class Engine:
         self._hearing = Hearing(
             (
                 self.cameras, self.resolvers, self.clock, self.leases, self.claims, self.lookups,
-                self.ports, self.devices, self.streams, self.verdicts, self.tracking, self.events,
+                self.ports, self.devices, self.streams, self.verdicts, self.tracking,
+                self.visibility, self.events,
             )
         )  # fmt: skip
         self.facts = Facts(

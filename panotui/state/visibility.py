@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from panotui.model import I64, SECOND, MeterCounters, Rows
+from panotui.model import I64, SECOND, AnyMessage, DhcpMessage, MeterCounters, Rows
 from panotui.model.flow_rows import FlowColumns
 
 HOSTS_MAX = 4096
@@ -75,7 +76,10 @@ class _Interface:
 class Visibility:
     """See the module's text. MACs are integers as in LINK_SECOND_DTYPE."""
 
+    hears: ClassVar[frozenset[type]] = frozenset((DhcpMessage,))
+
     def __init__(self) -> None:
+        self.leases_seen = False  # a DHCP server's answer was seen, by broadcast or not
         self.hosts: OrderedDict[tuple[int, int], Seen] = OrderedDict()  # (interface, MAC)
         self.interfaces: dict[int, _Interface] = {}
         self.own: frozenset[int] = frozenset()  # MACs of this machine
@@ -88,11 +92,16 @@ class Visibility:
         self._judged_at: tuple[int, bool] | None = None
         self._settled: set[tuple[int, int, int]] = set()  # (interface, src, dst): nothing new
         self._missed: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, missed, packets
-        self._snapped: deque[tuple[int, int, int]] = deque(maxlen=70)  # time, snapped, packets
         self.snapped = False
         self.missed_share = 0.0
 
     # ------------------------------------------------------------------ what comes in
+
+    def observe(self, message: AnyMessage, meter: int) -> None:
+        """Take a message that proves what can be seen."""
+        if isinstance(message, DhcpMessage) and message.type in ("offer", "ack", "nak"):
+            self.version += not self.leases_seen
+            self.leases_seen = True
 
     def links(self, rows: Rows) -> None:
         """Rows of LINK_SECOND_DTYPE."""
@@ -188,17 +197,9 @@ class Visibility:
         if len(self._missed) == 1:
             lost, seen = missed, packets
         self.missed_share = lost / (lost + seen) if lost > 0 else 0.0
-        # bulk packets may be cut without harm, so a small share of all packets is no short capture
-        self._snapped.append((now_ns, counters.snapped, packets))
-        base = self._snapped[0]
-        if len(self._snapped) == 1 or base[1] == counters.snapped:
-            cut, whole = counters.snapped, packets
-        else:
-            cut, whole = counters.snapped - base[1], packets - base[2]
-        was, self.snapped = (
-            self.snapped,
-            (cut >= SNAPPED_LEAST and cut > SNAPPED_SHARE * max(1, whole)),
-        )
+        # a snap length is one for the whole capture; single odd frames are not a short capture
+        cut = counters.snapped
+        was, self.snapped = self.snapped, cut >= SNAPPED_LEAST and cut > SNAPPED_SHARE * packets
         self.version += was != self.snapped
 
     # ------------------------------------------------------------------ what is asked
@@ -258,6 +259,10 @@ class Visibility:
                 if not touched & ours:
                     out.append(interface)
         return out
+
+    def only_spread(self) -> bool:
+        """No unicast frame was seen at all: nothing shows yet that this is a mirror."""
+        return self.beside and all(at.common is None for at in self.interfaces.values())
 
     def interfaces_of(self, macs: Iterable[int]) -> set[int]:
         """Where frames of a host were seen."""

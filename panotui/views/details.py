@@ -364,12 +364,20 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
                 ("needed", word(endpoint.needed)),
                 ("address", word(endpoint.address)),
                 ("attempts", f"{endpoint.attempts}, {endpoint.successes} succeeded"),
+                ("fails at", word(endpoint.failing_step)),
                 ("last success", utc(endpoint.last_success_ns)),
                 ("open since", utc(endpoint.open_since_ns)),
                 ("round trip", number(endpoint.rtt_ms, " ms")),
                 ("TLS", word(endpoint.tls_version)),
                 ("ALPN", word(endpoint.alpn)),
                 ("bytes", number(endpoint.bytes)),
+            ],
+        ),
+        *section(
+            "ATTEMPTS",
+            [
+                (utc(a.time_ns)[11:19], f"{a.text}  {a.address}")
+                for a in reversed(endpoint.attempts_detail)
             ],
         ),
         *section(
