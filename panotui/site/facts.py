@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from panotui.model import mac_text
@@ -120,9 +121,41 @@ def is_host(address: str) -> bool:
     return scope_of(address) not in (UNSPECIFIED, MULTICAST, BROADCAST, LOOPBACK)
 
 
-def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
+class _Masks:
+    """Networks by version and host bits, so that a look costs as many steps as there are lengths
+    of prefixes, however many networks an enemy has made up."""
+
+    def __init__(self, networks: tuple[IpNetwork, ...]) -> None:
+        self.networks = networks
+        self.by_shift: dict[tuple[int, int], set[int]] = {}
+        for one in networks:
+            shift = one.max_prefixlen - one.prefixlen
+            numbers = self.by_shift.setdefault((one.version, shift), set())
+            numbers.add(int(one.network_address) >> shift)
+
+
+_newest = _Masks(())  # the same networks are asked for again and again
+
+
+@lru_cache(maxsize=16_384)
+def _number(address: str) -> tuple[int, int]:
+    """(version, value) of an address."""
     ip = ipaddress.ip_address(address)
-    return any(ip.version == n.version and ip in n for n in networks)
+    return ip.version, int(ip)
+
+
+def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
+    """Whether an address lies in one of the networks; ValueError for what is no address."""
+    global _newest
+    if _newest.networks is not networks:
+        _newest = _Masks(networks)
+    if not networks:
+        return False
+    version, value = _number(address)
+    return any(
+        v == version and value >> shift in numbers
+        for (v, shift), numbers in _newest.by_shift.items()
+    )
 
 
 def is_internet(address: str, local: tuple[IpNetwork, ...]) -> bool:

@@ -58,6 +58,7 @@ class _Resolving:
         self.learnt = learnt
         self.guess: list[str] = []
         self.given_local = tuple(network(n) for n in site.network.local)
+        self._used_inside = (*self.given_local, *map(network, learnt.inside))
 
     def facts(self) -> SiteFacts:
         site, guess = self.site, self.guess
@@ -127,7 +128,7 @@ class _Resolving:
         return found
 
     def _is_internet(self, address: str) -> bool:
-        return is_internet(address, (*self.given_local, *map(network, self.learnt.inside)))
+        return is_internet(address, self._used_inside)
 
     # -------------------------------------------------------------- the network
 

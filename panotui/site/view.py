@@ -306,7 +306,7 @@ class SiteView:
     def _observe_public(self, address: str, mac: int) -> None:
         """A neighbour has a number of the internet. Where two have one of the same network, the
         site uses it inside; a router that answers for everybody is one neighbour alone."""
-        net = str(ipaddress.ip_network(f"{address}/24", strict=False))
+        net = f"{address.rpartition('.')[0]}.0/24"  # ARP speaks of IPv4 alone
         macs = self._public.setdefault(net, set())
         if len(self._public) > PUBLIC_MAX:
             del self._public[next(iter(self._public))]

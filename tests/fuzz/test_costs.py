@@ -28,7 +28,13 @@ SECONDS = 5
 RATIO = 10.0
 # Not there yet: what is read one by one, and makes a flow each that is judged. All of it together
 # is held by what a second may hold of control packets, which these floods use up just so.
-DEAR = {"dns_answers": 30.0, "endless_tls_records": 16.0, "http_heads": 90.0, "tls_hellos": 90.0}
+DEAR = {
+    "arp": 16.0,
+    "dns_answers": 30.0,
+    "endless_tls_records": 16.0,
+    "http_heads": 90.0,
+    "tls_hellos": 90.0,
+}
 GROWTH_MB = 200
 START = 1_790_000_000 * SECOND
 CAMERA, APPLIANCE = "10.20.0.11", "10.20.0.5"
