@@ -49,6 +49,7 @@ IDLE = 2  # how a stream ended: nobody said so, it was only silent for long
 UNKNOWN_INTERVAL_S = 2.0  # of video whose first pictures have not told it yet
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
+WAY_MAX = 32  # streams that one way has had, the newest
 _PROFILES = {
     66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
     244: "High 4:4:4 Predictive",
@@ -260,6 +261,7 @@ class StreamBook:
                 state.codec_said, state.media_said = self._said.pop(key, (None, None))
                 self.streams[key] = state
                 new.append(state)
+                self._keep_newest(state.way)
             else:
                 size, before = size_text(row), size_text(state.row)
                 if before and size != before:
@@ -272,6 +274,15 @@ class StreamBook:
             if state is not None:
                 state.take_second(second, oldest)
         return new
+
+    def _keep_newest(self, way: tuple[int, int, int]) -> None:
+        """A camera that begins anew each second must not fill the book with what is over."""
+        same = [s for s in self.streams.values() if s.way == way]
+        if len(same) <= WAY_MAX:
+            return
+        victim = min(same, key=lambda s: s.row.last_ns)
+        del self.streams[victim.key]
+        self.evicted += 1
 
     def _make_room(self) -> None:
         if len(self.streams) < self.limit:

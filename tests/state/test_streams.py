@@ -12,7 +12,7 @@ from panotui.model import (
     Rows,
     StreamFreeze,
 )
-from panotui.state.streams import StreamBook, StreamState
+from panotui.state.streams import WAY_MAX, StreamBook, StreamState
 
 START_S = 1_790_000_000
 
@@ -185,3 +185,15 @@ def test_rate_that_halves_in_the_middle_of_half_a_minute_is_learnt_all_the_same(
     (state,) = book.streams.values()
     state.learn_rate(1000 * SECOND)
     assert state.fps_learnt == 25
+
+
+def test_way_that_begins_anew_again_and_again_keeps_its_newest_streams() -> None:
+    book = StreamBook(1000)
+    nothing = np.zeros(0, STREAM_SECOND_DTYPE)
+    for number in range(3 * WAY_MAX):
+        row = np.zeros(1, STREAM_DTYPE)
+        row["id"], row["flow"], row["last_ns"] = 1 + number, 7, (100 + number) * SECOND
+        book.update(0, row, nothing, (100 + number) * SECOND)
+    assert len(book.streams) == WAY_MAX
+    assert max(state.row.id for state in book.streams.values()) == 3 * WAY_MAX
+    assert book.evicted == 2 * WAY_MAX
