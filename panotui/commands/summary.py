@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from panotui.model import SECOND, Snapshot, StreamRecord
+from panotui.model import SECOND, FindingRecord, Snapshot, StreamRecord
+from panotui.state.standing import (
+    cameras_said,
+    endpoints_said,
+    unseen,
+    violations_said,
+)
 
 _GLYPH = {"ok": "✔", "warn": "!", "bad": "✖", "none": "-"}
 _COLOUR = {"ok": "\x1b[32m", "warn": "\x1b[33m", "bad": "\x1b[31m", "none": ""}
@@ -86,12 +92,19 @@ def _ports(text: _Text, snapshot: Snapshot) -> None:
         )
 
 
-_CAMERA_LEVELS = {"streaming": "ok", "paused": "ok", "losing": "warn", "warning": "warn"}
+_CAMERA_LEVELS = {
+    "streaming": "ok",
+    "paused": "warn",
+    "unseen": "none",
+    "connecting": "none",
+    "losing": "warn",
+    "warning": "warn",
+}
 
 
 def _cameras(text: _Text, snapshot: Snapshot) -> None:
     counts = snapshot.counts
-    text.head("CAMERAS", f"{counts.cameras_ok} of {counts.cameras} streaming")
+    text.head("CAMERAS", cameras_said(counts) if counts.cameras else "none seen")
     by_camera: dict[str | None, list[StreamRecord]] = {}
     for stream in snapshot.streams:
         by_camera.setdefault(stream.camera, []).append(stream)
@@ -120,7 +133,7 @@ def _stream(stream: StreamRecord) -> str:
 
 def _cloud(text: _Text, snapshot: Snapshot) -> None:
     counts = snapshot.counts
-    text.head("CLOUD", f"{counts.endpoints_ok} of {counts.endpoints} reachable")
+    text.head("CLOUD", endpoints_said(counts) if counts.endpoints else "no endpoint known")
     levels = {"reachable": "ok", "blocked": "bad", "failing": "bad"}
     seen = [e for e in snapshot.endpoints if e.state != "unseen"]
     for endpoint in seen[:_LISTED]:
@@ -140,7 +153,7 @@ def _cloud(text: _Text, snapshot: Snapshot) -> None:
 
 def _violations(text: _Text, snapshot: Snapshot) -> None:
     counts = snapshot.counts
-    text.head("VIOLATIONS", f"{counts.violations_open} open, {counts.violations_past} past")
+    text.head("VIOLATIONS", violations_said(counts))
     for violation in snapshot.violations[:_LISTED]:
         peer = violation.host or violation.dst
         port = "" if violation.dport is None else f":{violation.dport}"
@@ -149,6 +162,9 @@ def _violations(text: _Text, snapshot: Snapshot) -> None:
             f"{violation.reason}  {violation.src} > {peer}{port}  {violation.text}",
         )
     text.more(len(snapshot.violations))
+
+
+_NO_CAUSE = "NO CAUSE KNOWN"
 
 
 def _without_cause(snapshot: Snapshot) -> list[str]:
@@ -167,21 +183,50 @@ def _without_cause(snapshot: Snapshot) -> list[str]:
 
 
 def _findings(text: _Text, snapshot: Snapshot) -> None:
+    """What is open, then what is over; nothing is called done that is only known, or not seen."""
     shown = [f for f in snapshot.findings if f.hidden_by is None]
-    if shown:
-        text.head("WHAT TO DO", "")
-    elif fails := _without_cause(snapshot):
-        # nothing is well only because no cause of what fails is known
-        text.head("NO CAUSE KNOWN", f"{len(fails)} of what is needed does not work")
-        for line in fails[:_LISTED]:
+    shown.sort(key=lambda f: (f.cleared_time_ns is not None, f.severity == "info"))
+    head, note = _to_do(snapshot, shown)
+    text.head(head, note)
+    if head == _NO_CAUSE:
+        for line in _without_cause(snapshot)[:_LISTED]:
             text.row("bad", line)
-    else:
-        unseen = sum(e.needed and e.state == "unseen" for e in snapshot.endpoints)
-        text.head("NOTHING TO DO", f"no findings; {unseen} not seen" if unseen else "no findings")
     for finding in shown[:_LISTED]:
         level = {"error": "bad", "warning": "warn"}.get(finding.severity, "none")
-        cleared = "  (cleared)" if finding.cleared_time_ns is not None else ""
-        text.row(level, f"{finding.text}  [{finding.id}, {finding.confidence}]{cleared}")
+        state = "  (known)" if finding.known else ""
+        if finding.cleared_time_ns is not None:
+            state, level = "  (cleared)", "none"
+        text.row(level, f"{finding.text}  [{finding.id}, {finding.confidence}]{state}")
         if finding.action:
             text.lines.append(f"     > {finding.action}")
     text.more(len(shown))
+
+
+def _to_do(snapshot: Snapshot, shown: list[FindingRecord]) -> tuple[str, str]:
+    counts = snapshot.counts
+    todo = [f for f in shown if f.cleared_time_ns is None and f.severity != "info"]
+    known = sum(f.known for f in todo)
+    if len(todo) > known:
+        also = f", {known} known" if known else ""
+        return "WHAT TO DO", f"{_counted(len(todo) - known, 'finding')}{also}"
+    if counts.violations_open > counts.violations_known:
+        news = counts.violations_open - counts.violations_known
+        return "WHAT TO DO", f"{_counted(news, 'violation')} to look at"
+    if todo:
+        return "WHAT TO DO", f"{known} known, nothing else is open"
+    if fails := _without_cause(snapshot):
+        # nothing is well only because no cause of what fails is known
+        return _NO_CAUSE, f"{len(fails)} of what is needed does not work"
+    if not snapshot.source.packets:
+        return "NOTHING SEEN", "not a single packet"
+    over = sum(f.cleared_time_ns is not None and f.severity != "info" for f in shown)
+    said = f"{_counted(over, 'problem')} came and went" if over else "no findings"
+    missing = unseen(snapshot)
+    if missing:
+        said += f"; not seen: {', '.join(missing[:8])}"
+    return "NOTHING TO DO", said
+
+
+def _counted(count: int, noun: str) -> str:
+    """`1 finding`, `3 findings`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

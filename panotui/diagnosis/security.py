@@ -52,7 +52,9 @@ class ViolationRule(Rule):
                 continue
             if violation.known and any((o.id, o.subject) == (found.id, found.subject) for o in out):
                 continue
-            out.append(replace(found, violation=violation.id))
+            # one thing, told twice: the policy says how bad it is
+            severity = found.severity if violation.severity == "info" else violation.severity
+            out.append(replace(found, violation=violation.id, severity=severity))
         out.extend(self._exfil(facts))
         out.extend(self._public_inside(facts))
         return out

@@ -59,6 +59,7 @@ from panotui.state.lookups import LookupBook
 from panotui.state.marks import Marks, is_well, open_and_known
 from panotui.state.ports import PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
+from panotui.state.standing import all_works, plays
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
@@ -486,6 +487,8 @@ class Engine:
         findings = self.known.over_findings(self.diagnosis.records())
         cameras, streams = with_troubles(cameras, streams, findings)
         findings_known, violations_known = open_and_known(findings, violations)
+        if not all_works(cameras, endpoints):
+            self._all_well_since = None  # no finding says so yet, but all is not well
         site = self.view.site_record()
         if self.facts.one_way != site.one_way:
             site = msgspec.structs.replace(site, one_way=self.facts.one_way)
@@ -509,11 +512,14 @@ class Engine:
                 flows=len(self.flows),
                 flows_live=int(np.count_nonzero(self.flows.live & (self.flows.rows["end"] == 0))),
                 streams=len(streams),
-                streams_ok=sum(s.state == "streaming" for s in streams),
+                streams_ok=sum(plays(s) for s in streams),
                 cameras=len(cameras),
-                cameras_ok=sum(c.state == "streaming" for c in cameras),
+                cameras_ok=sum(plays(c) for c in cameras),
+                cameras_losing=sum(c.state == "losing" for c in cameras),
+                cameras_unseen=sum(c.state == "unseen" for c in cameras),
                 endpoints=sum(e.needed for e in endpoints),
                 endpoints_ok=sum(e.needed and e.state == "reachable" for e in endpoints),
+                endpoints_unseen=sum(e.needed and e.state == "unseen" for e in endpoints),
                 violations_open=sum(v.state == "open" for v in violations),
                 violations_past=sum(v.state != "open" for v in violations),
                 findings_open=sum(

@@ -455,11 +455,14 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     flows: int = 0
     flows_live: int = 0
     streams: int = 0
-    streams_ok: int = 0
+    streams_ok: int = 0  # as of cameras
     cameras: int = 0
-    cameras_ok: int = 0
-    endpoints: int = 0
+    cameras_ok: int = 0  # streaming, and without an open finding that is an error
+    cameras_losing: int = 0
+    cameras_unseen: int = 0
+    endpoints: int = 0  # that are needed
     endpoints_ok: int = 0
+    endpoints_unseen: int = 0
     violations_open: int = 0
     violations_past: int = 0
     findings_open: int = 0

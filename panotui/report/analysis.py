@@ -72,6 +72,7 @@ def analysis_from_records(
             "clock": clock_object(snapshot.clock),
             "violations": [violation_object(v) for v in snapshot.violations],
             "findings": finding_objects(snapshot.findings),
+            "counts": msgspec.to_builtins(snapshot.counts),
             "limits": dict(snapshot.limits),
         }
     )
@@ -147,6 +148,7 @@ def lines(
         yield {"type": "finding", **finding}
     for change in whole.get("verdict_changes", ()):
         yield {"type": "verdict-change", **change}
+    yield {"type": "counts", **whole["counts"]}
     yield {"type": "limits", **whole["limits"]}
 
 

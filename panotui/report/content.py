@@ -25,6 +25,14 @@ from panotui.model import (
 )
 from panotui.recording.reader import Recording
 from panotui.report.plots import Sample, Series
+from panotui.state.standing import (
+    cameras_said,
+    dead_cameras,
+    dead_endpoints,
+    endpoints_said,
+    unseen,
+    violations_said,
+)
 
 FLOWS_SHOWN = 10
 EVENTS_SHOWN = 60
@@ -218,52 +226,73 @@ def verdict(story: Story) -> Verdict:
     warnings = sum(f.severity == "warning" for f in open_now)
     past = sum(f.severity != "info" for f in shown) - errors - warnings
     violations = [v for v in snapshot.violations if not v.known]
+    open_violations = [v for v in violations if v.state == "open"]
+    known = snapshot.counts.findings_known + snapshot.counts.violations_known
     parts = [
         counted(errors, "error"),
         counted(warnings, "warning"),
-        counted(len(violations), "violation of the policy", "violations of the policy"),
+        counted(len(open_violations), "violation of the policy", "violations of the policy"),
+        counted(len(violations) - len(open_violations), "past violation"),
     ]
     said = " and ".join(", ".join(p for p in parts if p).rsplit(", ", 1))
     gone = f"{counted(past, 'problem')} came and went" if past else ""
+    tail = "".join(f"; {w}" for w in (f"{known} known" if known else "", gone) if w)
     if not snapshot.source.packets:
         return Verdict("none", "Nothing seen", "There was not a single packet to judge.")
     if said:
         level = "bad" if errors or any(v.severity == "error" for v in violations) else "warn"
-        tail = f"; {gone}" if gone else ""
         return Verdict(level, "Needs action", f"{said}{tail}.")
+    dead = [f"camera {n}" for n in dead_cameras(snapshot.cameras)]
+    dead += dead_endpoints(snapshot.endpoints)
+    if dead and not known:
+        return Verdict(
+            "warn", "Not all works", f"No finding says why: {', '.join(dead[:8])}{tail}."
+        )
+    if known:
+        return Verdict("warn", "Known only", f"What is open is known{tail}.")
     if gone:
         return Verdict("warn", "Well now", f"{gone}; nothing is open at the end.")
     if not snapshot.ports and not snapshot.streams:
         return Verdict(
             "none", "No appliance seen", "No port of an appliance and no stream was recognised."
         )
-    return Verdict("ok", "All well", "Nothing to mend in what was seen.")
+    silent = unseen(snapshot)
+    also = f" Not seen: {', '.join(silent[:8])}." if silent else ""
+    return Verdict("ok", "All well", f"Nothing to mend in what was seen.{also}")
 
 
 def standing(story: Story) -> list[tuple[str, str, str]]:
-    """(level, what, how it stands) of ports, cameras, cloud and time."""
+    """(level, what, how it stands): the overview's numbers."""
     snapshot = story.snapshot
+    counts = snapshot.counts
     up = sum(LEVELS.get(p.state) == "ok" for p in snapshot.ports)
-    cameras = sum(LEVELS.get(c.standing) == "ok" for c in snapshot.cameras)
-    seen = [e for e in snapshot.endpoints if e.state != "unseen"]
-    reached = sum(e.state == "reachable" for e in seen)
     clock = snapshot.clock.state
     return [
         (_all(up, len(snapshot.ports)), "Ports", _of(up, len(snapshot.ports), "up")),
         (
-            _all(cameras, len(snapshot.cameras)),
+            _all(counts.cameras_ok, counts.cameras, counts.cameras_unseen),
             "Cameras",
-            _of(cameras, len(snapshot.cameras), "streaming"),
+            cameras_said(counts) if counts.cameras else "none seen",
         ),
-        (_all(reached, len(seen)), "Endpoints", _of(reached, len(seen), "reachable")),
+        (
+            _all(counts.endpoints_ok, counts.endpoints, counts.endpoints_unseen),
+            "Endpoints",
+            endpoints_said(counts) if counts.endpoints else "none known",
+        ),
         (LEVELS.get(clock, "none"), "Time", clock),
+        (
+            "bad" if counts.violations_open else "warn" if counts.violations_past else "ok",
+            "Violations",
+            violations_said(counts),
+        ),
     ]
 
 
-def _all(good: int, total: int) -> str:
-    if not total:
-        return "none"
-    return "ok" if good == total else "bad"
+def _all(good: int, total: int, unseen: int = 0) -> str:
+    """Well when all are; nothing is known of what was not seen."""
+    if good + unseen < total:
+        return "bad"
+    return "ok" if total and not unseen else "none"
 
 
 def _of(good: int, total: int, word: str) -> str:

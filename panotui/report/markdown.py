@@ -81,13 +81,12 @@ def _head(story: Story) -> list[str]:
 def _findings(story: Story) -> list[str]:
     lines = ["## What to do", ""]
     if not story.findings:
-        return [*lines, "Nothing.", ""]
+        said = content.verdict(story)
+        return [*lines, "Nothing." if said.level == "ok" else escaped(said.text), ""]
     for number, finding in enumerate(story.findings[:ROWS_MAX], 1):
-        over = (
-            f"; over at {content.moment(finding.cleared_time_ns)} UTC"
-            if finding.cleared_time_ns is not None
-            else ""
-        )
+        over = "; marked as known" if finding.known else ""
+        if finding.cleared_time_ns is not None:
+            over = f"; over at {content.moment(finding.cleared_time_ns)} UTC"
         do = "" if finding.severity == "info" else "Do: "
         lines += [
             f"{number}. **{_state(finding.severity)}: {escaped(finding.text)}**",
@@ -166,12 +165,13 @@ def _devices(story: Story) -> list[str]:
 def _violations(story: Story) -> list[str]:
     rows = [
         (
-            v.reason, v.severity, f"{_place(v.src, v.sport)} → {_place(v.dst, v.dport)} "
-            f"{v.transport}", v.host or "", v.text, v.suggestion or "", f"{v.packets:,}",
+            v.reason, v.severity, "known" if v.known else v.state,
+            f"{_place(v.src, v.sport)} → {_place(v.dst, v.dport)} {v.transport}",
+            v.host or "", v.text, v.suggestion or "", f"{v.packets:,}",
         )
         for v in story.snapshot.violations
     ]  # fmt: skip
-    head = ("Reason", "Severity", "Flow", "Host", "What", "Do", "Packets")
+    head = ("Reason", "Severity", "State", "Flow", "Host", "What", "Do", "Packets")
     return ["## Violations", "", *(_table(head, rows) if rows else ["None was seen.", ""])]
 
 

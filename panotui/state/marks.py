@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from panotui.model import FindingRecord, Snapshot, ViolationRecord
+from panotui.state.standing import all_works
 
 MARKS_MAX = 10_000
 
@@ -75,7 +76,7 @@ class Marks:
         violations = self.over_violations(snapshot.violations)
         findings_known, violations_known = open_and_known(findings, violations)
         since = snapshot.all_well_since_ns
-        if not is_well(findings, violations):
+        if not is_well(findings, violations) or not all_works(snapshot.cameras, snapshot.endpoints):
             since = None
         elif since is None and findings_known + violations_known:
             since = snapshot.time_ns

@@ -137,7 +137,8 @@ class HelpScreen(Screen[None]):
     def draw(self) -> None:
         width, height = self.app.size
         shown = self._session.help_place()
-        lines = help.draw(shown, width, height, self._first, self._session.glyphs)
+        session = self._session
+        lines = help.draw(shown, width, height, self._first, session.glyphs, session.pane)
         self.query_one(Lines).show(lines)
 
 

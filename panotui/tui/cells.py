@@ -49,9 +49,8 @@ def cut_end(text: str, cells: int, ellipsis: str = "…") -> str:
 def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mapping[str, str]:
     """Each of `names` in at most `cells` cells, so that siblings still differ where they can.
 
-    Names that would read the same when cut in the middle lose what they have in common instead:
-    `building-0-floor-2-west`, `building-1-floor-2-west` become `…0…`, `…1…`, with as much around
-    as there is room for.
+    Names that would read the same when cut in the middle are cut once, beside what tells them
+    apart: `building-0-floor-2-west` becomes `b…0-floor-2-west`, or `building-0…west`.
     """
     short = {name: cut_middle(name, cells, ellipsis) for name in names}
     alike: dict[str, list[str]] = defaultdict(list)
@@ -64,12 +63,20 @@ def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mappi
     suffix = _in_common([name[::-1] for name in group])
     for name in group:
         core_end = max(prefix + 1, len(name) - suffix)
-        core = name[prefix:core_end]
-        room = cells - width(core) - 2 * width(ellipsis)
-        tail = name[core_end : core_end + max(0, room)]
-        end = ellipsis if core_end + len(tail) < len(name) else ""
-        short[name] = cut_middle(f"{ellipsis if prefix else ''}{core}{tail}{end}", cells, ellipsis)
+        short[name] = _cut_beside(name, prefix, core_end, cells, ellipsis)
     return short
+
+
+def _cut_beside(name: str, start: int, stop: int, cells: int, ellipsis: str) -> str:
+    """`name` cut once, so that characters `start` to `stop` stay: before them, after, or around."""
+    room = cells - width(ellipsis)
+    if width(name[start:]) <= room:  # the cut is before them
+        tail = name[start:]
+        return _head(name, room - width(tail)) + ellipsis + tail
+    if width(name[:stop]) <= room:  # after
+        head = name[:stop]
+        return head + ellipsis + _tail(name, room - width(head))
+    return ellipsis + _head(name[start:], room)
 
 
 def _in_common(names: list[str]) -> int:

@@ -18,6 +18,40 @@ _MARKS: tuple[tuple[Look, str], ...] = (
     ("note", "for information"),
     ("unknown", "not known: no data is never drawn as zero or as well"),
 )
+_WORDS: tuple[tuple[str, str], ...] = (
+    ("behind", "hangs on another finding: mend that one, and both are gone"),
+    ("known", "a person marked it (m): it is open, and no news"),
+    ("cleared", "it was there and is over"),
+    ("unseen", "needed, and no sign of it was seen: neither well nor broken"),
+    ("losing, slow", "packets are lost; fewer pictures come than are due"),
+)
+# the pane -> its columns that do not explain themselves
+_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "flows": (("> before PEER", "who opened the flow; the arrows show the bits/s each way"),),
+    "streams": (
+        ("FPS/EXP", "frames a second now, and how many are due"),
+        ("LOSS", "of the last half minute; `?`: our own capture may have missed them"),
+        ("JIT ms", "how unevenly frames arrive"),
+        ("GOP s", "time between key frames"),
+    ),
+    "endpoints": (
+        ("OK/TRIES", "connections that worked, of those that were tried"),
+        ("LAST OK", "how long ago one worked; `open`: one is open now"),
+        ("NEEDED", "whether the appliance cannot do without it"),
+    ),
+    "violations": (
+        ("TIMES", "flows that were folded into this row"),
+        ("SEEN", "how long ago the last packet came"),
+    ),
+    "findings": (("SURE", "certain, likely or possible, by the evidence seen"),),
+    "inventory": (
+        ("ROLE", "what its traffic shows it to be: appliance, camera, gateway, ..."),
+        ("ADDRESS", "its first address, and how many more it has"),
+        ("MAKER", "by the first half of its MAC address, or as it says itself"),
+        ("PORT, VLAN", "where its frames are heard"),
+        ("SENT", "bytes that it sent itself; FIRST and LAST: when it was heard"),
+    ),
+}
 _FILTER = (
     ("camera:gate", "rows whose camera has gate in its name; a bare word looks at all text"),
     ("verdict:violation,pending", "any of several"),
@@ -27,19 +61,24 @@ _FILTER = (
 )
 
 
-def draw(shown: Sequence[Key], width: int, height: int, first: int, glyphs: Glyphs) -> list[Line]:
-    """Exactly `height` lines of the help, from line `first` on as far as there are more."""
+def draw(
+    shown: Sequence[Key], width: int, height: int, first: int, glyphs: Glyphs, pane: str = ""
+) -> list[Line]:
+    """Exactly `height` lines of the help, from line `first` on as far as there are more.
+
+    `pane`: the one where the help was opened; its columns are explained.
+    """
     lines = [
         Pen(width, glyphs.ellipsis).put(" KEYS THAT WORK HERE", "head").line(),
         *_keys(shown, width, glyphs),
         Pen(width, glyphs.ellipsis).put(" MARKS", "head").line(),
         *(_mark(of, text, width, glyphs) for of, text in _MARKS),
     ]
+    lines += _terms("WORDS", _WORDS, width, glyphs)
+    if pane in _COLUMNS:
+        lines += _terms("COLUMNS", _COLUMNS[pane], width, glyphs)
     if any(key.action == "filter" for key in shown):
-        lines.append(Pen(width, glyphs.ellipsis).put(" FILTER", "head").line())
-        for term, text in _FILTER:
-            pen = Pen(width, glyphs.ellipsis).put("   ").field(term, 28, "key").put(" ")
-            lines.append(pen.put(text).line())
+        lines += _terms("FILTER", _FILTER, width, glyphs, 28)
     lines.append(
         Pen(width, glyphs.ellipsis)
         .put(" UNITS ", "head")
@@ -55,6 +94,16 @@ def draw(shown: Sequence[Key], width: int, height: int, first: int, glyphs: Glyp
         end.put("  ").put("up down", "key").put(" more", "dim")
     out.append(end.line())
     return out
+
+
+def _terms(
+    title: str, terms: Sequence[tuple[str, str]], width: int, glyphs: Glyphs, cells: int = 14
+) -> list[Line]:
+    lines = [Pen(width, glyphs.ellipsis).put(f" {title}", "head").line()]
+    for term, text in terms:
+        pen = Pen(width, glyphs.ellipsis).put("   ").field(term, cells, "key").put(" ")
+        lines.append(pen.put(text).line())
+    return lines
 
 
 def _keys(shown: Sequence[Key], width: int, glyphs: Glyphs) -> list[Line]:

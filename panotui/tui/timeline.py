@@ -78,7 +78,10 @@ def _scale(
     pen = Pen(width, glyphs.ellipsis).put(" ")
     word = ">" if review.playing else "="
     pen.field(f"{word} x{review.speed:g}", _LABEL - 1, "key").put(" ")
-    pen.put("".join(ruler[:here]), "dim").put("|", "cursor").put("".join(ruler[here + 1 :]), "dim")
+    # the cursor stands on the line, never on a time that is to be read: there it is marked instead
+    sign = "|" if ruler[here] == "-" or ruler[here] == " " else ruler[here]
+    pen.put("".join(ruler[:here]), "dim").put(sign, "cursor")
+    pen.put("".join(ruler[here + 1 :]), "dim")
     return pen.line()
 
 

@@ -32,6 +32,34 @@ def section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
     return (Section(title=title, lines=kept),) if kept else ()
 
 
+def _explained(own: Iterable[FindingRecord], snapshot: Snapshot) -> tuple[Section, ...]:
+    """What is wrong with a thing and what to do, first of all: open findings, each by its cause.
+
+    A finding that hangs on another is told by that one, whose action mends both.
+    """
+    by_key = {f.key: f for f in snapshot.findings if f.key}
+    lines: list[Line] = []
+    told: set[str] = set()
+    for finding in own:
+        cause = by_key.get(finding.hidden_by or "", finding)
+        if cause.cleared_time_ns is not None or cause.key in told:
+            continue
+        told.add(cause.key)
+        lines.append((cause.severity, f"{cause.text}{', marked as known' if cause.known else ''}"))
+        lines.append(("do" if cause.severity != "info" else "", cause.action))
+    return section("WHAT TO DO", lines[:8])
+
+
+def _of_endpoint(endpoint: EndpointRecord, snapshot: Snapshot) -> list[FindingRecord]:
+    names = {endpoint.host, f"{endpoint.host}:{endpoint.port}", endpoint.address}
+    return [f for f in snapshot.findings if f.subject in names]
+
+
+def _of_camera(camera: CameraRecord, snapshot: Snapshot) -> list[FindingRecord]:
+    own = {camera.name, camera.address}
+    return [f for f in snapshot.findings if f.camera in own or f.stream in camera.streams]
+
+
 # ------------------------------------------------------------------ one maker a kind
 
 
@@ -161,7 +189,12 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
         return f"{text} ?" if stream.uncertain and text != "-" else text
 
     size = f"{stream.width}x{stream.height}" if stream.width else None
+    own = [f for f in snapshot.findings if f.stream == stream.id]
+    camera = next((c for c in snapshot.cameras if c.name == stream.camera), None)
+    if not own and camera is not None:
+        own = _of_camera(camera, snapshot)
     sections = (
+        *_explained(own, snapshot),
         *section(
             "PICTURE",
             [
@@ -258,6 +291,7 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
     links = [(f"flow {stream.flow}", f"flow:{stream.flow}")] if stream.flow else []
     if stream.camera:
         links.append((f"camera {stream.camera}", f"camera:{stream.camera}"))
+    links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
     return Detail(
         key=key,
         title=f"{stream.camera or stream.src} {stream.media or ''} {stream.ssrc}".strip(),
@@ -308,7 +342,9 @@ def _dialogue(camera: str | None, snapshot: Snapshot) -> tuple[Section, ...]:
 
 def camera_detail(key: str, camera: CameraRecord, state: State, snapshot: Snapshot) -> Detail:
     streams = [s for s in snapshot.streams if s.camera == camera.name]
+    own = _of_camera(camera, snapshot)
     sections = (
+        *_explained(own, snapshot),
         *section(
             "CAMERA",
             [
@@ -331,11 +367,7 @@ def camera_detail(key: str, camera: CameraRecord, state: State, snapshot: Snapsh
         *_dialogue(camera.name, snapshot),
     )
     links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in streams]
-    links += [
-        (f"finding {f.id}", f"finding:{finding_key(f)}")
-        for f in snapshot.findings
-        if f.camera == camera.name
-    ]
+    links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
     return Detail(
         key=key,
         title=f"camera {camera.name}  {camera.address}",
@@ -353,7 +385,9 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
         )
 
     flows = state.flow_page(keep=ours, sort="last", reverse=True, rows=10).rows
+    own = _of_endpoint(endpoint, snapshot)
     sections = (
+        *_explained(own, snapshot),
         *section(
             "ENDPOINT",
             [
@@ -376,7 +410,10 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
         *section(
             "ATTEMPTS",
             [
-                (utc(a.time_ns)[11:19], f"{a.text}  {a.address}")
+                (
+                    utc(a.time_ns)[11:19],
+                    f"{a.text}  {a.address}" + (f"  packet {a.packet}" if a.packet else ""),
+                )
                 for a in reversed(endpoint.attempts_detail)
             ],
         ),
@@ -386,11 +423,7 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
         ),
     )
     links = [(f"flow {f.src}:{f.sport}", f"flow:{f.id}") for f in flows[:10]]
-    links += [
-        (f"finding {f.id}", f"finding:{finding_key(f)}")
-        for f in snapshot.findings
-        if f.subject == endpoint.host
-    ]
+    links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
     return Detail(
         key=key,
         title=f"{endpoint.label or endpoint.service}  {endpoint.host}:{endpoint.port}",
@@ -407,6 +440,7 @@ def violation_detail(
     peer = violation.host or violation.dst
     explained = list(state.explain_flow(violation.flow)) if violation.flow else []
     sections = (
+        *section("WHAT TO DO", [("", violation.suggestion or "")]),
         *section(
             "WHAT HAPPENED",
             [
@@ -429,9 +463,13 @@ def violation_detail(
         ),
         *section("NEAREST RULES", [("", text) for text in violation.nearest]),
         *section("WHY", explained),
-        *section("WHAT TO DO", [("", violation.suggestion or "")]),
     )
     links = [(f"flow {violation.flow}", f"flow:{violation.flow}")] if violation.flow else []
+    links += [
+        (f"finding {f.id}", f"finding:{finding_key(f)}")
+        for f in snapshot.findings
+        if f.violation == violation.id
+    ]
     return Detail(
         key=key,
         title=f"{violation.reason}  {violation.src} > {peer}:{word(violation.dport)}",
@@ -448,7 +486,14 @@ def _address(address: str, port: int | None) -> str:
 
 def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Snapshot) -> Detail:
     hangs = [f for f in snapshot.findings if f.key and f.key in finding.hides]
+    above = next((f for f in snapshot.findings if f.key and f.key == finding.hidden_by), None)
+    newest = sorted(finding.evidence, key=lambda e: -e.time_ns)
     sections = (
+        *(_explained([finding], snapshot) if above else ()),
+        *section(
+            "WHAT TO DO" if above is None else "IF IT GOES ON AFTER THAT", [("", finding.action)]
+        ),
+        *section(f"BEHIND IT  {len(hangs)} more", [("", f.text) for f in hangs]),
         *section(
             "WHY WE SAY SO",
             [
@@ -456,12 +501,10 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
                     utc(e.time_ns)[11:23],
                     e.text + (f"  packet {e.packet}" if e.packet is not None else ""),
                 )
-                for e in finding.evidence[:40]
+                for e in newest[:40]
             ],
         ),
         *section("CONTROLS", [("", text) for text in finding.detail]),
-        *section("WHAT TO DO", [("", finding.action)]),
-        *section("HANGS ON IT", [(f.id, f.subject) for f in hangs]),
         *section(
             "WHEN",
             [
@@ -472,12 +515,15 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
         ),
     )
     links: list[tuple[str, str]] = []
+    if above is not None:
+        links.append((f"cause {above.id}", f"finding:{finding_key(above)}"))
     if finding.flow:
         links.append((f"flow {finding.flow}", f"flow:{finding.flow}"))
     if finding.stream:
         links.append((f"stream {finding.stream}", f"stream:{finding.stream}"))
-    if finding.camera:
-        links.append((f"camera {finding.camera}", f"camera:{finding.camera}"))
+    camera = next((c for c in snapshot.cameras if finding.camera in (c.name, c.address)), None)
+    if camera is not None:
+        links.append((f"camera {camera.name}", f"camera:{camera.name}"))
     links += [(f"{f.id} {f.subject}", f"finding:{finding_key(f)}") for f in hangs]
     return Detail(
         key=key,

@@ -24,6 +24,8 @@ def number(value: float | None, unit: str = "", digits: int = 2) -> str:
     if isinstance(value, int):
         return f"{value:,}{unit}".replace(",", " ")
     text = f"{value:,.{digits}f}"
+    if value > 0 and not text.strip("-0."):
+        return f"<{10**-digits:g}{unit}"  # what is above zero never reads as zero
     if not text.strip("-0."):
         text = text.lstrip("-")  # no minus before nothing
     return f"{text}{unit}".replace(",", " ")

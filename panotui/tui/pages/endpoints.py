@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import EndpointRecord
-from panotui.tui.glyphs import Look, look, role
+from panotui.state.standing import endpoints_said
+from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
 from panotui.tui.quantities import UNKNOWN, milliseconds, since, volume
@@ -21,8 +22,9 @@ def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     if not counts.endpoints:
         return [("none known", "dim")]
-    well = counts.endpoints_ok == counts.endpoints
-    return [(f"{counts.endpoints_ok} of {counts.endpoints} reachable", "ok" if well else "warn")]
+    dead = counts.endpoints - counts.endpoints_ok - counts.endpoints_unseen
+    well: Role = "bad" if dead else "dim" if counts.endpoints_unseen else "ok"
+    return [(endpoints_said(counts), well)]
 
 
 def _text(value: str | None) -> Span:

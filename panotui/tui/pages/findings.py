@@ -17,13 +17,15 @@ _WORDS = {"warning": "warn"}
 def look_of(finding: FindingRecord) -> Look:
     if finding.cleared_time_ns is not None:
         return "ok"
-    return "unknown" if finding.known else look(finding.severity)
+    return "unknown" if finding.known or finding.hidden_by else look(finding.severity)
 
 
 def state_word(finding: FindingRecord) -> str:
     """Its severity while it lasts; then how it ended."""
     if finding.cleared_time_ns is not None:
         return "cleared"
+    if finding.hidden_by:
+        return "behind"  # another one: its cause
     return "known" if finding.known else _WORDS.get(finding.severity, finding.severity)
 
 
@@ -31,7 +33,9 @@ def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     known = counts.findings_known
     news = counts.findings_open - known
-    answer: list[Span] = [(f"{news} open", "bad")]
+    open_now = [f for f in scene.frame.findings if f.cleared_time_ns is None]
+    urgent = any(look_of(f) == "bad" for f in open_now) or scene.frame.first > 0
+    answer: list[Span] = [(f"{news} open", "bad" if urgent else "warn")]
     if news <= 0:
         answer = [(f"{scene.glyphs.ok} none open", "ok")]
     return [*answer, (f", {known} known", "plain")] if known else answer

@@ -20,7 +20,8 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.tui.cells import cut_end, distinct, width
+from panotui.state.standing import cameras_said, endpoints_said, violations_said
+from panotui.tui.cells import cut_end, distinct, width, wrap
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Line, Pen, Span
@@ -214,16 +215,10 @@ def _cameras(scene: Scene) -> _Section:
         cameras.append((camera, stream, of))
     cameras.sort(key=lambda entry: (trouble(entry[2]), entry[0].name))
     counts = frame.header.counts
-    total = max(counts.cameras, len(cameras))
-    well = sum(1 for camera, _, _ in cameras if camera.state in ("streaming", "losing"))
-    if not total:
+    if not counts.cameras:
         answer: Sequence[Span] = [("none seen yet", "dim")]
     else:
-        text = f"{well} of {total} streaming"
-        losing = sum(1 for _, s, _ in cameras if s is not None and s.state in ("losing", "slow"))
-        if losing:
-            text += f", {losing} losing"
-        answer = _answer(text, [of for _, _, of in cameras])
+        answer = _answer(cameras_said(counts), [of for _, _, of in cameras])
     longest = max((width(camera.name) for camera, _, _ in cameras), default=8)
     most = 14 if scene.width < 90 else 28 if scene.width < 160 else 44
     cells = min(max(8, longest), most)
@@ -275,7 +270,6 @@ def _cloud(scene: Scene) -> _Section:
     frame = scene.frame
     shown = [e for e in frame.endpoints if e.needed or e.state != "unseen"]
     shown.sort(key=lambda e: (trouble(endpoints.look_of(e)), not e.needed))
-    reached = sum(1 for e in shown if e.state == "reachable")
     looks = [endpoints.look_of(e) for e in shown]
     known = {cell[0]: cell for cell in _infrastructure(frame.resolvers, frame.clock, scene)}
     cells = []
@@ -289,7 +283,7 @@ def _cloud(scene: Scene) -> _Section:
     cells.sort(key=lambda cell: trouble(cell[0][2]))
     answer: Sequence[Span] = [("no endpoint known", "dim")]
     if shown:
-        answer = _answer(f"{reached} of {len(shown)} reachable", looks)
+        answer = _answer(endpoints_said(frame.header.counts), looks)
     across = max(1, (scene.width - 1) // CELL)
     units = []
     for start in range(0, len(cells), across):
@@ -365,7 +359,7 @@ def _violations(scene: Scene) -> _Section:
 def _violations_answer(found: Sequence[ViolationRecord], scene: Scene) -> Span:
     counts = scene.frame.header.counts
     if found or counts.violations_open or counts.violations_past:
-        return violations.tally(counts), violations.heading_role(found)
+        return violations_said(counts), violations.heading_role(found)
     return (f"{scene.glyphs.ok} none", "ok") if counts.flows else ("none seen yet", "dim")
 
 
@@ -427,12 +421,22 @@ def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
     sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
     hangs = f" +{len(finding.hides)} that hang on it" if finding.hides else ""
     room = first.room - len(sure) - len(hangs)
-    text = cut_end(finding.text, room, scene.glyphs.ellipsis)
-    first.put(text, "strong" if of in ("bad", "warn") else "plain")
-    first.put(sure, "dim").put(hangs, "dim")
-    second = scene.pen().put("     > ", colour).put(finding.action)
-    unit = _unit(
+    said = wrap(finding.text, first.room)
+    if width(finding.text) <= room or len(said) == 1:
+        said = [cut_end(finding.text, room, scene.glyphs.ellipsis)]
+    strong: Role = "strong" if of in ("bad", "warn") else "plain"
+    pens = [first.put(said[0], strong)]
+    for text in said[1:3]:
+        pens.append(scene.pen().put("     ").put(text, strong))
+    if len(said) > 3:
+        pens[-1].put(scene.glyphs.ellipsis, strong)
+    pens[-1].put(sure, "dim").put(hangs, "dim")
+    do = wrap(finding.action, scene.width - 8)
+    for place, text in enumerate(do[:3]):
+        pens.append(scene.pen().put("     > " if not place else "       ", colour).put(text))
+    if len(do) > 3:
+        pens[-1].put(scene.glyphs.ellipsis)
+    return _unit(
         scene, f"finding:{row_key(finding)}", of, f"{finding.text} {finding.action}".strip(),
-        first, second, known=finding.known,
+        *pens, known=finding.known,
     )  # fmt: skip
-    return unit

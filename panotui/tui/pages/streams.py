@@ -47,7 +47,7 @@ def trouble_word(finding: str | None) -> str:
 
 
 def state_word(row: Row) -> str:
-    """`ok` for a stream that is well, its state otherwise."""
+    """`ok` for a stream that is well, `faulty` where a finding says otherwise, else its state."""
     if isinstance(row, StreamRecord):
         if row.standing == "streaming":
             return "ok"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panotui.model import CountsRecord, ViolationRecord
+from panotui.model import ViolationRecord
+from panotui.state.standing import violations_said
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
@@ -33,18 +34,12 @@ def heading_role(found: Sequence[ViolationRecord]) -> Role:
     return "warn" if found else "plain"
 
 
-def tally(counts: CountsRecord) -> str:
-    """`2 open (1 known), 0 past`."""
-    known = f" ({counts.violations_known} known)" if counts.violations_known else ""
-    return f"{counts.violations_open} open{known}, {counts.violations_past} past"
-
-
 def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     if not counts.violations_open and not counts.violations_past:
         return [(f"{scene.glyphs.ok} none", "ok")]
     news = counts.violations_open - counts.violations_known
-    return [(tally(counts), "bad" if news > 0 else "plain")]
+    return [(violations_said(counts), "bad" if news > 0 else "plain")]
 
 
 TABLE = Table(
