@@ -61,10 +61,20 @@ def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mappi
         return short
     prefix = _in_common(group)
     suffix = _in_common([name[::-1] for name in group])
-    for name in group:
-        core_end = max(prefix + 1, len(name) - suffix)
-        short[name] = _cut_beside(name, prefix, core_end, cells, ellipsis)
-    return short
+    beside = {
+        name: _cut_beside(name, prefix, max(prefix + 1, len(name) - suffix), cells, ellipsis)
+        for name in group
+    }
+    if len(set(beside.values())) == len(group):
+        return short | beside
+    # too narrow for all that tells them apart: its beginning and its end
+    return short | {name: _both_ends(name, prefix, suffix, cells, ellipsis) for name in group}
+
+
+def _both_ends(name: str, prefix: int, suffix: int, cells: int, ellipsis: str) -> str:
+    core = name[prefix : max(prefix + 1, len(name) - suffix)]
+    lead, trail = ellipsis if prefix else "", ellipsis if suffix else ""
+    return cut_middle(f"{lead}{core}{trail}", cells, ellipsis)
 
 
 def _cut_beside(name: str, start: int, stop: int, cells: int, ellipsis: str) -> str:

@@ -34,6 +34,7 @@ from panotui.model import (
     TimeServerRecord,
     ViolationRecord,
 )
+from panotui.state.standing import plays
 from panotui.views.frames import (
     Answer,
     Command,
@@ -367,11 +368,14 @@ class Site:
                 flows=len(self.flows),
                 flows_live=len(self.flows),
                 streams=len(self.streams),
-                streams_ok=sum(s.state == "streaming" for s in self.streams),
+                streams_ok=sum(plays(s) for s in self.streams),
                 cameras=len(self.cameras),
-                cameras_ok=sum(c.state == "streaming" for c in self.cameras),
-                endpoints=len(self.endpoints),
-                endpoints_ok=sum(e.state == "reachable" for e in self.endpoints),
+                cameras_ok=sum(plays(c) for c in self.cameras),
+                cameras_losing=sum(c.state == "losing" for c in self.cameras),
+                cameras_unseen=sum(c.state == "unseen" for c in self.cameras),
+                endpoints=sum(e.needed for e in self.endpoints),
+                endpoints_ok=sum(e.needed and e.state == "reachable" for e in self.endpoints),
+                endpoints_unseen=sum(e.needed and e.state == "unseen" for e in self.endpoints),
                 violations_open=len(open_),
                 violations_past=len(self.violations) - len(open_),
                 findings_open=sum(f.cleared_time_ns is None for f in self.findings),

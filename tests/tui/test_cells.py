@@ -48,6 +48,12 @@ def test_siblings_still_differ_when_they_are_cut() -> None:
     assert all(width(text) <= 14 for text in short.values())
 
 
+def test_siblings_are_cut_once_where_that_tells_them_apart() -> None:
+    names = tuple(f"building-{b}-floor-2-west" for b in range(3))
+    assert distinct(names, 12)[names[1]] == "building-1…t"
+    assert all(text.count("…") == 1 for text in distinct(names, 12).values())
+
+
 @given(st.lists(TEXT, max_size=8, unique=True), st.integers(1, 20))
 def test_distinct_names_never_exceed_the_room(names: list[str], cells: int) -> None:
     assert all(width(t) <= cells for t in distinct(tuple(names), cells).values())
