@@ -487,7 +487,7 @@ class Engine:
         findings = self.known.over_findings(self.diagnosis.records())
         cameras, streams = with_troubles(cameras, streams, findings)
         findings_known, violations_known = open_and_known(findings, violations)
-        if not all_works(cameras, endpoints):
+        if not findings_known + violations_known and not all_works(cameras, endpoints):
             self._all_well_since = None  # no finding says so yet, but all is not well
         site = self.view.site_record()
         if self.facts.one_way != site.one_way:

@@ -76,9 +76,11 @@ class Marks:
         violations = self.over_violations(snapshot.violations)
         findings_known, violations_known = open_and_known(findings, violations)
         since = snapshot.all_well_since_ns
-        if not is_well(findings, violations) or not all_works(snapshot.cameras, snapshot.endpoints):
+        known = findings_known + violations_known
+        works = known > 0 or all_works(snapshot.cameras, snapshot.endpoints)
+        if not works or not is_well(findings, violations):
             since = None
-        elif since is None and findings_known + violations_known:
+        elif since is None and known:
             since = snapshot.time_ns
         return msgspec.structs.replace(
             snapshot,

@@ -20,7 +20,13 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.state.standing import cameras_said, endpoints_said, violations_said
+from panotui.state.standing import (
+    cameras_said,
+    dead_cameras,
+    dead_endpoints,
+    endpoints_said,
+    violations_said,
+)
 from panotui.tui.cells import cut_end, distinct, width, wrap
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role, trouble
@@ -399,6 +405,7 @@ def _todo(scene: Scene) -> _Section:
             answer.append((f", {plural(notes, 'note')}", "plain"))
         return _Section("WHAT TO DO", answer, units)
     known += header.counts.violations_known
+    dead = dead_cameras(scene.frame.cameras) + dead_endpoints(scene.frame.endpoints)
     if header.all_well_since_ns and known:
         answer = [(f"{scene.glyphs.ok} all else is well", "ok"), (f", {known} known", "plain")]
     elif header.all_well_since_ns:
@@ -407,6 +414,11 @@ def _todo(scene: Scene) -> _Section:
     elif header.counts.violations_open > header.counts.violations_known:
         news = header.counts.violations_open - header.counts.violations_known
         answer = [(f"{plural(news, 'violation')} to look at", "warn")]
+    elif known:
+        answer = [(f"{known} known, nothing else is open", "warn")]
+    elif dead:
+        answer = [(f"no cause known: {', '.join(dead[:4])} {'do' if dead[1:] else 'does'} not work",
+                   "warn")]  # fmt: skip
     else:
         answer = [("nothing yet: not enough was seen to say that all is well", "dim")]
     if notes:
