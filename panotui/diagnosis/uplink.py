@@ -27,11 +27,14 @@ from panotui.site.facts import Who
 from panotui.state.connects import recent
 from panotui.state.ladder import FLIGHT, HELLO, Attempt
 
+LOOK_AGAIN_NS = 10 * SECOND
+
 
 class UplinkRule(Rule):
     """slow-uplink, proxy-seen."""
 
     hears = frozenset((HttpMessage,))
+    wakes = frozenset(("flows", "site"))
 
     def __init__(self) -> None:
         self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
@@ -54,6 +57,7 @@ class UplinkRule(Rule):
                 self._proxies.popitem(last=False)
 
     def tick(self, facts: Facts) -> list[Observation]:
+        self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         out = [
             Observation(
                 "proxy-seen",
@@ -113,6 +117,7 @@ class PolicyUseRule(Rule):
     """endpoint-silent, wrong-region, cloud-service-ended, name-unverified."""
 
     hears = frozenset((TlsClientHello,))
+    wakes = frozenset(("flows", "endpoints", "site"))
 
     def __init__(self) -> None:
         self._regions: OrderedDict[str, tuple[str, TlsClientHello]] = OrderedDict()
@@ -148,6 +153,7 @@ class PolicyUseRule(Rule):
             self._unverified.pop(message.sni, None)
 
     def tick(self, facts: Facts) -> list[Observation]:
+        self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         out: list[Observation] = []
         now = facts.now_ns
         declared = facts.site.site.region or ""
