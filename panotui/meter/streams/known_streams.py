@@ -135,6 +135,15 @@ class KnownStreams:
         """All streams of a carrier, oldest first."""
         return list(self._by_carrier.get((tcp, carrier), ()))
 
+    def crowded(self, limit: int) -> list[Stream]:
+        """The oldest streams of carriers that have had more than `limit`."""
+        return [
+            stream
+            for known in self._by_carrier.values()
+            if len(known) > limit
+            for stream in known[:-limit]
+        ]
+
     def of_flow(self, flow: int) -> list[Stream]:
         """The streams of a flow, both directions."""
         return list(self._by_flow.get(flow, ()))

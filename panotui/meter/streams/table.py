@@ -52,7 +52,8 @@ JPEG_TYPE = 26  # RFC 3551, of MJPEG that comes over HTTP too
 MEASURE_AT = 65_536  # packets waiting
 TIMEOUT_S = 60  # of sessions that name none (RFC 2326 12.37)
 _ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row
-CARRIER_STREAMS_MAX = 32  # SSRCs of a carrier that are remembered
+CARRIER_STREAMS_MAX = 32  # of a sender that begins anew each second
+RETIRED_PER_TICK = 8
 _RENEWAL_S = 2.0  # by which a new SSRC's clock may miss the old one's
 _RENEWALS_LOOKED_AT = 16  # sources held of a carrier, while a single packet of one may tell
 _BEGINS_NS = 10 * SECOND  # after SETUP, within which a session's own stream begins
@@ -435,12 +436,6 @@ class StreamTable:
         lane, row = self._lane(tcp), self._state.row
         kind = held.payload_type
         stream = self._open(source, kind)
-        beside = self._known.on(tcp, carrier)
-        if len(beside) > CARRIER_STREAMS_MAX:
-            # a sender that begins anew each second
-            oldest = min(beside[:-1], key=lambda s: int(row["last_ns"][s.index]))
-            self._retire(oldest, _EVICTED)
-            self.streams_evicted += 1
         index = stream.index
         rows = held.in_order()
         flags = rows["flags"].copy()
@@ -599,6 +594,9 @@ class StreamTable:
         self.measure()
         self.metrics.tick(now_ns)
         self._connections.tick(now_ns)
+        for stream in self._known.crowded(CARRIER_STREAMS_MAX)[:RETIRED_PER_TICK]:
+            self._retire(stream, _EVICTED)
+            self.streams_evicted += 1
         state, row = self._state, self._state.row
         for stream in self._known.live():
             index = stream.index
