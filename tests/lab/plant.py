@@ -364,6 +364,15 @@ class Plant:
         self.cameras[name] = process
         return process
 
+    def odd_camera(self, name: str, how: str) -> subprocess.Popen[str]:
+        """A scripted camera of our own, see `odd_camera.py`."""
+        process = self.camera_ns[name].popen(
+            [sys.executable, str(HERE / "odd_camera.py"), how], stderr=subprocess.DEVNULL
+        )
+        wait_for(process, "ready")
+        self.cameras[name] = process
+        return process
+
     def read_camera(
         self,
         name: str,

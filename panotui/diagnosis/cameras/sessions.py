@@ -195,10 +195,10 @@ def _another(method: str, session: Session) -> str:
 
 def _use_another(method: str, camera: Camera, session: Session) -> str:
     use = _another(method, session)
-    known = ", which it offers" if use in session.offers else ""
+    known = ", which it offers," if use in session.offers else ""
     return (
-        f"Let the reader keep the session of {camera.name} alive by {use} instead of {method}"
-        f"{known}; or update the camera's firmware"
+        f"Let the reader keep the session of {camera.name} alive by {use}{known} instead of "
+        f"{method}; or update the camera's firmware"
     )
 
 
