@@ -115,9 +115,11 @@ class ViolationRule(Rule):
                     f" {host} (NTP){more}",
                     action=f"Set a time server of the site in camera {camera.name}",
                 )  # fmt: skip
+            own = camera or facts.cameras.get(v.dst)
             return Observation(
-                "stream-leak", f"{v.src} - {v.dst}", values, seen, first, last, flow=v.flow
-            )
+                "stream-leak", f"{v.src} - {v.dst}", values, seen, first, last, flow=v.flow,
+                camera=own.address if own is not None else None,
+            )  # fmt: skip
         if v.reason == "inbound":
             kind = "inbound-undeclared"
             if facts.view.who(v.src) & Who.INTERNET:

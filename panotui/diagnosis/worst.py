@@ -20,10 +20,12 @@ def with_troubles(
     pane calls well what another one warns of. A stream's trouble is its camera's as well."""
     of_camera: dict[str, FindingRecord] = {}
     of_stream: dict[str, FindingRecord] = {}
+    by_flow = {s.flow: s.id for s in streams if s.flow}
     for finding in findings:
         if finding.cleared_time_ns is not None or finding.known or finding.severity not in _RANK:
             continue
-        for key, table in ((finding.camera, of_camera), (finding.stream, of_stream)):
+        stream = finding.stream or by_flow.get(finding.flow)
+        for key, table in ((finding.camera, of_camera), (stream, of_stream)):
             old = table.get(key) if key else None
             if key and (old is None or _RANK[finding.severity] < _RANK[old.severity]):
                 table[key] = finding

@@ -487,7 +487,9 @@ def _address(address: str, port: int | None) -> str:
 def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Snapshot) -> Detail:
     hangs = [f for f in snapshot.findings if f.key and f.key in finding.hides]
     above = next((f for f in snapshot.findings if f.key and f.key == finding.hidden_by), None)
-    newest = sorted(finding.evidence, key=lambda e: -e.time_ns)
+    # in the order of time: its words refer to what came before ("then", "again")
+    ordered = sorted(finding.evidence, key=lambda e: e.time_ns)
+    controls = [text for text in finding.detail if text.startswith("control")]
     sections = (
         *(_explained([finding], snapshot) if above else ()),
         *section(
@@ -501,10 +503,11 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
                     utc(e.time_ns)[11:23],
                     e.text + (f"  packet {e.packet}" if e.packet is not None else ""),
                 )
-                for e in newest[:40]
+                for e in ordered[:40]
             ],
         ),
-        *section("CONTROLS", [("", text) for text in finding.detail]),
+        *section("CONTROLS", [("", text) for text in controls]),
+        *section("ALSO SEEN", [("", text) for text in finding.detail if text not in controls]),
         *section(
             "WHEN",
             [

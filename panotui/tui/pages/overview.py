@@ -431,7 +431,7 @@ def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
     colour: Role = role(of)
     first = scene.pen().put(f"{number:>2} ").put(*scene.mark(of)).put(" ")
     sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
-    hangs = f" +{len(finding.hides)} that hang on it" if finding.hides else ""
+    hangs = f" +{len(finding.hides)} behind it" if finding.hides else ""
     room = first.room - len(sure) - len(hangs)
     said = wrap(finding.text, first.room)
     if width(finding.text) <= room or len(said) == 1:
@@ -442,6 +442,8 @@ def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
         pens.append(scene.pen().put("     ").put(text, strong))
     if len(said) > 3:
         pens[-1].put(scene.glyphs.ellipsis, strong)
+    if pens[-1].room < len(sure) + len(hangs):
+        pens.append(scene.pen().put("    "))
     pens[-1].put(sure, "dim").put(hangs, "dim")
     do = wrap(finding.action, scene.width - 8)
     for place, text in enumerate(do[:3]):

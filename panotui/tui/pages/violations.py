@@ -57,7 +57,7 @@ TABLE = Table(
         Column("SEVERITY", 8, lambda v, s: (v.severity, role(look(v.severity))), "severity",
                drop=4),
         Column("PORT", 4, lambda v, s: (v.port or UNKNOWN, "plain"), most=8, drop=2),
-        Column("FROM > TO", 27, lambda v, s: (peers(v, s.glyphs.to), "plain"), "dst", most=66),
+        Column("FROM > TO", 33, lambda v, s: (peers(v, s.glyphs.to), "plain"), "dst", most=66),
         Column("HOST", 12, lambda v, s: (v.host or UNKNOWN, "plain"), most=50),
         Column("TIMES", 5, lambda v, s: (f"{count(v.flows)}x", "plain"), right=True),
         Column("BYTES", 6, lambda v, s: (short_volume(v.bytes), "plain"), "bytes", right=True,
