@@ -24,7 +24,7 @@ def with_troubles(
     for finding in findings:
         if finding.cleared_time_ns is not None or finding.known or finding.severity not in _RANK:
             continue
-        stream = finding.stream or by_flow.get(finding.flow)
+        stream = finding.stream or by_flow.get(finding.flow or "")
         for key, table in ((finding.camera, of_camera), (stream, of_stream)):
             old = table.get(key) if key else None
             if key and (old is None or _RANK[finding.severity] < _RANK[old.severity]):
