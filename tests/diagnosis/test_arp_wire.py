@@ -218,10 +218,20 @@ def test_a_gateway_that_forwards_nothing() -> None:
 
 def test_a_gateway_that_nobody_has_is_told_without_a_control_as_possible() -> None:
     wire = Wire()
+    # what others say to each other is seen, so an answer would be too; that ARP works is not
+    others = wire.tcp((HOST_MAC, HOST, 40_000), (ROUTER_MAC, "203.0.113.9", 443), 1)
+    others.open(0.2)
     for n in range(8):
         asked(wire, 0.5 + 4.0 * n, ME, "192.168.5.254")
     found = the(wire.watch(end=34), "wrong-gateway")
     assert found.confidence == "possible"
+
+
+def test_what_nobody_answers_on_a_plain_switch_port_says_nothing_of_the_gateway() -> None:
+    wire = Wire()
+    for n in range(8):
+        asked(wire, 0.5 + 4.0 * n, ME, "192.168.5.254")
+    assert loud(wire.watch(end=34)) == ["not-a-mirror"]
 
 
 def test_a_mask_that_is_too_wide_shows_also_where_a_router_answers() -> None:
