@@ -43,6 +43,8 @@ PICTURES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "findings": (SIZE, ("6",)),
     "finding": (SIZE, ("6", "g", "enter")),
     "events": (SIZE, ("7",)),
+    "inventory": (SIZE, ("8",)),
+    "endpoint": (SIZE, ("4", "g", "enter")),
     "overview-wide": ((120, 40), ("1",)),
 }
 

@@ -17,7 +17,8 @@ def with_troubles(
     findings: Iterable[FindingRecord],
 ) -> tuple[tuple[CameraRecord, ...], tuple[StreamRecord, ...]]:
     """The records, each with the worst open finding about it that nobody knows of yet, so that no
-    pane calls well what another one warns of. A stream's trouble is its camera's as well."""
+    pane calls well what another one warns of. A stream's trouble is its camera's as well; what is
+    wrong with a camera, and with none of its streams, is that of all of them."""
     of_camera: dict[str, FindingRecord] = {}
     of_stream: dict[str, FindingRecord] = {}
     by_flow = {s.flow: s.id for s in streams if s.flow}
@@ -29,6 +30,19 @@ def with_troubles(
             old = table.get(key) if key else None
             if key and (old is None or _RANK[finding.severity] < _RANK[old.severity]):
                 table[key] = finding
+    by_name = {c.name: c.address for c in cameras}
+    of_whole = dict(of_camera)
+    for stream_record in streams:
+        address = by_name.get(stream_record.camera or "")
+        own = of_stream.get(stream_record.id)
+        if address is None:
+            continue
+        its, whole = of_camera.get(address), of_whole.get(address)
+        if own and (its is None or _RANK[own.severity] < _RANK[its.severity]):
+            of_camera[address] = own
+        # what is wrong with the camera itself, not with another of its streams
+        if own is None and whole is not None and not (whole.stream or whole.flow in by_flow):
+            of_stream[stream_record.id] = whole
     return (
         tuple(
             msgspec.structs.replace(c, trouble=found.id, trouble_severity=found.severity)

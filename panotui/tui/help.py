@@ -97,12 +97,17 @@ def draw(
 
 
 def _terms(
-    title: str, terms: Sequence[tuple[str, str]], width: int, glyphs: Glyphs, cells: int = 14
+    title: str, terms: Sequence[tuple[str, str]], width: int, glyphs: Glyphs, indent: int = 14
 ) -> list[Line]:
     lines = [Pen(width, glyphs.ellipsis).put(f" {title}", "head").line()]
     for term, text in terms:
-        pen = Pen(width, glyphs.ellipsis).put("   ").field(term, cells, "key").put(" ")
-        lines.append(pen.put(text).line())
+        pen = Pen(width, glyphs.ellipsis).put("   ").field(term, indent, "key").put(" ")
+        parts = wrap(text, max(10, width - indent - 5))
+        lines.append(pen.put(parts[0]).line())
+        lines += [
+            Pen(width, glyphs.ellipsis).put(" " * (indent + 4)).put(part).line()
+            for part in parts[1:]
+        ]
     return lines
 
 

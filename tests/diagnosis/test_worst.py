@@ -6,7 +6,7 @@ import pytest
 
 from panotui.commands.summary import summary
 from panotui.diagnosis.worst import with_troubles
-from panotui.model import CameraRecord, FindingRecord
+from panotui.model import CameraRecord, FindingRecord, StreamRecord
 from panotui.report.analysis import analysis
 from panotui.tui.pages.streams import look_of, state_word
 from tests.diagnosis.wire import Rtsp, Wire
@@ -19,6 +19,14 @@ def finding(severity: str, **fields: object) -> FindingRecord:
             "text": "x", "action": "", "first_time_ns": 1, "last_time_ns": 1, "camera": "10.0.0.1",
             **fields,
         }
+    )  # fmt: skip
+
+
+def stream(name: str) -> StreamRecord:
+    return StreamRecord(
+        id=name, camera="a", url=None, ssrc="0x1", payload_type=96, codec="H264", transport="udp",
+        src="10.0.0.1", sport=1, dst="10.0.0.5", dport=2, first_time_ns=1, last_time_ns=1,
+        flow=f"f{name}",
     )  # fmt: skip
 
 
@@ -54,3 +62,18 @@ def test_screen_summary_and_json_agree(heavy: bool) -> None:
     answer = analysis(engine)
     assert answer["cameras"][0]["trouble"] == ("stream-bitrate" if heavy else None)
     assert ("but stream-bitrate" in summary(snapshot)) is heavy
+
+
+def test_a_fault_of_the_camera_is_that_of_its_streams_and_a_stream_s_only_its_own() -> None:
+    camera = CameraRecord(name="a", address="10.0.0.1", state="streaming")
+    first, second = stream("1"), stream("2")
+    (whole,), both = with_troubles([camera], [first, second], [finding("error")])
+    assert [s.standing for s in both] == ["error", "error"]
+    assert whole.standing == "error"
+    (whole,), both = with_troubles([camera], [first, second], [finding("error", stream="2")])
+    assert [s.standing for s in both] == ["streaming", "error"]
+    assert whole.standing == "error"
+    leak = finding("error", camera=None, flow="f2")
+    (whole,), both = with_troubles([camera], [first, second], [leak])
+    assert [s.standing for s in both] == ["streaming", "error"]
+    assert whole.standing == "error"

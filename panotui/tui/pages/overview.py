@@ -7,6 +7,7 @@ more there are; nothing that is wrong is dropped for something that is well.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -279,8 +280,13 @@ def _cloud(scene: Scene) -> _Section:
     looks = [endpoints.look_of(e) for e in shown]
     known = {cell[0]: cell for cell in _infrastructure(frame.resolvers, frame.clock, scene)}
     cells = []
+    names = Counter(e.label or e.service for e in shown)
     for endpoint in shown:
         cell = _endpoint_cell(endpoint, scene)
+        if names[cell[0]] > 1 and cell[0] not in known:
+            # two of one service are told apart by what their hosts begin with
+            which = endpoint.host if endpoint.port == 53 else endpoint.host.partition(".")[0]
+            cell = (f"{cell[0]} {which}", cell[1], cell[2])
         measured = known.pop(cell[0], None)  # DNS and NTP are endpoints and are measured, too
         if measured is not None and trouble(measured[2]) <= trouble(cell[2]):
             cell = measured

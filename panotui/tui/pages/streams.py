@@ -37,6 +37,7 @@ def look_of(row: Row) -> Look:
 
 _SHORT_TROUBLES = {
     "timestamps": "stamps", "frozen-picture": "still", "camera-drop": "drops", "bitrate": "heavy",
+    "camera-phones-home": "leaks",
 }  # fmt: skip
 
 

@@ -1,0 +1,31 @@
+"""The help explains the pane where it was opened."""
+
+from __future__ import annotations
+
+from panotui.tui import help
+from panotui.tui.cells import width
+from panotui.tui.glyphs import UNICODE
+from panotui.tui.line import text_of
+
+
+def shown(pane: str, cells: int = 80) -> list[str]:
+    return [text_of(line) for line in help.draw([], cells, 60, 0, UNICODE, pane)]
+
+
+def test_the_inventory_explains_its_columns() -> None:
+    text = "\n".join(shown("inventory"))
+    for column in ("ROLE", "ADDRESS", "MAKER", "PORT, VLAN", "SENT"):
+        assert column in text
+
+
+def test_a_state_that_is_no_everyday_word_is_explained() -> None:
+    text = "\n".join(shown("findings"))
+    for word in ("behind", "known", "cleared", "unseen"):
+        assert word in text
+
+
+def test_no_line_of_the_help_is_cut_at_80_columns() -> None:
+    for pane in ("flows", "streams", "endpoints", "violations", "findings", "inventory"):
+        lines = shown(pane)
+        assert {width(line) for line in lines} == {80}
+        assert not any(line.rstrip().endswith("…") for line in lines)
