@@ -9,6 +9,7 @@ from panotui.state.standing import (
     cameras_said,
     endpoints_said,
     unseen,
+    unseen_endpoints,
     violations_said,
 )
 
@@ -124,10 +125,12 @@ def _stream(stream: StreamRecord) -> str:
     fps = f" {stream.fps:.1f} fps" if stream.fps is not None else ""
     lost = 100 * stream.lost / stream.expected if stream.expected else 0.0
     jitter = f" jitter {stream.jitter_mean_ms:.1f} ms" if stream.jitter_mean_ms is not None else ""
+    but = f", but {stream.trouble}" if stream.standing != stream.state else ""
     frozen = f" {len(stream.freezes)} freezes" if stream.freezes else ""
     return (
         f"{stream.codec or 'codec unknown'}{size}{fps} {_rate(stream.bitrate_mean_bps)}"
-        f" {stream.transport} loss {lost:.2f}% ({stream.lost:,}){jitter}{frozen} {stream.state}"
+        f" {stream.transport} loss {lost:.2f}% ({stream.lost:,}){jitter}{frozen}"
+        f" {stream.state}{but}"
     )
 
 
@@ -142,9 +145,8 @@ def _cloud(text: _Text, snapshot: Snapshot) -> None:
             f"{endpoint.label or endpoint.service} {endpoint.host}:{endpoint.port}"
             f" {endpoint.state} {endpoint.detail or ''}".rstrip(),
         )
-    unseen = [e.label or e.service for e in snapshot.endpoints if e.state == "unseen" and e.needed]
-    if unseen:
-        text.row("none", f"not seen: {', '.join(dict.fromkeys(unseen))}")
+    if missing := unseen_endpoints(snapshot.endpoints):
+        text.row("none", f"not seen: {', '.join(missing)}")
     text.row(
         {"synchronised": "ok", "unknown": "none"}.get(snapshot.clock.state, "warn"),
         f"time {snapshot.clock.state}",

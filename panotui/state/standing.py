@@ -6,6 +6,7 @@ Nobody else counts, so that no two places differ.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from panotui.model import (
@@ -43,7 +44,18 @@ def all_works(cameras: Iterable[CameraRecord], endpoints: Iterable[EndpointRecor
 def unseen(snapshot: Snapshot) -> list[str]:
     """What is needed and was not seen: cameras, then endpoints, each once."""
     names = [f"camera {c.name}" for c in snapshot.cameras if c.state == "unseen"]
-    names += [e.label or e.service for e in snapshot.endpoints if e.needed and e.state == "unseen"]
+    return list(dict.fromkeys(names + unseen_endpoints(snapshot.endpoints)))
+
+
+def unseen_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:
+    """Endpoints that are needed and were not seen; with their host where a name is shared."""
+    needed = [e for e in endpoints if e.needed]
+    shared = Counter(e.label or e.service for e in needed)
+    names = [
+        (e.label or e.service) + (f" {e.host}" if shared[e.label or e.service] > 1 else "")
+        for e in needed
+        if e.state == "unseen"
+    ]
     return list(dict.fromkeys(names))
 
 
