@@ -181,7 +181,6 @@ class _Session:
             notebook=self.recorder,
             site_editor=capture.site_editor(),
             export_folder=self.recorder.folder / "exports",
-            export_shown=str(folder / "exports"),
         )
         pump.engine.restore_marks(self.recorder.known_keys())
         self.provider = provider

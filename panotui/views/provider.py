@@ -71,7 +71,6 @@ class StateProvider:
         notebook: Notebook | None = None,
         site_editor: SiteEditor | None = None,
         export_folder: Path | None = None,
-        export_shown: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
@@ -82,8 +81,6 @@ class StateProvider:
         self._notebook = notebook
         self._site_editor = site_editor
         self._export_folder = export_folder
-        # its name for a person, where it is reached through an open handle
-        self._export_shown = export_shown or str(export_folder)
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._snapshot_at = 0.0
@@ -239,7 +236,7 @@ class StateProvider:
             if detail.gone:
                 return Done(ok=False, text="that is gone")
             path = write_detail(self._export_folder, detail, snapshot.time_ns)
-            return Done(ok=True, text=f"written to {self._export_shown}/{path.name}")
+            return Done(ok=True, text=f"written to {path}")
         if command.key not in BY_NAME:
             return Done(ok=False, text="only a table or a detail is exported")
         records: tuple[object, ...]
@@ -252,7 +249,7 @@ class StateProvider:
         path, rows = write_table(
             self._export_folder, command.key, records, filter_text, kind, snapshot.time_ns
         )
-        return Done(ok=True, text=f"{rows} rows written to {self._export_shown}/{path.name}")
+        return Done(ok=True, text=f"{rows} rows written to {path}")
 
 
 def _silent_cameras(snapshot: Snapshot, view: View) -> dict[str, Any]:

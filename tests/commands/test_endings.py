@@ -197,7 +197,7 @@ def test_ctrl_c_on_interfaces(here: Namespace, tmp_path: Path) -> None:
                  str(tmp_path / "r.sock")]  # fmt: skip
     for command, at_work, most in (
         ([*PANOTUI, "live", "lo"], "PORTS", 30),
-        (recording, "recording 00:00", 2),
+        (recording, "recording 00:00", 4),
         ([*PANOTUI, "init", "lo"], "watching", 0),
     ):
         whole = ["/usr/bin/env", *here.command(command)]
