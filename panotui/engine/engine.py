@@ -56,7 +56,7 @@ from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
 from panotui.state.leases import LeaseBook
 from panotui.state.lookups import LookupBook
-from panotui.state.marks import Marks, is_well, open_and_known
+from panotui.state.marks import Marks, is_well, open_and_known, open_notes
 from panotui.state.ports import PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.standing import all_works, plays
@@ -512,7 +512,7 @@ class Engine:
                 flows=len(self.flows),
                 flows_live=int(np.count_nonzero(self.flows.live & (self.flows.rows["end"] == 0))),
                 streams=len(streams),
-                streams_ok=sum(plays(s) for s in streams),
+                streams_ok=sum(s.standing == "streaming" for s in streams),
                 cameras=len(cameras),
                 cameras_ok=sum(plays(c) for c in cameras),
                 cameras_losing=sum(c.state == "losing" for c in cameras),
@@ -526,6 +526,7 @@ class Engine:
                     f.cleared_time_ns is None and f.hidden_by is None for f in findings
                 ),
                 findings_known=findings_known,
+                findings_notes=open_notes(findings),
                 violations_known=violations_known,
                 events=self.events.number,
             ),

@@ -107,8 +107,9 @@ class Events:
         self._port_states: dict[str, str] = {}
 
     def newest(self, count: int) -> tuple[EventRecord, ...]:
-        """The newest `count` events, oldest first."""
-        return tuple(self._kept)[-count:]
+        """The newest `count` events, oldest first: by their own time, not by when they were told
+        (that a picture stood still is known when it moves again)."""
+        return tuple(sorted(self._kept, key=lambda e: (e.time_ns, e.number))[-count:])
 
     def drain(self) -> list[EventRecord]:
         """Events since the last call, oldest first."""

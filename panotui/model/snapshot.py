@@ -455,7 +455,7 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     flows: int = 0
     flows_live: int = 0
     streams: int = 0
-    streams_ok: int = 0  # as of cameras
+    streams_ok: int = 0  # streaming, and nothing open about them but for information
     cameras: int = 0
     cameras_ok: int = 0  # streaming, and without an open finding that is an error
     cameras_losing: int = 0
@@ -467,6 +467,7 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     violations_past: int = 0
     findings_open: int = 0
     findings_known: int = 0  # of the open ones, marked by a person
+    findings_notes: int = 0  # of the open ones, for information only and not marked
     violations_known: int = 0
     events: int = 0
 

@@ -88,7 +88,10 @@ class Marks:
             violations=violations,
             all_well_since_ns=since,
             counts=msgspec.structs.replace(
-                snapshot.counts, findings_known=findings_known, violations_known=violations_known
+                snapshot.counts,
+                findings_known=findings_known,
+                findings_notes=open_notes(findings),
+                violations_known=violations_known,
             ),
         )
 
@@ -100,6 +103,14 @@ def is_well(findings: Iterable[FindingRecord], violations: Iterable[ViolationRec
     known = {f.key for f in opened if f.known}
     return all(f.known or f.hidden_by in known for f in opened) and all(
         v.known or v.state != "open" for v in violations
+    )
+
+
+def open_notes(findings: Iterable[FindingRecord]) -> int:
+    """How many open findings are for information only, and not marked."""
+    return sum(
+        f.severity == "info" and not f.known and f.cleared_time_ns is None and f.hidden_by is None
+        for f in findings
     )
 
 

@@ -368,7 +368,7 @@ class Site:
                 flows=len(self.flows),
                 flows_live=len(self.flows),
                 streams=len(self.streams),
-                streams_ok=sum(plays(s) for s in self.streams),
+                streams_ok=sum(s.standing == "streaming" for s in self.streams),
                 cameras=len(self.cameras),
                 cameras_ok=sum(plays(c) for c in self.cameras),
                 cameras_losing=sum(c.state == "losing" for c in self.cameras),
@@ -379,6 +379,9 @@ class Site:
                 violations_open=len(open_),
                 violations_past=len(self.violations) - len(open_),
                 findings_open=sum(f.cleared_time_ns is None for f in self.findings),
+                findings_notes=sum(
+                    f.cleared_time_ns is None and f.severity == "info" for f in self.findings
+                ),
                 events=len(self.events),
             ),
             notice=self.notice,

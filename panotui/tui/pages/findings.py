@@ -8,7 +8,7 @@ from panotui.model import FindingRecord
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import short_clock
+from panotui.tui.quantities import plural, short_clock
 from panotui.tui.table import Column, Table
 
 _WORDS = {"warning": "warn"}
@@ -32,13 +32,16 @@ def state_word(finding: FindingRecord) -> str:
 def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     known = counts.findings_known
-    news = counts.findings_open - known
+    notes = counts.findings_notes
+    news = counts.findings_open - known - notes
     open_now = [f for f in scene.frame.findings if f.cleared_time_ns is None]
     urgent = any(look_of(f) == "bad" for f in open_now) or scene.frame.first > 0
     answer: list[Span] = [(f"{news} open", "bad" if urgent else "warn")]
     if news <= 0:
         answer = [(f"{scene.glyphs.ok} none open", "ok")]
-    return [*answer, (f", {known} known", "plain")] if known else answer
+    if known:
+        answer.append((f", {known} known", "plain"))
+    return [*answer, (f", {plural(notes, 'note')}", "plain")] if notes else answer
 
 
 TABLE = Table(
