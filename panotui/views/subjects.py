@@ -178,7 +178,7 @@ EVENTS = Pane(
     name="events",
     rows_in="events",
     short="Evts",
-    own=lambda r: -r.number,
+    own=lambda r: (-r.time_ns, -r.number),
     columns={
         "time": lambda r: r.time_ns,
         "severity": lambda r: _SEVERITY.get(r.severity, 3),
