@@ -40,6 +40,7 @@ REAL_COPIES = {
     "zeek__dns-two-responses.pcap": "one answer twice, same IP identification, 0.1 ms apart",
     "zeek__nflog-http.pcap": "two firewall rules logged the same packet",
     "sv__eve-flow-vlan.pcap": "one packet on two VLANs at the same time",
+    "sv__arp_detect-arp-03-vlan.pcap": "one ARP request with one, two and three tags within 1.2 ms",
     "zeek__snap-arp.pcapng": "captured on two interfaces of one wire",
     "ng__output_be_difficult_test202.pcapng": "made so: three packets, each twice with one time",
 }

@@ -69,7 +69,7 @@ def told(path: Path) -> Iterator[tuple[Key, bool]]:
 
 
 def of_batch(process: Meter, batch: PacketBatch) -> Iterator[tuple[Key, bool]]:
-    flows, columns = process.flows, process.last_columns
+    flows, columns = process.flows.state, process.last_columns
     assert columns is not None
     slot_of = {int(flows.id[slot]): slot for slot in flows.live.tolist()}
     for row in range(len(batch)):
