@@ -27,6 +27,8 @@ class ReachRule(Rule):
 
 
 def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    if not camera.arp_silent_ns and camera.syn_unanswered < SYN_UNANSWERED:
+        return
     now = facts.now_ns
     values = about(camera)
     since = camera.arp_silent_ns or camera.syn_first_ns
