@@ -115,7 +115,8 @@ class Session:
             self.auth_sent = message.auth_sent
         if message.url and method in ("DESCRIBE", "PLAY"):
             self.url = message.url
-        if method == "TEARDOWN":
+        if method == "TEARDOWN" and self.state != "ended":
+            # readers also say it after the camera has closed: that ended nothing
             self.let_go_ns = message.time_ns
         key = (method, message.url or "")
         asked = self.waiting.get(key)

@@ -147,6 +147,20 @@ def test_time_out_names_the_keep_alive_that_was_refused(
     assert all(piece.packet for piece in found["rtsp-timeout"].evidence)
 
 
+def test_teardown_after_the_camera_has_closed_ends_nothing() -> None:
+    wire = Wire()
+    session = Rtsp(wire, timeout_s=10).play(0.2)
+    session.media(0.6, 10.6)
+    session.say(5.0, "GET_PARAMETER", "400 Bad Request", asks="Session: 77\r\n")
+    session.flow.segment(10.7, False, 0x11)  # the camera's FIN
+    session.flow.got += 1
+    session.flow.send(
+        10.71, f"TEARDOWN {session.url} RTSP/1.0\r\nCSeq: 9\r\nSession: 77\r\n\r\n".encode()
+    )
+    session.flow.reset(10.72)
+    assert loud(told(wire.watch(end=13))) == {"rtsp-timeout"}
+
+
 def test_keep_alive_that_is_answered_and_does_not_count() -> None:
     wire = Wire()
     session = Rtsp(wire, timeout_s=10).play(0.2)

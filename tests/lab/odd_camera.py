@@ -1,7 +1,7 @@
 """A scripted RTSP camera of our own, for what real servers cannot be made to do.
 
-`python odd_camera.py HOW [PORT]`; prints `ready` when it listens. It streams 25 pictures a second
-of H.264 (made up, never to be decoded) over UDP. HOW:
+`python odd_camera.py HOW [PORT]`; prints `ready` when it listens, `ended` when it ends a session.
+It streams 25 pictures a second of H.264 (made up, never to be decoded) over UDP. HOW:
 
     strange-type    the video is payload type 35, as the SDP says
     wrong-port      SETUP is answered with client port 8000, and the media go there
@@ -83,6 +83,7 @@ class Camera:
     async def end(self) -> None:
         await asyncio.sleep(TIMEOUT_S)
         self.writer.close()
+        print("ended", flush=True)
 
     async def stream(self) -> None:
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
