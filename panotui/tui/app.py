@@ -12,14 +12,10 @@ import importlib
 import os
 import signal
 from time import monotonic
-from typing import Any
 
-from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate, LayoutUpdate
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.driver import Driver
-from textual.geometry import Size
 from textual.screen import Screen
 
 from panotui.errors import PanotuiError
@@ -27,14 +23,13 @@ from panotui.feed.client import AsyncFeedClient
 from panotui.tui import cells, effects, help
 from panotui.tui.glyphs import terminal_glyphs
 from panotui.tui.line import Pen, plain
-from panotui.tui.pacing import Pacer, Report
+from panotui.tui.pacing import Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
 from panotui.tui.sheets import sheet
 from panotui.tui.source import FrameSource
-from panotui.tui.terminal import first_report, refuse_unusable
-from panotui.tui.textual_overrides import PacedDriver
+from panotui.tui.terminal import refuse_unusable
+from panotui.tui.textual_overrides import PacedDriver, TightApp
 from panotui.tui.theme import THEME
-from panotui.tui.tight import TightLayout, TightUpdate
 from panotui.tui.widgets import Lines
 from panotui.views.frames import Answer, Command, Done, Frame, View
 
@@ -187,7 +182,7 @@ class MonitorScreen(Screen[None]):
         app.draw(for_key=True)
 
 
-class Panotui(App[None]):
+class Panotui(TightApp):
     """Glue between Textual, the session and the source."""
 
     CSS = "\n".join(sheet(name).read_text(encoding="utf-8") for name in SHEETS)
@@ -202,10 +197,9 @@ class Panotui(App[None]):
         session: Session | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        super().__init__(driver_class=driver_class, ansi_color=True)
+        super().__init__(driver_class=driver_class)
         self.session = session or Session(terminal_glyphs())
         self.source = source
-        self.pacer = Pacer(first_report())
         self.rate_hz = max(1.0, min(4.0, rate_hz))
         self._wake = asyncio.Event()
         self._commands: list[Command] = []
@@ -216,8 +210,6 @@ class Panotui(App[None]):
         self._retry: asyncio.TimerHandle | None = None
         self._ended = False
         self._answers_mode = False
-        self._shown: dict[int, str] = {}  # what was last sent for a whole row
-        self._shown_size = Size(0, 0)
         self.register_theme(THEME)
         self.theme = THEME.name
 
@@ -247,10 +239,6 @@ class Panotui(App[None]):
     def terminal_lost(self) -> None:
         """Input has ended: nobody looks at this screen any more."""
         self._leave(EXIT_HANGUP)
-
-    def terminal_blank(self) -> None:
-        """The terminal may show anything: nothing of what was sent counts any more."""
-        self._shown.clear()
 
     def terminal_taken(self) -> None:
         """The terminal is ours, at the start or again: answers were lost, all must be painted."""
@@ -384,26 +372,6 @@ class Panotui(App[None]):
         self._retry = None
         if self._owed and self.is_running:
             self.draw(for_key=self._owed_for_key)
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Textual's one way to the terminal: tight spans, and the pacer's question behind them."""
-        if isinstance(renderable, ChopsUpdate | LayoutUpdate) and not self._batch_count:
-            if self.size != self._shown_size:
-                self.terminal_blank()
-                self._shown_size = self.size
-            tight = (
-                TightUpdate(renderable, self.size.width, self._shown)
-                if isinstance(renderable, ChopsUpdate)
-                else TightLayout(renderable, self._shown)
-            )
-            if not tight.text:
-                return
-            renderable = tight
-        super()._display(screen, renderable)
-        driver = self._driver
-        if isinstance(driver, PacedDriver) and renderable is not None and not self._batch_count:
-            driver.write(self.pacer.question)
-            self.pacer.sent(monotonic())
 
     # ------------------------------------------------------------ keys
 

@@ -3,9 +3,12 @@
 `PacedDriver` is Textual's Linux driver with three things changed: reports that answer the pacer's
 question are taken out of the input; end of file or an error on input ends the screen (Textual
 would spin); output to a lost or stalled terminal neither raises nor holds up the exit.
+`TightApp` is Textual's application with its one way to the terminal narrowed: only what changed is
+sent, and the pacer's question behind it.
 
 Checked against Textual 8.2.8, the version that the project pins: `_get_terminal_size`,
 `_request_terminal_sync_mode_support`, `run_input_thread` and `_writer_thread` of `LinuxDriver`,
+`_display` and `_batch_count` of `App`, `ChopsUpdate` and `LayoutUpdate` of `_compositor`,
 `_parser.ParseError` and `_xterm_parser.XTermParser`. Who raises the pin reads these anew.
 """
 
@@ -18,15 +21,22 @@ import termios
 import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, cast
 
+from rich.console import RenderableType
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
+from textual.app import App
+from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+from textual.screen import Screen
 
-from panotui.tui.pacing import QUESTIONS, Report
+from panotui.tui.pacing import QUESTIONS, Pacer, Report
 from panotui.tui.terminal import TerminalOutput, first_report, take_reports
+from panotui.tui.tight import TightLayout, TightUpdate
 
 CHECKED_TEXTUAL = "8.2.8"
 _EXIT_PATIENCE_S = 0.5
@@ -135,3 +145,37 @@ class PacedDriver(LinuxDriver):
             except termios.error:
                 pass
             stopper.join(_EXIT_PATIENCE_S)
+
+
+class TightApp(App[None]):
+    """Textual's application, sending what changed and nothing else, at the terminal's pace."""
+
+    def __init__(self, driver_class: type[Driver] | None = None) -> None:
+        super().__init__(driver_class=driver_class, ansi_color=True)
+        self.pacer = Pacer(first_report())
+        self._shown: dict[int, str] = {}  # what was last sent for a whole row
+        self._shown_size = Size(0, 0)
+
+    def terminal_blank(self) -> None:
+        """The terminal may show anything: nothing of what was sent counts any more."""
+        self._shown.clear()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Textual's one way to the terminal: tight spans, and the pacer's question behind them."""
+        if isinstance(renderable, ChopsUpdate | LayoutUpdate) and not self._batch_count:
+            if self.size != self._shown_size:
+                self.terminal_blank()
+                self._shown_size = self.size
+            tight = (
+                TightUpdate(renderable, self.size.width, self._shown)
+                if isinstance(renderable, ChopsUpdate)
+                else TightLayout(renderable, self._shown)
+            )
+            if not tight.text:
+                return
+            renderable = tight
+        super()._display(screen, renderable)
+        driver = self._driver
+        if isinstance(driver, PacedDriver) and renderable is not None and not self._batch_count:
+            driver.write(self.pacer.question)
+            self.pacer.sent(monotonic())

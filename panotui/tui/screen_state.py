@@ -1,0 +1,118 @@
+"""Where a person is on the screen: pane, places, opened details, what was answered last.
+
+Pure state and what follows from it. `session` changes it by keys and frames, `moving` by the
+cursor, `prompt` by typed lines; `picture` draws it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from panotui.tui import keys, timeline
+from panotui.tui.edit import Edit
+from panotui.tui.glyphs import UNICODE, Glyphs, Role
+from panotui.tui.page import Item, Place
+from panotui.tui.pages import TABLES
+from panotui.views.frames import Frame
+from panotui.views.subjects import PANES
+
+WIDTH_MIN, HEIGHT_MIN = 60, 16
+MESSAGE_S = 5.0
+
+
+@dataclass(slots=True)
+class Opened:
+    """A detail that is open: its key, and where it was scrolled to."""
+
+    key: str
+    place: Place = field(default_factory=Place)
+    frame: Frame | None = None
+
+
+class ScreenState:
+    """The state of one screen."""
+
+    def __init__(
+        self, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None, mode: str = "live"
+    ) -> None:
+        self.mode = mode  # frames tell it too, once there are any
+        self.glyphs = glyphs
+        self.zone = zone
+        self.width, self.height = 80, 24
+        self.pane = "overview"
+        self.port: str | None = None
+        self.frozen_at: float | None = None  # of the machine's monotonic clock
+        self.compared: Frame | None = None
+        self.comparing = False
+        self.places = {pane: Place() for pane in PANES}
+        self.frames: dict[str, Frame] = {}
+        self.newest: Frame | None = None
+        self.heard_at = 0.0
+        self.opened: list[Opened] = []
+        self.edit: Edit | None = None
+        self.editing = ""  # "filter" or "command"
+        self.message = ""
+        self.message_role: Role = "plain"
+        self.message_until = 0.0
+        self.items: list[Item] = []
+        self.held: list[tuple[str, str | None]] = []  # typed ahead of the picture they need
+        self.stale = False  # something has come since the items were laid out
+
+    @property
+    def place(self) -> Place:
+        return self.places[self.pane]
+
+    @property
+    def frozen(self) -> bool:
+        return self.frozen_at is not None
+
+    def page_height(self) -> int:
+        height = self.height - 2
+        if self.newest is not None:
+            height -= timeline.height(self.newest.header.review)
+            height -= 1 if self.newest.header.notice else 0
+        return max(1, height)
+
+    def say(self, text: str, now: float, role: Role = "plain") -> None:
+        """One line for the person, for a few seconds."""
+        self.message, self.message_role = text, role
+        self.message_until = now + MESSAGE_S
+
+    def where(self) -> frozenset[str]:
+        """What holds at this place, for the keys that work here."""
+        review = self.newest is not None and self.newest.header.review is not None
+        found = {keys.REVIEW if review else keys.LIVE}
+        if self.opened:
+            found.add(keys.DETAIL)
+            frame = self.opened[-1].frame
+            if frame is not None and frame.detail is not None and frame.detail.links:
+                found.add(keys.LINKS)
+        else:
+            found.add(keys.PANE)
+            if self.pane in TABLES:
+                found.add(keys.TABLE)
+        kind = (self.subject() or "").partition(":")[0]
+        if kind in ("finding", "violation"):
+            found.add(keys.MARKABLE)
+        if kind == "violation":
+            found.add(keys.VIOLATION)
+        return frozenset(found)
+
+    def subject(self) -> str | None:
+        """What a key acts on: the open detail, or the item under the cursor."""
+        return self.opened[-1].key if self.opened else self.place.key
+
+    def blind(self) -> bool:
+        """What was opened or changed to last has not come yet."""
+        if self.opened:
+            return self.opened[-1].frame is None
+        return self.pane not in self.frames
+
+    def port_names(self) -> list[str]:
+        return [name for name, _, _ in self.newest.header.ports] if self.newest else []
+
+
+def bare(key: str | None) -> str | None:
+    """The row's own key: `flow:7` -> `7`."""
+    return None if key is None else key.partition(":")[2]
