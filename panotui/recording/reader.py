@@ -30,6 +30,7 @@ from panotui.recording import parts, rows
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
 from panotui.state.marks import Marks
+from panotui.state.strips import Cell, Change
 
 FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
@@ -357,6 +358,19 @@ class Recording:
             reached = max(reached, session.end_ns)
         return sorted(gaps)
 
+    def strip_changes(self) -> Iterator[tuple[int, str, Change]]:
+        """(session, key, change) of every subject, each in order of time; see `strips`."""
+        for session, key, time_s, cell in self._rows(
+            "SELECT session, key, time_s, cell FROM strip ORDER BY session, key, time_s",
+            kinds=(int, str, int, int),
+        ):
+            try:
+                change = Change(key, time_s, Cell(cell))
+            except ValueError:  # of no version that we know
+                self.damaged += 1
+            else:
+                yield session, key, change
+
     def clock_steps(self) -> list[tuple[int, int]]:
         """(time_ns, ahead_ns) since when the machine's clock was so far ahead of packet time."""
         found = self._rows("SELECT time_ns, ahead_ns FROM clock ORDER BY rowid", kinds=(int, int))
@@ -391,12 +405,14 @@ class Recording:
         return "".join(LETTERS[level] for level in worst[:width])
 
     def samples(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """All rows of a sample table: (time_s, name, ...columns), for plots."""
+        """All rows of a sample table: (time_s, name, ...columns), for plots; none where its lay-out
+        is damaged."""
         if table not in ("port_sample", "stream_sample", "endpoint_sample"):
             raise ValueError(table)
         known = {str(r[1]) for r in self._rows(f"PRAGMA table_info({table})")}
         if not set(columns) <= known:
-            raise ValueError(f"{table} has no such column")
+            self.damaged += 1
+            return []
         return list(
             self._rows(
                 f"SELECT time_s, name, {', '.join(columns)} FROM {table} ORDER BY time_s",  # noqa: S608

@@ -33,6 +33,7 @@ from panotui.recording import folder as folders
 from panotui.recording import parts, rows
 from panotui.recording.pcapng import PcapngFile, repair
 from panotui.recording.retention import Limits, enforce, free_of, roll_up, size_of
+from panotui.state.strips import Changes
 from panotui.wire.text import printable
 
 QUEUE_SECONDS = 16
@@ -146,6 +147,7 @@ class Recorder:
         # --- of the worker alone
         self._findings: dict[tuple[str, int], FindingRecord] = {}
         self._violations: dict[str, ViolationRecord] = {}
+        self._strips = Changes()
         self._changed: dict[str, FlowRecord] = {}
         self._held: deque[Snapshot] = deque(maxlen=SAMPLES_KEPT)
         self._segment: tuple[str, PcapngFile] | None = None
@@ -378,7 +380,7 @@ class Recorder:
         self._open_transaction()
         if self._held:
             self._write_held_rows()
-        rows.insert_samples(connection, self._session, snapshot)
+        self._write_samples(snapshot)
         rows.insert_snapshot(connection, self._session, snapshot)
         rows.upsert_flows(connection, self._session, second.flows)
         rows.insert_events(connection, self._session, second.events)
@@ -394,6 +396,10 @@ class Recorder:
         self._held.clear()
         # only now: what failed is written again
         self._ahead_ns, self._slept_ns = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
+
+    def _write_samples(self, snapshot: Snapshot) -> None:
+        rows.insert_samples(self._connection, self._session, snapshot)
+        rows.insert_changes(self._connection, self._session, self._strips.add(snapshot))
 
     def _write_clock(self, snapshot: Snapshot) -> None:
         """How far the wall clock is from packet time now, and what nobody watched."""
@@ -510,6 +516,7 @@ class Recorder:
         self._in_transaction = False
         self._findings = {}
         self._violations = {}
+        self._strips.forget()
         try:
             self._connection.execute("ROLLBACK")
         except sqlite3.Error:
@@ -536,7 +543,7 @@ class Recorder:
 
     def _write_held_rows(self) -> None:
         for snapshot in self._held:
-            rows.insert_samples(self._connection, self._session, snapshot)
+            self._write_samples(snapshot)
             self._extend_session(snapshot.time_ns)
 
     def _retry(self, second: Second) -> None:

@@ -178,6 +178,13 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
     connection.execute("DELETE FROM flow WHERE last_ns < ?", (time_ns,))
     connection.execute("DELETE FROM flow_sample WHERE time_s < ?", (second,))
     connection.execute("DELETE FROM event WHERE time_ns < ?", (time_ns,))
+    # How a subject stood at that time is told by its last change before.
+    connection.execute(
+        "DELETE FROM strip WHERE time_s < :edge AND EXISTS (SELECT 1 FROM strip AS later"
+        " WHERE later.session = strip.session AND later.key = strip.key"
+        " AND later.time_s > strip.time_s AND later.time_s <= :edge)",
+        {"edge": second},
+    )
     connection.execute("DELETE FROM finding WHERE cleared_ns < ?", (time_ns,))
     connection.execute("DELETE FROM violation WHERE last_ns < ?", (time_ns,))
     connection.execute("DELETE FROM mark WHERE time_ns < ?", (time_ns,))

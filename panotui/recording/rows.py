@@ -22,6 +22,7 @@ from panotui.model import (
     Snapshot,
     ViolationRecord,
 )
+from panotui.state.strips import Change
 from panotui.wire.cleaned import cleaned
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -166,6 +167,13 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
             counts.violations_open,
             counts.findings_open,
         ),
+    )
+
+
+def insert_changes(connection: sqlite3.Connection, session: int, changes: Iterable[Change]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO strip VALUES (?, ?, ?, ?)",
+        [(session, change.key, change.time_s, int(change.cell)) for change in changes],
     )
 
 

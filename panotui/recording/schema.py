@@ -11,15 +11,17 @@ from collections.abc import Callable, Mapping
 
 from panotui import __version__
 from panotui.errors import InputError
+from panotui.recording import old_strips
 from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 3
+VERSION = 4
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
 # `resolution` 1, 10 or 60: seconds that a row stands for. Two sessions may hold the same time: the
 # machine's clock was wrong in one of them. `clock`: wall clock = packet time + `ahead_ns` from then
-# on in that session. `number` rises in the order of writing.
+# on in that session. `number` rises in the order of writing. `strip`: since when a subject stands
+# as it does, see `strips`.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE session (
@@ -47,6 +49,9 @@ CREATE TABLE summary_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, session INTEGER NOT NULL,
     packets INTEGER, bytes INTEGER, lost INTEGER, flows INTEGER,
     violations INTEGER, findings INTEGER, PRIMARY KEY (time_s, session)) WITHOUT ROWID;
+CREATE TABLE strip (
+    session INTEGER NOT NULL, key TEXT NOT NULL, time_s INTEGER NOT NULL, cell INTEGER NOT NULL,
+    PRIMARY KEY (session, key, time_s)) WITHOUT ROWID;
 CREATE TABLE flow (
     session INTEGER NOT NULL, id TEXT NOT NULL, first_ns INTEGER NOT NULL,
     last_ns INTEGER NOT NULL, ended INTEGER NOT NULL, verdict TEXT NOT NULL, body BLOB NOT NULL,
@@ -119,8 +124,22 @@ def _with_sessions_apart(connection: sqlite3.Connection) -> None:
     connection.execute(made["clock"])
 
 
+def _with_strips(connection: sqlite3.Connection) -> None:
+    """Version 4: when a subject changed, as far as the samples of its states tell."""
+    statements = [s.strip() for s in TABLES.split(";")]
+    connection.execute(next(s for s in statements if s.startswith("CREATE TABLE strip")))
+    for session, key, time_s, cell in old_strips.changes(connection):
+        connection.execute(
+            "INSERT OR REPLACE INTO strip VALUES (?, ?, ?, ?)", (session, key, time_s, int(cell))
+        )
+
+
 # version -> what makes it version + 1
-CONVERTERS: Mapping[int, Converter] = {1: _with_seconds_of_streams, 2: _with_sessions_apart}
+CONVERTERS: Mapping[int, Converter] = {
+    1: _with_seconds_of_streams,
+    2: _with_sessions_apart,
+    3: _with_strips,
+}
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -308,6 +308,7 @@ def as_second_format(folder: Path) -> sqlite3.Connection:
         database.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM newer")
         database.execute("DROP TABLE newer")
     database.execute("DROP TABLE clock")
+    database.execute("DROP TABLE strip")
     database.execute("PRAGMA user_version = 2")
     return database
 
