@@ -26,11 +26,12 @@ def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
     end_on_signals()
     # The connection is made before root is given up: the socket may be root's alone. So are the
     # screen's libraries read.
+    from panotui.feed.client import ReattachingClient
     from panotui.tui import app
 
-    peer = _connected(path)
+    client = ReattachingClient(str(path), _connected(path))
     drop_privileges(SCREEN)
-    return int(app.run(peer, mode="attach", no_color=no_color))
+    return int(app.run(client, mode="attach", no_color=no_color))
 
 
 def _connected(path: Path) -> int:

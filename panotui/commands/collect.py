@@ -114,13 +114,15 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
     pump = demo.pump()
     drop_privileges(COLLECTOR)
     server: FeedServer | None = None
+    provider: StateProvider | None = None
     while True:
         if server is None:
             provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
             server = FeedServer(provider, peers=(peer,))
             with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
                 json.dump({"ready": True}, ready)
-        provider.state = pump.engine
+        elif provider is not None:
+            provider.begin_again(pump.engine)
         collector = Collector(pump, server=server)
         _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)

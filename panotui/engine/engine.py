@@ -581,11 +581,12 @@ class Engine:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
+        fold: bool = False,
     ) -> Page[FlowRecord]:
         """Visible rows of the flow table: (records, total, matched, first, row of `follow`)."""
         return self.flows.page(
             now_ns=self.now_ns, keep=keep, sort=sort, reverse=reverse, port=port, first=first,
-            rows=rows, follow=follow,
+            rows=rows, follow=follow, fold=fold,
         )  # fmt: skip
 
     def flow(self, flow_id: str) -> FlowRecord | None:

@@ -98,27 +98,25 @@ class AsyncFeedClient:
         reader, writer = await asyncio.open_unix_connection(sock=peer)
         return cls(reader, writer)
 
-    async def ask(self, request: View | Command, timeout_s: float = 5.0) -> Answer:
-        """The answer; FeedError when the collector has gone or does not answer in time.
+    async def ask(self, request: View | Command) -> Answer:
+        """The answer, however long it takes; FeedError when the collector has gone.
 
-        After a time-out the client is of no more use: a late answer would be taken for the next.
+        A collector that stands still for a while is not one that has ended: only the end of the
+        connection says that. Who asks sees how long there was no answer.
         """
         async with self._turn:
             try:
-                async with asyncio.timeout(timeout_s):
-                    self._writer.write(pack(request))
-                    try:
-                        await self._writer.drain()
-                    except ConnectionError:
-                        pass  # a refusal may be waiting to be read
-                    while True:
-                        data = await self._reader.read(_CHUNK)
-                        if not data:
-                            raise _gone("it has ended")
-                        for answer in self._messages.feed(data):
-                            return answer
-            except TimeoutError:
-                raise _gone(f"no answer for {timeout_s:g} s") from None
+                self._writer.write(pack(request))
+                try:
+                    await self._writer.drain()
+                except ConnectionError:
+                    pass  # a refusal may be waiting to be read
+                while True:
+                    data = await self._reader.read(_CHUNK)
+                    if not data:
+                        raise _gone("it has ended")
+                    for answer in self._messages.feed(data):
+                        return answer
             except ConnectionError as error:
                 raise _gone(error.strerror or str(error)) from None
 
@@ -128,6 +126,35 @@ class AsyncFeedClient:
             await self._writer.wait_closed()
         except OSError:
             pass
+
+
+class ReattachingClient:
+    """A client of a recorder's socket that can be connected anew when the recorder comes back."""
+
+    def __init__(self, address: str, connected: int) -> None:
+        """`connected`: a descriptor of a connection to `address` that exists already."""
+        self._address = address
+        self._connected: int | None = connected
+        self._client: AsyncFeedClient | None = None
+
+    async def ask(self, request: View | Command) -> Answer:
+        """The answer; FeedError when the recorder has gone, then `reattach` may help."""
+        if self._client is None:
+            if self._connected is None:
+                raise _gone("it has ended")
+            connected, self._connected = self._connected, None
+            self._client = await AsyncFeedClient.connect(connected)
+        return await self._client.ask(request)
+
+    async def reattach(self) -> None:
+        """Connect anew; FeedError while nobody listens."""
+        await self.close()
+        self._client = await AsyncFeedClient.connect(self._address)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            await client.close()
 
 
 def refused(answer: Answer) -> str | None:

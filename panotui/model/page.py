@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 R = TypeVar("R")
+
+
+class Fold(NamedTuple):
+    """Several flows behind one row."""
+
+    kind: str  # "dns": questions to one resolver; "scan": unanswered connections of one source
+    flows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +26,4 @@ class Page(Generic[R]):
     first: int  # number of the first row
     follow_row: int | None  # number of the row that was asked to be followed
     filter_error: str | None = None  # why the filter was not used
+    folds: Mapping[str, Fold] = field(default_factory=dict)  # by id of the row

@@ -67,8 +67,8 @@ def cameras_said(counts: CountsRecord) -> str:
 
 
 def endpoints_said(counts: CountsRecord) -> str:
-    """`3 of 6 reachable, 2 not seen`, of those that are needed."""
-    words = f"{counts.endpoints_ok} of {counts.endpoints} reachable"
+    """`3 of 6 needed reachable, 2 not seen`: those beside them that work are in no number."""
+    words = f"{counts.endpoints_ok} of {counts.endpoints} needed reachable"
     return words + (f", {counts.endpoints_unseen} not seen" if counts.endpoints_unseen else "")
 
 

@@ -8,6 +8,7 @@ pictures a second are asked for (1 to 4 settable), and a key asks at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import signal
@@ -26,7 +27,7 @@ from panotui.tui.line import Pen, plain
 from panotui.tui.pacing import Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
 from panotui.tui.sheets import sheet
-from panotui.tui.source import FrameSource
+from panotui.tui.source import FrameSource, ReattachableSource
 from panotui.tui.terminal import refuse_unusable
 from panotui.tui.textual_overrides import PacedDriver, TightApp
 from panotui.tui.theme import THEME
@@ -41,6 +42,7 @@ ENDING = {
     signal.SIGTERM: EXIT_TERMINATED,
     signal.SIGHUP: EXIT_HANGUP,
 }
+REATTACH_S = 1.0
 CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
 SHEETS = ("monitor", "help", "fatal")  # one a screen
 
@@ -140,9 +142,10 @@ class HelpScreen(Screen[None]):
 class FatalScreen(Screen[None]):
     """The collector has ended: what happened, why, what to do."""
 
-    def __init__(self, text: str, width: int) -> None:
+    def __init__(self, text: str, recorded: bool) -> None:
         super().__init__()
         self._text = text
+        self._recorded = recorded
 
     def compose(self) -> ComposeResult:
         yield Lines(id="body")
@@ -159,7 +162,8 @@ class FatalScreen(Screen[None]):
         lines.append(plain("", width))
         lines += [Pen(width).put(f"   {part}").line() for part in cells.wrap(self._text, width - 6)]
         lines.append(plain("", width))
-        lines.append(Pen(width).put("   What was recorded until now is kept.", "dim").line())
+        if self._recorded:
+            lines.append(Pen(width).put("   What was recorded until now is kept.", "dim").line())
         lines += [plain("", width)] * (height - len(lines) - 1)
         lines.append(Pen(width).put(" ").put("q", "key").put(" quit", "dim").line())
         self.query_one(Lines).show(lines[:height])
@@ -275,13 +279,30 @@ class Panotui(TightApp):
             try:
                 await self._exchange()
             except PanotuiError as error:
-                self._fatal(str(error), error.exit_code)
-                return
+                if not isinstance(self.source, ReattachableSource):
+                    self._fatal(str(error), error.exit_code)
+                    return
+                await self._reattached(self.source)
             due = max(due + 1 / self.rate_hz, asked_at + 0.02)
             if due < loop.time() - 1:
                 due = loop.time()
             if await self._woken(due):
                 due = loop.time()
+
+    async def _reattached(self, source: ReattachableSource) -> None:
+        """Wait for a recorder that has gone to come back: a try each second, and at once by `r`."""
+        while True:
+            self._wake.clear()
+            try:
+                await source.reattach()
+            except PanotuiError as error:
+                self.session.lost = f"{error.why}"
+                self.draw()
+            else:
+                self.session.lost = None
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), REATTACH_S)
 
     async def _woken(self, due: float) -> bool:
         """Wait until the next picture is due, or for ever while frozen; True when a key asks."""
@@ -334,7 +355,9 @@ class Panotui(TightApp):
             return
         self._ended = True
         self.return_code_on_leave = code
-        self.push_screen(FatalScreen(text, self.size.width))
+        newest = self.session.newest
+        recorded = newest is not None and newest.header.recorder is not None
+        self.push_screen(FatalScreen(text, recorded))
 
     return_code_on_leave = 0
 

@@ -129,7 +129,7 @@ def _right(
 ) -> list[_Part]:
     parts: list[_Part] = []
     if late_s is not None:
-        parts.append(_Part([(f"NO ANSWER {late_s:.0f} s", "bad")], 0, True))
+        parts.append(_Part([(f"no news for {late_s:.0f} s", "bad")], 0, True))
     if frozen_s is not None:
         parts.append(_Part([(f"FROZEN -{frozen_s:.0f} s", "warn")], 0, True))
     recorder = header.recorder

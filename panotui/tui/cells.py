@@ -67,14 +67,13 @@ def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mappi
     }
     if len(set(beside.values())) == len(group):
         return short | beside
-    # too narrow for all that tells them apart: its beginning and its end
+    # too narrow for all that tells them apart: its beginning and its end, and one cut between
     return short | {name: _both_ends(name, prefix, suffix, cells, ellipsis) for name in group}
 
 
 def _both_ends(name: str, prefix: int, suffix: int, cells: int, ellipsis: str) -> str:
     core = name[prefix : max(prefix + 1, len(name) - suffix)]
-    lead, trail = ellipsis if prefix else "", ellipsis if suffix else ""
-    return cut_middle(f"{lead}{core}{trail}", cells, ellipsis)
+    return cut_middle(core, cells, ellipsis)
 
 
 def _cut_beside(name: str, start: int, stop: int, cells: int, ellipsis: str) -> str:

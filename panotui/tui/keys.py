@@ -19,6 +19,8 @@ REVIEW = "review"
 MARKABLE = "markable"  # something that can be marked as known is under the cursor, or open
 LINKS = "links"  # a detail that offers something to open
 VIOLATION = "violation"  # a violation is under the cursor, or open
+FLOWS = "flows"  # the pane of flows
+LOST = "lost"  # the recorder has gone and is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ KEYS: tuple[Key, ...] = (
     Key(("S",), "reverse", "reverse", "reverse the order", (TABLE,), footer=34),
     Key(("p",), "port", "port", "only one port's rows, then the other's, then all", (PANE,),
         footer=40),
+    Key(("r",), "reattach", "try now", "try the recorder again at once", (LOST,), footer=1),
     Key(("r",), "reset", "reset", "the pane as it was: no filter, own order, all ports", (PANE,)),
     Key(("space",), "freeze", "freeze",
         "freeze the picture; capture goes on. Moving on takes one new picture", (LIVE,),
@@ -72,6 +75,8 @@ KEYS: tuple[Key, ...] = (
         footer=25),
     Key(("a",), "accept", "accept", "accept this violation into the site file (u: undo)",
         (VIOLATION,), footer=27),
+    Key(("a",), "fold", "all", "each flow a row, or DNS and scans folded again", (FLOWS,),
+        footer=36),
     Key(("u",), "undo", "undo", "undo the last acceptance", (VIOLATION,)),
     Key(("y",), "copy", "copy", "copy the line or the detail to the clipboard (OSC 52)",
         footer=45),

@@ -37,6 +37,7 @@ class Scene:
     glyphs: Glyphs
     zone: tzinfo | None = None
     port: str | None = None
+    seen_ns: int | None = None  # what is shown has gone: this is how it was then
     own: frozenset[str] = frozenset()  # the appliance's addresses, as far as they are known
 
     @property

@@ -42,9 +42,8 @@ def draw(screen: ScreenState, now: float) -> Picture:
         frame.header, width, screen.glyphs, screen.zone, frozen, late if late > LATE_S else None
     )
     body: list[Line] = []
-    if frame.header.notice:
-        notice = f" {frame.header.notice}"
-        body.append(Pen(width, screen.glyphs.ellipsis).put(notice, "bad").line())
+    for notice in screen.notices():
+        body.append(Pen(width, screen.glyphs.ellipsis).put(f" {notice}", "bad").line())
     if frame.header.review is not None:
         body.extend(timeline.draw(frame.header.review, width, screen.glyphs, screen.zone))
     body.extend(page(screen, height - 2 - len(body)).lines)
@@ -71,8 +70,9 @@ def page(screen: ScreenState, height: int) -> Page:
             name = Pen(screen.width).put(" ").put(screen.pane.upper(), "head").line()
             return Page([name]).fill(screen.width, height)
     scene = Scene(
-        frame, place, screen.width, height, screen.glyphs, screen.zone, screen.port, own(screen)
-    )
+        frame, place, screen.width, height, screen.glyphs, screen.zone, screen.port,
+        opened.seen_ns if opened is not None else None, own(screen),
+    )  # fmt: skip
     if screen.comparing and screen.compared is not None:
         return compare.draw(screen.compared, scene)
     if opened is not None:

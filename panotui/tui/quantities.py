@@ -122,6 +122,13 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) < 9999.5 else short_rate(value)
 
 
+def round_trip(value: float | None) -> str:
+    """A time that something took: never `0`, which nothing takes."""
+    if value is not None and 0 <= value < 0.05:
+        return "<.1"
+    return milliseconds(value)
+
+
 def span(seconds: float | None) -> str:
     """How long, in one unit: `33 s`, `41 min`, `5 h`, `12 d`."""
     if not _known(seconds):

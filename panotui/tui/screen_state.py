@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+import msgspec
+
 from panotui.tui import keys, timeline
 from panotui.tui.edit import Edit
 from panotui.tui.glyphs import UNICODE, Glyphs, Role
@@ -28,6 +30,20 @@ class Opened:
     key: str
     place: Place = field(default_factory=Place)
     frame: Frame | None = None
+    seen_ns: int | None = None  # the thing has gone: `frame` is how it was then
+
+    def take(self, frame: Frame) -> None:
+        """The newest answer; what is gone stays as it was last seen."""
+        before, detail = self.frame, frame.detail
+        if detail is None or not detail.gone or before is None or before.detail is None:
+            self.frame, self.seen_ns = frame, None
+            return
+        if before.detail.gone:
+            self.frame = frame
+            return
+        if self.seen_ns is None:
+            self.seen_ns = before.header.time_ns
+        self.frame = msgspec.structs.replace(before, header=frame.header)
 
 
 class ScreenState:
@@ -42,6 +58,7 @@ class ScreenState:
         self.width, self.height = 80, 24
         self.pane = "overview"
         self.port: str | None = None
+        self.fold = True  # flows that say one thing as one row
         self.frozen_at: float | None = None  # of the machine's monotonic clock
         self.compared: Frame | None = None
         self.comparing = False
@@ -49,6 +66,7 @@ class ScreenState:
         self.frames: dict[str, Frame] = {}
         self.newest: Frame | None = None
         self.heard_at = 0.0
+        self.lost: str | None = None  # why the recorder has gone; it is tried again
         self.opened: list[Opened] = []
         self.edit: Edit | None = None
         self.editing = ""  # "filter" or "command"
@@ -71,8 +89,16 @@ class ScreenState:
         height = self.height - 2
         if self.newest is not None:
             height -= timeline.height(self.newest.header.review)
-            height -= 1 if self.newest.header.notice else 0
-        return max(1, height)
+        return max(1, height - len(self.notices()))
+
+    def notices(self) -> list[str]:
+        """What must be seen above every page, a line each."""
+        said = []
+        if self.lost is not None:
+            said.append(f"The recorder is gone ({self.lost}): tried again each second, r: at once")
+        if self.newest is not None and self.newest.header.notice:
+            said.append(self.newest.header.notice)
+        return said
 
     def say(self, text: str, now: float, role: Role = "plain") -> None:
         """One line for the person, for a few seconds."""
@@ -83,6 +109,8 @@ class ScreenState:
         """What holds at this place, for the keys that work here."""
         review = self.newest is not None and self.newest.header.review is not None
         found = {keys.REVIEW if review else keys.LIVE}
+        if self.lost is not None:
+            found.add(keys.LOST)
         if self.opened:
             found.add(keys.DETAIL)
             frame = self.opened[-1].frame
@@ -92,6 +120,8 @@ class ScreenState:
             found.add(keys.PANE)
             if self.pane in TABLES:
                 found.add(keys.TABLE)
+            if self.pane == "flows":
+                found.add(keys.FLOWS)
         kind = (self.subject() or "").partition(":")[0]
         if kind in ("finding", "violation"):
             found.add(keys.MARKABLE)

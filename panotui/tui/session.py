@@ -72,6 +72,7 @@ class Session(ScreenState):
             first=max(0, place.first),
             rows=min(200, window_rows(table, self.frames.get(self.pane), self.page_height())),
             follow=bare(place.key),
+            fold=self.fold and self.pane == "flows",
         )
 
     def resize(self, width: int, height: int) -> None:
@@ -89,7 +90,7 @@ class Session(ScreenState):
         if view.detail is not None:
             for opened in self.opened:
                 if opened.key == view.detail:
-                    opened.frame = frame
+                    opened.take(frame)
             return False
         self.frames[view.pane] = frame
         table = TABLES.get(view.pane)
@@ -172,6 +173,11 @@ class Session(ScreenState):
         alone: dict[str, Effect] = {"help": Help(), "redraw": Redraw(), "suspend": Suspend()}
         if action in alone:
             return [alone[action]]
+        if action == "fold":
+            self.fold = not self.fold
+            return [Fetch()]
+        if action == "reattach":
+            return [Fetch()]
         if action in ("open", "open-flow"):
             return moving.open_detail(self, action == "open-flow")
         if action in ("filter", "command"):

@@ -20,3 +20,11 @@ class FrameSource(Protocol):
         """The answer to one request; the screen never has two in flight."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class ReattachableSource(FrameSource, Protocol):
+    """A source whose other end may come back: a recorder that was started again."""
+
+    async def reattach(self) -> None:
+        """Connect anew. Raises `PanotuiError` while nobody is there."""

@@ -60,6 +60,25 @@ def _of_camera(camera: CameraRecord, snapshot: Snapshot) -> list[FindingRecord]:
     return [f for f in snapshot.findings if f.camera in own or f.stream in camera.streams]
 
 
+def _flow_link(flow_id: str, state: State) -> tuple[str, str]:
+    """A flow by its addresses, which a person knows it by; its id is only the way to it."""
+    flow = state.flow(flow_id)
+    name = (
+        f"{flow.src} > {_address_port(flow.dst, flow.dport)}" if flow is not None else "that ended"
+    )
+    return f"flow {name}", f"flow:{flow_id}"
+
+
+def _address_port(address: str, port: int | None) -> str:
+    if port is None:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _stream_name(stream: StreamRecord) -> str:
+    return f"{stream.camera or stream.src} {stream.media or stream.ssrc}"
+
+
 # ------------------------------------------------------------------ one maker a kind
 
 
@@ -73,7 +92,11 @@ def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) ->
         *(section("TCP", _flow_tcp(flow)) if flow.transport == "tcp" else ()),
         *section("ETHERNET", _flow_ethernet(flow)),
     )
-    links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in snapshot.streams if s.flow == flow.id]
+    links = [
+        (f"stream {_stream_name(s)}", f"stream:{s.id}")
+        for s in snapshot.streams
+        if s.flow == flow.id
+    ]
     if flow.camera:
         links.append((f"camera {flow.camera}", f"camera:{flow.camera}"))
     links += [
@@ -288,7 +311,7 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
         *section("POLICY", [("verdict", stream.verdict), ("rule", word(stream.rule))]),
         *_dialogue(stream.camera, snapshot),
     )
-    links = [(f"flow {stream.flow}", f"flow:{stream.flow}")] if stream.flow else []
+    links = [_flow_link(stream.flow, state)] if stream.flow else []
     if stream.camera:
         links.append((f"camera {stream.camera}", f"camera:{stream.camera}"))
     links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
@@ -320,8 +343,10 @@ def _loss_places(stream: StreamRecord) -> list[Line]:
             if not stream.uncertain
             else ("by this tool", "some of these, it is not known which")
         )
-    if stream.sr_lost is not None and stream.sr_lost > 0:
-        lines.append(("before us", f"{stream.sr_lost} by the camera's own reports"))
+    # a report and the packets that it counts may pass each other: what has no gap was not lost
+    before_us = min(stream.sr_lost or 0, stream.lost_unique)
+    if before_us > 0:
+        lines.append(("before us", f"{before_us} by the camera's own reports"))
     if stream.rr_lost is not None and stream.rr_lost > stream.lost:
         lines.append(("after us", f"{stream.rr_lost - stream.lost} (the reader's count less ours)"))
     return lines
@@ -366,7 +391,7 @@ def camera_detail(key: str, camera: CameraRecord, state: State, snapshot: Snapsh
         ),
         *_dialogue(camera.name, snapshot),
     )
-    links = [(f"stream {s.ssrc}", f"stream:{s.id}") for s in streams]
+    links = [(f"stream {_stream_name(s)}", f"stream:{s.id}") for s in streams]
     links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
     return Detail(
         key=key,
@@ -464,7 +489,7 @@ def violation_detail(
         *section("NEAREST RULES", [("", text) for text in violation.nearest]),
         *section("WHY", explained),
     )
-    links = [(f"flow {violation.flow}", f"flow:{violation.flow}")] if violation.flow else []
+    links = [_flow_link(violation.flow, state)] if violation.flow else []
     links += [
         (f"finding {f.id}", f"finding:{finding_key(f)}")
         for f in snapshot.findings
@@ -521,9 +546,10 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
     if above is not None:
         links.append((f"cause {above.id}", f"finding:{finding_key(above)}"))
     if finding.flow:
-        links.append((f"flow {finding.flow}", f"flow:{finding.flow}"))
-    if finding.stream:
-        links.append((f"stream {finding.stream}", f"stream:{finding.stream}"))
+        links.append(_flow_link(finding.flow, state))
+    stream = next((s for s in snapshot.streams if s.id == finding.stream), None)
+    if stream is not None:
+        links.append((f"stream {_stream_name(stream)}", f"stream:{stream.id}"))
     camera = next((c for c in snapshot.cameras if finding.camera in (c.name, c.address)), None)
     if camera is not None:
         links.append((f"camera {camera.name}", f"camera:{camera.name}"))
@@ -539,7 +565,7 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
 
 
 def event_detail(key: str, event: EventRecord, state: State, snapshot: Snapshot) -> Detail:
-    links = ((f"flow {event.flow}", f"flow:{event.flow}"),) if event.flow else ()
+    links = (_flow_link(event.flow, state),) if event.flow else ()
     return Detail(
         key=key,
         title=f"{event.kind} {event.subject}",

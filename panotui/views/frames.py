@@ -28,6 +28,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.model.page import Fold
 
 SCHEMA_FRAME = "panotui.frame/1"
 FRAME_BYTES_MAX = 4 << 20
@@ -53,6 +54,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
     follow: Key | None = (
         None  # key of the row under the cursor: `Frame.follow_row` tells where it is
     )
+    fold: bool = False  # flows that say one thing as one row
     detail: Key | None = (
         None  # "flow:ID", "stream:ID", "camera:NAME", "endpoint:SERVICE/HOST/PORT",
     )
@@ -145,6 +147,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
     violations: tuple[ViolationRecord, ...] = ()
     findings: tuple[FindingRecord, ...] = ()
     flows: tuple[FlowRecord, ...] = ()
+    folds: dict[str, Fold] = {}  # rows of `flows` that stand for several, by id
     devices: tuple[DeviceRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
     detail: Detail | None = None

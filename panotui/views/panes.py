@@ -8,10 +8,13 @@ why.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from panotui.model.page import Page
+from panotui.model import FlowRecord
+from panotui.model.page import Fold, Page
+from panotui.state.flows.folding import fold_records
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import View
 from panotui.views.pane import Key
@@ -92,6 +95,17 @@ def matching(records: Sequence[R], record_type: type, view: View) -> tuple[Seque
         except FilterError as problem:
             return chosen, str(problem)
     return chosen, None
+
+
+def flow_rows(flows: Sequence[FlowRecord], view: View) -> Page[FlowRecord]:
+    """The rows of flows that passed the filter: port, order, folded where the view says so."""
+    ordered = order(_of_port(flows, view.port), FlowRecord, view.sort, view.reverse)
+    folds: dict[str, Fold] = {}
+    if view.fold:
+        ordered, folds = fold_records(ordered)
+    shown = window(ordered, len(flows), view, None)
+    visible = {row.id for row in shown.rows}
+    return replace(shown, folds={key: fold for key, fold in folds.items() if key in visible})
 
 
 def window(ordered: Sequence[R], total: int, view: View, error: str | None) -> Page[R]:

@@ -39,6 +39,7 @@ from panotui.wire.text import printable
 
 SNAPSHOT_AGE_S = 0.2  # several requests within this share one snapshot
 OVERVIEW_ROWS = 60
+BEGINNING_S = 6.0
 
 
 class Notebook(Protocol):
@@ -85,6 +86,7 @@ class StateProvider:
         self._snapshot: Snapshot | None = None
         self._snapshot_at = 0.0
         self._number = 0
+        self._began_again_at: float | None = None
 
     # ------------------------------------------------------------------ views
 
@@ -95,6 +97,12 @@ class StateProvider:
             self._snapshot = self.state.snapshot()
             self._snapshot_at = now
         return self._snapshot
+
+    def begin_again(self, state: State) -> None:
+        """From here on frames are made of another state, which begins with nothing."""
+        self.state = state
+        self._began_again_at = self._clock()
+        self.forget_snapshot()
 
     def forget_snapshot(self) -> None:
         """The next frame looks anew (after a command, a seek)."""
@@ -118,11 +126,18 @@ class StateProvider:
             recorder=self._recorder() or snapshot.recorder,
             counts=snapshot.counts,
             limits=snapshot.limits,
-            notice=self._notice(),
+            notice=self._notice() or self._beginning(),
             fatal=self._fatal(),
             all_well_since_ns=snapshot.all_well_since_ns,
             review=self.review(),
         )
+
+    def _beginning(self) -> str | None:
+        """Said while little has been seen since all began again."""
+        began = self._began_again_at
+        if began is None or self._clock() - began > BEGINNING_S:
+            return None
+        return "The demo begins again: in a few seconds all has been seen once more."
 
     def review(self) -> ReviewState | None:
         return None
@@ -134,7 +149,7 @@ class StateProvider:
         replace = msgspec.structs.replace
         if view.pane == "flows":
             flows = self._flows(view)
-            return replace(_placed(base, flows), flows=flows.rows)
+            return replace(_placed(base, flows), flows=flows.rows, folds=dict(flows.folds))
         pane = BY_NAME.get(view.pane)
         if pane is None:
             return _overview(base, snapshot)
@@ -156,12 +171,26 @@ class StateProvider:
             if view.filter.strip():
                 keep = parse(view.filter).bounded(FlowRecord)
             found = self.state.flow_page(
-                keep, view.sort, view.reverse, view.port, max(0, view.first), rows, follow
+                keep,
+                view.sort,
+                view.reverse,
+                view.port,
+                max(0, view.first),
+                rows,
+                follow,
+                view.fold,
             )
         except FilterError as problem:
             error = str(problem)
             found = self.state.flow_page(
-                None, view.sort, view.reverse, view.port, max(0, view.first), rows, follow
+                None,
+                view.sort,
+                view.reverse,
+                view.port,
+                max(0, view.first),
+                rows,
+                follow,
+                view.fold,
             )
         return found if error is None else dataclasses.replace(found, filter_error=error)
 

@@ -15,7 +15,7 @@ from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.model.page import Page
 from panotui.recording.reader import Recording
 from panotui.views.frames import Answer, Command, Done, ReviewState, View
-from panotui.views.panes import page
+from panotui.views.panes import flow_rows
 from panotui.views.provider import StateProvider
 from panotui.views.state import Line
 
@@ -56,13 +56,15 @@ class RecordingState:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
+        fold: bool = False,
     ) -> Page[FlowRecord]:
         """Visible rows of the flows at this time: (records, total, matched, first, follow)."""
         flows = self.flow_records()
         chosen = flows if keep is None else [flow for flow in flows if keep(flow)]
-        view = View(sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow)
-        shown = page(chosen, FlowRecord, view)
-        return replace(shown, total=len(flows))
+        view = View(
+            sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow, fold=fold
+        )
+        return replace(flow_rows(chosen, view), total=len(flows))
 
     def flow(self, flow_id: str) -> FlowRecord | None:
         return self.recording.flow(self.position_ns, flow_id)

@@ -33,6 +33,7 @@ class State(Protocol):
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
+        fold: bool = False,
     ) -> Page[FlowRecord]: ...
 
     def flow(self, flow_id: str) -> FlowRecord | None: ...

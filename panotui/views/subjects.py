@@ -26,6 +26,7 @@ from panotui.views.state import State
 HISTORY_SHOWN = 60  # seconds of history in a list; a detail has all
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 _VERDICT = {"violation": 0, "pending": 1, "allowed": 2, "infrastructure": 3}
+_FIRST = {"violation": 0, "pending": 1}  # in the pane's own order; all others after them
 _STREAM_STATE = {"frozen": 0, "losing": 1, "slow": 2, "paused": 3, "streaming": 4, "ended": 5}
 _ENDPOINT_STATE = {"blocked": 0, "failing": 1, "unseen": 2, "reachable": 3}
 
@@ -60,9 +61,8 @@ FLOWS = Pane(
     rows_in="flows",
     short="Flow",
     own=lambda r: (
-        _VERDICT.get(r.verdict, 4),
+        _FIRST.get(r.verdict, 2),
         r.end is not None,
-        -_rate(r),
         -r.last_time_ns,
         r.id,
     ),

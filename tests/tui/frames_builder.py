@@ -30,24 +30,23 @@ from panotui.model import (
     RecorderRecord,
     ResolverRecord,
     SiteRecord,
+    Snapshot,
+    SourceRecord,
     StreamRecord,
     TimeServerRecord,
     ViolationRecord,
 )
+from panotui.model.page import Page
 from panotui.state.standing import plays
 from panotui.views.frames import (
     Answer,
     Command,
-    Detail,
     Done,
-    Frame,
-    Header,
     ReviewState,
-    Section,
     View,
 )
-from panotui.views.panes import page
-from panotui.views.subjects import BY_NAME, row_key
+from panotui.views.panes import flow_rows
+from panotui.views.provider import StateProvider
 from panotui.wire.text import printable
 
 PLANT_7 = SiteRecord(name="plant-7", topology="dual", region="us-east-1", vantage="mirror")
@@ -206,97 +205,6 @@ Sections = list[tuple[str, tuple[tuple[str, str], ...]]]
 Links = tuple[tuple[str, str], ...]
 
 
-def _port_detail(port: PortRecord) -> tuple[str, Links, Sections]:
-    facts = (("state", port.state), ("MAC", port.mac or "-"), ("captured on", "enp3s0"))
-    traffic = (("in", "24.10 Mb/s  peak 28.00 Mb/s"), ("out", "300 kb/s  peak 600 kb/s"))
-    return f"port {port.name}", (), [("PORT", facts), ("TRAFFIC", traffic)]
-
-
-def _camera_detail(camera: CameraRecord) -> tuple[str, Links, Sections]:
-    dialogue = tuple(
-        (f"12:49:47.00{n}", f"{'>' if d.from_client else '<'} {d.text}  packet {d.packet}")
-        for n, d in enumerate(camera.dialogue)
-    )
-    facts = (("state", camera.state_text or camera.state), ("vendor", camera.vendor or "-"))
-    links = tuple((f"stream {s}", f"stream:{s}") for s in camera.streams)
-    return f"camera {camera.name}  {camera.address}", links, [
-        ("CAMERA", facts), ("RTSP DIALOGUE", dialogue),
-    ]  # fmt: skip
-
-
-def _stream_detail(stream: StreamRecord) -> tuple[str, Links, Sections]:
-    facts = (("state", stream.state), ("key frame every", "2.00 s"))
-    network = (("lost", f"{stream.lost} of {stream.expected}"), ("longest gap", "3 packets"))
-    links = ((f"flow {stream.flow}", f"flow:{stream.flow}"),
-             (f"camera {stream.camera}", f"camera:{stream.camera}"))  # fmt: skip
-    title = f"{stream.camera} {stream.media} {stream.ssrc}"
-    return title, links, [("PICTURE", facts), ("NETWORK", network)]
-
-
-def _flow_detail(flow: FlowRecord) -> tuple[str, Links, Sections]:
-    verdict = (
-        ("verdict", flow.verdict),
-        ("nearest", "cloudwatch: the source is a camera, not the appliance; port 443 fits, the "
-                    "name does not: p2p.vendor.example is in no pattern"),
-    )  # fmt: skip
-    tcp = (("round trip", "21.40 ms"), ("history (Zeek)", flow.history or "-"))
-    title = f"{flow.transport} {flow.src}:{flow.sport} > {flow.dst}:{flow.dport}"
-    return title, (), [("VERDICT", verdict), ("TCP", tcp)]
-
-
-def _endpoint_detail(found: EndpointRecord) -> tuple[str, Links, Sections]:
-    facts = (("state", found.detail or found.state), ("attempts", str(found.attempts)))
-    links = tuple((f"flow 0-{n}", f"flow:0-{n}") for n in range(1, 13))
-    return f"{found.label}  {found.host}:{found.port}", links, [("ENDPOINT", facts)]
-
-
-def _violation_detail(violation: ViolationRecord) -> tuple[str, Links, Sections]:
-    sections: Sections = [
-        ("WHAT HAPPENED", (("", violation.text), ("volume", f"{violation.flows} flows"))),
-        ("NEAREST RULES", tuple(("", text) for text in violation.nearest)),
-        ("WHAT TO DO", (("", violation.suggestion or ""),)),
-    ]
-    return f"{violation.reason}  {violation.src} > {violation.host}", (
-        (f"flow {violation.flow}", f"flow:{violation.flow}"),
-    ), sections  # fmt: skip
-
-
-def _finding_detail(finding: FindingRecord) -> tuple[str, Links, Sections]:
-    proof = tuple(
-        (f"12:58:1{n}.402", f"{e.text}  packet {e.packet}") for n, e in enumerate(finding.evidence)
-    )
-    sections: Sections = [
-        ("WHY WE SAY SO", proof),
-        ("CONTROLS", tuple(("", text) for text in finding.detail)),
-        ("WHAT TO DO", (("", finding.action),)),
-    ]
-    links = ((f"flow {finding.flow}", f"flow:{finding.flow}"),) if finding.flow else ()
-    return finding.text, links, sections
-
-
-def _event_detail(event: EventRecord) -> tuple[str, Links, Sections]:
-    facts = (("time", "2025-12-29T13:01:58.000000Z"), ("", event.text))
-    return f"{event.kind} {event.subject}", (), [("EVENT", facts)]
-
-
-def _device_detail(device: DeviceRecord) -> tuple[str, Links, Sections]:
-    lines = (("role", device.role), ("MAC", device.mac), ("addresses", " ".join(device.addresses)))
-    return f"{device.names[0]}  {device.mac}", (), (("DEVICE", lines),)
-
-
-_DETAILS: dict[str, Callable[..., tuple[str, Links, Sections]]] = {
-    "port": _port_detail,
-    "camera": _camera_detail,
-    "stream": _stream_detail,
-    "flow": _flow_detail,
-    "endpoint": _endpoint_detail,
-    "violation": _violation_detail,
-    "finding": _finding_detail,
-    "event": _event_detail,
-    "device": _device_detail,
-}
-
-
 @dataclass
 class Site:
     """Everything a collector would know."""
@@ -324,45 +232,27 @@ class Site:
     number: int = 0
     asked: list[View | Command] = field(default_factory=list)
 
-    # ---- details, in the collector's manner
+    # ---- the state, as a collector would hold it
 
-    def detail(self, key: str) -> Detail:
-        kind, _, name = key.partition(":")
-        records = {
-            "port": self.ports,
-            "camera": self.cameras,
-            "stream": self.streams,
-            "endpoint": self.endpoints,
-            "flow": self.flows,
-            "violation": self.violations,
-            "finding": self.findings,
-            "event": self.events,
-            "device": self.devices,
-        }[kind]
-        record = next((r for r in records if row_key(r) == name), None)
-        if record is None:
-            return Detail(key=key, title=f"{kind} {name}", gone=True)
-        title, links, sections = _DETAILS[kind](record)
-        return Detail(
-            key=key,
-            title=title,
-            sections=tuple(Section(title=t, lines=lines) for t, lines in sections),
-            copy=title,
-            links=links,
-            **{kind: record},
-        )
-
-    # ---- the answer to a request
-
-    def header(self) -> Header:
+    def snapshot(self) -> Snapshot:
         open_ = [v for v in self.violations if v.state == "open"]
-        return Header(
-            mode=self.mode,
-            site=self.site,
+        return Snapshot(
             time_ns=self.time_ns,
-            ports=tuple((p.name, p.role, p.state) for p in self.ports),
-            lost=self.lost,
+            number=self.number,
+            site=self.site,
+            source=SourceRecord(lost=self.lost),
+            ports=self.ports,
+            cameras=self.cameras,
+            streams=self.streams,
+            endpoints=self.endpoints,
+            devices=self.devices,
+            clock=self.clock or ClockRecord(),
+            resolvers=self.resolvers,
+            violations=self.violations,
+            findings=self.findings,
+            events=self.events,
             recorder=self.recorder,
+            all_well_since_ns=self.all_well_since_ns,
             counts=CountsRecord(
                 devices=len(self.devices),
                 flows=len(self.flows),
@@ -378,69 +268,66 @@ class Site:
                 endpoints_unseen=sum(e.needed and e.state == "unseen" for e in self.endpoints),
                 violations_open=len(open_),
                 violations_past=len(self.violations) - len(open_),
+                violations_known=sum(v.known for v in open_),
                 findings_open=sum(f.cleared_time_ns is None for f in self.findings),
+                findings_known=sum(f.cleared_time_ns is None and f.known for f in self.findings),
                 findings_notes=sum(
-                    f.cleared_time_ns is None and f.severity == "info" for f in self.findings
+                    f.cleared_time_ns is None and f.severity == "info" and not f.known
+                    for f in self.findings
                 ),
                 events=len(self.events),
             ),
-            notice=self.notice,
-            fatal=self.fatal,
-            all_well_since_ns=self.all_well_since_ns,
-            review=self.review,
         )
+
+    def mark_known(self, key: str, known: bool) -> bool:
+        name = key.partition(":")[2]
+        self.findings = tuple(
+            msgspec.structs.replace(f, known=known) if f.key == name else f for f in self.findings
+        )
+        self.violations = tuple(
+            msgspec.structs.replace(v, known=known) if v.id == name else v for v in self.violations
+        )
+        return True
+
+    def flow_records(self) -> tuple[FlowRecord, ...]:
+        return self.flows
+
+    def flow(self, flow_id: str) -> FlowRecord | None:
+        return next((f for f in self.flows if f.id == flow_id), None)
+
+    def explain_flow(self, flow_id: str) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    def flow_page(
+        self,
+        keep: Callable[[FlowRecord], bool] | None = None,
+        sort: str | None = None,
+        reverse: bool = False,
+        port: str | None = None,
+        first: int = 0,
+        rows: int = 50,
+        follow: str | None = None,
+        fold: bool = False,
+    ) -> Page[FlowRecord]:
+        chosen = [f for f in self.flows if keep is None or keep(f)]
+        view = View(
+            sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow, fold=fold
+        )
+        return replace(flow_rows(chosen, view), total=len(self.flows))
+
+    # ---- the answer to a request
 
     def answer(self, request: View | Command) -> Answer:
         self.asked.append(request)
         if isinstance(request, Command):
             return self._obey(request)
         self.number += 1
-        frame = Frame(number=self.number, view=request, header=self.header())
-        if request.detail is not None:
-            return msgspec.structs.replace(frame, detail=self.detail(request.detail))
-        if request.pane == "overview":
-            return msgspec.structs.replace(
-                frame,
-                ports=self.ports,
-                cameras=self.cameras,
-                streams=self.streams,
-                endpoints=self.endpoints,
-                clock=self.clock,
-                resolvers=self.resolvers,
-                violations=self.violations,
-                findings=self.findings,
-            )
-        records, kind = {
-            "flows": (self.flows, FlowRecord),
-            "streams": (self.streams, StreamRecord),
-            "endpoints": (self.endpoints, EndpointRecord),
-            "violations": (self.violations, ViolationRecord),
-            "findings": (self.findings, FindingRecord),
-            "events": (self.events, EventRecord),
-            "inventory": (self.devices, DeviceRecord),
-        }[request.pane]
-        found = page(records, kind, request)
-        extra = {"cameras": tuple(c for c in self.cameras if not c.streams)}
-        return msgspec.structs.replace(
-            frame,
-            total=found.total,
-            matched=found.matched,
-            first=found.first,
-            follow_row=found.follow_row,
-            filter_error=found.filter_error,
-            **{BY_NAME[request.pane].rows_in: found.rows},
-            **(extra if request.pane == "streams" else {}),
-        )
+        return _Provider(self).frame(request)
 
     def _obey(self, command: Command) -> Done:
         if command.name in ("known", "unknown"):
-            key = command.key.partition(":")[2]
-            known = command.name == "known"
-            self.findings = tuple(
-                msgspec.structs.replace(f, known=known) if f.key == key else f
-                for f in self.findings
-            )
-            return Done(ok=True, text=f"marked as {command.name}: {key}")
+            self.mark_known(command.key, command.name == "known")
+            return Done(ok=True, text=f"marked as {command.name}")
         if command.name == "seek" and self.review is not None:
             self.review = msgspec.structs.replace(self.review, position_ns=command.time_ns)
             self.time_ns = command.time_ns
@@ -483,6 +370,24 @@ class Site:
             else f
             for f in self.flows
         )
+
+
+class _Provider(StateProvider):
+    """What answers in production, over a site that is made up."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(
+            site,
+            site.mode,
+            recorder=lambda: site.recorder,
+            notice=lambda: site.notice,
+            fatal=lambda: site.fatal,
+        )
+        self._site = site
+        self._number = site.number - 1
+
+    def review(self) -> ReviewState | None:
+        return self._site.review
 
 
 @dataclass

@@ -195,11 +195,14 @@ class FixedState:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
+        fold: bool = False,
     ) -> Page[FlowRecord]:
         from panotui.views.frames import View
-        from panotui.views.panes import page
+        from panotui.views.panes import flow_rows
 
         chosen = [f for f in self.flows if keep is None or keep(f)]  # type: ignore[operator]
-        view = View(sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow)
-        shown = page(chosen, FlowRecord, view)
+        view = View(
+            sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow, fold=fold
+        )
+        shown = flow_rows(chosen, view)
         return replace(shown, total=len(self.flows))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +29,9 @@ from panotui.model import (
     FlowRecord,
 )
 from panotui.model.flow_rows import AnyRows, FlowColumns, FlowRows, write_changed
-from panotui.model.page import Page
+from panotui.model.page import Fold, Page
 from panotui.model.untouched import untouched
+from panotui.state.flows import folding
 from panotui.state.flows.name_column import NameColumn
 from panotui.state.flows.records import METER_SHIFT, FlowBlock, round_trips
 
@@ -369,13 +371,17 @@ class FlowBook:
             yield FlowBlock(rows, self.key[some], beside)
 
     def order(self, slots: I64, sort: str | None, reverse: bool, now_ns: int) -> I64:
-        """`slots` in the order of a column as the screen names it, ascending; None: newest activity
-        first; unknown names: by first time."""
+        """`slots` in the order of a column as the screen names it, ascending; None: worst first, of
+        equals those that live, then newest activity first; unknown names: by first time."""
         rows = FlowColumns(self.rows, slots)
         rate_out, rate_in = self.rates(slots, now_ns)
         ranked: Sequence[object] | np.ndarray
-        if sort in (None, "last", "last_ns"):
-            ranked = -rows["last_ns"] if sort is None else rows["last_ns"]
+        if sort is None:  # violations, then what is not judged yet, then what lives
+            ranks = np.array([1, 2, 2, 0])[self.verdict[slots]]
+            order: I64 = np.lexsort((-rows["last_ns"], rows["end"] != 0, ranks))
+            return slots[order[::-1] if reverse else order]
+        if sort in ("last", "last_ns"):
+            ranked = rows["last_ns"]
         elif sort == "packets":
             ranked = rows["packets_out"] + rows["packets_in"]
         elif sort == "bytes":
@@ -421,6 +427,7 @@ class FlowBook:
         first: int = 0,
         rows: int = 50,
         follow: str | None = None,
+        fold: bool = False,
         scan_limit: int = 10_000,
     ) -> Page[FlowRecord]:
         """Visible rows of the flow pane: (records, total, matched, first, row of `follow`).
@@ -436,6 +443,11 @@ class FlowBook:
             slots = slots[:scan_limit]
             kept = [keep(record) for record in self.records(slots, now_ns)]
             slots = slots[np.array(kept, np.bool_)]
+        members: dict[int, I64] = {}
+        if fold:
+            shown, places = folding.firsts(folding.groups(FlowColumns(self.rows, slots)))
+            members = {int(slots[place]): slots[part] for place, part in places.items()}
+            slots = slots[shown]
         matched = len(slots)
         first = max(0, min(first, matched - rows))
         follow_row = None
@@ -443,7 +455,30 @@ class FlowBook:
             at = np.flatnonzero(self.key[slots] == np.uint64(key))
             follow_row = int(at[0]) if len(at) else None
         chosen = slots[first : first + rows]
-        return Page(tuple(self.records(chosen, now_ns)), total, matched, first, follow_row)
+        found = list(self.records(chosen, now_ns))
+        folds: dict[str, Fold] = {}
+        for place, slot in enumerate(chosen.tolist()):
+            if slot in members:
+                found[place] = self._summed(found[place], members[slot], now_ns)
+                folds[found[place].id] = folding.fold_of(found[place], len(members[slot]))
+        return Page(tuple(found), total, matched, first, follow_row, folds=folds)
+
+    def _summed(self, record: FlowRecord, slots: I64, now_ns: int) -> FlowRecord:
+        """A record with the numbers of all flows that stand behind it."""
+        rows = FlowColumns(self.rows, slots)
+        rate_out, rate_in = self.rates(slots, now_ns)
+        sums = {
+            name: int(rows[name].sum())
+            for name in ("packets_out", "packets_in", "bytes_out", "bytes_in")
+        }
+        return msgspec.structs.replace(
+            record,
+            **sums,
+            rate_out_bps=float(np.nansum(rate_out)),
+            rate_in_bps=float(np.nansum(rate_in)),
+            first_time_ns=int(rows["first_ns"].min()),
+            last_time_ns=int(rows["last_ns"].max()),
+        )
 
 
 class FlowListing:

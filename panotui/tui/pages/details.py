@@ -50,6 +50,8 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
     if detail.gone:
         return [scene.pen().put("   It is gone: ended, evicted, or not there at this time.").line()]
     out: list[Line] = []
+    if scene.seen_ns is not None:
+        out.append(scene.pen().put(f" {_last_seen(scene.seen_ns, scene)}", "warn").line())
     if width(detail.title) > _title_room(detail, scene):
         for part in wrap(detail.title, scene.width - 4):
             out.append(scene.pen().put("   ").put(part, "strong").line())
@@ -60,6 +62,12 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
     if not detail.sections:
         out.extend(_charts(detail, scene))
     return out
+
+
+def _last_seen(seen_ns: int, scene: Scene) -> str:
+    """The thing has gone; it is shown as it was."""
+    why = "The demo has begun again" if scene.frame.header.mode == "demo" else "Not there any more"
+    return f"{why}: this is how it was at {day_clock(seen_ns, scene.now_ns, scene.zone)}."
 
 
 def _section(section: Section, scene: Scene) -> list[Line]:

@@ -9,7 +9,7 @@ from panotui.state.standing import endpoints_said
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, milliseconds, since, volume
+from panotui.tui.quantities import UNKNOWN, round_trip, since, volume
 from panotui.tui.table import Column, Table
 
 
@@ -51,7 +51,7 @@ TABLE = Table(
         Column("SERVICE", 10, lambda e, s: (e.label or e.service, "strong"), "service", most=22),
         Column("HOST", 24, lambda e, s: _text(e.host), "host", most=62),
         Column("PORT", 5, lambda e, s: (str(e.port), "plain"), right=True),
-        Column("RTT ms", 6, lambda e, s: (milliseconds(e.rtt_ms), "plain"), "rtt", right=True,
+        Column("RTT ms", 6, lambda e, s: (round_trip(e.rtt_ms), "plain"), "rtt", right=True,
                drop=3),
         Column("TLS", 4, lambda e, s: _text((e.tls_version or "").removeprefix("TLS").strip(" v")),
                drop=5),

@@ -11,8 +11,9 @@ from panotui.tui.page import Scene
 from panotui.tui.quantities import (
     UNKNOWN,
     address,
-    milliseconds,
+    count,
     plural,
+    round_trip,
     short_rate,
     short_volume,
     since,
@@ -43,6 +44,11 @@ def _reason(flow: FlowRecord, scene: Scene, cells: int) -> str:
 def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
     """Client > server; the appliance itself is left out where there is no room for both."""
     to = scene.glyphs.to
+    fold = scene.frame.folds.get(flow.id)
+    if fold is not None:
+        return (
+            f"{to}{address(flow.dst, flow.dport)}" if fold.kind == "dns" else f"{flow.src} {to}many"
+        )
     server = address(flow.dst, flow.dport) if flow.transport in _PORTED else flow.dst
     kind = "" if flow.transport in _PORTED else f" {flow.transport}"
     whole = f"{flow.src} {to}{server}{kind}"
@@ -53,6 +59,14 @@ def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
     if flow.dst in scene.own and flow.transport in _PORTED:
         return f"{flow.src} {to}{flow.port or ''}:{flow.dport}"
     return whole
+
+
+def _host(flow: FlowRecord, scene: Scene) -> Span:
+    fold = scene.frame.folds.get(flow.id)
+    if fold is None:
+        return _text(flow.host or flow.camera)
+    what = "DNS questions" if fold.kind == "dns" else "unanswered"
+    return f"{count(fold.flows)} {what}", "plain"
 
 
 def _text(value: str | None) -> Span:
@@ -71,6 +85,9 @@ def _heading(scene: Scene) -> Sequence[Span]:
         spans.append((f"  {scene.glyphs.bad} {plural(counts.violations_open, 'violation')}", "bad"))
     else:
         spans.append((f"  {scene.glyphs.ok} no violation", "ok"))
+    if scene.frame.folds:
+        hidden = sum(fold.flows - 1 for fold in scene.frame.folds.values())
+        spans.append((f"  {count(hidden)} folded", "plain"))
     evicted = scene.frame.header.limits.get("flows_evicted", 0)
     if evicted:
         spans.append((f"  {evicted} evicted", "warn"))
@@ -90,7 +107,7 @@ TABLE = Table(
         Column("VERDICT", 9, _verdict, "verdict", most=17, late=True, by_width=_reason),
         Column("PORT", 4, lambda f, s: _text(f.port), "port", most=8, late=True),
         Column("CLIENT >SERVER", 22, lambda f, s: ("", "plain"), "dst", most=62, by_width=_peers),
-        Column("HOST", 20, lambda f, s: _text(f.host or f.camera), "host", most=52),
+        Column("HOST", 20, _host, "host", most=52),
         Column("APP", 6, lambda f, s: _text(f.app), "app", most=10, drop=3),
         Column("b/s in", 6, lambda f, s: _rate(f.rate_in_bps), right=True, drop=1),
         Column(
@@ -101,7 +118,7 @@ TABLE = Table(
             "BYTES", 6, lambda f, s: (short_volume(f.bytes_in + f.bytes_out), "plain"), "bytes",
             right=True, drop=5, biggest_first=True,
         ),
-        Column("RTT ms", 6, lambda f, s: (milliseconds(f.rtt_ms), "plain"), right=True, drop=6),
+        Column("RTT ms", 6, lambda f, s: (round_trip(f.rtt_ms), "plain"), right=True, drop=6),
         Column(
             "RETX", 5, lambda f, s: _text(None if f.retransmits is None else str(f.retransmits)),
             "retransmits", right=True, drop=7, biggest_first=True,

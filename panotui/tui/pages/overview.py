@@ -42,6 +42,7 @@ from panotui.tui.quantities import (
     milliseconds,
     number,
     plural,
+    round_trip,
     since,
 )
 from panotui.views.subjects import row_key
@@ -339,7 +340,7 @@ def _infrastructure(
             failing = best.failures * 2 > best.answers
             word = "failing" if failing else "ok"
             cells.append(
-                ("DNS", f"{word} {milliseconds(best.median_ms)} ms", "bad" if failing else "ok")
+                ("DNS", f"{word} {round_trip(best.median_ms)} ms", "bad" if failing else "ok")
             )
     if clock is not None and (clock.servers or clock.state != "unknown"):
         of = look(clock.state)

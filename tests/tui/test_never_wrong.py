@@ -1,0 +1,258 @@
+"""What a screen must never make a person believe; each test is named for the impression."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import msgspec
+import pytest
+
+from panotui.feed.codec import FeedError
+from panotui.model import SECOND, EventRecord
+from panotui.tui.app import Panotui
+from panotui.tui.cells import distinct
+from panotui.tui.quantities import round_trip
+from panotui.tui.session import Session
+from panotui.views.frames import Answer, Command, View
+from panotui.views.provider import StateProvider
+from tests.tui import frames_builder
+from tests.tui.frames_builder import Site, flow
+from tests.tui.screens import Driven
+
+
+@pytest.fixture
+def site() -> Site:
+    return frames_builder.plant()
+
+
+def test_a_slow_stream_is_not_called_losing(site: Site) -> None:
+    site.cameras = tuple(
+        msgspec.structs.replace(c, state="streaming") for c in site.cameras if c.streams
+    )
+    site.streams = tuple(
+        msgspec.structs.replace(s, state="slow", loss_now=0.0, lost=0, fps_now=4.0)
+        for s in site.streams
+    )
+    text = Driven(site).text()
+    assert "slow" in text
+    assert "losing" not in text
+
+
+def test_the_words_for_reachable_say_whom_they_count(site: Site) -> None:
+    """Endpoints that work but are not needed stand in the list and in no number."""
+    overview, pane = Driven(site), Driven(site).press("4")
+    said = next(line for line in overview.lines() if "CLOUD" in line).split("CLOUD")[1].strip()
+    assert said == "5 of 6 needed reachable"
+    assert said in pane.lines()[1]
+
+
+def test_marking_the_only_error_as_known_does_not_say_that_nothing_was_seen() -> None:
+    site = frames_builder.plant()
+    site.violations = ()
+    site.findings = site.findings[:1]
+    site.cameras = tuple(c for c in site.cameras if c.state == "streaming")
+    site.endpoints = tuple(e for e in site.endpoints if e.state == "reachable")
+    driven = Driven(site).press("6", "m", "1")
+    heading = next(line for line in driven.lines() if "WHAT TO DO" in line)
+    assert "1 known" in heading
+    assert "nothing yet" not in driven.text()
+
+
+def test_nothing_is_lost_before_us_when_nothing_is_lost(site: Site) -> None:
+    """A sender's report and the packets that it counts may pass each other on the way."""
+    site.streams = (msgspec.structs.replace(site.streams[0], sr_lost=1, lost=0, lost_unique=0),)
+    assert "before us" not in Driven(site, height=60).press("3", "j", "enter").text()
+    site.streams = (msgspec.structs.replace(site.streams[0], sr_lost=9, lost=4, lost_unique=4),)
+    driven = Driven(site, height=60).press("3", "j", "enter")
+    assert any("before us" in line and " 4 by " in line for line in driven.lines())
+
+
+def test_events_stand_in_the_order_of_their_time(site: Site) -> None:
+    late = EventRecord(
+        time_ns=site.time_ns - 500 * SECOND, number=10_000, kind="dns", severity="info",
+        subject="late", text="was told last and happened first",
+    )  # fmt: skip
+    site.events = (*site.events, late)
+    lines = Driven(site, height=40).press("7").lines()
+    times = [line[1:9] for line in lines if line[3:4] == ":"]
+    assert times == sorted(times, reverse=True)
+    assert len(times) == len(site.events)
+
+
+class Stalling:
+    """A collector that stops answering for a while, and one that has gone."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.stalled = asyncio.Event()
+        self.stalled.set()
+        self.gone = False
+        self.attached = 0
+
+    async def ask(self, request: View | Command) -> Answer:
+        if self.gone:
+            raise FeedError("collector", "it has ended")
+        await self.stalled.wait()
+        return self.site.answer(request)
+
+    async def close(self) -> None:
+        return None
+
+
+class Reattaching(Stalling):
+    async def reattach(self) -> None:
+        self.attached += 1
+        if self.gone:
+            raise FeedError("x.sock", "its recorder has ended")
+
+
+def shown(app: Panotui) -> str:
+    driven = app.session.picture(10_000.0)
+    return "\n".join("".join(t for t, _ in line) for line in (driven.header, *driven.body))
+
+
+async def _until(condition: object) -> None:
+    for _ in range(400):
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def test_a_collector_that_stalls_is_not_said_to_have_stopped(site: Site) -> None:
+    async def run() -> None:
+        source = Stalling(site)
+        app = Panotui(source, rate_hz=4.0, session=Session())
+        async with app.run_test(size=(80, 24)):
+            await _until(lambda: app.session.newest is not None)
+            source.stalled.clear()
+            await _until(lambda: app._asking is not None and not app._asking.done())
+            heard = app.session.heard_at
+            header = app.session.picture(heard + 7.0).header
+            assert "no news for 7 s" in "".join(text for text, _ in header)
+            source.stalled.set()
+            await _until(lambda: app.session.heard_at > heard)
+            assert "stopped" not in shown(app)
+
+    asyncio.run(run())
+
+
+def test_a_recorder_that_comes_back_is_attached_again_and_by_r_at_once(site: Site) -> None:
+    async def run() -> None:
+        source = Reattaching(site)
+        app = Panotui(source, rate_hz=4.0, session=Session())
+        async with app.run_test(size=(100, 24)) as pilot:
+            await _until(lambda: app.session.newest is not None)
+            source.gone = True
+            await _until(lambda: app.session.lost is not None)
+            assert "The recorder is gone (its recorder has ended)" in shown(app)
+            tries = source.attached
+            await pilot.press("r")
+            await _until(lambda: source.attached > tries)
+            source.gone = False
+            await pilot.press("r")
+            await _until(lambda: app.session.lost is None)
+            heard = app.session.heard_at
+            await _until(lambda: app.session.heard_at > heard)
+            assert "The recorder is gone" not in shown(app)
+
+    asyncio.run(run())
+
+
+def test_a_demo_that_begins_again_says_so_and_keeps_what_is_open(site: Site) -> None:
+    now = [100.0]
+    provider = StateProvider(site, "demo", clock=lambda: now[0])
+
+    class Demo:
+        def answer(self, request: View | Command) -> Answer:
+            assert isinstance(request, View)
+            return provider.frame(request)
+
+    driven = Driven(Demo())  # type: ignore[arg-type]
+    driven.press("3", "j", "enter")
+    before = driven.lines()[5:20]
+    provider.begin_again(Site(time_ns=site.time_ns + 90 * SECOND))
+    driven.fetch()
+    text = driven.text()
+    assert "The demo begins again" in text
+    assert "The demo has begun again: this is how it was at" in text
+    assert "It is gone" not in text
+    assert len(set(before) - set(driven.lines())) <= 3  # pushed down by what was said
+    provider.begin_again(site)
+    now[0] += 10
+    driven.fetch()
+    assert "begun again" not in driven.text()
+    assert "begins again" not in driven.text()
+
+
+def test_a_round_trip_is_never_nothing(site: Site) -> None:
+    assert round_trip(0.03) == "<.1"
+    assert round_trip(0.0) == "<.1"
+    assert round_trip(None) == "-"
+    site.endpoints = tuple(msgspec.structs.replace(e, rtt_ms=0.03) for e in site.endpoints)
+    rows = [line for line in Driven(site).press("4").lines() if "reachable" in line[:14]]
+    assert len(rows) >= 5
+    assert all("<.1" in row for row in rows)
+
+
+@pytest.mark.parametrize("pane", ["1", "4", "5"])
+def test_ages_go_on_with_time(site: Site, pane: str) -> None:
+    driven = Driven(site).press(pane)
+    before = driven.text()
+    site.time_ns += 3 * 3600 * SECOND
+    driven.fetch()
+    ages = [w for w in before.split() if w == "min"]
+    assert ages or " s " in before
+    hours = Counter(driven.text().split())["h"]
+    assert hours >= 1
+
+
+def test_a_flow_is_named_by_its_addresses(site: Site) -> None:
+    for keys in (("3", "j", "enter"), ("5", "enter"), ("6", "enter")):
+        driven = Driven(site).press(*keys)
+        links = driven.lines()[-2]
+        assert "OPEN" in links
+        assert " flow 0-" not in driven.text()
+
+
+def dns(number: int) -> object:
+    return flow(
+        500 + number, transport="udp", dst="192.168.5.1", dport=53, app="dns", host=None,
+        verdict="infrastructure", packets_out=1, packets_in=1, bytes_out=80, bytes_in=160,
+    )  # fmt: skip
+
+
+def test_dns_questions_and_scans_do_not_fill_the_flows(site: Site) -> None:
+    scan = tuple(
+        flow(900 + n, src="10.20.0.66", dst=f"10.20.0.{n}", packets_in=0, syn=1, payload_out=0,
+             host=None, state="syn-sent", dport=80 + n)
+        for n in range(30)
+    )  # fmt: skip
+    site.flows = (*site.flows[:2], *(dns(n) for n in range(40)), *scan)  # type: ignore[arg-type]
+    driven = Driven(site, 120, 40).press("2")
+    text = driven.text()
+    assert "40 DNS questions" in text
+    assert "30 unanswered" in text
+    assert "10.20.0.66 >many" in text
+    assert "68 folded" in driven.lines()[1]
+    assert sum(line.startswith(" ✔") or line.startswith(" …") for line in driven.lines()) <= 4
+    row = next(line for line in driven.lines() if "DNS questions" in line)
+    assert "9.4K" in row  # 40 x 240 bytes: the numbers are those of all
+    driven.press("a")
+    assert "DNS questions" not in driven.text()
+    assert f"of {len(site.flows)}" in driven.lines()[1]
+
+
+def test_bad_flows_come_first(site: Site) -> None:
+    rows = [line for line in Driven(site).press("2").lines() if line[1:2] in "✖…✔"]
+    looks = [row[1] for row in rows]
+    assert looks == sorted(looks, key="✖…✔".index)
+
+
+def test_a_name_is_cut_once_and_wider_where_there_is_room() -> None:
+    names = tuple(f"building-{b}-floor-{f}-west-door-{b}" for b in range(9) for f in range(3))
+    for cells in (8, 12, 16, 20):
+        short = distinct(names, cells)
+        assert all(text.count("…") <= 1 for text in short.values())
+    assert all("…" not in text for text in distinct(names, 40).values())
