@@ -236,7 +236,7 @@ def test_dns_questions_and_scans_do_not_fill_the_flows(site: Site) -> None:
     assert "30 unanswered" in text
     assert "10.20.0.66 >many" in text
     assert "68 folded" in driven.lines()[1]
-    assert sum(line.startswith(" ✔") or line.startswith(" …") for line in driven.lines()) <= 4
+    assert sum(line.startswith((" ✔", " …")) for line in driven.lines()) <= 4
     row = next(line for line in driven.lines() if "DNS questions" in line)
     assert "9.4K" in row  # 40 x 240 bytes: the numbers are those of all
     driven.press("a")
