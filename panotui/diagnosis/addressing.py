@@ -87,16 +87,16 @@ class OwnAddressRule(Rule):
         macs = np.array(sorted(known), np.uint64)
         mine = np.isin(rows["mac_out_src"], macs) & (rows["version"] == 4)
         for row in facts.flows.rows[slots[mine][:256]]:
-            address = address_text(4, row["src"].tobytes())
+            address = address_text(4, row.src)
             if address.startswith(("0.", "127.")):
                 continue
-            port = known[int(row["mac_out_src"])]
-            packet = int(row["first_packet"])
+            port = known[row.mac_out_src]
+            packet = row.first_packet
             table = self._link_local if address.startswith("169.254.") else self._strange
             old = table.get(port)
             if old is not None and old[0] == address:
                 packet = old[1].packet or packet
-            seen = evidence(int(row["last_ns"]), packet, f"{address} speaks from {port}'s MAC")
+            seen = evidence(row.last_ns, packet, f"{address} speaks from {port}'s MAC")
             if table is self._strange and old is None and _is_declared(facts, address):
                 continue
             table[port] = (address, seen)
@@ -129,17 +129,17 @@ class AsymmetryRule(Rule):
             )
             for slot in slots[two][:64].tolist():
                 row = flows.rows[slot]
-                out_port = macs[int(row["mac_out_src"])]
-                in_port = macs[int(row["mac_in_dst"])]
+                out_port = macs[row.mac_out_src]
+                in_port = macs[row.mac_in_dst]
                 if out_port == in_port:
                     continue
-                host = address_text(int(row["version"]), row["dst"].tobytes())
+                host = address_text(row.version, row.dst)
                 seen = evidence(
-                    int(row["last_ns"]), int(row["last_packet"]),
+                    row.last_ns, row.last_packet,
                     f"left on {out_port}, came back on {in_port}",
                 )  # fmt: skip
-                first = self._seen.get(host, (int(row["first_ns"]),))[0]
-                self._seen[host] = (first, int(row["last_ns"]), seen, out_port, in_port)
+                first = self._seen.get(host, (row.first_ns,))[0]
+                self._seen[host] = (first, row.last_ns, seen, out_port, in_port)
                 while len(self._seen) > 32:
                     self._seen.popitem(last=False)
         if self._seen:

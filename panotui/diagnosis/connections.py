@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -289,4 +290,4 @@ class SessionRule(Rule):
 
 
 def _ends_of(row: FlowRow) -> bytes:
-    return b"".join(row[n].tobytes() for n in ("src", "dst", "sport", "dport"))
+    return row.src + row.dst + struct.pack("!HH", row.sport, row.dport)

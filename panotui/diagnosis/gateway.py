@@ -201,19 +201,19 @@ class GatewayRule(Rule):
         mine = np.isin(rows["mac_out_src"], np.array(sorted(macs), np.uint64))
         mine &= (rows["version"] == 4) & (rows["mac_out_dst"] >> np.uint64(40) & np.uint64(1) == 0)
         for row in facts.flows.rows[slots[mine][:256]]:
-            port, through = macs[int(row["mac_out_src"])], int(row["mac_out_dst"])
-            server = address_text(4, row["dst"].tobytes())
-            packet, at = int(row["first_packet"]), int(row["last_ns"])
+            port, through = macs[row.mac_out_src], row.mac_out_dst
+            server = address_text(4, row.dst)
+            packet, at = row.first_packet, row.last_ns
             text = f"to {server} through {mac_text(through)}"
-            seen = evidence(int(row["first_ns"]), packet, text)
-            client = address_text(4, row["src"].tobytes())
+            seen = evidence(row.first_ns, packet, text)
+            client = address_text(4, row.src)
             network = _declared_network(facts, client)
             away = facts.view.who(server) & Who.INTERNET
             if away or (network is not None and not _inside(server, network.network)):
                 way = self._ways.setdefault((port, through), _Way(seen, at))
                 way.last_ns = max(way.last_ns, at)
                 way.flows += 1
-                way.answered += int(row["packets_in"]) > 0
+                way.answered += row.packets_in > 0
                 while len(self._ways) > WAYS_MAX:
                     self._ways.popitem(last=False)
             elif self._goes_around(server, through, client, facts):

@@ -73,8 +73,8 @@ class MirrorRule(Rule):
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
         for i in (both & (missing > UNSEEN_BYTES) & (events > 0)).nonzero()[0][:64].tolist():
             row = facts.flows.rows[slots[i]]
-            text = f"flow to port {int(row['dport'])}: {int(missing[i])} bytes never seen"
-            seen = evidence(int(row["last_ns"]), int(row["last_packet"]), text)
+            text = f"flow to port {row.dport}: {int(missing[i])} bytes never seen"
+            seen = evidence(row.last_ns, row.last_packet, text)
             key = int(facts.flows.key[slots[i]])
             self._unseen[key] = (int(missing[i]), seen)
             self._unseen.move_to_end(key)

@@ -190,8 +190,8 @@ class TopologyRule(Rule):
             (self._to_cloud, cloud, "the cloud answers"),
         ):
             for row in flows.rows[slots[chosen][:64]]:
-                port = macs[int(row["mac_out_src"])]
-                at, packet = int(row["last_ns"]), int(row["last_packet"])
+                port = macs[row.mac_out_src]
+                at, packet = row.last_ns, row.last_packet
                 table[port] = evidence(at, packet, f"{what} on {port}")
 
     def _dual(self, facts: Facts) -> list[Observation]:

@@ -264,10 +264,10 @@ def _vlan_of(macs: frozenset[int], facts: Facts) -> tuple[int | None, tuple[Evid
     rows = facts.flows.rows
     tagged = rows[facts.flows.live & (rows["vlan"] >= 0)]
     ours = np.array(sorted(macs), np.uint64)
-    rows = tagged[np.isin(tagged["mac_out_src"], ours) | np.isin(tagged["mac_in_src"], ours)]
-    if not len(rows):
+    mine = tagged[np.isin(tagged["mac_out_src"], ours) | np.isin(tagged["mac_in_src"], ours)]
+    if not len(mine):
         return None, ()
-    row = rows[np.argmax(rows["last_ns"])]
-    vlan = int(row["vlan"])
-    seen = evidence(int(row["first_ns"]), int(row["first_packet"]), f"a flow in VLAN {vlan}")
+    row = mine[np.argmax(mine["last_ns"])]
+    vlan = row.vlan
+    seen = evidence(row.first_ns, row.first_packet, f"a flow in VLAN {vlan}")
     return vlan, (seen,)

@@ -212,13 +212,13 @@ class Engine:
             return
         delta.flows, delta.streams = delta.flows.copy(), delta.streams.copy()
         delta.link_seconds = delta.link_seconds.copy()
-        for rows, column in (
-            (delta.flows, "interface_out"),
-            (delta.flows, "interface_in"),
-            (delta.link_seconds, "interface"),
-            (delta.streams, "interface"),
+        for column in (
+            delta.flows["interface_out"],
+            delta.flows["interface_in"],
+            delta.link_seconds["interface"],
+            delta.streams["interface"],
         ):
-            rows[column][rows[column] >= 0] += base
+            column[column >= 0] += base
         delta.messages = [
             msgspec.structs.replace(m, interface=m.interface + base)
             if isinstance(m, NeighbourMessage) and m.interface >= 0

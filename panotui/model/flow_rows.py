@@ -11,7 +11,7 @@ handful of steps. `FlowRow` is one flow of a table, `FlowColumns` some of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,26 @@ from numpy.typing import NDArray
 from panotui.model.arrays import I64, Rows
 from panotui.model.tables import FLOW_DTYPE
 from panotui.model.untouched import untouched
+
+# The fields of `FLOW_DTYPE` by name, so that the type checker sees a misspelt column; a test holds
+# both together.
+FlowField: TypeAlias = Literal[
+    "id", "version", "protocol", "client_by", "state", "end", "app", "src", "dst", "sport",
+    "dport", "vlan", "interface_out", "interface_in", "mac_out_src", "mac_out_dst", "mac_in_src",
+    "mac_in_dst", "ttl_out", "ttl_in", "first_ns", "last_ns", "first_packet", "last_packet",
+    "packets_out", "packets_in", "bytes_out", "bytes_in", "payload_out", "payload_in",
+    "last_out_ns", "last_in_ns", "syn_out", "syn_in", "syn_ns", "syn_last_ns", "synack_ns",
+    "fin_out", "fin_in", "rst_out", "rst_in", "rst_ns", "rst_packet", "rst_ttl",
+    "handshake_rtt_us", "server_rtt_us", "rtt_us", "rtt_min_us", "data_segments_out",
+    "data_segments_in", "retransmits_out", "retransmits_in", "fast_retransmits_out",
+    "fast_retransmits_in", "spurious_out", "spurious_in", "out_of_order_out", "out_of_order_in",
+    "lost_segments_out", "lost_segments_in", "dup_acks_out", "dup_acks_in", "zero_window_out",
+    "zero_window_in", "window_full_out", "window_full_in", "window_update_out",
+    "window_update_in", "keep_alive_out", "keep_alive_in", "unseen_out", "unseen_in",
+    "acked_unseen_out", "acked_unseen_in", "zero_window_now_out", "zero_window_now_in", "mss_out",
+    "mss_in", "max_segment_out", "max_segment_in", "first_payload_ns", "first_answer_ns",
+    "history",
+]  # fmt: skip
 
 # an address, or a history, is two words
 _WORDS: dict[int, type[np.generic]] = {
@@ -59,20 +79,26 @@ class _Field:
     def __get__(self, row: FlowRow | None, owner: type[FlowRow]) -> Any:
         if row is None:
             return self
-        value = row[self._name]
+        value = row.value(self._name)
         if not self._is_bytes:
             return value.item()
         return bytes(value) if isinstance(value, bytes) else value.tobytes()
 
+    def __set__(self, row: FlowRow, value: Any) -> None:
+        column = row.table.column(self._name)
+        if column.ndim > 1:
+            column[row.place] = np.frombuffer(value.ljust(16, b"\0"), np.uint8)
+        else:
+            column[row.place] = value
+
 
 class FlowRow:
-    """One flow of a table, a field at a time, as it is there now: `row.last_ns`.
+    """One flow of a table, a field at a time, as it is there now: `row.last_ns`. Setting a field
+    writes to the table.
 
     The fields are those of `FLOW_DTYPE`, with plain Python values; a test holds both together. A
     field that is not there is seen by the type checker.
     """
-
-    __slots__ = ("_place", "_rows")
 
     id: int
     version: int
@@ -158,13 +184,17 @@ class FlowRow:
     first_answer_ns: int
     history: bytes
 
-    def __init__(self, rows: FlowRows, place: int) -> None:
-        self._rows = rows
-        self._place = place
+    def __init__(self, table: AnyRows, place: int) -> None:
+        self.table = table
+        self.place = place
 
-    def __getitem__(self, name: str) -> Any:
-        """A field's value: a scalar, or (16,) bytes of an address."""
-        return self._rows[name][self._place]
+    def value(self, name: str) -> Any:
+        """The value of a field whose name was put together: a scalar, or (16,) bytes."""
+        return self.table.column(name)[self.place]
+
+    def alone(self) -> FlowColumns:
+        """The flow as rows that are only one."""
+        return FlowColumns(self.table, np.array([self.place]))
 
 
 for _name in _NAMES:
@@ -188,7 +218,7 @@ class FlowRows:
         self._columns: dict[str, NDArray[Any]] = {}
 
     @staticmethod
-    def of(rows: AnyRows) -> FlowRows:
+    def of(rows: FlowRows | Rows) -> FlowRows:
         """Rows of FLOW_DTYPE by column."""
         if isinstance(rows, FlowRows):
             return rows
@@ -221,13 +251,20 @@ class FlowRows:
 
     def whole(self) -> Rows:
         """The flows as rows of FLOW_DTYPE."""
-        return self[:].whole()  # type: ignore[no-any-return]
+        return self[:].whole()
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[FlowRow]:
         return (FlowRow(self, place) for place in range(self._count))
+
+    @overload
+    def __getitem__(self, which: FlowField) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, which: int | np.integer) -> FlowRow: ...
+    @overload
+    def __getitem__(self, which: slice | NDArray[Any]) -> FlowColumns: ...
 
     def __getitem__(self, which: Any) -> Any:
         if isinstance(which, str):
@@ -241,11 +278,15 @@ class FlowRows:
             return FlowRow(self, int(which))
         return FlowColumns(self, np.arange(self._count)[which])
 
+    def column(self, name: str) -> NDArray[Any]:
+        """The column of a field whose name was put together; KeyError if there is none."""
+        return self[cast(FlowField, name)]
+
     def __setitem__(self, name: str, values: Any) -> None:
         """Fill a column."""
         size, index = _PLACE[name]
         if size == 16:
-            self[name][...] = values
+            self.column(name)[...] = values
         else:  # by its words, which have the same bits and need no view of their own
             self._groups[size][index, : self._count] = values
 
@@ -322,7 +363,7 @@ class FlowColumns:
     """
 
     def __init__(self, rows: AnyRows, places: I64) -> None:
-        """`rows`: a table, or rows of FLOW_DTYPE; `places`: which of them."""
+        """`rows`: a table; `places`: which of them."""
         self._rows = rows
         self._places = places
         self._taken: dict[str, np.ndarray] = {}
@@ -330,27 +371,38 @@ class FlowColumns:
     def __len__(self) -> int:
         return len(self._places)
 
-    def __iter__(self) -> Iterator[Any]:
-        return (self._rows[place] for place in self._places.tolist())
+    def __iter__(self) -> Iterator[FlowRow]:
+        return (FlowRow(self._rows, place) for place in self._places.tolist())
+
+    @overload
+    def __getitem__(self, which: FlowField) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, which: int | np.integer) -> FlowRow: ...
+    @overload
+    def __getitem__(self, which: slice | NDArray[Any]) -> FlowColumns: ...
 
     def __getitem__(self, which: Any) -> Any:
         """`[name]`: (n,) or (n, 16) values of a field, not to be written; else as `FlowRows`."""
         if isinstance(which, str):
             column = self._taken.get(which)
             if column is None:
-                column = self._taken[which] = self._rows[which].take(self._places, axis=0)
+                column = self._taken[which] = self._rows.column(which).take(self._places, axis=0)
             return column
         if isinstance(which, int | np.integer):
-            return self._rows[int(self._places[which])]
+            return FlowRow(self._rows, int(self._places[which]))
         return FlowColumns(self._rows, self._places[which])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """The column of a field whose name was put together; KeyError if there is none."""
+        return self[cast(FlowField, name)]
 
     def whole(self) -> Rows:
         """The flows as rows of FLOW_DTYPE."""
         rows = np.empty(len(self), FLOW_DTYPE)
         for name in _NAMES:
-            rows[name] = self[name]
+            rows[name] = self.column(name)
         return rows
 
 
 # what gives columns by name, and some of itself by a mask, places or a slice
-AnyRows: TypeAlias = FlowRows | FlowColumns | Rows
+AnyRows: TypeAlias = FlowRows | FlowColumns

@@ -152,20 +152,19 @@ class SiteView:
         if self._pending:
             ids = np.array([f for m, f in self._pending if m == meter], np.uint64)
             for row in rows[np.isin(rows["id"], ids)]:
-                name = self._pending.pop((meter, int(row["id"])), None)
+                name = self._pending.pop((meter, row.id), None)
                 if name is not None:
-                    client = address_text(int(row["version"]), row["src"].tobytes())
+                    client = address_text(row.version, row.src)
                     self._observe_name(client, name)
         media = rows[rows["app"] == _APP_RTP]
         for row in media[:256]:
-            out = int(row["packets_out"]) >= int(row["packets_in"])
-            sender = row["src" if out else "dst"].tobytes()
-            self._observe_server(address_text(int(row["version"]), sender))
+            out = row.packets_out >= row.packets_in
+            self._observe_server(address_text(row.version, row.src if out else row.dst))
         for row in rows[rows["app"] == _APP_RTSP][:256]:
-            version = int(row["version"])
-            server = address_text(version, row["dst"].tobytes())
+            version = row.version
+            server = address_text(version, row.dst)
             self._observe_server(server)
-            self._observe_reader(address_text(version, row["src"].tobytes()), server)
+            self._observe_reader(address_text(version, row.src), server)
         self._observe_flows6(rows)
         self.settle()
 
@@ -175,10 +174,11 @@ class SiteView:
         if not self.facts.appliance_macs or not (rows["version"] == 6).any():
             return
         macs = np.array(sorted(self.facts.appliance_macs), np.uint64)
-        for mac, address in (("mac_out_src", "src"), ("mac_in_src", "dst")):
-            mine = (rows["version"] == 6) & np.isin(rows[mac], macs)
-            for row in rows[mine][:256]:
-                self._observe_pair6(int(row[mac]), address_text(6, row[address].tobytes()))
+        ours = rows["version"] == 6
+        for row in rows[ours & np.isin(rows["mac_out_src"], macs)][:256]:
+            self._observe_pair6(row.mac_out_src, address_text(6, row.src))
+        for row in rows[ours & np.isin(rows["mac_in_src"], macs)][:256]:
+            self._observe_pair6(row.mac_in_src, address_text(6, row.dst))
 
     def observe_links(self, rows: Rows) -> None:
         """Learn from link rows (LINK_SECOND_DTYPE): which MAC speaks from which IPv4 address."""

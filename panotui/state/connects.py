@@ -246,10 +246,8 @@ def take_flow(
             target.connected(row.synack_ns or first)
         if row.ttl_in:
             target.ttl = row.ttl_in
-        rtt = next(
-            (int(row[n]) for n in ("handshake_rtt_us", "server_rtt_us", "rtt_us") if row[n] >= 0),
-            -1,
-        )
+        trips = (row.handshake_rtt_us, row.server_rtt_us, row.rtt_us)
+        rtt = next((us for us in trips if us >= 0), -1)
         if rtt >= 0:
             target.rtt_ms = rtt / 1000
         if ended:

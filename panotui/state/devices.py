@@ -138,17 +138,19 @@ class DeviceBook:
         """Take changed flows: which VLAN a sender is in, and the addresses that it sends from."""
         if not len(rows):
             return
-        for mac_name, side in (("mac_out_src", "src"), ("mac_in_src", "dst")):
-            macs: U64 = rows[mac_name]
+        for macs, senders in (
+            (rows["mac_out_src"], rows["src"]),
+            (rows["mac_in_src"], rows["dst"]),
+        ):
             tagged = np.flatnonzero((rows["vlan"] >= 0) & (macs != 0))
             at = tagged[np.unique(macs[tagged], return_index=True)[1]][:PAIRS_A_TICK]
             for mac, vlan in zip(macs[at].tolist(), rows["vlan"][at].tolist(), strict=True):
                 device = self.devices.get(mac)
                 if device is not None and device.vlan != vlan:
                     device.vlan, device.record = vlan, None
-            pairs = _distinct(macs, rows[side])[:PAIRS_A_TICK]
+            pairs = _distinct(macs, senders)[:PAIRS_A_TICK]
             for mac, version, raw in zip(
-                macs[pairs].tolist(), rows["version"][pairs].tolist(), rows[side][pairs],
+                macs[pairs].tolist(), rows["version"][pairs].tolist(), senders[pairs],
                 strict=True,
             ):  # fmt: skip
                 if mac:

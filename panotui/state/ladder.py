@@ -154,7 +154,7 @@ class Attempt:
         out, back = row.payload_out, row.payload_in
         history = row.history
         self.due_ns = 0
-        rtt = next((int(row[n]) for n in ("server_rtt_us", "handshake_rtt_us") if row[n] >= 0), -1)
+        rtt = next((us for us in (row.server_rtt_us, row.handshake_rtt_us) if us >= 0), -1)
         if rtt >= 0:
             self.rtt_ms = rtt / 1000
         if self.older:

@@ -402,15 +402,15 @@ class ConnectionTracking:
         rows, live = self.flows.rows, self.flows.live
         first, second = raw.view(np.uint64).tolist()
         for side, mac in (("dst", "mac_in_src"), ("src", "mac_out_src")):
-            halves = rows[side].view(np.uint64)  # (n, 2)
+            halves = rows.column(side).view(np.uint64)  # (n, 2)
             here = live & (halves[:, 0] == first)
             here &= halves[:, 1] == second
             at = np.flatnonzero(here)
-            at = at[rows[mac][at] != 0]
+            at = at[rows.column(mac)[at] != 0]
             if len(at):
-                found = rows[mac][at[0]]
+                found = rows.column(mac)[at[0]]
                 # a MAC that speaks for several addresses is a router's, not the camera's
-                its = live & (rows[mac] == found)
+                its = live & (rows.column(mac) == found)
                 return mac_text(int(found)) if not (its & ~here).any() else None
         return None
 

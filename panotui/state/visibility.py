@@ -177,11 +177,11 @@ class Visibility:
         for i in np.flatnonzero(proof)[:64].tolist():
             side = "in" if only_in[i] else "out"
             # a handshake and data after it: the other side has spoken, out of sight
-            whole = rows[f"syn_{side}"][i] and rows[f"payload_{side}"][i]
+            whole = rows.column(f"syn_{side}")[i] and rows.column(f"payload_{side}")[i]
             weight = PROOFS if whole or out[i] + back[i] >= VERY_LONG else 1
-            interface = int(rows[f"interface_{side}"][i])
+            interface = int(rows.column(f"interface_{side}")[i])
             for end in ("src", "dst"):
-                mac = int(rows[f"mac_{side}_{end}"][i])
+                mac = int(rows.column(f"mac_{side}_{end}")[i])
                 seen = self.hosts.get((interface, mac)) if mac else self._unaddressed
                 if seen is not None and len(seen.one_sided) < 64:
                     before = seen.proofs

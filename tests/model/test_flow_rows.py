@@ -45,12 +45,13 @@ def test_some_flows_are_chosen_by_mask_places_or_slice() -> None:
     table = any_rows(50, 7)
     rows = FlowRows.of(table)
     for which in (table["dport"] > 30_000, np.array([4, 4, 0, 49]), slice(3, 20)):
-        for chosen in (rows[which], FlowColumns(table, np.arange(50))[which]):
+        for chosen in (rows[which], FlowColumns(rows, np.arange(50))[which]):
             assert (chosen.whole() == table[which]).all()
-            assert [int(row["id"]) for row in chosen] == table[which]["id"].tolist()
+            assert [row.id for row in chosen] == table[which]["id"].tolist()
     twice = rows[10:40][np.arange(30) % 3 == 0]
     assert (twice["src"] == table[10:40:3]["src"]).all()
-    assert rows[7]["history"] == table[7]["history"]
+    assert rows[7].history == table[7]["history"]
+    assert twice[3].alone().whole() == table[19]
     assert (rows.some(np.array([9, 2])).whole() == table[[9, 2]]).all()
 
 
@@ -65,6 +66,14 @@ def test_table_by_slot_agrees_with_an_array_of_rows(writes: list[tuple[int, int]
         table.put(slots, FlowRows.of(news))
         kept[slots] = news
     assert (table.whole() == kept).all()
+
+
+def test_a_field_that_is_set_is_set_in_the_table() -> None:
+    rows = FlowRows.of(any_rows(3, 8))
+    row = rows[1]
+    row.src, row.last_ns, row.history = b"\x0a\x00\x00\x01", 12, b"Sh"
+    assert rows["src"][1].tobytes() == b"\x0a\x00\x00\x01" + bytes(12)
+    assert (rows["last_ns"][1], rows["history"][1], row.last_ns) == (12, b"Sh", 12)
 
 
 def resident_kb() -> int:

@@ -20,7 +20,7 @@ from panotui.model import (
     StreamSecond,
     typed,
 )
-from panotui.model.flow_rows import FlowRow, FlowRows
+from panotui.model.flow_rows import FlowField, FlowRow, FlowRows
 
 PAIRS: list[tuple[Any, Any]] = [
     (STREAM_DTYPE, StreamRow),
@@ -69,6 +69,7 @@ def test_a_flow_row_has_the_columns_of_its_dtype_as_plain_values() -> None:
         for name in FLOW_DTYPE.names or ()
     }
     assert fields == expected
+    assert typing.get_args(FlowField) == tuple(expected)
     raw = np.random.default_rng(7).bytes(FLOW_DTYPE.itemsize * 5)
     rows = np.frombuffer(raw, FLOW_DTYPE)
     kept = FlowRows.of(rows)

@@ -11,6 +11,7 @@ import pytest
 from panotui import sources
 from panotui.meter.meter import Meter
 from panotui.model import FLOW_DTYPE, REASONS, SECOND, Delta, MeterSettings, Rows
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import VERDICTS, JudgedRows, RowJudge
 from panotui.policy.judging.violations import ViolationBook
 from panotui.site.file import load_site, parse_site
@@ -69,8 +70,8 @@ def run(path: Path, site: str) -> Run:
             at = end
     take(meter.tick(tick))
     rows = np.array([flows[key] for key in sorted(flows)], FLOW_DTYPE)
-    judged = judge.judge_rows(rows, tick, final=True)
-    book.observe(rows, judged, tick)
+    judged = judge.judge_rows(FlowRows.of(rows), tick, final=True)
+    book.observe(FlowRows.of(rows), judged, tick)
     return Run(rows, judged, judge, book)
 
 

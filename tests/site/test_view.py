@@ -15,6 +15,7 @@ from panotui.model import (
     RtspMessage,
     mac_value,
 )
+from panotui.model.flow_rows import FlowRows
 from panotui.site.facts import Who
 from panotui.site.file import parse_site
 from panotui.site.view import SiteView, region_in
@@ -88,7 +89,9 @@ def test_the_site_files_facts_are_never_overruled() -> None:
             arp("02:00:00:00:00:99", "192.168.5.5"),
         ]
     )
-    view.observe_flows(flow_row("10.20.0.99", 6000, "10.20.0.5", 5000, "udp", app="rtp"))
+    view.observe_flows(
+        FlowRows.of(flow_row("10.20.0.99", 6000, "10.20.0.5", 5000, "udp", app="rtp"))
+    )
     assert view.facts == before
     assert view.site_record().inferred == ()
 
@@ -123,7 +126,9 @@ def test_a_hello_counts_once_its_flow_is_known() -> None:
     view = empty()
     view.observe_all([hello(IOT, flow=7)])
     assert not view.facts.appliance_known
-    view.observe_flows(flow_row("192.168.5.5", 50000, "203.0.113.9", 443, flow=7, app="tls"))
+    view.observe_flows(
+        FlowRows.of(flow_row("192.168.5.5", 50000, "203.0.113.9", 443, flow=7, app="tls"))
+    )
     assert view.facts.appliance_addresses == {"192.168.5.5": "eth1"}
     assert view.facts.region == "us-east-1"
 
@@ -139,7 +144,7 @@ def test_rtsp_servers_and_senders_of_media_are_cameras() -> None:
     view = empty()
     view.observe_all([rtsp("10.0.0.5", "10.0.0.11")])
     row = flow_row("10.0.0.12", 6000, "10.0.0.5", 5000, "udp", app="rtp", answered=False)
-    view.observe_flows(row)
+    view.observe_flows(FlowRows.of(row))
     assert set(view.facts.cameras) == {"10.0.0.11", "10.0.0.12"}
 
 

@@ -28,7 +28,7 @@ from panotui.model import (
     Bool,
     address_text,
 )
-from panotui.model.flow_rows import AnyRows
+from panotui.model.flow_rows import AnyRows, FlowRow
 from panotui.policy.judging.decision import (
     BETWEEN_PORTS,
     BYSTANDER,
@@ -211,7 +211,7 @@ class RowJudge:
 
     def facts(
         self,
-        row: Any,
+        row: FlowRow,
         now_ns: int,
         meter: int = 0,
         *,
@@ -219,17 +219,13 @@ class RowJudge:
         own: bool = False,
         final: bool = False,
     ) -> FlowFacts:
-        """The facts of one row, with all its names: what the detail of a flow explains.
-
-        `row`: a scalar of FLOW_DTYPE, or rows that are only one.
-        """
+        """The facts of one row, with all its names: what the detail of a flow explains."""
         self.refresh()
-        rows = np.array([row]) if isinstance(row, np.void) else row
         owns = np.array([own], np.bool_)
-        columns = _Columns(self, rows, now_ns, meter, interfaces, owns, final)
+        columns = _Columns(self, row.alone(), now_ns, meter, interfaces, owns, final)
         return columns.facts(0, every_name=True)
 
-    def judgement(self, row: Any, now_ns: int, meter: int = 0, **known: Any) -> Judgement:
+    def judgement(self, row: FlowRow, now_ns: int, meter: int = 0, **known: Any) -> Judgement:
         """The verdict of one row with its words; the keywords of `facts`."""
         return worded(self.judge, self.facts(row, now_ns, meter, **known))
 

@@ -352,7 +352,7 @@ class ViolationBook:
             self._violations.move_to_end(key)
             return number
         judge = self._judge
-        row = rows[position : position + 1]
+        row = rows[position]
         facts = judge.facts(row, now_ns, meter, interfaces=interfaces, final=True)
         judgement = worded(judge.judge, facts)
         if judgement.reason is None:  # a name came since the rows were judged
@@ -366,10 +366,10 @@ class ViolationBook:
             level=int(judged.severity[position]),
             facts=facts,
             judgement=judgement,
-            flow=self._flow_text(meter, int(row["id"][0])),
-            first_ns=int(row["first_ns"][0]),
-            last_ns=int(row["last_ns"][0]),
-            first_packet=int(row["first_packet"][0]),
+            flow=self._flow_text(meter, row.id),
+            first_ns=row.first_ns,
+            last_ns=row.last_ns,
+            first_packet=row.first_packet,
         )
         violation.folded = "ports" if self._is_scan(key) else "peers" if self._is_rest(key) else ""
         self._violations[key] = violation

@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from panotui.model import REASONS, Rows, Site, address_text
+from panotui.model import REASONS, Site, address_text
+from panotui.model.flow_rows import AnyRows
 from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, JudgedRows
 from panotui.policy.queries.explain import rule_line
 from panotui.policy.queries.show import resolve
@@ -129,12 +130,12 @@ def _text(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def diff_observed(view: SiteView, rows: Rows, judged: JudgedRows) -> ObservedDiff:
+def diff_observed(view: SiteView, rows: AnyRows, judged: JudgedRows) -> ObservedDiff:
     """What the traffic would need that the policy lacks, and what of the policy nobody used."""
     return ObservedDiff(missing=_missing(rows, judged), unused=_unused(view, rows, judged))
 
 
-def _missing(rows: Rows, judged: JudgedRows) -> tuple[Need, ...]:
+def _missing(rows: AnyRows, judged: JudgedRows) -> tuple[Need, ...]:
     found: dict[tuple[str, str, str, int], list[int]] = {}
     bad = np.flatnonzero((judged.verdict == VERDICTS.index("violation")) & ~judged.own)
     for index in bad.tolist():
@@ -142,18 +143,16 @@ def _missing(rows: Rows, judged: JudgedRows) -> tuple[Need, ...]:
         said = HOST_SOURCES[int(judged.host_source[index])] in ("sni", "http", "dns")
         host = judged.hosts[int(judged.host[index])] if said else None
         inbound = judged.reason[index] == 1 + REASONS.index("inbound")
-        end = "src" if inbound else "dst"
+        end = row.src if inbound else row.dst
         key = (
             REASONS[int(judged.reason[index]) - 1],
-            host if host and not inbound else address_text(int(row["version"]), row[end].tobytes()),
-            {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}.get(
-                int(row["protocol"]), str(int(row["protocol"]))
-            ),
-            int(row["dport"]),
+            host if host and not inbound else address_text(row.version, end),
+            {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}.get(row.protocol, str(row.protocol)),
+            row.dport,
         )
         counts = found.setdefault(key, [0, 0])
         counts[0] += 1
-        counts[1] += int(row["packets_out"]) + int(row["packets_in"])
+        counts[1] += row.packets_out + row.packets_in
     needs = [
         Need(reason=r, host=h, transport=t, port=p, flows=n, packets=k)
         for (r, h, t, p), (n, k) in found.items()
@@ -161,13 +160,12 @@ def _missing(rows: Rows, judged: JudgedRows) -> tuple[Need, ...]:
     return tuple(sorted(needs, key=lambda n: (REASONS.index(n.reason), -n.flows, n.host, n.port)))
 
 
-def _unused(view: SiteView, rows: Rows, judged: JudgedRows) -> tuple[str, ...]:
+def _unused(view: SiteView, rows: AnyRows, judged: JudgedRows) -> tuple[str, ...]:
     used = {judged.rules[i] for i in np.unique(judged.rule).tolist() if i >= 0}
     policy = Policy.for_site(view.site, view.facts.region)
     out = [_rule_words(r) for r in policy.rules if r.id not in used and _may_be_used(r)]
     seen = {
-        address_text(int(row["version"]), row["dst"].tobytes())
-        for row in rows[judged.rule == _index(judged, "rtsp")]
+        address_text(row.version, row.dst) for row in rows[judged.rule == _index(judged, "rtsp")]
     }
     for address, name in view.facts.cameras.items():
         if address not in seen:
@@ -187,20 +185,20 @@ def _rule_words(rule: Rule) -> str:
     return f"{rule.id} ({'/'.join(rule.transports)} {rule.port_text})"
 
 
-def diff_verdicts(rows: Rows, old: JudgedRows, new: JudgedRows) -> tuple[VerdictChange, ...]:
+def diff_verdicts(rows: AnyRows, old: JudgedRows, new: JudgedRows) -> tuple[VerdictChange, ...]:
     """Flows (the same rows) that two policies judge differently, in their order."""
     same = (old.verdict == new.verdict) & (old.reason == new.reason)
     out = []
     for index in np.flatnonzero(~same).tolist():
         row = rows[index]
-        version = int(row["version"])
+        version = row.version
         out.append(
             VerdictChange(
-                flow=int(row["id"]),
-                src=address_text(version, row["src"].tobytes()),
-                dst=address_text(version, row["dst"].tobytes()),
-                transport=int(row["protocol"]),
-                dport=int(row["dport"]),
+                flow=row.id,
+                src=address_text(version, row.src),
+                dst=address_text(version, row.dst),
+                transport=row.protocol,
+                dport=row.dport,
                 host=new.hosts[int(new.host[index])],
                 old=_verdict_words(old, index),
                 new=_verdict_words(new, index),

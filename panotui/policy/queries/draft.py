@@ -14,7 +14,8 @@ import numpy as np
 import tomlkit
 from tomlkit.items import Item, Table
 
-from panotui.model import REASONS, Rows, address_text, mac_text
+from panotui.model import REASONS, address_text, mac_text
+from panotui.model.flow_rows import AnyRows
 from panotui.policy.judging.rows import VERDICTS, JudgedRows
 from panotui.site.facts import SiteFacts
 from panotui.site.file import LISTEN_PORTS, check_site
@@ -43,24 +44,24 @@ class SeenService:
     flows: int
 
 
-def seen_listens(rows: Rows, judged: JudgedRows) -> tuple[SeenListen, ...]:
+def seen_listens(rows: AnyRows, judged: JudgedRows) -> tuple[SeenListen, ...]:
     """Answered inbound connections to ports that an application may open."""
     low, high = LISTEN_PORTS
     inbound = judged.reason == 1 + REASONS.index("inbound")
     wanted = inbound & (rows["dport"] >= low) & (rows["dport"] <= high) & (rows["packets_in"] > 0)
     found: dict[tuple[int, str], set[str]] = {}
     for row in rows[wanted][:4096]:
-        transport = {6: "tcp", 17: "udp"}.get(int(row["protocol"]))
+        transport = {6: "tcp", 17: "udp"}.get(row.protocol)
         if transport:
-            source = address_text(int(row["version"]), row["src"].tobytes())
-            found.setdefault((int(row["dport"]), transport), set()).add(source)
+            source = address_text(row.version, row.src)
+            found.setdefault((row.dport, transport), set()).add(source)
     return tuple(
         SeenListen(port, transport, tuple(sorted(sources)))
         for (port, transport), sources in sorted(found.items())
     )
 
 
-def seen_services(rows: Rows, judged: JudgedRows, limit: int = 64) -> tuple[SeenService, ...]:
+def seen_services(rows: AnyRows, judged: JudgedRows, limit: int = 64) -> tuple[SeenService, ...]:
     """Named endpoints that no rule allows, most used first."""
     wanted = np.isin(
         judged.reason,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from panotui.errors import UsageError
+from panotui.model.flow_rows import FlowRow
 from panotui.policy.judging.decision import FlowFacts, Judgement
 from panotui.policy.judging.judge import Judge
 from panotui.policy.judging.rows import RowJudge
@@ -163,7 +164,7 @@ def _appliance_address(view: SiteView, from_port: str | None) -> str:
 
 def explain_flow(
     judge: RowJudge,
-    row: Any,
+    row: FlowRow,
     now_ns: int,
     meter: int = 0,
     *,

@@ -21,7 +21,6 @@ import numpy as np
 from panotui.model import (
     APPS,
     CLIENT_BY,
-    FLOW_DTYPE,
     FLOW_ENDS,
     FLOW_STATES,
     REASONS,
@@ -33,7 +32,6 @@ from panotui.model import (
     HttpMessage,
     NotTls,
     NtpMessage,
-    Rows,
     RtspMessage,
     Site,
     Snapshot,
@@ -42,6 +40,7 @@ from panotui.model import (
     Verdict,
     mac_value,
 )
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, JudgedRows, RowJudge
 from panotui.policy.judging.violations import ViolationBook
 from panotui.site.names import NameBook
@@ -148,47 +147,47 @@ def _completed(site: Site, snapshot: Snapshot) -> Site:
     return msgspec.structs.replace(site, site=msgspec.structs.replace(identity, **given))
 
 
-def _rows(flows: Sequence[FlowRecord], ports: dict[str, int]) -> Rows:
-    """FLOW_DTYPE rows of records; a row's id is its place, from 1."""
-    rows = np.zeros(len(flows), FLOW_DTYPE)
-    rows["id"] = np.arange(1, len(flows) + 1)
+def _rows(flows: Sequence[FlowRecord], ports: dict[str, int]) -> FlowRows:
+    """The records as rows; a row's id is its place, from 1."""
+    rows = FlowRows(len(flows))
     apps = {name: i for i, name in enumerate(APPS)}
     states = {name: i for i, name in enumerate(FLOW_STATES)}
     ends = {name: i for i, name in enumerate(FLOW_ENDS)}
     known_by = {name: i for i, name in enumerate(CLIENT_BY)}
     for row, flow in zip(rows, flows, strict=True):
+        row.id = row.place + 1
         source = ipaddress.ip_address(flow.src)
-        row["version"] = source.version
-        row["src"] = np.frombuffer(source.packed.ljust(16, b"\0"), np.uint8)
-        row["dst"] = np.frombuffer(ipaddress.ip_address(flow.dst).packed.ljust(16, b"\0"), np.uint8)
+        row.version = source.version
+        row.src = source.packed
+        row.dst = ipaddress.ip_address(flow.dst).packed
         number = flow.transport.removeprefix("ip-")
-        row["protocol"] = int(number) if number.isdigit() else _PROTOCOLS.get(number, 255)
-        row["sport"], row["dport"] = flow.sport or 0, flow.dport or 0
-        row["app"] = apps.get(flow.app, 0)
-        row["state"] = states.get(flow.state, 0)
-        row["end"] = ends.get(flow.end or "", 0)
-        row["client_by"] = known_by.get(flow.client_by or "", 0)
-        row["vlan"] = -1 if flow.vlan is None else flow.vlan
-        row["first_ns"], row["last_ns"] = flow.first_time_ns, flow.last_time_ns
-        row["first_packet"], row["last_packet"] = flow.first_packet, flow.last_packet
-        for name in ("packets", "bytes", "payload"):
-            row[f"{name}_out"] = getattr(flow, f"{name}_out")
-            row[f"{name}_in"] = getattr(flow, f"{name}_in")
-        row["interface_out"] = ports.get(flow.port or "", -1)
-        row["interface_in"] = ports.get(flow.port_in or flow.port or "", -1)
+        row.protocol = int(number) if number.isdigit() else _PROTOCOLS.get(number, 255)
+        row.sport, row.dport = flow.sport or 0, flow.dport or 0
+        row.app = apps.get(flow.app, 0)
+        row.state = states.get(flow.state, 0)
+        row.end = ends.get(flow.end or "", 0)
+        row.client_by = known_by.get(flow.client_by or "", 0)
+        row.vlan = -1 if flow.vlan is None else flow.vlan
+        row.first_ns, row.last_ns = flow.first_time_ns, flow.last_time_ns
+        row.first_packet, row.last_packet = flow.first_packet, flow.last_packet
+        row.packets_out, row.packets_in = flow.packets_out, flow.packets_in
+        row.bytes_out, row.bytes_in = flow.bytes_out, flow.bytes_in
+        row.payload_out, row.payload_in = flow.payload_out, flow.payload_in
+        row.interface_out = ports.get(flow.port or "", -1)
+        row.interface_in = ports.get(flow.port_in or flow.port or "", -1)
         letters = flow.history or ""
-        row["syn_out"] = flow.syn or 0
+        row.syn_out = flow.syn or 0
         if "S" in letters or flow.syn:
-            row["syn_ns"] = flow.first_time_ns
+            row.syn_ns = flow.first_time_ns
         if "h" in letters:
-            row["syn_in"] = 1
-            row["synack_ns"] = flow.first_time_ns
+            row.syn_in = 1
+            row.synack_ns = flow.first_time_ns
         sender = 0 if flow.mac_src is None else mac_value(flow.mac_src)
         receiver = 0 if flow.mac_dst is None else mac_value(flow.mac_dst)
         if flow.packets_out:
-            row["mac_out_src"], row["mac_out_dst"] = sender, receiver
+            row.mac_out_src, row.mac_out_dst = sender, receiver
         if flow.packets_in and flow.port_in is None:
-            row["mac_in_src"], row["mac_in_dst"] = receiver, sender
+            row.mac_in_src, row.mac_in_dst = receiver, sender
     return rows
 
 

@@ -9,7 +9,6 @@ for. Two meters that each see one direction of a flow are joined by five-tuple.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from panotui.model import (
     APPS,
     F64,
+    FLOW_DTYPE,
     FLOW_ENDS,
     FLOW_STATES,
     I32,
@@ -27,8 +27,9 @@ from panotui.model import (
     U64,
     Bool,
     FlowRecord,
+    Rows,
 )
-from panotui.model.flow_rows import AnyRows, FlowColumns, FlowRows, write_changed
+from panotui.model.flow_rows import AnyRows, FlowColumns, FlowRow, FlowRows, write_changed
 from panotui.model.page import Fold, Page
 from panotui.model.untouched import untouched
 from panotui.state.flows import folding
@@ -155,7 +156,7 @@ class FlowBook:
         """The slot of one key, -1 none."""
         return int(self.find(np.array([key], np.uint64))[0])
 
-    def update(self, meter: int, told: AnyRows, now_ns: int) -> tuple[I64, Bool]:
+    def update(self, meter: int, told: FlowRows | Rows, now_ns: int) -> tuple[I64, Bool]:
         """Take the changed flows of one meter: returns (slots int64, is_new bool), aligned with
         `told`. A slot of -1 means that the row found no room (more rows than the table holds)."""
         if not len(told):
@@ -188,8 +189,8 @@ class FlowBook:
         seconds = np.maximum(now_ns - self.rate_ns[at], SECOND // 10) / SECOND
         first = is_new[kept]
         for name in ("out", "in"):
-            before = self.rows[f"bytes_{name}"][at]
-            grown = rows[f"bytes_{name}"] - np.where(first, 0, before)
+            before = self.rows.column(f"bytes_{name}")[at]
+            grown = rows.column(f"bytes_{name}") - np.where(first, 0, before)
             span = np.where(first, 1.0, seconds)
             write_changed(getattr(self, f"rate_{name}"), at, np.maximum(grown, 0) * 8 / span)
         self.rate_ns[at] = now_ns
@@ -276,13 +277,8 @@ class FlowBook:
         lacking = (rows["packets_out"] == 0) | (rows["packets_in"] == 0)
         for slot in slots[lacking][:65_536].tolist():
             row = self.rows[slot]
-            ends = sorted(
-                [
-                    (row["src"].tobytes(), int(row["sport"])),
-                    (row["dst"].tobytes(), int(row["dport"])),
-                ]
-            )
-            name = hash((tuple(ends), int(row["protocol"])))
+            ends = sorted([(row.src, row.sport), (row.dst, row.dport)])
+            name = hash((tuple(ends), row.protocol))
             other = self._tuple_slot.get(name)
             if other is None or not self.live[other]:
                 self._tuple_slot[name] = slot
@@ -291,39 +287,43 @@ class FlowBook:
                 self.key[slot] >> np.uint64(METER_SHIFT)
             ):
                 continue
-            apart = max(row["first_ns"], self.rows["first_ns"][other]) - min(
-                row["last_ns"], self.rows["last_ns"][other]
-            )
-            if apart > 120 * SECOND or _direction(row, row) == _direction(self.rows[other], row):
+            known = self.rows[other]
+            apart = max(row.first_ns, known.first_ns) - min(row.last_ns, known.last_ns)
+            if apart > 120 * SECOND or _direction(row, row) == _direction(known, row):
                 continue
             self._partner[slot] = other + 1
             self._partner[other] = slot + 1
 
     # ------------------------------------------------------------------ reading
 
-    def joined(self, slot: int) -> Any:
-        """The row of a slot (a scalar of FLOW_DTYPE), with its partner's direction added."""
+    def joined(self, slot: int) -> FlowRow:
+        """The flow of a slot, with its partner's direction added."""
+        return self._joined(slot)[0]
+
+    def _joined(self, slot: int) -> FlowRows:
+        """The same as a table of one."""
         other = int(self._partner[slot]) - 1
-        row = self.rows[slot : slot + 1].whole()
+        table = self.rows.some(np.array([slot]))
         if other < 0:
-            return row[0]
-        extra = self.rows[other]
-        same = bool((extra["src"] == row["src"][0]).all() and extra["sport"] == row["sport"][0])
-        for name in row.dtype.names or ():
-            if not name.endswith("_out") or f"{name[:-4]}_in" not in (row.dtype.names or ()):
+            return table
+        row, extra = table[0], self.rows[other]
+        same = extra.src == row.src and extra.sport == row.sport
+        names = FLOW_DTYPE.names or ()
+        for name in names:
+            if not name.endswith("_out") or f"{name[:-4]}_in" not in names:
                 continue
             for mine, theirs in (("out", "out" if same else "in"), ("in", "in" if same else "out")):
                 field, source = f"{name[:-4]}_{mine}", f"{name[:-4]}_{theirs}"
-                if row[f"packets_{mine}"][0] == 0 and name[:-4] != "packets":
-                    row[field] = extra[source]
+                if row.value(f"packets_{mine}") == 0 and name[:-4] != "packets":
+                    table.column(field)[0] = extra.value(source)
         for mine, theirs in (("out", "out" if same else "in"), ("in", "in" if same else "out")):
-            if row[f"packets_{mine}"][0] == 0:
-                row[f"packets_{mine}"] = extra[f"packets_{theirs}"]
-        row["first_ns"] = min(row["first_ns"][0], extra["first_ns"])
-        row["last_ns"] = max(row["last_ns"][0], extra["last_ns"])
-        if row["state"][0] in (0, 1, 9):
-            row["state"] = 2 if row["protocol"][0] == 6 else 8
-        return row[0]
+            if row.value(f"packets_{mine}") == 0:
+                table.column(f"packets_{mine}")[0] = extra.value(f"packets_{theirs}")
+        row.first_ns = min(row.first_ns, extra.first_ns)
+        row.last_ns = max(row.last_ns, extra.last_ns)
+        if row.state in (0, 1, 9):
+            row.state = 2 if row.protocol == 6 else 8
+        return table
 
     def shown(self) -> I64:
         """Slots to list: live ones, a joined pair once (the side that has the client)."""
@@ -362,10 +362,9 @@ class FlowBook:
             rows: AnyRows = FlowColumns(self.rows, some)
             halves = np.flatnonzero(self._partner[some])
             if len(halves):
-                joined = self.rows[some].whole()
+                rows = self.rows.some(some)
                 for place in halves.tolist():
-                    joined[place] = self.joined(int(some[place]))
-                rows = joined
+                    rows.put(np.array([place]), self._joined(int(some[place])))
             beside = {name: getattr(self, name)[some] for name in _BESIDE}
             beside["rate_out"], beside["rate_in"] = self.rates(some, now_ns)
             yield FlowBlock(rows, self.key[some], beside)
@@ -410,8 +409,8 @@ class FlowBook:
         elif sort == "rtt":
             trip = round_trips(rows)
             ranked = np.where(trip < 0, -np.inf if reverse else np.inf, trip)  # unknown last
-        elif sort in ("first_ns", "dport"):
-            ranked = rows[sort]
+        elif sort == "dport":
+            ranked = rows["dport"]
         else:
             ranked = rows["first_ns"]
         return slots[_stable(np.asarray(ranked), reverse)]
@@ -507,8 +506,8 @@ def _stable(column: np.ndarray, reverse: bool) -> I64:
     return order
 
 
-def _direction(row: Any, reference: Any) -> int:
+def _direction(row: FlowRow, reference: FlowRow) -> int:
     """Which way a one-way row's packets went, in `reference`'s orientation: 1 out, -1 in."""
-    same = bool((row["src"] == reference["src"]).all() and row["sport"] == reference["sport"])
-    way = 1 if row["packets_out"] > 0 else -1
+    same = row.src == reference.src and row.sport == reference.sport
+    way = 1 if row.packets_out > 0 else -1
     return way if same else -way

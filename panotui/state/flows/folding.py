@@ -35,7 +35,7 @@ def groups(rows: FlowColumns) -> I64:
         at = np.flatnonzero(chosen)
         if len(at) < least:
             continue
-        raw = np.ascontiguousarray(rows[end][at]).view("S16").ravel()
+        raw = np.ascontiguousarray(rows.column(end)[at]).view("S16").ravel()
         _, which, counts = np.unique(raw, return_inverse=True, return_counts=True)
         many = counts[which] >= least
         out[at[many]] = which[many] + offset

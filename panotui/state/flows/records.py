@@ -100,7 +100,7 @@ class FlowBlock:
     def _column(self, name: str) -> NDArray[Any]:
         column = self._taken.get(name)
         if column is None:
-            column = self._taken[name] = np.ascontiguousarray(self._rows[name])
+            column = self._taken[name] = np.ascontiguousarray(self._rows.column(name))
         return column
 
     def _both(self, name: str) -> NDArray[Any]:
@@ -138,7 +138,7 @@ class FlowBlock:
     def _macs(self, side: str, other: str) -> list[Any]:
         """A MAC as its own direction tells it, or else as the other one does."""
         mac = self._column(f"mac_out_{side}")
-        mac = np.where(mac == 0, self._rows[f"mac_in_{other}"], mac)
+        mac = np.where(mac == 0, self._rows.column(f"mac_in_{other}"), mac)
         return [_mac_text(value) for value in mac.tolist()]
 
     def _ports_in(self) -> list[Any]:

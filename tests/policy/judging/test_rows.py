@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panotui.model import APPS, FLOW_DTYPE, REASONS, SECOND, DnsAnswer, Rows
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import VERDICTS
 from tests.policy.made_flows import MAC_ETH0, MAC_ETH1, MAC_GATEWAY, START_NS, flow_row, many
 from tests.policy.sites import answer, hello, judge_of
@@ -74,9 +75,9 @@ def test_a_flow_alone_and_among_others_gets_one_verdict(made: Rows, kind: str) -
             judge.names.observe(answer(name, DnsAnswer(name, "A", 60, address)))
         judge.names.observe(hello("evil.example", flow=1))
         judge.names.observe(hello("s3.us-east-1.amazonaws.com", flow=2))
-    out = judge.judge_rows(made, NOW)
+    out = judge.judge_rows(FlowRows.of(made), NOW)
     for index in range(len(made)):
-        alone = judge.judgement(made[index], NOW)
+        alone = judge.judgement(FlowRows.of(made)[index], NOW)
         assert VERDICTS[out.verdict[index]] == alone.verdict
         assert (REASONS[out.reason[index] - 1] if out.reason[index] else None) == alone.reason
 
@@ -84,14 +85,14 @@ def test_a_flow_alone_and_among_others_gets_one_verdict(made: Rows, kind: str) -
 @given(rows())
 @settings(max_examples=30, deadline=None)
 def test_nothing_stays_open_at_the_end(made: Rows) -> None:
-    out = judge_of().judge_rows(made, NOW, final=True)
+    out = judge_of().judge_rows(FlowRows.of(made), NOW, final=True)
     assert not (out.verdict == VERDICTS.index("pending")).any()
 
 
 @given(rows())
 @settings(max_examples=30, deadline=None)
 def test_a_violation_has_a_reason_and_nothing_else_has(made: Rows) -> None:
-    out = judge_of().judge_rows(made, NOW)
+    out = judge_of().judge_rows(FlowRows.of(made), NOW)
     assert ((out.verdict == VERDICTS.index("violation")) == (out.reason > 0)).all()
 
 
@@ -100,7 +101,7 @@ def test_a_scan_of_all_ports_is_a_handful_of_classes() -> None:
     scan = np.repeat(flow_row("192.168.5.77", 40000, "192.168.5.5", 1), 65_535)
     scan["id"] = np.arange(len(scan))
     scan["dport"] = np.arange(1, 65_536)
-    out = judge.judge_rows(scan, NOW)
+    out = judge.judge_rows(FlowRows.of(scan), NOW)
     assert len(out.classes) < 100
     assert np.count_nonzero(out.verdict == VERDICTS.index("violation")) == 65_534
     assert out.rules[out.rule[8079]] == "listen:8080/tcp"
@@ -110,15 +111,15 @@ def test_verdicts_follow_when_the_site_becomes_known() -> None:
     judge = judge_of("")
     row = flow_row("192.168.9.9", 50000, "203.0.113.9", 443, app="tls")
     judge.names.observe(hello("logs.eu-west-1.amazonaws.com"))
-    assert VERDICTS[judge.judge_rows(row, NOW).verdict[0]] == "allowed"
+    assert VERDICTS[judge.judge_rows(FlowRows.of(row), NOW).verdict[0]] == "allowed"
     name = "x1-ats.iot.us-east-1.amazonaws.com"
     version = judge.view.version
     judge.view.observe_all([answer(name, client="192.168.9.9")])
     assert judge.view.version > version
     assert judge.view.facts.region == "us-east-1"
-    out = judge.judge_rows(row, NOW)
+    out = judge.judge_rows(FlowRows.of(row), NOW)
     assert REASONS[out.reason[0] - 1] == "unlisted-endpoint"
 
 
 def test_no_rows_give_no_verdicts() -> None:
-    assert len(judge_of().judge_rows(np.zeros(0, FLOW_DTYPE), NOW)) == 0
+    assert len(judge_of().judge_rows(FlowRows.of(np.zeros(0, FLOW_DTYPE)), NOW)) == 0

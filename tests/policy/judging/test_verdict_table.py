@@ -19,6 +19,7 @@ from panotui.model import (
     RtspMessage,
     TlsClientHello,
 )
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, RowJudge
 from panotui.site.file import parse_site
 from panotui.site.names import NameBook
@@ -246,8 +247,8 @@ def judged(case: Case) -> tuple[str, str, str, str]:
     judge.start_ns = START_NS
     now = START_NS + 60 * SECOND + (SECOND if young else 30 * SECOND)
     own = np.array(["own" in flags])
-    out = judge.judge_rows(row, now, own=own)
-    one = judge.judgement(row[0], now, own="own" in flags)
+    out = judge.judge_rows(FlowRows.of(row), now, own=own)
+    one = judge.judgement(FlowRows.of(row)[0], now, own="own" in flags)
     assert one.verdict == VERDICTS[out.verdict[0]], "one at a time and many at once must agree"
     assert one.text, "every verdict has words"
     reason = "-" if one.reason is None else one.reason

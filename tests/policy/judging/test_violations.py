@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.model import REASONS, SECOND, DnsAnswer, Rows, ViolationRecord
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import RowJudge
 from panotui.policy.judging.violations import QUIET_NS, ViolationBook
 from tests.policy.made_flows import START_NS, flow_row, many
@@ -14,7 +15,7 @@ NOW = START_NS + 90 * SECOND
 
 
 def feed(book: ViolationBook, judge: RowJudge, rows: Rows, now: int = NOW) -> None:
-    book.observe(rows, judge.judge_rows(rows, now), now)
+    book.observe(FlowRows.of(rows), judge.judge_rows(FlowRows.of(rows), now), now)
 
 
 def kinds(book: ViolationBook) -> list[str]:
@@ -206,7 +207,9 @@ def test_own_traffic_is_no_violation() -> None:
     judge = judge_of()
     book = ViolationBook(judge)
     row = flow_row("192.168.5.77", 50000, "192.168.5.5", 22)
-    book.observe(row, judge.judge_rows(row, NOW, own=np.array([True])), NOW)
+    book.observe(
+        FlowRows.of(row), judge.judge_rows(FlowRows.of(row), NOW, own=np.array([True])), NOW
+    )
     assert book.records() == ()
 
 

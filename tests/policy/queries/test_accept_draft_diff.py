@@ -10,6 +10,7 @@ import pytest
 
 from panotui.errors import UsageError
 from panotui.model import SECOND, DnsAnswer, Rows, ViolationRecord
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import RowJudge
 from panotui.policy.judging.violations import ViolationBook
 from panotui.policy.queries.accept import accept, undo
@@ -26,7 +27,7 @@ NOW = START_NS + 90 * SECOND
 def violation(rows: Rows, judge: RowJudge | None = None) -> ViolationRecord:
     judge = judge or judge_of()
     book = ViolationBook(judge)
-    book.observe(rows, judge.judge_rows(rows, NOW), NOW)
+    book.observe(FlowRows.of(rows), judge.judge_rows(FlowRows.of(rows), NOW), NOW)
     return book.records()[0]
 
 
@@ -74,7 +75,7 @@ def test_what_was_accepted_is_allowed_from_then_on(site_file: Path, number: int)
     assert done.what
     again = RowJudge(SiteView(load_site(site_file)), judge.names)
     again.start_ns = START_NS
-    assert again.judgement(row[0], NOW).verdict in ("allowed", "infrastructure")
+    assert again.judgement(FlowRows.of(row)[0], NOW).verdict in ("allowed", "infrastructure")
 
 
 def test_accepting_keeps_comments_order_and_mode(site_file: Path) -> None:
@@ -159,9 +160,12 @@ def drafted() -> tuple[str, SiteView]:
         ]
     )
     judge.names.observe(hello("app.example", flow=2))
-    view.observe_flows(rows)
-    judged = judge.judge_rows(rows, NOW)
-    listens, services = seen_listens(rows, judged), seen_services(rows, judged)
+    view.observe_flows(FlowRows.of(rows))
+    judged = judge.judge_rows(FlowRows.of(rows), NOW)
+    listens, services = (
+        seen_listens(FlowRows.of(rows), judged),
+        seen_services(FlowRows.of(rows), judged),
+    )
     return draft_site(view, listens, services, interfaces={"eth0": "enp3s0"}), view
 
 
@@ -201,8 +205,8 @@ def test_a_hostile_name_stays_inside_its_comment() -> None:
     judge = judge_of("")
     judge.names.observe(hello('x"\n[[listen]]\nport = 8000\n', flow=1))
     rows = flow_row("192.168.5.5", 50001, "203.0.113.8", 443, app="tls")
-    judged = judge.judge_rows(rows, NOW)
-    text = draft_site(judge.view, (), seen_services(rows, judged))
+    judged = judge.judge_rows(FlowRows.of(rows), NOW)
+    text = draft_site(judge.view, (), seen_services(FlowRows.of(rows), judged))
     assert parse_site(text).listen == ()
 
 
@@ -225,7 +229,7 @@ def test_equal_policies_do_not_differ() -> None:
 def test_traffic_is_compared_with_the_policy() -> None:
     judge, row = named("app.example")
     rows = many([row, flow_row("10.20.0.5", 50000, "10.20.0.11", 554, app="rtsp", flow=2)])
-    found = diff_observed(judge.view, rows, judge.judge_rows(rows, NOW))
+    found = diff_observed(judge.view, FlowRows.of(rows), judge.judge_rows(FlowRows.of(rows), NOW))
     assert found.lines()[0] == "+ app.example tcp/443: unlisted-endpoint, 1 flow"
     assert "logs (tcp 443)" in found.unused
     assert not any("camera" in text for text in found.unused)
@@ -235,10 +239,10 @@ def test_flows_judged_again_list_their_differences() -> None:
     judge, row = named("app.example")
     text = PLANT + '[[service]]\nname = "app"\nhost = "app.example"\n'
     again = RowJudge(SiteView(parse_site(text)), judge.names)
-    old, new = judge.judge_rows(row, NOW), again.judge_rows(row, NOW)
-    (change,) = diff_verdicts(row, old, new)
+    old, new = judge.judge_rows(FlowRows.of(row), NOW), again.judge_rows(FlowRows.of(row), NOW)
+    (change,) = diff_verdicts(FlowRows.of(row), old, new)
     assert (change.old, change.new) == (
         "violation: unlisted-endpoint",
         "allowed by service:app",
     )
-    assert diff_verdicts(row, old, old) == ()
+    assert diff_verdicts(FlowRows.of(row), old, old) == ()

@@ -8,6 +8,7 @@ import pytest
 
 from panotui.errors import UsageError
 from panotui.model import SECOND, DnsAnswer
+from panotui.model.flow_rows import FlowRows
 from panotui.policy.queries.explain import Explanation, explain, explain_flow
 from panotui.policy.queries.show import resolve, show_json, show_text
 from tests.policy.made_flows import START_NS, flow_row
@@ -105,7 +106,7 @@ def test_a_flow_tells_verdict_rule_names_and_contradictions() -> None:
     judge.names.observe(answer("cdn.example", DnsAnswer("cdn.example", "A", 60, "203.0.113.9")))
     judge.names.observe(hello(LOGS))
     row = flow_row("192.168.5.5", 50000, "203.0.113.9", 443, app="tls")
-    lines = explain_flow(judge, row[0], START_NS + 90 * SECOND)
+    lines = explain_flow(judge, FlowRows.of(row)[0], START_NS + 90 * SECOND)
     labels = [label for label, _ in lines]
     text = "\n".join(t for _, t in lines)
     assert labels[0] == "verdict"
@@ -118,7 +119,7 @@ def test_a_flow_tells_verdict_rule_names_and_contradictions() -> None:
 
 def test_a_flow_without_a_name_says_so_and_what_was_not_seen() -> None:
     row = flow_row("192.168.5.5", 50000, "203.0.113.9", 443, mid=True, opened="port")
-    lines = dict(explain_flow(judge_of(), row[0], START_NS + 90 * SECOND))
+    lines = dict(explain_flow(judge_of(), FlowRows.of(row)[0], START_NS + 90 * SECOND))
     assert lines["name"] == "none seen for 203.0.113.9"
     assert lines["seen"] == "its beginning was not seen"
     assert "by its port" in lines["client"]
