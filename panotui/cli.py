@@ -65,6 +65,7 @@ _COMMON = {"--site": True, "--json": False, "-v": False, "--verbose": False, "--
 
 COMPLETION = "_PANOTUI_COMPLETE"  # click's own: `_PANOTUI_COMPLETE=bash_source panotui`
 EXIT_INTERRUPTED = 130
+OWN_PROCESS = "own process"  # a command may give up its rights for good: the process is only its
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
@@ -161,7 +162,7 @@ def main(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     code = 0
     try:
-        code = _run(arguments)
+        code = _run(arguments, OWN_PROCESS if args is None else None)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough
         _quiet_stdout()
@@ -175,7 +176,7 @@ def main(args: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], whose: str | None) -> int:
     """The exit code; OSError when stdout cannot be written."""
     wanted = os.environ.get(COMPLETION)
     if wanted:
@@ -189,7 +190,7 @@ def _run(arguments: list[str]) -> int:
                 "usage", "one of the arguments is empty", "Is a variable of the shell not set?"
             )
         # Not `group.main`: click has its own ideas of Ctrl-C and of a reader that went away.
-        with group.make_context("panotui", arguments) as context:
+        with group.make_context("panotui", arguments, obj=whose) as context:
             outcome = group.invoke(context)
         return outcome if isinstance(outcome, int) else 0
     except click.exceptions.Exit as done:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.confined import confined
 from panotui.commands.options import (
     common_options,
     fail_on_option,
@@ -62,33 +64,55 @@ def command(
     """
     if as_json and ndjson:
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")
-    snapshot, flows, changes = judged_answer(names, site, was)
-    if csv_folder is not None:
-        from panotui.report.columns_csv import write_csv
+    named = _named(names, was)
+    known, _, _ = read_site(site)
+    before = None if was is None else read_site(was)[0]
+    again = known if named.recording is None or site is not None else None
+    with confined(
+        captures=named.captures,
+        recording=named.recording,
+        files=[("--eve", eve)],
+        folders=[("--csv", csv_folder), ("--zeek", zeek)],
+    ) as places:
+        snapshot, flows, changes = _judged(named, again, before, places.recording)
+        if csv_folder is not None:
+            _tables(csv_folder, places.place(csv_folder), snapshot, flows)
+        if zeek is not None or eve is not None:
+            _for_peers(
+                None if zeek is None else places.place(zeek),
+                None if eve is None else places.place(eve),
+                known.network.local,
+                snapshot,
+                flows,
+            )
+        if as_json:
+            from panotui.report.analysis import json_pieces
 
-        try:
-            write_csv(csv_folder, snapshot, flows())
-        except OSError as error:
-            raise UsageError(
-                f"--csv {csv_folder}", error.strerror or str(error), "Name another folder."
-            ) from None
-    if zeek is not None or eve is not None:
-        _for_peers(zeek, eve, read_site(site)[0].network.local, snapshot, flows)
-    if as_json:
-        from panotui.report.analysis import json_pieces
+            _write(json_pieces(snapshot, flows(), changes))
+        elif ndjson:
+            from panotui.report.analysis import dumps, lines
 
-        _write(json_pieces(snapshot, flows(), changes))
-    elif ndjson:
-        from panotui.report.analysis import dumps, lines
+            _write(dumps(line).encode() + b"\n" for line in lines(snapshot, flows(), changes))
+        elif csv_folder is None and zeek is None and eve is None:
+            from panotui.commands.summary import summary
 
-        _write(dumps(line).encode() + b"\n" for line in lines(snapshot, flows(), changes))
-    elif csv_folder is None and zeek is None and eve is None:
-        from panotui.commands.summary import summary
-
-        click.echo(summary(snapshot, colour=use_color(no_color)))
-        if changes is not None:
-            click.echo(differences(changes))
+            click.echo(summary(snapshot, colour=use_color(no_color)))
+            if changes is not None:
+                click.echo(differences(changes))
     return failure(fail_on, snapshot)
+
+
+def _tables(
+    named: Path, folder: Path, snapshot: Snapshot, flows: Callable[[], Iterable[FlowRecord]]
+) -> None:
+    from panotui.report.columns_csv import write_csv
+
+    try:
+        write_csv(folder, snapshot, flows())
+    except OSError as error:
+        raise UsageError(
+            f"--csv {named}", error.strerror or str(error), "Name another folder."
+        ) from None
 
 
 def _write(pieces: Iterable[bytes]) -> None:
@@ -140,41 +164,46 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
             file.write(line if line.endswith("\n") else line + "\n")
 
 
-def answer(
-    names: tuple[str, ...], site: Path | None
-) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]]]:
-    """The last snapshot and the flows of captures, or of one recording; a recording is judged
-    again when a site file is named."""
-    snapshot, flows, _ = judged_answer(names, site)
-    return snapshot, flows
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What is to be read: captures, or one recording."""
+
+    captures: tuple[str, ...]
+    recording: Path | None
 
 
-def judged_answer(
-    names: tuple[str, ...], site: Path | None, was: Path | None = None
-) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
-    """As `answer`, and the flows that are judged differently: than when a recording was made, or
-    in captures than under the site file `was`; None where nothing is compared."""
-    from panotui.commands.input import analysed, captures
+def _named(names: tuple[str, ...], was: Path | None) -> Named:
+    """UsageError for what does not go together."""
+    from panotui.commands.input import captures
     from panotui.recording.parts import is_recording
 
-    known, _, _ = read_site(site)
     recordings = [name for name in names if is_recording(Path(name))]
-    if recordings:
-        if len(names) > 1:
-            raise UsageError(
-                "analyze", "a recording is analysed alone", "Name one recording, or captures."
-            )
-        if was is not None:
-            raise UsageError(
-                "--was", "a recording is compared with how it was judged", "Name captures."
-            )
-        return _recorded(Path(recordings[0]), known if site is not None else None)
-    old: list[FlowRecord] | None = None
-    if was is not None:
-        if "-" in names:
+    if not recordings:
+        if was is not None and "-" in names:
             raise UsageError("--was", "standard input can be read only once", "Name a file.")
-        old = list(analysed(captures(names), read_site(was)[0]).flow_records())
-    engine = analysed(captures(names), known)
+        return Named(tuple(captures(names)), None)
+    if len(names) > 1:
+        raise UsageError(
+            "analyze", "a recording is analysed alone", "Name one recording, or captures."
+        )
+    if was is not None:
+        raise UsageError(
+            "--was", "a recording is compared with how it was judged", "Name captures."
+        )
+    return Named((), Path(recordings[0]))
+
+
+def _judged(
+    named: Named, site: Site | None, was: Site | None, recording: Path | None
+) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
+    """The last snapshot, the flows, and those that are judged differently: than when a recording
+    was made, or in captures than at the site `was`; None where nothing is compared."""
+    from panotui.commands.input import analysed
+
+    if recording is not None:
+        return _recorded(recording, site)
+    old = None if was is None else list(analysed(named.captures, was).flow_records())
+    engine = analysed(named.captures, site or Site())
     if old is None:
         return engine.snapshot(), engine.flow_records, None
     from panotui.policy.queries.rejudge import changes

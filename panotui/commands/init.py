@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.confined import confined
 from panotui.commands.input import analysed, captures, is_capture_name
 from panotui.commands.options import COMMANDS, common_options, duration_s
 from panotui.errors import InputError, UsageError
@@ -41,9 +42,16 @@ def command(
     if _are_captures(names):
         from panotui.model import Site
 
-        engine, interrupted = analysed(captures(names), Site(), "init"), False
-    else:
-        engine, interrupted = _watched(names, seconds)
+        files = captures(names)
+        with confined(captures=files, files=[("-o", output)]) as places:
+            engine = analysed(files, Site(), "init")
+            return _written(engine, output, None if output is None else places.place(output), False)
+    engine, interrupted = _watched(names, seconds)
+    return _written(engine, output, output, interrupted)
+
+
+def _written(engine: Engine, named: Path | None, output: Path | None, interrupted: bool) -> int:
+    """The draft on stdout or in a file, which a person calls `named`."""
     snapshot = engine.snapshot()
     if not snapshot.source.packets:
         if interrupted:
@@ -57,8 +65,8 @@ def command(
             with output.open("x", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            raise UsageError(str(output), error.strerror or str(error)) from None
-        click.echo(f"panotui: {output} written; check it before use", err=True)
+            raise UsageError(str(named), error.strerror or str(error)) from None
+        click.echo(f"panotui: {named} written; check it before use", err=True)
     return EXIT_INTERRUPTED if interrupted else 0
 
 

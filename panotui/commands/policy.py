@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.confined import confined
 from panotui.commands.options import common_options, read_site, site_option
 from panotui.errors import SiteError, UsageError
 from panotui.model import Site
@@ -123,12 +124,18 @@ def export(
 ) -> int:
     """The policy for the owner of the firewall."""
     if seen is None:
-        text = _exported(kind, _view(site), family)
-    else:
-        from panotui.commands.input import analysed, captures
+        return _put(_exported(kind, _view(site), family), output, output)
+    from panotui.commands.input import analysed, captures
 
-        engine = analysed(captures([str(seen)]), read_site(site)[0], "policy export")
+    files = captures([str(seen)])
+    known, _, _ = read_site(site)
+    with confined(captures=files, files=[("-o", output)]) as places:
+        engine = analysed(files, known, "policy export")
         text = _exported(kind, engine.view, family, _answers(engine))
+        return _put(text, output, None if output is None else places.place(output))
+
+
+def _put(text: str, named: Path | None, output: Path | None) -> int:
     if output is None:
         click.echo(text, nl=False)
         return 0
@@ -136,7 +143,7 @@ def export(
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(
-            str(output), error.strerror or str(error), "Name another file with -o."
+            str(named), error.strerror or str(error), "Name another file with -o."
         ) from None
     return 0
 
@@ -206,7 +213,9 @@ def _observed(site: Site, capture: Path, as_json: bool) -> int:
     from panotui.commands.input import analysed, captures
     from panotui.policy.queries.diff import diff_observed
 
-    engine = analysed(captures([str(capture)]), site, "policy diff")
+    files = captures([str(capture)])
+    with confined(captures=files):
+        engine = analysed(files, site, "policy diff")
     slots = engine.flows.shown()
     rows = engine.flows.rows[slots]
     judged = engine.verdicts.judge.judge_rows(

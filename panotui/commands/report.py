@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui import __version__
+from panotui.commands.confined import confined
 from panotui.commands.options import common_options, fail_on_option, failure, read_site, site_option
 from panotui.errors import InputError, UsageError
 
@@ -50,26 +51,31 @@ def command(
     target = "-" if output is None else output
     _require_writable(target)
     known, text, _ = read_site(site)
-    story = _story(name, known, text)
-    if as_markdown:
-        from panotui.report.markdown import markdown
-
-        _write(target, markdown(story))
-    else:
-        from panotui.report.page import page
-
-        _write(target, page(story))
-    return failure(fail_on, story.snapshot)
-
-
-def _story(name: str, site: Site, site_text: str) -> Story:
     from panotui.commands.input import captures
     from panotui.recording.parts import is_recording
 
     path = Path(name)
-    if is_recording(path):
-        return _read(path, path.resolve().name)
-    files = captures([name])
+    recording = path if is_recording(path) else None
+    files = captures([name]) if recording is None else []
+    named = path.name if recording is None else path.resolve().name
+    with confined(captures=files, recording=recording, files=[("-o", Path(target))]) as places:
+        if places.recording is not None:
+            story = _read(places.recording, named)
+        else:
+            story = _story(name, files, known, text)
+        place = str(places.place(Path(target)))
+        if as_markdown:
+            from panotui.report.markdown import markdown
+
+            _write(target, place, markdown(story))
+        else:
+            from panotui.report.page import page
+
+            _write(target, place, page(story))
+    return failure(fail_on, story.snapshot)
+
+
+def _story(name: str, files: list[str], site: Site, site_text: str) -> Story:
     with tempfile.TemporaryDirectory(prefix="panotui-report-") as folder:
         from panotui.commands.rehearse import record_capture
 
@@ -83,7 +89,7 @@ def _story(name: str, site: Site, site_text: str) -> Story:
             ) from None
         if not _has_packets(recording):
             return _nothing(name, files, site)
-        return _read(recording, "stdin" if name == "-" else path.name)
+        return _read(recording, "stdin" if name == "-" else Path(name).name)
 
 
 def _has_packets(folder: Path) -> bool:
@@ -129,8 +135,9 @@ def _require_writable(target: str) -> None:
         raise UsageError(f"-o {target}", "its folder does not exist", "Make it first.")
 
 
-def _write(target: str, text: str) -> None:
-    """To stdout, or to a file that is whole or not there; an older one stays until then.
+def _write(named: str, target: str, text: str) -> None:
+    """To stdout, or to a file that is whole or not there; an older one stays until then. `named` is
+    what a person calls it.
 
     UsageError when the disk refuses.
     """
@@ -145,7 +152,7 @@ def _write(target: str, text: str) -> None:
         except BrokenPipeError:
             raise  # its reader has seen enough
         except OSError as error:
-            raise _unwritable(target, error) from None
+            raise _unwritable(named, error) from None
         return
     path = path.resolve()  # a link stays a link
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -159,7 +166,7 @@ def _write(target: str, text: str) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(target, error) from None
+        raise _unwritable(named, error) from None
 
 
 def _unwritable(target: str, error: OSError) -> UsageError:

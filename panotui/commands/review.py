@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from panotui.commands.confined import confined
 from panotui.commands.options import common_options, read_site, site_option
+from panotui.commands.readable import REVIEW
 from panotui.errors import InputError
 from panotui.model import Site
 
@@ -35,18 +37,25 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
     require_terminal()
     end_on_signals()
     if path.is_dir():
-        # A site file that is found but not named judges nothing again.
-        return _show(path, path, no_color, (known, text) if site is not None else None)
-    with tempfile.TemporaryDirectory(prefix="panotui-review-") as folder:
+        with confined(recording=path, exports=True, late=REVIEW) as places:
+            # A site file that is found but not named judges nothing again.
+            again = (known, text) if site is not None else None
+            return _show(places.recording or path, path, places.exports, no_color, again)
+    with (
+        confined(captures=[str(path)], exports=True, late=REVIEW) as places,
+        tempfile.TemporaryDirectory(prefix="panotui-review-") as folder,
+    ):
         from panotui.commands.rehearse import record_capture
 
         # the header shows the recording's name: the capture's
         name = f"{path.name.partition('.')[0] or 'capture'}.panotui"
         recording = record_capture([str(path)], known, text, Path(folder) / name)
-        return _show(recording, path, no_color)
+        return _show(recording, path, places.exports, no_color)
 
 
-def _show(folder: Path, named: Path, no_color: bool, again: tuple[Site, str] | None = None) -> int:
+def _show(
+    folder: Path, named: Path, exports: Path, no_color: bool, again: tuple[Site, str] | None = None
+) -> int:
     from panotui.commands.explain import explainer
     from panotui.recording.reader import Recording
     from panotui.site.file import parse_site
@@ -61,7 +70,7 @@ def _show(folder: Path, named: Path, no_color: bool, again: tuple[Site, str] | N
         recording = RejudgedRecording(folder, *again)
     try:
         site = parse_site(recording.site_text, str(named))
-        provider = ReviewProvider(recording, explain=explainer(site), export_folder=Path.cwd())
+        provider = ReviewProvider(recording, explain=explainer(site), export_folder=exports)
         return int(app.run(LocalClient(provider), mode="review", no_color=no_color))
     finally:
         recording.close()

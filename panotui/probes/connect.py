@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from panotui.probes.result import ProbeResult
 from panotui.wire import x509
@@ -28,6 +29,26 @@ def tcp(host: str, port: int, timeout_s: float = 4.0) -> ProbeResult:
         return _unconnected("tcp", target, error, timeout_s, port)
 
 
+_authorities: str | None = None  # what stands in for the system's file of them
+
+
+def read_authorities() -> None:
+    """Read the system's authorities now: where their file is may be out of reach later."""
+    global _authorities
+    file = ssl.get_default_verify_paths().cafile
+    try:
+        text = Path(file).read_text("ascii", "replace") if file else ""
+        ssl.create_default_context(cadata=text or None)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        return
+    _authorities = text or None
+
+
+def trusting() -> ssl.SSLContext:
+    """A context that trusts the system's authorities."""
+    return ssl.create_default_context(cadata=_authorities)
+
+
 def tls(
     host: str,
     port: int,
@@ -43,7 +64,7 @@ def tls(
     because it wants the device's certificate has proved all that can be proved from here.
     """
     target = _place(host, port)
-    checked = context or ssl.create_default_context()
+    checked = context or trusting()
     if alpn:
         checked.set_alpn_protocols([alpn])
     began = time.monotonic()
@@ -120,7 +141,7 @@ def _shown_certificate(
 
     A second handshake without verification; its connection is closed unused.
     """
-    context = ssl.create_default_context()
+    context = trusting()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:

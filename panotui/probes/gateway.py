@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import queue
 import socket
 import struct
 import time
@@ -75,11 +76,10 @@ def ping(address: str, wait_s: float) -> bool:
         asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
         offset = 0
     except OSError:
-        try:
-            asking = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-            offset = 20
-        except OSError:
+        opened = _raw_socket()
+        if opened is None:
             return False
+        asking, offset = opened, 20
     with asking:
         token = os.urandom(8)
         try:
@@ -96,6 +96,31 @@ def ping(address: str, wait_s: float) -> bool:
         except OSError:  # includes the time-out, and errors that the path reports
             return False
     return False
+
+
+_opened: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+OPENED = 8  # gateways that can be pinged when rights are gone
+
+
+def open_ahead() -> None:
+    """Open what only root may, for when this process is no longer root. A raw socket can do no
+    more than send ICMP and hear what comes in answer."""
+    for _ in range(OPENED):
+        asking = _raw_socket()
+        if asking is None:
+            return
+        _opened.put(asking)
+
+
+def _raw_socket() -> socket.socket | None:
+    try:
+        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    except OSError:
+        pass
+    try:
+        return _opened.get_nowait()
+    except queue.Empty:
+        return None
 
 
 def _echo(token: bytes) -> bytes:

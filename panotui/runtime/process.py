@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -110,9 +110,11 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
 
-def fork_meter(serve: Callable[[IO[bytes], IO[bytes]], None]) -> ForkedProcess:
+def fork_meter(
+    serve: Callable[[IO[bytes], IO[bytes]], None], *, keep: Sequence[int] = ()
+) -> ForkedProcess:
     """A copy of this process that does nothing but `serve` requests from a pipe to another, in a
-    session of its own. It goes when its pipes end.
+    session of its own, with the descriptors `keep`. It goes when its pipes end.
 
     For a process that has no thread yet. Who calls it has loaded what the meter needs: that is
     loaded once for all of them.
@@ -135,7 +137,7 @@ def fork_meter(serve: Callable[[IO[bytes], IO[bytes]], None]) -> ForkedProcess:
         # collector's to act upon: it still wants our last second.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        _keep_only(asked, told)
+        _keep_only(asked, told, *keep)
         with contextlib.suppress(OSError, ValueError, IndexError):
             _show_as(TITLE)
         serve(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))

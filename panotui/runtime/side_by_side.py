@@ -15,7 +15,6 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from panotui.engine.engine import Engine
@@ -25,7 +24,7 @@ from panotui.model import (
     Interface,
     MeterSettings,
 )
-from panotui.runtime.file_meter import REMEDY, FileMeter, merged
+from panotui.runtime.file_meter import REMEDY, FileMeter, merged, serve
 from panotui.runtime.pipe import (
     Ended,
     Failed,
@@ -37,7 +36,7 @@ from panotui.runtime.pipe import (
     write_frame,
 )
 from panotui.runtime.plan import Plan, plan
-from panotui.runtime.process import end_meter, how_ended, start_meter
+from panotui.runtime.process import Process, end_meter, fork_meter, how_ended, start_meter
 from panotui.runtime.survey import survey
 from panotui.runtime.work import (
     MeterWork,
@@ -46,6 +45,7 @@ from panotui.runtime.work import (
     SurveyWork,
     decode_answer,
 )
+from panotui.sources.files import given
 
 WORTH_BYTES = 48 << 20  # captures smaller than this together are done before a process has started
 
@@ -68,7 +68,9 @@ class MeterProcess:
     """A child that surveys and meters captures; see `serve`."""
 
     def __init__(self) -> None:
-        self.process = start_meter()
+        opened = given.descriptors()
+        # who was given captures has given up rights: the program may be out of reach to start anew
+        self.process: Process = fork_meter(serve, keep=opened) if opened else start_meter()
         self._interfaces: tuple[Interface, ...] = ()
 
     def ask(self, work: SurveyWork | MeterWork) -> None:
@@ -132,7 +134,7 @@ def processes_for(files: Sequence[str], wanted: int | None = None) -> int:
         return 1
     if wanted is not None:
         return max(1, min(wanted, len(files)))
-    size = sum(Path(file).stat().st_size for file in files if Path(file).is_file())
+    size = sum(given.size(file) for file in files)
     return min(len(files), _cores()) if size >= WORTH_BYTES else 1
 
 
@@ -171,9 +173,7 @@ def run_files(
 def _surveyed(files: Sequence[str], children: Sequence[MeterProcess]) -> list[Survey]:
     if not children:
         return [survey(file) for file in files]
-    shares = _shares(
-        [(Path(f).stat().st_size if Path(f).exists() else 0, f) for f in files], len(children)
-    )
+    shares = _shares([(given.size(file), file) for file in files], len(children))
     for child, share in zip(children, shares, strict=True):
         child.ask(SurveyWork(files=tuple(share)))
     known = {one.file: one for child in children for one in child.surveys()}

@@ -6,6 +6,7 @@ Nothing is changed: the ring is a scratch one on no interface, and closed again.
 from __future__ import annotations
 
 import platform
+import pwd
 import socket
 import struct
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 import psutil
 
-from panotui.sources.live import capture
+from panotui.sources.live import capture, landlock, privileges
 from panotui.sources.live.bpf import Snap, snap_program
 from panotui.sources.live.interfaces import default_interfaces, existing_interfaces
 from panotui.sources.live.link import LinkWatch
@@ -51,6 +52,8 @@ def checks(ring_bytes: int = 32 << 20, snap: Snap | None = None) -> list[Check]:
         ring_allocation(ring_bytes),
         filter_size(snap or Snap()),
         link_events(),
+        confinement(landlock.version(), state().uid),
+        recorders_user(privileges.target()[0]),
     ]
 
 
@@ -142,6 +145,43 @@ def filter_size(snap: Snap) -> Check:
         ok=count <= 4_096,
         text=f"{snap.bulk} bytes of bulk packets, {snap.tcp} of TCP, control packets whole "
         f"(kernel filter of {count} instructions)",
+    )
+
+
+def confinement(version: int, uid: int) -> Check:
+    """What holds whoever reads packets, captures and recordings once root is given up."""
+    held = "no rights, no way back to them"
+    if version:
+        held += f"; files by Landlock (version {version})"
+    if version >= landlock.TCP_SINCE:
+        held += ", TCP"
+    if version >= landlock.SCOPES_SINCE:
+        held += ", signals"
+    if uid == 0:
+        held += "; no network but what a command needs"
+    return Check(
+        name="confinement",
+        ok=version > 0,
+        text=held,
+        remedy=""
+        if version
+        else "This kernel has no Landlock (Linux 5.13, lsm=landlock): what "
+        "everybody may read stays readable.",
+    )
+
+
+def recorders_user(uid: int) -> Check:
+    """Whom a recorder runs as."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    shared = privileges.is_nobody(uid)
+    return Check(
+        name="recorder's user",
+        ok=not shared,
+        text=f"{name}, as other programs are: only root may attach" if shared else name,
+        remedy="Make it a user of its own: useradd --system panotui." if shared else "",
     )
 
 

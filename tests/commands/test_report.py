@@ -152,11 +152,11 @@ def test_an_older_page_stays_until_the_new_one_is_whole(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match="No space left"):
-        report._write(str(out), "newer")
+        report._write(str(out), str(out), "newer")
     assert out.read_text() == "older"
     assert list(tmp_path.iterdir()) == [out]
     monkeypatch.undo()
-    report._write(str(out), "newer")
+    report._write(str(out), str(out), "newer")
     assert out.read_text() == "newer"
 
 
@@ -165,7 +165,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     real.write_text("older")
     link = tmp_path / "link.html"
     link.symlink_to(real)
-    report._write(str(link), "newer")
+    report._write(str(link), str(link), "newer")
     assert link.is_symlink()
     assert real.read_text() == "newer"
 

@@ -41,16 +41,21 @@ class PlainInput:
 
     suffix = ""
 
-    def __init__(self, fd: int, what: str) -> None:
+    def __init__(self, fd: int, what: str, *, shared: bool = False) -> None:
+        """`shared`: a file that others read through the same descriptor; its place is not moved."""
         self.fd = fd
         self.what = what
+        self._shared = shared
         self.consumed = 0
 
     def read_into(self, target: memoryview, timeout_s: float) -> int | None:
         if not self.wait(timeout_s):
             return None
         try:
-            count = os.readv(self.fd, [target[:PIECE]])
+            if self._shared:
+                count = os.preadv(self.fd, [target[:PIECE]], self.consumed)
+            else:
+                count = os.readv(self.fd, [target[:PIECE]])
         except BlockingIOError:
             return None
         except OSError as error:

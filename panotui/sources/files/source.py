@@ -21,6 +21,7 @@ import numpy as np
 
 from panotui.errors import InputError
 from panotui.model import U8, Interface, PacketBatch, SourceCounters
+from panotui.sources.files import given
 from panotui.sources.files.bytes_in import (
     GZIP_MAGIC,
     ZSTD_MAGIC,
@@ -43,6 +44,7 @@ LARGE_PACKETS = 256  # bytes of an average record
 BUFFER = 4 << 20  # of pipes and compressed files, whose bytes come slowly, and to spare memory
 TAIL = 256 << 10  # bytes at the end of a pcapng file that are looked at first
 GATHER_S = 0.02  # how long a pipe that keeps giving may delay what it gave
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NOT_A_CAPTURE = "not a capture file (pcap, pcapng, plain, .gz or .zst)"
 
 
@@ -60,8 +62,9 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
             )
         return FileSource(0, "standard input", "stdin", batch_packets)
     name = Path(path).name
+    held = given.descriptor(path)
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        fd = os.open(path, _FLAGS) if held is None else os.dup(held)
     except FileNotFoundError:
         raise InputError(path, "no such file", "Check the path.") from None
     except OSError as error:
@@ -75,13 +78,21 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
         size = os.fstat(fd).st_size
         if stat.S_ISREG(mode) and not size:
             raise InputError(path, "the file is empty")
-        return FileSource(fd, path, name, batch_packets, size if stat.S_ISREG(mode) else None)
+        if not stat.S_ISREG(mode):
+            return FileSource(fd, path, name, batch_packets)
+        return FileSource(fd, path, name, batch_packets, size, shared=held is not None)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.close(fd)
         if isinstance(error, OSError):
             raise InputError(path, _reason(error)) from None
         raise
+
+
+def begins_as_capture(descriptor: int) -> bool:
+    """Whether an open file's first bytes are those of a capture, plain or compressed."""
+    first = os.pread(descriptor, 4, 0)
+    return first in MAGICS or first.startswith((SECTION_MAGIC, GZIP_MAGIC, ZSTD_MAGIC))
 
 
 class FileSource:
@@ -91,9 +102,17 @@ class FileSource:
     """
 
     def __init__(
-        self, fd: int, what: str, label: str, batch_packets: int, size: int | None = None
+        self,
+        fd: int,
+        what: str,
+        label: str,
+        batch_packets: int,
+        size: int | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
-        """`size`: of a regular file, bytes. `fd` becomes ours unless this raises."""
+        """`size`: of a regular file, bytes; `shared`: others read it through copies of `fd`. `fd`
+        becomes ours unless this raises."""
         self.what = what
         self.label = label
         self.batch_packets = max(batch_packets, 1)
@@ -101,7 +120,7 @@ class FileSource:
         self.ended = False
         self._format: Format | None = None
         self._fd = fd
-        self._plain = PlainInput(fd, what)
+        self._plain = PlainInput(fd, what, shared=shared)
         self._input: ByteInput | None = None
         self._compressed: CompressedInput | None = None
         self._data: U8 = np.empty(BUFFER, np.uint8)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from panotui.errors import UsageError
@@ -22,12 +22,13 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
-def acting() -> Iterator[None]:
-    """The effective user and groups are those that `privileges.drop` goes to. Before threads."""
-    if os.geteuid() != 0:
+def acting(user: tuple[int, int] | None = None) -> Iterator[None]:
+    """The effective user and groups are `user` (uid, gid), or those that `privileges.drop` goes to.
+    Before threads."""
+    uid, gid = user or privileges.target()
+    if os.geteuid() != 0 or uid == 0:
         yield
         return
-    uid, gid = privileges.target()
     groups = os.getgroups()
     group = os.getegid()
     os.setgroups([gid])
@@ -46,6 +47,26 @@ def read_file(path: Path, limit: int) -> bytes:
     descriptor = open_file(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(limit)
+
+
+def open_input(path: Path | str, is_wanted: Callable[[int], bool]) -> int:
+    """A descriptor for reading a file or pipe as the caller; where the caller may not, as root a
+    pipe, or a plain file whose beginning `is_wanted` (it is given the descriptor). OSError."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
+    caller = privileges.caller()
+    try:
+        with acting(caller):
+            return os.open(path, flags)
+    except PermissionError:
+        if os.geteuid() != 0 or caller[0] == 0:
+            raise
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and is_wanted(descriptor)):
+        os.set_blocking(descriptor, True)
+        return descriptor
+    os.close(descriptor)
+    raise PermissionError(13, f"user {caller[0]} may not read it, and it is no capture", str(path))
 
 
 def open_file(path: Path, flags: int) -> int:

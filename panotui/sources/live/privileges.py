@@ -20,6 +20,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 CAPABILITY_VERSION_3 = 0x20080522
 CAP_NET_RAW = 13
 NOBODY = 65_534
+DYNAMIC = range(61_184, 65_520)  # users that systemd makes for one service (DynamicUser)
 OWN_USER = "panotui"  # who root becomes where that user exists and nobody called sudo
 STATUS = Path("/proc/self/status")
 AUTOGROUP = Path("/proc/self/autogroup")
@@ -68,14 +69,33 @@ def state(status: str | None = None) -> PrivilegeState:
     )
 
 
-_chosen: str | None = None
+_chosen: tuple[int, int] | None = None
 
 
 def run_as(user: str) -> None:
     """`target` and `drop` go to this user from now on; PrivilegeError when there is none."""
+    entry = _entry(user)
+    become(entry.pw_uid, entry.pw_gid)
+
+
+def become(uid: int, gid: int) -> None:
+    """`target` and `drop` go to this user and group from now on."""
     global _chosen
-    _entry(user)
-    _chosen = user
+    _chosen = uid, gid
+
+
+def caller() -> tuple[int, int]:
+    """(uid, gid) of the person who asks: who called sudo, else who this process is."""
+    try:
+        uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    except (KeyError, ValueError):
+        return os.geteuid(), os.getegid()
+    return (uid, gid) if os.geteuid() == 0 and uid > 0 and gid > 0 else (os.geteuid(), os.getegid())
+
+
+def is_of_a_service(uid: int) -> bool:
+    """Whether a user is no person but whom recorders run as: nobody, panotui, systemd's own."""
+    return is_nobody(uid) or uid == _own_user()[0] or uid in DYNAMIC
 
 
 def is_nobody(uid: int) -> bool:
@@ -87,17 +107,15 @@ def target(user: str | None = None) -> tuple[int, int]:
     """(uid, gid) that `drop` goes to: `user`, the one of `run_as`, who called sudo, the user
     `panotui` if there is one, else nobody; for a process that is not root, its own.
     PrivilegeError when there is no such user."""
-    user = user or _chosen
     if user is not None:
         entry = _entry(user)
         return entry.pw_uid, entry.pw_gid
+    if _chosen is not None:
+        return _chosen
     if os.getuid() != 0 and os.geteuid() != 0:
         return os.geteuid(), os.getegid()
-    try:
-        uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    except (KeyError, ValueError):
-        return _own_user()
-    return (uid, gid) if uid > 0 and gid > 0 else _own_user()
+    uid, gid = caller()
+    return (uid, gid) if uid > 0 else _own_user()
 
 
 def drop(user: str | None = None) -> PrivilegeState:

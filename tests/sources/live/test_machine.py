@@ -158,6 +158,15 @@ def test_doctor_tells_each_part_and_its_remedy():
     none = privileges.state("Uid:\t5\t5\t5\t5\nGid:\t5\t5\t5\t5\nNoNewPrivs:\t1\n")
     assert none.none_left
     assert "setcap" in doctor.capability(none).remedy
+    held = doctor.confinement(6, 0)
+    assert held.ok
+    assert held.text.endswith(
+        "files by Landlock (version 6), TCP, signals; no network but what a command needs"
+    )
+    assert "TCP" not in doctor.confinement(3, 1000).text
+    assert "no Landlock" in doctor.confinement(0, 0).remedy
+    assert "useradd" in doctor.recorders_user(privileges.NOBODY).remedy
+    assert doctor.recorders_user(0).text == "root"
 
 
 def child(program: str, env: dict[str, str] | None = None) -> dict[str, object]:

@@ -1,0 +1,133 @@
+"""Reading hostile bytes as root: what is needed is opened, then every right is given up.
+
+For commands that read captures and recordings, or speak to the network, and were started as root.
+`confined` opens what the command line names, becomes the user without rights, and where the kernel
+can, closes the rest of the machine (`landlock`) and the network. What the command writes goes into
+a folder of its own, and from there to its place when the command has done its work (`placing`).
+For anybody else all of this is nothing: files are read and written as they are named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from panotui.commands import readable
+from panotui.errors import UsageError
+
+if TYPE_CHECKING:
+    from panotui.sources.live.placing import Placing, Wanted
+
+
+def _is_roots_own() -> bool:
+    """Whether this is root, in a process that is the program's: one that only calls the program
+    keeps its rights."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.find_root().obj != "own process":
+        return False
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+class Places:
+    """Where a command finds and puts things; for who was not root, as they were named."""
+
+    def __init__(self) -> None:
+        self.recording: Path | None = None  # in place of the one that was named
+        self.exports: Path = Path.cwd()  # where a person's exports go
+        self.finished: Path | None = None
+        self.wanted: list[Wanted] = []
+        self._given: dict[Path, Path] = {}
+
+    def place(self, target: Path) -> Path:
+        """Where to write what shall be at `target`."""
+        return self._given.get(target, target)
+
+    def want(self, option: str, target: Path, *, is_folder: bool) -> None:
+        """UsageError where it is something that cannot be opened."""
+        from panotui.sources.live.placing import Wanted, wanted_file
+
+        assert self.finished is not None
+        name = str(len(self.wanted))
+        try:
+            if is_folder:
+                self.wanted.append(Wanted(name, Path(os.path.abspath(target)), option, True))
+            else:
+                self.wanted.append(wanted_file(name, target, option))
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise UsageError(f"{option} {target}", why, "Name another.") from None
+        self._given[target] = self.finished / name
+
+
+@contextlib.contextmanager
+def confined(
+    *,
+    captures: Sequence[str] = (),
+    recording: Path | None = None,
+    files: Iterable[tuple[str, Path | None]] = (),
+    folders: Iterable[tuple[str, Path | None]] = (),
+    exports: bool = False,
+    network: bool = False,
+    late: Sequence[str] = readable.READING,
+) -> Iterator[Places]:
+    """Within, nothing can be done but reading `captures` or `recording`, and writing `files` and
+    `folders` (option, target; "-" and None are left out), with `exports` making new files where
+    the caller stands or beside temporary files, and with `network` speaking to it.
+
+    The targets are written when the block ends without an error. InputError for what cannot be
+    read, UsageError for what cannot be written.
+    """
+    places = Places()
+    if not _is_roots_own():
+        places.recording = recording
+        yield places
+        return
+    # root alone needs these, 30 ms
+    from panotui.commands import confinement
+    from panotui.sources.live import deputy, landlock, namespaces
+
+    confinement.give(captures)
+    folder = None if recording is None else confinement.owner_first(recording)
+    readable.prepare_to_drop()
+    temporary = confinement.temporary_folder()
+    placing: Placing | None = None
+    try:
+        places.finished = temporary / "finished"
+        with deputy.acting():
+            places.finished.mkdir(mode=0o700)
+        for option, target in files:
+            if target is not None and str(target) != "-":
+                places.want(option, target, is_folder=False)
+        for option, target in folders:
+            if target is not None:
+                places.want(option, target, is_folder=True)
+        if places.wanted:
+            from panotui.sources.live.placing import Placing
+
+            placing = Placing(places.finished, places.wanted)
+        if folder is not None:
+            places.recording = confinement.readable_recording(
+                folder, recording or Path(), temporary
+            )
+        if not network:
+            namespaces.leave_network()
+        needed = confinement.needed(temporary, places.recording, network=network)
+        if exports:
+            places.exports = confinement.export_folder(temporary)
+            needed.append((places.exports, landlock.NEW_FILES))
+        domain = landlock.domain(needed, tcp=network)
+        readable.drop_privileges(late)
+        landlock.enter(domain)
+        confinement.use_for_temporary_files(temporary)
+        yield places
+        if placing is not None:
+            placing.place()
+    finally:
+        if placing is not None:
+            placing.close()
+        confinement.remove(temporary)

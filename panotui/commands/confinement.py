@@ -1,0 +1,170 @@
+"""What `confined` does as root: opens, finds whom to become, closes the rest of the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import panotui
+from panotui.errors import InputError, UsageError
+from panotui.recording.parts import DATABASE
+from panotui.sources.files import given
+from panotui.sources.files.source import begins_as_capture
+from panotui.sources.live import deputy, landlock, namespaces, privileges
+
+# Of what the machine itself holds, this is needed: libraries, time zones, terminals, names.
+_SYSTEM = (
+    "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/usr/share", "/lib", "/lib64",
+    "/etc/ld.so.cache", "/etc/localtime", "/etc/terminfo", "/etc/mime.types", "/etc/passwd",
+    "/etc/group", "/etc/nsswitch.conf", "/proc", "/sys/devices/system/cpu",
+)  # fmt: skip
+_NETWORK = (
+    "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
+    "/etc/protocols", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/run/systemd/resolve",
+    "/run/resolvconf", "/run/NetworkManager",
+)  # fmt: skip
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/urandom", "/dev/random")
+
+
+def give(captures: Sequence[str]) -> None:
+    """Open captures while there are rights to."""
+    for name in captures:
+        if name == "-":
+            continue
+        try:
+            given.give(name, deputy.open_input(name, begins_as_capture))
+        except OSError as error:
+            why = error.strerror or "it cannot be read"
+            raise InputError(name, why[:1].lower() + why[1:]) from None
+
+
+def owner_first(recording: Path) -> int:
+    """A handle of a recording's folder. Where whom root becomes may not read it, root becomes whose
+    it is instead: a recorder's own user, or for root itself anybody."""
+    try:
+        handle = os.open(recording, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        database = f"/proc/self/fd/{handle}/{DATABASE}"
+        status = os.stat(database, follow_symlinks=False)
+    except OSError as error:
+        raise InputError(str(recording), error.strerror or "it cannot be read") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(str(recording), f"its {DATABASE} is no plain file")
+    with deputy.acting():
+        if os.access(database, os.R_OK, effective_ids=True):
+            return handle
+    uid = os.fstat(handle).st_uid
+    if uid == status.st_uid and uid != 0:
+        if privileges.caller()[0] not in (0, uid) and not privileges.is_of_a_service(uid):
+            raise InputError(
+                str(recording), f"it belongs to user {uid}", "Run as that user, or as root."
+            )
+        privileges.become(uid, status.st_gid or privileges.NOBODY)
+    return handle
+
+
+def readable_recording(handle: int, recording: Path, temporary: Path) -> Path:
+    """Its folder by a name that stays good; a copy of it where nobody but root may read it."""
+    with deputy.acting():
+        if os.access(recording / DATABASE, os.R_OK, effective_ids=True):
+            return recording
+        may_read = os.access(f"/proc/self/fd/{handle}/{DATABASE}", os.R_OK, effective_ids=True)
+    name = Path(os.path.realpath(f"/proc/self/fd/{handle}")).name
+    if may_read:  # only its name is out of reach, and SQLite goes by names
+        place = namespaces.within_reach(handle, name)
+        if place is not None:
+            return place
+    copy = temporary / name
+    owner = os.fstat(handle).st_uid
+    with deputy.acting():
+        copy.mkdir(mode=0o700)
+    for name in (DATABASE, f"{DATABASE}-wal"):
+        try:
+            source = os.open(
+                f"/proc/self/fd/{handle}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            )
+        except FileNotFoundError:
+            continue
+        with open(source, "rb") as read:
+            status = os.fstat(source)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != owner or status.st_nlink != 1:
+                raise InputError(str(recording), f"its {name} is no plain file of its own")
+            if name == DATABASE and not read.peek(16).startswith(b"SQLite format 3\0"):
+                raise InputError(str(recording), "its database is damaged")
+            with deputy.acting():
+                written = os.open(copy / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(written, "wb") as write:
+                shutil.copyfileobj(read, write, 1 << 20)
+    return copy
+
+
+def temporary_folder() -> Path:
+    """A folder of whom root becomes, which they can reach by name."""
+    with deputy.acting():
+        for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - made anew in it
+            with contextlib.suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="panotui-", dir=place))
+    raise UsageError(
+        "temporary files", f"user {privileges.target()[0]} may write nowhere", "Set TMPDIR."
+    )
+
+
+def use_for_temporary_files(folder: Path) -> None:
+    os.environ["TMPDIR"] = os.environ["SQLITE_TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+def export_folder(temporary: Path) -> Path:
+    """Where the caller stands if whom root becomes may write there, else beside temporary files."""
+    here = Path.cwd()
+    with deputy.acting():
+        return here if os.access(here, os.W_OK | os.X_OK, effective_ids=True) else temporary.parent
+
+
+def needed(
+    temporary: Path, recording: Path | None, *, network: bool
+) -> list[tuple[Path | str, int]]:
+    """What a reading command opens, with the rights; see `landlock.domain`."""
+
+    places: list[tuple[Path | str, int]] = [(place, landlock.READ) for place in own_places()]
+    places += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in _DEVICES]
+    places.append((temporary, landlock.WRITE))
+    places.append((temporary.parent, landlock.REMOVE_DIR))
+    if recording is not None:
+        # a reader of a recording that is being written takes locks in a file beside it
+        places.append((recording, landlock.READ | landlock.WRITE_FILE | landlock.MAKE_REG))
+    if network:
+        places += [(place, landlock.READ) for place in _NETWORK]
+    return places
+
+
+def own_places() -> list[str]:
+    """What the program itself reads: its package, Python, libraries, by names or handles."""
+    prefixes = [os.path.realpath(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)]
+    found = [*_SYSTEM, sys.executable]
+    found += filter(None, map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
+    found += [entry for entry in sys.path if _is_below(os.path.realpath(entry), prefixes)]
+    # Packages that lie elsewhere, such as in a source tree, without what lies beside them.
+    for name, module in list(sys.modules.items()):
+        if "." not in name:
+            found += [
+                place
+                for place in map(str, getattr(module, "__path__", None) or ())
+                if not _is_below(os.path.realpath(place), prefixes)
+            ]
+    found.append(str(Path(panotui.__path__[0]).parent / "styles"))
+    return list(dict.fromkeys(found))
+
+
+def _is_below(place: str, folders: Sequence[str]) -> bool:
+    return any(place.startswith(folder + "/") for folder in folders)
+
+
+def remove(folder: Path) -> None:
+    """What is left of a folder for temporary files."""
+    shutil.rmtree(folder, ignore_errors=True)

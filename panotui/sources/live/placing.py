@@ -1,0 +1,165 @@
+"""Puts finished files where the caller wants them, on behalf of a process that may not write there.
+
+The process that reads hostile bytes has given up every right, and writes into a folder of its own.
+This one, forked from it before, keeps the rights and reads nothing but a word to begin: then it
+takes plain files out of that folder and puts each in the place that was named on the command line,
+with the rights of who called sudo, or root's. It goes when the other does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from panotui.errors import UsageError
+from panotui.sources.live import deputy, privileges
+
+PIECE = 1 << 20
+TABLE = re.compile(r"[a-z_]{1,40}\.(csv|log|json)")  # what may be taken out of a folder
+_BEGIN = b"place"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file, or a folder of tables: its name among the finished, and where it is to be."""
+
+    name: str
+    target: Path  # absolute
+    option: str  # as the caller knows it
+    is_folder: bool = False
+    opened: int = -1  # the target itself, where it is no plain file: a pipe, /dev/stdout
+
+
+def wanted_file(name: str, target: Path, option: str) -> Wanted:
+    """A file to be, or something that is there and is written through: it is opened now, while its
+    name means what the caller means. OSError."""
+    with deputy.acting(privileges.caller()):
+        if not target.exists() or target.is_file():
+            return Wanted(name, Path(os.path.abspath(target)), option)
+        return Wanted(name, target, option, opened=os.open(target, os.O_WRONLY | os.O_CLOEXEC))
+
+
+class Placing:
+    """The other process, as the one sees it that writes. Made before the drop."""
+
+    def __init__(self, finished: Path, wanted: Sequence[Wanted]) -> None:
+        """`finished`: the folder that is written into."""
+        self._ours, theirs = socket.socketpair()
+        folder = os.open(finished, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.pid = os.fork()
+        if self.pid:
+            theirs.close()
+            os.close(folder)
+            return
+        code = 70
+        try:
+            os.setsid()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            _keep_only(theirs.fileno(), folder, *(one.opened for one in wanted))
+            _serve(theirs, folder, wanted)
+            code = 0
+        finally:
+            os._exit(code)
+
+    def place(self) -> None:
+        """Have the finished files put in their places. UsageError for the first that cannot be."""
+        try:
+            self._ours.sendall(_BEGIN)
+            answer = json.loads(self._ours.recv(4096) or b"{}")
+        except (OSError, ValueError):
+            answer = {}
+        if "what" not in answer:
+            raise UsageError("output", "it cannot be written: who was to do it has gone")
+        if answer["what"]:
+            raise UsageError(str(answer["what"]), str(answer["why"]), "Name another.")
+
+    def close(self) -> None:
+        """End it; what was not placed is not."""
+        self._ours.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+def _keep_only(*ours: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nothing, standard)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in ours:
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+def _serve(asked: socket.socket, folder: int, wanted: Sequence[Wanted]) -> None:
+    if asked.recv(len(_BEGIN)) != _BEGIN:
+        return
+    answer = {"what": "", "why": ""}
+    for one in wanted:
+        try:
+            if one.is_folder:
+                _place_folder(folder, one)
+            else:
+                _place(folder, one.name, one.target, one.opened)
+        except OSError as error:
+            answer = {"what": f"{one.option} {one.target}", "why": error.strerror or str(error)}
+            break
+    asked.sendall(json.dumps(answer).encode())
+
+
+def _place_folder(finished: int, wanted: Wanted) -> None:
+    folder = os.open(
+        wanted.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=finished
+    )
+    with deputy.acting(privileges.caller()):
+        wanted.target.mkdir(parents=True, exist_ok=True)
+    for name in sorted(os.listdir(folder)):
+        if TABLE.fullmatch(name):
+            _place(folder, name, wanted.target / name)
+    os.close(folder)
+
+
+def _place(finished: int, name: str, target: Path, opened: int = -1) -> None:
+    """Copy one file to `target`, which is whole or not there, and an older one stays until then; or
+    into what was `opened`."""
+    source = os.open(
+        name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=finished
+    )
+    try:
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise PermissionError(1, "what was written is no plain file", name)
+        if opened >= 0:
+            _copy(source, opened)
+            return
+        with deputy.acting(privileges.caller()):
+            place = target.resolve()  # a link stays a link
+            partial = place.with_name(f".{place.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}")
+            out = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                try:
+                    _copy(source, out)
+                    os.fsync(out)
+                finally:
+                    os.close(out)
+                partial.replace(place)
+            finally:
+                partial.unlink(missing_ok=True)
+    finally:
+        os.close(source)
+
+
+def _copy(source: int, out: int) -> None:
+    while piece := os.read(source, PIECE):
+        left = memoryview(piece)
+        while left:
+            left = left[os.write(out, left) :]
