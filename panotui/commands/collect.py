@@ -93,6 +93,7 @@ def _open(
         site_editor=capture.site_editor(),
         export_folder=Path.cwd(),
     )
+    pump.on_tick.append(provider.second)
     server = FeedServer(provider, peers=(peer,))
     return Collector(
         pump,
@@ -113,16 +114,12 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
     demo = Demo()
     pump = demo.pump()
     drop_privileges(COLLECTOR)
-    server: FeedServer | None = None
-    provider: StateProvider | None = None
+    provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
+    server = FeedServer(provider, peers=(peer,))
+    with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
+        json.dump({"ready": True}, ready)
     while True:
-        if server is None:
-            provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
-            server = FeedServer(provider, peers=(peer,))
-            with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
-                json.dump({"ready": True}, ready)
-        elif provider is not None:
-            provider.begin_again(pump.engine)
+        pump.on_tick.append(provider.second)
         collector = Collector(pump, server=server)
         _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)
@@ -130,6 +127,7 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
         if ended != "ended":
             return 0
         pump = demo.pump()
+        provider.begin_again(pump.engine)
 
 
 def _stop_on_term(collector: Collector) -> None:

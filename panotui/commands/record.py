@@ -183,6 +183,7 @@ class _Session:
             export_folder=self.recorder.folder / "exports",
         )
         pump.engine.restore_marks(self.recorder.known_keys())
+        pump.on_tick.append(provider.second)
         self.provider = provider
         self.collector: Collector = Collector(
             pump,

@@ -6,6 +6,7 @@ asked width, newest at the right.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from panotui.tui.glyphs import Glyphs
@@ -38,31 +39,46 @@ def sparkline(history: History, width: int, glyphs: Glyphs, top: float | None = 
     return "".join(out)
 
 
-def block(history: History, width: int, height: int, glyphs: Glyphs) -> tuple[list[str], float]:
-    """The newest `width` values as `height` lines of bars (top first), and the value of a full one.
+def scale(peak: float) -> float:
+    """The top of a chart: 1, 2 or 5 times a power of ten, so that it moves in steps only."""
+    if peak <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(peak))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= peak * (1 - 1e-9))
 
-    A value above zero shows at least the lowest bar; unknown is blank in every line.
+
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille cell, downwards
+
+
+def curve(history: History, width: int, height: int, glyphs: Glyphs, top: float) -> list[str]:
+    """The newest values as filled curves of `height` lines (top first) up to `top`.
+
+    Two values a cell in braille, one a cell in ASCII; unknown is blank, zero a line at the foot.
     """
-    values = _window(history, width)
-    peak = float(max((v for v in values if v is not None), default=0))
-    steps = len(glyphs.bars)
-    eighths = [
-        -1 if v is None else 0 if peak <= 0 or v <= 0 else max(1, round(v / peak * steps * height))
-        for v in values
-    ]
-    lines = []
-    for level in range(height - 1, -1, -1):
-        line = []
-        for value in eighths:
-            above = value - level * steps
-            if value < 0 or above <= 0:
-                line.append(glyphs.bars[0] if value == 0 and level == 0 else " ")
-            else:
-                line.append(glyphs.bars[min(steps, above) - 1])
-        lines.append("".join(line))
-    return lines, peak
+    if not glyphs.braille:
+        values = _window(history, width)
+        steps = len(glyphs.bars)
+        return [
+            "".join(_bar(v, level, height, steps, top, glyphs) for v in values)
+            for level in range(height - 1, -1, -1)
+        ]
+    values = _window(history, 2 * width)
+    levels = height * 4
+    rows = [[0] * width for _ in range(height)]
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        filled = max(1, min(levels, math.ceil(value / top * levels - 1e-9)))
+        for dot in range(filled):
+            row, within = divmod(levels - 1 - dot, 4)
+            rows[row][place // 2] |= _DOTS[place % 2][within]
+    return ["".join(chr(0x2800 + bits) if bits else " " for bits in row) for row in rows]
 
 
-def marks(history: History, width: int, mark: str) -> str:
-    """`mark` under every second whose value is above zero."""
-    return "".join(mark if value else " " for value in _window(history, width))
+def _bar(
+    value: float | int | None, level: int, height: int, steps: int, top: float, glyphs: Glyphs
+) -> str:
+    if value is None:
+        return " "
+    eighths = max(1, round(min(1.0, value / top) * steps * height)) - level * steps
+    return " " if eighths <= 0 else glyphs.bars[min(steps, eighths) - 1]

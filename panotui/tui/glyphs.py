@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from panotui.state.strips import Cell
+
 Role: TypeAlias = Literal[
     "plain", "dim", "ok", "warn", "bad", "head", "strong", "key", "cursor", "bar", "chart"
 ]
@@ -37,18 +39,22 @@ class Glyphs:
     descending: str
     more_above: str
     more_below: str
-    band: dict[str, str]  # the time line's letters
+    cells: str  # of time strips, by `state.strips.Cell`
+    braille: bool  # curves of two by four dots a cell
+    wall: str  # between what stands side by side
 
 
 UNICODE = Glyphs(
     ok="✔", bad="✖", warn="!", wait="…", unknown="-", note="i", inward="▼", outward="▲", to=">",
     ellipsis="…", record="●", bars="▁▂▃▄▅▆▇█", keyframe="◆", ascending="▲", descending="▼",
-    more_above="▲", more_below="▼", band={"#": "█", "!": "▒", "x": "░", "-": "·", ".": " "},
+    more_above="▲", more_below="▼",
+    cells="".join(cell.glyph for cell in Cell), braille=True, wall="│",
 )  # fmt: skip
 ASCII = Glyphs(
     ok="+", bad="x", warn="!", wait="~", unknown="-", note="i", inward="v", outward="^", to=">",
     ellipsis="~", record="*", bars="_.:-=+*#", keyframe="K", ascending="^", descending="v",
-    more_above="^", more_below="v", band={"#": "#", "!": "!", "x": "x", "-": "-", ".": " "},
+    more_above="^", more_below="v",
+    cells="".join(cell.letter for cell in Cell), braille=False, wall="|",
 )  # fmt: skip
 
 Look: TypeAlias = Literal["ok", "warn", "bad", "wait", "unknown", "note"]

@@ -19,6 +19,7 @@ REVIEW = "review"
 MARKABLE = "markable"  # something that can be marked as known is under the cursor, or open
 LINKS = "links"  # a detail that offers something to open
 VIOLATION = "violation"  # a violation is under the cursor, or open
+OVERVIEW = "overview"
 FLOWS = "flows"  # the pane of flows
 LOST = "lost"  # the recorder has gone and is tried again
 
@@ -57,7 +58,8 @@ KEYS: tuple[Key, ...] = (
     Key(("enter",), "open", "open", "open what is chosen in the last line (left, right choose)",
         (DETAIL, LINKS), footer=10),
     Key(("escape",), "back", "back", "back to the pane", (DETAIL,), show="esc", footer=5),
-    Key(("escape",), "clear", "clear", "clear the message and the filter", (TABLE,), show="esc"),
+    Key(("escape",), "clear", "clear", "clear the message, the filter, the cursor in time", (PANE,),
+        show="esc"),
     Key(("f",), "open-flow", "flow", "open the flow behind this", (DETAIL, LINKS), footer=20),
     Key(("/",), "filter", "filter",
         "filter rows: key:value terms, !term, /pattern/; enter keeps, esc clears", (TABLE,),
@@ -81,6 +83,15 @@ KEYS: tuple[Key, ...] = (
     Key(("y",), "copy", "copy", "copy the line or the detail to the clipboard (OSC 52)",
         footer=45),
     Key(("e",), "export", "export", "export the detail, or the table", footer=50),
+    Key(("t",), "strips", "time", "time strips alone, or the overview again", (OVERVIEW, LIVE),
+        footer=32),
+    Key(("[",), "cursor-back", "moment", "on time strips: a cell back, and what was open then",
+        (OVERVIEW, LIVE), show="[ ]", footer=33),
+    Key(("]",), "cursor-on", "moment", "a cell on", (OVERVIEW, LIVE)),
+    Key(("+", "="), "zoom-in", "zoom", "time strips: shorter cells (-: longer)", (PANE,),
+        show="+ -", footer=53),
+    Key(("-",), "zoom-out", "zoom", "time strips: longer cells", (PANE,)),
+    Key(("v",), "beside", "beside", "the detail beside the list, or the list alone", (PANE,)),
     Key(("[",), "step-back", "step", "a step back in time (10 s)", (REVIEW,), show="[ ]",
         footer=52),
     Key(("]",), "step-on", "step", "a step on in time (10 s)", (REVIEW,)),

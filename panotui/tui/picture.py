@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from panotui.tui import bars, compare, keys, timeline
-from panotui.tui.line import Line, Pen, plain
-from panotui.tui.page import Page, Scene
-from panotui.tui.pages import TABLES, details, draw_pane
+from panotui.tui import bars, compare, keys, strips, timeline, times
+from panotui.tui.line import Line, Pen, Span, plain
+from panotui.tui.page import Item, Page, Place, Scene
+from panotui.tui.pages import TABLES, details, draw_pane, news
+from panotui.tui.pages.overview import strip_values
 from panotui.tui.prompt import edit_line
+from panotui.tui.rooms import Rooms, rooms
 from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN, ScreenState
 from panotui.views.frames import Frame, View
 
@@ -45,7 +47,9 @@ def draw(screen: ScreenState, now: float) -> Picture:
     for notice in screen.notices():
         body.append(Pen(width, screen.glyphs.ellipsis).put(f" {notice}", "bad").line())
     if frame.header.review is not None:
-        body.extend(timeline.draw(frame.header.review, width, screen.glyphs, screen.zone))
+        body.extend(
+            timeline.draw(frame.header.review, frame.strips, width, screen.glyphs, screen.zone)
+        )
     body.extend(page(screen, height - 2 - len(body)).lines)
     bottom = bottom_line(screen, now)
     if bottom is not None:
@@ -59,32 +63,107 @@ def draw(screen: ScreenState, now: float) -> Picture:
     return Picture(header, body, footer)
 
 
+def rooms_of(screen: ScreenState, height: int | None = None) -> Rooms:
+    """The rooms of the pane that is shown; `height` of the page, or what it is now."""
+    known = times.newest(screen)
+    overview = screen.pane == "overview"
+    return rooms(
+        screen.width,
+        screen.page_height() if height is None else height,
+        overview=overview,
+        beside=screen.beside_on and not screen.opened,
+        strips_rows=len(known.strips) if known is not None and times.shown(screen) else 0,
+        moment=screen.cursor_s is not None,
+        strips_alone=overview and screen.strips_alone and times.shown(screen),
+    )
+
+
 def page(screen: ScreenState, height: int) -> Page:
     opened = screen.opened[-1] if screen.opened else None
     frame = screen.frames.get(screen.pane) if opened is None else opened.frame
-    place = screen.place if opened is None else opened.place
     if frame is None:
         assert screen.newest is not None
         frame = Frame(number=0, view=View(pane=screen.pane), header=screen.newest.header)
         if opened is None:
             name = Pen(screen.width).put(" ").put(screen.pane.upper(), "head").line()
             return Page([name]).fill(screen.width, height)
-    scene = Scene(
-        frame, place, screen.width, height, screen.glyphs, screen.zone, screen.port,
-        opened.seen_ns if opened is not None else None, own(screen),
-    )  # fmt: skip
     if screen.comparing and screen.compared is not None:
+        scene = _scene(screen, frame, screen.place, screen.width, height)
         return compare.draw(screen.compared, scene)
     if opened is not None:
-        page = details.draw(scene)
-        screen.items = page.items
+        drawn = details.draw(
+            _scene(screen, frame, opened.place, screen.width, height, opened.seen_ns)
+        )
+        screen.items = drawn.items
         links = frame.detail.links if frame.detail is not None else ()
-        return page.with_cursor(links[place.index][1] if links else None)
-    page = draw_pane(screen.pane, scene)
-    screen.items = page.items
-    if screen.pane not in TABLES and place.key not in {item.key for item in page.items}:
-        place.key = page.items[0].key if page.items else None
-    return page.with_cursor(place.key)
+        return drawn.with_cursor(links[opened.place.index][1] if links else None)
+    room = rooms_of(screen, height)
+    drawn = Page()
+    if room.list_height:
+        scene = _scene(screen, frame, screen.place, room.list_width, room.list_height)
+        drawn = draw_pane(screen.pane, scene)
+    if room.beside_width:
+        _set_beside(drawn, screen, frame, room)
+    if room.strips_height:
+        _add_strips(drawn, screen, frame, room.strips_height)
+    drawn.fill(screen.width, height)
+    screen.items = drawn.items
+    place = screen.place
+    if screen.pane not in TABLES and place.key not in {item.key for item in drawn.items}:
+        place.key = drawn.items[0].key if drawn.items else None
+    return drawn.with_cursor(place.key)
+
+
+def _scene(
+    screen: ScreenState,
+    frame: Frame,
+    place: Place,
+    width: int,
+    height: int,
+    seen_ns: int | None = None,
+) -> Scene:
+    return Scene(
+        frame, place, width, height, screen.glyphs, screen.zone, screen.port, seen_ns, own(screen)
+    )
+
+
+def _set_beside(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> None:
+    """The detail of what is selected at the right, and the newest events below it."""
+    wall: Span = (screen.glyphs.wall, "dim")
+    beside = screen.beside
+    lines: list[Line] = []
+    height = room.list_height - room.news_height
+    if beside is not None and beside.frame is not None and beside.key == screen.place.key:
+        scene = _scene(screen, beside.frame, Place(), room.beside_width, height, beside.seen_ns)
+        lines = details.draw(scene, links=False).lines
+    lines += [plain("", room.beside_width)] * (height - len(lines))
+    if room.news_height:
+        scene = _scene(screen, frame, Place(), room.beside_width, room.news_height)
+        lines += news.draw(scene).lines
+    for row, line in enumerate(lines[: len(drawn.lines)]):
+        drawn.lines[row] = (*drawn.lines[row], wall, *line)
+
+
+def _add_strips(drawn: Page, screen: ScreenState, frame: Frame, height: int) -> None:
+    if frame.strips is None:
+        said = " no time strips from here: the collector is an older one"
+        drawn.lines.append(plain(said, screen.width, "dim"))
+        return
+    found = strips.draw(
+        frame.strips,
+        screen.width,
+        height,
+        screen.glyphs,
+        screen.zone,
+        strip_values(frame),
+        screen.cursor_s,
+    )
+    top = len(drawn.lines)
+    drawn.lines += found.lines
+    taken = {item.key for item in drawn.items}
+    drawn.items += [
+        Item(i.key, top + i.row, i.start, i.stop, i.copy) for i in found.items if i.key not in taken
+    ]
 
 
 def own(screen: ScreenState) -> frozenset[str]:

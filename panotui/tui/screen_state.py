@@ -6,6 +6,7 @@ cursor, `prompt` by typed lines; `picture` draws it.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -58,8 +59,17 @@ class ScreenState:
         self.width, self.height = 80, 24
         self.pane = "overview"
         self.port: str | None = None
+        self.beside_on = True  # a detail stands beside where there is room
+        self.beside: Opened | None = None
+        self.strips_alone = False  # the overview is time strips and nothing else
+        self.cell_s: int | None = None  # of strips, as a person chose it; None: as all fits
+        self.cursor_s: int | None = None  # of strips
+        self.strips_end_s = 0  # where strips end; 0: at the newest
         self.fold = True  # flows that say one thing as one row
         self.frozen_at: float | None = None  # of the machine's monotonic clock
+        self.token = secrets.token_hex(4)  # of this screen among those on one collector
+        self.moments = 0  # how often it was frozen
+        self.hold: str | None = None  # the token of the moment that all panes show
         self.compared: Frame | None = None
         self.comparing = False
         self.places = {pane: Place() for pane in PANES}
@@ -88,7 +98,7 @@ class ScreenState:
     def page_height(self) -> int:
         height = self.height - 2
         if self.newest is not None:
-            height -= timeline.height(self.newest.header.review)
+            height -= timeline.height(self.newest.header.review, self.newest.strips)
         return max(1, height - len(self.notices()))
 
     def notices(self) -> list[str]:
@@ -120,6 +130,8 @@ class ScreenState:
             found.add(keys.PANE)
             if self.pane in TABLES:
                 found.add(keys.TABLE)
+            if self.pane == "overview":
+                found.add(keys.OVERVIEW)
             if self.pane == "flows":
                 found.add(keys.FLOWS)
         kind = (self.subject() or "").partition(":")[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import SECOND
-from panotui.tui import keys, moving, picture, prompt
+from panotui.tui import keys, moving, picture, prompt, times
 from panotui.tui.commands import Order, completed
 from panotui.tui.edit import Edit
 from panotui.tui.effects import (
@@ -27,7 +27,7 @@ from panotui.tui.effects import (
 from panotui.tui.glyphs import ASCII, UNICODE
 from panotui.tui.pages import TABLES
 from panotui.tui.picture import Picture
-from panotui.tui.screen_state import ScreenState, bare
+from panotui.tui.screen_state import Opened, ScreenState, bare
 from panotui.tui.table import window_rows
 from panotui.views.frames import Command, Done, Frame, View
 from panotui.views.subjects import PANES
@@ -57,10 +57,17 @@ class Session(ScreenState):
     def view(self) -> View:
         """The request that this screen needs answered now."""
         if self.opened:
-            return View(pane=self.pane, rows=0, port=self.port, detail=self.opened[-1].key)
+            return View(
+                pane=self.pane, rows=0, port=self.port, detail=self.opened[-1].key,
+                hold=self.hold, strips=times.asked(self),
+            )  # fmt: skip
         place, table = self.place, TABLES.get(self.pane)
+        beside = place.key if picture.rooms_of(self).beside_width else None
         if table is None:
-            return View(pane=self.pane, rows=200, port=self.port)
+            return View(
+                pane=self.pane, rows=200, port=self.port, detail=beside, hold=self.hold,
+                news=16 if picture.rooms_of(self).news_height else 0, strips=times.asked(self),
+            )  # fmt: skip
         column = table.column(place.sort)
         biggest_first = column is not None and column.biggest_first
         return View(
@@ -73,6 +80,9 @@ class Session(ScreenState):
             rows=min(200, window_rows(table, self.frames.get(self.pane), self.page_height())),
             follow=bare(place.key),
             fold=self.fold and self.pane == "flows",
+            detail=beside,
+            hold=self.hold,
+            strips=times.asked(self),
         )
 
     def resize(self, width: int, height: int) -> None:
@@ -84,21 +94,31 @@ class Session(ScreenState):
     def take(self, frame: Frame, now: float) -> bool:
         """Show this frame; True when another one is needed because the cursor's row has moved."""
         self.newest, self.heard_at, self.stale = frame, now, True
-        if self.frozen_at is not None:
-            self.frozen_at = now  # a picture that was asked for while frozen is a new picture
         view = frame.view
-        if view.detail is not None:
+        if view.detail is not None and view.rows == 0:
             for opened in self.opened:
                 if opened.key == view.detail:
                     opened.take(frame)
             return False
+        if view.detail is not None:
+            if self.beside is None or self.beside.key != view.detail:
+                self.beside = Opened(view.detail)
+            self.beside.take(frame)
         self.frames[view.pane] = frame
         table = TABLES.get(view.pane)
-        if table is None or view.pane != self.pane:
+        if view.pane != self.pane:
             return False
+        if table is None:
+            self.picture(now)  # lays out what the cursor can stand on
+            return self._beside_lags(frame)
         if frame.filter_error:
             self.say(f"filter: {frame.filter_error}", now, "bad")
-        return moving.follow(self, table, frame)
+        return moving.follow(self, table, frame) or self._beside_lags(frame)
+
+    def _beside_lags(self, frame: Frame) -> bool:
+        """What stands beside is not what the cursor stands on."""
+        wanted = self.place.key if picture.rooms_of(self).beside_width else None
+        return wanted is not None and frame.view.detail != wanted
 
     def told(self, done: Done, now: float) -> None:
         """A command was answered."""
@@ -125,9 +145,14 @@ class Session(ScreenState):
         action = keys.action_of(pressed, self.where())
         if action is None:
             return []
+        before = self.place.key
         if action == "pane":
             return self._show(PANES[int(pressed) - 1])
-        return self._act(action, now)
+        effects = self._act(action, now)
+        moved = self.place.key != before and Fetch() not in effects
+        if moved and picture.rooms_of(self).beside_width:
+            effects.append(Fetch())
+        return effects
 
     def release(self, now: float) -> list[Effect]:
         """Keys that were typed ahead of the picture take effect once it is there."""
@@ -167,12 +192,30 @@ class Session(ScreenState):
             return [Quit(0)]
         if action == "clear":
             self.message = ""
+            if self.cursor_s is not None:
+                return times.leave(self)
+            if self.strips_alone and self.pane == "overview":
+                self.strips_alone = False
+                return [Fetch()]
             if self.place.filter:
                 return prompt.set_filter(self, "")
             return []
         alone: dict[str, Effect] = {"help": Help(), "redraw": Redraw(), "suspend": Suspend()}
         if action in alone:
             return [alone[action]]
+        if action in ("zoom-in", "zoom-out"):
+            return times.zoom(self, -1 if action == "zoom-in" else 1)
+        if action in ("cursor-back", "cursor-on"):
+            if not times.shown(self):
+                self.strips_alone = True
+                return [Fetch()]
+            return times.move(self, -1 if action == "cursor-back" else 1)
+        if action == "strips":
+            self.strips_alone = not self.strips_alone
+            return times.leave(self)
+        if action == "beside":
+            self.beside_on = not self.beside_on
+            return [Fetch()]
         if action == "fold":
             self.fold = not self.fold
             return [Fetch()]
@@ -186,7 +229,9 @@ class Session(ScreenState):
             return self._arrange(action, now)
         if action == "freeze":
             self.frozen_at = None if self.frozen else now
-            return [] if self.frozen else [Fetch()]
+            self.moments += self.frozen
+            self.hold = f"{self.token} {self.moments}" if self.frozen else None
+            return [Fetch()]
         if action in ("copy", "export", "known", "accept", "undo"):
             return self._with_subject(action, now)
         return self._in_time(action, now)

@@ -60,13 +60,13 @@ def _of_camera(camera: CameraRecord, snapshot: Snapshot) -> list[FindingRecord]:
     return [f for f in snapshot.findings if f.camera in own or f.stream in camera.streams]
 
 
-def _flow_link(flow_id: str, state: State) -> tuple[str, str]:
-    """A flow by its addresses, which a person knows it by; its id is only the way to it."""
-    flow = state.flow(flow_id)
-    name = (
-        f"{flow.src} > {_address_port(flow.dst, flow.dport)}" if flow is not None else "that ended"
-    )
-    return f"flow {name}", f"flow:{flow_id}"
+def _flow_links(flow_id: str | None, state: State) -> list[tuple[str, str]]:
+    """A flow by its addresses, which a person knows it by; none for one that is not kept any
+    more."""
+    flow = None if flow_id is None else state.flow(flow_id)
+    if flow is None:
+        return []
+    return [(f"flow {flow.src} > {_address_port(flow.dst, flow.dport)}", f"flow:{flow_id}")]
 
 
 def _address_port(address: str, port: int | None) -> str:
@@ -311,7 +311,7 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
         *section("POLICY", [("verdict", stream.verdict), ("rule", word(stream.rule))]),
         *_dialogue(stream.camera, snapshot),
     )
-    links = [_flow_link(stream.flow, state)] if stream.flow else []
+    links = _flow_links(stream.flow, state)
     if stream.camera:
         links.append((f"camera {stream.camera}", f"camera:{stream.camera}"))
     links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
@@ -489,7 +489,7 @@ def violation_detail(
         *section("NEAREST RULES", [("", text) for text in violation.nearest]),
         *section("WHY", explained),
     )
-    links = [_flow_link(violation.flow, state)] if violation.flow else []
+    links = _flow_links(violation.flow, state)
     links += [
         (f"finding {f.id}", f"finding:{finding_key(f)}")
         for f in snapshot.findings
@@ -546,7 +546,7 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
     if above is not None:
         links.append((f"cause {above.id}", f"finding:{finding_key(above)}"))
     if finding.flow:
-        links.append(_flow_link(finding.flow, state))
+        links += _flow_links(finding.flow, state)
     stream = next((s for s in snapshot.streams if s.id == finding.stream), None)
     if stream is not None:
         links.append((f"stream {_stream_name(stream)}", f"stream:{stream.id}"))
@@ -565,7 +565,7 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
 
 
 def event_detail(key: str, event: EventRecord, state: State, snapshot: Snapshot) -> Detail:
-    links = (_flow_link(event.flow, state),) if event.flow else ()
+    links = tuple(_flow_links(event.flow, state))
     return Detail(
         key=key,
         title=f"{event.kind} {event.subject}",

@@ -43,6 +43,16 @@ Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # fits the dat
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # and is no NaN
 
 
+class StripsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Which time strips a screen shows."""
+
+    columns: Annotated[int, msgspec.Meta(ge=1, le=400)]
+    rows: Annotated[int, msgspec.Meta(ge=0, le=100)]
+    cell_s: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]  # 0: as all that is known fits
+    end_s: Time = 0  # seconds since the epoch; 0: up to the newest
+    at_s: Time = 0  # the cursor's time; 0: there is none
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
     pane: Name = "overview"
     sort: Name | None = None  # a column's name of that pane; None: the pane's own order
@@ -55,6 +65,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
         None  # key of the row under the cursor: `Frame.follow_row` tells where it is
     )
     fold: bool = False  # flows that say one thing as one row
+    hold: Name | None = None  # a token: what is shown is the moment when it was first used
+    news: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0  # newest events beside an overview
+    strips: StripsView | None = None
     detail: Key | None = (
         None  # "flow:ID", "stream:ID", "camera:NAME", "endpoint:SERVICE/HOST/PORT",
     )
@@ -82,9 +95,39 @@ class ReviewState(msgspec.Struct, frozen=True, kw_only=True):
     playing: bool = False
     speed: float = 1.0
     gaps: tuple[tuple[int, int], ...] = ()  # recorder off
-    bands: tuple[tuple[str, str], ...] = ()
-    # (label, a letter a column over the whole time: "#" ok, "!" warning, "x" bad, "." no record)
     marks: tuple[tuple[int, str, str], ...] = ()  # (time_ns, severity, text) for the event line
+
+
+class Strip(msgspec.Struct, frozen=True, kw_only=True):
+    """How one subject stood: a digit a cell, the value of `state.strips.Cell`."""
+
+    key: str  # "port:NAME", "camera:NAME", "endpoint:...", "internet", "us"
+    label: str
+    cells: str
+
+
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    name: str  # "bit-rate" in bits/s, all ports together; "lost" packets, all streams together
+    values: tuple[int | None, ...]  # a cell each; None: nothing is known
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """What was open and what happened in the cell under the cursor, worst first."""
+
+    time_s: int
+    told: tuple[tuple[str, str, str], ...]  # (severity, text, detail key)
+    more: int = 0
+
+
+class Strips(msgspec.Struct, frozen=True, kw_only=True):
+    start_s: int
+    end_s: int
+    cell_s: int
+    first_s: int  # nothing is known of before
+    strips: tuple[Strip, ...] = ()
+    well: int = 0  # subjects left out for want of rows; none of them was in trouble
+    curves: tuple[Curve, ...] = ()
+    moment: Moment | None = None
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +194,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
     devices: tuple[DeviceRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
     detail: Detail | None = None
+    strips: Strips | None = None
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):

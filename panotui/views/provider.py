@@ -17,6 +17,7 @@ import msgspec
 
 from panotui.errors import PanotuiError
 from panotui.model import (
+    SECOND,
     CameraRecord,
     EndpointRecord,
     EventRecord,
@@ -31,9 +32,20 @@ from panotui.model.page import Page
 from panotui.state.marks import MARKS_MAX
 from panotui.views.export import write_detail, write_table
 from panotui.views.filter import FilterError, parse
-from panotui.views.frames import Command, Done, Frame, Header, ReviewState, View
+from panotui.views.frames import (
+    Command,
+    Done,
+    Frame,
+    Header,
+    ReviewState,
+    Strips,
+    StripsView,
+    View,
+)
+from panotui.views.held import HeldMoments
 from panotui.views.panes import ROWS_MAX, matching, page
 from panotui.views.state import State
+from panotui.views.strips import LiveTimes, Times, strips
 from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
 from panotui.wire.text import printable
 
@@ -72,6 +84,7 @@ class StateProvider:
         notebook: Notebook | None = None,
         site_editor: SiteEditor | None = None,
         export_folder: Path | None = None,
+        times: Times | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
@@ -82,9 +95,11 @@ class StateProvider:
         self._notebook = notebook
         self._site_editor = site_editor
         self._export_folder = export_folder
+        self.times: Times | None = LiveTimes() if times is None else times
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._snapshot_at = 0.0
+        self._held = HeldMoments()
         self._number = 0
         self._began_again_at: float | None = None
 
@@ -101,6 +116,8 @@ class StateProvider:
     def begin_again(self, state: State) -> None:
         """From here on frames are made of another state, which begins with nothing."""
         self.state = state
+        self._held.clear()
+        self.times = LiveTimes()
         self._began_again_at = self._clock()
         self.forget_snapshot()
 
@@ -108,12 +125,28 @@ class StateProvider:
         """The next frame looks anew (after a command, a seek)."""
         self._snapshot = None
 
+    def second(self, now_ns: int) -> None:
+        """A second of packet time has passed: how the site stood is kept for the strips."""
+        if isinstance(self.times, LiveTimes):
+            self.times.add(self.state.snapshot())
+
     def frame(self, view: View) -> Frame:
-        snapshot = self.snapshot()
+        state, snapshot = self.state, self.snapshot()
+        if view.hold is not None:
+            state = self._held.of(view.hold, state, snapshot)
+            snapshot = state.snapshot()
         self._number += 1
-        frame = self._pane(view, snapshot)
-        detail = None if view.detail is None else detail_of(self.state, view.detail, snapshot)
-        return msgspec.structs.replace(frame, detail=detail)
+        frame = self._pane(view, snapshot, state)
+        detail = None if view.detail is None else detail_of(state, view.detail, snapshot)
+        shown = None if view.strips is None else self._strips(view, view.strips, snapshot)
+        return msgspec.structs.replace(frame, detail=detail, strips=shown)
+
+    def _strips(self, view: View, asked: StripsView, snapshot: Snapshot) -> Strips | None:
+        if self.times is None:
+            return None
+        if view.hold is not None and not asked.end_s:
+            asked = msgspec.structs.replace(asked, end_s=snapshot.time_ns // SECOND)
+        return strips(self.times, asked, snapshot.findings, lambda: self.events(snapshot))
 
     def header(self, snapshot: Snapshot) -> Header:
         return Header(
@@ -142,17 +175,21 @@ class StateProvider:
     def review(self) -> ReviewState | None:
         return None
 
-    def _pane(self, view: View, snapshot: Snapshot) -> Frame:
+    def _pane(self, view: View, snapshot: Snapshot, state: State) -> Frame:
         base = Frame(
             number=self._number, view=view, header=self.header(snapshot), ports=snapshot.ports
         )
         replace = msgspec.structs.replace
         if view.pane == "flows":
-            flows = self._flows(view)
+            flows = self._flows(view, state)
             return replace(_placed(base, flows), flows=flows.rows, folds=dict(flows.folds))
         pane = BY_NAME.get(view.pane)
         if pane is None:
-            return _overview(base, snapshot)
+            frame = _overview(base, snapshot)
+            if view.news:
+                newest = sorted(self.events(snapshot), key=lambda e: (-e.time_ns, -e.number))
+                frame = replace(frame, events=tuple(newest[: view.news]))
+            return frame
         rows = self.events(snapshot) if pane is EVENTS else pane.rows(snapshot)
         found = page(rows, pane.record, view)
         beside = _BESIDE.get(pane.name)
@@ -162,7 +199,7 @@ class StateProvider:
             **({} if beside is None else beside(snapshot, view)),
         )
 
-    def _flows(self, view: View) -> Page[FlowRecord]:
+    def _flows(self, view: View, state: State) -> Page[FlowRecord]:
         keep: Callable[[FlowRecord], bool] | None = None
         error: str | None = None
         follow = None if view.follow is None else view.follow.removeprefix("flow:")
@@ -170,7 +207,7 @@ class StateProvider:
         try:
             if view.filter.strip():
                 keep = parse(view.filter).bounded(FlowRecord)
-            found = self.state.flow_page(
+            found = state.flow_page(
                 keep,
                 view.sort,
                 view.reverse,
@@ -182,7 +219,7 @@ class StateProvider:
             )
         except FilterError as problem:
             error = str(problem)
-            found = self.state.flow_page(
+            found = state.flow_page(
                 None,
                 view.sort,
                 view.reverse,

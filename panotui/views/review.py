@@ -1,7 +1,7 @@
 """The same frames over a recording: a position in time that seeks, steps and plays.
 
 The position moves with an injected clock while playing; everything shown is what the recording
-holds for that position. Bands and gaps of the time line are read once.
+holds for that position. Strips and gaps of the time line are read once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from panotui.recording.reader import Recording
 from panotui.views.frames import Answer, Command, Done, ReviewState, View
 from panotui.views.panes import flow_rows
 from panotui.views.provider import StateProvider
+from panotui.views.recorded_times import RecordedTimes
 from panotui.views.state import Line
 
-BAND_COLUMNS = 240
 SPEED_MIN, SPEED_MAX = 0.1, 3600.0
 
 Explainer = Callable[[FlowRecord], Sequence[Line]]
@@ -88,13 +88,18 @@ class ReviewProvider(StateProvider):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._review_state = RecordingState(recording, explain)
-        super().__init__(self._review_state, mode, export_folder=export_folder, clock=clock)
+        super().__init__(
+            self._review_state,
+            mode,
+            export_folder=export_folder,
+            times=RecordedTimes(recording),
+            clock=clock,
+        )
         self._recording = recording
         self._loop = loop
         self._playing = False
         self._speed = 1.0
         self._moved_at = clock()
-        self._bands = _bands(recording)
         self._gaps = tuple(recording.gaps())
         self._marks = tuple(recording.event_marks())
 
@@ -112,7 +117,6 @@ class ReviewProvider(StateProvider):
             playing=self._playing,
             speed=self._speed,
             gaps=self._gaps,
-            bands=self._bands,
             marks=self._marks,
         )
 
@@ -196,20 +200,6 @@ _MOVES: dict[str, Callable[[ReviewProvider, Command], Done]] = {
     "next-event": ReviewProvider._to_event,
     "previous-event": ReviewProvider._to_event,
 }
-
-
-def _bands(recording: Recording) -> tuple[tuple[str, str], ...]:
-    """Ports together, each camera, the cloud together."""
-    final = recording.snapshot_at(1 << 62)
-    bands = [("ports", recording.band("port_sample", BAND_COLUMNS))]
-    for camera in final.cameras[:16]:
-        names = [s.id for s in final.streams if s.camera == camera.name]
-        if names:
-            bands.append((camera.name, recording.band("stream_sample", BAND_COLUMNS, names)))
-    needed = [f"{e.service}/{e.host}/{e.port}" for e in final.endpoints if e.needed]
-    if needed:
-        bands.append(("cloud", recording.band("endpoint_sample", BAND_COLUMNS, needed)))
-    return tuple(bands)
 
 
 class LocalClient:

@@ -27,7 +27,10 @@ HISTORY_SHOWN = 60  # seconds of history in a list; a detail has all
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 _VERDICT = {"violation": 0, "pending": 1, "allowed": 2, "infrastructure": 3}
 _FIRST = {"violation": 0, "pending": 1}  # in the pane's own order; all others after them
-_STREAM_STATE = {"frozen": 0, "losing": 1, "slow": 2, "paused": 3, "streaming": 4, "ended": 5}
+_STREAM_STATE = {
+    "frozen": 0, "error": 1, "losing": 2, "slow": 3, "warning": 4, "paused": 5, "info": 6,
+    "streaming": 6, "ended": 7,
+}  # fmt: skip
 _ENDPOINT_STATE = {"blocked": 0, "failing": 1, "unseen": 2, "reachable": 3}
 
 
@@ -88,7 +91,7 @@ STREAMS = Pane(
     rows_in="streams",
     short="Strm",
     own=lambda r: (
-        _STREAM_STATE.get(r.state, 6),
+        _STREAM_STATE.get(r.standing, 8),
         r.camera or "~",
         r.media != "video",
         r.id,
@@ -101,7 +104,7 @@ STREAMS = Pane(
         "size": lambda r: (r.width or 0) * (r.height or 0) or None,
         "from": lambda r: r.transport,
         "stream": lambda r: r.media,
-        "state": lambda r: _STREAM_STATE.get(r.state, 6),
+        "state": lambda r: _STREAM_STATE.get(r.standing, 8),
     },
     slim=_slim_stream,
 )

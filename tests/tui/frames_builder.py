@@ -38,9 +38,11 @@ from panotui.model import (
 )
 from panotui.model.page import Page
 from panotui.state.standing import plays
+from panotui.state.strips import Cell, Run
 from panotui.views.frames import (
     Answer,
     Command,
+    Curve,
     Done,
     ReviewState,
     View,
@@ -229,6 +231,7 @@ class Site:
     notice: str | None = None
     fatal: str | None = None
     all_well_since_ns: int | None = None
+    times: MadeUpTimes | None = None
     number: int = 0
     asked: list[View | Command] = field(default_factory=list)
 
@@ -372,6 +375,70 @@ class Site:
         )
 
 
+@dataclass
+class MadeUpTimes:
+    """How a site stood, without a recording."""
+
+    start_s: int
+    end_s: int
+    stood: dict[str, list[tuple[int, Cell]]]  # key -> (seconds from the start, how from then on)
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    def span(self) -> tuple[int, int]:
+        return self.start_s, self.end_s
+
+    def runs(self) -> dict[str, list[Run]]:
+        out = {}
+        for key, changes in self.stood.items():
+            ends = [start for start, _ in changes[1:]] + [self.end_s - self.start_s]
+            out[key] = [
+                Run(self.start_s + a, self.start_s + b, cell)
+                for (low, cell), end in zip(changes, ends, strict=True)
+                for a, b in self._outside(low, end)
+            ]
+        return out
+
+    def _outside(self, low: int, high: int) -> list[tuple[int, int]]:
+        parts = [(low, high)]
+        for start, end in self.gaps:
+            parts = [
+                part
+                for a, b in parts
+                for part in ((a, min(b, start)), (max(a, end), b))
+                if part[0] < part[1]
+            ]
+        return parts
+
+    def curves(self, start_s: int, cell_s: int, columns: int) -> tuple[Curve, ...]:
+        known = [self.start_s <= start_s + n * cell_s < self.end_s for n in range(columns)]
+        rates = (24_000_000 + 500_000 * (n % 7) if k else None for n, k in enumerate(known))
+        lost = ((12 if n % 9 == 0 else 0) if k else None for n, k in enumerate(known))
+        return (
+            Curve(name="bit-rate", values=tuple(rates)), Curve(name="lost", values=tuple(lost)),
+        )  # fmt: skip
+
+
+def half_an_hour() -> MadeUpTimes:
+    """The sketch: a port falls silent, a camera loses, another refuses, we miss packets."""
+    well, gone, hurt = Cell.WELL, Cell.DEAD, Cell.DAMAGED
+    end_s = NOW // SECOND
+    return MadeUpTimes(
+        end_s - 1800,
+        end_s,
+        {
+            "port:eth0": [(0, well)],
+            "port:eth1": [(0, well), (960, hurt), (1200, well)],
+            "camera:dock": [(0, well)],
+            "camera:gate": [(0, well), (420, hurt), (1110, well), (1500, hurt)],
+            "camera:yard": [(0, Cell.UNASKED), (60, well), (1620, gone)],
+            "internet": [(0, well), (960, gone), (1200, well)],
+            "endpoint:logs/logs.us-east-1.amazonaws.com/443": [(0, well), (1500, gone)],
+            "endpoint:s3/panorama-artifacts.s3.us-east-1.amazonaws.com/443": [(0, well)],
+            "us": [(0, well), (1560, Cell.MISSED), (1680, well)],
+        },
+    )
+
+
 class _Provider(StateProvider):
     """What answers in production, over a site that is made up."""
 
@@ -382,6 +449,7 @@ class _Provider(StateProvider):
             recorder=lambda: site.recorder,
             notice=lambda: site.notice,
             fatal=lambda: site.fatal,
+            times=site.times,
         )
         self._site = site
         self._number = site.number - 1
@@ -629,6 +697,7 @@ def plant() -> Site:
             servers=(TimeServerRecord(address="192.168.5.1", scope="local", offset_ms=2.0),),
         ),
         resolvers=(ResolverRecord(address="192.168.5.1", queries=90, answers=90, median_ms=12.0),),
+        times=half_an_hour(),
         recorder=RecorderRecord(path="/var/lib/panotui/night.panotui", since_ns=NOW - 764 * SECOND),
     )  # fmt: skip
 
@@ -727,6 +796,17 @@ def review() -> Site:
     site = plant()
     site.mode = "review"
     start = NOW - 8 * 3600 * SECOND
+    hour, well = 3600, Cell.WELL
+    site.times = MadeUpTimes(
+        start // SECOND,
+        NOW // SECOND + 600,
+        {
+            "port:eth0": [(0, well), (int(3.2 * hour), Cell.DEAD), (int(3.4 * hour), well)],
+            "camera:gate": [(0, well), (int(4.8 * hour), Cell.DAMAGED), (int(5.6 * hour), well)],
+            "internet": [(0, well)],
+        },
+        gaps=((2 * hour, 3 * hour),),
+    )
     site.review = ReviewState(
         start_ns=start,
         end_ns=NOW + 600 * SECOND,
@@ -734,11 +814,6 @@ def review() -> Site:
         playing=True,
         speed=10.0,
         gaps=((start + 2 * 3600 * SECOND, start + 3 * 3600 * SECOND),),
-        bands=(
-            ("ports", "#" * 40 + "x" * 3 + "#" * 57),
-            ("cameras", "#" * 60 + "!" * 10 + "#" * 30),
-            ("cloud", "#" * 100),
-        ),
         marks=(
             (start + 1800 * SECOND, "info", "camera dock streams"),
             (start + 4 * 3600 * SECOND, "error", "violation"),

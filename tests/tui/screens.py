@@ -8,11 +8,25 @@ from panotui.tui.effects import Effect, Fetch, Send
 from panotui.tui.glyphs import UNICODE, Glyphs
 from panotui.tui.line import text_of
 from panotui.tui.session import Session
-from panotui.views.frames import Done, Frame
+from panotui.views.frames import Answer, Command, Done, Frame, View
+from panotui.views.provider import StateProvider
 from tests.tui.frames_builder import Site
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NAMED = {"/": "slash", ":": "colon", "?": "question_mark", "[": "left_square_bracket"}
+
+
+class Answering:
+    """What a screen asks, when it is a provider: each time with a new look at its state."""
+
+    def __init__(self, provider: StateProvider) -> None:
+        self.provider = provider
+
+    def answer(self, request: View | Command) -> Answer:
+        if isinstance(request, Command):
+            return self.provider.command(request)
+        self.provider.forget_snapshot()
+        return self.provider.frame(request)
 
 
 class Driven:

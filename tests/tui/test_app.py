@@ -146,6 +146,7 @@ def test_one_request_is_in_flight_and_a_frozen_screen_asks_nothing() -> None:
             assert Slow.most == 1
             await pilot.press("space")
             await until(lambda: "FROZEN" in shown(app), pilot)
+            await asyncio.sleep(0.3)  # the moment that is held is asked for
             asked = len(source.site.asked)
             await asyncio.sleep(0.6)
             assert len(source.site.asked) == asked

@@ -9,26 +9,13 @@ from typing import cast
 from panotui.model import SECOND
 from panotui.recording.reader import Recording
 from panotui.recording.recorder import Recorder
-from panotui.views.frames import Answer, Command, View
+from panotui.views.frames import Command
 from panotui.views.provider import StateProvider
 from panotui.views.review import ReviewProvider
 from tests.made_up import Scene, answered, site
 from tests.tui.frames_builder import Site
-from tests.tui.screens import Driven
+from tests.tui.screens import Answering, Driven
 from tests.tui.terminals import Terminal
-
-
-class Answering:
-    """What a screen asks: a provider."""
-
-    def __init__(self, provider: StateProvider) -> None:
-        self.provider = provider
-
-    def answer(self, request: View | Command) -> Answer:
-        if isinstance(request, Command):
-            return self.provider.command(request)
-        self.provider.forget_snapshot()
-        return self.provider.frame(request)
 
 
 def screen(provider: StateProvider) -> Driven:

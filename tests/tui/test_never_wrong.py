@@ -230,7 +230,7 @@ def test_dns_questions_and_scans_do_not_fill_the_flows(site: Site) -> None:
         for n in range(30)
     )  # fmt: skip
     site.flows = (*site.flows[:2], *(dns(n) for n in range(40)), *scan)  # type: ignore[arg-type]
-    driven = Driven(site, 120, 40).press("2")
+    driven = Driven(site, 120, 40).press("2", "v")
     text = driven.text()
     assert "40 DNS questions" in text
     assert "30 unanswered" in text

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from typing import cast
+
 import msgspec
 import pytest
 
 from panotui.model import SECOND
 from panotui.tui.effects import Copy, Fetch, Help, Quit, Rate, Redraw, Send, Suspend
 from panotui.views.frames import Command, View
+from panotui.views.provider import StateProvider
 from tests.tui import frames_builder
-from tests.tui.frames_builder import NOW, flow
-from tests.tui.screens import Driven
+from tests.tui.frames_builder import NOW, Site, flow
+from tests.tui.screens import Answering, Driven
 
 
 @pytest.fixture
@@ -120,14 +123,16 @@ def test_digits_and_tab_change_panes(plant: Driven) -> None:
 def test_a_detail_opens_its_links_and_q_goes_back_step_by_step(plant: Driven) -> None:
     plant.press("3", "down", "enter")
     assert "gate video" in plant.lines()[1]
-    plant.press("right", "enter")
+    plant.press("enter")
     assert "camera gate" in plant.lines()[1]
     plant.press("q")
     assert "gate video" in plant.lines()[1]
-    plant.press("f")
-    assert "tcp" in plant.lines()[1] or "gone" in plant.text()
-    plant.press("escape", "escape")
+    plant.press("escape")
     assert plant.lines()[1].startswith(" STREAMS")
+    plant.press("5", "enter", "f")
+    assert "tcp" in plant.lines()[1]
+    plant.press("escape", "escape")
+    assert plant.lines()[1].startswith(" VIOLATIONS")
 
 
 def test_a_thing_that_is_gone_says_so(plant: Driven) -> None:
@@ -223,6 +228,26 @@ def test_a_frozen_picture_says_how_far_behind_it_is(plant: Driven) -> None:
     assert "FROZEN -12 s" in plant.lines()[0]
     plant.press("space")
     assert "FROZEN" not in plant.lines()[0]
+
+
+def test_a_frozen_screen_holds_one_moment_for_all_panes(plant: Driven) -> None:
+    provider = StateProvider(plant.site, "live")
+    driven = Driven(cast("Site", Answering(provider)))
+    clock = driven.lines()[0][-13:]
+    driven.press("space")
+    panes = {pane: driven.press(pane).text() for pane in "12345678"}
+    for _ in range(5):
+        plant.site.advance()
+    plant.site.flows = ()
+    plant.site.findings = ()
+    provider.forget_snapshot()
+    for pane, text in panes.items():
+        assert driven.press(pane).text() == text
+        assert driven.lines()[0].endswith(clock)
+    assert "FROZEN" in driven.lines()[0]
+    driven.press("space", "6")
+    assert not driven.lines()[0].endswith(clock)
+    assert "Nothing to report" in driven.text()
 
 
 def test_a_silent_collector_shows(plant: Driven) -> None:

@@ -7,30 +7,29 @@ the first text line shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from panotui.model import PortRecord, StreamRecord
 from panotui.tui.cells import cut_end, width, wrap
-from panotui.tui.chart import History, block, marks
 from panotui.tui.glyphs import Look, look, role
-from panotui.tui.line import Line, Span
+from panotui.tui.line import Line
 from panotui.tui.page import Item, Page, Scene
-from panotui.tui.pages import findings, streams, violations
-from panotui.tui.quantities import day_clock, mega, short_volume
+from panotui.tui.pages import charts, findings, streams, violations
+from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
 
 LABEL = 16  # cells of a line's label
 
 
-def draw(scene: Scene) -> Page:
-    """The detail in the page's height; `Place.first` is moved back to the last full page."""
+def draw(scene: Scene, *, links: bool = True) -> Page:
+    """The detail in the page's height; `Place.first` is moved back to the last full page.
+
+    `links`: with the line of what can be opened from it.
+    """
     detail = scene.frame.detail
     if detail is None:
         return Page([scene.pen().put(" waiting for the collector", "dim").line()]).fill(
             scene.width, scene.height
         )
     text = lines(detail, scene)
-    linked = bool(detail.links)
+    linked = links and bool(detail.links)
     room = max(1, scene.height - 1 - (1 if linked else 0))
     scene.place.first = max(0, min(scene.place.first, len(text) - room))
     first = scene.place.first
@@ -136,66 +135,10 @@ def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
 
 def _charts(detail: Detail, scene: Scene) -> list[Line]:
     if detail.stream is not None:
-        return _stream_charts(detail.stream, scene)
+        return charts.stream_charts(detail.stream, scene)
     if detail.port is not None:
-        return _port_charts(detail.port, scene)
+        return charts.port_charts(detail.port, scene)
     return []
-
-
-def _stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
-    """Bit-rate, loss and frame size a second; key frames marked, gaps left blank."""
-    if not any(value is not None for value in stream.history_bps):
-        return []
-    seconds = cells = min(scene.width - 13, len(stream.history_bps))
-    out = [_chart_title(seconds, scene)]
-    out += _chart("Mb/s", stream.history_bps, 3, cells, scene, mega)
-    out += _chart("lost", stream.history_lost, 1, cells, scene, lambda v: f"{v:.0f}", bad=True)
-    if any(value for value in stream.history_frame_bytes):
-        out += _chart("frame B", stream.history_frame_bytes, 2, cells, scene, short_volume)
-    if any(value for value in stream.history_keyframes):
-        row = marks(stream.history_keyframes, cells, scene.glyphs.keyframe)
-        pen = scene.pen().put("   ").field("key", 8, "dim", right=True).put(" ").put(row, "key")
-        out.append(pen.line())
-    return out
-
-
-def _port_charts(port: PortRecord, scene: Scene) -> list[Line]:
-    if not any(v is not None for v in (*port.history_in_bps, *port.history_out_bps)):
-        return []
-    seconds = min(scene.width - 13, max(len(port.history_in_bps), len(port.history_out_bps)))
-    out = [_chart_title(seconds, scene)]
-    out += _chart(f"{scene.glyphs.inward} Mb/s", port.history_in_bps, 3, seconds, scene, mega)
-    out += _chart(f"{scene.glyphs.outward} Mb/s", port.history_out_bps, 3, seconds, scene, mega)
-    return out
-
-
-def _chart_title(seconds: int, scene: Scene) -> Line:
-    pen = scene.pen().put(" ").put(f"LAST {seconds} s", "head")
-    return pen.put("  a column a second, blank: no record", "dim").line()
-
-
-def _chart(
-    name: str,
-    history: History,
-    height: int,
-    cells: int,
-    scene: Scene,
-    show: Callable[[float], str],
-    *,
-    bad: bool = False,
-) -> list[Line]:
-    rows, peak = block(history, cells, height, scene.glyphs)
-    out = []
-    for number, row in enumerate(rows):
-        label = show(peak) if number == 0 and height > 1 else ""
-        label = name if number == height - 1 else label
-        pen = scene.pen().put("   ").field(label, 8, "dim", right=True).put(" ")
-        colour: Sequence[Span] = [(row, "bad" if bad and peak > 0 else "chart")]
-        out.append(pen.spans(colour).line())
-    if height == 1 and peak > 0:
-        pen = scene.pen().put("   ").field(f"{name} {show(peak)}", 8, "dim", right=True).put(" ")
-        out = [pen.put(rows[0], "bad" if bad else "chart").line()]
-    return out
 
 
 # ---------------------------------------------------------------- links

@@ -45,6 +45,7 @@ from panotui.tui.quantities import (
     round_trip,
     since,
 )
+from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
@@ -149,6 +150,32 @@ def _unit(scene: Scene, key: str, of: Look, copy: str, *pens: Pen, known: bool |
     return _Unit(
         tuple(pen.line() for pen in pens), (Item(key, 0, 0, scene.width, copy, known),), of
     )
+
+
+def strip_values(frame: Frame) -> dict[str, str]:
+    """What stands behind each strip: the newest value, or the word for what is wrong."""
+    values: dict[str, str] = {}
+    for port in frame.ports:
+        both = (port.rate_in_bps or 0.0) + (port.rate_out_bps or 0.0)
+        known = port.rate_in_bps is not None or port.rate_out_bps is not None
+        said = f"{mega(both if known else None)} Mb/s" if port.state == "up" else port.state
+        values[f"port:{port.name}"] = said
+    rates: dict[str | None, float] = {}
+    for stream in frame.streams:
+        if stream.rate_bps is not None:
+            rates[stream.camera] = rates.get(stream.camera, 0.0) + stream.rate_bps
+    for camera in frame.cameras:
+        flows = camera.state in ("streaming", "losing") and camera.name in rates
+        words = streams.state_word(camera)
+        if camera.state == "refused" and camera.last_status:
+            words = str(camera.last_status)
+        values[f"camera:{camera.name}"] = f"{mega(rates[camera.name])} Mb/s" if flows else words
+    for endpoint in frame.endpoints:
+        values[f"endpoint:{row_key(endpoint)}"] = endpoint.state
+    counts = frame.header.counts
+    values["internet"] = f"{counts.endpoints_ok}/{counts.endpoints}" if counts.endpoints else ""
+    values["us"] = f"lost {count(frame.header.lost)}"
+    return values
 
 
 # ---------------------------------------------------------------- ports
@@ -264,7 +291,7 @@ def _camera(
     loss, loss_role = streams.loss_of(stream, scene)
     pen.put(" loss ").put(f"{loss:<7}", loss_role)
     pen.put(f"{milliseconds(streams.jitter_ms(stream)):>3} ms ")
-    if scene.width >= 110:
+    if scene.width >= 110 and pen.room >= 32:
         pen.field(stream.transport, 4, "dim").field(camera.address, 16, "dim")
         pen.field(camera.vendor or UNKNOWN, min(20, max(0, scene.width - 120)), "dim").put(" ")
     pen.put(sparkline(stream.history_bps, min(60, pen.room - 1), scene.glyphs), "chart")

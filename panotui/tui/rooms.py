@@ -1,0 +1,56 @@
+"""Which part of the screen shows what, by its size: a list, a detail beside it, strips below it.
+
+80x24 has one room. From 110 columns on, what is selected in a list stands open beside it. From
+100x30 on the overview has time strips below it, from 160x40 on the newest events and the selected
+thing's detail at its side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BESIDE_WIDTH, WIDE_WIDTH, WIDE_HEIGHT = 110, 160, 36
+STRIPS_WIDTH, STRIPS_HEIGHT = 100, 26  # of the page: 100x30 with header, footer and a notice
+LIST_LEAST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Cells and lines of each part; 0: it is not there."""
+
+    list_width: int
+    list_height: int
+    beside_width: int = 0
+    news_height: int = 0  # of the newest events, below the detail that stands beside
+    strips_height: int = 0
+
+
+def rooms(
+    width: int,
+    height: int,
+    *,
+    overview: bool,
+    beside: bool,
+    strips_rows: int = 0,
+    strips_alone: bool = False,
+    moment: bool = False,
+) -> Rooms:
+    """The rooms of a page of this size.
+
+    `beside`: a detail may stand beside; `strips_rows`: subjects that have a strip; `strips_alone`:
+    the page is strips and nothing else; `moment`: what was open at the cursor is told below them.
+    """
+    if strips_alone:
+        return Rooms(width, 0, strips_height=height)
+    side = 0
+    if beside and width >= (WIDE_WIDTH if overview else BESIDE_WIDTH):
+        side = 0 if overview and height < WIDE_HEIGHT else max(45, width * 42 // 100)
+        side = min(side, width - LIST_LEAST - 1)
+    strips = 0
+    if overview and strips_rows and width >= STRIPS_WIDTH and height >= STRIPS_HEIGHT:
+        strips = min(strips_rows + 2, max(6, height // 3))
+        strips += 5 if height >= 50 else 0  # curves
+        strips += 4 if moment else 0
+    upper = height - strips
+    news = min(16, upper // 3) if overview and side else 0
+    return Rooms(width - side - (1 if side else 0), upper, side, news, strips)

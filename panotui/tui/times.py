@@ -1,0 +1,111 @@
+"""The keys of time strips: how long a cell is, where the cursor stands, what is asked for.
+
+Each function changes a `ScreenState` and says what is to be asked for.
+"""
+
+from __future__ import annotations
+
+from panotui.model import SECOND
+from panotui.tui import strips
+from panotui.tui.effects import Effect, Fetch
+from panotui.tui.rooms import STRIPS_HEIGHT, STRIPS_WIDTH
+from panotui.tui.screen_state import ScreenState
+from panotui.views.frames import Strips, StripsView
+
+REVIEW_LABEL = 12  # cells beside a review's time line
+
+
+def shown(screen: ScreenState) -> bool:
+    """Whether this screen shows strips now, apart from a review's time line."""
+    if screen.opened or screen.pane != "overview" or _in_review(screen):
+        return False
+    return screen.strips_alone or (
+        screen.width >= STRIPS_WIDTH and screen.page_height() >= STRIPS_HEIGHT
+    )
+
+
+def _in_review(screen: ScreenState) -> bool:
+    return screen.newest is not None and screen.newest.header.review is not None
+
+
+def newest(screen: ScreenState) -> Strips | None:
+    """The strips that were answered last."""
+    frame = screen.newest if _in_review(screen) else screen.frames.get("overview")
+    return frame.strips if frame is not None else None
+
+
+def asked(screen: ScreenState) -> StripsView | None:
+    """What this screen needs of strips."""
+    if _in_review(screen):
+        return _asked_of_review(screen)
+    if not shown(screen):
+        return None
+    columns = strips.columns(screen.width)
+    height = screen.page_height()
+    rows = height - 8 if screen.strips_alone else max(4, height // 3 - 2)
+    return StripsView(
+        columns=columns,
+        rows=max(3, rows),
+        cell_s=screen.cell_s or 0,
+        end_s=screen.strips_end_s,
+        at_s=screen.cursor_s or 0,
+    )
+
+
+def _asked_of_review(screen: ScreenState) -> StripsView:
+    assert screen.newest is not None
+    review = screen.newest.header.review
+    assert review is not None
+    columns = max(10, screen.width - REVIEW_LABEL)
+    start_s, end_s = review.start_ns // SECOND, -(-review.end_ns // SECOND)
+    whole_s = max(1, -(-(end_s - start_s) // columns))
+    cell_s = min(screen.cell_s or whole_s, whole_s)
+    window = cell_s * columns
+    middle = review.position_ns // SECOND + window // 2
+    end = max(start_s + window, min(end_s, -(-middle // cell_s) * cell_s))
+    return StripsView(
+        columns=columns, rows=review_rows(screen.height), cell_s=cell_s, end_s=max(1, end)
+    )
+
+
+def review_rows(height: int) -> int:
+    """Subjects of a review's time line on a screen so high."""
+    return 4 if height < 36 else 8 if height < 50 else 14
+
+
+def _now_s(screen: ScreenState) -> int:
+    return 0 if screen.newest is None else screen.newest.header.time_ns // SECOND
+
+
+def zoom(screen: ScreenState, step: int) -> list[Effect]:
+    """Longer (1) or shorter (-1) cells."""
+    last = newest(screen)
+    if last is None:
+        return []
+    screen.cell_s = strips.zoomed(screen.cell_s or last.cell_s, step)
+    return [Fetch()]
+
+
+def move(screen: ScreenState, step: int) -> list[Effect]:
+    """The cursor by a cell; it begins at the newest one, and the window follows it."""
+    last = newest(screen)
+    if last is None or not last.strips:
+        return []
+    now_s = _now_s(screen)
+    if screen.cursor_s is None:
+        screen.cursor_s = max(last.start_s, min(last.end_s, now_s) - 1) // last.cell_s * last.cell_s
+    else:
+        screen.cursor_s += step * last.cell_s
+    screen.cursor_s = max(last.first_s, min(screen.cursor_s, max(now_s - 1, 0)))
+    half = last.cell_s * len(last.strips[0].cells) // 2
+    if not last.start_s <= screen.cursor_s < last.end_s:
+        screen.strips_end_s = screen.cursor_s + half
+    if screen.strips_end_s >= now_s:
+        screen.strips_end_s = 0
+    return [Fetch()]
+
+
+def leave(screen: ScreenState) -> list[Effect]:
+    """No cursor any more: the newest cells again."""
+    screen.cursor_s, screen.strips_end_s = None, 0
+    return [Fetch()]
