@@ -6,25 +6,16 @@ import contextlib
 import os
 import shutil
 import stat
-import sys
-import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import panotui
 from panotui.errors import InputError, UsageError
 from panotui.recording.parts import DATABASE
 from panotui.sources.files import given
 from panotui.sources.files.source import begins_as_capture
 from panotui.sources.live import deputy, landlock, namespaces, privileges
 
-# Of what the machine itself holds, this is needed: libraries, time zones, terminals, names.
-_SYSTEM = (
-    "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/usr/share", "/lib", "/lib64",
-    "/etc/ld.so.cache", "/etc/localtime", "/etc/terminfo", "/etc/mime.types", "/etc/passwd",
-    "/etc/group", "/etc/nsswitch.conf", "/proc", "/sys/devices/system/cpu",
-)  # fmt: skip
 _NETWORK = (
     "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
     "/etc/protocols", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/run/systemd/resolve",
@@ -131,7 +122,9 @@ def needed(
 ) -> list[tuple[Path | str, int]]:
     """What a reading command opens, with the rights; see `landlock.domain`."""
 
-    places: list[tuple[Path | str, int]] = [(place, landlock.READ) for place in own_places()]
+    places: list[tuple[Path | str, int]] = [
+        (place, landlock.READ) for place in landlock.own_places()
+    ]
     places += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in _DEVICES]
     places.append((temporary, landlock.WRITE))
     places.append((temporary.parent, landlock.REMOVE_DIR))
@@ -141,28 +134,6 @@ def needed(
     if network:
         places += [(place, landlock.READ) for place in _NETWORK]
     return places
-
-
-def own_places() -> list[str]:
-    """What the program itself reads: its package, Python, libraries, by names or handles."""
-    prefixes = [os.path.realpath(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)]
-    found = [*_SYSTEM, sys.executable]
-    found += filter(None, map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
-    found += [entry for entry in sys.path if _is_below(os.path.realpath(entry), prefixes)]
-    # Packages that lie elsewhere, such as in a source tree, without what lies beside them.
-    for name, module in list(sys.modules.items()):
-        if "." not in name:
-            found += [
-                place
-                for place in map(str, getattr(module, "__path__", None) or ())
-                if not _is_below(os.path.realpath(place), prefixes)
-            ]
-    found.append(str(Path(panotui.__path__[0]).parent / "styles"))
-    return list(dict.fromkeys(found))
-
-
-def _is_below(place: str, folders: Sequence[str]) -> bool:
-    return any(place.startswith(folder + "/") for folder in folders)
 
 
 def remove(folder: Path) -> None:

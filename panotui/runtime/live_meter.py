@@ -45,13 +45,14 @@ from panotui.runtime.pipe import (
 )
 from panotui.runtime.pump import MeterPump
 from panotui.sources import open_live
-from panotui.sources.live import privileges
+from panotui.sources.live import landlock, namespaces, privileges
 from panotui.sources.live.capture import LiveSource
 from panotui.sources.live.pace import Pace
 from panotui.sources.live.timekeeper import SteadySource, Timekeeper
 
 POSTPONED_MOST = 10  # seconds whose news may wait for those before them to leave
 CHUNK = 1 << 16
+SYSFS = ("/sys/class/net", "/sys/devices")  # what interfaces themselves lost
 _order = msgspec.msgpack.Decoder(LiveOrder)
 _begin = msgspec.msgpack.Decoder(Begin)
 _requests: msgspec.msgpack.Decoder[Ask | Finish] = msgspec.msgpack.Decoder(Ask | Finish)
@@ -249,12 +250,21 @@ def _open(order: LiveOrder) -> list[LiveSource]:
                 )
             )
         privileges.go_first()
-        privileges.drop()
+        keep_only_rings()
     except BaseException:
         for ring in rings:
             ring.close()
         raise
     return rings
+
+
+def keep_only_rings() -> None:
+    """No privilege, no network but that of the open rings, no file but the program's own."""
+    namespaces.leave_network()
+    needed = [*landlock.own_places(), *SYSFS]
+    domain = landlock.domain((place, landlock.READ) for place in needed)
+    privileges.drop()
+    landlock.enter(domain)
 
 
 def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from panotui.commands import confinement
 from panotui.commands.rehearse import record_capture
 from panotui.model import Site
 from panotui.sources.files.source import open_file
@@ -274,7 +273,7 @@ def test_several_captures_are_metered_by_processes_without_rights(closed: Path) 
 
 
 def test_the_places_of_the_program_hold_nothing_of_its_neighbours() -> None:
-    places = [os.path.realpath(place) for place in confinement.own_places()]
+    places = [os.path.realpath(place) for place in landlock.own_places()]
     assert str(REPOSITORY / "panotui") in places
     assert str(REPOSITORY) not in places
     assert str(REPOSITORY.parent) not in places

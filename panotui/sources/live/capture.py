@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import fcntl
 import mmap
 import os
 import select
@@ -31,6 +32,7 @@ SOL_PACKET = 263
 PACKET_ADD_MEMBERSHIP, PACKET_RX_RING, PACKET_STATISTICS = 1, 5, 6
 PACKET_VERSION, PACKET_IGNORE_OUTGOING, TPACKET_V3 = 10, 23, 2
 PACKET_MR_PROMISC = 1
+SIOCGIFINDEX = 0x8933
 SO_ATTACH_FILTER = 26
 ARPHRD = {1: 1, 772: 1, 65534: 101, 512: 101, 519: 101, 776: 101, 768: 101, 778: 101}
 # hardware types -> LINKTYPE: Ethernet and loopback; tunnels and PPP give bare IP
@@ -146,7 +148,7 @@ class LiveSource:
         )
 
     def _bind(self) -> None:
-        index = socket.if_nametoindex(self.name)
+        index = self._index_now()
         self._socket.bind((self.name, ETH_P_ALL))
         self._index = index
         if self.promiscuous:
@@ -156,6 +158,12 @@ class LiveSource:
                     PACKET_ADD_MEMBERSHIP,
                     struct.pack("=iHH8s", index, PACKET_MR_PROMISC, 0, b""),
                 )
+
+    def _index_now(self) -> int:
+        """The interface's number. Our socket is asked: it knows the network that it was opened in,
+        whichever this process is in by now. OSError when there is no such interface."""
+        answer = fcntl.ioctl(self._socket, SIOCGIFINDEX, struct.pack("16si", self.name.encode(), 0))
+        return int(struct.unpack_from("i", answer, 16)[0])
 
     def _linktype(self) -> int:
         hardware = self._socket.getsockname()[3]
@@ -262,7 +270,7 @@ class LiveSource:
 
     def _look(self) -> None:
         try:
-            self.present = socket.if_nametoindex(self.name) == self._index
+            self.present = self._index_now() == self._index
         except OSError:
             self.present = False
 

@@ -12,8 +12,11 @@ import ctypes
 import os
 import stat
 import sys
-from collections.abc import Iterable
+import sysconfig
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import panotui
 
 PR_SET_NO_NEW_PRIVS = 38
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on all processors
@@ -35,6 +38,12 @@ WRITE = (
 )  # fmt: skip
 NEW_FILES = READ_FILE | READ_DIR | WRITE_FILE | MAKE_REG
 TCP_SINCE, SCOPES_SINCE = 4, 6
+# Of what the machine itself holds, this is needed: libraries, time zones, terminals, names.
+_SYSTEM = (
+    "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/usr/share", "/lib", "/lib64",
+    "/etc/ld.so.cache", "/etc/localtime", "/etc/terminfo", "/etc/mime.types", "/etc/passwd",
+    "/etc/group", "/etc/nsswitch.conf", "/proc", "/sys/devices/system/cpu",
+)  # fmt: skip
 
 
 def version() -> int:
@@ -94,3 +103,25 @@ def _allow(libc: ctypes.CDLL, ruleset: int, place: Path | str, rights: int) -> N
         libc.syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, rule, 0)
     finally:
         os.close(handle)
+
+
+def own_places() -> list[str]:
+    """What the program itself reads: its package, Python, libraries, by names or handles."""
+    prefixes = [os.path.realpath(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)]
+    found = [*_SYSTEM, sys.executable]
+    found += filter(None, map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
+    found += [entry for entry in sys.path if _is_below(os.path.realpath(entry), prefixes)]
+    # Packages that lie elsewhere, such as in a source tree, without what lies beside them.
+    for name, module in list(sys.modules.items()):
+        if "." not in name:
+            found += [
+                place
+                for place in map(str, getattr(module, "__path__", None) or ())
+                if not _is_below(os.path.realpath(place), prefixes)
+            ]
+    found.append(str(Path(panotui.__path__[0]).parent / "styles"))
+    return list(dict.fromkeys(found))
+
+
+def _is_below(place: str, folders: Sequence[str]) -> bool:
+    return any(place.startswith(folder + "/") for folder in folders)

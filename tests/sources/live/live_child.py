@@ -5,21 +5,43 @@ from __future__ import annotations
 import json
 import os
 import select
+import socket
 import struct
 import sys
 import time
 
 import numpy as np
 
-from panotui.sources.live import privileges
+from panotui.runtime.live_meter import keep_only_rings
 from panotui.sources.live.capture import open_live
+
+
+def refused() -> list[str]:
+    """What a meter may not do, of what it tries."""
+    words = []
+    for word, work in {
+        "file": lambda: open("/etc/hostname"),  # noqa: SIM115
+        "folder": lambda: os.listdir("/"),
+        "write": lambda: open("/tmp/panotui-meter", "x"),  # noqa: SIM115
+        "interface": lambda: socket.if_nametoindex("eth0"),
+        "packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0),
+        "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(
+            b"", ("10.9.0.2", 9)
+        ),
+        "tcp": lambda: socket.socket().connect(("10.9.0.2", 9)),
+    }.items():
+        try:
+            work()
+        except OSError:
+            words.append(word)
+    return words
 
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
     source = open_live("eth0", ring_bytes=16 << 20, promiscuous=settings.get("promiscuous", False))
     if settings.get("drop"):
-        privileges.drop()
+        keep_only_rings()
     print("ready", flush=True)
     if settings.get("wait"):
         sys.stdin.readline()
@@ -70,6 +92,7 @@ def main() -> None:
                 "vlan": sorted(vlans),
                 "dropped": source.counters.dropped_ring,
                 "uid": os.getuid(),
+                "refused": refused(),
             }
         )
     )

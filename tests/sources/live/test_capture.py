@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from panotui.sources.live import landlock
 from tests.lab.netns import Namespace, veth
 from tests.sources import made
 
@@ -128,6 +129,19 @@ def test_deleted_interface_comes_back_without_privileges(cable, tmp_path):
     found = listener.result()
     assert found["packets"] == 20
     assert found["uid"] != 0
+
+
+def test_a_meter_keeps_its_ring_and_nothing_else(cable, tmp_path):
+    sender, probe = cable
+    listener = Listener(probe, want=10, drop=True)
+    send(sender, [frame(i, 100) for i in range(10)], tmp_path)
+    listener.expect("enough")
+    refused = {"interface", "packets", "udp", "tcp", "write"}
+    if landlock.version():
+        refused |= {"file", "folder"}
+    else:
+        refused -= {"write"}
+    assert set(listener.result()["refused"]) == refused
 
 
 def test_interface_that_goes_down_and_up_is_read_on(cable, tmp_path):
