@@ -41,7 +41,7 @@ def sparkline(history: History, width: int, glyphs: Glyphs, top: float | None = 
 
 def scale(peak: float) -> float:
     """The top of a chart: 1, 2 or 5 times a power of ten, so that it moves in steps only."""
-    if peak <= 0:
+    if peak < 1e-9:
         return 1.0
     power = 10.0 ** math.floor(math.log10(peak))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= peak * (1 - 1e-9))

@@ -20,6 +20,7 @@ MARKABLE = "markable"  # something that can be marked as known is under the curs
 LINKS = "links"  # a detail that offers something to open
 VIOLATION = "violation"  # a violation is under the cursor, or open
 OVERVIEW = "overview"
+PACKETS = "packets"  # something whose packets may be kept
 FLOWS = "flows"  # the pane of flows
 LOST = "lost"  # the recorder has gone and is tried again
 
@@ -82,6 +83,9 @@ KEYS: tuple[Key, ...] = (
     Key(("u",), "undo", "undo", "undo the last acceptance", (VIOLATION,)),
     Key(("y",), "copy", "copy", "copy the line or the detail to the clipboard (OSC 52)",
         footer=45),
+    Key(("w",), "save-packets", "save packets",
+        "write the packets that prove this as pcapng; then y copies a tshark command for them",
+        (PACKETS,), footer=24),
     Key(("e",), "export", "export", "export the detail, or the table", footer=50),
     Key(("t",), "strips", "time", "time strips alone, or the overview again", (OVERVIEW, LIVE),
         footer=32),

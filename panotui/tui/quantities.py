@@ -168,6 +168,13 @@ def clock(time_ns: int | None, zone: tzinfo | None, *, with_zone: bool = False) 
     return f"{text} {local:%Z}" if with_zone else text
 
 
+def fine_clock(time_ns: int | None, zone: tzinfo | None) -> str:
+    """Local time of day to the millisecond: what came after what."""
+    if not time_ns:
+        return UNKNOWN
+    return f"{moment(time_ns, zone):%H:%M:%S}.{time_ns // 1_000_000 % 1000:03d}"
+
+
 def day_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
     """Local time of day; with its date in front when that is not today's (of packet time)."""
     if not time_ns:

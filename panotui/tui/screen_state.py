@@ -17,7 +17,7 @@ from panotui.tui.edit import Edit
 from panotui.tui.glyphs import UNICODE, Glyphs, Role
 from panotui.tui.page import Item, Place
 from panotui.tui.pages import TABLES
-from panotui.views.frames import Frame
+from panotui.views.frames import Detail, Frame
 from panotui.views.subjects import PANES
 
 WIDTH_MIN, HEIGHT_MIN = 60, 16
@@ -65,6 +65,7 @@ class ScreenState:
         self.cell_s: int | None = None  # of strips, as a person chose it; None: as all fits
         self.cursor_s: int | None = None  # of strips
         self.strips_end_s = 0  # where strips end; 0: at the newest
+        self.saved: tuple[str, str] | None = None  # (subject, how to look at its saved packets)
         self.fold = True  # flows that say one thing as one row
         self.frozen_at: float | None = None  # of the machine's monotonic clock
         self.token = secrets.token_hex(4)  # of this screen among those on one collector
@@ -134,12 +135,31 @@ class ScreenState:
                 found.add(keys.OVERVIEW)
             if self.pane == "flows":
                 found.add(keys.FLOWS)
+        if self.packets_key():
+            found.add(keys.PACKETS)
         kind = (self.subject() or "").partition(":")[0]
         if kind in ("finding", "violation"):
             found.add(keys.MARKABLE)
         if kind == "violation":
             found.add(keys.VIOLATION)
         return frozenset(found)
+
+    def shown_detail(self) -> Detail | None:
+        """The detail that is open, or stands beside the row under the cursor."""
+        if self.opened:
+            frame = self.opened[-1].frame
+        else:
+            beside = self.beside
+            frame = beside.frame if beside and beside.key == self.place.key else None
+        return frame.detail if frame is not None else None
+
+    def packets_key(self) -> str:
+        """Whose packets a key saves here: "finding:KEY", "violation:ID", or nobody's."""
+        detail = self.shown_detail()
+        if detail is not None:
+            return detail.packets
+        subject = self.subject() or ""
+        return subject if subject.startswith(("finding:", "violation:")) else ""
 
     def subject(self) -> str | None:
         """What a key acts on: the open detail, or the item under the cursor."""

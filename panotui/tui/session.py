@@ -7,6 +7,7 @@ Textual nor a terminal nor the machine's clock, so that everything a key does is
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from panotui.model import SECOND
@@ -122,7 +123,15 @@ class Session(ScreenState):
 
     def told(self, done: Done, now: float) -> None:
         """A command was answered."""
-        self.say(done.text or ("done" if done.ok else "refused"), now, "ok" if done.ok else "bad")
+        text = done.text or ("done" if done.ok else "refused")
+        if done.ok and done.path.endswith(".pcapng"):
+            detail = self.shown_detail()
+            shown = detail.display_filter if detail is not None else ""
+            command = f"tshark -r {shlex.quote(done.path)}"
+            command += f" -Y {shlex.quote(shown)}" if shown else ""
+            self.saved = (self.subject() or "", command)
+            text += " (y copies a tshark command)"
+        self.say(text, now, "ok" if done.ok else "bad")
 
     # ------------------------------------------------------------ keys
 
@@ -232,7 +241,7 @@ class Session(ScreenState):
             self.moments += self.frozen
             self.hold = f"{self.token} {self.moments}" if self.frozen else None
             return [Fetch()]
-        if action in ("copy", "export", "known", "accept", "undo"):
+        if action in ("copy", "export", "known", "accept", "undo", "save-packets"):
             return self._with_subject(action, now)
         return self._in_time(action, now)
 
@@ -300,6 +309,9 @@ class Session(ScreenState):
                 return []
             self.say(f"copied: {text}", now, "ok")
             return [Copy(text)]
+        if action == "save-packets":
+            self.say("saving the packets", now)
+            return [Send(Command(name="evidence", key=self.packets_key()))]
         if action == "export":
             if self.opened:
                 return [Send(Command(name="export", key=self.opened[-1].key))]
@@ -323,6 +335,8 @@ class Session(ScreenState):
         return any(item.known for item in self.items if item.key == self.place.key)
 
     def _copy_text(self) -> str:
+        if self.saved is not None and self.saved[0] == self.subject():
+            return self.saved[1]
         if self.opened:
             frame = self.opened[-1].frame
             detail = frame.detail if frame is not None else None

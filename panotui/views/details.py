@@ -20,6 +20,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.views.answers import of_camera, of_endpoint
 from panotui.views.frames import Detail, Section
 from panotui.views.identity import finding_key
 from panotui.views.quantities import number, rate, utc, word
@@ -30,34 +31,6 @@ def section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
     """A section, or none when there is nothing to say in it."""
     kept = tuple(line for line in lines if line[1] not in ("", "-"))
     return (Section(title=title, lines=kept),) if kept else ()
-
-
-def _explained(own: Iterable[FindingRecord], snapshot: Snapshot) -> tuple[Section, ...]:
-    """What is wrong with a thing and what to do, first of all: open findings, each by its cause.
-
-    A finding that hangs on another is told by that one, whose action mends both.
-    """
-    by_key = {f.key: f for f in snapshot.findings if f.key}
-    lines: list[Line] = []
-    told: set[str] = set()
-    for finding in own:
-        cause = by_key.get(finding.hidden_by or "", finding)
-        if cause.cleared_time_ns is not None or cause.key in told:
-            continue
-        told.add(cause.key)
-        lines.append((cause.severity, f"{cause.text}{', marked as known' if cause.known else ''}"))
-        lines.append(("do" if cause.severity != "info" else "", cause.action))
-    return section("WHAT TO DO", lines[:8])
-
-
-def _of_endpoint(endpoint: EndpointRecord, snapshot: Snapshot) -> list[FindingRecord]:
-    names = {endpoint.host, f"{endpoint.host}:{endpoint.port}", endpoint.address}
-    return [f for f in snapshot.findings if f.subject in names]
-
-
-def _of_camera(camera: CameraRecord, snapshot: Snapshot) -> list[FindingRecord]:
-    own = {camera.name, camera.address}
-    return [f for f in snapshot.findings if f.camera in own or f.stream in camera.streams]
 
 
 def _flow_links(flow_id: str | None, state: State) -> list[tuple[str, str]]:
@@ -83,8 +56,8 @@ def _stream_name(stream: StreamRecord) -> str:
 
 
 def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
-    client = f"{flow.src}:{flow.sport}" if flow.sport is not None else flow.src
-    server = f"{flow.dst}:{flow.dport}" if flow.dport is not None else flow.dst
+    client = _address_port(flow.src, flow.sport)
+    server = _address_port(flow.dst, flow.dport)
     sections = (
         *section("VERDICT", _flow_verdict(flow, state)),
         *section("NAMES", _flow_names(flow, snapshot)),
@@ -215,9 +188,8 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
     own = [f for f in snapshot.findings if f.stream == stream.id]
     camera = next((c for c in snapshot.cameras if c.name == stream.camera), None)
     if not own and camera is not None:
-        own = _of_camera(camera, snapshot)
+        own = of_camera(camera, snapshot)
     sections = (
-        *_explained(own, snapshot),
         *section(
             "PICTURE",
             [
@@ -292,13 +264,6 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
         ),
         *section("WHERE THE LOSS IS", _loss_places(stream)),
         *section(
-            "EVIDENCE",
-            [
-                (utc(e.time_ns)[11:26], f"packet {e.packet}: {e.text}" if e.packet else e.text)
-                for e in stream.evidence
-            ],
-        ),
-        *section(
             "RTCP",
             [
                 ("reader's loss", word(stream.rr_lost)),
@@ -309,7 +274,6 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
             ],
         ),
         *section("POLICY", [("verdict", stream.verdict), ("rule", word(stream.rule))]),
-        *_dialogue(stream.camera, snapshot),
     )
     links = _flow_links(stream.flow, state)
     if stream.camera:
@@ -352,24 +316,10 @@ def _loss_places(stream: StreamRecord) -> list[Line]:
     return lines
 
 
-def _dialogue(camera: str | None, snapshot: Snapshot) -> tuple[Section, ...]:
-    record = next((c for c in snapshot.cameras if c.name == camera), None)
-    if record is None:
-        return ()
-    return section(
-        "RTSP DIALOGUE",
-        [
-            (utc(line.time_ns)[11:26], f"{'>' if line.from_client else '<'} {line.text}")
-            for line in record.dialogue[-30:]
-        ],
-    )
-
-
 def camera_detail(key: str, camera: CameraRecord, state: State, snapshot: Snapshot) -> Detail:
     streams = [s for s in snapshot.streams if s.camera == camera.name]
-    own = _of_camera(camera, snapshot)
+    own = of_camera(camera, snapshot)
     sections = (
-        *_explained(own, snapshot),
         *section(
             "CAMERA",
             [
@@ -389,7 +339,6 @@ def camera_detail(key: str, camera: CameraRecord, state: State, snapshot: Snapsh
             "STREAMS",
             [(s.media or s.codec or "stream", f"{s.state} {rate(s.rate_bps)}") for s in streams],
         ),
-        *_dialogue(camera.name, snapshot),
     )
     links = [(f"stream {_stream_name(s)}", f"stream:{s.id}") for s in streams]
     links += [(f"finding {f.id}", f"finding:{finding_key(f)}") for f in own]
@@ -410,9 +359,8 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
         )
 
     flows = state.flow_page(keep=ours, sort="last", reverse=True, rows=10).rows
-    own = _of_endpoint(endpoint, snapshot)
+    own = of_endpoint(endpoint, snapshot)
     sections = (
-        *_explained(own, snapshot),
         *section(
             "ENDPOINT",
             [
@@ -430,16 +378,6 @@ def endpoint_detail(key: str, endpoint: EndpointRecord, state: State, snapshot: 
                 ("TLS", word(endpoint.tls_version)),
                 ("ALPN", word(endpoint.alpn)),
                 ("bytes", number(endpoint.bytes)),
-            ],
-        ),
-        *section(
-            "ATTEMPTS",
-            [
-                (
-                    utc(a.time_ns)[11:19],
-                    f"{a.text}  {a.address}" + (f"  packet {a.packet}" if a.packet else ""),
-                )
-                for a in reversed(endpoint.attempts_detail)
             ],
         ),
         *section(
@@ -465,7 +403,6 @@ def violation_detail(
     peer = violation.host or violation.dst
     explained = list(state.explain_flow(violation.flow)) if violation.flow else []
     sections = (
-        *section("WHAT TO DO", [("", violation.suggestion or "")]),
         *section(
             "WHAT HAPPENED",
             [
@@ -512,25 +449,10 @@ def _address(address: str, port: int | None) -> str:
 def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Snapshot) -> Detail:
     hangs = [f for f in snapshot.findings if f.key and f.key in finding.hides]
     above = next((f for f in snapshot.findings if f.key and f.key == finding.hidden_by), None)
-    # in the order of time: its words refer to what came before ("then", "again")
-    ordered = sorted(finding.evidence, key=lambda e: e.time_ns)
     controls = [text for text in finding.detail if text.startswith("control")]
     sections = (
-        *(_explained([finding], snapshot) if above else ()),
-        *section(
-            "WHAT TO DO" if above is None else "IF IT GOES ON AFTER THAT", [("", finding.action)]
-        ),
+        *section("IF IT GOES ON AFTER THAT", [("", finding.action if above is not None else "")]),
         *section(f"BEHIND IT  {len(hangs)} more", [("", f.text) for f in hangs]),
-        *section(
-            "WHY WE SAY SO",
-            [
-                (
-                    utc(e.time_ns)[11:23],
-                    e.text + (f"  packet {e.packet}" if e.packet is not None else ""),
-                )
-                for e in ordered[:40]
-            ],
-        ),
         *section("CONTROLS", [("", text) for text in controls]),
         *section("ALSO SEEN", [("", text) for text in finding.detail if text not in controls]),
         *section(

@@ -153,9 +153,34 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[tuple[str, str], ...]
 
 
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that explains what is looked at, in one sentence with its action."""
+
+    key: str  # of its detail: "finding:KEY"
+    severity: str
+    confidence: str
+    text: str
+    action: str
+    since_ns: int
+    known: bool = False
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was seen on the wire."""
+
+    time_ns: int
+    text: str
+    packet: int | None = None  # its number in the capture, or in the evidence file
+
+
 class Detail(msgspec.Struct, frozen=True, kw_only=True):
     key: str  # as asked for in `View.detail`
     title: str
+    since_ns: int | None = None  # that its state lasts, or that it was first seen
+    explained: tuple[Explained, ...] = ()  # open findings about it, worst first
+    evidence: tuple[Proof, ...] = ()  # newest first
+    packets: str = ""  # whose packets can be saved for it: "finding:KEY", "violation:ID", or none
+    display_filter: str = ""  # what Wireshark finds it by
     gone: bool = False  # the thing was evicted or does not exist at this time
     sections: tuple[Section, ...] = ()
     flow: FlowRecord | None = None
@@ -200,6 +225,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     ok: bool
     text: str  # one line for the person
+    path: str = ""  # the file that was written
 
 
 Answer: TypeAlias = Frame | Done

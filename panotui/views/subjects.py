@@ -18,6 +18,7 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.views import details, inventory
+from panotui.views.answers import with_answer
 from panotui.views.frames import Detail
 from panotui.views.identity import by_id, by_name, endpoint_key, finding_key
 from panotui.views.pane import Pane
@@ -235,4 +236,4 @@ def detail_of(state: State, key: str, snapshot: Snapshot) -> Detail:
         found = next((r for r in subject.rows(snapshot) if subject.key(r) == name), None)
     if subject is None or found is None:
         return Detail(key=key, title=f"{kind} {name}"[:120], gone=True)
-    return subject.detail(key, found, state, snapshot)
+    return with_answer(subject.detail(key, found, state, snapshot), found, snapshot)

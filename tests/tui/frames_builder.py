@@ -583,6 +583,7 @@ def _findings() -> tuple[FindingRecord, ...]:
         subject="camera gate",
         camera="gate",
         flow="0-9",
+        violation="v1",
         text="Camera gate contacts the internet",
         action="Block 10.20.0.12 at the firewall",
     )

@@ -6,6 +6,7 @@ from panotui.engine.engine import Engine
 from panotui.model import Site
 from panotui.runtime.pump import Pump
 from panotui.sources import open_file
+from panotui.views.frames import Detail
 from panotui.views.subjects import detail_of
 from tests.captures import capture
 
@@ -13,7 +14,11 @@ Lines = tuple[tuple[str, str], ...]
 
 
 def sections_of(name: str) -> dict[str, Lines]:
-    """The detail of the capture's video stream."""
+    """The sections of the detail of the capture's video stream."""
+    return {s.title: s.lines for s in detail_for(name).sections}
+
+
+def detail_for(name: str) -> Detail:
     path = str(capture(name))
     source = open_file(path)
     engine = Engine(Site())
@@ -21,14 +26,16 @@ def sections_of(name: str) -> dict[str, Lines]:
     source.close()
     snapshot = engine.snapshot()
     stream = next(s for s in snapshot.streams if s.codec == "H264")
-    return {s.title: s.lines for s in detail_of(engine, f"stream:{stream.id}", snapshot).sections}
+    return detail_of(engine, f"stream:{stream.id}", snapshot)
 
 
 def test_packets_after_a_gap_are_the_evidence() -> None:
-    lines = sections_of("lab/udp-h264-loss2pct.pcap")["EVIDENCE"]
-    assert len(lines) == 12
-    assert lines[-1][1].startswith("packet ")
-    assert any("on the way, at the end of a key frame" in text for _, text in lines)
+    proofs = detail_for("lab/udp-h264-loss2pct.pcap").evidence
+    gaps = [p for p in proofs if p.text[0] not in "<>"]
+    assert len(gaps) >= 12
+    assert all(p.packet for p in gaps[:12])
+    assert any("on the way, at the end of a key frame" in p.text for p in gaps)
+    assert [p.time_ns for p in proofs] == sorted((p.time_ns for p in proofs), reverse=True)
 
 
 def test_stutter_is_told_for_each_buffer_that_would_have_run_dry() -> None:
@@ -40,10 +47,9 @@ def test_stutter_is_told_for_each_buffer_that_would_have_run_dry() -> None:
 
 def test_dialogue_is_shown_without_what_was_answered_to_the_challenge() -> None:
     for name in ("lab/gst-udp-digest.pcap", "lab/gst-udp-basic.pcap"):
-        sections = sections_of(name)
-        said = [text for _, text in sections["RTSP DIALOGUE"]]
-        assert any("401" in line for line in said)
-        whole = str(sections).lower()
+        detail = detail_for(name)
+        assert any("401" in proof.text for proof in detail.evidence)
+        whole = f"{detail.sections} {detail.evidence} {detail.explained}".lower()
         for secret in ("response=", "nonce=", "password", "basic ywrt", "authorization:"):
             assert secret not in whole
 

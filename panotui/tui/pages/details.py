@@ -11,7 +11,7 @@ from panotui.tui.cells import cut_end, width, wrap
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Line
 from panotui.tui.page import Item, Page, Scene
-from panotui.tui.pages import charts, findings, streams, violations
+from panotui.tui.pages import answer, charts, findings, streams, violations
 from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
 
@@ -54,12 +54,11 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
     if width(detail.title) > _title_room(detail, scene):
         for part in wrap(detail.title, scene.width - 4):
             out.append(scene.pen().put("   ").put(part, "strong").line())
-    for number, section in enumerate(detail.sections):
+    out.extend(answer.draw(detail, scene, dead=_state(detail, scene)[0] == "bad"))
+    out.extend(_charts(detail, scene))
+    for section in detail.sections:
         out.extend(_section(section, scene))
-        if number == 0:
-            out.extend(_charts(detail, scene))
-    if not detail.sections:
-        out.extend(_charts(detail, scene))
+    out.extend(answer.rest(detail, scene))
     return out
 
 
@@ -92,9 +91,7 @@ def _section(section: Section, scene: Scene) -> list[Line]:
 def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     if detail.finding is not None:
         finding = detail.finding
-        at = day_clock(finding.first_time_ns, scene.now_ns, scene.zone)
-        words = f"{findings.state_word(finding)}  {finding.confidence}  since {at}"
-        return findings.look_of(finding), words
+        return findings.look_of(finding), f"{findings.state_word(finding)}  {finding.confidence}"
     if detail.violation is not None:
         return violations.look_of(detail.violation), violations.state_word(detail.violation)
     if detail.stream is not None:
@@ -114,20 +111,34 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     return "unknown", "gone" if detail.gone else ""
 
 
+def _standing(detail: Detail, scene: Scene) -> tuple[Look, str, str]:
+    """How it looks, its state, and since when that lasts."""
+    of, words = _state(detail, scene)
+    at = day_clock(detail.since_ns, scene.now_ns, scene.zone)
+    return of, words, answer.since_words(detail, scene, at)
+
+
 def _title_room(detail: Detail, scene: Scene) -> int:
-    return scene.width - 3 - width(_state(detail, scene)[1]) - 6
+    _, words, lasts = _standing(detail, scene)
+    return scene.width - 6 - width(words) - (2 + width(lasts) if lasts else 0) - 3
 
 
 def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
-    of, words = _state(detail, scene)
+    of, words, lasts = _standing(detail, scene)
     arrows = (scene.glyphs.more_above if above else " ") + (
         scene.glyphs.more_below if below else " "
     )
     pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
     room = _title_room(detail, scene)
-    pen.put(cut_end(detail.title, room, scene.glyphs.ellipsis), "strong")
-    pen.to(scene.width - width(words) - len(arrows) - 2)
-    return pen.put(words, role(of)).put(f" {arrows}", "dim").line()
+    title = detail.title
+    if width(title) > room and detail.finding is not None:
+        title = detail.finding.subject  # its sentence stands below, whole
+    pen.put(cut_end(title, max(8, room), scene.glyphs.ellipsis), "strong")
+    pen.to(scene.width - width(words) - (2 + width(lasts) if lasts else 0) - len(arrows) - 2)
+    pen.put(words, role(of))
+    if lasts:
+        pen.put(f"  {lasts}", "dim")
+    return pen.put(f" {arrows}", "dim").line()
 
 
 # ---------------------------------------------------------------- charts

@@ -49,7 +49,7 @@ from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
-CELL = 26  # cells of one endpoint in the grid
+CELL = 26  # cells that one endpoint needs in the grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,17 +325,18 @@ def _cloud(scene: Scene) -> _Section:
     if shown:
         answer = _answer(endpoints_said(frame.header.counts), looks)
     across = max(1, (scene.width - 1) // CELL)
+    tile = (scene.width - 1) // across
     units = []
     for start in range(0, len(cells), across):
         pen, items = scene.pen(), []
         row = cells[start : start + across]
         for position, ((name, words, of), key, copy) in enumerate(row):
-            pen.to(1 + position * CELL).put(*scene.mark(of)).put(" ")
-            room = CELL - 3 - width(words)
+            pen.to(1 + position * tile).put(*scene.mark(of)).put(" ")
+            room = tile - 3 - width(words)
             pen.name(name, "strong", keep=max(0, pen.room - room + 1)).put(" ")
             pen.put(words, role(of) if of != "ok" else "plain")
             if key:
-                items.append(Item(key, 0, 1 + position * CELL, pen.column, copy))
+                items.append(Item(key, 0, 1 + position * tile, pen.column, copy))
         worst = min((of for (_, _, of), _, _ in row), key=trouble)
         units.append(_Unit((pen.line(),), tuple(items), worst))
     return _Section("CLOUD", answer, units)
@@ -428,7 +429,7 @@ def _todo(scene: Scene) -> _Section:
     found.sort(key=lambda f: (f.known, trouble(look(f.severity))))
     notes = sum(1 for f in found if not f.known and findings.look_of(f) in ("note", "unknown"))
     known = sum(1 for f in found if f.known)
-    units = [_finding(n, f, scene) for n, f in enumerate(found, 1)]
+    units = [_finding(f, scene) for f in found]
     answer: list[Span]
     if len(found) > notes + known:
         urgent = any(findings.look_of(f) == "bad" for f in found)
@@ -460,10 +461,10 @@ def _todo(scene: Scene) -> _Section:
     return _Section("WHAT TO DO", answer, units)
 
 
-def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
+def _finding(finding: FindingRecord, scene: Scene) -> _Unit:
     of = findings.look_of(finding)
     colour: Role = role(of)
-    first = scene.pen().put(f"{number:>2} ").put(*scene.mark(of)).put(" ")
+    first = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
     sure = "" if finding.confidence == "certain" else f" ({finding.confidence})"
     hangs = f" +{len(finding.hides)} behind it" if finding.hides else ""
     room = first.room - len(sure) - len(hangs)
@@ -473,15 +474,15 @@ def _finding(number: int, finding: FindingRecord, scene: Scene) -> _Unit:
     strong: Role = "strong" if of in ("bad", "warn") else "plain"
     pens = [first.put(said[0], strong)]
     for text in said[1:3]:
-        pens.append(scene.pen().put("     ").put(text, strong))
+        pens.append(scene.pen().put("   ").put(text, strong))
     if len(said) > 3:
         pens[-1].put(scene.glyphs.ellipsis, strong)
     if pens[-1].room < len(sure) + len(hangs):
-        pens.append(scene.pen().put("    "))
+        pens.append(scene.pen().put("  "))
     pens[-1].put(sure, "dim").put(hangs, "dim")
-    do = wrap(finding.action, scene.width - 8)
+    do = wrap(finding.action, scene.width - 6)
     for place, text in enumerate(do[:3]):
-        pens.append(scene.pen().put("     > " if not place else "       ", colour).put(text))
+        pens.append(scene.pen().put("   > " if not place else "     ", colour).put(text))
     if len(do) > 3:
         pens[-1].put(scene.glyphs.ellipsis)
     return _unit(

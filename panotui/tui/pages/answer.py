@@ -1,0 +1,97 @@
+"""The head of every detail: the finding that explains it, its action, the proofs newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from panotui.tui.cells import width, wrap
+from panotui.tui.glyphs import Role, look, role
+from panotui.tui.line import Line, Pen
+from panotui.tui.page import Scene
+from panotui.tui.quantities import fine_clock, since
+from panotui.views.frames import Detail, Explained, Proof
+
+HEAD = 12  # cells of a heading beside its text
+NARROW = 64  # below, a heading stands over its text
+PROOFS_SHOWN = 5  # that come before charts and numbers; all others follow those
+
+
+def draw(detail: Detail, scene: Scene, *, dead: bool) -> list[Line]:
+    """Because, what to do, and the first proofs. `dead`: its state needs an explanation."""
+    out: list[Line] = []
+    own = detail.finding is not None or detail.violation is not None
+    for found in detail.explained:
+        if not (own and found.key == detail.key):
+            out += headed("BECAUSE", _because(found, scene), scene, _role(found))
+        if found.action:
+            word = "WHAT TO DO" if found.severity != "info" else "NOTE"
+            out += headed(word, found.action, scene, "strong")
+    if not detail.explained and dead:
+        out += headed("BECAUSE", "No finding explains it yet: look at the evidence.", scene, "warn")
+    return out + proofs(detail.evidence[:PROOFS_SHOWN], scene, "EVIDENCE")
+
+
+def rest(detail: Detail, scene: Scene) -> list[Line]:
+    """The proofs for which there was no room in front."""
+    return proofs(detail.evidence[PROOFS_SHOWN:], scene, "EARLIER")
+
+
+def _because(found: Explained, scene: Scene) -> str:
+    sure = "" if found.confidence == "certain" else f" ({found.confidence})"
+    return f"{found.text}{sure}{', known' if found.known else ''}"
+
+
+def _role(found: Explained) -> Role:
+    return "plain" if found.known else role(look(found.severity))
+
+
+def headed(title: str, text: str, scene: Scene, shown: Role = "plain") -> list[Line]:
+    """A heading and its wrapped text, beside it or below it."""
+    narrow = scene.width < NARROW
+    indent = 3 if narrow else HEAD + 1
+    lines: list[Line] = []
+    if narrow:
+        lines.append(scene.pen().put(" ").put(title, "head").line())
+    for number, part in enumerate(wrap(text, max(10, scene.width - indent - 1))):
+        pen = scene.pen().put(" ")
+        if not narrow and number == 0:
+            pen.put(title, "head")
+        lines.append(pen.to(indent).put(part, shown).line())
+    return lines
+
+
+def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
+    """A line a proof and more where it is long: time, age, what was seen, which packet."""
+    if not found:
+        return []
+    narrow = scene.width < NARROW
+    indent = 3 if narrow else HEAD + 1
+    lines: list[Line] = []
+    if narrow:
+        lines.append(scene.pen().put(" ").put(title, "head").line())
+    for number, proof in enumerate(found):
+        pen: Pen = scene.pen().put(" ")
+        if number == 0 and not narrow:
+            pen.put(title, "head")
+        age = since(proof.time_ns, scene.now_ns)
+        pen.to(indent).put(fine_clock(proof.time_ns, scene.zone), "dim").put(f" {age:>6}  ", "dim")
+        column = pen.column
+        where = f"  packet {proof.packet}" if proof.packet else ""
+        parts = wrap(proof.text, max(10, scene.width - column - 1))
+        if width(parts[-1]) + len(where) > scene.width - column - 1:
+            parts.append("")
+        for place, part in enumerate(parts):
+            if place:
+                pen = scene.pen().to(column)
+            pen.put(part)
+            if place == len(parts) - 1:
+                pen.put(where if part else where.strip(), "dim")
+            lines.append(pen.line())
+    return lines
+
+
+def since_words(detail: Detail, scene: Scene, clock_text: str) -> str:
+    """`since 14:24:31 (6 min)`; nothing where that is not known."""
+    if detail.since_ns is None:
+        return ""
+    return f"since {clock_text} ({since(detail.since_ns, scene.now_ns)})"

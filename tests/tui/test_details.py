@@ -1,0 +1,155 @@
+"""Every detail begins with its answer and ends in its action."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from panotui.model import SECOND
+from panotui.tui.effects import Copy, Send
+from panotui.views.frames import Done
+from tests.tui import frames_builder
+from tests.tui.frames_builder import NOW
+from tests.tui.screens import Driven
+
+# the keys from a plant's overview to a detail of each kind, and words that must stand there
+WAYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "camera": (("3", "enter"), ("refused", "since 13:59:31 (3 min)", "Correct the password")),
+    "stream": (("3", "j", "enter"), ("losing", "since 13:49:51 (13 min)", "Block 10.20.0.12")),
+    "endpoint": (("4", "enter"), ("blocked", "since 13:50:51", "Allow outbound TCP 443 to logs")),
+    "flow": (("2", "enter"), ("violation", "since 14:02:")),
+    "violation": (("5", "enter"), ("open", "since 13:55:51 (7 min)", "Block 10.20.0.12")),
+    "finding": (("6", "enter"), ("certain", "since 13:58:12 (4 min)", "Allow outbound TCP 443")),
+    "event": (("7", "enter"), ("error", "since 14:01:58 (33 s)", "Block 10.20.0.12")),
+}  # fmt: skip
+
+
+@pytest.fixture
+def plant() -> Driven:
+    return Driven(frames_builder.plant())
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_detail_begins_with_state_since_cause_and_action(plant: Driven, kind: str) -> None:
+    keys, words = WAYS[kind]
+    lines = plant.press(*keys).lines()
+    assert plant.session.opened[-1].key.startswith(f"{kind}:")
+    title, head = lines[1], "\n".join(lines[1:12])
+    assert words[0] in title
+    assert words[1] in title
+    for word in words[2:]:
+        assert word in head
+    places = [n for n, line in enumerate(lines) for t in ("BECAUSE", "WHAT TO DO", "EVIDENCE")
+              if line.startswith(f" {t}")]  # fmt: skip
+    assert places == sorted(places)
+    assert places
+    assert places[0] <= 4
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_evidence_stands_before_numbers_newest_first_with_its_age(plant: Driven, kind: str) -> None:
+    keys, _ = WAYS[kind]
+    plant.session.resize(100, 40)
+    lines = plant.press(*keys).lines()
+    start = next(n for n, line in enumerate(lines) if line.startswith(" EVIDENCE"))
+    proofs = []
+    for line in lines[start:]:
+        if found := re.match(
+            r" (?:EVIDENCE| {8})\s+(\d\d:\d\d:\d\d\.\d{3})\s+(\d+ \w+)  (\S.*)", line
+        ):
+            proofs.append(found.groups())
+        elif not line.startswith("     ") and proofs:
+            break
+    assert proofs
+    times = [time for time, _, _ in proofs]
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_finding_that_is_hidden_is_told_by_its_cause(plant: Driven) -> None:
+    causes = plant.site.findings
+    hidden = frames_builder.msgspec.structs.replace(
+        causes[1], key="hidden", id="hidden", hidden_by=causes[0].key, text="only a consequence"
+    )
+    plant.site.findings = (causes[0], hidden)
+    plant.press("3", "enter")
+    assert causes[0].text[:30] in plant.text()
+    assert "only a consequence" not in plant.text()
+
+
+def test_a_dead_thing_without_a_finding_says_so(plant: Driven) -> None:
+    plant.site.findings = ()
+    assert "No finding explains it yet" in plant.press("3", "enter").text()
+    plant.press("escape", "down", "down", "enter")  # dock is well
+    assert "No finding" not in plant.text()
+
+
+def test_w_saves_the_packets_and_y_then_copies_the_tshark_command(plant: Driven) -> None:
+    plant.press("6", "enter", "w")
+    sent = plant.effects[-1]
+    assert isinstance(sent, Send)
+    assert (sent.command.name, sent.command.key) == (
+        "evidence", "finding:endpoint-blocked/logs.us-east-1.amazonaws.com",
+    )  # fmt: skip
+    path = "/home/tech/a b/panotui-evidence.pcapng"
+    done = Done(ok=True, text=f"12 packets written to {path}, frame 3 shows it", path=path)
+    plant.session.told(done, plant.now)
+    assert "12 packets written to" in plant.text()
+    plant.press("y")
+    copied = plant.effects[-1]
+    assert copied == Copy(f"tshark -r '{path}' -Y 'ip.addr == 203.0.113.90 and tcp.port == 443'")
+    plant.press("escape", "down", "y")
+    assert "tshark" not in plant.effects[-1].text  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["camera", "stream", "endpoint", "violation", "event"])
+def test_packets_of_anything_are_those_of_what_explains_it(plant: Driven, kind: str) -> None:
+    plant.press(*WAYS[kind][0], "w")
+    sent = plant.effects[-1]
+    assert isinstance(sent, Send)
+    assert sent.command.key.startswith(("finding:", "violation:"))
+
+
+def test_w_is_offered_only_where_there_is_something_to_save(plant: Driven) -> None:
+    plant.press("3", "G", "enter")
+    plant.site.findings = ()
+    plant.fetch()
+    before = len(plant.effects)
+    plant.press("w")
+    assert len(plant.effects) == before
+
+
+def test_an_action_is_never_cut_before_its_host_name() -> None:
+    site = frames_builder.plant()
+    host = "panorama-artifacts-0123456789.s3.us-east-1.amazonaws.com"
+    action = (
+        "Ask the owner of the firewall to allow outbound TCP 443 from 192.168.5.5 to the two hosts"
+        f" {host} and monitoring.us-east-1.amazonaws.com"
+    )
+    site.findings = (frames_builder.msgspec.structs.replace(site.findings[0], action=action),)
+    for size in ((80, 24), (120, 40), (200, 60)):
+        driven = Driven(site, *size)
+        assert host in driven.text()
+        assert "monitoring.us-east-1.amazonaws.com" in driven.text()
+        driven.press("6", "enter")
+        assert host in driven.text()
+
+
+def test_bad_rows_come_first_in_every_pane(plant: Driven) -> None:
+    order = "✖!…✔i-"
+    for pane in "2346":
+        rows = [line[1] for line in plant.press(pane).lines()[3:-1] if line[1:2] in set("✖!…✔")]
+        assert rows == sorted(rows, key=order.index), (pane, plant.text())
+        assert rows[0] == "✖"
+
+
+def test_a_black_camera_heads_the_streams(plant: Driven) -> None:
+    assert "yard" in plant.press("3").lines()[3]
+
+
+def test_since_is_of_the_state_and_goes_on(plant: Driven) -> None:
+    plant.press("3", "enter")
+    assert "(3 min)" in plant.lines()[1]
+    plant.site.time_ns = NOW + 600 * SECOND
+    plant.fetch()
+    assert "(13 min)" in plant.lines()[1]
