@@ -251,7 +251,7 @@ class Meter:
         lanes = flows.state.lane.take(groups.slot, axis=0) == LANE_RTSP
         talking = lanes[:, 0] | lanes[:, 1]
         if talking.any():
-            marked = np.zeros(flows.capacity, np.bool_)
+            marked = np.zeros(flows.state.top, np.bool_)
             marked[groups.slot[talking]] = True
             hit = np.flatnonzero(marked[slots] & (protocol == TCP))
             if self._rtsp_news:
@@ -329,7 +329,7 @@ class Meter:
         small = flows.capacity <= 65_536  # a radix sort then
         key = slots[some].astype(np.uint16) if small else slots[some].astype(np.int64)
         place = rank(key)
-        if int(place.max()) + int(flows.state.offered.max()) < PAYLOADS_OFFERED:
+        if int(place.max()) + int(flows.state.offered[: flows.state.top].max()) < PAYLOADS_OFFERED:
             return some, place
         direction = slots[some].astype(np.int64) * 2 + half[some]
         taken = flows.state.offered.reshape(-1).take(direction).astype(np.int64)

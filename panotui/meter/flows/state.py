@@ -99,6 +99,9 @@ class FlowState:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        # No slot from here on was ever used. Low slots are used first, so that what is asked of all
+        # flows is not asked of the whole table.
+        self.top = 0
         new = self._columns = _Columns(capacity)
         self.id: U64 = new.opened(np.uint64)  # 0: the slot is free
         self.hash: U64 = new.opened(np.uint64)
@@ -166,7 +169,7 @@ class FlowState:
     @property
     def live(self) -> I64:
         """Slots in use."""
-        return np.flatnonzero(self.id)
+        return np.flatnonzero(self.id[: self.top])
 
     def clear(self, slots: I32) -> None:
         """Make slots ready for new flows: all is blank but what `opened` columns hold."""

@@ -55,6 +55,8 @@ from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
 from panotui.wire.protocols import TCP, UDP
 
+_NEVER = 1 << 62
+
 
 class TableTooSmall(Exception):
     """The batch holds more flows than the table can hold at once: halve the batch."""
@@ -71,6 +73,12 @@ class FlowTable:
         self._index = HashIndex(cap)
         self._free = np.arange(cap - 1, -1, -1, dtype=np.int32)  # a stack
         self._free_count = cap
+        s = settings
+        shortest_s = min(
+            s.idle_tcp_closed_s, s.idle_tcp_half_open_s, s.idle_tcp_s, s.idle_udp_s, s.idle_other_s
+        )
+        self._shortest_ns = int(shortest_s * SECOND)  # time-out of all
+        self._due_ns = _NEVER  # no flow's time is over before
         self._next_id = 1
         self.evicted = 0
         self.expired = 0
@@ -126,6 +134,7 @@ class FlowTable:
         self._free_count -= n
         slots = self._free[self._free_count : self._free_count + n].copy()
         state.clear(slots)
+        state.top = max(state.top, int(slots.max()) + 1)
         half = np.where(c.forward[rows], 0, 1)
         state.id[slots] = np.arange(self._next_id, self._next_id + n, dtype=np.uint64)
         self._next_id += n
@@ -135,6 +144,7 @@ class FlowTable:
         state.vlan[slots] = c.vlan[rows]
         state.first_ns[slots] = batch.time_ns[rows]
         state.last_ns[slots] = batch.time_ns[rows]
+        self._over_by(int(batch.time_ns[rows].min()))
         state.first_packet[slots] = self._numbers_of(batch, rows)
         self._open_ends(batch, c, rows, slots, half)
         sport, dport = c.sport[rows], c.dport[rows]
@@ -230,7 +240,7 @@ class FlowTable:
     def _number_fresh(self) -> None:
         """Let ids rise with first packets also where flows were split off those of `assign`."""
         state = self.state
-        fresh = np.flatnonzero(state.id >= self._fresh_from)
+        fresh = np.flatnonzero(state.id[: state.top] >= self._fresh_from)
         order = np.argsort(state.first_packet[fresh])
         state.id[fresh[order]] = np.arange(self._fresh_from, self._next_id, dtype=np.uint64)
 
@@ -362,6 +372,7 @@ class FlowTable:
         side = half[places].astype(np.int64)
         flag = flags[places]
         time_ns = batch.time_ns[rows]
+        self._over_by(int(time_ns.min()))  # what is closed or half open goes sooner
         for bit, name in ((SYN, "syn"), (FIN, "fin"), (RST, "rst")):
             hit = flag & bit != 0
             tally(state.tcp_counts, slot[hit], side[hit], COUNT[name])
@@ -418,22 +429,30 @@ class FlowTable:
 
     # -------------------------------------------------------------- endings
 
+    def _over_by(self, time_ns: int) -> None:
+        """The time-out of a flow that spoke at this time may be another from now on."""
+        self._due_ns = min(self._due_ns, time_ns + self._shortest_ns)
+
     def expire(self, now_ns: int) -> None:
         """End the flows whose time is over at `now_ns`."""
+        if now_ns <= self._due_ns:
+            return
         state = self.state
         live = state.live
         if not len(live):
+            self._due_ns = _NEVER
             return
-        s = self.settings
-        idle = now_ns - state.last_ns[live]
-        maybe = idle > int(min(s.idle_tcp_closed_s, s.idle_udp_s, s.idle_other_s) * SECOND)
-        over = np.zeros(len(live), np.bool_)
-        over[maybe] = idle[maybe] > limits(state, self.settings, live[maybe])
+        over_ns = state.last_ns[live] + limits(state, self.settings, live)
+        over = over_ns < now_ns
         gone = live[over]
+        self._due_ns = int(over_ns[~over].min(initial=_NEVER))
+        if not len(gone):
+            return
         most = self.capacity // 8
         if len(gone) > most and not self.last_drain:
             # what a flood left goes bit by bit, the oldest first
             gone = gone[np.lexsort((state.id[gone], state.last_ns[gone]))[:most]]
+            self._due_ns = 0
         reset = state.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
         closed = (state.protocol[gone] == TCP) & state.is_closed(gone)
         end = np.where(closed, np.where(reset, END_RESET, END_CLOSED), END_IDLE)
@@ -495,7 +514,7 @@ class FlowTable:
         end of the input all are told, unless they are still being evicted.
         """
         state = self.state
-        changed = np.flatnonzero(state.changed)
+        changed = np.flatnonzero(state.changed[: state.top])
         # in order of their ids: slots and endings depend on how packets were cut into batches
         changed = changed[np.argsort(state.id[changed])]
         most = self.capacity // 16
