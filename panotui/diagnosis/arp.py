@@ -62,8 +62,6 @@ class ArpRule(Rule):
         for mac, addresses in proxies.items():
             out.append(_proxy(mac, addresses, facts))
         out.extend(self._swept(facts))
-        if out or facts.claims.contested:
-            self.due(facts.now_ns + SECOND)
         return out
 
     def _contested(
@@ -75,6 +73,10 @@ class ArpRule(Rule):
             c for c in address.claims.values()
             if facts.now_ns - c.last.time_ns <= RECENT_NS and not virtual(c.mac)
         ]  # fmt: skip
+        if len(claims) > 1:  # until one of them, or a turn, lies too far back
+            self.due(min(c.last.time_ns for c in claims) + RECENT_NS + 1)
+            for turn in address.turns:
+                self.due_later(turn.time_ns + RECENT_NS + 1, facts)
         for i, newer in enumerate(claims):
             for older in claims[:i]:
                 if excused(ip, older, newer, facts):
@@ -100,6 +102,7 @@ class ArpRule(Rule):
         self._sweeps = {a: s for a, s in self._sweeps.items() if now - s[1] <= SWEEP_LASTS_NS}
         out = []
         for asker, (first, last, most) in self._sweeps.items():
+            self.due(last + SWEEP_LASTS_NS + 1)
             router = asker in facts.view.facts.gateways
             out.append(
                 Observation(

@@ -198,6 +198,11 @@ class Rule(ABC):
         if not self.due_ns or time_ns < self.due_ns:
             self.due_ns = time_ns
 
+    def due_later(self, time_ns: int, facts: Facts) -> None:
+        """Ask again at this time, unless it has passed."""
+        if time_ns > facts.now_ns:
+            self.due(time_ns)
+
     def observe(self, message: AnyMessage, facts: Facts) -> None:  # noqa: B027 - many hear none
         """Learn from one message."""
 

@@ -67,26 +67,43 @@ class GatewayRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         self._look(facts)
         out: list[Observation] = []
-        unanswered = _unanswered(facts)
+        unanswered = self._unanswered(facts)
         for gateway in sorted(facts.view.facts.gateways):
             out.extend(self._silent(gateway, unanswered.get(gateway), facts))
             out.extend(self._changed(gateway, facts))
-        for row in facts.claims.questions.values():
-            found = self._wrong_gateway(row, facts)
-            if found is None and row.count > 1:
-                found = _wide_mask(row.asker, row.target, tuple(row.seen), facts)
-            out.extend([found] if found else [])
-        for (asker, target), seen in facts.claims.answered.items():
-            found = _wide_mask(asker, target, (seen,), facts)
-            out.extend([found] if found else [])
+        if facts.site.network.gateways or _declared(facts):
+            out.extend(self._asked_wrongly(facts))
         out.extend(self._wrong_way(facts))
         out.extend(self._narrow_mask(facts))
         self._silent_cameras(unanswered, facts)
-        if out or facts.claims.questions:
-            self.due(facts.now_ns + SECOND)
+        return out
+
+    def _asked_wrongly(self, facts: Facts) -> list[Observation]:
+        """What the site file says of gateways and networks, against what is asked for."""
+        out = []
+        for row in facts.claims.questions.values():
+            found = self._wrong_gateway(row, facts)
+            if found is None and row.count > 1:
+                found = self._wide_mask(row.asker, row.target, tuple(row.seen), facts)
+            out.extend([found] if found else [])
+        for (asker, target), seen in facts.claims.answered.items():
+            found = self._wide_mask(asker, target, (seen,), facts)
+            out.extend([found] if found else [])
         return out
 
     # ------------------------------------------------------------------ asked, and answered
+
+    def _unanswered(self, facts: Facts) -> dict[str, Question]:
+        """By address: the appliance's first questions for it that got no answer."""
+        found: dict[str, Question] = {}
+        for row in facts.claims.questions.values():
+            if row.count < REQUESTS:
+                continue
+            self.due_later(row.first_ns + SILENCE_NS, facts)
+            self.due_later(row.last_ns + ROW_NS + 1, facts)
+            if row.target not in found and _in_vain(row, facts) and facts.is_appliance(row.asker):
+                found[row.target] = row
+        return found
 
     @staticmethod
     def _silent(gateway: str, row: Question | None, facts: Facts) -> list[Observation]:
@@ -128,6 +145,8 @@ class GatewayRule(Rule):
         book = facts.claims
         group = book.group_of(gateway)
         if group is not None and group.changed is not None:
+            for flip in group.flips:
+                self.due_later(flip + SPLIT_NS + 1, facts)
             return _failed_over(gateway, group, facts)
         known = book.addresses.get(gateway)
         if known is None or not known.turns:
@@ -144,13 +163,17 @@ class GatewayRule(Rule):
             return []  # a pair's common MAC: its advertisements tell who is active
         if _one_host(old, new, facts) or old.last.time_ns >= new.first.time_ns:
             return []  # told as a conflict, or as spoofing
+        self.due(new.first.time_ns + MOVED_NS + 1)
         if suspect(gateway, old, new, facts) is not None:
             return []
         if not new.lives_there and facts.now_ns - new.first.time_ns < UNPROVEN_NS:
+            self.due(new.first.time_ns + UNPROVEN_NS)
             return []  # the old one may still answer: then it is spoofing
         still = facts.ports.macs.get(mac_number(old.mac))
         alive = still is not None and still.last_out_ns > new.first.time_ns + RECENT_NS // 12
         pushed = new.pushes > 0 and not new.lives_there
+        if pushed and not alive:
+            self.due(facts.now_ns + SECOND)  # it may speak yet
         return [
             Observation(
                 "gateway-changed",
@@ -250,6 +273,7 @@ class GatewayRule(Rule):
                 continue
             if way.answered or way.flows < REQUESTS or facts.now_ns - way.last_ns > RECENT_NS:
                 continue
+            self.due(way.last_ns + RECENT_NS + 1)
             if any(book.claims(g, mac) for g in gateways):
                 continue  # it claims to be the gateway: told as such
             out.append(
@@ -273,11 +297,40 @@ class GatewayRule(Rule):
 
     # ------------------------------------------------------------------ the mask
 
+    def _wide_mask(
+        self, asker: str, target: str, seen: tuple[Seen, ...], facts: Facts
+    ) -> Observation | None:
+        """The appliance asks by ARP for a host that its declared network does not hold. A router
+        that answers for everybody does not make the mask right."""
+        if asker not in facts.view.facts.appliance_addresses:
+            return None
+        network = _declared_network(facts, asker)
+        if network is None or facts.now_ns - seen[-1].time_ns > RECENT_NS:
+            return None
+        self.due(seen[-1].time_ns + RECENT_NS + 1)
+        address = ipaddress.ip_address(target)
+        if address in network.network or address.is_link_local:
+            return None
+        return Observation(
+            "wrong-mask",
+            asker,
+            {
+                "client": asker,
+                "address": target,
+                "network": str(network.network),
+                "port": facts.port_of(asker) or "",
+            },
+            shown(*(Seen(s.time_ns, s.packet, f"ARP for {target}") for s in seen)),
+            seen[0].time_ns,
+            seen[-1].time_ns,
+        )
+
     def _narrow_mask(self, facts: Facts) -> list[Observation]:
         out = []
         for (port, server), seen in self._around.items():
             if facts.now_ns - seen.time_ns > RECENT_NS:
                 continue
+            self.due(seen.time_ns + RECENT_NS + 1)
             given = facts.site.ports.get(port)
             address = given.address if given and given.address else port
             text = (
@@ -298,41 +351,6 @@ class GatewayRule(Rule):
                 )
             )
         return out[:1]
-
-
-def _wide_mask(asker: str, target: str, seen: tuple[Seen, ...], facts: Facts) -> Observation | None:
-    """The appliance asks by ARP for a host that its declared network does not hold. A router that
-    answers for everybody does not make the mask right."""
-    if asker not in facts.view.facts.appliance_addresses:
-        return None
-    network = _declared_network(facts, asker)
-    if network is None or facts.now_ns - seen[-1].time_ns > RECENT_NS:
-        return None
-    address = ipaddress.ip_address(target)
-    if address in network.network or address.is_link_local:
-        return None
-    return Observation(
-        "wrong-mask",
-        asker,
-        {
-            "client": asker,
-            "address": target,
-            "network": str(network.network),
-            "port": facts.port_of(asker) or "",
-        },
-        shown(*(Seen(s.time_ns, s.packet, f"ARP for {target}") for s in seen)),
-        seen[0].time_ns,
-        seen[-1].time_ns,
-    )
-
-
-def _unanswered(facts: Facts) -> dict[str, Question]:
-    """By address: the appliance's first questions for it that got no answer."""
-    found: dict[str, Question] = {}
-    for row in facts.claims.questions.values():
-        if row.target not in found and _in_vain(row, facts) and facts.is_appliance(row.asker):
-            found[row.target] = row
-    return found
 
 
 def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observation]:
@@ -411,6 +429,11 @@ def _network_of(address: str, facts: Facts) -> ipaddress.IPv4Network | ipaddress
         return declared.network
     found = [n for n in facts.view.facts.local if _inside(address, n)]
     return max(found, key=lambda n: n.prefixlen, default=None)
+
+
+def _declared(facts: Facts) -> bool:
+    """The site file gives a port's network."""
+    return any(port.address and "/" in port.address for port in facts.site.ports.values())
 
 
 def _declared_network(facts: Facts, address: str) -> _Interface | None:
