@@ -254,6 +254,7 @@ def _useless(side: Side, client: str) -> tuple[str, str | None]:
 class CameraClockRule(Rule):
     """camera-clock: RTCP sender reports say another time than the capture's."""
 
+    of_cameras = True
     hears = frozenset((RtcpReport,))
 
     def __init__(self) -> None:

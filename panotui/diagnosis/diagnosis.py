@@ -32,6 +32,8 @@ _WEAKER: dict[Confidence, Confidence] = {
     "possible": "possible",
 }
 _SIGHT = frozenset(("visibility", "loss"))  # what each observation is graded by
+# what may bring a first camera
+_NEWS = frozenset(("flows", "streams", "links", "ports", "site", "endpoints", "violations"))
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -71,8 +73,8 @@ class Diagnosis:
         if listening is None:
             listening = self._listening[kind] = tuple(r for r in self.rules if kind in r.hears)
         for rule in listening:
-            rule.observe(message, facts)
-            self._heard.add(rule)
+            if rule.observe(message, facts) is not False:
+                self._heard.add(rule)
 
     def tick(self, facts: Facts) -> None:
         """Ask the rules that are awake and bring the findings up to `facts.now_ns`."""
@@ -91,9 +93,14 @@ class Diagnosis:
             self._announce()
 
     def _awake(self, rule: Rule, facts: Facts) -> bool:
-        if rule.wakes is None or rule not in self._standing:
+        if rule not in self._standing:
             return True
-        if facts.woken & (rule.wakes | _SIGHT):
+        wakes = rule.wakes
+        if wakes is None:
+            if not rule.of_cameras or facts.cameras.cameras or facts.streams.streams:
+                return True
+            wakes = _NEWS
+        if facts.woken & (wakes | _SIGHT):
             return True
         return rule in self._heard or 0 < rule.due_ns <= facts.now_ns
 

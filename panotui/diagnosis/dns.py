@@ -17,6 +17,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import (
     SECOND,
     AnyMessage,
+    ArpMessage,
     Confidence,
     DnsMessage,
     EvidenceRecord,
@@ -32,7 +33,7 @@ SLOW_ANSWERS = 5
 LOST = 3  # questions without an answer at a server that answers others
 LOST_SHARE = 0.05
 RECENT_NS = 600 * SECOND
-QUIET_NS = 20 * SECOND  # what was asked is settled after that
+ASKED_NS = 60 * SECOND  # ago, by ARP: older questions are over
 SETTLE_NS = 2 * SECOND  # another type, or another server, may still answer
 RESCUES = 3  # times that another server had to answer in place of the first
 ERRORS_MAX = 64
@@ -70,43 +71,51 @@ class DnsRule(Rule):
     """dns-timeout, dns-slow, dns-nxdomain, dns-servfail, dns-refused, dns-filtered, dns-sinkhole,
     guide-names."""
 
-    hears = frozenset((DnsMessage, IcmpMessage))
-    wakes = frozenset(("endpoints", "site"))
+    hears = frozenset((DnsMessage, IcmpMessage, ArpMessage))
+    wakes = frozenset(("endpoints", "resolvers", "site"))
 
     def __init__(self) -> None:
         self._unreachable: OrderedDict[str, IcmpMessage] = OrderedDict()  # by resolver
-        self._heard_ns = 0
+        self._sought = False  # a resolver is asked for by ARP
 
-    def observe(self, message: AnyMessage, facts: Facts) -> None:
+    def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
         if isinstance(message, DnsMessage):
-            self._heard_ns = message.time_ns  # the books have it
+            return None  # the books have it
+        if isinstance(message, ArpMessage):
+            if message.op == 2:
+                return self._sought  # the interface answers ARP, so that silence means something
+            return message.target_ip in facts.view.facts.resolvers
         if not isinstance(message, IcmpMessage) or message.quoted_dport != 53:
-            return
+            return False
         if message.quoted_dst and message.type == (3 if message.version == 4 else 1):
             self._unreachable[message.quoted_dst] = message
             self._unreachable.move_to_end(message.quoted_dst)
             while len(self._unreachable) > ERRORS_MAX:
                 self._unreachable.popitem(last=False)
+        return None
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for resolver in facts.resolvers.resolvers.values():
             out.extend(self._of_server(resolver, facts))
-        out.extend(_silent_by_arp(facts))
+        out.extend(self._silent_by_arp(facts))
         bad: OrderedDict[tuple[str, str, str], _Bad] = OrderedDict()
         blocked = _block_pages(facts)
         for lookup in facts.lookups.lookups.values():
             if not _counts(lookup.client, facts):
                 continue
             if lookup.useless:
+                for row in lookup.useless.values():
+                    self.due_later(row.first_ns + SETTLE_NS, facts)
                 _add_useless(lookup, bad, facts)
             if not _needed(lookup.name, facts) and _AWS not in lookup.name:
                 continue
             for given in lookup.given.values():
+                self.due_later(given.first_ns + SETTLE_NS, facts)
                 _add_hole(lookup, given, blocked, bad, facts)
         out.extend(_told(one, facts) for one in bad.values())
         out.extend(_guide(facts))
-        if out or facts.now_ns - self._heard_ns <= QUIET_NS or facts.claims.questions:
+        if out:
             self.due(facts.now_ns + SECOND)
         return out
 
@@ -176,6 +185,43 @@ class DnsRule(Rule):
             )
         ]
 
+    def _silent_by_arp(self, facts: Facts) -> list[Observation]:
+        """A resolver in the appliance's own network that is asked for by ARP in vain is never asked
+        for a name."""
+        out = []
+        self._sought = False
+        for row in facts.claims.questions.values():
+            known = row.target in facts.view.facts.resolvers and facts.is_appliance(row.asker)
+            if not known or row.target in facts.view.facts.gateways or row.count < QUERIES:
+                continue
+            self._sought = True
+            self.due_later(row.first_ns + SETTLE_NS, facts)
+            self.due_later(row.last_ns + ASKED_NS + 1, facts)
+            if facts.now_ns - row.first_ns < SETTLE_NS or facts.now_ns - row.last_ns > ASKED_NS:
+                continue
+            answer = facts.claims.last_answer.get(row.interface)
+            if answer is None or answer.time_ns < row.first_ns:
+                continue
+            out.append(
+                Observation(
+                    "dns-timeout",
+                    row.target,
+                    {
+                        "server": row.target,
+                        "port": facts.port_of(row.asker) or "",
+                        "count": str(row.count),
+                    },
+                    tuple(evidence(s.time_ns, s.packet, s.text) for s in row.seen),
+                    row.first_ns,
+                    row.last_ns,
+                    text=f"DNS server {row.target} is not on the network: it does not answer ARP"
+                    f" ({row.count} requests)",
+                    detail=(f"control: {answer.text} (packet {answer.packet})",),
+                    action=f"Check that {row.target} is up, and in the same VLAN",
+                )
+            )
+        return out
+
 
 def _counts(client: str, facts: Facts) -> bool:
     """What the appliance asks counts, and what the site's own resolvers ask on."""
@@ -224,40 +270,6 @@ def _lost(
         if pairs
         else f"Check the way to {resolver.address} for loss, or use a nearer DNS server",
     )
-
-
-def _silent_by_arp(facts: Facts) -> list[Observation]:
-    """A resolver in the appliance's own network that is asked for by ARP in vain is never asked
-    for a name."""
-    out = []
-    for row in facts.claims.questions.values():
-        known = row.target in facts.view.facts.resolvers and facts.is_appliance(row.asker)
-        if not known or row.target in facts.view.facts.gateways or row.count < QUERIES:
-            continue
-        if facts.now_ns - row.first_ns < SETTLE_NS or facts.now_ns - row.last_ns > 60 * SECOND:
-            continue
-        answer = facts.claims.last_answer.get(row.interface)
-        if answer is None or answer.time_ns < row.first_ns:
-            continue
-        out.append(
-            Observation(
-                "dns-timeout",
-                row.target,
-                {
-                    "server": row.target,
-                    "port": facts.port_of(row.asker) or "",
-                    "count": str(row.count),
-                },
-                tuple(evidence(s.time_ns, s.packet, s.text) for s in row.seen),
-                row.first_ns,
-                row.last_ns,
-                text=f"DNS server {row.target} is not on the network: it does not answer ARP"
-                f" ({row.count} requests)",
-                detail=(f"control: {answer.text} (packet {answer.packet})",),
-                action=f"Check that {row.target} is up, and in the same VLAN",
-            )
-        )
-    return out
 
 
 # ---------------------------------------------------------------------- answered usefully

@@ -185,12 +185,14 @@ class Rule(ABC):
 
     `hears` names the kinds of messages that it learns from. `wakes` names what makes its answer
     change: "flows", "streams", "links", "ports", "site", "endpoints", "violations", "visibility",
-    "loss"; None: it is asked every second. A message that it hears wakes it too, and so does the
-    time `due_ns` that it names in `tick`. While it sleeps, what it observed last stands.
+    "loss", "resolvers", "packets"; None: it is asked every second. A message that it hears wakes it
+    too, unless `observe` says that it is nothing, and so does the time `due_ns` that it names in
+    `tick`. While it sleeps, what it observed last stands.
     """
 
     hears: ClassVar[frozenset[type]] = frozenset()
     wakes: ClassVar[frozenset[str] | None] = None
+    of_cameras: ClassVar[bool] = False  # asked each second only where cameras or streams are known
     due_ns: int = 0
 
     def due(self, time_ns: int) -> None:
@@ -203,8 +205,9 @@ class Rule(ABC):
         if time_ns > facts.now_ns:
             self.due(time_ns)
 
-    def observe(self, message: AnyMessage, facts: Facts) -> None:  # noqa: B027 - many hear none
-        """Learn from one message."""
+    def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
+        """Learn from one message; False: it is nothing to wake for."""
+        return None
 
     @abstractmethod
     def tick(self, facts: Facts) -> list[Observation]:

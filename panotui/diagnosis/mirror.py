@@ -11,26 +11,39 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import SECOND, EvidenceRecord
 
 MINUTE = 60 * SECOND
+COPIES = 5  # in a minute
+UNSEEN_NS = 300 * SECOND
 UNSEEN_BYTES = 3000  # about two full segments
 
 
 class MirrorRule(Rule):
     """mirror-duplicates, mirror-loss."""
 
+    wakes = frozenset(("packets", "flows"))
+
     def __init__(self) -> None:
-        self._history: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, copies, packets
+        # time, copies, packets: where they changed, and the last of those before the last minute
+        self._history: deque[tuple[int, int, int]] = deque(maxlen=130)
+        self._since_ns = 0
         self._unseen: OrderedDict[int, tuple[int, EvidenceRecord]] = OrderedDict()  # by flow key
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         now = facts.now_ns
         counters = facts.counters
-        self._history.append((now, counters.mirror_duplicates, counters.packets))
-        base = next((h for h in self._history if now - h[0] <= MINUTE), self._history[0])
-        first = len(self._history) == 1 or base is self._history[0]
-        copies = counters.mirror_duplicates - (0 if first else base[1])
-        packets = counters.packets - (0 if first else base[2])
-        if copies >= 5 and copies > 0.005 * max(1, packets):
+        history = self._history
+        self._since_ns = self._since_ns or now
+        history.append((now, counters.mirror_duplicates, counters.packets))
+        while len(history) > 1 and now - history[1][0] >= MINUTE:
+            history.popleft()
+        _, copies_before, packets_before = history[0]
+        if now - self._since_ns <= MINUTE:
+            copies_before = packets_before = 0
+        copies = counters.mirror_duplicates - copies_before
+        packets = counters.packets - packets_before
+        if copies >= COPIES:
+            self.due(now + SECOND)
+        if copies >= COPIES and copies > 0.005 * max(1, packets):
             out.append(
                 Observation(
                     "mirror-duplicates",
@@ -48,10 +61,11 @@ class MirrorRule(Rule):
         if facts.changed is not None:
             self._note_unseen(facts)
         recent_flows = [
-            u for u in self._unseen.values() if facts.now_ns - u[1].time_ns <= 300 * SECOND
+            u for u in self._unseen.values() if facts.now_ns - u[1].time_ns <= UNSEEN_NS
         ]
         if not recent_flows:
             return []
+        self.due(min(u[1].time_ns for u in recent_flows) + UNSEEN_NS + 1)
         recent_flows.sort(key=lambda u: -u[0])
         return [
             Observation(

@@ -35,18 +35,24 @@ from panotui.state.flows.book import VIOLATION, flow_text_id
 TABLE_MAX = 512
 SCANNED_KEPT = 4096  # targets remembered of one scanner
 _TARGET = np.dtype([("address", "u1", (16,)), ("port", ">u2")])
+CLEAR_S = 900  # what was said in clear is told for so long
+BEACON_S = 1800
 OF_A_KIND = 8  # findings of one kind; the violations list has all of them
 
 
 class ViolationRule(Rule):
     """stream-leak, camera-phones-home, inbound-internet, inbound-undeclared, lateral, exfil."""
 
+    wakes = frozenset(("flows", "streams", "violations", "site"))
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
+        recent_s = facts.thresholds.security.recent_s
         # several may make one finding, which is known only when all of them are
         for violation in sorted(facts.violations[:300], key=lambda v: v.known):
-            if not recent(violation.last_time_ns, facts.now_ns, facts.thresholds.security.recent_s):
+            if not recent(violation.last_time_ns, facts.now_ns, recent_s):
                 continue
+            self.due(violation.last_time_ns + int(recent_s * SECOND) + 1)
             found = self._of(violation, facts)
             if found is None or sum(o.id == found.id for o in out) >= OF_A_KIND:
                 continue
@@ -55,7 +61,9 @@ class ViolationRule(Rule):
             # one thing, told twice: the policy says how bad it is
             severity = found.severity if violation.severity == "info" else violation.severity
             out.append(replace(found, violation=violation.id, severity=severity))
-        out.extend(self._exfil(facts))
+        if facts.violations and (sent := self._exfil(facts)):
+            out.extend(sent)
+            self.due(facts.now_ns + SECOND)  # until it lies too far back
         out.extend(self._public_inside(facts))
         return out
 
@@ -187,16 +195,21 @@ class ViolationRule(Rule):
 class ScanRule(Rule):
     """scan: many peers or ports without success, by one host."""
 
+    wakes = frozenset(("flows",))
+
     def __init__(self) -> None:
         # by source: address and port of each target, and when it was last tried
         self._scanners: OrderedDict[str, dict[bytes, int]] = OrderedDict()
         self._found: OrderedDict[str, tuple[int, int, int, int]] = OrderedDict()
 
     def tick(self, facts: Facts) -> list[Observation]:
-        self._look(facts)
+        if facts.changed is not None:
+            self._look(facts)
         out: list[Observation] = []
+        lasts_ns = int(2 * facts.thresholds.security.scan_s * SECOND)
         for src, (first, last, packet, count) in self._found.items():
-            if facts.now_ns - last <= 2 * facts.thresholds.security.scan_s * SECOND:
+            if facts.now_ns - last <= lasts_ns:
+                self.due(last + lasts_ns + 1)
                 out.append(
                     Observation(
                         "scan",
@@ -278,6 +291,7 @@ class CleartextRule(Rule):
     """cleartext: HTTP, Telnet, FTP, MQTT without TLS, RTSP Basic."""
 
     hears = frozenset((RtspMessage, HttpMessage, MqttMessage, BannerMessage))
+    wakes = frozenset()
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str, str], _Clear] = OrderedDict()
@@ -347,6 +361,9 @@ class CleartextRule(Rule):
         return not ours or src in ours or dst in ours or src in cameras or dst in cameras
 
     def tick(self, facts: Facts) -> list[Observation]:
+        told = [c for c in self._seen.values() if recent(c.last_ns, facts.now_ns, CLEAR_S)]
+        for clear in told:
+            self.due(clear.last_ns + CLEAR_S * SECOND + 1)
         return [
             Observation(
                 "cleartext",
@@ -365,8 +382,7 @@ class CleartextRule(Rule):
                 flow=c.flow,
                 detail=(f"{c.count} times",),
             )
-            for c in self._seen.values()
-            if recent(c.last_ns, facts.now_ns, 900)
+            for c in told
         ]
 
 
@@ -380,6 +396,7 @@ class TunnelRule(Rule):
     """dns-tunnel: many unique, random-looking names under one domain."""
 
     hears = frozenset((DnsMessage,))
+    wakes = frozenset()
 
     def __init__(self) -> None:
         self._domains: OrderedDict[tuple[str, str], _Domain] = OrderedDict()
@@ -418,6 +435,7 @@ class TunnelRule(Rule):
             ]
             if len(now_names) <= limits.tunnel_names:
                 continue
+            self.due(min(t for _, t, _ in now_names) + int(limits.tunnel_s * SECOND) + 1)
             sample = [n[: -len(name) - 1] for n, _, _ in now_names[-100:]]
             entropy = sum(map(_entropy, sample)) / len(sample)
             length = sum(map(len, sample)) / len(sample)
@@ -448,6 +466,8 @@ def _entropy(text: str) -> float:
 class BeaconRule(Rule):
     """beacon: an endpoint that no rule allows is contacted at a fixed period."""
 
+    wakes = frozenset(("flows",))
+
     def __init__(self) -> None:
         self._starts: OrderedDict[tuple[str, str, int], deque[tuple[int, int]]] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
@@ -463,8 +483,10 @@ class BeaconRule(Rule):
         out: list[Observation] = []
         limits = facts.thresholds.security
         for (client, host, port), starts in self._starts.items():
-            if len(starts) < limits.beacon_times or not recent(starts[-1][0], facts.now_ns, 1800):
+            last = starts[-1][0]
+            if len(starts) < limits.beacon_times or not recent(last, facts.now_ns, BEACON_S):
                 continue
+            self.due(last + BEACON_S * SECOND + 1)
             gaps: F64 = np.diff(np.array([s[0] for s in starts], np.float64)) / SECOND
             middle = float(np.median(gaps))
             if middle < 5 or float(np.abs(gaps - middle).max()) > limits.beacon_spread * middle:
@@ -505,13 +527,19 @@ class BeaconRule(Rule):
 class DriftRule(Rule):
     """policy-drift: declared services that nothing used for a day."""
 
+    wakes = frozenset(("endpoints", "flows", "site"))
+
     def tick(self, facts: Facts) -> list[Observation]:
-        if facts.now_ns - facts.started_ns < facts.thresholds.security.drift_s * SECOND:
+        begins_ns = facts.started_ns + int(facts.thresholds.security.drift_s * SECOND)
+        if facts.now_ns < begins_ns:
+            self.due(begins_ns)
             return []
         used = {e.rule.id for e in facts.endpoints.endpoints.values() if e.attempts.attempts}
         unused = [
             r for r in facts.policy.rules if r.kind == "service" and r.hosts and r.id not in used
         ]
+        if unused:
+            self.due(facts.now_ns + SECOND)
         return [
             Observation(
                 "policy-drift",

@@ -439,6 +439,8 @@ class Engine:
             ("violations", (self.verdicts.version, self.known.version)),
             ("loss", (facts.capture_lossy, facts.ring_dropped, facts.interface_dropped)),
             ("endpoints", self.endpoints.version),
+            ("resolvers", self.resolvers.version),
+            ("packets", facts.counters.packets),
         )
         before = self._versions or (None,) * len(versions)
         woken.update(name for (name, now), was in zip(versions, before, strict=True) if now != was)

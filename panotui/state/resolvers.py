@@ -107,6 +107,7 @@ class ResolverBook:
         # (client, server, name) -> (type, asked) of the questions that were answered lately
         self._good: OrderedDict[tuple[str, str, str], deque[tuple[str, int]]] = OrderedDict()
         self.evicted = 0
+        self.version = 0  # changes when a question has waited too long
 
     def observe(self, message: AnyMessage, meter: int) -> None:
         """Take a question or an answer (unicast DNS only)."""
@@ -178,6 +179,7 @@ class ResolverBook:
             if now_ns - time_ns < ANSWER_WITHIN_NS:
                 return
             del self._waiting[key]
+            self.version += 1
             resolver = self.resolvers.get(key[2])
             side = resolver.sides.get(key[0]) if resolver else None
             if resolver is None or side is None:

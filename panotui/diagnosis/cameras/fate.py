@@ -45,6 +45,7 @@ class _Burst:
 class FateRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
     hears = frozenset((StreamGap,))
 
     def __init__(self) -> None:

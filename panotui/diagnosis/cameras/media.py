@@ -21,6 +21,8 @@ from panotui.state.streams import StreamState
 class MediaRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():

@@ -15,6 +15,7 @@ GROUPS_MAX = 256
 class QuerierRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
     hears = frozenset((LinkControlMessage,))
 
     def __init__(self) -> None:

@@ -19,6 +19,8 @@ READ_LATELY_S = 120
 class OfferRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():

@@ -18,6 +18,8 @@ CONTROL_S = 600.0
 class ReachRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():

@@ -25,6 +25,8 @@ class SlowReaders:
 
     def take(self, facts: Facts) -> None:
         """Note those of this tick."""
+        if facts.changed is None or not facts.camera_streams:
+            return
         slots, rows = facts.changed_flows()
         stuck = (
             (rows["protocol"] == 6)

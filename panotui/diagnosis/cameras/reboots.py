@@ -32,6 +32,7 @@ class _Wake:
 class RebootRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
     hears = frozenset((ArpMessage, DhcpMessage))
 
     def __init__(self) -> None:

@@ -26,6 +26,8 @@ EVIDENCE_MAX = 8
 class RefusalRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         appliance = facts.view.facts.appliance_addresses

@@ -36,6 +36,8 @@ class _Stop:
 class SessionEndRule(Rule):
     """See the module's text."""
 
+    of_cameras = True
+
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():

@@ -29,6 +29,7 @@ class StreamRule(Rule):
     stream-gop, stream-bitrate, stream-restart, stream-camera-drop, stream-timestamps,
     receiver-slow."""
 
+    of_cameras = True
     hears = frozenset((StreamGap, StreamRestart, StreamFreeze))
 
     def __init__(self) -> None:
