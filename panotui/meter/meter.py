@@ -13,6 +13,7 @@ from copy import copy
 
 import numpy as np
 
+from panotui.meter.ahead import Ahead, Decoded
 from panotui.meter.control.kinds import control_mask
 from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
@@ -87,6 +88,7 @@ class Meter:
         # of the rows at hand: slots that turned out to be RTSP, and with which row
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
+        self._ahead: Ahead | None = None
         self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
         self._blind: tuple[int, int] | None = None
@@ -110,15 +112,12 @@ class Meter:
         self._interfaces = tuple(batch.interfaces)
         self.last_columns = None  # two batches' columns at once would be the peak of memory
         self._count_time(batch)
-        columns = self._decoder.decode(batch)
-        if batch.outgoing is not None:
-            known = batch.outgoing >= 0
-            columns.outgoing[known] = batch.outgoing[known]
-        copies = self._copies.find(batch, columns)
-        copies = merged(copies, self._arp_copies.find(batch, columns), len(batch))
-        if copies is not None:
-            columns.flags[copies] |= DUPLICATE
-        self._link.add(batch, columns, copies, self._loops.find(batch, columns))
+        decoded = None if self._ahead is None else self._ahead.of(batch)
+        decoded = decoded or self._decode(batch)
+        columns, copies = decoded.columns, decoded.copies
+        self._decoder.join(batch, columns, decoded.slow)
+        looped = self._loops.find(batch, decoded.group_rows, decoded.group_digests)
+        self._link.add(batch, columns, copies, looped)
         self._count(batch, columns, copies)
         self._hold_back(batch, columns, copies)
         flow_id = np.zeros(len(batch), np.uint64)
@@ -131,6 +130,28 @@ class Meter:
         self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
         self.flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
+
+    def look_ahead(self, batch: PacketBatch) -> None:
+        """Decode a batch that will be given to `update` in pieces, second by second. It costs less,
+        and nothing else changes."""
+        self._ahead = None
+        if not self.flooded:  # then columns beside a full table are the peak of memory
+            self._ahead = Ahead(batch, self._decode(batch))
+
+    def look_back(self) -> None:
+        """The batch that was decoded ahead is metered: give it up."""
+        self._ahead = None
+
+    def _decode(self, batch: PacketBatch) -> Decoded:
+        columns, slow = self._decoder.read(batch)
+        if batch.outgoing is not None:
+            known = batch.outgoing >= 0
+            columns.outgoing[known] = batch.outgoing[known]
+        copies = self._copies.find(batch, columns)
+        copies = merged(copies, self._arp_copies.find(batch, columns), len(batch))
+        if copies is not None:
+            columns.flags[copies] |= DUPLICATE
+        return Decoded(columns, slow, copies, *self._loops.read(batch, columns))
 
     def forget_batch(self) -> None:
         """Give up the columns of the last batch, when all have seen them."""

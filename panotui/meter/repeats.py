@@ -60,15 +60,20 @@ class LoopFinder:
         self._digest: U64 = np.empty(0, np.uint64)
         self._time: I64 = np.empty(0, np.int64)
 
-    def find(self, batch: PacketBatch, c: Columns) -> I64:
-        """Rows of the batch that are part of a loop."""
+    @staticmethod
+    def read(batch: PacketBatch, c: Columns) -> tuple[I64, U64]:
+        """The rows of frames to groups, and a number for each that equal frames share."""
         ends = c.dst_mac >> np.uint64(8)
         group = (c.dst_mac & _GROUP) != 0
         group &= (ends != _LINK) & (ends != _ROUTERS4) & (ends != _ROUTERS6)
-        rows = np.flatnonzero(group)[-_RING:]
+        rows = np.flatnonzero(group)
+        return rows, _frame_digest(batch, c, rows) if len(rows) else np.empty(0, np.uint64)
+
+    def find(self, batch: PacketBatch, rows: I64, mine: U64) -> I64:
+        """Which of the rows that `read` gave are part of a loop."""
+        rows, mine = rows[-_RING:], mine[-_RING:]
         if not len(rows):
             return rows
-        mine = _frame_digest(batch, c, rows)
         recent = int(batch.time_ns[rows[0]]) - self._time <= _WINDOW_NS
         digest = np.concatenate([self._digest[recent], mine])[-_RING:]
         time_ns = np.concatenate([self._time[recent], batch.time_ns[rows]])[-_RING:]

@@ -163,6 +163,8 @@ class MeterPump(ABC):
     def feed(self, batch: PacketBatch) -> None:
         """Meter one batch and tell what is due."""
         self.count(batch)
+        if batch.time_ns[0] // SECOND != batch.time_ns[-1] // SECOND:
+            self.meter.look_ahead(batch)
         for part, due in self._splitter.parts(batch):
             for now_ns in due.tolist():
                 self._tick(now_ns)
@@ -171,6 +173,7 @@ class MeterPump(ABC):
                 for tap in self.taps:
                     tap(piece, self.meter)
                 self.meter.forget_batch()
+        self.meter.look_back()
 
     def _look_for_loss(self, packets: int) -> None:
         """What was missed since the last look, before the packets that came are metered."""

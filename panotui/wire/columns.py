@@ -6,7 +6,8 @@ captured. Lengths are of the wire unless the name says captured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from panotui.model import I16, I32, I64, U8, U16, U32, U64, Bool
 
@@ -46,6 +47,17 @@ class Columns:
     # length, 16 bytes of the transport header on; None in made-up columns
     digest: U64 | None = None
 
+    def part(self, start: int, stop: int) -> Columns:
+        """Rows [start, stop) of the same columns."""
+        rows = slice(start, stop)
+        parts: list[Any] = []
+        for name in _NAMES:
+            column = getattr(self, name)  # of `transport` packets are the second axis
+            parts.append(None if column is None else column[..., rows])
+        return Columns(*parts)
+
+
+_NAMES = tuple(field.name for field in fields(Columns))
 
 # bits of `Columns.flags`
 SNAPPED = 1  # captured < wire length

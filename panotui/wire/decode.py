@@ -97,12 +97,23 @@ class Decoder:
 
     def decode(self, batch: PacketBatch) -> Columns:
         """Columns of the batch, a row each; see `Columns` for shapes, types and units."""
+        columns, slow = self.read(batch)
+        self.join(batch, columns, slow)
+        return columns
+
+    @staticmethod
+    def read(batch: PacketBatch) -> tuple[Columns, I64]:
+        """What the packets say, each for itself, and the rows that are not the usual frame."""
         columns, slow = _plain(batch)
         if len(slow):
             _general(batch, columns, slow)
             _transport_words(batch, columns, slow)
             _hash_rows(batch, columns, slow)
             _digest_rows(batch, columns, slow)  # whatever is known of ports: copies are the same
+        return columns, slow
+
+    def join(self, batch: PacketBatch, columns: Columns, slow: I64) -> None:
+        """Give later fragments their ports; in order of arrival, after `read`."""
         self.orphans, self.orphan_identity = _NO_ROWS, _NO_IDENTITY
         fragments = slow[columns.fragment[slow] > 0] if len(slow) else slow
         if len(fragments):
@@ -112,7 +123,6 @@ class Decoder:
             whole = _NEEDS_PORTS[columns.protocol[fragments[without]]]
             self.orphans = fragments[without[whole]]
             self.orphan_identity = identity[without[whole]]
-        return columns
 
 
 def decode(batch: PacketBatch) -> Columns:

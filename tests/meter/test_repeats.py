@@ -61,7 +61,7 @@ def looped(frames: list[tuple[int, bytes]], part: int) -> int:
     finder, decoder, total = LoopFinder(), Decoder(), 0
     for first in range(0, len(frames), part):
         made = batch(frames[first : first + part])
-        total += len(finder.find(made, decoder.decode(made)))
+        total += len(finder.find(made, *finder.read(made, decoder.decode(made))))
     return total
 
 
@@ -98,4 +98,4 @@ def test_rows_of_a_kind_that_is_not_there() -> None:
     made = batch([(0, frame(IPV4, 1, b"\x02\0\0\0\0\x09"))])
     columns = Decoder().decode(made)
     assert not len(ArpCopies(2 * MS).find(made, columns))
-    assert not len(LoopFinder().find(made, columns))
+    assert not len(LoopFinder().find(made, *LoopFinder.read(made, columns)))

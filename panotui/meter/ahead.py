@@ -1,0 +1,56 @@
+"""A batch that spans seconds, decoded as a whole before its seconds are metered one by one.
+
+Half of what a quiet second costs is numpy calls over a handful of rows. What a packet says, and
+whether it is a copy, depends on no tick, so a file's batch is asked once for that. Comes in: the
+batch and its columns. Goes out: the part of them that a piece of the batch is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.model import I64, U64, Bool, PacketBatch
+from panotui.wire.columns import Columns
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What is known of n packets before their second is metered."""
+
+    columns: Columns
+    slow: I64  # rows that are not the usual frame, in order
+    copies: Bool | None  # (n,) copies that a mirror made; None: there are none
+    group_rows: I64  # rows of frames to groups, in order
+    group_digests: U64  # (len(group_rows),) one number for each of these frames
+
+    def part(self, start: int, stop: int) -> Decoded:
+        """The same of rows [start, stop), counted from there."""
+        copies = None if self.copies is None else self.copies[start:stop]
+        low, high = np.searchsorted(self.group_rows, (start, stop)).tolist()
+        first, last = np.searchsorted(self.slow, (start, stop)).tolist()
+        return Decoded(
+            self.columns.part(start, stop),
+            self.slow[first:last] - start,
+            None if copies is None or not copies.any() else copies,
+            self.group_rows[low:high] - start,
+            self.group_digests[low:high],
+        )
+
+
+@dataclass(slots=True)
+class Ahead:
+    """A batch that was decoded as a whole."""
+
+    batch: PacketBatch
+    decoded: Decoded
+
+    def of(self, piece: PacketBatch) -> Decoded | None:
+        """What is known of a piece of the batch; None: it is a piece of another one."""
+        if piece.data is not self.batch.data:
+            return None
+        start = piece.first_number - self.batch.first_number
+        if not 0 <= start <= len(self.batch) - len(piece):
+            return None
+        return self.decoded.part(start, start + len(piece))
