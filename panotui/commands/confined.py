@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from panotui.sources.live.placing import Placing, Wanted
 
 
-def _is_roots_own() -> bool:
+def is_roots_own() -> bool:
     """Whether this is root, in a process that is the program's: one that only calls the program
     keeps its rights."""
     context = click.get_current_context(silent=True)
@@ -38,6 +38,7 @@ class Places:
 
     def __init__(self) -> None:
         self.recording: Path | None = None  # in place of the one that was named
+        self.others: list[Path] = []  # in place of further ones
         self.exports: Path = Path.cwd()  # where a person's exports go
         self.finished: Path | None = None
         self.wanted: list[Wanted] = []
@@ -69,22 +70,23 @@ def confined(
     *,
     captures: Sequence[str] = (),
     recording: Path | None = None,
+    others: Sequence[Path] = (),
     files: Iterable[tuple[str, Path | None]] = (),
     folders: Iterable[tuple[str, Path | None]] = (),
     exports: bool = False,
     network: bool = False,
     late: Sequence[str] = readable.READING,
 ) -> Iterator[Places]:
-    """Within, nothing can be done but reading `captures` or `recording`, and writing `files` and
-    `folders` (option, target; "-" and None are left out), with `exports` making new files where
+    """Within, nothing can be done but reading `captures`, `recording` and `others`, writing `files`
+    and `folders` (option, target; "-" and None are left out), with `exports` making new files where
     the caller stands or beside temporary files, and with `network` speaking to it.
 
     The targets are written when the block ends without an error. InputError for what cannot be
     read, UsageError for what cannot be written.
     """
     places = Places()
-    if not _is_roots_own():
-        places.recording = recording
+    if not is_roots_own():
+        places.recording, places.others = recording, list(others)
         yield places
         return
     # root alone needs these, 30 ms
@@ -93,6 +95,7 @@ def confined(
 
     confinement.give(captures)
     folder = None if recording is None else confinement.owner_first(recording)
+    handles = [confinement.owner_first(other) for other in others]
     readable.prepare_to_drop()
     temporary = confinement.temporary_folder()
     placing: Placing | None = None
@@ -114,9 +117,15 @@ def confined(
             places.recording = confinement.readable_recording(
                 folder, recording or Path(), temporary
             )
+        for number, (handle, other) in enumerate(zip(handles, others, strict=True)):
+            copies = temporary / f"other-{number}"
+            with deputy.acting():
+                copies.mkdir(mode=0o700)
+            places.others.append(confinement.readable_recording(handle, other, copies))
         if not network:
             namespaces.leave_network()
-        needed = confinement.needed(temporary, places.recording, network=network)
+        read = [*filter(None, [places.recording]), *places.others]
+        needed = confinement.needed(temporary, read, network=network)
         if exports:
             places.exports = confinement.export_folder(temporary)
             needed.append((places.exports, landlock.NEW_FILES))

@@ -118,7 +118,7 @@ def export_folder(temporary: Path) -> Path:
 
 
 def needed(
-    temporary: Path, recording: Path | None, *, network: bool
+    temporary: Path, recordings: Sequence[Path], *, network: bool
 ) -> list[tuple[Path | str, int]]:
     """What a reading command opens, with the rights; see `landlock.domain`."""
 
@@ -128,7 +128,7 @@ def needed(
     places += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in _DEVICES]
     places.append((temporary, landlock.WRITE))
     places.append((temporary.parent, landlock.REMOVE_DIR))
-    if recording is not None:
+    for recording in recordings:
         # a reader of a recording that is being written takes locks in a file beside it
         places.append((recording, landlock.READ | landlock.WRITE_FILE | landlock.MAKE_REG))
     if network:

@@ -1,4 +1,4 @@
-"""`panotui report DIR|FILE`: a self-contained page with plots, or Markdown for a ticket.
+"""`panotui report DIR|FILE...`: a self-contained page with plots, a PDF, or Markdown for a ticket.
 
 A capture is played into a temporary recording first, as `review` does, so that both kinds of input
 give the same report from the same tables.
@@ -6,10 +6,13 @@ give the same report from the same tables.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,64 +21,164 @@ import click
 from panotui import __version__
 from panotui.commands.confined import confined
 from panotui.commands.options import common_options, fail_on_option, failure, read_site, site_option
+from panotui.commands.printing import printer
+from panotui.commands.times import moment_s, zone_of
 from panotui.errors import InputError, UsageError
+from panotui.model import Site, SiteReport
 
 if TYPE_CHECKING:
-    from panotui.model import Site
-    from panotui.report.content import Story
+    from panotui.recording.reader import Recording
+    from panotui.report.story import Heading, Story
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line says of the report."""
+
+    title: str | None
+    customer: str | None
+    technician: str | None
+    zone: str | None
+    since: str | None
+    until: str | None
+
+    def heading(self, site: SiteReport) -> Heading:
+        """An option counts more than the site file."""
+        from panotui.report.story import Heading
+        from panotui.report.wording import LocalTime
+        from panotui.wire.text import printable
+
+        words = (
+            option or said
+            for option, said in (
+                (self.title, site.title),
+                (self.customer, site.customer),
+                (self.technician, site.technician),
+            )
+        )
+        title, customer, technician = (w and printable(w, 200) for w in words)
+        zone = zone_of(self.zone or site.zone)
+        return Heading(title, customer, technician, LocalTime(zone))
 
 
 @click.command()
-@click.argument("name", metavar="DIR|FILE")
+@click.argument("names", nargs=-1, required=True, metavar="DIR|FILE...")
 @click.option("-o", "--output", metavar="FILE", help="Where to write; `-` is stdout.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Markdown for a ticket.")
+@click.option(
+    "--pdf", "as_pdf", is_flag=True,
+    help="A PDF, printed by the Chromium that is installed (default: NAME.pdf here).",
+)  # fmt: skip
+@click.option("--title", metavar="TEXT", help="The heading (default: after the site).")
+@click.option("--customer", metavar="TEXT", help="For whom.")
+@click.option("--technician", metavar="TEXT", help="By whom.")
+@click.option("--zone", metavar="NAME", help="Times in this zone (default: this machine's).")
+@click.option("--since", metavar="TIME", help="Only from here on: 22:00, 2026-11-29 22:00, 8h.")
+@click.option("--until", metavar="TIME", help="Only until here.")
+@click.option("--redact", is_flag=True, help="Numbers in place of names and addresses.")
 @site_option
 @fail_on_option
 @common_options
 def command(
-    name: str,
+    names: tuple[str, ...],
     output: str | None,
     as_markdown: bool,
+    as_pdf: bool,
+    title: str | None,
+    customer: str | None,
+    technician: str | None,
+    zone: str | None,
+    since: str | None,
+    until: str | None,
+    redact: bool,
     site: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
     no_color: bool,
 ) -> int:
     """One page that tells a customer what is wrong and what to do, from a recording or a capture
-    (`-` reads one from stdin).
+    (`-` reads one from stdin); several give a row each, and their reports one after another.
 
-    The page holds its plots and needs neither network nor script.
+    The page holds its plots and needs neither network nor script. Title, customer, technician and
+    zone may also stand in the site file, as `[report]`.
     """
+    as_pdf = as_pdf or (output is not None and output.lower().endswith(".pdf") and not as_markdown)
+    if as_pdf and as_markdown:
+        raise UsageError("report", "--pdf and --markdown exclude each other", "Choose one.")
+    if as_pdf and output is None:
+        output = f"{Path(names[0]).name.removesuffix('.panotui')}.pdf"
     if output is None and not as_markdown and sys.stdout.isatty():
         raise UsageError("report", "a page is nothing for a terminal", "Add -o report.html.")
     target = "-" if output is None else output
     _require_writable(target)
+    asked = _Asked(title, customer, technician, zone, since, until)
     known, text, _ = read_site(site)
-    from panotui.commands.input import captures
-    from panotui.recording.parts import is_recording
+    with contextlib.ExitStack() as stack:
+        pdf: Callable[[str], bytes] | None = None
+        if as_pdf:
+            pdf = stack.enter_context(printer())  # says before minutes of reading what is missing
+        inputs = _Inputs.of(names)
+        places = stack.enter_context(
+            confined(
+                captures=[file for _, files in inputs.captures for file in files],
+                recording=inputs.recordings[0] if inputs.recordings else None,
+                others=inputs.recordings[1:],
+                files=[("-o", Path(target))],
+            )
+        )
+        reading = [] if places.recording is None else [places.recording, *places.others]
+        stories = [
+            _read(folder, named.resolve().name, asked, known.report if site is not None else None)
+            for folder, named in zip(reading, inputs.recordings, strict=True)
+        ]
+        stories += [_story(name, files, known, text, asked) for name, files in inputs.captures]
+        stories = inputs.in_order(stories)
+        if redact:
+            from panotui.report.redacted import redacted
 
-    path = Path(name)
-    recording = path if is_recording(path) else None
-    files = captures([name]) if recording is None else []
-    named = path.name if recording is None else path.resolve().name
-    with confined(captures=files, recording=recording, files=[("-o", Path(target))]) as places:
-        if places.recording is not None:
-            story = _read(places.recording, named)
-        else:
-            story = _story(name, files, known, text)
+            stories = redacted(stories)
         place = str(places.place(Path(target)))
         if as_markdown:
             from panotui.report.markdown import markdown
 
-            _write(target, place, markdown(story))
+            _write(target, place, _encoded(markdown(*stories)))
         else:
             from panotui.report.page import page
 
-            _write(target, place, page(story))
-    return failure(fail_on, story.snapshot)
+            whole = page(*stories, is_redacted=redact)
+            _write(target, place, _encoded(whole) if pdf is None else pdf(whole))
+    return max(failure(fail_on, story.snapshot) for story in stories)
 
 
-def _story(name: str, files: list[str], site: Site, site_text: str) -> Story:
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What was named, by kind."""
+
+    names: tuple[str, ...]
+    recordings: list[Path]
+    captures: list[tuple[str, list[str]]]  # (as named, its files)
+
+    @classmethod
+    def of(cls, names: tuple[str, ...]) -> _Inputs:
+        from panotui.commands.input import captures
+        from panotui.recording.parts import is_recording
+
+        recordings = [Path(name) for name in names if is_recording(Path(name))]
+        found = [(n, captures([n])) for n in names if not is_recording(Path(n))]
+        return cls(names, recordings, found)
+
+    def in_order(self, stories: list[Story]) -> list[Story]:
+        """Stories of recordings, then of captures, in the order in which they were named."""
+        ready = dict(zip([*map(str, self.recordings), *(n for n, _ in self.captures)], stories,
+                         strict=True))  # fmt: skip
+        return [ready[str(Path(name)) if str(Path(name)) in ready else name] for name in self.names]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _story(name: str, files: list[str], site: Site, site_text: str, asked: _Asked) -> Story:
     with tempfile.TemporaryDirectory(prefix="panotui-report-") as folder:
         from panotui.commands.rehearse import record_capture
 
@@ -88,8 +191,9 @@ def _story(name: str, files: list[str], site: Site, site_text: str) -> Story:
                 "Set TMPDIR to a folder with free space.",
             ) from None
         if not _has_packets(recording):
-            return _nothing(name, files, site)
-        return _read(recording, "stdin" if name == "-" else Path(name).name)
+            return _nothing(name, files, site, asked)
+        named = "stdin" if name == "-" else Path(name).name
+        return replace(_read(recording, named, asked, site.report), is_capture=True)
 
 
 def _has_packets(folder: Path) -> bool:
@@ -102,26 +206,45 @@ def _has_packets(folder: Path) -> bool:
     return True
 
 
-def _nothing(name: str, files: list[str], site: Site) -> Story:
+def _nothing(name: str, files: list[str], site: Site, asked: _Asked) -> Story:
     """The story of a capture without packets, which makes no recording. InputError for a pipe."""
     from panotui.commands.input import analysed
-    from panotui.report.content import empty_story
+    from panotui.report.story import empty_story
 
     if name == "-":
         raise InputError("stdin", "there was no packet in it", "Look at what writes the pipe.")
     snapshot = analysed(files, site, "report").snapshot()
-    return empty_story(snapshot, Path(name).name, f"Panotui {__version__}")
+    heading = asked.heading(site.report)
+    return empty_story(snapshot, Path(name).name, f"Panotui {__version__}", heading)
 
 
-def _read(folder: Path, named: str) -> Story:
+def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) -> Story:
     from panotui.recording.reader import Recording
-    from panotui.report.content import story_of
+    from panotui.report.story import story_of
 
     recording = Recording(folder)
     try:
-        return story_of(recording, named, f"Panotui {__version__}")
+        heading = asked.heading(report or _heading_of(recording))
+        end_s = recording.end_ns // 1_000_000_000
+        zone = heading.time.zone
+        return story_of(
+            recording,
+            named,
+            f"Panotui {__version__}",
+            heading=heading,
+            since_s=None if asked.since is None else moment_s(asked.since, end_s, zone, "--since"),
+            until_s=None if asked.until is None else moment_s(asked.until, end_s, zone, "--until"),
+        )
     finally:
         recording.close()
+
+
+def _heading_of(recording: Recording) -> SiteReport:
+    """What the site file said with which it was recorded."""
+    from panotui.site.file import check_site
+
+    site, _ = check_site(recording.site_text)
+    return SiteReport() if site is None else site.report
 
 
 def _require_writable(target: str) -> None:
@@ -135,20 +258,20 @@ def _require_writable(target: str) -> None:
         raise UsageError(f"-o {target}", "its folder does not exist", "Make it first.")
 
 
-def _write(named: str, target: str, text: str) -> None:
+def _write(named: str, target: str, content: bytes) -> None:
     """To stdout, or to a file that is whole or not there; an older one stays until then. `named` is
     what a person calls it.
 
     UsageError when the disk refuses.
     """
     if target == "-":
-        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
     path = Path(target)
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe: there is nothing to replace
         try:
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            path.write_bytes(content)
         except BrokenPipeError:
             raise  # its reader has seen enough
         except OSError as error:
@@ -158,8 +281,8 @@ def _write(named: str, target: str, text: str) -> None:
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         try:
-            with partial.open("x", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
+            with partial.open("xb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)

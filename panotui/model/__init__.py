@@ -55,6 +55,7 @@ from panotui.model.site import (
     SiteListen,
     SiteNetwork,
     SitePort,
+    SiteReport,
     SiteService,
 )
 from panotui.model.snapshot import (
@@ -181,6 +182,7 @@ __all__ = [
     "SiteNetwork",
     "SitePort",
     "SiteRecord",
+    "SiteReport",
     "SiteService",
     "Snapshot",
     "Source",

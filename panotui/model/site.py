@@ -52,6 +52,15 @@ class SiteIdentity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     mode: Literal["normal", "camera-only"] = "normal"
 
 
+class SiteReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands at the head of a report, and in whose time it is told."""
+
+    title: str | None = None
+    customer: str | None = None
+    technician: str | None = None
+    zone: str | None = None  # "Europe/Berlin"
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The site file (every field optional). `policy.site.load_site` reads and checks it."""
 
@@ -61,3 +70,4 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     camera: tuple[SiteCamera, ...] = ()
     service: tuple[SiteService, ...] = ()
     listen: tuple[SiteListen, ...] = ()
+    report: SiteReport = SiteReport()

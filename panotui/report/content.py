@@ -1,30 +1,21 @@
-"""What a report says, before it is a page or Markdown: a recording in, a `Story` out.
+"""The sentences that every form of a report shares: a `Story` in, words out.
 
-The story holds the records that `analyze` prints and the histories that plots need; here also stand
-the sentences that both forms share: the verdict, and what was not seen. Numbers become text here.
+The verdict, the tiles, who does what, what was not seen, and how it differs from the span before.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 
-from panotui.model import (
-    SECOND,
-    DeviceRecord,
-    EndpointRecord,
-    EventRecord,
-    FindingRecord,
-    FlowRecord,
-    Snapshot,
-    StreamRecord,
-)
-from panotui.recording.reader import Recording
-from panotui.report.plots import Sample, Series
+from panotui.diagnosis.catalogue import catalogue
+from panotui.model import SECOND, EndpointRecord, EventRecord, FindingRecord
+from panotui.report import glance
+from panotui.report.story import NO_CAMERA, Before, Counted, Span, Story
+from panotui.report.wording import LocalTime, counted, duration, lost_share, per_cent
 from panotui.state.standing import (
     cameras_said,
     dead_cameras,
@@ -33,10 +24,11 @@ from panotui.state.standing import (
     unseen,
     violations_said,
 )
+from panotui.state.strips import Runs, Tally, in_order, tally
 
-FLOWS_SHOWN = 10
 EVENTS_SHOWN = 60
-UNKNOWN = "–"
+NAMES_SHOWN = 12
+TIMES_SHOWN = 6
 
 # state -> level; the page and the Markdown give each a glyph and a colour
 LEVELS = {
@@ -62,150 +54,6 @@ LEVELS = {
     "info": "info",
 }
 GLYPHS = {"ok": "✔", "warn": "!", "bad": "✖", "info": "i", "none": "·"}
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What was sampled of one port or stream; each by name of its value."""
-
-    series: dict[str, Series] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """Everything that a report is made of."""
-
-    snapshot: Snapshot
-    flows: int
-    largest: tuple[FlowRecord, ...]
-    ports: dict[str, History]
-    streams: dict[str, History]
-    gaps: tuple[tuple[int, int], ...]  # ns
-    marks: tuple[tuple[int, str], ...]  # (ns, what a person wrote)
-    evidence: tuple[tuple[str, str], ...]  # (file, title)
-    start_s: int
-    end_s: int
-    named: str  # the input, as the user called it
-    made_by: str
-
-    @property
-    def findings(self) -> list[FindingRecord]:
-        """Findings that a person should read: what is open, what is over, what is good to know.
-
-        Those that only hang on another are left to it.
-        """
-        shown = [f for f in self.snapshot.findings if f.hidden_by is None]
-        return sorted(shown, key=lambda f: (f.severity == "info", f.cleared_time_ns is not None))
-
-    def streams_of(self, camera: str | None) -> list[StreamRecord]:
-        """The streams of a camera (None: of no known camera), in order of their start."""
-        return [s for s in self.snapshot.streams if s.camera == camera]
-
-
-def story_of(recording: Recording, named: str, made_by: str) -> Story:
-    """Read a recording for its report. InputError when it holds no snapshot."""
-    snapshot = recording.final()
-    start_s = recording.start_ns // SECOND - 1  # the first sample tells of the second before it
-    end_s = max(start_s + 1, recording.end_ns // SECOND)
-    flows = recording.all_flows()
-    largest = heapq.nlargest(FLOWS_SHOWN, flows, key=lambda f: f.bytes_out + f.bytes_in)
-    return Story(
-        snapshot=snapshot,
-        flows=len(flows),
-        largest=tuple(largest),
-        ports=_port_histories(recording),
-        streams=_stream_histories(recording, snapshot.streams),
-        gaps=tuple(recording.gaps()),
-        marks=tuple(recording.marks()),
-        evidence=tuple((file, title) for file, _, title, _ in recording.evidence()),
-        start_s=start_s,
-        end_s=end_s,
-        named=named,
-        made_by=made_by,
-    )
-
-
-def empty_story(snapshot: Snapshot, named: str, made_by: str) -> Story:
-    """The story of an input without a packet: there is no time to tell of."""
-    return Story(
-        snapshot=snapshot,
-        flows=0,
-        largest=(),
-        ports={},
-        streams={},
-        gaps=(),
-        marks=(),
-        evidence=(),
-        start_s=0,
-        end_s=0,
-        named=named,
-        made_by=made_by,
-    )
-
-
-def _port_histories(recording: Recording) -> dict[str, History]:
-    found: dict[str, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
-    columns = ("resolution", "rate_in_bps", "rate_out_bps")
-    for time_s, name, seconds, rate_in, rate_out in recording.samples("port_sample", columns):
-        found[name][0].append(Sample(time_s - 1, seconds, rate_in))
-        found[name][1].append(Sample(time_s - 1, seconds, rate_out))
-    return {
-        name: History({"in": Series("in", tuple(low)), "out": Series("out", tuple(high))})
-        for name, (low, high) in found.items()
-    }
-
-
-def _stream_histories(recording: Recording, streams: Sequence[StreamRecord]) -> dict[str, History]:
-    columns = ("resolution", "rate_bps", "fps", "packets", "lost")
-    found: dict[str, list[tuple[int, int, float | None, float | None, int, int]]] = defaultdict(
-        list
-    )
-    for time_s, name, seconds, rate_bps, fps, packets, lost in recording.samples(
-        "stream_sample", columns
-    ):
-        found[name].append((time_s, seconds, rate_bps, fps, packets or 0, lost or 0))
-    return {s.id: _stream_history(s, found) for s in streams}
-
-
-def _stream_history(
-    stream: StreamRecord,
-    found: dict[str, list[tuple[int, int, float | None, float | None, int, int]]],
-) -> History:
-    # Runs of a recorder number their streams anew; final() marks the earlier ones `s1-`.
-    name = stream.id.partition("-")[2] if stream.id.startswith("s") else stream.id
-    first_s, last_s = stream.first_time_ns // SECOND, stream.last_time_ns // SECOND + 60
-    rates: list[Sample] = []
-    frames: list[Sample] = []
-    losses: list[Sample] = []
-    before: tuple[int, int] | None = None
-    for time_s, seconds, rate_bps, fps, packets, lost in found.get(name, ()):
-        if not first_s - seconds <= time_s <= last_s:
-            continue
-        start_s = time_s - 1  # a sample is taken at the end of the second that it tells of
-        rates.append(Sample(start_s, seconds, rate_bps))
-        # The recorder's figure looks back over ten seconds: it lingers when nothing comes any more.
-        frames.append(Sample(start_s, seconds, 0.0 if rate_bps == 0 else fps))
-        losses.append(Sample(start_s, seconds, _share_lost(before, packets, lost)))
-        before = (packets, lost)
-    return History(
-        {
-            "rate": Series("bit-rate", tuple(rates)),
-            "fps": Series("frames/s", tuple(frames)),
-            "loss": Series("loss", tuple(losses)),
-        }
-    )
-
-
-def _share_lost(before: tuple[int, int] | None, packets: int, lost: int) -> float | None:
-    """Loss in percent since the sample before; None when nothing was expected."""
-    more, gone = (packets, lost) if before is None else (packets - before[0], lost - before[1])
-    expected = more + gone
-    if more < 0 or expected <= 0:
-        return None  # the counters began anew
-    return 100.0 * max(0, gone) / expected
-
-
-# ------------------------------------------------------------------ the sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +98,11 @@ def verdict(story: Story) -> Verdict:
         )
     if known:
         return Verdict("warn", "Known only", f"What is open is known{tail}.")
-    if gone:
-        return Verdict("warn", "Well now", f"{gone}; nothing is open at the end.")
+    lost = [f"{name} for {duration(seconds)}" for name, seconds in _lost(story)]
+    if gone or lost:
+        did = f"{gone}; nothing is open at the end" if gone else "Nothing is open at the end"
+        also = f". Lost: {first(lost)}" if lost else ""
+        return Verdict("warn", "Well now", f"{did}{also}.")
     if not snapshot.ports and not snapshot.streams:
         return Verdict(
             "none", "No appliance seen", "No port of an appliance and no stream was recognised."
@@ -261,13 +112,25 @@ def verdict(story: Story) -> Verdict:
     return Verdict("ok", "All well", f"Nothing to mend in what was seen.{also}")
 
 
+# what is found about -> the tile that says it
+_TILES = {
+    "link": "Ports",
+    "cameras": "Cameras",
+    "cloud": "Endpoints",
+    "names-time": "Names and time",
+    "security": "Violations",
+}
+_WORSE = ("ok", "none", "info", "warn", "bad")
+
+
 def standing(story: Story) -> list[tuple[str, str, str]]:
-    """(level, what, how it stands): the overview's numbers."""
+    """(level, what, how it stands): the overview's numbers at the end, and what was lost until
+    then. No tile is greener than what stands below it."""
     snapshot = story.snapshot
     counts = snapshot.counts
     up = sum(LEVELS.get(p.state) == "ok" for p in snapshot.ports)
     clock = snapshot.clock.state
-    return [
+    tiles = [
         (_all(up, len(snapshot.ports)), "Ports", _of(up, len(snapshot.ports), "up")),
         (
             _all(counts.cameras_ok, counts.cameras, counts.cameras_unseen),
@@ -279,13 +142,58 @@ def standing(story: Story) -> list[tuple[str, str, str]]:
             "Endpoints",
             endpoints_said(counts) if counts.endpoints else "none known",
         ),
-        (LEVELS.get(clock, "none"), "Time", clock),
+        (LEVELS.get(clock, "none"), "Names and time", f"clock {clock}"),
         (
             "bad" if counts.violations_open else "warn" if counts.violations_past else "ok",
             "Violations",
             violations_said(counts),
         ),
     ]
+    return [_held(story, level, what, how) for level, what, how in tiles]
+
+
+def _held(story: Story, level: str, what: str, how: str) -> tuple[str, str, str]:
+    """A tile, held against what was found and lost in the span."""
+    kind = {"Ports": "port", "Cameras": "camera", "Endpoints": "endpoint"}.get(what)
+    lost = 0 if kind is None else max(
+        (story.tally(key).dead_s for key in story.runs if key.startswith(f"{kind}:")), default=0
+    )  # fmt: skip
+    levels = [level, *(_level_of(f) for f in story.findings if _tile_of(f) == what)]
+    if lost:
+        levels.append("warn")
+        how += f"; {duration(lost)} lost at most"
+    return max(levels, key=_WORSE.index), what, how
+
+
+def _tile_of(finding: FindingRecord) -> str | None:
+    spec = catalogue().get(finding.id)
+    return None if spec is None or finding.known else _TILES.get(spec.group)
+
+
+def _level_of(finding: FindingRecord) -> str:
+    if finding.severity == "info":
+        return "ok"
+    return "bad" if finding.severity == "error" and finding.cleared_time_ns is None else "warn"
+
+
+def _lost(story: Story) -> list[tuple[str, int]]:
+    """(name, seconds) of what was dead for a while: ports, cameras and needed endpoints."""
+    needed = {
+        f"endpoint:{e.service}/{e.host}/{e.port}" for e in story.snapshot.endpoints if e.needed
+    }
+    names = glance.names_of(story)
+    return [
+        (names[key], story.tally(key).dead_s)
+        for key in in_order(story.runs)
+        if (key.startswith(("port:", "camera:")) or key in needed) and story.tally(key).dead_s
+    ]
+
+
+def first(names: Iterable[str]) -> str:
+    """The first few of them, each once, and how many more there are."""
+    words = list(dict.fromkeys(names))
+    more = f" and {len(words) - NAMES_SHOWN} more" if len(words) > NAMES_SHOWN else ""
+    return ", ".join(words[:NAMES_SHOWN]) + more
 
 
 def _all(good: int, total: int, unseen: int = 0) -> str:
@@ -299,10 +207,171 @@ def _of(good: int, total: int, word: str) -> str:
     return f"{good} of {total} {word}" if total else "none seen"
 
 
+# ------------------------------------------------------------------ who does what
+
+
+@lru_cache(maxsize=1)
+def _owners() -> tuple[dict[str, str], dict[str, str]]:
+    """(finding -> who, group -> who)."""
+    text = resources.files("panotui.report").joinpath("owners.toml").read_text("utf-8")
+    data = tomllib.loads(text)
+    return {name: who for who, names in data["findings"].items() for name in names}, data["groups"]
+
+
+def who(finding: FindingRecord) -> str:
+    """Who does what a finding asks for."""
+    by_name, by_group = _owners()
+    spec = catalogue().get(finding.id)
+    group = "" if spec is None else spec.group
+    return by_name.get(finding.id) or by_group.get(group, "owner of the network")
+
+
+@lru_cache(maxsize=1)
+def glossary() -> dict[str, str]:
+    text = resources.files("panotui.report").joinpath("glossary.toml").read_text("utf-8")
+    return {str(word): str(meaning) for word, meaning in tomllib.loads(text).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A finding as it is told: with every time that it came."""
+
+    finding: FindingRecord  # the one that is open, or the newest
+    times: tuple[FindingRecord, ...]  # oldest first
+
+    def lasted(self, time: LocalTime) -> str:
+        """`from 2026-11-29 23:12:04 to 23:40:10 (28 min 6 s)`, or since when it is open; of what
+        came several times how often, and for how long in all."""
+        if len(self.times) == 1:
+            return _lasted(self.finding, time)
+        over = [f for f in self.times if f.cleared_time_ns is not None]
+        seconds = sum(((f.cleared_time_ns or 0) - f.first_time_ns) / SECOND for f in over)
+        said = [_lasted(f, time) for f in self.times[-TIMES_SHOWN:]]
+        more = len(self.times) - len(said)
+        earlier = f"; {counted(more, 'earlier time')}" if more else ""
+        whole = f", {duration(round(seconds))} in all" if over else ""
+        return f"{len(self.times)} times{whole}: {'; '.join(said)}{earlier}"
+
+
+def told(findings: Iterable[FindingRecord]) -> list[Told]:
+    """Findings in their order, those of one cause and subject as one."""
+    same: dict[tuple[str, str], list[FindingRecord]] = {}
+    for finding in findings:
+        same.setdefault((finding.id, finding.subject), []).append(finding)
+    return [
+        Told(of_one[0], tuple(sorted(of_one, key=lambda f: f.first_time_ns)))
+        for of_one in same.values()
+    ]
+
+
+def _lasted(finding: FindingRecord, time: LocalTime) -> str:
+    first = time.moment(finding.first_time_ns)
+    if finding.cleared_time_ns is None:
+        return f"since {first}, not over at the end"
+    last = time.moment(finding.cleared_time_ns)
+    if last[:10] == first[:10]:
+        last = last[11:]
+    seconds = (finding.cleared_time_ns - finding.first_time_ns) / SECOND
+    return f"from {first} to {last} ({duration(round(seconds))})"
+
+
+# ------------------------------------------------------------------ compared
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One line of the comparison with the span before."""
+
+    what: str
+    before: str
+    now: str
+    level: str  # "bad": worse now, "ok": better, "none": alike
+
+
+def differences(story: Story) -> list[Difference]:
+    """What became better or worse since the span before; nothing where there is none."""
+    before = story.before
+    if before is None:
+        return []
+    lines = [
+        _compared(story, before, prefix, what)
+        for prefix, what in (
+            ("port:", "Ports, worst"),
+            ("camera:", "Cameras, worst"),
+            ("endpoint:", "Endpoints, worst"),
+        )
+    ]
+    lost = [
+        (name, _share(then), _share(now))
+        for name, (then, now) in before.counted.items()
+        if name != NO_CAMERA and (then.lost or now.lost)
+    ]
+    lines += [
+        Difference(
+            f"Loss of {name}",
+            lost_share(before.counted[name][0].lost, before.counted[name][0].expected),
+            lost_share(before.counted[name][1].lost, before.counted[name][1].expected),
+            _level(then - now, 0.0005),
+        )
+        for name, then, now in lost[:NAMES_SHOWN]
+    ]
+    for what, (then, now) in (
+        ("Warnings and errors that began", before.findings),
+        ("Violations that began", before.violations),
+    ):
+        lines.append(Difference(what, f"{then:,}", f"{now:,}", _level(then - now, 0)))
+    for what, names in (("New devices", before.devices), ("New peers", before.peers)):
+        said = f"{len(names)}: {first(list(names))}" if names else "none"
+        lines.append(Difference(what, "", said, "info" if names else "none"))
+    return lines
+
+
+def _share(found: Counted) -> float:
+    return found.lost / found.expected if found.expected else 0.0
+
+
+def _level(gain: float, least: float) -> str:
+    return "ok" if gain > least else "bad" if gain < -least else "none"
+
+
+def _compared(story: Story, before: Before, prefix: str, what: str) -> Difference:
+    """The worst availability of a kind of subjects, then and now."""
+    names = glance.names_of(story)
+
+    def worst(runs: Runs, span: Span) -> tuple[float | None, str]:
+        found = [
+            (t.availability, names.get(key, key.partition(":")[2]))
+            for key, t in _tallies(runs, prefix, span)
+            if t.availability is not None
+        ]
+        return min(found) if found else (None, "")
+
+    then, now = worst(before.runs, before.span), worst(story.runs, before.told)
+    level = "none" if then[0] is None or now[0] is None else _level(now[0] - then[0], 0.0001)
+    return Difference(what, _available(*then), _available(*now), level)
+
+
+def _tallies(runs: Runs, prefix: str, span: Span) -> Iterable[tuple[str, Tally]]:
+    return (
+        (key, tally(of_key, span.start_s, span.end_s))
+        for key, of_key in runs.items()
+        if key.startswith(prefix)
+    )
+
+
+def _available(share: float | None, name: str) -> str:
+    said = per_cent(share)
+    return f"{said} ({name})" if share is not None and share < 1 else said
+
+
+# ------------------------------------------------------------------ what was not seen
+
+
 def limits_said(story: Story) -> list[tuple[str, str]]:
     """(level, sentence): what was not seen or not looked at, so that nobody trusts too much."""
     source, site, limits = story.snapshot.source, story.snapshot.site, story.snapshot.limits
     said: list[tuple[str, str]] = []
+    time = story.heading.time
     if source.lost:
         share = 100 * source.lost / max(1, source.packets + source.lost)
         said.append(
@@ -315,7 +384,7 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
         said.append(("warn", "The mirror copies one direction only: answers were never seen."))
     for start_ns, end_ns in story.gaps[:10]:
         said.append(
-            ("warn", f"Nothing was recorded from {moment(start_ns)} for "
+            ("warn", f"Nothing was recorded from {time.moment(start_ns)} for "
              f"{duration((end_ns - start_ns) / SECOND)}.")
         )  # fmt: skip
     if len(story.gaps) > 10:
@@ -332,6 +401,9 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
     for name, count in sorted(limits.items()):
         if count and name not in known:
             said.append(("info", f"{count:,} {name.replace('_', ' ')}."))
+    silent = unseen(story.snapshot)
+    if silent:
+        said.append(("info", f"Needed and never seen: {first(silent)}."))
     if source.packets and not any(level == "warn" for level, _ in said):
         said.insert(0, ("ok", "No packet was missed by this tool."))
     return said or [("none", "There was nothing to see.")]
@@ -351,108 +423,17 @@ _LIMITS = {
 _NO_NEWS = frozenset({"flows_expired", "time_steps_back"})
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """`1 error`, `3 errors`; nothing for none."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}" if count else ""
-
-
 def worth_telling(story: Story) -> list[EventRecord]:
     """The newest warnings and errors, oldest first."""
     return [e for e in story.snapshot.events if e.severity != "info"][-EVENTS_SHOWN:]
 
 
-def place(device: DeviceRecord) -> str:
-    """`eth0 VLAN 12`: where a device is heard."""
-    vlan = "" if device.vlan is None else f"VLAN {device.vlan}"
-    return " ".join(filter(None, (device.port, vlan))) or UNKNOWN
+def told_events(story: Story) -> int:
+    """How many warnings and errors there were."""
+    return sum(e.severity != "info" for e in story.snapshot.events)
 
 
 def endpoints_in_order(story: Story) -> list[EndpointRecord]:
     """Trouble first, then what works, then what was never seen."""
     order = {"blocked": 0, "failing": 1, "reachable": 2, "unseen": 3}
     return sorted(story.snapshot.endpoints, key=lambda e: (order.get(e.state, 4), not e.needed))
-
-
-def frame_text(stream: StreamRecord) -> str:
-    """`H264 1280x720 at 25.0 frames/s (25 expected)`."""
-    words = [stream.codec or "codec unknown"]
-    if stream.width and stream.height:
-        words.append(f"{stream.width}x{stream.height}")
-    if stream.fps is not None:
-        words.append(f"at {stream.fps:.1f} frames/s")
-    if stream.fps_expected is not None:
-        words.append(f"({stream.fps_expected:g} expected)")
-    return " ".join(words)
-
-
-def loss_text(stream: StreamRecord) -> str:
-    """`0.52 % (123 of 23,456)`; unknown when nothing was expected."""
-    if not stream.expected:
-        return UNKNOWN
-    share = 100 * stream.lost / stream.expected
-    mark = ", uncertain" if stream.uncertain else ""
-    return f"{share:.2f} % ({stream.lost:,} of {stream.expected:,}{mark})"
-
-
-# ------------------------------------------------------------------ numbers
-
-
-def rate(value: float | None) -> str:
-    """Bits per second with their unit."""
-    if value is None or not math.isfinite(value):
-        return UNKNOWN
-    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
-        if value >= scale * 0.9995:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} b/s"
-
-
-def size(value: int | None) -> str:
-    """Bytes with their unit (decimal)."""
-    if value is None:
-        return UNKNOWN
-    for scale, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value} B"
-
-
-def milliseconds(value: float | None) -> str:
-    """Milliseconds, three figures."""
-    if value is None or not math.isfinite(value):
-        return UNKNOWN
-    return f"{value:.3g} ms" if abs(value) < 1000 else f"{value:,.0f} ms"
-
-
-def duration(seconds: float) -> str:
-    """`61.9 s`, `5 min 3 s`, `8 h 0 min`, `31 d 2 h`."""
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
-    for unit, name, part, part_name in (
-        (86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"),
-    ):  # fmt: skip
-        if whole >= unit:
-            return f"{whole // unit} {name} {whole % unit // part} {part_name}"
-    return f"{whole} s"
-
-
-def moment(time_ns: int | None) -> str:
-    """A date and time in UTC, to the second."""
-    if not time_ns:
-        return UNKNOWN
-    try:
-        return datetime.fromtimestamp(time_ns // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return UNKNOWN
-
-
-def clock_time(time_ns: int | None) -> str:
-    """The time of day in UTC with milliseconds."""
-    if not time_ns:
-        return UNKNOWN
-    try:
-        text = datetime.fromtimestamp(time_ns // SECOND, UTC).strftime("%H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return UNKNOWN
-    return f"{text}.{time_ns // 1_000_000 % 1000:03d}"

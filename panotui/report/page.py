@@ -1,49 +1,136 @@
-"""The report as one HTML page: a `Story` in, text out, with nothing to fetch and no script.
+"""The report as one HTML page: `Story`s in, text out, with nothing to fetch and no script.
 
-Everything in it goes through Jinja2 with autoescape on; only the plots, which escape their own
+Everything in it goes through Jinja2 with autoescape on; only the pictures, which escape their own
 text, are markup. The page forbids itself to load anything (Content-Security-Policy), so that even
 a name which got through could not call home.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from panotui.model import SECOND, StreamRecord
-from panotui.report import content
-from panotui.report.content import Story
-from panotui.report.plots import Band, line_plot
+from panotui.report import content, glance, measures, wording
+from panotui.report.heat import heat
+from panotui.report.measures import CameraMeasures, PortMeasures
+from panotui.report.plots import Frame, line_plot
+from panotui.report.story import DAY_S, Heading, Story
+from panotui.state.strips import in_order, label
 
-STREAMS_PLOTTED = 48
+CAMERAS_PLOTTED = 16
 ROWS_MAX = 200
-_NEAR = 0.05  # how much of its own length is shown before and after a stream
+HEATS_MAX = 24
+HEAT_FROM_S = 36 * 3600
+_SMALL, _WIDE = (270, 84), (400, 96)
 
 
-def page(story: Story) -> str:
-    """The whole page as text."""
+def page(*stories: Story, is_redacted: bool = False) -> str:
+    """The whole page as text: of one recording, or of several with a row each."""
+    heading = stories[0].heading
     return _template().render(
-        story=story,
-        snapshot=story.snapshot,
-        verdict=content.verdict(story),
-        standing=content.standing(story),
-        limits=content.limits_said(story),
-        endpoints=content.endpoints_in_order(story)[:ROWS_MAX],
-        devices=story.snapshot.devices[:ROWS_MAX],
-        events=content.worth_telling(story),
-        violations=story.snapshot.violations[:ROWS_MAX],
-        findings=story.findings[:ROWS_MAX],
-        port_plots={p.name: _port_plot(story, p.name) for p in story.snapshot.ports},
-        stream_plots={
-            s.id: _stream_plots(story, s) for s in story.snapshot.streams[:STREAMS_PLOTTED]
-        },
-        length=content.duration(story.end_s - story.start_s),
+        parts=[_part(story) for story in stories],
+        heading=heading,
+        title=title_of(heading, stories),
+        made_by=stories[0].made_by,
+        glossary=content.glossary(),
+        css=_css(),
         rows_max=ROWS_MAX,
+        is_redacted=is_redacted,
     )
+
+
+def title_of(heading: Heading, stories: Sequence[Story]) -> str:
+    """As a person named it, or after the site."""
+    if heading.title:
+        return heading.title
+    if len(stories) > 1:
+        return f"Network report: {len(stories)} sites"
+    return f"Network report: {name_of(stories[0])}"
+
+
+def name_of(story: Story) -> str:
+    return story.snapshot.site.name or story.named or "appliance"
+
+
+def _part(story: Story) -> dict[str, Any]:
+    """What the template shows of one recording."""
+    snapshot, time = story.snapshot, story.heading.time
+    shown, folded = glance.rows(story)
+    down = glance.outages(story)
+    listed = sorted(down, key=lambda o: o.start_s - o.end_s)[: glance.OUTAGES_SHOWN]
+    cameras = measures.cameras(story)
+    findings = content.told(f for f in story.findings if f.severity != "info")
+    notes = content.told(f for f in story.findings if f.severity == "info")
+    events = content.worth_telling(story)
+    names = glance.names_of(story)
+    timed = bool(story.start_s)
+    before = story.before
+    return {
+        "story": story,
+        "snapshot": snapshot,
+        "site": snapshot.site,
+        "time": time,
+        "name": name_of(story),
+        "span": time.span(story.start_s, story.end_s) if timed else "",
+        "length": wording.duration(story.span.seconds),
+        "zone": time.name(story.start_s, story.end_s),
+        "verdict": content.verdict(story),
+        "standing": content.standing(story),
+        "rows": shown,
+        "axis": glance.axis(story) if timed else Markup(""),
+        "folded": content.first([row.name for row in folded]),
+        "outages": [o for o in down if o in listed],
+        "more_outages": len(down) - len(listed),
+        "findings": findings[:ROWS_MAX],
+        "more_findings": len(findings) - ROWS_MAX,
+        "notes": notes[:ROWS_MAX],
+        "errors": sum(t.finding.severity == "error" for t in findings),
+        "warnings": sum(t.finding.severity == "warning" for t in findings),
+        "worst_camera": measures.worst(story, "camera:"),
+        "internet": measures.worst(story, "internet"),
+        "violations": snapshot.violations[:ROWS_MAX],
+        "differences": content.differences(story),
+        "compared": "" if before is None else (
+            f"{time.span(before.told.start_s, before.told.end_s)} against"
+            f" {time.span(before.span.start_s, before.span.end_s)}"
+        ),
+        "cameras": [
+            {**_fields(c), "plots": _camera_plots(story, c) if i < CAMERAS_PLOTTED else ()}
+            for i, c in enumerate(cameras[:ROWS_MAX])
+        ],
+        "more_cameras": len(cameras) - ROWS_MAX,
+        "heats": _heats(story, names),
+        "ports": [
+            {**_fields(p), "plot": _port_plot(story, p.record.name)} for p in measures.ports(story)
+        ],
+        "endpoints": measures.endpoints(story)[:ROWS_MAX],
+        "devices": snapshot.devices[:ROWS_MAX],
+        "events": events,
+        "more_events": content.told_events(story) - len(events),
+        "limits": content.limits_said(story),
+    }  # fmt: skip
+
+
+def _fields(record: CameraMeasures | PortMeasures) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+@lru_cache(maxsize=1)
+def _css() -> Markup:
+    text = resources.files("panotui.report").joinpath("page.css").read_text("utf-8")
+    return Markup(text)  # noqa: S704 - a file of ours
+
+
+def css_text(text: str) -> Markup:
+    """Text within quotes of a style sheet: all but letters, digits and spaces is escaped."""
+    safe = (c if c.isascii() and (c.isalnum() or c == " ") else f"\\{ord(c):x} " for c in text)
+    return Markup("".join(safe))  # noqa: S704 - escaped here
 
 
 @lru_cache(maxsize=1)
@@ -52,18 +139,16 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     functions: dict[str, Callable[..., object]] = {
-        "rate": content.rate,
-        "size": content.size,
-        "ms": content.milliseconds,
-        "where": content.place,
-        "duration": content.duration,
-        "moment": content.moment,
-        "clock": content.clock_time,
-        "frame_text": content.frame_text,
-        "loss_text": content.loss_text,
+        "rate": wording.rate,
+        "size": wording.size,
+        "ms": wording.milliseconds,
+        "where": wording.place,
+        "duration": wording.duration,
+        "who": content.who,
+        "css_text": css_text,
     }
     environment.filters.update(functions)
-    environment.filters["known"] = lambda value: content.UNKNOWN if value is None else value
+    environment.filters["known"] = lambda value: wording.UNKNOWN if value is None else value
     environment.globals["levels"] = content.LEVELS
     environment.globals["glyphs"] = content.GLYPHS
     text = resources.files("panotui.report").joinpath("page.html.j2").read_text("utf-8")
@@ -79,53 +164,55 @@ def _port_plot(story: Story, name: str) -> Markup:
         story.start_s,
         story.end_s,
         title=f"Rate of {name}: in (solid) and out (dashed)",
-        label=content.rate,
+        label=wording.rate,
         least=1000.0,
+        frame=Frame(*_WIDE, story.heading.time, story.recorded),
     )
 
 
-def _stream_plots(story: Story, stream: StreamRecord) -> list[tuple[str, Markup]]:
-    """(caption, plot) of bit-rate, frames and loss over the time of the stream."""
-    history = story.streams.get(stream.id)
+def _camera_plots(story: Story, camera: CameraMeasures) -> list[tuple[str, Markup]]:
+    """(caption, plot) of a camera's bit-rate, frames and loss."""
+    history = story.cameras.get(camera.key)
     if history is None:
         return []
-    start_s, end_s = _span(story, stream)
-    bands = [
-        Band(
-            freeze.start_ns / SECOND,
-            freeze.start_ns / SECOND + freeze.seconds,
-            f"stood still {freeze.seconds:.1f} s",
-        )
-        for freeze in stream.freezes
-    ]
-    name = stream.camera or stream.src
-    shapes: tuple[tuple[str, str, Callable[[float], str], float], ...] = (
-        ("rate", "Bit-rate", content.rate, 1000.0),
-        ("fps", "Frames per second (over ten seconds)", lambda value: f"{value:g}", 1.0),
-        ("loss", "Loss", lambda value: f"{value:g} %", 1.0),
+    frame = Frame(*_SMALL, story.heading.time, story.recorded)
+    shapes: tuple[tuple[str, str, Callable[[float], str], float, bool], ...] = (
+        ("rate", "Bit-rate", wording.rate, 1000.0, True),
+        ("fps", "Frames per second", lambda value: f"{value:g}", 1.0, False),
+        ("loss", "Loss", lambda value: f"{value:g} %", 1.0, False),
     )
     plots = [
         (
             caption,
             line_plot(
                 [history.series[key]],
-                start_s,
-                end_s,
-                title=f"{caption} of {name}",
-                label=label,
+                story.start_s,
+                story.end_s,
+                title=f"{caption} of {camera.name}",
+                label=said,
                 least=least,
-                bands=bands,
+                bands=camera.still,
+                frame=frame,
+                silence_is_zero=is_zero,
             ),
         )
-        for key, caption, label, least in shapes
+        for key, caption, said, least, is_zero in shapes
     ]
     return [(caption, plot) for caption, plot in plots if plot]
 
 
-def _span(story: Story, stream: StreamRecord) -> tuple[int, int]:
-    """The whole recording, or, of a stream that lived only a small part of it, that part."""
-    first, last = stream.first_time_ns // SECOND, -(-stream.last_time_ns // SECOND)
-    if last - first > (story.end_s - story.start_s) / 4:
-        return story.start_s, story.end_s
-    margin = max(5, int(_NEAR * (last - first)))
-    return max(story.start_s, first - margin), min(story.end_s, last + margin)
+def _heats(story: Story, names: dict[str, str]) -> list[tuple[str, Markup]]:
+    """Hour by hour, where there are days to compare."""
+    if story.span.seconds < HEAT_FROM_S:
+        return []
+    keys = [k for k in in_order(story.runs) if k.startswith("camera:") or k == "internet"]
+    troubled = [k for k in keys if story.tally(k).dead_s or story.tally(k).damaged_s]
+    chosen = troubled[:HEATS_MAX] or keys[:1]
+    start_s = max(story.start_s, story.end_s - 31 * DAY_S)
+    return [
+        (
+            names.get(key, label(key)),
+            heat(story.runs[key], start_s, story.end_s, story.heading.time, names.get(key, key)),
+        )
+        for key in chosen
+    ]

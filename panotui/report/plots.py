@@ -1,28 +1,30 @@
 """Small line plots as inline SVG: time series in, safe markup out.
 
-A second without a record is a grey band and a broken line, never a zero. Long series are folded
-into columns: the line is the mean of each, a light area behind it reaches to its fullest second, so
-that a short burst in a long night stays visible. Colours come from the page's style sheet, and the
-second line is dashed too, so that a black-and-white print can be read.
+A second without a record is a grey band and a broken line, never a zero. Where the recorder ran and
+a camera sent nothing, its rate was zero and is drawn so. Long series are folded into columns: the
+line is the mean of each, a light area behind it reaches to its fullest second, so that a short
+burst in a long night stays visible. Colours come from the page's style sheet, and the second line
+is dashed too, so that a black-and-white print can be read.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 720, 132
-LEFT, RIGHT, TOP, BOTTOM = 62, 8, 8, 20
+from panotui.report.wording import LocalTime
+
+LEFT, RIGHT, TOP, BOTTOM = 52, 8, 8, 18
 COLUMNS_MAX = 480
 _X_STEPS = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400,
-    172_800, 604_800, 2_419_200,
+    172_800, 259_200, 432_000, 604_800, 1_209_600, 2_419_200,
 )  # fmt: skip
 _X_TICKS = 6
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,17 @@ class Band:
     start_s: float
     end_s: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The size of a picture in its own units, of which a small letter takes ten; whose time its
+    axis says; when something was recorded (None: where a series knows something)."""
+
+    width: int = 720
+    height: int = 132
+    time: LocalTime = field(default_factory=LocalTime)
+    recorded: Sequence[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +125,39 @@ def line_plot(
     label: Callable[[float], str],
     least: float = 1.0,
     bands: Sequence[Band] = (),
+    frame: Frame | None = None,
+    silence_is_zero: bool = False,
 ) -> Markup:
     """An `<svg>` of up to two series over [start_s, end_s]; empty when no series knows anything.
 
     `label` writes a value of the vertical axis, which starts at zero and reaches `least` at least.
+    `silence_is_zero`: where `frame.recorded` is and no sample, nothing was sent.
     """
     drawn = [one for one in series if one.known]
     if not drawn:
         return Markup("")
+    frame = frame or Frame()
     end_s = max(end_s, start_s + 1)
-    count = min(COLUMNS_MAX, end_s - start_s)
+    count = min(COLUMNS_MAX, frame.width, end_s - start_s)
     columns = [folded(one, start_s, end_s, count) for one in drawn]
+    known = [any(line[i] is not None for line in columns) for i in range(count)]
+    if frame.recorded is not None:
+        told = folded(_recorded(frame.recorded), start_s, end_s, count)
+        known = [known[i] or told[i] is not None for i in range(count)]
+        if silence_is_zero:
+            nothing = Column(0.0, 0.0)
+            columns = [
+                [c if c is not None or told[i] is None else nothing for i, c in enumerate(line)]
+                for line in columns
+            ]
     top = nice_top(max((c.highest for line in columns for c in line if c), default=0.0), least)
-    plot = _Plot(start_s, end_s, count, top)
+    plot = _Plot(start_s, end_s, count, top, frame)
     parts = [
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>"
+        f'<svg class="plot" viewBox="0 0 {frame.width} {frame.height}" role="img"'
+        f' aria-label="{escape(title)}"><title>{escape(title)}</title>'
     ]
-    parts += plot.gaps(columns)
-    parts += [plot.band(band) for band in bands if band.end_s > start_s and band.start_s < end_s]
+    parts += plot.gaps(known)
+    parts += [plot.band(band) for band in _merged(bands, start_s, end_s, frame.width)]
     parts += plot.axes(label)
     for number, line in enumerate(columns[:2]):
         # A column of one second has no inside: its highest is its mean.
@@ -141,31 +168,63 @@ def line_plot(
     return Markup("".join(parts))  # noqa: S704 - all text in it is escaped above
 
 
+def _recorded(spans: Sequence[tuple[int, int]]) -> Series:
+    return Series("recorded", tuple(Sample(a, b - a, 1.0) for a, b in spans if b > a))
+
+
+def _merged(bands: Sequence[Band], start_s: int, end_s: int, width: int) -> list[Band]:
+    """The bands that are seen; those that would lie on each other become one."""
+    near = (end_s - start_s) / width
+    shown: list[Band] = []
+    for band in sorted(bands, key=lambda b: b.start_s):
+        if band.end_s <= start_s or band.start_s >= end_s:
+            continue
+        if shown and band.start_s - shown[-1].end_s < near:
+            last = shown[-1]
+            shown[-1] = Band(last.start_s, max(last.end_s, band.end_s), last.text)
+        else:
+            shown.append(band)
+    return shown
+
+
 @dataclass(frozen=True, slots=True)
 class _Plot:
     start_s: int
     end_s: int
     count: int
     top: float
+    frame: Frame
+
+    @property
+    def right(self) -> int:
+        return self.frame.width - RIGHT
+
+    @property
+    def bottom(self) -> int:
+        return self.frame.height - BOTTOM
+
+    @property
+    def inner(self) -> int:
+        """The height of the plot within its axes."""
+        return self.bottom - TOP
 
     def x_of(self, time_s: float) -> float:
         share = (time_s - self.start_s) / (self.end_s - self.start_s)
-        return LEFT + min(1.0, max(0.0, share)) * (WIDTH - LEFT - RIGHT)
+        return LEFT + min(1.0, max(0.0, share)) * (self.right - LEFT)
 
     def x(self, column: int) -> float:
         """The middle of a column."""
-        return LEFT + (column + 0.5) / self.count * (WIDTH - LEFT - RIGHT)
+        return LEFT + (column + 0.5) / self.count * (self.right - LEFT)
 
     def y(self, value: float) -> float:
         share = min(1.0, max(0.0, value / self.top))
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+        return self.bottom - share * (self.inner)
 
-    def gaps(self, columns: Sequence[Sequence[Column | None]]) -> list[str]:
-        known = [any(line[i] is not None for line in columns) for i in range(self.count)]
-        width = (WIDTH - LEFT - RIGHT) / self.count
+    def gaps(self, known: Sequence[bool]) -> list[str]:
+        width = (self.right - LEFT) / self.count
         return [
             f'<rect class="gap" x="{LEFT + first * width:.1f}" y="{TOP}"'
-            f' width="{(last + 1 - first) * width:.1f}" height="{HEIGHT - TOP - BOTTOM}">'
+            f' width="{(last + 1 - first) * width:.1f}" height="{self.inner}">'
             "<title>no record</title></rect>"
             for first, last in _runs([not k for k in known])
         ]
@@ -174,7 +233,7 @@ class _Plot:
         left, right = self.x_of(band.start_s), self.x_of(band.end_s)
         return (
             f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{max(2.0, right - left):.1f}"'
-            f' height="{HEIGHT - TOP - BOTTOM}"><title>{escape(band.text)}</title></rect>'
+            f' height="{self.inner}"><title>{escape(band.text)}</title></rect>'
         )
 
     def axes(self, label: Callable[[float], str]) -> list[str]:
@@ -182,17 +241,21 @@ class _Plot:
         for value in (0.0, self.top / 2, self.top):
             y = self.y(value)
             parts.append(
-                f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+                f'<line class="grid" x1="{LEFT}" x2="{self.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
                 f'<text x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">'
                 f"{escape(label(value))}</text>"
             )
-        for time_s, text in time_ticks(self.start_s, self.end_s):
+        ticks = max(2, min(_X_TICKS, (self.frame.width - LEFT) // 90))
+        for time_s, text in time_ticks(self.start_s, self.end_s, self.frame.time, ticks):
             x = self.x_of(time_s)
-            anchor = "middle" if LEFT + 24 < x < WIDTH - 34 else ("start" if x < 200 else "end")
+            half = 3 * len(text)
+            edge = self.frame.width - half
+            anchor = "middle" if half < x < edge else ("start" if x < half else "end")
             parts.append(
-                f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{HEIGHT - BOTTOM}"'
-                f' y2="{HEIGHT - BOTTOM + 4}"/>'
-                f'<text x="{x:.1f}" y="{HEIGHT - 4}" text-anchor="{anchor}">{escape(text)}</text>'
+                f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{self.bottom}"'
+                f' y2="{self.bottom + 4}"/>'
+                f'<text x="{x:.1f}" y="{self.frame.height - 4}" text-anchor="{anchor}">'
+                f"{escape(text)}</text>"
             )
         return parts
 
@@ -240,14 +303,27 @@ def _runs(flags: Sequence[bool]) -> list[tuple[int, int]]:
     return runs
 
 
-def time_ticks(start_s: int, end_s: int) -> list[tuple[int, str]]:
-    """Round times between two, at most six, each with its text (UTC)."""
+def time_ticks(
+    start_s: int, end_s: int, time: LocalTime, ticks: int = _X_TICKS
+) -> list[tuple[int, str]]:
+    """Round local times between two, at most one more than `ticks`, each with its text."""
     length = max(1, end_s - start_s)
-    step = next((s for s in _X_STEPS if length / s <= _X_TICKS), _X_STEPS[-1])
+    step = next((s for s in _X_STEPS if length / s <= ticks), _X_STEPS[-1])
     shape = "%H:%M:%S" if step < 60 else "%H:%M"
-    if step >= 86_400:
+    if step >= _DAY_S:
         shape = "%d %b"
-    elif length > 86_400:
+    elif length > _DAY_S:
         shape = "%d %b %H:%M"
-    ticks = range(-(-start_s // step) * step, end_s + 1, step)
-    return [(t, datetime.fromtimestamp(t, UTC).strftime(shape)) for t in ticks][: _X_TICKS + 1]
+    found: list[tuple[int, str]] = []
+    ahead = time.offset_s(start_s)
+    local = -(-(start_s + ahead) // step) * step  # local midnight and whole hours are round
+    while len(found) <= ticks:
+        # Summer time may begin or end on the way: what is round there is round by its own offset.
+        moment = local - time.offset_s(local - ahead)
+        if moment > end_s:
+            break
+        at = time.at(moment)
+        if moment >= start_s and at is not None:
+            found.append((moment, at.strftime(shape)))
+        local += step
+    return found

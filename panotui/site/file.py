@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -263,6 +264,7 @@ def _values(data: dict[str, Any]) -> Problems:
     yield from _camera_values(_tables(data, "camera"))
     yield from _service_values(_tables(data, "service"))
     yield from _listen_values(_tables(data, "listen"))
+    yield from _report_values(_table(data, "report"))
 
 
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:
@@ -488,3 +490,15 @@ def _without_defaults(key: str, value: Any) -> Any:
 
 def _plain(table: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in table.items() if v not in (None, [], ())}
+
+
+def _report_values(report: dict[str, Any]) -> Problems:
+    yield from _text(("report", "zone"), report.get("zone"), _zone_problem)
+
+
+def _zone_problem(value: str) -> str | None:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return 'expected a time zone such as "Europe/Berlin"'
+    return None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,15 +38,18 @@ def test_a_recording_becomes_a_page_with_what_a_technician_looks_for(
     assert main(["report", str(recording), "-o", str(out)]) == 0
     text = out.read_text()
     order = [
-        "Needs action", "What to do", "logs.us-east-1.amazonaws.com port 443 is blocked",
-        "Ports of the appliance", "<svg", "Cameras and streams", "dock", "stood still",
-        "Endpoints", "Violations of the policy", "p2p.vendor.example", "Time and names",
-        "What was not seen", "Source and site", "plant-7",
+        "plant-7", "Needs action", "At a glance", "<svg", "Outages", "and what to do",
+        "logs.us-east-1.amazonaws.com port 443 is blocked", "owner of the firewall",
+        "Violations of the policy", "p2p.vendor.example", "Cameras and streams", "dock",
+        "stood still", "Ports of the appliance", "Endpoints", "Names and time", "Inventory",
+        "What was not seen", "Source and site", "Words",
     ]  # fmt: skip
     position = 0
     for words in order:
         position = text.index(words, position)
-    assert text.count("<svg") == 2 + 3 * 2  # two ports; bit-rate, frames and loss of two streams
+    # two ports; bit-rate, frames and loss of two cameras; their strips, the cloud's and our own
+    assert text.count('<svg class="plot"') == 2 + 3 * 2
+    assert text.count('<svg class="strip"') == 2 + 2 + 3
     assert len(text) < 200_000
     assert list(tmp_path.iterdir()) == [out]
 
@@ -56,15 +62,18 @@ def test_a_capture_gives_the_same_report_as_its_recording(
     of_capture = capfd.readouterr().out
     assert main(["report", str(recording), "--markdown", "-o", "-"]) == 0
     of_recording = capfd.readouterr().out
-    named = of_recording.replace("demo.panotui", "site.pcapng.zst")
-    assert of_capture == named
+    # a packet's number leads somewhere only in the capture itself
+    assert "packet 103: SYN, no answer" in of_capture
+    assert ", packet " not in of_recording
+    numbered = re.compile(r", packet \d+:")
+    assert numbered.sub(":", of_capture) == of_recording.replace("demo.panotui", "site.pcapng.zst")
     assert "| dock | ✔ streaming |" in of_capture
     assert "**✖ Needs action.**" in of_capture
 
 
 def test_a_freeze_is_seen_in_the_plot_as_no_bits_and_no_frames(recording: Path) -> None:
     from panotui.recording.reader import Recording
-    from panotui.report.content import story_of
+    from panotui.report.story import story_of
 
     opened = Recording(recording)
     story = story_of(opened, "demo", "test")
@@ -74,7 +83,7 @@ def test_a_freeze_is_seen_in_the_plot_as_no_bits_and_no_frames(recording: Path) 
     inside = range(freeze.start_ns // 10**9 + 1, freeze.start_ns // 10**9 + int(freeze.seconds))
     assert len(inside) >= 3
     for name in ("rate", "fps"):
-        values = {s.start_s: s.value for s in story.streams[dock.id].series[name].samples}
+        values = {s.start_s: s.value for s in story.cameras["dock"].series[name].samples}
         assert [values[second] for second in inside] == [0.0] * len(inside)
         assert (values[inside[0] - 5] or 0) > 20
 
@@ -152,11 +161,11 @@ def test_an_older_page_stays_until_the_new_one_is_whole(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match="No space left"):
-        report._write(str(out), str(out), "newer")
+        report._write(str(out), str(out), b"newer")
     assert out.read_text() == "older"
     assert list(tmp_path.iterdir()) == [out]
     monkeypatch.undo()
-    report._write(str(out), str(out), "newer")
+    report._write(str(out), str(out), b"newer")
     assert out.read_text() == "newer"
 
 
@@ -165,7 +174,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     real.write_text("older")
     link = tmp_path / "link.html"
     link.symlink_to(real)
-    report._write(str(link), str(link), "newer")
+    report._write(str(link), str(link), b"newer")
     assert link.is_symlink()
     assert real.read_text() == "newer"
 
@@ -174,3 +183,36 @@ def test_reading_changes_nothing_in_the_recording(recording: Path, tmp_path: Pat
     before = (recording / DATABASE).read_bytes()
     assert main(["report", str(recording), "-o", str(tmp_path / "out.html")]) == 0
     assert (recording / DATABASE).read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root gives up its rights")
+def test_root_reports_of_several_and_prints_without_its_rights(
+    recording: Path, tmp_path: Path
+) -> None:
+    """What reads may open nothing else any more; what prints is a process apart, and no root."""
+    browser = tmp_path / "bin" / "chromium"
+    browser.parent.mkdir()
+    browser.write_text(
+        "#!/bin/sh\n"
+        'for last; do case "$last" in --print-to-pdf=*) out="${last#*=}";; esac; done\n'
+        'page="${last#file://}"\n'
+        'printf "%%PDF-1.4 uid=%s " "$(id -u)" > "$out"\n'
+        'grep -c "<section class=.site." "$page" >> "$out"\n'
+    )
+    browser.chmod(0o755)
+    for folder in (tmp_path, browser.parent, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    out = tmp_path / "both.pdf"
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "panotui", "report", str(recording),
+            str(DEMO / "site.pcapng.zst"), "--pdf", "-o", str(out),
+        ],
+        capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PATH": f"{browser.parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = out.read_text()
+    assert said.startswith("%PDF-1.4 uid=")
+    assert "uid=0 " not in said
+    assert said.split()[-1] == "2"

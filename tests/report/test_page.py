@@ -29,11 +29,13 @@ from panotui.model import (
     TimeServerRecord,
     ViolationRecord,
 )
-from panotui.report import content
-from panotui.report.content import History, Story
+from panotui.report import content, wording
 from panotui.report.markdown import markdown
 from panotui.report.page import page
 from panotui.report.plots import Band, Sample, Series, folded, line_plot, nice_top, time_ticks
+from panotui.report.story import EvidenceFile, Heading, History, Story
+from panotui.report.wording import LocalTime
+from panotui.state.strips import Cell, Run
 
 START = 1_700_000_000
 NS = START * SECOND
@@ -100,17 +102,14 @@ def story(**fields: Any) -> Story:
     )
     return Story(
         snapshot=snapshot,
-        flows=0,
-        largest=(),
         ports={"eth0": History({"in": series("in", [1e6] * 60), "out": series("out", [1e5] * 60)})},
-        streams={s.id: history for s in snapshot.streams},
-        gaps=(),
-        marks=(),
-        evidence=(),
+        cameras={s.camera or "": history for s in snapshot.streams},
+        runs={"port:eth0": [Run(START, START + 60, Cell.WELL)]},
         start_s=START,
         end_s=START + 60,
         named="night.panotui",
         made_by="Panotui test",
+        is_capture=True,
     )
 
 
@@ -160,7 +159,15 @@ def hostile_story(name: str = HOSTILE) -> Story:
         clock=ClockRecord(servers=(TimeServerRecord(address=name, scope=name),)),
     )
     history = History({"in": series("in", [1.0]), "out": series("out", [2.0])})
-    return replace(told, named=name, ports={name: history}, marks=((NS, name),))
+    return replace(
+        told,
+        named=name,
+        ports={name: history},
+        marks=((NS, name),),
+        runs={f"camera:{name}": [Run(START, START + 60, Cell.DEAD)]},
+        evidence=(EvidenceFile(name, NS, name, 1, 1, "0" * 64),),
+        heading=Heading(name, name, name),
+    )
 
 
 def harmless_story() -> Story:
@@ -248,9 +255,9 @@ def test_a_finding_stands_with_its_evidence_and_what_to_do() -> None:
 def test_what_is_open_comes_before_what_is_over_and_what_is_only_good_to_know() -> None:
     told = story(
         findings=(
-            finding(severity="info", text="FACT"),
-            finding(cleared_time_ns=NS, text="PAST"),
-            finding(text="OPEN"),
+            finding(severity="info", text="FACT", subject="a"),
+            finding(cleared_time_ns=NS, text="PAST", subject="b"),
+            finding(text="OPEN", subject="c"),
         )
     )
     text = Reading(page(told)).text
@@ -279,9 +286,10 @@ def test_what_was_missed_is_said_and_completeness_only_when_true() -> None:
 
 def test_what_is_unknown_is_a_dash_and_never_zero() -> None:
     told = story(streams=(stream(expected=0, lost=0, packets=0),))
-    assert content.loss_text(told.snapshot.streams[0]) == content.UNKNOWN
-    assert content.rate(None) == content.rate(float("nan")) == content.UNKNOWN
-    assert content.milliseconds(None) == content.moment(None) == content.UNKNOWN
+    assert wording.loss_text(told.snapshot.streams[0]) == wording.UNKNOWN
+    assert wording.rate(None) == wording.rate(float("nan")) == wording.UNKNOWN
+    assert wording.milliseconds(None) == LocalTime().moment(None) == wording.UNKNOWN
+    assert wording.per_cent(None) == wording.UNKNOWN
 
 
 def test_an_ipv6_place_has_brackets() -> None:
@@ -295,7 +303,7 @@ def test_an_ipv6_place_has_brackets() -> None:
 
 def drawn(*lines: Series, end_s: int = START + 60, **more: Any) -> ElementTree.Element:
     return ElementTree.fromstring(
-        line_plot(lines, START, end_s, title="Rate", label=content.rate, **more)
+        line_plot(lines, START, end_s, title="Rate", label=wording.rate, **more)
     )
 
 
@@ -305,7 +313,7 @@ def test_a_gap_breaks_the_line_and_is_shaded_not_drawn_as_zero() -> None:
     assert path.count("M") == 2
     gaps = [e for e in svg.iter("rect") if e.attrib["class"] == "gap"]
     assert len(gaps) == 1
-    share = float(gaps[0].attrib["width"]) / (720 - 62 - 8)
+    share = float(gaps[0].attrib["width"]) / (720 - 52 - 8)
     assert share == pytest.approx(1 / 3, abs=0.01)
 
 
@@ -353,7 +361,7 @@ def test_a_freeze_is_marked_with_its_words() -> None:
 def test_any_series_gives_well_formed_markup_inside_its_box(
     values: list[float | None], length: int
 ) -> None:
-    text = line_plot([series("in", values)], START, START + length, title="<&>", label=content.rate)
+    text = line_plot([series("in", values)], START, START + length, title="<&>", label=wording.rate)
     if not text:
         return
     svg = ElementTree.fromstring(text)
@@ -372,7 +380,7 @@ def test_the_axis_ends_at_a_round_number_above_the_values(value: float) -> None:
 
 @given(st.integers(0, 4_000_000_000), st.integers(1, 40_000_000))
 def test_time_ticks_are_few_and_inside(start_s: int, length: int) -> None:
-    ticks = time_ticks(start_s, start_s + length)
+    ticks = time_ticks(start_s, start_s + length, LocalTime())
     assert len(ticks) <= 7
     assert all(start_s <= t <= start_s + length for t, _ in ticks)
 
@@ -383,12 +391,12 @@ def test_time_ticks_are_few_and_inside(start_s: int, length: int) -> None:
         (4, "4 s"),
         (61.93, "61.9 s"),
         (303, "5 min 3 s"),
-        (28_800, "8 h 0 min"),
+        (28_800, "8 h"),
         (2_685_600, "31 d 2 h"),
     ],
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
-    assert content.duration(seconds) == text
+    assert wording.duration(seconds) == text
 
 
 def test_every_record_that_a_snapshot_may_hold_is_shown_without_a_fault() -> None:
@@ -397,6 +405,6 @@ def test_every_record_that_a_snapshot_may_hold_is_shown_without_a_fault() -> Non
         findings=(finding(evidence=()),),
         violations=(violation(sport=None, dport=None, host=None, port=None, severity="warning"),),
     )
-    assert "Streams of no known camera" in page(replace(bare, streams={}))
+    assert "streams of no known camera" in page(replace(bare, cameras={}))
     assert msgspec.json.encode(bare.snapshot)
     assert markdown(bare)

@@ -1,0 +1,442 @@
+"""What a report is made of, before it is a page or Markdown: a recording in, a `Story` out.
+
+The story holds the records that `analyze` prints, how each subject stood over time, and the
+histories that plots need, of the whole recording or of a span of it. Nothing is worded here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from panotui.errors import InputError
+from panotui.model import (
+    SECOND,
+    FindingRecord,
+    FlowRecord,
+    Snapshot,
+    StreamRecord,
+    ViolationRecord,
+)
+from panotui.recording.parts import EVIDENCE
+from panotui.recording.reader import Recording
+from panotui.recording.strips import recorded_runs
+from panotui.report.plots import Sample, Series
+from panotui.report.wording import LocalTime
+from panotui.state.strips import US, Runs, Tally, tally
+
+FLOWS_SHOWN = 10
+EVENTS_READ = 2_000
+DAY_S = 86_400
+NO_CAMERA = ""  # the streams that no camera is known to send
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What a person says of a report."""
+
+    title: str | None = None
+    customer: str | None = None
+    technician: str | None = None
+    time: LocalTime = field(default_factory=LocalTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a recording, in seconds since the epoch: [start_s, end_s)."""
+
+    start_s: int
+    end_s: int
+
+    @property
+    def seconds(self) -> int:
+        return max(0, self.end_s - self.start_s)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was sampled of one port or camera; each by name of its value."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Packets of a camera's streams in a span."""
+
+    packets: int = 0
+    lost: int = 0
+
+    @property
+    def expected(self) -> int:
+        return self.packets + self.lost
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """Packets that were kept."""
+
+    file: str
+    time_ns: int
+    title: str
+    packets: int
+    size_bytes: int | None  # None: it has been removed since
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The span before the one that is told of, to compare with."""
+
+    span: Span
+    told: Span  # what it is compared with: the report's span, or its newest part
+    runs: Runs
+    counted: Mapping[str, tuple[Counted, Counted]]  # camera -> (before, now)
+    findings: tuple[int, int]  # warnings and errors that began: (before, now)
+    violations: tuple[int, int]
+    devices: tuple[str, ...]  # that were heard for the first time now
+    peers: tuple[str, ...]  # that were spoken to for the first time now
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that a report is made of."""
+
+    snapshot: Snapshot
+    heading: Heading = field(default_factory=Heading)
+    flows: int = 0
+    largest: tuple[FlowRecord, ...] = ()
+    runs: Runs = field(default_factory=dict)
+    ports: Mapping[str, History] = field(default_factory=dict)
+    cameras: Mapping[str, History] = field(default_factory=dict)
+    counted: Mapping[str, Counted] = field(default_factory=dict)  # by camera
+    gaps: tuple[tuple[int, int], ...] = ()  # ns
+    marks: tuple[tuple[int, str], ...] = ()  # (ns, what a person wrote)
+    evidence: tuple[EvidenceFile, ...] = ()
+    before: Before | None = None
+    start_s: int = 0
+    end_s: int = 0
+    named: str = ""  # the input, as the user called it
+    made_by: str = ""
+    is_capture: bool = False  # packet numbers are those of a file
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start_s, self.end_s)
+
+    @property
+    def findings(self) -> list[FindingRecord]:
+        """Findings that a person should read: what is open, what is over, what is good to know.
+
+        Those that only hang on another are left to it.
+        """
+        shown = [f for f in self.snapshot.findings if f.hidden_by is None]
+        return sorted(shown, key=lambda f: (f.severity == "info", f.cleared_time_ns is not None))
+
+    def streams_of(self, camera: str | None) -> list[StreamRecord]:
+        """The streams of a camera (None: of no known camera), in order of their start."""
+        return [s for s in self.snapshot.streams if s.camera == camera]
+
+    def tally(self, key: str) -> Tally:
+        """How a subject stood over the whole span."""
+        return tally(self.runs.get(key, ()), self.start_s, self.end_s)
+
+    @property
+    def recorded(self) -> list[tuple[int, int]]:
+        """(start_s, end_s) of what was recorded."""
+        return [(run.start_s, run.end_s) for run in self.runs.get(US, ())]
+
+
+def story_of(
+    recording: Recording,
+    named: str,
+    made_by: str,
+    *,
+    heading: Heading | None = None,
+    since_s: int | None = None,
+    until_s: int | None = None,
+    is_capture: bool = False,
+) -> Story:
+    """Read a recording for its report, or a span of it. InputError when it holds no snapshot, or
+    nothing in that span."""
+    whole = Span(recording.start_ns // SECOND - 1, 0)  # the first sample tells of the second before
+    whole = Span(whole.start_s, max(whole.start_s + 1, recording.end_ns // SECOND))
+    span = Span(
+        max(whole.start_s, since_s if since_s is not None else whole.start_s),
+        min(whole.end_s, until_s if until_s is not None else whole.end_s),
+    )
+    if not span.seconds:
+        raise InputError(named, "nothing was recorded in that span", "Choose another.")
+    snapshot = _snapshot_of(recording, span, whole)
+    flows = [f for f in recording.all_flows() if _within(f.first_time_ns, f.last_time_ns, span)]
+    largest = heapq.nlargest(FLOWS_SHOWN, flows, key=lambda f: f.bytes_out + f.bytes_in)
+    samples = list(recording.samples("stream_sample", _STREAM_COLUMNS))
+    cameras, counted = _cameras(samples, span)
+    if span == whole:
+        counted = _counted_by_records(snapshot.streams) or counted
+    runs = recorded_runs(recording, span.start_s, span.end_s)
+    return Story(
+        snapshot=snapshot,
+        heading=heading or Heading(),
+        flows=len(flows),
+        largest=tuple(largest),
+        runs=runs,
+        ports=_port_histories(recording, span),
+        cameras=cameras,
+        counted=counted,
+        gaps=tuple(g for g in recording.gaps() if _within(*g, span)),
+        marks=tuple(m for m in recording.marks() if _within(m[0], m[0], span)),
+        evidence=_evidence(recording, span),
+        before=_before(recording, span, whole, samples),
+        start_s=span.start_s,
+        end_s=span.end_s,
+        named=named,
+        made_by=made_by,
+        is_capture=is_capture,
+    )
+
+
+def empty_story(
+    snapshot: Snapshot, named: str, made_by: str, heading: Heading | None = None
+) -> Story:
+    """The story of an input without a packet: there is no time to tell of."""
+    return Story(
+        snapshot=snapshot,
+        heading=heading or Heading(),
+        named=named,
+        made_by=made_by,
+        is_capture=True,
+    )
+
+
+def _within(first_ns: int, last_ns: int, span: Span) -> bool:
+    return last_ns >= span.start_s * SECOND and first_ns <= span.end_s * SECOND
+
+
+def _snapshot_of(recording: Recording, span: Span, whole: Span) -> Snapshot:
+    """The state at the end of a span, with everything that happened in it."""
+    replace = msgspec.structs.replace
+    last = recording.final()
+    events = tuple(recording.events(span.start_s * SECOND, span.end_s * SECOND, EVENTS_READ))
+    if span == whole:
+        return replace(last, events=events)
+    end_ns = span.end_s * SECOND
+    then = last if span.end_s >= whole.end_s else recording.snapshot_at(end_ns)
+    return replace(
+        then,
+        events=events,
+        streams=tuple(
+            s for s in last.streams if _within(s.first_time_ns, s.last_time_ns, span)
+        ),
+        findings=tuple(_findings_of(last.findings, span)),
+        violations=tuple(_violations_of(last.violations, span)),
+    )  # fmt: skip
+
+
+def _findings_of(findings: Iterable[FindingRecord], span: Span) -> Iterable[FindingRecord]:
+    """What was open in a span; what cleared after it had not cleared yet."""
+    for finding in findings:
+        cleared = finding.cleared_time_ns
+        if not _within(finding.first_time_ns, cleared if cleared is not None else 1 << 62, span):
+            continue
+        if cleared is not None and cleared > span.end_s * SECOND:
+            finding = msgspec.structs.replace(finding, cleared_time_ns=None)
+        yield finding
+
+
+def _violations_of(violations: Iterable[ViolationRecord], span: Span) -> Iterable[ViolationRecord]:
+    return (v for v in violations if _within(v.first_time_ns, v.last_time_ns, span))
+
+
+# ------------------------------------------------------------------ histories
+
+_STREAM_COLUMNS = ("resolution", "camera", "session", "rate_bps", "fps", "packets", "lost")
+_StreamRow = tuple[int, str, int, str | None, int, float | None, float | None, int, int]
+
+
+def _port_histories(recording: Recording, span: Span) -> dict[str, History]:
+    found: dict[str, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
+    columns = ("resolution", "rate_in_bps", "rate_out_bps")
+    for time_s, name, seconds, rate_in, rate_out in recording.samples("port_sample", columns):
+        if span.start_s <= time_s - 1 < span.end_s:
+            found[name][0].append(Sample(time_s - 1, seconds, rate_in))
+            found[name][1].append(Sample(time_s - 1, seconds, rate_out))
+    return {
+        name: History({"in": Series("in", tuple(low)), "out": Series("out", tuple(high))})
+        for name, (low, high) in found.items()
+    }
+
+
+@dataclass(slots=True)
+class _Moment:
+    """The streams of one camera in one sample."""
+
+    seconds: int = 1
+    rate_bps: float | None = None
+    fps: float | None = None
+    packets: int = 0
+    lost: int = 0
+
+
+def _cameras(
+    samples: Sequence[_StreamRow], span: Span
+) -> tuple[dict[str, History], dict[str, Counted]]:
+    """What each camera's streams sent together, and how many packets that was in the span."""
+    moments: dict[str, dict[int, _Moment]] = defaultdict(dict)
+    for start_s, camera, moment in _moments(samples):
+        if not span.start_s <= start_s < span.end_s:
+            continue
+        of_camera = moments[camera]
+        there = of_camera.get(start_s)
+        of_camera[start_s] = moment if there is None else _joined(there, moment)
+    histories: dict[str, History] = {}
+    counted: dict[str, Counted] = {}
+    for camera, of_camera in moments.items():
+        ordered = sorted(of_camera.items())
+        values: tuple[tuple[str, Callable[[_Moment], float | None]], ...] = (
+            ("rate", lambda m: m.rate_bps), ("fps", lambda m: m.fps), ("loss", _loss),
+        )  # fmt: skip
+        histories[camera] = History(
+            {
+                name: Series(name, tuple(Sample(t, m.seconds, of(m)) for t, m in ordered))
+                for name, of in values
+            }
+        )
+        counted[camera] = Counted(
+            sum(m.packets for _, m in ordered), sum(m.lost for _, m in ordered)
+        )
+    return histories, counted
+
+
+def _moments(samples: Sequence[_StreamRow]) -> Iterable[tuple[int, str, _Moment]]:
+    """(start_s, camera, what this stream brought since its sample before)."""
+    before: dict[tuple[str, int], tuple[int, int]] = {}
+    for time_s, name, seconds, camera, session, rate_bps, fps, packets, lost in samples:
+        now = (packets or 0, lost or 0)
+        old = before.get((name, session), (0, 0))
+        before[(name, session)] = now
+        more, gone = now[0] - old[0], now[1] - old[1]
+        if more < 0:
+            more, gone = 0, 0  # another stream has the name by now
+        # The recorder's figure looks back over ten seconds: it lingers when nothing comes any more.
+        shown = 0.0 if rate_bps == 0 and fps is not None else fps
+        yield time_s - 1, camera or NO_CAMERA, _Moment(
+            seconds, rate_bps, shown, more, max(0, gone)
+        )  # fmt: skip
+
+
+def _joined(one: _Moment, other: _Moment) -> _Moment:
+    """Two streams of one camera at one time: rates add up, the better picture counts."""
+    rates = [r for r in (one.rate_bps, other.rate_bps) if r is not None]
+    frames = [f for f in (one.fps, other.fps) if f is not None]
+    return _Moment(
+        max(one.seconds, other.seconds),
+        sum(rates) if rates else None,
+        max(frames) if frames else None,
+        one.packets + other.packets,
+        one.lost + other.lost,
+    )
+
+
+def _loss(moment: _Moment) -> float | None:
+    """Loss in per cent; None when nothing was expected."""
+    expected = moment.packets + moment.lost
+    return 100.0 * moment.lost / expected if expected else None
+
+
+def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
+    """The streams' own counts, which are exact where they hold the whole span."""
+    found: dict[str, Counted] = {}
+    for stream in streams:
+        was = found.get(stream.camera or NO_CAMERA, Counted())
+        found[stream.camera or NO_CAMERA] = Counted(
+            was.packets + max(0, stream.expected - stream.lost), was.lost + stream.lost
+        )
+    return found
+
+
+# ------------------------------------------------------------------ evidence
+
+
+def _evidence(recording: Recording, span: Span) -> tuple[EvidenceFile, ...]:
+    """The files about the span with their hashes; one that has gone since says so."""
+    found: list[EvidenceFile] = []
+    for file, time_ns, title, packets in recording.evidence():
+        if not _within(time_ns, time_ns, span):
+            continue
+        size, digest = _hashed(recording.path / EVIDENCE / Path(file).name)
+        found.append(EvidenceFile(file, time_ns, title, packets, size, digest))
+    return tuple(found)
+
+
+def _hashed(path: Path) -> tuple[int | None, str | None]:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return file.tell(), digest
+    except OSError:
+        return None, None
+
+
+# ------------------------------------------------------------------ the span before
+
+
+def _before(
+    recording: Recording, span: Span, whole: Span, samples: Sequence[_StreamRow]
+) -> Before | None:
+    """What the report's span is compared with: as long a span before it; where there is none, and
+    the span holds two days, its last day against the day before. None where less than half of that
+    was recorded."""
+    told = span
+    if span.start_s - whole.start_s < span.seconds / 2:
+        if span.seconds < 2 * DAY_S:
+            return None
+        told = Span(span.end_s - DAY_S, span.end_s)
+    earlier = Span(max(whole.start_s, told.start_s - told.seconds), told.start_s)
+    runs = recorded_runs(recording, earlier.start_s, earlier.end_s)
+    recorded = sum(run.end_s - run.start_s for run in runs.get(US, ()))
+    if recorded < told.seconds / 2:
+        return None
+    then, now = _cameras(samples, earlier)[1], _cameras(samples, told)[1]
+    names = sorted({*then, *now})
+    troubles = [f for f in recording.findings() if f.severity != "info" and f.hidden_by is None]
+    violations = recording.violations()
+    last = recording.final()
+    return Before(
+        span=earlier,
+        told=told,
+        runs=runs,
+        counted={n: (then.get(n, Counted()), now.get(n, Counted())) for n in names},
+        findings=(_begun(troubles, earlier), _begun(troubles, told)),
+        violations=(_begun(violations, earlier), _begun(violations, told)),
+        devices=tuple(
+            d.names[0] if d.names else d.mac
+            for d in last.devices
+            if _begins(d.first_time_ns, told)
+        ),
+        peers=_new_peers(recording.all_flows(), told),
+    )  # fmt: skip
+
+
+def _begun(records: Iterable[FindingRecord | ViolationRecord], span: Span) -> int:
+    return sum(_begins(record.first_time_ns, span) for record in records)
+
+
+def _begins(first_ns: int, span: Span) -> bool:
+    return span.start_s * SECOND <= first_ns < span.end_s * SECOND
+
+
+def _new_peers(flows: Iterable[FlowRecord], told: Span) -> tuple[str, ...]:
+    first: dict[str, int] = {}
+    for flow in flows:
+        if flow.own:
+            continue
+        name = flow.host or flow.dst
+        first[name] = min(flow.first_time_ns, first.get(name, flow.first_time_ns))
+    return tuple(sorted(name for name, at in first.items() if _begins(at, told)))
