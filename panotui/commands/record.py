@@ -57,6 +57,8 @@ EXIT_INTERRUPTED = 130
 )
 @click.option("--shared", is_flag=True, help="Record also into a folder that others may read.")
 @click.option("--no-evidence", is_flag=True, help="Keep no packets.")
+@click.option("--redact-evidence", is_flag=True,
+              help="Write over passwords and tokens in the packets that are kept.")  # fmt: skip
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
@@ -75,6 +77,7 @@ def command(
     user: str | None,
     shared: bool,
     no_evidence: bool,
+    redact_evidence: bool,
     no_promiscuous: bool,
     ring: str,
     snap: int,

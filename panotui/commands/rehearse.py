@@ -10,9 +10,16 @@ from panotui.model import Site
 
 
 def record_capture(
-    files: Sequence[str], site: Site, site_text: str, folder: Path, *, evidence: bool = False
+    files: Sequence[str],
+    site: Site,
+    site_text: str,
+    folder: Path,
+    *,
+    evidence: bool = False,
+    redact: bool = False,
 ) -> Path:
-    """Write what a recorder would have written, with `evidence` packets too; returns `folder`.
+    """Write what a recorder would have written, with `evidence` packets too (`redact`: without the
+    secrets in them); returns `folder`.
 
     Ctrl-C leaves through KeyboardInterrupt with everything closed. Errors as of the sources.
     """
@@ -38,7 +45,9 @@ def record_capture(
         collector = Collector(
             pump,
             recorder=recorder,
-            evidence=EvidenceTap(pump, recorder, LocalKeeper(pump)) if evidence else None,
+            evidence=EvidenceTap(pump, recorder, LocalKeeper(pump), redact=redact)
+            if evidence
+            else None,
             status=lambda c: progress.update(
                 sum(s.counters.read_bytes for s in sources),
                 total_bytes([s.counters.total_bytes for s in sources]),

@@ -10,7 +10,7 @@ the recorder.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +21,7 @@ import numpy as np
 from panotui.model import SECOND, Snapshot
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.recorder import Evidence, Recorder
+from panotui.recording.redacting import COMMENT, Redactor
 from panotui.runtime.packet_keeper import AFTER_NS
 from panotui.runtime.pipe import Answer, Ask, Keepers, PacketRows
 
@@ -54,7 +55,11 @@ class Incident:
 class EvidenceTap:
     """Joins itself to the ticks; writes through the recorder."""
 
-    def __init__(self, pump: Ticking, recorder: Recorder, keepers: Keepers) -> None:
+    def __init__(
+        self, pump: Ticking, recorder: Recorder, keepers: Keepers, *, redact: bool = False
+    ) -> None:
+        """`redact`: secrets in packets are written over with zeros."""
+        self._redactor = Redactor() if redact else None
         self._engine = pump.engine
         self._recorder = recorder
         self._keepers = keepers
@@ -182,7 +187,11 @@ class EvidenceTap:
             f"{stamp}-{self._number:04}-{safe}.pcapng",
             incident.title,
             incident.time_ns,
-            partial(_write_rows, [(answer.context, CONTEXT), (answer.packets, "")]),
+            partial(
+                _write_rows,
+                [(answer.context, CONTEXT), (answer.packets, "")],
+                redactor=None if self._redactor is None else Redactor(),
+            ),
         )
         if not self._recorder.keep(evidence):
             self.lost += 1
@@ -211,7 +220,7 @@ class EvidenceTap:
             segment,
             "control packets",
             self._now_ns,
-            partial(_write_rows, [(rows, CONTEXT if context else "")]),
+            partial(_write_rows, [(rows, CONTEXT if context else "")], redactor=self._redactor),
             stays_open=True,
         )
         if not self._recorder.keep(evidence):
@@ -223,28 +232,43 @@ class EvidenceTap:
 CONTEXT = "context: how these flows began"  # the comment of the first such packet
 
 
-def _write_rows(parts: Sequence[tuple[PacketRows, str]], file: PcapngFile) -> int:
-    """Write packets, each part's first with its comment; how many there are."""
+def _write_rows(
+    parts: Sequence[tuple[PacketRows, str]], file: PcapngFile, redactor: Redactor | None = None
+) -> int:
+    """Write packets, each part's first with its comment; how many there are. With a `redactor`,
+    those that hold secrets are written without, and say so."""
+    if redactor is not None:
+        for rows, _ in parts:
+            for raw, *_rest in _packets(rows):
+                redactor.redacted(raw)  # a segment may come before the one whose secret it ends
     written = 0
     for rows, comment in parts:
-        length = np.frombuffer(rows.length, np.int64)
-        columns = zip(
-            np.cumsum(length).tolist(),
-            length.tolist(),
-            np.frombuffer(rows.wire_length, np.int64).tolist(),
-            np.frombuffer(rows.time_ns, np.int64).tolist(),
-            np.frombuffer(rows.interface, np.int16).tolist(),
-            np.frombuffer(rows.vlan_tci, np.int32).tolist(),
-            strict=True,
-        )
-        for end, size, wire_length, time_ns, interface, vlan_tci in columns:
-            raw = rows.data[end - size : end]
-            if vlan_tci >= 0 and size >= 14:
-                # The interface took the tag off; put it back where it was.
-                raw = raw[:12] + b"\x81\x00" + vlan_tci.to_bytes(2, "big") + raw[12:]
-                wire_length += 4
+        for raw, wire_length, time_ns, interface in _packets(rows):
+            kept = raw if redactor is None else redactor.redacted(raw)
+            said = comment if kept is raw else "; ".join(filter(None, (comment, COMMENT)))
             number = file.interface(*rows.names[interface])
-            file.packet(number, time_ns, raw, max(wire_length, len(raw)), comment)
+            file.packet(number, time_ns, kept, max(wire_length, len(kept)), said)
             comment = ""
             written += 1
     return written
+
+
+def _packets(rows: PacketRows) -> Iterator[tuple[bytes, int, int, int]]:
+    """(frame, bytes on the wire, time, interface) of each row."""
+    length = np.frombuffer(rows.length, np.int64)
+    columns = zip(
+        np.cumsum(length).tolist(),
+        length.tolist(),
+        np.frombuffer(rows.wire_length, np.int64).tolist(),
+        np.frombuffer(rows.time_ns, np.int64).tolist(),
+        np.frombuffer(rows.interface, np.int16).tolist(),
+        np.frombuffer(rows.vlan_tci, np.int32).tolist(),
+        strict=True,
+    )
+    for end, size, wire_length, time_ns, interface, vlan_tci in columns:
+        raw = rows.data[end - size : end]
+        if vlan_tci >= 0 and size >= 14:
+            # The interface took the tag off; put it back where it was.
+            raw = raw[:12] + b"\x81\x00" + vlan_tci.to_bytes(2, "big") + raw[12:]
+            wire_length += 4
+        yield raw, wire_length, time_ns, interface

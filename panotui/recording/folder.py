@@ -25,7 +25,8 @@ This folder is a recording of panotui. Look at it with `panotui review`, never c
 recording.sqlite   measurements, flows, events, findings
 evidence/          packets around violations and findings, as they were: names, addresses and
                    passwords that cameras and clients sent in the clear are in them. Give them only
-                   to whom you would give those passwords.
+                   to whom you would give those passwords. (With --redact-evidence passwords,
+                   tokens and cookies that were recognised are zeros; look all the same.)
 exports/           what somebody wrote out of the screen
 """
 

@@ -62,13 +62,13 @@ def redact_url(url: str) -> str:
 
 def _behind_scheme(rest: str, *, whole: bool = False) -> str:
     """What follows `rtsp://`, and in a text what follows the URL."""
-    rest = _without_user(rest)
+    rest = without_user(rest)
     end = None if whole else _URL_ENDS.search(rest)
     cut = len(rest) if end is None else end.start()
     return _values(_plain(rest[:cut])) + rest[cut:]
 
 
-def _without_user(rest: str) -> str:
+def without_user(rest: str) -> str:
     """`rest` from the host on. A password may hold `/ ? # @` and spaces, so the last `@` that has a
     host behind it counts, unless what comes first is an address or a full name already."""
     plain = _plain(rest)
