@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -33,6 +33,7 @@ from panotui.runtime.pipe import MeterFailure
 if TYPE_CHECKING:
     from panotui.commands.capture import Capture
     from panotui.feed.collector import Collector
+    from panotui.recording.recorder import Recorder
     from panotui.recording.retention import Limits
 
 EXIT_INTERRUPTED = 130
@@ -44,6 +45,8 @@ EXIT_INTERRUPTED = 130
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="The recording's folder; .panotui is added. An existing recording is continued.",
 )  # fmt: skip
+@click.option("--fallback", type=click.Path(path_type=Path), metavar="DIR",
+              help="Go on in this folder when that of -o can no longer be written.")  # fmt: skip
 @click.option("--for", "for_", metavar="TIME", help="Stop after 90s, 30m, 8h, 2d.")
 @click.option("--max-size", default="2GB", show_default=True, help="Remove the oldest above this.")
 @click.option("--max-age", metavar="TIME", help="Remove what is older than this, such as 30d.")
@@ -69,6 +72,7 @@ EXIT_INTERRUPTED = 130
 def command(
     interfaces: tuple[str, ...],
     output: Path,
+    fallback: Path | None,
     for_: str | None,
     max_size: str,
     max_age: str | None,
@@ -111,6 +115,9 @@ def command(
     for_s = None if for_ is None else duration_s(for_)
     known, text, path = read_site(site)
     folder = with_suffix(output)
+    other = None if fallback is None else with_suffix(fallback)
+    if other is not None and os.path.realpath(other) == os.path.realpath(folder):
+        raise UsageError(f"--fallback {fallback}", "it is the folder of -o", "Name another.")
     capture = live_capture(
         interfaces,
         known,
@@ -124,7 +131,16 @@ def command(
         raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
     leaving = Alerts(alerts, syslog, webhook)
     session = _Session(
-        capture, folder, limits, text, socket_path, as_json, not no_evidence, leaving, shared
+        capture,
+        folder,
+        limits,
+        text,
+        socket_path,
+        as_json,
+        "none" if no_evidence else "redacted" if redact_evidence else "kept",
+        leaving,
+        shared,
+        other,
     )
     return session.run(for_s, fail_on)
 
@@ -140,14 +156,16 @@ class _Session:
         site_text: str,
         socket_path: Path | None,
         as_json: bool,
-        evidence: bool,
+        evidence: Literal["none", "kept", "redacted"],
         alerts: Alerts,
         shared: bool,
+        fallback: Path | None = None,
     ) -> None:
         from panotui.feed.collector import Collector
         from panotui.feed.server import FeedServer
         from panotui.recording.evidence import EvidenceTap
         from panotui.recording.recorder import Recorder
+        from panotui.recording.relay import AnyRecorder, Relay
         from panotui.sources.live import deputy, privileges
         from panotui.views.provider import StateProvider
 
@@ -156,6 +174,13 @@ class _Session:
         self._written = False  # a line on stdout
         self.folder = folder
         handle = deputy.folder(folder, shared=shared)
+        spare = -1 if fallback is None else deputy.folder(fallback, shared=shared)
+        if fallback is not None and not deputy.is_reachable(fallback):
+            raise UsageError(
+                f"--fallback {fallback}",
+                f"user {privileges.target()[0]} cannot reach it by its name",
+                "Choose one that this user can reach.",
+            )
         name = folder.name.removesuffix(".panotui")
         self.socket_path = socket_path or _runtime_folder() / f"{name}.sock"
         listener, self._socket_file = _listening(self.socket_path)
@@ -166,14 +191,22 @@ class _Session:
         os.umask(0o077 if privileges.is_nobody(privileges.target()[0]) else 0o027)
         if deputy.is_reachable(folder):
             capture.drop_privileges()
-            self.recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
+            recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
         else:
             with deputy.closed_folder(handle):
-                self.recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
+                recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
             capture.drop_privileges()
+        self.recorder: AnyRecorder = recorder
+        self.fallback = fallback
+        if fallback is not None:
+            self.recorder = Relay(
+                recorder,
+                lambda: Recorder(fallback, handle=spare, site_text=site_text, limits=limits),
+                self._moved,
+            )
         nobody = privileges.is_nobody(os.geteuid())
         group = None if nobody else os.getegid()
-        self._nobody, self._keeps_packets = nobody, evidence
+        self._nobody, self._evidence = nobody, evidence
         self._alerts = alerts
         alerts.start(pump)
         provider = StateProvider(
@@ -183,7 +216,7 @@ class _Session:
             notice=capture.notice,
             notebook=self.recorder,
             site_editor=capture.site_editor(),
-            export_folder=self.recorder.folder / "exports",
+            export_folder=recorder.folder / "exports",
         )
         pump.engine.restore_marks(self.recorder.known_keys())
         pump.on_tick.append(provider.second)
@@ -192,7 +225,9 @@ class _Session:
             pump,
             server=FeedServer(provider, listener, group=group),
             recorder=self.recorder,
-            evidence=EvidenceTap(pump, self.recorder, pump) if evidence else None,
+            evidence=None
+            if evidence == "none"
+            else EvidenceTap(pump, self.recorder, pump, redact=evidence == "redacted"),
             links=capture.links,
             wait_on=pump.filenos,
             status=self._status,
@@ -205,8 +240,10 @@ class _Session:
         signal.signal(signal.SIGINT, lambda number, frame: stop("interrupted"))
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # it outlives its terminal
         _tell(f"recording into {self.folder}, socket {self.socket_path}")
-        if self._keeps_packets:
+        if self._evidence == "kept":
             _tell("evidence holds packets as they were, passwords sent in the clear included")
+        elif self._evidence == "redacted":
+            _tell("evidence holds packets, with zeros for the passwords that were recognised")
         if self._nobody:
             _tell(
                 "it runs as nobody, as other programs do: only root can attach. Make it a user of"
@@ -222,6 +259,9 @@ class _Session:
             signal.signal(number, signal.SIG_IGN)
         self.collector.finish(ended)
         self._alerts.close()
+        if self.fallback is not None:
+            with contextlib.suppress(OSError):  # it was not needed
+                self.fallback.rmdir()
         snapshot = self.provider.state.snapshot()
         if sys.stderr.isatty():
             _write(sys.stderr, "\r\x1b[K")
@@ -237,6 +277,11 @@ class _Session:
         if ended == "interrupted":
             return EXIT_INTERRUPTED
         return failure(fail_on, snapshot)
+
+    def _moved(self, recorder: Recorder) -> None:
+        assert self.fallback is not None
+        self.folder, self.fallback = self.fallback, None
+        self.provider.export_folder = recorder.folder / "exports"
 
     def _status(self, collector: Collector) -> None:
         snapshot = collector.engine.snapshot()

@@ -16,7 +16,7 @@ from panotui.engine.engine import Engine
 from panotui.feed.server import FeedServer
 from panotui.model import LinkReading
 from panotui.recording.evidence import EvidenceTap
-from panotui.recording.recorder import Recorder
+from panotui.recording.relay import AnyRecorder
 
 WAIT_S = 0.1
 STATUS_S = 1.0
@@ -56,7 +56,7 @@ class Collector:
         pump: Driver,
         *,
         server: FeedServer | None = None,
-        recorder: Recorder | None = None,
+        recorder: AnyRecorder | None = None,
         evidence: EvidenceTap | None = None,
         links: Links | None = None,
         wait_on: Callable[[], Sequence[int]] = tuple,
@@ -132,7 +132,7 @@ class Collector:
             self._links.close()
         self.pump.close()
 
-    def _last_words(self, recorder: Recorder) -> None:
+    def _last_words(self, recorder: AnyRecorder) -> None:
         """What no second's share had room for, and every flow as it is judged at the end."""
         snapshot = self.engine.snapshot()
         while flows := self.engine.drain_changed_flows():

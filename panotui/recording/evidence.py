@@ -20,8 +20,9 @@ import numpy as np
 
 from panotui.model import SECOND, Snapshot
 from panotui.recording.pcapng import PcapngFile
-from panotui.recording.recorder import Evidence, Recorder
+from panotui.recording.recorder import Evidence
 from panotui.recording.redacting import COMMENT, Redactor
+from panotui.recording.relay import AnyRecorder
 from panotui.runtime.packet_keeper import AFTER_NS
 from panotui.runtime.pipe import Answer, Ask, Keepers, PacketRows
 
@@ -56,7 +57,7 @@ class EvidenceTap:
     """Joins itself to the ticks; writes through the recorder."""
 
     def __init__(
-        self, pump: Ticking, recorder: Recorder, keepers: Keepers, *, redact: bool = False
+        self, pump: Ticking, recorder: AnyRecorder, keepers: Keepers, *, redact: bool = False
     ) -> None:
         """`redact`: secrets in packets are written over with zeros."""
         self._redactor = Redactor() if redact else None

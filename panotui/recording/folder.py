@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from panotui.errors import InputError, UsageError
 from panotui.recording import schema
-from panotui.recording.parts import DATABASE, EVIDENCE, LOCK, README
+from panotui.recording.parts import DATABASE, EVIDENCE, LOCK, PROBE, README
 from panotui.wire.cleaned import clean_text
 from panotui.wire.text import printable
 
@@ -95,6 +95,18 @@ def lock(path: Path, shown: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
     return descriptor
+
+
+def try_writing(path: Path) -> None:
+    """Write a little into the folder and take it away again. OSError."""
+    probe = path / PROBE
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(descriptor, bytes(64))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+        probe.unlink(missing_ok=True)
 
 
 def open_for_writing(path: Path, shown: Path | None = None) -> sqlite3.Connection:

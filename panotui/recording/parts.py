@@ -9,6 +9,7 @@ DATABASE = "recording.sqlite"
 EVIDENCE = "evidence"
 LOCK = "recorder.lock"
 RESERVE = "reserve"
+PROBE = "probe"  # written and taken away to see whether the disk takes anything
 README = "README.txt"
 SAMPLES_ONLY = "samples only"  # how the reason of a gap begins in which samples were written
 

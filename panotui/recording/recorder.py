@@ -42,6 +42,7 @@ FLOWS_SAMPLED = 1_000
 SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
 RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
 RETRY_S = 10.0
+REFUSED_MOST_S = 8.0  # a disk that is not full and has refused for longer is taken for gone
 HOUSEKEEPING_S = 30.0
 GAP_NS = 5 * SECOND  # between two seconds, live: longer, and nothing was written meanwhile
 HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
@@ -158,6 +159,7 @@ class Recorder:
         self._in_transaction = False
         self._committed_at = time.monotonic()
         self._retry_at = 0.0
+        self._refused_since: float | None = None  # by a disk that is not full
         self._housekeeping_at = 0.0
         self._rolled_s = 0
         self._reserve()
@@ -534,6 +536,21 @@ class Recorder:
         why = "the disk is full" if _is_full(error) else f"the disk refuses ({error})"
         self._detail = f"{why}: evidence, flows and snapshots pause"
         self._retry_at = time.monotonic() + RETRY_S
+        self._look_whether_gone()
+
+    def _look_whether_gone(self) -> None:
+        """A disk that is not full and takes not even a few bytes for so long is gone."""
+        try:
+            folders.try_writing(self.folder)
+        except OSError as error:
+            if not _is_full(error):
+                now = time.monotonic()
+                self._refused_since = self._refused_since or now
+                self._detail = f"the disk refuses ({error.strerror}): nothing is written"
+                if now - self._refused_since >= REFUSED_MOST_S:
+                    raise _GoneError(f"its disk cannot be written ({error.strerror})") from None
+                return
+        self._refused_since = None
 
     def _write_held(self) -> None:
         self._open_transaction()
@@ -555,7 +572,7 @@ class Recorder:
         self._state = "recording"
         if not self._guarded(lambda: self._write_all(second)):
             return
-        self._detail = None
+        self._detail = self._refused_since = None
         if self._unwritten_since_ns is not None:
             since = self._unwritten_since_ns
             self._unwritten_since_ns = None

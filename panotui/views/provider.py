@@ -94,7 +94,7 @@ class StateProvider:
         self._fatal = fatal
         self._notebook = notebook
         self._site_editor = site_editor
-        self._export_folder = export_folder
+        self.export_folder = export_folder
         self.times: Times | None = LiveTimes() if times is None else times
         self._clock = clock
         self._snapshot: Snapshot | None = None
@@ -292,7 +292,7 @@ class StateProvider:
 
     def _export(self, command: Command) -> Done:
         """`key` a detail's or a pane's name, `text` the filter and `csv` or `json` in front."""
-        if self._export_folder is None:
+        if self.export_folder is None:
             return Done(ok=False, text="there is no folder here to export to")
         snapshot = self.snapshot()
         kind, _, filter_text = command.text.partition(" ")
@@ -301,7 +301,7 @@ class StateProvider:
             detail = detail_of(self.state, command.key, snapshot)
             if detail.gone:
                 return Done(ok=False, text="that is gone")
-            path = write_detail(self._export_folder, detail, snapshot.time_ns)
+            path = write_detail(self.export_folder, detail, snapshot.time_ns)
             return Done(ok=True, text=f"written to {path}")
         if command.key not in BY_NAME:
             return Done(ok=False, text="only a table or a detail is exported")
@@ -313,7 +313,7 @@ class StateProvider:
         else:
             records = tuple(BY_NAME[command.key].rows(snapshot))
         path, rows = write_table(
-            self._export_folder, command.key, records, filter_text, kind, snapshot.time_ns
+            self.export_folder, command.key, records, filter_text, kind, snapshot.time_ns
         )
         return Done(ok=True, text=f"{rows} rows written to {path}")
 

@@ -1,0 +1,109 @@
+"""A recorder that goes on in another folder when its own can no longer be written.
+
+Everything that speaks to a recorder speaks to this one; which folder it is, is its own matter. It
+moves once. What was not yet on disk of the lost folder is lost with it, and said: when it moved,
+where to and why stays on the status.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from panotui.errors import PanotuiError
+from panotui.model import EventRecord, FlowRecord, RecorderRecord, Snapshot
+from panotui.recording.recorder import Evidence, Recorder
+
+
+class Relay:
+    """Speaks as a `Recorder` does."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        another: Callable[[], Recorder],
+        moved: Callable[[Recorder], None] = lambda recorder: None,
+    ) -> None:
+        """`another` opens the other folder when it is needed; `moved` is told then. It may raise
+        UsageError or InputError."""
+        self._now = recorder
+        self._another: Callable[[], Recorder] | None = another
+        self._moved = moved
+        self._known = set(recorder.known_keys())
+        self._said: str | None = None
+        self._failure: str | None = None
+
+    @property
+    def recorder(self) -> Recorder:
+        """The one that writes now."""
+        return self._now
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing is written any more; asking moves to the other folder if there is one."""
+        if self._failure is not None:
+            return self._failure
+        why = self._now.failure
+        if why is None or self._another is None:
+            return why
+        another, self._another = self._another, None
+        lost = self._now
+        try:
+            self._now = another()
+        except PanotuiError as error:
+            self._failure = f"{why}; and {error.what}: {error.why}"
+            return self._failure
+        # closing may hang with the disk that has gone
+        threading.Thread(target=_close, args=(lost,), name="lost recorder", daemon=True).start()
+        self._said = f"{lost.name}: {why}; it goes on in {self._now.name}"
+        for key in sorted(self._known):
+            self._now.known(key, True)
+        self._moved(self._now)
+        return self._now.failure
+
+    def status(self) -> RecorderRecord:
+        status = self._now.status()
+        if self._said is None:
+            return status
+        detail = self._said if status.detail is None else f"{status.detail}; {self._said}"
+        return msgspec.structs.replace(status, detail=detail)
+
+    def observe(
+        self,
+        snapshot: Snapshot,
+        flows: Sequence[FlowRecord] = (),
+        events: Sequence[EventRecord] = (),
+    ) -> None:
+        self._now.observe(snapshot, flows, events)
+
+    def mark(self, time_ns: int, text: str) -> None:
+        self._now.mark(time_ns, text)
+
+    def known(self, key: str, is_known: bool) -> None:
+        if is_known:
+            self._known.add(key)
+        else:
+            self._known.discard(key)
+        self._now.known(key, is_known)
+
+    def known_keys(self) -> set[str]:
+        return set(self._known)
+
+    def keep(self, evidence: Evidence) -> bool:
+        return self._now.keep(evidence)
+
+    def close(self, ended: str = "closed") -> None:
+        self._now.close(ended)
+
+
+def _close(recorder: Recorder) -> None:
+    try:
+        recorder.close("failed")
+    except OSError:
+        pass  # there is nothing left to close
+
+
+AnyRecorder: TypeAlias = Recorder | Relay
