@@ -19,20 +19,30 @@ def leave_network() -> bool:
     return _unshare(CLONE_NEWNET)
 
 
+_view: Path | None = None  # where this process's own folders are, once it has a view of its own
+
+
 def within_reach(handle: int, name: str) -> Path | None:
     """A path, in this process's own view, of a folder that lies where only root gets by its name;
     None where the system does not allow it. Nobody else sees it, and it goes with the process."""
+    global _view
+    if _view is None:
+        _view = _own_view()
+    if _view is None:
+        return None
+    place = _view / str(handle) / name  # a handle is one folder's alone
+    place.mkdir(parents=True)
+    return place if _mount(f"/proc/self/fd/{handle}", str(place), None, MS_BIND) else None
+
+
+def _own_view() -> Path | None:
     if not _unshare(CLONE_NEWNS) or not _mount(None, "/", None, MS_REC | MS_PRIVATE):
         return None
     for spare in _SPARE:
         if not os.path.isdir(spare) or Path.cwd().is_relative_to(spare):
             continue
-        if not _mount("tmpfs", spare, "tmpfs", 0, "size=64k,mode=755"):
-            continue
-        place = Path(spare) / name
-        place.mkdir()
-        if _mount(f"/proc/self/fd/{handle}", str(place), None, MS_BIND):
-            return place
+        if _mount("tmpfs", spare, "tmpfs", 0, "size=64k,mode=755"):
+            return Path(spare)
     return None
 
 
