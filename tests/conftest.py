@@ -6,9 +6,13 @@ a test lacks there (a tool, a file) is a failure."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +36,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 unpacked()
+
+# Programs that tests start have no person's settings, and are not started for the first time.
+if "PANOTUI_TESTS_HOME" not in os.environ:
+    home = Path(tempfile.mkdtemp(prefix="panotui-tests-"))
+    home.chmod(0o755)
+    os.environ["PANOTUI_TESTS_HOME"] = str(home)
+    for name, folder in (("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")):
+        (home / folder / "panotui").mkdir(parents=True)
+        os.environ[name] = str(home / folder)
+    (home / "state" / "panotui" / "hints-shown").touch()
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)

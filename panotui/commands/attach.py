@@ -28,10 +28,11 @@ def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
     # screen's libraries read.
     from panotui.feed.client import ReattachingClient
     from panotui.tui import app
+    from panotui.tui.hints import first_start
 
     client = ReattachingClient(str(path), _connected(path))
     drop_privileges(SCREEN)
-    return int(app.run(client, mode="attach", no_color=no_color))
+    return int(app.run(client, mode="attach", no_color=no_color, hints=first_start()))
 
 
 def _connected(path: Path) -> int:

@@ -60,6 +60,7 @@ def _show(
     from panotui.recording.reader import Recording
     from panotui.site.file import parse_site
     from panotui.tui import app
+    from panotui.tui.hints import first_start
     from panotui.views.review import LocalClient, ReviewProvider
 
     if again is None:
@@ -71,6 +72,7 @@ def _show(
     try:
         site = parse_site(recording.site_text, str(named))
         provider = ReviewProvider(recording, explain=explainer(site), export_folder=exports)
-        return int(app.run(LocalClient(provider), mode="review", no_color=no_color))
+        client = LocalClient(provider)
+        return int(app.run(client, mode="review", no_color=no_color, hints=first_start()))
     finally:
         recording.close()

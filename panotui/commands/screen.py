@@ -146,9 +146,11 @@ def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
         # The screen's libraries load while the child opens its rings, and before the drop: they
         # may lie where only root can read.
         from panotui.tui import app
+        from panotui.tui.hints import first_start
 
         drop_privileges(SCREEN)
         collector.wait_ready()
-        return int(app.run(WatchedClient(collector), mode=mode, no_color=no_color))
+        client = WatchedClient(collector)
+        return int(app.run(client, mode=mode, no_color=no_color, hints=first_start()))
     finally:
         collector.end()

@@ -66,27 +66,30 @@ def run(
     mode: str = "live",
     no_color: bool = False,
     rate_hz: float = 2.0,
+    hints: bool = False,
 ) -> int:
     """Show the screen on a collector until the person leaves; the exit code of the program.
 
     `source` is the path of a feed's socket, an inherited connected one, or any `FrameSource`.
-    `mode` is only shown before the first frame; frames say theirs. Raises UsageError where no
+    `mode` is only shown before the first frame; frames say theirs. `hints`: three hints until the
+    first key. Raises UsageError where no
     screen can be drawn and FeedError when nobody answers at the address; afterwards a failure of
     the collector is a screen, and its exit code is returned when the person leaves it.
     """
     refuse_unusable()
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    return asyncio.run(_run(source, mode, rate_hz))
+    return asyncio.run(_run(source, mode, rate_hz, hints))
 
 
-async def _run(source: str | int | FrameSource, mode: str, rate_hz: float) -> int:
+async def _run(source: str | int | FrameSource, mode: str, rate_hz: float, hints: bool) -> int:
     opened: FrameSource
     if isinstance(source, str | int):
         opened = await AsyncFeedClient.connect(source)
     else:
         opened = source
     session = Session(terminal_glyphs(), mode=mode)
+    session.hints = hints
     app = Panotui(opened, rate_hz=rate_hz, session=session, driver_class=PacedDriver)
     try:
         await app.run_async(mouse=False)
@@ -135,7 +138,8 @@ class HelpScreen(Screen[None]):
         width, height = self.app.size
         shown = self._session.help_place()
         session = self._session
-        lines = help.draw(shown, width, height, self._first, session.glyphs, session.pane)
+        pane, fields = session.pane, session.help_fields()
+        lines = help.draw(shown, width, height, self._first, session.glyphs, pane, fields)
         self.query_one(Lines).show(lines)
 
 

@@ -1,4 +1,4 @@
-"""The line above every page and the line below it.
+"""The line above every page and the lines below it.
 
 The header always says: site, topology, vantage, both ports' state, packets lost by this tool, the
 recording light, the local clock of packet time, and whether the picture is frozen or late. What
@@ -22,6 +22,7 @@ from panotui.views.frames import Header
 from panotui.views.subjects import BY_NAME, PANES
 
 KEYS_CELLS = 14  # of the pane line that are kept for keys
+TWO_ROWS_HEIGHT = 20  # from here on the footer may take two lines
 SITE_CELLS = 12  # of the site's name that other parts never take
 
 
@@ -44,9 +45,14 @@ def header_line(
     zone: tzinfo | None,
     frozen_s: float | None = None,
     late_s: float | None = None,
+    *,
+    private: bool = False,
 ) -> Line:
-    """The header; `frozen_s` is how far behind a frozen picture is, `late_s` a silent collector."""
+    """The header; `frozen_s` is how far behind a frozen picture is, `late_s` a silent collector,
+    `private` that names and addresses are masked."""
     parts = [*_left(header, glyphs), *_right(header, glyphs, zone, frozen_s, late_s)]
+    if private:
+        parts.append(_Part([("MASKED", "warn")], 0))
     site = header.site.name or "no site"
     # The site's name gives way before anything else goes, but stays readable.
     parts[0] = _Part([(cut_middle(site, SITE_CELLS, glyphs.ellipsis), "strong")], 0)
@@ -148,21 +154,59 @@ def _right(
     return parts
 
 
-def pane_footer(pane: str, keys: Sequence[Key], cells: int, glyphs: Glyphs) -> Line:
-    """The panes with their digits, then the keys that work here as far as there is room."""
-    pen = Pen(cells, glyphs.ellipsis)
+def footer_rows(pane: str | None, keys: Sequence[Key], cells: int, height: int) -> int:
+    """One line where all keys fit beside the panes, else two; one on a low terminal."""
+    if height < TWO_ROWS_HEIGHT:
+        return 1
+    need = sum(width(written(key)) + width(key.label) + 3 for key in keys if key.footer)
+    if pane is not None:
+        need += sum(len(word) + 3 for word in _words(cells))
+    return 1 if need + 2 <= cells else 2
+
+
+def footer(
+    pane: str | None, keys: Sequence[Key], cells: int, height: int, glyphs: Glyphs
+) -> list[Line]:
+    """The keys that work here and the panes with their digits, in one line or two; no pane in a
+    detail."""
+    if footer_rows(pane, keys, cells, height) == 1:
+        pen = Pen(cells, glyphs.ellipsis)
+        if pane is not None:
+            _put_panes(pen, pane, cells)
+        _put_keys(pen, keys, ("?", "/", "q") if pane is not None else ("escape", "?", "q"))
+        return [pen.line()]
+    always = ("?", "/", "q") if pane is not None else ("?", "q")
+    first, second = Pen(cells, glyphs.ellipsis), Pen(cells, glyphs.ellipsis)
+    if pane is not None:
+        _put_panes(second, pane, cells)
+    shown = sorted((key for key in keys if key.footer), key=lambda key: key.footer)
+    last = [key for key in shown if key.keys[0] in always]
+    reserved = sum(width(written(key)) + width(key.label) + 3 for key in last)
+    for key in shown:
+        need = width(written(key)) + width(key.label) + 3
+        if key in last:
+            continue
+        for pen, kept in ((first, 0), (second, reserved)):
+            if pen.room >= need + kept + 1:
+                pen.put("  ").put(written(key), "key").put(f" {key.label}", "dim")
+                break
+    _put_keys(second, last, always)
+    return [first.line(), second.line()]
+
+
+def _words(cells: int) -> list[str]:
     words = ["Overview", *(BY_NAME[name].name.capitalize() for name in PANES[1:])]
     if sum(len(word) + 3 for word in words) + KEYS_CELLS > cells:
         words = ["Over", *(BY_NAME[name].short for name in PANES[1:])]
-    if cells < 70:
-        words = [word[:3] for word in words]
-    for number, (name, word) in enumerate(zip(PANES, words, strict=True), 1):
+    return [word[:3] for word in words] if cells < 70 else words
+
+
+def _put_panes(pen: Pen, pane: str, cells: int) -> None:
+    for number, (name, word) in enumerate(zip(PANES, _words(cells), strict=True), 1):
         if name == pane:
             pen.put(" ").put(f"{number} {word}", "bar")
         else:
             pen.put(" ").put(str(number), "key").put(f" {word}", "dim")
-    _put_keys(pen, keys, ("?", "/", "q"))
-    return pen.line()
 
 
 def _put_keys(pen: Pen, keys: Sequence[Key], always: Sequence[str]) -> None:
@@ -179,10 +223,3 @@ def _put_keys(pen: Pen, keys: Sequence[Key], always: Sequence[str]) -> None:
             pen.put("  ").put(text, "key").put(f" {key.label}", "dim")
         elif key in short and pen.room > width(text) + 1:
             pen.put(" ").put(text, "key")
-
-
-def detail_footer(keys: Sequence[Key], cells: int, glyphs: Glyphs) -> Line:
-    """The keys that work in a detail."""
-    pen = Pen(cells, glyphs.ellipsis)
-    _put_keys(pen, keys, ("escape", "?", "q"))
-    return pen.line()

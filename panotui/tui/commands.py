@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
 from panotui.model import SECOND
+from panotui.tui.keys import Key
 from panotui.tui.quantities import moment
 from panotui.views.frames import ReviewState
 from panotui.views.subjects import PANES
@@ -46,12 +47,33 @@ WORDS: tuple[Word, ...] = (
     Word("undo", "", "undo the last acceptance"),
     Word("copy", "", "copy to the clipboard"),
     Word("export", "", "export the detail or the table"),
+    Word("save", "", "save the packets that prove this, as pcapng"),
+    Word("fold", "", "flows: each its own row, or DNS and scans folded again"),
+    Word("beside", "", "the detail beside the list, or the list alone"),
+    Word("time", "", "time strips alone, or the overview again"),
+    Word("zoom-in", "", "time strips: shorter cells"),
+    Word("zoom-out", "", "time strips: longer cells"),
+    Word("order", "", "rows stay where they are; again: sorted anew"),
+    Word("names", "", "by name, by address, or both"),
+    Word("units", "", "rates in bits/s or in bytes/s"),
+    Word("clock", "", "times of day, how long ago, or UTC"),
+    Word("mask", "", "names and addresses masked, for pictures; again: shown"),
+    Word("reset", "", "the pane as it was: no filter, own order, all ports"),
+    Word("redraw", "", "draw the whole screen again"),
+    Word("compare", "", "remember this moment; again: what differs (review)"),
+    Word("play", "", "play, pause (review)"),
     Word("goto", "TIME", "go to a time of day (review)"),
     Word("speed", "N", "play at N times real time (review)"),
     Word("ascii", "", "draw with ASCII, or with Unicode again"),
     Word("help", "", "the keys that work here"),
     Word("quit", "", "quit"),
 )
+# what a word does, where the key's action has another name
+ACTIONS = {
+    "quit": "back", "save": "save-packets", "time": "strips", "mask": "private",
+    "order": "hold-order", "units": "units", "names": "names", "clock": "times",
+    "zoom-in": "zoom-in", "zoom-out": "zoom-out",
+}  # fmt: skip
 _NAMES = {word.name: word for word in WORDS}
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z")
 
@@ -62,6 +84,29 @@ def matching(text: str) -> list[Word]:
     if space and name in _NAMES:
         return [_NAMES[name]]
     return [word for word in WORDS if word.name.startswith(name)]
+
+
+_ALWAYS = frozenset((*PANES, "sort", "reverse", "filter", "port", "rate", "mark", "ascii", "help",
+                     "quit", "copy", "names", "units", "clock", "mask", "redraw"))  # fmt: skip
+_IN_REVIEW = frozenset({"goto", "speed", "compare", "play"})
+
+
+def listed(text: str, working: Sequence[Key]) -> list[Word]:
+    """The words that work where these keys do: those that begin as typed, then those that have it
+    in their name or their help."""
+    actions = {key.action for key in working}
+    here = [
+        word
+        for word in WORDS
+        if word.name in _ALWAYS
+        or ACTIONS.get(word.name, word.name) in actions
+        or (word.name in _IN_REVIEW and "step-back" in actions)
+    ]
+    typed = text.strip().lower()
+    name = typed.partition(" ")[0]
+    begin = [word for word in here if word.name.startswith(name)]
+    within = [w for w in here if w not in begin and (typed in w.name or typed in w.help.lower())]
+    return [*begin, *within]
 
 
 def completed(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from panotui.state.strips import Cell
 from panotui.tui.cells import width as cells
 from panotui.tui.cells import wrap
 from panotui.tui.glyphs import Glyphs, Look, glyph, role
@@ -25,6 +26,36 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("unseen", "needed, and no sign of it was seen: neither well nor broken"),
     ("losing, slow", "packets are lost; fewer pictures come than are due"),
 )
+# the pane -> its states
+_STATES: dict[str, tuple[tuple[str, str], ...]] = {
+    "flows": (
+        ("allowed", "a rule of the policy or of the site file is for it"),
+        ("infra", "names, time, addresses: allowed on every site"),
+        ("pending", "not enough was seen yet to judge it"),
+        ("violation", "no rule is for it; the detail says which came near"),
+        ("own", "this tool's own traffic or your session"),
+    ),
+    "streams": (
+        ("ok", "pictures come, nothing is open about it"),
+        ("losing", "packets are missing: 0.1 % or more of the last half minute"),
+        ("slow", "fewer pictures than are due; nothing need be lost"),
+        ("frozen", "no new picture for some seconds"),
+        ("refused", "the camera says no; the number is RTSP's"),
+        ("no reply", "it does not answer"),
+        ("leaks, gop, stamps, ...", "pictures come, and the finding of that name is open about it"),
+    ),
+    "endpoints": (
+        ("reachable", "a connection worked, and none failed since"),
+        ("blocked", "something on the way lets no packet through"),
+        ("failing", "it answers, and a later step fails: the detail says which"),
+        ("unseen", "nobody has asked for it yet"),
+    ),
+    "violations": (("open", "it goes on, or did a moment ago"), ("past", "it has ended"),
+                   ("known", "a person marked it (m)")),
+    "findings": (("error", "something does not work"), ("warn", "it works badly"),
+                 ("info", "worth knowing"), ("cleared", "it was there and is over"),
+                 ("behind", "hangs on another finding: mend that one, and both are gone")),
+}  # fmt: skip
 # the pane -> its columns that do not explain themselves
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "flows": (("> before PEER", "who opened the flow; the arrows show the bits/s each way"),),
@@ -62,11 +93,18 @@ _FILTER = (
 
 
 def draw(
-    shown: Sequence[Key], width: int, height: int, first: int, glyphs: Glyphs, pane: str = ""
+    shown: Sequence[Key],
+    width: int,
+    height: int,
+    first: int,
+    glyphs: Glyphs,
+    pane: str = "",
+    fields: Sequence[str] = (),
 ) -> list[Line]:
     """Exactly `height` lines of the help, from line `first` on as far as there are more.
 
-    `pane`: the one where the help was opened; its columns are explained.
+    `pane`: the one where the help was opened; its states and columns are explained, and `fields`
+    are what its rows can be filtered by.
     """
     lines = [
         Pen(width, glyphs.ellipsis).put(" KEYS THAT WORK HERE", "head").line(),
@@ -75,10 +113,14 @@ def draw(
         *(_mark(of, text, width, glyphs) for of, text in _MARKS),
     ]
     lines += _terms("WORDS", _WORDS, width, glyphs)
+    if pane in _STATES:
+        lines += _terms("STATES HERE", _STATES[pane], width, glyphs)
+    lines += _terms("TIME STRIPS", _cells(glyphs), width, glyphs, 3)
     if pane in _COLUMNS:
         lines += _terms("COLUMNS", _COLUMNS[pane], width, glyphs)
     if any(key.action == "filter" for key in shown):
         lines += _terms("FILTER", _FILTER, width, glyphs, 28)
+        lines += _terms("", (("fields here", ", ".join(fields)),), width, glyphs)[1:]
     lines.append(
         Pen(width, glyphs.ellipsis)
         .put(" UNITS ", "head")
@@ -94,6 +136,10 @@ def draw(
         end.put("  ").put("up down", "key").put(" more", "dim")
     out.append(end.line())
     return out
+
+
+def _cells(glyphs: Glyphs) -> tuple[tuple[str, str], ...]:
+    return tuple((glyphs.cells[cell], cell.word) for cell in reversed(Cell))
 
 
 def _terms(

@@ -11,6 +11,8 @@ from datetime import tzinfo
 
 from panotui.tui.glyphs import Glyphs, Look, glyph, role
 from panotui.tui.line import Line, Pen, Span, highlighted, plain
+from panotui.tui.manner import PLAIN, Manner
+from panotui.tui.quantities import day_clock, mega, short_clock, since
 from panotui.views.frames import Frame
 
 
@@ -38,11 +40,32 @@ class Scene:
     zone: tzinfo | None = None
     port: str | None = None
     seen_ns: int | None = None  # what is shown has gone: this is how it was then
+    manner: Manner = PLAIN
     own: frozenset[str] = frozenset()  # the appliance's addresses, as far as they are known
 
     @property
     def now_ns(self) -> int:
         return self.frame.header.time_ns
+
+    def mega(self, rate_bps: float | None) -> str:
+        """A rate in millions of the unit that is shown, without it."""
+        return mega(self.manner.bps(rate_bps))
+
+    @property
+    def mega_unit(self) -> str:
+        return f"M{self.manner.rate_unit}"
+
+    def when(self, time_ns: int | None) -> str:
+        """A time of day, with its date where that is not today's; or how long ago it was."""
+        if self.manner.times == "ago":
+            return since(time_ns, self.now_ns)
+        return day_clock(time_ns, self.now_ns, self.zone)
+
+    def when_short(self, time_ns: int | None) -> str:
+        """The same in at most eight characters."""
+        if self.manner.times == "ago":
+            return since(time_ns, self.now_ns)
+        return short_clock(time_ns, self.now_ns, self.zone)
 
     def pen(self) -> Pen:
         return Pen(self.width, self.glyphs.ellipsis)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 
-from panotui.tui import bars, compare, keys, strips, timeline, times
+from panotui.tui import bars, compare, hints, keys, prompt, strips, timeline, times
+from panotui.tui.cells import wrap
 from panotui.tui.line import Line, Pen, Span, plain
 from panotui.tui.page import Item, Page, Place, Scene
 from panotui.tui.pages import TABLES, details, draw_pane, news
 from panotui.tui.pages.overview import strip_values
-from panotui.tui.prompt import edit_line
 from panotui.tui.rooms import Rooms, rooms
 from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN, ScreenState
 from panotui.views.frames import Frame, View
@@ -41,7 +42,13 @@ def draw(screen: ScreenState, now: float) -> Picture:
     frozen = now - screen.frozen_at if screen.frozen_at is not None else None
     late = now - screen.heard_at if not screen.frozen else 0.0
     header = bars.header_line(
-        frame.header, width, screen.glyphs, screen.zone, frozen, late if late > LATE_S else None
+        frame.header,
+        width,
+        screen.glyphs,
+        UTC if screen.manner.times == "utc" else screen.zone,
+        frozen,
+        late if late > LATE_S else None,
+        private=screen.masker is not None,
     )
     body: list[Line] = []
     for notice in screen.notices():
@@ -50,17 +57,13 @@ def draw(screen: ScreenState, now: float) -> Picture:
         body.extend(
             timeline.draw(frame.header.review, frame.strips, width, screen.glyphs, screen.zone)
         )
-    body.extend(page(screen, height - 2 - len(body)).lines)
-    bottom = bottom_line(screen, now)
-    if bottom is not None:
-        body[-1] = bottom
-    shown = keys.keys_at(screen.where())
-    footer = (
-        bars.detail_footer(shown, width, screen.glyphs)
-        if screen.opened
-        else bars.pane_footer(screen.pane, shown, width, screen.glyphs)
-    )
-    return Picture(header, body, footer)
+    body.extend(page(screen, height - 1 - screen.footer_rows() - len(body)).lines)
+    bottom = bottom_lines(screen, now, len(body) - 1)
+    if bottom:
+        body[-len(bottom) :] = bottom
+    *upper, footer = bars.footer(screen.footed(), keys.keys_at(screen.where()), width,
+                                 screen.height, screen.glyphs)  # fmt: skip
+    return Picture(header, [*body, *upper], footer)
 
 
 def rooms_of(screen: ScreenState, height: int | None = None) -> Rooms:
@@ -122,9 +125,11 @@ def _scene(
     height: int,
     seen_ns: int | None = None,
 ) -> Scene:
+    zone = UTC if screen.manner.times == "utc" else screen.zone
     return Scene(
-        frame, place, width, height, screen.glyphs, screen.zone, screen.port, seen_ns, own(screen)
-    )
+        frame, place, width, height, screen.glyphs, zone, screen.port, seen_ns, screen.manner,
+        own(screen),
+    )  # fmt: skip
 
 
 def _set_beside(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> None:
@@ -149,13 +154,14 @@ def _add_strips(drawn: Page, screen: ScreenState, frame: Frame, height: int) -> 
         said = " no time strips from here: the collector is an older one"
         drawn.lines.append(plain(said, screen.width, "dim"))
         return
+    scene = _scene(screen, frame, screen.place, screen.width, height)
     found = strips.draw(
         frame.strips,
         screen.width,
         height,
         screen.glyphs,
-        screen.zone,
-        strip_values(frame),
+        scene.zone,
+        strip_values(scene),
         screen.cursor_s,
     )
     top = len(drawn.lines)
@@ -173,14 +179,19 @@ def own(screen: ScreenState) -> frozenset[str]:
     return frozenset(address for port in ports for address in port.addresses)
 
 
-def bottom_line(screen: ScreenState, now: float) -> Line | None:
-    """The line that is typed, or a message, over the page's last line."""
+def bottom_lines(screen: ScreenState, now: float, room: int) -> list[Line]:
+    """What is typed, a message, or the first start's hints, over the page's last lines."""
     if screen.edit is not None:
-        return edit_line(screen, screen.edit)
+        return prompt.lines(screen, room)
     if screen.message and now < screen.message_until:
-        pen = Pen(screen.width, screen.glyphs.ellipsis)
-        return pen.put(" ").name(screen.message, screen.message_role).line()
-    return None
+        parts = wrap(screen.message, screen.width - 2)[:3]
+        return [
+            Pen(screen.width, screen.glyphs.ellipsis).put(" ").put(p, screen.message_role).line()
+            for p in parts
+        ]
+    if screen.hints:
+        return hints.draw(screen.width, screen.glyphs)
+    return []
 
 
 def too_small(screen: ScreenState) -> Picture:

@@ -50,15 +50,15 @@ def short_rate(rate_bps: float | None) -> str:
     return f"{rate_bps:.0f}"
 
 
-def rate(rate_bps: float | None) -> str:
+def rate(rate_bps: float | None, unit: str = "b/s") -> str:
     """A rate with its unit: `3.92 Mb/s`, `125 kb/s`."""
     if not _known(rate_bps):
         return UNKNOWN
     assert rate_bps is not None
     for scale, letter in _DECIMAL:
         if rate_bps >= scale * 0.9995:
-            return f"{_three(rate_bps / scale)} {letter}b/s"
-    return f"{rate_bps:.0f} b/s"
+            return f"{_three(rate_bps / scale)} {letter}{unit}"
+    return f"{rate_bps:.0f} {unit}"
 
 
 def volume(size_bytes: float | None) -> str:

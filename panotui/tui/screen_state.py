@@ -9,15 +9,19 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from typing import Any
 
 import msgspec
 
-from panotui.tui import keys, timeline
+from panotui.tui import bars, keys, timeline
+from panotui.tui.completion import Candidates
 from panotui.tui.edit import Edit
 from panotui.tui.glyphs import UNICODE, Glyphs, Role
+from panotui.tui.manner import Manner
 from panotui.tui.page import Item, Place
 from panotui.tui.pages import TABLES
 from panotui.views.frames import Detail, Frame
+from panotui.views.masking import Masker
 from panotui.views.subjects import PANES
 
 WIDTH_MIN, HEIGHT_MIN = 60, 16
@@ -66,6 +70,9 @@ class ScreenState:
         self.cursor_s: int | None = None  # of strips
         self.strips_end_s = 0  # where strips end; 0: at the newest
         self.saved: tuple[str, str] | None = None  # (subject, how to look at its saved packets)
+        self.manner = Manner()
+        self.masker: Masker | None = None  # names and addresses are masked
+        self.order_held: set[str] = set()  # panes whose rows stay where they are
         self.fold = True  # flows that say one thing as one row
         self.frozen_at: float | None = None  # of the machine's monotonic clock
         self.token = secrets.token_hex(4)  # of this screen among those on one collector
@@ -81,6 +88,11 @@ class ScreenState:
         self.opened: list[Opened] = []
         self.edit: Edit | None = None
         self.editing = ""  # "filter" or "command"
+        self.chosen = -1  # of what is offered while something is typed
+        self.offered: Candidates | None = None
+        self.hints = False  # the first start: three hints until a key is pressed
+        self.rows_before: tuple[Any, ...] = ()  # that were shown before a filter was typed
+        self.saved_filters: list[str] = []
         self.message = ""
         self.message_role: Role = "plain"
         self.message_until = 0.0
@@ -97,10 +109,19 @@ class ScreenState:
         return self.frozen_at is not None
 
     def page_height(self) -> int:
-        height = self.height - 2
+        height = self.height - 1 - self.footer_rows()
         if self.newest is not None:
             height -= timeline.height(self.newest.header.review, self.newest.strips)
         return max(1, height - len(self.notices()))
+
+    def footed(self) -> str | None:
+        """The pane that the footer names; None in a detail."""
+        return None if self.opened else self.pane
+
+    def footer_rows(self) -> int:
+        """Lines of the footer."""
+        working = keys.keys_at(self.where())
+        return bars.footer_rows(self.footed(), working, self.width, self.height)
 
     def notices(self) -> list[str]:
         """What must be seen above every page, a line each."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from panotui.model import SECOND
 from panotui.tui import keys, moving, picture, prompt, times
-from panotui.tui.commands import Order, completed
-from panotui.tui.edit import Edit
+from panotui.tui.commands import ACTIONS, Order
 from panotui.tui.effects import (
     Copy,
     Effect,
@@ -26,11 +27,14 @@ from panotui.tui.effects import (
     Suspend,
 )
 from panotui.tui.glyphs import ASCII, UNICODE
+from panotui.tui.manner import NAMES, TIMES, UNITS
 from panotui.tui.pages import TABLES
 from panotui.tui.picture import Picture
 from panotui.tui.screen_state import Opened, ScreenState, bare
 from panotui.tui.table import window_rows
+from panotui.views.filter import KEYS
 from panotui.views.frames import Command, Done, Frame, View
+from panotui.views.masking import Masker
 from panotui.views.subjects import PANES
 
 STEP_S, LEAP_S = 10, 600
@@ -44,7 +48,7 @@ _NEED_A_PICTURE = frozenset(
     if key.action
     in (
         "down", "up", "left", "right", "page-down", "page-up", "top", "bottom", "open",
-        "open-flow", "copy", "export", "known", "accept",
+        "open-flow", "copy", "export", "known", "accept", "save-packets",
     )
     for pressed in key.keys
 )  # fmt: skip
@@ -57,6 +61,10 @@ class Session(ScreenState):
 
     def view(self) -> View:
         """The request that this screen needs answered now."""
+        view = self._view()
+        return view if self.masker is None else self.masker.request(view)
+
+    def _view(self) -> View:
         if self.opened:
             return View(
                 pane=self.pane, rows=0, port=self.port, detail=self.opened[-1].key,
@@ -82,6 +90,9 @@ class Session(ScreenState):
             follow=bare(place.key),
             fold=self.fold and self.pane == "flows",
             detail=beside,
+            order=f"{self.token} {self.pane} {self.moments}"
+            if self.pane in self.order_held
+            else None,
             hold=self.hold,
             strips=times.asked(self),
         )
@@ -94,6 +105,8 @@ class Session(ScreenState):
 
     def take(self, frame: Frame, now: float) -> bool:
         """Show this frame; True when another one is needed because the cursor's row has moved."""
+        if self.masker is not None:
+            frame = self.masker.frame(frame)
         self.newest, self.heard_at, self.stale = frame, now, True
         view = frame.view
         if view.detail is not None and view.rows == 0:
@@ -140,6 +153,7 @@ class Session(ScreenState):
         pressed = character if character and character.isprintable() and character != " " else key
         if key == "ctrl+c":
             return [Quit(EXIT_INTERRUPTED)]
+        self.hints = False
         if self.edit is not None:
             return self._edited(key, character, now)
         if self.comparing and key in ("escape", "q", "enter"):
@@ -154,6 +168,12 @@ class Session(ScreenState):
         action = keys.action_of(pressed, self.where())
         if action is None:
             return []
+        effects = self._taken(action, pressed, now)
+        if self.masker is None:
+            return effects
+        return [Send(self.masker.request(e.command)) if isinstance(e, Send) else e for e in effects]
+
+    def _taken(self, action: str, pressed: str, now: float) -> list[Effect]:
         before = self.place.key
         if action == "pane":
             return self._show(PANES[int(pressed) - 1])
@@ -178,6 +198,7 @@ class Session(ScreenState):
     def paste(self, text: str) -> list[Effect]:
         if self.edit is not None:
             self.edit.insert(text)
+            self.chosen = -1
             return prompt.try_filter(self)
         return []
 
@@ -225,6 +246,8 @@ class Session(ScreenState):
         if action == "beside":
             self.beside_on = not self.beside_on
             return [Fetch()]
+        if action in ("names", "units", "times", "private", "hold-order"):
+            return self._manner(action, now)
         if action == "fold":
             self.fold = not self.fold
             return [Fetch()]
@@ -256,24 +279,55 @@ class Session(ScreenState):
     # ------------------------------------------------------------ filter, sort, port
 
     def _edited(self, key: str, character: str | None, now: float) -> list[Effect]:
-        assert self.edit is not None
-        if key == "enter":
-            text = self.edit.text
-            if self.editing == "filter":
-                wrong = prompt.filter_fault(self, text)
-                if wrong is None:
-                    self.edit = None
-                    return prompt.set_filter(self, text)
-                return []
-            return self._ordered(text, now)
-        if key == "escape":
-            self.edit = None
-            return prompt.set_filter(self, "") if self.editing == "filter" else []
-        if key == "tab" and self.editing == "command":
-            self.edit = Edit.of(completed(self.edit.text))
-            return []
-        self.edit.press(key, character)
-        return prompt.try_filter(self)
+        given = prompt.edited(self, key, character)
+        return self._obey(given, now) if isinstance(given, Order) else given
+
+    def _manner(self, action: str, now: float) -> list[Effect]:
+        """How things are said, and of whom."""
+        manner = self.manner
+        if action == "names":
+            self.manner = replace(manner, names=_next(NAMES, manner.names))
+            said = {"names": "by name", "addresses": "by address", "both": "by name and address"}
+            self.say(said[self.manner.names], now)
+        elif action == "units":
+            self.manner = replace(manner, units=_next(UNITS, manner.units))
+            self.say(f"rates in {self.manner.units} a second", now)
+        elif action == "times":
+            self.manner = replace(manner, times=_next(TIMES, manner.times))
+            said = {"clock": "local times", "ago": "how long ago", "utc": "times in UTC"}
+            self.say(said[self.manner.times], now)
+        elif action == "private":
+            self._mask()
+            self.say("names and addresses are masked" if self.masker else "nothing is masked", now)
+        else:
+            self.order_held ^= {self.pane}
+            held = self.pane in self.order_held
+            self.moments += held
+            self.say("rows stay where they are" if held else "sorted anew", now)
+        return [Fetch()]
+
+    def _mask(self) -> None:
+        """Mask names and addresses from here on, in all that was answered already, too."""
+        places = [*self.places.values(), *(o.place for o in self.opened)]
+        if self.masker is not None:
+            masker, self.masker = self.masker, None
+            for place in places:
+                place.key = None if place.key is None else masker.original(place.key)
+            for opened in self.opened:
+                opened.key = masker.original(opened.key)
+            self.frames.clear()
+            self.beside = None
+            for opened in self.opened:
+                opened.frame = None
+            return
+        self.masker = masker = Masker()
+        self.frames = {pane: masker.frame(frame) for pane, frame in self.frames.items()}
+        self.newest = None if self.newest is None else masker.frame(self.newest)
+        for shown in (*self.opened, *([self.beside] if self.beside else [])):
+            shown.key = masker.text(shown.key)
+            shown.frame = None if shown.frame is None else masker.frame(shown.frame)
+        for place in places:
+            place.key = None if place.key is None else masker.text(place.key)
 
     def _arrange(self, action: str, now: float) -> list[Effect]:
         place, table = self.place, TABLES.get(self.pane)
@@ -381,16 +435,6 @@ class Session(ScreenState):
 
     # ------------------------------------------------------------ orders of the command line
 
-    def _ordered(self, text: str, now: float) -> list[Effect]:
-        if not text.strip():
-            self.edit = None
-            return []
-        order = prompt.read(self, text)
-        if isinstance(order, str):
-            return []  # the line says why; it stays open
-        self.edit = None
-        return self._obey(order, now)
-
     def _obey(self, order: Order, now: float) -> list[Effect]:
         if order.name in PANES:
             return self._show(order.name)
@@ -420,7 +464,7 @@ class Session(ScreenState):
             return []
         if order.name == "quit":
             return [Quit(0)]
-        return self._act(order.name, now)
+        return self._act(ACTIONS.get(order.name, order.name), now)
 
     # ------------------------------------------------------------ the picture
 
@@ -431,3 +475,12 @@ class Session(ScreenState):
     def help_place(self) -> Sequence[keys.Key]:
         """The keys that the help lists."""
         return keys.keys_at(self.where())
+
+    def help_fields(self) -> Sequence[str]:
+        """The fields that this pane can be filtered by."""
+        table = TABLES.get(self.pane)
+        return tuple(KEYS.get(table.record, ())) if table is not None else ()
+
+
+def _next(choices: Sequence[Any], now: Any) -> Any:
+    return choices[(choices.index(now) + 1) % len(choices)]

@@ -49,6 +49,8 @@ class Table:
     copy: Callable[[Any], str]
     fixed: Callable[[Frame], Sequence[Any]] = lambda frame: ()  # rows that stay above the window
     fixed_kind: str = ""
+    own_sort: str = ""  # the column that the pane's own order begins with
+    own_down: bool = False  # and whether it falls
 
     def sorts(self) -> list[Column]:
         return [column for column in self.columns if column.sort]
@@ -135,11 +137,13 @@ def _answer(table: Table, scene: Scene) -> Line:
 
 def _titles(table: Table, scene: Scene, columns: Sequence[tuple[Column, int]]) -> Line:
     pen = scene.pen().put(" ")
-    sorted_by = scene.place.sort
+    sorted_by = scene.place.sort or table.own_sort
     for number, (column, cells) in enumerate(columns):
-        title, role = column.title, "dim"
+        title, role = scene.manner.title(column.title), "dim"
         if sorted_by and column.sort == sorted_by:
-            down = column.biggest_first is not scene.place.reverse
+            down = (
+                column.biggest_first if scene.place.sort else table.own_down
+            ) is not scene.place.reverse
             arrow = scene.glyphs.descending if down else scene.glyphs.ascending
             title, role = f"{title[: cells - 1]}{arrow}", "key"
         pen.put(" " if number else "").field(title, cells, _as_role(role), right=column.right)

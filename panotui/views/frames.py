@@ -65,6 +65,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
         None  # key of the row under the cursor: `Frame.follow_row` tells where it is
     )
     fold: bool = False  # flows that say one thing as one row
+    order: Name | None = None  # a token: rows stand as when it was first used
     hold: Name | None = None  # a token: what is shown is the moment when it was first used
     news: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0  # newest events beside an overview
     strips: StripsView | None = None

@@ -17,6 +17,7 @@ from panotui.model.page import Fold, Page
 from panotui.state.flows.folding import fold_records
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import View
+from panotui.views.order import HeldOrders
 from panotui.views.pane import Key
 from panotui.views.subjects import BY_TYPE, follow_key, row_key
 
@@ -79,10 +80,14 @@ def _of_port(records: Sequence[R], port: str | None) -> Sequence[R]:
     ]
 
 
-def page(records: Sequence[R], record_type: type, view: View) -> Page[R]:
-    """The rows of `records` that `view` shows."""
+def page(
+    records: Sequence[R], record_type: type, view: View, held: HeldOrders | None = None
+) -> Page[R]:
+    """The rows of `records` that `view` shows; `held` has the orders that screens hold."""
     chosen, error = matching(records, record_type, view)
     ordered = order(chosen, record_type, view.sort, view.reverse)
+    if view.order is not None and held is not None:
+        ordered = held.of(view.order, ordered, row_key)
     return window(ordered, len(records), view, error)
 
 

@@ -43,7 +43,9 @@ from panotui.views.frames import (
     View,
 )
 from panotui.views.held import HeldMoments
-from panotui.views.panes import ROWS_MAX, matching, page
+from panotui.views.order import ROWS_MAX as ORDER_ROWS
+from panotui.views.order import HeldOrders
+from panotui.views.panes import ROWS_MAX, matching, page, window
 from panotui.views.state import State
 from panotui.views.strips import LiveTimes, Times, strips
 from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
@@ -100,6 +102,7 @@ class StateProvider:
         self._snapshot: Snapshot | None = None
         self._snapshot_at = 0.0
         self._held = HeldMoments()
+        self._orders = HeldOrders()
         self._number = 0
         self._began_again_at: float | None = None
 
@@ -191,7 +194,7 @@ class StateProvider:
                 frame = replace(frame, events=tuple(newest[: view.news]))
             return frame
         rows = self.events(snapshot) if pane is EVENTS else pane.rows(snapshot)
-        found = page(rows, pane.record, view)
+        found = page(rows, pane.record, view, self._orders)
         beside = _BESIDE.get(pane.name)
         return replace(
             _placed(base, found),
@@ -204,6 +207,8 @@ class StateProvider:
         error: str | None = None
         follow = None if view.follow is None else view.follow.removeprefix("flow:")
         rows = max(0, min(view.rows, ROWS_MAX))
+        if view.order is not None and view.first + rows <= ORDER_ROWS:
+            return self._held_flows(view, state, rows)
         try:
             if view.filter.strip():
                 keep = parse(view.filter).bounded(FlowRecord)
@@ -230,6 +235,23 @@ class StateProvider:
                 view.fold,
             )
         return found if error is None else dataclasses.replace(found, filter_error=error)
+
+    def _held_flows(self, view: View, state: State, rows: int) -> Page[FlowRecord]:
+        """Flows in an order that is held: the first ones, as far as an order is kept."""
+        assert view.order is not None
+        whole = msgspec.structs.replace(view, order=None, first=0, rows=0, follow=None)
+        keep, error = None, None
+        try:
+            if whole.filter.strip():
+                keep = parse(whole.filter).bounded(FlowRecord)
+        except FilterError as problem:
+            error = str(problem)
+        found = state.flow_page(
+            keep, view.sort, view.reverse, view.port, 0, ORDER_ROWS, None, view.fold
+        )
+        ordered = self._orders.of(view.order, found.rows, lambda flow: flow.id)
+        shown = window(ordered, found.total, msgspec.structs.replace(view, rows=rows), error)
+        return dataclasses.replace(shown, matched=found.matched, folds=found.folds)
 
     def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
         return snapshot.events

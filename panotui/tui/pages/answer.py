@@ -52,7 +52,9 @@ def headed(title: str, text: str, scene: Scene, shown: Role = "plain") -> list[L
     lines: list[Line] = []
     if narrow:
         lines.append(scene.pen().put(" ").put(title, "head").line())
-    for number, part in enumerate(wrap(text, max(10, scene.width - indent - 1))):
+    for number, part in enumerate(
+        wrap(scene.manner.words(text), max(10, scene.width - indent - 1))
+    ):
         pen = scene.pen().put(" ")
         if not narrow and number == 0:
             pen.put(title, "head")
@@ -74,10 +76,12 @@ def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
         if number == 0 and not narrow:
             pen.put(title, "head")
         age = since(proof.time_ns, scene.now_ns)
-        pen.to(indent).put(fine_clock(proof.time_ns, scene.zone), "dim").put(f" {age:>6}  ", "dim")
+        if scene.manner.times != "ago":
+            pen.to(indent).put(fine_clock(proof.time_ns, scene.zone), "dim").put(" ")
+        pen.to(indent).put(f"{age:>6}  ", "dim")
         column = pen.column
         where = f"  packet {proof.packet}" if proof.packet else ""
-        parts = wrap(proof.text, max(10, scene.width - column - 1))
+        parts = wrap(scene.manner.words(proof.text), max(10, scene.width - column - 1))
         if width(parts[-1]) + len(where) > scene.width - column - 1:
             parts.append("")
         for place, part in enumerate(parts):

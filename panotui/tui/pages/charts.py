@@ -14,7 +14,7 @@ from panotui.tui.chart import History, curve, scale
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Line
 from panotui.tui.page import Scene
-from panotui.tui.quantities import rate, span
+from panotui.tui.quantities import span
 
 LABEL, PEAK = 11, 16  # cells at the left and at the right of a curve
 SECONDS_MOST = 300
@@ -38,7 +38,7 @@ def stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
         return []
     lossy = any(stream.history_lost)
     curves = [
-        _Curve("bit-rate", stream.history_bps, 3, rate),
+        _Curve("bit-rate", stream.history_bps, 3, scene.manner.rate, unit=_unit(scene)),
         _Curve("lost", stream.history_lost, 1, _count, "bad" if lossy else "dim"),
     ]
     if any(value for value in stream.history_frames):
@@ -55,10 +55,27 @@ def port_charts(port: PortRecord, scene: Scene) -> list[Line]:
     if not any(v is not None for v in (*port.history_in_bps, *port.history_out_bps)):
         return []
     curves = [
-        _Curve(f"{scene.glyphs.inward} in", port.history_in_bps, 3, rate),
-        _Curve(f"{scene.glyphs.outward} out", port.history_out_bps, 3, rate),
+        _Curve(
+            f"{scene.glyphs.inward} in",
+            port.history_in_bps,
+            3,
+            scene.manner.rate,
+            unit=_unit(scene),
+        ),
+        _Curve(
+            f"{scene.glyphs.outward} out",
+            port.history_out_bps,
+            3,
+            scene.manner.rate,
+            unit=_unit(scene),
+        ),
     ]
     return _drawn(curves, (), scene)
+
+
+def _unit(scene: Scene) -> float:
+    """Bits of the unit in which rates are shown."""
+    return 1.0 if scene.manner.units == "bits" else 8.0
 
 
 def _count(value: float) -> str:

@@ -65,7 +65,7 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
 def _last_seen(seen_ns: int, scene: Scene) -> str:
     """The thing has gone; it is shown as it was."""
     why = "The demo has begun again" if scene.frame.header.mode == "demo" else "Not there any more"
-    return f"{why}: this is how it was at {day_clock(seen_ns, scene.now_ns, scene.zone)}."
+    return f"{why}: this is how it was at {scene.when(seen_ns)}."
 
 
 def _section(section: Section, scene: Scene) -> list[Line]:
@@ -76,7 +76,7 @@ def _section(section: Section, scene: Scene) -> list[Line]:
     for label, text in section.lines:
         indent = 3 + label_cells
         first = True
-        for part in wrap(text, max(10, scene.width - indent - 1)):
+        for part in wrap(scene.manner.words(text), max(10, scene.width - indent - 1)):
             pen = scene.pen().put("   ")
             if label_cells:
                 pen.field(label if first else "", label_cells - 1, "dim").put(" ")

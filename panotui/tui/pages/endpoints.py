@@ -43,6 +43,7 @@ TABLE = Table(
     kind="endpoint",
     rows=lambda frame: frame.endpoints,
     heading=_heading,
+    own_sort="state",
     empty="No endpoint is known: the policy has none for this site.",
     copy=lambda e: f"{e.host}:{e.port}",
     columns=(

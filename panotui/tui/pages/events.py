@@ -8,7 +8,7 @@ from panotui.model import EventRecord
 from panotui.tui.glyphs import look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, day_clock
+from panotui.tui.quantities import UNKNOWN
 from panotui.tui.table import Column, Table
 
 _WORDS = {"warning": "warn"}
@@ -24,10 +24,12 @@ TABLE = Table(
     kind="event",
     rows=lambda frame: frame.events,
     heading=_heading,
+    own_sort="time",
+    own_down=True,
     empty="Nothing has happened yet.",
     copy=lambda e: f"{e.kind} {e.subject} {e.text}",
     columns=(
-        Column("TIME", 8, lambda e, s: (day_clock(e.time_ns, s.now_ns, s.zone), "dim"), "time",
+        Column("TIME", 8, lambda e, s: (s.when(e.time_ns), "dim"), "time",
             most=14,
             late=True, biggest_first=True),
         Column("", 1, lambda e, s: s.mark(look(e.severity))),

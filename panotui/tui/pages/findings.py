@@ -8,7 +8,7 @@ from panotui.model import FindingRecord
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import plural, short_clock
+from panotui.tui.quantities import plural
 from panotui.tui.table import Column, Table
 
 _WORDS = {"warning": "warn"}
@@ -50,12 +50,13 @@ TABLE = Table(
     kind="finding",
     rows=lambda frame: frame.findings,
     heading=_heading,
+    own_sort="severity",
     empty="Nothing to report: all that was seen is well.",
     copy=lambda f: f"{f.text} {f.action}".strip(),
     columns=(
         Column("", 1, lambda f, s: s.mark(look_of(f))),
         Column("STATE", 7, lambda f, s: (state_word(f), role(look_of(f))), "severity"),
-        Column("SINCE", 8, lambda f, s: (short_clock(f.first_time_ns, s.now_ns, s.zone), "dim"),
+        Column("SINCE", 8, lambda f, s: (s.when_short(f.first_time_ns), "dim"),
                "since"),
         Column("SURE", 8, lambda f, s: (f.confidence, "plain"), drop=1),
         Column("WHAT IS WRONG", 40, lambda f, s: (f.text, "plain"), most=90, sentence=True),

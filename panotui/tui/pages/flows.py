@@ -64,7 +64,8 @@ def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
 def _host(flow: FlowRecord, scene: Scene) -> Span:
     fold = scene.frame.folds.get(flow.id)
     if fold is None:
-        return _text(flow.host or flow.camera)
+        name = flow.host or flow.camera
+        return _text(scene.manner.named(name, flow.dst) if name else None)
     what = "DNS questions" if fold.kind == "dns" else "unanswered"
     return f"{count(fold.flows)} {what}", "plain"
 
@@ -73,8 +74,8 @@ def _text(value: str | None) -> Span:
     return (value, "plain") if value else (UNKNOWN, "dim")
 
 
-def _rate(value: float | None) -> Span:
-    text = short_rate(value)
+def _rate(value: float | None, scene: Scene) -> Span:
+    text = short_rate(scene.manner.bps(value))
     return text, "dim" if text in ("0", UNKNOWN) else "plain"
 
 
@@ -100,6 +101,7 @@ TABLE = Table(
     kind="flow",
     rows=lambda frame: frame.flows,
     heading=_heading,
+    own_sort="verdict",
     empty="No flow seen yet.",
     copy=lambda f: f"{address(f.src, f.sport)} -> {f.host or f.dst} {f.transport}/{f.dport}",
     columns=(
@@ -109,9 +111,9 @@ TABLE = Table(
         Column("CLIENT >SERVER", 22, lambda f, s: ("", "plain"), "dst", most=62, by_width=_peers),
         Column("HOST", 20, _host, "host", most=52),
         Column("APP", 6, lambda f, s: _text(f.app), "app", most=10, drop=3),
-        Column("b/s in", 6, lambda f, s: _rate(f.rate_in_bps), right=True, drop=1),
+        Column("b/s in", 6, lambda f, s: _rate(f.rate_in_bps, s), right=True, drop=1),
         Column(
-            "b/s out", 7, lambda f, s: _rate(f.rate_out_bps), "rate", right=True, drop=2,
+            "b/s out", 7, lambda f, s: _rate(f.rate_out_bps, s), "rate", right=True, drop=2,
             biggest_first=True,
         ),
         Column(

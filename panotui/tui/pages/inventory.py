@@ -9,7 +9,7 @@ from panotui.model import DeviceRecord
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, count, day_clock, plural, short_volume, since
+from panotui.tui.quantities import UNKNOWN, count, plural, short_volume, since
 from panotui.tui.table import Column, Table
 
 _ROLE_LOOKS: dict[str, Role] = {"appliance": "strong", "camera": "strong", "host": "plain"}
@@ -45,6 +45,7 @@ TABLE = Table(
     kind="device",
     rows=lambda frame: frame.devices,
     heading=_heading,
+    own_sort="role",
     empty="No device was heard yet.",
     copy=lambda d: d.mac,
     columns=(
@@ -62,7 +63,7 @@ TABLE = Table(
                drop=7, biggest_first=True),
         Column("SENT", 6, lambda d, s: (short_volume(d.bytes), "plain"), "bytes", right=True,
                drop=1, biggest_first=True),
-        Column("FIRST", 8, lambda d, s: (day_clock(d.first_time_ns, s.now_ns, s.zone), "dim"),
+        Column("FIRST", 8, lambda d, s: (s.when(d.first_time_ns), "dim"),
                "first", most=14, drop=6, biggest_first=True),
         Column("LAST", 5, lambda d, s: (since(d.last_time_ns, s.now_ns), "plain"), "last",
                right=True, drop=1, biggest_first=True),

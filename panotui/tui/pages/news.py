@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from panotui.tui.glyphs import look
 from panotui.tui.page import Page, Scene
-from panotui.tui.quantities import day_clock
 
 
 def draw(scene: Scene) -> Page:
     """As many as there is room for under the heading."""
     page = Page([scene.pen().put(" ").put("NEWEST", "head").line()])
     for event in scene.frame.events[: scene.height - 1]:
-        pen = scene.pen().put(f" {day_clock(event.time_ns, scene.now_ns, scene.zone)} ", "dim")
+        pen = scene.pen().put(f" {scene.when(event.time_ns)} ", "dim")
         pen.put(*scene.mark(look(event.severity))).put(" ").put(event.subject, "strong")
         page.lines.append(pen.put(f" {event.text}").line())
     if not scene.frame.events:

@@ -37,15 +37,12 @@ from panotui.tui.pages import endpoints, findings, streams, violations
 from panotui.tui.quantities import (
     UNKNOWN,
     count,
-    day_clock,
-    mega,
     milliseconds,
     number,
     plural,
     round_trip,
     since,
 )
-from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
@@ -152,13 +149,15 @@ def _unit(scene: Scene, key: str, of: Look, copy: str, *pens: Pen, known: bool |
     )
 
 
-def strip_values(frame: Frame) -> dict[str, str]:
+def strip_values(scene: Scene) -> dict[str, str]:
     """What stands behind each strip: the newest value, or the word for what is wrong."""
+    frame = scene.frame
     values: dict[str, str] = {}
     for port in frame.ports:
         both = (port.rate_in_bps or 0.0) + (port.rate_out_bps or 0.0)
         known = port.rate_in_bps is not None or port.rate_out_bps is not None
-        said = f"{mega(both if known else None)} Mb/s" if port.state == "up" else port.state
+        said = f"{scene.mega(both if known else None)} {scene.mega_unit}"
+        said = said if port.state == "up" else port.state
         values[f"port:{port.name}"] = said
     rates: dict[str | None, float] = {}
     for stream in frame.streams:
@@ -169,7 +168,8 @@ def strip_values(frame: Frame) -> dict[str, str]:
         words = streams.state_word(camera)
         if camera.state == "refused" and camera.last_status:
             words = str(camera.last_status)
-        values[f"camera:{camera.name}"] = f"{mega(rates[camera.name])} Mb/s" if flows else words
+        said = f"{scene.mega(rates[camera.name])} {scene.mega_unit}" if flows else words
+        values[f"camera:{camera.name}"] = said
     for endpoint in frame.endpoints:
         values[f"endpoint:{row_key(endpoint)}"] = endpoint.state
     counts = frame.header.counts
@@ -212,8 +212,8 @@ def _port(port: PortRecord, scene: Scene) -> _Unit:
     pen.field(port.addresses[0] if port.addresses else UNKNOWN, 15 if not wide else 26)
     if wide:
         pen.put(" ").field(port.neighbour or UNKNOWN, min(40, scene.width - 100), "dim")
-    pen.put(f" {scene.glyphs.inward}{mega(port.rate_in_bps):>5}")
-    pen.put(f" {scene.glyphs.outward}{mega(port.rate_out_bps):>5} Mb/s ")
+    pen.put(f" {scene.glyphs.inward}{scene.mega(port.rate_in_bps):>5}")
+    pen.put(f" {scene.glyphs.outward}{scene.mega(port.rate_out_bps):>5} {scene.mega_unit} ")
     total = [
         None if a is None and b is None else (a or 0) + (b or 0)
         for a, b in zip(
@@ -254,12 +254,13 @@ def _cameras(scene: Scene) -> _Section:
         answer: Sequence[Span] = [("none seen yet", "dim")]
     else:
         answer = _answer(cameras_said(counts), [of for _, _, of in cameras])
-    longest = max((width(camera.name) for camera, _, _ in cameras), default=8)
+    shown = {c.name: scene.manner.named(c.name, c.address) for c, _, _ in cameras}
+    longest = max((width(name) for name in shown.values()), default=8)
     most = 14 if scene.width < 90 else 28 if scene.width < 160 else 44
     cells = min(max(8, longest), most)
-    short = distinct(tuple(c.name for c, _, _ in cameras), cells, scene.glyphs.ellipsis)
+    short = distinct(tuple(shown.values()), cells, scene.glyphs.ellipsis)
     return _Section(
-        "CAMERAS", answer, [_camera(*c, f"{short[c[0].name]}", cells, scene) for c in cameras]
+        "CAMERAS", answer, [_camera(*c, short[shown[c[0].name]], cells, scene) for c in cameras]
     )
 
 
@@ -287,7 +288,7 @@ def _camera(
     pen.put(" ").field(streams.codec(stream.codec), 5)
     pen.field(streams.size(stream), 9)
     pen.put(f"{number(stream.fps_now, 1):>5} fps", "warn" if streams.fps_short(stream) else "plain")
-    pen.put(f" {mega(stream.rate_bps):>4} Mb/s")
+    pen.put(f" {scene.mega(stream.rate_bps):>4} {scene.mega_unit}")
     loss, loss_role = streams.loss_of(stream, scene)
     pen.put(" loss ").put(f"{loss:<7}", loss_role)
     pen.put(f"{milliseconds(streams.jitter_ms(stream)):>3} ms ")
@@ -444,7 +445,7 @@ def _todo(scene: Scene) -> _Section:
     if header.all_well_since_ns and known:
         answer = [(f"{scene.glyphs.ok} all else is well", "ok"), (f", {known} known", "plain")]
     elif header.all_well_since_ns:
-        at = day_clock(header.all_well_since_ns, scene.now_ns, scene.zone)
+        at = scene.when(header.all_well_since_ns)
         answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
     elif header.counts.violations_open > header.counts.violations_known:
         news = header.counts.violations_open - header.counts.violations_known

@@ -13,7 +13,7 @@ from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, mega, milliseconds, number, percent, since
+from panotui.tui.quantities import UNKNOWN, milliseconds, number, percent, since
 from panotui.tui.table import Column, Table
 from panotui.views.frames import Frame
 
@@ -67,14 +67,16 @@ def _state(row: Row, scene: Scene, cells: int) -> str:
     return word if len(word) <= cells else _SHORT_STATES.get(row.state, row.state)
 
 
-def _name(row: Row) -> str:
-    return row.name if isinstance(row, CameraRecord) else row.camera or row.src
+def _name(row: Row, scene: Scene) -> str:
+    if isinstance(row, CameraRecord):
+        return scene.manner.named(row.name, row.address)
+    return scene.manner.named(row.camera, row.src)
 
 
 def _camera(row: Row, scene: Scene, cells: int) -> str:
     rows: tuple[Row, ...] = (*scene.frame.cameras, *scene.frame.streams)
-    names = {_name(r) for r in rows}
-    return distinct(tuple(sorted(names)), cells, scene.glyphs.ellipsis)[_name(row)]
+    names = {_name(r, scene) for r in rows}
+    return distinct(tuple(sorted(names)), cells, scene.glyphs.ellipsis)[_name(row, scene)]
 
 
 def jitter_ms(stream: StreamRecord) -> float | None:
@@ -158,6 +160,7 @@ TABLE = Table(
     fixed=lone_cameras,
     fixed_kind="camera",
     heading=_heading,
+    own_sort="state",
     empty="No camera stream seen yet.",
     copy=_copy,
     columns=(
@@ -171,7 +174,7 @@ TABLE = Table(
             r, size(r) if isinstance(r, StreamRecord) else UNKNOWN), drop=3),
         Column("FPS/EXP", 8, fps_pair, "fps", right=True),
         Column("Mb/s", 5, lambda r, s: _if_stream(
-            r, doubted(r, mega(getattr(r, "rate_bps", None)))), "rate", right=True, most=6,
+            r, doubted(r, s.mega(getattr(r, "rate_bps", None)))), "rate", right=True, most=6,
                biggest_first=True),
         Column("", 4, lambda r, s: ("", "chart"), most=40, drop=4, by_width=_spark),
         Column("LOSS", 7, lambda r, s: loss_of(r, s) if isinstance(r, StreamRecord) else _NONE,

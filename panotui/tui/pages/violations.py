@@ -9,7 +9,7 @@ from panotui.state.standing import violations_said
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, address, count, day_clock, short_volume, since
+from panotui.tui.quantities import UNKNOWN, address, count, short_volume, since
 from panotui.tui.table import Column, Table
 
 
@@ -48,6 +48,8 @@ TABLE = Table(
     kind="violation",
     rows=lambda frame: frame.violations,
     heading=_heading,
+    own_sort="last",
+    own_down=True,
     empty="Nothing has broken the policy.",
     copy=lambda v: f"{v.src} -> {v.host or v.dst} {v.transport}/{v.dport} {v.reason}",
     columns=(
@@ -64,7 +66,7 @@ TABLE = Table(
                drop=5, biggest_first=True),
         Column("SEEN", 6, lambda v, s: (since(v.last_time_ns, s.now_ns), "plain"), "last",
                right=True, drop=1, biggest_first=True),
-        Column("FIRST", 14, lambda v, s: (day_clock(v.first_time_ns, s.now_ns, s.zone), "dim"),
+        Column("FIRST", 14, lambda v, s: (s.when(v.first_time_ns), "dim"),
                drop=6),
         Column("WHAT", 20, lambda v, s: (v.text, "plain"), most=90, drop=7, sentence=True),
     ),
