@@ -207,6 +207,7 @@ def _legend(strips: Strips, cells: int, glyphs: Glyphs) -> Line:
         pen.put(glyphs.cells[cell], ROLES[cell]).put(f" {cell.word}  ", "dim")
     if pen.room > width("(blank) not recording"):
         pen.put("(blank) not recording", "dim")
-    if strips.well:
-        pen.right(f"+{strips.well} well ", "dim")
+    left = [f"+{strips.more} in trouble"] if strips.more else []
+    left += [f"+{strips.well} well"] if strips.well else []
+    pen.right(" ".join(left) + " ", "bad" if strips.more else "dim")
     return pen.line()

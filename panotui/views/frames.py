@@ -126,7 +126,8 @@ class Strips(msgspec.Struct, frozen=True, kw_only=True):
     cell_s: int
     first_s: int  # nothing is known of before
     strips: tuple[Strip, ...] = ()
-    well: int = 0  # subjects left out for want of rows; none of them was in trouble
+    well: int = 0  # subjects left out for want of rows that were never in trouble
+    more: int = 0  # and others that were left out
     curves: tuple[Curve, ...] = ()
     moment: Moment | None = None
 

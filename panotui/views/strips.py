@@ -128,7 +128,7 @@ def strips(
     start_s = end_s - cell_s * columns
     runs = times.runs()
     cells = {key: _folded(runs[key], start_s, end_s, columns, last_s) for key in runs}
-    shown, well = _chosen(cells, asked.rows)
+    shown, well, more = _chosen(cells, asked.rows)
     at_s = asked.at_s and max(start_s, min(asked.at_s, end_s - 1))
     place = (at_s - start_s) // cell_s if at_s else 0
     return Strips(
@@ -141,6 +141,7 @@ def strips(
             for key in shown
         ),
         well=well,
+        more=more,
         curves=times.curves(start_s, cell_s, columns),
         moment=_moment(start_s + place * cell_s, cell_s, findings, events()) if at_s else None,
     )
@@ -163,21 +164,23 @@ def _folded(
     return cells
 
 
-def _chosen(cells: dict[str, tuple[Cell, ...]], rows: int) -> tuple[list[str], int]:
-    """The subjects that are shown in their order, and how many that are well are left out."""
+def _chosen(cells: dict[str, tuple[Cell, ...]], rows: int) -> tuple[list[str], int, int]:
+    """The subjects that are shown in their order, and how many are left out: well ones, others."""
     rows = max(0, min(rows, ROWS_MAX))
     troubled = {key for key, row in cells.items() if any(cell in _TROUBLE for cell in row)}
     found = [key for key in in_order(cells) if not key.startswith("endpoint:") or key in troubled]
     if len(found) <= rows:
-        return found, 0
+        return found, 0, 0
 
     def weight(key: str) -> int:
         if key in troubled and not key.startswith("endpoint:"):
             return 0
-        return 1 if key in (INTERNET, US) or key.startswith("port:") else 2 + (key in troubled)
+        return 1 if key in troubled or key in (INTERNET, US) or key.startswith("port:") else 2
 
     kept = set(sorted(found, key=weight)[:rows])
-    return [key for key in found if key in kept], len(found) - len(kept)
+    left = [key for key in found if key not in kept]
+    hurt = sum(key in troubled for key in left)
+    return [key for key in found if key in kept], len(left) - hurt, hurt
 
 
 def _moment(

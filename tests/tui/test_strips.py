@@ -160,9 +160,13 @@ def test_cameras_that_were_always_well_give_way_first() -> None:
     site.times.stood |= {f"camera:c{n}": [(0, Cell.WELL)] for n in range(30)}
     driven = Driven(site, 120, 40)
     text = driven.text()
-    assert re.search(r"\+\d+ well ", text)
-    for label in ("gate", "yard", "eth0", "internet", "us"):
+    assert re.search(r"\+\d+ well$", text, re.MULTILINE)
+    for label in ("gate", "yard", "eth0", "internet", "us", "logs"):
         assert f"\n {label} " in text
+    assert "in trouble" not in text
+    assert site.times is not None
+    site.times.stood |= {f"camera:d{n}": [(0, Cell.DEAD)] for n in range(30)}
+    assert re.search(r"\+\d+ in trouble \+\d+ well$", Driven(site, 120, 40).text(), re.MULTILINE)
 
 
 def test_a_review_draws_the_same_strips_as_its_time_line() -> None:
