@@ -2,83 +2,236 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from panotui.errors import UsageError
+from panotui.wire.text import printable
 
 if TYPE_CHECKING:
     from panotui.feed.collector import Driver
-    from panotui.telemetry.alerts import Sink
+    from panotui.telemetry.delivery import Channel, Standing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+TOKEN_VARIABLE = "PANOTUI_WEBHOOK_TOKEN"  # noqa: S105 - the name of it
+TOKEN_BYTES_MAX, CA_BYTES_MAX = 16_384, 4 << 20
+ENTERPRISE_MOST = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where the command line wants alerts to go."""
+
+    alerts: str | None = None
+    syslog: str | None = None
+    syslog_enterprise: int | None = None
+    webhook: str | None = None
+    webhook_token_file: Path | None = None
+    alerts_ca: Path | None = None
+
+    def arguments(self) -> list[str]:
+        """The same for another process of the program; a token in the environment stays there."""
+        words: list[str] = []
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if value is not None:
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        return words
+
 
 def alert_options(function: F) -> F:
+    """The options of `Targets`, which the command gets as `targets`."""
+
+    @functools.wraps(function)
+    def with_targets(*args: Any, **kwargs: Any) -> Any:
+        said = {name: kwargs.pop(name) for name in Targets.__dataclass_fields__}
+        return function(*args, targets=Targets(**said), **kwargs)
+
+    whole: Any = with_targets
     for option in (
+        click.option(
+            "--alerts-ca", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+            help="Certificates (PEM) that tls:// and https:// trust in place of the machine's.",
+        ),
+        click.option(
+            "--webhook-token-file", type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE", help=f"Bearer token for it (or ${TOKEN_VARIABLE}).",
+        ),
         click.option("--webhook", metavar="URL", help="POST each new violation and finding there."),
-        click.option("--syslog", metavar="TARGET", help="HOST[:PORT], tcp://HOST:PORT or a path."),
+        click.option(
+            "--syslog-enterprise", type=click.IntRange(1, ENTERPRISE_MOST), metavar="NUMBER",
+            help="Your private enterprise number: adds the element panotui@NUMBER.",
+        ),
+        click.option(
+            "--syslog", metavar="TARGET",
+            help="HOST[:PORT], tcp://HOST:PORT, tls://HOST:PORT or a path.",
+        ),
         click.option("--alerts", metavar="FILE", help="Append them to FILE as JSON lines."),
-    ):
-        function = option(function)
-    return function
+    ):  # fmt: skip
+        whole = option(whole)
+    return whole  # type: ignore[no-any-return]
 
 
 class Alerts:
     """Where alerts go. Made before privileges are dropped, started after."""
 
-    def __init__(self, file: str | None, syslog: str | None, webhook: str | None) -> None:
-        """UsageError when the file cannot be opened."""
-        self._file = file
-        self._syslog = syslog
-        self._webhook = webhook
+    def __init__(self, targets: Targets, tell: Callable[[str], None] = lambda text: None) -> None:
+        """`tell` says a line to who started the program. UsageError when a file of `targets` cannot
+        be opened."""
+        self._targets = targets
+        self._tell = tell
         self._handle = -1
-        self._sinks: list[Sink] = []
-        if file is not None and file != "-":
+        self._channels: list[Channel] = []
+        self._told: dict[str, Standing] = {}
+        self._ca = None if targets.alerts_ca is None else _text(
+            "--alerts-ca", targets.alerts_ca, CA_BYTES_MAX
+        )  # fmt: skip
+        self._token = self._read_token()
+        if targets.alerts is not None and targets.alerts != "-":
             try:
                 from panotui.sources.live import deputy
 
-                self._handle = deputy.open_file(Path(file), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._handle = deputy.open_file(Path(targets.alerts), flags)
             except OSError as error:
                 raise UsageError(
-                    f"--alerts {file}", error.strerror or str(error), "Name another file."
+                    f"--alerts {targets.alerts}", error.strerror or str(error), "Name another file."
                 ) from None
 
-    def start(self, pump: Driver) -> None:
-        """Open the ways and join the pump's ticks; UsageError for a target that is none."""
-        if self._file is None and self._syslog is None and self._webhook is None:
-            return
-        from panotui.telemetry.alerts import (
-            AlertFilter,
-            ndjson_sink,
-            syslog_sink,
-            webhook_sink,
-        )
+    def _read_token(self) -> str | None:
+        """A token counts for a webhook only; its file before the environment."""
+        if self._targets.webhook is None:
+            return None
+        file = self._targets.webhook_token_file
+        if file is None:
+            token, where = os.environ.get(TOKEN_VARIABLE), f"${TOKEN_VARIABLE}"
+        else:
+            token = _text("--webhook-token-file", file, TOKEN_BYTES_MAX)
+            where = f"--webhook-token-file {file}"
+        token = (token or "").strip()
+        if file is not None and not token:
+            raise UsageError(where, "there is no token in it", "Write the token into it.")
+        if not token.isascii() or any(c.isspace() or not c.isprintable() for c in token):
+            raise UsageError(where, "it is no token of one word", "Write the token alone.")
+        return token or None
 
-        if self._file is not None:
-            # Its name may be out of reach by now; its descriptor is not.
-            opened = f"/proc/self/fd/{self._handle}" if self._handle >= 0 else self._file
-            self._sinks.append(ndjson_sink(opened))
-        if self._syslog is not None:
-            self._sinks.append(syslog_sink(self._syslog))
-        if self._webhook is not None:
-            self._sinks.append(webhook_sink(self._webhook))
+    def start(self, pump: Driver, spool_folder: Path | None = None) -> None:
+        """Open the ways and join the pump's ticks; UsageError for a target that is none.
+
+        `spool_folder`: where what has not arrived is kept over a restart.
+        """
+        if not (self._targets.alerts or self._targets.syslog or self._targets.webhook):
+            return
+        from panotui.telemetry import lines, syslog, webhook
+        from panotui.telemetry.alerts import AlertFilter
+
+        targets = self._targets
+        ways: list[tuple[str, str, Callable[[Any], None]]] = []
+        if targets.alerts is not None:
+            descriptor = self._handle if self._handle >= 0 else 1
+            ways.append(("file", targets.alerts, lines.receiver(descriptor)))
+        if targets.syslog is not None:
+            ways.append(
+                (
+                    "syslog",
+                    targets.syslog,
+                    syslog.receiver(
+                        targets.syslog, enterprise=targets.syslog_enterprise, ca=self._ca
+                    ),
+                )
+            )
+        if targets.webhook is not None:
+            deliver = webhook.receiver(targets.webhook, token=self._token, ca=self._ca)
+            ways.append(("webhook", webhook.shown(targets.webhook), deliver))
+        self._channels = [_channel(kind, to, deliver, spool_folder) for kind, to, deliver in ways]
         news = AlertFilter()
         engine = pump.engine
 
         def told(now_ns: int) -> None:
             for alert in news.news(engine.snapshot()):
-                for sink in self._sinks:
-                    sink.send(alert)
+                for channel in self._channels:
+                    channel.send(alert)
+            for kind, values in self._changes():
+                engine.events.tell(kind, now_ns, "this tool", values)
 
         pump.on_tick.append(told)
 
+    def standings(self) -> list[Standing]:
+        return [channel.standing() for channel in self._channels]
+
+    def notice(self) -> str | None:
+        """One line while something does not arrive."""
+        failing = [s for s in self.standings() if s.failing is not None]
+        if not failing:
+            return None
+        first = failing[0]
+        return f"alerts do not reach {first.to} ({first.failing}); {first.waiting:,} wait"
+
+    def _changes(self) -> list[tuple[str, dict[str, str]]]:
+        """What has not been said yet: (event, its values). Each change is said once."""
+        found: list[tuple[str, dict[str, str]]] = []
+        for now in self.standings():
+            before = self._told.get(now.to)
+            was_failing = before is not None and before.failing is not None
+            lost = now.lost - (0 if before is None else before.lost)
+            refused = now.refused - (0 if before is None else before.refused)
+            to, why = now.to, printable(now.failing or "", 200)
+            if now.failing is not None and not was_failing:
+                found.append(("alerts-undelivered", {"to": to, "why": why}))
+                self._tell(f"alerts do not reach {to}: {why}. They are kept and tried again")
+            elif was_failing and now.failing is None:
+                found.append(("alerts-delivered", {"to": to}))
+                self._tell(f"alerts reach {to} again")
+            if refused and not (before is not None and before.refused):
+                said = printable(now.refusal or "", 200)
+                found.append(("alerts-refused", {"to": to, "why": said}))
+                self._tell(f"{to} refuses alerts: {said}. Such an alert is not sent again")
+            if lost and not (before is not None and before.lost):
+                found.append(("alerts-lost", {"to": to}))
+                self._tell(f"too many alerts wait for {to}: the oldest are dropped")
+            self._told[now.to] = now
+        return found
+
     def close(self) -> None:
-        for sink in self._sinks:
-            sink.close()
+        for channel in self._channels:
+            channel.close()
+        self._changes()
         if self._handle >= 0:
             os.close(self._handle)
+            self._handle = -1
+
+
+def _channel(
+    kind: str, to: str, deliver: Callable[[Any], None], spool_folder: Path | None
+) -> Channel:
+    from panotui.recording.parts import spool_name
+    from panotui.telemetry.delivery import Channel, Spool
+
+    spool: Spool | None = None
+    if spool_folder is not None:
+        path = spool_folder / spool_name(kind)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            spool = Spool(os.open(path, flags, 0o640))
+        except OSError:
+            spool = None  # a disk that is full says so itself; alerts go on
+    return Channel(to, deliver, spool=spool)
+
+
+def _text(option: str, path: Path, limit: int) -> str:
+    """A small file of the caller's. UsageError."""
+    from panotui.sources.live import deputy
+
+    try:
+        return deputy.read_file(path, limit).decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path}", error.strerror or str(error), "Name another file."
+        ) from None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from panotui.commands.alerting import Alerts, alert_options
+from panotui.commands.alerting import Alerts, Targets, alert_options
 from panotui.commands.options import read_site, ring_options, ring_sizes
 from panotui.commands.readable import COLLECTOR, drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError
@@ -43,9 +43,7 @@ def command(
     promiscuous: bool,
     ring: str,
     snap: int,
-    alerts: str | None,
-    syslog: str | None,
-    webhook: str | None,
+    targets: Targets,
 ) -> int:
     """The unprivileged side of `live` (internal)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
@@ -55,7 +53,7 @@ def command(
         return _play(peer, ready_fd)
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
         try:
-            leaving = Alerts(alerts, syslog, webhook)
+            leaving = Alerts(targets)
             collector = _open(interfaces, site, promiscuous, ring_sizes(ring, snap), peer, leaving)
         except PanotuiError as error:
             reason = [error.what, error.why, error.remedy]
@@ -89,7 +87,7 @@ def _open(
     provider = StateProvider(
         pump.engine,
         "live",
-        notice=capture.notice,
+        notice=lambda: capture.notice() or alerts.notice(),
         site_editor=capture.site_editor(),
         export_folder=Path.cwd(),
     )

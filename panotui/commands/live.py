@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from panotui.commands.alerting import alert_options
+from panotui.commands.alerting import Targets, alert_options
 from panotui.commands.options import COMMANDS, common_options, ring_options, ring_sizes, site_option
 from panotui.errors import UsageError
 
@@ -24,9 +24,7 @@ def command(
     no_promiscuous: bool,
     ring: str,
     snap: int,
-    alerts: str | None,
-    syslog: str | None,
-    webhook: str | None,
+    targets: Targets,
     verbose: bool,
     no_color: bool,
 ) -> int:
@@ -50,9 +48,6 @@ def command(
         arguments += ["--site", str(path.resolve())]
     if no_promiscuous:
         arguments.append("--no-promiscuous")
-    if alerts == "-":
+    if targets.alerts == "-":
         raise UsageError("--alerts -", "stdout is the screen", "Name a file.")
-    for name, value in (("--alerts", alerts), ("--syslog", syslog), ("--webhook", webhook)):
-        if value is not None:
-            arguments += [name, value]
-    return run_screen(arguments, mode="live", no_color=no_color)
+    return run_screen([*arguments, *targets.arguments()], mode="live", no_color=no_color)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from panotui.commands.alerting import Alerts, alert_options
+from panotui.commands.alerting import Alerts, Targets, alert_options
 from panotui.commands.options import (
     COMMANDS,
     common_options,
@@ -87,9 +87,7 @@ def command(
     snap: int,
     as_json: bool,
     site: Path | None,
-    alerts: str | None,
-    syslog: str | None,
-    webhook: str | None,
+    targets: Targets,
     fail_on: tuple[str, ...],
     verbose: bool,
     no_color: bool,
@@ -127,9 +125,9 @@ def command(
         sizes=ring_sizes(ring, snap),
         commands=COMMANDS,
     )
-    if alerts == "-" and as_json:
+    if targets.alerts == "-" and as_json:
         raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
-    leaving = Alerts(alerts, syslog, webhook)
+    leaving = Alerts(targets, _tell)
     session = _Session(
         capture,
         folder,
@@ -208,12 +206,12 @@ class _Session:
         group = None if nobody else os.getegid()
         self._nobody, self._evidence = nobody, evidence
         self._alerts = alerts
-        alerts.start(pump)
+        alerts.start(pump, self.recorder.folder)
         provider = StateProvider(
             pump.engine,
             "attach",
             recorder=self.recorder.status,
-            notice=capture.notice,
+            notice=lambda: capture.notice() or alerts.notice(),
             notebook=self.recorder,
             site_editor=capture.site_editor(),
             export_folder=recorder.folder / "exports",

@@ -14,6 +14,11 @@ README = "README.txt"
 SAMPLES_ONLY = "samples only"  # how the reason of a gap begins in which samples were written
 
 
+def spool_name(kind: str) -> str:
+    """The file of the alerts that have not reached their receiver yet."""
+    return f"alerts-{kind}.ndjson"
+
+
 def with_suffix(path: Path) -> Path:
     """`night` -> `night.panotui`."""
     return path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
