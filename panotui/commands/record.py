@@ -206,7 +206,7 @@ class _Session:
         group = None if nobody else os.getegid()
         self._nobody, self._evidence = nobody, evidence
         self._alerts = alerts
-        alerts.start(pump, self.recorder.folder)
+        alerts.start(pump, recorder.folder)
         provider = StateProvider(
             pump.engine,
             "attach",
