@@ -357,8 +357,10 @@ class Engine:
             if camera is None:
                 continue
             stream.camera = camera.name
-            if stream.over_http:
-                continue  # what a browser looks at tells nothing of the camera's sessions
+            if stream.over_http:  # what a browser looks at tells nothing of the camera's sessions
+                if stream.row.last_ns > camera.pictures_ns:
+                    camera.pictures_ns, camera.pictures_to = stream.row.last_ns, stream.dst
+                continue
             stream.fps_expected = camera.fps_of(found[1]) if found else camera.fps_expected
             out.setdefault(address, []).append(stream)
         return out

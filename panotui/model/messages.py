@@ -269,7 +269,7 @@ class RtspMessage(Message, frozen=True, kw_only=True, tag="rtsp"):
     session_name: str | None = None  # s= of the SDP
     response_ms: float | None = None
     require: str | None = None
-    carrier: str = "rtsp"  # "rtsp", "rtsp-http", "rtsps"
+    carrier: str = "rtsp"  # "rtsp", "rtsp-http", "rtsps"; "http": a web server's answer to RTSP
     location: str | None = None  # of a redirect, without user and password
     # of a SETUP: what the SDP calls its track, "" unknown; "backchannel": audio to the camera
     media: str = ""
@@ -280,7 +280,8 @@ class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
     """The RTSP connection ended."""
 
     session: int
-    how: str  # "teardown", "fin-client", "fin-server", "rst-client", "rst-server", "idle"
+    # "teardown", "teardown-server", "fin-client", "fin-server", "rst-client", "rst-server", "idle"
+    how: str
     last_keepalive_ns: int = 0  # the newest of all that may have kept the session
     timeout_s: int = 60
     keepalive_by: str = ""  # the kind of that: "request", "rtcp", ""

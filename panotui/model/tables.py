@@ -290,6 +290,7 @@ STREAM_DTYPE = np.dtype(
         ("rtt_ms", "f8"),  # from LSR/DLSR, tap to receiver; NaN none
         ("camera_clock_offset_s", "f8"),  # SR wall clock minus capture time, NaN none
         ("drift_ppm", "f8"),
+        ("stamp_first", "u4"),  # RTP time of its first packet
     ]
 )
 

@@ -114,6 +114,7 @@ class StreamRow(msgspec.Struct, frozen=True, gc=False):
     rtt_ms: float
     camera_clock_offset_s: float
     drift_ppm: float
+    stamp_first: int
 
 
 class StreamSecond(msgspec.Struct, frozen=True, gc=False):

@@ -62,9 +62,15 @@ class Camera:
     arp_silent_ns: int = 0  # since when ARP for it goes unanswered
     last_seen_ns: int = 0
     media_ns: int = 0  # last RTP packet
+    pictures_ns: int = 0  # last picture of an HTTP answer
+    pictures_to: str = ""
     sealed_since_ns: int = 0  # inside RTSPS much has come since then,
     sealed_ns: int = 0  # until then,
-    sealed_bytes: int = 0  # so many bytes of the connection
+    sealed_bytes: int = 0  # so many bytes of the connection,
+    sealed_packet: int = 0  # the newest packet of which this is,
+    sealed_over: bool = False  # and it has ended
+    # connections that were accepted and ended before a word: (client, when) -> packet
+    hung_up: OrderedDict[tuple[str, int], int] = field(default_factory=OrderedDict)
     state: str = "unseen"
     state_text: str | None = None
     state_since_ns: int | None = None

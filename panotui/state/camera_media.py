@@ -9,9 +9,12 @@ from panotui.state.camera import Camera, Unreachable
 from panotui.state.camera_session import Asked, Session, Track
 from panotui.state.streams import StreamState
 
-AWAITED_NS = 3 * SECOND  # media may come so long after the answer to PLAY
+AWAITED_NS = 6 * SECOND  # media may come so long after the answer to PLAY
 EARLY_NS = SECOND  # and so long before it
+ASTRAY_NS = 3 * SECOND  # media that go elsewhere show it sooner
 SILENT_NS = 4 * SECOND  # a request is not answered
+PLAY_SILENT_NS = 12 * SECOND  # some cameras wait for their next key frame before they answer PLAY
+CUT_NS = 2 * SECOND  # what a camera cuts in place of an answer, its reader may at once get again
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
         if track.asked
     }
     for session in camera.sessions.values():
-        if not session.play_ns or (session.ended_ns or now_ns) - session.play_ns < AWAITED_NS:
+        if not session.play_ns or (session.ended_ns or now_ns) - session.play_ns < ASTRAY_NS:
             continue
         theirs = toward(session, streams)
         for track in session.udp_tracks:
@@ -92,10 +95,22 @@ def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
         if session.client in answered:
             continue
         asked = session.unanswered()
-        waited = (session.ended_ns or now_ns) - asked.time_ns if asked else 0
         if asked is not None and session.answered_ns <= asked.time_ns:
-            if waited >= SILENT_NS and camera.connected_ns and not session.let_go_ns:
+            waited = (session.ended_ns or now_ns) - asked.time_ns
+            patience = PLAY_SILENT_NS if asked.method == "PLAY" else SILENT_NS
+            cut = is_cut(session) and now_ns - session.ended_ns >= CUT_NS
+            if (waited >= patience or cut) and camera.connected_ns and not session.let_go_ns:
                 out.append((session, asked))
         elif session.answered_ns:
             answered.add(session.client)
     return out
+
+
+def is_cut(session: Session) -> bool:
+    """The camera ended the connection in place of an answer."""
+    asked = session.unanswered()
+    return (
+        asked is not None
+        and session.answered_ns <= asked.time_ns
+        and session.ended in ("fin-server", "rst-server")
+    )

@@ -38,6 +38,8 @@ class Refusal:
     time_ns: int
     packet: int
     transport: str | None = None
+    by_http: bool = False  # a web server answers where RTSP was expected
+    location: str | None = None  # where a redirect sends the reader
     challenge: bool = False  # 401 without credentials: half of a login
     times: int = 1
     seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
@@ -60,7 +62,7 @@ class Refusals:
             return
         if 200 <= asked.status < 300:
             self._got(session, asked)
-        elif asked.status >= 400:
+        elif asked.status >= 300:
             self._refused(session, asked, message)
 
     def tried(self, client: str) -> None:
@@ -70,8 +72,20 @@ class Refusals:
         while len(self._challenged) > REFUSALS_MAX:
             self._challenged.popitem(last=False)
 
+    def followed(self, client: str, before_ns: int) -> None:
+        """A client plays where a redirect has sent it: that is no refusal."""
+        for key in [
+            k for k, r in self._found.items()
+            if r.client == client and r.location and r.time_ns <= before_ns
+        ]:  # fmt: skip
+            del self._found[key]
+
     def _refused(self, session: Session, asked: Asked, message: RtspMessage) -> None:
-        challenge = asked.status == 401 and (not session.auth_sent or message.stale)
+        challenge = (
+            asked.status == 401
+            and (not session.auth_sent or message.stale)
+            and message.carrier != "http"
+        )
         if asked.method == "OPTIONS" and session.play_ns:
             return  # a keep-alive: the session's own matter
         if asked.method == "SETUP" and asked.url in session.set_up and not challenge:
@@ -94,10 +108,12 @@ class Refusals:
             known = Refusal(
                 client, asked.method, asked.media, asked.url, path, session.key, asked.status,
                 asked.reason, asked.answered_ns, asked.answered_ns, asked.answer_packet,
-                asked.transport, challenge,
+                asked.transport, message.carrier == "http", message.location, challenge,
             )  # fmt: skip
             if old is not None and not challenge:
                 known.first_ns = old.first_ns
+            if asked.status == 401 and not challenge:
+                known.times = self.wrong[client]
             if asked.status == 401 and not challenge and client in self._challenged:
                 known.seen.append(self._challenged.pop(client))
         known.seen.append(
@@ -174,8 +190,10 @@ class Refusals:
 def _settled(refusal: Refusal, sessions: list[Session], now_ns: int, final: bool) -> bool:
     """It has been waited long enough for a success."""
     if refusal.challenge:
+        if refusal.times > 1:
+            return now_ns - refusal.first_ns >= UNLOGGED_NS
         ended = any(s.key == refusal.session and s.state == "ended" for s in sessions)
-        return now_ns - refusal.time_ns >= UNLOGGED_NS and (ended or refusal.times > 1)
+        return now_ns - refusal.time_ns >= UNLOGGED_NS and ended
     return final or now_ns - refusal.first_ns >= SETTLES_NS
 
 

@@ -52,6 +52,7 @@ class Track:
     answered: tuple[int, int] | None
     time_ns: int
     packet: int  # of the answer
+    group: tuple[str, int] | None = None  # multicast address ("" not said) and port
 
     @property
     def optional(self) -> bool:
@@ -96,6 +97,11 @@ class Session:
     @property
     def udp_tracks(self) -> list[Track]:
         return [track for track in self.set_up.values() if track.udp]
+
+    @property
+    def group_tracks(self) -> list[Track]:
+        """Tracks that come by multicast."""
+        return [track for track in self.set_up.values() if track.group]
 
     @property
     def has_video(self) -> bool:
@@ -178,6 +184,7 @@ class Session:
         track = Track(
             asked.url, asked.media, udp, wished.client_port if wished else None,
             answered.client_port if answered else None, message.time_ns, message.packet,
+            _group_of(answered),
         )  # fmt: skip
         self.set_up[asked.url] = track
         while len(self.set_up) > TRACKS_MAX:
@@ -188,6 +195,13 @@ class Session:
     def end(self, how: str, time_ns: int, packet: int) -> None:
         """The connection or its session is over."""
         self.state, self.ended, self.ended_ns, self.ended_packet = "ended", how, time_ns, packet
+
+
+def _group_of(answered: Transport | None) -> tuple[str, int] | None:
+    if answered is None or not answered.multicast:
+        return None
+    ports = answered.port or answered.client_port
+    return answered.destination or "", ports[0] if ports else 0
 
 
 def _first(header: str | None) -> Transport | None:

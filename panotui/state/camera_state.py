@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 from panotui.model import SECOND
 from panotui.state.camera import Camera
-from panotui.state.camera_media import Misdirected, misdirected, silent_requests
+from panotui.state.camera_media import Misdirected, is_cut, misdirected, silent_requests
 from panotui.state.camera_session import Session
+from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
 from panotui.state.streams import StreamState, media_of
 
 MEDIA_RECENT_NS = 2 * SECOND
@@ -30,16 +31,13 @@ class Scene:
     """A camera as it stands at `now_ns`."""
 
     camera: Camera
-    streams: list[StreamState]  # from the camera; not what readers send to it
+    streams: list[StreamState]  # from the camera to who reads it (the appliance, if it does)
+    sessions: list[Session]  # likewise
     now_ns: int
     unseen_until_ns: int  # the capture saw little or nothing until then
     appliance: frozenset[str]  # its addresses, empty while unknown
     final: bool
     astray: list[Misdirected]
-
-    @property
-    def sessions(self) -> list[Session]:
-        return list(self.camera.sessions.values())
 
 
 def state_of(
@@ -51,9 +49,12 @@ def state_of(
     final: bool = False,
 ) -> Verdict:
     """(state, text, since) of a camera."""
-    own = [s for s in streams if s.dst != camera.address]
+    own = own_streams(camera, [s for s in streams if s.dst != camera.address], appliance)
     astray = misdirected(camera, own, now_ns)
-    scene = Scene(camera, own, now_ns, unseen_until_ns, appliance, final, astray)
+    scene = Scene(
+        camera, own, own_sessions(camera, appliance), now_ns, unseen_until_ns, appliance, final,
+        astray,
+    )  # fmt: skip
     for look in _LOOKS:
         found = look(scene)
         if found is not None:
@@ -76,11 +77,36 @@ def _flowing(scene: Scene) -> Verdict | None:
     frozen = [s for s in video if s.state == "frozen"]
     if len(frozen) == len(video):
         return "silent", "the picture stands still", frozen[0].state_since_ns
+    # one of several pictures that is missing is the worst of the camera
+    refused = _refused(scene)
+    if refused is not None:
+        return refused[0], f"{refused[1]}, while {_streams(len(video))}", refused[2]
+    frozen += [s for s in scene.streams if _is_missed(scene, s)]
+    if frozen:
+        name = label_of(frozen[0], scene.streams)
+        which = f"the picture {name}" if name else "one of its pictures"
+        return "silent", f"{which} stands still", frozen[0].state_since_ns
     losing = [s for s in video if s.state == "losing"]
     if losing:
         share = max(s.loss_now(scene.now_ns) or 0.0 for s in losing)
         return "losing", f"{share * 100:.2f} % lost", losing[0].state_since_ns
     return "streaming", None, max(s.state_since_ns for s in video)
+
+
+def _streams(count: int) -> str:
+    return "another stream plays" if count == 1 else f"{count} others play"
+
+
+def _is_missed(scene: Scene, stream: StreamState) -> bool:
+    """A picture that stopped, and that its reader still waits for."""
+    session = scene.camera.sessions.get(f"{stream.meter}-{stream.row.session}")
+    return (
+        stream.state == "frozen"
+        and not stream.superseded
+        and session is not None
+        and media_of(stream.codec) in ("video", None)
+        and not let_go(scene.camera, stream, session)
+    )
 
 
 def _astray(scene: Scene) -> Verdict | None:
@@ -109,6 +135,10 @@ def _frozen(scene: Scene) -> Verdict | None:
     frozen = [s for s in scene.streams if s.state == "frozen"]
     if frozen:
         last = max(s.row.last_ns for s in frozen)
+        for look in (_out_of_reach, _refused, _mute):
+            found = look(scene)
+            if found is not None and found[2] >= last:
+                return found  # what came of it since
         return "silent", "no packets although the session is open", last
     return None
 
@@ -119,6 +149,10 @@ def _out_of_reach(scene: Scene) -> Verdict | None:
         return "unreachable", "ARP goes unanswered", camera.arp_silent_ns
     if camera.syn_unanswered >= SYN_UNANSWERED:
         return "unreachable", f"{camera.syn_unanswered} SYNs unanswered", camera.syn_first_ns
+    answered = max((s.answered_ns for s in camera.sessions.values()), default=0)
+    ended = [when for _, when in camera.hung_up if when > answered]
+    if len(ended) > 1:
+        return "silent", "it ends connections before a word", ended[0]
     if camera.resets and camera.reset_ns > camera.connected_ns:
         return "refused", f"port {camera.reset_port} refuses the connection", camera.reset_ns
     return None
@@ -126,14 +160,19 @@ def _out_of_reach(scene: Scene) -> Verdict | None:
 
 def _refused(scene: Scene) -> Verdict | None:
     camera = scene.camera
-    standing = camera.refusals.standing(scene.sessions, scene.now_ns, scene.appliance, scene.final)
+    sessions = camera.sessions.values()
+    standing = camera.refusals.standing(sessions, scene.now_ns, scene.appliance, scene.final)
     refusals = [r for r, whose in standing if whose == "reader"]
     if not refusals:
         return None
     refusal = max(refusals, key=lambda r: r.time_ns)
     text = f"RTSP {refusal.status}"
-    if refusal.status == 401:
+    if refusal.by_http:
+        text = "a web server answers on its RTSP port"
+    elif refusal.status == 401:
         text += ", no credentials sent" if refusal.challenge else " after credentials"
+    elif refusal.location:
+        text += f": it sends its reader to {refusal.location}"
     elif refusal.reason:
         text += f" {refusal.reason}"
     return "refused", text, refusal.first_ns
@@ -143,8 +182,10 @@ def _mute(scene: Scene) -> Verdict | None:
     silent = silent_requests(scene.camera, scene.now_ns)
     if not silent:
         return None
-    _session, asked = silent[0]
-    return "silent", f"{asked.method} is not answered", asked.time_ns
+    session, asked = silent[0]
+    if is_cut(session):
+        return "silent", f"it cuts the connection at {asked.method}", silent[-1][1].time_ns
+    return "silent", f"{asked.method} is not answered", silent[-1][1].time_ns
 
 
 def _playing(scene: Scene) -> Verdict | None:
@@ -175,6 +216,13 @@ def _connecting(scene: Scene) -> Verdict | None:
     return None
 
 
+def _pictures(scene: Scene) -> Verdict | None:
+    camera = scene.camera
+    if camera.pictures_ns and scene.now_ns - camera.pictures_ns <= SEALED_RECENT_NS:
+        return "streaming", f"pictures over HTTP to {camera.pictures_to}", camera.pictures_ns
+    return None
+
+
 def _past(scene: Scene) -> Verdict | None:
     camera = scene.camera
     if camera.sessions:
@@ -191,7 +239,7 @@ def _past(scene: Scene) -> Verdict | None:
 
 _LOOKS: tuple[Callable[[Scene], Verdict | None], ...] = (
     _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _playing, _over,
-    _connecting, _past,
+    _connecting, _pictures, _past,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ removed them from URLs and headers.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import ClassVar
 
@@ -34,6 +35,7 @@ CAMERAS_MAX = 256
 SESSIONS_MAX = 64  # a camera
 SEALED_LEAST = 4_096  # bytes at a time; a keep-alive's answer has fewer
 UNREACHABLE_MAX = 16  # ports of readers a camera
+HUNG_UP_MAX = 16
 HOSTS_MAX = 1024
 
 
@@ -49,6 +51,7 @@ class CameraBook:
         self.limit = limit
         self.evicted = 0
         self._sessions: dict[str, tuple[str, str]] = {}  # session key -> (address, key)
+        self._sent_on: OrderedDict[tuple[str, str], str] = OrderedDict()  # by (client, host)
         # address -> {source: (name, maker and model)} of hosts that told of themselves
         self._hosts: OrderedDict[str, dict[str, tuple[str | None, str | None]]] = OrderedDict()
         for declared in site.camera:
@@ -155,6 +158,19 @@ class CameraBook:
             self._described(camera, session, message)
         asked = session.answer(message)
         camera.refusals.take(session, asked, message)
+        if message.status == 200 and message.method == "PLAY":
+            self._follow(session.client, camera.address, message.time_ns)
+        elif message.location and message.status and 300 <= message.status < 400:
+            target = (session.client, host_of(message.location))
+            self._sent_on[target] = camera.address
+            while len(self._sent_on) > CAMERAS_MAX:
+                self._sent_on.popitem(last=False)
+
+    def _follow(self, client: str, address: str, time_ns: int) -> None:
+        """A reader plays where a redirect of another camera has sent it."""
+        sender = self.cameras.get(self._sent_on.pop((client, address), ""))
+        if sender is not None:
+            sender.refusals.followed(client, time_ns)
 
     def _described(self, camera: Camera, session: Session, message: RtspMessage) -> None:
         session.tracks = message.tracks
@@ -270,16 +286,33 @@ class CameraBook:
         camera.arp_silent_ns = 0
         camera.last_seen_ns = max(camera.last_seen_ns, time_ns)
 
-    def sealed(self, address: str, client: str, last_ns: int, size: int) -> None:
-        """`size` bytes in all have come from a camera inside RTSPS until `last_ns`."""
+    def hung_up(self, address: str, client: str, time_ns: int, packet: int) -> None:
+        """A connection that the camera accepted and ended before anybody said a word."""
         camera = self.get(address)
-        if camera is None or size < camera.sealed_bytes + SEALED_LEAST:
-            if camera is not None and size < camera.sealed_bytes:
+        if camera is None:
+            return
+        camera.hung_up[client, time_ns] = packet
+        while len(camera.hung_up) > HUNG_UP_MAX:
+            camera.hung_up.popitem(last=False)
+
+    def sealed(
+        self, address: str, client: str, last_ns: int, size: int, packet: int, over: bool
+    ) -> None:
+        """`size` bytes in all have come from a camera inside RTSPS until `last_ns`; `over`: that
+        connection has ended, with this packet."""
+        camera = self.get(address)
+        if camera is None:
+            return
+        if over and size >= camera.sealed_bytes:
+            camera.sealed_over = True
+        if size < camera.sealed_bytes + SEALED_LEAST:
+            if size < camera.sealed_bytes:
                 camera.sealed_bytes = size  # another connection
             return
         if last_ns - camera.sealed_ns > SEALED_RECENT_NS:
             camera.sealed_since_ns = last_ns
         camera.sealed_ns, camera.sealed_bytes = last_ns, size
+        camera.sealed_packet, camera.sealed_over = packet, over
         camera.last_seen_ns = max(camera.last_seen_ns, last_ns)
         camera.read_by(client)
 
@@ -344,6 +377,12 @@ class CameraBook:
             fps_expected=camera.fps_expected,
             dialogue=tuple(camera.dialogue),
         )
+
+
+def host_of(url: str) -> str:
+    """The host of an RTSP URL, an IPv6 address without its brackets."""
+    found = re.match(r"(?i)rtsps?u?://(?:\[([^\]]*)\]|([^/:?]*))", url)
+    return (found[1] or found[2] or "") if found else ""
 
 
 def dialogue_text(message: RtspMessage) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from panotui.model import (
     APPS,
     I64,
+    SECOND,
     AnyMessage,
     ArpMessage,
     Bool,
@@ -39,6 +40,7 @@ from panotui.state.camera import Camera
 from panotui.state.cameras import CameraBook
 from panotui.state.connects import (
     ANSWERED,
+    BROKEN,
     CONNECTED,
     LOOKED_AT,
     REFUSED,
@@ -60,6 +62,10 @@ _OF_TLS = (
 )  # fmt: skip
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
+_ENDS = ("fin_out", "fin_in", "rst_out", "rst_in")
+_ACCEPTED = (CONNECTED, ANSWERED, BROKEN)
+HUNG_UP_NS = 2 * SECOND
+SEALED_MEDIA = 1 << 16  # bytes; a dialogue has fewer
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
 
 
@@ -265,8 +271,10 @@ class ConnectionTracking:
                 row.rst_packet or row.last_packet,
                 port,
             )
-        elif outcome in (CONNECTED, ANSWERED) and was not in (CONNECTED, ANSWERED):
+        elif outcome in _ACCEPTED and was not in _ACCEPTED:
             self.cameras.connected(server, row.synack_ns or first)
+        if outcome == CONNECTED and _is_hung_up(row):
+            self.cameras.hung_up(server, client, first, row.first_packet)
 
     def _is_asked_for(self, client: str, server: str, port: int, outcome: int) -> bool:
         """A neighbour that a reader of cameras asks for RTSP in vain is a camera that is off."""
@@ -280,11 +288,18 @@ class ConnectionTracking:
         """Cameras that are read inside TLS: all that is seen of it is that bytes come."""
         for i in np.flatnonzero(rows["app"] == _RTSPS)[:LOOKED_AT].tolist():
             version = int(rows["version"][i])
+            ended = sum(int(rows[name][i]) for name in _ENDS)
+            server = address_text(version, rows["dst"][i].tobytes())
+            much = int(rows["payload_in"][i]) >= SEALED_MEDIA
+            if much and not self.view.who(server) & (Who.INTERNET | Who.APPLIANCE):
+                self.cameras.at(server)  # so much inside RTSPS are pictures
             self.cameras.sealed(
-                address_text(version, rows["dst"][i].tobytes()),
+                server,
                 address_text(version, rows["src"][i].tobytes()),
                 int(rows["last_in_ns"][i]),
                 int(rows["payload_in"][i]),
+                int(rows["last_packet"][i]),
+                ended > 0,
             )
 
     # ------------------------------------------------------------------ messages
@@ -413,6 +428,14 @@ class ConnectionTracking:
                 its = live & (rows.column(mac) == found)
                 return mac_text(int(found)) if not (its & ~here).any() else None
         return None
+
+
+def _is_hung_up(row: FlowRow) -> bool:
+    """The server ended at once the connection that it had accepted, before anybody said a word."""
+    if row.payload_in or row.payload_out or row.last_ns - row.first_ns > HUNG_UP_NS:
+        return False
+    ended = next((letter for letter in row.history if letter in b"FRfr"), 0)
+    return ended in b"fr"
 
 
 def _first_answer(row: FlowRow, older: bool) -> int:

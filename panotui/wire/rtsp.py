@@ -165,6 +165,23 @@ def parse_head(raw: bytes) -> Text | None:
     )
 
 
+def parse_http_refusal(raw: bytes) -> Text | None:
+    """An answer by HTTP that is no success, as RTSP would have it: a web server listens here."""
+    lines = raw[:HEAD_MAX].decode("utf-8", "replace").splitlines()
+    found = re.match(r"HTTP/1\.[01] ([345]\d\d)(?: (.*))?$", lines[0].strip()) if lines else None
+    if found is None:
+        return None
+    headers, _ = _headers(lines[1:_LINES_MAX])
+    return Text(
+        method=None,
+        url=None,
+        version="HTTP",
+        status=int(found[1]),
+        reason=printable(found[2] or "", 100),
+        headers=headers,
+    )
+
+
 def _headers(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], str | None]:
     folded: list[str] = []
     for line in lines:

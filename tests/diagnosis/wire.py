@@ -42,6 +42,14 @@ def ipv4(src: str, dst: str, protocol: int, body: bytes, ttl: int = 64) -> bytes
     )
 
 
+def ip_packet(src: str, dst: str, protocol: int, body: bytes, ttl: int = 64) -> tuple[int, bytes]:
+    """The EtherType of an IP packet of the addresses' version, and the packet."""
+    if ":" not in src:
+        return 0x800, ipv4(src, dst, protocol, body, ttl)
+    ends = ipaddress.ip_address(src).packed + ipaddress.ip_address(dst).packed
+    return 0x86DD, struct.pack("!IHBB", 6 << 28, len(body), protocol, ttl) + ends + body
+
+
 def udp_segment(sport: int, dport: int, body: bytes) -> bytes:
     return struct.pack("!HHHH", sport, dport, 8 + len(body), 0) + body
 
@@ -149,8 +157,8 @@ class Wire:
     def udp(self, at: float, src: tuple[str, str, int], dst: tuple[str, str, int], body: bytes,
             interface: int = 0, **more: Any) -> None:  # fmt: skip
         """`src` and `dst` are (MAC, address, port)."""
-        packet = ipv4(src[1], dst[1], 17, udp_segment(src[2], dst[2], body))
-        self.add(at, ethernet(src[0], dst[0], 0x800, packet, more.get("vlan")), interface)
+        kind, packet = ip_packet(src[1], dst[1], 17, udp_segment(src[2], dst[2], body))
+        self.add(at, ethernet(src[0], dst[0], kind, packet, more.get("vlan")), interface)
 
     def ask(self, at: float, name: str, address: str | None, after: float | None = 0.01,
             resolver: str = GATEWAY) -> None:  # fmt: skip
@@ -252,6 +260,7 @@ class Tcp:
         self.sent, self.got = 1000, 5000
         self.window_out = self.window_in = 60_000
         self.ttl_in = 54
+        self.vlan: int | None = None
 
     def segment(self, at: float, out: bool, flags: int, body: bytes = b"",
                 sequence: int | None = None) -> None:  # fmt: skip
@@ -262,8 +271,8 @@ class Tcp:
             theirs if flags & ACK else 0, 0x50, flags, self.window_out if out else self.window_in,
             0, 0,
         )  # fmt: skip
-        packet = ipv4(a[1], b[1], 6, header + body, 64 if out else self.ttl_in)
-        self.wire.add(at, ethernet(a[0], b[0], 0x800, packet), self.interface)
+        kind, packet = ip_packet(a[1], b[1], 6, header + body, 64 if out else self.ttl_in)
+        self.wire.add(at, ethernet(a[0], b[0], kind, packet, self.vlan), self.interface)
 
     def syn(self, at: float, times: int = 1, every: float = 1.0) -> Tcp:
         for n in range(times):

@@ -10,7 +10,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from panotui.diagnosis.cameras.words import stream_subject
+from panotui.diagnosis.cameras.words import stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.model import SECOND, AnyMessage, StreamGap
 from panotui.state.camera import Camera
@@ -28,10 +28,10 @@ NAMED = 6
 class _Member:
     camera: Camera
     stream: StreamState
-    siblings: int
+    subject: str
 
     def life_key(self, finding: str) -> str:
-        return f"{finding}|{stream_subject(self.camera, self.stream, self.siblings)}"
+        return f"{finding}|{self.subject}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ def _members(facts: Facts) -> Iterator[_Member]:
             continue
         for stream in streams:
             if stream.dst != address and media_of(stream.codec) in ("video", None):
-                yield _Member(camera, stream, len(streams))
+                extra = whose(stream, streams, facts)
+                yield _Member(camera, stream, stream_subject(camera, stream, extra, len(streams)))
 
 
 def _near(bursts: list[_Burst], at: int) -> Iterator[_Burst]:

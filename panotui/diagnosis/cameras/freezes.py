@@ -12,6 +12,7 @@ from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.model import SECOND, Confidence
 from panotui.state.camera_session import Session
+from panotui.state.camera_streams import let_go
 from panotui.state.streams import FROZEN_S, media_of
 
 LEAST = 8  # packets: fewer are no stream yet
@@ -36,6 +37,9 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     session = _session(watched)
     if session is None and media_of(stream.codec) != "video":
         return  # found by its content alone: a call that ended is no frozen camera
+    if media_of(stream.codec) == "audio":
+        yield from _mute(watched, session)
+        return
     where = ", the session is open" if session is not None and not session.ended else ""
     sureness: Confidence = "certain" if session is not None else "likely"
     values = {**watched.values, "detail": where}
@@ -65,7 +69,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
             now - int(still * SECOND), now, **watched.base,
         )  # fmt: skip
         return
-    if stream.state != "frozen" or silent <= FROZEN_S or _let_go(watched, session, last):
+    if stream.state != "frozen" or silent <= FROZEN_S or let_go(watched.camera, stream, session):
         return
     yield Observation(
         "stream-frozen", watched.subject, {**values, "seconds": f"{silent:.0f}"},
@@ -74,18 +78,22 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     )  # fmt: skip
 
 
-def _let_go(watched: Watched, session: Session | None, last_ns: int) -> bool:
-    """Nobody waits for the stream any more."""
-    if session is None:
-        return False
-    if session.let_go_ns or session.torn_down_ns:
-        return True
-    if session.ended and session.ended_ns - last_ns <= FROZEN_S * SECOND:
-        return True  # it ended with its connection; `sessions` tells why
-    return any(
-        other is not session and other.client == session.client and other.play_ns > last_ns
-        for other in watched.camera.sessions.values()
-    )
+def _mute(watched: Watched, session: Session | None) -> Iterable[Observation]:
+    """Sound that has stopped; nobody looks at it, and some cameras send none while it is quiet."""
+    stream, now = watched.stream, watched.facts.now_ns
+    last = stream.row.last_ns
+    silent = (now - max(last, stream.seen_ns)) / SECOND
+    if stream.state != "frozen" or silent <= FROZEN_S or let_go(watched.camera, stream, session):
+        return
+    yield Observation(
+        "stream-frozen", watched.subject, {**watched.values, "seconds": f"{silent:.0f}"},
+        (evidence(last, stream.row.last_packet, "last packet"),), last, now, "likely", "info",
+        text=f"The sound of camera {watched.values['camera']} has stopped: no packets for "
+             f"{silent:.0f} s",
+        action=f"Look at the microphone and the audio settings of {watched.camera.name}, if the "
+               "sound is needed",
+        **watched.base,
+    )  # fmt: skip
 
 
 def restarted(watched: Watched) -> Iterable[Observation]:

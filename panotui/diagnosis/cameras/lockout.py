@@ -15,4 +15,5 @@ def lockout(
         "rtsp-lockout", subject_of(camera),
         {**about(camera), "detail": detail, "count": str(count)},
         seen, since_ns, seen[-1].time_ns if seen else since_ns, camera=camera.address,
+        replaces=(f"rtsp-auth|{subject_of(camera)}",),
     )  # fmt: skip

@@ -1,4 +1,5 @@
-"""PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port.
+"""PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port, and for what
+is inside TLS stream-frozen.
 
 "No media" is said only where nothing at all reaches the reader; what comes at another port, or is
 turned away by the reader's host, is told as that.
@@ -10,12 +11,16 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
-from panotui.model import EvidenceRecord
+from panotui.model import SECOND, EvidenceRecord
 from panotui.state.camera import Camera
-from panotui.state.camera_media import AWAITED_NS, misdirected, ports_text, toward
+from panotui.state.camera_media import AWAITED_NS, EARLY_NS, misdirected, ports_text, toward
 from panotui.state.camera_session import Session
+from panotui.state.camera_streams import is_group
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState
+
+SEALED_FLOWED_NS = 5 * SECOND  # media had come for so long,
+SEALED_STILL_NS = 5 * SECOND  # and nothing for so long
 
 
 class MediaRule(Rule):
@@ -26,14 +31,32 @@ class MediaRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():
+            out.extend(_sealed(camera, facts))
             if not camera.sessions:
                 continue
             streams = [
                 s for s in facts.camera_streams.get(camera.address, []) if s.dst != camera.address
             ]
             strays = list(_astray(camera, streams, facts))
-            out.extend(strays or _nothing(camera, streams, facts))
+            out.extend(strays or _nothing(camera, streams, facts) or _no_group(camera, facts))
         return out
+
+
+def _sealed(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    """Nothing comes any more inside a connection of RTSPS that stays open."""
+    last, now = camera.sealed_ns, facts.now_ns
+    if not last or camera.sealed_over or last - camera.sealed_since_ns < SEALED_FLOWED_NS:
+        return
+    if now - last < SEALED_STILL_NS or now - last > STALE_S * SECOND:
+        return
+    yield Observation(
+        "stream-frozen", subject_of(camera), about(camera),
+        (evidence(last, camera.sealed_packet, "last data inside TLS"),), last, now, "possible",
+        text=f"Camera {camera.name} is silent: nothing has come inside its RTSPS connection for "
+             f"{(now - last) // SECOND} s, and it stays open",
+        action=f"Check whether the reader has paused {camera.name}; else restart the camera",
+        camera=camera.address,
+    )  # fmt: skip
 
 
 def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterable[Observation]:
@@ -73,7 +96,41 @@ def _setup_text(asked: str, answered: tuple[int, int] | None) -> str:
     return f"200 to SETUP: asked was client_port {asked}, {said}"
 
 
-def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterable[Observation]:
+def _no_group(camera: Camera, facts: Facts) -> list[Observation]:
+    """A multicast group that the camera says it sends to, and that does not come."""
+    now = facts.now_ns
+    appliance = facts.view.facts.appliance_addresses
+    own = [s for s in facts.camera_streams.get(camera.address, []) if is_group(s.dst)]
+    for session in reversed(camera.sessions.values()):
+        wanted = [t for t in session.group_tracks if not t.optional]
+        end = session.ended_ns or now
+        if not wanted or not session.play_ns or (appliance and session.client not in appliance):
+            continue
+        if end - session.play_ns < AWAITED_NS or not recent(end, now, STALE_S):
+            continue
+        if any(s.row.last_ns >= session.play_ns - EARLY_NS for s in own):
+            return []
+        address, port = wanted[0].group or ("", 0)
+        group = f"{address} port {port}" if address else "that it names nowhere"
+        return [Observation(
+            "udp-blocked", subject_of(camera),
+            {**about(camera), "client": session.client, "ports": f"ports {port}-{port + 1}"},
+            (
+                evidence(wanted[0].time_ns, wanted[0].packet, f"200 to SETUP: multicast {group}"),
+                evidence(session.play_ns, session.play_packet, "200 to PLAY"),
+                evidence(min(end, session.play_ns + AWAITED_NS), 0, "no RTP packet until here"),
+            ),
+            session.play_ns, end, "likely",
+            detail=("control: the RTSP dialogue over TCP works",),
+            text=f"Camera {camera.name} plays, but its multicast does not arrive (group {group})",
+            action=f"Look at multicast between {camera.name} and the reader (IGMP snooping, a "
+                   "querier, routing of the group), or set the stream to unicast or TCP",
+            camera=camera.address,
+        )]  # fmt: skip
+    return []
+
+
+def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[Observation]:
     now = facts.now_ns
     appliance = facts.view.facts.appliance_addresses
     for session in camera.sessions.values():
@@ -95,8 +152,8 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterab
             continue
         tcp = any(s.transport == "tcp" for s in camera.sessions.values()) and bool(streams)
         ports = ports_text(wanted[0].asked or wanted[0].answered)
-        yield _blocked(camera, session, ports, ", while TCP works" if tcp else "", end)
-        return
+        return [_blocked(camera, session, ports, ", while TCP works" if tcp else "", end)]
+    return []
 
 
 def _bound(session: Session, streams: list[StreamState]) -> bool:

@@ -56,7 +56,7 @@ def slow(watched: Watched) -> Iterable[Observation]:
     if any(now - f.start_ns - int(f.seconds * SECOND) < CALM_NS for f in stream.freezes):
         return
     declared = stream.fps_expected is not None
-    stamps = row.fps_nominal
+    stamps = row.fps_stamped if math.isfinite(row.fps_stamped) else row.fps_nominal
     detail = ["the expected rate is declared" if declared else "it ran at that rate before"]
     if math.isfinite(stamps) and abs(stamps - fps) <= 0.1 * stamps:
         detail.append(

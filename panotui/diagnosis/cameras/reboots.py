@@ -1,11 +1,13 @@
 """camera-reboot: told by what only a reboot does.
 
-An ARP announcement or a DHCP DISCOVER after its sessions dropped, or several sessions that it ends
-at once and serves anew. One session that ends is that session's own matter (`sessions`).
+An ARP announcement or a DHCP DISCOVER after its sessions dropped, a clock of its stream that has
+begun anew between two sessions, or several sessions that it ends at once and serves anew. One
+session that ends is that session's own matter (`sessions`).
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,10 +18,17 @@ from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
+from panotui.state.streams import StreamState, media_of
 
 REBOOT_NS = 180 * SECOND  # a camera is back within that
 TOGETHER_NS = 2 * SECOND  # what one cause ends, ends within that
 STOPPED_NS = 2 * SECOND
+OFF_NS = 600 * SECOND
+TOLD_S = 300.0
+WENT_ON_S = 5.0  # by which a clock that goes on may miss the time that has passed
+UP_LEAST_S = 600.0  # stamps that begin near zero in each session tell nothing
+CLOCK_BACK_S = 30.0
+CUT = frozenset({"fin-server", "rst-server", "teardown-server"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class RebootRule(Rule):
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():
             found = list(self._woke(camera, facts))
-            out.extend(found or _all_at_once(camera, facts))
+            out.extend(found or list(_began_anew(camera, facts)) or _all_at_once(camera, facts))
         return out
 
     def _woke(self, camera: Camera, facts: Facts) -> Iterable[Observation]:
@@ -86,10 +95,81 @@ class RebootRule(Rule):
         )  # fmt: skip
 
 
+def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    """The clock of its streams shows that it was off between two sessions.
+
+    Many cameras stamp by the time since their start, and one without a time server reports by a
+    clock that begins anew with each start. What was up all the time has gone on in both.
+    """
+    pair = _interrupted(camera, facts)
+    if pair is None:
+        return
+    old, new = pair[0].row, pair[1].row
+    off_s = (new.first_ns - old.last_ns) / SECOND
+    clock = new.clock_rate or 90_000
+    before_s, after_s = old.stamp_first / clock, new.stamp_first / clock
+    drift = (new.stamp_first - old.stamp_first) / clock - (new.first_ns - old.first_ns) / SECOND
+    around = (1 << 32) / clock
+    went_on = abs((drift + around / 2) % around - around / 2) <= WENT_ON_S
+    back_s = old.camera_clock_offset_s - new.camera_clock_offset_s
+    if went_on:
+        return
+    if after_s < off_s and before_s > UP_LEAST_S + after_s:
+        said = f"the time stamps of its stream began anew, {after_s:.0f} s before they were seen"
+    elif math.isfinite(back_s) and back_s > CLOCK_BACK_S:
+        said = f"its clock went back by {_span(back_s)} while it was silent"
+    else:
+        return
+    yield Observation(
+        "camera-reboot", subject_of(camera), {**about(camera), "detail": said},
+        (
+            evidence(old.last_ns, old.last_packet, "last packet before"),
+            evidence(new.first_ns, new.first_packet, "first packet after"),
+        ),
+        old.last_ns, new.first_ns, "possible", camera=camera.address,
+    )  # fmt: skip
+
+
+def _interrupted(camera: Camera, facts: Facts) -> tuple[StreamState, StreamState] | None:
+    """The newest picture, and the one before it that ended while its reader wanted it."""
+    shown = sorted(
+        (
+            s
+            for s in facts.camera_streams.get(camera.address, [])
+            if s.dst != camera.address and s.row.session >= 0
+            and media_of(s.codec) in ("video", None)
+        ),
+        key=lambda s: s.row.first_ns,
+    )  # fmt: skip
+    if len(shown) < 2 or not recent(shown[-1].row.first_ns, facts.now_ns, TOLD_S):
+        return None
+    new = shown[-1]
+    for old in reversed(shown[:-1]):
+        off_ns = new.row.first_ns - old.row.last_ns
+        session = camera.sessions.get(f"{old.meter}-{old.row.session}")
+        if not STOPPED_NS < off_ns < OFF_NS or old.row.clock_rate != new.row.clock_rate:
+            continue
+        if old.row.session == new.row.session or session is None or session.torn_down_ns:
+            continue
+        if session.let_go_ns and session.let_go_ns - old.row.last_ns < STOPPED_NS:
+            continue  # it stopped because its reader said so
+        return old, new
+    return None
+
+
+def _span(seconds: float) -> str:
+    for size, word in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {word}"
+    return f"{seconds:.0f} s"
+
+
 def cut_by_camera(session: Session) -> bool:
     """The camera ended a connection that played, and its reader had not asked for that."""
     return bool(
-        session.play_ns and session.ended in ("fin-server", "rst-server") and not session.let_go_ns
+        session.play_ns
+        and session.ended in ("fin-server", "rst-server", "teardown-server")
+        and not session.let_go_ns
     )
 
 

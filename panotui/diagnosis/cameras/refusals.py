@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.lockout import lockout
-from panotui.diagnosis.cameras.statuses import status_of
+from panotui.diagnosis.cameras.reboots import cut_by_camera
+from panotui.diagnosis.cameras.statuses import Status, status_named, status_of
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.catalogue import filled
-from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
 from panotui.model import EvidenceRecord
 from panotui.state.camera import Camera
-from panotui.state.camera_media import silent_requests
+from panotui.state.camera_media import is_cut, silent_requests
 from panotui.state.camera_refusals import Refusal
+from panotui.state.connects import recent
 
 _LOGGED = 'the appliance logs "Failed to get SDP description" or "SETUP failed" for this'
 EVIDENCE_MAX = 8
+HUNG_UP_LEAST = 2
 
 
 class RefusalRule(Rule):
@@ -38,7 +41,7 @@ class RefusalRule(Rule):
             groups: dict[tuple[str, str, str], list[Refusal]] = {}
             for refusal, whose in standing:
                 client = "" if whose == "reader" else refusal.client
-                group = (status_of(refusal.status).finding, whose, client)
+                group = (_status(refusal).finding, whose, client)
                 groups.setdefault(group, []).append(refusal)
             for (_finding, whose, _client), refusals in groups.items():
                 out.append(_told(camera, whose, refusals, facts))
@@ -46,9 +49,13 @@ class RefusalRule(Rule):
         return out
 
 
+def _status(refusal: Refusal) -> Status:
+    return status_named("http") if refusal.by_http else status_of(refusal.status)
+
+
 def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> Observation:
     newest = max(refusals, key=lambda r: r.time_ns)
-    status = status_of(newest.status)
+    status = _status(newest)
     seen = tuple(
         sorted((e for r in refusals for e in r.seen), key=lambda e: e.time_ns)[-EVIDENCE_MAX:]
     )
@@ -62,11 +69,13 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
         "count": str(sum(r.times for r in refusals)),
         "status": str(newest.status),
         "reason": newest.reason or "error",
-        "meaning": status.meaning,
+        "meaning": filled(status.meaning, {"location": newest.location or "elsewhere"}),
         "method": newest.method,
         "url": newest.url or camera.url or "of that name",
         "client": client,
-        "advice": filled(status.advice, {"camera": camera.name}),
+        "advice": filled(
+            status.advice, {"camera": camera.name, "location": newest.location or "the new URL"}
+        ),
     }
     if newest.status == 461 and newest.transport:
         values["detail"] = f" ({newest.transport.split(';')[0]})"
@@ -85,7 +94,19 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
         status.finding, subject_of(camera), values, seen, first, newest.time_ns,
         detail=(f"refused to {reader_name(client, facts)}", _LOGGED),
         text=text, action=action, camera=camera.address,
+        covers=_closed_before(camera, client, newest.path, newest.time_ns),
     )  # fmt: skip
+
+
+def _closed_before(camera: Camera, client: str, path: str, time_ns: int) -> tuple[str, ...]:
+    """The session that the camera had ended before it refused the same reader another: what is
+    wrong now is the refusal."""
+    cut = any(
+        s.client == client and s.ended_ns <= time_ns and (s.url or path).rstrip("/") == path
+        for s in camera.sessions.values()
+        if cut_by_camera(s)
+    )
+    return (f"rtsp-closed|{subject_of(camera)}",) if cut else ()
 
 
 def _of_another(
@@ -96,7 +117,7 @@ def _of_another(
     first_ns: int,
 ) -> Observation:
     return Observation(
-        status_of(refusal.status).finding, subject_of(camera), values, seen, first_ns,
+        _status(refusal).finding, subject_of(camera), values, seen, first_ns,
         refusal.time_ns, severity="info",
         text=(
             f"{refusal.client} is refused by camera {camera.name}: {values['meaning']} "
@@ -119,7 +140,7 @@ def _of_a_track(
         refusal.media, refusal.media or "further"
     )
     return Observation(
-        status_of(refusal.status).finding, subject_of(camera), values, seen, first_ns,
+        _status(refusal).finding, subject_of(camera), values, seen, first_ns,
         refusal.time_ns, severity="info",
         text=(
             f"Camera {camera.name} refuses its {track} track ({refusal.status} to "
@@ -143,20 +164,74 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
     appliance = facts.view.facts.appliance_addresses
     silent = [(s, a) for s, a in silent if not appliance or s.client in appliance]
     if not silent:
+        yield from _hung_up(camera, facts)
         return
     silent.reverse()  # oldest first
     session, asked = silent[-1]
+    cut = is_cut(session)
+    how = "cut" if cut else "no answer"
+    seen = tuple(
+        evidence(s.ended_ns, s.ended_packet, f"{a.method}, cut by {s.ended}")
+        if is_cut(s)
+        else evidence(a.time_ns, a.packet, f"{a.method}, {how}")
+        for s, a in silent
+    )[-EVIDENCE_MAX:]
+    wrong = camera.refusals.wrong.get(session.client, 0)
+    if cut and wrong:
+        yield lockout(
+            camera, "it cuts connections without an answer", wrong, silent[0][1].time_ns, seen
+        )
+        return
     dport = next(iter(sorted(camera.ports)), 554)
+    text = action = None
+    if cut:
+        text = (
+            f"Camera {camera.name} cuts the connection in place of an answer to {asked.method} "
+            f"({_times(len(silent))})"
+        )
+        action = (
+            f"Close other viewers of {camera.name}: many cameras turn a reader away like this when "
+            "their sessions are used up; else restart it and update its firmware"
+        )
     yield Observation(
         "rtsp-silent", subject_of(camera),
         {**about(camera), "client": session.client, "dport": str(dport),
          "method": asked.method, "count": str(len(silent)),
          "times": _times(len(silent))},
-        tuple(
-            evidence(a.time_ns, a.packet, f"{a.method}, no answer") for _, a in silent
-        )[-EVIDENCE_MAX:],
-        silent[0][1].time_ns, asked.time_ns,
+        seen, silent[0][1].time_ns, asked.time_ns,
         detail=(f"asked by {reader_name(session.client, facts)}", _LOGGED),
+        text=text, action=action, camera=camera.address,
+        covers=_closed_before(
+            camera, session.client, (session.url or asked.url).rstrip("/"), asked.time_ns
+        ),
+    )  # fmt: skip
+
+
+def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    """Connections are accepted, and ended before a word."""
+    answered = max((s.answered_ns for s in camera.sessions.values()), default=0)
+    appliance = facts.view.facts.appliance_addresses
+    found = [
+        (time_ns, packet, client)
+        for (client, time_ns), packet in camera.hung_up.items()
+        if time_ns > answered and (not appliance or client in appliance)
+    ]
+    if len(found) < HUNG_UP_LEAST or not recent(found[-1][0], facts.now_ns, STALE_S):
+        return
+    client = found[-1][2]
+    yield Observation(
+        "rtsp-silent", subject_of(camera),
+        {**about(camera), "client": client, "count": str(len(found))},
+        tuple(
+            evidence(time_ns, packet, f"connection of {who}, ended by the camera")
+            for time_ns, packet, who in found[-EVIDENCE_MAX:]
+        ),
+        found[0][0], found[-1][0],
+        detail=(f"asked by {reader_name(client, facts)}", _LOGGED),
+        text=f"Camera {camera.name} accepts connections to its RTSP port and ends them at once "
+             f"({_times(len(found))})",
+        action=f"Restart {camera.name}: its RTSP server is gone; then update its firmware, and "
+               "close other viewers",
         camera=camera.address,
     )  # fmt: skip
 

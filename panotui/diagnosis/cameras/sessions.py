@@ -78,7 +78,8 @@ def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
         return None
     last = max(media, key=lambda s: s.row.last_ns).row
     over = min(t for t in (session.let_go_ns, session.ended_ns, facts.now_ns) if t)
-    if over - last.last_ns <= FROZEN_S * SECOND:
+    interval = 3 / last.fps_nominal if last.fps_nominal > 0 else 0.0
+    if over - last.last_ns <= max(FROZEN_S, interval) * SECOND:
         return None
     seen = evidence(last.last_ns, last.last_packet, "last RTP packet")
     return _Stop(last.last_ns, seen, False)

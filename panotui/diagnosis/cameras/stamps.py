@@ -72,5 +72,8 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
     if parts:
         yield Observation(
             "stream-timestamps", watched.subject, {**watched.values, "detail": "; ".join(parts)},
-            (evidence(now, row.last_packet, "measured up to here"),), **watched.base,
+            (evidence(now, row.last_packet, "measured up to here"),),
+            # unevenness is measured by the stamps
+            replaces=(f"stream-jitter|{watched.subject}",) if runs_wrong else (),
+            **watched.base,
         )  # fmt: skip

@@ -19,7 +19,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @lru_cache(maxsize=1)
 def statuses() -> dict[str, Status]:
-    """All tables by their names: a number, or "other"."""
+    """All tables by their names: a number, "http" or "other"."""
     path = resources.files("panotui.diagnosis.cameras").joinpath("rtsp_statuses.toml")
     return msgspec.convert(tomllib.loads(path.read_text("utf-8")), dict[str, Status])
 
@@ -28,3 +28,8 @@ def status_of(code: int) -> Status:
     """What a status means."""
     known = statuses()
     return known.get(str(code), known["other"])
+
+
+def status_named(name: str) -> Status:
+    """What a table says that is not for a number."""
+    return statuses()[name]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from panotui.diagnosis.cameras import freezes, loss, pace, shape, stamps
 from panotui.diagnosis.cameras.readers import SlowReaders
 from panotui.diagnosis.cameras.stamps import StampClocks
 from panotui.diagnosis.cameras.stream_events import Events, Memory, Watched
-from panotui.diagnosis.cameras.words import About, about, stream_subject
+from panotui.diagnosis.cameras.words import About, about, stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule
 from panotui.model import SECOND, AnyMessage, StreamFreeze, StreamGap, StreamRestart
 from panotui.state.camera import Camera
+from panotui.state.camera_streams import is_another_readers
 from panotui.state.streams import StreamState, media_of, stream_key
 
 STREAMS_MAX = 2048
@@ -57,7 +59,10 @@ class StreamRule(Rule):
             for stream in streams:
                 if stream.dst == camera.address:
                     continue  # sound of a reader, which speaks when somebody does
-                out.extend(self._of(camera, stream, len(streams), facts))
+                seen = self._of(camera, stream, streams, facts)
+                if is_another_readers(stream, facts.view.facts.appliance_addresses):
+                    seen = (replace(one, severity="info") for one in seen)
+                out.extend(seen)
                 if stream.port:
                     rate = stream.window(facts.now_ns, 10, "bytes") * 0.8
                     load[stream.port] = load.get(stream.port, 0.0) + rate
@@ -66,17 +71,19 @@ class StreamRule(Rule):
         return out
 
     def _of(
-        self, camera: Camera, stream: StreamState, siblings: int, facts: Facts
+        self, camera: Camera, stream: StreamState, streams: list[StreamState], facts: Facts
     ) -> Iterable[Observation]:
         row = stream.row
         if facts.now_ns - row.last_ns > LOOKED_AFTER_NS and row.end:
             return
         media = media_of(stream.codec)
+        extra = whose(stream, streams, facts)
+        named = camera.name + extra
         watched = Watched(
             camera,
             stream,
-            stream_subject(camera, stream, siblings),
-            {**about(camera), "stream": stream.key, "subject": f"Camera {camera.name}",
+            stream_subject(camera, stream, extra, len(streams)),
+            {**about(camera), "stream": stream.key, "camera": named, "subject": f"Camera {named}",
              "client": stream.dst},
             About(stream=stream.key, camera=camera.address),
             self._events.get(stream.key, Events()),
@@ -94,9 +101,9 @@ class StreamRule(Rule):
             yield from loss.dropped_by_camera(watched, self._memory)
         if media != "video" or row.encrypted:
             return
-        yield from pace.uneven(watched)
         off_clock = self._clocks.runs_wrong(watched)
         if not off_clock:  # else pictures come as they are made, and their stamps say otherwise
+            yield from pace.uneven(watched)
             yield from pace.slow(watched)
         yield from shape.key_frames(watched)
         yield from shape.heavy(watched)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 from panotui.diagnosis.facts import Facts
 from panotui.state.camera import Camera
+from panotui.state.camera_streams import is_another_readers, label_of
 from panotui.state.streams import StreamState, media_of
 
 
@@ -30,11 +32,21 @@ def subject_of(camera: Camera) -> str:
     return f"camera {camera.name}"
 
 
-def stream_subject(camera: Camera, stream: StreamState, siblings: int) -> str:
-    """The camera; its sound or metadata apart from its picture where it has several streams."""
+def whose(stream: StreamState, streams: Iterable[StreamState], facts: Facts) -> str:
+    """What a sentence adds to the camera's name for one of several streams: ` (camera=3)` of its
+    URL, ` (read by 10.0.0.7)` where that is not the appliance; else nothing."""
+    parts = [label] if (label := label_of(stream, streams)) else []
+    if is_another_readers(stream, facts.view.facts.appliance_addresses):
+        parts.append(f"read by {stream.dst}")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def stream_subject(camera: Camera, stream: StreamState, extra: str, siblings: int) -> str:
+    """The camera and what `whose` says; its sound or metadata apart from its picture where it has
+    several streams."""
     media = media_of(stream.codec)
-    extra = f" {media}" if siblings > 1 and media not in ("video", None) else ""
-    return subject_of(camera) + extra
+    apart = f" {media}" if siblings > 1 and media not in ("video", None) else ""
+    return subject_of(camera) + extra + apart
 
 
 def reader_name(client: str, facts: Facts) -> str:

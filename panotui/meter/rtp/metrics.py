@@ -110,6 +110,7 @@ class RtpMetrics:
         state.timestamp[ids] = packets.timestamp[at]
         row["first_ns"][ids] = row["last_ns"][ids] = packets.time_ns[at]
         row["first_packet"][ids] = packets.number(at)
+        row["stamp_first"][ids] = packets.timestamp[at]
         state.started[ids] = True
 
     def _resumed(self, packets: Grouped) -> I64:

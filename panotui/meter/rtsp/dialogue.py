@@ -136,7 +136,8 @@ class Dialogue:
             self._describe(text, body, text.url or "")
         self._tell(text, text.method, text.url, from_client, time_ns, number, None, body)
         if text.method == "TEARDOWN":
-            self._finish(time_ns, number, "teardown", text.url or "")
+            how = "teardown" if from_client else "teardown-server"
+            self._finish(time_ns, number, how, text.url or "")
 
     # ------------------------------------------------------------ answers
 
@@ -277,7 +278,7 @@ class Dialogue:
     def _finish(self, time_ns: int, number: int, how: str, url: str) -> None:
         """TEARDOWN of one track of several ends only that track."""
         torn = [track for track in self.tracks if track.url.rstrip("/") == url.rstrip("/")]
-        if how != "teardown" or not torn or len(torn) == len(self.tracks):
+        if not torn or len(torn) == len(self.tracks):
             torn = self.tracks
         for track in torn:
             track.playing = False
@@ -291,9 +292,9 @@ class Dialogue:
         """The connection or its session is over: told once, until something is set up again."""
         for track in self.tracks:
             track.playing = False
-            if how == "teardown":
+            if how.startswith("teardown"):
                 track.ended_ns = time_ns
-        self.over = how != "teardown"
+        self.over = not how.startswith("teardown")
         self.tracks = []
         if not self._ended or not self._told:
             self._told = True
@@ -363,7 +364,7 @@ class Dialogue:
                 session_name=description.session_name if description else None,
                 response_ms=response_ms,
                 require=text.one("require") or text.one("unsupported"),
-                carrier=self.carrier,
+                carrier="http" if text.version == "HTTP" else self.carrier,
                 location=location,
                 media=_said(setup) if setup is not None else "",
                 public=_methods(text.one("public") or text.one("allow")),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import chain, islice
 
 from panotui.meter.rtsp.found_frames import FRAME_HEAD, SMALL, SMALL_FRAMES, Frames
-from panotui.meter.rtsp.multipart import Multipart
+from panotui.meter.rtsp.multipart import Multipart, first_part
 from panotui.meter.rtsp.unwrapping import Base64, WebSocket, Wrapping
 from panotui.wire.rtsp import (
     BODY_MAX,
@@ -23,6 +23,7 @@ from panotui.wire.rtsp import (
     find_message,
     head_end,
     parse_head,
+    parse_http_refusal,
     starts_message,
 )
 
@@ -582,6 +583,13 @@ class Direction:
             self._mode, self._parts = _PARTS, Multipart(self.carrier(0), raw)
             return start + head - known
         tunnelled = found is not None or b"x-rtsp-tunnelled" in lower
+        refusal = None if tunnelled else parse_http_refusal(raw)
+        if refusal is not None:
+            self._buffer.clear()
+            self._need = refusal.body_length
+            self._mode = _SKIP if self._need else _BOUNDARY
+            self.on_message(refusal, b"", time_ns, number)
+            return start + head - known
         if not tunnelled and not raw.startswith(b"HTTP"):
             self._mode = _DEAD
             return end
@@ -631,6 +639,15 @@ class Direction:
                 waiting.append(at)
         self._candidates = waiting
         self._scanned = max(size - 4, self._floor)
+        if place < 0 and (part := first_part(buffer)) is not None:
+            # the answer's own head came in an earlier segment, which nobody read as media
+            self._parts = Multipart(self.carrier(0), part)
+            marks, raw = self._marks[-1:], bytes(buffer)
+            self._lose()
+            self._mode = _PARTS
+            for _, time_ns, number in marks:
+                self.frames.parts += self._parts.feed(raw, time_ns, number)
+            return
         if place < 0:
             if size > RESYNC_BYTES_MAX:
                 self._tries += 1

@@ -18,6 +18,17 @@ _LENGTH = re.compile(rb"(?i)\ncontent-length\s*:\s*(\d{1,9})\s*\r?\n")
 _BOUNDARY = re.compile(rb"(?i)boundary\s*=\s*\"?([^\s\";,]{1,100})")
 
 
+_PART = re.compile(
+    rb"(?i)(?:^|\n)--([!-~]{1,70})\r?\n(?:[!-~][ -~]{0,200}\r?\n){0,8}?content-type: *image/jpe?g"
+)
+
+
+def first_part(raw: bytes | bytearray) -> bytes | None:
+    """What an answer's head would say of the boundary, where these bytes hold a part's head."""
+    found = _PART.search(raw, 0, HEAD_MAX)
+    return b"boundary=--" + found[1] if found else None
+
+
 class Part(NamedTuple):
     """A picture that has come as a whole."""
 

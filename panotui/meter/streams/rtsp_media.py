@@ -87,6 +87,11 @@ class RtspMedia:
         header = read_headers(data, position, length, captured)
         kind = data[np.minimum(position + 1, len(data) - 1)] if len(data) else length * 0
         report = (captured >= 8) & (kind >= 200) & (kind <= 207)
+        if report.any():
+            # a marked packet of types 72 to 79 has the same second byte, but a number for a length
+            said = data[np.minimum(position + 2, len(data) - 1)].astype(np.int64) << 8
+            said |= data[np.minimum(position + 3, len(data) - 1)]
+            report &= 4 * (said + 1) <= length
         for i in self._reports.admitted(np.flatnonzero(report)).tolist():
             start = int(position[i])
             raw = data[start : start + int(captured[i])].tobytes()

@@ -196,6 +196,9 @@ class UdpMedia:
         at = columns.payload[rows[which]]
         b0, b1 = batch.data[at], batch.data[at + 1]
         report = (b0 >> 6 == 2) & (b1 >= 200) & (b1 <= 207) & (length[which] >= 8)
+        # a marked packet of types 72 to 79 has the same second byte, but a number for a length
+        said = batch.data[at + 2].astype(np.int32) << 8 | batch.data[at + 3]
+        report &= 4 * (said + 1) <= length[which]
         for i in self._reports.admitted(which[report]).tolist():
             row, carrier = int(rows[i]), int(place[i])
             start, captured = int(columns.payload[row]), int(columns.payload_captured[row])

@@ -1,0 +1,91 @@
+"""Whose streams of a camera these are: the appliance's own or another reader's, still wanted or
+let go; and what tells one from the others where a camera has several pictures."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from panotui.model import SECOND
+from panotui.state.camera import Camera
+from panotui.state.camera_session import Session
+from panotui.state.streams import FROZEN_S, StreamState, media_of
+
+LABEL_MAX = 40
+
+
+@lru_cache(4_096)
+def is_group(address: str) -> bool:
+    """A multicast address: its streams are everybody's."""
+    try:
+        return ipaddress.ip_address(address).is_multicast
+    except ValueError:
+        return False
+
+
+def own_sessions(camera: Camera, appliance: Iterable[str]) -> list[Session]:
+    """The appliance's connections; everybody's while it is not known or was not seen here."""
+    known = frozenset(appliance)
+    sessions = list(camera.sessions.values())
+    own = [s for s in sessions if s.client in known]
+    return own or sessions
+
+
+def own_streams(
+    camera: Camera, streams: Sequence[StreamState], appliance: Iterable[str]
+) -> list[StreamState]:
+    """Those of the camera's streams that reach the appliance, if it has tried to read it."""
+    known = frozenset(appliance)
+    if not any(s.client in known for s in camera.sessions.values()):
+        return list(streams)
+    return [s for s in streams if s.dst in known or is_group(s.dst)]
+
+
+def is_another_readers(stream: StreamState, appliance: Iterable[str]) -> bool:
+    """The stream goes to a reader that is not the appliance, which is known."""
+    known = frozenset(appliance)
+    return bool(known) and stream.dst not in known and not is_group(stream.dst)
+
+
+def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool:
+    """Nobody waits for a stream any more that has come to an end."""
+    if session is None:
+        return False
+    if session.let_go_ns or session.torn_down_ns:
+        return True
+    last_ns = stream.row.last_ns
+    if session.ended and session.ended_ns - last_ns <= FROZEN_S * SECOND:
+        return True  # it ended with its connection
+    return any(
+        other is not session
+        and other.client == session.client
+        and other.play_ns > last_ns
+        and other.url == session.url
+        for other in camera.sessions.values()
+    )
+
+
+def label_of(stream: StreamState, streams: Iterable[StreamState]) -> str:
+    """What tells this picture from the camera's others: `camera=3` of their URLs; "" if nothing."""
+    if not stream.url or media_of(stream.codec) not in ("video", None):
+        return ""
+    others = {
+        s.url
+        for s in streams
+        if s.url and s.url != stream.url and media_of(s.codec) in ("video", None)
+    }
+    return _difference(stream.url, frozenset(others)) if others else ""
+
+
+@lru_cache(1_024)
+def _difference(url: str, others: frozenset[str]) -> str:
+    common = [frozenset(_parts(other)) for other in others]
+    own = [p for p in _parts(url) if not all(p in parts for parts in common)]
+    return own[-1][:LABEL_MAX] if own else ""
+
+
+def _parts(url: str) -> list[str]:
+    _, _, path = re.sub(r"^\w+://", "", url).partition("/")
+    return [part for part in re.split(r"[/?&]", path) if part]
