@@ -62,7 +62,6 @@ _OF_TLS = (
 )  # fmt: skip
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
-_ENDS = ("fin_out", "fin_in", "rst_out", "rst_in")
 _ACCEPTED = (CONNECTED, ANSWERED, BROKEN)
 HUNG_UP_NS = 2 * SECOND
 SEALED_MEDIA = 1 << 16  # bytes; a dialogue has fewer
@@ -288,7 +287,7 @@ class ConnectionTracking:
         """Cameras that are read inside TLS: all that is seen of it is that bytes come."""
         for i in np.flatnonzero(rows["app"] == _RTSPS)[:LOOKED_AT].tolist():
             version = int(rows["version"][i])
-            ended = sum(int(rows[name][i]) for name in _ENDS)
+            ended = rows["fin_out"][i] + rows["fin_in"][i] + rows["rst_out"][i] + rows["rst_in"][i]
             server = address_text(version, rows["dst"][i].tobytes())
             much = int(rows["payload_in"][i]) >= SEALED_MEDIA
             if much and not self.view.who(server) & (Who.INTERNET | Who.APPLIANCE):
@@ -299,7 +298,7 @@ class ConnectionTracking:
                 int(rows["last_in_ns"][i]),
                 int(rows["payload_in"][i]),
                 int(rows["last_packet"][i]),
-                ended > 0,
+                bool(ended),
             )
 
     # ------------------------------------------------------------------ messages
