@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from panotui.errors import UsageError
 from panotui.wire.text import printable
@@ -25,8 +25,7 @@ TOKEN_BYTES_MAX, CA_BYTES_MAX = 16_384, 4 << 20
 ENTERPRISE_MOST = 2**32 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
+class Targets(Struct, frozen=True):
     """Where the command line wants alerts to go."""
 
     alerts: str | None = None
@@ -39,7 +38,7 @@ class Targets:
     def arguments(self) -> list[str]:
         """The same for another process of the program; a token in the environment stays there."""
         words: list[str] = []
-        for name in self.__dataclass_fields__:
+        for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is not None:
                 words += [f"--{name.replace('_', '-')}", str(value)]
@@ -51,7 +50,7 @@ def alert_options(function: F) -> F:
 
     @functools.wraps(function)
     def with_targets(*args: Any, **kwargs: Any) -> Any:
-        said = {name: kwargs.pop(name) for name in Targets.__dataclass_fields__}
+        said = {name: kwargs.pop(name) for name in Targets.__struct_fields__}
         return function(*args, targets=Targets(**said), **kwargs)
 
     whole: Any = with_targets

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from panotui.commands.confined import confined
 from panotui.commands.options import (
@@ -164,8 +164,7 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
             file.write(line if line.endswith("\n") else line + "\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """What is to be read: captures, or one recording."""
 
     captures: tuple[str, ...]

@@ -8,7 +8,8 @@ near. While one of several servers works, the others are information.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import SECOND, AnyMessage, EvidenceRecord, NtpMessage, RtcpReport
@@ -26,8 +27,7 @@ _NOT_YET = frozenset({"INIT", "STEP", "DROP", "RMOT", ""})
 _WANTS_KEY = frozenset({"AUTH", "AUTO", "CRYP", "NKEY"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(Struct, frozen=True):
     """A server as the appliance sees it."""
 
     server: TimeServer

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.fate import Element, Fate, Trial, shared
@@ -38,8 +40,7 @@ _NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no way t
 OPEN_WAIT_NS = 12 * SECOND  # so long an open connection may be silent before the internet is down
 
 
-@dataclass(slots=True)
-class Failing:
+class Failing(Struct):
     """A target of the appliance that fails, and what is said of it alone."""
 
     target: Attempts
@@ -229,7 +230,7 @@ def _observe(
     extra = more.pop("values", None)
     if isinstance(extra, dict):
         more["values"] = {**values, **extra}
-    return replace(seen, **more)  # type: ignore[arg-type]
+    return replace(seen, **more)
 
 
 def _alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:

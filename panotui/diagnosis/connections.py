@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.diagnosis.cloud import HOUR, IDLE, SILENCE_NS, TABLE_MAX
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -32,8 +32,7 @@ ANSWER_NS = 8 * SECOND  # so long nobody answers the packet that ends a silence
 SAID_NS = 600 * SECOND  # by then a new connection must have shown that the server is there
 
 
-@dataclass(slots=True)
-class _Opened:
+class _Opened(Struct):
     """MQTT connections of one client to one host."""
 
     client: str
@@ -42,8 +41,7 @@ class _Opened:
     ids: set[str] = field(default_factory=set)  # MQTT client identifiers, where in clear text
 
 
-@dataclass(slots=True)
-class _Woken:
+class _Woken(Struct):
     """A connection that spoke after a silence and waits for an answer."""
 
     slot: int

@@ -14,9 +14,9 @@ observations that share one cause. What this vantage could not have seen is not 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
@@ -37,8 +37,7 @@ _NEWS = frozenset(("flows", "streams", "links", "ports", "site", "endpoints", "v
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 
 
-@dataclass(slots=True)
-class _Life:
+class _Life(Struct):
     record: FindingRecord
     spec: FindingSpec
     blocks: frozenset[str]

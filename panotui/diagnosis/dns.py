@@ -11,7 +11,8 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import (
@@ -48,8 +49,7 @@ _OF_AWS = (_AWS, ".amazonaws.com.cn", ".amazon.com", ".aws", ".awsglobalaccelera
            ".cloudfront.net", ".awsdns.com")  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Bad:
+class _Bad(Struct):
     """Lookups that fail alike at one server."""
 
     kind: str

@@ -7,11 +7,11 @@ conditions that hold now. Rules never raise findings themselves and never read a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.diagnosis.thresholds import Thresholds, thresholds
 from panotui.model import (
@@ -49,8 +49,7 @@ from panotui.state.visibility import Visibility
 STALE_S = 900.0
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(Struct):
     """The state that rules read; the same object every tick, with `now_ns` moved on."""
 
     site: Site
@@ -148,8 +147,7 @@ class Facts:
         return found[0] if len(found) == 1 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """A condition that holds now."""
 
     id: str  # of findings.toml

@@ -9,13 +9,13 @@ proves that the element is not the cause.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 Element = tuple[str, str]  # kind, name: ("port", "eth1")
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """One target that fails at one step."""
 
     name: str  # of the target: two trials of one name are one target
@@ -24,8 +24,7 @@ class Trial:
     key: str = ""  # of its own finding
 
 
-@dataclass(slots=True)
-class Fate:
+class Fate(Struct):
     """Trials with one cause."""
 
     element: Element

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.diagnosis.arp import mac_number, shown, suspect
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -40,8 +40,7 @@ WAYS_MAX = 64
 _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
-@dataclass(slots=True)
-class _Way:
+class _Way(Struct):
     """Traffic of one port to the internet through one MAC."""
 
     first: EvidenceRecord

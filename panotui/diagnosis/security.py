@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import SecurityThresholds
@@ -272,8 +273,7 @@ class ScanRule(Rule):
                 self._found.popitem(last=False)
 
 
-@dataclass(slots=True)
-class _Clear:
+class _Clear(Struct):
     what: str
     advice: str
     credentials: bool
@@ -386,8 +386,7 @@ class CleartextRule(Rule):
         ]
 
 
-@dataclass(slots=True)
-class _Domain:
+class _Domain(Struct):
     names: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
     client: str = ""
 

@@ -9,8 +9,9 @@ sent to this one, show that the others live on. A port that merely has nothing t
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import SECOND, AnyMessage, ArpMessage, DnsMessage, NtpMessage
@@ -28,8 +29,7 @@ ALIVE_NS = 10 * SECOND
 STREAM_S = 10  # seconds in a row in which a stream came
 
 
-@dataclass(slots=True)
-class _Habit:
+class _Habit(Struct):
     """Something that a port does again and again."""
 
     times: deque[int] = field(default_factory=lambda: deque(maxlen=8))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.diagnosis.catalogue import alerts
 from panotui.diagnosis.cloud import AMAZON, TABLE_MAX, listed, times
@@ -33,8 +34,7 @@ _FOLLOWS = ("tls-alert", "client-cert-rejected", "alpn-stripped", "endpoint-fail
 _HOSTS_MAX = 256
 
 
-@dataclass(slots=True)
-class _Handshake:
+class _Handshake(Struct):
     """One TLS connection's opening."""
 
     hello: TlsClientHello
@@ -45,8 +45,7 @@ class _Handshake:
     stripped: bool = False
 
 
-@dataclass(slots=True)
-class _Failure:
+class _Failure(Struct):
     seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
     first_ns: int = 0
     last_ns: int = 0

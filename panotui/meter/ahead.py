@@ -7,16 +7,14 @@ batch and its columns. Goes out: the part of them that a piece of the batch is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import I64, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns
 
 
-@dataclass(slots=True)
-class Decoded:
+class Decoded(Struct):
     """What is known of n packets before their second is metered."""
 
     columns: Columns
@@ -39,8 +37,7 @@ class Decoded:
         )
 
 
-@dataclass(slots=True)
-class Ahead:
+class Ahead(Struct):
     """A batch that was decoded as a whole."""
 
     batch: PacketBatch

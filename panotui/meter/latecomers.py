@@ -9,9 +9,8 @@ came, and not on how they were cut into batches. At most `HELD_MOST` are held be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import I16, I32, I64, SECOND, U8, U64, Bool, Interface, PacketBatch
 from panotui.wire.gather import gather
@@ -22,8 +21,7 @@ _WAIT_NS = SECOND
 _WAIT_TICKS = 3  # where the clock was set back
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     """What is kept of m packets."""
 
     head: U8  # (m, _HEAD_BYTES)

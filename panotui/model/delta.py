@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
+from msgspec import Struct, field
 
 from panotui.model.arrays import Rows
 from panotui.model.flow_rows import FlowRows
@@ -56,8 +56,7 @@ class MeterCounters(msgspec.Struct, kw_only=True):
     two_way_flows: int = 0
 
 
-@dataclass(slots=True)
-class Delta:
+class Delta(Struct):
     """What changed in one meter during one tick of packet time; totals are cumulative."""
 
     time_ns: int  # end of the tick, packet time

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from panotui.model.arrays import I16, I32, I64, U8
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(Struct, frozen=True):
     """A capture interface: a NIC, or an interface description of a file. Index = position."""
 
     name: str
@@ -21,8 +20,7 @@ class Interface:
     speed_bps: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PacketBatch:
+class PacketBatch(Struct, frozen=True):
     """Packets as parallel columns over one shared, read-only byte buffer.
 
     Rows are in arrival order. Valid until the next `read()` or `close()` of its source (a ring

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
+
+from msgspec import Struct, field
 
 R = TypeVar("R")
 
@@ -16,8 +17,7 @@ class Fold(NamedTuple):
     flows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[R]):
+class Page(Struct, Generic[R], frozen=True):
     """The visible rows of a pane and where they are among all."""
 
     rows: tuple[R, ...]

@@ -10,13 +10,13 @@ from __future__ import annotations
 import tomllib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from panotui.model import Site, SiteListen, SiteService
 from panotui.site.addresses import IpNetwork, network, scope_of
@@ -137,8 +137,7 @@ def policy_file() -> tuple[PolicySettings, tuple[Rule, ...]]:
     return data.policy, data.rule
 
 
-@dataclass(frozen=True, slots=True)
-class HostMatch:
+class HostMatch(Struct, frozen=True):
     """A rule that knows a host."""
 
     rule: Rule
@@ -147,8 +146,7 @@ class HostMatch:
     alias: bool = False  # a name that only the 2021 guide prints
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(Struct, frozen=True):
     pattern: HostPattern
     rule: Rule
     alias: bool

@@ -8,11 +8,11 @@ as skipped until somebody names them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from panotui.errors import UsageError
 from panotui.model import Site, SiteCamera
@@ -36,8 +36,7 @@ DNS_S, TCP_S, TLS_S = 2.5, 3.0, 3.0
 Credentials = Callable[[str], tuple[str | None, str | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """A server to reach, and what for."""
 
     name: str  # for people: "CW Logs"

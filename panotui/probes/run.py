@@ -10,7 +10,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.probes.result import ProbeResult
 
@@ -18,8 +19,7 @@ AT_ONCE = 32
 TOTAL_S = 14.0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """Something to try: what to call it while it runs, and how."""
 
     kind: str

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import SECOND, Snapshot
 from panotui.recording.pcapng import PcapngFile
@@ -42,8 +42,7 @@ class Ticking(Protocol):
     on_tick: list[Callable[[int], None]]
 
 
-@dataclass(slots=True)
-class Incident:
+class Incident(Struct):
     """A violation or finding whose packets are being gathered."""
 
     name: str

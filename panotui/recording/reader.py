@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from panotui.errors import InputError
 from panotui.model import (
@@ -41,8 +41,7 @@ SNAPSHOTS_TRIED = 60  # of a damaged stretch, before it is given up
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One run of the recorder."""
 
     id: int

@@ -15,9 +15,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from panotui import __version__
 from panotui.model import (
@@ -48,8 +49,7 @@ GAP_NS = 5 * SECOND  # between two seconds, live: longer, and nothing was writte
 HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
 
 
-@dataclass(slots=True)
-class Second:
+class Second(Struct):
     """What one second brought."""
 
     snapshot: Snapshot
@@ -57,20 +57,17 @@ class Second:
     events: list[EventRecord] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Mark:
+class _Mark(Struct):
     time_ns: int
     text: str
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(Struct):
     key: str
     is_known: bool
 
 
-@dataclass(slots=True)
-class Evidence:
+class Evidence(Struct):
     """Packets to keep: a file's name and comment, and what `PcapngFile.write` takes."""
 
     file: str
@@ -80,8 +77,7 @@ class Evidence:
     stays_open: bool = False  # more will come for this file soon
 
 
-@dataclass(slots=True)
-class _Flush:
+class _Flush(Struct):
     done: threading.Event
 
 

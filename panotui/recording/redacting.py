@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from panotui.wire.secrets import ZERO, secrets_in
 
@@ -32,8 +33,7 @@ class Segment(NamedTuple):
     end: int
 
 
-@dataclass(slots=True)
-class _Direction:
+class _Direction(Struct):
     next: int = -1  # sequence number that follows what was seen last
     tail: bytes = b""
     open_at: int = -1  # a secret goes on there

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.recording.parts import DATABASE, EVIDENCE
@@ -20,8 +21,7 @@ from panotui.recording.states import worst_sql
 DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How large and old a recording may become."""
 
     size_bytes: int = 2_000_000_000

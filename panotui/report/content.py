@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+
+from msgspec import Struct
 
 from panotui.diagnosis.catalogue import catalogue
 from panotui.model import SECOND, EndpointRecord, EventRecord, FindingRecord
@@ -56,8 +57,7 @@ LEVELS = {
 GLYPHS = {"ok": "✔", "warn": "!", "bad": "✖", "info": "i", "none": "·"}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The first line of a report."""
 
     level: str  # "ok", "warn", "bad", "none"
@@ -232,8 +232,7 @@ def glossary() -> dict[str, str]:
     return {str(word): str(meaning) for word, meaning in tomllib.loads(text).items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """A finding as it is told: with every time that it came."""
 
     finding: FindingRecord  # the one that is open, or the newest
@@ -278,8 +277,7 @@ def _lasted(finding: FindingRecord, time: LocalTime) -> str:
 # ------------------------------------------------------------------ compared
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One line of the comparison with the span before."""
 
     what: str

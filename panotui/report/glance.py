@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
 
 from markupsafe import Markup, escape
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.report.plots import time_ticks
 from panotui.report.story import Story
@@ -35,8 +36,7 @@ OUTAGES_SHOWN = 30
 TOGETHER_S = 20  # what was lost within so many seconds of each other was lost together
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One subject of the night at a glance."""
 
     key: str
@@ -78,8 +78,7 @@ class Row:
         return ", ".join(said)
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Struct, frozen=True):
     """A time in which a subject was dead."""
 
     name: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.model import SECOND, CameraRecord, EndpointRecord, PortRecord, StreamRecord
 from panotui.report.content import endpoints_in_order
@@ -15,8 +16,7 @@ PICTURES_MAX = 4
 BANDS_MAX = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class CameraMeasures:
+class CameraMeasures(Struct, frozen=True):
     """One camera over the span; the streams of no known camera have a row of their own."""
 
     key: str  # among the story's histories
@@ -35,8 +35,7 @@ class CameraMeasures:
     still: tuple[Band, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PortMeasures:
+class PortMeasures(Struct, frozen=True):
     """One port over the span."""
 
     record: PortRecord

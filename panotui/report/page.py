@@ -7,7 +7,6 @@ a name which got through could not call home.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources

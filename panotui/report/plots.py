@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
+from msgspec import Struct, field
 
 from panotui.report.wording import LocalTime
 
@@ -27,8 +27,7 @@ _X_TICKS = 6
 _DAY_S = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """A value that holds from `start_s` (seconds since the epoch) for `seconds`."""
 
     start_s: int
@@ -36,8 +35,7 @@ class Sample:
     value: float | None  # None: nothing is known of that time
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """One line: its name for the legend and its samples in order of time."""
 
     name: str
@@ -49,8 +47,7 @@ class Series:
         return any(s.value is not None for s in self.samples)
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """A time to point at, such as a freeze."""
 
     start_s: float
@@ -58,8 +55,7 @@ class Band:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """The size of a picture in its own units, of which a small letter takes ten; whose time its
     axis says; when something was recorded (None: where a series knows something)."""
 
@@ -69,8 +65,7 @@ class Frame:
     recorded: Sequence[tuple[int, int]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """Mean and maximum of the samples that fall into one column of the picture."""
 
     mean: float
@@ -187,8 +182,7 @@ def _merged(bands: Sequence[Band], start_s: int, end_s: int, width: int) -> list
     return shown
 
 
-@dataclass(frozen=True, slots=True)
-class _Plot:
+class _Plot(Struct, frozen=True):
     start_s: int
     end_s: int
     count: int

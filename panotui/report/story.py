@@ -10,10 +10,10 @@ import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 from panotui.errors import InputError
 from panotui.model import (
@@ -37,8 +37,7 @@ DAY_S = 86_400
 NO_CAMERA = ""  # the streams that no camera is known to send
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """What a person says of a report."""
 
     title: str | None = None
@@ -47,8 +46,7 @@ class Heading:
     time: LocalTime = field(default_factory=LocalTime)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A part of a recording, in seconds since the epoch: [start_s, end_s)."""
 
     start_s: int
@@ -59,15 +57,13 @@ class Span:
         return max(0, self.end_s - self.start_s)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """What was sampled of one port or camera; each by name of its value."""
 
     series: dict[str, Series] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """Packets of a camera's streams in a span."""
 
     packets: int = 0
@@ -78,8 +74,7 @@ class Counted:
         return self.packets + self.lost
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceFile:
+class EvidenceFile(Struct, frozen=True):
     """Packets that were kept."""
 
     file: str
@@ -90,8 +85,7 @@ class EvidenceFile:
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """The span before the one that is told of, to compare with."""
 
     span: Span
@@ -104,8 +98,7 @@ class Before:
     peers: tuple[str, ...]  # that were spoken to for the first time now
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """Everything that a report is made of."""
 
     snapshot: Snapshot
@@ -273,8 +266,7 @@ def _port_histories(recording: Recording, span: Span) -> dict[str, History]:
     }
 
 
-@dataclass(slots=True)
-class _Moment:
+class _Moment(Struct):
     """The streams of one camera in one sample."""
 
     seconds: int = 1

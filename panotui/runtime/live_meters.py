@@ -16,11 +16,11 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 import msgspec
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import SECOND, Interface, MeterSettings
 from panotui.runtime.heap import give_back
@@ -144,8 +144,7 @@ class LiveMeterProcess:
 _REMEDY = "Start panotui again."
 
 
-@dataclass(slots=True)
-class _Line:
+class _Line(Struct):
     """What one meter has told and the engine has not taken yet, oldest first."""
 
     process: LiveMeterProcess

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.meter import Meter
 from panotui.model import I16, I32, I64, SECOND, U8, U32, Bool, PacketBatch
@@ -40,8 +40,7 @@ INCIDENT_PACKETS = 50_000
 OPENINGS_NS = 300 * SECOND  # flows that were silent for longer are not told of any more
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """Copied rows of one batch, in order of arrival."""
 
     data: U8
@@ -57,8 +56,7 @@ class Chunk:
     names: tuple[tuple[str, int], ...]  # interfaces: (name, link type)
 
 
-@dataclass(slots=True, frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """One packet of a flow's opening."""
 
     time_ns: int
@@ -69,8 +67,7 @@ class Kept:
     vlan_tci: int
 
 
-@dataclass(slots=True)
-class Opening:
+class Opening(Struct):
     """What is remembered of a flow's beginning."""
 
     hosts: tuple[int, int]

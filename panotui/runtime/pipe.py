@@ -9,11 +9,11 @@ a pipe delivers. `Totals` sums the newest states of all meters for the engine. F
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 import msgspec
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.errors import PanotuiError
 from panotui.model import (
@@ -97,8 +97,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
     blind: tuple[int, int] | None = None
 
 
-@dataclass(slots=True)
-class News:
+class News(Struct):
     """What one meter tells at one tick (files: an index into the ticks
     that all share; live: 1 in the last news, 0 before)."""
 
@@ -308,8 +307,7 @@ def summed(each: Sequence[SourceCounters]) -> SourceCounters:
     )
 
 
-@dataclass(slots=True)
-class Totals:
+class Totals(Struct):
     """The newest source state of each meter, summed for the engine."""
 
     files: tuple[str, ...]

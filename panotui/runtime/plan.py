@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import (
     I64,
@@ -67,8 +67,7 @@ def _alike(a: str, b: str) -> int:
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """Who reads what, and when all of them tick."""
 
     orders: list[Order]

@@ -14,8 +14,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from panotui.engine.engine import Engine
 from panotui.errors import InputError
@@ -118,8 +119,7 @@ class MeterProcess:
 # ------------------------------------------------------------------ into the engine
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """How far an analysis of several captures is."""
 
     packets: int = 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct, field
 
 from panotui.model import mac_text
 from panotui.site.addresses import (
@@ -55,8 +56,7 @@ PEER_BITS: dict[str, int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SiteFacts:
+class SiteFacts(Struct, frozen=True):
     """What is known of the site at one time; compared by value."""
 
     appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
@@ -94,8 +94,7 @@ class SiteFacts:
         return next((mac_text(m) for m, port in self.appliance_macs.items() if port == name), None)
 
 
-@dataclass(slots=True)
-class Client:
+class Client(Struct):
     """What makes a host look like the appliance."""
 
     live555: bool = False
@@ -108,8 +107,7 @@ class Client:
         return 4 * self.live555 + min(len(self.cameras), 3)
 
 
-@dataclass(frozen=True, slots=True)
-class MediaSession:
+class MediaSession(Struct, frozen=True):
     """The RTSP session that negotiated a media port."""
 
     client: str

@@ -12,13 +12,13 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from msgspec import Struct
 
 from panotui.errors import SiteError
 from panotui.model import Site, mac_value
@@ -41,8 +41,7 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
 _PORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class SiteProblem:
+class SiteProblem(Struct, frozen=True):
     """Something wrong with a site file; `error` false: only worth a warning."""
 
     line: int

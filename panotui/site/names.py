@@ -13,10 +13,11 @@ import tomllib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import ClassVar
+
+from msgspec import Struct
 
 from panotui.model import (
     SECOND,
@@ -35,8 +36,7 @@ NAMES_AN_ADDRESS = 8
 CHAIN_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
-class HostName:
+class HostName(Struct, frozen=True):
     """A name and how it is known."""
 
     name: str  # canonical where it can be, else as it was printed
@@ -44,14 +44,12 @@ class HostName:
     ech: bool = False  # the outer name of an Encrypted ClientHello: the true one is hidden
 
 
-@dataclass(slots=True)
-class _Answer:
+class _Answer(Struct):
     seen_ns: int
     expires_ns: int
 
 
-@dataclass(slots=True)
-class _FlowNames:
+class _FlowNames(Struct):
     names: tuple[HostName, ...] = ()
     hello: bool = False  # the ClientHello was seen, with or without a name
     not_tls: bool = False  # its first bytes are something else

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.model import Site, mac_value
 from panotui.site.addresses import IpNetwork, network
@@ -18,8 +20,7 @@ from panotui.site.facts import Client, SiteFacts, is_host, is_internet
 from panotui.site.hosts import canonical_host, is_address
 
 
-@dataclass(frozen=True, slots=True)
-class Learnt:
+class Learnt(Struct, frozen=True):
     """What traffic has taught so far. Tables are in order of learning and are only read here."""
 
     clients: Mapping[str, Client]  # by address
@@ -38,8 +39,7 @@ class Learnt:
     ntp_servers: Collection[str]  # that answered
 
 
-@dataclass(frozen=True, slots=True)
-class _Port:
+class _Port(Struct, frozen=True):
     role: str | None
     macs: frozenset[int]
     addresses: tuple[str, ...]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import I64, SECOND, U8, U64, address_text
 from panotui.model.flow_rows import FlowColumns
@@ -39,8 +39,7 @@ class Way(NamedTuple):
     dport: int
 
 
-@dataclass(slots=True)
-class Heard:
+class Heard(Struct):
     """When a way last worked."""
 
     answered_ns: int = 0  # a new connection or question
@@ -48,8 +47,7 @@ class Heard:
     host: str = ""  # who answered a new one last
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(Struct):
     """Questions over UDP to one server beyond, since its last answer."""
 
     port: str

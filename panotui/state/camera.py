@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.model import DialogueLine
 from panotui.state.camera_refusals import Refusals
@@ -13,8 +14,7 @@ DIALOGUE_MAX = 40
 READERS_MAX = 32
 
 
-@dataclass(slots=True)
-class Unreachable:
+class Unreachable(Struct):
     """ICMP port unreachable by a reader about a camera's media."""
 
     reader: str
@@ -25,8 +25,7 @@ class Unreachable:
     times: int = 1
 
 
-@dataclass(slots=True)
-class Camera:
+class Camera(Struct):
     """What is kept of one camera."""
 
     address: str

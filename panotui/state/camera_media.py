@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.state.camera import Camera, Unreachable
@@ -17,8 +17,7 @@ PLAY_SILENT_NS = 12 * SECOND  # some cameras wait for their next key frame befor
 CUT_NS = 2 * SECOND  # what a camera cuts in place of an answer, its reader may at once get again
 
 
-@dataclass(slots=True)
-class Misdirected:
+class Misdirected(Struct):
     """Media that go to a port that their reader did not ask for."""
 
     session: Session

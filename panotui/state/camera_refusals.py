@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.model import SECOND, EvidenceRecord, RtspMessage
 from panotui.state.camera_session import RUNGS, Asked, Session
@@ -22,8 +23,7 @@ PASSED_BY_NS = 60 * SECOND  # a refusal that the client lives with, playing some
 PLAYED_LATELY_NS = 10 * SECOND
 
 
-@dataclass(slots=True)
-class Refusal:
+class Refusal(Struct):
     """What one client was refused at one step, until it gets farther."""
 
     client: str

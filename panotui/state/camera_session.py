@@ -7,7 +7,8 @@ ports, and what kept the session alive can be read off. Bounded in itself.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.model import RtspMessage, RtspTrack
 from panotui.wire.rtsp import Transport, parse_transport
@@ -19,8 +20,7 @@ WAITING_MAX = 16
 TRACKS_MAX = 32
 
 
-@dataclass(slots=True)
-class Asked:
+class Asked(Struct):
     """A request, and what came of it."""
 
     method: str
@@ -41,8 +41,7 @@ class Asked:
         return f"{self.status} {self.reason}".strip()
 
 
-@dataclass(slots=True)
-class Track:
+class Track(Struct):
     """A track whose SETUP was accepted, and the client's ports: asked for and answered."""
 
     url: str
@@ -60,8 +59,7 @@ class Track:
         return self.media not in ("video", "")
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """One RTSP connection to a camera."""
 
     key: str  # meter-session

@@ -7,8 +7,9 @@ that answers holds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.state.camera import Camera
@@ -26,8 +27,7 @@ SYN_UNANSWERED = 3
 Verdict: TypeAlias = tuple[str, str | None, int]
 
 
-@dataclass(slots=True)
-class Scene:
+class Scene(Struct):
     """A camera as it stands at `now_ns`."""
 
     camera: Camera

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from panotui.model import SECOND, AnyMessage, ArpMessage, LinkControlMessage, mac_value
 
@@ -38,8 +39,7 @@ def virtual(mac: str) -> bool:
     return mac.startswith(_VIRTUAL)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A packet that shows something."""
 
     time_ns: int
@@ -47,8 +47,7 @@ class Seen:
     text: str
 
 
-@dataclass(slots=True)
-class Claim:
+class Claim(Struct):
     """One MAC that says an address is its own."""
 
     mac: str
@@ -72,8 +71,7 @@ class Claim:
         return self.unasked + self.announced
 
 
-@dataclass(slots=True)
-class Address:
+class Address(Struct):
     """All that is said of one address."""
 
     claims: OrderedDict[str, Claim] = field(default_factory=OrderedDict)  # by MAC, oldest first
@@ -81,8 +79,7 @@ class Address:
     turns: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))  # to another MAC
 
 
-@dataclass(slots=True)
-class Question:
+class Question(Struct):
     """An address that one host asks for, without an answer."""
 
     asker: str
@@ -95,8 +92,7 @@ class Question:
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
-@dataclass(slots=True)
-class RouterGroup:
+class RouterGroup(Struct):
     """A pair of routers that stand in for each other, by their advertisements."""
 
     protocol: str

@@ -13,8 +13,9 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from panotui.model import SECOND, AnyMessage, ClockRecord, NtpMessage, TimeServerRecord
 
@@ -33,8 +34,7 @@ STAMPS_MAX = 1024
 MODE_CLIENT, MODE_SERVER = 3, 4
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """One question and its answer."""
 
     client: str
@@ -44,8 +44,7 @@ class Exchange:
     receive: int = 0  # raw; an answer in interleaved mode quotes this stamp (RFC 9769)
 
 
-@dataclass(slots=True)
-class Side:
+class Side(Struct):
     """One client's exchanges with one server, by the step that they reached."""
 
     requests: int = 0
@@ -68,8 +67,7 @@ class Side:
         return _synchronised(self.stratum, self.leap)
 
 
-@dataclass(slots=True)
-class TimeServer:
+class TimeServer(Struct):
     """What is known of one server."""
 
     address: str

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
 from panotui.model.flow_rows import AnyRows, FlowRow
@@ -60,8 +60,7 @@ def outcomes(rows: AnyRows) -> U8:
     return out
 
 
-@dataclass(slots=True)
-class Attempts:
+class Attempts(Struct):
     """Connection attempts to one server and port (or one endpoint)."""
 
     server: str

@@ -11,10 +11,10 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import (
     I64,
@@ -57,8 +57,7 @@ _ROLES = (
 )
 
 
-@dataclass(slots=True)
-class Device:
+class Device(Struct):
     """What is kept of one MAC address."""
 
     mac: int

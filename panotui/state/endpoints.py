@@ -8,7 +8,8 @@ A rule that nothing was seen of is one record with its pattern as host and the s
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.model import EndpointRecord
 from panotui.policy.rules import Policy, Rule, expand_regions
@@ -22,8 +23,7 @@ ATTEMPTS_SHOWN = 8
 _KINDS = ("cloud", "service")
 
 
-@dataclass(slots=True)
-class Endpoint:
+class Endpoint(Struct):
     """One host and port that a rule of the policy names."""
 
     rule: Rule

@@ -9,7 +9,7 @@ short itself, before anybody could have answered, is no failure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from panotui.model import (
     SECOND,
@@ -59,8 +59,7 @@ _ENDS = {
 }
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """One connection on its way up."""
 
     key: int  # of its flow

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
 
@@ -26,8 +27,7 @@ AGES_NS = 600 * SECOND
 OFFERS_AGE_NS = 3600 * SECOND  # offers that are compared with each other
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A packet that shows a step."""
 
     time_ns: int
@@ -35,8 +35,7 @@ class Seen:
     text: str
 
 
-@dataclass(slots=True)
-class Row:
+class Row(Struct):
     """Messages of one kind in a row, the newest last."""
 
     count: int = 0
@@ -64,8 +63,7 @@ class Row:
         self.seen.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """What a server gives: its options decide whether it belongs to the site."""
 
     server: str
@@ -87,8 +85,7 @@ class Offer:
         return None
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(Struct):
     """One client and how far it got."""
 
     mac: str

@@ -9,8 +9,9 @@ the site. All tables are bounded.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from panotui.model import AnyMessage, DnsMessage
 
@@ -20,8 +21,7 @@ SHOWN = 8
 _KINDS = {"NXDOMAIN": "nxdomain", "SERVFAIL": "servfail", "REFUSED": "refused"}
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A packet that shows something."""
 
     time_ns: int
@@ -29,8 +29,7 @@ class Seen:
     text: str
 
 
-@dataclass(slots=True)
-class Useless:
+class Useless(Struct):
     """Answers of one kind that one server gives for one name and type."""
 
     server: str
@@ -43,8 +42,7 @@ class Useless:
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
-@dataclass(slots=True)
-class Given:
+class Given(Struct):
     """The addresses that one server gives for one name."""
 
     server: str
@@ -57,8 +55,7 @@ class Given:
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
-@dataclass(slots=True)
-class Lookup:
+class Lookup(Struct):
     """One name that one client asks for."""
 
     client: str

@@ -9,10 +9,10 @@ late has its whole history.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import (
     SECOND,
@@ -34,8 +34,7 @@ LOOPS_KEPT = 512
 SILENT_NS = 30 * SECOND  # a port without a frame from the appliance for this long is silent
 
 
-@dataclass(frozen=True, slots=True)
-class PortFacts:
+class PortFacts(Struct, frozen=True):
     """What the site says of a port, declared or inferred."""
 
     name: str
@@ -45,8 +44,7 @@ class PortFacts:
     interface: str | None
 
 
-@dataclass(slots=True)
-class MacCount:
+class MacCount(Struct):
     """Traffic of one MAC address, to it (in) and from it (out), without a mirror's copies."""
 
     packets_in: int = 0
@@ -82,8 +80,7 @@ class MacCount:
             self.peak_out = max(self.peak_out, bucket[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Looped:
+class Looped(Struct, frozen=True):
     """Frames of one sender in one second that came round in a loop."""
 
     second: int
@@ -92,8 +89,7 @@ class Looped:
     frames: int
 
 
-@dataclass(slots=True)
-class LinkState:
+class LinkState(Struct):
     """What is known of a capture interface on this machine, with a minute of its readings."""
 
     reading: LinkReading

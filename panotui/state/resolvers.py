@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from statistics import median
 from typing import ClassVar
+
+from msgspec import Struct, field
 
 from panotui.model import SECOND, AnyMessage, DnsMessage, ResolverRecord
 
@@ -29,8 +30,7 @@ LOST_KEPT = 256
 Question = tuple[str, int, str, int, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """A question that got no answer, although the server answered others meanwhile."""
 
     time_ns: int
@@ -40,8 +40,7 @@ class Lost:
     raced: bool  # the other question of the same name, asked at once, was answered
 
 
-@dataclass(slots=True)
-class Side:
+class Side(Struct):
     """What one client asks one server, and waits for."""
 
     queries: int = 0
@@ -63,8 +62,7 @@ class Side:
         self.last_answer_ns = time_ns
 
 
-@dataclass(slots=True)
-class Resolver:
+class Resolver(Struct):
     """What is known of one DNS server."""
 
     address: str

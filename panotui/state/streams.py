@@ -9,10 +9,11 @@ before open ones.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import median_high
 from typing import Any, ClassVar, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from panotui.model import (
     AUDIO_CODECS,
@@ -92,8 +93,7 @@ Summed: TypeAlias = Literal["bytes", "packets", "expected", "lost", "frames", "c
 _address_text = lru_cache(4_096)(address_text)
 
 
-@dataclass(slots=True)
-class StreamState:
+class StreamState(Struct):
     """What is kept of one stream."""
 
     key: str

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.model import (
@@ -296,8 +296,7 @@ def fold(runs: Sequence[Run], start_s: int, end_s: int, columns: int) -> tuple[C
     return tuple(Cell(int(cell)) for cell in np.where(blank, Cell.BLANK, worst))
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """Seconds of each kind in a span."""
 
     blank_s: int = 0

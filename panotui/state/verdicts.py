@@ -8,10 +8,11 @@ decided which flows need it, and what a person must hear of a verdict that chang
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.model import (
     I16,
@@ -36,8 +37,7 @@ REJUDGED_A_TICK = 65_536
 SOURCES_A_TICK = 64  # hosts whose violations are folded in a tick
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A flow whose verdict is another one now."""
 
     flow: str  # its id

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import I64, SECOND, AnyMessage, DhcpMessage, MeterCounters, Rows
 from panotui.model.flow_rows import FlowColumns
@@ -37,8 +37,7 @@ BOTH, TOWARDS, SENT, SPREAD, NOTHING = "both", "towards", "sent", "spread", "not
 _ANSWERING_PORTS = (53, 123)  # an answer from there proves that a question was asked
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """Frames of one MAC address at one interface."""
 
     towards: int = 0  # unicast
@@ -62,8 +61,7 @@ class Seen:
         return sum(self.one_sided.values())
 
 
-@dataclass(slots=True)
-class _Interface:
+class _Interface(Struct):
     """All frames of one interface."""
 
     since_ns: int

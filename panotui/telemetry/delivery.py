@@ -13,9 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.telemetry.alerts import Alert
 
@@ -36,8 +37,7 @@ class Later(OSError):
         self.seconds = seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How deliveries to one receiver go."""
 
     to: str  # without anything secret

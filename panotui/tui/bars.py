@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
+
+from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.tui.cells import cut_middle, width
@@ -26,8 +27,7 @@ TWO_ROWS_HEIGHT = 20  # from here on the footer may take two lines
 SITE_CELLS = 12  # of the site's name that other parts never take
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     spans: Sequence[Span]
     rank: int  # what goes first when there is no room: highest; 0 never
     right: bool = False

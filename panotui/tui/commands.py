@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta, tzinfo
+
+from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.tui.keys import Key
@@ -18,16 +19,14 @@ from panotui.views.frames import ReviewState
 from panotui.views.subjects import PANES
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     name: str
     text: str = ""
     value: float = 0.0
     time_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     name: str
     takes: str
     help: str

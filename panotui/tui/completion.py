@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from panotui.views.filter import KEYS, FilterError, parse
 
@@ -19,8 +20,7 @@ _WORD = re.compile(r"\S+")
 _VALUE = re.compile(r"[\w.:/+-]+\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(Struct, frozen=True):
     """Words that may stand at [start, stop) of the text."""
 
     start: int
@@ -28,8 +28,7 @@ class Candidates:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     start: int
     stop: int
     text: str

@@ -5,13 +5,12 @@ Keys in, text and cursor out; no widget, no terminal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 LENGTH_MAX = 300
 
 
-@dataclass(slots=True)
-class Edit:
+class Edit(Struct):
     text: str = ""
     at: int = 0  # the cursor stands before this character
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import locale
 import os
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from panotui.state.strips import Cell
 
@@ -18,8 +19,7 @@ Role: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(Struct, frozen=True):
     """One set of pictures; all are one cell wide."""
 
     ok: str

@@ -6,7 +6,7 @@ read it, so none can promise what another does not do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from panotui.views.subjects import PANES
 
@@ -25,8 +25,7 @@ FLOWS = "flows"  # the pane of flows
 LOST = "lost"  # the recorder has gone and is tried again
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     keys: tuple[str, ...]  # Textual's names, or the character
     action: str
     label: str  # the footer's word

@@ -7,8 +7,9 @@ changes: filters, sorting and exports do not know it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+from msgspec import Struct
 
 from panotui.tui.quantities import rate
 
@@ -21,8 +22,7 @@ _RATE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) ([kMGT]?)b/s\b")
 _SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(Struct, frozen=True):
     names: Names = "names"
     units: Units = "bits"
     times: Times = "clock"

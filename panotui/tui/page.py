@@ -6,8 +6,9 @@ takes. Pages are pure functions, so each is proved without a terminal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import tzinfo
+
+from msgspec import Struct, field
 
 from panotui.tui.glyphs import Glyphs, Look, glyph, role
 from panotui.tui.line import Line, Pen, Span, highlighted, plain
@@ -16,8 +17,7 @@ from panotui.tui.quantities import day_clock, mega, short_clock, since
 from panotui.views.frames import Frame
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """Where a person is in one pane: kept while other panes are looked at."""
 
     key: str | None = None  # of the item under the cursor
@@ -28,8 +28,7 @@ class Place:
     filter: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """All that a page may depend on."""
 
     frame: Frame
@@ -74,8 +73,7 @@ class Scene:
         return glyph(self.glyphs, look), role(look)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """Something to stand on: cells [start, stop) of a line."""
 
     key: str
@@ -86,8 +84,7 @@ class Item:
     known: bool | None = None  # None: cannot be marked as known
 
 
-@dataclass(slots=True)
-class Page:
+class Page(Struct):
     lines: list[Line] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC
+
+from msgspec import Struct
 
 from panotui.tui import bars, compare, hints, keys, prompt, strips, timeline, times
 from panotui.tui.cells import wrap
@@ -18,8 +19,7 @@ from panotui.views.frames import Frame, View
 LATE_S = 3.0  # without an answer before the header says so
 
 
-@dataclass(slots=True)
-class Picture:
+class Picture(Struct):
     """Everything on the screen, line by line."""
 
     header: Line

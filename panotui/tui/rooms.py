@@ -7,15 +7,14 @@ thing's detail at its side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 BESIDE_WIDTH, WIDE_WIDTH, WIDE_HEIGHT = 110, 160, 36
 STRIPS_WIDTH, STRIPS_HEIGHT = 100, 26  # of the page: 100x30 with header, footer and a notice
 LIST_LEAST = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Rooms:
+class Rooms(Struct, frozen=True):
     """Cells and lines of each part; 0: it is not there."""
 
     list_width: int

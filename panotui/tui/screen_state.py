@@ -7,11 +7,11 @@ cursor, `prompt` by typed lines; `picture` draws it.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from panotui.tui import bars, keys, timeline
 from panotui.tui.completion import Candidates
@@ -28,8 +28,7 @@ WIDTH_MIN, HEIGHT_MIN = 60, 16
 MESSAGE_S = 5.0
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(Struct):
     """A detail that is open: its key, and where it was scrolled to."""
 
     key: str

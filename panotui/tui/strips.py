@@ -7,8 +7,9 @@ cell has its glyph, which tells it without colour. Only what was not recorded is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
+
+from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.state.strips import Cell
@@ -30,8 +31,7 @@ ROLES: dict[Cell, Role] = {
 _LEGEND = (Cell.WELL, Cell.DAMAGED, Cell.DEAD, Cell.UNASKED, Cell.MISSED)
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     lines: list[Line]
     items: list[Item]
 

@@ -7,8 +7,9 @@ heading answers; `draw_table` gives the page. Only the visible rows are ever in 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from panotui.tui.cells import cut_end, fit
 from panotui.tui.glyphs import Role
@@ -20,8 +21,7 @@ from panotui.views.subjects import row_key
 HEAD_LINES = 2  # the pane's answer and the columns' titles
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a table; `drop` is its turn to go when the width shrinks (0: never)."""
 
     title: str
@@ -37,8 +37,7 @@ class Column:
     sentence: bool = False  # cut at its end; names are cut in the middle
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     pane: str
     record: type
     kind: str  # of the detail view: "flow" in "flow:ID"

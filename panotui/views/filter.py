@@ -13,8 +13,9 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from panotui.model import (
     CameraRecord,
@@ -216,8 +217,7 @@ _BARE: dict[type, Values] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One condition; `key` None looks through the whole row."""
 
     key: str | None
@@ -226,8 +226,7 @@ class Term:
     pattern: re.Pattern[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """A parsed filter; empty terms keep everything."""
 
     terms: tuple[Term, ...]

@@ -7,8 +7,9 @@ A new pane is a `Pane` in a file of its own, named in `subjects`, with a field f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from panotui.model import Snapshot
 from panotui.views.frames import Detail
@@ -18,8 +19,7 @@ Key: TypeAlias = Callable[[Any], Any]
 DetailMaker: TypeAlias = Callable[[str, Any, State, Snapshot], Detail]
 
 
-@dataclass(frozen=True, slots=True)
-class Pane:
+class Pane(Struct, frozen=True):
     """A kind of thing: its rows, what names one, how they are ordered, and its detail."""
 
     kind: str  # before the colon of `View.detail`: "flow" in "flow:0-17"

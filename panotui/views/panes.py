@@ -8,9 +8,10 @@ why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from panotui.model import FlowRecord
 from panotui.model.page import Fold, Page

@@ -7,13 +7,13 @@ Writers of effects (recorder, site file, exports) are given from outside.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+import msgspec.structs
 
 from panotui.errors import PanotuiError
 from panotui.model import (
@@ -234,7 +234,7 @@ class StateProvider:
                 follow,
                 view.fold,
             )
-        return found if error is None else dataclasses.replace(found, filter_error=error)
+        return found if error is None else msgspec.structs.replace(found, filter_error=error)
 
     def _held_flows(self, view: View, state: State, rows: int) -> Page[FlowRecord]:
         """Flows in an order that is held: the first ones, as far as an order is kept."""
@@ -251,7 +251,7 @@ class StateProvider:
         )
         ordered = self._orders.of(view.order, found.rows, lambda flow: flow.id)
         shown = window(ordered, found.total, msgspec.structs.replace(view, rows=rows), error)
-        return dataclasses.replace(shown, matched=found.matched, folds=found.folds)
+        return msgspec.structs.replace(shown, matched=found.matched, folds=found.folds)
 
     def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
         return snapshot.events

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.model.page import Page

@@ -6,14 +6,15 @@ captured. Lengths are of the wire unless the name says captured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from panotui.model import I16, I32, I64, U8, U16, U32, U64, Bool
 
 
-@dataclass(slots=True)
-class Columns:
+class Columns(Struct):
     """Parallel columns of a decoded batch of n packets."""
 
     ethertype: U16  # (n,) after VLAN tags and MPLS; 0 unknown; LLC frames: their length field

@@ -10,9 +10,9 @@ that need it. No row ever meets a Python statement of its own, and no content ca
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import (
     I16,
@@ -63,8 +63,7 @@ _NO_ROWS: I64 = np.empty(0, np.int64)
 _NO_IDENTITY: U64 = np.empty(0, np.uint64)
 
 
-@dataclass(slots=True)
-class _Fragments:
+class _Fragments(Struct):
     """Transport and ports of first fragments, newest last; bounded."""
 
     key: U64
@@ -263,8 +262,7 @@ def _ethernet_rows(batch: PacketBatch) -> Bool | bool:
 # ------------------------------------------------------------------ every other frame
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(Struct):
     """Compressed working columns of the rows on the general path, m rows."""
 
     data: U8

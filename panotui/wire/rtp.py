@@ -7,9 +7,8 @@ be RTP (RFC 3550 5.1 and A.1, RFC 5761 4). Nothing is assumed of the payload.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import I32, I64, U8, U16, U32, U64, Bool
 from panotui.wire.gather import gather
@@ -48,8 +47,7 @@ STATIC_PAYLOADS: dict[int, tuple[str, int]] = {
 }
 
 
-@dataclass(slots=True)
-class RtpColumns:
+class RtpColumns(Struct):
     """Parallel columns of n supposed RTP packets."""
 
     valid: Bool  # (n,) version 2, not RTCP, lengths consistent with CC, X and P
@@ -80,7 +78,7 @@ class RtpColumns:
 
     def put(self, rows: I64, other: RtpColumns) -> None:
         """Replace the named rows by those of another."""
-        for name in self.__dataclass_fields__:
+        for name in self.__struct_fields__:
             getattr(self, name)[rows] = getattr(other, name)
 
 

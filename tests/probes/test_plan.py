@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from panotui.errors import UsageError
 from panotui.model import Site, SiteCamera, SiteIdentity, SiteNetwork, SiteService

@@ -5,11 +5,11 @@ The packets are a capture's, come at their times by clocks that the test holds. 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from panotui.engine.engine import Engine
 from panotui.engine.settings import EngineSettings

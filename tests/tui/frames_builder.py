@@ -316,7 +316,7 @@ class Site:
         view = View(
             sort=sort, reverse=reverse, port=port, first=first, rows=rows, follow=follow, fold=fold
         )
-        return replace(flow_rows(chosen, view), total=len(self.flows))
+        return msgspec.structs.replace(flow_rows(chosen, view), total=len(self.flows))
 
     # ---- the answer to a request
 

@@ -118,5 +118,5 @@ def test_words_of_the_decoder_say_what_the_header_itself_says():
         c.payload_captured,
     )
     read = read_headers(data, c.payload, c.payload_length, c.payload_captured)
-    for name in RtpColumns.__dataclass_fields__:
+    for name in RtpColumns.__struct_fields__:
         assert getattr(plain, name).tolist() == getattr(read, name).tolist(), name

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
@@ -24,8 +25,7 @@ SHARED = 0.6  # of its bursts fall into those of another
 NAMED = 6
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
+class _Member(Struct, frozen=True):
     camera: Camera
     stream: StreamState
     subject: str
@@ -34,8 +34,7 @@ class _Member:
         return f"{finding}|{self.subject}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Burst:
+class _Burst(Struct, frozen=True):
     time_ns: int
     packet: int
     lost: int

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -31,8 +32,7 @@ CLOCK_BACK_S = 30.0
 CUT = frozenset({"fin-server", "rst-server", "teardown-server"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Wake:
+class _Wake(Struct, frozen=True):
     time_ns: int
     packet: int
     text: str

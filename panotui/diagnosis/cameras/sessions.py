@@ -7,7 +7,7 @@ counted, that is its reason, and what was refused or did not count is named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from panotui.diagnosis.cameras.reboots import cut_by_camera
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
@@ -24,8 +24,7 @@ TOLD_S = 300.0
 _KEEPERS = ("GET_PARAMETER", "OPTIONS", "SET_PARAMETER")  # the best first
 
 
-@dataclass(frozen=True, slots=True)
-class _Stop:
+class _Stop(Struct, frozen=True):
     """The moment at which a session was over."""
 
     time_ns: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.diagnosis.cameras.words import About
 from panotui.diagnosis.facts import Facts
@@ -14,8 +15,7 @@ from panotui.state.streams import StreamState
 COUNTS_MAX = 4096
 
 
-@dataclass(slots=True)
-class Events:
+class Events(Struct):
     """Events of one stream that a finding needs."""
 
     gaps: deque[StreamGap] = field(default_factory=lambda: deque(maxlen=256))
@@ -51,8 +51,7 @@ class Memory:
         return known[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Struct, frozen=True):
     """One stream of a camera at a tick, and what every finding about it says."""
 
     camera: Camera

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from panotui.diagnosis.cameras import freezes, loss, pace, shape, stamps
 from panotui.diagnosis.cameras.readers import SlowReaders

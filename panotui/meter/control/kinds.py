@@ -7,10 +7,10 @@ of `lane` are made from it: a new protocol is a new row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.meter.control import dissectors
@@ -21,8 +21,7 @@ from panotui.wire.columns import Columns
 from panotui.wire.protocols import ICMP, ICMP6, IGMP, TCP, UDP, VRRP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """A kind of control packets. It needs at least one way to be known by."""
 
     name: str

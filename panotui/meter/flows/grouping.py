@@ -9,17 +9,16 @@ a row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.model import I32, I64, Bool
 
 
-@dataclass(slots=True)
-class Groups:
+class Groups(Struct):
     """Rows of a batch ordered by (slot, arrival), m rows in g groups."""
 
     rows: I64  # (m,) rows of the batch
@@ -49,8 +48,7 @@ def group(rows: I64, slots: I32, capacity: int) -> Groups:
     return Groups(rows.take(order), ordered.take(first).astype(np.int64), first, size)
 
 
-@dataclass(slots=True)
-class Runs:
+class Runs(Struct):
     """Where the sender changes in grouped rows: r runs of rows of one flow and half.
 
     The directions that occur, d of them, are those of the groups' last rows, a group each, and then

@@ -8,9 +8,8 @@ count: with B-frames, others come in between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.by_stream import Segments
 from panotui.meter.rtp.clock import (
@@ -37,8 +36,7 @@ _STEPS = 32  # frame intervals of which the usual one is the median
 _NEVER = np.iinfo(np.int64).max
 
 
-@dataclass(slots=True)
-class FrameStarts:
+class FrameStarts(Struct):
     """Packets of a batch that start frames, and the frame interval that held then."""
 
     rows: I64  # (k,) ascending

@@ -8,9 +8,9 @@ each run of equal timestamps is a frame of its own; else runs are matched by the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.by_stream import Segments
 from panotui.meter.rtp.clock import HALF, wrap32
@@ -24,8 +24,7 @@ _OPEN = 8  # frames of a stream that may still receive packets
 _STAMP, _SIZE, _FLAGS, _FIRST_NS = range(4)  # what is kept of them
 
 
-@dataclass(slots=True)
-class Frames:
+class Frames(Struct):
     """f frames, stream by stream: the open ones first, new ones in order of their first packet."""
 
     stream: I64  # (f,)
@@ -39,8 +38,7 @@ class Frames:
     starts: I64  # (k,) the packets that begin them, as rows of the batch
 
 
-@dataclass(slots=True)
-class _Runs:
+class _Runs(Struct):
     """r runs of a stream's packets of one timestamp."""
 
     at: I64  # (r,) the row of the first
@@ -59,8 +57,7 @@ class _Runs:
         )
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     """h open frames of the streams of a batch, oldest first."""
 
     stamps: I64  # (s, 8) -1: none
@@ -68,8 +65,7 @@ class _Held:
     frame: I64  # (h, 4)
 
 
-@dataclass(slots=True)
-class _Joined:
+class _Joined(Struct):
     """Frames of a batch by segment, held ones first, new ones in order of their first packet."""
 
     member: I64  # (h + r,) the frame of each held frame and of each run of packets

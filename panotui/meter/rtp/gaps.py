@@ -8,10 +8,11 @@ the path's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.meter.rtp.foreign import ForeignNumbers
 from panotui.meter.rtp.records import Grouped
@@ -30,8 +31,7 @@ NOTES_MAX = 64
 NOTED_AFTER_NS = SECOND // 4  # a stream shows its gap with its next packet
 
 
-@dataclass(slots=True)
-class Gap:
+class Gap(Struct):
     """Missing sequence numbers that may still arrive."""
 
     first: int

@@ -7,9 +7,8 @@ says the former of packets in order of arrival; of frames `frame_timing` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.by_stream import Segments, smooth
 from panotui.meter.rtp.clock import JUMP_S, deviation, is_jump
@@ -18,8 +17,7 @@ from panotui.meter.rtp.sequence import Sequence
 from panotui.model import F64, I64, Bool, Rows
 
 
-@dataclass(slots=True)
-class Smoothed:
+class Smoothed(Struct):
     """Jitter after each row that counts."""
 
     values: F64  # (k,) ticks of the stream's clock

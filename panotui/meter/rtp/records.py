@@ -8,9 +8,8 @@ where they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.by_stream import Segments
 from panotui.model import I32, I64, U8, U16, U32, Bool
@@ -19,8 +18,7 @@ from panotui.wire.rtp import RtpColumns
 ORDER_BITS = 20  # frames that one packet may complete
 
 
-@dataclass(slots=True)
-class RtpRecords:
+class RtpRecords(Struct):
     """n RTP packets in order of arrival, of any streams."""
 
     stream: U16  # (n,) index into the core's tables
@@ -48,8 +46,7 @@ class RtpRecords:
         )
 
 
-@dataclass(slots=True)
-class Arrivals:
+class Arrivals(Struct):
     """n RTP packets as they were read; the columns are those of `RtpRecords`."""
 
     data: U8  # what `header` points into
@@ -93,7 +90,7 @@ def join(parts: list[RtpRecords]) -> RtpRecords:
     return RtpRecords(
         *(
             np.concatenate([getattr(part, name) for part in parts])
-            for name in RtpRecords.__dataclass_fields__
+            for name in RtpRecords.__struct_fields__
         )
     )
 

@@ -12,9 +12,8 @@ restart, up to RECENT behind; and numbers passed over during a PAUSE were not ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.records import Grouped
 from panotui.meter.rtp.stream_columns import StreamColumns
@@ -29,8 +28,7 @@ _SCALAR_RUN = 256  # packets taken one at a time around an anomaly
 _ARRAY_RUNS = 8  # returns to arrays within one segment
 
 
-@dataclass(slots=True)
-class Flawed:
+class Flawed(Struct):
     """What sequence numbers mean, a row each, in the segments that are not in perfect order."""
 
     packets: Grouped  # of those segments alone
@@ -42,8 +40,7 @@ class Flawed:
     late: I64  # rows of `packets` that came behind others, for the first time
 
 
-@dataclass(slots=True)
-class Sequence:
+class Sequence(Struct):
     """What the sequence numbers of a batch mean, a segment each."""
 
     expected: I64  # (s,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from panotui.meter.rtp.records import Arrivals
 from panotui.meter.rtsp.carriers import Carriers
@@ -13,8 +14,7 @@ from panotui.meter.rtsp.places import Place
 from panotui.model import I64, U16
 
 
-@dataclass(slots=True)
-class Recognised:
+class Recognised(Struct):
     """RTP packets that a lane has found."""
 
     known: tuple[U16, Arrivals] | None = None  # of these streams, by index

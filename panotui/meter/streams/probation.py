@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.rtp.records import Arrivals, RtpRecords
 from panotui.meter.streams.formats import first_bytes, payload_of, video_flags
@@ -71,8 +71,7 @@ class Arrived:
         ]
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What is held of a source, oldest call first."""
 
     payload_type: int  # of its first packet

@@ -6,9 +6,8 @@ header says and which segments came before it, its own direction's and the other
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.meter.flows.grouping import Groups, group_sums, runs
 from panotui.meter.flows.state import FIN, RST, SYN
@@ -17,8 +16,7 @@ from panotui.wire.columns import Columns
 from panotui.wire.protocols import TCP
 
 
-@dataclass(slots=True)
-class Segments:
+class Segments(Struct):
     """TCP rows of a batch ordered by (slot, arrival), m rows in g groups."""
 
     rows: I64

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.model import Severity, Verdict
 from panotui.site.names import HostName
@@ -18,8 +20,7 @@ BYSTANDER: Final = "bystander"
 BETWEEN_PORTS: Final = "between-ports"
 
 
-@dataclass(frozen=True, slots=True)
-class FlowFacts:
+class FlowFacts(Struct, frozen=True):
     """All that a verdict depends on."""
 
     client: str
@@ -66,8 +67,7 @@ class FlowFacts:
         return replace(self.turned(), answered=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """A verdict without words."""
 
     verdict: Verdict
@@ -81,8 +81,7 @@ class Decision:
     detail: str = ""  # what the words need to know besides: "region:eu-west-1", "resolver", ...
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """A verdict with its words."""
 
     verdict: Verdict

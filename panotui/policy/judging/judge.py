@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from dataclasses import replace
 from functools import cached_property
 from typing import Final
+
+from msgspec.structs import replace
 
 from panotui.model import Severity, Verdict
 from panotui.policy.judging.decision import (

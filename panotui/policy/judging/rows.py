@@ -9,10 +9,10 @@ costs one judgement.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.model import (
@@ -64,8 +64,7 @@ _STATE_UNANSWERED = (0, 1, 9)  # new, syn-sent, one-way
 _STATE_REFUSED = 6
 
 
-@dataclass(slots=True)
-class JudgedRows:
+class JudgedRows(Struct):
     """Verdicts aligned with the rows that were judged."""
 
     verdict: U8  # index into VERDICTS
@@ -87,8 +86,7 @@ class JudgedRows:
         return len(self.verdict)
 
 
-@dataclass(slots=True)
-class _Special:
+class _Special(Struct):
     """Addresses that are more than their scope, as sorted arrays."""
 
     key: tuple[int, ...]

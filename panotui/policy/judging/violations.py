@@ -11,10 +11,10 @@ import hashlib
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.model import (
     FLOW_DTYPE,
@@ -52,8 +52,7 @@ _NARROW: Final = np.dtype([(name, FLOW_DTYPE[name]) for name in _FIELDS])
 _VIOLATION: Final = VERDICTS.index("violation")
 
 
-@dataclass(frozen=True, slots=True)
-class ViolationChange:
+class ViolationChange(Struct, frozen=True):
     """Something that happened to a violation: an event can be made of it."""
 
     kind: str  # "new", "again", "worse", "past", "withdrawn", "folded"
@@ -63,8 +62,7 @@ class ViolationChange:
     packet: int | None = None
 
 
-@dataclass(slots=True)
-class _Violation:
+class _Violation(Struct):
     id: str
     reason: int
     level: int  # severity
@@ -83,8 +81,7 @@ class _Violation:
     open: bool = True
 
 
-@dataclass(slots=True)
-class _Counted:
+class _Counted(Struct):
     """What of each flow of a meter is already in a violation, sorted by flow id."""
 
     ids: U64

@@ -12,11 +12,11 @@ import ipaddress
 import os
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from msgspec import Struct
 
 from panotui.errors import UsageError
 from panotui.model import ViolationRecord
@@ -32,8 +32,7 @@ _REFUSED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """What was done; `undo` takes it back."""
 
     path: Path

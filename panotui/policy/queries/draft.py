@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import tomlkit
+from msgspec import Struct
 from tomlkit.items import Item, Table
 
 from panotui.model import REASONS, address_text, mac_text
@@ -25,8 +25,7 @@ from panotui.wire.text import printable
 COMMENT_MAX = 120
 
 
-@dataclass(frozen=True, slots=True)
-class SeenListen:
+class SeenListen(Struct, frozen=True):
     """An inbound port that the appliance answered on."""
 
     port: int
@@ -34,8 +33,7 @@ class SeenListen:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SeenService:
+class SeenService(Struct, frozen=True):
     """Something that the appliance speaks to, and no rule allows."""
 
     host: str

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import astuple, dataclass, fields
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.site.view import SiteView
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """One line of the ticket."""
 
     number: int
@@ -111,7 +112,7 @@ def export_csv(view: SiteView) -> str:
     """The table as CSV (RFC 4180), with a head line."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([f.name for f in fields(Opening)])
+    writer.writerow(Opening.__struct_fields__)
     for line in openings(view):
         writer.writerow([_cell(value) for value in astuple(line)])
     return out.getvalue()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.model import mac_text
 from panotui.policy.rules import Policy, Rule, expand_regions
@@ -25,8 +26,7 @@ MEDIA_PORTS = "1024-65535"
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "224.0.0.0/4")
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(Struct):
     """What the text is made of."""
 
     cloud: list[str] = field(default_factory=list)  # appliance addresses that may reach the cloud

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from panotui.model import (
     APPS,
@@ -73,8 +73,7 @@ class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
         return f"~ {self.src} > {peer} {self.transport}{port}: {self.old} -> {self.new}"
 
 
-@dataclass(frozen=True, slots=True)
-class Rejudged:
+class Rejudged(Struct, frozen=True):
     """What another site file makes of a recording."""
 
     snapshot: Snapshot  # with the site, violations and verdicts of streams that follow

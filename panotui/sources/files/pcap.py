@@ -8,9 +8,9 @@ huge or smaller than its records is tolerated, as libpcap does.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.errors import InputError
 from panotui.model import I64, U8, U32, Bool, Interface, PacketBatch, SourceCounters
@@ -34,8 +34,7 @@ MAGICS: dict[bytes, tuple[str, int, int]] = {
 }
 
 
-@dataclass(slots=True)
-class Taken:
+class Taken(Struct):
     """What a format made of a window of bytes."""
 
     batch: PacketBatch | None
@@ -152,8 +151,7 @@ class PcapFormat:
         return False, stop if final else max(start, stop - self.geometry.head)
 
 
-@dataclass(frozen=True, slots=True)
-class _PcapGuess:
+class _PcapGuess(Struct, frozen=True):
     """Finds plausible records: time near the neighbours', sizes that fit, and a successor alike."""
 
     geometry: Geometry

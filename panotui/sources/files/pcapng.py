@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.errors import InputError
 from panotui.model import I16, I64, U8, U32, U64, Bool, Interface, PacketBatch, SourceCounters
@@ -33,8 +33,7 @@ EPB_FLAGS, EPB_DROPCOUNT = 2, 4
 MISSED_MOST = 1 << 40  # packets; a larger count before one packet is nonsense
 
 
-@dataclass(slots=True)
-class _Clock:
+class _Clock(Struct):
     """The time stamps of one interface."""
 
     power_of_two: bool = False
@@ -71,8 +70,7 @@ class _Clock:
         return whole
 
 
-@dataclass(slots=True)
-class _Section:
+class _Section(Struct):
     order: str
     geometry: Geometry
     base: int  # index of this section's interface 0 in the source's list

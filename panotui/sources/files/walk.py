@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from panotui.model import I64, U8, U32
@@ -43,8 +43,7 @@ CHECK_EVERY = 8  # steps between looking whether all chains have arrived
 CHAINS_LEAST = 8  # fewer are not worth the arrays
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
+class Geometry(Struct, frozen=True):
     """How a record tells its length: a u32 at `length_at` of its header, plus `overhead` bytes."""
 
     head: int  # bytes of header that are kept, a multiple of 4
@@ -72,8 +71,7 @@ class Geometry:
         return steps
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(Struct, frozen=True):
     """Whole records of a region, and where and why the walk ended."""
 
     offsets: I64  # (n,)

@@ -17,7 +17,8 @@ labels. It never drops a packet; it returns a snap length:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 FULL = 65_535
 CONTROL_UDP_PORTS = (
@@ -37,8 +38,7 @@ RET_K = 0x06
 LD_LEN, JGE_X = 0x80, 0x3D
 
 
-@dataclass(frozen=True, slots=True)
-class Snap:
+class Snap(Struct, frozen=True):
     """How many bytes are kept of each kind of packet."""
 
     bulk: int = 256

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTraffic:
+class OwnTraffic(Struct, frozen=True):
     """A TCP connection that is ours, as 16-byte addresses like the columns of the meter."""
 
     version: int  # 4 or 6

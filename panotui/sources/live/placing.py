@@ -17,8 +17,9 @@ import signal
 import socket
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from panotui.errors import UsageError
 from panotui.sources.live import deputy, privileges
@@ -28,8 +29,7 @@ TABLE = re.compile(r"[a-z_]{1,40}\.(csv|log|json)")  # what may be taken out of 
 _BEGIN = b"place"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """A file, or a folder of tables: its name among the finished, and where it is to be."""
 
     name: str

@@ -10,8 +10,9 @@ import contextlib
 import ctypes
 import os
 import pwd
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from panotui.errors import PrivilegeError
 
@@ -27,8 +28,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
-@dataclass(frozen=True, slots=True)
-class PrivilegeState:
+class PrivilegeState(Struct, frozen=True):
     """What this process may do."""
 
     uid: int

@@ -7,7 +7,8 @@ in braille, one second in ASCII.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.model import PortRecord, StreamRecord
 from panotui.tui.chart import History, curve, scale
@@ -21,8 +22,7 @@ SECONDS_MOST = 300
 _TICKS_S = (10, 30, 60, 120, 300)
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
+class _Curve(Struct, frozen=True):
     name: str
     history: History
     share: int  # of the lines there are

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from panotui.model import (
     CameraRecord,
@@ -49,8 +50,7 @@ _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
 CELL = 26  # cells that one endpoint needs in the grid
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(Struct, frozen=True):
     """One or two lines that belong together, and what can be stood on in them (rows relative)."""
 
     lines: tuple[Line, ...]
@@ -58,8 +58,7 @@ class _Unit:
     look: Look
 
 
-@dataclass(slots=True)
-class _Section:
+class _Section(Struct):
     title: str
     answer: Sequence[Span]
     units: list[_Unit]
