@@ -12,12 +12,11 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import Struct
-from msgspec.structs import replace
 
 from panotui import __version__
 from panotui.commands.confined import confined
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from panotui.report.story import Heading, Story
 
 
-class _Asked(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Asked:
     """What the command line says of the report."""
 
     title: str | None
@@ -150,7 +150,8 @@ def command(
     return max(failure(fail_on, story.snapshot) for story in stories)
 
 
-class _Inputs(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Inputs:
     """What was named, by kind."""
 
     names: tuple[str, ...]

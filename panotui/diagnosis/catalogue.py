@@ -1,4 +1,4 @@
-"""The wording of all findings: `findings.toml`, read once and typed.
+"""The wording of all findings: `findings.toml`, typed.
 
 Nothing comes in; `catalogue()` gives a `FindingSpec` by id. Rules fill the `{names}` of a spec's
 texts; a name that a rule did not give is a defect that a test finds (`names_in`).
@@ -6,10 +6,12 @@ texts; a name that a rule did not give is a defect that a test finds (`names_in`
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -39,17 +41,44 @@ class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     clear_s: float = 5.0
 
 
+class Catalogue(Mapping[str, FindingSpec]):
+    """Findings by id, in the file's order; each is read when it is asked for.
+
+    A run tells few of them, and reading all costs 5 ms of its start.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Of a file whose tables are headed by `[id]` on a line of their own."""
+        head, *pieces = re.split(r"^\[([^\]\s]+)\]\n", text, flags=re.MULTILINE)
+        if tomllib.loads(head):
+            raise ValueError("findings.toml: a key stands before the first finding")
+        self._pieces = dict(zip(pieces[::2], pieces[1::2], strict=True))
+        self._read: dict[str, FindingSpec] = {}
+
+    def __getitem__(self, name: str) -> FindingSpec:
+        spec = self._read.get(name)
+        if spec is None:
+            spec = msgspec.convert(tomllib.loads(self._pieces[name]), FindingSpec)
+            self._read[name] = spec
+        return spec
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+
 @lru_cache(maxsize=1)
-def catalogue() -> dict[str, FindingSpec]:
-    """All findings by id, in the file's order."""
-    text = resources.files("panotui.diagnosis").joinpath("findings.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text), dict[str, FindingSpec])
+def catalogue() -> Catalogue:
+    """All findings by id."""
+    return Catalogue(Path(__file__).with_name("findings.toml").read_text("utf-8"))
 
 
 @lru_cache(maxsize=1)
 def alerts() -> dict[int, tuple[str, str]]:
     """What a TLS alert of a code means and what to do about it: (meaning, advice)."""
-    text = resources.files("panotui.diagnosis").joinpath("tls_alerts.toml").read_text("utf-8")
+    text = Path(__file__).with_name("tls_alerts.toml").read_text("utf-8")
     tables = tomllib.loads(text)
     return {int(code): (table["meaning"], table["advice"]) for code, table in tables.items()}
 

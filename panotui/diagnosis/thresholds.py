@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -42,7 +42,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @lru_cache(maxsize=1)
 def _tables() -> dict[str, dict[str, Any]]:
-    text = resources.files("panotui.diagnosis").joinpath("thresholds.toml").read_text("utf-8")
+    text = Path(__file__).with_name("thresholds.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 

@@ -39,6 +39,7 @@ from panotui.model import (
     SourceRecord,
     mac_value,
 )
+from panotui.model.arrays import distinct
 from panotui.model.page import Page
 from panotui.policy.rules import Policy
 from panotui.site.facts import Who
@@ -415,7 +416,7 @@ class Engine:
         facts.counters = self.counters()
         facts.capture_lossy = self._is_lossy()
         facts.changed = (
-            np.unique(np.concatenate(self._changed_slots)) if self._changed_slots else None
+            distinct(np.concatenate(self._changed_slots)) if self._changed_slots else None
         )
         self._changed_slots = []
         if facts.changed is not None:

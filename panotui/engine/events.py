@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections import deque
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -85,7 +85,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 @lru_cache(maxsize=1)
 def event_specs() -> dict[str, EventSpec]:
     """All events by name, in the file's order."""
-    text = resources.files("panotui.engine").joinpath("events.toml").read_text("utf-8")
+    text = Path(__file__).with_name("events.toml").read_text("utf-8")
     return msgspec.convert(tomllib.loads(text), dict[str, EventSpec])
 
 

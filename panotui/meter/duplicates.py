@@ -25,6 +25,7 @@ import os
 import numpy as np
 
 from panotui.model import I64, U8, U16, U32, U64, Bool, PacketBatch
+from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 from panotui.wire.protocols import TCP, UDP
@@ -227,7 +228,7 @@ class _Senders:
         if not len(whole):
             return out
         # the packets of these senders, by sender and arrival; runs of equal ones count as one
-        all_rows = np.flatnonzero(np.isin(c.src4, np.unique(c.src4[rows[whole]])))
+        all_rows = np.flatnonzero(np.isin(c.src4, distinct(c.src4[rows[whole]])))
         all_rows = all_rows[(c.version[all_rows] == 4) & (c.fragment[all_rows] != 2)]
         all_rows = all_rows[np.argsort(c.src4[all_rows], kind="stable")]
         source, digest = c.src4[all_rows], c.digest[all_rows]

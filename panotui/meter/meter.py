@@ -42,6 +42,7 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
 )
+from panotui.model.arrays import distinct
 from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
 from panotui.wire.decode import Decoder
 from panotui.wire.protocols import TCP, UDP
@@ -394,7 +395,7 @@ class Meter:
         return slot
 
     def _note_apps(self, slots: I32) -> None:
-        asked = np.unique(slots[slots >= 0])
+        asked = distinct(slots[slots >= 0])
         ids = self.flows.state.id[asked].tolist()
         apps = np.fromiter(map(self.control.app, ids), np.uint8, len(ids))
         self.flows.state.app[asked[apps > 0]] = apps[apps > 0]

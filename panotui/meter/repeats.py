@@ -12,6 +12,7 @@ import numpy as np
 
 from panotui.meter.duplicates import content_digest
 from panotui.model import I64, SECOND, U64, Bool, PacketBatch
+from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 
 _ARP = 0x0806
@@ -87,7 +88,7 @@ class LoopFinder:
         begin, end = starts[: 1 - ROUNDS], starts[ROUNDS - 1 :]
         runs = digest[begin] == digest[end]
         runs &= time_ns[end] - time_ns[begin] <= _WINDOW_NS
-        looping = np.unique(digest[begin[runs]])
+        looping = distinct(digest[begin[runs]])
         if len(looping) < DIFFERENT:
             return rows[:0]
         low, high = time_ns[begin[runs]].min(), time_ns[end[runs]].max()

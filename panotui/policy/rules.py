@@ -11,7 +11,7 @@ import tomllib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -132,7 +132,7 @@ class _PolicyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @lru_cache(maxsize=1)
 def policy_file() -> tuple[PolicySettings, tuple[Rule, ...]]:
     """The settings and the unresolved rules that ship with the package."""
-    text = resources.files("panotui.policy").joinpath("panorama.toml").read_text("utf-8")
+    text = Path(__file__).with_name("panorama.toml").read_text("utf-8")
     data = msgspec.convert(tomllib.loads(text), _PolicyFile)
     return data.policy, data.rule
 

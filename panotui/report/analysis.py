@@ -11,8 +11,8 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from importlib import resources
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -162,7 +162,7 @@ def dumps(value: Json, *, pretty: bool = False) -> str:
 @lru_cache(maxsize=1)
 def schema() -> Json:
     """The JSON Schema of the object, as it ships with the package."""
-    text = resources.files("panotui.report").joinpath("schema.json").read_text("utf-8")
+    text = Path(__file__).with_name("schema.json").read_text("utf-8")
     loaded: Json = json.loads(text)
     return loaded
 

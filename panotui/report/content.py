@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-
-from msgspec import Struct
 
 from panotui.diagnosis.catalogue import catalogue
 from panotui.model import SECOND, EndpointRecord, EventRecord, FindingRecord
@@ -57,7 +56,8 @@ LEVELS = {
 GLYPHS = {"ok": "✔", "warn": "!", "bad": "✖", "info": "i", "none": "·"}
 
 
-class Verdict(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Verdict:
     """The first line of a report."""
 
     level: str  # "ok", "warn", "bad", "none"
@@ -232,7 +232,8 @@ def glossary() -> dict[str, str]:
     return {str(word): str(meaning) for word, meaning in tomllib.loads(text).items()}
 
 
-class Told(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Told:
     """A finding as it is told: with every time that it came."""
 
     finding: FindingRecord  # the one that is open, or the newest
@@ -277,7 +278,8 @@ def _lasted(finding: FindingRecord, time: LocalTime) -> str:
 # ------------------------------------------------------------------ compared
 
 
-class Difference(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Difference:
     """One line of the comparison with the span before."""
 
     what: str

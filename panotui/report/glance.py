@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from markupsafe import Markup, escape
-from msgspec import Struct
-from msgspec.structs import replace
 
 from panotui.report.plots import time_ticks
 from panotui.report.story import Story
@@ -36,7 +35,8 @@ OUTAGES_SHOWN = 30
 TOGETHER_S = 20  # what was lost within so many seconds of each other was lost together
 
 
-class Row(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Row:
     """One subject of the night at a glance."""
 
     key: str
@@ -78,7 +78,8 @@ class Row(Struct, frozen=True):
         return ", ".join(said)
 
 
-class Outage(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Outage:
     """A time in which a subject was dead."""
 
     name: str

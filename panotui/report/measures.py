@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from msgspec import Struct
+from dataclasses import dataclass
 
 from panotui.model import SECOND, CameraRecord, EndpointRecord, PortRecord, StreamRecord
 from panotui.report.content import endpoints_in_order
@@ -16,7 +15,8 @@ PICTURES_MAX = 4
 BANDS_MAX = 2_000
 
 
-class CameraMeasures(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CameraMeasures:
     """One camera over the span; the streams of no known camera have a row of their own."""
 
     key: str  # among the story's histories
@@ -35,7 +35,8 @@ class CameraMeasures(Struct, frozen=True):
     still: tuple[Band, ...]
 
 
-class PortMeasures(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PortMeasures:
     """One port over the span."""
 
     record: PortRecord

@@ -7,9 +7,10 @@ a name which got through could not call home.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -122,7 +123,7 @@ def _fields(record: CameraMeasures | PortMeasures) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _css() -> Markup:
-    text = resources.files("panotui.report").joinpath("page.css").read_text("utf-8")
+    text = Path(__file__).with_name("page.css").read_text("utf-8")
     return Markup(text)  # noqa: S704 - a file of ours
 
 
@@ -150,7 +151,7 @@ def _template() -> Template:
     environment.filters["known"] = lambda value: wording.UNKNOWN if value is None else value
     environment.globals["levels"] = content.LEVELS
     environment.globals["glyphs"] = content.GLYPHS
-    text = resources.files("panotui.report").joinpath("page.html.j2").read_text("utf-8")
+    text = Path(__file__).with_name("page.html.j2").read_text("utf-8")
     return environment.from_string(text)
 
 

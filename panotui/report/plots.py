@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
-from msgspec import Struct, field
 
 from panotui.report.wording import LocalTime
 
@@ -27,7 +27,8 @@ _X_TICKS = 6
 _DAY_S = 86_400
 
 
-class Sample(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Sample:
     """A value that holds from `start_s` (seconds since the epoch) for `seconds`."""
 
     start_s: int
@@ -35,7 +36,8 @@ class Sample(Struct, frozen=True):
     value: float | None  # None: nothing is known of that time
 
 
-class Series(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Series:
     """One line: its name for the legend and its samples in order of time."""
 
     name: str
@@ -47,7 +49,8 @@ class Series(Struct, frozen=True):
         return any(s.value is not None for s in self.samples)
 
 
-class Band(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Band:
     """A time to point at, such as a freeze."""
 
     start_s: float
@@ -55,7 +58,8 @@ class Band(Struct, frozen=True):
     text: str
 
 
-class Frame(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Frame:
     """The size of a picture in its own units, of which a small letter takes ten; whose time its
     axis says; when something was recorded (None: where a series knows something)."""
 
@@ -65,7 +69,8 @@ class Frame(Struct, frozen=True):
     recorded: Sequence[tuple[int, int]] | None = None
 
 
-class Column(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Column:
     """Mean and maximum of the samples that fall into one column of the picture."""
 
     mean: float
@@ -182,7 +187,8 @@ def _merged(bands: Sequence[Band], start_s: int, end_s: int, width: int) -> list
     return shown
 
 
-class _Plot(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Plot:
     start_s: int
     end_s: int
     count: int

@@ -7,13 +7,13 @@ stay, but for what stands before them. What a person wrote (title, customer, mar
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import msgspec.structs
 
 from panotui.report.story import Heading, Story
 
@@ -61,13 +61,13 @@ def _redacted(story: Story, numbers: _Numbers, site: str) -> Story:
     names = _names(story, numbers, site)
     clean = _cleaner(names, numbers)
     told: Story = _walk(story, clean)
-    return msgspec.structs.replace(
+    return dataclasses.replace(
         told,
         heading=Heading(time=story.heading.time),
         marks=(),
         # A file is known by its hash; its name may say what it is about.
         evidence=tuple(
-            msgspec.structs.replace(e, file=f"file {n}") for n, e in enumerate(told.evidence, 1)
+            dataclasses.replace(e, file=f"file {n}") for n, e in enumerate(told.evidence, 1)
         ),
         named="a capture" if story.is_capture else "a recording",
     )
@@ -158,7 +158,7 @@ def _walk(value: Any, clean: Callable[[str], str]) -> Any:
         return msgspec.structs.replace(value, **fields)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: _walk(getattr(value, f.name), clean) for f in dataclasses.fields(value)}
-        return msgspec.structs.replace(value, **fields)
+        return dataclasses.replace(value, **fields)
     if isinstance(value, dict):
         return {_walk(k, clean): _walk(v, clean) for k, v in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_replace"):

@@ -10,10 +10,10 @@ import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct, field
 
 from panotui.errors import InputError
 from panotui.model import (
@@ -37,7 +37,8 @@ DAY_S = 86_400
 NO_CAMERA = ""  # the streams that no camera is known to send
 
 
-class Heading(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Heading:
     """What a person says of a report."""
 
     title: str | None = None
@@ -46,7 +47,8 @@ class Heading(Struct, frozen=True):
     time: LocalTime = field(default_factory=LocalTime)
 
 
-class Span(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Span:
     """A part of a recording, in seconds since the epoch: [start_s, end_s)."""
 
     start_s: int
@@ -57,13 +59,15 @@ class Span(Struct, frozen=True):
         return max(0, self.end_s - self.start_s)
 
 
-class History(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class History:
     """What was sampled of one port or camera; each by name of its value."""
 
     series: dict[str, Series] = field(default_factory=dict)
 
 
-class Counted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Counted:
     """Packets of a camera's streams in a span."""
 
     packets: int = 0
@@ -74,7 +78,8 @@ class Counted(Struct, frozen=True):
         return self.packets + self.lost
 
 
-class EvidenceFile(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
     """Packets that were kept."""
 
     file: str
@@ -85,7 +90,8 @@ class EvidenceFile(Struct, frozen=True):
     sha256: str | None
 
 
-class Before(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Before:
     """The span before the one that is told of, to compare with."""
 
     span: Span
@@ -98,7 +104,8 @@ class Before(Struct, frozen=True):
     peers: tuple[str, ...]  # that were spoken to for the first time now
 
 
-class Story(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Story:
     """Everything that a report is made of."""
 
     snapshot: Snapshot
@@ -266,7 +273,8 @@ def _port_histories(recording: Recording, span: Span) -> dict[str, History]:
     }
 
 
-class _Moment(Struct):
+@dataclass(slots=True)
+class _Moment:
     """The streams of one camera in one sample."""
 
     seconds: int = 1

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-
-from msgspec import Struct
 
 from panotui.model import SECOND, DeviceRecord, StreamRecord
 
@@ -109,7 +108,8 @@ def lost_share(lost: int, expected: int) -> str:
     return per_cent(lost / expected) if lost else "0 %"
 
 
-class LocalTime(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LocalTime:
     """Times as they are said where the site is. `zone` None: the zone of this machine."""
 
     zone: tzinfo | None = UTC

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import ClassVar
 
 from msgspec import Struct
@@ -350,7 +350,7 @@ class NameBook:
 @lru_cache(maxsize=1)
 def aws_ranges() -> tuple[tuple[str, str], ...]:
     """The published ranges that ship with the package, as `NameBook.set_ranges` takes them."""
-    text = resources.files("panotui.site").joinpath("aws_ranges.toml").read_text("utf-8")
+    text = Path(__file__).with_name("aws_ranges.toml").read_text("utf-8")
     ranges: dict[str, list[str]] = tomllib.loads(text)["ranges"]
     return tuple((net, f"AWS {region}") for region, nets in ranges.items() for net in nets)
 

@@ -32,6 +32,7 @@ from panotui.model import (
     address_text,
     mac_value,
 )
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import AnyRows
 from panotui.site.addresses import (
     BROADCAST,
@@ -185,7 +186,7 @@ class SiteView:
         if len(rows) == 0:
             return
         seen = rows[rows["ip4_src"] != 0][["src_mac", "ip4_src"]]
-        for mac, raw in np.unique(seen).tolist():
+        for mac, raw in distinct(seen).tolist():
             self._observe_pair(int(mac), str(ipaddress.IPv4Address(int(raw))))
         self.settle()
 

@@ -34,6 +34,7 @@ from panotui.model import (
     mac_text,
     mac_value,
 )
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import AnyRows
 from panotui.site.facts import Who
 from panotui.site.view import SiteView
@@ -123,12 +124,12 @@ class DeviceBook:
             device.bytes += int(size[i])
             device.interface = int(rows["interface"][first[i]])
         spoken = rows[rows["ip4_src"] != 0]
-        pairs = np.unique(spoken[["src_mac", "ip4_src"]])[:PAIRS_A_TICK]
+        pairs = distinct(spoken[["src_mac", "ip4_src"]])[:PAIRS_A_TICK]
         for mac, raw in pairs.tolist():
             self._address(mac, str(ipaddress.IPv4Address(raw)))
         ports = self._view.facts.appliance_macs
         to_us = rows[np.isin(rows["dst_mac"], np.fromiter(ports, np.uint64, len(ports)))]
-        for mac, port in np.unique(to_us[["src_mac", "dst_mac"]])[:MACS_A_TICK].tolist():
+        for mac, port in distinct(to_us[["src_mac", "dst_mac"]])[:MACS_A_TICK].tolist():
             found = self.devices.get(mac)
             if found is not None:
                 found.port = ports[port]

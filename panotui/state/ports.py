@@ -24,6 +24,7 @@ from panotui.model import (
     Rows,
     typed,
 )
+from panotui.model.arrays import distinct
 
 HISTORY_S = 60
 MACS_MAX = 1024
@@ -144,9 +145,9 @@ class PortBook:
         flood = rows["dst_mac"] == np.uint64(every)
         if flood.any():
             sent = rows[flood]
-            for interface in np.unique(sent["interface"]).tolist():
+            for interface in distinct(sent["interface"]).tolist():
                 mine = sent[sent["interface"] == interface]
-                for second in np.unique(mine["second"]).tolist():
+                for second in distinct(mine["second"]).tolist():
                     count = int(mine["packets"][mine["second"] == second].sum())
                     self.broadcast.append((second, int(interface), count))
         self._count_odd(rows)

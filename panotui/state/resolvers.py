@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Collection
-from statistics import median
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -78,7 +77,11 @@ class Resolver(Struct):
     @property
     def median_ms(self) -> float | None:
         """Median response time of the last hundred answers."""
-        return median(self.times_ms) if self.times_ms else None
+        ordered = sorted(self.times_ms)
+        half = len(ordered) // 2
+        if len(ordered) % 2:
+            return ordered[half]
+        return (ordered[half - 1] + ordered[half]) / 2 if ordered else None
 
     @property
     def unanswered(self) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from statistics import median_high
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -196,7 +195,7 @@ class StreamState(Struct):
         if self.row.first_ns > span.start * SECOND or not self.row.frames:
             return
         counts = [self.seconds[s].frames if s in self.seconds else 0 for s in span]
-        middle = float(median_high(counts))  # one of them
+        middle = float(sorted(counts)[len(counts) // 2])  # one of them
         rate = sum(counts) / LEARNT_S
         if middle >= 2:  # a stall and what is caught up after it change the mean, not the middle
             near = [c for c in counts if abs(c - middle) <= max(1.0, 0.2 * middle)]

@@ -23,6 +23,7 @@ from panotui.model import (
     TlsServerHello,
     ViolationRecord,
 )
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import AnyRows, FlowColumns
 from panotui.policy.judging.rows import HOST_SOURCES, JudgedRows, RowJudge
 from panotui.policy.judging.violations import ViolationBook
@@ -115,7 +116,7 @@ class VerdictBook:
             slots = slots[np.argsort(-flows.rows["last_ns"][slots])[:REJUDGED_A_TICK]]
         changes: list[Change] = []
         meters = (flows.key[slots] >> np.uint64(56)).astype(np.int64)
-        for meter in np.unique(meters).tolist():
+        for meter in distinct(meters).tolist():
             mine = slots[meters == meter]
             rows = FlowColumns(flows.rows, mine)
             judged = self._judge(meter, rows, mine, now_ns, final)

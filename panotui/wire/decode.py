@@ -25,6 +25,7 @@ from panotui.model import (
     Bool,
     PacketBatch,
 )
+from panotui.model.arrays import distinct
 from panotui.wire.columns import SNAPPED, TUNNEL, Columns
 from panotui.wire.gather import gather
 from panotui.wire.hashing import flow_hash_v4, flow_hash_v6, packet_digest
@@ -328,7 +329,7 @@ def _general(batch: PacketBatch, c: Columns, rows: I64) -> None:
     if batch.vlan_tci is not None:
         tag = batch.vlan_tci[rows]
         walk.vlan = np.where((tag >= 0) & (tag & 0xFFF != 0), tag & 0xFFF, -1).astype(np.int32)
-    for kind in np.unique(link).tolist():
+    for kind in distinct(link).tolist():
         _link(walk, kind, np.flatnonzero(link == kind))
     _shims(walk)
 

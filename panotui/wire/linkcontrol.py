@@ -9,7 +9,6 @@ which takes 14 MB and a third of a second to load: no meter does.
 from __future__ import annotations
 
 import contextlib
-import logging
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -194,6 +193,8 @@ def _forget_makers() -> None:
 @lru_cache(maxsize=1)
 def _dissectors() -> dict[str, Callable[[bytes], str]]:
     """Load scapy's layers once, without their warnings; empty when scapy cannot be loaded."""
+    import logging  # 1 ms of each start, for scapy alone, which loads it anyway
+
     for name in ("scapy.runtime", "scapy.loading", "scapy.interactive", "scapy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 
@@ -20,7 +20,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 @lru_cache(maxsize=1)
 def statuses() -> dict[str, Status]:
     """All tables by their names: a number, "http" or "other"."""
-    path = resources.files("panotui.diagnosis.cameras").joinpath("rtsp_statuses.toml")
+    path = Path(__file__).with_name("rtsp_statuses.toml")
     return msgspec.convert(tomllib.loads(path.read_text("utf-8")), dict[str, Status])
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from panotui.meter.flows.grouping import Groups, groups_of
 from panotui.meter.flows.state import ACK, COUNT, END_ACTIVE, SYN, FlowState
 from panotui.model import I64, SECOND, U8, Bool, MeterSettings, PacketBatch
+from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 from panotui.wire.protocols import TCP, UDP
@@ -133,7 +134,7 @@ def idle_gaps(
         positions.append(long[gap[long] > _open_limits(state, settings, groups.slot[of])])
     if not positions:
         return None
-    hit = np.unique(np.concatenate(positions))
+    hit = distinct(np.concatenate(positions))
     return hit if len(hit) else None
 
 

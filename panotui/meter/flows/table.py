@@ -50,6 +50,7 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
 )
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import FlowRows
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
@@ -112,18 +113,18 @@ class FlowTable:
         slots = self._index.find(hashes)
         absent = np.flatnonzero(slots < 0)
         if len(absent):
-            distinct, first, inverse = np.unique(
+            unknown, first, inverse = np.unique(
                 hashes[absent], return_index=True, return_inverse=True
             )
-            if len(distinct) > self._free_count:
-                held = np.unique(slots[slots >= 0])
-                if len(held) + len(distinct) > self.capacity:
+            if len(unknown) > self._free_count:
+                held = distinct(slots[slots >= 0])
+                if len(held) + len(unknown) > self.capacity:
                     raise TableTooSmall
-                self._evict(len(distinct) - self._free_count, held)
+                self._evict(len(unknown) - self._free_count, held)
             order = np.argsort(first)  # ids rise in order of arrival
-            new = np.empty(len(distinct), np.int32)
+            new = np.empty(len(unknown), np.int32)
             new[order] = self._open(batch, c, rows[absent[first[order]]])
-            self._index.insert(distinct, new)
+            self._index.insert(unknown, new)
             slots[absent] = new[inverse]
         return slots
 
@@ -253,7 +254,7 @@ class FlowTable:
         if len(aged):
             # several pieces in one batch, oldest first
             piece = aged - np.searchsorted(owner, owner[aged])
-            for number in np.unique(piece).tolist():
+            for number in distinct(piece).tolist():
                 some = aged[piece == number]
                 self._inherit(slots[some], following[some])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from panotui.model import I32, I64, U8, U16, U32, U64, Bool
+from panotui.model.arrays import distinct
 from panotui.wire.rtp import NO_LOOK, look_of
 
 UNKNOWN = 0
@@ -62,7 +63,7 @@ class Carriers:
         changed = place[other]
         self.flow[changed] = flow[other]
         self.clear(changed)
-        return np.unique(changed)
+        return distinct(changed)
 
     def point(self, place: int, stream: int, ssrc: int, payload_type: int) -> None:
         """The newest stream of a place, and what its packets carry."""

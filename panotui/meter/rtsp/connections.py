@@ -19,6 +19,7 @@ from panotui.meter.rtsp.interleaved import HELD_NS_MAX, Direction
 from panotui.meter.rtsp.places import Place, place_of
 from panotui.meter.rtsp.runs import Runs
 from panotui.model import I64, U64, AnyMessage, Bool, PacketBatch, address_text
+from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 from panotui.wire.rtp import words
 from panotui.wire.rtsp import Text
@@ -148,7 +149,7 @@ class Connections:
         """One connection after the other, its runs of frames the quick way."""
         tunnelled = [
             flow
-            for flow in np.unique(segments.flow[rest]).tolist()
+            for flow in distinct(segments.flow[rest]).tolist()
             if (known := self.by_flow.get(flow)) and known.dialogue.carrier == "rtsp-http"
         ]
         if tunnelled:

@@ -23,6 +23,7 @@ from panotui.meter.tcp.history import note_history
 from panotui.meter.tcp.holes import NONE, Half
 from panotui.meter.tcp.segments import Segments, collect, signed
 from panotui.model import I64, U8, U32, Bool, PacketBatch
+from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
@@ -158,7 +159,7 @@ class TcpQuality:
         numbered = key
         refused = s.refusals()
         if refused.any():
-            numbered = np.unique(s.key[~refused])
+            numbered = distinct(s.key[~refused])
         flows.tcp_open.reshape(-1)[numbered] = True
 
     def _sizes(self, s: Segments) -> None:

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from panotui.model import U16, Bool
+from panotui.model.arrays import distinct
 
 FEW = 512  # a bitmap takes what two thousand numbers of Python do
 
@@ -26,9 +27,9 @@ class PortSet:
     def add(self, ports: U16) -> None:
         """Add ports, repeated or not."""
         if self._many is None:
-            distinct = np.unique(ports)
-            if len(self._few) + len(distinct) <= FEW:
-                self._few.update(distinct.tolist())
+            more = distinct(ports)
+            if len(self._few) + len(more) <= FEW:
+                self._few.update(more.tolist())
                 return
             self._many = np.zeros(65_536, np.bool_)
             self._many[list(self._few)] = True

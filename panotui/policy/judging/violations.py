@@ -29,6 +29,7 @@ from panotui.model import (
     Severity,
     ViolationRecord,
 )
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import AnyRows
 from panotui.policy.judging.decision import FlowFacts, Judgement
 from panotui.policy.judging.judge import MEDIA_APPS, RTSP_APPS
@@ -261,7 +262,7 @@ class ViolationBook:
         """One host against more than `PEERS_APART` others: from then on one violation."""
         unique, first = np.unique(pair, return_index=True)
         sources = source[first]
-        for who in np.unique(sources).tolist():
+        for who in distinct(sources).tolist():
             new = set(unique[sources == who].tolist())
             apart = self._sources.setdefault(who, set())
             if who in self._spreads:
@@ -452,7 +453,7 @@ class ViolationBook:
         violation.services.add(ports)
         if violation.folded == "peers" and len(violation.peers) < 65_536:
             raw = np.ascontiguousarray(servers).view("V16").reshape(-1)
-            violation.peers.update(value.tobytes() for value in np.unique(raw)[:65_536])
+            violation.peers.update(value.tobytes() for value in distinct(raw)[:65_536])
 
     def _remember(self, meter: int, ids: U64, numbers: I64, packets: I64, size: I64) -> None:
         """Keep what was counted, also of flows that have ended: they may be judged once more."""

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from panotui.model import REASONS, Site, address_text
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import AnyRows
 from panotui.policy.judging.rows import HOST_SOURCES, VERDICTS, JudgedRows
 from panotui.policy.queries.explain import rule_line
@@ -161,7 +162,7 @@ def _missing(rows: AnyRows, judged: JudgedRows) -> tuple[Need, ...]:
 
 
 def _unused(view: SiteView, rows: AnyRows, judged: JudgedRows) -> tuple[str, ...]:
-    used = {judged.rules[i] for i in np.unique(judged.rule).tolist() if i >= 0}
+    used = {judged.rules[i] for i in distinct(judged.rule).tolist() if i >= 0}
     policy = Policy.for_site(view.site, view.facts.region)
     out = [_rule_words(r) for r in policy.rules if r.id not in used and _may_be_used(r)]
     seen = {

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from panotui.errors import InputError
 from panotui.model import I16, I64, U8, U32, U64, Bool, Interface, PacketBatch, SourceCounters
+from panotui.model.arrays import distinct
 from panotui.sources.files.pcap import RESYNC_WINDOW, Taken
 from panotui.sources.files.walk import Geometry, Walk, walk
 
@@ -228,7 +229,7 @@ class PcapngFormat:
         units = high.astype(np.uint64)
         units <<= np.uint64(32)
         units |= low
-        used = np.unique(interface) if len(section.clocks) > 1 else np.zeros(1, np.int64)
+        used = distinct(interface) if len(section.clocks) > 1 else np.zeros(1, np.int64)
         if len(used) == 1:
             return section.clocks[int(interface[0])].nanoseconds(units)
         time_ns = np.empty(len(units), np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.model import I32, Bool
+from panotui.model.arrays import distinct
 from panotui.model.untouched import untouched
 
 _SWEPT_FROM = 4_096  # texts; fewer are never looked through for those that nobody uses
@@ -69,7 +70,7 @@ class NameColumn:
 
     def _sweep(self) -> None:
         """Forget the texts that no slot has any more."""
-        used = np.unique(np.append(self._code, np.int32(0)))
+        used = distinct(np.append(self._code, np.int32(0)))
         place = np.zeros(len(self._texts), np.int32)
         place[used] = np.arange(len(used))
         filled = np.flatnonzero(self._code)
