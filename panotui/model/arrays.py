@@ -54,5 +54,5 @@ def distinct(values: NDArray[_T]) -> NDArray[_T]:
         return ordered
     new = np.empty(ordered.size, np.bool_)
     new[0] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    new[1:] = ordered[1:] != ordered[:-1]
     return ordered[new]

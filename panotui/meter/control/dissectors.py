@@ -58,6 +58,7 @@ def load() -> None:
     For a collector that is about to give up its privileges: the interpreter's own files may be out
     of reach then. It also takes the imports off the packets' path.
     """
+    import numpy.ma  # noqa: F401  numpy's set functions import it with some calls (10 ms)
 
     dns.load()
     x509.load()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from msgspec.structs import replace
 
 from tests.meter.rtp_packets import START_NS, one, run, steady
 from tests.meter.rtp_reference import Packet
