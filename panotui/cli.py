@@ -52,6 +52,11 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "review": ("review", "The same screens over a recording or a capture, with a time line.", True),
     "analyze": ("analyze", "One pass over captures or a recording; answers on stdout.", True),
     "report": ("report", "A self-contained page with plots, or Markdown.", True),
+    "compare-captures": (
+        "compare_captures",
+        "What was lost or changed between two captures of one traffic.",
+        True,
+    ),
     "check": ("check", "Active checks from here: DNS, TCP, TLS, NTP, gateway, cameras.", True),
     "policy": ("policy", "Show, validate, explain, export or compare the policy.", True),
     "init": ("init", "Watch for a minute, or read a capture, and draft a site file.", True),

@@ -17,7 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_FOUND = 1
 COMMANDS = (
-    "live", "demo", "record", "attach", "review", "analyze", "report", "check", "policy", "init",
+    "live", "demo", "record", "attach", "review", "analyze", "report",
+    "compare-captures", "check", "policy", "init",
     "service", "doctor",
 )  # fmt: skip
 

@@ -1,0 +1,210 @@
+"""Two clocks set side by side by packets that both have stamped.
+
+A packet that goes from a to b is stamped by b at its own offset plus the way; one that comes back
+at its offset less the way. So the offset lies between the fastest of both directions, in their
+middle if both ways take as long (as NTP reckons, RFC 5905 section 8). With one direction alone the
+fastest packet counts as having taken no time. Drift is the slope (Theil and Sen) of the fastest
+packets of equal spans of time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from panotui.compare.table import PacketTable
+from panotui.model import F64, I64, SECOND
+
+SPANS = 48
+SURE = 6.0  # blurs of a median that two of them must lie apart
+APART_NS = 2_000.0
+SAMPLED = 200_000  # values of which medians are taken
+LEAST_SPAN_S = 5.0  # a drift over less means nothing
+A_TO_B, UNKNOWN, B_TO_A = 1, 0, -1
+
+
+@dataclass(slots=True)
+class Clock:
+    """`time of b = time of a + offset_ns + drift * (time of a - start_ns)`, without the way."""
+
+    offset_ns: float
+    drift: float
+    start_ns: int
+    uncertain_ns: float | None  # half of the fastest way there and back; None with one direction
+    slack_ns: int  # how far pairs lie around the delay of their flow
+    direction_a: I64  # (flows of a,) which capture its packets pass first
+    direction_b: I64  # the same for the flows of b
+    assumed: bool  # nothing shows which capture is passed first: a, as they were named
+    delay_a: F64 = field(default_factory=lambda: np.zeros(0))  # (flows of a,) median of b - a, ns
+    delay_b: F64 = field(default_factory=lambda: np.zeros(0))
+
+    def in_a(self, times_b: I64) -> I64:
+        """Times of b's clock on a's, ns."""
+        since = times_b - self.start_ns - self.offset_ns
+        return (self.start_ns + since / (1.0 + self.drift)).astype(np.int64)
+
+    def way_ns(self, times_a: I64, times_b: I64) -> F64:
+        """(m,) how much later b saw the packets than a, ns; below 0 for those that come back."""
+        ran = (times_a - self.start_ns).astype(np.float64)
+        return (times_b - times_a).astype(np.float64) - self.offset_ns - self.drift * ran
+
+    def expected_a(self, b: PacketTable, rows: I64) -> I64:
+        """When a would have stamped these rows of b, by the delay of their flow."""
+        return self.in_a(b.time_ns[rows]) - self.delay_b[b.flow[rows]].astype(np.int64)
+
+
+def fit(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> Clock:
+    """The clocks by pairs of rows (at least one), ordered by `rows_a`."""
+    times_a, times_b = a.time_ns[rows_a], b.time_ns[rows_b]
+    start = int(times_a.min())
+    apart = times_b - times_a
+    coarse = int(np.median(apart))
+    rest = (apart - coarse).astype(np.float64)
+    ran = (times_a - start).astype(np.float64)
+    drift = _drift(a.flow[rows_a], ran, rest)
+    rest -= drift * ran
+    median_a = _medians(a.flow[rows_a], rest, len(a.flows))
+    direction_a, assumed = _directions(a, b, rows_a, rows_b, rest, median_a)
+    out = direction_a[a.flow[rows_a]] >= 0
+    forth, back = rest[out], rest[~out]
+    uncertain = None
+    if len(forth) and len(back):
+        low, high = float(back.max()), float(forth.min())
+        offset, uncertain = (low + high) / 2, abs(high - low) / 2
+    elif len(forth):
+        offset = float(forth.min())
+    else:
+        offset = float(back.max())
+    away = np.abs(rest - median_a[a.flow[rows_a]])
+    direction_b = np.zeros(len(b.flows), np.int64)
+    direction_b[b.flow[rows_b]] = direction_a[a.flow[rows_a]]
+    _complete(b, direction_b)
+    median_b = _medians(b.flow[rows_b], rest, len(b.flows))
+    typical = {way: _typical(median_a, direction_a, way) for way in (A_TO_B, B_TO_A)}
+    for medians, direction in ((median_a, direction_a), (median_b, direction_b)):
+        missing = np.isnan(medians)
+        medians[missing] = np.where(direction[missing] < 0, typical[B_TO_A], typical[A_TO_B])
+        medians -= offset
+    return Clock(
+        coarse + offset, drift, start, uncertain, int(np.quantile(away, 0.999)) + 1,
+        direction_a, direction_b, assumed, median_a, median_b,
+    )  # fmt: skip
+
+
+def _drift(flow: I64, ran: F64, rest: F64) -> float:
+    """Seconds a second, by the largest flows: whichever edge of theirs is the sharper."""
+    span = float(ran.max()) if len(ran) else 0.0
+    if span < LEAST_SPAN_S * SECOND:
+        return 0.0
+    flows, counts = np.unique(flow, return_counts=True)
+    best: tuple[float, float] | None = None
+    for name in flows[np.argsort(-counts)[:12]].tolist():
+        chosen = flow == name
+        bins = (ran[chosen] * (SPANS / (span + 1))).astype(np.int64)
+        for sign in (1.0, -1.0):
+            edge, when = _edge(bins, ran[chosen], sign * rest[chosen])
+            if len(edge) < 8:
+                continue
+            i, j = np.triu_indices(len(edge), 1)
+            slope = float(np.median((edge[j] - edge[i]) / (when[j] - when[i])))
+            level = edge - slope * when
+            blur = float(np.median(np.abs(level - np.median(level)))) / (when[-1] - when[0])
+            if best is None or blur < best[0]:
+                best = (blur, sign * slope)
+    return best[1] if best is not None else 0.0
+
+
+def _edge(bins: I64, ran: F64, rest: F64) -> tuple[F64, F64]:
+    """The lowest of each span, and when that was."""
+    order = np.lexsort((rest, bins))
+    first = np.ones(len(order), np.bool_)
+    first[1:] = bins[order][1:] != bins[order][:-1]
+    at = order[first]
+    at = at[np.argsort(ran[at])]
+    keep = np.ones(len(at), np.bool_)
+    keep[1:] = np.diff(ran[at]) > 0
+    return rest[at[keep]], ran[at[keep]]
+
+
+def _medians(groups: I64, values: F64, count: int) -> F64:
+    """(count,) the median of each group, nan where there is none."""
+    out = np.full(count, np.nan)
+    step = len(groups) // SAMPLED + 1
+    if step > 1:
+        # a sample is as good where groups are large; small ones are whole
+        large = np.bincount(groups, minlength=count)[groups] > 64 * step
+        chosen = ~large
+        chosen[::step] = True
+        groups, values = groups[chosen], values[chosen]
+    order = np.lexsort((values, groups))
+    sizes = np.bincount(groups, minlength=count)
+    starts = np.cumsum(sizes) - sizes
+    some = sizes > 0
+    out[some] = values[order][(starts + sizes // 2)[some]]
+    return out
+
+
+def _typical(medians: F64, direction: I64, way: int) -> float:
+    some = (direction == way) & ~np.isnan(medians)
+    if some.any():
+        return float(np.median(medians[some]))
+    return float(np.nanmedian(medians)) if (~np.isnan(medians)).any() else 0.0
+
+
+def _directions(
+    a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64, rest: F64, median_a: F64
+) -> tuple[I64, bool]:
+    """(flows of a,) `A_TO_B` or `B_TO_A`, and whether that is only assumed.
+
+    A flow's two directions say it: that with the larger difference of stamps passes a first, if the
+    differences do not blur. So does loss: what is missing at one place has passed the other first.
+    Hosts stand on the side that they send from; flows that say nothing follow their hosts.
+    """
+    direction = np.zeros(len(a.flows), np.int64)
+    flow = a.flow[rows_a]
+    counts = np.bincount(flow, minlength=len(a.flows))
+    away = np.abs(rest - median_a[flow])
+    blur = _medians(flow, away, len(a.flows)) / np.sqrt(np.maximum(counts, 1))
+    by_ends = {place.ends: index for index, place in enumerate(a.flows)}
+    for ends, index in by_ends.items():
+        protocol, src, sport, dst, dport = ends
+        other = by_ends.get((protocol, dst, dport, src, sport))
+        if other is None or not counts[index] or not counts[other]:
+            continue
+        apart = median_a[index] - median_a[other]
+        if abs(apart) > max(SURE * (blur[index] + blur[other]), APART_NS):
+            direction[index] = A_TO_B if apart > 0 else B_TO_A
+    _complete(a, direction)
+    if (direction == UNKNOWN).any():
+        lost_a, lost_b = _lost(a, b, rows_a, rows_b)
+        unknown = (direction == UNKNOWN) & (counts > 0)
+        direction[unknown] = np.sign(lost_a - lost_b)[unknown]
+        _complete(a, direction)
+    assumed = not direction[counts > 0].any()
+    direction[direction == UNKNOWN] = A_TO_B
+    return direction, assumed
+
+
+def _lost(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tuple[I64, I64]:
+    """(flows of a,) packets that only a has, and that only b has."""
+    count = len(a.flows)
+    only_a = np.bincount(a.flow, minlength=count) - np.bincount(a.flow[rows_a], minlength=count)
+    only_b = np.bincount(b.flow, minlength=len(b.flows))
+    only_b -= np.bincount(b.flow[rows_b], minlength=len(b.flows))
+    theirs = np.full(count, -1, np.int64)
+    theirs[a.flow[rows_a]] = b.flow[rows_b]
+    return only_a, np.where(theirs >= 0, only_b[theirs], 0)
+
+
+def _complete(table: PacketTable, direction: I64) -> None:
+    """Give a direction to flows of hosts whose side is known, in place."""
+    votes: dict[str, int] = {}
+    for place, way in zip(table.flows, direction.tolist(), strict=True):
+        if way:
+            votes[place.src] = votes.get(place.src, 0) + way
+            votes[place.dst] = votes.get(place.dst, 0) - way
+    for index in np.flatnonzero(direction == UNKNOWN).tolist():
+        place = table.flows[index]
+        vote = votes.get(place.src, 0) or -votes.get(place.dst, 0)
+        direction[index] = (vote > 0) - (vote < 0)

@@ -1,0 +1,188 @@
+"""The same packet in two captures.
+
+Content that occurs once in both is one packet, unless both have an IP identification and these
+differ (a segment that was sent again is another packet). Where a translator writes new
+identifications, and only there, content alone decides. What is left (content that occurs more than
+once) is paired by time, once the clocks are known: nearest to the delay of its flow first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from panotui.compare.clocks import Clock, fit
+from panotui.compare.table import PacketTable
+from panotui.model import I64, SECOND, U64, Bool
+
+ROUNDS = 64  # of one content, so many of its copies are told apart
+LATE_NS = SECOND  # a packet may be so late beyond what its neighbours are
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(slots=True)
+class Matches:
+    """Pairs of rows, in the order of `a`, and the clocks that follow from them."""
+
+    a: I64  # (m,)
+    b: I64  # (m,)
+    clock: Clock
+    flow_of_a: I64  # (flows of a,) the flow of b that it is there, -1 none
+    flow_of_b: I64
+
+
+def match(a: PacketTable, b: PacketTable) -> Matches | None:
+    """All pairs; None when the captures share no packet that is certain."""
+    rows_a, rows_b = _once_in_both(a.content, b.content)
+    if not len(rows_a):
+        return None
+    kept_a, kept_b = _kept_idents(a, b, rows_a, rows_b)
+    same = a.ident[rows_a] == b.ident[rows_b]
+    fits = same | ~kept_a[a.flow[rows_a]] | (a.ident[rows_a] == 0) | (b.ident[rows_b] == 0)
+    rows_a, rows_b = rows_a[fits], rows_b[fits]
+    if not len(rows_a):
+        return None
+    key_a, key_b = _keys(a, kept_a), _keys(b, kept_b)
+    left_a, left_b = _left(len(a), rows_a), _left(len(b), rows_b)
+    more_a, more_b = _once_in_both(key_a[left_a], key_b[left_b])
+    rows_a = np.concatenate([rows_a, left_a[more_a]])
+    rows_b = np.concatenate([rows_b, left_b[more_b]])
+    order = np.argsort(rows_a)
+    rows_a, rows_b = rows_a[order], rows_b[order]
+    clock = fit(a, b, rows_a, rows_b)
+    left_a, left_b = _left(len(a), rows_a), _left(len(b), rows_b)
+    if len(left_a) and len(left_b):
+        more_a, more_b = _by_time(a, b, clock, key_a, key_b, left_a, left_b)
+        rows_a = np.concatenate([rows_a, more_a])
+        rows_b = np.concatenate([rows_b, more_b])
+        order = np.argsort(rows_a)
+        rows_a, rows_b = rows_a[order], rows_b[order]
+    return Matches(
+        rows_a,
+        rows_b,
+        clock,
+        _counterparts(a, b, rows_a, rows_b),
+        _counterparts(b, a, rows_b, rows_a),
+    )
+
+
+def _once_in_both(a: U64, b: U64) -> tuple[I64, I64]:
+    """Places of values that occur once in `a` and once in `b`."""
+    order_a, once_a = _once(a)
+    order_b, once_b = _once(b)
+    some_a, some_b = order_a[once_a], order_b[once_b]
+    values_a, values_b = a[some_a], b[some_b]
+    if not len(values_a) or not len(values_b):
+        empty = np.zeros(0, np.int64)
+        return empty, empty
+    at = np.searchsorted(values_b, values_a)
+    at[at == len(values_b)] = 0
+    found = values_b[at] == values_a
+    return some_a[found], some_b[at[found]]
+
+
+def _once(values: U64) -> tuple[I64, Bool]:
+    """The order of `values`, and which of the ordered are like no neighbour."""
+    order: I64 = np.argsort(values)
+    ordered = values[order]
+    new = np.ones(len(ordered) + 1, np.bool_)
+    new[1:-1] = ordered[1:] != ordered[:-1]
+    return order, new[:-1] & new[1:]
+
+
+def _kept_idents(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tuple[Bool, Bool]:
+    """By flow of each table: does what is between keep the IP identification?"""
+    known = (a.ident[rows_a] != 0) & (b.ident[rows_b] != 0)
+    same = a.ident[rows_a] == b.ident[rows_b]
+    out = []
+    for table, rows in ((a, rows_a), (b, rows_b)):
+        flows = table.flow[rows]
+        count = np.bincount(flows[known], minlength=len(table.flows))
+        equal = np.bincount(flows[known & same], minlength=len(table.flows))
+        kept = equal * 2 >= count
+        # a flow without a pair is judged as the others are
+        kept[count == 0] = equal.sum() * 2 >= count.sum()
+        out.append(kept)
+    return out[0], out[1]
+
+
+def _keys(table: PacketTable, kept: Bool) -> U64:
+    """What must be the same: the content, with the identification where that is kept."""
+    ident = np.where(kept[table.flow], table.ident, 0).astype(np.uint64)
+    keys: U64 = table.content + ident * _ODD
+    return keys
+
+
+def _left(count: int, taken: I64) -> I64:
+    free = np.ones(count, np.bool_)
+    free[taken] = False
+    return np.flatnonzero(free)
+
+
+def _by_time(
+    a: PacketTable, b: PacketTable, clock: Clock, key_a: U64, key_b: U64, left_a: I64, left_b: I64
+) -> tuple[I64, I64]:
+    """Pair what has a double: each row of `b` with the row of `a` that is nearest to when it would
+    have left, the nearest pairs first."""
+    shared = np.intersect1d(key_a[left_a], key_b[left_b])
+    left_a = left_a[np.isin(key_a[left_a], shared)]
+    left_b = left_b[np.isin(key_b[left_b], shared)]
+    expected = clock.expected_a(b, left_b)
+    times = a.time_ns[left_a]
+    start = int(min(times.min(), expected.min())) if len(left_a) and len(left_b) else 0
+    taken_a: list[I64] = []
+    taken_b: list[I64] = []
+    for _ in range(ROUNDS):
+        if not len(left_a) or not len(left_b):
+            break
+        rank_a = np.searchsorted(shared, key_a[left_a])
+        rank_b = np.searchsorted(shared, key_b[left_b])
+        order = np.lexsort((times, rank_a))
+        left_a, times, rank_a = left_a[order], times[order], rank_a[order]
+        near, apart = _nearest(rank_a, times, rank_b, expected, start)
+        good = (near >= 0) & (apart <= clock.slack_ns + LATE_NS)
+        if not good.any():
+            break
+        rows = np.flatnonzero(good)
+        rows = rows[np.lexsort((apart[rows], near[rows]))]
+        first = np.ones(len(rows), np.bool_)
+        first[1:] = near[rows][1:] != near[rows][:-1]
+        rows = rows[first]
+        taken_a.append(left_a[near[rows]])
+        taken_b.append(left_b[rows])
+        rest_a, rest_b = _left(len(left_a), near[rows]), _left(len(left_b), rows)
+        left_a, times = left_a[rest_a], times[rest_a]
+        left_b, expected = left_b[rest_b], expected[rest_b]
+    empty = np.zeros(0, np.int64)
+    return np.concatenate([empty, *taken_a]), np.concatenate([empty, *taken_b])
+
+
+def _nearest(rank_a: I64, times: I64, rank_b: I64, expected: I64, start: int) -> tuple[I64, I64]:
+    """For each row of b the place in a (ordered by rank and time) of the nearest of its rank, -1
+    none, and how far apart they are in ns."""
+    # one number that sorts by rank, then by time: a microsecond is near enough to search by
+    span = np.int64(max(1, (max(int(times.max()), int(expected.max())) - start) // 1000 + 2))
+    line_a = rank_a * span + (times - start) // 1000
+    line_b = rank_b * span + np.maximum(0, (expected - start) // 1000)
+    after = np.searchsorted(line_a, line_b)
+    near = np.full(len(rank_b), -1, np.int64)
+    apart = np.full(len(rank_b), np.iinfo(np.int64).max, np.int64)
+    for step in (after - 1, after):
+        inside = (step >= 0) & (step < len(rank_a))
+        at = np.clip(step, 0, len(rank_a) - 1)
+        distance = np.abs(times[at] - expected)
+        better = inside & (rank_a[at] == rank_b) & (distance < apart)
+        near[better], apart[better] = at[better], distance[better]
+    return near, apart
+
+
+def _counterparts(one: PacketTable, other: PacketTable, rows: I64, others: I64) -> I64:
+    """For each flow of `one` the flow of `other` with most of its packets, -1 none."""
+    out = np.full(len(one.flows), -1, np.int64)
+    pair = one.flow[rows].astype(np.int64) * len(other.flows) + other.flow[others]
+    found, counts = np.unique(pair, return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    flows, theirs = found[order] // len(other.flows), found[order] % len(other.flows)
+    out[flows] = theirs  # the last assignment, which has the most, stays
+    return out

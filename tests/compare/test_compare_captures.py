@@ -1,0 +1,318 @@
+"""Two captures of made-up traffic: each thing that can happen between two places, by itself."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from panotui.commands.compare_captures import command
+from panotui.errors import InputError, UsageError
+
+CAMERA, READER, TRANSLATED = "10.1.0.11", "10.2.0.5", "10.1.0.1"
+START = 1_790_000_000.0
+AWAY = 0.004  # seconds on the way
+SYN, ACK, PSH = 2, 16, 8
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet, and when the first place saw it; `back` ones pass the second place first."""
+
+    at: float
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    body: bytes
+    protocol: int = 17
+    ident: int = 0
+    ttl: int = 64
+    numbers: tuple[int, int] = (0, 0)
+    flags: int = ACK
+    back: bool = False
+
+    def frame(self) -> bytes:
+        if self.protocol == 6:
+            head = struct.pack(
+                "!HHIIBBHHH", self.sport, self.dport, *self.numbers, 0x50, self.flags, 500, 0, 0
+            )
+        else:
+            head = struct.pack("!HHHH", self.sport, self.dport, 8 + len(self.body), 0)
+        rest = head + self.body
+        if ":" in self.src:
+            ends = IPv6Address(self.src).packed + IPv6Address(self.dst).packed
+            ip = struct.pack("!IHBB", 6 << 28, len(rest), self.protocol, self.ttl) + ends
+            kind = 0x86DD
+        else:
+            ends = IPv4Address(self.src).packed + IPv4Address(self.dst).packed
+            ip = struct.pack(
+                "!BBHHHBBH", 0x45, 0, 20 + len(rest), self.ident, 0, self.ttl, self.protocol, 0
+            )
+            ip += ends
+            kind = 0x0800
+        return bytes.fromhex("0200000000a10200000000b2") + struct.pack("!H", kind) + ip + rest
+
+
+def rtp(count: int, ssrc: int = 0x1234, sport: int = 5000, spacing: float = 0.02) -> list[Packet]:
+    """A stream from the camera to the reader."""
+    return [
+        Packet(
+            START + n * spacing, CAMERA, sport, READER, 6000,
+            struct.pack("!BBHII", 0x80, 96, n & 0xFFFF, n * 3600, ssrc) + bytes([n & 255]) * 80,
+            ident=n + 1,
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def questions(count: int, spacing: float = 0.5) -> list[Packet]:
+    """What goes both ways, so that the clocks are known: a question and its answer."""
+    out = []
+    for n in range(count):
+        at, body = START + 0.1 + n * spacing, b"question %06d" % n
+        out.append(Packet(at, CAMERA, 4000, READER, 53, body, ident=7000 + n))
+        out.append(
+            Packet(at + 0.03, READER, 53, CAMERA, 4000, b"answer" + body, ident=9000 + n, back=True)
+        )
+    return out
+
+
+def save(path: Path, packets: Sequence[tuple[float, bytes]], snap: int = 65_535) -> Path:
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, snap, 1))
+        for at, frame in sorted(packets, key=lambda p: p[0]):
+            whole, part = divmod(round(at * 1e9), 10**9)
+            file.write(struct.pack("<IIII", whole, part, min(len(frame), snap), len(frame)))
+            file.write(frame[:snap])
+    return path
+
+
+def two(
+    folder: Path,
+    packets: Sequence[Packet],
+    between: Callable[[int, Packet], Sequence[tuple[float, Packet]]] | None = None,
+    clock: Callable[[float], float] = lambda at: at,
+    snap: int = 65_535,
+) -> tuple[Path, Path]:
+    """Both captures; `between` gives what comes out at the other side, with seconds more on the
+    way, for what goes from the first place to the second."""
+    first, second = [], []
+    for number, packet in enumerate(packets):
+        arrived: Sequence[tuple[float, Packet]] = [(0.0, packet)]
+        if packet.back:
+            second.append((clock(packet.at - AWAY), packet.frame()))
+        elif between is not None:
+            arrived = between(number, packet)
+        first.append((packet.at, packet.frame()))
+        if not packet.back:
+            second += [(clock(packet.at + AWAY + more), p.frame()) for more, p in arrived]
+    return save(folder / "a.pcap", first, snap), save(folder / "b.pcap", second, snap)
+
+
+def compare(*args: str | Path) -> dict[str, Any]:
+    done = CliRunner().invoke(command, ["--json", *map(str, args)], standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def stream(answer: dict[str, Any]) -> dict[str, Any]:
+    (one,) = answer["streams"]
+    return dict(one)
+
+
+def test_what_arrives_whole_is_told_so(tmp_path: Path) -> None:
+    answer = compare(*two(tmp_path, rtp(1000) + questions(40)))
+    found = stream(answer)
+    assert (found["packets"], found["matched"], found["lost"], found["appeared"]) == (
+        1000, 1000, 0, 0
+    )  # fmt: skip
+    assert found["delay"]["median_ms"] == pytest.approx(1000 * AWAY, abs=0.01)
+    assert answer["sentence"] == "no stream loses a packet between A and B (1 stream)."
+    assert answer["clock"]["offset_s"] == pytest.approx(0, abs=1e-5)
+    assert all(flow["lost"] == 0 for flow in answer["flows"])
+    assert {flow["first_seen_at"] for flow in answer["flows"]} == {"a", "b"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_losses_are_counted_of_the_place_that_packets_pass_first(
+    tmp_path: Path, turned: bool
+) -> None:
+    gone = set(random.Random(3).sample(range(20, 980), 37))
+    files = two(tmp_path, rtp(1000) + questions(40), lambda n, p: [] if n in gone else [(0, p)])
+    answer = compare(*(reversed(files) if turned else files))
+    found = stream(answer)
+    assert (found["lost"], found["packets"]) == (37, 1000)
+    assert found["first_seen_at"] == ("b" if turned else "a")
+    assert found["loss"] == pytest.approx(0.037)
+    assert len(found["first_lost"]) == 8
+    assert "loses 3.7 % (37 of 1,000 packets)" in answer["sentence"]
+
+
+def test_clocks_that_are_apart_and_drift_change_no_count(tmp_path: Path) -> None:
+    files = two(
+        tmp_path, rtp(3000) + questions(110), lambda n, p: [] if n % 100 == 7 else [(0, p)],
+        clock=lambda at: at - 3.0 - (at - START) * 50e-6,
+    )  # fmt: skip
+    answer = compare(*files)
+    assert stream(answer)["lost"] == 30
+    assert answer["clock"]["offset_s"] == pytest.approx(-3.0, abs=0.001)
+    assert answer["clock"]["drift_ppm"] == pytest.approx(-50, abs=2)
+    assert stream(answer)["delay"]["max_ms"] == pytest.approx(1000 * AWAY, abs=0.2)
+
+
+def test_translation_and_a_router_are_told_as_changed_fields(tmp_path: Path) -> None:
+    def translate(number: int, packet: Packet) -> list[tuple[float, Packet]]:
+        if number % 50 == 9:
+            return []
+        return [(0.0, replace(packet, src="198.51.100.9", sport=61_000, ttl=63))]
+
+    answer = compare(*two(tmp_path, rtp(1000), translate))
+    found = stream(answer)
+    assert found["lost"] == 20
+    changes = {c["field"]: (c["before"], c["after"]) for c in found["changes"]}
+    assert changes == {
+        "src": (CAMERA, "198.51.100.9"), "sport": ("5000", "61000"), "ttl": ("64", "63")
+    }  # fmt: skip
+
+
+def test_new_identifications_are_no_other_packets(tmp_path: Path) -> None:
+    files = two(
+        tmp_path, rtp(1000) + questions(40), lambda n, p: [(0, replace(p, ident=40_000 - n))]
+    )
+    found = stream(compare(*files))
+    assert (found["matched"], found["lost"], found["appeared"]) == (1000, 0, 0)
+
+
+@pytest.mark.parametrize("six", [False, True])
+def test_a_segment_that_is_sent_again_is_another_packet(tmp_path: Path, six: bool) -> None:
+    src, dst = ("2001:db8::11", "2001:db8:1::5") if six else (CAMERA, READER)
+    packets = []
+    for n in range(400):
+        one = Packet(
+            START + n * 0.02, src, 554, dst, 40_000, b"%05d" % n + bytes(700), 6,
+            0 if six else n + 1, numbers=(1000 + 705 * n, 1), flags=ACK | PSH,
+        )  # fmt: skip
+        packets.append(one)
+        if n % 40 == 11:  # sent again after 250 ms
+            packets.append(replace(one, at=one.at + 0.25, ident=0 if six else 30_000 + n))
+    packets.sort(key=lambda p: p.at)
+    seen: set[bytes] = set()
+
+    def lose_the_first(number: int, packet: Packet) -> list[tuple[float, Packet]]:
+        again = sum(1 for p in packets if p.body == packet.body) > 1
+        if again and packet.body not in seen:
+            seen.add(packet.body)
+            return []
+        return [(0.0, packet)]
+
+    answer = compare(*two(tmp_path, packets, lose_the_first))
+    (flow,) = answer["flows"]
+    assert (flow["packets"], flow["lost"], flow["appeared"]) == (410, 10, 0)
+    assert flow["delay"]["max_ms"] < 100
+
+
+def test_copies_and_order_are_counted(tmp_path: Path) -> None:
+    def shuffle(number: int, packet: Packet) -> list[tuple[float, Packet]]:
+        if number % 100 == 5:
+            return [(0.0, packet), (0.001, packet)]
+        return [(0.05 if number % 100 == 50 else 0.0, packet)]
+
+    found = stream(compare(*two(tmp_path, rtp(1000) + questions(40), shuffle)))
+    assert (found["lost"], found["duplicated"], found["reordered"]) == (0, 10, 10)
+    assert found["delay"]["max_ms"] == pytest.approx(1000 * (AWAY + 0.05), abs=0.1)
+
+
+def test_what_is_blocked_between_is_named(tmp_path: Path) -> None:
+    knocks = [
+        Packet(
+            START + 3 + n, CAMERA, 41_000, READER, 443, b"", 6, 100 + n, numbers=(5, 0), flags=SYN
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    packets = rtp(1000) + questions(40) + knocks
+    answer = compare(*two(tmp_path, packets, lambda n, p: [] if p.dport == 443 else [(0, p)]))
+    (absent,) = answer["absent"]
+    assert (absent["dst"], absent["dport"], absent["seen_at"], absent["packets"]) == (
+        READER, 443, "a", 4
+    )  # fmt: skip
+    assert absent["blocked"]
+    assert f"What {CAMERA} sends to {READER}:443 is seen at A and never at B" in answer["sentence"]
+
+
+def test_what_a_capture_could_not_have_seen_is_no_loss(tmp_path: Path) -> None:
+    packets = rtp(1000) + questions(40)
+    a, _ = two(tmp_path, packets)
+    part = [(p.at + AWAY, p.frame()) for p in packets if 5 < p.at - START < 15 and not p.back]
+    part += [(p.at - AWAY, p.frame()) for p in packets if 5 < p.at - START < 15 and p.back]
+    b = save(tmp_path / "part.pcap", part)
+    found = stream(compare(a, b))
+    assert (found["lost"], found["appeared"]) == (0, 0)
+    assert found["packets"] == found["matched"] == 499
+
+
+@pytest.mark.parametrize("snap", [96, 64])
+def test_frames_that_are_cut_are_told_apart_as_long_as_they_can_be(
+    tmp_path: Path, snap: int
+) -> None:
+    files = two(
+        tmp_path, rtp(1000), lambda n, p: [] if n in (100, 200) else [(0, p)], snap=snap
+    )  # fmt: skip
+    answer = compare(*files)
+    found = (answer["streams"] + answer["flows"])[0]
+    assert found["lost"] == 2
+    assert any("cut short" in note for note in answer["notes"]) == (snap < 106)
+
+
+def refused(*args: str | Path) -> str:
+    with pytest.raises(InputError) as error:
+        compare(*args)
+    assert error.value.exit_code == 3
+    return str(error.value)
+
+
+def test_input_that_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
+    a, _ = two(tmp_path, rtp(100))
+    other = save(
+        tmp_path / "other.pcap",
+        [(p.at, p.frame()) for p in (replace(q, body=q.body + b"x") for q in rtp(100))],
+    )
+    assert "they share no packet" in refused(a, other)
+    late = save(tmp_path / "late.pcap", [(p.at + 7200, p.frame()) for p in rtp(100)])
+    assert "their clocks are 2.0 hours apart" in refused(a, late)
+    assert stream(compare("--any-offset", a, late))["lost"] == 0
+    short = save(tmp_path / "short.pcap", [(p.at, p.frame()) for p in rtp(100)], snap=48)
+    assert "frames are cut before what tells packets apart" in refused(a, short)
+    arp = save(tmp_path / "arp.pcap", [(START, bytes(12) + b"\x08\x06" + bytes(46))])
+    assert "it holds no IP packet" in refused(a, arp)
+    assert "no such file" in refused(a, tmp_path / "nosuch.pcap")
+    with pytest.raises(UsageError, match="it is not two names"):
+        compare("--names", "one", a, a)
+
+
+def test_a_file_that_ends_inside_a_packet_is_compared_as_far_as_it_goes(tmp_path: Path) -> None:
+    a, b = two(tmp_path, rtp(1000) + questions(40))
+    b.write_bytes(b.read_bytes()[: b.stat().st_size // 2 + 7])
+    answer = compare(a, b)
+    assert stream(answer)["lost"] == 0
+    assert any("ends inside a packet" in note for note in answer["notes"])
+
+
+def test_the_page_says_the_sentence_first(tmp_path: Path) -> None:
+    files = two(tmp_path, rtp(1000) + questions(40), lambda n, p: [] if n % 100 == 7 else [(0, p)])
+    done = CliRunner().invoke(
+        command, ["--names", "switch,appliance", *map(str, files)], standalone_mode=False
+    )
+    first, _, *rest = done.stdout.splitlines()
+    assert first == f"{CAMERA} loses 1.0 % (10 of 1,000 packets) between switch and appliance."
+    assert any(line.startswith("Clocks: appliance is 0.0000") for line in rest)
