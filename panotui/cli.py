@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
         "What was lost or changed between two captures of one traffic.",
         True,
     ),
+    "evidence": ("evidence", "The packets of one finding or violation of a recording.", True),
     "check": ("check", "Active checks from here: DNS, TCP, TLS, NTP, gateway, cameras.", True),
     "policy": ("policy", "Show, validate, explain, export or compare the policy.", True),
     "init": ("init", "Watch for a minute, or read a capture, and draft a site file.", True),

@@ -219,8 +219,8 @@ def _recorded(
     recording = Recording(path)
     if site is None:
         kept = recording.all_flows()  # first: what is damaged there is said in the snapshot
-        return recording.final(), lambda: kept, None
+        return recording.final(look=True), lambda: kept, None
     from panotui.policy.queries.rejudge import rejudge
 
-    again = rejudge(site, recording.final(), recording.all_flows())
+    again = rejudge(site, recording.final(look=True), recording.all_flows())
     return again.snapshot, lambda: again.flows, again.changes

@@ -16,6 +16,7 @@ from panotui.model import Site
 if TYPE_CHECKING:
     from panotui.feed.collector import Links
     from panotui.runtime.live_meters import LiveMeters
+    from panotui.runtime.pipe import Keeping
     from panotui.runtime.pump import Pump
     from panotui.sources.live.timekeeper import Timekeeper
 
@@ -77,7 +78,7 @@ def live_capture(
     *,
     site_path: Path | None = None,
     promiscuous: bool = True,
-    evidence: bool = False,
+    keeping: Keeping | None = None,
     sizes: tuple[int, int] = (RINGS_BYTES, SNAP_BYTES),
     commands: Sequence[str] = (),
 ) -> Capture:
@@ -98,7 +99,7 @@ def live_capture(
         ring_bytes=sizes[0] // len(names),
         snap_bulk=sizes[1],
         promiscuous=promiscuous,
-        evidence=evidence,
+        keeping=keeping,
         began_ns=keeper.began_ns,
     )
     try:

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_FOUND = 1
 COMMANDS = (
-    "live", "demo", "record", "attach", "review", "analyze", "report",
+    "live", "demo", "record", "attach", "review", "analyze", "report", "evidence",
     "compare-captures", "check", "policy", "init",
     "service", "doctor",
 )  # fmt: skip

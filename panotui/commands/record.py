@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from panotui.feed.collector import Collector
     from panotui.recording.recorder import Recorder
     from panotui.recording.retention import Limits
+    from panotui.runtime.pipe import Keeping
 
 EXIT_INTERRUPTED = 130
 
@@ -62,6 +63,15 @@ EXIT_INTERRUPTED = 130
 @click.option("--no-evidence", is_flag=True, help="Keep no packets.")
 @click.option("--redact-evidence", is_flag=True,
               help="Write over passwords and tokens in the packets that are kept.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="[CAMERA=]WHAT",
+              help="What is kept of media packets around a violation or finding: headers"
+                   " (default), media (all of them) or control (none); of one camera with its name"
+                   " or address in front.")  # fmt: skip
+@click.option("--before", default="10s", show_default=True, metavar="TIME",
+              help="Keep packets from so long before it")  # fmt: skip
+@click.option(
+    "--after", default="5s", show_default=True, metavar="TIME", help="until so long after."
+)
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
@@ -82,6 +92,9 @@ def command(
     shared: bool,
     no_evidence: bool,
     redact_evidence: bool,
+    keep: tuple[str, ...],
+    before: str,
+    after: str,
     no_promiscuous: bool,
     ring: str,
     snap: int,
@@ -101,6 +114,7 @@ def command(
         privileges.run_as(user)
     prepare_to_drop()
     from panotui.commands.capture import live_capture
+    from panotui.commands.keeping import WHOLE_BYTES, kept_packets
     from panotui.recording.parts import with_suffix
     from panotui.recording.retention import Limits
 
@@ -116,13 +130,17 @@ def command(
     other = None if fallback is None else with_suffix(fallback)
     if other is not None and os.path.realpath(other) == os.path.realpath(folder):
         raise UsageError(f"--fallback {fallback}", "it is the folder of -o", "Name another.")
+    keeping = None if no_evidence else kept_packets(keep, before, after, known)
+    ring_bytes, snap_bulk = ring_sizes(ring, snap)
+    if keeping is not None and keeping.media:
+        snap_bulk = max(snap_bulk, WHOLE_BYTES)
     capture = live_capture(
         interfaces,
         known,
         site_path=path,
         promiscuous=not no_promiscuous,
-        evidence=not no_evidence,
-        sizes=ring_sizes(ring, snap),
+        keeping=keeping,
+        sizes=(ring_bytes, snap_bulk),
         commands=COMMANDS,
     )
     if targets.alerts == "-" and as_json:
@@ -135,6 +153,7 @@ def command(
         text,
         socket_path,
         as_json,
+        keeping,
         "none" if no_evidence else "redacted" if redact_evidence else "kept",
         leaving,
         shared,
@@ -154,6 +173,7 @@ class _Session:
         site_text: str,
         socket_path: Path | None,
         as_json: bool,
+        keeping: Keeping | None,
         evidence: Literal["none", "kept", "redacted"],
         alerts: Alerts,
         shared: bool,
@@ -162,6 +182,7 @@ class _Session:
         from panotui.feed.collector import Collector
         from panotui.feed.server import FeedServer
         from panotui.recording.evidence import EvidenceTap
+        from panotui.recording.evidence_export import RecorderPackets
         from panotui.recording.recorder import Recorder
         from panotui.recording.relay import AnyRecorder, Relay
         from panotui.sources.live import deputy, privileges
@@ -214,6 +235,7 @@ class _Session:
             notice=lambda: capture.notice() or alerts.notice(),
             notebook=self.recorder,
             site_editor=capture.site_editor(),
+            packets=None if keeping is None else RecorderPackets(self.recorder),
             export_folder=recorder.folder / "exports",
         )
         pump.engine.restore_marks(self.recorder.known_keys())
@@ -224,8 +246,8 @@ class _Session:
             server=FeedServer(provider, listener, group=group),
             recorder=self.recorder,
             evidence=None
-            if evidence == "none"
-            else EvidenceTap(pump, self.recorder, pump, redact=evidence == "redacted"),
+            if keeping is None
+            else EvidenceTap(pump, self.recorder, pump, keeping, redact=evidence == "redacted"),
             links=capture.links,
             wait_on=pump.filenos,
             status=self._status,

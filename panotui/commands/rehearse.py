@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from panotui.commands.input import Progress, open_captures, total_bytes
 from panotui.model import Site
+
+if TYPE_CHECKING:
+    from panotui.runtime.pipe import Keeping
 
 
 def record_capture(
@@ -16,10 +20,11 @@ def record_capture(
     folder: Path,
     *,
     evidence: bool = False,
+    keeping: Keeping | None = None,
     redact: bool = False,
 ) -> Path:
-    """Write what a recorder would have written, with `evidence` packets too (`redact`: without the
-    secrets in them); returns `folder`.
+    """Write what a recorder would have written, with `evidence` packets too (`keeping` says which;
+    `redact`: without the secrets in them); returns `folder`.
 
     Ctrl-C leaves through KeyboardInterrupt with everything closed. Errors as of the sources.
     """
@@ -45,9 +50,11 @@ def record_capture(
         collector = Collector(
             pump,
             recorder=recorder,
-            evidence=EvidenceTap(pump, recorder, LocalKeeper(pump), redact=redact)
-            if evidence
-            else None,
+            evidence=(
+                EvidenceTap(pump, recorder, LocalKeeper(pump, keeping), keeping, redact=redact)
+                if evidence
+                else None
+            ),
             status=lambda c: progress.update(
                 sum(s.counters.read_bytes for s in sources),
                 total_bytes([s.counters.total_bytes for s in sources]),

@@ -371,12 +371,38 @@ class ViolationRecord(Record, frozen=True, kw_only=True):
     first_packet: int = 0
     nearest: tuple[str, ...] = ()  # "cloudwatch: port 8444 is not 443"
     suggestion: str | None = None
+    evidence_file: str | None = None  # recordings: where its packets are, see `EvidenceFileRecord`
+    frame: int | None = None  # of its first packet in there, from 1
 
 
 class EvidenceRecord(Record, frozen=True, kw_only=True):
     time_ns: int
     packet: int | None
     text: str
+    frame: int | None = None  # recordings: of that packet in the finding's evidence file, from 1
+
+
+class FrameRecord(Record, frozen=True, kw_only=True):
+    """A packet of an evidence file that proves something."""
+
+    frame: int  # in that file, from 1
+    time_ns: int  # of what it proves
+    packet: int | None  # what the meter counted it as
+    text: str
+
+
+class EvidenceFileRecord(Record, frozen=True, kw_only=True):
+    """A file of packets in a recording's folder `evidence`."""
+
+    file: str
+    subject: str  # "finding:KEY", "violation:ID"; "" of control packets
+    title: str
+    time_ns: int
+    packets: int
+    bytes: int
+    sha256: str | None = None  # as it was written; None while it is being written
+    intact: bool | None = None  # whether it still is so; None where nobody has looked
+    frames: tuple[FrameRecord, ...] = ()
 
 
 class FindingRecord(Record, frozen=True, kw_only=True):
@@ -401,6 +427,12 @@ class FindingRecord(Record, frozen=True, kw_only=True):
     stream: str | None = None
     camera: str | None = None
     violation: str | None = None  # the id of the violation that it explains
+    evidence_file: str | None = None  # recordings: where its packets are, see `EvidenceFileRecord`
+
+    @property
+    def name(self) -> str:
+        """What tells it from other findings; with its first time, one life of it."""
+        return self.key or f"{self.id} {self.subject}"
 
 
 class EventRecord(Record, frozen=True, kw_only=True):
@@ -415,6 +447,9 @@ class EventRecord(Record, frozen=True, kw_only=True):
     packet: int | None = None
     flow: str | None = None
     port: str | None = None
+    about: str | None = None  # what it tells of: "camera:NAME", "finding:KEY", ...
+    count: int = 1  # changes that it stands for
+    until_ns: int | None = None  # of several: the last of them
 
 
 class SourceRecord(Record, frozen=True, kw_only=True):
@@ -493,3 +528,4 @@ class Snapshot(Record, frozen=True, kw_only=True):
     limits: dict[str, int] = {}
     recorder: RecorderRecord | None = None
     all_well_since_ns: int | None = None
+    evidence: tuple[EvidenceFileRecord, ...] = ()  # of a whole recording

@@ -10,7 +10,7 @@ the recorder.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from msgspec import Struct
 
-from panotui.model import SECOND, Snapshot
-from panotui.recording.pcapng import PcapngFile
+from panotui.model import SECOND, EvidenceRecord, Snapshot
+from panotui.recording.evidence_files import write_incident, write_rows
+from panotui.recording.proofs import proofs_of
 from panotui.recording.recorder import Evidence
-from panotui.recording.redacting import COMMENT, Redactor
+from panotui.recording.redacting import Redactor
 from panotui.recording.relay import AnyRecorder
-from panotui.runtime.packet_keeper import AFTER_NS
-from panotui.runtime.pipe import Answer, Ask, Keepers, PacketRows
+from panotui.runtime.pipe import Answer, Ask, Keepers, Keeping, PacketRows
+from panotui.state.marks import key_of
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
@@ -45,21 +46,31 @@ class Ticking(Protocol):
 class Incident(Struct):
     """A violation or finding whose packets are being gathered."""
 
+    subject: str  # "finding:KEY", "violation:ID"
     name: str
     title: str
     time_ns: int
     until_ns: int
     hosts: tuple[str, ...]
+    proofs: tuple[EvidenceRecord, ...]
 
 
 class EvidenceTap:
     """Joins itself to the ticks; writes through the recorder."""
 
     def __init__(
-        self, pump: Ticking, recorder: AnyRecorder, keepers: Keepers, *, redact: bool = False
+        self,
+        pump: Ticking,
+        recorder: AnyRecorder,
+        keepers: Keepers,
+        keeping: Keeping | None = None,
+        *,
+        redact: bool = False,
     ) -> None:
-        """`redact`: secrets in packets are written over with zeros."""
+        """`keeping`: what the keepers were told, too. `redact`: secrets in packets are written over
+        with zeros."""
         self._redactor = Redactor() if redact else None
+        self._after_ns = (keeping or Keeping()).after_ns
         self._engine = pump.engine
         self._recorder = recorder
         self._keepers = keepers
@@ -123,7 +134,7 @@ class EvidenceTap:
     def _answered(self, answer: Answer) -> None:
         segment = self._segment_asked.pop(answer.number, None)
         if segment is not None:
-            self._keep_control(segment, answer.context, context=True)
+            self._keep_control(segment, answer.context)
         elif self._asked is not None and self._asked[0] == answer.number:
             incident = self._asked[1]
             self._asked = None
@@ -132,18 +143,24 @@ class EvidenceTap:
     def _news(self, snapshot: Snapshot, now_ns: int) -> None:
         addresses = {camera.name: camera.address for camera in snapshot.cameras}
         streams = {stream.id: stream.src for stream in snapshot.streams}
+        until_ns = now_ns + self._after_ns
         for violation in snapshot.violations:
-            if self._is_new(f"violation {violation.id}"):
+            subject = key_of(violation)
+            if self._is_new(subject):
                 self._await(
-                    f"violation-{violation.reason}",
-                    f"violation {violation.reason}: {violation.text}",
-                    violation.first_time_ns,
-                    now_ns,
-                    (violation.src, violation.dst),
+                    Incident(
+                        subject,
+                        f"violation-{violation.reason}",
+                        f"violation {violation.reason}: {violation.text}",
+                        violation.first_time_ns,
+                        until_ns,
+                        (violation.src, violation.dst),
+                        proofs_of(violation),
+                    )
                 )
         for finding in snapshot.findings:
-            key = f"finding {finding.key or finding.id + finding.subject} {finding.first_time_ns}"
-            if finding.severity == "info" or not self._is_new(key):
+            subject = key_of(finding)
+            if finding.severity == "info" or not self._is_new(f"{subject} {finding.first_time_ns}"):
                 continue
             hosts: tuple[str, ...] = ()
             flow = self._engine.flow(finding.flow) if finding.flow else None
@@ -154,11 +171,15 @@ class EvidenceTap:
             elif flow is not None:
                 hosts = (flow.src, flow.dst)
             self._await(
-                f"finding-{finding.id}",
-                f"finding {finding.id}, {finding.subject}: {finding.text}",
-                finding.first_time_ns,
-                now_ns,
-                hosts,
+                Incident(
+                    subject,
+                    f"finding-{finding.id}",
+                    f"finding {finding.id}, {finding.subject}: {finding.text}",
+                    finding.first_time_ns,
+                    until_ns,
+                    hosts,
+                    proofs_of(finding),
+                )
             )
 
     def _is_new(self, key: str) -> bool:
@@ -169,13 +190,18 @@ class EvidenceTap:
             self._seen.popitem(last=False)
         return True
 
-    def _await(
-        self, name: str, title: str, time_ns: int, now_ns: int, hosts: tuple[str, ...]
-    ) -> None:
+    def _await(self, incident: Incident) -> None:
         if len(self._waiting) >= INCIDENTS_WAITING:
             self.lost += 1
             return
-        self._waiting.append(Incident(name, title, time_ns, now_ns + AFTER_NS, hosts))
+        self._waiting.append(incident)
+
+    def _newest_proofs(self, incident: Incident) -> tuple[EvidenceRecord, ...]:
+        """What proves it by now: more may have come in the seconds after."""
+        for finding in self._engine.snapshot().findings:
+            if finding.first_time_ns == incident.time_ns and key_of(finding) == incident.subject:
+                return proofs_of(finding)
+        return incident.proofs
 
     # ------------------------------------------------------------------ files
 
@@ -188,10 +214,14 @@ class EvidenceTap:
             incident.title,
             incident.time_ns,
             partial(
-                _write_rows,
-                [(answer.context, CONTEXT), (answer.packets, "")],
+                write_incident,
+                answer.context,
+                answer.packets,
+                incident.title,
+                self._newest_proofs(incident),
                 redactor=None if self._redactor is None else Redactor(),
             ),
+            subject=incident.subject,
         )
         if not self._recorder.keep(evidence):
             self.lost += 1
@@ -215,60 +245,13 @@ class EvidenceTap:
             self._segment_bytes += len(rows.data) + 5 * len(rows.length)
             self._keep_control(self._segment, rows)
 
-    def _keep_control(self, segment: str, rows: PacketRows, *, context: bool = False) -> None:
+    def _keep_control(self, segment: str, rows: PacketRows) -> None:
         evidence = Evidence(
             segment,
             "control packets",
             self._now_ns,
-            partial(_write_rows, [(rows, CONTEXT if context else "")], redactor=self._redactor),
+            partial(write_rows, rows, redactor=self._redactor),
             stays_open=True,
         )
         if not self._recorder.keep(evidence):
             self.lost += 1
-
-
-# ------------------------------------------------------------------ writing
-
-CONTEXT = "context: how these flows began"  # the comment of the first such packet
-
-
-def _write_rows(
-    parts: Sequence[tuple[PacketRows, str]], file: PcapngFile, redactor: Redactor | None = None
-) -> int:
-    """Write packets, each part's first with its comment; how many there are. With a `redactor`,
-    those that hold secrets are written without, and say so."""
-    if redactor is not None:
-        for rows, _ in parts:
-            for raw, *_rest in _packets(rows):
-                redactor.redacted(raw)  # a segment may come before the one whose secret it ends
-    written = 0
-    for rows, comment in parts:
-        for raw, wire_length, time_ns, interface in _packets(rows):
-            kept = raw if redactor is None else redactor.redacted(raw)
-            said = comment if kept is raw else "; ".join(filter(None, (comment, COMMENT)))
-            number = file.interface(*rows.names[interface])
-            file.packet(number, time_ns, kept, max(wire_length, len(kept)), said)
-            comment = ""
-            written += 1
-    return written
-
-
-def _packets(rows: PacketRows) -> Iterator[tuple[bytes, int, int, int]]:
-    """(frame, bytes on the wire, time, interface) of each row."""
-    length = np.frombuffer(rows.length, np.int64)
-    columns = zip(
-        np.cumsum(length).tolist(),
-        length.tolist(),
-        np.frombuffer(rows.wire_length, np.int64).tolist(),
-        np.frombuffer(rows.time_ns, np.int64).tolist(),
-        np.frombuffer(rows.interface, np.int16).tolist(),
-        np.frombuffer(rows.vlan_tci, np.int32).tolist(),
-        strict=True,
-    )
-    for end, size, wire_length, time_ns, interface, vlan_tci in columns:
-        raw = rows.data[end - size : end]
-        if vlan_tci >= 0 and size >= 14:
-            # The interface took the tag off; put it back where it was.
-            raw = raw[:12] + b"\x81\x00" + vlan_tci.to_bytes(2, "big") + raw[12:]
-            wire_length += 4
-        yield raw, wire_length, time_ns, interface

@@ -62,9 +62,10 @@ def packet_block(
 class PcapngFile:
     """A pcapng file being written, or appended to with a new section."""
 
-    def __init__(self, path: Path, comment: str) -> None:
+    def __init__(self, path: Path, comment: str, *, new: bool = False) -> None:
+        """`new`: FileExistsError where there is one of that name."""
         self.appended = path.exists() and path.stat().st_size > 0
-        self._file = path.open("ab")
+        self._file = path.open("xb" if new else "ab")
         self._interfaces: dict[tuple[str, int], int] = {}
         self._file.write(section_block(comment))
 

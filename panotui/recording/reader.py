@@ -8,7 +8,8 @@ full, retention removed it) is told as gaps, never as silence.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from panotui.errors import InputError
 from panotui.model import (
     SECOND,
     EventRecord,
+    EvidenceFileRecord,
     FindingRecord,
     FlowRecord,
     Snapshot,
@@ -27,14 +29,18 @@ from panotui.model import (
 )
 from panotui.recording import folder as folders
 from panotui.recording import parts, rows
+from panotui.recording.evidence_files import sha256_of
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
+from panotui.state.leads import events_without_counts, leads_nowhere, with_evidence
 from panotui.state.marks import Marks
 from panotui.state.strips import Cell, Change
 
 FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
 EVENTS_IN_SNAPSHOT = 300
+EVENTS_SHOWN = 5_000
+RUN_SHIFT = 32  # an event's number in a recording: in its run, and which run that was
 HISTORY_S = 300
 SNAPSHOTS_TRIED = 60  # of a damaged stretch, before it is given up
 
@@ -81,7 +87,10 @@ class Recording:
         )
 
     def _rows(
-        self, query: str, values: Sequence[Any] = (), kinds: tuple[type | None, ...] = ()
+        self,
+        query: str,
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        kinds: tuple[type | None, ...] = (),
     ) -> Iterator[tuple[Any, ...]]:
         """The rows of a query that can be read, of the `kinds` given (None: anything).
 
@@ -96,7 +105,7 @@ class Recording:
         except (*DAMAGE, OverflowError):
             self.damaged += 1
 
-    def _read(self, read: Callable[[bytes], R], bodies: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+    def _read(self, read: Callable[[Any], R], bodies: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """The records of (body,) rows that can be read."""
         for (body,) in bodies:
             try:
@@ -124,6 +133,17 @@ class Recording:
     def site_text(self) -> str:
         return rows.get_meta(self._connection, "site") or ""
 
+    @cached_property
+    def captured(self) -> bool:
+        """Whether it was made of captures, whose packets can be looked up by number."""
+        before = self.damaged
+        try:
+            return not leads_nowhere(self._snapshot_near(1 << 62)[1])
+        except InputError:
+            return False
+        finally:
+            self.damaged = before  # what is damaged counts where it is looked at
+
     def close(self) -> None:
         self._connection.close()
 
@@ -141,8 +161,9 @@ class Recording:
     def _filled(self, session: int, snapshot: Snapshot) -> Snapshot:
         replace = msgspec.structs.replace
         end = snapshot.time_ns
+        shown = with_evidence(self.known.over_snapshot(snapshot), self._evidence_of)
         return replace(
-            self.known.over_snapshot(snapshot),
+            shown,
             events=self._events_of(session, end),
             ports=tuple(
                 replace(
@@ -154,7 +175,7 @@ class Recording:
                         "port_sample", "rate_out_bps", port.name, end, session
                     ),
                 )
-                for port in snapshot.ports
+                for port in shown.ports
             ),
             streams=tuple(
                 replace(
@@ -165,9 +186,23 @@ class Recording:
                     history_keyframes=self._counts("keyframes_s", stream.id, end, session),
                     history_frame_bytes=self._counts("frame_bytes", stream.id, end, session),
                 )
-                for stream in snapshot.streams
+                for stream in shown.streams
             ),
         )
+
+    def _evidence_of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
+        found = self._evidence_where("subject = ? AND time_ns = ?", (subject, since_ns))
+        return found[-1] if found else None
+
+    def _evidence_where(self, where: str, values: tuple[Any, ...]) -> list[EvidenceFileRecord]:
+        found: list[EvidenceFileRecord] = []
+        for row in self._rows(
+            f"SELECT {rows.EVIDENCE_COLUMNS} FROM evidence WHERE {where}"  # noqa: S608 - names of ours
+            " ORDER BY time_ns, file",
+            values,
+        ):
+            found += self._read(rows.evidence_of, [(row,)])
+        return found
 
     def _snapshot_near(self, time_ns: int) -> tuple[int, Snapshot]:
         """(session, snapshot): the last that can be read before a time, of the session that is
@@ -222,12 +257,26 @@ class Recording:
         )
 
     def _events_of(self, session: int, end_ns: int) -> tuple[EventRecord, ...]:
-        bodies = self._rows(
-            "SELECT body FROM event WHERE session = ? AND time_ns <= ?"
-            " ORDER BY number DESC LIMIT ?",
-            (session, end_ns, EVENTS_IN_SNAPSHOT),
+        """The newest events that a snapshot of that time shows, oldest first."""
+        return tuple(
+            self._events_where(
+                "session = ? AND told_ns <= ?", (session, end_ns), EVENTS_IN_SNAPSHOT
+            )
         )
-        return tuple(self._read(rows.event_of, reversed(list(bodies))))
+
+    def _events_where(self, where: str, values: tuple[Any, ...], limit: int) -> list[EventRecord]:
+        """The newest `limit` of some events, oldest first, in the order of their own time."""
+        found: list[EventRecord] = []
+        for session, body in self._rows(
+            f"SELECT session, body FROM event WHERE {where}"  # noqa: S608 - text of ours
+            " ORDER BY time_ns DESC, session DESC, number DESC LIMIT ?",
+            (*values, limit),
+            kinds=(int,),
+        ):
+            for event in self._read(rows.event_of, [(body,)]):
+                found.append(_numbered(event, session))
+        found.reverse()
+        return found if self.captured else list(events_without_counts(found))
 
     def flows_at(self, time_ns: int) -> list[FlowRecord]:
         """Flows that were alive at a time or had ended shortly before, as they were counted then.
@@ -243,6 +292,15 @@ class Recording:
         )
         flows = list(self._read(rows.flow_of, bodies))
         return self._as_of(session, flows, time_ns)
+
+    def count_flows_at(self, time_ns: int) -> int:
+        """How many flows `flows_at` would give without its limit."""
+        found = self._rows(
+            "SELECT count(*) FROM flow WHERE session = ? AND last_ns >= ? AND first_ns <= ?",
+            (self.session_at(time_ns), time_ns - FLOW_LINGER_S * SECOND, time_ns),
+            kinds=(int,),
+        )
+        return next((count for (count,) in found), 0)
 
     def _as_of(self, session: int, flows: list[FlowRecord], time_ns: int) -> list[FlowRecord]:
         second = time_ns // SECOND
@@ -298,47 +356,84 @@ class Recording:
     # ------------------------------------------------------------------ over time
 
     def events(
-        self, start_ns: int = 0, end_ns: int = 1 << 62, limit: int = 5_000
+        self,
+        start_ns: int = 0,
+        end_ns: int = 1 << 62,
+        limit: int = EVENTS_SHOWN,
+        *,
+        known_by: int = 1 << 62,
     ) -> list[EventRecord]:
-        """Events between two times, oldest first; the newest `limit` of them."""
-        bodies = self._rows(
-            "SELECT body FROM event WHERE time_ns >= ? AND time_ns <= ?"
-            " ORDER BY time_ns DESC, number DESC LIMIT ?",
-            (start_ns, end_ns, limit),
+        """Events between two times that a state at `known_by` shows, oldest first; the newest
+        `limit` of them. Their numbers are unique in the recording."""
+        return self._events_where(
+            "time_ns >= ? AND time_ns <= ? AND told_ns <= ?", (start_ns, end_ns, known_by), limit
         )
-        return list(self._read(rows.event_of, reversed(list(bodies))))
 
-    def next_event_ns(self, time_ns: int, *, forward: bool) -> int | None:
-        """When the next event worth a stop is: warnings and errors, and what persons marked."""
-        direction = ("> ?", "ASC", "min") if forward else ("< ?", "DESC", "max")
+    def event(self, number: int) -> EventRecord | None:
+        """The event of a number as `events` gives it."""
+        found = self._events_where("session = ? AND number = ?", _own_number(number), 1)
+        return found[0] if found else None
+
+    def count_events(self, known_by: int = 1 << 62) -> int:
+        """How many events a state at that time knows."""
         found = self._rows(
-            f"SELECT time_ns FROM event WHERE severity != 'info' AND time_ns {direction[0]}"  # noqa: S608
-            f" ORDER BY time_ns {direction[1]} LIMIT 1",
+            "SELECT count(*) FROM event WHERE told_ns <= ?", (known_by,), kinds=(int,)
+        )
+        return next((count for (count,) in found), 0)
+
+    def next_stop(
+        self, time_ns: int, number: int | None, *, forward: bool
+    ) -> tuple[int, int | None] | None:
+        """(time_ns of the state that shows it, number) of the next event worth a stop: warnings
+        and errors, and what persons marked (number None).
+
+        From a time; `number`: of the event that is looked at there, after which those of the same
+        state come next.
+        """
+        compare, order = (">", "ASC") if forward else ("<", "DESC")
+        where, values = f"told_ns {compare} ?", [time_ns]
+        if number is not None:
+            # in the order in which states show them, and by number within one
+            where = f"(told_ns, session, number) {compare} (?, ?, ?)"
+            values += _own_number(number)
+        found = self._rows(
+            "SELECT told_ns, session, number FROM event"  # noqa: S608 - text of ours
+            f" WHERE severity != 'info' AND {where}"
+            f" ORDER BY told_ns {order}, session {order}, number {order} LIMIT 1",
+            values,
+            kinds=(int, int, int),
+        )
+        stops: list[tuple[int, int | None]] = [
+            (told_ns, _whole_number(number, session)) for told_ns, session, number in found
+        ]
+        marks = self._rows(
+            f"SELECT time_ns FROM mark WHERE time_ns {compare} ? ORDER BY 1 {order} LIMIT 1",  # noqa: S608
             (time_ns,),
             kinds=(int,),
         )
-        marks = self._rows(
-            f"SELECT {direction[2]}(time_ns) FROM mark WHERE time_ns {direction[0]}",  # noqa: S608
-            (time_ns,),
-        )
-        times = [t for (t,) in (*found, *marks) if isinstance(t, int)]
-        if not times:
-            return None
-        return min(times) if forward else max(times)
+        stops += [(time_ns, None) for (time_ns,) in marks]
+        return (min if forward else max)(stops, key=lambda stop: stop[0], default=None)
 
     def marks(self) -> list[tuple[int, str]]:
         found = self._rows("SELECT time_ns, text FROM mark ORDER BY 1", kinds=(int, str))
         return [(time_ns, text) for time_ns, text in found]
 
-    def event_marks(self, limit: int = 400) -> list[tuple[int, str, str]]:
-        """(time_ns, severity, text) of the worst events, for a time line."""
-        bodies = self._rows(
-            "SELECT body FROM event WHERE severity != 'info'"
-            " ORDER BY severity = 'error' DESC, time_ns DESC LIMIT ?",
-            (limit,),
-        )
-        events = self._read(rows.event_of, bodies)
-        marks = [(e.time_ns, str(e.severity), e.text) for e in events]
+    def event_marks(self, columns: int = 400) -> list[tuple[int, str, str]]:
+        """(time_ns, severity, text) for a time line of so many columns: of each the first of its
+        worst events, saying how many more there are, and every mark of a person."""
+        step = max(1, (self.end_ns - self.start_ns) // columns)
+        marks: list[tuple[int, str, str]] = []
+        for count, body in self._rows(
+            "SELECT total, body FROM (SELECT body, count(*) OVER column AS total, row_number() OVER"
+            " (PARTITION BY time_ns / :step ORDER BY severity != 'error', time_ns) AS place"
+            " FROM event WHERE severity != 'info' WINDOW column AS (PARTITION BY time_ns / :step))"
+            " WHERE place = 1",
+            {"step": step},
+            kinds=(int,),
+        ):
+            for event in self._read(rows.event_of, [(body,)]):
+                more = f" (and {count - 1:,} more)" if count > 1 else ""
+                marks.append((event.time_ns, str(event.severity), event.text + more))
         return sorted(marks + [(time_ns, "info", text) for time_ns, text in self.marks()])
 
     def gaps(self) -> list[tuple[int, int]]:
@@ -421,9 +516,11 @@ class Recording:
 
     # ------------------------------------------------------------------ all of it
 
-    def final(self) -> Snapshot:
-        """The last snapshot, with the streams, violations and findings of earlier runs put in."""
-        return self._with_damage(self._final())
+    def final(self, *, look: bool = False) -> Snapshot:
+        """The last snapshot, with the streams, violations and findings of earlier runs put in, and
+        the evidence files. `look`: see `evidence_files`."""
+        evidence = self.evidence_files(look=look)
+        return self._with_damage(msgspec.structs.replace(self._final(), evidence=evidence))
 
     def _with_damage(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot, saying how much of the recording could not be read."""
@@ -449,7 +546,7 @@ class Recording:
             for snapshot in self._read(rows.snapshot_of, bodies):
                 streams += [_of_session(stream, session.id) for stream in snapshot.streams]
         last_id = self.sessions[-1].id
-        return msgspec.structs.replace(
+        whole = msgspec.structs.replace(
             last,
             streams=(*streams, *last.streams),
             violations=self.known.over_violations(
@@ -460,6 +557,7 @@ class Recording:
             + last.findings,
             events=tuple(self.events()),
         )
+        return with_evidence(whole, self._evidence_of)
 
     def _earlier(self, table: str, last_session: int, read: Any) -> tuple[Any, ...]:
         bodies = self._rows(
@@ -491,11 +589,51 @@ class Recording:
 
     def evidence(self) -> list[tuple[str, int, str, int]]:
         """(file, time_ns, title, packets) of the evidence files."""
-        found = self._rows(
-            "SELECT file, time_ns, title, packets FROM evidence ORDER BY time_ns",
-            kinds=(str, int, str, int),
-        )
-        return [(file, time_ns, title, packets) for file, time_ns, title, packets in found]
+        return [(e.file, e.time_ns, e.title, e.packets) for e in self.evidence_files()]
+
+    def evidence_files(self, *, look: bool = False) -> tuple[EvidenceFileRecord, ...]:
+        """What is known of the evidence files that are there. `look`: read each and say whether
+        it is as it was written; one that was never closed gets the SHA-256 that it has now."""
+        there: list[EvidenceFileRecord] = []
+        for record in self._evidence_where("1", ()):
+            path = self.evidence_path(record)
+            try:
+                if path is None or not path.is_file():
+                    continue
+                if look:
+                    now = sha256_of(path)
+                    intact = None if record.sha256 is None else record.sha256 == now
+                    record = msgspec.structs.replace(
+                        record, sha256=record.sha256 or now, intact=intact
+                    )
+            except OSError:
+                self.damaged += 1
+                continue
+            there.append(record)
+        return tuple(there)
+
+    def evidence_path(self, record: EvidenceFileRecord) -> Path | None:
+        """Where a file is; None for a name that leads out of the folder."""
+        name = record.file
+        if not name.endswith(".pcapng") or Path(name).name != name:
+            return None
+        return self.path / parts.EVIDENCE / name
+
+
+def _whole_number(number: int, session: int) -> int:
+    """An event's number among all runs; in the first run as it was."""
+    return number + (session - 1 << RUN_SHIFT)
+
+
+def _own_number(number: int) -> tuple[int, int]:
+    """(session, number in it)."""
+    return (number >> RUN_SHIFT) + 1, number & (1 << RUN_SHIFT) - 1
+
+
+def _numbered(event: EventRecord, session: int) -> EventRecord:
+    if session == 1:
+        return event
+    return msgspec.structs.replace(event, number=_whole_number(event.number, session))
 
 
 def _of_session(stream: StreamRecord, session: int) -> StreamRecord:

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from panotui import __version__
 from panotui.model import (
     SECOND,
     EventRecord,
+    EvidenceFileRecord,
     FindingRecord,
     FlowRecord,
     RecorderRecord,
@@ -32,6 +33,7 @@ from panotui.model import (
 )
 from panotui.recording import folder as folders
 from panotui.recording import parts, rows
+from panotui.recording.evidence_files import Written, sha256_of
 from panotui.recording.pcapng import PcapngFile, repair
 from panotui.recording.retention import Limits, enforce, free_of, roll_up, size_of
 from panotui.state.strips import Changes
@@ -40,7 +42,9 @@ from panotui.wire.text import printable
 QUEUE_SECONDS = 16
 FLOW_SAMPLE_S = 10
 FLOWS_SAMPLED = 1_000
+EVIDENCE_KNOWN = 1_000  # newest evidence files that `evidence_of` answers for
 SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
+EVENTS_KEPT = 5_000  # held in memory while nothing can be written
 RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
 RETRY_S = 10.0
 REFUSED_MOST_S = 8.0  # a disk that is not full and has refused for longer is taken for gone
@@ -68,13 +72,14 @@ class _Known(Struct):
 
 
 class Evidence(Struct):
-    """Packets to keep: a file's name and comment, and what `PcapngFile.write` takes."""
+    """Packets to keep: a file's name and comment, and what writes them into it."""
 
     file: str
     title: str
-    time_ns: int
-    write: Callable[[PcapngFile], int]  # returns the packets written
+    time_ns: int  # since when there is what it is about
+    write: Callable[[PcapngFile], Written]
     stays_open: bool = False  # more will come for this file soon
+    subject: str = ""  # "finding:KEY", "violation:ID"
 
 
 class _Flush(Struct):
@@ -147,7 +152,9 @@ class Recorder:
         self._strips = Changes()
         self._changed: dict[str, FlowRecord] = {}
         self._held: deque[Snapshot] = deque(maxlen=SAMPLES_KEPT)
+        self._untold: deque[EventRecord] = deque(maxlen=EVENTS_KEPT)
         self._segment: tuple[str, PcapngFile] | None = None
+        self._kept: OrderedDict[tuple[str, int], EvidenceFileRecord] = OrderedDict()
         self._last_ns = 0
         self._ahead_ns = 0  # the wall clock of packet time, as last written
         self._slept_ns = 0
@@ -204,6 +211,10 @@ class Recorder:
             state=self._state,
             detail=self._detail,
         )
+
+    def evidence_of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
+        """The file with the packets of a finding or violation that began then, once written."""
+        return self._kept.get((subject, since_ns))
 
     def known_keys(self) -> set[str]:
         """What persons marked as known in earlier runs."""
@@ -317,8 +328,8 @@ class Recorder:
         try:
             while (item := self._queue.get()) is not None:
                 self._take(item)
-            self._guarded(self._commit)
             self._guarded(self._close_segment)
+            self._guarded(self._commit)
         except _GoneError as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is: nothing is written from now on
@@ -352,9 +363,9 @@ class Recorder:
             self._changed[flow.id] = flow
         if self._state == "recording":
             if not self._guarded(lambda: self._write_all(second)):
-                self._held.append(snapshot)
+                self._hold(second)
         else:
-            self._held.append(snapshot)
+            self._hold(second)
             if time.monotonic() >= self._retry_at:
                 self._retry(second)
             elif len(self._held) >= FLOW_SAMPLE_S:
@@ -362,6 +373,11 @@ class Recorder:
         self._last_ns = snapshot.time_ns
         if time.monotonic() >= self._housekeeping_at:
             self._guarded(lambda: self._housekeeping(snapshot.time_ns))
+
+    def _hold(self, second: Second) -> None:
+        """Keep what must not be lost while the disk refuses."""
+        self._held.append(second.snapshot)
+        self._untold.extend(second.events)
 
     def _look_for_database(self) -> None:
         """SQLite goes on writing into a file that was deleted or moved away: nobody would know."""
@@ -379,9 +395,11 @@ class Recorder:
         if self._held:
             self._write_held_rows()
         self._write_samples(snapshot)
-        rows.insert_snapshot(connection, self._session, snapshot)
+        # in a second that is written again they are told twice: their numbers make them one
+        events = [*self._untold, *second.events]
+        rows.insert_snapshot(connection, self._session, snapshot, pinned=any(map(is_stop, events)))
         rows.upsert_flows(connection, self._session, second.flows)
-        rows.insert_events(connection, self._session, second.events)
+        rows.insert_events(connection, self._session, events, snapshot.time_ns)
         self._write_news(snapshot)
         self._write_clock(snapshot)
         second_s = snapshot.time_ns // SECOND
@@ -392,6 +410,7 @@ class Recorder:
         self._extend_session(snapshot.time_ns)
         self._commit_when_due()
         self._held.clear()
+        self._untold.clear()
         # only now: what failed is written again
         self._ahead_ns, self._slept_ns = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
 
@@ -416,17 +435,13 @@ class Recorder:
 
     def _write_news(self, snapshot: Snapshot) -> None:
         findings = [
-            f
-            for f in snapshot.findings
-            if self._findings.get((f.key or f"{f.id} {f.subject}", f.first_time_ns)) != f
+            f for f in snapshot.findings if self._findings.get((f.name, f.first_time_ns)) != f
         ]
         rows.upsert_findings(self._connection, self._session, findings)
         violations = [v for v in snapshot.violations if self._violations.get(v.id) != v]
         rows.upsert_violations(self._connection, self._session, violations)
         # Only after the statements went through: a failed second is written again.
-        self._findings = {
-            (f.key or f"{f.id} {f.subject}", f.first_time_ns): f for f in snapshot.findings
-        }
+        self._findings = {(f.name, f.first_time_ns): f for f in snapshot.findings}
         self._violations = {v.id: v for v in snapshot.violations}
 
     def _write_flow_samples(self, second_s: int) -> None:
@@ -449,6 +464,7 @@ class Recorder:
         self._open_transaction()
         if isinstance(item, _Mark):
             self._connection.execute("INSERT INTO mark VALUES (?, ?)", (item.time_ns, item.text))
+            rows.pin(self._connection, item.time_ns)
         elif item.is_known:
             self._connection.execute("INSERT OR REPLACE INTO known VALUES (?)", (item.key,))
         else:
@@ -457,28 +473,45 @@ class Recorder:
 
     def _evidence(self, item: Evidence) -> None:
         path = self.folder / parts.EVIDENCE / item.file
+        sha256: str | None = None
         if item.stays_open:
             if self._segment is None or self._segment[0] != item.file:
                 self._close_segment()
                 self._segment = (item.file, PcapngFile(path, item.title))
-            packets = item.write(self._segment[1])
+            written = item.write(self._segment[1])
             self._segment[1].flush()
         else:
+            # An earlier run may have had a file of this name: frame numbers begin anew in each.
+            number = 1
+            while path.exists():
+                number += 1
+                path = path.with_name(f"{item.file.removesuffix('.pcapng')}-{number}.pcapng")
             with PcapngFile(path, item.title) as file:
-                packets = item.write(file)
+                written = item.write(file)
+            sha256 = sha256_of(path)
         self._open_transaction()
-        self._connection.execute(
-            "INSERT INTO evidence AS was VALUES (?, ?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET"
-            " packets = was.packets + excluded.packets, bytes = excluded.bytes",
-            (item.file, item.time_ns, item.title, packets, path.stat().st_size),
-        )
+        record = EvidenceFileRecord(
+            file=path.name, subject=item.subject, title=item.title, time_ns=item.time_ns,
+            packets=written.packets, bytes=path.stat().st_size, sha256=sha256,
+            frames=written.frames,
+        )  # fmt: skip
+        rows.upsert_evidence(self._connection, self._session, record)
+        if item.subject:
+            self._kept[item.subject, item.time_ns] = record
+            if len(self._kept) > EVIDENCE_KNOWN:
+                self._kept.popitem(last=False)
         self._commit_when_due()
 
     def _close_segment(self) -> None:
-        if self._segment is not None:
-            file = self._segment[1]
-            self._segment = None
-            file.close()
+        if self._segment is None:
+            return
+        name, file = self._segment
+        self._segment = None
+        file.close()
+        sha256 = sha256_of(self.folder / parts.EVIDENCE / name)
+        self._open_transaction()
+        self._connection.execute("UPDATE evidence SET sha256 = ? WHERE file = ?", (sha256, name))
+        self._commit_when_due()
 
     # ------------------------------------------------------------------ transactions
 
@@ -527,7 +560,7 @@ class Recorder:
         self._state = "samples-only"
         try:
             self._close_segment()
-        except OSError:
+        except (OSError, sqlite3.Error):
             pass  # what was buffered for it is lost with the full disk
         why = "the disk is full" if _is_full(error) else f"the disk refuses ({error})"
         self._detail = f"{why}: evidence, flows and snapshots pause"
@@ -598,6 +631,11 @@ class Recorder:
         if self._state == "recording":
             self._disk_low = free < self.limits.free_bytes
             self._detail = "little disk left: no evidence is kept" if self._disk_low else None
+
+
+def is_stop(event: EventRecord) -> bool:
+    """Whether a review stops at an event, so that its snapshot is kept."""
+    return event.severity != "info"
 
 
 def _join(earlier: Second, later: Second) -> Second:

@@ -12,10 +12,10 @@ import msgspec
 
 from panotui.model import EventRecord, FlowRecord, Site, Snapshot, StreamRecord, ViolationRecord
 from panotui.policy.queries.rejudge import FlowChange, rejudge
-from panotui.recording.reader import EVENTS_IN_SNAPSHOT, Recording
+from panotui.recording.reader import EVENTS_IN_SNAPSHOT, EVENTS_SHOWN, Recording
 
 CHANGES_TOLD = 1_000
-_FIRST_NUMBER = 1 << 40  # above the numbers of recorded events
+_FIRST_NUMBER = 1 << 50  # above the numbers of recorded events
 
 
 class RejudgedRecording(Recording):
@@ -52,7 +52,7 @@ class RejudgedRecording(Recording):
                 -EVENTS_IN_SNAPSHOT:]),
         )  # fmt: skip
 
-    def final(self) -> Snapshot:
+    def final(self, *, look: bool = False) -> Snapshot:
         return msgspec.structs.replace(self._last, events=tuple(self.events()))
 
     def all_flows(self) -> list[FlowRecord]:
@@ -70,9 +70,18 @@ class RejudgedRecording(Recording):
         return list(self._last.violations)
 
     def events(
-        self, start_ns: int = 0, end_ns: int = 1 << 62, limit: int = 5_000
+        self,
+        start_ns: int = 0,
+        end_ns: int = 1 << 62,
+        limit: int = EVENTS_SHOWN,
+        *,
+        known_by: int = 1 << 62,
     ) -> list[EventRecord]:
-        return self._merged(super().events(start_ns, end_ns, limit), start_ns, end_ns)[-limit:]
+        recorded = super().events(start_ns, end_ns, limit, known_by=known_by)
+        return self._merged(recorded, start_ns, min(end_ns, known_by))[-limit:]
+
+    def event(self, number: int) -> EventRecord | None:
+        return next((e for e in self._told if e.number == number), None) or super().event(number)
 
     def _again(self, session: int, flow: FlowRecord) -> FlowRecord:
         key = flow.id if session == self.sessions[-1].id else f"s{session}-{flow.id}"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
 from panotui.errors import PanotuiError
-from panotui.model import EventRecord, FlowRecord, RecorderRecord, Snapshot
+from panotui.model import EventRecord, EvidenceFileRecord, FlowRecord, RecorderRecord, Snapshot
 from panotui.recording.recorder import Evidence, Recorder
 
 
@@ -91,6 +92,14 @@ class Relay:
 
     def known_keys(self) -> set[str]:
         return set(self._known)
+
+    @property
+    def folder(self) -> Path:
+        """That of the one that writes now."""
+        return self._now.folder
+
+    def evidence_of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
+        return self._now.evidence_of(subject, since_ns)
 
     def keep(self, evidence: Evidence) -> bool:
         return self._now.keep(evidence)

@@ -114,7 +114,8 @@ def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) 
         step = coarse * SECOND
         # The last of each step stays, and always the newest of each session.
         connection.execute(
-            "DELETE FROM snapshot WHERE resolution = ? AND time_ns < ? AND number NOT IN"
+            "DELETE FROM snapshot WHERE resolution = ? AND time_ns < ? AND NOT pinned"
+            " AND number NOT IN"
             " (SELECT max(number) FROM snapshot WHERE resolution = ? AND time_ns < ?"
             "  GROUP BY session, time_ns / ?)"
             " AND number NOT IN (SELECT max(number) FROM snapshot GROUP BY session)",

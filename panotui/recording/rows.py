@@ -17,8 +17,10 @@ import msgspec
 from panotui.model import (
     SECOND,
     EventRecord,
+    EvidenceFileRecord,
     FindingRecord,
     FlowRecord,
+    FrameRecord,
     Snapshot,
     ViolationRecord,
 )
@@ -27,12 +29,14 @@ from panotui.wire.cleaned import cleaned
 
 R = TypeVar("R", bound=msgspec.Struct)
 SNAPSHOT_BYTES_MAX = 64 << 20
+EVIDENCE_COLUMNS = "file, subject, title, time_ns, packets, bytes, sha256, frames"
 
 _encoder = msgspec.msgpack.Encoder()
 _snapshots = msgspec.msgpack.Decoder(Snapshot)
 _flows = msgspec.msgpack.Decoder(FlowRecord)
 _events = msgspec.msgpack.Decoder(EventRecord)
 _findings = msgspec.msgpack.Decoder(FindingRecord)
+_frames = msgspec.msgpack.Decoder(tuple[FrameRecord, ...])
 _violations = msgspec.msgpack.Decoder(ViolationRecord)
 
 
@@ -42,6 +46,7 @@ def snapshot_body(snapshot: Snapshot) -> bytes:
     lean = replace(
         snapshot,
         events=(),
+        evidence=(),
         ports=tuple(replace(p, history_in_bps=(), history_out_bps=()) for p in snapshot.ports),
         streams=tuple(
             replace(
@@ -86,6 +91,30 @@ def violation_of(body: bytes) -> ViolationRecord:
     return cleaned(_violations.decode(body))
 
 
+def evidence_of(row: tuple[Any, ...]) -> EvidenceFileRecord:
+    """The record of a row of `EVIDENCE_COLUMNS`. ValueError for one that is damaged."""
+    file, subject, title, time_ns, packets, size, sha256, frames = row
+    return EvidenceFileRecord(
+        file=file, subject=subject, title=title, time_ns=time_ns, packets=packets, bytes=size,
+        sha256=sha256, frames=cleaned(_frames.decode(frames)) if frames else (),
+    )  # fmt: skip
+
+
+def upsert_evidence(
+    connection: sqlite3.Connection, session: int, record: EvidenceFileRecord
+) -> None:
+    """Packets are added to those that the file has already."""
+    connection.execute(
+        f"INSERT INTO evidence AS was ({EVIDENCE_COLUMNS}, session)"  # noqa: S608 - names of ours
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET"
+        " packets = was.packets + excluded.packets, bytes = excluded.bytes, sha256 = NULL",
+        (
+            record.file, record.subject, record.title, record.time_ns, record.packets,
+            record.bytes, record.sha256, _encoder.encode(record.frames), session,
+        ),
+    )  # fmt: skip
+
+
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
@@ -95,10 +124,23 @@ def _newest(history: tuple[int | None, ...]) -> int | None:
     return history[-1] if history else None
 
 
-def insert_snapshot(connection: sqlite3.Connection, session: int, snapshot: Snapshot) -> None:
+def insert_snapshot(
+    connection: sqlite3.Connection, session: int, snapshot: Snapshot, *, pinned: bool = False
+) -> None:
+    """`pinned`: it first shows an event, and is never thinned."""
     connection.execute(
-        "INSERT OR REPLACE INTO snapshot (time_ns, session, resolution, body) VALUES (?, ?, 1, ?)",
-        (snapshot.time_ns, session, snapshot_body(snapshot)),
+        "INSERT OR REPLACE INTO snapshot (time_ns, session, resolution, body, pinned)"
+        " VALUES (?, ?, 1, ?, ?)",
+        (snapshot.time_ns, session, snapshot_body(snapshot), int(pinned)),
+    )
+
+
+def pin(connection: sqlite3.Connection, time_ns: int) -> None:
+    """Keep the snapshot that is shown at a time."""
+    connection.execute(
+        "UPDATE snapshot SET pinned = 1 WHERE number ="
+        " (SELECT number FROM snapshot WHERE time_ns <= ? ORDER BY time_ns DESC LIMIT 1)",
+        (time_ns,),
     )
 
 
@@ -218,11 +260,18 @@ def insert_flow_samples(
 
 
 def insert_events(
-    connection: sqlite3.Connection, session: int, events: Iterable[EventRecord]
+    connection: sqlite3.Connection, session: int, events: Iterable[EventRecord], told_ns: int
 ) -> None:
+    """`told_ns`: the time of the snapshot that first shows them; one that is told anew (it stands
+    for more by now) keeps its own."""
     connection.executemany(
-        "INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?, ?)",
-        [(session, e.number, e.time_ns, e.severity, e.kind, _encoder.encode(e)) for e in events],
+        "INSERT INTO event (session, number, time_ns, severity, kind, body, told_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET severity = excluded.severity,"
+        " body = excluded.body",
+        [
+            (session, e.number, e.time_ns, e.severity, e.kind, _encoder.encode(e), told_ns)
+            for e in events
+        ],
     )
 
 
@@ -234,7 +283,7 @@ def upsert_findings(
         [
             (
                 session,
-                f.key or f"{f.id} {f.subject}",
+                f.name,
                 f.first_time_ns,
                 f.cleared_time_ns,
                 _encoder.encode(f),

@@ -7,21 +7,22 @@ format is refused by name and version; an older one goes through `CONVERTERS`, o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from panotui import __version__
 from panotui.errors import InputError
-from panotui.recording import old_strips
+from panotui.recording.old_formats import CONVERTERS, Converter
 from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 4
+VERSION = 5
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
 # `resolution` 1, 10 or 60: seconds that a row stands for. Two sessions may hold the same time: the
 # machine's clock was wrong in one of them. `clock`: wall clock = packet time + `ahead_ns` from then
 # on in that session. `number` rises in the order of writing. `strip`: since when a subject stands
-# as it does, see `strips`.
+# as it does, see `strips`. `told_ns`: the snapshot that first shows an event; it is `pinned`, so
+# that a jump to the event lands on it in every age.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE session (
@@ -30,7 +31,8 @@ CREATE TABLE session (
     version TEXT NOT NULL, ended TEXT NOT NULL);
 CREATE TABLE snapshot (
     time_ns INTEGER NOT NULL, session INTEGER NOT NULL, resolution INTEGER NOT NULL,
-    body BLOB NOT NULL, number INTEGER PRIMARY KEY, UNIQUE (session, time_ns));
+    body BLOB NOT NULL, number INTEGER PRIMARY KEY, pinned INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (session, time_ns));
 CREATE INDEX snapshot_time ON snapshot (time_ns);
 CREATE TABLE port_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
@@ -66,8 +68,9 @@ CREATE INDEX flow_sample_time ON flow_sample (time_s);
 CREATE TABLE event (
     session INTEGER NOT NULL, number INTEGER NOT NULL, time_ns INTEGER NOT NULL,
     severity TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (session, number)) WITHOUT ROWID;
+    told_ns INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (session, number)) WITHOUT ROWID;
 CREATE INDEX event_time ON event (time_ns);
+CREATE INDEX event_told ON event (told_ns);
 CREATE TABLE finding (
     session INTEGER NOT NULL, key TEXT NOT NULL, first_ns INTEGER NOT NULL,
     cleared_ns INTEGER, body BLOB NOT NULL,
@@ -81,65 +84,13 @@ CREATE TABLE clock (session INTEGER NOT NULL, time_ns INTEGER NOT NULL, ahead_ns
 CREATE TABLE gap (start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE evidence (
     file TEXT PRIMARY KEY, time_ns INTEGER NOT NULL, title TEXT NOT NULL,
-    packets INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+    packets INTEGER NOT NULL, bytes INTEGER NOT NULL, session INTEGER NOT NULL DEFAULT 0,
+    subject TEXT NOT NULL DEFAULT '', sha256 TEXT, frames BLOB) WITHOUT ROWID;
+CREATE INDEX evidence_subject ON evidence (subject);
 """
 
 # What SQLite raises of a damaged file: it quotes damaged text in its own messages too.
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-
-Converter = Callable[[sqlite3.Connection], None]
-
-
-def _with_seconds_of_streams(connection: sqlite3.Connection) -> None:
-    """Version 2: what a stream lost and showed in the second; not known of older ones."""
-    for column in ("lost_s REAL", "frames_s REAL", "keyframes_s REAL", "frame_bytes INTEGER"):
-        connection.execute(f"ALTER TABLE stream_sample ADD COLUMN {column}")
-
-
-def _with_sessions_apart(connection: sqlite3.Connection) -> None:
-    """Version 3: seconds are each session's own, snapshots numbered as written, steps of the clock.
-
-    A sample's session was not kept: it is the last that had begun by then.
-    """
-    statements = [s.strip() for s in TABLES.split(";")]
-    made = {s.split()[2]: s for s in statements if s.startswith("CREATE TABLE")}
-    for table in ("snapshot", "port_sample", "stream_sample", "endpoint_sample", "summary_sample"):
-        old = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")]
-        columns = ", ".join(old)
-        connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        connection.execute(made[table])
-        extra, value = "", ""
-        if "session" not in old:
-            extra = ", session"
-            value = (
-                ", coalesce((SELECT max(id) FROM session WHERE start_ns / 1000000000 <= time_s), 1)"
-            )
-        order = " ORDER BY time_ns" if table == "snapshot" else ""
-        connection.execute(
-            f"INSERT INTO {table} ({columns}{extra})"  # noqa: S608 - names of ours
-            f" SELECT {columns}{value} FROM old_{table}{order}"
-        )
-        connection.execute(f"DROP TABLE old_{table}")
-    connection.execute(next(s for s in statements if s.startswith("CREATE INDEX snapshot_time")))
-    connection.execute(made["clock"])
-
-
-def _with_strips(connection: sqlite3.Connection) -> None:
-    """Version 4: when a subject changed, as far as the samples of its states tell."""
-    statements = [s.strip() for s in TABLES.split(";")]
-    connection.execute(next(s for s in statements if s.startswith("CREATE TABLE strip")))
-    for session, key, time_s, cell in old_strips.changes(connection):
-        connection.execute(
-            "INSERT OR REPLACE INTO strip VALUES (?, ?, ?, ?)", (session, key, time_s, int(cell))
-        )
-
-
-# version -> what makes it version + 1
-CONVERTERS: Mapping[int, Converter] = {
-    1: _with_seconds_of_streams,
-    2: _with_sessions_apart,
-    3: _with_strips,
-}
 
 
 def create(connection: sqlite3.Connection) -> None:

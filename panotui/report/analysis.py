@@ -29,6 +29,7 @@ from panotui.report.objects import (
     clock_object,
     device_object,
     endpoint_object,
+    evidence_file_object,
     finding_objects,
     flow_object,
     port_object,
@@ -72,6 +73,7 @@ def analysis_from_records(
             "clock": clock_object(snapshot.clock),
             "violations": [violation_object(v) for v in snapshot.violations],
             "findings": finding_objects(snapshot.findings),
+            "evidence": [evidence_file_object(e) for e in snapshot.evidence],
             "counts": msgspec.to_builtins(snapshot.counts),
             "limits": dict(snapshot.limits),
         }
@@ -146,6 +148,8 @@ def lines(
         yield {"type": "violation", **violation}
     for finding in whole["findings"]:
         yield {"type": "finding", **finding}
+    for kept in whole["evidence"]:
+        yield {"type": "evidence", **kept}
     for change in whole.get("verdict_changes", ()):
         yield {"type": "verdict-change", **change}
     yield {"type": "counts", **whole["counts"]}

@@ -12,6 +12,7 @@ from panotui.model import (
     ClockRecord,
     DeviceRecord,
     EndpointRecord,
+    EvidenceFileRecord,
     EvidenceRecord,
     FindingRecord,
     FlowRecord,
@@ -366,6 +367,8 @@ def violation_object(violation: ViolationRecord) -> Json:
         "first_packet": violation.first_packet or None,
         "nearest": list(violation.nearest),
         "suggestion": violation.suggestion,
+        "evidence_file": violation.evidence_file,
+        "frame": violation.frame,
     }
 
 
@@ -389,6 +392,7 @@ def finding_object(
         "text": finding.text,
         "action": finding.action,
         "evidence": [evidence_object(e) for e in finding.evidence],
+        "evidence_file": finding.evidence_file,
         "first_time": time_text(finding.first_time_ns),
         "last_time": time_text(finding.last_time_ns),
         "cleared_time": time_text(finding.cleared_time_ns),
@@ -407,5 +411,23 @@ def evidence_object(evidence: EvidenceRecord) -> Json:
     return {
         "time": time_text(evidence.time_ns),
         "packet": evidence.packet,
+        "frame": evidence.frame,
         "text": evidence.text,
+    }
+
+
+def evidence_file_object(kept: EvidenceFileRecord) -> Json:
+    """One evidence file of a recording, with the frames in it that prove something."""
+    return {
+        "file": kept.file,
+        "subject": kept.subject or None,
+        "title": kept.title,
+        "time": time_text(kept.time_ns),
+        "packets": kept.packets,
+        "bytes": kept.bytes,
+        "sha256": kept.sha256,
+        "intact": kept.intact,
+        "frames": [
+            {"frame": f.frame, "time": time_text(f.time_ns), "text": f.text} for f in kept.frames
+        ],
     }

@@ -203,8 +203,8 @@ def serve(asked: IO[bytes], told: IO[bytes]) -> None:
             places=begin.places,
             keeper=Timekeeper(order.began_ns),
         )
-        if order.evidence:
-            pump.keeper = PacketKeeper()
+        if order.keeping is not None:
+            pump.keeper = PacketKeeper(order.keeping)
             pump.taps.append(pump.keeper.tap)
         _run(pump, rings, asked.fileno(), outbox)
     except PanotuiError as error:

@@ -32,6 +32,7 @@ from panotui.runtime.pipe import (
     Control,
     Failed,
     Finish,
+    Keeping,
     LiveOrder,
     MeterFailure,
     News,
@@ -332,7 +333,7 @@ def start_meters(
     ring_bytes: int,
     snap_bulk: int,
     promiscuous: bool,
-    evidence: bool = False,
+    keeping: Keeping | None = None,
     settings: MeterSettings | None = None,
     began_ns: int | None = None,
 ) -> LiveMeters:
@@ -347,7 +348,7 @@ def start_meters(
                 ring_bytes=ring_bytes,
                 snap_bulk=snap_bulk,
                 promiscuous=promiscuous,
-                evidence=evidence,
+                keeping=keeping,
                 settings=settings or MeterSettings(),
                 began_ns=began_ns,
             )
@@ -389,5 +390,9 @@ def by_time(parts: Sequence[PacketRows]) -> PacketRows:
         time_ns=times[order].tobytes(),
         interface=np.concatenate(interface)[order].tobytes(),
         vlan_tci=tags[order].tobytes(),
+        number=np.concatenate([np.frombuffer(part.number, np.int64) for part in parts])[
+            order
+        ].tobytes(),
+        why=np.concatenate([np.frombuffer(part.why, np.uint8) for part in parts])[order].tobytes(),
         names=tuple(names),
     )

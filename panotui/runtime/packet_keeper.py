@@ -18,18 +18,16 @@ from msgspec import Struct
 
 from panotui.meter.meter import Meter
 from panotui.model import I16, I32, I64, SECOND, U8, U32, Bool, PacketBatch
-from panotui.runtime.pipe import Answer, Ask, PacketRows
+from panotui.runtime.pipe import Answer, Ask, Keeping, PacketRows, Why
 from panotui.wire.columns import Columns
 
 if TYPE_CHECKING:
     from panotui.runtime.pump import MeterPump
 
-BEFORE_NS = 10 * SECOND
-AFTER_NS = 5 * SECOND
-HEADER_BYTES = 96  # of a bulk packet
 CONTROL_BYTES = 4_096
 BULK_PER_SECOND = 20_000
 RING_BYTES = 32 << 20
+MEDIA_RING_BYTES = 96 << 20  # where whole media packets are kept
 FRESH_BYTES = 16 << 20  # control packets that wait to be asked for
 CONTEXT_FLOWS = 4_096
 CONTEXT_PACKETS = 24
@@ -50,6 +48,7 @@ class Chunk(Struct):
     time_ns: I64
     interface: I16
     vlan_tci: I32
+    number: I64  # of the packet in its meter's count
     control: Bool
     src4: U32
     dst4: U32
@@ -65,6 +64,7 @@ class Kept(Struct, frozen=True):
     wire_length: int
     raw: bytes
     vlan_tci: int
+    number: int
 
 
 class Opening(Struct):
@@ -79,7 +79,12 @@ class Opening(Struct):
 class PacketKeeper:
     """What one meter's packets leave behind for evidence; bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeping: Keeping | None = None) -> None:
+        self._keeping = keeping or Keeping()
+        self._ring_most = MEDIA_RING_BYTES if self._keeping.media else RING_BYTES
+        self._of_hosts = [
+            (int(ip_address(host)), size) for host, size in self._keeping.of_hosts.items()
+        ]
         self._ring: deque[Chunk] = deque()
         self._ring_bytes = 0
         self._openings: OrderedDict[int, Opening] = OrderedDict()
@@ -106,7 +111,8 @@ class PacketKeeper:
             self._context_left = CONTEXT_PER_SECOND
         control = meter.last_control | (columns.tcp_flags & 7 != 0)
         control |= _rtsp_text(batch, columns)
-        bulk = np.flatnonzero(~control)
+        limit = self._limits(columns)
+        bulk = np.flatnonzero(~control & (limit > 0))
         if len(bulk) > self._bulk_left:
             self.skipped += len(bulk) - self._bulk_left
             bulk = bulk[: self._bulk_left]
@@ -114,16 +120,27 @@ class PacketKeeper:
         chosen = np.sort(np.concatenate((np.flatnonzero(control), bulk)))
         if not len(chosen):
             return
-        chunk = _copy(batch, chosen, control[chosen], columns.src4[chosen], columns.dst4[chosen])
+        limit[control] = CONTROL_BYTES
+        chunk = _copy(
+            batch, chosen, limit[chosen], control[chosen],
+            columns.src4[chosen], columns.dst4[chosen],
+        )  # fmt: skip
         self._ring.append(chunk)
         self._offer_control(chunk)
         self._ring_bytes += len(chunk.data)
-        oldest = int(batch.time_ns[-1]) - BEFORE_NS - AFTER_NS
+        oldest = int(batch.time_ns[-1]) - self._keeping.before_ns - self._keeping.after_ns
         while self._ring and (
-            self._ring_bytes > RING_BYTES or int(self._ring[0].time_ns[-1]) < oldest
+            self._ring_bytes > self._ring_most or int(self._ring[0].time_ns[-1]) < oldest
         ):
             self._ring_bytes -= len(self._ring.popleft().data)
         self._remember(chunk, meter.last_flow_id[chosen])
+
+    def _limits(self, columns: Columns) -> I64:
+        """(n,) how many bytes of each packet are kept if it is a bulk packet."""
+        limit = np.full(len(columns.src4), self._keeping.bulk_bytes, np.int64)
+        for host, size in self._of_hosts:
+            limit[(columns.src4 == host) | (columns.dst4 == host)] = size
+        return limit
 
     def _offer_control(self, chunk: Chunk) -> None:
         if not chunk.control.any():
@@ -170,8 +187,9 @@ class PacketKeeper:
     def answer(self, question: Ask) -> Answer:
         """What is kept of what is asked for."""
         if question.openings_until_ns:
-            context = self._recent_openings(question.openings_until_ns)
-            return Answer(number=question.number, context=_rows_kept(context), packets=PacketRows())
+            recent = self._recent_openings(question.openings_until_ns)
+            kept = _rows_kept([(packet, Why.OPENING) for packet in recent])
+            return Answer(number=question.number, context=kept, packets=PacketRows())
         hosts = question.hosts
         first = int(self._ring[0].time_ns[0]) if self._ring else 1 << 62
         context = self._context(hosts, first)
@@ -183,13 +201,13 @@ class PacketKeeper:
             left -= len(rows)
         return Answer(number=question.number, context=_rows_kept(context), packets=_rows_of(chosen))
 
-    def _context(self, hosts: tuple[str, ...], before_ns: int) -> list[Kept]:
+    def _context(self, hosts: tuple[str, ...], before_ns: int) -> list[tuple[Kept, Why]]:
         """Openings between the hosts, and DNS answers that name one of them.
 
         Without hosts: of all flows that have packets in the window.
         """
         numbers, raws = _numbers(hosts)
-        chosen: list[Kept] = []
+        chosen: list[tuple[Kept, Why]] = []
         for opening in self._openings.values():
             if not hosts:
                 between = opening.last_ns >= before_ns
@@ -198,10 +216,11 @@ class PacketKeeper:
             for kept in opening.packets:
                 if kept.time_ns >= before_ns:
                     break
-                named = any(raw in kept.raw[34:] for raw in raws) and len(kept.raw) < 1500
-                if between or named:
-                    chosen.append(kept)
-        chosen.sort(key=lambda kept: kept.time_ns)
+                if between:
+                    chosen.append((kept, Why.OPENING))
+                elif len(kept.raw) < 1500 and any(raw in kept.raw[34:] for raw in raws):
+                    chosen.append((kept, Why.NAMING))
+        chosen.sort(key=lambda found: found[0].time_ns)
         return chosen[-CONTEXT_SHOWN:]
 
     def _recent_openings(self, until_ns: int) -> list[Kept]:
@@ -219,8 +238,8 @@ class PacketKeeper:
 class LocalKeeper:
     """`Keepers` of one pump in this process."""
 
-    def __init__(self, pump: MeterPump) -> None:
-        self._keeper = PacketKeeper()
+    def __init__(self, pump: MeterPump, keeping: Keeping | None = None) -> None:
+        self._keeper = PacketKeeper(keeping)
         self._answers: list[Answer] = []
         pump.taps.append(self._keeper.tap)
 
@@ -263,9 +282,8 @@ def _rtsp_text(batch: PacketBatch, columns: Columns) -> Bool:
     return found
 
 
-def _copy(batch: PacketBatch, rows: I64, control: Bool, src4: U32, dst4: U32) -> Chunk:
-    """Rows of a batch with their bytes, cut to what is kept of each."""
-    limit = np.where(control, CONTROL_BYTES, HEADER_BYTES)
+def _copy(batch: PacketBatch, rows: I64, limit: I64, control: Bool, src4: U32, dst4: U32) -> Chunk:
+    """Rows of a batch with the first `limit` of their bytes."""
     length = np.minimum(batch.captured[rows], limit).astype(np.int64)
     start = np.zeros(len(rows), np.int64)
     np.cumsum(length[:-1], out=start[1:])
@@ -281,6 +299,7 @@ def _copy(batch: PacketBatch, rows: I64, control: Bool, src4: U32, dst4: U32) ->
         time_ns=batch.time_ns[rows].copy(),
         interface=batch.interface[rows].copy(),
         vlan_tci=vlan,
+        number=batch.first_number + rows,
         control=control,
         src4=src4.copy(),
         dst4=dst4.copy(),
@@ -298,6 +317,7 @@ def _kept(chunk: Chunk, row: int) -> Kept:
         int(chunk.wire_length[row]),
         chunk.data[start : start + int(chunk.length[row])].tobytes(),
         int(chunk.vlan_tci[row]),
+        int(chunk.number[row]),
     )
 
 
@@ -348,11 +368,14 @@ def _rows_of(chosen: Iterable[tuple[Chunk, I64]]) -> PacketRows:
         time_ns=b"".join(c.time_ns[rows].tobytes() for c, rows in parts),
         interface=b"".join(part.tobytes() for part in interfaces),
         vlan_tci=b"".join(c.vlan_tci[rows].astype(np.int32).tobytes() for c, rows in parts),
+        number=b"".join(c.number[rows].tobytes() for c, rows in parts),
+        why=bytes(sum(len(rows) for _, rows in parts)),
         names=tuple(names),
     )
 
 
-def _rows_kept(kept: Sequence[Kept]) -> PacketRows:
+def _rows_kept(context: Sequence[tuple[Kept, Why]]) -> PacketRows:
+    kept = [packet for packet, _ in context]
     names: dict[tuple[str, int], int] = {}
     places = [names.setdefault((k.name, k.linktype), len(names)) for k in kept]
     return PacketRows(
@@ -362,5 +385,7 @@ def _rows_kept(kept: Sequence[Kept]) -> PacketRows:
         time_ns=np.array([k.time_ns for k in kept], np.int64).tobytes(),
         interface=np.array(places, np.int16).tobytes(),
         vlan_tci=np.array([k.vlan_tci for k in kept], np.int32).tobytes(),
+        number=np.array([k.number for k in kept], np.int64).tobytes(),
+        why=bytes(why for _, why in context),
         names=tuple(names),
     )

@@ -9,6 +9,7 @@ a pipe delivers. `Totals` sums the newest states of all meters for the engine. F
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import IO, Any, Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ from msgspec import Struct, field
 from panotui.errors import PanotuiError
 from panotui.model import (
     LINK_SECOND_DTYPE,
+    SECOND,
     STREAM_DTYPE,
     STREAM_SECOND_DTYPE,
     AnyMessage,
@@ -33,6 +35,7 @@ from panotui.model import (
 from panotui.model.flow_rows import FlowRows
 
 MANY_FLOWS = 1_024  # told of at once, live: what that took is given back to the system
+HEADER_BYTES = 96  # of a bulk packet of which not all is kept
 FRAME_MOST = 1 << 30  # bytes; more is a broken pipe's nonsense
 
 
@@ -123,7 +126,31 @@ class PacketRows(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: bytes = b""  # int64
     interface: bytes = b""  # int16, into `names`
     vlan_tci: bytes = b""  # int32, -1 none
+    number: bytes = b""  # int64, of the packet in its meter's count
+    why: bytes = b""  # uint8, see `Why`: what a packet of the context is
     names: tuple[tuple[str, int], ...] = ()  # interfaces: (name, link type)
+
+
+class Why(IntEnum):
+    """What a packet is doing in an answer."""
+
+    AROUND = 0  # it passed in the seconds around the incident
+    OPENING = 1  # one of the first packets of a flow between the hosts
+    NAMING = 2  # it names one of the hosts
+
+
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of packets that may become evidence; control packets always are."""
+
+    before_ns: int = 10 * SECOND  # around a violation or finding
+    after_ns: int = 5 * SECOND
+    bulk_bytes: int = HEADER_BYTES  # of a bulk packet; 0: no bulk packet is kept
+    of_hosts: dict[str, int] = {}  # IPv4 address: the same of packets from and to it
+
+    @property
+    def media(self) -> bool:
+        """Whether whole bulk packets of anybody are kept."""
+        return max(self.bulk_bytes, *self.of_hosts.values(), 0) > HEADER_BYTES
 
 
 class LiveOrder(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
@@ -134,7 +161,7 @@ class LiveOrder(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
     ring_bytes: int  # of each
     snap_bulk: int
     promiscuous: bool
-    evidence: bool  # keep packets for `Ask`
+    keeping: Keeping | None  # which packets to keep for `Ask`; None: none
     settings: MeterSettings
     began_ns: int | None = None  # packet time less steady time, alike in all meters
 

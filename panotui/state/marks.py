@@ -21,7 +21,7 @@ def key_of(record: FindingRecord | ViolationRecord) -> str:
     """What a record's mark is kept under."""
     if isinstance(record, ViolationRecord):
         return f"violation:{record.id}"
-    return f"finding:{record.key or f'{record.id} {record.subject}'}"
+    return f"finding:{record.name}"
 
 
 class Marks:

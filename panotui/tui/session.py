@@ -145,6 +145,8 @@ class Session(ScreenState):
             command += f" -Y {shlex.quote(shown)}" if shown else ""
             self.saved = (self.subject() or "", command)
             text += " (y copies a tshark command)"
+        if done.key.startswith("event:"):
+            self.places["events"].key = done.key  # what was jumped to is selected
         self.say(text, now, "ok" if done.ok else "bad")
 
     # ------------------------------------------------------------ keys

@@ -24,6 +24,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.state.leads import leads_nowhere
 from panotui.state.marks import key_of
 from panotui.views.frames import Detail, Explained, Proof
 
@@ -194,7 +195,13 @@ def _since(record: Any) -> int | None:
 
 
 def _proof(evidence: EvidenceRecord) -> Proof:
-    return Proof(time_ns=evidence.time_ns, text=evidence.text, packet=evidence.packet)
+    in_file = evidence.frame is not None
+    return Proof(
+        time_ns=evidence.time_ns,
+        text=evidence.text,
+        packet=None if in_file else evidence.packet,
+        frame=evidence.frame,
+    )
 
 
 def _of_finding(finding: FindingRecord) -> list[Proof]:
@@ -223,15 +230,22 @@ def _own_proofs(record: Any, snapshot: Snapshot) -> list[Proof]:
         first = record.first_packet or None
         return [
             Proof(time_ns=record.last_time_ns, text="the last packet of it"),
-            Proof(time_ns=record.first_time_ns, text="the first packet of it", packet=first),
-        ]
+            Proof(
+                time_ns=record.first_time_ns, text="the first packet of it",
+                packet=first if record.frame is None else None, frame=record.frame,
+            ),
+        ]  # fmt: skip
     if isinstance(record, FlowRecord):
         return [
-            Proof(time_ns=record.last_time_ns, text="its last packet", packet=record.last_packet),
             Proof(
-                time_ns=record.first_time_ns, text="its first packet", packet=record.first_packet
+                time_ns=record.last_time_ns, text="its last packet",
+                packet=None if leads_nowhere(snapshot) else record.last_packet,
             ),
-        ]
+            Proof(
+                time_ns=record.first_time_ns, text="its first packet",
+                packet=None if leads_nowhere(snapshot) else record.first_packet,
+            ),
+        ]  # fmt: skip
     if isinstance(record, EventRecord):
         return [Proof(time_ns=record.time_ns, text=record.text, packet=record.packet)]
     return []

@@ -20,6 +20,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.state.leads import leads_nowhere
 from panotui.views.answers import of_camera, of_endpoint
 from panotui.views.frames import Detail, Section
 from panotui.views.identity import finding_key
@@ -27,9 +28,12 @@ from panotui.views.quantities import number, rate, utc, word
 from panotui.views.state import Line, State
 
 
-def section(title: str, lines: Iterable[Line]) -> tuple[Section, ...]:
-    """A section, or none when there is nothing to say in it."""
+def section(title: str, lines: Iterable[Line], most: int | None = None) -> tuple[Section, ...]:
+    """A section, or none when there is nothing to say in it; of more than `most` lines the first,
+    and how many there are beyond."""
     kept = tuple(line for line in lines if line[1] not in ("", "-"))
+    if most is not None and len(kept) > most:
+        kept = (*kept[:most], ("", f"and {len(kept) - most:,} more"))
     return (Section(title=title, lines=kept),) if kept else ()
 
 
@@ -61,7 +65,7 @@ def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) ->
     sections = (
         *section("VERDICT", _flow_verdict(flow, state)),
         *section("NAMES", _flow_names(flow, snapshot)),
-        *section("TRAFFIC", _flow_traffic(flow)),
+        *section("TRAFFIC", _flow_traffic(flow, countable=not leads_nowhere(snapshot))),
         *(section("TCP", _flow_tcp(flow)) if flow.transport == "tcp" else ()),
         *section("ETHERNET", _flow_ethernet(flow)),
     )
@@ -116,7 +120,8 @@ def _flow_names(flow: FlowRecord, snapshot: Snapshot) -> list[Line]:
     return lines
 
 
-def _flow_traffic(flow: FlowRecord) -> list[Line]:
+def _flow_traffic(flow: FlowRecord, countable: bool) -> list[Line]:
+    numbered = countable and flow.first_packet
     lasted = (flow.last_time_ns - flow.first_time_ns) / SECOND
     return [
         ("state", flow.state + (f", ended: {flow.end}" if flow.end else "")),
@@ -132,7 +137,7 @@ def _flow_traffic(flow: FlowRecord) -> list[Line]:
             f"{number(flow.packets_in)} packets  {number(flow.bytes_in)} bytes"
             f"  {rate(flow.rate_in_bps)}",
         ),
-        ("packets", f"{flow.first_packet} to {flow.last_packet}" if flow.first_packet else "-"),
+        ("packets", f"{flow.first_packet} to {flow.last_packet}" if numbered else "-"),
         ("client by", word(flow.client_by)),
     ]
 
@@ -420,7 +425,11 @@ def violation_detail(
                     f"{number(violation.flows)} flows  {number(violation.packets)} packets"
                     f"  {number(violation.bytes)} bytes",
                 ),
-                ("packet", word(violation.first_packet or None)),
+                (
+                    "packet" if violation.frame is None else "frame",
+                    word(violation.frame or violation.first_packet or None),
+                ),
+                *_evidence_file(violation),
             ],
         ),
         *section("NEAREST RULES", [("", text) for text in violation.nearest]),
@@ -453,6 +462,7 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
     sections = (
         *section("IF IT GOES ON AFTER THAT", [("", finding.action if above is not None else "")]),
         *section(f"BEHIND IT  {len(hangs)} more", [("", f.text) for f in hangs]),
+        *section("PACKETS", _evidence_file(finding)),
         *section("CONTROLS", [("", text) for text in controls]),
         *section("ALSO SEEN", [("", text) for text in finding.detail if text not in controls]),
         *section(
@@ -484,6 +494,10 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
         copy=f"{finding.text} {finding.action}".strip(),
         links=tuple(links[:20]),
     )
+
+
+def _evidence_file(record: FindingRecord | ViolationRecord) -> list[Line]:
+    return [("kept in", f"evidence/{record.evidence_file}")] if record.evidence_file else []
 
 
 def event_detail(key: str, event: EventRecord, state: State, snapshot: Snapshot) -> Detail:

@@ -11,10 +11,10 @@ import errno
 import io
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from panotui.model import SECOND
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import Detail
 
+T = TypeVar("T")
 _NOT_HERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 
 
@@ -33,12 +34,34 @@ def _name(what: str, time_ns: int, ending: str) -> str:
 
 
 def _write_new(folder: Path, name: str, text: str) -> Path:
-    """Write into `folder`, or beside the system's temporary files where this process may not: who
-    was root a moment ago stands in a folder that is closed to who he is now. UsageError."""
+    """Write a text into `folder`, see `write_somewhere`."""
+
+    def write(path: Path) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+    path, _ = write_somewhere(folder, name, write)
+    return shown(path)
+
+
+def write_packets(
+    folder: Path, key: str, time_ns: int, write: Callable[[Path], T]
+) -> tuple[Path, T]:
+    """Let `write` make a new pcapng file that is named after `key`; (its name for a person, what
+    `write` returned)."""
+    path, written = write_somewhere(folder, _name(f"evidence-{key}", time_ns, ".pcapng"), write)
+    return shown(path), written
+
+
+def write_somewhere(folder: Path, name: str, write: Callable[[Path], T]) -> tuple[Path, T]:
+    """Let `write` make a file of that or a similar name in `folder`, or beside the system's
+    temporary files where this process may not: who was root a moment ago stands in a folder that
+    is closed to who he is now. UsageError."""
     refused = ""
     for place in (folder, Path(tempfile.gettempdir())):
         try:
-            return _written(place, name, text)
+            return _written(place, name, write)
         except OSError as error:
             refused = refused or f"it cannot be written: {error.strerror or error}"
             if error.errno not in _NOT_HERE:
@@ -51,18 +74,15 @@ def shown(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_relative_to("/proc/self/fd") else path
 
 
-def _written(folder: Path, name: str, text: str) -> Path:
+def _written(folder: Path, name: str, write: Callable[[Path], T]) -> tuple[Path, T]:
     folder.mkdir(parents=True, exist_ok=True)
     stem, ending = os.path.splitext(name)
     for attempt in range(100):
         path = folder / (name if attempt == 0 else f"{stem}-{attempt}{ending}")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+            return path, write(path)
         except FileExistsError:
             continue
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        return shown(path)
     raise UsageError(str(folder / name), "a hundred exports of that name exist", "Remove some.")
 
 

@@ -78,8 +78,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True, tag="view"):
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
     name: Name
     # "known" (mark as known), "unknown", "mark" (a note at this time), "accept" (violation into the
-    # site file), "undo", "export" (detail or table), "seek" (time_ns), "speed", "play", "pause",
-    # "next-event", "previous-event"
+    # site file), "undo", "export" (detail or table), "evidence" (save the packets of the finding or
+    # violation `key` as pcapng; `Done.text` says where, and which frame shows it), "seek"
+    # (time_ns), "speed", "play", "pause", "next-event", "previous-event"
     key: Key = ""
     text: Words = ""
     value: Speed = 0.0
@@ -97,6 +98,8 @@ class ReviewState(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     gaps: tuple[tuple[int, int], ...] = ()  # recorder off
     marks: tuple[tuple[int, str, str], ...] = ()  # (time_ns, severity, text) for the event line
+    event: int | None = None  # number of the event that "next-event" has led to: its row is
+    # `Events`' with the key "event:NUMBER", to be put under the cursor
 
 
 class Strip(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +175,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
     time_ns: int
     text: str
-    packet: int | None = None  # its number in the capture, or in the evidence file
+    packet: int | None = None  # its number in the capture
+    frame: int | None = None  # or in the evidence file
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +212,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
     first: int = 0  # row number of the first row sent (moved when the view asked past the end)
     follow_row: int | None = None
     filter_error: str | None = None
+    cut: str = ""  # what is not among the rows although it is there: "newest 5,000 of 14,600; ..."
     ports: tuple[PortRecord, ...] = ()
     cameras: tuple[CameraRecord, ...] = ()
     streams: tuple[StreamRecord, ...] = ()
@@ -228,6 +233,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     ok: bool
     text: str  # one line for the person
     path: str = ""  # the file that was written
+    key: str = ""  # what was led to, as in `View.detail`: its row belongs under the cursor
 
 
 Answer: TypeAlias = Frame | Done

@@ -20,4 +20,4 @@ def endpoint_key(endpoint: EndpointRecord) -> str:
 
 
 def finding_key(finding: FindingRecord) -> str:
-    return finding.key or f"{finding.id} {finding.subject}"
+    return finding.name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from panotui.model import (
     CameraRecord,
     EndpointRecord,
     EventRecord,
+    EvidenceFileRecord,
     FindingRecord,
     FlowRecord,
     RecorderRecord,
@@ -29,11 +31,13 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.model.page import Page
+from panotui.state.leads import with_evidence, without_counts
 from panotui.state.marks import MARKS_MAX
-from panotui.views.export import write_detail, write_table
+from panotui.views.export import write_detail, write_packets, write_table
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import (
     Command,
+    Detail,
     Done,
     Frame,
     Header,
@@ -72,6 +76,23 @@ class SiteEditor(Protocol):
     def undo(self) -> str: ...
 
 
+class Written(Protocol):
+    """A file of packets that was written."""
+
+    def text(self, name: str) -> str:
+        """One line for a person, to whom the file is `name`."""
+
+
+class Packets(Protocol):
+    """Whoever has the packets of findings and violations."""
+
+    def of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
+        """The file that was kept for a "finding:KEY" or "violation:ID" since a time, if any."""
+
+    def save(self, key: str, target: Path) -> Written:
+        """Write the packets of such a key into a new file. PanotuiError."""
+
+
 class StateProvider:
     """Frames and commands over a state that moves by itself (live, record, demo)."""
 
@@ -85,6 +106,7 @@ class StateProvider:
         fatal: Callable[[], str | None] = lambda: None,
         notebook: Notebook | None = None,
         site_editor: SiteEditor | None = None,
+        packets: Packets | None = None,
         export_folder: Path | None = None,
         times: Times | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -96,6 +118,7 @@ class StateProvider:
         self._fatal = fatal
         self._notebook = notebook
         self._site_editor = site_editor
+        self._packets = packets
         self.export_folder = export_folder
         self.times: Times | None = LiveTimes() if times is None else times
         self._clock = clock
@@ -112,7 +135,7 @@ class StateProvider:
         """The newest snapshot, or one that is hardly older."""
         now = self._clock()
         if self._snapshot is None or now - self._snapshot_at >= SNAPSHOT_AGE_S:
-            self._snapshot = self.state.snapshot()
+            self._snapshot = self._leading(self.state.snapshot())
             self._snapshot_at = now
         return self._snapshot
 
@@ -123,6 +146,12 @@ class StateProvider:
         self.times = LiveTimes()
         self._began_again_at = self._clock()
         self.forget_snapshot()
+
+    def _leading(self, snapshot: Snapshot) -> Snapshot:
+        """Numbers of packets stand only where somebody can look them up."""
+        if self._packets is None:
+            return without_counts(snapshot)
+        return with_evidence(snapshot, self._packets.of)
 
     def forget_snapshot(self) -> None:
         """The next frame looks anew (after a command, a seek)."""
@@ -140,7 +169,7 @@ class StateProvider:
             snapshot = state.snapshot()
         self._number += 1
         frame = self._pane(view, snapshot, state)
-        detail = None if view.detail is None else detail_of(state, view.detail, snapshot)
+        detail = None if view.detail is None else self.detail(view.detail, snapshot, state)
         shown = None if view.strips is None else self._strips(view, view.strips, snapshot)
         return msgspec.structs.replace(frame, detail=detail, strips=shown)
 
@@ -178,9 +207,23 @@ class StateProvider:
     def review(self) -> ReviewState | None:
         return None
 
+    def detail(self, key: str, snapshot: Snapshot, state: State) -> Detail:
+        """One thing, opened."""
+        return detail_of(state, key, snapshot)
+
+    def cut(self, pane: str, snapshot: Snapshot) -> str:
+        """What a pane leaves out of what there is, or nothing."""
+        if pane == "events" and snapshot.counts.events > len(snapshot.events):
+            return f"newest {len(snapshot.events):,} of {snapshot.counts.events:,}"
+        return ""
+
     def _pane(self, view: View, snapshot: Snapshot, state: State) -> Frame:
         base = Frame(
-            number=self._number, view=view, header=self.header(snapshot), ports=snapshot.ports
+            number=self._number,
+            view=view,
+            header=self.header(snapshot),
+            ports=snapshot.ports,
+            cut=self.cut(view.pane, snapshot),
         )
         replace = msgspec.structs.replace
         if view.pane == "flows":
@@ -279,6 +322,8 @@ class StateProvider:
             if self._site_editor is None:
                 return Done(ok=False, text="there is no site file here to change back")
             return Done(ok=True, text=self._site_editor.undo())
+        if command.name == "evidence":
+            return self._save_packets(command)
         if command.name == "export":
             return self._export(command)
         return Done(ok=False, text=f"{printable(command.name, 40)}: not possible here")
@@ -312,6 +357,23 @@ class StateProvider:
             return Done(ok=False, text="that violation is gone")
         return Done(ok=True, text=self._site_editor.accept(violation))
 
+    def _save_packets(self, command: Command) -> Done:
+        """Write the packets behind `key` ("finding:KEY", "violation:ID") with their context."""
+        if self._packets is None or self.export_folder is None:
+            return Done(
+                ok=False, text="no packets are kept here: `panotui record` keeps those that prove"
+            )  # fmt: skip
+        kind, _, name = command.key.partition(":")
+        if kind not in ("violation", "finding") or not name:
+            return Done(ok=False, text="only violations and findings have packets to save")
+        path, written = write_packets(
+            self.export_folder,
+            command.key,
+            self.snapshot().time_ns,
+            partial(self._packets.save, command.key),
+        )
+        return Done(ok=True, text=written.text(str(path)), path=str(path))
+
     def _export(self, command: Command) -> Done:
         """`key` a detail's or a pane's name, `text` the filter and `csv` or `json` in front."""
         if self.export_folder is None:
@@ -320,7 +382,7 @@ class StateProvider:
         kind, _, filter_text = command.text.partition(" ")
         kind = kind or "csv"
         if ":" in command.key:
-            detail = detail_of(self.state, command.key, snapshot)
+            detail = self.detail(command.key, snapshot, self.state)
             if detail.gone:
                 return Done(ok=False, text="that is gone")
             path = write_detail(self.export_folder, detail, snapshot.time_ns)

@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.model.page import Page
-from panotui.recording.reader import Recording
-from panotui.views.frames import Answer, Command, Done, ReviewState, View
+from panotui.recording.evidence_export import RecordingPackets
+from panotui.recording.reader import EVENTS_SHOWN, FLOWS_MAX, Recording
+from panotui.views.frames import Answer, Command, Detail, Done, ReviewState, View
 from panotui.views.panes import flow_rows
 from panotui.views.provider import StateProvider
 from panotui.views.recorded_times import RecordedTimes
-from panotui.views.state import Line
+from panotui.views.state import Line, State
 
 SPEED_MIN, SPEED_MAX = 0.1, 3600.0
 
@@ -94,6 +96,7 @@ class ReviewProvider(StateProvider):
             mode,
             export_folder=export_folder,
             times=RecordedTimes(recording),
+            packets=RecordingPackets(recording),
             clock=clock,
         )
         self._recording = recording
@@ -103,6 +106,7 @@ class ReviewProvider(StateProvider):
         self._moved_at = clock()
         self._gaps = tuple(recording.gaps())
         self._marks = tuple(recording.event_marks())
+        self._event: int | None = None  # that was jumped to, while the position is there
 
     # ------------------------------------------------------------------ time
 
@@ -119,10 +123,27 @@ class ReviewProvider(StateProvider):
             speed=self._speed,
             gaps=self._gaps,
             marks=self._marks,
+            event=self._event,
         )
 
     def events(self, snapshot: Snapshot) -> tuple[EventRecord, ...]:
-        return tuple(self._recording.events(0, self._review_state.position_ns))
+        return tuple(self._recording.events(known_by=self._review_state.position_ns))
+
+    def cut(self, pane: str, snapshot: Snapshot) -> str:
+        position = self._review_state.position_ns
+        if pane == "events" and (total := self._recording.count_events(position)) > EVENTS_SHOWN:
+            return f"newest {EVENTS_SHOWN:,} of {total:,}; older: ["
+        if pane == "flows" and len(self._review_state.flow_records()) >= FLOWS_MAX:
+            return f"newest {FLOWS_MAX:,} of {self._recording.count_flows_at(position):,}"
+        return ""
+
+    def detail(self, key: str, snapshot: Snapshot, state: State) -> Detail:
+        """An event is opened wherever it is, however many came after it."""
+        kind, _, number = key.partition(":")
+        if kind == "event" and number.isdecimal():
+            event = self._recording.event(int(number))
+            snapshot = msgspec.structs.replace(snapshot, events=() if event is None else (event,))
+        return super().detail(key, snapshot, state)
 
     def _advance(self) -> None:
         now = self._clock()
@@ -141,6 +162,7 @@ class ReviewProvider(StateProvider):
 
     def _place(self, position_ns: int) -> None:
         second = self._review_state.position_ns // SECOND
+        self._event = None
         self._review_state.position_ns = max(
             self._recording.start_ns, min(position_ns, self._recording.end_ns)
         )
@@ -184,13 +206,18 @@ class ReviewProvider(StateProvider):
         return Done(ok=True, text="paused")
 
     def _to_event(self, command: Command) -> Done:
+        """To the state that first shows the next event; `Done.key` names its row."""
         forward = command.name == "next-event"
-        time_ns = self._recording.next_event_ns(self._review_state.position_ns, forward=forward)
-        if time_ns is None:
+        stop = self._recording.next_stop(
+            self._review_state.position_ns, self._event, forward=forward
+        )
+        if stop is None:
             return Done(ok=False, text="no more events" if forward else "no earlier event")
         self._playing = False
+        time_ns, number = stop
         self._place(time_ns)
-        return Done(ok=True, text="")
+        self._event = number
+        return Done(ok=True, text="", key="" if number is None else f"event:{number}")
 
 
 _MOVES: dict[str, Callable[[ReviewProvider, Command], Done]] = {

@@ -28,8 +28,8 @@ def everything(recording: Recording) -> list[object]:
         recording.site_text, recording.gaps(), recording.marks(), recording.event_marks(),
         recording.known, recording.evidence(), recording.events(), recording.findings(),
         recording.violations(), recording.all_flows(), recording.flows_at(middle),
-        recording.flow(middle, "0-1"), recording.next_event_ns(middle, forward=True),
-        recording.next_event_ns(middle, forward=False),
+        recording.flow(middle, "0-1"), recording.next_stop(middle, None, forward=True),
+        recording.next_stop(middle, 3, forward=False), recording.event(2),
         recording.band("port_sample", 80), recording.band("stream_sample", 80, ["x"]),
         recording.samples("stream_sample", ["rate_bps", "loss"]),
     ]  # fmt: skip
@@ -115,7 +115,12 @@ def test_text_in_a_doctored_recording_is_printable(tmp_path: Path) -> None:
     )
     connection.execute("INSERT INTO mark VALUES (?, ?)", (START, BOMB))
     connection.execute("INSERT INTO known VALUES (?)", (BOMB,))
-    connection.execute("INSERT INTO evidence VALUES (?, 1, ?, 1, 1)", (BOMB, BOMB))
+    connection.execute(
+        "INSERT INTO evidence (file, time_ns, title, packets, bytes)"
+        " VALUES ('x.pcapng', 1, ?, 1, 1)",
+        (BOMB,),
+    )
+    (folder / "evidence" / "x.pcapng").touch()
     connection.execute("UPDATE session SET version = ?, ended = ?", (BOMB, BOMB))
     connection.close()
     recording = Recording(folder)

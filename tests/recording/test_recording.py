@@ -20,6 +20,7 @@ from panotui.errors import InputError, UsageError
 from panotui.model import SECOND, Site
 from panotui.recording import folder as folders
 from panotui.recording import parts, schema
+from panotui.recording.evidence_files import Written
 from panotui.recording.pcapng import PcapngFile, packet_block, repair, section_block
 from panotui.recording.reader import Recording
 from panotui.recording.recorder import Evidence, Recorder
@@ -309,6 +310,11 @@ def as_second_format(folder: Path) -> sqlite3.Connection:
         database.execute("DROP TABLE newer")
     database.execute("DROP TABLE clock")
     database.execute("DROP TABLE strip")
+    for index in ("evidence_subject", "event_told"):
+        database.execute(f"DROP INDEX {index}")
+    database.execute("ALTER TABLE event DROP COLUMN told_ns")
+    for column in ("session", "subject", "sha256", "frames"):
+        database.execute(f"ALTER TABLE evidence DROP COLUMN {column}")
     database.execute("PRAGMA user_version = 2")
     return database
 
@@ -488,10 +494,10 @@ def test_too_much_evidence_loses_the_oldest_files_only(tmp_path: Path) -> None:
     recorder.close()
 
 
-def fill(file: PcapngFile, size: int) -> int:
+def fill(file: PcapngFile, size: int) -> Written:
     number = file.interface("eth0", 1)
     file.packet(number, START, bytes(size), size)
-    return 1
+    return Written(1)
 
 
 @given(st.lists(st.binary(min_size=0, max_size=60), max_size=5), st.data())
@@ -537,7 +543,7 @@ def test_a_recording_of_a_day_opens_and_jumps_quickly(tmp_path: Path) -> None:
     (body,) = connection.execute("SELECT body FROM snapshot LIMIT 1").fetchone()
     first = START // SECOND
     connection.executemany(
-        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?, NULL)",
+        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?, NULL, 0)",
         ((START + n * SECOND, body) for n in range(0, day, 10)),
     )
     for name in ("eth0", "eth1"):

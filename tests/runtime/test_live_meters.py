@@ -157,7 +157,7 @@ class Process:
     def __init__(self, meter: int, name: str) -> None:
         self.order = pipe.LiveOrder(
             meter=meter, names=(name,), ring_bytes=0, snap_bulk=0, promiscuous=False,
-            evidence=False, settings=MeterSettings(),
+            keeping=None, settings=MeterSettings(),
         )  # fmt: skip
         self.ended = False
         self.fileno = -1
@@ -274,6 +274,8 @@ def test_evidence_of_two_meters_is_one_answer_by_time(two: Two) -> None:
             time_ns=np.array(times, np.int64).tobytes(),
             interface=np.zeros(n, np.int16).tobytes(),
             vlan_tci=np.full(n, -1, np.int32).tobytes(),
+            number=np.array(times, np.int64).tobytes(),
+            why=bytes(n),
             names=((name, 1),),
         )
 
@@ -291,6 +293,8 @@ def test_evidence_of_two_meters_is_one_answer_by_time(two: Two) -> None:
     names = [packets.names[i][0] for i in np.frombuffer(packets.interface, np.int16).tolist()]
     assert names == ["eth0", "eth1", "eth1", "eth0"]
     assert packets.data == b"".join(bytes([t]) * (t + 1) for t in (1, 2, 3, 4))
+    assert packets.number == packets.time_ns
+    assert packets.why == bytes(4)
 
 
 def test_control_packets_that_nobody_fetches_are_bounded_and_counted(

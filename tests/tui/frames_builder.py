@@ -243,7 +243,7 @@ class Site:
             time_ns=self.time_ns,
             number=self.number,
             site=self.site,
-            source=SourceRecord(lost=self.lost),
+            source=SourceRecord(files=("night.pcap",), lost=self.lost),
             ports=self.ports,
             cameras=self.cameras,
             streams=self.streams,

@@ -81,6 +81,7 @@ def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
         pen.to(indent).put(f"{age:>6}  ", "dim")
         column = pen.column
         where = f"  packet {proof.packet}" if proof.packet else ""
+        where = f"  frame {proof.frame}" if proof.frame else where
         parts = wrap(scene.manner.words(proof.text), max(10, scene.width - column - 1))
         if width(parts[-1]) + len(where) > scene.width - column - 1:
             parts.append("")
