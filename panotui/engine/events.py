@@ -16,6 +16,7 @@ from typing import ClassVar
 import msgspec
 
 from panotui.diagnosis.catalogue import filled, names_in
+from panotui.engine.wavering import RETOLD_NS, Waverers, Wavering
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -35,12 +36,15 @@ from panotui.model import (
 from panotui.state.camera import Camera
 from panotui.state.cameras import CameraBook
 from panotui.state.endpoints import Endpoint
+from panotui.state.marks import key_of
 from panotui.state.streams import StreamBook, StreamState, size_text, stream_key
 from panotui.state.verdicts import Change
 from panotui.wire.linkcontrol import described
 
 FRESH_MAX = 10_000  # events that nobody has taken yet
 HEARD_MOST = 64  # senders of rare link protocols that are told
+_RANK = {"info": 0, "warning": 1, "error": 2}
+_FAMILY = {"finding-cleared": "finding"}  # events that are changes of one thing
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 
 
@@ -105,6 +109,7 @@ class Events:
         self._fresh: deque[EventRecord] = deque(maxlen=FRESH_MAX)
         self._heard_on_links: set[tuple[str, str]] = set()
         self._port_states: dict[str, str] = {}
+        self._waverers = Waverers()
 
     def newest(self, count: int) -> tuple[EventRecord, ...]:
         """The newest `count` events, oldest first: by their own time, not by when they were told
@@ -128,8 +133,13 @@ class Events:
         packet: int | None = None,
         flow: str | None = None,
         port: str | None = None,
+        about: str | None = None,
     ) -> EventRecord:
-        """Keep an event of events.toml; `severity` instead of the one that it has there."""
+        """Keep an event of events.toml; `severity` instead of the one that it has there.
+
+        `about`: the key of what has changed. Of a thing that comes and goes there is one event,
+        whose count and text change (`wavering`).
+        """
         spec = self._specs[name]
         if severity is None:
             severity = spec.worse if values.get("state") in spec.bad else spec.severity
@@ -144,9 +154,44 @@ class Events:
             packet=packet or None,
             flow=flow,
             port=port,
+            about=about,
         )
+        if about is not None:
+            wavering = self._waverers.change(_FAMILY.get(name, name), about, time_ns,
+                                             self.number)  # fmt: skip
+            if wavering is not None:
+                return self._wavers(event, wavering)
         self._kept.append(event)
         self._fresh.append(event)
+        return event
+
+    def _wavers(self, last: EventRecord, wavering: Wavering) -> EventRecord:
+        """Tell, or tell anew, of a thing that comes and goes."""
+        spec = self._specs["wavers"]
+        known = next((e for e in reversed(self._kept) if e.number == wavering.number), None)
+        worse = max((last, known or last), key=lambda e: _RANK[e.severity])
+        values = {
+            "subject": last.subject, "count": f"{wavering.count:,}",
+            "span": span_text(wavering.last_ns - wavering.first_ns), "last": last.text,
+        }  # fmt: skip
+        event = msgspec.structs.replace(
+            last,
+            number=wavering.number,
+            time_ns=wavering.first_ns if known is None else known.time_ns,
+            severity=worse.severity,
+            text=spec.sentence(values),
+            count=wavering.count,
+            until_ns=wavering.last_ns,
+        )
+        if last.number != wavering.number:
+            self.number -= 1  # it was no event of its own
+        if known is None:
+            self._kept.append(event)
+        else:
+            self._kept[self._kept.index(known)] = event
+        if last.time_ns - wavering.told_ns >= RETOLD_NS:
+            wavering.told_ns = last.time_ns
+            self._fresh.append(event)
         return event
 
     # ------------------------------------------------------------------ of messages
@@ -210,7 +255,8 @@ class Events:
             name, values["seconds"] = "stream-froze", f"{message.seconds:.1f}"
         else:
             name, values["detail"] = "stream-restarted", message.detail
-        self.tell(name, message.time_ns, camera, values, packet=message.packet)
+        about = f"camera:{camera}"
+        self.tell(name, message.time_ns, camera, values, packet=message.packet, about=about)
 
     # ------------------------------------------------------------------ of this machine
 
@@ -247,19 +293,21 @@ class Events:
             self._port_states[port.name] = port.state
             if was != "unknown":
                 values = {"port": port.name, "state": port.state}
-                self.tell("port", now_ns, port.name, values, port=port.name)
+                about = f"port:{port.name}"
+                self.tell("port", now_ns, port.name, values, port=port.name, about=about)
 
     def camera(self, camera: Camera, now_ns: int) -> None:
         """A camera's new state."""
         values = {"camera": camera.name, "state": camera.state, "detail": camera.state_text or ""}
         time_ns = min(camera.state_since_ns or now_ns, now_ns)
-        self.tell("camera", time_ns, camera.name, values, port=camera.port)
+        about = f"camera:{camera.name}"
+        self.tell("camera", time_ns, camera.name, values, port=camera.port, about=about)
 
     def stream(self, stream: StreamState, was: str) -> None:
         """A stream's new state."""
         camera = stream.camera or stream.src
         values = {"camera": camera, "state": stream.state, "before": was}
-        self.tell("stream", stream.state_since_ns, camera, values)
+        self.tell("stream", stream.state_since_ns, camera, values, about=f"camera:{camera}")
 
     def resized(self, stream: StreamState, before: str) -> None:
         """A stream's pictures have another size than `before`."""
@@ -276,7 +324,8 @@ class Events:
             return
         detail = endpoint.attempts.detail or ""
         values = {"host": endpoint.host, "state": endpoint.state, "detail": detail}
-        self.tell("endpoint", now_ns, endpoint.rule.label, values)
+        about = f"endpoint:{endpoint.rule.service}/{endpoint.host}/{endpoint.port}"
+        self.tell("endpoint", now_ns, endpoint.rule.label, values, about=about)
 
     def verdict(self, change: Change, now_ns: int) -> None:
         """A flow's verdict that changed."""
@@ -292,6 +341,7 @@ class Events:
             "violation", violation.first_time_ns, violation.host or violation.dst,
             {"text": violation.text or violation.reason}, severity=violation.severity,
             packet=violation.first_packet, flow=violation.flow, port=violation.port,
+            about=key_of(violation),
         )  # fmt: skip
 
     def finding(self, kind: str, finding: FindingRecord, now_ns: int) -> None:
@@ -300,10 +350,10 @@ class Events:
         if kind == "cleared":
             self.tell(
                 "finding-cleared", finding.cleared_time_ns or now_ns, finding.subject, values,
-                flow=finding.flow,
+                flow=finding.flow, about=key_of(finding),
             )  # fmt: skip
         else:
             self.tell(
                 "finding", now_ns, finding.subject, values, severity=finding.severity,
-                flow=finding.flow,
+                flow=finding.flow, about=key_of(finding),
             )  # fmt: skip

@@ -43,7 +43,13 @@ HISTORY_S = 300
 SHOWN_S = 120  # seconds of history in a record
 LOSS_WINDOW_S = 30
 LEARNT_S = 30  # seconds over which a frame rate is learnt
-LOSING = 0.001  # share lost over the window from which a stream is called losing
+# A stream is called losing from one share lost over the window on, and whole again below another
+# for a while: a line that loses a packet now and then would else be news all day.
+LOSING, LOSING_OVER, LOSING_MUCH = 0.001, 0.0005, 0.01
+LOST_LEAST = 3  # packets: less is a stray bit, whatever the share
+LOST_FEW = 5  # of a stream that loses little: two in ten thousand give three by chance every hour
+CALM_S = 60
+SLOW, SLOW_OVER = 0.8, 0.9  # shares of the wanted frame rate, likewise
 FROZEN_S = 2.0
 IDLE = 2  # how a stream ended: nobody said so, it was only silent for long
 UNKNOWN_INTERVAL_S = 2.0  # of video whose first pictures have not told it yet
@@ -116,6 +122,7 @@ class StreamState(Struct):
     uncertain: bool = False
     receiver_report_ns: int = 0  # the reader's newest report on it
     superseded: bool = False
+    lossy_ns: int = 0  # since it was last seen to lose packets; 0: it loses none
     fps_learnt: float | None = None  # the rate at which it has been seen to run
     codec_said: str | None = None  # encoding name of the SDP
     media_said: str | None = None  # "video" or "audio" of its SDP's m= line
@@ -224,6 +231,26 @@ class StreamState(Struct):
         lost = self.window(now_ns, LOSS_WINDOW_S, "lost")
         missed = self.window(now_ns, LOSS_WINDOW_S, "capture_lost")
         return min(1.0, max(0, lost - missed) / expected)
+
+    def lost_now(self, now_ns: int) -> int:
+        """How many packets that is."""
+        lost = self.window(now_ns, LOSS_WINDOW_S, "lost")
+        return lost - self.window(now_ns, LOSS_WINDOW_S, "capture_lost")
+
+    def loses_now(self, now_ns: int) -> bool:
+        """Whether what is lost now is worth telling: a lower share while it loses anyhow."""
+        share, lost = self.loss_now(now_ns) or 0.0, self.lost_now(now_ns)
+        if self.lossy_ns:
+            return lost >= LOST_LEAST and share > LOSING_OVER
+        return share > LOSING and lost >= (LOST_LEAST if share > LOSING_MUCH else LOST_FEW)
+
+    def loses(self, now_ns: int) -> bool:
+        """Whether it loses packets, with two thresholds and a time between; asked each second."""
+        if self.loses_now(now_ns):
+            self.lossy_ns = now_ns
+        elif now_ns - self.lossy_ns > CALM_S * SECOND:
+            self.lossy_ns = 0
+        return self.lossy_ns > 0
 
 
 def size_text(row: StreamRow) -> str:
@@ -375,14 +402,13 @@ class StreamBook:
             return "frozen", seen
         if row.frozen_picture_s > FROZEN_S:
             return "frozen", now_ns - int(row.frozen_picture_s * SECOND)
-        loss = state.loss_now(now_ns)
-        if loss is not None and loss > LOSING:
+        if state.loses(now_ns):
             return "losing", now_ns
         fps_now, wanted = row.fps_now, state.fps_wanted
         if (
             wanted
             and math.isfinite(fps_now)
-            and fps_now < 0.8 * wanted
+            and fps_now < (SLOW_OVER if state.state == "slow" else SLOW) * wanted
             and last - row.first_ns > 10 * SECOND
         ):
             return "slow", now_ns

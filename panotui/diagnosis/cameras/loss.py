@@ -9,10 +9,9 @@ from panotui.diagnosis.cameras.stream_events import Memory, Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.model import SECOND
 from panotui.state.connects import recent
-from panotui.state.streams import LOSS_WINDOW_S
+from panotui.state.streams import LOSING, LOSS_WINDOW_S, LOST_LEAST
 
-LOSS_WARN, LOSS_BAD = 0.001, 0.01
-LOSS_LEAST = 3  # packets: less is a stray bit, whatever the share
+LOSS_BAD = 0.01
 TAIL_LEAST, TAIL_SHARE = 20, 0.6
 DROPPED_S = 60
 
@@ -26,9 +25,8 @@ def lost(watched: Watched) -> Iterable[Observation]:
     # what is still inside the reorder window is not lost yet, and what fell into this tool's own
     # drops is not the network's
     share = stream.loss_now(now)
-    count = stream.window(now, LOSS_WINDOW_S, "lost")
-    count -= stream.window(now, LOSS_WINDOW_S, "capture_lost")
-    if share is None or share <= LOSS_WARN or count < LOSS_LEAST:
+    count = stream.lost_now(now)
+    if share is None or not stream.loses_now(now):
         return
     seconds = min(LOSS_WINDOW_S, max(1, (now - row.first_ns) // SECOND))
     gaps = [g for g in watched.events.gaps if now - g.time_ns <= LOSS_WINDOW_S * SECOND]
@@ -102,7 +100,7 @@ def dropped_by_camera(watched: Watched, memory: Memory) -> Iterable[Observation]
     dropped = row.camera_dropped
     grew = memory.grew_ns(watched.stream.key, "dropped", dropped, now)
     share = dropped / max(1, row.expected)
-    if dropped < LOSS_LEAST or share < LOSS_WARN or not recent(grew, now, DROPPED_S):
+    if dropped < LOST_LEAST or share < LOSING or not recent(grew, now, DROPPED_S):
         return
     told = [g for g in watched.events.gaps if g.where == "camera"]
     yield Observation(
