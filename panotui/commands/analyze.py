@@ -138,7 +138,8 @@ def _for_peers(
     try:
         if zeek is not None:
             zeek.mkdir(parents=True, exist_ok=True)
-            _write_lines(zeek / "conn.log", conn_log(flows(), local))
+            span = snapshot.source.first_time_ns, snapshot.source.last_time_ns
+            _write_lines(zeek / "conn.log", conn_log(flows(), local, span))
             _write_lines(zeek / "conn.json", conn_json(flows(), local))
         if eve is not None:
             _write_lines(eve, eve_lines(snapshot, flows()))

@@ -40,6 +40,7 @@ COLLECTOR = (
     "panotui.telemetry.alerts",
     "panotui.telemetry.delivery",
     "panotui.telemetry.lines",
+    "panotui.telemetry.live_export",
     "panotui.telemetry.syslog",
     "panotui.telemetry.webhook",
     "panotui.diagnosis.cameras.statuses:statuses",

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,15 +29,19 @@ from panotui.commands.options import (
     size_bytes,
 )
 from panotui.commands.readable import prepare_to_drop
+from panotui.commands.recorder_status import Processor, status_object, status_words
+from panotui.commands.systemd import Systemd
 from panotui.errors import OutputError, RecordingError, UsageError
 from panotui.runtime.pipe import MeterFailure
 
 if TYPE_CHECKING:
     from panotui.commands.capture import Capture
     from panotui.feed.collector import Collector
+    from panotui.model import Site
     from panotui.recording.recorder import Recorder
     from panotui.recording.retention import Limits
     from panotui.runtime.pipe import Keeping
+    from panotui.telemetry.live_export import Export
 
 EXIT_INTERRUPTED = 130
 
@@ -75,6 +81,10 @@ EXIT_INTERRUPTED = 130
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
+@click.option("--eve", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Append Suricata's EVE JSON lines to FILE as flows end.")  # fmt: skip
+@click.option("--zeek", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Append Zeek's conn.log in DIR as flows end.")  # fmt: skip
 @site_option
 @alert_options
 @fail_on_option
@@ -100,6 +110,8 @@ def command(
     snap: int,
     as_json: bool,
     site: Path | None,
+    eve: Path | None,
+    zeek: Path | None,
     targets: Targets,
     fail_on: tuple[str, ...],
     verbose: bool,
@@ -145,6 +157,7 @@ def command(
     )
     if targets.alerts == "-" and as_json:
         raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
+    systemd = Systemd()
     leaving = Alerts(targets, _tell)
     session = _Session(
         capture,
@@ -158,8 +171,35 @@ def command(
         leaving,
         shared,
         other,
+        _exports(eve, zeek, known),
+        systemd,
     )
     return session.run(for_s, fail_on)
+
+
+def _exports(eve: Path | None, zeek: Path | None, site: Site) -> list[Export]:
+    """Files that are written while it runs, opened before privileges are dropped. UsageError."""
+    if eve is None and zeek is None:
+        return []
+    from panotui.sources.live import deputy
+    from panotui.telemetry.live_export import Eve, Export, Zeek
+
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    wanted: list[tuple[str, Path, Eve | Zeek]] = []
+    if eve is not None:
+        wanted.append((f"--eve {eve}", eve, Eve()))
+    if zeek is not None:
+        file = zeek / "conn.log"
+        wanted.append((f"--zeek {zeek}", file, Zeek(site.network.local)))
+    found = []
+    for option, path, shape in wanted:
+        try:
+            found.append(Export(str(path), deputy.open_file(path, flags), shape))
+        except OSError as error:
+            raise UsageError(
+                option, error.strerror or str(error), "Name another, or make its folder first."
+            ) from None
+    return found
 
 
 class _Session:
@@ -178,6 +218,8 @@ class _Session:
         alerts: Alerts,
         shared: bool,
         fallback: Path | None = None,
+        exports: Sequence[Export] = (),
+        systemd: Systemd | None = None,
     ) -> None:
         from panotui.feed.collector import Collector
         from panotui.feed.server import FeedServer
@@ -189,6 +231,7 @@ class _Session:
         from panotui.views.provider import StateProvider
 
         self.as_json = as_json
+        self._systemd = systemd or Systemd({})
         self._said: tuple[str, str | None] = ("recording", None)
         self._written = False  # a line on stdout
         self.folder = folder
@@ -227,6 +270,9 @@ class _Session:
         group = None if nobody else os.getegid()
         self._nobody, self._evidence = nobody, evidence
         self._alerts = alerts
+        self._meters = capture.meters
+        self._engine_cpu, self._meters_cpu = Processor(), Processor()
+        self._exports = exports
         alerts.start(pump, recorder.folder)
         provider = StateProvider(
             pump.engine,
@@ -251,6 +297,7 @@ class _Session:
             links=capture.links,
             wait_on=pump.filenos,
             status=self._status,
+            exports=[export.observe for export in exports],
             time_ns=capture.keeper,
         )
 
@@ -269,6 +316,7 @@ class _Session:
                 "it runs as nobody, as other programs do: only root can attach. Make it a user of"
                 " its own: `useradd --system panotui`, or name one with --user"
             )
+        self._systemd.ready()
         dead: MeterFailure | OutputError | None = None
         try:
             ended = self.collector.run(for_s=for_s)
@@ -277,8 +325,10 @@ class _Session:
         # A second signal while the end is being written changes nothing.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+        self._systemd.stopping()
         self.collector.finish(ended)
         self._alerts.close()
+        self._close_exports()
         if self.fallback is not None:
             with contextlib.suppress(OSError):  # it was not needed
                 self.fallback.rmdir()
@@ -298,6 +348,14 @@ class _Session:
             return EXIT_INTERRUPTED
         return failure(fail_on, snapshot)
 
+    def _close_exports(self) -> None:
+        engine = self.collector.engine
+        for export in self._exports:
+            export.close(engine.snapshot(), engine.flow_records())
+            if export.lost:
+                why = f" ({export.failing})" if export.failing else ""
+                _tell(f"{export.named}: {export.lost:,} lines could not be written{why}")
+
     def _moved(self, recorder: Recorder) -> None:
         assert self.fallback is not None
         self.folder, self.fallback = self.fallback, None
@@ -306,44 +364,31 @@ class _Session:
     def _status(self, collector: Collector) -> None:
         snapshot = collector.engine.snapshot()
         record = self.recorder.status()
-        counts = snapshot.counts
         if (record.state, record.detail) != self._said:
             self._said = (record.state, record.detail)
             if not sys.stderr.isatty():
                 _tell(f"{record.state}{f': {record.detail}' if record.detail else ''}")
+        self._systemd.alive(lambda: self._words(collector))
         if self.as_json:
-            line = {
-                "time_ns": snapshot.time_ns,
-                "packets": snapshot.source.packets,
-                "bytes": snapshot.source.bytes,
-                "lost": snapshot.source.lost,
-                "flows": counts.flows_live,
-                "cameras": counts.cameras,
-                "cameras_ok": counts.cameras_ok,
-                "endpoints": counts.endpoints,
-                "endpoints_ok": counts.endpoints_ok,
-                "violations": counts.violations_open,
-                "findings": counts.findings_open,
-                "recorder": {
-                    "path": record.path,
-                    "bytes": record.bytes,
-                    "state": record.state,
-                    "detail": record.detail,
-                },
-            }
+            now_s = time.monotonic()
+            self._engine_cpu.take([os.getpid()], now_s)
+            self._meters_cpu.take(self._meters.pids(), now_s)
+            line = status_object(
+                snapshot,
+                record,
+                self._meters.drops(),
+                self._meters.gone(),
+                self._engine_cpu,
+                self._meters_cpu,
+                self._alerts.standings(),
+            )
             self._write_line(json.dumps(line) + "\n")
         elif sys.stderr.isatty():
-            seconds = int(collector_age(collector))
-            clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-            said = f"  {record.detail}" if record.detail else ""
-            _write(
-                sys.stderr,
-                f"\r\x1b[K{record.state} {clock}  {snapshot.source.packets:,} packets"
-                f"  lost {snapshot.source.lost}  cameras {counts.cameras_ok}/{counts.cameras}"
-                f"  cloud {counts.endpoints_ok}/{counts.endpoints}"
-                f"  violations {counts.violations_open}  findings {counts.findings_open}"
-                f"  {record.bytes / 1e6:.0f} MB{said}",
-            )
+            _write(sys.stderr, f"\r\x1b[K{self._words(collector)}")
+
+    def _words(self, collector: Collector) -> str:
+        seconds = int(collector_age(collector))
+        return status_words(collector.engine.snapshot(), self.recorder.status(), seconds)
 
     def _write_line(self, text: str) -> None:
         """A line on stdout. Who has just started it hears when that is no use; later on a
@@ -360,8 +405,6 @@ class _Session:
 
 def collector_age(collector: Collector) -> float:
     """Seconds since the collector began."""
-    import time
-
     return time.monotonic() - collector.began
 
 

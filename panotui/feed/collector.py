@@ -14,7 +14,7 @@ from typing import Protocol
 
 from panotui.engine.engine import Engine
 from panotui.feed.server import FeedServer
-from panotui.model import LinkReading
+from panotui.model import FlowRecord, LinkReading, Snapshot
 from panotui.recording.evidence import EvidenceTap
 from panotui.recording.relay import AnyRecorder
 
@@ -61,6 +61,7 @@ class Collector:
         links: Links | None = None,
         wait_on: Callable[[], Sequence[int]] = tuple,
         status: Callable[[Collector], None] | None = None,
+        exports: Sequence[Callable[[Snapshot, Sequence[FlowRecord]], None]] = (),
         clock: Callable[[], float] = time.monotonic,
         time_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -72,6 +73,7 @@ class Collector:
         self._links = links
         self._wait_on = wait_on
         self._status = status
+        self._exports = exports  # they get what the recorder gets
         self._clock = clock
         self._time_ns = time_ns
         self.stopped: str | None = None
@@ -137,6 +139,8 @@ class Collector:
         snapshot = self.engine.snapshot()
         while flows := self.engine.drain_changed_flows():
             recorder.observe(snapshot, flows, self.engine.drain_events())
+            for export in self._exports:
+                export(snapshot, flows)
         recorder.observe(snapshot, list(self.engine.flow_records()))
 
     def _wait(self, ended: bool) -> None:
@@ -154,6 +158,7 @@ class Collector:
     def _second(self, now_ns: int) -> None:
         assert self.recorder is not None
         self.engine.recorder = self.recorder.status()
-        self.recorder.observe(
-            self.engine.snapshot(), self.engine.drain_changed_flows(), self.engine.drain_events()
-        )
+        snapshot, flows = self.engine.snapshot(), self.engine.drain_changed_flows()
+        self.recorder.observe(snapshot, flows, self.engine.drain_events())
+        for export in self._exports:
+            export(snapshot, flows)

@@ -481,6 +481,7 @@ class RecorderRecord(Record, frozen=True, kw_only=True):
     path: str
     since_ns: int
     bytes: int = 0
+    evidence_bytes: int = 0  # of these, in evidence files
     state: str = "recording"  # "recording", "samples-only", "stopped"
     detail: str | None = None
 

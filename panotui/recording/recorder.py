@@ -35,7 +35,7 @@ from panotui.recording import folder as folders
 from panotui.recording import parts, rows
 from panotui.recording.evidence_files import Written, sha256_of
 from panotui.recording.pcapng import PcapngFile, repair
-from panotui.recording.retention import Limits, enforce, free_of, roll_up, size_of
+from panotui.recording.retention import Limits, enforce, evidence_size_of, free_of, roll_up, size_of
 from panotui.state.strips import Changes
 from panotui.wire.text import printable
 
@@ -139,6 +139,7 @@ class Recorder:
         self._detail: str | None = None
         self._disk_low = False
         self._bytes = size_of(self.folder)
+        self._evidence_bytes = evidence_size_of(self.folder)
         self._queue: queue.Queue[Second | _Mark | _Known | Evidence | _Flush | None] = queue.Queue(
             QUEUE_SECONDS
         )
@@ -208,6 +209,7 @@ class Recorder:
             path=self.name,
             since_ns=self._since_ns,
             bytes=self._bytes,
+            evidence_bytes=self._evidence_bytes,
             state=self._state,
             detail=self._detail,
         )
@@ -619,6 +621,7 @@ class Recorder:
     def _housekeeping(self, time_ns: int) -> None:
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
         self._bytes = size_of(self.folder)
+        self._evidence_bytes = evidence_size_of(self.folder)
         self._commit()
         now_s = time_ns // SECOND
         if now_s - self._rolled_s >= 60:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -132,8 +133,17 @@ def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) 
 
 def size_of(folder: Path) -> int:
     """Bytes of the database and its evidence on disk."""
+    return _size(folder.glob(f"{DATABASE}*")) + evidence_size_of(folder)
+
+
+def evidence_size_of(folder: Path) -> int:
+    """Bytes of its evidence alone."""
+    return _size((folder / EVIDENCE).glob("*"))
+
+
+def _size(paths: Iterable[Path]) -> int:
     total = 0
-    for path in (*folder.glob(f"{DATABASE}*"), *(folder / EVIDENCE).glob("*")):
+    for path in paths:
         try:
             total += path.stat().st_size
         except OSError:

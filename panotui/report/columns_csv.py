@@ -9,19 +9,46 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
+
+import msgspec
 
 from panotui.errors import InputError
-from panotui.model import FlowRecord, Snapshot
+from panotui.model import (
+    CameraRecord,
+    ClockRecord,
+    DeviceRecord,
+    EndpointRecord,
+    FindingRecord,
+    FlowRecord,
+    PortRecord,
+    Snapshot,
+    StreamRecord,
+    TimeServerRecord,
+    ViolationRecord,
+)
 from panotui.report.analysis import analysis_from_records, clean
-from panotui.report.objects import Json, flow_object
+from panotui.report.objects import (
+    Json,
+    camera_object,
+    clock_object,
+    device_object,
+    endpoint_object,
+    finding_object,
+    flow_object,
+    port_object,
+    stream_object,
+    violation_object,
+)
 
+R = TypeVar("R", bound=msgspec.Struct)
+
+# one of each type of a record's fields
+_SAMPLES: dict[Any, Any] = {float: 0.0, int: 0, str: ""}
+_NESTED = frozenset({"jitter_ms", "frame_jitter_ms", "delta_ms", "bitrate_bps", "frame_bytes"})
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_EMPTY_FLOW = FlowRecord(
-    id="", community_id="", port=None, transport="", src="", sport=None, dst="", dport=None,
-    first_time_ns=0, last_time_ns=0,
-)  # fmt: skip
 TABLES = (
     "ports",
     "flows",
@@ -33,22 +60,39 @@ TABLES = (
     "violations",
     "findings",
 )
-_NESTED = {  # objects of a stream that are null while none of their numbers is known
-    "jitter_ms": ("mean", "max"),
-    "frame_jitter_ms": ("mean", "max"),
-    "delta_ms": ("min", "mean", "max"),
-    "bitrate_bps": ("mean", "peak"),
-}
-_HEADERS: dict[str, tuple[str, ...]] = {
-    "ports": ("name", "role", "mac"),
-    "streams": ("camera", "ssrc"),
-    "cameras": ("name", "address"),
-    "endpoints": ("service", "host", "port"),
-    "devices": ("mac", "vendor"),
-    "clock": ("address", "scope"),
-    "violations": ("id", "reason"),
-    "findings": ("id", "subject"),
-}
+
+
+@lru_cache(maxsize=1)
+def headers() -> dict[str, tuple[str, ...]]:
+    """The columns of each table, also of one without a row: those of a record that knows all."""
+    servers = (whole(TimeServerRecord),)
+    return {
+        "ports": _columns(port_object(whole(PortRecord))),
+        "flows": _columns(flow_object(whole(FlowRecord))),
+        "streams": _columns(stream_object(whole(StreamRecord))),
+        "cameras": _columns(camera_object(whole(CameraRecord))),
+        "endpoints": _columns(endpoint_object(whole(EndpointRecord))),
+        "devices": _columns(device_object(whole(DeviceRecord))),
+        "clock": _columns(clock_object(ClockRecord(servers=servers))["servers"][0]),
+        "violations": _columns(violation_object(whole(ViolationRecord))),
+        "findings": _columns(finding_object(whole(FindingRecord))),
+    }
+
+
+def _columns(item: Json) -> tuple[str, ...]:
+    return tuple(flat(clean(item)))
+
+
+def whole(kind: type[R]) -> R:
+    """A record in which nothing is unknown, so that its object has every nested one."""
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        kinds = {k for k in (field.type, *get_args(field.type)) if k in _SAMPLES}
+        if kinds:
+            values[field.name] = _SAMPLES[next(k for k in _SAMPLES if k in kinds)]
+        elif field.required:  # one of some words
+            values[field.name] = get_args(field.type)[0]
+    return kind(**values)
 
 
 def write_csv(folder: Path, snapshot: Snapshot, flows: Iterable[FlowRecord]) -> list[Path]:
@@ -61,13 +105,13 @@ def write_csv(folder: Path, snapshot: Snapshot, flows: Iterable[FlowRecord]) -> 
         folder.mkdir(parents=True, exist_ok=True)
         for name in TABLES:
             path = folder / f"{name}.csv"
+            columns = headers()[name]
             if name == "flows":
-                columns = tuple(flat(flow_object(_EMPTY_FLOW)))
                 _write(path, columns, (flat(clean(flow_object(f))) for f in flows))
             else:
                 rows = [flat(item) for item in whole[name]]
-                columns = tuple(dict.fromkeys([*_HEADERS[name], *(c for r in rows for c in r)]))
-                _write(path, columns, iter(rows))
+                more = (column for row in rows for column in row)
+                _write(path, tuple(dict.fromkeys([*columns, *more])), iter(rows))
             written.append(path)
     except OSError as error:
         raise InputError(
@@ -93,8 +137,8 @@ def flat(item: Json, prefix: str = "") -> dict[str, Any]:
             out.update(flat(value, f"{prefix}{name}."))
         elif isinstance(value, list):
             out[f"{prefix}{name}"] = " ".join(_text(v) for v in value)
-        elif value is None and name in _NESTED:
-            out.update({f"{prefix}{name}.{part}": None for part in _NESTED[name]})
+        elif value is None and f"{prefix}{name}" in _NESTED:
+            continue  # its columns stay empty
         else:
             out[f"{prefix}{name}"] = value
     return out

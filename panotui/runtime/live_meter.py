@@ -164,6 +164,10 @@ class LivePump(MeterPump):
         (source,) = self.sources
         self._state.counters = source.counters
         self._state.gone = tuple(ring.name for ring in self._rings if not ring.present)
+        self._state.drops = {
+            ring.name: (ring.counters.dropped_ring, ring.counters.dropped_interface)
+            for ring in self._rings
+        }
         if self.keeper is not None:
             rows = self.keeper.control()
             if rows.length:

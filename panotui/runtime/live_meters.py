@@ -202,6 +202,18 @@ class LiveMeters:
         """Interfaces that are not there now."""
         return [name for state in self._total.states.values() for name in state.gone]
 
+    def drops(self) -> dict[str, tuple[int, int]]:
+        """Packets that were missed by interface: (by the ring, by the interface itself)."""
+        return {
+            name: missed
+            for state in self._total.states.values()
+            for name, missed in state.drops.items()
+        }
+
+    def pids(self) -> list[int]:
+        """The meters' processes."""
+        return [line.process.process.pid for line in self._lines]
+
     # ------------------------------------------------------------------ news into the engine
 
     def step(self, timeout_s: float = 0.0) -> bool:

@@ -69,6 +69,7 @@ class SourceState(msgspec.Struct, kw_only=True):
     first_ns: int | None = None
     last_ns: int | None = None
     gone: tuple[str, ...] = ()  # interfaces that are not there now
+    drops: dict[str, tuple[int, int]] = {}  # live: (ring, interface) by interface
 
     def add(self, batch: PacketBatch) -> None:
         """Count one batch."""

@@ -7,10 +7,11 @@ and `resp_ip_bytes` are unset: Panotui counts frames on the wire, not IP lengths
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -93,7 +94,7 @@ def _server_port(flow: FlowRecord) -> int:
 
 def conn_row(
     flow: FlowRecord,
-    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = (),
+    networks: Networks = (),
 ) -> dict[str, Any]:
     """One flow as conn.log fields; None is unset. `networks` are the site's local ones."""
     transport = "icmp" if flow.transport.startswith("icmp") else flow.transport
@@ -136,19 +137,55 @@ def _cell(kind: str, value: Any) -> str:
     return str(value).replace("\t", "\\x09")
 
 
-def conn_log(flows: Iterable[FlowRecord], local: Iterable[str] = ()) -> Iterator[str]:
-    """The lines of a tab-separated conn.log, header first; `local` are CIDR networks."""
-    networks = tuple(ipaddress.ip_network(n, strict=False) for n in local)
+Networks: TypeAlias = "tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]"
+
+
+def networks_of(local: Iterable[str]) -> Networks:
+    """CIDR networks, parsed."""
+    return tuple(ipaddress.ip_network(n, strict=False) for n in local)
+
+
+def _moment(time_ns: int | None) -> str:
+    """As Zeek writes when a log was opened and closed, in UTC."""
+    at = datetime.datetime.fromtimestamp((time_ns or 0) // 1_000_000_000, datetime.UTC)
+    return at.strftime("%Y-%m-%d-%H-%M-%S")
+
+
+def conn_head(opened_ns: int | None) -> Iterator[str]:
+    """The lines before the first flow."""
     yield "#separator \\x09"
     yield "#set_separator\t,"
     yield "#empty_field\t(empty)"
     yield "#unset_field\t-"
     yield "#path\tconn"
+    yield f"#open\t{_moment(opened_ns)}"
     yield "#fields\t" + "\t".join(name for name, _ in FIELDS)
     yield "#types\t" + "\t".join(kind for _, kind in FIELDS)
+
+
+def conn_line(flow: FlowRecord, networks: Networks) -> str:
+    """One flow."""
+    row = conn_row(flow, networks)
+    return "\t".join(_cell(kind, row[name]) for name, kind in FIELDS)
+
+
+def conn_close(closed_ns: int | None) -> str:
+    """The line after the last flow."""
+    return f"#close\t{_moment(closed_ns)}"
+
+
+def conn_log(
+    flows: Iterable[FlowRecord],
+    local: Iterable[str] = (),
+    span_ns: tuple[int | None, int | None] = (None, None),
+) -> Iterator[str]:
+    """The lines of a tab-separated conn.log, whole; `local` are CIDR networks, `span_ns` the times
+    of the first and last packet."""
+    networks = networks_of(local)
+    yield from conn_head(span_ns[0])
     for flow in flows:
-        row = conn_row(flow, networks)
-        yield "\t".join(_cell(kind, row[name]) for name, kind in FIELDS)
+        yield conn_line(flow, networks)
+    yield conn_close(span_ns[1])
 
 
 def conn_json(flows: Iterable[FlowRecord], local: Iterable[str] = ()) -> Iterator[str]:
@@ -156,7 +193,7 @@ def conn_json(flows: Iterable[FlowRecord], local: Iterable[str] = ()) -> Iterato
 
     A flow that has not ended carries `interim: true`, which Zeek does not have.
     """
-    networks = tuple(ipaddress.ip_network(n, strict=False) for n in local)
+    networks = networks_of(local)
     for flow in flows:
         row = {k: v for k, v in conn_row(flow, networks).items() if v is not None}
         if not flow.end:

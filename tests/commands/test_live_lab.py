@@ -5,17 +5,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pyte
 import pytest
 
@@ -30,6 +35,7 @@ DEMO = REPOSITORY / "panotui" / "sources" / "demo"
 SITE = str(DEMO / "site.toml")
 PANOTUI = [sys.executable, "-m", "panotui"]
 SPEED = 6
+EVE = json.loads((REPOSITORY / "tests" / "telemetry" / "eve.schema.json").read_text("utf-8"))
 
 
 class Wire:
@@ -427,3 +433,88 @@ def test_no_meter_outlives_its_collector(wire: Wire, tmp_path: Path) -> None:
     process.kill()
     process.wait(5)
     wait_for(lambda: not any(map(is_alive, meters)), 5)
+
+
+def hear(systemd: socket.socket, heard: list[str], ended: threading.Event) -> None:
+    """What a service says, until it has ended and nothing is left."""
+    while True:
+        try:
+            heard.append(systemd.recv(4096).decode())
+        except TimeoutError:
+            if ended.is_set():
+                return
+
+
+def test_what_leaves_a_recorder_while_it_runs_is_what_it_records(
+    wire: Wire, tmp_path: Path
+) -> None:
+    """Status lines, EVE, Zeek's log and what systemd hears, from start to end."""
+    os.chmod(tmp_path, 0o755)
+    zeek = tmp_path / "zeek"
+    zeek.mkdir()
+    notify = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(notify))
+        notify.chmod(0o666)
+        systemd.settimeout(0.2)
+        heard: list[str] = []
+        ended = threading.Event()
+        listening = threading.Thread(target=hear, args=(systemd, heard, ended))
+        listening.start()
+        with (tmp_path / "status").open("wb") as status:
+            process = wire.here.popen(
+                [*PANOTUI, "record", "cap0", "cap1", "-o", str(tmp_path / "r"), "--site", SITE,
+                 "--socket", str(tmp_path / "r.sock"), "--json",
+                 "--eve", str(tmp_path / "eve.json"), "--zeek", str(zeek)],
+                stdout=status, stderr=(tmp_path / "err").open("wb"), cwd=REPOSITORY,
+                env={**os.environ, "NOTIFY_SOCKET": str(notify), "WATCHDOG_USEC": "6000000"},
+            )  # fmt: skip
+        wait_for(lambda: (tmp_path / "r.sock").exists(), 20)
+        client = FeedClient.connect(str(tmp_path / "r.sock"))
+        assert isinstance(client.ask(View()), Frame)
+        for replay in wire.replay():
+            assert replay.wait(120) == 0
+        time.sleep(3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        ended.set()
+        listening.join(10)
+    assert (tmp_path / "err").read_bytes().count(b"Traceback") == 0
+    assert heard[0] == "READY=1"
+    assert heard[-1] == "STOPPING=1"
+    assert heard.count("WATCHDOG=1") >= 4
+    assert any(line.startswith("STATUS=recording 00:00:") for line in heard)
+
+    lines = [json.loads(line) for line in (tmp_path / "status").read_text().splitlines()]
+    assert len(lines) >= 8
+    last = lines[-1]
+    assert {line["schema"] for line in lines} == {"panotui.status/1"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", last["time"])
+    assert [i["name"] for i in last["interfaces"]] == ["cap0", "cap1"]
+    assert sum(i["packets"] for i in last["interfaces"]) == last["packets"] > 10_000
+    missed = sum(i["dropped_ring"] + i["dropped_interface"] for i in last["interfaces"])
+    assert missed == last["lost"]
+    assert all(i["present"] for i in last["interfaces"])
+    assert 0 < last["cpu"]["engine_s"] < 120
+    assert 0 < last["cpu"]["meters_s"] < 120
+    assert lines[0]["cpu"]["engine_share"] is None
+    assert last["cpu"]["engine_share"] >= 0
+    assert last["alerts"] == []
+
+    recorded = analysis(tmp_path / "r.panotui")
+    flows = recorded["flows"]
+    assert isinstance(flows, list)
+    events = [json.loads(line) for line in (tmp_path / "eve.json").read_text().splitlines()]
+    validator = jsonschema.Draft202012Validator(EVE)
+    for event in events:
+        validator.validate(event)
+    by_kind = Counter(event["event_type"] for event in events)
+    assert by_kind["flow"] == len(flows)
+    assert by_kind["alert"] == len(recorded["violations"])  # type: ignore[arg-type]
+    assert by_kind["tls"] >= 5
+    assert by_kind["stats"] >= 2
+
+    log = (zeek / "conn.log").read_text().splitlines()
+    assert log[5].startswith("#open\t20")
+    assert log[-1].startswith("#close\t20")
+    assert len([line for line in log if not line.startswith("#")]) == len(flows)

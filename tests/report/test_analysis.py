@@ -9,12 +9,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from panotui import sources
+from panotui.commands.input import analysed
 from panotui.errors import InputError
-from panotui.model import SECOND
+from panotui.model import SECOND, Site, SiteRecord, Snapshot, SourceRecord
 from panotui.report.analysis import analysis, clean, dumps, lines, schema
 from panotui.report.columns_csv import TABLES, cell, write_csv
 from panotui.report.objects import time_text
 from tests.made_up import START, Scene, answered, flow, site, stream, stream_second
+
+DEMO = Path(sources.__file__).parent / "demo"
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +97,18 @@ def test_flows_come_in_order_of_time(scene: Scene) -> None:
     times = [f.first_time_ns for f in scene.engine.flow_records()]
     assert times == sorted(times)
     assert START <= times[0] < START + 60 * SECOND
+
+
+def test_a_table_without_a_row_has_all_its_columns(tmp_path: Path) -> None:
+    """So that what reads a folder of a quiet night need not know which table was empty."""
+    empty = Snapshot(time_ns=0, number=0, site=SiteRecord(), source=SourceRecord())
+    for path in write_csv(tmp_path / "empty", empty, []):
+        assert len(path.read_text().splitlines()) == 1
+    engine = analysed([str(DEMO / "site.pcapng.zst")], Site())
+    write_csv(tmp_path / "full", engine.snapshot(), engine.flow_records())
+    for name in TABLES:
+        head = (tmp_path / "empty" / f"{name}.csv").read_text()
+        with (tmp_path / "full" / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.reader(file))
+        assert ",".join(rows[0]) == head.strip()
+        assert all(len(row) == len(rows[0]) for row in rows)

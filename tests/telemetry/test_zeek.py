@@ -37,12 +37,17 @@ def flow(**changes: object) -> FlowRecord:
 def test_header_names_the_fields_and_types_of_zeek() -> None:
     lines = list(conn_log([]))
     assert lines[0] == "#separator \\x09"
-    assert lines[5].split("\t")[1:] == [name for name, _ in FIELDS]
-    assert lines[6].split("\t")[1:5] == ["time", "string", "addr", "port"]
+    assert lines[5] == "#open\t1970-01-01-00-00-00"
+    assert lines[6].split("\t")[1:] == [name for name, _ in FIELDS]
+    assert lines[7].split("\t")[1:5] == ["time", "string", "addr", "port"]
+    whole = list(conn_log([flow()], (), (1_700_000_000_123_456_789, 1_700_000_001_623_456_789)))
+    assert whole[5] == "#open\t2023-11-14-22-13-20"
+    assert whole[-1] == "#close\t2023-11-14-22-13-21"
+    assert len(whole) == 10
 
 
 def test_row_has_the_values_of_the_flow_in_zeeks_units() -> None:
-    row = dict(zip([n for n, _ in FIELDS], list(conn_log([flow()]))[-1].split("\t"), strict=True))
+    row = dict(zip([n for n, _ in FIELDS], list(conn_log([flow()]))[-2].split("\t"), strict=True))
     assert row["ts"] == "1700000000.123457"
     assert row["duration"] == "1.500000"
     assert (row["service"], row["proto"], row["ip_proto"]) == ("ssl", "tcp", "6")
@@ -54,7 +59,7 @@ def test_row_has_the_values_of_the_flow_in_zeeks_units() -> None:
 @pytest.mark.parametrize(("networks", "said"), [((), "F"), (("203.0.113.0/24",), "T")])
 def test_private_and_the_sites_networks_are_local(networks: tuple[str, ...], said: str) -> None:
     names = [n for n, _ in FIELDS]
-    line = list(conn_log([flow()], networks))[-1].split("\t")
+    line = list(conn_log([flow()], networks))[-2].split("\t")
     assert (line[names.index("local_orig")], line[names.index("local_resp")]) == ("T", said)
 
 
