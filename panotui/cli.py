@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "check": ("check", "Active checks from here: DNS, TCP, TLS, NTP, gateway, cameras.", True),
     "policy": ("policy", "Show, validate, explain, export or compare the policy.", True),
     "init": ("init", "Watch for a minute, or read a capture, and draft a site file.", True),
+    "config": ("config", "The screen's settings: print them with comments, check them.", True),
     "service": ("service", "Print a hardened systemd unit for the recorder.", True),
     "doctor": ("doctor", "What works on this machine, and how to mend what does not.", True),
     "_collect": ("collect", "The unprivileged side of `live` (internal).", False),

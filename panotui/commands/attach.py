@@ -8,14 +8,23 @@ from pathlib import Path
 import click
 
 from panotui.commands.options import common_options
+from panotui.commands.preferences import preferences, screen_options
 from panotui.commands.readable import SCREEN, drop_privileges, prepare_to_drop
 from panotui.errors import InputError, PrivilegeError, UsageError
 
 
 @click.command()
 @click.argument("socket", required=False, type=click.Path(path_type=Path))
+@screen_options
 @common_options
-def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
+def command(
+    socket: Path | None,
+    theme: str | None,
+    mouse: bool | None,
+    config_file: Path | None,
+    verbose: bool,
+    no_color: bool,
+) -> int:
     """The screen on a running recorder; leaving it does not end the recorder."""
     prepare_to_drop()
     from panotui.commands.terminal import end_on_signals, require_terminal
@@ -27,12 +36,15 @@ def command(socket: Path | None, verbose: bool, no_color: bool) -> int:
     # The connection is made before root is given up: the socket may be root's alone. So are the
     # screen's libraries read.
     from panotui.feed.client import ReattachingClient
+
+    settings, complaints = preferences(theme, mouse, config_file)
     from panotui.tui import app
-    from panotui.tui.hints import first_start
+    from panotui.tui.remembered import first_start
 
     client = ReattachingClient(str(path), _connected(path))
     drop_privileges(SCREEN)
-    return int(app.run(client, mode="attach", no_color=no_color, hints=first_start()))
+    return int(app.run(client, mode="attach", no_color=no_color, hints=first_start(),
+                       settings=settings, complaints=complaints))  # fmt: skip
 
 
 def _connected(path: Path) -> int:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from panotui.commands.options import common_options
+from panotui.commands.preferences import preferences, screen_options
 
 
 @click.command()
+@screen_options
 @common_options
-def command(verbose: bool, no_color: bool) -> int:
+def command(
+    theme: str | None,
+    mouse: bool | None,
+    config_file: Path | None,
+    verbose: bool,
+    no_color: bool,
+) -> int:
     """The screen on a bundled, real recording, in a loop; needs no privileges.
 
     Without a terminal the recording is analysed once and its summary printed.
@@ -18,7 +28,8 @@ def command(verbose: bool, no_color: bool) -> int:
     from panotui.commands.terminal import has_terminal
 
     if has_terminal():
-        return run_screen(["--demo"], mode="demo", no_color=no_color)
+        wanted = preferences(theme, mouse, config_file)
+        return run_screen(["--demo"], mode="demo", no_color=no_color, wanted=wanted)
 
     from panotui.commands.capture import demo_folder
     from panotui.commands.input import analysed

@@ -8,6 +8,7 @@ import click
 
 from panotui.commands.alerting import Targets, alert_options
 from panotui.commands.options import COMMANDS, common_options, ring_options, ring_sizes, site_option
+from panotui.commands.preferences import preferences, screen_options
 from panotui.errors import UsageError
 
 
@@ -17,6 +18,7 @@ from panotui.errors import UsageError
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
 @alert_options
+@screen_options
 @common_options
 def command(
     interfaces: tuple[str, ...],
@@ -25,6 +27,9 @@ def command(
     ring: str,
     snap: int,
     targets: Targets,
+    theme: str | None,
+    mouse: bool | None,
+    config_file: Path | None,
     verbose: bool,
     no_color: bool,
 ) -> int:
@@ -42,6 +47,7 @@ def command(
     known, _, path = read_site(site)
     names = chosen(interfaces, known, COMMANDS)
     ring_sizes(ring, snap)
+    wanted = preferences(theme, mouse, config_file)
     require_terminal()
     arguments = [*names, "--ring", ring, "--snap", str(snap)]
     if path is not None:
@@ -50,4 +56,6 @@ def command(
         arguments.append("--no-promiscuous")
     if targets.alerts == "-":
         raise UsageError("--alerts -", "stdout is the screen", "Name a file.")
-    return run_screen([*arguments, *targets.arguments()], mode="live", no_color=no_color)
+    return run_screen(
+        [*arguments, *targets.arguments()], mode="live", no_color=no_color, wanted=wanted
+    )

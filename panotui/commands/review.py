@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from panotui.commands.confined import confined
 from panotui.commands.options import common_options, read_site, site_option
+from panotui.commands.preferences import preferences, screen_options
 from panotui.commands.readable import REVIEW
 from panotui.errors import InputError
 from panotui.model import Site
+
+if TYPE_CHECKING:
+    from panotui.tui.settings import Settings
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), metavar="DIR|FILE")
 @site_option
+@screen_options
 @common_options
-def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int:
+def command(
+    path: Path,
+    site: Path | None,
+    theme: str | None,
+    mouse: bool | None,
+    config_file: Path | None,
+    verbose: bool,
+    no_color: bool,
+) -> int:
     """The same screens over a recording or a capture file.
 
     A capture is analysed first, with progress; Ctrl-C leaves nothing behind. A recording is judged
@@ -34,13 +48,14 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
         )
     if not path.exists():
         raise InputError(str(path), "does not exist", "Check the name.")
+    wanted = preferences(theme, mouse, config_file)
     require_terminal()
     end_on_signals()
     if path.is_dir():
         with confined(recording=path, exports=True, late=REVIEW) as places:
             # A site file that is found but not named judges nothing again.
             again = (known, text) if site is not None else None
-            return _show(places.recording or path, path, places.exports, no_color, again)
+            return _show(places.recording or path, path, places.exports, no_color, wanted, again)
     with (
         confined(captures=[str(path)], exports=True, late=REVIEW) as places,
         tempfile.TemporaryDirectory(prefix="panotui-review-") as folder,
@@ -50,17 +65,22 @@ def command(path: Path, site: Path | None, verbose: bool, no_color: bool) -> int
         # the header shows the recording's name: the capture's
         name = f"{path.name.partition('.')[0] or 'capture'}.panotui"
         recording = record_capture([str(path)], known, text, Path(folder) / name)
-        return _show(recording, path, places.exports, no_color)
+        return _show(recording, path, places.exports, no_color, wanted)
 
 
 def _show(
-    folder: Path, named: Path, exports: Path, no_color: bool, again: tuple[Site, str] | None = None
+    folder: Path,
+    named: Path,
+    exports: Path,
+    no_color: bool,
+    wanted: tuple[Settings, list[str]],
+    again: tuple[Site, str] | None = None,
 ) -> int:
     from panotui.commands.explain import explainer
     from panotui.recording.reader import Recording
     from panotui.site.file import parse_site
     from panotui.tui import app
-    from panotui.tui.hints import first_start
+    from panotui.tui.remembered import first_start
     from panotui.views.review import LocalClient, ReviewProvider
 
     if again is None:
@@ -73,6 +93,7 @@ def _show(
         site = parse_site(recording.site_text, str(named))
         provider = ReviewProvider(recording, explain=explainer(site), export_folder=exports)
         client = LocalClient(provider)
-        return int(app.run(client, mode="review", no_color=no_color, hints=first_start()))
+        return int(app.run(client, mode="review", no_color=no_color, hints=first_start(),
+                           settings=wanted[0], complaints=wanted[1]))  # fmt: skip
     finally:
         recording.close()

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from panotui.commands.readable import SCREEN, drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError
@@ -21,6 +22,9 @@ from panotui.feed.codec import FeedError
 from panotui.runtime.process import own_program
 from panotui.views.frames import Answer, Command, View
 from panotui.wire.text import printable
+
+if TYPE_CHECKING:
+    from panotui.tui.settings import Settings
 
 END_S = 3.0
 LAST_WORDS_S = 1.0  # a process that fails closes its sockets before it has said why
@@ -134,8 +138,17 @@ class WatchedClient:
             await self._client.close()
 
 
-def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
-    """A collector with these arguments, and the screen on it until one of them ends."""
+def run_screen(
+    arguments: Sequence[str],
+    *,
+    mode: str,
+    no_color: bool,
+    wanted: tuple[Settings, list[str]],
+) -> int:
+    """A collector with these arguments, and the screen on it until one of them ends.
+
+    `wanted`: how the person wants the screen, and what in it was not understood.
+    """
     from panotui.commands.terminal import end_on_signals, require_terminal
 
     require_terminal()
@@ -146,11 +159,12 @@ def run_screen(arguments: Sequence[str], *, mode: str, no_color: bool) -> int:
         # The screen's libraries load while the child opens its rings, and before the drop: they
         # may lie where only root can read.
         from panotui.tui import app
-        from panotui.tui.hints import first_start
+        from panotui.tui.remembered import first_start
 
         drop_privileges(SCREEN)
         collector.wait_ready()
         client = WatchedClient(collector)
-        return int(app.run(client, mode=mode, no_color=no_color, hints=first_start()))
+        return int(app.run(client, mode=mode, no_color=no_color, hints=first_start(),
+                           settings=wanted[0], complaints=wanted[1]))  # fmt: skip
     finally:
         collector.end()

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import os
 import signal
+from collections.abc import Sequence
 from time import monotonic
 
 from textual import events
@@ -21,11 +22,13 @@ from textual.screen import Screen
 
 from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
-from panotui.tui import cells, effects, help
+from panotui.tui import cells, effects, help, remembered, theme
+from panotui.tui.background import background
 from panotui.tui.glyphs import terminal_glyphs
 from panotui.tui.line import Pen, plain
 from panotui.tui.pacing import Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
+from panotui.tui.settings import Settings
 from panotui.tui.sheets import sheet
 from panotui.tui.source import FrameSource, ReattachableSource
 from panotui.tui.terminal import refuse_unusable
@@ -43,6 +46,7 @@ ENDING = {
     signal.SIGHUP: EXIT_HANGUP,
 }
 REATTACH_S = 1.0
+COMPLAINT_S = 10.0  # that what is wrong in the settings is shown
 CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
 SHEETS = ("monitor", "help", "fatal")  # one a screen
 
@@ -65,34 +69,49 @@ def run(
     *,
     mode: str = "live",
     no_color: bool = False,
-    rate_hz: float = 2.0,
+    rate_hz: float | None = None,
     hints: bool = False,
+    settings: Settings | None = None,
+    complaints: Sequence[str] = (),
 ) -> int:
     """Show the screen on a collector until the person leaves; the exit code of the program.
 
     `source` is the path of a feed's socket, an inherited connected one, or any `FrameSource`.
     `mode` is only shown before the first frame; frames say theirs. `hints`: three hints until the
-    first key. Raises UsageError where no
-    screen can be drawn and FeedError when nobody answers at the address; afterwards a failure of
-    the collector is a screen, and its exit code is returned when the person leaves it.
+    first key. `settings`: as the person wants it, with what in them was not understood. Raises
+    UsageError where no screen can be drawn and FeedError when nobody answers at the address;
+    afterwards a failure of the collector is a screen, and its exit code is returned when the person
+    leaves it.
     """
     refuse_unusable()
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    return asyncio.run(_run(source, mode, rate_hz, hints))
+    settings = settings or Settings()
+    theme.use(theme.chosen(settings.theme, background()))
+    session = Session(terminal_glyphs(), mode=mode)
+    session.set_up(settings, remembered.remembered_columns())
+    session.hints = hints and settings.hints
+    if complaints:
+        more = (
+            f" (and {len(complaints) - 1} more: panotui config --check)" if complaints[1:] else ""
+        )
+        session.say(complaints[0] + more, monotonic() + COMPLAINT_S, "warn")
+    over_ssh = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+    mouse = settings.mouse == "on" or (settings.mouse == "auto" and not over_ssh)
+    return asyncio.run(_run(source, session, rate_hz or settings.refresh, mouse))
 
 
-async def _run(source: str | int | FrameSource, mode: str, rate_hz: float, hints: bool) -> int:
+async def _run(
+    source: str | int | FrameSource, session: Session, rate_hz: float, mouse: bool
+) -> int:
     opened: FrameSource
     if isinstance(source, str | int):
         opened = await AsyncFeedClient.connect(source)
     else:
         opened = source
-    session = Session(terminal_glyphs(), mode=mode)
-    session.hints = hints
     app = Panotui(opened, rate_hz=rate_hz, session=session, driver_class=PacedDriver)
     try:
-        await app.run_async(mouse=False)
+        await app.run_async(mouse=mouse)
     finally:
         _end_undisturbed()
         await opened.close()
@@ -411,10 +430,31 @@ class Panotui(TightApp):
             self._carry_out(self.session.paste(event.text))
             self.draw(for_key=True)
             return
+        if isinstance(event, events.MouseEvent):
+            self._pointed(event)
+            return
         await super().on_event(event)
         if isinstance(event, events.Resize):
             self.session.resize(*self.size)
             self._wake.set()
+
+    def _pointed(self, event: events.MouseEvent) -> None:
+        """Wheel and left button; all else of the mouse is nothing here."""
+        screen = self.screen
+        if isinstance(screen, HelpScreen):
+            if isinstance(event, events.MouseScrollDown | events.MouseScrollUp):
+                screen.press("down" if isinstance(event, events.MouseScrollDown) else "up")
+            return
+        now = monotonic()
+        if isinstance(event, events.MouseScrollDown):
+            self._carry_out(self.session.press("down", None, now))
+        elif isinstance(event, events.MouseScrollUp):
+            self._carry_out(self.session.press("up", None, now))
+        elif isinstance(event, events.MouseDown) and event.button == 1:
+            self._carry_out(self.session.click(int(event.screen_x), int(event.screen_y), now))
+        else:
+            return
+        self.draw(for_key=True)
 
     def _pressed(self, event: events.Key) -> None:
         if event.key == "ctrl+c":
@@ -447,6 +487,8 @@ class Panotui(TightApp):
                 self._wake.set()
             elif isinstance(effect, effects.Copy):
                 self.copy_to_clipboard(effect.text)
+            elif isinstance(effect, effects.Remember):
+                remembered.remember_columns(effect.pane, effect.columns)
             elif isinstance(effect, effects.Rate):
                 self.rate_hz = effect.hertz
             elif isinstance(effect, effects.Help):

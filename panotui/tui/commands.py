@@ -37,6 +37,7 @@ WORDS: tuple[Word, ...] = (
     Word("sort", "COLUMN", "sort the table by a column"),
     Word("reverse", "", "reverse the order"),
     Word("filter", "TERMS", "filter the table; no terms: clear"),
+    Word("columns", "TITLES", "only these columns, with commas; no titles: all; remembered"),
     Word("port", "NAME", "only this port; no name: all"),
     Word("freeze", "", "freeze the picture, or go on"),
     Word("rate", "1-4", "pictures a second"),
@@ -85,8 +86,9 @@ def matching(text: str) -> list[Word]:
     return [word for word in WORDS if word.name.startswith(name)]
 
 
-_ALWAYS = frozenset((*PANES, "sort", "reverse", "filter", "port", "rate", "mark", "ascii", "help",
-                     "quit", "copy", "names", "units", "clock", "mask", "redraw"))  # fmt: skip
+_ALWAYS = frozenset((*PANES, "sort", "reverse", "filter", "port", "rate", "mark", "columns",
+                     "ascii", "help", "quit", "copy", "names", "units", "clock", "mask",
+                     "redraw"))  # fmt: skip
 _IN_REVIEW = frozenset({"goto", "speed", "compare", "play"})
 
 

@@ -41,4 +41,11 @@ class Help(Struct, frozen=True):
     pass
 
 
-Effect: TypeAlias = Quit | Send | Copy | Fetch | Rate | Redraw | Suspend | Help
+class Remember(Struct, frozen=True):
+    """The columns of a pane, for the next start."""
+
+    pane: str
+    columns: tuple[str, ...]
+
+
+Effect: TypeAlias = Quit | Send | Copy | Fetch | Rate | Redraw | Suspend | Help | Remember

@@ -6,7 +6,10 @@ read it, so none can promise what another does not do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.views.subjects import PANES
 
@@ -121,17 +124,50 @@ KEYS: tuple[Key, ...] = (
 )  # fmt: skip
 
 
-def keys_at(place: frozenset[str]) -> list[Key]:
+def keys_at(place: frozenset[str], keymap: Sequence[Key] = KEYS) -> list[Key]:
     """The keys that work where all of a key's conditions hold."""
-    return [key for key in KEYS if all(where in place for where in key.where)]
+    return [key for key in keymap if all(where in place for where in key.where)]
 
 
-def action_of(pressed: str, place: frozenset[str]) -> str | None:
+def action_of(pressed: str, place: frozenset[str], keymap: Sequence[Key] = KEYS) -> str | None:
     """The action of a key at a place; None where it has none."""
-    for key in keys_at(place):
+    for key in keys_at(place, keymap):
         if pressed in key.keys:
             return key.action
     return None
+
+
+def remapped(own: Mapping[str, Sequence[str]]) -> tuple[Key, ...]:
+    """The keys with a person's own ones in place of ours, by action."""
+    return tuple(
+        replace(key, keys=tuple(own[key.action]), show="") if key.action in own else key
+        for key in KEYS
+    )
+
+
+def clashes(own: Mapping[str, Sequence[str]]) -> list[str]:
+    """What a person's keys take from another action, a line each."""
+    found = []
+    for action, given in own.items():
+        for pressed in given:
+            others = {
+                key.action for key in remapped(own) if pressed in key.keys and key.action != action
+            }
+            places = [set(key.where) for key in KEYS if key.action == action]
+            for other in sorted(others):
+                theirs = [set(key.where) for key in KEYS if key.action == other]
+                if any(not _apart(a, b) for a in places for b in theirs):
+                    found.append(f"{pressed} does {action} and {other}; the first one counts")
+    return found
+
+
+_APART = ((PANE, DETAIL), (TABLE, DETAIL), (OVERVIEW, DETAIL), (LIVE, REVIEW), (OVERVIEW, TABLE),
+          (OVERVIEW, FLOWS))  # fmt: skip
+
+
+def _apart(a: set[str], b: set[str]) -> bool:
+    """Whether two keys never work in the same place."""
+    return any((x in a and y in b) or (y in a and x in b) for x, y in _APART)
 
 
 def written(key: Key) -> str:

@@ -137,3 +137,16 @@ def open_detail(screen: ScreenState, flow: bool) -> list[Effect]:
         del screen.opened[0]
     screen.opened.append(Opened(key))
     return [Fetch()]
+
+
+def to_key(screen: ScreenState, key: str) -> list[Effect]:
+    """The cursor on an item that is on the screen."""
+    table, frame = TABLES.get(screen.pane), screen.frames.get(screen.pane)
+    if table is None or frame is None:
+        screen.place.key = key
+        return []
+    keys = [item.key for item in screen.items]
+    if key not in keys or screen.place.key not in keys:
+        screen.place.key = key
+        return [Fetch()]
+    return move_row(screen, table, keys.index(key) - keys.index(screen.place.key))

@@ -6,7 +6,7 @@ from datetime import UTC
 
 from msgspec import Struct
 
-from panotui.tui import bars, compare, hints, keys, prompt, strips, timeline, times
+from panotui.tui import bars, compare, prompt, remembered, strips, timeline, times
 from panotui.tui.cells import wrap
 from panotui.tui.line import Line, Pen, Span, plain
 from panotui.tui.page import Item, Page, Place, Scene
@@ -57,12 +57,14 @@ def draw(screen: ScreenState, now: float) -> Picture:
         body.extend(
             timeline.draw(frame.header.review, frame.strips, width, screen.glyphs, screen.zone)
         )
+    screen.page_top = len(body)
     body.extend(page(screen, height - 1 - screen.footer_rows() - len(body)).lines)
     bottom = bottom_lines(screen, now, len(body) - 1)
     if bottom:
         body[-len(bottom) :] = bottom
-    *upper, footer = bars.footer(screen.footed(), keys.keys_at(screen.where()), width,
+    *upper, footer = bars.footer(screen.footed(), screen.working_keys(), width,
                                  screen.height, screen.glyphs)  # fmt: skip
+    screen.foot = footer
     return Picture(header, [*body, *upper], footer)
 
 
@@ -101,10 +103,11 @@ def page(screen: ScreenState, height: int) -> Page:
         links = frame.detail.links if frame.detail is not None else ()
         return drawn.with_cursor(links[opened.place.index][1] if links else None)
     room = rooms_of(screen, height)
+    screen.strips_row = None
     drawn = Page()
     if room.list_height:
         scene = _scene(screen, frame, screen.place, room.list_width, room.list_height)
-        drawn = draw_pane(screen.pane, scene)
+        drawn = draw_pane(screen.pane, scene, screen.columns.get(screen.pane))
     if room.beside_width:
         _set_beside(drawn, screen, frame, room)
     if room.strips_height:
@@ -164,7 +167,7 @@ def _add_strips(drawn: Page, screen: ScreenState, frame: Frame, height: int) -> 
         strip_values(scene),
         screen.cursor_s,
     )
-    top = len(drawn.lines)
+    top = screen.strips_row = len(drawn.lines)
     drawn.lines += found.lines
     taken = {item.key for item in drawn.items}
     drawn.items += [
@@ -190,7 +193,7 @@ def bottom_lines(screen: ScreenState, now: float, room: int) -> list[Line]:
             for p in parts
         ]
     if screen.hints:
-        return hints.draw(screen.width, screen.glyphs)
+        return remembered.draw(screen.width, screen.glyphs)
     return []
 
 

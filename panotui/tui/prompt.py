@@ -175,7 +175,7 @@ def read(screen: ScreenState, text: str) -> Order | str:
 def words(screen: ScreenState) -> list[Word]:
     """The commands that work here, those that begin as typed first."""
     assert screen.edit is not None
-    return commands.listed(screen.edit.text, keys.keys_at(screen.where()))
+    return commands.listed(screen.edit.text, screen.working_keys())
 
 
 # ------------------------------------------------------------------ drawing
@@ -210,7 +210,7 @@ def _list(screen: ScreenState, room: int) -> list[Line]:
     listed = words(screen)
     first = max(0, min(screen.chosen - room + 2, len(listed) - room + 1))
     shown = listed[first : first + max(1, room - 1)]
-    by_action = {key.action: key for key in reversed(keys.keys_at(screen.where()))}
+    by_action = {key.action: key for key in reversed(screen.working_keys())}
     head = Pen(screen.width, screen.glyphs.ellipsis).put(" COMMANDS", "head")
     head.put(f"  {len(listed)}; letters narrow them, up and down choose, enter does it", "dim")
     out = [head.line()]

@@ -17,9 +17,11 @@ from panotui.tui import bars, keys, timeline
 from panotui.tui.completion import Candidates
 from panotui.tui.edit import Edit
 from panotui.tui.glyphs import UNICODE, Glyphs, Role
+from panotui.tui.line import Line
 from panotui.tui.manner import Manner
 from panotui.tui.page import Item, Place
 from panotui.tui.pages import TABLES
+from panotui.tui.table import Columns
 from panotui.views.frames import Detail, Frame
 from panotui.views.masking import Masker
 from panotui.views.subjects import PANES
@@ -70,6 +72,8 @@ class ScreenState:
         self.strips_end_s = 0  # where strips end; 0: at the newest
         self.saved: tuple[str, str] | None = None  # (subject, how to look at its saved packets)
         self.manner = Manner()
+        self.keymap: tuple[keys.Key, ...] = keys.KEYS
+        self.columns: dict[str, Columns] = {}  # by pane, where a person chose them
         self.masker: Masker | None = None  # names and addresses are masked
         self.order_held: set[str] = set()  # panes whose rows stay where they are
         self.fold = True  # flows that say one thing as one row
@@ -96,6 +100,9 @@ class ScreenState:
         self.message_role: Role = "plain"
         self.message_until = 0.0
         self.items: list[Item] = []
+        self.page_top = 0  # lines above the page: notices, a time line
+        self.strips_row: int | None = None  # of the page, where strips begin
+        self.foot: Line = ()
         self.held: list[tuple[str, str | None]] = []  # typed ahead of the picture they need
         self.stale = False  # something has come since the items were laid out
 
@@ -119,7 +126,7 @@ class ScreenState:
 
     def footer_rows(self) -> int:
         """Lines of the footer."""
-        working = keys.keys_at(self.where())
+        working = self.working_keys()
         return bars.footer_rows(self.footed(), working, self.width, self.height)
 
     def notices(self) -> list[str]:
@@ -135,6 +142,10 @@ class ScreenState:
         """One line for the person, for a few seconds."""
         self.message, self.message_role = text, role
         self.message_until = now + MESSAGE_S
+
+    def working_keys(self) -> list[keys.Key]:
+        """The keys that work here."""
+        return keys.keys_at(self.where(), self.keymap)
 
     def where(self) -> frozenset[str]:
         """What holds at this place, for the keys that work here."""

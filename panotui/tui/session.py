@@ -8,13 +8,13 @@ Textual nor a terminal nor the machine's clock, so that everything a key does is
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from panotui.model import SECOND
-from panotui.tui import keys, moving, picture, prompt, times
+from panotui.tui import keys, moving, picture, pointing, prompt, times
 from panotui.tui.commands import ACTIONS, Order
 from panotui.tui.effects import (
     Copy,
@@ -24,15 +24,17 @@ from panotui.tui.effects import (
     Quit,
     Rate,
     Redraw,
+    Remember,
     Send,
     Suspend,
 )
 from panotui.tui.glyphs import ASCII, UNICODE
-from panotui.tui.manner import NAMES, TIMES, UNITS
+from panotui.tui.manner import NAMES, TIMES, UNITS, Manner
 from panotui.tui.pages import TABLES
 from panotui.tui.picture import Picture
 from panotui.tui.screen_state import Opened, ScreenState, bare
-from panotui.tui.table import window_rows
+from panotui.tui.settings import Settings
+from panotui.tui.table import Columns, window_rows
 from panotui.views.filter import KEYS
 from panotui.views.frames import Command, Done, Frame, View
 from panotui.views.masking import Masker
@@ -168,7 +170,7 @@ class Session(ScreenState):
         self.held.clear()
         if self.stale:
             self.picture(now)  # keys act on what is there now, drawn already or not
-        action = keys.action_of(pressed, self.where())
+        action = keys.action_of(pressed, self.where(), self.keymap)
         if action is None:
             return []
         effects = self._taken(action, pressed, now)
@@ -308,6 +310,23 @@ class Session(ScreenState):
             self.moments += held
             self.say("rows stay where they are" if held else "sorted anew", now)
         return [Fetch()]
+
+    def _choose_columns(self, text: str, now: float) -> list[Effect]:
+        """The columns of this pane, by their titles."""
+        table = TABLES.get(self.pane)
+        if table is None:
+            self.say("this pane has no columns", now)
+            return []
+        titles = {column.title.upper(): column.title for column in table.columns if column.title}
+        wanted = [word.strip().upper() for word in text.split(",") if word.strip()]
+        unknown = [word for word in wanted if word not in titles]
+        if unknown:
+            self.say(f"no column {unknown[0]}: {', '.join(titles.values())}", now, "bad")
+            return []
+        show = tuple(titles[word] for word in wanted)
+        before = self.columns.get(self.pane, Columns())
+        self.columns[self.pane] = replace(before, show=show)
+        return [Remember(self.pane, show)]
 
     def _mask(self) -> None:
         """Mask names and addresses from here on, in all that was answered already, too."""
@@ -453,6 +472,8 @@ class Session(ScreenState):
         if order.name == "port":
             self.port = order.text or None
             return [Fetch()]
+        if order.name == "columns":
+            return self._choose_columns(order.text, now)
         if order.name == "rate":
             self.say(f"{order.value:g} pictures a second", now)
             return [Rate(order.value)]
@@ -475,9 +496,52 @@ class Session(ScreenState):
         """Everything on the screen as it is now: the header, `height - 2` lines, the footer."""
         return picture.draw(self, now)
 
+    def set_up(
+        self, settings: Settings, columns: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        """Begin as a person wants it; `columns` were chosen on the screen the last time."""
+        self.pane = settings.start
+        self.keymap = keys.remapped(settings.keys)
+        self.manner = Manner(settings.names, settings.units, settings.times)  # type: ignore[arg-type]
+        self.beside_on = settings.beside
+        self.saved_filters = list(settings.filters.values())
+        shown = {**settings.columns, **(columns or {})}
+        for pane in {*shown, *settings.widths} & set(TABLES):
+            self.columns[pane] = Columns(shown.get(pane, ()), settings.widths.get(pane, {}))
+
+    def click(self, x: int, y: int, now: float) -> list[Effect]:
+        """A press of the mouse at a cell of the screen: what lies there is chosen, and opened when
+        it was chosen already; a pane's name shows that pane; a strip's cell moves the cursor."""
+        self.hints = False
+        if self.edit is not None or self.comparing:
+            return []
+        found = pointing.at(self, x, y)
+        if found is None:
+            return []
+        if found.pane is not None:
+            return self._show(found.pane)
+        if found.second is not None:
+            self.cursor_s = found.second
+            return [Fetch()]
+        assert found.key is not None
+        if self.opened:
+            links = [item.key for item in self.items]
+            self.opened[-1].place.index += links.index(found.key) - self._chosen_link(links)
+            return moving.open_detail(self, False)
+        if self.place.key == found.key:
+            return moving.open_detail(self, False)
+        moved = moving.to_key(self, found.key)
+        return moved or [Fetch()]
+
+    def _chosen_link(self, links: Sequence[str]) -> int:
+        detail = self.shown_detail()
+        assert detail is not None
+        chosen = detail.links[self.opened[-1].place.index][1]
+        return links.index(chosen) if chosen in links else 0
+
     def help_place(self) -> Sequence[keys.Key]:
         """The keys that the help lists."""
-        return keys.keys_at(self.where())
+        return self.working_keys()
 
     def help_fields(self) -> Sequence[str]:
         """The fields that this pane can be filtered by."""

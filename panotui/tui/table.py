@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.tui.cells import cut_end, fit
 from panotui.tui.glyphs import Role
@@ -58,6 +59,27 @@ class Table(Struct, frozen=True):
         return next((c for c in self.columns if sort and c.sort == sort), None)
 
 
+class Columns(Struct, frozen=True):
+    """Which columns a person wants, in which order and width."""
+
+    show: tuple[str, ...] = ()  # titles; none: all
+    widths: dict[str, int] = {}
+
+    def of(self, table: Table) -> tuple[Column, ...]:
+        """The table's columns as they were chosen; marks without a title always stay."""
+        found = table.columns
+        if self.show:
+            by_title = {c.title: c for c in found if c.title}
+            marks = tuple(c for c in found if not c.title)
+            found = (*marks, *(by_title[t] for t in self.show if t in by_title))
+        return tuple(
+            replace(c, width=self.widths[c.title], most=self.widths[c.title])
+            if c.title in self.widths
+            else c
+            for c in found
+        )
+
+
 def fixed_rows(table: Table, frame: Frame, height: int) -> Sequence[Any]:
     """The rows that stay above the window: at most a third of the page."""
     return table.fixed(frame)[: max(0, (height - HEAD_LINES) // 3)]
@@ -92,10 +114,10 @@ def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     return list(zip(kept, widths, strict=True))
 
 
-def draw_table(table: Table, scene: Scene) -> Page:
+def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Page:
     """The pane's answer, the titles, the visible rows."""
     frame = scene.frame
-    columns = layout(table.columns, scene.width - 1)
+    columns = layout(table.columns if chosen is None else chosen.of(table), scene.width - 1)
     page = Page([_answer(table, scene), _titles(table, scene, columns)])
     above = fixed_rows(table, frame, scene.height)
     visible = table.rows(frame)[: window_rows(table, frame, scene.height)]

@@ -16,6 +16,8 @@ from panotui.errors import UsageError
 from panotui.tui.pacing import Report
 
 _REPORT = re.compile(r"\x1b\[\?2026;(\d)\$y|\x1b\[0n")
+# The answer to the question for the background, when it comes later than it was waited for.
+_LATE = re.compile(r"\x1b\]11;rgba?:[0-9a-fA-F/]+(?:\x07|\x1b\\)")
 # The beginning of a report at the end of what was read: the rest comes with the next read.
 _BEGINNING = re.compile(r"\x1b\[(?:\?(?:2(?:0(?:2(?:6(?:;(?:\d(?:\$)?)?)?)?)?)?)?|0)\Z")
 
@@ -44,6 +46,8 @@ def first_report(environment: Mapping[str, str] | None = None) -> Report:
 
 def take_reports(text: str) -> tuple[str, list[str], str]:
     """Input without reports, the reports, and the beginning of one that is not yet complete."""
+    if "\x1b]11;" in text:
+        text = _LATE.sub("", text)
     reports = [match.group(0) for match in _REPORT.finditer(text)]
     if reports:
         text = _REPORT.sub("", text)

@@ -7,7 +7,8 @@ would spin); output to a lost or stalled terminal neither raises nor holds up th
 sent, and the pacer's question behind it.
 
 Checked against Textual 8.2.8, the version that the project pins: `_get_terminal_size`,
-`_request_terminal_sync_mode_support`, `run_input_thread` and `_writer_thread` of `LinuxDriver`,
+`_enable_mouse_support`, `_request_terminal_sync_mode_support`, `run_input_thread` and
+`_writer_thread` of `LinuxDriver`,
 `_display` and `_batch_count` of `App`, `ChopsUpdate` and `LayoutUpdate` of `_compositor`,
 `_parser.ParseError` and `_xterm_parser.XTermParser`. Who raises the pin reads these anew.
 """
@@ -78,6 +79,12 @@ class PacedDriver(LinuxDriver):
         """Take the terminal, at the start and after it was given back."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self._on_taken()
+
+    def _enable_mouse_support(self) -> None:
+        # Presses and the wheel; Textual would have each movement sent, too.
+        if self._mouse:
+            self.write("\x1b[?1000h\x1b[?1006h")
+            self.flush()
 
     def _request_terminal_sync_mode_support(self) -> None:
         # Both questions once: the answers tell which one this terminal understands.

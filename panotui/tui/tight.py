@@ -18,6 +18,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.strip import Strip
 
 _DEFAULTS = frozenset(("", "39", "49"))
+_EXTENDED = frozenset(("38", "48"))
 
 
 @lru_cache(maxsize=1024)
@@ -25,9 +26,14 @@ def _codes(style: Style | None) -> str:
     """The SGR parameters of a style; empty for the terminal's own."""
     if style is None:
         return ""
-    # The theme has the sixteen colours only, so no parameter is part of a longer one.
-    codes = Strip.render_ansi(style, ColorSystem.STANDARD).split(";")
-    return ";".join(code for code in codes if code not in _DEFAULTS)
+    codes = iter(Strip.render_ansi(style, ColorSystem.EIGHT_BIT).split(";"))
+    kept: list[str] = []
+    for code in codes:
+        if code in _EXTENDED:  # a colour of the 256 is three parameters
+            kept += [code, next(codes), next(codes)]
+        elif code not in _DEFAULTS:
+            kept.append(code)
+    return ";".join(kept)
 
 
 def sequences(strips: Iterable[Strip]) -> str:

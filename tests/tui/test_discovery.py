@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from panotui.model import SECOND
-from panotui.tui import hints, keys
+from panotui.tui import keys, remembered
 from panotui.tui.commands import ACTIONS, WORDS
 from panotui.tui.effects import Send
 from panotui.tui.glyphs import UNICODE
@@ -172,8 +172,8 @@ def test_the_first_start_shows_three_hints_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert hints.first_start()
-    assert not hints.first_start()
+    assert remembered.first_start()
+    assert not remembered.first_start()
     driven = Driven(frames_builder.plant())
     driven.session.hints = True
     assert "FIRST TIME HERE" in driven.text()
@@ -181,7 +181,7 @@ def test_the_first_start_shows_three_hints_once(
     assert "FIRST TIME HERE" not in driven.press("down").text()
     (tmp_path / "panotui").chmod(0o500)
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
-    assert not hints.first_start()  # what cannot be remembered is not shown each time
+    assert not remembered.first_start()  # what cannot be remembered is not shown each time
 
 
 # ------------------------------------------------------------ order

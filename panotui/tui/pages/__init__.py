@@ -13,7 +13,7 @@ from panotui.tui.pages import (
     streams,
     violations,
 )
-from panotui.tui.table import Table, draw_table
+from panotui.tui.table import Columns, Table, draw_table
 
 TABLES: dict[str, Table] = {
     table.pane: table
@@ -29,7 +29,7 @@ TABLES: dict[str, Table] = {
 }
 
 
-def draw_pane(pane: str, scene: Scene) -> Page:
+def draw_pane(pane: str, scene: Scene, chosen: Columns | None = None) -> Page:
     """The pane's picture, without its cursor."""
     table = TABLES.get(pane)
-    return overview.draw(scene) if table is None else draw_table(table, scene)
+    return overview.draw(scene) if table is None else draw_table(table, scene, chosen)

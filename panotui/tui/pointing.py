@@ -1,0 +1,42 @@
+"""What lies under a cell of the screen: an item, a pane's name, a moment on a strip."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from panotui.tui import strips, times
+from panotui.tui.line import text_of
+from panotui.tui.screen_state import ScreenState
+from panotui.views.subjects import PANES
+
+_PANE = re.compile(r"(\d) \w+")
+
+
+class Pointed(Struct, frozen=True):
+    """One of the three."""
+
+    key: str | None = None
+    pane: str | None = None
+    second: int | None = None  # since the epoch
+
+
+def at(screen: ScreenState, x: int, y: int) -> Pointed | None:
+    """What was drawn there last; None where nothing can be taken hold of."""
+    if y == screen.height - 1:
+        for found in _PANE.finditer(text_of(screen.foot)):
+            if found.start() - 1 <= x <= found.end() and int(found[1]) <= len(PANES):
+                return Pointed(pane=PANES[int(found[1]) - 1])
+        return None
+    row = y - 1 - screen.page_top
+    for item in screen.items:
+        if item.row == row and item.start <= x < item.stop:
+            return Pointed(key=item.key)
+    drawn = times.newest(screen)
+    if drawn is not None and drawn.strips and screen.strips_row is not None:
+        cell = x - strips.labels_width(screen.width) - 2
+        inside = 0 <= row - screen.strips_row - 1 < len(drawn.strips)
+        if inside and 0 <= cell < len(drawn.strips[0].cells):
+            return Pointed(second=max(drawn.first_s, drawn.start_s + cell * drawn.cell_s))
+    return None
