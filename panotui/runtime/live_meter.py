@@ -272,7 +272,7 @@ def keep_only_rings() -> None:
 
 
 def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox) -> None:
-    pace = Pace(rings)
+    pace = Pace(rings, packet_ns=pump.clock)
     buffer = bytearray()
     finished = False
     while not outbox.broken:

@@ -33,7 +33,9 @@ from panotui.sources.files.source import FileSource
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
-IDLE_LAG_NS = SECOND // 4  # on an idle line ticks trail the clock so that late blocks fit in
+# Where packets do not say that a second is over, the clock does, so much later that the kernel has
+# handed its last packets over: blocks are closed after 40 ms.
+IDLE_LAG_NS = 60_000_000
 BLIND_SHARE = 0.1  # of what passed was missed, at least: whatever did not come may be of it
 BLIND_NS = 2 * SECOND  # ... or anything at all, while nobody read for so long
 UNKNOWN_MANY = 1 << 40  # packets: nobody counted
@@ -135,24 +137,32 @@ class MeterPump(ABC):
     def step(self, timeout_s: float = 0.0) -> bool:
         """Read once from each source; false at the end of all of them (and then all is told)."""
         share = timeout_s / max(1, len(self.sources))
-        any_rows = False
+        is_up_to_date = True
         for source in self.sources:
-            if source.ended:
+            if not self._read_from(source, share):
                 continue
-            batch = source.read(share)
-            if self.live:
-                self._look_for_loss(0 if batch is None else len(batch))
-            if batch is None or not len(batch):
-                continue
-            any_rows = True
-            self.feed(batch)
-            if isinstance(source, FileSource):
-                source.spare(self.meter.flooded)
+            # live, what is not there now has not come: only then the clock says what is over
+            if self.live and self._read_from(source, 0.0):
+                is_up_to_date = False
         if all(source.ended for source in self.sources):
             self.finish()
             return False
-        if self.live and not any_rows:
+        if self.live and is_up_to_date:
             self._idle()
+        return True
+
+    def _read_from(self, source: Source, timeout_s: float) -> bool:
+        """Meter what a source gives; whether it gave something."""
+        if source.ended:
+            return False
+        batch = source.read(timeout_s)
+        if self.live:
+            self._look_for_loss(0 if batch is None else len(batch))
+        if batch is None or not len(batch):
+            return False
+        self.feed(batch)
+        if isinstance(source, FileSource):
+            source.spare(self.meter.flooded)
         return True
 
     def run(self, timeout_s: float = 0.1) -> None:

@@ -47,9 +47,22 @@ def waited(one: Pace, others: list[int]) -> tuple[bool, float]:
     return due, time.monotonic() - began
 
 
+def test_the_end_of_a_second_ends_the_rest(pipes: tuple[Pipe, Pipe]) -> None:
+    ring, _ = pipes
+    ring.wake()
+    now = 5 * pace.SECOND_NS + 980_000_000  # of packet time
+    one = Pace([ring], packet_ns=lambda: now)
+    one.wait()
+    began = one._clock()
+    assert 0.0 < one._due - began <= 0.0901  # 20 ms to the second's end, 70 ms until it has settled
+    now = 6 * pace.SECOND_NS + pace.SETTLED_NS  # that look
+    one.wait()
+    assert one._due - one._clock() > pace.REST_S - 0.05
+
+
 def test_a_ring_with_little_in_it_is_left_to_rest(pipes: tuple[Pipe, Pipe]) -> None:
     ring, other = pipes
-    one = Pace([ring])
+    one = Pace([ring], packet_ns=lambda: 10**9 + pace.SETTLED_NS)
     ring.wake()  # a block is there all the time
     assert waited(one, [other.end])[0]
     due, seconds = waited(one, [other.end])
