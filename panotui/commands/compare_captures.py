@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from panotui.commands.confined import confined
 from panotui.commands.options import common_options, read_site, site_option
 from panotui.errors import InputError, UsageError
 
@@ -57,7 +58,8 @@ def command(
     if "-" in (a, b):
         raise UsageError("-", "a comparison reads two files", "Save the capture first.")
     known, _, _ = read_site(site)
-    found = _compare(a, b, (called[0], called[1]), known, any_offset)
+    with confined(captures=[a, b]):
+        found = _compare(a, b, (called[0], called[1]), known, any_offset)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:

@@ -196,6 +196,9 @@ def test_root_reads_and_writes_where_nobody_else_may(closed: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert (closed / "a" / "tables" / "flows.csv").stat().st_size > 1000
     assert (closed / "eve.json").read_text().startswith("{")
+    done = run("compare-captures", "capture.pcap", "capture.pcap", cwd=closed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("No stream loses a packet between A and B")
     assert run("init", "capture.pcap", "-o", "site.toml", cwd=closed).returncode == 0
     assert (closed / "site.toml").read_text().startswith("#")
     assert sorted(path.name for path in closed.iterdir()) == [
