@@ -107,10 +107,21 @@ def _with_proofs_and_moments(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX event_told ON event (told_ns)")
 
 
+def _with_packed_bodies(connection: sqlite3.Connection) -> None:
+    """Version 6: bodies may be packed against a dictionary; those of older formats are not."""
+    connection.execute(
+        "CREATE TABLE dictionary (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL)"
+    )
+    for table in ("snapshot", "flow"):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN dictionary INTEGER NOT NULL DEFAULT 0")
+    connection.execute("DROP INDEX IF EXISTS flow_first")  # it cost more than it helped
+
+
 # version -> what makes it version + 1
 CONVERTERS: Mapping[int, Converter] = {
     1: _with_seconds_of_streams,
     2: _with_sessions_apart,
     3: _with_strips,
     4: _with_proofs_and_moments,
+    5: _with_packed_bodies,
 }

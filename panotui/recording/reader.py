@@ -30,6 +30,8 @@ from panotui.model import (
 from panotui.recording import folder as folders
 from panotui.recording import parts, rows
 from panotui.recording.evidence_files import sha256_of
+from panotui.recording.packing import Unpacker
+from panotui.recording.retention import FLOW_SAMPLES, flow_samples_thinned
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
 from panotui.state.leads import events_without_counts, leads_nowhere, with_evidence
@@ -68,6 +70,7 @@ class Recording:
         self.path = path
         self.damaged = 0  # rows and pages so far that could not be read
         self._connection = folders.open_for_reading(path)
+        self._unpacker = Unpacker(self._connection)
         self.refresh()
         if not self.sessions:
             why = "its database is damaged" if self.damaged else "nothing was recorded yet"
@@ -104,6 +107,12 @@ class Recording:
                     self.damaged += 1
         except (*DAMAGE, OverflowError):
             self.damaged += 1
+
+    def _snapshot_of(self, packed: Sequence[Any]) -> Snapshot:
+        return rows.snapshot_of(packed[0], packed[1], self._unpacker)
+
+    def _flow_of(self, packed: Sequence[Any]) -> FlowRecord:
+        return rows.flow_of(packed[0], packed[1], self._unpacker)
 
     def _read(self, read: Callable[[Any], R], bodies: Iterable[tuple[Any, ...]]) -> Iterator[R]:
         """The records of (body,) rows that can be read."""
@@ -212,13 +221,13 @@ class Recording:
             ("? IS NOT NULL AND time_ns <= ?", "DESC"),
             ("? IS NOT NULL AND time_ns > ?", "ASC"),
         ):
-            for session, body in self._rows(
-                f"SELECT session, body FROM snapshot WHERE {where}"  # noqa: S608 - text of ours
+            for session, *body in self._rows(
+                f"SELECT session, body, dictionary FROM snapshot WHERE {where}"  # noqa: S608 - text of ours
                 f" ORDER BY time_ns {order} LIMIT {SNAPSHOTS_TRIED}",
                 (self.session_at(time_ns), time_ns),
-                kinds=(int, bytes),
+                kinds=(int, bytes, int),
             ):
-                for snapshot in self._read(rows.snapshot_of, [(body,)]):
+                for snapshot in self._read(self._snapshot_of, [(body,)]):
                     return session, snapshot
         why = "its snapshots are damaged" if self.damaged else "no snapshot was written"
         raise InputError(str(self.path), f"{why}: samples only")
@@ -286,11 +295,13 @@ class Recording:
         """
         session = self.session_at(time_ns)
         bodies = self._rows(
-            "SELECT body FROM flow WHERE session = ? AND last_ns >= ? AND first_ns <= ?"
+            "SELECT body, dictionary FROM flow"
+            " WHERE session = ? AND last_ns >= ? AND first_ns <= ?"
             " ORDER BY last_ns DESC LIMIT ?",
             (session, time_ns - FLOW_LINGER_S * SECOND, time_ns, FLOWS_MAX),
+            kinds=(bytes, int),
         )
-        flows = list(self._read(rows.flow_of, bodies))
+        flows = list(self._read(self._flow_of, ((body,) for body in bodies)))
         return self._as_of(session, flows, time_ns)
 
     def count_flows_at(self, time_ns: int) -> int:
@@ -307,12 +318,16 @@ class Recording:
         samples: dict[str, tuple[Any, ...]] = {}
         later = {flow.id for flow in flows if flow.last_time_ns > time_ns}
         if later:
-            # Long-lived flows were sampled within the last minute if anything moved in them.
+            # Long-lived flows were sampled within this time if anything moved in them.
+            within = 60 + max(
+                (s for s, _ in FLOW_SAMPLES if second < flow_samples_thinned(self._connection, s)),
+                default=0,
+            )
             for row in self._rows(
                 "SELECT id, packets_out, packets_in, bytes_out, bytes_in, verdict, state, time_s"
                 " FROM flow_sample WHERE session = ? AND time_s > ? AND time_s <= ?"
                 " ORDER BY time_s",
-                (session, second - 60, second),
+                (session, second - within, second),
                 kinds=(str, int, int, int, int, str, str, int),
             ):
                 samples[row[0]] = row
@@ -337,9 +352,11 @@ class Recording:
     def flow(self, time_ns: int, flow_id: str) -> FlowRecord | None:
         session = self.session_at(time_ns)
         bodies = self._rows(
-            "SELECT body FROM flow WHERE session = ? AND id = ?", (session, flow_id)
+            "SELECT body, dictionary FROM flow WHERE session = ? AND id = ?",
+            (session, flow_id),
+            kinds=(bytes, int),
         )
-        flows = list(self._read(rows.flow_of, bodies))
+        flows = list(self._read(self._flow_of, ((body,) for body in bodies)))
         return self._as_of(session, flows, time_ns)[0] if flows else None
 
     def session_at(self, time_ns: int) -> int:
@@ -481,11 +498,12 @@ class Recording:
         start, end = self.start_ns // SECOND, self.end_ns // SECOND + 1
         step = max(1.0, (end - start) / columns)
         worst = [0] * columns
-        where, values = "", [start - 60, end]  # a rolled-up row begins before what it holds
+        # a rolled-up row begins before what it holds, and an endpoint may stand so for long
+        where, values = "", [0 if table == "endpoint_sample" else start - 3_600, end]
         if names is not None:
             where = f" AND name IN ({', '.join('?' * len(names))})"
         query = (
-            f"SELECT time_s, resolution, state FROM {table}"  # noqa: S608 - names of ours
+            f"SELECT time_s, {_stands_for(table)}, state FROM {table}"  # noqa: S608 - names of ours
             f" WHERE time_s >= ? AND time_s < ?{where}"
         )
         kinds = (int, int, str)
@@ -507,9 +525,10 @@ class Recording:
         if not set(columns) <= known:
             self.damaged += 1
             return []
+        wanted = ", ".join(_stands_for(table) if c == "resolution" else c for c in columns)
         return list(
             self._rows(
-                f"SELECT time_s, name, {', '.join(columns)} FROM {table} ORDER BY time_s",  # noqa: S608
+                f"SELECT time_s, name, {wanted} FROM {table} ORDER BY time_s",  # noqa: S608
                 kinds=(int, str),
             )
         )
@@ -540,10 +559,12 @@ class Recording:
         streams: list[StreamRecord] = []
         for session in self.sessions[:-1]:
             bodies = self._rows(
-                "SELECT body FROM snapshot WHERE session = ? ORDER BY number DESC LIMIT 1",
+                "SELECT body, dictionary FROM snapshot WHERE session = ?"
+                " ORDER BY number DESC LIMIT 1",
                 (session.id,),
+                kinds=(bytes, int),
             )
-            for snapshot in self._read(rows.snapshot_of, bodies):
+            for snapshot in self._read(self._snapshot_of, ((body,) for body in bodies)):
                 streams += [_of_session(stream, session.id) for stream in snapshot.streams]
         last_id = self.sessions[-1].id
         whole = msgspec.structs.replace(
@@ -570,10 +591,11 @@ class Recording:
         """Every flow in its last state, in order of start; ids of earlier runs get a prefix."""
         last = self.sessions[-1].id
         flows: list[FlowRecord] = []
-        for session, body in self._rows(
-            "SELECT session, body FROM flow ORDER BY first_ns, id", kinds=(int,)
+        for session, *body in self._rows(
+            "SELECT session, body, dictionary FROM flow ORDER BY first_ns, id",
+            kinds=(int, bytes, int),
         ):
-            for flow in self._read(rows.flow_of, [(body,)]):
+            for flow in self._read(self._flow_of, [(body,)]):
                 if session != last:
                     flow = msgspec.structs.replace(flow, id=f"s{session}-{flow.id}")
                 flows.append(flow)
@@ -618,6 +640,17 @@ class Recording:
         if not name.endswith(".pcapng") or Path(name).name != name:
             return None
         return self.path / parts.EVIDENCE / name
+
+
+def _stands_for(table: str) -> str:
+    """SQL for the seconds that a row of samples stands for: an endpoint's until its next one."""
+    if table != "endpoint_sample":
+        return "resolution"
+    return (
+        "max(1, coalesce(nullif(resolution, 0), lead(time_s) OVER"
+        " (PARTITION BY name, session ORDER BY time_s) - time_s, (SELECT end_ns / 1000000000"
+        " FROM session WHERE id = endpoint_sample.session) + 1 - time_s))"
+    )
 
 
 def _whole_number(number: int, session: int) -> int:

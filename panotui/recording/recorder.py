@@ -49,6 +49,7 @@ RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
 RETRY_S = 10.0
 REFUSED_MOST_S = 8.0  # a disk that is not full and has refused for longer is taken for gone
 HOUSEKEEPING_S = 30.0
+HOUSEKEEPING_NS = 600 * SECOND  # of packet time, where that goes faster
 GAP_NS = 5 * SECOND  # between two seconds, live: longer, and nothing was written meanwhile
 HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
 
@@ -151,6 +152,8 @@ class Recorder:
         self._findings: dict[tuple[str, int], FindingRecord] = {}
         self._violations: dict[str, ViolationRecord] = {}
         self._strips = Changes()
+        self._bodies = rows.Bodies(self._connection)
+        self._endpoints: rows.EndpointStates = {}
         self._changed: dict[str, FlowRecord] = {}
         self._held: deque[Snapshot] = deque(maxlen=SAMPLES_KEPT)
         self._untold: deque[EventRecord] = deque(maxlen=EVENTS_KEPT)
@@ -165,6 +168,7 @@ class Recorder:
         self._retry_at = 0.0
         self._refused_since: float | None = None  # by a disk that is not full
         self._housekeeping_at = 0.0
+        self._housekept_ns = 0
         self._rolled_s = 0
         self._reserve()
         # Started with the first item: privileges are each thread's own, and may be dropped before.
@@ -373,7 +377,9 @@ class Recorder:
             elif len(self._held) >= FLOW_SAMPLE_S:
                 self._guarded(self._write_held)
         self._last_ns = snapshot.time_ns
-        if time.monotonic() >= self._housekeeping_at:
+        if time.monotonic() >= self._housekeeping_at or (
+            snapshot.time_ns - self._housekept_ns >= HOUSEKEEPING_NS
+        ):
             self._guarded(lambda: self._housekeeping(snapshot.time_ns))
 
     def _hold(self, second: Second) -> None:
@@ -399,8 +405,8 @@ class Recorder:
         self._write_samples(snapshot)
         # in a second that is written again they are told twice: their numbers make them one
         events = [*self._untold, *second.events]
-        rows.insert_snapshot(connection, self._session, snapshot, pinned=any(map(is_stop, events)))
-        rows.upsert_flows(connection, self._session, second.flows)
+        self._bodies.snapshot(self._session, snapshot, pinned=any(map(is_stop, events)))
+        self._bodies.flows(self._session, second.flows)
         rows.insert_events(connection, self._session, events, snapshot.time_ns)
         self._write_news(snapshot)
         self._write_clock(snapshot)
@@ -417,7 +423,7 @@ class Recorder:
         self._ahead_ns, self._slept_ns = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
 
     def _write_samples(self, snapshot: Snapshot) -> None:
-        rows.insert_samples(self._connection, self._session, snapshot)
+        rows.insert_samples(self._connection, self._session, snapshot, self._endpoints)
         rows.insert_changes(self._connection, self._session, self._strips.add(snapshot))
 
     def _write_clock(self, snapshot: Snapshot) -> None:
@@ -447,7 +453,8 @@ class Recorder:
         self._violations = {v.id: v for v in snapshot.violations}
 
     def _write_flow_samples(self, second_s: int) -> None:
-        flows = list(self._changed.values())
+        # one that is over is told by its last state alone
+        flows = [flow for flow in self._changed.values() if flow.end is None]
         if len(flows) > FLOWS_SAMPLED:
             flows.sort(key=lambda f: f.bytes_out + f.bytes_in, reverse=True)
             del flows[FLOWS_SAMPLED:]
@@ -550,6 +557,8 @@ class Recorder:
         self._findings = {}
         self._violations = {}
         self._strips.forget()
+        self._bodies.forget()
+        self._endpoints.clear()
         try:
             self._connection.execute("ROLLBACK")
         except sqlite3.Error:
@@ -620,6 +629,7 @@ class Recorder:
 
     def _housekeeping(self, time_ns: int) -> None:
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
+        self._housekept_ns = time_ns
         self._bytes = size_of(self.folder)
         self._evidence_bytes = evidence_size_of(self.folder)
         self._commit()

@@ -1,8 +1,9 @@
 """What a recording forgets: roll-up of old samples, and removal by age, size and free disk.
 
-Samples and snapshots are kept each second for ten minutes (snapshots) or an hour (samples), then
-every 10 s for a day, then every 60 s. Removal takes the oldest first, evidence files before the
-tables, and what was removed is said in `meta` so that a review never shows it as silence.
+Samples are kept each second for an hour, then every 10 s for half a day, every minute for a week,
+and every hour after that. Snapshots are larger and thinned earlier, but for those that show an
+event. Removal takes the oldest first, evidence files before the tables, and what was removed is
+said in `meta` so that a review never shows it as silence.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from panotui.model import SECOND
+from panotui.recording.packing import SNAPSHOTS
 from panotui.recording.parts import DATABASE, EVIDENCE
 from panotui.recording.rows import get_meta, set_meta
 from panotui.recording.states import worst_sql
 
 DAY_S = 86_400
+
+
+Levels: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 class Limits(Struct, frozen=True):
@@ -29,9 +35,34 @@ class Limits(Struct, frozen=True):
     age_s: int | None = None
     evidence_bytes: int = 256_000_000
     free_bytes: int = 200_000_000  # the floor: below it evidence stops and the oldest goes
-    samples_second_s: int = 3_600
-    snapshots_second_s: int = 600
-    samples_ten_s: int = DAY_S
+    samples_second_s: int = 3_600  # how old samples of a second become, of ten, of a minute
+    samples_ten_s: int = DAY_S // 2
+    samples_minute_s: int = 7 * DAY_S
+    snapshots_second_s: int = 600  # likewise snapshots, and those of ten minutes
+    snapshots_ten_s: int = 3_600
+    snapshots_minute_s: int = DAY_S
+    snapshots_ten_minutes_s: int = 7 * DAY_S
+
+    def samples(self) -> Levels:
+        """(seconds that a row stands for, seconds that it will, age at which it does)."""
+        return (
+            (1, 10, self.samples_second_s),
+            (10, 60, self.samples_ten_s),
+            (60, 3_600, self.samples_minute_s),
+        )
+
+    def snapshots(self) -> Levels:
+        """The same of snapshots."""
+        return (
+            (1, 10, self.snapshots_second_s),
+            (10, 60, self.snapshots_ten_s),
+            (60, 600, self.snapshots_minute_s),
+            (600, 3_600, self.snapshots_ten_minutes_s),
+        )
+
+
+# Counts of flows are sampled every ten seconds: (seconds between those that stay, age)
+FLOW_SAMPLES = ((60, 3_600), (600, DAY_S), (3_600, 7 * DAY_S))
 
 
 _SAMPLES = {
@@ -45,6 +76,7 @@ _SAMPLES = {
         f"{worst_sql('state')}, max(camera), avg(rate_bps), max(loss), max(jitter_ms), avg(fps),"
         " max(packets), max(lost), avg(lost_s), avg(frames_s), avg(keyframes_s), max(frame_bytes)",
     ),
+    # rows of older formats; since 6 there is one a change, which stays as it is
     "endpoint_sample": ("name", f"{worst_sql('state')}, avg(rtt_ms)"),
 }
 
@@ -53,15 +85,9 @@ def roll_up(connection: sqlite3.Connection, now_s: int, limits: Limits) -> int:
     """Thin what has aged; returns the rows removed. Call inside a transaction, once a minute."""
     before = connection.total_changes
     for table, (key, aggregates) in _SAMPLES.items():
-        for fine, coarse, age in (
-            (1, 10, limits.samples_second_s),
-            (10, 60, limits.samples_ten_s),
-        ):
+        for fine, coarse, age in limits.samples():
             _coarsen(connection, table, key, aggregates, fine, coarse, now_s - age)
-    for fine, coarse, age in (
-        (1, 10, limits.samples_second_s),
-        (10, 60, limits.samples_ten_s),
-    ):
+    for fine, coarse, age in limits.samples():
         edge = (now_s - age) // coarse * coarse
         connection.execute(
             f"DELETE FROM summary_sample WHERE resolution = ? AND time_s < ? AND time_s % {coarse}",  # noqa: S608 - a number of ours
@@ -72,6 +98,7 @@ def roll_up(connection: sqlite3.Connection, now_s: int, limits: Limits) -> int:
             (coarse, fine, edge),
         )
     _thin_snapshots(connection, now_s, limits)
+    _thin_flow_samples(connection, now_s)
     return connection.total_changes - before
 
 
@@ -107,10 +134,7 @@ def _coarsen(
 
 
 def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) -> None:
-    for fine, coarse, age in (
-        (1, 10, limits.snapshots_second_s),
-        (10, 60, limits.samples_ten_s),
-    ):
+    for fine, coarse, age in limits.snapshots():
         edge_ns = (now_s - age) // coarse * coarse * SECOND
         step = coarse * SECOND
         # The last of each step stays, and always the newest of each session.
@@ -126,6 +150,34 @@ def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) 
             "UPDATE snapshot SET resolution = ? WHERE resolution = ? AND time_ns < ?",
             (coarse, fine, edge_ns),
         )
+    connection.execute(
+        "DELETE FROM dictionary WHERE kind = ? AND id NOT IN (SELECT dictionary FROM snapshot)"
+        " AND id < (SELECT max(dictionary) FROM snapshot)",
+        (SNAPSHOTS,),
+    )
+
+
+def _thin_flow_samples(connection: sqlite3.Connection, now_s: int) -> None:
+    """Leave the last sample of each step; how far that went is remembered."""
+    for step, age in FLOW_SAMPLES:
+        edge = (now_s - age) // step * step
+        done = flow_samples_thinned(connection, step)
+        if edge <= done:
+            continue
+        connection.execute(
+            "DELETE FROM flow_sample WHERE time_s >= :done AND time_s < :edge AND EXISTS"
+            " (SELECT 1 FROM flow_sample AS later WHERE later.session = flow_sample.session"
+            "  AND later.id = flow_sample.id AND later.time_s > flow_sample.time_s"
+            "  AND later.time_s < (flow_sample.time_s / :step + 1) * :step)",
+            {"done": done, "edge": edge, "step": step},
+        )
+        set_meta(connection, f"flow_samples_{step}", str(edge))
+
+
+def flow_samples_thinned(connection: sqlite3.Connection, step: int) -> int:
+    """Up to which second counts of flows are `step` seconds apart."""
+    text = get_meta(connection, f"flow_samples_{step}") or ""
+    return int(text) if text.isdecimal() else 0
 
 
 # ------------------------------------------------------------------ removal
@@ -178,8 +230,16 @@ def trim_evidence(connection: sqlite3.Connection, folder: Path, keep_bytes: int)
 def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
     """Forget everything older than a time, and say so. Call inside a transaction."""
     second = time_ns // SECOND
-    for table in _SAMPLES:
+    for table in ("port_sample", "stream_sample"):
         connection.execute(f"DELETE FROM {table} WHERE time_s < ?", (second,))  # noqa: S608
+    # An endpoint stands as its last row before that time says.
+    connection.execute(
+        "DELETE FROM endpoint_sample WHERE time_s < :edge AND (resolution > 0 OR EXISTS"
+        " (SELECT 1 FROM endpoint_sample AS later WHERE later.session = endpoint_sample.session"
+        " AND later.name = endpoint_sample.name AND later.time_s > endpoint_sample.time_s"
+        " AND later.time_s <= :edge))",
+        {"edge": second},
+    )
     connection.execute("DELETE FROM summary_sample WHERE time_s < ?", (second,))
     connection.execute(
         "DELETE FROM snapshot WHERE time_ns < ?"

@@ -10,7 +10,7 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from panotui.model import (
     Snapshot,
     ViolationRecord,
 )
+from panotui.recording import packing
+from panotui.recording.packing import Unpacker
 from panotui.state.strips import Change
 from panotui.wire.cleaned import cleaned
 
@@ -40,8 +42,8 @@ _frames = msgspec.msgpack.Decoder(tuple[FrameRecord, ...])
 _violations = msgspec.msgpack.Decoder(ViolationRecord)
 
 
-def snapshot_body(snapshot: Snapshot) -> bytes:
-    """A snapshot without what samples and events hold, compressed."""
+def snapshot_bytes(snapshot: Snapshot) -> bytes:
+    """A snapshot without what samples and events hold."""
     replace = msgspec.structs.replace
     lean = replace(
         snapshot,
@@ -60,23 +62,33 @@ def snapshot_body(snapshot: Snapshot) -> bytes:
             for s in snapshot.streams
         ),
     )
-    return zlib.compress(_encoder.encode(lean), 1)
+    return _encoder.encode(lean)
 
 
-def snapshot_of(body: bytes) -> Snapshot:
+def snapshot_of(body: bytes, dictionary: int, unpacker: Unpacker) -> Snapshot:
     """The snapshot of a body; ValueError for one that is damaged or absurdly large."""
-    unpacker = zlib.decompressobj()
+    raw = unpacker.unpack(body, dictionary) if dictionary else _inflated(body)
     try:
-        raw = unpacker.decompress(body, SNAPSHOT_BYTES_MAX)
-        if unpacker.unconsumed_tail or not unpacker.eof:
-            raise ValueError("a snapshot is cut off or too large")
         return cleaned(_snapshots.decode(raw))
-    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise ValueError(f"a snapshot cannot be read ({error})") from None
 
 
-def flow_of(body: bytes) -> FlowRecord:
-    return cleaned(_flows.decode(body))
+def _inflated(body: bytes) -> bytes:
+    """As formats before 6 packed it."""
+    try:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(body, SNAPSHOT_BYTES_MAX)
+    except zlib.error as error:
+        raise ValueError(f"a snapshot cannot be read ({error})") from None
+    if unpacker.unconsumed_tail or not unpacker.eof:
+        raise ValueError("a snapshot is cut off or too large")
+    return raw
+
+
+def flow_of(body: bytes, dictionary: int, unpacker: Unpacker) -> FlowRecord:
+    """ValueError for one that is damaged."""
+    return cleaned(_flows.decode(unpacker.unpack(body, dictionary) if dictionary else body))
 
 
 def event_of(body: bytes) -> EventRecord:
@@ -124,15 +136,67 @@ def _newest(history: tuple[int | None, ...]) -> int | None:
     return history[-1] if history else None
 
 
-def insert_snapshot(
-    connection: sqlite3.Connection, session: int, snapshot: Snapshot, *, pinned: bool = False
-) -> None:
-    """`pinned`: it first shows an event, and is never thinned."""
-    connection.execute(
-        "INSERT OR REPLACE INTO snapshot (time_ns, session, resolution, body, pinned)"
-        " VALUES (?, ?, 1, ?, ?)",
-        (snapshot.time_ns, session, snapshot_body(snapshot), int(pinned)),
-    )
+class Bodies:
+    """Packs the bodies of one writer: each hour's snapshots against its first, flows against what
+    the first thousand had in common."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._hour = -1
+        self._snapshots: packing.Packer | None = None
+        self._flows: packing.Packer | None = None
+        self._samples: list[bytes] = []
+
+    def forget(self) -> None:
+        """A transaction was undone: dictionaries that it made are not there."""
+        self._snapshots = self._flows = None
+        self._hour = -1
+
+    def snapshot(self, session: int, snapshot: Snapshot, *, pinned: bool = False) -> None:
+        """Write one. `pinned`: it first shows an event, and is never thinned."""
+        raw = snapshot_bytes(snapshot)
+        hour = snapshot.time_ns // SECOND // 3_600
+        if self._snapshots is None or hour != self._hour:
+            self._hour = hour
+            self._snapshots = self._packer(raw, packing.SNAPSHOTS)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO snapshot"
+            " (time_ns, session, resolution, body, pinned, dictionary) VALUES (?, ?, 1, ?, ?, ?)",
+            (
+                snapshot.time_ns, session, self._snapshots.pack(raw), int(pinned),
+                self._snapshots.number,
+            ),
+        )  # fmt: skip
+
+    def flows(self, session: int, flows: Iterable[FlowRecord]) -> None:
+        """Write flows in their newest state."""
+        written = [(f, _encoder.encode(f)) for f in flows]
+        if self._flows is None and written:
+            self._samples += [raw for _, raw in written]
+            if len(self._samples) >= packing.SAMPLES:
+                self._learn()
+        packer = self._flows
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    session, f.id, f.first_time_ns, f.last_time_ns, f.end is not None, f.verdict,
+                    raw if packer is None else packer.pack(raw),
+                    0 if packer is None else packer.number,
+                )
+                for f, raw in written
+            ],
+        )  # fmt: skip
+
+    def _learn(self) -> None:
+        learnt = packing.trained(self._samples[-packing.SAMPLES :])
+        self._samples.clear()
+        if learnt is not None:
+            self._flows = self._packer(learnt, packing.FLOWS)
+
+    def _packer(self, raw: bytes, kind: str) -> packing.Packer:
+        number = packing.add_dictionary(self._connection, raw, kind)
+        return packing.Packer(number, raw, kind)
 
 
 def pin(connection: sqlite3.Connection, time_ns: int) -> None:
@@ -144,8 +208,14 @@ def pin(connection: sqlite3.Connection, time_ns: int) -> None:
     )
 
 
-def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snapshot) -> None:
-    """One row a port, stream, endpoint and one in all, for the second of this snapshot."""
+EndpointStates: TypeAlias = dict[str, tuple[str, float | None]]  # as last written, by name
+
+
+def insert_samples(
+    connection: sqlite3.Connection, session: int, snapshot: Snapshot, states: EndpointStates
+) -> None:
+    """One row a port, stream and one in all, for the second of this snapshot; of endpoints those
+    that have changed since `states`, which are brought up to date."""
     second = snapshot.time_ns // SECOND
     connection.executemany(
         "INSERT OR REPLACE INTO port_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)",
@@ -189,12 +259,16 @@ def insert_samples(connection: sqlite3.Connection, session: int, snapshot: Snaps
             if s.state != "ended" or snapshot.time_ns - s.last_time_ns < 60 * SECOND
         ],
     )
+    changed = {
+        name: now
+        for e in snapshot.endpoints
+        if states.get(name := f"{e.service}/{e.host}/{e.port}")
+        != (now := (e.state, _finite(e.rtt_ms)))
+    }
+    states.update(changed)
     connection.executemany(
-        "INSERT OR REPLACE INTO endpoint_sample VALUES (?, 1, ?, ?, ?, ?)",
-        [
-            (second, f"{e.service}/{e.host}/{e.port}", e.state, _finite(e.rtt_ms), session)
-            for e in snapshot.endpoints
-        ],
+        "INSERT OR REPLACE INTO endpoint_sample VALUES (?, 0, ?, ?, ?, ?)",
+        [(second, name, state, rtt_ms, session) for name, (state, rtt_ms) in changed.items()],
     )
     counts = snapshot.counts
     connection.execute(
@@ -216,24 +290,6 @@ def insert_changes(connection: sqlite3.Connection, session: int, changes: Iterab
     connection.executemany(
         "INSERT OR REPLACE INTO strip VALUES (?, ?, ?, ?)",
         [(session, change.key, change.time_s, int(change.cell)) for change in changes],
-    )
-
-
-def upsert_flows(connection: sqlite3.Connection, session: int, flows: Iterable[FlowRecord]) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO flow VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                session,
-                f.id,
-                f.first_time_ns,
-                f.last_time_ns,
-                f.end is not None,
-                f.verdict,
-                _encoder.encode(f),
-            )
-            for f in flows
-        ],
     )
 
 

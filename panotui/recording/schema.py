@@ -15,14 +15,16 @@ from panotui.recording.old_formats import CONVERTERS, Converter
 from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 5
+VERSION = 6
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
-# `resolution` 1, 10 or 60: seconds that a row stands for. Two sessions may hold the same time: the
+# `resolution`: seconds that a row stands for. Two sessions may hold the same time: the
 # machine's clock was wrong in one of them. `clock`: wall clock = packet time + `ahead_ns` from then
 # on in that session. `number` rises in the order of writing. `strip`: since when a subject stands
 # as it does, see `strips`. `told_ns`: the snapshot that first shows an event; it is `pinned`, so
-# that a jump to the event lands on it in every age.
+# that a jump to the event lands on it in every age. `dictionary`: what a body is packed against,
+# see `packing`; 0: a body of an older format, or one that is not packed. `resolution` 0 of an
+# endpoint: it stands so until its next row, or until its session ends.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE session (
@@ -32,8 +34,9 @@ CREATE TABLE session (
 CREATE TABLE snapshot (
     time_ns INTEGER NOT NULL, session INTEGER NOT NULL, resolution INTEGER NOT NULL,
     body BLOB NOT NULL, number INTEGER PRIMARY KEY, pinned INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (session, time_ns));
+    dictionary INTEGER NOT NULL DEFAULT 0, UNIQUE (session, time_ns));
 CREATE INDEX snapshot_time ON snapshot (time_ns);
+CREATE TABLE dictionary (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE port_sample (
     time_s INTEGER NOT NULL, resolution INTEGER NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
     rate_in_bps REAL, rate_out_bps REAL, packets_in INTEGER, packets_out INTEGER,
@@ -57,9 +60,8 @@ CREATE TABLE strip (
 CREATE TABLE flow (
     session INTEGER NOT NULL, id TEXT NOT NULL, first_ns INTEGER NOT NULL,
     last_ns INTEGER NOT NULL, ended INTEGER NOT NULL, verdict TEXT NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (session, id)) WITHOUT ROWID;
+    dictionary INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (session, id)) WITHOUT ROWID;
 CREATE INDEX flow_last ON flow (last_ns);
-CREATE INDEX flow_first ON flow (first_ns);
 CREATE TABLE flow_sample (
     session INTEGER NOT NULL, id TEXT NOT NULL, time_s INTEGER NOT NULL,
     packets_out INTEGER, packets_in INTEGER, bytes_out INTEGER, bytes_in INTEGER,

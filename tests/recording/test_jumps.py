@@ -28,7 +28,13 @@ def state(second: int, alarms: int) -> Snapshot:
 
 
 def record(folder: Path, seconds: int = 6_000, start: int = 0) -> Path:
-    limits = Limits(samples_second_s=600, snapshots_second_s=60, samples_ten_s=1_200, free_bytes=0)
+    limits = Limits(
+        samples_second_s=600,
+        snapshots_second_s=60,
+        samples_ten_s=1_200,
+        snapshots_ten_s=1_200,
+        free_bytes=0,
+    )
     recorder = Recorder(folder, lossless=True, commit_every_s=5.0, limits=limits)
     alarms = 0
     for second in range(start, start + seconds, 1):

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from panotui.model import SECOND, Site
 from panotui.recording import folder as folders
 from panotui.recording import parts, schema
 from panotui.recording.evidence_files import Written
+from panotui.recording.packing import Unpacker
 from panotui.recording.pcapng import PcapngFile, packet_block, repair, section_block
 from panotui.recording.reader import Recording
 from panotui.recording.recorder import Evidence, Recorder
@@ -301,6 +303,13 @@ CREATE TABLE summary_sample (
 def as_second_format(folder: Path) -> sqlite3.Connection:
     """The folder's database as version 2 laid it out."""
     database = sqlite3.connect(folder / parts.DATABASE, isolation_level=None)
+    unpacker = Unpacker(database)
+    packed = database.execute("SELECT number, body, dictionary FROM snapshot").fetchall()
+    for number, body, dictionary in packed:
+        plain = zlib.compress(unpacker.unpack(body, dictionary))
+        database.execute("UPDATE snapshot SET body = ? WHERE number = ?", (plain, number))
+    database.execute("DROP TABLE dictionary")
+    database.execute("ALTER TABLE flow DROP COLUMN dictionary")
     for statement in SECOND_FORMAT.split(";")[:-1]:
         table = statement.split()[2]
         database.execute(f"ALTER TABLE {table} RENAME TO newer")
@@ -433,6 +442,11 @@ def test_roll_up_keeps_the_worst_state_of_its_seconds(tmp_path: Path) -> None:
         ("endpoint_sample", "unseen", "reachable"),
     )
     names = {}
+    endpoints = [row[0] for row in connection.execute("SELECT name FROM endpoint_sample")]
+    connection.executemany(  # as formats before 6 kept them
+        "INSERT OR REPLACE INTO endpoint_sample VALUES (?, 1, ?, 'unseen', NULL, 1)",
+        [(oldest + n, name) for n in range(200) for name in endpoints],
+    )
     for table, state, worse in cases:
         (names[table],) = connection.execute(f"SELECT name FROM {table}").fetchone()
         connection.execute(f"UPDATE {table} SET state = ?", (state,))
@@ -540,11 +554,12 @@ def test_a_recording_of_a_day_opens_and_jumps_quickly(tmp_path: Path) -> None:
     connection = folders.open_for_writing(folder)
     connection.execute("BEGIN")
     day = 86_400
-    (body,) = connection.execute("SELECT body FROM snapshot LIMIT 1").fetchone()
+    query = "SELECT body, dictionary FROM snapshot LIMIT 1"
+    body, dictionary = connection.execute(query).fetchone()
     first = START // SECOND
     connection.executemany(
-        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?, NULL, 0)",
-        ((START + n * SECOND, body) for n in range(0, day, 10)),
+        "INSERT OR REPLACE INTO snapshot VALUES (?, 1, 10, ?, NULL, 0, ?)",
+        ((START + n * SECOND, body, dictionary) for n in range(0, day, 10)),
     )
     for name in ("eth0", "eth1"):
         connection.executemany(
