@@ -20,6 +20,7 @@ from panotui.errors import InputError, PrivilegeError, UsageError
 def command(
     socket: Path | None,
     theme: str | None,
+    units: str | None,
     mouse: bool | None,
     config_file: Path | None,
     verbose: bool,
@@ -37,7 +38,7 @@ def command(
     # screen's libraries read.
     from panotui.feed.client import ReattachingClient
 
-    settings, complaints = preferences(theme, mouse, config_file)
+    settings, complaints = preferences(theme, mouse, config_file, units)
     from panotui.tui import app
     from panotui.tui.remembered import first_start
 

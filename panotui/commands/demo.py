@@ -15,6 +15,7 @@ from panotui.commands.preferences import preferences, screen_options
 @common_options
 def command(
     theme: str | None,
+    units: str | None,
     mouse: bool | None,
     config_file: Path | None,
     verbose: bool,
@@ -28,7 +29,7 @@ def command(
     from panotui.commands.terminal import has_terminal
 
     if has_terminal():
-        wanted = preferences(theme, mouse, config_file)
+        wanted = preferences(theme, mouse, config_file, units)
         return run_screen(["--demo"], mode="demo", no_color=no_color, wanted=wanted)
 
     from panotui.commands.capture import demo_folder

@@ -28,6 +28,7 @@ def command(
     snap: int,
     targets: Targets,
     theme: str | None,
+    units: str | None,
     mouse: bool | None,
     config_file: Path | None,
     verbose: bool,
@@ -47,7 +48,7 @@ def command(
     known, _, path = read_site(site)
     names = chosen(interfaces, known, COMMANDS)
     ring_sizes(ring, snap)
-    wanted = preferences(theme, mouse, config_file)
+    wanted = preferences(theme, mouse, config_file, units)
     require_terminal()
     arguments = [*names, "--ring", ring, "--snap", str(snap)]
     if path is not None:

@@ -31,6 +31,10 @@ def screen_options(function: F) -> F:
         "--mouse/--no-mouse", "mouse", default=None, envvar="PANOTUI_MOUSE",
         help="Take the mouse: wheel, click (default: not over SSH).",
     )(function)  # fmt: skip
+    function = click.option(
+        "--units", type=click.Choice(["bits", "bytes"]), envvar="PANOTUI_UNITS",
+        help="Rates in bits/s (default) or bytes/s.",
+    )(function)  # fmt: skip
     return click.option(
         "--theme", metavar="NAME", envvar="PANOTUI_THEME",
         help="auto, dark, light, high-contrast, colour-blind, 16 or none.",
@@ -70,7 +74,10 @@ def _candidates() -> list[tuple[Path, set[int] | None]]:
 
 
 def preferences(
-    theme: str | None, mouse: bool | None, config_file: Path | None
+    theme: str | None,
+    mouse: bool | None,
+    config_file: Path | None,
+    units: str | None = None,
 ) -> tuple[Settings, list[str]]:
     """What the screen starts with, and a line for each thing in the file that is not understood.
 
@@ -86,6 +93,8 @@ def preferences(
             names = ", ".join(THEMES)
             raise UsageError(f"--theme {theme}", "there is no such theme", f"Take one of: {names}.")
         settings = replace(settings, theme=theme)
+    if units is not None:
+        settings = replace(settings, units=units)
     if mouse is not None:
         settings = replace(settings, mouse="on" if mouse else "off")
     return settings, [complaint.said(str(path)) for complaint in complaints]

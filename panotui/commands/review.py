@@ -28,6 +28,7 @@ def command(
     path: Path,
     site: Path | None,
     theme: str | None,
+    units: str | None,
     mouse: bool | None,
     config_file: Path | None,
     verbose: bool,
@@ -48,7 +49,7 @@ def command(
         )
     if not path.exists():
         raise InputError(str(path), "does not exist", "Check the name.")
-    wanted = preferences(theme, mouse, config_file)
+    wanted = preferences(theme, mouse, config_file, units)
     require_terminal()
     end_on_signals()
     if path.is_dir():

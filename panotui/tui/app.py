@@ -25,7 +25,7 @@ from panotui.feed.client import AsyncFeedClient
 from panotui.tui import cells, effects, help, remembered, theme
 from panotui.tui.background import background
 from panotui.tui.glyphs import terminal_glyphs
-from panotui.tui.line import Pen, plain
+from panotui.tui.line import Pen, plain, text_of
 from panotui.tui.pacing import Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
 from panotui.tui.settings import Settings
@@ -115,7 +115,16 @@ async def _run(
     finally:
         _end_undisturbed()
         await opened.close()
+    if app.leaving:
+        _print_picture(session)
     return app.return_code or 0
+
+
+def _print_picture(session: Session) -> None:
+    """The last picture as plain text, for whoever goes on in the terminal or pastes it."""
+    picture = session.picture(monotonic())
+    for line in (picture.header, *picture.body):
+        print(text_of(line).rstrip())
 
 
 def _end_undisturbed() -> None:
@@ -383,6 +392,7 @@ class Panotui(TightApp):
         self.push_screen(FatalScreen(text, recorded))
 
     return_code_on_leave = 0
+    leaving = False  # the last picture is left in the terminal
 
     # ------------------------------------------------------------ drawing
 
@@ -478,6 +488,7 @@ class Panotui(TightApp):
             return
         for effect in wanted:
             if isinstance(effect, effects.Quit):
+                self.leaving = effect.leaving
                 self._leave(effect.code)
                 return
             if isinstance(effect, effects.Send):

@@ -66,11 +66,13 @@ WORDS: tuple[Word, ...] = (
     Word("speed", "N", "play at N times real time (review)"),
     Word("ascii", "", "draw with ASCII, or with Unicode again"),
     Word("help", "", "the keys that work here"),
+    Word("leave", "", "quit, and leave this picture in the terminal"),
     Word("quit", "", "quit"),
 )
 # what a word does, where the key's action has another name
 ACTIONS = {
-    "quit": "back", "save": "save-packets", "time": "strips", "mask": "private",
+    "leave": "quit-leaving", "quit": "back", "save": "save-packets", "time": "strips",
+    "mask": "private",
     "order": "hold-order", "units": "units", "names": "names", "clock": "times",
     "zoom-in": "zoom-in", "zoom-out": "zoom-out",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from panotui.views.frames import Command
 
 class Quit(Struct, frozen=True):
     code: int
+    leaving: bool = False  # the last picture stays in the terminal
 
 
 class Send(Struct, frozen=True):

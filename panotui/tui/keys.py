@@ -25,6 +25,7 @@ VIOLATION = "violation"  # a violation is under the cursor, or open
 OVERVIEW = "overview"
 PACKETS = "packets"  # something whose packets may be kept
 FLOWS = "flows"  # the pane of flows
+FROZEN, RUNNING = "frozen", "running"  # the picture; in a review: whether it plays
 LOST = "lost"  # the recorder has gone and is tried again
 
 
@@ -41,6 +42,7 @@ class Key(Struct, frozen=True):
 KEYS: tuple[Key, ...] = (
     Key(("q",), "back", "quit", "quit (a recorder goes on without the screen)", (PANE,), footer=90),
     Key(("q",), "back", "back", "back to the pane", (DETAIL,), footer=90),
+    Key(("Q",), "quit-leaving", "quit and leave", "quit, and leave this picture in the terminal"),
     Key(("ctrl+c",), "interrupt", "end", "end at once", show="Ctrl-C"),
     Key(("?", "f1"), "help", "help", "this help", footer=80),
     Key(tuple(str(number) for number in range(1, len(PANES) + 1)), "pane", "panes",
@@ -74,8 +76,8 @@ KEYS: tuple[Key, ...] = (
     Key(("r",), "reattach", "try now", "try the recorder again at once", (LOST,), footer=1),
     Key(("r",), "reset", "reset", "the pane as it was: no filter, own order, all ports", (PANE,)),
     Key(("space",), "freeze", "freeze",
-        "freeze the picture; capture goes on. Moving on takes one new picture", (LIVE,),
-        footer=38),
+        "hold this moment for all panes; capture goes on", (LIVE, RUNNING), footer=38),
+    Key(("space",), "freeze", "resume", "go on with what is now", (LIVE, FROZEN), footer=3),
     Key(("m",), "known", "mark known", "mark as known, or take the mark away", (MARKABLE,),
         footer=25),
     Key(("a",), "accept", "accept", "accept this violation into the site file (u: undo)",
@@ -116,7 +118,8 @@ KEYS: tuple[Key, ...] = (
     Key((".",), "faster", "speed", "twice the speed", (REVIEW,)),
     Key(("c",), "compare", "compare",
         "remember this moment; again: what differs between it and now", (REVIEW,), footer=60),
-    Key(("space",), "play", "play", "play, pause", (REVIEW,), footer=23),
+    Key(("space",), "play", "play", "play from here", (REVIEW, FROZEN), footer=23),
+    Key(("space",), "play", "pause", "stand still here", (REVIEW, RUNNING), footer=23),
     Key((":",), "command", "command",
         "a command by its name; in a review also a time to go to (03:14)", footer=75),
     Key(("ctrl+l",), "redraw", "redraw", "draw the whole screen again", show="Ctrl-L"),

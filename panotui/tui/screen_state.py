@@ -151,6 +151,9 @@ class ScreenState:
         """What holds at this place, for the keys that work here."""
         review = self.newest is not None and self.newest.header.review is not None
         found = {keys.REVIEW if review else keys.LIVE}
+        playing = self.newest is not None and self.newest.header.review
+        still = not playing.playing if playing else self.frozen
+        found.add(keys.FROZEN if still else keys.RUNNING)
         if self.lost is not None:
             found.add(keys.LOST)
         if self.opened:

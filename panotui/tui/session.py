@@ -256,6 +256,8 @@ class Session(ScreenState):
         if action == "fold":
             self.fold = not self.fold
             return [Fetch()]
+        if action == "quit-leaving":
+            return [Quit(0, leaving=True)]
         if action == "reattach":
             return [Fetch()]
         if action in ("open", "open-flow"):

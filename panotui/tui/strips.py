@@ -188,7 +188,8 @@ def curve_lines(found: Curve, cells: int, label: int, tall: int, glyphs: Glyphs)
         pen.field(head, label, "dim", right=True).put(" ")
         pen.put(row, "chart" if bits or not peak else "bad").put(" ")
         if number == 0:
-            pen.put(f"peak {short_rate(peak) if bits else peak}", "dim")
+            said = f"peak {short_rate(peak) if bits else peak}" if peak else "none"
+            pen.put(said, "dim")
         lines.append(pen.line())
     return lines
 

@@ -88,8 +88,10 @@ def _kibibytes(value: float) -> str:
 
 def _drawn(curves: Sequence[_Curve], keys: History, scene: Scene) -> list[Line]:
     cells = max(10, scene.width - LABEL - PEAK - 5)
-    each = 2 if scene.glyphs.braille else 1
-    seconds = min(SECONDS_MOST, max(len(c.history) for c in curves), cells * each)
+    known = max(len(c.history) for c in curves)
+    # a short history takes a column a second, so that it is large enough to be seen
+    each = 2 if scene.glyphs.braille and known > cells else 1
+    seconds = min(SECONDS_MOST, known, cells * each)
     seconds += seconds % each
     cells = seconds // each
     lines = [_title(seconds, each, scene)]
@@ -97,7 +99,7 @@ def _drawn(curves: Sequence[_Curve], keys: History, scene: Scene) -> list[Line]:
     room = max(shares, min(2 * shares, scene.height - 14))
     for found in curves:
         tall = max(1, found.share * room // shares)
-        lines += _curve(found, cells, seconds, tall, scene)
+        lines += _curve(found, cells, seconds, tall, scene, stretched=each == 1)
     if keys:
         tail = [None] * (seconds - len(keys[-seconds:])) + list(keys[-seconds:])
         row = "".join(
@@ -115,12 +117,15 @@ def _title(seconds: int, each: int, scene: Scene) -> Line:
     return scene.pen().put(" ").put(f"LAST {span(seconds)}", "head").put(said, "dim").line()
 
 
-def _curve(found: _Curve, cells: int, seconds: int, tall: int, scene: Scene) -> list[Line]:
+def _curve(
+    found: _Curve, cells: int, seconds: int, tall: int, scene: Scene, *, stretched: bool
+) -> list[Line]:
     shown = found.history[-seconds:]
+    dots = [v for v in shown for _ in range(2)] if stretched and scene.glyphs.braille else shown
     peak = max((v for v in shown if v is not None), default=0)
     top = scale(max(peak, found.level) / found.unit) * found.unit
     lines = []
-    for number, row in enumerate(curve(shown, cells, tall, scene.glyphs, top)):
+    for number, row in enumerate(curve(dots, cells, tall, scene.glyphs, top)):
         label = found.show(top) if number == 0 and tall > 1 else ""
         label = found.name if number == tall - 1 else label
         pen = scene.pen().put(" ").field(label, LABEL, "dim", right=True)
