@@ -15,7 +15,13 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-OPTIONAL = {"compression", "dask", "distributed", "keyring"}  # newer Python's, and extras
+OPTIONAL = {
+    "compression",
+    "dask",
+    "distributed",
+    "keyring",
+    "pyarrow",
+}  # newer Python's, and extras
 
 
 def _imported() -> set[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,7 +27,9 @@ from panotui.errors import UsageError
 from panotui.model import FlowRecord, Site, Snapshot
 
 if TYPE_CHECKING:
+    from panotui.commands.confined import Places
     from panotui.policy.queries.rejudge import FlowChange
+    from panotui.report.parquet import ParquetWriter
 
 
 @click.command()
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
               help="Zeek's conn.log, and the same as conn.json, into DIR.")  # fmt: skip
 @click.option("--eve", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Suricata's EVE JSON lines, written to FILE.")  # fmt: skip
+@click.option("--parquet", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Flows, streams, seconds and events as Parquet, by day, into DIR.")  # fmt: skip
 @click.option("--was", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Captures: list what differs from this older site file.")  # fmt: skip
 @site_option
@@ -51,6 +58,7 @@ def command(
     csv_folder: Path | None,
     zeek: Path | None,
     eve: Path | None,
+    parquet: Path | None,
     was: Path | None,
     site: Path | None,
     fail_on: tuple[str, ...],
@@ -64,16 +72,22 @@ def command(
     """
     if as_json and ndjson:
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")
+    if parquet is not None and "-" in names:
+        raise UsageError("--parquet", "standard input can be read only once", "Name a file.")
     named = _named(names, was)
     known, _, _ = read_site(site)
     before = None if was is None else read_site(was)[0]
     again = known if named.recording is None or site is not None else None
-    with confined(
-        captures=named.captures,
-        recording=named.recording,
-        files=[("--eve", eve)],
-        folders=[("--csv", csv_folder), ("--zeek", zeek)],
-    ) as places:
+    with contextlib.ExitStack() as stack:
+        writer = None if parquet is None else stack.enter_context(_parquet_writer(parquet))
+        places = stack.enter_context(
+            confined(
+                captures=named.captures,
+                recording=named.recording,
+                files=[("--eve", eve)],
+                folders=[("--csv", csv_folder), ("--zeek", zeek), ("--parquet", parquet)],
+            )
+        )
         snapshot, flows, changes = _judged(named, again, before, places.recording)
         if csv_folder is not None:
             _tables(csv_folder, places.place(csv_folder), snapshot, flows)
@@ -85,6 +99,8 @@ def command(
                 snapshot,
                 flows,
             )
+        if parquet is not None and writer is not None:
+            _parquet(writer, named, places, parquet, known, snapshot, flows)
         if as_json:
             from panotui.report.analysis import json_pieces
 
@@ -93,7 +109,7 @@ def command(
             from panotui.report.analysis import dumps, lines
 
             _write(dumps(line).encode() + b"\n" for line in lines(snapshot, flows(), changes))
-        elif csv_folder is None and zeek is None and eve is None:
+        elif not any((csv_folder, zeek, eve, parquet)):
             from panotui.commands.summary import summary
 
             click.echo(summary(snapshot, colour=use_color(no_color)))
@@ -113,6 +129,39 @@ def _tables(
         raise UsageError(
             f"--csv {named}", error.strerror or str(error), "Name another folder."
         ) from None
+
+
+def _parquet_writer(folder: Path) -> ParquetWriter:
+    from panotui.report.parquet import ParquetWriter
+
+    return ParquetWriter(folder)
+
+
+def _parquet(
+    writer: ParquetWriter,
+    named: Named,
+    places: Places,
+    folder: Path,
+    site: Site,
+    snapshot: Snapshot,
+    flows: Callable[[], Iterable[FlowRecord]],
+) -> None:
+    """Seconds and events are a recording's: a capture is played into one for them."""
+    from panotui.commands.rehearse import record_capture
+    from panotui.recording.reader import Recording
+
+    target = places.place(folder)
+    with tempfile.TemporaryDirectory(prefix="panotui-parquet-") as temporary:
+        played = places.recording
+        if played is None:
+            played = record_capture(named.captures, site, "", Path(temporary) / "capture.panotui")
+        recording = Recording(played)
+        try:
+            # where root was given up, what writes gives it up likewise
+            become = None if target == folder else (os.geteuid(), os.getegid())
+            writer.write(target, flows(), snapshot.streams, recording, become)
+        finally:
+            recording.close()
 
 
 def _write(pieces: Iterable[bytes]) -> None:

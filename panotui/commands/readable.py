@@ -81,6 +81,7 @@ READING = (
     "panotui.report.content:glossary",
     "panotui.report.page:_css",
     "panotui.report.page:_template",
+    "panotui.report.parquet",
     "panotui.report.redacted",
     "panotui.report.story",
     "panotui.report.wording",

@@ -154,6 +154,8 @@ def _findings(story: Story) -> list[str]:
             packet = ""
             if evidence.packet is not None and story.is_capture:
                 packet = f", packet {evidence.packet}"
+            elif evidence.frame is not None and finding.evidence_file:
+                packet = f", frame {evidence.frame} of {escaped(finding.evidence_file)}"
             at = story.heading.time.clock(evidence.time_ns)
             lines.append(f"   - {at}{packet}: {escaped(evidence.text)}")
     return [*lines, ""]
@@ -265,7 +267,8 @@ def _evidence(story: Story) -> list[str]:
     rows = [
         (
             e.file, story.heading.time.moment(e.time_ns), e.title, f"{e.packets:,}",
-            wording.size(e.size_bytes), e.sha256 or "removed since",
+            wording.size(e.bytes),
+            (e.sha256 or wording.UNKNOWN) + (", changed since" if e.intact is False else ""),
         )
         for e in story.evidence
     ]  # fmt: skip

@@ -30,7 +30,7 @@ _PARTS = frozenset({"api", "dkr", "streams", "credentials", "runtime"})  # of se
 _OURS = frozenset({
     "id", "state", "severity", "confidence", "reason", "rule", "verdict", "kind", "transport",
     "role", "codec", "media", "app", "scope", "trouble", "trouble_severity", "conn_state",
-    "made_by",
+    "made_by", "evidence_file", "sha256",
 })  # fmt: skip
 _NAME_LEAST = 2  # shorter names would be found within words
 
@@ -67,7 +67,8 @@ def _redacted(story: Story, numbers: _Numbers, site: str) -> Story:
         marks=(),
         # A file is known by its hash; its name may say what it is about.
         evidence=tuple(
-            dataclasses.replace(e, file=f"file {n}") for n, e in enumerate(told.evidence, 1)
+            msgspec.structs.replace(e, file=f"file {n}", subject="")
+            for n, e in enumerate(told.evidence, 1)
         ),
         named="a capture" if story.is_capture else "a recording",
     )

@@ -6,25 +6,23 @@ histories that plots need, of the whole recording or of a span of it. Nothing is
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
 from panotui.errors import InputError
 from panotui.model import (
     SECOND,
+    EvidenceFileRecord,
     FindingRecord,
     FlowRecord,
     Snapshot,
     StreamRecord,
     ViolationRecord,
 )
-from panotui.recording.parts import EVIDENCE
 from panotui.recording.reader import Recording
 from panotui.recording.strips import recorded_runs
 from panotui.report.plots import Sample, Series
@@ -79,18 +77,6 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceFile:
-    """Packets that were kept."""
-
-    file: str
-    time_ns: int
-    title: str
-    packets: int
-    size_bytes: int | None  # None: it has been removed since
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Before:
     """The span before the one that is told of, to compare with."""
 
@@ -118,7 +104,7 @@ class Story:
     counted: Mapping[str, Counted] = field(default_factory=dict)  # by camera
     gaps: tuple[tuple[int, int], ...] = ()  # ns
     marks: tuple[tuple[int, str], ...] = ()  # (ns, what a person wrote)
-    evidence: tuple[EvidenceFile, ...] = ()
+    evidence: tuple[EvidenceFileRecord, ...] = ()
     before: Before | None = None
     start_s: int = 0
     end_s: int = 0
@@ -192,7 +178,9 @@ def story_of(
         counted=counted,
         gaps=tuple(g for g in recording.gaps() if _within(*g, span)),
         marks=tuple(m for m in recording.marks() if _within(m[0], m[0], span)),
-        evidence=_evidence(recording, span),
+        evidence=tuple(
+            e for e in recording.evidence_files(look=True) if _within(e.time_ns, e.time_ns, span)
+        ),
         before=_before(recording, span, whole, samples),
         start_s=span.start_s,
         end_s=span.end_s,
@@ -359,29 +347,6 @@ def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
             was.packets + max(0, stream.expected - stream.lost), was.lost + stream.lost
         )
     return found
-
-
-# ------------------------------------------------------------------ evidence
-
-
-def _evidence(recording: Recording, span: Span) -> tuple[EvidenceFile, ...]:
-    """The files about the span with their hashes; one that has gone since says so."""
-    found: list[EvidenceFile] = []
-    for file, time_ns, title, packets in recording.evidence():
-        if not _within(time_ns, time_ns, span):
-            continue
-        size, digest = _hashed(recording.path / EVIDENCE / Path(file).name)
-        found.append(EvidenceFile(file, time_ns, title, packets, size, digest))
-    return tuple(found)
-
-
-def _hashed(path: Path) -> tuple[int | None, str | None]:
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return file.tell(), digest
-    except OSError:
-        return None, None
 
 
 # ------------------------------------------------------------------ the span before

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -190,8 +192,9 @@ def test_root_reports_of_several_and_prints_without_its_rights(
     recording: Path, tmp_path: Path
 ) -> None:
     """What reads may open nothing else any more; what prints is a process apart, and no root."""
-    browser = tmp_path / "bin" / "chromium"
-    browser.parent.mkdir()
+    # not below pytest's own folders, which are closed to others
+    place = Path(tempfile.mkdtemp(prefix="panotui-test-"))
+    browser = place / "chromium"
     browser.write_text(
         "#!/bin/sh\n"
         'for last; do case "$last" in --print-to-pdf=*) out="${last#*=}";; esac; done\n'
@@ -200,8 +203,7 @@ def test_root_reports_of_several_and_prints_without_its_rights(
         'grep -c "<section class=.site." "$page" >> "$out"\n'
     )
     browser.chmod(0o755)
-    for folder in (tmp_path, browser.parent, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    place.chmod(0o755)
     out = tmp_path / "both.pdf"
     done = subprocess.run(
         [
@@ -216,3 +218,4 @@ def test_root_reports_of_several_and_prints_without_its_rights(
     assert said.startswith("%PDF-1.4 uid=")
     assert "uid=0 " not in said
     assert said.split()[-1] == "2"
+    shutil.rmtree(place)

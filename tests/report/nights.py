@@ -32,6 +32,7 @@ from panotui.model import (
     TimeServerRecord,
     ViolationRecord,
 )
+from panotui.recording.evidence_files import Written
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.recorder import Evidence, Recorder
 from panotui.recording.retention import Limits
@@ -91,11 +92,12 @@ def record_night(
             title = f"{trouble.kind} {trouble.camera}"
             recorder.keep(Evidence(f"{n:04}-{trouble.kind}.pcapng", title, at_ns, _write_nothing))
     recorder.close()
+    assert recorder.failure is None
     return folder
 
 
-def _write_nothing(file: PcapngFile) -> int:
-    return 0
+def _write_nothing(file: PcapngFile) -> Written:
+    return Written(0)
 
 
 class _Night:

@@ -19,6 +19,7 @@ from panotui.model import (
     CameraRecord,
     ClockRecord,
     EndpointRecord,
+    EvidenceFileRecord,
     EvidenceRecord,
     FindingRecord,
     PortRecord,
@@ -33,7 +34,7 @@ from panotui.report import content, wording
 from panotui.report.markdown import markdown
 from panotui.report.page import page
 from panotui.report.plots import Band, Sample, Series, folded, line_plot, nice_top, time_ticks
-from panotui.report.story import EvidenceFile, Heading, History, Story
+from panotui.report.story import Heading, History, Story
 from panotui.report.wording import LocalTime
 from panotui.state.strips import Cell, Run
 
@@ -165,7 +166,9 @@ def hostile_story(name: str = HOSTILE) -> Story:
         ports={name: history},
         marks=((NS, name),),
         runs={f"camera:{name}": [Run(START, START + 60, Cell.DEAD)]},
-        evidence=(EvidenceFile(name, NS, name, 1, 1, "0" * 64),),
+        evidence=(
+            EvidenceFileRecord(file=name, subject="", title=name, time_ns=NS, packets=1, bytes=1),
+        ),
         heading=Heading(name, name, name),
     )
 

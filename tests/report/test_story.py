@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import tomllib
 from datetime import UTC
 from pathlib import Path
@@ -147,9 +148,21 @@ def test_evidence_is_listed_with_its_hash(night: Path) -> None:
     for kept in story.evidence:
         raw = (night / EVIDENCE / kept.file).read_bytes()
         assert kept.sha256 == hashlib.sha256(raw).hexdigest()
-        assert kept.size_bytes == len(raw)
+        assert (kept.bytes, kept.intact) == (len(raw), True)
+        assert kept.sha256 is not None
         assert kept.sha256 in page(story)
         assert kept.sha256 in markdown(story)
+
+
+def test_evidence_that_was_changed_since_is_said_to_be(night: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "night.panotui"
+    shutil.copytree(night, copy)
+    changed = copy / EVIDENCE / told(copy).evidence[0].file
+    changed.write_bytes(changed.read_bytes() + b"x")
+    story = told(copy)
+    assert [e.intact for e in story.evidence].count(False) == 1
+    assert page(story).count("changed since") == 1
+    assert markdown(story).count("changed since") == 1
 
 
 def test_what_came_again_is_one_finding_with_its_times(night: Path) -> None:

@@ -25,7 +25,10 @@ from panotui.errors import UsageError
 from panotui.sources.live import deputy, privileges
 
 PIECE = 1 << 20
-TABLE = re.compile(r"[a-z_]{1,40}\.(csv|log|json)")  # what may be taken out of a folder
+# what may be taken out of a folder, and folders in it, two deep
+TABLE = re.compile(r"[a-z_]{1,40}\.(csv|log|json)|part-[0-9]{1,6}\.parquet")
+FOLDER = re.compile(r"[a-z]{1,20}|day=[0-9-]{10}")
+DEPTH = 2
 _BEGIN = b"place"
 
 
@@ -117,15 +120,22 @@ def _serve(asked: socket.socket, folder: int, wanted: Sequence[Wanted]) -> None:
 
 
 def _place_folder(finished: int, wanted: Wanted) -> None:
-    folder = os.open(
-        wanted.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=finished
-    )
-    with deputy.acting(privileges.caller()):
-        wanted.target.mkdir(parents=True, exist_ok=True)
-    for name in sorted(os.listdir(folder)):
-        if TABLE.fullmatch(name):
-            _place(folder, name, wanted.target / name)
-    os.close(folder)
+    _place_tables(finished, wanted.name, wanted.target, DEPTH)
+
+
+def _place_tables(parent: int, name: str, target: Path, depth: int) -> None:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open(name, flags, dir_fd=parent)
+    try:
+        with deputy.acting(privileges.caller()):
+            target.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(os.listdir(folder)):
+            if TABLE.fullmatch(entry):
+                _place(folder, entry, target / entry)
+            elif depth and FOLDER.fullmatch(entry):
+                _place_tables(folder, entry, target / entry, depth - 1)
+    finally:
+        os.close(folder)
 
 
 def _place(finished: int, name: str, target: Path, opened: int = -1) -> None:
