@@ -2,7 +2,10 @@
 
 `small`: 60-byte frames, half UDP and half TCP, in 20,000 two-way flows (TCP in order, acknowledged,
 opened by a handshake). `rtp`: 1250-byte RTP of 80 camera streams. `mixed`: three of ten packets of
-the first kind, seven of the second. Packets come at `rate` a second of packet time.
+the first kind, seven of the second. `middle`: 60-byte TCP segments of 20,000 connections that were
+open before, their bytes like noise. `connections`: TCP connections of four packets, the handshake
+and 6 bytes; `hellos`: the same, but the fourth packet is a TLS hello. Packets come at `rate` a
+second of packet time.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 
 START_NS = 1_760_000_000_000_000_000
 BLOCK = 1 << 18
+KINDS = ("small", "rtp", "mixed", "middle", "connections", "hellos")
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
 
 
@@ -115,6 +119,108 @@ class Small:
         return frames
 
 
+class Middle(Small):
+    """60-byte TCP segments of two-way connections that are seen from their middle."""
+
+    def block(self, n: int) -> np.ndarray:
+        frames = np.zeros((n, 60), np.uint8)
+        flow = self.random.integers(0, self.flows, n)
+        order = np.argsort(flow, kind="stable")
+        ranked = flow[order]
+        starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+        step = np.empty(n, np.int64)
+        step[order] = np.arange(n) - np.repeat(starts, np.diff(np.r_[starts, n]))
+        step += self.count[flow]
+        np.add.at(self.count, flow, 1)
+        back = step % 2 == 1  # each end sends 6 bytes in turn
+        a, b = self.client[flow], self.server[flow]
+        _link_and_ip(frames, np.where(back, b, a), np.where(back, a, b), np.full(n, 6))
+        _put16(frames, 16, np.full(n, 46))
+        _put16(frames, 34, np.where(back, self.dport[flow], self.sport[flow]))
+        _put16(frames, 36, np.where(back, self.sport[flow], self.dport[flow]))
+        first, other = flow * 7919 + back * 104729, flow * 7919 + (~back) * 104729
+        _put32(frames, 38, (first + 6 * (step // 2)) & 0xFFFFFFFF)
+        _put32(frames, 42, (other + 6 * ((step + 1) // 2)) & 0xFFFFFFFF)
+        frames[:, 46] = 0x50
+        frames[:, 47] = 0x18
+        _put16(frames, 48, np.full(n, 60000))
+        frames[:, 54:60] = self.random.integers(0, 256, (n, 6), dtype=np.uint8)
+        _checksums(frames)
+        return frames
+
+
+HELLO_NAME = b"device-0000.example.net"
+
+
+def _hello() -> bytes:
+    """A TLS hello of a client, with the name and version of what most devices send."""
+    name = struct.pack(">HBH", len(HELLO_NAME) + 3, 0, len(HELLO_NAME)) + HELLO_NAME
+    extensions = b"".join(
+        struct.pack(">HH", kind, len(body)) + body
+        for kind, body in (
+            (0, name),
+            (10, bytes.fromhex("0006001d00170018")),
+            (11, b"\1\0"),
+            (13, bytes.fromhex("00080403080404010503")),
+            (16, b"\0\x0c\2h2\x08http/1.1"),
+            (43, b"\4\3\4\3\3"),
+        )
+    )
+    ciphers = bytes.fromhex("130113021303c02bc02fc02cc030")
+    body = (
+        b"\3\3" + bytes(range(32)) + b"\x20" + bytes(range(32))
+        + struct.pack(">H", len(ciphers)) + ciphers + b"\1\0"
+        + struct.pack(">H", len(extensions)) + extensions
+    )  # fmt: skip
+    message = b"\1" + len(body).to_bytes(3, "big") + body
+    return b"\x16\3\1" + struct.pack(">H", len(message)) + message
+
+
+class Connections:
+    """TCP connections of four packets, 5,000 at a time: a handshake, and 6 bytes or a hello."""
+
+    together = 5_000
+
+    def __init__(self, hello: bool, seed: int = 4) -> None:
+        self.random = np.random.default_rng(seed)
+        self.payload = np.frombuffer(_hello() if hello else b"\x02\x20\x30\x40\x50\x60", np.uint8)
+        self.name_at = bytes(self.payload).find(b"device-") + 7 if hello else -1
+        self.sent = 0
+
+    def records(self, n: int, times_ns: np.ndarray) -> bytes:
+        """The next `n` packets, with their record headers."""
+        place = self.sent + np.arange(n)
+        self.sent += n
+        flow = place // (4 * self.together) * self.together + place % self.together
+        step = place // self.together % 4
+        frames = np.zeros((n, 54 + len(self.payload)), np.uint8)
+        back = step == 1
+        a, b = 0x0A000000 + flow % 60_000, 0xC0A80000 + flow // 7 % 4096
+        _link_and_ip(frames, np.where(back, b, a), np.where(back, a, b), np.full(n, 6))
+        full = step == 3
+        _put16(frames, 16, np.where(full, 40 + len(self.payload), 40))
+        sport, dport = 20_000 + flow // 60_000 * 5000 + flow % 4999, np.full(n, 443)
+        _put16(frames, 34, np.where(back, dport, sport))
+        _put16(frames, 36, np.where(back, sport, dport))
+        _put32(frames, 38, (flow * 7919 + back * 104729 + (step >= 2)) & 0xFFFFFFFF)
+        answered = (flow * 7919 + (~back) * 104729 + 1) & 0xFFFFFFFF
+        _put32(frames, 42, np.where(step == 0, 0, answered))
+        frames[:, 46] = 0x50
+        frames[:, 47] = np.array([2, 0x12, 0x10, 0x18])[step]
+        _put16(frames, 48, np.full(n, 60000))
+        frames[full, 54:] = self.payload
+        if self.name_at >= 0:
+            at, rows = 54 + self.name_at, np.flatnonzero(full)
+            for digit in range(4):
+                frames[rows, at + digit] = 48 + flow[rows] // 10**digit % 10
+        _checksums(frames)
+        out, size = _records(frames, times_ns), np.where(full, frames.shape[1], 60)
+        lengths = size.astype("<u4")[:, None].view(np.uint8)
+        out[:, 8:12] = out[:, 12:16] = lengths
+        kept = np.arange(out.shape[1]) < (16 + size)[:, None]
+        return out[kept].tobytes()
+
+
 class Rtp:
     """1250-byte RTP: 80 cameras, 25 frames a second of clock each, in order and complete."""
 
@@ -167,14 +273,15 @@ def _records(frames: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> None:
-    """Write `packets` packets of `small`, `rtp` or `mixed` to a pcap file."""
-    small, rtp = Small(), Rtp()
+    """Write `packets` packets of a kind to a pcap file."""
+    small, rtp = Middle() if kind == "middle" else Small(), Rtp()
+    connections = Connections(kind == "hellos")
     random = np.random.default_rng(3)
     done = 0
     with path.open("wb") as file:
         file.write(PCAP_HEADER)
         while done < packets:
-            n = min(BLOCK if kind == "small" else BLOCK // 8, packets - done)
+            n = min(BLOCK if kind in ("small", "middle") else BLOCK // 8, packets - done)
             times = START_NS + ((done + np.arange(n)) * (1e9 / rate)).astype(np.int64)
             if kind == "mixed":
                 pick = random.random(n) < 0.3
@@ -192,15 +299,17 @@ def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> Non
                     chunks.append(records[which][at : at + last - first].tobytes())
                     seen[which] += last - first
                 file.write(b"".join(chunks))
+            elif kind in ("connections", "hellos"):
+                file.write(connections.records(n, times))
             else:
-                frames = (small if kind == "small" else rtp).block(n)
+                frames = (rtp if kind == "rtp" else small).block(n)
                 file.write(_records(frames, times).data)
             done += n
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=("small", "rtp", "mixed"))
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("packets", type=int)
     parser.add_argument("path", type=Path)
     parser.add_argument("--rate", type=float, default=1_000_000.0)
