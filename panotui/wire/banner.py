@@ -8,6 +8,7 @@ are here too, so that the order in which they are tried stands in one place.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from panotui.model import BannerMessage
 from panotui.wire import http, mqtt
@@ -35,7 +36,10 @@ _MAIL_PORTS = frozenset((25, 465, 587, 2525))
 _FILE_PORTS = frozenset((21, 2121))
 _MAIL_COMMANDS = (b"EHLO ", b"HELO ", b"MAIL FROM:", b"AUTH ")
 _FILE_COMMANDS = (b"USER ", b"PASS ", b"AUTH TLS", b"AUTH SSL")
+# what a text that is recognised begins with; of mail in lower case, too
+WORDS = (*_TEXT_STARTS, *_MAIL_COMMANDS, *_FILE_COMMANDS)
 _RTSP_FRAME_CHANNELS = 64
+_RTSP_FRAME = re.compile(rb"(?=\$[\x00-\x3f]..[\x80-\xbf])", re.DOTALL)  # its channel and version
 _SEARCHED = 2048
 UNDECIDED = "?"
 
@@ -112,14 +116,11 @@ def holds_interleaved(data: bytes) -> bool:
 
     For connections first seen in their middle: the start of a segment is then the rest of a frame.
     """
-    at = data.find(b"\x24", 0, _SEARCHED)
-    for _ in range(16):
-        if at < 0:
-            return False
+    for found in islice(_RTSP_FRAME.finditer(data, 0, _SEARCHED + 4), 16):
+        at = found.start()
         size = int.from_bytes(data[at + 2 : at + 4], "big")
         if at + 4 + size < len(data) and is_interleaved(data[at:]):
             return True
-        at = data.find(b"\x24", at + 1, _SEARCHED)
     return False
 
 

@@ -9,6 +9,7 @@ recognised afresh inside.
 
 from __future__ import annotations
 
+from panotui.meter.control.unknown import TRIES
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE, LANE_RTSP
 from panotui.model import AnyMessage, NotTls, TlsFinished
 from panotui.wire import banner, dns, http, mqtt, tls
@@ -20,9 +21,8 @@ FLIGHT_BYTES = 65_536
 TLS_PORTS = frozenset((443, 853, 8443, 8883))
 RTSP_APPS = frozenset(("rtsp", "rtsp-http"))
 RTSPS_PORT = 322  # RFC 7826 22.1
-_DNS_PORTS = {53: "dns", 5353: "mdns", 5355: "llmnr"}
+DNS_PORTS = {53: "dns", 5353: "mdns", 5355: "llmnr"}
 _DNS_TRANSPORT = {"dns": "tcp", "mdns": "mdns", "llmnr": "llmnr"}
-_TRIES = 3  # segments of unknown content before it is left alone
 _UNDECIDED_TRIES = 32
 _OVERTAKEN_BYTES = 65_536
 _HEADS = 8
@@ -206,7 +206,7 @@ class Opening:
             app = self._by_port(data, client_port, server_port)
         if app is None:
             self._tries += 1
-            if self._tries >= _TRIES or side.stream.offered > 2 * tls.HELLO_LIMIT:
+            if self._tries >= TRIES or side.stream.offered > 2 * tls.HELLO_LIMIT:
                 self._unknown(origin)
             return
         if self.app is None:
@@ -225,7 +225,7 @@ class Opening:
 
     def _by_port(self, data: bytes, client_port: int, server_port: int) -> str | None:
         """What content does not tell: DNS by its port, RTSP seen in the middle of its media."""
-        name = _DNS_PORTS.get(server_port) or _DNS_PORTS.get(client_port)
+        name = DNS_PORTS.get(server_port) or DNS_PORTS.get(client_port)
         if name is not None and _is_dns(data):
             return name
         if banner.holds_interleaved(data):
@@ -245,15 +245,7 @@ class Opening:
         if self._told_not_tls:
             return
         self._told_not_tls = True
-        self.messages.append(
-            NotTls(
-                time_ns=origin.time_ns,
-                packet=origin.packet,
-                interface=origin.interface,
-                flow=origin.flow,
-                looks_like=app,
-            )
-        )
+        self.messages.append(not_tls(origin, app))
 
     # -------------------------------------------------------------- readers
 
@@ -292,7 +284,7 @@ class Opening:
                 self._read_http(side, from_client, origin)
                 return
             if seen != "tls":
-                if side.segments >= _TRIES:
+                if side.segments >= TRIES:
                     self._finish()
                 return
             side.synchronised = True
@@ -426,6 +418,17 @@ class Opening:
                 return
         if len(ready) > _LINE_BYTES:
             ready.clear()
+
+
+def not_tls(origin: Origin, app: str) -> NotTls:
+    """What a connection to a port of TLS says that carries something else."""
+    return NotTls(
+        time_ns=origin.time_ns,
+        packet=origin.packet,
+        interface=origin.interface,
+        flow=origin.flow,
+        looks_like=app,
+    )
 
 
 def _begin_with(ready: bytearray, payload: bytes) -> None:

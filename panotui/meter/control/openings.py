@@ -1,9 +1,10 @@
 """The beginnings of TCP flows: their first payloads in, the lane of each flow's direction out.
 
-Flows that show TLS data and nothing else are settled many at a time (`established`); every other
-has an `Opening`, which reads its segments one after another until it is known what the flow carries
-and what it said. How many are read in a second of packet time is bounded by port, how many openings
-and how many of their bytes are held is bounded altogether.
+Flows that show TLS data and nothing else, or nothing known, are settled many at a time
+(`established`, `unknown`); every other has an `Opening`, which reads its segments one after another
+until it is known what the flow carries and what it said. How many are read in a second of packet
+time is bounded by port, how many openings and how many of their bytes are held is bounded
+altogether.
 """
 
 from __future__ import annotations
@@ -16,8 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.meter.control.collected import Collected
-from panotui.meter.control.established import Established
-from panotui.meter.control.opening import RTSP_APPS, RTSPS_PORT, TLS_PORTS, Opening
+from panotui.meter.control.established import FEW_ROWS, Established
+from panotui.meter.control.opening import (
+    DNS_PORTS,
+    RTSP_APPS,
+    RTSPS_PORT,
+    TLS_PORTS,
+    Opening,
+    not_tls,
+)
+from panotui.meter.control.unknown import Unknown
 from panotui.meter.flows.state import SYN
 from panotui.meter.lanes import LANE_BULK, LANE_RTSP
 from panotui.model import (
@@ -52,6 +61,7 @@ class Openings:
         self._collected = collected
         self._established = Established(RTSPS_PORT)
         self._rtsp_ports = frozenset(settings.rtsp_ports)
+        self._unknown = Unknown(self._rtsp_ports | DNS_PORTS.keys())
         self._allowed = [settings.control_per_second * share for share in _SHARES]
         self._used = [0] * len(_SHARES)
         self._second = -1
@@ -70,7 +80,9 @@ class Openings:
         if not len(rows):
             return lanes
         offered = _Offered.of(rows, flow_id, from_client, from_start)
+        offered = self._pass_known(offered, lanes)
         offered = self._settle(batch, columns, offered, lanes)
+        offered = self._pass_unknown(batch, columns, offered, lanes)
         data = batch.data.data
         for segment in _segments(batch, columns, offered):
             lanes[segment.place] = self._take(segment, data)
@@ -84,16 +96,57 @@ class Openings:
             talk.close()
             self._collected.messages += talk.messages
         self._established.take(flow)
+        self._unknown.take(flow)
 
     # -------------------------------------------------------------- many at a time
+
+    def _pass_known(self, offered: _Offered, lanes: U8) -> _Offered:
+        """Write the lanes of flows that are past their openings; the segments that are left."""
+        if len(offered.rows) < FEW_ROWS:
+            return offered
+        apps, talks, established = self._collected.apps, self.talks, self._established
+        ids, of = np.unique(offered.flows, return_inverse=True)
+        lane_of = np.zeros(len(ids), np.uint8)
+        for i, flow in enumerate(ids.tolist()):
+            known = apps.get(flow)
+            if known is not None and flow not in talks and flow not in established:
+                lane_of[i] = LANE_RTSP if APPS[known] in RTSP_APPS else LANE_BULK
+        told = lane_of[of]
+        past = told != 0
+        if not past.any():
+            return offered
+        lanes[offered.place[past]] = told[past]
+        return offered.some(~past)
+
+    def _pass_unknown(
+        self, batch: PacketBatch, columns: Columns, offered: _Offered, lanes: U8
+    ) -> _Offered:
+        """Write the lanes of flows that show nothing known; the segments that are left."""
+        passed = self._unknown.settle(
+            batch, columns, offered.rows, offered.flows, offered.from_client, offered.from_start,
+            lambda flow: flow in self._established or self._is_known(flow),
+        )  # fmt: skip
+        if passed is None:
+            return offered
+        collected = self._collected
+        lanes[offered.place[passed.rows]] = passed.lanes
+        collected.taken += len(passed.lanes)
+        for flow, from_start, server_port, by_client, *seen in passed.done:
+            collected.mark(flow, "other" if from_start else None)
+            if from_start and by_client and server_port in TLS_PORTS:
+                time_ns, packet, interface = seen
+                origin = Origin(time_ns, packet, interface, flow)
+                collected.messages.append(not_tls(origin, "other"))
+        return offered.some(~passed.rows)
 
     def _settle(
         self, batch: PacketBatch, columns: Columns, offered: _Offered, lanes: U8
     ) -> _Offered:
         """Write the lanes of flows that show TLS data alone; the segments that are left."""
         settled = self._established.settle(
-            batch, columns, offered.rows, offered.flows, offered.from_client, self._is_known
-        )
+            batch, columns, offered.rows, offered.flows, offered.from_client,
+            lambda flow: flow in self._unknown or self._is_known(flow),
+        )  # fmt: skip
         if settled is None:
             return offered
         collected = self._collected
@@ -121,7 +174,9 @@ class Openings:
                 return LANE_RTSP if APPS[known] in RTSP_APPS else LANE_BULK
         share = self._share_of(segment)
         if not segment.readable or not self._afford(segment.time_ns, share):
-            return LANE_BULK if talk is None else self._give_up(flow)
+            if talk is None and self._unknown.take(flow) is None:
+                return LANE_BULK
+            return self._give_up(flow)
         if talk is None:
             talk = self._begin(segment, data)
         else:
@@ -148,18 +203,29 @@ class Openings:
             ends if segment.from_client else (ends[0][::-1], ends[1][::-1])
         )
         flow = segment.flow
+        heard = self._unknown.take(flow)
+        from_start = segment.from_start
+        if heard is not None:
+            from_start = heard.from_start
+            if heard.server_port != server_port:  # who began was known better in between
+                client, server = server, client
+                client_port, server_port = server_port, client_port
         talk = self.talks[flow] = Opening(
             client=client,
             server=server,
             client_port=client_port,
             server_port=server_port,
             rtsp_ports=self._rtsp_ports,
-            from_start=segment.from_start,
+            from_start=from_start,
         )
         self._make_room()
         seen = self._established.take(flow)
         if seen is not None:
             talk.feed(seen.sequence, seen.payload(), seen.from_client, seen.origin(flow))
+        if heard is not None:
+            for piece in heard.pieces:
+                talk.feed(piece.sequence, piece.payload(), piece.from_client, piece.origin(flow))
+        self.talk_bytes += talk.held
         return talk
 
     def _feed(self, talk: Opening, segment: _Segment, data: memoryview) -> int:
@@ -210,12 +276,15 @@ class Openings:
 
     def _give_up(self, flow: int) -> int:
         """End an opening before its time; the lane of its flow."""
-        talk = self.talks[flow]
+        self._collected.reassembly_skipped += 1
+        talk = self.talks.get(flow)
+        if talk is None:  # all of it was unknown so far
+            self._collected.mark(flow, None)
+            return LANE_BULK
         held = talk.held
         talk.close()
         self.talk_bytes += talk.held - held
         self._collected.messages += talk.messages
-        self._collected.reassembly_skipped += 1
         self._end(flow, talk)
         return LANE_RTSP if talk.app in RTSP_APPS else LANE_BULK
 

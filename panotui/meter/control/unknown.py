@@ -1,0 +1,280 @@
+"""The first look at TCP payloads that are the beginning of nothing known, many at a time.
+
+Most connections that are seen from their middle, and those of protocols of which nothing is read,
+show three payloads that nobody recognises, and are left alone. Payloads of flows without an
+`opening.Opening` come in; out comes which of them need none, and what that comes to, which is what
+an `Opening` would say of them. While a flow has shown fewer than three, how long they were is
+remembered, for an `Opening` to begin with should anything else follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from panotui.meter.control.established import FEW_ROWS
+from panotui.meter.flows.grouping import rank
+from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE
+from panotui.model import I64, U8, Bool, PacketBatch
+from panotui.wire import banner
+from panotui.wire.columns import Columns
+from panotui.wire.gather import gather
+from panotui.wire.origin import Origin
+
+TRIES = 3  # segments of unknown content before a flow is left alone
+KEPT = 16_384
+_LONGEST = 2048  # bytes of a payload that is looked at here
+_BLOCK = 64
+_SYN = 2
+# a `$` frame's header (`banner.is_interleaved`), whole or cut off by the payload's end
+_FRAME = re.compile(rb"\$(?:[\x00-\x3f](?:..[\x80-\xbf]|.{0,2}\Z)|\Z)", re.DOTALL)
+# the first two bytes of words that `banner` knows
+_WORD = np.zeros(65_536, np.bool_)
+for _word in banner.WORDS:
+    _WORD[_word[0] << 8 | _word[1]] = _WORD[_word[0] << 8 | _word[1] | 0x20] = True
+
+
+class Piece(NamedTuple):
+    """A segment whose bytes are nothing known."""
+
+    from_client: bool
+    sequence: int
+    size: int
+    time_ns: int
+    packet: int
+    interface: int
+
+    def origin(self, flow: int) -> Origin:
+        """Where it was seen."""
+        return Origin(self.time_ns, self.packet, self.interface, flow)
+
+    def payload(self) -> bytes:
+        """A segment as good as it was: its bytes begin nothing, whatever follows them."""
+        return b"\x01" * self.size
+
+
+class Heard(NamedTuple):
+    """What a flow has shown so far: fewer than `TRIES` pieces."""
+
+    from_start: bool
+    server_port: int  # as it was with the first piece
+    pieces: tuple[Piece, ...]
+
+    def next_of(self, from_client: bool) -> int | None:
+        """The sequence number that a direction's next segment should have; None: any."""
+        for piece in reversed(self.pieces):
+            if piece.from_client == from_client:
+                return (piece.sequence + piece.size) & 0xFFFFFFFF
+        return None
+
+
+class Done(NamedTuple):
+    """A flow that is left alone from now on."""
+
+    flow: int
+    from_start: bool
+    server_port: int
+    by_client: bool  # the client is among those who have sent something
+    time_ns: int  # of the last piece
+    packet: int
+    interface: int
+
+
+class Passed(NamedTuple):
+    """Rows that need no further look, and what they come to."""
+
+    rows: Bool  # (n,) of the rows that were offered
+    lanes: U8  # (number of these,)
+    done: list[Done]
+
+
+class Unknown:
+    """Remembers flows that have shown nothing known, at most `KEPT` of them.
+
+    `own_ports` are those on which an `Opening` looks at more than the bytes.
+    """
+
+    def __init__(self, own_ports: frozenset[int]) -> None:
+        own = np.zeros(65_536, np.bool_)
+        own[list(own_ports)] = True
+        self._own_port = own
+        self._heard: OrderedDict[int, Heard] = OrderedDict()
+
+    def __contains__(self, flow: int) -> bool:
+        return flow in self._heard
+
+    def take(self, flow: int) -> Heard | None:
+        """What was heard of a flow, which is then forgotten here."""
+        return self._heard.pop(flow, None)
+
+    def settle(
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        flows: I64,
+        from_client: Bool,
+        from_start: Bool,
+        is_known: Callable[[int], bool],
+    ) -> Passed | None:
+        """Settle what can be of `rows`, which are in order of arrival; None when nothing can.
+
+        All rows of a flow are settled or none of them. `is_known` tells flows that are past this.
+        """
+        if len(rows) < FEW_ROWS:
+            return None
+        plain = self._plain(batch, columns, rows)
+        if not plain.any():
+            return None
+        ids, of = np.unique(flows, return_inverse=True)
+        fits = np.bincount(of[~plain], minlength=len(ids)) == 0
+        fits &= ids >= 0
+        size = columns.payload_captured[rows].astype(np.int64)
+        sequence = gather(batch.data, columns.l4[rows] + 4, 4).view(">u4").astype(np.int64)
+        way = of * 2 + from_client
+        order = np.argsort(way, kind="stable")
+        same = way[order[1:]] == way[order[:-1]]
+        goes_on = sequence[order[1:]] == (sequence[order] + size[order])[:-1] & 0xFFFFFFFF
+        fits[of[order[1:][same & ~goes_on]]] = False
+        begins = np.full(2 * len(ids), -1, np.int64)  # the first number of each direction
+        begins[way[order[::-1]]] = sequence[order[::-1]]
+        before = self._before(ids, fits, begins.reshape(-1, 2), is_known)
+        mine = np.flatnonzero(fits[of])
+        if not len(mine):
+            return None
+        whose = of[mine]
+        tries = rank(whose) + before[whose] + 1
+        lanes = np.where(tries < TRIES, LANE_HANDSHAKE, LANE_BULK).astype(np.uint8)
+        server = np.where(from_client, columns.dport[rows], columns.sport[rows])
+        # of flows that show all their pieces here nothing has to be remembered
+        last = tries == TRIES
+        whole = np.zeros(len(ids), np.bool_)
+        whole[whose[last]] = True
+        whole &= before == 0
+        clients = np.bincount(whose[from_client[mine] & (tries <= TRIES)], minlength=len(ids))
+        at = mine[last & whole[whose]]
+        done = [
+            Done(*values)
+            for values in zip(
+                flows[at].tolist(),
+                from_start[at].tolist(),
+                server[at].tolist(),
+                (clients[of[at]] > 0).tolist(),
+                batch.time_ns[rows[at]].tolist(),
+                (rows[at] + batch.first_number).tolist(),
+                batch.interface[rows[at]].tolist(),
+                strict=True,
+            )
+        ]
+        told = np.flatnonzero((tries <= TRIES) & ~whole[whose])
+        at = mine[told]
+        heard = self._heard
+        for flow, number, started, port, *rest in zip(
+            flows[at].tolist(),
+            tries[told].tolist(),
+            from_start[at].tolist(),
+            server[at].tolist(),
+            from_client[at].tolist(),
+            sequence[at].tolist(),
+            size[at].tolist(),
+            batch.time_ns[rows[at]].tolist(),
+            (rows[at] + batch.first_number).tolist(),
+            batch.interface[rows[at]].tolist(),
+            strict=True,
+        ):
+            piece = Piece(*rest)
+            if number == 1:
+                heard[flow] = Heard(started, port, (piece,))
+            elif number < TRIES:
+                first = heard.pop(flow)
+                heard[flow] = first._replace(pieces=(*first.pieces, piece))
+            else:
+                first = heard.pop(flow)
+                by_client = any(p.from_client for p in (*first.pieces, piece))
+                seen = piece.time_ns, piece.packet, piece.interface
+                done.append(Done(flow, first.from_start, first.server_port, by_client, *seen))
+        while len(heard) > KEPT:
+            heard.popitem(last=False)
+        settled = np.zeros(len(rows), np.bool_)
+        settled[mine] = True
+        return Passed(settled, lanes, done)
+
+    def _before(
+        self,
+        ids: I64,
+        fits: Bool,
+        begins: I64,
+        is_known: Callable[[int], bool],
+    ) -> I64:
+        """(flows,) pieces that came before; flows that do not go on from them no longer fit.
+
+        `begins` (flows, 2): the first sequence number of server and client here; -1 none.
+        """
+        before = np.zeros(len(ids), np.int64)
+        heard = self._heard
+        some = np.flatnonzero(fits)
+        for i, flow in zip(some.tolist(), ids[some].tolist(), strict=True):
+            first = heard.get(flow)
+            if first is None:
+                if is_known(flow):
+                    fits[i] = False
+                continue
+            before[i] = len(first.pieces)
+            for from_client, begin in enumerate(begins[i].tolist()):
+                expected = first.next_of(bool(from_client))
+                if begin >= 0 and expected is not None and expected != begin:
+                    fits[i] = False
+        return before
+
+    def _plain(self, batch: PacketBatch, columns: Columns, rows: I64) -> Bool:
+        """(n,) payloads whole and short, that begin nothing known, whatever follows them."""
+        size = columns.payload_captured[rows]
+        plain: Bool = (size > 0) & (size <= _LONGEST) & (size == columns.payload_length[rows])
+        plain &= (columns.payload[rows] >= 0) & (columns.l4[rows] >= 0)
+        plain &= columns.tcp_flags[rows] & _SYN == 0
+        plain &= ~(self._own_port[columns.sport[rows]] | self._own_port[columns.dport[rows]])
+        some = np.flatnonzero(plain)
+        if not len(some):
+            return plain
+        block = gather(batch.data, columns.payload[rows[some]], _BLOCK).view(np.uint8)
+        block = block.reshape(len(some), _BLOCK)
+        length = size[some].astype(np.int64)
+        plain[some[_begins_something(block, length)]] = False
+        marked = block == 0x24
+        marked &= np.arange(_BLOCK) < length[:, None]
+        doubtful = some[np.flatnonzero((length > _BLOCK) | marked.any(axis=1))]
+        doubtful = doubtful[plain[doubtful]]
+        data = batch.data.data
+        first = columns.payload[rows[doubtful]]
+        for i, begin, end in zip(
+            doubtful.tolist(), first.tolist(), (first + size[doubtful]).tolist(), strict=True
+        ):
+            if _FRAME.search(data, begin, end) is not None:
+                plain[i] = False
+        return plain
+
+
+def _begins_something(block: U8, length: I64) -> Bool:
+    """(n,) payloads of which `banner.recognise` may say something, now or when more has come.
+
+    Their first bytes (n, 64); of one that is shorter, what would stand behind it may be anything.
+    """
+    first, second, third = block[:, 0], block[:, 1], block[:, 2]
+    none2, none3, none5 = length < 2, length < 3, length < 5
+    record = (first >= 0x14) & (first <= 0x17)
+    record &= none2 | ((second == 3) & (none3 | (third <= 4)))
+    sslv2 = (first >= 0x80) & (none3 | (third == 1))
+    text = (first >= 0x41) & (first <= 0x5A)
+    text &= none2 | _WORD[first.astype(np.uint16) << 8 | second]
+    reply = (first >= 0x31) & (first <= 0x35)
+    reply &= none2 | ((second >= 0x30) & (second <= 0x39))
+    telnet = (first == 0xFF) & (none2 | ((second >= 0xFB) & (second <= 0xFE)))
+    smb = (first == 0) & (none5 | (block[:, 4] >= 0xFD))
+    rdp = (first == 3) & (none2 | (second == 0))
+    connect = (first == 0x10) & ((length < 8) | (block[:, 4:8] == 0x4D).any(axis=1))  # MQTT
+    found: Bool = record | sslv2 | text | reply | telnet | smb | rdp | connect
+    return found
