@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -147,6 +146,8 @@ def _parquet(
     flows: Callable[[], Iterable[FlowRecord]],
 ) -> None:
     """Seconds and events are a recording's: a capture is played into one for them."""
+    import tempfile  # 5 ms of each start, for this alone
+
     from panotui.commands.rehearse import record_capture
     from panotui.recording.reader import Recording
 

@@ -9,9 +9,8 @@ packets of equal spans of time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 
 from panotui.compare.table import PacketTable
 from panotui.model import F64, I64, SECOND
@@ -24,8 +23,7 @@ LEAST_SPAN_S = 5.0  # a drift over less means nothing
 A_TO_B, UNKNOWN, B_TO_A = 1, 0, -1
 
 
-@dataclass(slots=True)
-class Clock:
+class Clock(Struct):
     """`time of b = time of a + offset_ns + drift * (time of a - start_ns)`, without the way."""
 
     offset_ns: float

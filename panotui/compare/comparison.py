@@ -11,11 +11,11 @@ the least); reordering is RFC 4737's (a packet whose place is lower than one tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from panotui.compare.clocks import A_TO_B
 from panotui.compare.matching import Matches
@@ -129,8 +129,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Crossing:
+class _Crossing(Struct, frozen=True):
     """All packets of one way (a to b, or back) by the place that they pass first."""
 
     name: str  # of that place

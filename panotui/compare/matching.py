@@ -8,9 +8,8 @@ once) is paired by time, once the clocks are known: nearest to the delay of its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from panotui.compare.clocks import Clock, fit
 from panotui.compare.table import PacketTable
@@ -21,8 +20,7 @@ LATE_NS = SECOND  # a packet may be so late beyond what its neighbours are
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(slots=True)
-class Matches:
+class Matches(Struct):
     """Pairs of rows, in the order of `a`, and the clocks that follow from them."""
 
     a: I64  # (m,)

@@ -8,10 +8,10 @@ and the flow. No packet is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.errors import InputError
 from panotui.model import I32, I64, U8, U32, U64, PacketBatch, Source
@@ -41,8 +41,7 @@ _FLAGS = 0x3F  # URG to FIN: routers set the two of congestion
 _OTHER_WAY = np.uint64(0x8000_0000_0000_0000)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One direction of a flow as one capture has it."""
 
     version: int
@@ -63,8 +62,7 @@ class Place:
         return self.protocol, self.src, self.sport, self.dst, self.dport
 
 
-@dataclass(slots=True)
-class PacketTable:
+class PacketTable(Struct):
     """The IP packets of a capture in its order."""
 
     content: U64  # (n,) hash of what is the same at both places

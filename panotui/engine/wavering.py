@@ -7,7 +7,8 @@ has been quiet for as long. Everything is counted in packet time and bounded.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from panotui.model import SECOND
 
@@ -17,8 +18,7 @@ RETOLD_NS = 60 * SECOND  # a count is told anew at most so often
 THINGS_MAX = 2_000
 
 
-@dataclass(slots=True)
-class Wavering:
+class Wavering(Struct):
     """A thing that wavers."""
 
     number: int  # of its event
@@ -28,8 +28,7 @@ class Wavering:
     told_ns: int
 
 
-@dataclass(slots=True)
-class _Thing:
+class _Thing(Struct):
     times: deque[int] = field(default_factory=lambda: deque(maxlen=CHANGES))
     wavering: Wavering | None = None
 
