@@ -7,13 +7,14 @@ from msgspec import Struct
 from panotui.model import SECOND
 from panotui.state.camera import Camera, Unreachable
 from panotui.state.camera_session import Asked, Session, Track
-from panotui.state.streams import StreamState
+from panotui.state.streams import StreamState, media_of
 
 AWAITED_NS = 6 * SECOND  # media may come so long after the answer to PLAY
 EARLY_NS = SECOND  # and so long before it
 ASTRAY_NS = 3 * SECOND  # media that go elsewhere show it sooner
 SILENT_NS = 4 * SECOND  # a request is not answered
 PLAY_SILENT_NS = 12 * SECOND  # some cameras wait for their next key frame before they answer PLAY
+TURNED_AWAY_NS = 5 * SECOND
 CUT_NS = 2 * SECOND  # what a camera cuts in place of an answer, its reader may at once get again
 
 
@@ -83,6 +84,38 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
                 ),
             )
     return out
+
+
+def pictureless(
+    camera: Camera, sessions: list[Session], streams: list[StreamState], now_ns: int
+) -> Session | None:
+    """The newest session that plays a picture of which nothing has come, over TCP or beside
+    sound that comes."""
+    for session in reversed(sessions):
+        if session.state != "playing" or not session.plays_video:
+            continue
+        if now_ns - session.play_ns < AWAITED_NS:
+            return None  # wait for it
+        own = [s for s in streams if f"{s.meter}-{s.row.session}" == session.key]
+        if any(media_of(s.codec) in ("video", None) for s in own):
+            return None
+        return session if session.transport == "tcp" or own else None
+    return None
+
+
+def turned_away(camera: Camera, now_ns: int) -> tuple[Session, Track, Unreachable] | None:
+    """Media that arrive at the port that was asked for, where the reader's host says that nobody
+    listens, for a while already."""
+    for session in reversed(camera.sessions.values()):
+        if session.state != "playing" or session.let_go_ns:
+            continue
+        for track in session.udp_tracks:
+            told = track.asked and camera.unreachable.get((session.client, track.asked[0]))
+            if not told or track.optional or now_ns - told.last_ns > TURNED_AWAY_NS:
+                continue
+            if told.first_ns >= session.play_ns and told.last_ns - told.first_ns >= ASTRAY_NS:
+                return session, track, told
+    return None
 
 
 def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:

@@ -91,6 +91,7 @@ class Session(Struct):
     torn_down_ns: int = 0  # TEARDOWN was answered 200
     let_go_ns: int = 0  # the reader asked for TEARDOWN
     tracks: tuple[RtspTrack, ...] = ()
+    described_ns: int = 0  # DESCRIBE was answered with these tracks
 
     @property
     def udp_tracks(self) -> list[Track]:
@@ -105,6 +106,11 @@ class Session(Struct):
     def has_video(self) -> bool:
         """A track of the picture was set up."""
         return any(not track.optional for track in self.set_up.values())
+
+    @property
+    def plays_video(self) -> bool:
+        """A track that is known to be the picture was set up."""
+        return any(track.media == "video" for track in self.set_up.values())
 
     def unanswered(self) -> Asked | None:
         """The oldest request for the picture that has no answer."""

@@ -13,7 +13,14 @@ from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.state.camera import Camera
-from panotui.state.camera_media import Misdirected, is_cut, misdirected, silent_requests
+from panotui.state.camera_media import (
+    Misdirected,
+    is_cut,
+    misdirected,
+    pictureless,
+    silent_requests,
+    turned_away,
+)
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
 from panotui.state.streams import StreamState, media_of
@@ -74,6 +81,12 @@ def _flowing(scene: Scene) -> Verdict | None:
     video = [s for s in flowing if media_of(s.codec) in ("video", None)] or flowing
     if not video:
         return None
+    away = turned_away(scene.camera, scene.now_ns)
+    if away is not None and away[0] in scene.sessions:
+        return "silent", f"its reader refuses the media: port {away[2].port}", away[2].first_ns
+    bare = pictureless(scene.camera, scene.sessions, scene.streams, scene.now_ns)
+    if bare is not None:
+        return "silent", "sound comes and no picture", bare.play_ns
     frozen = [s for s in video if s.state == "frozen"]
     if len(frozen) == len(video):
         return "silent", "the picture stands still", frozen[0].state_since_ns

@@ -68,15 +68,20 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
 
 
 def label_of(stream: StreamState, streams: Iterable[StreamState]) -> str:
-    """What tells this picture from the camera's others: `camera=3` of their URLs; "" if nothing."""
+    """What tells this picture from the camera's others: `camera=3` of their URLs, else the name of
+    its track; "" if nothing."""
+    own = _whole_url(stream)
+    if not own:
+        return ""
+    others = {url for s in streams if (url := _whole_url(s)) and url != own}
+    return _difference(own, frozenset(others)) if others else ""
+
+
+def _whole_url(stream: StreamState) -> str:
+    """The URL of a picture with its track; of anything else none."""
     if not stream.url or media_of(stream.codec) not in ("video", None):
         return ""
-    others = {
-        s.url
-        for s in streams
-        if s.url and s.url != stream.url and media_of(s.codec) in ("video", None)
-    }
-    return _difference(stream.url, frozenset(others)) if others else ""
+    return f"{stream.url}/{stream.control.rstrip('/').rpartition('/')[2]}"
 
 
 @lru_cache(1_024)

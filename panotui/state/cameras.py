@@ -173,7 +173,7 @@ class CameraBook:
             sender.refusals.followed(client, time_ns)
 
     def _described(self, camera: Camera, session: Session, message: RtspMessage) -> None:
-        session.tracks = message.tracks
+        session.tracks, session.described_ns = message.tracks, message.time_ns
         video = [t for t in message.tracks if t.media == "video"]
         camera.sdp_codecs = tuple(dict.fromkeys(t.codec for t in video if t.codec))
         camera.sdp_codec = camera.sdp_codecs[0] if camera.sdp_codecs else None

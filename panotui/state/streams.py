@@ -56,6 +56,11 @@ UNKNOWN_INTERVAL_S = 2.0  # of video whose first pictures have not told it yet
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
 WAY_MAX = 32  # streams that one way has had, the newest
+# what is sent only where packets of another stream were lost, or beside them (RFC 4588, 5109, 8627)
+_REPAIRS = frozenset(
+    {"RTX", "ULPFEC", "RED", "FLEXFEC", "FLEXFEC-03", "PARITYFEC", "SMPTE2022-1-FEC"}
+)
+_SPARSE = frozenset({"metadata", "repair"})  # comes when there is something to say
 _PROFILES = {
     66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
     244: "High 4:4:4 Predictive",
@@ -63,14 +68,14 @@ _PROFILES = {
 
 
 def media_of(codec: str | None) -> str | None:
-    """`video`, `audio` or `metadata` of a codec's name; None for one that says nothing."""
+    """`video`, `audio`, `metadata` or `repair` of a codec's name; None where it says nothing."""
     if codec in VIDEO_CODECS or codec == "MP2T":
         return "video"
     if codec in AUDIO_CODECS:
         return "audio"
     if codec == "VND.ONVIF.METADATA":
         return "metadata"
-    return None
+    return "repair" if codec in _REPAIRS else None
 
 
 def number(value: float) -> float | None:
@@ -126,6 +131,7 @@ class StreamState(Struct):
     fps_learnt: float | None = None  # the rate at which it has been seen to run
     codec_said: str | None = None  # encoding name of the SDP
     media_said: str | None = None  # "video" or "audio" of its SDP's m= line
+    control: str = ""  # of its track
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
     _sums: dict[tuple[int, int, Summed], int] = field(default_factory=dict)  # of `window`
 
@@ -271,8 +277,8 @@ class StreamBook:
         self.streams: dict[str, StreamState] = {}
         self.evicted = 0
         self.resized: list[tuple[StreamState, str]] = []  # by the last update: its size before
-        # encoding name and medium by key of streams that have no row yet
-        self._said: dict[str, tuple[str | None, str | None]] = {}
+        # encoding name, medium and track by key of streams that have no row yet
+        self._said: dict[str, tuple[str | None, str | None, str]] = {}
 
     def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
         """Take one meter's changed streams and seconds; returns the streams that are new."""
@@ -284,7 +290,9 @@ class StreamBook:
             if state is None:
                 self._make_room()
                 state = StreamState(key, meter, row, state_since_ns=row.first_ns)
-                state.codec_said, state.media_said = self._said.pop(key, (None, None))
+                state.codec_said, state.media_said, state.control = self._said.pop(
+                    key, (None, None, "")
+                )
                 self.streams[key] = state
                 new.append(state)
                 self._keep_newest(state.way)
@@ -332,12 +340,13 @@ class StreamBook:
         state = self.streams.get(stream_key(meter, message.stream))
         if state is None:
             if isinstance(message, StreamBound):
-                said = message.codec, _SAID.get(message.media)
+                said = message.codec, _SAID.get(message.media), message.control
                 self._said[stream_key(meter, message.stream)] = said
             return
         if isinstance(message, StreamBound):
             state.codec_said = message.codec or state.codec_said
             state.media_said = _SAID.get(message.media, state.media_said)
+            state.control = message.control or state.control
         elif isinstance(message, StreamFreeze):
             record = FreezeRecord(
                 start_ns=message.start_ns, seconds=message.seconds, kind=message.kind
@@ -393,6 +402,8 @@ class StreamBook:
         seen = max(last, state.seen_ns)
         if state.paused:
             return "paused", state.paused_ns or now_ns
+        if media_of(state.codec) in _SPARSE:
+            return "streaming", row.first_ns
         nominal = row.fps_nominal
         if math.isfinite(nominal) and nominal > 0:
             interval = 1 / nominal

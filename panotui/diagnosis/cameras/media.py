@@ -1,5 +1,5 @@
-"""PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port, and for what
-is inside TLS stream-frozen.
+"""PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port, and
+stream-frozen where a picture never came, or stopped inside TLS.
 
 "No media" is said only where nothing at all reaches the reader; what comes at another port, or is
 turned away by the reader's host, is told as that.
@@ -13,9 +13,17 @@ from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
 from panotui.model import SECOND, EvidenceRecord
 from panotui.state.camera import Camera
-from panotui.state.camera_media import AWAITED_NS, EARLY_NS, misdirected, ports_text, toward
+from panotui.state.camera_media import (
+    AWAITED_NS,
+    EARLY_NS,
+    misdirected,
+    pictureless,
+    ports_text,
+    toward,
+    turned_away,
+)
 from panotui.state.camera_session import Session
-from panotui.state.camera_streams import is_group
+from panotui.state.camera_streams import is_group, own_sessions
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState
 
@@ -38,6 +46,8 @@ class MediaRule(Rule):
                 s for s in facts.camera_streams.get(camera.address, []) if s.dst != camera.address
             ]
             strays = list(_astray(camera, streams, facts))
+            strays = strays or _turned_away(camera, facts)
+            strays = strays or _no_picture(camera, streams, facts)
             out.extend(strays or _nothing(camera, streams, facts) or _no_group(camera, facts))
         return out
 
@@ -89,6 +99,53 @@ def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterabl
             tuple(seen), one.first_ns, last, "certain" if one.refused else None,
             None if own else "info", camera=camera.address,
         )  # fmt: skip
+
+
+def _turned_away(camera: Camera, facts: Facts) -> list[Observation]:
+    found = turned_away(camera, facts.now_ns)
+    if found is None:
+        return []
+    session, track, told = found
+    reader = reader_name(session.client, facts)
+    own = not facts.view.facts.appliance_addresses or facts.port_of(session.client)
+    return [
+        Observation(
+            "media-wrong-port", subject_of(camera),
+            {**about(camera), "client": session.client},
+            (
+                evidence(track.time_ns, track.packet, _setup_text(ports_text(track.asked),
+                                                                  track.answered)),
+                evidence(told.first_ns, told.packet, f"port unreachable, says {session.client}"),
+            ),
+            told.first_ns, told.last_ns, "certain", None if own else "info",
+            text=f"The media of camera {camera.name} arrive at port {told.port} of {reader}, and "
+                 f"nobody listens there any more ({told.times} times refused)",
+            action=f"Restart the application on {reader}: it has closed the port and not ended "
+                   "its session",
+            camera=camera.address,
+        )
+    ]  # fmt: skip
+
+
+def _no_picture(camera: Camera, streams: list[StreamState], facts: Facts) -> list[Observation]:
+    appliance = facts.view.facts.appliance_addresses
+    own = own_sessions(camera, appliance)
+    session = pictureless(camera, own, streams, facts.now_ns)
+    if session is None or (appliance and session.client not in appliance):
+        return []
+    sound = any(f"{s.meter}-{s.row.session}" == session.key for s in streams)
+    what = "sends sound and no picture" if sound else "sends nothing"
+    waited = (facts.now_ns - session.play_ns) // SECOND
+    return [
+        Observation(
+            "stream-frozen", subject_of(camera), {**about(camera), "client": session.client},
+            (evidence(session.play_ns, session.play_packet, "200 to PLAY"),),
+            session.play_ns, facts.now_ns,
+            text=f"Camera {camera.name} has answered PLAY and {what}, for {waited} s",
+            action=f"Restart {camera.name}, and check that the video of this profile is on",
+            camera=camera.address,
+        )
+    ]  # fmt: skip
 
 
 def _setup_text(asked: str, answered: tuple[int, int] | None) -> str:

@@ -37,18 +37,33 @@ def _codec(camera: Camera, facts: Facts) -> Iterable[Observation]:
             if s.codec and media_of(s.codec) == "video" and s.dst != camera.address
         )
     )
-    if not codecs or "H264" in codecs:
+    bare = _describes_no_video(camera, facts)
+    if (not codecs and not bare) or "H264" in codecs:
         return
-    names = ", ".join(UNSUITED.get(c, c) for c in codecs)
+    offered = "only " + ", ".join(UNSUITED.get(c, c) for c in codecs) if codecs else "no video"
     yield Observation(
-        "stream-codec", subject_of(camera), {**about(camera), "codec": f"only {names}"},
+        "stream-codec", subject_of(camera), {**about(camera), "codec": offered},
         tuple(
             evidence(line.time_ns, line.packet, "SDP in the answer to DESCRIBE")
             for line in camera.dialogue
             if not line.from_client and line.text.startswith("200") and "DESCRIBE" in line.text
         )[-1:],
+        action=None if codecs else
+        f"Turn the video of this profile on in {camera.name}, or correct the path of its URL",
         camera=camera.address,
     )  # fmt: skip
+
+
+def _describes_no_video(camera: Camera, facts: Facts) -> bool:
+    """Its newest description, to the appliance or while that is not known, has no picture."""
+    appliance = facts.view.facts.appliance_addresses
+    described = [
+        s
+        for s in camera.sessions.values()
+        if s.described_ns and (not appliance or s.client in appliance)
+    ]
+    newest = max(described, key=lambda s: s.described_ns, default=None)
+    return newest is not None and not any(t.media == "video" for t in newest.tracks)
 
 
 def _readers(camera: Camera, facts: Facts) -> Iterable[Observation]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
+from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage, StreamRow
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
@@ -24,6 +24,7 @@ from panotui.state.streams import StreamState, media_of
 REBOOT_NS = 180 * SECOND  # a camera is back within that
 TOGETHER_NS = 2 * SECOND  # what one cause ends, ends within that
 STOPPED_NS = 2 * SECOND
+LONG_NS = 5 * SECOND
 OFF_NS = 600 * SECOND
 TOLD_S = 300.0
 WENT_ON_S = 5.0  # by which a clock that goes on may miss the time that has passed
@@ -66,7 +67,8 @@ class RebootRule(Rule):
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():
             found = list(self._woke(camera, facts))
-            out.extend(found or list(_began_anew(camera, facts)) or _all_at_once(camera, facts))
+            found = found or list(_began_anew(camera, facts)) or list(_forgot(camera, facts))
+            out.extend(found or _all_at_once(camera, facts))
         return out
 
     def _woke(self, camera: Camera, facts: Facts) -> Iterable[Observation]:
@@ -155,6 +157,44 @@ def _interrupted(camera: Camera, facts: Facts) -> tuple[StreamState, StreamState
             continue  # it stopped because its reader said so
         return old, new
     return None
+
+
+def _forgot(camera: Camera, facts: Facts) -> Iterable[Observation]:
+    """After a silence it does not know a connection any more whose picture came through it."""
+    for session in reversed(camera.sessions.values()):
+        if session.ended != "rst-server" or not recent(session.ended_ns, facts.now_ns, TOLD_S):
+            continue
+        last = _last_picture(camera, session, facts)
+        if last is None or not session.play_ns:
+            continue
+        off_ns = session.ended_ns - max(last.last_ns, session.answered_ns)
+        if STOPPED_NS < off_ns < OFF_NS and not session.let_go_ns:
+            yield Observation(
+                "camera-reboot", subject_of(camera),
+                {**about(camera), "detail": "after a silence of "
+                 f"{off_ns / SECOND:.0f} s it does not know its connection any more"},
+                (
+                    evidence(last.last_ns, last.last_packet, "last packet before"),
+                    evidence(session.ended_ns, session.ended_packet, "RST of the camera"),
+                ),
+                last.last_ns, session.ended_ns, "possible", camera=camera.address,
+            )  # fmt: skip
+            return
+
+
+def _last_picture(camera: Camera, session: Session, facts: Facts) -> StreamRow | None:
+    own = [
+        s.row
+        for s in facts.camera_streams.get(camera.address, [])
+        if f"{s.meter}-{s.row.session}" == session.key and s.dst != camera.address
+    ]
+    return max(own, key=lambda row: row.last_ns, default=None)
+
+
+def stopped_before(camera: Camera, session: Session, facts: Facts) -> bool:
+    """The camera was silent for long before its connection ended: that was not when it stopped."""
+    last = _last_picture(camera, session, facts)
+    return last is not None and session.ended_ns - last.last_ns > LONG_NS
 
 
 def _span(seconds: float) -> str:

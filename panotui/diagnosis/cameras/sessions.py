@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from panotui.diagnosis.cameras.reboots import cut_by_camera
+from panotui.diagnosis.cameras.reboots import cut_by_camera, stopped_before
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.model import SECOND, EvidenceRecord, Severity
@@ -61,7 +61,7 @@ def _ended(camera: Camera, session: Session, facts: Facts) -> Observation | None
     told = _expired(camera, session, stop, facts)
     if told is not None:
         return told
-    if stop.by_camera:
+    if stop.by_camera and not stopped_before(camera, session, facts):
         return _closed(camera, session, stop, facts)
     return None
 

@@ -78,6 +78,8 @@ class StreamRule(Rule):
         if facts.now_ns - row.last_ns > LOOKED_AFTER_NS and row.end:
             return
         media = media_of(stream.codec)
+        if media == "repair":
+            return
         extra = whose(stream, streams, facts)
         named = camera.name + extra
         watched = Watched(

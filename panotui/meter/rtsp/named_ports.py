@@ -20,6 +20,7 @@ class Port(msgspec.Struct, eq=False):
     track: Track
     dialogue: Dialogue
     rtcp: bool
+    server: bytes  # whose SETUP it was, 16 bytes
 
 
 class Ports:
@@ -32,32 +33,41 @@ class Ports:
         return bool(self._ports)
 
     def bind(
-        self, address: bytes, port: int, dialogue: Dialogue, track: Track, is_rtcp: bool
+        self,
+        address: bytes,
+        port: int,
+        dialogue: Dialogue,
+        track: Track,
+        is_rtcp: bool,
+        server: bytes,
     ) -> None:
         key = (address, port)
         known = self._ports.setdefault(key, [])
-        known.append(Port(track.since_ns, track, dialogue, is_rtcp))
+        known.append(Port(track.since_ns, track, dialogue, is_rtcp, server))
         del known[:-_SETUPS_KEPT]
         self._ports.move_to_end(key)
         if len(self._ports) > PORTS_MAX:
             self._ports.popitem(last=False)
 
-    def find(self, key: tuple[bytes, int], time_ns: int) -> Port | None:
-        """The SETUP that holds for a port at a time: the last before it, else the first."""
+    def find(self, key: tuple[bytes, int], time_ns: int, other: bytes = b"") -> Port | None:
+        """The SETUP that holds for a port at a time: the last before it, else the first. Of those
+        of several cameras that of the `other` end, which sends; a proxy's media come from
+        elsewhere."""
         known = self._ports.get(key)
         if not known:
             return None
-        for port in reversed(known):
+        own = [port for port in known if port.server == other] or known
+        for port in reversed(own):
             if port.since_ns <= time_ns + SECOND:
                 return port
-        return known[0]
+        return own[0]
 
-    def media_at(self, key: tuple[bytes, int], time_ns: int) -> list[Port]:
+    def media_at(self, key: tuple[bytes, int], time_ns: int, sender: bytes = b"") -> list[Port]:
         """The SETUPs of one dialogue whose media share a port at a time, a track each; mostly one.
 
         Empty where the port is none of media.
         """
-        newest = self.find(key, time_ns)
+        newest = self.find(key, time_ns, sender)
         if newest is None or newest.rtcp:
             return []
         tracks: dict[str, Port] = {}

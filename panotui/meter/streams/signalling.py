@@ -17,7 +17,7 @@ from panotui.meter.rtsp.named_ports import Ports
 from panotui.meter.rtsp.places import raw_address
 from panotui.meter.streams.formats import Formats
 from panotui.meter.streams.known_streams import KnownStreams, Stream
-from panotui.model import APPS, STREAM_CODECS, AnyMessage, StreamBound
+from panotui.model import APPS, STREAM_CODECS, AnyMessage, StreamBound, address_text
 
 _APP_SRTP = APPS.index("srtp")
 
@@ -63,25 +63,33 @@ class Signalling:
         if transport.multicast:
             ports = transport.port or transport.client_port
             if ports:
-                self._bind_ports(target, ports, dialogue, track)
+                self._bind_ports(target, ports, dialogue, track, place.dst)
             return
         # media go where the answer says, or where the client asked for them all the same
         for ports in dict.fromkeys((transport.client_port, track.asked_port)):
             if ports:
-                self._bind_ports(target, ports, dialogue, track)
+                self._bind_ports(target, ports, dialogue, track, place.dst)
         if transport.server_port:
-            self._ports.bind(place.dst, transport.server_port[1], dialogue, track, True)
+            reports = transport.server_port[1]
+            self._ports.bind(place.dst, reports, dialogue, track, True, place.dst)
 
     def _bind_ports(
-        self, address: bytes, ports: tuple[int, int], dialogue: Dialogue, track: Track
+        self,
+        address: bytes,
+        ports: tuple[int, int],
+        dialogue: Dialogue,
+        track: Track,
+        server: bytes,
     ) -> None:
         media, reports = ports
-        self._ports.bind(address, media, dialogue, track, False)
+        self._ports.bind(address, media, dialogue, track, False, server)
         if reports != media:
-            self._ports.bind(address, reports, dialogue, track, True)
+            self._ports.bind(address, reports, dialogue, track, True, server)
         self._udp.look_again()
         for stream in self._known.toward(address, media):
             if not track.declares(stream.payload_type) or stream.stray is dialogue:
+                continue
+            if stream.dialogue is not dialogue and _is_anothers(stream, server):
                 continue
             since_ns = int(self._state.row["last_ns"][stream.index])
             if stream.track is None or since_ns >= track.since_ns:
@@ -193,3 +201,12 @@ class Signalling:
         """It plays: while it was paused its silence was no freeze."""
         self._state.excused_ns[index] = dialogue.played_ns
         self._state.pauses.end(index, dialogue.played_ns)
+
+
+def _is_anothers(stream: Stream, server: bytes) -> bool:
+    """Another camera's, which comes as that has announced it, to a port that their reader gave to
+    both."""
+    place, dialogue = stream.place, stream.dialogue
+    if place.src == server or dialogue is None:
+        return False
+    return dialogue.server == address_text(place.version, place.src)

@@ -57,7 +57,7 @@ class UdpMedia:
 
     def announced(self, carrier: int, time_ns: int) -> Announced:
         place = self._places[carrier]
-        ports = self._ports.media_at((place.dst, place.dport), time_ns)
+        ports = self._ports.media_at((place.dst, place.dport), time_ns, place.src)
         if not ports:
             return NOTHING
         return Announced(tuple(port.track for port in ports), ports[-1].dialogue)
@@ -213,8 +213,8 @@ class UdpMedia:
         carriers = self.carriers
         place = self._place_of(batch, columns, row, carrier)
         time_ns = int(batch.time_ns[row])
-        toward = self._ports.find((place.dst, place.dport), time_ns)
-        port = toward or self._ports.find((place.src, place.sport), time_ns)
+        toward = self._ports.find((place.dst, place.dport), time_ns, place.src)
+        port = toward or self._ports.find((place.src, place.sport), time_ns, place.dst)
         if carriers.kind[carrier] == UNKNOWN:
             sure = port is not None or self._has_media_beside(place)
             if sure or media_heuristics.is_compound_report(raw, length):
@@ -286,7 +286,7 @@ class UdpMedia:
             row, one = int(rows[which[first]]), int(carrier[first])
             known = self._places.get(one)
             whose = known or place_of(batch, columns, row, int(self.carriers.flow[one]))
-            if self._ports.media_at((whose.dst, whose.dport), int(batch.time_ns[row])):
+            if self._ports.media_at(whose.endpoints[1], int(batch.time_ns[row]), whose.src):
                 out |= asked & (carrier == one)
         return out
 
