@@ -22,8 +22,9 @@ from panotui.commands.options import (
     site_option,
     use_color,
 )
+from panotui.commands.window import window_of, window_options
 from panotui.errors import UsageError
-from panotui.model import FlowRecord, Site, Snapshot
+from panotui.model import FlowRecord, Site, Snapshot, WindowRecord
 
 if TYPE_CHECKING:
     from panotui.commands.confined import Places
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
               help="Flows, streams, seconds and events as Parquet, by day, into DIR.")  # fmt: skip
 @click.option("--was", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Captures: list what differs from this older site file.")  # fmt: skip
+@window_options
 @site_option
 @fail_on_option
 @common_options
@@ -59,6 +61,9 @@ def command(
     eve: Path | None,
     parquet: Path | None,
     was: Path | None,
+    since: str | None,
+    until: str | None,
+    filter_text: str,
     site: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
@@ -67,12 +72,19 @@ def command(
     """One pass over captures (pcap, pcapng, .gz, .zst), folders of them, `-` for stdin, or over a
     recording; by default a summary in words.
 
+    With --since, --until and --filter only what was there then and passes is told, everywhere; a
+    table that does not have a field of the filter is empty. Numbers are those of whole lives.
+
     A recording is judged again when --site is given, and what differs is listed.
     """
     if as_json and ndjson:
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")
     if parquet is not None and "-" in names:
         raise UsageError("--parquet", "standard input can be read only once", "Name a file.")
+    if filter_text.strip():
+        from panotui.views.narrowing import check_filter
+
+        check_filter(filter_text)
     named = _named(names, was)
     known, _, _ = read_site(site)
     before = None if was is None else read_site(was)[0]
@@ -88,6 +100,9 @@ def command(
             )
         )
         snapshot, flows, changes = _judged(named, again, before, places.recording)
+        window = window_of(since, until, filter_text, snapshot.time_ns)
+        if window is not None:
+            snapshot, flows = _inside(snapshot, flows, window)
         if csv_folder is not None:
             _tables(csv_folder, places.place(csv_folder), snapshot, flows)
         if zeek is not None or eve is not None:
@@ -115,6 +130,16 @@ def command(
             if changes is not None:
                 click.echo(differences(changes))
     return failure(fail_on, snapshot)
+
+
+def _inside(
+    snapshot: Snapshot, flows: Callable[[], Iterable[FlowRecord]], window: WindowRecord
+) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]]]:
+    """The part that was asked for."""
+    from panotui.views.narrowing import flows_inside, narrowed
+
+    keep = flows_inside(window)
+    return narrowed(snapshot, window), lambda: (flow for flow in flows() if keep(flow))
 
 
 def _tables(

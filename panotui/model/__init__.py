@@ -88,6 +88,7 @@ from panotui.model.snapshot import (
     TimeServerRecord,
     Verdict,
     ViolationRecord,
+    WindowRecord,
 )
 from panotui.model.tables import (
     APPS,
@@ -207,6 +208,7 @@ __all__ = [
     "TlsServerHello",
     "Verdict",
     "ViolationRecord",
+    "WindowRecord",
     "address_text",
     "mac_text",
     "mac_value",

@@ -508,6 +508,14 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     events: int = 0
 
 
+class WindowRecord(Record, frozen=True, kw_only=True):
+    """What part of a state was asked for."""
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    filter: str = ""  # in the language of the screen's `/`
+
+
 class Snapshot(Record, frozen=True, kw_only=True):
     """The whole state at one instant, but for the flow table, which is asked for by page."""
 
@@ -530,3 +538,4 @@ class Snapshot(Record, frozen=True, kw_only=True):
     recorder: RecorderRecord | None = None
     all_well_since_ns: int | None = None
     evidence: tuple[EvidenceFileRecord, ...] = ()  # of a whole recording
+    window: WindowRecord | None = None  # this is a part of the state

@@ -36,6 +36,7 @@ from panotui.report.objects import (
     site_object,
     source_object,
     stream_object,
+    time_text,
     violation_object,
 )
 from panotui.state.flows.book import FlowListing
@@ -78,6 +79,12 @@ def analysis_from_records(
             "limits": dict(snapshot.limits),
         }
     )
+    if snapshot.window is not None:
+        whole["window"] = {
+            "since": time_text(snapshot.window.since_ns),
+            "until": time_text(snapshot.window.until_ns),
+            "filter": snapshot.window.filter,
+        }
     if changes is not None:
         whole["verdict_changes"] = [msgspec.to_builtins(c) for c in changes]
     return whole
@@ -132,6 +139,8 @@ def lines(
     """The same content as objects of one line each, with a `type`; flows are never all held."""
     whole = analysis_from_records(snapshot, (), changes)
     yield {"type": "source", "schema": whole["schema"], **whole["source"]}
+    if "window" in whole:
+        yield {"type": "window", **whole["window"]}
     yield {"type": "site", **whole["site"]}
     for port in whole["ports"]:
         yield {"type": "port", **port}
