@@ -93,6 +93,7 @@ READING = (
     "panotui.sources.files.source",
     "panotui.telemetry.eve",
     "panotui.telemetry.zeek",
+    "panotui.views.narrowing",
     "zstandard",
 )
 REVIEW = (
