@@ -1,19 +1,29 @@
 """Makes the pictures in this folder from the real application on the bundled demo, never by hand.
 
-`python screenshots/make.py [FOLDER]` starts a demo collector, attaches the screen to it without a
-terminal, waits until the demo has something to show, and writes one SVG a screen; then it opens
-the demo's capture as `review` does. The capture decides what is seen, so two runs differ in their
-clocks and little else.
+`python screenshots/make.py` starts a demo collector, lets the screen run on it without a terminal
+until the demo has something to show, holds that moment, and writes the pictures that the README
+shows, and a tour as GIF. `python screenshots/make.py --all FOLDER` writes every pane and detail at
+80x24, 120x40 and 200x60, dark and light, as SVG and PNG. Then the demo's capture is opened as
+`review` does. The capture decides what is seen, so two runs differ in their clocks and little else.
+
+PNG needs `rsvg-convert`, the tour ImageMagick's `convert`; without them they are left out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from draw import svg  # type: ignore[import-not-found]
 
 from panotui.commands.options import read_site
 from panotui.commands.rehearse import record_capture
@@ -21,86 +31,187 @@ from panotui.commands.screen import CollectorProcess, WatchedClient
 from panotui.model import SECOND
 from panotui.recording.reader import Recording
 from panotui.sources.demo import FOLDER as DEMO
-from panotui.tui.app import Panotui
 from panotui.tui.glyphs import UNICODE
+from panotui.tui.line import Line
 from panotui.tui.session import Session
-from panotui.views.frames import Command
+from panotui.tui.source import FrameSource
+from panotui.tui.theme import THEMES
+from panotui.views.frames import Command, Done, Frame
 from panotui.views.review import LocalClient, ReviewProvider
 
 FOLDER = Path(__file__).parent
-SIZE = (80, 24)
-SETTLE_S = 25.0  # until the demo's fault, leak and freeze have been seen
+SETTLE_S = 34.0  # until the demo's fault, leak and freeze have been seen
 FROZEN_S = 37  # of the capture, when its camera is frozen
+SIZES = ((80, 24), (120, 40), (200, 60))
+GROUNDS = ("dark", "light")
 
-# name -> (terminal, keys)
-PICTURES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
-    "overview": (SIZE, ("1",)),
-    "flows": (SIZE, ("2",)),
-    "streams": (SIZE, ("3",)),
-    "stream": ((100, 30), ("3", "g", "enter")),
-    "endpoints": (SIZE, ("4",)),
-    "violations": (SIZE, ("5",)),
-    "findings": (SIZE, ("6",)),
-    "finding": (SIZE, ("6", "g", "enter")),
-    "events": (SIZE, ("7",)),
-    "inventory": (SIZE, ("8",)),
-    "endpoint": (SIZE, ("4", "g", "enter")),
-    "overview-wide": ((120, 40), ("1",)),
+# name -> keys
+PICTURES: dict[str, tuple[str, ...]] = {
+    "overview": ("1",),
+    "time": ("1", "t"),
+    "flows": ("2",),
+    "streams": ("3",),
+    "endpoints": ("4",),
+    "violations": ("5",),
+    "findings": ("6",),
+    "events": ("7",),
+    "inventory": ("8",),
+    "flow": ("2", "g", "enter"),
+    "stream": ("3", "g", "enter"),
+    "camera": ("3", "g", "enter", "right", "enter"),
+    "endpoint": ("4", "g", "enter"),
+    "violation": ("5", "g", "enter"),
+    "finding": ("6", "g", "enter"),
+    "port": ("1", "g", "enter"),
+    "commands": ("1", ":"),
+    "filter": ("2", "/", *"verdict:v"),
+    "masked": ("1", "x"),
 }
+# what the README shows: name -> (picture, size, background)
+SHOWN = {
+    "overview": ("overview", (80, 24), "dark"),
+    "overview-wide": ("overview", (120, 40), "dark"),
+    "finding": ("finding", (80, 24), "dark"),
+    "streams": ("streams", (120, 40), "dark"),
+    "stream": ("stream", (100, 30), "dark"),
+    "light": ("overview", (120, 40), "light"),
+}
+# the tour: keys, then seconds that the picture stands
+TOUR: tuple[tuple[tuple[str, ...], float], ...] = (
+    ((), 3.0), (("t",), 3.0), (("t", "6"), 2.0), (("enter",), 4.0), (("escape", "3"), 2.0),
+    (("enter",), 4.0), (("escape", "2", "/"), 1.0), (tuple("verdict:v"), 2.0),
+    (("tab", "enter"), 2.0), (("escape", "1", ":"), 3.0),
+)  # fmt: skip
 
 
-def svg(app: Panotui) -> str:
-    """The screen as SVG; some viewers drop blanks at a text's edge unless told to keep them."""
-    return app.export_screenshot().replace("<text ", '<text xml:space="preserve" ')
+class Screen:
+    """The session of the real screen, fed by a source, without Textual around it."""
+
+    def __init__(self, source: FrameSource, mode: str) -> None:
+        self.session = Session(UNICODE, mode=mode)
+        self._source = source
+
+    async def fetch(self) -> None:
+        for _ in range(4):
+            frame = await self._source.ask(self.session.view())
+            assert isinstance(frame, Frame)
+            again = self.session.take(frame, time.monotonic())
+            self.session.release(time.monotonic())
+            self.session.picture(time.monotonic())
+            if not again:
+                return
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            character = key if len(key) == 1 else None
+            for effect in self.session.press(key, character, time.monotonic()):
+                command = getattr(effect, "command", None)
+                if isinstance(command, Command):
+                    done = await self._source.ask(command)
+                    assert isinstance(done, Done)
+                    self.session.told(done, time.monotonic())
+            await self.fetch()
+
+    def lines(self) -> list[Line]:
+        picture = self.session.picture(time.monotonic())
+        return [picture.header, *picture.body, picture.footer]
+
+    async def at(self, size: tuple[int, int], keys: tuple[str, ...]) -> list[Line]:
+        """The picture behind these keys, from the overview on."""
+        token, zone = self.session.hold, self.session.zone
+        frames, newest = self.session.frames, self.session.newest
+        self.session = Session(UNICODE, zone, self.session.mode)
+        self.session.hold, self.session.frames, self.session.newest = token, frames, newest
+        self.session.resize(*size)
+        await self.fetch()
+        await self.press(*keys)
+        await self.fetch()
+        return self.lines()
 
 
-async def pictures(client: WatchedClient, write: Callable[[str, str], None]) -> None:
-    app = Panotui(client, session=Session(UNICODE, mode="demo"))
-    async with app.run_test(size=SIZE) as pilot:
-        await asyncio.sleep(SETTLE_S)
-        for name, (size, keys) in PICTURES.items():
-            await pilot.resize_terminal(*size)
-            for key in keys:
-                await pilot.press(key)
-                await asyncio.sleep(0.3)
-            await asyncio.sleep(1.2)
-            await pilot.pause()
-            write(name, svg(app))
-            await pilot.press("1")
+def written(folder: Path, name: str, lines: list[Line], ground: str, *, png: bool) -> None:
+    styles = THEMES[ground][ground]
+    path = folder / f"{name}.svg"
+    path.write_text(svg(lines, styles, ground, f"panotui: {name}"), encoding="utf-8")
+    if png and shutil.which("rsvg-convert"):
+        command = ["rsvg-convert", "-o", str(path.with_suffix(".png")), str(path)]
+        subprocess.run(command, check=True)
+    print(path)
+
+
+def every() -> Iterator[tuple[str, tuple[int, int], tuple[str, ...]]]:
+    for size in SIZES:
+        for name, keys in PICTURES.items():
+            yield name, size, keys
+
+
+async def demo(client: FrameSource, folder: Path, whole: bool) -> None:
+    screen = Screen(client, "demo")
+    until = time.monotonic() + SETTLE_S
+    while time.monotonic() < until:
+        await screen.fetch()
+        await asyncio.sleep(0.5)
+    screen.session.hold = "pictures"  # one moment for all of them
+    if whole:
+        for name, size, keys in every():
+            lines = await screen.at(size, keys)
+            for ground in GROUNDS:
+                named = f"{name}-{size[0]}x{size[1]}-{ground}"
+                written(folder, named, lines, ground, png=True)
+    else:
+        for named, (name, size, ground) in SHOWN.items():
+            written(folder, named, await screen.at(size, PICTURES[name]), ground, png=False)
+    await tour(screen, folder)
     await client.close()
 
 
-async def review(recording: Recording, write: Callable[[str, str], None]) -> None:
+async def tour(screen: Screen, folder: Path) -> None:
+    """A walk through the screen as an animated GIF."""
+    if not (shutil.which("rsvg-convert") and shutil.which("convert")):
+        return
+    lines = await screen.at((80, 24), ("1",))
+    with tempfile.TemporaryDirectory() as made:
+        command = ["convert", "-loop", "0"]
+        for number, (keys, seconds) in enumerate(TOUR):
+            await screen.press(*keys)
+            lines = screen.lines()
+            written(Path(made), f"{number:02}", lines, "dark", png=True)
+            command += ["-delay", str(int(seconds * 100)), f"{made}/{number:02}.png"]
+        target = folder / "tour.gif"
+        subprocess.run([*command, "-colors", "64", "-layers", "optimize", str(target)], check=True)
+    print(target)
+
+
+async def review(recording: Recording, folder: Path, whole: bool) -> None:
     """The demo's capture looked at afterwards, at the moment when a camera was frozen."""
     provider = ReviewProvider(recording)
     provider.command(Command(name="seek", time_ns=recording.start_ns + FROZEN_S * SECOND))
-    app = Panotui(LocalClient(provider), session=Session(UNICODE, mode="review"))
-    async with app.run_test(size=SIZE) as pilot:
-        await asyncio.sleep(2.0)  # a frame or two
-        await pilot.pause()
-        write("review", svg(app))
+    screen = Screen(LocalClient(provider), "review")
+    for size in SIZES if whole else SIZES[:1]:
+        lines = await screen.at(size, ())
+        for ground in GROUNDS if whole else GROUNDS[:1]:
+            name = f"review-{size[0]}x{size[1]}-{ground}" if whole else "review"
+            written(folder, name, lines, ground, png=whole)
 
 
 def main() -> int:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    whole = "--all" in sys.argv
+    named = [word for word in sys.argv[1:] if word != "--all"]
+    folder = Path(named[0]) if named else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TZ", "UTC")
+    time.tzset()
     collector = CollectorProcess(["--demo"])
-
-    def write(name: str, text: str) -> None:
-        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
-        print(folder / f"{name}.svg")
-
     try:
         collector.wait_ready()
-        asyncio.run(pictures(WatchedClient(collector), write))
+        asyncio.run(demo(WatchedClient(collector), folder, whole))
     finally:
         collector.end()
     site, text, _ = read_site(DEMO / "site.toml")
     with tempfile.TemporaryDirectory() as made:
         capture = str(DEMO / "site.pcapng.zst")
         recording = Recording(record_capture([capture], site, text, Path(made) / "demo.panotui"))
-        asyncio.run(review(recording, write))
+        asyncio.run(review(recording, folder, whole))
         recording.close()
     return 0
 

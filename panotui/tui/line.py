@@ -108,7 +108,8 @@ def highlighted(line: Line, start: int, stop: int, role: Role = "cursor") -> Lin
     cells = cells_of(line)
     out: list[Span] = []
     for column, (text, old) in enumerate(cells):
-        new = role if start <= column < stop and old != "chart" else old
+        drawn = old == "chart" and text.strip() != ""
+        new = role if start <= column < stop and not drawn else old
         if out and out[-1][1] == new:
             out[-1] = (out[-1][0] + text, new)
         else:

@@ -12,6 +12,7 @@ from panotui.model.page import Page
 from panotui.views.frames import View
 from panotui.views.panes import flow_rows
 from panotui.views.state import Line, State
+from panotui.views.strips import Times
 
 HELD_MAX = 4  # moments, of as many screens
 FLOWS_MAX = 20_000  # of one moment: the worst and the newest
@@ -65,17 +66,17 @@ class HeldMoments:
     """The moments that screens hold, each under the token that the screen made; bounded."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, HeldState] = OrderedDict()
+        self._held: OrderedDict[str, tuple[HeldState, Times | None]] = OrderedDict()
 
-    def of(self, token: str, state: State, snapshot: Snapshot) -> HeldState:
-        """The moment of a token; with its first use, that is now."""
+    def of(
+        self, token: str, state: State, snapshot: Snapshot, times: Times | None
+    ) -> tuple[HeldState, Times | None]:
+        """The moment of a token, and who knows what was before it; with its first use, it is now.
+        It stays when the collector begins again."""
         held = self._held.get(token)
         if held is None:
-            held = self._held[token] = HeldState(state, snapshot)
+            held = self._held[token] = (HeldState(state, snapshot), times)
             while len(self._held) > HELD_MAX:
                 self._held.popitem(last=False)
         self._held.move_to_end(token)
         return held
-
-    def clear(self) -> None:
-        self._held.clear()

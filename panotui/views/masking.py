@@ -98,17 +98,18 @@ class Masker:
         for camera in cameras:
             if camera:
                 self._name("camera", camera)
+        ports = {name for name, _, _ in frame.header.ports}  # "eth0" tells nothing
         devices = [*frame.devices, *([detail.device] if detail and detail.device else [])]
         for device in devices:
-            for name in device.names:
+            for name in set(device.names) - ports:
                 self._name("device", name)
         for endpoint in frame.endpoints:
-            if not endpoint.host.endswith(_AWS):
+            own = endpoint.service.startswith(endpoint.label or endpoint.service)
+            if own or not endpoint.host.endswith(_AWS):  # a service of the site file
                 for name in (endpoint.label, endpoint.service):
                     if name:
                         self._name("service", name)
-        ports = [*frame.ports, *([detail.port] if detail and detail.port else [])]
-        for port in ports:
+        for port in [*frame.ports, *([detail.port] if detail and detail.port else [])]:
             if port.neighbour:
                 self._name("neighbour", port.neighbour)
         if len(self._names) != before:

@@ -142,7 +142,6 @@ class StateProvider:
     def begin_again(self, state: State) -> None:
         """From here on frames are made of another state, which begins with nothing."""
         self.state = state
-        self._held.clear()
         self.times = LiveTimes()
         self._began_again_at = self._clock()
         self.forget_snapshot()
@@ -163,24 +162,26 @@ class StateProvider:
             self.times.add(self.state.snapshot())
 
     def frame(self, view: View) -> Frame:
-        state, snapshot = self.state, self.snapshot()
+        state, snapshot, times = self.state, self.snapshot(), self.times
         if view.hold is not None:
-            state = self._held.of(view.hold, state, snapshot)
+            state, times = self._held.of(view.hold, state, snapshot, times)
             snapshot = state.snapshot()
         self._number += 1
         frame = self._pane(view, snapshot, state)
         detail = None if view.detail is None else self.detail(view.detail, snapshot, state)
-        shown = None if view.strips is None else self._strips(view, view.strips, snapshot)
+        shown = None if view.strips is None else self._strips(view, view.strips, snapshot, times)
         return msgspec.structs.replace(frame, detail=detail, strips=shown)
 
-    def _strips(self, view: View, asked: StripsView, snapshot: Snapshot) -> Strips | None:
-        if self.times is None:
+    def _strips(
+        self, view: View, asked: StripsView, snapshot: Snapshot, times: Times | None
+    ) -> Strips | None:
+        if times is None:
             return None
         if view.hold is not None and not asked.end_s:
             asked = msgspec.structs.replace(asked, end_s=snapshot.time_ns // SECOND)
-        return strips(self.times, asked, snapshot.findings, lambda: self.events(snapshot))
+        return strips(times, asked, snapshot.findings, lambda: self.events(snapshot))
 
-    def header(self, snapshot: Snapshot) -> Header:
+    def header(self, snapshot: Snapshot, *, held: bool = False) -> Header:
         return Header(
             mode=self.mode,
             site=snapshot.site,
@@ -191,7 +192,7 @@ class StateProvider:
             recorder=self._recorder() or snapshot.recorder,
             counts=snapshot.counts,
             limits=snapshot.limits,
-            notice=self._notice() or self._beginning(),
+            notice=self._notice() or (None if held else self._beginning()),
             fatal=self._fatal(),
             all_well_since_ns=snapshot.all_well_since_ns,
             review=self.review(),
@@ -221,7 +222,7 @@ class StateProvider:
         base = Frame(
             number=self._number,
             view=view,
-            header=self.header(snapshot),
+            header=self.header(snapshot, held=view.hold is not None),
             ports=snapshot.ports,
             cut=self.cut(view.pane, snapshot),
         )

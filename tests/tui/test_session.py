@@ -250,6 +250,15 @@ def test_a_frozen_screen_holds_one_moment_for_all_panes(plant: Driven) -> None:
     assert "Nothing to report" in driven.text()
 
 
+def test_a_frozen_screen_stays_when_the_demo_begins_again(plant: Driven) -> None:
+    provider = StateProvider(plant.site, "demo")
+    driven = Driven(cast("Site", Answering(provider)), 120, 40).press("space")
+    panes = {pane: driven.press(pane).text() for pane in "1236"}
+    provider.begin_again(Site(time_ns=plant.site.time_ns))
+    for pane, text in panes.items():
+        assert driven.press(pane).text() == text
+
+
 def test_a_silent_collector_shows(plant: Driven) -> None:
     plant.now += 7
     assert "no news for 7 s" in plant.lines()[0]

@@ -97,6 +97,6 @@ def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
 
 def since_words(detail: Detail, scene: Scene, clock_text: str) -> str:
     """`since 14:24:31 (6 min)`; nothing where that is not known."""
-    if detail.since_ns is None:
+    if not detail.since_ns or not scene.now_ns:
         return ""
     return f"since {clock_text} ({since(detail.since_ns, scene.now_ns)})"

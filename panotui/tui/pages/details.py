@@ -97,9 +97,7 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     if detail.stream is not None:
         return streams.look_of(detail.stream), streams.state_word(detail.stream)
     if detail.camera is not None:
-        camera = detail.camera
-        but = f", but {camera.trouble}" if camera.standing != camera.state else ""
-        return streams.look_of(camera), camera.state + but
+        return streams.look_of(detail.camera), streams.state_word(detail.camera)
     if detail.endpoint is not None:
         return look(detail.endpoint.state), detail.endpoint.state
     if detail.flow is not None:

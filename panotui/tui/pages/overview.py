@@ -29,7 +29,7 @@ from panotui.state.standing import (
     endpoints_said,
     violations_said,
 )
-from panotui.tui.cells import cut_end, distinct, width, wrap
+from panotui.tui.cells import distinct, width, wrap
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Line, Pen, Span
@@ -469,8 +469,8 @@ def _finding(finding: FindingRecord, scene: Scene) -> _Unit:
     hangs = f" +{len(finding.hides)} behind it" if finding.hides else ""
     room = first.room - len(sure) - len(hangs)
     said = wrap(finding.text, first.room)
-    if width(finding.text) <= room or len(said) == 1:
-        said = [cut_end(finding.text, room, scene.glyphs.ellipsis)]
+    if width(finding.text) <= room:
+        said = [finding.text]
     strong: Role = "strong" if of in ("bad", "warn") else "plain"
     pens = [first.put(said[0], strong)]
     for text in said[1:3]:
