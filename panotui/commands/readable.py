@@ -88,6 +88,7 @@ READING = (
     "panotui.report.story",
     "panotui.report.wording",
     "panotui.runtime.packet_keeper",
+    "panotui.runtime.packet_keeper",
     "panotui.runtime.pump",
     "panotui.runtime.side_by_side",
     "panotui.sources.files.source",

@@ -106,6 +106,8 @@ EARLIER = (
                 "panotui.views.provider",
                 "panotui.recording.recorder",
                 "panotui.recording.evidence",
+                "panotui.recording.evidence_export",
+                "panotui.commands.keeping",
                 "panotui.recording.retention",
                 "panotui.runtime.live_meter",
                 "panotui.runtime.live_meters",
