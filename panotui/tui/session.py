@@ -126,6 +126,8 @@ class Session(ScreenState):
         if view.pane != self.pane:
             return False
         if table is None:
+            if not picture.rooms_of(self).beside_width:
+                return False
             self.picture(now)  # lays out what the cursor can stand on
             return self._beside_lags(frame)
         if frame.filter_error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import tzinfo
+from itertools import groupby
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from panotui.state.strips import Cell
 from panotui.tui.cells import cut_middle, distinct, width
 from panotui.tui.chart import curve, scale
 from panotui.tui.glyphs import Glyphs, Role, glyph, look, role
-from panotui.tui.line import Line, Pen
+from panotui.tui.line import Line, Pen, Span
 from panotui.tui.page import Item
 from panotui.tui.quantities import clock, moment, short_rate, span
 from panotui.views.frames import Curve, Strips
@@ -80,10 +81,7 @@ def draw(
     for strip in strips.strips[:room]:
         pen = Pen(cells, glyphs.ellipsis).put(" ").field(names[strip.label], label, "strong")
         pen.put(" ")
-        for place, digit in enumerate(strip.cells):
-            cell = Cell(int(digit))
-            shown: Role = "cursor" if place == at else ROLES[cell]
-            pen.put(glyphs.cells[cell], shown)
+        pen.spans(cell_spans(strip.cells, glyphs, at))
         pen.put(" ").put(cut_middle(values.get(strip.key, ""), VALUE, glyphs.ellipsis))
         if ":" in strip.key:
             items.append(Item(strip.key, len(lines), 0, label + 1, strip.label))
@@ -102,6 +100,18 @@ def draw(
     if legend:
         lines.append(_legend(strips, cells, glyphs))
     return Drawn(lines, items)
+
+
+def cell_spans(cells: str, glyphs: Glyphs, at: int | None = None) -> list[Span]:
+    """The cells of a strip as spans; the one at the cursor stands out."""
+    if at is not None and 0 <= at < len(cells):
+        here = glyphs.cells[int(cells[at])]
+        before, after = cell_spans(cells[:at], glyphs), cell_spans(cells[at + 1 :], glyphs)
+        return [*before, (here, "cursor"), *after]
+    return [
+        (glyphs.cells[int(digit)] * len(list(run)), ROLES[Cell(int(digit))])
+        for digit, run in groupby(cells)
+    ]
 
 
 def _axis(

@@ -9,12 +9,11 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from panotui.model import SECOND
-from panotui.state.strips import Cell
 from panotui.tui.cells import distinct
 from panotui.tui.glyphs import Glyphs, Role, look, role
 from panotui.tui.line import Line, Pen
 from panotui.tui.quantities import clock, moment
-from panotui.tui.strips import ROLES
+from panotui.tui.strips import cell_spans
 from panotui.views.frames import ReviewState, Strips
 
 LABEL = 10  # cells before the line
@@ -53,9 +52,7 @@ def draw(
             .field(names[strip.label], LABEL - 2, "dim")
             .put(" ")
         )
-        for digit in strip.cells:
-            cell = Cell(int(digit))
-            pen.put(glyphs.cells[cell], ROLES[cell])
+        pen.spans(cell_spans(strip.cells, glyphs))
         lines.append(pen.line())
     lines.append(_events(review, strips, width, many, glyphs))
     return lines

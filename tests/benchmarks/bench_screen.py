@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tests.tui.terminals import Terminal
 
-SITES = (("well", "rest"), ("plant", "typical"), ("large", "100 cameras"))
+SITES = (("idle", "rest"), ("plant", "typical"), ("large", "30 cameras"))
 SIZES = ((80, 24), (120, 40), (200, 60))
-PANES = (("1", "PORTS"), ("2", "FLOWS"), ("3", "STREAMS"), ("3\r", "bit-rate"))
+PANES = (("1", "PORTS"), ("2", "FLOWS"), ("3", "STREAMS"), ("3G\r", "bit-rate"))
 
 
 def cpu_s(pid: int) -> float:
@@ -32,7 +32,7 @@ def measure(
         terminal.until(terminal.shows("PORTS"), 20)
         for key in keys:
             terminal.type(key)
-            terminal.until(terminal.shows("STREAMS" if key == "3" else word), 20)
+            terminal.until(terminal.shows("STREAMS" if key in "3G" else word), 20)
         until = time.monotonic() + 3
         while time.monotonic() < until:
             terminal.read(0.05)
