@@ -147,6 +147,22 @@ def test_a_black_camera_heads_the_streams(plant: Driven) -> None:
     assert "yard" in plant.press("3").lines()[3]
 
 
+def test_what_nobody_has_asked_for_stands_below_what_is_in_trouble(plant: Driven) -> None:
+    plant.site.cameras = tuple(
+        frames_builder.msgspec.structs.replace(c, state="unseen") if not c.streams else c
+        for c in plant.site.cameras
+    )
+    rows = plant.press("3").lines()
+    assert "gate" in rows[3]
+    assert "1 camera not seen" in rows[1]
+    plant.site.streams = tuple(
+        frames_builder.msgspec.structs.replace(s, state="streaming", loss_now=0.0)
+        for s in plant.site.streams
+    )
+    plant.fetch()
+    assert any("yard" in line for line in plant.lines())
+
+
 def test_since_is_of_the_state_and_goes_on(plant: Driven) -> None:
     plant.press("3", "enter")
     assert "(3 min)" in plant.lines()[1]

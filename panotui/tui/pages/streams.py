@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from panotui.model import CameraRecord, StreamRecord
 from panotui.tui.cells import distinct
 from panotui.tui.chart import sparkline
-from panotui.tui.glyphs import Look, Role, look, role
+from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, milliseconds, number, percent, since
+from panotui.tui.quantities import UNKNOWN, milliseconds, number, percent, plural, since
 from panotui.tui.table import Column, Table
 from panotui.views.frames import Frame
 
@@ -138,12 +138,19 @@ def _heading(scene: Scene) -> Sequence[Span]:
         return [("none", "dim")]
     all_well = counts.streams_ok == counts.streams
     text = f"{counts.streams_ok} of {counts.streams} well"
+    if counts.cameras_unseen:
+        text += f", {plural(counts.cameras_unseen, 'camera')} not seen"
     return [(text, "ok" if all_well else "warn")]
 
 
 def lone_cameras(frame: Frame) -> Sequence[CameraRecord]:
-    """Cameras that have no stream at all."""
-    return [camera for camera in frame.cameras if not camera.streams]
+    """Cameras that have no stream at all, dead ones first; those that nobody has asked for only
+    while no stream is in trouble: a frozen picture stands above what was not seen."""
+    lone = [camera for camera in frame.cameras if not camera.streams]
+    lone.sort(key=lambda camera: trouble(look_of(camera)))
+    if any(look_of(stream) in ("bad", "warn") for stream in frame.streams):
+        lone = [camera for camera in lone if look_of(camera) != "unknown"]
+    return lone
 
 
 def _copy(row: Row) -> str:
