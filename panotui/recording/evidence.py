@@ -24,6 +24,7 @@ from panotui.recording.proofs import proofs_of
 from panotui.recording.recorder import Evidence
 from panotui.recording.redacting import Redactor
 from panotui.recording.relay import AnyRecorder
+from panotui.recording.retention import CONTROL_FILE
 from panotui.runtime.pipe import Answer, Ask, Keepers, Keeping, PacketRows
 from panotui.state.marks import key_of
 
@@ -70,6 +71,8 @@ class EvidenceTap:
         """`keeping`: what the keepers were told, too. `redact`: secrets in packets are written over
         with zeros."""
         self._redactor = Redactor() if redact else None
+        # a file can only be removed as a whole: small ones where little may be kept
+        self._segment_most = min(SEGMENT_BYTES, recorder.limits.evidence_bytes // 16)
         self._after_ns = (keeping or Keeping()).after_ns
         self._engine = pump.engine
         self._recorder = recorder
@@ -232,11 +235,11 @@ class EvidenceTap:
             return
         if (
             not self._segment
-            or self._segment_bytes > SEGMENT_BYTES
+            or self._segment_bytes > self._segment_most
             or now_ns - self._segment_ns > SEGMENT_NS
         ):
             stamp = datetime.fromtimestamp(now_ns // SECOND, UTC).strftime("%Y%m%dT%H%M%S")
-            self._segment = f"{stamp}-control.pcapng"
+            self._segment = stamp + CONTROL_FILE
             self._segment_ns, self._segment_bytes = now_ns, 0
             first = min(int(np.frombuffer(rows.time_ns, np.int64)[0]) for rows in packets)
             self._segment_asked[self._ask(openings_until_ns=first)] = self._segment

@@ -6,6 +6,7 @@ from pathlib import Path
 
 SUFFIX = ".panotui"
 DATABASE = "recording.sqlite"
+LOG = f"{DATABASE}-wal"
 EVIDENCE = "evidence"
 LOCK = "recorder.lock"
 RESERVE = "reserve"

@@ -35,7 +35,15 @@ from panotui.recording import folder as folders
 from panotui.recording import parts, rows
 from panotui.recording.evidence_files import Written, sha256_of
 from panotui.recording.pcapng import PcapngFile, repair
-from panotui.recording.retention import Limits, enforce, evidence_size_of, free_of, roll_up, size_of
+from panotui.recording.retention import (
+    FULL,
+    Limits,
+    enforce,
+    evidence_size_of,
+    free_of,
+    roll_up,
+    size_of,
+)
 from panotui.state.strips import Changes
 from panotui.wire.text import printable
 
@@ -45,7 +53,7 @@ FLOWS_SAMPLED = 1_000
 EVIDENCE_KNOWN = 1_000  # newest evidence files that `evidence_of` answers for
 SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
 EVENTS_KEPT = 5_000  # held in memory while nothing can be written
-RESERVE_BYTES = 4 << 20  # given up when the disk is full, so that samples go on
+RESERVE_BYTES = 4 << 20  # at most: given up when the disk is full, so that samples go on
 RETRY_S = 10.0
 REFUSED_MOST_S = 8.0  # a disk that is not full and has refused for longer is taken for gone
 HOUSEKEEPING_S = 30.0
@@ -113,6 +121,7 @@ class Recorder:
         """
         self.name = folder.name
         self.limits = limits or Limits()
+        self._reserve_bytes = min(RESERVE_BYTES, self.limits.size_bytes // 32)
         self._lossless = lossless
         self._commit_every_s = commit_every_s
         self._wall_clock = wall_clock
@@ -125,6 +134,9 @@ class Recorder:
         self._lock = folders.lock(self.folder, folder)
         try:
             self._connection = folders.open_for_writing(self.folder, folder)
+            # what waits in the log counts too: 4 KB a page, a hundredth of what may be
+            pages = max(16, min(256, self.limits.size_bytes // 400_000))
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
             opened = os.stat(self.folder / parts.DATABASE)
             self._database = (opened.st_dev, opened.st_ino)
             for torn in sorted((self.folder / parts.EVIDENCE).glob("*.pcapng"))[-3:]:
@@ -139,8 +151,7 @@ class Recorder:
         self._state = "recording"
         self._detail: str | None = None
         self._disk_low = False
-        self._bytes = size_of(self.folder)
-        self._evidence_bytes = evidence_size_of(self.folder)
+        self._measure()
         self._queue: queue.Queue[Second | _Mark | _Known | Evidence | _Flush | None] = queue.Queue(
             QUEUE_SECONDS
         )
@@ -324,7 +335,7 @@ class Recorder:
         path = self.folder / parts.RESERVE
         try:
             with path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+                os.posix_fallocate(file.fileno(), 0, self._reserve_bytes)
         except OSError:
             path.unlink(missing_ok=True)
 
@@ -377,10 +388,31 @@ class Recorder:
             elif len(self._held) >= FLOW_SAMPLE_S:
                 self._guarded(self._write_held)
         self._last_ns = snapshot.time_ns
-        if time.monotonic() >= self._housekeeping_at or (
-            snapshot.time_ns - self._housekept_ns >= HOUSEKEEPING_NS
+        if (
+            self._is_large()
+            or time.monotonic() >= self._housekeeping_at
+            or (snapshot.time_ns - self._housekept_ns >= HOUSEKEEPING_NS)
         ):
             self._guarded(lambda: self._housekeeping(snapshot.time_ns))
+
+    def _is_large(self) -> bool:
+        """Whether it has grown past its limit since somebody looked; asked each second."""
+        try:
+            sizes = [os.stat(self.folder / name).st_size for name in (parts.DATABASE, parts.LOG)]
+        except OSError:
+            return False
+        grown = self._bytes - self._bytes_database + sum(sizes) + self._bytes_evidence
+        return grown > self.limits.size_bytes * FULL
+
+    def _measure(self) -> None:
+        self._bytes = size_of(self.folder)
+        self._evidence_bytes = evidence_size_of(self.folder)
+        self._bytes_evidence = 0
+        self._bytes_database = sum(
+            path.stat().st_size
+            for name in (parts.DATABASE, parts.LOG)
+            if (path := self.folder / name).exists()
+        )
 
     def _hold(self, second: Second) -> None:
         """Keep what must not be lost while the disk refuses."""
@@ -483,6 +515,7 @@ class Recorder:
     def _evidence(self, item: Evidence) -> None:
         path = self.folder / parts.EVIDENCE / item.file
         sha256: str | None = None
+        before = path.stat().st_size if path.exists() else 0
         if item.stays_open:
             if self._segment is None or self._segment[0] != item.file:
                 self._close_segment()
@@ -505,6 +538,7 @@ class Recorder:
             frames=written.frames,
         )  # fmt: skip
         rows.upsert_evidence(self._connection, self._session, record)
+        self._bytes_evidence += record.bytes - (before if item.stays_open else 0)
         if item.subject:
             self._kept[item.subject, item.time_ns] = record
             if len(self._kept) > EVIDENCE_KNOWN:
@@ -606,7 +640,7 @@ class Recorder:
     def _retry(self, second: Second) -> None:
         """See whether everything can be written again."""
         self._retry_at = time.monotonic() + RETRY_S
-        if free_of(self.folder) < 2 * RESERVE_BYTES:
+        if free_of(self.folder) < 2 * self._reserve_bytes:
             self._guarded(self._write_held)
             return
         self._state = "recording"
@@ -630,8 +664,6 @@ class Recorder:
     def _housekeeping(self, time_ns: int) -> None:
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
         self._housekept_ns = time_ns
-        self._bytes = size_of(self.folder)
-        self._evidence_bytes = evidence_size_of(self.folder)
         self._commit()
         now_s = time_ns // SECOND
         if now_s - self._rolled_s >= 60:
@@ -640,7 +672,9 @@ class Recorder:
             roll_up(self._connection, now_s, self.limits)
             self._commit()
         free = free_of(self.folder)
-        enforce(self._connection, self.folder, time_ns, self.limits, free)
+        writing = None if self._segment is None else self._segment[0]
+        enforce(self._connection, self.folder, time_ns, self.limits, free, writing)
+        self._measure()
         if self._state == "recording":
             self._disk_low = free < self.limits.free_bytes
             self._detail = "little disk left: no evidence is kept" if self._disk_low else None

@@ -17,6 +17,7 @@ import msgspec
 from panotui.errors import PanotuiError
 from panotui.model import EventRecord, EvidenceFileRecord, FlowRecord, RecorderRecord, Snapshot
 from panotui.recording.recorder import Evidence, Recorder
+from panotui.recording.retention import Limits
 
 
 class Relay:
@@ -92,6 +93,10 @@ class Relay:
 
     def known_keys(self) -> set[str]:
         return set(self._known)
+
+    @property
+    def limits(self) -> Limits:
+        return self._now.limits
 
     @property
     def folder(self) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
@@ -18,11 +19,16 @@ from msgspec import Struct
 
 from panotui.model import SECOND
 from panotui.recording.packing import SNAPSHOTS
-from panotui.recording.parts import DATABASE, EVIDENCE
+from panotui.recording.parts import EVIDENCE
 from panotui.recording.rows import get_meta, set_meta
 from panotui.recording.states import worst_sql
 
 DAY_S = 86_400
+CONTROL_FILE = "-control.pcapng"  # how the names of files with all control packets end
+# Of the size that may be: when something is removed, and how much is left then. What a removal
+# itself writes into the log counts too, until that is empty again.
+FULL, ROOM = 0.95, 0.92
+STEPS_MOST = 30  # removals at once
 
 
 Levels: TypeAlias = tuple[tuple[int, int, int], ...]
@@ -150,6 +156,11 @@ def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) 
             "UPDATE snapshot SET resolution = ? WHERE resolution = ? AND time_ns < ?",
             (coarse, fine, edge_ns),
         )
+    _forget_dictionaries(connection)
+
+
+def _forget_dictionaries(connection: sqlite3.Connection) -> None:
+    """Those of snapshots that are not there any more."""
     connection.execute(
         "DELETE FROM dictionary WHERE kind = ? AND id NOT IN (SELECT dictionary FROM snapshot)"
         " AND id < (SELECT max(dictionary) FROM snapshot)",
@@ -184,8 +195,8 @@ def flow_samples_thinned(connection: sqlite3.Connection, step: int) -> int:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the database and its evidence on disk."""
-    return _size(folder.glob(f"{DATABASE}*")) + evidence_size_of(folder)
+    """Bytes of all files on disk, but for what persons have written out of the screen."""
+    return _size(folder.iterdir()) + evidence_size_of(folder)
 
 
 def evidence_size_of(folder: Path) -> int:
@@ -197,9 +208,11 @@ def _size(paths: Iterable[Path]) -> int:
     total = 0
     for path in paths:
         try:
-            total += path.stat().st_size
+            found = path.lstat()
         except OSError:
             continue  # removed meanwhile
+        if stat.S_ISREG(found.st_mode):
+            total += found.st_size
     return total
 
 
@@ -207,8 +220,14 @@ def free_of(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def trim_evidence(connection: sqlite3.Connection, folder: Path, keep_bytes: int) -> int:
-    """Remove the oldest evidence files until at most `keep_bytes` are left; returns bytes freed."""
+def trim_evidence(
+    connection: sqlite3.Connection, folder: Path, keep_bytes: int, writing: str | None = None
+) -> int:
+    """Remove the oldest evidence files until at most `keep_bytes` are left; returns bytes freed.
+
+    Control packets, which come all the time, have half of it, so that they never cost a finding its
+    packets. `writing`: the file that is written now, which stays.
+    """
     files = []
     for path in (folder / EVIDENCE).glob("*.pcapng"):
         try:
@@ -216,11 +235,25 @@ def trim_evidence(connection: sqlite3.Connection, folder: Path, keep_bytes: int)
         except OSError:
             continue
     files.sort()
-    total = sum(size for _, size, _ in files)
-    freed = 0
-    for name, size, path in files[:-1]:  # the newest is being written
+    control = [file for file in files if file[0].endswith(CONTROL_FILE)]
+    others = [file for file in files if not file[0].endswith(CONTROL_FILE)]
+    freed = _trim(connection, control, keep_bytes // 2, writing)
+    left = sum(size for _, size, _ in control) - freed
+    return freed + _trim(connection, others, keep_bytes - left, writing)
+
+
+def _trim(
+    connection: sqlite3.Connection,
+    files: list[tuple[str, int, Path]],
+    keep_bytes: int,
+    writing: str | None,
+) -> int:
+    total, freed = sum(size for _, size, _ in files), 0
+    for name, size, path in files:
         if total - freed <= keep_bytes:
             break
+        if name == writing:
+            continue
         path.unlink(missing_ok=True)
         connection.execute("DELETE FROM evidence WHERE file = ?", (name,))
         freed += size
@@ -246,6 +279,7 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
         " AND number NOT IN (SELECT max(number) FROM snapshot)",
         (time_ns,),
     )
+    _forget_dictionaries(connection)
     connection.execute("DELETE FROM flow WHERE last_ns < ?", (time_ns,))
     connection.execute("DELETE FROM flow_sample WHERE time_s < ?", (second,))
     connection.execute("DELETE FROM event WHERE time_ns < ?", (time_ns,))
@@ -269,11 +303,17 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
 
 
 def enforce(
-    connection: sqlite3.Connection, folder: Path, now_ns: int, limits: Limits, free: int
+    connection: sqlite3.Connection,
+    folder: Path,
+    now_ns: int,
+    limits: Limits,
+    free: int,
+    writing: str | None = None,
 ) -> str | None:
     """Keep a recording within its limits; a line about what was removed, or None.
 
-    Takes a twentieth of the recorded time at once, so that no more goes than is needed.
+    Takes a twentieth of the recorded time at once, so that no more goes than is needed, and as
+    often as it takes. `writing`: the evidence file that is written now.
     """
     said: str | None = None
     if limits.age_s is not None:
@@ -282,19 +322,25 @@ def enforce(
         if oldest is not None and oldest * SECOND < edge:
             _in_transaction(connection, edge)
             said = "what is older than the limit was removed"
-    size = size_of(folder)
     evidence_limit = min(limits.evidence_bytes, limits.size_bytes // 2)
     if free < limits.free_bytes:
         evidence_limit = 0
-    if trim_evidence(connection, folder, evidence_limit):
+    if trim_evidence(connection, folder, evidence_limit, writing):
         said = "the oldest evidence was removed"
-    if size > limits.size_bytes or (free < limits.free_bytes and size > 50_000_000):
+    size = size_of(folder)
+    low_disk = free < limits.free_bytes and size > 50_000_000
+    if size <= limits.size_bytes * FULL and not low_disk:
+        return said
+    for _ in range(1 if low_disk else STEPS_MOST):
         first, last = connection.execute(
             "SELECT min(time_s), max(time_s) FROM summary_sample"
         ).fetchone()
-        if first is not None and last - first > 60:
-            _in_transaction(connection, (first + max(60, (last - first) // 20)) * SECOND)
-            said = "the oldest part was removed to keep the size"
+        if first is None or last - first <= 60:
+            break
+        _in_transaction(connection, (first + max(60, (last - first) // 20)) * SECOND)
+        said = "the oldest part was removed to keep the size"
+        if size_of(folder) <= limits.size_bytes * ROOM:
+            break
     return said
 
 
