@@ -36,7 +36,11 @@ def groups(rows: FlowColumns) -> I64:
         if len(at) < least:
             continue
         raw = np.ascontiguousarray(rows.column(end)[at]).view("S16").ravel()
-        _, which, counts = np.unique(raw, return_inverse=True, return_counts=True)
+        order = np.argsort(raw, kind="stable")
+        new = np.concatenate(([True], raw[order][1:] != raw[order][:-1]))
+        which = np.empty(len(at), np.int64)
+        which[order] = np.cumsum(new) - 1
+        counts = np.bincount(which)
         many = counts[which] >= least
         out[at[many]] = which[many] + offset
         offset += len(counts)
