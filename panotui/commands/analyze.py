@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
+from panotui.commands.baseline import read_baseline, require_same_site
 from panotui.commands.confined import confined
 from panotui.commands.options import (
+    baseline_option,
     common_options,
     fail_on_option,
     failure,
@@ -28,6 +30,7 @@ from panotui.model import FlowRecord, Site, Snapshot, WindowRecord
 
 if TYPE_CHECKING:
     from panotui.commands.confined import Places
+    from panotui.model.baseline import Baseline
     from panotui.policy.queries.rejudge import FlowChange
     from panotui.report.parquet import ParquetWriter
 
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
               help="Captures: list what differs from this older site file.")  # fmt: skip
 @window_options
 @site_option
+@baseline_option
 @fail_on_option
 @common_options
 def command(
@@ -65,6 +69,7 @@ def command(
     until: str | None,
     filter_text: str,
     site: Path | None,
+    baseline: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
     no_color: bool,
@@ -87,6 +92,8 @@ def command(
         check_filter(filter_text)
     named = _named(names, was)
     known, _, _ = read_site(site)
+    habits = read_baseline(baseline)
+    require_same_site(habits, baseline, known.site.name or "")
     before = None if was is None else read_site(was)[0]
     again = known if named.recording is None or site is not None else None
     with contextlib.ExitStack() as stack:
@@ -99,7 +106,7 @@ def command(
                 folders=[("--csv", csv_folder), ("--zeek", zeek), ("--parquet", parquet)],
             )
         )
-        snapshot, flows, changes = _judged(named, again, before, places.recording)
+        snapshot, flows, changes = _judged(named, again, before, places.recording, habits)
         window = window_of(since, until, filter_text, snapshot.time_ns)
         if window is not None:
             snapshot, flows = _inside(snapshot, flows, window)
@@ -269,16 +276,28 @@ def _named(names: tuple[str, ...], was: Path | None) -> Named:
 
 
 def _judged(
-    named: Named, site: Site | None, was: Site | None, recording: Path | None
+    named: Named,
+    site: Site | None,
+    was: Site | None,
+    recording: Path | None,
+    habits: Baseline | None,
 ) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
     """The last snapshot, the flows, and those that are judged differently: than when a recording
     was made, or in captures than at the site `was`; None where nothing is compared."""
     from panotui.commands.input import analysed
 
     if recording is not None:
-        return _recorded(recording, site)
+        snapshot, flows, differing = _recorded(recording, site)
+        if habits is not None:
+            from panotui.recording.minutes import minutes
+            from panotui.recording.reader import Recording
+            from panotui.recording.unusual import departures, with_departures
+
+            found = departures(habits, minutes(Recording(recording)))
+            snapshot = with_departures(snapshot, found)
+        return snapshot, flows, differing
     old = None if was is None else list(analysed(named.captures, was).flow_records())
-    engine = analysed(named.captures, site or Site())
+    engine = analysed(named.captures, site or Site(), baseline=habits)
     if old is None:
         return engine.snapshot(), engine.flow_records, None
     from panotui.policy.queries.rejudge import changes

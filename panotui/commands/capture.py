@@ -15,6 +15,7 @@ from panotui.model import Site
 
 if TYPE_CHECKING:
     from panotui.feed.collector import Links
+    from panotui.model.baseline import Baseline
     from panotui.runtime.live_meters import LiveMeters
     from panotui.runtime.pipe import Keeping
     from panotui.runtime.pump import Pump
@@ -43,7 +44,9 @@ class Capture:
         links: Links,
         site_path: Path | None,
         keeper: Timekeeper,
+        baseline: Baseline | None = None,
     ) -> None:
+        self.baseline = baseline
         self.keeper = keeper  # of the packets' times
         self.meters = meters
         self.site = site
@@ -59,7 +62,8 @@ class Capture:
         from panotui.engine.engine import Engine
         from panotui.engine.settings import EngineSettings
 
-        self.meters.begin(Engine(self.site, EngineSettings(live=True)))
+        settings = EngineSettings(live=True, baseline=self.baseline)
+        self.meters.begin(Engine(self.site, settings))
         return self.meters
 
     def notice(self) -> str | None:
@@ -81,6 +85,7 @@ def live_capture(
     keeping: Keeping | None = None,
     sizes: tuple[int, int] = (RINGS_BYTES, SNAP_BYTES),
     commands: Sequence[str] = (),
+    baseline: Baseline | None = None,
 ) -> Capture:
     """Start the meters, wait for their rings, open the link watch. `sizes` are the bytes of
     all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands.alerting import Alerts, Targets, alert_options
+from panotui.commands.baseline import read_baseline
 from panotui.commands.options import read_site, ring_options, ring_sizes
 from panotui.commands.readable import COLLECTOR, drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--feed-fd", type=int, required=True)
 @click.option("--ready-fd", type=int, required=True)
 @click.option("--site", type=click.Path(path_type=Path))
+@click.option("--baseline", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True)
 @click.option("--promiscuous/--no-promiscuous", default=True)
 @ring_options
@@ -39,6 +41,7 @@ def command(
     feed_fd: int,
     ready_fd: int,
     site: Path | None,
+    baseline: Path | None,
     demo: bool,
     promiscuous: bool,
     ring: str,
@@ -54,7 +57,9 @@ def command(
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
         try:
             leaving = Alerts(targets)
-            collector = _open(interfaces, site, promiscuous, ring_sizes(ring, snap), peer, leaving)
+            collector = _open(
+                interfaces, site, baseline, promiscuous, ring_sizes(ring, snap), peer, leaving
+            )
         except PanotuiError as error:
             reason = [error.what, error.why, error.remedy]
             json.dump({"error": reason, "exit": error.exit_code}, ready)
@@ -69,6 +74,7 @@ def command(
 def _open(
     interfaces: tuple[str, ...],
     site_path: Path | None,
+    baseline: Path | None,
     promiscuous: bool,
     sizes: tuple[int, int],
     peer: socket.socket,
@@ -80,7 +86,10 @@ def _open(
     from panotui.views.provider import StateProvider
 
     site, _, path = read_site(site_path)
-    capture = live_capture(interfaces, site, site_path=path, promiscuous=promiscuous, sizes=sizes)
+    habits = read_baseline(baseline)
+    capture = live_capture(
+        interfaces, site, site_path=path, promiscuous=promiscuous, sizes=sizes, baseline=habits
+    )
     pump = capture.pump()
     capture.drop_privileges()
     alerts.start(pump)

@@ -16,6 +16,7 @@ from panotui.errors import InputError
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
     from panotui.model import Site, Source
+    from panotui.model.baseline import Baseline
 
 _ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".pcap.gz", ".pcapng.gz", ".pcap.zst", ".ntar")
 PROGRESS_S = 0.25
@@ -92,7 +93,11 @@ def open_captures(files: Sequence[str]) -> list[Source]:
 
 
 def analysed(
-    files: Sequence[str], site: Site, what: str = "analyze", processes: int | None = None
+    files: Sequence[str],
+    site: Site,
+    what: str = "analyze",
+    processes: int | None = None,
+    baseline: Baseline | None = None,
 ) -> Engine:
     """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed.
 
@@ -100,8 +105,9 @@ def analysed(
     answer for any number of them.
     """
     from panotui.engine.engine import Engine
+    from panotui.engine.settings import EngineSettings
 
-    engine = Engine(site)
+    engine = Engine(site, EngineSettings(baseline=baseline))
     progress = Progress(what)
     try:
         if len(files) > 1 and "-" not in files:

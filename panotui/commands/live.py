@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from panotui.commands.alerting import Targets, alert_options
-from panotui.commands.options import COMMANDS, common_options, ring_options, ring_sizes, site_option
+from panotui.commands.baseline import read_baseline, require_same_site
+from panotui.commands.options import (
+    COMMANDS,
+    baseline_option,
+    common_options,
+    ring_options,
+    ring_sizes,
+    site_option,
+)
 from panotui.commands.preferences import preferences, screen_options
 from panotui.errors import UsageError
 
@@ -15,6 +23,7 @@ from panotui.errors import UsageError
 @click.command()
 @click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
 @site_option
+@baseline_option
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
 @alert_options
@@ -23,6 +32,7 @@ from panotui.errors import UsageError
 def command(
     interfaces: tuple[str, ...],
     site: Path | None,
+    baseline: Path | None,
     no_promiscuous: bool,
     ring: str,
     snap: int,
@@ -46,6 +56,7 @@ def command(
 
     # What needs no privilege is checked here, so that its line comes at once.
     known, _, path = read_site(site)
+    require_same_site(read_baseline(baseline), baseline, known.site.name or "")
     names = chosen(interfaces, known, COMMANDS)
     ring_sizes(ring, snap)
     wanted = preferences(theme, mouse, config_file, units)
@@ -53,6 +64,8 @@ def command(
     arguments = [*names, "--ring", ring, "--snap", str(snap)]
     if path is not None:
         arguments += ["--site", str(path.resolve())]
+    if baseline is not None:
+        arguments += ["--baseline", str(baseline.resolve())]
     if no_promiscuous:
         arguments.append("--no-promiscuous")
     if targets.alerts == "-":

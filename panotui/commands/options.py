@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_FOUND = 1
 COMMANDS = (
     "live", "demo", "record", "attach", "review", "analyze", "report", "evidence",
-    "compare-captures", "check", "policy", "init",
+    "compare-captures", "baseline", "check", "policy", "init",
     "service", "doctor",
 )  # fmt: skip
 
@@ -29,6 +29,15 @@ def site_option(function: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
         help="Site file (default: ./site.toml, then the user's configuration folder).",
+    )(function)
+
+
+def baseline_option(function: F) -> F:
+    return click.option(
+        "--baseline",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Tell what is not as usual, by what `panotui baseline learn` wrote.",
     )(function)
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from panotui.commands.alerting import Alerts, Targets, alert_options
+from panotui.commands.baseline import read_baseline, require_same_site
 from panotui.commands.options import (
     COMMANDS,
+    baseline_option,
     common_options,
     duration_s,
     fail_on_option,
@@ -86,6 +88,7 @@ EXIT_INTERRUPTED = 130
 @click.option("--zeek", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Append Zeek's conn.log in DIR as flows end.")  # fmt: skip
 @site_option
+@baseline_option
 @alert_options
 @fail_on_option
 @common_options
@@ -110,6 +113,7 @@ def command(
     snap: int,
     as_json: bool,
     site: Path | None,
+    baseline: Path | None,
     eve: Path | None,
     zeek: Path | None,
     targets: Targets,
@@ -138,6 +142,8 @@ def command(
     )
     for_s = None if for_ is None else duration_s(for_)
     known, text, path = read_site(site)
+    habits = read_baseline(baseline)
+    require_same_site(habits, baseline, known.site.name or "")
     folder = with_suffix(output)
     other = None if fallback is None else with_suffix(fallback)
     if other is not None and os.path.realpath(other) == os.path.realpath(folder):
@@ -154,6 +160,7 @@ def command(
         keeping=keeping,
         sizes=(ring_bytes, snap_bulk),
         commands=COMMANDS,
+        baseline=habits,
     )
     if targets.alerts == "-" and as_json:
         raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")

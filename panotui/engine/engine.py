@@ -16,7 +16,8 @@ import numpy as np
 
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
-from panotui.diagnosis.facts import Facts
+from panotui.diagnosis.facts import Facts, Rule
+from panotui.diagnosis.unusual import UnusualRule
 from panotui.diagnosis.worst import with_troubles
 from panotui.engine.events import Events
 from panotui.engine.settings import EngineSettings
@@ -70,6 +71,13 @@ INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
 
 
+def _rules(settings: EngineSettings) -> list[Rule]:
+    rules = all_rules()
+    if settings.baseline is not None:
+        rules.append(UnusualRule(settings.baseline))
+    return rules
+
+
 class Engine:
     """See the module's text. Not thread-safe: one owner."""
 
@@ -99,7 +107,7 @@ class Engine:
         self.tracking = ConnectionTracking(
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
         )
-        self.diagnosis = Diagnosis(all_rules())
+        self.diagnosis = Diagnosis(_rules(self.settings))
         self.events = Events(self.cameras, self.streams, self.settings.events_max)
         # in this order: who a thing is, then what follows for others, then what is told of it
         self._hearing = Hearing(

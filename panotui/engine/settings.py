@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from panotui.model.baseline import Baseline
+
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of the engine; data, with defaults that suit a live site."""
@@ -16,3 +18,4 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     events_shown: int = 400
     vantage: str | None = None  # where we stand, when the site file does not say
     live: bool = False
+    baseline: Baseline | None = None  # what is not as usual is told as well

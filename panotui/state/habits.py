@@ -13,10 +13,12 @@ import time
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterable
+from ipaddress import ip_address
 from statistics import median
 
 from msgspec import Struct, field
 
+from panotui.model import FlowRecord
 from panotui.model.baseline import (
     Baseline,
     CameraHabit,
@@ -373,3 +375,30 @@ def _usual(series: Series, time_s: int) -> tuple[Cell | None, str]:
         if cell is not None and cell.days >= DAYS_LEAST and cell.minutes >= MINUTES_LEAST:
             return cell, when
     return None, ""
+
+
+# ------------------------------------------------------------------ flows
+
+
+def endpoint_of(flow: FlowRecord) -> str | None:
+    """`SERVICE/HOST/PORT` of a flow to an endpoint of the policy, else None."""
+    if flow.service is None or flow.verdict != "allowed" or flow.host is None:
+        return None
+    return f"{flow.service}/{flow.host}/{flow.dport}"
+
+
+def peer_of(flow: FlowRecord) -> str | None:
+    """Who speaks to whom, as far as that is a habit: what the policy allows by its rule, private
+    hosts by address, others by name; None for what is nobody's wish (broadcasts, unnamed pieces
+    of flows, ICMP)."""
+    if flow.transport not in ("tcp", "udp") or flow.own or flow.client_by == "first":
+        return None
+    target = ip_address(flow.dst)
+    if target.is_multicast or flow.dst.endswith(".255") or target.is_link_local:
+        return None
+    if flow.app in ("rtp", "rtcp"):
+        return None
+    if flow.rule is not None and flow.verdict in ("allowed", "infrastructure"):
+        return f"{flow.src} > {flow.service or flow.rule}"
+    name = flow.host or (flow.dst if target.is_private else "an unnamed address")
+    return f"{flow.src} > {name} {flow.transport}/{flow.dport}"

@@ -1,0 +1,177 @@
+"""`panotui baseline learn|show`: what a site usually does, for `--baseline`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from panotui.commands.confined import confined
+from panotui.commands.options import common_options
+from panotui.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from panotui.model.baseline import Baseline, Cell, Series
+
+LARGEST = 32 << 20
+DAY_MINUTES = 24 * 60
+
+
+def read_baseline(path: Path | None) -> Baseline | None:
+    """The baseline of a file; InputError for what is none."""
+    if path is None:
+        return None
+    from panotui.model.baseline import BASELINE_VERSION, Baseline
+
+    try:
+        raw = _read(path)
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "it cannot be read") from None
+    try:
+        if len(raw) > LARGEST:
+            raise msgspec.DecodeError("too large")
+        baseline = msgspec.json.decode(raw, type=Baseline)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InputError(
+            str(path), "it is no baseline", "Make one: panotui baseline learn RECORDING -o FILE."
+        ) from None
+    if baseline.version != BASELINE_VERSION:
+        raise InputError(
+            str(path), f"it is a baseline of version {baseline.version}", "Learn it again."
+        )
+    return baseline
+
+
+def _read(path: Path) -> bytes:
+    if os.geteuid() == 0:
+        from panotui.sources.live import deputy  # needs Linux; an analysis elsewhere does not
+
+        return deputy.read_file(path, LARGEST + 1)
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
+
+
+def require_same_site(baseline: Baseline | None, path: Path | None, site: str) -> None:
+    """InputError for a baseline of another site, where both have a name."""
+    if baseline is not None and baseline.site and site and baseline.site != site:
+        raise InputError(
+            str(path), f"it is of the site {baseline.site}, not of {site}",
+            "Learn one of this site.",
+        )  # fmt: skip
+
+
+@click.group()
+def command() -> None:
+    """What a site usually does: learnt from recordings, compared with --baseline.
+
+    `live`, `record` and `analyze` take the file with --baseline and tell what departs from it for a
+    quarter of an hour: bit-rates, frame rates, key frames and loss by the hour of the week, absent
+    cameras, new readers and peers, slow and unused endpoints.
+    """
+
+
+@command.command("learn")
+@click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...",
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="Where to write; such as site.baseline.")  # fmt: skip
+@common_options
+def learn(recordings: tuple[Path, ...], output: Path, verbose: bool, no_color: bool) -> None:
+    """Learn from recordings of the same site, at least two days of it."""
+    from panotui.recording.parts import is_recording
+
+    for path in recordings:
+        if not path.exists():
+            raise InputError(str(path), "does not exist", "Check the name.")
+        if not is_recording(path):
+            raise InputError(str(path), "it is no recording", "Record one: panotui record -o DIR.")
+    with confined(recording=recordings[0], others=recordings[1:], files=[("-o", output)]) as places:
+        folders = [places.recording or recordings[0], *places.others]
+        baseline = _learn(recordings, folders)
+        target = places.place(output)
+        try:
+            target.write_bytes(msgspec.json.encode(baseline))
+        except OSError as error:
+            raise UsageError(
+                f"-o {output}", error.strerror or str(error), "Name another."
+            ) from None
+    click.echo(summary(baseline))
+
+
+def _learn(names: tuple[Path, ...], folders: list[Path]) -> Baseline:
+    from panotui.recording.minutes import minutes
+    from panotui.recording.reader import Recording
+    from panotui.state.habits import Learner
+
+    opened = []
+    site = ""
+    for name, folder in zip(names, folders, strict=True):
+        recording = Recording(folder)
+        called = recording.final().site.name or ""
+        if site and called and called != site:
+            raise InputError(
+                str(name), f"it is of the site {called}, not of {site}", "Learn each site alone."
+            )
+        site = site or called
+        opened.append(recording)
+    learner = Learner()
+    known = 0
+    for recording in sorted(opened, key=lambda r: r.start_ns):
+        for minute in minutes(recording):
+            if minute.time_s > known:  # recordings may overlap
+                learner.feed(minute)
+                known = minute.time_s
+        recording.close()
+    if not known:
+        raise InputError(
+            ", ".join(map(str, names)), "there is no whole minute in it", "Record for days."
+        )
+    return learner.baseline(site)
+
+
+@command.command("show")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@common_options
+def show(path: Path, verbose: bool, no_color: bool) -> None:
+    """What was learnt, in words."""
+    baseline = read_baseline(path)
+    assert baseline is not None
+    click.echo(summary(baseline))
+    for name, camera in baseline.cameras.items():
+        click.echo(
+            f"camera {name}: {_cell(camera.rate_bps, 1e6, 'Mb/s')}, {_cell(camera.fps, 1, 'fps')}, "
+            f"key frames each {_cell(camera.gop_s, 1, 's')}, read by {', '.join(camera.readers)}"
+        )
+    for name, endpoint in baseline.endpoints.items():
+        pause = endpoint.longest_gap_minutes
+        longest = "" if pause is None else f", longest pause {pause:.0f} min"
+        click.echo(
+            f"{name}: {endpoint.contacts} contacts, {_cell(endpoint.rtt_ms, 1, 'ms')}{longest}"
+        )
+    for peer in baseline.peers:
+        click.echo(f"peer {peer}")
+
+
+def summary(baseline: Baseline) -> str:
+    """One line, and one more when it is too little to compare with."""
+    days = baseline.minutes / DAY_MINUTES
+    cameras, endpoints = len(baseline.cameras), len(baseline.endpoints)
+    line = (
+        f"{baseline.site or 'A site'}: {days:.1f} days, cameras {cameras}, endpoints {endpoints}, "
+        f"peers {len(baseline.peers)}"
+    )
+    if days < 2:
+        line += (
+            "\nThat is too short: nothing is compared with an hour that was seen on one day only."
+        )
+    return line
+
+
+def _cell(series: Series, scale: float, unit: str) -> str:
+    cell: Cell | None = series.always
+    if cell is None:
+        return f"no {unit}"
+    return f"{cell.median / scale:.1f} +- {cell.spread / scale:.1f} {unit}"
