@@ -15,6 +15,7 @@ GROUPS = {
     "cloud": "Cloud",
     "cameras": "Cameras and streams",
     "security": "Security",
+    "baseline": "Unlike what was learnt",
 }
 LAYERS = ("", "link", "addressing", "names and time", "transport", "TLS", "application")
 HEAD = """# Findings

@@ -163,7 +163,7 @@ def summary(baseline: Baseline) -> str:
         f"{baseline.site or 'A site'}: {days:.1f} days, cameras {cameras}, endpoints {endpoints}, "
         f"peers {len(baseline.peers)}"
     )
-    if days < 2:
+    if days < 1.9:
         line += (
             "\nThat is too short: nothing is compared with an hour that was seen on one day only."
         )

@@ -154,6 +154,6 @@ def _action(d: Departure) -> str:
 
 def _learnt(weeks: float) -> str:
     days = weeks * 7
-    if days < 2:
+    if days < 1.9:
         return f"{days * 24:.0f} hours"
     return f"{days:.0f} days" if weeks < 2 else f"{weeks:.0f} weeks"

@@ -16,6 +16,7 @@ import numpy as np
 from panotui.engine.engine import Engine
 from panotui.engine.settings import EngineSettings
 from panotui.model import SECOND, Interface, LinkReading, PacketBatch, Site, SourceCounters
+from panotui.model.baseline import Baseline
 from panotui.runtime.pump import Pump
 from tests.made_up import APPLIANCE, CAMERA, START, site
 
@@ -201,12 +202,15 @@ class Wire:
         live: bool = False,
         readings: tuple[LinkReading, ...] = (),
         end: float | None = None,
+        baseline: Baseline | None = None,
     ) -> Engine:
         """Run it all. Link readings are told when their second comes."""
         if end is not None:
             self.quiet(end, end + 0.5)
         frames = sorted(self.frames, key=lambda f: f[0])
-        engine = Engine(who if who is not None else site(), EngineSettings(live=live))
+        engine = Engine(
+            who if who is not None else site(), EngineSettings(live=live, baseline=baseline)
+        )
         pump = Pump([_Nothing(self.interfaces)], engine, live=live, clock=lambda: frames[-1][0])
         pump.live = False
         waiting = sorted(readings, key=lambda r: r.time_ns)
