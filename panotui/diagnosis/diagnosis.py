@@ -245,10 +245,10 @@ class Diagnosis:
     def _hide(self) -> None:
         """Hide what hangs on a failing lower step behind the lowest of its causes."""
         opened = sorted(self._open(), key=_order)
-        causes = [v for v in opened if v.blocks or v.covers]
+        causes = _Causes(opened)
         hides: dict[str, list[str]] = {}
         for life in opened:
-            cause = next((c.record.key for c in causes if _is_cause(c, life)), None)
+            cause = causes.of(life)
             if cause is not None:
                 hides.setdefault(cause, []).append(life.record.key)
             if cause != life.record.hidden_by:
@@ -299,16 +299,45 @@ def _order(life: _Life) -> tuple[int, int, str]:
     return life.record.layer, life.spec.step, life.record.key
 
 
-def _is_cause(cause: _Life, life: _Life) -> bool:
-    if cause is life:
-        return False
-    key = life.record.key
-    if key in cause.covers:
-        return True
-    wild = f"{life.record.id}|*"  # all findings of an id that came with the cause
-    if wild in cause.covers:
-        return life.record.first_time_ns >= cause.record.first_time_ns - TOGETHER_NS
-    return _order(cause)[:2] < _order(life)[:2] and bool(cause.blocks & life.relies)
+class _Causes:
+    """Findings that others hang on, by what they cover and by the tags that they block: a flood of
+    findings must not be compared each with each."""
+
+    def __init__(self, opened: list[_Life]) -> None:
+        """`opened` in order: the lowest come first."""
+        self._lives = [v for v in opened if v.blocks or v.covers]
+        self._covers: dict[str, list[int]] = {}
+        self._blocks: dict[str, list[int]] = {}
+        for place, life in enumerate(self._lives):
+            for key in life.covers:
+                self._covers.setdefault(key, []).append(place)
+            for tag in life.blocks:
+                self._blocks.setdefault(tag, []).append(place)
+
+    def of(self, life: _Life) -> str | None:
+        """The key of the first that a finding hangs on."""
+        wild = f"{life.record.id}|*"  # all findings of an id that came with the cause
+        best = len(self._lives)
+        for place in self._covers.get(life.record.key, ()):
+            if self._lives[place] is not life:
+                best = place
+                break
+        for place in self._covers.get(wild, ()):
+            cause = self._lives[place]
+            together = life.record.first_time_ns >= cause.record.first_time_ns - TOGETHER_NS
+            if cause is not life and together:
+                best = min(best, place)
+                break
+        step = _order(life)[:2]
+        for tag in life.relies:
+            for place in self._blocks.get(tag, ()):
+                cause = self._lives[place]
+                if place >= best or _order(cause)[:2] >= step:
+                    break
+                if wild not in cause.covers:  # of those that cover it, time decides
+                    best = place
+                    break
+        return self._lives[best].record.key if best < len(self._lives) else None
 
 
 def _way(values: dict[str, str], facts: Facts) -> str:

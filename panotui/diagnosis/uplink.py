@@ -131,8 +131,10 @@ class PolicyUseRule(Rule):
             self._regions[message.sni] = (moved[1], message)
             while len(self._regions) > 64:
                 self._regions.popitem(last=False)
+        if not facts.policy.match_host(message.sni):
+            return
         slot = facts.flows.slot(facts.key_of(message))
-        if slot < 0 or not facts.policy.match_host(message.sni):
+        if slot < 0:
             return
         row = facts.flows.rows[slot]
         client = address_text(row.version, row.src)

@@ -196,6 +196,7 @@ class Engine:
             self._place_stream(stream)
         for stream, before in self.streams.resized:
             self.events.resized(stream, before)
+        self.verdicts.take_names()  # what a flow is called is known before it is judged first
         for change in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
             self.events.verdict(change, self.now_ns)
         self.tracking.update(known, self.now_ns)

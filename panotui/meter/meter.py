@@ -397,7 +397,7 @@ class Meter:
     def _note_apps(self, slots: I32) -> None:
         asked = distinct(slots[slots >= 0])
         ids = self.flows.state.id[asked].tolist()
-        apps = np.fromiter(map(self.control.app, ids), np.uint8, len(ids))
+        apps = np.array(self.control.apps(ids), np.uint8)
         self.flows.state.app[asked[apps > 0]] = apps[apps > 0]
 
     # -------------------------------------------------------------- ticks

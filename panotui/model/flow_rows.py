@@ -79,9 +79,10 @@ class _Field:
     def __get__(self, row: FlowRow | None, owner: type[FlowRow]) -> Any:
         if row is None:
             return self
-        value = row.value(self._name)
+        column = row.table.column(self._name)
         if not self._is_bytes:
-            return value.item()
+            return column.item(row.place)
+        value = column[row.place]
         return bytes(value) if isinstance(value, bytes) else value.tobytes()
 
     def __set__(self, row: FlowRow, value: Any) -> None:

@@ -9,7 +9,7 @@ earlier packets is a class instead: each lane has an instance of its own.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from panotui.meter.control.packet import ControlPacket, Dissected
@@ -48,8 +48,8 @@ class FlowDissector(Protocol):
 
     def __call__(self, packet: ControlPacket) -> Dissected: ...
 
-    def forget(self, flow: int) -> None:
-        """A flow has ended."""
+    def forget(self, flows: Sequence[int]) -> None:
+        """Flows have ended."""
 
 
 def load() -> None:
@@ -243,6 +243,9 @@ class QuicHellos:
         except (Malformed, IndexError):
             return Dissected(app="quic", malformed=True)
 
-    def forget(self, flow: int) -> None:
-        """A flow has ended."""
-        self._hellos.pop(flow, None)
+    def forget(self, flows: Sequence[int]) -> None:
+        """Flows have ended."""
+        hellos = self._hellos
+        for flow in flows:
+            if flow in hellos:
+                del hellos[flow]

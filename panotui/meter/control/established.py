@@ -10,7 +10,7 @@ segment is remembered, for an `Opening` to begin with should anything else follo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,13 @@ class Established:
     def take(self, flow: int) -> HalfSeen | None:
         """What was seen of a flow, which is then forgotten here."""
         return self._half.pop(flow, None)
+
+    def forget(self, flows: Sequence[int]) -> None:
+        """Flows have ended."""
+        half = self._half
+        for flow in flows:
+            if flow in half:
+                del half[flow]
 
     def settle(
         self,

@@ -120,14 +120,20 @@ class ControlLane:
         """What a flow carries, an index into `APPS`; 0 unknown."""
         return self.collected.apps.get(flow_id, 0)
 
+    def apps(self, flow_ids: Iterable[int]) -> list[int]:
+        """What each of these flows carries, as `app` tells."""
+        known = self.collected.apps
+        return [known.get(flow, 0) for flow in flow_ids]
+
     def forget(self, flow_ids: Iterable[int]) -> None:
         """Flows that have ended: tell what was half heard of them, free the rest."""
-        for flow in flow_ids:
-            flow = int(flow)
-            self.openings.forget(flow)
-            self.collected.apps.pop(flow, None)
-            for dissector in self._remembering:
-                dissector.forget(flow)
+        ended = [int(flow) for flow in flow_ids]
+        self.openings.forget(ended)
+        apps = self.collected.apps
+        for flow in ended:
+            apps.pop(flow, None)
+        for dissector in self._remembering:
+            dissector.forget(ended)
 
     def drain(self) -> list[AnyMessage]:
         """The messages since the last call, in the order of their packets."""

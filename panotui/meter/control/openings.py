@@ -10,7 +10,7 @@ altogether.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,15 +88,16 @@ class Openings:
             lanes[segment.place] = self._take(segment, data)
         return lanes
 
-    def forget(self, flow: int) -> None:
-        """A flow has ended: tell what was half heard of it."""
-        talk = self.talks.pop(flow, None)
-        if talk is not None:
-            self.talk_bytes -= talk.held
-            talk.close()
-            self._collected.messages += talk.messages
-        self._established.take(flow)
-        self._unknown.take(flow)
+    def forget(self, flows: Sequence[int]) -> None:
+        """Flows have ended: tell what was half heard of them."""
+        for flow in flows:
+            if flow in self.talks:
+                talk = self.talks.pop(flow)
+                self.talk_bytes -= talk.held
+                talk.close()
+                self._collected.messages += talk.messages
+        self._established.forget(flows)
+        self._unknown.forget(flows)
 
     # -------------------------------------------------------------- many at a time
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -110,6 +110,13 @@ class Unknown:
     def take(self, flow: int) -> Heard | None:
         """What was heard of a flow, which is then forgotten here."""
         return self._heard.pop(flow, None)
+
+    def forget(self, flows: Sequence[int]) -> None:
+        """Flows have ended."""
+        heard = self._heard
+        for flow in flows:
+            if flow in heard:
+                del heard[flow]
 
     def settle(
         self,

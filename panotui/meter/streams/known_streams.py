@@ -8,6 +8,7 @@ has.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -143,6 +144,11 @@ class KnownStreams:
             if len(known) > limit
             for stream in known[:-limit]
         ]
+
+    @property
+    def flows(self) -> Collection[int]:
+        """The flows that carry streams."""
+        return self._by_flow.keys()
 
     def of_flow(self, flow: int) -> list[Stream]:
         """The streams of a flow, both directions."""

@@ -543,9 +543,11 @@ class StreamTable:
 
     def forget(self, flow_ids: U64) -> None:
         """Flows have ended: their streams end with them."""
+        connections, carriers = self._connections.by_flow, self._known.flows
         for flow in np.asarray(flow_ids).tolist():
-            self._retire_all(flow)
-            if flow in self._connections.by_flow:
+            if flow in carriers:
+                self._retire_all(flow)
+            if flow in connections:
                 self._forget_connection(flow, self._now_ns)
 
     def _forget_connection(self, flow: int, time_ns: int) -> None:

@@ -154,7 +154,9 @@ class FlowBook:
 
     def slot(self, key: int) -> int:
         """The slot of one key, -1 none."""
-        return int(self.find(np.array([key], np.uint64))[0])
+        keys = self._sorted_key  # a message at a time: `find` is for many
+        at = int(keys.searchsorted(np.uint64(key)))
+        return int(self._sorted_slot[at]) if at < len(keys) and keys[at] == key else -1
 
     def update(self, meter: int, told: FlowRows | Rows, now_ns: int) -> tuple[I64, Bool]:
         """Take the changed flows of one meter: returns (slots int64, is_new bool), aligned with
