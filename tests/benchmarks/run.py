@@ -102,7 +102,7 @@ def contenders(
         ("tcpdump -w /dev/null", path, packets, ["tcpdump", "-r", str(path), "-w", "/dev/null"]),
     ]  # fmt: skip
     for name, _, count, command in tools:
-        if "rtp" in name and kind == "small":
+        if "rtp" in name and kind not in ("rtp", "mixed"):
             continue
         if shutil.which(command[0]):
             out.append(Contender(name, command, count))
