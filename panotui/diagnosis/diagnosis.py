@@ -21,7 +21,7 @@ from msgspec import Struct
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
-from panotui.model import SECOND, AnyMessage, Confidence, FindingRecord
+from panotui.model import NEVER, SECOND, AnyMessage, Confidence, FindingRecord
 
 FINDINGS_MAX = 500
 TOGETHER_NS = 60 * SECOND
@@ -61,6 +61,7 @@ class Diagnosis:
         self._lives: dict[str, _Life] = {}
         self._changes: list[tuple[str, FindingRecord]] = []
         self.evicted = 0
+        self._passed_ns = 0  # the newest tick at which nothing changed
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
         self._heard: set[Rule] = set()  # rules that heard a message since the last tick
         self._standing: dict[Rule, tuple[str, ...]] = {}  # keys of what each observed last
@@ -77,6 +78,12 @@ class Diagnosis:
 
     def tick(self, facts: Facts) -> None:
         """Ask the rules that are awake and bring the findings up to `facts.now_ns`."""
+        if self._passed_ns:
+            for keys in self._standing.values():
+                for key in keys:
+                    if key in self._lives:
+                        self._lives[key].seen_ns = self._passed_ns
+            self._passed_ns = 0
         for rule in self.rules:
             if self._awake(rule, facts):
                 rule.due_ns = 0
@@ -90,6 +97,24 @@ class Diagnosis:
         if self._lives:
             self._hide()
             self._announce()
+
+    def let_pass(self, now_ns: int) -> None:
+        """A tick at which nothing changes: what stands, stands on."""
+        self._passed_ns = now_ns
+
+    def due_ns(self, facts: Facts) -> int:
+        """When the next tick would do something, although nothing came since the last one."""
+        cameras = bool(facts.cameras.cameras or facts.streams.streams)
+        due = NEVER
+        for rule in self.rules:
+            asked = rule.wakes is None and (cameras or not rule.of_cameras)
+            if asked or rule not in self._standing:
+                return facts.now_ns
+            if rule.due_ns:
+                due = min(due, rule.due_ns)
+        for life in self._lives.values():
+            due = min(due, _due_of(life, facts.now_ns))
+        return due
 
     def _awake(self, rule: Rule, facts: Facts) -> bool:
         if rule not in self._standing:
@@ -293,6 +318,19 @@ class Diagnosis:
                 ),
             )
         )
+
+
+def _due_of(life: _Life, now_ns: int) -> int:
+    """When a finding's life goes on by time alone."""
+    spec, record = life.spec, life.record
+    if life.told and record.cleared_time_ns is not None:
+        return NEVER
+    if life.seen_ns < now_ns:
+        return life.seen_ns + int(spec.clear_s * SECOND)
+    due = NEVER if life.told else life.pending_ns + int(spec.hold_s * SECOND)
+    if spec.tried and not life.untried:
+        due = min(due, record.last_time_ns + UNTRIED_NS)
+    return due
 
 
 def _order(life: _Life) -> tuple[int, int, str]:

@@ -139,6 +139,8 @@ class Engine:
         self._versions: tuple[object, ...] = ()
         self._view_version = -1
         self._last_tick_ns = 0
+        self._ports_ns = 0  # of `facts.port_records`
+        self._quiet_until_ns: int | None = 0  # see `_quiet_until`; None: not worked out yet
         self._missed = 0
         self._missed_ns = 0
         self._all_well_since: int | None = None
@@ -158,9 +160,20 @@ class Engine:
         self.number += 1
         if delta.blind is not None:
             self.blindness.note(delta.meter, *delta.blind)
+        counted = self._counters.get(delta.meter)
         self._counters[delta.meter] = delta.counters
         meter = delta.meter
+        interfaces = self._interfaces
         self._take_interfaces(delta)
+        if (
+            tick
+            and _is_empty(delta, counted)
+            and self.now_ns < self._quiet_until()
+            and self._interfaces == interfaces
+            and not (self._woken or self._changed_slots or self.final)
+        ):
+            self._let_pass()
+            return
         self.ports.update(delta.link_seconds)
         self.view.observe_links(delta.link_seconds)
         self.devices.update(delta.link_seconds)
@@ -292,6 +305,7 @@ class Engine:
 
     def _take_marks(self) -> None:
         self.facts.violations = self.known.over_violations(self.facts.violations)
+        self._woken.add("violations")
         self._take_well()
         self._snapshot = None
 
@@ -377,6 +391,33 @@ class Engine:
 
     # ------------------------------------------------------------------ a second of packet time
 
+    def _let_pass(self) -> None:
+        """A second in which nothing came, and nobody waits for its time."""
+        self.facts.now_ns = self.now_ns
+        if self.now_ns > self._last_tick_ns:
+            self._last_tick_ns = self.now_ns
+            self.diagnosis.let_pass(self.now_ns)
+        self._snapshot = None
+
+    def _quiet_until(self) -> int:
+        """The first time at which a tick would do something, if nothing came since the last."""
+        if self._quiet_until_ns is None:
+            self._quiet_until_ns = self._next_due(self._last_tick_ns)
+        return self._quiet_until_ns
+
+    def _next_due(self, now: int) -> int:
+        missed = self._missed or self.facts.ring_dropped or self.facts.interface_dropped
+        if missed or self.streams.streams or self.cameras.cameras or len(self._counters) > 1:
+            return 0
+        return min(
+            self.resolvers.due_ns(),
+            self.verdicts.due_ns(now),
+            self.tracking.due_ns(),
+            self.ports.due_ns(now),
+            self.visibility.due_ns(now),
+            self.diagnosis.due_ns(self.facts),
+        )
+
     def _tick(self) -> None:
         now = self.now_ns
         if now <= self._last_tick_ns and not self._changed_slots and not self.final:
@@ -402,6 +443,8 @@ class Engine:
             self.events.finding(kind, finding, now)
         self.facts.forget_changed()
         self._take_well()
+        self._quiet_until_ns = None
+        self._ports_ns = now
         self._snapshot = None
 
     def _judge_cameras(self, now: int) -> None:
@@ -489,7 +532,9 @@ class Engine:
         facts = self.view.facts
         now = self.now_ns
         appliance = frozenset(facts.appliance_addresses)
-        ports = self.facts.port_records or self._port_records()
+        ports = self.facts.port_records
+        if not ports or self._ports_ns < now:
+            ports = self._port_records()
         streams = self.streams.records(now)
         devices = self._device_records()
         cameras = self.cameras.records(self.facts.camera_streams, appliance)
@@ -636,3 +681,11 @@ class Engine:
             chosen = chosen[np.argsort(lives_on, kind="stable")[:limit]]
         changed[chosen] = False
         return list(self.flows.records(chosen, self.now_ns))
+
+
+def _is_empty(delta: Delta, before: MeterCounters | None) -> bool:
+    """Nothing came and nothing changed; `before` are the meter's counters of the tick before."""
+    if before is None or before.packets != delta.counters.packets or delta.blind is not None:
+        return False
+    media = len(delta.streams) + len(delta.stream_seconds)
+    return not (len(delta.flows) + media + len(delta.link_seconds) + len(delta.messages))

@@ -33,6 +33,9 @@ from panotui.meter.tcp.quality import TcpQuality
 from panotui.model import (
     I32,
     I64,
+    LINK_SECOND_DTYPE,
+    STREAM_DTYPE,
+    STREAM_SECOND_DTYPE,
     U64,
     AnyMessage,
     Bool,
@@ -43,10 +46,14 @@ from panotui.model import (
     PacketBatch,
 )
 from panotui.model.arrays import distinct
+from panotui.model.flow_rows import FlowRows
 from panotui.wire.columns import DUPLICATE, SNAPPED, Columns
 from panotui.wire.decode import Decoder
 from panotui.wire.protocols import TCP, UDP
 
+_NO_STREAMS = np.zeros(0, STREAM_DTYPE)
+_NO_STREAM_SECONDS = np.zeros(0, STREAM_SECOND_DTYPE)
+_NO_LINK_SECONDS = np.zeros(0, LINK_SECOND_DTYPE)
 _LATER = 2  # `Columns.fragment` of all fragments but the first
 MISSED_TOLD = 64  # packets of a batch that tell of drops before them; the rest is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
@@ -90,6 +97,8 @@ class Meter:
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
         self._ahead: Ahead | None = None
+        self._touched = False  # packets came since the last tick
+        self._last_counters: MeterCounters | None = None  # as told last
         self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
         self._blind: tuple[int, int] | None = None
@@ -109,6 +118,7 @@ class Meter:
         """Take a batch of any size; rows in order of arrival."""
         if not len(batch):
             return
+        self._touched = True
         opened = self.flows.opened
         self._interfaces = tuple(batch.interfaces)
         self.last_columns = None  # two batches' columns at once would be the peak of memory
@@ -421,6 +431,8 @@ class Meter:
 
     def tick(self, now_ns: int) -> Delta:
         """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""
+        if self._is_quiet(now_ns):
+            return self._nothing(now_ns)
         flows = self.flows
         self._meter_latecomers(now_ns)
         flows.set_apps(*self.streams.media_flows())
@@ -434,6 +446,7 @@ class Meter:
         stream_rows, stream_seconds = self.streams.rows(), self.streams.seconds()
         messages += self.streams.drain()
         messages.sort(key=_when)
+        self._touched = False
         return Delta(
             time_ns=now_ns,
             meter=self.index,
@@ -443,6 +456,28 @@ class Meter:
             link_seconds=self._link.drain(),
             messages=messages,
             counters=self._counters(),
+            interfaces=self._interfaces,
+            blind=self._blind,
+        )
+
+    def _is_quiet(self, now_ns: int) -> bool:
+        """Nothing came since the last tick, and nothing waits for this one."""
+        if self._touched or self._last_counters is None or len(self._latecomers):
+            return False
+        flows = self.flows
+        return not flows.last_drain and flows.is_quiet(now_ns) and self.streams.is_quiet
+
+    def _nothing(self, now_ns: int) -> Delta:
+        assert self._last_counters is not None
+        return Delta(
+            time_ns=now_ns,
+            meter=self.index,
+            flows=FlowRows(0),
+            streams=_NO_STREAMS,
+            stream_seconds=_NO_STREAM_SECONDS,
+            link_seconds=_NO_LINK_SECONDS,
+            messages=[],
+            counters=self._last_counters,
             interfaces=self._interfaces,
             blind=self._blind,
         )
@@ -461,7 +496,8 @@ class Meter:
         counters.streams_evicted = self.streams.streams_evicted
         counters.rtsp_evicted = self.streams.rtsp_evicted
         counters.rtsp_resyncs = self.streams.rtsp_resyncs
-        return copy(counters)
+        self._last_counters = copy(counters)
+        return self._last_counters
 
 
 def _earliest(found: list[tuple[I32, I64]]) -> tuple[I32, I64]:

@@ -14,7 +14,7 @@ records has been through `wire.text.printable` (printable, bounded).
 
 from __future__ import annotations
 
-from panotui.model.arrays import F64, I16, I32, I64, SECOND, U8, U16, U32, U64, Bool, Rows
+from panotui.model.arrays import F64, I16, I32, I64, NEVER, SECOND, U8, U16, U32, U64, Bool, Rows
 from panotui.model.delta import Delta, LinkReading, MeterCounters, MeterSettings
 from panotui.model.messages import (
     AnyMessage,
@@ -120,6 +120,7 @@ __all__ = [
     "I64",
     "KEYED_CODECS",
     "LINK_SECOND_DTYPE",
+    "NEVER",
     "REASONS",
     "SCHEMA_ANALYSIS",
     "SECOND",

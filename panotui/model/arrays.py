@@ -41,6 +41,7 @@ Rows: TypeAlias = NDArray[Any]  # a structured array; the dtype is named where i
 
 
 SECOND = 1_000_000_000
+NEVER = 1 << 62  # a time that does not come
 
 
 def distinct(values: NDArray[_T]) -> NDArray[_T]:

@@ -53,6 +53,7 @@ class Counting:
     """What all sources together delivered, by interface, for `SourceRecord`."""
 
     def __init__(self) -> None:
+        self.batches = 0
         self.packets: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         self.first_ns: int | None = None
@@ -61,6 +62,7 @@ class Counting:
 
     def add(self, batch: PacketBatch) -> None:
         """Count one batch."""
+        self.batches += 1
         count = len(batch.interfaces)
         index = np.clip(batch.interface, 0, max(0, count - 1))
         packets = np.bincount(index, minlength=count)
@@ -287,12 +289,13 @@ class Pump(MeterPump):
         self.files = tuple(files)
         self.on_tick: list[Callable[[int], None]] = []
         self._counting = Counting()
+        self._told: tuple[int, ...] = ()  # what the engine knows of the sources
 
     def count(self, batch: PacketBatch) -> None:
         self._counting.add(batch)
 
     def tell(self, delta: Delta) -> None:
-        self._tell_source(delta.counters.malformed)
+        self._tell_source(delta.counters.malformed, again=False)
         self.engine.apply(delta)
         for told in self.on_tick:
             told(delta.time_ns)
@@ -304,6 +307,13 @@ class Pump(MeterPump):
         self.engine.final = not self.live
         self._tick(now_ns)
 
-    def _tell_source(self, malformed: int) -> None:
+    def _tell_source(self, malformed: int, *, again: bool = True) -> None:
         counters = [source.counters for source in self.sources]
+        news = [self._counting.batches, malformed]
+        for c in counters:
+            news += (c.dropped_ring, c.dropped_interface, c.dropped_told, c.clock_stepped_ns)
+            news += (c.slept_ns, c.malformed, c.truncated)
+        if not again and tuple(news) == self._told:
+            return  # a quiet second
+        self._told = tuple(news)
         self.engine.source(self._counting.record(self.files, counters, malformed), counters)

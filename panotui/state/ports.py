@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from panotui.model import (
+    NEVER,
     SECOND,
     AnyMessage,
     LinkReading,
@@ -271,6 +272,12 @@ class PortBook:
         if link is not None and not ours and link.reading.up:
             return "silent"
         return "unknown"
+
+    def due_ns(self, now_ns: int) -> int:
+        """When the next port falls silent, if it says nothing more."""
+        lasts = (self.macs[m].last_out_ns for f in self.facts for m in f.macs if m in self.macs)
+        overs = (last + SILENT_NS + 1 for last in lasts)
+        return min((over for over in overs if over > now_ns), default=NEVER)
 
     def records(
         self, now_ns: int, interfaces: tuple[str, ...], ours: bool, topology: str | None

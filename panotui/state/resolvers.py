@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from panotui.model import SECOND, AnyMessage, DnsMessage, ResolverRecord
+from panotui.model import NEVER, SECOND, AnyMessage, DnsMessage, ResolverRecord
 
 RESOLVERS_MAX = 64
 CLIENTS_MAX = 64  # of one resolver
@@ -190,6 +190,11 @@ class ResolverBook:
                 side.lost.append(Lost(time_ns, packet, key[4], key[5], self._raced(key, time_ns)))
             elif not repeated:
                 self._missed(resolver, side, key[4], time_ns, packet)
+
+    def due_ns(self) -> int:
+        """When the next question will have waited too long."""
+        first = next(iter(self._waiting.values()), None)
+        return NEVER if first is None else first[0] + ANSWER_WITHIN_NS
 
     def _raced(self, key: Question, time_ns: int) -> bool:
         """The other question of the name, asked in the same moment, was answered."""

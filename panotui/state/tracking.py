@@ -17,6 +17,7 @@ import numpy as np
 from panotui.model import (
     APPS,
     I64,
+    NEVER,
     SECOND,
     AnyMessage,
     ArpMessage,
@@ -210,6 +211,12 @@ class ConnectionTracking:
             target = self.connects.at(attempt.server, attempt.port, self._is_ours(attempt.client))
             row = self.flows.rows[slot]
             self._climb(key, slot, row, target, self._endpoint_of.get(key), now_ns)
+
+    def due_ns(self) -> int:
+        """When the silence of an attempt is to be looked at."""
+        if self._tls:
+            return 0
+        return min(self._due.values(), default=NEVER)
 
     def _is_tls(self, row: FlowRow) -> bool:
         """A conversation whose success only its TLS handshake proves."""

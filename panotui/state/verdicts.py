@@ -124,6 +124,14 @@ class VerdictBook:
             self._fold(rows, judged, now_ns, meter)
         return changes
 
+    def due_ns(self, now_ns: int) -> int:
+        """When time alone changes something: flows that wait for names are asked about each
+        second, and violations without traffic become past."""
+        flows = self.flows
+        if (flows.live & ((flows.verdict == PENDING) | flows.rename)).any():
+            return now_ns
+        return self.book.due_ns()
+
     def _fold(self, rows: AnyRows, judged: JudgedRows, now_ns: int, meter: int) -> None:
         """Give judged rows to the violations; of a flood from forged addresses only the busiest
         sources, because each of them would be a violation of its own."""

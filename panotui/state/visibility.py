@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.model import I64, SECOND, AnyMessage, DhcpMessage, MeterCounters, Rows
+from panotui.model import I64, NEVER, SECOND, AnyMessage, DhcpMessage, MeterCounters, Rows
 from panotui.model.flow_rows import FlowColumns
 
 HOSTS_MAX = 4096
@@ -257,6 +257,11 @@ class Visibility:
                 if not touched & ours:
                     out.append(interface)
         return out
+
+    def due_ns(self, now_ns: int) -> int:
+        """When the next interface was watched long enough to be called a plain port."""
+        judged = (at.since_ns + PLAIN_NS for at in self.interfaces.values())
+        return min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
 
     def only_spread(self) -> bool:
         """No unicast frame was seen at all: nothing shows yet that this is a mirror."""

@@ -43,6 +43,7 @@ from panotui.meter.flows.tunnels import tunnel_apps
 from panotui.model import (
     I32,
     I64,
+    NEVER,
     SECOND,
     U8,
     U64,
@@ -55,8 +56,6 @@ from panotui.model.flow_rows import FlowRows
 from panotui.wire.columns import TUNNEL, Columns
 from panotui.wire.gather import gather
 from panotui.wire.protocols import TCP, UDP
-
-_NEVER = 1 << 62
 
 
 class TableTooSmall(Exception):
@@ -79,7 +78,7 @@ class FlowTable:
             s.idle_tcp_closed_s, s.idle_tcp_half_open_s, s.idle_tcp_s, s.idle_udp_s, s.idle_other_s
         )
         self._shortest_ns = int(shortest_s * SECOND)  # time-out of all
-        self._due_ns = _NEVER  # no flow's time is over before
+        self._due_ns = NEVER  # no flow's time is over before
         self._next_id = 1
         self.evicted = 0
         self.expired = 0
@@ -434,6 +433,12 @@ class FlowTable:
         """The time-out of a flow that spoke at this time may be another from now on."""
         self._due_ns = min(self._due_ns, time_ns + self._shortest_ns)
 
+    def is_quiet(self, now_ns: int) -> bool:
+        """No flow is over at `now_ns`, and none waits to be told of."""
+        if now_ns > self._due_ns or self._ended:
+            return False
+        return not self.state.changed[: self.state.top].any()
+
     def expire(self, now_ns: int) -> None:
         """End the flows whose time is over at `now_ns`."""
         if now_ns <= self._due_ns:
@@ -441,12 +446,12 @@ class FlowTable:
         state = self.state
         live = state.live
         if not len(live):
-            self._due_ns = _NEVER
+            self._due_ns = NEVER
             return
         over_ns = state.last_ns[live] + limits(state, self.settings, live)
         over = over_ns < now_ns
         gone = live[over]
-        self._due_ns = int(over_ns[~over].min(initial=_NEVER))
+        self._due_ns = int(over_ns[~over].min(initial=NEVER))
         if not len(gone):
             return
         most = self.capacity // 8

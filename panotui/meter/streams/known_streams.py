@@ -81,6 +81,9 @@ class KnownStreams:
         self._by_target: dict[tuple[bytes, int], list[Stream]] = {}
         self._next_id = 1
 
+    def __len__(self) -> int:
+        return len(self.by_index) - len(self._free)
+
     @property
     def free(self) -> int:
         """How many places are left."""
@@ -126,6 +129,8 @@ class KnownStreams:
 
     def live(self) -> list[Stream]:
         """All of them, by place."""
+        if not len(self):
+            return []
         return [stream for stream in self.by_index if stream is not None]
 
     def at(self, source: Source) -> list[Stream]:

@@ -590,6 +590,11 @@ class StreamTable:
 
     # ------------------------------------------------------------ time passes, out
 
+    @property
+    def is_quiet(self) -> bool:
+        """No stream is known, nor any dialogue that may announce one: time changes nothing."""
+        return not (len(self._known) or self._connections.by_flow or self._waiting or self._apps)
+
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""
         self._now_ns = max(self._now_ns, now_ns)

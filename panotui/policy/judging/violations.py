@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from panotui.model import (
     FLOW_DTYPE,
     I64,
+    NEVER,
     REASONS,
     SECOND,
     U8,
@@ -157,6 +158,11 @@ class ViolationBook:
             if violation.open and quiet:
                 violation.open = False
                 self._changed("past", violation, now_ns)
+
+    def due_ns(self) -> int:
+        """When the next open violation becomes past, if it has no more traffic."""
+        open_ = (v.last_ns for v in self._violations.values() if v.open)
+        return min((last_ns + QUIET_NS + 1 for last_ns in open_), default=NEVER)
 
     # -------------------------------------------------------------- asking
 
