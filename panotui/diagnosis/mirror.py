@@ -34,7 +34,8 @@ class MirrorRule(Rule):
         history = self._history
         self._since_ns = self._since_ns or now
         history.append((now, counters.mirror_duplicates, counters.packets))
-        while len(history) > 1 and now - history[1][0] >= MINUTE:
+        oldest = -(-(now - MINUTE) // SECOND) * SECOND  # the last tick may be within a second
+        while len(history) > 1 and history[1][0] <= oldest:
             history.popleft()
         _, copies_before, packets_before = history[0]
         if now - self._since_ns <= MINUTE:
