@@ -59,7 +59,7 @@ from panotui.state.hearing import Hearing
 from panotui.state.leases import LeaseBook
 from panotui.state.lookups import LookupBook
 from panotui.state.marks import Marks, is_well, open_and_known, open_notes
-from panotui.state.ports import PortBook, PortFacts
+from panotui.state.ports import HISTORY_S, PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.standing import all_works, plays
 from panotui.state.streams import StreamBook, StreamState
@@ -69,6 +69,7 @@ from panotui.state.visibility import Visibility
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
+RULED_S = 10  # seconds of a port's rates that rules look at
 
 
 def _rules(settings: EngineSettings) -> list[Rule]:
@@ -139,7 +140,6 @@ class Engine:
         self._versions: tuple[object, ...] = ()
         self._view_version = -1
         self._last_tick_ns = 0
-        self._ports_ns = 0  # of `facts.port_records`
         self._quiet_until_ns: int | None = 0  # see `_quiet_until`; None: not worked out yet
         self._missed = 0
         self._missed_ns = 0
@@ -444,7 +444,6 @@ class Engine:
         self.facts.forget_changed()
         self._take_well()
         self._quiet_until_ns = None
-        self._ports_ns = now
         self._snapshot = None
 
     def _judge_cameras(self, now: int) -> None:
@@ -519,9 +518,10 @@ class Engine:
                     stream.uncertain = True
         return self._missed_ns > 0 and self.now_ns - self._missed_ns <= 60 * SECOND
 
-    def _port_records(self) -> tuple[PortRecord, ...]:
+    def _port_records(self, history_s: int = RULED_S) -> tuple[PortRecord, ...]:
         ours = self.view.vantage in ("mirror", None, "file") and self.settings.live
-        return self.ports.records(self.now_ns, self._interfaces, ours, self.view.facts.topology)
+        topology = self.view.facts.topology
+        return self.ports.records(self.now_ns, self._interfaces, ours, topology, history_s)
 
     # ------------------------------------------------------------------ what goes out
 
@@ -532,9 +532,7 @@ class Engine:
         facts = self.view.facts
         now = self.now_ns
         appliance = frozenset(facts.appliance_addresses)
-        ports = self.facts.port_records
-        if not ports or self._ports_ns < now:
-            ports = self._port_records()
+        ports = self._port_records(HISTORY_S)
         streams = self.streams.records(now)
         devices = self._device_records()
         cameras = self.cameras.records(self.facts.camera_streams, appliance)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
-from panotui.model import I64, U64, Bool, PacketBatch
+from panotui.model import I64, U8, U64, Bool, PacketBatch
 from panotui.wire.columns import Columns
 
 
@@ -22,6 +22,7 @@ class Decoded(Struct):
     copies: Bool | None  # (n,) copies that a mirror made; None: there are none
     group_rows: I64  # rows of frames to groups, in order
     group_digests: U64  # (len(group_rows),) one number for each of these frames
+    kinds: U8  # (n,) of control packets, see `kinds_of`
 
     def part(self, start: int, stop: int) -> Decoded:
         """The same of rows [start, stop), counted from there."""
@@ -34,6 +35,7 @@ class Decoded(Struct):
             None if copies is None or not copies.any() else copies,
             self.group_rows[low:high] - start,
             self.group_digests[low:high],
+            self.kinds[start:stop],
         )
 
 

@@ -100,6 +100,8 @@ class LinkSeconds:
         if self._pairs > _PAIRS // 2:
             self._index.clear()
             self._pairs = 1
+        if len(rows) == 1:
+            return rows
         keys = np.stack(
             [rows["second"].astype(np.uint64), rows["interface"].astype(np.uint64),
              rows["src_mac"], rows["dst_mac"]]

@@ -14,7 +14,7 @@ from copy import copy
 import numpy as np
 
 from panotui.meter.ahead import Ahead, Decoded
-from panotui.meter.control.kinds import control_mask
+from panotui.meter.control.kinds import NONE, kinds_of
 from panotui.meter.control.lane import ControlLane
 from panotui.meter.duplicates import CopyFinder
 from panotui.meter.flows.grouping import Groups, rank
@@ -97,6 +97,7 @@ class Meter:
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
         self._ahead: Ahead | None = None
+        self._kinds = np.empty(0, np.uint8)  # of the batch at hand, see `kinds_of`
         self._touched = False  # packets came since the last tick
         self._last_counters: MeterCounters | None = None  # as told last
         self.flooded = False  # the last batch was mostly new flows
@@ -138,6 +139,7 @@ class Meter:
                 self.streams.note_capture_loss(
                     int(batch.time_ns[row]), int(batch.missed[row]), int(batch.interface[row])
                 )
+        self._kinds = decoded.kinds
         self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
         self.flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
@@ -162,7 +164,8 @@ class Meter:
         copies = merged(copies, self._arp_copies.find(batch, columns), len(batch))
         if copies is not None:
             columns.flags[copies] |= DUPLICATE
-        return Decoded(columns, slow, copies, *self._loops.read(batch, columns))
+        groups = self._loops.read(batch, columns)
+        return Decoded(columns, slow, copies, *groups, kinds_of(columns, None))
 
     def forget_batch(self) -> None:
         """Give up the columns of the last batch, when all have seen them."""
@@ -191,6 +194,7 @@ class Meter:
         flow_id = np.zeros(len(batch), np.uint64)
         offered = np.zeros(len(batch), np.bool_)
         self.flows.numbers = numbers
+        self._kinds = kinds_of(columns, None)
         self._meter(batch, columns, None, 0, len(batch), flow_id, offered)
         self.flows.numbers = None
 
@@ -228,6 +232,9 @@ class Meter:
             mask &= ~copies[start:stop]
         rows = np.flatnonzero(mask) + start
         flows = self.flows
+        if not len(rows):
+            self._link_control(batch, c, copies, start, stop, offered)
+            return
         try:
             slots = flows.assign(batch, c, rows)
             groups = flows.group(rows, slots)
@@ -246,6 +253,24 @@ class Meter:
         flows.finish_splits()
 
     # -------------------------------------------------------------- lanes
+
+    def _link_control(
+        self,
+        batch: PacketBatch,
+        c: Columns,
+        copies: Bool | None,
+        start: int,
+        stop: int,
+        offered: Bool,
+    ) -> None:
+        """Control packets among rows of which none is of a flow."""
+        control = np.flatnonzero(self._kinds[start:stop] != NONE) + start
+        if copies is not None:
+            control = control[~copies[control]]
+        if len(control):
+            offered[control] = True
+            none = np.full(len(control), -1, np.int64)
+            self.control.packets(batch, c, control, none, self._kinds[control])
 
     def _lanes(
         self,
@@ -266,14 +291,14 @@ class Meter:
         protocol = c.protocol if every else c.protocol.take(rows)
         captured = c.payload_captured if every else c.payload_captured.take(rows)
         back = ~(c.forward if every else c.forward.take(rows))
-        control = _control_rows(c, start, stop)
+        control = np.flatnonzero(self._kinds[start:stop] != NONE) + start
         if copies is not None:
             control = control[~copies[control]]
         if len(control):
             offered[control] = True
             flow = flow_id[control].astype(np.int64)
             flow[flow == 0] = -1
-            self.control.packets(batch, c, control, flow)
+            self.control.packets(batch, c, control, flow, self._kinds[control])
             slot_of = np.full(len(batch), -1, np.int32)
             slot_of[rows] = slots
             self._note_apps(slot_of[control])
@@ -405,7 +430,10 @@ class Meter:
         return slot
 
     def _note_apps(self, slots: I32) -> None:
-        asked = distinct(slots[slots >= 0])
+        slots = slots[slots >= 0]
+        if not len(slots):
+            return
+        asked = distinct(slots)
         ids = self.flows.state.id[asked].tolist()
         apps = np.array(self.control.apps(ids), np.uint8)
         self.flows.state.app[asked[apps > 0]] = apps[apps > 0]
@@ -507,12 +535,6 @@ def _earliest(found: list[tuple[I32, I64]]) -> tuple[I32, I64]:
     order = np.lexsort((rows, slots))
     distinct, first = np.unique(slots[order], return_index=True)
     return distinct, rows[order[first]]
-
-
-def _control_rows(c: Columns, start: int, stop: int) -> I64:
-    mask = control_mask(c)
-    rows: I64 = np.flatnonzero(mask[start:stop]) + start
-    return rows
 
 
 def _when(message: AnyMessage) -> int:

@@ -280,10 +280,18 @@ class PortBook:
         return min((over for over in overs if over > now_ns), default=NEVER)
 
     def records(
-        self, now_ns: int, interfaces: tuple[str, ...], ours: bool, topology: str | None
+        self,
+        now_ns: int,
+        interfaces: tuple[str, ...],
+        ours: bool,
+        topology: str | None,
+        history_s: int = HISTORY_S,
     ) -> tuple[PortRecord, ...]:
-        """All ports. `ours`: the capture interfaces are the probe's own, not the appliance's."""
-        return tuple(self._record(f, now_ns, interfaces, ours, topology) for f in self.facts)
+        """All ports. `ours`: the capture interfaces are the probe's own, not the appliance's;
+        `history_s`: so many seconds of their rates."""
+        return tuple(
+            self._record(f, now_ns, interfaces, ours, topology, history_s) for f in self.facts
+        )
 
     def _record(
         self,
@@ -292,6 +300,7 @@ class PortBook:
         interfaces: tuple[str, ...],
         ours: bool,
         topology: str | None,
+        history_s: int,
     ) -> PortRecord:
         counts = [self.macs[m] for m in sorted(facts.macs) if m in self.macs]
         index = self.interface_index(facts, interfaces)
@@ -307,7 +316,7 @@ class PortBook:
         link = self.links.get(interface or "")
         reading = link.reading if link else None
         neighbour = self.neighbours.get(index) if index is not None else None
-        history_in, history_out = self._history(counts, now_ns)
+        history_in, history_out = self._history(counts, now_ns, history_s)
         mac = next(iter(sorted(facts.macs)), None)
         return PortRecord(
             name=facts.name,
@@ -340,9 +349,9 @@ class PortBook:
 
     @staticmethod
     def _history(
-        counts: list[MacCount], now_ns: int
+        counts: list[MacCount], now_ns: int, history_s: int
     ) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
-        """Bits a second over the last minute, newest (complete) second last."""
+        """Bits a second over the last seconds, newest (complete) second last."""
         last = now_ns // SECOND
         first = min((c.first_ns // SECOND for c in counts), default=last)
         sides: list[tuple[float | None, ...]] = []
@@ -354,7 +363,7 @@ class PortBook:
                     else float(
                         sum(c.seconds[second][side] for c in counts if second in c.seconds) * 8
                     )
-                    for second in range(last - HISTORY_S, last)
+                    for second in range(last - history_s, last)
                 )
             )
         return sides[0], sides[1]

@@ -54,16 +54,22 @@ class ControlLane:
         return self.collected.reassembly_skipped + hellos
 
     def packets(
-        self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: NDArray[np.generic]
+        self,
+        batch: PacketBatch,
+        columns: Columns,
+        rows: I64,
+        flow_id: NDArray[np.generic],
+        kind: U8 | None = None,
     ) -> None:
         """Take the control packets at `rows` (arrival order); at most one message or two each.
 
-        `flow_id` is (len(rows),) or (len(batch),); what is no flow has any value.
+        `flow_id` is (len(rows),) or (len(batch),); what is no flow has any value. `kind`
+        (len(rows),) is theirs where it is known, see `kinds_of`.
         """
         if not len(rows):
             return
         rows = np.asarray(rows, np.int64)
-        kind = kinds_of(columns, rows)
+        kind = kinds_of(columns, rows) if kind is None else kind.copy()
         kept = np.flatnonzero(wanted(batch.data, columns, rows, kind))
         kind = kind[kept]
         allowed = np.flatnonzero(self._budget.allow(batch.time_ns[rows[kept]], kind))
