@@ -133,7 +133,8 @@ class StreamState(Struct):
     media_said: str | None = None  # "video" or "audio" of its SDP's m= line
     control: str = ""  # of its track
     _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
-    _sums: dict[tuple[int, int, Summed], int] = field(default_factory=dict)  # of `window`
+    # sums of `window` by span and column, with the second that each ends with
+    _sums: dict[tuple[int, Summed], tuple[int, int]] = field(default_factory=dict)
 
     @property
     def way(self) -> tuple[int, int, int]:
@@ -162,7 +163,14 @@ class StreamState(Struct):
 
     def take_second(self, row: StreamSecond, oldest: int) -> None:
         """Keep a second's row; seconds before `oldest` may go."""
-        self.seconds[row.second] = row
+        second = row.second
+        before = self.seconds.get(second)
+        for key, (last, total) in self._sums.items():
+            span_s, name = key
+            if last - span_s <= second <= last:
+                grown = getattr(row, name) - (getattr(before, name) if before else 0)
+                self._sums[key] = (last, total + grown)
+        self.seconds[second] = row
         self._shown[row.second] = (
             float(row.bytes * 8),
             row.lost,
@@ -170,8 +178,8 @@ class StreamState(Struct):
             row.frame_bytes_max,
             row.keyframes,
         )
-        self._sums.clear()
         if len(self.seconds) > HISTORY_S + 60:
+            self._sums.clear()
             self.seconds = {s: r for s, r in self.seconds.items() if s >= oldest}
             self._shown = {s: r for s, r in self._shown.items() if s >= oldest}
 
@@ -186,17 +194,25 @@ class StreamState(Struct):
     def window(self, now_ns: int, span_s: int, name: Summed) -> int:
         """Sum of a per-second column over the last `span_s` complete seconds."""
         last = now_ns // SECOND
-        key = (last, span_s, name)
-        known = self._sums.get(key)
-        if known is not None:
-            return known
+        key = (span_s, name)
+        ended, total = self._sums.get(key, (0, 0))
+        if ended == last:
+            return total
         seconds = self.seconds
-        total: int = sum(
-            getattr(seconds[s], name) for s in range(last - span_s, last + 1) if s in seconds
-        )
-        if len(self._sums) > 32:  # of earlier seconds, while none is taken
-            self._sums.clear()
-        self._sums[key] = total
+        if not ended <= last <= ended + span_s:
+            ended, total = (
+                last,
+                sum(
+                    getattr(seconds[s], name)
+                    for s in range(last - span_s, last + 1)
+                    if s in seconds
+                ),
+            )
+        for second in range(ended + 1, last + 1):
+            come, gone = seconds.get(second), seconds.get(second - span_s - 1)
+            total += getattr(come, name) if come else 0
+            total -= getattr(gone, name) if gone else 0
+        self._sums[key] = (last, total)
         return total
 
     def learn_rate(self, now_ns: int) -> None:

@@ -62,6 +62,23 @@ def test_a_window_moves_with_time() -> None:
     assert state.window((START_S + 60) * SECOND, 10, "bytes") == 0
 
 
+def test_windows_that_run_along_are_what_they_would_be_added_up_anew() -> None:
+    draw = np.random.default_rng(5)
+    told: dict[int, int] = {}
+    book, state = book_of(second_rows(second=[START_S], bytes=[1]))
+    told[START_S] = 1
+    now_s = START_S
+    for _ in range(400):
+        now_s += int(draw.choice([0, 1, 1, 1, 2, 40]))
+        second, size = now_s - int(draw.integers(0, 5)), int(draw.integers(0, 1000))
+        told[second] = size
+        rows = second_rows(second=[second], bytes=[size])
+        book.update(0, stream_rows(20), rows, now_s * SECOND)
+        for span_s in (10, 30):
+            want = sum(told.get(s, 0) for s in range(now_s - span_s, now_s + 1))
+            assert state.window(now_s * SECOND, span_s, "bytes") == want
+
+
 def test_histories_have_gaps_where_nothing_was_told() -> None:
     book, state = book_of(
         second_rows(

@@ -74,6 +74,7 @@ class KnownStreams:
     def __init__(self, capacity: int) -> None:
         self.by_index: list[Stream | None] = [None] * capacity
         self._free = list(range(capacity - 1, -1, -1))
+        self._live: dict[int, Stream] = {}  # by index
         self._by_source: dict[tuple[bool, int, int], list[Stream]] = {}
         self._by_carrier: dict[tuple[bool, int], list[Stream]] = {}
         self._by_ssrc: dict[int, list[Stream]] = {}
@@ -82,7 +83,7 @@ class KnownStreams:
         self._next_id = 1
 
     def __len__(self) -> int:
-        return len(self.by_index) - len(self._free)
+        return len(self._live)
 
     @property
     def free(self) -> int:
@@ -95,7 +96,7 @@ class KnownStreams:
         index = self._free.pop()
         stream = Stream(self._next_id, index, tcp, carrier, ssrc, place, payload_type, ssrcs=[ssrc])
         self._next_id += 1
-        self.by_index[index] = stream
+        self.by_index[index] = self._live[index] = stream
         self._by_source.setdefault(source[:3], []).append(stream)
         self._by_carrier.setdefault(source[:2], []).append(stream)
         self._by_ssrc.setdefault(ssrc, []).append(stream)
@@ -107,6 +108,7 @@ class KnownStreams:
         """The stream is over; its place is free."""
         place = stream.place
         self.by_index[stream.index] = None
+        del self._live[stream.index]
         self._free.append(stream.index)
         for ssrc in stream.ssrcs:
             self._leave(stream, ssrc)
@@ -129,9 +131,7 @@ class KnownStreams:
 
     def live(self) -> list[Stream]:
         """All of them, by place."""
-        if not len(self):
-            return []
-        return [stream for stream in self.by_index if stream is not None]
+        return [self._live[index] for index in sorted(self._live)]
 
     def at(self, source: Source) -> list[Stream]:
         """The streams of an SSRC on a carrier, oldest first: one for each track."""
