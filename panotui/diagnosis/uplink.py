@@ -40,6 +40,7 @@ class UplinkRule(Rule):
         self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
         self._measured_ns = 0
         self._found: list[Observation] = []
+        self._in_use = False  # something was there to be measured
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT":
@@ -57,7 +58,6 @@ class UplinkRule(Rule):
                 self._proxies.popitem(last=False)
 
     def tick(self, facts: Facts) -> list[Observation]:
-        self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         out = [
             Observation(
                 "proxy-seen",
@@ -71,13 +71,15 @@ class UplinkRule(Rule):
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, STALE_S)
         ]
-        if facts.now_ns - self._measured_ns >= 5 * SECOND:
+        measured = facts.now_ns - self._measured_ns >= 5 * SECOND
+        if measured:
             self._measured_ns = facts.now_ns
             self._found = self._slow(facts)
+        if out or self._found or self._in_use or not measured:
+            self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         return [*out, *self._found]
 
-    @staticmethod
-    def _slow(facts: Facts) -> list[Observation]:
+    def _slow(self, facts: Facts) -> list[Observation]:
         targets = [
             t
             for t in facts.connects.targets.values()
@@ -93,6 +95,7 @@ class UplinkRule(Rule):
         rows = flows.rows[flows.live & flows.endpoint]
         # a connection that never came about has sent nothing again but SYNs
         rows = rows[(rows["synack_ns"] > 0) & (facts.now_ns - rows["last_ns"] < 120 * SECOND)]
+        self._in_use = bool(targets) or len(rows) > 0
         segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
         again = int(rows["retransmits_out"].sum() + rows["retransmits_in"].sum())
         if segments >= SEGMENTS_LEAST and again > RETRANSMITTED * segments:
@@ -155,7 +158,12 @@ class PolicyUseRule(Rule):
             self._unverified.pop(message.sni, None)
 
     def tick(self, facts: Facts) -> list[Observation]:
-        self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
+        if facts.endpoints.endpoints:
+            for begins_ns in (facts.started_ns + 24 * HOUR, SUPPORT_ENDED_NS):
+                self.due_later(begins_ns, facts)
+        day = facts.endpoints.endpoints and now_minus_start(facts) >= 24 * HOUR
+        if self._regions or self._unverified or day:
+            self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         out: list[Observation] = []
         now = facts.now_ns
         declared = facts.site.site.region or ""

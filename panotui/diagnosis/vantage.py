@@ -21,7 +21,6 @@ class VantageRule(Rule):
     wakes = frozenset(("visibility", "site"))
 
     def tick(self, facts: Facts) -> list[Observation]:
-        self.due(facts.now_ns + 10 * SECOND)
         out = [self._plain(index, facts) for index in facts.plain]
         out.extend(self._one_way(facts))
         if facts.visibility.snapped:
@@ -34,6 +33,8 @@ class VantageRule(Rule):
         waited = facts.now_ns - facts.started_ns >= APPLIANCE_NS
         if not facts.view.facts.appliance_known and seen and waited:
             out.append(Observation("no-appliance", "site"))
+        if out or not facts.view.facts.appliance_known:
+            self.due(facts.now_ns + 10 * SECOND)
         return out
 
     @staticmethod

@@ -35,14 +35,10 @@ def cameras(path: Path) -> None:
 
 
 def site(path: Path) -> None:
-    """Two minutes of a site that is hardly used, and nothing for an hour after them."""
+    """Two minutes of a quiet site, and an hour in which next to nothing comes."""
     site_day.write(path, 120)
-    last = path.read_bytes()[-76:]  # the record of a packet of 60 bytes
-    assert int.from_bytes(last[8:12], "little") == 60
     with path.open("ab") as file:
-        for minutes in range(1, 61):
-            seconds = int.from_bytes(last[:4], "little") + 60 * minutes
-            file.write(seconds.to_bytes(4, "little") + last[4:])
+        file.write(site_day.records(site_day.hardly_used(120, 3600)))
 
 
 def dense(path: Path) -> None:

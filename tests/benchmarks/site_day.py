@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.benchmarks.generate import PCAP_HEADER, START_NS
@@ -42,6 +42,7 @@ HOSTS = (  # what an appliance speaks to, and where that is
 )
 CLOCK = "162.159.200.123"
 MINUTE = 60
+Frame = tuple[int, int, bytes, int]  # as `Wire` has them
 DATA = b"\x17\x03\x03\0\x80" + bytes(128)
 
 
@@ -71,7 +72,7 @@ def kept_alive(flow: Tcp, at: float) -> None:
     flow.ack(at + 0.06)
 
 
-def minutes(seconds: int) -> Iterator[list[tuple[int, int, bytes, int]]]:
+def minutes(seconds: int) -> Iterator[list[Frame]]:
     """The frames of each minute, with their times, in order."""
     wire = Wire(("cloud",))
     lasting = [opened(wire, 0.1 + k / 7, k, 40_000 + k) for k in range(len(HOSTS))]
@@ -111,16 +112,31 @@ def neighbours(wire: Wire, at: float, mac: str, address: str) -> None:
     wire.add(at + 0.001, arp_packet(2, mac, address, CLOUD, dst=ETH1))
 
 
+def hardly_used(start: int, seconds: int) -> list[Frame]:
+    """The frames of a time in which one neighbour is asked for once a minute."""
+    wire = Wire(("cloud",))
+    for at in range(start, start + seconds, MINUTE):
+        neighbours(wire, at + 0.5, ROUTER_MAC, GATEWAY)
+    return wire.frames
+
+
+def records(frames: Iterable[Frame]) -> bytes:
+    """Frames as records of a pcap file."""
+    parts: list[bytes] = []
+    for time_ns, _, frame, size in frames:
+        at = time_ns - START + START_NS
+        head = struct.pack("<IIII", at // SECOND, at % SECOND // 1000, len(frame), size)
+        parts += (head, frame)
+    return b"".join(parts)
+
+
 def write(path: Path, seconds: int) -> int:
     """Write so many seconds of a quiet site to a pcap file; the number of packets."""
     packets = 0
     with path.open("wb") as file:
         file.write(PCAP_HEADER)
         for frames in minutes(seconds):
-            for time_ns, _, frame, size in frames:
-                at = time_ns - START + START_NS
-                head = struct.pack("<IIII", at // SECOND, at % SECOND // 1000, len(frame), size)
-                file.write(head + frame)
+            file.write(records(frames))
             packets += len(frames)
     return packets
 
