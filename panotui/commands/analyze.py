@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="FILE|DIR...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--redact", is_flag=True,
+              help="Numbers in place of names and addresses, the same one everywhere; not with"
+                   " --zeek, --eve or --parquet, which are for machines.")  # fmt: skip
 @click.option("--ndjson", is_flag=True, help="A JSON line a record, each with its `record`.")
 @click.option(
     "--csv", "csv_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
 def command(
     names: tuple[str, ...],
     as_json: bool,
+    redact: bool,
     ndjson: bool,
     csv_folder: Path | None,
     zeek: Path | None,
@@ -84,6 +88,10 @@ def command(
     """
     if as_json and ndjson:
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")
+    if redact and (zeek is not None or eve is not None or parquet is not None):
+        raise UsageError(
+            "--redact", "--zeek, --eve and --parquet tell who is who", "Leave one out."
+        )
     if parquet is not None and "-" in names:
         raise UsageError("--parquet", "standard input can be read only once", "Name a file.")
     if filter_text.strip():
@@ -110,6 +118,8 @@ def command(
         window = window_of(since, until, filter_text, snapshot.time_ns)
         if window is not None:
             snapshot, flows = _inside(snapshot, flows, window)
+        if redact:
+            snapshot, flows, changes = *_redacted(snapshot, flows), None
         if csv_folder is not None:
             _tables(csv_folder, places.place(csv_folder), snapshot, flows)
         if zeek is not None or eve is not None:
@@ -147,6 +157,16 @@ def _inside(
 
     keep = flows_inside(window)
     return narrowed(snapshot, window), lambda: (flow for flow in flows() if keep(flow))
+
+
+def _redacted(
+    snapshot: Snapshot, flows: Callable[[], Iterable[FlowRecord]]
+) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]]]:
+    """The same for somebody who must not know whose it is."""
+    from panotui.views.masking import Masker
+
+    masker = Masker()
+    return masker.snapshot(snapshot), lambda: (masker.flow(flow) for flow in flows())
 
 
 def _tables(

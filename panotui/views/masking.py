@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
 
+from panotui.model import DeviceRecord, EndpointRecord, FlowRecord, PortRecord, Snapshot
 from panotui.views.frames import Command, Frame, View
 
 T = TypeVar("T")
@@ -53,6 +55,26 @@ class Masker:
         found: Frame = self._walk(frame)
         return found
 
+    def snapshot(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot in which nobody is known; flows that belong to it go through `flow`."""
+        self._learn_names(
+            snapshot.site.name,
+            [c.name for c in snapshot.cameras] + [s.camera for s in snapshot.streams],
+            snapshot.devices,
+            snapshot.endpoints,
+            snapshot.ports,
+            {port.name for port in snapshot.ports},
+        )
+        files = tuple(f"file-{n}" for n, _ in enumerate(snapshot.source.files, 1))
+        found: Snapshot = self._walk(snapshot)
+        source = msgspec.structs.replace(found.source, files=files)
+        return msgspec.structs.replace(found, source=source)
+
+    def flow(self, flow: FlowRecord) -> FlowRecord:
+        """A flow of strangers; its Community ID is a hash of whom it tells, and is left out."""
+        found: FlowRecord = self._walk(flow)
+        return msgspec.structs.replace(found, community_id="")
+
     def text(self, text: str) -> str:
         """One text without names and addresses."""
         found = self._texts.get(text)
@@ -84,9 +106,6 @@ class Masker:
     # ------------------------------------------------------------------ names
 
     def _learn(self, frame: Frame) -> None:
-        before = len(self._names)
-        if frame.header.site.name:
-            self._name("site", frame.header.site.name)
         detail = frame.detail
         cameras = [c.name for c in frame.cameras] + [s.camera for s in frame.streams]
         if detail is not None:
@@ -95,21 +114,42 @@ class Masker:
         for strip in frame.strips.strips if frame.strips is not None else ():
             kind, _, name = strip.key.partition(":")
             cameras += [name] if kind == "camera" else []
+        self._learn_names(
+            frame.header.site.name,
+            cameras,
+            [*frame.devices, *([detail.device] if detail and detail.device else [])],
+            frame.endpoints,
+            [*frame.ports, *([detail.port] if detail and detail.port else [])],
+            {name for name, _, _ in frame.header.ports},
+        )
+
+    def _learn_names(
+        self,
+        site: str | None,
+        cameras: Iterable[str | None],
+        devices: Iterable[DeviceRecord],
+        endpoints: Iterable[EndpointRecord],
+        ports: Iterable[PortRecord],
+        port_names: set[str],
+    ) -> None:
+        before = len(self._names)
+        if site:
+            self._name("site", site)
         for camera in cameras:
             if camera:
                 self._name("camera", camera)
-        ports = {name for name, _, _ in frame.header.ports}  # "eth0" tells nothing
-        devices = [*frame.devices, *([detail.device] if detail and detail.device else [])]
         for device in devices:
-            for name in set(device.names) - ports:
+            for name in set(device.names) - port_names:  # "eth0" tells nothing
                 self._name("device", name)
-        for endpoint in frame.endpoints:
+        for endpoint in endpoints:
             own = endpoint.service.startswith(endpoint.label or endpoint.service)
+            if endpoint.port in (53, 123):
+                continue  # DNS and NTP are called so everywhere
             if own or not endpoint.host.endswith(_AWS):  # a service of the site file
                 for name in (endpoint.label, endpoint.service):
                     if name:
                         self._name("service", name)
-        for port in [*frame.ports, *([detail.port] if detail and detail.port else [])]:
+        for port in ports:
             if port.neighbour:
                 self._name("neighbour", port.neighbour)
         if len(self._names) != before:
