@@ -18,9 +18,9 @@ from panotui.model import Site, Snapshot
 from panotui.recording.reader import Recording
 from panotui.report import content
 from panotui.report.analysis import analysis_from_records
-from panotui.report.story import Story, story_of
 from panotui.report.markdown import markdown
 from panotui.report.page import page
+from panotui.report.story import Story, story_of
 from panotui.state.marks import Marks, key_of
 from panotui.state.standing import (
     all_works,
