@@ -79,7 +79,7 @@ def told(name: str, folder: str) -> Told:
     recording = Recording(record_capture([capture], site, text, Path(folder) / f"{name}.panotui"))
     provider = ReviewProvider(recording)
     provider.command(Command(name="seek", time_ns=recording.end_ns))
-    driven = Driven(Reviewed(provider), 160, 60)
+    driven = Driven(Reviewed(provider), 160, 60).press("v")  # the lists alone
     shown = [driven.press(key).text() for key in "146"]
     story = story_of(recording, name, "tests")
     recording.close()
