@@ -41,6 +41,7 @@ class _Asked:
     zone: str | None
     since: str | None
     until: str | None
+    against: str | None
 
     def heading(self, site: SiteReport) -> Heading:
         """An option counts more than the site file."""
@@ -75,6 +76,8 @@ class _Asked:
 @click.option("--zone", metavar="NAME", help="Times in this zone (default: this machine's).")
 @click.option("--since", metavar="TIME", help="Only from here on: 22:00, 2026-11-29 22:00, 8h.")
 @click.option("--until", metavar="TIME", help="Only until here.")
+@click.option("--against", metavar="TIME",
+              help="Compare with as long a span from there (default: the one before).")  # fmt: skip
 @click.option("--redact", is_flag=True, help="Numbers in place of names and addresses.")
 @site_option
 @fail_on_option
@@ -90,6 +93,7 @@ def command(
     zone: str | None,
     since: str | None,
     until: str | None,
+    against: str | None,
     redact: bool,
     site: Path | None,
     fail_on: tuple[str, ...],
@@ -111,7 +115,7 @@ def command(
         raise UsageError("report", "a page is nothing for a terminal", "Add -o report.html.")
     target = "-" if output is None else output
     _require_writable(target)
-    asked = _Asked(title, customer, technician, zone, since, until)
+    asked = _Asked(title, customer, technician, zone, since, until, against)
     known, text, _ = read_site(site)
     with contextlib.ExitStack() as stack:
         pdf: Callable[[str], bytes] | None = None
@@ -234,6 +238,9 @@ def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) ->
             heading=heading,
             since_s=None if asked.since is None else moment_s(asked.since, end_s, zone, "--since"),
             until_s=None if asked.until is None else moment_s(asked.until, end_s, zone, "--until"),
+            against_s=(
+                None if asked.against is None else moment_s(asked.against, end_s, zone, "--against")
+            ),
         )
     finally:
         recording.close()

@@ -29,6 +29,7 @@ from panotui.model import (
 )
 from panotui.recording import folder as folders
 from panotui.recording import parts, rows
+from panotui.recording.event_numbers import numbered, own_number, whole_number
 from panotui.recording.evidence_files import sha256_of
 from panotui.recording.packing import Unpacker
 from panotui.recording.retention import FLOW_SAMPLES, flow_samples_thinned
@@ -42,7 +43,6 @@ FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
 EVENTS_IN_SNAPSHOT = 300
 EVENTS_SHOWN = 5_000
-RUN_SHIFT = 32  # an event's number in a recording: in its run, and which run that was
 HISTORY_S = 300
 SNAPSHOTS_TRIED = 60  # of a damaged stretch, before it is given up
 
@@ -283,7 +283,7 @@ class Recording:
             kinds=(int,),
         ):
             for event in self._read(rows.event_of, [(body,)]):
-                found.append(_numbered(event, session))
+                found.append(numbered(event, session))
         found.reverse()
         return found if self.captured else list(events_without_counts(found))
 
@@ -388,7 +388,7 @@ class Recording:
 
     def event(self, number: int) -> EventRecord | None:
         """The event of a number as `events` gives it."""
-        found = self._events_where("session = ? AND number = ?", _own_number(number), 1)
+        found = self._events_where("session = ? AND number = ?", own_number(number), 1)
         return found[0] if found else None
 
     def count_events(self, known_by: int = 1 << 62) -> int:
@@ -412,7 +412,7 @@ class Recording:
         if number is not None:
             # in the order in which states show them, and by number within one
             where = f"(told_ns, session, number) {compare} (?, ?, ?)"
-            values += _own_number(number)
+            values += own_number(number)
         found = self._rows(
             "SELECT told_ns, session, number FROM event"  # noqa: S608 - text of ours
             f" WHERE severity != 'info' AND {where}"
@@ -421,7 +421,7 @@ class Recording:
             kinds=(int, int, int),
         )
         stops: list[tuple[int, int | None]] = [
-            (told_ns, _whole_number(number, session)) for told_ns, session, number in found
+            (told_ns, whole_number(number, session)) for told_ns, session, number in found
         ]
         marks = self._rows(
             f"SELECT time_ns FROM mark WHERE time_ns {compare} ? ORDER BY 1 {order} LIMIT 1",  # noqa: S608
@@ -430,6 +430,32 @@ class Recording:
         )
         stops += [(time_ns, None) for (time_ns,) in marks]
         return (min if forward else max)(stops, key=lambda stop: stop[0], default=None)
+
+    def find(
+        self,
+        keep: Callable[[EventRecord], bool],
+        time_ns: int,
+        number: int | None,
+        *,
+        forward: bool,
+    ) -> tuple[int, int] | None:
+        """(time_ns of the state that shows it, number) of the next event for which `keep` says yes,
+        in the whole recording; from where as in `next_stop`."""
+        compare, order = (">", "ASC") if forward else ("<", "DESC")
+        where, values = f"told_ns {compare} ?", [time_ns]
+        if number is not None:
+            where = f"(told_ns, session, number) {compare} (?, ?, ?)"
+            values += own_number(number)
+        for told_ns, session, body in self._rows(
+            f"SELECT told_ns, session, body FROM event WHERE {where}"  # noqa: S608 - text of ours
+            f" ORDER BY told_ns {order}, session {order}, number {order}",
+            values,
+            kinds=(int, int),
+        ):
+            for event in self._read(rows.event_of, [(body,)]):
+                if keep(event):
+                    return told_ns, whole_number(event.number, session)
+        return None
 
     def marks(self) -> list[tuple[int, str]]:
         found = self._rows("SELECT time_ns, text FROM mark ORDER BY 1", kinds=(int, str))
@@ -651,22 +677,6 @@ def _stands_for(table: str) -> str:
         " (PARTITION BY name, session ORDER BY time_s) - time_s, (SELECT end_ns / 1000000000"
         " FROM session WHERE id = endpoint_sample.session) + 1 - time_s))"
     )
-
-
-def _whole_number(number: int, session: int) -> int:
-    """An event's number among all runs; in the first run as it was."""
-    return number + (session - 1 << RUN_SHIFT)
-
-
-def _own_number(number: int) -> tuple[int, int]:
-    """(session, number in it)."""
-    return (number >> RUN_SHIFT) + 1, number & (1 << RUN_SHIFT) - 1
-
-
-def _numbered(event: EventRecord, session: int) -> EventRecord:
-    if session == 1:
-        return event
-    return msgspec.structs.replace(event, number=_whole_number(event.number, session))
 
 
 def _of_session(stream: StreamRecord, session: int) -> StreamRecord:

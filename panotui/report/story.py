@@ -147,17 +147,22 @@ def story_of(
     heading: Heading | None = None,
     since_s: int | None = None,
     until_s: int | None = None,
+    against_s: int | None = None,
     is_capture: bool = False,
 ) -> Story:
-    """Read a recording for its report, or a span of it. InputError when it holds no snapshot, or
-    nothing in that span."""
+    """Read a recording for its report, or a span of it, compared with as long a span since
+    `against_s`, or else the one before. InputError when it holds no snapshot, or nothing in such a
+    span."""
     whole = Span(recording.start_ns // SECOND - 1, 0)  # the first sample tells of the second before
     whole = Span(whole.start_s, max(whole.start_s + 1, recording.end_ns // SECOND))
     span = Span(
         max(whole.start_s, since_s if since_s is not None else whole.start_s),
         min(whole.end_s, until_s if until_s is not None else whole.end_s),
     )
-    if not span.seconds:
+    against = None if against_s is None else Span(against_s, against_s + span.seconds)
+    if not span.seconds or (
+        against is not None and not _within(whole.start_s * SECOND, whole.end_s * SECOND, against)
+    ):
         raise InputError(named, "nothing was recorded in that span", "Choose another.")
     snapshot = _snapshot_of(recording, span, whole)
     flows = [f for f in recording.all_flows() if _within(f.first_time_ns, f.last_time_ns, span)]
@@ -181,7 +186,7 @@ def story_of(
         evidence=tuple(
             e for e in recording.evidence_files(look=True) if _within(e.time_ns, e.time_ns, span)
         ),
-        before=_before(recording, span, whole, samples),
+        before=_before(recording, span, whole, samples, against),
         start_s=span.start_s,
         end_s=span.end_s,
         named=named,
@@ -353,20 +358,24 @@ def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
 
 
 def _before(
-    recording: Recording, span: Span, whole: Span, samples: Sequence[_StreamRow]
+    recording: Recording,
+    span: Span,
+    whole: Span,
+    samples: Sequence[_StreamRow],
+    against: Span | None = None,
 ) -> Before | None:
-    """What the report's span is compared with: as long a span before it; where there is none, and
-    the span holds two days, its last day against the day before. None where less than half of that
-    was recorded."""
+    """What the report's span is compared with: `against`, else as long a span before it; where
+    there is none, and the span holds two days, its last day against the day before. None where less
+    than half of that was recorded."""
     told = span
-    if span.start_s - whole.start_s < span.seconds / 2:
+    if against is None and span.start_s - whole.start_s < span.seconds / 2:
         if span.seconds < 2 * DAY_S:
             return None
         told = Span(span.end_s - DAY_S, span.end_s)
-    earlier = Span(max(whole.start_s, told.start_s - told.seconds), told.start_s)
+    earlier = against or Span(max(whole.start_s, told.start_s - told.seconds), told.start_s)
     runs = recorded_runs(recording, earlier.start_s, earlier.end_s)
     recorded = sum(run.end_s - run.start_s for run in runs.get(US, ()))
-    if recorded < told.seconds / 2:
+    if against is None and recorded < told.seconds / 2:
         return None
     then, now = _cameras(samples, earlier)[1], _cameras(samples, told)[1]
     names = sorted({*then, *now})

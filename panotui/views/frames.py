@@ -80,7 +80,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
     # "known" (mark as known), "unknown", "mark" (a note at this time), "accept" (violation into the
     # site file), "undo", "export" (detail or table), "evidence" (save the packets of the finding or
     # violation `key` as pcapng; `Done.text` says where, and which frame shows it), "seek"
-    # (time_ns), "speed", "play", "pause", "next-event", "previous-event"
+    # (time_ns), "speed", "play", "pause", "next-event", "previous-event", "find-next" and
+    # "find-previous" (of a whole recording the event that passes the filter `text`; `Done.key`)
     key: Key = ""
     text: Words = ""
     value: Speed = 0.0

@@ -17,6 +17,7 @@ from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.model.page import Page
 from panotui.recording.evidence_export import RecordingPackets
 from panotui.recording.reader import EVENTS_SHOWN, FLOWS_MAX, Recording
+from panotui.views.filter import FilterError, parse
 from panotui.views.frames import Answer, Command, Detail, Done, ReviewState, View
 from panotui.views.panes import flow_rows
 from panotui.views.provider import StateProvider
@@ -213,11 +214,28 @@ class ReviewProvider(StateProvider):
         )
         if stop is None:
             return Done(ok=False, text="no more events" if forward else "no earlier event")
+        return self._led_to(*stop)
+
+    def _led_to(self, time_ns: int, number: int | None) -> Done:
         self._playing = False
-        time_ns, number = stop
         self._place(time_ns)
         self._event = number
         return Done(ok=True, text="", key="" if number is None else f"event:{number}")
+
+    def _find(self, command: Command) -> Done:
+        """To the next event of the whole recording that passes a filter (`text`)."""
+        forward = command.name == "find-next"
+        try:
+            keep = parse(command.text).bounded(EventRecord)
+            found = self._recording.find(
+                keep, self._review_state.position_ns, self._event, forward=forward
+            )
+        except FilterError as error:
+            return Done(ok=False, text=f"filter: {error}")
+        if found is None:
+            where = "after this" if forward else "before this"
+            return Done(ok=False, text=f"no event {where} passes {command.text}")
+        return self._led_to(*found)
 
 
 _MOVES: dict[str, Callable[[ReviewProvider, Command], Done]] = {
@@ -227,6 +245,8 @@ _MOVES: dict[str, Callable[[ReviewProvider, Command], Done]] = {
     "pause": ReviewProvider._pause,
     "next-event": ReviewProvider._to_event,
     "previous-event": ReviewProvider._to_event,
+    "find-next": ReviewProvider._find,
+    "find-previous": ReviewProvider._find,
 }
 
 

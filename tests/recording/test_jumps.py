@@ -160,3 +160,17 @@ def test_the_time_line_drops_no_alarm(aged: Path) -> None:
     told = sum(1 + (int(text.split("(and ")[1].split()[0]) if "(and " in text else 0)
                for _, _, text in marks)  # fmt: skip
     assert told == len(ALARMS)
+
+
+def test_a_search_goes_through_the_whole_recording(aged: Path) -> None:
+    recording = Recording(aged)
+    provider = ReviewProvider(recording)
+    provider.command(Command(name="seek", time_ns=recording.start_ns))
+    found = []
+    while (done := provider.command(Command(name="find-next", text="severity:error"))).ok:
+        found.append(done.key)
+    assert found == ["event:2", "event:4"]
+    assert "no event after this" in done.text
+    assert provider.snapshot().limits == {"alarms": 4}
+    assert provider.command(Command(name="find-previous", text='"event 1"')).key == "event:1"
+    assert not provider.command(Command(name="find-next", text="nonsense:x")).ok

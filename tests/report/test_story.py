@@ -103,6 +103,21 @@ def test_a_span_has_what_happened_in_it_and_how_it_stood_at_its_end(night: Path)
         told(night, since_s=BEGIN_S + 10**6)
 
 
+def test_two_spans_are_compared_wherever_they_lie(night: Path) -> None:
+    span = {"since_s": BEGIN_S + 9_000, "until_s": BEGIN_S + 12_000}
+    story = told(night, **span, against_s=BEGIN_S)
+    assert story.before is not None
+    assert story.before.span.start_s == BEGIN_S
+    assert story.before.span.seconds == 3_000
+    then, now = story.before.counted["gate"]
+    assert then.lost == 0
+    assert now.lost > 100
+    loss = next(d for d in content.differences(story) if d.what == "Loss of gate")
+    assert (loss.level, loss.before[:1]) == ("bad", "0")
+    with pytest.raises(InputError, match="nothing was recorded in that span"):
+        told(night, **span, against_s=BEGIN_S - 10**6)
+
+
 def test_loss_is_that_of_the_span(night: Path) -> None:
     whole = told(night).counted["gate"]
     inside = told(night, since_s=BEGIN_S + 9_000, until_s=BEGIN_S + 14_400).counted["gate"]
