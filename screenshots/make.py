@@ -6,7 +6,8 @@ shows, and a tour as GIF. `python screenshots/make.py --all FOLDER` writes every
 80x24, 120x40 and 200x60, dark and light, as SVG and PNG. Then the demo's capture is opened as
 `review` does. The capture decides what is seen, so two runs differ in their clocks and little else.
 
-PNG needs `rsvg-convert`, the tour ImageMagick's `convert`; without them they are left out.
+PNG needs `rsvg-convert`, the tour ImageMagick's `convert`, the report Chromium; without them they
+are left out.
 """
 
 from __future__ import annotations
@@ -19,17 +20,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from draw import svg  # type: ignore[import-not-found]
 
+from panotui import __version__
 from panotui.commands.options import read_site
 from panotui.commands.rehearse import record_capture
 from panotui.commands.screen import CollectorProcess, WatchedClient
+from panotui.errors import UsageError
 from panotui.model import SECOND
 from panotui.recording.reader import Recording
+from panotui.report.page import page
+from panotui.report.pdf import browser
+from panotui.report.story import Heading, story_of
+from panotui.report.wording import LocalTime
 from panotui.sources.demo import FOLDER as DEMO
 from panotui.tui.glyphs import UNICODE
 from panotui.tui.line import Line
@@ -41,6 +49,7 @@ from panotui.views.review import LocalClient, ReviewProvider
 
 FOLDER = Path(__file__).parent
 SETTLE_S = 34.0  # until the demo's fault, leak and freeze have been seen
+REPORT_SIZE = (960, 1240)
 FROZEN_S = 37  # of the capture, when its camera is frozen
 SIZES = ((80, 24), (120, 40), (200, 60))
 GROUNDS = ("dark", "light")
@@ -194,6 +203,28 @@ async def review(recording: Recording, folder: Path, whole: bool) -> None:
             written(folder, name, lines, ground, png=whole)
 
 
+def report(recording: Recording, folder: Path, made: Path) -> None:
+    """The top of the page for a customer, by the Chromium that prints it too; none without one."""
+    try:
+        program = browser()
+    except UsageError as error:
+        print(f"no picture of the report: {error}", file=sys.stderr)
+        return
+    heading = Heading(customer="Example GmbH", technician="J. Doe", time=LocalTime(UTC))
+    story = story_of(recording, recording.path.name, f"Panotui {__version__}", heading=heading)
+    (made / "report.html").write_text(page(story), encoding="utf-8")
+    subprocess.run(
+        [
+            program, "--headless", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+            "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND",
+            *(["--no-sandbox"] if os.geteuid() == 0 else []), f"--user-data-dir={made / 'profile'}",
+            f"--window-size={REPORT_SIZE[0]},{REPORT_SIZE[1]}",
+            f"--screenshot={(folder / 'report.png').resolve()}", (made / "report.html").as_uri(),
+        ],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
 def main() -> int:
     whole = "--all" in sys.argv
     named = [word for word in sys.argv[1:] if word != "--all"]
@@ -212,6 +243,7 @@ def main() -> int:
         capture = str(DEMO / "site.pcapng.zst")
         recording = Recording(record_capture([capture], site, text, Path(made) / "demo.panotui"))
         asyncio.run(review(recording, folder, whole))
+        report(recording, folder, Path(made))
         recording.close()
     return 0
 
