@@ -7,6 +7,7 @@ OSC 11 costs one round trip and not a time-out. What comes too late is taken out
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -17,7 +18,7 @@ import tty
 from collections.abc import Mapping
 
 QUESTION = "\x1b]11;?\x1b\\\x1b[5n"
-PATIENCE_S = 1.5
+PATIENCE_S = 1.0
 _ANSWER = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]+)/([0-9a-fA-F]+)/([0-9a-fA-F]+)")
 _FENCE = re.compile(r"\x1b\[\d*n")
 
@@ -65,5 +66,6 @@ def _asked() -> str | None:
     except OSError:
         return None
     finally:
-        termios.tcsetattr(source, termios.TCSANOW, before)
+        with contextlib.suppress(termios.error):  # it has gone meanwhile: the screen will see
+            termios.tcsetattr(source, termios.TCSANOW, before)
     return answer or None

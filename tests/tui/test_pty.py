@@ -232,11 +232,19 @@ def test_no_color_means_no_colour_but_the_cursor_is_still_seen() -> None:
         assert b"\x1b[7m" in terminal.raw
 
 
-def test_colours_are_the_terminals_own_sixteen(plant: Terminal) -> None:
-    plant.type("2")
-    plant.until(plant.shows("FLOWS"))
-    assert re.search(rb"\x1b\[3[0-7]m", plant.raw)
-    assert not re.search(rb"\x1b\[(?:\d+;)*[34]8;", plant.raw)
+def test_colours_are_the_terminals_own_sixteen_where_it_names_no_more() -> None:
+    with started("plant", environment={"TERM": "xterm", "COLORTERM": ""}) as terminal:
+        terminal.type("2")
+        terminal.until(terminal.shows("FLOWS"))
+        assert re.search(rb"\x1b\[3[0-7]m", terminal.raw)
+        assert not re.search(rb"\x1b\[(?:\d+;)*[34]8;", terminal.raw)
+
+
+def test_colours_are_those_of_the_256_elsewhere_and_no_background_is_painted(
+    plant: Terminal,
+) -> None:
+    assert re.search(rb"\x1b\[(?:\d+;)*38;5;\d+m", plant.raw)
+    assert not re.search(rb"\x1b\[(?:\d+;)*(?:48;|38;2;)", plant.raw)
 
 
 def test_a_locale_without_utf8_gets_ascii() -> None:
@@ -299,7 +307,7 @@ def test_in_tmux_keys_sizes_and_the_way_back_work(tmp_path: Path) -> None:
         shown = until("WHAT TO DO")
         assert "Allow outbound TCP 443" in shown
         run("send-keys", "-t", "s", "6", "Enter")
-        until("WHY WE SAY SO")
+        until("EVIDENCE")
         run("resize-window", "-t", "s", "-x", "120", "-y", "40")
         until("us-east-1")
         run("send-keys", "-t", "s", "q", "q")

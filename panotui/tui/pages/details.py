@@ -51,6 +51,7 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
     out: list[Line] = []
     if scene.seen_ns is not None:
         out.append(scene.pen().put(f" {_last_seen(scene.seen_ns, scene)}", "warn").line())
+    out.extend(_stands(detail, scene))
     if width(detail.title) > _title_room(detail, scene):
         for part in wrap(detail.title, scene.width - 4):
             out.append(scene.pen().put("   ").put(part, "strong").line())
@@ -117,12 +118,25 @@ def _standing(detail: Detail, scene: Scene) -> tuple[Look, str, str]:
 
 
 def _title_room(detail: Detail, scene: Scene) -> int:
+    if scene.width < answer.NARROW:
+        return scene.width - 8
     _, words, lasts = _standing(detail, scene)
     return scene.width - 6 - width(words) - (2 + width(lasts) if lasts else 0) - 3
 
 
+def _stands(detail: Detail, scene: Scene) -> list[Line]:
+    """State and since when, on a line of their own where the title has no room for them."""
+    if scene.width >= answer.NARROW:
+        return []
+    of, words, lasts = _standing(detail, scene)
+    pen = scene.pen().put("   ").put(words, role(of))
+    return [pen.put(f"  {lasts}" if lasts else "", "dim").line()]
+
+
 def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
     of, words, lasts = _standing(detail, scene)
+    if scene.width < answer.NARROW:
+        words, lasts = "", ""
     arrows = (scene.glyphs.more_above if above else " ") + (
         scene.glyphs.more_below if below else " "
     )
