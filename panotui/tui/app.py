@@ -245,6 +245,7 @@ class Panotui(TightApp):
         self._owed_for_key = False
         self._retry: asyncio.TimerHandle | None = None
         self._ended = False
+        self._left = False  # it is being taken down: nothing is drawn any more
         self._answers_mode = False
         self.register_theme(THEME)
         self.theme = THEME.name
@@ -267,6 +268,7 @@ class Panotui(TightApp):
             loop.add_signal_handler(number, self._leave, code)
 
     def _leave(self, code: int) -> None:
+        self._left = True
         for task in (self._asking, self._ticking):
             if task is not None:
                 task.cancel()
@@ -399,7 +401,7 @@ class Panotui(TightApp):
     def draw(self, *, for_key: bool = False) -> None:
         """Draw now if the terminal is ready, else as soon as it is; always the newest state."""
         screen = self.screen
-        if not isinstance(screen, MonitorScreen) or not screen.ready:
+        if self._left or not isinstance(screen, MonitorScreen) or not screen.ready:
             return
         now = monotonic()
         driver = self._driver
