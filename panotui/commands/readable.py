@@ -26,7 +26,14 @@ HANDLES = "/proc/self/fd"
 
 # `MODULE`, or `MODULE:FUNCTION` where more than the import is done late. Of both processes: what
 # the standard library imports with its first call.
-_LIBRARY = ("encodings.idna", "encodings.latin_1", "stringprep", "ipaddress", "_strptime")
+_LIBRARY = (
+    "encodings.idna",
+    "encodings.latin_1",
+    "stringprep",
+    "ipaddress",
+    "_strptime",
+    "zoneinfo",
+)
 SCREEN = (*_LIBRARY, "textual.messages")
 COLLECTOR = (
     *_LIBRARY,

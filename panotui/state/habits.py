@@ -14,7 +14,6 @@ from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from ipaddress import ip_address
-from statistics import median
 
 from msgspec import Struct, field
 
@@ -27,6 +26,7 @@ from panotui.model.baseline import (
     Minute,
     Series,
 )
+from panotui.state.middle import median
 
 FRIDAY_ENDS = 120  # hour of the week
 HOLD = 15  # minutes

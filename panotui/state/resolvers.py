@@ -15,6 +15,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from panotui.model import NEVER, SECOND, AnyMessage, DnsMessage, ResolverRecord
+from panotui.state.middle import median
 
 RESOLVERS_MAX = 64
 CLIENTS_MAX = 64  # of one resolver
@@ -77,11 +78,7 @@ class Resolver(Struct):
     @property
     def median_ms(self) -> float | None:
         """Median response time of the last hundred answers."""
-        ordered = sorted(self.times_ms)
-        half = len(ordered) // 2
-        if len(ordered) % 2:
-            return ordered[half]
-        return (ordered[half - 1] + ordered[half]) / 2 if ordered else None
+        return median(self.times_ms) if self.times_ms else None
 
     @property
     def unanswered(self) -> int:

@@ -26,7 +26,7 @@ ROOMS = {
 HEAVY = {
     "asyncio", "concurrent", "dataclasses", "email", "http", "importlib.resources", "logging",
     "multiprocessing", "numpy.ma", "random", "shutil", "sqlite3", "ssl", "statistics", "subprocess",
-    "tempfile", "xml", "zipfile",
+    "tempfile", "xml", "zipfile", "zoneinfo",
 }  # fmt: skip
 
 
