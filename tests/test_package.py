@@ -20,6 +20,7 @@ OPTIONAL = {
     "dask",
     "distributed",
     "keyring",
+    "prometheus_client",
     "pyarrow",
 }  # newer Python's, and extras
 

@@ -30,7 +30,7 @@ def command(
     prepare_to_drop()
     from panotui.commands.terminal import end_on_signals, require_terminal
 
-    path = socket if socket is not None else _only_socket()
+    path = socket if socket is not None else only_socket()
     check_access(path)
     require_terminal()
     end_on_signals()
@@ -90,17 +90,19 @@ def check_access(path: Path) -> None:
         )
 
 
-def _only_socket() -> Path:
+def only_socket(what: str = "attach") -> Path:
+    """The socket of the one recorder that runs here. InputError without one, UsageError where there
+    are several."""
     from panotui.feed.server import default_folders
 
     found = sorted(p for folder in default_folders() for p in _sockets(folder) if _alive(p))
     if not found:
         raise InputError(
-            "attach", "no recorder is running here", "Start one with `panotui record -o DIR`."
+            what, "no recorder is running here", "Start one with `panotui record -o DIR`."
         )
     if len(found) > 1:
         names = ", ".join(str(p) for p in found)
-        raise UsageError("attach", "several recorders are running", f"Name one of: {names}")
+        raise UsageError(what, "several recorders are running", f"Name one of: {names}")
     return found[0]
 
 

@@ -18,7 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_FOUND = 1
 COMMANDS = (
     "live", "demo", "record", "attach", "review", "analyze", "report", "evidence",
-    "compare-captures", "baseline", "check", "policy", "init",
+    "compare-captures", "baseline", "metrics",
+    "check", "policy", "init",
     "service", "doctor",
 )  # fmt: skip
 
