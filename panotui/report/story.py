@@ -164,8 +164,9 @@ def story_of(
         against is not None and not _within(whole.start_s * SECOND, whole.end_s * SECOND, against)
     ):
         raise InputError(named, "nothing was recorded in that span", "Choose another.")
-    snapshot = _snapshot_of(recording, span, whole)
-    flows = [f for f in recording.all_flows() if _within(f.first_time_ns, f.last_time_ns, span)]
+    last, all_flows = recording.final(), recording.all_flows()
+    snapshot = _snapshot_of(recording, last, span, whole)
+    flows = [f for f in all_flows if _within(f.first_time_ns, f.last_time_ns, span)]
     largest = heapq.nlargest(FLOWS_SHOWN, flows, key=lambda f: f.bytes_out + f.bytes_in)
     samples = list(recording.samples("stream_sample", _STREAM_COLUMNS))
     cameras, counted = _cameras(samples, span)
@@ -186,7 +187,7 @@ def story_of(
         evidence=tuple(
             e for e in recording.evidence_files(look=True) if _within(e.time_ns, e.time_ns, span)
         ),
-        before=_before(recording, span, whole, samples, against),
+        before=_before(recording, last, all_flows, span, whole, samples, against),
         start_s=span.start_s,
         end_s=span.end_s,
         named=named,
@@ -212,10 +213,9 @@ def _within(first_ns: int, last_ns: int, span: Span) -> bool:
     return last_ns >= span.start_s * SECOND and first_ns <= span.end_s * SECOND
 
 
-def _snapshot_of(recording: Recording, span: Span, whole: Span) -> Snapshot:
+def _snapshot_of(recording: Recording, last: Snapshot, span: Span, whole: Span) -> Snapshot:
     """The state at the end of a span, with everything that happened in it."""
     replace = msgspec.structs.replace
-    last = recording.final()
     events = tuple(recording.events(span.start_s * SECOND, span.end_s * SECOND, EVENTS_READ))
     if span == whole:
         return replace(last, events=events)
@@ -359,6 +359,8 @@ def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
 
 def _before(
     recording: Recording,
+    last: Snapshot,
+    flows: Sequence[FlowRecord],
     span: Span,
     whole: Span,
     samples: Sequence[_StreamRow],
@@ -381,7 +383,6 @@ def _before(
     names = sorted({*then, *now})
     troubles = [f for f in recording.findings() if f.severity != "info" and f.hidden_by is None]
     violations = recording.violations()
-    last = recording.final()
     return Before(
         span=earlier,
         told=told,
@@ -394,7 +395,7 @@ def _before(
             for d in last.devices
             if _begins(d.first_time_ns, told)
         ),
-        peers=_new_peers(recording.all_flows(), told),
+        peers=_new_peers(flows, told),
     )  # fmt: skip
 
 
