@@ -117,6 +117,15 @@ def _with_packed_bodies(connection: sqlite3.Connection) -> None:
     connection.execute("DROP INDEX IF EXISTS flow_first")  # it cost more than it helped
 
 
+def _with_long_flows(connection: sqlite3.Connection) -> None:
+    """Version 7: flows of more than an hour are found by themselves, so that those of any time are
+    found without a look at all later ones."""
+    connection.execute(
+        "CREATE INDEX flow_long ON flow (last_ns, first_ns)"
+        " WHERE last_ns - first_ns > 3600000000000"
+    )
+
+
 # version -> what makes it version + 1
 CONVERTERS: Mapping[int, Converter] = {
     1: _with_seconds_of_streams,
@@ -124,4 +133,5 @@ CONVERTERS: Mapping[int, Converter] = {
     3: _with_strips,
     4: _with_proofs_and_moments,
     5: _with_packed_bodies,
+    6: _with_long_flows,
 }

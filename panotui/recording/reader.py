@@ -32,6 +32,7 @@ from panotui.recording import parts, rows
 from panotui.recording.event_numbers import numbered, own_number, whole_number
 from panotui.recording.evidence_files import sha256_of
 from panotui.recording.packing import Unpacker
+from panotui.recording.queries import ALIVE, alive, stands_for
 from panotui.recording.retention import FLOW_SAMPLES, flow_samples_thinned
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
@@ -39,7 +40,6 @@ from panotui.state.leads import events_without_counts, leads_nowhere, with_evide
 from panotui.state.marks import Marks
 from panotui.state.strips import Cell, Change
 
-FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 FLOWS_MAX = 5_000  # of one time
 EVENTS_IN_SNAPSHOT = 300
 EVENTS_SHOWN = 5_000
@@ -295,10 +295,8 @@ class Recording:
         """
         session = self.session_at(time_ns)
         bodies = self._rows(
-            "SELECT body, dictionary FROM flow"
-            " WHERE session = ? AND last_ns >= ? AND first_ns <= ?"
-            " ORDER BY last_ns DESC LIMIT ?",
-            (session, time_ns - FLOW_LINGER_S * SECOND, time_ns, FLOWS_MAX),
+            f"SELECT body, dictionary FROM ({ALIVE}) ORDER BY last_ns DESC LIMIT :limit",  # noqa: S608
+            {**alive(session, time_ns), "limit": FLOWS_MAX},
             kinds=(bytes, int),
         )
         flows = list(self._read(self._flow_of, ((body,) for body in bodies)))
@@ -307,8 +305,8 @@ class Recording:
     def count_flows_at(self, time_ns: int) -> int:
         """How many flows `flows_at` would give without its limit."""
         found = self._rows(
-            "SELECT count(*) FROM flow WHERE session = ? AND last_ns >= ? AND first_ns <= ?",
-            (self.session_at(time_ns), time_ns - FLOW_LINGER_S * SECOND, time_ns),
+            f"SELECT count(*) FROM ({ALIVE})",  # noqa: S608 - text of ours
+            alive(self.session_at(time_ns), time_ns),
             kinds=(int,),
         )
         return next((count for (count,) in found), 0)
@@ -529,7 +527,7 @@ class Recording:
         if names is not None:
             where = f" AND name IN ({', '.join('?' * len(names))})"
         query = (
-            f"SELECT time_s, {_stands_for(table)}, state FROM {table}"  # noqa: S608 - names of ours
+            f"SELECT time_s, {stands_for(table)}, state FROM {table}"  # noqa: S608 - names of ours
             f" WHERE time_s >= ? AND time_s < ?{where}"
         )
         kinds = (int, int, str)
@@ -551,7 +549,7 @@ class Recording:
         if not set(columns) <= known:
             self.damaged += 1
             return []
-        wanted = ", ".join(_stands_for(table) if c == "resolution" else c for c in columns)
+        wanted = ", ".join(stands_for(table) if c == "resolution" else c for c in columns)
         return list(
             self._rows(
                 f"SELECT time_s, name, {wanted} FROM {table} ORDER BY time_s",  # noqa: S608
@@ -666,17 +664,6 @@ class Recording:
         if not name.endswith(".pcapng") or Path(name).name != name:
             return None
         return self.path / parts.EVIDENCE / name
-
-
-def _stands_for(table: str) -> str:
-    """SQL for the seconds that a row of samples stands for: an endpoint's until its next one."""
-    if table != "endpoint_sample":
-        return "resolution"
-    return (
-        "max(1, coalesce(nullif(resolution, 0), lead(time_s) OVER"
-        " (PARTITION BY name, session ORDER BY time_s) - time_s, (SELECT end_ns / 1000000000"
-        " FROM session WHERE id = endpoint_sample.session) + 1 - time_s))"
-    )
 
 
 def _of_session(stream: StreamRecord, session: int) -> StreamRecord:

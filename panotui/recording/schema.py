@@ -15,7 +15,7 @@ from panotui.recording.old_formats import CONVERTERS, Converter
 from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 6
+VERSION = 7
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
 # `resolution`: seconds that a row stands for. Two sessions may hold the same time: the
@@ -62,6 +62,7 @@ CREATE TABLE flow (
     last_ns INTEGER NOT NULL, ended INTEGER NOT NULL, verdict TEXT NOT NULL, body BLOB NOT NULL,
     dictionary INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (session, id)) WITHOUT ROWID;
 CREATE INDEX flow_last ON flow (last_ns);
+CREATE INDEX flow_long ON flow (last_ns, first_ns) WHERE last_ns - first_ns > 3600000000000;
 CREATE TABLE flow_sample (
     session INTEGER NOT NULL, id TEXT NOT NULL, time_s INTEGER NOT NULL,
     packets_out INTEGER, packets_in INTEGER, bytes_out INTEGER, bytes_in INTEGER,

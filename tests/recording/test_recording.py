@@ -309,6 +309,7 @@ def as_second_format(folder: Path) -> sqlite3.Connection:
         plain = zlib.compress(unpacker.unpack(body, dictionary))
         database.execute("UPDATE snapshot SET body = ? WHERE number = ?", (plain, number))
     database.execute("DROP TABLE dictionary")
+    database.execute("DROP INDEX flow_long")
     database.execute("ALTER TABLE flow DROP COLUMN dictionary")
     for statement in SECOND_FORMAT.split(";")[:-1]:
         table = statement.split()[2]
