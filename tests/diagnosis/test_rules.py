@@ -417,7 +417,7 @@ def test_loss_grades_and_clears() -> None:
     assert scene.findings()["stream-loss"].severity == "warning"
     streaming(scene, 5, lost=30)
     assert scene.findings()["stream-loss"].severity == "error"
-    streaming(scene, 50)
+    streaming(scene, 100)  # half a minute until none is lost, and one that stays so
     assert "stream-loss" not in scene.findings()
 
 
