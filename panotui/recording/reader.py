@@ -613,17 +613,21 @@ class Recording:
 
     def all_flows(self) -> list[FlowRecord]:
         """Every flow in its last state, in order of start; ids of earlier runs get a prefix."""
+        return list(self.flows_within(0, 1 << 62))
+
+    def flows_within(self, start_ns: int, end_ns: int) -> Iterator[FlowRecord]:
+        """The same one by one, of those that lived between two times: a month has a million."""
         last = self.sessions[-1].id
-        flows: list[FlowRecord] = []
         for session, *body in self._rows(
-            "SELECT session, body, dictionary FROM flow ORDER BY first_ns, id",
+            "SELECT session, body, dictionary FROM flow WHERE first_ns <= ? AND last_ns >= ?"
+            " ORDER BY first_ns, id",
+            (end_ns, start_ns),
             kinds=(int, bytes, int),
         ):
             for flow in self._read(self._flow_of, [(body,)]):
                 if session != last:
                     flow = msgspec.structs.replace(flow, id=f"s{session}-{flow.id}")
-                flows.append(flow)
-        return flows
+                yield flow
 
     def findings(self) -> list[FindingRecord]:
         bodies = self._rows("SELECT body FROM finding ORDER BY first_ns")

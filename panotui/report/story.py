@@ -7,6 +7,7 @@ histories that plots need, of the whole recording or of a span of it. Nothing is
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from panotui.report.wording import LocalTime
 from panotui.state.strips import US, Runs, Tally, tally
 
 FLOWS_SHOWN = 10
+PEERS_MOST = 200_000
 EVENTS_READ = 2_000
 DAY_S = 86_400
 NO_CAMERA = ""  # the streams that no camera is known to send
@@ -164,10 +166,9 @@ def story_of(
         against is not None and not _within(whole.start_s * SECOND, whole.end_s * SECOND, against)
     ):
         raise InputError(named, "nothing was recorded in that span", "Choose another.")
-    last, all_flows = recording.final(), recording.all_flows()
+    last = recording.final()
     snapshot = _snapshot_of(recording, last, span, whole)
-    flows = [f for f in all_flows if _within(f.first_time_ns, f.last_time_ns, span)]
-    largest = heapq.nlargest(FLOWS_SHOWN, flows, key=lambda f: f.bytes_out + f.bytes_in)
+    flows, largest = _flows(recording, span)
     samples = list(recording.samples("stream_sample", _STREAM_COLUMNS))
     cameras, counted = _cameras(samples, span)
     if span == whole:
@@ -176,8 +177,8 @@ def story_of(
     return Story(
         snapshot=snapshot,
         heading=heading or Heading(),
-        flows=len(flows),
-        largest=tuple(largest),
+        flows=flows,
+        largest=largest,
         runs=runs,
         ports=_port_histories(recording, span),
         cameras=cameras,
@@ -187,7 +188,7 @@ def story_of(
         evidence=tuple(
             e for e in recording.evidence_files(look=True) if _within(e.time_ns, e.time_ns, span)
         ),
-        before=_before(recording, last, all_flows, span, whole, samples, against),
+        before=_before(recording, last, span, whole, samples, against),
         start_s=span.start_s,
         end_s=span.end_s,
         named=named,
@@ -207,6 +208,19 @@ def empty_story(
         made_by=made_by,
         is_capture=True,
     )
+
+
+def _flows(recording: Recording, span: Span) -> tuple[int, tuple[FlowRecord, ...]]:
+    """How many flows lived in a span, and the largest of them; one at a time."""
+    count = itertools.count()
+    largest = heapq.nlargest(
+        FLOWS_SHOWN,
+        (f for f, _ in zip(
+            recording.flows_within(span.start_s * SECOND, span.end_s * SECOND), count, strict=False
+        )),
+        key=lambda f: f.bytes_out + f.bytes_in,
+    )  # fmt: skip
+    return next(count), tuple(largest)
 
 
 def _within(first_ns: int, last_ns: int, span: Span) -> bool:
@@ -360,7 +374,6 @@ def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
 def _before(
     recording: Recording,
     last: Snapshot,
-    flows: Sequence[FlowRecord],
     span: Span,
     whole: Span,
     samples: Sequence[_StreamRow],
@@ -395,7 +408,7 @@ def _before(
             for d in last.devices
             if _begins(d.first_time_ns, told)
         ),
-        peers=_new_peers(flows, told),
+        peers=_new_peers(recording, earlier, told),
     )  # fmt: skip
 
 
@@ -407,11 +420,11 @@ def _begins(first_ns: int, span: Span) -> bool:
     return span.start_s * SECOND <= first_ns < span.end_s * SECOND
 
 
-def _new_peers(flows: Iterable[FlowRecord], told: Span) -> tuple[str, ...]:
-    first: dict[str, int] = {}
-    for flow in flows:
-        if flow.own:
-            continue
-        name = flow.host or flow.dst
-        first[name] = min(flow.first_time_ns, first.get(name, flow.first_time_ns))
-    return tuple(sorted(name for name, at in first.items() if _begins(at, told)))
+def _new_peers(recording: Recording, earlier: Span, told: Span) -> tuple[str, ...]:
+    """Whom nobody had spoken to in the span before."""
+    known, new = set[str](), set[str]()
+    for span, names in ((earlier, known), (told, new)):
+        for flow in recording.flows_within(span.start_s * SECOND, span.end_s * SECOND):
+            if not flow.own and len(names) < PEERS_MOST:
+                names.add(flow.host or flow.dst)
+    return tuple(sorted(new - known))
