@@ -31,7 +31,7 @@ from panotui.wire import (
 from panotui.wire.origin import Malformed, Origin
 
 HELLOS_KEPT = 256
-_RECORDS_A_UNIT = 4  # DNS records that weigh a packet
+_RECORDS_FREE = 4  # of a DNS message; each further one weighs as much as a packet
 _STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489 section 5
 _SNMP_PORTS = frozenset((161, 162))
 _VRRP_PROTOCOL = 112
@@ -188,7 +188,7 @@ def multicast_names(packet: ControlPacket) -> Dissected:
 
 def _weight(records: int) -> int:
     """Packets that a packet of many records weighs besides itself."""
-    return records // _RECORDS_A_UNIT if records > _RECORDS_A_UNIT else 0
+    return max(0, records - _RECORDS_FREE)
 
 
 def address_lease(packet: ControlPacket) -> Dissected:

@@ -47,6 +47,11 @@ from panotui.wire.origin import Malformed, Origin
 # that a flood of other connections cannot hide them.
 _OTHER, _RTSP, _TLS = range(3)
 _SHARES = (2, 1, 2)
+# To hear what a connection says first, and to judge and show it, costs some sixty times a packet. A
+# site begins tens of them a second; a capture of many begins hundreds in a moment, and a flood
+# thousands all the while. So many of each share may begin at once, and so many more each second, as
+# parts of `control_per_second`.
+_AT_ONCE, _A_SECOND = 1 / 4, 1 / 16
 _CERTIFICATE_COST = 20  # payloads that reading a certificate weighs
 TALKS_KEPT = 1024
 TALK_BYTES_KEPT = 16 << 20
@@ -65,6 +70,9 @@ class Openings:
         self._allowed = [settings.control_per_second * share for share in _SHARES]
         self._used = [0] * len(_SHARES)
         self._second = -1
+        self._at_once = settings.control_per_second * _AT_ONCE
+        self._a_second = settings.control_per_second * _A_SECOND
+        self._may_begin = [self._at_once] * len(_SHARES)
 
     def payloads(
         self,
@@ -174,7 +182,8 @@ class Openings:
             if known is not None:
                 return LANE_RTSP if APPS[known] in RTSP_APPS else LANE_BULK
         share = self._share_of(segment)
-        if not segment.readable or not self._afford(segment.time_ns, share):
+        heard = segment.readable and self._afford(segment.time_ns, share)
+        if not heard or (talk is None and not self._may(share)):
             if talk is None and self._unknown.take(flow) is None:
                 return LANE_BULK
             return self._give_up(flow)
@@ -260,6 +269,8 @@ class Openings:
         """One more payload in this second of packet time?"""
         second = time_ns // SECOND
         if second != self._second:
+            more = self._a_second * max(1, second - self._second)
+            self._may_begin = [min(self._at_once, left + more) for left in self._may_begin]
             self._second = second
             self._used = [0] * len(_SHARES)
         self._used[share] += 1
@@ -267,6 +278,15 @@ class Openings:
             self._collected.skipped += 1
             return False
         self._collected.taken += 1
+        return True
+
+    def _may(self, share: int) -> bool:
+        """One more opening?"""
+        if self._may_begin[share] < 1:
+            self._collected.taken -= 1
+            self._collected.skipped += 1
+            return False
+        self._may_begin[share] -= 1
         return True
 
     def _end(self, flow: int, talk: Opening) -> None:

@@ -35,6 +35,7 @@ RESYNC_TRIES_MAX = 8  # buffers without a frame in them, then the direction is l
 RESYNC_DEPTH_MAX = 16  # boundaries found and lost again within one buffer
 RESYNC_CHAINS_MAX = 32  # possible frames whose end has not come yet, tried again with more bytes
 RESYNC_LOOKS_MAX = 64  # places of one segment that look like a frame
+_WORDS_OVERLAP = 32  # bytes before the new ones in which such a word may begin
 _START_LINE_MAX = 2_200  # bytes
 MESSAGES_PER_SECOND = 200  # of a direction; with more it is left alone until the second is over
 _MASK = 0xFFFFFFFF
@@ -624,7 +625,11 @@ class Direction:
         """
         buffer = self._buffer
         size = len(buffer)
-        place = find_message(buffer, max(self._floor, self._scanned - _START_LINE_MAX))
+        # What is looked for holds these words: where they have not come, nothing new can be found.
+        news = bytes(buffer[max(self._floor, self._scanned - _WORDS_OVERLAP) :])
+        place = -1
+        if b"RTSP/" in news:
+            place = find_message(buffer, max(self._floor, self._scanned - _START_LINE_MAX))
         tail = bytes(buffer[max(self._floor, self._scanned) :])
         fresh = (found.start() + size - len(tail) for found in _CANDIDATE.finditer(tail))
         waiting: list[int] = []
@@ -639,7 +644,8 @@ class Direction:
                 waiting.append(at)
         self._candidates = waiting
         self._scanned = max(size - 4, self._floor)
-        if place < 0 and (part := first_part(buffer)) is not None:
+        part = first_part(buffer) if place < 0 and b"image/jp" in news.lower() else None
+        if part is not None:
             # the answer's own head came in an earlier segment, which nobody read as media
             self._parts = Multipart(self.carrier(0), part)
             marks, raw = self._marks[-1:], bytes(buffer)

@@ -215,9 +215,21 @@ def test_batch_of_several_seconds_is_allowed_by_second():
 
 def test_openings_have_a_budget_too():
     frames = [tcp(1000 + i, 80, 1, b"GET / HTTP/1.1\r\n\r\n") for i in range(100)]
-    result = run_frames(frames, MeterSettings(control_per_second=10))
-    assert len(result.of(HttpMessage)) == 20
-    assert result.lane.skipped == 80
+    result = run_frames(frames, MeterSettings(control_per_second=80))
+    assert len(result.of(HttpMessage)) == 20  # at once
+    assert (result.lane.taken, result.lane.skipped) == (20, 80)
+
+
+def test_a_flood_of_openings_is_heard_at_the_rate_of_a_site_and_counted():
+    frames = [tcp(1000 + i, 80, 1, b"GET / HTTP/1.1\r\n\r\n") for i in range(100)]
+    times = [START_NS + (i // 10) * SECOND + i for i in range(100)]  # ten a second
+    result = run_frames(frames, MeterSettings(control_per_second=80), times_ns=times)
+    # twenty at once, and five more in each of the nine seconds that begin later
+    assert len(result.of(HttpMessage)) == 20 + 5 * 9
+    assert result.lane.skipped == 100 - 65
+    calm = [START_NS + (i // 5) * SECOND + i for i in range(100)]
+    result = run_frames(frames, MeterSettings(control_per_second=80), times_ns=calm)
+    assert len(result.of(HttpMessage)) == 100
 
 
 def test_flood_of_other_connections_does_not_hide_cameras_and_cloud():
@@ -245,7 +257,7 @@ def test_packets_of_many_records_weigh_more():
 def test_half_done_openings_are_bounded_and_counted():
     hello = b"\x16\x03\x01\x10\x00\x01\x00\x0f\xf0\x03\x03" + bytes(600)
     frames = [tcp(1 + i, 443, 1, hello) for i in range(1500)]
-    result = run_frames(frames)
+    result = run_frames(frames, MeterSettings(control_per_second=8_000))
     assert result.lane.reassembly_skipped == 1500 - 1024
     assert len(result.lane.openings.talks) == 1024
     end(result)
