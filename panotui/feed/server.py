@@ -27,6 +27,8 @@ CLIENTS_MAX = 16
 IDLE_S = 10.0  # a screen asks several times a second: who has not asked for so long makes room
 _CHUNK = 64 << 10
 _UCRED = struct.Struct("3i")  # pid, uid, gid (socket(7), SO_PEERCRED)
+_SO_PEERGROUPS = 59  # Linux 4.13
+_GROUPS_MOST = 256
 
 
 SHARED_FOLDER = Path("/run/panotui")
@@ -209,10 +211,10 @@ class FeedServer:
             raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         except OSError:
             return -1, "the peer's credentials cannot be read"
-        pid, uid, gid = _UCRED.unpack(raw)
+        _, uid, gid = _UCRED.unpack(raw)
         if uid in (0, os.geteuid()):
             return uid, None
-        if self._group is not None and (gid == self._group or self._group in _groups_of(pid)):
+        if self._group is not None and (gid == self._group or self._group in _groups_of(peer)):
             return uid, None
         return uid, f"user {uid} may not attach: the recorder belongs to user {os.geteuid()}"
 
@@ -303,13 +305,10 @@ class FeedServer:
             self._selector.modify(client.peer, selectors.EVENT_READ, client)
 
 
-def _groups_of(pid: int) -> tuple[int, ...]:
-    """Supplementary groups of a process; empty when it cannot be read."""
+def _groups_of(peer: socket.socket) -> tuple[int, ...]:
+    """Supplementary groups of the peer as it connected; its number may be another's by now."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MOST * 4)
     except OSError:
         return ()
-    for line in text.splitlines():
-        if line.startswith("Groups:"):
-            return tuple(int(part) for part in line.split()[1:] if part.isdigit())
-    return ()
+    return struct.unpack(f"{len(raw) // 4}I", raw)

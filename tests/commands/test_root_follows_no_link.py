@@ -110,6 +110,78 @@ def test_a_link_that_an_option_names_leads_root_nowhere(
     assert untouched(precious)
 
 
+def test_who_called_sudo_gets_no_file_in_a_folder_of_roots(home: Path, tmp_path: Path) -> None:
+    """Such as /etc/profile.d: what stands there, root runs."""
+    roots = Path("/etc") / f"panotui-test-{os.getpid()}"
+    roots.mkdir(mode=0o755)
+    try:
+        own = roots / "own"
+        own.write_bytes(SECRET)
+        own.chmod(0o600)
+        for name in ("new.sh", "own"):
+            done = record("-o", str(home / "r"), "--alerts", str(roots / name))
+            assert done.returncode == 2
+            assert len(done.stderr.splitlines()) == 1
+        done = record("-o", str(home / "r"), "--site", str(own))
+        assert done.returncode == 2
+        assert SECRET.decode().splitlines()[0] not in done.stderr
+        assert untouched(own)
+        assert list(roots.iterdir()) == [own]
+    finally:
+        shutil.rmtree(roots)
+
+
+@pytest.mark.parametrize("user", ["root", "daemon"])
+def test_who_called_sudo_becomes_nobody_else(home: Path, user: str) -> None:
+    done = record("-o", str(home / "r"), "--user", user)
+    assert done.returncode == 4
+    assert done.stderr.startswith(f"panotui: {user}: ")
+    assert not (home / "r.panotui").exists()
+
+
+def test_a_folder_that_was_put_in_the_place_of_the_new_one_keeps_its_mode(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = tmp_path / "roots"
+    roots.mkdir(mode=0o755)
+    make = deputy._mkdir
+
+    def quick(name: Path | str, mode: int, parent: int | None = None) -> bool:
+        made = make(name, mode, parent)
+        if Path(name) == home / "r.panotui":
+            (home / "r.panotui").rmdir()
+            (home / "r.panotui").symlink_to(roots)
+        return made
+
+    monkeypatch.setattr(deputy, "_mkdir", quick)
+    tmp_path.chmod(0o755)
+    roots.parent.parent.chmod(0o755)
+    with pytest.raises(UsageError):
+        deputy.folder(home / "r.panotui")
+    assert stat.S_IMODE(roots.stat().st_mode) == 0o755
+    assert roots.stat().st_uid == 0
+
+
+def test_a_closed_folder_lets_its_group_write_nothing_meanwhile(tmp_path: Path) -> None:
+    place = tmp_path / "r.panotui"
+    place.mkdir()
+    for part in (place, place / "evidence"):
+        part.mkdir(exist_ok=True)
+        os.chown(part, USER, USER)
+        part.chmod(0o770)
+    handle = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    with deputy.closed_folder(handle):
+        for part in (place, place / "evidence"):
+            assert stat.S_IMODE(part.stat().st_mode) == 0o700
+            assert part.stat().st_uid == 0
+        (place / "new").touch()
+    for part in (place, place / "evidence"):
+        assert stat.S_IMODE(part.stat().st_mode) == 0o770
+        assert part.stat().st_uid == USER
+    assert (place / "new").stat().st_uid == USER
+    os.close(handle)
+
+
 def test_a_folder_of_root_is_refused_and_a_link_to_one_as_well(home: Path, tmp_path: Path) -> None:
     roots = tmp_path / "roots"
     roots.mkdir(mode=0o700)

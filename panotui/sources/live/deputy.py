@@ -70,13 +70,18 @@ def open_input(path: Path | str, is_wanted: Callable[[int], bool]) -> int:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """A descriptor of a file; one that is made is the user's, with mode 0640. OSError."""
+    """A descriptor of a file; one that is made is the user's, with mode 0640. OSError.
+
+    For who called sudo root writes nowhere that this user may not: a file of a chosen name in a
+    folder of root's can be a program to root. It reads site files there, and no others.
+    """
     flags |= os.O_CLOEXEC
     try:
         with acting():
             return os.open(path, flags, FILE_MODE)
     except PermissionError:
-        if os.geteuid() != 0:
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if os.geteuid() != 0 or (privileges.caller()[0] != 0 and (writes or not _is_site(path))):
             raise
     parent = _own_folder(path.parent, make=False)
     try:
@@ -100,6 +105,10 @@ def open_file(path: Path, flags: int) -> int:
     return descriptor
 
 
+def _is_site(path: Path) -> bool:
+    return path.suffix == ".toml"
+
+
 def folder(path: Path, *, shared: bool = False) -> int:
     """A descriptor (O_PATH) of the user's folder at `path`, which is made if it is not there.
 
@@ -115,8 +124,9 @@ def folder(path: Path, *, shared: bool = False) -> int:
             str(path), error.strerror or str(error), "Choose another folder with -o."
         ) from None
     status = os.fstat(descriptor)
-    if new:
-        os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    if new and status.st_uid == uid:  # else somebody was quick to put another in its place
+        with acting():
+            os.chmod(f"/proc/self/fd/{descriptor}", mode)
     elif status.st_uid != uid:
         os.close(descriptor)
         raise UsageError(
@@ -149,29 +159,35 @@ def closed_folder(handle: int) -> Iterator[None]:
     """
     path = Path(f"/proc/self/fd/{handle}")
     uid, gid = privileges.target()
-    folders = [os.open(path, _FOLDER & ~os.O_NOFOLLOW)]
+    folders: list[tuple[int, int]] = []  # with the modes that they had
     try:
-        os.fchown(folders[0], 0, 0)
-        for name in os.listdir(folders[0]):
-            status = os.stat(name, dir_fd=folders[0], follow_symlinks=False)
+        _take_over(os.open(path, _FOLDER & ~os.O_NOFOLLOW), folders)
+        top = folders[0][0]
+        for name in os.listdir(top):
+            status = os.stat(name, dir_fd=top, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode) and status.st_uid == uid:
-                folders.append(os.open(name, _FOLDER, dir_fd=folders[0]))
-                os.fchown(folders[-1], 0, 0)
+                _take_over(os.open(name, _FOLDER, dir_fd=top), folders)
             else:
                 _plain_file(name, status, uid)
-        for below in folders[1:]:
+        for below, _ in folders[1:]:
             for name in os.listdir(below):
                 _plain_file(name, os.stat(name, dir_fd=below, follow_symlinks=False), uid)
         yield
-        for below in folders[1:]:
+        for below, _ in reversed(folders):
             for name in os.listdir(below):
                 os.chown(name, uid, gid, dir_fd=below, follow_symlinks=False)
-        for name in os.listdir(folders[0]):
-            os.chown(name, uid, gid, dir_fd=folders[0], follow_symlinks=False)
     finally:
-        for descriptor in folders:
+        for descriptor, mode in folders:
             os.fchown(descriptor, uid, gid)
+            os.fchmod(descriptor, mode)
             os.close(descriptor)
+
+
+def _take_over(folder: int, folders: list[tuple[int, int]]) -> None:
+    """Make a folder root's and close it: its group may have been allowed to write."""
+    folders.append((folder, stat.S_IMODE(os.fstat(folder).st_mode)))
+    os.fchown(folder, 0, 0)
+    os.fchmod(folder, PRIVATE_MODE)
 
 
 def _plain_file(name: str, status: os.stat_result, uid: int) -> None:

@@ -73,8 +73,18 @@ _chosen: tuple[int, int] | None = None
 
 
 def run_as(user: str) -> None:
-    """`target` and `drop` go to this user from now on; PrivilegeError when there is none."""
+    """`target` and `drop` go to this user from now on. PrivilegeError when there is none, for root,
+    and where somebody who called sudo wants to be another person."""
     entry = _entry(user)
+    if entry.pw_uid == 0:
+        raise PrivilegeError(user, "a recorder does not run as root", "Name another user.")
+    asks = caller()[0]
+    if os.geteuid() == 0 and asks not in (0, entry.pw_uid) and not is_of_a_service(entry.pw_uid):
+        raise PrivilegeError(
+            user,
+            "who calls sudo may be the user panotui or nobody, and no other",
+            "Run it as root itself, without sudo.",
+        )
     become(entry.pw_uid, entry.pw_gid)
 
 
