@@ -1,12 +1,13 @@
 """Fuzzing for as long as wished: `python -m tests.fuzz [MINUTES] [FOLDER] [SEED]`.
 
 Captures of the corpus and floods of every shape are damaged and analysed, and all is written that
-can be; recordings are damaged and asked everything. What raises is kept in FOLDER with its trace.
-What it finds belongs into `tests/data/fuzz`, where `test_analyses` reads it again.
+can be; recordings are damaged and asked everything. What raises is kept in FOLDER with its trace;
+Ctrl-C ends it earlier. What it finds belongs into `tests/data/fuzz`, where `test_analyses` looks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 import sys
@@ -74,7 +75,7 @@ def main() -> int:
     files = [path for path in files if path.exists() and path.stat().st_size <= LARGEST]
     done = found = 0
     ends = time.monotonic() + 60 * minutes
-    with tempfile.TemporaryDirectory() as name:
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         place = record(folder / "base.panotui", 20)
         plain(place).close()
