@@ -310,6 +310,13 @@ class Handshake:
         self._half_hello(out)
         return out
 
+    @property
+    def waits(self) -> bool:
+        """The client's last word of a TLS 1.3 handshake has got no answer."""
+        lost = self._server.lost or self._server.blind
+        waits = self._client.protected and not self._server.protected
+        return self.version == "1.3" and waits and not lost
+
     def lost(self, from_client: bool) -> bool:
         """Whether a direction's next bytes must start a record, because headers were missed."""
         return (self._client if from_client else self._server).lost

@@ -158,7 +158,7 @@ class Opening:
         """The flow ends or is given up: tell what was half heard."""
         if self._handshake is not None:
             self.messages += self._handshake.close()
-            data = all(side.tls_data for side in self._both)
+            data = all(side.tls_data for side in self._both) and not self._handshake.waits
             if data and not self._handshake.done and self._last is not None:
                 last = self._last
                 self.messages.append(
