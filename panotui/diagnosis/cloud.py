@@ -10,18 +10,26 @@ something without a working member since are told as one (`diagnosis.fate`), and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, clock_text, evidence
-from panotui.diagnosis.fate import Element, Fate, Trial, shared
+from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, clock_text
+from panotui.diagnosis.failing import Failing, allowed, alone, how_cut
+from panotui.diagnosis.fate import Fate, Trial, shared
+from panotui.diagnosis.outages import (
+    alike,
+    every_hello,
+    least,
+    may_yet_speak,
+    of_fate,
+    portal,
+    worked,
+)
+from panotui.diagnosis.phrases import milliseconds
 from panotui.model import FLOW_ENDS, SECOND, Confidence
 from panotui.site.facts import Who
-from panotui.state.connects import Attempts, icmp_meaning, recent
+from panotui.state.connects import Attempts, recent
 from panotui.state.endpoints import Endpoint
-from panotui.state.ladder import FLIGHT, HELLO, STEPS, SYN, Attempt
 
 CONTROL_S = 600.0
 TARGETS_A_TICK = 64
@@ -36,43 +44,8 @@ SILENCE_NS = 30 * SECOND
 IDLE = FLOW_ENDS.index("idle")
 SUPPORT_ENDED_NS = 1_780_272_000 * SECOND  # 2026-06-01T00:00:00Z
 AMAZON = ("amazon", "aws", "starfield")
-_NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no way there
-OPEN_WAIT_NS = 12 * SECOND  # so long an open connection may be silent before the internet is down
-
-
-class Failing(Struct):
-    """A target of the appliance that fails, and what is said of it alone."""
-
-    target: Attempts
-    attempt: Attempt
-    host: str
-    way: str  # the appliance's port, or its address while no port is known
-    beyond: bool  # the server is on the internet
-    seen: Observation
-
-    @property
-    def since_ns(self) -> int:
-        """When its first failing attempt began."""
-        return self.target.since_ns or self.attempt.first_ns
-
-    @property
-    def version(self) -> int:
-        """IP version."""
-        return 6 if ":" in self.target.server else 4
-
-    def trial(self) -> Trial:
-        """As `fate` compares it."""
-        way = self.way
-        return Trial(
-            self.host,
-            self.since_ns,
-            (
-                ("port", way),
-                ("family", f"{way} {self.version}"),
-                ("number", f"{way} {self.target.port}"),
-            ),
-            self.seen.life_key,
-        )
+FORMING_NS = 20 * SECOND  # so long others may still turn out to share what one target fails by
+AGAIN_NS = 5 * SECOND  # a client that is refused once tries again within
 
 
 class ReachRule(Rule):
@@ -91,24 +64,37 @@ class ReachRule(Rule):
         self.due(facts.now_ns + 5 * SECOND)
         out: list[Observation] = []
         folded: set[str] = set()
-        unreached = [f for f in failing if _unreached(f)]
+        unreached = [f for f in failing if f.unreached]
         for fate in self._unreachable(unreached, facts):
-            seen = _of_fate(fate, unreached, facts)
-            if seen.id != "internet-down" or not _may_yet_speak(fate, facts):
+            seen = of_fate(fate, unreached, facts)
+            if facts.final or seen.id != "internet-down" or not may_yet_speak(fate, facts):
                 out.append(seen)
             folded.update(t.key for t in fate.members)
             if fate.element[0] == "port":
                 self._outages[fate.element[1]] = (fate.since_ns, 0)
         self._note_ends(facts)
-        cut = [f for f in failing if _cut(f)]
-        out.extend(_every_hello(cut, facts))
-        out.extend(_portal(failing, facts))
+        cut = [f for f in failing if f.seen.id == "sni-filtered"]
+        out.extend(every_hello(cut, facts))
+        out.extend(portal(failing, facts))
+        out.extend(alike([f for f in failing if f not in unreached and f not in cut], facts))
         for one in failing:
             if one.seen.id == "endpoint-failing" and not _needed(one, facts):
                 continue
-            if one.seen.life_key in folded or not self._was_outage(one):
-                out.append(_compared(one, facts))
+            seen = _compared(one, facts)
+            behind = one.seen.life_key in folded
+            if behind or not (self._was_outage(one) or self._is_early(one, seen, facts)):
+                out.append(seen)
         return out
+
+    def _is_early(self, failing: Failing, seen: Observation, facts: Facts) -> bool:
+        """Nothing else was tried since: others may yet turn out to fail with it."""
+        if facts.final or seen.id != "tcp-blocked" or seen.confidence != "possible":
+            return False
+        until = failing.since_ns + FORMING_NS
+        if not failing.beyond or until <= facts.now_ns:
+            return False
+        self.due(until)
+        return True
 
     def _failing(self, facts: Facts) -> list[Failing]:
         """The appliance's targets that fail, with what is said of each."""
@@ -122,6 +108,9 @@ class ReachRule(Rule):
             attempt = target.failing
             if attempt is None or not _relevant(target, facts):
                 continue
+            once = attempt.how == "refused" and len(target.failures) == 1
+            if once and facts.now_ns - attempt.last_ns < AGAIN_NS and not facts.final:
+                continue
             if len(found) >= TARGETS_A_TICK or a_server[target.server] >= A_HOST_MOST:
                 continue
             a_server[target.server] += 1
@@ -133,7 +122,7 @@ class ReachRule(Rule):
             other = _other_address_works(host, target, since, facts)
             if other is not None and not _family_dead(target, since, facts):
                 continue
-            seen = _alone(target, attempt, host, facts)
+            seen = alone(target, attempt, host, facts)
             way = facts.port_of(target.client) or target.client
             found.append(Failing(target, attempt, host, way, beyond, seen))
         # one host on many ports is a scan or a stray application, not a firewall's rule for each
@@ -142,28 +131,29 @@ class ReachRule(Rule):
     @staticmethod
     def _unreachable(failing: list[Failing], facts: Facts) -> list[Fate]:
         """Fates of what gets no answer to its SYN, beyond the site."""
-        trials = [f.trial() for f in failing if f.beyond]
-        if not trials:
+        # of what the policy forbids a firewall may well drop all
+        if not any(f.beyond and allowed(f.host, f.target, facts) for f in failing):
             return []
+        trials = [f.trial() for f in failing if f.beyond]
         for server, asked in facts.beyond.unanswered(facts.now_ns):
             way = (("port", asked.port), ("family", f"{asked.port} {asked.version}"))
             key = f"{'ntp-silent' if asked.dport == 123 else 'dns-timeout'}|{server}"
             trials.append(Trial(server, asked.since_ns, way, key))
-        return shared(trials, lambda e: _worked(e, facts)[0], lambda e: _least(e, facts))
+        return shared(trials, lambda e: worked(e, facts)[0], lambda e: least(e, facts))
 
     def _note_ends(self, facts: Facts) -> None:
         """An outage is over when something new has answered on its way."""
         for way, (since, end) in list(self._outages.items()):
-            worked, _ = facts.beyond.answered(way)
-            if not end and worked > since:
-                self._outages[way] = (since, worked)
+            answered, _ = facts.beyond.answered(way)
+            if not end and answered > since:
+                self._outages[way] = (since, answered)
             elif end and facts.now_ns - end > 24 * HOUR:
                 del self._outages[way]
 
     def _was_outage(self, failing: Failing) -> bool:
         """It failed while nothing worked, and nobody has tried it since that is over."""
         since, end = self._outages.get(failing.way, (0, 0))
-        if not end or not _unreached(failing):
+        if not end or not failing.unreached:
             return False
         return failing.since_ns >= since and failing.attempt.first_ns <= end
 
@@ -178,161 +168,9 @@ def _relevant(target: Attempts, facts: Facts) -> bool:
     return facts.cameras.get(target.server) is None
 
 
-def _values(target: Attempts, host: str, facts: Facts) -> dict[str, str]:
-    return {
-        "host": host,
-        "dport": str(target.port),
-        "server": target.server,
-        "client": target.client or "the appliance",
-        "port": facts.port_of(target.client) or "",
-        "transport": "TCP",
-    }
-
-
-def _subject(target: Attempts, host: str, facts: Facts) -> str:
-    """The host alone where the policy knows it on this port, else host and port."""
-    rule = facts.endpoints.rule_of(host, "tcp", target.port)
-    return host if rule is not None else f"{host}:{target.port}"
-
-
-def _allowed(host: str, target: Attempts, facts: Facts) -> bool:
-    """A rule of the policy lets the appliance go there."""
-    return facts.endpoints.rule_of(host, "tcp", target.port) is not None or not (
-        facts.view.who(target.server) & Who.INTERNET
-    )
-
-
 def _needed(failing: Failing, facts: Facts) -> bool:
     """The policy names it: of other things it is not known whether they should work."""
     return facts.endpoints.rule_of(failing.host, "tcp", failing.target.port) is not None
-
-
-def _find_out(host: str, target: Attempts) -> str:
-    """The action for what the policy forbids: never to let it through."""
-    return (
-        f"Find out what on {target.client or 'the appliance'} asks for {host}: no rule of the"
-        " policy allows it, so it may stay blocked"
-    )
-
-
-def _observe(
-    kind: str, target: Attempts, attempt: Attempt, host: str, facts: Facts, **more: object
-) -> Observation:
-    values = _values(target, host, facts)
-    seen = Observation(
-        kind, _subject(target, host, facts), values, target.evidence,
-        target.since_ns or attempt.first_ns, attempt.last_ns, flow=target.flow,
-        asker=target.client or None,
-    )  # fmt: skip
-    if not _allowed(host, target, facts):
-        more.setdefault("action", _find_out(host, target))
-        more.setdefault("severity", "warning")
-    extra = more.pop("values", None)
-    if isinstance(extra, dict):
-        more["values"] = {**values, **extra}
-    return replace(seen, **more)
-
-
-def _alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:
-    """What is said of one target that fails, before it is compared with others."""
-    failures = target.failures
-    tries = _attempts(len(failures))
-    lines = (tries, *dict.fromkeys(f"{clock_text(a.first_ns)} {a.words()}" for a in failures[-3:]))
-    if target.icmp is not None and attempt.how == "icmp":
-        return _by_icmp(target, attempt, host, facts)
-    if attempt.how == "refused":
-        return _refused(target, attempt, host, lines, facts)
-    if attempt.passed < SYN:
-        count = sum(a.syns for a in failures)
-        return _observe(
-            "tcp-blocked", target, attempt, host, facts, detail=lines,
-            values={"count": str(max(count, target.syns)), "detail": ""},
-        )  # fmt: skip
-    if attempt.how == "http":
-        return _observe("captive-portal", target, attempt, host, facts, detail=lines,
-                        values=_portal_values(attempt, host))  # fmt: skip
-    if attempt.small_only:
-        way = "to" if attempt.passed <= HELLO else "from"
-        return _observe(
-            "tls-stalled", target, attempt, host, facts, detail=lines, values={"direction": way}
-        )
-    if attempt.passed == HELLO:
-        return _observe(
-            "sni-filtered", target, attempt, host, facts, detail=lines,
-            values={"detail": _how_cut(attempt)},
-        )  # fmt: skip
-    return _failing_at(target, attempt, host, lines, facts)
-
-
-def _failing_at(
-    target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
-) -> Observation:
-    """No signature fits: the last step that was reached is the sentence."""
-    reason = ""
-    if attempt.how == "left" and attempt.passed == FLIGHT:
-        reason = (
-            "; the appliance leaves right after the server's certificate, so it does not trust it"
-            " (TLS inspection on the way, or a wrong clock)"
-        )
-    count = len(target.failures)
-    return _observe(
-        "endpoint-failing", target, attempt, host, facts, detail=lines,
-        values={
-            "attempts": _attempts(count),
-            "reached": attempt.words(),
-            "step": STEPS[attempt.failing_step],
-            "reason": reason,
-        },
-        confidence="likely" if count > 1 else "possible",
-    )  # fmt: skip
-
-
-def _by_icmp(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:
-    message = target.icmp
-    assert message is not None
-    sender = "the host itself" if message.src == target.server else message.src
-    own = message.code == 3 and message.src == target.server
-    said = evidence(
-        message.time_ns, message.packet, f"ICMP from {message.src}: {icmp_meaning(message)}"
-    )
-    return _observe(
-        "icmp-blocked", target, attempt, host, facts,
-        values={"sender": message.src, "meaning": icmp_meaning(message)},
-        evidence=(*target.evidence[:7], said), last_ns=message.time_ns,
-        detail=(f"said by {sender}, {times(target.icmp_count)}",),
-        confidence="likely" if own else None,
-    )  # fmt: skip
-
-
-def _refused(
-    target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
-) -> Observation:
-    known_ttl = target.ttl or next(
-        (t.ttl for t in facts.connects.ours() if t.server == target.server and t.ttl), 0
-    )
-    detail = ""
-    if known_ttl and target.refused_ttl and abs(known_ttl - target.refused_ttl) > 1:
-        detail = " (a firewall answers for it)"
-        text = f"TTL of the RST is {target.refused_ttl}, of the host's packets {known_ttl}"
-    elif known_ttl and target.refused_ttl:
-        text = f"TTL of the RST is the host's own ({known_ttl}): nothing listens there"
-    else:
-        text = "host or firewall: no other packet of the host to compare the TTL with"
-    return _observe(
-        "tcp-refused", target, attempt, host, facts, values={"detail": detail},
-        detail=(*lines, text),
-    )  # fmt: skip
-
-
-def _how_cut(attempt: Attempt) -> str:
-    """How a connection ends after its ClientHello, as it was seen and no more."""
-    if attempt.how == "reset":
-        return "reset by RST"
-    if attempt.how == "closed":
-        return "closed by FIN"
-    if attempt.again:
-        return f"no answer, the ClientHello was sent again {times(attempt.again)}"
-    return "accepted, and no answer"
 
 
 # ---------------------------------------------------------------------- comparing
@@ -379,13 +217,13 @@ def _blocked(failing: Failing, facts: Facts) -> Observation:
             detail=tuple(detail),
         )  # fmt: skip
     count = seen.values["count"]
-    allowed = _allowed(failing.host, target, facts)
+    lets = allowed(failing.host, target, facts)
     return replace(
         seen,
         text=f"{failing.host} port {target.port} does not answer: {count} SYNs unanswered"
         f" since {clock_text(since)}",
         action=f"Check the route to {failing.host} and whether it is up, then the firewall"
-        if allowed
+        if lets
         else seen.action,
         severity=seen.severity or "warning",
         confidence=confidence,
@@ -419,7 +257,7 @@ def _filtered(failing: Failing, facts: Facts) -> Observation:
     return replace(
         seen,
         text=f"The connection to {failing.host} ends right after the ClientHello"
-        f" ({_how_cut(attempt)}), since {clock_text(failing.since_ns)}",
+        f" ({how_cut(attempt)}), since {clock_text(failing.since_ns)}",
         action=seen.action
         or f"Ask the owner of the firewall what it does with TLS to {failing.host}",
         confidence="possible",
@@ -458,196 +296,6 @@ def _family_dead(target: Attempts, since_ns: int, facts: Facts) -> bool:
     return version == 6 and facts.beyond.answered(way, version=6)[0] < since_ns
 
 
-def _unreached(failing: Failing) -> bool:
-    """Nothing answers its SYN, or a router says that there is no way."""
-    if failing.seen.id == "tcp-blocked":
-        return True
-    message = failing.target.icmp
-    return (
-        failing.seen.id == "icmp-blocked"
-        and message is not None
-        and (failing.version == 6 or message.code in _NO_ROUTE[message.version])
-    )
-
-
-def _cut(failing: Failing) -> bool:
-    return failing.seen.id == "sni-filtered"
-
-
-# ---------------------------------------------------------------------- what many share
-
-
-def _worked(element: Element, facts: Facts) -> tuple[int, str]:
-    kind, name = element
-    way, _, rest = name.partition(" ")
-    if kind == "port":
-        return facts.beyond.answered(way)
-    if kind == "family":
-        return facts.beyond.answered(way, version=int(rest))
-    return facts.beyond.answered(way, protocol=6, dport=int(rest))
-
-
-def _least(element: Element, facts: Facts) -> int:
-    """How many targets must fail: one is enough where the other family is known to work."""
-    kind, name = element
-    if kind != "family":
-        return 2
-    return 1 if name.endswith(" 6") else 2
-
-
-def _of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
-    """One sentence for what shares the way to the internet."""
-    kind, name = fate.element
-    way, _, rest = name.partition(" ")
-    members = [f for f in failing if f.seen.life_key in {t.key for t in fate.members}]
-    names = fate.names
-    since = fate.since_ns
-    newest = max((f.attempt.last_ns for f in members), default=facts.now_ns)
-    proofs = tuple(e for f in members[:4] for e in f.seen.evidence[:2])
-    detail = tuple(f"{n} does not answer" for n in names[:6])
-    values = {
-        "port": way, "since": clock_text(since), "count": str(len(names)),
-        "names": listed(names), "control": _controls(since, facts),
-        "gateway": _gateway(facts), "dport": rest,
-    }  # fmt: skip
-    common = Observation(
-        "internet-down", way, values, proofs, since, newest, detail=detail,
-        covers=(*(t.key for t in fate.members), "dns-servfail|*"),
-        asker=members[0].target.client if members else None,
-    )  # fmt: skip
-    if kind == "port":
-        heard, first = facts.beyond.open_heard.get(way, (0, 0))
-        if heard > since + SECOND and first < since:
-            return replace(
-                common, id="new-connections-fail", replaces=(common.life_key,),
-                values={**values, "heard": clock_text(heard)},
-                covers=tuple(t.key for t in fate.members),
-            )  # fmt: skip
-        return common
-    if kind == "family" and rest == "6":
-        works = facts.beyond.answered(way, version=4)[0] >= since
-        message = next((f.target.icmp for f in members if f.target.icmp is not None), None)
-        reason = f": {message.src} says {icmp_meaning(message)}" if message else ""
-        return replace(
-            common, id="ipv6-unreachable",
-            values={
-                **values,
-                "reason": reason,
-                "detail": "; IPv4 is used instead" if works else "",
-            },
-            severity="info" if works else None,
-            covers=tuple(t.key for t in fate.members),
-        )  # fmt: skip
-    what = f"TCP port {rest}" if kind == "number" else f"IPv{rest}"
-    return replace(
-        common, id="tcp-blocked", key=f"{way} {what}", subject=f"{way} {what}",
-        text=f"No connection over {what} is answered since {clock_text(since)}:"
-        f" {len(names)} hosts were tried from {way}, and other traffic gets through",
-        action=f"Ask the owner of the firewall to allow outbound {what} from {way}"
-        " to the endpoints of the policy (panotui policy export lists them)",
-        confidence="likely", covers=tuple(t.key for t in fate.members),
-    )  # fmt: skip
-
-
-def _may_yet_speak(fate: Fate, facts: Facts) -> bool:
-    """A connection that was open before may still be alive: it is given a moment to say so."""
-    since = fate.since_ns
-    if facts.now_ns - since > OPEN_WAIT_NS:
-        return False
-    return any(
-        began < since
-        for target in facts.connects.ours()
-        for began in target.open_flows.values()
-        if facts.view.who(target.server) & Who.INTERNET
-    )
-
-
-def _every_hello(cut: list[Failing], facts: Facts) -> Iterable[Observation]:
-    """Each TLS connection is cut after its ClientHello, whatever the name."""
-    trials = [
-        Trial(f.host, f.since_ns, (("port", f.way),), f.seen.life_key) for f in cut if f.beyond
-    ]
-
-    def worked(element: Element) -> int:
-        return max(
-            (
-                t.success_ns
-                for t in facts.connects.ours()
-                if (facts.port_of(t.client) or t.client) == element[1] and t.tls_version
-            ),
-            default=0,
-        )
-
-    for fate in shared(trials, worked):
-        keys = {t.key for t in fate.members}
-        members = [f for f in cut if f.seen.life_key in keys]
-        yield Observation(
-            "tls-blocked", fate.element[1],
-            {
-                "port": fate.element[1], "since": clock_text(fate.since_ns),
-                "count": str(len(fate.names)), "names": listed(fate.names),
-                "detail": _how_cut(members[-1].attempt),
-            },
-            tuple(e for f in members[:4] for e in f.seen.evidence[:2]),
-            fate.since_ns, max(f.attempt.last_ns for f in members),
-            covers=tuple(keys), asker=members[0].target.client,
-            detail=tuple(f"{n}: TCP connects, the ClientHello is not answered"
-                         for n in fate.names[:6]),
-        )  # fmt: skip
-
-
-def _portal_values(attempt: Attempt, host: str) -> dict[str, str]:
-    where = attempt.http.location if attempt.http else None
-    status = attempt.http.status if attempt.http else None
-    to = f" and sends the client to {where}" if where else ""
-    return {"host": host, "detail": f" (status {status or '?'}{to})"}
-
-
-def _portal(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
-    """One portal in the way of many endpoints is one cause."""
-    caught = [f for f in failing if f.seen.id == "captive-portal"]
-    for way in dict.fromkeys(f.way for f in caught):
-        here = [f for f in caught if f.way == way]
-        if len(here) < 2:
-            continue
-        hosts = list(dict.fromkeys(f.host for f in here))
-        values = {**here[-1].seen.values, "host": listed(hosts), "port": way}
-        yield replace(
-            here[-1].seen, subject=way, key=f"{way} all", values=values,
-            first_ns=min(f.since_ns for f in here),
-            evidence=tuple(e for f in here[:4] for e in f.seen.evidence[:2]),
-            covers=tuple(f.seen.life_key for f in here),
-        )  # fmt: skip
-
-
-def _controls(since_ns: int, facts: Facts) -> str:
-    """What inside the site has answered since: the proof that the fault lies beyond."""
-    works: list[str] = []
-    for address, resolver in facts.resolvers.resolvers.items():
-        local = not facts.view.who(address) & Who.INTERNET
-        if local and resolver.last_answer_ns >= since_ns:
-            works.append("the DNS server")
-            break
-    return f"; {works[0]} does" if works else ""
-
-
-def _gateway(facts: Facts) -> str:
-    known = sorted(facts.view.facts.gateways)
-    return f" {known[0]}" if len(known) == 1 else ""
-
-
-def listed(names: list[str]) -> str:
-    """`a, b and 3 more`."""
-    if len(names) <= 3:
-        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    return f"{', '.join(names[:2])} and {len(names) - 2} more"
-
-
-def milliseconds(value: float) -> str:
-    """`< 1 ms`, `23 ms`."""
-    return "< 1 ms" if value < 1 else f"{value:.0f} ms"
-
-
 def _endpoint_of(target: Attempts, facts: Facts) -> Endpoint | None:
     return next(
         (
@@ -657,12 +305,3 @@ def _endpoint_of(target: Attempts, facts: Facts) -> Endpoint | None:
         ),
         None,
     )
-
-
-def _attempts(count: int) -> str:
-    return "1 attempt" if count == 1 else f"{count} attempts"
-
-
-def times(count: int) -> str:
-    """`once`, `3 times`."""
-    return "once" if count == 1 else f"{count} times"

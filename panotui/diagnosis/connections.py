@@ -188,6 +188,8 @@ class SessionRule(Rule):
                     tuple(e[2] for e in recent_ends[-8:]),
                     recent_ends[0][0],
                     recent_ends[-1][0],
+                    # each end is followed by a new opening
+                    covers=(f"mqtt-flapping|{host} {client}",),
                 )
             )
         return out

@@ -117,7 +117,7 @@ class Diagnosis:
         return due
 
     def _awake(self, rule: Rule, facts: Facts) -> bool:
-        if rule not in self._standing:
+        if rule not in self._standing or facts.final:
             return True
         wakes = rule.wakes
         if wakes is None:
@@ -243,9 +243,8 @@ class Diagnosis:
                 gone.append(key)
                 continue
             life.record = msgspec.structs.replace(
-                life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text,
-                hidden_by=life.record.hidden_by if not life.announced else None,
-            )  # fmt: skip
+                life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text
+            )
             if life.announced:
                 self._changes.append(("cleared", life.record))
         for key in gone:

@@ -13,8 +13,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.phrases import listed
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -27,7 +29,7 @@ from panotui.model import (
 )
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.lookups import Given, Lookup, Seen, Useless
-from panotui.state.resolvers import SLOW_MS, Resolver, Side
+from panotui.state.resolvers import SLOW_MS, Lost, Resolver, Side
 
 QUERIES = 3
 SLOW_ANSWERS = 5
@@ -39,6 +41,7 @@ SETTLE_NS = 2 * SECOND  # another type, or another server, may still answer
 RESCUES = 3  # times that another server had to answer in place of the first
 ERRORS_MAX = 64
 NAMED = 4  # names in a sentence
+_NOWHERE = "nowhere"
 # where well-known filters lead the names that they block
 BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
 _CLOUD_PORTS = (443, 8883, 8443)
@@ -61,6 +64,7 @@ class _Bad(Struct):
     last_ns: int
     count: int
     address: str = ""
+    whither: str = ""  # where a hole leads
     through: str = ""
     rescued: bool = False  # another server gave what was needed
     everything: bool = False  # the server never answers this client otherwise
@@ -99,6 +103,7 @@ class DnsRule(Rule):
         for resolver in facts.resolvers.resolvers.values():
             out.extend(self._of_server(resolver, facts))
         out.extend(self._silent_by_arp(facts))
+        out.extend(_together([o for o in out if o.id == "dns-timeout"]))
         bad: OrderedDict[tuple[str, str, str], _Bad] = OrderedDict()
         blocked = _block_pages(facts)
         for lookup in facts.lookups.lookups.values():
@@ -223,6 +228,12 @@ class DnsRule(Rule):
         return out
 
 
+def _settled(since_ns: int, facts: Facts) -> bool:
+    """Another type, another server or a connection has had its time; after the end of the input
+    nothing more comes."""
+    return facts.final or facts.now_ns - since_ns >= SETTLE_NS
+
+
 def _counts(client: str, facts: Facts) -> bool:
     """What the appliance asks counts, and what the site's own resolvers ask on."""
     return facts.is_appliance(client) or client in facts.view.facts.resolvers
@@ -250,6 +261,8 @@ def _lost(
     who = facts.port_of(client) or client
     raced = [one for one in lost if one.raced]
     pairs = len(raced) > len(lost) // 2
+    if pairs and all(one.type == "AAAA" for one in raced):
+        return _no_aaaa(resolver, who, lost, values)
     text = (
         f"Lookups of {who} wait 5 s each: of two questions sent at once (IPv4 and IPv6) one gets no"
         f" answer from {resolver.address} ({len(raced)} times)"
@@ -272,6 +285,50 @@ def _lost(
     )
 
 
+def _no_aaaa(resolver: Resolver, who: str, lost: list[Lost], values: dict[str, str]) -> Observation:
+    """Questions for IPv6 addresses alone are never answered: it does harm where lookups wait."""
+    waits = any(one.again for one in lost)
+    return Observation(
+        "dns-slow",
+        resolver.address,
+        {**values, "median": "5000", "count": str(len(lost))},
+        tuple(evidence(o.time_ns, o.packet, f"{o.type} {o.name}, no answer") for o in lost[-8:]),
+        lost[0].time_ns,
+        lost[-1].time_ns,
+        severity=None if waits else "info",
+        text=f"DNS server {resolver.address} does not answer {who} when it asks for IPv6 addresses"
+        f" (AAAA, {len(lost)} times)" + ("; such lookups wait 5 s each" if waits else ""),
+        action=f"The owner of {resolver.address} should let it answer AAAA questions, if only by"
+        " saying that there is no such address",
+    )
+
+
+def _together(silent: list[Observation]) -> Iterable[Observation]:
+    """Several servers on the same side of the gateway of which none answers: one finding."""
+    groups: dict[tuple[str, str], list[Observation]] = {}
+    for seen in silent:
+        if seen.severity is None:
+            away = scope_of(seen.values["server"]) == INTERNET
+            side = "beyond" if away else "inside"
+            groups.setdefault((seen.values["port"], side), []).append(seen)
+    for (port, side), found in groups.items():
+        if len(found) < 2:
+            continue
+        servers = listed([f.values["server"] for f in found])
+        count = sum(int(f.values["count"]) for f in found)
+        yield replace(
+            found[0], subject=port or found[0].subject, key=f"{port} {side}",
+            values={**found[0].values, "server": servers, "count": str(count)},
+            evidence=tuple(sorted((e for f in found for e in f.evidence),
+                                  key=lambda e: e.time_ns)[-8:]),
+            first_ns=min(f.first_ns for f in found), last_ns=max(f.last_ns for f in found),
+            text=f"DNS servers {servers} do not answer ({count} queries without an answer)",
+            detail=tuple(f"{f.subject}: {line}" for f in found for line in f.detail)[:4],
+            covers=tuple(f.life_key for f in found), asker=found[0].asker,
+            blocks=tuple(f"dns:{f.values['server']}" for f in found),
+        )  # fmt: skip
+
+
 # ---------------------------------------------------------------------- answered usefully
 
 
@@ -280,7 +337,7 @@ def _add_useless(
 ) -> None:
     needed = _needed(lookup.name, facts)
     for row in lookup.useless.values():
-        if facts.now_ns - row.last_ns > RECENT_NS or facts.now_ns - row.first_ns < SETTLE_NS:
+        if facts.now_ns - row.last_ns > RECENT_NS or not _settled(row.first_ns, facts):
             continue
         everything = row.kind == "refused" and _refuses_all(row, lookup.client, facts)
         if not (needed or everything) or _beside_the_point(row, lookup):
@@ -344,7 +401,7 @@ def _add_hole(
 ) -> None:
     """An answer that leads a needed name to where it cannot be."""
     # a connection to the address, or another server, may yet show that it is right
-    if facts.now_ns - given.last_ns > RECENT_NS or facts.now_ns - given.first_ns < SETTLE_NS:
+    if facts.now_ns - given.last_ns > RECENT_NS or not _settled(given.first_ns, facts):
         return
     taken = _taken_by_search_domain(lookup, facts)
     if taken is None:
@@ -355,18 +412,29 @@ def _add_hole(
         if _works(given, facts) or _another_is_used(lookup, given, blocked, facts):
             return
     address = given.addresses[0]
-    key = ("sinkhole", given.server, address)
+    whither = _whither(address)
+    key = ("sinkhole", given.server, whither)
     one = bad.get(key)
     if one is None:
         one = bad[key] = _Bad(
             "sinkhole" if taken is None else "search", given.server, lookup.client, [], [],
-            given.first_ns, given.last_ns, 0, address,
+            given.first_ns, given.last_ns, 0, address, whither=whither,
         )  # fmt: skip
-        ip = ipaddress.ip_address(address)
-        if ip.is_unspecified or ip.is_loopback:
+        if whither == _NOWHERE:
             one.sure = "certain"
+    elif ":" in one.address and ":" not in address:
+        one.address = address
     one.through = taken or ""
     _add(one, lookup.name, given.seen, given.first_ns, given.last_ns, given.count)
+
+
+def _whither(address: str) -> str:
+    """What holes of one kind have in common: a filter that gives each name another private address,
+    or an IPv4 and an IPv6 one, is one filter."""
+    ip = ipaddress.ip_address(address)
+    if ip.is_unspecified or ip.is_loopback:
+        return _NOWHERE
+    return "inside" if scope_of(address) != INTERNET else address
 
 
 def _taken_by_search_domain(lookup: Lookup, facts: Facts) -> str | None:
@@ -454,6 +522,8 @@ _IDS = {
 def _told(one: _Bad, facts: Facts) -> Observation:
     names = sorted(one.names)
     severity: Severity | None = "info" if one.rescued else None
+    if one.kind in ("servfail", "refused") and one.count > 1 and not one.rescued:
+        severity = "error"  # a needed name has no address
     seen = sorted({(s.time_ns, s.packet, s.text) for s in one.seen})[-8:]
     several = len(names) > 1
     client = facts.port_of(one.client) or one.client
@@ -479,14 +549,14 @@ def _told(one: _Bad, facts: Facts) -> Observation:
         detail=(answers, *rescue, *((f"names: {', '.join(names)}",) if several else ())),
         blocks=tuple(f"endpoint:{name}" for name in names[1:]),
         asker=one.client,
-        key=f"{one.server} {one.address}".strip() + (" rescued" if one.rescued else ""),
+        key=f"{one.server} {one.whither}".strip() + (" rescued" if one.rescued else ""),
     )
 
 
 def _text(one: _Bad, names: list[str], client: str) -> str | None:
     """The sentence where the catalogue's does not fit."""
     more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
-    listed = ", ".join(names[:NAMED]) + more
+    named = ", ".join(names[:NAMED]) + more
     if one.kind == "refused" and one.everything:
         return f"DNS server {one.server} refuses to answer {client} at all (REFUSED)"
     if one.kind == "search":
@@ -503,15 +573,15 @@ def _text(one: _Bad, names: list[str], client: str) -> str | None:
         return None
     return {
         "nxdomain": f"DNS server {one.server} says that {len(names)} needed names do not exist:"
-        f" {listed}",
+        f" {named}",
         "servfail": f"DNS server {one.server} fails on {len(names)} needed names (SERVFAIL):"
-        f" {listed}",
+        f" {named}",
         "refused": f"DNS server {one.server} refuses {len(names)} needed names to {client}"
-        f" (REFUSED): {listed}",
+        f" (REFUSED): {named}",
         "nodata": f"DNS server {one.server} gives no address for {len(names)} needed names:"
-        f" {listed}",
+        f" {named}",
         "sinkhole": f"DNS server {one.server} answers {one.address} for {len(names)} needed names:"
-        f" they are filtered or intercepted ({listed})",
+        f" they are filtered or intercepted ({named})",
     }[one.kind]
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from panotui.diagnosis.catalogue import alerts
-from panotui.diagnosis.cloud import AMAZON, TABLE_MAX, listed, times
+from panotui.diagnosis.cloud import AMAZON, TABLE_MAX
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.phrases import listed, times
 from panotui.model import (
     AnyMessage,
     Confidence,

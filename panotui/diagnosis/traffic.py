@@ -10,6 +10,7 @@ from collections import OrderedDict
 import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.phrases import listed, times
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -49,6 +50,8 @@ class TrafficRule(Rule):
             while len(self._pause) > 64:
                 self._pause.popitem(last=False)
         elif isinstance(message, IcmpMessage) and self._needs_fragmentation(message):
+            if not facts.is_appliance(message.quoted_src or ""):
+                return  # other hosts' packets
             host = message.quoted_dst or message.src
             count = self._mtu.get(host, (message, 0))[1]
             self._mtu[host] = (message, count + 1)
@@ -99,26 +102,37 @@ class TrafficRule(Rule):
                     key=where,
                 )
             )
+        out.extend(self._narrow(facts))
+        if out:
+            self.due(facts.now_ns + SECOND)
+        return out
+
+    def _narrow(self, facts: Facts) -> list[Observation]:
+        """Routers that take smaller packets only, by what they say of the appliance's packets."""
+        senders: dict[tuple[str, int | None], list[tuple[str, IcmpMessage, int]]] = {}
         for host, (error, count) in self._mtu.items():
-            if now - error.time_ns > 600 * SECOND:
-                continue
+            if facts.now_ns - error.time_ns <= 600 * SECOND:
+                senders.setdefault((error.src, error.mtu), []).append((host, error, count))
+        out = []
+        for (src, mtu), told in senders.items():
+            names = [facts.host_of(error.quoted_src or "", host) for host, error, _ in told]
+            total = sum(count for _, _, count in told)
+            newest = told[-1][1]
             out.append(
                 Observation(
                     "mtu-low",
-                    host,
-                    {
-                        "host": facts.host_of(error.quoted_src or "", host),
-                        "mtu": str(error.mtu or "fewer"),
-                        "detail": f", says {error.src}",
-                    },
-                    (evidence(error.time_ns, error.packet, "ICMP: fragmentation needed"),),
-                    last_ns=error.time_ns,
-                    detail=("told once" if count == 1 else f"told {count} times",),
-                    severity="info",
+                    names[0] if len(names) == 1 else src,
+                    {"host": listed(names), "mtu": str(mtu or "fewer"), "detail": f", says {src}"},
+                    tuple(
+                        evidence(e.time_ns, e.packet, f"ICMP: fragmentation needed to {name}")
+                        for name, (_, e, _) in zip(names[:8], told[:8], strict=True)
+                    ),
+                    min(error.time_ns for _, error, _ in told),
+                    newest.time_ns,
+                    detail=(f"told {times(total)}",),
+                    key=f"{src} {mtu}",
                 )
             )
-        if out:
-            self.due(facts.now_ns + SECOND)
         return out
 
     def _pauses(self, facts: Facts) -> list[Observation]:

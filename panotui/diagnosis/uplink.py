@@ -12,10 +12,9 @@ from panotui.diagnosis.cloud import (
     RTT_MS,
     SEGMENTS_LEAST,
     SUPPORT_ENDED_NS,
-    milliseconds,
-    times,
 )
 from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.diagnosis.phrases import milliseconds, times
 from panotui.model import (
     SECOND,
     AnyMessage,

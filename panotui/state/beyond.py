@@ -134,12 +134,14 @@ class BeyondBook:
         sent = int(rows["packets_out"][i])
         fresh = sent - int(self._sent[slot])
         self._sent[slot] = sent
-        if int(rows["last_in_ns"][i]) >= asked.last_ns and int(rows["packets_in"][i]):
+        out_ns, in_ns = int(rows["last_out_ns"][i]), int(rows["last_in_ns"][i])
+        if in_ns >= asked.last_ns and int(rows["packets_in"][i]):
             asked.count, asked.since_ns = 0, 0
-        elif fresh > 0 and not int(rows["packets_in"][i]):
-            asked.since_ns = asked.since_ns or int(rows["first_ns"][i])
-            asked.count += fresh
-        asked.last_ns = max(asked.last_ns, int(rows["last_out_ns"][i]))
+        if fresh > 0 and out_ns > in_ns:  # one port may ask again and again
+            first_ns = int(rows["first_ns"][i])
+            asked.since_ns = asked.since_ns or (first_ns if not in_ns else out_ns)
+            asked.count += 1 if in_ns else fresh
+        asked.last_ns = max(asked.last_ns, out_ns)
 
     def _port_of(self, client: str) -> str | None:
         known = self.view.facts.appliance_addresses

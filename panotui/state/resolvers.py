@@ -38,6 +38,7 @@ class Lost(Struct, frozen=True):
     name: str
     type: str
     raced: bool  # the other question of the same name, asked at once, was answered
+    again: bool  # it was asked once more: somebody waited for it
 
 
 class Side(Struct):
@@ -184,7 +185,8 @@ class ResolverBook:
                 continue
             repeated = self._repeated.pop(key, 0)
             if side.last_answer_ns > time_ns:
-                side.lost.append(Lost(time_ns, packet, key[4], key[5], self._raced(key, time_ns)))
+                raced = self._raced(key, time_ns)
+                side.lost.append(Lost(time_ns, packet, key[4], key[5], raced, repeated > 0))
             elif not repeated:
                 self._missed(resolver, side, key[4], time_ns, packet)
 

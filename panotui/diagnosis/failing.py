@@ -1,0 +1,225 @@
+"""One target of the appliance that fails, and what is said of it before it is compared with others.
+
+An attempt that has ended below data comes in, an observation goes out: the step that it did not
+pass, and the reason where the way it ended is a known one.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
+from panotui.diagnosis.fate import Trial
+from panotui.diagnosis.phrases import attempts, times
+from panotui.site.facts import Who
+from panotui.state.connects import Attempts, icmp_meaning
+from panotui.state.ladder import FLIGHT, HELLO, STEPS, SYN, Attempt
+
+_NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no way there
+
+
+class Failing(Struct):
+    """A target of the appliance that fails, and what is said of it alone."""
+
+    target: Attempts
+    attempt: Attempt
+    host: str
+    way: str  # the appliance's port, or its address while no port is known
+    beyond: bool  # the server is on the internet
+    seen: Observation
+
+    @property
+    def since_ns(self) -> int:
+        """When its first failing attempt began."""
+        return self.target.since_ns or self.attempt.first_ns
+
+    @property
+    def version(self) -> int:
+        """IP version."""
+        return 6 if ":" in self.target.server else 4
+
+    def trial(self) -> Trial:
+        """As `fate` compares it."""
+        way = self.way
+        return Trial(
+            self.host,
+            self.since_ns,
+            (
+                ("port", way),
+                ("family", f"{way} {self.version}"),
+                ("number", f"{way} {self.target.port}"),
+            ),
+            self.seen.life_key,
+        )
+
+    @property
+    def unreached(self) -> bool:
+        """Nothing answers its SYN, or a router says that there is no way."""
+        if self.seen.id == "tcp-blocked":
+            return True
+        message = self.target.icmp
+        return (
+            self.seen.id == "icmp-blocked"
+            and message is not None
+            and (self.version == 6 or message.code in _NO_ROUTE[message.version])
+        )
+
+
+def _values(target: Attempts, host: str, facts: Facts) -> dict[str, str]:
+    return {
+        "host": host,
+        "dport": str(target.port),
+        "server": target.server,
+        "client": target.client or "the appliance",
+        "port": facts.port_of(target.client) or "",
+        "transport": "TCP",
+    }
+
+
+def _subject(target: Attempts, host: str, facts: Facts) -> str:
+    """The host alone where the policy knows it on this port, else host and port."""
+    rule = facts.endpoints.rule_of(host, "tcp", target.port)
+    return host if rule is not None else f"{host}:{target.port}"
+
+
+def allowed(host: str, target: Attempts, facts: Facts) -> bool:
+    """A rule of the policy lets the appliance go there."""
+    return facts.endpoints.rule_of(host, "tcp", target.port) is not None or not (
+        facts.view.who(target.server) & Who.INTERNET
+    )
+
+
+def _find_out(host: str, target: Attempts) -> str:
+    """The action for what the policy forbids: never to let it through."""
+    return (
+        f"Find out what on {target.client or 'the appliance'} asks for {host}: no rule of the"
+        " policy allows it, so it may stay blocked"
+    )
+
+
+def _observe(
+    kind: str, target: Attempts, attempt: Attempt, host: str, facts: Facts, **more: object
+) -> Observation:
+    values = _values(target, host, facts)
+    seen = Observation(
+        kind, _subject(target, host, facts), values, target.evidence,
+        target.since_ns or attempt.first_ns, attempt.last_ns, flow=target.flow,
+        asker=target.client or None,
+    )  # fmt: skip
+    if not allowed(host, target, facts):
+        more.setdefault("action", _find_out(host, target))
+        more.setdefault("severity", "warning")
+    extra = more.pop("values", None)
+    if isinstance(extra, dict):
+        more["values"] = {**values, **extra}
+    return replace(seen, **more)
+
+
+def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:
+    """What is said of one target that fails, before it is compared with others."""
+    failures = target.failures
+    tries = attempts(len(failures))
+    lines = (tries, *dict.fromkeys(f"{clock_text(a.first_ns)} {a.words()}" for a in failures[-3:]))
+    if target.icmp is not None and attempt.how == "icmp":
+        return _by_icmp(target, attempt, host, facts)
+    if attempt.how == "refused":
+        return _refused(target, attempt, host, lines, facts)
+    if attempt.passed < SYN:
+        count = sum(a.syns for a in failures)
+        return _observe(
+            "tcp-blocked", target, attempt, host, facts, detail=lines,
+            values={"count": str(max(count, target.syns)), "detail": ""},
+        )  # fmt: skip
+    if attempt.how == "http":
+        return _observe("captive-portal", target, attempt, host, facts, detail=lines,
+                        values=_portal_values(attempt, host))  # fmt: skip
+    if attempt.small_only:
+        way = "to" if attempt.passed <= HELLO else "from"
+        return _observe(
+            "tls-stalled", target, attempt, host, facts, detail=lines, values={"direction": way}
+        )
+    if attempt.passed == HELLO:
+        return _observe(
+            "sni-filtered", target, attempt, host, facts, detail=lines,
+            values={"detail": how_cut(attempt)},
+        )  # fmt: skip
+    return _failing_at(target, attempt, host, lines, facts)
+
+
+def _failing_at(
+    target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
+) -> Observation:
+    """No signature fits: the last step that was reached is the sentence."""
+    reason = ""
+    if attempt.how == "left" and attempt.passed == FLIGHT:
+        reason = (
+            "; the appliance leaves right after the server's certificate, so it does not trust it"
+            " (TLS inspection on the way, or a wrong clock)"
+        )
+    count = len(target.failures)
+    return _observe(
+        "endpoint-failing", target, attempt, host, facts, detail=lines,
+        values={
+            "attempts": attempts(count),
+            "reached": attempt.words(),
+            "step": STEPS[attempt.failing_step],
+            "reason": reason,
+        },
+        confidence="likely" if count > 1 else "possible",
+    )  # fmt: skip
+
+
+def _by_icmp(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:
+    message = target.icmp
+    assert message is not None
+    sender = "the host itself" if message.src == target.server else message.src
+    own = message.code == 3 and message.src == target.server
+    said = evidence(
+        message.time_ns, message.packet, f"ICMP from {message.src}: {icmp_meaning(message)}"
+    )
+    return _observe(
+        "icmp-blocked", target, attempt, host, facts,
+        values={"sender": message.src, "meaning": icmp_meaning(message)},
+        evidence=(*target.evidence[:7], said), last_ns=message.time_ns,
+        detail=(f"said by {sender}, {times(target.icmp_count)}",),
+        confidence="likely" if own else None,
+    )  # fmt: skip
+
+
+def _refused(
+    target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
+) -> Observation:
+    known_ttl = target.ttl or next(
+        (t.ttl for t in facts.connects.ours() if t.server == target.server and t.ttl), 0
+    )
+    detail = ""
+    if known_ttl and target.refused_ttl and abs(known_ttl - target.refused_ttl) > 1:
+        detail = " (a firewall answers for it)"
+        text = f"TTL of the RST is {target.refused_ttl}, of the host's packets {known_ttl}"
+    elif known_ttl and target.refused_ttl:
+        text = f"TTL of the RST is the host's own ({known_ttl}): nothing listens there"
+    else:
+        text = "host or firewall: no other packet of the host to compare the TTL with"
+    return _observe(
+        "tcp-refused", target, attempt, host, facts, values={"detail": detail},
+        detail=(*lines, text),
+    )  # fmt: skip
+
+
+def how_cut(attempt: Attempt) -> str:
+    """How a connection ends after its ClientHello, as it was seen and no more."""
+    if attempt.how == "reset":
+        return "reset by RST"
+    if attempt.how == "closed":
+        return "closed by FIN"
+    if attempt.again:
+        return f"no answer, the ClientHello was sent again {times(attempt.again)}"
+    return "accepted, and no answer"
+
+
+def _portal_values(attempt: Attempt, host: str) -> dict[str, str]:
+    where = attempt.http.location if attempt.http else None
+    status = attempt.http.status if attempt.http else None
+    to = f" and sends the client to {where}" if where else ""
+    return {"host": host, "detail": f" (status {status or '?'}{to})"}

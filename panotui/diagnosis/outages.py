@@ -1,0 +1,291 @@
+"""What many targets share that fail alike: one finding for the thing that they share.
+
+Failing targets come in, observations go out that cover the targets' own. Targets that are not
+reached are compared by what they hang on (`diagnosis.fate`); those that fail higher up, by how they
+end there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from panotui.diagnosis.facts import Facts, Observation, clock_text
+from panotui.diagnosis.failing import Failing, how_cut
+from panotui.diagnosis.fate import Element, Fate, Trial, shared
+from panotui.diagnosis.phrases import listed
+from panotui.model import SECOND, EvidenceRecord
+from panotui.site.facts import Who
+from panotui.state.connects import Attempts, icmp_meaning
+from panotui.state.ladder import FLIGHT, HELLO, STEPS
+
+OPEN_WAIT_NS = 12 * SECOND  # so long an open connection may be silent before the internet is down
+
+
+def worked(element: Element, facts: Facts) -> tuple[int, str]:
+    """When something that hangs on an element was last answered, and who answered (0 never)."""
+    kind, name = element
+    way, _, rest = name.partition(" ")
+    if kind == "port":
+        return facts.beyond.answered(way)
+    if kind == "family":
+        return facts.beyond.answered(way, version=int(rest))
+    return facts.beyond.answered(way, protocol=6, dport=int(rest))
+
+
+def least(element: Element, facts: Facts) -> int:
+    """How many targets must fail: one is enough where the other family is known to work."""
+    kind, name = element
+    if kind != "family":
+        return 2
+    return 1 if name.endswith(" 6") else 2
+
+
+def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
+    """One sentence for what shares the way to the internet."""
+    kind, name = fate.element
+    way, _, rest = name.partition(" ")
+    keys = {t.key for t in fate.members}
+    members = [f for f in failing if f.seen.life_key in keys]
+    if kind == "port" and len(members) == len(fate.members) and _only_six(members):
+        kind, rest = "family", "6"  # the narrowest that is known
+    names = fate.names
+    since = fate.since_ns
+    newest = max((f.attempt.last_ns for f in members), default=facts.now_ns)
+    proofs = tuple(e for f in members[:4] for e in _two(f))
+    message = next((f.target.icmp for f in members if f.target.icmp is not None), None)
+    reason = f" ({message.src} says {icmp_meaning(message)})" if message else ""
+    detail = tuple(f"{n} does not answer" for n in names[:6])
+    values = {
+        "port": way, "since": clock_text(since), "count": str(len(names)),
+        "names": listed(names), "control": _controls(since, facts), "reason": reason,
+        "gateway": _gateway(facts), "dport": rest,
+    }  # fmt: skip
+    common = Observation(
+        "internet-down", way, values, proofs, since, newest, detail=detail,
+        covers=(*keys, f"dns-timeout|{way} beyond", f"ntp-silent|{way} beyond", "dns-servfail|*"),
+        asker=members[0].target.client if members else None,
+    )  # fmt: skip
+    if kind == "port":
+        heard, first = facts.beyond.open_heard.get(way, (0, 0))
+        if heard > since + SECOND and first < since:
+            return replace(
+                common, id="new-connections-fail", replaces=(common.life_key,),
+                values={**values, "heard": clock_text(heard)},
+                covers=tuple(t.key for t in fate.members),
+            )  # fmt: skip
+        return common
+    if kind == "family" and rest == "6":
+        works = facts.beyond.answered(way, version=4)[0] >= since
+        return replace(
+            common, id="ipv6-unreachable",
+            values={**values, "detail": "; IPv4 is used instead" if works else ""},
+            severity="info" if works else "error",
+            covers=tuple(t.key for t in fate.members),
+        )  # fmt: skip
+    what = f"TCP port {rest}" if kind == "number" else f"IPv{rest}"
+    return replace(
+        common, id="tcp-blocked", key=f"{way} {what}", subject=f"{way} {what}",
+        text=f"No connection over {what} is answered since {clock_text(since)}:"
+        f" {len(names)} hosts were tried from {way}, and other traffic gets through",
+        action=f"Ask the owner of the firewall to allow outbound {what} from {way}"
+        " to the endpoints of the policy (panotui policy export lists them)",
+        confidence="likely", covers=tuple(t.key for t in fate.members),
+    )  # fmt: skip
+
+
+def _only_six(members: list[Failing]) -> bool:
+    """All of them were tried over IPv6, and nothing over IPv4."""
+    return bool(members) and all(f.version == 6 for f in members)
+
+
+def _two(failing: Failing) -> tuple[EvidenceRecord, ...]:
+    """What a target failed with first, and what was said of it last."""
+    seen = failing.seen.evidence
+    return seen if len(seen) < 2 else (seen[0], seen[-1])
+
+
+def may_yet_speak(fate: Fate, facts: Facts) -> bool:
+    """A connection that was open before may still be alive: it is given a moment to say so."""
+    since = fate.since_ns
+    if facts.now_ns - since > OPEN_WAIT_NS:
+        return False
+    return any(
+        began < since
+        for target in facts.connects.ours()
+        for began in target.open_flows.values()
+        if facts.view.who(target.server) & Who.INTERNET
+    )
+
+
+def every_hello(cut: list[Failing], facts: Facts) -> Iterable[Observation]:
+    """Each TLS connection is cut after its ClientHello, whatever the name."""
+    trials = [
+        Trial(f.host, f.since_ns, (("port", f.way),), f.seen.life_key) for f in cut if f.beyond
+    ]
+
+    def worked(element: Element) -> int:
+        return max(
+            (
+                t.success_ns
+                for t in facts.connects.ours()
+                if (facts.port_of(t.client) or t.client) == element[1] and t.tls_version
+            ),
+            default=0,
+        )
+
+    for fate in shared(trials, worked):
+        keys = {t.key for t in fate.members}
+        members = [f for f in cut if f.seen.life_key in keys]
+        yield Observation(
+            "tls-blocked", fate.element[1],
+            {
+                "port": fate.element[1], "since": clock_text(fate.since_ns),
+                "count": str(len(fate.names)), "names": listed(fate.names),
+                "detail": how_cut(members[-1].attempt),
+            },
+            tuple(e for f in members[:4] for e in f.seen.evidence[:2]),
+            fate.since_ns, max(f.attempt.last_ns for f in members),
+            covers=tuple(keys), asker=members[0].target.client,
+            detail=tuple(f"{n}: TCP connects, the ClientHello is not answered"
+                         for n in fate.names[:6]),
+        )  # fmt: skip
+
+
+def portal(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
+    """One portal in the way of many endpoints is one cause."""
+    caught = [f for f in failing if f.seen.id == "captive-portal"]
+    for way in dict.fromkeys(f.way for f in caught):
+        here = [f for f in caught if f.way == way]
+        if len(here) < 2:
+            continue
+        hosts = list(dict.fromkeys(f.host for f in here))
+        values = {**here[-1].seen.values, "host": listed(hosts), "port": way}
+        yield replace(
+            here[-1].seen, subject=way, key=f"{way} all", values=values,
+            first_ns=min(f.since_ns for f in here),
+            evidence=tuple(e for f in here[:4] for e in f.seen.evidence[:2]),
+            covers=tuple(f.seen.life_key for f in here),
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------------- what fails alike
+
+
+def alike(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
+    """Several targets beyond the site that were reached, and fail in the same way."""
+    groups: dict[tuple[str, ...], list[Failing]] = {}
+    for one in failing:
+        key = _manner(one)
+        if one.beyond and key is not None:
+            groups.setdefault((one.way, *key), []).append(one)
+    for found in groups.values():
+        names = list(dict.fromkeys(f.host for f in found))
+        if len(names) < 2:
+            continue
+        seen = _as_one(found, names, facts)
+        if seen is None:
+            continue
+        first = min(f.since_ns for f in found)
+        yield replace(
+            seen, subject=found[0].way, key=f"{found[0].way} {seen.key or 'all'}",
+            values={**found[-1].seen.values, **seen.values, "port": found[0].way},
+            evidence=tuple(e for f in found[:4] for e in _two(f)),
+            first_ns=first, last_ns=max(f.attempt.last_ns for f in found),
+            covers=tuple(f.seen.life_key for f in found), asker=found[0].target.client,
+            relies=tuple(f"endpoint:{name}" for name in names),
+            detail=tuple(f"{f.host}: {f.attempt.words()}" for f in found[:6]),
+        )  # fmt: skip
+
+
+def _manner(one: Failing) -> tuple[str, ...] | None:
+    """What targets that fail alike have in common."""
+    kind, attempt = one.seen.id, one.attempt
+    if kind == "tcp-refused":
+        return kind, str(one.target.port)
+    if kind == "icmp-blocked" and one.target.icmp is not None:
+        message = one.target.icmp
+        return kind, message.src, icmp_meaning(message), str(one.target.port)
+    if kind == "tls-stalled":
+        return kind, "to" if attempt.passed <= HELLO else "from"
+    # what an alert or a certificate says is told by it
+    told = attempt.certificate is not None or (attempt.alert is not None and attempt.alert.code)
+    if kind == "endpoint-failing" and not told:
+        return kind, str(attempt.passed), attempt.how
+    return None
+
+
+def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation | None:
+    """The sentence of targets that fail alike; None where a control shows that they differ."""
+    one, way = found[-1], found[0].way
+    since, kind, port = min(f.since_ns for f in found), one.seen.id, str(one.target.port)
+    hosts, said = listed(names), clock_text(since)
+    owner = "Ask the owner of the firewall to allow outbound"
+    policy = "the endpoints of the policy (panotui policy export lists them)"
+    if kind == "tcp-refused":
+        if worked(("number", f"{way} {port}"), facts)[0] >= since:
+            return None
+        return Observation(
+            kind, way, text=f"Every connection of {way} to TCP port {port} is refused by RST since"
+            f" {said}: {len(names)} hosts were tried ({hosts})",
+            action=f"{owner} TCP {port} from {way} to {policy}", key=f"TCP {port}",
+        )  # fmt: skip
+    if kind == "icmp-blocked" and one.target.icmp is not None:
+        sender, meaning = one.target.icmp.src, icmp_meaning(one.target.icmp)
+        allowed = [f for f in found if f.seen.action is None]
+        return Observation(
+            kind, way, text=f"{sender} blocks {len(names)} hosts on TCP port {port}: ICMP says"
+            f" {meaning} ({hosts})", key=f"{sender} TCP {port} {meaning}",
+            action=f"Change the rule on {sender}: allow TCP {port} from {way} to {policy}"
+            if allowed else one.seen.action,
+            severity=None if allowed else one.seen.severity,
+        )  # fmt: skip
+    if kind == "tls-stalled":
+        side = "to" if one.attempt.passed <= HELLO else "from"
+        return Observation(
+            kind, way, text=f"Connections of {way} to {len(names)} hosts stall: large packets"
+            f" {side} them are lost on the way, small ones get through ({hosts})", key=side,
+        )  # fmt: skip
+    mine = (t for t in facts.connects.ours() if t.tls_version and _way(t, facts) == way)
+    done = max((t.success_ns for t in mine), default=0)
+    if done >= since:
+        return None
+    step = STEPS[one.attempt.failing_step]
+    if one.attempt.how == "left" and one.attempt.passed == FLIGHT:
+        return Observation(
+            "tls-intercepted", way, confidence="likely",
+            text=f"The appliance leaves each TLS handshake right after the server's certificate"
+            f" since {said}, whatever the name: it does not trust it, as with TLS inspection on the"
+            f" way or a wrong clock ({hosts})",
+            action="Ask the owner of the firewall whether it inspects TLS, and to exempt the"
+            " appliance, which trusts only Amazon's roots; check the appliance's clock as well",
+            key="leaves", values={"issuer": ""},
+        )  # fmt: skip
+    return Observation(
+        kind, way, text=f"{len(names)} endpoints do not work since {said}, each attempt ends alike"
+        f" ({one.attempt.words()}): {hosts}",
+        action=f"Ask the owner of the firewall what happens to TLS connections of {way} at this"
+        f" step ({step}), whatever the name; check the appliance's clock as well",
+        key=f"{one.attempt.passed} {one.attempt.how}",
+    )  # fmt: skip
+
+
+def _way(target: Attempts, facts: Facts) -> str:
+    return facts.port_of(target.client) or target.client
+
+
+def _controls(since_ns: int, facts: Facts) -> str:
+    """What inside the site has answered since: the proof that the fault lies beyond."""
+    works: list[str] = []
+    for address, resolver in facts.resolvers.resolvers.items():
+        local = not facts.view.who(address) & Who.INTERNET
+        if local and resolver.last_answer_ns >= since_ns:
+            works.append("the DNS server")
+            break
+    return f"; {works[0]} does" if works else ""
+
+
+def _gateway(facts: Facts) -> str:
+    known = sorted(facts.view.facts.gateways)
+    return f" {known[0]}" if len(known) == 1 else ""
