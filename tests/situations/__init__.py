@@ -1,0 +1,17 @@
+"""Situations between an appliance and the cloud, each with the truth on its wire."""
+
+from __future__ import annotations
+
+from tests.situations import (
+    endpoints,
+    fates,
+    healthy,
+    names,
+    neighbours,
+    vantages,
+)
+from tests.situations.situation import SITUATIONS, Situation
+
+__all__ = [
+    "SITUATIONS", "Situation", "endpoints", "fates", "healthy", "names", "neighbours", "vantages",
+]  # fmt: skip
