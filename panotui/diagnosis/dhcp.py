@@ -55,6 +55,7 @@ class _Client:
     """Who a DHCP client is, in words, and how much it matters."""
 
     def __init__(self, lease: Lease, facts: Facts) -> None:
+        self.mac = lease.mac
         self.port = facts.ports.port_of_mac(_mac(lease.mac)) or ""
         camera = next((c for c in facts.cameras.cameras.values() if c.mac == lease.mac), None)
         if self.port:
@@ -68,7 +69,7 @@ class _Client:
         self.severity: Severity | None = "info" if stranger else None
 
     def values(self, **more: str) -> dict[str, str]:
-        return {"client": self.name, "port": self.port, **more}
+        return {"client": self.name, "port": self.port, "mac": self.mac, **more}
 
 
 def _shown(seen: tuple[Seen, ...]) -> tuple[EvidenceRecord, ...]:

@@ -167,6 +167,8 @@ class Observation(Struct, frozen=True):
     violation: str | None = None  # the id of the violation that it explains
     key: str | None = None  # what tells it from others of its id, when that is not the subject
     asker: str | None = None  # whose unicast must be seen: a port, MAC or address; else the client
+    # whether its asker asked again at once, as who gets no answer does, wherever we stand
+    retried: bool | None = None
     blocks: tuple[str, ...] = ()  # tags beside those of its table
     relies: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()  # `life_key`s of the observations whose one cause this is

@@ -123,6 +123,8 @@ class GatewayRule(Rule):
                 row.last_ns,
                 detail=control or (),
                 confidence=None if control else "possible",
+                asker=facts.port_of(row.asker) or row.asker,
+                retried=row.quick > 1,
             )
         ]
 

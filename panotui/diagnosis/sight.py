@@ -11,15 +11,20 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.catalogue import FindingSpec
 from panotui.diagnosis.facts import Facts, Observation
-from panotui.model import mac_value
+from panotui.model import SECOND, mac_value
 from panotui.state.visibility import BOTH, MISSED_SHARE, NOTHING, SPREAD
 
 WITHHELD, DOUBTFUL, CERTAIN = range(3)
+APPLIANCE_NS = 30 * SECOND  # so long nothing may look like the appliance before it is said
+# what is told of the appliance's own doings
+_OF_APPLIANCE = ("dns-", "ntp-", "clock-off", "beacon", "exfil", "lateral", "slow-uplink")
 _RESTS_ON_ALL = {"answers", "presence", "unbroken"}
 
 
 def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
     """WITHHELD, DOUBTFUL or CERTAIN."""
+    if (spec.cloud or seen.id.startswith(_OF_APPLIANCE)) and nobody_ours(facts):
+        return WITHHELD
     if not spec.needs:
         return CERTAIN
     grade = CERTAIN
@@ -36,6 +41,15 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
     if "answers" in spec.needs or "unicast" in spec.needs:
         grade = min(grade, _of_host(seen, facts, answers="answers" in spec.needs))
     return grade
+
+
+def nobody_ours(facts: Facts) -> bool:
+    """Nothing in sight is the appliance, or asks for anything that an appliance needs."""
+    if facts.view.facts.appliance_known or facts.endpoints.endpoints:
+        return False
+    if facts.final and facts.now_ns - facts.started_ns < APPLIANCE_NS:
+        return False  # a capture so short may well have missed what tells it
+    return not any(facts.policy.match_host(asked.name) for asked in facts.lookups.lookups.values())
 
 
 def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
@@ -59,6 +73,8 @@ def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
             return WITHHELD
         # a question by broadcast alone shows no mirror yet; DHCP begins with nothing else
         if facts.visibility.only_spread() and not seen.id.startswith("dhcp-"):
+            return WITHHELD
+        if seen.retried is False:
             return WITHHELD
         return DOUBTFUL  # a person has put us where the appliance's ports are seen
     if visibility.one_way(macs):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.diagnosis.facts import Facts, Observation, Rule
+from panotui.diagnosis.sight import APPLIANCE_NS
 from panotui.model import SECOND
 
-APPLIANCE_NS = 30 * SECOND  # so long nothing may look like the appliance before it is said
 PACKETS_LEAST = 100
 
 

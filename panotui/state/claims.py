@@ -21,6 +21,7 @@ QUESTIONS_MAX = 2048
 ROUTERS_MAX = 64
 SHOWN = 8
 ASKED_NS = 950_000_000  # an answer comes this soon; what comes later was not asked for
+AGAIN_NS = (SECOND // 4, 5 * SECOND // 2)  # who gets no answer asks again after about a second
 ROW_NS = 60 * SECOND  # questions that lie further apart belong to another row
 SWEEP_NS = 60 * SECOND
 SWEPT_MAX = 4096
@@ -86,6 +87,7 @@ class Question(Struct):
     target: str
     mac: str
     count: int = 0
+    quick: int = 0  # times that it came again as soon as who gets no answer asks again
     first_ns: int = 0
     last_ns: int = 0
     interface: int = -1
@@ -251,10 +253,12 @@ class ClaimBook:
                     self._by_target.pop(old, None)
         self.questions.move_to_end((asker, target))
         if row.count and now - row.last_ns > ROW_NS:
-            row.count = 0
+            row.count = row.quick = 0
             row.seen.clear()
         if not row.count:
             row.first_ns = now
+        elif AGAIN_NS[0] <= now - row.last_ns <= AGAIN_NS[1]:
+            row.quick += 1
         row.count += 1
         row.last_ns, row.interface = now, message.interface
         seen = Seen(now, message.packet, f"who has {target}? (from {asker})")

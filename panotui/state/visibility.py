@@ -16,7 +16,17 @@ from typing import ClassVar
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.model import I64, NEVER, SECOND, AnyMessage, DhcpMessage, MeterCounters, Rows
+from panotui.model import (
+    I64,
+    NEVER,
+    SECOND,
+    AnyMessage,
+    ArpMessage,
+    DhcpMessage,
+    MeterCounters,
+    Rows,
+    mac_value,
+)
 from panotui.model.flow_rows import FlowColumns
 
 HOSTS_MAX = 4096
@@ -34,6 +44,7 @@ SNAPPED_SHARE = 0.05
 BOTH, TOWARDS, SENT, SPREAD, NOTHING = "both", "towards", "sent", "spread", "nothing"
 # BOTH     unicast towards the host and from it     TOWARDS  only what goes to it
 # SENT     only what it sends                       SPREAD   only its broadcasts
+_NO_ADDRESS = ("0.", "169.254.")
 _ANSWERING_PORTS = (53, 123)  # an answer from there proves that a question was asked
 
 
@@ -74,10 +85,13 @@ class _Interface(Struct):
 class Visibility:
     """See the module's text. MACs are integers as in LINK_SECOND_DTYPE."""
 
-    hears: ClassVar[frozenset[type]] = frozenset((DhcpMessage,))
+    hears: ClassVar[frozenset[type]] = frozenset((DhcpMessage, ArpMessage))
 
     def __init__(self) -> None:
         self.leases_seen = False  # a DHCP server's answer was seen, by broadcast or not
+        # (interface, MAC) of who has an address and asks for others, so that it will talk to them
+        self._talkers: set[tuple[int, int]] = set()
+        self._elsewhere: set[int] = set()  # interfaces where an answer was taken and not seen
         self.hosts: OrderedDict[tuple[int, int], Seen] = OrderedDict()  # (interface, MAC)
         self.interfaces: dict[int, _Interface] = {}
         self.own: frozenset[int] = frozenset()  # MACs of this machine
@@ -100,6 +114,17 @@ class Visibility:
         if isinstance(message, DhcpMessage) and message.type in ("offer", "ack", "nak"):
             self.version += not self.leases_seen
             self.leases_seen = True
+        elif isinstance(message, DhcpMessage):
+            if message.type == "request" and message.server_id and not self.leases_seen:
+                self.version += message.interface not in self._elsewhere
+                self._elsewhere.add(message.interface)
+        elif isinstance(message, ArpMessage) and message.op == 1:
+            mine, target = message.sender_ip, message.target_ip
+            if mine != target and not mine.startswith(_NO_ADDRESS):
+                key = (message.interface, mac_value(message.sender_mac))
+                if key not in self._talkers and len(self._talkers) < HOSTS_MAX:
+                    self._talkers.add(key)
+                    self.version += 1
 
     def links(self, rows: Rows) -> None:
         """Rows of LINK_SECOND_DTYPE."""
@@ -250,6 +275,8 @@ class Visibility:
         for interface, at in self.interfaces.items():
             if now_ns - at.since_ns < PLAIN_NS or at.spread < 2:
                 continue
+            if not self._would_talk(interface, ours):
+                continue
             if at.common is None:
                 out.append(interface)
             elif ours and at.common and len(at.pairs) < PAIRS_MAX:
@@ -262,6 +289,16 @@ class Visibility:
         """When the next interface was watched long enough to be called a plain port."""
         judged = (at.since_ns + PLAIN_NS for at in self.interfaces.values())
         return min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
+
+    def _would_talk(self, interface: int, ours: frozenset[int]) -> bool:
+        """Unicast was to be expected there, so that its absence says something: a host without an
+        address has nobody to talk to."""
+        if interface in self._elsewhere:
+            return True
+        if not ours:
+            return any(at == interface for at, _ in self._talkers)
+        here = {mac for at, mac in self.hosts if at == interface and mac in ours}
+        return not here or any((interface, mac) in self._talkers for mac in here)
 
     def only_spread(self) -> bool:
         """No unicast frame was seen at all: nothing shows yet that this is a mirror."""

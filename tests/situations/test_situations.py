@@ -7,21 +7,7 @@ import pytest
 from tests.situations import SITUATIONS
 
 # told wrongly today
-PENDING = frozenset(
-    {
-        "every-lease-is-in-use-already",
-        "first-port-fails-and-the-second-takes-over",
-        "mirror-shows-only-what-the-port-gets",
-        "nobody-answers-and-the-port-helps-itself",
-        "nobody-answers-discover",
-        "offers-are-never-taken",
-        "office-without-an-appliance",
-        "one-way-mirror-and-an-endpoint-is-dropped",
-        "only-the-camera-port-is-mirrored",
-        "server-refuses-the-old-address",
-        "the-port-speaks-from-a-link-local-address",
-    }
-)
+PENDING = frozenset(("first-port-fails-and-the-second-takes-over",))
 
 
 @pytest.mark.parametrize("name", [n for n in SITUATIONS if n not in PENDING])

@@ -171,6 +171,9 @@ class Judge:
         for rule in self.policy.rules:
             if rule.kind == "service" and rule.direction == "in" and self._service_in(rule, f):
                 return self._allowed(f, rule, "allowed")
+        if f.one_way and f.transport == "udp" and f.sport == f.dport and not f.answered:
+            # of two equal ports it is not known who asked: an answer whose question is out of sight
+            return self._outbound_side(f.turned())
         if f.opened != "syn" and f.mid_stream:
             # its beginning was not seen: that the appliance was called is not proved
             return self._outbound_side(replace(f.turned(), mid_stream=True))
@@ -293,9 +296,11 @@ class Judge:
             if moved is not None:
                 detail = f"region:{moved[1]}:{moved[0].id}"
                 return self._violation(f, "unlisted-endpoint", "warning", name=name, detail=detail)
-        if name is None and (f.mid_stream or f.cut) and f.dport in self.named_ports:
-            # its name was said before we listened, or was cut off: not known is not forbidden
-            detail = "cut-short" if f.cut else "before-start"
+        unread = f.mid_stream or f.cut or f.one_way
+        if name is None and unread and f.dport in self.named_ports:
+            # its name was said before we listened, was cut off or went the way that is not copied:
+            # not known is not forbidden
+            detail = "cut-short" if f.cut else "before-start" if f.mid_stream else "one-way"
             return Decision("pending", final=False, host=self._best_name(f), detail=detail)
         low = f.transport == "udp" and f.dport == 123
         return self._violation(f, "unlisted-endpoint", "info" if low else "warning", name=name)

@@ -88,6 +88,8 @@ def _text(judge: Judge, f: FlowFacts, d: Decision) -> str:
         return "It began before watching did, so its name is unknown: no rule can be shown to fit."
     if d.detail == "cut-short":
         return "The capture cuts frames short, so its name is unknown: no rule can be shown to fit."
+    if d.detail == "one-way":
+        return "The mirror copies one direction only, so its name is unknown: no rule can be shown."
     if d.verdict == "pending":
         return "Not enough has been seen of this flow yet."
     if d.verdict != "violation":
