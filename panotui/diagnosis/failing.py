@@ -14,7 +14,7 @@ from panotui.diagnosis.fate import Trial
 from panotui.diagnosis.phrases import attempts, times
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
-from panotui.state.ladder import FLIGHT, HELLO, STEPS, SYN, Attempt
+from panotui.state.ladder import HELLO, STEPS, SYN, Attempt
 
 _NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no way there
 
@@ -139,7 +139,7 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
         return _observe(
             "tls-stalled", target, attempt, host, facts, detail=lines, values={"direction": way}
         )
-    if attempt.passed == HELLO:
+    if attempt.passed == HELLO and attempt.synacks <= 1:
         return _observe(
             "sni-filtered", target, attempt, host, facts, detail=lines,
             values={"detail": how_cut(attempt)},
@@ -152,7 +152,12 @@ def _failing_at(
 ) -> Observation:
     """No signature fits: the last step that was reached is the sentence."""
     reason = ""
-    if attempt.how == "left" and attempt.passed == FLIGHT:
+    if attempt.passed == HELLO and attempt.synacks > 1:
+        reason = (
+            f"; {host} sends its SYN-ACK {attempt.synacks} times: what {target.client} sends after"
+            " its SYN does not reach it"
+        )
+    if attempt.distrusts:
         reason = (
             "; the appliance leaves right after the server's certificate, so it does not trust it"
             " (TLS inspection on the way, or a wrong clock)"

@@ -50,7 +50,7 @@ class MirrorRule(Rule):
                     "mirror-duplicates",
                     "mirror",
                     {"copies": str(copies), "packets": str(packets)},
-                    (evidence(now, 0, f"{copies} repeated frames"),),
+                    (evidence(*facts.ports.copied, f"the newest of {copies} repeated frames"),),
                 )
             )
         out.extend(self._loss(facts))

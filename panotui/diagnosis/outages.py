@@ -18,7 +18,7 @@ from panotui.diagnosis.phrases import listed
 from panotui.model import SECOND, EvidenceRecord
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
-from panotui.state.ladder import FLIGHT, HELLO, STEPS
+from panotui.state.ladder import HELLO, STEPS
 
 OPEN_WAIT_NS = 12 * SECOND  # so long an open connection may be silent before the internet is down
 
@@ -252,7 +252,7 @@ def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation
     if done >= since:
         return None
     step = STEPS[one.attempt.failing_step]
-    if one.attempt.how == "left" and one.attempt.passed == FLIGHT:
+    if all(f.attempt.distrusts for f in found):
         return Observation(
             "tls-intercepted", way, confidence="likely",
             text=f"The appliance leaves each TLS handshake right after the server's certificate"

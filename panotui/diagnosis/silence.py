@@ -125,7 +125,7 @@ class SilenceRule(Rule):
             {"port": port.name, "where": where, "client": port.name},
             tuple(evidence(h.times[-1], h.packet, f"the last time that it {h.text}")
                   for h in overdue[:4])
-            or (evidence(since, 0, f"last second with a frame {where} it"),),
+            or (evidence(since, max(c.last_packet for c in mine), "the last frame that it sent"),),
             since,
             since,
             detail=tuple(detail),

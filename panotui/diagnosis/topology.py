@@ -65,7 +65,9 @@ class TopologyRule(Rule):
             if not down and not silent:
                 continue
             since = (port.state_since_ns or now) if down else quiet_since
-            said = "no link" if down else "last frame from it, or start of the capture"
+            packet = 0 if down else self._packet(port.name, facts)
+            said = "no link" if down else "the last frame from it"
+            said = said if down or packet else "start of the capture; no frame from it since"
             out.append(
                 Observation(
                     "no-standby",
@@ -75,7 +77,7 @@ class TopologyRule(Rule):
                         "state": "down" if down else "silent",
                         "other": other.name,
                     },
-                    (evidence(since, 0, said),),
+                    (evidence(since, packet, said),),
                     since,
                     confidence="certain" if down else "possible",
                 )
@@ -90,7 +92,13 @@ class TopologyRule(Rule):
                         "standby-wrong-net",
                         port.name,
                         {"port": port.name, "network": mine, "other": first},
-                        (evidence(now, 0, f"{first} is in {theirs}, {port.name} in {mine}"),),
+                        (
+                            evidence(
+                                now,
+                                self._packet(port.name, facts),
+                                f"{first} is in {theirs}, {port.name} in {mine}",
+                            ),
+                        ),
                         detail=(f"addresses of {port.name}: {', '.join(port.addresses)}",),
                     )
                 )
@@ -103,8 +111,16 @@ class TopologyRule(Rule):
                         source,
                         {"port": source, "other": target, "gap": f"{gap:.0f}"},
                         (
-                            evidence(stopped, 0, f"last second in which {source} sent"),
-                            evidence(began, 0, f"first second in which {target} sent"),
+                            evidence(
+                                stopped,
+                                self._packet(source, facts, stopped),
+                                f"the last frame that {source} sent",
+                            ),
+                            evidence(
+                                began,
+                                self._packet(target, facts, began),
+                                f"{target} sends, in its first second",
+                            ),
                         ),
                         stopped,
                         began,
@@ -118,6 +134,15 @@ class TopologyRule(Rule):
         macs = next((f.macs for f in facts.ports.facts if f.name == port.name), frozenset())
         counts = facts.ports.macs
         return max((counts[m].last_out_ns for m in macs if m in counts), default=0)
+
+    @staticmethod
+    def _packet(port: str, facts: Facts, time_ns: int = 0) -> int:
+        """The newest packet that a port sent, or that it sent in the second of a time; 0 none."""
+        macs = next((f.macs for f in facts.ports.facts if f.name == port), frozenset())
+        counts = [facts.ports.macs[m] for m in macs if m in facts.ports.macs]
+        if not time_ns:
+            return max((c.last_packet for c in counts), default=0)
+        return max((c.sent_packets.get(time_ns // SECOND, 0) for c in counts), default=0)
 
     def _watch_moves(self, facts: Facts, now: int) -> None:
         """A port has fallen silent, and another carries its load or speaks from its addresses."""
@@ -230,7 +255,7 @@ class TopologyRule(Rule):
                             "port-same-net",
                             port.name,
                             {"port": port.name, "other": other},
-                            (evidence(count.last_ns, 0, heard),),
+                            (evidence(count.last_ns, count.last_packet, heard),),
                         )
                     )
         return out

@@ -197,7 +197,13 @@ class TrafficRule(Rule):
                     "loop",
                     name,
                     {"interface": name, "rate": str(frames // span)},
-                    (evidence(first * SECOND, 0, f"{frames:,} repeated frames within {span} s"),),
+                    (
+                        evidence(
+                            until * SECOND,
+                            max(one.packet for one in rows),
+                            f"the newest of {frames:,} repeated frames within {span} s",
+                        ),
+                    ),
                     first * SECOND,
                     until * SECOND,
                     text=f"The same frames come round again and again on {name}: {frames:,} within"
@@ -211,18 +217,22 @@ class TrafficRule(Rule):
     def _storm(facts: Facts) -> list[Observation]:
         last = facts.now_ns // SECOND
         out: list[Observation] = []
-        seen: dict[int, tuple[int, int]] = {}
-        for second, interface, count in facts.ports.broadcast:
+        seen: dict[int, tuple[int, int, int]] = {}
+        for second, interface, count, packet in facts.ports.broadcast:
             if last - second <= 2 and count > BROADCASTS_A_SECOND:
-                seen[interface] = max(seen.get(interface, (0, 0)), (count, second))
-        for interface, (count, second) in seen.items():
+                seen[interface] = max(seen.get(interface, (0, 0, 0)), (count, second, packet))
+        for interface, (count, second, packet) in seen.items():
             name = facts.interface_name(interface)
             out.append(
                 Observation(
                     "loop",
                     name,
                     {"interface": name, "rate": str(count)},
-                    (evidence(second * SECOND, 0, f"{count} broadcasts in a second"),),
+                    (
+                        evidence(
+                            second * SECOND, packet, f"the last of {count} broadcasts in a second"
+                        ),
+                    ),
                 )
             )
         return out
@@ -242,7 +252,13 @@ class TrafficRule(Rule):
                         "saturated",
                         port.name,
                         {"port": port.name, "share": f"{share:.0f}", "speed": str(speed)},
-                        (evidence(facts.now_ns, 0, f"{share:.0f} % {way} for {SATURATED_S} s"),),
+                        (
+                            evidence(
+                                facts.now_ns,
+                                _newest(port.name, facts),
+                                f"{share:.0f} % {way} for {SATURATED_S} s",
+                            ),
+                        ),
                     )
                 )
         return out
@@ -271,6 +287,13 @@ class TrafficRule(Rule):
                 )
             )
         return out
+
+
+def _newest(port: str, facts: Facts) -> int:
+    """The newest packet that a port sent."""
+    macs = next((f.macs for f in facts.ports.facts if f.name == port), frozenset())
+    counts = (facts.ports.macs.get(mac) for mac in macs)
+    return max((c.last_packet for c in counts if c is not None), default=0)
 
 
 def _vlan_of(macs: frozenset[int], facts: Facts) -> tuple[int | None, tuple[EvidenceRecord, ...]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panotui.diagnosis.facts import Facts, Observation, Rule
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.sight import APPLIANCE_NS
-from panotui.model import SECOND
+from panotui.model import SECOND, EvidenceRecord
 
 PACKETS_LEAST = 100
 
@@ -28,7 +28,8 @@ class VantageRule(Rule):
                 "snapped": str(facts.counters.snapped),
                 "packets": str(facts.counters.packets),
             }
-            out.append(Observation("capture-snapped", "capture", values))
+            said = evidence(facts.now_ns, 0, "frames all over the capture: none alone is the proof")
+            out.append(Observation("capture-snapped", "capture", values, (said,)))
         seen = facts.counters.packets >= PACKETS_LEAST or len(facts.visibility.hosts) > 4
         waited = facts.now_ns - facts.started_ns >= APPLIANCE_NS
         if not facts.view.facts.appliance_known and seen and waited:
@@ -44,6 +45,7 @@ class VantageRule(Rule):
         return Observation(
             "not-a-mirror", facts.interface_name(index),
             {"interface": facts.interface_name(index), "detail": own},
+            (evidence(*at.newest, "the newest of its broadcasts"),),
             first_ns=at.since_ns,
             detail=(f"{at.spread} broadcasts and multicasts of {len(at.speakers)} hosts",),
         )  # fmt: skip
@@ -60,8 +62,16 @@ class VantageRule(Rule):
                 yield Observation(
                     "mirror-one-way", name,
                     {"where": f" of {name}", "flows": str(max(1, visibility.one_way_flows(macs)))},
+                    _one_sided(visibility.proofs_of(macs)),
                     detail=(f"{missing.get(way, 'one side')} is never seen",),
                 )  # fmt: skip
         elif facts.one_way:
             most = max(1, visibility.one_sided())
-            yield Observation("mirror-one-way", "mirror", {"where": "", "flows": str(most)})
+            yield Observation(
+                "mirror-one-way", "mirror", {"where": "", "flows": str(most)},
+                _one_sided(visibility.proofs_of(())),
+            )  # fmt: skip
+
+
+def _one_sided(proofs: Iterable[tuple[int, int]]) -> tuple[EvidenceRecord, ...]:
+    return tuple(evidence(*p, "a conversation of which one side is seen begins") for p in proofs)

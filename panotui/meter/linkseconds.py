@@ -53,6 +53,9 @@ class LinkSeconds:
         out["dst_mac"], out["ip4_src"] = self._dst[of], self._ip4[of]
         out["second"] = seconds[used % len(seconds)]
         out["packets"] = packets[used]
+        newest = np.zeros(len(packets), np.int64)
+        newest[cell] = np.arange(len(batch))  # of a cell's rows the last one stays
+        out["last_packet"] = batch.first_number + newest[used]
         # float64 sums are exact here: bytes of a batch stay far below 2^53
         out["bytes"] = np.bincount(cell, weights=batch.wire_length)[used]
         tagged = np.flatnonzero(c.vlan >= 0)
@@ -113,5 +116,6 @@ class LinkSeconds:
         out = rows[order[first]]
         for name in ("packets", "bytes", "tagged", "repeated", "repeated_bytes", "looped"):
             out[name] = np.add.reduceat(rows[name][order], first)
-        out["ip4_src"] = np.maximum.reduceat(rows["ip4_src"][order], first)
+        for name in ("ip4_src", "last_packet"):
+            out[name] = np.maximum.reduceat(rows[name][order], first)
         return out

@@ -329,5 +329,6 @@ LINK_SECOND_DTYPE = np.dtype(
         ("repeated", "i8"),  # packets that are a mirror's copy of an earlier one
         ("repeated_bytes", "i8"),
         ("looped", "i8"),  # packets to groups that come round again and again
+        ("last_packet", "i8"),  # number of the newest of them in the source
     ]
 )

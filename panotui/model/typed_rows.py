@@ -149,6 +149,7 @@ class LinkSecond(msgspec.Struct, frozen=True, gc=False):
     repeated: int
     repeated_bytes: int
     looped: int
+    last_packet: int
 
 
 Row = TypeVar("Row", StreamRow, StreamSecond, LinkSecond)

@@ -73,6 +73,7 @@ class Attempt(Struct):
     how: str = "waiting"  # how the next step ended
     last_ns: int = 0
     syns: int = 0
+    synacks: int = 0
     rtt_ms: float | None = None
     again: int = 0  # the hello was sent so many times more
     evidence: list[EvidenceRecord] = field(default_factory=list)
@@ -96,6 +97,13 @@ class Attempt(Struct):
     def works(self) -> bool:
         """It carried data, or its handshake was done."""
         return self.passed >= HANDSHAKE
+
+    @property
+    def distrusts(self) -> bool:
+        """The client leaves as soon as it has seen the server's certificate."""
+        if self.how != "left" or self.passed != FLIGHT or self.server_hello is None:
+            return False
+        return self.last_ns - self.server_hello.time_ns < PATIENCE_NS
 
     @property
     def failing_step(self) -> int:
@@ -147,7 +155,7 @@ class Attempt(Struct):
         """Work out how far it came. `tls`: only a handshake or its data prove success."""
         first, last = row.first_ns, row.last_ns
         self.last_ns = last
-        self.syns = row.syn_out
+        self.syns, self.synacks = row.syn_out, row.syn_in
         opened = row.synack_ns > 0 or row.syn_in > 0
         self.older = not self.syns and not opened
         out, back = row.payload_out, row.payload_in

@@ -65,8 +65,17 @@ class MacCount(Struct):
     unreturned: int = 0  # packets to it since it last sent
     interfaces: set[int] = field(default_factory=set)
     seconds: OrderedDict[int, list[int]] = field(default_factory=OrderedDict)  # s -> [in, out]
+    last_packet: int = 0  # the newest that it sent
+    sent_packets: OrderedDict[int, int] = field(default_factory=OrderedDict)  # s -> the newest
     peak_in: int = 0
     peak_out: int = 0
+
+    def sent(self, second: int, packet: int) -> None:
+        """The newest packet that it sent in a second."""
+        self.last_packet = max(self.last_packet, packet)
+        self.sent_packets[second] = max(self.sent_packets.get(second, 0), packet)
+        while len(self.sent_packets) > HISTORY_S + 4:
+            self.sent_packets.popitem(last=False)
 
     def add(self, second: int, size: int, side: int) -> None:
         """Bytes of one second; `side` 0 in, 1 out."""
@@ -89,6 +98,7 @@ class Looped(Struct, frozen=True):
     interface: int
     src_mac: int
     frames: int
+    packet: int
 
 
 class LinkState(Struct):
@@ -120,7 +130,12 @@ class PortBook:
         self.facts: tuple[PortFacts, ...] = ()
         self.links: dict[str, LinkState] = {}
         self.neighbours: dict[int, tuple[NeighbourMessage, int]] = {}  # by capture interface
-        self.broadcast: deque[tuple[int, int, int]] = deque(maxlen=120)  # (second, interface, n)
+        self.broadcast: deque[tuple[int, int, int, int]] = deque(maxlen=120)
+        # (second, interface, n, the newest of them)
+        self.copied: tuple[int, int] = (
+            0,
+            0,
+        )  # time and packet near the newest of a mirror's copies
         self.pauses: OrderedDict[int, OrderedDict[int, int]] = OrderedDict()  # MAC -> second -> n
         self.loops: deque[Looped] = deque(maxlen=LOOPS_KEPT)
         self.skipped = 0
@@ -149,8 +164,10 @@ class PortBook:
             for interface in distinct(sent["interface"]).tolist():
                 mine = sent[sent["interface"] == interface]
                 for second in distinct(mine["second"]).tolist():
-                    count = int(mine["packets"][mine["second"] == second].sum())
-                    self.broadcast.append((second, int(interface), count))
+                    then = mine[mine["second"] == second]
+                    newest = int(then["last_packet"].max())
+                    count = int(then["packets"].sum())
+                    self.broadcast.append((second, int(interface), count, newest))
         self._count_odd(rows)
         if len(rows) > ROWS_A_TICK:
             self.skipped += len(rows) - ROWS_A_TICK
@@ -172,6 +189,9 @@ class PortBook:
                     mine.longest_hush_s = max(mine.longest_hush_s, hush)
                 mine.last_out_ns = max(mine.last_out_ns, time_ns)
                 mine.unreturned = 0
+                mine.sent(row.second, row.last_packet)
+                if row.repeated:
+                    self.copied = time_ns, row.last_packet
                 mine.interfaces.add(row.interface)
                 mine.add(row.second, size, 1)
             if row.dst_mac and not row.dst_mac >> 40 & 1:
@@ -195,7 +215,9 @@ class PortBook:
             while len(self.pauses) > PAUSERS_MAX:
                 self.pauses.popitem(last=False)
         for row in typed(rows[rows["looped"] > 0][:ROWS_A_TICK], LinkSecond):
-            self.loops.append(Looped(row.second, row.interface, row.src_mac, row.looped))
+            self.loops.append(
+                Looped(row.second, row.interface, row.src_mac, row.looped, row.last_packet)
+            )
 
     def _count(self, mac: int, time_ns: int) -> MacCount:
         count = self.macs.get(mac)

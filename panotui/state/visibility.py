@@ -31,6 +31,7 @@ from panotui.model.flow_rows import FlowColumns
 
 HOSTS_MAX = 4096
 PAIRS_MAX = 256  # unicast pairs of an interface that are remembered one by one
+PROOFS_SHOWN = 4
 PROOFS = 2  # conversations of which one side alone was seen
 LONG = 5  # packets of a conversation that goes on
 VERY_LONG = 30  # more than anybody sends again in vain: one such conversation is proof enough
@@ -55,6 +56,8 @@ class Seen(Struct):
     sent: int = 0  # unicast
     spread: int = 0  # broadcast and multicast
     since_ns: int = 0
+    # (time, packet) of them
+    proof_packets: dict[int, tuple[int, int]] = field(default_factory=dict)
     one_sided: dict[int, int] = field(default_factory=dict)  # flow -> weight: other side unseen
 
     @property
@@ -77,6 +80,7 @@ class _Interface(Struct):
 
     since_ns: int
     spread: int = 0
+    newest: tuple[int, int] = (0, 0)  # time and packet of the newest broadcast
     speakers: set[int] = field(default_factory=set)  # who broadcasts
     pairs: set[tuple[int, int]] = field(default_factory=set)  # unicast (src, dst)
     common: set[int] | None = None  # MACs that take part in every unicast frame; None: none seen
@@ -131,14 +135,16 @@ class Visibility:
         if not len(rows):
             return
         chosen = rows if len(rows) <= ROWS_A_TICK else rows[:ROWS_A_TICK]
-        fields = ("interface", "src_mac", "dst_mac", "second", "packets")
-        for interface, src, dst, second, packets in zip(
+        fields = ("interface", "src_mac", "dst_mac", "second", "packets", "last_packet")
+        for interface, src, dst, second, packets, newest in zip(
             *(chosen[name].tolist() for name in fields), strict=True
         ):
             if (interface, src, dst) not in self._settled:
-                self._frame(interface, src, dst, second * SECOND, packets)
+                self._frame(interface, src, dst, second * SECOND, packets, newest)
 
-    def _frame(self, interface: int, src: int, dst: int, time_ns: int, packets: int) -> None:
+    def _frame(
+        self, interface: int, src: int, dst: int, time_ns: int, packets: int, newest: int
+    ) -> None:
         if self.beside and (src in self.own or dst in self.own):
             return  # this machine's own traffic says nothing of the mirror
         if not src:
@@ -150,6 +156,7 @@ class Visibility:
         before = sender.status
         if _is_group(dst):
             at.spread += packets
+            at.newest = time_ns, newest
             if len(at.speakers) < PAIRS_MAX:
                 at.speakers.add(src)
             sender.spread += packets
@@ -209,6 +216,9 @@ class Visibility:
                 if seen is not None and len(seen.one_sided) < 64:
                     before = seen.proofs
                     seen.one_sided[int(slots[i])] = weight
+                    proof = int(rows["first_ns"][i]), int(rows["first_packet"][i])
+                    if len(seen.proof_packets) < PROOFS_SHOWN:
+                        seen.proof_packets.setdefault(int(slots[i]), proof)
                     self.version += before < PROOFS <= seen.proofs
 
     def counters(self, counters: MeterCounters, missed: int, now_ns: int) -> None:
@@ -303,6 +313,19 @@ class Visibility:
     def only_spread(self) -> bool:
         """No unicast frame was seen at all: nothing shows yet that this is a mirror."""
         return self.beside and all(at.common is None for at in self.interfaces.values())
+
+    def proofs_of(self, macs: Iterable[int]) -> tuple[tuple[int, int], ...]:
+        """(time, packet) where conversations begin that are seen from one side; of all hosts where
+        none is given."""
+        wanted = frozenset(macs)
+        found = {
+            proof
+            for (_, mac), s in self.hosts.items()
+            if mac in wanted or not wanted
+            for proof in s.proof_packets.values()
+        }
+        found |= set(self._unaddressed.proof_packets.values()) if not wanted else set()
+        return tuple(sorted(found)[:PROOFS_SHOWN])
 
     def interfaces_of(self, macs: Iterable[int]) -> set[int]:
         """Where frames of a host were seen."""

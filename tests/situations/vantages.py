@@ -42,25 +42,25 @@ def healthy(end: float = 80) -> Town:
     return town
 
 
-@situation("mirror-one-way", proved=False)
+@situation("mirror-one-way")
 def mirror_shows_only_what_the_port_gets() -> Town:
     """All is well; of the cloud port only what goes to it is copied."""
     return keep(healthy(), lambda f: f[6:12] != _mac(ETH1))
 
 
-@situation("mirror-one-way", proved=False)
+@situation("mirror-one-way")
 def mirror_shows_only_what_the_port_sends() -> Town:
     """All is well; of the cloud port only what it sends is copied."""
     return keep(healthy(), lambda f: f[:6] != _mac(ETH1))
 
 
-@situation("mirror-one-way", proved=False)
+@situation("mirror-one-way")
 def one_way_mirror_and_an_endpoint_is_dropped() -> Town:
     """What is dropped cannot be told from what is not copied."""
     return keep(one_endpoint_is_dropped_and_others_work(), lambda f: f[:6] != _mac(ETH1))
 
 
-@situation("mirror-one-way", proved=False, site=nobody)
+@situation("mirror-one-way", site=nobody)
 def one_way_mirror_without_a_site_file() -> Town:
     """As before, and nobody says who the appliance is."""
     return keep(healthy(), lambda f: f[:6] != _mac(ETH1))
@@ -94,7 +94,7 @@ def cut(town: Town, size: int) -> Town:
     return town
 
 
-@situation("not-a-mirror", proved=False)
+@situation("not-a-mirror")
 def plain_port_and_the_gateway_is_asked_for() -> Town:
     """Only broadcasts: the appliance asks for the gateway ten times, answers go elsewhere."""
     town = healthy()
@@ -103,7 +103,7 @@ def plain_port_and_the_gateway_is_asked_for() -> Town:
     return keep(town, spread)
 
 
-@situation("not-a-mirror", proved=False, site=nobody)
+@situation("not-a-mirror", site=nobody)
 def plain_port_without_a_site_file() -> Town:
     """As before, without a site file."""
     return plain_port_and_the_gateway_is_asked_for()
