@@ -68,7 +68,7 @@ def test_what_blocks_a_tag_hides_what_relies_on_it(cause: str, facts: Facts) -> 
         one, other = ALL[cause], ALL[follows]
         blocked = next(t for t in one.blocks if head(t) == tag)
         relied = next(t for t in other.relies if head(t) == tag)
-        shared = {name: "x" for name in names(blocked, relied)} | {"way": "x"}
+        shared = dict.fromkeys(names(blocked, relied), "x") | {"way": "x"}
         elsewhere = dict.fromkeys(shared, "y")
         for values, hides in ((shared, True), (elsewhere, ":" not in blocked)):
             diagnosis = Diagnosis([Says(seen(cause, "one", shared), seen(follows, "two", values))])
