@@ -19,6 +19,7 @@ FAILOVER_SILENCE_S = 3
 SEEN_S = 60  # seconds of a port that are compared
 BUSY_LEAST = 3
 LOAD_S = 10
+LOAD_LEAST = 500  # bytes a second: a port that says a word now and then carries no load
 LOAD_SHARE = 0.3  # of the load of the port that fell silent
 STANDBY_QUIET_NS = 600 * SECOND  # the second port has sent nothing at all for so long
 MOVED_NS = 300 * SECOND
@@ -171,7 +172,7 @@ class TopologyRule(Rule):
                 gain -= _mean(theirs, stopped - LOAD_S, stopped)
                 times = sum(bool(theirs.get(s)) for s in range(began, last))
                 busy_now = times >= BUSY_LEAST and 2 * times >= last - began
-                moved = busy_now and gain >= LOAD_SHARE * before
+                moved = busy_now and before >= LOAD_LEAST and gain >= LOAD_SHARE * before
                 if moved or self._took_address(port, other.name, facts, stopped * SECOND):
                     self._moves.append(
                         (stopped * SECOND, began * SECOND, port.name, other.name, began - stopped)

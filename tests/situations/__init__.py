@@ -8,10 +8,12 @@ from tests.situations import (
     healthy,
     names,
     neighbours,
+    ports,
     vantages,
 )
 from tests.situations.situation import SITUATIONS, Situation
 
 __all__ = [
-    "SITUATIONS", "Situation", "endpoints", "fates", "healthy", "names", "neighbours", "vantages",
+    "SITUATIONS", "Situation", "endpoints", "fates", "healthy", "names", "neighbours", "ports",
+    "vantages",
 ]  # fmt: skip

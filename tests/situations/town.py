@@ -218,8 +218,9 @@ class Conn(Tcp):
 class Town(Wire):
     """See the module's text."""
 
-    def __init__(self, seed: int = 1, port: tuple[str, str] = PORT1) -> None:
-        super().__init__(("mirror",))
+    def __init__(self, seed: int = 1, port: tuple[str, str] = PORT1,
+                 interfaces: tuple[str, ...] = ("mirror",)) -> None:  # fmt: skip
+        super().__init__(interfaces)
         self.chance = random.Random(seed)
         self.port = port
         self.sport = 40_000
