@@ -61,6 +61,7 @@ from panotui.state.lookups import LookupBook
 from panotui.state.marks import Marks, is_well, open_and_known, open_notes
 from panotui.state.ports import HISTORY_S, PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
+from panotui.state.rungs import ladder_of
 from panotui.state.standing import all_works, plays
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
@@ -532,7 +533,12 @@ class Engine:
         facts = self.view.facts
         now = self.now_ns
         appliance = frozenset(facts.appliance_addresses)
-        ports = self._port_records(HISTORY_S)
+        ports = tuple(
+            msgspec.structs.replace(
+                p, ladder=ladder_of(p, self.leases, self.claims, facts.gateways, now)
+            )
+            for p in self._port_records(HISTORY_S)
+        )
         streams = self.streams.records(now)
         devices = self._device_records()
         cameras = self.cameras.records(self.facts.camera_streams, appliance)

@@ -35,6 +35,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of everything that leaves the engine."""
 
 
+class StepRecord(Record, frozen=True):
+    """How far one target got: a port's frames, its lease, its next hop."""
+
+    target: str  # "port", "lease", "next-hop"
+    name: str
+    passed: str | None  # the last step that it passed
+    failing_step: str | None  # None: nothing fails
+    text: str
+    since_ns: int | None
+
+
 class PortRecord(Record, frozen=True, kw_only=True):
     name: str  # "eth0", "eth1" of the appliance
     role: str | None = None
@@ -64,6 +75,7 @@ class PortRecord(Record, frozen=True, kw_only=True):
     last_seen_ns: int | None = None
     history_in_bps: tuple[float | None, ...] = ()  # newest last, one a second, None = gap
     history_out_bps: tuple[float | None, ...] = ()
+    ladder: tuple[StepRecord, ...] = ()  # lowest first; what was not tried is left out
 
 
 class FlowRecord(Record, frozen=True, kw_only=True):

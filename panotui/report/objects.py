@@ -92,6 +92,17 @@ def port_object(port: PortRecord) -> Json:
         "mac": port.mac,
         "addresses": list(port.addresses),
         "interface": port.interface,
+        "ladder": [
+            {
+                "target": s.target,
+                "name": s.name,
+                "passed": s.passed,
+                "failing_step": s.failing_step,
+                "since": time_text(s.since_ns) if s.since_ns else None,
+                "text": s.text,
+            }
+            for s in port.ladder
+        ],
         "packets_in": port.packets_in,
         "packets_out": port.packets_out,
         "bytes_in": port.bytes_in,

@@ -167,12 +167,14 @@ def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRe
     out = []
     for address in sorted(servers | set(book.resolvers)):
         resolver = book.resolvers.get(address)
-        state, detail = "unseen", None
+        state, detail, failing = "unseen", None, None
         if resolver is not None:
             if resolver.unanswered >= SILENT_AFTER:
                 state, detail = "blocked", f"{resolver.unanswered} queries unanswered"
+                failing = "answered"
             elif resolver.answers and resolver.failures >= resolver.answers:
                 state, detail = "failing", "every answer is an error"
+                failing = "useful-answer"
             elif resolver.answers:
                 state = "reachable"
         elif address not in servers:
@@ -191,6 +193,7 @@ def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRe
                 rtt_ms=resolver.median_ms if resolver else None,
                 detail=detail,
                 label="DNS",
+                failing_step=failing,
                 address=address,
             )
         )
@@ -201,12 +204,14 @@ def _ntp_records(clock: ClockBook, servers: frozenset[str]) -> list[EndpointReco
     out = []
     for address in sorted(servers | set(clock.servers)):
         server = clock.servers.get(address)
-        state, detail = "unseen", None
+        state, detail, failing = "unseen", None, None
         if server is not None:
             if server.unanswered >= SILENT_AFTER:
                 state, detail = "blocked", f"{server.unanswered} requests unanswered"
+                failing = "answered"
             elif server.responses and not server.synchronised:
                 state, detail = "failing", "the server is not synchronised"
+                failing = "valid"
             elif server.responses:
                 state = "reachable"
         out.append(
@@ -223,6 +228,7 @@ def _ntp_records(clock: ClockBook, servers: frozenset[str]) -> list[EndpointReco
                 rtt_ms=server.delay_ms if server else None,
                 detail=detail,
                 label="NTP",
+                failing_step=failing,
                 address=address,
             )
         )
