@@ -146,6 +146,8 @@ def _answer(table: Table, scene: Scene) -> Line:
         pen.put(f"  port {scene.port}", "warn")
     if scene.place.filter:
         pen.put(f"  filter {scene.place.filter}", "warn")
+    if frame.cut:
+        pen.put(f"  {frame.cut}", "warn")
     shown = len(table.rows(frame))
     last = min(frame.matched, frame.first + min(shown, window_rows(table, frame, scene.height)))
     where = f"{frame.first + 1 if last else 0}-{last} of {frame.matched}"

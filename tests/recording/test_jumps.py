@@ -12,6 +12,7 @@ from panotui.recording.reader import Recording
 from panotui.recording.recorder import Recorder
 from panotui.recording.retention import Limits, roll_up
 from panotui.tui.effects import Send
+from panotui.tui.line import text_of
 from panotui.tui.session import Session
 from panotui.views import review
 from panotui.views.frames import Command, View
@@ -149,6 +150,12 @@ def test_a_list_that_is_cut_says_so(aged: Path, monkeypatch: pytest.MonkeyPatch)
     assert provider.frame(View(pane="events")).cut == ""
     monkeypatch.setattr(review, "EVENTS_SHOWN", 2)
     assert provider.frame(View(pane="events")).cut == "newest 2 of 5; older: ["
+    screen = Session(mode="review")
+    screen.resize(80, 24)
+    screen.press("7", "7", 0.0)
+    screen.take(provider.frame(screen.view()), 0.0)
+    drawn = "\n".join(map(text_of, screen.picture(0.0).body))
+    assert "newest 2 of 5; older: [" in drawn
 
 
 def test_the_time_line_drops_no_alarm(aged: Path) -> None:
