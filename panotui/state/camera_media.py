@@ -89,15 +89,15 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
 def pictureless(
     camera: Camera, sessions: list[Session], streams: list[StreamState], now_ns: int
 ) -> Session | None:
-    """The newest session that plays a picture of which nothing has come, over TCP or beside
-    sound that comes."""
+    """The newest session that plays a picture of which nothing has come: over TCP, or beside what
+    comes (sound, packets of a type that the description does not name)."""
     for session in reversed(sessions):
         if session.state != "playing" or not session.plays_video:
             continue
         if now_ns - session.play_ns < AWAITED_NS:
             return None  # wait for it
         own = [s for s in streams if f"{s.meter}-{s.row.session}" == session.key]
-        if any(media_of(s.codec) in ("video", None) for s in own):
+        if any(media_of(s.codec) in ("video", None) and not s.row.undeclared for s in own):
             return None
         return session if session.transport == "tcp" or own else None
     return None

@@ -86,7 +86,8 @@ def _flowing(scene: Scene) -> Verdict | None:
         return "silent", f"its reader refuses the media: port {away[2].port}", away[2].first_ns
     bare = pictureless(scene.camera, scene.sessions, scene.streams, scene.now_ns)
     if bare is not None:
-        return "silent", "sound comes and no picture", bare.play_ns
+        what = "packets of another type" if any(s.row.undeclared for s in video) else "only sound"
+        return "silent", f"{what}, and no picture", bare.play_ns
     frozen = [s for s in video if s.state == "frozen"]
     if len(frozen) == len(video):
         return "silent", "the picture stands still", frozen[0].state_since_ns

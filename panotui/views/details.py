@@ -204,7 +204,12 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
                     if stream.uncertain
                     else "",
                 ),
-                ("state", f"{stream.state} since {utc(stream.state_since_ns)[11:19]}"),
+                (
+                    "state",
+                    f"{stream.state} since {utc(stream.state_since_ns)[11:19]}"
+                    + (", catching up after a stall" if stream.catching_up else ""),
+                ),
+                *_odd(stream),
                 (
                     "codec",
                     " ".join(w for w in (stream.codec, size, stream.profile) if w) or "-",
@@ -243,6 +248,16 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
                         if stream.gap_events
                         else str(stream.lost)
                     ),
+                ),
+                *(
+                    [("foreign", f"{stream.foreign} packets of types that its SDP does not name")]
+                    if stream.foreign
+                    else []
+                ),
+                *(
+                    [("new SSRCs", f"{stream.ssrc_changes}, and the stream went on each time")]
+                    if stream.ssrc_changes
+                    else []
                 ),
                 ("duplicates", word(stream.duplicates or None)),
                 ("reordered", word(stream.reordered or None)),
@@ -292,6 +307,17 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
         copy=stream.url or f"{stream.src} {stream.ssrc}",
         links=tuple(links),
     )
+
+
+def _odd(stream: StreamRecord) -> list[Line]:
+    """What a stream is that is not the one that its session announced."""
+    lines: list[Line] = []
+    if stream.stray:
+        lines.append(("stray", "an earlier session's, to a port that another one uses by now"))
+    if stream.undeclared:
+        said = f"type {stream.payload_type} is none of those that the session's SDP names"
+        lines.append(("undeclared", said))
+    return lines
 
 
 def _loss_places(stream: StreamRecord) -> list[Line]:

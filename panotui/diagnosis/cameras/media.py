@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
-from panotui.model import SECOND, EvidenceRecord
+from panotui.model import SECOND, EvidenceRecord, StreamRow
 from panotui.state.camera import Camera
 from panotui.state.camera_media import (
     AWAITED_NS,
@@ -133,7 +133,11 @@ def _no_picture(camera: Camera, streams: list[StreamState], facts: Facts) -> lis
     session = pictureless(camera, own, streams, facts.now_ns)
     if session is None or (appliance and session.client not in appliance):
         return []
-    sound = any(f"{s.meter}-{s.row.session}" == session.key for s in streams)
+    own_streams = [s for s in streams if f"{s.meter}-{s.row.session}" == session.key]
+    strange = next((s.row for s in own_streams if s.row.undeclared), None)
+    if strange is not None:
+        return [_strange(camera, session, strange)]
+    sound = bool(own_streams)
     what = "sends sound and no picture" if sound else "sends nothing"
     waited = (facts.now_ns - session.play_ns) // SECOND
     return [
@@ -146,6 +150,24 @@ def _no_picture(camera: Camera, streams: list[StreamState], facts: Facts) -> lis
             camera=camera.address,
         )
     ]  # fmt: skip
+
+
+def _strange(camera: Camera, session: Session, row: StreamRow) -> Observation:
+    """Packets of a type that the description does not name: LIVE555 throws them away."""
+    named = ", ".join(str(t.payload_type) for t in session.tracks if t.media == "video")
+    kind = row.payload_type
+    return Observation(
+        "stream-codec", subject_of(camera), {**about(camera), "client": session.client},
+        (
+            evidence(session.play_ns, session.play_packet, "200 to PLAY"),
+            evidence(row.first_ns, row.first_packet, f"first packet of type {kind}"),
+        ),
+        row.first_ns, row.last_ns,
+        text=f"Camera {camera.name} sends packets of payload type {kind}, and its description "
+             f"names {named or 'none'}: a reader that keeps to it shows no picture",
+        action=f"Update the firmware of {camera.name}, or choose another profile there",
+        camera=camera.address,
+    )  # fmt: skip
 
 
 def _setup_text(asked: str, answered: tuple[int, int] | None) -> str:

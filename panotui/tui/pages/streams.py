@@ -47,11 +47,21 @@ def trouble_word(finding: str | None) -> str:
     return _SHORT_TROUBLES.get(word, word)
 
 
+def _odd_word(stream: StreamRecord) -> str | None:
+    """What a stream is that is well and not quite what its session announced."""
+    if stream.stray:
+        return "stray"
+    if stream.undeclared:
+        return "extra"
+    return "catch-up" if stream.catching_up else None
+
+
 def state_word(row: Row) -> str:
-    """`ok` for a stream that is well, `faulty` where a finding says otherwise, else its state."""
+    """`ok` (or `stray`, `extra`, `catch-up`) for a stream that is well, a word for trouble where
+    a finding says otherwise, else its state."""
     if isinstance(row, StreamRecord):
         if row.standing == "streaming":
-            return "ok"
+            return _odd_word(row) or "ok"
         return trouble_word(row.trouble) if row.state == "streaming" else row.state
     status = f" {row.last_status}" if row.state == "refused" and row.last_status else ""
     if row.standing != row.state:

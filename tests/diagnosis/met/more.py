@@ -370,3 +370,21 @@ def fixed_port_pair_for_all_cameras(wire: Wire) -> Truth:
     other = {"address": "10.20.0.12", "mac": "02:00:00:00:01:12"}
     Reader(wire, 41_000, **other).start(0.3, SDP).film(0.7, 14, Film(ssrc=0xA00), sport=5050)
     return Truth(streams=PLAYED | {0xA00: {"lost": 0, "fps": 25.0}})
+
+
+@scene
+def another_payload_type_than_was_declared(wire: Wire) -> Truth:
+    """The SDP says 96, and the packets come as 97: no reader knows what they are."""
+    Reader(wire).start(0.2, SDP).film(0.6, 20, Film(payload=97))
+    return Truth(("stream-codec",), state="silent", says={"stream-codec": "97"})
+
+
+@scene
+def an_old_session_still_sends_beside(wire: Wire) -> Truth:
+    """The reader came again to the same ports after a crash; the camera goes on with both."""
+    one = Reader(wire).start(0.2, SDP)
+    one.film(0.6, 25, Film(ssrc=0xB00, fps=10, gop=20), silent=True)
+    one.flow.reset(9, by_server=False)
+    two = Reader(wire, 40_010).start(10, SDP)
+    two.film(10.5, 40, Film(ssrc=0xB01))
+    return Truth(streams={0xB01: {"lost": 0, "fps": 25.0}}, never=("stream-restart",))

@@ -1,0 +1,82 @@
+"""What is said of a camera in a word agrees with the worst finding about it, all over."""
+
+from __future__ import annotations
+
+import pytest
+
+from panotui.commands.summary import summary
+from panotui.engine.engine import Engine
+from panotui.model import Site, Snapshot
+from panotui.runtime.pump import Pump
+from panotui.site.file import load_site
+from panotui.sources import open_file
+from panotui.state.standing import dead_cameras, plays
+from panotui.tui.pages.streams import state_word
+from tests.captures import DATA, capture
+from tests.diagnosis.met.run import observed
+from tests.diagnosis.met.truth import SCENES
+from tests.field.cases import all_cases, name
+
+FIELD = DATA / "field"
+SPOKEN = (
+    "camera", "picture", "stream", "udp-", "tcp-strange", "keep-alive", "session", "player",
+    "rate-", "stamped", "ssrc", "loss", "media", "answer", "gaps", "audio", "frames", "phone",
+    "sensor", "receiver", "headers", "second-", "a-third", "cloud-port", "old-",
+)  # fmt: skip
+LAB = (
+    "lab/udp-h264.pcap", "lab/tcp-h264.pcap", "lab/gst-udp-digest.pcap", "lab/mirror-port.pcap",
+)  # fmt: skip
+OVER = ("teardown", "fin-client", "rst-client")  # the reader's own doing
+
+
+def of_file(path: str, site: Site) -> Snapshot:
+    engine, source = Engine(site), open_file(path)
+    Pump([source], engine, files=[path]).run(0.0)
+    source.close()
+    return engine.snapshot()
+
+
+def differences(shot: Snapshot) -> list[str]:
+    """Where a word says other than the findings."""
+    out = []
+    told = summary(shot)
+    opened = [f for f in shot.findings if f.cleared_time_ns is None and f.severity != "info"]
+    for camera in shot.cameras:
+        about = [f for f in opened if f.camera == camera.address]
+        worst = min((f.severity for f in about), default=None)  # "error" before "warning"
+        said = f"{camera.name}: {camera.state} ({camera.state_text}), findings {about}"
+        if worst == "error" and plays(camera):
+            out.append(f"counted as playing: {said}")
+        if (worst is None) != (camera.trouble is None) or worst != camera.trouble_severity:
+            out.append(f"trouble is {camera.trouble} {camera.trouble_severity}: {said}")
+        if worst and state_word(camera) in ("ok", "streaming"):
+            out.append(f"the pane says {state_word(camera)}: {said}")
+        if worst and camera.state == "streaming" and f"but {camera.trouble}" not in told:
+            out.append(f"the summary does not say it: {said}")
+        if camera.name in dead_cameras([camera]) and not about:
+            ended = any(how in (camera.state_text or "") for how in OVER)
+            if not ended and not (camera.state_text or "").startswith("nobody"):
+                out.append(f"no finding: {said}")
+    if shot.counts.cameras_ok != sum(plays(c) for c in shot.cameras):
+        out.append(f"{shot.counts.cameras_ok} are counted as playing")
+    return out
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_scenes_cameras_are_called_what_their_findings_say(scene: str) -> None:
+    _, engine = observed(SCENES[scene], True)
+    assert differences(engine.snapshot()) == []
+
+
+CASES = [case for case in all_cases().values() if name(case).startswith(SPOKEN)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[name(case) for case in CASES])
+def test_a_captures_cameras_are_called_what_their_findings_say(case: dict[str, str]) -> None:
+    site = load_site(FIELD / case["site"]) if "site" in case else Site()
+    assert differences(of_file(str(FIELD / case["file"]), site)) == []
+
+
+@pytest.mark.parametrize("path", LAB)
+def test_the_labs_cameras_are_called_what_their_findings_say(path: str) -> None:
+    assert differences(of_file(str(capture(path)), Site())) == []
