@@ -59,6 +59,9 @@ APPS: tuple[str | None, ...] = (
     "geneve",
     "gre",
     "ip-in-ip",
+    "onvif",  # web services of cameras: settings, events
+    "snapshot",  # single pictures over HTTP
+    "mjpeg",  # pictures that follow each other in one HTTP answer
 )
 
 

@@ -27,6 +27,9 @@ APP_PROTO = {
     "other": "unknown",
     "http-connect": "http",
     "rtsp-http": "http",
+    "onvif": "http",
+    "snapshot": "http",
+    "mjpeg": "http",
     "rtsps": "tls",
     "mdns": "dns",
 }

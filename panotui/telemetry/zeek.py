@@ -47,6 +47,9 @@ SERVICES = {
     "tls": "ssl",
     "http-connect": "http",
     "rtsp-http": "http",
+    "onvif": "http",
+    "snapshot": "http",
+    "mjpeg": "http",
     "rtsps": "ssl",
     "mdns": "dns",
 }

@@ -31,6 +31,7 @@ METHODS = (
     b"NOTIFY ",
 )
 _REQUEST = re.compile(rb"([A-Z]{3,16}) (\S{1,8192}) HTTP/1\.[01]\s*$")
+_SNAPSHOT = re.compile(rb"(?i)snapshot|/snap\.|/picture$|/jpg/|image\.jpe?g|cmd=snap")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\s*$)")
 
 
@@ -41,6 +42,8 @@ class Head(NamedTuple):
     size: int  # bytes up to and with the empty line
     is_video: bool  # an answer of pictures that replace each other: MJPEG
     tunnel_cookie: bool  # x-sessioncookie, or a WebSocket for RTSP: RTSP tunnelled in HTTP
+    asks_for: str | None = None  # of a request: "onvif", "snapshot"; None: nothing of cameras
+    is_picture: bool = False  # an answer that is one JPEG
 
 
 def end_of_head(data: bytes | bytearray) -> int:
@@ -83,8 +86,11 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
             server=_text(fields.get(b"server")),
             location=_location(fields.get(b"location")),
         )
-        video = b"multipart/x-mixed-replace" in fields.get(b"content-type", b"").lower()
-        return Head(message, max(size, 0), video, cookie)
+        content = fields.get(b"content-type", b"").lower()
+        video = b"multipart/x-mixed-replace" in content
+        return Head(
+            message, max(size, 0), video, cookie, is_picture=content.startswith(b"image/jp")
+        )
     request = _REQUEST.match(start)
     if request is None:
         raise Malformed("HTTP request line")
@@ -104,7 +110,16 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
         user_agent=_text(fields.get(b"user-agent")),
         credentials=user or authorization.startswith(b"basic") or proxy.startswith(b"basic"),
     )
-    return Head(message, max(size, 0), False, cookie)
+    return Head(message, max(size, 0), False, cookie, _asks_for(path or b"", fields))
+
+
+def _asks_for(path: bytes, fields: dict[bytes, bytes]) -> str | None:
+    """What a request wants of a camera, by its path and the namespace of its action."""
+    said = path.lower() + b" " + fields.get(b"soapaction", b"").lower()
+    said += fields.get(b"content-type", b"").lower()
+    if _SNAPSHOT.search(path):
+        return "snapshot"
+    return "onvif" if b"/onvif/" in said or b"www.onvif.org" in said else None
 
 
 def _target(method: bytes, target: bytes) -> tuple[bytes | None, bytes | None, bool]:

@@ -51,6 +51,7 @@ class Opening:
     """
 
     __slots__ = (
+        "_asked_snapshot",
         "_both",
         "_connecting",
         "_handshake",
@@ -92,6 +93,7 @@ class Opening:
         self._reader = ""
         self._handshake: tls.Handshake | None = None
         self._connecting = False  # CONNECT was asked for, the answer is awaited
+        self._asked_snapshot = False
         self._told_not_tls = False
         self._tries = 0
         self._undecided = 0
@@ -332,6 +334,7 @@ class Opening:
             self.finished = True
             return
         self.messages.append(head.message)
+        self._note_pictures(head)
         if head.is_video:
             self.is_video = self.finished = True
             return
@@ -340,6 +343,17 @@ class Opening:
             self.app = "http-connect"
         elif self._connecting and (head.message.status or 0) // 100 == 2:
             self._tunnel()
+
+    def _note_pictures(self, head: http.Head) -> None:
+        """What a camera is asked for over HTTP is called as what it is."""
+        if head.asks_for == "onvif":
+            self.app = "onvif"
+        elif head.asks_for == "snapshot":
+            self._asked_snapshot = True
+        elif head.is_video:
+            self.app = "mjpeg"
+        elif head.is_picture and self._asked_snapshot:
+            self.app = "snapshot"
 
     def _tunnel(self) -> None:
         """A proxy has connected: what follows is another protocol."""
