@@ -103,6 +103,7 @@ READING = (
     "panotui.sources.files.source",
     "panotui.telemetry.eve",
     "panotui.telemetry.zeek",
+    "panotui.views.masking",
     "panotui.views.narrowing",
     "zstandard",
 )
