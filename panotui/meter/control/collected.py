@@ -44,6 +44,13 @@ class Collected:
         if len(self.apps) > self._flows_kept:
             self.apps.popitem(last=False)
 
+    def mark_nothing(self, flows: Iterable[int]) -> None:
+        """Note of flows that nothing known was found in them."""
+        apps = self.apps
+        apps.update(dict.fromkeys(flows, 0))
+        while len(apps) > self._flows_kept:
+            apps.popitem(last=False)
+
     def refuse(self, what: str) -> None:
         """Count a malformed packet."""
         self.malformed_by[what] = self.malformed_by.get(what, 0) + 1

@@ -140,6 +140,7 @@ class Openings:
         collected = self._collected
         lanes[offered.place[passed.rows]] = passed.lanes
         collected.taken += len(passed.lanes)
+        collected.mark_nothing(passed.quiet)
         for flow, from_start, server_port, by_client, *seen in passed.done:
             collected.mark(flow, "other" if from_start else None)
             if from_start and by_client and server_port in TLS_PORTS:
@@ -234,7 +235,7 @@ class Openings:
             talk.feed(seen.sequence, seen.payload(), seen.from_client, seen.origin(flow))
         if heard is not None:
             for piece in heard.pieces:
-                talk.feed(piece.sequence, piece.payload(), piece.from_client, piece.origin(flow))
+                talk.feed(piece.sequence, piece.data, piece.from_client, piece.origin(flow))
         self.talk_bytes += talk.held
         return talk
 

@@ -3,7 +3,7 @@
 Most connections that are seen from their middle, and those of protocols of which nothing is read,
 show three payloads that nobody recognises, and are left alone. Payloads of flows without an
 `opening.Opening` come in; out comes which of them need none, and what that comes to, which is what
-an `Opening` would say of them. While a flow has shown fewer than three, how long they were is
+an `Opening` would say of them. While a flow has shown fewer than three, they are
 remembered, for an `Opening` to begin with should anything else follow.
 """
 
@@ -26,7 +26,8 @@ from panotui.wire.gather import gather
 from panotui.wire.origin import Origin
 
 TRIES = 3  # segments of unknown content before a flow is left alone
-KEPT = 16_384
+KEPT = 4_096
+HELD = 512  # bytes of a payload that is remembered
 _LONGEST = 2048  # bytes of a payload that is looked at here
 _BLOCK = 64
 _SYN = 2
@@ -43,7 +44,7 @@ class Piece(NamedTuple):
 
     from_client: bool
     sequence: int
-    size: int
+    data: bytes
     time_ns: int
     packet: int
     interface: int
@@ -51,10 +52,6 @@ class Piece(NamedTuple):
     def origin(self, flow: int) -> Origin:
         """Where it was seen."""
         return Origin(self.time_ns, self.packet, self.interface, flow)
-
-    def payload(self) -> bytes:
-        """A segment as good as it was: its bytes begin nothing, whatever follows them."""
-        return b"\x01" * self.size
 
 
 class Heard(NamedTuple):
@@ -68,7 +65,7 @@ class Heard(NamedTuple):
         """The sequence number that a direction's next segment should have; None: any."""
         for piece in reversed(self.pieces):
             if piece.from_client == from_client:
-                return (piece.sequence + piece.size) & 0xFFFFFFFF
+                return (piece.sequence + len(piece.data)) & 0xFFFFFFFF
         return None
 
 
@@ -90,6 +87,7 @@ class Passed(NamedTuple):
     rows: Bool  # (n,) of the rows that were offered
     lanes: U8  # (number of these,)
     done: list[Done]
+    quiet: list[int]  # flows that are left alone, too, of which there is nothing to tell
 
 
 class Unknown:
@@ -155,21 +153,32 @@ class Unknown:
             return None
         whose = of[mine]
         tries = rank(whose) + before[whose] + 1
-        lanes = np.where(tries < TRIES, LANE_HANDSHAKE, LANE_BULK).astype(np.uint8)
         server = np.where(from_client, columns.dport[rows], columns.sport[rows])
         # of flows that show all their pieces here nothing has to be remembered
         last = tries == TRIES
         whole = np.zeros(len(ids), np.bool_)
         whole[whose[last]] = True
         whole &= before == 0
+        long = np.zeros(len(ids), np.bool_)  # too much to remember
+        long[whose[(tries <= TRIES) & (size[mine] > HELD)]] = True
+        keep = ~(long & ~whole)[whose]
+        mine, whose, tries, last = mine[keep], whose[keep], tries[keep], last[keep]
+        lanes = np.where(tries < TRIES, LANE_HANDSHAKE, LANE_BULK).astype(np.uint8)
         clients = np.bincount(whose[from_client[mine] & (tries <= TRIES)], minlength=len(ids))
         at = mine[last & whole[whose]]
+        began = np.flatnonzero(tries == 1)  # how it looked with its first piece counts
+        started_of = np.zeros(len(ids), np.bool_)
+        started_of[whose[began]] = from_start[mine[began]]
+        port_of = np.zeros(len(ids), np.int64)
+        port_of[whose[began]] = server[mine[began]]
+        quiet = flows[at[~started_of[of[at]]]].tolist()
+        at = at[started_of[of[at]]]
         done = [
             Done(*values)
             for values in zip(
                 flows[at].tolist(),
-                from_start[at].tolist(),
-                server[at].tolist(),
+                started_of[of[at]].tolist(),
+                port_of[of[at]].tolist(),
                 (clients[of[at]] > 0).tolist(),
                 batch.time_ns[rows[at]].tolist(),
                 (rows[at] + batch.first_number).tolist(),
@@ -180,20 +189,23 @@ class Unknown:
         told = np.flatnonzero((tries <= TRIES) & ~whole[whose])
         at = mine[told]
         heard = self._heard
-        for flow, number, started, port, *rest in zip(
+        data = batch.data.data
+        first_byte = columns.payload[rows[at]]
+        for flow, number, started, port, begin, end, by_client, number_of, *rest in zip(
             flows[at].tolist(),
             tries[told].tolist(),
             from_start[at].tolist(),
             server[at].tolist(),
+            first_byte.tolist(),
+            (first_byte + size[at]).tolist(),
             from_client[at].tolist(),
             sequence[at].tolist(),
-            size[at].tolist(),
             batch.time_ns[rows[at]].tolist(),
             (rows[at] + batch.first_number).tolist(),
             batch.interface[rows[at]].tolist(),
             strict=True,
         ):
-            piece = Piece(*rest)
+            piece = Piece(by_client, number_of, bytes(data[begin:end]), *rest)
             if number == 1:
                 heard[flow] = Heard(started, port, (piece,))
             elif number < TRIES:
@@ -208,7 +220,7 @@ class Unknown:
             heard.popitem(last=False)
         settled = np.zeros(len(rows), np.bool_)
         settled[mine] = True
-        return Passed(settled, lanes, done)
+        return Passed(settled, lanes, done, quiet)
 
     def _before(
         self,

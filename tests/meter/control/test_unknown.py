@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from panotui.meter.control import unknown
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE
-from panotui.model import APPS, NotTls, TlsClientHello
+from panotui.model import APPS, BannerMessage, NotTls, TlsClientHello
 from panotui.wire import banner
 from tests.meter.control.test_established import DATA, PORTS, several_at_once
 from tests.meter.control.test_tls import hello_record, records
@@ -145,3 +145,14 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     result = several_at_once(frames, [40])
     assert len(result.lane.openings._unknown._heard) == 10
     assert not result.of(NotTls)  # one payload proves nothing
+
+
+def test_what_was_heard_before_a_greeting_is_part_of_what_was_said() -> None:
+    talks = [Conversation(9000, 40_000 + number) for number in range(12)]
+    for talk in talks:
+        talk.say(True, b"ZzZz")
+        talk.say(False, b"\xff\xfb\x01")  # telnet
+        talk.say(True, b"root\r\n")
+    frames = [frame for turn in zip(*(t.frames for t in talks), strict=True) for frame in turn]
+    slow, quick = run_frames(frames), several_at_once(frames, [12])
+    assert quick.of(BannerMessage) == slow.of(BannerMessage) != []
