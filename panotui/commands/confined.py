@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands import readable
-from panotui.errors import UsageError
+from panotui.errors import PanotuiError, UsageError
 
 if TYPE_CHECKING:
     from panotui.sources.live.placing import Placing, Wanted
@@ -99,6 +99,7 @@ def confined(
     readable.prepare_to_drop()
     temporary = confinement.temporary_folder()
     placing: Placing | None = None
+    faulty = False
     try:
         places.finished = temporary / "finished"
         with deputy.acting():
@@ -136,7 +137,12 @@ def confined(
         yield places
         if placing is not None:
             placing.place()
+    except (PanotuiError, OSError):
+        raise
+    except Exception:
+        faulty = True  # what it says of itself finds a place in the folder
+        raise
     finally:
         if placing is not None:
             placing.close()
-        confinement.remove(temporary)
+        confinement.remove(temporary, keep_folder=faulty)

@@ -136,6 +136,13 @@ def needed(
     return places
 
 
-def remove(folder: Path) -> None:
-    """What is left of a folder for temporary files."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(folder: Path, *, keep_folder: bool) -> None:
+    """What is left of a folder for temporary files; the folder itself may be needed still."""
+    if not keep_folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for part in folder.iterdir():
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
