@@ -40,7 +40,7 @@ def command(socket: Path | None, listen: str, verbose: bool, no_color: bool) -> 
         raise UsageError(
             "metrics", "prometheus_client is not installed", "Install panotui[metrics]."
         ) from None
-    from panotui.telemetry.openmetrics import Recorder, RecorderCollector
+    from panotui.metrics.openmetrics import Recorder, RecorderCollector
 
     recorder = Recorder(str(path))
     recorder.frame("overview")  # the connection outlives the rights to make it

@@ -24,7 +24,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from panotui.commands.metrics import command
 from panotui.errors import UsageError
 from panotui.feed.server import FeedServer, listen
-from panotui.telemetry.openmetrics import Recorder, RecorderCollector
+from panotui.metrics.openmetrics import Recorder, RecorderCollector
 from panotui.views.provider import StateProvider
 from tests.views.records import FixedState
 
@@ -144,7 +144,7 @@ def test_the_command_answers_in_openmetrics(served: str) -> None:
 
 def test_no_packet_library_is_in_the_process() -> None:
     code = (
-        "import sys; import panotui.commands.metrics, panotui.telemetry.openmetrics;"
+        "import sys; import panotui.commands.metrics, panotui.metrics.openmetrics;"
         "print([m for m in sys.modules if m.split('.')[0] in ('scapy', 'textual')])"
     )
     done = subprocess.run(

@@ -1,0 +1,1 @@
+"""A running recorder, as a client of its socket, for systems that gather metrics."""
