@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from panotui.commands.baseline import read_baseline, require_same_site
+from panotui.commands.baseline_file import read_baseline, require_same_site
 from panotui.commands.confined import confined
 from panotui.commands.options import (
     baseline_option,

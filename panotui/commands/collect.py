@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands.alerting import Alerts, Targets, alert_options
-from panotui.commands.baseline import read_baseline
+from panotui.commands.baseline_file import read_baseline
 from panotui.commands.options import read_site, ring_options, ring_sizes
 from panotui.commands.readable import COLLECTOR, drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError

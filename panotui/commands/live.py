@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from panotui.commands.alerting import Targets, alert_options
-from panotui.commands.baseline import read_baseline, require_same_site
+from panotui.commands.baseline_file import read_baseline, require_same_site
 from panotui.commands.options import (
     COMMANDS,
     baseline_option,

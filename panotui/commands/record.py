@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from panotui.commands.alerting import Alerts, Targets, alert_options
-from panotui.commands.baseline import read_baseline, require_same_site
+from panotui.commands.baseline_file import read_baseline, require_same_site
 from panotui.commands.options import (
     COMMANDS,
     baseline_option,
