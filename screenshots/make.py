@@ -210,7 +210,7 @@ def report(recording: Recording, folder: Path, made: Path) -> None:
     except UsageError as error:
         print(f"no picture of the report: {error}", file=sys.stderr)
         return
-    heading = Heading(customer="Example GmbH", technician="J. Doe", time=LocalTime(UTC))
+    heading = Heading(customer="Example GmbH", technician="field service", time=LocalTime(UTC))
     story = story_of(recording, recording.path.name, f"Panotui {__version__}", heading=heading)
     (made / "report.html").write_text(page(story), encoding="utf-8")
     subprocess.run(

@@ -84,7 +84,7 @@ def pages_of(pdf: bytes) -> int:
 def test_a_night_without_trouble_is_four_pages_of_a4(tmp_path: Path) -> None:
     quiet = record_night(tmp_path / "quiet.panotui", 9, cameras=8, endpoints=32)
     out = tmp_path / "quiet.pdf"
-    said = ["--customer", "Acme", "--technician", "J. Doe", "--zone", "Europe/Berlin"]
+    said = ["--customer", "Acme", "--technician", "field service", "--zone", "Europe/Berlin"]
     assert main(["report", str(quiet), "-o", str(out), *said]) == 0
     made = out.read_bytes()
     assert made.startswith(b"%PDF-")

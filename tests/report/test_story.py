@@ -238,14 +238,15 @@ def test_customer_technician_and_zone_come_from_the_site_file_or_the_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     site = (
-        '[site]\nname = "plant-7"\n[report]\ncustomer = "Acme <GmbH>"\ntechnician = "J. Doe"\n'
+        '[site]\nname = "plant-7"\n[report]\ncustomer = "Acme <GmbH>"\n'
+        'technician = "field service"\n'
         'zone = "Asia/Kolkata"\n'
     )
     folder = record_night(tmp_path / "a.panotui", 0.2, cameras=1, site_text=site)
     assert main(["report", str(folder), "-o", "-"]) == 0
     text = capfd.readouterr().out
     assert "Acme &lt;GmbH&gt;" in text
-    assert "<dd>J. Doe</dd>" in text
+    assert "<dd>field service</dd>" in text
     assert "IST (UTC+5:30)" in text
     assert main(["report", str(folder), "--markdown", "--customer", "Other", "--zone", "UTC"]) == 0
     text = capfd.readouterr().out
