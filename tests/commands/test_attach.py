@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from panotui.commands.attach import _only_socket
+from panotui.commands.attach import only_socket
 from panotui.errors import InputError, UsageError
 from panotui.feed import server
 
@@ -23,14 +23,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_sockets_that_killed_recorders_left_are_passed_over(folder: Path) -> None:
     server.listen(folder / "dead.sock").close()
     with pytest.raises(InputError, match="no recorder is running"):
-        _only_socket()
+        only_socket()
     with server.listen(folder / "live.sock"):
-        assert _only_socket() == folder / "live.sock"
+        assert only_socket() == folder / "live.sock"
         with (
             server.listen(folder / "other.sock"),
             pytest.raises(UsageError, match=r"live\.sock, .*other\.sock"),
         ):
-            _only_socket()
+            only_socket()
 
 
 def test_a_user_who_may_not_write_the_shared_folder_has_one_of_his_own(

@@ -37,7 +37,7 @@ def record(home: Path, *arguments: str) -> tuple[int, list[dict[str, dict[str, s
     with Namespace("ptgo") as here:
         process = here.popen(
             [sys.executable, "-m", "panotui", "record", "lo", "--json", "--for", "20s",
-             "-o", str(home / "first"), *arguments],
+             "-o", str(home / "first"), "--socket", str(home / "alone.sock"), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, text=True,
             env=environment,
         )  # fmt: skip
@@ -85,7 +85,8 @@ def test_a_fallback_that_is_not_needed_leaves_nothing(home: Path) -> None:
         for other, wanted in ((home / "second", 0), (home / "first", 2)):
             process = here.popen(
                 [sys.executable, "-m", "panotui", "record", "lo", "--for", "1s",
-                 "-o", str(home / "first"), "--fallback", str(other)],
+                 "-o", str(home / "first"), "--fallback", str(other),
+                 "--socket", str(home / "alone.sock")],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY, text=True,
                 env={**os.environ, "SUDO_UID": str(USER), "SUDO_GID": str(USER)},
             )  # fmt: skip

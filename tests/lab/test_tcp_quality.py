@@ -116,7 +116,7 @@ def told_by_tshark(path: Path) -> Counter[Key]:
 
 def told_by_us(delta: Delta) -> Counter[Key]:
     out: Counter[Key] = Counter()
-    for row in delta.flows[delta.flows["protocol"] == 6]:
+    for row in delta.flows[delta.flows["protocol"] == 6].whole():
         a, b = (address_text(row["version"], row[end].tobytes()) for end in ("src", "dst"))
         there = (a, int(row["sport"]), b, int(row["dport"]))
         for way, ends in (("out", there), ("in", (*there[2:], *there[:2]))):

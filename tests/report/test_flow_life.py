@@ -145,7 +145,7 @@ def test_a_flow_older_than_its_active_time_goes_on_under_another_id(rows: int) -
 def test_flows_younger_than_the_active_time_are_left_alone() -> None:
     meter = Meter(MeterSettings(active_s=30), 0)
     meter.update(batch_of(SHAKE, [START_NS + i * 10 * SECOND for i in range(3)]))
-    (row,) = meter.tick(START_NS + 100 * SECOND).flows
+    (row,) = meter.tick(START_NS + 100 * SECOND).flows.whole()
     assert (row["packets_out"], row["packets_in"], row["end"]) == (2, 1, 0)
 
 

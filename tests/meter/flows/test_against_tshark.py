@@ -103,7 +103,7 @@ def meter(path: Path, settings: MeterSettings = FOREVER, rows: int = 1 << 18) ->
 def directions(delta: Delta) -> dict[str, dict[str, int]]:
     """TCP and UDP directions with ports: packets, bytes, last time; flows of one tuple added."""
     out: dict[str, dict[str, int]] = {}
-    for row in delta.flows:
+    for row in delta.flows.whole():
         if row["protocol"] not in (6, 17) or (row["sport"] == 0 and row["dport"] == 0):
             continue
         kind = "tcp" if row["protocol"] == 6 else "udp"
@@ -194,7 +194,7 @@ def pair_firsts(flows: dict[str, dict[str, Any]]) -> dict[tuple[str, ...], int]:
 
 def first_times(delta: Delta) -> dict[tuple[str, ...], int]:
     out: dict[tuple[str, ...], int] = {}
-    for row in delta.flows:
+    for row in delta.flows.whole():
         kind = {6: "tcp", 17: "udp"}.get(int(row["protocol"]))
         if kind is None:
             continue

@@ -77,7 +77,7 @@ def flood(meter: Meter, flows: int, *, tcp: bool, step: int = 50_000) -> tuple[i
         meter.update(batch(data, times, 1 + start))
         delta = meter.tick(second + 999_999_999)
         told += len(delta.flows)
-        for row in delta.flows[delta.flows["dport"] == 9000]:
+        for row in delta.flows[delta.flows["dport"] == 9000].whole():
             ids[int(row["id"])] = int(row["packets_out"] + row["packets_in"])
             assert FLOW_ENDS[row["end"]] == ""
     seen = sum(ids.values())
@@ -112,7 +112,7 @@ def test_every_flow_that_was_told_of_gets_its_last_row() -> None:
             0xC6336400 + number, np.full(n, 5), np.full(n, 1), np.full(n, 80), tcp=True
         )  # fmt: skip
         meter.update(batch(data, START_NS + part * 10**9 + np.arange(n) * 1000))
-        for row in meter.tick(START_NS + part * 10**9 + 999_999_999).flows:
+        for row in meter.tick(START_NS + part * 10**9 + 999_999_999).flows.whole():
             if row["end"]:
                 live.discard(int(row["id"]))
             else:
