@@ -161,6 +161,37 @@ def test_teardown_after_the_camera_has_closed_ends_nothing() -> None:
     assert loud(told(wire.watch(end=13))) == {"rtsp-timeout"}
 
 
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("teardown first", set()),
+        ("reset first", {"rtsp-timeout"}),
+        ("closed early", {"rtsp-closed"}),
+        ("closed and read anew", {"rtsp-timeout"}),
+    ],
+)
+def test_who_ends_first_has_ended_the_session(how: str, expected: set[str]) -> None:
+    wire = Wire()
+    session = Rtsp(wire, timeout_s=10).play(0.2)
+    end = 6.0 if how == "closed early" else 10.6
+    session.media(0.6, end)
+    if how != "closed early":
+        session.say(5.0, "GET_PARAMETER", "400 Bad Request", asks="Session: 77\r\n")
+    asked = f"TEARDOWN {session.url} RTSP/1.0\r\nCSeq: 9\r\nSession: 77\r\n\r\n".encode()
+    if how == "teardown first":
+        session.flow.send(end + 0.05, asked)
+        session.flow.close(end + 0.1, by_server=True)
+    elif how == "reset first":
+        session.flow.reset(end + 0.1)
+        session.flow.send(end + 0.11, asked)
+    else:
+        session.flow.close(end + 0.1, by_server=True)
+    if how == "closed and read anew":
+        again = Rtsp(wire, 41_000, timeout_s=10, ports=6100).play(11.0)
+        again.media(11.4, 16)
+    assert loud(told(wire.watch(end=17 if how == "closed and read anew" else 13))) == expected
+
+
 def test_keep_alive_that_is_answered_and_does_not_count() -> None:
     wire = Wire()
     session = Rtsp(wire, timeout_s=10).play(0.2)
