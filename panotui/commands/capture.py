@@ -83,11 +83,13 @@ def live_capture(
     site_path: Path | None = None,
     promiscuous: bool = True,
     keeping: Keeping | None = None,
+    parts: bool = False,
     sizes: tuple[int, int] = (RINGS_BYTES, SNAP_BYTES),
     commands: Sequence[str] = (),
     baseline: Baseline | None = None,
 ) -> Capture:
-    """Start the meters, wait for their rings, open the link watch. `sizes` are the bytes of
+    """Start the meters, wait for their rings, open the link watch. `parts`: flows are told within a
+    second too, see `LiveMeters.on_part`. `sizes` are the bytes of
     all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure
     with the exit code of what refused."""
     from panotui.runtime import live_meter
@@ -106,6 +108,7 @@ def live_capture(
         promiscuous=promiscuous,
         keeping=keeping,
         began_ns=keeper.began_ns,
+        parts=parts,
     )
     try:
         # What is imported here, is while the meters open their rings.

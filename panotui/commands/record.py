@@ -158,6 +158,7 @@ def command(
         site_path=path,
         promiscuous=not no_promiscuous,
         keeping=keeping,
+        parts=True,
         sizes=(ring_bytes, snap_bulk),
         commands=COMMANDS,
         baseline=habits,
@@ -307,6 +308,7 @@ class _Session:
             exports=[export.observe for export in exports],
             time_ns=capture.keeper,
         )
+        pump.on_part.append(self.collector.part)
 
     def run(self, for_s: float | None, fail_on: tuple[str, ...]) -> int:
         stop = self.collector.stop

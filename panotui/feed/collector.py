@@ -14,7 +14,7 @@ from typing import Protocol
 
 from panotui.engine.engine import Engine
 from panotui.feed.server import FeedServer
-from panotui.model import FlowRecord, LinkReading, Snapshot
+from panotui.model import Delta, FlowRecord, LinkReading, Snapshot
 from panotui.recording.evidence import EvidenceTap
 from panotui.recording.relay import AnyRecorder
 
@@ -154,6 +154,12 @@ class Collector:
         others = [] if self.server is None else [self.server.fileno()]
         others += [] if self._links is None else list(self._links.filenos())
         select.select([*meters, *others], [], [], WAIT_S if ended or meters else WAIT_S / 4)
+
+    def part(self, delta: Delta) -> None:
+        """Write flows of a second that is not over; the state knows of them when it is."""
+        if self.recorder is not None and len(delta.flows):
+            flows = self.engine.flows.told(delta.meter, delta.flows, delta.time_ns)
+            self.recorder.observe_part(delta.time_ns, list(flows))
 
     def _second(self, now_ns: int) -> None:
         assert self.recorder is not None

@@ -488,6 +488,26 @@ class Meter:
             blind=self._blind,
         )
 
+    @property
+    def touched(self) -> bool:
+        """Whether packets came since the last tick."""
+        return self._touched
+
+    def so_far(self, now_ns: int, most: int) -> Delta:
+        """The flows that changed since the last tick, at most `most`, as they stand within a tick
+        that is not over: nothing of this is told any less by the next `tick`."""
+        return Delta(
+            time_ns=now_ns,
+            meter=self.index,
+            flows=self.flows.so_far(most),
+            streams=_NO_STREAMS,
+            stream_seconds=_NO_STREAM_SECONDS,
+            link_seconds=_NO_LINK_SECONDS,
+            messages=[],
+            counters=copy(self.counters),
+            interfaces=self._interfaces,
+        )
+
     def _is_quiet(self, now_ns: int) -> bool:
         """Nothing came since the last tick, and nothing waits for this one."""
         if self._touched or self._last_counters is None or len(self._latecomers):

@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from panotui.model import SECOND, EvidenceRecord, Snapshot
 from panotui.recording.evidence_files import write_incident, write_rows
+from panotui.recording.items import Evidence
 from panotui.recording.proofs import proofs_of
-from panotui.recording.recorder import Evidence
 from panotui.recording.redacting import Redactor
 from panotui.recording.relay import AnyRecorder
 from panotui.recording.retention import CONTROL_FILE

@@ -2,7 +2,8 @@
 
 The collector hands over one `Second` a second of packet time and goes on; a thread of its own
 packs, writes and commits, so that a slow disk never holds up capture. Live, each second is a
-transaction: after `kill -9` at most the last one is missing. When the disk is full it keeps to
+transaction, and so is what flows were in its first half: after `kill -9` less than a second of
+packets is missing. When the disk is full it keeps to
 samples, says so in `status()`, and goes back to everything when there is room again.
 """
 
@@ -18,8 +19,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from msgspec import Struct, field
-
 from panotui import __version__
 from panotui.model import (
     SECOND,
@@ -33,7 +32,18 @@ from panotui.model import (
 )
 from panotui.recording import folder as folders
 from panotui.recording import parts, rows
-from panotui.recording.evidence_files import Written, sha256_of
+from panotui.recording.evidence_files import sha256_of
+from panotui.recording.items import (
+    Evidence,
+    Flush,
+    Item,
+    Known,
+    Mark,
+    Part,
+    Second,
+    is_stop,
+    join,
+)
 from panotui.recording.pcapng import PcapngFile, repair
 from panotui.recording.retention import (
     FULL,
@@ -60,39 +70,6 @@ HOUSEKEEPING_S = 30.0
 HOUSEKEEPING_NS = 600 * SECOND  # of packet time, where that goes faster
 GAP_NS = 5 * SECOND  # between two seconds, live: longer, and nothing was written meanwhile
 HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
-
-
-class Second(Struct):
-    """What one second brought."""
-
-    snapshot: Snapshot
-    flows: list[FlowRecord] = field(default_factory=list)
-    events: list[EventRecord] = field(default_factory=list)
-
-
-class _Mark(Struct):
-    time_ns: int
-    text: str
-
-
-class _Known(Struct):
-    key: str
-    is_known: bool
-
-
-class Evidence(Struct):
-    """Packets to keep: a file's name and comment, and what writes them into it."""
-
-    file: str
-    title: str
-    time_ns: int  # since when there is what it is about
-    write: Callable[[PcapngFile], Written]
-    stays_open: bool = False  # more will come for this file soon
-    subject: str = ""  # "finding:KEY", "violation:ID"
-
-
-class _Flush(Struct):
-    done: threading.Event
 
 
 class _GoneError(Exception):
@@ -152,9 +129,7 @@ class Recorder:
         self._detail: str | None = None
         self._disk_low = False
         self._measure()
-        self._queue: queue.Queue[Second | _Mark | _Known | Evidence | _Flush | None] = queue.Queue(
-            QUEUE_SECONDS
-        )
+        self._queue: queue.Queue[Item | None] = queue.Queue(QUEUE_SECONDS)
         self._joined: Second | None = None
         self._failure: str | None = None
         self._closing = False
@@ -200,18 +175,23 @@ class Recorder:
             self._put(second)
             return
         if self._joined is not None:
-            second = _join(self._joined, second)
+            second = join(self._joined, second)
             self._joined = None
         try:
             self._queue.put_nowait(second)
         except queue.Full:
             self._joined = second
 
+    def observe_part(self, time_ns: int, flows: Sequence[FlowRecord]) -> None:
+        """Hand over flows within a second that is not over; left out where there is no room."""
+        if self._joined is None:
+            self._offer(Part(time_ns, list(flows)))
+
     def mark(self, time_ns: int, text: str) -> None:
-        self._offer(_Mark(time_ns, text))
+        self._offer(Mark(time_ns, text))
 
     def known(self, key: str, is_known: bool) -> None:
-        self._offer(_Known(key, is_known))
+        self._offer(Known(key, is_known))
 
     def keep(self, evidence: Evidence) -> bool:
         """Offer packets for a file; false when there is no room for them now."""
@@ -255,7 +235,7 @@ class Recorder:
         self._start()
         self._release_joined()
         done = threading.Event()
-        if self._put(_Flush(done)):
+        if self._put(Flush(done)):
             deadline = time.monotonic() + timeout_s
             while self._worker.is_alive() and time.monotonic() < deadline:
                 if done.wait(HAND_OVER_S):
@@ -278,7 +258,7 @@ class Recorder:
         os.close(self._lock)
         folders.let_go(self._handle)
 
-    def _offer(self, item: _Mark | _Known | Evidence) -> bool:
+    def _offer(self, item: Part | Mark | Known | Evidence) -> bool:
         self._start()
         try:
             if self._lossless:
@@ -288,7 +268,7 @@ class Recorder:
             return False
         return True
 
-    def _put(self, item: Second | _Mark | _Known | Evidence | _Flush | None) -> bool:
+    def _put(self, item: Item | None) -> bool:
         """Wait for room for an item; false when the worker has ended and nobody will take it."""
         while self._worker.is_alive():
             try:
@@ -356,14 +336,18 @@ class Recorder:
         self._failure = why
         self._state, self._detail = "failed", why
 
-    def _take(self, item: Second | _Mark | _Known | Evidence | _Flush) -> None:
+    def _take(self, item: Item) -> None:
         """Write one item. One that cannot be written for what it holds costs itself only."""
         try:
-            if isinstance(item, _Flush):
+            if isinstance(item, Flush):
                 self._guarded(self._commit)
                 item.done.set()
             elif isinstance(item, Second):
                 self._second(item)
+            elif isinstance(item, Part):
+                # a session begins with a whole second, and a full disk is not asked for less
+                if self._last_ns and self._state == "recording":
+                    self._guarded(partial(self._part, item))
             elif isinstance(item, Evidence):
                 self._guarded(partial(self._evidence, item))
             else:
@@ -501,9 +485,15 @@ class Recorder:
             {"now": time_ns, "wall": self._wall_clock(), "session": self._session},
         )
 
-    def _note(self, item: _Mark | _Known) -> None:
+    def _part(self, part: Part) -> None:
         self._open_transaction()
-        if isinstance(item, _Mark):
+        self._bodies.flows(self._session, part.flows)
+        self._extend_session(part.time_ns)
+        self._commit_when_due()
+
+    def _note(self, item: Mark | Known) -> None:
+        self._open_transaction()
+        if isinstance(item, Mark):
             self._connection.execute("INSERT INTO mark VALUES (?, ?)", (item.time_ns, item.text))
             rows.pin(self._connection, item.time_ns)
         elif item.is_known:
@@ -678,18 +668,6 @@ class Recorder:
         if self._state == "recording":
             self._disk_low = free < self.limits.free_bytes
             self._detail = "little disk left: no evidence is kept" if self._disk_low else None
-
-
-def is_stop(event: EventRecord) -> bool:
-    """Whether a review stops at an event, so that its snapshot is kept."""
-    return event.severity != "info"
-
-
-def _join(earlier: Second, later: Second) -> Second:
-    """Two seconds that the disk was too slow for: the newer picture, all flows and events."""
-    flows = {flow.id: flow for flow in earlier.flows}
-    flows.update((flow.id, flow) for flow in later.flows)
-    return Second(later.snapshot, list(flows.values()), earlier.events + later.events)
 
 
 def _is_full(error: Exception) -> bool:

@@ -16,7 +16,8 @@ import msgspec
 
 from panotui.errors import PanotuiError
 from panotui.model import EventRecord, EvidenceFileRecord, FlowRecord, RecorderRecord, Snapshot
-from panotui.recording.recorder import Evidence, Recorder
+from panotui.recording.items import Evidence
+from panotui.recording.recorder import Recorder
 from panotui.recording.retention import Limits
 
 
@@ -80,6 +81,9 @@ class Relay:
         events: Sequence[EventRecord] = (),
     ) -> None:
         self._now.observe(snapshot, flows, events)
+
+    def observe_part(self, time_ns: int, flows: Sequence[FlowRecord]) -> None:
+        self._now.observe_part(time_ns, flows)
 
     def mark(self, time_ns: int, text: str) -> None:
         self._now.mark(time_ns, text)

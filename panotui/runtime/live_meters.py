@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.model import SECOND, Interface, MeterSettings
+from panotui.model import SECOND, Delta, Interface, MeterSettings
 from panotui.runtime.heap import give_back
 from panotui.runtime.pipe import (
     MANY_FLOWS,
@@ -151,6 +151,7 @@ class _Line(Struct):
     process: LiveMeterProcess
     news: deque[tuple[float, News]] = field(default_factory=deque)  # with when it came
     told_ns: int = 0  # packet time of its newest news that was applied
+    part: News | None = None  # the newest that it told within a second
 
 
 class LiveMeters:
@@ -164,6 +165,7 @@ class LiveMeters:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.on_tick: list[Callable[[int], None]] = []
+        self.on_part: list[Callable[[Delta], None]] = []
         self.interfaces: tuple[Interface, ...] = ()
         self._clock = clock
         self._lines = [_Line(process) for process in processes]
@@ -231,7 +233,13 @@ class LiveMeters:
         for line in self._lines:
             for said in line.process.said():
                 if isinstance(said, Told):
-                    line.news.append((now, news_of(said, self.interfaces)))
+                    news = news_of(said, self.interfaces)
+                    if not news.part:
+                        line.news.append((now, news))
+                        continue
+                    line.part = news
+                    for told in self.on_part:
+                        told(news.delta)
                 elif isinstance(said, Control):
                     self._control.append(said.packets)
                 elif isinstance(said, Answer):
@@ -330,6 +338,9 @@ class LiveMeters:
                 if line.process.ended or any(news.tick for _, news in fresh):
                     last.discard(line.process.order.meter)
         self._apply(all_of_it=True)
+        for line in self._lines:  # of who died within a second, what it had told of that
+            if line.part is not None and line.part.delta.time_ns > line.told_ns:
+                self.engine.apply(line.part.delta, tick=False)
 
     def close(self) -> None:
         """End the meters' processes."""
@@ -348,9 +359,11 @@ def start_meters(
     keeping: Keeping | None = None,
     settings: MeterSettings | None = None,
     began_ns: int | None = None,
+    parts: bool = False,
 ) -> LiveMeters:
     """A process for each group of interfaces, forked from this one, in which `serve` runs;
-    `ring_bytes` are each interface's, `began_ns` the `Timekeeper`'s of all."""
+    `ring_bytes` are each interface's, `began_ns` the `Timekeeper`'s of all; `parts`: flows are told
+    within a second too."""
     processes: list[LiveMeterProcess] = []
     try:
         for meter, names in enumerate(groups):
@@ -363,6 +376,7 @@ def start_meters(
                 keeping=keeping,
                 settings=settings or MeterSettings(),
                 began_ns=began_ns,
+                parts=parts,
             )
             processes.append(LiveMeterProcess(order, serve))
     except BaseException:

@@ -99,6 +99,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
     counters: MeterCounters
     source: SourceState
     blind: tuple[int, int] | None = None
+    part: bool = False
 
 
 class News(Struct):
@@ -109,6 +110,7 @@ class News(Struct):
     meter: int
     delta: Delta
     source: SourceState
+    part: bool = False  # flows alone, within a second that is not over
 
     def order(self) -> tuple[int, int]:
         """By tick, then by meter: the order in which the engine takes news."""
@@ -165,6 +167,7 @@ class LiveOrder(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
     keeping: Keeping | None  # which packets to keep for `Ask`; None: none
     settings: MeterSettings
     began_ns: int | None = None  # packet time less steady time, alike in all meters
+    parts: bool = False  # tell of flows within a second too: somebody writes them down
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
@@ -253,6 +256,7 @@ def encode_news(news: News) -> bytes:
             counters=delta.counters,
             source=news.source,
             blind=delta.blind,
+            part=news.part,
         )
     )
 
@@ -273,7 +277,7 @@ def news_of(told: Told, interfaces: Sequence[Interface]) -> News:
         shared_interfaces=True,
         blind=told.blind,
     )
-    return News(told.tick, told.meter, delta, told.source)
+    return News(told.tick, told.meter, delta, told.source, told.part)
 
 
 def _rows(raw: bytes, dtype: np.dtype[Any]) -> Rows:

@@ -1,7 +1,7 @@
 """kill -9 at random moments, at each of a recorder's processes in turn: what is missing then.
 
-Seconds are told and written whole. So what is missing is the second that was not over yet, and what
-the one before it needed on its way to the disk.
+Seconds are told and written whole, and the flows of each once more before it is over. So what is
+missing is less than a second: since that part of it, and what this needed on its way to the disk.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def missing_after_kills(here: Namespace, folder: Path, chance: random.Random) ->
     return missing
 
 
-def test_no_kill_costs_more_than_the_second_that_was_not_over(tmp_path: Path) -> None:
+def test_no_kill_costs_a_whole_second(tmp_path: Path) -> None:
     require_root()
     chance = random.Random(9)
     found: dict[int, list[float]] = {which: [] for which in range(AT_ONCE)}
@@ -123,6 +123,5 @@ def test_no_kill_costs_more_than_the_second_that_was_not_over(tmp_path: Path) ->
     alike = sorted(seconds for values in found.values() for seconds in values)
     print(json.dumps({which: sorted(round(s, 2) for s in v) for which, v in found.items()}))
     print(f"median {statistics.median(alike):.2f} s, most {alike[-1]:.2f} s")
-    assert statistics.median(alike) < 1.0
-    assert alike[len(alike) * 9 // 10] < 1.25
-    assert alike[-1] < 2.0  # no second second, however busy this machine was
+    assert statistics.median(alike) < 0.6
+    assert alike[-1] < 1.0

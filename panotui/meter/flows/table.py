@@ -541,6 +541,16 @@ class FlowTable:
         state.reported[changed] = True
         return out
 
+    def so_far(self, most: int) -> FlowRows:
+        """Rows of what has changed since the last drain, of no more than `most` flows, those with
+        most packets; the next drain tells of them all the same."""
+        state = self.state
+        changed = np.flatnonzero(state.changed[: state.top])
+        if len(changed) > most:
+            packets = state.packets[changed].sum(axis=1)
+            changed = np.sort(changed[np.argpartition(packets, -most)[-most:]])
+        return rows_of(state, changed)
+
     @property
     def opened(self) -> int:
         """Flows that were ever in the table."""

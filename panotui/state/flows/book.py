@@ -302,10 +302,11 @@ class FlowBook:
         """The flow of a slot, with its partner's direction added."""
         return self._joined(slot)[0]
 
-    def _joined(self, slot: int) -> FlowRows:
-        """The same as a table of one."""
+    def _joined(self, slot: int, table: FlowRows | None = None) -> FlowRows:
+        """The same as a table of one; `table` holds the flow's own row where it is not the
+        book's."""
         other = int(self._partner[slot]) - 1
-        table = self.rows.some(np.array([slot]))
+        table = self.rows.some(np.array([slot])) if table is None else table
         if other < 0:
             return table
         row, extra = table[0], self.rows[other]
@@ -355,6 +356,24 @@ class FlowBook:
         """The flows of `slots` as records, in that order."""
         for block in self.blocks(slots, now_ns):
             yield from block.records()
+
+    def told(self, meter: int, rows: FlowRows, now_ns: int) -> Iterator[FlowRecord]:
+        """The flows of a meter's rows as records, and the table stays as it is: what stands beside
+        a row is what is known of its flow; one that is not in the table is pending."""
+        keys = rows["id"].astype(np.uint64) | np.uint64(meter << METER_SHIFT)
+        found = self.find(keys)
+        unknown = found < 0
+        slots = np.where(unknown, 0, found)
+        for place in np.flatnonzero(~unknown & (self._partner[slots] > 0)).tolist():
+            one = rows.some(np.array([place]))
+            rows.put(np.array([place]), self._joined(int(slots[place]), one))
+        beside = {name: getattr(self, name)[slots] for name in _BESIDE}
+        for name in _TEXTS:
+            beside[name][unknown] = None
+        beside["verdict"][unknown], beside["own"][unknown] = PENDING, False
+        rates = self.rates(slots, now_ns)
+        beside["rate_out"], beside["rate_in"] = (np.where(unknown, 0.0, rate) for rate in rates)
+        yield from FlowBlock(rows, keys, beside).records()
 
     def blocks(self, slots: I64, now_ns: int) -> Iterator[FlowBlock]:
         """The flows of `slots` in that order, some at a time, as columns of what is told of them;
