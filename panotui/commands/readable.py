@@ -68,7 +68,6 @@ READING = (
     "panotui.compare.words",
     "panotui.commands.summary",
     "panotui.diagnosis.catalogue:catalogue",
-    "panotui.diagnosis.thresholds:thresholds",
     "panotui.engine.engine",
     "panotui.engine.events:event_specs",
     "panotui.feed.collector",

@@ -11,10 +11,10 @@ import numpy as np
 
 from panotui.diagnosis.arp import mac_number
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, EvidenceRecord, address_text, mac_text
 
-RECENT_NS = 120 * SECOND
-OWN_NS = 60 * SECOND  # an address of the appliance that has not spoken for so long is history
+LIMITS = thresholds().addressing
 
 
 class OwnAddressRule(Rule):
@@ -45,7 +45,7 @@ class OwnAddressRule(Rule):
         macs = facts.view.facts.appliance_macs
         self._note_own(facts)
         for port, (address, seen) in self._link_local.items():
-            if facts.now_ns - seen.time_ns <= OWN_NS:
+            if facts.now_ns - seen.time_ns <= LIMITS.own_ns:
                 out.append(
                     Observation(
                         "link-local",
@@ -63,7 +63,11 @@ class OwnAddressRule(Rule):
                 )
         for port, (address, seen) in self._strange.items():
             fits = port not in declared or address in declared.values()
-            if fits or facts.view.vantage == "router" or facts.now_ns - seen.time_ns > OWN_NS:
+            if (
+                fits
+                or facts.view.vantage == "router"
+                or facts.now_ns - seen.time_ns > LIMITS.own_ns
+            ):
                 continue
             out.append(
                 Observation(
@@ -154,5 +158,5 @@ class AsymmetryRule(Rule):
                 last,
             )
             for host, (first, last, seen, out_port, in_port) in self._seen.items()
-            if facts.now_ns - last <= RECENT_NS
+            if facts.now_ns - last <= LIMITS.recent_ns
         ]

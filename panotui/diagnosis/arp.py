@@ -9,8 +9,8 @@ spoofing where one only pushes answers that nobody asked for.
 from __future__ import annotations
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
-    SECOND,
     AnyMessage,
     ArpMessage,
     EvidenceRecord,
@@ -19,13 +19,7 @@ from panotui.model import (
 )
 from panotui.state.claims import Address, Claim, Seen, neighbours, virtual
 
-RECENT_NS = 120 * SECOND
-TURNS = 2  # the first owner must come back
-PUSHES = 3  # answers that nobody asked for
-PUSHED_NS = 3 * SECOND  # spread over this time at least: an announcement is sent in one go
-PROXIED = 2  # addresses of others that one host answers for
-SWEPT = 50
-SWEEP_LASTS_NS = 120 * SECOND
+LIMITS = thresholds().arp
 
 
 def shown(*seen: Seen) -> tuple[EvidenceRecord, ...]:
@@ -71,12 +65,12 @@ class ArpRule(Rule):
         out: list[Observation] = []
         claims = [
             c for c in address.claims.values()
-            if facts.now_ns - c.last.time_ns <= RECENT_NS and not virtual(c.mac)
+            if facts.now_ns - c.last.time_ns <= LIMITS.recent_ns and not virtual(c.mac)
         ]  # fmt: skip
         if len(claims) > 1:  # until one of them, or a turn, lies too far back
-            self.due(min(c.last.time_ns for c in claims) + RECENT_NS + 1)
+            self.due(min(c.last.time_ns for c in claims) + LIMITS.recent_ns + 1)
             for turn in address.turns:
-                self.due_later(turn.time_ns + RECENT_NS + 1, facts)
+                self.due_later(turn.time_ns + LIMITS.recent_ns + 1, facts)
         for i, newer in enumerate(claims):
             for older in claims[:i]:
                 if excused(ip, older, newer, facts):
@@ -87,22 +81,24 @@ class ArpRule(Rule):
                     out.append(_spoof(ip, owner, spoofer, facts))
                 elif (answers := answers_for_others(ip, older, newer, facts)) is not None:
                     proxies.setdefault(answers.mac, []).append(ip)
-                elif _turns(address, facts.now_ns) >= TURNS and not _doubtful(older, newer):
+                elif _turns(address, facts.now_ns) >= LIMITS.turns and not _doubtful(older, newer):
                     out.append(_conflict(ip, address, older, newer))
         return out[:1]  # one address, one sentence
 
     def _swept(self, facts: Facts) -> list[Observation]:
         now = facts.now_ns
-        for asker in facts.claims.sweepers(SWEPT):
+        for asker in facts.claims.sweepers(LIMITS.swept_targets):
             targets = facts.claims.swept(asker, now)
-            if len(targets) > SWEPT:
+            if len(targets) > LIMITS.swept_targets:
                 first, _, most = self._sweeps.get(asker, (targets[0], 0, 0))
                 last = max(t.time_ns for t in targets)
                 self._sweeps[asker] = (first, last, max(most, len(targets)))
-        self._sweeps = {a: s for a, s in self._sweeps.items() if now - s[1] <= SWEEP_LASTS_NS}
+        self._sweeps = {
+            a: s for a, s in self._sweeps.items() if now - s[1] <= LIMITS.sweep_lasts_ns
+        }
         out = []
         for asker, (first, last, most) in self._sweeps.items():
-            self.due(last + SWEEP_LASTS_NS + 1)
+            self.due(last + LIMITS.sweep_lasts_ns + 1)
             router = asker in facts.view.facts.gateways
             out.append(
                 Observation(
@@ -124,13 +120,13 @@ class ArpRule(Rule):
 
 
 def _turns(address: Address, now_ns: int) -> int:
-    return sum(now_ns - turn.time_ns <= RECENT_NS for turn in address.turns)
+    return sum(now_ns - turn.time_ns <= LIMITS.recent_ns for turn in address.turns)
 
 
 def _doubtful(one: Claim, other: Claim) -> bool:
     """Only one of two is seen at work at the address: the other may yet turn out to be pushed."""
     return any(
-        b.lives_there and not a.lives_there and a.unasked < PUSHES
+        b.lives_there and not a.lives_there and a.unasked < LIMITS.pushes
         for a, b in ((one, other), (other, one))
     )
 
@@ -155,7 +151,7 @@ def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
             continue  # the other has gone: the address moved
         pushes = claim.pushes if gateway else claim.unasked
         spread = claim.pushed[-1].time_ns - claim.pushed_ns
-        persists = pushes >= PUSHES and spread >= PUSHED_NS
+        persists = pushes >= LIMITS.pushes and spread >= LIMITS.pushed_ns
         # a device that has the address by mistake answers for it and speaks from it as well
         if claim.lives_there:
             persists = persists and claim.unasked > claim.asked + claim.used
@@ -177,7 +173,7 @@ def answers_for_others(ip: str, older: Claim, newer: Claim, facts: Facts) -> Cla
     # but then none of them has another address
     if neighbours(older.mac, newer.mac) and book.has_another(newer.mac, ip):
         return newer
-    if len(shared) >= PROXIED:
+    if len(shared) >= LIMITS.proxied:
         return newer
     if ip in facts.view.facts.gateways:
         return None
@@ -185,7 +181,7 @@ def answers_for_others(ip: str, older: Claim, newer: Claim, facts: Facts) -> Cla
     for claim in (newer, older):
         mine = (book.claims(a, claim.mac) for a in book.claimed_by(claim.mac))
         quiet = sum(c is not None and not c.unasked for c in mine)
-        if claim.mac in routers or quiet >= PROXIED:
+        if claim.mac in routers or quiet >= LIMITS.proxied:
             return claim
     return None
 

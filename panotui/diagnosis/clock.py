@@ -15,16 +15,13 @@ from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import listed
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, EvidenceRecord, NtpMessage, RtcpReport
 from panotui.site.addresses import INTERNET, scope_of
-from panotui.state.clock import OFF_MS, Side, TimeServer
+from panotui.state.clock import LIMITS as CLOCK_LIMITS
+from panotui.state.clock import Side, TimeServer
 
-REQUESTS = 3
-ANSWERS = 3  # answers in a row that the client cannot take
-NTP_WAIT_NS = 2 * SECOND
-TLS_FAILS_MS = 300_000.0
-RECENT_NS = 600 * SECOND
-CAMERA_CLOCK_S = 5.0
+LIMITS = thresholds().clock
 _REFUSES = frozenset({"DENY", "RSTR"})
 _NOT_YET = frozenset({"INIT", "STEP", "DROP", "RMOT", ""})
 _WANTS_KEY = frozenset({"AUTH", "AUTO", "CRYP", "NKEY"})
@@ -76,14 +73,14 @@ class TimeRule(Rule):
     def _failing(self, one: _Asked, others: list[_Asked], facts: Facts) -> Observation | None:
         """The server's last step, where it is not the last of all."""
         side = one.side
-        waited = bool(side.asked) and facts.now_ns - side.asked[-1][0] >= NTP_WAIT_NS
-        if side.unanswered >= REQUESTS and (waited or side.unanswered > REQUESTS):
+        waited = bool(side.asked) and facts.now_ns - side.asked[-1][0] >= LIMITS.wait_ns
+        if side.unanswered >= LIMITS.requests and (waited or side.unanswered > LIMITS.requests):
             return self._observation(
                 "ntp-silent", one, others, facts,
                 {"count": str(side.unanswered)},
                 tuple(evidence(t, p, "request, no answer") for t, p in side.asked),
             )  # fmt: skip
-        if side.rejected >= ANSWERS:
+        if side.rejected >= LIMITS.rejected_answers:
             return self._observation(
                 "ntp-rejected", one, others, facts,
                 {"count": str(side.rejected)},
@@ -106,9 +103,9 @@ class TimeRule(Rule):
         """A server that says it is in time, but another time than the others do."""
         offset = one.side.offset_ms
         near = [o for o in others if o.side.offset_ms is not None]
-        if offset is None or abs(offset) <= OFF_MS or not near:
+        if offset is None or abs(offset) <= CLOCK_LIMITS.off_ms or not near:
             return None
-        if min(abs(o.side.offset_ms or 0.0) for o in near) > OFF_MS:
+        if min(abs(o.side.offset_ms or 0.0) for o in near) > CLOCK_LIMITS.off_ms:
             return None
         by = seconds_text(-offset / 1000)
         seen = evidence(one.side.answer_ns, one.side.answer_packet, f"its time differs by {by}")
@@ -158,10 +155,10 @@ class TimeRule(Rule):
             return []
         one = min(told, key=lambda o: abs(o.side.offset_ms or 0.0))
         offset = one.side.offset_ms or 0.0
-        if abs(offset) <= OFF_MS:
+        if abs(offset) <= CLOCK_LIMITS.off_ms:
             return []
         at = one.side.answer_ns
-        far = abs(offset) > TLS_FAILS_MS
+        far = abs(offset) > LIMITS.tls_fails_ms
         name = facts.port_of(one.client) or one.client or "the appliance"
         return [
             Observation(
@@ -193,7 +190,9 @@ class TimeRule(Rule):
         server, side = one.server, one.side
         local = facts.view.facts.time_servers
         elsewhere = facts.view.facts.time_servers_given and server.address not in local
-        lately = side.requests > 0 and facts.now_ns - (server.last_ns or facts.now_ns) < RECENT_NS
+        lately = (
+            side.requests > 0 and facts.now_ns - (server.last_ns or facts.now_ns) < LIMITS.recent_ns
+        )
         if not (elsewhere and lately and scope_of(server.address) == INTERNET):
             return []
         return [
@@ -244,7 +243,7 @@ def _proves(other: _Asked, since_ns: int, now_ns: int) -> bool:
     """Another server has worked since: its newest question was answered, and that is no further
     back than the pause between two of them."""
     side = other.side
-    waits = bool(side.asked) and now_ns - side.asked[-1][0] < NTP_WAIT_NS
+    waits = bool(side.asked) and now_ns - side.asked[-1][0] < LIMITS.wait_ns
     pause = int(other.server.poll_s * SECOND)
     return side.unanswered <= waits and side.accepted_ns >= since_ns - pause
 
@@ -303,7 +302,7 @@ class CameraClockRule(Rule):
                 # two clocks to compare with where ours was set meanwhile: which was right?
                 measured = stream.row.camera_clock_offset_s
                 offset = min((measured, measured - facts.clock_ahead_ns / SECOND), key=abs)
-                if not abs(offset) > CAMERA_CLOCK_S or stream.row.end:
+                if not abs(offset) > LIMITS.camera_clock_s or stream.row.end:
                     continue
                 report = self._reports.get(stream.row.id)
                 name = facts.camera_name(address)

@@ -13,7 +13,8 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, clock_text
+from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
+from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.diagnosis.failing import Failing, allowed, alone, how_cut
 from panotui.diagnosis.fate import Fate, Trial, shared
 from panotui.diagnosis.outages import (
@@ -26,26 +27,21 @@ from panotui.diagnosis.outages import (
     worked,
 )
 from panotui.diagnosis.phrases import milliseconds
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import FLOW_ENDS, SECOND, Confidence
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, recent
 from panotui.state.endpoints import Endpoint
 
-CONTROL_S = 600.0
 TARGETS_A_TICK = 64
 FAILING_MAX = 24  # a client that knocks in vain at more targets scans (`scan` tells of it)
 A_HOST_MOST = 4
 TABLE_MAX = 1024
-RTT_MS = 300.0
-RETRANSMITTED = 0.02
-SEGMENTS_LEAST = 200
+LIMITS = thresholds().cloud
 HOUR = 3600 * SECOND
-SILENCE_NS = 30 * SECOND
 IDLE = FLOW_ENDS.index("idle")
 SUPPORT_ENDED_NS = 1_780_272_000 * SECOND  # 2026-06-01T00:00:00Z
 AMAZON = ("amazon", "aws", "starfield")
-FORMING_NS = 20 * SECOND  # so long others may still turn out to share what one target fails by
-AGAIN_NS = 5 * SECOND  # a client that is refused once tries again within
 
 
 class ReachRule(Rule):
@@ -90,7 +86,7 @@ class ReachRule(Rule):
         """Nothing else was tried since: others may yet turn out to fail with it."""
         if facts.final or seen.id != "tcp-blocked" or seen.confidence != "possible":
             return False
-        until = failing.since_ns + FORMING_NS
+        until = failing.since_ns + LIMITS.forming_ns
         if not failing.beyond or until <= facts.now_ns:
             return False
         self.due(until)
@@ -103,13 +99,13 @@ class ReachRule(Rule):
         a_server: Counter[str] = Counter()
         for target in facts.connects.ours():
             knocks = (target.syns or target.refusals) and not target.connected_ns
-            if knocks and recent(target.last_ns, facts.now_ns, STALE_S):
+            if knocks and recent(target.last_ns, facts.now_ns, COMMON_LIMITS.stale_s):
                 in_vain[target.client] += 1
             attempt = target.failing
             if attempt is None or not _relevant(target, facts):
                 continue
             once = attempt.how == "refused" and len(target.failures) == 1
-            if once and facts.now_ns - attempt.last_ns < AGAIN_NS and not facts.final:
+            if once and facts.now_ns - attempt.last_ns < LIMITS.again_ns and not facts.final:
                 continue
             if len(found) >= TARGETS_A_TICK or a_server[target.server] >= A_HOST_MOST:
                 continue

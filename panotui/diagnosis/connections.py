@@ -8,8 +8,10 @@ from collections import OrderedDict, deque
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.diagnosis.cloud import HOUR, IDLE, SILENCE_NS, TABLE_MAX
+from panotui.diagnosis.cloud import HOUR, IDLE, TABLE_MAX
+from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     I64,
     SECOND,
@@ -26,10 +28,7 @@ from panotui.model.untouched import untouched
 
 _MQTT_PORTS = (8883,)
 _MQTT_ALPN = ("mqtt", "x-amzn-mqtt-ca")
-FLAPS = 4  # the first opening, and three more
-FLAP_NS = 600 * SECOND
-ANSWER_NS = 8 * SECOND  # so long nobody answers the packet that ends a silence
-SAID_NS = 600 * SECOND  # by then a new connection must have shown that the server is there
+LIMITS = thresholds().connections
 
 
 class _Opened(Struct):
@@ -109,9 +108,9 @@ class SessionRule(Rule):
         out: list[Observation] = []
         now = facts.now_ns
         for entry in self._mqtt.values():
-            times = [t for t in entry.times if now - t[0] <= FLAP_NS]
-            if len(times) >= FLAPS:
-                self.due(times[0][0] + FLAP_NS + SECOND)
+            times = [t for t in entry.times if now - t[0] <= LIMITS.flap_ns]
+            if len(times) >= LIMITS.openings:
+                self.due(times[0][0] + LIMITS.flap_ns + SECOND)
                 seen = self._flapping(entry, times, facts)
                 if seen is not None:
                     out.append(seen)
@@ -207,14 +206,14 @@ class SessionRule(Rule):
             row = flows.rows[woken.slot]
             if row.last_in_ns >= woken.time_ns or row.rst_in:
                 continue
-            if now - woken.time_ns < ANSWER_NS:
+            if now - woken.time_ns < LIMITS.answer_ns:
                 waiting.append(woken)
                 continue
             server = address_text(row.version, row.dst)
             target = facts.connects.get(server, row.dport)
             if target is not None and target.connected_ns > woken.time_ns:
                 self._ended(woken.slot, woken.quiet_ns, facts, woken)
-            elif now - woken.time_ns < SAID_NS:
+            elif now - woken.time_ns < LIMITS.said_ns:
                 waiting.append(woken)
         self._woken = waiting[-TABLE_MAX:]
         if waiting:
@@ -237,7 +236,7 @@ class SessionRule(Rule):
         gap = np.where(known, last - self._last_ns[slots], 0)
         new = slots[~known]
         self._quiet_ns[new[self._quiet_ns[new] != 0]] = 0
-        woke = tcp & (gap >= SILENCE_NS)
+        woke = tcp & (gap >= CLOUD_LIMITS.silence_ns)
         self._quiet_ns[slots[woke]] = gap[woke]
         self._woke_ns[slots[woke]] = facts.now_ns
         self._last_ns[slots], self._key[slots] = last, flows.key[slots]
@@ -262,7 +261,12 @@ class SessionRule(Rule):
                 _Woken(slot, int(flows.key[slot]), out_ns, int(rows["last_packet"][i]), quiet)
             )
         just_woken = facts.now_ns - self._woke_ns[slots] <= 15 * SECOND
-        reset = tcp & (rows["rst_ns"] > 0) & (self._quiet_ns[slots] >= SILENCE_NS) & just_woken
+        reset = (
+            tcp
+            & (rows["rst_ns"] > 0)
+            & (self._quiet_ns[slots] >= CLOUD_LIMITS.silence_ns)
+            & just_woken
+        )
         for slot in slots[reset][:64].tolist():
             self._ended(slot, int(self._quiet_ns[slot]), facts)
             self._quiet_ns[slot] = 0

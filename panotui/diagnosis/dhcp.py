@@ -9,17 +9,11 @@ information.
 from __future__ import annotations
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, DhcpMessage, EvidenceRecord, Severity, mac_value
 from panotui.state.leases import Lease, Offer, Seen
 
-DISCOVERS = 3
-UNANSWERED = 3  # REQUESTs after an OFFER
-RENEWALS = 2  # REQUESTs for an address in use
-DECLINES = 2
-SETTLE_NS = 2 * SECOND
-NO_NEWS_NS = 600 * SECOND  # clients that got nothing ask again within minutes
-KEPT_NS = 20 * SECOND  # a lease that was not declined for so long is in use
-POOL_NS = 600 * SECOND
+LIMITS = thresholds().dhcp
 
 
 class DhcpRule(Rule):
@@ -38,7 +32,7 @@ class DhcpRule(Rule):
         for lease in facts.leases.clients.values():
             if not lease.in_trouble:
                 continue
-            waiting = waiting or lease.renewing or facts.now_ns - lease.last_ns <= NO_NEWS_NS
+            waiting = waiting or lease.renewing or facts.now_ns - lease.last_ns <= LIMITS.no_news_ns
             client = _Client(lease, facts)
             for step in (_unoffered, _untaken, _unacknowledged, _refused, _declined):
                 found = step(lease, client, facts)
@@ -78,11 +72,11 @@ def _shown(seen: tuple[Seen, ...]) -> tuple[EvidenceRecord, ...]:
 
 def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
     asked = lease.discovers
-    if asked.count < DISCOVERS or facts.now_ns - asked.last_ns > NO_NEWS_NS:
+    if asked.count < LIMITS.discovers or facts.now_ns - asked.last_ns > LIMITS.no_news_ns:
         return None
     book = facts.leases
     served = book.served_ns > 0 and book.served != lease.mac
-    pool = served and facts.now_ns - book.served_ns < POOL_NS
+    pool = served and facts.now_ns - book.served_ns < LIMITS.pool_ns
     return Observation(
         "dhcp-pool" if pool else "dhcp-no-offer",
         client.subject,
@@ -97,9 +91,12 @@ def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | Non
 def _untaken(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
     """OFFERs come and the client goes on to ask, as if it never got one."""
     asked, offers = lease.unclaimed, lease.offers
-    if asked.count < DISCOVERS or offers.count < DISCOVERS:
+    if asked.count < LIMITS.discovers or offers.count < LIMITS.discovers:
         return None
-    if facts.now_ns - offers.last_ns < SETTLE_NS or facts.now_ns - asked.last_ns > NO_NEWS_NS:
+    if (
+        facts.now_ns - offers.last_ns < LIMITS.settle_ns
+        or facts.now_ns - asked.last_ns > LIMITS.no_news_ns
+    ):
         return None
     seen = sorted([*asked.seen, *offers.seen], key=lambda s: s.packet)[-8:]
     return Observation(
@@ -115,10 +112,10 @@ def _untaken(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
 
 def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
     asked, now = lease.requests, facts.now_ns
-    if asked.count < (RENEWALS if lease.renewing else UNANSWERED):
+    if asked.count < (LIMITS.unanswered_renewals if lease.renewing else LIMITS.unanswered_requests):
         return None
     # absence counts only where an answer to this client was seen before
-    if not lease.answered or now - asked.last_ns < SETTLE_NS:
+    if not lease.answered or now - asked.last_ns < LIMITS.settle_ns:
         return None
     if lease.renewing:
         over = 0 < lease.until_ns <= now
@@ -130,7 +127,7 @@ def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation 
         )
         severity: Severity = "error" if over else "warning"
     else:
-        if now - asked.last_ns > NO_NEWS_NS:
+        if now - asked.last_ns > LIMITS.no_news_ns:
             return None
         text, severity = None, "error"
     return Observation(
@@ -151,7 +148,7 @@ def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation 
 
 def _refused(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
     nak = lease.nak
-    if nak is None or facts.now_ns - nak.time_ns > NO_NEWS_NS:
+    if nak is None or facts.now_ns - nak.time_ns > LIMITS.no_news_ns:
         return None
     return Observation(
         "dhcp-nak",
@@ -167,9 +164,9 @@ def _refused(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
 def _declined(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
     """The client finds each address in use that it is given."""
     row, now = lease.declines, facts.now_ns
-    if row.count < DECLINES or now - row.last_ns > NO_NEWS_NS:
+    if row.count < LIMITS.declines or now - row.last_ns > LIMITS.no_news_ns:
         return None
-    if lease.leased_ns > row.last_ns and now - lease.leased_ns > KEPT_NS:
+    if lease.leased_ns > row.last_ns and now - lease.leased_ns > LIMITS.kept_ns:
         return None
     other = lease.declined_for
     return Observation(
@@ -195,7 +192,7 @@ def _rogue(facts: Facts) -> Observation | None:
     """Two servers that lead one client to different places; the one that the site does not know
     is named second."""
     rogue = facts.leases.rogue
-    if rogue is None or facts.now_ns - max(o.seen.time_ns for o in rogue[:2]) > NO_NEWS_NS:
+    if rogue is None or facts.now_ns - max(o.seen.time_ns for o in rogue[:2]) > LIMITS.no_news_ns:
         return None
     one, two, kind = rogue
     if _foreign(one, facts) and not _foreign(two, facts):

@@ -21,11 +21,11 @@ from msgspec import Struct
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import NEVER, SECOND, AnyMessage, Confidence, FindingRecord
 
 FINDINGS_MAX = 500
-TOGETHER_NS = 60 * SECOND
-UNTRIED_NS = 120 * SECOND
+LIMITS = thresholds().causes
 _WEAKER: dict[Confidence, Confidence] = {
     "certain": "likely",
     "likely": "possible",
@@ -184,7 +184,7 @@ class Diagnosis:
     @staticmethod
     def _say_untried(life: _Life, now: int) -> None:
         last = life.record.last_time_ns
-        if life.untried or not life.spec.tried or now - last < UNTRIED_NS:
+        if life.untried or not life.spec.tried or now - last < LIMITS.untried_ns:
             return
         life.untried = True
         life.record = msgspec.structs.replace(
@@ -328,7 +328,7 @@ def _due_of(life: _Life, now_ns: int) -> int:
         return life.seen_ns + int(spec.clear_s * SECOND)
     due = NEVER if life.told else life.pending_ns + int(spec.hold_s * SECOND)
     if spec.tried and not life.untried:
-        due = min(due, record.last_time_ns + UNTRIED_NS)
+        due = min(due, record.last_time_ns + LIMITS.untried_ns)
     return due
 
 
@@ -361,7 +361,7 @@ class _Causes:
                 break
         for place in self._covers.get(wild, ()):
             cause = self._lives[place]
-            together = life.record.first_time_ns >= cause.record.first_time_ns - TOGETHER_NS
+            together = life.record.first_time_ns >= cause.record.first_time_ns - LIMITS.together_ns
             if cause is not life and together:
                 best = min(best, place)
                 break

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import listed
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -29,16 +30,10 @@ from panotui.model import (
 )
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.lookups import Given, Lookup, Seen, Useless
-from panotui.state.resolvers import SLOW_MS, Lost, Resolver, Side
+from panotui.state.resolvers import LIMITS as RESOLVER_LIMITS
+from panotui.state.resolvers import Lost, Resolver, Side
 
-QUERIES = 3
-SLOW_ANSWERS = 5
-LOST = 3  # questions without an answer at a server that answers others
-LOST_SHARE = 0.05
-RECENT_NS = 600 * SECOND
-ASKED_NS = 60 * SECOND  # ago, by ARP: older questions are over
-SETTLE_NS = 2 * SECOND  # another type, or another server, may still answer
-RESCUES = 3  # times that another server had to answer in place of the first
+LIMITS = thresholds().dns
 ERRORS_MAX = 64
 NAMED = 4  # names in a sentence
 _NOWHERE = "nowhere"
@@ -111,12 +106,12 @@ class DnsRule(Rule):
                 continue
             if lookup.useless:
                 for row in lookup.useless.values():
-                    self.due_later(row.first_ns + SETTLE_NS, facts)
+                    self.due_later(row.first_ns + LIMITS.settle_ns, facts)
                 _add_useless(lookup, bad, facts)
             if not _needed(lookup.name, facts) and _AWS not in lookup.name:
                 continue
             for given in lookup.given.values():
-                self.due_later(given.first_ns + SETTLE_NS, facts)
+                self.due_later(given.first_ns + LIMITS.settle_ns, facts)
                 _add_hole(lookup, given, blocked, bad, facts)
         out.extend(_told(one, facts) for one in bad.values())
         out.extend(_guide(facts))
@@ -137,7 +132,11 @@ class DnsRule(Rule):
         if lost is not None:
             return [*out, lost]
         middle = resolver.median_ms
-        if middle is not None and middle > SLOW_MS and len(resolver.times_ms) >= SLOW_ANSWERS:
+        if (
+            middle is not None
+            and middle > RESOLVER_LIMITS.slow_ms
+            and len(resolver.times_ms) >= LIMITS.slow_answers
+        ):
             out.append(
                 Observation(
                     "dns-slow",
@@ -155,7 +154,7 @@ class DnsRule(Rule):
     def _silent(
         self, resolver: Resolver, client: str, side: Side, values: dict[str, str], facts: Facts
     ) -> list[Observation]:
-        if side.unanswered < QUERIES:
+        if side.unanswered < LIMITS.queries:
             return []
         since = side.unanswered_first_ns
         others = [
@@ -197,12 +196,15 @@ class DnsRule(Rule):
         self._sought = False
         for row in facts.claims.questions.values():
             known = row.target in facts.view.facts.resolvers and facts.is_appliance(row.asker)
-            if not known or row.target in facts.view.facts.gateways or row.count < QUERIES:
+            if not known or row.target in facts.view.facts.gateways or row.count < LIMITS.queries:
                 continue
             self._sought = True
-            self.due_later(row.first_ns + SETTLE_NS, facts)
-            self.due_later(row.last_ns + ASKED_NS + 1, facts)
-            if facts.now_ns - row.first_ns < SETTLE_NS or facts.now_ns - row.last_ns > ASKED_NS:
+            self.due_later(row.first_ns + LIMITS.settle_ns, facts)
+            self.due_later(row.last_ns + LIMITS.asked_ns + 1, facts)
+            if (
+                facts.now_ns - row.first_ns < LIMITS.settle_ns
+                or facts.now_ns - row.last_ns > LIMITS.asked_ns
+            ):
                 continue
             answer = facts.claims.last_answer.get(row.interface)
             if answer is None or answer.time_ns < row.first_ns:
@@ -231,7 +233,7 @@ class DnsRule(Rule):
 def _settled(since_ns: int, facts: Facts) -> bool:
     """Another type, another server or a connection has had its time; after the end of the input
     nothing more comes."""
-    return facts.final or facts.now_ns - since_ns >= SETTLE_NS
+    return facts.final or facts.now_ns - since_ns >= LIMITS.settle_ns
 
 
 def _counts(client: str, facts: Facts) -> bool:
@@ -254,9 +256,13 @@ def _lost(
     resolver: Resolver, client: str, side: Side, values: dict[str, str], facts: Facts
 ) -> Observation | None:
     """Single questions get no answer while others do: each such lookup waits."""
-    lost = [one for one in side.lost if facts.now_ns - one.time_ns <= RECENT_NS]
-    asked = sum(facts.now_ns - t <= RECENT_NS for t in side.asked)
-    if len(lost) < LOST or len(lost) < LOST_SHARE * asked or side.unanswered >= QUERIES:
+    lost = [one for one in side.lost if facts.now_ns - one.time_ns <= LIMITS.recent_ns]
+    asked = sum(facts.now_ns - t <= LIMITS.recent_ns for t in side.asked)
+    if (
+        len(lost) < LIMITS.lost_queries
+        or len(lost) < LIMITS.lost_share * asked
+        or side.unanswered >= LIMITS.queries
+    ):
         return None
     who = facts.port_of(client) or client
     raced = [one for one in lost if one.raced]
@@ -337,14 +343,14 @@ def _add_useless(
 ) -> None:
     needed = _needed(lookup.name, facts)
     for row in lookup.useless.values():
-        if facts.now_ns - row.last_ns > RECENT_NS or not _settled(row.first_ns, facts):
+        if facts.now_ns - row.last_ns > LIMITS.recent_ns or not _settled(row.first_ns, facts):
             continue
         everything = row.kind == "refused" and _refuses_all(row, lookup.client, facts)
         if not (needed or everything) or _beside_the_point(row, lookup):
             continue
         usable = [g for g in lookup.given.values() if not _hole(lookup.name, g, facts)]
         rescued = any(g.last_ns >= row.first_ns for g in usable)
-        if rescued and row.count < RESCUES:
+        if rescued and row.count < LIMITS.rescues:
             continue
         key = (row.kind, row.server, "rescued" if rescued and not everything else "")
         one = bad.get(key)
@@ -389,7 +395,7 @@ def _refuses_all(row: Useless, client: str, facts: Facts) -> bool:
             if other.kind != "refused" and other.last_ns > row.first_ns:
                 return False
             refused += other.count if other.kind == "refused" else 0
-    return refused >= QUERIES
+    return refused >= LIMITS.queries
 
 
 def _add_hole(
@@ -401,7 +407,7 @@ def _add_hole(
 ) -> None:
     """An answer that leads a needed name to where it cannot be."""
     # a connection to the address, or another server, may yet show that it is right
-    if facts.now_ns - given.last_ns > RECENT_NS or not _settled(given.first_ns, facts):
+    if facts.now_ns - given.last_ns > LIMITS.recent_ns or not _settled(given.first_ns, facts):
         return
     taken = _taken_by_search_domain(lookup, facts)
     if taken is None:
@@ -504,7 +510,7 @@ def _block_pages(facts: Facts) -> frozenset[str]:
         labels = lookup.name.removesuffix(_AWS).split(".")
         service = labels[-2].partition("-")[0] if len(labels) > 1 else ""
         for given in lookup.given.values():
-            if len(given.addresses) == 1 and facts.now_ns - given.last_ns <= RECENT_NS:
+            if len(given.addresses) == 1 and facts.now_ns - given.last_ns <= LIMITS.recent_ns:
                 services.setdefault(given.addresses[0], set()).add(service)
     return frozenset(
         address

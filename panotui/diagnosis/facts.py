@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from msgspec import Struct, field
 
-from panotui.diagnosis.thresholds import Thresholds, thresholds
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     I64,
     SECOND,
@@ -46,7 +46,7 @@ from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
 
 # seconds; what nobody has tried again for so long is no condition any more
-STALE_S = 900.0
+LIMITS = thresholds().common
 
 
 class Facts(Struct):
@@ -74,7 +74,6 @@ class Facts(Struct):
     started_ns: int = 0
     final: bool = False  # the input has ended: nothing more will be learnt
     meter: int = 0  # whose messages are being observed
-    thresholds: Thresholds = field(default_factory=thresholds)
     live: bool = False  # link readings and the machine's interfaces mean something
     one_way: bool = False  # no host is seen both ways
     plain: tuple[int, ...] = ()  # capture interfaces that are plain switch ports

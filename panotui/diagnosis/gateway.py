@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from panotui.diagnosis.arp import mac_number, shown, suspect
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -28,14 +29,7 @@ from panotui.model import (
 from panotui.site.facts import Who
 from panotui.state.claims import Claim, Question, RouterGroup, Seen, virtual
 
-REQUESTS = 3
-SILENCE_NS = 2 * SECOND
-ROW_NS = 60 * SECOND
-MOVED_NS = 300 * SECOND
-UNPROVEN_NS = 60 * SECOND  # an owner that nobody has seen at work
-RECENT_NS = 120 * SECOND
-SPLIT_FLIPS = 4  # changes of the active router within SPLIT_NS: both are active
-SPLIT_NS = 20 * SECOND
+LIMITS = thresholds().gateway
 WAYS_MAX = 64
 _Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
@@ -96,10 +90,10 @@ class GatewayRule(Rule):
         """By address: the appliance's first questions for it that got no answer."""
         found: dict[str, Question] = {}
         for row in facts.claims.questions.values():
-            if row.count < REQUESTS:
+            if row.count < LIMITS.requests:
                 continue
-            self.due_later(row.first_ns + SILENCE_NS, facts)
-            self.due_later(row.last_ns + ROW_NS + 1, facts)
+            self.due_later(row.first_ns + LIMITS.silence_ns, facts)
+            self.due_later(row.last_ns + LIMITS.row_ns + 1, facts)
             if row.target not in found and _in_vain(row, facts) and facts.is_appliance(row.asker):
                 found[row.target] = row
         return found
@@ -147,7 +141,7 @@ class GatewayRule(Rule):
         group = book.group_of(gateway)
         if group is not None and group.changed is not None:
             for flip in group.flips:
-                self.due_later(flip + SPLIT_NS + 1, facts)
+                self.due_later(flip + LIMITS.split_ns + 1, facts)
             return _failed_over(gateway, group, facts)
         known = book.addresses.get(gateway)
         if known is None or not known.turns:
@@ -158,20 +152,20 @@ class GatewayRule(Rule):
             key=lambda c: c.last.time_ns,
             default=None,
         )
-        if new is None or old is None or facts.now_ns - new.first.time_ns > MOVED_NS:
+        if new is None or old is None or facts.now_ns - new.first.time_ns > LIMITS.moved_ns:
             return []
         if virtual(old.mac) or virtual(new.mac):
             return []  # a pair's common MAC: its advertisements tell who is active
         if _one_host(old, new, facts) or old.last.time_ns >= new.first.time_ns:
             return []  # told as a conflict, or as spoofing
-        self.due(new.first.time_ns + MOVED_NS + 1)
+        self.due(new.first.time_ns + LIMITS.moved_ns + 1)
         if suspect(gateway, old, new, facts) is not None:
             return []
-        if not new.lives_there and facts.now_ns - new.first.time_ns < UNPROVEN_NS:
-            self.due(new.first.time_ns + UNPROVEN_NS)
+        if not new.lives_there and facts.now_ns - new.first.time_ns < LIMITS.unproven_ns:
+            self.due(new.first.time_ns + LIMITS.unproven_ns)
             return []  # the old one may still answer: then it is spoofing
         still = facts.ports.macs.get(mac_number(old.mac))
-        alive = still is not None and still.last_out_ns > new.first.time_ns + RECENT_NS // 12
+        alive = still is not None and still.last_out_ns > new.first.time_ns + LIMITS.recent_ns // 12
         pushed = new.pushes > 0 and not new.lives_there
         if pushed and not alive:
             self.due(facts.now_ns + SECOND)  # it may speak yet
@@ -272,9 +266,13 @@ class GatewayRule(Rule):
             right = [g for g in gateways if network is not None and _inside(g, network)]
             if not right:
                 continue
-            if way.answered or way.flows < REQUESTS or facts.now_ns - way.last_ns > RECENT_NS:
+            if (
+                way.answered
+                or way.flows < LIMITS.requests
+                or facts.now_ns - way.last_ns > LIMITS.recent_ns
+            ):
                 continue
-            self.due(way.last_ns + RECENT_NS + 1)
+            self.due(way.last_ns + LIMITS.recent_ns + 1)
             if any(book.claims(g, mac) for g in gateways):
                 continue  # it claims to be the gateway: told as such
             out.append(
@@ -306,9 +304,9 @@ class GatewayRule(Rule):
         if asker not in facts.view.facts.appliance_addresses:
             return None
         network = _declared_network(facts, asker)
-        if network is None or facts.now_ns - seen[-1].time_ns > RECENT_NS:
+        if network is None or facts.now_ns - seen[-1].time_ns > LIMITS.recent_ns:
             return None
-        self.due(seen[-1].time_ns + RECENT_NS + 1)
+        self.due(seen[-1].time_ns + LIMITS.recent_ns + 1)
         address = ipaddress.ip_address(target)
         if address in network.network or address.is_link_local:
             return None
@@ -329,9 +327,9 @@ class GatewayRule(Rule):
     def _narrow_mask(self, facts: Facts) -> list[Observation]:
         out = []
         for (port, server), seen in self._around.items():
-            if facts.now_ns - seen.time_ns > RECENT_NS:
+            if facts.now_ns - seen.time_ns > LIMITS.recent_ns:
                 continue
-            self.due(seen.time_ns + RECENT_NS + 1)
+            self.due(seen.time_ns + LIMITS.recent_ns + 1)
             given = facts.site.ports.get(port)
             address = given.address if given and given.address else port
             text = (
@@ -359,8 +357,8 @@ def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observa
     changed, before = group.changed, group.last_before
     if changed is None or before is None:
         return []
-    flips = sum(facts.now_ns - t <= SPLIT_NS for t in group.flips)
-    both = flips >= SPLIT_FLIPS
+    flips = sum(facts.now_ns - t <= LIMITS.split_ns for t in group.flips)
+    both = flips >= LIMITS.split_flips
     if not both and group.active == group.first:
         return []  # it is back
     name = group.protocol.upper()
@@ -395,8 +393,8 @@ def _one_host(old: Claim, new: Claim, facts: Facts) -> bool:
 
 def _in_vain(row: Question, facts: Facts) -> bool:
     now = facts.now_ns
-    waited = row.count >= REQUESTS and now - row.first_ns >= SILENCE_NS
-    return waited and now - row.last_ns <= ROW_NS
+    waited = row.count >= LIMITS.requests and now - row.first_ns >= LIMITS.silence_ns
+    return waited and now - row.last_ns <= LIMITS.row_ns
 
 
 def _control(row: Question, facts: Facts) -> tuple[str, ...] | None:

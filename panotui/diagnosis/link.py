@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections import deque
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.state.ports import LinkState, neighbour_text
 
 MINUTE = 60 * SECOND
-FLAPS = 3
-NOMINAL_MBPS = 1000
-ERRORS_PER_FRAME = 1e-5
+LIMITS = thresholds().link
 
 
 def _subjects(facts: Facts) -> list[tuple[str, LinkState, bool]]:
@@ -68,7 +67,7 @@ class LinkRule(Rule):
                 )
             )
         flaps = [t for t in link.flaps if now - t <= MINUTE]
-        if len(flaps) >= FLAPS:
+        if len(flaps) >= LIMITS.flaps:
             seen = tuple(evidence(t, 0, "carrier changed") for t in flaps[-8:])
             out.append(
                 Observation(
@@ -76,7 +75,7 @@ class LinkRule(Rule):
                 )
             )
         speed = reading.speed_mbps
-        if reading.up and speed is not None and 0 < speed < NOMINAL_MBPS:
+        if reading.up and speed is not None and 0 < speed < LIMITS.nominal_mbps:
             out.append(
                 Observation(
                     "link-slow",
@@ -97,7 +96,7 @@ class LinkRule(Rule):
             )
         errors = link.rise("rx_errors", MINUTE)
         frames = link.rise("rx_packets", MINUTE)
-        if errors and errors > ERRORS_PER_FRAME * max(frames, 1):
+        if errors and errors > LIMITS.errors_share * max(frames, 1):
             out.append(
                 Observation(
                     "rx-errors",

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 
 MINUTE = 60 * SECOND
-COPIES = 5  # in a minute
-UNSEEN_NS = 300 * SECOND
-UNSEEN_BYTES = 3000  # about two full segments
+LIMITS = thresholds().mirror
 
 
 class MirrorRule(Rule):
@@ -42,9 +41,9 @@ class MirrorRule(Rule):
             copies_before = packets_before = 0
         copies = counters.mirror_duplicates - copies_before
         packets = counters.packets - packets_before
-        if copies >= COPIES:
+        if copies >= LIMITS.copies:
             self.due(now + SECOND)
-        if copies >= COPIES and copies > 0.005 * max(1, packets):
+        if copies >= LIMITS.copies and copies > 0.005 * max(1, packets):
             out.append(
                 Observation(
                     "mirror-duplicates",
@@ -62,11 +61,11 @@ class MirrorRule(Rule):
         if facts.changed is not None:
             self._note_unseen(facts)
         recent_flows = [
-            u for u in self._unseen.values() if facts.now_ns - u[1].time_ns <= UNSEEN_NS
+            u for u in self._unseen.values() if facts.now_ns - u[1].time_ns <= LIMITS.unseen_ns
         ]
         if not recent_flows:
             return []
-        self.due(min(u[1].time_ns for u in recent_flows) + UNSEEN_NS + 1)
+        self.due(min(u[1].time_ns for u in recent_flows) + LIMITS.unseen_ns + 1)
         recent_flows.sort(key=lambda u: -u[0])
         return [
             Observation(
@@ -86,7 +85,7 @@ class MirrorRule(Rule):
         missing = rows["unseen_out"] + rows["unseen_in"]
         events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)
-        for i in (both & (missing > UNSEEN_BYTES) & (events > 0)).nonzero()[0][:64].tolist():
+        for i in (both & (missing > LIMITS.unseen_bytes) & (events > 0)).nonzero()[0][:64].tolist():
             row = facts.flows.rows[slots[i]]
             text = f"flow to port {row.dport}: {int(missing[i])} bytes never seen"
             seen = evidence(row.last_ns, row.last_packet, text)

@@ -15,12 +15,13 @@ from panotui.diagnosis.facts import Facts, Observation, clock_text
 from panotui.diagnosis.failing import Failing, how_cut
 from panotui.diagnosis.fate import Element, Fate, Trial, shared
 from panotui.diagnosis.phrases import listed
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
 from panotui.state.ladder import HELLO, STEPS
 
-OPEN_WAIT_NS = 12 * SECOND  # so long an open connection may be silent before the internet is down
+LIMITS = thresholds().outages
 
 
 def worked(element: Element, facts: Facts) -> tuple[int, str]:
@@ -109,7 +110,7 @@ def _two(failing: Failing) -> tuple[EvidenceRecord, ...]:
 def may_yet_speak(fate: Fate, facts: Facts) -> bool:
     """A connection that was open before may still be alive: it is given a moment to say so."""
     since = fate.since_ns
-    if facts.now_ns - since > OPEN_WAIT_NS:
+    if facts.now_ns - since > LIMITS.open_wait_ns:
         return False
     return any(
         began < since

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.thresholds import SecurityThresholds
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     F64,
     SECOND,
@@ -36,8 +36,7 @@ from panotui.state.flows.book import VIOLATION, flow_text_id
 TABLE_MAX = 512
 SCANNED_KEPT = 4096  # targets remembered of one scanner
 _TARGET = np.dtype([("address", "u1", (16,)), ("port", ">u2")])
-CLEAR_S = 900  # what was said in clear is told for so long
-BEACON_S = 1800
+LIMITS = thresholds().security
 OF_A_KIND = 8  # findings of one kind; the violations list has all of them
 
 
@@ -48,7 +47,7 @@ class ViolationRule(Rule):
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
-        recent_s = facts.thresholds.security.recent_s
+        recent_s = LIMITS.recent_s
         # several may make one finding, which is known only when all of them are
         for violation in sorted(facts.violations[:300], key=lambda v: v.known):
             if not recent(violation.last_time_ns, facts.now_ns, recent_s):
@@ -189,7 +188,7 @@ class ViolationRule(Rule):
                 flow=flow_text_id(int(flows.key[slot])),
             )
             for (client, host), (total, slot) in sent.items()
-            if total > facts.thresholds.security.exfil_bytes
+            if total > LIMITS.exfil_bytes
         ]
 
 
@@ -207,7 +206,7 @@ class ScanRule(Rule):
         if facts.changed is not None:
             self._look(facts)
         out: list[Observation] = []
-        lasts_ns = int(2 * facts.thresholds.security.scan_s * SECOND)
+        lasts_ns = int(2 * LIMITS.scan_s * SECOND)
         for src, (first, last, packet, count) in self._found.items():
             if facts.now_ns - last <= lasts_ns:
                 self.due(last + lasts_ns + 1)
@@ -234,7 +233,7 @@ class ScanRule(Rule):
         failed |= udp & (rows["packets_in"] == 0) & (rows["packets_out"] <= 2) & (
             (rows["dst"][:, 0] < 224) & (rows["dst"][:, 3] != 255)
         )  # fmt: skip
-        failed &= rows["first_ns"] >= facts.now_ns - int(facts.thresholds.security.scan_s * SECOND)
+        failed &= rows["first_ns"] >= facts.now_ns - int(LIMITS.scan_s * SECOND)
         if not failed.any():
             return
         bad = facts.flows.rows[slots[failed]]
@@ -243,9 +242,9 @@ class ScanRule(Rule):
         for i in np.argsort(-counts)[:16].tolist():
             mine = bad[inverse == i]
             src = address_text(int(mine["version"][0]), mine["src"][0].tobytes())
-            self._add(src, mine, facts.now_ns, facts.thresholds.security)
+            self._add(src, mine, facts.now_ns)
 
-    def _add(self, src: str, mine: FlowColumns, now: int, limits: SecurityThresholds) -> None:
+    def _add(self, src: str, mine: FlowColumns, now: int) -> None:
         targets = self._scanners.setdefault(src, {})
         self._scanners.move_to_end(src)
         while len(self._scanners) > 256:
@@ -257,12 +256,12 @@ class ScanRule(Rule):
         over = len(targets) - SCANNED_KEPT
         gone: list[bytes] = []
         for key, seen in targets.items():
-            if now - seen <= limits.scan_s * SECOND and len(gone) >= over:
+            if now - seen <= LIMITS.scan_s * SECOND and len(gone) >= over:
                 break
             gone.append(key)
         for key in gone:
             del targets[key]
-        if len(targets) > limits.scan_targets:
+        if len(targets) > LIMITS.scan_targets:
             first = self._found.get(src)
             low = int(np.argmin(mine["first_ns"]))
             start = first[0] if first else int(mine["first_ns"][low])
@@ -361,9 +360,9 @@ class CleartextRule(Rule):
         return not ours or src in ours or dst in ours or src in cameras or dst in cameras
 
     def tick(self, facts: Facts) -> list[Observation]:
-        told = [c for c in self._seen.values() if recent(c.last_ns, facts.now_ns, CLEAR_S)]
+        told = [c for c in self._seen.values() if recent(c.last_ns, facts.now_ns, LIMITS.clear_s)]
         for clear in told:
-            self.due(clear.last_ns + CLEAR_S * SECOND + 1)
+            self.due(clear.last_ns + LIMITS.clear_s * SECOND + 1)
         return [
             Observation(
                 "cleartext",
@@ -416,7 +415,7 @@ class TunnelRule(Rule):
         while len(self._domains) > TABLE_MAX:
             self._domains.popitem(last=False)
         domain.names[message.name] = (message.time_ns, message.packet)
-        span_ns = facts.thresholds.security.tunnel_s * SECOND
+        span_ns = LIMITS.tunnel_s * SECOND
         while domain.names:
             name, (seen, _) = next(iter(domain.names.items()))
             if message.time_ns - seen <= span_ns and len(domain.names) <= 1024:
@@ -425,20 +424,19 @@ class TunnelRule(Rule):
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
-        limits = facts.thresholds.security
         for (client, name), domain in self._domains.items():
             now_names = [
                 (n, t, p)
                 for n, (t, p) in domain.names.items()
-                if facts.now_ns - t <= limits.tunnel_s * SECOND
+                if facts.now_ns - t <= LIMITS.tunnel_s * SECOND
             ]
-            if len(now_names) <= limits.tunnel_names:
+            if len(now_names) <= LIMITS.tunnel_names:
                 continue
-            self.due(min(t for _, t, _ in now_names) + int(limits.tunnel_s * SECOND) + 1)
+            self.due(min(t for _, t, _ in now_names) + int(LIMITS.tunnel_s * SECOND) + 1)
             sample = [n[: -len(name) - 1] for n, _, _ in now_names[-100:]]
             entropy = sum(map(_entropy, sample)) / len(sample)
             length = sum(map(len, sample)) / len(sample)
-            if entropy < limits.tunnel_entropy and length < 24:
+            if entropy < LIMITS.tunnel_entropy and length < 24:
                 continue
             out.append(
                 Observation(
@@ -480,15 +478,16 @@ class BeaconRule(Rule):
             for slot in bad.tolist():
                 self._start(slot, facts)
         out: list[Observation] = []
-        limits = facts.thresholds.security
         for (client, host, port), starts in self._starts.items():
             last = starts[-1][0]
-            if len(starts) < limits.beacon_times or not recent(last, facts.now_ns, BEACON_S):
+            if len(starts) < LIMITS.beacon_times or not recent(
+                last, facts.now_ns, LIMITS.beacon_lasts_s
+            ):
                 continue
-            self.due(last + BEACON_S * SECOND + 1)
+            self.due(last + LIMITS.beacon_lasts_s * SECOND + 1)
             gaps: F64 = np.diff(np.array([s[0] for s in starts], np.float64)) / SECOND
             middle = float(np.median(gaps))
-            if middle < 5 or float(np.abs(gaps - middle).max()) > limits.beacon_spread * middle:
+            if middle < 5 or float(np.abs(gaps - middle).max()) > LIMITS.beacon_spread * middle:
                 continue
             out.append(
                 Observation(
@@ -529,7 +528,7 @@ class DriftRule(Rule):
     wakes = frozenset(("endpoints", "flows", "site"))
 
     def tick(self, facts: Facts) -> list[Observation]:
-        begins_ns = facts.started_ns + int(facts.thresholds.security.drift_s * SECOND)
+        begins_ns = facts.started_ns + int(LIMITS.drift_s * SECOND)
         if facts.now_ns < begins_ns:
             self.due(begins_ns)
             return []

@@ -11,11 +11,13 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.catalogue import FindingSpec
 from panotui.diagnosis.facts import Facts, Observation
-from panotui.model import SECOND, mac_value
-from panotui.state.visibility import BOTH, MISSED_SHARE, NOTHING, SPREAD
+from panotui.diagnosis.thresholds import thresholds
+from panotui.model import mac_value
+from panotui.state.visibility import BOTH, NOTHING, SPREAD
+from panotui.state.visibility import LIMITS as VISIBILITY_LIMITS
 
 WITHHELD, DOUBTFUL, CERTAIN = range(3)
-APPLIANCE_NS = 30 * SECOND  # so long nothing may look like the appliance before it is said
+LIMITS = thresholds().sight
 # what is told of the appliance's own doings
 _OF_APPLIANCE = ("dns-", "ntp-", "clock-off", "beacon", "exfil", "lateral", "slow-uplink")
 _RESTS_ON_ALL = {"answers", "presence", "unbroken"}
@@ -32,7 +34,7 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
     if facts.blindness.unsettled(facts.now_ns) and _RESTS_ON_ALL & set(spec.needs):
         return WITHHELD
     if "answers" in spec.needs or "presence" in spec.needs:
-        if visibility.missed_share > MISSED_SHARE:
+        if visibility.missed_share > VISIBILITY_LIMITS.missed_share:
             return WITHHELD
         if facts.capture_lossy:
             grade = DOUBTFUL
@@ -47,7 +49,7 @@ def nobody_ours(facts: Facts) -> bool:
     """Nothing in sight is the appliance, or asks for anything that an appliance needs."""
     if facts.view.facts.appliance_known or facts.endpoints.endpoints:
         return False
-    if facts.final and facts.now_ns - facts.started_ns < APPLIANCE_NS:
+    if facts.final and facts.now_ns - facts.started_ns < LIMITS.appliance_ns:
         return False  # a capture so short may well have missed what tells it
     return not any(facts.policy.match_host(asked.name) for asked in facts.lookups.lookups.values())
 

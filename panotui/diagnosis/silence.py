@@ -14,19 +14,12 @@ from itertools import pairwise
 from msgspec import Struct, field
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, DnsMessage, NtpMessage
 from panotui.state.ports import MacCount, PortFacts
 
-SILENCE_S = 30  # at least, and
-GAPS = 4  # times its longest pause so far
-BUSY_LEAST = 3  # seconds in which the port was heard
+LIMITS = thresholds().silence
 HABITS_MAX = 256
-TIMES = 3  # that make a habit
-EVEN = 1.5  # its longest pause against its shortest
-OVERDUE = 3  # pauses that were left out
-UNRETURNED = 100  # packets to a port that sends nothing
-ALIVE_NS = 10 * SECOND
-STREAM_S = 10  # seconds in a row in which a stream came
 
 
 class _Habit(Struct):
@@ -38,12 +31,12 @@ class _Habit(Struct):
 
     def overdue(self, now_ns: int) -> bool:
         """It came evenly, and has not come for several of its pauses."""
-        if len(self.times) < TIMES:
+        if len(self.times) < LIMITS.habit_times:
             return False
-        times = list(self.times)[-TIMES:]
+        times = list(self.times)[-LIMITS.habit_times :]
         pauses = [b - a for a, b in pairwise(times)]
-        even = max(pauses) <= EVEN * max(1, min(pauses))
-        return even and now_ns - times[-1] > OVERDUE * max(pauses)
+        even = max(pauses) <= LIMITS.even_ratio * max(1, min(pauses))
+        return even and now_ns - times[-1] > LIMITS.overdue * max(pauses)
 
 
 class SilenceRule(Rule):
@@ -98,13 +91,13 @@ class SilenceRule(Rule):
         last_out = max((c.last_out_ns for c in mine), default=0)
         last_in = max((c.last_in_ns for c in mine), default=0)
         busy = sum(c.busy for c in mine)
-        still_sent_to = last_in > last_out + ALIVE_NS and now - last_in < ALIVE_NS
-        still_sent_to &= sum(c.unreturned for c in mine) >= UNRETURNED
+        still_sent_to = last_in > last_out + LIMITS.alive_ns and now - last_in < LIMITS.alive_ns
+        still_sent_to &= sum(c.unreturned for c in mine) >= LIMITS.unreturned_packets
         gap = max((c.longest_hush_s if still_sent_to else c.longest_gap_s for c in mine), default=0)
         silent = now - (last_out if still_sent_to else max(last_out, last_in))
-        if not last_out or busy < BUSY_LEAST:
+        if not last_out or busy < LIMITS.busy_s:
             return None
-        if silent < max(SILENCE_S, GAPS * gap) * SECOND:
+        if silent < max(LIMITS.silence_s, LIMITS.gaps * gap) * SECOND:
             return None
         others = [n for n, c in counts.items() if n != port.name and _alive(c, now)]
         if facts.view.facts.topology == "single" and others:
@@ -136,7 +129,7 @@ class SilenceRule(Rule):
         """Other hosts are heard where the port was: the mirror itself still works."""
         where = {i for c in mine for i in c.interfaces}
         return any(
-            facts.now_ns - count.last_out_ns < 2 * ALIVE_NS and where & count.interfaces
+            facts.now_ns - count.last_out_ns < 2 * LIMITS.alive_ns and where & count.interfaces
             for mac, count in facts.ports.macs.items()
             if mac not in port.macs
         )
@@ -148,7 +141,7 @@ class SilenceRule(Rule):
             stream.dst in port.addresses
             and not int(stream.row.end)
             and stream.state not in ("paused", "ended")
-            and int(stream.row.last_ns) - int(stream.row.first_ns) > STREAM_S * SECOND
+            and int(stream.row.last_ns) - int(stream.row.first_ns) > LIMITS.stream_s * SECOND
             for streams in facts.camera_streams.values()
             for stream in streams
         )
@@ -159,4 +152,4 @@ def _counts(port: PortFacts, facts: Facts) -> list[MacCount]:
 
 
 def _alive(counts: list[MacCount], now_ns: int) -> bool:
-    return any(now_ns - c.last_out_ns < ALIVE_NS for c in counts)
+    return any(now_ns - c.last_out_ns < LIMITS.alive_ns for c in counts)

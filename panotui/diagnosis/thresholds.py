@@ -1,26 +1,298 @@
-"""From where on rules tell of a thing: `thresholds.toml`, read once and typed.
+"""From where on rules report a thing: `thresholds.toml`, read once and typed.
 
-Nothing comes in; `thresholds()` gives the file's values, `changed` the same with some of a person's
-own. Rules read them from `Facts`, so that one engine may have others than the next.
+Nothing comes in; `thresholds()` gives the file's values. What the books in `state/` go by has a
+file there, in the same form (`state/thresholds.toml`).
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated
 
 import msgspec
 
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=30 * 86_400)]
-Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1 << 48)]
-Share: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1)]
+from panotui.state.thresholds import (
+    Amount,
+    Count,
+    Nanoseconds,
+    Seconds,
+    Share,
+    Table,
+    WholeSeconds,
+    parsed,
+)
 
 
-class SecurityThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of the rules in `security`; what each means is said in thresholds.toml."""
+class CameraFate(Table, frozen=True):
+    """Of `diagnosis.cameras.fate`."""
+
+    together_ns: Nanoseconds
+    moment_ns: Nanoseconds
+    bursts: Count
+    shared_share: Share
+
+
+class CameraFreezes(Table, frozen=True):
+    """Of `diagnosis.cameras.freezes`."""
+
+    packets: Count
+    restart_s: WholeSeconds
+    played_ns: Nanoseconds
+
+
+class CameraLoss(Table, frozen=True):
+    """Of `diagnosis.cameras.loss`."""
+
+    bad_share: Share
+    tail_packets: Count
+    tail_share: Share
+    dropped_s: WholeSeconds
+
+
+class CameraMedia(Table, frozen=True):
+    """Of `diagnosis.cameras.media`."""
+
+    sealed_flowed_ns: Nanoseconds
+    sealed_still_ns: Nanoseconds
+
+
+class CameraMulticast(Table, frozen=True):
+    """Of `diagnosis.cameras.multicast`."""
+
+    querier_s: tuple[float, float]
+
+
+class CameraOffers(Table, frozen=True):
+    """Of `diagnosis.cameras.offers`."""
+
+    read_lately_s: WholeSeconds
+
+
+class CameraPace(Table, frozen=True):
+    """Of `diagnosis.cameras.pace`."""
+
+    jitter_ms: Amount
+    late_ms: Amount
+    fps_share: Share
+    over_s: WholeSeconds
+    started_ns: Nanoseconds
+    calm_ns: Nanoseconds
+
+
+class CameraReach(Table, frozen=True):
+    """Of `diagnosis.cameras.reach`."""
+
+    control_s: Seconds
+
+
+class CameraReaders(Table, frozen=True):
+    """Of `diagnosis.cameras.readers`."""
+
+    stuck_times: Count
+    stuck_s: WholeSeconds
+
+
+class CameraReboots(Table, frozen=True):
+    """Of `diagnosis.cameras.reboots`."""
+
+    reboot_ns: Nanoseconds
+    together_ns: Nanoseconds
+    stopped_ns: Nanoseconds
+    long_ns: Nanoseconds
+    off_ns: Nanoseconds
+    told_s: Seconds
+    went_on_s: Seconds
+    up_s: Seconds
+    clock_back_s: Seconds
+
+
+class CameraRefusals(Table, frozen=True):
+    """Of `diagnosis.cameras.refusals`."""
+
+    hung_up_times: Count
+
+
+class CameraSessions(Table, frozen=True):
+    """Of `diagnosis.cameras.sessions`."""
+
+    expires_s: tuple[float, float]
+    told_s: Seconds
+
+
+class CameraShape(Table, frozen=True):
+    """Of `diagnosis.cameras.shape`."""
+
+    gop_s: Seconds
+    poor_share: Share
+    poor_s: WholeSeconds
+    heavy_bps: Amount
+    over_s: WholeSeconds
+
+
+class CameraStamps(Table, frozen=True):
+    """Of `diagnosis.cameras.stamps`."""
+
+    off_share: Share
+    calm_ns: Nanoseconds
+    compared_s: WholeSeconds
+    off_s: tuple[float, float]
+    jumped_s: WholeSeconds
+
+
+class CameraStreams(Table, frozen=True):
+    """Of `diagnosis.cameras.streams`."""
+
+    ended_ns: Nanoseconds
+    port_share: Share
+
+
+class Cameras(Table, frozen=True):
+    """A field a file of `diagnosis.cameras`."""
+
+    fate: CameraFate
+    freezes: CameraFreezes
+    loss: CameraLoss
+    media: CameraMedia
+    multicast: CameraMulticast
+    offers: CameraOffers
+    pace: CameraPace
+    reach: CameraReach
+    readers: CameraReaders
+    reboots: CameraReboots
+    refusals: CameraRefusals
+    sessions: CameraSessions
+    shape: CameraShape
+    stamps: CameraStamps
+    streams: CameraStreams
+
+
+class Addressing(Table, frozen=True):
+    """Of `diagnosis.addressing`."""
+
+    recent_ns: Nanoseconds
+    own_ns: Nanoseconds
+
+
+class Arp(Table, frozen=True):
+    """Of `diagnosis.arp`."""
+
+    recent_ns: Nanoseconds
+    turns: Count
+    pushes: Count
+    pushed_ns: Nanoseconds
+    proxied: Count
+    swept_targets: Count
+    sweep_lasts_ns: Nanoseconds
+
+
+class Clock(Table, frozen=True):
+    """Of `diagnosis.clock`."""
+
+    requests: Count
+    rejected_answers: Count
+    wait_ns: Nanoseconds
+    tls_fails_ms: Amount
+    recent_ns: Nanoseconds
+    camera_clock_s: Seconds
+
+
+class Cloud(Table, frozen=True):
+    """Of `diagnosis.cloud`."""
+
+    rtt_ms: Amount
+    retransmitted_share: Share
+    segments: Count
+    silence_ns: Nanoseconds
+    forming_ns: Nanoseconds
+    again_ns: Nanoseconds
+
+
+class Connections(Table, frozen=True):
+    """Of `diagnosis.connections`."""
+
+    openings: Count
+    flap_ns: Nanoseconds
+    answer_ns: Nanoseconds
+    said_ns: Nanoseconds
+
+
+class Dhcp(Table, frozen=True):
+    """Of `diagnosis.dhcp`."""
+
+    discovers: Count
+    unanswered_requests: Count
+    unanswered_renewals: Count
+    declines: Count
+    settle_ns: Nanoseconds
+    no_news_ns: Nanoseconds
+    kept_ns: Nanoseconds
+    pool_ns: Nanoseconds
+
+
+class Causes(Table, frozen=True):
+    """Of `diagnosis.diagnosis`."""
+
+    together_ns: Nanoseconds
+    untried_ns: Nanoseconds
+
+
+class Dns(Table, frozen=True):
+    """Of `diagnosis.dns`."""
+
+    queries: Count
+    slow_answers: Count
+    lost_queries: Count
+    lost_share: Share
+    recent_ns: Nanoseconds
+    asked_ns: Nanoseconds
+    settle_ns: Nanoseconds
+    rescues: Count
+
+
+class Common(Table, frozen=True):
+    """Of `diagnosis.facts`."""
+
+    stale_s: Seconds
+
+
+class Gateway(Table, frozen=True):
+    """Of `diagnosis.gateway`."""
+
+    requests: Count
+    silence_ns: Nanoseconds
+    row_ns: Nanoseconds
+    moved_ns: Nanoseconds
+    unproven_ns: Nanoseconds
+    recent_ns: Nanoseconds
+    split_flips: Count
+    split_ns: Nanoseconds
+
+
+class Link(Table, frozen=True):
+    """Of `diagnosis.link`."""
+
+    flaps: Count
+    nominal_mbps: Count
+    errors_share: Share
+
+
+class Mirror(Table, frozen=True):
+    """Of `diagnosis.mirror`."""
+
+    copies: Count
+    unseen_ns: Nanoseconds
+    unseen_bytes: Count
+
+
+class Outages(Table, frozen=True):
+    """Of `diagnosis.outages`."""
+
+    open_wait_ns: Nanoseconds
+
+
+class Security(Table, frozen=True):
+    """Of `diagnosis.security`."""
 
     recent_s: Seconds
     scan_targets: Count
@@ -32,32 +304,89 @@ class SecurityThresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     beacon_times: Count
     beacon_spread: Share
     drift_s: Seconds
+    clear_s: WholeSeconds
+    beacon_lasts_s: WholeSeconds
 
 
-class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One field a table of thresholds.toml."""
+class Sight(Table, frozen=True):
+    """Of `diagnosis.sight`."""
 
-    security: SecurityThresholds
+    appliance_ns: Nanoseconds
 
 
-@lru_cache(maxsize=1)
-def _tables() -> dict[str, dict[str, Any]]:
-    text = Path(__file__).with_name("thresholds.toml").read_text("utf-8")
-    return tomllib.loads(text)
+class Silence(Table, frozen=True):
+    """Of `diagnosis.silence`."""
+
+    silence_s: WholeSeconds
+    gaps: Count
+    busy_s: WholeSeconds
+    habit_times: Count
+    even_ratio: Amount
+    overdue: Count
+    unreturned_packets: Count
+    alive_ns: Nanoseconds
+    stream_s: WholeSeconds
+
+
+class Topology(Table, frozen=True):
+    """Of `diagnosis.topology`."""
+
+    failover_silence_s: WholeSeconds
+    seen_s: WholeSeconds
+    busy_s: WholeSeconds
+    load_s: WholeSeconds
+    load_bytes: Count
+    load_share: Share
+    standby_quiet_ns: Nanoseconds
+    moved_ns: Nanoseconds
+
+
+class Traffic(Table, frozen=True):
+    """Of `diagnosis.traffic`."""
+
+    nominal_mbps: Count
+    saturated_share: Share
+    saturated_s: WholeSeconds
+    pause_frames: Count
+    pause_window_s: WholeSeconds
+    loop_window_s: WholeSeconds
+    looped_frames: Count
+    broadcasts: Count
+    tagged_share: Share
+
+
+class Vantage(Table, frozen=True):
+    """Of `diagnosis.vantage`."""
+
+    packets: Count
+
+
+class Thresholds(Table, frozen=True):
+    """A field a table of thresholds.toml."""
+
+    addressing: Addressing
+    arp: Arp
+    clock: Clock
+    cloud: Cloud
+    connections: Connections
+    dhcp: Dhcp
+    causes: Causes
+    dns: Dns
+    common: Common
+    gateway: Gateway
+    link: Link
+    mirror: Mirror
+    outages: Outages
+    security: Security
+    sight: Sight
+    silence: Silence
+    topology: Topology
+    traffic: Traffic
+    vantage: Vantage
+    cameras: Cameras
 
 
 @lru_cache(maxsize=1)
 def thresholds() -> Thresholds:
     """The thresholds of thresholds.toml."""
-    return changed({})
-
-
-def changed(own: Mapping[str, Mapping[str, object]]) -> Thresholds:
-    """The file's thresholds with those of a person laid over them, by table and name.
-
-    Raises msgspec.ValidationError, which says in one line what is not known or out of range.
-    """
-    tables: dict[str, object] = {**_tables(), **own}
-    for name, table in _tables().items():
-        tables[name] = {**table, **own.get(name, {})}
-    return msgspec.convert(tables, Thresholds)
+    return parsed(Path(__file__).with_name("thresholds.toml").read_text("utf-8"), Thresholds)

@@ -13,16 +13,10 @@ import numpy as np
 
 from panotui.diagnosis.arp import mac_number
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, SECOND, EvidenceRecord, PortRecord, mac_text
 
-FAILOVER_SILENCE_S = 3
-SEEN_S = 60  # seconds of a port that are compared
-BUSY_LEAST = 3
-LOAD_S = 10
-LOAD_LEAST = 50  # bytes a second: a port that says a word now and then carries no load
-LOAD_SHARE = 0.3  # of the load of the port that fell silent
-STANDBY_QUIET_NS = 600 * SECOND  # the second port has sent nothing at all for so long
-MOVED_NS = 300 * SECOND
+LIMITS = thresholds().topology
 _RTSP = APPS.index("rtsp")
 
 
@@ -60,7 +54,7 @@ class TopologyRule(Rule):
             down = port.state == "down"
             # a port that stands by says little, but an hour's DHCP, ARP or IPv6 is not nothing
             quiet_since = max(facts.started_ns, self._last_sent(port, facts))
-            silent = now - quiet_since >= STANDBY_QUIET_NS and not (
+            silent = now - quiet_since >= LIMITS.standby_quiet_ns and not (
                 port.up and not port.link_is_ours
             )
             if not down and not silent:
@@ -105,7 +99,7 @@ class TopologyRule(Rule):
                 )
         self._watch_moves(facts, now)
         for stopped, began, source, target, gap in self._moves:
-            if now - began <= MOVED_NS:
+            if now - began <= LIMITS.moved_ns:
                 out.append(
                     Observation(
                         "failover",
@@ -151,16 +145,16 @@ class TopologyRule(Rule):
         sent = {p.name: self._sent(p.name, facts) for p in facts.port_records}
         for port in facts.port_records:
             mine = sent[port.name]
-            busy = [s for s in range(last - SEEN_S, last) if mine.get(s)]
-            if len(busy) < BUSY_LEAST:
+            busy = [s for s in range(last - LIMITS.seen_s, last) if mine.get(s)]
+            if len(busy) < LIMITS.busy_s:
                 continue
             stopped = busy[-1]
             gaps = [b - a for a, b in pairwise(busy)]
-            if last - 1 - stopped < max(FAILOVER_SILENCE_S, *gaps):
+            if last - 1 - stopped < max(LIMITS.failover_silence_s, *gaps):
                 continue
             if any(m[2] == port.name and now - m[1] < 30 * SECOND for m in self._moves):
                 continue
-            before = _mean(mine, stopped - LOAD_S, stopped)
+            before = _mean(mine, stopped - LIMITS.load_s, stopped)
             for other in facts.port_records:
                 if other.name == port.name:
                     continue
@@ -169,10 +163,12 @@ class TopologyRule(Rule):
                 if began is None:
                     continue
                 gain = _mean(theirs, began - 1, last - 1)
-                gain -= _mean(theirs, stopped - LOAD_S, stopped)
+                gain -= _mean(theirs, stopped - LIMITS.load_s, stopped)
                 times = sum(bool(theirs.get(s)) for s in range(began, last))
-                busy_now = times >= BUSY_LEAST and 2 * times >= last - began
-                moved = busy_now and before >= LOAD_LEAST and gain >= LOAD_SHARE * before
+                busy_now = times >= LIMITS.busy_s and 2 * times >= last - began
+                moved = (
+                    busy_now and before >= LIMITS.load_bytes and gain >= LIMITS.load_share * before
+                )
                 if moved or self._took_address(port, other.name, facts, stopped * SECOND):
                     self._moves.append(
                         (stopped * SECOND, began * SECOND, port.name, other.name, began - stopped)
@@ -269,7 +265,7 @@ def _mean(sizes: dict[int, int], after: int, until: int) -> float:
 
 
 def _fresh(seen: dict[str, EvidenceRecord], now_ns: int) -> dict[str, EvidenceRecord]:
-    return {port: e for port, e in seen.items() if now_ns - e.time_ns <= MOVED_NS}
+    return {port: e for port, e in seen.items() if now_ns - e.time_ns <= LIMITS.moved_ns}
 
 
 def _net(addresses: tuple[str, ...], facts: Facts) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import listed, times
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -23,15 +24,7 @@ from panotui.model import (
 )
 from panotui.state.ports import Looped
 
-NOMINAL_MBPS = 1000
-SATURATED = 0.9
-SATURATED_S = 10
-PAUSE_A_SECOND = 100
-PAUSE_WINDOW_S = 30
-LOOP_WINDOW_S = 10
-LOOPED_FRAMES = 30
-BROADCASTS_A_SECOND = 1000
-TAGGED_SHARE = 0.5
+LIMITS = thresholds().traffic
 
 
 class TrafficRule(Rule):
@@ -140,16 +133,18 @@ class TrafficRule(Rule):
         last, out = facts.now_ns // SECOND, []
         for mac, seconds in facts.ports.pauses.items():
             # the first and the last second are not full ones
-            full = {s: n for s, n in seconds.items() if last - s <= PAUSE_WINDOW_S and s < last}
+            full = {
+                s: n for s, n in seconds.items() if last - s <= LIMITS.pause_window_s and s < last
+            }
             most = max(full.values(), default=0)
-            if most < PAUSE_A_SECOND or last - max(full) > 2:
+            if most < LIMITS.pause_frames or last - max(full) > 2:
                 continue
-            stormy = [n for n in full.values() if n >= PAUSE_A_SECOND]
+            stormy = [n for n in full.values() if n >= LIMITS.pause_frames]
             inner = sorted(stormy)[len(stormy) // 2]
             name = mac_text(mac) or "?"
             port = facts.ports.port_of_mac(mac)
             message = self._pause.get(mac)
-            start = min(s for s, n in seconds.items() if n >= PAUSE_A_SECOND) * SECOND
+            start = min(s for s, n in seconds.items() if n >= LIMITS.pause_frames) * SECOND
             span = "1 s" if len(stormy) == 1 else f"{len(stormy)} s"
             total = sum(seconds.values())
             out.append(
@@ -181,12 +176,12 @@ class TrafficRule(Rule):
         last = facts.now_ns // SECOND
         seen: dict[int, list[Looped]] = {}
         for one in facts.ports.loops:
-            if last - one.second <= LOOP_WINDOW_S:
+            if last - one.second <= LIMITS.loop_window_s:
                 seen.setdefault(one.interface, []).append(one)
         out = []
         for interface, rows in seen.items():
             frames = sum(one.frames for one in rows)
-            if frames < LOOPED_FRAMES:
+            if frames < LIMITS.looped_frames:
                 continue
             name = facts.interface_name(interface)
             first, until = min(o.second for o in rows), max(o.second for o in rows)
@@ -219,7 +214,7 @@ class TrafficRule(Rule):
         out: list[Observation] = []
         seen: dict[int, tuple[int, int, int]] = {}
         for second, interface, count, packet in facts.ports.broadcast:
-            if last - second <= 2 and count > BROADCASTS_A_SECOND:
+            if last - second <= 2 and count > LIMITS.broadcasts:
                 seen[interface] = max(seen.get(interface, (0, 0, 0)), (count, second, packet))
         for interface, (count, second, packet) in seen.items():
             name = facts.interface_name(interface)
@@ -241,10 +236,17 @@ class TrafficRule(Rule):
     def _saturated(facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for port in facts.port_records:
-            speed = port.speed_mbps if port.speed_mbps and not port.link_is_ours else NOMINAL_MBPS
+            speed = (
+                port.speed_mbps
+                if port.speed_mbps and not port.link_is_ours
+                else LIMITS.nominal_mbps
+            )
             for way, history in (("in", port.history_in_bps), ("out", port.history_out_bps)):
-                recent = [r for r in history[-SATURATED_S:] if r is not None]
-                if len(recent) < SATURATED_S or min(recent) < SATURATED * speed * 1e6:
+                recent = [r for r in history[-LIMITS.saturated_s :] if r is not None]
+                if (
+                    len(recent) < LIMITS.saturated_s
+                    or min(recent) < LIMITS.saturated_share * speed * 1e6
+                ):
                     continue
                 share = sum(recent) / len(recent) / (speed * 1e4)
                 out.append(
@@ -256,7 +258,7 @@ class TrafficRule(Rule):
                             evidence(
                                 facts.now_ns,
                                 _newest(port.name, facts),
-                                f"{share:.0f} % {way} for {SATURATED_S} s",
+                                f"{share:.0f} % {way} for {LIMITS.saturated_s} s",
                             ),
                         ),
                     )
@@ -272,7 +274,7 @@ class TrafficRule(Rule):
             counts = [facts.ports.macs[m] for m in port.macs if m in facts.ports.macs]
             tagged = sum(c.tagged for c in counts)
             total = sum(c.frames for c in counts)
-            if total < 20 or tagged < TAGGED_SHARE * total:
+            if total < 20 or tagged < LIMITS.tagged_share * total:
                 continue
             vlan, seen = _vlan_of(port.macs, facts)
             named = f"VLAN {vlan}, " if vlan is not None else ""

@@ -6,14 +6,10 @@ from collections import OrderedDict
 
 import numpy as np
 
-from panotui.diagnosis.cloud import (
-    HOUR,
-    RETRANSMITTED,
-    RTT_MS,
-    SEGMENTS_LEAST,
-    SUPPORT_ENDED_NS,
-)
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.diagnosis.cloud import HOUR, SUPPORT_ENDED_NS
+from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
+from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import milliseconds, times
 from panotui.model import (
     SECOND,
@@ -68,7 +64,7 @@ class UplinkRule(Rule):
                 detail=(times(count),),
             )
             for server, (message, host, count) in self._proxies.items()
-            if recent(message.time_ns, facts.now_ns, STALE_S)
+            if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
         measured = facts.now_ns - self._measured_ns >= 5 * SECOND
         if measured:
@@ -88,7 +84,7 @@ class UplinkRule(Rule):
         ]
         rtts = [t.rtt_ms for t in targets if t.rtt_ms is not None]
         parts: list[str] = []
-        if len(rtts) >= 3 and float(np.median(rtts)) > RTT_MS:
+        if len(rtts) >= 3 and float(np.median(rtts)) > CLOUD_LIMITS.rtt_ms:
             parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
         flows = facts.flows
         rows = flows.rows[flows.live & flows.endpoint]
@@ -97,7 +93,10 @@ class UplinkRule(Rule):
         self._in_use = bool(targets) or len(rows) > 0
         segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
         again = int(rows["retransmits_out"].sum() + rows["retransmits_in"].sum())
-        if segments >= SEGMENTS_LEAST and again > RETRANSMITTED * segments:
+        if (
+            segments >= CLOUD_LIMITS.segments
+            and again > CLOUD_LIMITS.retransmitted_share * segments
+        ):
             parts.append(f"{100 * again / segments:.1f} % of segments sent again")
         if not parts:
             return []

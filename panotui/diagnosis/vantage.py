@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.sight import APPLIANCE_NS
+from panotui.diagnosis.sight import LIMITS as SIGHT_LIMITS
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 
-PACKETS_LEAST = 100
+LIMITS = thresholds().vantage
 
 
 class VantageRule(Rule):
@@ -30,8 +31,8 @@ class VantageRule(Rule):
             }
             said = evidence(facts.now_ns, 0, "frames all over the capture: none alone is the proof")
             out.append(Observation("capture-snapped", "capture", values, (said,)))
-        seen = facts.counters.packets >= PACKETS_LEAST or len(facts.visibility.hosts) > 4
-        waited = facts.now_ns - facts.started_ns >= APPLIANCE_NS
+        seen = facts.counters.packets >= LIMITS.packets or len(facts.visibility.hosts) > 4
+        waited = facts.now_ns - facts.started_ns >= SIGHT_LIMITS.appliance_ns
         if not facts.view.facts.appliance_known and seen and waited:
             out.append(Observation("no-appliance", "site"))
         if out or not facts.view.facts.appliance_known:

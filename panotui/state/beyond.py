@@ -14,20 +14,20 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from panotui.model import I64, SECOND, U8, U64, address_text
+from panotui.model import I64, U8, U64, address_text
 from panotui.model.flow_rows import FlowColumns
 from panotui.model.untouched import untouched
 from panotui.site.facts import Who
 from panotui.site.view import SiteView
 from panotui.state.flows.book import FlowBook
+from panotui.state.thresholds import thresholds
 
 WAYS_MAX = 256
 ASKED_MAX = 256
 LOOKED_AT = 256
 _UNKNOWN, _BEYOND, _OTHER = range(3)
 _ASKING = (53, 123)  # UDP services that answer each question
-ASKED_LEAST = 3
-_FORGOTTEN_NS = 900 * SECOND
+LIMITS = thresholds().beyond
 
 
 class Way(NamedTuple):
@@ -181,5 +181,5 @@ class BeyondBook:
         return [
             (server, asked)
             for (server, _), asked in self.asked.items()
-            if asked.count >= ASKED_LEAST and now_ns - asked.last_ns < _FORGOTTEN_NS
+            if asked.count >= LIMITS.questions and now_ns - asked.last_ns < LIMITS.forgotten_ns
         ]

@@ -6,10 +6,9 @@ come in a span, or did not go on, is nobody's fault. `last_seen` is how books co
 
 from __future__ import annotations
 
-from panotui.model import SECOND
+from panotui.state.thresholds import thresholds
 
-ALIVE_NS = 2 * SECOND  # what came so shortly before had not stopped
-SETTLED_NS = 30 * SECOND  # so long after, absence proves something again
+LIMITS = thresholds().blindness
 
 
 class Blindness:
@@ -29,7 +28,7 @@ class Blindness:
         """When something was seen last that came last at `last_ns`: had it come while nothing was
         seen, nobody would know."""
         since, until = self.spans.get(meter, (0, 0))
-        return until if since - ALIVE_NS <= last_ns < until else last_ns
+        return until if since - LIMITS.alive_ns <= last_ns < until else last_ns
 
     @property
     def until_ns(self) -> int:
@@ -38,4 +37,4 @@ class Blindness:
 
     def unsettled(self, now_ns: int) -> bool:
         """Some meter saw little or nothing lately: absence proves nothing."""
-        return any(now_ns - until <= SETTLED_NS for _, until in self.spans.values())
+        return any(now_ns - until <= LIMITS.settled_ns for _, until in self.spans.values())

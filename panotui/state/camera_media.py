@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from panotui.model import SECOND
 from panotui.state.camera import Camera, Unreachable
 from panotui.state.camera_session import Asked, Session, Track
 from panotui.state.streams import StreamState, media_of
+from panotui.state.thresholds import thresholds
 
-AWAITED_NS = 6 * SECOND  # media may come so long after the answer to PLAY
-EARLY_NS = SECOND  # and so long before it
-ASTRAY_NS = 3 * SECOND  # media that go elsewhere show it sooner
-SILENT_NS = 4 * SECOND  # a request is not answered
-PLAY_SILENT_NS = 12 * SECOND  # some cameras wait for their next key frame before they answer PLAY
-TURNED_AWAY_NS = 5 * SECOND
-CUT_NS = 2 * SECOND  # what a camera cuts in place of an answer, its reader may at once get again
+LIMITS = thresholds().camera_media
 
 
 class Misdirected(Struct):
@@ -42,7 +36,7 @@ def toward(session: Session, streams: list[StreamState]) -> list[StreamState]:
         for s in streams
         if s.row.transport == 17
         and s.dst == session.client
-        and s.row.last_ns >= session.play_ns - EARLY_NS
+        and s.row.last_ns >= session.play_ns - LIMITS.early_ns
     ]
 
 
@@ -56,7 +50,7 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
         if track.asked
     }
     for session in camera.sessions.values():
-        if not session.play_ns or (session.ended_ns or now_ns) - session.play_ns < ASTRAY_NS:
+        if not session.play_ns or (session.ended_ns or now_ns) - session.play_ns < LIMITS.astray_ns:
             continue
         theirs = toward(session, streams)
         for track in session.udp_tracks:
@@ -94,7 +88,7 @@ def pictureless(
     for session in reversed(sessions):
         if session.state != "playing" or not session.plays_video:
             continue
-        if now_ns - session.play_ns < AWAITED_NS:
+        if now_ns - session.play_ns < LIMITS.awaited_ns:
             return None  # wait for it
         own = [s for s in streams if f"{s.meter}-{s.row.session}" == session.key]
         if any(media_of(s.codec) in ("video", None) and not s.row.undeclared for s in own):
@@ -111,9 +105,12 @@ def turned_away(camera: Camera, now_ns: int) -> tuple[Session, Track, Unreachabl
             continue
         for track in session.udp_tracks:
             told = track.asked and camera.unreachable.get((session.client, track.asked[0]))
-            if not told or track.optional or now_ns - told.last_ns > TURNED_AWAY_NS:
+            if not told or track.optional or now_ns - told.last_ns > LIMITS.turned_away_ns:
                 continue
-            if told.first_ns >= session.play_ns and told.last_ns - told.first_ns >= ASTRAY_NS:
+            if (
+                told.first_ns >= session.play_ns
+                and told.last_ns - told.first_ns >= LIMITS.astray_ns
+            ):
                 return session, track, told
     return None
 
@@ -129,8 +126,8 @@ def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
         asked = session.unanswered()
         if asked is not None and session.answered_ns <= asked.time_ns:
             waited = (session.ended_ns or now_ns) - asked.time_ns
-            patience = PLAY_SILENT_NS if asked.method == "PLAY" else SILENT_NS
-            cut = is_cut(session) and now_ns - session.ended_ns >= CUT_NS
+            patience = LIMITS.play_silent_ns if asked.method == "PLAY" else LIMITS.silent_ns
+            cut = is_cut(session) and now_ns - session.ended_ns >= LIMITS.cut_ns
             if (waited >= patience or cut) and camera.connected_ns and not session.let_go_ns:
                 out.append((session, asked))
         elif session.answered_ns:

@@ -12,15 +12,12 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
-from panotui.model import SECOND, EvidenceRecord, RtspMessage
+from panotui.model import EvidenceRecord, RtspMessage
 from panotui.state.camera_session import RUNGS, Asked, Session
+from panotui.state.thresholds import thresholds
 
 REFUSALS_MAX = 64  # a camera
-SETTLES_NS = 2 * SECOND  # success may follow so long
-UNLOGGED_NS = 5 * SECOND  # after the first challenge a client may ask its user
-FORGOTTEN_NS = 900 * SECOND  # what other clients were refused so long ago is no news
-PASSED_BY_NS = 60 * SECOND  # a refusal that the client lives with, playing something else
-PLAYED_LATELY_NS = 10 * SECOND
+LIMITS = thresholds().camera_refusals
 
 
 class Refusal(Struct):
@@ -136,7 +133,7 @@ class Refusals:
             if (
                 refusal.path != path
                 and refusal.session != session.key
-                and asked.answered_ns - refusal.time_ns > SETTLES_NS
+                and asked.answered_ns - refusal.time_ns > LIMITS.settles_ns
             ):
                 continue  # another stream of the same camera
             another = refusal.method == "SETUP" and refusal.url != asked.url
@@ -164,7 +161,7 @@ class Refusals:
         players = {
             s.client: max(s.play_ns, s.ended_ns or now_ns)
             for s in sessions
-            if s.play_ns and now_ns - (s.ended_ns or now_ns) <= PLAYED_LATELY_NS
+            if s.play_ns and now_ns - (s.ended_ns or now_ns) <= LIMITS.played_lately_ns
         }
         out = []
         for refusal in self._found.values():
@@ -178,11 +175,11 @@ class Refusals:
                 whose = "other"
             elif client in players and _optional(refusal, sessions):
                 whose = "optional"
-            elif later > refusal.time_ns and old > PASSED_BY_NS:
+            elif later > refusal.time_ns and old > LIMITS.passed_by_ns:
                 continue
             else:
                 whose = "reader"
-            if whose == "reader" or old <= FORGOTTEN_NS:
+            if whose == "reader" or old <= LIMITS.forgotten_ns:
                 out.append((refusal, whose))
         return out
 
@@ -191,10 +188,10 @@ def _settled(refusal: Refusal, sessions: list[Session], now_ns: int, final: bool
     """It has been waited long enough for a success."""
     if refusal.challenge:
         if refusal.times > 1:
-            return now_ns - refusal.first_ns >= UNLOGGED_NS
+            return now_ns - refusal.first_ns >= LIMITS.unlogged_ns
         ended = any(s.key == refusal.session and s.state == "ended" for s in sessions)
-        return now_ns - refusal.time_ns >= UNLOGGED_NS and ended
-    return final or now_ns - refusal.first_ns >= SETTLES_NS
+        return now_ns - refusal.time_ns >= LIMITS.unlogged_ns and ended
+    return final or now_ns - refusal.first_ns >= LIMITS.settles_ns
 
 
 def _optional(refusal: Refusal, sessions: list[Session]) -> bool:

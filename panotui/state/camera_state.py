@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from panotui.model import SECOND
 from panotui.state.camera import Camera
 from panotui.state.camera_media import (
     Misdirected,
@@ -24,12 +23,9 @@ from panotui.state.camera_media import (
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
 from panotui.state.streams import StreamState, media_of
+from panotui.state.thresholds import thresholds
 
-MEDIA_RECENT_NS = 2 * SECOND
-MEDIA_AWAITED_NS = 3 * SECOND  # after PLAY was answered
-TORN_DOWN_NS = SECOND // 2  # media may be on the way so long after the answer to TEARDOWN
-SEALED_RECENT_NS = 3 * SECOND
-SYN_UNANSWERED = 3
+LIMITS = thresholds().camera_state
 
 Verdict: TypeAlias = tuple[str, str | None, int]
 
@@ -74,7 +70,7 @@ def _flowing(scene: Scene) -> Verdict | None:
     flowing = [
         s
         for s in scene.streams
-        if scene.now_ns - max(s.row.last_ns, s.seen_ns) <= MEDIA_RECENT_NS
+        if scene.now_ns - max(s.row.last_ns, s.seen_ns) <= LIMITS.media_recent_ns
         and id(s) not in elsewhere
         and not _torn_down(scene.camera, s)
     ]
@@ -132,7 +128,7 @@ def _astray(scene: Scene) -> Verdict | None:
 
 def _sealed(scene: Scene) -> Verdict | None:
     camera = scene.camera
-    if camera.sealed_ns and scene.now_ns - camera.sealed_ns <= SEALED_RECENT_NS:
+    if camera.sealed_ns and scene.now_ns - camera.sealed_ns <= LIMITS.sealed_recent_ns:
         return "streaming", "inside TLS (RTSPS): not to be looked into", camera.sealed_since_ns
     return None
 
@@ -161,7 +157,7 @@ def _out_of_reach(scene: Scene) -> Verdict | None:
     camera = scene.camera
     if camera.arp_silent_ns:
         return "unreachable", "ARP goes unanswered", camera.arp_silent_ns
-    if camera.syn_unanswered >= SYN_UNANSWERED:
+    if camera.syn_unanswered >= LIMITS.unanswered_syns:
         return "unreachable", f"{camera.syn_unanswered} SYNs unanswered", camera.syn_first_ns
     answered = max((s.answered_ns for s in camera.sessions.values()), default=0)
     ended = [when for _, when in camera.hung_up if when > answered]
@@ -207,7 +203,7 @@ def _playing(scene: Scene) -> Verdict | None:
     if not playing:
         return None
     latest = max(playing, key=lambda s: s.play_ns)
-    if scene.now_ns - max(latest.play_ns, scene.unseen_until_ns) > MEDIA_AWAITED_NS:
+    if scene.now_ns - max(latest.play_ns, scene.unseen_until_ns) > LIMITS.media_awaited_ns:
         return "silent", "PLAY was answered, but no media arrives", latest.play_ns
     return "connecting", "waiting for the first media packet", latest.play_ns
 
@@ -232,7 +228,7 @@ def _connecting(scene: Scene) -> Verdict | None:
 
 def _pictures(scene: Scene) -> Verdict | None:
     camera = scene.camera
-    if camera.pictures_ns and scene.now_ns - camera.pictures_ns <= SEALED_RECENT_NS:
+    if camera.pictures_ns and scene.now_ns - camera.pictures_ns <= LIMITS.sealed_recent_ns:
         return "streaming", f"pictures over HTTP to {camera.pictures_to}", camera.pictures_ns
     return None
 
@@ -263,4 +259,4 @@ def _torn_down(camera: Camera, stream: StreamState) -> bool:
     session = camera.sessions.get(f"{stream.meter}-{row.session}")
     if session is None or not row.end or not session.torn_down_ns:
         return False
-    return row.last_ns <= session.torn_down_ns + TORN_DOWN_NS
+    return row.last_ns <= session.torn_down_ns + LIMITS.torn_down_ns

@@ -11,7 +11,8 @@ from functools import lru_cache
 from panotui.model import SECOND
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
-from panotui.state.streams import FROZEN_S, StreamState, media_of
+from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import StreamState, media_of
 
 LABEL_MAX = 40
 
@@ -56,7 +57,7 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
     if session.let_go_ns or session.torn_down_ns:
         return True
     last_ns = stream.row.last_ns
-    if session.ended and session.ended_ns - last_ns <= FROZEN_S * SECOND:
+    if session.ended and session.ended_ns - last_ns <= STREAM_LIMITS.frozen_s * SECOND:
         return True  # it ended with its connection
     return any(
         other is not session

@@ -26,14 +26,16 @@ from panotui.model import (
 from panotui.state.camera import Camera, Unreachable
 from panotui.state.camera_names import maker_name, names_software, rename
 from panotui.state.camera_session import Session
-from panotui.state.camera_state import SEALED_RECENT_NS, state_of
+from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
+from panotui.state.camera_state import state_of
 from panotui.state.streams import StreamState
+from panotui.state.thresholds import thresholds
 from panotui.state.vendors import vendor_of
 from panotui.wire.text import printable
 
 CAMERAS_MAX = 256
 SESSIONS_MAX = 64  # a camera
-SEALED_LEAST = 4_096  # bytes at a time; a keep-alive's answer has fewer
+LIMITS = thresholds().cameras
 UNREACHABLE_MAX = 16  # ports of readers a camera
 HUNG_UP_MAX = 16
 HOSTS_MAX = 1024
@@ -305,11 +307,11 @@ class CameraBook:
             return
         if over and size >= camera.sealed_bytes:
             camera.sealed_over = True
-        if size < camera.sealed_bytes + SEALED_LEAST:
+        if size < camera.sealed_bytes + LIMITS.sealed_bytes:
             if size < camera.sealed_bytes:
                 camera.sealed_bytes = size  # another connection
             return
-        if last_ns - camera.sealed_ns > SEALED_RECENT_NS:
+        if last_ns - camera.sealed_ns > CAMERA_STATE_LIMITS.sealed_recent_ns:
             camera.sealed_since_ns = last_ns
         camera.sealed_ns, camera.sealed_bytes = last_ns, size
         camera.sealed_packet, camera.sealed_over = packet, over

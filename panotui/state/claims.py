@@ -13,17 +13,15 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from panotui.model import SECOND, AnyMessage, ArpMessage, LinkControlMessage, mac_value
+from panotui.model import AnyMessage, ArpMessage, LinkControlMessage, mac_value
+from panotui.state.thresholds import thresholds
 
 ADDRESSES_MAX = 1024
 CLAIMANTS_MAX = 8  # of one address
 QUESTIONS_MAX = 2048
 ROUTERS_MAX = 64
 SHOWN = 8
-ASKED_NS = 950_000_000  # an answer comes this soon; what comes later was not asked for
-AGAIN_NS = (SECOND // 4, 5 * SECOND // 2)  # who gets no answer asks again after about a second
-ROW_NS = 60 * SECOND  # questions that lie further apart belong to another row
-SWEEP_NS = 60 * SECOND
+LIMITS = thresholds().claims
 SWEPT_MAX = 4096
 SWEEPERS_MAX = 64
 HSRP_ACTIVE = 16
@@ -168,7 +166,7 @@ class ClaimBook:
     def swept(self, asker: str, now_ns: int) -> list[Seen]:
         """Different addresses that a host asked for in vain within the last minute."""
         mine = self._swept.get(asker, OrderedDict())
-        return [seen for seen in mine.values() if now_ns - seen.time_ns <= SWEEP_NS]
+        return [seen for seen in mine.values() if now_ns - seen.time_ns <= LIMITS.sweep_ns]
 
     def sweepers(self, least: int) -> tuple[str, ...]:
         """Hosts that asked for more than `least` addresses in vain, not all of them lately."""
@@ -207,7 +205,7 @@ class ClaimBook:
             return
         if message.op == 2 and not own:
             asked = self._asked.get(message.sender_ip)
-            soon = asked is not None and message.time_ns - asked[0] <= ASKED_NS
+            soon = asked is not None and message.time_ns - asked[0] <= LIMITS.asked_ns
             if soon and asked is not None and asked[1] == message.target_ip:
                 claim.asked += 1
                 return
@@ -252,12 +250,12 @@ class ClaimBook:
                 if not askers:
                     self._by_target.pop(old, None)
         self.questions.move_to_end((asker, target))
-        if row.count and now - row.last_ns > ROW_NS:
+        if row.count and now - row.last_ns > LIMITS.row_ns:
             row.count = row.quick = 0
             row.seen.clear()
         if not row.count:
             row.first_ns = now
-        elif AGAIN_NS[0] <= now - row.last_ns <= AGAIN_NS[1]:
+        elif LIMITS.again_ns[0] <= now - row.last_ns <= LIMITS.again_ns[1]:
             row.quick += 1
         row.count += 1
         row.last_ns, row.interface = now, message.interface
@@ -267,7 +265,7 @@ class ClaimBook:
         self._swept.move_to_end(asker)
         swept[target] = seen
         swept.move_to_end(target)
-        while len(swept) > SWEPT_MAX or now - next(iter(swept.values())).time_ns > SWEEP_NS:
+        while len(swept) > SWEPT_MAX or now - next(iter(swept.values())).time_ns > LIMITS.sweep_ns:
             swept.popitem(last=False)
         while len(self._swept) > SWEEPERS_MAX:
             self._swept.popitem(last=False)

@@ -17,17 +17,12 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from panotui.model import SECOND, AnyMessage, ClockRecord, NtpMessage, TimeServerRecord
+from panotui.model import AnyMessage, ClockRecord, NtpMessage, TimeServerRecord
+from panotui.state.thresholds import thresholds
 
 SERVERS_MAX = 64
 WAITING_MAX = 512
-ANSWER_WITHIN_NS = 4 * SECOND
-SILENT_AFTER = 3  # requests in a row without an answer
-OFF_MS = 1_000.0  # from here the clock is called off
-STEADY_AFTER_NS = 4 * SECOND  # questions that lie less apart do not show that a stamp moves
-STEADY_NS = 2 * SECOND
-DOUBTED_NS = 600 * SECOND  # an error beyond this is believed when a second question confirms it
-AFTER_1970_NS = 7 * 86_400 * SECOND  # a clock that was never set counts from there since power-on
+LIMITS = thresholds().clock
 SHOWN = 8  # packets of a row that are kept as evidence
 CLIENTS_MAX = 256
 STAMPS_MAX = 1024
@@ -110,8 +105,8 @@ class TimeServer(Struct):
     def works(self, clients: Collection[str] | None = None) -> bool:
         """It answers these clients, the answers fit their questions, and it is itself in time."""
         side = self.side(clients)
-        answered = self.responses > 0 and side.unanswered < SILENT_AFTER
-        return answered and side.rejected < SILENT_AFTER and side.synchronised
+        answered = self.responses > 0 and side.unanswered < LIMITS.silent_requests
+        return answered and side.rejected < LIMITS.silent_requests and side.synchronised
 
 
 def _synchronised(stratum: int | None, leap: int | None) -> bool:
@@ -228,7 +223,7 @@ class ClockBook:
                 None,
             )
             exchange = self._waiting.pop(key) if key is not None else None
-        if exchange is None or message.time_ns - exchange.time_ns > ANSWER_WITHIN_NS:
+        if exchange is None or message.time_ns - exchange.time_ns > LIMITS.answer_within_ns:
             return None
         return exchange
 
@@ -239,30 +234,34 @@ class ClockBook:
         at = exchange.time_ns
         error = stamp_ns - at
         known = self._stamps.get(exchange.client)
-        steady = known is not None and abs(known[1] - error) < STEADY_NS
+        steady = known is not None and abs(known[1] - error) < LIMITS.steady_ns
         if known is None or not steady:
             self._stamps[exchange.client] = known = (at, error)
             if len(self._stamps) > STAMPS_MAX:
                 self._stamps.pop(next(iter(self._stamps)))
-        if abs(error) <= DOUBTED_NS or 0 <= stamp_ns <= AFTER_1970_NS:
+        if abs(error) <= LIMITS.doubted_ns or 0 <= stamp_ns <= LIMITS.after_1970_ns:
             return True
-        return at - known[0] >= STEADY_AFTER_NS
+        return at - known[0] >= LIMITS.steady_after_ns
 
     def state(self, servers: list[TimeServer], clients: Collection[str] | None = None) -> str:
         """One word for the clock over the servers that were asked, by these clients if given."""
         asked = [(s, s.side(clients)) for s in servers if s.requests or s.responses]
         if not asked:
             return "unknown"
-        answering = [s for s, mine in asked if s.responses and mine.unanswered < SILENT_AFTER]
+        answering = [
+            s for s, mine in asked if s.responses and mine.unanswered < LIMITS.silent_requests
+        ]
         if not answering:
-            if all(mine.unanswered < SILENT_AFTER and not s.responses for s, mine in asked):
+            if all(
+                mine.unanswered < LIMITS.silent_requests and not s.responses for s, mine in asked
+            ):
                 return "unknown"  # not asked often enough to say
             return "silent"
         good = [s.side(clients) for s in answering if s.works(clients)]
         if not good:
             return "unsynchronised"
         offsets = [side.offset_ms for side in good if side.offset_ms is not None]
-        if offsets and min(abs(o) for o in offsets) > OFF_MS:
+        if offsets and min(abs(o) for o in offsets) > LIMITS.off_ms:
             return "off"
         return "synchronised"
 

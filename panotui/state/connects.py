@@ -17,13 +17,13 @@ from msgspec import Struct, field
 from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
 from panotui.model.flow_rows import AnyRows, FlowRow
 from panotui.state.ladder import SYN, Attempt
+from panotui.state.thresholds import thresholds
 
 CONNECTS_MAX = 4096
 LOOKED_AT = 512
 EVIDENCE = 8
 RECENT = 12  # attempts of a target that are kept
-SYNS = 3  # unanswered, before it is said that nobody answers
-LEFT_LEAST = 2  # a client that leaves once may have had its reasons
+LIMITS = thresholds().connects
 UNDECIDED, UNANSWERED, REFUSED, CONNECTED, ANSWERED, BROKEN = range(6)
 # UNANSWERED  SYN sent, nothing came back         REFUSED   RST to SYN
 # CONNECTED   handshake seen or under way in both directions
@@ -129,10 +129,10 @@ class Attempts(Struct):
         if not failed:
             return []
         silent = [a for a in failed if a.passed < SYN and a.how == "silent"]
-        if len(silent) == len(failed) and sum(a.syns for a in silent) < SYNS:
+        if len(silent) == len(failed) and sum(a.syns for a in silent) < LIMITS.syns:
             return []
         left = [a for a in failed if a.how == "left"]
-        if len(left) == len(failed) < LEFT_LEAST:
+        if len(left) == len(failed) < LIMITS.left_times:
             return []
         return failed
 

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from panotui.model import EndpointRecord
 from panotui.policy.rules import Policy, Rule, expand_regions
-from panotui.state.clock import SILENT_AFTER, ClockBook
+from panotui.state.clock import LIMITS as CLOCK_LIMITS
+from panotui.state.clock import ClockBook
 from panotui.state.connects import Attempts
 from panotui.state.ladder import STEPS
 from panotui.state.resolvers import ResolverBook
@@ -169,7 +170,7 @@ def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRe
         resolver = book.resolvers.get(address)
         state, detail, failing = "unseen", None, None
         if resolver is not None:
-            if resolver.unanswered >= SILENT_AFTER:
+            if resolver.unanswered >= CLOCK_LIMITS.silent_requests:
                 state, detail = "blocked", f"{resolver.unanswered} queries unanswered"
                 failing = "answered"
             elif resolver.answers and resolver.failures >= resolver.answers:
@@ -206,7 +207,7 @@ def _ntp_records(clock: ClockBook, servers: frozenset[str]) -> list[EndpointReco
         server = clock.servers.get(address)
         state, detail, failing = "unseen", None, None
         if server is not None:
-            if server.unanswered >= SILENT_AFTER:
+            if server.unanswered >= CLOCK_LIMITS.silent_requests:
                 state, detail = "blocked", f"{server.unanswered} requests unanswered"
                 failing = "answered"
             elif server.responses and not server.synchronised:

@@ -2,9 +2,9 @@
 
 `Learner` takes minutes and gives a `Baseline`; `Watch` takes a baseline and minutes and says what
 has departed for long enough. A value departs when it lies outside its usual median by four spreads
-and by a share that matters, in each of `HOLD` minutes in a row and always on the same side. The
-cell of the hour of the week counts where it has two days or more, else that of the hour on weekdays
-or at weekends; around a full hour the neighbour's is as good.
+and by a share that matters, in each of `hold_minutes` minutes in a row and always on the
+same side. The cell of the hour of the week counts where it has two days or more, else that of the
+hour on weekdays or at weekends; around a full hour the neighbour's is as good.
 """
 
 from __future__ import annotations
@@ -27,18 +27,10 @@ from panotui.model.baseline import (
     Series,
 )
 from panotui.state.middle import median
+from panotui.state.thresholds import thresholds
 
 FRIDAY_ENDS = 120  # hour of the week
-HOLD = 15  # minutes
-SPREADS = 4.0
-TOLD_FOR = 60  # minutes in which somebody new is told
-DAYS_LEAST = 2  # of a cell
-MINUTES_LEAST = 20
-STREAMS_LEAST = 0.95  # of the minutes of a cell, for a camera to be missed
-CONTACTS_LEAST = 10
-GAPS = 3.0  # of an endpoint's longest pause
-GAP_LEAST = 30  # minutes
-EDGE_MINUTES = 20
+LIMITS = thresholds().habits
 PEERS_MOST = 4_096
 NAMED_MOST = 512  # cameras and endpoints
 _SIGMA = 1.4826  # of a normal distribution, to its median absolute deviation
@@ -190,7 +182,7 @@ class Learner:
                 name: EndpointHabit(
                     rtt_ms=endpoint.rtt_ms.series(),
                     longest_gap_minutes=(
-                        endpoint.longest_s / 60 if endpoint.contacts >= CONTACTS_LEAST else None
+                        endpoint.longest_s / 60 if endpoint.contacts >= LIMITS.contacts else None
                     ),
                     contacts=endpoint.contacts,
                 )
@@ -206,7 +198,9 @@ class Learner:
 class _Side(Struct):
     """How a measure has stood lately: 1 above, -1 below, 0 as usual."""
 
-    lately: deque[tuple[int, int, float]] = field(default_factory=lambda: deque(maxlen=HOLD))
+    lately: deque[tuple[int, int, float]] = field(
+        default_factory=lambda: deque(maxlen=LIMITS.hold_minutes)
+    )
     since_s: int = 0
     told: Departure | None = None
 
@@ -242,7 +236,7 @@ class Watch:
             if peer not in self._peers:
                 self._is_new("peer", peer, peer, minute.time_s)
         for key, (last_s, _) in list(self._new.items()):
-            if minute.time_s - last_s > 60 * TOLD_FOR:
+            if minute.time_s - last_s > 60 * LIMITS.told_minutes:
                 del self._new[key]
         return [*self._told(), *(departure for _, departure in self._new.values())]
 
@@ -264,7 +258,7 @@ class Watch:
     def _camera(self, name: str, habit: CameraHabit, minute: Minute) -> None:
         seen = minute.cameras.get(name)
         usual, when = _usual(habit.streams, minute.time_s)
-        missed = seen is None and usual is not None and usual.median >= STREAMS_LEAST
+        missed = seen is None and usual is not None and usual.median >= LIMITS.streams_share
         missed = missed and _well(habit.streams, minute.time_s)
         self._stand("absent", name, -1 if missed else 0, 0.0, usual, when, minute.time_s)
         if seen is None:
@@ -302,7 +296,7 @@ class Watch:
         known = self._sides.setdefault((kind, name), _Side())
         known.lately.append((time_s, side, value))
         sides = [s for _, s, _ in known.lately]
-        if len(sides) < HOLD or usual is None:
+        if len(sides) < LIMITS.hold_minutes or usual is None:
             return
         if sides[0] and all(s == sides[0] for s in sides):
             if known.told is None:
@@ -319,7 +313,7 @@ class Watch:
             if habit.longest_gap_minutes is None:
                 continue
             last_s = self._contact_s.get(name, self._began_s)
-            limit = max(GAPS * habit.longest_gap_minutes, GAP_LEAST)
+            limit = max(LIMITS.gaps * habit.longest_gap_minutes, LIMITS.gap_minutes)
             side = self._sides.setdefault(("quiet", name), _Side())
             quiet = (time_s - last_s) / 60
             if quiet > limit:
@@ -340,7 +334,7 @@ class Watch:
 
 def _side(kind: str, value: float, usual: Cell) -> int:
     share, least, below = _MATTERS[kind]
-    bound = max(SPREADS * usual.spread, share * abs(usual.median), least)
+    bound = max(LIMITS.spreads * usual.spread, share * abs(usual.median), least)
     if value > usual.median + bound:
         return 1
     return -1 if below and value < usual.median - bound else 0
@@ -348,7 +342,7 @@ def _side(kind: str, value: float, usual: Cell) -> int:
 
 def _near_edge(time_s: int) -> bool:
     minute = time.localtime(time_s).tm_min
-    return minute < EDGE_MINUTES or minute >= 60 - EDGE_MINUTES
+    return minute < LIMITS.edge_minutes or minute >= 60 - LIMITS.edge_minutes
 
 
 def _well(series: Series, time_s: int) -> bool:
@@ -356,7 +350,7 @@ def _well(series: Series, time_s: int) -> bool:
     if not _near_edge(time_s):
         return True
     cells = (_usual(series, time_s + more)[0] for more in (-3600, 3600))
-    return all(cell is None or cell.median >= STREAMS_LEAST for cell in cells)
+    return all(cell is None or cell.median >= LIMITS.streams_share for cell in cells)
 
 
 def _usual(series: Series, time_s: int) -> tuple[Cell | None, str]:
@@ -372,7 +366,7 @@ def _usual(series: Series, time_s: int) -> tuple[Cell | None, str]:
         ),
         (series.always, "usually"),
     ):
-        if cell is not None and cell.days >= DAYS_LEAST and cell.minutes >= MINUTES_LEAST:
+        if cell is not None and cell.days >= LIMITS.days and cell.minutes >= LIMITS.minutes:
             return cell, when
     return None, ""
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from panotui.model import (
-    SECOND,
     AnyMessage,
     AttemptRecord,
     EvidenceRecord,
@@ -24,15 +23,13 @@ from panotui.model import (
     TlsServerHello,
 )
 from panotui.model.flow_rows import FlowRow
+from panotui.state.thresholds import thresholds
 
 STEPS = (
     "name", "next-hop", "syn", "client-hello", "server-flight", "handshake", "data", "open",
 )  # fmt: skip
 NAME, NEXT_HOP, SYN, HELLO, FLIGHT, HANDSHAKE, DATA, OPEN = range(8)
-SYN_WAIT_NS = 3 * SECOND  # by then a SYN would have been sent twice
-ANSWER_WAIT_NS = 8 * SECOND
-PATIENCE_NS = 2 * SECOND  # a client that leaves sooner did not wait for an answer
-FULL_SEGMENT = 1300  # bytes: larger ones are what a path of small MTU loses
+LIMITS = thresholds().ladder
 
 FAILURES = frozenset(
     ("silent", "refused", "reset", "closed", "left", "alert", "http", "stalled", "icmp")
@@ -103,7 +100,7 @@ class Attempt(Struct):
         """The client leaves as soon as it has seen the server's certificate."""
         if self.how != "left" or self.passed != FLIGHT or self.server_hello is None:
             return False
-        return self.last_ns - self.server_hello.time_ns < PATIENCE_NS
+        return self.last_ns - self.server_hello.time_ns < LIMITS.patience_ns
 
     @property
     def failing_step(self) -> int:
@@ -203,10 +200,10 @@ class Attempt(Struct):
         if self.syns > 1:
             last = row.syn_last_ns or row.last_ns
             self._note(last, row.last_packet, "SYN again, no answer")
-        if age >= SYN_WAIT_NS or self.syns >= 3 or ended:
+        if age >= LIMITS.syn_wait_ns or self.syns >= 3 or ended:
             self.how = "silent"
         else:
-            self.how, self.due_ns = "waiting", first + SYN_WAIT_NS
+            self.how, self.due_ns = "waiting", first + LIMITS.syn_wait_ns
 
     def _handshake(self, row: FlowRow, now_ns: int, history: bytes, back: int) -> None:
         """Between ClientHello and the end of the handshake."""
@@ -225,11 +222,11 @@ class Attempt(Struct):
             self._fails("reset" if b"r" in history else "closed", row)
         elif _ended_by_client(history):
             self._fails("left", row)
-        elif now_ns - row.last_ns >= ANSWER_WAIT_NS or row.end:
+        elif now_ns - row.last_ns >= LIMITS.answer_wait_ns or row.end:
             self._fails("stalled", row)
         else:
-            self.due_ns = row.last_ns + ANSWER_WAIT_NS
-        gap = row.lost_segments_in > 0 and row.max_segment_in < FULL_SEGMENT
+            self.due_ns = row.last_ns + LIMITS.answer_wait_ns
+        gap = row.lost_segments_in > 0 and row.max_segment_in < LIMITS.full_segment_bytes
         self.small_only = gap and self.how in ("stalled", "left")
 
     def _half_hello(self, row: FlowRow, history: bytes) -> bool:
@@ -240,7 +237,7 @@ class Attempt(Struct):
             return False
         each = (row.payload_out - hello.size) / again
         spoke = history.find(b"D")
-        return each >= FULL_SEGMENT and b"a" in history[spoke:]
+        return each >= LIMITS.full_segment_bytes and b"a" in history[spoke:]
 
     def _answer(self, row: FlowRow, now_ns: int, history: bytes, passed: int) -> None:
         """The client has spoken, and the server has said nothing yet."""
@@ -251,14 +248,14 @@ class Attempt(Struct):
             self._fails("reset" if b"r" in history else "closed", row)
         elif _ended_by_client(history):
             waited = row.last_out_ns - spoke
-            if waited >= PATIENCE_NS or self.again:
+            if waited >= LIMITS.patience_ns or self.again:
                 self._fails("silent", row)
             else:
                 self.how = "cut-short"
-        elif now_ns - spoke >= ANSWER_WAIT_NS or row.end:
+        elif now_ns - spoke >= LIMITS.answer_wait_ns or row.end:
             self._fails("silent", row)
         else:
-            self.how, self.due_ns = "waiting", spoke + ANSWER_WAIT_NS
+            self.how, self.due_ns = "waiting", spoke + LIMITS.answer_wait_ns
 
     def _fails(self, how: str, row: FlowRow, time_ns: int = 0, packet: int = 0) -> None:
         if self.how == how:

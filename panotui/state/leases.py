@@ -15,16 +15,15 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
+from panotui.state.thresholds import thresholds
 
 CLIENTS_MAX = 1024
 SERVERS_MAX = 8  # of one client, or network
 NETWORKS_MAX = 64
 SHOWN = 8  # packets of a row that are kept as evidence
-COPY_NS = SECOND // 20  # a message that comes again sooner is a copy of it
+LIMITS = thresholds().leases
 # clients ask in rounds of up to a minute and pause for some minutes: what lies further back than
 # this belongs to another attempt
-AGES_NS = 600 * SECOND
-OFFERS_AGE_NS = 3600 * SECOND  # offers that are compared with each other
 
 
 class Seen(Struct, frozen=True):
@@ -47,9 +46,13 @@ class Row(Struct):
     def add(self, message: DhcpMessage, text: str, *, ages: bool = True) -> bool:
         """Count a message; false when it is a copy of the one before. Renewals lie hours apart
         and do not age."""
-        if message.xid == self.xid and message.time_ns - self.last_ns < COPY_NS and self.count:
+        if (
+            message.xid == self.xid
+            and message.time_ns - self.last_ns < LIMITS.copy_ns
+            and self.count
+        ):
             return False
-        if ages and self.count and message.time_ns - self.last_ns > AGES_NS:
+        if ages and self.count and message.time_ns - self.last_ns > LIMITS.ages_ns:
             self.clear()
         self.first_ns = self.first_ns or message.time_ns
         self.last_ns, self.xid = message.time_ns, message.xid
@@ -199,7 +202,7 @@ class LeaseBook:
         if not lease.declines.add(message, f"DECLINE of {address}"):
             return
         lease.declined, lease.declined_for = address, owner[0] if owner else ""
-        if owner is not None and message.time_ns - owner[1].time_ns < AGES_NS:
+        if owner is not None and message.time_ns - owner[1].time_ns < LIMITS.ages_ns:
             last = lease.declines.seen.pop()
             lease.declines.seen.extend((owner[1], last))
         lease.leased_ns, lease.address = 0, None
@@ -251,7 +254,10 @@ class LeaseBook:
             message.eth_src,
         )
         for other in lease.by_server.values():
-            if other.server == server or message.time_ns - other.seen.time_ns > OFFERS_AGE_NS:
+            if (
+                other.server == server
+                or message.time_ns - other.seen.time_ns > LIMITS.offers_age_ns
+            ):
                 continue
             kind = mine.contradicts(other)
             if kind is not None:
@@ -270,7 +276,7 @@ class LeaseBook:
         while len(self._given) > NETWORKS_MAX:
             self._given.popitem(last=False)
         for other in given.values():
-            late = mine.seen.time_ns - other.seen.time_ns > OFFERS_AGE_NS
+            late = mine.seen.time_ns - other.seen.time_ns > LIMITS.offers_age_ns
             if other.server != mine.server and not late:
                 kind = mine.contradicts(other)
                 if kind is not None:

@@ -26,6 +26,7 @@ from panotui.model import (
     typed,
 )
 from panotui.model.arrays import distinct
+from panotui.state.thresholds import thresholds
 
 HISTORY_S = 60
 MACS_MAX = 1024
@@ -33,7 +34,7 @@ ROWS_A_TICK = 512  # Ethernet pairs looked at one by one in a tick, the busiest 
 PAUSE_MAC = 0x0180_C200_0001
 PAUSERS_MAX = 64
 LOOPS_KEPT = 512
-SILENT_NS = 30 * SECOND  # a port without a frame from the appliance for this long is silent
+LIMITS = thresholds().ports
 
 
 class PortFacts(Struct, frozen=True):
@@ -287,7 +288,7 @@ class PortBook:
             return "unknown"
         last = max((self.macs[m].last_out_ns for m in facts.macs if m in self.macs), default=0)
         if last:
-            return "up" if now_ns - last <= SILENT_NS else "silent"
+            return "up" if now_ns - last <= LIMITS.silent_ns else "silent"
         heard = any(m in self.macs for m in facts.macs)
         if heard:
             return "silent"
@@ -298,7 +299,7 @@ class PortBook:
     def due_ns(self, now_ns: int) -> int:
         """When the next port falls silent, if it says nothing more."""
         lasts = (self.macs[m].last_out_ns for f in self.facts for m in f.macs if m in self.macs)
-        overs = (last + SILENT_NS + 1 for last in lasts)
+        overs = (last + LIMITS.silent_ns + 1 for last in lasts)
         return min((over for over in overs if over > now_ns), default=NEVER)
 
     def records(

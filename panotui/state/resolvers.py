@@ -14,17 +14,15 @@ from typing import ClassVar
 
 from msgspec import Struct, field
 
-from panotui.model import NEVER, SECOND, AnyMessage, DnsMessage, ResolverRecord
+from panotui.model import NEVER, AnyMessage, DnsMessage, ResolverRecord
 from panotui.state.middle import median
+from panotui.state.thresholds import thresholds
 
 RESOLVERS_MAX = 64
 CLIENTS_MAX = 64  # of one resolver
 WAITING_MAX = 4096
 PAIRS_MAX = 1024
-ANSWER_WITHIN_NS = 5 * SECOND  # stub resolvers ask again after 5 s
-SLOW_MS = 500.0
-REPEATED_NS = SECOND // 2  # a question that comes again so late is a retry, not a mirror's copy
-PAIR_NS = SECOND // 10  # A and AAAA of one name that are asked at once
+LIMITS = thresholds().resolvers
 SHOWN = 8
 LOST_KEPT = 256
 Question = tuple[str, int, str, int, str, str]
@@ -137,7 +135,7 @@ class ResolverBook:
         resolver.queries += 1
         side.queries += 1
         waits = self._waiting.get(key)
-        if waits is not None and message.time_ns - waits[0] >= REPEATED_NS:
+        if waits is not None and message.time_ns - waits[0] >= LIMITS.repeated_ns:
             # asked again: the first one has gone unanswered
             self._missed(resolver, side, message.name, *waits)
             self._repeated[key] = message.time_ns
@@ -168,14 +166,14 @@ class ResolverBook:
                 self._good.popitem(last=False)
         took_ms = (message.time_ns - asked[0]) / 1e6
         resolver.times_ms.append(took_ms)
-        if took_ms > SLOW_MS:
+        if took_ms > LIMITS.slow_ms:
             resolver.slowest.append((message.time_ns, message.packet, took_ms, message.name))
 
     def tick(self, now_ns: int) -> None:
         """Count the questions that have waited too long."""
         while self._waiting:
             key, (time_ns, packet) = next(iter(self._waiting.items()))
-            if now_ns - time_ns < ANSWER_WITHIN_NS:
+            if now_ns - time_ns < LIMITS.answer_within_ns:
                 return
             del self._waiting[key]
             self.version += 1
@@ -193,12 +191,12 @@ class ResolverBook:
     def due_ns(self) -> int:
         """When the next question will have waited too long."""
         first = next(iter(self._waiting.values()), None)
-        return NEVER if first is None else first[0] + ANSWER_WITHIN_NS
+        return NEVER if first is None else first[0] + LIMITS.answer_within_ns
 
     def _raced(self, key: Question, time_ns: int) -> bool:
         """The other question of the name, asked in the same moment, was answered."""
         good = self._good.get((key[0], key[2], key[4]), ())
-        return any(kind != key[5] and abs(at - time_ns) <= PAIR_NS for kind, at in good)
+        return any(kind != key[5] and abs(at - time_ns) <= LIMITS.pair_ns for kind, at in good)
 
     @staticmethod
     def _missed(resolver: Resolver, side: Side, name: str, time_ns: int, packet: int) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from panotui.model import SECOND, PortRecord, StepRecord
+from panotui.model import PortRecord, StepRecord
 from panotui.state.claims import ClaimBook
 from panotui.state.leases import Lease, LeaseBook
+from panotui.state.thresholds import thresholds
 
-ASKED_IN_VAIN = 3  # questions without an answer
-RECENT_NS = 60 * SECOND
+LIMITS = thresholds().rungs
 
 
 def ladder_of(
@@ -75,8 +75,8 @@ def _next_hop(port: PortRecord, gateway: str, claims: ClaimBook, now_ns: int) ->
         if ipaddress.ip_address(address).version != ipaddress.ip_address(gateway).version:
             continue
         asked = claims.questions.get((address, gateway))
-        if asked is not None and now_ns - asked.last_ns <= RECENT_NS:
-            failing = "answered" if asked.count >= ASKED_IN_VAIN else None
+        if asked is not None and now_ns - asked.last_ns <= LIMITS.recent_ns:
+            failing = "answered" if asked.count >= LIMITS.asked_in_vain else None
             text = f"{asked.count} ARP requests, no answer"
             return StepRecord("next-hop", gateway, "asked", failing, text, asked.first_ns)
         if (address, gateway) in claims.answered:

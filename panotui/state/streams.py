@@ -38,21 +38,14 @@ from panotui.model import (
     typed,
 )
 from panotui.state.blindness import Blindness
+from panotui.state.thresholds import thresholds
 
 HISTORY_S = 300
 SHOWN_S = 120  # seconds of history in a record
-LOSS_WINDOW_S = 30
-LEARNT_S = 30  # seconds over which a frame rate is learnt
+LIMITS = thresholds().streams
 # A stream is called losing from one share lost over the window on, and whole again below another
 # for a while: a line that loses a packet now and then would else be news all day.
-LOSING, LOSING_OVER, LOSING_MUCH = 0.001, 0.0005, 0.01
-LOST_LEAST = 3  # packets: less is a stray bit, whatever the share
-LOST_FEW = 5  # of a stream that loses little: two in ten thousand give three by chance every hour
-CALM_S = 60
-SLOW, SLOW_OVER = 0.8, 0.9  # shares of the wanted frame rate, likewise
-FROZEN_S = 2.0
 IDLE = 2  # how a stream ended: nobody said so, it was only silent for long
-UNKNOWN_INTERVAL_S = 2.0  # of video whose first pictures have not told it yet
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
 WAY_MAX = 32  # streams that one way has had, the newest
@@ -220,12 +213,12 @@ class StreamState(Struct):
         last = now_ns // SECOND
         if (last + self.meter + self.row.id) % 5:
             return  # not all of them each second
-        span = range(last - LEARNT_S, last)
+        span = range(last - LIMITS.learnt_s, last)
         if self.row.first_ns > span.start * SECOND or not self.row.frames:
             return
         counts = [self.seconds[s].frames if s in self.seconds else 0 for s in span]
         middle = float(sorted(counts)[len(counts) // 2])  # one of them
-        rate = sum(counts) / LEARNT_S
+        rate = sum(counts) / LIMITS.learnt_s
         if middle >= 2:  # a stall and what is caught up after it change the mean, not the middle
             near = [c for c in counts if abs(c - middle) <= max(1.0, 0.2 * middle)]
             rate = sum(near) / len(near)
@@ -247,30 +240,32 @@ class StreamState(Struct):
 
     def loss_now(self, now_ns: int) -> float | None:
         """Share of packets lost over the last 30 s, without what this tool's capture missed."""
-        expected = self.window(now_ns, LOSS_WINDOW_S, "expected")
+        expected = self.window(now_ns, LIMITS.loss_window_s, "expected")
         if expected <= 0:
             return None
-        lost = self.window(now_ns, LOSS_WINDOW_S, "lost")
-        missed = self.window(now_ns, LOSS_WINDOW_S, "capture_lost")
+        lost = self.window(now_ns, LIMITS.loss_window_s, "lost")
+        missed = self.window(now_ns, LIMITS.loss_window_s, "capture_lost")
         return min(1.0, max(0, lost - missed) / expected)
 
     def lost_now(self, now_ns: int) -> int:
         """How many packets that is."""
-        lost = self.window(now_ns, LOSS_WINDOW_S, "lost")
-        return lost - self.window(now_ns, LOSS_WINDOW_S, "capture_lost")
+        lost = self.window(now_ns, LIMITS.loss_window_s, "lost")
+        return lost - self.window(now_ns, LIMITS.loss_window_s, "capture_lost")
 
     def loses_now(self, now_ns: int) -> bool:
         """Whether what is lost now is worth telling: a lower share while it loses anyhow."""
         share, lost = self.loss_now(now_ns) or 0.0, self.lost_now(now_ns)
         if self.lossy_ns:
-            return lost >= LOST_LEAST and share > LOSING_OVER
-        return share > LOSING and lost >= (LOST_LEAST if share > LOSING_MUCH else LOST_FEW)
+            return lost >= LIMITS.lost_packets and share > LIMITS.losing_over_share
+        return share > LIMITS.losing_share and lost >= (
+            LIMITS.lost_packets if share > LIMITS.losing_much_share else LIMITS.lost_few_packets
+        )
 
     def loses(self, now_ns: int) -> bool:
         """Whether it loses packets, with two thresholds and a time between; asked each second."""
         if self.loses_now(now_ns):
             self.lossy_ns = now_ns
-        elif now_ns - self.lossy_ns > CALM_S * SECOND:
+        elif now_ns - self.lossy_ns > LIMITS.calm_s * SECOND:
             self.lossy_ns = 0
         return self.lossy_ns > 0
 
@@ -424,10 +419,10 @@ class StreamBook:
         if math.isfinite(nominal) and nominal > 0:
             interval = 1 / nominal
         else:
-            interval = UNKNOWN_INTERVAL_S if media_of(state.codec) == "video" else 0.0
-        if now_ns - seen > max(FROZEN_S, 3 * interval) * SECOND:
+            interval = LIMITS.unknown_interval_s if media_of(state.codec) == "video" else 0.0
+        if now_ns - seen > max(LIMITS.frozen_s, 3 * interval) * SECOND:
             return "frozen", seen
-        if row.frozen_picture_s > FROZEN_S:
+        if row.frozen_picture_s > LIMITS.frozen_s:
             return "frozen", now_ns - int(row.frozen_picture_s * SECOND)
         if state.loses(now_ns):
             return "losing", now_ns
@@ -435,7 +430,8 @@ class StreamBook:
         if (
             wanted
             and math.isfinite(fps_now)
-            and fps_now < (SLOW_OVER if state.state == "slow" else SLOW) * wanted
+            and fps_now
+            < (LIMITS.slow_over_share if state.state == "slow" else LIMITS.slow_share) * wanted
             and last - row.first_ns > 10 * SECOND
         ):
             return "slow", now_ns
@@ -568,7 +564,7 @@ def _superseded(state: StreamState, beside: list[StreamState], now_ns: int) -> b
     """Another SSRC goes on where this one was: the camera began anew, or what stopped was left
     over from an older session on the same port. Two that speak in turns are two streams."""
     last = state.row.last_ns
-    if now_ns - last <= FROZEN_S * SECOND:
+    if now_ns - last <= LIMITS.frozen_s * SECOND:
         newest = max(beside, key=lambda s: s.row.last_ns)
         return newest is not state and newest.row.first_ns > last
     kind = media_of(state.codec)

@@ -18,7 +18,6 @@ from panotui.model import (
     APPS,
     I64,
     NEVER,
-    SECOND,
     AnyMessage,
     ArpMessage,
     Bool,
@@ -56,6 +55,7 @@ from panotui.state.endpoints import Endpoint, EndpointBook
 from panotui.state.flows import column_text
 from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
 from panotui.state.ladder import SYN, Attempt
+from panotui.state.thresholds import thresholds
 
 WAITING_MAX = 4096  # flows whose TLS messages came before their first row
 _OF_TLS = (
@@ -64,8 +64,7 @@ _OF_TLS = (
 _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
 _ACCEPTED = (CONNECTED, ANSWERED, BROKEN)
-HUNG_UP_NS = 2 * SECOND
-SEALED_MEDIA = 1 << 16  # bytes; a dialogue has fewer
+LIMITS = thresholds().tracking
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
 
 
@@ -296,7 +295,7 @@ class ConnectionTracking:
             version = int(rows["version"][i])
             ended = rows["fin_out"][i] + rows["fin_in"][i] + rows["rst_out"][i] + rows["rst_in"][i]
             server = address_text(version, rows["dst"][i].tobytes())
-            much = int(rows["payload_in"][i]) >= SEALED_MEDIA
+            much = int(rows["payload_in"][i]) >= LIMITS.sealed_bytes
             if much and not self.view.who(server) & (Who.INTERNET | Who.APPLIANCE):
                 self.cameras.at(server)  # so much inside RTSPS are pictures
             self.cameras.sealed(
@@ -438,7 +437,7 @@ class ConnectionTracking:
 
 def _is_hung_up(row: FlowRow) -> bool:
     """The server ended at once the connection that it had accepted, before anybody said a word."""
-    if row.payload_in or row.payload_out or row.last_ns - row.first_ns > HUNG_UP_NS:
+    if row.payload_in or row.payload_out or row.last_ns - row.first_ns > LIMITS.hung_up_ns:
         return False
     ended = next((letter for letter in row.history if letter in b"FRfr"), 0)
     return ended in b"fr"

@@ -28,19 +28,13 @@ from panotui.model import (
     mac_value,
 )
 from panotui.model.flow_rows import FlowColumns
+from panotui.state.thresholds import thresholds
 
 HOSTS_MAX = 4096
 PAIRS_MAX = 256  # unicast pairs of an interface that are remembered one by one
 PROOFS_SHOWN = 4
-PROOFS = 2  # conversations of which one side alone was seen
-LONG = 5  # packets of a conversation that goes on
-VERY_LONG = 30  # more than anybody sends again in vain: one such conversation is proof enough
+LIMITS = thresholds().visibility
 ROWS_A_TICK = 512
-PLAIN_NS = 20 * SECOND  # before an interface is called a plain port
-MISSED_NS = 60 * SECOND
-MISSED_SHARE = 0.01  # of the packets of a minute: absence proves nothing
-SNAPPED_LEAST = 8
-SNAPPED_SHARE = 0.05
 
 BOTH, TOWARDS, SENT, SPREAD, NOTHING = "both", "towards", "sent", "spread", "nothing"
 # BOTH     unicast towards the host and from it     TOWARDS  only what goes to it
@@ -192,7 +186,7 @@ class Visibility:
             return
         tcp, out, back = rows["protocol"] == 6, rows["packets_out"], rows["packets_in"]
         only_out, only_in = (back == 0) & (out > 0), (out == 0) & (back > 0)
-        goes_on = out + back >= LONG
+        goes_on = out + back >= LIMITS.packets
         # who acknowledges has heard something
         heard = out > rows["syn_out"] + rows["rst_out"]
         said = back > rows["rst_in"]
@@ -208,7 +202,7 @@ class Visibility:
             side = "in" if only_in[i] else "out"
             # a handshake and data after it: the other side has spoken, out of sight
             whole = rows.column(f"syn_{side}")[i] and rows.column(f"payload_{side}")[i]
-            weight = PROOFS if whole or out[i] + back[i] >= VERY_LONG else 1
+            weight = LIMITS.proofs if whole or out[i] + back[i] >= LIMITS.certain_packets else 1
             interface = int(rows.column(f"interface_{side}")[i])
             for end in ("src", "dst"):
                 mac = int(rows.column(f"mac_{side}_{end}")[i])
@@ -219,20 +213,25 @@ class Visibility:
                     proof = int(rows["first_ns"][i]), int(rows["first_packet"][i])
                     if len(seen.proof_packets) < PROOFS_SHOWN:
                         seen.proof_packets.setdefault(int(slots[i]), proof)
-                    self.version += before < PROOFS <= seen.proofs
+                    self.version += before < LIMITS.proofs <= seen.proofs
 
     def counters(self, counters: MeterCounters, missed: int, now_ns: int) -> None:
         """Cumulative counters of the meters, and packets missed so far by this tool."""
         packets = counters.packets
         self._missed.append((now_ns, missed, packets))
-        first = next((m for m in self._missed if now_ns - m[0] <= MISSED_NS), self._missed[-1])
+        first = next(
+            (m for m in self._missed if now_ns - m[0] <= LIMITS.missed_ns), self._missed[-1]
+        )
         lost, seen = missed - first[1], packets - first[2]
         if len(self._missed) == 1:
             lost, seen = missed, packets
         self.missed_share = lost / (lost + seen) if lost > 0 else 0.0
         # a snap length is one for the whole capture; single odd frames are not a short capture
         cut = counters.snapped
-        was, self.snapped = self.snapped, cut >= SNAPPED_LEAST and cut > SNAPPED_SHARE * packets
+        was, self.snapped = (
+            self.snapped,
+            cut >= LIMITS.snapped_packets and cut > LIMITS.snapped_share * packets,
+        )
         self.version += was != self.snapped
 
     # ------------------------------------------------------------------ what is asked
@@ -251,7 +250,7 @@ class Visibility:
     def one_way(self, macs: Iterable[int]) -> str | None:
         """TOWARDS or SENT where conversations of a host are seen from this side alone."""
         wanted = frozenset(macs)
-        if sum(s.proofs for (_, mac), s in self.hosts.items() if mac in wanted) < PROOFS:
+        if sum(s.proofs for (_, mac), s in self.hosts.items() if mac in wanted) < LIMITS.proofs:
             return None
         status = self.status(wanted)
         return status if status in (TOWARDS, SENT) else None
@@ -268,7 +267,7 @@ class Visibility:
             self._judged_at = known
             self._all_one_way = not (
                 self._both_ways or any(seen.status == BOTH for seen in self.hosts.values())
-            ) and any(s.proofs >= PROOFS for s in (*self.hosts.values(), self._unaddressed))
+            ) and any(s.proofs >= LIMITS.proofs for s in (*self.hosts.values(), self._unaddressed))
         return self._all_one_way
 
     def one_sided(self) -> int:
@@ -283,7 +282,7 @@ class Visibility:
         ours = frozenset(appliance)
         out = []
         for interface, at in self.interfaces.items():
-            if now_ns - at.since_ns < PLAIN_NS or at.spread < 2:
+            if now_ns - at.since_ns < LIMITS.plain_ns or at.spread < 2:
                 continue
             if not self._would_talk(interface, ours):
                 continue
@@ -297,7 +296,7 @@ class Visibility:
 
     def due_ns(self, now_ns: int) -> int:
         """When the next interface was watched long enough to be called a plain port."""
-        judged = (at.since_ns + PLAIN_NS for at in self.interfaces.values())
+        judged = (at.since_ns + LIMITS.plain_ns for at in self.interfaces.values())
         return min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
 
     def _would_talk(self, interface: int, ours: frozenset[int]) -> bool:

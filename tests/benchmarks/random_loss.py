@@ -13,7 +13,8 @@ from typing import cast
 import numpy as np
 
 from panotui.model import SECOND, StreamRow, StreamSecond
-from panotui.state.streams import LOSING, StreamState
+from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import StreamState
 
 START = 1_700_000_000
 
@@ -34,7 +35,10 @@ def changes(rate: int, share: float, seconds: int, seed: int) -> tuple[int, int]
             START + number - 300,
         )  # fmt: skip
         now_ns = (START + number + 1) * SECOND
-        above, now = (state.loss_now(now_ns) or 0.0) > LOSING, state.loses(now_ns)
+        above, now = (
+            (state.loss_now(now_ns) or 0.0) > STREAM_LIMITS.losing_share,
+            state.loses(now_ns),
+        )
         plain, was_plain = plain + (above != was_plain), above
         judged, was = judged + (now != was), now
     return plain, judged

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from panotui.diagnosis.catalogue import catalogue
-from panotui.diagnosis.diagnosis import TOGETHER_NS, _Causes, _Life, _order
+from panotui.diagnosis.diagnosis import LIMITS as CAUSE_LIMITS
+from panotui.diagnosis.diagnosis import _Causes, _Life, _order
 from panotui.model import SECOND, FindingRecord
 
 TAGS = ("port:eth0", "cloud:eth0", "names:eth0", "camera yard", "time:eth1")
@@ -40,7 +41,7 @@ def is_cause(cause: _Life, life: _Life) -> bool:
     if life.record.key in cause.covers:
         return True
     if f"{life.record.id}|*" in cause.covers:
-        return life.record.first_time_ns >= cause.record.first_time_ns - TOGETHER_NS
+        return life.record.first_time_ns >= cause.record.first_time_ns - CAUSE_LIMITS.together_ns
     return _order(cause)[:2] < _order(life)[:2] and bool(cause.blocks & life.relies)
 
 

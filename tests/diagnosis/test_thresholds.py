@@ -1,52 +1,148 @@
-"""Thresholds are data: typed, in range, and obeyed by the rules."""
+"""Thresholds are data: typed, in range, obeyed by the rules, and in no module's code."""
 
 from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from panotui.diagnosis.thresholds import Thresholds, changed, thresholds
+import panotui
+from panotui.diagnosis import security
+from panotui.diagnosis.thresholds import Thresholds, thresholds
+from panotui.state.thresholds import Thresholds as StateThresholds
+from panotui.state.thresholds import parsed
+from panotui.state.thresholds import thresholds as state_thresholds
 from tests.made_up import APPLIANCE, Scene, flow, site
 
+ROOT = Path(panotui.__file__).parent
+FILE = (ROOT / "diagnosis/thresholds.toml").read_text("utf-8")
 
-def test_the_file_has_every_threshold_and_no_other() -> None:
-    assert thresholds().security.scan_targets == 50
-    assert changed({}) == thresholds()
+# What a number at the head of a module may be when it is no threshold, by its name's ending.
+BOUNDS = re.compile(
+    r"_(MAX|MOST|KEPT|A_TICK|A_MINUTE|A_BLOCK|FIRST|FROM)$"  # a table, a tick
+    r"|SHOWN$|^(NAMED|LOOKED_AT|OF_A_KIND|EVIDENCE|RECENT|FEW|A_HOST_MOST)$"  # how much is shown
+)
+# Each of these is a fact and not a choice.
+FACTS = {
+    "diagnosis/cloud.py": {"HOUR", "SUPPORT_ENDED_NS"},  # a unit; a date of the service
+    "diagnosis/link.py": {"MINUTE"},
+    "diagnosis/mirror.py": {"MINUTE"},
+    "diagnosis/unusual.py": {"MINUTE"},
+    "diagnosis/uplink.py": {"LOOK_AGAIN_NS"},  # how often a rule looks, whatever it reports
+    "state/claims.py": {"HSRP_ACTIVE"},  # of the protocol
+    "state/clock.py": {"MODE_CLIENT", "MODE_SERVER"},  # of the protocol
+    "state/connects.py": {"_REFUSED_STATE", "_RESET"},  # indices of FLOW_STATES and FLOW_ENDS
+    "state/flows/community_id.py": {"_SHA1_BYTES", "_NO_ANSWER"},
+    "state/flows/folding.py": {"DNS_LEAST", "SCAN_LEAST", "_TCP", "_UDP", "_DOMAIN"},  # of a screen
+    "state/flows/records.py": {"METER_SHIFT"},
+    "state/habits.py": {"FRIDAY_ENDS", "_SIGMA"},  # of the week; of a normal distribution
+    "state/ports.py": {"HISTORY_S", "PAUSE_MAC"},  # what a record keeps; IEEE 802.3
+    "state/streams.py": {
+        "HISTORY_S",
+        "SHOWN_S",
+        "IDLE",
+    },  # what a book keeps; an index of FLOW_ENDS
+    "state/strips.py": {"LIVE_S", "_SINCE_MAX_S"},  # what a book keeps
+    "state/thresholds.py": {"_DAY_S", "_SECOND"},  # units
+}
 
 
-def test_a_person_may_change_some() -> None:
-    own = changed({"security": {"scan_targets": 5}})
-    assert own.security.scan_targets == 5
-    assert own.security.scan_s == thresholds().security.scan_s
+def numbers(path: Path) -> Iterator[str]:
+    """The names at the head of a module that stand for a number, or for several."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            leaves = [n for n in ast.walk(node.value) if isinstance(n, ast.expr)]
+            plain = all(
+                isinstance(n, ast.BinOp | ast.UnaryOp | ast.Tuple)
+                or (isinstance(n, ast.Name) and n.id in ("SECOND", "MINUTE", "HOUR"))
+                or (isinstance(n, ast.Constant) and isinstance(n.value, int | float))
+                for n in leaves
+            )
+            if plain and not isinstance(node.value, ast.Tuple | ast.Name):
+                yield from (n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
+            elif plain and isinstance(node.value, ast.Tuple):
+                names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+                # a tuple of port numbers or codes is a protocol's; two or more names are thresholds
+                yield from (n for n in names if len(names) > 1 or n.endswith(("_S", "_NS", "_MS")))
+
+
+def test_no_threshold_stands_in_code() -> None:
+    found = []
+    for room in ("diagnosis", "state"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            known = FACTS.get(name, set())
+            assert known <= set(numbers(path)), f"{name}: excepted here, but not there any more"
+            found += [
+                f"{name}: {number}"
+                for number in numbers(path)
+                if number not in known and not BOUNDS.search(number)
+            ]
+    assert not found, "move these to thresholds.toml, or say above why they are none"
+
+
+@pytest.mark.parametrize("kind", [Thresholds, StateThresholds])
+def test_each_table_is_of_a_module_that_reads_it(kind: type[msgspec.Struct]) -> None:
+    room = "diagnosis" if kind is Thresholds else "state"
+    text = "\n".join(p.read_text("utf-8") for p in (ROOT / room).rglob("*.py"))
+    everywhere = "\n".join(p.read_text("utf-8") for p in ROOT.rglob("*.py"))
+    for table in msgspec.structs.fields(kind):
+        inner = {f.name: f.type for f in msgspec.structs.fields(table.type)}
+        nested = {n: t for n, t in inner.items() if isinstance(t, type(msgspec.Struct))}
+        for name, struct in (nested or {table.name: table.type}).items():
+            path = f"{table.name}.{name}" if nested else name
+            assert f"LIMITS = thresholds().{path}\n" in text
+            for field in msgspec.structs.fields(struct):
+                assert f"LIMITS.{field.name}" in everywhere, f"nobody reads {path}.{field.name}"
+
+
+def test_times_are_seconds_in_the_file_and_nanoseconds_in_the_code() -> None:
+    assert "moment_s = 0.1 " in FILE
+    assert thresholds().cameras.fate.moment_ns == 100_000_000
+    assert state_thresholds().claims.again_ns == (250_000_000, 2_500_000_000)
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("line", "instead", "said"),
     [
-        ({"security": {"scan_targetz": 5}}, "scan_targetz"),
-        ({"security": {"scan_targets": 0}}, "scan_targets"),
-        ({"security": {"scan_targets": "many"}}, "scan_targets"),
-        ({"security": {"beacon_spread": 1.5}}, "beacon_spread"),
-        ({"sekurity": {}}, "sekurity"),
+        ("scan_targets = 50", "scan_targetz = 50", "scan_targets|scan_targetz"),
+        ("scan_targets = 50", "", "scan_targets"),
+        ("scan_targets = 50", "scan_targets = 0", "scan_targets"),
+        ("scan_targets = 50", 'scan_targets = "many"', "scan_targets"),
+        ("beacon_spread = 0.05", "beacon_spread = 1.5", "beacon_spread"),
+        ("moment_s = 0.1", 'moment_s = "soon"', r"cameras\.fate\.moment_s"),
+        ("moment_s = 0.1", "moment_s = -1", r"cameras\.fate\.moment_s"),
+        ("[security]", "[sekurity]", "security|sekurity"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(own: dict[str, dict[str, object]], said: str) -> None:
+def test_what_is_wrong_is_said_in_one_line(line: str, instead: str, said: str) -> None:
+    pattern = re.compile(rf"^{re.escape(line)}(?!\d)".replace(r"\ =", r" *="), re.M)
+    assert len(pattern.findall(FILE)) == 1
+    text = pattern.sub(instead + " ", FILE)
     with pytest.raises(msgspec.ValidationError, match=said) as caught:
-        changed(own)
+        parsed(text, Thresholds)
     assert "\n" not in str(caught.value)
 
 
-def scanned(own: Thresholds, targets: int) -> bool:
+def scanned(targets: int) -> bool:
     """Is a host that tries so many ports called a scanner?"""
     scene = Scene(site())
-    scene.engine.facts.thresholds = own
     scene.tick([flow(n, "192.168.5.66", APPLIANCE, 1000 + n, 1.0) for n in range(1, targets + 1)])
     scene.tick()
     return "scan" in scene.findings()
 
 
-def test_rules_obey_them() -> None:
-    assert not scanned(thresholds(), 20)
-    assert scanned(thresholds(), 60)
-    assert scanned(changed({"security": {"scan_targets": 10}}), 20)
-    assert not scanned(changed({"security": {"scan_targets": 100}}), 60)
+@pytest.mark.parametrize(("limit", "targets", "told"), [
+    (50, 20, False), (50, 60, True), (10, 20, True), (100, 60, False),
+])  # fmt: skip
+def test_rules_obey_them(
+    limit: int, targets: int, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = msgspec.structs.replace(thresholds().security, scan_targets=limit)
+    monkeypatch.setattr(security, "LIMITS", changed)
+    assert scanned(targets) is told

@@ -11,7 +11,8 @@ import pytest
 from panotui.engine.events import Events
 from panotui.engine.wavering import CHANGES, SPAN_NS, Waverers
 from panotui.model import SECOND, EventRecord, StreamRow, StreamSecond
-from panotui.state.streams import LOSING, LOST_LEAST, StreamState
+from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import StreamState
 
 START = 1_700_000_000
 HOUR = 3_600
@@ -45,7 +46,7 @@ def test_loss_of_two_in_ten_thousand_is_hardly_ever_told(rate: int) -> None:
 
 
 def test_loss_about_the_threshold_is_one_state_and_not_a_flicker() -> None:
-    told, losing = changes(LOSING, 180, 2 * HOUR)
+    told, losing = changes(STREAM_LIMITS.losing_share, 180, 2 * HOUR)
     assert told <= 40  # the plain threshold changes some 800 times
     assert losing > HOUR // 2
 
@@ -57,7 +58,7 @@ def test_real_loss_is_seen_at_once_and_over_after_a_while() -> None:
         lost = 2 if 60 <= number < 90 else 0
         state.take_second(second(number, 100, lost), START + number - 300)
         seen.append(state.loses((START + number + 1) * SECOND))
-    assert seen.index(True) <= 60 + LOST_LEAST
+    assert seen.index(True) <= 60 + STREAM_LIMITS.lost_packets
     assert seen[119]
     assert not seen[200]
     assert [a != b for a, b in pairwise(seen)].count(True) == 2

@@ -13,15 +13,14 @@ from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, StreamGap
 from panotui.state.camera import Camera
-from panotui.state.streams import LOSS_WINDOW_S, StreamState, media_of, stream_key
+from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import StreamState, media_of, stream_key
 
-TOGETHER_NS = SECOND  # streams that stop within that stop together
-MOMENT_NS = SECOND // 10  # losses within that have one cause
+LIMITS = thresholds().cameras.fate
 GAPS_MAX = 4096
-BURSTS_LEAST = 3  # of each camera
-SHARED = 0.6  # of its bursts fall into those of another
 NAMED = 6
 
 
@@ -56,7 +55,7 @@ class FateRule(Rule):
             self._bursts.append(_Burst(message.time_ns, message.packet, message.lost, key))
 
     def tick(self, facts: Facts) -> list[Observation]:
-        oldest = facts.now_ns - LOSS_WINDOW_S * SECOND
+        oldest = facts.now_ns - STREAM_LIMITS.loss_window_s * SECOND
         while self._bursts and self._bursts[0].time_ns < oldest:
             self._bursts.popleft()
         if len(facts.camera_streams) < 2:
@@ -74,7 +73,7 @@ class FateRule(Rule):
     def _losing(self, members: list[_Member], facts: Facts) -> Iterable[Observation]:
         by_stream = {m.stream.key: m for m in members if m.stream.row.transport == 17}
         bursts = [b for b in self._bursts if b.stream in by_stream]
-        if len(bursts) < 2 * BURSTS_LEAST:
+        if len(bursts) < 2 * LIMITS.bursts:
             return
         bursts.sort(key=lambda b: b.time_ns)
         own: OrderedDict[str, int] = OrderedDict()
@@ -89,7 +88,7 @@ class FateRule(Rule):
         together = [
             address
             for address, count in own.items()
-            if count >= BURSTS_LEAST and shared[address] >= SHARED * count
+            if count >= LIMITS.bursts and shared[address] >= LIMITS.shared_share * count
         ]
         if len(together) < 2:
             return
@@ -129,7 +128,7 @@ def _near(bursts: list[_Burst], at: int) -> Iterator[_Burst]:
     time_ns = bursts[at].time_ns
     for step in (-1, 1):
         other = at + step
-        while 0 <= other < len(bursts) and abs(bursts[other].time_ns - time_ns) <= MOMENT_NS:
+        while 0 <= other < len(bursts) and abs(bursts[other].time_ns - time_ns) <= LIMITS.moment_ns:
             yield bursts[other]
             other += step
 
@@ -140,7 +139,7 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
         return
     frozen.sort(key=lambda m: m.stream.row.last_ns)
     newest = frozen[-1].stream.row.last_ns
-    together = [m for m in frozen if newest - m.stream.row.last_ns <= TOGETHER_NS]
+    together = [m for m in frozen if newest - m.stream.row.last_ns <= LIMITS.together_ns]
     names = sorted({m.camera.name for m in together})
     if len(names) < 2:
         return

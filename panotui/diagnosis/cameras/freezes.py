@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
-from panotui.state.streams import FROZEN_S, media_of
+from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import media_of
 
-LEAST = 8  # packets: fewer are no stream yet
-RESTART_S = 300
-PLAYED_NS = 2 * SECOND
+LIMITS = thresholds().cameras.freezes
 
 
 def _session(watched: Watched) -> Session | None:
@@ -30,7 +30,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     """What stands still: packets, or only the picture."""
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     last = row.last_ns
-    if stream.paused or stream.superseded or row.packets < LEAST:
+    if stream.paused or stream.superseded or row.packets < LIMITS.packets:
         return
     if media_of(stream.codec) == "metadata":
         return
@@ -45,7 +45,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     values = {**watched.values, "detail": where}
     for freeze in watched.events.freezes:
         end = freeze.start_ns + int(freeze.seconds * SECOND)
-        over = freeze.kind in ("silence", "backlog") and freeze.seconds > FROZEN_S
+        over = freeze.kind in ("silence", "backlog") and freeze.seconds > STREAM_LIMITS.frozen_s
         if over and end <= last and now - end <= 2 * SECOND:
             caught = freeze.kind == "backlog"
             yield Observation(
@@ -62,14 +62,18 @@ def frozen(watched: Watched) -> Iterable[Observation]:
             return
     silent = (now - max(last, stream.seen_ns)) / SECOND
     still = row.frozen_picture_s
-    if still > FROZEN_S and silent <= FROZEN_S and not row.end:
+    if still > STREAM_LIMITS.frozen_s and silent <= STREAM_LIMITS.frozen_s and not row.end:
         yield Observation(
             "stream-frozen-picture", watched.subject, {**values, "seconds": f"{still:.0f}"},
             (evidence(now - int(still * SECOND), 0, "the picture stands still from here"),),
             now - int(still * SECOND), now, **watched.base,
         )  # fmt: skip
         return
-    if stream.state != "frozen" or silent <= FROZEN_S or let_go(watched.camera, stream, session):
+    if (
+        stream.state != "frozen"
+        or silent <= STREAM_LIMITS.frozen_s
+        or let_go(watched.camera, stream, session)
+    ):
         return
     yield Observation(
         "stream-frozen", watched.subject, {**values, "seconds": f"{silent:.0f}"},
@@ -83,7 +87,11 @@ def _mute(watched: Watched, session: Session | None) -> Iterable[Observation]:
     stream, now = watched.stream, watched.facts.now_ns
     last = stream.row.last_ns
     silent = (now - max(last, stream.seen_ns)) / SECOND
-    if stream.state != "frozen" or silent <= FROZEN_S or let_go(watched.camera, stream, session):
+    if (
+        stream.state != "frozen"
+        or silent <= STREAM_LIMITS.frozen_s
+        or let_go(watched.camera, stream, session)
+    ):
         return
     yield Observation(
         "stream-frozen", watched.subject, {**watched.values, "seconds": f"{silent:.0f}"},
@@ -101,9 +109,12 @@ def restarted(watched: Watched) -> Iterable[Observation]:
     now = watched.facts.now_ns
     session = _session(watched)
     for restart in reversed(watched.events.restarts):
-        if restart.kind not in ("ssrc", "sequence") or now - restart.time_ns > RESTART_S * SECOND:
+        if (
+            restart.kind not in ("ssrc", "sequence")
+            or now - restart.time_ns > LIMITS.restart_s * SECOND
+        ):
             continue
-        if session is not None and abs(restart.time_ns - session.play_ns) < PLAYED_NS:
+        if session is not None and abs(restart.time_ns - session.play_ns) < LIMITS.played_ns:
             continue
         yield Observation(
             "stream-restart", watched.subject,

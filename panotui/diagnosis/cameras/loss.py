@@ -7,13 +7,12 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.stream_events import Memory, Watched
 from panotui.diagnosis.facts import Observation, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.state.connects import recent
-from panotui.state.streams import LOSING, LOSS_WINDOW_S, LOST_LEAST
+from panotui.state.streams import LIMITS as STREAM_LIMITS
 
-LOSS_BAD = 0.01
-TAIL_LEAST, TAIL_SHARE = 20, 0.6
-DROPPED_S = 60
+LIMITS = thresholds().cameras.loss
 
 
 def lost(watched: Watched) -> Iterable[Observation]:
@@ -28,8 +27,10 @@ def lost(watched: Watched) -> Iterable[Observation]:
     count = stream.lost_now(now)
     if share is None or not stream.loses_now(now):
         return
-    seconds = min(LOSS_WINDOW_S, max(1, (now - row.first_ns) // SECOND))
-    gaps = [g for g in watched.events.gaps if now - g.time_ns <= LOSS_WINDOW_S * SECOND]
+    seconds = min(STREAM_LIMITS.loss_window_s, max(1, (now - row.first_ns) // SECOND))
+    gaps = [
+        g for g in watched.events.gaps if now - g.time_ns <= STREAM_LIMITS.loss_window_s * SECOND
+    ]
     yield Observation(
         "stream-loss", watched.subject,
         {**watched.values, "loss": f"{100 * share:.2f}", "seconds": str(seconds),
@@ -37,11 +38,11 @@ def lost(watched: Watched) -> Iterable[Observation]:
         tuple(evidence(g.time_ns, g.packet, f"{g.lost} lost") for g in gaps[-8:]),
         gaps[0].time_ns if gaps else 0, gaps[-1].time_ns if gaps else 0,
         "possible" if stream.uncertain else "certain",
-        "error" if share > LOSS_BAD else None, _whose_loss(watched, count, len(gaps)),
+        "error" if share > LIMITS.bad_share else None, _whose_loss(watched, count, len(gaps)),
         **watched.base,
     )  # fmt: skip
     tail, total = row.tail_lost, row.lost_unique
-    if tail >= TAIL_LEAST and tail > TAIL_SHARE * total:
+    if tail >= LIMITS.tail_packets and tail > LIMITS.tail_share * total:
         yield Observation(
             "stream-burst", watched.subject,
             {**watched.values, "tail": str(tail), "lost": str(total)},
@@ -67,7 +68,7 @@ def _neighbours(watched: Watched) -> str:
             if s.port == stream.port and s.row.transport == 17 and s.state == "streaming"
         ]
         whole += bool(theirs)
-        losing += any(s.window(facts.now_ns, LOSS_WINDOW_S, "lost") for s in theirs)
+        losing += any(s.window(facts.now_ns, STREAM_LIMITS.loss_window_s, "lost") for s in theirs)
     if not whole or losing:
         return ""
     others = "the other camera loses" if whole == 1 else f"the {whole} other cameras lose"
@@ -100,7 +101,11 @@ def dropped_by_camera(watched: Watched, memory: Memory) -> Iterable[Observation]
     dropped = row.camera_dropped
     grew = memory.grew_ns(watched.stream.key, "dropped", dropped, now)
     share = dropped / max(1, row.expected)
-    if dropped < LOST_LEAST or share < LOSING or not recent(grew, now, DROPPED_S):
+    if (
+        dropped < STREAM_LIMITS.lost_packets
+        or share < STREAM_LIMITS.losing_share
+        or not recent(grew, now, LIMITS.dropped_s)
+    ):
         return
     told = [g for g in watched.events.gaps if g.where == "camera"]
     yield Observation(

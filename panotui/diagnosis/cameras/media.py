@@ -10,25 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord, StreamRow
 from panotui.state.camera import Camera
-from panotui.state.camera_media import (
-    AWAITED_NS,
-    EARLY_NS,
-    misdirected,
-    pictureless,
-    ports_text,
-    toward,
-    turned_away,
-)
+from panotui.state.camera_media import LIMITS as CAMERA_MEDIA_LIMITS
+from panotui.state.camera_media import misdirected, pictureless, ports_text, toward, turned_away
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import is_group, own_sessions
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState
 
-SEALED_FLOWED_NS = 5 * SECOND  # media had come for so long,
-SEALED_STILL_NS = 5 * SECOND  # and nothing for so long
+LIMITS = thresholds().cameras.media
 
 
 class MediaRule(Rule):
@@ -55,9 +49,9 @@ class MediaRule(Rule):
 def _sealed(camera: Camera, facts: Facts) -> Iterable[Observation]:
     """Nothing comes any more inside a connection of RTSPS that stays open."""
     last, now = camera.sealed_ns, facts.now_ns
-    if not last or camera.sealed_over or last - camera.sealed_since_ns < SEALED_FLOWED_NS:
+    if not last or camera.sealed_over or last - camera.sealed_since_ns < LIMITS.sealed_flowed_ns:
         return
-    if now - last < SEALED_STILL_NS or now - last > STALE_S * SECOND:
+    if now - last < LIMITS.sealed_still_ns or now - last > COMMON_LIMITS.stale_s * SECOND:
         return
     yield Observation(
         "stream-frozen", subject_of(camera), about(camera),
@@ -74,7 +68,7 @@ def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterabl
     for one in misdirected(camera, streams, facts.now_ns):
         session = one.session
         last = max(s.row.last_ns for s in one.streams)
-        if not recent(last, facts.now_ns, STALE_S):
+        if not recent(last, facts.now_ns, COMMON_LIMITS.stale_s):
             continue
         first = min(one.streams, key=lambda s: s.row.first_ns).row
         seen = [
@@ -185,10 +179,13 @@ def _no_group(camera: Camera, facts: Facts) -> list[Observation]:
         end = session.ended_ns or now
         if not wanted or not session.play_ns or (appliance and session.client not in appliance):
             continue
-        if end - session.play_ns < AWAITED_NS or not recent(end, now, STALE_S):
+        if end - session.play_ns < CAMERA_MEDIA_LIMITS.awaited_ns or not recent(
+            end, now, COMMON_LIMITS.stale_s
+        ):
             continue
-        if any(s.row.last_ns >= session.play_ns - EARLY_NS for s in own):
+        if any(s.row.last_ns >= session.play_ns - CAMERA_MEDIA_LIMITS.early_ns for s in own):
             return []
+        until = min(end, session.play_ns + CAMERA_MEDIA_LIMITS.awaited_ns)
         address, port = wanted[0].group or ("", 0)
         group = f"{address} port {port}" if address else "that it names nowhere"
         return [Observation(
@@ -197,7 +194,7 @@ def _no_group(camera: Camera, facts: Facts) -> list[Observation]:
             (
                 evidence(wanted[0].time_ns, wanted[0].packet, f"200 to SETUP: multicast {group}"),
                 evidence(session.play_ns, session.play_packet, "200 to PLAY"),
-                evidence(min(end, session.play_ns + AWAITED_NS), 0, "no RTP packet until here"),
+                evidence(until, 0, "no RTP packet until here"),
             ),
             session.play_ns, end, "likely",
             detail=("control: the RTSP dialogue over TCP works",),
@@ -217,7 +214,9 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
         if not wanted or not session.play_ns or (appliance and session.client not in appliance):
             continue
         end = session.ended_ns or now
-        if end - session.play_ns < AWAITED_NS or not recent(end, now, STALE_S):
+        if end - session.play_ns < CAMERA_MEDIA_LIMITS.awaited_ns or not recent(
+            end, now, COMMON_LIMITS.stale_s
+        ):
             continue
         if toward(session, streams) or _bound(session, streams):
             continue
@@ -251,6 +250,7 @@ def _blocked(
         for u in camera.unreachable.values()
         if u.reader == session.client and u.first_ns >= session.play_ns
     ][:2]
+    until = min(end, session.play_ns + CAMERA_MEDIA_LIMITS.awaited_ns)
     return Observation(
         "udp-blocked", subject_of(camera),
         {**about(camera), "client": session.client, "ports": f"ports {ports}",
@@ -258,7 +258,7 @@ def _blocked(
         (
             evidence(session.play_ns, session.play_packet, "200 to PLAY"),
             *unwanted,
-            evidence(min(end, session.play_ns + AWAITED_NS), 0, "no RTP packet until here"),
+            evidence(until, 0, "no RTP packet until here"),
         ),
         session.play_ns, end,
         detail=("control: the RTSP dialogue over TCP works",), camera=camera.address,

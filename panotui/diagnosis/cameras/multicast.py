@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, LinkControlMessage
 from panotui.site.facts import Who
 
-QUERIER_S = (180.0, 320.0)  # a switch forgets a member so long after its last report
+LIMITS = thresholds().cameras.multicast
 GROUPS_MAX = 256
 
 
@@ -44,7 +45,7 @@ class QuerierRule(Rule):
                 stopped = facts.now_ns - last > 5 * SECOND
                 after = (last - reported) / SECOND
                 queried = self._query_ns and last - self._query_ns < 300 * SECOND
-                if not stopped or queried or not QUERIER_S[0] < after < QUERIER_S[1]:
+                if not stopped or queried or not LIMITS.querier_s[0] < after < LIMITS.querier_s[1]:
                     continue
                 out.append(
                     Observation(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.site.facts import Who
 from panotui.state.camera import Camera
@@ -13,7 +14,7 @@ from panotui.state.connects import recent
 from panotui.state.streams import media_of
 
 UNSUITED = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
-READ_LATELY_S = 120
+LIMITS = thresholds().cameras.offers
 
 
 class OfferRule(Rule):
@@ -71,13 +72,13 @@ def _readers(camera: Camera, facts: Facts) -> Iterable[Observation]:
     now = facts.now_ns
     readers: dict[str, int] = {}
     for session in camera.sessions.values():
-        if session.play_ns and recent(session.ended_ns or now, now, READ_LATELY_S):
+        if session.play_ns and recent(session.ended_ns or now, now, LIMITS.read_lately_s):
             readers[session.client] = session.play_packet
     for stream in facts.camera_streams.get(camera.address, []):
         if stream.dst == camera.address:
             continue  # sound that a reader sends to the camera
         group = facts.view.who(stream.dst) & Who.MULTICAST
-        if now - stream.row.last_ns < READ_LATELY_S * SECOND and not group:
+        if now - stream.row.last_ns < LIMITS.read_lately_s * SECOND and not group:
             readers.setdefault(stream.dst, stream.row.first_packet)
     local = {r: p for r, p in readers.items() if not facts.view.who(r) & Who.INTERNET}
     others = [r for r in local if r not in appliance]

@@ -7,22 +7,18 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
-from panotui.state.streams import FROZEN_S
+from panotui.state.streams import LIMITS as STREAM_LIMITS
 
-FRAME_JITTER_MS = 30.0
-LATE_MS = 500.0
-FPS_SHARE = 0.8
-OVER_S = 10
-STARTED_NS = 12 * SECOND  # a stream's rates mean something after this long
-CALM_NS = 20 * SECOND  # after a freeze
+LIMITS = thresholds().cameras.pace
 
 
 def uneven(watched: Watched) -> Iterable[Observation]:
     """Frame jitter over ten seconds; the per-packet jitter of RFC 3550 alarms on perfect wires."""
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     last = now // SECOND
-    recent_s = [stream.seconds[s] for s in range(last - OVER_S, last) if s in stream.seconds]
+    recent_s = [stream.seconds[s] for s in range(last - LIMITS.over_s, last) if s in stream.seconds]
     if not row.clock_rate or len(recent_s) < 3:
         return
     jitters = sorted(s.frame_jitter_ms for s in recent_s)
@@ -31,14 +27,19 @@ def uneven(watched: Watched) -> Iterable[Observation]:
     nominal = row.fps_nominal
     step = 1000 / nominal if math.isfinite(nominal) and nominal > 0 else 0.0
     parts = []
-    if math.isfinite(middle) and middle > FRAME_JITTER_MS:
+    if math.isfinite(middle) and middle > LIMITS.jitter_ms:
         parts.append(f"frame jitter {middle:.0f} ms")
-    if math.isfinite(gap) and step and gap - step > LATE_MS and gap < 1000 * FROZEN_S:
+    if (
+        math.isfinite(gap)
+        and step
+        and gap - step > LIMITS.late_ms
+        and gap < 1000 * STREAM_LIMITS.frozen_s
+    ):
         parts.append(f"a frame came {gap - step:.0f} ms late")
     if parts:
         yield Observation(
             "stream-jitter", watched.subject, {**watched.values, "detail": ", ".join(parts)},
-            (evidence(now, row.last_packet, f"measured over the last {OVER_S} s"),),
+            (evidence(now, row.last_packet, f"measured over the last {LIMITS.over_s} s"),),
             **watched.base,
         )  # fmt: skip
 
@@ -49,11 +50,16 @@ def slow(watched: Watched) -> Iterable[Observation]:
     age = row.last_ns - row.first_ns
     fps = row.fps_now
     wanted = stream.fps_wanted
-    if not wanted or not math.isfinite(fps) or age <= STARTED_NS or fps >= FPS_SHARE * wanted:
+    if (
+        not wanted
+        or not math.isfinite(fps)
+        or age <= LIMITS.started_ns
+        or fps >= LIMITS.fps_share * wanted
+    ):
         return
-    if now - row.last_ns >= FROZEN_S * SECOND:
+    if now - row.last_ns >= STREAM_LIMITS.frozen_s * SECOND:
         return
-    if any(now - f.start_ns - int(f.seconds * SECOND) < CALM_NS for f in stream.freezes):
+    if any(now - f.start_ns - int(f.seconds * SECOND) < LIMITS.calm_ns for f in stream.freezes):
         return
     declared = stream.fps_expected is not None
     stamps = row.fps_stamped if math.isfinite(row.fps_stamped) else row.fps_nominal
@@ -66,6 +72,6 @@ def slow(watched: Watched) -> Iterable[Observation]:
     yield Observation(
         "stream-fps", watched.subject,
         {**watched.values, "fps": f"{fps:.1f}", "expected": f"{wanted:.3g}"},
-        (evidence(now, row.last_packet, f"measured over the last {OVER_S} s"),),
+        (evidence(now, row.last_packet, f"measured over the last {LIMITS.over_s} s"),),
         detail=tuple(detail), **watched.base,
     )  # fmt: skip

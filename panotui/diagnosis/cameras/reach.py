@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.lockout import lockout
 from panotui.diagnosis.cameras.words import about, subject_of
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import Confidence
 from panotui.state.camera import Camera
-from panotui.state.camera_state import SYN_UNANSWERED
+from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.connects import recent
 
-CONTROL_S = 600.0
+LIMITS = thresholds().cameras.reach
 
 
 class ReachRule(Rule):
@@ -29,7 +31,7 @@ class ReachRule(Rule):
 
 
 def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    if not camera.arp_silent_ns and camera.syn_unanswered < SYN_UNANSWERED:
+    if not camera.arp_silent_ns and camera.syn_unanswered < CAMERA_STATE_LIMITS.unanswered_syns:
         return
     now = facts.now_ns
     values = about(camera)
@@ -39,7 +41,7 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
         for c in facts.cameras.cameras.values()
         if c is not camera
         and (worked := max(c.media_ns, c.connected_ns)) >= since
-        and recent(worked, now, CONTROL_S)
+        and recent(worked, now, LIMITS.control_s)
     ]
     detail = tuple(f"control: camera {o} answers" for o in others[:2])
     sureness: Confidence = "likely" if others else "possible"
@@ -52,7 +54,9 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
             detail=(*detail, "it is off, unplugged or in another VLAN"),
             camera=camera.address,
         )  # fmt: skip
-    elif camera.syn_unanswered >= SYN_UNANSWERED and recent(camera.syn_last_ns, now, STALE_S):
+    elif camera.syn_unanswered >= CAMERA_STATE_LIMITS.unanswered_syns and recent(
+        camera.syn_last_ns, now, COMMON_LIMITS.stale_s
+    ):
         yield Observation(
             "camera-unreachable", subject_of(camera),
             {**values, "detail": f"{camera.syn_unanswered} SYNs unanswered"},
@@ -65,7 +69,7 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
 def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:
     if not camera.resets or camera.reset_ns <= camera.connected_ns:
         return
-    if not recent(camera.reset_ns, facts.now_ns, STALE_S):
+    if not recent(camera.reset_ns, facts.now_ns, COMMON_LIMITS.stale_s):
         return
     seen = (evidence(camera.reset_ns, camera.reset_packet, "RST to SYN"),)
     wrong = sum(camera.refusals.wrong.values())

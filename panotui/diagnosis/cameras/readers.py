@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, EvidenceRecord, address_text
 from panotui.state.camera import Camera
 from panotui.state.connects import recent
@@ -14,7 +15,7 @@ from panotui.state.connects import recent
 RTSP = APPS.index("rtsp")
 LOOKED_AT = 16  # flows a tick
 READERS_MAX = 512
-STUCK_LEAST, STUCK_S = 2, 60
+LIMITS = thresholds().cameras.readers
 
 
 class SlowReaders:
@@ -52,9 +53,9 @@ class SlowReaders:
         """The readers of a camera that cannot keep up."""
         appliance = facts.view.facts.appliance_addresses
         for (address, client), (count, since, seen) in self._stuck.items():
-            if address != camera.address or count < STUCK_LEAST:
+            if address != camera.address or count < LIMITS.stuck_times:
                 continue
-            if not recent(since, facts.now_ns, STUCK_S):
+            if not recent(since, facts.now_ns, LIMITS.stuck_s):
                 continue
             own = facts.port_of(client)
             foreign = bool(appliance) and own is None

@@ -15,21 +15,14 @@ from msgspec import Struct
 
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage, StreamRow
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState, media_of
 
-REBOOT_NS = 180 * SECOND  # a camera is back within that
-TOGETHER_NS = 2 * SECOND  # what one cause ends, ends within that
-STOPPED_NS = 2 * SECOND
-LONG_NS = 5 * SECOND
-OFF_NS = 600 * SECOND
-TOLD_S = 300.0
-WENT_ON_S = 5.0  # by which a clock that goes on may miss the time that has passed
-UP_LEAST_S = 600.0  # stamps that begin near zero in each session tell nothing
-CLOCK_BACK_S = 30.0
+LIMITS = thresholds().cameras.reboots
 CUT = frozenset({"fin-server", "rst-server", "teardown-server"})
 
 
@@ -80,12 +73,13 @@ class RebootRule(Rule):
             s
             for s in camera.sessions.values()
             if s.ended and s.ended != "teardown" and not s.let_go_ns
-            and 0 <= woke - s.ended_ns <= REBOOT_NS
+            and 0 <= woke - s.ended_ns <= LIMITS.reboot_ns
         ]  # fmt: skip
         silent = [
             s
             for s in facts.camera_streams.get(camera.address, [])
-            if STOPPED_NS < woke - s.row.last_ns < REBOOT_NS and s.dst != camera.address
+            if LIMITS.stopped_ns < woke - s.row.last_ns < LIMITS.reboot_ns
+            and s.dst != camera.address
         ]
         if not ended and not silent:
             return
@@ -112,13 +106,13 @@ def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
     before_s, after_s = old.stamp_first / clock, new.stamp_first / clock
     drift = (new.stamp_first - old.stamp_first) / clock - (new.first_ns - old.first_ns) / SECOND
     around = (1 << 32) / clock
-    went_on = abs((drift + around / 2) % around - around / 2) <= WENT_ON_S
+    went_on = abs((drift + around / 2) % around - around / 2) <= LIMITS.went_on_s
     back_s = old.camera_clock_offset_s - new.camera_clock_offset_s
     if went_on:
         return
-    if after_s < off_s and before_s > UP_LEAST_S + after_s:
+    if after_s < off_s and before_s > LIMITS.up_s + after_s:
         said = f"the time stamps of its stream began anew, {after_s:.0f} s before they were seen"
-    elif math.isfinite(back_s) and back_s > CLOCK_BACK_S:
+    elif math.isfinite(back_s) and back_s > LIMITS.clock_back_s:
         said = f"its clock went back by {_span(back_s)} while it was silent"
     else:
         return
@@ -143,17 +137,20 @@ def _interrupted(camera: Camera, facts: Facts) -> tuple[StreamState, StreamState
         ),
         key=lambda s: s.row.first_ns,
     )  # fmt: skip
-    if len(shown) < 2 or not recent(shown[-1].row.first_ns, facts.now_ns, TOLD_S):
+    if len(shown) < 2 or not recent(shown[-1].row.first_ns, facts.now_ns, LIMITS.told_s):
         return None
     new = shown[-1]
     for old in reversed(shown[:-1]):
         off_ns = new.row.first_ns - old.row.last_ns
         session = camera.sessions.get(f"{old.meter}-{old.row.session}")
-        if not STOPPED_NS < off_ns < OFF_NS or old.row.clock_rate != new.row.clock_rate:
+        if (
+            not LIMITS.stopped_ns < off_ns < LIMITS.off_ns
+            or old.row.clock_rate != new.row.clock_rate
+        ):
             continue
         if old.row.session == new.row.session or session is None or session.torn_down_ns:
             continue
-        if session.let_go_ns and session.let_go_ns - old.row.last_ns < STOPPED_NS:
+        if session.let_go_ns and session.let_go_ns - old.row.last_ns < LIMITS.stopped_ns:
             continue  # it stopped because its reader said so
         return old, new
     return None
@@ -162,13 +159,15 @@ def _interrupted(camera: Camera, facts: Facts) -> tuple[StreamState, StreamState
 def _forgot(camera: Camera, facts: Facts) -> Iterable[Observation]:
     """After a silence it does not know a connection any more whose picture came through it."""
     for session in reversed(camera.sessions.values()):
-        if session.ended != "rst-server" or not recent(session.ended_ns, facts.now_ns, TOLD_S):
+        if session.ended != "rst-server" or not recent(
+            session.ended_ns, facts.now_ns, LIMITS.told_s
+        ):
             continue
         last = _last_picture(camera, session, facts)
         if last is None or not session.play_ns:
             continue
         off_ns = session.ended_ns - max(last.last_ns, session.answered_ns)
-        if STOPPED_NS < off_ns < OFF_NS and not session.let_go_ns:
+        if LIMITS.stopped_ns < off_ns < LIMITS.off_ns and not session.let_go_ns:
             yield Observation(
                 "camera-reboot", subject_of(camera),
                 {**about(camera), "detail": "after a silence of "
@@ -194,7 +193,7 @@ def _last_picture(camera: Camera, session: Session, facts: Facts) -> StreamRow |
 def stopped_before(camera: Camera, session: Session, facts: Facts) -> bool:
     """The camera was silent for long before its connection ended: that was not when it stopped."""
     last = _last_picture(camera, session, facts)
-    return last is not None and session.ended_ns - last.last_ns > LONG_NS
+    return last is not None and session.ended_ns - last.last_ns > LIMITS.long_ns
 
 
 def _span(seconds: float) -> str:
@@ -219,14 +218,14 @@ def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
     if len(cut) < 2:
         return
     last = max(s.ended_ns for s in cut)
-    together = [s for s in cut if last - s.ended_ns <= TOGETHER_NS]
+    together = [s for s in cut if last - s.ended_ns <= LIMITS.together_ns]
     # the same moment must not be that of each session's own time-out
     apart = len({round(s.play_ns / SECOND) for s in together}) > 1
     went_on = any(
-        s.play_ns and s.play_ns < last and (not s.ended or s.ended_ns > last + TOGETHER_NS)
+        s.play_ns and s.play_ns < last and (not s.ended or s.ended_ns > last + LIMITS.together_ns)
         for s in camera.sessions.values()
     )
-    later = [s for s in camera.sessions.values() if 0 < s.play_ns - last < REBOOT_NS]
+    later = [s for s in camera.sessions.values() if 0 < s.play_ns - last < LIMITS.reboot_ns]
     if len(together) < 2 or not apart or went_on or not later:
         return
     if not recent(last, facts.now_ns, 300):

@@ -14,7 +14,9 @@ from panotui.diagnosis.cameras.reboots import cut_by_camera
 from panotui.diagnosis.cameras.statuses import Status, status_named, status_of
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.catalogue import filled
-from panotui.diagnosis.facts import STALE_S, Facts, Observation, Rule, evidence
+from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
+from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import EvidenceRecord
 from panotui.state.camera import Camera
 from panotui.state.camera_media import is_cut, silent_requests
@@ -23,7 +25,7 @@ from panotui.state.connects import recent
 
 _LOGGED = 'the appliance logs "Failed to get SDP description" or "SETUP failed" for this'
 EVIDENCE_MAX = 8
-HUNG_UP_LEAST = 2
+LIMITS = thresholds().cameras.refusals
 
 
 class RefusalRule(Rule):
@@ -216,7 +218,9 @@ def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:
         for (client, time_ns), packet in camera.hung_up.items()
         if time_ns > answered and (not appliance or client in appliance)
     ]
-    if len(found) < HUNG_UP_LEAST or not recent(found[-1][0], facts.now_ns, STALE_S):
+    if len(found) < LIMITS.hung_up_times or not recent(
+        found[-1][0], facts.now_ns, COMMON_LIMITS.stale_s
+    ):
         return
     client = found[-1][2]
     yield Observation(

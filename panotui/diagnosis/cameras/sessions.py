@@ -12,15 +12,16 @@ from msgspec import Struct
 from panotui.diagnosis.cameras.reboots import cut_by_camera, stopped_before
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord, Severity
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
-from panotui.state.streams import FROZEN_S, StreamState
+from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import StreamState
 
 # A camera ends a session when its time-out is over, never before, and some look only now and then.
-EXPIRES_S = (-1.5, 5.0)
-TOLD_S = 300.0
+LIMITS = thresholds().cameras.sessions
 _KEEPERS = ("GET_PARAMETER", "OPTIONS", "SET_PARAMETER")  # the best first
 
 
@@ -56,7 +57,7 @@ def _ended(camera: Camera, session: Session, facts: Facts) -> Observation | None
     if not session.play_ns:
         return None
     stop = _stop_of(camera, session, facts)
-    if stop is None or not recent(stop.time_ns, facts.now_ns, TOLD_S):
+    if stop is None or not recent(stop.time_ns, facts.now_ns, LIMITS.told_s):
         return None
     told = _expired(camera, session, stop, facts)
     if told is not None:
@@ -78,7 +79,7 @@ def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
     last = max(media, key=lambda s: s.row.last_ns).row
     over = min(t for t in (session.let_go_ns, session.ended_ns, facts.now_ns) if t)
     interval = 3 / last.fps_nominal if last.fps_nominal > 0 else 0.0
-    if over - last.last_ns <= max(FROZEN_S, interval) * SECOND:
+    if over - last.last_ns <= max(STREAM_LIMITS.frozen_s, interval) * SECOND:
         return None
     seen = evidence(last.last_ns, last.last_packet, "last RTP packet")
     return _Stop(last.last_ns, seen, False)
@@ -94,7 +95,7 @@ def _media_of(camera: Camera, session: Session, facts: Facts) -> list[StreamStat
 
 def _is_due(stop_ns: int, kept_ns: int, timeout_s: int) -> bool:
     late = (stop_ns - kept_ns) / SECOND - timeout_s
-    return kept_ns > 0 and EXPIRES_S[0] <= late <= EXPIRES_S[1]
+    return kept_ns > 0 and LIMITS.expires_s[0] <= late <= LIMITS.expires_s[1]
 
 
 def _expired(camera: Camera, session: Session, stop: _Stop, facts: Facts) -> Observation | None:
@@ -112,7 +113,7 @@ def _expired(camera: Camera, session: Session, stop: _Stop, facts: Facts) -> Obs
         refused is not None
         and refused.status == 454
         and stop.by_camera
-        and stop.time_ns - refused.answered_ns <= EXPIRES_S[1] * SECOND
+        and stop.time_ns - refused.answered_ns <= LIMITS.expires_s[1] * SECOND
     )
     if not (by_request or since_play or by_report or forgotten):
         return None

@@ -7,13 +7,11 @@ from collections.abc import Iterable
 
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
-from panotui.state.streams import FROZEN_S
+from panotui.state.streams import LIMITS as STREAM_LIMITS
 
-GOP_S = 10.0
-HEAVY_BPS = 9e6
-OVER_S = 10
-POOR, POOR_S = 0.25, 5  # of the mean rate
+LIMITS = thresholds().cameras.shape
 
 
 def key_frames(watched: Watched) -> Iterable[Observation]:
@@ -23,12 +21,17 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
     gop = row.gop_s
     since = (now - keyframe) / SECOND if keyframe else 0.0
     age = watched.age_s
-    long = gop if math.isfinite(gop) and gop > GOP_S else 0.0
-    if keyframe and now - row.last_ns < FROZEN_S * SECOND and not _is_poor(watched):
-        long = max(long, since if since > GOP_S else 0.0)
-    elif not keyframe and age > 2 * GOP_S and watched.stream.codec == "H264" and row.frames > 50:
+    long = gop if math.isfinite(gop) and gop > LIMITS.gop_s else 0.0
+    if keyframe and now - row.last_ns < STREAM_LIMITS.frozen_s * SECOND and not _is_poor(watched):
+        long = max(long, since if since > LIMITS.gop_s else 0.0)
+    elif (
+        not keyframe
+        and age > 2 * LIMITS.gop_s
+        and watched.stream.codec == "H264"
+        and row.frames > 50
+    ):
         long = age
-    if long > GOP_S + 0.5:
+    if long > LIMITS.gop_s + 0.5:
         yield Observation(
             "stream-gop", watched.subject, {**watched.values, "seconds": f"{long:.0f}"},
             (evidence(keyframe or row.first_ns, 0, "last key frame"),), **watched.base,
@@ -41,18 +44,22 @@ def _is_poor(watched: Watched) -> bool:
     stream, now = watched.stream, watched.facts.now_ns
     whole = stream.row.bytes - stream.row.media_bytes
     headers = whole / max(1, stream.row.packets)  # of a packet
-    content = stream.window(now, POOR_S, "bytes") - headers * stream.window(now, POOR_S, "packets")
-    return content / POOR_S < POOR * stream.row.media_bytes / max(watched.age_s, 1.0)
+    content = stream.window(now, LIMITS.poor_s, "bytes") - headers * stream.window(
+        now, LIMITS.poor_s, "packets"
+    )
+    return content / LIMITS.poor_s < LIMITS.poor_share * stream.row.media_bytes / max(
+        watched.age_s, 1.0
+    )
 
 
 def heavy(watched: Watched) -> Iterable[Observation]:
     """A bit-rate that is too much for one stream."""
     row, now = watched.stream.row, watched.facts.now_ns
-    rate = watched.stream.window(now, OVER_S, "bytes") * 8 / OVER_S
-    if rate > HEAVY_BPS and watched.age_s > OVER_S:
+    rate = watched.stream.window(now, LIMITS.over_s, "bytes") * 8 / LIMITS.over_s
+    if rate > LIMITS.heavy_bps and watched.age_s > LIMITS.over_s:
         yield Observation(
             "stream-bitrate", watched.subject,
-            {**watched.values, "detail": f"{rate / 1e6:.1f} Mb/s over {OVER_S} s"},
-            (evidence(now, row.last_packet, f"the last of these {OVER_S} s"),),
+            {**watched.values, "detail": f"{rate / 1e6:.1f} Mb/s over {LIMITS.over_s} s"},
+            (evidence(now, row.last_packet, f"the last of these {LIMITS.over_s} s"),),
             **watched.base,
         )  # fmt: skip

@@ -6,18 +6,15 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras.pace import FPS_SHARE
+from panotui.diagnosis.cameras.pace import LIMITS as PACE_LIMITS
 from panotui.diagnosis.cameras.stream_events import Memory, Watched
 from panotui.diagnosis.facts import Observation, evidence
+from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.state.connects import recent
-from panotui.state.streams import FROZEN_S
+from panotui.state.streams import LIMITS as STREAM_LIMITS
 
-CLOCK_OFF = 0.02  # by which the clock of the stamps may miss arrival over 30 s
-CLOCK_OFF_S = (5, 30)  # for so long, over UDP and over TCP
-CALM_NS = 40 * SECOND  # after a freeze
-COMPARED_S = 20  # a stream's stamps are compared with its declared rate after so long
-JUMPED_S = 60
+LIMITS = thresholds().cameras.stamps
 STREAMS_MAX = 2048
 
 
@@ -33,15 +30,20 @@ class StampClocks:
         What waits in a queue on the way grows late as well, over TCP for longer.
         """
         stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
-        quiet = any(now - f.start_ns < CALM_NS for f in stream.freezes)
-        off = math.isfinite(row.stamp_rate) and abs(row.stamp_rate - 1) >= CLOCK_OFF
-        if not off or quiet or row.catching_up or now - row.last_ns > FROZEN_S * SECOND:
+        quiet = any(now - f.start_ns < LIMITS.calm_ns for f in stream.freezes)
+        off = math.isfinite(row.stamp_rate) and abs(row.stamp_rate - 1) >= LIMITS.off_share
+        if (
+            not off
+            or quiet
+            or row.catching_up
+            or now - row.last_ns > STREAM_LIMITS.frozen_s * SECOND
+        ):
             self._since.pop(stream.key, None)
             return False
         since = self._since.setdefault(stream.key, now)
         while len(self._since) > STREAMS_MAX:
             self._since.popitem(last=False)
-        return now - since >= CLOCK_OFF_S[row.transport == 6] * SECOND
+        return now - since >= LIMITS.off_s[row.transport == 6] * SECOND
 
 
 def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observation]:
@@ -51,7 +53,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
     grew = memory.grew_ns(stream.key, "jumps", jumps, now)
     nominal, expected = row.fps_nominal, stream.fps_expected
     parts = []
-    if jumps >= 2 and recent(grew, now, JUMPED_S):
+    if jumps >= 2 and recent(grew, now, LIMITS.jumped_s):
         parts.append(f"they jumped {jumps} times")
     if runs_wrong and math.isfinite(row.fps_stamped):
         slow = "slow" if row.stamp_rate < 1 else "fast"
@@ -62,11 +64,11 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
     elif (
         expected
         and math.isfinite(nominal)
-        and watched.age_s > COMPARED_S
+        and watched.age_s > LIMITS.compared_s
         and abs(nominal - expected) > 0.2 * expected
         and abs(nominal - expected / 2) > 0.5
         # a camera that is slow and says so is stream-fps, and its time stamps are right
-        and not row.fps_now < FPS_SHARE * expected
+        and not row.fps_now < PACE_LIMITS.fps_share * expected
     ):
         parts.append(f"they say {nominal:.1f} frames/s, declared are {expected:.4g}")
     if parts:

@@ -17,14 +17,14 @@ from panotui.diagnosis.cameras.stamps import StampClocks
 from panotui.diagnosis.cameras.stream_events import Events, Memory, Watched
 from panotui.diagnosis.cameras.words import About, about, stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule
-from panotui.model import SECOND, AnyMessage, StreamFreeze, StreamGap, StreamRestart
+from panotui.diagnosis.thresholds import thresholds
+from panotui.model import AnyMessage, StreamFreeze, StreamGap, StreamRestart
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import is_another_readers
 from panotui.state.streams import StreamState, media_of, stream_key
 
 STREAMS_MAX = 2048
-LOOKED_AFTER_NS = 120 * SECOND  # streams that have ended
-PORT_SHARE = 0.7
+LIMITS = thresholds().cameras.streams
 
 
 class StreamRule(Rule):
@@ -75,7 +75,7 @@ class StreamRule(Rule):
         self, camera: Camera, stream: StreamState, streams: list[StreamState], facts: Facts
     ) -> Iterable[Observation]:
         row = stream.row
-        if facts.now_ns - row.last_ns > LOOKED_AFTER_NS and row.end:
+        if facts.now_ns - row.last_ns > LIMITS.ended_ns and row.end:
             return
         media = media_of(stream.codec)
         if media == "repair":
@@ -118,7 +118,7 @@ def _too_much(load: dict[str, float], facts: Facts) -> Iterable[Observation]:
     for port, rate in load.items():
         record = next((p for p in facts.port_records if p.name == port), None)
         speed = record.speed_mbps if record and not record.link_is_ours else None
-        if rate > PORT_SHARE * (speed or 1000) * 1e6:
+        if rate > LIMITS.port_share * (speed or 1000) * 1e6:
             yield Observation(
                 "stream-bitrate", port,
                 {"subject": f"All streams of {port} together", "port": port,

@@ -1,0 +1,264 @@
+"""From where on a book calls a thing by its name: `thresholds.toml`, read once and typed.
+
+Nothing comes in; `thresholds()` gives the file's values. Rules have a file of their own beside
+their words (`diagnosis/thresholds.toml`), read by the same `parsed`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import msgspec
+
+_DAY_S = 86_400
+_SECOND = 1_000_000_000
+
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=30 * _DAY_S)]
+WholeSeconds: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=30 * _DAY_S)]
+Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=30 * _DAY_S * _SECOND)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=1 << 48)]
+Amount: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e12)]  # in the unit of its name
+Share: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+def _in_the_file(field: str) -> str:
+    """A time that the code counts in nanoseconds stands in the file in seconds."""
+    return field[:-3] + "_s" if field.endswith("_ns") else field
+
+
+class Table(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_in_the_file
+):
+    """A table of the file: a field a key; a missing or unknown key is refused by its name."""
+
+
+class Beyond(Table, frozen=True):
+    """Of `state.beyond`."""
+
+    questions: Count
+    forgotten_ns: Nanoseconds
+
+
+class Blindness(Table, frozen=True):
+    """Of `state.blindness`."""
+
+    alive_ns: Nanoseconds
+    settled_ns: Nanoseconds
+
+
+class CameraMedia(Table, frozen=True):
+    """Of `state.camera_media`."""
+
+    awaited_ns: Nanoseconds
+    early_ns: Nanoseconds
+    astray_ns: Nanoseconds
+    silent_ns: Nanoseconds
+    play_silent_ns: Nanoseconds
+    turned_away_ns: Nanoseconds
+    cut_ns: Nanoseconds
+
+
+class CameraRefusals(Table, frozen=True):
+    """Of `state.camera_refusals`."""
+
+    settles_ns: Nanoseconds
+    unlogged_ns: Nanoseconds
+    forgotten_ns: Nanoseconds
+    passed_by_ns: Nanoseconds
+    played_lately_ns: Nanoseconds
+
+
+class CameraState(Table, frozen=True):
+    """Of `state.camera_state`."""
+
+    media_recent_ns: Nanoseconds
+    media_awaited_ns: Nanoseconds
+    torn_down_ns: Nanoseconds
+    sealed_recent_ns: Nanoseconds
+    unanswered_syns: Count
+
+
+class Cameras(Table, frozen=True):
+    """Of `state.cameras`."""
+
+    sealed_bytes: Count
+
+
+class Claims(Table, frozen=True):
+    """Of `state.claims`."""
+
+    asked_ns: Nanoseconds
+    again_ns: tuple[int, int]
+    row_ns: Nanoseconds
+    sweep_ns: Nanoseconds
+
+
+class Clock(Table, frozen=True):
+    """Of `state.clock`."""
+
+    answer_within_ns: Nanoseconds
+    silent_requests: Count
+    off_ms: Amount
+    steady_after_ns: Nanoseconds
+    steady_ns: Nanoseconds
+    doubted_ns: Nanoseconds
+    after_1970_ns: Nanoseconds
+
+
+class Connects(Table, frozen=True):
+    """Of `state.connects`."""
+
+    syns: Count
+    left_times: Count
+
+
+class Habits(Table, frozen=True):
+    """Of `state.habits`."""
+
+    hold_minutes: Count
+    spreads: Amount
+    told_minutes: Count
+    days: Count
+    minutes: Count
+    streams_share: Share
+    contacts: Count
+    gaps: Amount
+    gap_minutes: Count
+    edge_minutes: Count
+
+
+class Ladder(Table, frozen=True):
+    """Of `state.ladder`."""
+
+    syn_wait_ns: Nanoseconds
+    answer_wait_ns: Nanoseconds
+    patience_ns: Nanoseconds
+    full_segment_bytes: Count
+
+
+class Leases(Table, frozen=True):
+    """Of `state.leases`."""
+
+    copy_ns: Nanoseconds
+    ages_ns: Nanoseconds
+    offers_age_ns: Nanoseconds
+
+
+class Ports(Table, frozen=True):
+    """Of `state.ports`."""
+
+    silent_ns: Nanoseconds
+
+
+class Resolvers(Table, frozen=True):
+    """Of `state.resolvers`."""
+
+    answer_within_ns: Nanoseconds
+    slow_ms: Amount
+    repeated_ns: Nanoseconds
+    pair_ns: Nanoseconds
+
+
+class Rungs(Table, frozen=True):
+    """Of `state.rungs`."""
+
+    asked_in_vain: Count
+    recent_ns: Nanoseconds
+
+
+class Streams(Table, frozen=True):
+    """Of `state.streams`."""
+
+    loss_window_s: WholeSeconds
+    learnt_s: WholeSeconds
+    losing_share: Share
+    losing_over_share: Share
+    losing_much_share: Share
+    lost_packets: Count
+    lost_few_packets: Count
+    calm_s: WholeSeconds
+    slow_share: Share
+    slow_over_share: Share
+    frozen_s: Seconds
+    unknown_interval_s: Seconds
+
+
+class Tracking(Table, frozen=True):
+    """Of `state.tracking`."""
+
+    hung_up_ns: Nanoseconds
+    sealed_bytes: Count
+
+
+class Visibility(Table, frozen=True):
+    """Of `state.visibility`."""
+
+    proofs: Count
+    packets: Count
+    certain_packets: Count
+    plain_ns: Nanoseconds
+    missed_ns: Nanoseconds
+    missed_share: Share
+    snapped_packets: Count
+    snapped_share: Share
+
+
+class Thresholds(Table, frozen=True):
+    """One field a table of thresholds.toml."""
+
+    beyond: Beyond
+    blindness: Blindness
+    camera_media: CameraMedia
+    camera_refusals: CameraRefusals
+    camera_state: CameraState
+    cameras: Cameras
+    claims: Claims
+    clock: Clock
+    connects: Connects
+    habits: Habits
+    ladder: Ladder
+    leases: Leases
+    ports: Ports
+    resolvers: Resolvers
+    rungs: Rungs
+    streams: Streams
+    tracking: Tracking
+    visibility: Visibility
+
+
+Kind = TypeVar("Kind", bound=Table)
+
+
+def _nanoseconds(table: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The table with the seconds of nanosecond fields multiplied, its own tables likewise."""
+    out = dict(table)
+    for field in msgspec.structs.fields(kind):
+        value = table.get(field.encode_name)
+        if isinstance(value, dict):
+            out[field.encode_name] = _nanoseconds(value, field.type)
+        elif field.name.endswith("_ns"):
+            out[field.encode_name] = _times_a_second(value)
+    return out
+
+
+def _times_a_second(value: object) -> object:
+    if isinstance(value, list):
+        return [_times_a_second(v) for v in value]
+    return round(value * _SECOND) if isinstance(value, int | float) else value
+
+
+def parsed(text: str, kind: type[Kind]) -> Kind:
+    """The thresholds of a TOML text.
+
+    Raises msgspec.ValidationError, which says in one line what is missing, unknown or out of range.
+    """
+    return msgspec.convert(_nanoseconds(tomllib.loads(text), kind), kind)
+
+
+@lru_cache(maxsize=1)
+def thresholds() -> Thresholds:
+    """The thresholds of thresholds.toml."""
+    return parsed(Path(__file__).with_name("thresholds.toml").read_text("utf-8"), Thresholds)
