@@ -4,8 +4,6 @@ Nothing comes in; `thresholds()` gives the file's values. What the books in `sta
 file there, in the same form (`state/thresholds.toml`).
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
