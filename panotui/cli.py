@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "evidence": ("evidence", "The packets of one finding or violation of a recording.", True),
     "baseline": ("baseline", "Learn what a site usually does, for --baseline.", True),
     "metrics": ("metrics", "A recorder's state for Prometheus (extra `metrics`).", True),
+    "fleet": ("fleet", "Captures of many sites, analysed by many workers (extra `fleet`).", True),
     "check": ("check", "Active checks from here: DNS, TCP, TLS, NTP, gateway, cameras.", True),
     "policy": ("policy", "Show, validate, explain, export or compare the policy.", True),
     "init": ("init", "Watch for a minute, or read a capture, and draft a site file.", True),

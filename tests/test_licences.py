@@ -25,6 +25,7 @@ TOOLS_ONLY = {"Apache-2.0", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 # What older metadata writes in words.
 WORDS = {
     "apache 2.0": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
     "apache software license": "Apache-2.0",
     "bsd": "BSD-3-Clause",
     "bsd license": "BSD-3-Clause",
@@ -35,7 +36,9 @@ WORDS = {
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
     "python software foundation license": "PSF-2.0",
 }
-SAID_ELSEWHERE: dict[str, str] = {}
+SAID_ELSEWHERE: dict[str, str] = {
+    "python-dateutil": "Apache-2.0 OR BSD-3-Clause",  # its LICENSE
+}
 INSTALLED = {
     canonicalize_name(one.metadata["Name"]): one for one in importlib.metadata.distributions()
 }

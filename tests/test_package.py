@@ -19,6 +19,7 @@ OPTIONAL = {
     "compression",
     "dask",
     "distributed",
+    "fsspec",
     "keyring",
     "prometheus_client",
     "pyarrow",

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_FOUND = 1
 COMMANDS = (
     "live", "demo", "record", "attach", "review", "analyze", "report", "evidence",
-    "compare-captures", "baseline", "metrics",
+    "compare-captures", "baseline", "metrics", "fleet",
     "check", "policy", "init",
     "service", "doctor",
 )  # fmt: skip

@@ -1,0 +1,139 @@
+"""`panotui fleet SOURCE... -o LAKE`: captures of many sites on Dask's workers; `fleet report`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from panotui.commands.options import common_options, size_bytes
+from panotui.errors import UsageError
+
+if TYPE_CHECKING:
+    from panotui.fleet.run import Outcome
+
+EXIT_FAILED = 3
+NAMED_MOST = 50  # captures that failed, on stderr
+NEEDED = ("distributed", "fsspec", "pyarrow")
+
+
+class _Group(click.Group):
+    """What is no command of it is a source of `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        plain = args and args[0] not in self.commands and args[0] not in ("-h", "--help")
+        return super().parse_args(ctx, ["run", *args] if plain else args)
+
+
+@click.group(cls=_Group)
+def command() -> None:
+    """Captures of many sites, analysed where Dask's workers are, into a lake of Parquet; and a
+    report over it. `panotui fleet SOURCE... -o LAKE` is `panotui fleet run SOURCE... -o LAKE`.
+    Needs the extra `fleet`. docs/fleet.md has the details.
+    """
+
+
+@command.command("run")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("-o", "--output", "lake", required=True, metavar="LAKE",
+              help="The lake: a folder, or s3://BUCKET/FOLDER.")  # fmt: skip
+@click.option(
+    "--scheduler", default="local", show_default=True, metavar="ADDRESS|local",
+    help="A scheduler of Dask, such as tcp://10.0.0.5:8786; or workers here.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(1, 1024), metavar="N",
+              help="Workers here (default: one a core).")  # fmt: skip
+@click.option(
+    "--memory", metavar="SIZE",
+    help="Memory of each worker here, and of the analysis in it, such as 1GB.",
+)  # fmt: skip
+@click.option("--again", is_flag=True, help="Analyse also what the lake has already.")
+@click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")
+@common_options
+def run_command(
+    sources: tuple[str, ...],
+    lake: str,
+    scheduler: str,
+    workers: int | None,
+    memory: str | None,
+    again: bool,
+    as_json: bool,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """Analyse what is new. A SOURCE is a folder (with those in it), a file, a pattern, s3://..., a
+    recording, or a FILE.list with one of these a line.
+
+    A capture's site is called as in the nearest site.toml above it, else as the first folder below
+    the SOURCE. A capture that fails is named on stderr and the exit code is 3; the others are done.
+    """
+    require_extra()
+    if scheduler != "local" and (workers is not None or memory is not None):
+        raise UsageError(
+            "--scheduler", "its workers have their own settings", "Leave --workers, --memory out."
+        )
+    from panotui.fleet.run import run, watch
+
+    limit = 0 if memory is None else size_bytes(memory)
+    outcome = run(sources, lake, scheduler, workers or 0, limit, again, watch("fleet"))
+    for entry in outcome.failed[:NAMED_MOST]:
+        click.echo(f"panotui: {entry.url}: {entry.error}", err=True)
+    if len(outcome.failed) > NAMED_MOST:
+        click.echo(f"panotui: and {len(outcome.failed) - NAMED_MOST} more failed", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(outcome).decode())
+    else:
+        click.echo(summary(outcome, lake))
+    return EXIT_FAILED if outcome.failed else 0
+
+
+@command.command("report")
+@click.argument("lake", metavar="LAKE")
+@click.option("-o", "--output", required=True, metavar="FILE",
+              type=click.Path(path_type=Path, dir_okay=False),
+              help="The page; pages of sites and findings go into a folder beside it.")  # fmt: skip
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, metavar="N",
+              help="As many days up to the newest one.")  # fmt: skip
+@click.option("--title", default="Fleet", show_default=True, help="The page's title.")
+@common_options
+def report(
+    lake: str, output: Path, days: int, title: str, verbose: bool, no_color: bool
+) -> None:  # fmt: skip
+    """A row a site (availability, the worst finding, trend), the same finding at many sites folded
+    into one, and pages to look closer."""
+    require_extra()
+    from panotui.fleet.pages import write_pages
+    from panotui.fleet.story import story
+
+    told = story(lake, days)
+    pages = write_pages(told, output, title)
+    click.echo(f"{output}: {len(told.sites)} sites, {told.captures} captures, {pages} pages")
+
+
+def require_extra() -> None:
+    """UsageError where the extra is not installed."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            "fleet", f"{missing[0]} is not installed", "Install it: pip install 'panotui[fleet]'."
+        )
+
+
+def summary(outcome: Outcome, lake: str) -> str:
+    """What a run did, in words."""
+    parts = [f"{outcome.done} analysed"]
+    if outcome.failed:
+        parts.append(f"{len(outcome.failed)} failed")
+    if outcome.known:
+        again = f", {outcome.unreadable} of them unreadable" if outcome.unreadable else ""
+        parts.append(f"{outcome.known} known before{again}")
+    rate = ""
+    if outcome.seconds and outcome.done:
+        rate = (
+            f"; {outcome.bytes / 1e6:,.1f} MB, {outcome.packets:,} packets in "
+            f"{outcome.seconds:.1f} s on {outcome.workers} workers"
+        )
+    return f"{lake}: {outcome.found} captures: {', '.join(parts)}{rate}"

@@ -1,0 +1,83 @@
+"""The lake's index: a line for each capture that was looked at, in a few files.
+
+`index/TIME-RUN-NUMBER.ndjson`: of several lines about one place, that of the last file counts. Only
+drivers write it, every few seconds and at the end; what one that was killed had not written yet is
+found in the lake by its content and not analysed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from panotui.fleet.entries import Entry
+
+FOLDER = "index"
+FILES_MOST = 32  # then they are joined
+
+
+class Index:
+    """What is known of each place, and the lines that are not written yet."""
+
+    def __init__(self, lake: Any, root: str) -> None:
+        """Reads what there is; `lake` is a file system of fsspec."""
+        self._lake = lake
+        self._root = f"{root}/{FOLDER}"
+        self._run = secrets.token_hex(4)
+        self._new: list[Entry] = []
+        self._written = 0
+        self.entries: dict[str, Entry] = {}
+        decoder = msgspec.json.Decoder(Entry)
+        self._files = self._list()
+        for name in self._files:
+            for line in lake.cat_file(name).splitlines():
+                with contextlib.suppress(msgspec.MsgspecError):  # a torn line: looked at again
+                    entry = decoder.decode(line)
+                    self.entries[entry.url] = entry
+
+    def _list(self) -> list[str]:
+        try:
+            names = self._lake.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(str(name) for name in names if str(name).endswith(".ndjson"))
+
+    def add(self, entry: Entry) -> None:
+        """Written with the next `flush`."""
+        self.entries[entry.url] = entry
+        self._new.append(entry)
+
+    def flush(self) -> None:
+        """Write what is new; join the files when they have become many."""
+        if not self._new:
+            return
+        self._write(self._new)
+        self._new = []
+
+    def _write(self, entries: list[Entry]) -> str:
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        self._written += 1
+        name = f"{self._root}/{now}-{self._run}-{self._written:06}.ndjson"
+        raw = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        if "file" in self._lake.protocol:
+            self._lake.makedirs(self._root, exist_ok=True)
+            self._lake.pipe_file(f"{name}.part", raw)
+            self._lake.mv(f"{name}.part", name)
+        else:
+            self._lake.pipe_file(name, raw)
+        self._files.append(name)
+        return name
+
+    def close(self) -> None:
+        """The last lines; and one file of many."""
+        self.flush()
+        if len(self._files) > FILES_MOST:
+            old = list(self._files)
+            self._write(list(self.entries.values()))
+            for name in old:
+                with contextlib.suppress(FileNotFoundError):
+                    self._lake.rm_file(name)

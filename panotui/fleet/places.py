@@ -1,0 +1,174 @@
+"""What a person names as source: folders, patterns, lists, `s3://...`; found by fsspec.
+
+A capture's site is called as the first folder below the source that it lies in, else as the source
+itself. The nearest `site.toml` above a capture, within its source, is its site file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+
+from panotui.errors import InputError, UsageError
+from panotui.fleet.entries import Job
+
+SITE_FILE = "site.toml"
+DATABASE = "recording.sqlite"
+_ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".ntar")
+LIST_ENDING = ".list"
+_MAGIC = frozenset("*?[")
+
+
+def open_place(url: str) -> tuple[Any, str]:
+    """(file system, path in it) of a folder or file; UsageError when it is not to be had."""
+    try:
+        lake, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise UsageError(url, " ".join(str(error).split()), "Install panotui[fleet].") from None
+    return lake, str(root).rstrip("/")
+
+
+def is_capture(name: str) -> bool:
+    """Whether a file of this name is taken for a capture."""
+    stem = name.lower().removesuffix(".gz").removesuffix(".zst")
+    return stem.endswith(_ENDINGS) or ".pcap" in stem
+
+
+def jobs(sources: Iterable[str]) -> Iterator[Job]:
+    """All captures and recordings of the sources, each once. InputError for a source that is not
+    there or has none."""
+    seen: set[str] = set()
+    for source in sources:
+        found = 0
+        for job in _of(source):
+            found += 1
+            if job.url not in seen:
+                seen.add(job.url)
+                yield job
+        if not found:
+            raise InputError(source, "there is no capture and no recording", "Check the name.")
+
+
+def _of(source: str) -> Iterator[Job]:
+    if source.endswith(LIST_ENDING):
+        fs, path = open_place(source)
+        try:
+            text = fs.cat_file(path).decode("utf-8", "replace")
+        except OSError as error:
+            raise InputError(source, _said(error), "Check the name.") from None
+        lines = [line.strip() for line in text.splitlines()]
+        yield from jobs(line for line in lines if line and not line.startswith("#"))
+        return
+    fs, path = open_place(source)
+    try:
+        if _MAGIC & set(path):
+            fixed = PurePosixPath(*_before_magic(PurePosixPath(path).parts))
+            listing = fs.glob(path, detail=True)
+            files = {name: about for name, about in listing.items() if about["type"] == "file"}
+            for name, about in listing.items():
+                if about["type"] == "directory":
+                    files.update(fs.find(name, detail=True))
+            files.update(_site_files(fs, str(fixed), files))
+            yield from _in(fs, str(fixed), files)
+        elif fs.isfile(path):
+            parent = str(PurePosixPath(path).parent)
+            files = {path: fs.info(path)}
+            files.update(_site_files(fs, parent, files))
+            yield from _in(fs, parent, files)
+        elif fs.isdir(path):
+            within = path
+            if fs.exists(f"{path}/{DATABASE}"):  # a recording itself
+                within = str(PurePosixPath(path).parent)
+            files = fs.find(path, detail=True)
+            files.update(_site_files(fs, within, {f"{within}/x": {}}))
+            yield from _in(fs, within, files)
+        else:
+            raise InputError(source, "does not exist", "Check the name.")
+    except OSError as error:
+        raise InputError(source, _said(error), "Check the name and the rights.") from None
+
+
+def _before_magic(parts: tuple[str, ...]) -> list[str]:
+    kept: list[str] = []
+    for part in parts[:-1]:
+        if _MAGIC & set(part):
+            break
+        kept.append(part)
+    return kept
+
+
+def _site_files(fs: Any, root: str, files: dict[str, Any]) -> dict[str, Any]:
+    """Site files in the folders of `files` and above them up to `root`."""
+    folders = {root}
+    for name in files:
+        folder = PurePosixPath(name).parent
+        while str(folder) not in folders and len(str(folder)) > len(root):
+            folders.add(str(folder))
+            folder = folder.parent
+    paths = (f"{folder}/{SITE_FILE}" for folder in folders)
+    return {path: fs.info(path) for path in paths if fs.exists(path)}
+
+
+def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
+    """The jobs among files (path -> what fsspec says of it), by name."""
+    texts = {
+        str(PurePosixPath(name).parent): fs.cat_file(name).decode("utf-8", "replace")
+        for name in files
+        if PurePosixPath(name).name == SITE_FILE
+    }
+    recordings: dict[str, list[str]] = {}
+    for name in files:
+        if PurePosixPath(name).name == DATABASE:
+            recordings[str(PurePosixPath(name).parent)] = []
+    plain: list[str] = []
+    for name in sorted(files):
+        inside = next((str(p) for p in PurePosixPath(name).parents if str(p) in recordings), None)
+        if inside is not None:
+            recordings[inside].append(name)
+        elif is_capture(PurePosixPath(name).name):
+            plain.append(name)
+    for name in sorted([*plain, *recordings]):
+        parts = recordings.get(name)
+        about = [files[part] for part in parts or [name]]
+        text = next((texts[str(p)] for p in PurePosixPath(name).parents if str(p) in texts), "")
+        yield Job(
+            url=str(fs.unstrip_protocol(name)).removeprefix("file://"),
+            name=PurePosixPath(name).name,
+            site=site_name(text) or _folder_name(name, root),
+            size=sum(int(one["size"]) for one in about),
+            stamp=_stamp(about, parts),
+            is_recording=parts is not None,
+            site_file=text,
+        )
+
+
+def site_name(text: str) -> str:
+    """What a site file calls the site; empty when it does not, or is none."""
+    try:
+        name = tomllib.loads(text).get("site", {}).get("name", "")
+    except (tomllib.TOMLDecodeError, AttributeError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _folder_name(name: str, root: str) -> str:
+    below = PurePosixPath(name).relative_to(root).parts
+    return below[0] if len(below) > 1 else PurePosixPath(root).name or "site"
+
+
+def _stamp(about: list[Any], parts: list[str] | None) -> str:
+    """What the store says of a content's version: an ETag, or a time of change."""
+    said = [str(one.get("ETag") or one.get("mtime") or one.get("LastModified")) for one in about]
+    if parts is None:
+        return said[0]
+    each = "\n".join(f"{n} {one['size']} {s}" for n, one, s in zip(parts, about, said, strict=True))
+    return hashlib.sha256(each.encode()).hexdigest()[:32]
+
+
+def _said(error: OSError) -> str:
+    return " ".join(str(error.strerror or error).split())[:200]

@@ -1,0 +1,227 @@
+"""The driver: finds what is new, gives it to Dask's workers, writes the index.
+
+It never holds more than `WAITING_MOST` orders in the scheduler, and loads neither pyarrow nor a
+packet library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from dask import config as dask_config
+from distributed import Client, LocalCluster, as_completed
+
+from panotui.errors import PanotuiError, UsageError
+from panotui.fleet.entries import Entry, Job
+from panotui.fleet.index import Index
+from panotui.fleet.orders import Order, site_hash
+from panotui.fleet.places import jobs, open_place
+
+TRIES = 3  # for a capture whose worker was killed under it
+WAITING_MOST = 4  # orders a thread of a worker
+FLUSH_S = 5.0
+JOIN_S = 60.0  # how long a scheduler may have no worker
+
+
+class Outcome(msgspec.Struct):
+    """What one run did."""
+
+    found: int = 0
+    done: int = 0
+    known: int = 0  # captures of earlier runs, unchanged
+    unreadable: int = 0  # of these: failed for good in an earlier run
+    failed: list[Entry] = []
+    bytes: int = 0
+    packets: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    workers: int = 0
+
+
+Told = Callable[[Outcome, int, int, int], None]  # outcome, captures and bytes to do, bytes done
+
+
+def run(
+    sources: Sequence[str],
+    lake: str,
+    scheduler: str,
+    workers: int,
+    memory: int,
+    again: bool,
+    progress: Told,
+) -> Outcome:
+    """Analyse what is new in `sources`. `memory`: bytes for each worker; 0 leaves it to Dask.
+
+    UsageError for a lake or a scheduler that is not to be had.
+    """
+    files, root = open_place(lake)
+    try:
+        index = Index(files, root)
+    except OSError as error:
+        raise UsageError(
+            lake, f"it cannot be read: {error.strerror or error}", "Name another with -o."
+        ) from None
+    outcome = Outcome()
+    new = list(_new(sources, index, again, outcome))
+    if not new:
+        return outcome
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stack.callback(index.close)
+        client = stack.enter_context(_cluster(scheduler, workers, memory))
+        outcome.workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        share = memory if scheduler == "local" else 0
+        orders = (Order(job, lake, share, again) for job in new)
+        _drive(client, orders, new, index, outcome, progress)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _new(sources: Sequence[str], index: Index, again: bool, outcome: Outcome) -> Iterator[Job]:
+    """The jobs that the lake does not know, with what it knows of their places."""
+    keys = Counter(entry.key for entry in index.entries.values())
+    for job in jobs(sources):
+        outcome.found += 1
+        old = index.entries.get(job.url)
+        if old is not None and not again and old.is_done(job, site_hash(job)):
+            outcome.known += 1
+            outcome.unreadable += bool(old.error)
+            continue
+        if old is not None and old.key and keys[old.key] == 1:
+            job = msgspec.structs.replace(
+                job, old_key=old.key, old_site=old.site, old_days=old.days
+            )
+        yield job
+
+
+@contextlib.contextmanager
+def _cluster(scheduler: str, workers: int, memory: int) -> Iterator[Client]:
+    if scheduler == "local":
+        # Local workers are ours alone: others on this machine are kept out by certificates that
+        # live as long as the run.
+        with (
+            tempfile.TemporaryDirectory(prefix="panotui-fleet-") as scratch,
+            dask_config.set({"distributed.scheduler.allowed-failures": TRIES}),
+            LocalCluster(
+                n_workers=workers or None, threads_per_worker=1, processes=True, security=True,
+                memory_limit=memory or "auto", dashboard_address=None, local_directory=scratch,
+                silence_logs=50,
+            ) as cluster,
+            Client(cluster) as client,
+        ):  # fmt: skip
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UsageError(
+            f"--scheduler {scheduler}", " ".join(str(error).split())[:200] or "nobody answers",
+            "Start one: dask scheduler; or leave the option out.",
+        ) from None  # fmt: skip
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=JOIN_S)
+        except TimeoutError:
+            raise PanotuiError(
+                f"--scheduler {scheduler}", "it has no worker", "Start some: dask worker ADDRESS."
+            ) from None
+        yield client
+
+
+def _drive(
+    client: Client,
+    orders: Iterator[Order],
+    new: Sequence[Job],
+    index: Index,
+    outcome: Outcome,
+    progress: Told,
+) -> None:
+    """Keep workers busy until all orders have an answer."""
+    threads = sum(client.nthreads().values())
+    total = sum(job.size for job in new)
+    waiting: dict[str, Order] = {}
+    going = as_completed(with_results=False)
+    done_bytes = 0
+    flushed = time.monotonic()
+
+    def give() -> None:
+        order = next(orders, None)
+        if order is not None:
+            future = client.submit(_task, order, key=f"panotui-{len(waiting)}-{order.job.url}",
+                                   pure=False)  # fmt: skip
+            waiting[future.key] = order
+            going.add(future)
+
+    for _ in range(max(1, threads) * WAITING_MOST):
+        give()
+    for future in going:
+        order = waiting.pop(future.key)
+        entry = _result(future, order)
+        future.release()
+        index.add(entry)
+        done_bytes += order.job.size
+        if entry.error:
+            outcome.failed.append(entry)
+        else:
+            outcome.done += 1
+            outcome.bytes += entry.size
+            outcome.packets += entry.packets
+            outcome.cpu_s += entry.cpu_s
+        give()
+        progress(outcome, len(new), total, done_bytes)
+        if time.monotonic() - flushed > FLUSH_S:
+            index.flush()
+            flushed = time.monotonic()
+
+
+def _task(order: Order) -> Entry:
+    """Runs in a worker, which alone loads what analyses and writes Parquet."""
+    from panotui.fleet.work import work  # it loads pyarrow, which this process must not
+
+    return work(order)
+
+
+def _result(future: Any, order: Order) -> Entry:
+    """The worker's entry, or one that says what became of the worker."""
+    job = order.job
+    blank = Entry(url=job.url, size=job.size, stamp=job.stamp, site=job.site,
+                  site_hash=site_hash(job), made_by="")  # fmt: skip
+    try:
+        entry = future.result()
+    except Exception as error:  # noqa: BLE001 - whatever a worker raises must not stop the others
+        kind = type(error).__name__
+        if kind == "KilledWorker":
+            why = f"its worker was killed {TRIES + 1} times: give workers more memory"
+            return blank.because(why)
+        return blank.because(f"{kind}: {' '.join(str(error).split())}"[:300])
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def watch(what: str) -> Told:
+    """A line on a terminal's stderr: captures, share, rate, time left; silent elsewhere."""
+    began = time.monotonic()
+    shown = sys.stderr.isatty()
+
+    def told(outcome: Outcome, captures: int, total: int, done: int) -> None:
+        if not shown:
+            return
+        passed = time.monotonic() - began
+        left = passed * (total - done) / done if done else 0.0
+        number = outcome.done + len(outcome.failed)
+        failed = f", {len(outcome.failed)} failed" if outcome.failed else ""
+        line = (
+            f"{what}: {number} of {captures}{failed}, {100 * done / max(1, total):.0f} %, "
+            f"{done / max(passed, 0.001) / 1e6:.0f} MB/s, {left:.0f} s left"
+        )
+        end = "\n" if number == captures else ""
+        print(f"\r\x1b[K{line}", end=end, file=sys.stderr, flush=True)
+
+    return told

@@ -1,0 +1,227 @@
+"""What a worker does with one capture: fetch it, have it analysed, put the answer into the lake.
+
+The analysis is a process of its own, `panotui analyze --json`, whose bytes are kept as they are;
+the rows of the lake are made of them. It inherits no credentials, and no more memory than the
+worker's share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from distributed import get_worker
+
+from panotui import __version__
+from panotui.errors import PanotuiError
+from panotui.fleet.answer import Answer
+from panotui.fleet.entries import FINDINGS_MOST, Entry, Job, Model, Seen
+from panotui.fleet.lake_files import (
+    NO_DAY,
+    LakeFiles,
+    answer_file,
+    pack,
+    put_file,
+    remove_rows,
+    unpack,
+)
+from panotui.fleet.orders import Order, site_hash
+from panotui.fleet.places import SITE_FILE, open_place
+from panotui.fleet.tables import TABLES, capture_columns
+from panotui.wire.text import printable
+
+MADE_BY = f"Panotui {__version__}"
+# What the parser of hostile bytes need not know; and whose site file would count under sudo.
+_KEPT_FROM_IT = ("AWS_", "FSSPEC_", "SUDO_", "DASK_")
+EXIT_USAGE, EXIT_INPUT = 2, 3
+MODELS_MOST = 64
+LEAST_BYTES = 256 << 20  # an analysis has at least this much memory
+
+
+class Failed(Exception):
+    """An analysis that gave no answer; `is_final` when trying again would give the same."""
+
+    def __init__(self, why: str, is_final: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.is_final = is_final
+
+
+def work(order: Order) -> Entry:
+    """The task of Dask: it never raises for what is wrong with a capture."""
+    job = order.job
+    entry = Entry(
+        url=job.url, size=job.size, stamp=job.stamp, site=job.site, site_hash=site_hash(job),
+        made_by=MADE_BY,
+    )  # fmt: skip
+    try:
+        with tempfile.TemporaryDirectory(prefix="panotui-fleet-", dir=_scratch()) as scratch:
+            return _answered(order, entry, Path(scratch))
+    except Failed as failed:
+        return entry.because(printable(failed.why, 300), failed.is_final)
+    except (OSError, ValueError, PanotuiError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return entry.because(printable(" ".join(said.split()), 300))
+
+
+def _answered(order: Order, entry: Entry, scratch: Path) -> Entry:
+    job = order.job
+    lake, root = open_place(order.lake)
+    folder, name = _fetched(job, scratch)
+    content = job.stamp if job.is_recording else _digest(folder / name)
+    parts = (job.site, job.name, content, job.site_file)
+    key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    entry = msgspec.structs.replace(entry, sha256=content, key=key)
+    answer, packed = scratch / "answer.json", scratch / "answer.json.zst"
+    stored = f"{root}/{answer_file(key)}"
+    if not order.is_again and lake.exists(stored):
+        # the same content at another place, or from a driver that was killed
+        lake.get_file(stored, str(packed))
+        unpack(packed, answer)
+        entry = _read(entry, job, answer, None)
+    else:
+        cpu_s = _analyse(job, folder / name, answer, scratch, order.memory)
+        files = LakeFiles(scratch, key)
+        entry = msgspec.structs.replace(_read(entry, job, answer, files), cpu_s=cpu_s)
+        files.put(lake, root, entry.site)
+        pack(answer, packed)
+        put_file(lake, packed, stored)  # the last one: where it is, all is
+    if job.old_key and job.old_key != key:
+        remove_rows(lake, root, job.old_site, job.old_days, job.old_key)
+    return entry
+
+
+def _fetched(job: Job, scratch: Path) -> tuple[Path, str]:
+    """(folder, name) of the capture as a local file, or of the recording as a local folder."""
+    store, path = open_place(job.url)
+    if "file" in store.protocol:
+        return Path(path).parent, job.name
+    folder = scratch / "source"
+    folder.mkdir()
+    if job.is_recording:
+        store.get(path, str(folder / job.name), recursive=True)
+    else:
+        store.get_file(path, str(folder / job.name))
+    return folder, job.name
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _scratch() -> str | None:
+    """A folder that Dask clears away when the worker was killed; outside of a worker None."""
+    try:
+        return str(get_worker().local_directory)
+    except ValueError:
+        return None
+
+
+def _share() -> int:
+    """The bytes that one of the worker's threads may use; 0 when nobody set a limit."""
+    try:
+        worker = get_worker()
+    except ValueError:
+        return 0
+    limit, threads = worker.memory_manager.memory_limit, worker.state.nthreads
+    return int((limit or 0) / max(1, threads))
+
+
+def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) -> float:
+    """Write what `panotui analyze --json` says of it; CPU seconds of that process."""
+    command = [sys.executable, "-P", "-m", "panotui", "analyze", "--json"]
+    if job.site_file and not job.is_recording:  # a recording has the site file it was made with
+        site = scratch / SITE_FILE
+        site.write_text(job.site_file, "utf-8", "surrogateescape")
+        command += ["--site", str(site)]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_KEPT_FROM_IT)}
+    kept["XDG_CONFIG_HOME"] = str(scratch / "none")  # no person's own site file
+    limit = max(LEAST_BYTES, memory or _share()) if memory or _share() else 0
+    with answer.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--", job.name], cwd=capture.parent, stdin=subprocess.DEVNULL, stdout=out,
+            stderr=subprocess.PIPE, env=kept,
+        )  # fmt: skip
+        assert process.stderr is not None
+        with process.stderr:
+            if limit:
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
+            said = process.stderr.read().decode("utf-8", "replace").strip()
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        line = said.splitlines()[-1].removeprefix("panotui: ") if said else ""
+        if process.returncode < 0:
+            line = f"the analysis was ended by signal {-process.returncode}"
+        elif limit and "memory" in said.lower():  # Python says it, or a library
+            line = f"the analysis needs more than {limit >> 20} MiB. Give workers more: --memory."
+        raise Failed(
+            line or f"the analysis ended with {process.returncode}",
+            process.returncode in (EXIT_USAGE, EXIT_INPUT),
+        )
+    return float(usage.ru_utime + usage.ru_stime)
+
+
+def _read(entry: Entry, job: Job, answer: Path, files: LakeFiles | None) -> Entry:
+    """The entry with what the answer says; its rows into `files`, where there are any."""
+    with answer.open("rb") as file:
+        told = Answer(file)
+        source, site = told.head["source"], told.head["site"]
+        first = source["first_time"]
+        day = first[:10] if first else NO_DAY
+        for lines in told.flows():
+            if files is not None:
+                files.add_lines("flows", lines, day)
+        whole = told.head | told.tail
+    if files is not None:
+        for table in TABLES:
+            if table != "flows":
+                files.add_rows(table, whole[table], day)
+        row = {name: source.get(name) for name in capture_columns()}
+        row |= {"url": job.url, "sha256": entry.sha256, "made_by": MADE_BY}
+        files.add_capture(row, whole["counts"], day)
+    shown = [one for one in whole["findings"] if one.get("hidden_by") is None]
+    return msgspec.structs.replace(
+        entry,
+        site=site["name"] or job.site, first_time=first or "", last_time=source["last_time"] or "",
+        packets=source["packets"], bytes=source["bytes"],
+        days=() if files is None else tuple(sorted(files.days)), counts=whole["counts"],
+        findings=tuple(_seen(one, whole["cameras"]) for one in shown[:FINDINGS_MOST]),
+        findings_left_out=max(0, len(shown) - FINDINGS_MOST), models=_models(whole["cameras"]),
+    )  # fmt: skip
+
+
+def _seen(finding: dict[str, Any], cameras: list[dict[str, Any]]) -> Seen:
+    """With the maker and the software of the camera that it is about."""
+    subject, stream = finding["subject"], finding["stream"]
+    about = next(
+        (
+            camera
+            for camera in cameras
+            if subject == f"camera {camera['name']}"
+            or (stream is not None and stream in camera["streams"])
+        ),
+        {},
+    )
+    return Seen(
+        id=finding["id"], severity=finding["severity"], subject=subject, text=finding["text"],
+        action=finding["action"],
+        is_open=finding["cleared_time"] is None, maker=about.get("vendor") or "",
+        software=about.get("user_agent_server") or "",
+    )  # fmt: skip
+
+
+def _models(cameras: list[dict[str, Any]]) -> tuple[Model, ...]:
+    counted = Counter((c["vendor"] or "", c["user_agent_server"] or "") for c in cameras)
+    return tuple(Model(*kind, number) for kind, number in counted.most_common(MODELS_MOST))
