@@ -76,9 +76,14 @@ class Meter:
         settings: MeterSettings,
         index: int,
         streams: StreamTable | None = None,
+        *,
+        cuts_bulk: bool = False,
     ) -> None:
+        """`cuts_bulk`: the source leaves out what is never read, so a frame without its end is no
+        sign of a short capture."""
         self.settings = settings
         self.index = index
+        self._cuts_bulk = cuts_bulk
         self.flows = FlowTable(settings)
         self.control = ControlLane(settings)
         self.streams = streams or StreamTable(settings)
@@ -212,7 +217,8 @@ class Meter:
         counters.ip_packets += int(np.count_nonzero(c.version))
         counters.malformed += int(np.count_nonzero(c.malformed))
         counters.fragments += int(np.count_nonzero(c.fragment))
-        counters.snapped += int(np.count_nonzero(c.flags & SNAPPED))
+        if not self._cuts_bulk:
+            counters.snapped += int(np.count_nonzero(c.flags & SNAPPED))
         if copies is not None:
             counters.mirror_duplicates += int(np.count_nonzero(copies))
 

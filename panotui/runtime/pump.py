@@ -119,7 +119,7 @@ class MeterPump(ABC):
         self.settings = settings or MeterSettings()
         self.live = live
         self.clock = clock
-        self.meter = Meter(self.settings, index)
+        self.meter = Meter(self.settings, index, cuts_bulk=live)
         self.taps: list[Tap] = []
         self._splitter = SecondSplitter()
         self._finished = False

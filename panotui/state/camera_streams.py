@@ -15,6 +15,7 @@ from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState, media_of
 
 LABEL_MAX = 40
+_USUAL_PORT = re.compile(r"(?i)^(rtsp://[^/?]*):554(?=[/?]|$)")
 
 
 @lru_cache(4_096)
@@ -63,7 +64,7 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
         other is not session
         and other.client == session.client
         and other.play_ns > last_ns
-        and other.url == session.url
+        and _place(other.url) == _place(session.url)
         for other in camera.sessions.values()
     )
 
@@ -78,11 +79,16 @@ def label_of(stream: StreamState, streams: Iterable[StreamState]) -> str:
     return _difference(own, frozenset(others)) if others else ""
 
 
+def _place(url: str | None) -> str:
+    """A URL without what only some requests write: the usual port, a slash at the end."""
+    return _USUAL_PORT.sub(r"\1", url or "").rstrip("/")
+
+
 def _whole_url(stream: StreamState) -> str:
     """The URL of a picture with its track; of anything else none."""
     if not stream.url or media_of(stream.codec) not in ("video", None):
         return ""
-    return f"{stream.url}/{stream.control.rstrip('/').rpartition('/')[2]}"
+    return f"{_place(stream.url)}/{stream.control.rstrip('/').rpartition('/')[2]}"
 
 
 @lru_cache(1_024)

@@ -86,6 +86,8 @@ def profile_text(profile: int, constraint: int, level: int) -> str | None:
     return f"{name} {level // 10}.{level % 10}" if level else name
 
 
+_NOTHING_CAME = frozenset({"silence", "backlog"})  # kinds of freezes
+_AT_NS = SECOND // 20  # a gap so near the end of a silence is what that took
 _SAID = {"video": "video", "audio": "audio"}
 
 # what histories show of a second: bit/s, packets lost, frames, largest frame, key frames
@@ -238,18 +240,36 @@ class StreamState(Struct):
         seconds = max(last.seconds, (now_ns - last.start_ns) / SECOND)
         self.freezes[-1] = FreezeRecord(start_ns=last.start_ns, seconds=seconds, kind=last.kind)
 
+    def gap_after(self, freeze: FreezeRecord | StreamFreeze) -> StreamGap | None:
+        """What was lost on the way while nothing came, as the first packet after it tells."""
+        if freeze.kind not in _NOTHING_CAME or freeze.seconds <= LIMITS.frozen_s:
+            return None
+        end_ns = freeze.start_ns + int(freeze.seconds * SECOND)
+        return next(
+            (g for g in self.gaps if g.where == "path" and abs(g.time_ns - end_ns) < _AT_NS), None
+        )
+
+    def _taken_now(self, now_ns: int) -> int:
+        """The same of the outages that ended in the last 30 s: each is told for itself."""
+        since_ns = now_ns - (LIMITS.loss_window_s + 1) * SECOND
+        if not self.gaps or self.gaps[-1].time_ns < since_ns:
+            return 0
+        gaps = (
+            self.gap_after(f) for f in self.freezes if f.start_ns + f.seconds * SECOND >= since_ns
+        )
+        return sum(gap.lost for gap in gaps if gap is not None)
+
     def loss_now(self, now_ns: int) -> float | None:
-        """Share of packets lost over the last 30 s, without what this tool's capture missed."""
-        expected = self.window(now_ns, LIMITS.loss_window_s, "expected")
+        """Share of packets lost over the last 30 s, without what this tool's capture missed and
+        what an outage took whole."""
+        expected = self.window(now_ns, LIMITS.loss_window_s, "expected") - self._taken_now(now_ns)
         if expected <= 0:
             return None
-        lost = self.window(now_ns, LIMITS.loss_window_s, "lost")
-        missed = self.window(now_ns, LIMITS.loss_window_s, "capture_lost")
-        return min(1.0, max(0, lost - missed) / expected)
+        return min(1.0, max(0, self.lost_now(now_ns)) / expected)
 
     def lost_now(self, now_ns: int) -> int:
         """How many packets that is."""
-        lost = self.window(now_ns, LIMITS.loss_window_s, "lost")
+        lost = self.window(now_ns, LIMITS.loss_window_s, "lost") - self._taken_now(now_ns)
         return lost - self.window(now_ns, LIMITS.loss_window_s, "capture_lost")
 
     def loses_now(self, now_ns: int) -> bool:

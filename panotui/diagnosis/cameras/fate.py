@@ -140,11 +140,14 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
     frozen.sort(key=lambda m: m.stream.row.last_ns)
     newest = frozen[-1].stream.row.last_ns
     together = [m for m in frozen if newest - m.stream.row.last_ns <= LIMITS.together_ns]
-    names = sorted({m.camera.name for m in together})
-    if len(names) < 2:
+    if len({m.camera.name for m in together}) < 2:
         return
-    flowing = {m.camera.address for m in members if m.stream.state not in ("frozen", "ended")}
     first = together[0].stream.row.last_ns
+    # cameras that stopped with them and are back did not go on
+    back = [m for m in members if m.stream.state != "frozen" and _stopped_at(m.stream, first)]
+    names = sorted({m.camera.name for m in (*together, *back)})
+    flowing = {m.camera.address for m in members if m.stream.state not in ("frozen", "ended")}
+    flowing -= {m.camera.address for m in back}
     text: str | None = None
     action: str | None = None
     if flowing:
@@ -165,6 +168,14 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
         first, facts.now_ns, text=text, action=action,
         covers=tuple(m.life_key("stream-frozen") for m in together),
     )  # fmt: skip
+
+
+def _stopped_at(stream: StreamState, time_ns: int) -> bool:
+    """A silence of the stream began then."""
+    return any(
+        f.kind in ("silence", "backlog") and abs(f.start_ns - time_ns) <= LIMITS.together_ns
+        for f in stream.freezes
+    )
 
 
 def _listed(names: list[str]) -> str:

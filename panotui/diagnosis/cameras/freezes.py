@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND, Confidence
+from panotui.model import SECOND, Confidence, StreamGap
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
@@ -55,8 +55,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
                     evidence(end, freeze.packet, "first packet after it"),
                 ),
                 freeze.start_ns, end, sureness,
-                detail=("what was held back came all at once then: it caught up",)
-                if caught else (),
+                detail=_meanwhile(stream.gap_after(freeze), caught),
                 **watched.base,
             )  # fmt: skip
             return
@@ -80,6 +79,15 @@ def frozen(watched: Watched) -> Iterable[Observation]:
         (evidence(last, row.last_packet, "last packet"),), last, now, sureness,
         **watched.base,
     )  # fmt: skip
+
+
+def _meanwhile(gap: StreamGap | None, caught: bool) -> tuple[str, ...]:
+    """What the first packets after a freeze tell of the time in it."""
+    if caught:
+        return ("what was held back came all at once then: it caught up",)
+    if gap is None:
+        return ()
+    return (f"the camera went on: {gap.lost:,} packets of that time were lost on the way",)
 
 
 def _mute(watched: Watched, session: Session | None) -> Iterable[Observation]:

@@ -28,8 +28,11 @@ def lost(watched: Watched) -> Iterable[Observation]:
     if share is None or not stream.loses_now(now):
         return
     seconds = min(STREAM_LIMITS.loss_window_s, max(1, (now - row.first_ns) // SECOND))
+    outages = {g.packet for f in stream.freezes if (g := stream.gap_after(f)) is not None}
     gaps = [
-        g for g in watched.events.gaps if now - g.time_ns <= STREAM_LIMITS.loss_window_s * SECOND
+        g
+        for g in watched.events.gaps
+        if now - g.time_ns <= STREAM_LIMITS.loss_window_s * SECOND and g.packet not in outages
     ]
     yield Observation(
         "stream-loss", watched.subject,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND
+from panotui.model import SECOND, FreezeRecord
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 
 LIMITS = thresholds().cameras.shape
@@ -19,7 +19,10 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
     row, now = watched.stream.row, watched.facts.now_ns
     keyframe = row.keyframe_last_ns
     gop = row.gop_s
-    since = (now - keyframe) / SECOND if keyframe else 0.0
+    if keyframe and math.isfinite(gop) and _stood_still(watched, keyframe - int(gop * SECOND)):
+        gop = math.nan
+    came_ns = max([keyframe, *(_end_ns(f) for f in watched.stream.freezes)])
+    since = (now - came_ns) / SECOND if keyframe else 0.0
     age = watched.age_s
     long = gop if math.isfinite(gop) and gop > LIMITS.gop_s else 0.0
     if keyframe and now - row.last_ns < STREAM_LIMITS.frozen_s * SECOND and not _is_poor(watched):
@@ -36,6 +39,15 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
             "stream-gop", watched.subject, {**watched.values, "seconds": f"{long:.0f}"},
             (evidence(keyframe or row.first_ns, 0, "last key frame"),), **watched.base,
         )  # fmt: skip
+
+
+def _stood_still(watched: Watched, since_ns: int) -> bool:
+    """Whether the stream froze since then: key frames may have come and gone meanwhile."""
+    return any(_end_ns(freeze) > since_ns for freeze in watched.stream.freezes)
+
+
+def _end_ns(freeze: FreezeRecord) -> int:
+    return freeze.start_ns + int(freeze.seconds * SECOND)
 
 
 def _is_poor(watched: Watched) -> bool:
