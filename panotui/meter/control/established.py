@@ -9,12 +9,12 @@ segment is remembered, for an `Opening` to begin with should anything else follo
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from panotui.meter.control.first_look import FEW_ROWS, FirstLook, by_flow
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE
 from panotui.model import I64, U8, Bool, PacketBatch, TlsFinished
 from panotui.wire import tls
@@ -22,7 +22,6 @@ from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 from panotui.wire.origin import Origin
 
-FEW_ROWS = 8  # one at a time is as quick
 HALF_SEEN_KEPT = 16_384
 _HEADER = 5
 
@@ -58,26 +57,12 @@ class Settled(NamedTuple):
     forgotten: int  # flows whose first direction had to be forgotten for want of room
 
 
-class Established:
+class Established(FirstLook[HalfSeen]):
     """Remembers which flows have sent TLS data one way, at most `HALF_SEEN_KEPT` of them."""
 
     def __init__(self, rtsps_port: int) -> None:
+        super().__init__(HALF_SEEN_KEPT)
         self._rtsps_port = rtsps_port
-        self._half: OrderedDict[int, HalfSeen] = OrderedDict()
-
-    def __contains__(self, flow: int) -> bool:
-        return flow in self._half
-
-    def take(self, flow: int) -> HalfSeen | None:
-        """What was seen of a flow, which is then forgotten here."""
-        return self._half.pop(flow, None)
-
-    def forget(self, flows: Sequence[int]) -> None:
-        """Flows have ended."""
-        half = self._half
-        for flow in flows:
-            if flow in half:
-                del half[flow]
 
     def settle(
         self,
@@ -98,18 +83,17 @@ class Established:
         whole = _is_whole_record(columns, rows, header)
         if not whole.any():
             return None
-        ids, of = np.unique(flows, return_inverse=True)
-        fits = np.bincount(of[~whole], minlength=len(ids)) == 0
-        fits &= ids >= 0
+        offered = by_flow(flows, whole)
+        ids, of, fits = offered
         began = np.full(len(ids), -1, np.int64)  # 1 the client did, 0 the server, -1 nobody yet
         for i in np.flatnonzero(fits).tolist():
             flow = int(ids[i])
-            half = self._half.get(flow)
+            half = self._shown.get(flow)
             if half is not None:
                 began[i] = half.from_client
             elif is_known(flow):
                 fits[i] = False
-        mine = np.flatnonzero(fits[of])
+        mine = offered.rows()
         if not len(mine):
             return None
         place, flow_of, way = np.arange(len(mine)), of[mine], from_client[mine].astype(np.int64)
@@ -147,7 +131,7 @@ class Established:
             batch.interface[rows].tolist(),
             strict=True,
         ):
-            self._half.pop(flow, None)
+            self._shown.pop(flow, None)
             out.append(TlsFinished(time_ns=time_ns, packet=packet, interface=interface, flow=flow))
         return out
 
@@ -172,12 +156,9 @@ class Established:
             strict=True,
         )
         for flow, seen in zip(flows.tolist(), values, strict=True):
-            self._half[flow] = HalfSeen(*seen)
-            self._half.move_to_end(flow)
-        over = max(0, len(self._half) - HALF_SEEN_KEPT)
-        for _ in range(over):
-            self._half.popitem(last=False)
-        return over
+            self._shown[flow] = HalfSeen(*seen)
+            self._shown.move_to_end(flow)
+        return self._make_room()
 
 
 def _is_whole_record(columns: Columns, rows: I64, header: U8) -> Bool:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panotui.meter.control.collected import Collected
-from panotui.meter.control.established import FEW_ROWS, Established
+from panotui.meter.control.established import Established
+from panotui.meter.control.first_look import FEW_ROWS
 from panotui.meter.control.opening import (
     DNS_PORTS,
     RTSP_APPS,

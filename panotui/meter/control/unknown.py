@@ -10,13 +10,12 @@ remembered, for an `Opening` to begin with should anything else follow.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from panotui.meter.control.established import FEW_ROWS
+from panotui.meter.control.first_look import FEW_ROWS, FirstLook, by_flow
 from panotui.meter.flows.grouping import rank
 from panotui.meter.lanes import LANE_BULK, LANE_HANDSHAKE
 from panotui.model import I64, U8, Bool, PacketBatch
@@ -90,31 +89,17 @@ class Passed(NamedTuple):
     quiet: list[int]  # flows that are left alone, too, of which there is nothing to tell
 
 
-class Unknown:
+class Unknown(FirstLook[Heard]):
     """Remembers flows that have shown nothing known, at most `KEPT` of them.
 
     `own_ports` are those on which an `Opening` looks at more than the bytes.
     """
 
     def __init__(self, own_ports: frozenset[int]) -> None:
+        super().__init__(KEPT)
         own = np.zeros(65_536, np.bool_)
         own[list(own_ports)] = True
         self._own_port = own
-        self._heard: OrderedDict[int, Heard] = OrderedDict()
-
-    def __contains__(self, flow: int) -> bool:
-        return flow in self._heard
-
-    def take(self, flow: int) -> Heard | None:
-        """What was heard of a flow, which is then forgotten here."""
-        return self._heard.pop(flow, None)
-
-    def forget(self, flows: Sequence[int]) -> None:
-        """Flows have ended."""
-        heard = self._heard
-        for flow in flows:
-            if flow in heard:
-                del heard[flow]
 
     def settle(
         self,
@@ -135,9 +120,8 @@ class Unknown:
         plain = self._plain(batch, columns, rows)
         if not plain.any():
             return None
-        ids, of = np.unique(flows, return_inverse=True)
-        fits = np.bincount(of[~plain], minlength=len(ids)) == 0
-        fits &= ids >= 0
+        offered = by_flow(flows, plain)
+        ids, of, fits = offered
         size = columns.payload_captured[rows].astype(np.int64)
         sequence = gather(batch.data, columns.l4[rows] + 4, 4).view(">u4").astype(np.int64)
         way = of * 2 + from_client
@@ -148,7 +132,7 @@ class Unknown:
         begins = np.full(2 * len(ids), -1, np.int64)  # the first number of each direction
         begins[way[order[::-1]]] = sequence[order[::-1]]
         before = self._before(ids, fits, begins.reshape(-1, 2), is_known)
-        mine = np.flatnonzero(fits[of])
+        mine = offered.rows()
         if not len(mine):
             return None
         whose = of[mine]
@@ -188,7 +172,7 @@ class Unknown:
         ]
         told = np.flatnonzero((tries <= TRIES) & ~whole[whose])
         at = mine[told]
-        heard = self._heard
+        heard = self._shown
         data = batch.data.data
         first_byte = columns.payload[rows[at]]
         for flow, number, started, port, begin, end, by_client, number_of, *rest in zip(
@@ -216,8 +200,7 @@ class Unknown:
                 by_client = any(p.from_client for p in (*first.pieces, piece))
                 seen = piece.time_ns, piece.packet, piece.interface
                 done.append(Done(flow, first.from_start, first.server_port, by_client, *seen))
-        while len(heard) > KEPT:
-            heard.popitem(last=False)
+        self._make_room()
         settled = np.zeros(len(rows), np.bool_)
         settled[mine] = True
         return Passed(settled, lanes, done, quiet)
@@ -234,7 +217,7 @@ class Unknown:
         `begins` (flows, 2): the first sequence number of server and client here; -1 none.
         """
         before = np.zeros(len(ids), np.int64)
-        heard = self._heard
+        heard = self._shown
         some = np.flatnonzero(fits)
         for i, flow in zip(some.tolist(), ids[some].tolist(), strict=True):
             first = heard.get(flow)

@@ -143,7 +143,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         talk.say(True, NOISE[0])
     frames = [frame for turn in zip(*(t.frames for t in talks), strict=True) for frame in turn]
     result = several_at_once(frames, [40])
-    assert len(result.lane.openings._unknown._heard) == 10
+    assert len(result.lane.openings._unknown._shown) == 10
     assert not result.of(NotTls)  # one payload proves nothing
 
 
