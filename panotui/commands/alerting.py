@@ -121,6 +121,11 @@ class Alerts:
             raise UsageError(where, "it is no token of one word", "Write the token alone.")
         return token or None
 
+    @property
+    def by_network(self) -> bool:
+        """Whether alerts leave this machine."""
+        return self._targets.syslog is not None or self._targets.webhook is not None
+
     def start(self, pump: Driver, spool_folder: Path | None = None) -> None:
         """Open the ways and join the pump's ticks; UsageError for a target that is none.
 

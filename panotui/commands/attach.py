@@ -39,11 +39,15 @@ def command(
     from panotui.feed.client import ReattachingClient
 
     settings, complaints = preferences(theme, mouse, config_file, units)
+    from panotui.commands import confined_live
+    from panotui.sources.live import landlock
     from panotui.tui import app
     from panotui.tui.remembered import first_start
 
     client = ReattachingClient(str(path), _connected(path))
+    domain = confined_live.of_screen()
     drop_privileges(SCREEN)
+    landlock.enter(domain)
     return int(app.run(client, mode="attach", no_color=no_color, hints=first_start(),
                        settings=settings, complaints=complaints))  # fmt: skip
 

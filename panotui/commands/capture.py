@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import panotui
 from panotui.commands.interfaces import chosen
 from panotui.commands.readable import COLLECTOR, drop_privileges
-from panotui.commands.siteedit import SiteFileEditor
+from panotui.commands.siteedit import SiteDesk, SiteFileEditor, editor_of
 from panotui.model import Site
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ class Capture:
         gone = self.meters.gone()
         return f"{' and '.join(gone)} is gone; waiting for it to return" if gone else None
 
-    def site_editor(self) -> SiteFileEditor | None:
+    def site_editor(self) -> SiteFileEditor | SiteDesk | None:
         """What accepts violations into the site file; None where there is none to write."""
-        return SiteFileEditor(self.site_path) if self.site_path is not None else None
+        return editor_of(self.site_path) if self.site_path is not None else None
 
 
 def live_capture(

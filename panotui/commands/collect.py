@@ -80,9 +80,11 @@ def _open(
     peer: socket.socket,
     alerts: Alerts,
 ) -> Collector:
+    from panotui.commands import confined_live
     from panotui.commands.capture import live_capture
     from panotui.feed.collector import Collector
     from panotui.feed.server import FeedServer
+    from panotui.sources.live import landlock
     from panotui.views.provider import StateProvider
 
     site, _, path = read_site(site_path)
@@ -91,13 +93,16 @@ def _open(
         interfaces, site, site_path=path, promiscuous=promiscuous, sizes=sizes, baseline=habits
     )
     pump = capture.pump()
+    domain = confined_live.of_collector(network=alerts.by_network)
     capture.drop_privileges()
+    editor = capture.site_editor()
+    landlock.enter(domain)
     alerts.start(pump)
     provider = StateProvider(
         pump.engine,
         "live",
         notice=lambda: capture.notice() or alerts.notice(),
-        site_editor=capture.site_editor(),
+        site_editor=editor,
         export_folder=Path.cwd(),
     )
     pump.on_tick.append(provider.second)
@@ -113,14 +118,18 @@ def _open(
 
 def _play(peer: socket.socket, ready_fd: int) -> int:
     """The demo: round after round, each from the beginning."""
+    from panotui.commands import confined_live
     from panotui.commands.capture import Demo
     from panotui.feed.collector import Collector
     from panotui.feed.server import FeedServer
+    from panotui.sources.live import landlock
     from panotui.views.provider import StateProvider
 
     demo = Demo()
     pump = demo.pump()
+    domain = confined_live.of_collector()
     drop_privileges(COLLECTOR)
+    landlock.enter(domain)
     provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
     server = FeedServer(provider, peers=(peer,))
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:

@@ -16,12 +16,12 @@ from panotui.sources.files import given
 from panotui.sources.files.source import begins_as_capture
 from panotui.sources.live import deputy, landlock, namespaces, privileges
 
-_NETWORK = (
+NETWORK = (
     "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/services",
     "/etc/protocols", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/run/systemd/resolve",
     "/run/resolvconf", "/run/NetworkManager",
 )  # fmt: skip
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/urandom", "/dev/random")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/urandom", "/dev/random")
 
 
 def give(captures: Sequence[str]) -> None:
@@ -125,14 +125,14 @@ def needed(
     places: list[tuple[Path | str, int]] = [
         (place, landlock.READ) for place in landlock.own_places()
     ]
-    places += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in _DEVICES]
+    places += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in DEVICES]
     places.append((temporary, landlock.WRITE))
     places.append((temporary.parent, landlock.REMOVE_DIR))
     for recording in recordings:
         # a reader of a recording that is being written takes locks in a file beside it
         places.append((recording, landlock.READ | landlock.WRITE_FILE | landlock.MAKE_REG))
     if network:
-        places += [(place, landlock.READ) for place in _NETWORK]
+        places += [(place, landlock.READ) for place in NETWORK]
     return places
 
 

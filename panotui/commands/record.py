@@ -229,13 +229,14 @@ class _Session:
         exports: Sequence[Export] = (),
         systemd: Systemd | None = None,
     ) -> None:
+        from panotui.commands import confined_live
         from panotui.feed.collector import Collector
         from panotui.feed.server import FeedServer
         from panotui.recording.evidence import EvidenceTap
         from panotui.recording.evidence_export import RecorderPackets
         from panotui.recording.recorder import Recorder
         from panotui.recording.relay import AnyRecorder, Relay
-        from panotui.sources.live import deputy, privileges
+        from panotui.sources.live import deputy, landlock, privileges
         from panotui.views.provider import StateProvider
 
         self.as_json = as_json
@@ -259,6 +260,12 @@ class _Session:
         # has been given up; only where that user cannot come by the name, before, in a folder that
         # is closed meanwhile (SQLite follows names, not handles).
         os.umask(0o077 if privileges.is_nobody(privileges.target()[0]) else 0o027)
+        domain = confined_live.of_recorder(
+            Path(f"/proc/self/fd/{handle}"),
+            None if fallback is None else (fallback, spare),
+            self._socket_file,
+            network=alerts.by_network,
+        )
         if deputy.is_reachable(folder):
             capture.drop_privileges()
             recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
@@ -266,6 +273,8 @@ class _Session:
             with deputy.closed_folder(handle):
                 recorder = Recorder(folder, handle=handle, site_text=site_text, limits=limits)
             capture.drop_privileges()
+        editor = capture.site_editor()
+        landlock.enter(domain)
         self.recorder: AnyRecorder = recorder
         self.fallback = fallback
         if fallback is not None:
@@ -288,7 +297,7 @@ class _Session:
             recorder=self.recorder.status,
             notice=lambda: capture.notice() or alerts.notice(),
             notebook=self.recorder,
-            site_editor=capture.site_editor(),
+            site_editor=editor,
             packets=None if keeping is None else RecorderPackets(self.recorder),
             export_folder=recorder.folder / "exports",
         )

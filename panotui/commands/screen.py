@@ -158,10 +158,14 @@ def run_screen(
         end_on_signals()
         # The screen's libraries load while the child opens its rings, and before the drop: they
         # may lie where only root can read.
+        from panotui.commands import confined_live
+        from panotui.sources.live import landlock
         from panotui.tui import app
         from panotui.tui.remembered import first_start
 
+        domain = confined_live.of_screen()
         drop_privileges(SCREEN)
+        landlock.enter(domain)
         collector.wait_ready()
         client = WatchedClient(collector)
         return int(app.run(client, mode=mode, no_color=no_color, hints=first_start(),

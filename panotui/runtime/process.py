@@ -111,7 +111,7 @@ class ForkedProcess:
 
 
 def fork_meter(
-    serve: Callable[[IO[bytes], IO[bytes]], None], *, keep: Sequence[int] = ()
+    serve: Callable[[IO[bytes], IO[bytes]], None], *, keep: Sequence[int] = (), title: str = TITLE
 ) -> ForkedProcess:
     """A copy of this process that does nothing but `serve` requests from a pipe to another, in a
     session of its own, with the descriptors `keep`. It goes when its pipes end.
@@ -139,7 +139,7 @@ def fork_meter(
             signal.signal(number, signal.SIG_IGN)
         _keep_only(asked, told, *keep)
         with contextlib.suppress(OSError, ValueError, IndexError):
-            _show_as(TITLE)
+            _show_as(title)
         serve(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))
         code = 0
     finally:

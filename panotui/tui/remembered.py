@@ -29,7 +29,7 @@ def first_start() -> bool:
     """Whether this is the first start of this user: true once, and never where that cannot be
     remembered."""
     try:
-        with (_folder() / "hints-shown").open("x", encoding="utf-8"):
+        with (folder() / "hints-shown").open("x", encoding="utf-8"):
             return True
     except (OSError, RuntimeError):
         return False
@@ -38,7 +38,7 @@ def first_start() -> bool:
 def remembered_columns() -> dict[str, tuple[str, ...]]:
     """pane -> titles, as they were chosen last; nothing where nothing can be read."""
     try:
-        kept = json.loads((_folder() / "columns.json").read_text(encoding="utf-8"))
+        kept = json.loads((folder() / "columns.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError):
         return {}
     if not isinstance(kept, dict):
@@ -54,7 +54,7 @@ def remember_columns(pane: str, titles: tuple[str, ...]) -> bool:
     """Keep them for the next start; whether that went."""
     kept = {**remembered_columns(), pane: titles}
     try:
-        path = _folder() / "columns.json"
+        path = folder() / "columns.json"
         new = path.with_suffix(".new")
         new.write_text(json.dumps(kept), encoding="utf-8")
         new.replace(path)
@@ -63,8 +63,9 @@ def remember_columns(pane: str, titles: tuple[str, ...]) -> bool:
     return True
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Where it is remembered, made if it is not there. OSError, RuntimeError without a home."""
     base = os.environ.get("XDG_STATE_HOME")
-    folder = (Path(base) if base else Path.home() / ".local" / "state") / "panotui"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    place = (Path(base) if base else Path.home() / ".local" / "state") / "panotui"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place

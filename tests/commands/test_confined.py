@@ -74,6 +74,76 @@ with context, confined(files=[("-o", Path(folder) / "answer")]) as places:
     places.place(Path(folder) / "answer").write_text(json.dumps(found))
 """
 
+# The same of a collector and of a screen.
+SHUT_IN = """
+import os, socket, sys, json, threading
+from pathlib import Path
+from panotui.commands import confined_live, readable
+from panotui.sources.live import landlock
+
+what, root_file, venv, folder = sys.argv[1:5]
+folder = Path(folder)
+readable.prepare_to_drop()
+import panotui.engine.engine
+handle = os.open(venv, os.O_PATH)
+before = os.open(venv, os.O_RDONLY)
+held = os.open(folder, os.O_PATH)
+spare = os.open(folder / "spare", os.O_PATH)
+os.environ["XDG_STATE_HOME"] = str(folder)
+os.chdir(folder)
+
+def tried(work):
+    try:
+        work()
+    except OSError as error:
+        return error.strerror
+    return "done"
+
+def connect(address):
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as peer:
+        peer.settimeout(2)
+        peer.connect(address)
+
+listener = socket.create_server(("127.0.0.1", 0))
+if what == "collector":
+    domain, own = confined_live.of_collector(), "export.csv"
+elif what == "screen":
+    domain, own = confined_live.of_screen(), folder / "panotui" / "columns.json"
+else:
+    network = what == "alerting recorder"
+    domain = confined_live.of_recorder(
+        Path(f"/proc/self/fd/{held}"), (folder / "spare", spare), folder / "x.sock", network=network
+    )
+    own = f"/proc/self/fd/{held}/evidence"
+readable.drop_privileges(readable.COLLECTOR)
+threads = len(os.listdir("/proc/self/task"))
+shut = landlock.enter(domain)
+in_thread = []
+late = threading.Thread(target=lambda: in_thread.append(tried(lambda: open(f"{venv}/../secret"))))
+late.start()
+late.join()
+print(json.dumps({
+    "uid": os.geteuid(),
+    "threads": threads,
+    "shut": shut,
+    "own place": tried(lambda: os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)),
+    "own library": tried(lambda: __import__("wave")),
+    "tcp": tried(lambda: connect(listener.getsockname())),
+    "refused": {
+        "root's file": tried(lambda: open(root_file)),
+        "everybody's file": tried(lambda: open("/etc/hostname")),
+        "sibling": tried(lambda: open(f"{venv}/../secret")),
+        "sibling by a handle": tried(lambda: open(f"/proc/self/fd/{handle}/../secret")),
+        "sibling by a folder": tried(lambda: os.open("../secret", os.O_RDONLY, dir_fd=before)),
+        "in a thread": in_thread[0],
+        "write": tried(lambda: open(f"{venv}/planted", "x")),
+        "change": tried(lambda: open(f"{venv}/../open", "w")),
+        "remove": tried(lambda: os.unlink(f"{venv}/../open")),
+        "tcp server": tried(lambda: socket.create_server(("127.0.0.1", 0))),
+    },
+}))
+"""
+
 
 @pytest.fixture(autouse=True)
 def _as_root() -> None:
@@ -151,6 +221,46 @@ def test_what_reads_can_reach_nothing_else(home: Path, more: dict[str, str]) -> 
     assert found.pop("udp") == "Network is unreachable"
     assert set(found.values()) == {"Permission denied"}, found
     assert not Path("/tmp/panotui-planted").exists()
+
+
+@pytest.mark.parametrize("more", [{}, SUDO], ids=["root", "sudo"])
+@pytest.mark.parametrize("what", ["recorder", "alerting recorder", "collector", "screen"])
+def test_what_runs_on_can_reach_nothing_but_its_output(
+    home: Path, what: str, more: dict[str, str]
+) -> None:
+    if not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    secret = home / "shadow"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    venv = home / "program" / "venv"
+    venv.mkdir(parents=True)
+    venv.chmod(0o777)
+    (home / "program").chmod(0o777)
+    for name in ("secret", "open"):
+        (home / "program" / name).write_text("everybody may read this")
+        (home / "program" / name).chmod(0o666)
+    out = home / "out"
+    (out / "spare").mkdir(parents=True)
+    uid = USER if more else privileges.target()[0]
+    for place in (out, out / "spare"):
+        os.chown(place, uid, uid)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")}
+    done = subprocess.run(
+        [sys.executable, "-c", SHUT_IN, what, str(secret), str(venv), str(out)],
+        capture_output=True, text=True, cwd=REPOSITORY, check=False,
+        env={**environment, "OPENBLAS_NUM_THREADS": "1", **more},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert (found["uid"], found["threads"], found["shut"]) == (uid, 1, True)
+    assert (found["own place"], found["own library"]) == ("done", "done")
+    network = "done" if what == "alerting recorder" else "Permission denied"
+    if landlock.version() >= landlock.TCP_SINCE:
+        assert found["tcp"] == network
+        assert found["refused"].pop("tcp server").startswith("Permission denied")
+    assert set(found["refused"].values()) == {"Permission denied"}, found["refused"]
+    assert (home / "program" / "open").read_text() == "everybody may read this"
 
 
 @pytest.mark.parametrize("arguments", [["analyze", "-"], ["report", "-"], ["init", "-"]])

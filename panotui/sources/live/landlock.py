@@ -28,8 +28,8 @@ MAKE_DIR, MAKE_REG, MAKE_SOCK = 1 << 7, 1 << 8, 1 << 9
 REFER, TRUNCATE = 1 << 13, 1 << 14
 RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}  # by version of the interface
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
-TCP = 0b11  # bind, connect
-SCOPES = 0b11  # abstract sockets and signals of processes outside
+BIND, CONNECT = 0b01, 0b10  # TCP
+ABSTRACT_SOCKETS, SIGNALS = 0b01, 0b10  # of processes outside
 
 READ = EXECUTE | READ_FILE | READ_DIR
 WRITE = (
@@ -55,10 +55,15 @@ def version() -> int:
         return 0
 
 
-def domain(places: Iterable[tuple[Path | str, int]], *, tcp: bool = False) -> int:
+def domain(
+    places: Iterable[tuple[Path | str, int]],
+    *,
+    tcp: bool = False,
+    scopes: int = ABSTRACT_SOCKETS | SIGNALS,
+) -> int:
     """A descriptor for `enter`: nothing can be opened but what lies below `places`, (folder or
-    file, rights below it); `tcp`: connections may be made. -1 where the kernel has none. Places
-    that are not there are left out.
+    file, rights below it); `tcp`: connections may be made; `scopes`: what of processes outside is
+    out of reach. -1 where the kernel has none. Places that are not there are left out.
     """
     known = version()
     if not known:
@@ -67,9 +72,9 @@ def domain(places: Iterable[tuple[Path | str, int]], *, tcp: bool = False) -> in
     rights = RIGHTS.get(known, RIGHTS[3])
     words = [rights]
     if known >= TCP_SINCE:
-        words.append(0 if tcp else TCP)
+        words.append(BIND if tcp else BIND | CONNECT)
     if known >= SCOPES_SINCE:
-        words.append(SCOPES)
+        words.append(scopes)
     attributes = (ctypes.c_uint64 * len(words))(*words)
     ruleset = int(libc.syscall(CREATE_RULESET, attributes, ctypes.sizeof(attributes), 0))
     if ruleset >= 0:

@@ -161,7 +161,8 @@ def test_doctor_tells_each_part_and_its_remedy():
     held = doctor.confinement(6, 0)
     assert held.ok
     assert held.text.endswith(
-        "files by Landlock (version 6), TCP, signals; no network but what a command needs"
+        "files by Landlock (version 6), TCP, signals; no network but what a command needs; "
+        "a recorder and a screen write their own output alone"
     )
     assert "TCP" not in doctor.confinement(3, 1000).text
     assert "no Landlock" in doctor.confinement(0, 0).remedy

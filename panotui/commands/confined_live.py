@@ -1,0 +1,74 @@
+"""What a collector and a screen keep when they have given up every privilege (see `landlock`).
+
+Both read what hostile senders wrote, for a month. They read the program's own files and write where
+their output goes; nothing else can be opened, whatever the user could open. Each function makes a
+domain while there are rights to see the program's files; `landlock.enter` it after the drop, when
+whatever lies elsewhere is open, and before the first thread: a domain is each thread's own.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from panotui.commands.confinement import DEVICES, NETWORK
+from panotui.sources.live import deputy, landlock
+
+SYSFS = ("/sys/class/net", "/sys/devices")  # how interfaces are
+CREATE = landlock.MAKE_REG | landlock.WRITE_FILE
+
+
+def of_recorder(
+    folder: Path, spare: tuple[Path, int] | None, socket_file: Path, *, network: bool
+) -> int:
+    """It writes in its `folder` and in the `spare` one (its name, a handle), and takes away its
+    socket and a spare folder that was not needed."""
+    places: list[tuple[Path | str, int]] = [
+        (folder, landlock.WRITE),
+        (socket_file.parent, landlock.REMOVE_FILE),
+    ]
+    if spare is not None:
+        name, handle = spare
+        places.append((f"/proc/self/fd/{handle}", landlock.WRITE))
+        places.append((name.parent, landlock.REMOVE_DIR))
+    return _domain(places, network=network)
+
+
+def of_collector(*, network: bool = False) -> int:
+    """It writes a person's exports: new files where the program was started, or beside temporary
+    files where whom root becomes may not."""
+    here = Path.cwd()
+    with deputy.acting():
+        fits = os.access(here, os.W_OK | os.X_OK, effective_ids=True)
+        place = here if fits else Path(tempfile.gettempdir())
+    return _domain([(place, CREATE)], network=network)
+
+
+def of_screen() -> int:
+    """It keeps what it remembers between two starts."""
+    from panotui.tui.remembered import folder  # with the screen alone
+
+    places: list[tuple[Path | str, int]] = []
+    try:
+        with deputy.acting():
+            places.append((folder(), landlock.WRITE))
+    except (OSError, RuntimeError):
+        pass  # nothing can be remembered
+    return _domain(places)
+
+
+def _domain(places: Iterable[tuple[Path | str, int]], *, network: bool = False) -> int:
+    """The program's own and `places` (folder, rights); `network`: TCP to others, and what names of
+    hosts are looked up with."""
+    with deputy.acting():
+        tempfile.gettempdir()  # it finds the place by writing there, which nobody can later
+    needed: list[tuple[Path | str, int]] = [
+        (place, landlock.READ) for place in (*landlock.own_places(), *SYSFS)
+    ]
+    needed += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in DEVICES]
+    if network:
+        needed += [(place, landlock.READ) for place in NETWORK]
+    # Meters and a collector were started before and are ended by signals: those stay allowed.
+    return landlock.domain([*needed, *places], tcp=network, scopes=landlock.ABSTRACT_SOCKETS)

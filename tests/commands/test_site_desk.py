@@ -1,0 +1,54 @@
+"""A collector that has shut itself in still accepts violations into its site file, and no other."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from panotui.commands.siteedit import SiteDesk, SiteFileEditor, editor_of
+from panotui.errors import UsageError
+from panotui.runtime.process import end_meter
+from panotui.sources.live import landlock
+from tests.views.records import violation
+
+SITE = '# mine\n[site]\nname = "plant"\n'
+
+
+def test_a_desk_accepts_and_takes_back_and_says_why_not(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(SITE)
+    desk = SiteDesk(site)
+    try:
+        one = violation(reason="unknown-endpoint")
+        said = desk.accept(one)
+        plain = SiteFileEditor(site)
+        assert str(site) in said
+        assert site.read_text().startswith(SITE)
+        assert len(site.read_text()) > len(SITE)
+        assert desk.undo() == f"{site} is as it was"
+        assert site.read_text() == SITE
+        assert desk.undo() == plain.undo() == "nothing to take back"
+        with pytest.raises(UsageError, match="must not reach the internet"):
+            desk.accept(violation(reason="stream-leak"))
+        site.write_text("[site\n")
+        with pytest.raises(UsageError) as refused:
+            desk.accept(one)
+        assert str(site) in str(refused.value)
+        desk._process.kill()
+        desk._process.wait(10)
+        with pytest.raises(UsageError, match="does not answer"):
+            desk.undo()
+    finally:
+        end_meter(desk._process)
+
+
+def test_a_desk_is_made_where_it_can_be_of_use(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    editor = editor_of(site)
+    assert isinstance(editor, SiteDesk if landlock.version() else SiteFileEditor)
+    if isinstance(editor, SiteDesk):
+        end_meter(editor._process)
+    if os.geteuid() != 0:  # root may write everywhere
+        assert isinstance(editor_of(Path("/etc/panotui-site.toml")), SiteFileEditor)
