@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
         True,
     ),
     "evidence": ("evidence", "The packets of one finding or violation of a recording.", True),
+    "days": ("days", "The days of a recording: checked, copied, removed.", True),
     "baseline": ("baseline", "Learn what a site usually does, for --baseline.", True),
     "metrics": ("metrics", "A recorder's state for Prometheus (extra `metrics`).", True),
     "fleet": ("fleet", "Captures of many sites, analysed by many workers (extra `fleet`).", True),

@@ -74,11 +74,13 @@ def confined(
     files: Iterable[tuple[str, Path | None]] = (),
     folders: Iterable[tuple[str, Path | None]] = (),
     exports: bool = False,
+    evidence: bool = False,
     network: bool = False,
     late: Sequence[str] = readable.READING,
 ) -> Iterator[Places]:
     """Within, nothing can be done but reading `captures`, `recording` and `others`, writing `files`
-    and `folders` (option, target; "-" and None are left out), with `exports` making new files where
+    and `folders` (option, target; "-" and None are left out), with `evidence` also the files of the
+    recording's evidence where only root may read them, with `exports` making new files where
     the caller stands or beside temporary files, and with `network` speaking to it.
 
     The targets are written when the block ends without an error. InputError for what cannot be
@@ -116,7 +118,7 @@ def confined(
             placing = Placing(places.finished, places.wanted)
         if folder is not None:
             places.recording = confinement.readable_recording(
-                folder, recording or Path(), temporary
+                folder, recording or Path(), temporary, evidence=evidence
             )
         for number, (handle, other) in enumerate(zip(handles, others, strict=True)):
             copies = temporary / f"other-{number}"

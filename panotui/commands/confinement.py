@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from panotui.errors import InputError, UsageError
-from panotui.recording.parts import DATABASE
+from panotui.recording.parts import DATABASE, EVIDENCE
 from panotui.sources.files import given
 from panotui.sources.files.source import begins_as_capture
 from panotui.sources.live import deputy, landlock, namespaces, privileges
@@ -60,8 +60,26 @@ def owner_first(recording: Path) -> int:
     return handle
 
 
-def readable_recording(handle: int, recording: Path, temporary: Path) -> Path:
-    """Its folder by a name that stays good; a copy of it where nobody but root may read it."""
+def become_owner(recording: Path) -> None:
+    """From now on this is whose the recording is: what root takes out of a folder of another's
+    could be anything that a link there leads to. InputError."""
+    try:
+        status = os.stat(recording, follow_symlinks=False)
+    except OSError as error:
+        raise InputError(str(recording), error.strerror or "it cannot be read") from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise InputError(str(recording), "it is no folder", "Name a folder of `record`.")
+    if status.st_uid:
+        os.setgroups([])
+        os.setgid(status.st_gid)
+        os.setuid(status.st_uid)
+
+
+def readable_recording(
+    handle: int, recording: Path, temporary: Path, *, evidence: bool = False
+) -> Path:
+    """Its folder by a name that stays good; a copy of it where nobody but root may read it, with
+    its `evidence` files if asked."""
     with deputy.acting():
         if os.access(recording / DATABASE, os.R_OK, effective_ids=True):
             return recording
@@ -75,7 +93,11 @@ def readable_recording(handle: int, recording: Path, temporary: Path) -> Path:
     owner = os.fstat(handle).st_uid
     with deputy.acting():
         copy.mkdir(mode=0o700)
-    for name in (DATABASE, f"{DATABASE}-wal"):
+        (copy / EVIDENCE).mkdir(mode=0o700)
+    names = [DATABASE, f"{DATABASE}-wal"]
+    if evidence:
+        names += _evidence(handle)
+    for name in names:
         try:
             source = os.open(
                 f"/proc/self/fd/{handle}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -93,6 +115,19 @@ def readable_recording(handle: int, recording: Path, temporary: Path) -> Path:
             with open(written, "wb") as write:
                 shutil.copyfileobj(read, write, 1 << 20)
     return copy
+
+
+def _evidence(handle: int) -> list[str]:
+    """The evidence files by their names in the recording's folder."""
+    try:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        folder = os.open(f"/proc/self/fd/{handle}/{EVIDENCE}", flags)
+    except OSError:
+        return []
+    try:
+        return [f"{EVIDENCE}/{n}" for n in sorted(os.listdir(folder)) if n.endswith(".pcapng")]
+    finally:
+        os.close(folder)
 
 
 def temporary_folder() -> Path:

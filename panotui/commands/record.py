@@ -59,6 +59,8 @@ EXIT_INTERRUPTED = 130
 @click.option("--for", "for_", metavar="TIME", help="Stop after 90s, 30m, 8h, 2d.")
 @click.option("--max-size", default="2GB", show_default=True, help="Remove the oldest above this.")
 @click.option("--max-age", metavar="TIME", help="Remove what is older than this, such as 30d.")
+@click.option("--control-age", default="7d", show_default=True, metavar="TIME",
+              help="Remove files with all control packets when they are older.")  # fmt: skip
 @click.option("--min-free", default="200MB", show_default=True, help="Leave this much disk free.")
 @click.option("--socket", "socket_path", type=click.Path(path_type=Path), metavar="PATH",
               help="Where `attach` finds it (default: the user's runtime folder).")  # fmt: skip
@@ -99,6 +101,7 @@ def command(
     for_: str | None,
     max_size: str,
     max_age: str | None,
+    control_age: str,
     min_free: str,
     socket_path: Path | None,
     user: str | None,
@@ -139,6 +142,7 @@ def command(
         age_s=None if max_age is None else int(duration_s(max_age)),
         evidence_bytes=0 if no_evidence else min(256_000_000, size_bytes(max_size) // 4),
         free_bytes=size_bytes(min_free),
+        control_age_s=int(duration_s(control_age)),
     )
     for_s = None if for_ is None else duration_s(for_)
     known, text, path = read_site(site)

@@ -97,6 +97,21 @@ def lock(path: Path, shown: Path) -> int:
     return descriptor
 
 
+def is_written(path: Path) -> bool:
+    """Whether a recorder holds the writer's lock now."""
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False  # nobody has ever recorded into it, or nobody else may know
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def try_writing(path: Path) -> None:
     """Write a little into the folder and take it away again. OSError."""
     probe = path / PROBE

@@ -126,6 +126,18 @@ def _with_long_flows(connection: sqlite3.Connection) -> None:
     )
 
 
+def _with_one_life_each(connection: sqlite3.Connection) -> None:
+    """Version 8: a finding whose beginning was found to lie earlier stood once for each beginning,
+    the first ones open for ever."""
+    connection.execute(
+        "DELETE FROM finding WHERE cleared_ns IS NULL AND EXISTS"
+        " (SELECT 1 FROM finding AS other WHERE other.session = finding.session"
+        " AND other.key = finding.key AND other.first_ns != finding.first_ns"
+        " AND (other.cleared_ns IS NULL AND other.first_ns < finding.first_ns"
+        " OR other.cleared_ns >= finding.first_ns AND other.first_ns < finding.first_ns))"
+    )
+
+
 # version -> what makes it version + 1
 CONVERTERS: Mapping[int, Converter] = {
     1: _with_seconds_of_streams,
@@ -134,4 +146,5 @@ CONVERTERS: Mapping[int, Converter] = {
     4: _with_proofs_and_moments,
     5: _with_packed_bodies,
     6: _with_long_flows,
+    7: _with_one_life_each,
 }

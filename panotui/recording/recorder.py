@@ -461,11 +461,20 @@ class Recorder:
         findings = [
             f for f in snapshot.findings if self._findings.get((f.name, f.first_time_ns)) != f
         ]
+        now = {(f.name, f.first_time_ns): f for f in snapshot.findings}
+        names = {name for name, _ in now}
+        # one that is found to have begun earlier is still the same
+        moved = [
+            key
+            for key, was in self._findings.items()
+            if was.cleared_time_ns is None and key not in now and key[0] in names
+        ]
+        rows.delete_findings(self._connection, self._session, moved)
         rows.upsert_findings(self._connection, self._session, findings)
         violations = [v for v in snapshot.violations if self._violations.get(v.id) != v]
         rows.upsert_violations(self._connection, self._session, violations)
         # Only after the statements went through: a failed second is written again.
-        self._findings = {(f.name, f.first_time_ns): f for f in snapshot.findings}
+        self._findings = now
         self._violations = {v.id: v for v in snapshot.violations}
 
     def _write_flow_samples(self, second_s: int) -> None:

@@ -40,6 +40,7 @@ class Limits(Struct, frozen=True):
     size_bytes: int = 2_000_000_000
     age_s: int | None = None
     evidence_bytes: int = 256_000_000
+    control_age_s: int = 7 * DAY_S  # of files with all control packets, which come all the time
     free_bytes: int = 200_000_000  # the floor: below it evidence stops and the oldest goes
     samples_second_s: int = 3_600  # how old samples of a second become, of ten, of a minute
     samples_ten_s: int = DAY_S // 2
@@ -242,6 +243,21 @@ def trim_evidence(
     return freed + _trim(connection, others, keep_bytes - left, writing)
 
 
+def age_control(
+    connection: sqlite3.Connection, folder: Path, before_ns: int, writing: str | None = None
+) -> int:
+    """Remove files with all control packets of before a time; returns how many."""
+    found = connection.execute(
+        "SELECT file FROM evidence WHERE time_ns < ? AND file LIKE ? AND file IS NOT ?",
+        (before_ns, f"%{CONTROL_FILE}", writing),
+    ).fetchall()
+    for (name,) in found:
+        if Path(name).name == name:
+            (folder / EVIDENCE / name).unlink(missing_ok=True)
+        connection.execute("DELETE FROM evidence WHERE file = ?", (name,))
+    return len(found)
+
+
 def _trim(
     connection: sqlite3.Connection,
     files: list[tuple[str, int, Path]],
@@ -322,6 +338,9 @@ def enforce(
         if oldest is not None and oldest * SECOND < edge:
             _in_transaction(connection, edge)
             said = "what is older than the limit was removed"
+    # a file holds an hour: the newest packets in it are of the age that is meant
+    if age_control(connection, folder, now_ns - (limits.control_age_s + 3_600) * SECOND, writing):
+        said = "control packets older than their limit were removed"
     evidence_limit = min(limits.evidence_bytes, limits.size_bytes // 2)
     if free < limits.free_bytes:
         evidence_limit = 0

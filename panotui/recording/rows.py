@@ -349,6 +349,16 @@ def upsert_findings(
     )
 
 
+def delete_findings(
+    connection: sqlite3.Connection, session: int, keys: Iterable[tuple[str, int]]
+) -> None:
+    """Forget findings by (name, first_time_ns)."""
+    connection.executemany(
+        "DELETE FROM finding WHERE session = ? AND key = ? AND first_ns = ?",
+        [(session, name, first_ns) for name, first_ns in keys],
+    )
+
+
 def upsert_violations(
     connection: sqlite3.Connection, session: int, violations: Iterable[ViolationRecord]
 ) -> None:

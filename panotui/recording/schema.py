@@ -15,7 +15,7 @@ from panotui.recording.old_formats import CONVERTERS, Converter
 from panotui.wire.text import printable
 
 APPLICATION_ID = 0x50414E4F  # "PANO"
-VERSION = 7
+VERSION = 8
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
 # `resolution`: seconds that a row stands for. Two sessions may hold the same time: the

@@ -27,6 +27,8 @@ from panotui.sources.live import deputy, privileges
 PIECE = 1 << 20
 # what may be taken out of a folder, and folders in it, two deep
 TABLE = re.compile(r"[a-z_]{1,40}\.(csv|log|json)|part-[0-9]{1,6}\.parquet")
+# of a recording: nobody else may read them
+PRIVATE = re.compile(r"recording\.sqlite|SHA256SUMS|[0-9]{8}T[0-9A-Za-z-]{1,160}\.pcapng")
 FOLDER = re.compile(r"[a-z]{1,20}|day=[0-9-]{10}")
 DEPTH = 2
 _BEGIN = b"place"
@@ -127,18 +129,22 @@ def _place_tables(parent: int, name: str, target: Path, depth: int) -> None:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     folder = os.open(name, flags, dir_fd=parent)
     try:
+        entries = sorted(os.listdir(folder))
+        is_private = any(PRIVATE.fullmatch(entry) for entry in entries)
         with deputy.acting(privileges.caller()):
-            target.mkdir(parents=True, exist_ok=True)
-        for entry in sorted(os.listdir(folder)):
+            target.mkdir(0o750 if is_private else 0o777, parents=True, exist_ok=True)
+        for entry in entries:
             if TABLE.fullmatch(entry):
                 _place(folder, entry, target / entry)
+            elif PRIVATE.fullmatch(entry):
+                _place(folder, entry, target / entry, mode=0o640)
             elif depth and FOLDER.fullmatch(entry):
                 _place_tables(folder, entry, target / entry, depth - 1)
     finally:
         os.close(folder)
 
 
-def _place(finished: int, name: str, target: Path, opened: int = -1) -> None:
+def _place(finished: int, name: str, target: Path, opened: int = -1, mode: int = 0o666) -> None:
     """Copy one file to `target`, which is whole or not there, and an older one stays until then; or
     into what was `opened`."""
     source = os.open(
@@ -154,7 +160,7 @@ def _place(finished: int, name: str, target: Path, opened: int = -1) -> None:
         with deputy.acting(privileges.caller()):
             place = target.resolve()  # a link stays a link
             partial = place.with_name(f".{place.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}")
-            out = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            out = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
                 try:
                     _copy(source, out)

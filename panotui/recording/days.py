@@ -1,0 +1,348 @@
+"""A day of a recording by itself: looked at, checked, copied, taken out.
+
+A day is a span of time, from midnight to midnight where the caller stands. All of it is in one
+database, so what lasts longer than a day (a connection, a finding, how a camera stood) is not cut:
+it is in the copy of every day in which it was, and goes with the last of them. A copy is a whole
+recording of its own, with a list of the SHA-256 of its files that `sha256sum -c` reads.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from panotui.errors import InputError, UsageError
+from panotui.model import SECOND, EvidenceFileRecord
+from panotui.recording import folder as folders
+from panotui.recording import parts, rows, schema
+from panotui.recording.evidence_files import sha256_of
+from panotui.recording.packing import Unpacker
+from panotui.recording.reader import Recording
+
+SUMS = "SHA256SUMS"
+REMOVED = "a person removed this day"  # the reason of the gap that it leaves
+_ROWS_AT_ONCE = 500
+
+# What is of a day, by table: [:start, :end) in ns, [:start_s, :end_s) in s. Samples tell of the
+# second before theirs.
+_SAMPLES = "time_s > :start_s AND time_s <= :end_s"
+_WITHIN: dict[str, str] = {
+    "port_sample": _SAMPLES,
+    "stream_sample": _SAMPLES,
+    "summary_sample": _SAMPLES,
+    "flow_sample": "time_s >= :start_s AND time_s < :end_s",
+    "snapshot": "time_ns >= :start AND time_ns < :end",
+    "event": "time_ns >= :start AND time_ns < :end",
+    "mark": "time_ns >= :start AND time_ns < :end",
+    "evidence": "time_ns >= :start AND time_ns < :end",
+    "gap": "end_ns > :start AND start_ns < :end",
+    "flow": "last_ns >= :start AND first_ns < :end",
+    "finding": "(cleared_ns IS NULL OR cleared_ns >= :start) AND first_ns < :end",
+    "violation": "last_ns >= :start AND first_ns < :end",
+}
+# Rows that stand until the next one of the same key: the last before the day is of it, too.
+_STANDING: dict[str, tuple[str, str, str]] = {
+    "endpoint_sample": ("session, name", "time_s", ":start_s"),
+    "strip": ("session, key", "time_s", ":start_s"),
+    "clock": ("session", "time_ns", ":start"),
+}
+# What goes with a day: of what lasts, only what lay in it from beginning to end.
+_GONE: dict[str, str] = {
+    **{t: w for t, w in _WITHIN.items() if t not in ("gap", "flow", "finding", "violation")},
+    "snapshot": "time_ns >= :start AND time_ns < :end"
+    " AND number NOT IN (SELECT max(number) FROM snapshot)",
+    "flow": "first_ns >= :start AND last_ns < :end",
+    "finding": "first_ns >= :start AND cleared_ns < :end",
+    "violation": "first_ns >= :start AND last_ns < :end",
+}
+
+
+class Day(Struct, frozen=True):
+    """A day and what the recording holds of it."""
+
+    date: str  # 2026-11-30
+    start_ns: int
+    end_ns: int  # the next midnight
+    first_ns: int  # what of it lies within the recording
+    last_ns: int
+    recorded_s: int
+    flows: int
+    events: int
+    findings: int
+    violations: int
+    evidence: int
+    evidence_bytes: int
+
+    def within(self) -> dict[str, int]:
+        """What the statements ask with."""
+        return {
+            "start": self.start_ns, "end": self.end_ns,
+            "start_s": self.start_ns // SECOND, "end_s": self.end_ns // SECOND,
+        }  # fmt: skip
+
+
+class Checked(Struct, frozen=True):
+    """What a look at every row and file of a day found."""
+
+    rows: int
+    damaged: int  # rows that cannot be read
+    files: int
+    changed: tuple[str, ...]  # evidence that is not as it was written
+    missing: tuple[str, ...]  # evidence that the recording names and that is not there
+    unfinished: tuple[str, ...]  # evidence that was never closed, so nothing is known of it
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.damaged or self.changed or self.missing)
+
+
+def days(recording: Recording, zone: tzinfo | None) -> list[Day]:
+    """Every day in which something was recorded, oldest first. `zone` None: this machine's."""
+    with closing(folders.open_for_reading(recording.path)) as connection:
+        found = [_day(recording, connection, *span) for span in _spans(recording, zone)]
+    return [day for day in found if day.recorded_s or day.events]
+
+
+def day_of(recording: Recording, date: str, zone: tzinfo | None) -> Day:
+    """One of them. UsageError for a day that is none of it."""
+    known = days(recording, zone)
+    for day in known:
+        if day.date == date:
+            return day
+    some = f"{known[0].date} to {known[-1].date}" if known else "nothing"
+    raise UsageError(f"days {date}", f"no such day was recorded ({some})", "Name one of the list.")
+
+
+def _spans(recording: Recording, zone: tzinfo | None) -> Iterator[tuple[str, int, int]]:
+    """(date, start_ns, end_ns) of each day from the recording's first to its last."""
+    start = datetime.fromtimestamp(recording.start_ns // SECOND, UTC).astimezone(zone)
+    end_s = recording.end_ns // SECOND
+    date = start.date()
+    while True:
+        # by the calendar: a day on which clocks change has 23 or 25 hours
+        begin = _midnight_s(date.year, date.month, date.day, zone)
+        if begin > end_s:
+            return
+        later = date + timedelta(days=1)
+        yield (
+            date.isoformat(), begin * SECOND,
+            _midnight_s(later.year, later.month, later.day, zone) * SECOND,
+        )  # fmt: skip
+        date = later
+
+
+def _midnight_s(year: int, month: int, day: int, zone: tzinfo | None) -> int:
+    return int(datetime(year, month, day, tzinfo=zone).timestamp())
+
+
+def _day(
+    recording: Recording, connection: sqlite3.Connection, date: str, start: int, end: int
+) -> Day:
+    at = {"start": start, "end": end, "start_s": start // SECOND, "end_s": end // SECOND}
+
+    def count(table: str, what: str = "count(*)") -> int:
+        try:
+            query = f"SELECT {what} FROM {table} WHERE {_WITHIN[table]}"  # noqa: S608 - names of ours
+            return int(connection.execute(query, at).fetchone()[0] or 0)
+        except (*schema.DAMAGE, TypeError, ValueError):
+            return 0  # `check` says what is damaged
+
+    files = [e for e in recording.evidence_files() if start <= e.time_ns < end]
+    return Day(
+        date, start, end,
+        max(start, recording.start_ns), min(end, recording.end_ns),
+        count("summary_sample", "sum(resolution)"),
+        count("flow"), count("event"), count("finding"), count("violation"),
+        len(files), sum(e.bytes for e in files),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ check
+
+
+def check(recording: Recording, day: Day) -> Checked:
+    """Read every row and file of a day."""
+    with closing(folders.open_for_reading(recording.path)) as connection:
+        unpacker = Unpacker(connection)
+        readers: dict[str, tuple[str, Callable[[Any], object]]] = {
+            "snapshot": ("body, dictionary", lambda r: rows.snapshot_of(r[0], r[1], unpacker)),
+            "flow": ("body, dictionary", lambda r: rows.flow_of(r[0], r[1], unpacker)),
+            "event": ("body", lambda r: rows.event_of(r[0])),
+            "finding": ("body", lambda r: rows.finding_of(r[0])),
+            "violation": ("body", lambda r: rows.violation_of(r[0])),
+        }
+        total = damaged = 0
+        for table, where in _WITHIN.items():
+            columns, read = readers.get(table, ("*", tuple))
+            query = f"SELECT {columns} FROM {table} WHERE {where}"  # noqa: S608 - names of ours
+            try:
+                for row in connection.execute(query, day.within()):
+                    total += 1
+                    try:
+                        read(row)
+                    except (ValueError, TypeError, RecursionError):
+                        damaged += 1
+            except schema.DAMAGE:
+                damaged += 1  # a damaged page: what would have followed is not known
+        known = _evidence(connection, day)
+    there = {e.file: e for e in recording.evidence_files(look=True)}
+    return Checked(
+        rows=total,
+        damaged=damaged,
+        files=len(known),
+        changed=tuple(f for f in known if f in there and there[f].intact is False),
+        missing=tuple(f for f in known if f not in there),
+        unfinished=tuple(f for f in known if f in there and there[f].intact is None),
+    )
+
+
+def _evidence(connection: sqlite3.Connection, day: Day) -> list[str]:
+    query = f"SELECT file FROM evidence WHERE {_WITHIN['evidence']} ORDER BY file"  # noqa: S608
+    return [str(file) for (file,) in connection.execute(query, day.within())]
+
+
+# ------------------------------------------------------------------ copy
+
+
+def copy(recording: Recording, day: Day, target: Path) -> Path:
+    """Write a day as a recording of its own; `target` must be new. Returns the list of its sums.
+
+    UsageError where it cannot be written, InputError where the day cannot be read.
+    """
+    try:
+        target.mkdir(mode=0o750)
+        (target / parts.EVIDENCE).mkdir(mode=0o750)
+        _copy_rows(recording, day, target)
+        for record in recording.evidence_files():
+            source = recording.evidence_path(record)
+            if source is not None and day.start_ns <= record.time_ns < day.end_ns:
+                shutil.copyfile(source, target / parts.EVIDENCE / record.file)
+        return _sums(target)
+    except FileExistsError:
+        raise UsageError(f"-o {target}", "it is there already", "Name a new folder.") from None
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UsageError(f"-o {target}", why, "Name another folder.") from None
+
+
+def _copy_rows(recording: Recording, day: Day, target: Path) -> None:
+    with (
+        closing(folders.open_for_reading(recording.path)) as source,
+        closing(sqlite3.connect(target / parts.DATABASE, isolation_level=None)) as made,
+    ):
+        source.text_factory = _as_it_is
+        schema.create(made)
+        made.execute("PRAGMA journal_mode = DELETE")  # one file, that reading never changes
+        made.execute("BEGIN")
+        try:
+            for table in ("meta", "known"):
+                _fill(made, table, source.execute(f"SELECT * FROM {table}"))  # noqa: S608
+            rows.set_meta(made, "removed_before_ns", str(day.start_ns))
+            _fill(made, "session", _sessions(source, day))
+            for table, where in _WITHIN.items():
+                query = f"SELECT * FROM {table} WHERE {where}"  # noqa: S608 - names of ours
+                _fill(made, table, source.execute(query, day.within()))
+            for table, standing in _STANDING.items():
+                _fill(made, table, source.execute(_still(table, *standing), day.within()))
+            needed = made.execute(
+                "SELECT dictionary FROM snapshot UNION SELECT dictionary FROM flow"
+            )
+            for (number,) in needed.fetchall():
+                found = source.execute("SELECT * FROM dictionary WHERE id = ?", (number,))
+                _fill(made, "dictionary", found)
+        except schema.DAMAGE as error:
+            raise InputError(
+                str(recording.path), f"the day cannot be read ({error})", "Check it: --check."
+            ) from None
+        made.execute("COMMIT")
+
+
+def _as_it_is(raw: bytes) -> str:
+    """A copy holds what the recording holds: reading makes text printable."""
+    return raw.decode("utf-8", "replace")
+
+
+def _fill(made: sqlite3.Connection, table: str, found: Any) -> None:
+    marks = ", ".join("?" * len(found.description))
+    while some := found.fetchmany(_ROWS_AT_ONCE):
+        made.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", some)  # noqa: S608
+
+
+def _sessions(source: sqlite3.Connection, day: Day) -> Any:
+    """The runs of the recorder in that day, as long as they lasted in it."""
+    return source.execute(
+        "SELECT id, max(start_ns, :start), min(end_ns, :end - 1), wall_start_ns, wall_end_ns,"
+        " version, CASE WHEN end_ns < :end THEN ended ELSE 'closed' END FROM session"
+        " WHERE end_ns >= :start AND start_ns < :end AND start_ns > 0",
+        day.within(),
+    )
+
+
+def _still(table: str, key: str, time: str, start: str) -> str:
+    """The rows of a day and the last of each key before it, which stands at its start."""
+    end = start.replace("start", "end")
+    return (
+        f"SELECT * FROM {table} WHERE {time} >= {start} AND {time} < {end} UNION ALL"  # noqa: S608
+        f" SELECT * FROM {table} WHERE ({key}, {time}) IN"
+        f" (SELECT {key}, max({time}) FROM {table} WHERE {time} < {start} GROUP BY {key})"
+    )
+
+
+def _sums(target: Path) -> Path:
+    names = [parts.DATABASE, *(f"{parts.EVIDENCE}/{p.name}" for p in
+                               sorted((target / parts.EVIDENCE).iterdir()))]  # fmt: skip
+    path = target / SUMS
+    path.write_text("".join(f"{sha256_of(target / name)}  {name}\n" for name in names), "utf-8")
+    return path
+
+
+# ------------------------------------------------------------------ removal
+
+
+def remove(recording: Recording, day: Day) -> None:
+    """Take a day out of its recording: it is a gap from then on. Others stay as they are.
+
+    UsageError for a day that is being written, and for the only one there is.
+    """
+    if day.last_ns >= recording.newest_ns and folders.is_written(recording.path):
+        raise UsageError(f"days {day.date}", "it is being written", "Remove it when it is over.")
+    files = [e for e in recording.evidence_files() if day.start_ns <= e.time_ns < day.end_ns]
+    try:
+        with closing(folders.open_for_writing(recording.path)) as connection:
+            if not _has_others(connection, day):
+                raise UsageError(
+                    f"days {day.date}", "it is all that was recorded", "Delete the folder instead."
+                )
+            for table, where in _GONE.items():  # one at a time: a recorder may be waiting
+                connection.execute(f"DELETE FROM {table} WHERE {where}", day.within())  # noqa: S608
+            if day.first_ns <= recording.start_ns:
+                rows.set_meta(connection, "removed_before_ns", str(day.end_ns))
+            else:
+                gap = (day.first_ns, day.last_ns, REMOVED)
+                connection.execute("INSERT INTO gap VALUES (?, ?, ?)", gap)
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        raise InputError(
+            str(recording.path), f"the day cannot be removed ({error})", "Check it: --check."
+        ) from None
+    for record in files:
+        _unlink(recording, record)
+
+
+def _has_others(connection: sqlite3.Connection, day: Day) -> bool:
+    query = f"SELECT 1 FROM summary_sample WHERE NOT ({_SAMPLES}) LIMIT 1"  # noqa: S608 - ours
+    return connection.execute(query, day.within()).fetchone() is not None
+
+
+def _unlink(recording: Recording, record: EvidenceFileRecord) -> None:
+    path = recording.evidence_path(record)
+    if path is not None:
+        path.unlink(missing_ok=True)
