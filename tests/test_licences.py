@@ -29,6 +29,7 @@ WORDS = {
     "apache software license": "Apache-2.0",
     "bsd": "BSD-3-Clause",
     "bsd license": "BSD-3-Clause",
+    "3-clause bsd license": "BSD-3-Clause",
     "bsd 2-clause license": "BSD-2-Clause",
     "gnu lesser general public license v3 (lgplv3)": "LGPL-3.0-only",
     "isc license (iscl)": "ISC",

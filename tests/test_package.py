@@ -21,6 +21,7 @@ OPTIONAL = {
     "distributed",
     "fsspec",
     "keyring",
+    "opentelemetry",
     "prometheus_client",
     "pyarrow",
 }  # newer Python's, and extras

@@ -1,61 +1,123 @@
-"""`panotui metrics [SOCKET] --listen`: a recorder's state for Prometheus."""
+"""`panotui metrics [SOCKET]`: a recorder's state for Prometheus (--listen) or OpenTelemetry."""
 
 from __future__ import annotations
 
 import ipaddress
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from panotui.commands.attach import check_access, only_socket
-from panotui.commands.options import common_options
+from panotui.commands.options import common_options, duration_s
 from panotui.commands.readable import drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError, UsageError
 
+if TYPE_CHECKING:
+    from panotui.metrics.openmetrics import Recorder
+    from panotui.metrics.otlp import Exporter
+
+LISTEN = "127.0.0.1:9109"
 # what a server of the standard library imports with its first answer
 SERVING = ("encodings.idna", "encodings.latin_1", "gzip", "wsgiref.handlers")
+SENDING = ("encodings.idna", "netrc", "stringprep")  # and a client with its first request
 
 
 @click.command()
 @click.argument("socket", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--listen", default="127.0.0.1:9109", show_default=True, metavar="ADDRESS:PORT",
-    help="Where to answer; port 0 takes a free one.",
+    "--listen", metavar="ADDRESS:PORT",
+    help=f"Where to answer scrapes (default: {LISTEN}, or nowhere with --otlp); port 0 takes a free"
+    " one.",
 )  # fmt: skip
+@click.option(
+    "--otlp", metavar="ENDPOINT",
+    help="Send metrics and log records to an OpenTelemetry collector, such as http://host:4318.",
+)  # fmt: skip
+@click.option("--every", default="15s", show_default=True, metavar="TIME",
+              help="How often, with --otlp.")  # fmt: skip
 @common_options
-def command(socket: Path | None, listen: str, verbose: bool, no_color: bool) -> None:
-    """Answer scrapes (Prometheus and OpenMetrics text) with the state of a running recorder.
+def command(
+    socket: Path | None, listen: str | None, otlp: str | None, every: str, verbose: bool,
+    no_color: bool,
+) -> None:  # fmt: skip
+    """Answer scrapes (Prometheus and OpenMetrics text) with the state of a running recorder, or
+    send it to an OpenTelemetry collector, with log records of findings, violations and events.
 
     Each scrape asks the recorder over its socket; while that does not answer, panotui_recorder_up
-    is 0. Needs the extra `metrics`. What is exported stands in docs/metrics.md.
+    is 0. Needs the extra `metrics`, for --otlp the extra `otlp`. What is exported stands in
+    docs/metrics.md.
     """
     prepare_to_drop()
-    address, port = _place(listen)
+    every_s = duration_s(every)
+    place = _place(listen or LISTEN) if listen is not None or otlp is None else None
+    if otlp is not None:
+        _require_url(otlp)
     path = socket if socket is not None else only_socket("metrics")
     check_access(path)
     try:
-        from prometheus_client import CollectorRegistry, start_http_server
+        from panotui.metrics.openmetrics import Recorder
     except ImportError:
         raise UsageError(
             "metrics", "prometheus_client is not installed", "Install panotui[metrics]."
         ) from None
-    from panotui.metrics.openmetrics import Recorder, RecorderCollector
-
     recorder = Recorder(str(path))
-    recorder.frame("overview")  # the connection outlives the rights to make it
+    # the connection outlives the rights to make it
+    site = recorder.frame("overview").header.site.name or ""
+    exporter = None if otlp is None else _exporter(Recorder(str(path)), otlp, site)
+    if place is not None:
+        _serve(recorder, path, place)
+    drop_privileges(SERVING if exporter is None else (*SERVING, *SENDING))
+    if exporter is not None:
+        click.echo(f"metrics and events of {path} to {otlp} every {every}")
+        exporter.run(every_s)
+    threading.Event().wait()  # until a signal ends it
+
+
+def _serve(recorder: Recorder, path: Path, place: tuple[str, int]) -> None:
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from panotui.metrics.openmetrics import RecorderCollector
+
+    address, port = place
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RecorderCollector(recorder))
+    shown = f"[{address}]" if ":" in address else address
     try:
         server, _ = start_http_server(port, address, registry)
     except OSError as error:
         raise PanotuiError(
-            f"--listen {listen}", error.strerror or str(error), "Choose another port."
+            f"--listen {shown}:{port}", error.strerror or str(error), "Choose another port."
         ) from None
-    drop_privileges(SERVING)
-    shown = f"[{address}]" if ":" in address else address
     click.echo(f"metrics of {path} on http://{shown}:{server.server_port}/metrics")
-    threading.Event().wait()  # until a signal ends it
+
+
+def _exporter(recorder: Recorder, endpoint: str, site: str) -> Exporter:
+    """It has a connection of its own, which outlives the rights to make it."""
+    try:
+        from panotui.metrics.otlp import Exporter
+    except ImportError:
+        raise UsageError(
+            "--otlp", "the OpenTelemetry SDK is not installed", "Install panotui[metrics,otlp]."
+        ) from None
+    recorder.frame("overview")
+    return Exporter(recorder, endpoint, lambda line: click.echo(f"panotui: {line}", err=True), site)
+
+
+def _require_url(endpoint: str) -> None:
+    """UsageError for what is no address of a collector."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(endpoint)
+        is_well = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_well = False
+    if not is_well:
+        raise UsageError(
+            f"--otlp {endpoint}", "it is no address of a collector", "Such as http://host:4318."
+        )
 
 
 def _place(listen: str) -> tuple[str, int]:

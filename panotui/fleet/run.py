@@ -40,7 +40,8 @@ class Outcome(msgspec.Struct):
     failed: list[Entry] = []
     bytes: int = 0
     packets: int = 0
-    seconds: float = 0.0
+    start_s: float = 0.0  # until the workers were there
+    seconds: float = 0.0  # from then on
     cpu_s: float = 0.0
     workers: int = 0
 
@@ -77,10 +78,11 @@ def run(
         stack.callback(index.close)
         client = stack.enter_context(_cluster(scheduler, workers, memory))
         outcome.workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        outcome.start_s = time.monotonic() - began
         share = memory if scheduler == "local" else 0
         orders = (Order(job, lake, share, again) for job in new)
         _drive(client, orders, new, index, outcome, progress)
-    outcome.seconds = time.monotonic() - began
+        outcome.seconds = time.monotonic() - began - outcome.start_s
     return outcome
 
 

@@ -38,10 +38,14 @@ class Recorder:
 
     def frame(self, pane: str, first: int = 0) -> Frame:
         """One page of a pane; FeedError when nobody answers."""
+        return self.ask(View(pane=pane, first=first, rows=PAGE))
+
+    def ask(self, view: View) -> Frame:
+        """What a view shows; FeedError when nobody answers."""
         if self._client is None:
             self._client = FeedClient.connect(self._path)
         try:
-            answer = self._client.ask(View(pane=pane, first=first, rows=PAGE))
+            answer = self._client.ask(view)
         except FeedError:
             self.close()
             raise
@@ -49,12 +53,14 @@ class Recorder:
             raise FeedError(self._path, answer.text)
         return answer
 
-    def rows(self, pane: str, of: Callable[[Frame], tuple[Row, ...]]) -> list[Row]:
+    def rows(
+        self, pane: str, of: Callable[[Frame], tuple[Row, ...]], most: int = NAMED_MOST
+    ) -> list[Row]:
         """All rows of a pane, and one more than are named at the most."""
         out: list[Row] = []
-        while len(out) <= NAMED_MOST:
+        while len(out) <= most:
             frame = self.frame(pane, len(out))
-            page = of(frame)
+            page = of(frame)[max(0, len(out) - frame.first) :]  # the last page is a full one, too
             out += page
             if not page or len(out) >= frame.matched:
                 break

@@ -100,6 +100,11 @@ def test_a_scrape_has_the_recorders_numbers(path: Path) -> None:
     assert told == len(open_ones) > 0
 
 
+def test_rows_of_several_pages_come_once(path: Path) -> None:
+    rows = Recorder(str(path)).rows("flows", lambda frame: frame.flows)
+    assert len({flow.id for flow in rows}) == len(rows) == len(FixedState().flow_records()) > 400
+
+
 def test_without_a_recorder_the_scrape_says_so(tmp_path: Path) -> None:
     found = scraped(tmp_path / "nobody.sock")
     assert found["panotui_recorder_up", ()] == 0
