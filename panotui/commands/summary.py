@@ -81,14 +81,16 @@ def _source(text: _Text, snapshot: Snapshot) -> None:
 
 
 def _ports(text: _Text, snapshot: Snapshot) -> None:
-    text.head("PORTS")
+    text.head("PORTS", "" if snapshot.ports else "none known")
     levels = {"up": "ok", "standby": "ok", "down": "bad", "silent": "warn"}
+    levels |= {"warning": "warn", "error": "bad"}
     for port in snapshot.ports:
         address = ", ".join(port.addresses[:2])
+        but = f", but {port.trouble}" if port.standing != port.state else ""
         text.row(
-            levels.get(port.state, "none"),
-            f"{port.name} {port.role or ''} {port.state}  {address}  in {port.packets_in:,} out"
-            f" {port.packets_out:,} packets, peak in {_rate(port.peak_in_bps)} out"
+            levels.get(port.standing, "none"),
+            f"{port.name} {port.role or ''} {port.state}{but}  {address}  in {port.packets_in:,}"
+            f" out {port.packets_out:,} packets, peak in {_rate(port.peak_in_bps)} out"
             f" {_rate(port.peak_out_bps)}".replace("  ", " "),
         )
 

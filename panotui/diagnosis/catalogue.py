@@ -39,6 +39,7 @@ class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     relies: tuple[str, ...] = ()
     hold_s: float = 0.0
     clear_s: float = 5.0
+    passing: bool = False
 
 
 class Catalogue(Mapping[str, FindingSpec]):

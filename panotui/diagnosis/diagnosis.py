@@ -299,8 +299,9 @@ class Diagnosis:
 
     def records(self, *, hidden: bool = True) -> tuple[FindingRecord, ...]:
         """Findings that were told: open ones worst and lowest first, then cleared ones, newest
-        first. Those behind a lower finding come last of the open ones, or not at all."""
-        told = [v.record for v in self._lives.values() if v.told]
+        first. Those behind a lower finding come last of the open ones, or not at all; of what is
+        passing nothing is left when it is over."""
+        told = [v.record for v in self._lives.values() if v.told and not _has_passed(v)]
         if not hidden:
             told = [r for r in told if r.hidden_by is None]
         return tuple(
@@ -317,6 +318,10 @@ class Diagnosis:
                 ),
             )
         )
+
+
+def _has_passed(life: _Life) -> bool:
+    return life.spec.passing and life.record.cleared_time_ns is not None
 
 
 def _due_of(life: _Life, now_ns: int) -> int:

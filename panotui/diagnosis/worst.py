@@ -1,14 +1,16 @@
-"""What cameras and streams are in trouble with: the worst finding that is open about each."""
+"""What is in trouble, and with what: the worst finding that is open about a camera, a stream, a
+port, a DNS or time server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from panotui.model import CameraRecord, FindingRecord, StreamRecord
+from panotui.model import CameraRecord, EndpointRecord, FindingRecord, PortRecord, StreamRecord
 
 _RANK = {"error": 0, "warning": 1}
+_ANSWERING = frozenset({"dns", "ntp"})
 
 
 def with_troubles(
@@ -22,9 +24,7 @@ def with_troubles(
     of_camera: dict[str, FindingRecord] = {}
     of_stream: dict[str, FindingRecord] = {}
     by_flow = {s.flow: s.id for s in streams if s.flow}
-    for finding in findings:
-        if finding.cleared_time_ns is not None or finding.known or finding.severity not in _RANK:
-            continue
+    for finding in _open(findings):
         stream = finding.stream or by_flow.get(finding.flow or "")
         for key, table in ((finding.camera, of_camera), (stream, of_stream)):
             old = table.get(key) if key else None
@@ -57,3 +57,51 @@ def with_troubles(
             for s in streams
         ),
     )
+
+
+def also_with_troubles(
+    ports: Iterable[PortRecord],
+    endpoints: Iterable[EndpointRecord],
+    findings: Iterable[FindingRecord],
+) -> tuple[tuple[PortRecord, ...], tuple[EndpointRecord, ...]]:
+    """The ports, each with the worst open finding about it; and the endpoints, where a DNS or time
+    server that answers fails while an error about it is open: its answers are of no use."""
+    worst = _worst_of_subjects(findings)
+    return (
+        tuple(
+            msgspec.structs.replace(p, trouble=found.id, trouble_severity=found.severity)
+            if (found := worst.get(p.name))
+            else p
+            for p in ports
+        ),
+        tuple(
+            msgspec.structs.replace(
+                e,
+                state="failing",
+                failing_step="useful-answer",
+                detail=f"it answers, but {found.id}",
+            )
+            if e.service in _ANSWERING
+            and e.state == "reachable"
+            and (found := worst.get(e.host))
+            and found.severity == "error"
+            else e
+            for e in endpoints
+        ),
+    )
+
+
+def _worst_of_subjects(findings: Iterable[FindingRecord]) -> dict[str, FindingRecord]:
+    worst: dict[str, FindingRecord] = {}
+    for finding in _open(findings):
+        old = worst.get(finding.subject)
+        if old is None or _RANK[finding.severity] < _RANK[old.severity]:
+            worst[finding.subject] = finding
+    return worst
+
+
+def _open(findings: Iterable[FindingRecord]) -> Iterator[FindingRecord]:
+    """Findings that nobody knows of yet, but for information."""
+    for finding in findings:
+        if finding.cleared_time_ns is None and not finding.known and finding.severity in _RANK:
+            yield finding

@@ -18,7 +18,7 @@ from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts, Rule
 from panotui.diagnosis.unusual import UnusualRule
-from panotui.diagnosis.worst import with_troubles
+from panotui.diagnosis.worst import also_with_troubles, with_troubles
 from panotui.engine.events import Events
 from panotui.engine.settings import EngineSettings
 from panotui.model import (
@@ -431,6 +431,8 @@ class Engine:
             self.events.verdict(change, now)
         self.facts.camera_streams = self._by_camera()
         self._judge_cameras(now)
+        asked = self.view.facts.appliance_addresses
+        self.endpoints.take_lookups(self.lookups.drain_changed(), asked)
         for endpoint, was in self.endpoints.judge_states(now):
             self.events.endpoint(endpoint, was, now)
         self.facts.port_records = self._port_records()
@@ -549,6 +551,7 @@ class Engine:
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())
         cameras, streams = with_troubles(cameras, streams, findings)
+        ports, endpoints = also_with_troubles(ports, endpoints, findings)
         findings_known, violations_known = open_and_known(findings, violations)
         if not findings_known + violations_known and not all_works(cameras, endpoints):
             self._all_well_since = None  # no finding says so yet, but all is not well

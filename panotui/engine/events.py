@@ -322,7 +322,7 @@ class Events:
         """An endpoint's new state; the first time that one is reached is no news."""
         if was == "unseen" and endpoint.state == "reachable":
             return
-        detail = endpoint.attempts.detail or ""
+        detail = endpoint.detail or ""
         values = {"host": endpoint.host, "state": endpoint.state, "detail": detail}
         about = f"endpoint:{endpoint.rule.service}/{endpoint.host}/{endpoint.port}"
         self.tell("endpoint", now_ns, endpoint.rule.label, values, about=about)

@@ -76,6 +76,13 @@ class PortRecord(Record, frozen=True, kw_only=True):
     history_in_bps: tuple[float | None, ...] = ()  # newest last, one a second, None = gap
     history_out_bps: tuple[float | None, ...] = ()
     ladder: tuple[StepRecord, ...] = ()  # lowest first; what was not tried is left out
+    trouble: str | None = None  # id of the worst open finding about it, but for information
+    trouble_severity: Severity | None = None
+
+    @property
+    def standing(self) -> str:
+        """Its state, or how bad what was found about it is while it is up."""
+        return (self.trouble_severity or self.state) if self.state == "up" else self.state
 
 
 class FlowRecord(Record, frozen=True, kw_only=True):
@@ -288,8 +295,8 @@ class AttemptRecord(Record, frozen=True, kw_only=True):
     time_ns: int
     packet: int | None
     address: str
-    passed: str  # the last step that it passed, see `state.ladder.STEPS`
-    ended: str  # "works", "waiting", "silent", "refused", "reset", "closed", "left", ...
+    passed: str  # the last step that it passed, see `state.ladder.STEPS`; "nothing": no name
+    ended: str  # "works", "waiting", "nameless", "silent", "refused", "reset", "closed", ...
     text: str  # "SYN ok 21 ms, ClientHello sent, nothing after"
 
 

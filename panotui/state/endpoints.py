@@ -1,26 +1,31 @@
 """The endpoints that the appliance needs: every cloud rule and service of the policy, with what
 was seen of it, and the site's DNS and time servers in the same terms.
 
-Flows that carry a name which a rule knows come in with their outcomes; `EndpointRecord`s go out.
-A rule that nothing was seen of is one record with its pattern as host and the state `unseen`.
+Flows that carry a name which a rule knows come in with their outcomes, and lookups of such a name
+that lead to no address; `EndpointRecord`s go out. A rule that nothing was seen of is one record
+with its pattern as host and the state `unseen`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Container, Iterable
 
 from msgspec import Struct
 
-from panotui.model import EndpointRecord
+from panotui.model import AttemptRecord, EndpointRecord
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import ClockBook
 from panotui.state.connects import Attempts
-from panotui.state.ladder import STEPS
+from panotui.state.ladder import NAME, STEPS
+from panotui.state.lookups import Lookup
 from panotui.state.resolvers import ResolverBook
+from panotui.state.thresholds import thresholds
 
 ENDPOINTS_MAX = 512
 ATTEMPTS_SHOWN = 8
+LIMITS = thresholds().endpoints
 _KINDS = ("cloud", "service")
 
 
@@ -35,11 +40,37 @@ class Endpoint(Struct):
     state: str = "unseen"
     state_since_ns: int | None = None
     bytes: int = 0
+    nameless: Lookup | None = None  # the lookup of its name that is in vain
 
     @property
     def key(self) -> str:
         """`SERVICE/HOST/PORT`, as the screen names it."""
         return f"{self.rule.service}/{self.host}/{self.port}"
+
+    @property
+    def without_name(self) -> Lookup | None:
+        """The lookup whose failure keeps it from being reached: nothing worked since it began, no
+        connection lives on, and no later attempt came further."""
+        lookup, attempts = self.nameless, self.attempts
+        if lookup is None or not lookup.vain or attempts.open_flows:
+            return None
+        if max(attempts.success_ns, attempts.connected_ns) > lookup.vain_first_ns:
+            return None
+        failing = attempts.failing
+        if failing is not None and failing.first_ns > lookup.vain[-1].asked_ns:
+            return None
+        return lookup
+
+    @property
+    def newest_state(self) -> str:
+        """`reachable`, `blocked`, `failing` or `unseen`: what the newest evidence says."""
+        return "failing" if self.without_name is not None else self.attempts.state
+
+    @property
+    def detail(self) -> str | None:
+        """A few words on a state that is not `reachable`."""
+        lookup = self.without_name
+        return self.attempts.detail if lookup is None else _vain_words(lookup)
 
 
 class EndpointBook:
@@ -79,11 +110,36 @@ class EndpointBook:
         self.endpoints.move_to_end(key)
         return endpoint
 
+    def take_lookups(self, changed: Iterable[Lookup], askers: Container[str]) -> None:
+        """Take the lookups that began or ceased to be in vain. `askers`: the appliance's
+        addresses; empty while it is not known, and then everybody counts."""
+        for lookup in changed:
+            if askers and lookup.client not in askers:
+                continue
+            in_vain = lookup.vain_count >= LIMITS.vain_lookups or any(
+                v.said == "NXDOMAIN" for v in lookup.vain
+            )
+            mine = [e for e in self.endpoints.values() if e.host == lookup.name]
+            if not mine and in_vain:
+                mine = self._of_name(lookup.name)
+            for endpoint in mine:
+                endpoint.nameless = lookup if in_vain else None
+            self.version += bool(mine)
+
+    def _of_name(self, name: str) -> list[Endpoint]:
+        """The endpoint of a name that no connection was seen to, if a rule needs it."""
+        for match in self.policy.match_host(name):
+            rule = match.rule
+            ports = [int(p) for p in rule.ports if p.isdigit()]
+            if rule.kind in _KINDS and rule.direction != "in" and ports:
+                return [self.at(rule, name, ports[0], "")]
+        return []
+
     def judge_states(self, now_ns: int) -> list[tuple[Endpoint, str]]:
         """Bring states up to date; returns (endpoint, old state) of those that changed."""
         changed: list[tuple[Endpoint, str]] = []
         for endpoint in self.endpoints.values():
-            state = endpoint.attempts.state
+            state = endpoint.newest_state
             if state != endpoint.state:
                 changed.append((endpoint, endpoint.state))
                 endpoint.state, endpoint.state_since_ns = state, now_ns
@@ -140,28 +196,54 @@ def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
     attempts = endpoint.attempts
     rule = endpoint.rule
     failing = attempts.failing
+    lookup = endpoint.without_name
+    step = STEPS[failing.failing_step] if failing else None
+    if lookup is not None:
+        step = STEPS[NAME]
     return EndpointRecord(
         service=rule.service,
         host=endpoint.host,
         port=endpoint.port,
         rule=rule.id,
         needed=needed and (rule.needed or rule.kind == "service"),
-        state=attempts.state,
+        state=endpoint.newest_state,
         attempts=attempts.attempts,
         successes=attempts.successes,
         last_success_ns=attempts.success_ns or None,
         rtt_ms=attempts.rtt_ms,
         tls_version=attempts.tls_version,
-        detail=attempts.detail,
+        detail=endpoint.detail,
         label=rule.label,
-        address=attempts.server,
+        address=attempts.server or None,
         alpn=endpoint.alpn,
         state_since_ns=endpoint.state_since_ns,
         open_since_ns=min(attempts.open_flows.values(), default=None),
         bytes=endpoint.bytes,
-        failing_step=STEPS[failing.failing_step] if failing else None,
-        attempts_detail=tuple(a.record() for a in attempts.recent)[-ATTEMPTS_SHOWN:],
+        failing_step=step,
+        attempts_detail=_attempts_detail(endpoint),
     )
+
+
+def _attempts_detail(endpoint: Endpoint) -> tuple[AttemptRecord, ...]:
+    """The last connections, and the lookups in vain beside them, oldest first."""
+    records = [a.record() for a in endpoint.attempts.recent]
+    lookup = endpoint.nameless
+    if lookup is not None:
+        records += [
+            AttemptRecord(
+                time_ns=v.asked_ns, packet=v.packet or None, address=v.server,
+                passed="nothing", ended="nameless", text=f"name asked, {v.said} from {v.server}",
+            )
+            for v in lookup.vain
+        ]  # fmt: skip
+        records.sort(key=lambda r: r.time_ns)
+    return tuple(records)[-ATTEMPTS_SHOWN:]
+
+
+def _vain_words(lookup: Lookup) -> str:
+    said = lookup.vain[-1]
+    times = f", {lookup.vain_count} times" if lookup.vain_count > 1 else ""
+    return f"{said.said} for its name from {said.server}{times}"
 
 
 def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRecord]:
@@ -175,6 +257,10 @@ def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRe
                 failing = "answered"
             elif resolver.answers and resolver.failures >= resolver.answers:
                 state, detail = "failing", "every answer is an error"
+                failing = "useful-answer"
+            elif resolver.refuses_all:
+                state = "failing"
+                detail = f"the last {resolver.errors_in_a_row} answers are errors"
                 failing = "useful-answer"
             elif resolver.answers:
                 state = "reachable"

@@ -14,10 +14,12 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from panotui.model import AnyMessage, DnsMessage
+from panotui.state.thresholds import thresholds
 
 LOOKUPS_MAX = 2048
 SERVERS_MAX = 8  # of one name
 SHOWN = 8
+LIMITS = thresholds().lookups
 _KINDS = {"NXDOMAIN": "nxdomain", "SERVFAIL": "servfail", "REFUSED": "refused"}
 
 
@@ -55,6 +57,15 @@ class Given(Struct):
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
+class Vain(Struct, frozen=True):
+    """A question for an address that led to none."""
+
+    asked_ns: int
+    packet: int  # of the answer, or of the question that got none
+    server: str
+    said: str  # "NXDOMAIN", "SERVFAIL", "REFUSED", "no address", "no answer"
+
+
 class Lookup(Struct):
     """One name that one client asks for."""
 
@@ -63,6 +74,9 @@ class Lookup(Struct):
     asked: dict[str, tuple[int, int]] = field(default_factory=dict)  # type -> time, packet
     answered: dict[str, int] = field(default_factory=dict)  # type -> time
     given_ns: int = 0  # the newest answer with an address
+    vain: deque[Vain] = field(default_factory=lambda: deque(maxlen=SHOWN))  # since then
+    vain_count: int = 0
+    vain_first_ns: int = 0
     useless: OrderedDict[tuple[str, str, str], Useless] = field(default_factory=OrderedDict)
     given: OrderedDict[tuple[str, str], Given] = field(default_factory=OrderedDict)
 
@@ -74,6 +88,13 @@ class LookupBook:
 
     def __init__(self) -> None:
         self.lookups: OrderedDict[tuple[str, str], Lookup] = OrderedDict()
+        self._changed: dict[tuple[str, str], None] = {}
+
+    def drain_changed(self) -> list[Lookup]:
+        """The lookups that began or ceased to be in vain since the last call, and those in vain
+        that were asked again."""
+        changed, self._changed = self._changed, {}
+        return [self.lookups[key] for key in changed if key in self.lookups]
 
     def observe(self, message: AnyMessage, meter: int) -> None:
         """Take a question or an answer for an address (unicast DNS only)."""
@@ -89,6 +110,7 @@ class LookupBook:
                 self.lookups.popitem(last=False)
         self.lookups.move_to_end(key)
         if not message.response:
+            self._ask_again(lookup, message)
             lookup.asked[message.type] = (message.time_ns, message.packet)
             return
         lookup.answered[message.type] = message.time_ns
@@ -101,11 +123,39 @@ class LookupBook:
             kind = "nodata" if message.rcode == "NOERROR" else _KINDS.get(message.rcode)
             if kind is not None:
                 self._useless(lookup, message, kind)
+                said = "no address" if kind == "nodata" else message.rcode
+                asked_ns, _ = lookup.asked.get(message.type, (message.time_ns, 0))
+                self._in_vain(lookup, message, asked_ns, message.packet, said)
 
-    @staticmethod
-    def _given(lookup: Lookup, message: DnsMessage, addresses: tuple[str, ...]) -> None:
+    def _ask_again(self, lookup: Lookup, message: DnsMessage) -> None:
+        """The question before, if it got no answer."""
+        asked_ns, packet = lookup.asked.get(message.type, (0, 0))
+        unanswered = asked_ns > lookup.answered.get(message.type, 0)
+        if unanswered and message.time_ns - asked_ns >= LIMITS.repeated_ns:
+            self._in_vain(lookup, message, asked_ns, packet, "no answer")
+
+    def _in_vain(
+        self, lookup: Lookup, message: DnsMessage, asked_ns: int, packet: int, said: str
+    ) -> None:
+        if message.type == "AAAA" and ("A" in lookup.asked or said == "no address"):
+            return  # the other question decides
+        vain = Vain(asked_ns, packet, message.server, said)
+        if lookup.vain and lookup.vain[-1].asked_ns == asked_ns and lookup.vain[-1].said == said:
+            return  # a mirror's copy of the answer
+        lookup.vain.append(vain)
+        lookup.vain_count += 1
+        lookup.vain_first_ns = lookup.vain_first_ns or asked_ns
+        if len(self._changed) < LOOKUPS_MAX:
+            self._changed[lookup.client, lookup.name] = None
+
+    def _given(self, lookup: Lookup, message: DnsMessage, addresses: tuple[str, ...]) -> None:
         now = message.time_ns
         lookup.given_ns = now
+        if lookup.vain_count:
+            lookup.vain.clear()
+            lookup.vain_count = lookup.vain_first_ns = 0
+            if len(self._changed) < LOOKUPS_MAX:
+                self._changed[lookup.client, lookup.name] = None
         for key in [k for k in lookup.useless if k[0] == message.server and k[2] == message.type]:
             del lookup.useless[key]
         whose = (message.server, message.type)

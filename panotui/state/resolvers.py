@@ -73,6 +73,13 @@ class Resolver(Struct):
     sides: OrderedDict[str, Side] = field(default_factory=OrderedDict)  # by client
     last_answer_ns: int = 0
     last_ns: int = 0
+    errors_in_a_row: int = 0  # SERVFAIL and REFUSED since the last answer of use
+    error_names: set[str] = field(default_factory=set)  # that they were about
+
+    @property
+    def refuses_all(self) -> bool:
+        """It has lately answered nothing but errors, whatever the name."""
+        return len(self.error_names) >= LIMITS.error_names
 
     @property
     def median_ms(self) -> float | None:
@@ -154,6 +161,12 @@ class ResolverBook:
         side.answered(message.time_ns)
         if message.rcode in ("SERVFAIL", "REFUSED"):
             resolver.failures += 1
+            resolver.errors_in_a_row += 1
+            if len(resolver.error_names) < LIMITS.error_names:
+                resolver.error_names.add(message.name)
+        else:
+            resolver.errors_in_a_row = 0
+            resolver.error_names.clear()
         asked = self._waiting.pop(key, None)
         self._repeated.pop(key, None)
         if asked is None:

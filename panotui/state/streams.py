@@ -87,7 +87,6 @@ def profile_text(profile: int, constraint: int, level: int) -> str | None:
 
 
 _NOTHING_CAME = frozenset({"silence", "backlog"})  # kinds of freezes
-_AT_NS = SECOND // 20  # a gap so near the end of a silence is what that took
 _SAID = {"video": "video", "audio": "audio"}
 
 # what histories show of a second: bit/s, packets lost, frames, largest frame, key frames
@@ -246,7 +245,12 @@ class StreamState(Struct):
             return None
         end_ns = freeze.start_ns + int(freeze.seconds * SECOND)
         return next(
-            (g for g in self.gaps if g.where == "path" and abs(g.time_ns - end_ns) < _AT_NS), None
+            (
+                g
+                for g in self.gaps
+                if g.where == "path" and abs(g.time_ns - end_ns) < LIMITS.taken_ns
+            ),
+            None,
         )
 
     def _taken_now(self, now_ns: int) -> int:

@@ -115,6 +115,12 @@ class Connects(Table, frozen=True):
     left_times: Count
 
 
+class Endpoints(Table, frozen=True):
+    """Of `state.endpoints`."""
+
+    vain_lookups: Count
+
+
 class Habits(Table, frozen=True):
     """Of `state.habits`."""
 
@@ -147,6 +153,12 @@ class Leases(Table, frozen=True):
     offers_age_ns: Nanoseconds
 
 
+class Lookups(Table, frozen=True):
+    """Of `state.lookups`."""
+
+    repeated_ns: Nanoseconds
+
+
 class Ports(Table, frozen=True):
     """Of `state.ports`."""
 
@@ -160,6 +172,7 @@ class Resolvers(Table, frozen=True):
     slow_ms: Amount
     repeated_ns: Nanoseconds
     pair_ns: Nanoseconds
+    error_names: Count
 
 
 class Rungs(Table, frozen=True):
@@ -183,6 +196,7 @@ class Streams(Table, frozen=True):
     slow_share: Share
     slow_over_share: Share
     frozen_s: Seconds
+    taken_ns: Nanoseconds
     unknown_interval_s: Seconds
 
 
@@ -218,9 +232,11 @@ class Thresholds(Table, frozen=True):
     claims: Claims
     clock: Clock
     connects: Connects
+    endpoints: Endpoints
     habits: Habits
     ladder: Ladder
     leases: Leases
+    lookups: Lookups
     ports: Ports
     resolvers: Resolvers
     rungs: Rungs

@@ -182,21 +182,26 @@ def strip_values(scene: Scene) -> dict[str, str]:
 
 def _ports(scene: Scene) -> _Section:
     ports = scene.frame.ports
-    looks = [look(port.state) for port in ports]
+    looks = [look(port.standing) for port in ports]
     if not ports:
         answer: list[Span] = [("none seen yet", "dim")]
-    elif all(port.state == "up" for port in ports):
+    elif all(port.standing == "up" for port in ports):
         answer = [("both up" if len(ports) == 2 else f"all {len(ports)} up", "ok")]
         if len(ports) == 1:
             answer = [("up", "ok")]
     else:
-        ill = [port for port in ports if port.state != "up"]
-        answer = _answer(", ".join(f"{port.name} {port.state}" for port in ill), looks)
+        ill = [port for port in ports if port.standing != "up"]
+        answer = _answer(", ".join(f"{port.name} {_ill_word(port)}" for port in ill), looks)
     return _Section("PORTS", answer, [_port(port, scene) for port in ports])
 
 
+def _ill_word(port: PortRecord) -> str:
+    """`silent`, or what was found about a port that is up."""
+    return port.trouble or port.state if port.state == "up" else port.state
+
+
 def _port(port: PortRecord, scene: Scene) -> _Unit:
-    of = look(port.state)
+    of = look(port.standing)
     state = port.state
     if port.state != "up" and port.state_since_ns:
         state += f" {since(port.state_since_ns, scene.now_ns)}"
