@@ -26,8 +26,10 @@ from panotui.diagnosis.silence import SilenceRule
 from panotui.diagnosis.tls import TlsRule
 from panotui.diagnosis.topology import TopologyRule
 from panotui.diagnosis.traffic import TrafficRule
+from panotui.diagnosis.unusual import UnusualRule
 from panotui.diagnosis.uplink import PolicyUseRule, UplinkRule
 from panotui.diagnosis.vantage import VantageRule
+from panotui.model.baseline import Baseline
 
 RULES: tuple[type[Rule], ...] = (
     VantageRule,
@@ -59,6 +61,7 @@ RULES: tuple[type[Rule], ...] = (
 )
 
 
-def all_rules() -> list[Rule]:
-    """Every rule, new, lowest layer first."""
-    return [rule() for rule in RULES]
+def all_rules(baseline: Baseline | None = None) -> list[Rule]:
+    """Every rule, new, lowest layer first; with what is usual, what is not is told as well."""
+    rules: list[Rule] = [rule() for rule in RULES]
+    return rules if baseline is None else [*rules, UnusualRule(baseline)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
+    NEVER,
     AnyMessage,
     ArpMessage,
     EvidenceRecord,
@@ -44,6 +45,10 @@ class ArpRule(Rule):
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         """The book has it; hearing it wakes the rule."""
+
+    def steady_ns(self, facts: Facts) -> int:
+        # who says again that an address is its own is news where another says so as well
+        return facts.now_ns if facts.claims.contested else NEVER
 
     def __init__(self) -> None:
         self._sweeps: dict[str, tuple[Seen, int, int]] = {}  # by asker: first, last, most targets

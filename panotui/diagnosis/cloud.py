@@ -106,6 +106,7 @@ class ReachRule(Rule):
                 continue
             once = attempt.how == "refused" and len(target.failures) == 1
             if once and facts.now_ns - attempt.last_ns < LIMITS.again_ns and not facts.final:
+                self.due(attempt.last_ns + LIMITS.again_ns)
                 continue
             if len(found) >= TARGETS_A_TICK or a_server[target.server] >= A_HOST_MOST:
                 continue

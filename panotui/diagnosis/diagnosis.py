@@ -116,6 +116,10 @@ class Diagnosis:
             due = min(due, _due_of(life, facts.now_ns))
         return due
 
+    def steady_ns(self, facts: Facts) -> int:
+        """When the next tick would do something, although known connections merely go on."""
+        return min((rule.steady_ns(facts) for rule in self.rules), default=NEVER)
+
     def _awake(self, rule: Rule, facts: Facts) -> bool:
         if rule not in self._standing or facts.final:
             return True

@@ -19,6 +19,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import listed
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
+    NEVER,
     SECOND,
     AnyMessage,
     ArpMessage,
@@ -76,6 +77,10 @@ class DnsRule(Rule):
     def __init__(self) -> None:
         self._unreachable: OrderedDict[str, IcmpMessage] = OrderedDict()  # by resolver
         self._sought = False  # a resolver is asked for by ARP
+
+    def steady_ns(self, facts: Facts) -> int:
+        # while a resolver is asked for, each answer by ARP counts
+        return facts.now_ns if self._sought else NEVER
 
     def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
         if isinstance(message, DnsMessage):

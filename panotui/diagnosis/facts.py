@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     I64,
+    NEVER,
     SECOND,
     AnyMessage,
     Confidence,
@@ -84,6 +85,8 @@ class Facts(Struct):
     interface_dropped: int = 0
     interfaces: tuple[str, ...] = ()
     counters: MeterCounters = field(default_factory=MeterCounters)
+    # seconds before this tick in which nothing new came and nobody looked: see `Delta.passed`
+    passed: tuple[tuple[int, int], ...] = ()
     changed: I64 | None = None  # slots of `flows` that changed in this tick
     port_records: tuple[PortRecord, ...] = ()
     violations: tuple[ViolationRecord, ...] = ()
@@ -203,6 +206,12 @@ class Rule(ABC):
         """Ask again at this time, unless it has passed."""
         if time_ns > facts.now_ns:
             self.due(time_ns)
+
+    def steady_ns(self, facts: Facts) -> int:
+        """Until when its answer stays what it is while known connections merely go on: with rows
+        of flows and links in each second, but nothing in them except more packets. What `due` says
+        counts besides."""
+        return NEVER
 
     def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
         """Learn from one message; False: it is nothing to wake for."""

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND, EvidenceRecord
+from panotui.model import NEVER, SECOND, EvidenceRecord
 
 MINUTE = 60 * SECOND
 LIMITS = thresholds().mirror
@@ -32,6 +32,8 @@ class MirrorRule(Rule):
         counters = facts.counters
         history = self._history
         self._since_ns = self._since_ns or now
+        copies_then = history[-1][1] if history else 0
+        history.extend((at, copies_then, packets) for at, packets in facts.passed)
         history.append((now, counters.mirror_duplicates, counters.packets))
         oldest = -(-(now - MINUTE) // SECOND) * SECOND  # the last tick may be within a second
         while len(history) > 1 and history[1][0] <= oldest:
@@ -54,6 +56,10 @@ class MirrorRule(Rule):
             )
         out.extend(self._loss(facts))
         return out
+
+    def steady_ns(self, facts: Facts) -> int:
+        some = self._history and self._history[0][1] != facts.counters.mirror_duplicates
+        return facts.now_ns if some else NEVER
 
     def _loss(self, facts: Facts) -> list[Observation]:
         if facts.one_way:

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND, AnyMessage, ArpMessage, DnsMessage, NtpMessage
+from panotui.model import NEVER, SECOND, AnyMessage, ArpMessage, DnsMessage, NtpMessage
 from panotui.state.ports import MacCount, PortFacts
 
 LIMITS = thresholds().silence
@@ -83,6 +83,15 @@ class SilenceRule(Rule):
         if out:
             self.due(facts.now_ns + SECOND)
         return out
+
+    def steady_ns(self, facts: Facts) -> int:
+        if facts.view.vantage not in ("mirror", "file", None):
+            return NEVER
+        lasts = [
+            max((c.last_out_ns for c in _counts(port, facts)), default=0)
+            for port in facts.ports.facts
+        ]
+        return min((last + int(LIMITS.silence_s * SECOND) for last in lasts if last), default=NEVER)
 
     def _of_port(
         self, port: PortFacts, counts: dict[str, list[MacCount]], facts: Facts

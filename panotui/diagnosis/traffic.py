@@ -13,6 +13,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import listed, times
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
+    NEVER,
     SECOND,
     AnyMessage,
     EvidenceRecord,
@@ -25,6 +26,7 @@ from panotui.model import (
 from panotui.state.ports import Looped
 
 LIMITS = thresholds().traffic
+SLOW_MBPS = 90  # what a meter lets pass unlooked at is less, see `meter.steady`
 
 
 class TrafficRule(Rule):
@@ -66,9 +68,14 @@ class TrafficRule(Rule):
             *self._saturated(facts),
         ]
         out.extend(self._tagged(facts))
+        narrow = self._narrow(facts)
+        if out or narrow:
+            self.due(facts.now_ns + SECOND)
         for index, (message, seen_ns) in facts.ports.neighbours.items():
-            if now - seen_ns > max(message.ttl, 1) * SECOND:
+            over_ns = seen_ns + max(message.ttl, 1) * SECOND
+            if now > over_ns:
                 continue
+            self.due(over_ns + 1)
             where = facts.interface_name(index)
             port = facts.port_at(index)
             extra = []
@@ -95,10 +102,15 @@ class TrafficRule(Rule):
                     key=where,
                 )
             )
-        out.extend(self._narrow(facts))
-        if out:
-            self.due(facts.now_ns + SECOND)
-        return out
+        return [*out, *narrow]
+
+    def steady_ns(self, facts: Facts) -> int:
+        for port in facts.port_records:
+            slow = port.speed_mbps and port.speed_mbps < SLOW_MBPS and not port.link_is_ours
+            rates = (*port.history_in_bps, *port.history_out_bps)
+            if slow or max((r for r in rates if r), default=0) > SLOW_MBPS * 1e6:
+                return facts.now_ns
+        return NEVER
 
     def _narrow(self, facts: Facts) -> list[Observation]:
         """Routers that take smaller packets only, by what they say of the appliance's packets."""

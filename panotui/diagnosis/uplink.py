@@ -23,6 +23,7 @@ from panotui.state.connects import recent
 from panotui.state.ladder import FLIGHT, HELLO, Attempt
 
 LOOK_AGAIN_NS = 10 * SECOND
+MEASURED_EACH_NS = 5 * SECOND
 
 
 class UplinkRule(Rule):
@@ -66,10 +67,12 @@ class UplinkRule(Rule):
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
-        measured = facts.now_ns - self._measured_ns >= 5 * SECOND
+        measured = facts.now_ns - self._measured_ns >= MEASURED_EACH_NS
         if measured:
             self._measured_ns = facts.now_ns
             self._found = self._slow(facts)
+        if self._found or (not measured and _is_slow(facts)):
+            self.due(self._measured_ns + MEASURED_EACH_NS)
         if out or self._found or self._in_use or not measured:
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         return [*out, *self._found]
@@ -112,6 +115,13 @@ class UplinkRule(Rule):
             for i in worst.tolist()
         ]
         return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)}, tuple(seen))]
+
+
+def _is_slow(facts: Facts) -> bool:
+    """Of the flows that changed in this tick some have sent again, or answered late."""
+    _, rows = facts.changed_flows()
+    again = rows["retransmits_out"] + rows["retransmits_in"]
+    return bool(((again > 0) | (rows["handshake_rtt_us"] > CLOUD_LIMITS.rtt_ms * 1000)).any())
 
 
 class PolicyUseRule(Rule):

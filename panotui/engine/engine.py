@@ -16,14 +16,15 @@ import numpy as np
 
 from panotui.diagnosis import all_rules
 from panotui.diagnosis.diagnosis import Diagnosis
-from panotui.diagnosis.facts import Facts, Rule
-from panotui.diagnosis.unusual import UnusualRule
+from panotui.diagnosis.facts import Facts
 from panotui.diagnosis.worst import also_with_troubles, with_troubles
 from panotui.engine.events import Events
+from panotui.engine.passing import NO_FLOWS, is_empty
 from panotui.engine.settings import EngineSettings
 from panotui.model import (
     I64,
     SECOND,
+    U64,
     CountsRecord,
     Delta,
     DeviceRecord,
@@ -73,13 +74,6 @@ SET_BACK_NS = 60 * SECOND
 RULED_S = 10  # seconds of a port's rates that rules look at
 
 
-def _rules(settings: EngineSettings) -> list[Rule]:
-    rules = all_rules()
-    if settings.baseline is not None:
-        rules.append(UnusualRule(settings.baseline))
-    return rules
-
-
 class Engine:
     """See the module's text. Not thread-safe: one owner."""
 
@@ -109,7 +103,7 @@ class Engine:
         self.tracking = ConnectionTracking(
             self.flows, self.connects, self.endpoints, self.cameras, self.names, self.view
         )
-        self.diagnosis = Diagnosis(_rules(self.settings))
+        self.diagnosis = Diagnosis(all_rules(self.settings.baseline))
         self.events = Events(self.cameras, self.streams, self.settings.events_max)
         # in this order: who a thing is, then what follows for others, then what is told of it
         self._hearing = Hearing(
@@ -142,6 +136,7 @@ class Engine:
         self._view_version = -1
         self._last_tick_ns = 0
         self._quiet_until_ns: int | None = 0  # see `_quiet_until`; None: not worked out yet
+        self._settled: tuple[int, U64] | None = None  # see `settled`; None: not worked out yet
         self._missed = 0
         self._missed_ns = 0
         self._all_well_since: int | None = None
@@ -168,7 +163,7 @@ class Engine:
         self._take_interfaces(delta)
         if (
             tick
-            and _is_empty(delta, counted)
+            and is_empty(delta, counted)
             and self.now_ns < self._quiet_until()
             and self._interfaces == interfaces
             and not (self._woken or self._changed_slots or self.final)
@@ -202,6 +197,9 @@ class Engine:
         self.facts.now_ns = self.now_ns
         self.facts.interfaces = self._interfaces
         self.facts.meter = meter
+        self.facts.passed = delta.passed
+        if delta.passed:
+            self.diagnosis.let_pass(delta.passed[-1][0])
         for message in delta.messages:
             self._hearing.tell(message, meter)
             self.diagnosis.observe(message, self.facts)
@@ -406,6 +404,17 @@ class Engine:
             self._quiet_until_ns = self._next_due(self._last_tick_ns)
         return self._quiet_until_ns
 
+    def settled(self) -> tuple[int, U64]:
+        """Until when seconds in which known conversations merely go on may be told of together,
+        in one delta, and flows, by id, of which nothing may be left to be told later."""
+        if self._settled is None:
+            until = self._quiet_until() if not self.final else 0
+            if until > self.now_ns:
+                until = min(until, self.diagnosis.steady_ns(self.facts))
+            ids = self.tracking.unsettled(self.verdicts.unsettled()) if until else NO_FLOWS
+            self._settled = until, ids
+        return self._settled
+
     def _next_due(self, now: int) -> int:
         missed = self._missed or self.facts.ring_dropped or self.facts.interface_dropped
         if missed or self.streams.streams or self.cameras.cameras or len(self._counters) > 1:
@@ -446,7 +455,7 @@ class Engine:
             self.events.finding(kind, finding, now)
         self.facts.forget_changed()
         self._take_well()
-        self._quiet_until_ns = None
+        self._quiet_until_ns = self._settled = None
         self._snapshot = None
 
     def _judge_cameras(self, now: int) -> None:
@@ -688,11 +697,3 @@ class Engine:
             chosen = chosen[np.argsort(lives_on, kind="stable")[:limit]]
         changed[chosen] = False
         return list(self.flows.records(chosen, self.now_ns))
-
-
-def _is_empty(delta: Delta, before: MeterCounters | None) -> bool:
-    """Nothing came and nothing changed; `before` are the meter's counters of the tick before."""
-    if before is None or before.packets != delta.counters.packets or delta.blind is not None:
-        return False
-    media = len(delta.streams) + len(delta.stream_seconds)
-    return not (len(delta.flows) + media + len(delta.link_seconds) + len(delta.messages))

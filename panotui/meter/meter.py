@@ -28,6 +28,8 @@ from panotui.meter.lanes import (
 from panotui.meter.latecomers import Latecomers
 from panotui.meter.linkseconds import LinkSeconds
 from panotui.meter.repeats import ArpCopies, LoopFinder, merged
+from panotui.meter.restated import Restated
+from panotui.meter.steady import Steady
 from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp.quality import TcpQuality
 from panotui.model import (
@@ -102,6 +104,8 @@ class Meter:
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
         self._ahead: Ahead | None = None
+        self._steady: Steady | None = None  # of the batch that was decoded ahead
+        self._restated = Restated()
         self._kinds = np.empty(0, np.uint8)  # of the batch at hand, see `kinds_of`
         self._touched = False  # packets came since the last tick
         self._last_counters: MeterCounters | None = None  # as told last
@@ -145,6 +149,7 @@ class Meter:
                     int(batch.time_ns[row]), int(batch.missed[row]), int(batch.interface[row])
                 )
         self._kinds = decoded.kinds
+        self._restated.note(batch, columns, decoded.kinds)
         self._meter(batch, columns, copies, 0, len(batch), flow_id, offered)
         self.last_columns, self.last_flow_id, self.last_control = columns, flow_id, offered
         self.flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
@@ -152,13 +157,28 @@ class Meter:
     def look_ahead(self, batch: PacketBatch) -> None:
         """Decode a batch that will be given to `update` in pieces, second by second. It costs less,
         and nothing else changes."""
-        self._ahead = None
+        self._ahead = self._steady = None
         if not self.flooded:  # then columns beside a full table are the peak of memory
             self._ahead = Ahead(batch, self._decode(batch))
 
     def look_back(self) -> None:
         """The batch that was decoded ahead is metered: give it up."""
-        self._ahead = None
+        self._ahead = self._steady = None
+
+    def steady(self, edges: list[int], until_ns: int, restless: U64) -> tuple[int, int]:
+        """How many pieces of the batch that was decoded ahead, from here on, hold nothing new, and
+        the time at which there must be a tick again even so, at most `until_ns`.
+
+        `edges` (k + 1) are rows of the batch, a second's packets between two of them; `restless`
+        the ids of flows that are watched packet by packet.
+        """
+        if self._ahead is None or len(self._latecomers) or not self.streams.is_quiet:
+            return 0, 0
+        if self._steady is None:
+            self._steady = Steady(self._ahead.batch, self._ahead.decoded)
+        count = self._steady.leading(edges, self.flows, self._restated, restless)
+        # a flow is told of as over by the first tick after its time
+        return count, min(until_ns, self.flows.over_ns(until_ns) + 1) if count else 0
 
     def _decode(self, batch: PacketBatch) -> Decoded:
         columns, slow = self._decoder.read(batch)

@@ -70,6 +70,9 @@ class Delta(Struct):
     interfaces: Sequence[Interface] = field(default_factory=tuple)
     shared_interfaces: bool = False  # numbered alike in all meters, not each from 0
     blind: tuple[int, int] | None = None  # between these times the capture saw little or nothing
+    # seconds before this one's that were let pass because nothing new was in them: when each
+    # ended, and the packets counted until then
+    passed: tuple[tuple[int, int], ...] = ()
 
 
 class LinkReading(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from panotui.meter.meter import Meter
 from panotui.model import (
+    I64,
     SECOND,
+    U64,
     Delta,
     MeterSettings,
     PacketBatch,
@@ -40,7 +42,9 @@ BLIND_SHARE = 0.1  # of what passed was missed, at least: whatever did not come 
 BLIND_NS = 2 * SECOND  # ... or anything at all, while nobody read for so long
 UNKNOWN_MANY = 1 << 40  # packets: nobody counted
 LOOKS_LATE_NS = SECOND  # drop counters are read a little seldomer than packets
+LET_PASS_NS = 20 * SECOND  # of seconds without news at most before there is a tick
 LAST_BATCHES = 16  # read of live sources at the end at most; a ring holds fewer
+NO_TICKS, NO_FLOWS = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 Tap = Callable[[PacketBatch, Meter], None]
 
 
@@ -123,6 +127,10 @@ class MeterPump(ABC):
         self.taps: list[Tap] = []
         self._splitter = SecondSplitter()
         self._finished = False
+        self._ticked_ns = 0
+        self._nothing_new = False  # ... came since that tick; ticks may be left out before
+        self._let_pass_until = 0
+        self._passed: list[tuple[int, int]] = []  # those left out since the last, see `Delta`
         # What a file tells beforehand was missed at a time that it does not tell: no gap is known
         # to be this tool's, and the engine marks all that may be.
         self._dropped = sum(missed(source.counters) for source in self.sources)
@@ -177,7 +185,8 @@ class MeterPump(ABC):
         self.count(batch)
         if batch.time_ns[0] // SECOND != batch.time_ns[-1] // SECOND:
             self.meter.look_ahead(batch)
-        for part, due in self._splitter.parts(batch):
+        parts: Iterable[tuple[PacketBatch, I64]] = self._splitter.parts(batch)
+        for part, due in parts if self.live else self._folded(batch, list(parts)):
             for now_ns in due.tolist():
                 self._tick(now_ns)
             for piece in self.meter.pieces(part):
@@ -186,6 +195,55 @@ class MeterPump(ABC):
                     tap(piece, self.meter)
                 self.meter.forget_batch()
         self.meter.look_back()
+
+    def _folded(
+        self, batch: PacketBatch, parts: list[tuple[PacketBatch, I64]]
+    ) -> Iterator[tuple[PacketBatch, I64]]:
+        """The parts of a batch with the ticks before each, where seconds that hold nothing new are
+        one part with what comes after them, and have no tick."""
+        edges = [part.first_number - batch.first_number for part, _ in parts] + [len(batch)]
+        ticks = [due for _, due in parts]
+        place = 0
+        while place < len(parts):
+            due = self._let_pass(ticks[place], self.meter.counters.packets)
+            if len(due):
+                yield batch.slice(0, 0), due
+            steady = self._steady_parts(edges, ticks, place)
+            here, counted = place, self.meter.counters.packets - edges[place]
+            place += 1
+            while place < len(parts) and place <= here + steady:
+                ticks[place] = self._let_pass(ticks[place], counted + edges[place])
+                if len(ticks[place]):
+                    break
+                if place == here + steady:
+                    self._nothing_new, self._let_pass_until = False, 0
+                place += 1
+            yield batch.slice(edges[here], edges[place]), NO_TICKS
+
+    def _let_pass(self, ticks: I64, packets: int) -> I64:
+        """Leave out the ticks at which nothing is to be told; the rest. `packets`: so many were
+        counted until then."""
+        left_out = int(np.searchsorted(ticks, self._let_pass_until))
+        self._passed += [(at, packets) for at in ticks[:left_out].tolist()]
+        return ticks[left_out:]
+
+    def _steady_parts(self, edges: list[int], ticks: list[I64], place: int) -> int:
+        """How many parts from a place on hold nothing new; notes until when that needs no tick."""
+        new, self._nothing_new = not self._nothing_new, False
+        self._let_pass_until = 0
+        if new or sum(missed(s.counters) for s in self.sources) > self._dropped:
+            return 0
+        until_ns, restless = self.settled()
+        until_ns = min(until_ns, self._ticked_ns + LET_PASS_NS)
+        last = place
+        while last + 1 < len(ticks) and len(ticks[last + 1]) and ticks[last + 1][-1] < until_ns:
+            last += 1
+        if until_ns <= self._ticked_ns or (last == place < len(ticks) - 1):
+            return 0
+        steady, until_ns = self.meter.steady(edges[place : last + 2], until_ns, restless)
+        if steady:
+            self._nothing_new, self._let_pass_until = True, until_ns
+        return steady
 
     def _look_for_loss(self, packets: int) -> None:
         """What was missed since the last look, before the packets that came are metered."""
@@ -226,7 +284,12 @@ class MeterPump(ABC):
             # gaps of this second are the capture's, not the network's
             self.meter.note_capture_loss(now_ns, dropped - self._dropped)
             self._dropped = dropped
-        self.tell(self.meter.tick(now_ns))
+        delta = self.meter.tick(now_ns)
+        if self._passed:
+            delta.passed = tuple(self._passed)
+            self._passed.clear()
+        self._ticked_ns, self._nothing_new, self._let_pass_until = now_ns, True, 0
+        self.tell(delta)
 
     def finish(self) -> None:
         """Tell of the last, unfinished second; done once."""
@@ -252,6 +315,11 @@ class MeterPump(ABC):
         """Close the sources."""
         for source in self.sources:
             source.close()
+
+    def settled(self) -> tuple[int, U64]:
+        """Until when nobody must look at each second in which known conversations merely go on;
+        and flows, by id, of which all is news."""
+        return 0, NO_FLOWS
 
     @abstractmethod
     def count(self, batch: PacketBatch) -> None:
@@ -293,6 +361,10 @@ class Pump(MeterPump):
 
     def count(self, batch: PacketBatch) -> None:
         self._counting.add(batch)
+
+    def settled(self) -> tuple[int, U64]:
+        # who is called after each tick wants each
+        return (0, NO_FLOWS) if self.on_tick else self.engine.settled()
 
     def tell(self, delta: Delta) -> None:
         self._tell_source(delta.counters.malformed, again=False)

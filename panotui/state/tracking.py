@@ -18,6 +18,7 @@ from panotui.model import (
     APPS,
     I64,
     NEVER,
+    U64,
     AnyMessage,
     ArpMessage,
     Bool,
@@ -54,6 +55,7 @@ from panotui.state.connects import (
 from panotui.state.endpoints import Endpoint, EndpointBook
 from panotui.state.flows import column_text
 from panotui.state.flows.book import FlowBook, flow_key, flow_text_id
+from panotui.state.flows.records import METER_SHIFT
 from panotui.state.ladder import SYN, Attempt
 from panotui.state.thresholds import thresholds
 
@@ -65,6 +67,7 @@ _TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
 _RTSPS = APPS.index("rtsps")
 _ACCEPTED = (CONNECTED, ANSWERED, BROKEN)
 LIMITS = thresholds().tracking
+_NUMBER = np.uint64((1 << METER_SHIFT) - 1)  # of a flow's key, without its meter
 _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
 
 
@@ -124,6 +127,14 @@ class ConnectionTracking:
             self._flow(slot, self.flows.rows[slot], int(now[i]), int(was[i]), now_ns)
         self.flows.outcome[slots] = now
         self.flows.syns_counted[slots] = rows["syn_out"]
+
+    def unsettled(self, others: Bool) -> U64:
+        """Ids of flows whose attempt may go on with any row, and of `others`, a mask of slots."""
+        flows = self.flows
+        slots = others.copy()
+        known = min(len(self._climbing), len(slots))
+        slots[:known] |= self._climbing[:known] & flows.live[:known]
+        return flows.key[slots] & _NUMBER
 
     def _flow(self, slot: int, row: FlowRow, outcome: int, was: int, now_ns: int) -> None:
         version = row.version

@@ -19,6 +19,7 @@ from panotui.model import (
     I64,
     REASONS,
     AnyMessage,
+    Bool,
     TlsClientHello,
     TlsServerHello,
     ViolationRecord,
@@ -131,6 +132,13 @@ class VerdictBook:
         if (flows.live & ((flows.verdict == PENDING) | flows.rename)).any():
             return now_ns
         return self.book.due_ns()
+
+    def unsettled(self) -> Bool:
+        """(n,) slots of flows whose every row may change a verdict, or counts for a violation."""
+        flows = self.flows
+        waiting = ~flows.final | ~flows.judged_answered | flows.rename
+        unsettled: Bool = flows.live & (waiting | (flows.verdict == VIOLATION))
+        return unsettled
 
     def _fold(self, rows: AnyRows, judged: JudgedRows, now_ns: int, meter: int) -> None:
         """Give judged rows to the violations; of a flood from forged addresses only the busiest

@@ -1,5 +1,5 @@
 """One capture, one answer: whole, a packet at a time and cut at random, tick by tick and in the
-JSON, to every field."""
+JSON, to every field; and the same JSON where seconds that hold nothing new are let pass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from panotui.engine.engine import Engine
-from panotui.model import SECOND, Delta, MeterSettings, PacketBatch, Site
+from panotui.model import SECOND, U64, Delta, MeterSettings, PacketBatch, Site
 from panotui.report.analysis import analysis
-from panotui.runtime.pump import Pump
+from panotui.runtime.pump import NO_FLOWS, Pump
 from panotui.sources import open_file
 from tests.captures import capture, captures
 from tests.meter.flows.test_flood import batch as batch_of
@@ -59,10 +59,13 @@ def cut(whole: list[PacketBatch], pieces: int | None, seed: int = 0) -> Iterator
 def answered(
     parts: list[PacketBatch], settings: MeterSettings | None = None
 ) -> tuple[dict[str, Any], list[Delta]]:
-    """The JSON, and what was told at each tick."""
+    """The JSON, and what was told at each tick, where each second is looked at."""
     deltas: list[Delta] = []
 
     class Kept(Pump):
+        def settled(self) -> tuple[int, U64]:
+            return 0, NO_FLOWS
+
         def tell(self, delta: Delta) -> None:
             deltas.append(delta)
             super().tell(delta)
@@ -74,6 +77,14 @@ def answered(
     return whole, deltas
 
 
+def let_pass(parts: list[PacketBatch], settings: MeterSettings | None = None) -> dict[str, Any]:
+    """The JSON, where seconds that hold nothing new are let pass."""
+    engine = Engine(Site())
+    Pump([Given(parts)], engine, settings).run()
+    whole: dict[str, Any] = analysis(engine)
+    return whole
+
+
 def same(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
@@ -83,8 +94,10 @@ def hold_to(
     parts: Iterator[PacketBatch],
     settings: MeterSettings | None = None,
 ) -> None:
-    whole, deltas = answered(list(parts), settings)
+    cuts = list(parts)
+    whole, deltas = answered(cuts, settings)
     assert whole == want[0]
+    assert let_pass(cuts, settings) == want[0]
     assert len(deltas) == len(want[1])
     for one, other in zip(deltas, want[1], strict=True):
         flows, wanted = one.flows.whole(), other.flows.whole()
@@ -102,6 +115,8 @@ def hold_to(
 
 def hold_to_one_answer(whole: list[PacketBatch]) -> None:
     want = answered(whole)
+    if whole:
+        assert let_pass(whole) == want[0]
     packets = sum(map(len, whole))
     if packets <= ONE_BY_ONE:
         hold_to(want, cut(whole, None))

@@ -175,6 +175,10 @@ class FlowTable:
         state.port[slots, half] = c.sport[rows]
         state.port[slots, 1 - half] = c.dport[rows]
 
+    def find(self, hashes: U64) -> I32:
+        """(n,) slots of five-tuples, -1 of those of no flow that is known."""
+        return self._index.find(hashes)
+
     # -------------------------------------------------------------- grouping
 
     def group(self, rows: I64, slots: I32) -> Groups:
@@ -438,6 +442,17 @@ class FlowTable:
         if now_ns > self._due_ns or self._ended:
             return False
         return not self.state.changed[: self.state.top].any()
+
+    def over_ns(self, until_ns: int) -> int:
+        """When the first flow's time is over, if it says nothing more; at least that nothing is
+        before `until_ns`."""
+        if self._ended or self.last_drain:
+            return 0
+        if self._due_ns < until_ns:
+            state, live = self.state, self.state.live
+            over_ns = state.last_ns[live] + limits(state, self.settings, live)
+            self._due_ns = int(over_ns.min(initial=NEVER))
+        return self._due_ns
 
     def expire(self, now_ns: int) -> None:
         """End the flows whose time is over at `now_ns`."""

@@ -21,21 +21,18 @@ from panotui.meter.flows.grouping import Groups, group_sums
 from panotui.meter.flows.state import ACK, COUNT, FIN, RST, SYN, FlowState, tally
 from panotui.meter.tcp.history import note_history
 from panotui.meter.tcp.holes import NONE, Half
+from panotui.meter.tcp.progress import NO_SCALE, OF_SYN, SFR, WINDOW, odd, shift_of, unsettled
 from panotui.meter.tcp.segments import Segments, collect, signed
 from panotui.model import I64, U8, U32, Bool, PacketBatch
 from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 
-_SFR = SYN | FIN | RST
 _FAST_NS = 20_000_000  # tshark: a fast retransmission comes within 20 ms of the last duplicate ACK
 _ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT is unknown
 _SHIFT = 40  # relative numbers stay below, so groups can share one running maximum
 _PROBE_ROUNDS = 32
 _KEEP_ALIVE, _PROBE = 1, 2  # `FlowState.last_kind`
-_OF_SYN = 1 << 16  # in `FlowState.window`: it is that of a SYN, which is not scaled
-_WINDOW = _OF_SYN - 1
-_NO_SCALE = -2  # `window_shift` of a SYN without the option
 _WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
 _WALKS = 1024  # flows with open holes that are remembered between batches
 _LONGEST_US = 2**31 - 1  # half an hour: what a row can tell
@@ -60,7 +57,8 @@ class TcpQuality:
         self._options(batch, c, segments)
         self._handshakes(segments)
         self._sizes(segments)
-        flawed = self._flawed(segments)
+        flawed = segments.marked(odd(self.flows, segments))
+        flawed |= unsettled(self.flows, segments)
         verdicts = np.zeros(len(segments.rows), np.uint8)
         if flawed.any():
             verdicts[flawed.take(segments.group)] = self._judge(segments.take(flawed))
@@ -74,64 +72,6 @@ class TcpQuality:
         )  # fmt: skip
 
     # -------------------------------------------------------------- cheap for all
-
-    def _flawed(self, s: Segments) -> Bool:
-        """(g,) groups in which anything but plain progress happens."""
-        flows = self.flows
-        pure = (s.flags & _SFR) == 0
-        own, peer = s.own, s.peer
-        known_own, known_peer = own >= 0, peer >= 0
-        next_seq, acked = flows.next_seq.reshape(-1), flows.last_ack.reshape(-1)
-        opened = flows.tcp_open.reshape(-1)
-
-        expected, last_ack = s.end.take(own, mode="wrap"), s.ack.take(own, mode="wrap")
-        lone = np.flatnonzero(own < 0)
-        key = s.key.take(lone)
-        expected[lone], last_ack[lone] = next_seq.take(key), acked.take(key)
-        known_own[lone] = opened.take(key)
-        peer_end, peer_ack = s.end.take(peer, mode="wrap"), s.ack.take(peer, mode="wrap")
-        peer_window = s.window.take(peer, mode="wrap")
-        lone = np.flatnonzero(peer < 0)
-        key = s.key.take(lone) ^ 1
-        peer_end[lone], peer_ack[lone] = next_seq.take(key), acked.take(key)
-        peer_window[lone] = flows.window.reshape(-1).take(key) & _WINDOW
-        known_peer[lone] = opened.take(key)
-
-        data = s.length > 0
-        bad = s.seq != expected
-        bad |= ~data & pure & (s.ack == last_ack)
-        bad &= known_own
-        bad |= (s.window == 0) & pure
-        of_peer = (s.flags & ACK) != 0
-        of_peer &= (s.ack - peer_end).view(np.int32) > 0
-        to_peer = (s.end - peer_ack).view(np.int32) <= 0
-        to_peer |= (peer_window == 0) & (s.length == 1)
-        shift = self._shift(s)
-        scaled = (peer_window << np.maximum(shift, 0)).astype(np.uint32)
-        to_peer |= (shift >= 0) & (s.end == peer_ack + scaled)
-        of_peer |= data & to_peer
-        bad |= of_peer & known_peer
-        flawed = s.marked(bad)
-        open_hole = flows.to_be_acked.take(s.slots, axis=0) != flows.next_seq.take(s.slots, axis=0)
-        open_hole |= flows.last_kind.take(s.slots, axis=0) != 0
-        open_hole |= flows.dup_ack_run.take(s.slots, axis=0) != 0
-        flawed |= open_hole[:, 0] | open_hole[:, 1] | flows.holes.take(s.slots)
-        return flawed
-
-    def _shift(self, s: Segments) -> I64:
-        """(m,) shift of the peer's window as tshark takes it; -1 unknown."""
-        flows = self.flows
-        shifts = flows.window_shift.take(s.slots, axis=0).astype(np.int64)
-        absent = shifts == _NO_SCALE
-        if absent.any():
-            shifts[absent[:, 0] | absent[:, 1]] = 0  # both have to ask for it
-        shift: I64 = shifts.reshape(-1).take(s.group * 2 + (1 - s.side))
-        # the window of a SYN is not scaled
-        of_syn = (s.flags & SYN).take(s.peer, mode="wrap") != 0
-        lone = np.flatnonzero(s.peer < 0)
-        of_syn[lone] = flows.window.reshape(-1).take(s.key.take(lone) ^ 1) >= _OF_SYN
-        shift[np.flatnonzero(of_syn & (shift > 0))] = 0
-        return shift
 
     def _keep_clean(self, s: Segments) -> None:
         """Sequence state of groups in perfect order: it is that of their last segments."""
@@ -153,7 +93,7 @@ class TcpQuality:
         flows = self.flows
         key = s.way_key()
         of_syn = (s.flags.take(s.newest) & SYN) != 0
-        flows.window.reshape(-1)[key] = s.window.take(s.newest) + of_syn * np.int64(_OF_SYN)
+        flows.window.reshape(-1)[key] = s.window.take(s.newest) + of_syn * np.int64(OF_SYN)
         flows.last_ack.reshape(-1)[key] = s.ack.take(s.newest)
         flows.last_ack_ns.reshape(-1)[key] = s.time.take(s.newest)
         numbered = key
@@ -212,7 +152,7 @@ class TcpQuality:
         size = np.minimum(size, batch.offset[rows] + batch.captured[rows] - header)
         at = np.full(len(rows), 20)
         mss = np.zeros(len(rows), np.uint16)
-        shift = np.full(len(rows), _NO_SCALE, np.int8)
+        shift = np.full(len(rows), NO_SCALE, np.int8)
         walking = np.flatnonzero(at + 1 < size)
         for _ in range(40):
             if not len(walking):
@@ -245,7 +185,7 @@ class TcpQuality:
         slots, group = s.slots, s.group
         side, length = s.side, s.length
         signal = (s.flags & (SYN | FIN)) != 0
-        pure = (s.flags & _SFR) == 0
+        pure = (s.flags & SFR) == 0
         occupied = length + signal
         refused = s.refusals()
 
@@ -260,8 +200,8 @@ class TcpQuality:
         at = self._unwrapped(s, base)
         end = np.where(refused, NONE, at + occupied)
 
-        own_window = self._last(s, s.own, s.window, flows.window, side) & _WINDOW
-        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side) & _WINDOW
+        own_window = self._last(s, s.own, s.window, flows.window, side) & WINDOW
+        peer_window = self._last(s, s.peer, s.window, flows.window, 1 - side) & WINDOW
         own_ack = self._last(s, s.own, s.ack, flows.last_ack, side)
         peer_ack = self._last(s, s.peer, s.ack, flows.last_ack, 1 - side)
 
@@ -282,7 +222,7 @@ class TcpQuality:
         repeat = same_ack & open_window & (s.window == own_window)
         answer = repeat & (peer_kind == _KEEP_ALIVE)
         duplicate = repeat & ~answer
-        shift = self._shift(s)
+        shift = shift_of(self.flows, s)
         scaled = peer_ack + (peer_window.astype(np.int64) << np.maximum(shift, 0)).astype(np.uint32)
         full = (length > 0) & (shift >= 0) & pure & ~probe
         full &= (s.seq + length.astype(np.uint32)) == scaled

@@ -1,0 +1,127 @@
+"""Which seconds of a file hold nothing new: nobody needs to look at them one by one.
+
+In come a batch that was decoded ahead, where its seconds end, and the flow table as it stands. Out
+goes how many seconds from here on only carry on what is known: segments of conversations that both
+sides hold, each where the one before it ended, and control packets that repeat what was said. What
+is let pass so is metered with the second after it. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from panotui.meter.ahead import Decoded
+from panotui.meter.control.kinds import NONE
+from panotui.meter.flows.grouping import Groups
+from panotui.meter.flows.state import FIN, RST, SYN
+from panotui.meter.flows.table import FlowTable
+from panotui.meter.lanes import LANE_BULK
+from panotui.meter.restated import Restated, may_be_restated
+from panotui.meter.tcp.progress import odd, unsettled
+from panotui.meter.tcp.segments import collect
+from panotui.model import I64, SECOND, U64, Bool, PacketBatch
+from panotui.wire.columns import SNAPPED, Columns
+from panotui.wire.protocols import TCP
+
+# A connection that speaks again after a longer silence is news: what has forgotten it, and whether
+# it is answered, is asked of that moment.
+HUSH_NS = 8 * SECOND
+LOOKED_AT = 8_192  # packets looked at in one go: where more come, a second's fixed cost is little
+BYTES_A_SECOND = 8_000_000  # of a second that is let pass: less than any port calls full
+SPOKEN_LEAST = 3  # packets each way, of a conversation that is known
+
+
+def plain_rows(batch: PacketBatch, decoded: Decoded) -> Bool:
+    """(n,) rows that may be let pass by what they are themselves."""
+    c = decoded.columns
+    plain: Bool = (c.protocol == TCP) & (c.hash != 0) & (c.fragment == 0)
+    plain &= (c.tcp_flags & (SYN | FIN | RST)) == 0
+    plain &= decoded.kinds == NONE
+    plain[decoded.group_rows] = plain[decoded.slow] = False
+    plain |= may_be_restated(decoded.kinds) & (c.hash == 0)
+    plain &= ~c.malformed & ((c.flags & SNAPPED) == 0)
+    plain[1:] &= batch.time_ns[1:] >= batch.time_ns[:-1]
+    if decoded.copies is not None:
+        plain &= ~decoded.copies
+    if batch.missed is not None:
+        plain &= batch.missed == 0
+    return plain
+
+
+class Steady:
+    """A batch whose seconds may be let pass."""
+
+    def __init__(self, batch: PacketBatch, decoded: Decoded) -> None:
+        self._batch = batch
+        self._decoded = decoded
+        self._odd_before: I64 = np.append(0, np.cumsum(~plain_rows(batch, decoded)))
+        self._bytes: I64 = np.append(0, np.cumsum(batch.wire_length))
+
+    def leading(self, edges: list[int], flows: FlowTable, restated: Restated, restless: U64) -> int:
+        """How many of the pieces that lie between `edges` (rows of the batch, k + 1 of them) hold
+        nothing new, counted from the first. `restless`: flows, by id, of which all is news."""
+        start = edges[0]
+        rows = np.array(edges)
+        odd_before, size = self._odd_before.take(rows), np.diff(self._bytes.take(rows))
+        fit = (np.diff(odd_before) == 0) & (size <= BYTES_A_SECOND)
+        fit &= rows[1:] - start <= LOOKED_AT
+        count = len(fit) if fit.all() else int(fit.argmin())
+        if not count:
+            return 0
+        stop = edges[count]
+        batch, part = self._batch.slice(start, stop), self._decoded.part(start, stop)
+        first = len(batch)
+        again = np.flatnonzero(part.kinds != NONE)
+        if len(again):
+            first = restated.news(batch, part.columns, part.kinds, again)
+            first = min(first, LOOKED_AT)
+        talk = np.flatnonzero(part.kinds[:first] == NONE)
+        if len(talk):
+            going_on = _going_on(batch, part.columns, talk, flows, restless)
+            if not going_on.all():
+                first = int(talk[going_on.argmin()])
+        return int(np.searchsorted(rows[1 : count + 1], start + first, side="right"))
+
+
+def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restless: U64) -> Bool:
+    """(k,) of these rows (k,), of TCP: those of known conversations that merely go on. What comes
+    behind a stranger is not asked about."""
+    on: Bool = np.zeros(len(rows), np.bool_)
+    slots = flows.find(c.hash[rows])
+    known = slots >= 0
+    if not known.all():
+        stop = int(known.argmin())
+        if not stop:
+            return on
+        rows, slots = rows[:stop], slots[:stop]
+    state = flows.state
+    half = slots.astype(np.int64) * 2 + ~c.forward[rows]
+    good = state.reported[slots] & (state.vlan[slots] == c.vlan[rows])
+    lanes = state.lane.take(slots, axis=0) == LANE_BULK
+    spoken = state.packets.take(slots, axis=0) >= SPOKEN_LEAST
+    good &= (lanes & spoken).all(axis=1)
+    good &= state.src_mac.reshape(-1)[half] == c.src_mac[rows]
+    good &= state.dst_mac.reshape(-1)[half] == c.dst_mac[rows]
+    good &= state.interface.reshape(-1)[half] == batch.interface[rows]
+    if len(restless):
+        good &= ~np.isin(state.id[slots], restless)
+    plain = np.zeros(len(batch), np.bool_)
+    groups = flows.group(rows, slots)
+    segments = collect(batch, c, groups)
+    if segments is not None:
+        off = odd(state, segments)
+        off |= unsettled(state, segments).take(segments.group)
+        plain[segments.rows] = ~off
+    plain[groups.rows] &= _soon(batch, groups, state.last_ns)
+    on[: len(good)] = good & plain[rows]
+    return on
+
+
+def _soon(batch: PacketBatch, groups: Groups, last_ns: I64) -> Bool:
+    """(m,) grouped rows that come soon after their flow's row before."""
+    time_ns = batch.time_ns[groups.rows]
+    before = np.empty_like(time_ns)
+    before[1:] = time_ns[:-1]
+    before[groups.first] = last_ns[groups.slot]
+    soon: Bool = time_ns - before <= HUSH_NS
+    return soon

@@ -1,0 +1,126 @@
+"""Seconds in which known conversations merely go on are told of together, and the answer is that of
+looking at each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from panotui.diagnosis.thresholds import thresholds
+from panotui.meter.steady import HUSH_NS
+from panotui.model import SECOND, U64, Delta
+from panotui.report.analysis import analysis
+from panotui.runtime.pump import LET_PASS_NS, NO_FLOWS, Pump
+from tests.benchmarks import site_day
+from tests.diagnosis.wire import CLOUD, ETH1, GATEWAY, ROUTER_MAC, Wire, arp_packet
+from tests.made_up import site
+
+HOST = "s3.us-east-1.amazonaws.com"
+SERVER = (ROUTER_MAC, "52.216.0.20", 443)
+
+
+def kept_alive(wire: Wire, until: int) -> None:
+    """A connection over which a word is said every 3 s."""
+    wire.ask(0.5, HOST, SERVER[1])
+    flow = site_day.opened(wire, 1.0, 1, 40_000)
+    for at in range(3, until, 3):
+        site_day.kept_alive(flow, at + 0.2)
+
+
+def alone(wire: Wire) -> None:
+    kept_alive(wire, 120)
+
+
+def loses(wire: Wire) -> None:
+    """... and what it said is said again, in the middle and near the end."""
+    kept_alive(wire, 60)
+    flow = wire.tcp((ETH1, CLOUD, 40_001), SERVER)
+    flow.open(5.0)
+    for at in range(6, 100, 2):
+        flow.send(at + 0.1, site_day.DATA)
+        if at % 10 == 0:
+            flow.send(at + 0.4, site_day.DATA, again=True)
+        flow.answer(at + 0.5, site_day.DATA)
+
+
+def falls_silent(wire: Wire) -> None:
+    """... and one of two connections stops without a word."""
+    kept_alive(wire, 150)
+    site_day.kept_alive(site_day.opened(wire, 2.0, 2, 40_002), 9.0)
+
+
+def is_reset(wire: Wire) -> None:
+    """... and another wakes from a long silence and is reset, again and again."""
+    kept_alive(wire, 400)
+    for n in range(4):
+        flow = site_day.opened(wire, 3.0 + n * 90, 3, 40_010 + n)
+        site_day.kept_alive(flow, 8.0 + n * 90)
+        flow.send(70.0 + n * 90, site_day.DATA)
+        flow.reset(70.2 + n * 90)
+
+
+def asked(
+    wire: Wire, start: int, stop: int, mac: str = ROUTER_MAC, *, answered: bool = True
+) -> None:
+    """The gateway is asked for by ARP every 5 s."""
+    for at in range(start, stop, 5):
+        wire.add(at + 0.3, arp_packet(1, ETH1, CLOUD, GATEWAY))
+        if answered:
+            wire.add(at + 0.301, arp_packet(2, mac, GATEWAY, CLOUD, dst=ETH1))
+
+
+def gateway_stops(wire: Wire) -> None:
+    """... and the gateway answers by ARP, then no more, then again."""
+    kept_alive(wire, 200)
+    asked(wire, 2, 90)
+    asked(wire, 92, 130, answered=False)
+    asked(wire, 132, 200)
+
+
+def another_claims(wire: Wire) -> None:
+    """... and another host answers for the gateway as well."""
+    kept_alive(wire, 200)
+    asked(wire, 2, 200)
+    asked(wire, 83, 160, "02:00:00:00:0b:01")
+
+
+SCENES = [alone, loses, falls_silent, is_reset, gateway_stops, another_claims]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_answer_is_that_of_looking_at_each(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[int] = []
+    tell = Pump.tell
+
+    def telling(self: Pump, delta: Delta) -> None:
+        passed.extend(at for at, _ in delta.passed)
+        tell(self, delta)
+
+    def answer() -> dict[str, Any]:
+        wire = Wire()
+        scene(wire)
+        told: dict[str, Any] = analysis(wire.watch(site(camera=[])))
+        return told
+
+    def settled(self: Pump) -> tuple[int, U64]:
+        return self.engine.settled()  # although the scene's own clock is called after each tick
+
+    monkeypatch.setattr(Pump, "tell", telling)
+    monkeypatch.setattr(Pump, "settled", settled)
+    together = answer()
+    assert len(passed) > 40
+    assert all(at % SECOND == 0 for at in passed)
+
+    def each(self: Pump) -> tuple[int, U64]:
+        return 0, NO_FLOWS
+
+    monkeypatch.setattr(Pump, "settled", each)
+    passed.clear()
+    assert answer() == together
+    assert not passed
+
+
+def test_what_counts_as_silence_is_longer_than_what_is_let_pass() -> None:
+    """Who spoke not long before, and is heard of only when the time to let pass is over."""
+    assert thresholds().cloud.silence_ns > HUSH_NS + LET_PASS_NS + SECOND
