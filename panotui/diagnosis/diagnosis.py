@@ -22,9 +22,17 @@ from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import NEVER, SECOND, AnyMessage, Confidence, FindingRecord
+from panotui.model import (
+    NEVER,
+    SECOND,
+    AnyMessage,
+    Confidence,
+    FindingRecord,
+    LifeRecord,
+)
 
 FINDINGS_MAX = 500
+EARLIER_MOST = 20  # lives of one finding that are remembered
 LIMITS = thresholds().causes
 _WEAKER: dict[Confidence, Confidence] = {
     "certain": "likely",
@@ -50,6 +58,9 @@ class _Life(Struct):
     untried: bool = False  # the text says since when nobody tried
     times: int = 1
     pending_ns: int = 0  # condition holds since, while hold_s runs
+    before: FindingRecord | None = None  # what was over when the condition came back
+    worst: FindingRecord | None = None  # as it was when it weighed most
+    weight: float = 0.0  # then
 
 
 class Diagnosis:
@@ -156,12 +167,18 @@ class Diagnosis:
             if life.told and life.record.cleared_time_ns is not None:
                 life.times += 1
                 life.told = life.announced = False
+                life.before = life.record
+                if now - life.record.cleared_time_ns > LIMITS.same_ns:
+                    life.record = _anew(life.record, seen.first_ns or now)
+                    life.worst, life.weight = None, 0.0
                 life.pending_ns = seen.first_ns or now
             elif not life.told and now - life.seen_ns > 2 * SECOND + spec.clear_s * SECOND:
                 life.pending_ns = seen.first_ns or now
             life.record = self._record(key, seen, spec, facts, life, grade)
             life.text = life.record.text
             life.seen_ns = now
+        if seen.weight > life.weight:
+            life.worst, life.weight = life.record, seen.weight
         way = {"way": _way(seen.values, facts), **seen.values}
         life.blocks = frozenset((*_tags(spec.blocks, way), *seen.blocks))
         life.relies = frozenset((*_tags(spec.relies, way), *seen.relies))
@@ -183,6 +200,7 @@ class Diagnosis:
     def _open_when_held(self, life: _Life, now: int) -> None:
         if not life.told and now - life.pending_ns >= life.spec.hold_s * SECOND:
             life.told = True
+            life.before = None
             life.record = msgspec.structs.replace(life.record, cleared_time_ns=None)
 
     @staticmethod
@@ -219,9 +237,7 @@ class Diagnosis:
             text=seen.text or filled(spec.text, seen.values),
             action=filled(spec.action, seen.values) if seen.action is None else seen.action,
             evidence=seen.evidence or (old.evidence if old else ()),
-            first_time_ns=min(
-                old.first_time_ns if old else facts.now_ns, seen.first_ns or facts.now_ns
-            ),
+            first_time_ns=_first_ns(old, seen.first_ns or facts.now_ns, facts.now_ns),
             last_time_ns=seen.last_ns or facts.now_ns,
             # what was cleared is open again only when it has held for its time
             cleared_time_ns=old.cleared_time_ns if old and life and not life.told else None,
@@ -234,6 +250,7 @@ class Diagnosis:
             stream=seen.stream,
             camera=seen.camera,
             violation=seen.violation,
+            earlier=old.earlier if old else (),
         )
 
     def _clear(self, now: int) -> None:
@@ -243,12 +260,19 @@ class Diagnosis:
                 continue
             if now - life.seen_ns < life.spec.clear_s * SECOND:
                 continue
-            if not life.told:
+            if not life.told and life.before is None:
                 gone.append(key)
+                continue
+            if life.before is not None:  # it did not come back after all
+                life.record, life.before = life.before, None
+                life.told = life.announced = True
+                life.times -= 1
                 continue
             life.record = msgspec.structs.replace(
                 life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text
             )
+            if life.worst is not None:
+                life.record = _as_at(life.record, life.worst)
             if life.announced:
                 self._changes.append(("cleared", life.record))
         for key in gone:
@@ -305,7 +329,8 @@ class Diagnosis:
         """Findings that were told: open ones worst and lowest first, then cleared ones, newest
         first. Those behind a lower finding come last of the open ones, or not at all; of what is
         passing nothing is left when it is over."""
-        told = [v.record for v in self._lives.values() if v.told and not _has_passed(v)]
+        shown = [v for v in self._lives.values() if (v.told or v.before) and not _has_passed(v)]
+        told = [v.before or v.record for v in shown]
         if not hidden:
             told = [r for r in told if r.hidden_by is None]
         return tuple(
@@ -325,7 +350,39 @@ class Diagnosis:
 
 
 def _has_passed(life: _Life) -> bool:
-    return life.spec.passing and life.record.cleared_time_ns is not None
+    return life.spec.passing and (life.before or life.record).cleared_time_ns is not None
+
+
+def _anew(over: FindingRecord, now_ns: int) -> FindingRecord:
+    """A finding that begins again, remembering the time that is over."""
+    life = LifeRecord(
+        first_time_ns=over.first_time_ns,
+        cleared_time_ns=over.cleared_time_ns or over.last_time_ns,
+        severity=over.severity,
+        text=over.text,
+    )
+    return msgspec.structs.replace(
+        over,
+        first_time_ns=max(now_ns, life.cleared_time_ns),
+        earlier=(*over.earlier, life)[-EARLIER_MOST:],
+        hidden_by=None,
+    )
+
+
+def _first_ns(old: FindingRecord | None, since_ns: int, now_ns: int) -> int:
+    """Since when it stands: what was seen of it before may have been its life before this one."""
+    if old is None:
+        return min(now_ns, since_ns)
+    over_ns = old.earlier[-1].cleared_time_ns if old.earlier else 0
+    return max(over_ns, min(old.first_time_ns, since_ns))
+
+
+def _as_at(over: FindingRecord, worst: FindingRecord) -> FindingRecord:
+    """What is over, as it was when it was worst."""
+    return msgspec.structs.replace(
+        over, text=worst.text, severity=worst.severity, action=worst.action, detail=worst.detail,
+        evidence=worst.evidence or over.evidence,
+    )  # fmt: skip
 
 
 def _due_of(life: _Life, now_ns: int) -> int:

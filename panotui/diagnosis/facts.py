@@ -174,6 +174,8 @@ class Observation(Struct, frozen=True):
     blocks: tuple[str, ...] = ()  # tags beside those of its table
     relies: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()  # `life_key`s of the observations whose one cause this is
+    # how bad it is, where what is over shall be told as it was at its worst; 0: as it was last
+    weight: float = 0.0
     replaces: tuple[str, ...] = ()  # `life_key`s of what was said too early: it was never true
 
     @property

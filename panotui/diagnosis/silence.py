@@ -4,6 +4,7 @@ On a mirror the cable itself is out of sight: a port that is dead shows only in 
 That is believed where the port did something regularly (it asked the time, looked up a name, took
 a stream) and has stopped with all of it, while the appliance's other port, or frames that are still
 sent to this one, show that the others live on. A port that merely has nothing to say is not silent.
+Where a mirror shows that port alone nothing else is there to be heard: then it may be the mirror.
 """
 
 from __future__ import annotations
@@ -111,10 +112,13 @@ class SilenceRule(Rule):
         others = [n for n, c in counts.items() if n != port.name and _alive(c, now)]
         if facts.view.facts.topology == "single" and others:
             return None  # one that stands by, or has failed over: told as such
-        if not (others or still_sent_to) or not self._neighbours_live(port, mine, facts):
+        if not (others or still_sent_to):
             return None
+        is_dark = not self._neighbours_live(port, mine, facts)
         overdue = [h for (name, _), h in self._habits.items() if name == port.name]
         overdue = [h for h in overdue if h.overdue(now)]
+        if is_dark and not (others and overdue):
+            return None
         if not (overdue or still_sent_to or self._stream_stopped(port, mine, facts)):
             return None
         since = last_out if still_sent_to else max(last_out, last_in)
@@ -130,7 +134,12 @@ class SilenceRule(Rule):
             or (evidence(since, max(c.last_packet for c in mine), "the last frame that it sent"),),
             since,
             since,
+            # of the neighbours nothing is seen either: the cable, or what shows it to us
+            "possible" if is_dark else None,
             detail=tuple(detail),
+            text=f"Port {port.name} has fallen silent, and all beside it where it is seen"
+            if is_dark
+            else None,
         )  # fmt: skip
 
     @staticmethod

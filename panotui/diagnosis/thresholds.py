@@ -232,6 +232,7 @@ class Causes(Table, frozen=True):
     """Of `diagnosis.diagnosis`."""
 
     together_ns: Nanoseconds
+    same_ns: Nanoseconds
     untried_ns: Nanoseconds
 
 

@@ -424,6 +424,15 @@ class EvidenceFileRecord(Record, frozen=True, kw_only=True):
     frames: tuple[FrameRecord, ...] = ()
 
 
+class LifeRecord(Record, frozen=True, kw_only=True):
+    """A time in which a finding stood, that is over."""
+
+    first_time_ns: int
+    cleared_time_ns: int
+    severity: Severity
+    text: str
+
+
 class FindingRecord(Record, frozen=True, kw_only=True):
     id: str
     severity: Severity
@@ -447,6 +456,7 @@ class FindingRecord(Record, frozen=True, kw_only=True):
     camera: str | None = None
     violation: str | None = None  # the id of the violation that it explains
     evidence_file: str | None = None  # recordings: where its packets are, see `EvidenceFileRecord`
+    earlier: tuple[LifeRecord, ...] = ()  # times before this one, oldest first; the newest few
 
     @property
     def name(self) -> str:

@@ -633,6 +633,13 @@ class Recording:
         bodies = self._rows("SELECT body FROM finding ORDER BY first_ns")
         return list(self._read(rows.finding_of, bodies))
 
+    def lives(self, newest: Sequence[FindingRecord]) -> tuple[FindingRecord, ...]:
+        """Every time that a finding stood: `newest`, then what else was recorded, newest first."""
+        told = {(f.name, f.first_time_ns) for f in newest}
+        others = [f for f in self.findings() if (f.name, f.first_time_ns) not in told]
+        others.sort(key=lambda f: f.first_time_ns, reverse=True)
+        return (*newest, *self.known.over_findings(tuple(others)))
+
     def violations(self) -> list[ViolationRecord]:
         bodies = self._rows("SELECT body FROM violation ORDER BY first_ns")
         return list(self._read(rows.violation_of, bodies))

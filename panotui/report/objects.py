@@ -407,6 +407,15 @@ def finding_object(
         "first_time": time_text(finding.first_time_ns),
         "last_time": time_text(finding.last_time_ns),
         "cleared_time": time_text(finding.cleared_time_ns),
+        "earlier": [
+            {
+                "first_time": time_text(life.first_time_ns),
+                "cleared_time": time_text(life.cleared_time_ns),
+                "severity": life.severity,
+                "text": life.text,
+            }
+            for life in finding.earlier
+        ],
         "layer": finding.layer,
         "hides": list(finding.hides),
         "hidden_by": finding.hidden_by.partition("|")[0] if finding.hidden_by else None,

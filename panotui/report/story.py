@@ -167,6 +167,7 @@ def story_of(
     ):
         raise InputError(named, "nothing was recorded in that span", "Choose another.")
     last = recording.final()
+    last = msgspec.structs.replace(last, findings=recording.lives(last.findings))
     snapshot = _snapshot_of(recording, last, span, whole)
     flows, largest = _flows(recording, span)
     samples = list(recording.samples("stream_sample", _STREAM_COLUMNS))
@@ -394,7 +395,7 @@ def _before(
         return None
     then, now = _cameras(samples, earlier)[1], _cameras(samples, told)[1]
     names = sorted({*then, *now})
-    troubles = [f for f in recording.findings() if f.severity != "info" and f.hidden_by is None]
+    troubles = [f for f in last.findings if f.severity != "info" and f.hidden_by is None]
     violations = recording.violations()
     return Before(
         span=earlier,

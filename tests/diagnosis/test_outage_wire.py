@@ -75,3 +75,30 @@ def test_frames_that_this_tool_cuts_on_purpose_are_no_short_capture() -> None:
     ]
     assert "capture-snapped" in told(wire.watch())
     assert "capture-snapped" not in told(wire.watch(live=True))
+
+
+def test_what_came_and_went_and_came_again_has_two_times() -> None:
+    wire, film = Wire(), Film()
+    camera = Reader(wire).start(0.5)
+    camera.film(1.5, 20, film)
+    camera.film(28, 120, film)
+    camera.film(130, 150, film)
+    finding = told(wire.watch(end=150))["stream-frozen"]
+    (earlier,) = finding.earlier
+    began = [(t - finding.earlier[0].first_time_ns) / 1e9 for t in (
+        earlier.cleared_time_ns, finding.first_time_ns, finding.cleared_time_ns)]  # fmt: skip
+    assert began == pytest.approx([9, 100, 111], abs=2)
+    assert "8.0 s" in earlier.text
+    assert "10.0 s" in finding.text
+
+
+def test_a_loss_that_is_over_is_told_as_it_was_at_its_worst() -> None:
+    wire, film = Wire(), Film()
+    camera = Reader(wire).start(0.5)
+    camera.film(1.5, 30, film)
+    camera.film(30, 70, film, lose=lambda number: number % 20 == 0)  # one of twenty
+    camera.film(70, 190, film)
+    finding = told(wire.watch(end=190))["stream-loss"]
+    assert finding.cleared_time_ns is not None
+    assert finding.severity == "error"
+    assert float(finding.text.partition(": ")[2].partition(" %")[0]) == pytest.approx(5, abs=0.5)

@@ -16,6 +16,7 @@ from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, eviden
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, StreamGap
 from panotui.state.camera import Camera
+from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState, media_of, stream_key
 
@@ -109,6 +110,7 @@ class FateRule(Rule):
             ),
             seen[0].time_ns, seen[-1].time_ns,
             covers=tuple(m.life_key(i) for m in losing for i in ("stream-loss", "stream-burst")),
+            weight=float(len(names)),
         )  # fmt: skip
 
 
@@ -134,7 +136,7 @@ def _near(bursts: list[_Burst], at: int) -> Iterator[_Burst]:
 
 
 def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observation]:
-    frozen = [m for m in members if m.stream.state == "frozen"]
+    frozen = [m for m in members if m.stream.state == "frozen" and _is_wanted(m, facts)]
     if len({m.camera.address for m in frozen}) < 2:
         return
     frozen.sort(key=lambda m: m.stream.row.last_ns)
@@ -166,8 +168,14 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
             for m in together[:8]
         ),
         first, facts.now_ns, text=text, action=action,
-        covers=tuple(m.life_key("stream-frozen") for m in together),
+        covers=tuple(m.life_key("stream-frozen") for m in together), weight=float(len(names)),
     )  # fmt: skip
+
+
+def _is_wanted(member: _Member, facts: Facts) -> bool:
+    """Its reader has not ended it, nor read the camera anew."""
+    found = facts.cameras.session_of(member.stream.meter, member.stream.row.session)
+    return not let_go(member.camera, member.stream, found[1] if found else None)
 
 
 def _stopped_at(stream: StreamState, time_ns: int) -> bool:

@@ -42,7 +42,7 @@ def lost(watched: Watched) -> Iterable[Observation]:
         gaps[0].time_ns if gaps else 0, gaps[-1].time_ns if gaps else 0,
         "possible" if stream.uncertain else "certain",
         "error" if share > LIMITS.bad_share else None, _whose_loss(watched, count, len(gaps)),
-        **watched.base,
+        weight=share, **watched.base,
     )  # fmt: skip
     tail, total = row.tail_lost, row.lost_unique
     if tail >= LIMITS.tail_packets and tail > LIMITS.tail_share * total:

@@ -87,8 +87,13 @@ class RebootRule(Rule):
             "camera-reboot", subject_of(camera),
             {**about(camera), "detail": f"its sessions dropped, then {awake[-1].text}"},
             tuple(evidence(w.time_ns, w.packet, w.text) for w in awake), woke, woke,
-            camera=camera.address,
+        camera=camera.address, covers=_while_it_starts(camera),
         )  # fmt: skip
+
+
+def _while_it_starts(camera: Camera) -> tuple[str, ...]:
+    """A camera that starts has its address before its server listens."""
+    return (f"camera-refused|{subject_of(camera)}",)
 
 
 def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
@@ -122,7 +127,8 @@ def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
             evidence(old.last_ns, old.last_packet, "last packet before"),
             evidence(new.first_ns, new.first_packet, "first packet after"),
         ),
-        old.last_ns, new.first_ns, "possible", camera=camera.address,
+        old.last_ns, new.first_ns, "possible",
+        camera=camera.address, covers=_while_it_starts(camera),
     )  # fmt: skip
 
 
@@ -176,7 +182,8 @@ def _forgot(camera: Camera, facts: Facts) -> Iterable[Observation]:
                     evidence(last.last_ns, last.last_packet, "last packet before"),
                     evidence(session.ended_ns, session.ended_packet, "RST of the camera"),
                 ),
-                last.last_ns, session.ended_ns, "possible", camera=camera.address,
+                last.last_ns, session.ended_ns, "possible",
+        camera=camera.address, covers=_while_it_starts(camera),
             )  # fmt: skip
             return
 
@@ -240,5 +247,6 @@ def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
               for s in together[:4]),
             evidence(again.play_ns, again.play_packet, "200 to a new PLAY"),
         ),
-        last, again.play_ns, "possible", camera=camera.address,
+        last, again.play_ns, "possible",
+        camera=camera.address, covers=_while_it_starts(camera),
     )  # fmt: skip
