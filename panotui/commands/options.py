@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_FOUND = 1
 COMMANDS = (
-    "live", "demo", "record", "attach", "review", "analyze", "report", "evidence",
+    "live", "demo", "record", "attach", "review", "analyze", "report", "evidence", "days",
     "compare-captures", "baseline", "metrics", "fleet",
     "check", "policy", "init",
     "service", "doctor",

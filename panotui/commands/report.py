@@ -24,7 +24,7 @@ from panotui.commands.options import common_options, fail_on_option, failure, re
 from panotui.commands.printing import printer
 from panotui.commands.times import moment_s, zone_of
 from panotui.errors import InputError, UsageError
-from panotui.model import Site, SiteReport
+from panotui.model import Site, SiteReport, WindowRecord
 
 if TYPE_CHECKING:
     from panotui.recording.reader import Recording
@@ -42,6 +42,7 @@ class _Asked:
     since: str | None
     until: str | None
     against: str | None
+    filter: str = ""
 
     def heading(self, site: SiteReport) -> Heading:
         """An option counts more than the site file."""
@@ -78,6 +79,8 @@ class _Asked:
 @click.option("--until", metavar="TIME", help="Only until here.")
 @click.option("--against", metavar="TIME",
               help="Compare with as long a span from there (default: the one before).")  # fmt: skip
+@click.option("--filter", "filter_text", default="", metavar="TEXT",
+              help="Only what passes: the language of / on the screen.")  # fmt: skip
 @click.option("--redact", is_flag=True, help="Numbers in place of names and addresses.")
 @site_option
 @fail_on_option
@@ -94,6 +97,7 @@ def command(
     since: str | None,
     until: str | None,
     against: str | None,
+    filter_text: str,
     redact: bool,
     site: Path | None,
     fail_on: tuple[str, ...],
@@ -115,7 +119,11 @@ def command(
         raise UsageError("report", "a page is nothing for a terminal", "Add -o report.html.")
     target = "-" if output is None else output
     _require_writable(target)
-    asked = _Asked(title, customer, technician, zone, since, until, against)
+    asked = _Asked(title, customer, technician, zone, since, until, against, filter_text.strip())
+    if asked.filter:
+        from panotui.views.narrowing import check_filter
+
+        check_filter(asked.filter)
     known, text, _ = read_site(site)
     with contextlib.ExitStack() as stack:
         pdf: Callable[[str], bytes] | None = None
@@ -224,14 +232,16 @@ def _nothing(name: str, files: list[str], site: Site, asked: _Asked) -> Story:
 
 def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) -> Story:
     from panotui.recording.reader import Recording
+    from panotui.report.part import part_of
     from panotui.report.story import story_of
+    from panotui.views.narrowing import flows_inside, narrowed
 
     recording = Recording(folder)
     try:
         heading = asked.heading(report or _heading_of(recording))
         end_s = recording.end_ns // 1_000_000_000
         zone = heading.time.zone
-        return story_of(
+        story = story_of(
             recording,
             named,
             f"Panotui {__version__}",
@@ -241,7 +251,11 @@ def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) ->
             against_s=(
                 None if asked.against is None else moment_s(asked.against, end_s, zone, "--against")
             ),
+            keep_flow=flows_inside(WindowRecord(filter=asked.filter)) if asked.filter else None,
         )
+        if not asked.filter:
+            return story
+        return part_of(story, narrowed(story.snapshot, WindowRecord(filter=asked.filter)))
     finally:
         recording.close()
 

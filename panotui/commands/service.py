@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from panotui.commands.options import common_options
+from panotui.commands.options import common_options, read_site
 from panotui.errors import UsageError
 
 _ONE = """\
@@ -123,6 +123,7 @@ def command(
     if template:
         options += " --site /etc/panotui/%i.toml $PANOTUI_OPTIONS"
     elif site is not None:
+        read_site(site)  # a unit that fails at each start is no use: say now what is wrong
         path = str(site.resolve())
         if not _PATH.match(path):
             raise UsageError(path, "a path in a unit has no spaces or special characters")

@@ -372,6 +372,9 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
     source, site, limits = story.snapshot.source, story.snapshot.site, story.snapshot.limits
     said: list[tuple[str, str]] = []
     time = story.heading.time
+    chosen = "" if story.snapshot.window is None else story.snapshot.window.filter
+    if chosen:
+        said.append(("warn", f"Only what passes the filter {chosen} is told."))
     if source.lost:
         share = 100 * source.lost / max(1, source.packets + source.lost)
         said.append(
@@ -404,7 +407,7 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
     silent = unseen(story.snapshot)
     if silent:
         said.append(("info", f"Needed and never seen: {first(silent)}."))
-    if source.packets and not any(level == "warn" for level, _ in said):
+    if source.packets and not source.lost and (chosen or not any(x == "warn" for x, _ in said)):
         said.insert(0, ("ok", "No packet was missed by this tool."))
     return said or [("none", "There was nothing to see.")]
 

@@ -151,10 +151,11 @@ def story_of(
     until_s: int | None = None,
     against_s: int | None = None,
     is_capture: bool = False,
+    keep_flow: Callable[[FlowRecord], bool] | None = None,
 ) -> Story:
     """Read a recording for its report, or a span of it, compared with as long a span since
-    `against_s`, or else the one before. InputError when it holds no snapshot, or nothing in such a
-    span."""
+    `against_s`, or else the one before. `keep_flow`: whether a flow is told of. InputError when it
+    holds no snapshot, or nothing in such a span."""
     whole = Span(recording.start_ns // SECOND - 1, 0)  # the first sample tells of the second before
     whole = Span(whole.start_s, max(whole.start_s + 1, recording.end_ns // SECOND))
     span = Span(
@@ -169,15 +170,16 @@ def story_of(
     last = recording.final()
     last = msgspec.structs.replace(last, findings=recording.lives(last.findings))
     snapshot = _snapshot_of(recording, last, span, whole)
-    flows, largest = _flows(recording, span)
+    flows, largest = _flows(recording, span, keep_flow)
     samples = list(recording.samples("stream_sample", _STREAM_COLUMNS))
     cameras, counted = _cameras(samples, span)
     if span == whole:
         counted = _counted_by_records(snapshot.streams) or counted
     runs = recorded_runs(recording, span.start_s, span.end_s)
+    heading = heading or Heading()
     return Story(
-        snapshot=snapshot,
-        heading=heading or Heading(),
+        snapshot=_in_local_time(snapshot, heading.time),
+        heading=heading,
         flows=flows,
         largest=largest,
         runs=runs,
@@ -187,7 +189,9 @@ def story_of(
         gaps=tuple(g for g in recording.gaps() if _within(*g, span)),
         marks=tuple(m for m in recording.marks() if _within(m[0], m[0], span)),
         evidence=tuple(
-            e for e in recording.evidence_files(look=True) if _within(e.time_ns, e.time_ns, span)
+            msgspec.structs.replace(e, title=heading.time.retold(e.title, e.time_ns))
+            for e in recording.evidence_files(look=True)
+            if _within(e.time_ns, e.time_ns, span)
         ),
         before=_before(recording, last, span, whole, samples, against),
         start_s=span.start_s,
@@ -195,6 +199,32 @@ def story_of(
         named=named,
         made_by=made_by,
         is_capture=is_capture,
+    )
+
+
+def _in_local_time(snapshot: Snapshot, time: LocalTime) -> Snapshot:
+    """The state with the times in its sentences as the rest of the report tells them."""
+    replace, retold = msgspec.structs.replace, time.retold
+    return replace(
+        snapshot,
+        findings=tuple(
+            replace(
+                f,
+                text=retold(f.text, f.first_time_ns),
+                action=retold(f.action, f.first_time_ns),
+                detail=tuple(retold(line, f.last_time_ns) for line in f.detail),
+                evidence=tuple(replace(e, text=retold(e.text, e.time_ns)) for e in f.evidence),
+            )
+            for f in snapshot.findings
+        ),
+        violations=tuple(
+            replace(v, text=retold(v.text, v.first_time_ns)) for v in snapshot.violations
+        ),
+        events=tuple(replace(e, text=retold(e.text, e.time_ns)) for e in snapshot.events),
+        endpoints=tuple(
+            replace(e, detail=e.detail and retold(e.detail, snapshot.time_ns))
+            for e in snapshot.endpoints
+        ),
     )
 
 
@@ -211,14 +241,15 @@ def empty_story(
     )
 
 
-def _flows(recording: Recording, span: Span) -> tuple[int, tuple[FlowRecord, ...]]:
+def _flows(
+    recording: Recording, span: Span, keep: Callable[[FlowRecord], bool] | None
+) -> tuple[int, tuple[FlowRecord, ...]]:
     """How many flows lived in a span, and the largest of them; one at a time."""
     count = itertools.count()
+    lived = filter(keep, recording.flows_within(span.start_s * SECOND, span.end_s * SECOND))
     largest = heapq.nlargest(
         FLOWS_SHOWN,
-        (f for f, _ in zip(
-            recording.flows_within(span.start_s * SECOND, span.end_s * SECOND), count, strict=False
-        )),
+        (f for f, _ in zip(lived, count, strict=False)),
         key=lambda f: f.bytes_out + f.bytes_in,
     )  # fmt: skip
     return next(count), tuple(largest)

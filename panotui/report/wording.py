@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from panotui.model import SECOND, DeviceRecord, StreamRecord
 
 UNKNOWN = "–"
+_UTC = re.compile(r"\b([01]\d|2[0-3]):([0-5]\d):([0-5]\d) UTC\b")
 
 
 def rate(value: float | None) -> str:
@@ -133,6 +135,21 @@ class LocalTime:
         """The time of day with milliseconds."""
         text = self._said(time_ns // SECOND if time_ns else None, "%H:%M:%S")
         return text if not time_ns or text == UNKNOWN else f"{text}.{time_ns // 10**6 % 1000:03d}"
+
+    def retold(self, text: str, near_ns: int) -> str:
+        """A sentence with its times of day, which findings tell in UTC, as local ones. `near_ns`:
+        a time that the sentence is about; its times are those that are nearest to it."""
+
+        def local(match: re.Match[str]) -> str:
+            hour, minute, second = (int(part) for part in match.groups())
+            near_s = near_ns // SECOND
+            at = near_s // 86_400 * 86_400 + hour * 3600 + minute * 60 + second
+            at += 86_400 * round((near_s - at) / 86_400)
+            said = self._said(at, "%H:%M:%S")
+            zone = self._zone_at(at)
+            return match[0] if said == UNKNOWN or zone == "UTC" else said
+
+        return _UTC.sub(local, text)
 
     def day(self, time_s: float) -> str:
         """`Sun 29 Nov 2026`."""

@@ -506,7 +506,8 @@ class StreamBook:
             keyframes=row.keyframes
             if video and frames and codec in KEYED_CODECS and not row.encrypted
             else None,
-            fps=number(row.fps) if video else None,
+            # a few pictures that came at once have no rate
+            fps=number(row.fps) if video and row.last_ns - row.first_ns >= SECOND // 2 else None,
             gop_s=number(row.gop_s) if video else None,
             width=row.width or None,
             height=row.height or None,

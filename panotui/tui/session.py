@@ -437,6 +437,12 @@ class Session(ScreenState):
             return [Send(Command(name="seek", time_ns=target)), Fetch()]
         if action in ("previous-event", "next-event"):
             return [Send(Command(name=action)), Fetch()]
+        if action in ("find-previous", "find-next"):
+            text = (self.place.filter or self.places["events"].filter).strip()
+            if not text:
+                self.say("find: say what with / first, as in :events /frozen", now)
+                return []
+            return [Send(Command(name=action, text=text)), Fetch()]
         if action == "play":
             return [Send(Command(name="pause" if review.playing else "play")), Fetch()]
         if action in ("slower", "faster"):

@@ -6,7 +6,7 @@ it; its numbers stay those of its whole life.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -52,14 +52,24 @@ def narrowed(snapshot: Snapshot, window: WindowRecord) -> Snapshot:
     empty then. UsageError as of `check_filter`."""
     chosen = _parsed(window)
     tables: dict[str, tuple[Any, ...]] = {}
+    called = {c.address: c.name for c in snapshot.cameras}
     for name, record_type in TABLES.items():
         keep = _predicate(chosen, record_type)
         rows: Sequence[Any] = getattr(snapshot, name)
         if keep is None:
             tables[name] = ()
         else:
-            tables[name] = tuple(r for r in rows if in_span(r, window) and keep(r))
+            tables[name] = tuple(
+                r for r in rows if in_span(r, window) and (keep(r) or keep(_called(r, called)))
+            )
     return replace(snapshot, **tables, window=window)
+
+
+def _called(record: Any, names: Mapping[str, str]) -> Any:
+    """A finding, which knows its camera by address, with the camera's name."""
+    if isinstance(record, FindingRecord) and record.camera and record.camera in names:
+        return replace(record, camera=names[record.camera])
+    return record
 
 
 def flows_inside(window: WindowRecord) -> Callable[[FlowRecord], bool]:

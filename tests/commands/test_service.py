@@ -64,6 +64,19 @@ def test_an_instance_has_its_own_site_file_folders_and_options(
     assert "an instance has its site's name" in capfd.readouterr().err
 
 
+def test_a_site_file_that_is_missing_or_wrong_is_no_unit(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["service", "eth0", "--site", "NOSUCH"]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("panotui: NOSUCH: ")
+    assert said.err.count("\n") == 1
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[site]\nnonsense = 1\n")
+    assert main(["service", "eth0", "--site", str(wrong)]) == 2
+
+
 class Told:
     """systemd's end of the socket."""
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import tomllib
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -346,3 +346,29 @@ def test_a_strip_says_its_outages_to_who_cannot_see_it() -> None:
     assert "&lt;dock&gt;" in picture
     assert picture.count("<rect") == 2
     assert 'class="dead"' in picture
+
+
+def test_times_in_sentences_are_local_too() -> None:
+    at = datetime(2026, 11, 30, 1, 30, tzinfo=UTC)
+    near_ns = int(at.timestamp()) * SECOND
+    time = LocalTime(ZoneInfo("America/New_York"))
+    said = time.retold("No answer since 01:29:04 UTC; the last at 23:59:59 UTC", near_ns)
+    assert said == "No answer since 20:29:04; the last at 18:59:59"
+    assert LocalTime(UTC).retold("since 01:29:04 UTC", near_ns) == "since 01:29:04 UTC"
+    assert time.retold("99:99:99 UTC is no time", near_ns) == "99:99:99 UTC is no time"
+
+
+def test_a_filter_leaves_what_belongs_to_what_passes(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(night), "--markdown"]) == 0
+    whole = capfd.readouterr().out
+    assert main(["report", str(night), "--markdown", "--filter", "camera:gate"]) == 0
+    part = capfd.readouterr().out
+    assert "Only what passes the filter camera:gate is told" in part
+    assert "Only what passes" not in whole
+    assert "| dock |" in whole
+    assert "dock" not in part  # neither a camera, nor its strip, evidence or comparison
+    assert "gate" in part
+    assert "1 of 1 streaming" in part or "0 of 1 streaming" in part
+    assert main(["report", str(night), "--markdown", "--filter", "nonsense:1"]) == 2

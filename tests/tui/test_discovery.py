@@ -62,7 +62,8 @@ def test_every_key_that_does_something_has_a_word_or_is_a_movement() -> None:
         "interrupt", "pane", "next-pane", "previous-pane", "down", "up", "left", "right",
         "page-down", "page-up", "top", "bottom", "open", "open-flow", "clear", "back", "command",
         "cursor-back", "cursor-on", "step-back", "step-on", "leap-back", "leap-on",
-        "previous-event", "next-event", "slower", "faster", "suspend", "reattach",
+        "previous-event", "next-event", "find-previous", "find-next", "slower", "faster", "suspend",
+        "reattach",
     }  # fmt: skip
     left = {key.action for key in keys.KEYS} - words - moving
     assert left == set()

@@ -325,6 +325,18 @@ def night() -> Driven:
     return Driven(frames_builder.review())
 
 
+def test_a_key_finds_the_next_event_that_passes_the_filter(night: Driven) -> None:
+    night.press(")")
+    assert "say what with / first" in "\n".join(night.lines())
+    assert not [c for c in commands(night) if c.name == "find-next"]
+    night.press(":").type("events").press("enter")
+    night.press("/").type("frozen").press("enter")
+    night.press(")", "(")
+    assert [(c.name, c.text) for c in commands(night)[-2:]] == [
+        ("find-next", "frozen"), ("find-previous", "frozen"),
+    ]  # fmt: skip
+
+
 def test_a_gap_in_the_recording_is_blank(night: Driven) -> None:
     band = night.lines()[2]
     assert "        " in band[10:60]

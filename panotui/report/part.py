@@ -1,0 +1,75 @@
+"""A story of which only some is told: what passed a filter, and what belongs to it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+
+from panotui.model import CountsRecord, Snapshot
+from panotui.report.story import Before, Story
+from panotui.state.standing import plays
+from panotui.state.strips import US
+
+
+def part_of(story: Story, narrowed: Snapshot) -> Story:
+    """The story of a state that was narrowed: its strips, plots, evidence and comparison are those
+    of what is left in it. Numbers of a thing stay those of all of it."""
+    cameras = {c.name for c in narrowed.cameras} | {s.camera for s in narrowed.streams if s.camera}
+    subjects = {
+        US,
+        *(f"camera:{name}" for name in cameras),
+        *(f"port:{p.name}" for p in narrowed.ports),
+        *(f"endpoint:{e.service}/{e.host}/{e.port}" for e in narrowed.endpoints),
+    }
+    proofs = {(f.name, f.first_time_ns) for f in narrowed.findings}
+    violations = {v.id for v in narrowed.violations}
+    return dataclasses.replace(
+        story,
+        snapshot=msgspec.structs.replace(narrowed, counts=_counts(narrowed)),
+        runs={key: runs for key, runs in story.runs.items() if key in subjects},
+        ports={n: h for n, h in story.ports.items() if f"port:{n}" in subjects},
+        cameras={n: h for n, h in story.cameras.items() if n in cameras},
+        counted={n: c for n, c in story.counted.items() if n in cameras},
+        evidence=tuple(
+            e
+            for e in story.evidence
+            if (e.subject.removeprefix("finding:"), e.time_ns) in proofs
+            or e.subject.removeprefix("violation:") in violations
+        ),
+        before=None if story.before is None else _before(story.before, subjects, cameras),
+    )
+
+
+def _before(before: Before, subjects: set[str], cameras: set[str]) -> Before:
+    return dataclasses.replace(
+        before,
+        runs={key: runs for key, runs in before.runs.items() if key in subjects},
+        counted={n: c for n, c in before.counted.items() if n in cameras},
+    )
+
+
+def _counts(narrowed: Snapshot) -> CountsRecord:
+    """What is left, counted as the whole is."""
+    needed = [e for e in narrowed.endpoints if e.needed]
+    opened = [v for v in narrowed.violations if v.state == "open"]
+    findings = [f for f in narrowed.findings if f.cleared_time_ns is None and f.hidden_by is None]
+    return msgspec.structs.replace(
+        narrowed.counts,
+        devices=len(narrowed.devices),
+        streams=len(narrowed.streams),
+        streams_ok=sum(plays(s) for s in narrowed.streams),
+        cameras=len(narrowed.cameras),
+        cameras_ok=sum(plays(c) for c in narrowed.cameras),
+        cameras_losing=sum(c.state == "losing" for c in narrowed.cameras),
+        cameras_unseen=sum(c.state == "unseen" for c in narrowed.cameras),
+        endpoints=len(needed),
+        endpoints_ok=sum(e.state == "reachable" for e in needed),
+        endpoints_unseen=sum(e.state == "unseen" for e in needed),
+        violations_open=len(opened),
+        violations_past=len(narrowed.violations) - len(opened),
+        violations_known=sum(v.known for v in opened),
+        findings_open=len(findings),
+        findings_known=sum(f.known for f in findings),
+        events=len(narrowed.events),
+    )
