@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 
 
@@ -16,11 +17,16 @@ def mac_text(mac: int) -> str | None:
     """A MAC column value as `aa:bb:cc:dd:ee:ff`; None for 0 (not Ethernet, or never seen)."""
     if not mac:
         return None
-    return ":".join(f"{(mac >> s) & 255:02x}" for s in (40, 32, 24, 16, 8, 0))
+    return (mac & 0xFFFFFFFFFFFF).to_bytes(6, "big").hex(":")
 
 
 def mac_value(text: str) -> int:
     """`aa:bb:cc:dd:ee:ff` (or with dashes) as a MAC column value; ValueError otherwise."""
+    if len(text) == 17 and text[2::3] == ":::::":  # as this program writes them
+        with contextlib.suppress(ValueError):
+            raw = bytes.fromhex(text.replace(":", ""))
+            if len(raw) == 6:
+                return int.from_bytes(raw, "big")
     parts = text.replace("-", ":").split(":")
     if len(parts) != 6:
         raise ValueError(f"not a MAC address: {text!r}")

@@ -125,11 +125,14 @@ class _Masks:
 
     def __init__(self, networks: tuple[IpNetwork, ...]) -> None:
         self.networks = networks
-        self.by_shift: dict[tuple[int, int], set[int]] = {}
+        sets: dict[tuple[int, int], set[int]] = {}
         for one in networks:
             shift = one.max_prefixlen - one.prefixlen
-            numbers = self.by_shift.setdefault((one.version, shift), set())
-            numbers.add(int(one.network_address) >> shift)
+            sets.setdefault((one.version, shift), set()).add(int(one.network_address) >> shift)
+        self.by_shift = {
+            version: [(shift, numbers) for (v, shift), numbers in sets.items() if v == version]
+            for version in (4, 6)
+        }
 
 
 _newest = _Masks(())  # the same networks are asked for again and again
@@ -150,10 +153,11 @@ def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
     if not networks:
         return False
     version, value = _number(address)
-    return any(
-        v == version and value >> shift in numbers
-        for (v, shift), numbers in _newest.by_shift.items()
-    )
+    by_shift = _newest.by_shift[version]
+    if len(by_shift) == 1:  # a site of one network
+        shift, numbers = by_shift[0]
+        return value >> shift in numbers
+    return any(value >> shift in numbers for shift, numbers in by_shift)
 
 
 def is_internet(address: str, local: tuple[IpNetwork, ...]) -> bool:

@@ -11,6 +11,7 @@ from panotui.meter.flows.grouping import rank
 from panotui.model import I64, SECOND, U8, Bool
 
 _COMMON_SHARE = 0.5  # of a second's budget: the pool, for kinds that may draw on it
+_ONE_KINDS_SHARE = 0.6  # of the pool at most: a flood of one kind leaves some to the others
 _SECONDS_KEPT = 4
 _WEIGHTS_KEPT = 256
 
@@ -25,6 +26,7 @@ class Budget:
             self._share[number] = kind.per_second or max(1, round(per_second * kind.share))
             self._pooled[number] = kind.may_draw_on_pool
         self._pool = max(1, int(per_second * _COMMON_SHARE))
+        self._most = self._share + self._pooled * max(1, int(self._pool * _ONE_KINDS_SHARE))
         self._weights: dict[tuple[int, int], int] = {}  # (second, kind) -> beyond one each
         self._used: OrderedDict[int, tuple[I64, int]] = OrderedDict()
 
@@ -59,8 +61,7 @@ class Budget:
         hand included: these were let in before anybody knew how heavy they are."""
         if not self._weights:
             return False
-        most = int(self._share[kind]) + (self._pool if self._pooled[kind] else 0)
-        return self._weights.get((time_ns // SECOND, kind), 0) >= most
+        return self._weights.get((time_ns // SECOND, kind), 0) >= int(self._most[kind])
 
     def _second(self, second: int, rows: I64 | slice, kind: U8, allowed: Bool) -> None:
         used, pool = self._used.get(second, (None, 0))
@@ -75,7 +76,7 @@ class Budget:
         # bytes are sorted by radix: a flood costs a few ns a packet
         place = rank(kinds) + used[kinds]
         own = place < self._share[kinds]
-        asks = ~own & self._pooled[kinds]
+        asks = ~own & (place < self._most[kinds])
         granted = asks & (np.cumsum(asks) + pool <= self._pool)
         allowed[rows] = own | granted
         self._keep(second, used + counts, pool + int(granted.sum()))

@@ -37,5 +37,7 @@ class Frames:
 
     def table(self) -> I64:
         """(n, FIELDS) all frames; the order within a packet is that of the rows."""
+        if not self.numbers and len(self.tables) == 1:
+            return self.tables[0]
         walked = np.frombuffer(self.numbers, np.int64).reshape(-1, self.FIELDS)
         return np.concatenate([walked, *self.tables])

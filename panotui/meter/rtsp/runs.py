@@ -9,6 +9,8 @@ hole, cut packets) is refused as a whole, before anything has changed, and goes 
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 from panotui.meter.rtsp.found_frames import FRAME_HEAD, SMALL, SMALL_FRAMES, Frames
@@ -16,6 +18,7 @@ from panotui.meter.rtsp.interleaved import Direction
 from panotui.model import I64
 
 _DOLLAR = 0x24
+_MANY, _ALIKE = 128, 4  # frames of so few bytes, more than so many in a segment: counted at once
 
 
 class Run:
@@ -27,7 +30,7 @@ class Run:
         self.begins = begins  # payload of each segment in the batch's data
         self.ends = ends
         self.skip = skip  # bytes of a frame that began before
-        self.found: list[int] = []  # frames: position of `$` << 24 | channel << 16 | length
+        self.found = array("q")  # frames: position of `$` << 24 | channel << 16 | length
         self.counts: list[int] = []  # frames that begin in each segment
         self.tail: tuple[int, int] | None = None  # (segment, position) of a frame not complete
 
@@ -49,8 +52,15 @@ class Run:
                     if small is not None:
                         at = small.end()
                         continue
+                stride = 4 + (head & 0xFFFF)
+                if stride < _MANY and last - at > _ALIKE * stride:
+                    alike = _alike(view, at, end, stride)
+                    heads = np.arange(at, at + alike * stride, stride) << 24 | head
+                    found.frombytes(heads.tobytes())
+                    at += alike * stride
+                    continue
                 add(at << 24 | head)
-                at += 4 + (head & 0xFFFF)
+                at += stride
             if at < end:
                 after = len(counts) + 1
                 head_bytes = bytes(view[at:end])
@@ -96,6 +106,17 @@ class Run:
             side.feed(view, at if i == segment else self.begins[i], self.ends[i], *stamps[i])
 
 
+def _alike(view: memoryview, at: int, end: int, stride: int) -> int:
+    """How many frames from `at` on follow each other with the same channel and length."""
+    most = (end - at) // stride
+    frames = bytes(view[at : at + most * stride])
+    for place in range(4):
+        column = frames[place : most * stride : stride]
+        if column.count(column[:1]) < most:
+            most = len(column) - len(column.lstrip(column[:1]))
+    return most
+
+
 def _forward(segment: I64, place: I64, last: I64) -> I64:
     """(n,) the first segment from `segment` on whose `last` is not before `place`."""
     on = segment.copy()
@@ -115,7 +136,7 @@ class Runs:
         self._time_ns, self._number = time_ns, number
         self._begins, self._ends = begin.tolist(), (begin + size).tolist()
         self._counts = np.zeros(len(begin), np.int64)
-        self._found: list[int] = []
+        self._found = array("q")
         self._sides: list[Direction] = []
         self._epochs: list[int] = []
         self._lengths: list[int] = []  # frames of each side's run
@@ -155,7 +176,7 @@ class Runs:
             return
         # Runs were kept in the order of their segments, so frames are, too.
         segment = np.repeat(np.arange(len(self._counts)), self._counts)
-        found = np.array(self._found, np.int64)
+        found = np.frombuffer(self._found, np.int64)
         side = np.repeat(np.arange(len(self._sides)), self._lengths)
         small = (found & 0xFFFF) < SMALL  # those that segments cut
         if small.any():

@@ -74,10 +74,11 @@ class RtspMedia:
         # Several frames may be completed by one packet: their order is that of the walk.
         table[:, 5] = (table[:, 5] << ORDER_BITS) | (np.arange(len(table)) & _ORDER_MASK)
         inside = table[:, 1] >= 0
-        if inside.any():
-            part = table[inside]
+        whole = bool(inside.all())
+        if whole or inside.any():
+            part = table if whole else table[inside]
             yield self._read_part(batch.data, part, part[:, 1])
-        if not inside.all():
+        if not whole:
             part = table[~inside]
             yield self._read_part(np.frombuffer(bytes(frames.side), np.uint8), part, ~part[:, 1])
 
@@ -102,10 +103,11 @@ class RtspMedia:
         usable = np.flatnonzero(header.valid & ~report)
         if not len(usable):
             return found
-        place, part = place[usable], part[usable]
+        if len(usable) < len(part):  # else nothing is copied
+            place, part, header = place[usable], part[usable], header.take(usable)
         arrivals = Arrivals(
             data,
-            header.take(usable),
+            header,
             part[:, 4],
             part[:, 2] + _PREFIX_BYTES,
             part[:, 5],
@@ -120,5 +122,9 @@ class RtspMedia:
         if len(new):
             found.new = place[new], arrivals.take(new)
         if len(chosen):
-            found.known = stream[chosen].astype(np.uint16), arrivals.take(chosen)
+            every = len(chosen) == len(place)
+            found.known = (
+                stream[chosen].astype(np.uint16),
+                arrivals if every else arrivals.take(chosen),
+            )
         return found

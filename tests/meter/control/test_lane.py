@@ -194,7 +194,7 @@ def test_echoes_may_not_draw_on_the_common_budget():
 
 def test_single_busy_kind_may_use_the_common_budget():
     result = _flood(DNS, 2000, [])
-    assert len(result.messages) == 240  # its 10 % and the common half
+    assert len(result.messages) == 160  # its 10 % and three fifths of the common half
 
 
 def test_budget_is_of_each_second_and_carries_over_batches():
