@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,27 +37,34 @@ def command(
     ID is the id of a finding or violation, a key such as `finding:camera-auth|yard`, or the name of
     an evidence file. Without it, list what there is.
     """
+    from panotui.commands.confined import confined
     from panotui.recording.evidence_export import save
     from panotui.recording.reader import Recording
+    from panotui.wire.text import printable
 
     if key is not None and output is None:
         raise UsageError("evidence", "there is no file to write to", "Name it with -o.")
     if key is None and output is not None:
         raise UsageError("evidence", "nothing says whose packets to write", "Name an ID before -o.")
-    opened = Recording(recording)
-    try:
-        if key is None or output is None:
-            _list(opened, as_json)
-            return 0
-        saved = save(opened, key, output)
-    finally:
-        opened.close()
+    if output is not None and os.path.lexists(output):
+        raise UsageError(
+            f"evidence {printable(str(output))}", "File exists", "Name another file with -o."
+        )
+    with confined(recording=recording, files=[("-o", output)], evidence=True) as places:
+        opened = Recording(places.recording or recording)
+        try:
+            if key is None or output is None:
+                _list(opened, as_json)
+                return 0
+            saved = save(opened, key, places.place(output))
+        finally:
+            opened.close()
     if as_json:
         frames = [{"frame": f.frame, "text": f.text} for f in saved.frames]
         click.echo(
             json.dumps(
                 {
-                    "file": str(saved.path),
+                    "file": str(output),
                     "packets": saved.packets,
                     "frames": frames,
                     "cut": saved.cut,
@@ -65,7 +73,7 @@ def command(
             )
         )
     else:
-        click.echo(saved.text(str(saved.path)))
+        click.echo(saved.text(str(output)))
     return 0
 
 

@@ -104,9 +104,11 @@ def read_config(path: Path) -> str:
     """The file's text. UsageError where it cannot be read."""
     try:
         if os.geteuid() == 0:
-            from panotui.sources.live import deputy  # needs Linux
+            from panotui.sources.live import deputy, privileges  # need Linux
 
-            return deputy.read_file(path, CONFIG_BYTES).decode("utf-8")
+            # the caller's own and nobody else's
+            with deputy.acting(privileges.caller()), path.open("rb") as file:
+                return file.read(CONFIG_BYTES).decode("utf-8")
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(str(path), error.strerror or str(error), "Check --config.") from None

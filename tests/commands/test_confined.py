@@ -374,6 +374,43 @@ def test_a_recording_is_read_whoever_it_belongs_to(closed: Path, owner: int) -> 
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_evidence_is_taken_out_with_no_rights_of_roots(home: Path, closed: Path) -> None:
+    place = home / "r.panotui"
+    shutil.copytree(REPOSITORY / "tests" / "data" / "recordings" / "format3.panotui", place)
+    desk = home / "desk"
+    desk.mkdir()
+    for part in (desk, place, *place.rglob("*")):
+        os.chown(part, USER, USER)
+    named = ("evidence", str(place), "finding:tcp-blocked|10.20.0.1:8443", "-o")
+    done = run(*named, str(closed / "planted.pcapng"), cwd=home, more=SUDO)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert not (closed / "planted.pcapng").exists()
+    mine = desk / "mine.pcapng"
+    done = run(*named, str(mine), cwd=home, more=SUDO)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert str(mine) in done.stdout
+    assert (mine.stat().st_uid, mine.read_bytes()[:4]) == (USER, b"\x0a\x0d\x0d\x0a")
+    assert run(*named, str(mine), cwd=home, more=SUDO).returncode == 2  # it is there already
+    for kept in list((place / "evidence").iterdir()):  # root's packets in the place of its own
+        kept.rename(closed / kept.name)
+        (closed / kept.name).chmod(0o600)
+        os.chown(closed / kept.name, 0, 0)
+        kept.symlink_to(closed / kept.name)
+    done = run(*named, str(desk / "theirs.pcapng"), cwd=home, more=SUDO)
+    assert done.returncode == 2
+    assert not (desk / "theirs.pcapng").exists()
+
+
+def test_a_set_up_of_somebody_else_is_not_read_for_who_called_sudo(closed: Path) -> None:
+    (closed / "config.toml").write_text("[secret]\n")
+    (closed / "config.toml").chmod(0o600)
+    named = ("config", "--check", "--config", str(closed / "config.toml"))
+    assert "secret" in run(*named, cwd=closed).stderr + run(*named, cwd=closed).stdout
+    done = run(*named, cwd=closed, more=SUDO)
+    assert "Permission denied" in done.stderr
+    assert "secret is" not in done.stdout + done.stderr
+
+
 def test_several_recordings_out_of_reach_share_a_page(closed: Path) -> None:
     places = [closed / "one", closed / "two"]
     for place in places:
