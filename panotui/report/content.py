@@ -13,9 +13,10 @@ from importlib import resources
 
 from panotui.diagnosis.catalogue import catalogue
 from panotui.model import SECOND, EndpointRecord, EventRecord, FindingRecord
+from panotui.recording.spans import NO_CAMERA, Before, Counted, Span
 from panotui.report import glance
-from panotui.report.story import NO_CAMERA, Before, Counted, Span, Story
-from panotui.report.wording import LocalTime, counted, duration, lost_share, per_cent
+from panotui.report.story import Story
+from panotui.report.wording import LocalTime, counted, duration, lost_share, per_cent, rate
 from panotui.state.standing import (
     cameras_said,
     dead_cameras,
@@ -315,15 +316,31 @@ def differences(story: Story) -> list[Difference]:
         )
         for name, then, now in lost[:NAMES_SHOWN]
     ]
+    lines += [
+        Difference(f"Bit-rate of {name}", rate(then.rate_bps), rate(now.rate_bps), "none")
+        for name, (then, now) in before.counted.items()
+        if name != NO_CAMERA and _differs(then.rate_bps, now.rate_bps)
+    ][:NAMES_SHOWN]
     for what, (then, now) in (
         ("Warnings and errors that began", before.findings),
         ("Violations that began", before.violations),
     ):
         lines.append(Difference(what, f"{then:,}", f"{now:,}", _level(then - now, 0)))
-    for what, names in (("New devices", before.devices), ("New peers", before.peers)):
+    for what, names in (
+        ("New findings", before.news),
+        ("New devices", before.devices),
+        ("New peers", before.peers),
+    ):
         said = f"{len(names)}: {first(list(names))}" if names else "none"
         lines.append(Difference(what, "", said, "info" if names else "none"))
     return lines
+
+
+def _differs(then_bps: float | None, now_bps: float | None) -> bool:
+    """By a tenth or more, or one of them is not known."""
+    if then_bps is None or now_bps is None:
+        return (then_bps is None) != (now_bps is None)
+    return abs(now_bps - then_bps) >= 0.1 * max(then_bps, now_bps)
 
 
 def _share(found: Counted) -> float:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from panotui.model import SECOND, CameraRecord, EndpointRecord, PortRecord, StreamRecord
+from panotui.recording.spans import NO_CAMERA, Counted
 from panotui.report.content import endpoints_in_order
 from panotui.report.plots import Band, Series
-from panotui.report.story import NO_CAMERA, Counted, Story
+from panotui.report.story import Story
 from panotui.report.wording import duration, frame_text, lost_share, per_cent
 
 PICTURES_MAX = 4

@@ -7,7 +7,8 @@ import dataclasses
 import msgspec
 
 from panotui.model import CountsRecord, Snapshot
-from panotui.report.story import Before, Story
+from panotui.recording.spans import Before
+from panotui.report.story import Story
 from panotui.state.standing import plays
 from panotui.state.strips import US
 

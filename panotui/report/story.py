@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -25,16 +25,26 @@ from panotui.model import (
     ViolationRecord,
 )
 from panotui.recording.reader import Recording
+from panotui.recording.spans import (
+    NO_CAMERA,
+    Before,
+    Counted,
+    Moment,
+    Span,
+    StreamRow,
+    by_camera,
+    compared,
+    counted,
+    stream_rows,
+)
 from panotui.recording.strips import recorded_runs
 from panotui.report.plots import Sample, Series
 from panotui.report.wording import LocalTime
 from panotui.state.strips import US, Runs, Tally, tally
 
 FLOWS_SHOWN = 10
-PEERS_MOST = 200_000
 EVENTS_READ = 2_000
 DAY_S = 86_400
-NO_CAMERA = ""  # the streams that no camera is known to send
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,48 +58,10 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A part of a recording, in seconds since the epoch: [start_s, end_s)."""
-
-    start_s: int
-    end_s: int
-
-    @property
-    def seconds(self) -> int:
-        return max(0, self.end_s - self.start_s)
-
-
-@dataclass(frozen=True, slots=True)
 class History:
     """What was sampled of one port or camera; each by name of its value."""
 
     series: dict[str, Series] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Packets of a camera's streams in a span."""
-
-    packets: int = 0
-    lost: int = 0
-
-    @property
-    def expected(self) -> int:
-        return self.packets + self.lost
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """The span before the one that is told of, to compare with."""
-
-    span: Span
-    told: Span  # what it is compared with: the report's span, or its newest part
-    runs: Runs
-    counted: Mapping[str, tuple[Counted, Counted]]  # camera -> (before, now)
-    findings: tuple[int, int]  # warnings and errors that began: (before, now)
-    violations: tuple[int, int]
-    devices: tuple[str, ...]  # that were heard for the first time now
-    peers: tuple[str, ...]  # that were spoken to for the first time now
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +143,11 @@ def story_of(
     last = msgspec.structs.replace(last, findings=recording.lives(last.findings))
     snapshot = _snapshot_of(recording, last, span, whole)
     flows, largest = _flows(recording, span, keep_flow)
-    samples = list(recording.samples("stream_sample", _STREAM_COLUMNS))
-    cameras, counted = _cameras(samples, span)
+    samples = stream_rows(recording)
+    cameras = by_camera(samples, span)
+    packets = counted(cameras)
     if span == whole:
-        counted = _counted_by_records(snapshot.streams) or counted
+        packets = _counted_by_records(snapshot.streams, packets) or packets
     runs = recorded_runs(recording, span.start_s, span.end_s)
     heading = heading or Heading()
     return Story(
@@ -184,8 +157,8 @@ def story_of(
         largest=largest,
         runs=runs,
         ports=_port_histories(recording, span),
-        cameras=cameras,
-        counted=counted,
+        cameras=_histories(cameras),
+        counted=packets,
         gaps=tuple(g for g in recording.gaps() if _within(*g, span)),
         marks=tuple(m for m in recording.marks() if _within(m[0], m[0], span)),
         evidence=tuple(
@@ -295,9 +268,6 @@ def _violations_of(violations: Iterable[ViolationRecord], span: Span) -> Iterabl
 
 # ------------------------------------------------------------------ histories
 
-_STREAM_COLUMNS = ("resolution", "camera", "session", "rate_bps", "fps", "packets", "lost")
-_StreamRow = tuple[int, str, int, str | None, int, float | None, float | None, int, int]
-
 
 def _port_histories(recording: Recording, span: Span) -> dict[str, History]:
     found: dict[str, tuple[list[Sample], list[Sample]]] = defaultdict(lambda: ([], []))
@@ -312,84 +282,31 @@ def _port_histories(recording: Recording, span: Span) -> dict[str, History]:
     }
 
 
-@dataclass(slots=True)
-class _Moment:
-    """The streams of one camera in one sample."""
-
-    seconds: int = 1
-    rate_bps: float | None = None
-    fps: float | None = None
-    packets: int = 0
-    lost: int = 0
-
-
-def _cameras(
-    samples: Sequence[_StreamRow], span: Span
-) -> tuple[dict[str, History], dict[str, Counted]]:
-    """What each camera's streams sent together, and how many packets that was in the span."""
-    moments: dict[str, dict[int, _Moment]] = defaultdict(dict)
-    for start_s, camera, moment in _moments(samples):
-        if not span.start_s <= start_s < span.end_s:
-            continue
-        of_camera = moments[camera]
-        there = of_camera.get(start_s)
-        of_camera[start_s] = moment if there is None else _joined(there, moment)
-    histories: dict[str, History] = {}
-    counted: dict[str, Counted] = {}
-    for camera, of_camera in moments.items():
-        ordered = sorted(of_camera.items())
-        values: tuple[tuple[str, Callable[[_Moment], float | None]], ...] = (
-            ("rate", lambda m: m.rate_bps), ("fps", lambda m: m.fps), ("loss", _loss),
-        )  # fmt: skip
-        histories[camera] = History(
+def _histories(cameras: Mapping[str, Sequence[tuple[int, Moment]]]) -> dict[str, History]:
+    """What each camera's streams sent together."""
+    values: tuple[tuple[str, Callable[[Moment], float | None]], ...] = (
+        ("rate", lambda m: m.rate_bps), ("fps", lambda m: m.fps), ("loss", _loss),
+    )  # fmt: skip
+    return {
+        camera: History(
             {
-                name: Series(name, tuple(Sample(t, m.seconds, of(m)) for t, m in ordered))
+                name: Series(name, tuple(Sample(t, m.seconds, of(m)) for t, m in moments))
                 for name, of in values
             }
         )
-        counted[camera] = Counted(
-            sum(m.packets for _, m in ordered), sum(m.lost for _, m in ordered)
-        )
-    return histories, counted
+        for camera, moments in cameras.items()
+    }
 
 
-def _moments(samples: Sequence[_StreamRow]) -> Iterable[tuple[int, str, _Moment]]:
-    """(start_s, camera, what this stream brought since its sample before)."""
-    before: dict[tuple[str, int], tuple[int, int]] = {}
-    for time_s, name, seconds, camera, session, rate_bps, fps, packets, lost in samples:
-        now = (packets or 0, lost or 0)
-        old = before.get((name, session), (0, 0))
-        before[(name, session)] = now
-        more, gone = now[0] - old[0], now[1] - old[1]
-        if more < 0:
-            more, gone = 0, 0  # another stream has the name by now
-        # The recorder's figure looks back over ten seconds: it lingers when nothing comes any more.
-        shown = 0.0 if rate_bps == 0 and fps is not None else fps
-        yield time_s - 1, camera or NO_CAMERA, _Moment(
-            seconds, rate_bps, shown, more, max(0, gone)
-        )  # fmt: skip
-
-
-def _joined(one: _Moment, other: _Moment) -> _Moment:
-    """Two streams of one camera at one time: rates add up, the better picture counts."""
-    rates = [r for r in (one.rate_bps, other.rate_bps) if r is not None]
-    frames = [f for f in (one.fps, other.fps) if f is not None]
-    return _Moment(
-        max(one.seconds, other.seconds),
-        sum(rates) if rates else None,
-        max(frames) if frames else None,
-        one.packets + other.packets,
-        one.lost + other.lost,
-    )
-
-
-def _loss(moment: _Moment) -> float | None:
+def _loss(moment: Moment) -> float | None:
     """Loss in per cent; None when nothing was expected."""
     expected = moment.packets + moment.lost
     return 100.0 * moment.lost / expected if expected else None
 
 
-def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
+def _counted_by_records(
+    streams: Iterable[StreamRecord], sampled: Mapping[str, Counted]
+) -> dict[str, Counted]:
     """The streams' own counts, which are exact where they hold the whole span."""
     found: dict[str, Counted] = {}
     for stream in streams:
@@ -397,7 +314,10 @@ def _counted_by_records(streams: Iterable[StreamRecord]) -> dict[str, Counted]:
         found[stream.camera or NO_CAMERA] = Counted(
             was.packets + max(0, stream.expected - stream.lost), was.lost + stream.lost
         )
-    return found
+    return {
+        camera: replace(packets, rate_bps=sampled.get(camera, packets).rate_bps)
+        for camera, packets in found.items()
+    }
 
 
 # ------------------------------------------------------------------ the span before
@@ -408,7 +328,7 @@ def _before(
     last: Snapshot,
     span: Span,
     whole: Span,
-    samples: Sequence[_StreamRow],
+    samples: Sequence[StreamRow],
     against: Span | None = None,
 ) -> Before | None:
     """What the report's span is compared with: `against`, else as long a span before it; where
@@ -424,39 +344,7 @@ def _before(
     recorded = sum(run.end_s - run.start_s for run in runs.get(US, ()))
     if against is None and recorded < told.seconds / 2:
         return None
-    then, now = _cameras(samples, earlier)[1], _cameras(samples, told)[1]
-    names = sorted({*then, *now})
-    troubles = [f for f in last.findings if f.severity != "info" and f.hidden_by is None]
-    violations = recording.violations()
-    return Before(
-        span=earlier,
-        told=told,
+    return compared(
+        recording, earlier, told, findings=last.findings, devices=last.devices, samples=samples,
         runs=runs,
-        counted={n: (then.get(n, Counted()), now.get(n, Counted())) for n in names},
-        findings=(_begun(troubles, earlier), _begun(troubles, told)),
-        violations=(_begun(violations, earlier), _begun(violations, told)),
-        devices=tuple(
-            d.names[0] if d.names else d.mac
-            for d in last.devices
-            if _begins(d.first_time_ns, told)
-        ),
-        peers=_new_peers(recording, earlier, told),
     )  # fmt: skip
-
-
-def _begun(records: Iterable[FindingRecord | ViolationRecord], span: Span) -> int:
-    return sum(_begins(record.first_time_ns, span) for record in records)
-
-
-def _begins(first_ns: int, span: Span) -> bool:
-    return span.start_s * SECOND <= first_ns < span.end_s * SECOND
-
-
-def _new_peers(recording: Recording, earlier: Span, told: Span) -> tuple[str, ...]:
-    """Whom nobody had spoken to in the span before."""
-    known, new = set[str](), set[str]()
-    for span, names in ((earlier, known), (told, new)):
-        for flow in recording.flows_within(span.start_s * SECOND, span.end_s * SECOND):
-            if not flow.own and len(names) < PEERS_MOST:
-                names.add(flow.host or flow.dst)
-    return tuple(sorted(new - known))

@@ -61,6 +61,11 @@ WORDS: tuple[Word, ...] = (
     Word("reset", "", "the pane as it was: no filter, own order, all ports"),
     Word("redraw", "", "draw the whole screen again"),
     Word("compare", "", "remember this moment; again: what differs (review)"),
+    Word(
+        "spans",
+        "FROM-TO [DAYS]",
+        "22:00-06:00: the last such span against the one a day (or DAYS) before (review)",
+    ),
     Word("play", "", "play, pause (review)"),
     Word("goto", "TIME", "go to a time of day (review)"),
     Word("speed", "N", "play at N times real time (review)"),
@@ -77,6 +82,7 @@ ACTIONS = {
     "zoom-in": "zoom-in", "zoom-out": "zoom-out",
 }  # fmt: skip
 _NAMES = {word.name: word for word in WORDS}
+_SPAN = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})(?:\s+(\d{1,3}))?\Z")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z")
 
 
@@ -91,7 +97,7 @@ def matching(text: str) -> list[Word]:
 _ALWAYS = frozenset((*PANES, "sort", "reverse", "filter", "port", "rate", "mark", "columns",
                      "ascii", "help", "quit", "copy", "names", "units", "clock", "mask",
                      "redraw"))  # fmt: skip
-_IN_REVIEW = frozenset({"goto", "speed", "compare", "play"})
+_IN_REVIEW = frozenset({"goto", "speed", "compare", "spans", "play"})
 
 
 def listed(text: str, working: Sequence[Key]) -> list[Word]:
@@ -173,11 +179,14 @@ def _checked(
         if name == "speed" and not 0.1 <= value <= 10_000:
             return "speed is 0.1 to 10000"
         return Order(name, rest, value)
-    if name in ("goto", "speed") and review is None:
+    if name in ("goto", "speed", "spans") and review is None:
         return "this is no review: there is only now"
     if name == "goto":
         assert review is not None
         return _goto(rest, review, zone)
+    if name == "spans":
+        assert review is not None
+        return _spans(rest, review, zone)
     if rest and not _NAMES[name].takes:
         return f"{name} takes nothing more"
     return Order(name, rest)
@@ -198,3 +207,28 @@ def _goto(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
     if time_ns > review.end_ns:
         return "that is after the end of the recording"
     return Order("goto", text, time_ns=max(time_ns, review.start_ns))
+
+
+def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
+    """The last span of these times of day that had begun where the review stands."""
+    match = _SPAN.match(text)
+    if match is None:
+        return "two spans are spans 22:00-06:00, or spans 22:00-06:00 7 for a week before"
+    hours = [int(match[1]), int(match[3])]
+    minutes = [int(match[2]), int(match[4])]
+    back = int(match[5] or 1)
+    if max(hours) > 23 or max(minutes) > 59 or not 1 <= back <= 366:
+        return "there are no such times of day"
+    here = moment(review.position_ns, zone)
+    start = here.replace(hour=hours[0], minute=minutes[0], second=0, microsecond=0)
+    if start >= here:
+        start -= timedelta(days=1)
+    end = start.replace(hour=hours[1], minute=minutes[1])
+    if end <= start:
+        end += timedelta(days=1)
+    # by the calendar: where clocks change, a night is an hour longer
+    then = (start.replace(tzinfo=None) - timedelta(days=back)).replace(tzinfo=start.tzinfo)
+    if then.timestamp() + (end - start).total_seconds() <= review.start_ns / SECOND:
+        return "nothing was recorded so long ago"
+    key = f"spans:{int(start.timestamp())}/{int(end.timestamp())}/{int(then.timestamp())}"
+    return Order("spans", key)

@@ -489,6 +489,9 @@ class Session(ScreenState):
             return [Rate(order.value)]
         if order.name == "mark":
             return [Send(Command(name="mark", text=order.text)), Fetch()]
+        if order.name == "spans":
+            self.opened.append(Opened(order.text))
+            return [Fetch()]
         if order.name == "goto":
             return [Send(Command(name="seek", time_ns=order.time_ns)), Fetch()]
         if order.name == "speed":

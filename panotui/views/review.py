@@ -17,6 +17,7 @@ from panotui.model import SECOND, EventRecord, FlowRecord, Snapshot
 from panotui.model.page import Page
 from panotui.recording.evidence_export import RecordingPackets
 from panotui.recording.reader import EVENTS_SHOWN, FLOWS_MAX, Recording
+from panotui.views import spans
 from panotui.views.filter import FilterError, parse
 from panotui.views.frames import Answer, Command, Detail, Done, ReviewState, View
 from panotui.views.panes import flow_rows
@@ -107,6 +108,7 @@ class ReviewProvider(StateProvider):
         self._moved_at = clock()
         self._gaps = tuple(recording.gaps())
         self._marks = tuple(recording.event_marks())
+        self._spans: Detail | None = None  # compared last
         self._event: int | None = None  # that was jumped to, while the position is there
 
     # ------------------------------------------------------------------ time
@@ -141,6 +143,10 @@ class ReviewProvider(StateProvider):
     def detail(self, key: str, snapshot: Snapshot, state: State) -> Detail:
         """An event is opened wherever it is, however many came after it."""
         kind, _, number = key.partition(":")
+        if kind == "spans":
+            if self._spans is None or self._spans.key != key:
+                self._spans = spans.detail(self._recording, key)
+            return self._spans or super().detail(key, snapshot, state)
         if kind == "event" and number.isdecimal():
             event = self._recording.event(int(number))
             snapshot = msgspec.structs.replace(snapshot, events=() if event is None else (event,))
