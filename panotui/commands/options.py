@@ -20,7 +20,7 @@ COMMANDS = (
     "live", "demo", "record", "attach", "review", "analyze", "report", "evidence", "days",
     "compare-captures", "baseline", "metrics", "fleet",
     "check", "policy", "init",
-    "service", "doctor",
+    "config", "service", "doctor",
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def baseline_option(function: F) -> F:
         "--baseline",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Tell what is not as usual, by what `panotui baseline learn` wrote.",
+        help="Report what is unusual for this site (a file of `panotui baseline learn`).",
     )(function)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,15 +17,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from panotui.feed.client import FeedClient
+from panotui.model.baseline import Baseline
 from panotui.sources.files.source import open_file
 from panotui.views.frames import Command, Done, Frame, View
 from tests.commands.closed_home import PANOTUI, USERS, ClosedHome, is_closed
 from tests.lab.netns import Namespace, require_root, veth
 from tests.tui.terminals import Terminal
 
+RECORDING = Path(__file__).parents[1] / "data" / "recordings" / "format3.panotui"
 DEMO = Path(__file__).parents[2] / "panotui" / "sources" / "demo"
 USER_NAMES = ["root", "sudo"]
 
@@ -197,13 +202,54 @@ def test_a_capture_is_analysed_reported_and_reviewed(
     remove(paths)
 
 
-@pytest.mark.parametrize("arguments", [("doctor",), ("policy", "show"), ("service",)])
+@pytest.mark.parametrize(
+    "arguments", [("doctor",), ("policy", "show"), ("service",), ("config",), ("config", "--path")]
+)
 def test_what_needs_no_packets_answers(
     arguments: tuple[str, ...], home: ClosedHome, environment: dict[str, str]
 ) -> None:
     done = run(home, environment, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_what_reads_recordings_and_captures_answers(
+    home: ClosedHome, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """What lies in root's own folder is read, whoever the process is by then."""
+    user = environment.get("SUDO_UID", "0")
+    recording = home.folder / f"old-{user}.panotui"
+    shutil.copytree(RECORDING, recording)
+    listed = run(home, environment, "evidence", str(recording))
+    assert (listed.returncode, listed.stderr) == (0, "")
+    key = "finding:tcp-blocked|10.20.0.1:8443"
+    # who called sudo may not write into root's folder
+    target = home.folder / "one.pcapng" if user == "0" else Path(f"/tmp/one-{os.getpid()}.pcapng")
+    done = run(home, environment, "evidence", str(recording), key, "-o", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert target.stat().st_size > 100
+    target.unlink()
+    done = run(home, environment, "days", "--json", str(recording))
+    assert (done.returncode, done.stderr) == (0, "")
+    capture = home.folder / f"same-{user}.pcapng.zst"
+    capture.write_bytes((DEMO / "site.pcapng.zst").read_bytes())
+    for form in ((), ("--json",)):
+        done = run(home, environment, "compare-captures", *form, str(capture), str(capture))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "24,972 packets" in done.stdout or json.loads(done.stdout)
+    done = run(home, environment, "baseline", "learn", str(recording), "-o", "/tmp/site.baseline")
+    assert (done.returncode, done.stderr.count("no whole minute in it")) == (3, 1)
+    # who called sudo gets no file of root's but captures and recordings
+    baseline = (home.folder if user == "0" else tmp_path) / f"{user}.baseline"
+    if user != "0":
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)
+    baseline.write_bytes(msgspec.json.encode(Baseline(site="plant")))
+    done = run(home, environment, "baseline", "show", str(baseline))
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run(home, environment, "analyze", str(capture), "--baseline", str(baseline))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert home.read_late() == []
 
 
 # ------------------------------------------------------------------ on interfaces
@@ -295,6 +341,7 @@ def test_a_recorder_is_attached_to_and_looked_at_later(
         leave(terminal)
     assert {path.parent for path in paths} == {recording / "exports"}
     remove(paths)
+    scrape(port, home, environment, socket)
     client = FeedClient.connect(str(socket))
     frame = client.ask(View(pane="violations"))
     assert isinstance(frame, Frame)
@@ -315,6 +362,34 @@ def test_a_recorder_is_attached_to_and_looked_at_later(
     with screen(home, environment, "review", str(recording)) as terminal:
         remove(use(terminal))
         leave(terminal)
+
+
+def scrape(port: Namespace, home: ClosedHome, environment: dict[str, str], socket: Path) -> None:
+    """`metrics` answers a scrape when it is nobody any more."""
+    server = port.popen(
+        [*PANOTUI, "metrics", str(socket), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, env=environment, cwd=str(home.folder),
+    )  # fmt: skip
+    assert server.stdout is not None
+    place = server.stdout.readline().split()[-1]
+    ask = f"import urllib.request as u; print(u.urlopen({place!r}, timeout=20).read().decode())"
+    answer = port.run([sys.executable, "-c", ask]).stdout
+    assert "panotui_recorder_up 1" in answer
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 130
+
+
+@pytest.mark.lab
+def test_hosts_are_checked(port: Namespace, home: ClosedHome, environment: dict[str, str]) -> None:
+    """In a namespace without a way out: nothing answers, and that is what is said."""
+    done = subprocess.run(
+        port.command([*PANOTUI, "check", "--json", "--host", "127.0.0.1:9"]), capture_output=True,
+        text=True, env=environment, cwd=home.folder, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "127.0.0.1" in done.stdout
+    assert json.loads(done.stdout)
+    assert home.read_late() == []
 
 
 @pytest.mark.lab

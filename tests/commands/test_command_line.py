@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from panotui import cli
 from panotui.commands.options import COMMANDS, duration_s, size_bytes
 from panotui.errors import UsageError
 from panotui.recording.recorder import Recorder
@@ -376,6 +377,10 @@ def test_version_and_help_load_next_to_nothing(arguments: list[str]) -> None:
     assert heavy in ("[]", "['msgspec', 'numpy']")
     if arguments[0] != "record":
         assert heavy == "[]"
+
+
+def test_the_commands_that_are_suggested_are_those_that_there_are() -> None:
+    assert set(COMMANDS) == {name for name, (_, _, shown) in cli.COMMANDS.items() if shown}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
