@@ -8,19 +8,21 @@ near. While one of several servers works, the others are information.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import listed
+from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, EvidenceRecord, NtpMessage, RtcpReport
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import Side, TimeServer
 
+_ADVICE = {
+    "beyond": "Ask the owner of the firewall to allow UDP 123 from the appliance, or set a"
+    " time server inside the site"
+}
 LIMITS = thresholds().clock
 _REFUSES = frozenset({"DENY", "RSTR"})
 _NOT_YET = frozenset({"INIT", "STEP", "DROP", "RMOT", ""})
@@ -64,7 +66,8 @@ class TimeRule(Rule):
             found = self._failing(one, others, facts) or self._differs(one, others, facts)
             out.extend([found] if found else [])
             out.extend(self._public(one, facts))
-        out.extend(_together([o for o in out if o.id == "ntp-silent"]))
+        silent = [o for o in out if o.id == "ntp-silent"]
+        out.extend(together(silent, _silence_text, "ntp", _ADVICE))
         out.extend(self._clock(asked, facts))
         if out or any(one.side.unanswered for one in asked):
             self.due(facts.now_ns + SECOND)
@@ -213,32 +216,6 @@ class TimeRule(Rule):
         ]
 
 
-def _together(silent: list[Observation]) -> Iterable[Observation]:
-    """Several servers on the same side of the gateway of which none answers: one finding."""
-    groups: dict[tuple[str, str], list[Observation]] = {}
-    for seen in silent:
-        if seen.severity is None:
-            side = "beyond" if scope_of(seen.values["server"]) == INTERNET else "inside"
-            groups.setdefault((seen.values["port"], side), []).append(seen)
-    for (port, side), found in groups.items():
-        if len(found) < 2:
-            continue
-        servers = listed([f.values["server"] for f in found])
-        count = sum(int(f.values["count"]) for f in found)
-        yield replace(
-            found[0], subject=port or found[0].subject, key=f"{port} {side}",
-            values={**found[0].values, "server": servers, "count": str(count)},
-            evidence=tuple(sorted((e for f in found for e in f.evidence),
-                                  key=lambda e: e.time_ns)[-8:]),
-            first_ns=min(f.first_ns for f in found), last_ns=max(f.last_ns for f in found),
-            text=f"Time servers {servers} do not answer ({count} requests without an answer)",
-            covers=tuple(f.life_key for f in found),
-            blocks=tuple(f"ntp:{f.values['server']}" for f in found),
-            action="Ask the owner of the firewall to allow UDP 123 from the appliance, or set a"
-            " time server inside the site" if side == "beyond" else None,
-        )  # fmt: skip
-
-
 def _proves(other: _Asked, since_ns: int, now_ns: int) -> bool:
     """Another server has worked since: its newest question was answered, and that is no further
     back than the pause between two of them."""
@@ -337,3 +314,7 @@ def seconds_text(seconds: float) -> str:
             value = size / unit
             return f"{sign}{value:.1f} {name}" if value < 10 else f"{sign}{value:.0f} {name}"
     return f"{sign}{size / 31_557_600:.0f} years"
+
+
+def _silence_text(servers: str, count: int) -> str:
+    return f"Time servers {servers} do not answer ({count} requests without an answer)"

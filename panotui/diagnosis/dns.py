@@ -13,10 +13,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import listed
+from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     NEVER,
@@ -103,7 +102,7 @@ class DnsRule(Rule):
         for resolver in facts.resolvers.resolvers.values():
             out.extend(self._of_server(resolver, facts))
         out.extend(self._silent_by_arp(facts))
-        out.extend(_together([o for o in out if o.id == "dns-timeout"]))
+        out.extend(together([o for o in out if o.id == "dns-timeout"], _silence_text, "dns"))
         bad: OrderedDict[tuple[str, str, str], _Bad] = OrderedDict()
         blocked = _block_pages(facts)
         for lookup in facts.lookups.lookups.values():
@@ -312,32 +311,6 @@ def _no_aaaa(resolver: Resolver, who: str, lost: list[Lost], values: dict[str, s
         action=f"The owner of {resolver.address} should let it answer AAAA questions, if only by"
         " saying that there is no such address",
     )
-
-
-def _together(silent: list[Observation]) -> Iterable[Observation]:
-    """Several servers on the same side of the gateway of which none answers: one finding."""
-    groups: dict[tuple[str, str], list[Observation]] = {}
-    for seen in silent:
-        if seen.severity is None:
-            away = scope_of(seen.values["server"]) == INTERNET
-            side = "beyond" if away else "inside"
-            groups.setdefault((seen.values["port"], side), []).append(seen)
-    for (port, side), found in groups.items():
-        if len(found) < 2:
-            continue
-        servers = listed([f.values["server"] for f in found])
-        count = sum(int(f.values["count"]) for f in found)
-        yield replace(
-            found[0], subject=port or found[0].subject, key=f"{port} {side}",
-            values={**found[0].values, "server": servers, "count": str(count)},
-            evidence=tuple(sorted((e for f in found for e in f.evidence),
-                                  key=lambda e: e.time_ns)[-8:]),
-            first_ns=min(f.first_ns for f in found), last_ns=max(f.last_ns for f in found),
-            text=f"DNS servers {servers} do not answer ({count} queries without an answer)",
-            detail=tuple(f"{f.subject}: {line}" for f in found for line in f.detail)[:4],
-            covers=tuple(f.life_key for f in found), asker=found[0].asker,
-            blocks=tuple(f"dns:{f.values['server']}" for f in found),
-        )  # fmt: skip
 
 
 # ---------------------------------------------------------------------- answered usefully
@@ -656,3 +629,7 @@ def _guide(facts: Facts) -> list[Observation]:
 def _asked(lookup: Lookup) -> tuple[EvidenceRecord, ...]:
     questions = sorted(lookup.asked.items(), key=lambda q: q[1])
     return tuple(evidence(at, packet, f"query for {lookup.name}") for _, (at, packet) in questions)
+
+
+def _silence_text(servers: str, count: int) -> str:
+    return f"DNS servers {servers} do not answer ({count} queries without an answer)"

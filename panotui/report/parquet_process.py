@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 OPEN_MOST = 32  # files at one time; more days than that are written in several parts
-DAY_NS = 86_400 * 10**9
 INT64 = 1 << 63
 TYPES = {
     "time": pa.timestamp("ns", tz="UTC"),

@@ -237,10 +237,6 @@ class NameBook:
 
     # -------------------------------------------------------------- answering
 
-    def named_addresses(self) -> Iterable[str]:
-        """Addresses that some answer gave."""
-        return self._clients.keys()
-
     def flow_names(self, meter: int, flow: int) -> tuple[HostName, ...]:
         """What the flow itself said (SNI, HTTP Host), strongest first."""
         entry = self._flows.get((meter, flow))

@@ -9,7 +9,6 @@ its time, which runs from the first of them (RFC 1035, 7.3).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -90,13 +89,6 @@ class Resolver(Struct):
     def unanswered(self) -> int:
         """Questions without an answer since the last one, of the client that fares best."""
         return min((side.unanswered for side in self.sides.values()), default=0)
-
-    def side_of(self, clients: Collection[str]) -> tuple[str, Side] | None:
-        """The client, and its side, that asked last of those given."""
-        for client in reversed(self.sides):
-            if client in clients:
-                return client, self.sides[client]
-        return None
 
 
 class ResolverBook:

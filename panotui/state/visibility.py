@@ -326,11 +326,6 @@ class Visibility:
         found |= set(self._unaddressed.proof_packets.values()) if not wanted else set()
         return tuple(sorted(found)[:PROOFS_SHOWN])
 
-    def interfaces_of(self, macs: Iterable[int]) -> set[int]:
-        """Where frames of a host were seen."""
-        wanted = frozenset(macs)
-        return {at for at, mac in self.hosts if mac in wanted}
-
 
 def _is_group(mac: int) -> bool:
     return bool(mac >> 40 & 1)

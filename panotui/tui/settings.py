@@ -226,7 +226,7 @@ def commented(settings: Settings) -> str:
         lines.append(f"{'' if own else '# '}show = [{text}]")
         widths = settings.widths.get(pane)
         cells = ", ".join(f"{_quoted(t)} = {n}" for t, n in (widths or {}).items())
-        cells = cells or f"{_quoted(titles[1])} = 20"
+        cells = cells or f"{_quoted(titles[min(1, len(titles) - 1)])} = 20"
         lines.append(f"{'' if widths else '# '}width = {{ {cells} }}")
     lines += ["", "# Filters that / offers, by a name of your own.", "[filters]"]
     lines += [f"{name} = {_quoted(text)}" for name, text in settings.filters.items()]

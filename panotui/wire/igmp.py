@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from panotui.model import LinkControlMessage
 from panotui.wire.addresses import ip_text
+from panotui.wire.linkcontrol import link_message
 from panotui.wire.origin import Malformed, Origin
 
 _RECORDS = {1: "include", 2: "exclude", 3: "to-include", 4: "to-exclude", 5: "allow", 6: "block"}
@@ -30,7 +31,7 @@ def parse(data: bytes, origin: Origin, src: str, src_mac: str = "") -> LinkContr
         return _records("igmp", data, 4, origin, src, src_mac)
     else:
         return None
-    return _message(name, ip_text(data[4:8]), detail, origin, src, src_mac)
+    return link_message(name, detail, origin, src_mac, src, ip_text(data[4:8]))
 
 
 def parse_mld(
@@ -51,7 +52,7 @@ def parse_mld(
         version = 2 if len(data) >= 28 else 1
         return _query("mld", version, data[8:24], delay // 100, origin, src, src_mac)
     name = "mld-report" if kind == 131 else "mld-leave"
-    return _message(name, ip_text(data[8:24]), "v1", origin, src, src_mac)
+    return link_message(name, "v1", origin, src_mac, src, ip_text(data[8:24]))
 
 
 def _query(
@@ -59,7 +60,7 @@ def _query(
 ) -> LinkControlMessage:
     group = ip_text(raw) if any(raw) else None
     detail = f"v{version} {'for one group' if group else 'general'}, answer within {tenths / 10} s"
-    return _message(f"{family}-query", group, detail, origin, src, src_mac)
+    return link_message(f"{family}-query", detail, origin, src_mac, src, group)
 
 
 def _records(
@@ -89,20 +90,4 @@ def _records(
         raise Malformed(f"{family} report cut short")
     detail = f"v{3 if family == 'igmp' else 2} {count} records: {', '.join(told)}"
     name = f"{family}-leave" if leaves and not joins else f"{family}-report"
-    return _message(name, group, detail, origin, src, src_mac)
-
-
-def _message(
-    name: str, group: str | None, detail: str, origin: Origin, src: str, src_mac: str
-) -> LinkControlMessage:
-    return LinkControlMessage(
-        time_ns=origin.time_ns,
-        packet=origin.packet,
-        interface=origin.interface,
-        flow=origin.flow,
-        protocol=name,
-        src_mac=src_mac,
-        src=src,
-        group=group,
-        detail=detail,
-    )
+    return link_message(name, detail, origin, src_mac, src, group)

@@ -42,13 +42,6 @@ class Compound(msgspec.Struct, frozen=True):
     canonical_names: tuple[tuple[int, bytes], ...] = ()
 
 
-def looks_like_rtcp(head: bytes, length: int) -> bool:
-    """V=2, a first packet of type 200..207, whose length is within the datagram."""
-    if len(head) < 4 or head[0] >> 6 != 2 or not 200 <= head[1] <= 207:
-        return False
-    return 4 * ((head[2] << 8 | head[3]) + 1) <= length
-
-
 def ntp_to_unix_ns(ntp: int) -> int:
     """A 64-bit NTP timestamp as ns since 1970 (RFC 5905 6; era by pivot 1968/2036)."""
     seconds = ntp >> 32

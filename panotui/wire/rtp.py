@@ -118,17 +118,6 @@ def words(data: U8, kind: str) -> U64 | U32 | U16:
     return np.ndarray((n,), dtype, data.data if n else bytearray(8), strides=(1,))
 
 
-def looks_like_rtp(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) -> Bool:
-    """Cheap first test of n rows: long enough, V=2, and no RTCP packet type."""
-    ok = np.asarray((length >= HEADER_BYTES) & (captured >= HEADER_BYTES) & (offset >= 0))
-    at = np.where(ok, offset, 0)
-    if not len(data):
-        return ok
-    kind = data[np.minimum(at + 1, len(data) - 1)] & 0x7F
-    result: Bool = ok & (data[at] >> 6 == 2) & ((kind < 72) | (kind > 76))
-    return result
-
-
 def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) -> RtpColumns:
     """RTP columns of n packets at `offset` (bytes from `length` on the wire, `captured` present).
 

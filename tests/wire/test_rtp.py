@@ -14,7 +14,6 @@ from panotui.wire.rtp import (
     HEADER_BYTES,
     RtpColumns,
     look_of,
-    looks_like_rtp,
     plain_headers,
     read_headers,
 )
@@ -88,7 +87,6 @@ def test_any_bytes_give_columns_within_the_buffer(parts: list[bytes], cut: int) 
     assert (columns.payload[good] >= offset[good] + HEADER_BYTES).all()
     assert (columns.payload_length[good] <= length[good] - HEADER_BYTES).all()
     assert (columns.payload_captured[good] >= 0).all()
-    assert not (good & ~looks_like_rtp(data, offset, length, captured)).any()
 
 
 def datagram(tag: bytes, payload: bytes) -> bytes:

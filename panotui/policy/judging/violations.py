@@ -196,10 +196,6 @@ class ViolationBook:
     def open_count(self) -> int:
         return sum(v.open for v in self._violations.values())
 
-    @property
-    def past_count(self) -> int:
-        return len(self._violations) - self.open_count
-
     # -------------------------------------------------------------- keys
 
     def _keys(self, bad: Rows, judged: JudgedRows, at: I64) -> U64:

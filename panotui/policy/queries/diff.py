@@ -74,19 +74,6 @@ class ObservedDiff(msgspec.Struct, frozen=True, kw_only=True):
         return out
 
 
-class VerdictChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A flow that is judged otherwise under another policy."""
-
-    flow: int
-    src: str
-    dst: str
-    transport: int
-    dport: int
-    host: str | None
-    old: str
-    new: str
-
-
 def diff_policies(old: Site, new: Site) -> tuple[PolicyChange, ...]:
     """What changes from one site file's policy to another's."""
     a, b = SiteView(old), SiteView(new)
@@ -184,28 +171,6 @@ def _may_be_used(rule: Rule) -> bool:
 
 def _rule_words(rule: Rule) -> str:
     return f"{rule.id} ({'/'.join(rule.transports)} {rule.port_text})"
-
-
-def diff_verdicts(rows: AnyRows, old: JudgedRows, new: JudgedRows) -> tuple[VerdictChange, ...]:
-    """Flows (the same rows) that two policies judge differently, in their order."""
-    same = (old.verdict == new.verdict) & (old.reason == new.reason)
-    out = []
-    for index in np.flatnonzero(~same).tolist():
-        row = rows[index]
-        version = row.version
-        out.append(
-            VerdictChange(
-                flow=row.id,
-                src=address_text(version, row.src),
-                dst=address_text(version, row.dst),
-                transport=row.protocol,
-                dport=row.dport,
-                host=new.hosts[int(new.host[index])],
-                old=_verdict_words(old, index),
-                new=_verdict_words(new, index),
-            )
-        )
-    return tuple(out)
 
 
 def _verdict_words(judged: JudgedRows, index: int) -> str:

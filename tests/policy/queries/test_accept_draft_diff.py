@@ -14,7 +14,7 @@ from panotui.model.flow_rows import FlowRows
 from panotui.policy.judging.rows import RowJudge
 from panotui.policy.judging.violations import ViolationBook
 from panotui.policy.queries.accept import accept, undo
-from panotui.policy.queries.diff import diff_observed, diff_policies, diff_verdicts
+from panotui.policy.queries.diff import diff_observed, diff_policies
 from panotui.policy.queries.draft import draft_site, seen_listens, seen_services
 from panotui.site.file import check_site, load_site, parse_site
 from panotui.site.view import SiteView
@@ -233,16 +233,3 @@ def test_traffic_is_compared_with_the_policy() -> None:
     assert found.lines()[0] == "+ app.example tcp/443: unlisted-endpoint, 1 flow"
     assert "logs (tcp 443)" in found.unused
     assert not any("camera" in text for text in found.unused)
-
-
-def test_flows_judged_again_list_their_differences() -> None:
-    judge, row = named("app.example")
-    text = PLANT + '[[service]]\nname = "app"\nhost = "app.example"\n'
-    again = RowJudge(SiteView(parse_site(text)), judge.names)
-    old, new = judge.judge_rows(FlowRows.of(row), NOW), again.judge_rows(FlowRows.of(row), NOW)
-    (change,) = diff_verdicts(FlowRows.of(row), old, new)
-    assert (change.old, change.new) == (
-        "violation: unlisted-endpoint",
-        "allowed by service:app",
-    )
-    assert diff_verdicts(FlowRows.of(row), old, old) == ()

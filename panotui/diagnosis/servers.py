@@ -1,0 +1,48 @@
+"""Servers that fall silent together: one finding for those on the same side of the gateway.
+
+Findings of single servers come in; those that share a port and a side come out as one that covers
+them. DNS and time servers are reported alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec.structs import replace
+
+from panotui.diagnosis.facts import Observation
+from panotui.diagnosis.phrases import listed
+from panotui.site.addresses import INTERNET, scope_of
+
+
+def together(
+    silent: list[Observation],
+    text: Callable[[str, int], str],
+    tag: str,
+    advice: dict[str, str] | None = None,
+) -> Iterable[Observation]:
+    """`text` words the names of the servers and the count of what they left unanswered; `tag`
+    is what a finding of a server blocks; `advice` by side ("beyond" the gateway or "inside"), None
+    for that of the single findings."""
+    groups: dict[tuple[str, str], list[Observation]] = {}
+    for seen in silent:
+        if seen.severity is None:
+            side = "beyond" if scope_of(seen.values["server"]) == INTERNET else "inside"
+            groups.setdefault((seen.values["port"], side), []).append(seen)
+    for (port, side), found in groups.items():
+        if len(found) < 2:
+            continue
+        servers = listed([f.values["server"] for f in found])
+        count = sum(int(f.values["count"]) for f in found)
+        yield replace(
+            found[0], subject=port or found[0].subject, key=f"{port} {side}",
+            values={**found[0].values, "server": servers, "count": str(count)},
+            evidence=tuple(sorted((e for f in found for e in f.evidence),
+                                  key=lambda e: e.time_ns)[-8:]),
+            first_ns=min(f.first_ns for f in found), last_ns=max(f.last_ns for f in found),
+            text=text(servers, count),
+            detail=tuple(f"{f.subject}: {line}" for f in found for line in f.detail)[:4],
+            covers=tuple(f.life_key for f in found),
+            blocks=tuple(f"{tag}:{f.values['server']}" for f in found),
+            action=advice.get(side) if advice is not None else found[0].action,
+        )  # fmt: skip
