@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from panotui.model import SECOND, FindingRecord, Snapshot, StreamRecord
+from panotui.model.quantities import rate
 from panotui.state.standing import (
     cameras_said,
     endpoints_said,
@@ -22,15 +23,6 @@ def _time(time_ns: int | None) -> str:
     if not time_ns:
         return "-"
     return datetime.fromtimestamp(time_ns / SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _rate(value: float | None) -> str:
-    if value is None:
-        return "-"
-    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
-        if value >= scale:
-            return f"{value / scale:.2f} {unit}"
-    return f"{value:.0f} b/s"
 
 
 class _Text:
@@ -90,8 +82,8 @@ def _ports(text: _Text, snapshot: Snapshot) -> None:
         text.row(
             levels.get(port.standing, "none"),
             f"{port.name} {port.role or ''} {port.state}{but}  {address}  in {port.packets_in:,}"
-            f" out {port.packets_out:,} packets, peak in {_rate(port.peak_in_bps)} out"
-            f" {_rate(port.peak_out_bps)}".replace("  ", " "),
+            f" out {port.packets_out:,} packets, peak in {rate(port.peak_in_bps)} out"
+            f" {rate(port.peak_out_bps)}".replace("  ", " "),
         )
 
 
@@ -130,7 +122,7 @@ def _stream(stream: StreamRecord) -> str:
     but = f", but {stream.trouble}" if stream.standing != stream.state else ""
     frozen = f" {len(stream.freezes)} freezes" if stream.freezes else ""
     return (
-        f"{stream.codec or 'codec unknown'}{size}{fps} {_rate(stream.bitrate_mean_bps)}"
+        f"{stream.codec or 'codec unknown'}{size}{fps} {rate(stream.bitrate_mean_bps)}"
         f" {stream.transport} loss {lost:.2f}% ({stream.lost:,}){jitter}{frozen}"
         f" {stream.state}{but}"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.compare.comparison import Absent, Comparison, Passage
+from panotui.model.quantities import counted
 
 NAMED = 3  # streams in the sentence
-LOSES = 0.0001  # a share below is told as "hardly"
 ROWS = 40
 
 
@@ -25,13 +25,13 @@ def sentence(
     if losing:
         told = ", ".join(f"{_name(p)} loses {_share(p)}" for p in losing[:NAMED])
         if len(losing) > NAMED:
-            told += f" and {_count(len(losing) - NAMED, 'more stream')} some"
+            told += f" and {counted(len(losing) - NAMED, 'more stream')} some"
         told += f" {between}"
         if whole:
             told += f"; {_those(whole)} nothing"
         parts.append(told)
     elif streams:
-        parts.append(f"no stream loses a packet {between} ({_count(len(streams), 'stream')})")
+        parts.append(f"no stream loses a packet {between} ({counted(len(streams), 'stream')})")
     else:
         sent, lost = sum(p.packets for p in flows), sum(p.lost for p in flows)
         if lost:
@@ -43,7 +43,7 @@ def sentence(
         first = blocked[0]
         to = f"{first.dst}:{first.dport}" if first.dport else first.dst
         others = {(p.src, p.dst, p.dport) for p in blocked}
-        more = f" and {_count(len(others) - 1, 'other way')}" if len(others) > 1 else ""
+        more = f" and {counted(len(others) - 1, 'other way')}" if len(others) > 1 else ""
         parts.append(
             f"what {first.src} sends to {to}{more} is seen at {names[first.seen_at == 'b']} and "
             f"never at {names[first.seen_at == 'a']}: something between them blocks it"
@@ -68,14 +68,10 @@ def _name(passage: Passage) -> str:
 
 def _share(passage: Passage) -> str:
     if passage.transport == "tcp":
-        return f"{_count(passage.lost, 'segment')} of {passage.packets:,}"
+        return f"{counted(passage.lost, 'segment')} of {passage.packets:,}"
     percent = 100 * passage.loss
     digits = 1 if percent >= 0.1 else 3
     return f"{percent:.{digits}f} % ({passage.lost:,} of {passage.packets:,} packets)"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def page(found: Comparison) -> str:
@@ -103,7 +99,7 @@ def page(found: Comparison) -> str:
         for p in found.absent[:ROWS]:
             word = "blocked" if p.blocked else "not seen to head for the other place"
             ends = f"{p.transport} {p.src}:{p.sport} > {p.dst}:{p.dport}"
-            seen = f"{_count(p.packets, 'packet')}, the first is {p.first_packet}"
+            seen = f"{counted(p.packets, 'packet')}, the first is {p.first_packet}"
             lines.append(f"  {ends}  only at {names[p.seen_at]}: {seen} ({word})")
         if found.absent_total > ROWS:
             lines.append(f"({found.absent_total - ROWS:,} more; --json has them)")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, DhcpMessage, EvidenceRecord, Severity, mac_value
+from panotui.model.quantities import span
 from panotui.state.leases import Lease, Offer, Seen
 
 LIMITS = thresholds().dhcp
@@ -119,7 +120,7 @@ def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation 
         return None
     if lease.renewing:
         over = 0 < lease.until_ns <= now
-        end = _span(abs(lease.until_ns - now)) if lease.until_ns else ""
+        end = span(abs(lease.until_ns - now) / SECOND) if lease.until_ns else ""
         said = f"; the lease has been over for {end}" if over else f"; the lease ends in {end}"
         text = (
             f"No DHCP server renews the address {lease.address} of {client.name}: {asked.count}"
@@ -239,13 +240,6 @@ def _foreign(offer: Offer, facts: Facts) -> bool:
         (gateways and offer.routers and not gateways & set(offer.routers))
         or (resolvers and offer.dns and not resolvers & set(offer.dns))
     )
-
-
-def _span(ns: int) -> str:
-    seconds = ns // SECOND
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
 def _mac(text: str) -> int:

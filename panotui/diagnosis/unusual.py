@@ -12,6 +12,7 @@ import numpy as np
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.model import SECOND
 from panotui.model.baseline import Baseline, CameraMinute, Minute
+from panotui.model.quantities import rate
 from panotui.state.habits import Departure, Watch, endpoint_of, peer_of
 from panotui.state.streams import StreamState
 
@@ -114,11 +115,7 @@ def _sentence(d: Departure, weeks: float) -> str:
     value, usual, spread = d.value or 0.0, d.usual or 0.0, d.spread or 0.0
     when = f"{d.when} " if d.when != "usually" else "usually "
     if d.kind == "rate_bps":
-        scale, unit = (1e6, "Mb/s") if max(value, usual) >= 1e6 else (1e3, "kb/s")
-        return (
-            f"{d.subject} sends {value / scale:.1f} {unit}, {when}{usual / scale:.1f} "
-            f"+- {max(spread / scale, 0.1):.1f}"
-        )
+        return f"{d.subject} sends {rate(value)}, {when}{rate(usual)} +- {rate(spread)}"
     if d.kind == "fps":
         return f"{d.subject} shows {value:.1f} pictures a second, {when}{usual:.1f} +- {spread:.1f}"
     if d.kind == "gop_s":

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from panotui.model import SECOND, DeviceRecord, StreamRecord
+from panotui.model import SECOND, DeviceRecord, StreamRecord, quantities
 
 UNKNOWN = "–"
 _UTC = re.compile(r"\b([01]\d|2[0-3]):([0-5]\d):([0-5]\d) UTC\b")
@@ -15,22 +15,12 @@ _UTC = re.compile(r"\b([01]\d|2[0-3]):([0-5]\d):([0-5]\d) UTC\b")
 
 def rate(value: float | None) -> str:
     """Bits per second with their unit."""
-    if value is None or not math.isfinite(value):
-        return UNKNOWN
-    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
-        if value >= scale * 0.9995:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} b/s"
+    return quantities.rate(value, unknown=UNKNOWN)
 
 
 def size(value: int | None) -> str:
-    """Bytes with their unit (decimal)."""
-    if value is None:
-        return UNKNOWN
-    for scale, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value} B"
+    """Bytes with their unit."""
+    return quantities.size(value, unknown=UNKNOWN)
 
 
 def milliseconds(value: float | None) -> str:
@@ -71,7 +61,7 @@ def per_cent(share: float | None) -> str:
 
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 error`, `3 errors`; nothing for none."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}" if count else ""
+    return quantities.counted(count, one, many) if count else ""
 
 
 def place(device: DeviceRecord) -> str:
@@ -92,15 +82,6 @@ def frame_text(stream: StreamRecord) -> str:
     if expected is not None and (stream.fps is None or abs(stream.fps - expected) > expected / 20):
         words.append(f"({expected:g} expected)")
     return " ".join(words)
-
-
-def loss_text(stream: StreamRecord) -> str:
-    """`0.52 % (123 of 23,456)`; unknown when nothing was expected."""
-    if not stream.expected:
-        return UNKNOWN
-    mark = ", uncertain" if stream.uncertain else ""
-    share = lost_share(stream.lost, stream.expected)
-    return f"{share} ({stream.lost:,} of {stream.expected:,}{mark})"
 
 
 def lost_share(lost: int, expected: int) -> str:

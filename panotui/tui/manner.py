@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
-from panotui.tui.quantities import rate
+from panotui.model.quantities import rate
 
 Names: TypeAlias = Literal["names", "addresses", "both"]
 Units: TypeAlias = Literal["bits", "bytes"]

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: rates in bits/s, volumes in bytes, times in the local zone.
+"""Numbers as columns of a screen have them, where `model.quantities` is too wide; local times.
 
 In come values of records, out comes short text. What is unknown is `-`, never 0.
 """
@@ -9,22 +9,11 @@ import math
 from datetime import datetime, tzinfo
 
 from panotui.model import SECOND
-
-UNKNOWN = "-"
-
-_DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_BINARY = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
+from panotui.model.quantities import BINARY, DECIMAL, UNKNOWN, span, three
 
 
 def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _three(value: float) -> str:
-    """At most four characters: 9.87, 98.7, 987."""
-    if value < 9.995:
-        return f"{value:.2f}"
-    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
 def mega(rate_bps: float | None) -> str:
@@ -35,7 +24,7 @@ def mega(rate_bps: float | None) -> str:
     value = rate_bps / 1e6
     if 0 < value < 0.005:
         return "<.01"
-    return _three(value)
+    return three(value)
 
 
 def short_rate(rate_bps: float | None) -> str:
@@ -43,33 +32,11 @@ def short_rate(rate_bps: float | None) -> str:
     if not _known(rate_bps):
         return UNKNOWN
     assert rate_bps is not None
-    for scale, letter in _DECIMAL:
+    for scale, letter in DECIMAL:
         if rate_bps >= scale * 0.9995:
             value = rate_bps / scale
             return f"{value:.1f}{letter}" if value < 9.95 else f"{value:.0f}{letter}"
     return f"{rate_bps:.0f}"
-
-
-def rate(rate_bps: float | None, unit: str = "b/s") -> str:
-    """A rate with its unit: `3.92 Mb/s`, `125 kb/s`."""
-    if not _known(rate_bps):
-        return UNKNOWN
-    assert rate_bps is not None
-    for scale, letter in _DECIMAL:
-        if rate_bps >= scale * 0.9995:
-            return f"{_three(rate_bps / scale)} {letter}{unit}"
-    return f"{rate_bps:.0f} {unit}"
-
-
-def volume(size_bytes: float | None) -> str:
-    """Stored bytes with an IEC unit: `512 B`, `3.2 KiB`, `1.84 GiB`."""
-    if not _known(size_bytes):
-        return UNKNOWN
-    assert size_bytes is not None
-    for scale, letter in _BINARY:
-        if size_bytes >= scale * 0.9995:
-            return f"{_three(size_bytes / scale)} {letter}B"
-    return f"{size_bytes:.0f} B"
 
 
 def short_volume(size_bytes: float | None) -> str:
@@ -77,7 +44,7 @@ def short_volume(size_bytes: float | None) -> str:
     if not _known(size_bytes):
         return UNKNOWN
     assert size_bytes is not None
-    for scale, letter in _BINARY:
+    for scale, letter in BINARY:
         if size_bytes >= scale * 0.9995:
             value = size_bytes / scale
             return f"{value:.1f}{letter[0]}" if value < 9.95 else f"{value:.0f}{letter[0]}"
@@ -127,19 +94,6 @@ def round_trip(value: float | None) -> str:
     if value is not None and 0 <= value < 0.05:
         return "<.1"
     return milliseconds(value)
-
-
-def span(seconds: float | None) -> str:
-    """How long, in one unit: `33 s`, `41 min`, `5 h`, `12 d`."""
-    if not _known(seconds):
-        return UNKNOWN
-    assert seconds is not None
-    seconds = max(0.0, seconds)
-    if seconds < 119.5:
-        return f"{seconds:.0f} s"
-    if seconds < 119.5 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"
 
 
 def since(time_ns: int | None, now_ns: int) -> str:
@@ -198,8 +152,3 @@ def address(host: str, port: int | None) -> str:
     if port is None:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 finding`, `3 findings`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

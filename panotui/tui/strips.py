@@ -13,13 +13,14 @@ from itertools import groupby
 from msgspec import Struct
 
 from panotui.model import SECOND
+from panotui.model.quantities import span
 from panotui.state.strips import Cell
 from panotui.tui.cells import cut_middle, distinct, width
 from panotui.tui.chart import curve, scale
 from panotui.tui.glyphs import Glyphs, Role, glyph, look, role
 from panotui.tui.line import Line, Pen, Span
 from panotui.tui.page import Item
-from panotui.tui.quantities import clock, moment, short_rate, span
+from panotui.tui.quantities import clock, moment, short_rate
 from panotui.views.frames import Curve, Strips
 from panotui.views.strips import ZOOMS
 

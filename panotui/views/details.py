@@ -20,11 +20,12 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.model.quantities import rate
 from panotui.state.leads import leads_nowhere
 from panotui.views.answers import of_camera, of_endpoint
 from panotui.views.frames import Detail, Section
 from panotui.views.identity import finding_key
-from panotui.views.quantities import number, rate, utc, word
+from panotui.views.quantities import number, utc, word
 from panotui.views.state import Line, State
 
 

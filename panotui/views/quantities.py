@@ -31,15 +31,6 @@ def number(value: float | None, unit: str = "", digits: int = 2) -> str:
     return f"{text}{unit}".replace(",", " ")
 
 
-def rate(value: float | None) -> str:
-    if value is None:
-        return "-"
-    for scale, unit in ((1e9, "Gb/s"), (1e6, "Mb/s"), (1e3, "kb/s")):
-        if value >= scale:
-            return f"{value / scale:.2f} {unit}"
-    return f"{value:.0f} b/s"
-
-
 def word(value: object) -> str:
     if value is None or value == "":
         return "-"

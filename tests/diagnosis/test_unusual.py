@@ -50,7 +50,7 @@ def test_a_bit_rate_that_departs_for_a_quarter_of_an_hour_is_told() -> None:
     assert (finding.id, finding.severity, finding.subject) == (
         "unusual-stream", "info", "camera dock"
     )  # fmt: skip
-    assert finding.text.startswith("dock sends 0.0 Mb/s, usually 100.0 +- 2.0")
+    assert finding.text.startswith("dock sends 7.65 kb/s, usually 100 Mb/s +- 2.00 Mb/s")
     assert finding.cleared_time_ns is None
 
 

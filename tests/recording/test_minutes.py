@@ -134,7 +134,9 @@ def test_what_departs_is_in_the_answer_with_both_numbers(tmp_path: Path, learnt:
     told = {f["id"]: f for f in answer["findings"]}
     assert set(told) == {"unusual-stream", "unusual-reader", "unusual-peer"}
     text = told["unusual-stream"]["text"]
-    assert text.startswith("dock sends 0.8 Mb/s, on weekdays at this hour 2.0 +- 0.1"), text
+    assert text.startswith(
+        "dock sends 801 kb/s, on weekdays at this hour 2.02 Mb/s +- 85.8 kb/s"
+    ), text
     assert told["unusual-stream"]["subject"] == "camera dock"
     assert told["unusual-reader"]["text"] == "10.20.0.99 reads dock, which it did not in 2 days"
     assert "p2p.example tcp/443" in told["unusual-peer"]["text"]

@@ -288,8 +288,7 @@ def test_what_was_missed_is_said_and_completeness_only_when_true() -> None:
 
 
 def test_what_is_unknown_is_a_dash_and_never_zero() -> None:
-    told = story(streams=(stream(expected=0, lost=0, packets=0),))
-    assert wording.loss_text(told.snapshot.streams[0]) == wording.UNKNOWN
+    assert wording.lost_share(0, 0) == wording.UNKNOWN
     assert wording.rate(None) == wording.rate(float("nan")) == wording.UNKNOWN
     assert wording.milliseconds(None) == LocalTime().moment(None) == wording.UNKNOWN
     assert wording.per_cent(None) == wording.UNKNOWN

@@ -22,12 +22,13 @@ import pytest
 
 from panotui.cli import COMMANDS, group
 from panotui.model import SECOND
+from panotui.model.quantities import rate, size
 from panotui.tui import keys
 from panotui.tui.effects import Copy, Quit, Redraw
 from panotui.tui.glyphs import ASCII, UNICODE
 from panotui.tui.help import draw as help_lines
 from panotui.tui.line import text_of
-from panotui.tui.quantities import mega, rate, short_volume, volume
+from panotui.tui.quantities import mega, short_volume
 from panotui.tui.session import Session
 from panotui.tui.theme import THEMES, chosen
 from panotui.views.export import write_table
@@ -206,7 +207,7 @@ def test_13_r_resets_the_view_and_ctrl_l_draws_it_again(plant: Driven) -> None:
 def test_14_rates_are_decimal_bits_volumes_binary_bytes_and_b_changes_rates(plant: Driven) -> None:
     assert rate(125_000 * 8.0) == "1.00 Mb/s"
     assert mega(1e6) == "1.00"
-    assert volume(1 << 20) == "1.00 MiB"
+    assert size(1 << 20) == "1.00 MiB"
     assert short_volume(2048) == "2.0K"
     assert "Mb/s" in plant.text()
     assert "MB/s" in plant.press("b").text()

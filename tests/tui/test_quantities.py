@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from panotui.model import SECOND
+from panotui.model import quantities as m
 from panotui.tui import quantities as q
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -22,13 +23,13 @@ def test_a_short_rate_takes_at_most_five_characters(value: float | None, text: s
 
 
 def test_a_rate_is_in_bits_and_decimal() -> None:
-    assert q.rate(125_000 * 8) == "1.00 Mb/s"
-    assert q.rate(None) == "-"
+    assert m.rate(125_000 * 8) == "1.00 Mb/s"
+    assert m.rate(None) == "-"
 
 
 def test_a_volume_is_in_bytes_and_binary() -> None:
-    assert q.volume(1 << 20) == "1.00 MiB"
-    assert q.volume(512) == "512 B"
+    assert m.size(1 << 20) == "1.00 MiB"
+    assert m.size(512) == "512 B"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_loss_above_zero_never_reads_as_zero(share: float | None, text: str) -> 
      (7200, "2 h"), (200_000, "2 d")],
 )  # fmt: skip
 def test_a_span_has_one_unit(seconds: float | None, text: str) -> None:
-    assert q.span(seconds) == text
+    assert m.span(seconds) == text
 
 
 def test_the_clock_is_local_with_its_zone() -> None:

@@ -9,6 +9,7 @@ from panotui.diagnosis.cameras.stream_events import Memory, Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
+from panotui.model.quantities import counted
 from panotui.state.connects import recent
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 
@@ -113,12 +114,8 @@ def dropped_by_camera(watched: Watched, memory: Memory) -> Iterable[Observation]
     told = [g for g in watched.events.gaps if g.where == "camera"]
     yield Observation(
         "stream-camera-drop", watched.subject,
-        {**watched.values, "dropped": _count(dropped, "packet"),
-         "gaps": _count(row.camera_gaps, "gap")},
+        {**watched.values, "dropped": counted(dropped, "packet"),
+         "gaps": counted(row.camera_gaps, "gap")},
         tuple(evidence(g.time_ns, g.packet, f"{g.lost} not sent") for g in told[-8:]),
         last_ns=grew, **watched.base,
     )  # fmt: skip
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -17,6 +17,7 @@ from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage, StreamRow
+from panotui.model.quantities import span
 from panotui.state.camera import Camera
 from panotui.state.camera_session import Session
 from panotui.state.connects import recent
@@ -118,7 +119,7 @@ def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
     if after_s < off_s and before_s > LIMITS.up_s + after_s:
         said = f"the time stamps of its stream began anew, {after_s:.0f} s before they were seen"
     elif math.isfinite(back_s) and back_s > LIMITS.clock_back_s:
-        said = f"its clock went back by {_span(back_s)} while it was silent"
+        said = f"its clock went back by {span(back_s)} while it was silent"
     else:
         return
     yield Observation(
@@ -201,13 +202,6 @@ def stopped_before(camera: Camera, session: Session, facts: Facts) -> bool:
     """The camera was silent for long before its connection ended: that was not when it stopped."""
     last = _last_picture(camera, session, facts)
     return last is not None and session.ended_ns - last.last_ns > LIMITS.long_ns
-
-
-def _span(seconds: float) -> str:
-    for size, word in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {word}"
-    return f"{seconds:.0f} s"
 
 
 def cut_by_camera(session: Session) -> bool:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from panotui.model import PortRecord, StreamRecord
+from panotui.model.quantities import span
 from panotui.tui.chart import History, curve, scale
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Line
 from panotui.tui.page import Scene
-from panotui.tui.quantities import span
 
 LABEL, PEAK = 11, 16  # cells at the left and at the right of a curve
 SECONDS_MOST = 300

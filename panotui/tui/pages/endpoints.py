@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import EndpointRecord
+from panotui.model.quantities import UNKNOWN, size
 from panotui.state.standing import endpoints_said
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, round_trip, since, volume
+from panotui.tui.quantities import round_trip, since
 from panotui.tui.table import Column, Table
 
 
@@ -61,7 +62,7 @@ TABLE = Table(
         Column("LAST OK", 7, _last, "last", right=True, drop=2),
         Column("NEEDED", 6, lambda e, s: ("yes" if e.needed else "no", "dim"), drop=8),
         Column("ADDRESS", 15, lambda e, s: _text(e.address), most=39, drop=7),
-        Column("BYTES", 9, lambda e, s: (volume(e.bytes), "plain"), right=True, drop=9),
+        Column("BYTES", 9, lambda e, s: (size(e.bytes), "plain"), right=True, drop=9),
         Column("DETAIL", 20, lambda e, s: _text(e.detail), most=80, drop=6, sentence=True),
     ),
 )  # fmt: skip

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import EventRecord
+from panotui.model.quantities import UNKNOWN
 from panotui.tui.glyphs import look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN
 from panotui.tui.table import Column, Table
 
 _WORDS = {"warning": "warn"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import FindingRecord
+from panotui.model.quantities import counted
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import plural
 from panotui.tui.table import Column, Table
 
 _WORDS = {"warning": "warn"}
@@ -41,7 +41,7 @@ def _heading(scene: Scene) -> Sequence[Span]:
         answer = [(f"{scene.glyphs.ok} none open", "ok")]
     if known:
         answer.append((f", {known} known", "plain"))
-    return [*answer, (f", {plural(notes, 'note')}", "plain")] if notes else answer
+    return [*answer, (f", {counted(notes, 'note')}", "plain")] if notes else answer
 
 
 TABLE = Table(

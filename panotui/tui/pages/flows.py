@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import FlowRecord
+from panotui.model.quantities import UNKNOWN, counted
 from panotui.tui.glyphs import look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import (
-    UNKNOWN,
-    address,
-    count,
-    plural,
-    round_trip,
-    short_rate,
-    short_volume,
-    since,
-)
+from panotui.tui.quantities import address, count, round_trip, short_rate, short_volume, since
 from panotui.tui.table import Column, Table
 
 _PORTED = ("tcp", "udp", "sctp")  # others have no ports: ICMP, IGMP
@@ -83,7 +75,9 @@ def _heading(scene: Scene) -> Sequence[Span]:
     counts = scene.frame.header.counts
     spans: list[Span] = [(f"{counts.flows_live} live", "plain")]
     if counts.violations_open:
-        spans.append((f"  {scene.glyphs.bad} {plural(counts.violations_open, 'violation')}", "bad"))
+        spans.append(
+            (f"  {scene.glyphs.bad} {counted(counts.violations_open, 'violation')}", "bad")
+        )
     else:
         spans.append((f"  {scene.glyphs.ok} no violation", "ok"))
     if scene.frame.folds:

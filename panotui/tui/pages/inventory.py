@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from panotui.model import DeviceRecord
+from panotui.model.quantities import UNKNOWN, counted
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, count, plural, short_volume, since
+from panotui.tui.quantities import count, short_volume, since
 from panotui.tui.table import Column, Table
 
 _ROLE_LOOKS: dict[str, Role] = {"appliance": "strong", "camera": "strong", "host": "plain"}
@@ -24,7 +25,7 @@ def _heading(scene: Scene) -> Sequence[Span]:
     parts = [
         f"{shown[one]} {one if shown[one] == 1 else more}" for one, more in words if shown[one]
     ]
-    text = plural(seen, "device")
+    text = counted(seen, "device")
     # what the visible rows hold is the whole only when all are visible
     whole = scene.frame.total == len(scene.frame.devices) and scene.frame.total == seen
     return [(f"{text}: {', '.join(parts)}" if whole and parts else text, "plain")]

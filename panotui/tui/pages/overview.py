@@ -22,6 +22,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.model.quantities import UNKNOWN, counted
 from panotui.state.standing import (
     cameras_said,
     dead_cameras,
@@ -35,15 +36,7 @@ from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Line, Pen, Span
 from panotui.tui.page import Item, Page, Scene
 from panotui.tui.pages import endpoints, findings, streams, violations
-from panotui.tui.quantities import (
-    UNKNOWN,
-    count,
-    milliseconds,
-    number,
-    plural,
-    round_trip,
-    since,
-)
+from panotui.tui.quantities import count, milliseconds, number, round_trip, since
 from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
@@ -438,11 +431,11 @@ def _todo(scene: Scene) -> _Section:
     answer: list[Span]
     if len(found) > notes + known:
         urgent = any(findings.look_of(f) == "bad" for f in found)
-        answer = [(plural(len(found) - notes - known, "finding"), "bad" if urgent else "warn")]
+        answer = [(counted(len(found) - notes - known, "finding"), "bad" if urgent else "warn")]
         if known:
             answer.append((f", {known} known", "plain"))
         if notes:
-            answer.append((f", {plural(notes, 'note')}", "plain"))
+            answer.append((f", {counted(notes, 'note')}", "plain"))
         return _Section("WHAT TO DO", answer, units)
     known += header.counts.violations_known
     dead = dead_cameras(scene.frame.cameras) + dead_endpoints(scene.frame.endpoints)
@@ -453,7 +446,7 @@ def _todo(scene: Scene) -> _Section:
         answer = [(f"{scene.glyphs.ok} nothing: all is well since {at}", "ok")]
     elif header.counts.violations_open > header.counts.violations_known:
         news = header.counts.violations_open - header.counts.violations_known
-        answer = [(f"{plural(news, 'violation')} to look at", "warn")]
+        answer = [(f"{counted(news, 'violation')} to look at", "warn")]
     elif known:
         answer = [(f"{known} known, nothing else is open", "warn")]
     elif dead:
@@ -462,7 +455,7 @@ def _todo(scene: Scene) -> _Section:
     else:
         answer = [("nothing yet: not enough was seen to say that all is well", "dim")]
     if notes:
-        answer.append((f"  {plural(notes, 'note')}", "plain"))
+        answer.append((f"  {counted(notes, 'note')}", "plain"))
     return _Section("WHAT TO DO", answer, units)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import CameraRecord, StreamRecord
+from panotui.model.quantities import UNKNOWN, counted
 from panotui.tui.cells import distinct
 from panotui.tui.chart import sparkline
 from panotui.tui.glyphs import Look, Role, look, role, trouble
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, milliseconds, number, percent, plural, since
+from panotui.tui.quantities import milliseconds, number, percent, since
 from panotui.tui.table import Column, Table
 from panotui.views.frames import Frame
 
@@ -149,7 +150,7 @@ def _heading(scene: Scene) -> Sequence[Span]:
     all_well = counts.streams_ok == counts.streams
     text = f"{counts.streams_ok} of {counts.streams} well"
     if counts.cameras_unseen:
-        text += f", {plural(counts.cameras_unseen, 'camera')} not seen"
+        text += f", {counted(counts.cameras_unseen, 'camera')} not seen"
     return [(text, "ok" if all_well else "warn")]
 
 

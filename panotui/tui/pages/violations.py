@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from panotui.model import ViolationRecord
+from panotui.model.quantities import UNKNOWN
 from panotui.state.standing import violations_said
 from panotui.tui.glyphs import Look, Role, look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
-from panotui.tui.quantities import UNKNOWN, address, count, short_volume, since
+from panotui.tui.quantities import address, count, short_volume, since
 from panotui.tui.table import Column, Table
 
 

@@ -1,0 +1,58 @@
+"""Rates, sizes, spans and counts as a person reads them, worded alike on screens, in reports and
+in findings.
+
+Numbers come in, short text goes out, in three figures. What is unknown is `unknown`, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+UNKNOWN = "-"
+
+DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+BINARY = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
+
+
+def three(value: float) -> str:
+    """At most four characters: 9.87, 98.7, 987."""
+    if value < 9.995:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def rate(rate_bps: float | None, unit: str = "b/s", unknown: str = UNKNOWN) -> str:
+    """A rate with its unit: `3.92 Mb/s`, `125 kb/s`."""
+    if rate_bps is None or not math.isfinite(rate_bps):
+        return unknown
+    for scale, letter in DECIMAL:
+        if rate_bps >= scale * 0.9995:
+            return f"{three(rate_bps / scale)} {letter}{unit}"
+    return f"{rate_bps:.0f} {unit}"
+
+
+def size(size_bytes: float | None, unknown: str = UNKNOWN) -> str:
+    """Bytes with an IEC unit: `512 B`, `3.20 KiB`, `1.84 GiB`."""
+    if size_bytes is None or not math.isfinite(size_bytes):
+        return unknown
+    for scale, letter in BINARY:
+        if size_bytes >= scale * 0.9995:
+            return f"{three(size_bytes / scale)} {letter}B"
+    return f"{size_bytes:.0f} B"
+
+
+def span(seconds: float | None, unknown: str = UNKNOWN) -> str:
+    """How long, in one unit: `33 s`, `41 min`, `5 h`, `12 d`."""
+    if seconds is None or not math.isfinite(seconds):
+        return unknown
+    seconds = max(0.0, seconds)
+    if seconds < 119.5:
+        return f"{seconds:.0f} s"
+    if seconds < 119.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """`1 error`, `3 errors`, `12,345 packets`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
