@@ -72,7 +72,11 @@ def alert_options(function: F) -> F:
             "--syslog", metavar="TARGET",
             help="HOST[:PORT], tcp://HOST:PORT, tls://HOST:PORT or a path.",
         ),
-        click.option("--alerts", metavar="FILE", help="Append them to FILE as JSON lines."),
+        click.option(
+            "--alerts",
+            metavar="FILE",
+            help="Append new violations and findings to FILE as JSON lines.",
+        ),
     ):  # fmt: skip
         whole = option(whole)
     return whole  # type: ignore[no-any-return]

@@ -41,10 +41,12 @@ if TYPE_CHECKING:
 @click.option("--redact", is_flag=True,
               help="Numbers in place of names and addresses, the same one everywhere; not with"
                    " --zeek, --eve or --parquet, which are for machines.")  # fmt: skip
-@click.option("--ndjson", is_flag=True, help="A JSON line a record, each with its `record`.")
+@click.option(
+    "--ndjson", is_flag=True, help="One JSON line for each record; `record` names its kind."
+)
 @click.option(
     "--csv", "csv_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="A CSV file a table, written into DIR.",
+    help="One CSV file for each table, written into DIR.",
 )  # fmt: skip
 @click.option("--zeek", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Zeek's conn.log, and the same as conn.json, into DIR.")  # fmt: skip
@@ -81,10 +83,10 @@ def command(
     """One pass over captures (pcap, pcapng, .gz, .zst), folders of them, `-` for stdin, or over a
     recording; by default a summary in words.
 
-    With --since, --until and --filter only what was there then and passes is told, everywhere; a
-    table that does not have a field of the filter is empty. Numbers are those of whole lives.
+    --since, --until and --filter narrow every part of the answer. A table without the filter's
+    field is empty. The numbers of a flow or stream are still those of its whole life.
 
-    A recording is judged again when --site is given, and what differs is listed.
+    With --site a recording is judged again by that file, and the differences are listed.
     """
     if as_json and ndjson:
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")

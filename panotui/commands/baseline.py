@@ -21,11 +21,11 @@ DAY_MINUTES = 24 * 60
 
 @click.group()
 def command() -> None:
-    """What a site usually does: learnt from recordings, compared with --baseline.
+    """Learn what a site usually does from its recordings.
 
-    `live`, `record` and `analyze` take the file with --baseline and tell what departs from it for a
-    quarter of an hour: bit-rates, frame rates, key frames and loss by the hour of the week, absent
-    cameras, new readers and peers, slow and unused endpoints.
+    `live`, `record` and `analyze` compare with the file when given --baseline. They report what is
+    unusual for a quarter of an hour: bit-rates, frame rates, key frames and loss for the hour of
+    the week, absent cameras, new readers and peers, slow and unused endpoints.
     """
 
 

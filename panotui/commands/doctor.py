@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @ring_options
 @common_options
 def command(as_json: bool, ring: str, snap: int, verbose: bool, no_color: bool) -> int:
-    """What works here: capabilities, ring, link events, terminal; and how to mend the rest."""
+    """What works here: capabilities, ring, link events, terminal; and how to fix the rest."""
     import msgspec
 
     from panotui.sources.doctor import checks

@@ -55,7 +55,7 @@ EXIT_INTERRUPTED = 130
     help="The recording's folder; .panotui is added. An existing recording is continued.",
 )  # fmt: skip
 @click.option("--fallback", type=click.Path(path_type=Path), metavar="DIR",
-              help="Go on in this folder when that of -o can no longer be written.")  # fmt: skip
+              help="Continue in this folder when that of -o can no longer be written.")  # fmt: skip
 @click.option("--for", "for_", metavar="TIME", help="Stop after 90s, 30m, 8h, 2d.")
 @click.option("--max-size", default="2GB", show_default=True, help="Remove the oldest above this.")
 @click.option("--max-age", metavar="TIME", help="Remove what is older than this, such as 30d.")
@@ -67,7 +67,8 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--user",
     metavar="NAME",
-    help="Whom root becomes: by default who called sudo, else the user panotui, else nobody.",
+    help="The user to run as after root is given up: by default who called sudo, else the"
+    " user panotui, else nobody.",
 )
 @click.option("--shared", is_flag=True, help="Record also into a folder that others may read.")
 @click.option("--no-evidence", is_flag=True, help="Keep no packets.")
@@ -78,13 +79,13 @@ EXIT_INTERRUPTED = 130
                    " (default), media (all of them) or control (none); of one camera with its name"
                    " or address in front.")  # fmt: skip
 @click.option("--before", default="10s", show_default=True, metavar="TIME",
-              help="Keep packets from so long before it")  # fmt: skip
+              help="Keep packets from this long before a violation or finding")  # fmt: skip
 @click.option(
-    "--after", default="5s", show_default=True, metavar="TIME", help="until so long after."
+    "--after", default="5s", show_default=True, metavar="TIME", help="to this long after it."
 )
 @click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
 @ring_options
-@click.option("--json", "as_json", is_flag=True, help="A JSON line a second on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line each second on stdout.")
 @click.option("--eve", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Append Suricata's EVE JSON lines to FILE as flows end.")  # fmt: skip
 @click.option("--zeek", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

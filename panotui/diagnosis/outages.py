@@ -88,7 +88,7 @@ def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
     what = f"TCP port {rest}" if kind == "number" else f"IPv{rest}"
     return replace(
         common, id="tcp-blocked", key=f"{way} {what}", subject=f"{way} {what}",
-        text=f"No connection over {what} is answered since {clock_text(since)}:"
+        text=f"No connection over {what} has been answered since {clock_text(since)}:"
         f" {len(names)} hosts were tried from {way}, and other traffic gets through",
         action=f"Ask the owner of the firewall to allow outbound {what} from {way}"
         " to the endpoints of the policy (panotui policy export lists them)",

@@ -20,7 +20,7 @@ _MARKS: tuple[tuple[Look, str], ...] = (
     ("unknown", "not known: no data is never drawn as zero or as well"),
 )
 _WORDS: tuple[tuple[str, str], ...] = (
-    ("behind", "hangs on another finding: mend that one, and both are gone"),
+    ("behind", "follows from another finding: fix that one, and both are gone"),
     ("known", "a person marked it (m): it is open, and no news"),
     ("cleared", "it was there and is over"),
     ("unseen", "needed, and no sign of it was seen: neither well nor broken"),
@@ -54,7 +54,7 @@ _STATES: dict[str, tuple[tuple[str, str], ...]] = {
                    ("known", "a person marked it (m)")),
     "findings": (("error", "something does not work"), ("warn", "it works badly"),
                  ("info", "worth knowing"), ("cleared", "it was there and is over"),
-                 ("behind", "hangs on another finding: mend that one, and both are gone")),
+                 ("behind", "follows from another finding: fix that one, and both are gone")),
 }  # fmt: skip
 # the pane -> its columns that do not explain themselves
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {

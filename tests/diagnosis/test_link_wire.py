@@ -253,7 +253,7 @@ def test_switch_is_named_for_the_appliances_port_and_not_for_the_mirror() -> Non
     wire.add(1.0, lldp(), 0)
     found = told(wire.watch())["lldp-info"]
     assert found.subject == "eth0"
-    assert found.text.startswith("Port eth0 hangs on switch7, port Gi1/0/3")
+    assert found.text.startswith("Port eth0 is connected to switch7, port Gi1/0/3")
     assert [e.packet for e in found.evidence] == [6]
 
 
@@ -261,7 +261,7 @@ def test_switch_of_an_unknown_port_is_named_for_the_interface() -> None:
     wire = Wire()
     wire.add(1.0, lldp(), 0)
     found = told(wire.watch(Site(), end=3))["lldp-info"]
-    assert found.text.startswith("Interface mir0 hangs on switch7")
+    assert found.text.startswith("Interface mir0 is connected to switch7")
 
 
 def test_camera_stream_alone_gives_no_link_finding() -> None:

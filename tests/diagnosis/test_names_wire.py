@@ -98,7 +98,7 @@ def test_appliance_with_another_address_than_the_sites(address: str, expected: b
     if expected:
         change = found["address-changed"]
         assert change.text == (
-            "Port eth1 speaks from 192.168.5.77, but the site says 192.168.5.5"
+            "Port eth1 uses 192.168.5.77, but the site file says 192.168.5.5"
         )  # fmt: skip
         assert change.evidence[0].packet == 1
 

@@ -164,7 +164,7 @@ def _cleartext_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
 def _address_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
     mine = f.client if f.client_who & Who.APPLIANCE else f.server
     known = ", ".join(sorted(judge.facts.appliance_addresses)) or "none"
-    return f"{f.port or 'The appliance'} speaks from {mine}; the site file says {known}"
+    return f"{f.port or 'The appliance'} uses {mine}; the site file says {known}"
 
 
 def _lateral_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
