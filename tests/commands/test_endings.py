@@ -198,7 +198,6 @@ def interrupted(terminal: Terminal, shown: Callable[[], bool]) -> list[str]:
         ["report", "PIPE", "-o", "/dev/null"],
         ["review", "PIPE"],
         ["init", "PIPE"],
-        ["compare-captures", "PIPE", CAPTURE],
         ["policy", "export", "--format", "csv", "--seen", "PIPE"],
         ["policy", "diff", SITE, "PIPE"],
     ],
@@ -209,6 +208,14 @@ def test_ctrl_c_while_a_capture_is_read(arguments: list[str], long_capture: Path
     with Terminal(command=[*PANOTUI, *words], columns=120) as terminal:
         left = interrupted(terminal, terminal.shows("packets"))
     assert len(left) <= 1
+
+
+def test_ctrl_c_while_two_captures_are_compared(long_capture: Path) -> None:
+    """It shows no progress; whatever it is at by then, it ends so."""
+    command = [*PANOTUI, "compare-captures", str(long_capture), CAPTURE]
+    with Terminal(command=command, columns=120) as terminal:
+        terminal.during(3.0)
+        assert len(interrupted(terminal, lambda: True)) <= 1
 
 
 def test_ctrl_c_in_the_demo() -> None:
