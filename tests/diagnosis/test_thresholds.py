@@ -32,7 +32,9 @@ FACTS = {
     "diagnosis/link.py": {"MINUTE"},
     "diagnosis/mirror.py": {"MINUTE"},
     "diagnosis/unusual.py": {"MINUTE"},
-    "diagnosis/uplink.py": {"LOOK_AGAIN_NS"},  # how often a rule looks, whatever it reports
+    # how often a rule looks, whatever it reports
+    "diagnosis/traffic.py": {"SLOW_MBPS"},
+    "diagnosis/uplink.py": {"LOOK_AGAIN_NS", "MEASURED_EACH_NS"},
     "state/claims.py": {"HSRP_ACTIVE"},  # of the protocol
     "state/clock.py": {"MODE_CLIENT", "MODE_SERVER"},  # of the protocol
     "state/connects.py": {"_REFUSED_STATE", "_RESET"},  # indices of FLOW_STATES and FLOW_ENDS
