@@ -65,7 +65,7 @@ def run(
     home: ClosedHome, environment: dict[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PANOTUI, *arguments], capture_output=True, text=True, timeout=60, check=False,
+        [*PANOTUI, *arguments], capture_output=True, text=True, timeout=600, check=False,
         env=environment, cwd=home.folder,
     )  # fmt: skip
 
