@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,16 +67,18 @@ def command(
     # the connection outlives the rights to make it
     site = recorder.frame("overview").header.site.name or ""
     exporter = None if otlp is None else _exporter(Recorder(str(path)), otlp, site)
-    if place is not None:
-        _serve(recorder, path, place)
+    serve = None if place is None else _server(recorder, path, place)
     drop_privileges(SERVING if exporter is None else (*SERVING, *SENDING))
+    if serve is not None:
+        serve()  # its thread begins without the rights that are gone
     if exporter is not None:
         click.echo(f"metrics and events of {path} to {otlp} every {every}")
         exporter.run(every_s)
     threading.Event().wait()  # until a signal ends it
 
 
-def _serve(recorder: Recorder, path: Path, place: tuple[str, int]) -> None:
+def _server(recorder: Recorder, path: Path, place: tuple[str, int]) -> Callable[[], None]:
+    """What begins to answer scrapes; all that it needs is imported before."""
     from prometheus_client import CollectorRegistry, start_http_server
 
     from panotui.metrics.openmetrics import RecorderCollector
@@ -84,13 +87,17 @@ def _serve(recorder: Recorder, path: Path, place: tuple[str, int]) -> None:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RecorderCollector(recorder))
     shown = f"[{address}]" if ":" in address else address
-    try:
-        server, _ = start_http_server(port, address, registry)
-    except OSError as error:
-        raise PanotuiError(
-            f"--listen {shown}:{port}", error.strerror or str(error), "Choose another port."
-        ) from None
-    click.echo(f"metrics of {path} on http://{shown}:{server.server_port}/metrics")
+
+    def serve() -> None:
+        try:
+            server, _ = start_http_server(port, address, registry)
+        except OSError as error:
+            raise PanotuiError(
+                f"--listen {shown}:{port}", error.strerror or str(error), "Choose another port."
+            ) from None
+        click.echo(f"metrics of {path} on http://{shown}:{server.server_port}/metrics")
+
+    return serve
 
 
 def _exporter(recorder: Recorder, endpoint: str, site: str) -> Exporter:
