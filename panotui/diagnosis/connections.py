@@ -62,6 +62,8 @@ class SessionRule(Rule):
         self._silences: OrderedDict[tuple[str, int], deque[tuple[int, float, EvidenceRecord]]] = (
             OrderedDict()
         )
+        # (server, port) -> (longest silence that a connection came through, when)
+        self._survived: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
         self._asleep: OrderedDict[bytes, int] = OrderedDict()  # five-tuple -> last packet
         self._woken: list[_Woken] = []
         # by slot of the flow table
@@ -170,6 +172,9 @@ class SessionRule(Rule):
             same = np.abs(seconds - middle) <= max(2.0, 0.05 * middle)
             if middle < 30 or np.count_nonzero(same) < 3:
                 continue
+            survived, at = self._survived.get((server, port), (0, 0))
+            if survived >= 0.95 * middle * SECOND and now - at <= 6 * HOUR:
+                continue  # as long a silence does no harm: they died of something else
             target = facts.connects.get(server, port)
             client = target.client if target else ""
             host = facts.host_of(client, server)
@@ -205,6 +210,8 @@ class SessionRule(Rule):
                 continue
             row = flows.rows[woken.slot]
             if row.last_in_ns >= woken.time_ns or row.rst_in:
+                if not row.rst_in:
+                    self._came_through(woken.slot, woken.quiet_ns, facts)
                 continue
             if now - woken.time_ns < LIMITS.answer_ns:
                 waiting.append(woken)
@@ -233,12 +240,15 @@ class SessionRule(Rule):
         tcp = rows["protocol"] == 6
         known = self._key[slots] == flows.key[slots]
         last = rows["last_ns"]
-        gap = np.where(known, last - self._last_ns[slots], 0)
+        before = np.where(known, self._last_ns[slots], last)
+        gap = last - before
         new = slots[~known]
         self._quiet_ns[new[self._quiet_ns[new] != 0]] = 0
         woke = tcp & (gap >= CLOUD_LIMITS.silence_ns)
         self._quiet_ns[slots[woke]] = gap[woke]
         self._woke_ns[slots[woke]] = facts.now_ns
+        for i in np.flatnonzero(woke & (rows["last_in_ns"] > before) & (rows["rst_ns"] == 0))[:64]:
+            self._came_through(int(slots[i]), int(gap[i]), facts)
         self._last_ns[slots], self._key[slots] = last, flows.key[slots]
         # the meter forgets an idle flow sooner than many a firewall: join it with what comes after
         forgotten = tcp & (rows["end"] == IDLE) & (rows["payload_in"] > 0)
@@ -249,7 +259,7 @@ class SessionRule(Rule):
         again = tcp & ~known & (rows["syn_out"] == 0)
         for slot in slots[again][:64].tolist():
             slept = self._asleep.pop(_ends_of(flows.rows[slot]), 0)
-            if slept:
+            if 0 < slept < int(flows.rows["first_ns"][slot]):
                 self._quiet_ns[slot] = int(flows.rows["first_ns"][slot]) - slept
                 self._woke_ns[slot] = facts.now_ns
         speaks = tcp & (self._woke_ns[slots] == facts.now_ns) & (rows["rst_ns"] == 0)
@@ -270,6 +280,17 @@ class SessionRule(Rule):
         for slot in slots[reset][:64].tolist():
             self._ended(slot, int(self._quiet_ns[slot]), facts)
             self._quiet_ns[slot] = 0
+
+    def _came_through(self, slot: int, quiet_ns: int, facts: Facts) -> None:
+        """A connection was answered after a silence."""
+        row = facts.flows.rows[slot]
+        key = (address_text(row.version, row.dst), int(row.dport))
+        longest, at = self._survived.get(key, (0, 0))
+        if quiet_ns >= longest or facts.now_ns - at > 6 * HOUR:
+            self._survived[key] = (quiet_ns, facts.now_ns)
+            self._survived.move_to_end(key)
+            while len(self._survived) > 256:
+                self._survived.popitem(last=False)
 
     def _ended(
         self, slot: int, quiet_ns: int, facts: Facts, unanswered: _Woken | None = None

@@ -20,6 +20,11 @@ def attempts(count: int) -> str:
     return "1 attempt" if count == 1 else f"{count} attempts"
 
 
+def segments_of(count: int) -> str:
+    """`1 segment`, `3 segments`."""
+    return "1 segment" if count == 1 else f"{count} segments"
+
+
 def times(count: int) -> str:
     """`once`, `3 times`."""
     return "once" if count == 1 else f"{count} times"

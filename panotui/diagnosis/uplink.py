@@ -10,7 +10,7 @@ from panotui.diagnosis.cloud import HOUR, SUPPORT_ENDED_NS
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.phrases import milliseconds, times
+from panotui.diagnosis.phrases import milliseconds, segments_of, times
 from panotui.model import (
     SECOND,
     AnyMessage,
@@ -103,12 +103,13 @@ class UplinkRule(Rule):
             parts.append(f"{100 * again / segments:.1f} % of segments sent again")
         if not parts:
             return []
-        worst = np.argsort(-(rows["retransmits_out"] + rows["retransmits_in"]))[:3]
+        repeats = rows["retransmits_out"] + rows["retransmits_in"]
+        worst = np.argsort(-repeats)[:3]
         seen = [
             evidence(
                 int(rows["first_ns"][i]),
                 int(rows["first_packet"][i]),
-                f"flow with {int(rows['retransmits_out'][i] + rows['retransmits_in'][i])} segments"
+                f"flow with {segments_of(int(repeats[i]))}"
                 " sent again, handshake in "
                 + milliseconds(int(rows["handshake_rtt_us"][i]) / 1000),
             )

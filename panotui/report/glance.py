@@ -20,6 +20,7 @@ from panotui.report.wording import duration, per_cent
 from panotui.state.strips import US, Cell, Run, Tally, fold, in_order, label
 
 WIDTH, HEIGHT = 600, 16
+TICKS = 5  # at most, so that their words have room on a phone
 COLUMNS = 300
 # (class, top, height) of a cell within a strip
 _SHAPES = {
@@ -195,15 +196,16 @@ def strip(runs: Sequence[Run], start_s: int, end_s: int, words: str) -> Markup:
 
 def axis(story: Story) -> Markup:
     """The times beneath the strips."""
-    parts = [f'<svg class="axis" viewBox="0 0 {WIDTH} 14" role="presentation">']
+    # no box of its own: its letters are as large on paper and on a phone as beside it
+    parts = ['<svg class="axis" role="presentation">']
     length = max(1, story.end_s - story.start_s)
-    for time_s, text in time_ticks(story.start_s, story.end_s, story.heading.time, 8):
-        x = (time_s - story.start_s) / length * WIDTH
-        half = 3 * len(text)
-        anchor = "start" if x < half else "end" if x > WIDTH - half else "middle"
+    for time_s, text in time_ticks(story.start_s, story.end_s, story.heading.time, TICKS):
+        x = 100 * (time_s - story.start_s) / length
+        half = 1.6 * len(text)
+        anchor = "start" if x < half else "end" if x > 100 - half else "middle"
         parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="3"/>'
-            f'<text x="{x:.1f}" y="12" text-anchor="{anchor}">{escape(text)}</text>'
+            f'<line x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="3"/>'
+            f'<text x="{x:.2f}%" y="13" text-anchor="{anchor}">{escape(text)}</text>'
         )
     parts.append("</svg>")
     return Markup("".join(parts))  # noqa: S704 - all text in it is escaped above

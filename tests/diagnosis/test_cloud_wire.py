@@ -185,6 +185,26 @@ def test_same_silence_before_each_reset_is_an_idle_timeout(
         assert found["idle-timeout"].evidence[0].packet
 
 
+@pytest.mark.parametrize("came_through", [0, 2])
+def test_a_silence_that_connections_come_through_is_not_what_ends_them(came_through: int) -> None:
+    """A keep-alive each 40 s: what ends such a connection ends it after 40 s of silence."""
+    wire, at = Wire(), 1.0
+    wire.ask(0.1, IOT, IOT_IP)
+    for n in range(4):
+        flow = wire.works(at, IOT_IP, 43_000 + n, IOT)
+        at += 0.2
+        for _ in range(came_through):
+            at += 40
+            flow.send(at, DATA)
+            flow.answer(at + 0.02, DATA)
+        at += 40
+        flow.send(at, DATA)
+        flow.reset(at + 0.02)
+        at += 5
+    wire.quiet(1, at + 3, 30)
+    assert ("idle-timeout" in told(wire.watch())) is (came_through == 0)
+
+
 @pytest.mark.parametrize(("times", "expected"), [(4, True), (2, False)])
 def test_mqtt_connection_that_is_opened_again_and_again(times: int, expected: bool) -> None:
     wire = Wire()

@@ -8,6 +8,7 @@ from panotui.diagnosis.cameras.lockout import lockout
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
+from panotui.diagnosis.phrases import attempts
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import Confidence
 from panotui.state.camera import Camera
@@ -80,7 +81,7 @@ def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:
         "camera-refused", subject_of(camera), {**about(camera), "dport": str(camera.reset_port)},
         seen, camera.reset_ns, camera.reset_ns,
         detail=(
-            f"{camera.resets} attempts",
+            attempts(camera.resets),
             'the appliance logs "Connection to server failed: Connection timed out (-115)"',
         ),
         camera=camera.address,
