@@ -2,5 +2,5 @@
 
 `table` reads a capture into columns, `matching` finds the same packet in both, `clocks` sets their
 clocks side by side, `comparison` counts by stream and flow, `words` says it. Nothing of it runs
-live; the packets of both captures are held in memory as 40 bytes each.
+live; the packets of both captures are held in memory as 44 bytes each.
 """

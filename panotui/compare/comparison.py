@@ -13,120 +13,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
-from panotui.compare.clocks import A_TO_B
+from panotui.compare.clocks import A_TO_B, Clock
 from panotui.compare.matching import Matches
 from panotui.compare.table import PacketTable, Place
 from panotui.model import F64, I64, SECOND, U32, Bool, StreamRecord
+from panotui.model.comparison import Absent, Cells, Change, Delay, Passage
 
-SCHEMA = "panotui.compare-captures/1"
 FLOWS_TOLD = 1_000  # the worst
+STRIPS_MOST = 256  # passages with a count by time
+CELLS_MOST = 300
+_CELLS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10_800, 21_600, 86_400)
 EDGE_NS = SECOND // 5  # a queue may hold a packet so long beyond what was seen
 BLOCKED_LEAST = 2  # packets; a single one may have been too late
 _NAMES = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
-
-
-class Delay(msgspec.Struct, frozen=True, kw_only=True):
-    """One way, in milliseconds of the first place's clock. Beyond `min_ms` nothing hangs on how
-    the clocks stand to each other."""
-
-    min_ms: float
-    median_ms: float
-    p99_ms: float
-    max_ms: float
-    ipdv_ms: float  # RFC 3393
-    pdv_ms: float  # RFC 5481
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A field that is another behind what is between."""
-
-    field: str  # "src", "sport", "dst", "dport", "vlan", "dscp", "ttl"
-    before: str
-    after: str
-
-
-class Passage(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream, or one direction of a flow, between the two places."""
-
-    transport: str
-    src: str
-    sport: int
-    dst: str
-    dport: int
-    first_seen_at: str  # "a" or "b"
-    packets: int  # at the place that it passes first, while the other one was capturing
-    matched: int
-    lost: int
-    loss: float  # share, 0 to 1
-    appeared: int  # only at the second place
-    at_edge: int  # unknown: too near to an end of a capture
-    reordered: int
-    duplicated: int  # copies that the first place does not have
-    delay: Delay | None
-    changes: tuple[Change, ...] = ()
-    camera: str | None = None
-    url: str | None = None
-    ssrc: str | None = None
-    codec: str | None = None
-    media: str | None = None
-    first_lost: tuple[int, ...] = ()  # numbers of the first lost packets in the file that has them
-
-
-class Absent(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of a flow of which only one place has packets."""
-
-    transport: str
-    src: str
-    sport: int
-    dst: str
-    dport: int
-    seen_at: str  # "a" or "b"
-    packets: int
-    first_packet: int
-    blocked: bool  # it heads for the other place and never comes there
-
-
-class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the captures."""
-
-    file: str
-    name: str
-    packets: int
-    compared: int  # IP packets
-    matched: int
-    first_time_ns: int
-    last_time_ns: int
-    truncated: bool
-    snapped: bool
-
-
-class ClockRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the clock of b stands to that of a."""
-
-    offset_s: float
-    uncertainty_s: float | None  # None: only one direction is there, and the least delay is 0
-    drift_ppm: float
-    direction_assumed: bool
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it; `sentence` is what a person is told first."""
-
-    schema: str
-    sentence: str
-    a: Side
-    b: Side
-    clock: ClockRecord
-    streams: tuple[Passage, ...]
-    flows: tuple[Passage, ...]  # those that are no streams, the worst first
-    flows_total: int
-    absent: tuple[Absent, ...]
-    absent_total: int
-    notes: tuple[str, ...] = ()
 
 
 class _Crossing(Struct, frozen=True):
@@ -144,18 +46,37 @@ class _Crossing(Struct, frozen=True):
     in_window: Bool  # (rows of first,) the second was capturing when it should have come
     at_edge: Bool  # (rows of first,)
     in_window_second: Bool
+    cell: I64  # (rows of first,) of time
+
+
+def cells(a: PacketTable, b: PacketTable, clock: Clock) -> Cells:
+    """The time of both captures in cells of whole seconds, as few as fit a screen."""
+    ends_b = clock.in_a(np.array([b.first_ns, b.last_ns]))
+    start_s = int(min(a.first_ns, ends_b[0])) // SECOND
+    end_s = int(max(a.last_ns, ends_b[1])) // SECOND + 1
+    span = max(1, end_s - start_s)
+    cell_s = next((c for c in _CELLS_S if c * CELLS_MOST >= span), span // CELLS_MOST + 1)
+    start_s -= start_s % cell_s
+    return Cells(start_s=start_s, cell_s=cell_s, count=-(-(end_s - start_s) // cell_s))
 
 
 def passages(
-    a: PacketTable, b: PacketTable, matches: Matches, streams: Sequence[StreamRecord]
+    a: PacketTable,
+    b: PacketTable,
+    matches: Matches,
+    streams: Sequence[StreamRecord],
+    strips: Cells,
 ) -> tuple[list[Passage], list[Passage], list[Absent]]:
     """Streams, other flows (the worst first), and what only one place has."""
     media = _media(streams)
     found_streams: list[Passage] = []
     found_flows: list[Passage] = []
     absent: list[Absent] = []
-    for crossing in (_crossing(a, b, matches, True), _crossing(a, b, matches, False)):
-        mine, others = _of_crossing(crossing, media)
+    for crossing in (
+        _crossing(a, b, matches, True, strips),
+        _crossing(a, b, matches, False, strips),
+    ):
+        mine, others = _of_crossing(crossing, media, strips.count)
         found_streams += mine
         found_flows += others
         absent += _absent(crossing)
@@ -178,7 +99,9 @@ def _media(streams: Sequence[StreamRecord]) -> Media:
     return out
 
 
-def _crossing(a: PacketTable, b: PacketTable, matches: Matches, forth: bool) -> _Crossing:
+def _crossing(
+    a: PacketTable, b: PacketTable, matches: Matches, forth: bool, strips: Cells
+) -> _Crossing:
     clock = matches.clock
     sign = A_TO_B if forth else -A_TO_B
     chosen = clock.direction_a[a.flow[matches.a]] == sign
@@ -206,17 +129,18 @@ def _crossing(a: PacketTable, b: PacketTable, matches: Matches, forth: bool) -> 
     return _Crossing(
         name, first, second, rows_first, rows_second, way, counterpart, flows, flows_second, sure,
         reached & ~sure, (others - int(least) >= begin_first) & (others <= end_first),
+        np.clip((times // SECOND - strips.start_s) // strips.cell_s, 0, strips.count - 1),
     )  # fmt: skip
 
 
-def _of_crossing(c: _Crossing, media: Media) -> tuple[list[Passage], list[Passage]]:
+def _of_crossing(c: _Crossing, media: Media, cells: int) -> tuple[list[Passage], list[Passage]]:
     """The passages of one way: a group is a flow, or a stream of a flow that has several."""
     known = _known_streams(c, media)
-    groups = _Groups(c, known)
+    groups = _Groups(c, known, cells)
     streams: list[Passage] = []
     flows: list[Passage] = []
     for group in groups.worth_telling():
-        passage = groups.passage(group)
+        passage = groups.passage(group, with_strips=len(streams) + len(flows) < STRIPS_MOST)
         (streams if passage.ssrc is not None else flows).append(passage)
     return streams, flows
 
@@ -236,15 +160,18 @@ def _known_streams(c: _Crossing, media: Media) -> dict[tuple[int, int], StreamRe
 class _Groups:
     """Rows of both places by group."""
 
-    def __init__(self, c: _Crossing, known: dict[tuple[int, int], StreamRecord]) -> None:
+    def __init__(
+        self, c: _Crossing, known: dict[tuple[int, int], StreamRecord], cells: int
+    ) -> None:
         self._c = c
         self._known = known
+        self._cells = cells
         # a group a flow, for all of it that is no known stream, then one a stream of UDP
         self._flows = len(c.first.flows)
         self._streams = np.array(sorted(f << 32 | s for f, s in known if s), np.int64)
         count = self._flows + len(self._streams)
         ours = c.flows[c.first.flow]
-        self._of_row = np.where(ours, self._group(c.first.flow, c.first.ssrc), -1)
+        self._of_row = np.where(ours, self._group(c.first.flow, c.first.tag), -1)
         self._rows = np.flatnonzero(ours)
         self._second = self._groups_of_second()
         matched = np.zeros(len(c.first), np.bool_)
@@ -270,10 +197,10 @@ class _Groups:
         self._missing = self._missing[order]
         self._missing_starts = np.searchsorted(self._of_row[self._missing], np.arange(count + 1))
 
-    def _group(self, flow: I64, ssrc: U32) -> I64:
+    def _group(self, flow: I64, tag: U32) -> I64:
         if not len(self._streams):
             return flow
-        keys = flow << 32 | ssrc
+        keys = flow << 32 | tag
         at = np.searchsorted(self._streams, keys)
         at[at == len(self._streams)] = 0
         return np.where(self._streams[at] == keys, self._flows + at, flow)
@@ -285,7 +212,7 @@ class _Groups:
         some = np.flatnonzero((c.counterpart >= 0) & c.flows)
         back[c.counterpart[some]] = some
         flow = back[c.second.flow]
-        return np.where(flow >= 0, self._group(np.maximum(flow, 0), c.second.ssrc), -1)
+        return np.where(flow >= 0, self._group(np.maximum(flow, 0), c.second.tag), -1)
 
     def _ends(self, group: int) -> tuple[int, int]:
         """The flow of the first place, and the SSRC of a stream of UDP, else 0."""
@@ -321,7 +248,7 @@ class _Groups:
         """Groups of which both places have packets."""
         return int(np.count_nonzero(self.matched > 0))
 
-    def passage(self, group: int) -> Passage:
+    def passage(self, group: int, *, with_strips: bool) -> Passage:
         c = self._c
         flow, ssrc = self._ends(group)
         place = c.first.flows[flow]
@@ -332,6 +259,12 @@ class _Groups:
         rows_second, way = rows_second[order], c.way_ns[pairs][order]
         packets, lost = int(self.packets[group]), int(self.lost[group])
         missing = self._missing[self._missing_starts[group] : self._missing_starts[group + 1]]
+        hit = c.cell[rows_first], c.cell[missing]
+        by_cell, lost_by_cell = (
+            (_by_cell(np.concatenate(hit), self._cells), _by_cell(hit[1], self._cells))
+            if with_strips
+            else ((), ())
+        )
         return Passage(
             transport=_NAMES.get(place.protocol, f"ip-{place.protocol}"),
             src=place.src, sport=place.sport, dst=place.dst, dport=place.dport,
@@ -344,7 +277,13 @@ class _Groups:
             ssrc=stream.ssrc if stream else None, codec=stream.codec if stream else None,
             media=stream.media if stream else None,
             first_lost=tuple(c.first.number[missing[:8]].tolist()),
+            lost_bytes=int(c.first.length[missing].sum()), packets_by_cell=by_cell,
+            lost_by_cell=lost_by_cell,
         )  # fmt: skip
+
+
+def _by_cell(cell: I64, count: int) -> tuple[int, ...]:
+    return tuple(np.bincount(cell, minlength=count).tolist())
 
 
 def _reordered(rows: I64) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from panotui.compare.clocks import Clock, fit
+from panotui.compare.segments import counterparts, cut_alike
 from panotui.compare.table import PacketTable
 from panotui.model import I64, SECOND, U64, Bool
 
@@ -28,24 +29,35 @@ class Matches(Struct):
     clock: Clock
     flow_of_a: I64  # (flows of a,) the flow of b that it is there, -1 none
     flow_of_b: I64
+    pieces: int = 0  # pairs that are parts of segments which were cut or joined on the way
 
 
 def match(a: PacketTable, b: PacketTable) -> Matches | None:
-    """All pairs; None when the captures share no packet that is certain."""
+    """All pairs; None when the captures share no packet that is certain.
+
+    Segments of TCP that the two have in other pieces are cut, in the tables as well.
+    """
     rows_a, rows_b = _once_in_both(a.content, b.content)
-    if not len(rows_a):
-        return None
     kept_a, kept_b = _kept_idents(a, b, rows_a, rows_b)
     same = a.ident[rows_a] == b.ident[rows_b]
     fits = same | ~kept_a[a.flow[rows_a]] | (a.ident[rows_a] == 0) | (b.ident[rows_b] == 0)
     rows_a, rows_b = rows_a[fits], rows_b[fits]
-    if not len(rows_a):
-        return None
     key_a, key_b = _keys(a, kept_a), _keys(b, kept_b)
     left_a, left_b = _left(len(a), rows_a), _left(len(b), rows_b)
     more_a, more_b = _once_in_both(key_a[left_a], key_b[left_b])
     rows_a = np.concatenate([rows_a, left_a[more_a]])
     rows_b = np.concatenate([rows_b, left_b[more_b]])
+    pieces = 0
+    cut = cut_alike(a, b, rows_a, rows_b)
+    if cut is not None:
+        rows_a, rows_b, mine_a, mine_b = cut
+        key_a, key_b = _keys(a, kept_a), _keys(b, kept_b)
+        more_a, more_b = _once_in_both(a.content[mine_a], b.content[mine_b])
+        rows_a = np.concatenate([rows_a, mine_a[more_a]])
+        rows_b = np.concatenate([rows_b, mine_b[more_b]])
+        pieces = len(more_a)
+    if not len(rows_a):
+        return None
     order = np.argsort(rows_a)
     rows_a, rows_b = rows_a[order], rows_b[order]
     clock = fit(a, b, rows_a, rows_b)
@@ -60,8 +72,9 @@ def match(a: PacketTable, b: PacketTable) -> Matches | None:
         rows_a,
         rows_b,
         clock,
-        _counterparts(a, b, rows_a, rows_b),
-        _counterparts(b, a, rows_b, rows_a),
+        counterparts(a, b, rows_a, rows_b),
+        counterparts(b, a, rows_b, rows_a),
+        pieces,
     )
 
 
@@ -173,14 +186,3 @@ def _nearest(rank_a: I64, times: I64, rank_b: I64, expected: I64, start: int) ->
         better = inside & (rank_a[at] == rank_b) & (distance < apart)
         near[better], apart[better] = at[better], distance[better]
     return near, apart
-
-
-def _counterparts(one: PacketTable, other: PacketTable, rows: I64, others: I64) -> I64:
-    """For each flow of `one` the flow of `other` with most of its packets, -1 none."""
-    out = np.full(len(one.flows), -1, np.int64)
-    pair = one.flow[rows].astype(np.int64) * len(other.flows) + other.flow[others]
-    found, counts = np.unique(pair, return_counts=True)
-    order = np.argsort(counts, kind="stable")
-    flows, theirs = found[order] // len(other.flows), found[order] % len(other.flows)
-    out[flows] = theirs  # the last assignment, which has the most, stays
-    return out

@@ -69,7 +69,8 @@ class PacketTable(Struct):
     ident: I32  # (n,) IPv4 identification; 0 none
     time_ns: I64  # (n,)
     flow: I64  # (n,) index into `flows`
-    ssrc: U32  # (n,) of what looks like RTP over UDP, else 0
+    tag: U32  # (n,) SSRC of what looks like RTP over UDP, sequence number of TCP, else 0
+    length: I32  # (n,) bytes of transport payload
     number: I64  # (n,) the packet's number in the file, from 1
     flows: list[Place]
     packets: int  # of the file, also those that are no IP
@@ -108,7 +109,7 @@ class _Reader:
         self._what = what
         self._width = width
         self._decoder = Decoder()
-        self._parts: list[tuple[U64, I32, I64, U64, U32, I64]] = []
+        self._parts: list[tuple[U64, I32, I64, U64, U32, I32, I64]] = []
         self._known: dict[int, Place] = {}
         self._packets = 0
         self._kept = 0
@@ -130,18 +131,18 @@ class _Reader:
         ident = np.where(
             columns.version[rows] == 4, (first >> np.uint64(16)) & np.uint64(0xFFFF), 0
         )
-        content, ssrc = self._content(batch.data, columns, rows, first)
+        content, tag, length = self._content(batch.data, columns, rows, first)
         way = columns.hash[rows] & ~_OTHER_WAY
         way[~columns.forward[rows]] |= _OTHER_WAY
         self._note_flows(batch.data, columns, rows, way, first)
         self._parts.append(
             (
-                content, ident.astype(np.int32), batch.time_ns[rows].copy(), way, ssrc,
-                rows + batch.first_number,
+                content, ident.astype(np.int32), batch.time_ns[rows].copy(), way, tag,
+                length, rows + batch.first_number,
             )
         )  # fmt: skip
 
-    def _content(self, data: U8, columns: Columns, rows: I64, first: U64) -> tuple[U64, U32]:
+    def _content(self, data: U8, columns: Columns, rows: I64, first: U64) -> tuple[U64, U32, I32]:
         protocol = columns.protocol[rows]
         length = columns.payload_length[rows].astype(np.int64)
         start = columns.payload[rows]
@@ -165,8 +166,9 @@ class _Reader:
             & (words[:, 0] >> np.uint64(62) == 2)
             & ~np.isin((words[:, 0] >> np.uint64(48)) & np.uint64(0x7F), np.arange(72, 77))
         )  # fmt: skip
-        ssrc = np.where(media, words[:, 1] >> np.uint64(32), 0).astype(np.uint32)
-        return value, ssrc
+        tag = np.where(media, words[:, 1] >> np.uint64(32), 0)
+        tag = np.where(protocol == TCP, columns.transport[0][rows] >> np.uint64(32), tag)
+        return value, tag.astype(np.uint32), np.where(absent, 0, length).astype(np.int32)
 
     @staticmethod
     def _head(columns: Columns, rows: I64, protocol: U8, first: U64) -> U64:
@@ -199,16 +201,16 @@ class _Reader:
             raise TooShort
         if not self._parts:
             raise InputError(self._what, "it holds no IP packet to compare")
-        content, ident, times, way, ssrc, number = (
-            np.concatenate([part[i] for part in self._parts]) for i in range(6)
+        content, ident, times, way, tag, length, number = (
+            np.concatenate([part[i] for part in self._parts]) for i in range(7)
         )
         self._parts.clear()
         keys = np.fromiter(self._known, np.uint64, len(self._known))
         order = np.argsort(keys)
         flow = order[np.searchsorted(keys[order], way)].astype(np.int64)
         return PacketTable(
-            content, ident, times, flow, ssrc, number, list(self._known.values()), self._packets,
-            truncated, self._width < WHOLE, int(times.min()), int(times.max()),
+            content, ident, times, flow, tag, length, number, list(self._known.values()),
+            self._packets, truncated, self._width < WHOLE, int(times.min()), int(times.max()),
         )  # fmt: skip
 
 

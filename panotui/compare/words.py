@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panotui.compare.comparison import Absent, Comparison, Passage
+from panotui.model.comparison import Absent, Comparison, Passage
 from panotui.model.quantities import counted
 
 NAMED = 3  # streams in the sentence
@@ -68,7 +68,8 @@ def _name(passage: Passage) -> str:
 
 def _share(passage: Passage) -> str:
     if passage.transport == "tcp":
-        return f"{counted(passage.lost, 'segment')} of {passage.packets:,}"
+        lost = f"{counted(passage.lost, 'segment')} of {passage.packets:,}"
+        return f"{lost} ({counted(passage.lost_bytes, 'byte')})" if passage.lost_bytes else lost
     percent = 100 * passage.loss
     digits = 1 if percent >= 0.1 else 3
     return f"{percent:.{digits}f} % ({passage.lost:,} of {passage.packets:,} packets)"

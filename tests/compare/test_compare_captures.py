@@ -222,6 +222,135 @@ def test_a_segment_that_is_sent_again_is_another_packet(tmp_path: Path, six: boo
     assert flow["delay"]["max_ms"] < 100
 
 
+def segments(
+    count: int, size: int = 1448, six: bool = False, back: int = 4
+) -> tuple[list[Packet], list[Packet]]:
+    """A connection that carries `count` segments, and what acknowledges each `back`th; its
+    numbers pass 2^32 on the way."""
+    src, dst = ("2001:db8::11", "2001:db8:1::5") if six else (CAMERA, READER)
+    first = 2**32 - 40_000
+    data, acks = [], []
+    for n in range(count):
+        number = (first + size * n) % 2**32
+        data.append(
+            Packet(
+                START + n * 0.004, src, 554, dst, 40_000, b"%06d" % n + bytes(size - 6), 6,
+                0 if six else n + 1, numbers=(number, 77), flags=ACK,
+            )
+        )  # fmt: skip
+        if n % back == back - 1:
+            acks.append(
+                Packet(
+                    START + n * 0.004 + 0.02, dst, 40_000, src, 554, b"", 6, 0 if six else n + 1,
+                    numbers=(77, (number + size) % 2**32), back=True,
+                )
+            )  # fmt: skip
+    return data, acks
+
+
+def joined(data: Sequence[Packet], most: int) -> list[Packet]:
+    """What a network card makes of them: neighbours are one segment."""
+    out: list[Packet] = []
+    for packet in data:
+        last = out[-1] if out else None
+        if (
+            last is not None
+            and (last.numbers[0] + len(last.body)) % 2**32 == packet.numbers[0]
+            and len(last.body) + len(packet.body) <= most
+        ):
+            out[-1] = replace(last, body=last.body + packet.body, at=packet.at)
+        else:
+            out.append(packet)
+    return out
+
+
+@pytest.mark.parametrize("six", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+def test_segments_that_a_network_card_joined_are_the_same_segments(
+    tmp_path: Path, six: bool, turned: bool
+) -> None:
+    data, acks = segments(2000, six=six)
+    gone = set(range(15, 1900, 97))
+    again = [
+        replace(p, at=p.at + 0.2, ident=0 if six else 40_000 + n)
+        for n, p in enumerate(data) if n in gone
+    ]  # fmt: skip
+    sent = sorted([*data, *again], key=lambda p: p.at)
+    arrived = sorted([p for n, p in enumerate(data) if n not in gone] + again, key=lambda p: p.at)
+    whole = [(p.at, p.frame()) for p in (*sent, *acks)]
+    pieces = [(p.at + AWAY, p.frame()) for p in joined(arrived, 30_000)]
+    assert len(pieces) < len(sent) / 5
+    files = (
+        save(tmp_path / "a.pcap", whole),
+        save(tmp_path / "b.pcap", [*pieces, *((p.at - AWAY, p.frame()) for p in acks)]),
+    )
+    answer = compare(*(reversed(files) if turned else files))
+    (flow,) = (f for f in answer["flows"] if f["sport"] == 554)
+    assert (flow["packets"], flow["lost"], flow["appeared"]) == (len(sent), len(gone), 0)
+    assert flow["lost_bytes"] == 1448 * len(gone)
+    assert flow["first_seen_at"] == ("b" if turned else "a")
+    assert not answer["absent"]
+    assert any("joined or cut" in note for note in answer["notes"])
+
+
+def test_a_sender_that_leaves_the_cutting_to_its_card_loses_what_is_lost(tmp_path: Path) -> None:
+    data, acks = segments(1200)
+    gone = {100, 101, 500}
+    large = joined([replace(p, at=START + n // 20 * 0.08) for n, p in enumerate(data)], 28_960)
+    a = save(tmp_path / "a.pcap", [(p.at, p.frame()) for p in (*large, *acks)])
+    b = save(
+        tmp_path / "b.pcap",
+        [(START + n // 20 * 0.08 + AWAY, p.frame()) for n, p in enumerate(data) if n not in gone]
+        + [(p.at - AWAY, p.frame()) for p in acks],
+    )
+    answer = compare(a, b)
+    (flow,) = (f for f in answer["flows"] if f["sport"] == 554)
+    assert (flow["lost"], flow["lost_bytes"], flow["appeared"]) == (3, 3 * 1448, 0)
+
+
+def test_a_connection_of_which_no_segment_is_whole_at_both_places_is_found_by_its_ends(
+    tmp_path: Path,
+) -> None:
+    data, _ = segments(400)
+    a = save(tmp_path / "a.pcap", [(p.at, p.frame()) for p in data])
+    b = save(tmp_path / "b.pcap", [(p.at + AWAY, p.frame()) for p in joined(data, 30_000)])
+    (flow,) = compare(a, b)["flows"]
+    assert (flow["lost"], flow["appeared"]) == (0, 0)
+
+
+def test_a_capture_compared_with_itself_loses_nothing(tmp_path: Path) -> None:
+    data, acks = segments(300)
+    a, _ = two(tmp_path, [*rtp(1000), *questions(40), *data, *acks])
+    answer = compare(a, a)
+    assert [s["lost"] for s in answer["streams"] + answer["flows"]] == [0] * 5
+    assert not answer["absent"]
+    assert answer["a"]["matched"] == answer["a"]["packets"]
+    assert answer["clock"]["offset_s"] == 0
+    assert "no stream loses a packet" in answer["sentence"]
+
+
+def test_losses_of_a_stream_over_ip_version_6_are_counted(tmp_path: Path) -> None:
+    packets = [
+        replace(p, src="2001:db8::11", dst="2001:db8:1::5", ident=0)
+        for p in rtp(1000)
+    ]  # fmt: skip
+    answer = compare(*two(tmp_path, packets, lambda n, p: [] if n % 100 == 3 else [(0, p)]))
+    (found,) = answer["streams"] + answer["flows"]
+    assert (found["lost"], found["appeared"], found["src"]) == (10, 0, "2001:db8::11")
+
+
+def test_losses_stand_in_the_second_in_which_they_were(tmp_path: Path) -> None:
+    gone = {*range(300, 320), 700}
+    answer = compare(
+        *two(tmp_path, rtp(1000) + questions(40), lambda n, p: [] if n in gone else [(0, p)])
+    )
+    found, strips = stream(answer), answer["strips"]
+    assert (strips["cell_s"], strips["start_s"]) == (1, int(START))
+    assert len(found["packets_by_cell"]) == len(found["lost_by_cell"]) == strips["count"]
+    assert {n: lost for n, lost in enumerate(found["lost_by_cell"]) if lost} == {6: 20, 14: 1}
+    assert sum(found["packets_by_cell"]) == 1000
+
+
 def test_copies_and_order_are_counted(tmp_path: Path) -> None:
     def shuffle(number: int, packet: Packet) -> list[tuple[float, Packet]]:
         if number % 100 == 5:

@@ -1,0 +1,198 @@
+"""TCP segments that one capture has in other pieces than the other.
+
+A host's network card joins segments that it received, or cuts those that it sends (GRO, LRO, TSO),
+and a proxy of bytes may cut them anew: then one place has one segment of 30,000 bytes where the
+other has 21. Such segments are cut at each byte at which either capture begins or ends one, and
+the pieces are compared as packets are: the same bytes of the same connection.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+
+from panotui.compare.table import PacketTable
+from panotui.model import I64, U32, U64, Bool
+from panotui.wire.protocols import TCP
+
+_PLACE_BITS = 40  # a terabyte of a connection
+_PIECES_EACH = 4  # of so many rows that are cut there are at most so many pieces a row,
+_PIECES_MORE = 100_000  # and these
+_LONGEST = 1 << 16  # bytes of a segment
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_S31 = np.uint64(31)
+
+
+class _Ranges(Struct):
+    """The segments of one capture that may be cut, by connection and place in it."""
+
+    rows: I64  # (k,)
+    pair: I64  # (k,)
+    start: I64  # (k,) place of the first byte
+    stop: I64
+
+
+def counterparts(one: PacketTable, other: PacketTable, rows: I64, others: I64) -> I64:
+    """For each flow of `one` the flow of `other` with most of its packets, -1 none."""
+    out = np.full(len(one.flows), -1, np.int64)
+    pair = one.flow[rows].astype(np.int64) * len(other.flows) + other.flow[others]
+    found, counts = np.unique(pair, return_counts=True)
+    order = np.argsort(counts, kind="stable")
+    flows, theirs = found[order] // len(other.flows), found[order] % len(other.flows)
+    out[flows] = theirs  # the last assignment, which has the most, stays
+    return out
+
+
+def cut_alike(
+    a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64
+) -> tuple[I64, I64, I64, I64] | None:
+    """Cut what has no pair (`rows_a` and `rows_b` are the pairs) in connections of which both
+    captures have such segments, in place; None when there is nothing to cut.
+
+    The pairs as the tables have them now, and the rows of pieces in either.
+    """
+    free_a, free_b = _free(a, rows_a), _free(b, rows_b)
+    if not len(free_a) or not len(free_b):
+        return None
+    pair_a, pair_b = _connections(a, b, counterparts(a, b, rows_a, rows_b), free_a, free_b)
+    ranges_a, ranges_b = _ranges(a, b, free_a, free_b, pair_a, pair_b)
+    if not len(ranges_a.rows) or not len(ranges_b.rows):
+        return None
+    cuts = _cuts(ranges_a, ranges_b, len(pair_a))
+    pieces = [_pieces(ranges, cuts) for ranges in (ranges_a, ranges_b)]
+    total = sum(int(many.sum()) for _, many in pieces)
+    many = len(ranges_a.rows) + len(ranges_b.rows)
+    if total == many or total > _PIECES_EACH * many + _PIECES_MORE:
+        return None
+    moved_a, mine_a = _cut(a, ranges_a, cuts, *pieces[0])
+    moved_b, mine_b = _cut(b, ranges_b, cuts, *pieces[1])
+    return moved_a[rows_a], moved_b[rows_b], mine_a, mine_b
+
+
+def _free(table: PacketTable, paired: I64) -> I64:
+    """Rows with TCP's payload that have no pair."""
+    is_tcp = np.array([place.protocol == TCP for place in table.flows], np.bool_)
+    free: Bool = is_tcp[table.flow] & (table.length > 0)
+    free[paired] = False
+    return np.flatnonzero(free)
+
+
+def _connections(
+    a: PacketTable, b: PacketTable, known: I64, free_a: I64, free_b: I64
+) -> tuple[I64, I64]:
+    """By flow of each table the number of the connection's direction, -1 none.
+
+    A flow without a pair is where its other direction is, else where its ends are the same.
+    """
+    ends_a = {place.ends: index for index, place in enumerate(a.flows)}
+    ends_b = {place.ends: index for index, place in enumerate(b.flows)}
+    pair_a = np.full(len(a.flows), -1, np.int64)
+    pair_b = np.full(len(b.flows), -1, np.int64)
+    having = set(np.unique(b.flow[free_b]).tolist())
+    for flow in np.unique(a.flow[free_a]).tolist():
+        there = int(known[flow])
+        if there < 0:
+            ends = a.flows[flow].ends
+            back = ends_a.get(_turned(ends))
+            answer = int(known[back]) if back is not None else -1
+            there = ends_b.get(_turned(b.flows[answer].ends) if answer >= 0 else ends, -1)
+        if there in having and pair_b[there] < 0:
+            pair_a[flow] = pair_b[there] = flow
+    return pair_a, pair_b
+
+
+def _turned(ends: tuple[int, str, int, str, int]) -> tuple[int, str, int, str, int]:
+    protocol, src, sport, dst, dport = ends
+    return protocol, dst, dport, src, sport
+
+
+def _ranges(
+    a: PacketTable, b: PacketTable, free_a: I64, free_b: I64, pair_a: I64, pair_b: I64
+) -> tuple[_Ranges, _Ranges]:
+    """Places are counted from the lowest byte of either capture in each connection."""
+    parts = []
+    first = np.zeros(len(pair_a), np.uint32)  # by connection: the number that a begins with
+    for table, free, pair in ((a, free_a, pair_a), (b, free_b, pair_b)):
+        rows = free[pair[table.flow[free]] >= 0]
+        numbers = pair[table.flow[rows]]
+        order = np.argsort(numbers, kind="stable")
+        rows, numbers = rows[order], numbers[order]
+        tags = table.tag[rows]
+        new = np.ones(len(rows), np.bool_)
+        new[1:] = numbers[1:] != numbers[:-1]
+        if table is a:
+            first[numbers[new]] = tags[new]
+        start = (
+            _unwrapped(tags, new)
+            + (tags[new] - first[numbers[new]]).astype(np.int32)[np.cumsum(new) - 1]
+        )
+        parts.append((rows, numbers, start, start + table.length[rows]))
+    lowest = np.zeros(len(pair_a), np.int64)
+    for _, numbers, start, _ in parts:
+        np.minimum.at(lowest, numbers, start)
+    out = []
+    for rows, numbers, start, stop in parts:
+        base = (numbers << _PLACE_BITS) - lowest[numbers]
+        inside = stop - lowest[numbers] < 1 << _PLACE_BITS
+        out.append(_Ranges(*(part[inside] for part in (rows, numbers, base + start, base + stop))))
+    return out[0], out[1]
+
+
+def _cuts(a: _Ranges, b: _Ranges, connections: int) -> I64:
+    """Where either capture begins or ends a segment, in order; and between lost neighbours, of
+    which none says where it ended, as far apart as the capture with the smaller ones has them."""
+    cuts = np.unique(np.concatenate([a.start, a.stop, b.start, b.stop]))
+    usual = []
+    for ranges in (a, b):
+        longest = np.zeros(connections, np.int64)
+        np.maximum.at(longest, ranges.pair, ranges.stop - ranges.start)
+        usual.append(longest)
+    size = np.maximum(1, np.minimum(*usual))[cuts[:-1] >> _PLACE_BITS]
+    apart = np.diff(cuts)
+    more = np.where(apart <= _LONGEST, (apart - 1) // size, 0)
+    if int(more.sum()) > _PIECES_EACH * len(cuts) + _PIECES_MORE:
+        return cuts
+    within = np.arange(int(more.sum())) - np.repeat(np.cumsum(more) - more, more) + 1
+    between = np.repeat(cuts[:-1], more) + within * np.repeat(size, more)
+    return np.sort(np.concatenate([cuts, between]))
+
+
+def _unwrapped(tags: U32, new: Bool) -> I64:
+    """Sequence numbers as places that go on beyond 2^32, 0 for the first of each connection."""
+    steps = np.zeros(len(tags), np.int64)
+    steps[1:] = np.diff(tags).view(np.int32)
+    steps[new] = 0
+    places = np.cumsum(steps)
+    origin: I64 = places[new][np.cumsum(new) - 1]
+    return places - origin
+
+
+def _pieces(ranges: _Ranges, cuts: I64) -> tuple[I64, I64]:
+    """Of each segment the first of its pieces, and how many it has."""
+    first = np.searchsorted(cuts, ranges.start)
+    return first, np.searchsorted(cuts, ranges.stop) - first
+
+
+def _cut(table: PacketTable, ranges: _Ranges, cuts: I64, first: I64, many: I64) -> tuple[I64, I64]:
+    """Put the pieces in place of their segments: where each row is now, and the pieces' rows."""
+    counts = np.ones(len(table), np.int64)
+    counts[ranges.rows] = many
+    moved = np.cumsum(counts) - counts
+    piece_of = np.repeat(np.arange(len(many)), many)
+    within = np.arange(len(piece_of)) - (np.cumsum(many) - many)[piece_of]
+    rows = moved[ranges.rows][piece_of] + within
+    cut = first[piece_of] + within
+    for name in ("content", "ident", "time_ns", "flow", "tag", "length", "number"):
+        setattr(table, name, np.repeat(getattr(table, name), counts))
+    table.content[rows] = _mixed(cuts[cut].astype(np.uint64))
+    table.ident[rows] = 0
+    table.length[rows] = (cuts[cut + 1] - cuts[cut]).astype(np.int32)
+    table.tag[rows] += (cuts[cut] - ranges.start[piece_of]).astype(np.uint32)
+    return moved, rows
+
+
+def _mixed(places: U64) -> U64:
+    value = (places + np.uint64(1)) * _ODD
+    value ^= value >> _S31
+    mixed: U64 = value * _ODD
+    return mixed
