@@ -53,18 +53,26 @@ def is_another_readers(stream: StreamState, appliance: Iterable[str]) -> bool:
 
 def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool:
     """Nobody waits for a stream any more that has come to an end."""
-    if session is None:
-        return False
+    last_ns = stream.row.last_ns
+    if session is None:  # it began before anybody looked
+        return _plays_anew(camera, None, stream.dst, stream.url, last_ns)
     if session.let_go_ns or session.torn_down_ns:
         return True
-    last_ns = stream.row.last_ns
     if session.ended and session.ended_ns - last_ns <= STREAM_LIMITS.frozen_s * SECOND:
         return True  # it ended with its connection
+    return _plays_anew(camera, session, session.client, session.url, last_ns)
+
+
+def _plays_anew(
+    camera: Camera, session: Session | None, client: str, url: str | None, since_ns: int
+) -> bool:
+    """The reader has asked for the same picture since then, in another session; `url` None: it is
+    not known which one it had."""
     return any(
         other is not session
-        and other.client == session.client
-        and other.play_ns > last_ns
-        and _place(other.url) == _place(session.url)
+        and other.client == client
+        and other.play_ns > since_ns
+        and (url is None or _place(other.url) == _place(url))
         for other in camera.sessions.values()
     )
 

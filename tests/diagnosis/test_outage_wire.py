@@ -51,9 +51,13 @@ def test_packets_lost_while_others_come_are_still_a_loss() -> None:
     assert "stream-loss" in told(wire.watch(end=40))
 
 
-def test_a_camera_that_is_read_anew_is_frozen_no_more() -> None:
+@pytest.mark.parametrize("seen_from", ["its start", "its middle"])
+def test_a_camera_that_is_read_anew_is_frozen_no_more(seen_from: str) -> None:
     wire, film = Wire(), Film()
-    Reader(wire, 40_000).start(0.5).film(1.5, 20, film)
+    reader = Reader(wire, 40_000)
+    if seen_from == "its start":
+        reader.start(0.5)
+    reader.film(1.5, 20, film)
     again = Reader(wire, 40_100)
     again.url = again.url.replace("/stream1", ":554/stream1")  # as the same reader says it now
     again.start(35, ports=6100).film(36, 60, Film(ssrc=0x5EED0099), port=6100)
