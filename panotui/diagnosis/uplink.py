@@ -95,7 +95,10 @@ class UplinkRule(Rule):
         rows = rows[(rows["synack_ns"] > 0) & (facts.now_ns - rows["last_ns"] < 120 * SECOND)]
         self._in_use = bool(targets) or len(rows) > 0
         segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
-        again = int(rows["retransmits_out"].sum() + rows["retransmits_in"].sum())
+        # What was answered already, or is seen for the second time on its way here, was not lost
+        # before us: its answer came late. What fills a hole is sent again at once.
+        repeats = rows["retransmits_out"] - rows["spurious_out"] + rows["fast_retransmits_in"]
+        again = int(repeats.sum())
         if (
             segments >= CLOUD_LIMITS.segments
             and again > CLOUD_LIMITS.retransmitted_share * segments
@@ -103,7 +106,6 @@ class UplinkRule(Rule):
             parts.append(f"{100 * again / segments:.1f} % of segments sent again")
         if not parts:
             return []
-        repeats = rows["retransmits_out"] + rows["retransmits_in"]
         worst = np.argsort(-repeats)[:3]
         seen = [
             evidence(

@@ -228,6 +228,25 @@ def test_mqtt_connection_that_is_opened_again_and_again(times: int, expected: bo
         assert len(found["mqtt-flapping"].evidence) == 4
 
 
+def test_a_server_that_repeats_what_has_come_tells_nothing_of_the_way() -> None:
+    """The appliance was slow to say that it has it: servers then send their last segment again."""
+    wire = Wire()
+    for n, (host, address) in enumerate([(LOGS, LOGS_IP), (METRICS, METRICS_IP), (IOT, IOT_IP)]):
+        wire.ask(0.1 + n, host, address)
+        flow = wire.works(0.2 + n, address, 45_000 + n, host)
+        at = 1.3 + n
+        for i in range(90):
+            flow.send(at, DATA)
+            flow.answer(at + 0.01, DATA)
+            if i % 5 == 0:
+                flow.answer(at + 0.03, DATA, again=True)
+            flow.ack(at + 0.05)
+            at += 0.35
+    engine = wire.watch(end=45)
+    assert sum(f.retransmits_in or 0 for f in engine.flow_records()) >= 40
+    assert "slow-uplink" not in told(engine)
+
+
 @pytest.mark.parametrize(("rtt", "again", "expected"), [(0.45, 0, "round trip"),
                                                        (0.02, 12, "sent again"),
                                                        (0.05, 1, "")])  # fmt: skip
