@@ -18,6 +18,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from panotui.diagnosis.cameras.words import anchor_of, subject_of
 from panotui.diagnosis.catalogue import FindingSpec, catalogue, filled
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.diagnosis.sight import CERTAIN, WITHHELD, sight
@@ -98,7 +99,7 @@ class Diagnosis:
         for rule in self.rules:
             if self._awake(rule, facts):
                 rule.due_ns = 0
-                taken = (self._take(seen, facts) for seen in rule.tick(facts))
+                taken = (self._take(_anchored(seen, facts), facts) for seen in rule.tick(facts))
                 self._standing[rule] = tuple(key for key in taken if key)
             else:
                 for key in self._standing.get(rule, ()):
@@ -300,7 +301,7 @@ class Diagnosis:
         causes = _Causes(opened)
         hides: dict[str, list[str]] = {}
         for life in opened:
-            cause = causes.of(life)
+            cause = causes.of(life) or self._still_under(life)
             if cause is not None:
                 hides.setdefault(cause, []).append(life.record.key)
             if cause != life.record.hidden_by:
@@ -309,6 +310,13 @@ class Diagnosis:
             hidden = tuple(hides.get(life.record.key, ()))
             if hidden != life.record.hides:
                 life.record = msgspec.structs.replace(life.record, hides=hidden)
+
+    def _still_under(self, life: _Life) -> str | None:
+        """Its cause is over, and nothing of it is newer than that."""
+        cause = self._lives.get(life.record.hidden_by or "")
+        over = cause.record.cleared_time_ns if cause is not None else None
+        until = (over or 0) + LIMITS.together_ns
+        return life.record.hidden_by if over and life.record.last_time_ns <= until else None
 
     def _announce(self) -> None:
         """Findings that stand for themselves become events, once; hidden ones when they do."""
@@ -441,6 +449,15 @@ class _Causes:
                     best = place
                     break
         return self._lives[best].record.key if best < len(self._lives) else None
+
+
+def _anchored(seen: Observation, facts: Facts) -> Observation:
+    """Known by the address of its camera, where what that is called may yet change."""
+    camera = facts.cameras.get(seen.camera) if seen.camera and seen.key is None else None
+    if camera is None or camera.declared or not seen.subject.startswith(subject_of(camera)):
+        return seen
+    key = anchor_of(camera) + seen.subject.removeprefix(subject_of(camera))
+    return msgspec.structs.replace(seen, key=key)
 
 
 def _way(values: dict[str, str], facts: Facts) -> str:

@@ -48,11 +48,11 @@ class CameraLoss(Table, frozen=True):
     dropped_s: WholeSeconds
 
 
-class CameraMedia(Table, frozen=True):
-    """Of `diagnosis.cameras.media`."""
+class CameraSealed(Table, frozen=True):
+    """Of `diagnosis.cameras.sealed`."""
 
-    sealed_flowed_ns: Nanoseconds
-    sealed_still_ns: Nanoseconds
+    flowed_ns: Nanoseconds
+    still_ns: Nanoseconds
 
 
 class CameraMulticast(Table, frozen=True):
@@ -89,6 +89,7 @@ class CameraReaders(Table, frozen=True):
 
     stuck_times: Count
     stuck_s: WholeSeconds
+    shut_s: WholeSeconds
 
 
 class CameraReboots(Table, frozen=True):
@@ -109,6 +110,7 @@ class CameraRefusals(Table, frozen=True):
     """Of `diagnosis.cameras.refusals`."""
 
     hung_up_times: Count
+    plays_s: Seconds
 
 
 class CameraSessions(Table, frozen=True):
@@ -151,7 +153,6 @@ class Cameras(Table, frozen=True):
     fate: CameraFate
     freezes: CameraFreezes
     loss: CameraLoss
-    media: CameraMedia
     multicast: CameraMulticast
     offers: CameraOffers
     pace: CameraPace
@@ -159,6 +160,7 @@ class Cameras(Table, frozen=True):
     readers: CameraReaders
     reboots: CameraReboots
     refusals: CameraRefusals
+    sealed: CameraSealed
     sessions: CameraSessions
     shape: CameraShape
     stamps: CameraStamps

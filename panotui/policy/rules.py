@@ -118,6 +118,7 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     settle_s: float
     unanswered_s: float
     rtsp_ports: tuple[int, ...]
+    rtsps_ports: tuple[int, ...]
     leak_ports: tuple[int, ...]
     rtsp_certain: tuple[int, ...]
     dns_elsewhere: tuple[int, ...]

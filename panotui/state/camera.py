@@ -9,9 +9,11 @@ from msgspec import Struct, field
 from panotui.model import DialogueLine
 from panotui.state.camera_refusals import Refusals
 from panotui.state.camera_session import Session
+from panotui.state.connects import Attempts
 
 DIALOGUE_MAX = 40
 READERS_MAX = 32
+SEALED_PORTS_MAX = 8
 
 
 class Unreachable(Struct):
@@ -68,6 +70,8 @@ class Camera(Struct):
     sealed_bytes: int = 0  # so many bytes of the connection,
     sealed_packet: int = 0  # the newest packet of which this is,
     sealed_over: bool = False  # and it has ended
+    # TCP ports on which a reader tries it inside TLS, and how that goes
+    sealed_tries: dict[int, Attempts] = field(default_factory=dict)
     # connections that were accepted and ended before a word: (client, when) -> packet
     hung_up: OrderedDict[tuple[str, int], int] = field(default_factory=OrderedDict)
     state: str = "unseen"

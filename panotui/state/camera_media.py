@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from panotui.state.camera import Camera, Unreachable
@@ -22,6 +24,49 @@ class Misdirected(Struct):
     first_ns: int
     streams: list[StreamState]
     refused: Unreachable | None  # what the reader's host says of it
+
+
+NEEDED = "H264"
+CODEC_NAMES = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
+
+
+class Offer(Struct):
+    """What a camera has described to a reader that needs another codec."""
+
+    session: Session
+    codecs: tuple[str, ...]  # of its pictures; none: it described none
+
+    @property
+    def text(self) -> str:
+        """`only H.265`, `no video`."""
+        return only(self.codecs) if self.codecs else "no video"
+
+
+def only(codecs: Iterable[str]) -> str:
+    """`only H.265, MJPEG`."""
+    return "only " + ", ".join(CODEC_NAMES.get(c, c) for c in codecs)
+
+
+def unsuited(sessions: list[Session], whose: bool) -> Offer | None:
+    """What does not suit the readers of these sessions: the newest description, or one that plays.
+
+    `whose`: the sessions are the appliance's; else one good description is enough.
+    """
+    described = [s for s in sessions if s.described_ns]
+    if not described:
+        return None
+    newest = max(described, key=lambda s: s.described_ns)
+    wrong = []
+    for session in described:
+        codecs = tuple(
+            dict.fromkeys(t.codec for t in session.tracks if t.media == "video" and t.codec)
+        )
+        if NEEDED in codecs or (not codecs and any(t.media == "video" for t in session.tracks)):
+            if not whose:
+                return None
+        elif session is newest or session.state == "playing":
+            wrong.append(Offer(session, codecs))
+    return max(wrong, key=lambda o: o.session.described_ns, default=None)
 
 
 def ports_text(ports: tuple[int, int] | None) -> str:

@@ -36,13 +36,25 @@ _NOTHING = frozenset({
 })  # fmt: skip
 
 
+def _bare(name: str) -> str:
+    """Its words alone, without numbers."""
+    return re.sub(r"[\s\d.,:;/()#-]+", " ", _lowered(name)).strip()
+
+
+def _lowered(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").split())
+
+
+def names_nothing(name: str) -> bool:
+    """A name that every device of its kind has as it comes from its maker (`IPCAM`)."""
+    return _lowered(name) in _NOTHING or _bare(name) in _NOTHING
+
+
 def names_software(title: str) -> bool:
     """An SDP's title that says nothing of the camera: servers' and libraries' defaults."""
-    lowered = " ".join(title.lower().replace("_", " ").split())
-    bare = re.sub(r"[\s\d.,:;/()#-]+", " ", lowered).strip()
-    if lowered in _NOTHING or bare in _NOTHING or not re.search(r"[^\W\d_]{2}", bare):
+    if names_nothing(title) or not re.search(r"[^\W\d_]{2}", _bare(title)):
         return True
-    return any(part in lowered for part in _SOFTWARE)
+    return any(part in _lowered(title) for part in _SOFTWARE)
 
 
 def maker_name(camera: Camera) -> str | None:

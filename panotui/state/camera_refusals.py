@@ -38,6 +38,7 @@ class Refusal(Struct):
     by_http: bool = False  # a web server answers where RTSP was expected
     location: str | None = None  # where a redirect sends the reader
     challenge: bool = False  # 401 without credentials: half of a login
+    offered: tuple[str, ...] = ()  # by a 401: "Digest", "Digest SHA-256", "Basic"
     times: int = 1
     seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
 
@@ -106,6 +107,7 @@ class Refusals:
                 client, asked.method, asked.media, asked.url, path, session.key, asked.status,
                 asked.reason, asked.answered_ns, asked.answered_ns, asked.answer_packet,
                 asked.transport, message.carrier == "http", message.location, challenge,
+                message.auth_offered,
             )  # fmt: skip
             if old is not None and not challenge:
                 known.first_ns = old.first_ns

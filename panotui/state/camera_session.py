@@ -16,6 +16,13 @@ from panotui.wire.rtsp import Transport, parse_transport
 # The steps of the ladder, lowest first.
 RUNGS = {"OPTIONS": 0, "DESCRIBE": 1, "SETUP": 2, "PLAY": 3}
 KEEPALIVES = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER"})
+# How a session ended, in words.
+ENDINGS = {
+    "teardown": "torn down by its reader", "teardown-server": "torn down by the camera",
+    "fin-client": "closed by its reader", "fin-server": "closed by the camera",
+    "rst-client": "reset by its reader", "rst-server": "reset by the camera",
+    "idle": "forgotten after a long silence",
+}  # fmt: skip
 WAITING_MAX = 16
 TRACKS_MAX = 32
 
@@ -92,6 +99,12 @@ class Session(Struct):
     let_go_ns: int = 0  # the reader asked for TEARDOWN
     tracks: tuple[RtspTrack, ...] = ()
     described_ns: int = 0  # DESCRIBE was answered with these tracks
+    described_packet: int = 0
+
+    @property
+    def ending(self) -> str:
+        """`closed by the camera`."""
+        return ENDINGS.get(self.ended or "", "ended")
 
     @property
     def udp_tracks(self) -> list[Track]:

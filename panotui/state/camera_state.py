@@ -19,7 +19,9 @@ from panotui.state.camera_media import (
     pictureless,
     silent_requests,
     turned_away,
+    unsuited,
 )
+from panotui.state.camera_sealed import sealed_failure
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
 from panotui.state.streams import StreamState, media_of
@@ -99,7 +101,9 @@ def _flowing(scene: Scene) -> Verdict | None:
     losing = [s for s in video if s.state == "losing"]
     if losing:
         share = max(s.loss_now(scene.now_ns) or 0.0 for s in losing)
-        return "losing", f"{share * 100:.2f} % lost", losing[0].state_since_ns
+        shown = f"{share * 100:.2f} % lost"
+        text = "it has just lost packets" if shown.startswith("0.00") else shown
+        return "losing", text, losing[0].state_since_ns
     return "streaming", None, max(s.state_since_ns for s in video)
 
 
@@ -109,7 +113,7 @@ def _streams(count: int) -> str:
 
 def _is_missed(scene: Scene, stream: StreamState) -> bool:
     """A picture that stopped, and that its reader still waits for."""
-    session = scene.camera.sessions.get(f"{stream.meter}-{stream.row.session}")
+    session = _session_of(scene, stream)
     return (
         stream.state == "frozen"
         and not stream.superseded
@@ -129,7 +133,9 @@ def _astray(scene: Scene) -> Verdict | None:
 def _sealed(scene: Scene) -> Verdict | None:
     camera = scene.camera
     if camera.sealed_ns and scene.now_ns - camera.sealed_ns <= LIMITS.sealed_recent_ns:
-        return "streaming", "inside TLS (RTSPS): not to be looked into", camera.sealed_since_ns
+        ports = ", ".join(str(port) for port in sorted(camera.sealed_tries)) or "322"
+        text = f"inside TLS (RTSPS, port {ports}): not to be looked into"
+        return "streaming", text, camera.sealed_since_ns
     return None
 
 
@@ -149,8 +155,15 @@ def _frozen(scene: Scene) -> Verdict | None:
             found = look(scene)
             if found is not None and found[2] >= last:
                 return found  # what came of it since
+        ended = [s for s in (_session_of(scene, one) for one in frozen) if s and s.ended]
+        if len(ended) == len(frozen):
+            return "silent", f"the session was {ended[-1].ending}", last
         return "silent", "no packets although the session is open", last
     return None
+
+
+def _session_of(scene: Scene, stream: StreamState) -> Session | None:
+    return scene.camera.sessions.get(f"{stream.meter}-{stream.row.session}")
 
 
 def _out_of_reach(scene: Scene) -> Verdict | None:
@@ -189,13 +202,29 @@ def _refused(scene: Scene) -> Verdict | None:
 
 
 def _mute(scene: Scene) -> Verdict | None:
-    silent = silent_requests(scene.camera, scene.now_ns)
+    silent = [s for s in silent_requests(scene.camera, scene.now_ns) if s[0] in scene.sessions]
     if not silent:
         return None
     session, asked = silent[0]
     if is_cut(session):
         return "silent", f"it cuts the connection at {asked.method}", silent[-1][1].time_ns
     return "silent", f"{asked.method} is not answered", silent[-1][1].time_ns
+
+
+def _unopened(scene: Scene) -> Verdict | None:
+    """Inside TLS nothing can be seen; that nobody gets in can."""
+    found = sealed_failure(scene.camera)
+    if found is None:
+        return None
+    return "refused", f"TLS on port {found.port}: {found.text}", found.target.since_ns
+
+
+def _unsuited(scene: Scene) -> Verdict | None:
+    """Its reader has left, for what is described is of no use to it."""
+    offer = unsuited(scene.sessions, bool(scene.appliance))
+    if offer is None or offer.session.set_up:
+        return None
+    return "silent", f"it offers {offer.text}", offer.session.described_ns
 
 
 def _playing(scene: Scene) -> Verdict | None:
@@ -213,7 +242,7 @@ def _over(scene: Scene) -> Verdict | None:
         return None
     last = max(s.row.last_ns for s in scene.streams)
     ended = next((s for s in reversed(scene.sessions) if s.state == "ended"), None)
-    how = f"the session ended ({ended.ended})" if ended else "the stream ended"
+    how = f"the session was {ended.ending}" if ended else "it has ended the stream (RTCP BYE)"
     return "silent", how, last
 
 
@@ -239,7 +268,7 @@ def _past(scene: Scene) -> Verdict | None:
         last = next(reversed(camera.sessions.values()))
         if last.play_ns:
             return "silent", "PLAY was answered, but no media arrived", last.play_ns
-        return "silent", f"the session ended ({last.ended})", last.ended_ns
+        return "silent", f"the session was {last.ending}", last.ended_ns
     if camera.sealed_ns:
         return "silent", "no more comes through its RTSPS connection", camera.sealed_ns
     if camera.last_seen_ns:
@@ -248,8 +277,8 @@ def _past(scene: Scene) -> Verdict | None:
 
 
 _LOOKS: tuple[Callable[[Scene], Verdict | None], ...] = (
-    _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _playing, _over,
-    _connecting, _pictures, _past,
+    _flowing, _astray, _sealed, _paused, _frozen, _out_of_reach, _refused, _mute, _unopened,
+    _unsuited, _playing, _over, _connecting, _pictures, _past,
 )  # fmt: skip
 
 

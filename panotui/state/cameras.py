@@ -24,7 +24,7 @@ from panotui.model import (
     Site,
 )
 from panotui.state.camera import Camera, Unreachable
-from panotui.state.camera_names import maker_name, names_software, rename
+from panotui.state.camera_names import maker_name, names_nothing, names_software, rename
 from panotui.state.camera_session import Session
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.camera_state import state_of
@@ -156,7 +156,8 @@ class CameraBook:
         camera.last_status = message.status
         camera.server_name = message.server_name or camera.server_name
         camera.connected_ns = max(camera.connected_ns, message.time_ns)
-        if message.tracks:
+        described = message.method == "DESCRIBE" and message.session_name is not None
+        if message.tracks or (described and message.status == 200):
             self._described(camera, session, message)
         asked = session.answer(message)
         camera.refusals.take(session, asked, message)
@@ -176,6 +177,7 @@ class CameraBook:
 
     def _described(self, camera: Camera, session: Session, message: RtspMessage) -> None:
         session.tracks, session.described_ns = message.tracks, message.time_ns
+        session.described_packet = message.packet
         video = [t for t in message.tracks if t.media == "video"]
         camera.sdp_codecs = tuple(dict.fromkeys(t.codec for t in video if t.codec))
         camera.sdp_codec = camera.sdp_codecs[0] if camera.sdp_codecs else None
@@ -248,7 +250,7 @@ class CameraBook:
     def _introduce(self, camera: Camera) -> None:
         for by, (name, vendor) in self._hosts.get(camera.address, {}).items():
             camera.vendor_said = vendor or camera.vendor_said
-            if name:
+            if name and not (by == "discovery" and names_nothing(name)):
                 self._name(camera, name, by)
 
     def _name(self, camera: Camera, name: str, by: str) -> None:

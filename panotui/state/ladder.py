@@ -262,7 +262,8 @@ class Attempt(Struct):
             return
         self.how = how
         if self.hello is not None:
-            self._note(self.hello.time_ns, self.hello.packet, f"ClientHello for {self.hello.sni}")
+            named = f" for {self.hello.sni}" if self.hello.sni else ""
+            self._note(self.hello.time_ns, self.hello.packet, f"ClientHello{named}")
         elif not self.evidence:
             self._note(self.first_ns, self.packet, "SYN")
         reset = how in ("reset", "refused") and row.rst_ns

@@ -278,12 +278,21 @@ class StreamState(Struct):
 
     def loses_now(self, now_ns: int) -> bool:
         """Whether what is lost now is worth telling: a lower share while it loses anyhow."""
+        if self._has_just_come_back(now_ns):
+            return False
         share, lost = self.loss_now(now_ns) or 0.0, self.lost_now(now_ns)
         if self.lossy_ns:
             return lost >= LIMITS.lost_packets and share > LIMITS.losing_over_share
         return share > LIMITS.losing_share and lost >= (
             LIMITS.lost_packets if share > LIMITS.losing_much_share else LIMITS.lost_few_packets
         )
+
+    def _has_just_come_back(self, now_ns: int) -> bool:
+        """A silence has ended, and what it took is not told yet: late packets may still come."""
+        last = self.freezes[-1] if self.freezes else None
+        if last is None or last.kind not in _NOTHING_CAME or self.gap_after(last) is not None:
+            return False
+        return 0 <= now_ns - last.start_ns - int(last.seconds * SECOND) < LIMITS.told_ns
 
     def loses(self, now_ns: int) -> bool:
         """Whether it loses packets, with two thresholds and a time between; asked each second."""

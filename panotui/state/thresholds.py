@@ -197,6 +197,7 @@ class Streams(Table, frozen=True):
     slow_over_share: Share
     frozen_s: Seconds
     taken_ns: Nanoseconds
+    told_ns: Nanoseconds
     unknown_interval_s: Seconds
 
 

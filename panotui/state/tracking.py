@@ -37,7 +37,7 @@ from panotui.model.untouched import untouched
 from panotui.site.facts import Who
 from panotui.site.names import NameBook
 from panotui.site.view import SiteView
-from panotui.state.camera import Camera
+from panotui.state.camera import SEALED_PORTS_MAX, Camera
 from panotui.state.cameras import CameraBook
 from panotui.state.connects import (
     ANSWERED,
@@ -63,12 +63,13 @@ WAITING_MAX = 4096  # flows whose TLS messages came before their first row
 _OF_TLS = (
     TlsClientHello, TlsServerHello, TlsCertificate, TlsFinished, TlsAlert, HttpMessage,
 )  # fmt: skip
-_TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "quic", "dtls"))
-_RTSPS = APPS.index("rtsps")
+_TLS_APPS = frozenset(APPS.index(a) for a in ("tls", "rtsps", "quic", "dtls"))
+_RTSPS, _TLS = APPS.index("rtsps"), APPS.index("tls")
 _ACCEPTED = (CONNECTED, ANSWERED, BROKEN)
 LIMITS = thresholds().tracking
 _NUMBER = np.uint64((1 << METER_SHIFT) - 1)  # of a flow's key, without its meter
-_RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, 322})
+_RTSPS_PORTS = (322, 7441, 8322)
+_RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, *_RTSPS_PORTS})
 
 
 class ConnectionTracking:
@@ -99,6 +100,9 @@ class ConnectionTracking:
         self._endpoint_of: OrderedDict[int, Endpoint] = OrderedDict()  # by flow key
         self._arp: OrderedDict[str, str] = OrderedDict()
         self._looked_for: dict[str, int] = {}  # camera -> times
+        # how the addresses of the cameras begin, as they were when there were so many
+        self._heads = np.zeros(0, np.uint32)
+        self._heads_of = (0, 0)
 
     # ------------------------------------------------------------------ flows
 
@@ -271,6 +275,7 @@ class ConnectionTracking:
         elif (
             port not in _RTSP_PORTS
             and port not in camera.ports
+            and port not in camera.sealed_tries
             and f":{port}/" not in (camera.url or "")
         ):
             return
@@ -302,21 +307,46 @@ class ConnectionTracking:
 
     def _sealed(self, rows: FlowColumns) -> None:
         """Cameras that are read inside TLS: all that is seen of it is that bytes come."""
-        for i in np.flatnonzero(rows["app"] == _RTSPS)[:LOOKED_AT].tolist():
+        sealed = rows["app"] == _RTSPS
+        tls = rows["app"] == _TLS
+        if tls.any():
+            sealed |= tls & (np.isin(rows["dport"], _RTSPS_PORTS) | self._may_be_cameras(rows))
+        for i in np.flatnonzero(sealed)[:LOOKED_AT].tolist():
             version = int(rows["version"][i])
             ended = rows["fin_out"][i] + rows["fin_in"][i] + rows["rst_out"][i] + rows["rst_in"][i]
             server = address_text(version, rows["dst"][i].tobytes())
-            much = int(rows["payload_in"][i]) >= LIMITS.sealed_bytes
-            if much and not self.view.who(server) & (Who.INTERNET | Who.APPLIANCE):
-                self.cameras.at(server)  # so much inside RTSPS are pictures
+            client = address_text(version, rows["src"][i].tobytes())
+            port = int(rows["dport"][i])
+            asked = client in self.view.facts.appliance_addresses
+            if port in _RTSPS_PORTS:
+                # so much inside RTSPS are pictures, and the appliance asks for nothing else
+                much = self._is_ours(client) or int(rows["payload_in"][i]) >= LIMITS.sealed_bytes
+                if much and not self.view.who(server) & (Who.INTERNET | Who.APPLIANCE):
+                    self.cameras.at(server)
+            elif not asked:
+                continue  # a browser on the camera's own pages
+            camera = self.cameras.get(server)
+            tries = camera.sealed_tries if camera is not None else {}
+            if port in tries or len(tries) < SEALED_PORTS_MAX:
+                tries[port] = self.connects.at(server, port, self._is_ours(client))
             self.cameras.sealed(
                 server,
-                address_text(version, rows["src"][i].tobytes()),
+                client,
                 int(rows["last_in_ns"][i]),
                 int(rows["payload_in"][i]),
                 int(rows["last_packet"][i]),
                 bool(ended),
             )
+
+    def _may_be_cameras(self, rows: FlowColumns) -> Bool:
+        """(n,) rows whose server's address begins as that of a camera does."""
+        book = self.cameras
+        if self._heads_of != (known := (len(book.cameras), book.evicted)):
+            self._heads_of = known
+            self._heads = np.array([_head(address) for address in book.cameras], np.uint32)
+        begins = np.ascontiguousarray(rows["dst"][:, :4]).view("<u4")[:, 0]
+        found: Bool = np.isin(begins, self._heads)
+        return found
 
     # ------------------------------------------------------------------ messages
 
@@ -466,3 +496,11 @@ def _packed(address: str) -> bytes | None:
         return ipaddress.ip_address(address).packed
     except ValueError:
         return None
+
+
+def _head(address: str) -> int:
+    """The first four bytes of an address as a number; 0 of what is none."""
+    try:
+        return int.from_bytes(ipaddress.ip_address(address).packed[:4], "little")
+    except ValueError:
+        return 0

@@ -108,14 +108,18 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return parts[0] or None, timeout
 
     def challenges(self) -> tuple[tuple[str, ...], bool]:
-        """Schemes that WWW-Authenticate offers, and whether one says stale."""
+        """Schemes that WWW-Authenticate offers, of Digest each algorithm that is not its first
+        ("Digest SHA-256"), and whether one says stale."""
         values = self.headers.get("www-authenticate", ())
         schemes: list[str] = []
         stale = False
         for value in values:
-            scheme = value.split(None, 1)[0] if value.split() else ""
-            if scheme and scheme.rstrip(",") not in schemes:
-                schemes.append(scheme.rstrip(","))
+            scheme = value.split(None, 1)[0].rstrip(",") if value.split() else ""
+            named = re.search(r'(?i)\balgorithm\s*=\s*"?([\w-]+)', value)
+            if named and named[1].upper() not in ("MD5", "MD5-SESS"):
+                scheme += f" {named[1].upper()[:24]}"
+            if scheme and scheme not in schemes:
+                schemes.append(scheme)
             stale |= bool(re.search(r'(?i)\bstale\s*=\s*"?true', value))
         return tuple(schemes), stale
 

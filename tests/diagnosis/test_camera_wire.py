@@ -122,7 +122,7 @@ def test_camera_that_was_torn_down_streams_no_more_at_once(
     camera = wire.watch(end=9.2).snapshot().cameras[0]
     assert camera.state == state
     if state == "silent":
-        assert camera.state_text == "the session ended (teardown)"
+        assert camera.state_text == "the session was torn down by its reader"
 
 
 @pytest.mark.parametrize("over", ["udp", "tcp"])

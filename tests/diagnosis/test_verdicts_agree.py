@@ -26,7 +26,7 @@ SPOKEN = (
 LAB = (
     "lab/udp-h264.pcap", "lab/tcp-h264.pcap", "lab/gst-udp-digest.pcap", "lab/mirror-port.pcap",
 )  # fmt: skip
-OVER = ("teardown", "fin-client", "rst-client")  # the reader's own doing
+OVER = ("by its reader",)  # its own doing
 
 
 def of_file(path: str, site: Site) -> Snapshot:

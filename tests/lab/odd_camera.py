@@ -8,6 +8,9 @@ It streams 25 pictures a second of H.264 (made up, never to be decoded) over UDP
     deaf-keepalive  keep-alives are answered 400, and the session ends 6 s after PLAY
     silent          requests are taken and never answered
     error           DESCRIBE is answered 500
+    cut             the connection is closed in place of an answer to DESCRIBE
+    redirect        DESCRIBE is answered 302, with the very URL that was asked
+    nothing         PLAY is answered, and nothing comes, over UDP or inside the connection
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ class Camera:
         try:
             while True:
                 head = (await self.reader.readuntil(b"\r\n\r\n")).decode("ascii", "replace")
+                if self.how == "cut" and head.startswith("DESCRIBE"):
+                    break
                 if self.how != "silent":
                     self.answer(head)
                     await self.writer.drain()
@@ -60,12 +65,15 @@ class Camera:
             lines[1] = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
         elif method == "DESCRIBE" and self.how == "error":
             status = "500 Internal Server Error"
+        elif method == "DESCRIBE" and self.how == "redirect":
+            status = "302 Moved Temporarily"
+            lines[1] = f"Location: {head.split(' ')[1]}"
         elif method == "DESCRIBE":
             body = SDP.replace("{type}", str(self.type))
             lines[1:] = ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
         elif method == "SETUP":
             lines.append(f"Transport: {self.set_up(head)}")
-        elif method == "PLAY":
+        elif method == "PLAY" and self.how != "nothing":
             self.tasks.append(asyncio.create_task(self.stream()))
             if self.how == "deaf-keepalive":
                 self.tasks.append(asyncio.create_task(self.end()))
@@ -75,6 +83,8 @@ class Camera:
         self.writer.write(answer.encode())
 
     def set_up(self, head: str) -> str:
+        if "interleaved" in head:
+            return "RTP/AVP/TCP;unicast;interleaved=0-1"
         found = re.search(r"client_port=(\d+)", head)
         port = 8000 if self.how == "wrong-port" else int(found.group(1)) if found else 0
         self.target = (self.writer.get_extra_info("peername")[0], port)

@@ -116,7 +116,10 @@ def test_every_codec_and_carrier_is_named_and_measured_side_by_side(tmp_path: Pa
     assert (where["sealed"], "rtsps") in apps
     assert "srtp" in {f["app"] for f in answer["flows"]}
     states = {c["name"]: (c["state"], c["state_text"]) for c in answer["cameras"]}
-    assert states.pop("sealed") == ("streaming", "inside TLS (RTSPS): not to be looked into")
+    assert states.pop("sealed") == (
+        "streaming",
+        "inside TLS (RTSPS, port 322): not to be looked into",
+    )
     assert {state for state, _ in states.values()} == {"streaming"}
     assert not answer["violations"]
     assert findings_of(answer) == {("stream-codec", "camera jpeg")}

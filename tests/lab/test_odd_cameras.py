@@ -20,29 +20,44 @@ def _root() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "seconds", "expected", "state"),
+    ("how", "transport", "seconds", "expected", "state"),
     [
-        ("strange-type", 8, None, "streaming"),
-        ("wrong-port", 7, "media-wrong-port", "silent"),
+        ("strange-type", "udp", 8, None, "streaming"),
+        ("wrong-port", "udp", 7, "media-wrong-port", "silent"),
         # filmed until the camera ends the session; the film may end before its last second is over
-        ("deaf-keepalive", 1, "rtsp-timeout", None),
-        ("silent", 8, "rtsp-silent", "silent"),
-        ("error", 5, "rtsp-error", "refused"),
+        ("deaf-keepalive", "udp", 1, "rtsp-timeout", None),
+        ("silent", "udp", 8, "rtsp-silent", "silent"),
+        ("error", "udp", 5, "rtsp-error", "refused"),
+        ("cut", "udp", 6, "rtsp-silent", "silent"),
+        ("redirect", "udp", 5, "rtsp-error", "refused"),
+        ("nothing", "udp", 9, "udp-blocked", "silent"),
+        ("nothing", "tcp", 9, "stream-frozen", "silent"),
     ],
 )
 def test_odd_camera_is_told_as_what_it_is(
-    tmp_path: Path, how: str, seconds: float, expected: str | None, state: str | None
+    tmp_path: Path,
+    how: str,
+    transport: str,
+    seconds: float,
+    expected: str | None,
+    state: str | None,
 ) -> None:
-    spec = CameraSpec("dock", f"{CAMERA_NET}.11", "02:00:00:00:01:11", 640, 360, 25, 900, 25)
-    with Plant([spec]) as plant:
+    specs = [
+        CameraSpec(name, f"{CAMERA_NET}.{last}", f"02:00:00:00:01:{last}", 640, 360, 25, 900, 25)
+        for name, last in (("dock", 11), ("gate", 12))
+    ]
+    with Plant(specs) as plant:
         camera = plant.odd_camera("dock", how)
+        plant.odd_camera("gate", "strange-type")  # which is well: the wire is not silent
         path = tmp_path / "scene.pcapng"
         with filming(plant, path):
-            plant.read_camera("dock")
+            plant.read_camera("gate")
+            plant.read_camera("dock", transport)
             if how == "deaf-keepalive":
                 wait_for(camera, "ended", 60)
             time.sleep(seconds)
         answer = analyze("--site", plant.site_file, path)
     assert findings_of(answer) == ({(expected, "camera dock")} if expected else set())
-    (told,) = [c for c in answer["cameras"] if c["name"] == "dock"]
-    assert state is None or told["state"] == state
+    states = {c["name"]: c["state"] for c in answer["cameras"]}
+    assert states["gate"] == "streaming"
+    assert state is None or states["dock"] == state

@@ -9,6 +9,7 @@ from panotui.diagnosis.cameras.offers import OfferRule
 from panotui.diagnosis.cameras.reach import ReachRule
 from panotui.diagnosis.cameras.reboots import RebootRule
 from panotui.diagnosis.cameras.refusals import RefusalRule
+from panotui.diagnosis.cameras.sealed import SealedRule
 from panotui.diagnosis.cameras.sessions import SessionEndRule
 from panotui.diagnosis.cameras.streams import StreamRule
 from panotui.diagnosis.facts import Rule
@@ -17,6 +18,7 @@ CAMERA_RULES: tuple[type[Rule], ...] = (
     ReachRule,
     RefusalRule,
     MediaRule,
+    SealedRule,
     OfferRule,
     StreamRule,
     FateRule,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from panotui.diagnosis.cameras.words import stream_subject, whose
+from panotui.diagnosis.cameras.words import stream_anchor, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, StreamGap
@@ -28,10 +28,10 @@ NAMED = 6
 class _Member(Struct, frozen=True):
     camera: Camera
     stream: StreamState
-    subject: str
+    anchor: str
 
     def life_key(self, finding: str) -> str:
-        return f"{finding}|{self.subject}"
+        return f"{finding}|{self.anchor}"
 
 
 class _Burst(Struct, frozen=True):
@@ -122,7 +122,7 @@ def _members(facts: Facts) -> Iterator[_Member]:
         for stream in streams:
             if stream.dst != address and media_of(stream.codec) in ("video", None):
                 extra = whose(stream, streams, facts)
-                yield _Member(camera, stream, stream_subject(camera, stream, extra, len(streams)))
+                yield _Member(camera, stream, stream_anchor(camera, stream, extra, len(streams)))
 
 
 def _near(bursts: list[_Burst], at: int) -> Iterator[_Burst]:

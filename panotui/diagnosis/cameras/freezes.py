@@ -15,7 +15,7 @@ from panotui.model import SECOND, Confidence, StreamGap
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
-from panotui.state.streams import media_of
+from panotui.state.streams import StreamState, media_of
 
 LIMITS = thresholds().cameras.freezes
 
@@ -68,12 +68,15 @@ def frozen(watched: Watched) -> Iterable[Observation]:
             now - int(still * SECOND), now, **watched.base,
         )  # fmt: skip
         return
+    goodbye = said_goodbye(stream, session)
     if (
-        stream.state != "frozen"
+        (stream.state != "frozen" and not goodbye)
         or silent <= STREAM_LIMITS.frozen_s
         or let_go(watched.camera, stream, session)
     ):
         return
+    if goodbye:
+        values["detail"] = " since it said goodbye (RTCP BYE), and the session is open"
     yield Observation(
         "stream-frozen", watched.subject, {**values, "seconds": f"{silent:.0f}"},
         (evidence(last, row.last_packet, "last packet"),), last, now, sureness,
@@ -88,6 +91,17 @@ def _meanwhile(gap: StreamGap | None, caught: bool) -> tuple[str, ...]:
     if gap is None:
         return ()
     return (f"the camera went on: {gap.lost:,} packets of that time were lost on the way",)
+
+
+def said_goodbye(stream: StreamState, session: Session | None) -> bool:
+    """The sender has ended the stream by itself, while its session plays on."""
+    return bool(
+        stream.row.end
+        and not stream.superseded
+        and session is not None
+        and session.state == "playing"
+        and not session.let_go_ns
+    )
 
 
 def _mute(watched: Watched, session: Session | None) -> Iterable[Observation]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panotui.diagnosis.cameras.words import about, subject_of
+from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import Observation
 from panotui.model import EvidenceRecord
 from panotui.state.camera import Camera
@@ -15,5 +15,5 @@ def lockout(
         "rtsp-lockout", subject_of(camera),
         {**about(camera), "detail": detail, "count": str(count)},
         seen, since_ns, seen[-1].time_ns if seen else since_ns, camera=camera.address,
-        replaces=(f"rtsp-auth|{subject_of(camera)}",),
+        replaces=(f"rtsp-auth|{anchor_of(camera)}",),
     )  # fmt: skip

@@ -82,7 +82,7 @@ def _neighbours(watched: Watched) -> str:
 def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:
     """What the camera's and the reader's own reports say of it."""
     row, facts = watched.stream.row, watched.facts
-    detail = [f"{count} packets in {gaps or 'several'} gaps"]
+    detail = [f"{counted(count, 'packet')} in {counted(gaps, 'gap') if gaps else 'several gaps'}"]
     if row.sr_packets >= 0:
         before = row.sr_lost
         detail.append(

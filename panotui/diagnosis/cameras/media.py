@@ -1,5 +1,5 @@
 """PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port, and
-stream-frozen where a picture never came, or stopped inside TLS.
+stream-frozen where a picture never came.
 
 "No media" is said only where nothing at all reaches the reader; what comes at another port, or is
 turned away by the reader's host, is told as that.
@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.words import about, reader_name, subject_of
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
-from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord, StreamRow
 from panotui.state.camera import Camera
 from panotui.state.camera_media import LIMITS as CAMERA_MEDIA_LIMITS
@@ -21,8 +20,6 @@ from panotui.state.camera_session import Session
 from panotui.state.camera_streams import is_group, own_sessions
 from panotui.state.connects import recent
 from panotui.state.streams import StreamState
-
-LIMITS = thresholds().cameras.media
 
 
 class MediaRule(Rule):
@@ -33,7 +30,6 @@ class MediaRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():
-            out.extend(_sealed(camera, facts))
             if not camera.sessions:
                 continue
             streams = [
@@ -44,23 +40,6 @@ class MediaRule(Rule):
             strays = strays or _no_picture(camera, streams, facts)
             out.extend(strays or _nothing(camera, streams, facts) or _no_group(camera, facts))
         return out
-
-
-def _sealed(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """Nothing comes any more inside a connection of RTSPS that stays open."""
-    last, now = camera.sealed_ns, facts.now_ns
-    if not last or camera.sealed_over or last - camera.sealed_since_ns < LIMITS.sealed_flowed_ns:
-        return
-    if now - last < LIMITS.sealed_still_ns or now - last > COMMON_LIMITS.stale_s * SECOND:
-        return
-    yield Observation(
-        "stream-frozen", subject_of(camera), about(camera),
-        (evidence(last, camera.sealed_packet, "last data inside TLS"),), last, now, "possible",
-        text=f"Camera {camera.name} is silent: nothing has come inside its RTSPS connection for "
-             f"{(now - last) // SECOND} s, and it stays open",
-        action=f"Check whether the reader has paused {camera.name}; else restart the camera",
-        camera=camera.address,
-    )  # fmt: skip
 
 
 def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterable[Observation]:
@@ -84,6 +63,8 @@ def _astray(camera: Camera, streams: list[StreamState], facts: Facts) -> Iterabl
                          f"port unreachable, says {session.client}")
             )  # fmt: skip
             detail = ", where nobody listens"
+        elif one.track.asked and one.port == one.track.asked[1]:
+            detail = " (the second for reports)"
         own = not appliance or session.client in appliance
         yield Observation(
             "media-wrong-port", subject_of(camera),

@@ -10,10 +10,11 @@ from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND
 from panotui.site.facts import Who
 from panotui.state.camera import Camera
+from panotui.state.camera_media import NEEDED, only, unsuited
+from panotui.state.camera_streams import is_another_readers
 from panotui.state.connects import recent
 from panotui.state.streams import media_of
 
-UNSUITED = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
 LIMITS = thresholds().cameras.offers
 
 
@@ -31,40 +32,39 @@ class OfferRule(Rule):
 
 
 def _codec(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    codecs = camera.sdp_codecs or tuple(
-        dict.fromkeys(
-            s.codec
-            for s in facts.camera_streams.get(camera.address, [])
-            if s.codec and media_of(s.codec) == "video" and s.dst != camera.address
-        )
-    )
-    bare = _describes_no_video(camera, facts)
-    if (not codecs and not bare) or "H264" in codecs:
+    """What is offered to the appliance, or while that is not known to anybody."""
+    appliance = facts.view.facts.appliance_addresses
+    sessions = [s for s in camera.sessions.values() if not appliance or s.client in appliance]
+    streams = facts.camera_streams.get(camera.address, [])
+    offer = unsuited(sessions, bool(appliance))
+    codecs: tuple[str, ...] = ()
+    if offer is not None:
+        codecs = offer.codecs
+    elif not any(s.described_ns for s in sessions):
+        codecs = tuple(
+            dict.fromkeys(
+                s.codec
+                for s in streams
+                if s.codec and media_of(s.codec) == "video" and s.dst != camera.address
+                and not is_another_readers(s, appliance)
+            )
+        )  # fmt: skip
+    if offer is None and (not codecs or NEEDED in codecs):
         return
-    offered = "only " + ", ".join(UNSUITED.get(c, c) for c in codecs) if codecs else "no video"
     yield Observation(
-        "stream-codec", subject_of(camera), {**about(camera), "codec": offered},
-        tuple(
-            evidence(line.time_ns, line.packet, "SDP in the answer to DESCRIBE")
-            for line in camera.dialogue
-            if not line.from_client and line.text.startswith("200") and "DESCRIBE" in line.text
-        )[-1:],
+        "stream-codec", subject_of(camera),
+        {**about(camera), "codec": only(codecs) if codecs else "no video"},
+        (
+            evidence(offer.session.described_ns, offer.session.described_packet,
+                     "SDP in the answer to DESCRIBE"),
+        ) if offer else tuple(
+            evidence(s.row.first_ns, s.row.first_packet, f"first packet of {s.codec}")
+            for s in streams if s.codec in codecs
+        )[:1],
         action=None if codecs else
         f"Turn the video of this profile on in {camera.name}, or correct the path of its URL",
         camera=camera.address,
     )  # fmt: skip
-
-
-def _describes_no_video(camera: Camera, facts: Facts) -> bool:
-    """Its newest description, to the appliance or while that is not known, has no picture."""
-    appliance = facts.view.facts.appliance_addresses
-    described = [
-        s
-        for s in camera.sessions.values()
-        if s.described_ns and (not appliance or s.client in appliance)
-    ]
-    newest = max(described, key=lambda s: s.described_ns, default=None)
-    return newest is not None and not any(t.media == "video" for t in newest.tracks)
 
 
 def _readers(camera: Camera, facts: Facts) -> Iterable[Observation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras.words import about, subject_of
+from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import Facts, Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import APPS, EvidenceRecord, address_text
@@ -63,6 +63,10 @@ class SlowReaders:
                 "receiver-slow", subject_of(camera),
                 {**about(camera), "client": f"The appliance ({own})" if own else client,
                  "count": str(count)},
-                (seen,), since, since, severity="info" if foreign else None,
-                camera=camera.address, key=f"{subject_of(camera)}|{client}" if foreign else None,
+                (seen,), since, since,
+                # what a reader does not take, does not come
+                blocks=(f"reader:{address}/{client}",)
+                if recent(since, facts.now_ns, LIMITS.shut_s) else (),
+                severity="info" if foreign else None,
+                camera=camera.address, key=f"{anchor_of(camera)}|{client}" if foreign else None,
             )  # fmt: skip

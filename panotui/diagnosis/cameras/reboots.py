@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from panotui.diagnosis.cameras.words import about, subject_of
+from panotui.diagnosis.cameras.words import about, anchor_of, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage, StreamRow
@@ -93,8 +93,8 @@ class RebootRule(Rule):
 
 
 def _while_it_starts(camera: Camera) -> tuple[str, ...]:
-    """A camera that starts has its address before its server listens."""
-    return (f"camera-refused|{subject_of(camera)}",)
+    """A camera that starts has its address before its server listens; its sessions were closed."""
+    return f"camera-refused|{anchor_of(camera)}", f"rtsp-closed|{anchor_of(camera)}"
 
 
 def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
@@ -237,7 +237,7 @@ def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
         {**about(camera), "detail": f"it cut its {len(together)} sessions at once, then served new "
                                     "ones"},
         (
-            *(evidence(s.ended_ns, s.ended_packet, f"session ended by {s.ended}")
+            *(evidence(s.ended_ns, s.ended_packet, f"session {s.ending}")
               for s in together[:4]),
             evidence(again.play_ns, again.play_packet, "200 to a new PLAY"),
         ),

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.lockout import lockout
 from panotui.diagnosis.cameras.reboots import cut_by_camera
 from panotui.diagnosis.cameras.statuses import Status, status_named, status_of
-from panotui.diagnosis.cameras.words import about, reader_name, subject_of
+from panotui.diagnosis.cameras.words import about, anchor_in, anchor_of, reader_name, subject_of
 from panotui.diagnosis.catalogue import filled
 from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
@@ -52,7 +52,14 @@ class RefusalRule(Rule):
 
 
 def _status(refusal: Refusal) -> Status:
-    return status_named("http") if refusal.by_http else status_of(refusal.status)
+    if refusal.by_http:
+        return status_named("http")
+    where = refusal.location or ""
+    if 300 < refusal.status < 400 and where.rstrip("/") == refusal.url.rstrip("/"):
+        return status_named("back")
+    if 300 < refusal.status < 400 and where.startswith("rtsps:"):
+        return status_named("sealed")
+    return status_of(refusal.status)
 
 
 def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> Observation:
@@ -81,6 +88,9 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
     }
     if newest.status == 461 and newest.transport:
         values["detail"] = f" ({newest.transport.split(';')[0]})"
+        if _wants_srtp(camera, newest):
+            values["detail"] += ": it sends its media encrypted only (SRTP)"
+            values["advice"] = f"Turn the encryption of media (SRTP) off in {camera.name}"
     if whose == "other":
         return _of_another(camera, newest, values, seen, first)
     if whose == "optional":
@@ -92,23 +102,41 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
             f" ({newest.status} to {newest.method}, {_times(newest.times)})"
         )
         action = f"Enter the user name and password of {camera.name} where its stream is set up"
+        if newest.offered and all(" " in scheme for scheme in newest.offered):
+            only = " and ".join(newest.offered)
+            text = f"{text[:-1]}; it takes {only} alone, which older readers do not know)"
+            action = f"Allow Digest with MD5 in {camera.name}, or update the reader"
     return Observation(
         status.finding, subject_of(camera), values, seen, first, newest.time_ns,
         detail=(f"refused to {reader_name(client, facts)}", _LOGGED),
         text=text, action=action, camera=camera.address,
-        covers=_closed_before(camera, client, newest.path, newest.time_ns),
+        covers=_before(camera, client, newest.path, newest.time_ns, facts),
     )  # fmt: skip
 
 
-def _closed_before(camera: Camera, client: str, path: str, time_ns: int) -> tuple[str, ...]:
-    """The session that the camera had ended before it refused the same reader another: what is
-    wrong now is the refusal."""
+def _wants_srtp(camera: Camera, refusal: Refusal) -> bool:
+    """Its description has encrypted media alone, and the reader did not ask for them."""
+    session = camera.sessions.get(refusal.session)
+    tracks = [t for t in session.tracks if t.media == "video"] if session else []
+    asked = "SAVP" in (refusal.transport or "").upper()
+    return bool(tracks) and all(t.protection for t in tracks) and not asked
+
+
+def _before(camera: Camera, client: str, path: str, time_ns: int, facts: Facts) -> tuple[str, ...]:
+    """The session that the camera had ended, and the picture that had stopped, before it refused
+    the same reader another: what is wrong now is the refusal."""
     cut = any(
         s.client == client and s.ended_ns <= time_ns and (s.url or path).rstrip("/") == path
         for s in camera.sessions.values()
         if cut_by_camera(s)
     )
-    return (f"rtsp-closed|{subject_of(camera)}",) if cut else ()
+    streams = facts.camera_streams.get(camera.address, [])
+    over = [
+        f"stream-frozen|{anchor_in(camera, s, streams, facts)}"
+        for s in streams
+        if s.dst == client and s.row.last_ns < time_ns and (s.url or path).rstrip("/") == path
+    ]
+    return (*([f"rtsp-closed|{anchor_of(camera)}"] if cut else []), *over)
 
 
 def _of_another(
@@ -127,7 +155,7 @@ def _of_another(
         ),
         action=f"Find out what {refusal.client} is and whether it may read {camera.name}",
         detail=("the appliance's own stream is not concerned",),
-        camera=camera.address, key=f"{subject_of(camera)}|{refusal.client}",
+        camera=camera.address, key=f"{anchor_of(camera)}|{refusal.client}",
     )  # fmt: skip
 
 
@@ -149,22 +177,27 @@ def _of_a_track(
             f"{refusal.method}); the picture plays without it"
         ),
         action=f"Turn the {track} track off where the stream is set up, or on in {camera.name}",
-        camera=camera.address, key=f"{subject_of(camera)}|{refusal.client}|{track}",
+        camera=camera.address, key=f"{anchor_of(camera)}|{refusal.client}|{track}",
     )  # fmt: skip
 
 
 def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
     """TCP is accepted, and requests stay without an answer."""
-    if camera.media_ns and any(
-        facts.now_ns - s.row.last_ns < 2_000_000_000
-        and s.dst in {session.client for session in camera.sessions.values()}
-        and s.row.session >= 0
+    plays = {
+        (s.dst, (s.url or "").rstrip("/"))
         for s in facts.camera_streams.get(camera.address, [])
-    ):
-        return  # what plays was answered, whatever this vantage has seen of it
-    silent = silent_requests(camera, facts.now_ns)
+        if recent(s.row.last_ns, facts.now_ns, LIMITS.plays_s) and s.row.session >= 0
+    }
+    fed = {client for client, _ in plays}
     appliance = facts.view.facts.appliance_addresses
-    silent = [(s, a) for s, a in silent if not appliance or s.client in appliance]
+    silent = [
+        (s, a)
+        for s, a in silent_requests(camera, facts.now_ns)
+        # what plays was answered, whatever this vantage has seen of it
+        if (not appliance or s.client in appliance)
+        and (s.client not in fed
+             or (is_cut(s) and (s.client, (s.url or a.url).rstrip("/")) not in plays))
+    ]  # fmt: skip
     if not silent:
         yield from _hung_up(camera, facts)
         return
@@ -173,7 +206,7 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
     cut = is_cut(session)
     how = "cut" if cut else "no answer"
     seen = tuple(
-        evidence(s.ended_ns, s.ended_packet, f"{a.method}, cut by {s.ended}")
+        evidence(s.ended_ns, s.ended_packet, f"{a.method}; {s.ending}")
         if is_cut(s)
         else evidence(a.time_ns, a.packet, f"{a.method}, {how}")
         for s, a in silent
@@ -203,8 +236,8 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
         seen, silent[0][1].time_ns, asked.time_ns,
         detail=(f"asked by {reader_name(session.client, facts)}", _LOGGED),
         text=text, action=action, camera=camera.address,
-        covers=_closed_before(
-            camera, session.client, (session.url or asked.url).rstrip("/"), asked.time_ns
+        covers=_before(
+            camera, session.client, (session.url or asked.url).rstrip("/"), asked.time_ns, facts
         ),
     )  # fmt: skip
 

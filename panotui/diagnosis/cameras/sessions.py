@@ -69,7 +69,7 @@ def _ended(camera: Camera, session: Session, facts: Facts) -> Observation | None
 
 def _stop_of(camera: Camera, session: Session, facts: Facts) -> _Stop | None:
     if cut_by_camera(session):
-        seen = evidence(session.ended_ns, session.ended_packet, f"ended by {session.ended}")
+        seen = evidence(session.ended_ns, session.ended_packet, session.ending)
         return _Stop(session.ended_ns, seen, True)
     if session.state == "paused":
         return None

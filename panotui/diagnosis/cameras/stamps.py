@@ -76,6 +76,6 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
             "stream-timestamps", watched.subject, {**watched.values, "detail": "; ".join(parts)},
             (evidence(now, row.last_packet, "measured up to here"),),
             # unevenness is measured by the stamps
-            replaces=(f"stream-jitter|{watched.subject}",) if runs_wrong else (),
+            replaces=(f"stream-jitter|{watched.anchor}",) if runs_wrong else (),
             **watched.base,
         )  # fmt: skip

@@ -57,6 +57,7 @@ class Watched(Struct, frozen=True):
     camera: Camera
     stream: StreamState
     subject: str
+    anchor: str  # by which findings about it are known
     values: dict[str, str]
     base: About
     events: Events

@@ -15,7 +15,7 @@ from panotui.diagnosis.cameras import freezes, loss, pace, shape, stamps
 from panotui.diagnosis.cameras.readers import SlowReaders
 from panotui.diagnosis.cameras.stamps import StampClocks
 from panotui.diagnosis.cameras.stream_events import Events, Memory, Watched
-from panotui.diagnosis.cameras.words import About, about, stream_subject, whose
+from panotui.diagnosis.cameras.words import About, about, stream_anchor, stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import AnyMessage, StreamFreeze, StreamGap, StreamRestart
@@ -75,7 +75,9 @@ class StreamRule(Rule):
         self, camera: Camera, stream: StreamState, streams: list[StreamState], facts: Facts
     ) -> Iterable[Observation]:
         row = stream.row
-        if facts.now_ns - row.last_ns > LIMITS.ended_ns and row.end:
+        found = facts.cameras.session_of(stream.meter, row.session)
+        waited_for = freezes.said_goodbye(stream, found[1] if found else None)
+        if facts.now_ns - row.last_ns > LIMITS.ended_ns and row.end and not waited_for:
             return
         media = media_of(stream.codec)
         if media == "repair":
@@ -86,6 +88,7 @@ class StreamRule(Rule):
             camera,
             stream,
             stream_subject(camera, stream, extra, len(streams)),
+            stream_anchor(camera, stream, extra, len(streams)),
             {**about(camera), "stream": stream.key, "camera": named, "subject": f"Camera {named}",
              "client": stream.dst},
             About(stream=stream.key, camera=camera.address),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from panotui.diagnosis.facts import Facts
@@ -32,6 +32,12 @@ def subject_of(camera: Camera) -> str:
     return f"camera {camera.name}"
 
 
+def anchor_of(camera: Camera) -> str:
+    """What findings about a camera are known by: its name in the site file, else its address, for
+    what it is called changes with what is heard of it."""
+    return subject_of(camera) if camera.declared else f"camera {camera.address}"
+
+
 def whose(stream: StreamState, streams: Iterable[StreamState], facts: Facts) -> str:
     """What a sentence adds to the camera's name for one of several streams: ` (camera=3)` of its
     URL, ` (read by 10.0.0.7)` where that is not the appliance; else nothing."""
@@ -44,9 +50,24 @@ def whose(stream: StreamState, streams: Iterable[StreamState], facts: Facts) -> 
 def stream_subject(camera: Camera, stream: StreamState, extra: str, siblings: int) -> str:
     """The camera and what `whose` says; its sound or metadata apart from its picture where it has
     several streams."""
+    return subject_of(camera) + _apart(stream, extra, siblings)
+
+
+def stream_anchor(camera: Camera, stream: StreamState, extra: str, siblings: int) -> str:
+    """The same, by what findings about it are known."""
+    return anchor_of(camera) + _apart(stream, extra, siblings)
+
+
+def _apart(stream: StreamState, extra: str, siblings: int) -> str:
     media = media_of(stream.codec)
-    apart = f" {media}" if siblings > 1 and media not in ("video", None) else ""
-    return subject_of(camera) + extra + apart
+    return extra + (f" {media}" if siblings > 1 and media not in ("video", None) else "")
+
+
+def anchor_in(
+    camera: Camera, stream: StreamState, streams: Sequence[StreamState], facts: Facts
+) -> str:
+    """What findings about one of a camera's streams are known by."""
+    return stream_anchor(camera, stream, whose(stream, streams, facts), len(streams))
 
 
 def reader_name(client: str, facts: Facts) -> str:

@@ -31,6 +31,8 @@ from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import F64, I64, SECOND, Bool, Rows
 
 SETTLE_NS = SECOND  # of a new stream, or one that plays again, before play-out is judged
+_BACK_S = 0.5  # a clock that goes back by more is looked at: B-frames soon catch up,
+_BEHIND_MAX = 10  # and one that is behind for more frames was set
 _STRANGE_MAX = 3  # frames in a row whose stamps are far off begin a timeline of their own
 _STEPS = 32  # frame intervals of which the usual one is the median
 _NEVER = np.iinfo(np.int64).max
@@ -70,6 +72,7 @@ class FrameTiming:
         # of the newest frame that was stamped far off: stamp, time, how many in a row
         self._strange: I64 = np.zeros((n, 3), np.int64)
         self._lag: I64 = np.zeros(n, np.int64)  # the highest timestamp minus that
+        self._behind: I64 = np.zeros(n, np.int64)  # frames since the clock went back
         self._ordinal: I64 = np.zeros(n, np.int64)  # frames so far
         self._forward_ns: I64 = np.zeros(n, np.int64)  # of the newest that moved the clock forward
         self._forward_stamp: I64 = np.zeros(n, np.int64)
@@ -86,6 +89,7 @@ class FrameTiming:
             self._newest_ns,
             self._strange,
             self._lag,
+            self._behind,
             self._ordinal,
             self._forward_ns,
             self._forward_ordinal,
@@ -122,6 +126,7 @@ class FrameTiming:
         ordinal = part.running_sum(np.ones(part.n, np.int64), self._ordinal[ids])
         forward: Bool | None = None
         if (step <= 0).any() or fresh.any() or self._lag[ids].any():
+            self._set_back(part, step, fresh, clock)
             forward, self._lag[ids] = self._forward(stream, step, fresh, part)
         self._ordinal[ids] = ordinal[part.ends]
         self._has_frame[ids] = True
@@ -211,6 +216,27 @@ class FrameTiming:
                     last = here, when
             self._strange[stream] = (strange_stamp, strange_ns, count)
         return keep, begins
+
+    def _set_back(self, part: Segments, step: I64, fresh: Bool, clock: F64) -> None:
+        """Mark in `fresh` (n,) the frames by which a clock that went back has not caught up: it
+        was set, and goes on from there."""
+        rate = np.where(clock > 0, clock, VIDEO_HZ)
+        far = step < -_BACK_S * rate
+        odd = np.logical_or.reduceat(far & ~fresh, part.starts) | (self._behind[part.ids] > 0)
+        for k in np.flatnonzero(odd).tolist():
+            owner = int(part.ids[k])
+            lag, behind = int(self._lag[owner]), int(self._behind[owner])
+            for i in range(int(part.starts[k]), int(part.ends[k]) + 1):
+                lag -= int(step[i])
+                if fresh[i] or lag < 0:
+                    lag = behind = 0
+                elif behind or far[i]:
+                    behind += 1
+                if behind > _BEHIND_MAX:
+                    fresh[i] = True
+                    self._state.row["timestamp_jumps"][owner] += 1
+                    lag = behind = 0
+            self._behind[owner] = behind
 
     def _forward(self, stream: I64, step: I64, fresh: Bool, part: Segments) -> tuple[Bool, I64]:
         """Frames (n,) that are ahead of all before them, and how far each stream lags at its end.

@@ -142,7 +142,15 @@ class Signalling:
         state.changed[index] = True
 
     def join(self, stream: Stream, dialogue: Dialogue) -> None:
-        """A stream comes over a dialogue's connection, of which track is not known."""
+        """A stream comes over a dialogue's connection, of which track is not known.
+
+        Where each track has a channel of its own, what comes in another is nobody's: old servers
+        go on with a session that has died.
+        """
+        if dialogue.tracks and all(t.transport.interleaved for t in dialogue.tracks):
+            stream.dialogue = dialogue
+            self.part(stream)
+            return
         stream.dialogue = dialogue
         self._state.row["session"][stream.index] = dialogue.session
         self._state.watched[stream.index] = True

@@ -15,7 +15,7 @@ import numpy as np
 from panotui.meter.rtp.clock import wrap32
 from panotui.meter.rtp.metrics import RtpMetrics
 from panotui.meter.rtp.records import ORDER_BITS, Arrivals, RtpRecords, join
-from panotui.meter.rtp.sequence import MAX_DROPOUT
+from panotui.meter.rtp.sequence import MAX_DROPOUT, MAX_MISORDER
 from panotui.meter.rtsp.carriers import NO_MEDIA, RTP
 from panotui.meter.rtsp.dialogue import Track
 from panotui.meter.rtsp.multipart import Part
@@ -54,6 +54,7 @@ TIMEOUT_S = 60  # of sessions that name none (RFC 2326 12.37)
 _ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row
 CARRIER_STREAMS_MAX = 32  # of a sender that begins anew each second
 RETIRED_PER_TICK = 8
+_FASTEST = 4_000  # packets a second of one stream
 _RENEWAL_S = 2.0  # by which a new SSRC's clock may miss the old one's
 _RENEWALS_LOOKED_AT = 16  # sources held of a carrier, while a single packet of one may tell
 _BEGINS_NS = 10 * SECOND  # after SETUP, within which a session's own stream begins
@@ -391,6 +392,8 @@ class StreamTable:
         clock = int(self._state.clock[stream.index])
         if not 0 < ahead < MAX_DROPOUT or not clock:
             return False
+        if ahead > MAX_MISORDER + _FASTEST * max(passed_s, 0.0):
+            return False  # more than can have been sent meanwhile
         moved_s = int(wrap32(np.array([int(first["timestamp"]) - stamp]))[0]) / clock
         return abs(moved_s - passed_s) <= max(_RENEWAL_S, passed_s / 4)
 

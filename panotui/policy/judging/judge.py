@@ -362,14 +362,16 @@ class Judge:
         rule = self.policy.rule("rtsp")
         if rule is None or f.transport != "tcp":
             return None
-        if f.app is not None and f.app != "other" and f.app not in rule.apps:
+        ports = self.policy.camera_rtsp.get(f.server, ())
+        # what is inside TLS is known by the port alone
+        sealed = f.app == "tls" and f.dport in (*self.policy.settings.rtsps_ports, *ports)
+        if f.app not in (None, "other", *rule.apps) and not sealed:
             return None
         usual = f.dport in self.policy.settings.rtsp_ports or f.app in RTSP_APPS
         if not f.server_who & Who.CAMERA:
             # without a list of cameras, whoever is asked for a stream is one
             unlisted = f.server_who & LOCAL_SIDE and not self.facts.cameras_given
             return rule if unlisted and usual else None
-        ports = self.policy.camera_rtsp.get(f.server, ())
         if ports:
             return rule if f.dport in ports else None
         return rule if usual else None

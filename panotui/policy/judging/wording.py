@@ -153,6 +153,11 @@ def _unlisted_port_text(judge: Judge, f: FlowFacts, d: Decision) -> str:
         return f"{_named(f, d)} is allowed, but not by {service(f)}"
     who = peer(judge, f.server, f.server_who)
     content = f" ({f.app})" if f.app and f.app != "other" else ""
+    if f.app == "tls" and f.server_who & Who.CAMERA:
+        return (
+            f"The appliance opens {service(f)} (TLS) on {who}: RTSP may be inside, and no URL of "
+            "the site file names this port"
+        )
     return f"The appliance opens {service(f)}{content} on {who}, which is known for something else"
 
 

@@ -14,10 +14,13 @@ from tests.made_up import CAMERA
 class Truth:
     """Of one capture, at its end.
 
-    `loud`: the ids of severity warning or error that are told and not hidden, each once; `over`:
-    those of them that are cleared by the end; `quiet_too`: ids of severity information that must be
-    there; `bare`: what is loud without a site file, where that differs. `says`: a pattern that a
-    finding's words must match. `streams`: numbers by SSRC. `state`: of the camera `camera`.
+    `loud`: the ids of severity warning or error that are told and not hidden, each once, "a|b"
+    where either is right; `allowed`: ids that may be loud beside them; `over`: those that are
+    cleared by the end; `bare`: what is loud without a site file, where that differs; `of`: an id
+    and the name or address of the camera that it must be told of; `acts`: who has to act, by id;
+    `says`: a pattern that a finding's words must match; `quiet_too`: ids of severity information
+    that must be there. `streams`: numbers by SSRC. `state`: of the camera `camera`; `states`: of
+    further cameras, by address.
     """
 
     loud: tuple[str, ...] = ()
@@ -27,7 +30,11 @@ class Truth:
     severity: dict[str, str] = field(default_factory=dict)
     says: dict[str, str] = field(default_factory=dict)
     never: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+    of: tuple[tuple[str, str], ...] = ()
+    acts: dict[str, str] = field(default_factory=dict)
     state: str | None = "streaming"
+    states: dict[str, str] = field(default_factory=dict)
     camera: str = CAMERA
     streams: dict[int, dict[str, Any]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # of cameras by address
