@@ -140,24 +140,21 @@ class Connections:
             if known is None:
                 early[i] = OPENING
             else:
-                early[i] = int(count[i]) if known.dialogue.carrier == "rtsp-http" else 0
+                begins = known.dialogue.carrier == "rtsp-http" and not known.dialogue.played_ns
+                early[i] = int(count[i]) if begins else 0
         rank = np.arange(len(segments.flow)) - np.repeat(first, count)
         chosen: Bool = rank < np.repeat(early, count)
         return chosen
 
     def _go_on(self, segments: _Segments, rest: I64) -> None:
         """One connection after the other, its runs of frames the quick way."""
-        tunnelled = [
+        # What is said in a tunnel goes by two connections: its words are read in order of arrival.
+        tunnelled = {
             flow
             for flow in distinct(segments.flow[rest]).tolist()
             if (known := self.by_flow.get(flow)) and known.dialogue.carrier == "rtsp-http"
-        ]
-        if tunnelled:
-            apart = np.isin(segments.flow[rest], np.array(tunnelled, np.uint64))
-            self._step(segments, rest[apart])
-            rest = rest[~apart]
-            if not len(rest):
-                return
+        }
+        words: list[I64] = []
         flow, client = segments.flow[rest], segments.client[rest]
         change = _changes(flow)
         group = np.flatnonzero(change)
@@ -195,15 +192,21 @@ class Connections:
             )
         ):
             connection = self.by_flow.get(this)
-            if odd_one or connection is None:
-                self._step(segments, rest[begin:end])
-                continue
             spans = bounds[2 * i : 2 * i + 3].tolist()
-            if not self._run(connection, runs, spans, sequence, after):
-                self._step(segments, rest[begin:end])
+            if (
+                odd_one
+                or connection is None
+                or not self._run(connection, runs, spans, sequence, after)
+            ):
+                if this in tunnelled:
+                    words.append(rest[begin:end])
+                else:
+                    self._step(segments, rest[begin:end])
                 continue
             if spans[2] > spans[0]:
                 connection.last_ns = int(segments.time_ns[rest[end - 1]])
+        if words:
+            self._step(segments, np.concatenate(words))
         runs.tell(self._frames)
 
     def _run(
@@ -211,6 +214,8 @@ class Connections:
     ) -> bool:
         """Take both directions' segments of a chunk the quick way; False when that cannot be."""
         found = []
+        if connection.sides[0].parts is not None:
+            return self._take_parts(connection.sides[0], runs, spans, sequence, after)
         for side, first, last in zip(connection.sides, spans[:2], spans[1:], strict=True):
             if side.held:
                 return False
@@ -225,6 +230,20 @@ class Connections:
             found.append((side, run, first, int(after[last - 1])))
         for known in found:
             runs.keep(*known)
+        return True
+
+    def _take_parts(
+        self, side: Direction, runs: Runs, spans: list[int], sequence: I64, after: I64
+    ) -> bool:
+        """Pictures in an HTTP answer, and nothing of the client's beside them."""
+        first, last, client_last = spans
+        if side.held or last < client_last or first == last:
+            return False
+        if side.expects != int(sequence[first]):
+            return False
+        side.frames = self._frames
+        runs.take_parts(side, first, last)
+        side.moved_to(int(after[last - 1]))
         return True
 
     def _step(self, segments: _Segments, chosen: I64) -> None:

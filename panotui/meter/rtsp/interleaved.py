@@ -142,9 +142,7 @@ class Direction:
     @property
     def inside(self) -> int:
         """Bytes of the current frame that are still to come; -1 in anything but frames."""
-        if self._mode == _BODY:
-            return self._need
-        return 0 if self._mode == _BOUNDARY else -1
+        return self._need if self._mode == _BODY else 0 if self._mode == _BOUNDARY else -1
 
     @property
     def expects(self) -> int | None:
@@ -157,6 +155,11 @@ class Direction:
         if carrier < 0:
             carrier = self.carriers[channel] = self.on_channel(channel)
         return carrier
+
+    @property
+    def parts(self) -> Multipart | None:
+        """The pictures in an HTTP answer, where that is what comes."""
+        return self._parts if self._mode == _PARTS else None
 
     def feed(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> None:
         """Bytes of the batch's data that are next, whatever their sequence number is."""
@@ -322,9 +325,8 @@ class Direction:
 
     def _lose(self) -> None:
         self._mode = _RESYNC
-        self._buffer.clear()
-        self._marks.clear()
-        self._candidates.clear()
+        for kept in (self._buffer, self._marks, self._candidates):
+            kept.clear()
         self._scanned = self._floor = 0
 
     # ------------------------------------------------------------ framing
@@ -384,8 +386,7 @@ class Direction:
                 start = self._read_open(data, start, end, time_ns, number)
             elif mode == _SKIP:
                 stop = min(start + self._need, end)
-                self._need -= stop - start
-                start = stop
+                self._need, start = self._need - stop + start, stop
                 if not self._need:
                     self._mode = _BOUNDARY
             elif mode == _PARTS:

@@ -77,6 +77,18 @@ class Multipart:
                 self._need = -1
         return out
 
+    @property
+    def passable(self) -> int:
+        """Bytes that are next and of which only the number counts; the part goes on behind them."""
+        return self._need - 1 if self._need > 1 and len(self._kept) >= KEPT else 0
+
+    def pass_over(self, size: int) -> None:
+        """So many of them have come."""
+        self._need -= size
+        self._length += size
+        self._size += size
+        self.is_lost |= self._length > PART_MAX
+
     def _count(self, time_ns: int) -> None:
         second = time_ns // 1_000_000_000
         if second != self._second:

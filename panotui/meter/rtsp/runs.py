@@ -10,6 +10,8 @@ hole, cut packets) is refused as a whole, before anything has changed, and goes 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
+from itertools import accumulate
 
 import numpy as np
 
@@ -148,6 +150,25 @@ class Runs:
             return None
         run = Run(self._begins[first:last], self._ends[first:last], skip)
         return run if run.find(self._view) else None
+
+    def take_parts(self, side: Direction, first: int, last: int) -> None:
+        """The segments are pictures in an HTTP answer: only those in which a part begins or ends
+        are looked into."""
+        reach = list(accumulate(self._size[first:last].tolist()))
+        at = before = 0
+        while at < len(reach) and (parts := side.parts) is not None:
+            inside = bisect_right(reach, before + parts.passable, at)
+            if inside > at:
+                parts.pass_over(reach[inside - 1] - before)
+                at = inside
+            else:
+                here = first + at
+                side.feed(
+                    self._view, self._begins[here], self._ends[here], int(self._time_ns[here]),
+                    int(self._number[here]),
+                )  # fmt: skip
+                at += 1
+            before = reach[at - 1]
 
     def keep(self, side: Direction, run: Run, first: int, next_sequence: int) -> None:
         """The run counts: move the direction to its end."""

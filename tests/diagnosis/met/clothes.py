@@ -141,7 +141,7 @@ def inside_a_websocket_with_heads_in_pieces(wire: Wire) -> Truth:
     return Truth(streams=PLAYED)
 
 
-def jpegs(wire: Wire, cut: int, until: float = 14.0) -> None:
+def jpegs(wire: Wire, cut: int, until: float = 14.0, size: int = 3000) -> None:
     flow = wire.tcp((RECORDER_MAC, RECORDER, 45_100), (CAMERA_MAC, CAMERA, 80))
     flow.open(0.1)
     flow.send(0.15, b"GET /axis-cgi/mjpg/video.cgi HTTP/1.1\r\nHost: 10.20.0.11\r\n\r\n")
@@ -153,7 +153,7 @@ def jpegs(wire: Wire, cut: int, until: float = 14.0) -> None:
         flow.answer(0.2 + number * 0.0002, head[start : start + cut])
     number = 0
     while (at := 0.3 + number / 10) < until:
-        picture = b"\xff\xd8\xff\xe0" + bytes(3000) + b"\xff\xd9"
+        picture = b"\xff\xd8\xff\xe0" + bytes(size) + b"\xff\xd9"
         part = (b"--myboundary\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
                 % len(picture)) + picture + b"\r\n"  # fmt: skip
         for piece, start in enumerate(range(0, len(part), 1400)):
