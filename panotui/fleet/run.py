@@ -7,8 +7,10 @@ packet library.
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +71,7 @@ def run(
         raise UsageError(
             lake, f"it cannot be read: {error.strerror or error}", "Name another with -o."
         ) from None
+    _end_as_interrupted()
     outcome = Outcome()
     new = list(_new(sources, index, again, outcome))
     if not new:
@@ -84,6 +87,12 @@ def run(
         _drive(client, orders, new, index, outcome, progress)
         outcome.seconds = time.monotonic() - began - outcome.start_s
     return outcome
+
+
+def _end_as_interrupted() -> None:
+    """SIGTERM as Ctrl-C: workers end, the index is written, temporary files go."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _new(sources: Sequence[str], index: Index, again: bool, outcome: Outcome) -> Iterator[Job]:
@@ -110,10 +119,16 @@ def _cluster(scheduler: str, workers: int, memory: int) -> Iterator[Client]:
         # live as long as the run.
         with (
             tempfile.TemporaryDirectory(prefix="panotui-fleet-") as scratch,
-            dask_config.set({"distributed.scheduler.allowed-failures": TRIES}),
+            dask_config.set({
+                "distributed.scheduler.allowed-failures": TRIES,
+                # the servers of status pages cannot be left out, but they need not say anything
+                "distributed.scheduler.http.routes": [],
+                "distributed.worker.http.routes": [],
+            }),
             LocalCluster(
                 n_workers=workers or None, threads_per_worker=1, processes=True, security=True,
-                memory_limit=memory or "auto", dashboard_address=None, local_directory=scratch,
+                memory_limit=memory or "auto", dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0", local_directory=scratch,
                 silence_logs=50,
             ) as cluster,
             Client(cluster) as client,

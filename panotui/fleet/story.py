@@ -49,7 +49,7 @@ class Occurrence(Struct, frozen=True):
     captures: int
     first_day: str
     last_day: str
-    is_open: bool  # when the last capture with it ended
+    is_open: bool  # at the end of the last capture with it, and that is of the site's newest day
 
 
 class Folded(Struct, frozen=True):
@@ -207,6 +207,7 @@ def _trend(days: tuple[Day, ...]) -> float | None:
 def _occurrences(site: str, entries: list[Entry]) -> dict[tuple[str, str, str, str], Occurrence]:
     """By (id, subject, maker, software); entries by time."""
     groups: dict[tuple[str, str, str, str], list[tuple[Entry, Seen]]] = defaultdict(list)
+    newest = entries[-1].first_time[:10]
     for entry in entries:
         for one in entry.findings:
             groups[one.id, one.subject, one.maker, one.software].append((entry, one))
@@ -215,7 +216,7 @@ def _occurrences(site: str, entries: list[Entry]) -> dict[tuple[str, str, str, s
         entry, last = group[-1]
         out[key] = Occurrence(
             site=site, subject=last.subject, text=last.text, action=last.action,
-            is_open=last.is_open,
+            is_open=last.is_open and entry.first_time[:10] == newest,
             severity=max((one.severity for _, one in group), key=RANK.__getitem__),
             captures=len({e.key for e, _ in group}), first_day=group[0][0].first_time[:10],
             last_day=entry.first_time[:10],
@@ -226,6 +227,7 @@ def _occurrences(site: str, entries: list[Entry]) -> dict[tuple[str, str, str, s
 def _folded(rows: list[SiteRow], at: dict[str, list[Entry]]) -> tuple[Folded, ...]:
     groups: dict[tuple[str, str, str], list[Occurrence]] = defaultdict(list)
     for name, entries in at.items():
+        entries.sort(key=lambda entry: entry.first_time)
         for (kind, _, maker, software), one in _occurrences(name, entries).items():
             groups[kind, maker, software].append(one)
     having: Counter[tuple[str, str]] = Counter()

@@ -124,7 +124,10 @@ def own_places() -> list[str]:
                 for place in map(str, getattr(module, "__path__", None) or ())
                 if not _is_below(os.path.realpath(place), prefixes)
             ]
-    found.append(str(Path(panotui.__path__[0]).parent / "styles"))
+    home = Path(panotui.__path__[0]).parent
+    found.append(str(home / "styles"))
+    if any(home.glob("panotui-*.dist-info")):  # installed among its libraries, though not there
+        found.append(str(home))
     return list(dict.fromkeys(found))
 
 
