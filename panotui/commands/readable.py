@@ -111,6 +111,8 @@ REVIEW = (
     "panotui.commands.explain",
     "panotui.recording.rejudged",
     "panotui.tui.app",
+    "panotui.tui.comparison",
+    "panotui.views.comparison",
     "panotui.views.review",
     *SCREEN,
 )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from panotui.commands.compare_files import compare, two_names
 from panotui.commands.confined import confined
 from panotui.commands.options import common_options, read_site, site_option
 from panotui.commands.preferences import preferences, screen_options
 from panotui.commands.readable import REVIEW
-from panotui.errors import InputError
+from panotui.errors import InputError, UsageError
 from panotui.model import Site
 
 if TYPE_CHECKING:
@@ -20,12 +22,27 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), metavar="DIR|FILE")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR|FILE [FILE]"
+)
+@click.option(
+    "--names",
+    default="A,B",
+    metavar="A,B",
+    help="Of two captures: what the two places are called, e.g. switch,appliance.",
+)
+@click.option(
+    "--any-offset",
+    is_flag=True,
+    help="Of two captures: also when the clocks are an hour or more apart.",
+)
 @site_option
 @screen_options
 @common_options
 def command(
-    path: Path,
+    paths: tuple[Path, ...],
+    names: str,
+    any_offset: bool,
     site: Path | None,
     theme: str | None,
     units: str | None,
@@ -38,11 +55,18 @@ def command(
 
     A capture is analysed first, with progress; Ctrl-C leaves nothing behind. A recording is judged
     again when --site is given; each flow that differs is among the events.
+
+    Two captures of the same traffic at two places are compared: a sentence, both sides of each
+    stream and flow beside each other, and what was lost between them over time.
     """
     from panotui.commands.terminal import end_on_signals, require_terminal
     from panotui.recording.parts import is_recording
 
     known, text, _ = read_site(site)
+    if len(paths) > 1:
+        wanted = preferences(theme, mouse, config_file, units)
+        return _compared(paths, names, any_offset, known, no_color, wanted)
+    (path,) = paths
     if path.is_dir() and not is_recording(path):
         raise InputError(
             str(path), "this folder is no recording", "Name a folder of `record`, or a capture."
@@ -67,6 +91,38 @@ def command(
         name = f"{path.name.partition('.')[0] or 'capture'}.panotui"
         recording = record_capture([str(path)], known, text, Path(folder) / name)
         return _show(recording, path, places.exports, no_color, wanted)
+
+
+def _compared(
+    paths: tuple[Path, ...],
+    names: str,
+    any_offset: bool,
+    site: Site,
+    no_color: bool,
+    wanted: tuple[Settings, list[str]],
+) -> int:
+    """Two captures side by side."""
+    from panotui.commands.terminal import end_on_signals, require_terminal
+
+    called = two_names(names)
+    if len(paths) > 2 or any(path.is_dir() for path in paths):
+        raise UsageError(
+            "review " + " ".join(map(str, paths)),
+            "side by side are two captures; recordings hold no packets to compare",
+            "Name one recording, or two captures.",
+        )
+    require_terminal()
+    end_on_signals()
+    first, second = map(str, paths)
+    with confined(captures=[first, second], exports=True, late=REVIEW) as places:
+        from panotui.tui import app
+        from panotui.tui.comparison import ComparisonSession
+        from panotui.views.comparison import ComparisonSource
+
+        found = compare(first, second, called, site, any_offset)
+        return int(app.run(ComparisonSource(found, places.exports), mode="review",
+                           no_color=no_color, settings=wanted[0], complaints=wanted[1],
+                           session=partial(ComparisonSession, found)))  # fmt: skip
 
 
 def _show(

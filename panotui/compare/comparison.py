@@ -79,7 +79,7 @@ def passages(
         mine, others = _of_crossing(crossing, media, strips.count)
         found_streams += mine
         found_flows += others
-        absent += _absent(crossing)
+        absent += _absent(crossing, strips.count)
     found_streams.sort(key=lambda p: (-p.loss, p.camera or p.src, p.ssrc or ""))
     found_flows.sort(key=lambda p: (-p.lost, -p.packets, p.src, p.sport))
     absent.sort(key=lambda p: (not p.blocked, -p.packets, p.src, p.sport))
@@ -330,7 +330,7 @@ def _stays(address: str) -> bool:
     return parsed.is_multicast or parsed.is_link_local or address == "255.255.255.255"
 
 
-def _absent(c: _Crossing) -> list[Absent]:
+def _absent(c: _Crossing, cells: int) -> list[Absent]:
     """Flows that only the first place of this way has.
 
     One heads for the other place when its frames go to the address that crossing frames go to and
@@ -343,21 +343,25 @@ def _absent(c: _Crossing) -> list[Absent]:
     rows = np.flatnonzero(c.in_window)
     earliest = np.full(count, -1, np.int64)
     earliest[c.first.flow[rows][::-1]] = c.first.number[rows][::-1]
+    order = rows[np.argsort(c.first.flow[rows], kind="stable")]
+    starts = np.cumsum(seen) - seen
     crossing = np.flatnonzero(hit & c.flows).tolist()
     hops = {c.first.flows[f].dst_mac for f in crossing} - {0}
     ends = {c.first.flows[f].dst for f in crossing}
-    out = []
+    out: list[Absent] = []
     for flow in np.flatnonzero(~hit & c.flows & (seen > 0)).tolist():
         place = c.first.flows[flow]
         if _stays(place.dst):
             continue
         heads = place.dst in ends or (bool(hops) and place.dst_mac in hops)
         blocked = heads and int(seen[flow]) >= BLOCKED_LEAST
+        mine = c.cell[order[starts[flow] : starts[flow] + seen[flow]]]
         out.append(
             Absent(
                 transport=_NAMES.get(place.protocol, f"ip-{place.protocol}"), src=place.src,
                 sport=place.sport, dst=place.dst, dport=place.dport, seen_at=c.name,
                 packets=int(seen[flow]), first_packet=int(earliest[flow]), blocked=blocked,
+                packets_by_cell=_by_cell(mine, cells) if len(out) < STRIPS_MOST else (),
             )
         )  # fmt: skip
     return out

@@ -70,6 +70,7 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     packets: int
     first_packet: int
     blocked: bool  # it heads for the other place and never comes there
+    packets_by_cell: tuple[int, ...] = ()  # of the first ones, as of `Passage`
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,3 +119,39 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     absent: tuple[Absent, ...]
     absent_total: int
     notes: tuple[str, ...] = ()
+
+
+class BothSides(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Passage` or an `Absent` as a person looks at it: what both places have, side by side."""
+
+    id: str
+    name: str
+    state: str  # "whole", "losing", "blocked", "only"
+    transport: str
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    a: str  # what the places are called
+    b: str
+    first: str  # "a" or "b": the place that its packets pass first
+    at_a: int  # packets while the other place was capturing
+    at_b: int
+    lost: int
+    loss: float  # share
+    lost_bytes: int = 0
+    appeared: int = 0
+    at_edge: int = 0
+    reordered: int = 0
+    duplicated: int = 0
+    delay: Delay | None = None
+    changes: tuple[Change, ...] = ()
+    camera: str | None = None
+    url: str | None = None
+    ssrc: str | None = None
+    codec: str | None = None
+    media: str | None = None
+    first_lost: tuple[int, ...] = ()
+    file: str = ""  # that `first_lost` are in
+    packets_by_cell: tuple[int, ...] = ()
+    lost_by_cell: tuple[int, ...] = ()

@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from textual import events
@@ -24,7 +24,7 @@ from panotui.errors import PanotuiError
 from panotui.feed.client import AsyncFeedClient
 from panotui.tui import cells, effects, help, remembered, theme
 from panotui.tui.background import background
-from panotui.tui.glyphs import terminal_glyphs
+from panotui.tui.glyphs import Glyphs, terminal_glyphs
 from panotui.tui.line import Pen, plain, text_of
 from panotui.tui.pacing import Report
 from panotui.tui.session import EXIT_INTERRUPTED, Session
@@ -73,11 +73,13 @@ def run(
     hints: bool = False,
     settings: Settings | None = None,
     complaints: Sequence[str] = (),
+    session: Callable[[Glyphs], Session] | None = None,
 ) -> int:
     """Show the screen on a collector until the person leaves; the exit code of the program.
 
     `source` is the path of a feed's socket, an inherited connected one, or any `FrameSource`.
-    `mode` is only shown before the first frame; frames say theirs. `hints`: three hints until the
+    `mode` is only shown before the first frame; frames say theirs. `session` makes another screen's
+    state than that of all panes. `hints`: three hints until the
     first key. `settings`: as the person wants it, with what in them was not understood. Raises
     UsageError where no screen can be drawn and FeedError when nobody answers at the address;
     afterwards a failure of the collector is a screen, and its exit code is returned when the person
@@ -88,17 +90,17 @@ def run(
         os.environ["NO_COLOR"] = "1"
     settings = settings or Settings()
     theme.use(theme.chosen(settings.theme, background()))
-    session = Session(terminal_glyphs(), mode=mode)
-    session.set_up(settings, remembered.remembered_columns())
-    session.hints = hints and settings.hints
+    state = session(terminal_glyphs()) if session else Session(terminal_glyphs(), mode=mode)
+    state.set_up(settings, remembered.remembered_columns())
+    state.hints = hints and settings.hints
     if complaints:
         more = (
             f" (and {len(complaints) - 1} more: panotui config --check)" if complaints[1:] else ""
         )
-        session.say(complaints[0] + more, monotonic() + COMPLAINT_S, "warn")
+        state.say(complaints[0] + more, monotonic() + COMPLAINT_S, "warn")
     over_ssh = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
     mouse = settings.mouse == "on" or (settings.mouse == "auto" and not over_ssh)
-    return asyncio.run(_run(source, session, rate_hz or settings.refresh, mouse))
+    return asyncio.run(_run(source, state, rate_hz or settings.refresh, mouse))
 
 
 async def _run(

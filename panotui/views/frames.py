@@ -28,6 +28,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.model.comparison import BothSides
 from panotui.model.page import Fold
 
 SCHEMA_FRAME = "panotui.frame/1"
@@ -199,6 +200,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     event: EventRecord | None = None
     port: PortRecord | None = None
     device: DeviceRecord | None = None
+    passage: BothSides | None = None
     copy: str = ""  # what `y` copies
     links: tuple[tuple[str, str], ...] = ()  # (text, detail key) that can be opened from here
 
@@ -226,6 +228,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
     folds: dict[str, Fold] = {}  # rows of `flows` that stand for several, by id
     devices: tuple[DeviceRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
+    passages: tuple[BothSides, ...] = ()  # of two captures that are compared
     detail: Detail | None = None
     strips: Strips | None = None
 

@@ -35,4 +35,5 @@ class Pane(Struct, frozen=True):
     # what the filter knows a row by: values by field, and the fields that a bare word looks through
     fields: Mapping[str, Callable[[Any], Sequence[Any]]] = field(default_factory=dict)
     words: Sequence[str] = ()
+    alone: bool = False  # of a screen that has this pane only
     slim: Callable[[Any], Any] = lambda row: row  # a row without what only its detail shows

@@ -17,7 +17,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
-from panotui.views import details, inventory
+from panotui.views import details, inventory, passages
 from panotui.views.answers import with_answer
 from panotui.views.frames import Detail
 from panotui.views.identity import by_id, by_name, endpoint_key, finding_key
@@ -208,11 +208,12 @@ PORTS = Pane(
 
 SUBJECTS: tuple[Pane, ...] = (
     FLOWS, STREAMS, ENDPOINTS, VIOLATIONS, FINDINGS, EVENTS, inventory.PANE, CAMERAS, PORTS,
+    passages.PANE,
 )  # fmt: skip
 BY_TYPE: dict[type, Pane] = {subject.record: subject for subject in SUBJECTS}
 BY_KIND: dict[str, Pane] = {subject.kind: subject for subject in SUBJECTS}
 BY_NAME: dict[str, Pane] = {subject.name: subject for subject in SUBJECTS if subject.name}
-PANES: tuple[str, ...] = ("overview", *BY_NAME)
+PANES: tuple[str, ...] = ("overview", *(s.name for s in BY_NAME.values() if not s.alone))
 
 
 def row_key(record: Any) -> str:

@@ -10,6 +10,7 @@ from panotui.tui.pages import (
     flows,
     inventory,
     overview,
+    passages,
     streams,
     violations,
 )
@@ -25,6 +26,7 @@ TABLES: dict[str, Table] = {
         findings.TABLE,
         events.TABLE,
         inventory.TABLE,
+        passages.TABLE,
     )
 }
 

@@ -11,7 +11,7 @@ from panotui.tui.cells import cut_end, width, wrap
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Line
 from panotui.tui.page import Item, Page, Scene
-from panotui.tui.pages import answer, charts, findings, streams, violations
+from panotui.tui.pages import answer, charts, findings, passages, streams, violations
 from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
 
@@ -107,6 +107,8 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
         return look(detail.event.severity), detail.event.severity
     if detail.port is not None:
         return look(detail.port.state), detail.port.state
+    if detail.passage is not None:
+        return passages.look_of(detail.passage), passages.state_word(detail.passage)
     return "unknown", "gone" if detail.gone else ""
 
 

@@ -1,0 +1,211 @@
+"""The screen of two captures that are compared: a sentence on top, both sides of each stream and
+flow, and below them what each place saw over time, a strip beside a strip.
+
+A `Session` with one pane and fewer keys; the picture is drawn here, all else is as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from panotui.model import SECOND
+from panotui.model.comparison import BothSides, Comparison
+from panotui.state.strips import Cell
+from panotui.tui import bars, picture, strips
+from panotui.tui.cells import wrap
+from panotui.tui.effects import Effect
+from panotui.tui.glyphs import Glyphs
+from panotui.tui.line import Line, Pen, plain
+from panotui.tui.page import Place
+from panotui.tui.picture import Picture
+from panotui.tui.quantities import clock, count
+from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN
+from panotui.tui.session import Session
+from panotui.tui.settings import Settings
+from panotui.views.frames import Curve, Frame, Strip, Strips
+from panotui.views.passages import PANE
+
+# What is done here; all other keys belong to what moves in time or can be changed.
+_ACTIONS = frozenset((
+    "back", "quit-leaving", "interrupt", "help", "down", "up", "left", "right", "page-down",
+    "page-up", "top", "bottom", "open", "clear", "filter", "sort", "reverse", "reset", "copy",
+    "export", "hold-order", "beside", "redraw", "suspend",
+))  # fmt: skip
+_LEGEND = ((Cell.WELL, "all"), (Cell.DAMAGED, "some lost"), (Cell.DEAD, "none came"),
+           (Cell.UNASKED, "nothing sent"))  # fmt: skip
+SENTENCE_LINES, NOTE_LINES = 3, 3
+TALL = 30  # lines from which on notes and a curve of what was lost are shown
+
+
+class ComparisonSession(Session):
+    """The state of a screen on a comparison."""
+
+    def __init__(self, found: Comparison, glyphs: Glyphs) -> None:
+        super().__init__(glyphs, mode="review")
+        self.found = found
+        self._only_this_pane()
+
+    def _only_this_pane(self) -> None:
+        self.pane = PANE.name
+        self.places[PANE.name] = Place()
+        self.keymap = tuple(key for key in self.keymap if key.action in _ACTIONS)
+
+    def set_up(
+        self, settings: Settings, columns: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        super().set_up(settings, columns)
+        self._only_this_pane()
+
+    def _show(self, pane: str) -> list[Effect]:
+        """There is no other pane."""
+        return []
+
+    def footed(self) -> str | None:
+        return None
+
+    def page_height(self) -> int:
+        below = self.height - 2 - (self.footer_rows() - 1) - len(self.above())
+        return max(1, below - self.strips_height())
+
+    def strips_height(self) -> int:
+        """An axis, two strips and what they mean; with room for it what was lost over time."""
+        return 6 if self.height >= TALL else 4
+
+    def above(self) -> list[Line]:
+        """The sentence, the clocks, and with room for them the notes."""
+        found, cells = self.found, self.width
+        lines = [
+            Pen(cells, self.glyphs.ellipsis).put(" ").put(part, "strong").line()
+            for part in wrap(found.sentence[:1].upper() + found.sentence[1:], cells - 2)
+        ][:SENTENCE_LINES]
+        lines.append(Pen(cells, self.glyphs.ellipsis).put(f" {_clocks(found)}", "dim").line())
+        if self.height >= TALL:
+            parts = [part for note in found.notes for part in wrap(f"Note: {note}", cells - 2)]
+            lines += [plain(f" {part}", cells, "dim") for part in parts[:NOTE_LINES]]
+        return lines
+
+    def picture(self, now: float) -> Picture:
+        return draw(self, now)
+
+    def looked_at(self) -> BothSides | None:
+        """The row that the strips are of: that which is open, or under the cursor."""
+        key = (self.subject() or "").partition(":")[2]
+        frame: Frame | None = self.frames.get(PANE.name)
+        rows = frame.passages if frame is not None else ()
+        return next((row for row in rows if row.id == key), None)
+
+
+def draw(screen: ComparisonSession, now: float) -> Picture:
+    """Everything on the screen: header, `height - 2` lines, footer."""
+    screen.stale = False
+    width, height = screen.width, screen.height
+    if width < WIDTH_MIN or height < HEIGHT_MIN or screen.newest is None:
+        return picture.draw(screen, now)
+    body = screen.above()
+    screen.page_top = len(body)
+    below = height - 1 - screen.footer_rows() - len(body)
+    room = max(1, below - screen.strips_height())
+    body.extend(picture.page(screen, room).lines)
+    body.extend(strips_of(screen, below - room))
+    bottom = picture.bottom_lines(screen, now, len(body) - 1)
+    if bottom:
+        body[-len(bottom) :] = bottom
+    *upper, footer = bars.footer(None, screen.working_keys(), width, height, screen.glyphs)
+    screen.foot = footer
+    return Picture(_header(screen), [*body, *upper], footer)
+
+
+def _header(screen: ComparisonSession) -> Line:
+    found = screen.found
+    pen = Pen(screen.width, screen.glyphs.ellipsis).put(" ").put("COMPARED", "warn")
+    for letter, side in (("A", found.a), ("B", found.b)):
+        name = side.name if side.name == letter else f"{letter} {side.name}"
+        file = side.file.rpartition("/")[2]
+        pen.put("  ").put(name, "strong").put(f" {file} {count(side.packets)} packets")
+    return pen.right(clock(found.a.last_time_ns, screen.zone, with_zone=True) + " ").line()
+
+
+def _clocks(found: Comparison) -> str:
+    offset = found.clock.offset_s
+    side = "ahead of" if offset >= 0 else "behind"
+    text = (
+        f"Clocks: {found.b.name} {abs(offset):.6f} s {side} {found.a.name}, "
+        f"drift {found.clock.drift_ppm:+.1f} ppm"
+    )
+    uncertain = found.clock.uncertainty_s
+    return f"{text}, +- {1000 * uncertain:.1f} ms" if uncertain is not None else text
+
+
+# ------------------------------------------------------------------ strips
+
+
+def strips_of(screen: ComparisonSession, height: int) -> list[Line]:
+    """What each place saw of the chosen row by time, and what was lost between them."""
+    cells, row = screen.width, screen.looked_at()
+    lines: list[Line] = []
+    if row is not None and not row.packets_by_cell:
+        lines = [plain(" It is not among those whose packets were counted by time.", cells, "dim")]
+    elif row is not None:
+        shown = strips_for(screen.found, row, strips.columns(cells))
+        values = {row.first: count(sum(row.packets_by_cell))}
+        values["b" if row.first == "a" else "a"] = f"-{count(row.lost)}" if row.lost else "all"
+        drawn = strips.draw(
+            shown, cells, height - 1, screen.glyphs, screen.zone, values, title="TIME",
+            legend=False,
+        )  # fmt: skip
+        lines = [*drawn.lines, _legend(cells, screen.glyphs)]
+    lines += [plain("", cells)] * (height - len(lines))
+    return lines[:height]
+
+
+def _legend(cells: int, glyphs: Glyphs) -> Line:
+    pen = Pen(cells, glyphs.ellipsis).put(" ")
+    for cell, word in _LEGEND:
+        pen.put(glyphs.cells[cell], strips.ROLES[cell]).put(f" {word}  ", "dim")
+    return pen.put("(blank) not capturing", "dim").line()
+
+
+def strips_for(found: Comparison, row: BothSides, columns: int) -> Strips:
+    """Both strips in at most so many cells, the place that packets pass first above."""
+    grid = found.strips
+    fold = -(-grid.count // columns)
+    cell_s = grid.cell_s * fold
+    sent = _folded(row.packets_by_cell, fold)
+    lost = _folded(row.lost_by_cell or (0,) * grid.count, fold)
+    offset_ns = int(found.clock.offset_s * SECOND)
+    windows = {
+        "a": (found.a.first_time_ns, found.a.last_time_ns),
+        "b": (found.b.first_time_ns - offset_ns, found.b.last_time_ns - offset_ns),
+    }
+    other = "b" if row.first == "a" else "a"
+    text: dict[str, str] = {}
+    for place in (row.first, other):
+        out = []
+        for number, (packets, gone) in enumerate(zip(sent, lost, strict=True)):
+            begin = (grid.start_s + number * cell_s) * SECOND
+            first, last = windows[place]
+            if begin > last or begin + cell_s * SECOND <= first:
+                cell = Cell.BLANK
+            elif not packets:
+                cell = Cell.UNASKED
+            elif place == row.first or not gone:
+                cell = Cell.WELL
+            else:
+                cell = Cell.DEAD if gone == packets else Cell.DAMAGED
+            out.append(str(int(cell)))
+        text[place] = "".join(out)
+    if row.state == "only":
+        text[other] = str(int(Cell.UNASKED)) * len(sent)
+    names = {"a": found.a.name, "b": found.b.name}
+    return Strips(
+        start_s=grid.start_s,
+        end_s=grid.start_s + len(sent) * cell_s,
+        cell_s=cell_s,
+        first_s=grid.start_s,
+        strips=tuple(Strip(key=p, label=names[p], cells=text[p]) for p in (row.first, other)),
+        curves=(Curve(name="lost", values=lost),),
+    )
+
+
+def _folded(values: tuple[int, ...], fold: int) -> tuple[int, ...]:
+    return tuple(sum(values[at : at + fold]) for at in range(0, len(values), fold))
