@@ -175,13 +175,13 @@ def footer(
             _put_panes(pen, pane, cells)
         _put_keys(pen, keys, ("?", "/", "q") if pane is not None else ("escape", "?", "q"))
         return [pen.line()]
-    always = ("?", "/", "q") if pane is not None else ("?", "q")
+    always = ("?", "q")
     first, second = Pen(cells, glyphs.ellipsis), Pen(cells, glyphs.ellipsis)
     if pane is not None:
         _put_panes(second, pane, cells)
     shown = sorted((key for key in keys if key.footer), key=lambda key: key.footer)
     last = [key for key in shown if key.keys[0] in always]
-    reserved = sum(width(written(key)) + width(key.label) + 3 for key in last)
+    reserved = 2 + sum(width(written(key)) + width(key.label) + 3 for key in last)
     for key in shown:
         need = width(written(key)) + width(key.label) + 3
         if key in last:

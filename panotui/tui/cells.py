@@ -138,6 +138,13 @@ def exactly(text: str, cells: int) -> str:
     return set_cell_size(text, cells)
 
 
+def _broken(word: str, cells: int) -> str:
+    """The beginning of a long word: to its last stroke or comma that fits, or as much as fits."""
+    head = _head(word, cells)
+    stop = max(head.rfind(mark) for mark in "/,;&?") + 1
+    return head[:stop] if 3 * stop > len(head) and not head[:stop].endswith("//") else head
+
+
 def wrap(text: str, cells: int) -> list[str]:
     """`text` in lines of at most `cells` cells, broken at blanks, in a long word where it must."""
     lines: list[str] = []
@@ -147,7 +154,7 @@ def wrap(text: str, cells: int) -> list[str]:
             if line:
                 lines.append(line)
                 line = ""
-            head = _head(word, cells) or word[:1]
+            head = _broken(word, cells) or word[:1]
             lines.append(head)
             word = word[len(head) :]
         if not line:

@@ -24,6 +24,7 @@ LINKS = "links"  # a detail that offers something to open
 VIOLATION = "violation"  # a violation is under the cursor, or open
 OVERVIEW = "overview"
 PACKETS = "packets"  # something whose packets may be kept
+STRIPED = "striped"  # a pane that has time strips, or a review's time line above it
 FLOWS = "flows"  # the pane of flows
 FROZEN, RUNNING = "frozen", "running"  # the picture; in a review: whether it plays
 LOST = "lost"  # the recorder has gone and is tried again
@@ -68,7 +69,7 @@ KEYS: tuple[Key, ...] = (
     Key(("f",), "open-flow", "flow", "open the flow behind this", (DETAIL, LINKS), footer=20),
     Key(("/",), "filter", "filter",
         "filter rows: key:value terms, !term, /pattern/; enter keeps, esc clears", (TABLE,),
-        footer=70),
+        footer=29),
     Key(("s",), "sort", "sort", "sort by the next column", (TABLE,), footer=30),
     Key(("S",), "reverse", "reverse", "reverse the order", (TABLE,), footer=34),
     Key(("p",), "port", "port", "only one port's rows, then the other's, then all", (PANE,),
@@ -102,9 +103,9 @@ KEYS: tuple[Key, ...] = (
     Key(("[",), "cursor-back", "moment", "on time strips: a cell back, and what was open then",
         (OVERVIEW, LIVE), show="[ ]", footer=33),
     Key(("]",), "cursor-on", "moment", "a cell on", (OVERVIEW, LIVE)),
-    Key(("+", "="), "zoom-in", "zoom", "time strips: shorter cells (-: longer)", (PANE,),
+    Key(("+", "="), "zoom-in", "zoom", "time strips: shorter cells (-: longer)", (STRIPED,),
         show="+ -", footer=53),
-    Key(("-",), "zoom-out", "zoom", "time strips: longer cells", (PANE,)),
+    Key(("-",), "zoom-out", "zoom", "time strips: longer cells", (STRIPED,)),
     Key(("v",), "beside", "beside", "the detail beside the list, or the list alone", (PANE,)),
     Key(("[",), "step-back", "step", "a step back in time (10 s)", (REVIEW,), show="[ ]",
         footer=21),

@@ -14,6 +14,7 @@ from panotui.tui.pages import TABLES, details, draw_pane, news
 from panotui.tui.pages.overview import strip_values
 from panotui.tui.rooms import Rooms, rooms
 from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN, ScreenState
+from panotui.tui.table import HEAD_LINES, fixed_rows
 from panotui.views.frames import Frame, View
 
 LATE_S = 3.0  # without an answer before the header says so
@@ -80,7 +81,17 @@ def rooms_of(screen: ScreenState, height: int | None = None) -> Rooms:
         strips_rows=len(known.strips) if known is not None and times.shown(screen) else 0,
         moment=screen.cursor_s is not None,
         strips_alone=overview and screen.strips_alone and times.shown(screen),
+        list_lines=_list_lines(screen),
     )
+
+
+def _list_lines(screen: ScreenState) -> int:
+    """Lines of the list with its head, where all its rows are there; 0: it may have more."""
+    table, frame = TABLES.get(screen.pane), screen.frames.get(screen.pane)
+    if table is None or frame is None or frame.first or len(table.rows(frame)) < frame.matched:
+        return 0
+    above = fixed_rows(table, frame, screen.page_height())
+    return HEAD_LINES + max(1, len(above) + frame.matched)
 
 
 def page(screen: ScreenState, height: int) -> Page:
@@ -110,6 +121,8 @@ def page(screen: ScreenState, height: int) -> Page:
         drawn = draw_pane(screen.pane, scene, screen.columns.get(screen.pane))
     if room.beside_width:
         _set_beside(drawn, screen, frame, room)
+    if room.below_height:
+        _set_below(drawn, screen, room)
     if room.strips_height:
         _add_strips(drawn, screen, frame, room.strips_height)
     drawn.fill(screen.width, height)
@@ -133,6 +146,16 @@ def _scene(
         frame, place, width, height, screen.glyphs, zone, screen.port, seen_ns, screen.manner,
         own(screen),
     )  # fmt: skip
+
+
+def _set_below(drawn: Page, screen: ScreenState, room: Rooms) -> None:
+    """The detail of what is selected below the list."""
+    beside = screen.beside
+    if beside is None or beside.frame is None or beside.key != screen.place.key:
+        return
+    height = room.below_height
+    scene = _scene(screen, beside.frame, Place(), screen.width, height, beside.seen_ns)
+    drawn.lines += details.draw(scene, links=False).lines
 
 
 def _set_beside(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> None:

@@ -1,6 +1,7 @@
 """Which part of the screen shows what, by its size: a list, a detail beside it, strips below it.
 
-80x24 has one room. From 110 columns on, what is selected in a list stands open beside it. From
+80x24 has one room; what is selected in a list that leaves most of it empty stands open below the
+list. From 110 columns on, what is selected in any list stands open beside it. From
 100x30 on the overview has time strips below it, from 160x40 on the newest events and the selected
 thing's detail at its side.
 """
@@ -12,6 +13,7 @@ from msgspec import Struct
 BESIDE_WIDTH, WIDE_WIDTH, WIDE_HEIGHT = 110, 160, 36
 STRIPS_WIDTH, STRIPS_HEIGHT = 100, 26  # of the page: 100x30 with header, footer and a notice
 LIST_LEAST = 64
+BELOW_LEAST = 10  # lines of a detail that stands below a list
 
 
 class Rooms(Struct, frozen=True):
@@ -22,6 +24,12 @@ class Rooms(Struct, frozen=True):
     beside_width: int = 0
     news_height: int = 0  # of the newest events, below the detail that stands beside
     strips_height: int = 0
+    below_height: int = 0  # of the selected thing's detail, where the list leaves room for it
+
+    @property
+    def detail(self) -> bool:
+        """Whether what is selected stands open."""
+        return bool(self.beside_width or self.below_height)
 
 
 def rooms(
@@ -33,14 +41,19 @@ def rooms(
     strips_rows: int = 0,
     strips_alone: bool = False,
     moment: bool = False,
+    list_lines: int = 0,
 ) -> Rooms:
     """The rooms of a page of this size.
 
     `beside`: a detail may stand beside; `strips_rows`: subjects that have a strip; `strips_alone`:
-    the page is strips and nothing else; `moment`: what was open at the cursor is told below them.
+    the page is strips and nothing else; `moment`: what was open at the cursor is told below them;
+    `list_lines`: lines of a list with its head, where all its rows are there.
     """
     if strips_alone:
         return Rooms(width, 0, strips_height=height)
+    below = height - list_lines - 1
+    if beside and list_lines and width < BESIDE_WIDTH and below >= max(BELOW_LEAST, list_lines):
+        return Rooms(width, list_lines + 1, below_height=below)
     side = 0
     if beside and width >= (WIDE_WIDTH if overview else BESIDE_WIDTH):
         side = 0 if overview and height < WIDE_HEIGHT else max(45, width * 42 // 100)

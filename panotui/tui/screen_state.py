@@ -167,6 +167,8 @@ class ScreenState:
                 found.add(keys.TABLE)
             if self.pane == "overview":
                 found.add(keys.OVERVIEW)
+            if review or self.pane == "overview":
+                found.add(keys.STRIPED)
             if self.pane == "flows":
                 found.add(keys.FLOWS)
         if self.packets_key():

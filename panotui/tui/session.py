@@ -74,7 +74,7 @@ class Session(ScreenState):
                 hold=self.hold, strips=times.asked(self),
             )  # fmt: skip
         place, table = self.place, TABLES.get(self.pane)
-        beside = place.key if picture.rooms_of(self).beside_width else None
+        beside = place.key if picture.rooms_of(self).detail else None
         if table is None:
             return View(
                 pane=self.pane, rows=200, port=self.port, detail=beside, hold=self.hold,
@@ -126,7 +126,7 @@ class Session(ScreenState):
         if view.pane != self.pane:
             return False
         if table is None:
-            if not picture.rooms_of(self).beside_width:
+            if not picture.rooms_of(self).detail:
                 return False
             self.picture(now)  # lays out what the cursor can stand on
             return self._beside_lags(frame)
@@ -136,7 +136,7 @@ class Session(ScreenState):
 
     def _beside_lags(self, frame: Frame) -> bool:
         """What stands beside is not what the cursor stands on."""
-        wanted = self.place.key if picture.rooms_of(self).beside_width else None
+        wanted = self.place.key if picture.rooms_of(self).detail else None
         return wanted is not None and frame.view.detail != wanted
 
     def told(self, done: Done, now: float) -> None:
@@ -186,7 +186,7 @@ class Session(ScreenState):
             return self._show(PANES[int(pressed) - 1])
         effects = self._act(action, now)
         moved = self.place.key != before and Fetch() not in effects
-        if moved and picture.rooms_of(self).beside_width:
+        if moved and picture.rooms_of(self).detail:
             effects.append(Fetch())
         return effects
 

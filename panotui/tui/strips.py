@@ -93,7 +93,7 @@ def draw(
     lines += told.lines
     room -= len(told.lines)
     for found in strips.curves:
-        least, most = (3, 6) if found.name == "bit-rate" else (2, 4)
+        least, most = (3, 14) if found.name == "bit-rate" else (2, 6)
         if room >= least and any(v is not None for v in found.values):
             tall = max(least, min(most, room * 3 // 5))
             lines += curve_lines(found, cells, label, tall, glyphs)

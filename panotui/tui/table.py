@@ -117,7 +117,7 @@ def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
 def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Page:
     """The pane's answer, the titles, the visible rows."""
     frame = scene.frame
-    columns = layout(table.columns if chosen is None else chosen.of(table), scene.width - 1)
+    columns = layout(table.columns if chosen is None else chosen.of(table), scene.width - 2)
     page = Page([_answer(table, scene), _titles(table, scene, columns)])
     above = fixed_rows(table, frame, scene.height)
     visible = table.rows(frame)[: window_rows(table, frame, scene.height)]

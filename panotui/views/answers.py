@@ -43,12 +43,14 @@ def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
     explained = tuple(_explained(f) for f in findings[:EXPLAINED_MAX])
     if not explained and isinstance(record, ViolationRecord):
         explained = (_explained_by_itself(record),)
+    said = {e.text for e in explained}
+    proofs = [p for p in proofs if p.text not in said] or proofs  # it stands above already
     unique = {(p.time_ns, p.text): p for p in reversed(proofs)}
     newest = sorted(unique.values(), key=lambda p: -p.time_ns)
     packets = _packets_of(record, findings)
     return msgspec.structs.replace(
         detail,
-        since_ns=_since(record),
+        since_ns=_since(record, findings),
         explained=explained,
         evidence=tuple(newest[:PROOFS_MAX]),
         packets=packets,
@@ -182,7 +184,13 @@ _ABOUT: dict[type, Callable[[Any, Snapshot], Sequence[FindingRecord]]] = {
 }
 
 
-def _since(record: Any) -> int | None:
+def _since(record: Any, findings: Sequence[FindingRecord]) -> int | None:
+    """Since when it is as it is; what answers and is in trouble all the same, since that began."""
+    if findings and (
+        (isinstance(record, PortRecord) and record.trouble is not None and record.state == "up")
+        or (isinstance(record, EndpointRecord) and record.failing_step == "useful-answer")
+    ):
+        return findings[0].first_time_ns
     if isinstance(record, FindingRecord | ViolationRecord | FlowRecord | DeviceRecord):
         return record.first_time_ns or None
     if isinstance(record, EventRecord):

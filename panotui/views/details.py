@@ -490,7 +490,7 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
         *section("IF IT GOES ON AFTER THAT", [("", finding.action if above is not None else "")]),
         *section(f"BEHIND IT  {len(hangs)} more", [("", f.text) for f in hangs]),
         *section("PACKETS", _evidence_file(finding)),
-        *section("CONTROLS", [("", text) for text in controls]),
+        *section("CONTROLS", [("", text.removeprefix("control: ")) for text in controls]),
         *section("ALSO SEEN", [("", text) for text in finding.detail if text not in controls]),
         *section(
             "WHEN",

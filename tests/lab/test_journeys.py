@@ -64,6 +64,14 @@ def _media_blocked(plant: Plant) -> None:
     plant.read_camera("dock")
 
 
+def _slow(plant: Plant) -> None:
+    """Its encoder makes a third of the pictures that the site expects."""
+    camera = plant.cameras["dock"]
+    assert camera.stdin is not None
+    camera.stdin.write("change 640 360 8\n")
+    camera.stdin.flush()
+
+
 def _offline(plant: Plant) -> None:
     plant.router.run(["ip", "link", "set", "wan", "down"])
 
@@ -80,6 +88,10 @@ JOURNEYS = {
     ),
     "camera black: frozen": Journey(
         _reads, _freeze, (b"3", b"g", b"\r"), ("BECAUSE", "WHAT TO DO", "frozen"), 4.0
+    ),
+    "a stream is slow": Journey(
+        _reads, _slow, (b"3", b"g", b"\r"), ("BECAUSE", "WHAT TO DO", "frames"), 12.0,
+        ("--fps", "25"),
     ),
     "one endpoint is blocked": Journey(
         _cloud, lambda plant: plant.block(CLOUD[LOGS]), (b"4", b"g", b"\r"),

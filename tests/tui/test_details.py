@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
-from panotui.model import SECOND
+from panotui.model import SECOND, FindingRecord
 from panotui.tui.effects import Copy, Send
 from panotui.views.frames import Done
 from tests.tui import frames_builder
@@ -35,7 +36,8 @@ def test_a_detail_begins_with_state_since_cause_and_action(plant: Driven, kind: 
     keys, words = WAYS[kind]
     lines = plant.press(*keys).lines()
     assert plant.session.opened[-1].key.startswith(f"{kind}:")
-    title, head = lines[1], "\n".join(lines[1:12])
+    head = "\n".join(lines[1:12])
+    title = " ".join(lines[1:3])  # a long title has its state below it
     assert words[0] in title
     assert words[1] in title
     for word in words[2:]:
@@ -138,7 +140,9 @@ def test_an_action_is_never_cut_before_its_host_name() -> None:
 def test_bad_rows_come_first_in_every_pane(plant: Driven) -> None:
     order = "✖!…✔i-"
     for pane in "2346":
-        rows = [line[1] for line in plant.press(pane).lines()[3:-1] if line[1:2] in set("✖!…✔")]
+        lines = plant.press(pane).lines()[3:-1]
+        lines = lines[: next(n for n, line in enumerate(lines) if not line.strip())]
+        rows = [line[1] for line in lines if line[1:2] in set("✖!…✔")]
         assert rows == sorted(rows, key=order.index), (pane, plant.text())
         assert rows[0] == "✖"
 
@@ -169,3 +173,63 @@ def test_since_is_of_the_state_and_goes_on(plant: Driven) -> None:
     plant.site.time_ns = NOW + 600 * SECOND
     plant.fetch()
     assert "(13 min)" in plant.lines()[1]
+
+
+def test_a_short_list_shows_what_is_selected_below_it(plant: Driven) -> None:
+    lines = plant.press("6").lines()
+    rows = [n for n, line in enumerate(lines) if " certain " in line and "Camera yard" in line]
+    below = next(n for n, line in enumerate(lines) if "WHAT TO DO" in line)
+    assert rows
+    assert rows[0] < below
+    assert "Allow outbound TCP 443" in lines[below]
+    plant.press("j")
+    assert "Correct the password" in plant.text()
+    plant.press("v")  # the list alone
+    assert "WHAT TO DO" not in plant.text()
+
+
+def test_a_list_that_fills_the_screen_stands_alone() -> None:
+    assert "WHAT TO DO" not in Driven(frames_builder.large()).press("2").text()
+
+
+def told_of_a_port(finding: FindingRecord) -> Driven:
+    """A plant that is well but for what is told of its second port."""
+    site = frames_builder.well()
+    site.findings = (finding,)
+    if finding.severity != "info":
+        first, second = site.ports
+        told = {"trouble": finding.id, "trouble_severity": finding.severity}
+        site.ports = (first, replace(second, state="up", **told))
+    return Driven(site)
+
+
+def test_a_port_that_is_up_and_in_trouble_says_with_what() -> None:
+    driven = told_of_a_port(
+        FindingRecord(
+            id="wrong-gateway", key="wrong-gateway/eth1", severity="error", confidence="certain",
+            subject="eth1", text="Port eth1 sends to a gateway that nobody answers for",
+            action="Correct the gateway of eth1", first_time_ns=NOW - 60 * SECOND, last_time_ns=NOW,
+        )
+    )  # fmt: skip
+    assert "eth1 wrong-gateway" in driven.lines()[1]
+    tile = next(line for line in driven.lines() if line.startswith(" ✖ eth1"))
+    assert "wrong-gateway" in tile
+    lines = driven.press("j", "enter").lines()
+    assert lines[1].startswith(" ✖ port eth1")
+    assert "wrong-gateway  since " in lines[1]
+    assert lines[2].startswith(" BECAUSE     Port eth1 sends to a gateway")
+    assert lines[3].startswith(" WHAT TO DO  Correct the gateway of eth1")
+
+
+def test_information_about_a_port_that_is_well_is_a_note_and_no_cause() -> None:
+    driven = told_of_a_port(
+        FindingRecord(
+            id="lldp-info", key="lldp-info/eth1", severity="info", confidence="certain",
+            subject="eth1", text="Port eth1 is connected to switch7",
+            action="For information", first_time_ns=NOW - 60 * SECOND, last_time_ns=NOW,
+        )
+    )  # fmt: skip
+    text = driven.press("j", "enter").text()
+    assert "BECAUSE" not in text
+    assert "WHAT TO DO" not in text
+    assert " NOTE        Port eth1 is connected to switch7" in text

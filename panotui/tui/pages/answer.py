@@ -21,11 +21,14 @@ def draw(detail: Detail, scene: Scene, *, dead: bool) -> list[Line]:
     out: list[Line] = []
     own = detail.finding is not None or detail.violation is not None
     for found in detail.explained:
+        note = found.severity == "info"  # it explains nothing and asks for nothing
         if not (own and found.key == detail.key):
-            out += headed("BECAUSE", _because(found, scene), scene, _role(found))
+            said = _because(found, scene)
+            out += headed("NOTE" if note else "BECAUSE", said, scene, _role(found))
         if found.action:
-            word = "WHAT TO DO" if found.severity != "info" else "NOTE"
-            out += headed(word, found.action, scene, "strong")
+            word = "NOTE" if own else ""
+            out += headed(word if note else "WHAT TO DO", found.action, scene,
+                          "plain" if note else "strong")  # fmt: skip
     if not detail.explained and dead:
         out += headed("BECAUSE", "No finding explains it yet: look at the evidence.", scene, "warn")
     return out + proofs(detail.evidence[:PROOFS_SHOWN], scene, "EVIDENCE")
@@ -50,7 +53,7 @@ def headed(title: str, text: str, scene: Scene, shown: Role = "plain") -> list[L
     narrow = scene.width < NARROW
     indent = 3 if narrow else HEAD + 1
     lines: list[Line] = []
-    if narrow:
+    if narrow and title:
         lines.append(scene.pen().put(" ").put(title, "head").line())
     for number, part in enumerate(
         wrap(scene.manner.words(text), max(10, scene.width - indent - 1))
@@ -96,7 +99,9 @@ def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
 
 
 def since_words(detail: Detail, scene: Scene, clock_text: str) -> str:
-    """`since 14:24:31 (6 min)`; nothing where that is not known."""
+    """`since 14:24:31 (6 min)`, or `for 6 min`; nothing where that is not known."""
     if not detail.since_ns or not scene.now_ns:
         return ""
+    if scene.manner.times == "ago":
+        return f"for {since(detail.since_ns, scene.now_ns)}"
     return f"since {clock_text} ({since(detail.since_ns, scene.now_ns)})"

@@ -11,7 +11,7 @@ from panotui.tui.cells import cut_end, width, wrap
 from panotui.tui.glyphs import Look, look, role
 from panotui.tui.line import Line
 from panotui.tui.page import Item, Page, Scene
-from panotui.tui.pages import answer, charts, findings, passages, streams, violations
+from panotui.tui.pages import answer, charts, findings, overview, passages, streams, violations
 from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
 
@@ -106,7 +106,7 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
     if detail.event is not None:
         return look(detail.event.severity), detail.event.severity
     if detail.port is not None:
-        return look(detail.port.state), detail.port.state
+        return look(detail.port.standing), overview.port_word(detail.port)
     if detail.passage is not None:
         return passages.look_of(detail.passage), passages.state_word(detail.passage)
     return "unknown", "gone" if detail.gone else ""
@@ -119,25 +119,35 @@ def _standing(detail: Detail, scene: Scene) -> tuple[Look, str, str]:
     return of, words, answer.since_words(detail, scene, at)
 
 
-def _title_room(detail: Detail, scene: Scene) -> int:
+def _apart(detail: Detail, scene: Scene) -> bool:
+    """Whether state and since when have a line of their own, so that the title is read whole."""
     if scene.width < answer.NARROW:
-        return scene.width - 8
+        return True
+    # a finding's title is its sentence, which stands below in any case
+    return detail.finding is None and width(detail.title) > _room_beside(detail, scene)
+
+
+def _room_beside(detail: Detail, scene: Scene) -> int:
     _, words, lasts = _standing(detail, scene)
     return scene.width - 6 - width(words) - (2 + width(lasts) if lasts else 0) - 3
 
 
+def _title_room(detail: Detail, scene: Scene) -> int:
+    return scene.width - 8 if _apart(detail, scene) else _room_beside(detail, scene)
+
+
 def _stands(detail: Detail, scene: Scene) -> list[Line]:
     """State and since when, on a line of their own where the title has no room for them."""
-    if scene.width >= answer.NARROW:
+    if not _apart(detail, scene):
         return []
     of, words, lasts = _standing(detail, scene)
-    pen = scene.pen().put("   ").put(words, role(of))
-    return [pen.put(f"  {lasts}" if lasts else "", "dim").line()]
+    pen = scene.pen().put("   ").put(words, role(of)).put("  " if words and lasts else "")
+    return [pen.put(lasts, "dim").line()]
 
 
 def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
     of, words, lasts = _standing(detail, scene)
-    if scene.width < answer.NARROW:
+    if _apart(detail, scene):
         words, lasts = "", ""
     arrows = (scene.glyphs.more_above if above else " ") + (
         scene.glyphs.more_below if below else " "

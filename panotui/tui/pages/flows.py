@@ -50,6 +50,8 @@ def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
         return f"{to}{server}{kind}"
     if flow.dst in scene.own and flow.transport in _PORTED:
         return f"{flow.src} {to}{flow.port or ''}:{flow.dport}"
+    if flow.host and flow.transport in _PORTED:  # which stands beside, in place of its address
+        return f"{flow.src} {to}{flow.transport}/{flow.dport}"
     return whole
 
 

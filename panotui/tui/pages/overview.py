@@ -184,11 +184,11 @@ def _ports(scene: Scene) -> _Section:
             answer = [("up", "ok")]
     else:
         ill = [port for port in ports if port.standing != "up"]
-        answer = _answer(", ".join(f"{port.name} {_ill_word(port)}" for port in ill), looks)
+        answer = _answer(", ".join(f"{port.name} {port_word(port)}" for port in ill), looks)
     return _Section("PORTS", answer, [_port(port, scene) for port in ports])
 
 
-def _ill_word(port: PortRecord) -> str:
+def port_word(port: PortRecord) -> str:
     """`silent`, or what was found about a port that is up."""
     return port.trouble or port.state if port.state == "up" else port.state
 
@@ -198,6 +198,8 @@ def _port(port: PortRecord, scene: Scene) -> _Unit:
     state = port.state
     if port.state != "up" and port.state_since_ns:
         state += f" {since(port.state_since_ns, scene.now_ns)}"
+    elif port.trouble:
+        state = port_word(port)
     elif not port.link_is_ours and port.speed_mbps:
         state += f" {port.speed_mbps} {port.duplex or ''}".rstrip()
     wide = scene.width >= 110
