@@ -8,14 +8,21 @@ spoofing where one only pushes answers that nobody asked for.
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterator
+
+import numpy as np
+
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
     NEVER,
+    SECOND,
     AnyMessage,
     ArpMessage,
     EvidenceRecord,
     LinkControlMessage,
+    mac_text,
     mac_value,
 )
 from panotui.state.claims import Address, Claim, Seen, neighbours, virtual
@@ -60,6 +67,8 @@ class ArpRule(Rule):
             out.extend(self._contested(ip, facts.claims.addresses[ip], proxies, facts))
         for mac, addresses in proxies.items():
             out.append(_proxy(mac, addresses, facts))
+        told = {seen.subject for seen in out}
+        out.extend(seen for seen in self._doubles(facts) if seen.subject not in told)
         out.extend(self._swept(facts))
         return out
 
@@ -87,8 +96,28 @@ class ArpRule(Rule):
                 elif (answers := answers_for_others(ip, older, newer, facts)) is not None:
                     proxies.setdefault(answers.mac, []).append(ip)
                 elif _turns(address, facts.now_ns) >= LIMITS.turns and not _doubtful(older, newer):
-                    out.append(_conflict(ip, address, older, newer))
+                    out.append(_conflict(ip, address, older, newer, facts))
         return out[:1]  # one address, one sentence
+
+    def _doubles(self, facts: Facts) -> Iterator[Observation]:
+        """Another device says that an address of the appliance is its own, and the appliance goes
+        on speaking from it: by its packets, long before it says so by ARP again."""
+        for ip, port in facts.view.facts.appliance_addresses.items():
+            known = facts.claims.addresses.get(ip)
+            for claim in known.claims.values() if known else ():
+                number, now = mac_number(claim.mac), facts.now_ns
+                ours = number in facts.view.facts.appliance_macs or virtual(claim.mac)
+                # a proxy answers for others, and who spoofs pushes answers: neither speaks as owner
+                if ours or not (claim.used or claim.announced) or claim.unasked:
+                    continue
+                if now - claim.last.time_ns > LIMITS.recent_ns:
+                    continue
+                self.due_later(claim.last.time_ns + LIMITS.recent_ns + 1, facts)
+                spoke = _speaks(ip, port, facts)
+                self.due_later(now + 2 * SECOND, facts)
+                if spoke is not None and spoke.time_ns > claim.first.time_ns:
+                    yield _double(ip, claim, spoke, facts)
+                    break
 
     def _swept(self, facts: Facts) -> list[Observation]:
         now = facts.now_ns
@@ -206,7 +235,13 @@ def _spoof(ip: str, owner: Claim, spoofer: Claim, facts: Facts) -> Observation:
     )
 
 
-def _conflict(ip: str, address: Address, one: Claim, two: Claim) -> Observation:
+def _hangs_on(ip: str, facts: Facts) -> tuple[str, ...]:
+    """What an appliance's port cannot do while another device gets its answers."""
+    port = facts.view.facts.appliance_addresses.get(ip)
+    return tuple(f"{what}:{port}" for what in ("names", "time", "cloud") if port)
+
+
+def _conflict(ip: str, address: Address, one: Claim, two: Claim, facts: Facts) -> Observation:
     seen = (one.first, two.first, *list(address.turns)[-6:])
     return Observation(
         "ip-conflict",
@@ -215,6 +250,36 @@ def _conflict(ip: str, address: Address, one: Claim, two: Claim) -> Observation:
         shown(*seen),
         two.first.time_ns,
         max(one.last.time_ns, two.last.time_ns),
+        blocks=_hangs_on(ip, facts),
+    )
+
+
+def _speaks(ip: str, port: str, facts: Facts) -> EvidenceRecord | None:
+    """The newest packet that the appliance's port has sent from an address."""
+    rows = facts.flows.rows[facts.flows.live]
+    macs = [mac for mac, name in facts.view.facts.appliance_macs.items() if name == port]
+    packed = np.frombuffer(ipaddress.ip_address(ip).packed, np.uint8)
+    mine = np.isin(rows["mac_out_src"], np.array(macs, np.uint64)) & (rows["last_out_ns"] > 0)
+    mine &= (rows["src"][:, : len(packed)] == packed).all(axis=1)
+    if not mine.any():
+        return None
+    row = int(np.argmax(np.where(mine, rows["last_out_ns"], 0)))
+    text = f"{port} speaks from {ip}"
+    return evidence(int(rows["last_out_ns"][row]), int(rows["last_packet"][row]), text)
+
+
+def _double(ip: str, claim: Claim, spoke: EvidenceRecord, facts: Facts) -> Observation:
+    macs = facts.view.facts.appliance_macs
+    port = facts.port_of(ip)
+    mine = next((mac for mac, name in macs.items() if name == port), 0)
+    return Observation(
+        "ip-conflict",
+        ip,
+        {"address": ip, "mac": mac_text(mine) or "the appliance", "other": claim.mac},
+        (*shown(claim.first, claim.last), spoke),
+        claim.first.time_ns,
+        max(claim.last.time_ns, spoke.time_ns),
+        blocks=_hangs_on(ip, facts),
     )
 
 

@@ -17,6 +17,7 @@ from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text
 from panotui.diagnosis.failing import Failing, allowed, alone, how_cut
 from panotui.diagnosis.fate import Fate, Trial, shared
+from panotui.diagnosis.outages import LIMITS as FATES
 from panotui.diagnosis.outages import (
     alike,
     every_hello,
@@ -60,12 +61,18 @@ class ReachRule(Rule):
         self.due(facts.now_ns + 5 * SECOND)
         out: list[Observation] = []
         folded: set[str] = set()
+        undecided: dict[str, int] = {}
         unreached = [f for f in failing if f.unreached]
         for fate in self._unreachable(unreached, facts):
             seen = of_fate(fate, unreached, facts)
+            keys = {t.key for t in fate.members}
             if facts.final or seen.id != "internet-down" or not may_yet_speak(fate, facts):
                 out.append(seen)
-            folded.update(t.key for t in fate.members)
+            else:
+                # one cause or many: in a moment it is known
+                undecided[fate.element[1]] = fate.since_ns
+                self.due(fate.since_ns + FATES.open_wait_ns + 1)
+            folded |= keys
             if fate.element[0] == "port":
                 self._outages[fate.element[1]] = (fate.since_ns, 0)
         self._note_ends(facts)
@@ -76,6 +83,8 @@ class ReachRule(Rule):
         for one in failing:
             if one.seen.id == "endpoint-failing" and not _needed(one, facts):
                 continue
+            if one.beyond and one.attempt.last_ns > undecided.get(one.way, one.attempt.last_ns):
+                continue
             seen = _compared(one, facts)
             behind = one.seen.life_key in folded
             if behind or not (self._was_outage(one) or self._is_early(one, seen, facts)):
@@ -84,7 +93,9 @@ class ReachRule(Rule):
 
     def _is_early(self, failing: Failing, seen: Observation, facts: Facts) -> bool:
         """Nothing else was tried since: others may yet turn out to fail with it."""
-        if facts.final or seen.id != "tcp-blocked" or seen.confidence != "possible":
+        if facts.final or seen.confidence != "possible":
+            return False
+        if seen.id not in ("tcp-blocked", "sni-filtered"):
             return False
         until = failing.since_ns + LIMITS.forming_ns
         if not failing.beyond or until <= facts.now_ns:
@@ -213,11 +224,11 @@ def _blocked(failing: Failing, facts: Facts) -> Observation:
             seen, values={**seen.values, "detail": extra}, confidence=confidence,
             detail=tuple(detail),
         )  # fmt: skip
-    count = seen.values["count"]
+    count = seen.values["syns"]
     lets = allowed(failing.host, target, facts)
     return replace(
         seen,
-        text=f"{failing.host} port {target.port} does not answer: {count} SYNs unanswered"
+        text=f"{failing.host} port {target.port} does not answer: {count} unanswered"
         f" since {clock_text(since)}",
         action=f"Check the route to {failing.host} and whether it is up, then the firewall"
         if lets

@@ -196,6 +196,9 @@ def _rogue(facts: Facts) -> Observation | None:
     if rogue is None or facts.now_ns - max(o.seen.time_ns for o in rogue[:2]) > LIMITS.no_news_ns:
         return None
     one, two, kind = rogue
+    older, newer = sorted(facts.leases.offered.get(o.server, 0) for o in (one, two))
+    if older and newer - older > LIMITS.gone_ns:
+        return None  # who wants a lease asks everybody, and one of them offers no more
     if _foreign(one, facts) and not _foreign(two, facts):
         one, two = two, one
     text = None

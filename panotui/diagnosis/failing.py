@@ -14,7 +14,7 @@ from panotui.diagnosis.fate import Trial
 from panotui.diagnosis.phrases import attempts, times
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
-from panotui.state.ladder import HELLO, STEPS, SYN, Attempt
+from panotui.state.ladder import HELLO, STEPS, SYN, Attempt, syns
 
 _NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no way there
 
@@ -129,7 +129,7 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
         count = sum(a.syns for a in failures)
         return _observe(
             "tcp-blocked", target, attempt, host, facts, detail=lines,
-            values={"count": str(max(count, target.syns)), "detail": ""},
+            values={"syns": syns(max(count, target.syns)), "detail": ""},
         )  # fmt: skip
     if attempt.how == "http":
         return _observe("captive-portal", target, attempt, host, facts, detail=lines,

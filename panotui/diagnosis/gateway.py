@@ -183,9 +183,9 @@ class GatewayRule(Rule):
 
     # ------------------------------------------------------------------ the right one
 
-    @staticmethod
-    def _wrong_gateway(row: Question, facts: Facts) -> Observation | None:
-        """The appliance asks for a neighbour that nobody is, and never for the site's gateway."""
+    def _wrong_gateway(self, row: Question, facts: Facts) -> Observation | None:
+        """The appliance asks for a neighbour that nobody is, and never for the site's gateway; or,
+        where it once did, sends nothing to the internet any more."""
         given = facts.site.network.gateways
         if not given or not _in_vain(row, facts) or not _known_appliance(row.asker, facts):
             return None
@@ -195,10 +195,11 @@ class GatewayRule(Rule):
         mine = [g for g in given if _inside(g, network)]
         book = facts.claims
         asked = {t for a, t in (*book.questions, *book.answered) if a == row.asker}
-        if not mine or asked & set(mine):
+        port = facts.port_of(row.asker) or row.asker
+        sent = max((w.last_ns for (name, _), w in self._ways.items() if name == port), default=0)
+        if not mine or sent > row.first_ns or (asked & set(mine) and not sent):
             return None
         control = _control(row, facts)
-        port = facts.port_of(row.asker) or row.asker
         return Observation(
             "wrong-gateway",
             port,

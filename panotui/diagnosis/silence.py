@@ -36,7 +36,8 @@ class _Habit(Struct):
             return False
         times = list(self.times)[-LIMITS.habit_times :]
         pauses = [b - a for a, b in pairwise(times)]
-        even = max(pauses) <= LIMITS.even_ratio * max(1, min(pauses))
+        # times are kept in steps of a second: of shorter ones none is known to be even
+        even = max(pauses) <= LIMITS.even_ratio * max(2 * SECOND, min(pauses))
         return even and now_ns - times[-1] > LIMITS.overdue * max(pauses)
 
 

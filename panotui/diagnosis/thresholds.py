@@ -203,6 +203,8 @@ class Cloud(Table, frozen=True):
     rtt_ms: Amount
     retransmitted_share: Share
     segments: Count
+    line_ns: Nanoseconds
+    unheard_ns: Nanoseconds
     silence_ns: Nanoseconds
     forming_ns: Nanoseconds
     again_ns: Nanoseconds
@@ -227,6 +229,7 @@ class Dhcp(Table, frozen=True):
     settle_ns: Nanoseconds
     no_news_ns: Nanoseconds
     kept_ns: Nanoseconds
+    gone_ns: Nanoseconds
     pool_ns: Nanoseconds
 
 

@@ -33,6 +33,7 @@ _MQTT = ("mqtt", "x-amzn-mqtt-ca")
 _FOLLOWS = ("tls-alert", "client-cert-rejected", "alpn-stripped", "endpoint-failing",
             "sni-filtered")  # fmt: skip
 _HOSTS_MAX = 256
+_DISTRUST = frozenset({42, 46, 48})  # a certificate that is bad, unknown, of an unknown issuer
 
 
 class _Handshake(Struct):
@@ -55,6 +56,7 @@ class _Failure(Struct):
     count: int = 0
     flow: str | None = None
     works: bool = False  # the handshake was done all the same
+    distrust: bool = False  # the appliance does not take the server's certificate
 
 
 class TlsRule(Rule):
@@ -168,6 +170,7 @@ class TlsRule(Rule):
             {"side": side, "meaning": f"{meaning} ({message.code})", "advice": advice}, text, facts,
         )  # fmt: skip
         failure.confidence = "possible" if message.level is None else None
+        failure.distrust = message.from_client and message.code in _DISTRUST
 
     def _fail(
         self,
@@ -227,15 +230,27 @@ class TlsRule(Rule):
         out.extend(self._in_between(shared))
         return out
 
-    @staticmethod
     def _in_between(
+        self,
         shared: dict[tuple[str, str], list[tuple[str, _Failure]]],
     ) -> Iterable[Observation]:
         """Who answers in place of the endpoints: one finding for all its names."""
         for (kind, who), found in shared.items():
             hosts = [host for host, _ in found]
-            alike = kind != "tls-alert"  # an alert may come of itself; who intercepts is one
+            # an alert may come of itself; who intercepts is one
+            alike = kind != "tls-alert"
             newest = max((f for _, f in found), key=lambda f: f.last_ns)
+            text = None
+            seen = any(("tls-intercepted", h) in self._failures for h in hosts)
+            if not (alike or seen) and len(found) > 1 and all(f.distrust for _, f in found):
+                # TLS 1.3 hides the certificate, but not that the appliance takes none of them
+                text = (
+                    f"The appliance trusts the certificate of none of {len(found)} endpoints"
+                    f" ({newest.values['meaning']}): something answers in their place, as TLS"
+                    f" inspection does ({listed(hosts)})"
+                )
+                newest.confidence = "likely"
+                kind, alike = "tls-intercepted", True
             yield Observation(
                 kind,
                 hosts[0] if len(hosts) == 1 else f"{len(hosts)} names",
@@ -249,7 +264,11 @@ class TlsRule(Rule):
                 key=f"{newest.values['port']} {who}",
                 blocks=tuple(f"endpoint:{h}" for h in hosts),
                 relies=tuple(f"endpoint:{h}" for h in hosts),
-                covers=tuple(f"{k}|{h}" for h in hosts for k in _FOLLOWS) if alike else (),
+                covers=(
+                    *(f"{k}|{h}" for h in hosts for k in _FOLLOWS if alike),
+                    *((f"tls-alert|{newest.values['port']} {who}",) if text else ()),
+                ),
+                text=text,
             )
 
 

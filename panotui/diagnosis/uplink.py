@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 import numpy as np
+from msgspec import Struct
 
 from panotui.diagnosis.cloud import HOUR, SUPPORT_ENDED_NS
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
@@ -12,18 +13,32 @@ from panotui.diagnosis.facts import LIMITS as COMMON_LIMITS
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.phrases import milliseconds, segments_of, times
 from panotui.model import (
+    I64,
     SECOND,
+    U64,
     AnyMessage,
+    Bool,
     HttpMessage,
     TlsClientHello,
     address_text,
 )
+from panotui.model.flow_rows import FlowColumns
+from panotui.model.untouched import untouched
+from panotui.policy.rules import expand_regions
 from panotui.site.facts import Who
 from panotui.state.connects import recent
 from panotui.state.ladder import FLIGHT, HELLO, Attempt
 
 LOOK_AGAIN_NS = 10 * SECOND
 MEASURED_EACH_NS = 5 * SECOND
+
+
+class _Span(Struct, frozen=True):
+    """Segments with data between two looks, of connections that were answered in between."""
+
+    end_ns: int
+    segments: int
+    again: int  # sent again
 
 
 class UplinkRule(Rule):
@@ -37,6 +52,13 @@ class UplinkRule(Rule):
         self._measured_ns = 0
         self._found: list[Observation] = []
         self._in_use = False  # something was there to be measured
+        self._looked_ns = 0
+        self._spans: deque[_Span] = deque(maxlen=64)  # of the last two minutes
+        # by slot of the flow table, as of the last look
+        self._key: U64 = np.zeros(0, np.uint64)
+        self._segments: I64 = np.zeros(0, np.int64)
+        self._again: I64 = np.zeros(0, np.int64)
+        self._unheard: Bool = np.zeros(0, np.bool_)  # it had lost its way
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT":
@@ -67,7 +89,7 @@ class UplinkRule(Rule):
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
-        measured = facts.now_ns - self._measured_ns >= MEASURED_EACH_NS
+        measured = facts.final or facts.now_ns - self._measured_ns >= MEASURED_EACH_NS
         if measured:
             self._measured_ns = facts.now_ns
             self._found = self._slow(facts)
@@ -89,23 +111,19 @@ class UplinkRule(Rule):
         parts: list[str] = []
         if len(rtts) >= 3 and float(np.median(rtts)) > CLOUD_LIMITS.rtt_ms:
             parts.append(f"round trip {float(np.median(rtts)):.0f} ms")
-        flows = facts.flows
-        rows = flows.rows[flows.live & flows.endpoint]
-        # a connection that never came about has sent nothing again but SYNs
-        rows = rows[(rows["synack_ns"] > 0) & (facts.now_ns - rows["last_ns"] < 120 * SECOND)]
-        self._in_use = bool(targets) or len(rows) > 0
-        segments = int(rows["data_segments_out"].sum() + rows["data_segments_in"].sum())
-        # What was answered already, or is seen for the second time on its way here, was not lost
-        # before us: its answer came late. What fills a hole is sent again at once.
-        repeats = rows["retransmits_out"] - rows["spurious_out"] + rows["fast_retransmits_in"]
-        again = int(repeats.sum())
-        if (
-            segments >= CLOUD_LIMITS.segments
-            and again > CLOUD_LIMITS.retransmitted_share * segments
-        ):
+        self._count_again(facts)
+        self._in_use = bool(targets) or bool(self._spans)
+        segments, again = sum(s.segments for s in self._spans), sum(s.again for s in self._spans)
+        least, share = CLOUD_LIMITS.segments, CLOUD_LIMITS.retransmitted_share
+        if segments >= least and again > share * segments:
             parts.append(f"{100 * again / segments:.1f} % of segments sent again")
         if not parts:
             return []
+        rows = facts.flows.rows[facts.flows.live & facts.flows.endpoint]
+        rows = rows[
+            (rows["synack_ns"] > 0) & (facts.now_ns - rows["last_ns"] < CLOUD_LIMITS.line_ns)
+        ]
+        repeats = _repeats(rows)
         worst = np.argsort(-repeats)[:3]
         seen = [
             evidence(
@@ -118,6 +136,54 @@ class UplinkRule(Rule):
             for i in worst.tolist()
         ]
         return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)}, tuple(seen))]
+
+    def _count_again(self, facts: Facts) -> None:
+        """Count what was sent since the last look, and what of it again. A connection that nobody
+        answers any more has lost its way, which says nothing of how good the way is."""
+        flows = facts.flows
+        began, self._looked_ns = self._looked_ns, facts.now_ns
+        if len(self._key) != len(flows.rows):
+            self._key = untouched(len(flows.rows), np.uint64)
+            self._segments = untouched(len(flows.rows), np.int64)
+            self._again = untouched(len(flows.rows), np.int64)
+            self._unheard = untouched(len(flows.rows), np.bool_)
+        # a connection that never came about has sent nothing again but SYNs
+        slots = np.flatnonzero(flows.live & flows.endpoint)
+        rows = flows.rows[slots]
+        new = (rows["synack_ns"] > 0) & (rows["last_ns"] > began - LOOK_AGAIN_NS)
+        # what waits for its answer just now is counted when it has come, or not at all
+        waits = rows["last_out_ns"] > rows["last_in_ns"]
+        new &= (
+            ~(waits & (facts.now_ns - rows["last_out_ns"] < CLOUD_LIMITS.unheard_ns)) | facts.final
+        )
+        slots, rows = slots[new], rows[new]
+        known = self._key[slots] == flows.key[slots]
+        segments = (rows["data_segments_out"] + rows["data_segments_in"]).astype(np.int64)
+        again = _repeats(rows)
+        # SYNs that were sent again show a way that was closed for a while
+        again = np.maximum(again - np.maximum(rows["syn_out"].astype(np.int64) - 1, 0), 0)
+        unheard = rows["last_out_ns"] - rows["last_in_ns"] > CLOUD_LIMITS.unheard_ns
+        heard = ~unheard & ~(known & self._unheard[slots])
+        lately = segments - np.where(known, self._segments[slots], 0)
+        lately_again = again - np.where(known, self._again[slots], 0)
+        self._key[slots], self._segments[slots] = flows.key[slots], segments
+        self._again[slots], self._unheard[slots] = again, unheard
+        if heard.any():
+            sent, twice = int(lately[heard].sum()), int(lately_again[heard].sum())
+            self._spans.append(_Span(facts.now_ns, sent, twice))
+        while self._spans and facts.now_ns - self._spans[0].end_ns > CLOUD_LIMITS.line_ns:
+            self._spans.popleft()
+
+
+def _repeats(rows: FlowColumns) -> I64:
+    """Segments that were sent again because they were lost.
+
+    What was answered already, or is seen for the second time on its way here, was not lost before
+    us: its answer came late. What fills a hole is sent again at once.
+    """
+    out = rows["retransmits_out"].astype(np.int64) - rows["spurious_out"]
+    found: I64 = out + rows["fast_retransmits_in"]
+    return found
 
 
 def _is_slow(facts: Facts) -> bool:
@@ -220,6 +286,10 @@ class PolicyUseRule(Rule):
                 continue
             mine = [e for e in facts.endpoints.endpoints.values() if e.rule.id == rule.id]
             last = max((e.attempts.last_ns for e in mine), default=facts.started_ns)
+            # the name that the appliance used, or the one that it would use in this region
+            region = facts.policy.region
+            printed = expand_regions(rule.hosts[0], [region])[0] if region else rule.hosts[0]
+            host = mine[0].host if mine else printed.replace("{region}", "your region")
             if facts.now_ns - last < 24 * HOUR:
                 continue
             out.append(
@@ -229,7 +299,7 @@ class PolicyUseRule(Rule):
                     {
                         "label": rule.label,
                         "hours": str((facts.now_ns - last) // HOUR),
-                        "host": rule.hosts[0],
+                        "host": host,
                     },
                 )
             )

@@ -24,6 +24,7 @@ from panotui.state.camera_media import (
 from panotui.state.camera_sealed import sealed_failure
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
+from panotui.state.ladder import syns
 from panotui.state.streams import StreamState, media_of
 from panotui.state.thresholds import thresholds
 
@@ -171,7 +172,7 @@ def _out_of_reach(scene: Scene) -> Verdict | None:
     if camera.arp_silent_ns:
         return "unreachable", "ARP goes unanswered", camera.arp_silent_ns
     if camera.syn_unanswered >= LIMITS.unanswered_syns:
-        return "unreachable", f"{camera.syn_unanswered} SYNs unanswered", camera.syn_first_ns
+        return "unreachable", f"{syns(camera.syn_unanswered)} unanswered", camera.syn_first_ns
     answered = max((s.answered_ns for s in camera.sessions.values()), default=0)
     ended = [when for _, when in camera.hung_up if when > answered]
     if len(ended) > 1:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from panotui.model import SECOND, U8, EvidenceRecord, IcmpMessage
 from panotui.model.flow_rows import AnyRows, FlowRow
-from panotui.state.ladder import SYN, Attempt
+from panotui.state.ladder import SYN, Attempt, syns
 from panotui.state.thresholds import thresholds
 
 CONNECTS_MAX = 4096
@@ -105,8 +105,11 @@ class Attempts(Struct):
             self.since_ns = attempt.first_ns
 
     def connected(self, time_ns: int) -> None:
-        """The server accepted a connection."""
-        self.connected_ns = max(self.connected_ns, time_ns)
+        """The server accepted a connection: what failed before it is over. Of one that is older
+        than the newest, as when it ends, nothing is new."""
+        if time_ns <= self.connected_ns:
+            return
+        self.connected_ns = time_ns
         self.syns = self.refusals = self.icmp_count = 0
         self.icmp = None
 
@@ -166,7 +169,7 @@ class Attempts(Struct):
         if self.icmp and attempt.how == "icmp":
             return f"{self.icmp.src} says {icmp_meaning(self.icmp)}"
         if attempt.how == "silent" and attempt.passed < SYN:
-            return f"{self.syns or attempt.syns} SYNs unanswered"
+            return f"{syns(self.syns or attempt.syns)} unanswered"
         if attempt.how == "refused":
             return "connection refused (RST to SYN)"
         if attempt.alert is not None and attempt.alert.code:

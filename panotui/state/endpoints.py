@@ -16,11 +16,11 @@ from msgspec import Struct
 from panotui.model import AttemptRecord, EndpointRecord
 from panotui.policy.rules import Policy, Rule, expand_regions
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
-from panotui.state.clock import ClockBook
+from panotui.state.clock import ClockBook, TimeServer
 from panotui.state.connects import Attempts
 from panotui.state.ladder import NAME, STEPS
 from panotui.state.lookups import Lookup
-from panotui.state.resolvers import ResolverBook
+from panotui.state.resolvers import Resolver, ResolverBook
 from panotui.state.thresholds import thresholds
 
 ENDPOINTS_MAX = 512
@@ -282,9 +282,44 @@ def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRe
                 label="DNS",
                 failing_step=failing,
                 address=address,
+                attempts_detail=_unanswered_lookups(resolver),
             )
         )
     return out
+
+
+def _unanswered_lookups(resolver: Resolver | None) -> tuple[AttemptRecord, ...]:
+    """What the client that fares best asks since the last answer, oldest first."""
+    sides = resolver.sides.values() if resolver is not None else ()
+    side = min(sides, key=lambda s: s.unanswered, default=None)
+    if resolver is None or side is None:
+        return ()
+    return tuple(
+        AttemptRecord(
+            time_ns=at, packet=packet or None, address=resolver.address,
+            passed="asked", ended="silent", text=f"asked for {name}, nothing after",
+        )
+        for at, packet, name in side.unanswered_seen
+    )  # fmt: skip
+
+
+def _unanswered_times(server: TimeServer | None) -> tuple[AttemptRecord, ...]:
+    """The newest questions for the time that got no answer, or none that fits, oldest first."""
+    if server is None:
+        return ()
+    side = server.side()
+    said = [(at, packet, "asked", "silent", "asked, nothing after") for at, packet in side.asked]
+    said += [
+        (at, packet, "answered", "rejected", "answer that fits no question")
+        for at, packet in side.rejected_seen
+    ]
+    return tuple(
+        AttemptRecord(
+            time_ns=at, packet=packet or None, address=server.address,
+            passed=passed, ended=ended, text=text,
+        )
+        for at, packet, passed, ended, text in sorted(said)[-ATTEMPTS_SHOWN:]
+    )  # fmt: skip
 
 
 def _ntp_records(clock: ClockBook, servers: frozenset[str]) -> list[EndpointRecord]:
@@ -317,6 +352,7 @@ def _ntp_records(clock: ClockBook, servers: frozenset[str]) -> list[EndpointReco
                 label="NTP",
                 failing_step=failing,
                 address=address,
+                attempts_detail=_unanswered_times(server),
             )
         )
     return out

@@ -56,6 +56,11 @@ _ENDS = {
 }
 
 
+def syns(count: int) -> str:
+    """`1 SYN`, `3 SYNs`."""
+    return "1 SYN" if count == 1 else f"{count} SYNs"
+
+
 class Attempt(Struct):
     """One connection on its way up."""
 
@@ -118,7 +123,7 @@ class Attempt(Struct):
             if self.hello is not None and self.passed < HANDSHAKE:
                 parts.append(_WORDS[HELLO] + (f" {self.again + 1} times" if self.again else ""))
         else:
-            parts.append("1 SYN" if self.syns == 1 else f"{self.syns} SYNs")
+            parts.append(syns(self.syns))
         if self.passed >= FLIGHT:
             parts.append(_WORDS[min(self.passed, DATA)])
         if self.how in _ENDS:

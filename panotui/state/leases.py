@@ -134,6 +134,7 @@ class LeaseBook:
         self.served_ns = 0  # the newest ACK to anybody
         self.served: str = ""  # and to whom
         self.rogue: tuple[Offer, Offer, str] | None = None  # the first, the other, in what
+        self.offered: OrderedDict[str, int] = OrderedDict()  # server -> its newest OFFER
         # by network: what each server gives to anybody
         self._given: OrderedDict[str, OrderedDict[str, Offer]] = OrderedDict()
         self._defended: OrderedDict[str, tuple[str, Seen]] = OrderedDict()  # address -> answer
@@ -213,6 +214,11 @@ class LeaseBook:
         lease.answered = True
         lease.discovers.clear()
         lease.offers.add(message, f"OFFER of {message.your_ip or '?'}")
+        server = message.server_id or message.src
+        self.offered[server] = message.time_ns
+        self.offered.move_to_end(server)
+        while len(self.offered) > NETWORKS_MAX:
+            self.offered.popitem(last=False)
         self._compare(lease, message)
 
     def _on_ack(self, lease: Lease, message: DhcpMessage) -> None:

@@ -51,9 +51,18 @@ class Side(Struct):
     last_answer_ns: int = 0
     lost: deque[Lost] = field(default_factory=lambda: deque(maxlen=LOST_KEPT))
     asked: deque[int] = field(default_factory=lambda: deque(maxlen=2 * LOST_KEPT))  # times
+    # from the last answer before to the first one after: nothing at all was answered in between
+    outages: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
     def answered(self, time_ns: int) -> None:
         """The server answers this client."""
+        waiting = 0
+        for asked in reversed(self.asked):
+            if asked <= self.last_answer_ns or waiting >= LIMITS.outage_queries:
+                break
+            waiting += time_ns - asked >= LIMITS.outage_ns
+        if waiting >= LIMITS.outage_queries:
+            self.outages.append((self.last_answer_ns, time_ns))
         self.answers += 1
         self.unanswered = 0
         self.unanswered_seen.clear()
@@ -187,6 +196,8 @@ class ResolverBook:
             if resolver is None or side is None:
                 continue
             repeated = self._repeated.pop(key, 0)
+            if any(start < time_ns < end for start, end in side.outages):
+                continue  # the whole server was out, which is another matter
             if side.last_answer_ns > time_ns:
                 raced = self._raced(key, time_ns)
                 side.lost.append(Lost(time_ns, packet, key[4], key[5], raced, repeated > 0))

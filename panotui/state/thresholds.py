@@ -173,6 +173,8 @@ class Resolvers(Table, frozen=True):
     repeated_ns: Nanoseconds
     pair_ns: Nanoseconds
     error_names: Count
+    outage_queries: Count
+    outage_ns: Nanoseconds
 
 
 class Rungs(Table, frozen=True):

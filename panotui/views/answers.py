@@ -231,8 +231,8 @@ def _own_proofs(record: Any, snapshot: Snapshot) -> list[Proof]:
         return _dialogue(record.name, snapshot)
     if isinstance(record, EndpointRecord):
         return [
-            Proof(time_ns=a.time_ns, text=f"{a.text}  {a.address}", packet=a.packet)
-            for a in record.attempts_detail
+            Proof(time_ns=a.time_ns, text=text, packet=a.packet)
+            for a, text in zip(record.attempts_detail, attempts_said(record), strict=True)
         ]
     if isinstance(record, ViolationRecord):
         first = record.first_packet or None
@@ -257,6 +257,26 @@ def _own_proofs(record: Any, snapshot: Snapshot) -> list[Proof]:
     if isinstance(record, EventRecord):
         return [Proof(time_ns=record.time_ns, text=record.text, packet=record.packet)]
     return []
+
+
+def attempts_said(endpoint: EndpointRecord) -> list[str]:
+    """`SYN ok 21 ms, ClientHello sent, nothing after; 3rd attempt  203.0.113.7`, oldest first. Of a
+    DNS or time server the questions are too many to be counted one by one."""
+    tried = [a for a in endpoint.attempts_detail if a.ended != "nameless"]
+    before = endpoint.attempts - len(tried)
+    if endpoint.service in ("dns", "ntp") or before < 0:
+        return [a.text for a in endpoint.attempts_detail]
+    numbers = {id(a): n for n, a in enumerate(tried, before + 1)}
+    return [
+        f"{a.text}; {ordinal(numbers[id(a)])} attempt  {a.address}" if id(a) in numbers else a.text
+        for a in endpoint.attempts_detail
+    ]
+
+
+def ordinal(number: int) -> str:
+    """`1st`, `2nd`, `11th`, `23rd`."""
+    endings = {1: "st", 2: "nd", 3: "rd"} if number % 100 not in (11, 12, 13) else {}
+    return f"{number:,}{endings.get(number % 10, 'th')}"
 
 
 def _dialogue(camera: str | None, snapshot: Snapshot) -> list[Proof]:

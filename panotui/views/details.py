@@ -17,6 +17,7 @@ from panotui.model import (
     FlowRecord,
     PortRecord,
     Snapshot,
+    StepRecord,
     StreamRecord,
     ViolationRecord,
 )
@@ -550,6 +551,14 @@ def event_detail(key: str, event: EventRecord, state: State, snapshot: Snapshot)
     )
 
 
+def _step(row: StepRecord) -> Line:
+    """How far a port's frames, its lease or a gateway of it got."""
+    label = {"port": "frames", "next-hop": f"gateway {row.name}"}.get(row.target, row.target)
+    fails = f"; fails at {row.failing_step}" if row.failing_step else ""
+    since = f" since {utc(row.since_ns)[11:19]}" if fails and row.since_ns else ""
+    return label, f"{row.text}{fails}{since}"
+
+
 def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) -> Detail:
     cameras = [c.name for c in snapshot.cameras if c.port == port.name]
     whose = "the probe's own link" if port.link_is_ours else "link"
@@ -593,6 +602,7 @@ def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) ->
                 ("receive drops", word(port.rx_dropped)),
             ],
         ),
+        *section("STEPS", [_step(row) for row in port.ladder]),
         *section("CAMERAS HERE", [("", ", ".join(cameras))]),
     )
     return Detail(

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.lab.certificates import make_certificates
-from tests.lab.netns import Namespace, veth
+from tests.lab.netns import Namespace, end, veth
 
 HERE = Path(__file__).parent
 SYSTEM_PYTHON = "/usr/bin/python3"  # has Debian's GStreamer bindings
@@ -149,6 +149,7 @@ class Plant:
         self._stack = ExitStack()
         self.cameras: dict[str, subprocess.Popen[str]] = {}
         self.readers: dict[str, subprocess.Popen[str]] = {}
+        self._names: list[subprocess.Popen[Any]] = []
         self.folder = Path()
 
     # ------------------------------------------------------------------ life
@@ -265,19 +266,7 @@ class Plant:
     def _services(self) -> None:
         make_certificates(self.folder, [*CLOUD, VENDOR[0]])
         self.ca = self.folder / "server-ca.pem"
-        records = "".join(f"host-record={n},{a}\n" for n, a in [*CLOUD.items(), VENDOR])
-        (self.folder / "dnsmasq.conf").write_text(
-            "no-daemon\nno-resolv\nno-hosts\nno-ping\nbind-interfaces\nuser=root\n"
-            f"interface=lan\ninterface=cam\npid-file={self.folder}/dnsmasq.pid\n"
-            f"dhcp-leasefile={self.folder}/leases\nlog-facility=-\n"
-            f"dhcp-range={CLOUD_NET}.5,{CLOUD_NET}.20,1h\n"
-            f"dhcp-host={APPLIANCE_MACS['eth1']},{CLOUD_NET}.5\n"
-            f"dhcp-option=option:router,{CLOUD_NET}.1\n"
-            f"dhcp-option=option:ntp-server,{CLOUD_NET}.1\n"
-            # names it does not know do not exist; AAAA of a known name is an empty answer
-            f"local=/amazonaws.com/\nlocal=/vendor.example/\n{records}"
-        )
-        self._daemon(self.router, ["dnsmasq", "-C", str(self.folder / "dnsmasq.conf")])
+        self.serve_names()
         (self.folder / "chrony.conf").write_text(
             f"local stratum 3\nallow all\ncmdport 0\nbindaddress {CLOUD_NET}.1\n"
             f"pidfile {self.folder}/chrony.pid\ndriftfile {self.folder}/drift\n"
@@ -313,10 +302,41 @@ class Plant:
         self.wait_tcp(self.appliance, CLOUD[LOGS], 443)
         self.wait_tcp(self.cloud, "127.0.0.1", 1883)
 
-    def _daemon(self, ns: Namespace, args: list[str]) -> None:
-        log = (self.folder / f"{args[0]}.log").open("w")
+    def serve_names(
+        self,
+        *,
+        without: tuple[str, ...] = (),
+        nowhere: tuple[str, ...] = (),
+        leases: str = f"{CLOUD_NET}.5,{CLOUD_NET}.20,1h",
+    ) -> None:
+        """(Re)start the router's names and leases: names that are denied (NXDOMAIN), names that
+        lead to 0.0.0.0, and the range of leases (`NET,static` gives and keeps none)."""
+        for old in self._names:
+            end(old)
+        self._names.clear()
+        said = {n: a for n, a in [*CLOUD.items(), VENDOR] if n not in (*without, *nowhere)}
+        records = "".join(f"host-record={n},{a}\n" for n, a in said.items())
+        records += "".join(f"address=/{n}/0.0.0.0\n" for n in nowhere)
+        host = "" if "static" in leases else f"dhcp-host={APPLIANCE_MACS['eth1']},{CLOUD_NET}.5\n"
+        (self.folder / "leases").unlink(missing_ok=True)
+        (self.folder / "dnsmasq.conf").write_text(
+            "no-daemon\nno-resolv\nno-hosts\nno-ping\nbind-interfaces\nuser=root\n"
+            f"interface=lan\ninterface=cam\npid-file={self.folder}/dnsmasq.pid\n"
+            f"dhcp-leasefile={self.folder}/leases\nlog-facility=-\ndhcp-authoritative\n"
+            f"dhcp-range={leases}\n{host}"
+            f"dhcp-option=option:router,{CLOUD_NET}.1\n"
+            f"dhcp-option=option:ntp-server,{CLOUD_NET}.1\n"
+            # names it does not know do not exist; AAAA of a known name is an empty answer
+            f"local=/amazonaws.com/\nlocal=/vendor.example/\n{records}"
+        )
+        self._names.append(
+            self._daemon(self.router, ["dnsmasq", "-C", str(self.folder / "dnsmasq.conf")])
+        )
+
+    def _daemon(self, ns: Namespace, args: list[str]) -> subprocess.Popen[Any]:
+        log = (self.folder / f"{args[0]}.log").open("a")
         self._stack.callback(log.close)
-        ns.popen(args, stdout=log, stderr=log)
+        return ns.popen(args, stdout=log, stderr=log)
 
     def wait_tcp(self, ns: Namespace, address: str, port: int, timeout_s: float = 15.0) -> None:
         """Until something listens there; TimeoutError otherwise."""

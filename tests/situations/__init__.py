@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.situations import (
+    cameras,
     endpoints,
     fates,
     healthy,
@@ -14,6 +15,6 @@ from tests.situations import (
 from tests.situations.situation import SITUATIONS, Situation
 
 __all__ = [
-    "SITUATIONS", "Situation", "endpoints", "fates", "healthy", "names", "neighbours", "ports",
-    "vantages",
+    "SITUATIONS", "Situation", "cameras", "endpoints", "fates", "healthy", "names", "neighbours",
+    "ports", "vantages",
 ]  # fmt: skip

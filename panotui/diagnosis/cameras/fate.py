@@ -21,6 +21,7 @@ from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState, media_of, stream_key
 
 LIMITS = thresholds().cameras.fate
+_OF_SILENCE = ("stream-frozen", "camera-unreachable")  # what one camera that stops is told by
 GAPS_MAX = 4096
 NAMED = 6
 
@@ -168,7 +169,8 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
             for m in together[:8]
         ),
         first, facts.now_ns, text=text, action=action,
-        covers=tuple(m.life_key("stream-frozen") for m in together), weight=float(len(names)),
+        covers=tuple(m.life_key(i) for m in together for i in _OF_SILENCE),
+        weight=float(len(names)),
     )  # fmt: skip
 
 

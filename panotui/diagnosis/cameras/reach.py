@@ -14,6 +14,7 @@ from panotui.model import Confidence
 from panotui.state.camera import Camera
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.connects import recent
+from panotui.state.ladder import syns
 
 LIMITS = thresholds().cameras.reach
 
@@ -60,7 +61,7 @@ def _silent(camera: Camera, facts: Facts) -> Iterable[Observation]:
     ):
         yield Observation(
             "camera-unreachable", subject_of(camera),
-            {**values, "detail": f"{camera.syn_unanswered} SYNs unanswered"},
+            {**values, "detail": f"{syns(camera.syn_unanswered)} unanswered"},
             (evidence(camera.syn_first_ns, camera.syn_packet, "SYN, no answer"),),
             camera.syn_first_ns, camera.syn_last_ns, sureness, detail=detail,
             camera=camera.address,
