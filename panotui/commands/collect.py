@@ -84,28 +84,34 @@ def _open(
     from panotui.commands.capture import live_capture
     from panotui.feed.collector import Collector
     from panotui.feed.server import FeedServer
+    from panotui.recording.evidence import EvidenceTap
+    from panotui.recording.held_evidence import KEEPING, HeldEvidence
     from panotui.sources.live import landlock
     from panotui.views.provider import StateProvider
 
     site, _, path = read_site(site_path)
     habits = read_baseline(baseline)
     capture = live_capture(
-        interfaces, site, site_path=path, promiscuous=promiscuous, sizes=sizes, baseline=habits
-    )
+        interfaces, site, site_path=path, promiscuous=promiscuous, keeping=KEEPING, sizes=sizes,
+        baseline=habits,
+    )  # fmt: skip
     pump = capture.pump()
     domain = confined_live.of_collector(network=alerts.by_network)
     capture.drop_privileges()
     editor = capture.site_editor()
     landlock.enter(domain)
     alerts.start(pump)
+    held = HeldEvidence()
     provider = StateProvider(
         pump.engine,
         "live",
+        packets=held,
         notice=lambda: capture.notice() or alerts.notice(),
         site_editor=editor,
         export_folder=Path.cwd(),
     )
     pump.on_tick.append(provider.second)
+    EvidenceTap(pump, held, pump, KEEPING)  # joins itself to the ticks
     server = FeedServer(provider, peers=(peer,))
     return Collector(
         pump,
@@ -122,20 +128,25 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
     from panotui.commands.capture import Demo
     from panotui.feed.collector import Collector
     from panotui.feed.server import FeedServer
+    from panotui.recording.evidence import EvidenceTap
+    from panotui.recording.held_evidence import KEEPING, HeldEvidence
+    from panotui.runtime.packet_keeper import LocalKeeper
     from panotui.sources.live import landlock
     from panotui.views.provider import StateProvider
 
     demo = Demo()
+    held = HeldEvidence()
     pump = demo.pump()
     domain = confined_live.of_collector()
     drop_privileges(COLLECTOR)
     landlock.enter(domain)
-    provider = StateProvider(pump.engine, "demo", export_folder=Path.cwd())
+    provider = StateProvider(pump.engine, "demo", packets=held, export_folder=Path.cwd())
     server = FeedServer(provider, peers=(peer,))
     with os.fdopen(ready_fd, "w", encoding="utf-8") as ready:
         json.dump({"ready": True}, ready)
     while True:
         pump.on_tick.append(provider.second)
+        EvidenceTap(pump, held, LocalKeeper(pump, KEEPING), KEEPING)
         collector = Collector(pump, server=server)
         _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)

@@ -23,8 +23,7 @@ from panotui.recording.evidence_files import write_incident, write_rows
 from panotui.recording.items import Evidence
 from panotui.recording.proofs import proofs_of
 from panotui.recording.redacting import Redactor
-from panotui.recording.relay import AnyRecorder
-from panotui.recording.retention import CONTROL_FILE
+from panotui.recording.retention import CONTROL_FILE, Limits
 from panotui.runtime.pipe import Answer, Ask, Keepers, Keeping, PacketRows
 from panotui.state.marks import key_of
 
@@ -42,6 +41,16 @@ class Ticking(Protocol):
 
     engine: Engine
     on_tick: list[Callable[[int], None]]
+
+
+class Keeps(Protocol):
+    """A recorder, or whoever else takes evidence."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def keep(self, evidence: Evidence) -> bool:
+        """Take packets for a file; false when there is no room for them now."""
 
 
 class Incident(Struct):
@@ -62,7 +71,7 @@ class EvidenceTap:
     def __init__(
         self,
         pump: Ticking,
-        recorder: AnyRecorder,
+        recorder: Keeps,
         keepers: Keepers,
         keeping: Keeping | None = None,
         *,
@@ -225,6 +234,7 @@ class EvidenceTap:
                 redactor=None if self._redactor is None else Redactor(),
             ),
             subject=incident.subject,
+            bytes=len(answer.context.data) + len(answer.packets.data),
         )
         if not self._recorder.keep(evidence):
             self.lost += 1

@@ -47,6 +47,7 @@ class Evidence(Struct):
     write: Callable[[PcapngFile], Written]
     stays_open: bool = False  # more will come for this file soon
     subject: str = ""  # "finding:KEY", "violation:ID"
+    bytes: int = 0  # of packets, about
 
 
 class Flush(Struct):

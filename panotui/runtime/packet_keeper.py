@@ -81,7 +81,9 @@ class PacketKeeper:
 
     def __init__(self, keeping: Keeping | None = None) -> None:
         self._keeping = keeping or Keeping()
-        self._ring_most = MEDIA_RING_BYTES if self._keeping.media else RING_BYTES
+        usual = MEDIA_RING_BYTES if self._keeping.media else RING_BYTES
+        self._ring_most = self._keeping.ring_bytes or usual
+        self._context_most = min(CONTEXT_BYTES, self._ring_most // 2)
         self._of_hosts = [
             (int(ip_address(host)), size) for host, size in self._keeping.of_hosts.items()
         ]
@@ -143,7 +145,7 @@ class PacketKeeper:
         return limit
 
     def _offer_control(self, chunk: Chunk) -> None:
-        if not chunk.control.any():
+        if not self._keeping.segments or not chunk.control.any():
             return
         self._fresh.append(chunk)
         self._fresh_bytes += len(chunk.data)
@@ -173,7 +175,7 @@ class PacketKeeper:
             opening.packets.append(kept)
             opening.size += len(kept.raw)
             self._openings_bytes += len(kept.raw)
-        while len(self._openings) > CONTEXT_FLOWS or self._openings_bytes > CONTEXT_BYTES:
+        while len(self._openings) > CONTEXT_FLOWS or self._openings_bytes > self._context_most:
             _, gone = self._openings.popitem(last=False)
             self._openings_bytes -= gone.size
 

@@ -149,6 +149,8 @@ class Keeping(msgspec.Struct, frozen=True, kw_only=True):
     after_ns: int = 5 * SECOND
     bulk_bytes: int = HEADER_BYTES  # of a bulk packet; 0: no bulk packet is kept
     of_hosts: dict[str, int] = {}  # IPv4 address: the same of packets from and to it
+    ring_bytes: int | None = None  # that are kept of the last seconds; None: as a recorder does
+    segments: bool = True  # control packets are told each second, for files of all of them
 
     @property
     def media(self) -> bool:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +142,34 @@ def test_a_fault_is_read_with_its_action_within_seconds_and_three_keys(name: str
         print(f"{name}: {took:.1f} s, {len(journey.keys)} keys", file=sys.stderr)
         screen.press(b"\x03")
         assert screen.ended(10) == 130
+
+
+def test_w_on_a_live_screen_writes_the_packets_of_a_leak(tmp_path: Path) -> None:
+    """Without a recorder: they were held in memory."""
+    require_root()
+    began = time.time()
+    tmp_path.chmod(0o777)  # who was root is another user now
+    camera = CameraSpec("dock", f"{CAMERA_NET}.11", "02:00:00:00:01:11", 640, 360, 15, 900, 30)
+    with Plant([camera]) as plant:
+        _reads(plant)
+        command = [*PANOTUI, "live", "mir0", "mir1", "--site", str(plant.site_file), "--no-mouse"]
+        screen = Screen(plant.probe.command(["env", "-C", str(tmp_path), *command]))
+        screen.until(["eth0", "eth1", "CLOUD"], 60)
+        plant.phone_home("dock")
+        screen.press(b"5")
+        screen.until(["stream-leak", "WHAT TO DO"], 20)
+        gathered = time.monotonic() + 8
+        while time.monotonic() < gathered:
+            screen.pump(0.1)
+        screen.press(b"w")
+        screen.until(["written to", "y copies"], 10)
+        screen.press(b"\x03")
+        assert screen.ended(10) == 130
+    # beside the temporary files where whom root becomes may not reach this folder
+    places = (tmp_path, Path(tempfile.gettempdir()))
+    found = [f for place in places for f in place.glob("panotui-evidence-*.pcapng")]
+    newest = max(found, key=lambda file: file.stat().st_mtime)
+    assert newest.stat().st_mtime >= began
+    read = subprocess.run(["tshark", "-r", str(newest)], capture_output=True, text=True, check=True)
+    newest.unlink()
+    assert "203.0.113.99" in read.stdout

@@ -1,0 +1,64 @@
+"""Evidence of a live screen without a recorder: the packets of the newest matters, in memory.
+
+Stands where a recorder does for `EvidenceTap`, and answers `w` on the screen: what is held of a
+finding or violation is written as pcapng then, and not before. Bounded; what is oldest goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+from panotui.errors import UsageError
+from panotui.model import EvidenceFileRecord
+from panotui.recording.evidence_export import Saved
+from panotui.recording.items import Evidence
+from panotui.recording.pcapng import PcapngFile
+from panotui.recording.retention import Limits
+from panotui.runtime.pipe import HEADER_BYTES, Keeping
+
+HELD_BYTES = 12 << 20
+HELD_MOST = 64
+# The screen shares its machine with the application: less than a recorder holds, and no packet for
+# a file of all control packets, which there is none of.
+KEEPING = Keeping(bulk_bytes=HEADER_BYTES, ring_bytes=8 << 20, segments=False)
+
+
+class HeldEvidence:
+    """The newest packets that prove something."""
+
+    def __init__(self, most_bytes: int = HELD_BYTES, most: int = HELD_MOST) -> None:
+        self.limits = Limits(evidence_bytes=most_bytes)
+        self._most_bytes, self._most = most_bytes, most
+        self._held: OrderedDict[tuple[str, int], Evidence] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, evidence: Evidence) -> bool:
+        """Hold these packets; false for those of no matter, and for more than is ever held."""
+        if not evidence.subject or evidence.bytes > self._most_bytes:
+            return False
+        earlier = self._held.pop((evidence.subject, evidence.time_ns), None)
+        self._bytes += evidence.bytes - (0 if earlier is None else earlier.bytes)
+        self._held[evidence.subject, evidence.time_ns] = evidence
+        while self._bytes > self._most_bytes or len(self._held) > self._most:
+            _, oldest = self._held.popitem(last=False)
+            self._bytes -= oldest.bytes
+        return True
+
+    def of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
+        return None  # there is no file yet whose frames could be named
+
+    def save(self, key: str, target: Path) -> Saved:
+        """Write what is held of `key` ("finding:KEY", "violation:ID") into the new file `target`.
+        UsageError when nothing is; OSError."""
+        found = next((e for e in reversed(self._held.values()) if e.subject == key), None)
+        if found is None:
+            wait_s = KEEPING.after_ns // 1_000_000_000
+            raise UsageError(
+                "packets", "none are held of this now",
+                f"They are gathered for {wait_s} s and kept of what is newest; `panotui record`"
+                " keeps all that prove something.",
+            )  # fmt: skip
+        with PcapngFile(target, found.title, new=True) as file:
+            written = found.write(file)
+        return Saved(target, written.packets, written.frames, False)
