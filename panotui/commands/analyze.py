@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from panotui.commands.baseline_file import read_baseline, require_same_site
+from panotui.commands.baseline_file import (
+    read_baseline,
+    require_same_name,
+    require_same_site,
+)
 from panotui.commands.confined import confined
 from panotui.commands.options import (
     baseline_option,
@@ -103,7 +107,7 @@ def command(
     named = _named(names, was)
     known, _, _ = read_site(site)
     habits = read_baseline(baseline)
-    require_same_site(habits, baseline, known.site.name or "")
+    require_same_site(habits, baseline, known)
     before = None if was is None else read_site(was)[0]
     again = known if named.recording is None or site is not None else None
     with contextlib.ExitStack() as stack:
@@ -311,6 +315,7 @@ def _judged(
     if recording is not None:
         snapshot, flows, differing = _recorded(recording, site)
         if habits is not None:
+            require_same_name(habits, snapshot.site.name or "")
             from panotui.recording.minutes import minutes
             from panotui.recording.reader import Recording
             from panotui.recording.unusual import departures, with_departures

@@ -90,11 +90,15 @@ def _learn(names: tuple[Path, ...], folders: list[Path]) -> Baseline:
 
 @command.command("show")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @common_options
-def show(path: Path, verbose: bool, no_color: bool) -> None:
+def show(path: Path, as_json: bool, verbose: bool, no_color: bool) -> None:
     """What was learnt, in words."""
     baseline = read_baseline(path)
     assert baseline is not None
+    if as_json:
+        click.echo(msgspec.json.encode(baseline).decode())
+        return
     click.echo(summary(baseline))
     for name, camera in baseline.cameras.items():
         click.echo(

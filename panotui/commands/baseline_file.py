@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import msgspec
 from panotui.errors import InputError
 
 if TYPE_CHECKING:
+    from panotui.model import Site
     from panotui.model.baseline import Baseline
 
 LARGEST = 32 << 20
@@ -50,10 +52,32 @@ def _read(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def require_same_site(baseline: Baseline | None, path: Path | None, site: str) -> None:
-    """InputError for a baseline of another site, where both have a name."""
-    if baseline is not None and baseline.site and site and baseline.site != site:
+def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) -> None:
+    """InputError for a baseline of another site, as far as that can be told: by its name, by the
+    names of cameras, by the zone that its hours are of."""
+    if baseline is None:
+        return
+    require_same_name(baseline, site.site.name or "", str(path))
+    ours = {camera.name for camera in site.camera if camera.name}
+    if ours and baseline.cameras and not ours & set(baseline.cameras):
+        known = ", ".join(list(baseline.cameras)[:3])
         raise InputError(
-            str(path), f"it is of the site {baseline.site}, not of {site}",
-            "Learn one of this site.",
+            str(path), f"none of its cameras ({known}) is one of this site's",
+            "Learn one of this site, or name its cameras as they were called then.",
         )  # fmt: skip
+    # "CET" and "CEST" are one zone: both its names stand in `tzname`
+    if baseline.zone and baseline.zone not in time.tzname:
+        raise InputError(
+            str(path),
+            f"it was learnt in the zone {baseline.zone}, and here it is {time.tzname[0]}: its "
+            "hours are not those of this clock",
+            "Run this in that zone (TZ=Europe/Berlin panotui ...), or learn it again.",
+        )  # fmt: skip
+
+
+def require_same_name(baseline: Baseline, name: str, what: str = "--baseline") -> None:
+    """InputError for a baseline of a site of another name, where both have one."""
+    if baseline.site and name and baseline.site != name:
+        raise InputError(
+            what, f"it is of the site {baseline.site}, not of {name}", "Learn one of this site."
+        )

@@ -56,7 +56,7 @@ def command(
 
     # What needs no privilege is checked here, so that its line comes at once.
     known, _, path = read_site(site)
-    require_same_site(read_baseline(baseline), baseline, known.site.name or "")
+    require_same_site(read_baseline(baseline), baseline, known)
     names = chosen(interfaces, known, COMMANDS)
     ring_sizes(ring, snap)
     wanted = preferences(theme, mouse, config_file, units)

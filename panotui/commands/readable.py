@@ -86,6 +86,8 @@ READING = (
     "panotui.recording.unusual",
     "panotui.report.analysis",
     "panotui.report.columns_csv",
+    "panotui.report.comparison:_css",
+    "panotui.report.comparison:_template",
     "panotui.report.markdown",
     "panotui.report.content:_owners",
     "panotui.report.content:glossary",

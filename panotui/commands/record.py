@@ -148,7 +148,7 @@ def command(
     for_s = None if for_ is None else duration_s(for_)
     known, text, path = read_site(site)
     habits = read_baseline(baseline)
-    require_same_site(habits, baseline, known.site.name or "")
+    require_same_site(habits, baseline, known)
     folder = with_suffix(output)
     other = None if fallback is None else with_suffix(fallback)
     if other is not None and os.path.realpath(other) == os.path.realpath(folder):

@@ -84,7 +84,7 @@ def page(found: Comparison) -> str:
             f"{side.name}: {side.file}, {side.packets:,} packets, "
             f"{side.matched:,} of them also at the other place"
         )
-    lines.append(_clock_line(found))
+    lines.append(clock_line(found))
     lines += [f"Note: {note}" for note in found.notes]
     for title, rows, total in (
         ("STREAMS", found.streams, len(found.streams)),
@@ -129,7 +129,8 @@ def _row(p: Passage, names: dict[str, str]) -> str:
     return line
 
 
-def _clock_line(found: Comparison) -> str:
+def clock_line(found: Comparison) -> str:
+    """How the clocks stand to each other."""
     clock = found.clock
     side = "ahead of" if clock.offset_s >= 0 else "behind"
     line = (

@@ -18,6 +18,7 @@ from panotui.state.streams import StreamState
 
 MINUTE = 60 * SECOND
 FLOWS_A_MINUTE = 4_096
+HARDLY = 0.01  # of the usual: a number beside it says less than the word
 _IDS = {"reader": "unusual-reader", "peer": "unusual-peer", "rtt_ms": "unusual-endpoint",
         "quiet": "unusual-endpoint"}  # fmt: skip
 _SERIOUS = frozenset(("fps", "loss", "absent", "quiet"))
@@ -115,7 +116,12 @@ def _sentence(d: Departure, weeks: float) -> str:
     value, usual, spread = d.value or 0.0, d.usual or 0.0, d.spread or 0.0
     when = f"{d.when} " if d.when != "usually" else "usually "
     if d.kind == "rate_bps":
-        return f"{d.subject} sends {rate(value)}, {when}{rate(usual)} +- {rate(spread)}"
+        sends = rate(value)
+        if value < HARDLY * usual:
+            sends = f"hardly anything ({sends})" if value >= 1 else "nothing"
+        return f"{d.subject} sends {sends}, {when}{rate(usual)} +- {rate(spread)}"
+    if d.kind == "fps" and value < HARDLY * usual:
+        return f"{d.subject} shows hardly a picture, {when}{usual:.1f} +- {spread:.1f} a second"
     if d.kind == "fps":
         return f"{d.subject} shows {value:.1f} pictures a second, {when}{usual:.1f} +- {spread:.1f}"
     if d.kind == "gop_s":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+BASELINE_SCHEMA = "panotui.baseline/1"
 BASELINE_VERSION = 1
 HOURS = 168
 
@@ -54,6 +55,7 @@ class EndpointHabit(msgspec.Struct, frozen=True, kw_only=True):
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """A site's habits."""
 
+    schema: str = BASELINE_SCHEMA
     version: int = BASELINE_VERSION
     site: str = ""
     zone: str = ""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from panotui.model import SECOND
 from panotui.model.comparison import BothSides, Comparison
+from panotui.state.both_sides import over_time
 from panotui.state.strips import Cell
 from panotui.tui import bars, picture, strips
 from panotui.tui.cells import wrap
@@ -167,45 +167,15 @@ def _legend(cells: int, glyphs: Glyphs) -> Line:
 
 def strips_for(found: Comparison, row: BothSides, columns: int) -> Strips:
     """Both strips in at most so many cells, the place that packets pass first above."""
-    grid = found.strips
-    fold = -(-grid.count // columns)
-    cell_s = grid.cell_s * fold
-    sent = _folded(row.packets_by_cell, fold)
-    lost = _folded(row.lost_by_cell or (0,) * grid.count, fold)
-    offset_ns = int(found.clock.offset_s * SECOND)
-    windows = {
-        "a": (found.a.first_time_ns, found.a.last_time_ns),
-        "b": (found.b.first_time_ns - offset_ns, found.b.last_time_ns - offset_ns),
-    }
-    other = "b" if row.first == "a" else "a"
-    text: dict[str, str] = {}
-    for place in (row.first, other):
-        out = []
-        for number, (packets, gone) in enumerate(zip(sent, lost, strict=True)):
-            begin = (grid.start_s + number * cell_s) * SECOND
-            first, last = windows[place]
-            if begin > last or begin + cell_s * SECOND <= first:
-                cell = Cell.BLANK
-            elif not packets:
-                cell = Cell.UNASKED
-            elif place == row.first or not gone:
-                cell = Cell.WELL
-            else:
-                cell = Cell.DEAD if gone == packets else Cell.DAMAGED
-            out.append(str(int(cell)))
-        text[place] = "".join(out)
-    if row.state == "only":
-        text[other] = str(int(Cell.UNASKED)) * len(sent)
-    names = {"a": found.a.name, "b": found.b.name}
+    cells = over_time(found, row, columns)
     return Strips(
-        start_s=grid.start_s,
-        end_s=grid.start_s + len(sent) * cell_s,
-        cell_s=cell_s,
-        first_s=grid.start_s,
-        strips=tuple(Strip(key=p, label=names[p], cells=text[p]) for p in (row.first, other)),
-        curves=(Curve(name="lost", values=lost),),
+        start_s=cells.start_s,
+        end_s=cells.start_s + len(cells.lost) * cells.cell_s,
+        cell_s=cells.cell_s,
+        first_s=cells.start_s,
+        strips=tuple(
+            Strip(key=place, label=label, cells="".join(str(int(cell)) for cell in strip))
+            for place, label, strip in cells.strips
+        ),
+        curves=(Curve(name="lost", values=cells.lost),),
     )
-
-
-def _folded(values: tuple[int, ...], fold: int) -> tuple[int, ...]:
-    return tuple(sum(values[at : at + fold]) for at in range(0, len(values), fold))

@@ -7,11 +7,12 @@ from pathlib import Path
 from panotui.errors import PanotuiError
 from panotui.model import SiteRecord
 from panotui.model.comparison import BothSides, Comparison
+from panotui.state.both_sides import both_sides
 from panotui.views.export import write_detail, write_table
 from panotui.views.frames import Answer, Command, Detail, Done, Frame, Header, View
 from panotui.views.order import HeldOrders
 from panotui.views.panes import page
-from panotui.views.passages import PANE, both_sides, passage_detail
+from panotui.views.passages import PANE, passage_detail
 from panotui.wire.text import printable
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from panotui.model import Snapshot
-from panotui.model.comparison import Absent, BothSides, Comparison, Passage
+from panotui.model.comparison import BothSides
+from panotui.state.both_sides import ends
 from panotui.views.details import section
 from panotui.views.frames import Detail
 from panotui.views.pane import Pane
@@ -11,62 +12,6 @@ from panotui.views.quantities import number
 from panotui.views.state import State
 
 _STATES = {"blocked": 0, "losing": 1, "whole": 2, "only": 3}
-
-
-def both_sides(found: Comparison) -> tuple[BothSides, ...]:
-    """All rows: streams, other flows, what only one place has."""
-    return (
-        *(_passage(found, p, f"s{n}") for n, p in enumerate(found.streams)),
-        *(_passage(found, p, f"f{n}") for n, p in enumerate(found.flows)),
-        *(_absent(found, p, f"x{n}") for n, p in enumerate(found.absent)),
-    )
-
-
-def _passage(found: Comparison, p: Passage, key: str) -> BothSides:
-    behind = p.matched + p.appeared + p.duplicated
-    forth = p.first_seen_at == "a"
-    name = p.camera or f"{p.src}:{p.sport}"
-    if p.ssrc is None:
-        name = _ends(p)
-    elif p.media not in (None, "video"):
-        name += f" ({p.media})"
-    return BothSides(
-        id=key, name=name, state="losing" if p.lost else "whole", transport=p.transport,
-        src=p.src, sport=p.sport, dst=p.dst, dport=p.dport, a=found.a.name, b=found.b.name,
-        first=p.first_seen_at, at_a=p.packets if forth else behind,
-        at_b=behind if forth else p.packets, lost=p.lost, loss=p.loss, lost_bytes=p.lost_bytes,
-        appeared=p.appeared, at_edge=p.at_edge, reordered=p.reordered, duplicated=p.duplicated,
-        delay=p.delay, changes=p.changes, camera=p.camera, url=p.url, ssrc=p.ssrc, codec=p.codec,
-        media=p.media, first_lost=p.first_lost, file=(found.a if forth else found.b).file,
-        packets_by_cell=p.packets_by_cell, lost_by_cell=p.lost_by_cell,
-    )  # fmt: skip
-
-
-def _absent(found: Comparison, p: Absent, key: str) -> BothSides:
-    forth = p.seen_at == "a"
-    lost = p.packets if p.blocked else 0
-    return BothSides(
-        id=key, name=_ends(p), state="blocked" if p.blocked else "only", transport=p.transport,
-        src=p.src, sport=p.sport, dst=p.dst, dport=p.dport, a=found.a.name, b=found.b.name,
-        first=p.seen_at, at_a=p.packets if forth else 0, at_b=0 if forth else p.packets,
-        lost=lost, loss=float(p.blocked), first_lost=(p.first_packet,),
-        file=(found.a if forth else found.b).file, packets_by_cell=p.packets_by_cell,
-        lost_by_cell=p.packets_by_cell if p.blocked else (),
-    )  # fmt: skip
-
-
-def _ends(p: Passage | Absent | BothSides) -> str:
-    return f"{p.transport} {_end(p.src, p.sport)} > {_end(p.dst, p.dport)}"
-
-
-def _end(address: str, port: int) -> str:
-    host = f"[{address}]" if ":" in address and port else address
-    return f"{host}:{port}" if port else host
-
-
-def changes_text(row: BothSides) -> str:
-    """The fields that are others behind what is between."""
-    return ", ".join(f"{c.field} {c.before} > {c.after}" for c in row.changes)
 
 
 def passage_detail(key: str, row: BothSides) -> Detail:
@@ -110,7 +55,7 @@ def passage_detail(key: str, row: BothSides) -> Detail:
         *section(
             "WHAT IT IS",
             [
-                ("flow", _ends(row)),
+                ("flow", ends(row)),
                 ("camera", row.camera or ""),
                 ("URL", row.url or ""),
                 ("codec", row.codec or ""),

@@ -7,12 +7,14 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
 from panotui.commands.compare_captures import command
 from panotui.errors import InputError, UsageError
@@ -21,6 +23,9 @@ CAMERA, READER, TRANSLATED = "10.1.0.11", "10.2.0.5", "10.1.0.1"
 START = 1_790_000_000.0
 AWAY = 0.004  # seconds on the way
 SYN, ACK, PSH = 2, 16, 8
+SCHEMA = Draft202012Validator(
+    json.loads(resources.files("panotui.compare").joinpath("schema.json").read_text("utf-8"))
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ def compare(*args: str | Path) -> dict[str, Any]:
     if done.exception is not None:
         raise done.exception
     answer: dict[str, Any] = json.loads(done.stdout)
+    SCHEMA.validate(answer)
     return answer
 
 
@@ -445,3 +451,44 @@ def test_the_page_says_the_sentence_first(tmp_path: Path) -> None:
     first, _, *rest = done.stdout.splitlines()
     assert first == f"{CAMERA} loses 1.0 % (10 of 1,000 packets) between switch and appliance."
     assert any(line.startswith("Clocks: appliance is 0.0000") for line in rest)
+
+
+def test_the_html_page_has_the_sentence_both_sides_and_a_strip_beside_a_strip(
+    tmp_path: Path,
+) -> None:
+    knocks = [
+        Packet(
+            START + 3 + n, CAMERA, 41_000, READER, 443, b"", 6, 100 + n, numbers=(5, 0), flags=SYN
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    files = two(
+        tmp_path, [*rtp(1000), *questions(40), *knocks],
+        lambda n, p: [] if 300 <= n < 350 or p.dport == 443 else [(0.0, replace(p, ttl=63))],
+    )  # fmt: skip
+    target = tmp_path / "compare.html"
+    done = CliRunner().invoke(
+        command, ["--names", "switch,<appliance>", "-o", str(target), *map(str, files)],
+        standalone_mode=False, catch_exceptions=False,
+    )  # fmt: skip
+    page = target.read_text("utf-8")
+    assert done.stdout.startswith(f"{CAMERA} loses 5.0 % (50 of 1,000 packets)")
+    assert (
+        f"{CAMERA} loses 5.0 % (50 of 1,000 packets) between switch and &lt;appliance&gt;" in page
+    )
+    assert "<appliance>" not in page
+    assert "something between them blocks it" in page
+    assert "<script" not in page
+    losing = page[page.index("losing</span>") :]
+    assert losing.index("1,000") < losing.index(">950<") < losing.index("5.00 %")
+    assert losing.index("5.00 %") < losing.index("ttl 64 &gt; 63")
+    drawn = page[page.index("<h2>Over time") :]
+    assert drawn.count('<svg class="strip"') >= 4
+    assert f"<title>{CAMERA} at switch: 1,000 packets</title>" in drawn
+    assert f"<title>{CAMERA} at &lt;appliance&gt;: 950 packets, 50 lost</title>" in drawn
+    assert 'class="dead"' in drawn
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no place for a file"):
+        compare("-o", tmp_path / "nosuch" / "x.html", tmp_path / "a", tmp_path / "b")

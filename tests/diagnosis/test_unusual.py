@@ -50,7 +50,9 @@ def test_a_bit_rate_that_departs_for_a_quarter_of_an_hour_is_told() -> None:
     assert (finding.id, finding.severity, finding.subject) == (
         "unusual-stream", "info", "camera dock"
     )  # fmt: skip
-    assert finding.text.startswith("dock sends 7.65 kb/s, usually 100 Mb/s +- 2.00 Mb/s")
+    assert finding.text.startswith(
+        "dock sends hardly anything (7.65 kb/s), usually 100 Mb/s +- 2.00 Mb/s"
+    )
     assert finding.cleared_time_ns is None
 
 
@@ -93,3 +95,21 @@ def test_each_departure_has_a_sentence_with_both_numbers(kind: str, text: str) -
     assert seen.values["detail"] == text
     assert seen.action
     assert any("2 weeks" in line for line in seen.detail)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "usual", "text"),
+    [
+        ("rate_bps", 0.9e6, 2.1e6, "dock sends 900 kb/s, usually 2.10 Mb/s +- 200 kb/s"),
+        (
+            "rate_bps", 900.0, 2.1e6,
+            "dock sends hardly anything (900 b/s), usually 2.10 Mb/s +- 200 kb/s",
+        ),
+        ("rate_bps", 0.0, 2.1e6, "dock sends nothing, usually 2.10 Mb/s +- 200 kb/s"),
+        ("fps", 0.1, 25.0, "dock shows hardly a picture, usually 25.0 +- 0.2 a second"),
+    ],
+)  # fmt: skip
+def test_next_to_nothing_is_called_so(kind: str, value: float, usual: float, text: str) -> None:
+    spread = 0.2e6 if kind == "rate_bps" else 0.2
+    departure = Departure(kind, "dock", 1_790_000_000, value, usual, spread, "usually")
+    assert observation(departure, 2.0).values["detail"] == text

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
+from importlib import resources
 from pathlib import Path
 
 import msgspec
 import pytest
 from click import Command
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from panotui.commands.analyze import command as analyze
 from panotui.commands.baseline import command as baseline
@@ -169,8 +171,46 @@ def test_recordings_of_two_sites_are_not_learnt_together(tmp_path: Path) -> None
         run(baseline, "learn", one, two, "-o", tmp_path / "out")
 
 
+def test_a_recording_of_another_site_is_not_compared(tmp_path: Path, learnt: Path) -> None:
+    other = record(tmp_path / "other.panotui", MONDAY, HOUR, site="depot")
+    with pytest.raises(InputError, match="it is of the site plant, not of depot"):
+        run(analyze, "--baseline", learnt, other)
+
+
 def test_show_says_what_was_learnt(learnt: Path) -> None:
     lines = run(baseline, "show", learnt).stdout.splitlines()
     assert lines[0] == "plant: 2.0 days, cameras 1, endpoints 1, peers 1"
     assert any(line.startswith("camera dock: ") and "25.0 +- 0.0 fps" in line for line in lines)
     assert "peer 10.20.0.5 > logs" in lines
+
+
+def test_show_answers_with_the_object_that_the_schema_describes(learnt: Path) -> None:
+    answer = json.loads(run(baseline, "show", "--json", learnt).stdout)
+    text = resources.files("panotui.model").joinpath("baseline.schema.json").read_text("utf-8")
+    Draft202012Validator(json.loads(text)).validate(answer)
+    assert answer["schema"] == "panotui.baseline/1"
+    assert set(answer["cameras"]) == {"dock"}
+    assert json.loads(learnt.read_bytes()) == answer
+
+
+def test_hours_of_another_zone_are_not_compared(tmp_path: Path, learnt: Path) -> None:
+    capture = tmp_path / "a.pcap"
+    capture.write_bytes(b"\xd4\xc3\xb2\xa1" + bytes(20))
+    elsewhere = tmp_path / "elsewhere"
+    whole = json.loads(learnt.read_bytes())
+    elsewhere.write_bytes(msgspec.json.encode({**whole, "zone": "XYZ"}))
+    with pytest.raises(InputError, match=r"learnt in the zone XYZ, and here it is .*TZ="):
+        run(analyze, "--baseline", elsewhere, capture)
+
+
+def test_a_baseline_whose_cameras_are_none_of_the_sites_is_of_another(
+    tmp_path: Path, learnt: Path
+) -> None:
+    capture = tmp_path / "a.pcap"
+    capture.write_bytes(b"\xd4\xc3\xb2\xa1" + bytes(20))
+    site = tmp_path / "site.toml"
+    site.write_text('[[camera]]\nname = "yard"\naddress = "10.20.0.77"\n')
+    with pytest.raises(InputError, match=r"none of its cameras \(dock\) is one of this site's"):
+        run(analyze, "--baseline", learnt, "--site", site, capture)
+    site.write_text('[[camera]]\nname = "dock"\naddress = "10.20.0.11"\n')
+    assert run(analyze, "--baseline", learnt, "--site", site, capture).exit_code == 0

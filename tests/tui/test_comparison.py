@@ -15,13 +15,13 @@ from panotui.commands.review import command
 from panotui.errors import UsageError
 from panotui.model import Site
 from panotui.model.comparison import Comparison
+from panotui.state.both_sides import both_sides
 from panotui.tui.comparison import ComparisonSession, strips_for
 from panotui.tui.effects import Copy, Quit, Send
 from panotui.tui.glyphs import ASCII, UNICODE
 from panotui.tui.line import text_of
 from panotui.views.comparison import ComparisonSource
 from panotui.views.frames import Done, Frame
-from panotui.views.passages import both_sides
 from tests.compare.test_compare_captures import (
     CAMERA,
     READER,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from panotui.model.comparison import BothSides
 from panotui.model.quantities import UNKNOWN
+from panotui.state.both_sides import changes_text
 from panotui.tui.glyphs import Look, role
 from panotui.tui.line import Span
 from panotui.tui.page import Scene
 from panotui.tui.quantities import count
 from panotui.tui.table import Column, Table
-from panotui.views.passages import changes_text
 
 _LOOKS: dict[str, Look] = {"whole": "ok", "losing": "warn", "blocked": "bad", "only": "unknown"}
 
