@@ -62,6 +62,7 @@ class _Life(Struct):
     before: FindingRecord | None = None  # what was over when the condition came back
     worst: FindingRecord | None = None  # as it was when it weighed most
     weight: float = 0.0  # then
+    hidden_ns: int = 0  # since when it hangs on another
 
 
 class Diagnosis:
@@ -107,7 +108,7 @@ class Diagnosis:
         self._heard.clear()
         self._clear(facts.now_ns)
         if self._lives:
-            self._hide()
+            self._hide(facts.now_ns)
             self._announce()
 
     def let_pass(self, now_ns: int) -> None:
@@ -272,6 +273,8 @@ class Diagnosis:
             life.record = msgspec.structs.replace(
                 life.record, cleared_time_ns=life.seen_ns, hides=(), text=life.text
             )
+            if life.record.hidden_by and life.announced and _stood_alone(life):
+                life.record = msgspec.structs.replace(life.record, hidden_by=None)
             if life.worst is not None:
                 life.record = _as_at(life.record, life.worst)
             if life.announced:
@@ -295,7 +298,7 @@ class Diagnosis:
     def _open(self) -> list[_Life]:
         return [v for v in self._lives.values() if v.told and v.record.cleared_time_ns is None]
 
-    def _hide(self) -> None:
+    def _hide(self, now: int) -> None:
         """Hide what hangs on a failing lower step behind the lowest of its causes."""
         opened = sorted(self._open(), key=_order)
         causes = _Causes(opened)
@@ -305,6 +308,8 @@ class Diagnosis:
             if cause is not None:
                 hides.setdefault(cause, []).append(life.record.key)
             if cause != life.record.hidden_by:
+                if life.record.hidden_by is None:
+                    life.hidden_ns = now
                 life.record = msgspec.structs.replace(life.record, hidden_by=cause)
         for life in opened:
             hidden = tuple(hides.get(life.record.key, ()))
@@ -359,6 +364,12 @@ class Diagnosis:
 
 def _has_passed(life: _Life) -> bool:
     return life.spec.passing and (life.before or life.record).cleared_time_ns is not None
+
+
+def _stood_alone(life: _Life) -> bool:
+    """It was told for most of its time before what it hangs on at its end began."""
+    whole = life.seen_ns - life.record.first_time_ns
+    return life.seen_ns - life.hidden_ns < whole / 2
 
 
 def _anew(over: FindingRecord, now_ns: int) -> FindingRecord:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.diagnosis.camera_maker import Film, Reader
-from tests.diagnosis.wire import Wire, told
+from tests.diagnosis.wire import CAMERA_MAC, ETH0, Wire, told
+from tests.made_up import APPLIANCE, CAMERA
 
 CUT, BACK, END = 30.0, 45.0, 70.0
 
@@ -106,3 +107,16 @@ def test_a_loss_that_is_over_is_told_as_it_was_at_its_worst() -> None:
     assert finding.cleared_time_ns is not None
     assert finding.severity == "error"
     assert float(finding.text.partition(": ")[2].partition(" %")[0]) == pytest.approx(5, abs=0.5)
+
+
+def test_what_was_told_alone_for_long_is_told_although_something_covered_it_at_its_end() -> None:
+    wire, film = Wire(), Film()
+    Reader(wire, 40_000).start(0.5).film(1.5, 20, film)
+    refused = wire.tcp((ETH0, APPLIANCE, 40_050), (CAMERA_MAC, CAMERA, 554), 0)
+    refused.syn(60)
+    refused.reset(60.01)
+    again = Reader(wire, 40_100)
+    again.start(66, ports=6100).film(67, 90, Film(ssrc=0x5EED0099), port=6100)
+    findings = {f.id: f for f in wire.watch(end=90).snapshot().findings}
+    assert findings["stream-frozen"].cleared_time_ns is not None
+    assert findings["stream-frozen"].hidden_by is None
