@@ -253,15 +253,23 @@ class StreamState(Struct):
             None,
         )
 
+    def taken_by(self, freeze: FreezeRecord | StreamFreeze) -> int:
+        """Packets that were lost on the way while nothing came. A jump beyond what may be a loss
+        (RFC 3550 A.1) is told as no gap: then what was lost in the second in which it ended."""
+        if freeze.kind not in _NOTHING_CAME or freeze.seconds <= LIMITS.frozen_s:
+            return 0
+        gap = self.gap_after(freeze)
+        if gap is not None:
+            return gap.lost
+        second = (freeze.start_ns + int(freeze.seconds * SECOND)) // SECOND
+        return sum(self.seconds[s].lost for s in (second, second + 1) if s in self.seconds)
+
     def _taken_now(self, now_ns: int) -> int:
         """The same of the outages that ended in the last 30 s: each is told for itself."""
         since_ns = now_ns - (LIMITS.loss_window_s + 1) * SECOND
-        if not self.gaps or self.gaps[-1].time_ns < since_ns:
-            return 0
-        gaps = (
-            self.gap_after(f) for f in self.freezes if f.start_ns + f.seconds * SECOND >= since_ns
+        return sum(
+            self.taken_by(f) for f in self.freezes if f.start_ns + f.seconds * SECOND >= since_ns
         )
-        return sum(gap.lost for gap in gaps if gap is not None)
 
     def loss_now(self, now_ns: int) -> float | None:
         """Share of packets lost over the last 30 s, without what this tool's capture missed and

@@ -150,7 +150,7 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
     back = [m for m in members if m.stream.state != "frozen" and _stopped_at(m.stream, first)]
     names = sorted({m.camera.name for m in (*together, *back)})
     flowing = {m.camera.address for m in members if m.stream.state not in ("frozen", "ended")}
-    flowing -= {m.camera.address for m in back}
+    flowing -= {m.camera.address for m in (*together, *back)}
     text: str | None = None
     action: str | None = None
     if flowing:

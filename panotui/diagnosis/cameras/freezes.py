@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND, Confidence, StreamGap
+from panotui.model import SECOND, Confidence
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
@@ -55,7 +55,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
                     evidence(end, freeze.packet, "first packet after it"),
                 ),
                 freeze.start_ns, end, sureness,
-                detail=_meanwhile(stream.gap_after(freeze), caught),
+                detail=_meanwhile(stream.taken_by(freeze), caught),
                 **watched.base,
             )  # fmt: skip
             return
@@ -84,13 +84,13 @@ def frozen(watched: Watched) -> Iterable[Observation]:
     )  # fmt: skip
 
 
-def _meanwhile(gap: StreamGap | None, caught: bool) -> tuple[str, ...]:
+def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
     """What the first packets after a freeze tell of the time in it."""
     if caught:
         return ("what was held back came all at once then: it caught up",)
-    if gap is None:
+    if not lost:
         return ()
-    return (f"the camera went on: {gap.lost:,} packets of that time were lost on the way",)
+    return (f"the camera went on: {lost:,} packets of that time were lost on the way",)
 
 
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:
