@@ -254,7 +254,6 @@ CLOUD_FAULTS = (
         "large packets lost", ("tls-stalled",),
         lambda lab: lab.firewall("meta l4proto tcp ip length > 1400 drop"),
     ),
-    Fault("internet dropped", ("internet-down",), lambda lab: lab.firewall("drop")),
 )  # fmt: skip
 SERVICE_FAULTS = (
     Fault(
@@ -274,6 +273,8 @@ SERVICE_FAULTS = (
     Fault("second lease server", ("dhcp-rogue",), rogue, no_rogue),
     Fault("time dead", ("ntp-silent",), lambda lab: lab.firewall("udp dport 123 drop", "input")),
     Fault("time wrong", ("clock-off",), time_is_wrong, time_is_right),
+    # last: what a single endpoint failed with before would hang below it
+    Fault("internet dropped", ("internet-down",), lambda lab: lab.firewall("drop")),
 )  # fmt: skip
 WIRE_FAULTS = (
     Fault("cable pulled", ("port-silent",), cable("down"), cable("up")),
