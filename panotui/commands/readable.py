@@ -94,6 +94,7 @@ READING = (
     "panotui.report.page:_css",
     "panotui.report.page:_template",
     "panotui.report.parquet",
+    "panotui.report.part",
     "panotui.report.redacted",
     "panotui.report.story",
     "panotui.report.wording",

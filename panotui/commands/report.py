@@ -19,14 +19,27 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui import __version__
+from panotui.commands.baseline_file import (
+    read_baseline,
+    require_same_name,
+    require_same_site,
+)
 from panotui.commands.confined import confined
-from panotui.commands.options import common_options, fail_on_option, failure, read_site, site_option
+from panotui.commands.options import (
+    baseline_option,
+    common_options,
+    fail_on_option,
+    failure,
+    read_site,
+    site_option,
+)
 from panotui.commands.printing import printer
 from panotui.commands.times import moment_s, zone_of
 from panotui.errors import InputError, UsageError
-from panotui.model import Site, SiteReport, WindowRecord
+from panotui.model import SECOND, Site, SiteReport, WindowRecord
 
 if TYPE_CHECKING:
+    from panotui.model.baseline import Baseline
     from panotui.recording.reader import Recording
     from panotui.report.story import Heading, Story
 
@@ -43,6 +56,7 @@ class _Asked:
     until: str | None
     against: str | None
     filter: str = ""
+    habits: Baseline | None = None
 
     def heading(self, site: SiteReport) -> Heading:
         """An option counts more than the site file."""
@@ -82,6 +96,7 @@ class _Asked:
 @click.option("--filter", "filter_text", default="", metavar="TEXT",
               help="Only what passes: the language of / on the screen.")  # fmt: skip
 @click.option("--redact", is_flag=True, help="Numbers in place of names and addresses.")
+@baseline_option
 @site_option
 @fail_on_option
 @common_options
@@ -99,6 +114,7 @@ def command(
     against: str | None,
     filter_text: str,
     redact: bool,
+    baseline: Path | None,
     site: Path | None,
     fail_on: tuple[str, ...],
     verbose: bool,
@@ -119,12 +135,16 @@ def command(
         raise UsageError("report", "a page is nothing for a terminal", "Add -o report.html.")
     target = "-" if output is None else output
     _require_writable(target)
-    asked = _Asked(title, customer, technician, zone, since, until, against, filter_text.strip())
+    known, text, _ = read_site(site)
+    habits = read_baseline(baseline)
+    require_same_site(habits, baseline, known)
+    asked = _Asked(
+        title, customer, technician, zone, since, until, against, filter_text.strip(), habits
+    )
     if asked.filter:
         from panotui.views.narrowing import check_filter
 
         check_filter(asked.filter)
-    known, text, _ = read_site(site)
     with contextlib.ExitStack() as stack:
         pdf: Callable[[str], bytes] | None = None
         if as_pdf:
@@ -230,6 +250,21 @@ def _nothing(name: str, files: list[str], site: Site, asked: _Asked) -> Story:
     return empty_story(snapshot, Path(name).name, f"Panotui {__version__}", heading)
 
 
+def _with_departures(story: Story, recording: Recording, habits: Baseline) -> Story:
+    """The story with what departed from a baseline in its span."""
+    from panotui.recording.minutes import minutes
+    from panotui.recording.unusual import departures, with_departures
+
+    require_same_name(habits, story.snapshot.site.name or "")
+    begin_ns, end_ns = story.start_s * SECOND, story.end_s * SECOND
+    found = tuple(
+        finding
+        for finding in departures(habits, minutes(recording))
+        if finding.first_time_ns < end_ns and (finding.cleared_time_ns or end_ns) > begin_ns
+    )
+    return replace(story, snapshot=with_departures(story.snapshot, found))
+
+
 def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) -> Story:
     from panotui.recording.reader import Recording
     from panotui.report.part import part_of
@@ -253,6 +288,8 @@ def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) ->
             ),
             keep_flow=flows_inside(WindowRecord(filter=asked.filter)) if asked.filter else None,
         )
+        if asked.habits is not None:
+            story = _with_departures(story, recording, asked.habits)
         if not asked.filter:
             return story
         return part_of(story, narrowed(story.snapshot, WindowRecord(filter=asked.filter)))

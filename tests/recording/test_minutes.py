@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from panotui.commands.analyze import command as analyze
 from panotui.commands.baseline import command as baseline
+from panotui.commands.report import command as report
 from panotui.errors import InputError
 from panotui.model import (
     SECOND,
@@ -143,6 +144,25 @@ def test_what_departs_is_in_the_answer_with_both_numbers(tmp_path: Path, learnt:
     assert told["unusual-reader"]["text"] == "10.20.0.99 reads dock, which it did not in 2 days"
     assert "p2p.example tcp/443" in told["unusual-peer"]["text"]
     assert all(f["severity"] == "info" and f["action"] for f in told.values())
+
+
+def test_what_departs_is_in_the_report_with_its_date_and_both_numbers(
+    tmp_path: Path, learnt: Path
+) -> None:
+    begin = MONDAY + 2 * DAY + 9 * HOUR
+    other = record(tmp_path / "other.panotui", begin, 4 * HOUR, begin + 2 * HOUR)
+    whole = run(report, "--markdown", other).stdout
+    assert "on weekdays at this hour" not in whole
+    text = run(report, "--markdown", "--baseline", learnt, other).stdout
+    assert "dock sends 801 kb/s, on weekdays at this hour 2.02 Mb/s +- 85.8 kb/s" in text
+    told = text[text.index("dock sends 801 kb/s") :]
+    assert "2026-11-04 11:0" in told[:1500], "since when, with the date"
+    run(report, "--baseline", learnt, other, "-o", tmp_path / "other.html")
+    page = (tmp_path / "other.html").read_text("utf-8")
+    assert "on weekdays at this hour 2.02 Mb/s" in page
+    assert "2026-11-04" in page
+    before = run(report, "--markdown", "--baseline", learnt, "--until", "10:30", other).stdout
+    assert "on weekdays at this hour" not in before
 
 
 def test_a_file_that_is_no_baseline_of_this_site_is_one_line(tmp_path: Path, learnt: Path) -> None:
