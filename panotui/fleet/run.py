@@ -124,6 +124,11 @@ def _cluster(scheduler: str, workers: int, memory: int) -> Iterator[Client]:
                 # the servers of status pages cannot be left out, but they need not say anything
                 "distributed.scheduler.http.routes": [],
                 "distributed.worker.http.routes": [],
+                # a worker waits for its analysis: to watch itself meanwhile costs 5 % of a core
+                "distributed.worker.profile.enabled": False,
+                "distributed.admin.system-monitor.interval": "5s",
+                "distributed.admin.tick.interval": "1s",
+                "distributed.admin.tick.limit": "1h",
             }),
             LocalCluster(
                 n_workers=workers or None, threads_per_worker=1, processes=True, security=True,
