@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from panotui.model import SECOND, FindingRecord, Snapshot, StreamRecord
+from panotui.model import SECOND, EndpointRecord, FindingRecord, Snapshot, StreamRecord
 from panotui.model.quantities import rate
 from panotui.state.standing import (
     cameras_said,
@@ -161,6 +161,7 @@ def _violations(text: _Text, snapshot: Snapshot) -> None:
 
 
 _NO_CAUSE = "NO CAUSE KNOWN"
+_NOT_TRIED = "NOT TRIED AGAIN"
 
 
 def _without_cause(snapshot: Snapshot) -> list[str]:
@@ -168,7 +169,7 @@ def _without_cause(snapshot: Snapshot) -> list[str]:
     out = [
         f"{e.label or e.service} {e.host}:{e.port} is {e.state}"
         for e in snapshot.endpoints
-        if e.needed and e.state in ("blocked", "failing")
+        if e.needed and e.state in ("blocked", "failing") and not _is_past(e, snapshot)
     ]
     out += [
         f"camera {c.name} is {c.state}"
@@ -176,6 +177,31 @@ def _without_cause(snapshot: Snapshot) -> list[str]:
         if c.state in ("silent", "refused", "unreachable")
     ]
     return out
+
+
+def _is_past(endpoint: EndpointRecord, snapshot: Snapshot) -> bool:
+    """It failed last while something was out of order that is not any more: what would come of
+    another try nobody knows."""
+    last = max((a.time_ns for a in endpoint.attempts_detail), default=0)
+    return last > 0 and any(
+        f.first_time_ns - SECOND <= last <= f.cleared_time_ns
+        for f in snapshot.findings
+        if f.severity == "error" and f.hidden_by is None and f.cleared_time_ns is not None
+    )
+
+
+def _untried(snapshot: Snapshot) -> list[str]:
+    """What is needed and has not been tried since it failed by something that is over."""
+    return [
+        f"{e.label or e.service} {e.host}:{e.port} was {e.state}, and not tried since "
+        + _clock(max(a.time_ns for a in e.attempts_detail))
+        for e in snapshot.endpoints
+        if e.needed and e.state in ("blocked", "failing") and _is_past(e, snapshot)
+    ]
+
+
+def _clock(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / SECOND, UTC).strftime("%H:%M:%S UTC")
 
 
 def _findings(text: _Text, snapshot: Snapshot) -> None:
@@ -187,6 +213,9 @@ def _findings(text: _Text, snapshot: Snapshot) -> None:
     if head == _NO_CAUSE:
         for line in _without_cause(snapshot)[:_LISTED]:
             text.row("bad", line)
+    elif head == _NOT_TRIED:
+        for line in _untried(snapshot)[:_LISTED]:
+            text.row("none", line)
     for finding in shown[:_LISTED]:
         level = {"error": "bad", "warning": "warn"}.get(finding.severity, "none")
         state = "  (known)" if finding.known else ""
@@ -213,6 +242,8 @@ def _to_do(snapshot: Snapshot, shown: list[FindingRecord]) -> tuple[str, str]:
     if fails := _without_cause(snapshot):
         # nothing is well only because no cause of what fails is known
         return _NO_CAUSE, f"{len(fails)} of what is needed does not work"
+    if waits := _untried(snapshot):
+        return _NOT_TRIED, f"{len(waits)} of what is needed, since a failure that is over"
     if not snapshot.source.packets:
         return "NOTHING SEEN", "not a single packet"
     over = sum(f.cleared_time_ns is not None and f.severity != "info" for f in shown)

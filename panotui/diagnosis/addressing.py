@@ -6,6 +6,7 @@ The flow table and ARP messages come in, observations go out.
 from __future__ import annotations
 
 from collections import OrderedDict
+from ipaddress import ip_address, ip_interface
 
 import numpy as np
 
@@ -69,6 +70,7 @@ class OwnAddressRule(Rule):
                 or facts.now_ns - seen.time_ns > LIMITS.own_ns
             ):
                 continue
+            text, action = _elsewhere(port, address, facts)
             out.append(
                 Observation(
                     "address-changed",
@@ -76,6 +78,8 @@ class OwnAddressRule(Rule):
                     {"port": port, "address": address, "declared": declared[port] or ""},
                     (seen,),
                     seen.time_ns,
+                    text=text,
+                    action=action,
                 )
             )
         if out:
@@ -104,6 +108,21 @@ class OwnAddressRule(Rule):
             if table is self._strange and old is None and _is_declared(facts, address):
                 continue
             table[port] = (address, seen)
+
+
+def _elsewhere(port: str, address: str, facts: Facts) -> tuple[str | None, str | None]:
+    """The sentence and the action where the new address lies in another network than the site's."""
+    said = facts.site.ports[port].address or "" if port in facts.site.ports else ""
+    if "/" not in said or ip_address(address) in ip_interface(said).network:
+        return None, None
+    network = ip_interface(said).network
+    return (
+        f"Port {port} speaks from {address}, in another network than the site says"
+        f" ({said.split('/')[0]} in {network})",
+        f"Ask the owner of the switch in which VLAN the port of {port} is: it may be a"
+        " guest or quarantine network (802.1X, NAC); if the move is meant, update the site file"
+        " and the firewall's rules",
+    )
 
 
 def _is_declared(facts: Facts, address: str) -> bool:

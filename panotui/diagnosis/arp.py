@@ -25,6 +25,7 @@ from panotui.model import (
     mac_text,
     mac_value,
 )
+from panotui.site.facts import Who
 from panotui.state.claims import Address, Claim, Seen, neighbours, virtual
 
 LIMITS = thresholds().arp
@@ -191,9 +192,20 @@ def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
             persists = persists and claim.unasked > claim.asked + claim.used
         elif gateway and claim is newer:
             persists = persists or pushes > 0
-        if persists and (other.lives_there or other is older):
+        if persists and (other.lives_there or (other is older and _concerns(ip, facts))):
             return claim
     return None
+
+
+def _concerns(ip: str, facts: Facts) -> bool:
+    """The site lives by the address, or the appliance asks for it; what others do among themselves
+    is no fault of the site."""
+    mine = facts.view.facts.appliance_addresses
+    ours = Who.APPLIANCE | Who.CAMERA | Who.GATEWAY | Who.RESOLVER | Who.TIME_SERVER
+    if not mine or facts.view.who(ip) & ours:
+        return True
+    book = facts.claims
+    return any((me, ip) in book.answered or (me, ip) in book.questions for me in mine)
 
 
 def answers_for_others(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
@@ -242,6 +254,7 @@ def _hangs_on(ip: str, facts: Facts) -> tuple[str, ...]:
 
 
 def _conflict(ip: str, address: Address, one: Claim, two: Claim, facts: Facts) -> Observation:
+    ours = _concerns(ip, facts)
     seen = (one.first, two.first, *list(address.turns)[-6:])
     return Observation(
         "ip-conflict",
@@ -250,6 +263,9 @@ def _conflict(ip: str, address: Address, one: Claim, two: Claim, facts: Facts) -
         shown(*seen),
         two.first.time_ns,
         max(one.last.time_ns, two.last.time_ns),
+        severity=None if ours else "info",
+        action=_routers(ip, facts) if ours else "",
+        covers=(f"gateway-changed|{ip}",),
         blocks=_hangs_on(ip, facts),
     )
 
@@ -280,6 +296,16 @@ def _double(ip: str, claim: Claim, spoke: EvidenceRecord, facts: Facts) -> Obser
         claim.first.time_ns,
         max(claim.last.time_ns, spoke.time_ns),
         blocks=_hangs_on(ip, facts),
+    )
+
+
+def _routers(ip: str, facts: Facts) -> str | None:
+    """What to do where two claim the gateway's address: they may be a pair that fell apart."""
+    if ip not in facts.view.facts.gateways:
+        return None
+    return (
+        f"Ask the network's owner whether these two are a pair of routers (VRRP, HSRP) that do not"
+        f" hear each other; if not, take one of them off {ip}"
     )
 
 

@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND, AnyMessage, EvidenceRecord, NtpMessage, RtcpReport
+from panotui.model import (
+    SECOND,
+    AnyMessage,
+    EvidenceRecord,
+    IcmpMessage,
+    NtpMessage,
+    RtcpReport,
+)
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import Side, TimeServer
+from panotui.state.connects import icmp_blocks, icmp_meaning
 
 _ADVICE = {
     "beyond": "Ask the owner of the firewall to allow UDP 123 from the appliance, or set a"
@@ -48,11 +57,23 @@ class _Asked(Struct, frozen=True):
 class TimeRule(Rule):
     """ntp-silent, ntp-rejected, ntp-unsynced, clock-off, ntp-public."""
 
-    hears = frozenset((NtpMessage,))
+    hears = frozenset((NtpMessage, IcmpMessage))
     wakes = frozenset(("site",))
 
-    def observe(self, message: AnyMessage, facts: Facts) -> None:
-        """The book has it; hearing it wakes the rule."""
+    def __init__(self) -> None:
+        self._unreachable: OrderedDict[str, IcmpMessage] = OrderedDict()  # by server
+
+    def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
+        if not isinstance(message, IcmpMessage):
+            return None  # the book has it; hearing it wakes the rule
+        udp = message.quoted_protocol == 17 and message.quoted_dport == 123
+        if not udp or not message.quoted_dst or not icmp_blocks(message):
+            return False
+        self._unreachable[message.quoted_dst] = message
+        self._unreachable.move_to_end(message.quoted_dst)
+        while len(self._unreachable) > 64:
+            self._unreachable.popitem(last=False)
+        return None
 
     def tick(self, facts: Facts) -> list[Observation]:
         asked: list[_Asked] = []
@@ -78,11 +99,13 @@ class TimeRule(Rule):
         side = one.side
         waited = bool(side.asked) and facts.now_ns - side.asked[-1][0] >= LIMITS.wait_ns
         if side.unanswered >= LIMITS.requests and (waited or side.unanswered > LIMITS.requests):
-            return self._observation(
+            seen = self._observation(
                 "ntp-silent", one, others, facts,
                 {"count": str(side.unanswered)},
                 tuple(evidence(t, p, "request, no answer") for t, p in side.asked),
             )  # fmt: skip
+            error = self._unreachable.get(one.server.address)
+            return _refused(seen, error) if error and error.time_ns >= seen.first_ns else seen
         if side.rejected >= LIMITS.rejected_answers:
             return self._observation(
                 "ntp-rejected", one, others, facts,
@@ -214,6 +237,21 @@ class TimeRule(Rule):
                 server.last_ns or 0,
             )
         ]
+
+
+def _refused(seen: Observation, error: IcmpMessage) -> Observation:
+    """Somebody on the way says by ICMP why no answer comes."""
+    server, meaning = seen.values["server"], icmp_meaning(error)
+    own = error.src == server
+    return replace(
+        seen,
+        text=f"Time server {server} cannot be reached: {error.src} says {meaning} by ICMP"
+        f" ({seen.values['count']} requests without an answer)",
+        action=f"Start the time service on {server} (UDP 123), or set another time server"
+        if own
+        else f"Change the rule on {error.src}: allow UDP 123 to {server}",
+        evidence=(*seen.evidence[-7:], evidence(error.time_ns, error.packet, f"ICMP: {meaning}")),
+    )
 
 
 def _proves(other: _Asked, since_ns: int, now_ns: int) -> bool:

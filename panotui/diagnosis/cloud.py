@@ -33,6 +33,7 @@ from panotui.model import FLOW_ENDS, SECOND, Confidence
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, recent
 from panotui.state.endpoints import Endpoint
+from panotui.state.ladder import SYN, Attempt
 
 TARGETS_A_TICK = 64
 FAILING_MAX = 24  # a client that knocks in vain at more targets scans (`scan` tells of it)
@@ -42,6 +43,7 @@ LIMITS = thresholds().cloud
 HOUR = 3600 * SECOND
 IDLE = FLOW_ENDS.index("idle")
 SUPPORT_ENDED_NS = 1_780_272_000 * SECOND  # 2026-06-01T00:00:00Z
+METADATA = "169.254.169.254"
 AMAZON = ("amazon", "aws", "starfield")
 
 
@@ -53,13 +55,15 @@ class ReachRule(Rule):
 
     def __init__(self) -> None:
         self._outages: dict[str, tuple[int, int]] = {}  # way -> (since, end; 0 it lasts)
+        self._single: list[Observation] = []  # single addresses of names, at this tick
 
     def tick(self, facts: Facts) -> list[Observation]:
+        self._single = []
         failing = self._failing(facts)
         if not failing and not self._outages:
-            return []
+            return self._single
         self.due(facts.now_ns + 5 * SECOND)
-        out: list[Observation] = []
+        out = self._single
         folded: set[str] = set()
         undecided: dict[str, int] = {}
         unreached = [f for f in failing if f.unreached]
@@ -129,6 +133,9 @@ class ReachRule(Rule):
             beyond = bool(facts.view.who(target.server) & Who.INTERNET)
             other = _other_address_works(host, target, since, facts)
             if other is not None and not _family_dead(target, since, facts):
+                seen = _of_one_address(target, attempt, host, since, facts)
+                if seen is not None:
+                    self._single.append(seen)
                 continue
             seen = alone(target, attempt, host, facts)
             way = facts.port_of(target.client) or target.client
@@ -173,7 +180,8 @@ def _relevant(target: Attempts, facts: Facts) -> bool:
     """A connection of the appliance to something that is no camera of the site."""
     if not target.client or not facts.is_appliance(target.client):
         return False
-    return facts.cameras.get(target.server) is None
+    # SDKs look for instance metadata first, which exists on EC2 alone
+    return target.server != METADATA and facts.cameras.get(target.server) is None
 
 
 def _needed(failing: Failing, facts: Facts) -> bool:
@@ -295,6 +303,28 @@ def _other_address_works(
         if same and endpoint.attempts.success_ns >= since_ns > 0:
             return endpoint.attempts
     return None
+
+
+def _of_one_address(
+    target: Attempts, attempt: Attempt, host: str, since: int, facts: Facts
+) -> Observation | None:
+    """One address of a name gets no answer again and again, while the name's others do: a list of
+    addresses is out of date, and each such connection waits."""
+    tries = [a for a in target.failures if a.server == target.server and a.passed < SYN]
+    if len(tries) < LIMITS.address_tries or ":" in target.server or attempt.passed >= SYN:
+        return None
+    seen = alone(target, attempt, host, facts)
+    if seen.id not in ("tcp-blocked", "tcp-refused") or not allowed(host, target, facts):
+        return None
+    does = "refuses connections" if seen.id == "tcp-refused" else "does not answer"
+    return replace(
+        seen, severity="warning", confidence="likely", subject=host,
+        key=f"{host} {target.server}", replaces=(f"tcp-blocked|{host}", f"tcp-refused|{host}"),
+        text=f"One address of {host} {does} on port {target.port}: {target.server},"
+        f" {len(tries)} attempts since {clock_text(since)}, while the name's others work",
+        action=f"Ask the owner of the firewall to allow {host} by its name, not by a list of"
+        f" addresses: AWS changes them, and {target.server} is missing there",
+    )  # fmt: skip
 
 
 def _family_dead(target: Attempts, since_ns: int, facts: Facts) -> bool:

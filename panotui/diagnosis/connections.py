@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from panotui.diagnosis.cloud import HOUR, IDLE, TABLE_MAX
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
+from panotui.diagnosis.cuts import Cuts, ended_by
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import (
@@ -38,6 +39,9 @@ class _Opened(Struct):
     host: str
     times: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=32))
     ids: set[str] = field(default_factory=set)  # MQTT client identifiers, where in clear text
+    going: OrderedDict[int, int] = field(default_factory=OrderedDict)  # flow -> opened
+    ends: deque[tuple[int, str, int]] = field(default_factory=lambda: deque(maxlen=32))
+    # ... when, by whom, how long after its opening
 
 
 class _Woken(Struct):
@@ -66,6 +70,7 @@ class SessionRule(Rule):
         self._survived: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
         self._asleep: OrderedDict[bytes, int] = OrderedDict()  # five-tuple -> last packet
         self._woken: list[_Woken] = []
+        self._cuts = Cuts()
         # by slot of the flow table
         self._last_ns: I64 = np.zeros(0, np.int64)
         self._quiet_ns: I64 = np.zeros(0, np.int64)  # the silence that it woke from
@@ -75,10 +80,14 @@ class SessionRule(Rule):
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         key = facts.key_of(message)
         if isinstance(message, TlsFinished):
+            self._cuts.finished(key)
             # a connection that never came about is no session that ended
             opening = self._opening.pop(key, None) if self._opening else None
             if opening is not None:
-                self._opened(*opening, message)
+                entry = self._opened(*opening, message)
+                entry.going[key] = message.time_ns
+                while len(entry.going) > 32:
+                    entry.going.popitem(last=False)
             return
         slot = facts.flows.slot(key)
         if slot < 0:
@@ -110,6 +119,7 @@ class SessionRule(Rule):
         out: list[Observation] = []
         now = facts.now_ns
         for entry in self._mqtt.values():
+            _note_ends(entry, facts)
             times = [t for t in entry.times if now - t[0] <= LIMITS.flap_ns]
             if len(times) >= LIMITS.openings:
                 self.due(times[0][0] + LIMITS.flap_ns + SECOND)
@@ -117,6 +127,8 @@ class SessionRule(Rule):
                 if seen is not None:
                     out.append(seen)
         out.extend(self._idle(facts))
+        out.extend(self._cuts.told(facts))
+        self.due_later(self._cuts.due_ns(now), facts)
         return out
 
     def _flapping(
@@ -138,6 +150,7 @@ class SessionRule(Rule):
         if also is not None:
             detail = f": {also.client} connects with the same client id ({min(entry.ids)})"
         ours = facts.is_appliance(client)
+        text, action = (None, None) if detail else _ended_by_server(entry, times, facts)
         return Observation(
             "mqtt-flapping",
             host,
@@ -153,8 +166,9 @@ class SessionRule(Rule):
             times[-1][0],
             key=f"{host} {client}",
             # of other hosts it is told with their name, and asks nothing of anybody
-            severity=None if ours else "info",
-            action=None if ours else "",
+            severity=("error" if text else None) if ours else "info",
+            text=text,
+            action=action if ours else "",
         )
 
     def _idle(self, facts: Facts) -> list[Observation]:
@@ -274,9 +288,12 @@ class SessionRule(Rule):
         reset = (
             tcp
             & (rows["rst_ns"] > 0)
+            & (rows["fin_in"] == 0)  # a server that has said goodbye may reset what comes after
             & (self._quiet_ns[slots] >= CLOUD_LIMITS.silence_ns)
             & just_woken
         )
+        silent = self._quiet_ns[slots] >= CLOUD_LIMITS.silence_ns
+        self._cuts.look(slots, rows, silent, facts)
         for slot in slots[reset][:64].tolist():
             self._ended(slot, int(self._quiet_ns[slot]), facts)
             self._quiet_ns[slot] = 0
@@ -312,6 +329,38 @@ class SessionRule(Rule):
         ends.append((at, quiet_ns / SECOND, seen))
         while len(self._silences) > 256:
             self._silences.popitem(last=False)
+
+
+def _note_ends(entry: _Opened, facts: Facts) -> None:
+    """How the connections of MQTT ended, as long as their rows are there."""
+    for key, opened_ns in list(entry.going.items()):
+        slot = facts.flows.slot(key)
+        if slot < 0:
+            del entry.going[key]
+            continue
+        row = facts.flows.rows[slot]
+        by = ended_by(row)
+        if by:
+            del entry.going[key]
+            entry.ends.append((row.last_ns, by, row.last_ns - opened_ns))
+
+
+def _ended_by_server(
+    entry: _Opened, opened: list[tuple[int, int]], facts: Facts
+) -> tuple[str | None, str | None]:
+    """The sentence and the action where the server itself ends each connection at once."""
+    lately = [e for e in entry.ends if e[0] >= opened[0][0]]
+    soon = [e for e in lately if e[1] == "server" and e[2] <= LIMITS.at_once_ns]
+    if len(soon) < 3 or len(soon) < 0.8 * len(lately):
+        return None, None
+    longest = max(e[2] for e in soon) / SECOND
+    who = facts.port_of(entry.client) or entry.client
+    return (
+        f"{entry.host} takes each MQTT connection of {who} and closes it itself within"
+        f" {max(longest, 0.1):.1f} s, {len(soon)} times in 10 min",
+        "Look in AWS IoT at the thing of this appliance: its certificate must be active, with a"
+        " policy that lets it connect with this client id, and no other device may use that id",
+    )
 
 
 def _ends_of(row: FlowRow) -> bytes:

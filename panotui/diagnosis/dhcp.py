@@ -31,6 +31,8 @@ class DhcpRule(Rule):
         out: list[Observation] = []
         waiting = False
         for lease in facts.leases.clients.values():
+            if lease.astray is not None and (lost := _gives_no_gateway(lease, facts)) is not None:
+                out.append(lost)
             if not lease.in_trouble:
                 continue
             waiting = waiting or lease.renewing or facts.now_ns - lease.last_ns <= LIMITS.no_news_ns
@@ -44,6 +46,30 @@ class DhcpRule(Rule):
         if waiting or out:
             self.due(facts.now_ns + SECOND)
         return out
+
+
+def _gives_no_gateway(lease: Lease, facts: Facts) -> Observation | None:
+    """The appliance's lease names no router, and the port has no other way out."""
+    port, seen = facts.ports.port_of_mac(_mac(lease.mac)), lease.astray
+    if not port or seen is None:
+        return None
+    roles = {p.name: p.role for p in facts.port_records}
+    if roles.get(port) == "camera" or facts.beyond.answered(port)[0] > seen.time_ns:
+        return None
+    given = sorted(facts.view.facts.gateways)
+    option = f" ({given[0]})" if len(given) == 1 else ""
+    return Observation(
+        "wrong-gateway",
+        port,
+        {"port": port, "address": "", "gateway": given[0] if given else "", "count": "1"},
+        _shown((seen,)),
+        seen.time_ns,
+        facts.now_ns,
+        text=f"The lease of port {port} names no gateway: DHCP server {lease.server} gave"
+        f" {lease.address} without one, so that nothing beyond its own network can be reached",
+        action=f"The owner of DHCP server {lease.server} should let it give the gateway{option}"
+        " with the address (option 3, or a default route in option 121)",
+    )
 
 
 class _Client:
@@ -115,8 +141,12 @@ def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation 
     asked, now = lease.requests, facts.now_ns
     if asked.count < (LIMITS.unanswered_renewals if lease.renewing else LIMITS.unanswered_requests):
         return None
-    # absence counts only where an answer to this client was seen before
-    if not lease.answered or now - asked.last_ns < LIMITS.settle_ns:
+    # absence counts only where an answer to this client was seen before, or is unicast to a port
+    # whose unicast is seen both ways
+    if (
+        not (lease.answered or (lease.renewing and client.port))
+        or now - asked.last_ns < LIMITS.settle_ns
+    ):
         return None
     if lease.renewing:
         over = 0 < lease.until_ns <= now
@@ -136,7 +166,7 @@ def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation 
         client.subject,
         client.values(
             count=str(asked.count),
-            server=lease.server or "the DHCP server",
+            server=lease.server or "of the site",
             address=lease.asked or "an address",
         ),
         _shown(tuple(asked.seen)),

@@ -12,21 +12,18 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from msgspec import Struct
-
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.servers import together
 from panotui.diagnosis.thresholds import thresholds
+from panotui.diagnosis.useless import NAMED, NOWHERE, Bad, of_all_servers, told
 from panotui.model import (
     NEVER,
     SECOND,
     AnyMessage,
     ArpMessage,
-    Confidence,
     DnsMessage,
     EvidenceRecord,
     IcmpMessage,
-    Severity,
 )
 from panotui.site.addresses import INTERNET, scope_of
 from panotui.state.lookups import Given, Lookup, Seen, Useless
@@ -35,8 +32,6 @@ from panotui.state.resolvers import Lost, Resolver, Side
 
 LIMITS = thresholds().dns
 ERRORS_MAX = 64
-NAMED = 4  # names in a sentence
-_NOWHERE = "nowhere"
 # where well-known filters lead the names that they block
 BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
 _CLOUD_PORTS = (443, 8883, 8443)
@@ -45,25 +40,6 @@ _PRINTED = ".aws.amazon.com"
 # names of AWS are aliases of others of its own
 _OF_AWS = (_AWS, ".amazonaws.com.cn", ".amazon.com", ".aws", ".awsglobalaccelerator.com",
            ".cloudfront.net", ".awsdns.com")  # fmt: skip
-
-
-class _Bad(Struct):
-    """Lookups that fail alike at one server."""
-
-    kind: str
-    server: str
-    client: str
-    names: list[str]
-    seen: list[Seen]
-    first_ns: int
-    last_ns: int
-    count: int
-    address: str = ""
-    whither: str = ""  # where a hole leads
-    through: str = ""
-    rescued: bool = False  # another server gave what was needed
-    everything: bool = False  # the server never answers this client otherwise
-    sure: Confidence | None = None
 
 
 class DnsRule(Rule):
@@ -103,7 +79,7 @@ class DnsRule(Rule):
             out.extend(self._of_server(resolver, facts))
         out.extend(self._silent_by_arp(facts))
         out.extend(together([o for o in out if o.id == "dns-timeout"], _silence_text, "dns"))
-        bad: OrderedDict[tuple[str, str, str], _Bad] = OrderedDict()
+        bad: OrderedDict[tuple[str, str, str], Bad] = OrderedDict()
         blocked = _block_pages(facts)
         for lookup in facts.lookups.lookups.values():
             if not _counts(lookup.client, facts):
@@ -117,7 +93,7 @@ class DnsRule(Rule):
             for given in lookup.given.values():
                 self.due_later(given.first_ns + LIMITS.settle_ns, facts)
                 _add_hole(lookup, given, blocked, bad, facts)
-        out.extend(_told(one, facts) for one in bad.values())
+        out.extend(told(one, facts) for one in of_all_servers(bad.values()))
         out.extend(_guide(facts))
         if out:
             self.due(facts.now_ns + SECOND)
@@ -190,6 +166,7 @@ class DnsRule(Rule):
                 detail=tuple(detail),
                 severity="warning" if others else None,
                 text=text,
+                action=_other_resolver(resolver.address, values["port"] or client, facts),
             )
         ]
 
@@ -232,6 +209,18 @@ class DnsRule(Rule):
                 )
             )
         return out
+
+
+def _other_resolver(server: str, who: str, facts: Facts) -> str | None:
+    """The action where a server is asked that the site file does not name: never to let it
+    through."""
+    named = facts.site.network.dns
+    if not named or server in named:
+        return None
+    return (
+        f"Set the DNS server of {who} to {' or '.join(named[:2])}, in its settings or in the lease"
+        f" that it gets: {server} is none of the site's"
+    )
 
 
 def _settled(since_ns: int, facts: Facts) -> bool:
@@ -316,9 +305,7 @@ def _no_aaaa(resolver: Resolver, who: str, lost: list[Lost], values: dict[str, s
 # ---------------------------------------------------------------------- answered usefully
 
 
-def _add_useless(
-    lookup: Lookup, bad: OrderedDict[tuple[str, str, str], _Bad], facts: Facts
-) -> None:
+def _add_useless(lookup: Lookup, bad: OrderedDict[tuple[str, str, str], Bad], facts: Facts) -> None:
     needed = _needed(lookup.name, facts)
     for row in lookup.useless.values():
         if facts.now_ns - row.last_ns > LIMITS.recent_ns or not _settled(row.first_ns, facts):
@@ -327,22 +314,27 @@ def _add_useless(
         if not (needed or everything) or _beside_the_point(row, lookup):
             continue
         usable = [g for g in lookup.given.values() if not _hole(lookup.name, g, facts)]
-        rescued = any(g.last_ns >= row.first_ns for g in usable)
+        often = row.count >= LIMITS.queries  # who has IPv6 connects after the first answer
+        only_six = row.kind == "nodata" and row.type == "A" and _only_six(row, usable)
+        if only_six and (not often or _uses_six(lookup.client, usable, facts)):
+            continue  # a name that has IPv6 addresses alone is not filtered
+        rescued = not only_six and any(g.last_ns >= row.first_ns for g in usable)
         if rescued and row.count < LIMITS.rescues:
             continue
-        key = (row.kind, row.server, "rescued" if rescued and not everything else "")
+        manner = "six" if only_six else "rescued" if rescued and not everything else ""
+        key = (row.kind, row.server, manner)
         one = bad.get(key)
         if one is None:
-            one = bad[key] = _Bad(
+            one = bad[key] = Bad(
                 row.kind, row.server, lookup.client, [], [], row.first_ns, row.last_ns, 0
             )
         _add(one, lookup.name, row.seen, row.first_ns, row.last_ns, row.count)
         one.through, one.rescued = row.through or one.through, rescued
-        one.everything = everything
+        one.everything, one.only_six = everything, only_six
 
 
 def _add(
-    one: _Bad, name: str, seen: Iterable[Seen], first_ns: int, last_ns: int, count: int
+    one: Bad, name: str, seen: Iterable[Seen], first_ns: int, last_ns: int, count: int
 ) -> None:
     if name not in one.names:
         one.names.append(name)
@@ -350,6 +342,21 @@ def _add(
     one.first_ns = min(one.first_ns, first_ns)
     one.last_ns = max(one.last_ns, last_ns)
     one.count += count
+
+
+def _only_six(row: Useless, usable: list[Given]) -> bool:
+    """There are addresses, and all of them are of IPv6."""
+    later = [g for g in usable if g.last_ns >= row.first_ns - LIMITS.settle_ns]
+    return bool(later) and all(g.type == "AAAA" for g in later)
+
+
+def _uses_six(client: str, usable: list[Given], facts: Facts) -> bool:
+    """The client's port has got answers over IPv6, or it tries these addresses."""
+    way = facts.port_of(client) or client
+    if facts.beyond.answered(way, version=6)[0]:
+        return True
+    addresses = [a for g in usable if g.type == "AAAA" for a in g.addresses]
+    return any(facts.connects.get(a, port) is not None for a in addresses for port in _CLOUD_PORTS)
 
 
 def _beside_the_point(row: Useless, lookup: Lookup) -> bool:
@@ -360,8 +367,10 @@ def _beside_the_point(row: Useless, lookup: Lookup) -> bool:
 
 
 def _refuses_all(row: Useless, client: str, facts: Facts) -> bool:
-    """The server has refused this client everything since it began to."""
+    """The server has refused this client everything since it began to, and that was more than one
+    name."""
     refused = 0
+    names: set[str] = set()
     for (asker, _), lookup in facts.lookups.lookups.items():
         if asker != client:
             continue
@@ -372,15 +381,17 @@ def _refuses_all(row: Useless, client: str, facts: Facts) -> bool:
                 continue
             if other.kind != "refused" and other.last_ns > row.first_ns:
                 return False
-            refused += other.count if other.kind == "refused" else 0
-    return refused >= LIMITS.queries
+            if other.kind == "refused":
+                refused += other.count
+                names.add(lookup.name)
+    return refused >= LIMITS.queries and len(names) > 1
 
 
 def _add_hole(
     lookup: Lookup,
     given: Given,
     blocked: frozenset[str],
-    bad: OrderedDict[tuple[str, str, str], _Bad],
+    bad: OrderedDict[tuple[str, str, str], Bad],
     facts: Facts,
 ) -> None:
     """An answer that leads a needed name to where it cannot be."""
@@ -400,11 +411,11 @@ def _add_hole(
     key = ("sinkhole", given.server, whither)
     one = bad.get(key)
     if one is None:
-        one = bad[key] = _Bad(
+        one = bad[key] = Bad(
             "sinkhole" if taken is None else "search", given.server, lookup.client, [], [],
             given.first_ns, given.last_ns, 0, address, whither=whither,
         )  # fmt: skip
-        if whither == _NOWHERE:
+        if whither == NOWHERE:
             one.sure = "certain"
     elif ":" in one.address and ":" not in address:
         one.address = address
@@ -417,7 +428,7 @@ def _whither(address: str) -> str:
     or an IPv4 and an IPv6 one, is one filter."""
     ip = ipaddress.ip_address(address)
     if ip.is_unspecified or ip.is_loopback:
-        return _NOWHERE
+        return NOWHERE
     return "inside" if scope_of(address) != INTERNET else address
 
 
@@ -495,78 +506,6 @@ def _block_pages(facts: Facts) -> frozenset[str]:
         for address, named in services.items()
         if len(named) > 1 and not (facts.names.range_of(address) or "").startswith("AWS")
     )
-
-
-_IDS = {
-    "nxdomain": "dns-nxdomain", "servfail": "dns-servfail", "refused": "dns-refused",
-    "nodata": "dns-filtered", "sinkhole": "dns-sinkhole", "search": "dns-sinkhole",
-}  # fmt: skip
-
-
-def _told(one: _Bad, facts: Facts) -> Observation:
-    names = sorted(one.names)
-    severity: Severity | None = "info" if one.rescued else None
-    if one.kind in ("servfail", "refused") and one.count > 1 and not one.rescued:
-        severity = "error"  # a needed name has no address
-    seen = sorted({(s.time_ns, s.packet, s.text) for s in one.seen})[-8:]
-    several = len(names) > 1
-    client = facts.port_of(one.client) or one.client
-    text = _text(one, names, client)
-    answers = "1 answer" if one.count == 1 else f"{one.count} answers"
-    rescue = ("another DNS server answers for it, so that it works",) if one.rescued else ()
-    return Observation(
-        _IDS[one.kind],
-        one.server if several else names[0],
-        {
-            "server": one.server,
-            "host": names[0],
-            "client": client,
-            "address": one.address,
-            "port": facts.port_of(one.client) or "",
-        },
-        tuple(evidence(*s) for s in seen),
-        one.first_ns,
-        one.last_ns,
-        confidence=one.sure,
-        severity=severity,
-        text=text,
-        detail=(answers, *rescue, *((f"names: {', '.join(names)}",) if several else ())),
-        blocks=tuple(f"endpoint:{name}" for name in names[1:]),
-        asker=one.client,
-        key=f"{one.server} {one.whither}".strip() + (" rescued" if one.rescued else ""),
-    )
-
-
-def _text(one: _Bad, names: list[str], client: str) -> str | None:
-    """The sentence where the catalogue's does not fit."""
-    more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
-    named = ", ".join(names[:NAMED]) + more
-    if one.kind == "refused" and one.everything:
-        return f"DNS server {one.server} refuses to answer {client} at all (REFUSED)"
-    if one.kind == "search":
-        return (
-            f"DNS server {one.server} leads {one.through} elsewhere: with the search domain behind"
-            f" it ({names[0]}) it answers {one.address}"
-        )
-    if one.kind == "nodata" and one.through and len(names) == 1:
-        return (
-            f"DNS server {one.server} gives no address for {names[0]}, only the alias"
-            f" {one.through}: the name is filtered"
-        )
-    if len(names) == 1:
-        return None
-    return {
-        "nxdomain": f"DNS server {one.server} says that {len(names)} needed names do not exist:"
-        f" {named}",
-        "servfail": f"DNS server {one.server} fails on {len(names)} needed names (SERVFAIL):"
-        f" {named}",
-        "refused": f"DNS server {one.server} refuses {len(names)} needed names to {client}"
-        f" (REFUSED): {named}",
-        "nodata": f"DNS server {one.server} gives no address for {len(names)} needed names:"
-        f" {named}",
-        "sinkhole": f"DNS server {one.server} answers {one.address} for {len(names)} needed names:"
-        f" they are filtered or intercepted ({named})",
-    }[one.kind]
 
 
 # ---------------------------------------------------------------------- the guide of 2021

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
 from panotui.diagnosis.fate import Trial
 from panotui.diagnosis.phrases import attempts, times
+from panotui.model import SECOND
 from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
 from panotui.state.ladder import HELLO, STEPS, SYN, Attempt, syns
@@ -215,7 +216,9 @@ def _refused(
 def how_cut(attempt: Attempt) -> str:
     """How a connection ends after its ClientHello, as it was seen and no more."""
     if attempt.how == "reset":
-        return "reset by RST"
+        waited = attempt.last_ns - (attempt.hello.time_ns if attempt.hello else attempt.last_ns)
+        later = f" after {waited / SECOND:.0f} s" if waited >= 2 * SECOND else ""
+        return "reset by RST" + later
     if attempt.how == "closed":
         return "closed by FIN"
     if attempt.again:

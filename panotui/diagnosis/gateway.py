@@ -154,7 +154,7 @@ class GatewayRule(Rule):
         )
         if new is None or old is None or facts.now_ns - new.first.time_ns > LIMITS.moved_ns:
             return []
-        if virtual(old.mac) or virtual(new.mac):
+        if virtual(new.mac) or (virtual(old.mac) and not new.lives_there):
             return []  # a pair's common MAC: its advertisements tell who is active
         if _one_host(old, new, facts) or old.last.time_ns >= new.first.time_ns:
             return []  # told as a conflict, or as spoofing

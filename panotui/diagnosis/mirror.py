@@ -1,4 +1,4 @@
-"""Findings of the mirror's quality: copies, and packets that it loses.
+"""Findings of the mirror's quality: copies, packets that it loses, and a tunnel around it.
 
 Meter counters and the flow table come in, observations go out.
 """
@@ -7,16 +7,31 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
+import numpy as np
+from msgspec import Struct
+
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import NEVER, SECOND, EvidenceRecord
+from panotui.model import APPS, NEVER, SECOND, EvidenceRecord, address_text
 
 MINUTE = 60 * SECOND
 LIMITS = thresholds().mirror
+_KINDS = {"gre": "GRE or ERSPAN", "vxlan": "VXLAN", "geneve": "GENEVE"}
+_TUNNELS = np.array([APPS.index(name) for name in _KINDS], np.uint8)
+
+
+class _Tunnel(Struct, frozen=True):
+    """One flow of a tunnel that goes one way."""
+
+    kind: str
+    src: str
+    dst: str
+    packets: int
+    seen: EvidenceRecord
 
 
 class MirrorRule(Rule):
-    """mirror-duplicates, mirror-loss."""
+    """mirror-duplicates, mirror-loss, mirror-in-tunnel."""
 
     wakes = frozenset(("packets", "flows"))
 
@@ -25,6 +40,7 @@ class MirrorRule(Rule):
         self._history: deque[tuple[int, int, int]] = deque(maxlen=130)
         self._since_ns = 0
         self._unseen: OrderedDict[int, tuple[int, EvidenceRecord]] = OrderedDict()  # by flow key
+        self._tunnels: OrderedDict[int, _Tunnel] = OrderedDict()  # by flow key
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -55,11 +71,56 @@ class MirrorRule(Rule):
                 )
             )
         out.extend(self._loss(facts))
+        out.extend(self._tunnelled(facts))
         return out
 
     def steady_ns(self, facts: Facts) -> int:
         some = self._history and self._history[0][1] != facts.counters.mirror_duplicates
         return facts.now_ns if some else NEVER
+
+    def _tunnelled(self, facts: Facts) -> list[Observation]:
+        """The mirror comes inside a tunnel: one host sends nearly all there is, and gets nothing
+        back."""
+        if facts.changed is not None:
+            self._note_tunnels(facts)
+        ways: dict[tuple[str, str, str], list[_Tunnel]] = {}
+        for one in self._tunnels.values():
+            ways.setdefault((one.kind, one.src, one.dst), []).append(one)
+        total = facts.counters.packets
+        out = []
+        for (kind, src, dst), found in ways.items():
+            count = sum(one.packets for one in found)
+            if count < LIMITS.tunnelled or 2 * count < total:
+                continue
+            out.append(
+                Observation(
+                    "mirror-in-tunnel",
+                    "mirror",
+                    {
+                        "kind": kind,
+                        "src": src,
+                        "dst": dst,
+                        "count": f"{count:,}",
+                        "packets": f"{total:,}",
+                    },
+                    tuple(one.seen for one in found[:4]),
+                    min(one.seen.time_ns for one in found),
+                )
+            )
+        return out
+
+    def _note_tunnels(self, facts: Facts) -> None:
+        slots, rows = facts.changed_flows()
+        inside = np.isin(rows["app"], _TUNNELS) & (rows["packets_in"] == 0)
+        for slot in slots[inside][:64].tolist():
+            row, key = facts.flows.rows[slot], int(facts.flows.key[slot])
+            kind = APPS[row.app] or "a tunnel"
+            src, dst = address_text(row.version, row.src), address_text(row.version, row.dst)
+            seen = evidence(row.first_ns, row.first_packet, f"{kind} from {src} to {dst}")
+            self._tunnels[key] = _Tunnel(_KINDS.get(kind, kind), src, dst, row.packets_out, seen)
+            self._tunnels.move_to_end(key)
+            while len(self._tunnels) > 1024:
+                self._tunnels.popitem(last=False)
 
     def _loss(self, facts: Facts) -> list[Observation]:
         if facts.one_way:

@@ -7,14 +7,15 @@ end there.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from panotui.diagnosis.facts import Facts, Observation, clock_text
+from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
 from panotui.diagnosis.failing import Failing, how_cut
 from panotui.diagnosis.fate import Element, Fate, Trial, shared
-from panotui.diagnosis.phrases import listed
+from panotui.diagnosis.phrases import listed, milliseconds
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, EvidenceRecord
 from panotui.site.facts import Who
@@ -57,15 +58,20 @@ def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
     proofs = tuple(e for f in members[:4] for e in _two(f))
     message = next((f.target.icmp for f in members if f.target.icmp is not None), None)
     reason = f" ({message.src} says {icmp_meaning(message)})" if message else ""
+    lost = next((f.target.lost_at for f in members if f.target.lost_at is not None), None)
+    if lost is not None and message is None:
+        reason = f" ({lost.src} says by ICMP that packets go round in a circle there)"
+        proofs = (*proofs[:7], evidence(lost.time_ns, lost.packet, "ICMP: time exceeded"))
     detail = tuple(f"{n} does not answer" for n in names[:6])
     values = {
         "port": way, "since": clock_text(since), "count": str(len(names)),
         "names": listed(names), "control": _controls(since, facts), "reason": reason,
-        "gateway": _gateway(facts), "dport": rest,
+        "gateway": _gateway(way, facts), "dport": rest,
     }  # fmt: skip
     common = Observation(
         "internet-down", way, values, proofs, since, newest, detail=detail,
-        covers=(*keys, f"dns-timeout|{way} beyond", f"ntp-silent|{way} beyond", "dns-servfail|*"),
+        covers=(*keys, f"dns-timeout|{way} beyond", f"ntp-silent|{way} beyond", "dns-servfail|*",
+                "slow-uplink|internet"),
         asker=members[0].target.client if members else None,
     )  # fmt: skip
     if kind == "port":
@@ -74,14 +80,18 @@ def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
             return replace(
                 common, id="new-connections-fail", replaces=(common.life_key,),
                 values={**values, "heard": clock_text(heard)},
-                covers=tuple(t.key for t in fate.members),
+                covers=(*(t.key for t in fate.members), "slow-uplink|internet"),
             )  # fmt: skip
-        return common
+        return _by_the_wrong_port(common, way, facts)
     if kind == "family" and rest == "6":
         works = facts.beyond.answered(way, version=4)[0] >= since
+        through = all(f.target.server.startswith("64:ff9b:") for f in members)
         return replace(
             common, id="ipv6-unreachable",
             values={**values, "detail": "; IPv4 is used instead" if works else ""},
+            action="Ask the owner of the router to look at its NAT64 gateway: the appliance reaches"
+            " IPv4 hosts through it alone (64:ff9b::/96)"
+            if members and through and not works else None,
             severity="info" if works else "error",
             covers=tuple(t.key for t in fate.members),
         )  # fmt: skip
@@ -139,6 +149,7 @@ def every_hello(cut: list[Failing], facts: Facts) -> Iterable[Observation]:
     for fate in shared(trials, worked):
         keys = {t.key for t in fate.members}
         members = [f for f in cut if f.seen.life_key in keys]
+        text, action = _accepted_nearby(fate, members)
         yield Observation(
             "tls-blocked", fate.element[1],
             {
@@ -148,10 +159,25 @@ def every_hello(cut: list[Failing], facts: Facts) -> Iterable[Observation]:
             },
             tuple(e for f in members[:4] for e in f.seen.evidence[:2]),
             fate.since_ns, max(f.attempt.last_ns for f in members),
-            covers=tuple(keys), asker=members[0].target.client,
+            covers=tuple(keys), asker=members[0].target.client, text=text, action=action,
             detail=tuple(f"{n}: TCP connects, the ClientHello is not answered"
                          for n in fate.names[:6]),
         )  # fmt: skip
+
+
+def _accepted_nearby(fate: Fate, members: list[Failing]) -> tuple[str | None, str | None]:
+    """The sentence and the action where the connections are taken too soon for a distant server."""
+    trips = [f.attempt.rtt_ms for f in members if f.attempt.rtt_ms is not None]
+    if len(trips) < len(members) or max(trips) >= LIMITS.nearby_ms:
+        return None, None
+    way, last = fate.element[1], members[-1].attempt
+    return (
+        f"Something near {way} accepts its connections in place of the servers (in"
+        f" {milliseconds(max(trips))}), and no first message is answered since"
+        f" {clock_text(fate.since_ns)}, whatever the name ({how_cut(last)}): {listed(fate.names)}",
+        "Ask the owner of the firewall whether the line behind it works: it accepts connections"
+        " itself (SYN proxy, TLS inspection), and nothing comes from beyond",
+    )
 
 
 def portal(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
@@ -287,6 +313,34 @@ def _controls(since_ns: int, facts: Facts) -> str:
     return f"; {works[0]} does" if works else ""
 
 
-def _gateway(facts: Facts) -> str:
+def _by_the_wrong_port(seen: Observation, way: str, facts: Facts) -> Observation:
+    """The camera port is no way to the internet where another port is."""
+    roles = {p.name: p.role for p in facts.port_records}
+    cloud = next((name for name, role in roles.items() if role == "cloud"), None)
+    if roles.get(way) != "camera" or cloud is None:
+        return seen
+    return replace(
+        seen,
+        text=f"The appliance sends its cloud traffic out of {way}, the camera port, and nothing"
+        f" answers there since {seen.values['since']}: {seen.values['count']} hosts were tried"
+        f" ({seen.values['names']})",
+        action=f"Keep one default route, on {cloud}: remove the gateway of {way} in the appliance's"
+        " network settings",
+    )
+
+
+def _gateway(way: str, facts: Facts) -> str:
+    """The one gateway that is in the network of a port, with a blank before it."""
     known = sorted(facts.view.facts.gateways)
-    return f" {known[0]}" if len(known) == 1 else ""
+    nets = [
+        p.address for name, p in facts.site.ports.items() if name == way and p.address is not None
+    ]
+    inside = [g for g in known if not nets or _within(g, nets[0])]
+    return f" {inside[0]}" if len(inside) == 1 else ""
+
+
+def _within(address: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_interface(network).network
+    except ValueError:
+        return True

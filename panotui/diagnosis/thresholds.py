@@ -201,6 +201,10 @@ class Cloud(Table, frozen=True):
     """Of `diagnosis.cloud`."""
 
     rtt_ms: Amount
+    address_tries: Count
+    lottery_ns: Nanoseconds
+    lottery_failed: Count
+    lottery_turns: Count
     retransmitted_share: Share
     segments: Count
     line_ns: Nanoseconds
@@ -217,6 +221,8 @@ class Connections(Table, frozen=True):
     flap_ns: Nanoseconds
     answer_ns: Nanoseconds
     said_ns: Nanoseconds
+    cuts: Count
+    at_once_ns: Nanoseconds
 
 
 class Dhcp(Table, frozen=True):
@@ -287,12 +293,14 @@ class Mirror(Table, frozen=True):
     copies: Count
     unseen_ns: Nanoseconds
     unseen_bytes: Count
+    tunnelled: Count
 
 
 class Outages(Table, frozen=True):
     """Of `diagnosis.outages`."""
 
     open_wait_ns: Nanoseconds
+    nearby_ms: Amount
 
 
 class Security(Table, frozen=True):

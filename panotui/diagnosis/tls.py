@@ -34,6 +34,7 @@ _FOLLOWS = ("tls-alert", "client-cert-rejected", "alpn-stripped", "endpoint-fail
             "sni-filtered")  # fmt: skip
 _HOSTS_MAX = 256
 _DISTRUST = frozenset({42, 46, 48})  # a certificate that is bad, unknown, of an unknown issuer
+_REVOKED = "The device certificate is revoked or not registered"
 
 
 class _Handshake(Struct):
@@ -45,6 +46,7 @@ class _Handshake(Struct):
     mqtt: bool
     requested: bool = False
     stripped: bool = False
+    genuine: bool = False  # the server's certificate was seen, and is Amazon's
 
 
 class _Failure(Struct):
@@ -131,6 +133,7 @@ class TlsRule(Rule):
         if not any(m.rule.kind == "cloud" for m in facts.policy.match_host(host)):
             return
         if any(name in f"{issuer} {message.issuer}".lower() for name in AMAZON):
+            handshake.genuine = True
             self._failures.pop(("tls-intercepted", host), None)
             self._failures.pop(("captive-portal", host), None)
             return
@@ -150,7 +153,10 @@ class TlsRule(Rule):
             if not message.from_client and message.after_client_certificate:
                 failure = self._fail(
                     "client-cert-rejected", handshake, message,
-                    {"meaning": "an alert in place of an answer; TLS 1.3 hides which"},
+                    {
+                        "meaning": "an alert in place of an answer; TLS 1.3 hides which",
+                        "advice": _REVOKED,
+                    },
                     "encrypted alert after the client's certificate", facts,
                 )  # fmt: skip
                 failure.confidence = "likely" if failure.count > 1 else "possible"
@@ -162,7 +168,8 @@ class TlsRule(Rule):
         text = f"alert {message.code} ({meaning}) from {side}"
         rejected = message.after_client_certificate and message.code in _REJECTS_CLIENT
         if rejected and not message.from_client:
-            values = {"meaning": meaning}
+            expired = "The device certificate has expired"
+            values = {"meaning": meaning, "advice": expired if message.code == 45 else _REVOKED}
             self._fail("client-cert-rejected", handshake, message, values, text, facts)
             return
         failure = self._fail(
@@ -170,7 +177,9 @@ class TlsRule(Rule):
             {"side": side, "meaning": f"{meaning} ({message.code})", "advice": advice}, text, facts,
         )  # fmt: skip
         failure.confidence = "possible" if message.level is None else None
-        failure.distrust = message.from_client and message.code in _DISTRUST
+        # who does not take Amazon's own certificate has a wrong clock, and nobody is in between
+        theirs = message.from_client and not handshake.genuine
+        failure.distrust = theirs and message.code in _DISTRUST
 
     def _fail(
         self,

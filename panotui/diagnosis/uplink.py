@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import itertools
+from collections import Counter, OrderedDict, deque
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from panotui.diagnosis.cloud import HOUR, SUPPORT_ENDED_NS
 from panotui.diagnosis.cloud import LIMITS as CLOUD_LIMITS
@@ -27,7 +29,7 @@ from panotui.model.untouched import untouched
 from panotui.policy.rules import expand_regions
 from panotui.site.facts import Who
 from panotui.state.connects import recent
-from panotui.state.ladder import FLIGHT, HELLO, Attempt
+from panotui.state.ladder import FLIGHT, HELLO, SYN, Attempt
 
 LOOK_AGAIN_NS = 10 * SECOND
 MEASURED_EACH_NS = 5 * SECOND
@@ -49,6 +51,8 @@ class UplinkRule(Rule):
 
     def __init__(self) -> None:
         self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
+        self._asked: OrderedDict[int, str] = OrderedDict()  # flow -> proxy
+        self._denied: OrderedDict[str, HttpMessage] = OrderedDict()  # proxy -> its last refusal
         self._measured_ns = 0
         self._found: list[Observation] = []
         self._in_use = False  # something was there to be measured
@@ -74,18 +78,23 @@ class UplinkRule(Rule):
             self._proxies[server] = (message, host, count + 1)
             while len(self._proxies) > 16:
                 self._proxies.popitem(last=False)
+            self._asked[facts.key_of(message)] = server
+            while len(self._asked) > 64:
+                self._asked.popitem(last=False)
+        elif isinstance(message, HttpMessage) and not message.from_client and message.status:
+            proxy = self._asked.pop(facts.key_of(message), None) if self._asked else None
+            if proxy is None:
+                return
+            if message.status >= 300:
+                self._denied[proxy] = message
+                while len(self._denied) > 16:
+                    self._denied.popitem(last=False)
+            else:
+                self._denied.pop(proxy, None)
 
     def tick(self, facts: Facts) -> list[Observation]:
         out = [
-            Observation(
-                "proxy-seen",
-                server,
-                {"server": server, "host": host},
-                (evidence(message.time_ns, message.packet, f"CONNECT {host}"),),
-                message.time_ns,
-                message.time_ns,
-                detail=(times(count),),
-            )
+            _through(server, message, host, count, self._denied.get(server))
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
@@ -117,6 +126,9 @@ class UplinkRule(Rule):
         least, share = CLOUD_LIMITS.segments, CLOUD_LIMITS.retransmitted_share
         if segments >= least and again > share * segments:
             parts.append(f"{100 * again / segments:.1f} % of segments sent again")
+        lots = _lottery(facts)
+        if lots is not None:
+            return [lots]
         if not parts:
             return []
         rows = facts.flows.rows[facts.flows.live & facts.flows.endpoint]
@@ -191,6 +203,86 @@ def _is_slow(facts: Facts) -> bool:
     _, rows = facts.changed_flows()
     again = rows["retransmits_out"] + rows["retransmits_in"]
     return bool(((again > 0) | (rows["handshake_rtt_us"] > CLOUD_LIMITS.rtt_ms * 1000)).any())
+
+
+def _lottery(facts: Facts) -> Observation | None:
+    """New connections fail and succeed by turns, whoever they go to: no rule of a firewall does
+    that."""
+    targets = [t for t in facts.connects.ours() if facts.view.who(t.server) & Who.INTERNET]
+    tries: list[tuple[int, bool, str, Attempt]] = []
+    for target in targets:
+        for one in target.recent:
+            lately = facts.now_ns - one.first_ns <= CLOUD_LIMITS.lottery_ns
+            silent = one.passed < SYN and one.how == "silent"
+            if lately and not one.older and (silent or one.passed >= SYN):
+                tries.append((one.first_ns, silent, target.server, one))
+    tries.sort(key=lambda t: t[0])
+    failed = [t for t in tries if t[1]]
+    turns = sum(a[1] != b[1] for a, b in itertools.pairwise(tries))
+    hosts = {t[2] for t in failed}
+    if (
+        len(failed) < CLOUD_LIMITS.lottery_failed
+        or turns < CLOUD_LIMITS.lottery_turns
+        or len(hosts) < 3
+    ):
+        return None
+    worked = {t[2] for t in tries if not t[1]}
+    if len(hosts & worked) < 2:
+        return None  # some hosts always fail: that is theirs
+    detail = f"{len(failed)} of {len(tries)} new connections got no answer, to {len(hosts)} hosts"
+    # a host that was tried often and never answered has a fault of its own
+    each = Counter(t[2] for t in failed)
+    lost = [s for s in hosts if s in worked or each[s] < CLOUD_LIMITS.lottery_failed]
+    names = [facts.host_of(t.client, t.server) for t in targets if t.server in lost]
+    ways = {facts.port_of(t.client) or t.client for t in targets}
+    return Observation(
+        "slow-uplink",
+        "internet",
+        {"detail": f"{detail} that answer at other times"},
+        tuple(evidence(t[0], t[3].packet, "SYN, no answer") for t in failed[-8:]),
+        failed[0][0],
+        failed[-1][0],
+        action="Ask the owner of the router or firewall to look at its table of connections and"
+        " ports (NAT), and at lines that it shares new connections out to: some are lost",
+        key="internet by turns",  # no outage explains it
+        covers=(
+            *(f"tcp-blocked|{name}" for name in names),
+            *(
+                f"{kind}|{way}"
+                for way in ways
+                for kind in ("new-connections-fail", "internet-down")
+            ),
+            *(f"tcp-blocked|{way} TCP port 443" for way in ways),
+        ),
+    )
+
+
+def _through(
+    server: str, message: HttpMessage, host: str, count: int, denied: HttpMessage | None
+) -> Observation:
+    """The appliance asks a proxy; one that refuses is an error."""
+    seen = Observation(
+        "proxy-seen",
+        server,
+        {"server": server, "host": host},
+        (evidence(message.time_ns, message.packet, f"CONNECT {host}"),),
+        message.time_ns,
+        message.time_ns,
+        detail=(times(count),),
+    )
+    if denied is None:
+        return seen
+    why = {
+        407: " (it wants a password)", 403: " (forbidden)", 502: " (bad gateway)",
+        503: " (it reaches nobody)", 504: " (it reaches nobody)",
+    }.get(denied.status or 0, "")  # fmt: skip
+    status = f"status {denied.status}"
+    return replace(
+        seen,
+        text=f"The proxy at {server} refuses the appliance: {status}{why} to CONNECT {host}",
+        severity="error",
+        evidence=(*seen.evidence, evidence(denied.time_ns, denied.packet, status)),
+    )
 
 
 class PolicyUseRule(Rule):

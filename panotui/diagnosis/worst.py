@@ -10,7 +10,9 @@ import msgspec
 from panotui.model import CameraRecord, EndpointRecord, FindingRecord, PortRecord, StreamRecord
 
 _RANK = {"error": 0, "warning": 1}
-_ANSWERING = frozenset({"dns", "ntp"})
+_TOLD_OF = {"dns": "dns-", "ntp": "ntp-"}  # by service: its findings; a host may be both
+_ANSWERING = frozenset(_TOLD_OF)
+_CUT = ("endpoint-failing", "mqtt-flapping")
 
 
 def with_troubles(
@@ -65,7 +67,8 @@ def also_with_troubles(
     findings: Iterable[FindingRecord],
 ) -> tuple[tuple[PortRecord, ...], tuple[EndpointRecord, ...]]:
     """The ports, each with the worst open finding about it; and the endpoints, where a DNS or time
-    server that answers fails while an error about it is open: its answers are of no use."""
+    server that answers fails while an error about it is open (its answers are of no use), and so
+    does a host whose connections come about and are cut."""
     worst = _worst_of_subjects(findings)
     return (
         tuple(
@@ -78,13 +81,13 @@ def also_with_troubles(
             msgspec.structs.replace(
                 e,
                 state="failing",
-                failing_step="useful-answer",
-                detail=f"it answers, but {found.id}",
+                failing_step="useful-answer" if e.service in _ANSWERING else "open",
+                detail=f"it {'answers' if e.service in _ANSWERING else 'connects'}, but {found.id}",
             )
-            if e.service in _ANSWERING
-            and e.state == "reachable"
+            if e.state == "reachable"
             and (found := worst.get(e.host))
             and found.severity == "error"
+            and found.id.startswith(_TOLD_OF.get(e.service, _CUT))
             else e
             for e in endpoints
         ),

@@ -555,7 +555,7 @@ class Engine:
         cameras = self.cameras.records(self.facts.camera_streams, appliance)
         endpoints = self.endpoints.records(
             self.site.site.mode != "camera-only", self.resolvers, self.clock, facts.resolvers,
-            facts.time_servers,
+            facts.time_servers, appliance | facts.resolvers if appliance else appliance,
         )  # fmt: skip
         violations = self.known.over_violations(self.verdicts.violations())
         findings = self.known.over_findings(self.diagnosis.records())

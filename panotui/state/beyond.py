@@ -104,6 +104,8 @@ class BeyondBook:
             return
         protocol, dport = int(rows["protocol"][i]), int(rows["dport"][i])
         heard_ns = int(rows["last_in_ns"][i])
+        if int(rows["rst_in"][i]) and int(rows["rst_ns"][i]) >= heard_ns:
+            heard_ns = 0  # what was heard last is an RST, which any box on the way may send
         if protocol == 17 and dport in _ASKING:
             self._ask(slot, i, rows, server, port)
         if int(rows["packets_in"][i]) <= int(rows["rst_in"][i]):

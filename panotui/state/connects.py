@@ -81,6 +81,7 @@ class Attempts(Struct):
     # ICMP errors since the last success
     icmp: IcmpMessage | None = None
     icmp_count: int = 0
+    lost_at: IcmpMessage | None = None  # "time exceeded": the newest router that gave up
     since_ns: int = 0  # the first failure after the last success
     # working
     connected_ns: int = 0
@@ -111,7 +112,7 @@ class Attempts(Struct):
             return
         self.connected_ns = time_ns
         self.syns = self.refusals = self.icmp_count = 0
-        self.icmp = None
+        self.icmp = self.lost_at = None
 
     def succeeded(self, time_ns: int) -> None:
         """The conversation worked."""
@@ -278,6 +279,11 @@ def icmp_meaning(message: IcmpMessage) -> str:
     """What an ICMP unreachable says, in words."""
     table = _UNREACHABLE4 if message.version == 4 else _UNREACHABLE6
     return table.get(message.code, f"unreachable, code {message.code}")
+
+
+def icmp_gives_up(message: IcmpMessage) -> bool:
+    """A router says that a packet has passed too many others (time exceeded in transit)."""
+    return message.code == 0 and message.type == (11 if message.version == 4 else 3)
 
 
 def icmp_blocks(message: IcmpMessage) -> bool:

@@ -9,7 +9,7 @@ with its pattern as host and the state `unseen`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 
 from msgspec import Struct
 
@@ -160,9 +160,11 @@ class EndpointBook:
         clock: ClockBook,
         servers: frozenset[str],
         time_servers: frozenset[str],
+        mine: Collection[str] = (),
     ) -> tuple[EndpointRecord, ...]:
         """All endpoints in the policy's order, then DNS and NTP. `needed`: false in camera-only
-        mode; `servers` and `time_servers` are the site's own."""
+        mode; `servers` and `time_servers` are the site's own; `mine` the appliance's addresses, of
+        which alone it is told how a resolver serves them (none: everybody's)."""
         seen: dict[str, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
             seen.setdefault(endpoint.rule.id, []).append(endpoint)
@@ -174,7 +176,7 @@ class EndpointBook:
             out.extend(_record(e, needed) for e in found)
             if not found and (rule.needed or rule.kind == "service"):
                 out.append(self._unseen(rule, needed))
-        out.extend(_dns_records(resolvers, servers))
+        out.extend(_dns_records(resolvers, servers, mine))
         out.extend(_ntp_records(clock, time_servers))
         return tuple(out)
 
@@ -246,23 +248,28 @@ def _vain_words(lookup: Lookup) -> str:
     return f"{said.said} for its name from {said.server}{times}"
 
 
-def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRecord]:
+def _dns_records(
+    book: ResolverBook, servers: frozenset[str], mine: Collection[str]
+) -> list[EndpointRecord]:
     out = []
     for address in sorted(servers | set(book.resolvers)):
         resolver = book.resolvers.get(address)
+        sides = resolver.sides_of(mine) if resolver else []
         state, detail, failing = "unseen", None, None
-        if resolver is not None:
-            if resolver.unanswered >= CLOCK_LIMITS.silent_requests:
-                state, detail = "blocked", f"{resolver.unanswered} queries unanswered"
+        answers = sum(side.answers for side in sides)
+        if sides:
+            waiting = min(side.unanswered for side in sides)
+            if waiting >= CLOCK_LIMITS.silent_requests:
+                state, detail = "blocked", f"{waiting} queries unanswered"
                 failing = "answered"
-            elif resolver.answers and resolver.failures >= resolver.answers:
+            elif answers and sum(side.errors for side in sides) >= answers:
                 state, detail = "failing", "every answer is an error"
                 failing = "useful-answer"
-            elif resolver.refuses_all:
-                state = "failing"
-                detail = f"the last {resolver.errors_in_a_row} answers are errors"
+            elif all(side.refuses_all for side in sides):
+                row = min(side.errors_in_a_row for side in sides)
+                state, detail = "failing", f"the last {row} answers are errors"
                 failing = "useful-answer"
-            elif resolver.answers:
+            elif answers:
                 state = "reachable"
         elif address not in servers:
             continue
@@ -274,9 +281,9 @@ def _dns_records(book: ResolverBook, servers: frozenset[str]) -> list[EndpointRe
                 rule="dns",
                 needed=address in servers,
                 state=state,
-                attempts=resolver.queries if resolver else 0,
-                successes=resolver.answers if resolver else 0,
-                last_success_ns=(resolver.last_answer_ns or None) if resolver else None,
+                attempts=sum(side.queries for side in sides),
+                successes=answers,
+                last_success_ns=max((side.last_answer_ns for side in sides), default=0) or None,
                 rtt_ms=resolver.median_ms if resolver else None,
                 detail=detail,
                 label="DNS",

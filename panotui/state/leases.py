@@ -103,6 +103,7 @@ class Lease(Struct):
     lease_s: int | None = None
     leased_ns: int = 0  # of the last ACK
     server: str | None = None
+    astray: Seen | None = None  # the last ACK gave an address and no gateway
     asked: str = ""  # the address of the last REQUEST
     renewing: bool = False  # the requests are for an address that is in use
     declined: str = ""
@@ -192,7 +193,10 @@ class LeaseBook:
         lease.renewing, lease.asked = renewing, wanted
         if renewing:
             lease.address = wanted
-            how = "renewal" if message.dst != "255.255.255.255" else "renewal, to any server"
+            unicast = message.dst != "255.255.255.255"
+            if unicast and lease.server is None:
+                lease.server = message.dst
+            how = "renewal" if unicast else "renewal, to any server"
             lease.requests.add(message, f"REQUEST for {wanted} ({how})", ages=False)
         else:
             lease.requests.add(message, f"REQUEST for {wanted}" if wanted else "REQUEST")
@@ -225,6 +229,9 @@ class LeaseBook:
         lease.answered = True
         if message.your_ip:
             self._compare(lease, message)
+            text = f"ACK of {message.your_ip} without a gateway"
+            known = message.mask is not None and not message.routers
+            lease.astray = Seen(message.time_ns, message.packet, text) if known else None
         self._got(lease, message.time_ns, message)
 
     def _got(self, lease: Lease, time_ns: int, message: DhcpMessage | None) -> None:

@@ -9,6 +9,7 @@ its time, which runs from the first of them (RFC 1035, 7.3).
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from typing import ClassVar
 
 from msgspec import Struct, field
@@ -43,6 +44,9 @@ class Side(Struct):
 
     queries: int = 0
     answers: int = 0
+    errors: int = 0  # of the answers: SERVFAIL and REFUSED
+    errors_in_a_row: int = 0  # since the last answer of use
+    error_names: set[str] = field(default_factory=set)  # that they were about
     unanswered: int = 0  # questions that went without an answer since the last answer
     unanswered_first_ns: int = 0
     unanswered_seen: deque[tuple[int, int, str]] = field(
@@ -53,6 +57,11 @@ class Side(Struct):
     asked: deque[int] = field(default_factory=lambda: deque(maxlen=2 * LOST_KEPT))  # times
     # from the last answer before to the first one after: nothing at all was answered in between
     outages: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHOWN))
+
+    @property
+    def refuses_all(self) -> bool:
+        """It has lately been answered nothing but errors, whatever the name."""
+        return len(self.error_names) >= LIMITS.error_names
 
     def answered(self, time_ns: int) -> None:
         """The server answers this client."""
@@ -81,23 +90,15 @@ class Resolver(Struct):
     sides: OrderedDict[str, Side] = field(default_factory=OrderedDict)  # by client
     last_answer_ns: int = 0
     last_ns: int = 0
-    errors_in_a_row: int = 0  # SERVFAIL and REFUSED since the last answer of use
-    error_names: set[str] = field(default_factory=set)  # that they were about
-
-    @property
-    def refuses_all(self) -> bool:
-        """It has lately answered nothing but errors, whatever the name."""
-        return len(self.error_names) >= LIMITS.error_names
 
     @property
     def median_ms(self) -> float | None:
         """Median response time of the last hundred answers."""
         return median(self.times_ms) if self.times_ms else None
 
-    @property
-    def unanswered(self) -> int:
-        """Questions without an answer since the last one, of the client that fares best."""
-        return min((side.unanswered for side in self.sides.values()), default=0)
+    def sides_of(self, clients: Collection[str]) -> list[Side]:
+        """What these clients ask of it; all clients where none is named."""
+        return [side for client, side in self.sides.items() if client in clients or not clients]
 
 
 class ResolverBook:
@@ -162,12 +163,13 @@ class ResolverBook:
         side.answered(message.time_ns)
         if message.rcode in ("SERVFAIL", "REFUSED"):
             resolver.failures += 1
-            resolver.errors_in_a_row += 1
-            if len(resolver.error_names) < LIMITS.error_names:
-                resolver.error_names.add(message.name)
+            side.errors += 1
+            side.errors_in_a_row += 1
+            if len(side.error_names) < LIMITS.error_names:
+                side.error_names.add(message.name)
         else:
-            resolver.errors_in_a_row = 0
-            resolver.error_names.clear()
+            side.errors_in_a_row = 0
+            side.error_names.clear()
         asked = self._waiting.pop(key, None)
         self._repeated.pop(key, None)
         if asked is None:

@@ -49,6 +49,7 @@ from panotui.state.connects import (
     Attempts,
     ConnectBook,
     icmp_blocks,
+    icmp_gives_up,
     outcomes,
     take_flow,
 )
@@ -376,7 +377,8 @@ class ConnectionTracking:
             camera.mac = message.sender_mac
 
     def _icmp(self, message: IcmpMessage) -> None:
-        if not icmp_blocks(message) or message.quoted_protocol != 6:
+        gives_up = icmp_gives_up(message)
+        if not (gives_up or icmp_blocks(message)) or message.quoted_protocol != 6:
             return
         server, port = message.quoted_dst, message.quoted_dport
         if server is None or not port:
@@ -389,6 +391,9 @@ class ConnectionTracking:
         ]
         for target in targets:
             if target.success_ns > message.time_ns:
+                continue
+            if gives_up:
+                target.lost_at = message
                 continue
             target.icmp = message
             target.icmp_count += 1

@@ -52,7 +52,9 @@ def parse(
     else:
         name = "bootp"
     lease = options.get(51, b"")
-    routers = _default_routes(options.get(121, b"")) or ip_list(options.get(3, b""))
+    # who is given classless routes does not look at the routers beside them (RFC 3442)
+    given = options.get(121)
+    routers = ip_list(options.get(3, b"")) if given is None else _default_routes(given)
     host = options.get(12)
     if not host:
         host = _fqdn(options.get(81, b""))

@@ -9,6 +9,10 @@ from tests.situations import (
     healthy,
     names,
     neighbours,
+    plant_more,
+    plant_names,
+    plant_ways,
+    plant_well,
     ports,
     vantages,
 )
@@ -16,5 +20,5 @@ from tests.situations.situation import SITUATIONS, Situation
 
 __all__ = [
     "SITUATIONS", "Situation", "cameras", "endpoints", "fates", "healthy", "names", "neighbours",
-    "ports", "vantages",
+    "plant_more", "plant_names", "plant_ways", "plant_well", "ports", "vantages",
 ]  # fmt: skip

@@ -27,6 +27,7 @@ class Situation:
     build: Callable[[], Town]
     told: tuple[str, ...]  # ids, "a|b" where either is as good
     site: Callable[[], Site] = dual
+    also: tuple[str, ...] = ()  # may be told beside them, and more than once
     info: tuple[str, ...] = ()  # ids that must be told as information
     cleared: tuple[str, ...] = ()  # over at the end; all others are open
     either: tuple[str, ...] = ()  # may be open or over
@@ -62,10 +63,12 @@ class Situation:
             found = [f for f in left if f.id in said.split("|")]
             if not found:
                 yield f"{said} is not told: {[short(f) for f in visible]}"
-            elif len(found) > 1:
+            elif len(found) > 1 and not set(self.also) & {f.id for f in found}:
                 yield f"{said} is told {len(found)} times: {[short(f) for f in found]}"
             left = [f for f in left if f not in found]
         for other in left:
+            if other.id in self.also:
+                continue
             yield f"told beside: {short(other)}"
         for name in self.info:
             if not any(f.id == name and f.severity == "info" for f in visible):
@@ -91,7 +94,7 @@ class Situation:
         wanted = self.severity.get(one.id)
         if wanted and one.severity != wanted:
             yield f"{one.id} is {one.severity}, not {wanted}"
-        said = self.says.get(one.id)
+        said = self.says.get(one.id) or self.says.get("*")
         if said and not re.search(said, words(one), re.I | re.S):
             yield f"{one.id} does not say /{said}/: {words(one)}"
         unsaid = self.never.get(one.id) or self.never.get("*")

@@ -111,8 +111,9 @@ def test_classless_default_route_overrides_the_router():
     routes = bytes([24, 10, 1, 2, 10, 20, 0, 7]) + bytes([0, 10, 20, 0, 9])
     options = option(53, b"\x05") + option(3, bytes([10, 20, 0, 254])) + option(121, routes)
     assert read(packet(options + b"\xff")).routers == ("10.20.0.9",)
+    # "the DHCP client MUST ignore the Router option" (RFC 3442), also without a default among them
     options = option(3, bytes([10, 20, 0, 254])) + option(121, routes[:8])
-    assert read(packet(options + b"\xff")).routers == ("10.20.0.254",)
+    assert read(packet(options + b"\xff")).routers == ()
 
 
 def test_client_name_of_option_81_serves_when_there_is_no_12():

@@ -62,6 +62,7 @@ _PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmp6", 112
 _BUCKET_NS = 900 * 1_000_000_000
 _STATE_UNANSWERED = (0, 1, 9)  # new, syn-sent, one-way
 _STATE_REFUSED = 6
+DNS_PORT = 53
 
 
 class JudgedRows(Struct):
@@ -598,7 +599,10 @@ class _Columns:
         if every_name or named or self.server_code[index] == 0:
             first = int(self.first_ns[index])
             also = view.facts.askers(client)
-            found.extend(HostName(n, "dns") for n in names.answers_for(client, server, first, also))
+            # nobody looks a resolver up: names that lead to its address are a filter's answers
+            dns = int(self.dport[index]) == DNS_PORT
+            given = () if dns else names.answers_for(client, server, first, also)
+            found.extend(HostName(n, "dns") for n in given)
             found.extend(names.address_names(server))
         session = self.session.get(index)
         port = int(self.port[index])

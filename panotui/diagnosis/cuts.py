@@ -1,0 +1,191 @@
+"""Connections that worked and are then cut while they are in use, and how those of MQTT end.
+
+Ended flow rows come in, an observation a host goes out: the server or a box on the way resets what
+it had let through, or takes no more of what is sent. A connection that was silent before is no case
+of this (`idle-timeout`). Every table is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+
+import numpy as np
+from msgspec import Struct, field
+
+from panotui.diagnosis.facts import Facts, Observation, clock_text, evidence
+from panotui.diagnosis.phrases import times
+from panotui.diagnosis.thresholds import thresholds
+from panotui.model import I64, SECOND, Bool, EvidenceRecord, address_text
+from panotui.model.flow_rows import FlowColumns, FlowRow
+
+HOSTS_MAX = 256
+KNOWN_MAX = 2048
+LIMITS = thresholds().connections
+
+
+class Cut(Struct, frozen=True):
+    """One connection that was cut."""
+
+    time_ns: int
+    stalled: bool  # the server's side took no more, and the client gave up
+    lived_ns: int
+    sent: int  # bytes of the client
+    ttl: int  # of the RST
+    ttl_before: int  # of what came before
+    seen: EvidenceRecord
+
+
+class _Host(Struct):
+    client: str
+    host: str
+    port: int
+    cuts: deque[Cut] = field(default_factory=lambda: deque(maxlen=32))
+    ended: deque[int] = field(default_factory=lambda: deque(maxlen=64))  # well, when
+
+
+class Cuts:
+    """Cut connections by client, host and port."""
+
+    def __init__(self) -> None:
+        self._hosts: OrderedDict[tuple[str, str, int], _Host] = OrderedDict()
+        self._known: OrderedDict[int, None] = OrderedDict()  # flows that were looked at
+        self._done: OrderedDict[int, None] = OrderedDict()  # flows whose TLS handshake was done
+
+    def finished(self, key: int) -> None:
+        """A flow's TLS handshake was done: from then on it carries what it is for."""
+        self._done[key] = None
+        while len(self._done) > KNOWN_MAX:
+            self._done.popitem(last=False)
+
+    def look(self, slots: I64, rows: FlowColumns, quiet: Bool, facts: Facts) -> None:
+        """Take the connections that ended. `quiet` (bool): silent before, a row each."""
+        used = (rows["payload_in"] > 0) & (rows["payload_out"] > 0) & (rows["syn_out"] > 0)
+        used &= facts.flows.endpoint[slots] & (rows["protocol"] == 6)
+        fins = rows["fin_out"] + rows["fin_in"]
+        reset = (rows["rst_in"] > 0) & (rows["rst_out"] == 0) & (fins == 0)
+        stalled = (rows["zero_window_now_in"] > 0) & (rows["rst_out"] + rows["fin_out"] > 0)
+        cut = used & (reset | stalled)
+        well = used & ~cut & (fins > 0)
+        for i in np.flatnonzero(cut | well)[:64].tolist():
+            slot = int(slots[i])
+            key = int(facts.flows.key[slot])
+            if key in self._known:
+                continue
+            self._known[key] = None
+            while len(self._known) > KNOWN_MAX:
+                self._known.popitem(last=False)
+            if not (cut[i] and quiet[i]) and key in self._done:
+                self._take(slot, bool(cut[i]), bool(stalled[i]), facts)
+
+    def _take(self, slot: int, cut: bool, stalled: bool, facts: Facts) -> None:
+        row = facts.flows.rows[slot]
+        client = address_text(row.version, row.src)
+        if not facts.is_appliance(client):
+            return
+        server = address_text(row.version, row.dst)
+        name = facts.flows.host[slot] or facts.host_of(client, server)
+        where = (client, name, row.dport)
+        host = self._hosts.get(where)
+        if host is None:
+            host = self._hosts[where] = _Host(client, name, row.dport)
+            while len(self._hosts) > HOSTS_MAX:
+                self._hosts.popitem(last=False)
+        self._hosts.move_to_end(where)
+        at = row.rst_ns or row.last_ns
+        if not cut:
+            host.ended.append(at)
+            return
+        how = "the window stays closed, the client gives up" if stalled else "RST"
+        said = f"{how} after {_span(at - row.first_ns)}, {_bytes(row.payload_out)} sent"
+        packet = row.rst_packet or row.last_packet
+        seen = evidence(at, packet, said)
+        host.cuts.append(
+            Cut(at, stalled, at - row.first_ns, row.payload_out, row.rst_ttl, row.ttl_in, seen)
+        )
+
+    def due_ns(self, now_ns: int) -> int:
+        """When the first of what counts now will count no more; 0 never."""
+        first = [h.cuts[0].time_ns for h in self._hosts.values() if h.cuts]
+        ends = [t + LIMITS.flap_ns + SECOND for t in first if t + LIMITS.flap_ns >= now_ns]
+        return min(ends, default=0)
+
+    def told(self, facts: Facts) -> Iterable[Observation]:
+        """Hosts whose connections are cut again and again."""
+        for host in self._hosts.values():
+            since = facts.now_ns - LIMITS.flap_ns
+            cuts = [c for c in host.cuts if c.time_ns >= since]
+            well = sum(t >= cuts[0].time_ns for t in host.ended) if cuts else 0
+            if len(cuts) < LIMITS.cuts or well > 2 * len(cuts):
+                continue
+            yield _observation(host, cuts, well, facts)
+
+
+def _observation(host: _Host, cuts: list[Cut], well: int, facts: Facts) -> Observation:
+    first, last = cuts[0], cuts[-1]
+    stalled = sum(c.stalled for c in cuts) > len(cuts) // 2
+    lives, sizes = sorted(c.lived_ns for c in cuts), sorted(c.sent for c in cuts)
+    after = f"after {_between(lives, _span)} and {_between(sizes, _bytes)} sent"
+    how = "takes no more (its window stays closed)" if stalled else "is reset by RST"
+    rest = f"; {well} others ended well" if well else ""
+    who = f"{host.host} port {host.port}"
+    foreign = [c for c in cuts if c.ttl and c.ttl_before and abs(c.ttl - c.ttl_before) > 1]
+    detail: tuple[str, ...] = ()
+    if len(foreign) > len(cuts) // 2:
+        detail = (
+            f"TTL of the RST is {last.ttl}, of the host's packets {last.ttl_before}: a box on the"
+            " way sends it",
+        )
+    box = "a firewall or proxy on the way" if detail or stalled else "a firewall, or the server"
+    return Observation(
+        "endpoint-failing",
+        host.host,
+        {
+            "host": host.host, "dport": str(host.port), "client": host.client,
+            "port": facts.port_of(host.client) or "", "attempts": str(len(cuts)),
+            "reached": "data flows", "reason": "", "step": "open",
+        },
+        tuple(c.seen for c in cuts[-8:]),
+        first.time_ns,
+        last.time_ns,
+        text=f"{who} connects, and then {'its side ' + how if stalled else 'the connection ' + how}"
+        f" while it is in use, {times(len(cuts))} since {clock_text(first.time_ns)} ({after})"
+        f"{rest}",
+        action=f"Ask the owner of the firewall what ends connections of {host.client} to"
+        f" {host.host} after they were let through: {box} does (application control, inspection of"
+        " uploads, a limit)",
+        severity="warning" if well else None,
+        detail=detail,
+        key=f"{host.host}:{host.port} cut",
+        covers=(f"mqtt-flapping|{host.host} {host.client}", "slow-uplink|internet"),
+    )  # fmt: skip
+
+
+def _span(nanoseconds: int) -> str:
+    seconds = nanoseconds / SECOND
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _bytes(count: int) -> str:
+    return f"{count} bytes" if count < 10_000 else f"{count / 1000:.0f} kB"
+
+
+def _between(values: list[int], said: object) -> str:
+    assert callable(said)
+    low, high = said(values[0]), said(values[-1])
+    return str(low) if low == high else f"{low} to {high}"
+
+
+# ---------------------------------------------------------------------- how a connection ended
+
+
+def ended_by(row: FlowRow) -> str:
+    """`server`, `client` or `reset` of a TCP flow that has ended, else an empty text."""
+    for letter in row.history.decode("ascii", "replace"):
+        if letter == "r":
+            return "reset"
+        if letter == "f":
+            return "server"
+        if letter in "FR":
+            return "client"
+    return ""
