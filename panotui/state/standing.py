@@ -27,8 +27,19 @@ def plays(record: CameraRecord | StreamRecord) -> bool:
 
 
 def dead_cameras(cameras: Iterable[CameraRecord]) -> list[str]:
-    """Cameras that were seen and give no picture."""
-    return [c.name for c in cameras if c.state in _DEAD_CAMERAS]
+    """Cameras that were seen and give no picture; not calls that have ended, of which nobody knows
+    whether they were one's."""
+    return [c.name for c in cameras if c.state in _DEAD_CAMERAS and not _only_heard(c)]
+
+
+def _only_heard(record: CameraRecord) -> bool:
+    """Known by its packets alone: nobody was seen to ask for them, and nothing is said of it."""
+    return (
+        record.state == "silent"
+        and not record.sessions
+        and record.named_by != "site"
+        and record.trouble is None
+    )
 
 
 def dead_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:

@@ -12,20 +12,12 @@ from panotui.site.file import load_site
 from panotui.sources import open_file
 from panotui.state.standing import dead_cameras, plays
 from panotui.tui.pages.streams import state_word
-from tests.captures import DATA, capture
+from tests.captures import DATA, capture, captures
 from tests.diagnosis.met.run import observed
 from tests.diagnosis.met.truth import SCENES
 from tests.field.cases import all_cases, name
 
 FIELD = DATA / "field"
-SPOKEN = (
-    "camera", "picture", "stream", "udp-", "tcp-strange", "keep-alive", "session", "player",
-    "rate-", "stamped", "ssrc", "loss", "media", "answer", "gaps", "audio", "frames", "phone",
-    "sensor", "receiver", "headers", "second-", "a-third", "cloud-port", "old-",
-)  # fmt: skip
-LAB = (
-    "lab/udp-h264.pcap", "lab/tcp-h264.pcap", "lab/gst-udp-digest.pcap", "lab/mirror-port.pcap",
-)  # fmt: skip
 OVER = ("by its reader",)  # its own doing
 
 
@@ -42,7 +34,11 @@ def differences(shot: Snapshot) -> list[str]:
     told = summary(shot)
     opened = [f for f in shot.findings if f.cleared_time_ns is None and f.severity != "info"]
     for camera in shot.cameras:
-        about = [f for f in opened if f.camera == camera.address]
+        streams = [s for s in shot.streams if s.camera == camera.name]
+        ids, flows = {s.id for s in streams}, {s.flow for s in streams if s.flow}
+        about = [
+            f for f in opened if f.camera == camera.address or f.stream in ids or f.flow in flows
+        ]
         worst = min((f.severity for f in about), default=None)  # "error" before "warning"
         said = f"{camera.name}: {camera.state} ({camera.state_text}), findings {about}"
         if worst == "error" and plays(camera):
@@ -68,7 +64,7 @@ def test_a_scenes_cameras_are_called_what_their_findings_say(scene: str) -> None
     assert differences(engine.snapshot()) == []
 
 
-CASES = [case for case in all_cases().values() if name(case).startswith(SPOKEN)]
+CASES = list(all_cases().values())
 
 
 @pytest.mark.parametrize("case", CASES, ids=[name(case) for case in CASES])
@@ -77,6 +73,6 @@ def test_a_captures_cameras_are_called_what_their_findings_say(case: dict[str, s
     assert differences(of_file(str(FIELD / case["file"]), site)) == []
 
 
-@pytest.mark.parametrize("path", LAB)
-def test_the_labs_cameras_are_called_what_their_findings_say(path: str) -> None:
+@pytest.mark.parametrize("path", captures())
+def test_other_captures_cameras_are_called_what_their_findings_say(path: str) -> None:
     assert differences(of_file(str(capture(path)), Site())) == []

@@ -14,8 +14,8 @@ from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
+from panotui.state.streams import IDLE, StreamState, media_of
 from panotui.state.streams import LIMITS as STREAM_LIMITS
-from panotui.state.streams import StreamState, media_of
 
 LIMITS = thresholds().cameras.freezes
 
@@ -96,7 +96,7 @@ def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:
     """The sender has ended the stream by itself, while its session plays on."""
     return bool(
-        stream.row.end
+        stream.row.end not in (0, IDLE)
         and not stream.superseded
         and session is not None
         and session.state == "playing"
