@@ -15,6 +15,7 @@ import signal
 from collections.abc import Callable, Sequence
 from time import monotonic
 
+from msgspec.structs import replace
 from textual import events
 from textual.app import ComposeResult
 from textual.driver import Driver
@@ -243,6 +244,8 @@ class Panotui(TightApp):
         self._commands: list[Command] = []
         self._asking: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
+        self._last_answer: Frame | None = None  # the answer that was drawn last
+        self._drawn_at = 0.0
         self._owed = False  # a picture waits for the terminal
         self._owed_for_key = False
         self._retry: asyncio.TimerHandle | None = None
@@ -336,6 +339,7 @@ class Panotui(TightApp):
                 self.draw()
             else:
                 self.session.lost = None
+                self._last_answer = None
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), REATTACH_S)
@@ -367,15 +371,33 @@ class Panotui(TightApp):
         now = monotonic()
         again = False
         if isinstance(answer, Frame):
+            news = self._is_news(answer)
+            self._last_answer = answer
             if answer.header.fatal:
                 self._fatal(answer.header.fatal, EXIT_FATAL)
             again = self.session.take(answer, now)
             if not again:
                 self._carry_out(self.session.release(now))
+            if not news and not again and not self._moves_by_itself(now):
+                return False
         elif isinstance(answer, Done):
             self.session.told(answer, now)
         self.draw()
         return again
+
+    def _is_news(self, answer: Frame) -> bool:
+        """Whether an answer differs from the one before: a site tells of itself once a second."""
+        last = self._last_answer
+        return last is None or replace(answer, number=last.number) != last
+
+    def _moves_by_itself(self, now: float) -> bool:
+        """Whether the picture changes without news: a message goes, a frozen or late one ages."""
+        session = self.session
+        return (
+            session.frozen
+            or now < session.message_until + 2 * CLOCK_S
+            or now - session.heard_at > CLOCK_S
+        )
 
     async def _tick(self) -> None:
         """Ages and messages change without news, too; and a lost SIGWINCH is made good."""
@@ -384,7 +406,9 @@ class Panotui(TightApp):
             driver = self._driver
             if isinstance(driver, PacedDriver) and (size := driver.new_size(self.size)):
                 self.post_message(events.Resize(size, size))
-            self.draw()
+            now = monotonic()
+            if self._moves_by_itself(now) or now - self._drawn_at >= 2 * CLOCK_S:
+                self.draw()
 
     def _fatal(self, text: str, code: int) -> None:
         if self._ended:
@@ -415,6 +439,7 @@ class Panotui(TightApp):
             self._try_later()
             return
         self._owed = self._owed_for_key = False
+        self._drawn_at = now
         width, height = self.size
         if (width, height) != (self.session.width, self.session.height):
             self.session.resize(width, height)
@@ -450,6 +475,7 @@ class Panotui(TightApp):
         await super().on_event(event)
         if isinstance(event, events.Resize):
             self.session.resize(*self.size)
+            self._last_answer = None
             self._wake.set()
 
     def _pointed(self, event: events.MouseEvent) -> None:

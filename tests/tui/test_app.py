@@ -73,6 +73,24 @@ def test_a_picture_made_of_changes_equals_one_drawn_whole() -> None:
     run(check())
 
 
+def test_an_answer_that_says_nothing_new_is_not_drawn_again() -> None:
+    async def check() -> None:
+        async with running(frames_builder.plant()) as (app, pilot, source):
+            draws: list[bool] = []
+            app.draw = lambda **how: draws.append(True)  # type: ignore[method-assign]
+            request = app.session.view()
+            app._answered(source.site.answer(request))
+            draws.clear()
+            app._answered(source.site.answer(request))  # another number, nothing else
+            assert draws == []
+            source.site.advance()
+            app._answered(source.site.answer(request))
+            assert draws == [True]
+            await pilot.pause()
+
+    run(check())
+
+
 def test_a_new_size_is_a_new_layout() -> None:
     async def check() -> None:
         async with running(frames_builder.plant()) as (app, pilot, _):
