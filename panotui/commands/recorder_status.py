@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,17 @@ def status_object(
     meters: Processor,
     alerts: Sequence[Standing],
 ) -> dict[str, Any]:
-    """One line of `record --json`. `drops`: (ring, interface) by interface; times are packet time.
+    """One line of `record --json`. `drops`: (ring, interface) by interface; times are packet time,
+    and the machine's before the first packet.
 
     `cpu.*_share` is of one core, over about a second; null in the first line.
     """
     counts = snapshot.counts
+    time_ns = snapshot.time_ns or time.time_ns()
     return {
         "schema": SCHEMA_STATUS,
-        "time": time_text(snapshot.time_ns),
-        "time_ns": snapshot.time_ns,
+        "time": time_text(time_ns),
+        "time_ns": time_ns,
         "packets": snapshot.source.packets,
         "bytes": snapshot.source.bytes,
         "lost": snapshot.source.lost,

@@ -1,7 +1,6 @@
 """A situation is told alike by each way to ask: live objects, a file, a recording of that file.
 
-Every `EVERY`th situation is taken, so that this stays short; `python -m tests.situations --ways`
-takes all of them.
+Every `EVERY`th situation is taken, so that this stays short.
 """
 
 from __future__ import annotations
