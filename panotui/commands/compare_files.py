@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from panotui.errors import InputError, UsageError
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from panotui.model import Site, StreamRecord
     from panotui.model.comparison import Comparison, Side
 
+Streams: TypeAlias = "tuple[StreamRecord, ...]"
 HOUR_S = 3600.0
 
 
@@ -36,7 +37,7 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
     from panotui.compare.words import sentence
     from panotui.model.comparison import COMPARISON_SCHEMA, ClocksRecord, Comparison
 
-    one, two = _tables(a, b)
+    one, two, streams = _tables(a, b, site)
     matches = match(one, two)
     if matches is None:
         raise InputError(
@@ -49,7 +50,6 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
             f"{a} and {b}", f"their clocks are {abs(offset_s) / HOUR_S:.1f} hours apart",
             "Add --any-offset if they are of the same traffic.",
         )  # fmt: skip
-    streams = _streams(a, site)
     clock = matches.clock
     strips = cells(one, two, clock)
     found, flows, absent = passages(one, two, matches, streams, strips)
@@ -74,33 +74,38 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
     )
 
 
-def _tables(a: str, b: str) -> tuple[PacketTable, PacketTable]:
-    """Both captures, told apart by as many bytes as both have."""
-    from panotui.commands.input import open_captures
-    from panotui.compare.table import SHORT, WHOLE, TooShort, read_table
+def _tables(a: str, b: str, site: Site) -> tuple[PacketTable, PacketTable, Streams]:
+    """Both captures, told apart by as many bytes as both have, and the streams of the first, which
+    is read once for both."""
+    from panotui.commands.input import analysed
+    from panotui.compare.table import SHORT, WHOLE, TableReader, TooShort
 
+    reader = TableReader(a, WHOLE)
+    snapshot = analysed([a], site, "compare-captures", tap=reader.take).snapshot()
     for width in (WHOLE, SHORT):
-        tables = []
         try:
-            for name in (a, b):
-                (source,) = open_captures([name])
-                try:
-                    tables.append(read_table(source, name, width))
-                finally:
-                    source.close()
+            if width == WHOLE:
+                one = reader.table(snapshot.source.truncated)
+            else:
+                one = _table(a, width)
+            return one, _table(b, width), snapshot.streams
         except TooShort:
             continue
-        return tables[0], tables[1]
     raise InputError(
         f"{a} and {b}", "frames are cut before what tells packets apart",
         "Capture at least 128 bytes of each (tcpdump -s 128).",
     )  # fmt: skip
 
 
-def _streams(name: str, site: Site) -> tuple[StreamRecord, ...]:
-    from panotui.commands.input import analysed
+def _table(name: str, width: int) -> PacketTable:
+    from panotui.commands.input import open_captures
+    from panotui.compare.table import read_table
 
-    return analysed([name], site, "compare-captures").snapshot().streams
+    (source,) = open_captures([name])
+    try:
+        return read_table(source, name, width)
+    finally:
+        source.close()
 
 
 def _side(file: str, name: str, table: PacketTable, matches: Matches) -> Side:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +15,7 @@ from panotui.errors import InputError
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
-    from panotui.model import Site, Source
+    from panotui.model import PacketBatch, Site, Source
     from panotui.model.baseline import Baseline
 
 _ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".pcap.gz", ".pcapng.gz", ".pcap.zst", ".ntar")
@@ -98,8 +98,10 @@ def analysed(
     what: str = "analyze",
     processes: int | None = None,
     baseline: Baseline | None = None,
+    tap: Callable[[PacketBatch], None] | None = None,
 ) -> Engine:
-    """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed.
+    """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed. Of a
+    single one `tap` is given each batch as well.
 
     Several captures are metered by `processes` processes (default: as many as help), with the same
     answer for any number of them.
@@ -113,7 +115,7 @@ def analysed(
         if len(files) > 1 and "-" not in files:
             _side_by_side(files, engine, progress, processes)
         else:
-            _in_one(files, engine, progress)
+            _in_one(files, engine, progress, tap)
     finally:
         progress.done()
     return engine
@@ -132,10 +134,34 @@ def _side_by_side(
     )
 
 
-def _in_one(files: Sequence[str], engine: Engine, progress: Progress) -> None:
+class _Tapped:
+    """A source whose batches somebody else sees as well."""
+
+    def __init__(self, source: Source, tap: Callable[[PacketBatch], None]) -> None:
+        self._source = source
+        self._tap = tap
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)
+
+    def read(self, timeout_s: float) -> PacketBatch | None:
+        batch = self._source.read(timeout_s)
+        if batch is not None and len(batch):
+            self._tap(batch)
+        return batch
+
+
+def _in_one(
+    files: Sequence[str],
+    engine: Engine,
+    progress: Progress,
+    tap: Callable[[PacketBatch], None] | None,
+) -> None:
     from panotui.runtime.pump import Pump
 
     sources = open_captures(files)
+    if tap is not None:
+        sources = [cast("Source", _Tapped(source, tap)) for source in sources]
     try:
         pump = Pump(sources, engine, files=files)
         while pump.step(0.0):

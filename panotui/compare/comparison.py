@@ -72,10 +72,14 @@ def passages(
     found_streams: list[Passage] = []
     found_flows: list[Passage] = []
     absent: list[Absent] = []
-    for crossing in (
-        _crossing(a, b, matches, True, strips),
-        _crossing(a, b, matches, False, strips),
-    ):
+    for forth in (True, False):
+        way = A_TO_B if forth else -A_TO_B
+        if (
+            not (matches.clock.direction_a == way).any()
+            and not (matches.clock.direction_b == way).any()
+        ):
+            continue  # nothing goes this way
+        crossing = _crossing(a, b, matches, forth, strips)
         mine, others = _of_crossing(crossing, media, strips.count)
         found_streams += mine
         found_flows += others

@@ -95,7 +95,7 @@ def read_table(
     `TooShort` when frames were cut before these; InputError for more packets or flows than are
     held, or for none.
     """
-    reader = _Reader(what, width)
+    reader = TableReader(what, width)
     while not source.ended:
         batch = source.read(1.0)
         if batch is not None and len(batch):
@@ -104,7 +104,9 @@ def read_table(
     return reader.table(source.counters.truncated)
 
 
-class _Reader:
+class TableReader:
+    """Takes the batches of a capture and gives its table; see `read_table`."""
+
     def __init__(self, what: str, width: int) -> None:
         self._what = what
         self._width = width
@@ -116,6 +118,7 @@ class _Reader:
         self._short = 0
 
     def take(self, batch: PacketBatch) -> None:
+        """Take in the next batch; nothing of it is kept."""
         columns = self._decoder.decode(batch)
         self._packets += len(batch)
         rows = np.flatnonzero(columns.version > 0)
@@ -197,6 +200,7 @@ class _Reader:
             self._known[key] = _place(data, columns, int(rows[place]), int(first[place]))
 
     def table(self, truncated: bool) -> PacketTable:
+        """All that was taken; `truncated`: the file ended inside a packet."""
         if self._short:
             raise TooShort
         if not self._parts:
