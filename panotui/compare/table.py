@@ -159,18 +159,18 @@ class TableReader:
             words[partial, place] &= _FIRST[np.clip(present[partial] - 8 * place, 0, 8)]
         value = protocol.astype(np.uint64) << np.uint64(32)
         value ^= np.where(absent, 0, length).astype(np.uint64)
-        value ^= self._head(columns, rows, protocol, first)
+        if not ((protocol == UDP) & (columns.fragment[rows] != 2)).all():
+            value ^= self._head(columns, rows, protocol, first)
         for place in range(words.shape[1]):
             value ^= words[:, place]
             value *= _ODD[place]
             value ^= value >> (_S29 if place % 2 else _S32)
-        media = (
-            (protocol == UDP) & (present >= 12)
-            & (words[:, 0] >> np.uint64(62) == 2)
-            & ~np.isin((words[:, 0] >> np.uint64(48)) & np.uint64(0x7F), np.arange(72, 77))
-        )  # fmt: skip
+        kind = (words[:, 0] >> np.uint64(48)) & np.uint64(0x7F)
+        media = (protocol == UDP) & (present >= 12) & (words[:, 0] >> np.uint64(62) == 2)
+        media &= (kind < 72) | (kind > 76)  # these are RTCP's
         tag = np.where(media, words[:, 1] >> np.uint64(32), 0)
-        tag = np.where(protocol == TCP, columns.transport[0][rows] >> np.uint64(32), tag)
+        if (protocol == TCP).any():
+            tag = np.where(protocol == TCP, columns.transport[0][rows] >> np.uint64(32), tag)
         return value, tag.astype(np.uint32), np.where(absent, 0, length).astype(np.int32)
 
     @staticmethod
