@@ -90,7 +90,8 @@ class TimeRule(Rule):
         silent = [o for o in out if o.id == "ntp-silent"]
         out.extend(together(silent, _silence_text, "ntp", _ADVICE))
         out.extend(self._clock(asked, facts))
-        if out or any(one.side.unanswered for one in asked):
+        # of a public server nothing depends on time but when it was asked last
+        if any(o.id != "ntp-public" for o in out) or any(one.side.unanswered for one in asked):
             self.due(facts.now_ns + SECOND)
         return out
 
@@ -211,8 +212,7 @@ class TimeRule(Rule):
             )
         ]
 
-    @staticmethod
-    def _public(one: _Asked, facts: Facts) -> list[Observation]:
+    def _public(self, one: _Asked, facts: Facts) -> list[Observation]:
         server, side = one.server, one.side
         local = facts.view.facts.time_servers
         elsewhere = facts.view.facts.time_servers_given and server.address not in local
@@ -221,6 +221,8 @@ class TimeRule(Rule):
         )
         if not (elsewhere and lately and scope_of(server.address) == INTERNET):
             return []
+        if server.last_ns:
+            self.due_later(server.last_ns + LIMITS.recent_ns, facts)
         return [
             Observation(
                 "ntp-public",

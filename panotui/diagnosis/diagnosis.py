@@ -117,7 +117,7 @@ class Diagnosis:
 
     def due_ns(self, facts: Facts) -> int:
         """When the next tick would do something, although nothing came since the last one."""
-        cameras = bool(facts.cameras.cameras or facts.streams.streams)
+        cameras = bool(facts.cameras.cameras or facts.streams.streams) and not facts.cameras_rest
         due = NEVER
         for rule in self.rules:
             asked = rule.wakes is None and (cameras or not rule.of_cameras)

@@ -80,6 +80,7 @@ class Facts(Struct):
     plain: tuple[int, ...] = ()  # capture interfaces that are plain switch ports
     woken: frozenset[str] = frozenset()  # what has changed in this tick, see `Rule.wakes`
     capture_lossy: bool = False  # packets were missed lately: absence proves less
+    cameras_rest: bool = False  # none has said a word, or sent a picture, for long
     clock_ahead_ns: int = 0  # of packet time is this machine's clock, which was set meanwhile
     ring_dropped: int = 0
     interface_dropped: int = 0
@@ -196,7 +197,8 @@ class Rule(ABC):
 
     hears: ClassVar[frozenset[type]] = frozenset()
     wakes: ClassVar[frozenset[str] | None] = None
-    of_cameras: ClassVar[bool] = False  # asked each second only where cameras or streams are known
+    # asked each second only where cameras or streams are known, and not all are at rest
+    of_cameras: ClassVar[bool] = False
     due_ns: int = 0
 
     def due(self, time_ns: int) -> None:

@@ -30,15 +30,19 @@ class _Habit(Struct):
     packet: int = 0
     text: str = ""
 
-    def overdue(self, now_ns: int) -> bool:
-        """It came evenly, and has not come for several of its pauses."""
+    def overdue_ns(self) -> int:
+        """From when on it has not come for several of its pauses, if it comes evenly."""
         if len(self.times) < LIMITS.habit_times:
-            return False
+            return NEVER
         times = list(self.times)[-LIMITS.habit_times :]
         pauses = [b - a for a, b in pairwise(times)]
         # times are kept in steps of a second: of shorter ones none is known to be even
         even = max(pauses) <= LIMITS.even_ratio * max(2 * SECOND, min(pauses))
-        return even and now_ns - times[-1] > LIMITS.overdue * max(pauses)
+        return times[-1] + int(LIMITS.overdue * max(pauses)) + 1 if even else NEVER
+
+    def overdue(self, now_ns: int) -> bool:
+        """It came evenly, and has not come for several of its pauses."""
+        return now_ns >= self.overdue_ns()
 
 
 class SilenceRule(Rule):
@@ -89,11 +93,21 @@ class SilenceRule(Rule):
     def steady_ns(self, facts: Facts) -> int:
         if facts.view.vantage not in ("mirror", "file", None):
             return NEVER
-        lasts = [
-            max((c.last_out_ns for c in _counts(port, facts)), default=0)
-            for port in facts.ports.facts
-        ]
-        return min((last + int(LIMITS.silence_s * SECOND) for last in lasts if last), default=NEVER)
+        return min((self._steady_ns(port, facts) for port in facts.ports.facts), default=NEVER)
+
+    def _steady_ns(self, port: PortFacts, facts: Facts) -> int:
+        mine, now = _counts(port, facts), facts.now_ns
+        last_out = max((c.last_out_ns for c in mine), default=0)
+        over_ns = last_out + int(LIMITS.silence_s * SECOND)
+        if not last_out or over_ns > now:
+            return over_ns if last_out else NEVER
+        # it is silent: what makes that a fault may come with time
+        last_in = max((c.last_in_ns for c in mine), default=0)
+        sent_to = last_in > last_out + SECOND and now - last_in < LIMITS.alive_ns
+        if sent_to or self._stream_stopped(port, mine, facts):
+            return now
+        habits = (h.overdue_ns() for (name, _), h in self._habits.items() if name == port.name)
+        return min(habits, default=NEVER)
 
     def _of_port(
         self, port: PortFacts, counts: dict[str, list[MacCount]], facts: Facts

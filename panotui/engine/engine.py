@@ -405,8 +405,8 @@ class Engine:
         return self._quiet_until_ns
 
     def settled(self) -> tuple[int, U64]:
-        """Until when seconds in which known conversations merely go on may be told of together,
-        in one delta, and flows, by id, of which nothing may be left to be told later."""
+        """Until when seconds that hold nothing new may be told of in one delta, and flows, by id,
+        of which each row counts."""
         if self._settled is None:
             until = self._quiet_until() if not self.final else 0
             if until > self.now_ns:
@@ -416,8 +416,10 @@ class Engine:
         return self._settled
 
     def _next_due(self, now: int) -> int:
-        missed = self._missed or self.facts.ring_dropped or self.facts.interface_dropped
-        if missed or self.streams.streams or self.cameras.cameras or len(self._counters) > 1:
+        facts = self.facts
+        missed = self._missed or facts.ring_dropped or facts.interface_dropped
+        facts.cameras_rest = now >= max(self.streams.rest_ns(), self.cameras.rest_ns())
+        if missed or not facts.cameras_rest or len(self._counters) > 1:
             return 0
         return min(
             self.resolvers.due_ns(),
@@ -425,7 +427,7 @@ class Engine:
             self.tracking.due_ns(),
             self.ports.due_ns(now),
             self.visibility.due_ns(now),
-            self.diagnosis.due_ns(self.facts),
+            self.diagnosis.due_ns(facts),
         )
 
     def _tick(self) -> None:

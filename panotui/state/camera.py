@@ -80,6 +80,17 @@ class Camera(Struct):
     port: str | None = None
 
     @property
+    def active_ns(self) -> int:
+        """When something was last heard of it, from it or for it; 0 never."""
+        return max(
+            self.last_seen_ns, self.syn_last_ns, self.reset_ns, self.connected_ns, self.media_ns,
+            self.pictures_ns, self.sealed_ns,
+            *(max(s.last_ns, s.ended_ns) for s in self.sessions.values()),
+            *(one.last_ns for one in self.unreachable.values()),
+            *(when for _, when in self.hung_up),
+        )  # fmt: skip
+
+    @property
     def fps_expected(self) -> float | None:
         """The declared frame rate, or the SDP's."""
         return self.fps_declared or self.fps_sdp

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from typing import ClassVar
 
 from panotui.model import (
+    NEVER,
     AnyMessage,
     CameraRecord,
     DhcpMessage,
@@ -28,7 +29,7 @@ from panotui.state.camera_names import maker_name, names_nothing, names_software
 from panotui.state.camera_session import Session
 from panotui.state.camera_state import LIMITS as CAMERA_STATE_LIMITS
 from panotui.state.camera_state import state_of
-from panotui.state.streams import StreamState
+from panotui.state.streams import REST_NS, StreamState
 from panotui.state.thresholds import thresholds
 from panotui.state.vendors import vendor_of
 from panotui.wire.text import printable
@@ -319,6 +320,13 @@ class CameraBook:
         camera.sealed_packet, camera.sealed_over = packet, over
         camera.last_seen_ns = max(camera.last_seen_ns, last_ns)
         camera.read_by(client)
+
+    def rest_ns(self) -> int:
+        """Until when time alone may change a camera, if nothing more comes; 0: none was seen."""
+        if any(camera.arp_silent_ns for camera in self.cameras.values()):
+            return NEVER
+        newest = max((c.active_ns for c in self.cameras.values()), default=0)
+        return newest + REST_NS if newest else 0
 
     # ------------------------------------------------------------------ what goes out
 

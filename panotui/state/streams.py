@@ -46,6 +46,9 @@ LIMITS = thresholds().streams
 # A stream is called losing from one share lost over the window on, and whole again below another
 # for a while: a line that loses a packet now and then would else be news all day.
 IDLE = 2  # how a stream ended: nobody said so, it was only silent for long
+# So long after its last word nothing of a stream or camera depends on time any more: all that is
+# told of them for a while is over (`stale_s` is the longest).
+REST_NS = 1_000 * SECOND
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
 WAY_MAX = 32  # streams that one way has had, the newest
@@ -423,6 +426,11 @@ class StreamBook:
             if stream.row.session == message.session and stream.meter == meter:
                 stream.paused = message.method == "PAUSE"
                 stream.paused_ns = message.time_ns
+
+    def rest_ns(self) -> int:
+        """Until when time alone may change a stream, if nothing more comes; 0: there is none."""
+        newest = max((s.row.last_ns for s in self.streams.values()), default=0)
+        return newest + REST_NS if newest else 0
 
     def judge_states(self, now_ns: int) -> list[tuple[StreamState, str]]:
         """Bring every stream's state up to `now_ns`; returns (stream, old state) that changed."""

@@ -134,12 +134,14 @@ class ConnectionTracking:
         self.flows.syns_counted[slots] = rows["syn_out"]
 
     def unsettled(self, others: Bool) -> U64:
-        """Ids of flows whose attempt may go on with any row, and of `others`, a mask of slots."""
+        """Ids of flows whose attempt may go on with any row, in which a camera's pictures may come,
+        and of `others`, a mask of slots."""
         flows = self.flows
-        slots = others.copy()
+        slots = others | (flows.live & (flows.rows["app"] == _RTSPS))
         known = min(len(self._climbing), len(slots))
         slots[:known] |= self._climbing[:known] & flows.live[:known]
-        return flows.key[slots] & _NUMBER
+        ids: U64 = flows.key[slots] & _NUMBER
+        return ids
 
     def _flow(self, slot: int, row: FlowRow, outcome: int, was: int, now_ns: int) -> None:
         version = row.version
