@@ -422,13 +422,9 @@ class Engine:
         if missed or not facts.cameras_rest or len(self._counters) > 1:
             return 0
         return min(
-            self.resolvers.due_ns(),
-            self.verdicts.due_ns(now),
-            self.tracking.due_ns(),
-            self.ports.due_ns(now),
-            self.visibility.due_ns(now),
-            self.diagnosis.due_ns(facts),
-        )
+            self.resolvers.due_ns(), self.verdicts.due_ns(now), self.tracking.due_ns(),
+            self.ports.due_ns(now), self.visibility.due_ns(now), self.diagnosis.due_ns(facts),
+        )  # fmt: skip
 
     def _tick(self) -> None:
         now = self.now_ns
