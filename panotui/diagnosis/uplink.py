@@ -102,9 +102,9 @@ class UplinkRule(Rule):
         if measured:
             self._measured_ns = facts.now_ns
             self._found = self._slow(facts)
-        if self._found or (not measured and _is_slow(facts)):
+        if self._found or self._in_use or not measured:  # at the same times, whoever else wakes it
             self.due(self._measured_ns + MEASURED_EACH_NS)
-        if out or self._found or self._in_use or not measured:
+        if out:
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         return [*out, *self._found]
 
@@ -196,13 +196,6 @@ def _repeats(rows: FlowColumns) -> I64:
     out = rows["retransmits_out"].astype(np.int64) - rows["spurious_out"]
     found: I64 = out + rows["fast_retransmits_in"]
     return found
-
-
-def _is_slow(facts: Facts) -> bool:
-    """Of the flows that changed in this tick some have sent again, or answered late."""
-    _, rows = facts.changed_flows()
-    again = rows["retransmits_out"] + rows["retransmits_in"]
-    return bool(((again > 0) | (rows["handshake_rtt_us"] > CLOUD_LIMITS.rtt_ms * 1000)).any())
 
 
 def _lottery(facts: Facts) -> Observation | None:
