@@ -3,9 +3,9 @@
 `small`: 60-byte frames, half UDP and half TCP, in 20,000 two-way flows (TCP in order, acknowledged,
 opened by a handshake). `rtp`: 1250-byte RTP of 80 camera streams. `mixed`: three of ten packets of
 the first kind, seven of the second. `middle`: 60-byte TCP segments of 20,000 connections that were
-open before, their bytes like noise. `connections`: TCP connections of four packets, the handshake
-and 6 bytes; `hellos`: the same, but the fourth packet is a TLS hello. Packets come at `rate` a
-second of packet time.
+open before, their bytes like noise; `kept`: the same of 20. `connections`: TCP connections of four
+packets, the handshake and 6 bytes; `hellos`: the same, but the fourth packet is a TLS hello.
+Packets come at `rate` a second of packet time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 START_NS = 1_760_000_000_000_000_000
 BLOCK = 1 << 18
-KINDS = ("small", "rtp", "mixed", "middle", "connections", "hellos")
+KINDS = ("small", "rtp", "mixed", "middle", "kept", "connections", "hellos")
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
 
 
@@ -274,14 +274,15 @@ def _records(frames: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
 
 def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> None:
     """Write `packets` packets of a kind to a pcap file."""
-    small, rtp = Middle() if kind == "middle" else Small(), Rtp()
+    of_middle = {"middle": 20_000, "kept": 20}
+    small, rtp = Middle(of_middle[kind]) if kind in of_middle else Small(), Rtp()
     connections = Connections(kind == "hellos")
     random = np.random.default_rng(3)
     done = 0
     with path.open("wb") as file:
         file.write(PCAP_HEADER)
         while done < packets:
-            n = min(BLOCK if kind in ("small", "middle") else BLOCK // 8, packets - done)
+            n = min(BLOCK if kind in ("small", "middle", "kept") else BLOCK // 8, packets - done)
             times = START_NS + ((done + np.arange(n)) * (1e9 / rate)).astype(np.int64)
             if kind == "mixed":
                 pick = random.random(n) < 0.3
