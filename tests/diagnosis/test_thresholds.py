@@ -31,7 +31,7 @@ FACTS = {
     "diagnosis/cloud.py": {"HOUR", "SUPPORT_ENDED_NS"},  # a unit; a date of the service
     "diagnosis/link.py": {"MINUTE"},
     "diagnosis/mirror.py": {"MINUTE"},
-    "diagnosis/unusual.py": {"MINUTE"},
+    "diagnosis/unusual.py": {"HARDLY", "MINUTE"},  # of a wording; a unit
     # how often a rule looks, whatever it reports
     "diagnosis/traffic.py": {"SLOW_MBPS"},
     "diagnosis/uplink.py": {"LOOK_AGAIN_NS", "MEASURED_EACH_NS"},
