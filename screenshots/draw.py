@@ -31,7 +31,7 @@ def svg(lines: Sequence[Line], styles: Mapping[Role, Style], ground: str, title:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" font-family="DejaVu Sans Mono, Menlo, Consolas, '
-        f'monospace" font-size="14.6" xml:space="preserve">',
+        f'monospace" font-size="14.95" xml:space="preserve">',
         f"<title>{escape(title)}</title>",
         f'<rect width="100%" height="100%" rx="8" fill="{back}"/>',
     ]

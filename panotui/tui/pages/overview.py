@@ -480,7 +480,7 @@ def _finding(finding: FindingRecord, scene: Scene) -> _Unit:
     if pens[-1].room < len(sure) + len(hangs):
         pens.append(scene.pen().put("  "))
     pens[-1].put(sure, "dim").put(hangs, "dim")
-    do = wrap(finding.action, scene.width - 6)
+    do = wrap(finding.action, scene.width - 6) if finding.action else []
     for place, text in enumerate(do[:3]):
         pens.append(scene.pen().put("   > " if not place else "     ", colour).put(text))
     if len(do) > 3:
