@@ -46,6 +46,7 @@ COLLECTOR = (
     "panotui.commands.keeping",
     "panotui.sources.live.ethtool",
     "panotui.recording.evidence_export",
+    "panotui.recording.held_evidence",
     "panotui.telemetry.alerts",
     "panotui.telemetry.delivery",
     "panotui.telemetry.lines",

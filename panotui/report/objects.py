@@ -27,6 +27,7 @@ from panotui.model import (
 Json = dict[str, Any]
 
 
+NO_ACTION = "Nothing to do"  # of a finding for information
 FLOW_TIMES = {"first_time": "first_time_ns", "last_time": "last_time_ns"}
 
 
@@ -401,7 +402,7 @@ def finding_object(
         "confidence": finding.confidence,
         "subject": finding.subject,
         "text": finding.text,
-        "action": finding.action,
+        "action": finding.action or NO_ACTION,
         "evidence": [evidence_object(e) for e in finding.evidence],
         "evidence_file": finding.evidence_file,
         "first_time": time_text(finding.first_time_ns),

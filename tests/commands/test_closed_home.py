@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -214,7 +215,7 @@ def test_what_needs_no_packets_answers(
 
 
 def test_what_reads_recordings_and_captures_answers(
-    home: ClosedHome, environment: dict[str, str], tmp_path: Path
+    home: ClosedHome, environment: dict[str, str], open_folder: Path
 ) -> None:
     """What lies in root's own folder is read, whoever the process is by then."""
     user = environment.get("SUDO_UID", "0")
@@ -240,10 +241,7 @@ def test_what_reads_recordings_and_captures_answers(
     done = run(home, environment, "baseline", "learn", str(recording), "-o", "/tmp/site.baseline")
     assert (done.returncode, done.stderr.count("no whole minute in it")) == (3, 1)
     # who called sudo gets no file of root's but captures and recordings
-    baseline = (home.folder if user == "0" else tmp_path) / f"{user}.baseline"
-    if user != "0":
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+    baseline = (home.folder if user == "0" else open_folder) / f"{user}.baseline"
     baseline.write_bytes(msgspec.json.encode(Baseline(site="plant")))
     done = run(home, environment, "baseline", "show", str(baseline))
     assert (done.returncode, done.stderr) == (0, "")
@@ -253,6 +251,15 @@ def test_what_reads_recordings_and_captures_answers(
 
 
 # ------------------------------------------------------------------ on interfaces
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody reads, as no temporary folder of pytest is."""
+    with tempfile.TemporaryDirectory(prefix="panotui-open-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture(scope="module")
