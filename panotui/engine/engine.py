@@ -276,8 +276,10 @@ class Engine:
         if ring > self.facts.ring_dropped and self.now_ns:
             packets = str(ring - self.facts.ring_dropped)
             self.events.tell("ring-dropped", self.now_ns, "this tool", {"packets": packets})
-        self.facts.ring_dropped = ring
-        self.facts.interface_dropped = sum(c.dropped_interface for c in counters)
+        interface = sum(c.dropped_interface for c in counters)
+        if (ring, interface) != (self.facts.ring_dropped, self.facts.interface_dropped):
+            self._quiet_until_ns = self._settled = None  # what was missed is looked at
+        self.facts.ring_dropped, self.facts.interface_dropped = ring, interface
         self._snapshot = None
 
     def meter_is_late(self, meter: int, interfaces: str, since_ns: int, now_ns: int) -> None:

@@ -47,7 +47,8 @@ FACTS = {
         "HISTORY_S",
         "SHOWN_S",
         "IDLE",
-    },  # what a book keeps; an index of FLOW_ENDS
+        "REST_NS",
+    },  # what a book keeps; an index of FLOW_ENDS; from when on time changes nothing more
     "state/strips.py": {"LIVE_S", "_SINCE_MAX_S"},  # what a book keeps
     "state/thresholds.py": {"_DAY_S", "_SECOND"},  # units
 }
