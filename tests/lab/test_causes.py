@@ -23,7 +23,8 @@ from tests.lab.netns import Namespace, require_root, veth
 from tests.lab.plant import POLLED
 from tests.lab.watched import Watched, until
 
-pytestmark = pytest.mark.lab
+# one worker has the labs, and the others go on
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("causes")]
 
 WITHIN_S = 90  # of a busy machine; what is slow itself is asserted in `test_outage_on_screen`
 OFTEN = 5
