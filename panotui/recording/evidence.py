@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from msgspec import Struct
 
-from panotui.model import SECOND, EvidenceRecord, Snapshot
+from panotui.model import SECOND, EvidenceRecord, FindingRecord
 from panotui.recording.evidence_files import write_incident, write_rows
 from panotui.recording.items import Evidence
 from panotui.recording.proofs import proofs_of
@@ -106,7 +106,7 @@ class EvidenceTap:
         """Look for news, write what is complete."""
         self._now_ns = now_ns
         self._control_segment(now_ns)
-        self._news(self._engine.snapshot(), now_ns)
+        self._news(now_ns)
         self._due += [i for i in self._waiting if now_ns >= i.until_ns]
         self._waiting = [i for i in self._waiting if now_ns < i.until_ns]
         self._take()
@@ -152,11 +152,9 @@ class EvidenceTap:
             self._asked = None
             self._write(incident, answer)
 
-    def _news(self, snapshot: Snapshot, now_ns: int) -> None:
-        addresses = {camera.name: camera.address for camera in snapshot.cameras}
-        streams = {stream.id: stream.src for stream in snapshot.streams}
+    def _news(self, now_ns: int) -> None:
         until_ns = now_ns + self._after_ns
-        for violation in snapshot.violations:
+        for violation in self._engine.facts.violations:
             subject = key_of(violation)
             if self._is_new(subject):
                 self._await(
@@ -170,18 +168,11 @@ class EvidenceTap:
                         proofs_of(violation),
                     )
                 )
-        for finding in snapshot.findings:
+        for finding in self._engine.diagnosis.records():
             subject = key_of(finding)
             if finding.severity == "info" or not self._is_new(f"{subject} {finding.first_time_ns}"):
                 continue
-            hosts: tuple[str, ...] = ()
-            flow = self._engine.flow(finding.flow) if finding.flow else None
-            if finding.camera in addresses:
-                hosts = (addresses[finding.camera],)
-            elif finding.stream in streams:
-                hosts = (streams[finding.stream],)
-            elif flow is not None:
-                hosts = (flow.src, flow.dst)
+            hosts = self._hosts_of(finding)
             self._await(
                 Incident(
                     subject,
@@ -193,6 +184,17 @@ class EvidenceTap:
                     proofs_of(finding),
                 )
             )
+
+    def _hosts_of(self, finding: FindingRecord) -> tuple[str, ...]:
+        """Whose packets prove it; all, when it is of nobody alone."""
+        snapshot = self._engine.snapshot()  # costs much, and only for what is new
+        cameras = (c for c in snapshot.cameras if finding.camera in (c.name, c.address))
+        address = next((c.address for c in cameras), None)
+        address = address or next((s.src for s in snapshot.streams if s.id == finding.stream), None)
+        if address is not None:
+            return (address,)
+        flow = self._engine.flow(finding.flow) if finding.flow else None
+        return () if flow is None else (flow.src, flow.dst)
 
     def _is_new(self, key: str) -> bool:
         if key in self._seen:

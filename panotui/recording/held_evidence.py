@@ -17,11 +17,11 @@ from panotui.recording.pcapng import PcapngFile
 from panotui.recording.retention import Limits
 from panotui.runtime.pipe import HEADER_BYTES, Keeping
 
-HELD_BYTES = 12 << 20
+HELD_BYTES = 8 << 20
 HELD_MOST = 64
 # The screen shares its machine with the application: less than a recorder holds, and no packet for
 # a file of all control packets, which there is none of.
-KEEPING = Keeping(bulk_bytes=HEADER_BYTES, ring_bytes=8 << 20, segments=False)
+KEEPING = Keeping(bulk_bytes=HEADER_BYTES, ring_bytes=4 << 20, segments=False)
 
 
 class HeldEvidence:

@@ -32,6 +32,7 @@ FRESH_BYTES = 16 << 20  # control packets that wait to be asked for
 CONTEXT_FLOWS = 4_096
 CONTEXT_PACKETS = 24
 CONTEXT_BYTES = 16 << 20
+KEPT_BYTES = 300  # of memory for a packet of an opening, beside its own bytes
 CONTEXT_PER_SECOND = 4_000
 CONTEXT_SHOWN = 2_000
 INCIDENT_PACKETS = 50_000
@@ -173,8 +174,8 @@ class PacketKeeper:
                 continue
             kept = _kept(chunk, row)
             opening.packets.append(kept)
-            opening.size += len(kept.raw)
-            self._openings_bytes += len(kept.raw)
+            opening.size += len(kept.raw) + KEPT_BYTES
+            self._openings_bytes += len(kept.raw) + KEPT_BYTES
         while len(self._openings) > CONTEXT_FLOWS or self._openings_bytes > self._context_most:
             _, gone = self._openings.popitem(last=False)
             self._openings_bytes -= gone.size

@@ -42,7 +42,7 @@ def test_one_sentence_and_one_action_within_twenty_seconds_and_again_when_it_is_
         sentence, action = to_do(screen)
         assert sentence.startswith("✖ Nothing on the internet has answered eth1 since ")
         assert "behind it" in sentence, "what hangs on it is counted and not repeated"
-        assert action.startswith("> Ask the owner of the router to check its way to the internet")
+        assert action.startswith("> Ask the owner of the router 192.168.5.1 to check its way")
         assert f"{TODO}  1 finding" in screen.text()
         assert "of 9 needed reachable" in screen.text()
         assert "9 of 9 needed reachable" not in screen.text(), screen.text()
