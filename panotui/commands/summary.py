@@ -120,7 +120,8 @@ def _stream(stream: StreamRecord) -> str:
     lost = 100 * stream.lost / stream.expected if stream.expected else 0.0
     jitter = f" jitter {stream.jitter_mean_ms:.1f} ms" if stream.jitter_mean_ms is not None else ""
     but = f", but {stream.trouble}" if stream.standing != stream.state else ""
-    frozen = f" {len(stream.freezes)} freezes" if stream.freezes else ""
+    held = len(stream.freezes)
+    frozen = f" {held} freeze{'s' if held > 1 else ''}" if held else ""
     return (
         f"{stream.codec or 'codec unknown'}{size}{fps} {rate(stream.bitrate_mean_bps)}"
         f" {stream.transport} loss {lost:.2f}% ({stream.lost:,}){jitter}{frozen}"
