@@ -26,15 +26,15 @@ IN_OVERLAY = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs none "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay none -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-mount -t proc none "$1/root/proc"
-mount --bind /dev "$1/root/dev"
-mkdir "$1/root/in"
-cp "$2" "$1/root/in/panotui.deb"
-cp "$3" "$1/root/in/cam.pcap"
-cat > "$1/root/in/run.sh"
-exec chroot "$1/root" sh -e /in/run.sh
+mkdir "$1/upper" "$1/work" "$1/tree"
+mount -t overlay none -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/tree"
+mount -t proc none "$1/tree/proc"
+mount --bind /dev "$1/tree/dev"
+mkdir "$1/tree/in"
+cp "$2" "$1/tree/in/panotui.deb"
+cp "$3" "$1/tree/in/cam.pcap"
+cat > "$1/tree/in/run.sh"
+exec chroot "$1/tree" sh -e /in/run.sh
 """
 INSTALL_AND_REMOVE = """
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
