@@ -269,6 +269,8 @@ class StreamState(Struct):
 
     def _taken_now(self, now_ns: int) -> int:
         """The same of the outages that ended in the last 30 s: each is told for itself."""
+        if not self.freezes:
+            return 0
         since_ns = now_ns - (LIMITS.loss_window_s + 1) * SECOND
         return sum(
             self.taken_by(f) for f in self.freezes if f.start_ns + f.seconds * SECOND >= since_ns
@@ -289,11 +291,12 @@ class StreamState(Struct):
 
     def loses_now(self, now_ns: int) -> bool:
         """Whether what is lost now is worth telling: a lower share while it loses anyhow."""
-        if self._has_just_come_back(now_ns):
+        lost = self.lost_now(now_ns)
+        if lost < LIMITS.lost_packets or self._has_just_come_back(now_ns):
             return False
-        share, lost = self.loss_now(now_ns) or 0.0, self.lost_now(now_ns)
+        share = self.loss_now(now_ns) or 0.0
         if self.lossy_ns:
-            return lost >= LIMITS.lost_packets and share > LIMITS.losing_over_share
+            return share > LIMITS.losing_over_share
         return share > LIMITS.losing_share and lost >= (
             LIMITS.lost_packets if share > LIMITS.losing_much_share else LIMITS.lost_few_packets
         )
