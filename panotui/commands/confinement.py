@@ -69,10 +69,18 @@ def become_owner(recording: Path) -> None:
         raise InputError(str(recording), error.strerror or "it cannot be read") from None
     if not stat.S_ISDIR(status.st_mode):
         raise InputError(str(recording), "it is no folder", "Name a folder of `record`.")
-    if status.st_uid:
-        os.setgroups([])
-        os.setgid(status.st_gid)
-        os.setuid(status.st_uid)
+    uid, asker = status.st_uid, privileges.caller()[0]
+    if uid == 0:
+        raise InputError(
+            str(recording), "it belongs to root", "Give it to the user who records (chown -R)."
+        )
+    if asker not in (0, uid) and not privileges.is_of_a_service(uid):
+        raise InputError(
+            str(recording), f"it belongs to user {uid}", "Run as that user, or as root."
+        )
+    os.setgroups([])
+    os.setgid(status.st_gid or privileges.NOBODY)
+    os.setuid(uid)
 
 
 def readable_recording(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +50,18 @@ def command(
         raise UsageError("days", "-o, --check and --remove exclude each other", "Choose one.")
     if date is None and (output is not None or remove):
         raise UsageError("days", "nothing says which day", "Name a DAY, such as 2026-11-30.")
-    if remove and is_roots_own():
-        from panotui.commands.confinement import become_owner
-
-        become_owner(recording)
     from panotui.recording import days
     from panotui.recording.parts import with_suffix
     from panotui.recording.reader import Recording
 
+    if remove and is_roots_own():
+        from panotui.commands.confinement import become_owner
+
+        become_owner(recording)
     zone_known = zone_of(zone)
     target = None if output is None else with_suffix(output)
+    if target is not None and os.path.lexists(target):
+        raise UsageError(f"-o {target}", "it is there already", "Name a new folder.")
     with confined(recording=recording, folders=[("-o", target)], evidence=True) as places:
         opened = Recording(places.recording or recording)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ import msgspec
 
 from panotui.commands.options import common_options, size_bytes
 from panotui.errors import UsageError
+from panotui.sources.live import privileges
+from panotui.wire.text import printable
 
 if TYPE_CHECKING:
     from panotui.fleet.run import Outcome
@@ -71,6 +74,7 @@ def run_command(
     the SOURCE. A capture that fails is named on stderr and the exit code is 3; the others are done.
     """
     require_extra()
+    refuse_sudo()
     if scheduler != "local" and (workers is not None or memory is not None):
         raise UsageError(
             "--scheduler", "its workers have their own settings", "Leave --workers, --memory out."
@@ -80,7 +84,7 @@ def run_command(
     limit = 0 if memory is None else size_bytes(memory)
     outcome = run(sources, lake, scheduler, workers or 0, limit, again, watch("fleet"))
     for entry in outcome.failed[:NAMED_MOST]:
-        click.echo(f"panotui: {entry.url}: {entry.error}", err=True)
+        click.echo(f"panotui: {printable(entry.url)}: {printable(entry.error)}", err=True)
     if len(outcome.failed) > NAMED_MOST:
         click.echo(f"panotui: and {len(outcome.failed) - NAMED_MOST} more failed", err=True)
     if as_json:
@@ -105,12 +109,20 @@ def report(
     """A row a site (availability, the worst finding, trend), the same finding at many sites folded
     into one, and pages to look closer."""
     require_extra()
+    refuse_sudo()
     from panotui.fleet.pages import write_pages
     from panotui.fleet.story import story
 
     told = story(lake, days)
     pages = write_pages(told, output, title)
     click.echo(f"{output}: {len(told.sites)} sites, {told.captures} captures, {pages} pages")
+
+
+def refuse_sudo() -> None:
+    """UsageError by sudo: as root the lake, lists and captures would be opened with root's rights,
+    and none of them needs those."""
+    if os.geteuid() == 0 and privileges.caller()[0] != 0:
+        raise UsageError("fleet", "it is run by sudo and needs no rights of root's", "Leave sudo.")
 
 
 def require_extra() -> None:

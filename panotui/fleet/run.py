@@ -176,8 +176,7 @@ def _drive(
     def give() -> None:
         order = next(orders, None)
         if order is not None:
-            future = client.submit(_task, order, key=f"panotui-{len(waiting)}-{order.job.url}",
-                                   pure=False)  # fmt: skip
+            future = client.submit(_task, order, pure=False)  # a key that no other run has
             waiting[future.key] = order
             going.add(future)
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.lab
 USER = 23_456  # of nobody on this machine
 REPOSITORY = Path(__file__).parents[2]
 PANOTUI = [sys.executable, "-m", "panotui"]
+RECORDING = REPOSITORY / "tests/data/recordings/format3.panotui"
 SECRET = b"nobody reads this\n" * 50
 
 
@@ -281,3 +282,48 @@ def test_a_folder_reached_through_a_users_folder_is_not_made_by_root(home: Path)
     with pytest.raises(UsageError, match="not root's alone"):
         deputy.folder(locked / "r.panotui")
     assert list(locked.iterdir()) == []
+
+
+def by_sudo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PANOTUI, *arguments], capture_output=True, text=True, timeout=120, cwd=REPOSITORY,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("owner", "said"), [(USER + 1, f"user {USER + 1}"), (0, "root")])
+def test_no_day_of_somebody_elses_recording_is_removed(home: Path, owner: int, said: str) -> None:
+    recording = home / "other.panotui"
+    shutil.copytree(RECORDING, recording)
+    for path in (recording, *recording.rglob("*")):
+        os.chown(path, owner, owner)
+    before = (recording / "recording.sqlite").read_bytes()
+    done = by_sudo("days", str(recording), "2026-11-24", "--remove")
+    assert done.returncode == 3
+    assert f"it belongs to {said}" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (recording / "recording.sqlite").read_bytes() == before
+
+
+def test_a_day_is_copied_over_nothing_that_is_there(home: Path) -> None:
+    recording = home / "mine.panotui"
+    shutil.copytree(RECORDING, recording)
+    for path in (recording, *recording.rglob("*")):
+        os.chown(path, USER, USER)
+    there = home / "there.panotui"
+    shutil.copytree(recording, there)
+    before = (there / "recording.sqlite").read_bytes()
+    done = by_sudo("days", str(recording), "2026-11-24", "-o", str(there))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "it is there already" in done.stderr
+    assert (there / "recording.sqlite").read_bytes() == before
+
+
+def test_a_fleet_is_never_analysed_with_roots_rights(home: Path, precious: Path) -> None:
+    lake = home / "lake"
+    for arguments in (("fleet", str(precious), "-o", str(lake)),
+                      ("fleet", "report", str(lake), "-o", str(home / "f.html"))):  # fmt: skip
+        done = by_sudo(*arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "sudo" in done.stderr
+    assert not lake.exists()
