@@ -31,8 +31,12 @@ class DhcpRule(Rule):
         out: list[Observation] = []
         waiting = False
         for lease in facts.leases.clients.values():
-            if lease.astray is not None and (lost := _gives_no_gateway(lease, facts)) is not None:
-                out.append(lost)
+            if lease.astray is not None:
+                tried_ns = lease.astray.time_ns + LIMITS.tried_ns
+                if facts.now_ns < tried_ns and not facts.final:
+                    self.due(tried_ns)
+                elif (lost := _gives_no_gateway(lease, facts)) is not None:
+                    out.append(lost)
             if not lease.in_trouble:
                 continue
             waiting = waiting or lease.renewing or facts.now_ns - lease.last_ns <= LIMITS.no_news_ns
@@ -56,6 +60,9 @@ def _gives_no_gateway(lease: Lease, facts: Facts) -> Observation | None:
     roles = {p.name: p.role for p in facts.port_records}
     if roles.get(port) == "camera" or facts.beyond.answered(port)[0] > seen.time_ns:
         return None
+    others = (name for name in roles if name != port and roles[name] != "camera")
+    if roles.get(port) is None and any(facts.beyond.answered(name)[0] for name in others):
+        return None  # the other port is the way out
     given = sorted(facts.view.facts.gateways)
     option = f" ({given[0]})" if len(given) == 1 else ""
     return Observation(

@@ -408,7 +408,7 @@ def _add_hole(
             return
     address = given.addresses[0]
     whither = _whither(address)
-    key = ("sinkhole", given.server, whither)
+    key = ("sinkhole", given.server, f"{whither} {taken or ''}")
     one = bad.get(key)
     if one is None:
         one = bad[key] = Bad(
@@ -419,6 +419,8 @@ def _add_hole(
             one.sure = "certain"
     elif ":" in one.address and ":" not in address:
         one.address = address
+    elif address != one.address and (":" in address) == (":" in one.address):
+        one.many_addresses = True
     one.through = taken or ""
     _add(one, lookup.name, given.seen, given.first_ns, given.last_ns, given.count)
 
@@ -567,7 +569,9 @@ def _guide(facts: Facts) -> list[Observation]:
 
 def _asked(lookup: Lookup) -> tuple[EvidenceRecord, ...]:
     questions = sorted(lookup.asked.items(), key=lambda q: q[1])
-    return tuple(evidence(at, packet, f"query for {lookup.name}") for _, (at, packet) in questions)
+    return tuple(
+        evidence(at, packet, f"query for {lookup.name}") for _, (at, packet, _) in questions
+    )
 
 
 def _silence_text(servers: str, count: int) -> str:

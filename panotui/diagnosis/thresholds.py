@@ -237,6 +237,7 @@ class Dhcp(Table, frozen=True):
     kept_ns: Nanoseconds
     gone_ns: Nanoseconds
     pool_ns: Nanoseconds
+    tried_ns: Nanoseconds
 
 
 class Causes(Table, frozen=True):

@@ -51,8 +51,9 @@ class UplinkRule(Rule):
 
     def __init__(self) -> None:
         self._proxies: OrderedDict[str, tuple[HttpMessage, str, int]] = OrderedDict()
-        self._asked: OrderedDict[int, str] = OrderedDict()  # flow -> proxy
-        self._denied: OrderedDict[str, HttpMessage] = OrderedDict()  # proxy -> its last refusal
+        self._asked: OrderedDict[int, tuple[str, str]] = OrderedDict()  # flow -> proxy, host
+        # by proxy and host: its last refusal
+        self._denied: OrderedDict[tuple[str, str], HttpMessage] = OrderedDict()
         self._measured_ns = 0
         self._found: list[Observation] = []
         self._in_use = False  # something was there to be measured
@@ -78,23 +79,24 @@ class UplinkRule(Rule):
             self._proxies[server] = (message, host, count + 1)
             while len(self._proxies) > 16:
                 self._proxies.popitem(last=False)
-            self._asked[facts.key_of(message)] = server
+            self._asked[facts.key_of(message)] = server, host
             while len(self._asked) > 64:
                 self._asked.popitem(last=False)
         elif isinstance(message, HttpMessage) and not message.from_client and message.status:
-            proxy = self._asked.pop(facts.key_of(message), None) if self._asked else None
-            if proxy is None:
+            asked = self._asked.pop(facts.key_of(message), None) if self._asked else None
+            if asked is None:
                 return
             if message.status >= 300:
-                self._denied[proxy] = message
+                self._denied[asked] = message
+                self._denied.move_to_end(asked)
                 while len(self._denied) > 16:
                     self._denied.popitem(last=False)
             else:
-                self._denied.pop(proxy, None)
+                self._denied.pop(asked, None)
 
     def tick(self, facts: Facts) -> list[Observation]:
         out = [
-            _through(server, message, host, count, self._denied.get(server))
+            _through(server, message, host, count, self._refusal_of(server))
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
@@ -107,6 +109,13 @@ class UplinkRule(Rule):
         if out:
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
         return [*out, *self._found]
+
+    def _refusal_of(self, server: str) -> tuple[str, HttpMessage] | None:
+        """The newest host that a proxy refuses, and how."""
+        for (proxy, host), message in reversed(self._denied.items()):
+            if proxy == server:
+                return host, message
+        return None
 
     def _slow(self, facts: Facts) -> list[Observation]:
         targets = [
@@ -251,7 +260,11 @@ def _lottery(facts: Facts) -> Observation | None:
 
 
 def _through(
-    server: str, message: HttpMessage, host: str, count: int, denied: HttpMessage | None
+    server: str,
+    message: HttpMessage,
+    host: str,
+    count: int,
+    refusal: tuple[str, HttpMessage] | None,
 ) -> Observation:
     """The appliance asks a proxy; one that refuses is an error."""
     seen = Observation(
@@ -263,8 +276,9 @@ def _through(
         message.time_ns,
         detail=(times(count),),
     )
-    if denied is None:
+    if refusal is None:
         return seen
+    host, denied = refusal
     why = {
         407: " (it wants a password)", 403: " (forbidden)", 502: " (bad gateway)",
         503: " (it reaches nobody)", 504: " (it reaches nobody)",

@@ -31,6 +31,7 @@ class Bad(Struct):
     last_ns: int
     count: int
     address: str = ""
+    many_addresses: bool = False  # not every name, or not every server, leads to that one
     whither: str = ""  # where a hole leads
     through: str = ""
     rescued: bool = False  # another server gave what was needed
@@ -56,6 +57,7 @@ def of_all_servers(found: Iterable[Bad]) -> list[Bad]:
         first.first_ns = min(first.first_ns, one.first_ns)
         first.last_ns = max(first.last_ns, one.last_ns)
         first.count += one.count
+        first.many_addresses |= one.many_addresses or one.address != first.address
     return list(alike.values())
 
 
@@ -96,7 +98,10 @@ def told(one: Bad, facts: Facts) -> Observation:
         detail=(answers, *rescue, *((f"names: {', '.join(names)}",) if several else ())),
         blocks=tuple(f"endpoint:{name}" for name in names[1:]),
         asker=one.client,
-        key=f"{one.server} {one.whither}".strip() + (" rescued" if one.rescued else ""),
+        key=f"{one.server} {one.whither}".strip()
+        + (" search" if one.kind == "search" else "")
+        + (" six" if one.only_six else "")
+        + (" rescued" if one.rescued else ""),
     )
 
 
@@ -130,14 +135,15 @@ def _text(one: Bad, names: list[str], client: str) -> str | None:
     named, many = names_of(names), len(names) > 1
     what = f"{len(names)} needed names" if many else names[0]
     which = f": {named}" if many else ""
+    others = " and others like it" if one.many_addresses else ""
     are = "they are" if many else "the name is"
     return {
         "nxdomain": f"{does('say')} that {what} {'do' if many else 'does'} not exist{which}",
         "servfail": f"{who} {'fail' if several else 'fails'} on {what} (SERVFAIL){which}",
         "refused": f"{does('refuse')} {what} to {client} (REFUSED){which}",
         "nodata": f"{does('give')} no address for {what}{which or ': the name is filtered'}",
-        "sinkhole": f"{does('answer')} {one.address} for {what}: {are} filtered or intercepted"
-        + (f" ({named})" if many else ""),
+        "sinkhole": f"{does('answer')} {one.address}{others} for {what}:"
+        f" {are} filtered or intercepted" + (f" ({named})" if many else ""),
     }[one.kind]
 
 

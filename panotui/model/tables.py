@@ -19,6 +19,7 @@ FLOW_STATES: tuple[str, ...] = (
 )
 
 
+GOODBYE = 4  # `end` of a stream's row: its sender said so (RTCP BYE)
 FLOW_ENDS: tuple[str, ...] = ("", "idle", "closed", "reset", "evicted", "reused", "active-timeout")
 
 

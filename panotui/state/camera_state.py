@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from panotui.model.tables import GOODBYE
 from panotui.state.camera import Camera
 from panotui.state.camera_media import (
     Misdirected,
@@ -25,7 +26,7 @@ from panotui.state.camera_sealed import sealed_failure
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import label_of, let_go, own_sessions, own_streams
 from panotui.state.ladder import syns
-from panotui.state.streams import IDLE, StreamState, media_of
+from panotui.state.streams import StreamState, media_of
 from panotui.state.thresholds import thresholds
 
 LIMITS = thresholds().camera_state
@@ -243,7 +244,7 @@ def _over(scene: Scene) -> Verdict | None:
         return None
     last = max(s.row.last_ns for s in scene.streams)
     ended = next((s for s in reversed(scene.sessions) if s.state == "ended"), None)
-    said = any(s.row.end not in (0, IDLE) for s in scene.streams)
+    said = any(s.row.end == GOODBYE for s in scene.streams)
     goodbye = "it has ended the stream (RTCP BYE)" if said else "the stream ended"
     how = f"the session was {ended.ending}" if ended else goodbye
     return "silent", how, last

@@ -19,7 +19,7 @@ from panotui.state.clock import LIMITS as CLOCK_LIMITS
 from panotui.state.clock import ClockBook, TimeServer
 from panotui.state.connects import Attempts
 from panotui.state.ladder import NAME, STEPS
-from panotui.state.lookups import Lookup
+from panotui.state.lookups import Lookup, Vain
 from panotui.state.resolvers import Resolver, ResolverBook
 from panotui.state.thresholds import thresholds
 
@@ -49,12 +49,13 @@ class Endpoint(Struct):
 
     @property
     def without_name(self) -> Lookup | None:
-        """The lookup whose failure keeps it from being reached: nothing worked since it began, no
-        connection lives on, and no later attempt came further."""
+        """The lookup whose failure keeps it from being reached: nothing worked since, no connection
+        lives on, and no later attempt came further."""
         lookup, attempts = self.nameless, self.attempts
-        if lookup is None or not lookup.vain or attempts.open_flows:
+        if lookup is None or attempts.open_flows:
             return None
-        if max(attempts.success_ns, attempts.connected_ns) > lookup.vain_first_ns:
+        worked_ns = max(attempts.success_ns, attempts.connected_ns)
+        if not _is_in_vain([v for v in lookup.vain if v.asked_ns > worked_ns]):
             return None
         failing = attempts.failing
         if failing is not None and failing.first_ns > lookup.vain[-1].asked_ns:
@@ -116,9 +117,7 @@ class EndpointBook:
         for lookup in changed:
             if askers and lookup.client not in askers:
                 continue
-            in_vain = lookup.vain_count >= LIMITS.vain_lookups or any(
-                v.said == "NXDOMAIN" for v in lookup.vain
-            )
+            in_vain = _is_in_vain(lookup.vain)
             mine = [e for e in self.endpoints.values() if e.host == lookup.name]
             if not mine and in_vain:
                 mine = self._of_name(lookup.name)
@@ -192,6 +191,10 @@ class EndpointBook:
             needed=needed and (rule.needed or rule.kind == "service"),
             label=rule.label,
         )
+
+
+def _is_in_vain(lookups: Collection[Vain]) -> bool:
+    return len(lookups) >= LIMITS.vain_lookups or any(v.said == "NXDOMAIN" for v in lookups)
 
 
 def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:

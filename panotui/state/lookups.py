@@ -71,12 +71,12 @@ class Lookup(Struct):
 
     client: str
     name: str
-    asked: dict[str, tuple[int, int]] = field(default_factory=dict)  # type -> time, packet
+    # type -> time, packet, server
+    asked: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)  # type -> time
     given_ns: int = 0  # the newest answer with an address
     vain: deque[Vain] = field(default_factory=lambda: deque(maxlen=SHOWN))  # since then
     vain_count: int = 0
-    vain_first_ns: int = 0
     useless: OrderedDict[tuple[str, str, str], Useless] = field(default_factory=OrderedDict)
     given: OrderedDict[tuple[str, str], Given] = field(default_factory=OrderedDict)
 
@@ -111,7 +111,7 @@ class LookupBook:
         self.lookups.move_to_end(key)
         if not message.response:
             self._ask_again(lookup, message)
-            lookup.asked[message.type] = (message.time_ns, message.packet)
+            lookup.asked[message.type] = (message.time_ns, message.packet, message.server)
             return
         lookup.answered[message.type] = message.time_ns
         if message.truncated:
@@ -124,27 +124,25 @@ class LookupBook:
             if kind is not None:
                 self._useless(lookup, message, kind)
                 said = "no address" if kind == "nodata" else message.rcode
-                asked_ns, _ = lookup.asked.get(message.type, (message.time_ns, 0))
-                self._in_vain(lookup, message, asked_ns, message.packet, said)
+                asked_ns = lookup.asked.get(message.type, (message.time_ns, 0, ""))[0]
+                vain = Vain(asked_ns, message.packet, message.server, said)
+                self._in_vain(lookup, message.type, vain)
 
     def _ask_again(self, lookup: Lookup, message: DnsMessage) -> None:
         """The question before, if it got no answer."""
-        asked_ns, packet = lookup.asked.get(message.type, (0, 0))
+        asked_ns, packet, server = lookup.asked.get(message.type, (0, 0, ""))
         unanswered = asked_ns > lookup.answered.get(message.type, 0)
         if unanswered and message.time_ns - asked_ns >= LIMITS.repeated_ns:
-            self._in_vain(lookup, message, asked_ns, packet, "no answer")
+            self._in_vain(lookup, message.type, Vain(asked_ns, packet, server, "no answer"))
 
-    def _in_vain(
-        self, lookup: Lookup, message: DnsMessage, asked_ns: int, packet: int, said: str
-    ) -> None:
-        if message.type == "AAAA" and ("A" in lookup.asked or said == "no address"):
+    def _in_vain(self, lookup: Lookup, kind: str, vain: Vain) -> None:
+        if kind == "AAAA" and ("A" in lookup.asked or vain.said == "no address"):
             return  # the other question decides
-        vain = Vain(asked_ns, packet, message.server, said)
-        if lookup.vain and lookup.vain[-1].asked_ns == asked_ns and lookup.vain[-1].said == said:
+        last = lookup.vain[-1] if lookup.vain else None
+        if last is not None and (last.asked_ns, last.said) == (vain.asked_ns, vain.said):
             return  # a mirror's copy of the answer
         lookup.vain.append(vain)
         lookup.vain_count += 1
-        lookup.vain_first_ns = lookup.vain_first_ns or asked_ns
         if len(self._changed) < LOOKUPS_MAX:
             self._changed[lookup.client, lookup.name] = None
 
@@ -153,7 +151,7 @@ class LookupBook:
         lookup.given_ns = now
         if lookup.vain_count:
             lookup.vain.clear()
-            lookup.vain_count = lookup.vain_first_ns = 0
+            lookup.vain_count = 0
             if len(self._changed) < LOOKUPS_MAX:
                 self._changed[lookup.client, lookup.name] = None
         for key in [k for k in lookup.useless if k[0] == message.server and k[2] == message.type]:

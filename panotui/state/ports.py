@@ -170,12 +170,13 @@ class PortBook:
                     count = int(then["packets"].sum())
                     self.broadcast.append((second, int(interface), count, newest))
         self._count_odd(rows)
-        if len(rows) > ROWS_A_TICK:
-            self.skipped += len(rows) - ROWS_A_TICK
+        most = ROWS_A_TICK * len(distinct(rows["second"]))
+        if len(rows) > most:
+            self.skipped += len(rows) - most
             known = np.array(sorted(self._by_mac), np.uint64)
             weight = rows["bytes"].copy()
             weight[np.isin(rows["src_mac"], known) | np.isin(rows["dst_mac"], known)] += 1 << 50
-            rows = rows[np.argpartition(-weight, ROWS_A_TICK)[:ROWS_A_TICK]]
+            rows = rows[np.sort(np.argpartition(-weight, most)[:most])]
         for row in typed(rows, LinkSecond):
             time_ns = row.second * SECOND
             packets, size = row.packets - row.repeated, row.bytes - row.repeated_bytes

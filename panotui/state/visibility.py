@@ -27,6 +27,7 @@ from panotui.model import (
     Rows,
     mac_value,
 )
+from panotui.model.arrays import distinct
 from panotui.model.flow_rows import FlowColumns
 from panotui.state.thresholds import thresholds
 
@@ -128,7 +129,7 @@ class Visibility:
         """Rows of LINK_SECOND_DTYPE."""
         if not len(rows):
             return
-        chosen = rows if len(rows) <= ROWS_A_TICK else rows[:ROWS_A_TICK]
+        chosen = rows[: ROWS_A_TICK * len(distinct(rows["second"]))]
         fields = ("interface", "src_mac", "dst_mac", "second", "packets", "last_packet")
         for interface, src, dst, second, packets, newest in zip(
             *(chosen[name].tolist() for name in fields), strict=True

@@ -74,6 +74,31 @@ def test_questions_without_any_answer_are_in_vain() -> None:
     )  # fmt: skip
 
 
+def test_the_server_that_said_nothing_is_named_and_not_the_next_one() -> None:
+    found = endpoint_after(
+        question(1), question(6, server="10.0.0.54"), question(11, server="10.0.0.54")
+    )
+    assert [(a.address, a.packet) for a in found.attempts_detail] == [
+        (SERVER, 11), ("10.0.0.54", 61),
+    ]  # fmt: skip
+
+
+def test_what_worked_between_lookups_in_vain_says_nothing_of_those_after_it() -> None:
+    engine = Engine(site(), EngineSettings())
+    rule = engine.endpoints.rule_of(HOST, "tcp", 443)
+    assert rule is not None
+    endpoint = engine.endpoints.at(rule, HOST, 443, "192.0.2.1")
+    said = []
+    for at_s in (1, 30, 60, 90):
+        engine.lookups.observe(question(at_s), 0)
+        engine.lookups.observe(answer(at_s + 0.1, "SERVFAIL"), 0)
+        engine.endpoints.take_lookups(engine.lookups.drain_changed(), ())
+        said.append(endpoint.newest_state)
+        if at_s == 30:
+            endpoint.attempts.succeeded(START + 35 * SECOND)  # by an address that it remembers
+    assert said == ["unseen", "failing", "reachable", "failing"]
+
+
 @pytest.mark.parametrize(
     "messages",
     [

@@ -12,10 +12,11 @@ from panotui.diagnosis.cameras.stream_events import Watched
 from panotui.diagnosis.facts import Observation, evidence
 from panotui.diagnosis.thresholds import thresholds
 from panotui.model import SECOND, Confidence
+from panotui.model.tables import GOODBYE
 from panotui.state.camera_session import Session
 from panotui.state.camera_streams import let_go
-from panotui.state.streams import IDLE, StreamState, media_of
 from panotui.state.streams import LIMITS as STREAM_LIMITS
+from panotui.state.streams import StreamState, media_of
 
 LIMITS = thresholds().cameras.freezes
 
@@ -96,7 +97,7 @@ def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:
     """The sender has ended the stream by itself, while its session plays on."""
     return bool(
-        stream.row.end not in (0, IDLE)
+        stream.row.end == GOODBYE
         and not stream.superseded
         and session is not None
         and session.state == "playing"

@@ -19,6 +19,7 @@ from panotui.meter.rtsp.places import Place
 from panotui.meter.streams import rtcp_tracker
 from panotui.meter.streams.known_streams import KnownStreams, Stream
 from panotui.model import I64, SECOND, AnyMessage
+from panotui.model.tables import GOODBYE
 from panotui.wire import rtcp
 
 RTCP_PER_SECOND = 1_000  # reports taken one at a time; 80 cameras send fewer than a hundred
@@ -115,7 +116,7 @@ class RtcpReports:
             stream = self._known.find(ssrc, place)
             if stream is None or stream.place.src != place.src or stream.ssrc != ssrc:
                 continue
-            row["end"][stream.index] = 1
+            row["end"][stream.index] = GOODBYE
             self._state.watched[stream.index] = False
             self._tell(stream, rtcp_tracker.message_of(ssrc, stream.id, *about))
 

@@ -51,7 +51,7 @@ from panotui.wire.h264 import KEY, MARK, START, VCL
 JPEG_TYPE = 26  # RFC 3551, of MJPEG that comes over HTTP too
 MEASURE_AT = 65_536  # packets waiting
 TIMEOUT_S = 60  # of sessions that name none (RFC 2326 12.37)
-_ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row
+_ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row; a fourth is GOODBYE
 CARRIER_STREAMS_MAX = 32  # of a sender that begins anew each second
 RETIRED_PER_TICK = 8
 _FASTEST = 4_000  # packets a second of one stream

@@ -364,7 +364,10 @@ class FlowBook:
         found = self.find(keys)
         unknown = found < 0
         slots = np.where(unknown, 0, found)
-        for place in np.flatnonzero(~unknown & (self._partner[slots] > 0)).tolist():
+        halves = np.flatnonzero(~unknown & (self._partner[slots] > 0)).tolist()
+        if halves:
+            rows = rows.some(np.arange(len(keys)))  # its owner keeps what it was told
+        for place in halves:
             one = rows.some(np.array([place]))
             rows.put(np.array([place]), self._joined(int(slots[place]), one))
         beside = {name: getattr(self, name)[slots] for name in _BESIDE}

@@ -20,6 +20,7 @@ from panotui.model import (
     StreamFreeze,
     StreamRestart,
 )
+from panotui.model.tables import GOODBYE
 from tests.meter.streams.made_site import (
     BASE,
     CAMERA,
@@ -439,7 +440,7 @@ def test_bye_ends_a_stream_without_a_freeze():
     site.tick()
     site.now += 10 * SECOND
     site.tick()
-    assert site.stream["end"] == 1
+    assert site.stream["end"] == GOODBYE
     assert not site.of(StreamFreeze)
 
 
