@@ -56,3 +56,18 @@ def span(seconds: float | None, unknown: str = UNKNOWN) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 error`, `3 errors`, `12,345 packets`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def per_cent(share: float | None, unknown: str = UNKNOWN) -> str:
+    """`99.98 %`; never `100 %` of what is not whole, never `0 %` of what is something."""
+    if share is None or not math.isfinite(share):
+        return unknown
+    if share >= 1:
+        return "100 %"
+    if share <= 0:
+        return "0 %"
+    if share > 0.9999:
+        return "> 99.99 %"
+    if share < 0.0001:
+        return "< 0.01 %"
+    return f"{100 * share:.2f} %"

@@ -45,18 +45,8 @@ def duration(seconds: float) -> str:
 
 
 def per_cent(share: float | None) -> str:
-    """`99.98 %`; never `100 %` of what is not whole, never `0 %` of what is something."""
-    if share is None or not math.isfinite(share):
-        return UNKNOWN
-    if share >= 1:
-        return "100 %"
-    if share <= 0:
-        return "0 %"
-    if share > 0.9999:
-        return "> 99.99 %"
-    if share < 0.0001:
-        return "< 0.01 %"
-    return f"{100 * share:.2f} %"
+    """`99.98 %`; see `quantities.per_cent`."""
+    return quantities.per_cent(share, UNKNOWN)
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

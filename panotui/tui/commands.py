@@ -219,7 +219,8 @@ def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
     back = int(match[5] or 1)
     if max(hours) > 23 or max(minutes) > 59 or not 1 <= back <= 366:
         return "there are no such times of day"
-    here = moment(review.position_ns, zone)
+    # without a zone, as on the screen: each moment has the offset that this machine gives it
+    here = moment(review.position_ns, zone).replace(tzinfo=None)
     start = here.replace(hour=hours[0], minute=minutes[0], second=0, microsecond=0)
     if start >= here:
         start -= timedelta(days=1)
@@ -227,8 +228,11 @@ def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
     if end <= start:
         end += timedelta(days=1)
     # by the calendar: where clocks change, a night is an hour longer
-    then = (start.replace(tzinfo=None) - timedelta(days=back)).replace(tzinfo=start.tzinfo)
-    if then.timestamp() + (end - start).total_seconds() <= review.start_ns / SECOND:
+    begins, ends, before = (
+        int(at.replace(tzinfo=zone).timestamp())
+        for at in (start, end, start - timedelta(days=back))
+    )
+    if before + ends - begins <= review.start_ns / SECOND:
         return "nothing was recorded so long ago"
-    key = f"spans:{int(start.timestamp())}/{int(end.timestamp())}/{int(then.timestamp())}"
+    key = f"spans:{begins}/{ends}/{before}"
     return Order("spans", key)

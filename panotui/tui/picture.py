@@ -117,8 +117,11 @@ def page(screen: ScreenState, height: int) -> Page:
     screen.strips_row = None
     drawn = Page()
     if room.list_height:
-        scene = _scene(screen, frame, screen.place, room.list_width, room.list_height)
+        # how many rows stay above is a matter of the whole page, wherever the list ends
+        lines = height if room.below_height else room.list_height
+        scene = _scene(screen, frame, screen.place, room.list_width, lines)
         drawn = draw_pane(screen.pane, scene, screen.columns.get(screen.pane))
+        del drawn.lines[room.list_height :]
     if room.beside_width:
         _set_beside(drawn, screen, frame, room)
     if room.below_height:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from panotui.model import SECOND
+from panotui.model.quantities import per_cent, rate
 from panotui.recording.reader import Recording
 from panotui.recording.spans import NO_CAMERA, Before, Span, compared
 from panotui.recording.strips import recorded_runs
@@ -45,7 +46,10 @@ def _sections(before: Before, runs: Runs) -> Iterable[Section]:
         ("lost by cameras: then, now", _lost(before)),
         ("bit-rate of cameras: then, now", _rates(before)),
     ):
-        yield Section(title=title, lines=tuple(lines)[:LINES_MOST])
+        told = tuple(lines)
+        more = len(told) - LINES_MOST
+        rest = (("", f"and {more:,} more"),) if more > 0 else ()
+        yield Section(title=title, lines=(*told[:LINES_MOST], *rest))
     began = (
         ("warnings and errors", f"{before.findings[0]:,}, {before.findings[1]:,}"),
         ("violations", f"{before.violations[0]:,}, {before.violations[1]:,}"),
@@ -77,7 +81,7 @@ def _lost(before: Before) -> Iterable[tuple[str, str]]:
             shares = [c.lost / c.expected if c.expected else None for c in (then, now)]
             yield (
                 name,
-                ", ".join("nothing seen" if s is None else f"{100 * s:.2f} %" for s in shares),
+                ", ".join("nothing seen" if s is None else per_cent(s) for s in shares),
             )
 
 
@@ -85,8 +89,8 @@ def _rates(before: Before) -> Iterable[tuple[str, str]]:
     for name, counted in before.counted.items():
         if name != NO_CAMERA:
             rates = [c.rate_bps for c in counted]
-            yield name, ", ".join("none" if r is None else f"{r / 1e6:.2f} Mb/s" for r in rates)
+            yield name, ", ".join("none" if r is None else rate(r) for r in rates)
 
 
 def _share(availability: float | None) -> str:
-    return "not recorded" if availability is None else f"{100 * availability:.2f} %"
+    return "not recorded" if availability is None else per_cent(availability)

@@ -11,7 +11,7 @@ from panotui.model import SECOND, FindingRecord
 from panotui.tui.effects import Copy, Send
 from panotui.views.frames import Done
 from tests.tui import frames_builder
-from tests.tui.frames_builder import NOW
+from tests.tui.frames_builder import NOW, camera, stream
 from tests.tui.screens import Driven
 
 # the keys from a plant's overview to a detail of each kind, and words that must stand there
@@ -233,3 +233,18 @@ def test_information_about_a_port_that_is_well_is_a_note_and_no_cause() -> None:
     assert "BECAUSE" not in text
     assert "WHAT TO DO" not in text
     assert " NOTE        Port eth1 is connected to switch7" in text
+
+
+@pytest.mark.parametrize("dead", [2, 3])
+def test_no_dead_camera_is_missing_where_a_detail_stands_below_the_list(dead: int) -> None:
+    site = frames_builder.well()
+    names = ("yard", "ramp", "gate")[:dead]
+    site.cameras = (
+        camera(1, "dock"),
+        *(camera(2 + n, name, state="refused", streams=()) for n, name in enumerate(names)),
+    )
+    site.streams = (stream(1, "dock"),)
+    driven = Driven(site).press("3")
+    head = driven.text().partition("dock")[0]
+    for name in names:
+        assert f" {name} " in head, driven.text()
