@@ -87,6 +87,8 @@ class SiteDesk:
             write_frame(self._process.stdin, encoder.encode(ask))
             if select.select([self._process.stdout], [], [], ANSWER_S)[0]:
                 raw = read_frame(self._process.stdout)
+            else:
+                self._process.kill()  # a late answer would be taken for that to the next question
         except OSError:
             pass  # it has ended
         if raw is None:

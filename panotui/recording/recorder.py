@@ -462,12 +462,14 @@ class Recorder:
             f for f in snapshot.findings if self._findings.get((f.name, f.first_time_ns)) != f
         ]
         now = {(f.name, f.first_time_ns): f for f in snapshot.findings}
-        names = {name for name, _ in now}
-        # one that is found to have begun earlier is still the same
+        began: dict[str, int] = {}
+        for name, first_ns in now:
+            began[name] = min(first_ns, began.get(name, first_ns))
+        # one that is found to have begun earlier is still the same; one that begins later is anew
         moved = [
             key
             for key, was in self._findings.items()
-            if was.cleared_time_ns is None and key not in now and key[0] in names
+            if was.cleared_time_ns is None and key not in now and began.get(key[0], key[1]) < key[1]
         ]
         rows.delete_findings(self._connection, self._session, moved)
         rows.upsert_findings(self._connection, self._session, findings)

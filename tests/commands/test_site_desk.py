@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from panotui.commands import siteedit
 from panotui.commands.siteedit import SiteDesk, SiteFileEditor, editor_of
 from panotui.errors import UsageError
 from panotui.runtime.process import end_meter
@@ -52,3 +54,22 @@ def test_a_desk_is_made_where_it_can_be_of_use(tmp_path: Path) -> None:
         end_meter(editor._process)
     if os.geteuid() != 0:  # root may write everywhere
         assert isinstance(editor_of(Path("/etc/panotui-site.toml")), SiteFileEditor)
+
+
+def test_a_desk_that_is_too_late_answers_no_later_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(SITE)
+    desk = SiteDesk(site)
+    try:
+        monkeypatch.setattr(siteedit, "ANSWER_S", 0.05)
+        os.kill(desk._process.pid, signal.SIGSTOP)
+        with pytest.raises(UsageError, match="does not answer"):
+            desk.accept(violation(reason="unknown-endpoint"))
+        desk._process.wait(10)  # it was ended
+        with pytest.raises(UsageError, match="does not answer"):
+            desk.undo()
+        assert site.read_text() == SITE
+    finally:
+        end_meter(desk._process)
