@@ -47,6 +47,10 @@ class SiteError(UsageError):
     """The site file is wrong; `what` is `FILE:LINE`, `why` names the field."""
 
 
+class NotYetError(PanotuiError):
+    """What was asked for is on its way; asking again in a moment gives it."""
+
+
 class InputError(PanotuiError):
     """The input is missing or not what it should be."""
 

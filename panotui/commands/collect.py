@@ -111,7 +111,7 @@ def _open(
         export_folder=Path.cwd(),
     )
     pump.on_tick.append(provider.second)
-    EvidenceTap(pump, held, pump, KEEPING)  # joins itself to the ticks
+    held.gathers = EvidenceTap(pump, held, pump, KEEPING).gathers  # it joins itself to the ticks
     server = FeedServer(provider, peers=(peer,))
     return Collector(
         pump,
@@ -146,7 +146,7 @@ def _play(peer: socket.socket, ready_fd: int) -> int:
         json.dump({"ready": True}, ready)
     while True:
         pump.on_tick.append(provider.second)
-        EvidenceTap(pump, held, LocalKeeper(pump, KEEPING), KEEPING)
+        held.gathers = EvidenceTap(pump, held, LocalKeeper(pump, KEEPING), KEEPING).gathers
         collector = Collector(pump, server=server)
         _stop_on_term(collector)
         ended = collector.run(while_watched=True, stay=False)

@@ -296,6 +296,7 @@ class _Session:
         self._engine_cpu, self._meters_cpu = Processor(), Processor()
         self._exports = exports
         alerts.start(pump, recorder.folder)
+        packets = None if keeping is None else RecorderPackets(self.recorder)
         provider = StateProvider(
             pump.engine,
             "attach",
@@ -303,19 +304,21 @@ class _Session:
             notice=lambda: capture.notice() or alerts.notice(),
             notebook=self.recorder,
             site_editor=editor,
-            packets=None if keeping is None else RecorderPackets(self.recorder),
+            packets=packets,
             export_folder=recorder.folder / "exports",
         )
         pump.engine.restore_marks(self.recorder.known_keys())
         pump.on_tick.append(provider.second)
         self.provider = provider
+        tap: EvidenceTap | None = None
+        if keeping is not None and packets is not None:
+            tap = EvidenceTap(pump, self.recorder, pump, keeping, redact=evidence == "redacted")
+            packets.gathers = tap.gathers
         self.collector: Collector = Collector(
             pump,
             server=FeedServer(provider, listener, group=group),
             recorder=self.recorder,
-            evidence=None
-            if keeping is None
-            else EvidenceTap(pump, self.recorder, pump, keeping, redact=evidence == "redacted"),
+            evidence=tap,
             links=capture.links,
             wait_on=pump.filenos,
             status=self._status,

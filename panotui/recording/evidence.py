@@ -100,6 +100,11 @@ class EvidenceTap:
         self.lost = 0  # files that found no room with the recorder, or had no answer
         pump.on_tick.append(self.tick)
 
+    def gathers(self, subject: str) -> bool:
+        """Whether the packets of this finding or violation are on their way."""
+        asked = () if self._asked is None else (self._asked[1],)
+        return any(i.subject == subject for i in (*self._waiting, *self._due, *asked))
+
     # ------------------------------------------------------------------ seconds
 
     def tick(self, now_ns: int) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from panotui.errors import InputError, UsageError
+from panotui.errors import InputError, NotYetError, UsageError
 from panotui.model import (
     SECOND,
     EvidenceFileRecord,
@@ -29,6 +30,7 @@ from panotui.sources import open_file
 from panotui.state.marks import key_of
 from panotui.wire.text import printable
 
+GATHERED = "those of the seconds after it are still gathered"
 BEFORE_NS, AFTER_NS = 10 * SECOND, 5 * SECOND  # that are cut around a matter
 
 
@@ -67,11 +69,14 @@ class RecorderPackets:
 
     def __init__(self, recorder: AnyRecorder) -> None:
         self._recorder = recorder
+        self.gathers: Callable[[str], bool] = lambda _key: False  # `EvidenceTap.gathers`
 
     def of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
         return self._recorder.evidence_of(subject, since_ns)
 
     def save(self, key: str, target: Path) -> Saved:
+        if self.gathers(key):
+            raise NotYetError("packets", GATHERED)
         recording = Recording(self._recorder.folder)
         try:
             return save(recording, key, target)

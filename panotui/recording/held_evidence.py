@@ -7,11 +7,12 @@ finding or violation is written as pcapng then, and not before. Bounded; what is
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
-from panotui.errors import UsageError
+from panotui.errors import NotYetError, UsageError
 from panotui.model import EvidenceFileRecord
-from panotui.recording.evidence_export import Saved
+from panotui.recording.evidence_export import GATHERED, Saved
 from panotui.recording.items import Evidence
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.retention import Limits
@@ -32,6 +33,7 @@ class HeldEvidence:
         self._most_bytes, self._most = most_bytes, most
         self._held: OrderedDict[tuple[str, int], Evidence] = OrderedDict()
         self._bytes = 0
+        self.gathers: Callable[[str], bool] = lambda _key: False  # `EvidenceTap.gathers`
 
     def keep(self, evidence: Evidence) -> bool:
         """Hold these packets; false for those of no matter, and for more than is ever held."""
@@ -50,7 +52,9 @@ class HeldEvidence:
 
     def save(self, key: str, target: Path) -> Saved:
         """Write what is held of `key` ("finding:KEY", "violation:ID") into the new file `target`.
-        UsageError when nothing is; OSError."""
+        NotYetError while they are gathered, UsageError when nothing is held; OSError."""
+        if self.gathers(key):
+            raise NotYetError("packets", GATHERED)
         found = next((e for e in reversed(self._held.values()) if e.subject == key), None)
         if found is None:
             wait_s = KEEPING.after_ns // 1_000_000_000

@@ -348,19 +348,23 @@ class Panotui(TightApp):
         """Wait until the next picture is due, or for ever while frozen; True when a key asks."""
         loop = asyncio.get_running_loop()
         while True:
-            timeout = None if self.session.frozen else max(0.0, due - loop.time())
+            still = self.session.frozen and not self._commands
+            timeout = None if still else max(0.0, due - loop.time())
             try:
                 await asyncio.wait_for(self._wake.wait(), timeout)
             except TimeoutError:
-                if not self.session.frozen:
+                if not still:
                     return False
             else:
                 return True
 
     async def _exchange(self) -> None:
-        while self._commands:
-            answer = await self.source.ask(self._commands.pop(0))
+        asked, self._commands = self._commands, []
+        for command in asked:
+            answer = await self.source.ask(command)
             self._answered(answer)
+            if isinstance(answer, Done) and answer.pending and command not in self._commands:
+                self._commands.append(command)  # with the next picture
         again = True
         for _ in range(3):  # the cursor's row may have moved out of the window that was asked for
             if not again:

@@ -151,7 +151,7 @@ class Session(ScreenState):
             text += " (y copies a tshark command)"
         if done.key.startswith("event:"):
             self.places["events"].key = done.key  # what was jumped to is selected
-        self.say(text, now, "ok" if done.ok else "bad")
+        self.say(text, now, "ok" if done.ok else "plain" if done.pending else "bad")
 
     # ------------------------------------------------------------ keys
 

@@ -237,6 +237,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     ok: bool
     text: str  # one line for the person
     path: str = ""  # the file that was written
+    pending: bool = False  # on its way: the same command, given again in a moment, gives it
     key: str = ""  # what was led to, as in `View.detail`: its row belongs under the cursor
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 import msgspec.structs
 
-from panotui.errors import PanotuiError
+from panotui.errors import NotYetError, PanotuiError
 from panotui.model import (
     SECOND,
     CameraRecord,
@@ -90,7 +90,8 @@ class Packets(Protocol):
         """The file that was kept for a "finding:KEY" or "violation:ID" since a time, if any."""
 
     def save(self, key: str, target: Path) -> Written:
-        """Write the packets of such a key into a new file. PanotuiError."""
+        """Write the packets of such a key into a new file. NotYetError while they are being
+        gathered, PanotuiError."""
 
 
 class StateProvider:
@@ -305,6 +306,8 @@ class StateProvider:
     def command(self, command: Command) -> Done:
         try:
             done = self._do(command)
+        except NotYetError as error:
+            done = Done(ok=False, text=printable(str(error), 300), pending=True)
         except PanotuiError as error:
             done = Done(ok=False, text=printable(str(error), 300))
         except OSError as error:

@@ -9,6 +9,7 @@ import pytest
 from panotui.engine.engine import Engine
 from panotui.engine.settings import EngineSettings
 from panotui.errors import UsageError
+from panotui.model import SECOND
 from panotui.recording.evidence import EvidenceTap
 from panotui.recording.evidence_files import Written
 from panotui.recording.held_evidence import KEEPING, HeldEvidence
@@ -51,6 +52,29 @@ def test_w_on_a_live_screen_writes_the_packets_that_prove_a_finding(watched: Sta
         assert done.ok, done.text
         assert "frame " in done.text
         assert any(finding.id.split("-")[0] in c for c in comments(Path(done.path)).values())
+
+
+def test_what_is_still_gathered_says_so_until_it_is_held(tmp_path: Path) -> None:
+    engine = Engine(load_site(DEMO / "site.toml"), EngineSettings(live=True))
+    pump = Pump([open_file(str(DEMO / "site.pcapng.zst"))], engine)
+    held = HeldEvidence()
+    held.gathers = EvidenceTap(pump, held, LocalKeeper(pump, KEEPING), KEEPING).gathers
+    provider = StateProvider(engine, "live", packets=held, export_folder=tmp_path)
+    answers = []
+
+    def ask(_now_ns: int) -> None:
+        if engine.facts.violations and not (answers and answers[-1].ok):
+            key = key_of(engine.facts.violations[0])
+            answers.append(provider.command(Command(name="evidence", key=key)))
+
+    pump.on_tick.append(ask)
+    while pump.step():
+        pass
+    *early, done = answers
+    assert done.ok
+    assert len(early) >= KEEPING.after_ns // SECOND
+    assert all(answer.pending and "still gathered" in answer.text for answer in early)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_what_is_not_held_says_what_to_do(watched: StateProvider) -> None:

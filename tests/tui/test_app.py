@@ -11,6 +11,7 @@ from panotui.feed.codec import FeedError
 from panotui.tui import app as screen
 from panotui.tui.app import FatalScreen, HelpScreen, Panotui
 from panotui.tui.session import Session
+from panotui.views.frames import Command, Done
 from tests.tui import frames_builder
 from tests.tui.frames_builder import Site, SiteSource
 from tests.tui.screens import BERLIN, Driven
@@ -168,6 +169,36 @@ def test_one_request_is_in_flight_and_a_frozen_screen_asks_nothing() -> None:
             asked = len(source.site.asked)
             await asyncio.sleep(0.6)
             assert len(source.site.asked) == asked
+
+    run(check())
+
+
+def test_packets_that_are_still_gathered_are_asked_for_until_they_are_there() -> None:
+    """One `w` is enough, also while the picture is frozen."""
+
+    class Gathering(Site):
+        left = 2
+
+        def _obey(self, command: Command) -> Done:
+            if command.name != "evidence":
+                return super()._obey(command)
+            self.left -= 1
+            if self.left >= 0:
+                return Done(ok=False, text="still gathered", pending=True)
+            return Done(ok=True, text="12 packets written", path="/tmp/x.pcapng")
+
+    async def check() -> None:
+        site = frames_builder.plant()
+        site.__class__ = Gathering
+        async with running(site) as (app, pilot, _):
+            await pilot.press("6", "w")
+            await until(lambda: "still gathered" in shown(app), pilot)
+            await pilot.press("space")
+            await until(lambda: "12 packets written" in shown(app), pilot)
+            asked = [a for a in site.asked if isinstance(a, Command) and a.name == "evidence"]
+            assert len(asked) == 3
+            await asyncio.sleep(0.6)
+            assert sum(getattr(a, "name", "") == "evidence" for a in site.asked) == 3
 
     run(check())
 
