@@ -12,7 +12,6 @@ import msgspec
 
 BASELINE_SCHEMA = "panotui.baseline/1"
 BASELINE_VERSION = 1
-HOURS = 168
 
 
 class Cell(msgspec.Struct, frozen=True, array_like=True):

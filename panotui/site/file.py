@@ -462,34 +462,6 @@ def _url_problem(text: str) -> str | None:
     return None
 
 
-# ------------------------------------------------------------------ writing
-
-
-def dump_site(site: Site) -> str:
-    """A site as TOML text, every field that is not its default on a line of its own."""
-    import tomlkit  # 26 ms; only drafting and editing write site files
-
-    document = tomlkit.document()
-    for key, value in msgspec.to_builtins(site).items():
-        item = _without_defaults(key, value)
-        if item:
-            document[key] = item
-    return tomlkit.dumps(document)
-
-
-def _without_defaults(key: str, value: Any) -> Any:
-    if isinstance(value, dict) and key == "ports":
-        return {name: _plain(port) for name, port in value.items()}
-    if isinstance(value, dict):
-        skip = {"private_link": False, "mode": "normal"}
-        return {k: v for k, v in _plain(value).items() if not (k in skip and v == skip[k])}
-    return [_plain(item) for item in value]
-
-
-def _plain(table: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in table.items() if v not in (None, [], ())}
-
-
 def _report_values(report: dict[str, Any]) -> Problems:
     yield from _text(("report", "zone"), report.get("zone"), _zone_problem)
 

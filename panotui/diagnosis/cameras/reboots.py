@@ -24,7 +24,6 @@ from panotui.state.connects import recent
 from panotui.state.streams import StreamState, media_of
 
 LIMITS = thresholds().cameras.reboots
-CUT = frozenset({"fin-server", "rst-server", "teardown-server"})
 
 
 class _Wake(Struct, frozen=True):

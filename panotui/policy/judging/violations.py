@@ -192,10 +192,6 @@ class ViolationBook:
         changes, self._changes = self._changes, []
         return changes
 
-    @property
-    def open_count(self) -> int:
-        return sum(v.open for v in self._violations.values())
-
     # -------------------------------------------------------------- keys
 
     def _keys(self, bad: Rows, judged: JudgedRows, at: I64) -> U64:

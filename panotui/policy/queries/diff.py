@@ -171,12 +171,3 @@ def _may_be_used(rule: Rule) -> bool:
 
 def _rule_words(rule: Rule) -> str:
     return f"{rule.id} ({'/'.join(rule.transports)} {rule.port_text})"
-
-
-def _verdict_words(judged: JudgedRows, index: int) -> str:
-    reason = int(judged.reason[index])
-    verdict = VERDICTS[int(judged.verdict[index])]
-    if reason:
-        return f"{verdict}: {REASONS[reason - 1]}"
-    rule = int(judged.rule[index])
-    return f"{verdict} by {judged.rules[rule]}" if rule >= 0 else verdict
