@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands.confined import confined
-from panotui.commands.input import analysed, captures, is_capture_name
+from panotui.commands.input import analysed, captures
 from panotui.commands.options import COMMANDS, common_options, duration_s
 from panotui.errors import InputError, UsageError
+from panotui.recording.parts import is_capture_name
 from panotui.sources.live.interfaces import existing_interfaces
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from panotui.errors import InputError
+from panotui.recording.parts import is_capture_name
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
     from panotui.model import PacketBatch, Site, Source
     from panotui.model.baseline import Baseline
 
-_ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".pcap.gz", ".pcapng.gz", ".pcap.zst", ".ntar")
 PROGRESS_S = 0.25
 
 
@@ -42,12 +42,6 @@ def captures(names: Sequence[str]) -> list[str]:
         else:
             raise InputError(name, "does not exist", "Check the name.")
     return files
-
-
-def is_capture_name(name: str) -> bool:
-    """Whether a file of this name is taken for a capture without a look into it."""
-    stem = name.lower().removesuffix(".gz").removesuffix(".zst")
-    return stem.endswith(_ENDINGS) or ".pcap" in stem
 
 
 class Progress:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 from msgspec import Struct
 
+from panotui.wire.text import writable
+
 FINDINGS_MOST = 64  # of one capture, in the index; all of them are in the lake
+
+
+def told(name: str) -> str:
+    """A place's name as it can be written down: another text for each name, UTF-8 or not."""
+    return writable(name.replace("\\", "\\\\"))
 
 
 class Job(Struct, frozen=True):
     """One capture or recording to be analysed."""
 
-    url: str
+    url: str  # as it is opened; `told` of it is in the index
     name: str  # its last part, which the analysis is called with
     site: str  # what the folder calls the site; the site file may know better
     size: int  # bytes; of a recording, of all its files
@@ -21,7 +30,19 @@ class Job(Struct, frozen=True):
     # what an older content of this place has in the lake, to be removed when there is a new one
     old_key: str = ""
     old_site: str = ""
-    old_days: tuple[str, ...] = ()
+    old_days: tuple[str, ...] = ()  # none: not known
+
+    def site_hash(self) -> str:
+        """Of what the capture is judged by."""
+        judged = f"{self.site}\0{self.site_file}".encode("utf-8", "surrogateescape")
+        return hashlib.sha256(judged).hexdigest()[:16]
+
+    def entry(self, made_by: str) -> Entry:
+        """A line of the index that says nothing yet of what is in the capture."""
+        return Entry(
+            url=told(self.url), size=self.size, stamp=self.stamp, site=self.site,
+            site_hash=self.site_hash(), made_by=made_by,
+        )  # fmt: skip
 
 
 class Seen(Struct, frozen=True):
@@ -73,7 +94,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
         """The same place, that gave no answer."""
         return msgspec.structs.replace(self, error=why, is_final=is_final)
 
-    def is_done(self, job: Job, site_hash: str) -> bool:
+    def is_done(self, job: Job) -> bool:
         """Whether `job` would tell nothing new."""
-        same = (self.size, self.stamp, self.site_hash) == (job.size, job.stamp, site_hash)
+        same = (self.size, self.stamp, self.site_hash) == (job.size, job.stamp, job.site_hash())
         return same and (not self.error or self.is_final)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from panotui.fleet.entries import Entry
+from panotui.fleet.own_lake import make_folder
 
 FOLDER = "index"
 FILES_MOST = 32  # then they are joined
@@ -64,7 +65,7 @@ class Index:
         name = f"{self._root}/{now}-{self._run}-{self._written:06}.ndjson"
         raw = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         if "file" in self._lake.protocol:
-            self._lake.makedirs(self._root, exist_ok=True)
+            make_folder(self._lake, self._root)
             self._lake.pipe_file(f"{name}.part", raw)
             self._lake.mv(f"{name}.part", name)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from panotui.fleet.own_lake import make_folder, require_own
 from panotui.fleet.tables import CAPTURES, TABLES, capture_columns, columns, flat
 
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # of a capture without a packet
@@ -49,6 +50,7 @@ class LakeFiles:
         self._key = key
         self._open: dict[tuple[str, str], tuple[Any, Path]] = {}
         self.days: set[str] = set()
+        self.placed: set[str] = set()  # the files in the lake, once they are there
 
     def add_lines(self, table: str, lines: bytes, day: str) -> None:
         """Rows as objects of JSON, one a line, without nested ones. `day`: of rows without one."""
@@ -100,7 +102,9 @@ class LakeFiles:
         """Close the files and put them where they belong."""
         for (table, day), (writer, path) in self._open.items():
             writer.close()
-            put_file(lake, path, f"{root}/{table_file(table, site, day, self._key)}")
+            target = f"{root}/{table_file(table, site, day, self._key)}"
+            put_file(lake, path, target)
+            self.placed.add(target)
         self._open.clear()
 
 
@@ -114,14 +118,32 @@ def answer_file(key: str) -> str:
     return f"answers/{key[:2]}/{key}.json.zst"
 
 
-def remove_rows(lake: Any, root: str, site: str, days: Iterable[str], key: str) -> None:
-    """Remove what an older content of a capture had said."""
+def remove_rows(
+    lake: Any, root: str, site: str, days: Sequence[str], key: str, kept: Set[str]
+) -> None:
+    """Remove the rows of a capture, but for the files that are `kept`: what an older content of it
+    had said. `days`: of all its rows; none where that is not known."""
     for table in (CAPTURES, *TABLES):
-        for day in days:
-            with contextlib.suppress(FileNotFoundError):
-                lake.rm_file(f"{root}/{table_file(table, site, day, key)}")
+        for day in days or _days(lake, f"{root}/{table}/site={quote(site, safe=' ')}"):
+            path = f"{root}/{table_file(table, site, day, key)}"
+            if path not in kept:
+                remove_file(lake, path)
+
+
+def _days(lake: Any, folder: str) -> list[str]:
+    """The days that a site has rows of."""
+    try:
+        names = lake.ls(folder, detail=False)
+    except FileNotFoundError:
+        return []
+    return [str(name).rpartition("/day=")[2].rstrip("/") for name in names if "/day=" in str(name)]
+
+
+def remove_file(lake: Any, path: str) -> None:
+    """Remove what may be there."""
+    require_own(lake, path)
     with contextlib.suppress(FileNotFoundError):
-        lake.rm_file(f"{root}/{answer_file(key)}")
+        lake.rm_file(path)
 
 
 def pack(plain: Path, packed: Path) -> None:
@@ -142,7 +164,7 @@ def put_file(lake: Any, path: Path, target: str) -> None:
         lake.put_file(str(path), target)  # an object is there when all of it is
         return
     final = Path(target)
-    final.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(lake, str(final.parent))
     beside = final.with_name(f".{final.name}.part")
     shutil.copyfile(path, beside)
     beside.replace(final)

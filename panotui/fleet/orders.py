@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from msgspec import Struct
 
 from panotui.fleet.entries import Job
@@ -16,8 +14,3 @@ class Order(Struct, frozen=True):
     lake: str
     memory: int  # bytes for the analysis; 0 for the worker's own share
     is_again: bool = False  # also what the lake has already
-
-
-def site_hash(job: Job) -> str:
-    """Of what a capture is judged by."""
-    return hashlib.sha256(f"{job.site}\0{job.site_file}".encode()).hexdigest()[:16]

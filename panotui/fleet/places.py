@@ -15,11 +15,11 @@ from typing import Any
 import fsspec
 
 from panotui.errors import InputError, UsageError
-from panotui.fleet.entries import Job
+from panotui.fleet.entries import Job, told
+from panotui.recording.parts import DATABASE, is_capture_name
+from panotui.wire.text import writable
 
 SITE_FILE = "site.toml"
-DATABASE = "recording.sqlite"
-_ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp", ".ntar")
 LIST_ENDING = ".list"
 _MAGIC = frozenset("*?[")
 
@@ -31,12 +31,6 @@ def open_place(url: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise UsageError(url, " ".join(str(error).split()), "Install panotui[fleet].") from None
     return lake, str(root).rstrip("/")
-
-
-def is_capture(name: str) -> bool:
-    """Whether a file of this name is taken for a capture."""
-    stem = name.lower().removesuffix(".gz").removesuffix(".zst")
-    return stem.endswith(_ENDINGS) or ".pcap" in stem
 
 
 def jobs(sources: Iterable[str]) -> Iterator[Job]:
@@ -58,7 +52,7 @@ def _of(source: str) -> Iterator[Job]:
     if source.endswith(LIST_ENDING):
         fs, path = open_place(source)
         try:
-            text = fs.cat_file(path).decode("utf-8", "replace")
+            text = fs.cat_file(path).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise InputError(source, _said(error), "Check the name.") from None
         lines = [line.strip() for line in text.splitlines()]
@@ -117,7 +111,7 @@ def _site_files(fs: Any, root: str, files: dict[str, Any]) -> dict[str, Any]:
 def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
     """The jobs among files (path -> what fsspec says of it), by name."""
     texts = {
-        str(PurePosixPath(name).parent): fs.cat_file(name).decode("utf-8", "replace")
+        str(PurePosixPath(name).parent): fs.cat_file(name).decode("utf-8", "surrogateescape")
         for name in files
         if PurePosixPath(name).name == SITE_FILE
     }
@@ -130,7 +124,7 @@ def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
         inside = next((str(p) for p in PurePosixPath(name).parents if str(p) in recordings), None)
         if inside is not None:
             recordings[inside].append(name)
-        elif is_capture(PurePosixPath(name).name):
+        elif is_capture_name(PurePosixPath(name).name):
             plain.append(name)
     for name in sorted([*plain, *recordings]):
         parts = recordings.get(name)
@@ -139,7 +133,7 @@ def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
         yield Job(
             url=str(fs.unstrip_protocol(name)).removeprefix("file://"),
             name=PurePosixPath(name).name,
-            site=site_name(text) or _folder_name(name, root),
+            site=site_name(text) or told(_folder_name(name, root)),
             size=sum(int(one["size"]) for one in about),
             stamp=_stamp(about, parts),
             is_recording=parts is not None,
@@ -153,7 +147,7 @@ def site_name(text: str) -> str:
         name = tomllib.loads(text).get("site", {}).get("name", "")
     except (tomllib.TOMLDecodeError, AttributeError):
         return ""
-    return name if isinstance(name, str) else ""
+    return writable(name) if isinstance(name, str) else ""
 
 
 def _folder_name(name: str, root: str) -> str:
@@ -167,7 +161,7 @@ def _stamp(about: list[Any], parts: list[str] | None) -> str:
     if parts is None:
         return said[0]
     each = "\n".join(f"{n} {one['size']} {s}" for n, one, s in zip(parts, about, said, strict=True))
-    return hashlib.sha256(each.encode()).hexdigest()[:32]
+    return hashlib.sha256(each.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _said(error: OSError) -> str:

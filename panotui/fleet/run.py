@@ -21,9 +21,10 @@ from dask import config as dask_config
 from distributed import Client, LocalCluster, as_completed
 
 from panotui.errors import PanotuiError, UsageError
-from panotui.fleet.entries import Entry, Job
+from panotui.fleet.entries import Entry, Job, told
 from panotui.fleet.index import Index
-from panotui.fleet.orders import Order, site_hash
+from panotui.fleet.orders import Order
+from panotui.fleet.own_lake import require_own
 from panotui.fleet.places import jobs, open_place
 
 TRIES = 3  # for a capture whose worker was killed under it
@@ -66,14 +67,16 @@ def run(
     """
     files, root = open_place(lake)
     try:
+        require_own(files, root)
         index = Index(files, root)
     except OSError as error:
         raise UsageError(
-            lake, f"it cannot be read: {error.strerror or error}", "Name another with -o."
+            lake, f"it cannot be used: {error.strerror or error}", "Name another with -o."
         ) from None
     _end_as_interrupted()
     outcome = Outcome()
-    new = list(_new(sources, index, again, outcome))
+    # the largest first: one that is begun last would keep one worker busy while the others wait
+    new = sorted(_new(sources, index, again, outcome), key=lambda job: -job.size)
     if not new:
         return outcome
     began = time.monotonic()
@@ -100,8 +103,8 @@ def _new(sources: Sequence[str], index: Index, again: bool, outcome: Outcome) ->
     keys = Counter(entry.key for entry in index.entries.values())
     for job in jobs(sources):
         outcome.found += 1
-        old = index.entries.get(job.url)
-        if old is not None and not again and old.is_done(job, site_hash(job)):
+        old = index.entries.get(told(job.url))
+        if old is not None and not again and old.is_done(job):
             outcome.known += 1
             outcome.unreadable += bool(old.error)
             continue
@@ -211,9 +214,7 @@ def _task(order: Order) -> Entry:
 
 def _result(future: Any, order: Order) -> Entry:
     """The worker's entry, or one that says what became of the worker."""
-    job = order.job
-    blank = Entry(url=job.url, size=job.size, stamp=job.stamp, site=job.site,
-                  site_hash=site_hash(job), made_by="")  # fmt: skip
+    blank = order.job.entry("")
     try:
         entry = future.result()
     except Exception as error:  # noqa: BLE001 - whatever a worker raises must not stop the others

@@ -31,10 +31,12 @@ from panotui.fleet.lake_files import (
     answer_file,
     pack,
     put_file,
+    remove_file,
     remove_rows,
     unpack,
 )
-from panotui.fleet.orders import Order, site_hash
+from panotui.fleet.orders import Order
+from panotui.fleet.own_lake import require_own
 from panotui.fleet.places import SITE_FILE, open_place
 from panotui.fleet.tables import TABLES, capture_columns
 from panotui.wire.text import printable
@@ -59,10 +61,7 @@ class Failed(Exception):
 def work(order: Order) -> Entry:
     """The task of Dask: it never raises for what is wrong with a capture."""
     job = order.job
-    entry = Entry(
-        url=job.url, size=job.size, stamp=job.stamp, site=job.site, site_hash=site_hash(job),
-        made_by=MADE_BY,
-    )  # fmt: skip
+    entry = job.entry(MADE_BY)
     try:
         with tempfile.TemporaryDirectory(prefix="panotui-fleet-", dir=_scratch()) as scratch:
             return _answered(order, entry, Path(scratch))
@@ -76,6 +75,7 @@ def work(order: Order) -> Entry:
 def _answered(order: Order, entry: Entry, scratch: Path) -> Entry:
     job = order.job
     lake, root = open_place(order.lake)
+    require_own(lake, root)
     folder, name = _fetched(job, scratch)
     content = job.stamp if job.is_recording else _digest(folder / name)
     parts = (job.site, job.name, content, job.site_file)
@@ -83,20 +83,22 @@ def _answered(order: Order, entry: Entry, scratch: Path) -> Entry:
     entry = msgspec.structs.replace(entry, sha256=content, key=key)
     answer, packed = scratch / "answer.json", scratch / "answer.json.zst"
     stored = f"{root}/{answer_file(key)}"
+    files = LakeFiles(scratch, key)
     if not order.is_again and lake.exists(stored):
         # the same content at another place, or from a driver that was killed
         lake.get_file(stored, str(packed))
         unpack(packed, answer)
-        entry = _read(entry, job, answer, None)
+        entry = _read(entry, job, answer, files)  # its rows are there; which days they are of?
     else:
         cpu_s = _analyse(job, folder / name, answer, scratch, order.memory)
-        files = LakeFiles(scratch, key)
         entry = msgspec.structs.replace(_read(entry, job, answer, files), cpu_s=cpu_s)
         files.put(lake, root, entry.site)
         pack(answer, packed)
         put_file(lake, packed, stored)  # the last one: where it is, all is
-    if job.old_key and job.old_key != key:
-        remove_rows(lake, root, job.old_site, job.old_days, job.old_key)
+    if job.old_key and (job.old_key != key or files.placed):
+        remove_rows(lake, root, job.old_site, job.old_days, job.old_key, files.placed)
+        if job.old_key != key:
+            remove_file(lake, f"{root}/{answer_file(job.old_key)}")
     return entry
 
 
@@ -173,30 +175,28 @@ def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) 
     return float(usage.ru_utime + usage.ru_stime)
 
 
-def _read(entry: Entry, job: Job, answer: Path, files: LakeFiles | None) -> Entry:
-    """The entry with what the answer says; its rows into `files`, where there are any."""
+def _read(entry: Entry, job: Job, answer: Path, files: LakeFiles) -> Entry:
+    """The entry with what the answer says; its rows into `files`."""
     with answer.open("rb") as file:
         told = Answer(file)
         source, site = told.head["source"], told.head["site"]
         first = source["first_time"]
         day = first[:10] if first else NO_DAY
         for lines in told.flows():
-            if files is not None:
-                files.add_lines("flows", lines, day)
+            files.add_lines("flows", lines, day)
         whole = told.head | told.tail
-    if files is not None:
-        for table in TABLES:
-            if table != "flows":
-                files.add_rows(table, whole[table], day)
-        row = {name: source.get(name) for name in capture_columns()}
-        row |= {"url": job.url, "sha256": entry.sha256, "made_by": MADE_BY}
-        files.add_capture(row, whole["counts"], day)
+    for table in TABLES:
+        if table != "flows":
+            files.add_rows(table, whole[table], day)
+    row = {name: source.get(name) for name in capture_columns()}
+    row |= {"url": entry.url, "sha256": entry.sha256, "made_by": MADE_BY}
+    files.add_capture(row, whole["counts"], day)
     shown = [one for one in whole["findings"] if one.get("hidden_by") is None]
     return msgspec.structs.replace(
         entry,
         site=site["name"] or job.site, first_time=first or "", last_time=source["last_time"] or "",
         packets=source["packets"], bytes=source["bytes"],
-        days=() if files is None else tuple(sorted(files.days)), counts=whole["counts"],
+        days=tuple(sorted(files.days)), counts=whole["counts"],
         findings=tuple(_seen(one, whole["cameras"]) for one in shown[:FINDINGS_MOST]),
         findings_left_out=max(0, len(shown) - FINDINGS_MOST), models=_models(whole["cameras"]),
     )  # fmt: skip

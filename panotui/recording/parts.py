@@ -1,4 +1,4 @@
-"""What a recording's folder is made of, by name; who only asks this loads no database."""
+"""What a file is, by its name: parts of a recording's folder, captures. It loads no database."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ RESERVE = "reserve"
 PROBE = "probe"  # written and taken away to see whether the disk takes anything
 README = "README.txt"
 SAMPLES_ONLY = "samples only"  # how the reason of a gap begins in which samples were written
+_CAPTURES = (".pcap", ".pcapng", ".cap", ".dmp", ".ntar")
 
 
 def spool_name(kind: str) -> str:
@@ -27,3 +28,9 @@ def with_suffix(path: Path) -> Path:
 
 def is_recording(path: Path) -> bool:
     return path.is_dir() and (path / DATABASE).exists()
+
+
+def is_capture_name(name: str) -> bool:
+    """Whether a file of this name is taken for a capture without a look into it."""
+    stem = name.lower().removesuffix(".gz").removesuffix(".zst")
+    return stem.endswith(_CAPTURES) or ".pcap" in stem

@@ -23,6 +23,7 @@ from panotui.model import (
     StreamRecord,
     ViolationRecord,
 )
+from panotui.wire.text import writable
 
 Json = dict[str, Any]
 
@@ -56,7 +57,7 @@ def second_text(second: int) -> str | None:
 def source_object(source: SourceRecord) -> Json:
     """What was read."""
     return {
-        "files": list(source.files),
+        "files": [writable(name) for name in source.files],
         "format": source.format,
         "packets": source.packets,
         "bytes": source.bytes,

@@ -47,6 +47,7 @@ from panotui.runtime.work import (
     decode_answer,
 )
 from panotui.sources.files import given
+from panotui.wire.text import writable
 
 WORTH_BYTES = 48 << 20  # captures smaller than this together are done before a process has started
 
@@ -132,6 +133,8 @@ def processes_for(files: Sequence[str], wanted: int | None = None) -> int:
     """How many meter processes: as wanted, else a core each where there is enough to do."""
     if "-" in files or len(files) < 2:
         return 1
+    if any(writable(file) != file for file in files):
+        return 1  # messages to processes are UTF-8, which such a name is not
     if wanted is not None:
         return max(1, min(wanted, len(files)))
     size = sum(given.size(file) for file in files)

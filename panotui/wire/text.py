@@ -81,3 +81,8 @@ def _escape(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def writable(name: str) -> str:
+    """A file's name as UTF-8 can write it: a byte in it that is not UTF-8 becomes its escape."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

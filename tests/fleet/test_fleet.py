@@ -156,10 +156,14 @@ def loaded(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dask(place: Path, s3: dict[str, str], loaded: Path) -> Iterator[Cluster]:
-    env = {
-        **os.environ, **s3, "PYTHONPATH": str(place / "hook"), "PANOTUI_TEST_LOADED": str(loaded),
-    }  # fmt: skip
+def asked(place: Path, loaded: Path) -> dict[str, str]:
+    """The environment in which a process says what it had loaded."""
+    return {"PYTHONPATH": str(place / "hook"), "PANOTUI_TEST_LOADED": str(loaded)}
+
+
+@pytest.fixture(scope="module")
+def dask(place: Path, s3: dict[str, str], asked: dict[str, str]) -> Iterator[Cluster]:
+    env = {**os.environ, **s3, **asked}
     with cluster(place, env, workers=2) as made:
         yield made
 
@@ -173,8 +177,10 @@ class TestOverFolders:
         return place / "captures"
 
     @pytest.fixture(scope="class")
-    def lake(self, place: Path, source: Path, dask: Cluster) -> Path:
-        done = panotui("fleet", source, "-o", place / "lake", "--scheduler", dask.address)
+    def lake(self, place: Path, source: Path, dask: Cluster, asked: dict[str, str]) -> Path:
+        done = panotui(
+            "fleet", source, "-o", place / "lake", "--scheduler", dask.address, env=asked
+        )
         assert done.returncode == 3, done.stderr.decode()
         said = done.stderr.decode().strip().splitlines()
         assert len(said) == 1
@@ -219,7 +225,7 @@ class TestOverFolders:
         assert stream["jitter_ms_max"] == same["jitter_ms"]["max"]
 
     def test_no_process_loads_scapy_with_what_is_apache_alone(
-        self, lake: Path, dask: Cluster, loaded: Path
+        self, lake: Path, place: Path, dask: Cluster, loaded: Path, asked: dict[str, str]
     ) -> None:
         told = subprocess.run(
             [sys.executable, "-c", MODULES, dask.address],
@@ -230,11 +236,29 @@ class TestOverFolders:
         workers = set(told.stdout.split())
         assert {"tornado", "pyarrow", "panotui"} <= workers
         assert "scapy" not in workers
+        done = panotui("fleet", "report", lake, "-o", place / "asked.html", env=asked)
+        assert done.returncode == 0, done.stderr.decode()
+        done = panotui(
+            "fleet", FIELD / "a-well-site.pcap.zst", "-o", place / "asked", "--workers", "1",
+            env=asked,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
         said = [json.loads(text) for path in loaded.glob("*.json") if (text := path.read_text())]
         analyses = [set(tops) for argv, tops in said if "analyze" in argv]
         assert len(analyses) >= 4
         for tops in analyses:
             assert tops & APACHE_ONLY == set()
+        of_fleet = [(argv, set(tops)) for argv, tops in said if "fleet" in argv]
+        reports = [tops for argv, tops in of_fleet if "report" in argv]
+        drivers = [tops for argv, tops in of_fleet if "report" not in argv]
+        assert len(reports) >= 1
+        assert len(drivers) >= 2  # one with a scheduler in it
+        for tops in reports:
+            assert {"fsspec", "jinja2"} <= tops
+            assert tops & {"scapy", "pyarrow", "distributed", "tornado"} == set()
+        for tops in drivers:
+            assert {"distributed", "tornado"} <= tops
+            assert tops & {"scapy", "pyarrow"} == set()
 
     def test_a_second_run_does_only_what_is_new(
         self, source: Path, lake: Path, dask: Cluster
@@ -341,7 +365,10 @@ def test_a_worker_that_is_killed_loses_nothing(place: Path, dask: Cluster, loade
 def test_local_workers_need_nothing_else(place: Path) -> None:
     (place / "small").mkdir()
     shutil.copy(FIELD / "a-well-site.pcap.zst", place / "small" / "a.pcap.zst")
-    (place / "small.list").write_text(f"# one\n{place}/small/*.zst\n")
+    # bytes that are no UTF-8, and a larger one, which is done first
+    other = place / "small" / os.fsdecode(b"caf\xe9.pcap")
+    shutil.copy(capture("lab/udp-h264.pcap"), other)
+    (place / "small.list").write_text(f"# two\n{place}/small/*.pcap*\n")
     done = panotui(
         "fleet",
         place / "small.list",
@@ -353,10 +380,16 @@ def test_local_workers_need_nothing_else(place: Path) -> None:
         "1GB",
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert "1 captures: 1 analysed" in done.stdout.decode()
-    (entry,) = entries(place / "small-lake").values()
-    assert entry["site"] == "small"
-    assert stored(place / "small-lake", entry["key"]) == alone(place / "small" / "a.pcap.zst")
+    assert "2 captures: 2 analysed" in done.stdout.decode()
+    first, second = entries(place / "small-lake").values()
+    assert [one["url"] for one in (first, second)] == [
+        f"{place}/small/caf\\xe9.pcap", f"{place}/small/a.pcap.zst",
+    ]  # fmt: skip
+    assert {first["site"], second["site"]} == {"small"}
+    assert stored(place / "small-lake", first["key"]) == alone(other)
+    assert stored(place / "small-lake", second["key"]) == alone(place / "small" / "a.pcap.zst")
+    done = panotui("fleet", place / "small.list", "-o", place / "small-lake", "--workers", "1")
+    assert "0 analysed, 2 known before" in done.stdout.decode()
 
 
 TIGHT = """

@@ -61,7 +61,8 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
                 "Pipe one in: tcpdump -w - | panotui analyze -",
             )
         return FileSource(0, "standard input", "stdin", batch_packets)
-    name = Path(path).name
+    # what a pcap calls its interface; bytes that are not UTF-8 could not be written anywhere
+    name = os.fsencode(Path(path).name).decode("utf-8", "backslashreplace")
     held = given.descriptor(path)
     try:
         fd = os.open(path, _FLAGS) if held is None else os.dup(held)

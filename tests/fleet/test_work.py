@@ -1,0 +1,160 @@
+"""What a worker leaves in the lake, and where root writes nothing.
+
+A worker's part runs in a process of its own: this one has loaded scapy, and must not load pyarrow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from panotui.fleet.entries import told
+from panotui.fleet.own_lake import make_folder, require_own
+from tests.captures import capture
+from tests.lab.netns import require_root
+
+FIELD = Path(__file__).parents[1] / "data" / "field"
+USER = 23_459  # of nobody on this machine
+WORK = """
+import json, sys
+import msgspec
+from panotui.fleet.entries import Job
+from panotui.fleet.orders import Order
+from panotui.fleet.work import work
+for line in sys.stdin:
+    order = msgspec.json.decode(line, type=Order)
+    print(msgspec.json.encode(work(order)).decode(), flush=True)
+"""
+
+
+class Local:
+    """Stands for fsspec's file system of this machine."""
+
+    protocol = ("file", "local")
+
+    def makedirs(self, path: str, exist_ok: bool) -> None:
+        Path(path).mkdir(parents=True, exist_ok=exist_ok)
+
+
+def worked(*orders: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of orders, one after the other."""
+    lines = "".join(json.dumps(order) + "\n" for order in orders)
+    done = subprocess.run(
+        [sys.executable, "-c", WORK], input=lines, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def order(path: Path, lake: Path, *, again: bool = False, **old: object) -> dict[str, Any]:
+    job = {"url": str(path), "name": path.name, "site": "s", "size": 1, "stamp": "1", **old}
+    return {"job": job, "lake": str(lake), "memory": 0, "is_again": again}
+
+
+def of_key(lake: Path, key: str) -> set[Path]:
+    return {p.relative_to(lake) for p in lake.rglob(f"{key}*")}
+
+
+def test_rows_go_with_their_content_also_after_an_answer_that_was_there(tmp_path: Path) -> None:
+    for folder, name in (("a", "lab/udp-h264.pcap"), ("b", "lab/udp-h264.pcap")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(capture(name), tmp_path / folder / "cam.pcap")
+    lake = tmp_path / "lake"
+    first, moved = worked(
+        order(tmp_path / "a" / "cam.pcap", lake), order(tmp_path / "b" / "cam.pcap", lake)
+    )
+    assert moved["key"] == first["key"]
+    assert moved.get("cpu_s", 0) == 0  # found, not analysed
+    assert moved["days"] == first["days"] != []
+    assert len(of_key(lake, first["key"])) > 5
+    # the place has another content: nothing of the old one stays, its days known or not
+    shutil.copy(FIELD / "a-well-site.pcap.zst", tmp_path / "b" / "cam.pcap")
+    for days in (moved["days"], []):
+        if not of_key(lake, first["key"]):
+            worked(order(tmp_path / "a" / "cam.pcap", lake))
+        (entry,) = worked(
+            order(tmp_path / "b" / "cam.pcap", lake, old_key=first["key"], old_site="s",
+                  old_days=days)
+        )  # fmt: skip
+        assert of_key(lake, first["key"]) == set()
+        assert len(of_key(lake, entry["key"])) > 5
+
+
+def test_rows_that_an_analysis_anew_does_not_make_go(tmp_path: Path) -> None:
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "cam.pcap")
+    lake = tmp_path / "lake"
+    (entry,) = worked(order(tmp_path / "cam.pcap", lake))
+    there = of_key(lake, entry["key"])
+    stale = lake / "flows" / "site=s" / "day=1999-01-01" / f"{entry['key']}.parquet"
+    stale.parent.mkdir()
+    stale.write_bytes(b"")
+    days = ["1999-01-01", *entry["days"]]
+    (again,) = worked(
+        order(tmp_path / "cam.pcap", lake, again=True, old_key=entry["key"], old_site="s",
+              old_days=days)
+    )  # fmt: skip
+    assert again["key"] == entry["key"]
+    assert of_key(lake, entry["key"]) == there
+
+
+def test_a_name_that_is_no_utf8_is_told_so_that_no_two_are_the_same() -> None:
+    names = [b"a", b"caf\xe9", b"caf\\xe9", b"caf\xc3\xa9", b"caf\\\\xe9"]
+    said = [told(os.fsdecode(name)) for name in names]
+    assert len(set(said)) == len(names)
+    for one in said:
+        one.encode()
+
+
+@pytest.mark.parametrize("planted", ["answers", "flows", "index"])
+def test_root_follows_no_link_in_a_lake(tmp_path: Path, planted: str) -> None:
+    require_root()
+    (tmp_path / "in").mkdir()
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "in" / "cam.pcap")
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    (lake / planted).symlink_to(precious)
+    if planted == "index":
+        with pytest.raises(PermissionError, match="is a link or not root's alone"):
+            require_own(Local(), str(lake / planted / "x.ndjson"))
+    else:
+        (entry,) = worked(order(tmp_path / "in" / "cam.pcap", lake))
+        assert f"{lake}/{planted} is a link or not root's alone" in entry["error"]
+    assert list(precious.iterdir()) == []
+
+
+def test_root_writes_no_lake_of_another_user(tmp_path: Path) -> None:
+    require_root()
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "cam.pcap")
+    for owner, mode in ((USER, 0o755), (0, 0o777)):
+        os.chown(lake, owner, owner)
+        lake.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-m", "panotui", "fleet", str(tmp_path / "cam.pcap"), "-o", str(lake)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "run as its user" in done.stderr
+        assert list(lake.iterdir()) == []
+
+
+def test_folders_of_roots_lake_are_closed_whatever_the_umask(tmp_path: Path) -> None:
+    require_root()
+    before = os.umask(0)
+    try:
+        make_folder(Local(), str(tmp_path / "a" / "b"))
+    finally:
+        os.umask(before)
+    assert {(tmp_path / part).stat().st_mode & 0o777 for part in ("a", "a/b")} == {0o755}
+    require_own(Local(), str(tmp_path / "a" / "b" / "c"))
