@@ -17,6 +17,13 @@ from panotui.commands.confinement import DEVICES, NETWORK
 from panotui.sources.live import deputy, landlock
 
 SYSFS = ("/sys/class/net", "/sys/devices")  # how interfaces are
+# What the OpenTelemetry SDK and the HTTP client under it read by name.
+FOR_SENDING = (
+    *(f"OTEL_EXPORTER_OTLP_{kind}{what}"
+      for kind in ("", "METRICS_", "LOGS_")
+      for what in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")),
+    "NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
 CREATE = landlock.MAKE_REG | landlock.WRITE_FILE
 
 
@@ -57,6 +64,17 @@ def of_screen() -> int:
     except (OSError, RuntimeError):
         pass  # nothing can be remembered
     return _domain(places)
+
+
+def of_metrics(*, network: bool) -> int:
+    """It writes nothing, and answers on a port that is bound before; `network`: it also sends, and
+    reads what a person names for that: certificates, passwords."""
+    places: list[tuple[Path | str, int]] = []
+    if network:
+        with deputy.acting():
+            named = [Path.home() / ".netrc", *(os.environ.get(name) for name in FOR_SENDING)]
+        places = [(place, landlock.READ) for place in named if place]
+    return _domain(places, network=network)
 
 
 def _domain(places: Iterable[tuple[Path | str, int]], *, network: bool = False) -> int:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from panotui.commands.attach import check_access, only_socket
+from panotui.commands.confined_live import of_metrics
 from panotui.commands.options import common_options, duration_s
 from panotui.commands.readable import drop_privileges, prepare_to_drop
 from panotui.errors import PanotuiError, UsageError
+from panotui.sources.live import landlock
 
 if TYPE_CHECKING:
     from panotui.metrics.openmetrics import Recorder
@@ -68,7 +70,9 @@ def command(
     site = recorder.frame("overview").header.site.name or ""
     exporter = None if otlp is None else _exporter(Recorder(str(path)), otlp, site)
     serve = None if place is None else _server(recorder, path, place)
+    domain = of_metrics(network=exporter is not None)
     drop_privileges(SERVING if exporter is None else (*SERVING, *SENDING))
+    landlock.enter(domain)
     if serve is not None:
         serve()  # its thread begins without the rights that are gone
     if exporter is not None:
@@ -78,24 +82,21 @@ def command(
 
 
 def _server(recorder: Recorder, path: Path, place: tuple[str, int]) -> Callable[[], None]:
-    """What begins to answer scrapes; all that it needs is imported before."""
-    from prometheus_client import CollectorRegistry, start_http_server
-
-    from panotui.metrics.openmetrics import RecorderCollector
+    """What begins to answer scrapes, on a port that is bound already: a low one needs rights."""
+    from panotui.metrics.scrapes import server
 
     address, port = place
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(RecorderCollector(recorder))
     shown = f"[{address}]" if ":" in address else address
+    try:
+        bound = server(recorder, address, port)
+    except OSError as error:
+        raise PanotuiError(
+            f"--listen {shown}:{port}", error.strerror or str(error), "Choose another port."
+        ) from None
 
     def serve() -> None:
-        try:
-            server, _ = start_http_server(port, address, registry)
-        except OSError as error:
-            raise PanotuiError(
-                f"--listen {shown}:{port}", error.strerror or str(error), "Choose another port."
-            ) from None
-        click.echo(f"metrics of {path} on http://{shown}:{server.server_port}/metrics")
+        threading.Thread(target=bound.serve_forever, daemon=True).start()
+        click.echo(f"metrics of {path} on http://{shown}:{bound.server_port}/metrics")
 
     return serve
 

@@ -7,6 +7,7 @@ itself. The nearest `site.toml` above a capture, within its source, is its site 
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
@@ -111,8 +112,8 @@ def _site_files(fs: Any, root: str, files: dict[str, Any]) -> dict[str, Any]:
 def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
     """The jobs among files (path -> what fsspec says of it), by name."""
     texts = {
-        str(PurePosixPath(name).parent): fs.cat_file(name).decode("utf-8", "surrogateescape")
-        for name in files
+        str(PurePosixPath(name).parent): _site_text(fs, name, about)
+        for name, about in files.items()
         if PurePosixPath(name).name == SITE_FILE
     }
     recordings: dict[str, list[str]] = {}
@@ -139,6 +140,12 @@ def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
             is_recording=parts is not None,
             site_file=text,
         )
+
+
+def _site_text(fs: Any, name: str, about: dict[str, Any]) -> str:
+    if os.geteuid() == 0 and about.get("islink"):
+        raise InputError(name, "it is a link, which root does not follow", "Put the file there.")
+    return str(fs.cat_file(name).decode("utf-8", "surrogateescape"))
 
 
 def site_name(text: str) -> str:

@@ -105,10 +105,15 @@ def connect(address):
         peer.connect(address)
 
 listener = socket.create_server(("127.0.0.1", 0))
+REFUSED = "Permission denied"
+(folder / "kept").write_text("of yesterday")
+(folder / "kept").chmod(0o666)
 if what == "collector":
     domain, own = confined_live.of_collector(), "export.csv"
 elif what == "screen":
     domain, own = confined_live.of_screen(), folder / "panotui" / "columns.json"
+elif "metrics" in what:
+    domain, own = confined_live.of_metrics(network=what == "sent metrics"), folder / "new"
 else:
     network = what == "alerting recorder"
     domain = confined_live.of_recorder(
@@ -138,6 +143,8 @@ print(json.dumps({
         "in a thread": in_thread[0],
         "write": tried(lambda: open(f"{venv}/planted", "x")),
         "change": tried(lambda: open(f"{venv}/../open", "w")),
+        "cut short": tried(lambda: os.truncate("kept", 0)) if what == "collector" else REFUSED,
+        "remove own": tried(lambda: os.unlink("kept")) if what == "collector" else REFUSED,
         "remove": tried(lambda: os.unlink(f"{venv}/../open")),
         "tcp server": tried(lambda: socket.create_server(("127.0.0.1", 0))),
     },
@@ -224,7 +231,10 @@ def test_what_reads_can_reach_nothing_else(home: Path, more: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("more", [{}, SUDO], ids=["root", "sudo"])
-@pytest.mark.parametrize("what", ["recorder", "alerting recorder", "collector", "screen"])
+@pytest.mark.parametrize(
+    "what",
+    ["recorder", "alerting recorder", "collector", "screen", "metrics", "sent metrics"],
+)
 def test_what_runs_on_can_reach_nothing_but_its_output(
     home: Path, what: str, more: dict[str, str]
 ) -> None:
@@ -254,8 +264,9 @@ def test_what_runs_on_can_reach_nothing_but_its_output(
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert (found["uid"], found["threads"], found["shut"]) == (uid, 1, True)
-    assert (found["own place"], found["own library"]) == ("done", "done")
-    network = "done" if what == "alerting recorder" else "Permission denied"
+    assert found["own library"] == "done"
+    assert found["own place"] == ("Permission denied" if "metrics" in what else "done")
+    network = "done" if what in ("alerting recorder", "sent metrics") else "Permission denied"
     if landlock.version() >= landlock.TCP_SINCE:
         assert found["tcp"] == network
         assert found["refused"].pop("tcp server").startswith("Permission denied")

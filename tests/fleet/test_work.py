@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from panotui.errors import InputError
 from panotui.fleet.entries import told
 from panotui.fleet.own_lake import make_folder, require_own
+from panotui.fleet.places import jobs
 from tests.captures import capture
 from tests.lab.netns import require_root
 
@@ -147,6 +149,15 @@ def test_root_writes_no_lake_of_another_user(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
         assert "run as its user" in done.stderr
         assert list(lake.iterdir()) == []
+
+
+def test_root_reads_no_site_file_through_a_link(tmp_path: Path) -> None:
+    require_root()
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "cam.pcap")
+    (tmp_path / "precious").write_text("secret")
+    (tmp_path / "site.toml").symlink_to(tmp_path / "precious")
+    with pytest.raises(InputError, match="which root does not follow"):
+        list(jobs([str(tmp_path)]))
 
 
 def test_folders_of_roots_lake_are_closed_whatever_the_umask(tmp_path: Path) -> None:

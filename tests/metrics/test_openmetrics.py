@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import signal
@@ -25,7 +27,9 @@ from panotui.commands.metrics import command
 from panotui.errors import UsageError
 from panotui.feed.server import FeedServer, listen
 from panotui.metrics.openmetrics import Recorder, RecorderCollector
+from panotui.sources.live import privileges
 from panotui.views.provider import StateProvider
+from tests.lab.netns import require_root
 from tests.views.records import FixedState
 
 REPOSITORY = Path(__file__).parents[2]
@@ -156,6 +160,29 @@ def test_no_packet_library_is_in_the_process() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_low_port_is_bound_before_the_rights_are_gone(path: Path) -> None:
+    require_root()
+    for port in range(1023, 900, -1):
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            break
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SUDO_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "panotui", "metrics", str(path), "--listen", f"127.0.0.1:{port}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, env=environment,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(f"http://127.0.0.1:{port}/metrics\n")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            assert b"panotui_recorder_up 1.0" in answer.read()
+        state = privileges.state(Path(f"/proc/{process.pid}/status").read_text())
+        assert state.none_left
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("listen", ["9109", "localhost:9109", "127.0.0.1:99999", "127.0.0.1:x"])

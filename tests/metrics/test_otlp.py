@@ -65,6 +65,8 @@ class Receiver:
                 self.send_response(code)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", str(len(body)))
+                if code == 503:  # beyond the round: the sender waits for the next one at once
+                    self.send_header("Retry-After", "3600")
                 self.end_headers()
                 self.wfile.write(body)
                 outer.came.release()
@@ -211,9 +213,8 @@ def test_what_is_open_is_told_once_and_then_each_event(
 
 
 def test_a_collector_that_is_away_loses_no_event(
-    path: Path, state: Growing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    path: Path, state: Growing, receiver: Receiver
 ) -> None:
-    monkeypatch.setattr(otlp, "EXPORT_S", 0.2)
     said: list[str] = []
     sender = exporter(path, receiver.endpoint, said)
     receiver.refuse = {"/v1/metrics": 503, "/v1/logs": 503}
@@ -233,7 +234,6 @@ def test_a_collector_that_is_away_loses_no_event(
 def test_what_waits_is_bounded_and_what_is_refused_does_not_block(
     path: Path, state: Growing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(otlp, "EXPORT_S", 0.2)
     monkeypatch.setattr(otlp, "WAITING_MOST", 5)
     sender = exporter(path, receiver.endpoint, [])
     receiver.refuse = {"/v1/logs": 400}
