@@ -1,14 +1,14 @@
-"""The typed records that all floors speak; nothing here has behaviour beyond trivial conversions.
+"""The typed records that all rooms share. Nothing here has behaviour beyond trivial conversions.
 
 Below the double line of the architecture (sources, wire, meter) records are numpy columns and
-structured arrays; above it they are frozen `msgspec.Struct`s, so that the same record is shown on
+structured arrays. Above it they are frozen `msgspec.Struct`s, so that the same record is shown on
 the screen, written to a recording, sent over the socket and printed as JSON.
 
 Conventions: `*_ns` are int64 nanoseconds since the epoch of *packet time*; sizes are bytes of the
 frame on the wire without FCS; `*_bps` bits per second; `packet` numbers are 1-based positions in
 the input; a missing value is `None` (records), NaN (float columns), -1 (signed columns) or 0 where
 the field says so. Addresses in columns are 16 bytes, network order; IPv4 uses the first four, and
-`version` (4 or 6) tells. MAC addresses in columns are uint64 (48 bits, network order). All text in
+`version` is 4 or 6. MAC addresses in columns are uint64 (48 bits, network order). All text in
 records has been through `wire.text.printable` (printable, bounded).
 """
 

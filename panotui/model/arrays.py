@@ -1,4 +1,4 @@
-"""Types of columns, the second in nanoseconds, and the distinct values of a column."""
+"""Types of columns, one second in nanoseconds, and the distinct values of a column."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Rows: TypeAlias = NDArray[Any]  # a structured array; the dtype is named where i
 
 
 SECOND = 1_000_000_000
-NEVER = 1 << 62  # a time that does not come
+NEVER = 1 << 62  # a time that is never reached
 
 
 def distinct(values: NDArray[_T]) -> NDArray[_T]:
-    """The different values, sorted: `numpy.unique` without what it costs once and each time.
+    """The distinct values, sorted: `numpy.unique` without its start-up and per-call cost.
 
-    Its first call imports masked arrays (10 ms of a start), and it weighs kinds of arrays that no
-    column has. Of floats, each NaN counts as another.
+    `numpy.unique` imports masked arrays on its first call (10 ms of a start), and checks for array
+    types that no column has. Each NaN of a float column counts as a different value.
     """
     ordered = np.sort(values, axis=None)
     if ordered.size < 2:

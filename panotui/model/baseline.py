@@ -1,9 +1,9 @@
-"""What a site usually does, as it was learnt: per camera and endpoint by hour of the week.
+"""What a site usually does: values learnt per camera and endpoint, by hour of the week.
 
-Written by `panotui baseline learn` as JSON, read with `--baseline`. Hours are of the local time of
-whoever learns and compares; 0 is Monday from midnight. Values of a cell are those of its minutes:
-how many, of how many days, their median, and their median absolute deviation (times 1.4826, which
-makes it a standard deviation where values spread normally).
+Written by `panotui baseline learn` as JSON, read with `--baseline`. Hours are in the local time of
+the machine that learns and compares; hour 0 begins on Monday at midnight. A cell summarises its
+minutes: their number, the number of days, the median, and the median absolute deviation (times
+1.4826, which equals the standard deviation of a normal distribution).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BASELINE_VERSION = 1
 
 
 class Cell(msgspec.Struct, frozen=True, array_like=True):
-    """Minutes of one hour of the week, or of several."""
+    """The minutes of one hour of the week, or of several hours."""
 
     minutes: int
     days: int
@@ -33,7 +33,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraHabit(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera; rates are of all its streams together."""
+    """One camera; rates are sums over its streams."""
 
     rate_bps: Series
     fps: Series
@@ -47,7 +47,7 @@ class EndpointHabit(msgspec.Struct, frozen=True, kw_only=True):
     """A host and port of the policy."""
 
     rtt_ms: Series
-    longest_gap_minutes: float | None = None  # between contacts; None: too few of them
+    longest_gap_minutes: float | None = None  # between contacts; None: too few contacts
     contacts: int = 0
 
 
@@ -67,7 +67,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraMinute(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera in one minute; None: not known in it."""
+    """A camera in one minute; None: unknown for this minute."""
 
     rate_bps: float | None = None
     fps: float | None = None
@@ -77,9 +77,9 @@ class CameraMinute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Minute(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of a site in the minute from `time_s` on."""
+    """What was seen at a site in the minute that starts at `time_s`."""
 
     time_s: int
     cameras: dict[str, CameraMinute] = {}
-    endpoints: dict[str, float | None] = {}  # those that were contacted, with the round trip in ms
+    endpoints: dict[str, float | None] = {}  # contacted endpoints, with the round trip in ms
     peers: tuple[str, ...] = ()

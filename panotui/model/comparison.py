@@ -1,4 +1,4 @@
-"""What a comparison of two captures of the same traffic says, as its JSON has it."""
+"""The result of a comparison of two captures, in the form of its JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ COMPARISON_SCHEMA = "panotui.compare-captures/1"
 
 
 class Delay(msgspec.Struct, frozen=True, kw_only=True):
-    """One way, in milliseconds of the first place's clock. Beyond `min_ms` nothing hangs on how
-    the clocks stand to each other."""
+    """One-way delay, in milliseconds of the first place's clock. Values relative to `min_ms` do not
+    depend on the offset between the two clocks.
+    """
 
     min_ms: float
     median_ms: float
@@ -20,7 +21,7 @@ class Delay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A field that is another behind what is between."""
+    """A field that has another value at the second place."""
 
     field: str  # "src", "sport", "dst", "dport", "vlan", "dscp", "ttl"
     before: str
@@ -41,7 +42,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     loss: float  # share, 0 to 1
     appeared: int  # only at the second place
-    at_edge: int  # unknown: too near to an end of a capture
+    at_edge: int  # unknown: too close to the start or end of a capture
     reordered: int
     duplicated: int  # copies that the first place does not have
     delay: Delay | None
@@ -51,15 +52,15 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True):
     ssrc: str | None = None
     codec: str | None = None
     media: str | None = None
-    first_lost: tuple[int, ...] = ()  # numbers of the first lost packets in the file that has them
+    first_lost: tuple[int, ...] = ()  # numbers of the first lost packets in their file
     lost_bytes: int = 0  # of their transport payload
-    # `packets` and `lost` by cell of `Comparison.strips`, of streams and of the worst flows
+    # `packets` and `lost` per cell of `Comparison.strips`, for streams and the worst flows
     packets_by_cell: tuple[int, ...] = ()
     lost_by_cell: tuple[int, ...] = ()
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction of a flow of which only one place has packets."""
+    """One direction of a flow that only one place has captured."""
 
     transport: str
     src: str
@@ -69,17 +70,17 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: str  # "a" or "b"
     packets: int
     first_packet: int
-    blocked: bool  # it heads for the other place and never comes there
-    packets_by_cell: tuple[int, ...] = ()  # of the first ones, as of `Passage`
+    blocked: bool  # it is sent towards the other place and never arrives there
+    packets_by_cell: tuple[int, ...] = ()  # of the first packets, as in `Passage`
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the captures."""
+    """One of the two captures."""
 
     file: str
     name: str
     packets: int
-    compared: int  # IP packets; of segments that were cut or joined on the way, their pieces
+    compared: int  # IP packets; pieces of segments that were split or joined on the way
     matched: int
     first_time_ns: int
     last_time_ns: int
@@ -88,16 +89,16 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClocksRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the clock of b stands to that of a."""
+    """The offset of clock b against clock a."""
 
     offset_s: float
-    uncertainty_s: float | None  # None: only one direction is there, and the least delay is 0
+    uncertainty_s: float | None  # None: only one direction seen, the least delay counts as 0
     drift_ppm: float
     direction_assumed: bool
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
-    """A grid of time, by the first capture's clock."""
+    """A grid of cells over time, by the clock of the first capture."""
 
     start_s: int  # seconds since the epoch
     cell_s: int
@@ -105,7 +106,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it; `sentence` is what a person is told first."""
+    """The whole result; `sentence` is shown first."""
 
     schema: str
     sentence: str
@@ -114,7 +115,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     clock: ClocksRecord
     strips: Cells
     streams: tuple[Passage, ...]
-    flows: tuple[Passage, ...]  # those that are no streams, the worst first
+    flows: tuple[Passage, ...]  # those that are not streams, worst first
     flows_total: int
     absent: tuple[Absent, ...]
     absent_total: int
@@ -122,7 +123,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BothSides(msgspec.Struct, frozen=True, kw_only=True):
-    """A `Passage` or an `Absent` as a person looks at it: what both places have, side by side."""
+    """A `Passage` or an `Absent` for display, with the data of both places side by side."""
 
     id: str
     name: str
@@ -132,7 +133,7 @@ class BothSides(msgspec.Struct, frozen=True, kw_only=True):
     sport: int
     dst: str
     dport: int
-    a: str  # what the places are called
+    a: str  # names of the two places
     b: str
     first: str  # "a" or "b": the place that its packets pass first
     at_a: int  # packets while the other place was capturing
@@ -152,6 +153,6 @@ class BothSides(msgspec.Struct, frozen=True, kw_only=True):
     codec: str | None = None
     media: str | None = None
     first_lost: tuple[int, ...] = ()
-    file: str = ""  # that `first_lost` are in
+    file: str = ""  # the capture that contains `first_lost`
     packets_by_cell: tuple[int, ...] = ()
     lost_by_cell: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What a meter is told, and what it reports at each tick."""
+"""The settings of a meter, and its report at each tick."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from panotui.model.packets import Interface
 
 
 class MeterSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits and time-outs of a meter; data, with defaults that suit a live site."""
+    """Limits and timeouts of a meter; the defaults suit a live site."""
 
     flows_max: int = 65_536
     streams_max: int = 1_024
     rtsp_connections_max: int = 512
     idle_tcp_s: float = 300.0
-    idle_tcp_closed_s: float = 15.0  # after FIN both ways or RST; a FIN may be sent again and again
-    idle_tcp_half_open_s: float = 75.0  # a SYN that is sent again comes up to 64 s after the last
+    idle_tcp_closed_s: float = 15.0  # after FIN both ways or RST; a FIN may be sent again
+    idle_tcp_half_open_s: float = 75.0  # a SYN is retransmitted up to 64 s after the last one
     idle_udp_s: float = 60.0
     idle_other_s: float = 30.0
-    active_s: float = 0.0  # an older flow goes on under another id; 0: never
-    control_per_second: int = 4_000  # control packets taken one at a time, per second
+    active_s: float = 0.0  # an older flow continues under a new id; 0: never
+    control_per_second: int = 4_000  # control packets parsed one at a time, per second
     mirror_duplicate_ms: float = 2.0
     rtsp_ports: tuple[int, ...] = (554, 8554, 10554, 5554, 7070)
     media_ports: tuple[int, ...] = ()
@@ -39,7 +39,7 @@ class MeterCounters(msgspec.Struct, kw_only=True):
     bytes: int = 0
     ip_packets: int = 0
     malformed: int = 0
-    snapped: int = 0  # captured < wire length where it mattered
+    snapped: int = 0  # captured < wire length, where it mattered
     fragments: int = 0
     mirror_duplicates: int = 0
     flows_opened: int = 0
@@ -57,21 +57,21 @@ class MeterCounters(msgspec.Struct, kw_only=True):
 
 
 class Delta(Struct):
-    """What changed in one meter during one tick of packet time; totals are cumulative."""
+    """The changes in one meter during one tick of packet time; totals are cumulative."""
 
     time_ns: int  # end of the tick, packet time
     meter: int  # index of the meter
-    flows: FlowRows  # one row a changed flow
-    streams: Rows  # STREAM_DTYPE, one row a changed stream
-    stream_seconds: Rows  # STREAM_SECOND_DTYPE, seconds that are complete or changed
+    flows: FlowRows  # one row per changed flow
+    streams: Rows  # STREAM_DTYPE, one row per changed stream
+    stream_seconds: Rows  # STREAM_SECOND_DTYPE, seconds that are complete or have changed
     link_seconds: Rows  # LINK_SECOND_DTYPE, increments of this tick
     messages: list[AnyMessage]  # by time
     counters: MeterCounters
     interfaces: Sequence[Interface] = field(default_factory=tuple)
-    shared_interfaces: bool = False  # numbered alike in all meters, not each from 0
-    blind: tuple[int, int] | None = None  # between these times the capture saw little or nothing
-    # seconds before this one's that were let pass because nothing new was in them: when each
-    # ended, and the packets counted until then
+    shared_interfaces: bool = False  # same numbering in all meters, not from 0 in each
+    blind: tuple[int, int] | None = None  # the capture saw little or nothing between these times
+    # earlier seconds without anything new that were skipped: the end of each, and the packets
+    # counted until then
     passed: tuple[tuple[int, int], ...] = ()
 
 

@@ -1,11 +1,11 @@
-"""Flow rows by column: what a meter tells of its flows, and how whoever keeps flows keeps them.
+"""Flow rows by column: the form in which a meter reports flows and the engine stores them.
 
-The fields are those of `FLOW_DTYPE`. Each is a column of its own, because who reads a few fields of
-20,000 flows should not fetch the others, and because most flows leave half of the fields at zero:
-in a large table these take no memory until something is written to them.
+The fields are those of `FLOW_DTYPE`. Each is a column of its own, because a reader of a few fields
+of 20,000 flows should not load the others. Most flows leave half of the fields at zero; in a large
+table such fields take no memory until something is written to them.
 
-Fields of one width lie together, one after the other, so that few flows are written at once in a
-handful of steps. `FlowRow` is one flow of a table, `FlowColumns` some of them.
+Fields of equal width are adjacent in memory, so that a few flows are written at once in few steps.
+`FlowRow` is one flow of a table, `FlowColumns` a selection of flows.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from panotui.model.arrays import I64, Rows
 from panotui.model.tables import FLOW_DTYPE
 from panotui.model.untouched import untouched
 
-# The fields of `FLOW_DTYPE` by name, so that the type checker sees a misspelt column; a test holds
-# both together.
+# The fields of `FLOW_DTYPE` by name, so that the type checker finds a misspelt column. A test keeps
+# both in step.
 FlowField: TypeAlias = Literal[
     "id", "version", "protocol", "client_by", "state", "end", "app", "src", "dst", "sport",
     "dport", "vlan", "interface_out", "interface_in", "mac_out_src", "mac_out_dst", "mac_in_src",
@@ -40,7 +40,7 @@ FlowField: TypeAlias = Literal[
     "history",
 ]  # fmt: skip
 
-# an address, or a history, is two words
+# an address or a history has two words
 _WORDS: dict[int, type[np.generic]] = {
     1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64, 16: np.int64
 }  # fmt: skip
@@ -48,12 +48,12 @@ _NAMES: tuple[str, ...] = FLOW_DTYPE.names or ()
 _FIELDS: dict[int, list[str]] = {
     size: [name for name in _NAMES if FLOW_DTYPE[name].itemsize == size] for size in _WORDS
 }
-# where each field is: the width of its words, its place among them
+# where each field is: the width of its words, its index among them
 _PLACE: dict[str, tuple[int, int]] = {
     name: (size, index) for size, names in _FIELDS.items() for index, name in enumerate(names)
 }
-_LARGE = 1_024  # rows; a smaller table is not worth pages of its own
-_FEW = 128  # rows; so few are written by all fields at once
+_LARGE = 1_024  # rows; a smaller table is not worth separate pages
+_FEW = 128  # rows; up to this many are written with all fields at once
 
 
 def _shape(size: int, count: int) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ def _shape(size: int, count: int) -> tuple[int, ...]:
 
 
 def _column(words: NDArray[Any], name: str) -> NDArray[Any]:
-    """The words of a field as the field: (n,) values, or (n, 16) bytes."""
+    """The words of a field as values: (n,) values, or (n, 16) bytes."""
     kind = FLOW_DTYPE[name]
     if kind.itemsize < 16:
         return words.view(kind)
@@ -94,11 +94,11 @@ class _Field:
 
 
 class FlowRow:
-    """One flow of a table, a field at a time, as it is there now: `row.last_ns`. Setting a field
+    """One flow of a table: `row.last_ns` reads the current value of a field, and setting a field
     writes to the table.
 
-    The fields are those of `FLOW_DTYPE`, with plain Python values; a test holds both together. A
-    field that is not there is seen by the type checker.
+    The fields are those of `FLOW_DTYPE`, with plain Python values; a test keeps both in step. The
+    type checker finds a name that does not exist.
     """
 
     id: int
@@ -190,11 +190,11 @@ class FlowRow:
         self.place = place
 
     def value(self, name: str) -> Any:
-        """The value of a field whose name was put together: a scalar, or (16,) bytes."""
+        """The value of a field by its name at run time: a scalar, or (16,) bytes."""
         return self.table.column(name)[self.place]
 
     def alone(self) -> FlowColumns:
-        """The flow as rows that are only one."""
+        """The flow as rows with a single element."""
         return FlowColumns(self.table, np.array([self.place]))
 
 
@@ -203,10 +203,10 @@ for _name in _NAMES:
 
 
 class FlowRows:
-    """(n,) flows: `rows[name]` is a column, (n,) or (n, 16); `rows[i]` one flow; `rows[places]`, a
-    mask or a slice gives the `FlowColumns` of some.
+    """(n,) flows: `rows[name]` is a column, (n,) or (n, 16); `rows[i]` is one flow; `rows[places]`,
+    a mask or a slice gives the `FlowColumns` of a selection.
 
-    `reserved`: room for so many, see `grow`.
+    `reserved`: number of rows that `grow` may use.
     """
 
     def __init__(self, count: int, reserved: int = 0) -> None:
@@ -230,7 +230,7 @@ class FlowRows:
 
     @staticmethod
     def of_bytes(raw: bytes | memoryview) -> FlowRows:
-        """What `tobytes` gave; ValueError for other lengths."""
+        """The rows that `tobytes` encoded; ValueError for another length."""
         count, rest = divmod(len(raw), FLOW_DTYPE.itemsize)
         if rest:
             raise ValueError(f"{len(raw)} bytes are no flow rows")
@@ -246,7 +246,7 @@ class FlowRows:
         return out
 
     def tobytes(self) -> bytes:
-        """All fields, by width and column."""
+        """All fields as bytes, by width and column."""
         groups = (group[:, : self._count] for group in self._groups.values())
         return b"".join(np.ascontiguousarray(group).data for group in groups)
 
@@ -280,7 +280,7 @@ class FlowRows:
         return FlowColumns(self, np.arange(self._count)[which])
 
     def column(self, name: str) -> NDArray[Any]:
-        """The column of a field whose name was put together; KeyError if there is none."""
+        """The column of a field by its name at run time; KeyError if there is none."""
         return self[cast(FlowField, name)]
 
     def __setitem__(self, name: str, values: Any) -> None:
@@ -288,17 +288,17 @@ class FlowRows:
         size, index = _PLACE[name]
         if size == 16:
             self.column(name)[...] = values
-        else:  # by its words, which have the same bits and need no view of their own
+        else:  # by its words: the same bits, without another view
             self._groups[size][index, : self._count] = values
 
     def copy(self) -> FlowRows:
-        """The same flows in memory of their own."""
+        """A copy of the flows."""
         out = FlowRows(self._count)
         out.place(0, self)
         return out
 
     def some(self, places: I64) -> FlowRows:
-        """The flows at these places in memory of their own."""
+        """A copy of the flows at these places."""
         out = FlowRows(len(places))
         for size, group in self._groups.items():
             for column, words in zip(out._groups[size], group, strict=True):
@@ -308,7 +308,7 @@ class FlowRows:
         return out
 
     def place(self, start: int, rows: FlowRows) -> None:
-        """Write `rows` from a place on, where nothing has been written before."""
+        """Write `rows` from a place on where nothing has been written before."""
         stop = start + len(rows)
         for size, group in self._groups.items():
             words = rows._groups[size][:, : len(rows)]
@@ -322,13 +322,14 @@ class FlowRows:
     # ------------------------------------------------------------------ a table by slot
 
     def grow(self, count: int) -> None:
-        """Use the first `count` of the reserved rows; no more than are reserved."""
+        """Use the first `count` of the reserved rows; ValueError beyond the reserve."""
         self._count = count
         self._columns = {}
 
     def put(self, slots: I64, rows: FlowRows) -> None:
-        """Write `rows` (n,) at as many distinct slots; only what differs from what is there is
-        written, since a zero upon a zero would take memory."""
+        """Write `rows` (n,) at n distinct slots. Only values that differ are written, since even a
+        zero written over a zero would take memory.
+        """
         put = _put_few if len(slots) <= _FEW else _put_many
         for size, group in self._groups.items():
             put(group, slots, rows._groups[size][:, : len(slots)])
@@ -348,7 +349,7 @@ def _put_many(group: NDArray[Any], slots: I64, new: NDArray[Any]) -> None:
 
 
 def write_changed(column: NDArray[Any], slots: NDArray[Any], values: NDArray[Any]) -> None:
-    """Write (n,) values at distinct slots of a column where they differ from what is there."""
+    """Write (n,) values at distinct slots of a column where they differ from the present ones."""
     differ = column.take(slots) != values
     count = np.count_nonzero(differ)
     if count == len(slots):
@@ -358,13 +359,13 @@ def write_changed(column: NDArray[Any], slots: NDArray[Any], values: NDArray[Any
 
 
 class FlowColumns:
-    """Some flows of a table: their columns are taken when first asked for, and kept.
+    """A selection of flows of a table; each column is copied on first use, and kept.
 
-    A row has 427 bytes; who needs three columns of 20,000 flows should not copy all of them.
+    A row has 427 bytes; a reader of three columns of 20,000 flows should not copy all of them.
     """
 
     def __init__(self, rows: AnyRows, places: I64) -> None:
-        """`rows`: a table; `places`: which of them."""
+        """`rows`: a table; `places`: the rows selected from it."""
         self._rows = rows
         self._places = places
         self._taken: dict[str, np.ndarray] = {}
@@ -383,7 +384,7 @@ class FlowColumns:
     def __getitem__(self, which: slice | NDArray[Any]) -> FlowColumns: ...
 
     def __getitem__(self, which: Any) -> Any:
-        """`[name]`: (n,) or (n, 16) values of a field, not to be written; else as `FlowRows`."""
+        """`[name]`: (n,) or (n, 16) values of a field, read-only; otherwise as `FlowRows`."""
         if isinstance(which, str):
             column = self._taken.get(which)
             if column is None:
@@ -394,7 +395,7 @@ class FlowColumns:
         return FlowColumns(self._rows, self._places[which])
 
     def column(self, name: str) -> NDArray[Any]:
-        """The column of a field whose name was put together; KeyError if there is none."""
+        """The column of a field by its name at run time; KeyError if there is none."""
         return self[cast(FlowField, name)]
 
     def whole(self) -> Rows:
@@ -405,5 +406,5 @@ class FlowColumns:
         return rows
 
 
-# what gives columns by name, and some of itself by a mask, places or a slice
+# any object with columns by name that can be indexed by a mask, places or a slice
 AnyRows: TypeAlias = FlowRows | FlowColumns

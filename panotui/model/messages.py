@@ -1,4 +1,4 @@
-"""Messages: what the control lane understood of single packets."""
+"""Messages: the typed content of control packets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="message"):
-    """A control packet, dissected. `flow` is the flow's id, -1 where there is none."""
+    """A parsed control packet. `flow` is the flow's id, or -1 if it has none."""
 
     time_ns: int
     packet: int  # 1-based number in its source
@@ -83,7 +83,7 @@ class NtpMessage(Message, frozen=True, kw_only=True, tag="ntp"):
     origin: int  # raw 64-bit NTP timestamps, 0 unset
     receive: int
     transmit: int
-    transmit_ns: int | None  # the same as ns since 1970 (RFC 5905 era by pivot), None unset
+    transmit_ns: int | None  # the same as ns since 1970 (RFC 5905, era by pivot), None if unset
     receive_ns: int | None
     root_delay_ms: float = 0.0
     root_dispersion_ms: float = 0.0
@@ -96,7 +96,7 @@ class IcmpMessage(Message, frozen=True, kw_only=True, tag="icmp"):
     type: int
     code: int
     mtu: int | None = None
-    # the quoted packet, where the type quotes one
+    # the quoted packet, for types that quote one
     quoted_src: str | None = None
     quoted_dst: str | None = None
     quoted_sport: int | None = None
@@ -126,22 +126,22 @@ class NeighbourMessage(Message, frozen=True, kw_only=True, tag="neighbour"):
 
 
 class LinkControlMessage(Message, frozen=True, kw_only=True, tag="link-control"):
-    """STP, LACP, PAUSE, IGMP, VRRP, HSRP, PTP and the like: named, with one line of detail."""
+    """STP, LACP, PAUSE, IGMP, VRRP, HSRP, PTP and the like: name and one line of detail."""
 
     protocol: str  # "stp", "lacp", "pause", "pfc", "igmp-query", "igmp-report", "igmp-leave", ...
     src_mac: str
     src: str | None = None
     group: str | None = None
     detail: str = ""
-    raw: bytes = b""  # the beginning of a rare one, for `wire.linkcontrol.described`
-    title: str = ""  # what an event says that its sender speaks, once; "": there is no event
+    raw: bytes = b""  # the first bytes of a rare one, for `wire.linkcontrol.described`
+    title: str = ""  # the protocol named by the event for each new sender; "": no event
 
 
 class TlsClientHello(Message, frozen=True, kw_only=True, tag="tls-client-hello"):
     sni: str | None
     alpn: tuple[str, ...] = ()
     version: str = ""  # highest offered: "1.0" ... "1.3"
-    ech: bool = False  # the extension is there; also as GREASE, so the name stays usable
+    ech: bool = False  # the extension is present; also as GREASE, so the name stays usable
     ech_outer: bool = False  # the name is a provider's public one: the real name is hidden
     resumption: bool = False
     carrier: str = "tls"  # "tls", "quic", "dtls"
@@ -165,7 +165,7 @@ class TlsCertificate(Message, frozen=True, kw_only=True, tag="tls-certificate"):
     not_before_ns: int | None
     not_after_ns: int | None
     chain: int = 1
-    requested: bool = False  # a CertificateRequest was seen in this handshake
+    requested: bool = False  # this handshake has a CertificateRequest
 
 
 class TlsAlert(Message, frozen=True, kw_only=True, tag="tls-alert"):
@@ -176,11 +176,11 @@ class TlsAlert(Message, frozen=True, kw_only=True, tag="tls-alert"):
 
 
 class TlsFinished(Message, frozen=True, kw_only=True, tag="tls-finished"):
-    """Application data flowed both ways (or CCS and data): the handshake worked."""
+    """Application data (or CCS and data) flowed both ways: the handshake succeeded."""
 
 
 class NotTls(Message, frozen=True, kw_only=True, tag="not-tls"):
-    """The first client payload of a flow on a TLS port is something else."""
+    """The first client payload of a flow on a TLS port is not TLS."""
 
     looks_like: str  # an APPS name
 
@@ -193,7 +193,7 @@ class HttpMessage(Message, frozen=True, kw_only=True, tag="http"):
     status: int | None = None
     user_agent: str | None = None
     server: str | None = None
-    credentials: bool = False  # Authorization: Basic was sent in clear
+    credentials: bool = False  # Authorization: Basic was sent in cleartext
     location: str | None = None
 
 
@@ -216,7 +216,7 @@ class BannerMessage(Message, frozen=True, kw_only=True, tag="banner"):
 
 
 class DiscoveryMessage(Message, frozen=True, kw_only=True, tag="discovery"):
-    """mDNS, SSDP, WS-Discovery: what a host says of itself."""
+    """mDNS, SSDP, WS-Discovery: what a host announces about itself."""
 
     protocol: str
     src: str
@@ -245,14 +245,14 @@ class RtspTrack(msgspec.Struct, frozen=True):
 
 
 class RtspMessage(Message, frozen=True, kw_only=True, tag="rtsp"):
-    """One request or answer; credentials are gone before it is made."""
+    """One request or response, without credentials."""
 
     session: int  # `RtspSession.id` of the connection, unique in its meter
     from_client: bool
     client: str
     server: str
     server_port: int
-    method: str | None  # of the request; an answer carries its request's method
+    method: str | None  # of the request; a response has its request's method
     url: str | None  # without user and password
     cseq: int | None
     status: int | None = None
@@ -271,7 +271,7 @@ class RtspMessage(Message, frozen=True, kw_only=True, tag="rtsp"):
     require: str | None = None
     carrier: str = "rtsp"  # "rtsp", "rtsp-http", "rtsps"; "http": a web server's answer to RTSP
     location: str | None = None  # of a redirect, without user and password
-    # of a SETUP: what the SDP calls its track, "" unknown; "backchannel": audio to the camera
+    # of a SETUP: media type of the track in the SDP, "" unknown; "backchannel": audio to the camera
     media: str = ""
     public: tuple[str, ...] = ()  # methods that the server offers (Public, Allow)
 
@@ -282,14 +282,14 @@ class RtspEnd(Message, frozen=True, kw_only=True, tag="rtsp-end"):
     session: int
     # "teardown", "teardown-server", "fin-client", "fin-server", "rst-client", "rst-server", "idle"
     how: str
-    last_keepalive_ns: int = 0  # the newest of all that may have kept the session
+    last_keepalive_ns: int = 0  # the newest activity that may have kept the session alive
     timeout_s: int = 60
-    keepalive_by: str = ""  # the kind of that: "request", "rtcp", ""
+    keepalive_by: str = ""  # its kind: "request", "rtcp", ""
     last_report_ns: int = 0  # the reader's newest RTCP report
 
 
 class StreamBound(Message, frozen=True, kw_only=True, tag="stream-bound"):
-    """Which session, URL and track a stream belongs to; again when that becomes known later."""
+    """The session, URL and track of a stream; repeated when they become known later."""
 
     stream: int
     session: int
@@ -302,7 +302,7 @@ class StreamBound(Message, frozen=True, kw_only=True, tag="stream-bound"):
 
 
 class RtcpReport(Message, frozen=True, kw_only=True, tag="rtcp"):
-    stream: int  # stream id that it speaks of, -1 unknown
+    stream: int  # id of the stream that it is about, -1 unknown
     kind: str  # "sr", "rr", "bye"
     ssrc: int
     about: int  # SSRC reported on (rr), own (sr)
@@ -320,7 +320,8 @@ class StreamFreeze(Message, frozen=True, kw_only=True, tag="stream-freeze"):
     stream: int
     start_ns: int
     seconds: float
-    # "silence" (no packets), "backlog" (then caught up), "clock" (time stands still), "picture"
+    # "silence" (no packets), "backlog" (then a burst of late packets), "clock" (RTP time stands
+    # still), "picture"
     kind: str
 
 
@@ -331,7 +332,7 @@ class StreamRestart(Message, frozen=True, kw_only=True, tag="stream-restart"):
 
 
 class StreamGap(Message, frozen=True, kw_only=True, tag="stream-gap"):
-    """A run of lost packets; at most a few a second a stream are told."""
+    """A run of lost packets; only a few per second and stream are reported."""
 
     stream: int
     lost: int

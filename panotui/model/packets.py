@@ -1,4 +1,4 @@
-"""Packets as every source gives them: one buffer of bytes with parallel columns."""
+"""Packets in the form that every source delivers: one byte buffer with parallel columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from panotui.model.arrays import I16, I32, I64, U8
 
 
 class Interface(Struct, frozen=True):
-    """A capture interface: a NIC, or an interface description of a file. Index = position."""
+    """A capture interface: a NIC, or an interface description of a file. Its index is its
+    position.
+    """
 
     name: str
     linktype: int  # LINKTYPE_* of tcpdump.org: 1 Ethernet, 113 SLL, 276 SLL2, 101 raw, 0 null ...
@@ -23,19 +25,19 @@ class Interface(Struct, frozen=True):
 class PacketBatch(Struct, frozen=True):
     """Packets as parallel columns over one shared, read-only byte buffer.
 
-    Rows are in arrival order. Valid until the next `read()` or `close()` of its source (a ring
-    block returns to the kernel then): whoever keeps bytes copies them.
+    Rows are in arrival order. A batch is valid until the next `read()` or `close()` of its source,
+    when a ring block returns to the kernel. Code that keeps bytes must copy them.
     """
 
     data: U8  # (bytes,)
-    offset: I64  # (n,) where each frame starts in `data`
-    captured: I64  # (n,) bytes of the frame present in `data`
+    offset: I64  # (n,) start of each frame in `data`
+    captured: I64  # (n,) captured bytes of the frame
     wire_length: I64  # (n,) bytes of the frame on the wire
     time_ns: I64  # (n,)
     interface: I16  # (n,) index into `interfaces`
     interfaces: Sequence[Interface]
     first_number: int = 1  # 1-based number of row 0 in its source
-    vlan_tci: I32 | None = None  # (n,) tag that the NIC removed, -1 none (live only)
+    vlan_tci: I32 | None = None  # (n,) tag removed by the NIC, -1 none (live only)
     outgoing: I16 | None = None  # (n,) 1 sent, 0 received, -1 unknown (live, pcapng flags)
     missed: I64 | None = None  # (n,) packets that the capture dropped just before (pcapng)
 
@@ -61,30 +63,30 @@ class PacketBatch(Struct, frozen=True):
 
 
 class SourceCounters(msgspec.Struct, kw_only=True):
-    """What a source has delivered and missed since it was opened; cumulative."""
+    """Packets delivered and missed by a source since it was opened; cumulative."""
 
     packets: int = 0
     bytes: int = 0  # on the wire
     dropped_ring: int = 0  # our own ring was full (PACKET_STATISTICS, accumulated)
     dropped_interface: int = 0  # the interface's own rx_dropped / rx_missed since start
-    dropped_told: int = 0  # of these (or, without totals, in all), told beside single packets
+    dropped_told: int = 0  # of these (or, without totals, in all), reported with single packets
     truncated: bool = False  # the file ended inside a record
-    malformed: int = 0  # records skipped because their header is impossible
+    malformed: int = 0  # records skipped because their header is invalid
     format: str = ""  # "pcap", "pcapng", "live", "demo", with "+gzip"/"+zstd"
     total_bytes: int | None = None  # size of the input, for progress
     read_bytes: int = 0
-    clock_stepped_ns: int = 0  # live: the machine's clock was set ahead by so much since the start
-    slept_ns: int = 0  # live: the machine slept for so long since the start
+    clock_stepped_ns: int = 0  # live: how far the machine's clock was set ahead since the start
+    slept_ns: int = 0  # live: total time that the machine slept since the start
 
 
 class Source(Protocol):
-    """Where packets come from. `read` never raises for bad packet data, only for dead input."""
+    """A source of packets. `read` never raises for bad packet data, only if the input fails."""
 
     interfaces: list[Interface]  # may grow while reading (pcapng)
     ended: bool  # no more packets will come
     counters: SourceCounters
 
     def read(self, timeout_s: float) -> PacketBatch | None:
-        """The next batch, or None when nothing came within `timeout_s` (live) or at the end."""
+        """The next batch, or None if no packet arrived within `timeout_s` (live) or at the end."""
 
     def close(self) -> None: ...

@@ -1,7 +1,7 @@
-"""Rates, sizes, spans and counts as a person reads them, worded alike on screens, in reports and
-in findings.
+"""Rates, sizes, spans and counts as text, the same on screens, in reports and in findings.
 
-Numbers come in, short text goes out, in three figures. What is unknown is `unknown`, never 0.
+Numbers come in, short text with three significant figures goes out. A missing value is `unknown`,
+never 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BINARY = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
 
 
 def three(value: float) -> str:
-    """At most four characters: 9.87, 98.7, 987."""
+    """Three significant figures, at most four characters: 9.87, 98.7, 987."""
     if value < 9.995:
         return f"{value:.2f}"
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
@@ -42,7 +42,7 @@ def size(size_bytes: float | None, unknown: str = UNKNOWN) -> str:
 
 
 def span(seconds: float | None, unknown: str = UNKNOWN) -> str:
-    """How long, in one unit: `33 s`, `41 min`, `5 h`, `12 d`."""
+    """A duration in one unit: `33 s`, `41 min`, `5 h`, `12 d`."""
     if seconds is None or not math.isfinite(seconds):
         return unknown
     seconds = max(0.0, seconds)
@@ -59,7 +59,7 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 
 def per_cent(share: float | None, unknown: str = UNKNOWN) -> str:
-    """`99.98 %`; never `100 %` of what is not whole, never `0 %` of what is something."""
+    """`99.98 %`; never `100 %` for less than all, never `0 %` for more than nothing."""
     if share is None or not math.isfinite(share):
         return unknown
     if share >= 1:

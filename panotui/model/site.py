@@ -53,7 +53,7 @@ class SiteIdentity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class SiteReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What stands at the head of a report, and in whose time it is told."""
+    """The head of a report, and its time zone."""
 
     title: str | None = None
     customer: str | None = None
@@ -62,7 +62,7 @@ class SiteReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The site file (every field optional). `policy.site.load_site` reads and checks it."""
+    """The site file (every field is optional). `site.file.load_site` reads and checks it."""
 
     site: SiteIdentity = SiteIdentity()
     ports: dict[str, SitePort] = {}

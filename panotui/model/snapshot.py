@@ -1,4 +1,4 @@
-"""A snapshot: the whole state at one instant, and the records in it."""
+"""A snapshot: the whole state at one instant, and its records."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REASONS: tuple[str, ...] = (
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of everything that leaves the engine."""
+    """Base of all records that leave the engine."""
 
 
 class StepRecord(Record, frozen=True):
@@ -51,7 +51,7 @@ class PortRecord(Record, frozen=True, kw_only=True):
     role: str | None = None
     mac: str | None = None
     addresses: tuple[str, ...] = ()
-    interface: str | None = None  # what we capture on
+    interface: str | None = None  # the capture interface
     packets_in: int = 0  # in = towards the appliance
     packets_out: int = 0
     bytes_in: int = 0
@@ -63,7 +63,7 @@ class PortRecord(Record, frozen=True, kw_only=True):
     state: str = "unknown"  # "up", "down", "silent", "standby", "unknown"
     state_since_ns: int | None = None
     link_is_ours: bool = (
-        False  # speed, duplex and errors below are the probe's, not the appliance's
+        False  # speed, duplex and errors below are of the capture interface, not the appliance
     )
     up: bool | None = None
     speed_mbps: int | None = None
@@ -73,15 +73,15 @@ class PortRecord(Record, frozen=True, kw_only=True):
     rx_dropped: int | None = None
     neighbour: str | None = None  # "switch7 port Gi1/0/3" from LLDP or CDP
     last_seen_ns: int | None = None
-    history_in_bps: tuple[float | None, ...] = ()  # newest last, one a second, None = gap
+    history_in_bps: tuple[float | None, ...] = ()  # newest last, one per second, None = gap
     history_out_bps: tuple[float | None, ...] = ()
-    ladder: tuple[StepRecord, ...] = ()  # lowest first; what was not tried is left out
-    trouble: str | None = None  # id of the worst open finding about it, but for information
+    ladder: tuple[StepRecord, ...] = ()  # lowest first; steps that were not tried are left out
+    trouble: str | None = None  # id of the worst open finding about it, information excluded
     trouble_severity: Severity | None = None
 
     @property
     def standing(self) -> str:
-        """Its state, or how bad what was found about it is while it is up."""
+        """Its state, or the severity of the worst finding about it while it is up."""
         return (self.trouble_severity or self.state) if self.state == "up" else self.state
 
 
@@ -196,21 +196,21 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     port: str | None = None
     signalled: bool = False
     undeclared: bool = False  # its payload type is none that the SETUP's SDP declares
-    stray: bool = False  # an earlier session's, on a port that another session uses by now
+    stray: bool = False  # an earlier session's, on a port that another session uses now
     encrypted: bool = False
     clock_rate: int | None = None
     state: str = "streaming"  # "streaming", "losing", "frozen", "paused", "ended", "slow"
     state_since_ns: int | None = None
-    rate_bps: float | None = None  # last whole second; None before there is one
+    rate_bps: float | None = None  # last whole second; None before the first
     loss_now: float | None = None  # share 0..1 over 30 s; None unknown
     jitter_ms: float | None = None
     frame_jitter_ms: float | None = None
     fps_now: float | None = None
     fps_expected: float | None = None
-    fps_nominal: float | None = None  # pictures over the span of their stamps, some minutes
+    fps_nominal: float | None = None  # pictures per second of their time stamps, over some minutes
     fps_stamped: float | None = None  # the same over the last 30 s
-    stamp_rate: float | None = None  # seconds by stamps a second of arrival, over 30 s
-    catching_up: bool = False  # pictures that had been held up come faster than stamped
+    stamp_rate: float | None = None  # seconds by time stamps per second of arrival, over 30 s
+    catching_up: bool = False  # delayed pictures arrive faster than their time stamps
     gop_frames: int | None = None
     keyframe_last_ns: int | None = None
     lost_unique: int = 0
@@ -218,11 +218,11 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     longest_gap: int = 0
     capture_lost: int = 0
     camera_dropped: int = 0
-    camera_gaps: int = 0  # gaps that those were
-    uncertain: bool = False  # packets were missed by this tool while these numbers were made
+    camera_gaps: int = 0  # number of those gaps
+    uncertain: bool = False  # this tool missed packets while these numbers were measured
     restarts: int = 0
-    ssrc_changes: int = 0  # other SSRCs that went on where the one before had stopped
-    foreign: int = 0  # packets beside it of types that were not announced; in no other count
+    ssrc_changes: int = 0  # SSRC changes within the same stream
+    foreign: int = 0  # packets of types that were not announced; in no other count
     markers: int = 0
     damaged_frames: int = 0
     frame_bytes_mean: float | None = None
@@ -231,24 +231,24 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     timestamp_jumps: int = 0
     stalls: tuple[tuple[int, int, float], ...] = ()  # (buffer ms, times, seconds)
     evidence: tuple[EvidenceRecord, ...] = ()  # packets around the newest gaps and restarts
-    sr_lost: int | None = None  # lost before us, by the sender's own count
+    sr_lost: int | None = None  # lost before the capture, by the sender's own count
     rr_lost: int | None = None  # as the receiver reports
     rr_fraction: float | None = None
     rr_jitter_ms: float | None = None
     rtt_ms: float | None = None
     camera_clock_offset_s: float | None = None
     drift_ppm: float | None = None
-    history_bps: tuple[float | None, ...] = ()  # one a second, newest last, None = no record
+    history_bps: tuple[float | None, ...] = ()  # one per second, newest last, None = no record
     history_lost: tuple[int | None, ...] = ()
     history_frames: tuple[int | None, ...] = ()
     history_frame_bytes: tuple[int | None, ...] = ()
     history_keyframes: tuple[int | None, ...] = ()
-    trouble: str | None = None  # id of the worst open finding about it, but for information
+    trouble: str | None = None  # id of the worst open finding about it, information excluded
     trouble_severity: Severity | None = None
 
     @property
     def standing(self) -> str:
-        """The state; where that is "streaming" and a finding says otherwise, its severity."""
+        """The state, or the severity of a finding about it while the state is "streaming"."""
         return (self.trouble_severity or self.state) if self.state == "streaming" else self.state
 
 
@@ -273,29 +273,29 @@ class CameraRecord(Record, frozen=True, kw_only=True):
     # --- beyond
     state_since_ns: int | None = None
     state_text: str | None = None  # "RTSP 401 after credentials"
-    # "site", "discovery", "dhcp", "mdns", "sdp", "maker", "address": the best first
+    # "site", "discovery", "dhcp", "mdns", "sdp", "maker", "address": best first
     named_by: str = "address"
-    readers: tuple[str, ...] = ()  # who reads it beside the appliance
+    readers: tuple[str, ...] = ()  # its readers besides the appliance
     last_status: int | None = None
     port: str | None = None
     fps_expected: float | None = None
     dialogue: tuple[DialogueLine, ...] = ()
-    trouble: str | None = None  # id of the worst open finding about it, but for information
+    trouble: str | None = None  # id of the worst open finding about it, information excluded
     trouble_severity: Severity | None = None
 
     @property
     def standing(self) -> str:
-        """The state; where that is "streaming" and a finding says otherwise, its severity."""
+        """The state, or the severity of a finding about it while the state is "streaming"."""
         return (self.trouble_severity or self.state) if self.state == "streaming" else self.state
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True):
-    """One connection to an endpoint: how far it came."""
+    """One connection to an endpoint, and how far it got."""
 
     time_ns: int
     packet: int | None
     address: str
-    passed: str  # the last step that it passed, see `state.ladder.STEPS`; "nothing": no name
+    passed: str  # the last step that succeeded, see `state.ladder.STEPS`; "nothing": no name
     ended: str  # "works", "waiting", "nameless", "silent", "refused", "reset", "closed", ...
     text: str  # "SYN ok 21 ms, ClientHello sent, nothing after"
 
@@ -320,24 +320,24 @@ class EndpointRecord(Record, frozen=True, kw_only=True):
     state_since_ns: int | None = None
     open_since_ns: int | None = None  # a connection that is open now
     bytes: int = 0
-    failing_step: str | None = None  # the step that its attempts do not pass
-    attempts_detail: tuple[AttemptRecord, ...] = ()  # the last ones, oldest first
+    failing_step: str | None = None  # the step at which its attempts fail
+    attempts_detail: tuple[AttemptRecord, ...] = ()  # the last attempts, oldest first
 
 
 class DeviceRecord(Record, frozen=True, kw_only=True):
-    """Who has sent Ethernet frames, by MAC address."""
+    """A sender of Ethernet frames, by MAC address."""
 
     mac: str
     vendor: str | None = None
     addresses: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()  # the best one first
-    port: str | None = None  # the appliance's port, or the capture interface, that hears it
+    names: tuple[str, ...] = ()  # best first
+    port: str | None = None  # the appliance's port, or the capture interface, that receives it
     vlan: int | None = None
     role: str = "host"
     # "appliance", "camera", "gateway", "router", "resolver", "time server", "switch", "host"
-    first_time_ns: int = 0  # in whole seconds where no message was the first sign of it
+    first_time_ns: int = 0  # in whole seconds, unless a message was its first packet
     last_time_ns: int = 0
-    packets: int = 0  # that it sent
+    packets: int = 0  # sent by it
     bytes: int = 0
 
 
@@ -386,27 +386,27 @@ class ViolationRecord(Record, frozen=True, kw_only=True):
     # --- beyond
     flows: int = 1  # flows folded into this one
     state: str = "open"  # "open", "past"
-    known: bool = False  # a person marked it
+    known: bool = False  # marked by a user
     first_packet: int = 0
     nearest: tuple[str, ...] = ()  # "cloudwatch: port 8444 is not 443"
     suggestion: str | None = None
-    evidence_file: str | None = None  # recordings: where its packets are, see `EvidenceFileRecord`
-    frame: int | None = None  # of its first packet in there, from 1
+    evidence_file: str | None = None  # recordings: file with its packets, see `EvidenceFileRecord`
+    frame: int | None = None  # of its first packet in that file, from 1
 
 
 class EvidenceRecord(Record, frozen=True, kw_only=True):
     time_ns: int
     packet: int | None
     text: str
-    frame: int | None = None  # recordings: of that packet in the finding's evidence file, from 1
+    frame: int | None = None  # recordings: its number in the finding's evidence file, from 1
 
 
 class FrameRecord(Record, frozen=True, kw_only=True):
-    """A packet of an evidence file that proves something."""
+    """A packet of an evidence file that proves a finding or violation."""
 
     frame: int  # in that file, from 1
-    time_ns: int  # of what it proves
-    packet: int | None  # what the meter counted it as
+    time_ns: int  # of the finding or violation
+    packet: int | None  # its number as counted by the meter
     text: str
 
 
@@ -414,18 +414,18 @@ class EvidenceFileRecord(Record, frozen=True, kw_only=True):
     """A file of packets in a recording's folder `evidence`."""
 
     file: str
-    subject: str  # "finding:KEY", "violation:ID"; "" of control packets
+    subject: str  # "finding:KEY", "violation:ID"; "" for control packets
     title: str
     time_ns: int
     packets: int
     bytes: int
-    sha256: str | None = None  # as it was written; None while it is being written
-    intact: bool | None = None  # whether it still is so; None where nobody has looked
+    sha256: str | None = None  # when it was written; None while it is being written
+    intact: bool | None = None  # whether the file is unchanged; None: not checked
     frames: tuple[FrameRecord, ...] = ()
 
 
 class LifeRecord(Record, frozen=True, kw_only=True):
-    """A time in which a finding stood, that is over."""
+    """A past period in which a finding was open."""
 
     first_time_ns: int
     cleared_time_ns: int
@@ -437,7 +437,7 @@ class FindingRecord(Record, frozen=True, kw_only=True):
     id: str
     severity: Severity
     confidence: Confidence
-    subject: str  # what it is about: "eth1", "camera yard", "logs.us-east-1.amazonaws.com"
+    subject: str  # its subject: "eth1", "camera yard", "logs.us-east-1.amazonaws.com"
     text: str
     action: str
     evidence: tuple[EvidenceRecord, ...] = ()
@@ -445,22 +445,22 @@ class FindingRecord(Record, frozen=True, kw_only=True):
     last_time_ns: int
     cleared_time_ns: int | None = None
     # --- beyond
-    key: str = ""  # id and subject: one finding
+    key: str = ""  # id and subject identify a finding
     layer: int = 0  # 1 link, 2 addressing, 3 names and time, 4 transport, 5 TLS, 6 application
-    hides: tuple[str, ...] = ()  # keys of findings that hang on it
+    hides: tuple[str, ...] = ()  # keys of findings that depend on it
     hidden_by: str | None = None
     known: bool = False
-    detail: tuple[str, ...] = ()  # controls and where to look
+    detail: tuple[str, ...] = ()  # checks and where to look
     flow: str | None = None
     stream: str | None = None
     camera: str | None = None
-    violation: str | None = None  # the id of the violation that it explains
-    evidence_file: str | None = None  # recordings: where its packets are, see `EvidenceFileRecord`
-    earlier: tuple[LifeRecord, ...] = ()  # times before this one, oldest first; the newest few
+    violation: str | None = None  # id of the violation that it explains
+    evidence_file: str | None = None  # recordings: file with its packets, see `EvidenceFileRecord`
+    earlier: tuple[LifeRecord, ...] = ()  # periods before this one, oldest first; the newest few
 
     @property
     def name(self) -> str:
-        """What tells it from other findings; with its first time, one life of it."""
+        """Identifies the finding; together with its first time, one period of it."""
         return self.key or f"{self.id} {self.subject}"
 
 
@@ -476,9 +476,9 @@ class EventRecord(Record, frozen=True, kw_only=True):
     packet: int | None = None
     flow: str | None = None
     port: str | None = None
-    about: str | None = None  # what it tells of: "camera:NAME", "finding:KEY", ...
-    count: int = 1  # changes that it stands for
-    until_ns: int | None = None  # of several: the last of them
+    about: str | None = None  # its subject: "camera:NAME", "finding:KEY", ...
+    count: int = 1  # number of changes that it stands for
+    until_ns: int | None = None  # time of the last of several changes
 
 
 class SourceRecord(Record, frozen=True, kw_only=True):
@@ -492,8 +492,8 @@ class SourceRecord(Record, frozen=True, kw_only=True):
     malformed: int = 0
     interfaces: tuple[tuple[str, int, int], ...] = ()  # (name, packets, bytes)
     lost: int = 0  # packets that this tool missed
-    clock_stepped_ns: int = 0  # live: the machine's clock is ahead of packet time by so much
-    slept_ns: int = 0  # live: the machine slept for so long
+    clock_stepped_ns: int = 0  # live: how far the machine's clock is ahead of packet time
+    slept_ns: int = 0  # live: how long the machine slept
 
 
 class SiteRecord(Record, frozen=True, kw_only=True):
@@ -520,9 +520,9 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     flows: int = 0
     flows_live: int = 0
     streams: int = 0
-    streams_ok: int = 0  # streaming, and nothing open about them but for information
+    streams_ok: int = 0  # streaming, without an open finding (information excluded)
     cameras: int = 0
-    cameras_ok: int = 0  # streaming, and without an open finding that is an error
+    cameras_ok: int = 0  # streaming, without an open finding that is an error
     cameras_losing: int = 0
     cameras_unseen: int = 0
     endpoints: int = 0  # that are needed
@@ -531,14 +531,14 @@ class CountsRecord(Record, frozen=True, kw_only=True):
     violations_open: int = 0
     violations_past: int = 0
     findings_open: int = 0
-    findings_known: int = 0  # of the open ones, marked by a person
-    findings_notes: int = 0  # of the open ones, for information only and not marked
+    findings_known: int = 0  # open ones that a user marked as known
+    findings_notes: int = 0  # open ones that are information only and not marked
     violations_known: int = 0
     events: int = 0
 
 
 class WindowRecord(Record, frozen=True, kw_only=True):
-    """What part of a state was asked for."""
+    """The part of a state that was requested."""
 
     since_ns: int | None = None
     until_ns: int | None = None
@@ -546,7 +546,7 @@ class WindowRecord(Record, frozen=True, kw_only=True):
 
 
 class Snapshot(Record, frozen=True, kw_only=True):
-    """The whole state at one instant, but for the flow table, which is asked for by page."""
+    """The whole state at one instant, without the flow table, which is read page by page."""
 
     time_ns: int  # packet time
     number: int

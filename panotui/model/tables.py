@@ -1,4 +1,4 @@
-"""The columns that a meter reports: flows, streams, and what each second had."""
+"""The columns of a meter's reports: flows, streams, and the numbers of each second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOW_STATES: tuple[str, ...] = (
 )
 
 
-GOODBYE = 4  # `end` of a stream's row: its sender said so (RTCP BYE)
+GOODBYE = 4  # `end` of a stream's row: the sender ended it (RTCP BYE)
 FLOW_ENDS: tuple[str, ...] = ("", "idle", "closed", "reset", "evicted", "reused", "active-timeout")
 
 
@@ -52,21 +52,21 @@ APPS: tuple[str | None, ...] = (
     "llmnr",
     "srtp",
     "rtsp-http",
-    "rtsps",  # TLS on its own port: all that is seen of it
+    "rtsps",  # TLS on its own port: nothing else is visible
     "http-connect",
     "ptp",
     "other",
-    "vxlan",  # tunnels: the outer flow counts, what is inside stays unread
+    "vxlan",  # tunnels: the outer flow counts, the content is not decoded
     "geneve",
     "gre",
     "ip-in-ip",
     "onvif",  # web services of cameras: settings, events
     "snapshot",  # single pictures over HTTP
-    "mjpeg",  # pictures that follow each other in one HTTP answer
+    "mjpeg",  # consecutive pictures in one HTTP response
 )
 
 
-# Who is the client: decided by, strongest last.
+# How the client was determined, weakest first.
 CLIENT_BY: tuple[str, ...] = ("first", "port", "syn")
 
 
@@ -120,7 +120,7 @@ FLOW_DTYPE = np.dtype(
         ("rst_ttl", "u1"),  # TTL of the first RST
         ("handshake_rtt_us", "i4"),  # SYN -> ACK that ends the handshake, -1 unknown
         ("server_rtt_us", "i4"),  # SYN -> SYN/ACK (tap to server), -1 unknown
-        ("rtt_us", "i4"),  # least ack RTT of data, tap to both ends together, -1 unknown
+        ("rtt_us", "i4"),  # least ack RTT of data, from the tap to both ends together, -1 unknown
         ("rtt_min_us", "i4"),  # ... to the nearer end
         *_both("data_segments", "i4"),
         *_both("retransmits", "i4"),  # as tshark: retransmission incl. fast and spurious
@@ -162,7 +162,7 @@ STREAM_CODECS: tuple[str | None, ...] = (
     "VND.ONVIF.METADATA",
     "MPA",
     "MP2T",
-    "OTHER",  # a name that is not here; recordings know codecs by their place, so add at the end
+    "OTHER",  # a name not in this list; recordings store codecs by index: add only at the end
     "H263",
     "H263-1998",
     "H263-2000",
@@ -194,7 +194,7 @@ AUDIO_CODECS = frozenset(
 )
 
 
-KEYED_CODECS = frozenset({"H264", "H265", "JPEG"})  # whose key frames are recognised
+KEYED_CODECS = frozenset({"H264", "H265", "JPEG"})  # codecs whose key frames are recognised
 
 
 STREAM_DTYPE = np.dtype(
@@ -210,7 +210,7 @@ STREAM_DTYPE = np.dtype(
         ("version", "u1"),
         ("signalled", "u1"),  # 1: a SETUP names it; 0: recognised by content
         ("undeclared", "u1"),  # 1: its payload type is none that the SETUP's SDP declares
-        ("stray", "u1"),  # 1: an earlier session's, on a port that another session uses by now
+        ("stray", "u1"),  # 1: an earlier session's, on a port that another session uses now
         ("encrypted", "u1"),  # 1: SRTP
         ("end", "u1"),  # 0 open, 1 teardown/bye, 2 idle, 3 evicted
         ("src", "u1", (16,)),  # sender
@@ -234,11 +234,11 @@ STREAM_DTYPE = np.dtype(
         ("gap_events", "i4"),
         ("longest_gap", "i4"),  # packets
         ("restarts", "i4"),  # sequence restarts with the same SSRC
-        ("ssrc_changes", "i4"),  # other SSRCs that went on where the one before had stopped
-        ("foreign", "i8"),  # packets beside it of types that were not announced; in no other count
-        ("capture_lost", "i8"),  # of `lost`: fell into bytes or drops that this tool missed
+        ("ssrc_changes", "i4"),  # SSRC changes within the same stream
+        ("foreign", "i8"),  # packets of types that were not announced; in no other count
+        ("capture_lost", "i8"),  # of `lost`: in bytes or drops that this tool missed
         ("camera_dropped", "i8"),  # of `lost`: gaps inside an intact TCP stream
-        ("camera_gaps", "i4"),  # gaps that those were
+        ("camera_gaps", "i4"),  # number of those gaps
         ("tail_lost", "i8"),  # of `lost`: at the tail of key frames (switch buffer bursts)
         ("jitter_ms", "f8"),  # RFC 3550 A.8 now; NaN clock unknown
         ("jitter_mean_ms", "f8"),
@@ -251,17 +251,17 @@ STREAM_DTYPE = np.dtype(
         ("delta_max_ms", "f8"),
         ("late_frame_max_ms", "f8"),  # largest gap between frame starts minus the nominal step
         ("bitrate_mean_bps", "f8"),
-        ("bitrate_peak_bps", "f8"),  # fullest whole second
+        ("bitrate_peak_bps", "f8"),  # second with the most bits
         ("frames", "i8"),
         ("keyframes", "i8"),
         ("markers", "i8"),
         ("damaged_frames", "i8"),
         ("fps", "f8"),  # over the whole stream, by arrival; NaN unknown or audio
         ("fps_now", "f8"),  # last 10 s
-        ("fps_nominal", "f8"),  # pictures over the span of their stamps, some minutes
+        ("fps_nominal", "f8"),  # pictures per second of their time stamps, over some minutes
         ("fps_stamped", "f8"),  # the same over the last 30 s
-        ("stamp_rate", "f8"),  # seconds by stamps a second of arrival, over 30 s; NaN unknown
-        ("catching_up", "u1"),  # 1: pictures that had been held up come faster than stamped
+        ("stamp_rate", "f8"),  # seconds by time stamps per second of arrival, 30 s; NaN unknown
+        ("catching_up", "u1"),  # 1: delayed pictures arrive faster than their time stamps
         ("gop_s", "f8"),  # last complete key-frame interval, by timestamps
         ("gop_frames", "i4"),
         ("keyframe_last_ns", "i8"),  # 0 none seen
@@ -275,19 +275,19 @@ STREAM_DTYPE = np.dtype(
         ("vui_fps", "f8"),  # NaN unknown
         ("freezes", "i4"),
         ("freeze_longest_s", "f8"),
-        ("frozen_picture_s", "f8"),  # packets go on but the picture does not, now; 0 none
+        ("frozen_picture_s", "f8"),  # packets continue but the picture does not, now; 0 none
         ("timestamp_jumps", "i4"),
-        ("stalls_50ms", "i4"),  # a decoder with that much buffer would have stalled, times
+        ("stalls_50ms", "i4"),  # how often a decoder with that much buffer would have stalled
         ("stalls_200ms", "i4"),
         ("stalls_500ms", "i4"),
-        ("stall_50ms_s", "f8"),  # and for how long in all
+        ("stall_50ms_s", "f8"),  # and for how long in total
         ("stall_200ms_s", "f8"),
         ("stall_500ms_s", "f8"),
         # --- RTCP
         ("sr_count", "i4"),
         ("rr_count", "i4"),
         ("sr_packets", "i8"),  # sender's own count since the first SR seen, -1 unknown
-        ("sr_lost", "i8"),  # sender's count minus what we saw: lost before us; -1 unknown
+        ("sr_lost", "i8"),  # sender's count minus ours: lost before the capture; -1 unknown
         ("rr_lost", "i8"),  # receiver's cumulative lost, -1 none
         ("rr_fraction", "f8"),  # receiver's last fraction lost 0..1, NaN none
         ("rr_jitter_ms", "f8"),
@@ -299,7 +299,7 @@ STREAM_DTYPE = np.dtype(
 )
 
 
-# One row per stream and second of packet time: what the histories and 30-second windows need.
+# One row per stream and second of packet time, for histories and 30-second windows.
 STREAM_SECOND_DTYPE = np.dtype(
     [
         ("stream", "u8"),
@@ -319,7 +319,7 @@ STREAM_SECOND_DTYPE = np.dtype(
 )
 
 
-# One row per interface, Ethernet pair and second: ports, rates, peaks, broadcast, who is where.
+# One row per interface, Ethernet pair and second: ports, rates, peaks, broadcasts, addresses.
 LINK_SECOND_DTYPE = np.dtype(
     [
         ("interface", "i2"),
@@ -329,10 +329,10 @@ LINK_SECOND_DTYPE = np.dtype(
         ("packets", "i8"),
         ("bytes", "i8"),
         ("tagged", "i8"),  # packets that carried a VLAN tag
-        ("ip4_src", "u4"),  # a source IPv4 address seen with this pair (0 none): learning only
-        ("repeated", "i8"),  # packets that are a mirror's copy of an earlier one
+        ("ip4_src", "u4"),  # a source IPv4 address of this pair (0 none), for learning
+        ("repeated", "i8"),  # packets that are copies made by a mirror
         ("repeated_bytes", "i8"),
-        ("looped", "i8"),  # packets to groups that come round again and again
+        ("looped", "i8"),  # group-addressed packets seen again and again (a loop)
         ("last_packet", "i8"),  # number of the newest of them in the source
     ]
 )

@@ -1,9 +1,9 @@
-"""Rows of the meters' tables as typed records, for all that is above them.
+"""Rows of the meters' tables as typed records, for all rooms above the meter.
 
-`typed(rows, StreamRow)` makes them from a structured array, once a tick, with plain Python values:
-a misspelt column is then seen by the type checker, and reading a field costs a fifth of what a
-numpy scalar costs. The fields are those of the dtypes in `tables`, in their order, and what they
-mean is said there; a test holds both together.
+`typed(rows, StreamRow)` makes them from a structured array once per tick, with plain Python values.
+The type checker then finds a misspelt column, and reading a field costs a fifth of reading a numpy
+scalar. The fields are those of the dtypes in `tables`, in the same order, and are documented there;
+a test keeps both in step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Address: TypeAlias = bytes  # 16; a row has a field `bytes`
 
 
 class StreamRow(msgspec.Struct, frozen=True, gc=False):
-    """One row of `STREAM_DTYPE`: a stream as its meter counts it."""
+    """One row of `STREAM_DTYPE`: a stream as counted by its meter."""
 
     id: int
     flow: int

@@ -1,9 +1,8 @@
 """Arrays of zeros that take memory only where they have been written.
 
-`np.zeros` promises that only for arrays that the C library maps by themselves: which ones it does
-depends on what was freed before, and what comes from its heap is written with zeros. A table that
-is reserved for the worst case is asked of the system directly instead, which hands out pages when
-they are first written.
+`np.zeros` guarantees this only for arrays that the C library maps separately. Whether it does
+depends on earlier frees, and memory from its heap is filled with zeros. A table that is reserved
+for the worst case is therefore mapped directly: the system provides its pages on first write.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 
 def untouched(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """A writable array of zeros; what is only read stays without memory of its own."""
+    """A writable array of zeros; parts that are only read take no memory."""
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize if isinstance(shape, tuple) else shape * kind.itemsize
     if not size or not hasattr(mmap, "MAP_PRIVATE"):

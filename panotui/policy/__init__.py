@@ -1,1 +1,1 @@
-"""Who may speak to whom: rules, verdicts, and what people ask of them."""
+"""Who may connect to whom: rules, verdicts, and queries about a policy."""

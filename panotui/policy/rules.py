@@ -1,8 +1,8 @@
-"""The policy of a site: the rules of `panorama.toml` and of the site file, resolved; who may open
-what to whom. Hosts are matched here, flows are judged in `judge`.
+"""The policy of a site: the resolved rules of `panorama.toml` and of the site file. Hosts are
+matched here, flows are judged in `judge`.
 
-Rules are data with the source of each; `{region}` is replaced by the site's region, by the one that
-was inferred, or by every region that ever had AWS Panorama while neither is known.
+Rules are data, each with its source. `{region}` is replaced by the site's region, by the inferred
+one, or, while neither is known, by every region that ever had AWS Panorama.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LISTEN_TEXT = "no [[listen]] declares any port"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may open what to whom. Names of fields are those of `panorama.toml`."""
+    """Who may connect to whom. The field names are those of `panorama.toml`."""
 
     id: str
     service: str
@@ -52,12 +52,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     hosts: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()  # printed in the 2021 guide, but not in the DNS
     vpce_hosts: tuple[str, ...] = ()  # names of VPC endpoints, allowed with PrivateLink only
-    nameless: bool = False  # a peer whose name was never seen matches too
+    nameless: bool = False  # also matches a peer whose name was never seen
     transports: tuple[str, ...] = ("tcp",)
-    ports: tuple[str, ...] = ()  # "443", "1024-65535", "*"; of the side that is spoken to
+    ports: tuple[str, ...] = ()  # "443", "1024-65535", "*"; of the server side
     from_ports: tuple[str, ...] = ()
     types: tuple[int, ...] = ()  # ICMP
-    apps: tuple[str, ...] = ()  # what the content may be where it is known; empty: anything
+    apps: tuple[str, ...] = ()  # the allowed content if it is known; empty: any
     networks: tuple[str, ...] = ()  # the other side's networks (listens); empty: any
     role: Literal["camera", "cloud", "any"] = "any"  # the appliance's port in the dual topology
     scope: Literal["internet", "local", "any"] = "any"
@@ -71,7 +71,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def direction(self) -> str:
-        """As the appliance sees it: "out", "in" or "any"."""
+        """As seen from the appliance: "out", "in" or "any"."""
         if "appliance" in self.from_ and "appliance" not in self.to:
             return "out"
         if "appliance" in self.to and "appliance" not in self.from_:
@@ -80,13 +80,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def port_text(self) -> str:
-        """Ports as a person reads them: "443", "8883 or 8443", "any"."""
+        """Ports as text: "443", "8883 or 8443", "any"."""
         if self.types:
             return "type " + " or ".join(map(str, self.types))
         return " or ".join("any" if p == "*" else p for p in self.ports) or "any"
 
     def carries(self, transport: str, port: int) -> bool:
-        """True when the rule is about this transport and port (ICMP: type)."""
+        """True if the rule covers this transport and port (ICMP: type)."""
         if transport not in self.transports:
             return False
         if transport in ("icmp", "icmp6"):
@@ -106,7 +106,7 @@ def _ranges(ports: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 
 def in_ports(ports: tuple[str, ...], port: int) -> bool:
-    """True when `port` is one of the ports ("443", "8000-9000", "*")."""
+    """True if `port` is one of the ports ("443", "8000-9000", "*")."""
     return any(low <= port <= high for low, high in _ranges(ports))
 
 
@@ -139,12 +139,12 @@ def policy_file() -> tuple[PolicySettings, tuple[Rule, ...]]:
 
 
 class HostMatch(Struct, frozen=True):
-    """A rule that knows a host."""
+    """A rule that matches a host."""
 
     rule: Rule
     pattern: str  # resolved
     literal: int  # how specific the pattern is
-    alias: bool = False  # a name that only the 2021 guide prints
+    alias: bool = False  # a name that occurs only in the 2021 guide
 
 
 class _Compiled(Struct, frozen=True):
@@ -154,7 +154,7 @@ class _Compiled(Struct, frozen=True):
 
 
 class Policy:
-    """The rules of one site; immutable but for its cache of host matches."""
+    """The rules of one site; immutable except for its cache of host matches."""
 
     def __init__(self, site: Site, rules: Sequence[Rule], region: str | None) -> None:
         self.site = site
@@ -179,7 +179,7 @@ class Policy:
 
     @classmethod
     def for_site(cls, site: Site, inferred_region: str | None = None) -> Policy:
-        """The policy of a site file, with a region learnt from traffic where it names none."""
+        """The policy of a site file; if it names no region, with the one learnt from traffic."""
         rules = [*policy_file()[1]]
         rules.extend(_service_rule(service) for service in site.service)
         rules.extend(_listen_rule(listen) for listen in site.listen)
@@ -193,15 +193,15 @@ class Policy:
         return (self.region,) if self.region else self.settings.regions
 
     def rule(self, rule_id: str | None) -> Rule | None:
-        """The rule of that id."""
+        """The rule with that id."""
         return self._by_id.get(rule_id) if rule_id else None
 
     def literals(self) -> tuple[tuple[Rule, str], ...]:
-        """Rules with the fixed part of each of their hosts: what a look-alike would imitate."""
+        """Rules with the fixed part of each of their hosts, for detecting imitated names."""
         return self._literals
 
     def match_host(self, host: str) -> tuple[HostMatch, ...]:
-        """The rules that know a host, most specific pattern first; empty for an unknown one."""
+        """The rules that match a host, most specific pattern first; empty for an unknown host."""
         known = self._matches.get(host)
         if known is None:
             known = self._match(host)
@@ -215,7 +215,7 @@ class Policy:
         if name is None:
             return ()
         best: dict[str, HostMatch] = {}
-        # by the last two labels first: a flood of foreign names must cost next to nothing
+        # first by the last two labels: a flood of foreign names must cost next to nothing
         for entry in (*self._by_ending.get(_ending(name), ()), *self._by_ending.get("", ())):
             if entry.pattern.matches_canonical(name):
                 literal = entry.pattern.literal
@@ -227,7 +227,7 @@ class Policy:
         return tuple(sorted(best.values(), key=lambda m: (-m.literal, m.alias)))
 
     def other_region(self, host: str) -> tuple[Rule, str] | None:
-        """The rule that would know `host` in another region, and that region."""
+        """The rule that would match `host` in another region, and that region."""
         name = canonical_host(host)
         if name is None or self.match_host(host):
             return None
@@ -245,7 +245,7 @@ class Policy:
 
 
 def _ending(name: str) -> str:
-    """The last two labels of a name or pattern; "" where they are not fixed."""
+    """The last two labels of a name or pattern; "" if they are not fixed."""
     labels = name.lower().rstrip(".").split(".")[-2:]
     if ":" in name or "*" in ".".join(labels) or not name.isascii():
         return ""
@@ -277,7 +277,7 @@ def _compile(
 
 
 def expand_regions(text: str, regions: Sequence[str]) -> list[str]:
-    """A pattern with `{region}` replaced, once for each region; itself where it has none."""
+    """A pattern with `{region}` replaced, once per region; without it, the pattern itself."""
     if "{region}" not in text:
         return [text]
     return [text.replace("{region}", region) for region in regions]
@@ -350,5 +350,5 @@ def _camera_ports(site: Site) -> dict[str, tuple[int, ...]]:
 
 
 def listen_networks(rule: Rule) -> tuple[IpNetwork, ...]:
-    """The networks that a listen lets in; empty: everyone."""
+    """The networks that a listen allows; empty: all."""
     return tuple(network(text) for text in rule.networks)

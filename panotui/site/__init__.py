@@ -1,1 +1,1 @@
-"""What a site is: its file, who is who in it, what its hosts are called."""
+"""What a site is: its file, the roles of its hosts, and their names."""

@@ -1,4 +1,4 @@
-"""What kind of place an address is: text or columns in, scope out.
+"""The scope of an address: text or columns in, scope out.
 
 *Internet* means: not private (RFC 1918, RFC 4193), link-local, multicast, broadcast, loopback nor
 unspecified, and not in the site's own networks. Documentation and benchmark ranges therefore count
@@ -24,7 +24,7 @@ SCOPES: tuple[str, ...] = (
     "link-local",  # 2
     "loopback",  # 3
     "multicast",  # 4
-    "broadcast",  # 5 255.255.255.255; a subnet's own broadcast address is known by the site
+    "broadcast",  # index 5: 255.255.255.255; only the site knows a subnet's own broadcast address
     "unspecified",  # 6 0.0.0.0/8, ::
 )
 INTERNET, PRIVATE, LINK_LOCAL, LOOPBACK, MULTICAST, BROADCAST, UNSPECIFIED = range(7)
@@ -47,7 +47,7 @@ _V4_MASKS = tuple(
 
 @lru_cache(maxsize=65_536)
 def scope_of(address: str) -> int:
-    """Index into `SCOPES`, without knowledge of the site. `ValueError` for no address."""
+    """Index into `SCOPES`, without knowledge of the site. `ValueError` for invalid text."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         mapped = ip.ipv4_mapped
@@ -84,7 +84,7 @@ def scopes_v4(values: U32) -> U8:
 
 
 def in_networks_v4(values: U32, networks: Iterable[IpNetwork]) -> Bool:
-    """Which IPv4 addresses (n,) lie in any of the IPv4 networks."""
+    """Mask of the IPv4 addresses (n,) that lie in any of the networks."""
     out = np.zeros(len(values), np.bool_)
     for network in networks:
         if isinstance(network, ipaddress.IPv4Network):
@@ -94,5 +94,7 @@ def in_networks_v4(values: U32, networks: Iterable[IpNetwork]) -> Bool:
 
 
 def network(text: str) -> IpNetwork:
-    """A CIDR or a single address as a network; host bits are cut off. `ValueError` otherwise."""
+    """A CIDR or a single address as a network; host bits are cut off. `ValueError` for invalid
+    text.
+    """
     return ipaddress.ip_network(text, strict=False)

@@ -1,4 +1,4 @@
-"""Who is who in a site, at one instant."""
+"""The roles of the hosts in a site, at one instant."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from panotui.site.addresses import (
 
 
 class Who:
-    """What an address is, as bits; several may hold (a gateway that is also the resolver)."""
+    """The roles of an address, as bits; it may have several (a gateway that is also the
+    resolver).
+    """
 
     APPLIANCE: Final = 1
     CAMERA: Final = 2
@@ -57,7 +59,7 @@ PEER_BITS: dict[str, int] = {
 
 
 class SiteFacts(Struct, frozen=True):
-    """What is known of the site at one time; compared by value."""
+    """The facts about a site at one time; compared by value."""
 
     appliance_macs: dict[int, str] = field(default_factory=dict)  # MAC -> port's name
     appliance_addresses: dict[str, str] = field(default_factory=dict)  # address -> port's name
@@ -69,18 +71,19 @@ class SiteFacts(Struct, frozen=True):
     time_servers: frozenset[str] = frozenset()
     time_servers_given: bool = False
     local: tuple[IpNetwork, ...] = ()
-    inside: tuple[IpNetwork, ...] = ()  # public numbers that the site uses, as neighbours show
+    inside: tuple[IpNetwork, ...] = ()  # public networks that the site uses internally
     broadcasts: frozenset[str] = frozenset()
     topology: str | None = None
     region: str | None = None
     roles: dict[str, str] = field(default_factory=dict)  # port's name -> role, given (or by guide)
-    seen_roles: dict[str, str] = field(default_factory=dict)  # the same with what traffic suggests
+    seen_roles: dict[str, str] = field(default_factory=dict)  # the same, completed from traffic
     interfaces: dict[str, str] = field(default_factory=dict)  # capture interface -> port's name
     inferred: tuple[str, ...] = ()
 
     def askers(self, client: str) -> tuple[str, ...]:
-        """Whose DNS questions count for a client beside its own: the site's resolvers ask for
-        everybody, and the appliance may ask over one of its addresses and use another."""
+        """Hosts whose DNS queries count for a client besides its own: the site's resolvers query on
+        behalf of everyone, and the appliance may query from one of its addresses and use another.
+        """
         if client in self.appliance_addresses:
             return (*self.appliance_addresses, *self.resolvers)
         return tuple(self.resolvers)
@@ -95,7 +98,7 @@ class SiteFacts(Struct, frozen=True):
 
 
 class Client(Struct):
-    """What makes a host look like the appliance."""
+    """The signs that a host is the appliance."""
 
     live555: bool = False
     iot: bool = False
@@ -120,8 +123,9 @@ def is_host(address: str) -> bool:
 
 
 class _Masks:
-    """Networks by version and host bits, so that a look costs as many steps as there are lengths
-    of prefixes, however many networks an enemy has made up."""
+    """Networks by version and host bits. A lookup takes one step per prefix length, however many
+    networks an attacker announces.
+    """
 
     def __init__(self, networks: tuple[IpNetwork, ...]) -> None:
         self.networks = networks
@@ -146,7 +150,7 @@ def _number(address: str) -> tuple[int, int]:
 
 
 def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
-    """Whether an address lies in one of the networks; ValueError for what is no address."""
+    """Whether an address lies in one of the networks; ValueError for invalid text."""
     global _newest
     if _newest.networks is not networks:
         _newest = _Masks(networks)
@@ -161,7 +165,7 @@ def inside(address: str, networks: tuple[IpNetwork, ...]) -> bool:
 
 
 def is_internet(address: str, local: tuple[IpNetwork, ...]) -> bool:
-    """Whether an address is out in the internet; `local` are networks that count as the site's."""
+    """Whether an address is on the internet; `local` are networks that count as the site's."""
     try:
         if scope_of(address) != INTERNET:
             return False

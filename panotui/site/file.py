@@ -1,7 +1,7 @@
 """The site file: TOML in, a checked `Site` out, or an error with file, line and field.
 
 Types and unknown fields are checked against the `Site` records themselves, values by the rules
-below. `load_site` stops at the first error, `check_site` tells all of them and the warnings too.
+below. `load_site` raises the first error, `check_site` returns all errors and warnings.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ _PORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}\Z")
 
 
 class SiteProblem(Struct, frozen=True):
-    """Something wrong with a site file; `error` false: only worth a warning."""
+    """A problem of a site file; `error` false: only a warning."""
 
     line: int
     field: str  # "camera[1].address"
-    text: str  # what was expected and what is there
+    text: str  # the expected and the actual value
     error: bool = True
 
 
 def default_paths() -> tuple[Path, ...]:
-    """Where a site file is looked for when none is named."""
+    """The places where a site file is looked for by default."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return (Path("site.toml"), Path(home) / "panotui" / "site.toml")
 
 
 def find_site() -> Path | None:
-    """The site file that is used when none is named, if there is one."""
+    """The site file that is used by default, if there is one."""
     return next((path for path in default_paths() if path.is_file()), None)
 
 
 def load_site(path: Path | None = None) -> Site:
-    """The site of `path`, or of the first default place; an empty `Site` when there is none.
+    """The site of `path`, or of the first default place; an empty `Site` if there is none.
 
-    Raises `SiteError` for a file that cannot be read or is wrong.
+    Raises `SiteError` if the file cannot be read or is invalid.
     """
     if path is None:
         path = find_site()
@@ -93,8 +93,9 @@ def _read(path: Path, limit: int) -> bytes:
 
 
 def read_text(path: Path, read: Callable[[Path, int], bytes] = _read) -> str:
-    """The text of a site file; `SiteError` when it cannot be read. `read(path, limit)` gives the
-    first bytes of it: root reads as the user whose file it is."""
+    """The text of a site file; `SiteError` if it cannot be read. `read(path, limit)` returns its
+    first bytes; root reads with the rights of the file's owner.
+    """
     try:
         raw = read(path, SITE_BYTES_MAX + 1)
     except OSError as error:
@@ -147,7 +148,7 @@ def _dotted(path: FieldPath) -> str:
     out = ""
     for part in path:
         if isinstance(part, int):
-            out += f"[{part + 1}]"  # a person counts cameras from one
+            out += f"[{part + 1}]"  # users count cameras from one
         else:
             out += f".{printable(part, 60)}" if out else printable(part, 60)
     return out
@@ -278,7 +279,7 @@ def _tables(data: dict[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _text(path: FieldPath, value: Any, check: Callable[[str], str | None]) -> Problems:
-    """Run `check` on a text; it returns what is wrong, or None."""
+    """Run `check` on a text; it returns the problem, or None."""
     if isinstance(value, str):
         wrong = check(value)
         if wrong:
@@ -467,7 +468,7 @@ def _report_values(report: dict[str, Any]) -> Problems:
 
 
 def _zone_problem(value: str) -> str | None:
-    # 2 to 29 ms of each start, for a report's zone alone
+    # 2 to 29 ms of each start, for a report's time zone only
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:

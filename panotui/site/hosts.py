@@ -20,8 +20,9 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\Z")
 
 @lru_cache(maxsize=65_536)
 def canonical_host(text: str) -> str | None:
-    """A host name as it is compared: lower case, ASCII, no trailing dot; an address as written
-    by `ipaddress`. None for what can be neither (empty, too long, impossible characters)."""
+    """A host name in its canonical form: lower case, ASCII, no trailing dot; an address in the form
+    of `ipaddress`. None for invalid text (empty, too long, invalid characters).
+    """
     name = text.strip().strip("[]") if text.startswith("[") else text.strip()
     if not name or len(name) > 4 * NAME_MAX:
         return None
@@ -49,7 +50,7 @@ def canonical_host(text: str) -> str | None:
 
 
 def _is_plain_ipv4(text: str) -> bool:
-    """Four numbers and three dots, as `ipaddress` writes them, at the cost of one call."""
+    """Whether the text is a dotted quad in the form of `ipaddress`, at the cost of one call."""
     if text.count(".") != 3 or not text.isascii() or "\0" in text:
         return False
     try:
@@ -59,7 +60,7 @@ def _is_plain_ipv4(text: str) -> bool:
 
 
 def _may_be_address(text: str) -> bool:
-    """A cheap look before the costly attempt: IPv4 ends with a digit, IPv6 has colons."""
+    """A cheap test before the expensive parse: IPv4 ends with a digit, IPv6 has colons."""
     return text[-1:].isdigit() or ":" in text
 
 
@@ -77,12 +78,12 @@ def is_address(host: str) -> bool:
 
 
 class HostPattern:
-    """A compiled pattern; `text` is how a person reads it."""
+    """A compiled pattern; `text` is its form for users."""
 
     __slots__ = ("_labels", "literal", "text")
 
     def __init__(self, text: str) -> None:
-        """`ValueError` when the text is no pattern."""
+        """`ValueError` for an invalid pattern."""
         self.text = text
         cleaned = text.strip().removesuffix(".")
         probe = canonical_host(cleaned.replace("*", "x"))
@@ -105,14 +106,14 @@ class HostPattern:
         if all(x is None for x in labels):
             raise ValueError(f"a pattern must name at least one label: {text!r}")
         self._labels = tuple(labels)
-        # how much of the name the pattern fixes: whole labels first, then parts of labels
+        # specificity: whole fixed labels first, then parts of labels
         self.literal = sum(2 if isinstance(x, str) else 1 if x is not None else 0 for x in labels)
 
     def __repr__(self) -> str:
         return f"HostPattern({self.text!r})"
 
     def matches(self, host: str) -> bool:
-        """True when `host` (any spelling) is a name that the pattern stands for."""
+        """True if the pattern matches `host` (in any spelling)."""
         name = canonical_host(host)
         return name is not None and self.matches_canonical(name)
 
@@ -127,7 +128,7 @@ def _match(
     pattern: tuple[str | re.Pattern[str] | None, ...],
     labels: tuple[str, ...],
 ) -> bool:
-    """Glob over labels, where None takes one or more; only the last star ever backs up."""
+    """Glob over labels, where None stands for one or more; only the last star ever backtracks."""
     p = h = 0
     star = -1
     star_at = 0

@@ -1,9 +1,9 @@
-"""What flows and addresses are called: messages in, names with their sources out.
+"""The names of flows and addresses: messages in, names with their sources out.
 
 Names of a flow itself (TLS SNI, HTTP Host, QUIC SNI) are strongest, then DNS answers that its
-client was given for the address, then the site file, mDNS, and published address ranges, which are
-a hint only. Nothing is overwritten: an address keeps several names, and a flow keeps all that was
-said of it, so that contradictions stay visible. Everything is bounded; what is evicted is counted.
+client got for the address, then the site file, mDNS, and published address ranges, which are only a
+hint. Nothing is overwritten: an address keeps several names, and a flow keeps every name that it
+carried, so that contradictions stay visible. All tables are bounded; evictions are counted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from panotui.model import (
 )
 from panotui.site.hosts import canonical_host, is_address
 
-# strongest first; the order is the order of belief
+# strongest first
 SOURCES: tuple[str, ...] = ("sni", "http", "dns", "site", "mdns", "range")
 GRACE_NS = 3600 * SECOND  # clients go on using an address after its TTL
 NAMES_AN_ADDRESS = 8
@@ -37,11 +37,11 @@ CHAIN_MAX = 16
 
 
 class HostName(Struct, frozen=True):
-    """A name and how it is known."""
+    """A name and its source."""
 
     name: str  # canonical where it can be, else as it was printed
     source: str  # one of SOURCES
-    ech: bool = False  # the outer name of an Encrypted ClientHello: the true one is hidden
+    ech: bool = False  # the outer name of an Encrypted ClientHello: the real one is hidden
 
 
 class _Answer(Struct):
@@ -52,11 +52,11 @@ class _Answer(Struct):
 class _FlowNames(Struct):
     names: tuple[HostName, ...] = ()
     hello: bool = False  # the ClientHello was seen, with or without a name
-    not_tls: bool = False  # its first bytes are something else
+    not_tls: bool = False  # its first bytes are not TLS
 
 
 class NameBook:
-    """Learns names from messages; answers for a flow or an address."""
+    """Learns names from messages; returns the names of a flow or an address."""
 
     hears: ClassVar[frozenset[type]] = frozenset((DnsMessage, TlsClientHello, HttpMessage, NotTls))
 
@@ -71,7 +71,7 @@ class NameBook:
         self._flows: OrderedDict[tuple[int, int], _FlowNames] = OrderedDict()
         self._by_meter: dict[int, dict[int, _FlowNames]] = {}  # the same, for many at once
         self._answers: OrderedDict[tuple[str, str], OrderedDict[str, _Answer]] = OrderedDict()
-        self._clients: dict[str, set[str]] = {}  # address -> clients that were given it
+        self._clients: dict[str, set[str]] = {}  # address -> clients that got it
         self._mdns: OrderedDict[str, str] = OrderedDict()
         self._given: OrderedDict[tuple[str, str], int] = OrderedDict()  # (client, name) -> when
         self._range_starts: list[int] = []
@@ -81,13 +81,13 @@ class NameBook:
         self._changed_flows: set[tuple[int, int]] = set()
         self._changed_addresses: set[str] = set()
         self.evicted = 0
-        self.version = 0  # rises when any name is learnt
+        self.version = 0  # rises with every new name
         self.addresses_version = 0  # rises when the set of named addresses changes
 
     # -------------------------------------------------------------- learning
 
     def observe(self, message: AnyMessage, meter: int = 0) -> bool:
-        """Learn from a message of the meter with that index; True when a name was new."""
+        """Learn from a message of the meter with that index; True if a name was new."""
         before = self.version
         if isinstance(message, DnsMessage):
             self._observe_dns(message)
@@ -103,7 +103,7 @@ class NameBook:
         return self.version != before
 
     def set_ranges(self, ranges: Iterable[tuple[str, str]]) -> None:
-        """Published IPv4 ranges as (CIDR, label); the hint of last resort. The narrowest wins."""
+        """Set the published IPv4 ranges as (CIDR, label), the last resort. The narrowest wins."""
         self._ranges = _segments(
             (int(n.network_address), int(n.broadcast_address), label)
             for n, label in ((ipaddress.IPv4Network(text), label) for text, label in ranges)
@@ -113,11 +113,11 @@ class NameBook:
         self.addresses_version += 1
 
     def range_segments(self) -> list[tuple[int, int, str]]:
-        """The ranges as (first address, last address, label), apart and in order."""
+        """The ranges as (first address, last address, label), disjoint and sorted."""
         return self._ranges
 
     def set_site_names(self, names: Mapping[str, str]) -> None:
-        """Replace the names of addresses that the site file gives."""
+        """Replace the names of addresses from the site file."""
         if dict(names) != self._site:
             self._site = dict(names)
             self.version += 1
@@ -238,14 +238,14 @@ class NameBook:
     # -------------------------------------------------------------- answering
 
     def flow_names(self, meter: int, flow: int) -> tuple[HostName, ...]:
-        """What the flow itself said (SNI, HTTP Host), strongest first."""
+        """Names that the flow itself carried (SNI, HTTP Host), strongest first."""
         entry = self._flows.get((meter, flow))
         return entry.names if entry else ()
 
     def flow_evidence(
         self, meter: int, flows: list[int]
     ) -> list[tuple[tuple[HostName, ...], bool, bool] | None]:
-        """For each flow id of a meter: (names, hello seen, is not TLS), None where nothing was."""
+        """For each flow id of a meter: (names, hello seen, is not TLS), or None without any."""
         table = self._by_meter.get(meter)
         if not table:
             return [None] * len(flows)
@@ -257,9 +257,9 @@ class NameBook:
     ) -> tuple[str, ...]:
         """Names whose answers gave `address` to `client`, newest first.
 
-        `also`: forwarders (the site's resolvers) whose own questions count where the client's were
-        not seen. A name counts when a flow that began at `first_ns` did so before its TTL and the
-        grace hour had passed.
+        `also`: forwarders (the site's resolvers) whose own queries count if the client's were not
+        seen. A name counts if a flow that began at `first_ns` did so before its TTL and the grace
+        hour had passed.
         """
         clients = self._clients.get(address)
         if not clients:
@@ -273,13 +273,13 @@ class NameBook:
         return ()
 
     def known_addresses(self) -> set[str]:
-        """Every address that has a name of any kind, and every client that was given answers."""
+        """Every address that has a name of any kind, and every client that got answers."""
         out = set(self._clients) | set(self._site) | set(self._mdns)
         out.update(client for client, _ in self._answers)
         return out
 
     def was_resolved(self, client: str, name: str) -> bool:
-        """True when an answer for `name` to `client` was seen at all."""
+        """True if an answer for `name` to `client` was seen at all."""
         return (client, name) in self._given
 
     def names(
@@ -298,7 +298,7 @@ class NameBook:
         return tuple(out)
 
     def address_names(self, address: str) -> tuple[HostName, ...]:
-        """Names of an address without any flow: site file, mDNS, ranges."""
+        """Names of an address without a flow: site file, mDNS, ranges."""
         out: list[HostName] = []
         if address in self._site:
             out.append(HostName(self._site[address], "site"))
@@ -337,7 +337,7 @@ class NameBook:
         return tuple(out)
 
     def answers(self) -> Iterable[tuple[str, str, str]]:
-        """(client, name, address) of every answer that is kept: for exports and drafts."""
+        """(client, name, address) of every answer that is kept, for exports and drafts."""
         for (client, address), names in self._answers.items():
             for name in names:
                 yield client, name, address
@@ -345,14 +345,14 @@ class NameBook:
 
 @lru_cache(maxsize=1)
 def aws_ranges() -> tuple[tuple[str, str], ...]:
-    """The published ranges that ship with the package, as `NameBook.set_ranges` takes them."""
+    """The published ranges that ship with the package, in the form for `NameBook.set_ranges`."""
     text = Path(__file__).with_name("aws_ranges.toml").read_text("utf-8")
     ranges: dict[str, list[str]] = tomllib.loads(text)["ranges"]
     return tuple((net, f"AWS {region}") for region, nets in ranges.items() for net in nets)
 
 
 def _segments(ranges: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Nested ranges cut into pieces that do not overlap, each with its narrowest label."""
+    """Nested ranges split into disjoint pieces, each with its narrowest label."""
     out: list[tuple[int, int, str]] = []
     around: list[tuple[int, str]] = []  # (last, label) of the ranges that hold `at`
     at = 0
@@ -389,8 +389,8 @@ def _http_host(text: str) -> str:
 def _addresses_of(message: DnsMessage, name: str) -> list[tuple[str, int]]:
     """Addresses that the answer gives for the question, through its CNAMEs, with their TTLs.
 
-    Records that hang on no name of the chain are left aside: an answer may only speak of what it
-    was asked.
+    Records that do not belong to the CNAME chain are ignored: an answer counts only for its own
+    question.
     """
     chain = {name: 2**31 - 1}  # name -> smallest TTL on the way to it
     links = [answer for answer in message.answers if answer.type == "CNAME"]

@@ -1,8 +1,7 @@
-"""From what the site file says and what was learnt from traffic to the facts of the site.
+"""Combines the site file and the facts learnt from traffic into the facts of the site.
 
-Comes in: the site file, and `Learnt`, a look into the tables that `SiteView` fills. Goes out:
-`SiteFacts`. What the site file says is never overruled; whatever is inferred beyond it is named in
-`SiteFacts.inferred`.
+In: the site file, and `Learnt`, a view of the tables that `SiteView` fills. Out: `SiteFacts`. The
+site file is never overruled; anything inferred beyond it is listed in `SiteFacts.inferred`.
 """
 
 from __future__ import annotations
@@ -21,15 +20,17 @@ from panotui.site.hosts import canonical_host, is_address
 
 
 class Learnt(Struct, frozen=True):
-    """What traffic has taught so far. Tables are in order of learning and are only read here."""
+    """The facts learnt from traffic so far. Tables are in order of learning and are only read
+    here.
+    """
 
     clients: Mapping[str, Client]  # by address
     servers: Collection[str]  # RTSP servers and senders of RTP
-    arp: Mapping[str, int]  # IP -> MAC, as the host itself said
-    mac_ips: Mapping[int, Collection[str]]  # MAC -> the addresses that it carried
-    mac_ip6s: Mapping[int, Collection[str]]  # the same of IPv6, as neighbours and flows say
+    arp: Mapping[str, int]  # IP -> MAC, as announced by the host itself
+    mac_ips: Mapping[int, Collection[str]]  # MAC -> the addresses seen with it
+    mac_ip6s: Mapping[int, Collection[str]]  # the same for IPv6, from neighbour discovery and flows
     router_macs: Collection[int]
-    inside: Collection[str]  # networks of public numbers that neighbours have
+    inside: Collection[str]  # public networks that neighbours use
     leases: Mapping[int, str]  # MAC -> address, by DHCP ACK
     dhcp_routers: Collection[str]
     dhcp_dns: Collection[str]
@@ -46,12 +47,12 @@ class _Port(Struct, frozen=True):
 
 
 def resolve(site: Site, learnt: Learnt) -> SiteFacts:
-    """The facts of the site as far as they can be told now."""
+    """The facts of the site as far as they are known now."""
     return _Resolving(site, learnt).facts()
 
 
 class _Resolving:
-    """One pass over what is known; `guess` collects the names of what had to be inferred."""
+    """One pass over the known facts; `guess` collects the names of inferred ones."""
 
     def __init__(self, site: Site, learnt: Learnt) -> None:
         self.site = site
@@ -73,7 +74,7 @@ class _Resolving:
         topology = site.site.topology
         roles: dict[str, str] = {n: port.role for n, port in site.ports.items() if port.role}
         if topology == "dual" and not roles:
-            roles = {"eth0": "camera", "eth1": "cloud"}  # the guide's own order
+            roles = {"eth0": "camera", "eth1": "cloud"}  # the order of the guide
         seen = {name: port.role for name, port in ports.items() if port.role} | roles
         if topology is None and len(ports) > 1:
             topology = "dual" if set(seen.values()) == {"camera", "cloud"} else None
@@ -147,7 +148,9 @@ class _Resolving:
         return {a for a in found if not self._is_internet(a)}
 
     def _local(self, appliance: Collection[str]) -> tuple[IpNetwork, ...]:
-        """What is local, with the links of the appliance's IPv6 addresses (/64, RFC 4291)."""
+        """The local networks, including the links of the appliance's IPv6 addresses (/64, RFC
+        4291).
+        """
         nets: dict[IpNetwork, None] = dict.fromkeys(self.given_local)
         for port in self.site.ports.values():
             if port.address and "/" in port.address:
@@ -203,7 +206,7 @@ class _Resolving:
         return out
 
     def _with_ipv6(self, name: str, port: _Port) -> _Port:
-        """The port with the IPv6 addresses that its MACs use beside those of the site file."""
+        """The port with the IPv6 addresses that its MACs use, besides those of the site file."""
         macs = [m for m in sorted(port.macs) if m not in self.learnt.router_macs]
         more = [a for m in macs for a in self.learnt.mac_ip6s.get(m, ()) if a not in port.addresses]
         if not more:
@@ -212,7 +215,7 @@ class _Resolving:
         return replace(port, addresses=(*port.addresses, *more))
 
     def _mac_of(self, address: str) -> int | None:
-        """The MAC of a host on the segment: as it says in ARP, or one that carries only it."""
+        """The MAC of a host on the segment: announced by ARP, or seen with only this address."""
         routers = self.learnt.router_macs
         mac = self.learnt.arp.get(address)
         if mac is not None and mac not in routers:
@@ -228,7 +231,9 @@ class _Resolving:
         return found
 
     def _guess_ports(self) -> dict[str, _Port]:
-        """The appliance by what it does: it reads cameras with LIVE555, it speaks to AWS IoT."""
+        """Recognise the appliance by its behaviour: it reads cameras with LIVE555 and connects to
+        AWS IoT.
+        """
         servers = set(self.learnt.servers)
         clients = {
             a: c
@@ -273,7 +278,7 @@ class _Resolving:
 
 
 def mac_or_none(text: str | None) -> int | None:
-    """A MAC address as a number; None for none, or for what is no MAC address."""
+    """A MAC address as a number; None for an empty or invalid one."""
     try:
         return mac_value(text) if text else None
     except ValueError:

@@ -1,8 +1,8 @@
-"""Where each field of a TOML text stands: field path in, 1-based line out.
+"""The line of each field of a TOML text: field path in, 1-based line out.
 
 `tomllib` gives values without positions; a message about a bad value should still name its line.
-The scanner walks a text that `tomllib` has already accepted, so it only has to tell keys, strings,
-brackets and comments apart.
+The scanner reads a text that `tomllib` has already accepted, so it only distinguishes keys,
+strings, brackets and comments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def line_map(text: str) -> dict[Path, int]:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int:
-    """The line of `path`, or of the nearest thing around it; 1 for an empty file."""
+    """The line of `path`, or of the nearest enclosing element; 1 for an empty file."""
     while path:
         if path in lines:
             return lines[path]
@@ -81,7 +81,7 @@ class _Scanner:
         return path
 
     def _inside(self, key: tuple[str, ...]) -> Path:
-        """A header's path: keys after an array of tables speak of its newest element."""
+        """A header's path: keys after an array of tables belong to its newest element."""
         path: Path = ()
         for position, part in enumerate(key):
             path = (*path, part)

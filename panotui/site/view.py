@@ -1,10 +1,11 @@
-"""Who is who on this site: the site file's facts, completed from traffic, each guess marked.
+"""The roles of the hosts on this site: the site file, completed from traffic, with each guess
+marked.
 
-Messages, flow rows and link rows go in; `facts` comes out: which MAC and IP addresses are the
-appliance's ports, which hosts are cameras, gateways, resolvers and time servers, what is local,
-and which topology and region this is. What the site file says is never overruled; what it leaves
-out is inferred and named in `facts.inferred`. `version` rises when a fact changed, so that flows
-are judged again.
+Messages, flow rows and link rows go in, `facts` come out: which MAC and IP addresses are the
+appliance's ports, which hosts are cameras, gateways, resolvers and time servers, which networks are
+local, and which topology and region this is. The site file is never overruled; missing facts are
+inferred and listed in `facts.inferred`. `version` rises when a fact has changed, so that flows are
+judged again.
 """
 
 from __future__ import annotations
@@ -59,13 +60,13 @@ _SCOPE_BITS = {
 ADDRESSES6_MAX = 16  # of one MAC
 _NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
 PUBLIC_MAX = 64
-HOSTS_MAX = 1024  # addresses, clients, MACs that are remembered for inference
+HOSTS_MAX = 1024  # addresses, clients and MACs that are remembered for inference
 MEDIA_MAX = 4096  # negotiated media ports
 _APP_RTP, _APP_RTSP = APPS.index("rtp"), APPS.index("rtsp")
 
 
 class SiteView:
-    """See the module's text. `vantage`: where we stand, if the caller knows."""
+    """See the module. `vantage`: where the capture is taken, if the caller knows."""
 
     hears: ClassVar[frozenset[type]] = frozenset(
         (RtspMessage, DnsMessage, TlsClientHello, ArpMessage, DhcpMessage, NtpMessage, IcmpMessage)
@@ -74,18 +75,18 @@ class SiteView:
     def __init__(self, site: Site, vantage: str | None = None) -> None:
         self.site = site
         self.vantage = site.site.vantage or vantage
-        self.one_way = False  # no host is seen both ways
-        self.one_way_ports: frozenset[str] = frozenset()  # ports seen from one side alone
-        self.cut_short = False  # frames lack their end: names are not read
+        self.one_way = False  # no host is seen in both directions
+        self.one_way_ports: frozenset[str] = frozenset()  # ports seen in one direction only
+        self.cut_short = False  # frames are truncated: names are not read
         self.version = 1
         self._clients: OrderedDict[str, Client] = OrderedDict()
         self._servers: OrderedDict[str, int] = OrderedDict()  # RTSP servers and RTP senders
-        self._arp: OrderedDict[str, int] = OrderedDict()  # IP -> MAC, as the host itself said
+        self._arp: OrderedDict[str, int] = OrderedDict()  # IP -> MAC, as the host announces
         self._mac_ips: OrderedDict[int, dict[str, None]] = OrderedDict()
         self._mac_ip6s: OrderedDict[int, dict[str, None]] = OrderedDict()
         self._router_macs: set[int] = set()
-        self._public: dict[str, set[int]] = {}  # network of public numbers -> MACs that have one
-        self._inside: dict[str, None] = {}  # those that the site uses inside
+        self._public: dict[str, set[int]] = {}  # public network -> MACs that use an address of it
+        self._inside: dict[str, None] = {}  # those that the site uses internally
         self._dhcp_routers: OrderedDict[str, None] = OrderedDict()
         self._dhcp_dns: OrderedDict[str, None] = OrderedDict()
         self._dhcp_ntp: OrderedDict[str, None] = OrderedDict()
@@ -95,7 +96,7 @@ class SiteView:
         self._leases: OrderedDict[int, str] = OrderedDict()  # MAC -> address by DHCP ACK
         self.camera_urls: OrderedDict[str, str] = OrderedDict()  # server -> URL asked for
         self.camera_fps: OrderedDict[str, float] = OrderedDict()  # server -> rate of its SDP
-        self.region_names: OrderedDict[str, str] = OrderedDict()  # region -> a name that says so
+        self.region_names: OrderedDict[str, str] = OrderedDict()  # region -> a name that proves it
         self._pending: OrderedDict[tuple[int, int], str] = OrderedDict()  # flow -> SNI
         self._media: OrderedDict[tuple[str, int], MediaSession] = OrderedDict()
         self.media_version = 0
@@ -122,7 +123,7 @@ class SiteView:
     # -------------------------------------------------------------- observing
 
     def observe(self, message: AnyMessage, meter: int = 0) -> None:
-        """Learn from one message; `settle` then brings the facts up to date."""
+        """Learn from one message; `settle` then updates the facts."""
         if isinstance(message, RtspMessage):
             self._observe_rtsp(message)
         elif isinstance(message, DnsMessage):
@@ -147,7 +148,7 @@ class SiteView:
         self.settle()
 
     def observe_flows(self, rows: AnyRows, meter: int = 0) -> None:
-        """Learn from flow rows: who sent hellos, who sends media."""
+        """Learn from flow rows: which hosts send hellos or media."""
         if len(rows) == 0:
             return
         if self._pending:
@@ -170,8 +171,9 @@ class SiteView:
         self.settle()
 
     def _observe_flows6(self, rows: AnyRows) -> None:
-        """The IPv6 addresses that the appliance's MACs speak from: they come and go, and no site
-        file lists them."""
+        """The IPv6 addresses that the appliance's MACs send from. They come and go, and no site
+        file lists them.
+        """
         if not self.facts.appliance_macs or not (rows["version"] == 6).any():
             return
         macs = np.array(sorted(self.facts.appliance_macs), np.uint64)
@@ -182,7 +184,7 @@ class SiteView:
             self._observe_pair6(row.mac_in_src, address_text(6, row.dst))
 
     def observe_links(self, rows: Rows) -> None:
-        """Learn from link rows (LINK_SECOND_DTYPE): which MAC speaks from which IPv4 address."""
+        """Learn from link rows (LINK_SECOND_DTYPE): which MAC uses which IPv4 address."""
         if len(rows) == 0:
             return
         seen = rows[rows["ip4_src"] != 0][["src_mac", "ip4_src"]]
@@ -191,13 +193,15 @@ class SiteView:
         self.settle()
 
     def set_sight(self, one_way: bool, ports: frozenset[str], cut_short: bool) -> None:
-        """What the vantage shows: one direction alone (of all, or of some ports), frames cut."""
+        """Set what is visible from this vantage: one direction only (of all or of some ports),
+        truncated frames.
+        """
         if (one_way, ports, cut_short) != (self.one_way, self.one_way_ports, self.cut_short):
             self.one_way, self.one_way_ports, self.cut_short = one_way, ports, cut_short
             self.version += 1
 
     def settle(self) -> bool:
-        """Work out the facts again if something was learnt; True when they changed."""
+        """Update the facts if anything was learnt; True if they changed."""
         if not self._dirty:
             return False
         self._dirty = False
@@ -305,9 +309,10 @@ class SiteView:
         self._observe_pair(mac, message.sender_ip)
 
     def _observe_public(self, address: str, mac: int) -> None:
-        """A neighbour has a number of the internet. Where two have one of the same network, the
-        site uses it inside; a router that answers for everybody is one neighbour alone."""
-        net = f"{address.rpartition('.')[0]}.0/24"  # ARP speaks of IPv4 alone
+        """A neighbour uses a public address. If two neighbours use the same public network, the
+        site uses it internally. A router that answers for everyone counts as one neighbour.
+        """
+        net = f"{address.rpartition('.')[0]}.0/24"  # ARP is IPv4 only
         macs = self._public.setdefault(net, set())
         if len(self._public) > PUBLIC_MAX:
             del self._public[next(iter(self._public))]
@@ -339,7 +344,9 @@ class SiteView:
             self._dirty = True
 
     def _observe_neighbour(self, message: IcmpMessage) -> None:
-        """Neighbour discovery: who asks says its own MAC, who answers that of the target."""
+        """Neighbour discovery: a solicitation carries the sender's MAC, an advertisement that of
+        the target.
+        """
         mac = mac_or_none(message.target_mac)
         if not mac:
             return
@@ -356,7 +363,7 @@ class SiteView:
         if address in addresses or not is_host(address):
             return
         addresses[address] = None
-        while len(addresses) > ADDRESSES6_MAX:  # temporary ones are new each day
+        while len(addresses) > ADDRESSES6_MAX:  # there are new temporary addresses every day
             del addresses[next(iter(addresses))]
         self._dirty = True
 
@@ -384,7 +391,7 @@ class SiteView:
     # -------------------------------------------------------------- asking
 
     def who(self, address: str) -> int:
-        """What an address is: bits of `Who`."""
+        """The roles of an address: bits of `Who`."""
         known = self._who.get(address)
         if known is None:
             if len(self._who) > 65_536:
@@ -405,7 +412,7 @@ class SiteView:
             bits = Who.LOCAL
         if address in facts.appliance_addresses:
             bits |= Who.APPLIANCE
-            if bits & Who.INTERNET:  # an appliance with a public address is still on the site
+            if bits & Who.INTERNET:  # an appliance with a public address still belongs to the site
                 bits = Who.APPLIANCE | Who.LOCAL
         if address in facts.cameras:
             bits |= Who.CAMERA
@@ -418,7 +425,7 @@ class SiteView:
         return bits
 
     def media_session(self, a: str, a_port: int, b: str, b_port: int) -> MediaSession | None:
-        """The RTSP session that negotiated this UDP flow's ports, whichever side is named first."""
+        """The RTSP session that negotiated this UDP flow's ports, in either direction."""
         for near, port, far in ((a, a_port, b), (b, b_port, a)):
             session = self._media.get((near, port))
             if session is not None and (
@@ -433,7 +440,7 @@ class SiteView:
         return frozenset(port for _, port in self._media)
 
     def mac_at(self, address: str) -> int | None:
-        """The MAC of a host on the segment, as it says itself; None for all others."""
+        """The MAC of a host on the segment, as announced by the host; otherwise None."""
         return self._arp.get(address)
 
     def readers_of(self, camera: str) -> tuple[str, ...]:
@@ -441,7 +448,7 @@ class SiteView:
         return tuple(a for a, c in self._clients.items() if camera in c.cameras)
 
     def site_names(self) -> dict[str, str]:
-        """Address -> name, of what the site file names."""
+        """Address -> name, for all hosts that the site file names."""
         out = {canonical_host(c.address) or c.address: c.name for c in self.site.camera}
         for service in self.site.service:
             if is_address(service.host):
@@ -449,7 +456,7 @@ class SiteView:
         return out
 
     def site_record(self) -> SiteRecord:
-        """The site as records show it."""
+        """The site in the form of a record."""
         identity, facts = self.site.site, self.facts
         guessed = ("vantage",) if self.vantage and not identity.vantage else ()
         return SiteRecord(
@@ -464,7 +471,7 @@ class SiteView:
 
 
 def region_in(name: str) -> str | None:
-    """The AWS region that a host name of AWS names, if any."""
+    """The AWS region in a host name of AWS, if any."""
     host = canonical_host(name)
     if host is None or not host.endswith((".amazonaws.com", ".aws.amazon.com")):
         return None
@@ -499,7 +506,9 @@ def _server_port(fields: dict[str, str]) -> str | None:
 
 
 def _port_pair(text: str | None) -> tuple[int, ...]:
-    """ "5000-5001" or "5000" as ports; a lone port stands for itself and the RTCP port after it."""
+    """Ports of "5000-5001" or "5000"; a single port stands for itself and the RTCP port after
+    it.
+    """
     if not text:
         return ()
     low, dash, high = text.partition("-")

@@ -1,7 +1,7 @@
-"""Where packets come from: capture files and pipes, live interfaces, the bundled demo.
+"""Sources of packets: capture files and pipes, live interfaces, the bundled demo.
 
-Names in, `Source`s out (the protocol is in `panotui.model`); everything above is written once for
-all of them. Live capture is imported on first use, so that reading files needs no Linux.
+Names in, `Source`s out (the protocol is in `panotui.model`); all rooms above work with every
+source. Live capture is imported on first use, so that reading files does not need Linux.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def open_live(
     promiscuous: bool = False,
 ) -> LiveSource:
     """Capture on `interface`; see `panotui.sources.live.capture.open_live`."""
-    from panotui.sources.live import capture  # 25 ms; Linux alone has it, and files do without
+    from panotui.sources.live import capture  # 25 ms; Linux only, and files do not need it
 
     return capture.open_live(
         interface, ring_bytes=ring_bytes, snap_bulk=snap_bulk, promiscuous=promiscuous

@@ -1,7 +1,7 @@
-"""The bundled demo: a recording of the lab's site, played in a loop as if it happened now.
+"""The bundled demo: a recording of the lab's site, played in a loop as live traffic.
 
-The capture's times are shifted to the clock's; packets come when their time has come. The clock is
-injected, so that tests play a minute in no time.
+The capture's times are shifted to the clock's; each packet is delivered at its time. The clock is
+injected, so that tests play a minute instantly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from panotui.sources.files.source import BATCH_PACKETS, FileSource
 FOLDER = Path(__file__).parent / "demo"
 NAMES = ("site.pcapng.zst", "site.pcap.zst", "site.pcapng.gz", "site.pcapng", "site.pcap")
 LOOP_GAP_NS = 1_000_000_000  # between the last packet and the first of the next round
-STEP_S = 0.05  # packets are given out in steps of this time
+STEP_S = 0.05  # packets are delivered in steps of this time
 
 
 def open_demo(
@@ -33,7 +33,7 @@ def open_demo(
 ) -> DemoSource:
     """The bundled capture, or the one at `path`, paced by `clock_ns` times `speed`.
 
-    InputError when it is missing.
+    InputError if it is missing.
     """
     if path is None:
         found = [FOLDER / name for name in NAMES if (FOLDER / name).is_file()]
@@ -48,13 +48,13 @@ def open_demo(
 
 
 class DemoFile:
-    """A capture file that is opened once and read many times, one reader after the other.
+    """A capture file that is opened once and read many times, by one reader after the other.
 
-    Its name is needed at the beginning only: a process that gave up root goes on reading.
+    Its name is needed only at the beginning: a process that gave up root can still read it.
     """
 
     def __init__(self, path: str) -> None:
-        """InputError when it cannot be opened."""
+        """InputError if it cannot be opened."""
         self._path = path
         try:
             self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -62,7 +62,7 @@ class DemoFile:
             raise InputError(path, (error.strerror or str(error)).lower()) from None
 
     def open(self, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
-        """A source of all packets from the first on. InputError when it is no capture."""
+        """A source of all packets from the start. InputError if it is not a capture."""
         os.lseek(self._fd, 0, os.SEEK_SET)
         size = os.fstat(self._fd).st_size
         name = Path(self._path).name
@@ -81,7 +81,7 @@ class DemoSource:
         clock_ns: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`open_capture` gives the file from its first packet on, once a round."""
+        """`open_capture` returns the file from its first packet, once per round."""
         self._open_capture = open_capture
         self._speed = max(speed, 1e-3)
         self._loop = loop
@@ -98,10 +98,10 @@ class DemoSource:
         self._times: I64 = np.empty(0, np.int64)
         self._row = 0
         self._last_ns = self._started_ns
-        self._came = False  # this round gave packets
+        self._came = False  # this round delivered packets
 
     def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
-        """The packets whose time has come; None when none has within the time."""
+        """The packets that are due; None if none is due within the time."""
         waited = 0.0
         while not self.ended:
             if self._batch is None and not self._load():
@@ -128,7 +128,9 @@ class DemoSource:
         return self._started_ns + int((self._clock_ns() - self._started_ns) * self._speed)
 
     def _load(self) -> bool:
-        """The next batch of the file, of the next round after its end; False when all is played."""
+        """Load the next batch of the file, or of the next round after its end; False if all is
+        played.
+        """
         while True:
             batch = self._file.read(0.0)
             self._learn_interfaces()
@@ -147,7 +149,8 @@ class DemoSource:
             self._origin_ns = int(batch.time_ns[0])
         self._came = True
         shifted = batch.time_ns - self._origin_ns + self._round_ns
-        # played in file order: a packet that is stamped earlier than the one before comes with it
+        # played in file order: a packet with an earlier time stamp than the one before comes with
+        # it
         self._times = np.maximum.accumulate(shifted)
         self._batch = batch
         self._row = 0

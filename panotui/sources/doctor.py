@@ -26,7 +26,7 @@ KERNEL_LEAST = (4, 20)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at, how it is, and what mends it."""
+    """One check: its subject, result and remedy."""
 
     name: str
     ok: bool
@@ -35,7 +35,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checks(ring_bytes: int = 32 << 20, snap: Snap | None = None) -> list[Check]:
-    """All checks in the order in which a person would mend them."""
+    """All checks, in the order in which to fix them."""
     if not hasattr(socket, "AF_PACKET"):
         return [
             Check(
@@ -94,7 +94,7 @@ def interfaces(
 
 
 def ring_allocation(ring_bytes: int) -> Check:
-    """Whether the kernel gives a scratch ring, and whether the real one fits into memory."""
+    """Whether the kernel allocates a scratch ring, and whether the real one fits into memory."""
     try:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as scratch:
             scratch.setsockopt(capture.SOL_PACKET, capture.PACKET_VERSION, capture.TPACKET_V3)
@@ -149,7 +149,9 @@ def filter_size(snap: Snap) -> Check:
 
 
 def confinement(version: int, uid: int) -> Check:
-    """What holds whoever reads packets, captures and recordings once root is given up."""
+    """The confinement of processes that read packets, captures and recordings after root is given
+    up.
+    """
     held = "no rights, no way back to them"
     if version:
         held += f"; files by Landlock (version {version})"
@@ -173,7 +175,7 @@ def confinement(version: int, uid: int) -> Check:
 
 
 def recorders_user(uid: int) -> Check:
-    """Whom a recorder runs as."""
+    """The user that a recorder runs as."""
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:

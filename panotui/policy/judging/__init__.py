@@ -1,1 +1,1 @@
-"""The verdict of a flow, its words, and how violations fold."""
+"""The verdict of a flow, its wording, and the merging of violations."""

@@ -1,4 +1,4 @@
-"""What is asked about a flow, and what was decided of it."""
+"""The inputs of a verdict, and the decision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from panotui.model import Severity, Verdict
 from panotui.site.names import HostName
 
-# rules that are no rules of anybody's network, but words for what is left aside
+# pseudo rules for flows that are left out of judgement
 OWN: Final = "own"
 
 
@@ -21,7 +21,7 @@ BETWEEN_PORTS: Final = "between-ports"
 
 
 class FlowFacts(Struct, frozen=True):
-    """All that a verdict depends on."""
+    """All inputs of a verdict."""
 
     client: str
     server: str
@@ -33,22 +33,22 @@ class FlowFacts(Struct, frozen=True):
     app: str | None = None
     names: tuple[HostName, ...] = ()  # of the server, strongest first
     port: str | None = None  # the appliance's port that carries it
-    foreign_address: bool = False  # the appliance's MAC with an address that is not the site's
+    foreign_address: bool = False  # the appliance's MAC with an address that is not declared for it
     session: FlowFacts | None = None  # the RTSP flow that negotiated this media flow
     hello: bool = False  # its ClientHello was read
-    not_tls: bool = False  # its first bytes are something else than TLS
-    opened: str = "syn"  # how the client is known: "syn", "port", "first"
+    not_tls: bool = False  # its first bytes are not TLS
+    opened: str = "syn"  # how the client was determined: "syn", "port", "first"
     mid_stream: bool = False  # its beginning was not seen
     client_spoke: bool = True
     answered: bool = False
-    settled: bool = False  # nothing more will be learnt of it
+    settled: bool = False  # nothing more will be learnt about it
     own: bool = False
     one_way: bool = False  # the mirror copies one direction only
-    cut: bool = False  # frames are cut short: names are not read
-    supposed: bool = False  # nobody has sent it: a question, not an observation
+    cut: bool = False  # frames are truncated: names are not read
+    supposed: bool = False  # a hypothetical flow: a question, not an observation
 
     def turned(self) -> FlowFacts:
-        """The same flow with client and server changed over."""
+        """The same flow with client and server exchanged."""
         return replace(
             self,
             client=self.server,
@@ -63,12 +63,14 @@ class FlowFacts(Struct, frozen=True):
         )
 
     def unasked(self) -> FlowFacts:
-        """A flow whose supposed client said nothing, as its only sender opened it."""
+        """A flow whose supposed client sent nothing, turned so that its only sender is the
+        client.
+        """
         return replace(self.turned(), answered=False)
 
 
 class Decision(Struct, frozen=True):
-    """A verdict without words."""
+    """A verdict without wording."""
 
     verdict: Verdict
     rule: str | None = None
@@ -77,12 +79,12 @@ class Decision(Struct, frozen=True):
     final: bool = True
     host: HostName | None = None
     alias: bool = False  # the name is one that only the 2021 guide prints
-    unasked: bool = False  # judged, and to be told, as `FlowFacts.unasked`
-    detail: str = ""  # what the words need to know besides: "region:eu-west-1", "resolver", ...
+    unasked: bool = False  # judged and reported as `FlowFacts.unasked`
+    detail: str = ""  # further inputs of the wording: "region:eu-west-1", "resolver", ...
 
 
 class Judgement(Struct, frozen=True):
-    """A verdict with its words."""
+    """A verdict with its wording."""
 
     verdict: Verdict
     rule: str | None

@@ -1,8 +1,8 @@
-"""Verdicts: what is known of a flow in, allowed or not and why out.
+"""Verdicts: the known facts of a flow in; allowed or not, and why, out.
 
-`FlowFacts` holds everything that a verdict may depend on and nothing else, so that a verdict is a
-pure function of it, can be kept, and can be asked for without traffic. The reasons are tried in the
-order of the table in the JSON's description; the first that fits is told.
+`FlowFacts` holds exactly the inputs of a verdict. A verdict is therefore a pure function of it, can
+be cached, and can be computed without traffic. The reasons are tried in the order of the table in
+the JSON's description; the first match is reported.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ JUDGEMENTS_KEPT = 8_192
 class Judge:
     """Judges flows by a policy and the facts of a site at one time.
 
-    Made anew when either changes (`SiteView.version`); it keeps verdicts, so it must not outlive
-    them.
+    A new judge is made when either changes (`SiteView.version`). It caches verdicts, so it must not
+    be used longer.
     """
 
     def __init__(self, policy: Policy, facts: SiteFacts) -> None:
@@ -54,7 +54,7 @@ class Judge:
         )
         self._listens = tuple(r for r in policy.rules if r.kind == "listen")
         self._dual = facts.topology == "dual"
-        # names could still show that a flow to these ports is something else than it looks
+        # names could still show that a flow to these ports is not what it appears to be
         self.named_ports = frozenset(
             port
             for rule in policy.named
@@ -64,7 +64,7 @@ class Judge:
         )
 
     def decide(self, facts: FlowFacts) -> Decision:
-        """The verdict of a flow without words; pure, kept."""
+        """The verdict of a flow without wording; pure, cached."""
         known = self._kept.get(facts)
         if known is None:
             known = self._decide(self._assumed(facts))
@@ -81,11 +81,12 @@ class Judge:
     def unanswered_ns(self) -> int:
         return int(self.policy.settings.unanswered_s * 1e9)
 
-    # -------------------------------------------------------------- whose flow it is
+    # -------------------------------------------------------------- the client of a flow
 
     def _assumed(self, f: FlowFacts) -> FlowFacts:
-        """While nobody knows which host is the appliance, a local host that speaks to the
-        internet or to a camera is taken for it."""
+        """While the appliance is unknown, a local host that connects to the internet or to a camera
+        counts as the appliance.
+        """
         if self.facts.appliance_known or (f.client_who | f.server_who) & Who.APPLIANCE:
             return f
         outside = f.server_who & Who.INTERNET or f.server_who & Who.CAMERA or f.app in RTSP_APPS
@@ -106,7 +107,7 @@ class Judge:
         if ours and theirs:
             return Decision("infrastructure", BETWEEN_PORTS)
         if ours and not f.client_spoke and not f.one_way and f.transport == "udp":
-            # nobody asked: a source port that looks like a server's does not make it an answer
+            # unsolicited: a server-like source port does not make it an answer
             rule = self._infrastructure_rule(f)
             if rule is None or rule.service != "dhcp":
                 return replace(self._inbound_side(f.unasked()), unasked=True)
@@ -122,7 +123,7 @@ class Judge:
     # -------------------------------------------------------------- stream-leak
 
     def looks_like_stream(self, f: FlowFacts) -> bool:
-        """RTSP, RTP or RTCP, by signalling, by content or by port."""
+        """RTSP, RTP or RTCP, by signalling, content or port."""
         if f.session is not None or f.app in MEDIA_APPS or f.app in RTSP_APPS:
             return True
         if f.transport not in ("tcp", "udp"):
@@ -143,7 +144,7 @@ class Judge:
         if not camera and not self.looks_like_stream(f):
             return None
         inside = f.client if f.client_who & Who.CAMERA else f.server
-        # a camera that asks for the time or for its maker sends no picture by that
+        # a camera that queries the time or its maker sends no picture by that
         severity: Severity = "error"
         if f.client_who & Who.CAMERA and not self.looks_like_stream(f):
             severity = "info" if f.transport == "udp" and f.dport == 123 else "warning"
@@ -172,10 +173,10 @@ class Judge:
             if rule.kind == "service" and rule.direction == "in" and self._service_in(rule, f):
                 return self._allowed(f, rule, "allowed")
         if f.one_way and f.transport == "udp" and f.sport == f.dport and not f.answered:
-            # of two equal ports it is not known who asked: an answer whose question is out of sight
+            # both ports equal: the client is unknown; an answer whose query was not captured
             return self._outbound_side(f.turned())
         if f.opened != "syn" and f.mid_stream:
-            # its beginning was not seen: that the appliance was called is not proved
+            # its beginning was not seen, so an inbound connection is not proved
             return self._outbound_side(replace(f.turned(), mid_stream=True))
         possible_media = f.transport == "udp" and f.app is None and f.client_who & LOCAL_SIDE
         perhaps_camera = f.client_who & Who.CAMERA or not self.facts.cameras_given
@@ -283,7 +284,7 @@ class Judge:
         if f.foreign_address:
             return self._violation(f, "address-changed", "warning", name=name)
         if f.app == "ntp" and f.dport == 123:
-            # the time of a server that the site does not list is odd, but no way to a neighbour
+            # time from a server that the site does not list is unusual, but not lateral movement
             return self._unlisted_endpoint(f, name)
         if f.server_who & (Who.LOCAL | Who.LINK_LOCAL):
             remote = in_ports(self._remote_ports, f.dport) and f.transport == "tcp"
@@ -298,8 +299,8 @@ class Judge:
                 return self._violation(f, "unlisted-endpoint", "warning", name=name, detail=detail)
         unread = f.mid_stream or f.cut or f.one_way
         if name is None and unread and f.dport in self.named_ports:
-            # its name was said before we listened, was cut off or went the way that is not copied:
-            # not known is not forbidden
+            # its name was sent before the capture began, was truncated, or passed in a direction
+            # that is not copied: unknown is not forbidden
             detail = "cut-short" if f.cut else "before-start" if f.mid_stream else "one-way"
             return Decision("pending", final=False, host=self._best_name(f), detail=detail)
         low = f.transport == "udp" and f.dport == 123
@@ -310,13 +311,13 @@ class Judge:
         return tuple(map(str, self.policy.settings.remote_access_ports))
 
     def _may_turn_out_well(self, f: FlowFacts) -> bool:
-        """True when a name, or content, could still put the flow under a rule."""
+        """True if a name or content could still match the flow to a rule."""
         if f.server_who & Who.INTERNET or f.dport in self.named_ports:
             return True
         return not self.facts.cameras_given
 
     def _sure(self, f: FlowFacts) -> bool:
-        """True when no better evidence of what the flow is will come."""
+        """True if no better evidence about the flow will come."""
         if f.settled or f.hello or f.not_tls:
             return True
         if f.transport not in ("tcp", "udp"):
@@ -328,7 +329,7 @@ class Judge:
             return False
         if f.not_tls:
             return True
-        # bytes from the middle of a stream prove nothing unless they are a text protocol's
+        # bytes from the middle of a stream prove nothing unless they belong to a text protocol
         if f.app in (None, "other"):
             return False
         return f.app not in TLS_APPS
@@ -336,7 +337,9 @@ class Judge:
     # -------------------------------------------------------------- cameras and media
 
     def _media(self, f: FlowFacts) -> Decision | None:
-        """The verdict of a media flow: its session's, or by its peers when none was seen."""
+        """The verdict of a media flow: that of its session, or by its peers if no session was
+        seen.
+        """
         if f.session is not None:
             session = self.decide(f.session)
             if session.verdict == "pending":
@@ -350,7 +353,7 @@ class Judge:
         return None if rule is None else self._allowed(f, rule, "allowed")
 
     def _media_rule(self, f: FlowFacts) -> Rule | None:
-        """The rule for media that no signalling announced: a camera and its reader, on the site."""
+        """The rule for media without signalling: a camera and its reader, both on the site."""
         if f.transport != "udp" or f.app not in MEDIA_APPS:
             return None
         ends = f.client_who | f.server_who
@@ -363,13 +366,13 @@ class Judge:
         if rule is None or f.transport != "tcp":
             return None
         ports = self.policy.camera_rtsp.get(f.server, ())
-        # what is inside TLS is known by the port alone
+        # the content of TLS is known only by the port
         sealed = f.app == "tls" and f.dport in (*self.policy.settings.rtsps_ports, *ports)
         if f.app not in (None, "other", *rule.apps) and not sealed:
             return None
         usual = f.dport in self.policy.settings.rtsp_ports or f.app in RTSP_APPS
         if not f.server_who & Who.CAMERA:
-            # without a list of cameras, whoever is asked for a stream is one
+            # without a list of cameras, every host that is asked for a stream counts as a camera
             unlisted = f.server_who & LOCAL_SIDE and not self.facts.cameras_given
             return rule if unlisted and usual else None
         if ports:
@@ -396,7 +399,7 @@ class Judge:
         return None
 
     def _stands_in(self, rule: Rule, f: FlowFacts) -> bool:
-        """Roles that nobody has named yet: any resolver will do, any local time server."""
+        """Roles that are not assigned yet: any resolver matches, and any local time server."""
         if rule.id == "dns":
             return not self.facts.resolvers and not f.server_who & GROUP
         if rule.id == "ntp":
@@ -420,7 +423,7 @@ class Judge:
         return role in ("camera", "cloud") and role != rule.role
 
     def _allowed(self, f: FlowFacts, rule: Rule, verdict: Verdict) -> Decision:
-        """A rule lets the flow pass; what may still be wrong is the port or the address."""
+        """A rule allows the flow; the port or address may still be wrong."""
         name = self._best_name(f)
         if self._wrong_port(f, rule):
             return self._violation(f, "wrong-port", "warning", rule, name)
@@ -453,7 +456,7 @@ class Judge:
 
 
 def _verdict_of(rule: Rule) -> Verdict:
-    """What a rule makes of its flows: the time is asked for by the guide's own rule."""
+    """The verdict that a rule gives its flows: time queries are allowed by the guide's own rule."""
     if rule.kind == "infrastructure" and rule.id not in ("ntp", "ntp-public"):
         return "infrastructure"
     return "allowed"
@@ -467,7 +470,7 @@ def _bits(peers: tuple[str, ...]) -> int:
 
 
 def _believed(names: tuple[HostName, ...]) -> tuple[HostName, ...]:
-    """The names of the strongest source that may decide; site names and ranges never do."""
+    """The names of the strongest source that may decide; never site names or ranges."""
     for source in ("sni", "http", "dns", "mdns"):
         found = tuple(n for n in names if n.source == source)
         if found:

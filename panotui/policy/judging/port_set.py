@@ -1,4 +1,6 @@
-"""The ports that a violation has touched: few as numbers, thousands of a scan as a byte each."""
+"""The ports that a violation has touched: few as numbers, thousands (of a scan) as one byte
+each.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import numpy as np
 from panotui.model import U16, Bool
 from panotui.model.arrays import distinct
 
-FEW = 512  # a bitmap takes what two thousand numbers of Python do
+FEW = 512  # a bitmap takes as much memory as two thousand Python integers
 
 
 class PortSet:
@@ -19,13 +21,13 @@ class PortSet:
 
     def __init__(self) -> None:
         self._few: set[int] = set()
-        self._many: Bool | None = None  # by port, once there are more than a few
+        self._many: Bool | None = None  # by port, once there are many
 
     def __len__(self) -> int:
         return len(self._few) if self._many is None else int(np.count_nonzero(self._many))
 
     def add(self, ports: U16) -> None:
-        """Add ports, repeated or not."""
+        """Add ports; duplicates are allowed."""
         if self._many is None:
             more = distinct(ports)
             if len(self._few) + len(more) <= FEW:
@@ -45,7 +47,7 @@ class PortSet:
         return list(islice(self._ports().tolist(), count))
 
     def _ports(self) -> U16:
-        """All of them, in order."""
+        """All ports, in order."""
         if self._many is not None:
             return np.flatnonzero(self._many).astype(np.uint16)
         return np.array(sorted(self._few), np.uint16)

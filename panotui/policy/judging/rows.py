@@ -1,9 +1,9 @@
 """Verdicts of many flows at once: flow rows in, columns of verdicts out.
 
-Flows that cannot differ in their verdict are one class: hosts that nobody has named or given a role
-count by their scope only, ports that no rule mentions are one port. The classes are found with
-numpy, each is judged once, and the verdict is spread over its rows, so that a scan of 100,000 ports
-costs one judgement.
+Flows that must get the same verdict form one class: hosts without a name or role count only by
+their scope, and all ports that no rule mentions count as one port. numpy finds the classes. Each
+class is judged once and its verdict is copied to its rows, so that a scan of 100,000 ports costs
+one judgement.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ DNS_PORT = 53
 
 
 class JudgedRows(Struct):
-    """Verdicts aligned with the rows that were judged."""
+    """Verdicts, aligned with the judged rows."""
 
     verdict: U8  # index into VERDICTS
     rule: I16  # index into `rules`, -1 none
@@ -88,26 +88,28 @@ class JudgedRows(Struct):
 
 
 class _Special(Struct):
-    """Addresses that are more than their scope, as sorted arrays."""
+    """Addresses with more facts than their scope, as sorted arrays."""
 
     key: tuple[int, ...]
     v4: U32
     v4_code: I32
     code: dict[str, int]
-    ports: NDArray[np.uint16]  # interesting ports, sorted
+    ports: NDArray[np.uint16]  # ports that matter, sorted
     named: Bool  # by code: the address has names of its own
-    range_first: U32  # published ranges, apart and in order
+    range_first: U32  # published ranges, disjoint and sorted
     range_last: U32
     range_label: I32  # number of each range's label, from 1
 
 
 class RowJudge:
-    """Judges flow rows with the newest facts. `refresh()` after the view or the names changed."""
+    """Judges flow rows with the newest facts. Call `refresh()` after the view or the names have
+    changed.
+    """
 
     def __init__(self, view: SiteView, names: NameBook) -> None:
         self.view = view
         self.names = names
-        self.start_ns: int | None = None  # the earliest flow: what began then was not seen to begin
+        self.start_ns: int | None = None  # the earliest flow: flows of that time may be older
         self._version = -1
         self._special: _Special | None = None
         self.names.set_site_names(view.site_names())
@@ -116,7 +118,9 @@ class RowJudge:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Rebuild policy and judge if a fact of the site changed; True when verdicts may differ."""
+        """Rebuild policy and judge if a fact of the site has changed; True if verdicts may
+        differ.
+        """
         if self.view.version == self._version:
             return False
         self._version = self.view.version
@@ -145,9 +149,8 @@ class RowJudge:
     ) -> JudgedRows:
         """Judge flow rows (n,) as known at `now_ns`.
 
-        `interfaces`: names of the capture interfaces by their index. `own`: (n,) true for this
-        tool's traffic. `final`: nothing more will come (the end of a file), so nothing stays
-        pending.
+        `interfaces`: names of the capture interfaces by index. `own`: (n,) true for this tool's
+        traffic. `final`: no more packets will come (the end of a file), so nothing stays pending.
         """
         self.refresh()
         n = len(rows)
@@ -218,20 +221,20 @@ class RowJudge:
         own: bool = False,
         final: bool = False,
     ) -> FlowFacts:
-        """The facts of one row, with all its names: what the detail of a flow explains."""
+        """The facts of one row, with all its names, for the detail of a flow."""
         self.refresh()
         owns = np.array([own], np.bool_)
         columns = _Columns(self, row.alone(), now_ns, meter, interfaces, owns, final)
         return columns.facts(0, every_name=True)
 
     def judgement(self, row: FlowRow, now_ns: int, meter: int = 0, **known: Any) -> Judgement:
-        """The verdict of one row with its words; the keywords of `facts`."""
+        """The verdict of one row with its wording; keywords as in `facts`."""
         return worded(self.judge, self.facts(row, now_ns, meter, **known))
 
     def stream_judgement(
         self, sender: str, sport: int, receiver: str, dport: int, transport: str = "udp"
     ) -> Judgement:
-        """The verdict of a media stream by its ends, as its session's is."""
+        """The verdict of a media stream by its two ends, the same as its session's."""
         view = self.view
         session = view.media_session(sender, sport, receiver, dport)
         return worded(
@@ -251,7 +254,7 @@ class RowJudge:
         )
 
     def session_facts(self, session: MediaSession) -> FlowFacts:
-        """The RTSP flow of a media session, as it is judged."""
+        """The RTSP flow of a media session, in the form for the judge."""
         return FlowFacts(
             client=session.client,
             server=session.server,
@@ -266,7 +269,7 @@ class RowJudge:
     # -------------------------------------------------------------- special addresses and ports
 
     def special(self) -> _Special:
-        """Arrays of the addresses and ports that matter one by one; kept until they change."""
+        """Arrays of the addresses and ports that matter individually; cached until they change."""
         view, names = self.view, self.names
         key = (self._version, names.addresses_version, view.media_version)
         if self._special is None or self._special.key != key:
@@ -319,7 +322,7 @@ class RowJudge:
         return out
 
 
-_GENERIC: Final = SCOPES  # codes of addresses that are nothing but their scope
+_GENERIC: Final = SCOPES  # codes of addresses that have only a scope
 
 
 def _v4(address: str) -> int:
@@ -377,7 +380,7 @@ class _Columns:
         return v4, code
 
     def _codes_v6(self, raw: U8, six: I64, code: I32) -> None:
-        """IPv6 addresses one by one, each distinct address once."""
+        """Codes of IPv6 addresses; each distinct address is looked up once."""
         block = np.ascontiguousarray(raw[six])
         unique, inverse = np.unique(block.view("V16").reshape(-1), return_inverse=True)
         found = np.zeros(len(unique), np.int32)
@@ -404,7 +407,7 @@ class _Columns:
                 return code
         return 0
 
-    # ---- which end and which port is the appliance's
+    # ---- the appliance's end and port
 
     def _ends(self, interfaces: Sequence[str]) -> None:
         rows, facts, ports = self.rows, self.owner.view.facts, self.owner.ports
@@ -452,7 +455,7 @@ class _Columns:
         return out
 
     def _by_interface(self, interfaces: Sequence[str]) -> None:
-        """The capture interface tells the port where neither MAC nor address does."""
+        """The capture interface determines the port if neither MAC nor address does."""
         mapping = self.owner.view.facts.interfaces
         ours = self.client_ours | self.server_ours
         for index, name in enumerate(interfaces):
@@ -461,7 +464,7 @@ class _Columns:
                 here = ours & (self.port < 0) & (self.rows["interface_out"] == index)
                 self.port[here] = self.owner.ports.index(port)
 
-    # ---- how far the flow has come
+    # ---- the progress of the flow
 
     def _progress(self, now_ns: int, final: bool) -> None:
         rows, judge = self.rows, self.owner.judge
@@ -565,7 +568,7 @@ class _Columns:
         return out
 
     def _listen_bits(self) -> I64:
-        """Which listens' networks hold the client (an unnamed client counts by these too)."""
+        """Which listens' networks contain the client (an unnamed client also counts by these)."""
         out = np.zeros(len(self.rows), np.int64)
         for rule in self.owner.policy.rules:
             networks = listen_networks(rule) if rule.kind == "listen" else ()
@@ -583,7 +586,7 @@ class _Columns:
         )
 
     def facts(self, index: int, *, every_name: bool = False) -> FlowFacts:
-        """The facts of a row; the verdict of its whole class hangs on them alone."""
+        """The facts of a row; the verdict of its whole class depends only on them."""
         view, names = self.owner.view, self.owner.names
         client, server = self._addresses(index)
         protocol = int(self.protocol[index])
@@ -599,7 +602,8 @@ class _Columns:
         if every_name or named or self.server_code[index] == 0:
             first = int(self.first_ns[index])
             also = view.facts.askers(client)
-            # nobody looks a resolver up: names that lead to its address are a filter's answers
+            # no client looks up a resolver by name: names that lead to its address are answers of a
+            # filter
             dns = int(self.dport[index]) == DNS_PORT
             given = () if dns else names.answers_for(client, server, first, also)
             found.extend(HostName(n, "dns") for n in given)

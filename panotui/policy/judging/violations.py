@@ -1,8 +1,8 @@
-"""The book of violations: judged flow rows in, one record per reason, peers and service out.
+"""The book of violations: judged flow rows in; one record per reason, peers and service out.
 
-Flows of one violation are folded together with their packets, bytes and times; a scan of 100,000
-ports is one violation, a host that tries a thousand others is a few dozen and one for the rest.
-Flows whose verdict becomes better when more is known are taken back out. All of it is bounded.
+Flows of one violation are merged with their packets, bytes and times. A scan of 100,000 ports is
+one violation; a host that tries a thousand others gives a few dozen and one for the rest. Flows
+whose verdict improves when more is known are removed again. All tables are bounded.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from panotui.policy.judging.rows import SEVERITIES, VERDICTS, JudgedRows, RowJud
 from panotui.policy.judging.wording import worded
 from panotui.site.facts import Who
 
-PORTS_APART = 8  # more services than these between two peers are one violation: a scan
-PEERS_APART = 32  # more peers than these of one host and reason are one violation
-SOURCES_APART = 256  # more hosts than these against one at once are one violation
+PORTS_APART = 8  # more services than this between two peers are one violation: a scan
+PEERS_APART = 32  # more peers than this of one host and reason are one violation
+SOURCES_APART = 256  # more hosts than this against one are one violation
 VIOLATIONS_MAX = 1024
 COUNTED_MAX = 131_072  # flows of a meter whose share in a violation is remembered
 QUIET_NS = 120 * SECOND  # a violation without traffic for this long is past
@@ -55,7 +55,7 @@ _VIOLATION: Final = VERDICTS.index("violation")
 
 
 class ViolationChange(Struct, frozen=True):
-    """Something that happened to a violation: an event can be made of it."""
+    """A change of a violation, from which an event can be made."""
 
     kind: str  # "new", "again", "worse", "past", "withdrawn", "folded"
     id: str
@@ -84,7 +84,9 @@ class _Violation(Struct):
 
 
 class _Counted(Struct):
-    """What of each flow of a meter is already in a violation, sorted by flow id."""
+    """The part of each flow of a meter that is already counted in a violation, sorted by flow
+    id.
+    """
 
     ids: U64
     group: I64  # number of the violation in `_by_number`
@@ -93,7 +95,7 @@ class _Counted(Struct):
 
 
 class ViolationBook:
-    """See the module's text. `flow_text(meter, id)` makes a flow's id as records show it."""
+    """See the module. `flow_text(meter, id)` formats a flow's id as in records."""
 
     def __init__(
         self,
@@ -108,11 +110,11 @@ class ViolationBook:
         self._violations: OrderedDict[int, _Violation] = OrderedDict()  # by key
         self._number: dict[int, int] = {}  # key -> number
         self._by_number: list[int] = []  # number -> key
-        self._pairs: dict[int, set[int]] = {}  # pair key -> services apart
-        self._sources: dict[int, set[int]] = {}  # source key -> pairs apart
-        self._scans: set[int] = set()  # pair keys that are folded
-        self._floods: set[int] = set()  # reason and server keys whose clients are folded
-        self._spreads: set[int] = set()  # source keys that are folded
+        self._pairs: dict[int, set[int]] = {}  # pair key -> separate services
+        self._sources: dict[int, set[int]] = {}  # source key -> separate pairs
+        self._scans: set[int] = set()  # pair keys that are merged
+        self._floods: set[int] = set()  # reason and server keys whose clients are merged
+        self._spreads: set[int] = set()  # source keys that are merged
         self._hosts: dict[str, int] = {}
         self._counted: dict[int, _Counted] = {}
         self._changes: list[ViolationChange] = []
@@ -129,7 +131,7 @@ class ViolationBook:
         *,
         interfaces: Sequence[str] = (),
     ) -> None:
-        """Fold judged rows; a row may come again with greater counts or another verdict."""
+        """Add judged rows; a row may come again with higher counts or another verdict."""
         if len(rows) == 0:
             return
         self._take_back(rows, judged, meter)
@@ -152,7 +154,7 @@ class ViolationBook:
         self._add(bad, numbers[inverse.reshape(-1)], judged, at, now_ns, meter)
 
     def tick(self, now_ns: int) -> None:
-        """Violations without traffic for a while become past."""
+        """Close violations without traffic for a while: they become past."""
         for violation in self._violations.values():
             quiet = now_ns - violation.last_ns > QUIET_NS
             if violation.open and quiet:
@@ -160,7 +162,7 @@ class ViolationBook:
                 self._changed("past", violation, now_ns)
 
     def due_ns(self) -> int:
-        """When the next open violation becomes past, if it has no more traffic."""
+        """When the next open violation becomes past if it has no more traffic."""
         open_ = (v.last_ns for v in self._violations.values() if v.open)
         return min((last_ns + QUIET_NS + 1 for last_ns in open_), default=NEVER)
 
@@ -174,28 +176,28 @@ class ViolationBook:
         return tuple(self._record(v) for v in ordered)
 
     def record(self, violation_id: str) -> ViolationRecord | None:
-        """The violation of that id."""
+        """The violation with that id."""
         for violation in self._violations.values():
             if violation.id == violation_id:
                 return self._record(violation)
         return None
 
     def facts(self, violation_id: str) -> FlowFacts | None:
-        """The facts of a violation's first flow: what accepting or explaining it starts from."""
+        """The facts of a violation's first flow, used to accept or explain it."""
         for violation in self._violations.values():
             if violation.id == violation_id:
                 return violation.facts
         return None
 
     def drain_changes(self) -> list[ViolationChange]:
-        """What happened since the last call, in order."""
+        """The changes since the last call, in order."""
         changes, self._changes = self._changes, []
         return changes
 
     # -------------------------------------------------------------- keys
 
     def _keys(self, bad: Rows, judged: JudgedRows, at: I64) -> U64:
-        """The violation's key of each row, with scans and spreads folded."""
+        """The violation's key of each row, with scans and spreads merged."""
         reason = judged.reason[at].astype(np.uint64)
         client, server, service = self._ends(bad, judged, at)
         client = self._fold_sources(mix(reason, server), client)
@@ -221,7 +223,7 @@ class ViolationBook:
             reason = decision.reason
             host = decision.host
             if reason == "stream-leak":
-                # a stream is one act: its session, its media and their two directions
+                # one violation for a stream: its session and its media in both directions
                 low = np.minimum(client[here], server[here])
                 server[here] = np.maximum(client[here], server[here])
                 client[here] = low
@@ -247,7 +249,7 @@ class ViolationBook:
         return code
 
     def _fold_sources(self, target: U64, client: U64) -> U64:
-        """More than `SOURCES_APART` hosts against one at once (forged senders): one violation."""
+        """Merge when more than `SOURCES_APART` hosts target one host at once (forged senders)."""
         _, first = np.unique(mix(target, client), return_index=True)
         targets, counts = np.unique(target[first], return_counts=True)
         self._floods.update(targets[counts > SOURCES_APART].tolist())
@@ -257,7 +259,7 @@ class ViolationBook:
         return np.where(flooded, _ANY, client)
 
     def _fold_peers(self, source: U64, pair: U64, full: U64) -> tuple[U64, U64]:
-        """One host against more than `PEERS_APART` others: from then on one violation."""
+        """Merge when one host targets more than `PEERS_APART` others."""
         unique, first = np.unique(pair, return_index=True)
         sources = source[first]
         for who in distinct(sources).tolist():
@@ -280,7 +282,7 @@ class ViolationBook:
         return pair, full
 
     def _fold_ports(self, pair: U64, full: U64) -> U64:
-        """More than `PORTS_APART` services between two peers: a scan, one violation."""
+        """Merge when there are more than `PORTS_APART` services between two peers: a scan."""
         unique, first = np.unique(full, return_index=True)
         pairs = pair[first]
         order = np.argsort(pairs, kind="stable")
@@ -307,7 +309,7 @@ class ViolationBook:
         return full
 
     def _merge(self, pair: int) -> None:
-        """Violations that were told apart before a scan showed become its parts."""
+        """Violations that were separate before a scan was recognised become parts of it."""
         parts = [k for k in self._pairs.get(pair, ()) if k in self._violations]
         if not parts:
             return
@@ -351,7 +353,7 @@ class ViolationBook:
         row = rows[position]
         facts = judge.facts(row, now_ns, meter, interfaces=interfaces, final=True)
         judgement = worded(judge.judge, facts)
-        if judgement.reason is None:  # a name came since the rows were judged
+        if judgement.reason is None:  # a name became known after the rows were judged
             facts = judged.classes[int(judged.kind[position])][0]
             judgement = worded(judge.judge, facts)
         if judge.judge.decide(facts).unasked:
@@ -390,7 +392,7 @@ class ViolationBook:
         return False
 
     def _evict(self) -> None:
-        """The least recently seen violation goes, past ones first."""
+        """Evict the least recently seen violation, past ones first."""
         key = next((k for k, v in self._violations.items() if not v.open), None)
         if key is None:
             key = next(iter(self._violations))
@@ -401,7 +403,7 @@ class ViolationBook:
     def _add(
         self, bad: Rows, numbers: I64, judged: JudgedRows, at: I64, now_ns: int, meter: int
     ) -> None:
-        """Add what is new in each row to its violation."""
+        """Add the new part of each row to its violation."""
         packets = (bad["packets_out"] + bad["packets_in"]).astype(np.int64)
         size = (bad["bytes_out"] + bad["bytes_in"]).astype(np.int64)
         ids = np.ascontiguousarray(bad["id"])
@@ -427,7 +429,7 @@ class ViolationBook:
             violation.packets += int(more_packets[rows_here].sum())
             violation.size += int(more_bytes[rows_here].sum())
             violation.flows += int(is_new[rows_here].sum())
-            earliest = int(rows_here[0])  # rows come by their first packets
+            earliest = int(rows_here[0])  # rows are sorted by their first packets
             if bad["first_ns"][earliest] < violation.first_ns:
                 violation.first_ns = int(bad["first_ns"][earliest])
                 violation.first_packet = int(bad["first_packet"][earliest])
@@ -454,7 +456,7 @@ class ViolationBook:
             violation.peers.update(value.tobytes() for value in distinct(raw)[:65_536])
 
     def _remember(self, meter: int, ids: U64, numbers: I64, packets: I64, size: I64) -> None:
-        """Keep what was counted, also of flows that have ended: they may be judged once more."""
+        """Keep what was counted, also for flows that have ended: they may be judged once more."""
         old = self._counted.get(meter)
         if old is not None and len(old.ids):
             stay = ~np.isin(old.ids, ids)
@@ -462,11 +464,11 @@ class ViolationBook:
             numbers = np.concatenate([old.group[stay], numbers])
             packets = np.concatenate([old.packets[stay], packets])
             size = np.concatenate([old.size[stay], size])
-        keep = np.argsort(ids, kind="stable")[-COUNTED_MAX:]  # the oldest flows go first
+        keep = np.argsort(ids, kind="stable")[-COUNTED_MAX:]  # the oldest flows are evicted first
         self._counted[meter] = _Counted(ids[keep], numbers[keep], packets[keep], size[keep])
 
     def _take_back(self, rows: AnyRows, judged: JudgedRows, meter: int) -> None:
-        """Flows that were a violation and are none any more leave it again."""
+        """the oldest flows are evicted first"""
         counted = self._counted.get(meter)
         if counted is None or not len(counted.ids):
             return
@@ -476,8 +478,9 @@ class ViolationBook:
         self._leave(meter, counted, np.isin(counted.ids, better))
 
     def _moved(self, meter: int, ids: U64, numbers: I64) -> None:
-        """Flows that belong to another violation now (their content is known) leave the old one,
-        with all their packets."""
+        """Flows that now belong to another violation (their content is known) leave the old one,
+        with all their packets.
+        """
         counted = self._counted.get(meter)
         if counted is None or not len(counted.ids):
             return
@@ -489,7 +492,7 @@ class ViolationBook:
             self._leave(meter, counted, moved)
 
     def _leave(self, meter: int, counted: _Counted, gone: Bool) -> None:
-        """Take what was counted of some flows off their violations."""
+        """Subtract the counts of some flows from their violations."""
         for index in np.flatnonzero(gone).tolist():
             key = self._by_number[int(counted.group[index])]
             violation = self._violations.get(key)
@@ -562,7 +565,7 @@ def _is_stream(facts: FlowFacts) -> bool:
 
 
 def _identity(facts: FlowFacts, judgement: Judgement, key: int) -> str:
-    """Short, and the same in every run over the same traffic."""
+    """A short id, the same in every run over the same traffic."""
     peers = "|".join(
         (judgement.reason or "", facts.client, judgement.host or facts.server, facts.transport)
     )
@@ -571,7 +574,7 @@ def _identity(facts: FlowFacts, judgement: Judgement, key: int) -> str:
 
 
 def _narrow(rows: AnyRows, at: I64) -> Rows:
-    """The few fields that folding needs: a flow row is wide, and copying all of it is the cost."""
+    """The few fields needed for merging: copying whole flow rows would be the main cost."""
     out = np.empty(len(at), _NARROW)
     for name in _FIELDS:
         out[name] = rows[name][at]
@@ -579,7 +582,7 @@ def _narrow(rows: AnyRows, at: I64) -> Rows:
 
 
 def _turn_unasked(bad: Rows, judged: JudgedRows, at: I64) -> None:
-    """Change over the ends of rows that were opened by their supposed server."""
+    """Exchange client and server of rows that were opened by their supposed server."""
     kinds = [i for i, (_, decision) in enumerate(judged.classes) if decision.unasked]
     if not kinds:
         return

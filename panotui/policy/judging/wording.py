@@ -1,7 +1,7 @@
-"""Words for verdicts: facts and a decision in, a sentence, the nearest rules and advice out.
+"""The wording of verdicts: facts and a decision in; a sentence, the nearest rules and advice out.
 
-The nearest rules say what failed in each, so that a person sees which word of the policy (or of the
-flow) would have to change.
+Each of the nearest rules comes with the condition that failed, so that the user sees which part of
+the policy (or of the flow) would have to change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEAREST_MAX = 3
 
 
 def worded(judge: Judge, facts: FlowFacts) -> Judgement:
-    """The verdict of a flow with its words."""
+    """The verdict of a flow with its wording."""
     decision = judge.decide(facts)
     violation = decision.verdict == "violation"
     facts = facts.unasked() if decision.unasked else facts
@@ -48,7 +48,7 @@ def worded(judge: Judge, facts: FlowFacts) -> Judgement:
 
 
 def peer(judge: Judge, address: str, who: int) -> str:
-    """An address with what it is: "camera dock (10.20.0.11)"."""
+    """An address with its role: "camera dock (10.20.0.11)"."""
     facts = judge.facts
     if address in facts.appliance_addresses:
         return f"the appliance's {facts.appliance_addresses[address]} ({address})"
@@ -214,8 +214,9 @@ def _sentence(text: str) -> str:
 
 
 def nearest(judge: Judge, f: FlowFacts, d: Decision) -> tuple[str, ...]:
-    """The rules that come closest, each with what failed in it: "cloudwatch: port 8444 is not
-    443". At most three."""
+    """The nearest rules, at most three, each with the condition that failed: "cloudwatch: port 8444
+    is not 443".
+    """
     if d.reason == "stream-leak":
         return ("rtsp: streams stay between a camera and the appliance, on the site",)
     inbound = d.reason == "inbound"
@@ -335,7 +336,7 @@ def _failure(judge: Judge, rule: Rule, f: FlowFacts, d: Decision) -> str:
 
 
 def _look_alikes(judge: Judge, name: HostName) -> list[str]:
-    """Rules whose host the name imitates: the same text before, after or almost."""
+    """Rules whose host name is imitated: the same text before or after, or nearly the same."""
     if judge.policy.match_host(name.name) or judge.policy.other_region(name.name):
         return []
     host = canonical_host(name.name) or name.name.lower()

@@ -1,1 +1,1 @@
-"""What people ask of a policy without traffic, or afterwards."""
+"""Queries about a policy, without traffic or afterwards."""

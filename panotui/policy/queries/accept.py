@@ -1,8 +1,8 @@
 """Accepts a violation into the site file: record and file in, a changed file and an undo out.
 
-The file's comments and order stay; the new text is checked before it replaces the old one in one
-step, so that no crash leaves half a file. What can never be right (a stream that leaves the site,
-an unencrypted endpoint) is refused with the reason.
+Comments and order of the file are kept. The new text is checked before it replaces the old one
+atomically, so that a crash never leaves half a file. Some violations are always wrong (a stream
+that leaves the site, an unencrypted endpoint); accepting them is refused with the reason.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _REFUSED = {
 
 
 class Accepted(Struct, frozen=True):
-    """What was done; `undo` takes it back."""
+    """An accepted violation; `undo` reverts it."""
 
     path: Path
-    before: str | None  # the file's text before; None: there was none
+    before: str | None  # text of the file before; None: there was no file
     after: str
     what: str  # "added [[service]] example.net port 443"
 
@@ -44,7 +44,7 @@ class Accepted(Struct, frozen=True):
 def accept(path: Path, violation: ViolationRecord) -> Accepted:
     """Change the site file so that the violation is allowed from now on.
 
-    Raises `UsageError` when it cannot be accepted, `SiteError` when the file is wrong.
+    Raises `UsageError` if it cannot be accepted, `SiteError` if the file is invalid.
     """
     if violation.reason in _REFUSED:
         raise _refusal(violation, _REFUSED[violation.reason])
@@ -62,7 +62,7 @@ def accept(path: Path, violation: ViolationRecord) -> Accepted:
 
 
 def undo(accepted: Accepted) -> None:
-    """Put the file back as it was; `UsageError` if someone has changed it since."""
+    """Restore the file; `UsageError` if it has been changed since."""
     try:
         now = read_text(accepted.path)
     except Exception as error:
@@ -138,7 +138,7 @@ def _add_service(document: Any, v: ViolationRecord) -> str:
         raise _refusal(v, f"{v.transport} of this kind cannot be written as a service")
     services = _array_of_tables(document, "service")
     named = v.host is not None and "." in v.host and canonical_host(v.host) is not None
-    host = v.host if named and v.host else v.dst  # a camera's or a range's name is no host name
+    host = v.host if named and v.host else v.dst  # the name of a camera or range is not a host name
     name = _free_name(re.sub(r"[^A-Za-z0-9]+", "-", host).strip("-")[:48] or "service", services)
     table = tomlkit.table()
     table["name"] = name
@@ -194,7 +194,7 @@ def _free_name(wanted: str, tables: Any) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file in one step, with its mode and, where allowed, its owner."""
+    """Replace the file atomically, with its mode and, if allowed, its owner."""
     target = path.resolve()  # a link stays a link
     try:
         status = target.stat() if target.exists() else None

@@ -1,6 +1,6 @@
 """Differences: between two policies, between a policy and the traffic, between two judgements.
 
-Sites or judged flow rows go in; lists of what was added, removed, missing or never used come out.
+Sites or judged flow rows go in; lists of added, removed, missing and unused entries come out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """Traffic that the policy does not allow."""
 
     reason: str
-    host: str  # name, or address where no name is known
+    host: str  # name, or the address if there is no name
     transport: str
     port: int
     flows: int
@@ -62,7 +62,7 @@ class ObservedDiff(msgspec.Struct, frozen=True, kw_only=True):
     """A policy against traffic."""
 
     schema: str = SCHEMA_DIFF
-    missing: tuple[Need, ...] = ()  # what the traffic would need
+    missing: tuple[Need, ...] = ()  # additions that the traffic would need
     unused: tuple[str, ...] = ()  # rules that no flow used, in words
 
     def lines(self) -> list[str]:
@@ -75,7 +75,7 @@ class ObservedDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def diff_policies(old: Site, new: Site) -> tuple[PolicyChange, ...]:
-    """What changes from one site file's policy to another's."""
+    """The changes from one site file's policy to another's."""
     a, b = SiteView(old), SiteView(new)
     shown_a, shown_b = resolve(a), resolve(b)
     changes = []
@@ -97,7 +97,7 @@ def diff_policies(old: Site, new: Site) -> tuple[PolicyChange, ...]:
 
 
 def _rules(view: SiteView) -> dict[str, str]:
-    """Rule id -> all that decides about it, in one line."""
+    """Rule id -> everything that affects its decisions, in one line."""
     policy = Policy.for_site(view.site, view.facts.region)
     out = {}
     for rule in policy.rules:
@@ -119,7 +119,7 @@ def _text(value: object) -> str:
 
 
 def diff_observed(view: SiteView, rows: AnyRows, judged: JudgedRows) -> ObservedDiff:
-    """What the traffic would need that the policy lacks, and what of the policy nobody used."""
+    """Rules that the traffic needs and the policy lacks, and rules that no flow used."""
     return ObservedDiff(missing=_missing(rows, judged), unused=_unused(view, rows, judged))
 
 

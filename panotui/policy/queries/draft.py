@@ -1,7 +1,7 @@
-"""A first site file, drafted from what was seen: a site view and judged flows in, TOML text out.
+"""A first site file drafted from traffic: a site view and judged flows in, TOML text out.
 
-Each line carries a comment of the evidence behind it. What would open the policy (a service that no
-rule allows) is written as a comment, for a person to decide.
+Each line has a comment with its evidence. Entries that would open the policy (a service that no
+rule allows) are written as comments, for a person to decide.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMENT_MAX = 120
 
 
 class SeenListen(Struct, frozen=True):
-    """An inbound port that the appliance answered on."""
+    """An inbound port on which the appliance answered."""
 
     port: int
     transport: str
@@ -34,7 +34,7 @@ class SeenListen(Struct, frozen=True):
 
 
 class SeenService(Struct, frozen=True):
-    """Something that the appliance speaks to, and no rule allows."""
+    """A peer of the appliance that no rule allows."""
 
     host: str
     port: int
@@ -87,8 +87,8 @@ def draft_site(
 ) -> str:
     """The text of a site file.
 
-    `seen`: what was watched ("62 s on mir0 and mir1"). `interfaces`: the capture interface on
-    which each port of the appliance was seen.
+    `seen`: the capture that it is based on ("62 s on mir0 and mir1"). `interfaces`: the capture
+    interface on which each port of the appliance was seen.
     """
     document = tomlkit.document()
     document.add(tomlkit.comment("Drafted by panotui init" + (f" from {seen}" if seen else "")))
@@ -109,7 +109,7 @@ def draft_site(
         document["listen"] = listed
     text = tomlkit.dumps(document) + _suggested(services)
     problems = [p for p in check_site(text)[1] if p.error]
-    if problems:  # a wire value that the site file does not take: say so instead of a bad file
+    if problems:  # a wire value that is invalid in a site file: report it
         notes = "".join(f"# line {p.line}: {p.field}: {p.text}\n" for p in problems)
         return "# Not everything that was seen fits a site file:\n" + notes + text
     return text
@@ -118,7 +118,7 @@ def draft_site(
 def _note(table: Table, key: str, value: object, comment: str) -> None:
     table[key] = value
     item = table.item(key)
-    assert isinstance(item, Item)  # a key that was just set is no table in pieces
+    assert isinstance(item, Item)  # a key that was just set is not a table in several parts
     item.comment(printable(comment, COMMENT_MAX))
 
 

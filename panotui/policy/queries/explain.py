@@ -1,7 +1,7 @@
-"""Why: the rule that allows something, or the nearest rules and what failed in each.
+"""Explanations: the rule that allows a connection, or the nearest rules and what failed in each.
 
-`explain` answers without traffic (host, port, the appliance's port); `explain_flow` tells a flow
-that was seen, with where its name comes from and what speaks against it.
+`explain` answers without traffic (host, port, the appliance's port). `explain_flow` describes an
+observed flow, with the sources of its name and any contradictions.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     nearest: tuple[str, ...] = ()
     suggestion: str | None = None
-    source: str | None = None  # where the rule comes from
+    source: str | None = None  # source of the rule
     alias: bool = False
 
     def lines(self) -> list[str]:
-        """As a person reads it."""
+        """The explanation as text lines."""
         what = f"{self.transport}/{self.port}"
         where = f" on {self.from_port}" if self.from_port else ""
         arrow = "to" if self.direction == "out" else "from"
@@ -67,9 +67,9 @@ def explain(
     from_port: str | None = None,
     direction: str = "out",
 ) -> Explanation:
-    """What the policy says of a connection that nobody has made.
+    """The policy's verdict on a hypothetical connection.
 
-    `host`: a name or an address. Raises `UsageError` for what is no host, port or port's name.
+    `host`: a name or an address. Raises `UsageError` for an invalid host, port or name of a port.
     """
     _check(view, host, port, transport, from_port, direction)
     judge = Judge(Policy.for_site(view.site, view.facts.region), view.facts)

@@ -1,4 +1,4 @@
-"""The policy as a table for a firewall ticket: a line for each opening that is needed, as CSV."""
+"""The policy as a table for a firewall ticket: one CSV line per opening that is needed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from panotui.site.view import SiteView
 
 
 class Opening(Struct, frozen=True):
-    """One line of the ticket."""
+    """One line of the table."""
 
     number: int
     action: str
-    direction: str  # as the appliance sees it
+    direction: str  # as seen from the appliance
     source: str
     destination: str
     transport: str
@@ -31,7 +31,7 @@ class Opening(Struct, frozen=True):
 
 
 def openings(view: SiteView) -> tuple[Opening, ...]:
-    """The lines of the ticket, cloud services first."""
+    """The lines of the table, cloud services first."""
     policy = Policy.for_site(view.site, view.facts.region)
     lines: list[Opening] = []
     order = {"cloud": 0, "service": 1, "camera": 2, "listen": 3, "infrastructure": 4}
@@ -64,7 +64,7 @@ def _opening(
 
 
 def _ends(view: SiteView, policy: Policy, rule: Rule) -> list[tuple[str, str, str]]:
-    """(source, destination, port) of each line that a rule needs; none if it needs no opening."""
+    """(source, destination, port) of each line that a rule needs; empty if it needs no opening."""
     facts = view.facts
     port = rule.port_text
     if rule.kind == "listen":
@@ -95,7 +95,7 @@ def _ends(view: SiteView, policy: Policy, rule: Rule) -> list[tuple[str, str, st
 
 
 def appliance(view: SiteView, role: str) -> str:
-    """The appliance's addresses that carry a role, as a firewall's owner needs them."""
+    """The appliance's addresses that carry a role, in a form for the owner of a firewall."""
     facts = view.facts
     out = []
     for address, port in facts.appliance_addresses.items():
@@ -109,7 +109,7 @@ def appliance(view: SiteView, role: str) -> str:
 
 
 def export_csv(view: SiteView) -> str:
-    """The table as CSV (RFC 4180), with a head line."""
+    """The table as CSV (RFC 4180), with a header line."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(Opening.__struct_fields__)
@@ -119,7 +119,7 @@ def export_csv(view: SiteView) -> str:
 
 
 def _cell(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet interprets as a formula."""
     text = str(value)
-    # a host pattern begins with a star, which is none of a formula's first characters
+    # a host pattern begins with a star, which does not start a formula
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,7 +1,7 @@
-"""The policy as a Manufacturer Usage Description (RFC 8520, JSON), for managers that read it.
+"""The policy as a Manufacturer Usage Description (RFC 8520, JSON), for MUD managers.
 
-MUD knows neither wildcards in names, nor the appliance's two ports, nor TLS: what is lost is listed
-under the extension `panotui`, and wildcard patterns are replaced by the names that were observed.
+MUD supports neither wildcards in names, nor the appliance's two ports, nor TLS. Anything lost is
+listed under the extension `panotui`, and wildcard patterns are replaced by observed names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from panotui.site.hosts import canonical_host, is_address
 from panotui.site.view import SiteView
 from panotui.wire.text import printable
 
-DEFAULT_URL = "https://panotui.invalid/panorama.json"  # RFC 2606: says that it is nowhere yet
+DEFAULT_URL = "https://panotui.invalid/panorama.json"  # RFC 2606: a name that does not resolve
 CACHE_VALIDITY_H = 48
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
@@ -30,7 +30,7 @@ def export_mud(
     url: str = DEFAULT_URL,
     time_ns: int = 0,
 ) -> bytes:
-    """The MUD file. `observed`: host names seen, in place of wildcards. `time_ns`: last update."""
+    """The MUD file. `observed`: host names that replace wildcards. `time_ns`: last update."""
     document = mud_document(view, observed, url=url, time_ns=time_ns)
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
@@ -112,7 +112,7 @@ class _Builder:
         return name
 
     def _pair(self, label: str, transport: str, port: str, ours: Any, theirs: Any) -> None:
-        """An ACE a direction for a connection that the device opens."""
+        """One ACE per direction for a connection that the device opens."""
         number = _port_match(port)
         tcp: dict[str, Any] = {"ietf-mud:direction-initiated": "from-device"}
         out: dict[str, Any] = {"destination-port": number}
@@ -204,7 +204,7 @@ class _Builder:
 
 
 def _peer(host: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Matches of a peer: as destination, as source."""
+    """Matches of a peer: as destination, and as source."""
     if is_address(host):
         net = f"{host}/32"
         return {"ipv4": {"destination-ipv4-network": net}}, {"ipv4": {"source-ipv4-network": net}}

@@ -1,10 +1,10 @@
 """The policy as an nftables table for the box between the appliance and its networks.
 
-A site view and observed DNS answers go in, text for `nft -f` comes out. The table touches only the
-appliance's and the cameras' traffic; all else passes. A packet filter knows addresses, not names:
-each service has a named set, filled with the answers that were observed and meant to be kept
-filled by the resolver (the dnsmasq lines at the end do that). What the filter cannot tell (names
-that share an address, TLS or not) is said in the head of the file.
+A site view and observed DNS answers go in, text for `nft -f` comes out. The table filters only the
+traffic of the appliance and the cameras; all other traffic passes. A packet filter knows addresses,
+not names: each service has a named set, filled with observed answers. The resolver should keep the
+sets up to date (see the dnsmasq lines at the end). The head of the file lists what the filter
+cannot distinguish (names that share an address, TLS or not).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "
 
 
 class _Parts(Struct):
-    """What the text is made of."""
+    """The parts of the text."""
 
     cloud: list[str] = field(default_factory=list)  # appliance addresses that may reach the cloud
-    camera: list[str] = field(default_factory=list)  # and cameras
+    camera: list[str] = field(default_factory=list)  # and to cameras
     every: list[str] = field(default_factory=list)
     macs: list[str] = field(default_factory=list)
     sets: dict[str, list[str]] = field(default_factory=dict)  # named set -> IPv4 elements
-    rules: list[Rule] = field(default_factory=list)  # that have a set
+    rules: list[Rule] = field(default_factory=list)  # names that have a set
 
 
 def export_nftables(
     view: SiteView, answers: Iterable[tuple[str, str]] = (), *, family: str = "inet"
 ) -> str:
-    """The table as text. `answers`: (name, address) pairs that DNS was seen to give.
+    """The table as text. `answers`: (name, address) pairs from observed DNS answers.
 
     `family`: "inet" for a router, "bridge" for an inline bridge. `ValueError` for another.
     """
@@ -88,7 +88,7 @@ def _parts(view: SiteView, policy: Policy, answers: Iterable[tuple[str, str]]) -
         for match in policy.match_host(host):
             plausible = scope_of(ip) == INTERNET or policy.site.site.private_link
             if not plausible and match.rule.kind == "cloud":
-                continue  # an answer that cannot be its own: a sinkhole must not be let through
+                continue  # an answer that cannot be genuine: a sinkhole must not be allowed
             elements = parts.sets.get(_set_name(match.rule))
             if elements is not None and ip not in elements:
                 elements.append(ip)
@@ -281,9 +281,9 @@ def _incoming(view: SiteView) -> list[str]:
 
 
 def _dnsmasq(policy: Policy, parts: _Parts, family: str) -> list[str]:
-    """Lines for a dnsmasq (2.87 or newer) that fill the sets as names are resolved.
+    """Lines for dnsmasq (2.87 or newer) that fill the sets as names are resolved.
 
-    dnsmasq takes the longest domain that fits, so each domain lists all sets that its names need.
+    dnsmasq uses the longest matching domain, so each domain lists all sets that its names need.
     """
     domains: dict[str, set[str]] = {}
     for rule in parts.rules:

@@ -10,7 +10,7 @@ from panotui.site.view import SiteView
 
 
 def firewall_text(view: SiteView) -> str:
-    """The request as text that can be pasted into a mail or a ticket."""
+    """The request as text for a mail or a ticket."""
     shown = resolve(view)
     site = f" of site {shown.site}" if shown.site else ""
     lines = [

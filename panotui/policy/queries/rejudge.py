@@ -1,11 +1,11 @@
-"""Judges flows that were kept as records again, under another site file.
+"""Judges recorded flows again, under another site file.
 
-A recording's last snapshot and its flow records go in; the same records with the new verdicts, the
-violations that follow and the list of what differs come out. A record keeps what a verdict hangs on
-(ends, application, the name and its source, MACs, how the client was known), so it is turned back
-into a flow row and the messages that taught it, and judged by the same `RowJudge` as live traffic.
-What a record does not keep (other names of an address, DHCP, media that were negotiated away from
-the session's own hosts) cannot be weighed again.
+In: a recording's last snapshot and its flow records. Out: the same records with new verdicts, the
+resulting violations, and a list of differences. A record keeps the inputs of a verdict (ends,
+application, the name and its source, MACs, how the client was determined). It is turned back into a
+flow row and the messages behind it, and judged by the same `RowJudge` as live traffic. Facts that a
+record does not keep (other names of an address, DHCP, media negotiated with other hosts than those
+of the session) have no effect.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _PROTOCOLS = {
 }  # fmt: skip
 _MEDIA_APPS = frozenset({"rtp", "rtcp", "srtp"})
 _RTSP_APPS = frozenset({"rtsp", "rtsp-http", "rtsps"})
-_KEPT_S = 1 << 30  # a name that the record has was good when the flow began
+_KEPT_S = 1 << 30  # a recorded name was valid when the flow began
 
 
 class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One flow that two site files judge differently."""
+    """A flow on which two site files differ."""
 
     flow: str
     src: str
@@ -74,9 +74,9 @@ class FlowChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejudged(Struct, frozen=True):
-    """What another site file makes of a recording."""
+    """A recording judged by another site file."""
 
-    snapshot: Snapshot  # with the site, violations and verdicts of streams that follow
+    snapshot: Snapshot  # with the new site, violations and verdicts of streams
     flows: list[FlowRecord]
     changes: tuple[FlowChange, ...]
 
@@ -111,7 +111,7 @@ def rejudge(site: Site, snapshot: Snapshot, flows: Sequence[FlowRecord]) -> Reju
 
 
 def changes(old: Iterable[FlowRecord], new: Iterable[FlowRecord]) -> tuple[FlowChange, ...]:
-    """Flows (matched by id) whose verdict, reason or, where allowed, rule differ; in time order."""
+    """Flows (matched by id) whose verdict, reason or, if allowed, rule differs; in time order."""
     before = {flow.id: flow for flow in old}
     found = []
     for flow in new:
@@ -136,7 +136,7 @@ def verdict_words(flow: FlowRecord) -> str:
 
 
 def _completed(site: Site, snapshot: Snapshot) -> Site:
-    """The site with what the recording had found out, where the file says nothing of it."""
+    """The site, completed with facts from the recording that the file does not declare."""
     identity = site.site
     known = snapshot.site
     given = {
@@ -147,7 +147,7 @@ def _completed(site: Site, snapshot: Snapshot) -> Site:
 
 
 def _rows(flows: Sequence[FlowRecord], ports: dict[str, int]) -> FlowRows:
-    """The records as rows; a row's id is its place, from 1."""
+    """The records as rows; a row's id is its position, from 1."""
     rows = FlowRows(len(flows))
     apps = {name: i for i, name in enumerate(APPS)}
     states = {name: i for i, name in enumerate(FLOW_STATES)}
@@ -191,7 +191,7 @@ def _rows(flows: Sequence[FlowRecord], ports: dict[str, int]) -> FlowRows:
 
 
 def _messages(snapshot: Snapshot, flows: Sequence[FlowRecord]) -> Iterable[AnyMessage]:
-    """What taught the records their names, sessions and servers, as messages."""
+    """The messages behind the records' names, sessions and servers."""
     begin = flows[0].first_time_ns if flows else 0
     for port in snapshot.ports:
         for address in port.addresses:
@@ -237,7 +237,7 @@ def _names_of(number: int, flow: FlowRecord, resolver: str) -> Iterable[AnyMessa
 
 
 def _dns(flow: FlowRecord, server: str, name: str) -> DnsMessage:
-    """An answer that named the flow's server, or just the fact that `server` answers."""
+    """An answer that named the flow's server, or only the fact that `server` answers."""
     kind = "AAAA" if ":" in flow.dst else "A"
     answers = (DnsAnswer(name, kind, _KEPT_S, flow.dst),) if name else ()
     return DnsMessage(
@@ -250,7 +250,7 @@ def _dns(flow: FlowRecord, server: str, name: str) -> DnsMessage:
 def _session_of(
     number: int, flow: FlowRecord, sessions: dict[tuple[str, str], FlowRecord]
 ) -> Iterable[AnyMessage]:
-    """The SETUP that media between the ends of an RTSP flow came from."""
+    """The SETUP behind media between the ends of an RTSP flow."""
     for client, server, near, far in (
         (flow.src, flow.dst, flow.sport, flow.dport),
         (flow.dst, flow.src, flow.dport, flow.sport),

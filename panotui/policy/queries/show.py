@@ -1,7 +1,8 @@
-"""The policy as resolved for a site, for people and for programs: rules with their sources.
+"""The resolved policy of a site, as text and JSON: rules with their sources.
 
-Text says who may open what to whom, on which port, and where each rule comes from; the JSON has the
-same. What the 2021 guide printed wrongly is explained, because firewalls were set up by it.
+Text lists who may connect to whom, on which port, and the source of each rule; the JSON has the
+same content. Errors printed in the 2021 guide are explained, because firewalls were configured from
+it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class ShownPolicy(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[str, ...]
     local: tuple[str, ...]
     rules: tuple[ShownRule, ...]
-    guide_names: tuple[tuple[str, str], ...]  # (printed in 2021, what exists)
+    guide_names: tuple[tuple[str, str], ...]  # (name printed in 2021, correct name)
 
 
 def resolve(view: SiteView) -> ShownPolicy:

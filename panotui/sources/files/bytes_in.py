@@ -1,8 +1,8 @@
-"""Bytes of an input: files as they are, pipes as they give, compressed ones as they open.
+"""Bytes of an input: plain files and pipes, and decompressed gzip and Zstandard.
 
-What comes in is a file descriptor; what goes out is bytes written into the caller's buffer, at
-most as many as fit. Nothing waits for more than is there: a pipe's few bytes are handed on at once,
-and a compressed bomb is opened a kilobyte at a time.
+In: a file descriptor. Out: bytes written into the caller's buffer, at most as many as fit. Nothing
+waits for more than is available: a few bytes from a pipe are returned at once, and a decompression
+bomb is opened one kilobyte at a time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from panotui.errors import InputError
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PIECE = 1 << 20
-GZIP_PIECE = 1 << 14  # given to zlib at once, which copies what it has no room to open
-# Zstandard: a block of four bytes may stand for 128 KiB, so that this opens to 4 MiB at most.
+GZIP_PIECE = 1 << 14  # per call to zlib, which copies the input that does not fit
+# Zstandard: a block of four bytes may expand to 128 KiB, so this expands to 4 MiB at most.
 ZSTD_PIECE = 128
 
 
@@ -30,10 +30,12 @@ class ByteInput(Protocol):
 
     @property
     def consumed(self) -> int:
-        """Bytes of the descriptor that were used up."""
+        """Bytes of the descriptor that were consumed."""
 
     def read_into(self, target: memoryview, timeout_s: float) -> int | None:
-        """Bytes written to the start of `target`; 0 at the end, None when none came in time."""
+        """Read into the start of `target`; returns the number of bytes, 0 at the end, None on
+        timeout.
+        """
 
 
 class PlainInput:
@@ -42,7 +44,9 @@ class PlainInput:
     suffix = ""
 
     def __init__(self, fd: int, what: str, *, shared: bool = False) -> None:
-        """`shared`: a file that others read through the same descriptor; its place is not moved."""
+        """`shared`: a file that others read through the same descriptor; its offset is not
+        moved.
+        """
         self.fd = fd
         self.what = what
         self._shared = shared
@@ -77,7 +81,7 @@ class CompressedInput:
     """Gzip (several members too) or Zstandard (several frames) over another input."""
 
     def __init__(self, under: PlainInput, first: bytes, what: str) -> None:
-        """`first`: bytes already read from `under`, with the magic at their start."""
+        """`first`: bytes already read from `under`, starting with the magic."""
         self._under = under
         self._what = what
         self._gzip = first.startswith(GZIP_MAGIC)
@@ -88,14 +92,14 @@ class CompressedInput:
         self._ended = False
         self._fresh = True  # between members or frames
         self._buffer = bytearray(1 << 18)
-        self.damaged = False  # the compressed data broke off or is wrong
+        self.damaged = False  # the compressed data ended early or is damaged
 
     @property
     def consumed(self) -> int:
         return self._under.consumed - len(self._compressed)
 
     def read_into(self, target: memoryview, timeout_s: float) -> int | None:
-        """As `ByteInput.read_into`. Damaged data ends the input; `damaged` tells so."""
+        """As `ByteInput.read_into`. Damaged data ends the input and sets `damaged`."""
         while not self._plain:
             if self._ended:
                 return 0
@@ -121,7 +125,9 @@ class CompressedInput:
         return count
 
     def _open_piece(self, room: int) -> memoryview:
-        """The next plain bytes, at most a few MiB: what is left of both sides is never copied."""
+        """The next decompressed bytes, at most a few MiB; the rest of input and output is never
+        copied.
+        """
         if self._engine is None:
             self._engine = zlib.decompressobj(31) if self._gzip else _zstd_engine()
         if self._gzip:
@@ -148,7 +154,7 @@ class CompressedInput:
 
 
 def _zstd_engine() -> Any:
-    # 13 ms that other captures need not pay
+    # 13 ms that other captures do not need
     if sys.version_info >= (3, 14):
         from compression import zstd
 

@@ -1,6 +1,6 @@
-"""Captures that were opened before rights were given up, by the names that they are asked for by.
+"""Captures that were opened before privileges were dropped, by the names used for them.
 
-A name may be out of reach afterwards, or somebody may have put another file in its place.
+Such a name may be out of reach later, or another file may have replaced it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ _given: dict[str, int] = {}
 
 
 def give(path: str, descriptor: int) -> None:
-    """From now on `path` means this open file or pipe."""
+    """From now on `path` stands for this open file or pipe."""
     _given[path] = descriptor
 
 
 def descriptors() -> tuple[int, ...]:
-    """All that were given."""
+    """All descriptors that were given."""
     return tuple(_given.values())
 
 
 def descriptor(path: str) -> int | None:
-    """The descriptor that was given for a name; it stays where it is."""
+    """The descriptor that was given for a name; its offset is not moved."""
     return _given.get(path)
 
 
 def size(path: str) -> int:
-    """Bytes of a file, 0 for what is none."""
+    """Size of a file in bytes, 0 if it is not one."""
     given = _given.get(path)
     try:
         status = os.stat(path) if given is None else os.fstat(given)

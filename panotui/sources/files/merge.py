@@ -1,8 +1,8 @@
 """Several sources as one, ordered by packet time: two ports' rings, or the files of one capture.
 
 Each source has at most one batch waiting here, so memory is bounded by their batches. Rows are
-given out up to the earliest last time of the waiting batches, which keeps order wherever the
-sources are themselves in order. A live source that is silent does not hold the others up.
+delivered up to the earliest of the last times of the waiting batches, so the output is in order if
+each source is. A silent live source does not delay the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def merge(sources: Sequence[Source]) -> Source:
 
 
 class MergedSource:
-    """See `merge`. Numbers of packets count in merged order."""
+    """See `merge`. Packets are numbered in merged order."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = list(sources)
@@ -36,11 +36,11 @@ class MergedSource:
 
     @property
     def present(self) -> bool:
-        """False while an interface is gone."""
+        """False while an interface is missing."""
         return all(getattr(source, "present", True) for source in self.sources)
 
     def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
-        """The next rows in time order; None when nothing came in time, or at the end."""
+        """The next rows in time order; None on timeout or at the end."""
         batch = self._read(timeout_s)
         self.counters = self._count()
         return batch
@@ -97,7 +97,7 @@ class MergedSource:
             fileno = getattr(source, "fileno", None)
             if fileno is not None and not source.ended:
                 poll.register(fileno(), select.POLLIN)
-        # a source whose interface is gone reports an error at once: a short rest, not a busy loop
+        # a source whose interface is missing fails at once: a short sleep, not a busy loop
         if poll.poll(min(seconds, 0.1) * 1000) and not self.present:
             time.sleep(min(seconds, 0.02))
 
@@ -114,7 +114,7 @@ class MergedSource:
             at, batch = waiting[0]
             self._waiting[at] = None
             return self._numbered(self._renamed(at, batch))
-        # what is later than another's last packet may have a predecessor that is still to come
+        # a packet later than another source's last one may have a predecessor that is still to come
         until = min(int(batch.time_ns.max()) for _, batch in waiting)
         pieces: list[PacketBatch] = []
         for at, batch in waiting:
@@ -123,7 +123,7 @@ class MergedSource:
             self._waiting[at] = batch.slice(cut, len(batch)) if cut < len(batch) else None
             if cut:
                 pieces.append(self._renamed(at, batch.slice(0, cut)))
-        if not pieces:  # times that step back: the earliest start goes first, whole
+        if not pieces:  # times that step back: the batch with the earliest start goes first, whole
             at, batch = min(waiting, key=lambda pair: int(pair[1].time_ns[0]))
             self._waiting[at] = None
             pieces = [self._renamed(at, batch)]
@@ -168,7 +168,7 @@ class MergedSource:
 def _interleaved(pieces: Sequence[PacketBatch]) -> PacketBatch:
     """Batches over different memories as one batch over a copy of their bytes, by time.
 
-    What the pieces span is copied once; rows keep their order within equal times.
+    The span of the pieces is copied once; rows with equal times keep their order.
     """
     memories: list[U8] = []
     offsets = []

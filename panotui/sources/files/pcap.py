@@ -1,8 +1,8 @@
 """The classic capture file format (libpcap, draft-ietf-opsawg-pcap): bytes in, batches out.
 
-Micro- and nanosecond stamps, both byte orders, and Kuznetzov's variant with longer headers. Sizes
-that cannot be are skipped to the next plausible record and counted; a snap length that is zero,
-huge or smaller than its records is tolerated, as libpcap does.
+Micro- and nanosecond stamps, both byte orders, and Kuznetzov's variant with longer headers. A
+record with an impossible size is counted, and reading continues at the next plausible record. A
+snap length that is zero, huge or smaller than its records is tolerated, as in libpcap.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from panotui.sources.files.walk import Geometry, walk
 FILE_HEADER = 24
 LARGEST_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN for all links that carry IP
 RESYNC_WINDOW = 65_536
-TRIES = 8  # false alarms in one window of a guess
-FEW_WINDOWS = 16  # that are searched one by one
+TRIES = 8  # false matches allowed in one window of a search
+FEW_WINDOWS = 16  # windows that are searched one by one
 
-# magic as bytes -> (byte order, nanoseconds a unit, record header bytes)
+# magic as bytes -> (byte order, nanoseconds per unit, record header bytes)
 MAGICS: dict[bytes, tuple[str, int, int]] = {
     struct.pack(order + "I", number): (order, unit, head)
     for order in "<>"
@@ -35,29 +35,29 @@ MAGICS: dict[bytes, tuple[str, int, int]] = {
 
 
 class Taken(Struct):
-    """What a format made of a window of bytes."""
+    """The result of parsing a window of bytes."""
 
     batch: PacketBatch | None
-    next: int  # bytes before this position are done with
-    need: int = 0  # bytes from `next` on that must be there before it is worth asking again
+    next: int  # bytes before this position are consumed
+    need: int = 0  # bytes needed from `next` on before the next call is useful
     ended: bool = False
 
 
 class PcapFormat:
-    """Reads one file; `take` is given windows of its bytes in order."""
+    """Reads one file; `take` gets windows of its bytes in order."""
 
     name = "pcap"
 
     def __init__(self, header: bytes, counters: SourceCounters, what: str, label: str) -> None:
         """`header` is the first 24 bytes; `what` names the input in errors, `label` the interface.
 
-        InputError when it is none.
+        InputError if it is not a pcap header.
         """
         if len(header) < FILE_HEADER or header[:4] not in MAGICS:
             raise InputError(what, "not a capture file (pcap, pcapng, plain, .gz or .zst)")
         self.order, self.unit_ns, head = MAGICS[header[:4]]
         snaplen, network = struct.unpack(self.order + "II", header[16:24])
-        # above bit 16: whether and how many FCS bytes frames end with; not the link type
+        # above bit 16: the number of FCS bytes at the end of frames; not the link type
         self.interfaces: list[Interface] = [
             Interface(label, network & 0xFFFF, snaplen if 0 < snaplen < 1 << 24 else 262_144)
         ]
@@ -73,7 +73,7 @@ class PcapFormat:
         )
         self._largest_seen = 0
         self._lost_sync = False
-        self._recent = 0  # seconds of the last record: what plausible records are near
+        self._recent = 0  # seconds of the last record, for judging the next records
 
     def take(self, data: U8, start: int, stop: int, final: bool, most: int) -> Taken:
         """The whole records of `data[start:stop]`; `final`: no more bytes will come."""
@@ -134,7 +134,7 @@ class PcapFormat:
         return _PcapGuess(self.geometry, self.unit_ns, self._recent)
 
     def _resync(self, data: U8, start: int, stop: int, final: bool) -> tuple[bool, int]:
-        """(found, position): the next plausible record, else where to go on looking."""
+        """(found, position): the next plausible record, otherwise where to continue the search."""
         guess = self._guess()
         position = start
         while position < stop:
@@ -147,12 +147,14 @@ class PcapFormat:
                 return True, int(candidate)
             else:
                 position = candidate + 1
-        # what could be the head of a record whose rest has not come yet stays
+        # bytes that may be the head of an incomplete record are kept
         return False, stop if final else max(start, stop - self.geometry.head)
 
 
 class _PcapGuess(Struct, frozen=True):
-    """Finds plausible records: time near the neighbours', sizes that fit, and a successor alike."""
+    """Finds plausible records: a time near the neighbours', consistent sizes, and a plausible
+    successor.
+    """
 
     geometry: Geometry
     unit_ns: int
@@ -160,7 +162,7 @@ class _PcapGuess(Struct, frozen=True):
 
     def __call__(self, data: U8, positions: I64, window: int, stop: int) -> I64:
         found = np.full(len(positions), -1, np.int64)
-        # where the search of each window goes on; a window is left after a few false alarms
+        # search position of each window; a window is given up after a few false matches
         current = positions.copy()
         rows = np.arange(len(positions))
         for _ in range(TRIES):
@@ -179,7 +181,7 @@ class _PcapGuess(Struct, frozen=True):
         order = self.geometry.order
         at = 2 if order == "<" else 0
         high = struct.pack(order + "I", self.recent)[at : at + 2]
-        # the last whole head starts before this place
+        # the last whole header starts before this place
         ends = np.minimum(ends, max(0, stop - self.geometry.head + 1))
         width = int((ends - starts).max(initial=0)) + 1
         if len(starts) < FEW_WINDOWS or int(starts.max()) + at + width > len(data):

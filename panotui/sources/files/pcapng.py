@@ -2,8 +2,8 @@
 
 Several sections, each with its byte order and interfaces; enhanced, simple and old packet blocks;
 time resolutions in powers of ten and of two, with offsets; direction flags; drop counts of
-interface statistics. Blocks of other kinds are skipped. A damaged block is counted and the next
-plausible one looked for.
+interface statistics. Blocks of other kinds are skipped. A damaged block is counted, and reading
+continues at the next plausible one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SECTION, INTERFACE, OLD_PACKET, SIMPLE, STATISTICS, ENHANCED = 0x0A0D0D0A, 1, 2,
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 SECTION_MAGIC = b"\n\r\r\n"
 LARGEST_BLOCK = 16 << 20
-INTERFACES_MAX = 1_024  # a hostile file must not grow tables without bound; BATCH index is i2
-LATEST_S = 9_000_000_000  # the last second that int64 nanoseconds hold, roughly
+INTERFACES_MAX = 1_024  # a hostile file must not grow tables without limit; the batch index is i2
+LATEST_S = 9_000_000_000  # roughly the last second that int64 nanoseconds can hold
 
 OPT_END, OPT_COMMENT = 0, 1
 IF_NAME, IF_SPEED, IF_TSRESOL, IF_TSOFFSET = 2, 8, 9, 14
 ISB_IFDROP, ISB_OSDROP = 5, 7
 EPB_FLAGS, EPB_DROPCOUNT = 2, 4
-MISSED_MOST = 1 << 40  # packets; a larger count before one packet is nonsense
+MISSED_MOST = 1 << 40  # packets; a larger count before one packet is invalid
 
 
 class _Clock(Struct):
@@ -42,7 +42,9 @@ class _Clock(Struct):
     offset_s: int = 0
 
     def nanoseconds(self, units: U64) -> I64:
-        """Stamps in units of the resolution as nanoseconds of the epoch; the absurd is clamped."""
+        """Stamps in units of the resolution as nanoseconds since the epoch; extreme values are
+        clamped.
+        """
         if not self.power_of_two and self.exponent <= 9:
             scale = 10 ** (9 - self.exponent)
             if int(units.max(initial=0)) <= LATEST_S * 1_000_000_000 // scale and not self.offset_s:
@@ -79,14 +81,16 @@ class _Section(Struct):
 
 
 class PcapngFormat:
-    """Reads one file; `take` is given windows of its bytes in order, at positions that are
-    multiples of four away from the file's start."""
+    """Reads one file; `take` gets windows of its bytes in order, at positions that are multiples of
+    four from the file's start.
+    """
 
     name = "pcapng"
 
     def __init__(self, header: bytes, counters: SourceCounters, what: str, label: str) -> None:
-        """`header` is the first 12 bytes; `what` names the input in errors. InputError if it is
-        no section header; `label` names interfaces that have no name."""
+        """`header` is the first 12 bytes; `what` names the input in errors; `label` names
+        interfaces without a name. InputError if it is not a section header.
+        """
         if len(header) < 12 or header[:4] != SECTION_MAGIC or _section_order(header[8:12]) is None:
             raise InputError(what, "not a capture file (pcap, pcapng, plain, .gz or .zst)")
         self._order = _section_order(header[8:12])
@@ -97,8 +101,8 @@ class PcapngFormat:
         self._largest_seen = 0
         self._lost_sync = False
         self._last_ns = 0
-        self._drops: dict[int, tuple[int, int]] = {}  # interface -> (its own, the system's)
-        self._drops_ahead = (0, 0)  # sums that the file's last blocks tell, before they are reached
+        self._drops: dict[int, tuple[int, int]] = {}  # interface -> (its own drops, the system's)
+        self._drops_ahead = (0, 0)  # sums from the file's last blocks, read in advance
 
     def take(self, data: U8, start: int, stop: int, final: bool, most: int) -> Taken:
         """The whole blocks of `data[start:stop]`; `final`: no more bytes will come."""
@@ -110,7 +114,7 @@ class PcapngFormat:
         if stop - start >= 12 and data[start : start + 4].tobytes() == SECTION_MAGIC:
             return self._open_section(data, start, stop, final)
         section = self._section
-        if section is None:  # too little of the header as yet
+        if section is None:  # the header is still incomplete
             return Taken(None, start, 12, ended=final)
         walked = walk(data, start, stop, section.geometry, self._guess, most, self._largest_seen)
         return self._taken(section, data, walked, stop, final)
@@ -125,7 +129,7 @@ class PcapngFormat:
         sizes = section.geometry.steps(walked.heads)
         trailers = _u32_at(data, offsets + sizes - 4, section.order)
         kinds = words[:, 0]
-        # a new section may have another byte order: what follows was walked with the wrong one
+        # a new section may have another byte order: the rest was parsed with the wrong one
         bad = (trailers != words[:, 1]) | (kinds == SECTION)
         if bad.any():
             first = int(bad.argmax())
@@ -241,8 +245,9 @@ class PcapngFormat:
     def _annotations(
         self, section: _Section, data: U8, offsets: I64, sizes: I64, captured: I64, kinds: U32
     ) -> tuple[I16 | None, I64 | None]:
-        """Inbound or outbound by epb_flags, and packets dropped before by epb_dropcount; None for
-        what no packet has."""
+        """Inbound or outbound by epb_flags, and packets dropped before by epb_dropcount; None if no
+        packet has them.
+        """
         at = offsets + 28 + ((captured + 3) & ~3)
         end = offsets + sizes - 4
         rows = np.flatnonzero((at + 8 <= end) & (kinds == ENHANCED))
@@ -250,7 +255,7 @@ class PcapngFormat:
             return None, None
         outgoing: I16 | None = None
         missed: I64 | None = None
-        for _ in range(4):  # flags stand first or behind a comment or two
+        for _ in range(4):  # flags come first or after a comment or two
             option = _u32_at(data, at[rows], section.order)
             if section.order == "<":
                 code, length = option & np.uint32(0xFFFF), option >> np.uint32(16)
@@ -278,7 +283,7 @@ class PcapngFormat:
 
     @staticmethod
     def _dropcounts(section: _Section, data: U8, at: I64) -> I64:
-        """(n,) 64-bit counts; absurd ones are none."""
+        """(n,) 64-bit counts; implausible ones are 0."""
         first = _u32_at(data, at, section.order).astype(np.int64)
         second = _u32_at(data, at + 4, section.order).astype(np.int64)
         low, high = (first, second) if section.order == "<" else (second, first)
@@ -315,7 +320,7 @@ class PcapngFormat:
     def _other_blocks(
         self, section: _Section, data: U8, offsets: I64, sizes: I64, kinds: U32
     ) -> None:
-        # the counts of statistics are totals: of a flood of them the last ones suffice
+        # statistics count totals, so only the last of many are needed
         for kind, read, last in (
             (INTERFACE, self._interface, 1 << 30),
             (STATISTICS, self._statistics, 2 * INTERFACES_MAX),
@@ -366,8 +371,9 @@ class PcapngFormat:
         self.counters.dropped_ring = max(system, sum(d[1] for d in self._drops.values()))
 
     def look_ahead(self, data: U8) -> None:
-        """Read the statistics that a whole file ends with: what its capture has missed is known
-        before the first packet is judged. `data` is the file's end."""
+        """Read the statistics at the end of a whole file, so that the drops of its capture are
+        known before the first packet is judged. `data` is the end of the file.
+        """
         order = self._order
         drops: dict[int, tuple[int, int]] = {}
         stop = len(data)
@@ -389,7 +395,7 @@ class PcapngFormat:
     # ------------------------------------------------------------------ finding blocks
 
     def _guess(self, data: U8, positions: I64, window: int, stop: int) -> I64:
-        """The first plausible packet block in each window: kind, size and trailing size agree."""
+        """The first plausible packet block in each window: type, size and trailing size match."""
         section = self._section
         order = section.order if section is not None else "<"
         found = np.full(len(positions), -1, np.int64)
@@ -427,9 +433,10 @@ class PcapngFormat:
         return good, following
 
     def _resync(self, data: U8, start: int, stop: int, final: bool) -> tuple[bool, int]:
-        """(found, position): the next plausible block or section, else where to go on looking.
+        """(found, position): the next plausible block or section, otherwise where to continue the
+        search.
 
-        Where the first header of a section was damaged, no block can be read before another one.
+        After a damaged first header of a section, no block can be read before the next section.
         """
         position = (start + 3) & ~3
         while position + 12 <= stop:
@@ -454,13 +461,13 @@ def _packet_kind(words: U32) -> Bool:
 
 
 def _drops_told(body: bytes, order: str) -> tuple[int, int]:
-    """(packets the interface dropped, and the system) in a statistics block."""
+    """(packets dropped by the interface, and by the system) in a statistics block."""
     values = dict(_options(body, 12, order))
     counts = []
     for code in (ISB_IFDROP, ISB_OSDROP):
         value = values.get(code, b"")
         count = int(struct.unpack_from(order + "Q", value)[0]) if len(value) >= 8 else 0
-        counts.append(min(count, 1 << 62))  # nothing guarantees sane counts
+        counts.append(min(count, 1 << 62))  # counts may be invalid
     return counts[0], counts[1]
 
 
@@ -472,7 +479,7 @@ def _section_order(raw: bytes) -> str | None:
 
 
 def _u32_at(data: U8, at: I64, order: str) -> U32:
-    """(n,) words at positions that are multiples of four; past the end they are zero."""
+    """(n,) words at positions that are multiples of four; zero past the end."""
     words: U32 = data[: len(data) & ~3].view(order + "u4")
     if not len(words):
         return np.zeros(len(at), np.uint32)
@@ -484,7 +491,7 @@ def _u32_at(data: U8, at: I64, order: str) -> U32:
 
 
 def _carried(time_ns: I64, missing: Bool, before: int) -> I64:
-    """Times where those that are `missing` repeat the last one before them, or else the first."""
+    """Times in which `missing` ones repeat the last one before them, or else the first."""
     known = np.where(missing, -1, np.arange(len(time_ns)))
     last = np.maximum.accumulate(known)
     if not before and not missing.all():
@@ -493,7 +500,7 @@ def _carried(time_ns: I64, missing: Bool, before: int) -> I64:
 
 
 def _options(body: bytes, at: int, order: str) -> Iterator[tuple[int, bytes]]:
-    """(code, value) of each option; stops at the end mark or where a length cannot be."""
+    """(code, value) of each option; stops at the end mark or at an invalid length."""
     while at + 4 <= len(body):
         code, length = struct.unpack_from(order + "HH", body, at)
         at += 4

@@ -1,10 +1,10 @@
 """Capture files and pipes as a `Source`: a path (or '-') in, packet batches out.
 
-All bytes pass through one buffer that is used again and again, and batches are views of it. A map
-would save the copy (0.05 s a GB), but a file that shrinks while it is read would end the program,
-past pages stay in our memory until they are given back, and where the page cache holds small pages
-each costs a fault, so that the map is the slower one (docs/performance.md). The format is told by
-the first bytes, never by the name.
+All bytes pass through one reused buffer, and batches are views of it. A memory map would save the
+copy (0.05 s per GB), but a file that shrinks while it is read would end the program, pages stay in
+our memory until they are released, and with small pages in the page cache every page costs a fault,
+so that the map is slower (docs/performance.md). The first bytes determine the format, never the
+name.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ from panotui.sources.files.pcapng import LARGEST_BLOCK, SECTION_MAGIC, PcapngFor
 
 Format: TypeAlias = PcapFormat | PcapngFormat
 
-# Smaller batches pay more for 20,000 flows each; larger ones leave the cache between their steps.
+# Each batch pays for 20,000 flows, so smaller batches cost more; larger ones leave the cache
+# between steps.
 BATCH_PACKETS = 131_072
-FILE_BUFFER = 8 << 20  # smaller ones cost a tenth
-# A batch costs the same for few packets as for many, half a millisecond: of large packets, which
-# would be few, twice as much is read.
+FILE_BUFFER = 8 << 20  # smaller batches cost a tenth
+# A batch has a fixed cost of half a millisecond. Large packets are few per batch, so twice as many
+# bytes are read.
 LARGE_BUFFER = 16 << 20
 LARGE_PACKETS = 256  # bytes of an average record
-BUFFER = 4 << 20  # of pipes and compressed files, whose bytes come slowly, and to spare memory
-TAIL = 256 << 10  # bytes at the end of a pcapng file that are looked at first
-GATHER_S = 0.02  # how long a pipe that keeps giving may delay what it gave
+BUFFER = 4 << 20  # for pipes and compressed files, whose bytes arrive slowly, and to save memory
+TAIL = 256 << 10  # bytes at the end of a pcapng file that are read first
+GATHER_S = 0.02  # how long data from a busy pipe may be delayed
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NOT_A_CAPTURE = "not a capture file (pcap, pcapng, plain, .gz or .zst)"
 
 
 def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
-    """A capture file, or standard input for '-'.
+    """Open a capture file, or standard input for '-'.
 
-    InputError when it is missing, unreadable, a folder, a terminal, empty, or no capture.
+    InputError if it is missing, unreadable, a folder, a terminal, empty, or not a capture.
     """
     if path == "-":
         if os.isatty(0):
@@ -91,15 +92,15 @@ def open_file(path: str, *, batch_packets: int = BATCH_PACKETS) -> FileSource:
 
 
 def begins_as_capture(descriptor: int) -> bool:
-    """Whether an open file's first bytes are those of a capture, plain or compressed."""
+    """Whether an open file begins like a capture, plain or compressed."""
     first = os.pread(descriptor, 4, 0)
     return first in MAGICS or first.startswith((SECTION_MAGIC, GZIP_MAGIC, ZSTD_MAGIC))
 
 
 class FileSource:
-    """A file or pipe, plain or compressed: bytes pass through one buffer, a batch at a time.
+    """A file or pipe, plain or compressed: bytes pass through one buffer, one batch at a time.
 
-    A batch's bytes stay until the next `read`.
+    A batch's bytes stay valid until the next `read`.
     """
 
     def __init__(
@@ -112,8 +113,9 @@ class FileSource:
         *,
         shared: bool = False,
     ) -> None:
-        """`size`: of a regular file, bytes; `shared`: others read it through copies of `fd`. `fd`
-        becomes ours unless this raises."""
+        """`size`: bytes of a regular file; `shared`: others read it through copies of `fd`. Takes
+        over `fd` unless this raises.
+        """
         self.what = what
         self.label = label
         self.batch_packets = max(batch_packets, 1)
@@ -129,13 +131,13 @@ class FileSource:
         self._filled = 0
         self._no_more = False
         self._need = 1
-        self._room = 0  # bytes that the buffer has while memory is not spared
-        self._large = 0  # bytes that are worth it where packets are large
+        self._room = 0  # size of the buffer in bytes while memory is not saved
+        self._large = 0  # size in bytes that is useful for large packets
         self._sparing = False
-        # a disk is not waited for less than a batch: what a pipe gives is handed on soon
+        # a disk has a full batch ready; data from a pipe is delivered soon
         self._gather_s = GATHER_S if size is None else float("inf")
         _widen_pipe(fd)
-        if size is not None:  # a file is there at once: what it is can be said at once
+        if size is not None:  # a file is available at once, so its format is known at once
             while self._format is None and not self.ended:
                 self._fill(1.0, FILE_HEADER)
             if self._compressed is None:
@@ -146,13 +148,13 @@ class FileSource:
         return self._format.interfaces if self._format is not None else []
 
     def fileno(self) -> int:
-        """The descriptor, to be polled together with others."""
+        """The descriptor, for polling it together with others."""
         return self._fd
 
     def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
-        """The next batch of what has come, or None: nothing came in time, or the end.
+        """The next batch, or None on timeout or at the end.
 
-        InputError when the first bytes are no capture.
+        InputError if the first bytes are not a capture.
         """
         deadline = time.monotonic() + timeout_s
         while not self.ended:
@@ -178,7 +180,7 @@ class FileSource:
         return None
 
     def spare(self, memory: bool) -> None:
-        """Read through a smaller buffer from now on, and hand out less at once; or no longer."""
+        """Switch to a smaller buffer and smaller batches, or back."""
         self._sparing = memory
 
     def close(self) -> None:
@@ -201,7 +203,7 @@ class FileSource:
         return taken.batch
 
     def _fill(self, timeout_s: float, need: int) -> bool:
-        """Read what is there (at least something within the time); False when nothing came."""
+        """Read available bytes (waiting for the first within the time); False if none came."""
         self._make_room(need)
         view = self._data.data
         came = False
@@ -239,7 +241,7 @@ class FileSource:
         self._move(size)
 
     def _move(self, size: int) -> None:
-        """Unused bytes to the start of the buffer, or of a larger one."""
+        """Move unused bytes to the start of the buffer, or of a larger one."""
         if not self._start and size == len(self._data):
             return
         kept = self._data[self._start : self._filled]
@@ -251,7 +253,7 @@ class FileSource:
         self._start, self._filled = 0, len(kept)
 
     def _expect(self, size: int) -> None:
-        """Of a plain file: larger batches, and what its last blocks tell of missed packets."""
+        """For a plain file: larger batches, and the counts of missed packets in its last blocks."""
         self._move(max(len(self._data), min(size + 64, FILE_BUFFER)))
         self._large = min(size + 64, LARGE_BUFFER)
         if isinstance(self._format, PcapngFormat) and hasattr(os, "pread"):
@@ -289,7 +291,7 @@ class FileSource:
 
 
 def _widen_pipe(fd: int) -> None:
-    """A larger pipe costs fewer turns; where there is none, nothing is lost."""
+    """A larger pipe needs fewer reads; if that fails, nothing is lost."""
     if sys.platform == "linux":
         import fcntl
 

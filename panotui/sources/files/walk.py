@@ -1,16 +1,16 @@
 """Walk the records of a capture held in memory: bytes in, record offsets and headers out, by numpy.
 
-A record's header gives its length, so records form a chain, and following a chain one by one in
-Python costs more than everything that is later done with the packets. Two ways avoid it:
+A record's header gives its length, so records form a chain. Following it record by record in Python
+costs more than all later processing. Two methods avoid this:
 
-- records of one size follow at one stride: one comparison of a strided view tells for all of them;
-- otherwise the region is cut into segments, in each a *plausible* record start is guessed, and all
-  chains are followed in lockstep, one gather for all of them a step. A chain proves the next one:
-  the first starts at a true record, and when it arrives exactly where the next one started, that
-  start was true as well. Where it does not, the true chain is followed one record at a time until
-  it meets offsets that are known. So guesses decide speed only, never the result.
+- records of equal size have a constant stride: one comparison of a strided view checks all of them;
+- otherwise the region is split into segments, a *plausible* record start is guessed in each, and
+  all chains are followed in lockstep, with one gather per step. A chain proves the next one: the
+  first starts at a true record, and if it arrives exactly at the start of the next chain, that
+  start was true as well. If it does not, the true chain is followed one record at a time until it
+  meets known offsets. Guesses therefore affect only the speed, never the result.
 
-Regions are small enough for the tables of one to stay in the processor's cache.
+A region is small enough for its tables to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ Heads: TypeAlias = NDArray[Any]  # (n,) void of `Geometry.head` bytes
 # each position, or -1
 Guess: TypeAlias = Callable[[U8, I64, int, int], I64]
 
-SERIAL_BELOW = 512  # records; fewer are walked one at a time
-UNIFORM_LEAST = 32  # records of one size in a row that are worth a strided view
-UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes are taken for mixed
-# Each chain touches pages of its own: more of them than the processor's table of pages holds cost
-# 50 ns a record instead of 5; fewer pay more of numpy's fixed cost a call (3 us a step).
+SERIAL_BELOW = 512  # records; fewer are followed one at a time
+UNIFORM_LEAST = 32  # records of equal size in a row that justify a strided view
+UNIFORM_AGAIN = 1024  # records; after a shorter run the sizes count as mixed
+# Each chain touches its own pages. More chains than TLB entries cost 50 ns per record instead of 5;
+# fewer chains pay more of numpy's fixed cost per call (3 us per step).
 CHAINS = 384
 RECORDS_A_CHAIN = 128
-NARROW = 60_000  # bytes of the largest record so far, up to which 16 bits of a length may do
-CHECK_EVERY = 8  # steps between looking whether all chains have arrived
-CHAINS_LEAST = 8  # fewer are not worth the arrays
+NARROW = 60_000  # bytes of the largest record so far up to which 16 bits of a length suffice
+CHECK_EVERY = 8  # steps between checks whether all chains have arrived
+CHAINS_LEAST = 8  # fewer do not justify the arrays
 
 
 class Geometry(Struct, frozen=True):
-    """How a record tells its length: a u32 at `length_at` of its header, plus `overhead` bytes."""
+    """Where a record has its length: a u32 at `length_at` of its header, plus `overhead` bytes."""
 
     head: int  # bytes of header that are kept, a multiple of 4
-    least_head: int  # bytes that must be there to know the length
+    least_head: int  # bytes needed to know the length
     length_at: int
     overhead: int
     order: str  # "<" or ">"
     least: int  # bytes of the smallest record
-    largest: int  # bytes; a longer record is taken for damage
+    largest: int  # bytes; a longer record counts as damage
     padded: bool = False  # lengths are rounded up to a multiple of 4
 
     def step(self, data: U8, position: int) -> int:
-        """Bytes from this record to the next, as the record says."""
+        """Bytes from this record to the next, according to the record."""
         (length,) = struct.unpack_from(self.order + "I", data.data, position + self.length_at)
         step = int(length) + self.overhead
         return (step + 3) & ~3 if self.padded else step
@@ -78,7 +78,7 @@ class Walk(Struct, frozen=True):
     heads: Heads  # (n,)
     next: int  # the first byte that is not part of a whole record
     broken: (
-        bool  # the header at `next` is impossible (else it is incomplete, or `most` was reached)
+        bool  # the header at `next` is invalid (otherwise it is incomplete, or `most` was reached)
     )
 
 
@@ -132,7 +132,7 @@ def walk(
 
 
 def _head_view(data: U8, stop: int, geometry: Geometry) -> Heads:
-    """(stop - head + 1,) overlapping headers, one a byte position."""
+    """(stop - head + 1,) overlapping headers, one per byte position."""
     return np.ndarray(
         (max(stop - geometry.head + 1, 0),), f"V{geometry.head}", buffer=data, strides=(1,)
     )
@@ -141,7 +141,7 @@ def _head_view(data: U8, stop: int, geometry: Geometry) -> Heads:
 def _uniform(
     data: U8, start: int, stop: int, geometry: Geometry, most: int
 ) -> tuple[I64, Heads] | None:
-    """The run of equally long records at `start`, or None when it is too short to matter."""
+    """The run of equally long records at `start`, or None if it is too short to matter."""
     if start + UNIFORM_LEAST * geometry.least > stop:
         return None
     step = geometry.step(data, start)
@@ -178,7 +178,7 @@ def _uniform(
 
 
 def _average(data: U8, start: int, stop: int, geometry: Geometry) -> float:
-    """Mean size of the first records: how many there will be in the region, roughly."""
+    """Mean size of the first records, to estimate how many the region has."""
     position, seen = start, 0
     while seen < 16 and position + geometry.least_head <= stop:
         step = geometry.step(data, position)
@@ -192,7 +192,7 @@ def _average(data: U8, start: int, stop: int, geometry: Geometry) -> float:
 def _cut(
     piece: tuple[I64, Heads], start: int, stop: int, geometry: Geometry
 ) -> tuple[tuple[I64, Heads], int, bool]:
-    """Cut a true chain where it ends: at an impossible length, or at a record that is not whole."""
+    """Cut a true chain at an invalid length, or at an incomplete record."""
     offsets, heads = piece
     if not len(offsets):
         return piece, start, False
@@ -239,7 +239,7 @@ def _serial(
 
 
 def _heads_at(data: U8, offsets: I64, geometry: Geometry) -> Heads:
-    """Headers at `offsets`; what reaches past the end of the data is zero."""
+    """Headers at `offsets`; zero past the end of the data."""
     view = _head_view(data, len(data), geometry)
     whole = int(np.searchsorted(offsets, len(view)))
     if whole == len(offsets):
@@ -257,7 +257,7 @@ def _heads_at(data: U8, offsets: I64, geometry: Geometry) -> Heads:
 def _starts(
     data: U8, start: int, stop: int, guess: Guess, average: float, largest_seen: int
 ) -> I64:
-    """Where the chains begin: `start`, and a guessed record in each further segment."""
+    """Starts of the chains: `start`, and a guessed record in each further segment."""
     chains = int(min(CHAINS, (stop - start) / average / RECORDS_A_CHAIN))
     window = max(min(largest_seen, 16_384) if largest_seen else 2_048, 128) + 64
     chains = min(chains, (stop - start) // (2 * window))
@@ -287,7 +287,7 @@ def _lockstep(
         return _serial(data, start, edge, geometry, 1 << 62)[0]
     ends = np.append(starts[1:], edge)
     expected = int((stop - start) / average / chains) + 8
-    # nearly always lengths fit in 16 bits; where one did not, the chain is no chain
+    # lengths nearly always fit in 16 bits; if one did not, the chain is invalid
     for narrow in (True, False) if largest_seen < NARROW else (False,):
         table, steps = _follow(data, stop, starts, ends, edge, geometry, expected, narrow)
         inside = table[:steps] < ends
@@ -313,19 +313,19 @@ def _follow(
     expected: int,
     narrow: bool,
 ) -> tuple[I64, int]:
-    """Follow all chains in lockstep: offsets (steps + 1, chains), the last row are the exits.
+    """Follow all chains in lockstep: offsets (steps + 1, chains); the last row has the exits.
 
-    `narrow`: of lengths only the low 16 bits are read.
+    `narrow`: read only the low 16 bits of lengths.
     """
     chains = len(starts)
     lengths_at = _length_reader(data, stop, starts, geometry, narrow)
     rows = expected + expected // 4 + CHECK_EVERY
-    most_rows = expected * 4 + 64  # beyond that the sizes are too unequal: the rest is mended
+    most_rows = expected * 4 + 64  # beyond that the sizes are too unequal: `_mend` handles the rest
     table = np.empty((rows + 1, chains), np.int64)
     offsets = table[0]
     offsets[:] = starts
     step = 0
-    # operands as arrays: numpy takes twice as long for a number of Python's
+    # operands as arrays: numpy takes twice as long with a Python number
     overhead = np.full(chains, geometry.overhead + (3 if geometry.padded else 0))
     whole, edges = np.full(chains, ~3), np.full(chains, edge)
     while True:
@@ -349,8 +349,8 @@ def _follow(
 def _length_reader(
     data: U8, stop: int, starts: I64, geometry: Geometry, narrow: bool
 ) -> Callable[[I64], NDArray[Any]]:
-    """A function from record offsets to their lengths as the file has them."""
-    # a take has many misses of the cache under way at once, a gather from odd addresses few
+    """A function from record offsets to their lengths in the file."""
+    # a take has many cache misses in flight at once, a gather from odd addresses few
     words: U32 = data[: len(data) & ~3].view(geometry.order + "u4")
     if geometry.padded and words.flags.aligned and not (starts & 3).any():
         behind = words[geometry.length_at // 4 :]
@@ -394,7 +394,7 @@ def _mend(
         position = int(exits[chain])
         if counts[chain] and position == table[counts[chain] - 1, chain]:
             break  # a length of zero: `_cut` sees it
-        while True:  # meet a chain at one of its own offsets
+        while True:  # offsets at which a chain can be met
             if position >= edge:
                 return np.concatenate(pieces)
             chain = int(np.searchsorted(starts, position, "right")) - 1

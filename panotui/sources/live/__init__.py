@@ -1,1 +1,1 @@
-"""Live interfaces: the ring, the links, the privileges."""
+"""Live interfaces: rings, links, privileges."""

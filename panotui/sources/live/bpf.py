@@ -1,14 +1,14 @@
-"""The kernel filter of live capture: how many bytes of each packet come to us.
+"""The kernel filter of live capture: how many bytes of each packet are captured.
 
-A classic BPF program (Linux, Documentation/networking/filter.rst), made by a small assembler with
+A classic BPF program (Linux, Documentation/networking/filter.rst), built by a small assembler with
 labels. It never drops a packet; it returns a snap length:
 
-- everything for what the control lane reads: non-IP, ICMP, fragments, extension headers, control
-  ports of UDP, QUIC long headers, TCP SYN/FIN/RST, and TCP of RTSP ports (interleaved media needs
-  every byte of its framing);
-- `tcp` bytes for other TCP: enough for whole segments of a real wire, so that hellos and
-  certificates stay complete, but not for the 64 kB of a merged super-segment; TLS application data
-  that begins in the segment counts as bulk;
+- all bytes for packets that the control lane reads: non-IP, ICMP, fragments, extension headers,
+  control ports of UDP, QUIC long headers, TCP SYN/FIN/RST, and TCP of RTSP ports (interleaved media
+  needs every byte of its framing);
+- `tcp` bytes for other TCP: enough for whole segments as sent on the wire, so that hellos and
+  certificates stay complete, but not for the 64 kB of a merged super-segment (GRO); a segment that
+  begins with TLS application data counts as bulk;
 - `bulk` bytes for other UDP. 256 hold Ethernet, two VLAN tags, IPv6, UDP, RTP with an extension and
   still 100 bytes of payload: payload headers, and the parameter sets (SPS) that a camera repeats in
   band. Media payload itself is never read.
@@ -48,7 +48,7 @@ class Snap(Struct, frozen=True):
 
 
 class Assembler:
-    """Collects instructions; jumps name labels, which `assemble` turns into distances."""
+    """Collects instructions; jumps refer to labels, which `assemble` turns into distances."""
 
     def __init__(self) -> None:
         self._code: list[tuple[int, str, str, int]] = []
@@ -72,7 +72,7 @@ class Assembler:
         self._code.append((JA, label, "", 0))
 
     def assemble(self) -> bytes:
-        """`struct sock_filter` after `struct sock_filter`. ValueError when a jump is too far."""
+        """The program as consecutive `struct sock_filter`s. ValueError if a jump is too far."""
         program = b""
         for at, (code, yes, no, k) in enumerate(self._code):
             if code == JA:
@@ -86,12 +86,14 @@ class Assembler:
 
 
 def snap_program(snap: Snap) -> bytes:
-    """The filter for Ethernet frames. X holds the offset of the network, then transport header."""
+    """The filter for Ethernet frames. X holds the offset of the network header, then of the
+    transport header.
+    """
     a = Assembler()
     a.op(LDX_IMM, 14)
     _need(a, 8, "full")
     a.op(LD_H_ABS, 12)
-    for tag in range(2):  # tags that the NIC did not take away
+    for tag in range(2):  # tags that the NIC did not remove
         a.jump(JEQ, 0x8100, f"tag{tag}")
         a.jump(JEQ, 0x88A8, f"tag{tag}", f"type{tag}")
         a.label(f"tag{tag}")
@@ -165,7 +167,7 @@ def snap_program(snap: Snap) -> bytes:
 
 
 def _need(a: Assembler, count: int, otherwise: str) -> None:
-    """Go `otherwise` unless the packet has `count` bytes at X; A is lost.
+    """Go to `otherwise` unless the packet has `count` bytes at X; A is lost.
 
     A load past the end would end the program with 0, and the packet would be lost.
     """

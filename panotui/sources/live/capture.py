@@ -1,9 +1,9 @@
-"""Live capture: a TPACKET_V3 ring of our own on one interface, as a `Source`.
+"""Live capture: a TPACKET_V3 ring on one interface, as a `Source`.
 
-The kernel writes packets into shared memory (Documentation/networking/packet_mmap.rst); `read`
-hands out all blocks that are ready as one batch over that memory and gives them back at the next
-`read`. A filter in the kernel shortens bulk packets (`bpf`). An interface that goes away and comes
-back is bound again with the same socket, which needs no privilege.
+The kernel writes packets into shared memory (Documentation/networking/packet_mmap.rst). `read`
+returns all ready blocks as one batch over that memory, and returns them to the kernel at the next
+`read`. A kernel filter truncates bulk packets (`bpf`). An interface that disappears and comes back
+is bound again with the same socket, which needs no privilege.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SO_ATTACH_FILTER = 26
 ARPHRD = {1: 1, 772: 1, 65534: 101, 512: 101, 519: 101, 776: 101, 768: 101, 778: 101}
 # hardware types -> LINKTYPE: Ethernet and loopback; tunnels and PPP give bare IP
 
-# On a quiet line the kernel closes a block every `RETIRE_MS`, however little is in it: many small
-# blocks bridge a pause of seconds there, and hold as much as few large ones on a busy line.
+# On a quiet line the kernel closes a block every `RETIRE_MS`, however full it is: many small blocks
+# bridge a pause of seconds there, and hold as much as a few large ones on a busy line.
 BLOCK_BYTES = 1 << 17
 BLOCKS_LEAST = 32
-FRAME_BYTES = 2_048  # TPACKET_V3 only wants it to divide the block
-BATCH_BLOCKS = 64  # of one batch: enough to be efficient, and its columns stay small
-RETIRE_MS = 40  # a block that is not full reaches us after this time
+FRAME_BYTES = 2_048  # TPACKET_V3 only checks that it divides the block
+BATCH_BLOCKS = 64  # of one batch: large enough to be efficient, with small columns
+RETIRE_MS = 40  # a block that is not full is delivered after this time
 STATISTICS_EVERY_S = 0.5
 REOPEN_EVERY_S = 0.25
 
@@ -64,8 +64,8 @@ def open_live(
 ) -> LiveSource:
     """Capture on `interface`. `snap_bulk`: bytes kept of bulk packets (default 256).
 
-    InterfaceError when there is none of that name or its link type is unknown; PrivilegeError
-    without CAP_NET_RAW.
+    InterfaceError if there is no such interface or its link type is unknown; PrivilegeError without
+    CAP_NET_RAW.
     """
     chosen = snap or Snap()
     if snap_bulk is not None:
@@ -74,7 +74,7 @@ def open_live(
 
 
 class LiveSource:
-    """One interface. `present` is false while the interface is gone."""
+    """One interface. `present` is false while the interface is missing."""
 
     def __init__(
         self, name: str, ring_bytes: int, snap: Snap, promiscuous: bool, retire_ms: int
@@ -134,13 +134,13 @@ class LiveSource:
         self._view: U8 = self._ring.view()
         self._view.flags.writeable = False
         self._status = ring.block_words(self._ring, BLOCK_BYTES)[:, ring.BLOCK_STATUS // 4]
-        if self.name == "lo":  # else every packet comes twice
+        if self.name == "lo":  # otherwise every packet comes twice
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self._bind()
 
     def _attach(self, program: bytes) -> None:
-        """The filter stands before the socket is bound, so that no packet passes it by."""
+        """Set the filter before the socket is bound, so that no packet bypasses it."""
         code = array.array("B", program)
         address, _ = code.buffer_info()
         self._socket.setsockopt(
@@ -160,8 +160,9 @@ class LiveSource:
                 )
 
     def _index_now(self) -> int:
-        """The interface's number. Our socket is asked: it knows the network that it was opened in,
-        whichever this process is in by now. OSError when there is no such interface."""
+        """The interface's number. Our socket is queried: it belongs to the network namespace in
+        which it was opened, even if this process has moved. OSError if there is no such interface.
+        """
         answer = fcntl.ioctl(self._socket, SIOCGIFINDEX, struct.pack("16si", self.name.encode(), 0))
         return int(struct.unpack_from("i", answer, 16)[0])
 
@@ -180,7 +181,7 @@ class LiveSource:
     # ------------------------------------------------------------------ reading
 
     def fileno(self) -> int:
-        """The socket, readable when a block is ready: to be polled together with others."""
+        """The socket, readable when a block is ready; for polling together with others."""
         return self._socket.fileno()
 
     def filled(self) -> float:
@@ -188,9 +189,9 @@ class LiveSource:
         return int(np.count_nonzero(self._status & ring.STATUS_USER)) / self.blocks
 
     def read(self, timeout_s: float = 0.0) -> PacketBatch | None:
-        """All that is ready as one batch, or None when nothing came within the time.
+        """All ready packets as one batch, or None on timeout or while the interface is missing.
 
-        The batch before is given back to the kernel. None too while the interface is gone.
+        Returns the previous batch to the kernel.
         """
         if self.ended:
             return None
@@ -218,8 +219,9 @@ class LiveSource:
                 self._look()
 
     def _ready(self) -> list[int]:
-        """The blocks that are ours now, oldest first; at most half the ring at once, so that the
-        kernel can go on writing while we work, and no more than a batch should hold."""
+        """The blocks that are ours now, oldest first. At most half the ring at once, so that the
+        kernel can keep writing, and no more than fits into a batch.
+        """
         most = min(self.blocks // 2, BATCH_BLOCKS)
         blocks: list[int] = []
         at = self._next
@@ -275,7 +277,7 @@ class LiveSource:
             self.present = False
 
     def _return(self, now: float) -> None:
-        """Bind again when an interface of our name is back; the ring stays."""
+        """Bind again when an interface with our name is back; the ring stays."""
         if now < self._reopen_due:
             return
         self._reopen_due = now + REOPEN_EVERY_S
@@ -288,7 +290,7 @@ class LiveSource:
         self.present = True
 
     def close(self) -> None:
-        """Ends capture; batches of this source are invalid from now on."""
+        """End the capture; batches of this source are invalid from now on."""
         self.ended = True
         self._held = []
         self._socket.close()
@@ -303,7 +305,7 @@ def _packet_socket(name: str) -> socket.socket:
             name, "live capture needs Linux", "Capture with tcpdump and use panotui analyze."
         )
     try:
-        # protocol 0: nothing is received before the filter stands and the socket is bound
+        # protocol 0: nothing is received before the filter is set and the socket is bound
         return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError:
         raise PrivilegeError(name, "capture needs CAP_NET_RAW", PRIVILEGE_REMEDY) from None
@@ -314,7 +316,7 @@ def _packet_socket(name: str) -> socket.socket:
 
 
 def _interface_drops(name: str) -> int:
-    """Packets that the interface itself lost, since it exists (sysfs)."""
+    """Packets dropped by the interface itself since it exists (sysfs)."""
     total = 0
     folder = Path("/sys/class/net") / name / "statistics"
     for counter in ("rx_dropped", "rx_missed_errors"):

@@ -1,9 +1,9 @@
-"""What root does on behalf of the user whom it is about to become: with that user's rights.
+"""File access that root performs for the user that it is about to become, with that user's rights.
 
 A path that a user can influence is opened as that user, so that a link planted there reaches
-nothing that the user could not reach alone. Only where the user may not, and where every folder
-on the way belongs to root and is closed to others, does root act itself, from folder handle to
-folder handle, following no link. For a process that is not root all of this is the plain call.
+nothing that the user could not reach anyway. Root acts itself only if the user may not, and if
+every folder on the way belongs to root and is closed to others; it then goes from folder handle to
+folder handle and follows no link. For a process that is not root, all of this is a plain call.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def acting(user: tuple[int, int] | None = None) -> Iterator[None]:
-    """The effective user and groups are `user` (uid, gid), or those that `privileges.drop` goes to.
-    Before threads."""
+    """Set the effective user and groups to `user` (uid, gid), or to the target of
+    `privileges.drop`. Call before threads are started.
+    """
     uid, gid = user or privileges.target()
     if os.geteuid() != 0 or uid == 0:
         yield
@@ -43,15 +44,16 @@ def acting(user: tuple[int, int] | None = None) -> Iterator[None]:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """The first `limit` bytes of a file: the user's, or root's own; OSError as of `open`."""
+    """The first `limit` bytes of a file of the user or of root; OSError as for `open`."""
     descriptor = open_file(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:
         return file.read(limit)
 
 
 def open_input(path: Path | str, is_wanted: Callable[[int], bool]) -> int:
-    """A descriptor for reading a file or pipe as the caller; where the caller may not, as root a
-    pipe, or a plain file whose beginning `is_wanted` (it is given the descriptor). OSError."""
+    """A descriptor for reading a file or pipe as the caller. If the caller may not: as root for a
+    pipe, or for a plain file that `is_wanted` accepts (it gets the descriptor). OSError.
+    """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
     caller = privileges.caller()
     try:
@@ -70,10 +72,10 @@ def open_input(path: Path | str, is_wanted: Callable[[int], bool]) -> int:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """A descriptor of a file; one that is made is the user's, with mode 0640. OSError.
+    """A descriptor of a file; a new file belongs to the user, with mode 0640. OSError.
 
-    For who called sudo root writes nowhere that this user may not: a file of a chosen name in a
-    folder of root's can be a program to root. It reads site files there, and no others.
+    For a caller of sudo, root writes only where that user may: a file with a chosen name in one of
+    root's folders can be a program run by root. It reads site files there, and no others.
     """
     flags |= os.O_CLOEXEC
     try:
@@ -110,10 +112,10 @@ def _is_site(path: Path) -> bool:
 
 
 def folder(path: Path, *, shared: bool = False) -> int:
-    """A descriptor (O_PATH) of the user's folder at `path`, which is made if it is not there.
+    """A descriptor (O_PATH) of the user's folder at `path`, which is created if needed.
 
-    It stays usable through /proc/self/fd when root has been given up. UsageError for a folder that
-    belongs to somebody else, and for one that others may look into unless that is wanted.
+    It stays usable through /proc/self/fd after root has been given up. UsageError if the folder
+    belongs to somebody else, or if others may read it and this is not wanted.
     """
     uid, _ = privileges.target()
     mode = PRIVATE_MODE if privileges.is_nobody(uid) else FOLDER_MODE
@@ -124,7 +126,7 @@ def folder(path: Path, *, shared: bool = False) -> int:
             str(path), error.strerror or str(error), "Choose another folder with -o."
         ) from None
     status = os.fstat(descriptor)
-    if new and status.st_uid == uid:  # else somebody was quick to put another in its place
+    if new and status.st_uid == uid:  # otherwise somebody quickly replaced it
         with acting():
             os.chmod(f"/proc/self/fd/{descriptor}", mode)
     elif status.st_uid != uid:
@@ -145,21 +147,21 @@ def folder(path: Path, *, shared: bool = False) -> int:
 
 
 def is_reachable(path: Path) -> bool:
-    """Whether the user can reach a folder by its name, and write there."""
+    """Whether the user can reach a folder by name, and write there."""
     with acting():
         return os.access(path, os.W_OK | os.X_OK, effective_ids=True)
 
 
 @contextlib.contextmanager
 def closed_folder(handle: int) -> Iterator[None]:
-    """Root works in the user's folder, which meanwhile is root's: nobody can plant a link there,
-    and what is there already is the user's plain files or refused by name. All is given back.
+    """Make the user's folder root's for a while, so that nobody can plant a link there. Existing
+    entries are the user's plain files, or are refused by name. Everything is given back.
 
-    For what is out of the user's reach by name, where files must be opened before the drop.
+    For folders that the user cannot reach by name, where files must be opened before the drop.
     """
     path = Path(f"/proc/self/fd/{handle}")
     uid, gid = privileges.target()
-    folders: list[tuple[int, int]] = []  # with the modes that they had
+    folders: list[tuple[int, int]] = []  # with their previous modes
     try:
         _take_over(os.open(path, _FOLDER & ~os.O_NOFOLLOW), folders)
         top = folders[0][0]
@@ -199,8 +201,9 @@ def _plain_file(name: str, status: os.stat_result, uid: int) -> None:
 
 
 def writable_folder(path: Path) -> tuple[int, bool]:
-    """(descriptor (O_PATH), whether it is the user's) of a folder in which something can be made:
-    by the user, else by root in a folder of its own. OSError where neither may."""
+    """(descriptor (O_PATH), whether it is the user's) of a folder that can be written: by the user,
+    otherwise by root in one of its own folders. OSError if neither may.
+    """
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     with acting():
         with contextlib.suppress(OSError):
@@ -213,7 +216,7 @@ def writable_folder(path: Path) -> tuple[int, bool]:
 
 
 def _folder_of_user(path: Path, mode: int) -> tuple[int, bool]:
-    """(descriptor, whether it was made)."""
+    """(descriptor, whether it was created)."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     try:
         with acting():
@@ -237,7 +240,9 @@ def _folder_of_user(path: Path, mode: int) -> tuple[int, bool]:
 
 
 def _own_folder(path: Path, *, make: bool) -> int:
-    """A descriptor of a folder of root's, reached through folders of root's alone, by no link."""
+    """A descriptor of one of root's folders, reached only through root's folders and without
+    links.
+    """
     whole = Path(os.path.abspath(path))
     descriptor = os.open("/", _FOLDER)
     try:
@@ -248,7 +253,7 @@ def _own_folder(path: Path, *, make: bool) -> int:
             os.close(descriptor)
             descriptor = below
             status = os.fstat(descriptor)
-            # in a sticky folder nobody can take the place of what root has there
+            # in a sticky folder nobody can replace root's entries
             others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
             if status.st_uid != 0 or others:
                 raise PermissionError(

@@ -1,4 +1,4 @@
-"""A driver's own statistics by the ethtool ioctl (linux/ethtool.h), which needs no privilege."""
+"""A driver's own statistics, read by the ethtool ioctl (linux/ethtool.h) without privilege."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT_MAX = 8_192
 
 
 def statistics(interface: str) -> dict[str, int]:
-    """Name and value of each counter that the driver keeps; empty when it keeps none."""
+    """Name and value of each counter of the driver; empty if it has none."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             count = _count(control, interface)

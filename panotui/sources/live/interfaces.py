@@ -1,4 +1,4 @@
-"""The machine's interfaces: which there are, and which to capture on when nobody says."""
+"""The machine's interfaces, and the default ones for a capture."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ IFF_UP = 1
 
 
 def existing_interfaces() -> list[str]:
-    """All interfaces' names in the kernel's order."""
+    """The names of all interfaces, in the kernel's order."""
     return [name for _, name in socket.if_nameindex()]
 
 
 def default_interfaces(sysfs: Path = SYSFS) -> list[str]:
     """The up, physical interfaces, at most two; those with a carrier first.
 
-    Physical means: backed by a device (PCI, USB, virtio). A machine that has none (a container, a
-    namespace) offers what is up and neither loopback nor a bridge's or tunnel's own device.
+    Physical means: backed by a device (PCI, USB, virtio). On a machine without one (a container, a
+    namespace), all interfaces that are up count, except loopback and the devices of bridges and
+    tunnels.
     """
     names = sorted(path.name for path in sysfs.iterdir()) if sysfs.is_dir() else []
     up = [name for name in names if _flags(sysfs / name) & IFF_UP and name != "lo"]
@@ -37,7 +38,7 @@ def _flags(folder: Path) -> int:
 def _carrier(folder: Path) -> bool:
     try:
         return (folder / "carrier").read_text().strip() == "1"
-    except OSError:  # reading it on a downed interface fails
+    except OSError:  # reading it fails on an interface that is down
         return False
 
 

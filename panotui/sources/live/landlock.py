@@ -1,9 +1,9 @@
-"""Landlock: what a process without rights of its own may still open, where the kernel has it.
+"""Landlock: restricts what an unprivileged process may still open, if the kernel supports it.
 
-Whoever has given up root may read what everybody may read, and through an open folder also what
-lies beside it. A Landlock domain (landlock(7), Linux 5.13) ends that: from then on only what lies
-below the named places can be opened, whatever handles are held, and no TCP connection is made
-(Linux 6.7). What was open before stays usable. Children inherit it; nobody can leave it.
+A process that has given up root may still read all world-readable files, and files next to an open
+folder. A Landlock domain (landlock(7), Linux 5.13) prevents that: from then on only files below the
+listed places can be opened, whatever handles are held, and no TCP connection can be made (Linux
+6.7). Files that were open before stay usable. Children inherit the domain; it cannot be left.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VERSION_FLAG = 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << n for n in range(6))
 MAKE_DIR, MAKE_REG, MAKE_SOCK = 1 << 7, 1 << 8, 1 << 9
 REFER, TRUNCATE = 1 << 13, 1 << 14
-RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}  # by version of the interface
+RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}  # by ABI version
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE
 BIND, CONNECT = 0b01, 0b10  # TCP
 ABSTRACT_SOCKETS, SIGNALS = 0b01, 0b10  # of processes outside
@@ -38,7 +38,7 @@ WRITE = (
 )  # fmt: skip
 NEW_FILES = READ_FILE | READ_DIR | WRITE_FILE | MAKE_REG
 TCP_SINCE, SCOPES_SINCE = 4, 6
-# Of what the machine itself holds, this is needed: libraries, time zones, terminals, names.
+# Needed parts of the machine: libraries, time zones, terminals, names.
 _SYSTEM = (
     "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/usr/share", "/lib", "/lib64",
     "/etc/ld.so.cache", "/etc/localtime", "/etc/terminfo", "/etc/mime.types", "/etc/passwd",
@@ -47,7 +47,7 @@ _SYSTEM = (
 
 
 def version() -> int:
-    """The version of the kernel's interface; 0 where there is none."""
+    """The ABI version of the kernel; 0 without Landlock."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         return max(0, int(libc.syscall(CREATE_RULESET, None, 0, VERSION_FLAG)))
@@ -61,9 +61,9 @@ def domain(
     tcp: bool = False,
     scopes: int = ABSTRACT_SOCKETS | SIGNALS,
 ) -> int:
-    """A descriptor for `enter`: nothing can be opened but what lies below `places`, (folder or
-    file, rights below it); `tcp`: connections may be made; `scopes`: what of processes outside is
-    out of reach. -1 where the kernel has none. Places that are not there are left out.
+    """A descriptor for `enter`, or -1 if the kernel has no Landlock. `places`: (folder or file,
+    rights below it), the only ones that can be opened; `tcp`: connections are allowed; `scopes`:
+    restrictions towards outside processes. Missing places are left out.
     """
     known = version()
     if not known:
@@ -84,8 +84,9 @@ def domain(
 
 
 def enter(ruleset: int) -> bool:
-    """From now on this thread, and what it starts, is in the domain; before threads are started.
-    Whether it is. The descriptor is closed."""
+    """Put this thread, and everything that it starts, into the domain; call before threads are
+    started. True on success. Closes the descriptor.
+    """
     if ruleset < 0:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -111,12 +112,12 @@ def _allow(libc: ctypes.CDLL, ruleset: int, place: Path | str, rights: int) -> N
 
 
 def own_places() -> list[str]:
-    """What the program itself reads: its package, Python, libraries, by names or handles."""
+    """The files of the program itself: its package, Python, libraries, by names or handles."""
     prefixes = [os.path.realpath(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix)]
     found = [*_SYSTEM, sys.executable]
     found += filter(None, map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")))
     found += [entry for entry in sys.path if _is_below(os.path.realpath(entry), prefixes)]
-    # Packages that lie elsewhere, such as in a source tree, without what lies beside them.
+    # Packages that are elsewhere, such as in a source tree, without their neighbours.
     for name, module in list(sys.modules.items()):
         if "." not in name:
             found += [
@@ -126,7 +127,7 @@ def own_places() -> list[str]:
             ]
     home = Path(panotui.__path__[0]).parent
     found.append(str(home / "styles"))
-    if any(home.glob("panotui-*.dist-info")):  # installed among its libraries, though not there
+    if any(home.glob("panotui-*.dist-info")):  # installed among its libraries, located elsewhere
         found.append(str(home))
     return list(dict.fromkeys(found))
 

@@ -1,7 +1,7 @@
 """The state of capture interfaces: carrier, speed, addresses and error counters, without privilege.
 
-Netlink tells when something changed, at once; sysfs and psutil tell what it is now. `read` gives a
-reading for each interface that changed, and for all of them once a second.
+Netlink reports changes at once; sysfs and psutil give the present state. `read` returns a reading
+for each changed interface, and for all of them once a second.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CARRIER_EVENTS = ("RTM_NEWLINK", "RTM_DELLINK", "RTM_NEWADDR", "RTM_DELADDR")
 
 
 class LinkWatch:
-    """Watches named interfaces; one that does not exist is read as not present."""
+    """Watches named interfaces; a missing one is read as not present."""
 
     def __init__(self, interfaces: Sequence[str]) -> None:
         self.interfaces = tuple(interfaces)
@@ -35,17 +35,17 @@ class LinkWatch:
 
     @property
     def events(self) -> bool:
-        """Whether changes are told by the kernel (else they are seen at the next second)."""
+        """Whether the kernel reports changes (otherwise they are found within a second)."""
         return self._netlink is not None
 
     def filenos(self) -> list[int]:
-        """Descriptors to poll: readable means that `read` has news."""
+        """Descriptors to poll: readable means that `read` has new readings."""
         return [] if self._netlink is None else [self._netlink.fileno()]
 
     def read(self, now_ns: int) -> list[LinkReading]:
-        """The readings that are due at `now_ns` (nanoseconds of the epoch); never waits."""
+        """The readings due at `now_ns` (nanoseconds since the epoch); never waits."""
         changed = self._changed()
-        if now_ns >= self._due_ns or now_ns < self._due_ns - 2 * EVERY_NS:  # the clock went back
+        if now_ns >= self._due_ns or now_ns < self._due_ns - 2 * EVERY_NS:  # the clock was set back
             self._due_ns = now_ns + EVERY_NS
             changed = set(self.interfaces)
         return [reading(name, now_ns) for name in self.interfaces if name in changed]
@@ -64,7 +64,7 @@ class LinkWatch:
                 messages = self._netlink.get()
             except BlockingIOError:
                 break
-            except OSError:  # the kernel had more news than the buffer held
+            except OSError:  # the kernel had more events than fit into the buffer
                 return set(self.interfaces)
             for message in messages:
                 changed |= self._named(message)
@@ -82,7 +82,7 @@ class LinkWatch:
 
 
 def reading(name: str, now_ns: int, sysfs: Path = SYSFS) -> LinkReading:
-    """The state of one interface now. What the driver does not tell is None."""
+    """The present state of one interface. Values that the driver does not provide are None."""
     folder = sysfs / name
     if not folder.exists():
         return LinkReading(time_ns=now_ns, interface=name, present=False, up=None)
@@ -117,7 +117,7 @@ def reading(name: str, now_ns: int, sysfs: Path = SYSFS) -> LinkReading:
 
 
 def _netlink() -> Any:
-    """A socket that hears of links and addresses, or None where there is no netlink."""
+    """A socket for events of links and addresses, or None without netlink."""
     try:
         return _RouteEvents()
     except (ImportError, OSError):
@@ -125,7 +125,7 @@ def _netlink() -> Any:
 
 
 class _RouteEvents:
-    """News of links and addresses by route netlink, parsed by pyroute2, never waiting."""
+    """Events of links and addresses from route netlink, parsed by pyroute2, never waiting."""
 
     def __init__(self) -> None:
         rtnl, self._marshal = _parser()
@@ -140,7 +140,7 @@ class _RouteEvents:
             raise
 
     def get(self) -> list[Any]:
-        """What has come, each with the name of its `event`. OSError, BlockingIOError."""
+        """The received events, each with the name of its `event`. OSError, BlockingIOError."""
         messages = list(self._marshal.parse(self._socket.recv(1 << 16)))
         for message in messages:
             message["event"] = self._events.get(message["header"]["type"])
@@ -154,10 +154,10 @@ class _RouteEvents:
 
 
 def _parser() -> tuple[Any, Any]:
-    """pyroute2's constants of route netlink, and its parser of messages about links and addresses.
+    """pyroute2's constants of route netlink, and its parser for link and address messages.
 
-    The package by its name imports all that it can do, 230 modules and 12 MB; a parent that is
-    known but has not run lets its own modules be imported alone.
+    Importing the package by name would load all of it, 230 modules and 12 MB. With a parent that is
+    registered but not executed, single modules can be imported.
     """
     spec = importlib.util.find_spec("pyroute2")
     if spec is None:
@@ -180,7 +180,7 @@ def _parser() -> tuple[Any, Any]:
 
 
 def _pause_frames(name: str) -> int | None:
-    """PAUSE frames received, as the driver names them in its own statistics; None if it does not.
+    """PAUSE frames received, by the driver's own statistics; None if it has no such counter.
 
     psutil and sysfs do not have them; the ethtool statistics do (linux/ethtool.h: ETHTOOL_GSTRINGS
     and ETHTOOL_GSTATS need no privilege).

@@ -1,4 +1,6 @@
-"""A network and a view of the file system of this process's own (namespaces(7)). Root alone may."""
+"""A network namespace and a mount namespace for this process (namespaces(7)). Only root may enter
+them.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +10,29 @@ from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
-# Folders that every system has and that this program needs nothing of: in the process's own view
-# one of them is where what is out of reach by its name can be reached.
+# Folders that exist on every system and that this program does not need. In the process's own view
+# one of them becomes the mount point for a folder that is out of reach by name.
 _SPARE = ("/mnt", "/media", "/srv")
 
 
 def leave_network() -> bool:
-    """Move into a network with nothing in it; sockets that are open stay where they are. Whether it
-    was done."""
+    """Move into an empty network; open sockets keep their network. True on success."""
     return _unshare(CLONE_NEWNET)
 
 
-_view: Path | None = None  # where this process's own folders are, once it has a view of its own
+_view: Path | None = None  # where this process's own folders are, once it has its own view
 
 
 def within_reach(handle: int, name: str) -> Path | None:
-    """A path, in this process's own view, of a folder that lies where only root gets by its name;
-    None where the system does not allow it. Nobody else sees it, and it goes with the process."""
+    """A path, in this process's own view, of a folder that only root can reach by name; None if the
+    system does not allow it. Nobody else sees it, and it disappears with the process.
+    """
     global _view
     if _view is None:
         _view = _own_view()
     if _view is None:
         return None
-    place = _view / str(handle) / name  # a handle is one folder's alone
+    place = _view / str(handle) / name  # a handle belongs to one folder only
     place.mkdir(parents=True)
     return place if _mount(f"/proc/self/fd/{handle}", str(place), None, MS_BIND) else None
 

@@ -1,6 +1,6 @@
-"""The technician's own SSH session, so that watching does not feed itself.
+"""The technician's own SSH session, which must not count as traffic of the site.
 
-`sshd` leaves the session's addresses and ports in the environment; the meter marks packets of that
+`sshd` stores the session's addresses and ports in the environment; the meter marks packets of that
 five-tuple as `OWN` (`wire.columns`).
 """
 
@@ -14,7 +14,7 @@ from msgspec import Struct
 
 
 class OwnTraffic(Struct, frozen=True):
-    """A TCP connection that is ours, as 16-byte addresses like the columns of the meter."""
+    """One of our own TCP connections, as 16-byte addresses like the meter's columns."""
 
     version: int  # 4 or 6
     client: bytes  # 16 bytes, IPv4 in the first four
@@ -24,10 +24,10 @@ class OwnTraffic(Struct, frozen=True):
 
 
 def own_traffic(environment: Mapping[str, str] | None = None) -> OwnTraffic | None:
-    """The SSH session that this process runs in, from SSH_CONNECTION; None when there is none.
+    """The SSH session of this process, from SSH_CONNECTION; None if there is none.
 
-    `sudo` keeps the variable only when told to, so SSH_CLIENT and the parents' environment (where
-    it may be read) are looked at as well.
+    `sudo` keeps the variable only if configured to, so SSH_CLIENT and the parents' environment (if
+    readable) are also used.
     """
     variables = os.environ if environment is None else environment
     found = _parsed(variables.get("SSH_CONNECTION", ""))

@@ -1,9 +1,9 @@
-"""When the rings of a live capture are worth a look.
+"""When to read the rings of a live capture.
 
-A look costs the same for ten packets as for a thousand, so there are few of them while little
-comes: the pace rests between two, and only watches how full the rings get. A ring that fills ends
-the rest at once, and so does the end of a second of packet time: what is told of it should be on
-disk soon. Descriptors of others (a screen, netlink, a pipe) are watched all the while.
+A read costs the same for ten packets as for a thousand. With little traffic there are few reads:
+the pace rests between two, and only watches the fill level of the rings. A ring that fills ends the
+rest at once, and so does the end of a second of packet time, because that second should soon be on
+disk. Other descriptors (a screen, netlink, a pipe) are watched all the time.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-REST_S = 0.34  # between two looks; three a second
-SETTLED_NS = 70_000_000  # after a second's end its last packets are out of the kernel's hands
+REST_S = 0.34  # between two reads; three per second
+SETTLED_NS = 70_000_000  # by then the kernel has delivered the last packets of a second
 SECOND_NS = 1_000_000_000
-CHECK_S = 0.05  # how often a resting ring's filling is looked at
-WORTH = 1 / 8  # of a ring; a port of small packets at 1 Gbit/s fills 12 MB between two checks
-WAIT_S = 0.1  # for packets, when the rest is over: an idle line is told so this often
-GONE_S = 0.025  # between two tries of an interface that is gone
+CHECK_S = 0.05  # how often the fill level of a resting ring is checked
+WORTH = 1 / 8  # of a ring; a port with small packets at 1 Gbit/s fills 12 MB between two checks
+WAIT_S = 0.1  # wait for packets after the rest; an idle line is reported at this interval
+GONE_S = 0.025  # between two attempts to reopen a missing interface
 
 
 class Ring(Protocol):
-    """A live source, as far as waiting for it goes."""
+    """The part of a live source that is needed to wait for it."""
 
     @property
     def present(self) -> bool: ...
@@ -35,7 +35,7 @@ class Ring(Protocol):
 
 
 class Pace:
-    """Waits for rings and for others at once; keeps no packets and reads none."""
+    """Waits for rings and other descriptors together; keeps and reads no packets."""
 
     def __init__(
         self,
@@ -43,14 +43,14 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         packet_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`packet_ns`: the packet time that it is now."""
+        """`packet_ns`: the current packet time."""
         self._rings = list(rings)
         self._clock = clock
         self._packet_ns = packet_ns
         self._due = 0.0  # when the rest is over
 
     def wait(self, others: Sequence[int] = ()) -> bool:
-        """True when the rings should be read now, false when only one of `others` is readable."""
+        """True if the rings should be read now, false if only one of `others` is readable."""
         try:
             while (left := self._due - self._clock()) > 0:
                 if any(ring.filled() >= WORTH for ring in self._rings):
@@ -61,7 +61,7 @@ class Pace:
             wait_s = WAIT_S if len(present) == len(self._rings) else GONE_S
             select.select([*present, *others], [], [], wait_s)
         except OSError:
-            time.sleep(GONE_S)  # an interface went away between two looks
+            time.sleep(GONE_S)  # an interface disappeared between two reads
         to_next_second = SECOND_NS - (self._packet_ns() - SETTLED_NS) % SECOND_NS
         self._due = self._clock() + min(REST_S, to_next_second / SECOND_NS)
         return True

@@ -1,9 +1,9 @@
-"""Puts finished files where the caller wants them, on behalf of a process that may not write there.
+"""Puts finished files in place, on behalf of a process that may not write there.
 
-The process that reads hostile bytes has given up every right, and writes into a folder of its own.
-This one, forked from it before, keeps the rights and reads nothing but a word to begin: then it
-takes plain files out of that folder and puts each in the place that was named on the command line,
-with the rights of who called sudo, or root's. It goes when the other does.
+The process that reads hostile bytes has given up all rights, and writes into its own folder. This
+process, forked from it earlier, keeps the rights and reads nothing but a start command. It then
+takes plain files out of that folder and puts each in the place named on the command line, with the
+rights of the caller of sudo, or of root. It ends when the other process ends.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from panotui.errors import UsageError
 from panotui.sources.live import deputy, privileges
 
 PIECE = 1 << 20
-# what may be taken out of a folder, and folders in it, two deep
+# names that may be taken out of a folder and its subfolders, two levels deep
 TABLE = re.compile(r"[a-z_]{1,40}\.(csv|log|json)|part-[0-9]{1,6}\.parquet")
-# of a recording: nobody else may read them
+# of a recording: no one else may read them
 PRIVATE = re.compile(r"recording\.sqlite|SHA256SUMS|[0-9]{8}T[0-9A-Za-z-]{1,160}\.pcapng")
 FOLDER = re.compile(r"[a-z]{1,20}|day=[0-9-]{10}")
 DEPTH = 2
@@ -35,18 +35,19 @@ _BEGIN = b"place"
 
 
 class Wanted(Struct, frozen=True):
-    """A file, or a folder of tables: its name among the finished, and where it is to be."""
+    """A file or a folder of tables: its name among the finished files, and its destination."""
 
     name: str
     target: Path  # absolute
-    option: str  # as the caller knows it
+    option: str  # the caller's name for it
     is_folder: bool = False
-    opened: int = -1  # the target itself, where it is no plain file: a pipe, /dev/stdout
+    opened: int = -1  # the destination itself if it is not a plain file: a pipe, /dev/stdout
 
 
 def wanted_file(name: str, target: Path, option: str) -> Wanted:
-    """A file to be, or something that is there and is written through: it is opened now, while its
-    name means what the caller means. OSError."""
+    """A new file, or an existing object to write through. It is opened now, while the name still
+    has the caller's meaning. OSError.
+    """
     with deputy.acting(privileges.caller()):
         if not target.exists() or target.is_file():
             return Wanted(name, Path(os.path.abspath(target)), option)
@@ -54,10 +55,10 @@ def wanted_file(name: str, target: Path, option: str) -> Wanted:
 
 
 class Placing:
-    """The other process, as the one sees it that writes. Made before the drop."""
+    """The other process, seen from the writing process. Create before the drop."""
 
     def __init__(self, finished: Path, wanted: Sequence[Wanted]) -> None:
-        """`finished`: the folder that is written into."""
+        """`finished`: the folder with the finished files."""
         self._ours, theirs = socket.socketpair()
         folder = os.open(finished, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self.pid = os.fork()
@@ -77,7 +78,7 @@ class Placing:
             os._exit(code)
 
     def place(self) -> None:
-        """Have the finished files put in their places. UsageError for the first that cannot be."""
+        """Have the finished files put in place. UsageError for the first that fails."""
         try:
             self._ours.sendall(_BEGIN)
             answer = json.loads(self._ours.recv(4096) or b"{}")
@@ -89,7 +90,7 @@ class Placing:
             raise UsageError(str(answer["what"]), str(answer["why"]), "Name another.")
 
     def close(self) -> None:
-        """End it; what was not placed is not."""
+        """End the process; files not placed by then are lost."""
         self._ours.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
@@ -145,8 +146,7 @@ def _place_tables(parent: int, name: str, target: Path, depth: int) -> None:
 
 
 def _place(finished: int, name: str, target: Path, opened: int = -1, mode: int = 0o666) -> None:
-    """Copy one file to `target`, which is whole or not there, and an older one stays until then; or
-    into what was `opened`."""
+    """Copy one file to `target` atomically (an older file stays until then), or into `opened`."""
     source = os.open(
         name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=finished
     )

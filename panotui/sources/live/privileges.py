@@ -1,7 +1,7 @@
-"""Give up root and every capability once the sockets are open, and prove it.
+"""Gives up root and every capability once the sockets are open, and verifies it.
 
-The ring stays readable and can be bound again without any privilege; only new packet sockets need
-one. What is dropped is verified in /proc/self/status, not believed.
+The ring stays readable and can be bound again without privilege; only new packet sockets need one.
+The drop is verified in /proc/self/status.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CAPABILITY_VERSION_3 = 0x20080522
 CAP_NET_RAW = 13
 NOBODY = 65_534
 DYNAMIC = range(61_184, 65_520)  # users that systemd makes for one service (DynamicUser)
-OWN_USER = "panotui"  # who root becomes where that user exists and nobody called sudo
+OWN_USER = "panotui"  # the user that root becomes if it exists and nobody called sudo
 STATUS = Path("/proc/self/status")
 AUTOGROUP = Path("/proc/self/autogroup")
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
 class PrivilegeState(Struct, frozen=True):
-    """What this process may do."""
+    """The rights of this process."""
 
     uid: int
     gid: int
@@ -46,7 +46,7 @@ class PrivilegeState(Struct, frozen=True):
 
     @property
     def none_left(self) -> bool:
-        """No capability in any set that acts, and none can be had by exec."""
+        """True if no effective set has a capability, and none can be gained by exec."""
         left = self.effective | self.permitted | self.inheritable | self.ambient
         return not left and self.no_new_privs and self.uid != 0
 
@@ -73,8 +73,9 @@ _chosen: tuple[int, int] | None = None
 
 
 def run_as(user: str) -> None:
-    """`target` and `drop` go to this user from now on. PrivilegeError when there is none, for root,
-    and where somebody who called sudo wants to be another person."""
+    """Make this user the target of `target` and `drop`. PrivilegeError if it does not exist, for
+    root, and if a caller of sudo names another person.
+    """
     entry = _entry(user)
     if entry.pw_uid == 0:
         raise PrivilegeError(user, "a recorder does not run as root", "Name another user.")
@@ -89,13 +90,13 @@ def run_as(user: str) -> None:
 
 
 def become(uid: int, gid: int) -> None:
-    """`target` and `drop` go to this user and group from now on."""
+    """Make this user and group the target of `target` and `drop`."""
     global _chosen
     _chosen = uid, gid
 
 
 def caller() -> tuple[int, int]:
-    """(uid, gid) of the person who asks: who called sudo, else who this process is."""
+    """(uid, gid) of the caller: the caller of sudo, otherwise this process."""
     try:
         uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
     except (KeyError, ValueError):
@@ -104,19 +105,20 @@ def caller() -> tuple[int, int]:
 
 
 def is_of_a_service(uid: int) -> bool:
-    """Whether a user is no person but whom recorders run as: nobody, panotui, systemd's own."""
+    """Whether a user is a service account for recorders: nobody, panotui, or one of systemd's."""
     return is_nobody(uid) or uid == _own_user()[0] or uid in DYNAMIC
 
 
 def is_nobody(uid: int) -> bool:
-    """Whether a user is the one whom many programs share: what is its, is everybody's."""
+    """Whether a user is the one shared by many programs, so that its files are everyone's."""
     return uid == _nobody()[0]
 
 
 def target(user: str | None = None) -> tuple[int, int]:
-    """(uid, gid) that `drop` goes to: `user`, the one of `run_as`, who called sudo, the user
-    `panotui` if there is one, else nobody; for a process that is not root, its own.
-    PrivilegeError when there is no such user."""
+    """(uid, gid) that `drop` changes to: `user`, the user of `run_as`, the caller of sudo, the user
+    `panotui` if it exists, otherwise nobody; for a process that is not root, its own.
+    PrivilegeError if there is no such user.
+    """
     if user is not None:
         entry = _entry(user)
         return entry.pw_uid, entry.pw_gid
@@ -129,10 +131,10 @@ def target(user: str | None = None) -> tuple[int, int]:
 
 
 def drop(user: str | None = None) -> PrivilegeState:
-    """Become `target(user)`, without capabilities and without a way back; the state afterwards.
+    """Become `target(user)`, without capabilities and without a way back; returns the new state.
 
     Call it after the sockets are open and before other threads are started (libc changes the user
-    of all threads, but capabilities are each thread's own). PrivilegeError when something is left.
+    of all threads, but capabilities are per thread). PrivilegeError if a right is left.
     """
     uid, gid = target(user)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -165,11 +167,11 @@ def drop(user: str | None = None) -> PrivilegeState:
 
 
 def go_first(nice: int = -10) -> None:
-    """Run before other programs of a busy machine, where that is allowed: what is not read from
-    a ring in time is lost, while others only wait for the little that this needs.
+    """Run at a higher priority, if allowed: packets not read from a ring in time are lost, while
+    other programs only wait for the little that this needs.
 
-    Where the kernel groups processes by session (sched(7), autogroup), a nice value counts within
-    the session only; a process that leads one sets its session's too.
+    Where the kernel groups processes by session (sched(7), autogroup), a nice value counts only
+    within the session; a session leader sets its session's too.
     """
     with contextlib.suppress(OSError, AttributeError):
         nice = min(nice, os.getpriority(os.PRIO_PROCESS, 0))
@@ -179,7 +181,7 @@ def go_first(nice: int = -10) -> None:
 
 
 def _clear_capabilities(libc: ctypes.CDLL) -> None:
-    """Effective, permitted and inheritable sets of this thread to nothing (capset(2))."""
+    """Clear the effective, permitted and inheritable sets of this thread (capset(2))."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)()
     libc.capset(ctypes.byref(header), ctypes.byref(data))

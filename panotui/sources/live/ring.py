@@ -1,9 +1,9 @@
-"""Blocks of a TPACKET_V3 ring as packet batches: kernel memory in, columns out, nothing copied.
+"""Blocks of a TPACKET_V3 ring as packet batches: kernel memory in, columns out, no copy.
 
-Layout: Linux, include/uapi/linux/if_packet.h. Every block is a chain of packet headers that tell
-the distance to the next one (0 in the last). The chains of all blocks that are ready are followed
-at once by numpy, like those of a capture file (`walk`), with further plausible starts inside each
-block when there are many packets; what a guess broke is followed one packet at a time.
+Layout: Linux, include/uapi/linux/if_packet.h. Every block is a chain of packet headers, each with
+the distance to the next one (0 in the last). numpy follows the chains of all ready blocks at once,
+as for a capture file (`walk`), with guessed starts inside each block if there are many packets;
+after a wrong guess the chain is followed one packet at a time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def block_words(ring: U8, block_size: int) -> U32:
 
 
 def packet_offsets(ring: U8, block_size: int, blocks: Sequence[int]) -> I64:
-    """Where the packet headers of these blocks are in `ring`, in order: int64, one a packet."""
+    """Positions of the packet headers of these blocks in `ring`, in order: int64, one per
+    packet.
+    """
     words = block_words(ring, block_size)
     at = np.array(blocks, np.int64)
     counts = words[at, BLOCK_PACKETS // 4].astype(np.int64)
@@ -59,7 +61,7 @@ def _serial(ring: U8, firsts: I64, counts: I64) -> I64:
 
 
 def _uniform(ring: U8, firsts: I64, counts: I64, block_size: int) -> I64 | None:
-    """All offsets when each block's packets are of one size, else None."""
+    """All offsets if each block's packets have one size, else None."""
     pieces: list[I64] = []
     for first, count in zip(firsts.tolist(), counts.tolist(), strict=True):
         (step,) = struct.unpack_from("=I", ring.data, first)
@@ -79,7 +81,7 @@ def _lockstep(ring: U8, block_size: int, blocks: I64, firsts: I64, counts: I64) 
     starts, owner = _starts(ring, block_size, blocks, firsts, counts)
     words: U32 = ring.view(np.uint32)
     chains = len(starts)
-    far = len(ring)  # where a chain goes when its block has ended
+    far = len(ring)  # target of a chain after the end of its block
     ends = np.full(chains, far, np.int64)
     same = owner[1:] == owner[:-1]
     ends[:-1][same] = starts[1:][same]
@@ -107,7 +109,7 @@ def _lockstep(ring: U8, block_size: int, blocks: I64, firsts: I64, counts: I64) 
 
 
 def _starts(ring: U8, block_size: int, blocks: I64, firsts: I64, counts: I64) -> tuple[I64, I64]:
-    """Chain starts in ring order, and the position in `blocks` of each one's block."""
+    """Chain starts in ring order, and the index in `blocks` of each one's block."""
     total = int(counts.sum())
     wanted = int((20 * total) ** 0.5)
     a_block = max(wanted // len(blocks), 1)

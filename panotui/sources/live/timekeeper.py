@@ -1,10 +1,9 @@
-"""Packet time that goes on evenly, whatever becomes of the machine's clock.
+"""Packet time that advances evenly, even if the machine's clock is set.
 
-The kernel stamps packets with the wall clock, and that is set: by a time server, by a person, by a
-leap second. `Timekeeper` holds on to what the wall clock said when it began and goes on by the
-clock that nobody sets and that does not stop while the machine sleeps. How far the wall clock has
-been set since is kept beside it (`stepped_ns`): wall clock = packet time + that. All processes of a
-capture are given the same beginning, so that their times agree.
+The kernel stamps packets with the wall clock, which is set by time servers, users and leap seconds.
+`Timekeeper` starts from the wall clock and continues with a clock that is never set and does not
+stop while the machine sleeps. The steps of the wall clock since then are kept in `stepped_ns`: wall
+clock = packet time + that. All processes of a capture share one start, so that their times agree.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from msgspec.structs import replace
 
 from panotui.model import I64, PacketBatch, Source, SourceCounters
 
-STEP_NS = 100_000_000  # what the wall clock is off by more has been set, not slewed
+STEP_NS = 100_000_000  # a larger offset of the wall clock is a step, not slewing
 SLEPT_NS = 2_000_000_000
-_CALM_NS = 1_000_000  # between two looks at one clock; more, and somebody came between
+_CALM_NS = 1_000_000  # between two reads of one clock; more means that the process was interrupted
 
 
 def steady_ns() -> int:
-    """Goes on while the machine sleeps, is never set."""
+    """A clock that runs while the machine sleeps and is never set, in ns."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Timekeeper:
-    """See the module's text. `look` before times are asked for."""
+    """See the module. Call `look` before asking for times."""
 
     def __init__(
         self,
@@ -38,17 +37,19 @@ class Timekeeper:
         steady: Callable[[], int] = steady_ns,
         awake: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`began_ns`: another's, whose time is to be shared; the clocks are for tests."""
+        """`began_ns`: the start of another `Timekeeper`, to share its time; the clocks are for
+        tests.
+        """
         self._wall, self._steady, self._awake = wall, steady, awake
-        self.stepped_ns = 0  # the wall clock was set ahead by so much in all
-        self.slept_ns = 0  # the machine slept for so long in all
+        self.stepped_ns = 0  # total by which the wall clock was set ahead
+        self.slept_ns = 0  # total time that the machine slept
         now, at = self._clocks()
         self.began_ns = now - at if began_ns is None else began_ns  # packet time - steady time
         self._asleep = at - awake()
         self.now_ns = at + self.began_ns  # as of the last look
 
     def look(self) -> tuple[int, int]:
-        """See what has become of the clocks since the last look; returns (set ahead by, slept)."""
+        """Read the clocks; returns (set ahead by, slept) since the last call."""
         wall, at = self._clocks()
         before, slept_before = self.stepped_ns, self.slept_ns
         self.now_ns = at + self.began_ns
@@ -61,12 +62,12 @@ class Timekeeper:
         return self.stepped_ns - before, self.slept_ns - slept_before
 
     def __call__(self) -> int:
-        """The packet time that it is now."""
+        """The current packet time."""
         self.now_ns = self._steady() + self.began_ns
         return self.now_ns
 
     def _clocks(self) -> tuple[int, int]:
-        """(wall, steady) of one instant."""
+        """(wall, steady) at one instant."""
         for _ in range(8):
             before = self._steady()
             wall = self._wall()
@@ -91,11 +92,11 @@ class SteadySource:
 
     @property
     def present(self) -> bool:
-        """False while the interface is gone."""
+        """False while the interface is missing."""
         return bool(getattr(self.source, "present", True))
 
     def read(self, timeout_s: float) -> PacketBatch | None:
-        """As the source does. The clocks are looked at afterwards: no packet in hand is newer."""
+        """As for the source. The clocks are read afterwards, so no delivered packet is newer."""
         batch = self.source.read(timeout_s)
         keeper = self.keeper
         keeper.look()
@@ -119,11 +120,11 @@ class SteadySource:
 
 
 def _evened(stamps: I64, was_ns: int, is_ns: int, since_ns: int, now_ns: int) -> I64:
-    """Packet times of a batch's stamps (n,), in order of arrival. The wall clock was `was_ns`
-    ahead at the last look, at `since_ns`, and is `is_ns` ahead now, at `now_ns`.
+    """Packet times of a batch's stamps (n,), in order of arrival. The wall clock was `was_ns` ahead
+    at the last look (`since_ns`), and is `is_ns` ahead now (`now_ns`).
 
-    Where it was set between two packets of the batch, that place is the one that makes their times
-    fit best between the two looks and to one another.
+    If the clock was set between two packets of the batch, the position is chosen that makes their
+    times fit best between the two looks and to one another.
     """
     old, new = stamps - was_ns, stamps - is_ns
     if was_ns == is_ns:

@@ -1,9 +1,9 @@
-"""Which interfaces one meter must read together, and which may have a meter each.
+"""Which interfaces one meter must read together, and which may have separate meters.
 
-Only one meter can tell that a packet has passed two interfaces (it counts the second as a copy),
-understand a dialogue whose halves come in on two (the two outputs of a tap), and join them in one
-flow. So interfaces are read together, unless the site file says that each is the capture of another
-port of the appliance, this machine does not stand in the packets' way, and the kernel does not
+Only a single meter can recognise a packet that passed two interfaces (it counts the second one as a
+copy), follow a dialogue whose directions arrive on two interfaces (the two outputs of a tap), and
+join them into one flow. Interfaces are therefore read together, unless the site file maps each to a
+different port of the appliance, this machine does not forward the packets, and the kernel does not
 stack the interfaces on one another.
 """
 
@@ -22,7 +22,7 @@ _IN_THE_WAY = ("inline", "router", "host")
 def groups(
     names: Sequence[str], site: Site, sysfs: Path = SYSFS, forwarding: Path = FORWARDING
 ) -> list[list[str]]:
-    """The interfaces by meter, in the order in which they are named."""
+    """The interfaces per meter, in the order in which they are named."""
     ports = {port.interface: name for name, port in site.ports.items() if port.interface}
     vantage = site.site.vantage
     mapped = [ports[name] for name in names if name in ports]
@@ -45,8 +45,9 @@ def groups(
 
 
 def stacked_with(name: str, sysfs: Path = SYSFS) -> set[str]:
-    """The interface and all that the kernel has above or below it, step by step: a bridge or bond
-    and its ports, a VLAN and what carries it."""
+    """The interface and all that the kernel stacks above or below it, transitively: a bridge or
+    bond and its ports, a VLAN and its parent.
+    """
     found = {name}
     left = [name]
     while left:
