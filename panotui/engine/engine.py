@@ -1,10 +1,10 @@
 """The only owner of the site's state: deltas and link readings in, snapshots and events out.
 
 `Engine(site, settings)` takes the meters' deltas in time order, keeps the books of `state/`, asks
-`policy/` for names and verdicts and `diagnosis/` for findings, and answers: `snapshot()`
-(immutable, cheap to ask for a few times a second), pages and records of flows, and what is new
-since the last time (`drain_events`, `drain_changed_flows`). Each message goes to the books that
-hear its kind. It reads no clock: all time is packet time.
+`policy/` for verdicts and `diagnosis/` for findings, and provides `snapshot()` (immutable, cheap
+enough for a few calls per second), pages and records of flows, and the news since the last call
+(`drain_events`, `drain_changed_flows`). Each message goes to the books that hear its type. It reads
+no clock: all time is packet time.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ from panotui.state.visibility import Visibility
 
 INTERFACES_A_METER = 64
 SET_BACK_NS = 60 * SECOND
-RULED_S = 10  # seconds of a port's rates that rules look at
+RULED_S = 10  # seconds of a port's rates that rules use
 
 
 class Engine:
-    """See the module's text. Not thread-safe: one owner."""
+    """See the module. Not thread-safe: one owner."""
 
     def __init__(self, site: Site, settings: EngineSettings | None = None) -> None:
         self.site = site
@@ -105,7 +105,7 @@ class Engine:
         )
         self.diagnosis = Diagnosis(all_rules(self.settings.baseline))
         self.events = Events(self.cameras, self.streams, self.settings.events_max)
-        # in this order: who a thing is, then what follows for others, then what is told of it
+        # in this order: what a thing is, then consequences for others, then reports about it
         self._hearing = Hearing(
             (
                 self.cameras, self.resolvers, self.clock, self.leases, self.claims, self.lookups,
@@ -126,17 +126,17 @@ class Engine:
         self.number = 0
         self.recorder: RecorderRecord | None = None
         self.own: tuple[bytes, int, bytes, int] | None = None  # see FlowBook.mark_own
-        self.final = False  # the input has ended: nothing more will be learnt of any flow
+        self.final = False  # the input has ended: nothing more will be learnt about any flow
         self._source = SourceRecord()
         self._counters: dict[int, MeterCounters] = {}
         self._interfaces: tuple[str, ...] = ()
         self._changed_slots: list[I64] = []
-        self._woken: set[str] = set()  # what has changed since the last tick, see `Rule.wakes`
+        self._woken: set[str] = set()  # changes since the last tick, see `Rule.wakes`
         self._versions: tuple[object, ...] = ()
         self._view_version = -1
         self._last_tick_ns = 0
-        self._quiet_until_ns: int | None = 0  # see `_quiet_until`; None: not worked out yet
-        self._settled: tuple[int, U64] | None = None  # see `settled`; None: not worked out yet
+        self._quiet_until_ns: int | None = 0  # see `_quiet_until`; None: not computed yet
+        self._settled: tuple[int, U64] | None = None  # see `settled`; None: not computed yet
         self._missed = 0
         self._missed_ns = 0
         self._all_well_since: int | None = None
@@ -146,11 +146,12 @@ class Engine:
     # ------------------------------------------------------------------ what comes in
 
     def apply(self, delta: Delta, *, tick: bool = True) -> None:
-        """Take one meter's delta. With several meters give `tick=False` for all deltas of a
-        second but the last."""
+        """Apply one meter's delta. With several meters pass `tick=False` for all deltas of a second
+        except the last.
+        """
         if not self.now_ns:
             self.facts.started_ns = delta.time_ns
-        # the clock of a file's capture may be set back, and then time goes on from there
+        # the clock of a file's capture may be set back; time then continues from there
         set_back = not self.settings.live and delta.time_ns < self.now_ns - SET_BACK_NS
         self.now_ns = delta.time_ns if set_back else max(self.now_ns, delta.time_ns)
         self.number += 1
@@ -178,7 +179,7 @@ class Engine:
             self._woken.add("links")
         if len(delta.streams) or len(delta.stream_seconds):
             self._woken.add("streams")
-        # the most frequent messages are of nobody's name
+        # the most frequent messages carry no names
         self.view.observe_all((m for m in delta.messages if type(m) in self.view.hears), meter)
         self.view.observe_flows(delta.flows, meter)
         self.devices.observe_flows(delta.flows)
@@ -208,7 +209,7 @@ class Engine:
             self._place_stream(stream)
         for stream, before in self.streams.resized:
             self.events.resized(stream, before)
-        self.verdicts.take_names()  # what a flow is called is known before it is judged first
+        self.verdicts.take_names()  # a flow's names must be known before it is first judged
         for change in self.verdicts.update(meter, delta.flows, slots, self.now_ns):
             self.events.verdict(change, self.now_ns)
         self.tracking.update(known, self.now_ns)
@@ -217,8 +218,9 @@ class Engine:
             self._tick()
 
     def _take_interfaces(self, delta: Delta) -> None:
-        """Number the capture interfaces of all meters in one row: each meter has a range, unless
-        who runs them has numbered them together."""
+        """Number the capture interfaces of all meters: each meter has a range, unless the caller
+        has numbered them together.
+        """
         if delta.shared_interfaces:
             if len(delta.interfaces) != len(self._interfaces):
                 self._interfaces = tuple(i.name for i in delta.interfaces)
@@ -249,7 +251,7 @@ class Engine:
         ]
 
     def link(self, reading: LinkReading) -> None:
-        """Take one reading of a capture interface of this machine."""
+        """Apply one reading of a capture interface of this machine."""
         self._woken.add("ports")
         if reading.mac:
             self._learn_own(reading.mac)
@@ -263,12 +265,12 @@ class Engine:
             own = mac_value(mac)
         except ValueError:
             return
-        # on the appliance itself its ports are what is watched
+        # on the appliance itself the capture interfaces are its ports
         if own not in self.view.facts.appliance_macs:
             self.visibility.own |= {own}
 
     def source(self, record: SourceRecord, counters: Sequence[SourceCounters] = ()) -> None:
-        """Take what the sources have delivered and missed so far."""
+        """Store the packets delivered and missed so far by the sources."""
         self.events.clock(self._source, record, self.now_ns)
         self._source = record
         self.facts.clock_ahead_ns = record.clock_stepped_ns
@@ -278,29 +280,30 @@ class Engine:
             self.events.tell("ring-dropped", self.now_ns, "this tool", {"packets": packets})
         interface = sum(c.dropped_interface for c in counters)
         if (ring, interface) != (self.facts.ring_dropped, self.facts.interface_dropped):
-            self._quiet_until_ns = self._settled = None  # what was missed is looked at
+            self._quiet_until_ns = self._settled = None  # evaluate the missed packets
         self.facts.ring_dropped, self.facts.interface_dropped = ring, interface
         self._snapshot = None
 
     def meter_is_late(self, meter: int, interfaces: str, since_ns: int, now_ns: int) -> None:
-        """A meter tells nothing while time goes on: what it sees is not known."""
+        """A meter reports nothing while time passes: its traffic is unknown."""
         if self.blindness.spans.get(meter, (0, 0))[1] < since_ns:
             self.events.tell("meter-late", now_ns, "this tool", {"interfaces": interfaces})
         self.blindness.note(meter, since_ns, now_ns)
 
     def mark(self, text: str, time_ns: int | None = None) -> EventRecord:
-        """A note that a person sets into the events."""
+        """A note that a user adds to the events."""
         return self.events.tell("mark", time_ns or self.now_ns, "mark", {"text": text})
 
     def mark_known(self, key: str, known: bool) -> bool:
-        """A person knows of the finding or violation with that key (see `Marks`), or takes that
-        back; false when there is no room for one more mark."""
+        """Mark the finding or violation with that key as known (see `Marks`), or remove the mark;
+        false if there is no room for another mark.
+        """
         done = self.known.set(key, known)
         self._take_marks()
         return done
 
     def restore_marks(self, keys: Iterable[str]) -> None:
-        """Marks that persons set in earlier runs."""
+        """Marks that users set in earlier runs."""
         self.known.restore(keys)
         self._take_marks()
 
@@ -325,7 +328,7 @@ class Engine:
         return total
 
     def _observe_site(self) -> None:
-        """Bring what depends on the site's facts up to date."""
+        """Update everything that depends on the site's facts."""
         if self.view.version == self._view_version:
             return
         self._view_version = self.view.version
@@ -362,7 +365,7 @@ class Engine:
         else:
             sender = stream.src
             if sender in facts.appliance_addresses or stream.over_http:
-                return  # a page with pictures makes no host a camera
+                return  # a page with pictures does not make a host a camera
             camera = self.cameras.at(sender)
         stream.camera = camera.name
         camera.last_seen_ns = max(camera.last_seen_ns, stream.row.last_ns)
@@ -382,7 +385,7 @@ class Engine:
             if camera is None:
                 continue
             stream.camera = camera.name
-            if stream.over_http:  # what a browser looks at tells nothing of the camera's sessions
+            if stream.over_http:  # a browser's pictures say nothing about the camera's sessions
                 if stream.row.last_ns > camera.pictures_ns:
                     camera.pictures_ns, camera.pictures_to = stream.row.last_ns, stream.dst
                 continue
@@ -393,7 +396,7 @@ class Engine:
     # ------------------------------------------------------------------ a second of packet time
 
     def _let_pass(self) -> None:
-        """A second in which nothing came, and nobody waits for its time."""
+        """A second without packets, in which nothing is due."""
         self.facts.now_ns = self.now_ns
         if self.now_ns > self._last_tick_ns:
             self._last_tick_ns = self.now_ns
@@ -401,14 +404,15 @@ class Engine:
         self._snapshot = None
 
     def _quiet_until(self) -> int:
-        """The first time at which a tick would do something, if nothing came since the last."""
+        """The first time at which a tick would do something if no packets came."""
         if self._quiet_until_ns is None:
             self._quiet_until_ns = self._next_due(self._last_tick_ns)
         return self._quiet_until_ns
 
     def settled(self) -> tuple[int, U64]:
-        """Until when seconds that hold nothing new may be told of in one delta, and flows, by id,
-        of which each row counts."""
+        """Until when seconds without anything new may be reported in one delta; and ids of flows
+        whose every row counts.
+        """
         if self._settled is None:
             until = self._quiet_until() if not self.final else 0
             if until > self.now_ns:
@@ -474,7 +478,7 @@ class Engine:
             self.events.camera(camera, now)
 
     def _look_around(self) -> None:
-        """What has changed in this tick, and what this vantage can see."""
+        """Changes in this tick, and what is visible from this vantage."""
         facts, view, visibility = self.facts, self.view, self.visibility
         facts.counters = self.counters()
         facts.capture_lossy = self._is_lossy()
@@ -495,7 +499,7 @@ class Engine:
         view.set_sight(facts.one_way, one_way, visibility.snapped)
 
     def _what_woke(self) -> frozenset[str]:
-        """What has changed since the last tick, by the names of `Rule.wakes`."""
+        """Changes since the last tick, by the names of `Rule.wakes`."""
         woken, self._woken = self._woken, set()
         facts = self.facts
         versions = (
@@ -514,11 +518,11 @@ class Engine:
         return frozenset(woken)
 
     def _is_lossy(self) -> bool:
-        """Packets were missed, or passed over, by this tool within the last minute."""
+        """True if this tool missed or skipped packets within the last minute."""
         counters = self.facts.counters
         dropped = self.facts.ring_dropped + self.facts.interface_dropped
         if dropped and not self.settings.live:
-            # a capture file tells that it has missed packets, but not when
+            # a capture file reports that it missed packets, but not when
             for stream in self.streams.streams.values():
                 stream.uncertain = True
             return True
@@ -538,7 +542,7 @@ class Engine:
     # ------------------------------------------------------------------ what goes out
 
     def snapshot(self) -> Snapshot:
-        """The whole state at this instant, but for the flow table."""
+        """The whole state at this instant, without the flow table."""
         if self._snapshot is not None and self._snapshot.recorder == self.recorder:
             return self._snapshot
         facts = self.view.facts
@@ -563,7 +567,7 @@ class Engine:
         ports, endpoints = also_with_troubles(ports, endpoints, findings)
         findings_known, violations_known = open_and_known(findings, violations)
         if not findings_known + violations_known and not all_works(cameras, endpoints):
-            self._all_well_since = None  # no finding says so yet, but all is not well
+            self._all_well_since = None  # no finding reports it yet, but not everything is well
         site = self.view.site_record()
         if self.facts.one_way != site.one_way:
             site = msgspec.structs.replace(site, one_way=self.facts.one_way)
@@ -622,13 +626,13 @@ class Engine:
         return not self.view.who(address) & Who.INTERNET
 
     def limits(self) -> dict[str, int]:
-        """What was evicted, skipped or missed, by name."""
+        """Counts of evicted, skipped and missed things, by name."""
         out: dict[str, int] = msgspec.to_builtins(self.counters())
         for name in ("packets", "bytes", "ip_packets", "one_way_flows", "two_way_flows",
                      "control_taken", "fragments"):  # fmt: skip
             out.pop(name, None)
-        # A flow may be evicted below and above, and one that was never told of is missing as well:
-        # what counts is how many are not among the flows, or not with all their packets.
+        # A flow may be evicted in the meter and here, and one that was never reported is missing as
+        # well: the sum counts flows that are missing or incomplete.
         opened = out.pop("flows_opened")
         if out["flows_evicted"] or self.flows.evicted:
             out["flows_evicted"] = max(0, opened - self.flows.whole())
@@ -671,7 +675,7 @@ class Engine:
         return self.flows.record(slot, self.now_ns) if slot >= 0 else None
 
     def flow_records(self) -> FlowListing:
-        """All flows that are kept, by first time and first packet."""
+        """All flows in memory, by first time and first packet."""
         slots = self.flows.shown()
         rows = self.flows.rows
         order = np.lexsort((rows["first_packet"][slots], rows["first_ns"][slots]))
@@ -688,7 +692,7 @@ class Engine:
         return self.events.drain()
 
     def drain_changed_flows(self, limit: int = 5_000) -> list[FlowRecord]:
-        """Flows that changed since the last call, at most `limit`; the rest comes next time."""
+        """Flows that changed since the last call, at most `limit`; the rest follows next time."""
         changed = self.flows.changed
         changed &= self.flows.live
         chosen = np.flatnonzero(changed)

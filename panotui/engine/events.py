@@ -1,7 +1,7 @@
-"""What a person is told as it happens: events, numbered, worded and kept.
+"""Events: numbered, worded and stored as they happen.
 
-Changes of the books' states and messages come in, `EventRecord`s go out: the newest in `newest`,
-those that nobody has taken yet by `drain`. The sentences are `events.toml`'s.
+Changes of the books' states and messages come in, `EventRecord`s go out: `newest` returns the
+newest ones, `drain` those since the last call. The sentences are in `events.toml`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from panotui.state.streams import StreamBook, StreamState, size_text, stream_key
 from panotui.state.verdicts import Change
 from panotui.wire.linkcontrol import described
 
-FRESH_MAX = 10_000  # events that nobody has taken yet
-HEARD_MOST = 64  # senders of rare link protocols that are told
+FRESH_MAX = 10_000  # events that were not drained yet
+HEARD_MOST = 64  # senders of rare link protocols that are reported
 _RANK = {"info": 0, "warning": 1, "error": 2}
-_FAMILY = {"finding-cleared": "finding"}  # events that are changes of one thing
+_FAMILY = {"finding-cleared": "finding"}  # events for changes of one thing
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 
 
 def span_text(span_ns: int) -> str:
-    """`40 d`, `1 h`, `1 h 30 min`, `90.5 s` of a span of time: its two largest units."""
+    """`40 d`, `1 h`, `1 h 30 min`, `90.5 s`: a span of time in its two largest units."""
     seconds = span_ns / SECOND
     if seconds < 120:
         return f"{seconds:.1f} s"
@@ -94,7 +94,7 @@ def event_specs() -> dict[str, EventSpec]:
 
 
 class Events:
-    """The events of a run: `limit` of them are kept."""
+    """The events of a run; `limit` of them are kept."""
 
     hears: ClassVar[frozenset[type]] = frozenset(
         (RtspMessage, DhcpMessage, LinkControlMessage, StreamFreeze, StreamRestart)
@@ -112,8 +112,9 @@ class Events:
         self._waverers = Waverers()
 
     def newest(self, count: int) -> tuple[EventRecord, ...]:
-        """The newest `count` events, oldest first: by their own time, not by when they were told
-        (that a picture stood still is known when it moves again)."""
+        """The newest `count` events, oldest first. They are ordered by their own time, not by when
+        they were reported (a freeze is known only when the picture moves again).
+        """
         return tuple(sorted(self._kept, key=lambda e: (e.time_ns, e.number))[-count:])
 
     def drain(self) -> list[EventRecord]:
@@ -135,10 +136,10 @@ class Events:
         port: str | None = None,
         about: str | None = None,
     ) -> EventRecord:
-        """Keep an event of events.toml; `severity` instead of the one that it has there.
+        """Store an event of events.toml; `severity` replaces the one in the file.
 
-        `about`: the key of what has changed. Of a thing that comes and goes there is one event,
-        whose count and text change (`wavering`).
+        `about`: the key of the changed thing. A thing that comes and goes has one event, whose
+        count and text change (`wavering`).
         """
         spec = self._specs[name]
         if severity is None:
@@ -166,7 +167,7 @@ class Events:
         return event
 
     def _wavers(self, last: EventRecord, wavering: Wavering) -> EventRecord:
-        """Tell, or tell anew, of a thing that comes and goes."""
+        """Report a thing that comes and goes, or update its event."""
         spec = self._specs["wavers"]
         known = next((e for e in reversed(self._kept) if e.number == wavering.number), None)
         worse = max((last, known or last), key=lambda e: _RANK[e.severity])
@@ -184,7 +185,7 @@ class Events:
             until_ns=wavering.last_ns,
         )
         if last.number != wavering.number:
-            self.number -= 1  # it was no event of its own
+            self.number -= 1  # it had no event of its own
         if known is None:
             self._kept.append(event)
         else:
@@ -197,7 +198,7 @@ class Events:
     # ------------------------------------------------------------------ of messages
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Tell of a message that a person wants to read of."""
+        """Report a message that matters to a user."""
         if isinstance(message, RtspMessage):
             self._rtsp(message)
         elif isinstance(message, DhcpMessage):
@@ -213,7 +214,7 @@ class Events:
             return
         camera = self._cameras.get(message.server)
         name = camera.name if camera else message.server
-        # the first 401 is half of every login
+        # the first 401 is part of every login
         refused = status >= 400 and not (status == 401 and not message.auth_sent)
         values = {
             "camera": name, "status": str(status), "reason": message.reason or "",
@@ -235,8 +236,9 @@ class Events:
         )  # fmt: skip
 
     def _link_protocol(self, message: LinkControlMessage) -> None:
-        """Of each who speaks a rare protocol of the link, once: a switch that wants 802.1X, say,
-        explains a port that is silent."""
+        """Report each sender of a rare link protocol once: a switch that requires 802.1X, say,
+        explains a silent port.
+        """
         title = message.title
         who = (title, message.src_mac)
         if not title or who in self._heard_on_links or len(self._heard_on_links) >= HEARD_MOST:
@@ -277,7 +279,7 @@ class Events:
     # ------------------------------------------------------------------ of states
 
     def link(self, reading: LinkReading) -> None:
-        """A capture interface of this machine has won or lost its link."""
+        """A capture interface of this machine gained or lost its link."""
         values = {
             "interface": reading.interface, "state": "up" if reading.up else "down",
             "change": "has a link again" if reading.up else "has lost its link",
@@ -285,7 +287,7 @@ class Events:
         self.tell("link", reading.time_ns, reading.interface, values)
 
     def ports(self, ports: tuple[PortRecord, ...], now_ns: int) -> None:
-        """The appliance's ports, of which those are told whose state has changed."""
+        """The appliance's ports whose state has changed."""
         for port in ports:
             was = self._port_states.get(port.name, "unknown")
             if was == port.state:
@@ -310,7 +312,7 @@ class Events:
         self.tell("stream", stream.state_since_ns, camera, values, about=f"camera:{camera}")
 
     def resized(self, stream: StreamState, before: str) -> None:
-        """A stream's pictures have another size than `before`."""
+        """The picture size of a stream changed from `before`."""
         camera = stream.camera or stream.src
         values = {"camera": camera, "size": size_text(stream.row), "before": before}
         self.tell(
@@ -319,7 +321,7 @@ class Events:
         )  # fmt: skip
 
     def endpoint(self, endpoint: Endpoint, was: str, now_ns: int) -> None:
-        """An endpoint's new state; the first time that one is reached is no news."""
+        """An endpoint's new state; becoming reachable for the first time is not reported."""
         if was == "unseen" and endpoint.state == "reachable":
             return
         detail = endpoint.detail or ""
@@ -328,7 +330,7 @@ class Events:
         self.tell("endpoint", now_ns, endpoint.rule.label, values, about=about)
 
     def verdict(self, change: Change, now_ns: int) -> None:
-        """A flow's verdict that changed."""
+        """A changed verdict of a flow."""
         values = {
             "peer": change.peer, "before": change.before, "state": change.verdict,
             "reason": change.reason or "",

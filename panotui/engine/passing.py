@@ -1,4 +1,4 @@
-"""Seconds that are let pass: what may be told of none of them."""
+"""Seconds that are skipped: what none of them may contain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ NO_FLOWS = np.zeros(0, np.uint64)
 
 
 def is_empty(delta: Delta, before: MeterCounters | None) -> bool:
-    """Nothing came and nothing changed; `before` are the meter's counters of the tick before."""
+    """True if nothing came and nothing changed; `before` are the meter's counters of the previous
+    tick.
+    """
     if before is None or before.packets != delta.counters.packets or delta.blind is not None:
         return False
     media = len(delta.streams) + len(delta.stream_seconds)

@@ -1,4 +1,4 @@
-"""What the engine is told before the first packet."""
+"""The settings of the engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from panotui.model.baseline import Baseline
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the engine; data, with defaults that suit a live site."""
+    """Limits of the engine; the defaults suit a live site."""
 
     flows_max: int = 65_536
     streams_max: int = 1_024
@@ -16,6 +16,6 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     devices_max: int = 512
     events_max: int = 2_000
     events_shown: int = 400
-    vantage: str | None = None  # where we stand, when the site file does not say
+    vantage: str | None = None  # the vantage if the site file does not name one
     live: bool = False
-    baseline: Baseline | None = None  # what is not as usual is told as well
+    baseline: Baseline | None = None  # deviations from it are reported as well

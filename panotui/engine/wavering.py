@@ -1,7 +1,7 @@
-"""What comes and goes is one event with a count, not an event each time.
+"""A thing that comes and goes gets one event with a count, not an event each time.
 
-Changes of one thing, with their times, come in; what changes often within a while wavers until it
-has been quiet for as long. Everything is counted in packet time and bounded.
+Changes of things, with their times, come in. A thing that changes often within a span wavers until
+it has been quiet for as long. Everything is measured in packet time and bounded.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from msgspec import Struct, field
 
 from panotui.model import SECOND
 
-CHANGES = 6  # so many within the span are wavering
-SPAN_NS = 600 * SECOND  # and so long without any is calm
-RETOLD_NS = 60 * SECOND  # a count is told anew at most so often
+CHANGES = 6  # this many changes within the span are wavering
+SPAN_NS = 600 * SECOND  # and this long without any is calm
+RETOLD_NS = 60 * SECOND  # a count is updated at most this often
 THINGS_MAX = 2_000
 
 
@@ -40,8 +40,9 @@ class Waverers:
         self._things: OrderedDict[tuple[str, str], _Thing] = OrderedDict()
 
     def change(self, kind: str, about: str, time_ns: int, number: int) -> Wavering | None:
-        """Take a change that would be event `number`; who wavers, with this change counted, or
-        None while each change is news of its own."""
+        """Add a change that would be event `number`; returns the wavering thing with this change
+        counted, or None while each change is an event of its own.
+        """
         thing = self._things.setdefault((kind, about), _Thing())
         self._things.move_to_end((kind, about))
         if len(self._things) > THINGS_MAX:

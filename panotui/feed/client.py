@@ -1,4 +1,4 @@
-"""The screen's end of the feed: a request in, its answer out, one at a time.
+"""The screen's side of the feed: a request in, its answer out, one at a time.
 
 `AsyncFeedClient` is for the screen's event loop, `FeedClient` for everything else. The address is
 the path of a Unix socket or the number of an inherited, connected one.
@@ -60,12 +60,12 @@ class FeedClient:
         return cls(_connect(address))
 
     def ask(self, request: View | Command, timeout_s: float = 5.0) -> Answer:
-        """The answer; FeedError when the collector has gone or does not answer in time."""
+        """The answer; FeedError if the collector is gone or does not answer in time."""
         self._peer.settimeout(timeout_s)
         try:
             self._peer.sendall(pack(request))
         except OSError:
-            pass  # a refusal may be waiting to be read
+            pass  # there may be a refusal to read
         try:
             while True:
                 data = self._peer.recv(_CHUNK)
@@ -99,10 +99,10 @@ class AsyncFeedClient:
         return cls(reader, writer)
 
     async def ask(self, request: View | Command) -> Answer:
-        """The answer, however long it takes; FeedError when the collector has gone.
+        """The answer, however long it takes; FeedError if the collector is gone.
 
-        A collector that stands still for a while is not one that has ended: only the end of the
-        connection says that. Who asks sees how long there was no answer.
+        A stalled collector is not one that has ended: only the end of the connection shows that.
+        The caller knows how long there was no answer.
         """
         async with self._turn:
             try:
@@ -110,7 +110,7 @@ class AsyncFeedClient:
                 try:
                     await self._writer.drain()
                 except ConnectionError:
-                    pass  # a refusal may be waiting to be read
+                    pass  # there may be a refusal to read
                 while True:
                     data = await self._reader.read(_CHUNK)
                     if not data:
@@ -129,16 +129,16 @@ class AsyncFeedClient:
 
 
 class ReattachingClient:
-    """A client of a recorder's socket that can be connected anew when the recorder comes back."""
+    """A client of a recorder's socket that can reconnect when the recorder comes back."""
 
     def __init__(self, address: str, connected: int) -> None:
-        """`connected`: a descriptor of a connection to `address` that exists already."""
+        """`connected`: a descriptor of an existing connection to `address`."""
         self._address = address
         self._connected: int | None = connected
         self._client: AsyncFeedClient | None = None
 
     async def ask(self, request: View | Command) -> Answer:
-        """The answer; FeedError when the recorder has gone, then `reattach` may help."""
+        """The answer; FeedError if the recorder is gone, after which `reattach` may help."""
         if self._client is None:
             if self._connected is None:
                 raise _gone("it has ended")
@@ -147,7 +147,7 @@ class ReattachingClient:
         return await self._client.ask(request)
 
     async def reattach(self) -> None:
-        """Connect anew; FeedError while nobody listens."""
+        """Connect again; FeedError while nobody listens."""
         await self.close()
         self._client = await AsyncFeedClient.connect(self._address)
 
@@ -158,5 +158,5 @@ class ReattachingClient:
 
 
 def refused(answer: Answer) -> str | None:
-    """The reason when an answer to a `View` is a refusal."""
+    """The reason if an answer to a `View` is a refusal."""
     return answer.text if isinstance(answer, Done) else None

@@ -1,8 +1,8 @@
-"""Framing of the feed: bytes in, requests or answers out, and back; no sockets.
+"""Framing of the feed: bytes in, requests or answers out, and the reverse; no sockets.
 
 A message on the wire is a 4-byte big-endian length and that many bytes of msgpack. The length is
-checked before anything is kept, so a hostile peer can make neither side hold more than its limit.
-Text is made printable here, whichever side it comes from: no pane or log needs to doubt it again.
+checked before anything is stored, so a hostile peer can make neither side hold more than its limit.
+Text from either side is made printable here, so panes and logs can trust it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ T = TypeVar("T")
 
 
 class FeedError(PanotuiError):
-    """The other end of the feed is gone, refuses, or speaks something else."""
+    """The other end of the feed is gone, refuses, or speaks another protocol."""
 
     exit_code = 3
 
 
 def pack(message: View | Command | Frame | Done) -> bytes:
-    """One message as it goes over the socket."""
+    """One message in the form for the socket."""
     body = _encoder.encode(message)
     if len(body) > FRAME_BYTES_MAX:
         body = _encoder.encode(Done(ok=False, text="the answer is too large; ask for fewer rows"))
@@ -42,7 +42,7 @@ def pack(message: View | Command | Frame | Done) -> bytes:
 
 
 class Reassembler(Generic[T]):
-    """Bytes as they come from a socket into whole messages."""
+    """Joins the bytes read from a socket into whole messages."""
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[T], limit: int) -> None:
         self._decoder = decoder
@@ -50,7 +50,9 @@ class Reassembler(Generic[T]):
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[T]:
-        """The messages that `data` completes; FeedError for one too long or not decodable."""
+        """The messages completed by `data`; FeedError for one that is too long or cannot be
+        decoded.
+        """
         self._buffer += data
         messages: list[T] = []
         while len(self._buffer) >= _LENGTH.size:

@@ -1,7 +1,7 @@
-"""The collector's loop: packets up through the pump, frames out to whoever looks, seconds to disk.
+"""The collector's loop: packets into the pump, frames out to screens, seconds to disk.
 
-Sources and a listening socket come in already opened and unprivileged; it runs until it is told to
-stop, its time is up, its sources have ended, or (live) its screen has gone. One thread: capture
+Sources and a listening socket are passed in already opened and unprivileged. It runs until it is
+stopped, its time is up, its sources have ended, or (live) its screen is gone. One thread: capture
 comes first, requests are answered between two reads.
 """
 
@@ -23,7 +23,7 @@ STATUS_S = 1.0
 
 
 class Links(Protocol):
-    """What tells of the interfaces' links."""
+    """The source of events about the interfaces' links."""
 
     def read(self, now_ns: int) -> Sequence[LinkReading]: ...
 
@@ -33,23 +33,23 @@ class Links(Protocol):
 
 
 class Driver(Protocol):
-    """What brings packets' news to the engine: a pump, or the link to live meters."""
+    """Brings news of packets to the engine: a pump, or the connection to live meters."""
 
     engine: Engine
     live: bool
     on_tick: list[Callable[[int], None]]
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """Take what there is; false at the end."""
+        """Process what is available; false at the end."""
 
     def finish(self) -> None:
-        """Tell the engine of the last second."""
+        """Pass the last second to the engine."""
 
     def close(self) -> None: ...
 
 
 class Collector:
-    """See the module's text; `stop` may be called from a signal handler."""
+    """See the module; `stop` may be called from a signal handler."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Collector:
         self._links = links
         self._wait_on = wait_on
         self._status = status
-        self._exports = exports  # they get what the recorder gets
+        self._exports = exports  # they get the same data as the recorder
         self._clock = clock
         self._time_ns = time_ns
         self.stopped: str | None = None
@@ -89,11 +89,11 @@ class Collector:
     def run(
         self, *, for_s: float | None = None, while_watched: bool = False, stay: bool = True
     ) -> str:
-        """Until the end; returns why: "ended", "time", "unwatched", "recorder failed", or what
-        `stop` was given.
+        """Run until the end; returns why: "ended", "time", "unwatched", "recorder failed", or the
+        argument of `stop`.
 
-        `while_watched`: end when no screen is attached any more. `stay`: go on answering screens
-        when the sources have ended.
+        `while_watched`: end when no screen is attached any more. `stay`: keep answering screens
+        after the sources have ended.
         """
         deadline = None if for_s is None else self._clock() + for_s
         ended = False
@@ -121,7 +121,7 @@ class Collector:
         return self.stopped
 
     def finish(self, ended: str) -> None:
-        """Take in what has been captured, write it, close everything."""
+        """Process what has been captured, write it, close everything."""
         self.pump.finish()
         if self._evidence is not None:
             self._evidence.finish()
@@ -135,7 +135,7 @@ class Collector:
         self.pump.close()
 
     def _last_words(self, recorder: AnyRecorder) -> None:
-        """What no second's share had room for, and every flow as it is judged at the end."""
+        """Flows that did not fit into any second's share, and every flow with its final verdict."""
         snapshot = self.engine.snapshot()
         while flows := self.engine.drain_changed_flows():
             recorder.observe(snapshot, flows, self.engine.drain_events())
@@ -144,9 +144,9 @@ class Collector:
         recorder.observe(snapshot, list(self.engine.flow_records()))
 
     def _wait(self, ended: bool) -> None:
-        """Until there is news of a meter, a request, or the next look at the clock is due.
+        """Wait for news of a meter, a request, or the next clock check.
 
-        Files are always ready. The demo has no descriptor and is asked often.
+        Files are always ready. The demo has no descriptor and is polled often.
         """
         if not ended and not self.pump.live:
             return
@@ -156,7 +156,9 @@ class Collector:
         select.select([*meters, *others], [], [], WAIT_S if ended or meters else WAIT_S / 4)
 
     def part(self, delta: Delta) -> None:
-        """Write flows of a second that is not over; the state knows of them when it is."""
+        """Write flows of a second that is not over; the state learns about them at the end of the
+        second.
+        """
         if self.recorder is not None and len(delta.flows):
             flows = self.engine.flows.told(delta.meter, delta.flows, delta.time_ns)
             self.recorder.observe_part(delta.time_ns, list(flows))

@@ -1,9 +1,11 @@
-"""The collector's end of the feed: a Unix socket, clients' requests in, a provider's answers out.
+"""The collector's side of the feed: a Unix socket, clients' requests in, a provider's answers
+out.
 
-Never blocks: sockets are non-blocking, a client has one request in flight and one bounded answer
-waiting, and who does not read keeps waiting alone. `poll` is called from the collector's own loop;
-`filenos` joins its select. Access is by file mode 0660 and by the peer's credentials: the
-recorder's user and root may command, the socket's group may look. The idle make room for others.
+It never blocks: sockets are non-blocking, a client has one request in flight and one bounded answer
+waiting, and a client that does not read delays only itself. The collector's loop calls `poll` and
+adds `fileno` to its select. Access depends on file mode 0660 and on the peer's credentials: the
+recorder's user and root may send commands, the socket's group may only look. Idle clients make room
+for others.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from panotui.views.frames import Answer, Command, Done, Frame, View
 from panotui.wire.text import printable
 
 CLIENTS_MAX = 16
-IDLE_S = 10.0  # a screen asks several times a second: who has not asked for so long makes room
+IDLE_S = 10.0  # a screen sends several requests per second: a client idle for this long makes room
 _CHUNK = 64 << 10
 _UCRED = struct.Struct("3i")  # pid, uid, gid (socket(7), SO_PEERCRED)
 _SO_PEERGROUPS = 59  # Linux 4.13
@@ -35,7 +37,7 @@ SHARED_FOLDER = Path("/run/panotui")
 
 
 class Provider(Protocol):
-    """What answers: an engine, a recording."""
+    """The source of answers: an engine, a recording."""
 
     def frame(self, view: View) -> Frame: ...
 
@@ -43,14 +45,14 @@ class Provider(Protocol):
 
 
 def default_path(name: str = "recorder") -> Path:
-    """`/run/panotui/NAME.sock` for root and where a unit made that folder for this user; else
-    `$XDG_RUNTIME_DIR/panotui/NAME.sock`, else in a folder of the user's own for temporary files.
+    """`/run/panotui/NAME.sock` for root and if a unit made that folder for this user; otherwise
+    `$XDG_RUNTIME_DIR/panotui/NAME.sock`, otherwise in the user's own folder for temporary files.
     """
     return default_folders()[0] / f"{name}.sock"
 
 
 def default_folders() -> tuple[Path, ...]:
-    """Where this user's recorders may have their sockets; the first is where a new one has it."""
+    """Where this user's recorders may have their sockets; the first is the place for a new one."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     user = os.geteuid()
     if user == 0:
@@ -66,11 +68,11 @@ def default_folders() -> tuple[Path, ...]:
 def listen(
     path: Path, *, private: bool = False, owner: tuple[int, int] | None = None
 ) -> socket.socket:
-    """A listening socket at `path` with mode 0660, or 0600 when `private`. Root gives it to `owner`
-    (user, group), in a folder of its own only.
+    """A listening socket at `path` with mode 0660, or 0600 if `private`. Root gives it to `owner`
+    (user, group), only in a folder of that owner.
 
-    A socket file that nobody answers is replaced; one that answers is "recorder already running".
-    Raises UsageError for that and for a folder that cannot be written.
+    A stale socket file is replaced; if a recorder answers on it, the error is "recorder already
+    running". Raises UsageError for that and for a folder that cannot be written.
     """
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -119,7 +121,7 @@ def _remove_dead(path: Path) -> None:
 class _Client:
     def __init__(self, peer: socket.socket, commands: bool, now: float) -> None:
         self.peer = peer
-        self.commands = commands  # may change something, not only look
+        self.commands = commands  # may send commands, not only look
         self.asked_at = now
         self.messages = request_reassembler()
         self.out = memoryview(b"")
@@ -137,7 +139,7 @@ class FeedServer:
         group: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`peers` are screens that this program started itself: they may command."""
+        """`peers` are screens that this program started itself: they may send commands."""
         self.provider = provider
         self._clock = clock
         self._listener = listener
@@ -161,7 +163,7 @@ class FeedServer:
         return len(self._clients)
 
     def poll(self, timeout_s: float = 0.0) -> int:
-        """Serve what waits; returns the number of requests answered."""
+        """Serve pending requests; returns the number of requests answered."""
         before = self.served
         for key, events in self._selector.select(timeout_s):
             if key.data is None:
@@ -206,7 +208,9 @@ class FeedServer:
         peer.close()
 
     def _user_of(self, peer: socket.socket) -> tuple[int, str | None]:
-        """(user, why it may not look or None): same user, root, or the socket's group may."""
+        """(user, reason for refusing it or None): the same user, root, or the socket's group may
+        look.
+        """
         try:
             raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         except OSError:
@@ -219,7 +223,7 @@ class FeedServer:
         return uid, f"user {uid} may not attach: the recorder belongs to user {os.geteuid()}"
 
     def _make_room(self) -> bool:
-        """Let go of the client that has not asked for longest; false when all are busy."""
+        """Disconnect the client that has been idle for longest; false if all are busy."""
         idlest = min(self._clients.values(), key=lambda client: client.asked_at)
         if self._clock() - idlest.asked_at < IDLE_S:
             return False
@@ -260,7 +264,7 @@ class FeedServer:
         if not requests:
             return
         if len(requests) > 1:
-            # One request in flight is the protocol: who sends more is not one of ours.
+            # The protocol allows one request in flight; a client that sends more is not ours.
             self._answer(client, Done(ok=False, text="one request at a time"))
             client.closing = True
         else:
@@ -306,7 +310,9 @@ class FeedServer:
 
 
 def _groups_of(peer: socket.socket) -> tuple[int, ...]:
-    """Supplementary groups of the peer as it connected; its number may be another's by now."""
+    """Supplementary groups of the peer when it connected; its process id may belong to another
+    process by now.
+    """
     try:
         raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MOST * 4)
     except OSError:

@@ -251,7 +251,7 @@ STREAM_DTYPE = np.dtype(
         ("delta_max_ms", "f8"),
         ("late_frame_max_ms", "f8"),  # largest gap between frame starts minus the nominal step
         ("bitrate_mean_bps", "f8"),
-        ("bitrate_peak_bps", "f8"),  # second with the most bits
+        ("bitrate_peak_bps", "f8"),  # rate of the whole second with the most bits
         ("frames", "i8"),
         ("keyframes", "i8"),
         ("markers", "i8"),

@@ -1,4 +1,4 @@
-"""Does a server take a TCP connection, and is its TLS what it should be?"""
+"""Checks whether a server accepts a TCP connection, and whether its TLS is valid."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from panotui.wire import x509
 
 MQTT_ALPN = "x-amzn-mqtt-ca"  # AWS IoT: MQTT on port 443
 EXPIRES_SOON_S = 14 * 86_400
-# Alerts by which a server says that it wants the device's own certificate.
+# Alerts by which a server requests the device's own certificate.
 _WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE")
 
 
 def tcp(host: str, port: int, timeout_s: float = 4.0) -> ProbeResult:
-    """One connection, closed again."""
+    """Open one connection, and close it again."""
     target = _place(host, port)
     began = time.monotonic()
     try:
@@ -29,11 +29,11 @@ def tcp(host: str, port: int, timeout_s: float = 4.0) -> ProbeResult:
         return _unconnected("tcp", target, error, timeout_s, port)
 
 
-_authorities: str | None = None  # what stands in for the system's file of them
+_authorities: str | None = None  # replaces the system's file of certificates
 
 
 def read_authorities() -> None:
-    """Read the system's authorities now: where their file is may be out of reach later."""
+    """Read the system's certificate authorities now: their file may be out of reach later."""
     global _authorities
     file = ssl.get_default_verify_paths().cafile
     try:
@@ -58,10 +58,10 @@ def tls(
     timeout_s: float = 5.0,
     context: ssl.SSLContext | None = None,
 ) -> ProbeResult:
-    """A handshake with `host` as SNI, its chain checked against the system's authorities.
+    """A handshake with `host` as SNI; its chain is verified against the system's authorities.
 
-    `context`: other authorities (tests). Nothing is sent after the handshake. A server that ends it
-    because it wants the device's certificate has proved all that can be proved from here.
+    `context`: other authorities (tests). Nothing is sent after the handshake. If a server ends it
+    because it wants the device's certificate, nothing more can be tested from here.
     """
     target = _place(host, port)
     checked = context or trusting()
@@ -137,9 +137,9 @@ def _secured(target: str, secured: ssl.SSLSocket, alpn: str | None, ms: float) -
 def _shown_certificate(
     host: str, port: int, address: str | None, timeout_s: float
 ) -> tuple[str, ...]:
-    """Who issued the certificate that was refused: the name of an inspecting proxy, mostly.
+    """The issuer of a rejected certificate: usually the name of an inspecting proxy.
 
-    A second handshake without verification; its connection is closed unused.
+    Makes a second handshake without verification; its connection is closed unused.
     """
     context = trusting()
     context.check_hostname = False

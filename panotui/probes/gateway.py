@@ -1,4 +1,4 @@
-"""Is the gateway there? It is pinged where the kernel permits, then sought by its hardware address.
+"""Checks the gateway: it is pinged if the kernel permits, otherwise found by its MAC address.
 
 Many gateways do not answer ping, and an entry of the ARP table may be some seconds old: the result
 says which of the two was seen.
@@ -30,7 +30,9 @@ def gateways() -> list[tuple[str, str]]:
 
 
 def gateway(address: str, interface: str = "", wait_s: float = 1.0) -> ProbeResult:
-    """Ping it, or make the kernel resolve it by one datagram to its discard port, and look."""
+    """Ping it, or make the kernel resolve it by sending one datagram to its discard port, and read
+    the ARP table.
+    """
     target = f"{address}{f' on {interface}' if interface else ''}"
     began = time.monotonic()
     try:
@@ -71,7 +73,7 @@ def _by_arp(address: str, target: str, wait_s: float) -> ProbeResult:
 
 
 def ping(address: str, wait_s: float) -> bool:
-    """One ICMP echo (RFC 792); false without an answer, or when the kernel permits no ping."""
+    """One ICMP echo (RFC 792); false without an answer, or if the kernel permits no ping."""
     try:
         asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
         offset = 0
@@ -89,22 +91,23 @@ def ping(address: str, wait_s: float) -> bool:
                 asking.settimeout(left)
                 data, peer = asking.recvfrom(2048)
                 if offset and data:
-                    offset = 4 * (data[0] & 15)  # a raw socket gives the IP header too
+                    offset = 4 * (data[0] & 15)  # a raw socket also delivers the IP header
                 message = data[offset:]
                 if peer[0] == address and message[:1] == b"\0" and message[8:16] == token:
                     return True
-        except OSError:  # includes the time-out, and errors that the path reports
+        except OSError:  # includes the timeout, and errors that the path reports
             return False
     return False
 
 
 _opened: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
-OPENED = 8  # gateways that can be pinged when rights are gone
+OPENED = 8  # gateways that can be pinged after the drop
 
 
 def open_ahead() -> None:
-    """Open what only root may, for when this process is no longer root. A raw socket can do no
-    more than send ICMP and hear what comes in answer."""
+    """Open sockets that need root, for use after the drop. A raw socket can only send ICMP and
+    receive the answers.
+    """
     for _ in range(OPENED):
         asking = _raw_socket()
         if asking is None:
@@ -134,8 +137,8 @@ def _echo(token: bytes) -> bytes:
 
 
 def is_neighbour(address: str) -> bool:
-    """True when the address lies in a network of one of this machine's interfaces."""
-    import psutil  # 22 ms that `doctor` and a check without gateways need not pay
+    """True if the address lies in a network of one of this machine's interfaces."""
+    import psutil  # 22 ms that `doctor` and a check without gateways do not need
 
     wanted = ipaddress.ip_address(address)
     for entries in psutil.net_if_addrs().values():

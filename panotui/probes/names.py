@@ -1,4 +1,4 @@
-"""Does a resolver answer for a name? One question, one answer, timed."""
+"""Checks whether a resolver answers for a name: one question, one answer, timed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def system_resolvers() -> tuple[str, ...]:
 def resolve(
     name: str, server: str | None = None, timeout_s: float = 3.0, port: int = 53
 ) -> tuple[ProbeResult, tuple[str, ...]]:
-    """(result, addresses) of an A query to `server`, or to the system's resolvers; AAAA is asked
-    for a name without an IPv4 address. An address is its own answer."""
+    """(result, addresses) of an A query to `server`, or to the system's resolvers; AAAA is queried
+    for a name without an IPv4 address. An address resolves to itself.
+    """
     import dns.exception
     import dns.resolver
 
@@ -42,7 +43,7 @@ def resolve(
         resolver.nameservers = [server]
         resolver.port = port
     resolver.lifetime = timeout_s
-    resolver.timeout = timeout_s / 2  # a lost datagram is asked for once more
+    resolver.timeout = timeout_s / 2  # a lost datagram is repeated once
     began = time.monotonic()
     try:
         addresses = _addresses(resolver, name)

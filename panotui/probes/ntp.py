@@ -1,4 +1,4 @@
-"""Does a time server answer, and how far is this machine's clock from it?"""
+"""Checks whether a time server answers, and the offset of this machine's clock from it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import struct
 
 from panotui.probes.result import ProbeResult
 
-OFFSET_MAX_S = 60.0  # TLS and signed requests tolerate minutes; a minute is worth a word
+OFFSET_MAX_S = 60.0  # TLS and signed requests tolerate minutes; a minute is worth reporting
 
 
 def ntp(
     server: str, timeout_s: float = 3.0, port: int = 123, address: str | None = None
 ) -> ProbeResult:
     """One client request (RFC 5905); the clock is compared, never set."""
-    import ntplib  # 8 ms, for checks of time alone
+    import ntplib  # 8 ms, only for time checks
 
     target = f"{server}:{port}"
     where = address or server
@@ -21,7 +21,7 @@ def ntp(
         answer = ntplib.NTPClient().request(where, version=4, port=port, timeout=timeout_s)
     except ntplib.NTPException as error:
         return _failed(target, str(error)[:120] or "no answer")
-    except (OSError, ValueError, struct.error) as error:  # ntplib unpacks what it is sent
+    except (OSError, ValueError, struct.error) as error:  # ntplib unpacks any answer
         return _failed(target, str(error)[:120])
     ms = float(answer.delay) * 1000
     if answer.stratum == 0:

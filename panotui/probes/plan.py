@@ -1,8 +1,8 @@
 """What to check for a site: the site file and the policy in, checks out; nothing is sent yet.
 
-Only what the site file, the policy of its region and the person at the keyboard name is ever spoken
-to. Names that every AWS account has for itself (the IoT endpoint) are in no policy: they are told
-as skipped until somebody names them.
+Only hosts named by the site file, the policy of its region or the user are ever contacted. Names
+that are different for each AWS account (the IoT endpoint) are in no policy: they are reported as
+skipped until the user names them.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ HOSTS_MAX = 64
 CAMERAS_MAX = 64
 RESOLVERS_MAX = 3
 PUBLIC_TIME = "pool.ntp.org"  # the appliance's own default
-# The longest way (three silent resolvers, then TCP and TLS) ends within `run.TOTAL_S`.
+# The slowest check (three silent resolvers, then TCP and TLS) ends within `run.TOTAL_S`.
 DNS_S, TCP_S, TLS_S = 2.5, 3.0, 3.0
 Credentials = Callable[[str], tuple[str | None, str | None]]
 
 
 class Host(Struct, frozen=True):
-    """A server to reach, and what for."""
+    """A server to reach, and its purpose."""
 
-    name: str  # for people: "CW Logs"
+    name: str  # for users: "CW Logs"
     host: str
     port: int
     tls: bool
     alpn: str | None = None
-    cloud: bool = False  # AWS's own name: where it may resolve to is known
+    cloud: bool = False  # an AWS name: its valid addresses are known
 
 
 def checks(site: Site, extra: Sequence[str], credentials: Credentials) -> list[Check]:
-    """All checks for a site, lowest layer first; `extra` are HOST or HOST:PORT that a person
-    named. `credentials` gives user and password by camera. UsageError for an impossible host.
+    """All checks for a site, lowest layer first; `extra` are HOST or HOST:PORT from the user.
+    `credentials` returns user and password of a camera. UsageError for an invalid host.
     """
     named = [_named(text, site) for text in extra]
     found = [*_missing(site), *_gateways(site)]
@@ -73,10 +73,10 @@ def checks(site: Site, extra: Sequence[str], credentials: Credentials) -> list[C
 
 
 def cloud_hosts(site: Site) -> tuple[list[Host], list[tuple[str, str]]]:
-    """(hosts to reach, (label, pattern) of needed services whose name only the account knows).
+    """(hosts to reach, (label, pattern) of needed services whose name depends on the account).
 
-    None of AWS's in camera-only mode, and none without a region: guessing one would send packets
-    to places that nobody named.
+    No AWS hosts in camera-only mode or without a region: a guess would send packets to places that
+    nobody named.
     """
     policy = Policy.for_site(site)
     hosts: list[Host] = []
@@ -99,7 +99,7 @@ def _is_normal(site: Site) -> bool:
 
 
 def _representative(rule: Rule, region: str) -> str | None:
-    """The shortest name of a service that all accounts share; None when each has its own."""
+    """The shortest name of a service that all accounts share; None if each has its own."""
     if "*" in rule.hosts[0]:
         return None
     shared = [host for host in rule.hosts if "*" not in host]
@@ -179,7 +179,9 @@ def _ask_gateway(address: str, device: str) -> Sequence[ProbeResult]:
 
 
 def _resolvers(servers: Sequence[str], asked: bool, private_link: bool) -> list[Check]:
-    """Each resolver is asked once, for a name that any must know; needed names come with theirs."""
+    """Each resolver is asked once, for a name that any must know; needed names come with their
+    hosts.
+    """
     if not servers:
         return [
             _skip("dns", "resolver", "none", "no resolver is configured",
@@ -195,7 +197,7 @@ def _resolvers(servers: Sequence[str], asked: bool, private_link: bool) -> list[
 
 def _ask_resolver(server: str) -> Sequence[ProbeResult]:
     result = resolve(PUBLIC_TIME, server, DNS_S)[0]
-    if "NXDOMAIN" in result.text:  # it is there and answers, which is all that was asked
+    if "NXDOMAIN" in result.text:  # it answers, which is all that was asked
         text = f"answers, but does not know {PUBLIC_TIME}"
         result = msgspec.structs.replace(result, ok=True, text=text, action="")
     return (_call(result, "resolver"),)
@@ -217,7 +219,7 @@ def _nameless(named: ProbeResult, kind: str, target: str, name: str) -> ProbeRes
 
 
 def _lookup(host: str, servers: Sequence[str]) -> tuple[ProbeResult, tuple[str, ...]]:
-    """The first resolver that knows; the last one's failure otherwise."""
+    """The first successful resolver; otherwise the failure of the last one."""
     result, addresses = resolve(host, servers[0] if servers else None, DNS_S)
     for server in servers[1:RESOLVERS_MAX]:
         if addresses:
@@ -227,7 +229,7 @@ def _lookup(host: str, servers: Sequence[str]) -> tuple[ProbeResult, tuple[str, 
 
 
 def _reach(host: Host, servers: Sequence[str], private_link: bool) -> Sequence[ProbeResult]:
-    """DNS at each resolver, then TCP and TLS to the address; what hangs on a failure is skipped."""
+    """DNS at each resolver, then TCP and TLS to the address; checks after a failure are skipped."""
     results: list[ProbeResult] = []
     usable: tuple[str, ...] = ()
     for server in servers or (None,):
@@ -258,7 +260,7 @@ def _reach(host: Host, servers: Sequence[str], private_link: bool) -> Sequence[P
 def _judged_address(
     named: ProbeResult, addresses: Sequence[str], host: Host, private_link: bool
 ) -> ProbeResult:
-    """A name of AWS that leads to a private or impossible address was meddled with."""
+    """An AWS name that leads to a private or invalid address was tampered with."""
     if not named.ok or not host.cloud:
         return named
     scope = scope_of(addresses[0])

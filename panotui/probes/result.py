@@ -1,4 +1,4 @@
-"""What one active check found."""
+"""The result of one active check."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import msgspec
 
 
 class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` and `detail` may hold words of the other end: print them through `printable`."""
+    """`text` and `detail` may contain text of the other end: print them through `printable`."""
 
     kind: str  # "dns", "tcp", "tls", "ntp", "gateway", "rtsp", "site"
     target: str
     ok: bool
     text: str
-    action: str = ""  # what to do when it is not ok
+    action: str = ""  # what to do if it is not ok
     ms: float | None = None
     detail: tuple[str, ...] = ()
-    name: str = ""  # what it is for: "CW Logs", "camera dock"
-    skipped: bool = False  # not tried, and why stands in `text`; then `ok` says nothing
+    name: str = ""  # its purpose: "CW Logs", "camera dock"
+    skipped: bool = False  # not tried, for the reason in `text`; then `ok` means nothing
 
     @property
     def state(self) -> Literal["ok", "failed", "skipped"]:

@@ -1,8 +1,8 @@
-"""Does a camera answer RTSP, and does it describe its stream? OPTIONS and DESCRIBE, no SETUP.
+"""Checks whether a camera answers RTSP and describes its stream: OPTIONS and DESCRIBE, no SETUP.
 
 Basic and Digest (RFC 7616, MD5 and SHA-256, `qop=auth` or none) with credentials that the caller
-got from the environment or a keyring; they are never part of a result. Redirects are told, not
-followed: credentials go to the camera that the site file names and to nobody else.
+got from the environment or a keyring; they are never part of a result. Redirects are reported, not
+followed: credentials go only to the camera that the site file names.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def rtsp(
     timeout_s: float = 4.0,
     address: str | None = None,
 ) -> ProbeResult:
-    """What the camera at `url` says; `address` is where to connect when it is not the URL's host.
+    """The answer of the camera at `url`; `address` is where to connect if it is not the URL's host.
 
-    Within `timeout_s` in all, however slowly it drips.
+    Takes at most `timeout_s` in all, however slowly data arrives.
     """
     began = time.monotonic()
     try:
@@ -97,7 +97,7 @@ class _Talk:
         self._rest = b""
 
     def ask(self, method: str, headers: str = "") -> tuple[messages.Text, bytes]:
-        """(head, body) of the answer to one request. `_Failed` when it is no RTSP."""
+        """(head, body) of the answer to one request. `_Failed` if it is not RTSP."""
         self._number += 1
         request = (
             f"{method} {self._url} RTSP/1.0\r\nCSeq: {self._number}\r\n"

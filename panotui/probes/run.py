@@ -1,7 +1,7 @@
-"""Runs checks side by side within a fixed time; what is not back by then is told as failed.
+"""Runs checks in parallel within a fixed time; those not finished by then are reported as failed.
 
-Threads are daemons: a check that hangs in the operating system can neither hold up the answer nor
-the end of the program, and Ctrl-C ends the waiting at once.
+Threads are daemons: a check that hangs in the operating system delays neither the results nor the
+end of the program, and Ctrl-C ends the wait at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOTAL_S = 14.0
 
 
 class Check(Struct, frozen=True):
-    """Something to try: what to call it while it runs, and how."""
+    """A check to run: its name while it runs, and its function."""
 
     kind: str
     name: str

@@ -1,1 +1,1 @@
-"""What runs: meters and the engine in one process or in several, live and over files."""
+"""Runs meters and the engine in one process or in several, live and over files."""

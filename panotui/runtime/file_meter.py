@@ -1,4 +1,4 @@
-"""The meter of capture files in a process of its own."""
+"""The meter of capture files, in a process of its own."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ from panotui.sources import open_file
 class FileMeter:
     """One meter over the captures of an order.
 
-    Packet numbers count from 1 in what the meter reads: in a capture of its own, or through all
-    captures that go on where another ended, as if they were one (a meter needs rising numbers).
+    Packet numbers count from 1 per meter: in a single capture, or through all captures that
+    continue one another, as if they were one (a meter needs rising numbers).
     """
 
     def __init__(
@@ -62,12 +62,14 @@ class FileMeter:
         self.final_ns = final_ns
         self.meter = Meter(settings, order.meter)
         self.source = SourceState(counters=SourceCounters())
-        self._before = SourceCounters()  # of the captures that are through
-        self._dropped = 0  # told by a capture beforehand, or already told to the streams
+        self._before = SourceCounters()  # of finished captures
+        self._dropped = 0  # reported by a capture in advance, or already reported to the streams
         self._asleep_ns = int(2 * max(settings.idle_tcp_s, settings.idle_udp_s) * SECOND)
 
     def news(self) -> Iterator[News]:
-        """All news in order of their ticks; ticks without any are left out, the final one not."""
+        """All news in order of their ticks; ticks without news are left out, except the final
+        one.
+        """
         ticks = self.ticks
         at = 0
         highest = 0
@@ -83,7 +85,7 @@ class FileMeter:
                     start = stop
                 if start == len(batch):
                     break
-                if highest or stop:  # nothing is told before the first packet
+                if highest or stop:  # nothing is reported before the first packet
                     yield from self._tick(at)
                 at += 1
                 edges = edges[1:]
@@ -154,16 +156,16 @@ def merged(streams: Sequence[Iterator[News]]) -> Iterator[News]:
 
 
 def serve(asked: IO[bytes], told: IO[bytes]) -> None:
-    """The life of a meter process: work orders from one pipe, answers into the other.
+    """Main loop of a meter process: work orders from one pipe, answers into the other.
 
-    It ends when there is no more work, or nobody to tell. A failure is told, not raised.
+    It ends when there is no more work, or no reader. A failure is sent, not raised.
     """
     try:
         while (raw := read_frame(asked)) is not None:
             for content in _done(raw):
                 write_frame(told, content)
     except (BrokenPipeError, ConnectionError):
-        # Who asked has gone. Python would complain once more when it flushes at exit.
+        # The parent has gone. Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), told.fileno())
 
 

@@ -1,11 +1,11 @@
 """A live meter in a process of its own: rings in, news down a pipe.
 
-It opens its rings and says so only when it has given up every privilege; then it waits for the word
-to begin, and reads its first packet. From then on nothing makes it wait but its own work: a thread
-writes to the pipe, and while the engine is behind, so that a second's news has not left yet, the
-next second's is not made; the tick after it tells of both. Only when that has gone on for
-`POSTPONED_MOST` seconds does it wait, and what the ring cannot hold then is counted as missed. When
-the pipe ends, so does the process, whatever became of who asked.
+It opens its rings, gives up every privilege, and only then reports ready. It reads its first packet
+after the signal to begin. From then on it waits only for its own work: a thread writes to the pipe,
+and while the engine is behind and a second's news has not left yet, the next second's news is not
+made; the following tick covers both. Only after `POSTPONED_MOST` such seconds does it pause;
+packets that overflow the ring then count as missed. When the pipe ends, so does the process,
+whatever happened to its parent.
 """
 
 from __future__ import annotations
@@ -58,42 +58,43 @@ from panotui.sources.live.capture import LiveSource
 from panotui.sources.live.pace import Pace
 from panotui.sources.live.timekeeper import SteadySource, Timekeeper
 
-POSTPONED_MOST = 10  # seconds whose news may wait for those before them to leave
-# A second's flows are told once before it is over, at the first look at the rings after so much of
-# it: a recording then never lacks a whole one. Looks are three a second, and this asks for no more.
+POSTPONED_MOST = 10  # seconds whose news may wait for earlier news to leave
+# A second's flows are also reported once before it is over, at the first read of the rings after
+# this part of it, so that a recording never lacks a whole second. There are three reads per second;
+# this adds none.
 PART_NS = SECOND * 35 // 100
-PART_MOST = 1_000  # flows, those with most packets
+PART_MOST = 1_000  # flows with the most packets
 CHUNK = 1 << 16
-SYSFS = ("/sys/class/net", "/sys/devices")  # what interfaces themselves lost
+SYSFS = ("/sys/class/net", "/sys/devices")  # drops of the interfaces themselves
 _order = msgspec.msgpack.Decoder(LiveOrder)
 _begin = msgspec.msgpack.Decoder(Begin)
 _requests: msgspec.msgpack.Decoder[Ask | Finish] = msgspec.msgpack.Decoder(Ask | Finish)
 
 
 class Outbox:
-    """Writes frames to a pipe in a thread of its own, so that who reads slowly holds nobody up."""
+    """Writes frames to a pipe in a thread of its own, so that a slow reader delays nobody."""
 
     def __init__(self, fileno: int) -> None:
         self._fileno = fileno
         self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._waiting = 0
         self._lock = threading.Condition()
-        self.broken = False  # nobody reads any more
+        self.broken = False  # there is no reader any more
         threading.Thread(target=self._write, name="outbox", daemon=True).start()
 
     @property
     def free(self) -> bool:
-        """Whether all that was put has left."""
+        """True if everything has left."""
         return self._waiting == 0
 
     def put(self, content: bytes) -> None:
-        """Hand over a frame's content; never waits."""
+        """Queue a frame's content; never waits."""
         with self._lock:
             self._waiting += 1
         self._queue.put(content)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Until all has left, or nobody reads; false when the time was over first."""
+        """Wait until everything has left, or the reader is gone; false on timeout."""
         with self._lock:
             return self._lock.wait_for(lambda: self._waiting == 0 or self.broken, timeout_s)
 
@@ -115,7 +116,7 @@ class Outbox:
 
 
 class LivePump(MeterPump):
-    """A pump that tells an outbox, and postpones ticks while that is not empty."""
+    """A pump that writes to an outbox, and postpones ticks while it is not empty."""
 
     def __init__(
         self,
@@ -140,12 +141,12 @@ class LivePump(MeterPump):
         self.keeper: PacketKeeper | None = None
         self.postponed = 0  # ticks since the last one that was made
         self._last = False
-        self._many = False  # flows were in the last tick's news
+        self._many = False  # the last tick's news had flows
         self._parts = parts
-        self._parted_ns = 0  # the tick after which a part was told last
+        self._parted_ns = 0  # the tick after which a partial report was last sent
 
     def feed(self, batch: PacketBatch) -> None:
-        """Meter one batch, its interfaces numbered as those of all meters."""
+        """Meter one batch, with its interfaces numbered as across all meters."""
         super().feed(
             PacketBatch(
                 batch.data,
@@ -162,7 +163,7 @@ class LivePump(MeterPump):
         )
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """See `MeterPump`; once in a second that brought packets its flows are told early."""
+        """See `MeterPump`; once in a second with packets, its flows are reported early."""
         going = super().step(timeout_s)
         if going and self._parts:
             self._tell_part()
@@ -216,7 +217,7 @@ class LivePump(MeterPump):
 
 
 def serve(asked: IO[bytes], told: IO[bytes]) -> None:
-    """The life of a live meter's process; a failure is told, not raised."""
+    """Main loop of a live meter's process; a failure is sent, not raised."""
     rings: list[LiveSource] = []
     try:
         raw = read_frame(asked)
@@ -262,20 +263,21 @@ def _fail(told: IO[bytes], what: str, why: str, remedy: str, exit_code: int) -> 
     try:
         write_frame(told, encoder.encode(failed))
     except OSError:
-        pass  # nobody is left to tell
+        pass  # there is no reader left
 
 
 def load() -> None:
-    """Import now what meters need later: once for all that are forked from here, while every file
-    can be reached, and so that no packet waits for it."""
-    # what forks meters imports this module anyway; the parsers, 60 ms, belong to this moment
+    """Import now the modules that meters need later: once for all forked meters, while every file
+    can be reached, and so that no packet waits for it.
+    """
+    # the forking process imports this module anyway; the parsers (60 ms) are loaded here
     from panotui.meter.control import dissectors
 
     dissectors.load()
 
 
 def _open(order: LiveOrder) -> list[LiveSource]:
-    """Rings open, every privilege gone."""
+    """Rings open, every privilege dropped."""
     rings: list[LiveSource] = []
     try:
         for name in order.names:
@@ -297,7 +299,9 @@ def _open(order: LiveOrder) -> list[LiveSource]:
 
 
 def keep_only_rings() -> None:
-    """No privilege, no network but that of the open rings, no file but the program's own."""
+    """Keep no privilege, no network except that of the open rings, no file except the program's
+    own.
+    """
     namespaces.leave_network()
     needed = [*landlock.own_places(), *SYSFS]
     domain = landlock.domain((place, landlock.READ) for place in needed)
@@ -311,7 +315,7 @@ def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox
     finished = False
     while not outbox.broken:
         if finished:
-            read = True  # nothing but requests is waited for
+            read = True  # it waits only for requests
         else:
             if pace.wait([asked]):
                 pump.step(0.0)
@@ -330,7 +334,7 @@ def _run(pump: LivePump, rings: Sequence[LiveSource], asked: int, outbox: Outbox
                 finished = True
             elif pump.keeper is not None:
                 outbox.put(encoder.encode(pump.keeper.answer(request)))
-    # what was put must leave before the process ends, if there is anybody
+    # queued frames must leave before the process ends, if there is a reader
     outbox.wait(1.0)
 
 

@@ -1,10 +1,11 @@
-"""The engine's end of live meters: one process a group of interfaces, their news into the engine.
+"""The engine's side of live meters: one process per group of interfaces, their news into the
+engine.
 
-Processes are forked while there are privileges (each gives up its own); `opened` waits until all
-have their rings, `begin` lets them read. `step` takes what the pipes hold and applies it second by
-second of packet time, all meters' deltas of a second together. A meter that tells nothing (its
-machine is busy, it has died) is waited for no longer than `LATE_S`; what it tells later is applied
-then. Nothing here ever makes a meter wait: see `livemeter`.
+Processes are forked while there are privileges (each gives up its own). `opened` waits until all
+have their rings, `begin` lets them read. `step` reads the pipes and applies the news second by
+second of packet time, all meters' deltas of a second together. A meter that reports nothing (its
+machine is busy, or it has died) is waited for no longer than `LATE_S`; its later news is applied
+when it comes. Nothing here ever makes a meter wait: see `live_meter`.
 """
 
 from __future__ import annotations
@@ -53,18 +54,18 @@ if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
 LATE_S = 1.0
-SILENT_NS = 2 * SECOND  # of packet time that one meter tells nothing of, and another does
-FINISH_S = 5.0  # that last news are waited for
+SILENT_NS = 2 * SECOND  # of packet time without news from one meter, while another has some
+FINISH_S = 5.0  # wait for the last news
 CHUNK = 1 << 20
-TAKEN_MOST = 64 << 20  # bytes of one meter's pipe taken in one step
-Serve: TypeAlias = Callable[[IO[bytes], IO[bytes]], None]  # the life of a meter's process
+TAKEN_MOST = 64 << 20  # bytes read from one meter's pipe per step
+Serve: TypeAlias = Callable[[IO[bytes], IO[bytes]], None]  # main loop of a meter's process
 _said: msgspec.msgpack.Decoder[Told | Control | Answer | Opened | Failed] = msgspec.msgpack.Decoder(
     Told | Control | Answer | Opened | Failed
 )
 
 
 class LiveMeterProcess:
-    """One meter's process, as far as the engine's process sees it."""
+    """One meter's process, as seen by the engine's process."""
 
     def __init__(self, order: LiveOrder, serve: Serve) -> None:
         self.order = order
@@ -77,13 +78,13 @@ class LiveMeterProcess:
         self.send(order)
 
     def send(self, request: LiveOrder | Begin | Ask | Finish) -> None:
-        """Requests are small: they find room in the pipe."""
+        """Send a request; requests are small and always fit into the pipe."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # reading finds out why
+        with contextlib.suppress(BrokenPipeError):  # the next read finds the reason
             write_frame(self.process.stdin, encoder.encode(request))
 
     def opened(self) -> tuple[Interface, ...]:
-        """Wait until its rings are open and its privileges gone. MeterFailure."""
+        """Wait until its rings are open and its privileges dropped. MeterFailure."""
         raw = read_frame(self._out)
         if raw is None:
             raise self.failure()
@@ -99,7 +100,7 @@ class LiveMeterProcess:
         return answer.interfaces
 
     def said(self) -> list[Told | Control | Answer | Opened | Failed]:
-        """All that its pipe holds. MeterFailure for what is no message."""
+        """All messages in its pipe. MeterFailure for an invalid one."""
         taken = 0
         while taken < TAKEN_MOST and not self.ended:
             try:
@@ -138,7 +139,7 @@ class LiveMeterProcess:
         )
 
     def close(self) -> None:
-        """End it: it goes when its pipe ends."""
+        """End it: it exits when its pipe ends."""
         end_meter(self.process)
 
 
@@ -146,12 +147,12 @@ _REMEDY = "Start panotui again."
 
 
 class _Line(Struct):
-    """What one meter has told and the engine has not taken yet, oldest first."""
+    """News of one meter that the engine has not taken yet, oldest first."""
 
     process: LiveMeterProcess
-    news: deque[tuple[float, News]] = field(default_factory=deque)  # with when it came
-    told_ns: int = 0  # packet time of its newest news that was applied
-    part: News | None = None  # the newest that it told within a second
+    news: deque[tuple[float, News]] = field(default_factory=deque)  # with the time of arrival
+    told_ns: int = 0  # packet time of its newest applied news
+    part: News | None = None  # the newest partial report of a second
 
 
 class LiveMeters:
@@ -176,7 +177,8 @@ class LiveMeters:
 
     def opened(self, names: Sequence[str]) -> None:
         """Wait for all rings; `names` is the order in which interfaces are numbered. MeterFailure
-        with what it was about."""
+        with its subject.
+        """
         try:
             found = {i.name: i for line in self._lines for i in line.process.opened()}
         except BaseException:
@@ -201,11 +203,11 @@ class LiveMeters:
         return [line.process.fileno for line in self._lines if not line.process.ended]
 
     def gone(self) -> list[str]:
-        """Interfaces that are not there now."""
+        """Interfaces that are missing now."""
         return [name for state in self._total.states.values() for name in state.gone]
 
     def drops(self) -> dict[str, tuple[int, int]]:
-        """Packets that were missed by interface: (by the ring, by the interface itself)."""
+        """Missed packets per interface: (by the ring, by the interface itself)."""
         return {
             name: missed
             for state in self._total.states.values()
@@ -219,8 +221,9 @@ class LiveMeters:
     # ------------------------------------------------------------------ news into the engine
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """Take what has come and apply what is due; true as long as the meters live. MeterFailure
-        when one has died."""
+        """Read all news and apply what is due; true as long as the meters live. MeterFailure if one
+        has died.
+        """
         self._take(timeout_s)
         self._apply()
         return True
@@ -320,7 +323,7 @@ class LiveMeters:
     # ------------------------------------------------------------------ the end
 
     def finish(self) -> None:
-        """Take the last, unfinished second of all meters; they go on answering."""
+        """Take the last, unfinished second of all meters; they keep answering requests."""
         if self._finished:
             return
         self._finished = True
@@ -328,7 +331,7 @@ class LiveMeters:
             line.process.send(Finish())
         ends = self._clock() + FINISH_S
         last = {line.process.order.meter for line in self._lines}
-        # each tells once more, of everything; what was on its way before is told before
+        # each sends a final report of everything; earlier news arrives before it
         while last and (left := ends - self._clock()) > 0:
             before = {id(line): len(line.news) for line in self._lines}
             with contextlib.suppress(MeterFailure):
@@ -361,9 +364,10 @@ def start_meters(
     began_ns: int | None = None,
     parts: bool = False,
 ) -> LiveMeters:
-    """A process for each group of interfaces, forked from this one, in which `serve` runs;
-    `ring_bytes` are each interface's, `began_ns` the `Timekeeper`'s of all; `parts`: flows are told
-    within a second too."""
+    """Fork a process for each group of interfaces, in which `serve` runs. `ring_bytes` is the size
+    per interface, `began_ns` the start of the shared `Timekeeper`; `parts`: flows are also reported
+    within a second.
+    """
     processes: list[LiveMeterProcess] = []
     try:
         for meter, names in enumerate(groups):
@@ -387,7 +391,9 @@ def start_meters(
 
 
 def by_time(parts: Sequence[PacketRows]) -> PacketRows:
-    """Rows of several meters in order of time, each meter's in its own order within equal times."""
+    """Rows of several meters in order of time; rows of one meter with equal times keep their
+    order.
+    """
     parts = [part for part in parts if part.length]
     if len(parts) < 2:
         return parts[0] if parts else PacketRows()

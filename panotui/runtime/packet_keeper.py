@@ -1,9 +1,9 @@
-"""Keeps the packets that may become evidence, where the meter is.
+"""Keeps the packets that may become evidence, in the meter's process.
 
-A tap on a pump. A ring of the last seconds holds control packets whole and the first bytes of bulk
-packets, gathered by numpy a batch at a time and bounded in bytes; beside it, the opening packets of
+It is a tap on a pump. A ring of the last seconds holds control packets whole and the first bytes of
+bulk packets, gathered by numpy per batch and bounded in bytes. In addition, the first packets of
 recent flows (DNS answers, ClientHello, RTSP set-up) are kept as context. `evidence` decides which
-of them are written; between the two there may be a pipe.
+packets are written; it may run at the other end of a pipe.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 CONTROL_BYTES = 4_096
 BULK_PER_SECOND = 20_000
 RING_BYTES = 32 << 20
-MEDIA_RING_BYTES = 96 << 20  # where whole media packets are kept
-FRESH_BYTES = 16 << 20  # control packets that wait to be asked for
+MEDIA_RING_BYTES = 96 << 20  # for media packets kept whole
+FRESH_BYTES = 16 << 20  # control packets that wait for a request
 CONTEXT_FLOWS = 4_096
 CONTEXT_PACKETS = 24
 CONTEXT_BYTES = 16 << 20
-KEPT_BYTES = 300  # of memory for a packet of an opening, beside its own bytes
+KEPT_BYTES = 300  # of memory per packet of an opening, besides its own bytes
 CONTEXT_PER_SECOND = 4_000
 CONTEXT_SHOWN = 2_000
 INCIDENT_PACKETS = 50_000
-OPENINGS_NS = 300 * SECOND  # flows that were silent for longer are not told of any more
+OPENINGS_NS = 300 * SECOND  # flows silent for longer are not reported any more
 
 
 class Chunk(Struct):
     """Copied rows of one batch, in order of arrival."""
 
     data: U8
-    offset: I64  # where each row starts in `data`
+    offset: I64  # start of each row in `data`
     length: I64
     wire_length: I64
     time_ns: I64
     interface: I16
     vlan_tci: I32
-    number: I64  # of the packet in its meter's count
+    number: I64  # packet numbers of the meter
     control: Bool
     src4: U32
     dst4: U32
@@ -69,7 +69,7 @@ class Kept(Struct, frozen=True):
 
 
 class Opening(Struct):
-    """What is remembered of a flow's beginning."""
+    """The remembered beginning of a flow."""
 
     hosts: tuple[int, int]
     packets: list[Kept]
@@ -78,7 +78,7 @@ class Opening(Struct):
 
 
 class PacketKeeper:
-    """What one meter's packets leave behind for evidence; bounded."""
+    """The packets of one meter kept for evidence; bounded."""
 
     def __init__(self, keeping: Keeping | None = None) -> None:
         self._keeping = keeping or Keeping()
@@ -95,15 +95,15 @@ class PacketKeeper:
         self._second = 0
         self._bulk_left = BULK_PER_SECOND
         self._context_left = CONTEXT_PER_SECOND
-        self._fresh: list[Chunk] = []  # with control packets that nobody has asked for
+        self._fresh: list[Chunk] = []  # with control packets that were not requested yet
         self._fresh_bytes = 0
         self.skipped = 0  # bulk packets over the budget
-        self.control_skipped = 0  # control packets that nobody asked for in time
+        self.control_skipped = 0  # control packets not requested in time
 
     # ------------------------------------------------------------------ packets in
 
     def tap(self, batch: PacketBatch, meter: Meter) -> None:
-        """Copy what is kept of a batch."""
+        """Copy the bytes to keep of a batch."""
         columns = meter.last_columns
         if columns is None or not len(batch):
             return
@@ -139,7 +139,7 @@ class PacketKeeper:
         self._remember(chunk, meter.last_flow_id[chosen])
 
     def _limits(self, columns: Columns) -> I64:
-        """(n,) how many bytes of each packet are kept if it is a bulk packet."""
+        """(n,) bytes to keep of each packet if it is a bulk packet."""
         limit = np.full(len(columns.src4), self._keeping.bulk_bytes, np.int64)
         for host, size in self._of_hosts:
             limit[(columns.src4 == host) | (columns.dst4 == host)] = size
@@ -156,7 +156,7 @@ class PacketKeeper:
             self.control_skipped += int(np.count_nonzero(gone.control))
 
     def _remember(self, chunk: Chunk, flow_id: np.ndarray) -> None:
-        """Openings of flows: one step a control packet, within the control lane's budget."""
+        """Openings of flows: one step per control packet, within the control lane's budget."""
         rows = np.flatnonzero(chunk.control & (flow_id != 0))
         if len(rows) > self._context_left:
             rows = rows[: self._context_left]
@@ -188,7 +188,7 @@ class PacketKeeper:
         return _rows_of((chunk, np.flatnonzero(chunk.control)) for chunk in chunks)
 
     def answer(self, question: Ask) -> Answer:
-        """What is kept of what is asked for."""
+        """The kept packets that were requested."""
         if question.openings_until_ns:
             recent = self._recent_openings(question.openings_until_ns)
             kept = _rows_kept([(packet, Why.OPENING) for packet in recent])
@@ -273,7 +273,7 @@ _RTSP_STARTS = np.array(
 
 
 def _rtsp_text(batch: PacketBatch, columns: Columns) -> Bool:
-    """(n,) rows whose TCP payload begins as an RTSP message (RFC 2326, 4), on any port."""
+    """(n,) rows whose TCP payload begins with an RTSP message (RFC 2326, 4), on any port."""
     found = np.zeros(len(batch), np.bool_)
     rows = np.flatnonzero((columns.protocol == 6) & (columns.payload_captured >= 8))
     if len(rows):
@@ -325,7 +325,7 @@ def _kept(chunk: Chunk, row: int) -> Kept:
 
 
 def _numbers(hosts: Iterable[str]) -> tuple[set[int], list[bytes]]:
-    """IPv4 hosts as column values, and every host's bytes as they stand in an answer."""
+    """IPv4 hosts as column values, and the bytes of every host as in an answer."""
     numbers: set[int] = set()
     raws: list[bytes] = []
     for host in hosts:
@@ -340,7 +340,7 @@ def _numbers(hosts: Iterable[str]) -> tuple[set[int], list[bytes]]:
 
 
 def _chosen(chunk: Chunk, hosts: tuple[str, ...]) -> I64:
-    """Rows between the hosts (or of the one host), and control packets; all when none is known."""
+    """Rows between the hosts (or of the one host), and control packets; all rows without hosts."""
     numbers, raws = _numbers(hosts)
     if not hosts or len(raws) != len(numbers):
         return np.flatnonzero(np.ones(len(chunk.control), np.bool_))

@@ -1,9 +1,9 @@
-"""What crosses the pipe between a meter's process and the engine's: deltas, and how far it is.
+"""The messages between a meter's process and the engine's: deltas and progress.
 
-`News` is one meter's delta at one tick with the state of what it reads. It crosses as msgpack with
-the raw bytes of the columns, in frames of a 4-byte length; `frames` finds them in whatever pieces
-a pipe delivers. `Totals` sums the newest states of all meters for the engine. Files
-(`parallel`) and live rings (`livemeters`) speak the same.
+`News` is one meter's delta at one tick, with the state of its sources. It is sent as msgpack with
+the raw bytes of the columns, in frames with a 4-byte length; `frames` finds them in pipe reads of
+any size. `Totals` sums the newest states of all meters for the engine. File meters (`side_by_side`)
+and live meters (`live_meters`) use the same messages.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from panotui.model import (
 )
 from panotui.model.flow_rows import FlowRows
 
-MANY_FLOWS = 1_024  # told of at once, live: what that took is given back to the system
-HEADER_BYTES = 96  # of a bulk packet of which not all is kept
-FRAME_MOST = 1 << 30  # bytes; more is a broken pipe's nonsense
+MANY_FLOWS = 1_024  # live: a report this large returns its memory to the system afterwards
+HEADER_BYTES = 96  # of a bulk packet that is not kept whole
+FRAME_MOST = 1 << 30  # bytes; a larger frame means a broken pipe
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -53,7 +53,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
 
 
 class MeterFailure(PanotuiError):
-    """What a meter process said before it gave up, with its exit code."""
+    """The last message of a meter process that gave up, with its exit code."""
 
     def __init__(self, failed: Failed) -> None:
         super().__init__(failed.what, failed.why, failed.remedy)
@@ -61,15 +61,15 @@ class MeterFailure(PanotuiError):
 
 
 class SourceState(msgspec.Struct, kw_only=True):
-    """What one meter's captures or rings have given so far."""
+    """Packets delivered so far by one meter's captures or rings."""
 
     counters: SourceCounters
     packets: dict[str, int] = {}  # by interface
     bytes: dict[str, int] = {}
     first_ns: int | None = None
     last_ns: int | None = None
-    gone: tuple[str, ...] = ()  # interfaces that are not there now
-    drops: dict[str, tuple[int, int]] = {}  # live: (ring, interface) by interface
+    gone: tuple[str, ...] = ()  # interfaces that are missing now
+    drops: dict[str, tuple[int, int]] = {}  # live: (ring, interface) per interface
 
     def add(self, batch: PacketBatch) -> None:
         """Count one batch."""
@@ -86,12 +86,12 @@ class SourceState(msgspec.Struct, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
-    """A `News` as it crosses the pipe: columns as raw bytes."""
+    """A `News` in the form for the pipe: columns as raw bytes."""
 
     tick: int
     meter: int
     time_ns: int
-    flows: memoryview  # of megabytes: what is decoded is a view of the frame
+    flows: memoryview  # of megabytes: the decoded columns are views of the frame
     streams: bytes
     stream_seconds: bytes
     link_seconds: bytes
@@ -103,14 +103,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, tag="news"):
 
 
 class News(Struct):
-    """What one meter tells at one tick (files: an index into the ticks
-    that all share; live: 1 in the last news, 0 before)."""
+    """The report of one meter at one tick (files: an index into the shared ticks; live: 1 in the
+    last news, 0 before).
+    """
 
     tick: int
     meter: int
     delta: Delta
     source: SourceState
-    part: bool = False  # flows alone, within a second that is not over
+    part: bool = False  # only flows, within a second that is not over
 
     def order(self) -> tuple[int, int]:
         """By tick, then by meter: the order in which the engine takes news."""
@@ -121,7 +122,7 @@ class News(Struct):
 
 
 class PacketRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Packets, or their beginnings, that are kept as evidence: columns as raw bytes, by row."""
+    """Packets, or their beginnings, kept as evidence: columns as raw bytes, by row."""
 
     data: bytes = b""  # the kept bytes, one packet after the other
     length: bytes = b""  # int64, of each in `data`
@@ -129,13 +130,13 @@ class PacketRows(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: bytes = b""  # int64
     interface: bytes = b""  # int16, into `names`
     vlan_tci: bytes = b""  # int32, -1 none
-    number: bytes = b""  # int64, of the packet in its meter's count
+    number: bytes = b""  # int64, packet numbers of the meter
     why: bytes = b""  # uint8, see `Why`: what a packet of the context is
     names: tuple[tuple[str, int], ...] = ()  # interfaces: (name, link type)
 
 
 class Why(IntEnum):
-    """What a packet is doing in an answer."""
+    """The role of a packet in an answer."""
 
     AROUND = 0  # it passed in the seconds around the incident
     OPENING = 1  # one of the first packets of a flow between the hosts
@@ -143,18 +144,18 @@ class Why(IntEnum):
 
 
 class Keeping(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of packets that may become evidence; control packets always are."""
+    """Which packets are kept for evidence; control packets always are."""
 
     before_ns: int = 10 * SECOND  # around a violation or finding
     after_ns: int = 5 * SECOND
-    bulk_bytes: int = HEADER_BYTES  # of a bulk packet; 0: no bulk packet is kept
-    of_hosts: dict[str, int] = {}  # IPv4 address: the same of packets from and to it
-    ring_bytes: int | None = None  # that are kept of the last seconds; None: as a recorder does
-    segments: bool = True  # control packets are told each second, for files of all of them
+    bulk_bytes: int = HEADER_BYTES  # of a bulk packet; 0: no bulk packets are kept
+    of_hosts: dict[str, int] = {}  # IPv4 address: the same for packets from and to it
+    ring_bytes: int | None = None  # kept of the last seconds; None: as a recorder does
+    segments: bool = True  # control packets are sent each second, for the files with all of them
 
     @property
     def media(self) -> bool:
-        """Whether whole bulk packets of anybody are kept."""
+        """Whether whole bulk packets are kept for anyone."""
         return max(self.bulk_bytes, *self.of_hosts.values(), 0) > HEADER_BYTES
 
 
@@ -168,12 +169,12 @@ class LiveOrder(msgspec.Struct, frozen=True, kw_only=True, tag="live"):
     promiscuous: bool
     keeping: Keeping | None  # which packets to keep for `Ask`; None: none
     settings: MeterSettings
-    began_ns: int | None = None  # packet time less steady time, alike in all meters
-    parts: bool = False  # tell of flows within a second too: somebody writes them down
+    began_ns: int | None = None  # packet time minus steady time, the same in all meters
+    parts: bool = False  # report flows within a second too, because they are recorded
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened"):
-    """From it: the rings are open, every privilege is gone."""
+    """From it: the rings are open, every privilege is dropped."""
 
     interfaces: tuple[Interface, ...]
 
@@ -186,10 +187,10 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
-    """To it: hand over packets that it kept, for evidence.
+    """To it: send kept packets, for evidence.
 
-    Those of the last seconds between `hosts` (of one host; of all when there is none) with how
-    their flows began; or, with `openings_until_ns`, how all recent flows began before that.
+    Those of the last seconds between `hosts` (or of one host; without hosts all), with the openings
+    of their flows; or, with `openings_until_ns`, the openings of all recent flows before that.
     """
 
     number: int
@@ -198,11 +199,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True, tag="finish"):
-    """To it: tell what is still untold, read no more; go on answering until the pipe ends."""
+    """To it: send all remaining news and stop reading; keep answering until the pipe ends."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
-    """From it: what `Ask` asked for."""
+    """From it: the packets requested by `Ask`."""
 
     number: int
     context: PacketRows
@@ -213,20 +214,22 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, tag="control"):
     """From it: the control packets since the last time."""
 
     packets: PacketRows
-    skipped: int = 0  # that found no room, since the beginning
+    skipped: int = 0  # dropped for lack of room, since the beginning
 
 
 class Keepers(Protocol):
-    """Whoever keeps packets beside the meters, in this process or in others."""
+    """The owner of the kept packets, in this process or in others."""
 
     def control(self) -> list[PacketRows]:
         """Control packets since the last call."""
 
     def ask(self, question: Ask) -> None:
-        """Ask for kept packets; the answer comes by `answers`."""
+        """Request kept packets; `answers` returns the answer."""
 
     def answers(self, timeout_s: float = 0.0) -> list[Answer]:
-        """Answers since the last call, of all meters together; waits for one at most so long."""
+        """Answers since the last call, of all meters together; waits at most the given time for
+        one.
+        """
 
 
 # ------------------------------------------------------------------ coding
@@ -236,14 +239,14 @@ encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: _plain(value))
 
 
 def _plain(value: object) -> object:
-    """Numpy's scalars as Python's."""
+    """Numpy scalars as Python values."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} does not cross a pipe")
 
 
 def encode_news(news: News) -> bytes:
-    """One frame's content; `news_of` turns what is decoded from it back."""
+    """One frame's content; `news_of` is the inverse after decoding."""
     delta = news.delta
     return encoder.encode(
         Told(
@@ -264,8 +267,9 @@ def encode_news(news: News) -> bytes:
 
 
 def news_of(told: Told, interfaces: Sequence[Interface]) -> News:
-    """What a meter's process said; `interfaces` are those of all meters. ValueError for rows that
-    are none."""
+    """The message of a meter's process; `interfaces` are those of all meters. ValueError for
+    invalid rows.
+    """
     delta = Delta(
         time_ns=told.time_ns,
         meter=told.meter,
@@ -306,8 +310,9 @@ def read_frame(stream: IO[bytes]) -> bytes | None:
 
 
 def frames(buffer: bytearray) -> tuple[list[memoryview], bytearray]:
-    """The complete frames of what has been read so far, as views of it, and what to read on into.
-    ValueError for nonsense."""
+    """The complete frames read so far, as views, and the buffer for the next read. ValueError for
+    invalid data.
+    """
     view = memoryview(buffer)
     found: list[memoryview] = []
     start = 0
@@ -323,7 +328,7 @@ def frames(buffer: bytearray) -> tuple[list[memoryview], bytearray]:
 
 
 def summed(each: Sequence[SourceCounters]) -> SourceCounters:
-    """The counters of several sources as one's."""
+    """The sum of the counters of several sources."""
     formats = dict.fromkeys(name for c in each for name in c.format.split(", ") if name)
     return SourceCounters(
         packets=sum(c.packets for c in each),
@@ -347,18 +352,19 @@ class Totals(Struct):
     files: tuple[str, ...]
     interfaces: tuple[Interface, ...]
     empty: list[SourceCounters]
-    dropped: tuple[int, int] | None = None  # (ring, interface) of all, where it is known before
+    dropped: tuple[int, int] | None = None  # (ring, interface) of all, if known in advance
     states: dict[int, SourceState] = field(default_factory=dict)
     meters: dict[int, MeterCounters] = field(default_factory=dict)
 
     def take(self, news: News) -> None:
-        """Note the state that comes with news."""
+        """Store the state that comes with news."""
         self.states[news.meter] = news.source
         self.meters[news.meter] = news.delta.counters
 
     def counters(self) -> list[SourceCounters]:
-        """Of each meter that has told something, of captures without packets, and what all the
-        others have missed: surveys of captures know it before the first packet is judged."""
+        """Counters of each meter that has reported, of captures without packets, and the missed
+        packets of all others: surveys of captures know them before the first packet is judged.
+        """
         told = [*(self.states[meter].counters for meter in sorted(self.states)), *self.empty]
         if self.dropped is None:
             return told
@@ -397,7 +403,7 @@ class Totals(Struct):
         )
 
     def quiet(self, time_ns: int) -> Delta:
-        """A tick at which no meter has news: time passes for the engine all the same."""
+        """A tick without news from any meter: time still passes for the engine."""
         meter = min(self.meters, default=0)
         return Delta(
             time_ns=time_ns,

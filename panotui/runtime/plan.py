@@ -26,15 +26,15 @@ from panotui.runtime.work import (
 METERS_MOST = 200  # the engine's keys have a byte for the meter
 
 
-OVERLAP_NS = 10_000_000  # a rotated capture may begin a little before the one before it ends
+OVERLAP_NS = 10_000_000  # a rotated capture may begin slightly before the previous one ends
 
 
 def chains(surveys: Sequence[Survey], idle_ns: int) -> list[list[int]]:
     """Which captures one meter reads, as indices into `surveys`, each list by time.
 
-    A capture that begins after another ended, and before that one's flows are idle for `idle_ns`,
-    goes on with it: flows, RTSP sessions and sequence numbers live across the cut. Of several that
-    it may continue, the one whose name is most alike, then the one that ended last.
+    A capture that begins after another ended, and before the flows of that one are idle for
+    `idle_ns`, continues it: flows, RTSP sessions and sequence numbers survive the cut. If it may
+    continue several, the one with the most similar name is taken, then the one that ended last.
     """
     out: list[list[int]] = []
     order = sorted(
@@ -62,13 +62,13 @@ def chains(surveys: Sequence[Survey], idle_ns: int) -> list[list[int]]:
 
 
 def _alike(a: str, b: str) -> int:
-    """How many first characters two names share."""
+    """The length of the common prefix of two names."""
     pairs = zip(a, b, strict=False)
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
 class Plan(Struct):
-    """Who reads what, and when all of them tick."""
+    """Which meter reads what, and when all of them tick."""
 
     orders: list[Order]
     interfaces: tuple[Interface, ...]
@@ -76,14 +76,14 @@ class Plan(Struct):
     final_ns: int
     packets: int
     empty: list[SourceCounters]  # of captures without packets, which no meter reads
-    dropped: tuple[int, int]  # by the systems and the interfaces of all captures
+    dropped: tuple[int, int]  # by the systems and interfaces of all captures
 
 
 def plan(surveys: Sequence[Survey], settings: MeterSettings) -> Plan:
-    """The plan that follows from the surveys; equal surveys give equal plans.
+    """The plan for these surveys; equal surveys give equal plans.
 
-    An interface is the same in two captures when its name and link type are. Ticks are the whole
-    seconds that a single pump over all packets would tick at.
+    An interface is the same in two captures if its name and link type are. Ticks are the whole
+    seconds at which a single pump over all packets would tick.
     """
     places: dict[tuple[str, int], int] = {}
     interfaces: list[Interface] = []
@@ -122,7 +122,9 @@ def plan(surveys: Sequence[Survey], settings: MeterSettings) -> Plan:
 
 
 def _ticks(seconds: I64) -> I64:
-    """When to tick (ns) for packets in these seconds: at each of them, and in gaps as the pump."""
+    """When to tick (ns) for packets in these seconds: at each of them, and in gaps as the pump
+    does.
+    """
     if len(seconds) < 2:
         return np.zeros(0, np.int64)
     gaps = np.flatnonzero(np.diff(seconds) > 1)

@@ -1,8 +1,7 @@
-"""A meter's process, as its parent starts it, speaks to it through two pipes, and ends it.
+"""A meter's process: start it, talk to it through two pipes, and end it.
 
-For captures the program is run anew (`start_meter`). A live meter is a copy of the collector
-(`fork_meter`): all modules that both have loaded by then stay the same memory until one of them
-writes to it.
+For captures the program is started again (`start_meter`). A live meter is a fork of the collector
+(`fork_meter`): all modules loaded by then stay shared memory until one of the two writes to it.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from typing import IO, Protocol
 
 import panotui
 
-END_S = 2.0  # for a child to go by itself, and again after it was asked to
+END_S = 2.0  # for a child to exit by itself, and again after a signal
 POLL_S = 0.01
 TITLE = "panotui _meter"
-START = os.path.abspath(sys.path[0]) if sys.path else ""  # before anybody changes the search path
+START = os.path.abspath(sys.path[0]) if sys.path else ""  # before the search path is changed
 
 
 class Process(Protocol):
-    """A child, as far as speaking to it and ending it goes; `subprocess.Popen` is one."""
+    """The part of a child process used here; `subprocess.Popen` implements it."""
 
     pid: int
 
@@ -47,8 +46,10 @@ class Process(Protocol):
 
 
 def start_meter(*arguments: str) -> subprocess.Popen[bytes]:
-    """`panotui _meter` with `arguments` and a pipe each way, in a session of its own: Ctrl-C is
-    the parent's, and so is its own share of a busy machine. It goes when its pipes end."""
+    """Start `panotui _meter` with `arguments` and a pipe each way. It has its own session, so that
+    Ctrl-C goes to the parent and its share of a busy machine is its own. It exits when its pipes
+    end.
+    """
     command, environment = own_program()
     return subprocess.Popen(
         [*command, "_meter", *arguments],
@@ -60,10 +61,10 @@ def start_meter(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def own_program() -> tuple[list[str], dict[str, str]]:
-    """(command, environment) that run this very copy of the program again.
+    """(command, environment) that start this same copy of the program again.
 
-    The current folder is not searched for modules, as `-m` alone would: root may stand in a folder
-    where somebody else has put a `panotui` of his own.
+    The current folder is not searched for modules, as plain `-m` would: root may be in a folder
+    where somebody else has placed another `panotui`.
     """
     environment = dict(os.environ)
     home = str(Path(panotui.__file__).parent.parent)
@@ -88,7 +89,7 @@ class ForkedProcess:
         while self._code is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # whoever started us wants to hear of no child
+            except ChildProcessError:  # our parent must not be notified about a child
                 self._code = 0
                 break
             if pid:
@@ -113,18 +114,18 @@ class ForkedProcess:
 def fork_meter(
     serve: Callable[[IO[bytes], IO[bytes]], None], *, keep: Sequence[int] = (), title: str = TITLE
 ) -> ForkedProcess:
-    """A copy of this process that does nothing but `serve` requests from a pipe to another, in a
-    session of its own, with the descriptors `keep`. It goes when its pipes end.
+    """A copy of this process that only serves requests from one pipe to another with `serve`, in
+    its own session, with the descriptors `keep`. It exits when its pipes end.
 
-    For a process that has no thread yet. Who calls it has loaded what the meter needs: that is
-    loaded once for all of them.
+    Call it in a process without threads. The caller has loaded all modules that the meter needs,
+    once for all meters.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass  # no pipe gets the number of a standard stream that was closed
+        pass  # no pipe may get the number of a closed standard stream
     os.close(number)
     asked, ask = os.pipe()
     tell, told = os.pipe()
-    gc.freeze()  # collecting garbage would write to every object, and so make it two
+    gc.freeze()  # a garbage collection would write to every object, and so copy its page
     pid = os.fork()
     if pid:
         os.close(asked)
@@ -133,8 +134,8 @@ def fork_meter(
     code = 70
     try:
         os.setsid()
-        # Who asked ends us by closing the pipes. A signal to all of a terminal or a service is the
-        # collector's to act upon: it still wants our last second.
+        # The parent ends us by closing the pipes. The collector handles signals sent to the whole
+        # terminal or service, because it still needs our last second.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         _keep_only(asked, told, *keep)
@@ -143,11 +144,11 @@ def fork_meter(
         serve(os.fdopen(asked, "rb"), os.fdopen(told, "wb"))
         code = 0
     finally:
-        os._exit(code)  # nothing of the parent's is ended, written or told by its copy
+        os._exit(code)  # the copy must not end, write or report anything of the parent's
 
 
 def _keep_only(*ours: int) -> None:
-    """Close what the parent has open, but for stderr and folders that modules are read from."""
+    """Close the parent's descriptors, except stderr and folders of modules."""
     import fcntl  # not there on every system that reads captures
 
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -161,7 +162,7 @@ def _keep_only(*ours: int) -> None:
 
 
 def _show_as(title: str) -> None:
-    """What `ps` shows: the place of the command line in memory is in proc(5), stat."""
+    """Set the name that `ps` shows: proc(5), stat has the address of the command line."""
     stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(stat[45]), int(stat[46])
     if 0 < start < end:
@@ -170,12 +171,12 @@ def _show_as(title: str) -> None:
 
 
 def how_ended(code: int) -> str:
-    """The words after "it", for an exit code or (negative) a signal."""
+    """The words after "it" for an exit code or (negative) a signal."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
 def end_meter(process: Process) -> None:
-    """End it, kindly first; returns when it is gone."""
+    """End it, gracefully at first; returns when it has exited."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):

@@ -1,10 +1,10 @@
-"""Drives the house: sources in, meters ticked at every second of packet time, deltas applied.
+"""Drives the pipeline: sources in, meters ticked at every second of packet time, deltas applied.
 
-`Pump(sources, engine, settings)` reads batches, splits them where a second of packet time ends,
-gives them to a meter and the meter's deltas to the engine. `step` does one read, `run` all of them.
-`MeterPump` is the part without an engine, for a meter in a process of its own (`livemeter`). On
-idle live lines time comes from the clock; over gaps in a file it ticks ever more sparsely, so that
-a gap of years costs nothing.
+`Pump(sources, engine, settings)` reads batches, splits them at the end of each second of packet
+time, passes them to a meter, and passes the meter's deltas to the engine. `step` does one read,
+`run` all of them. `MeterPump` is the part without an engine, for a meter in a separate process
+(`live_meter`). On an idle live line time comes from the clock. Across a gap in a file, ticks become
+less and less frequent, so that a gap of years costs nothing.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from panotui.sources.files.source import FileSource
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
 
-# Where packets do not say that a second is over, the clock does, so much later that the kernel has
-# handed its last packets over: blocks are closed after 40 ms.
+# If packets do not show that a second is over, the clock does, late enough for the kernel to have
+# delivered its last packets: blocks are closed after 40 ms.
 IDLE_LAG_NS = 60_000_000
-BLIND_SHARE = 0.1  # of what passed was missed, at least: whatever did not come may be of it
-BLIND_NS = 2 * SECOND  # ... or anything at all, while nobody read for so long
+BLIND_SHARE = 0.1  # share of missed packets from which any absence may be due to them
+BLIND_NS = 2 * SECOND  # ... or no read at all for this long
 UNKNOWN_MANY = 1 << 40  # packets: nobody counted
-LOOKS_LATE_NS = SECOND  # drop counters are read a little seldomer than packets
-LET_PASS_NS = 20 * SECOND  # of seconds without news at most before there is a tick
-LAST_BATCHES = 16  # read of live sources at the end at most; a ring holds fewer
+LOOKS_LATE_NS = SECOND  # drop counters are read slightly less often than packets
+LET_PASS_NS = 20 * SECOND  # most seconds without news before a tick
+LAST_BATCHES = 16  # most reads of live sources at the end; a ring holds less
 NO_TICKS, NO_FLOWS = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 Tap = Callable[[PacketBatch, Meter], None]
 
@@ -54,7 +54,7 @@ def missed(counters: SourceCounters) -> int:
 
 
 class Counting:
-    """What all sources together delivered, by interface, for `SourceRecord`."""
+    """Packets delivered by all sources together, per interface, for `SourceRecord`."""
 
     def __init__(self) -> None:
         self.batches = 0
@@ -62,7 +62,7 @@ class Counting:
         self.bytes: dict[str, int] = {}
         self.first_ns: int | None = None
         self.last_ns: int | None = None
-        self._named = 0  # interfaces that are in the tables
+        self._named = 0  # interfaces in the tables
 
     def add(self, batch: PacketBatch) -> None:
         """Count one batch."""
@@ -105,9 +105,9 @@ class Counting:
 
 
 class MeterPump(ABC):
-    """Drives one meter over all interfaces of all sources (several are merged by time).
+    """Drives one meter over all interfaces of all sources (merged by time).
 
-    `tell` takes each delta; who it goes to is the subclass's: the engine beside it, or a pipe.
+    `tell` takes each delta; the subclass passes it to the engine, or into a pipe.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class MeterPump(ABC):
         self._splitter = SecondSplitter()
         self._finished = False
         self._ticked_ns = 0
-        self._nothing_new = False  # ... came since that tick; ticks may be left out before
+        self._nothing_new = False  # ... came since that tick; earlier ticks may be skipped
         self._let_pass_until = 0
-        self._passed: list[tuple[int, int]] = []  # those left out since the last, see `Delta`
-        # What a file tells beforehand was missed at a time that it does not tell: no gap is known
-        # to be this tool's, and the engine marks all that may be.
+        self._passed: list[tuple[int, int]] = []  # ticks skipped since the last one, see `Delta`
+        # A file reports missed packets without their time: no gap is known to be this tool's, and
+        # the engine marks all that may be.
         self._dropped = sum(missed(source.counters) for source in self.sources)
-        self._looked_ns = 0  # when drops were looked for last, live
+        self._looked_ns = 0  # time of the last look at drop counters, live
         self._seen = 0  # packets of about the last second, since `_seen_since_ns`
         self._seen_since_ns = 0
         self._slept_ns = 0
@@ -145,13 +145,14 @@ class MeterPump(ABC):
         return self._splitter.highest_ns
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """Read once from each source; false at the end of all of them (and then all is told)."""
+        """Read once from each source; false at the end of all of them (after the last report)."""
         share = timeout_s / max(1, len(self.sources))
         is_up_to_date = True
         for source in self.sources:
             if not self._read_from(source, share):
                 continue
-            # live, what is not there now has not come: only then the clock says what is over
+            # live, all packets have arrived by now: only then does the clock decide which seconds
+            # are over
             if self.live and self._read_from(source, 0.0):
                 is_up_to_date = False
         if all(source.ended for source in self.sources):
@@ -162,7 +163,7 @@ class MeterPump(ABC):
         return True
 
     def _read_from(self, source: Source, timeout_s: float) -> bool:
-        """Meter what a source gives; whether it gave something."""
+        """Meter the packets of a source; true if there were any."""
         if source.ended:
             return False
         batch = source.read(timeout_s)
@@ -176,12 +177,12 @@ class MeterPump(ABC):
         return True
 
     def run(self, timeout_s: float = 0.1) -> None:
-        """Step until the end."""
+        """Call `step` until the end."""
         while self.step(timeout_s):
             pass
 
     def feed(self, batch: PacketBatch) -> None:
-        """Meter one batch and tell what is due."""
+        """Meter one batch and report what is due."""
         self.count(batch)
         if batch.time_ns[0] // SECOND != batch.time_ns[-1] // SECOND:
             self.meter.look_ahead(batch)
@@ -199,8 +200,9 @@ class MeterPump(ABC):
     def _folded(
         self, batch: PacketBatch, parts: list[tuple[PacketBatch, I64]]
     ) -> Iterator[tuple[PacketBatch, I64]]:
-        """The parts of a batch with the ticks before each, where seconds that hold nothing new are
-        one part with what comes after them, and have no tick."""
+        """The parts of a batch with the ticks before each. Seconds without anything new are merged
+        with the following part, and have no tick.
+        """
         edges = [part.first_number - batch.first_number for part, _ in parts] + [len(batch)]
         ticks = [due for _, due in parts]
         place = 0
@@ -221,14 +223,17 @@ class MeterPump(ABC):
             yield batch.slice(edges[here], edges[place]), NO_TICKS
 
     def _let_pass(self, ticks: I64, packets: int) -> I64:
-        """Leave out the ticks at which nothing is to be told; the rest. `packets`: so many were
-        counted until then."""
+        """Skip the ticks without anything to report; returns the rest. `packets`: counted until
+        then.
+        """
         left_out = int(np.searchsorted(ticks, self._let_pass_until))
         self._passed += [(at, packets) for at in ticks[:left_out].tolist()]
         return ticks[left_out:]
 
     def _steady_parts(self, edges: list[int], ticks: list[I64], place: int) -> int:
-        """How many parts from a place on hold nothing new; notes until when that needs no tick."""
+        """The number of parts from a place on without anything new; notes until when they need no
+        tick.
+        """
         new, self._nothing_new = not self._nothing_new, False
         self._let_pass_until = 0
         if new or sum(missed(s.counters) for s in self.sources) > self._dropped:
@@ -246,7 +251,7 @@ class MeterPump(ABC):
         return steady
 
     def _look_for_loss(self, packets: int) -> None:
-        """What was missed since the last look, before the packets that came are metered."""
+        """Read the drop counters, before the new packets are metered."""
         now = self.clock()
         since, self._looked_ns = self._looked_ns or now, now
         self._seen += packets
@@ -292,7 +297,7 @@ class MeterPump(ABC):
         self.tell(delta)
 
     def finish(self) -> None:
-        """Tell of the last, unfinished second; done once."""
+        """Report the last, unfinished second; done once."""
         if self._finished:
             return
         self._finished = True
@@ -303,7 +308,7 @@ class MeterPump(ABC):
         self.tell_last(self._splitter.begun, max(self.time_ns, self._splitter.ticked_ns))
 
     def _take_what_waits(self) -> None:
-        """What the rings still hold, but not what goes on coming."""
+        """Read what is still in the rings, but no packets that keep arriving."""
         for _ in range(LAST_BATCHES):
             waiting = [batch for s in self.sources if (batch := _still_open(s)) is not None]
             for batch in waiting:
@@ -317,13 +322,14 @@ class MeterPump(ABC):
             source.close()
 
     def settled(self) -> tuple[int, U64]:
-        """Until when nobody must look at each second in which known conversations merely go on;
-        and flows, by id, of which all is news."""
+        """Until when seconds with only known, continuing conversations need no tick; and ids of
+        flows whose every row counts.
+        """
         return 0, NO_FLOWS
 
     @abstractmethod
     def count(self, batch: PacketBatch) -> None:
-        """Note that a batch was delivered."""
+        """Note a delivered batch."""
 
     @abstractmethod
     def tell(self, delta: Delta) -> None:
@@ -331,7 +337,7 @@ class MeterPump(ABC):
 
     @abstractmethod
     def tell_last(self, begun: bool, now_ns: int) -> None:
-        """Tick for the last time, at `now_ns`, where any time has passed."""
+        """Tick for the last time, at `now_ns`, if any time has passed."""
 
 
 def _still_open(source: Source) -> PacketBatch | None:
@@ -357,13 +363,13 @@ class Pump(MeterPump):
         self.files = tuple(files)
         self.on_tick: list[Callable[[int], None]] = []
         self._counting = Counting()
-        self._told: tuple[int, ...] = ()  # what the engine knows of the sources
+        self._told: tuple[int, ...] = ()  # the engine's copy of the source counters
 
     def count(self, batch: PacketBatch) -> None:
         self._counting.add(batch)
 
     def settled(self) -> tuple[int, U64]:
-        # who is called after each tick wants each
+        # functions called after each tick need each one
         return (0, NO_FLOWS) if self.on_tick else self.engine.settled()
 
     def tell(self, delta: Delta) -> None:

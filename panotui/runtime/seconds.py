@@ -1,4 +1,4 @@
-"""Where a second of packet time ends, and how sparsely gaps are ticked through."""
+"""The ends of seconds of packet time, and the ticks within gaps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from panotui.model import (
 _FINE_TICKS = 60  # seconds, then minutes, then one jump
 
 
-# Packets are out of order by seconds at most; what is further behind means that the clock of the
-# capture was set back. At most once in so many packets, since each jump forwards costs ticks, and
-# where it seems to be again and again (two clocks in one capture, a broken one) ever more seldom.
+# Packets are out of order by seconds at most; a larger step back means that the capture's clock was
+# set back. This is accepted once per this many packets, since each jump forward costs ticks, and
+# less and less often if it happens again and again (two clocks in one capture, a broken clock).
 _SET_BACK_NS = 60 * SECOND
 
 
@@ -32,7 +32,8 @@ def gap_ticks(last_ns: int, next_ns: int) -> Iterator[int]:
     """Whole seconds at which to tick between two packet times: each second for a minute, each
     minute for an hour, then once.
 
-    `last_ns` is the last tick (a whole second); the last value is the second that `next_ns` is in.
+    `last_ns` is the last tick (a whole second); the last value is the second that contains
+    `next_ns`.
     """
     target = next_ns // SECOND
     second = last_ns // SECOND
@@ -49,10 +50,10 @@ def gap_ticks(last_ns: int, next_ns: int) -> Iterator[int]:
 
 
 class SecondSplitter:
-    """Cuts batches where the running maximum of packet time enters a new second.
+    """Splits batches where the running maximum of packet time enters a new second.
 
-    The maximum falls where the capture's clock was set back by more than a minute, so that ticks
-    go on; else nothing would be told until the old time is reached again.
+    The maximum falls if the capture's clock was set back by more than a minute, so that ticks
+    continue; otherwise nothing would be reported until the old time is reached again.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class SecondSplitter:
         self._rows_since = self._rows_needed = _SET_BACK_ROWS  # since the clock was last set back
 
     def skip(self, since_ns: int, until_ns: int) -> None:
-        """Between these times nobody watched: no second of it is ticked."""
+        """Nobody captured between these times: no second of it gets a tick."""
         self._skipped = since_ns, until_ns
 
     def due(self, last_ns: int, next_ns: int) -> list[int]:

@@ -1,11 +1,11 @@
-"""Meters in processes of their own: several captures, metered side by side, into one engine.
+"""Several captures, metered side by side in separate processes, into one engine.
 
 Capture files come in; an engine that has taken all of them goes out. Each capture is surveyed first
-(its times, its interfaces); from the surveys alone, never from the number of cores, follows which
-meter reads what: a capture that goes on where another ended (a rotated one) is read by the same
-meter, captures that overlap or lie far apart have a meter each. All meters tick at the same packet
-times and their deltas are applied tick by tick, meter by meter; so the answer is the same in one
-process and in many. Deltas cross a pipe as msgpack with the raw bytes of the columns; the pipe is
+(its times, its interfaces). The surveys alone, never the number of cores, determine which meter
+reads what: a capture that continues another one (a rotated one) is read by the same meter, captures
+that overlap or are far apart have separate meters. All meters tick at the same packet times, and
+their deltas are applied tick by tick, meter by meter, so the result is the same in one process and
+in many. Deltas are sent through a pipe as msgpack with the raw bytes of the columns. The pipe is
 the bounded queue: a meter that is ahead waits in its write.
 """
 
@@ -49,7 +49,7 @@ from panotui.runtime.work import (
 from panotui.sources.files import given
 from panotui.wire.text import writable
 
-WORTH_BYTES = 48 << 20  # captures smaller than this together are done before a process has started
+WORTH_BYTES = 48 << 20  # together, captures smaller than this are done before a process has started
 
 # ------------------------------------------------------------------ what crosses the pipe
 
@@ -71,7 +71,8 @@ class MeterProcess:
 
     def __init__(self) -> None:
         opened = given.descriptors()
-        # who was given captures has given up rights: the program may be out of reach to start anew
+        # a process that reads captures opened in advance has dropped its rights: the program may be
+        # out of reach
         self.process: Process = fork_meter(serve, keep=opened) if opened else start_meter()
         self._interfaces: tuple[Interface, ...] = ()
 
@@ -80,7 +81,7 @@ class MeterProcess:
         assert self.process.stdin is not None
         if isinstance(work, MeterWork):
             self._interfaces = work.interfaces
-        with contextlib.suppress(BrokenPipeError):  # `_answer` finds out why
+        with contextlib.suppress(BrokenPipeError):  # `_answer` finds the reason
             write_frame(self.process.stdin, encoder.encode(work))
 
     def surveys(self) -> tuple[Survey, ...]:
@@ -90,7 +91,7 @@ class MeterProcess:
         return answer.surveys
 
     def news(self) -> Iterator[News]:
-        """The answers to `MeterWork`, until all is told. MeterFailure, also when it died."""
+        """The answers to `MeterWork`, until the end. MeterFailure, also if it died."""
         while isinstance(answer := self._answer(), News):
             yield answer
 
@@ -113,7 +114,7 @@ class MeterProcess:
         return answer
 
     def close(self) -> None:
-        """End it, kindly first."""
+        """End it, gracefully at first."""
         end_meter(self.process)
 
 
@@ -121,7 +122,7 @@ class MeterProcess:
 
 
 class Progress(Struct):
-    """How far an analysis of several captures is."""
+    """The progress of an analysis of several captures."""
 
     packets: int = 0
     packets_total: int = 0
@@ -130,7 +131,9 @@ class Progress(Struct):
 
 
 def processes_for(files: Sequence[str], wanted: int | None = None) -> int:
-    """How many meter processes: as wanted, else a core each where there is enough to do."""
+    """The number of meter processes: as requested, otherwise one per core if there is enough
+    work.
+    """
     if "-" in files or len(files) < 2:
         return 1
     if any(writable(file) != file for file in files):
@@ -155,7 +158,7 @@ def run_files(
     settings: MeterSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Meter captures into `engine`, in this process or in so many others; the answer is the same.
+    """Meter captures into `engine`, in this process or in several others, with the same result.
 
     InputError (or MeterFailure with its exit code) for a capture that cannot be read, or that is
     standard input; MeterFailure for a process that died.
@@ -206,7 +209,7 @@ def _streams(
 
 
 def _shares(weighed: Iterable[tuple[int, Any]], count: int) -> list[list[Any]]:
-    """Things dealt out so that each of `count` has about the same weight."""
+    """Items split into `count` shares of about equal weight."""
     shares: list[list[Any]] = [[] for _ in range(count)]
     load = [0] * count
     for weight, thing in sorted(weighed, key=lambda pair: -pair[0]):

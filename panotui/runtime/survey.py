@@ -1,4 +1,4 @@
-"""A first look at a capture: its interfaces, its span of time."""
+"""A first pass over a capture: its interfaces and its span of time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from panotui.sources import open_file
 
 
 def survey(file: str) -> Survey:
-    """Read a capture's record headers from end to end (no packet is decoded). InputError."""
+    """Read a capture's record headers from end to end, without decoding packets. InputError."""
     source = open_file(file)
     highest = 0
     first: int | None = None

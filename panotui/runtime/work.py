@@ -1,4 +1,4 @@
-"""What is asked of a process that surveys or meters captures, and its answers."""
+"""Requests to a process that surveys or meters captures, and its answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from panotui.runtime.pipe import (
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a capture holds, known before any packet of it is metered."""
+    """The content of a capture, known before any packet of it is metered."""
 
     file: str
     packets: int
@@ -40,7 +40,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What one meter reads, one capture after the other."""
+    """The captures of one meter, one after the other."""
 
     meter: int
     parts: tuple[Part, ...]
@@ -48,13 +48,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SurveyWork(msgspec.Struct, frozen=True, kw_only=True, tag="survey"):
-    """To a meter process: look through these captures."""
+    """To a meter process: survey these captures."""
 
     files: tuple[str, ...]
 
 
 class MeterWork(msgspec.Struct, frozen=True, kw_only=True, tag="meter"):
-    """To a meter process: meter these, all ticking at `ticks` (int64 bytes) and at `final_ns`."""
+    """To a meter process: meter these captures, with ticks at `ticks` (int64 bytes) and at
+    `final_ns`.
+    """
 
     orders: tuple[Order, ...]
     interfaces: tuple[Interface, ...]
@@ -64,7 +66,7 @@ class MeterWork(msgspec.Struct, frozen=True, kw_only=True, tag="meter"):
 
 
 class Surveyed(msgspec.Struct, frozen=True, kw_only=True, tag="surveyed"):
-    """From a meter process: the surveys it was asked for."""
+    """From a meter process: the requested surveys."""
 
     surveys: tuple[Survey, ...]
 
@@ -80,6 +82,6 @@ WORK = msgspec.msgpack.Decoder(SurveyWork | MeterWork)
 def decode_answer(
     raw: bytes, interfaces: Sequence[Interface] = ()
 ) -> News | Surveyed | Failed | Ended:
-    """What a meter process said. msgspec.DecodeError or ValueError for what it cannot have."""
+    """The message of a meter process. msgspec.DecodeError or ValueError for an invalid one."""
     told = _answers.decode(raw)
     return news_of(told, interfaces) if isinstance(told, Told) else told

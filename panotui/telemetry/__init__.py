@@ -1,1 +1,1 @@
-"""What leaves as lines: alerts, Zeek's conn.log, EVE."""
+"""Output as lines: alerts, Zeek's conn.log, EVE."""

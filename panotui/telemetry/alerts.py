@@ -1,6 +1,6 @@
-"""Violations and findings as news for a machine or a person elsewhere: a snapshot in, `Alert`s out.
+"""New violations and findings for machines or people elsewhere: a snapshot in, `Alert`s out.
 
-Each violation and finding leaves once, and so does its end. `delivery` carries them away.
+Each violation and finding is sent once, and so is its end. `delivery` sends them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from panotui.model import FindingRecord, Severity, Snapshot, ViolationRecord
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of news for a machine or a person elsewhere."""
+    """One alert for a machine or person elsewhere."""
 
     time: str  # RFC 3339 UTC
     type: str  # "violation", "finding", "cleared"
@@ -41,7 +41,7 @@ class AlertFilter:
         self._limit = limit
 
     def news(self, snapshot: Snapshot) -> Iterator[Alert]:
-        """What has come or gone since the last call."""
+        """New and cleared ones since the last call."""
         for violation in snapshot.violations:
             yield from self._violation(violation, snapshot)
         for finding in snapshot.findings:

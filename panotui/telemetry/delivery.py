@@ -1,8 +1,8 @@
-"""Carries alerts away without ever holding up what they are about.
+"""Delivers alerts without ever delaying the capture.
 
-A `Channel` has a thread of its own. What its receiver does not take now is kept, in order and
-within a bound, and tried again until it does; with a `Spool` it also survives the program. How it
-stands is asked with `standing()`, so that who delivers says once that nothing arrives.
+A `Channel` has its own thread. Alerts that its receiver does not accept now are kept, in order and
+bounded, and retried; with a `Spool` they also survive a restart. `standing()` returns the state of
+delivery, so that the caller can report a failure once.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SPOOL_BYTES_MAX = 8 << 20
 
 
 class Refused(Exception):
-    """The receiver will never take this alert; the next one it may."""
+    """The receiver will never accept this alert; it may accept the next one."""
 
 
 class Later(OSError):
-    """The receiver takes nothing now; `seconds` is when it wants to be asked again."""
+    """The receiver accepts nothing now; retry after `seconds`."""
 
     def __init__(self, why: str, seconds: float | None = None) -> None:
         super().__init__(why)
@@ -38,21 +38,21 @@ class Later(OSError):
 
 
 class Standing(Struct, frozen=True):
-    """How deliveries to one receiver go."""
+    """The state of deliveries to one receiver."""
 
-    to: str  # without anything secret
+    to: str  # without secrets
     delivered: int = 0
     waiting: int = 0
     lost: int = 0  # dropped because too many waited
-    refused: int = 0  # that the receiver would not take
+    refused: int = 0  # rejected by the receiver
     failing: str | None = None  # why nothing arrives now
-    refusal: str | None = None  # what it said to the last one that it would not take
+    refusal: str | None = None  # its answer to the last one that it rejected
 
 
 class Spool:
     """Alerts on disk that have not arrived yet: JSON lines in one file, held open.
 
-    It is written before an alert is tried, so that a killed program loses none.
+    It is written before an alert is sent, so that a killed program loses none.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -60,7 +60,7 @@ class Spool:
         self._file = descriptor
 
     def load(self, limit: int = WAITING_MAX) -> list[Alert]:
-        """The newest of what an earlier run left; lines that were cut off are passed over."""
+        """The newest alerts left by an earlier run; truncated lines are skipped."""
         found: list[Alert] = []
         for line in os.pread(self._file, SPOOL_BYTES_MAX, 0).splitlines():
             with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
@@ -71,14 +71,14 @@ class Spool:
         self._write(msgspec.json.encode(alert) + b"\n", os.fstat(self._file).st_size)
 
     def keep(self, alerts: Iterable[Alert]) -> None:
-        """These and no others."""
+        """Replace the content by these alerts."""
         text = b"".join(msgspec.json.encode(alert) + b"\n" for alert in alerts)
         self._write(text, 0)
         with contextlib.suppress(OSError):
             os.ftruncate(self._file, len(text))
 
     def _write(self, text: bytes, offset: int) -> None:
-        # A full disk costs what a restart would have saved, nothing else.
+        # A full disk only costs the alerts that a restart would have saved.
         with contextlib.suppress(OSError):
             os.pwrite(self._file, text, offset)
 
@@ -87,7 +87,7 @@ class Spool:
 
 
 class Channel:
-    """One receiver. `send` returns at once; `deliver(alert)` may take its time in a thread."""
+    """One receiver. `send` returns at once; `deliver(alert)` may block in a thread."""
 
     def __init__(
         self,
@@ -99,8 +99,9 @@ class Channel:
         pause_s: float = PAUSE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`deliver` raises OSError (`Later`) for what should be tried again, `Refused` for what
-        should not. Starts with what `spool` holds."""
+        """`deliver` raises OSError (`Later`) if it should be retried, `Refused` if not. Starts with
+        the content of `spool`.
+        """
         self._deliver = deliver
         self._spool = spool
         self._limit = limit
@@ -114,7 +115,7 @@ class Channel:
         self._thread.start()
 
     def send(self, alert: Alert) -> None:
-        """Take an alert; when too many wait, the oldest is dropped and counted."""
+        """Queue an alert; if too many wait, the oldest is dropped and counted."""
         with self._condition:
             dropped = len(self._waiting) >= self._limit
             if dropped:
@@ -133,7 +134,7 @@ class Channel:
             return replace(self._standing, waiting=len(self._waiting))
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Deliver what waits, for at most `timeout_s`; without a spool the rest is lost."""
+        """Deliver waiting alerts for at most `timeout_s`; without a spool the rest is lost."""
         with self._condition:
             self._deadline = self._clock() + timeout_s
             self._condition.notify()
@@ -166,7 +167,7 @@ class Channel:
             pause_s = self._first_pause_s
 
     def _next(self) -> Alert | None:
-        """The oldest that waits; None at the end."""
+        """The oldest waiting alert; None at the end."""
         with self._condition:
             while not self._waiting:
                 if self._deadline is not None:
@@ -178,7 +179,7 @@ class Channel:
 
     def _done(self, alert: Alert, refused: str | None = None) -> None:
         with self._condition:
-            if self._waiting and self._waiting[0] is alert:  # else it was dropped meanwhile
+            if self._waiting and self._waiting[0] is alert:  # otherwise it was dropped meanwhile
                 self._waiting.popleft()
             was = self._standing
             if refused is None:
@@ -191,7 +192,7 @@ class Channel:
                 self._spool.keep(self._waiting)
 
     def _failed(self, why: str, pause_s: float) -> bool:
-        """Say so and wait; false when there is no time left to try again."""
+        """Report it and wait; false if there is no time left to retry."""
         with self._condition:
             self._standing = replace(self._standing, failing=why)
             until = self._clock() + pause_s

@@ -1,6 +1,6 @@
 """Flows and violations as Suricata EVE JSON lines that a strict reader accepts.
 
-EVE's schema closes its objects: what is ours goes only inside `alert.metadata`. Violations are
+EVE's schema closes its objects, so our own fields go only into `alert.metadata`. Violations are
 alerts with action `allowed` (seen, not blocked); signature ids are of the range kept for local use.
 """
 
@@ -37,7 +37,7 @@ STATES = {"closed": "closed", "reset": "closed", "refused": "closed", "establish
 
 
 def eve_time(time_ns: int) -> str:
-    """`2026-11-24T02:03:04.000005+0000`, as EVE's schema wants it."""
+    """`2026-11-24T02:03:04.000005+0000`, the format of EVE's schema."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}+0000"
@@ -87,7 +87,7 @@ def flow_event(flow: FlowRecord) -> dict[str, Any]:
 
 
 def tls_event(flow: FlowRecord) -> dict[str, Any] | None:
-    """A `tls` event where the name was seen in a ClientHello."""
+    """A `tls` event if a ClientHello carried the name."""
     if flow.host_source != "sni" or not flow.host:
         return None
     return {
@@ -100,7 +100,7 @@ def tls_event(flow: FlowRecord) -> dict[str, Any] | None:
 
 
 def alert_event(violation: ViolationRecord) -> dict[str, Any]:
-    """A violation as an `alert` that was allowed."""
+    """A violation as an `alert` with action allowed."""
     number = REASONS.index(violation.reason) if violation.reason in REASONS else len(REASONS)
     metadata = {
         "panotui_reason": [violation.reason],

@@ -12,7 +12,9 @@ from panotui.telemetry.alerts import Alert
 
 
 def receiver(descriptor: int) -> Callable[[Alert], None]:
-    """What appends to an open file; a full disk is waited for, and no line is left half."""
+    """A function that appends to an open file; a full disk is retried, and no line is left
+    incomplete.
+    """
 
     def deliver(alert: Alert) -> None:
         line = msgspec.json.encode(alert) + b"\n"

@@ -1,8 +1,8 @@
 """Flows, names and violations as lines while they happen: EVE and Zeek's conn.log, live.
 
-Each second's news goes in; lines go to files in a thread of their own, so that a slow disk or a
-pipe that nobody reads holds nothing up: what does not fit is dropped and counted. A flow is written
-when it has ended, or when the program ends; a name when it is seen; a violation once.
+Each second's news comes in; threads write lines to files, so that a slow disk or a pipe without a
+reader delays nothing: lines that do not fit are dropped and counted. A flow is written when it has
+ended, or when the program ends; a name when it is seen; a violation once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from panotui.model import SECOND, FlowRecord, Snapshot
 from panotui.telemetry.eve import alert_event, flow_event, stats_event, tls_event
 from panotui.telemetry.zeek import conn_close, conn_head, conn_line, networks_of
 
-QUEUE_MOST = 1_000  # seconds' shares
-KNOWN_MOST = 200_000  # ids that were written, of the newest flows
+QUEUE_MOST = 1_000  # seconds of news
+KNOWN_MOST = 200_000  # ids of written flows, the newest ones
 STATS_S = 10
 
 
 class Format(Protocol):
-    """Turns news into lines, without their ends."""
+    """Turns news into lines, without line ends."""
 
     def begin(self, time_ns: int) -> Iterator[str]: ...
 
@@ -36,7 +36,7 @@ class Format(Protocol):
 
 
 class _Once:
-    """Ids that were seen, the newest of them."""
+    """Ids that were seen; the newest are kept."""
 
     def __init__(self, most: int = KNOWN_MOST) -> None:
         self._seen: dict[str, None] = {}
@@ -85,7 +85,7 @@ class Eve:
 
 
 class Zeek:
-    """Zeek's conn.log, tab-separated; what is open at the end is written then."""
+    """Zeek's conn.log, tab-separated; open flows are written at the end."""
 
     def __init__(self, local: Iterable[str] = ()) -> None:
         self._networks = networks_of(local)
@@ -114,7 +114,7 @@ class Export:
     """One file that is written while packets are read."""
 
     def __init__(self, named: str, descriptor: int, shape: Format) -> None:
-        """`named`: what a person calls it. The descriptor is closed with it."""
+        """`named`: the user's name for it. The descriptor is closed with it."""
         self.named = named
         self.lost = 0  # lines
         self.failing: str | None = None
@@ -122,7 +122,7 @@ class Export:
         self._shape = shape
         self._begun = False
         self._queue: queue.Queue[list[str] | None] = queue.Queue(QUEUE_MOST)
-        # Started with the first lines: privileges are each thread's own, and may be dropped before.
+        # Started with the first lines: privileges are per thread, and may be dropped before.
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"export {named}")
 
     def observe(self, snapshot: Snapshot, flows: Sequence[FlowRecord]) -> None:
@@ -136,7 +136,7 @@ class Export:
     def close(
         self, snapshot: Snapshot, flows: Iterable[FlowRecord], timeout_s: float = 5.0
     ) -> None:
-        """Write what is open, then everything that waits, for at most `timeout_s`."""
+        """Write open flows, then all waiting lines, for at most `timeout_s`."""
         if not self._begun:
             self._put(list(self._shape.begin(snapshot.time_ns)))
         self._put(list(self._shape.end(snapshot, flows)))

@@ -1,9 +1,9 @@
 """Alerts to syslog: lines by RFC 5424, over a Unix socket, UDP (RFC 5426), TCP or TLS (RFC 5425).
 
-What a line says of the alert beside its text stands in structured data. An SD-ID of one's own needs
-a private enterprise number (RFC 5424, 6.3.2 and 7.2.2), which only an organization has: with it the
-element is `panotui@NUMBER`, without it only registered ones are used (`origin`, `meta`) and the
-message's text says the rest.
+Structured data carries the fields of the alert besides its text. A private SD-ID needs a private
+enterprise number (RFC 5424, 6.3.2 and 7.2.2), which only an organization has. With it the element
+is `panotui@NUMBER`; without it only registered elements are used (`origin`, `meta`), and the
+message's text has the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEVELS = {"error": 3, "warning": 4, "info": 6}
 FACILITY_LOCAL0 = 16
 PORT, TLS_PORT = 514, 6514
 TIMEOUT_S = 10.0
-LINE_MOST = 8_192  # receivers need not take more (RFC 5424, 6.1: SHOULD accept 2,048)
+LINE_MOST = 8_192  # receivers need not accept more (RFC 5424, 6.1: SHOULD accept 2,048)
 DATAGRAM_MOST = 2_048
 REFUSED_WITHIN_S = 0.05  # an ICMP error or a reset of a connection that has ended
 
@@ -57,7 +57,7 @@ def syslog_line(
 
 
 def _name(text: str, most: int) -> str:
-    """Printable ASCII without spaces, as a header's fields are."""
+    """Printable ASCII without spaces, as in a header field."""
     return "".join(c for c in text if 33 <= ord(c) <= 126)[:most] or "-"
 
 
@@ -69,12 +69,12 @@ def _element(name: str, pairs: dict[str, str]) -> str:
 
 
 def _cut(line: bytes, most: int) -> bytes:
-    """At most so many bytes, without half a character at the end."""
+    """At most this many bytes, without half a character at the end."""
     return line if len(line) <= most else line[:most].decode("utf-8", "ignore").encode()
 
 
 def sequence() -> Iterator[int]:
-    """RFC 5424, 7.3.1: from 1 to 2147483647, and around."""
+    """RFC 5424, 7.3.1: from 1 to 2147483647, then from 1 again."""
     return itertools.cycle(range(1, 2**31))
 
 
@@ -85,9 +85,10 @@ def receiver(
     ca: str | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Deliver:
-    """What delivers to `HOST[:PORT]`, `tcp://HOST[:PORT]`, `tls://HOST[:PORT]` or a socket's path.
+    """A function that delivers to `HOST[:PORT]`, `tcp://HOST[:PORT]`, `tls://HOST[:PORT]` or a
+    socket's path.
 
-    `ca`: certificates in PEM that TLS trusts in place of the machine's. UsageError for what is no
+    `ca`: certificates in PEM that TLS trusts instead of the machine's. UsageError for an invalid
     target.
     """
     host, numbers = socket.gethostname(), sequence()
@@ -114,7 +115,7 @@ def receiver(
 
 
 def tls_context(ca: str | None) -> ssl.SSLContext:
-    """What trusts the machine's certificates, or those of `ca` alone. UsageError."""
+    """A context that trusts the machine's certificates, or only those of `ca`. UsageError."""
     try:
         return ssl.create_default_context(cadata=ca)
     except (ssl.SSLError, ValueError):
@@ -138,7 +139,7 @@ def _to_datagrams(address: tuple[str, int], line: Callable[[Alert], bytes]) -> D
         with socket.socket(family, kind, proto) as sock:
             sock.connect(where)
             sock.send(_cut(line(alert), DATAGRAM_MOST))
-            # Nobody acknowledges a datagram, but a host without a receiver says so.
+            # Datagrams are not acknowledged, but a host without a receiver reports it by ICMP.
             time.sleep(REFUSED_WITHIN_S)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
@@ -148,8 +149,9 @@ def _to_datagrams(address: tuple[str, int], line: Callable[[Alert], bytes]) -> D
 
 
 class Stream:
-    """Lines with their length in front (RFC 6587, 3.4.1; RFC 5425, 4.3) over one connection that is
-    kept, and opened anew when it has ended."""
+    """Lines with a length prefix (RFC 6587, 3.4.1; RFC 5425, 4.3) over one connection that is kept,
+    and reopened after it has ended.
+    """
 
     def __init__(
         self,
@@ -165,7 +167,7 @@ class Stream:
         self._socket: socket.socket | None = None
 
     def deliver(self, alert: Alert) -> None:
-        """OSError when it has not left, or the receiver ended the connection right then."""
+        """OSError if it was not sent, or if the receiver closed the connection right then."""
         line = _cut(self._line(alert), LINE_MOST)
         try:
             self._drop_if_ended(0.0)
@@ -191,7 +193,9 @@ class Stream:
         return plain
 
     def _drop_if_ended(self, within_s: float) -> None:
-        """A receiver says nothing over this connection: what can be read is its end."""
+        """A receiver sends nothing over this connection: a readable socket means that it has
+        ended.
+        """
         connection = self._socket
         if connection is None:
             return
@@ -202,7 +206,7 @@ class Stream:
         try:
             ended = connection.recv(4096) == b""
         except (BlockingIOError, ssl.SSLWantReadError):
-            ended = False  # news of TLS itself, such as a session ticket
+            ended = False  # a message of TLS itself, such as a session ticket
         finally:
             connection.settimeout(self._timeout_s)
         if ended:

@@ -1,4 +1,6 @@
-"""Alerts to a webhook: each is POSTed as JSON until it is taken, with a bearer token if wanted."""
+"""Alerts to a webhook: each is POSTed as JSON until it is accepted, optionally with a bearer
+token.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ from panotui.telemetry.delivery import PAUSE_MOST_S, Later, Refused
 from panotui.telemetry.syslog import tls_context
 
 TIMEOUT_S = 10.0
-_AGAIN = frozenset({408, 425, 429})  # and all of 500 and above: it may change its mind
+_AGAIN = frozenset({408, 425, 429})  # and all of 500 and above: temporary errors
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token to another host, and the POST as a GET."""
+    """A redirect would send the token to another host, and the POST as a GET."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str,
@@ -36,9 +38,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def receiver(
     url: str, *, token: str | None = None, ca: str | None = None, timeout_s: float = TIMEOUT_S
 ) -> Callable[[Alert], None]:
-    """What delivers to `url`. `ca`: certificates in PEM to trust in place of the machine's.
+    """A function that delivers to `url`. `ca`: certificates in PEM to trust instead of the
+    machine's.
 
-    UsageError for what is no address, and for a token that would be sent in the clear.
+    UsageError for an invalid address, and for a token that would be sent in cleartext.
     """
     parts = urlsplit(url)
     try:
@@ -81,12 +84,12 @@ def receiver(
 
 
 def _seconds(text: str) -> float | None:
-    """A Retry-After in seconds, within reason."""
+    """A Retry-After in seconds, bounded."""
     return min(float(text), PAUSE_MOST_S) if text.isascii() and text.isdigit() else None
 
 
 def shown(url: str) -> str:
-    """The address without what may be secret in it: user, path and query."""
+    """The address without parts that may be secret: user, path and query."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

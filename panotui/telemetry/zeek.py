@@ -1,8 +1,8 @@
 """Flows as Zeek's `conn.log`: exact field names and types, tab-separated or JSON lines.
 
-In go `FlowRecord`s, out comes text that Zeek's own tools read. A flow that is still open is written
-as well when asked for (`interim`), since an RTSP connection may stay open for days. `orig_ip_bytes`
-and `resp_ip_bytes` are unset: Panotui counts frames on the wire, not IP lengths.
+`FlowRecord`s come in, text that Zeek's own tools read goes out. Open flows are also written on
+request (`interim`), since an RTSP connection may stay open for days. `orig_ip_bytes` and
+`resp_ip_bytes` are unset: Panotui counts frames on the wire, not IP lengths.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ SERVICES = {
     "mdns": "dns",
 }
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmp6": 58, "sctp": 132, "igmp": 2, "gre": 47}
-# Zeek gives an ICMP flow the type that answers as its responder's port, where there is one
+# for ICMP Zeek uses the answer's type, if there is one, as the responder's port
 _ICMP_ANSWERS = {8: 0, 0: 8, 9: 10, 10: 9, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17}
 _ICMP6_ANSWERS = {128: 129, 129: 128, 130: 131, 131: 130, 133: 134, 134: 133, 135: 136, 136: 135}
-# what Zeek takes for local when no network is given (base/utils/site.zeek, private_address_space)
+# Zeek's local networks if none is given (base/utils/site.zeek, private_address_space)
 _PRIVATE = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -102,7 +102,7 @@ def conn_row(
     """One flow as conn.log fields; None is unset. `networks` are the site's local ones."""
     transport = "icmp" if flow.transport.startswith("icmp") else flow.transport
     known = transport in ("tcp", "udp", "icmp")
-    # Zeek leaves interval and sizes unset where no time passed, as with a single packet
+    # Zeek leaves interval and sizes unset if no time passed, as with a single packet
     lasted = flow.last_time_ns - flow.first_time_ns
     row: dict[str, Any] = dict.fromkeys(name for name, _ in FIELDS)
     row |= {
@@ -149,7 +149,7 @@ def networks_of(local: Iterable[str]) -> Networks:
 
 
 def _moment(time_ns: int | None) -> str:
-    """As Zeek writes when a log was opened and closed, in UTC."""
+    """The time at which a log was opened or closed, in UTC, in Zeek's format."""
     at = datetime.datetime.fromtimestamp((time_ns or 0) // 1_000_000_000, datetime.UTC)
     return at.strftime("%Y-%m-%d-%H-%M-%S")
 
@@ -182,8 +182,9 @@ def conn_log(
     local: Iterable[str] = (),
     span_ns: tuple[int | None, int | None] = (None, None),
 ) -> Iterator[str]:
-    """The lines of a tab-separated conn.log, whole; `local` are CIDR networks, `span_ns` the times
-    of the first and last packet."""
+    """All lines of a tab-separated conn.log; `local` are CIDR networks, `span_ns` the times of the
+    first and last packet.
+    """
     networks = networks_of(local)
     yield from conn_head(span_ns[0])
     for flow in flows:

@@ -31,5 +31,5 @@ def mac_bytes_text(raw: bytes) -> str:
 
 
 def ip_list(raw: bytes, most: int = 16) -> tuple[str, ...]:
-    """IPv4 addresses that stand one after another; a rest of less than 4 bytes is left out."""
+    """IPv4 addresses stored one after another; a remainder of less than 4 bytes is ignored."""
     return tuple(ip_text(raw[i : i + 4]) for i in range(0, min(len(raw) & ~3, 4 * most), 4))

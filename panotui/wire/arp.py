@@ -1,7 +1,7 @@
 """ARP (RFC 826, RFC 5227) over Ethernet for IPv4: header bytes in, `ArpMessage` out.
 
-Other hardware or protocol types (InARP over ATM, RARP's own ethertype) are no news for a site and
-give None; a header that contradicts itself or is cut short is `Malformed`.
+Other hardware or protocol types (InARP over ATM, RARP's own ethertype) do not matter to a site and
+give None; an inconsistent or truncated header is `Malformed`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Recognition of protocols by their first bytes, and the greetings of those that have one.
+"""Recognises protocols by their first bytes, and parses greetings of servers.
 
 In: the first bytes of a TCP direction and the server's port. Out: an `APPS` name, and for SSH,
-Telnet, FTP, SMTP, SMB and RDP a `BannerMessage`. Signatures of what goes on (TLS, HTTP, RTSP, MQTT)
-are here too, so that the order in which they are tried stands in one place.
+Telnet, FTP, SMTP, SMB and RDP a `BannerMessage`. Signatures of protocols with parsers of their own
+(TLS, HTTP, RTSP, MQTT) are here too, so that one place defines the order in which they are tried.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MAIL_PORTS = frozenset((25, 465, 587, 2525))
 _FILE_PORTS = frozenset((21, 2121))
 _MAIL_COMMANDS = (b"EHLO ", b"HELO ", b"MAIL FROM:", b"AUTH ")
 _FILE_COMMANDS = (b"USER ", b"PASS ", b"AUTH TLS", b"AUTH SSL")
-# what a text that is recognised begins with; of mail in lower case, too
+# first characters of a text that is recognised; for mail also in lower case
 WORDS = (*_TEXT_STARTS, *_MAIL_COMMANDS, *_FILE_COMMANDS)
 _RTSP_FRAME_CHANNELS = 64
 _RTSP_FRAME = re.compile(rb"(?=\$[\x00-\x3f]..[\x80-\xbf])", re.DOTALL)  # its channel and version
@@ -47,8 +47,7 @@ UNDECIDED = "?"
 def recognise(data: bytes, server_port: int, from_client: bool) -> str | None:
     """The `APPS` name that `data` (from the first byte of a direction) looks like.
 
-    `UNDECIDED` while it is the beginning of something known and more bytes would tell; None when
-    it is nothing known.
+    `UNDECIDED` if more bytes are needed to decide; None if it is no known protocol.
     """
     if not data:
         return UNDECIDED
@@ -76,7 +75,7 @@ def recognise(data: bytes, server_port: int, from_client: bool) -> str | None:
     if first == 0 and data[4:8] in (b"\xffSMB", b"\xfeSMB", b"\xfdSMB"):
         return "smb"
     if first == 3 and len(data) >= 7 and data[1] == 0 and data[5] in (0xE0, 0xD0):
-        # others share the transport (S7, H.323): the port, the cookie or the negotiation tells
+        # others share the transport (S7, H.323): the port, the cookie or the negotiation decides
         negotiates = data[11:15] in (b"\x01\x00\x08\x00", b"\x02\x1f\x08\x00")
         return "rdp" if server_port == 3389 or negotiates or b"mstshash=" in data else None
     return None
@@ -125,14 +124,14 @@ def holds_interleaved(data: bytes) -> bool:
 
 
 def parse(app: str, data: bytes, origin: Origin, from_client: bool) -> BannerMessage:
-    """The first line (or, for binary protocols, what stands for one) as a `BannerMessage`."""
+    """The first line (or its equivalent in a binary protocol) as a `BannerMessage`."""
     text = ""
     credentials = False
     if app in ("ssh", "ftp", "smtp"):
         line = data.split(b"\n", 1)[0].strip()
         word = line[:5].upper()
         if word.startswith((b"USER ", b"PASS ", b"AUTH ")):
-            # the command is told, what was typed after it is not
+            # the command is kept, its argument is not
             credentials = word != b"AUTH " or line[5:8].upper() not in (b"TLS", b"SSL")
             line = line[:4]
         text = printable(line)
@@ -156,7 +155,7 @@ def parse(app: str, data: bytes, origin: Origin, from_client: bool) -> BannerMes
 
 
 def gives_credentials(data: bytes) -> bool:
-    """True when a text line sends a user, a password or an authentication in clear."""
+    """True if a text line sends a user, a password or an authentication in cleartext."""
     word = data[:9].upper()
     return word.startswith((b"USER ", b"PASS ", b"AUTH PLA", b"AUTH LOG"))
 
@@ -204,7 +203,7 @@ def _text(data: bytes, server_port: int, from_client: bool) -> str | None:
 
 
 def _request(data: bytes) -> str | None:
-    """HTTP or RTSP by the request's URL or the end of its line (OPTIONS is a method of both)."""
+    """HTTP or RTSP by the request's URL or the end of its line (both have the method OPTIONS)."""
     if _RTSP_URL.match(data):
         return "rtsp"
     line, end, _ = data[:8192].partition(b"\n")

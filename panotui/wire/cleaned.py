@@ -1,8 +1,8 @@
-"""Makes all text of a decoded record printable: records that come from a socket or a recording.
+"""Makes all text of a decoded record printable, for records from a socket or a recording.
 
-What our own meters tell has been through `printable` already; a socket's other end and a folder
-from elsewhere may hold anything. So text is made printable where it is decoded, once, and nothing
-above needs to know where a record came from. Text that is printable already stays the same object.
+Text of our own meters has already been through `printable`; a peer on a socket or a folder from
+elsewhere may hold anything. Text is therefore made printable once, where it is decoded, and no room
+above needs to know where a record came from. Text that is already printable stays the same object.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import msgspec
 from panotui.wire.text import printable
 
 T = TypeVar("T")
-_ESCAPED_MOST = 10  # characters that one character can become: `\\U0010ffff`
+_ESCAPED_MOST = 10  # characters that one character can expand to: `\\U0010ffff`
 
 
 def cleaned(value: T) -> T:
-    """`value` with every text in it printable; records, tuples, lists and dicts are walked.
+    """`value` with all its text made printable; records, tuples, lists and dicts are walked.
 
-    A record without such text comes back as it is. Depth is that of the decoded type, so bounded.
+    A record without such text is returned unchanged. The depth is that of the decoded type, so it
+    is bounded.
     """
     return _cleaned(value)  # type: ignore[no-any-return]
 
 
 def clean_text(text: str) -> str:
-    """Text of another's file or socket made printable, however long it is."""
+    """Text from another's file or socket made printable, of any length."""
     if text.isascii() and text.isprintable():
         return text
     return printable(text, _ESCAPED_MOST * len(text) + 1)
@@ -58,7 +59,7 @@ def _cleaned(value: Any) -> Any:
 
 @cache
 def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """The fields of a record that can hold text which its type does not limit to known words."""
+    """The fields of a record that can hold text, except those limited to known words."""
     return tuple(f.name for f in msgspec.structs.fields(kind) if _may_hold_text(f.type))
 
 
@@ -68,5 +69,5 @@ def _may_hold_text(annotation: Any) -> bool:
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return True
     if get_origin(annotation) is Literal:
-        return False  # the decoder has refused all other words
+        return False  # the decoder has rejected all other words
     return any(_may_hold_text(argument) for argument in get_args(annotation))

@@ -1,7 +1,7 @@
-"""The columns that `decode` makes of a batch: one row a packet, aligned with the batch's rows.
+"""The columns that `decode` makes of a batch: one row per packet, aligned with the batch's rows.
 
-Offsets are absolute positions in `PacketBatch.data`; -1 means that the header is absent or not
-captured. Lengths are of the wire unless the name says captured.
+Offsets are absolute positions in `PacketBatch.data`; -1 means that the header is absent or was not
+captured. Lengths are those on the wire, unless the name says captured.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class Columns(Struct):
     forward: Bool  # (n,) true when (src, sport) is the lower end of the canonical five-tuple
     src_mac: U64  # (n,) 0 where the link has none
     dst_mac: U64
-    malformed: Bool  # (n,) a header says what cannot be
+    malformed: Bool  # (n,) a header has an impossible value
     outgoing: I16  # (n,) 1 sent by the capturing host (SLL, pcapng flags), 0 received, -1 unknown
     flags: I16  # (n,) bits below
-    # (3, n) the 24 bytes that come 4 after the transport header's start, as big-endian words: of
-    # TCP its numbers, flags and window, of UDP length, checksum and 16 bytes of payload (RTP's
-    # fixed header and the first 8 after it); 0 where `l4` is -1, undefined past what was captured
+    # (3, n) the 24 bytes from byte 4 of the transport header, as big-endian words: for TCP its
+    # numbers, flags and window, for UDP length, checksum and 16 bytes of payload (RTP's fixed
+    # header and the first 8 bytes after it); 0 if `l4` is -1, undefined past the captured bytes
     transport: U64
-    # (n,) keyed hash of what copies of one packet share: five-tuple, direction, IP identification,
-    # length, 16 bytes of the transport header on; None in made-up columns
+    # (n,) keyed hash of the fields that copies of one packet share: five-tuple, direction, IP
+    # identification, length, 16 bytes from the transport header on; None in made-up columns
     digest: U64 | None = None
 
     def part(self, start: int, stop: int) -> Columns:
@@ -63,5 +63,5 @@ _NAMES = tuple(field.name for field in fields(Columns))
 # bits of `Columns.flags`
 SNAPPED = 1  # captured < wire length
 OWN = 2  # this tool's own traffic or the technician's session
-TUNNEL = 4  # GRE, VXLAN, GENEVE, IP in IP: named, the outer header counts
-DUPLICATE = 8  # a copy that the mirror made; set by the meter, left out of flows and streams
+TUNNEL = 4  # GRE, VXLAN, GENEVE, IP in IP: named; only the outer header is decoded
+DUPLICATE = 8  # a copy made by the mirror; set by the meter, left out of flows and streams

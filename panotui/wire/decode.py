@@ -1,10 +1,10 @@
 """Bytes to columns: the link, network and transport headers of a whole batch at once.
 
-In comes a `PacketBatch`, out go `Columns`. Rows that look as nearly all rows do (Ethernet without a
-tag, IPv4 without options, whole datagrams) are decoded from one 64-byte gather a row, read as eight
-big-endian words; the others (tags, labels, PPPoE, cooked and raw links, IPv4 options, IPv6 and its
-extension headers, fragments, snapped frames) walk header by header, still vectorised over the rows
-that need it. No row ever meets a Python statement of its own, and no content can raise.
+A `PacketBatch` comes in, `Columns` go out. Usual rows (Ethernet without a tag, IPv4 without
+options, whole datagrams) are decoded from one 64-byte gather per row, read as eight big-endian
+words. The others (tags, labels, PPPoE, cooked and raw links, IPv4 options, IPv6 and its extension
+headers, fragments, truncated frames) are decoded header by header, vectorised over the rows that
+need it. There is no Python statement per row, and no content can raise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from panotui.wire.protocols import AH, GRE, ICMP, ICMP6, IPIP, IPV6_IN, SCTP, TC
 
 __all__ = ["DECODED_LINKS", "Decoder", "decode"]
 
-# LINKTYPE_* of tcpdump.org that the decoder reads; frames of others are counted and left alone.
+# LINKTYPE_* of tcpdump.org that the decoder reads; frames of other types are only counted.
 NULL, ETHERNET, PPP, RAW_OLD, RAW_BSD, PPP_HDLC, RAW, LOOP, SLL, IPV4, IPV6, NFLOG, SLL2 = (
     0, 1, 9, 12, 14, 50, 101, 108, 113, 228, 229, 239, 276,
 )  # fmt: skip
@@ -42,7 +42,7 @@ DECODED_LINKS = frozenset(
 )
 
 _HAS_PORTS = np.zeros(256, dtype=np.bool_)
-_HAS_PORTS[[TCP, UDP, 33, SCTP, 136]] = True  # DCCP and UDP-Lite share the place of the ports
+_HAS_PORTS[[TCP, UDP, 33, SCTP, 136]] = True  # DCCP and UDP-Lite have their ports in the same place
 _NEEDS_PORTS = _HAS_PORTS.copy()
 _NEEDS_PORTS[[ICMP, ICMP6, 0, 43, AH, 60, 135, 139, 140]] = True  # or an extension header is next
 _TUNNEL = np.zeros(256, dtype=np.bool_)
@@ -51,13 +51,13 @@ _EXTENSION = np.zeros(256, dtype=np.bool_)
 _EXTENSION[[0, 43, 44, 51, 60, 135, 139, 140]] = True
 _VXLAN, _VXLAN_LINUX, _GENEVE = 4789, 8472, 6081
 
-_SHIMS = 8  # tags and labels on one frame that are walked; deeper stacks stay unread
+_SHIMS = 8  # tags and labels followed per frame; deeper stacks are not decoded
 _EXTENSIONS = 10
 
 _ETHERTYPE_IP4, _ETHERTYPE_IP6 = 0x0800, 0x86DD
 _VLAN_TYPES = (0x8100, 0x88A8, 0x9100, 0x9200)
 
-_BLOCK = 2048  # rows gathered at a time: with their words they stay in the second-level cache
+_BLOCK = 2048  # rows gathered at a time: with their words they fit into the second-level cache
 _FRAGMENTS_KEPT = 4096
 _FRAGMENT_LIFE = 30 * SECOND
 _NO_ROWS: I64 = np.empty(0, np.int64)
@@ -74,12 +74,12 @@ class _Fragments(Struct):
 
 
 class Decoder:
-    """`decode` with a memory: the ports of first fragments serve the later ones that follow.
+    """`decode` with a memory: later fragments get the ports of their first fragment.
 
-    Holds at most 4096 datagrams, the newest; a fragment that comes more than 30 s after its first
+    Holds at most 4096 datagrams, the newest. A fragment that comes more than 30 s after its first
     one gets no ports (RFC 8200, section 4.5 gives up after 60 s, Linux after 30). Nor does one that
     comes before it: `orphans` are such rows of the newest batch, in order, whose transport has
-    ports (or type and code), and `orphan_identity` tells their datagrams apart.
+    ports (or type and code), and `orphan_identity` identifies their datagrams.
     """
 
     def __init__(self) -> None:
@@ -96,24 +96,24 @@ class Decoder:
         return self._fragments.key
 
     def decode(self, batch: PacketBatch) -> Columns:
-        """Columns of the batch, a row each; see `Columns` for shapes, types and units."""
+        """Columns of the batch, one row per packet; see `Columns` for shapes, types and units."""
         columns, slow = self.read(batch)
         self.join(batch, columns, slow)
         return columns
 
     @staticmethod
     def read(batch: PacketBatch) -> tuple[Columns, I64]:
-        """What the packets say, each for itself, and the rows that are not the usual frame."""
+        """Columns of the packets by themselves, and the rows that are not usual frames."""
         columns, slow = _plain(batch)
         if len(slow):
             _general(batch, columns, slow)
             _transport_words(batch, columns, slow)
             _hash_rows(batch, columns, slow)
-            _digest_rows(batch, columns, slow)  # whatever is known of ports: copies are the same
+            _digest_rows(batch, columns, slow)  # independent of known ports: copies are equal
         return columns, slow
 
     def join(self, batch: PacketBatch, columns: Columns, slow: I64) -> None:
-        """Give later fragments their ports; in order of arrival, after `read`."""
+        """Give later fragments their ports, in order of arrival; call after `read`."""
         self.orphans, self.orphan_identity = _NO_ROWS, _NO_IDENTITY
         fragments = slow[columns.fragment[slow] > 0] if len(slow) else slow
         if len(fragments):
@@ -126,7 +126,7 @@ class Decoder:
 
 
 def decode(batch: PacketBatch) -> Columns:
-    """Columns of one batch on its own (fragments are served from within the batch only)."""
+    """Columns of a single batch (fragments get ports only from within the batch)."""
     return Decoder().decode(batch)
 
 
@@ -134,13 +134,12 @@ def decode(batch: PacketBatch) -> Columns:
 
 
 def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
-    """Decode every row as Ethernet, IPv4 without options; and the rows where that is not so.
+    """Decode every row as Ethernet and IPv4 without options; also returns the rows that are not.
 
-    Two bytes before the frame are gathered with it, so that the words fall on header borders:
-    word 0 holds the destination MAC, 1 the source MAC and the ethertype, 2 version to fragment
-    offset, 3 TTL to source address, 4 destination and ports, 5 sequence and acknowledgement
-    (or UDP length), 6 data offset and flags (or RTP's timestamp and SSRC), 7 the eight
-    bytes after those.
+    Two bytes before the frame are gathered too, so that the words align with headers: word 0 holds
+    the destination MAC, 1 the source MAC and the ethertype, 2 version to fragment offset, 3 TTL to
+    source address, 4 destination and ports, 5 sequence and acknowledgement (or UDP length), 6 data
+    offset and flags (or RTP's timestamp and SSRC), 7 the eight bytes after those.
     """
     n = len(batch)
     offset = batch.offset
@@ -163,7 +162,7 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
     # One comparison for version and header length, one for the fragment bits.
     plain = (w2 & np.uint64(0xFF00_0000_0000_3FFF)) == np.uint64(0x4500_0000_0000_0000)
     plain &= ethertype == _ETHERTYPE_IP4
-    # arithmetic in place of `where`, which takes a branch a row
+    # arithmetic instead of `where`, which takes a branch per row
     header = is_tcp * np.int32(12)
     header += 8
     plain &= total >= header + 20
@@ -194,7 +193,7 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
     # The UDP length ends the datagram where it is shorter than the IP packet.
     udp_length = (w5 >> np.uint64(48)).astype(np.int32)
     udp_length -= 8
-    # read without a sign, a length below that of the header is large too
+    # read as unsigned, a length below the header's is large too
     plain &= ~(is_udp & (udp_length.view(np.uint32) > payload_length.view(np.uint32)))
     udp_length += ~is_udp * np.int32(1 << 17)  # longer than any other datagram
     np.minimum(payload_length, udp_length, out=payload_length)
@@ -210,7 +209,7 @@ def _plain(batch: PacketBatch) -> tuple[Columns, I64]:
         flags[tunnel] |= TUNNEL
 
     hashed, forward = flow_hash_v4(src4, dst4, sport, dport, protocol)
-    # what lies behind a short datagram is another record, and no part of it
+    # bytes behind a short datagram are another record, not part of it
     short = payload_captured < 12
     short &= ~is_tcp
     if short.any():
@@ -264,7 +263,7 @@ def _ethernet_rows(batch: PacketBatch) -> Bool | bool:
 
 
 class _Walk(Struct):
-    """Compressed working columns of the rows on the general path, m rows."""
+    """Working columns of the m rows on the general path."""
 
     data: U8
     start: I64  # of the frame
@@ -304,7 +303,7 @@ def _mac(block: U8, at: int) -> U64:
 
 
 def _bytes(data: U8, starts: I64, width: int) -> U8:
-    """(m, width) bytes from each start; what is past the end of the buffer reads as zero."""
+    """(m, width) bytes from each start; bytes past the end of the buffer are zero."""
     return gather(data, starts, width).view(np.uint8).reshape(len(starts), width)
 
 
@@ -333,7 +332,7 @@ def _general(batch: PacketBatch, c: Columns, rows: I64) -> None:
         _link(walk, kind, np.flatnonzero(link == kind))
     _shims(walk)
 
-    # Blank the columns that the fast path guessed, then fill in what is known.
+    # Blank the columns that the fast path guessed, then fill in the decoded values.
     c.ethertype[rows] = walk.ethertype.astype(np.uint16)
     c.l3[rows] = np.where(walk.at <= walk.end, walk.at, -1)
     for column, blank in (
@@ -396,7 +395,7 @@ def _link(walk: _Walk, link: int, rows: I64) -> None:
             ethertype[:] = _ETHERTYPE_IP6
     elif link in (NULL, LOOP):
         ok = size >= 4
-        # The address family, in the byte order of the machine that wrote it.
+        # The address family, in the byte order of the machine that wrote the capture.
         family = block[:, 0].astype(np.int32) | block[:, 3]
         ok &= (block[:, 1] == 0) & (block[:, 2] == 0)
         ethertype = np.where(family == 2, _ETHERTYPE_IP4, 0).astype(np.int32)
@@ -455,7 +454,7 @@ def _by_ppp(protocol: I32) -> I32:
 
 
 def _shims(walk: _Walk) -> None:
-    """Walk tags, labels, PPPoE and SNAP until an ethertype is left that is none of them."""
+    """Follow tags, labels, PPPoE and SNAP until another ethertype is found."""
     rows = np.arange(len(walk.at))
     for _ in range(_SHIMS):
         kind = walk.ethertype[rows]
@@ -532,7 +531,7 @@ def _ipv4(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
     c.dst4[out] = _be32(block, 16)
     c.fragment[out] = np.where(~first, 2, np.where(fragment & 0x2000 != 0, 1, 0))
     l4, stop = at + header, at + total
-    # Only whole datagrams: a later fragment could not be told to belong to what is behind it.
+    # Only whole datagrams: a later fragment could not be matched with what follows it.
     sealed = np.flatnonzero((block[:, 9] == AH) & (c.fragment[out] == 0))
     if len(sealed):
         c.protocol[out], l4 = _behind_ah(walk.data, block[:, 9], l4, np.minimum(end, stop), sealed)
@@ -540,7 +539,9 @@ def _ipv4(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
 
 
 def _behind_ah(data: U8, protocol: U8, l4: I64, end: I64, rows: I64) -> tuple[U8, I64]:
-    """Protocol and place of what follows the authentication headers (RFC 4302) of some rows."""
+    """Protocol and position of the header after the authentication headers (RFC 4302) of some
+    rows.
+    """
     protocol, l4 = protocol.copy(), l4.copy()
     for _ in range(_EXTENSIONS):
         rows = rows[l4[rows] + 8 <= end[rows]]
@@ -606,7 +607,7 @@ def _ipv6(walk: _Walk, c: Columns, rows: I64, which: I64) -> None:
         l4[walking] += size
         following[walking] = head[:, 0]
         walking = walking[~later & _EXTENSION[head[:, 0]]]
-    cut[walking] = True  # more extension headers than anybody sends
+    cut[walking] = True  # more extension headers than any sender uses
     walk.malformed[which[walking]] = True
     c.protocol[out] = np.where(cut, 255, following)
     _transport(walk, c, which, out, l4=l4, stop=stop, first=first & ~cut)
@@ -644,7 +645,7 @@ def _transport(
     whole = c.fragment[out] == 0
     wrong |= udp_read & (udp_length != 0) & ((udp_length < 8) | (whole & (udp_length > stop - l4)))
     walk.malformed[which] |= wrong
-    # a header that is cut short is malformed only when the wire had no more of it
+    # a truncated header is malformed only if the wire had no more of it
     walk.malformed[which] |= first & _HAS_PORTS[protocol] & (stop - l4 < np.where(tcp, 20, 8))
     readable = (tcp_read & ~wrong) | (~tcp & has_header) | ~first
     payload = l4 + header
@@ -666,7 +667,7 @@ _FRAGMENT_KEY = np.frombuffer(os.urandom(32), np.uint64) | np.uint64(1)
 
 
 def _fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
-    """44 bits of a keyed hash over source, destination, identification and, of IPv4, protocol."""
+    """44 bits of a keyed hash over source, destination, identification and, for IPv4, protocol."""
     version = c.version[rows]
     four = _bytes(batch.data, c.l3[rows], 40)
     words = np.zeros((len(rows), 5), np.uint64)
@@ -676,7 +677,8 @@ def _fragment_identity(batch: PacketBatch, c: Columns, rows: I64) -> U64:
     if len(six):
         words[six, :4] = np.ascontiguousarray(four[six, 8:40]).view(np.uint64)
         words[six, 4] = _ipv6_identification(batch, c, rows[six])
-    # a later IPv6 fragment knows but what its fragment header says follows: an extension, perhaps
+    # a later IPv6 fragment does not know the real transport: its fragment header may name an
+    # extension
     words[:, 4] |= ((version == 4) * c.protocol[rows]).astype(np.uint64) << np.uint64(32)
     value = version.astype(np.uint64)
     for i in range(5):
@@ -708,7 +710,9 @@ def _give_ports(
     batch: PacketBatch, c: Columns, rows: I64, identity: U64, memory: _Fragments
 ) -> tuple[I64, I64]:
     """Copy transport and ports of first fragments to the later ones behind them, the newest of one
-    identity; places in `rows`, all fragments, of those that got some and of those without."""
+    identity. Returns positions in `rows` (all fragments): those that got ports and those that did
+    not.
+    """
     kind = c.fragment[rows]
     firsts = np.flatnonzero((kind == 1) & (c.l4[rows] >= 0))
     ports = (c.sport[rows].astype(np.uint32) << np.uint32(16)) | c.dport[rows]
@@ -719,7 +723,7 @@ def _give_ports(
     laters = np.flatnonzero(kind == 2)
     given = np.zeros(len(laters), np.bool_)
     if len(laters) and len(key):
-        # position in the batch as the low bits, so that identifications may be used again
+        # position in the batch as the low bits, so that reused identifications work
         place = np.concatenate([np.zeros(len(memory.key), np.int64), rows[firsts] + 1])
         ranked = (key << np.uint64(20)) | np.minimum(place, 0xFFFFF).astype(np.uint64)
         order = np.argsort(ranked, kind="stable")
@@ -731,7 +735,7 @@ def _give_ports(
         pick = order[np.maximum(before, 0)]
         given = (before >= 0) & (key[pick] == identity[laters])
         given &= np.abs(batch.time_ns[rows[laters]] - time_ns[pick]) <= _FRAGMENT_LIFE
-        # as many are remembered within a batch as from one to the next
+        # within a batch, as many are remembered as across batches
         seen = len(memory.key) + np.searchsorted(firsts, laters)
         given &= pick >= seen - _FRAGMENTS_KEPT
         out, pick = rows[laters[given]], pick[given]
@@ -774,7 +778,7 @@ def _digest_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
     version = c.version[rows]
     assert c.digest is not None
     has_l4 = c.l4[rows] >= 0
-    # without a transport header: from the addresses on, behind what a hop changes
+    # without a transport header: from the addresses on, after the fields that a hop changes
     behind = np.maximum(c.l3[rows], 0) + np.where(version == 4, 12, np.where(version == 6, 40, 0))
     start = np.where(has_l4, c.l4[rows] + 4, behind)
     room = batch.offset[rows] + batch.captured[rows] - start
@@ -787,7 +791,8 @@ def _digest_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
     words = block.view(">u8").astype(np.uint64)
     head = _bytes(batch.data, np.maximum(c.l3[rows], 0), 8).view(">u8")[:, 0].astype(np.uint64)
     size = np.where(version > 0, 0, batch.wire_length[rows]).astype(np.uint64)
-    # without what a hop changes: IPv4 from its length on, IPv6 less traffic class and hop limit
+    # without the fields that a hop changes: IPv4 from its length on, IPv6 without traffic class and
+    # hop limit
     six = np.uint64(0xF00F_FFFF_FFFF_FF00)
     kept = np.where(version == 4, np.uint64(0xFFFF_FFFF_FFFF), six)
     head = np.where(version > 0, head & kept, head) + size

@@ -1,7 +1,7 @@
 """DHCPv4 (RFC 2131, 2132, 3396): a UDP payload in, `DhcpMessage` out.
 
-Options may continue in the `file` and `sname` fields (option 52), and an option that is repeated
-is the concatenation of its parts. Classless routes (option 121) override the routers (RFC 3442).
+Options may continue in the `file` and `sname` fields (option 52), and a repeated option is the
+concatenation of its parts. Classless routes (option 121) override the routers (RFC 3442).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _UNSET = b"\0\0\0\0"
 def parse(
     payload: bytes, origin: Origin, src: str, dst: str, eth_src: str = ""
 ) -> DhcpMessage | None:
-    """A BOOTP or DHCP packet; the type of a packet without option 53 is `bootp`.
+    """A BOOTP or DHCP packet; a packet without option 53 has the type `bootp`.
 
-    Types beyond 8 (lease query and later) are named by number. None when the packet is no BOOTP at
-    all (other traffic on the ports).
+    Types beyond 8 (lease query and later) are named by number. None if the packet is not BOOTP
+    (other traffic on the ports).
     """
     if len(payload) < 44:
         raise Malformed("DHCP shorter than its fixed part")
@@ -52,7 +52,7 @@ def parse(
     else:
         name = "bootp"
     lease = options.get(51, b"")
-    # who is given classless routes does not look at the routers beside them (RFC 3442)
+    # a client with classless routes ignores the routers option (RFC 3442)
     given = options.get(121)
     routers = ip_list(options.get(3, b"")) if given is None else _default_routes(given)
     host = options.get(12)
@@ -116,7 +116,7 @@ def _collect(data: bytes, options: dict[int, bytes]) -> None:
 
 
 def _default_routes(raw: bytes) -> tuple[str, ...]:
-    """Routers of the default route in option 121; empty when it has none or is broken."""
+    """Routers of the default route in option 121; empty if it has none or is invalid."""
     routers: list[str] = []
     at = 0
     while at < len(raw):

@@ -1,6 +1,6 @@
-"""What hosts say of themselves: mDNS answers, SSDP, WS-Discovery (ONVIF) and NetBIOS names.
+"""Announcements of hosts: mDNS answers, SSDP, WS-Discovery (ONVIF) and NetBIOS names.
 
-UDP payloads in, `DiscoveryMessage` out, or None for questions. WS-Discovery's XML is searched, not
+UDP payloads in, `DiscoveryMessage` out, or None for queries. WS-Discovery's XML is searched, not
 parsed: a scope is a word, and no entity is ever expanded.
 """
 
@@ -73,7 +73,9 @@ def parse_ws_discovery(payload: bytes, origin: Origin, src: str) -> DiscoveryMes
 
 
 def of_mdns(packet: dns.Packet, origin: Origin, src: str) -> DiscoveryMessage | None:
-    """What an mDNS answer says of its sender: host or instance name, model and vendor of TXT."""
+    """The data that an mDNS answer gives about its sender: host or instance name, model and vendor
+    of TXT.
+    """
     if not packet.flags & 0x8000:
         return None
     name: str | None = None

@@ -1,10 +1,10 @@
 """DNS (RFC 1035, 6891, 9460) over UDP and TCP, mDNS and LLMNR: one message's bytes in,
 `DnsMessage` out.
 
-Names, with their compression pointers, and the service parameters of HTTPS records are read by
-dnspython; the walk over records is done here, because its general message object costs several
-times as much and a site's resolvers are busy. Only the names that are told are read, each once a
-message (pointers to the same place share it).
+dnspython reads names, with their compression pointers, and the service parameters of HTTPS records.
+The records are walked here, because dnspython's message object costs several times as much and a
+site's resolvers are busy. Only the names that are reported are read, each once per message
+(pointers to the same place share it).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _RCODE_BADVERS = 16
 
 
 class Record(NamedTuple):
-    """A resource record by its places in the message: its name (unread) and its data."""
+    """A resource record by its positions in the message: its name (not read yet) and its data."""
 
     name_at: int
     type: int
@@ -85,7 +85,7 @@ class Record(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """A DNS message with its records found but their data unread."""
+    """A DNS message with the positions of its records; their data is not read yet."""
 
     wire: bytes
     id: int
@@ -137,7 +137,7 @@ class Names:
 
 @lru_cache(maxsize=1)
 def _name_module() -> Any:
-    # Imported with the first DNS packet: a tenth of a second that no start-up should pay.
+    # Imported with the first DNS packet: it takes a tenth of a second.
     import dns.name
 
     module: ModuleType = dns.name
@@ -145,7 +145,7 @@ def _name_module() -> Any:
 
 
 def load() -> None:
-    """Import dnspython now, with the record types that are read through it."""
+    """Import dnspython now, with the record types that it reads."""
     import dns.inet
     import dns.rdata
     from dns.rdataclass import RdataClass
@@ -164,7 +164,7 @@ def name_text(name: dns.name.Name) -> str:
 def split(wire: bytes) -> Packet:
     """Find the question and the records of a message.
 
-    Records that run past the end are left out when the header says that the message was truncated
+    Records that run past the end are left out if the header says that the message was truncated
     (TC); otherwise they are `Malformed`.
     """
     if len(wire) < 12:
@@ -210,7 +210,7 @@ def split(wire: bytes) -> Packet:
 
 
 def _after_name(wire: bytes, at: int) -> int:
-    """Where the bytes of a name end, without following its pointers."""
+    """End of a name's bytes, without following its pointers."""
     while at < len(wire):
         size = wire[at]
         if size >= 0xC0:
@@ -311,7 +311,7 @@ def _name_in(packet: Packet, offset: int, record: Record) -> str:
 
 
 def strings(wire: bytes, record: Record) -> list[bytes]:
-    """The character strings of a TXT record; `Malformed` if one runs past it."""
+    """The character strings of a TXT record; `Malformed` if one runs past the record's end."""
     found: list[bytes] = []
     at, end = record.start, record.start + record.size
     while at < end and len(found) < 64:
@@ -356,7 +356,9 @@ def _packed(address: str) -> bytes:
 
 
 def tcp_messages(stream: bytes) -> tuple[list[bytes], int]:
-    """Whole messages of a DNS-over-TCP stream (u16 length before each) and the bytes they used."""
+    """Whole messages of a DNS-over-TCP stream (u16 length before each), and the number of bytes
+    used.
+    """
     found: list[bytes] = []
     at = 0
     while at + 2 <= len(stream):

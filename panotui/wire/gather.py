@@ -1,8 +1,8 @@
-"""Copying a fixed number of bytes from many places of a buffer at once.
+"""Copies a fixed number of bytes from many places of a buffer at once.
 
-The one primitive under the decoder: a view of the buffer as overlapping items of `width` bytes
-lets numpy copy a whole header a row with one `memcpy` (5 ns for 64 bytes), instead of one gather
-a byte. Starts before or after the buffer are legal and read zeros there.
+The one primitive under the decoder: with a view of the buffer as overlapping items of `width`
+bytes, numpy copies a whole header per row with one `memcpy` (5 ns for 64 bytes), instead of one
+gather per byte. Starts before or after the buffer are legal and give zeros.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _gather_at_the_rim(data: U8, starts: I64, width: int) -> Rows:
         out = items[inside]
     block = out.view(np.uint8).reshape(len(starts), width)
     outside = np.arange(len(starts)) if count <= 0 else np.flatnonzero(inside != starts)
-    for row in outside.tolist():  # at most a few rows a batch
+    for row in outside.tolist():  # at most a few rows per batch
         start = int(starts[row])
         block[row] = 0
         first, last = max(start, 0), min(start + width, size)

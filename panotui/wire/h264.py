@@ -1,7 +1,7 @@
 """H.264 in RTP (RFC 6184) and its sequence parameter set (ITU-T H.264 7.3.2.1.1, E.1.1).
 
-In: a byte buffer and, a row each, where an RTP payload starts; out: one byte of flags a row, for
-all rows at once. And, one at a time, an SPS's bytes to size, profile and declared frame rate.
+In: a byte buffer and the start of each RTP payload; out: one byte of flags per row, for all rows at
+once. Also, one at a time, an SPS's bytes to size, profile and declared frame rate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from panotui.model import I32, I64, U8, U64, Bool
 
-# Bits that say what an RTP payload holds; shared by all video payloads.
+# Bits that describe an RTP payload; shared by all video payloads.
 VCL = 1  # a slice: part of a picture
 KEY = 2  # of a picture that a decoder can start with
 SPS = 4  # a whole sequence parameter set
@@ -24,7 +24,7 @@ SPS_PART = 32  # a fragment of a sequence parameter set
 MARK = 128  # RTP marker; set by the caller
 
 _AGGREGATE = 64  # STAP-A, or SEI of several messages: needs a walk
-_AGGREGATE_MAX = 16  # NAL units looked at in one aggregate
+_AGGREGATE_MAX = 16  # NAL units examined in one aggregate
 _SEI = 6
 _RECOVERY_POINT = 6  # SEI message (D.1.8): a decoder may start here although there is no IDR
 _SEI_MESSAGES_MAX = 4
@@ -58,7 +58,7 @@ def _table() -> U8:
             value = _AGGREGATE | START if kind == 24 else _flags_of(kind, True)
             table[b0 << 8 : (b0 + 1) << 8] = value
         if kind == _SEI:
-            # Messages of lower numbers may go before the one that is looked for.
+            # Messages with lower numbers may precede the one searched for.
             for message in range(_RECOVERY_POINT):
                 table[b0 << 8 | message] |= _AGGREGATE
             table[b0 << 8 | _RECOVERY_POINT] |= KEY
@@ -104,7 +104,7 @@ def flags(data: U8, payload: I64, captured: I32, head: U64) -> U8:
 
 
 def _recovers(data: U8, unit: I64, end: I64) -> Bool:
-    """(n,) which SEI units, each from `unit` to `end`, hold a recovery point."""
+    """(n,) SEI units, each from `unit` to `end`, that hold a recovery point."""
     found = np.zeros(len(unit), bool)
     rows, at = np.arange(len(unit)), unit + 1
     for _ in range(_SEI_MESSAGES_MAX):
@@ -120,7 +120,7 @@ def _recovers(data: U8, unit: I64, end: I64) -> Bool:
 
 
 def find_sps(payload: bytes) -> bytes | None:
-    """The SPS NAL unit in one RTP payload (single or in a STAP-A), None when there is none."""
+    """The SPS NAL unit in one RTP payload (single or in a STAP-A), None without one."""
     if not payload:
         return None
     kind = payload[0] & 31
@@ -141,9 +141,10 @@ def find_sps(payload: bytes) -> bytes | None:
 
 
 class Fragments:
-    """Joins the fragments of one unit; a few packets, in order, and what an SPS needs of them.
+    """Joins the fragments of one unit: a few packets, in order, and only the part that an SPS
+    needs.
 
-    In a fragment the unit's own header stands apart (RFC 6184 5.8, RFC 7798 4.4.3).
+    In a fragment the unit's own header is separate (RFC 6184 5.8, RFC 7798 4.4.3).
     """
 
     __slots__ = ("_count", "_next", "_unit")
@@ -154,10 +155,10 @@ class Fragments:
         self._count = 0
 
     def add(self, sequence: int, header: bytes, fu: int, body: bytes, whole: bool) -> bytes | None:
-        """One fragment: `header` is the unit's, `fu` the fragment's, `body` what follows.
+        """One fragment: `header` is the unit's, `fu` the fragment's, `body` the rest.
 
-        The unit when this was its last fragment, or the last that can be used (`whole` false: the
-        capture has cut it); None while more are awaited, or when the start was not seen.
+        Returns the unit if this was its last fragment, or the last usable one (`whole` false:
+        truncated by the capture); None while more are needed, or if the start was not seen.
         """
         if fu & 0x80:
             self._unit, self._count = header, 0
@@ -174,7 +175,7 @@ class Fragments:
 
 
 def is_fragment(payload: bytes) -> bool:
-    """Is an RTP payload of 2 bytes or more a fragment of a unit?"""
+    """True if an RTP payload of 2 bytes or more is a fragment of a unit."""
     return payload[0] & 31 in (28, 29)
 
 
@@ -199,7 +200,7 @@ def sps_of_sprop(value: str) -> bytes | None:
 
 
 class SequenceParameters(msgspec.Struct, frozen=True):
-    """What an SPS says; `fps` is None without timing, or where it is nonsense."""
+    """The content of an SPS; `fps` is None without timing or with an implausible one."""
 
     profile: int
     constraint: int
@@ -210,7 +211,7 @@ class SequenceParameters(msgspec.Struct, frozen=True):
 
 
 class _Bits:
-    """A reader of bits; raises ValueError at the end or over its bounds."""
+    """A reader of bits; raises ValueError at the end or out of bounds."""
 
     def __init__(self, raw: bytes) -> None:
         self._value = int.from_bytes(raw, "big")
@@ -239,7 +240,7 @@ _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 
 
 
 def parse_sps(unit: bytes) -> SequenceParameters | None:
-    """Size, profile and declared frame rate of an SPS NAL unit; None when it cannot be read."""
+    """Size, profile and declared frame rate of an SPS NAL unit; None if it cannot be read."""
     if len(unit) < 4 or unit[0] & 31 != 7:
         return None
     body = unit[1:_SPS_BYTES_MAX].replace(b"\0\0\3", b"\0\0")
@@ -309,12 +310,12 @@ def _read_sps(bits: _Bits) -> SequenceParameters:
     try:
         fps = _read_timing(bits) if bits.u(1) else None
     except ValueError:
-        fps = None  # the size stands even where the usability information is cut
+        fps = None  # the size is valid even if the usability information is truncated
     return SequenceParameters(profile, constraint, level, width, height, fps)
 
 
 def _read_timing(bits: _Bits) -> float | None:
-    """Frame rate of the video usability information (E.1.1), None where it says none."""
+    """Frame rate of the video usability information (E.1.1), None without one."""
     if bits.u(1) and bits.u(8) == 255:
         bits.u(32)
     if bits.u(1):

@@ -1,7 +1,7 @@
-"""H.265 in RTP (RFC 7798): what each payload holds, for all rows at once, and the SPS's size.
+"""H.265 in RTP (RFC 7798): flags of each payload, for all rows at once, and the SPS's size.
 
-In: a byte buffer and where RTP payloads start; out: the flags of `panotui.wire.h264`. Payloads
-with DONL fields (sprop-max-don-diff > 0) are not read apart; no camera sends them.
+In: a byte buffer and the start of each RTP payload; out: the flags of `panotui.wire.h264`. DONL
+fields (sprop-max-don-diff > 0) are not supported; no camera sends them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from panotui.model import I32, I64, U8, U64
 from panotui.wire.h264 import KEY, PARAMETER, SPS, SPS_PART, START, VCL, Fragments, _Bits
 
 _AGGREGATE_MAX = 16
-_NO_UNIT = 63  # a type that is not assigned: no flags
+_NO_UNIT = 63  # an unassigned type: no flags
 
 
 def _table() -> U8:
@@ -83,7 +83,7 @@ def find_sps(payload: bytes) -> bytes | None:
 
 
 def is_fragment(payload: bytes) -> bool:
-    """Is an RTP payload a fragment of a unit?"""
+    """True if an RTP payload is a fragment of a unit."""
     return payload[0] >> 1 & 63 == 49
 
 
@@ -105,7 +105,7 @@ def sps_of_sprop(value: str) -> bytes | None:
 
 
 def parse_size(unit: bytes) -> tuple[int, int] | None:
-    """Width and height of an SPS NAL unit (ITU-T H.265 7.3.2.2.1); None when unreadable."""
+    """Width and height of an SPS NAL unit (ITU-T H.265 7.3.2.2.1); None if unreadable."""
     if len(unit) < 16 or unit[0] >> 1 & 63 != 33:
         return None
     bits = _Bits(unit[2:1024].replace(b"\0\0\3", b"\0\0"))

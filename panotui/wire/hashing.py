@@ -1,8 +1,8 @@
 """Five-tuples as 64-bit numbers, the same for both directions.
 
-Keyed with numbers drawn once a process, so that nobody on the wire can choose tuples that collide;
-results never depend on the key. Two different five-tuples among 65,536 live ones share a hash with
-a probability of about 10^-10, so the flow table trusts it.
+The key is drawn once per process, so that no sender can choose tuples that collide; results never
+depend on it. Two different five-tuples among 65,536 live ones share a hash with a probability of
+about 10^-10, so the flow table trusts it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _ICMP4, _ICMP6 = _pair_table(ICMP_ANSWERS), _pair_table(ICMP6_ANSWERS)
 
 
 def icmp_ports(kind: U16, code: U16, *, six: bool) -> tuple[U16, U16, Bool]:
-    """Ports that stand for type and code in the five-tuple, and whether the pair has two ways.
+    """Ports that stand for type and code in the five-tuple, and whether the pair is bidirectional.
 
-    A request and its answer give each other's ports swapped; messages without an answer keep
-    (type, code) and are flows of one direction.
+    A request and its answer give each other's ports swapped; messages without an answer keep (type,
+    code) and are one-way flows.
     """
     answer = (_ICMP6 if six else _ICMP4)[np.minimum(kind, 255)]
     paired = answer != 0xFFFF

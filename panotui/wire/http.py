@@ -1,7 +1,7 @@
 """HTTP/1 heads: the bytes of a request or answer up to its empty line in, `HttpMessage` out.
 
-Credentials stay where they are: that `Authorization: Basic` (or a user in the URL) was sent in
-clear is told, what it said is not. The query string of a path is dropped, because it carries
+Credentials are never copied: the message records that `Authorization: Basic` (or a user in the URL)
+was sent in cleartext, not its value. The query string of a path is dropped, because it may carry
 tokens.
 """
 
@@ -36,18 +36,18 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\s*$)")
 
 
 class Head(NamedTuple):
-    """A message's head and what the lane needs of it to go on."""
+    """A message's head, with the data that the lane needs to continue."""
 
     message: HttpMessage
     size: int  # bytes up to and with the empty line
     is_video: bool  # an answer of pictures that replace each other: MJPEG
     tunnel_cookie: bool  # x-sessioncookie, or a WebSocket for RTSP: RTSP tunnelled in HTTP
     asks_for: str | None = None  # of a request: "onvif", "snapshot"; None: nothing of cameras
-    is_picture: bool = False  # an answer that is one JPEG
+    is_picture: bool = False  # a response that is one JPEG
 
 
 def end_of_head(data: bytes | bytearray) -> int:
-    """Bytes up to and with the empty line that ends a head, -1 when it is not there yet."""
+    """Bytes up to and including the empty line that ends a head, -1 if it is not there yet."""
     crlf = data.find(b"\r\n\r\n", 0, HEAD_LIMIT)
     lf = data.find(b"\n\n", 0, HEAD_LIMIT)
     if crlf < 0 and lf < 0:
@@ -58,7 +58,7 @@ def end_of_head(data: bytes | bytearray) -> int:
 
 
 def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
-    """A head; one that is cut short is read as far as it goes. `Malformed` without start line."""
+    """A head; a truncated one is read as far as it goes. `Malformed` without a start line."""
     size = end_of_head(data)
     head = data[: size if size >= 0 else HEAD_LIMIT]
     lines = head.split(b"\n", 128)
@@ -114,7 +114,7 @@ def parse(data: bytes, origin: Origin, from_client: bool) -> Head:
 
 
 def _asks_for(path: bytes, fields: dict[bytes, bytes]) -> str | None:
-    """What a request wants of a camera, by its path and the namespace of its action."""
+    """The camera service that a request is for, by its path and the namespace of its action."""
     said = path.lower() + b" " + fields.get(b"soapaction", b"").lower()
     said += fields.get(b"content-type", b"").lower()
     if _SNAPSHOT.search(path):

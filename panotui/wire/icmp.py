@@ -1,9 +1,9 @@
 """ICMP (RFC 792, 1191, 4884) and ICMPv6 (RFC 4443, 4861): bytes from the ICMP header in,
 `IcmpMessage` out.
 
-Errors carry the addresses, protocol and ports of the packet that they quote, so that the flow they
-speak of can be found; neighbour discovery carries its target and link-layer address; redirects and
-router advertisements the router. Multicast listener messages are named apart by `group`.
+Errors carry the addresses, protocol and ports of the packet that they quote, so that its flow can
+be found; neighbour discovery carries its target and link-layer address; redirects and router
+advertisements carry the router. Multicast listener messages have a `group`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def parse(data: bytes, origin: Origin, version: int, src: str, dst: str) -> Icmp
 def quoted_packet(data: bytes) -> Quoted | None:
     """(source, destination, protocol, sport, dport) of a quoted IP packet; None if unreadable.
 
-    Ports are None where the protocol has none, for later fragments, or when they were cut off.
+    Ports are None if the protocol has none, for later fragments, or if they were cut off.
     """
     if len(data) < 20:
         return None

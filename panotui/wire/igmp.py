@@ -1,7 +1,7 @@
 """IGMP (RFC 1112, 2236, 3376) and multicast listener discovery (RFC 2710, 3810): bytes in, a
 `LinkControlMessage` out: `igmp-query`, `igmp-report`, `igmp-leave`, and the same as `mld-...`.
 
-`group` is the first group named; the detail tells the rest in one line.
+`group` is the first group; the detail lists the rest in one line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The first bytes of one TCP direction, in order: segments in, contiguous bytes out, bounded.
 
-Segments may come late, twice, overlapping, and the very first may come second. The first copy of a
-byte wins. Media streams have a reassembler of their own; this one serves handshakes, which are
+Segments may arrive late, twice or overlapping, and the very first may arrive second. The first copy
+of a byte counts. Media streams have their own reassembler; this one is for handshakes, which are
 short.
 """
 
@@ -40,7 +40,7 @@ class InOrder:
         return len(self.ready) + self._pending_bytes
 
     def add(self, sequence: int, payload: bytes) -> bool:
-        """Take a segment; true when new bytes are ready."""
+        """Add a segment; true if new bytes are ready."""
         self.offered += len(payload)
         if self._base is None:
             self._base = sequence
@@ -48,7 +48,7 @@ class InOrder:
             self.ready += payload
             return True
         ahead = (sequence - self._next) & _MASK
-        if ahead >= _HALF:  # starts before what is expected: a repeat, or partly new
+        if ahead >= _HALF:  # starts before the expected byte: a retransmission, or partly new
             known = _MASK + 1 - ahead
             if known >= len(payload):
                 return False
@@ -62,9 +62,9 @@ class InOrder:
         return True
 
     def skip(self, sequence: int, size: int) -> bool:
-        """Pass over `size` bytes from `sequence` that were sent but not captured.
+        """Skip `size` bytes from `sequence` that were sent but not captured.
 
-        True when they were next in order; what waited for them is ready then.
+        True if they were next in order; later segments are ready then.
         """
         if self._base is None or sequence & _MASK != self._next:
             return False
@@ -74,11 +74,11 @@ class InOrder:
         return True
 
     def precedes(self, sequence: int) -> bool:
-        """True when a segment at `sequence` comes before the first byte seen (it was overtaken)."""
+        """True if a segment at `sequence` comes before the first byte seen (it was overtaken)."""
         return self._base is not None and 0 < (self._base - sequence) & _MASK < _HALF
 
     def restart(self, sequence: int, payload: bytes) -> None:
-        """Begin again with an overtaken first segment, keeping what was seen after it."""
+        """Start again with an overtaken first segment; later bytes are kept."""
         later, base = bytes(self.ready), self._base
         self._base = sequence
         self._next = (sequence + len(payload)) & _MASK

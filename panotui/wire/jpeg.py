@@ -1,7 +1,7 @@
 """JPEG in RTP (RFC 2435): which packet starts a frame, and the picture's size.
 
-The main header has no room for more than 2040 pixels; cameras then repeat the JPEG file's own
-headers in an RTP header extension, as ONVIF's streaming specification wants.
+The main header is limited to 2040 pixels. For larger pictures cameras repeat the JPEG file's own
+headers in an RTP header extension, as ONVIF's streaming specification requires.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def flags(captured: I32, head: U64) -> U8:
 _FRAGMENT_OFFSET = np.uint64(0x00FF_FFFF_0000_0000)
 
 
-EXTENSION_BYTES_MAX = 1024  # of a header extension, as far back as it is looked for
+EXTENSION_BYTES_MAX = 1024  # bytes of a header extension that are searched, from its end
 _PROFILE = b"\xff\xd8"
 _SIZED = frozenset({0xC0, 0xC1, 0xC2, 0xC3})  # frame headers (ITU-T T.81 B.2.2)
 
@@ -63,5 +63,5 @@ def _size_in_headers(raw: bytes) -> tuple[int, int] | None:
 
 
 def size_of_picture(head: bytes) -> tuple[int, int] | None:
-    """Width and height of a JPEG by its first bytes; None where they do not say."""
+    """Width and height of a JPEG by its first bytes; None if they do not contain it."""
     return _size_in_headers(head[2:]) if head[:2] == b"\xff\xd8" else None

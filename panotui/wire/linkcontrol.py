@@ -1,9 +1,8 @@
-"""Link control protocols that are named with one line of detail: bytes in, `LinkControlMessage`
-out.
+"""Link control protocols, reported with one line of detail: bytes in, `LinkControlMessage` out.
 
-STP and PAUSE are read here, because every switch sends them all the time. The rare ones (LACP,
-EAPOL, VRRP, HSRP) are named here, with their first bytes; `described` reads these through scapy,
-which takes 14 MB and a third of a second to load: no meter does.
+STP and PAUSE are parsed here, because every switch sends them all the time. The rare ones (LACP,
+EAPOL, VRRP, HSRP) are recognised here and their first bytes kept; `described` parses these with
+scapy, which takes 14 MB and a third of a second to load, and which no meter loads.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ _EAPOL = {0: "packet", 1: "start", 2: "logoff", 3: "key", 5: "mka"}
 _VRRP_TYPE_ADVERTISEMENT = 1
 _HSRP_ADVERTISE = 3
 _HSRP2_ACTIVE = 6
-# rare on most links, so that each who speaks them is told as an event
+# rare on most links, so each new sender is reported as an event
 _TITLES = {"lacp": "LACP", "eapol": "802.1X", "vrrp": "VRRP", "hsrp": "HSRP"}
-RAW_MOST = 256  # bytes of a rare packet that its message keeps
+RAW_MOST = 256  # bytes kept of a rare packet
 
 
 def parse_stp(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage | None:
@@ -90,7 +89,7 @@ def parse_slow(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
 
 
 def parse_eapol(data: bytes, origin: Origin, src_mac: str) -> LinkControlMessage:
-    """An IEEE 802.1X frame from its version byte: who asks whom to authenticate."""
+    """An IEEE 802.1X frame from its version byte: which device asks which to authenticate."""
     if len(data) < 4:
         raise Malformed("EAPOL shorter than its header")
     size = int.from_bytes(data[2:4], "big")
@@ -145,7 +144,7 @@ def link_message(
     raw: bytes = b"",
     title: str | None = None,
 ) -> LinkControlMessage:
-    """A message with its place; without a `title` that of the rare protocols of this module."""
+    """A message with its origin; without a `title`, the one of this module's rare protocols."""
     return LinkControlMessage(
         time_ns=origin.time_ns,
         packet=origin.packet,
@@ -165,7 +164,7 @@ def link_message(
 
 
 def described(message: LinkControlMessage) -> str:
-    """One line of detail: of a rare packet scapy's reading, where it has one."""
+    """One line of detail; for a rare packet, scapy's summary if it has one."""
     describe = _dissectors().get(message.protocol) if message.raw else None
     if describe is None:
         return message.detail
@@ -176,14 +175,16 @@ def described(message: LinkControlMessage) -> str:
 
 
 def load() -> None:
-    """Load scapy's readers now: for a process whose libraries will be out of reach when the first
-    rare packet comes."""
+    """Load scapy's parsers now, for a process that cannot reach its libraries when the first rare
+    packet comes.
+    """
     _dissectors()
 
 
 def _forget_makers() -> None:
-    """Give up scapy's list of who makes which network card, half of what scapy takes (13 MB):
-    nothing here names makers, and `health.vendors` reads a list of its own."""
+    """Drop scapy's list of network card vendors, half of its memory (13 MB): it is not needed here,
+    and `state.vendors` has its own list.
+    """
     from scapy.data import MANUFDB
 
     with contextlib.suppress(AttributeError):
@@ -192,8 +193,8 @@ def _forget_makers() -> None:
 
 @lru_cache(maxsize=1)
 def _dissectors() -> dict[str, Callable[[bytes], str]]:
-    """Load scapy's layers once, without their warnings; empty when scapy cannot be loaded."""
-    import logging  # 1 ms of each start, for scapy alone, which loads it anyway
+    """Load scapy's layers once, without their warnings; empty if scapy cannot be loaded."""
+    import logging  # 1 ms of each start, only for scapy, which loads it anyway
 
     for name in ("scapy.runtime", "scapy.loading", "scapy.interactive", "scapy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

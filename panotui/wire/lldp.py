@@ -1,7 +1,7 @@
 """LLDP (IEEE 802.1AB): bytes after the ethertype in, `NeighbourMessage` out.
 
-Beside the mandatory TLVs it reads what a site needs of the switch's port: VLAN, the operational
-MAU type (the switch's own view of speed and duplex), largest frame and power.
+Besides the mandatory TLVs it reads the switch port's VLAN, operational MAU type (the switch's own
+view of speed and duplex), largest frame and power.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""MQTT 3.1, 3.1.1 and 5 in clear text: bytes of a connection's start in, `MqttMessage` out.
+"""MQTT 3.1, 3.1.1 and 5 in cleartext: the first bytes of a connection in, `MqttMessage` out.
 
-Only what tells who connects and how it ends is read: CONNECT, CONNACK, DISCONNECT. Passwords are
-never looked at; that a user name was sent is told, the name is not.
+Only packets that show who connects and how the connection ends are read: CONNECT, CONNACK,
+DISCONNECT. Passwords are never read; the message records that a user name was sent, not the name.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def looks_like_connect(data: bytes) -> bool:
 
 
 def packet_size(data: bytes) -> int | None:
-    """Bytes of the packet at the start of `data`, None when its length is not all there."""
+    """Bytes of the packet at the start of `data`, None if its length is incomplete."""
     length = _remaining(data)
     return None if length is None else length[0] + length[1]
 
 
 def parse(data: bytes, origin: Origin, from_client: bool) -> MqttMessage | None:
-    """One control packet that is all there; None for types that are no news."""
+    """One complete control packet; None for types that do not matter."""
     length = _remaining(data)
     if length is None:
         raise Malformed("MQTT length cut short")
@@ -80,7 +80,7 @@ def _connect(body: bytes, origin: Origin, from_client: bool) -> MqttMessage:
 
 
 def _remaining(data: bytes) -> tuple[int, int] | None:
-    """(remaining length, bytes of fixed header); None when cut short."""
+    """(remaining length, bytes of fixed header); None if truncated."""
     return _varint(data, 1)
 
 

@@ -1,7 +1,7 @@
 """NTP (RFC 5905): a UDP payload in, `NtpMessage` out, with the four raw 64-bit stamps kept.
 
-`ntplib` reads the header; the stamps are read here, because seconds as floats would lose the low
-bits by which an answer is matched to its request.
+`ntplib` reads the header. The stamps are read here, because seconds as floats lose the low bits
+that match an answer with its request.
 """
 
 from __future__ import annotations
@@ -80,10 +80,9 @@ def parse(payload: bytes, origin: Origin, src: str, dst: str, sport: int, dport:
 
 
 def stamp_ns(stamp: int) -> int | None:
-    """A 64-bit NTP timestamp as ns since 1970, None when unset.
+    """A 64-bit NTP timestamp as ns since 1970, None if unset.
 
-    The era is chosen by the top bit (RFC 4330 section 3): set, 1968 to 2036; clear, after
-    2036-02-07.
+    The top bit selects the era (RFC 4330 section 3): set, 1968 to 2036; clear, after 2036-02-07.
     """
     if not stamp:
         return None

@@ -1,7 +1,7 @@
-"""What every control parser is given beside its bytes, and the one thing that it may raise.
+"""The second argument of every control parser, and the only exception that it may raise.
 
 In: where a packet was seen. Out: the common fields of a `Message`. The control lane makes one
-`Origin` a packet and catches `Malformed`; a parser never lets anything else out.
+`Origin` per packet and catches `Malformed`; a parser raises nothing else.
 """
 
 from __future__ import annotations
@@ -19,4 +19,4 @@ class Origin(NamedTuple):
 
 
 class Malformed(ValueError):
-    """The bytes are not what their place says; the lane counts it and goes on."""
+    """The bytes are not what their position requires; the lane counts it and continues."""

@@ -1,9 +1,9 @@
-"""PTP, the Precision Time Protocol (IEEE 1588): a datagram or a frame in, what it says of the
+"""PTP, the Precision Time Protocol (IEEE 1588): a datagram or a frame in, its data about the
 grandmaster out.
 
 Version 2 (with 802.1AS, which is a profile of it) names the grandmaster in Announce messages,
-version 1 (IEEE 1588-2002; audio networks still speak it) in Sync messages. All others carry times
-that mean something to clocks alone and give None.
+version 1 (IEEE 1588-2002; audio networks still speak it) in Sync messages. All other messages carry
+only times for the clocks, and give None.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _V1_CONTROL, _V1_SUBDOMAIN, _V1_GRANDMASTER, _V1_STRATUM = 32, 4, 54, 67
 def parse(
     data: bytes, origin: Origin, src: str = "", src_mac: str = ""
 ) -> LinkControlMessage | None:
-    """A PTP message from its first byte. `src` is empty where it comes in no datagram."""
+    """A PTP message from its first byte. `src` is empty if it is not in a datagram."""
     if len(data) < _HEADER:
         raise Malformed("PTP shorter than its header")
     version = data[1] & 15
@@ -64,7 +64,7 @@ def parse(
 
 
 def _distance(steps: int) -> str:
-    """How many clocks stand between the sender and the grandmaster."""
+    """The number of clocks between the sender and the grandmaster."""
     if not steps:
         return "is the grandmaster"
     return f"{steps} step away" if steps == 1 else f"{steps} steps away"
@@ -92,6 +92,6 @@ def _message(
         src_mac,
         src or None,
         group=identity,
-        # another grandmaster is news again
+        # another grandmaster is reported again
         title=f"PTP with grandmaster {identity}",
     )

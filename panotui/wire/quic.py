@@ -1,9 +1,9 @@
 """QUIC version 1 and 2 Initial packets (RFC 9000, 9001, 9369): UDP payloads of a client in, the
 ClientHello out.
 
-The keys follow from the connection id of the client's first Initial; that is no secret, only a
-protection from bystanders. `InitialKeys` opens packets, `Hello` gathers CRYPTO frames in any order
-over several packets, bounded. `cryptography` is imported with the first Initial.
+The keys are derived from the connection id of the client's first Initial, so they are not secret.
+`InitialKeys` decrypts packets, `Hello` collects CRYPTO frames in any order over several packets,
+bounded. `cryptography` is imported with the first Initial.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from panotui.wire import tls
 from panotui.wire.origin import Malformed, Origin
 
 V1, V2 = 0x00000001, 0x6B3343CF
-DRAFT_29, DRAFT_34 = 0xFF00001D, 0xFF000022  # the ones that were widely deployed
+DRAFT_29, DRAFT_34 = 0xFF00001D, 0xFF000022  # the widely deployed versions
 VERSIONS = (V1, V2, DRAFT_29, DRAFT_34)
 PORTS = (443, 853, 4433, 4443, 8443)
 _SALTS = {
@@ -25,7 +25,7 @@ _SALTS = {
     V1: bytes.fromhex("38762cf7f55934b34d179ae6a4c80cadccbb7f0a"),
     V2: bytes.fromhex("0dede3def700a6db819381be6e269dcbf9bd2ed9"),
 }
-INITIAL_BYTES = 1200  # a client's datagrams with Initials are padded to this
+INITIAL_BYTES = 1200  # a client pads its datagrams with Initials to this size
 _PACKETS_READ = 8
 _FRAMES_READ = 256
 _CHUNKS = 128
@@ -43,7 +43,7 @@ class Initial(NamedTuple):
 
 
 def initials(datagram: bytes) -> list[Initial]:
-    """The Initial packets coalesced in a datagram; empty when it starts with something else."""
+    """The Initial packets coalesced in a datagram; empty if it starts with anything else."""
     found: list[Initial] = []
     at = 0
     while at + 7 <= len(datagram) and len(found) < 4:
@@ -61,7 +61,7 @@ def initials(datagram: bytes) -> list[Initial]:
         if source > 20 or place >= len(datagram):
             raise Malformed("QUIC connection id")
         if first >> 4 & 3 != (version == V2):
-            break  # 0-RTT, Handshake and Retry: nothing to learn after them
+            break  # 0-RTT, Handshake and Retry: nothing useful follows them
         length, place = _varint(datagram, place)
         token = datagram[place : place + length]
         place += length
@@ -77,7 +77,7 @@ def initials(datagram: bytes) -> list[Initial]:
 
 
 class InitialKeys:
-    """Client Initial keys for a version and the destination connection id that they come from."""
+    """Client Initial keys, by version and destination connection id."""
 
     __slots__ = ("_aead", "_header", "dcid", "hp", "iv", "key", "version")
 
@@ -93,11 +93,11 @@ class InitialKeys:
         self.iv = _expand(client, label + b" iv", 12)
         self.hp = _expand(client, label + b" hp", 16)
         self._aead = AESGCM(self.key)
-        # One block at a time for the mask (RFC 9001 5.4.3), not a mode for messages.
+        # One block at a time for the mask (RFC 9001 5.4.3), so no block mode is needed.
         self._header: Any = Cipher(algorithms.AES(self.hp), modes.ECB()).encryptor()  # noqa: S305
 
     def open(self, datagram: bytes, packet: Initial) -> bytes | None:
-        """The frames of a packet; None when these are not its keys."""
+        """The frames of a packet; None if these are not its keys."""
         from cryptography.exceptions import InvalidTag
 
         sample = datagram[packet.number_at + 4 : packet.number_at + 20]
@@ -123,7 +123,7 @@ def load() -> None:
 
 
 class Hello:
-    """A connection's ClientHello in the making; `done` when told or given up."""
+    """A connection's ClientHello under construction; `done` when reported or given up."""
 
     __slots__ = ("_chunks", "_keys", "_packets", "_size", "done")
 
@@ -140,7 +140,9 @@ class Hello:
         return self._size
 
     def feed(self, datagram: bytes, origin: Origin) -> TlsClientHello | None:
-        """A client's datagram; the hello when it is whole. `Malformed` for broken Initials."""
+        """Add a client's datagram; returns the hello when it is complete. `Malformed` for broken
+        Initials.
+        """
         for packet in initials(datagram):
             self._packets += 1
             if self._packets > _PACKETS_READ:
@@ -162,7 +164,8 @@ class Hello:
             frames = keys.open(datagram, packet)
             if frames is not None or keys.dcid == packet.dcid:
                 return frames
-        # the first packet, or the first after a Retry (which changes the id that keys come from)
+        # the first packet, or the first after a Retry (which changes the connection id for the
+        # keys)
         keys = InitialKeys(packet.version, packet.dcid)
         frames = keys.open(datagram, packet)
         if frames is not None:
@@ -192,7 +195,7 @@ class Hello:
                     self._chunks[offset] = frames[at : at + size]
                 at += size
             else:
-                return  # CONNECTION_CLOSE, or what may not be in an Initial
+                return  # CONNECTION_CLOSE, or a frame not allowed in an Initial
 
     def _whole(self, origin: Origin) -> TlsClientHello | None:
         stream = bytearray()

@@ -1,9 +1,9 @@
-"""Takes secrets out of URLs: only what is known to be harmless stays.
+"""Removes secrets from URLs: only parts that are known to be harmless stay.
 
 Camera makers put user names, passwords, tokens and session ids into every part of an RTSP URL,
-under ever new names. Bad words are therefore not looked for: the value of a `key=value` stays only
-where the key is one of `HARMLESS`, wherever in the URL it stands. A path of plain words stays,
-because a person has to find the wrong one in it.
+under ever new names. A list of bad words is therefore not enough: the value of a `key=value` stays
+only if the key is one of `HARMLESS`, anywhere in the URL. A path of plain words stays, because a
+person has to find the wrong one in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 MASK: Final = "***"
 
-# Keys whose values say which picture is meant, never who asks for it.
+# Keys whose values select a picture, never a user.
 _HARMLESS_KEYS = """
 channel channels channelid chanid chan chid ch chn camera cameraid cameranum cam camid input
 videoinput source sourceid subtype subtypeid sub type streamtype streamtypeid streamid stream
@@ -31,10 +31,10 @@ HARMLESS: Final = frozenset(_HARMLESS_KEYS.split())
 _SCHEME = re.compile(r"(?i)\b((?:rtsp[su]?|rtmps?|https?|wss?|ftps?)(?::|%3a)(?://|%2f%2f))")
 _ENCODED = {"%3d": "=", "%26": "&", "%3b": ";", "%3f": "?", "%2f": "/", "%40": "@", "%3a": ":"}
 _ENCODINGS = re.compile("(?i)" + "|".join(_ENCODED))
-# `key=` at the beginning of a part: behind a separator, or an underscore as in
+# `key=` at the beginning of a part: after a separator, or after an underscore as in
 # "/user=admin_password=x_channel=1_stream=0.sdp".
 _KEY = re.compile(r"(?:^|(?<=[/?&;#_,\s]))([A-Za-z][\w.\-\[\]]{0,40}?)=")
-_ENDS = re.compile(r"[/?&;#]")  # ends a value, where no further key does
+_ENDS = re.compile(r"[/?&;#]")  # ends a value if no other key does
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.\-]+)(?::\d{1,5})?(?=[/?#;,\s]|$)")
 _ADDRESS = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.%\w]+\]|[\w\-]+(?:\.[\w\-]+)+)")
 _TAIL = re.compile(r"\.(?:sdp|cgi|asp|mp4|h264|264|smp|amp|mov|ts)$", re.IGNORECASE)
@@ -42,7 +42,7 @@ _URL_ENDS = re.compile(r"[\s\"'<>]|,(?=\s*(?:url=|rtsp))")
 
 
 def redact(text: str) -> str:
-    """`text` without what the URLs in it may tell of users, passwords, tokens and sessions."""
+    """`text` without users, passwords, tokens and session ids in its URLs."""
     found = list(_SCHEME.finditer(text))
     if not found:
         return text
@@ -53,7 +53,7 @@ def redact(text: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """The same of a text that is a URL, or a path: a request's target, a track's `control`."""
+    """The same for a text that is a URL or a path: a request's target, a track's `control`."""
     match = _SCHEME.match(url)
     if match is None:
         return _values(_plain(url))
@@ -61,7 +61,7 @@ def redact_url(url: str) -> str:
 
 
 def _behind_scheme(rest: str, *, whole: bool = False) -> str:
-    """What follows `rtsp://`, and in a text what follows the URL."""
+    """The part after `rtsp://`, and in a text the part after the URL."""
     rest = without_user(rest)
     end = None if whole else _URL_ENDS.search(rest)
     cut = len(rest) if end is None else end.start()
@@ -69,8 +69,9 @@ def _behind_scheme(rest: str, *, whole: bool = False) -> str:
 
 
 def without_user(rest: str) -> str:
-    """`rest` from the host on. A password may hold `/ ? # @` and spaces, so the last `@` that has a
-    host behind it counts, unless what comes first is an address or a full name already."""
+    """`rest` from the host on. A password may contain `/ ? # @` and spaces, so the last `@` that is
+    followed by a host counts, unless the text before it is already an address or a full name.
+    """
     plain = _plain(rest)
     host = _HOST.match(plain)
     if host is not None and _ADDRESS.match(host[0]):
@@ -82,14 +83,14 @@ def without_user(rest: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` with encoded separators as the separators that they are."""
+    """`text` with percent-encoded separators decoded."""
     if "%" not in text:
         return text
     return _ENCODINGS.sub(lambda m: _ENCODED[m[0].lower()], text)
 
 
 def _values(text: str) -> str:
-    """`text` with the values of all but harmless keys masked."""
+    """`text` with all values masked, except those of harmless keys."""
     keys = [_key_at(match) for match in _KEY.finditer(text)]
     if not keys:
         return _bare(text)
@@ -105,8 +106,9 @@ def _values(text: str) -> str:
 
 
 def _key_at(match: re.Match[str]) -> tuple[int, int]:
-    """(start, place of the `=`) of a key. What an underscore ties to a harmless key in front may be
-    the end of a password: "password=a_b_channel=1"."""
+    """(start, position of the `=`) of a key. Text joined by an underscore to a harmless key may be
+    the end of a password: "password=a_b_channel=1".
+    """
     whole = match[1]
     if whole.lower() not in HARMLESS:
         for at in (m.end() for m in re.finditer("_", whole)):
@@ -120,8 +122,8 @@ def _value(key: str, value: str) -> str:
     end = _ENDS.search(value)
     if harmless and end is None:
         return value
-    # what is behind a separator belongs to a secret that holds it, or is a path: with a harmless
-    # key it is a path, with any other nobody can tell
+    # text after a separator belongs to a secret that contains the separator, or is a path: with a
+    # harmless key it is a path, with any other key it is unknown
     if harmless:
         assert end is not None
         return value[: end.start()] + _bare(value[end.start() :])
@@ -130,8 +132,9 @@ def _value(key: str, value: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Parts without a key: a path stays, what stands alone behind a separator does not (a token
-    may)."""
+    """Parts without a key: a path stays, a single word after a separator does not (it may be a
+    token).
+    """
     path, *parts = re.split(r"([?&;#])", text)
     shown = (part if part in ("", *"?&;#") or part.lower() in HARMLESS else MASK for part in parts)
     return path + "".join(shown)

@@ -1,4 +1,4 @@
-"""RTCP (RFC 3550 6): one datagram or interleaved frame of bytes to its reports.
+"""RTCP (RFC 3550 6): one datagram or interleaved frame in, its reports out.
 
 In: the bytes of a compound packet; out: sender reports, report blocks, BYEs, and the kinds of
 feedback in it. Lengths must add up (RFC 3550 A.2); anything else gives None.
@@ -67,7 +67,7 @@ _FEEDBACK = {(205, 1): "nack", (206, 1): "pli", (206, 4): "fir"}
 
 
 def parse(raw: bytes, complete: bool = True) -> Compound | None:
-    """A compound packet; `complete` false: cut by the capture's snap length, read what is there."""
+    """A compound packet; `complete` false: truncated by the snap length, read as far as it goes."""
     senders: list[SenderReport] = []
     reports: list[ReceptionReport] = []
     byes: list[int] = []

@@ -1,8 +1,8 @@
 """RTP headers, vectorised: offsets of UDP payloads or interleaved frames in, columns out.
 
-What comes in: one byte buffer and, a row each, where a supposed RTP packet starts and how long it
-is. What goes out: `RtpColumns`, aligned with the rows, with `valid` false where the bytes cannot
-be RTP (RFC 3550 5.1 and A.1, RFC 5761 4). Nothing is assumed of the payload.
+In: one byte buffer and, per row, start and length of a possible RTP packet. Out: `RtpColumns`,
+aligned with the rows, with `valid` false where the bytes cannot be RTP (RFC 3550 5.1 and A.1, RFC
+5761 4). Nothing is assumed about the payload.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from panotui.wire.gather import gather
 HEADER_BYTES = 12
 WORD_BYTES = 20  # fixed header and the first eight bytes of payload
 LOOK = np.uint16(0xFF7F)  # of the first two bytes: all but the marker
-NO_LOOK = 0x0080  # what no look can be
+NO_LOOK = 0x0080  # a value that no packet can have
 
-# Static payload types whose clock rate RFC 3551 table 4 and 5 fix: (encoding name, Hz).
+# Static payload types with a fixed clock rate (RFC 3551 table 4 and 5): (encoding name, Hz).
 STATIC_PAYLOADS: dict[int, tuple[str, int]] = {
     0: ("PCMU", 8000),
     3: ("GSM", 8000),
@@ -48,7 +48,7 @@ STATIC_PAYLOADS: dict[int, tuple[str, int]] = {
 
 
 class RtpColumns(Struct):
-    """Parallel columns of n supposed RTP packets."""
+    """Parallel columns of n possible RTP packets."""
 
     valid: Bool  # (n,) version 2, not RTCP, lengths consistent with CC, X and P
     payload_type: U8  # (n,) 0..127
@@ -62,7 +62,7 @@ class RtpColumns(Struct):
     head: U64  # (n,) the first eight bytes of the payload as a big-endian word
 
     def take(self, rows: I64) -> RtpColumns:
-        """The named rows, in that order."""
+        """The given rows, in that order."""
         return RtpColumns(
             self.valid[rows],
             self.payload_type[rows],
@@ -77,23 +77,24 @@ class RtpColumns(Struct):
         )
 
     def put(self, rows: I64, other: RtpColumns) -> None:
-        """Replace the named rows by those of another."""
+        """Replace the given rows by those of another."""
         for name in self.__struct_fields__:
             getattr(self, name)[rows] = getattr(other, name)
 
 
 def look_of(payload_type: int) -> int:
-    """The first two bytes of packets with the fixed header only, without the marker."""
+    """The first two bytes, without the marker, of packets that have only the fixed header."""
     return 0x8000 | payload_type
 
 
 def plain_headers(
     transport: tuple[U64, U64, U64], ssrc: U32, payload: I64, length: I32, captured: I32
 ) -> RtpColumns:
-    """RTP columns of n datagrams with the fixed header only, from words of `Columns.transport`.
+    """RTP columns of n datagrams that have only the fixed header, from words of
+    `Columns.transport`.
 
-    `payload`, `length` and `captured` (at least `WORD_BYTES`) are those of the datagrams; the rows
-    are valid when their first two bytes look so.
+    `payload`, `length` and `captured` (at least `WORD_BYTES`) are those of the datagrams; a row is
+    valid if its first two bytes match.
     """
     first, second, head = transport
     bits = first >> np.uint64(16)
@@ -112,7 +113,7 @@ def plain_headers(
 
 
 def words(data: U8, kind: str) -> U64 | U32 | U16:
-    """`data` seen as overlapping little-endian words at every byte offset (no copy)."""
+    """`data` as overlapping little-endian words at every byte offset (no copy)."""
     dtype = np.dtype(kind)
     n = max(len(data) - dtype.itemsize + 1, 0)
     return np.ndarray((n,), dtype, data.data if n else bytearray(8), strides=(1,))
@@ -168,7 +169,8 @@ def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) 
             size = data[size_at].astype(np.int64) << 8 | data[size_at + 1]
             head[extended] += 4 + 4 * size
         padded = special[(b0[special] & 0x20) != 0]
-        # The padding count is the packet's last byte; where it was not captured it stays unknown.
+        # The padding count is the packet's last byte; if that was not captured, the count is
+        # unknown.
         padded = padded[present[padded] >= length32[padded]]
         if len(padded) and padding is not None:
             count = data[at[padded] + length32[padded] - 1].astype(np.int64)
@@ -197,5 +199,5 @@ def read_headers(data: U8, offset: I64, length: I64 | I32, captured: I64 | I32) 
 
 
 def payload_heads(data: U8, payload: I64) -> U64:
-    """(n,) the eight bytes at each offset as a big-endian word; 0 where the buffer has ended."""
+    """(n,) the eight bytes at each offset as a big-endian word; 0 past the end of the buffer."""
     return gather(data, payload, 8).view(">u8").astype(np.uint64)

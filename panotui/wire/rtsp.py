@@ -1,8 +1,8 @@
 """RTSP 1.0 and 2.0 messages (RFC 2326, 7826): bytes of one message in, typed values out.
 
-Where a message ends in a byte stream is `head_end` and `body_length`; what follows a `$` is not
-text and not read here. Credentials are dropped while parsing: of Authorization only the scheme is
-kept, and URLs lose their user and password.
+`head_end` and `body_length` give the end of a message in a byte stream; `$` frames are not text and
+not parsed here. Credentials are dropped while parsing: only the scheme of Authorization is kept,
+and URLs lose their user and password.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LONGEST_START = max(map(len, _STARTS))
 
 
 def starts_message(raw: bytes | bytearray | memoryview) -> bool | None:
-    """Do these bytes begin an RTSP message? None: too few to tell."""
+    """Whether these bytes begin an RTSP message; None: too few bytes to decide."""
     head = bytes(raw[:_LONGEST_START])
     if any(head.startswith(start) for start in _STARTS):
         return True
@@ -49,13 +49,13 @@ def starts_message(raw: bytes | bytearray | memoryview) -> bool | None:
 
 
 def find_message(raw: bytes | bytearray, start: int = 0) -> int:
-    """Where the next whole start line begins, -1 none; for finding the way after a hole."""
+    """Position of the next whole start line, -1 without one; for resynchronising after a hole."""
     found = _START.search(raw, start)
     return found.start() if found else -1
 
 
 def head_end(raw: bytes | bytearray, start: int = 0) -> int:
-    """Position after the empty line that ends the header, -1 when it is not there yet."""
+    """Position after the empty line that ends the header, -1 if it is not there yet."""
     strict = raw.find(b"\n\r\n", start)
     loose = raw.find(b"\n\n", start)
     if strict >= 0 and (loose < 0 or strict < loose):
@@ -64,9 +64,9 @@ def head_end(raw: bytes | bytearray, start: int = 0) -> int:
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
-    """One request or answer."""
+    """One request or response."""
 
-    method: str | None  # None: an answer
+    method: str | None  # None: a response
     url: str | None
     version: str
     status: int | None
@@ -85,17 +85,17 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def body_length(self) -> int:
-        """Bytes of the body; absent or unreadable means none."""
+        """Bytes of the body; 0 if the header is absent or unreadable."""
         value = (self.one("content-length") or "").strip()
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else 0
 
     @property
     def describes(self) -> bool:
-        """Is the body an SDP?"""
+        """Whether the body is an SDP."""
         return "application/sdp" in (self.one("content-type") or "").lower()
 
     def session(self) -> tuple[str | None, int | None]:
-        """Session id and time-out in seconds, each None where it is not said."""
+        """Session id and timeout in seconds, each None if absent."""
         value = self.one("session")
         if not value:
             return None, None
@@ -108,8 +108,9 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return parts[0] or None, timeout
 
     def challenges(self) -> tuple[tuple[str, ...], bool]:
-        """Schemes that WWW-Authenticate offers, of Digest each algorithm that is not its first
-        ("Digest SHA-256"), and whether one says stale."""
+        """Schemes that WWW-Authenticate offers, with each Digest algorithm that is not its first
+        ("Digest SHA-256"), and whether one is marked stale.
+        """
         values = self.headers.get("www-authenticate", ())
         schemes: list[str] = []
         stale = False
@@ -128,7 +129,7 @@ _DROPPED = frozenset({"authorization", "proxy-authorization", "authentication-in
 
 
 def _start_words(line: str) -> list[str]:
-    """The three words of a start line; a URL may hold blanks (passwords that nobody encoded)."""
+    """The three words of a start line; a URL may contain spaces (unencoded passwords)."""
     if line.startswith("RTSP/"):
         return line.split(None, 2)
     method, _, rest = line.partition(" ")
@@ -137,7 +138,7 @@ def _start_words(line: str) -> list[str]:
 
 
 def parse_head(raw: bytes) -> Text | None:
-    """The start line and headers of a message (without its body); None when it is no RTSP."""
+    """The start line and headers of a message (without its body); None if it is not RTSP."""
     lines = raw[:HEAD_MAX].decode("utf-8", "replace").splitlines()
     while lines and not lines[0].strip():
         lines.pop(0)
@@ -170,7 +171,7 @@ def parse_head(raw: bytes) -> Text | None:
 
 
 def parse_http_refusal(raw: bytes) -> Text | None:
-    """An answer by HTTP that is no success, as RTSP would have it: a web server listens here."""
+    """An HTTP error response as if it were RTSP: a web server listens here."""
     lines = raw[:HEAD_MAX].decode("utf-8", "replace").splitlines()
     found = re.match(r"HTTP/1\.[01] ([345]\d\d)(?: (.*))?$", lines[0].strip()) if lines else None
     if found is None:

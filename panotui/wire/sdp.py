@@ -1,7 +1,7 @@
 """SDP (RFC 4566, 8866) as RTSP servers send it: bytes in, media descriptions out.
 
-Only what measuring needs is read: payload types, codecs and clock rates, control URLs, parameter
-sets, declared frame rate and size, protection. Nothing raises: a line that cannot be read is
+Only data needed for measurements is read: payload types, codecs and clock rates, control URLs,
+parameter sets, declared frame rate and size, protection. Nothing raises: unreadable lines are
 skipped, and numbers are bounded.
 """
 
@@ -44,14 +44,14 @@ class Media(msgspec.Struct, kw_only=True):
     profile_level_id: str | None = None
     bandwidth_kbps: int | None = None
     sps: bytes | None = None
-    direction: str = ""  # "sendonly", "recvonly", ... as the server says it
+    direction: str = ""  # "sendonly", "recvonly", ... as in the SDP
 
     @property
     def encrypted(self) -> bool:
         return "SAVP" in self.profile
 
     def track(self) -> RtspTrack:
-        """The record that leaves the meter."""
+        """The track in the form of a message."""
         payload_type, first = next(iter(self.formats.items()), (255, Format(None, 0)))
         return RtspTrack(
             media=self.media,

@@ -1,8 +1,8 @@
-"""Finds secrets in the bytes of packets, so that they can be written over with their length kept.
+"""Finds secrets in packet bytes, so that they can be overwritten without changing lengths.
 
-What is looked for: `Authorization` and its kin, cookies, credentials in URLs by the rules of
-`redaction`, WS-UsernameToken and users' XML elements, `Basic` anywhere, and fields of forms and of
-JSON that say what they are. RTSP in Base64, as in an HTTP tunnel, is looked through as well.
+It finds `Authorization` and similar headers, cookies, credentials in URLs by the rules of
+`redaction`, WS-UsernameToken and users' XML elements, `Basic` anywhere, and named fields of forms
+and of JSON. Base64-encoded RTSP, as in an HTTP tunnel, is searched as well.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ ZERO = b"0"
 
 
 class Secret(NamedTuple):
-    """A span of bytes; `until` ends it where the text did not, None where it is whole."""
+    """A span of bytes; `until` would end it if the text did not, None if it is complete."""
 
     start: int
     stop: int
     until: bytes | None = None
 
 
-# A header's value goes on in lines that begin with a space (RFC 9112, 5.2). Credentials keep the
-# word that says how they are made.
+# A header's value continues on lines that begin with a space (RFC 9112, 5.2). The scheme of
+# credentials is kept.
 _VALUE = rb"(?P<value>[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)"
 _HEADER = re.compile(
     rb"(?im)^(?:"
@@ -55,7 +55,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]{24,}={0,2}")
 
 
 def secrets_in(text: bytes) -> list[Secret]:
-    """Where secrets are, in order, without overlap."""
+    """The positions of secrets, in order, without overlap."""
     found: list[Secret] = []
     for match in _HEADER.finditer(text):
         found.append(_span(match, text, b"\n"))
@@ -69,7 +69,7 @@ def secrets_in(text: bytes) -> list[Secret]:
 
 
 def without_secrets(text: bytes) -> bytes:
-    """`text` with zeros for its secrets."""
+    """`text` with its secrets replaced by zeros."""
     found = secrets_in(text)
     if not found:
         return text
@@ -91,7 +91,7 @@ def _in_urls(text: bytes) -> list[Secret]:
     for (_, start), most in zip(starts, ends, strict=False):
         end = _URL_ENDS.search(text, start, most)
         stop = most if end is None else end.start()
-        # a password may hold spaces: those in front of the last "@" belong to the URL
+        # a password may contain spaces: those before the last "@" belong to the URL
         space = _SPACE.search(text, max(start, text.rfind(b"@", start, stop)), stop)
         found += _in_url(text, start, stop if space is None else space.start(), has_host=True)
     for match in _TARGET.finditer(text):
@@ -101,7 +101,9 @@ def _in_urls(text: bytes) -> list[Secret]:
 
 
 def _in_url(text: bytes, start: int, stop: int, *, has_host: bool) -> list[Secret]:
-    """What `redaction` would not show of a URL: its user, and all from the first secret on."""
+    """The parts of a URL that `redaction` would hide: its user, and everything from the first
+    secret on.
+    """
     url = text[start:stop].decode("latin-1")
     found: list[Secret] = []
     if has_host:

@@ -1,8 +1,8 @@
-"""The one way by which bytes of the wire become text: printable, one line, bounded.
+"""The only function that turns bytes from the wire into text: printable, one line, bounded.
 
-In come bytes (read as UTF-8) or text that a dissector made; out comes a `str` that cannot steer a
-terminal, break a line, hide itself or reverse its neighbours: everything invisible is written out
-as an escape that a person can read (`\\x1b`, `\\u202e`), and what is too long ends in an ellipsis.
+Bytes (read as UTF-8) or text from a dissector come in. The result is a `str` that cannot control a
+terminal, break a line, hide itself or reverse its neighbours: every invisible character is written
+as a readable escape (`\\x1b`, `\\u202e`), and text that is too long ends in an ellipsis.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ ELLIPSIS = "…"
 MARKS_IN_A_ROW = 2  # combining marks kept on one letter; more only pile up over other lines
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
-# Printable to Unicode, but drawn as nothing: Hangul fillers, the blank Braille cell, and marks
-# whose only effect is on how neighbours join.
+# Printable in Unicode, but drawn as nothing: Hangul fillers, the blank Braille cell, and marks that
+# only affect how neighbours join.
 _BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")
 
 
 def printable(raw: bytes | bytearray | memoryview | str, limit: int = 200) -> str:
-    """Make text of the wire safe to show, log and store; at most `limit` characters.
+    """Text from the wire, safe to show, log and store; at most `limit` characters.
 
-    Kept: everything Unicode calls printable, plain space, and up to two combining marks a letter.
-    Written as an escape: C0 and C1 controls, bytes that are not UTF-8, lone surrogates,
-    bidirectional controls, zero-width and other format characters, variation selectors, private
-    use and unassigned characters, blanks other than U+0020. Longer results end in an ellipsis.
-    The function changes nothing in its own results: `printable(printable(x)) == printable(x)`.
+    Kept: all printable characters of Unicode, plain space, and up to two combining marks per
+    letter. Written as an escape: C0 and C1 controls, bytes that are not UTF-8, lone surrogates,
+    bidirectional controls, zero-width and other format characters, variation selectors, private use
+    and unassigned characters, blanks other than U+0020. Longer results end in an ellipsis. The
+    function changes nothing in its own results: `printable(printable(x)) == printable(x)`.
     """
     if limit < 1:
         return ""
     if not isinstance(raw, str):
-        # No character takes more than four bytes, so what is beyond cannot be shown anyway.
+        # No character takes more than four bytes, so later bytes cannot be shown anyway.
         cut = len(raw) > 4 * limit + 4
         text = bytes(raw[: 4 * limit + 4]).decode("utf-8", "surrogateescape")
     else:
@@ -45,7 +45,7 @@ def printable(raw: bytes | bytearray | memoryview | str, limit: int = 200) -> st
 
 def _escaped(text: str) -> str:
     out: list[str] = []
-    marks = MARKS_IN_A_ROW  # a mark with no letter before it has nothing to sit on
+    marks = MARKS_IN_A_ROW  # a mark without a letter before it has nothing to attach to
     for character in text:
         if " " <= character <= "~":
             out.append(character)

@@ -2,10 +2,9 @@
 both directions in, messages out; no sockets, no sequence numbers.
 
 `client_hello` and `server_hello` read one handshake message. `Handshake` follows the records of a
-connection, whichever way hellos are cut into records and segments, until application data has
-flowed both ways: names, versions, certificates where they are in clear (1.2 and before), alerts,
-and whether the handshake worked. A connection first seen in its middle is followed as far as its
-record headers tell.
+connection, however hellos are split into records and segments, until application data has flowed
+both ways. It reports names, versions, cleartext certificates (1.2 and before), alerts, and whether
+the handshake succeeded. A connection first seen in its middle is followed by its record headers.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2
 VERSIONS = {0x0300: "ssl3", 0x0301: "1.0", 0x0302: "1.1", 0x0303: "1.2", 0x0304: "1.3"}
 # An encrypted TLS 1.3 alert: 2 bytes, 1 of content type, 16 of authentication.
 _ALERT_13 = 19
-# The longest TLS 1.3 Finished record is 4 + 48 + 1 + 16; a client that starts its flight with more
-# than this has sent a certificate first.
+# The longest TLS 1.3 Finished record is 4 + 48 + 1 + 16 bytes; a client whose first record is
+# larger has sent a certificate first.
 _FINISHED_13_LIMIT = 100
-# Names that providers show instead of the real one (Encrypted Client Hello, outer name).
+# Names that providers show instead of the real one (outer name of Encrypted Client Hello).
 _PUBLIC_NAMES = ("cloudflare-ech.com",)
 
 TlsMessage: TypeAlias = TlsClientHello | TlsServerHello | TlsCertificate | TlsAlert | TlsFinished
 
 
 class ClientHello(NamedTuple):
-    """What a ClientHello tells; `session` is the raw session id."""
+    """The content of a ClientHello; `session` is the raw session id."""
 
     sni: str | None
     alpn: tuple[str, ...]
@@ -68,7 +67,7 @@ def version_text(number: int) -> str:
 def client_hello(body: bytes, whole: bool = True) -> ClientHello:
     """A ClientHello from its legacy version (after the handshake header).
 
-    Not `whole`: only its beginning was captured; what is there is read.
+    `whole` false: only its beginning was captured, and that part is read.
     """
     if len(body) < 35:
         raise Malformed("ClientHello shorter than its fixed part")
@@ -148,7 +147,7 @@ def server_name(value: bytes) -> str | None:
 
 
 def host_name(raw: bytes) -> str | None:
-    """A host name of the wire: lower case, no trailing dot, printable; None if empty or an IP."""
+    """A host name from the wire: lower case, no trailing dot, printable; None if empty or an IP."""
     text = printable(raw, 255).lower().removesuffix(".")
     if not text:
         return None
@@ -185,7 +184,7 @@ def _vector(body: bytes, at: int, width: int) -> tuple[bytes, int]:
 
 
 def _extensions(body: bytes, at: int, whole: bool = True) -> list[tuple[int, bytes]]:
-    """(type, data) of each extension; none at all is legal before TLS 1.3."""
+    """(type, data) of each extension; before TLS 1.3 there may be none."""
     if at + 2 > len(body):
         return []
     end = at + 2 + (body[at] << 8 | body[at + 1])
@@ -207,7 +206,7 @@ def _extensions(body: bytes, at: int, whole: bool = True) -> list[tuple[int, byt
 
 
 class _Side:
-    """One direction's place in its records."""
+    """One direction's position in its records."""
 
     __slots__ = (
         "alert",
@@ -229,7 +228,7 @@ class _Side:
         self.kind = 0
         self.left = 0  # bytes of the current record still to come
         self.messages = bytearray()  # handshake bytes not yet read
-        self.blind = False  # handshake bytes were missed: the rest of them means nothing
+        self.blind = False  # handshake bytes were missed: the rest of them is useless
         self.lost = False  # record headers were missed: a segment must start with one
         self.alert = bytearray()
         self.changed_cipher = False
@@ -242,7 +241,7 @@ class _Side:
 class Handshake:
     """Follows one connection; feed it each direction's bytes in order.
 
-    `done` is true when nothing more is to be learnt: application data flowed both ways.
+    `done` is true when nothing more can be learnt: application data flowed both ways.
     """
 
     __slots__ = (
@@ -264,7 +263,7 @@ class Handshake:
         self._session = b""
         self._hellos = 0
         self._requested = False
-        self._begun: Origin | None = None  # where the client's first record began
+        self._begun: Origin | None = None  # start of the client's first record
         self._certificate: tuple[Origin, list[bytes]] | None = None
         self.version: str | None = None  # agreed on
         self.started = False  # a hello was seen
@@ -277,7 +276,7 @@ class Handshake:
         return len(self._client.messages) + len(self._server.messages) + kept
 
     def feed(self, data: bytes, from_client: bool, origin: Origin) -> list[TlsMessage]:
-        """Take the next bytes of a direction; `Malformed` when they are not TLS records."""
+        """Add the next bytes of a direction; `Malformed` if they are not TLS records."""
         side = self._client if from_client else self._server
         out: list[TlsMessage] = []
         at, end = 0, len(data)
@@ -304,7 +303,7 @@ class Handshake:
         return out
 
     def close(self) -> list[TlsMessage]:
-        """What was held back for want of what should have followed."""
+        """Report messages that were held back for a following one."""
         out: list[TlsMessage] = []
         self._flush(out)
         self._half_hello(out)
@@ -312,7 +311,7 @@ class Handshake:
 
     @property
     def waits(self) -> bool:
-        """The client's last word of a TLS 1.3 handshake has got no answer."""
+        """True if the client's last message of a TLS 1.3 handshake got no answer."""
         lost = self._server.lost or self._server.blind
         waits = self._client.protected and not self._server.protected
         return self.version == "1.3" and waits and not lost
@@ -327,7 +326,9 @@ class Handshake:
         side.lost = False
 
     def skip(self, size: int, from_client: bool) -> list[TlsMessage]:
-        """`size` bytes of a direction were not captured; what they cut short is told as it is."""
+        """`size` bytes of a direction were not captured; a message cut short by them is reported as
+        it is.
+        """
         side = self._client if from_client else self._server
         out: list[TlsMessage] = []
         if side.kind == HANDSHAKE and side.left:
@@ -344,7 +345,9 @@ class Handshake:
         return out
 
     def _half_hello(self, out: list[TlsMessage]) -> None:
-        """Tell a ClientHello whose end did not come, if its name did: no name would be a lie."""
+        """Report a ClientHello whose end is missing, if its name is complete; "no name" would be
+        wrong.
+        """
         cut = self._client.messages
         if self._hellos or self._begun is None or cut[:1] != b"\x01":
             return
@@ -381,7 +384,7 @@ class Handshake:
             side.alert.clear()
             if side.changed_cipher or size != 2:
                 side.kind = 0
-                # without a hello seen it is the good-bye of an old connection, most likely
+                # without a hello it is most likely the close of an old connection
                 if size >= 16 and self.started:
                     out.append(self._alert_message(from_client, None, None, origin))
         elif kind == DATA:
@@ -417,13 +420,15 @@ class Handshake:
         if first:
             side.first_encrypted = size
         if from_client:
-            # The client's first is its Finished (or certificate); an alert in its place says no.
+            # The client's first one is its Finished (or certificate); an alert instead means
+            # refusal.
             if first and size == _ALERT_13:
                 out.append(self._alert_message(True, None, None, origin))
             else:
                 side.protected = True
         elif self._client.protected:
-            # Whatever the server encrypts after the client's Finished, but an alert, accepts it.
+            # Anything that the server encrypts after the client's Finished, except an alert,
+            # accepts it.
             if size == _ALERT_13:
                 out.append(self._alert_message(False, None, None, origin))
             else:
@@ -432,7 +437,7 @@ class Handshake:
             out.append(self._alert_message(False, None, None, origin))
 
     def _read(self, side: _Side, from_client: bool, origin: Origin, out: list[TlsMessage]) -> None:
-        """Read the whole handshake messages that are there."""
+        """Read the complete handshake messages."""
         buffer = side.messages
         while len(buffer) >= 4:
             kind, size = buffer[0], int.from_bytes(buffer[1:4], "big")
@@ -488,7 +493,9 @@ class Handshake:
             self._flush(out)
 
     def _flush(self, out: list[TlsMessage]) -> None:
-        """Tell the server's certificate, which waited for a request for the client's."""
+        """Report the server's certificate, which was held back for a possible
+        CertificateRequest.
+        """
         if self._certificate is not None:
             origin, chain = self._certificate
             self._certificate = None
@@ -539,7 +546,7 @@ class Handshake:
 
 
 def hello_message(hello: ClientHello, size: int, carrier: str, origin: Origin) -> TlsClientHello:
-    """A ClientHello as the record that leaves the meter; `size` with the handshake header."""
+    """A ClientHello as a message; `size` includes the handshake header."""
     return TlsClientHello(
         time_ns=origin.time_ns,
         packet=origin.packet,
@@ -557,7 +564,7 @@ def hello_message(hello: ClientHello, size: int, carrier: str, origin: Origin) -
 
 
 def sslv2_hello(data: bytes, origin: Origin) -> TlsClientHello:
-    """An SSL 2.0 ClientHello that offers a later version (RFC 5246 E.2): version alone."""
+    """An SSL 2.0 ClientHello that offers a later version (RFC 5246 E.2): only the version."""
     if len(data) < 11:
         raise Malformed("SSL 2.0 hello cut short")
     return TlsClientHello(

@@ -1,7 +1,7 @@
-"""X.509 certificates: DER bytes in, the names and dates that a person asks for out.
+"""X.509 certificates: DER bytes in, names and dates out.
 
-`cryptography` reads them, imported with the first certificate. What it refuses is None: a broken
-certificate is news about the certificate, not a fault here.
+`cryptography` parses them; it is imported with the first certificate. A certificate that it rejects
+gives None: the certificate is broken, not this program.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _seen: OrderedDict[bytes, Certificate | None] = OrderedDict()
 
 
 def parse(der: bytes) -> Certificate | None:
-    """A certificate's facts; the last few are remembered, because sites see the same ones again."""
+    """The facts of a certificate; the last few are cached, because sites see the same ones
+    again.
+    """
     key = hashlib.blake2b(der, digest_size=16).digest()
     if key in _seen:
         _seen.move_to_end(key)
@@ -51,7 +53,7 @@ def parse(der: bytes) -> Certificate | None:
 
 
 def load() -> None:
-    """Import `cryptography` now, with all that reading a certificate takes."""
+    """Import `cryptography` now, with everything needed to parse a certificate."""
     _read(b"")
 
 
@@ -60,7 +62,7 @@ def _read(der: bytes) -> Certificate | None:
     from cryptography.x509.oid import NameOID
 
     try:
-        # Odd serial numbers and the like are warned of on stderr otherwise.
+        # Otherwise warnings about odd serial numbers and the like go to stderr.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             certificate = x509.load_der_x509_certificate(der)

@@ -468,7 +468,7 @@ class ViolationBook:
         self._counted[meter] = _Counted(ids[keep], numbers[keep], packets[keep], size[keep])
 
     def _take_back(self, rows: AnyRows, judged: JudgedRows, meter: int) -> None:
-        """the oldest flows are evicted first"""
+        """Remove flows from their violation if they are no longer a violation."""
         counted = self._counted.get(meter)
         if counted is None or not len(counted.ids):
             return
