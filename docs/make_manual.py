@@ -20,12 +20,12 @@ SHELLS = {"bash": "panotui", "zsh": "_panotui", "fish": "panotui.fish"}
 
 _EXIT = (
     ("0", "all went well"),
-    ("1", "violations or findings were found, with --fail-on only"),
+    ("1", "violations or findings were found (only with --fail-on)"),
     ("2", "a wrong option, site file or settings file"),
     ("3", "an input cannot be read, or the recorder is gone"),
-    ("4", "the right to capture is missing"),
+    ("4", "no privilege to capture"),
     ("5", "an interface has gone"),
-    ("6", "a recording cannot be written any more"),
+    ("6", "the recording can no longer be written"),
     ("70", "a fault of the program; a crash file says where"),
     ("130", "interrupted"),
 )
@@ -39,14 +39,14 @@ _ENVIRONMENT = (
     ("PANOTUI_THEME, PANOTUI_UNITS, PANOTUI_MOUSE", "as --theme, --units and --mouse"),
     ("PANOTUI_CONFIG", "another settings file"),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME", "where settings and state are kept"),
-    ("COLORFGBG", "whether the background is dark, where the terminal does not say it"),
+    ("COLORFGBG", "the background colour, if the terminal does not report it"),
 )
 _EXAMPLES = (
-    ("panotui demo", "look at a site without any privilege"),
+    ("panotui demo", "try the program, without privileges"),
     ("sudo panotui eth0 eth1", "the screen on two interfaces"),
     ("sudo panotui record eth0 eth1 -o /var/lib/panotui/night --for 8h", "record a night"),
     ("panotui review night.panotui", "look at it afterwards"),
-    ("ssh box tcpdump -w - | panotui analyze -", "the answer for a capture from elsewhere"),
+    ("ssh box tcpdump -w - | panotui analyze -", "analyse the packets of another machine"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Alerts that leave while capturing: a file of JSON lines, syslog, a webhook."""
+"""Alerts sent while capturing: to a file of JSON lines, syslog, a webhook."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENTERPRISE_MOST = 2**32 - 1
 
 
 class Targets(Struct, frozen=True):
-    """Where the command line wants alerts to go."""
+    """The destinations of alerts given on the command line."""
 
     alerts: str | None = None
     syslog: str | None = None
@@ -36,7 +36,9 @@ class Targets(Struct, frozen=True):
     alerts_ca: Path | None = None
 
     def arguments(self) -> list[str]:
-        """The same for another process of the program; a token in the environment stays there."""
+        """The same as arguments for another process of the program; a token in the environment
+        stays there.
+        """
         words: list[str] = []
         for name in self.__struct_fields__:
             value = getattr(self, name)
@@ -57,13 +59,13 @@ def alert_options(function: F) -> F:
     for option in (
         click.option(
             "--alerts-ca", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-            help="Certificates (PEM) that tls:// and https:// trust in place of the machine's.",
+            help="Certificates (PEM) for tls:// and https://, instead of the machine's.",
         ),
         click.option(
             "--webhook-token-file", type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE", help=f"Bearer token for it (or ${TOKEN_VARIABLE}).",
+            metavar="FILE", help=f"Bearer token for the webhook (or ${TOKEN_VARIABLE}).",
         ),
-        click.option("--webhook", metavar="URL", help="POST each new violation and finding there."),
+        click.option("--webhook", metavar="URL", help="POST each new violation or finding to URL."),
         click.option(
             "--syslog-enterprise", type=click.IntRange(1, ENTERPRISE_MOST), metavar="NUMBER",
             help="Your private enterprise number: adds the element panotui@NUMBER.",
@@ -83,11 +85,12 @@ def alert_options(function: F) -> F:
 
 
 class Alerts:
-    """Where alerts go. Made before privileges are dropped, started after."""
+    """The receivers of alerts. Created before privileges are dropped, started after."""
 
     def __init__(self, targets: Targets, tell: Callable[[str], None] = lambda text: None) -> None:
-        """`tell` says a line to who started the program. UsageError when a file of `targets` cannot
-        be opened."""
+        """`tell` sends a line to the user who started the program. UsageError if a file of
+        `targets` cannot be opened.
+        """
         self._targets = targets
         self._tell = tell
         self._handle = -1
@@ -109,7 +112,7 @@ class Alerts:
                 ) from None
 
     def _read_token(self) -> str | None:
-        """A token counts for a webhook only; its file before the environment."""
+        """A token is used only for a webhook; its file takes precedence over the environment."""
         if self._targets.webhook is None:
             return None
         file = self._targets.webhook_token_file
@@ -131,9 +134,9 @@ class Alerts:
         return self._targets.syslog is not None or self._targets.webhook is not None
 
     def start(self, pump: Driver, spool_folder: Path | None = None) -> None:
-        """Open the ways and join the pump's ticks; UsageError for a target that is none.
+        """Open the receivers and join the pump's ticks; UsageError for an invalid target.
 
-        `spool_folder`: where what has not arrived is kept over a restart.
+        `spool_folder`: folder for undelivered alerts, which are kept over a restart.
         """
         if not (self._targets.alerts or self._targets.syslog or self._targets.webhook):
             return
@@ -175,7 +178,7 @@ class Alerts:
         return [channel.standing() for channel in self._channels]
 
     def notice(self) -> str | None:
-        """One line while something does not arrive."""
+        """One line while alerts are not delivered."""
         failing = [s for s in self.standings() if s.failing is not None]
         if not failing:
             return None
@@ -183,7 +186,7 @@ class Alerts:
         return f"alerts do not reach {first.to} ({first.failing}); {first.waiting:,} wait"
 
     def _changes(self) -> list[tuple[str, dict[str, str]]]:
-        """What has not been said yet: (event, its values). Each change is said once."""
+        """Changes not reported yet: (event, its values). Each change is reported once."""
         found: list[tuple[str, dict[str, str]]] = []
         for now in self.standings():
             before = self._told.get(now.to)
@@ -229,7 +232,7 @@ def _channel(
         try:
             spool = Spool(os.open(path, flags, 0o640))
         except OSError:
-            spool = None  # a disk that is full says so itself; alerts go on
+            spool = None  # a full disk is reported elsewhere; alerts continue
     return Channel(to, deliver, spool=spool)
 
 

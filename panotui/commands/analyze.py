@@ -1,4 +1,4 @@
-"""`panotui analyze FILE|DIR...`: one pass over captures, or over a recording; answers on stdout."""
+"""`panotui analyze FILE|DIR...`: one pass over captures, or over a recording; results on stdout."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, required=True, metavar="FILE|DIR...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--redact", is_flag=True,
-              help="Numbers in place of names and addresses, the same one everywhere; not with"
-                   " --zeek, --eve or --parquet, which are for machines.")  # fmt: skip
+              help="Replace names and addresses by numbers, the same one everywhere; not with"
+                   " --zeek, --eve or --parquet.")  # fmt: skip
 @click.option(
     "--ndjson", is_flag=True, help="One JSON line for each record; `record` names its kind."
 )
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("--parquet", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Flows, streams, seconds and events as Parquet, by day, into DIR.")  # fmt: skip
 @click.option("--was", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-              help="Captures: list what differs from this older site file.")  # fmt: skip
+              help="For captures: list differences from this older site file.")  # fmt: skip
 @window_options
 @site_option
 @baseline_option
@@ -84,8 +84,8 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """One pass over captures (pcap, pcapng, .gz, .zst), folders of them, `-` for stdin, or over a
-    recording; by default a summary in words.
+    """Analyse captures (pcap, pcapng, .gz, .zst), folders of them, `-` for stdin, or a recording,
+    in one pass; by default prints a summary in words.
 
     --since, --until and --filter narrow every part of the answer. A table without the filter's
     field is empty. The numbers of a flow or stream are still those of its whole life.
@@ -158,7 +158,7 @@ def command(
 def _inside(
     snapshot: Snapshot, flows: Callable[[], Iterable[FlowRecord]], window: WindowRecord
 ) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]]]:
-    """The part that was asked for."""
+    """The requested part."""
     from panotui.views.narrowing import flows_inside, narrowed
 
     keep = flows_inside(window)
@@ -168,7 +168,7 @@ def _inside(
 def _redacted(
     snapshot: Snapshot, flows: Callable[[], Iterable[FlowRecord]]
 ) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]]]:
-    """The same for somebody who must not know whose it is."""
+    """The same without names and addresses."""
     from panotui.views.masking import Masker
 
     masker = Masker()
@@ -203,8 +203,8 @@ def _parquet(
     snapshot: Snapshot,
     flows: Callable[[], Iterable[FlowRecord]],
 ) -> None:
-    """Seconds and events are a recording's: a capture is played into one for them."""
-    import tempfile  # 5 ms of each start, for this alone
+    """Seconds and events exist only in recordings: a capture is first played into one."""
+    import tempfile  # 5 ms of each start, only for this
 
     from panotui.commands.rehearse import record_capture
     from panotui.recording.reader import Recording
@@ -216,7 +216,7 @@ def _parquet(
             played = record_capture(named.captures, site, "", Path(temporary) / "capture.panotui")
         recording = Recording(played)
         try:
-            # where root was given up, what writes gives it up likewise
+            # if this process gave up root, so does the writer
             become = None if target == folder else (os.geteuid(), os.getegid())
             writer.write(target, flows(), snapshot.streams, recording, become)
         finally:
@@ -258,7 +258,7 @@ def _for_peers(
 
 
 def differences(changes: tuple[FlowChange, ...]) -> str:
-    """What is judged differently, in words."""
+    """Differences between verdicts, in words."""
     if not changes:
         return "\nJudged again: no flow differs"
     alike = Counter(change.line() for change in changes)
@@ -274,14 +274,14 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 class Named(Struct, frozen=True):
-    """What is to be read: captures, or one recording."""
+    """The named input: captures, or one recording."""
 
     captures: tuple[str, ...]
     recording: Path | None
 
 
 def _named(names: tuple[str, ...], was: Path | None) -> Named:
-    """UsageError for what does not go together."""
+    """UsageError for inputs that cannot be combined."""
     from panotui.commands.input import captures
     from panotui.recording.parts import is_recording
 
@@ -308,8 +308,9 @@ def _judged(
     recording: Path | None,
     habits: Baseline | None,
 ) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
-    """The last snapshot, the flows, and those that are judged differently: than when a recording
-    was made, or in captures than at the site `was`; None where nothing is compared."""
+    """The last snapshot, the flows, and the flows with another verdict than when the recording was
+    made, or than at the site `was` for captures; None if nothing is compared.
+    """
     from panotui.commands.input import analysed
 
     if recording is not None:
@@ -335,12 +336,12 @@ def _judged(
 def _recorded(
     path: Path, site: Site | None
 ) -> tuple[Snapshot, Callable[[], Iterable[FlowRecord]], tuple[FlowChange, ...] | None]:
-    """A recording as it was judged, or as `site` judges it."""
+    """A recording as it was judged, or judged by `site`."""
     from panotui.recording.reader import Recording
 
     recording = Recording(path)
     if site is None:
-        kept = recording.all_flows()  # first: what is damaged there is said in the snapshot
+        kept = recording.all_flows()  # first, because the snapshot reports damage
         return recording.final(look=True), lambda: kept, None
     from panotui.policy.queries.rejudge import rejudge
 

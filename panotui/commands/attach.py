@@ -1,4 +1,4 @@
-"""`panotui attach [SOCKET]`: the screen on a running recorder."""
+"""`panotui attach [SOCKET]`: the screen of a running recorder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """The screen on a running recorder; leaving it does not end the recorder."""
+    """The screen of a running recorder; quitting does not end the recorder."""
     prepare_to_drop()
     from panotui.commands.terminal import end_on_signals, require_terminal
 
@@ -34,8 +34,8 @@ def command(
     check_access(path)
     require_terminal()
     end_on_signals()
-    # The connection is made before root is given up: the socket may be root's alone. So are the
-    # screen's libraries read.
+    # The connection is made before root is given up, because only root may be able to open the
+    # socket. The screen's libraries are loaded before, too.
     from panotui.feed.client import ReattachingClient
 
     settings, complaints = preferences(theme, mouse, config_file, units)
@@ -64,9 +64,9 @@ def _connected(path: Path) -> int:
 
 
 def check_access(path: Path) -> None:
-    """One request and its answer; the recorder's own refusal as one line.
+    """Send one request and read its answer; a refusal by the recorder becomes one line.
 
-    FeedError (exit 3) when nobody answers, PrivilegeError (exit 4) when it is another user's.
+    FeedError (exit 3) if nobody answers, PrivilegeError (exit 4) if it belongs to another user.
     """
     from panotui.feed.client import FeedClient
     from panotui.views.frames import Done, View
@@ -82,7 +82,7 @@ def check_access(path: Path) -> None:
             str(path), "the socket belongs to another user", "Run as that user, or use sudo."
         ) from None
     except OSError:
-        pass  # the client says it better
+        pass  # the client's message is better
     client = FeedClient.connect(str(path))
     try:
         answer = client.ask(View(rows=0))
@@ -95,8 +95,9 @@ def check_access(path: Path) -> None:
 
 
 def only_socket(what: str = "attach") -> Path:
-    """The socket of the one recorder that runs here. InputError without one, UsageError where there
-    are several."""
+    """The socket of the one recorder that runs here. InputError without one, UsageError if there
+    are several.
+    """
     from panotui.feed.server import default_folders
 
     found = sorted(p for folder in default_folders() for p in _sockets(folder) if _alive(p))
@@ -118,7 +119,7 @@ def _sockets(folder: Path) -> list[Path]:
 
 
 def _alive(path: Path) -> bool:
-    """Whether somebody listens: a recorder that was killed leaves its socket's file behind."""
+    """Whether somebody listens: a killed recorder leaves its socket file behind."""
     import socket as sockets
 
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as peer:
@@ -126,7 +127,7 @@ def _alive(path: Path) -> bool:
         try:
             peer.connect(str(path))
         except PermissionError:
-            return True  # it says so itself when it is asked
+            return True  # it reports this itself when connected to
         except OSError:
             return False
     return True

@@ -1,4 +1,4 @@
-"""`panotui baseline learn|show`: what a site usually does, for `--baseline`."""
+"""`panotui baseline learn|show`: the usual values of a site, for `--baseline`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY_MINUTES = 24 * 60
 
 @click.group()
 def command() -> None:
-    """Learn what a site usually does from its recordings.
+    """Learn from recordings what is usual at a site.
 
     `live`, `record` and `analyze` compare with the file when given --baseline. They report what is
     unusual for a quarter of an hour: bit-rates, frame rates, key frames and loss for the hour of
@@ -33,7 +33,7 @@ def command() -> None:
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...",
                 type=click.Path(path_type=Path))  # fmt: skip
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE",
-              help="Where to write; such as site.baseline.")  # fmt: skip
+              help="The file to write, such as site.baseline.")  # fmt: skip
 @common_options
 def learn(recordings: tuple[Path, ...], output: Path, verbose: bool, no_color: bool) -> None:
     """Learn from recordings of the same site, at least two days of it."""
@@ -93,7 +93,7 @@ def _learn(names: tuple[Path, ...], folders: list[Path]) -> Baseline:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @common_options
 def show(path: Path, as_json: bool, verbose: bool, no_color: bool) -> None:
-    """What was learnt, in words."""
+    """Print what was learnt, in words."""
     baseline = read_baseline(path)
     assert baseline is not None
     if as_json:
@@ -116,7 +116,7 @@ def show(path: Path, as_json: bool, verbose: bool, no_color: bool) -> None:
 
 
 def summary(baseline: Baseline) -> str:
-    """One line, and one more when it is too little to compare with."""
+    """One line, and another one if there is too little data to compare with."""
     days = baseline.minutes / DAY_MINUTES
     cameras, endpoints = len(baseline.cameras), len(baseline.endpoints)
     line = (

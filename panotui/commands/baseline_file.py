@@ -1,4 +1,4 @@
-"""The file of `--baseline`: what `panotui baseline learn` wrote."""
+"""The file of `--baseline`, written by `panotui baseline learn`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST = 32 << 20
 
 
 def read_baseline(path: Path | None) -> Baseline | None:
-    """The baseline of a file; InputError for what is none."""
+    """The baseline of a file; InputError for an invalid one."""
     if path is None:
         return None
     from panotui.model.baseline import BASELINE_VERSION, Baseline
@@ -45,7 +45,7 @@ def read_baseline(path: Path | None) -> Baseline | None:
 
 def _read(path: Path) -> bytes:
     if os.geteuid() == 0:
-        from panotui.sources.live import deputy  # needs Linux; an analysis elsewhere does not
+        from panotui.sources.live import deputy  # needs Linux; analyses on other systems do not
 
         return deputy.read_file(path, LARGEST + 1)
     with path.open("rb") as file:
@@ -53,8 +53,9 @@ def _read(path: Path) -> bytes:
 
 
 def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) -> None:
-    """InputError for a baseline of another site, as far as that can be told: by its name, by the
-    names of cameras, by the zone that its hours are of."""
+    """InputError for a baseline of another site, as far as this can be determined: by its name, by
+    the names of cameras, by the zone of its hours.
+    """
     if baseline is None:
         return
     require_same_name(baseline, site.site.name or "", str(path))
@@ -65,7 +66,7 @@ def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) 
             str(path), f"none of its cameras ({known}) is one of this site's",
             "Learn one of this site, or name its cameras as they were called then.",
         )  # fmt: skip
-    # "CET" and "CEST" are one zone: both its names stand in `tzname`
+    # "CET" and "CEST" are one zone: `tzname` has both names
     if baseline.zone and baseline.zone not in time.tzname:
         raise InputError(
             str(path),
@@ -76,7 +77,7 @@ def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) 
 
 
 def require_same_name(baseline: Baseline, name: str, what: str = "--baseline") -> None:
-    """InputError for a baseline of a site of another name, where both have one."""
+    """InputError for a baseline of a site with another name, if both have one."""
     if baseline.site and name and baseline.site != name:
         raise InputError(
             what, f"it is of the site {baseline.site}, not of {name}", "Learn one of this site."

@@ -1,4 +1,4 @@
-"""Live captures (and the demo) opened for a collector: meters, link watch, privileges, pump."""
+"""Opens live captures (and the demo) for a collector: meters, link watch, privileges, pump."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from panotui.runtime.pump import Pump
     from panotui.sources.live.timekeeper import Timekeeper
 
-# All rings together: they count as memory of ours from the start. One port of small packets at
-# 1 Gbit/s writes 240 MB/s into its ring, so that half of this bridges a fifteenth of a second; no
-# meter is ever away for longer.
+# All rings together; they count as our memory from the start. One port with small packets at 1
+# Gbit/s writes 240 MB/s into its ring, so half of this bridges a fifteenth of a second; no meter is
+# ever delayed for longer.
 RINGS_BYTES = 32 << 20
 SNAP_BYTES = 256  # of bulk packets
 PRIORITY = -5  # nice value of the engine's process, below that of the meters
 
 
 def demo_folder() -> Path:
-    """Where the bundled recording is; found anew each time, as `readable` may have moved it."""
+    """The folder of the bundled recording; looked up each time, as `readable` may have moved it."""
     return Path(panotui.__path__[0]) / "sources" / "demo"
 
 
 class Capture:
-    """Live meters that were started with privileges and are heard without."""
+    """Live meters that were started with privileges and are read without."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Capture:
         drop_privileges(COLLECTOR)
 
     def pump(self) -> LiveMeters:
-        """The meters, reading, with an engine."""
+        """The reading meters with an engine."""
         from panotui.engine.engine import Engine
         from panotui.engine.settings import EngineSettings
 
@@ -67,12 +67,12 @@ class Capture:
         return self.meters
 
     def notice(self) -> str | None:
-        """One line while an interface is gone."""
+        """One line while an interface is missing."""
         gone = self.meters.gone()
         return f"{' and '.join(gone)} is gone; waiting for it to return" if gone else None
 
     def site_editor(self) -> SiteFileEditor | SiteDesk | None:
-        """What accepts violations into the site file; None where there is none to write."""
+        """Accepts violations into the site file; None if there is no file to write."""
         return editor_of(self.site_path) if self.site_path is not None else None
 
 
@@ -88,10 +88,11 @@ def live_capture(
     commands: Sequence[str] = (),
     baseline: Baseline | None = None,
 ) -> Capture:
-    """Start the meters, wait for their rings, open the link watch. `parts`: flows are told within a
-    second too, see `LiveMeters.on_part`. `sizes` are the bytes of
-    all rings together, and those kept of bulk packets. InterfaceError, UsageError; MeterFailure
-    with the exit code of what refused."""
+    """Start the meters, wait for their rings, open the link watch. `parts`: flows are also reported
+    within a second, see `LiveMeters.on_part`. `sizes` are the bytes of all rings together, and
+    those kept of bulk packets. InterfaceError, UsageError; MeterFailure with the exit code of the
+    failed meter.
+    """
     from panotui.runtime import live_meter
     from panotui.runtime.live_meters import start_meters
     from panotui.sources.live.timekeeper import Timekeeper
@@ -111,7 +112,7 @@ def live_capture(
         parts=parts,
     )
     try:
-        # What is imported here, is while the meters open their rings.
+        # These modules are imported while the meters open their rings.
         from panotui.sources.live import privileges
         from panotui.sources.live.link import LinkWatch
 
@@ -125,7 +126,7 @@ def live_capture(
 
 
 class DemoClock:
-    """A clock that starts where the bundled recording does, so that its own times are shown."""
+    """A clock that starts at the time of the bundled recording, so that its own times are shown."""
 
     def __init__(self, first_ns: int) -> None:
         self._ahead_ns = first_ns - time.monotonic_ns()
@@ -145,7 +146,7 @@ class Demo:
         self._file = DemoFile(str(demo_folder() / "site.pcapng.zst"))
 
     def pump(self) -> Pump:
-        """One round of it at its own pace."""
+        """One round of it at its own speed."""
         from panotui.engine.engine import Engine
         from panotui.engine.settings import EngineSettings
         from panotui.runtime.pump import Pump

@@ -1,7 +1,7 @@
-"""`panotui check`: active checks from here, along the layers: gateway, DNS, NTP, TCP, TLS, RTSP.
+"""`panotui check`: active checks from here, layer by layer: gateway, DNS, NTP, TCP, TLS, RTSP.
 
-Sends a handful of packets to what the site file, the policy and the command line name, and nothing
-else; only when a person asks.
+Sends a handful of packets, only to hosts named by the site file, the policy and the command line,
+and only when a user asks.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def command(
     known, _, path = read_site(site)
     began_ns = time.time_ns()
     planned = checks(known, hosts, credentials)
-    if os.geteuid() == 0:  # what no other user may do or read
+    if os.geteuid() == 0:  # done before the drop, because only root may
         gateway.open_ahead()
         connect.read_authorities()
     with confined(network=True, late=CHECK):
@@ -92,7 +92,7 @@ def credentials(camera: str) -> tuple[str | None, str | None]:
 
 
 def _of_keyring(camera: str) -> tuple[str | None, str | None]:
-    """What the user's keyring holds, where one is installed and open."""
+    """The credentials in the user's keyring, if one is installed and open."""
     try:
         keyring: Any = importlib.import_module("keyring")
         for service in (f"panotui:{camera}", "panotui"):

@@ -1,8 +1,8 @@
 """`_collect`: the collector's process behind `live` and `demo`.
 
-Started with one end of a socket pair and a pipe. It opens rings and netlink, drops every privilege,
-says on the pipe that it is ready (or why not, and the exit code), and only then reads packets. It
-ends when its screen has gone.
+It is started with one end of a socket pair and a pipe. It opens rings and netlink, drops every
+privilege, reports on the pipe that it is ready (or why not, with the exit code), and only then
+reads packets. It ends when its screen is gone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def command(
     targets: Targets,
 ) -> int:
     """The unprivileged side of `live` (internal)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the screen's to act upon
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the screen
     prepare_to_drop()
     peer = socket.socket(fileno=feed_fd)
     if demo:
@@ -111,7 +111,7 @@ def _open(
         export_folder=Path.cwd(),
     )
     pump.on_tick.append(provider.second)
-    held.gathers = EvidenceTap(pump, held, pump, KEEPING).gathers  # it joins itself to the ticks
+    held.gathers = EvidenceTap(pump, held, pump, KEEPING).gathers  # it joins the ticks itself
     server = FeedServer(provider, peers=(peer,))
     return Collector(
         pump,

@@ -1,4 +1,4 @@
-"""`panotui compare-captures A B`: what happened to the same traffic between two places."""
+"""`panotui compare-captures A B`: the changes to the same traffic between two places."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.argument("b", metavar="B")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="Also as one HTML page for a customer; such as compare.html.")  # fmt: skip
+              help="Also write one HTML page for a customer, such as compare.html.")  # fmt: skip
 @click.option(
     "--names", default="A,B", show_default=True, metavar="A,B",
-    help="What the two places are called, e.g. switch,appliance.",
+    help="Names of the two places, e.g. switch,appliance.",
 )  # fmt: skip
 @click.option(
     "--any-offset", is_flag=True, help="Compare also when the clocks are an hour or more apart."
@@ -44,11 +44,11 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> None:
-    """What was lost, delayed or changed between two places.
+    """Report packets that were lost, delayed or changed between two places.
 
     A and B are two captures of the same traffic, e.g. at the cameras' switch and at the appliance,
-    or before and behind a firewall. The same packet is found in both by what routers and address
-    translation leave alone; clocks need not agree.
+    or before and behind a firewall. A packet is recognised in both by fields that routers and
+    address translation do not change; the clocks need not agree.
     """
     called = two_names(names)
     if "-" in (a, b):

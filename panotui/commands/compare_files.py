@@ -1,4 +1,4 @@
-"""Two capture files compared: what `compare-captures` and a review of two captures show."""
+"""Compares two capture files for `compare-captures` and for a review of two captures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR_S = 3600.0
 
 
 def two_names(names: str) -> tuple[str, str]:
-    """What the two places are called. UsageError."""
+    """The names of the two places. UsageError."""
     called = tuple(name.strip() for name in names.split(","))
     if len(called) != 2 or not all(called) or called[0] == called[1]:
         raise UsageError(
@@ -27,7 +27,7 @@ def two_names(names: str) -> tuple[str, str]:
 
 
 def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool) -> Comparison:
-    """Read both, pair their packets, count. InputError for what cannot be compared."""
+    """Read both, pair their packets, count. InputError for captures that cannot be compared."""
     from panotui.compare.comparison import (
         FLOWS_TOLD,
         cells,
@@ -75,8 +75,9 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
 
 
 def _tables(a: str, b: str, site: Site) -> tuple[PacketTable, PacketTable, Streams]:
-    """Both captures, told apart by as many bytes as both have, and the streams of the first, which
-    is read once for both."""
+    """Tables of both captures, with as many bytes per packet as both have, and the streams of the
+    first, which is read once for both.
+    """
     from panotui.commands.input import analysed
     from panotui.compare.table import SHORT, WHOLE, TableReader, TooShort
 

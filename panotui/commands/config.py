@@ -1,4 +1,4 @@
-"""`panotui config`: the screen's settings with comments, and what in them is wrong."""
+"""`panotui config`: the screen's settings with comments, and the errors in them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from panotui.errors import UsageError
 @click.command()
 @click.option("--config", "config_file", type=click.Path(path_type=Path, dir_okay=False),
               metavar="FILE", envvar="PANOTUI_CONFIG",
-              help="Another file than your own.")  # fmt: skip
-@click.option("--check", is_flag=True, help="Only say what is wrong with the file (exit 2).")
-@click.option("--path", "only_path", is_flag=True, help="Only say where the file is, or belongs.")
+              help="Use this file instead of your own.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Only report errors in the file (exit 2).")
+@click.option("--path", "only_path", is_flag=True, help="Only print the path of the file.")
 @common_options
 def command(
     config_file: Path | None, check: bool, only_path: bool, verbose: bool, no_color: bool
 ) -> int:
     """Print the screen's settings as a file with comments: keys, columns, theme, units, filters.
 
-    `panotui config > ~/.config/panotui/config.toml` makes one to change; lines that are not
-    understood are named with their number, and the default holds for them.
+    `panotui config > ~/.config/panotui/config.toml` creates a file to edit. Invalid lines are
+    reported with their number, and the default is used for them.
     """
     from panotui.commands.preferences import config_path, default_path, read_config
     from panotui.tui.settings import commented, read
@@ -40,7 +40,7 @@ def command(
             several = f"{len(complaints)} things are" if complaints[1:] else "one thing is"
             raise UsageError(str(path), f"{several} not understood", "See the lines above.")
         click.echo(
-            f"{path or default_path()}: {'well' if path else 'there is none, defaults hold'}"
+            f"{path or default_path()}: {'no errors' if path else 'no such file, defaults apply'}"
         )
         return 0
     click.echo(commented(settings), nl=False)

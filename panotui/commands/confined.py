@@ -1,10 +1,10 @@
-"""Reading hostile bytes as root: what is needed is opened, then every right is given up.
+"""Confines a root process that reads hostile bytes: open what is needed, then give up every right.
 
-For commands that read captures and recordings, or speak to the network, and were started as root.
-`confined` opens what the command line names, becomes the user without rights, and where the kernel
-can, closes the rest of the machine (`landlock`) and the network. What the command writes goes into
-a folder of its own, and from there to its place when the command has done its work (`placing`).
-For anybody else all of this is nothing: files are read and written as they are named.
+For commands that are started as root and read captures and recordings, or use the network.
+`confined` opens everything named on the command line, becomes the unprivileged user, and, where the
+kernel can, blocks the rest of the machine (`landlock`) and the network. Output goes into a
+temporary folder, and from there to its destination at the end of the command (`placing`). For other
+users this does nothing: files are read and written by name.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 
 def is_roots_own() -> bool:
-    """Whether this is root, in a process that is the program's: one that only calls the program
-    keeps its rights."""
+    """Whether this process is root's and runs the program itself: a process that only calls the
+    program keeps its rights.
+    """
     context = click.get_current_context(silent=True)
     if context is None or context.find_root().obj != "own process":
         return False
@@ -34,22 +35,22 @@ def is_roots_own() -> bool:
 
 
 class Places:
-    """Where a command finds and puts things; for who was not root, as they were named."""
+    """Where a command finds and puts files; if it was not root, the names as given."""
 
     def __init__(self) -> None:
-        self.recording: Path | None = None  # in place of the one that was named
-        self.others: list[Path] = []  # in place of further ones
-        self.exports: Path = Path.cwd()  # where a person's exports go
+        self.recording: Path | None = None  # replaces the named one
+        self.others: list[Path] = []  # replaces further ones
+        self.exports: Path = Path.cwd()  # folder for the user's exports
         self.finished: Path | None = None
         self.wanted: list[Wanted] = []
         self._given: dict[Path, Path] = {}
 
     def place(self, target: Path) -> Path:
-        """Where to write what shall be at `target`."""
+        """Where to write the file for `target`."""
         return self._given.get(target, target)
 
     def want(self, option: str, target: Path, *, is_folder: bool) -> None:
-        """UsageError where it is something that cannot be opened."""
+        """UsageError if it exists and cannot be opened."""
         from panotui.sources.live.placing import Wanted, wanted_file
 
         assert self.finished is not None
@@ -78,20 +79,20 @@ def confined(
     network: bool = False,
     late: Sequence[str] = readable.READING,
 ) -> Iterator[Places]:
-    """Within, nothing can be done but reading `captures`, `recording` and `others`, writing `files`
-    and `folders` (option, target; "-" and None are left out), with `evidence` also the files of the
-    recording's evidence where only root may read them, with `exports` making new files where
-    the caller stands or beside temporary files, and with `network` speaking to it.
+    """Within this block, only these are possible: reading `captures`, `recording` and `others`;
+    writing `files` and `folders` (option, target; "-" and None are ignored); with `evidence`,
+    reading the recording's evidence files even if only root may; with `exports`, creating files in
+    the caller's folder or beside temporary files; with `network`, using the network.
 
-    The targets are written when the block ends without an error. InputError for what cannot be
-    read, UsageError for what cannot be written.
+    The targets are written when the block ends without an error. InputError if an input cannot be
+    read, UsageError if an output cannot be written.
     """
     places = Places()
     if not is_roots_own():
         places.recording, places.others = recording, list(others)
         yield places
         return
-    # root alone needs these, 30 ms
+    # only root needs these; 30 ms
     from panotui.commands import confinement
     from panotui.sources.live import deputy, landlock, namespaces
 
@@ -142,7 +143,7 @@ def confined(
     except (PanotuiError, OSError):
         raise
     except Exception:
-        faulty = True  # what it says of itself finds a place in the folder
+        faulty = True  # files that it writes itself go into the folder
         raise
     finally:
         if placing is not None:

@@ -1,9 +1,10 @@
-"""What a collector and a screen keep when they have given up every privilege (see `landlock`).
+"""The confinement of a collector and a screen after they have given up every privilege (see
+`landlock`).
 
-Both read what hostile senders wrote, for a month. They read the program's own files and write where
-their output goes; nothing else can be opened, whatever the user could open. Each function makes a
-domain while there are rights to see the program's files; `landlock.enter` it after the drop, when
-whatever lies elsewhere is open, and before the first thread: a domain is each thread's own.
+Both read bytes from hostile senders, for months. They may read the program's own files and write
+where their output goes; nothing else can be opened, even if the user could. Each function prepares
+a domain while there are rights to see the program's files. Call `landlock.enter` after the drop,
+when everything else is open, and before the first thread: a domain is per thread.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from panotui.commands.confinement import DEVICES, NETWORK
 from panotui.sources.live import deputy, landlock
 
-SYSFS = ("/sys/class/net", "/sys/devices")  # how interfaces are
+SYSFS = ("/sys/class/net", "/sys/devices")  # state of interfaces
 # What the OpenTelemetry SDK and the HTTP client under it read by name.
 FOR_SENDING = (
     *(f"OTEL_EXPORTER_OTLP_{kind}{what}"
@@ -30,8 +31,9 @@ CREATE = landlock.MAKE_REG | landlock.WRITE_FILE
 def of_recorder(
     folder: Path, spare: tuple[Path, int] | None, socket_file: Path, *, network: bool
 ) -> int:
-    """It writes in its `folder` and in the `spare` one (its name, a handle), and takes away its
-    socket and a spare folder that was not needed."""
+    """It writes to its `folder` and to the `spare` one (its name, a handle), and removes its socket
+    and an unused spare folder.
+    """
     places: list[tuple[Path | str, int]] = [
         (folder, landlock.WRITE),
         (socket_file.parent, landlock.REMOVE_FILE),
@@ -44,8 +46,9 @@ def of_recorder(
 
 
 def of_collector(*, network: bool = False) -> int:
-    """It writes a person's exports: new files where the program was started, or beside temporary
-    files where whom root becomes may not."""
+    """It writes the user's exports: new files in the folder where the program was started, or
+    beside temporary files if the dropped user may not write there.
+    """
     here = Path.cwd()
     with deputy.acting():
         fits = os.access(here, os.W_OK | os.X_OK, effective_ids=True)
@@ -54,8 +57,8 @@ def of_collector(*, network: bool = False) -> int:
 
 
 def of_screen() -> int:
-    """It keeps what it remembers between two starts."""
-    from panotui.tui.remembered import folder  # with the screen alone
+    """It writes what it remembers between two starts."""
+    from panotui.tui.remembered import folder  # only with the screen
 
     places: list[tuple[Path | str, int]] = []
     try:
@@ -78,15 +81,16 @@ def of_metrics(*, network: bool) -> int:
 
 
 def _domain(places: Iterable[tuple[Path | str, int]], *, network: bool = False) -> int:
-    """The program's own and `places` (folder, rights); `network`: TCP to others, and what names of
-    hosts are looked up with."""
+    """The program's own files and `places` (folder, rights); `network`: TCP connections, and the
+    files for host lookups.
+    """
     with deputy.acting():
-        tempfile.gettempdir()  # it finds the place by writing there, which nobody can later
+        tempfile.gettempdir()  # a test write decides, which is impossible later
     needed: list[tuple[Path | str, int]] = [
         (place, landlock.READ) for place in (*landlock.own_places(), *SYSFS)
     ]
     needed += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in DEVICES]
     if network:
         needed += [(place, landlock.READ) for place in NETWORK]
-    # Meters and a collector were started before and are ended by signals: those stay allowed.
+    # Meters and a collector were started before and are ended by signals, so those stay allowed.
     return landlock.domain([*needed, *places], tcp=network, scopes=landlock.ABSTRACT_SOCKETS)

@@ -1,4 +1,4 @@
-"""What `confined` does as root: opens, finds whom to become, closes the rest of the machine."""
+"""The steps of `confined` for root: open files, choose the user, block the rest of the machine."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def give(captures: Sequence[str]) -> None:
 
 
 def owner_first(recording: Path) -> int:
-    """A handle of a recording's folder. Where whom root becomes may not read it, root becomes whose
-    it is instead: a recorder's own user, or for root itself anybody."""
+    """A handle of a recording's folder. If the dropped user may not read it, root becomes the
+    folder's owner instead: only a recorder's own user, or, if root itself called, anyone.
+    """
     try:
         handle = os.open(recording, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         database = f"/proc/self/fd/{handle}/{DATABASE}"
@@ -61,8 +62,9 @@ def owner_first(recording: Path) -> int:
 
 
 def become_owner(recording: Path) -> None:
-    """From now on this is whose the recording is: what root takes out of a folder of another's
-    could be anything that a link there leads to. InputError."""
+    """From now on the target user is the recording's owner: files that root takes out of another
+    user's folder could be anything that a link points to. InputError.
+    """
     try:
         status = os.stat(recording, follow_symlinks=False)
     except OSError as error:
@@ -86,14 +88,15 @@ def become_owner(recording: Path) -> None:
 def readable_recording(
     handle: int, recording: Path, temporary: Path, *, evidence: bool = False
 ) -> Path:
-    """Its folder by a name that stays good; a copy of it where nobody but root may read it, with
-    its `evidence` files if asked."""
+    """The recording's folder by a name that stays valid; a copy of it if only root may read it,
+    with its `evidence` files on request.
+    """
     with deputy.acting():
         if os.access(recording / DATABASE, os.R_OK, effective_ids=True):
             return recording
         may_read = os.access(f"/proc/self/fd/{handle}/{DATABASE}", os.R_OK, effective_ids=True)
     name = Path(os.path.realpath(f"/proc/self/fd/{handle}")).name
-    if may_read:  # only its name is out of reach, and SQLite goes by names
+    if may_read:  # only its name is out of reach, and SQLite opens by name
         place = namespaces.within_reach(handle, name)
         if place is not None:
             return place
@@ -139,7 +142,7 @@ def _evidence(handle: int) -> list[str]:
 
 
 def temporary_folder() -> Path:
-    """A folder of whom root becomes, which they can reach by name."""
+    """A temporary folder of the dropped user, which that user can reach by name."""
     with deputy.acting():
         for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - made anew in it
             with contextlib.suppress(OSError):
@@ -154,7 +157,7 @@ def use_for_temporary_files(folder: Path) -> None:
 
 
 def export_folder(temporary: Path) -> Path:
-    """Where the caller stands if whom root becomes may write there, else beside temporary files."""
+    """The caller's folder if the dropped user may write there, else one beside temporary files."""
     here = Path.cwd()
     with deputy.acting():
         return here if os.access(here, os.W_OK | os.X_OK, effective_ids=True) else temporary.parent
@@ -163,7 +166,7 @@ def export_folder(temporary: Path) -> Path:
 def needed(
     temporary: Path, recordings: Sequence[Path], *, network: bool
 ) -> list[tuple[Path | str, int]]:
-    """What a reading command opens, with the rights; see `landlock.domain`."""
+    """The files that a reading command opens, with the rights; see `landlock.domain`."""
 
     places: list[tuple[Path | str, int]] = [
         (place, landlock.READ) for place in landlock.own_places()
@@ -172,7 +175,7 @@ def needed(
     places.append((temporary, landlock.WRITE))
     places.append((temporary.parent, landlock.REMOVE_DIR))
     for recording in recordings:
-        # a reader of a recording that is being written takes locks in a file beside it
+        # a reader of a recording in progress takes locks in a file beside it
         places.append((recording, landlock.READ | landlock.WRITE_FILE | landlock.MAKE_REG))
     if network:
         places += [(place, landlock.READ) for place in NETWORK]
@@ -180,7 +183,7 @@ def needed(
 
 
 def remove(folder: Path, *, keep_folder: bool) -> None:
-    """What is left of a folder for temporary files; the folder itself may be needed still."""
+    """Remove the content of a temporary folder; the folder itself may still be needed."""
     if not keep_folder:
         shutil.rmtree(folder, ignore_errors=True)
         return

@@ -1,4 +1,4 @@
-"""`panotui days RECORDING [DAY]`: what there is of each day; one checked, copied, removed."""
+"""`panotui days RECORDING [DAY]`: lists the days of a recording; checks, copies or removes one."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ EXIT_DAMAGED = 3
 @click.argument("date", required=False, metavar="[DAY]")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=True), metavar="DIR",
               help="Copy the day into a new recording.")  # fmt: skip
-@click.option("--check", is_flag=True, help="Read every row and evidence file of it.")
-@click.option("--remove", is_flag=True, help="Take the day out of the recording.")
-@click.option("--zone", metavar="NAME", help="Days of this zone (default: this machine's).")
+@click.option("--check", is_flag=True, help="Read every row and evidence file of the day.")
+@click.option("--remove", is_flag=True, help="Remove the day from the recording.")
+@click.option("--zone", metavar="NAME", help="Days in this time zone (default: this machine's).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def command(
@@ -41,10 +41,11 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """The days of a recording, each by itself. Without DAY (such as 2026-11-30), list them.
+    """List, check, copy or remove the days of a recording. Without DAY (such as 2026-11-30), list
+    them.
 
-    A copy is a whole recording, with a list of sums for `sha256sum -c SHA256SUMS` in it. A day that
-    was removed is a gap afterwards. What lasted over midnight belongs to each day in which it was.
+    A copy is a complete recording, with a list of checksums for `sha256sum -c SHA256SUMS`. A
+    removed day leaves a gap. Data that spans midnight belongs to each day that it touches.
     """
     if sum((output is not None, check and date is None, remove)) > 1 or (check and remove):
         raise UsageError("days", "-o, --check and --remove exclude each other", "Choose one.")

@@ -1,4 +1,4 @@
-"""`panotui doctor`: what works on this machine, and how to mend what does not."""
+"""`panotui doctor`: what works on this machine, and how to fix the rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @ring_options
 @common_options
 def command(as_json: bool, ring: str, snap: int, verbose: bool, no_color: bool) -> int:
-    """What works here: capabilities, ring, link events, terminal; and how to fix the rest."""
+    """Check capabilities, ring, link events and terminal on this machine, and how to fix
+    problems.
+    """
     import msgspec
 
     from panotui.sources.doctor import checks

@@ -31,8 +31,8 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """Write the packets that prove a finding or a violation of a recording, with how their flows
-    began; the packets that show it carry its sentence as comment.
+    """Write the packets that prove a finding or violation of a recording, with the first packets of
+    their flows; the packets that show it carry its sentence as a comment.
 
     ID is the id of a finding or violation, a key such as `finding:camera-auth|yard`, or the name of
     an evidence file. Without it, list what there is.

@@ -1,4 +1,4 @@
-"""Why a recorded flow has its verdict: its own reason, and what the policy says of its like."""
+"""Explains the verdict of a recorded flow: the recorded reason, and the policy's rules for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Line = tuple[str, str]
 
 
 def explainer(site: Site) -> Callable[[FlowRecord], Sequence[Line]]:
-    """Explains flows of a recording against the site file that it was made with."""
+    """Explains flows of a recording by the site file that it was made with."""
     from panotui.policy.queries.explain import explain
     from panotui.site.view import SiteView
 

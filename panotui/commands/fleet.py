@@ -1,4 +1,4 @@
-"""`panotui fleet SOURCE... -o LAKE`: captures of many sites on Dask's workers; `fleet report`."""
+"""`panotui fleet SOURCE... -o LAKE`: captures of many sites on Dask workers; `fleet report`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEEDED = ("distributed", "fsspec", "pyarrow")
 
 
 class _Group(click.Group):
-    """What is no command of it is a source of `run`."""
+    """Treats an argument that is not a subcommand as a source of `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         plain = args and args[0] not in self.commands and args[0] not in ("-h", "--help")
@@ -33,9 +33,9 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def command() -> None:
-    """Captures of many sites, analysed where Dask's workers are, into a lake of Parquet; and a
-    report over it. `panotui fleet SOURCE... -o LAKE` is `panotui fleet run SOURCE... -o LAKE`.
-    Needs the extra `fleet`. docs/fleet.md has the details.
+    """Analyse captures of many sites on Dask workers and store the results in a lake of Parquet
+    files; make a report from it. `panotui fleet SOURCE... -o LAKE` is short for `panotui fleet run
+    SOURCE... -o LAKE`. Needs the extra `fleet`. docs/fleet.md has the details.
     """
 
 
@@ -45,15 +45,15 @@ def command() -> None:
               help="The lake: a folder, or s3://BUCKET/FOLDER.")  # fmt: skip
 @click.option(
     "--scheduler", default="local", show_default=True, metavar="ADDRESS|local",
-    help="A scheduler of Dask, such as tcp://10.0.0.5:8786; or workers here.",
+    help="A Dask scheduler, such as tcp://10.0.0.5:8786; or local workers.",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Workers here (default: one a core).")  # fmt: skip
+              help="Number of local workers (default: one per core).")  # fmt: skip
 @click.option(
     "--memory", metavar="SIZE",
-    help="Memory of each worker here, and of the analysis in it, such as 1GB.",
+    help="Memory of each local worker, and of its analysis, such as 1GB.",
 )  # fmt: skip
-@click.option("--again", is_flag=True, help="Analyse also what the lake has already.")
+@click.option("--again", is_flag=True, help="Also analyse captures that the lake already has.")
 @click.option("--json", "as_json", is_flag=True, help="What was done, as one JSON object.")
 @common_options
 def run_command(
@@ -67,11 +67,12 @@ def run_command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """Analyse what is new. A SOURCE is a folder (with those in it), a file, a pattern, s3://..., a
-    recording, or a FILE.list with one of these a line.
+    """Analyse new captures. A SOURCE is a folder (with its subfolders), a file, a pattern,
+    s3://..., a recording, or a FILE.list with one of these per line.
 
-    A capture's site is called as in the nearest site.toml above it, else as the first folder below
-    the SOURCE. A capture that fails is named on stderr and the exit code is 3; the others are done.
+    A capture's site is the one named in the nearest site.toml above it, else the first folder below
+    the SOURCE. A capture that fails is named on stderr and the exit code is 3; the others are
+    processed.
     """
     require_extra()
     refuse_sudo()
@@ -100,14 +101,15 @@ def run_command(
               type=click.Path(path_type=Path, dir_okay=False),
               help="The page; pages of sites and findings go into a folder beside it.")  # fmt: skip
 @click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, metavar="N",
-              help="As many days up to the newest one.")  # fmt: skip
+              help="Number of days, up to the newest one.")  # fmt: skip
 @click.option("--title", default="Fleet", show_default=True, help="The page's title.")
 @common_options
 def report(
     lake: str, output: Path, days: int, title: str, verbose: bool, no_color: bool
 ) -> None:  # fmt: skip
-    """A row a site (availability, the worst finding, trend), the same finding at many sites folded
-    into one, and pages to look closer."""
+    """Write a page with one row per site (availability, the worst finding, trend), findings shared
+    by many sites merged into one, and pages with details.
+    """
     require_extra()
     refuse_sudo()
     from panotui.fleet.pages import write_pages
@@ -119,14 +121,15 @@ def report(
 
 
 def refuse_sudo() -> None:
-    """UsageError by sudo: as root the lake, lists and captures would be opened with root's rights,
-    and none of them needs those."""
+    """UsageError under sudo: as root the lake, lists and captures would be opened with root's
+    rights, and none of them needs those.
+    """
     if os.geteuid() == 0 and privileges.caller()[0] != 0:
         raise UsageError("fleet", "it is run by sudo and needs no rights of root's", "Leave sudo.")
 
 
 def require_extra() -> None:
-    """UsageError where the extra is not installed."""
+    """UsageError if the extra is not installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -135,7 +138,7 @@ def require_extra() -> None:
 
 
 def summary(outcome: Outcome, lake: str) -> str:
-    """What a run did, in words."""
+    """The results of a run, in words."""
     parts = [f"{outcome.done} analysed"]
     if outcome.failed:
         parts.append(f"{len(outcome.failed)} failed")

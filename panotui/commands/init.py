@@ -1,4 +1,6 @@
-"""`panotui init [INTERFACE ...|FILE]`: watches for a minute, or reads a capture; drafts a site."""
+"""`panotui init [INTERFACE ...|FILE]`: watches for a minute, or reads a capture; drafts a site
+file.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def command(
 ) -> int:
     """Watch for a minute, or read captures, and draft a site file for a person to check.
 
-    Ctrl-C while watching means that enough was seen: the draft is written, the exit code is 130.
+    Ctrl-C ends the watch early: the draft is still written, and the exit code is 130.
     """
     seconds = duration_s(for_)
     if output is not None and output.exists():
@@ -52,7 +54,7 @@ def command(
 
 
 def _written(engine: Engine, named: Path | None, output: Path | None, interrupted: bool) -> int:
-    """The draft on stdout or in a file, which a person calls `named`."""
+    """Write the draft to stdout or to a file; `named` is the user's name for it."""
     snapshot = engine.snapshot()
     if not snapshot.source.packets:
         if interrupted:
@@ -72,9 +74,10 @@ def _written(engine: Engine, named: Path | None, output: Path | None, interrupte
 
 
 def _are_captures(names: tuple[str, ...]) -> bool:
-    """Whether files are meant, not interfaces: what exists says so, else the look of the name.
+    """Whether the arguments are files, not interfaces: existing files decide, else the form of the
+    name.
 
-    UsageError for some of each.
+    UsageError for a mixture.
     """
     existing = existing_interfaces()
     interfaces = [name for name in names if name in existing]
@@ -91,7 +94,7 @@ def _are_captures(names: tuple[str, ...]) -> bool:
 
 
 def _draft(engine: Engine) -> str:
-    """The site file's text, with the evidence behind each line."""
+    """The site file's text, with the evidence for each line."""
     from panotui.model import SECOND
     from panotui.policy.queries.draft import draft_site, seen_listens, seen_services
 
@@ -119,7 +122,7 @@ def _draft(engine: Engine) -> str:
 
 
 def _watched(names: tuple[str, ...], seconds: float) -> tuple[Engine, bool]:
-    """What was seen, and whether Ctrl-C ended it."""
+    """The observed traffic, and whether Ctrl-C ended the watch."""
     from panotui.commands.readable import prepare_to_drop
 
     prepare_to_drop()
@@ -144,7 +147,7 @@ def _watched(names: tuple[str, ...], seconds: float) -> tuple[Engine, bool]:
     collector = Collector(
         pump, links=capture.links, wait_on=pump.filenos, status=status, time_ns=capture.keeper
     )
-    # Ctrl-C means that enough has been seen: the draft is still written.
+    # Ctrl-C ends the watch early: the draft is still written.
     signal.signal(signal.SIGINT, lambda number, frame: collector.stop("enough"))
     ended = collector.run(for_s=seconds)
     collector.finish(ended)

@@ -1,6 +1,6 @@
-"""Captures that a command line names: files, folders, `-`, and a pass over them with progress.
+"""Captures named on the command line: files, folders, `-`, and a pass over them with progress.
 
-Names in; the engine after the last packet out. Progress goes to stderr and only to a terminal.
+Names in; the engine after the last packet out. Progress goes to stderr, and only to a terminal.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PROGRESS_S = 0.25
 
 
 def captures(names: Sequence[str]) -> list[str]:
-    """Files of the names, folders opened (captures in them, sorted); `-` stays.
+    """The named files; folders are expanded to their captures (sorted); `-` stays.
 
-    InputError for what does not exist and for a folder without captures.
+    InputError for a missing file, and for a folder without captures.
     """
     files: list[str] = []
     for name in names:
@@ -45,7 +45,7 @@ def captures(names: Sequence[str]) -> list[str]:
 
 
 class Progress:
-    """A line on a terminal's stderr: share, rate, time left; silent elsewhere."""
+    """A line on a terminal's stderr: share, rate, time left; no output otherwise."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -94,11 +94,11 @@ def analysed(
     baseline: Baseline | None = None,
     tap: Callable[[PacketBatch], None] | None = None,
 ) -> Engine:
-    """One pass over captures; Ctrl-C leaves through KeyboardInterrupt with the files closed. Of a
-    single one `tap` is given each batch as well.
+    """One pass over captures; Ctrl-C raises KeyboardInterrupt with the files closed. For a single
+    capture, `tap` also gets each batch.
 
-    Several captures are metered by `processes` processes (default: as many as help), with the same
-    answer for any number of them.
+    Several captures are metered by `processes` processes (default: as many as useful), with the
+    same result for any number.
     """
     from panotui.engine.engine import Engine
     from panotui.engine.settings import EngineSettings
@@ -129,7 +129,7 @@ def _side_by_side(
 
 
 class _Tapped:
-    """A source whose batches somebody else sees as well."""
+    """A source that also passes its batches to a tap."""
 
     def __init__(self, source: Source, tap: Callable[[PacketBatch], None]) -> None:
         self._source = source
@@ -170,5 +170,5 @@ def _in_one(
 
 
 def total_bytes(sizes: Sequence[int | None]) -> int | None:
-    """The sum of input sizes; None when one is unknown (a pipe)."""
+    """The sum of input sizes; None if one is unknown (a pipe)."""
     return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)

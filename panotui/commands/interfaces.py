@@ -1,4 +1,4 @@
-"""Which interfaces to capture on when the command line names none."""
+"""The interfaces of a capture if the command line names none."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ AT_MOST = 2
 
 
 def chosen(named: Sequence[str], site: Site, commands: Sequence[str] = ()) -> list[str]:
-    """The named interfaces, else those that the site file maps, else the up, physical ones.
+    """The named interfaces, else those that the site file maps, else the physical ones that are up.
 
-    UsageError for too many or for what looks like a mistyped command, InterfaceError when one does
-    not exist or none is up.
+    UsageError for too many, or for a probable mistyped command; InterfaceError if one does not
+    exist or none is up.
     """
     names = list(dict.fromkeys(named)) or [p.interface for p in site.ports.values() if p.interface]
     if not names:

@@ -13,11 +13,11 @@ from panotui.wire.text import printable
 
 WHOLE_BYTES = 65_535
 BYTES = {"media": WHOLE_BYTES, "headers": HEADER_BYTES, "control": 0}
-SPAN_MOST_S = 120  # the packets of so many seconds are held in memory
+SPAN_MOST_S = 120  # packets of this many seconds are held in memory
 
 
 def kept_packets(keep: Sequence[str], before: str, after: str, site: Site) -> Keeping:
-    """What the options say. UsageError for words that mean nothing."""
+    """The settings of the options. UsageError for an invalid value."""
     bulk = HEADER_BYTES
     of_hosts: dict[str, int] = {}
     for word in keep:

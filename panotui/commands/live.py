@@ -24,7 +24,7 @@ from panotui.errors import UsageError
 @click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
 @site_option
 @baseline_option
-@click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@click.option("--no-promiscuous", is_flag=True, help="Do not use promiscuous mode.")
 @ring_options
 @alert_options
 @screen_options
@@ -44,17 +44,17 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """The screen on live interfaces: by default the up, physical ones, at most two.
+    """Show the screen on live interfaces: by default the physical ones that are up, at most two.
 
-    Root, or CAP_NET_RAW, is needed only to open the capture and is given up before the first
-    packet is read. The site file may map interfaces to the appliance's ports.
+    Only opening the capture needs root or CAP_NET_RAW; both are given up before the first packet is
+    read. The site file may map interfaces to the appliance's ports.
     """
     from panotui.commands.interfaces import chosen
     from panotui.commands.options import read_site
     from panotui.commands.screen import run_screen
     from panotui.commands.terminal import require_terminal
 
-    # What needs no privilege is checked here, so that its line comes at once.
+    # Checks that need no privilege come first, so that their errors appear at once.
     known, _, path = read_site(site)
     require_same_site(read_baseline(baseline), baseline, known)
     names = chosen(interfaces, known, COMMANDS)

@@ -1,4 +1,4 @@
-"""`_meter`: the process of one meter behind `analyze` of several captures."""
+"""`_meter`: the process of one meter for `analyze` of several captures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def command() -> int:
     """Meters for another process: orders on stdin, news on stdout (internal)."""
     from panotui.runtime.file_meter import serve
 
-    # Who asked ends us by closing the pipes.
+    # The parent ends us by closing the pipes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(sys.stdin.buffer, sys.stdout.buffer)
     return 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from panotui.metrics.otlp import Exporter
 
 LISTEN = "127.0.0.1:9109"
-# what a server of the standard library imports with its first answer
+# modules that a standard library server imports with its first answer
 SERVING = ("encodings.idna", "encodings.latin_1", "gzip", "wsgiref.handlers")
 SENDING = ("encodings.idna", "netrc", "stringprep")  # and a client with its first request
 
@@ -31,7 +31,7 @@ SENDING = ("encodings.idna", "netrc", "stringprep")  # and a client with its fir
 @click.argument("socket", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--listen", metavar="ADDRESS:PORT",
-    help=f"Where to answer scrapes (default: {LISTEN}, or nowhere with --otlp); port 0 takes a free"
+    help=f"Address for scrapes (default: {LISTEN}, or none with --otlp); port 0 takes a free"
     " one.",
 )  # fmt: skip
 @click.option(
@@ -39,18 +39,17 @@ SENDING = ("encodings.idna", "netrc", "stringprep")  # and a client with its fir
     help="Send metrics and log records to an OpenTelemetry collector, such as http://host:4318.",
 )  # fmt: skip
 @click.option("--every", default="15s", show_default=True, metavar="TIME",
-              help="How often, with --otlp.")  # fmt: skip
+              help="Interval of --otlp.")  # fmt: skip
 @common_options
 def command(
     socket: Path | None, listen: str | None, otlp: str | None, every: str, verbose: bool,
     no_color: bool,
 ) -> None:  # fmt: skip
-    """Answer scrapes (Prometheus and OpenMetrics text) with the state of a running recorder, or
-    send it to an OpenTelemetry collector, with log records of findings, violations and events.
+    """Serve the state of a running recorder as Prometheus or OpenMetrics text, or send it to an
+    OpenTelemetry collector, with log records of findings, violations and events.
 
-    Each scrape asks the recorder over its socket; while that does not answer, panotui_recorder_up
-    is 0. Needs the extra `metrics`, for --otlp the extra `otlp`. What is exported stands in
-    docs/metrics.md.
+    Each scrape queries the recorder over its socket; if it does not answer, panotui_recorder_up is
+    0. Needs the extra `metrics`, and `otlp` for --otlp. docs/metrics.md lists all metrics.
     """
     prepare_to_drop()
     every_s = duration_s(every)
@@ -66,7 +65,7 @@ def command(
             "metrics", "prometheus_client is not installed", "Install panotui[metrics]."
         ) from None
     recorder = Recorder(str(path))
-    # the connection outlives the rights to make it
+    # an open connection stays usable after the drop
     site = recorder.frame("overview").header.site.name or ""
     exporter = None if otlp is None else _exporter(Recorder(str(path)), otlp, site)
     serve = None if place is None else _server(recorder, path, place)
@@ -74,7 +73,7 @@ def command(
     drop_privileges(SERVING if exporter is None else (*SERVING, *SENDING))
     landlock.enter(domain)
     if serve is not None:
-        serve()  # its thread begins without the rights that are gone
+        serve()  # its thread starts without the dropped rights
     if exporter is not None:
         click.echo(f"metrics and events of {path} to {otlp} every {every}")
         exporter.run(every_s)
@@ -102,7 +101,7 @@ def _server(recorder: Recorder, path: Path, place: tuple[str, int]) -> Callable[
 
 
 def _exporter(recorder: Recorder, endpoint: str, site: str) -> Exporter:
-    """It has a connection of its own, which outlives the rights to make it."""
+    """The exporter, with its own connection, which stays usable after the drop."""
     try:
         from panotui.metrics.otlp import Exporter
     except ImportError:
@@ -114,7 +113,7 @@ def _exporter(recorder: Recorder, endpoint: str, site: str) -> Exporter:
 
 
 def _require_url(endpoint: str) -> None:
-    """UsageError for what is no address of a collector."""
+    """UsageError for an invalid address of a collector."""
     from urllib.parse import urlsplit
 
     try:
@@ -129,7 +128,7 @@ def _require_url(endpoint: str) -> None:
 
 
 def _place(listen: str) -> tuple[str, int]:
-    """UsageError for what is no address and port."""
+    """UsageError for an invalid address and port."""
     address, _, port = listen.rpartition(":")
     address = address.strip("[]")
     try:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean: the site file, colour, `--fail-on`."""
+"""Options shared by several commands, and their values: the site file, colour, `--fail-on`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def baseline_option(function: F) -> F:
         "--baseline",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Report what is unusual for this site (a file of `panotui baseline learn`).",
+        help="Report deviations from this file of `panotui baseline learn`.",
     )(function)
 
 
@@ -57,7 +57,7 @@ def fail_on_option(function: F) -> F:
         "--fail-on",
         type=click.Choice(["violation", "finding"]),
         multiple=True,
-        help="Exit with 1 when there are violations, or findings that are warnings or errors.",
+        help="Exit with 1 if there are violations, or findings that are warnings or errors.",
     )(function)
 
 
@@ -69,16 +69,16 @@ def ring_options(function: F) -> F:
     )(function)  # fmt: skip
     return click.option(
         "--ring", default="32MiB", show_default=True, metavar="SIZE",
-        help="Memory of all capture rings together: what bridges a busy machine.",
+        help="Memory of all capture rings together; a larger ring bridges a busier machine.",
     )(function)  # fmt: skip
 
 
 RING_LEAST, RING_MOST = 8 << 20, 1 << 30
-SNAP_LEAST, SNAP_MOST = 160, 65_535  # headers, and what tells streams apart
+SNAP_LEAST, SNAP_MOST = 160, 65_535  # headers, and the fields that identify streams
 
 
 DURATION_MOST = 10 * 366 * 86_400.0  # seconds
-SIZE_MOST = float(1 << 60)  # bytes, as many as any file system counts
+SIZE_MOST = float(1 << 60)  # bytes, as many as any file system can count
 
 
 def ring_sizes(ring: str, snap: int) -> tuple[int, int]:
@@ -94,10 +94,10 @@ def ring_sizes(ring: str, snap: int) -> tuple[int, int]:
 
 
 def read_site(path: Path | None) -> tuple[Site, str, Path | None]:
-    """The site, its text as written, and its path; an empty site without a file.
+    """The site, its text, and its path; an empty site without a file.
 
-    Under sudo the invoking user's own file counts, and only if that user owns it. SiteError
-    (exit 2) for a file that is missing or wrong.
+    Under sudo the calling user's own file is used, and only if that user owns it. SiteError (exit
+    2) for a missing or invalid file.
     """
     from panotui.site.file import parse_site, read_text
 
@@ -105,7 +105,7 @@ def read_site(path: Path | None) -> tuple[Site, str, Path | None]:
     if chosen is None:
         return Site(), "", None
     if os.geteuid() == 0:
-        from panotui.sources.live import deputy  # needs Linux; an analysis elsewhere does not
+        from panotui.sources.live import deputy  # needs Linux; analyses on other systems do not
 
         text = read_text(chosen, deputy.read_file)
     else:
@@ -125,7 +125,7 @@ def _default_site() -> Path | None:
             home = Path(pwd.getpwuid(int(invoker)).pw_dir)
             candidates.insert(1, home / ".config" / "panotui" / "site.toml")
         except KeyError:
-            pass  # a user that is known to another machine only
+            pass  # a user known only to another machine
     for candidate in candidates:
         try:
             owner = candidate.stat().st_uid
@@ -139,12 +139,12 @@ def _default_site() -> Path | None:
 
 
 def use_color(no_color: bool) -> bool:
-    """Colour on stdout: a terminal, and nobody said no."""
+    """Colour on stdout: on a terminal, unless switched off."""
     return not no_color and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
 
 
 def failure(fail_on: tuple[str, ...], snapshot: Snapshot) -> int:
-    """The exit code that `--fail-on` asks for."""
+    """The exit code according to `--fail-on`."""
     if "violation" in fail_on and snapshot.violations:
         return EXIT_FOUND
     if "finding" in fail_on and any(f.severity in ("warning", "error") for f in snapshot.findings):
@@ -153,7 +153,7 @@ def failure(fail_on: tuple[str, ...], snapshot: Snapshot) -> int:
 
 
 def duration_s(text: str) -> float:
-    """`90`, `90s`, `8h`, `1h30m`, `2d` in seconds; UsageError otherwise, and for none at all."""
+    """`90`, `90s`, `8h`, `1h30m`, `2d` in seconds; UsageError otherwise, and for zero."""
     import re
 
     units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -34,7 +34,7 @@ def command() -> None:
 @site_option
 @common_options
 def show(as_json: bool, site: Path | None, verbose: bool, no_color: bool) -> int:
-    """The rules resolved for the site, each with where it comes from."""
+    """Print the resolved rules of the site, each with its source."""
     from panotui.policy.queries.show import show_json, show_text
 
     view = _view(site)
@@ -47,7 +47,9 @@ def show(as_json: bool, site: Path | None, verbose: bool, no_color: bool) -> int
 @site_option
 @common_options
 def validate(file: Path | None, site: Path | None, verbose: bool, no_color: bool) -> int:
-    """Check a site file: every error and warning with its line; exit 2 when one is an error."""
+    """Check a site file: print every error and warning with its line; exit 2 if there is an
+    error.
+    """
     from panotui.site.file import check_site, find_site, read_text
 
     path = file or site or find_site()
@@ -71,7 +73,7 @@ def validate(file: Path | None, site: Path | None, verbose: bool, no_color: bool
 @click.option("--port", "number", required=True, type=int, help="The server's port.")
 @click.option("--transport", default="tcp", show_default=True)
 @click.option("--from", "--from-port", "from_port", metavar="NAME",
-              help="Seen on this port of the appliance.")  # fmt: skip
+              help="The appliance's port that the connection uses.")  # fmt: skip
 @click.option("--direction", default="out", type=click.Choice(["out", "in"]), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @site_option
@@ -87,7 +89,7 @@ def explain(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """What the policy says of a connection that nobody has made."""
+    """Print the policy's verdict on a hypothetical connection."""
     import msgspec
 
     from panotui.policy.queries.explain import explain as explained
@@ -108,7 +110,7 @@ def explain(
 )  # fmt: skip
 @click.option(
     "--seen", type=click.Path(path_type=Path), metavar="CAPTURE",
-    help="Fill in what this capture shows: addresses of names (nftables), names (MUD), the site.",
+    help="Take addresses of names (nftables), names (MUD) and the site from this capture.",
 )  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE")
 @site_option
@@ -122,7 +124,7 @@ def export(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """The policy for the owner of the firewall."""
+    """Print the policy for the owner of the firewall."""
     if seen is None:
         return _put(_exported(kind, _view(site), family), output, output)
     from panotui.commands.input import analysed, captures
@@ -149,7 +151,7 @@ def _put(text: str, named: Path | None, output: Path | None) -> int:
 
 
 def _answers(engine: Engine) -> tuple[tuple[str, str], ...]:
-    """(name, address) pairs that DNS or a connection showed, each once, in order."""
+    """(name, address) pairs seen in DNS or in a connection, each once, in order."""
     pairs = [(name, address) for _, name, address in engine.names.answers()]
     pairs += [
         (flow.host, flow.dst)
@@ -188,8 +190,8 @@ def _exported(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def diff(old: Path, new: Path, as_json: bool, verbose: bool, no_color: bool) -> int:
-    """What changes from site file OLD to site file NEW; or, where NEW is a capture, what its
-    traffic needs that OLD's policy does not allow, and what no flow used.
+    """Print the changes from site file OLD to site file NEW; or, if NEW is a capture, the rules
+    that its traffic needs and OLD's policy lacks, and the rules that no flow used.
     """
     import msgspec
 

@@ -1,4 +1,4 @@
-"""The screen's options, and where its settings come from: options, environment, file, defaults."""
+"""The screen's options and settings: from options, environment, file, defaults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def screen_options(function: F) -> F:
     )(function)  # fmt: skip
     function = click.option(
         "--mouse/--no-mouse", "mouse", default=None, envvar="PANOTUI_MOUSE",
-        help="Take the mouse: wheel, click (default: not over SSH).",
+        help="Use the mouse: wheel, click (default: not over SSH).",
     )(function)  # fmt: skip
     function = click.option(
         "--units", type=click.Choice(["bits", "bytes"]), envvar="PANOTUI_UNITS",
@@ -42,7 +42,7 @@ def screen_options(function: F) -> F:
 
 
 def config_path() -> Path | None:
-    """The person's own file, if there is one; under sudo the invoking user's, if it is his."""
+    """The user's own file, if there is one; under sudo the calling user's, if that user owns it."""
     for path, owners in _candidates():
         try:
             if path.is_file() and (owners is None or path.stat().st_uid in owners):
@@ -53,7 +53,7 @@ def config_path() -> Path | None:
 
 
 def default_path() -> Path:
-    """Where the file belongs."""
+    """The default path of the file."""
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(home) / "panotui" / "config.toml"
 
@@ -69,7 +69,7 @@ def _candidates() -> list[tuple[Path, set[int] | None]]:
         home = Path(pwd.getpwuid(int(invoker)).pw_dir)
         found.append((home / ".config" / "panotui" / "config.toml", {0, int(invoker)}))
     except KeyError:
-        pass  # a user that is known to another machine only
+        pass  # a user known only to another machine
     return [*found, (default_path(), {0, int(invoker)})]
 
 
@@ -79,9 +79,9 @@ def preferences(
     config_file: Path | None,
     units: str | None = None,
 ) -> tuple[Settings, list[str]]:
-    """What the screen starts with, and a line for each thing in the file that is not understood.
+    """The settings to start the screen with, and a line for each error in the file.
 
-    UsageError for an option that names what there is not.
+    UsageError for an option with an unknown name.
     """
     from panotui.tui.settings import THEMES, read
 
@@ -101,12 +101,12 @@ def preferences(
 
 
 def read_config(path: Path) -> str:
-    """The file's text. UsageError where it cannot be read."""
+    """The file's text. UsageError if it cannot be read."""
     try:
         if os.geteuid() == 0:
-            from panotui.sources.live import deputy, privileges  # need Linux
+            from panotui.sources.live import deputy, privileges  # these need Linux
 
-            # the caller's own and nobody else's
+            # only the caller's own
             with deputy.acting(privileges.caller()), path.open("rb") as file:
                 return file.read(CONFIG_BYTES).decode("utf-8")
         return path.read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Printing a page for a command that gives up its rights: a process apart runs the browser.
+"""Prints a page for a command that gives up its rights: a separate process runs the browser.
 
-Root's `report` reads hostile bytes in a process that may open nothing else afterwards, a browser
-included. So what prints is forked before, gives up every privilege when it gets its page, and hands
-the PDF back. For anybody else the browser is simply run.
+Root's `report` reads hostile bytes in a process that cannot open anything else afterwards,
+including a browser. The printing process is therefore forked before. It gives up every privilege
+when it gets its page, and returns the PDF. For other users the browser is simply started.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MADE, _FAILED = b"+", b"-"
 
 @contextlib.contextmanager
 def printer() -> Iterator[Callable[[str], bytes]]:
-    """What makes a PDF of a page. UsageError when no browser is installed."""
+    """A function that makes a PDF of a page. UsageError if no browser is installed."""
     program = browser()
     if not is_roots_own():
         yield lambda page: pdf(page, program)
@@ -43,7 +43,7 @@ def printer() -> Iterator[Callable[[str], bytes]]:
         yield lambda page: _printed(ours, page)
     finally:
         ours.close()
-        # It may have no page yet, or be at one that nobody waits for.
+        # It may have no page yet, or be working on one that is no longer needed.
         with contextlib.suppress(OSError):
             os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
@@ -65,7 +65,7 @@ def _serve(client: socket.socket, program: str) -> None:
     page = _all(client)
     if not page:
         return
-    from panotui.sources.live import privileges  # needs Linux; a report elsewhere does not
+    from panotui.sources.live import privileges  # needs Linux; reports on other systems do not
 
     try:
         privileges.drop()

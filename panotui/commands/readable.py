@@ -1,15 +1,17 @@
-"""Keeps what the program reads late within its reach when it gives up root.
+"""Keeps files that the program reads late within reach after it gives up root.
 
 Root may run a copy that only root can reach: a clone and a virtual environment under /root, or
-files that a strict umask made root's alone. Three things follow, in the order in which a process
-does them:
+files that a strict umask closed to others. A process therefore takes three steps, in this order:
 
 1. `prepare_to_drop`, first of all: the folders that Python imports from are opened, and paths
-   through those open handles replace the names. What lies in them stays reachable as far as its own
-   modes allow, and nothing else of root's becomes so.
-2. What a process surely needs is imported, and its files are read or opened, before the drop.
-3. `load_out_of_reach`, last before the drop: what it may need on a rare occasion is imported as
-   well, but only where the handles of step 1 do not help (it costs up to 0.4 s and 15 MB).
+   through those open handles replace the names. Their content stays reachable as far as its own
+   modes allow, and nothing else of root's becomes reachable.
+
+2. Before the drop, modules that the process certainly needs are imported, and its files are read or
+   opened.
+
+3. `load_out_of_reach`, last before the drop: modules that it may rarely need are imported as well,
+   but only if the handles of step 1 do not help (it costs up to 0.4 s and 15 MB).
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from pathlib import Path
 
 HANDLES = "/proc/self/fd"
 
-# `MODULE`, or `MODULE:FUNCTION` where more than the import is done late. Of both processes: what
-# the standard library imports with its first call.
+# `MODULE`, or `MODULE:FUNCTION` if more than the import is done late. For both processes: modules
+# that the standard library imports on first use.
 _LIBRARY = (
     "encodings.idna",
     "encodings.latin_1",
@@ -59,7 +61,7 @@ COLLECTOR = (
     "panotui.wire.linkcontrol:load",
     "panotui.meter.control.dissectors:load",
 )
-# Of commands that read captures and recordings, or ask the network.
+# For commands that read captures and recordings, or use the network.
 READING = (
     *COLLECTOR,
     "panotui.commands.input",
@@ -135,8 +137,9 @@ CHECK = (
 
 
 def prepare_to_drop() -> None:
-    """Call it first of all in a process that will drop privileges: what is imported afterwards
-    knows its own files by the names that stay reachable."""
+    """Call it first in a process that will drop privileges: modules imported afterwards know their
+    own files by names that stay reachable.
+    """
     if os.geteuid() == 0:
         from panotui.sources.live import privileges
 
@@ -144,9 +147,9 @@ def prepare_to_drop() -> None:
 
 
 def load_out_of_reach(late: Sequence[str]) -> list[str]:
-    """Import now those of `late` whose files could not be read after the drop; which they were.
+    """Import now those of `late` whose files could not be read after the drop; returns their names.
 
-    Does nothing unless this is root about to become somebody else.
+    Does nothing unless this is root about to become another user.
     """
     if os.geteuid() != 0:
         return []
@@ -163,8 +166,9 @@ def load_out_of_reach(late: Sequence[str]) -> list[str]:
 
 
 def drop_privileges(late: Sequence[str]) -> None:
-    """Give up root and every capability, with `late` modules loaded where they would be out of
-    reach; nothing to give up is fine. `prepare_to_drop` came first."""
+    """Give up root and every capability, after loading those `late` modules that would be out of
+    reach; nothing to give up is fine. Call `prepare_to_drop` before.
+    """
     load_out_of_reach(late)
     from panotui.sources.live import privileges
 
@@ -172,9 +176,9 @@ def drop_privileges(late: Sequence[str]) -> None:
 
 
 def keep_readable(uid: int, gid: int) -> int:
-    """Open handles for the import folders that (uid, gid) could not reach; how many there are.
+    """Open handles for the import folders that (uid, gid) could not reach; returns their number.
 
-    Does nothing unless this is root about to become somebody else.
+    Does nothing unless this is root about to become another user.
     """
     if os.geteuid() != 0 or uid == 0 or not Path(HANDLES).exists():
         return 0
@@ -187,7 +191,7 @@ def keep_readable(uid: int, gid: int) -> int:
         try:
             handle = os.open(entry, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            continue  # a zip or a folder that is not there
+            continue  # a zip or a missing folder
         changed[entry] = f"{HANDLES}/{handle}"
     if changed:
         _rename(changed)
@@ -195,7 +199,7 @@ def keep_readable(uid: int, gid: int) -> int:
 
 
 def is_readable(path: str, uid: int, gid: int) -> bool:
-    """Whether (uid, gid) may search every folder on the way to `path`, and read what is there.
+    """Whether (uid, gid) may search every folder on the way to `path`, and read the file or folder.
 
     A path through one of our handles begins at the handle.
     """
@@ -207,7 +211,7 @@ def is_readable(path: str, uid: int, gid: int) -> bool:
 
 
 def _folders() -> Iterable[str]:
-    """Where modules are imported from: the search path, and the packages that are loaded."""
+    """The folders from which modules are imported: the search path, and loaded packages."""
     for entry in sys.path:
         yield entry or os.getcwd()
     yield str(Path(__file__).resolve().parents[2])
@@ -217,11 +221,11 @@ def _folders() -> Iterable[str]:
 
 
 def _allows(path: Path, uid: int, gid: int) -> bool:
-    """Whether the modes of `path` itself let (uid, gid) search the folder or read the file."""
+    """Whether the mode of `path` itself lets (uid, gid) search the folder or read the file."""
     try:
         status = path.stat()
     except OSError:
-        return True  # not there: nothing to reach
+        return True  # missing: nothing to reach
     wanted = stat.S_IXUSR if stat.S_ISDIR(status.st_mode) else stat.S_IRUSR
     if status.st_uid == uid:
         return bool(status.st_mode & wanted)
@@ -231,7 +235,7 @@ def _allows(path: Path, uid: int, gid: int) -> bool:
 
 
 def _stays_readable(name: str, uid: int, gid: int) -> bool:
-    """Whether the package (or lone module) that `name` is in can be read after the drop."""
+    """Whether the package (or single module) that contains `name` can be read after the drop."""
     module, _, function = name.partition(":")
     if not function and module in sys.modules:
         return True

@@ -1,4 +1,4 @@
-"""`panotui record [INTERFACE ...] -o DIR`: headless; state, flows, events and evidence to disk."""
+"""`panotui record [INTERFACE ...] -o DIR`: no screen; state, flows, events and evidence to disk."""
 
 from __future__ import annotations
 
@@ -55,35 +55,35 @@ EXIT_INTERRUPTED = 130
     help="The recording's folder; .panotui is added. An existing recording is continued.",
 )  # fmt: skip
 @click.option("--fallback", type=click.Path(path_type=Path), metavar="DIR",
-              help="Continue in this folder when that of -o can no longer be written.")  # fmt: skip
+              help="Continue in this folder if that of -o can no longer be written.")  # fmt: skip
 @click.option("--for", "for_", metavar="TIME", help="Stop after 90s, 30m, 8h, 2d.")
 @click.option("--max-size", default="2GB", show_default=True, help="Remove the oldest above this.")
-@click.option("--max-age", metavar="TIME", help="Remove what is older than this, such as 30d.")
+@click.option("--max-age", metavar="TIME", help="Remove data older than this, such as 30d.")
 @click.option("--control-age", default="7d", show_default=True, metavar="TIME",
-              help="Remove files with all control packets when they are older.")  # fmt: skip
+              help="Remove files with all control packets after this time.")  # fmt: skip
 @click.option("--min-free", default="200MB", show_default=True, help="Leave this much disk free.")
 @click.option("--socket", "socket_path", type=click.Path(path_type=Path), metavar="PATH",
-              help="Where `attach` finds it (default: the user's runtime folder).")  # fmt: skip
+              help="Socket for `attach` (default: in the user's runtime folder).")  # fmt: skip
 @click.option(
     "--user",
     metavar="NAME",
-    help="The user to run as after root is given up: by default who called sudo, else the"
-    " user panotui, else nobody.",
+    help="The user to run as after root is given up (default: the caller of sudo, else the"
+    " user panotui, else nobody).",
 )
-@click.option("--shared", is_flag=True, help="Record also into a folder that others may read.")
+@click.option("--shared", is_flag=True, help="Allow a folder that others may read.")
 @click.option("--no-evidence", is_flag=True, help="Keep no packets.")
 @click.option("--redact-evidence", is_flag=True,
-              help="Write over passwords and tokens in the packets that are kept.")  # fmt: skip
+              help="Overwrite passwords and tokens in the kept packets.")  # fmt: skip
 @click.option("--keep", multiple=True, metavar="[CAMERA=]WHAT",
-              help="What is kept of media packets around a violation or finding: headers"
-                   " (default), media (all of them) or control (none); of one camera with its name"
-                   " or address in front.")  # fmt: skip
+              help="Part of media packets to keep around a violation or finding: headers"
+                   " (default), media (whole packets), control (none); of one camera with its name"
+                   " or address in front (dock=media).")  # fmt: skip
 @click.option("--before", default="10s", show_default=True, metavar="TIME",
               help="Keep packets from this long before a violation or finding")  # fmt: skip
 @click.option(
     "--after", default="5s", show_default=True, metavar="TIME", help="to this long after it."
 )
-@click.option("--no-promiscuous", is_flag=True, help="Leave the interfaces' mode as it is.")
+@click.option("--no-promiscuous", is_flag=True, help="Do not use promiscuous mode.")
 @ring_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON line each second on stdout.")
 @click.option("--eve", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -125,8 +125,9 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """Record headless. SIGTERM ends it cleanly with 0, Ctrl-C with 130; losing the terminal does
-    not end it. `panotui attach` shows the screen on it, `panotui review DIR` looks at it later.
+    """Record without a screen. SIGTERM ends it cleanly with 0, Ctrl-C with 130; losing the terminal
+    does not end it. `panotui attach` shows its screen, `panotui review DIR` shows the recording
+    later.
     """
     if user is not None:
         from panotui.sources.live import privileges
@@ -261,9 +262,9 @@ class _Session:
         self.socket_path = socket_path or _runtime_folder() / f"{name}.sock"
         listener, self._socket_file = _listening(self.socket_path)
         pump = capture.pump()
-        # Modes are fixed, whatever the umask was. Files in a folder of a user are opened when root
-        # has been given up; only where that user cannot come by the name, before, in a folder that
-        # is closed meanwhile (SQLite follows names, not handles).
+        # Modes are fixed, whatever the umask. Files in a user's folder are opened after root has
+        # been given up. If that user cannot reach the folder by name, they are opened before, in a
+        # folder that is closed to others meanwhile (SQLite opens names, not handles).
         os.umask(0o077 if privileges.is_nobody(privileges.target()[0]) else 0o027)
         domain = confined_live.of_recorder(
             Path(f"/proc/self/fd/{handle}"),
@@ -331,7 +332,7 @@ class _Session:
         stop = self.collector.stop
         signal.signal(signal.SIGTERM, lambda number, frame: stop("terminated"))
         signal.signal(signal.SIGINT, lambda number, frame: stop("interrupted"))
-        signal.signal(signal.SIGHUP, lambda number, frame: None)  # it outlives its terminal
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # it survives its terminal
         _tell(f"recording into {self.folder}, socket {self.socket_path}")
         if self._evidence == "kept":
             _tell("evidence holds packets as they were, passwords sent in the clear included")
@@ -347,8 +348,8 @@ class _Session:
         try:
             ended = self.collector.run(for_s=for_s)
         except (MeterFailure, OutputError) as error:
-            ended, dead = "failed", error  # what there is, is written all the same
-        # A second signal while the end is being written changes nothing.
+            ended, dead = "failed", error  # existing data is written all the same
+        # A second signal while the end is being written is ignored.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         self._systemd.stopping()
@@ -417,8 +418,9 @@ class _Session:
         return status_words(collector.engine.snapshot(), self.recorder.status(), seconds)
 
     def _write_line(self, text: str) -> None:
-        """A line on stdout. Who has just started it hears when that is no use; later on a
-        recording is worth more than the lines about it."""
+        """A line on stdout. Just after the start an unusable stdout is an error; later the
+        recording matters more than its status lines.
+        """
         try:
             print(text, end="", flush=True)
         except BrokenPipeError:
@@ -435,8 +437,9 @@ def collector_age(collector: Collector) -> float:
 
 
 def _runtime_folder() -> Path:
-    """Where the socket will be: root makes a folder there for whom it becomes, who can then take
-    the socket away again."""
+    """The folder for the socket: root creates one for the dropped user, who can then remove the
+    socket.
+    """
     from panotui.feed.server import SHARED_FOLDER, default_folders
     from panotui.sources.live import deputy, privileges
 
@@ -448,8 +451,9 @@ def _runtime_folder() -> Path:
 
 
 def _listening(path: Path) -> tuple[socket.socket, Path]:
-    """(socket, its file as it stays reachable): made as whom we become, who can take it away in
-    the end; by root only in a folder of root's alone."""
+    """(socket, a path of its file that stays reachable): created as the dropped user, who can
+    remove it at the end; by root only in a folder that only root may change.
+    """
     from panotui.feed.server import listen
     from panotui.sources.live import deputy, privileges
 
@@ -476,7 +480,7 @@ def _tell(text: str) -> None:
 
 
 def _write(stream: object, text: str) -> None:
-    """Write to a terminal that may have gone: a recorder goes on without it."""
+    """Write to a terminal that may be gone: a recorder continues without it."""
     try:
         print(text, end="", file=stream, flush=True)  # type: ignore[call-overload]
     except OSError:

@@ -1,4 +1,4 @@
-"""How a recorder stands, a line a second: JSON for programs, a line of a terminal for persons."""
+"""The status of a recorder once per second: JSON for programs, a line on a terminal for people."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TICKS_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class Processor(Struct):
-    """CPU time of some processes, asked for now and then."""
+    """CPU time of some processes, measured now and then."""
 
     seconds: float = 0.0
     at_s: float = 0.0
-    share: float | None = None  # of one core, since the time before
+    share: float | None = None  # share of one core since the previous measurement
 
     def take(self, pids: Sequence[int], now_s: float) -> None:
         """`now_s`: of a clock that is never set."""
@@ -34,7 +34,7 @@ class Processor(Struct):
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process; 0 when it is gone."""
+    """User and system time of a process; 0 if it has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     except OSError:
@@ -52,7 +52,7 @@ def status_object(
     meters: Processor,
     alerts: Sequence[Standing],
 ) -> dict[str, Any]:
-    """One line of `record --json`. `drops`: (ring, interface) by interface; times are packet time,
+    """One line of `record --json`. `drops`: (ring, interface) per interface; times are packet time,
     and the machine's before the first packet.
 
     `cpu.*_share` is of one core, over about a second; null in the first line.

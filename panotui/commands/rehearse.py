@@ -1,4 +1,4 @@
-"""Captures played into a recording, as fast as they can be read."""
+"""Plays captures into a recording, as fast as they can be read."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def record_capture(
     keeping: Keeping | None = None,
     redact: bool = False,
 ) -> Path:
-    """Write what a recorder would have written, with `evidence` packets too (`keeping` says which;
-    `redact`: without the secrets in them); returns `folder`.
+    """Write the same as a recorder, including `evidence` packets (`keeping` says which; `redact`:
+    without their secrets); returns `folder`.
 
-    Ctrl-C leaves through KeyboardInterrupt with everything closed. Errors as of the sources.
+    Ctrl-C raises KeyboardInterrupt with everything closed. Errors as for the sources.
     """
     from panotui.engine.engine import Engine
     from panotui.feed.collector import Collector
@@ -37,7 +37,7 @@ def record_capture(
     from panotui.runtime.pump import Pump
 
     sources = open_captures(files)
-    # Nothing of a capture is thinned: its snapshots are all that a review has.
+    # A capture is not thinned: a review needs all of its snapshots.
     limits = Limits(
         size_bytes=1 << 40, free_bytes=0, samples_second_s=7 * 86_400, snapshots_second_s=86_400
     )

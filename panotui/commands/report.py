@@ -1,6 +1,6 @@
 """`panotui report DIR|FILE...`: a self-contained page with plots, a PDF, or Markdown for a ticket.
 
-A capture is played into a temporary recording first, as `review` does, so that both kinds of input
+A capture is first played into a temporary recording, as in `review`, so that both kinds of input
 give the same report from the same tables.
 """
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command line says of the report."""
+    """The options of a report."""
 
     title: str | None
     customer: str | None
@@ -59,7 +59,7 @@ class _Asked:
     habits: Baseline | None = None
 
     def heading(self, site: SiteReport) -> Heading:
-        """An option counts more than the site file."""
+        """Options take precedence over the site file."""
         from panotui.report.story import Heading
         from panotui.report.wording import LocalTime
         from panotui.wire.text import printable
@@ -79,23 +79,25 @@ class _Asked:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="DIR|FILE...")
-@click.option("-o", "--output", metavar="FILE", help="Where to write; `-` is stdout.")
+@click.option("-o", "--output", metavar="FILE", help="The file to write; `-` is stdout.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Markdown for a ticket.")
 @click.option(
     "--pdf", "as_pdf", is_flag=True,
-    help="A PDF, printed by the Chromium that is installed (default: NAME.pdf here).",
+    help="A PDF, printed by an installed Chromium (default: NAME.pdf here).",
 )  # fmt: skip
-@click.option("--title", metavar="TEXT", help="The heading (default: after the site).")
+@click.option("--title", metavar="TEXT", help="The heading (default: from the site's name).")
 @click.option("--customer", metavar="TEXT", help="For whom.")
 @click.option("--technician", metavar="TEXT", help="By whom.")
 @click.option("--zone", metavar="NAME", help="Times in this zone (default: this machine's).")
-@click.option("--since", metavar="TIME", help="Only from here on: 22:00, 2026-11-29 22:00, 8h.")
-@click.option("--until", metavar="TIME", help="Only until here.")
+@click.option(
+    "--since", metavar="TIME", help="Only from this time on: 22:00, 8h, 2026-11-29 22:00."
+)
+@click.option("--until", metavar="TIME", help="Only until this time.")
 @click.option("--against", metavar="TIME",
-              help="Compare with as long a span from there (default: the one before).")  # fmt: skip
+              help="Compare with an equal span from there (default: the one before).")  # fmt: skip
 @click.option("--filter", "filter_text", default="", metavar="TEXT",
-              help="Only what passes: the language of / on the screen.")  # fmt: skip
-@click.option("--redact", is_flag=True, help="Numbers in place of names and addresses.")
+              help="Only matching rows: the language of / on the screen.")  # fmt: skip
+@click.option("--redact", is_flag=True, help="Replace names and addresses by numbers.")
 @baseline_option
 @site_option
 @fail_on_option
@@ -120,11 +122,11 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """One page that tells a customer what is wrong and what to do, from a recording or a capture
-    (`-` reads one from stdin); several give a row each, and their reports one after another.
+    """Write one page that tells a customer what is wrong and what to do, from a recording or a
+    capture (`-` reads one from stdin); several inputs give one row each, followed by their reports.
 
-    The page holds its plots and needs neither network nor script. Title, customer, technician and
-    zone may also stand in the site file, as `[report]`.
+    The page includes its plots and needs neither network nor scripts. Title, customer, technician
+    and zone may also be set in the site file, as `[report]`.
     """
     as_pdf = as_pdf or (output is not None and output.lower().endswith(".pdf") and not as_markdown)
     if as_pdf and as_markdown:
@@ -148,7 +150,7 @@ def command(
     with contextlib.ExitStack() as stack:
         pdf: Callable[[str], bytes] | None = None
         if as_pdf:
-            pdf = stack.enter_context(printer())  # says before minutes of reading what is missing
+            pdf = stack.enter_context(printer())  # reports missing parts before minutes of reading
         inputs = _Inputs.of(names)
         places = stack.enter_context(
             confined(
@@ -184,11 +186,11 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What was named, by kind."""
+    """The named inputs, by kind."""
 
     names: tuple[str, ...]
     recordings: list[Path]
-    captures: list[tuple[str, list[str]]]  # (as named, its files)
+    captures: list[tuple[str, list[str]]]  # (name given by the user, its files)
 
     @classmethod
     def of(cls, names: tuple[str, ...]) -> _Inputs:
@@ -251,7 +253,7 @@ def _nothing(name: str, files: list[str], site: Site, asked: _Asked) -> Story:
 
 
 def _with_departures(story: Story, recording: Recording, habits: Baseline) -> Story:
-    """The story with what departed from a baseline in its span."""
+    """The story with deviations from a baseline in its span."""
     from panotui.recording.minutes import minutes
     from panotui.recording.unusual import departures, with_departures
 
@@ -298,7 +300,7 @@ def _read(folder: Path, named: str, asked: _Asked, report: SiteReport | None) ->
 
 
 def _heading_of(recording: Recording) -> SiteReport:
-    """What the site file said with which it was recorded."""
+    """The heading in the site file of the recording."""
     from panotui.site.file import check_site
 
     site, _ = check_site(recording.site_text)
@@ -306,7 +308,7 @@ def _heading_of(recording: Recording) -> SiteReport:
 
 
 def _require_writable(target: str) -> None:
-    """UsageError for a target that can never be written, before minutes of reading."""
+    """UsageError for a target that cannot be written, before minutes of reading."""
     if target == "-":
         return
     path = Path(target)
@@ -317,10 +319,10 @@ def _require_writable(target: str) -> None:
 
 
 def _write(named: str, target: str, content: bytes) -> None:
-    """To stdout, or to a file that is whole or not there; an older one stays until then. `named` is
-    what a person calls it.
+    """Write to stdout, or to a file atomically; an older file stays until then. `named` is the
+    user's name for it.
 
-    UsageError when the disk refuses.
+    UsageError if the disk refuses.
     """
     if target == "-":
         sys.stdout.buffer.write(content)
@@ -331,7 +333,7 @@ def _write(named: str, target: str, content: bytes) -> None:
         try:
             path.write_bytes(content)
         except BrokenPipeError:
-            raise  # its reader has seen enough
+            raise  # its reader has closed it
         except OSError as error:
             raise _unwritable(named, error) from None
         return

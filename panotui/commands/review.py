@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     "--names",
     default="A,B",
     metavar="A,B",
-    help="Of two captures: what the two places are called, e.g. switch,appliance.",
+    help="For two captures: names of the two places, e.g. switch,appliance.",
 )
 @click.option(
     "--any-offset",
     is_flag=True,
-    help="Of two captures: also when the clocks are an hour or more apart.",
+    help="For two captures: compare even if the clocks are an hour or more apart.",
 )
 @site_option
 @screen_options
@@ -51,13 +51,13 @@ def command(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """The same screens over a recording or a capture file.
+    """Show the screens of a recording or a capture file, with a time line.
 
-    A capture is analysed first, with progress; Ctrl-C leaves nothing behind. A recording is judged
-    again when --site is given; each flow that differs is among the events.
+    A capture is analysed first, with progress; Ctrl-C leaves no files behind. A recording is judged
+    again if --site is given; each flow with another verdict is among the events.
 
     Two captures of the same traffic at two places are compared: a sentence, both sides of each
-    stream and flow beside each other, and what was lost between them over time.
+    stream and flow beside each other, and the loss between them over time.
     """
     from panotui.commands.terminal import end_on_signals, require_terminal
     from panotui.recording.parts import is_recording
@@ -78,7 +78,7 @@ def command(
     end_on_signals()
     if path.is_dir():
         with confined(recording=path, exports=True, late=REVIEW) as places:
-            # A site file that is found but not named judges nothing again.
+            # A site file that is found by default, not named, does not cause a new judgement.
             again = (known, text) if site is not None else None
             return _show(places.recording or path, path, places.exports, no_color, wanted, again)
     with (
@@ -87,7 +87,7 @@ def command(
     ):
         from panotui.commands.rehearse import record_capture
 
-        # the header shows the recording's name: the capture's
+        # the header shows the name of the capture
         name = f"{path.name.partition('.')[0] or 'capture'}.panotui"
         recording = record_capture([str(path)], known, text, Path(folder) / name)
         return _show(recording, path, places.exports, no_color, wanted)

@@ -1,7 +1,7 @@
 """Starts a collector process and a screen on it; the screen's process keeps no privileges.
 
-The parent asks the child to open what needs privileges, gives up its own, and draws. When the
-collector dies the screen says why, in its own last words.
+The child opens everything that needs privileges; the parent gives up its own, and draws. If the
+collector dies, the screen shows its last message.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from panotui.tui.settings import Settings
 
 END_S = 3.0
-LAST_WORDS_S = 1.0  # a process that fails closes its sockets before it has said why
+LAST_WORDS_S = 1.0  # a process that fails closes its sockets before it has reported why
 
 
 class _Refused(PanotuiError):
-    """What the collector's process said before it gave up."""
+    """The last message of a collector's process that gave up."""
 
     def __init__(self, what: str, why: str, remedy: str, exit_code: int) -> None:
         super().__init__(what, why, remedy)
@@ -55,7 +55,7 @@ class CollectorProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            start_new_session=True,  # Ctrl-C in the terminal is the screen's
+            start_new_session=True,  # Ctrl-C in the terminal is handled by the screen
             env={**environment, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         theirs.close()
@@ -65,7 +65,7 @@ class CollectorProcess:
         self._is_ready = False
 
     def wait_ready(self) -> None:
-        """Until rings are open and privileges gone; raises what the child raised."""
+        """Wait until rings are open and privileges dropped; raises the child's error."""
         with os.fdopen(self._ready, encoding="utf-8") as ready:
             text = ready.read(8192)
         try:
@@ -82,14 +82,14 @@ class CollectorProcess:
         raise FeedError("collector", self.last_words() or "it ended before it was ready")
 
     async def ended(self) -> int | None:
-        """Its exit code; None when it has not ended soon after its end of the feed was closed."""
+        """Its exit code; None if it has not ended soon after its end of the feed was closed."""
         until = time.monotonic() + LAST_WORDS_S
         while (code := self.process.poll()) is None and time.monotonic() < until:
             await asyncio.sleep(0.02)
         return code
 
     def last_words(self) -> str:
-        """The last line that the child wrote to its stderr."""
+        """The last line on the child's stderr."""
         if self._errors == 2:
             return ""
         size = os.fstat(self._errors).st_size
@@ -98,7 +98,7 @@ class CollectorProcess:
         return printable(lines[-1], 300).removeprefix("panotui: ") if lines else ""
 
     def end(self) -> None:
-        """Close our end, which ends the child; then make sure that it has gone."""
+        """Close our end, which ends the child; then make sure that it has exited."""
         self.socket.close()
         if not self._is_ready:  # it does not listen yet, and has nothing to write
             self.process.terminate()
@@ -114,7 +114,7 @@ class CollectorProcess:
 
 
 class WatchedClient:
-    """A feed client that tells the collector's last words when it has gone."""
+    """A feed client that reports the collector's last message when it is gone."""
 
     def __init__(self, collector: CollectorProcess) -> None:
         self._collector = collector
@@ -147,7 +147,7 @@ def run_screen(
 ) -> int:
     """A collector with these arguments, and the screen on it until one of them ends.
 
-    `wanted`: how the person wants the screen, and what in it was not understood.
+    `wanted`: the user's settings of the screen, and the errors in them.
     """
     from panotui.commands.terminal import end_on_signals, require_terminal
 
@@ -156,8 +156,8 @@ def run_screen(
     collector = CollectorProcess(arguments)
     try:
         end_on_signals()
-        # The screen's libraries load while the child opens its rings, and before the drop: they
-        # may lie where only root can read.
+        # The screen's libraries load while the child opens its rings, and before the drop, because
+        # only root may be able to read them.
         from panotui.commands import confined_live
         from panotui.sources.live import landlock
         from panotui.tui import app

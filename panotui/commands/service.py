@@ -1,5 +1,6 @@
-"""`panotui service`: a hardened systemd unit for the recorder, on stdout; with `--template` one of
-which each site has an instance."""
+"""`panotui service`: a hardened systemd unit for the recorder, on stdout; with `--template`, one
+with an instance per site.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +93,7 @@ _PATH = re.compile(r"[A-Za-z0-9_./+:@-]+\Z")
 @click.argument("interfaces", nargs=-1, metavar="[INTERFACE]...")
 @click.option("--name", default="recorder", show_default=True, help="The recording's name.")
 @click.option("--site", type=click.Path(path_type=Path), metavar="FILE", help="Site file to use.")
-@click.option("--template", is_flag=True, help="panotui@.service: an instance for each site.")
+@click.option("--template", is_flag=True, help="panotui@.service, one instance per site.")
 @click.option("--max-size", default="2GB", show_default=True, help="As for `record`.")
 @common_options
 def command(
@@ -123,7 +124,7 @@ def command(
     if template:
         options += " --site /etc/panotui/%i.toml $PANOTUI_OPTIONS"
     elif site is not None:
-        read_site(site)  # a unit that fails at each start is no use: say now what is wrong
+        read_site(site)  # a unit that fails at each start is useless: report the error now
         path = str(site.resolve())
         if not _PATH.match(path):
             raise UsageError(path, "a path in a unit has no spaces or special characters")
@@ -149,7 +150,7 @@ def command(
 
 
 def _program() -> str:
-    """How this very installation is started."""
+    """The command that starts this installation."""
     beside = Path(sys.executable).parent / "panotui"
     if beside.exists():
         return str(beside)

@@ -1,7 +1,7 @@
-"""Accepting a violation into the site file from a screen, and taking that back.
+"""Accepts a violation into the site file from a screen, and undoes it.
 
-A collector that has shut itself in can write no site file. `SiteDesk` is a process that it forked
-before: it is told violations and nothing else, and changes that one file.
+A confined collector cannot write a site file. `SiteDesk` is a process that it forked before: it
+receives only violations, and changes only that file.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class SiteFileEditor:
-    """Edits one site file through `policy.accept`; remembers what it did, for undo."""
+    """Edits one site file through `policy.accept`; remembers its changes for undo."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._done: list[Accepted] = []
 
     def accept(self, violation: ViolationRecord) -> str:
-        """The line to show; UsageError when it cannot be accepted."""
+        """The line to show; UsageError if it cannot be accepted."""
         from panotui.policy.queries.accept import accept
 
         accepted = accept(self.path, violation)
@@ -56,7 +56,7 @@ class _Ask(msgspec.Struct, frozen=True):
 
 
 class _Said(msgspec.Struct, frozen=True):
-    """What was done, or why not, as of `PanotuiError`."""
+    """The result, or the reason for a refusal, as in `PanotuiError`."""
 
     text: str
     why: str | None = None
@@ -68,17 +68,17 @@ _said = msgspec.msgpack.Decoder(_Said)
 
 
 class SiteDesk:
-    """A `SiteFileEditor` in a process of its own; made after the drop, before any thread."""
+    """A `SiteFileEditor` in a separate process; created after the drop, before any thread."""
 
     def __init__(self, path: Path) -> None:
         self._process = fork_meter(partial(_serve, path), title="panotui: site file")
 
     def accept(self, violation: ViolationRecord) -> str:
-        """The line to show; UsageError when it cannot be accepted."""
+        """The line to show; UsageError if it cannot be accepted."""
         return self._ask(_Ask(violation))
 
     def undo(self) -> str:
-        """The line to show; UsageError when it cannot be taken back."""
+        """The line to show; UsageError if it cannot be undone."""
         return self._ask(_Ask(None))
 
     def _ask(self, ask: _Ask) -> str:
@@ -88,7 +88,7 @@ class SiteDesk:
             if select.select([self._process.stdout], [], [], ANSWER_S)[0]:
                 raw = read_frame(self._process.stdout)
             else:
-                self._process.kill()  # a late answer would be taken for that to the next question
+                self._process.kill()  # a late answer would count as the answer to the next question
         except OSError:
             pass  # it has ended
         if raw is None:
@@ -100,7 +100,7 @@ class SiteDesk:
 
 
 def editor_of(path: Path) -> SiteFileEditor | SiteDesk:
-    """What accepts into a site file for a collector that is about to shut itself in."""
+    """The editor of a site file for a collector that is about to be confined."""
     shut_in = landlock.version() > 0
     if shut_in and os.access(path.resolve().parent, os.W_OK | os.X_OK):
         return SiteDesk(path)

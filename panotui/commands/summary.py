@@ -1,4 +1,4 @@
-"""The answer of `analyze` in words: a snapshot in, a page of text out."""
+"""The result of `analyze` in words: a snapshot in, a page of text out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Text:
 
 
 def summary(snapshot: Snapshot, *, colour: bool = False) -> str:
-    """What was found, worst first, in the four questions of the overview."""
+    """The results, worst first, under the four questions of the overview."""
     text = _Text(colour)
     _source(text, snapshot)
     _ports(text, snapshot)
@@ -166,7 +166,7 @@ _NOT_TRIED = "NOT TRIED AGAIN"
 
 
 def _without_cause(snapshot: Snapshot) -> list[str]:
-    """What is needed and does not work, whether or not a finding says why."""
+    """Needed things that do not work, whether or not a finding explains them."""
     out = [
         f"{e.label or e.service} {e.host}:{e.port} is {e.state}"
         for e in snapshot.endpoints
@@ -181,8 +181,7 @@ def _without_cause(snapshot: Snapshot) -> list[str]:
 
 
 def _is_past(endpoint: EndpointRecord, snapshot: Snapshot) -> bool:
-    """It failed last while something was out of order that is not any more: what would come of
-    another try nobody knows."""
+    """It last failed during an outage that is over: the result of another attempt is unknown."""
     last = max((a.time_ns for a in endpoint.attempts_detail), default=0)
     return last > 0 and any(
         f.first_time_ns - SECOND <= last <= f.cleared_time_ns
@@ -192,7 +191,7 @@ def _is_past(endpoint: EndpointRecord, snapshot: Snapshot) -> bool:
 
 
 def _untried(snapshot: Snapshot) -> list[str]:
-    """What is needed and has not been tried since it failed by something that is over."""
+    """Needed things that were not tried again after a failure whose cause is over."""
     return [
         f"{e.label or e.service} {e.host}:{e.port} was {e.state}, and not tried since "
         + _clock(max(a.time_ns for a in e.attempts_detail))
@@ -206,7 +205,9 @@ def _clock(time_ns: int) -> str:
 
 
 def _findings(text: _Text, snapshot: Snapshot) -> None:
-    """What is open, then what is over; nothing is called done that is only known, or not seen."""
+    """Open findings, then past ones; nothing counts as done that is only marked as known, or not
+    observed.
+    """
     shown = [f for f in snapshot.findings if f.hidden_by is None]
     shown.sort(key=lambda f: (f.cleared_time_ns is not None, f.severity == "info"))
     head, note = _to_do(snapshot, shown)
@@ -241,7 +242,7 @@ def _to_do(snapshot: Snapshot, shown: list[FindingRecord]) -> tuple[str, str]:
     if todo:
         return "WHAT TO DO", f"{known} known, nothing else is open"
     if fails := _without_cause(snapshot):
-        # nothing is well only because no cause of what fails is known
+        # a failure without a known cause still means that not all is well
         return _NO_CAUSE, f"{len(fails)} of what is needed does not work"
     if waits := _untried(snapshot):
         return _NOT_TRIED, f"{len(waits)} of what is needed, since a failure that is over"

@@ -1,6 +1,7 @@
-"""Tells systemd how a service stands: ready, a line of status, alive, stopping (sd_notify(3)).
+"""Reports the state of a service to systemd: ready, a line of status, alive, stopping
+(sd_notify(3)).
 
-Where the program was not started by it, nothing is done. The protocol is a datagram of lines to the
+Does nothing if the program was not started by systemd. The protocol is a datagram of lines to the
 socket that the environment names; it is connected before privileges are given up.
 """
 
@@ -16,7 +17,9 @@ STATUS_S = 10.0  # between two lines of status
 
 
 class Systemd:
-    """What a service manager is told. Made early: `environment` is that of the start."""
+    """The connection to the service manager. Create it early: `environment` is that of the
+    start.
+    """
 
     def __init__(
         self,
@@ -40,11 +43,11 @@ class Systemd:
         self._socket = told
 
     def ready(self) -> None:
-        """It has started: what depends on it may start, too."""
+        """It has started; units that depend on it may start, too."""
         self._tell("READY=1")
 
     def alive(self, status: Callable[[], str]) -> None:
-        """Call about once a second while all is well; `status` is asked for when it is due."""
+        """Call about once per second while all is well; `status` is called when a status is due."""
         now = self._clock()
         if self._every_s is not None and now >= self._alive_at:
             self._alive_at = now + self._every_s
@@ -64,12 +67,12 @@ class Systemd:
 
     def _tell(self, text: str) -> None:
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # nobody's fault, and nothing to do about it
+            with contextlib.suppress(OSError):  # nothing can be done about it
                 self._socket.send(text.encode("utf-8", "replace"))
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float | None:
-    """How often to say that it lives: a third of what systemd waits; None where it does not."""
+    """How often to report that it is alive: a third of systemd's timeout; None without one."""
     text = environment.get("WATCHDOG_USEC", "")
     pid = environment.get("WATCHDOG_PID", "")
     if not text.isdecimal() or int(text) == 0 or (pid and pid != str(os.getpid())):

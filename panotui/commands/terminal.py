@@ -1,4 +1,4 @@
-"""What a screen needs of its terminal, and how its process ends on signals."""
+"""The requirements of a screen on its terminal, and its end on signals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def require_terminal() -> None:
 
 
 def end_on_signals() -> None:
-    """SIGHUP and SIGTERM end a screen as Ctrl-C does: through its clean-up."""
+    """SIGHUP and SIGTERM end a screen like Ctrl-C, with its clean-up."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt

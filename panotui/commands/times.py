@@ -1,5 +1,5 @@
-"""Times as a person writes them: `22:00`, `yesterday 22:00`, `2026-11-29 22:00`, or `8h` before the
-end. Local times are those of a zone that the caller names.
+"""Times as users write them: `22:00`, `yesterday 22:00`, `2026-11-29 22:00`, or `8h` before the
+end. Local times are in a zone that the caller names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BACK = re.compile(r"-?([0-9][0-9.smhd]*[smhd])\Z")
 
 
 def zone_of(name: str | None, option: str = "--zone") -> tzinfo | None:
-    """The zone of a name; None, this machine's, for none. UsageError for one that is unknown."""
+    """The zone of a name; None, this machine's, without a name. UsageError for an unknown one."""
     if name is None or name == "local":
         return None
     if name.upper() in ("UTC", "Z"):
@@ -33,8 +33,9 @@ def zone_of(name: str | None, option: str = "--zone") -> tzinfo | None:
 
 
 def moment_s(text: str, end_s: int, zone: tzinfo | None, option: str) -> int:
-    """Seconds since the epoch of a time: a date, an RFC 3339 time, a time of day (the last such
-    before the end of what there is), or a duration back from there. UsageError otherwise."""
+    """Seconds since the epoch of a time: a date, an RFC 3339 time, a time of day (the last one
+    before the end of the data), or a duration before that end. UsageError otherwise.
+    """
     words = text.strip()
     back = _BACK.fullmatch(words)
     if back is not None:

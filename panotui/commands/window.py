@@ -1,4 +1,4 @@
-"""`--since`, `--until` and `--filter`: what part of a capture or recording is told."""
+"""`--since`, `--until` and `--filter`: the requested part of a capture or recording."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ def window_options(function: F) -> F:
     """The three options; `window_of` reads them."""
     function = click.option(
         "--filter", "filter_text", default="", metavar="TEXT",
-        help="Only rows that pass: the language of / on the screen, such as 'camera:yard'.",
+        help="Only matching rows: the filter language of / on the screen, such as 'camera:yard'.",
     )(function)  # fmt: skip
-    function = click.option("--until", metavar="TIME", help="Only what was there before this.")(
-        function
-    )
+    function = click.option("--until", metavar="TIME", help="Only data before this time.")(function)
     return click.option(
         "--since", metavar="TIME",
-        help="Only what was there since: 22:00, 2026-11-29 22:00, 8h (before the end).",
+        help="Only data since this time: 22:00, 2026-11-29 22:00, 8h (before the end).",
     )(function)  # fmt: skip
 
 
 def window_of(
     since: str | None, until: str | None, filter_text: str, end_ns: int
 ) -> WindowRecord | None:
-    """What the options say; None for everything. UsageError."""
+    """The values of the options; None for everything. UsageError."""
     if since is None and until is None and not filter_text.strip():
         return None
     end_s, zone = -(-end_ns // SECOND), zone_of(None)

@@ -146,9 +146,7 @@ class Engine:
     # ------------------------------------------------------------------ what comes in
 
     def apply(self, delta: Delta, *, tick: bool = True) -> None:
-        """Apply one meter's delta. With several meters pass `tick=False` for all deltas of a second
-        except the last.
-        """
+        """Apply one meter's delta; `tick=False` for all but the last delta of a second."""
         if not self.now_ns:
             self.facts.started_ns = delta.time_ns
         # the clock of a file's capture may be set back; time then continues from there
@@ -295,9 +293,7 @@ class Engine:
         return self.events.tell("mark", time_ns or self.now_ns, "mark", {"text": text})
 
     def mark_known(self, key: str, known: bool) -> bool:
-        """Mark the finding or violation with that key as known (see `Marks`), or remove the mark;
-        false if there is no room for another mark.
-        """
+        """Set or remove a mark as known, see `Marks`; false if there is no room for another."""
         done = self.known.set(key, known)
         self._take_marks()
         return done

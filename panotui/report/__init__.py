@@ -1,1 +1,1 @@
-"""What leaves as one document: JSON, CSV, a page, Markdown."""
+"""Output as one document: JSON, CSV, a page, Markdown."""

@@ -1,8 +1,9 @@
-"""The answer of `analyze`: one JSON object, `panotui.analysis/1`, from a snapshot and flow records.
+"""The result of `analyze`: one JSON object, `panotui.analysis/1`, from a snapshot and flow
+records.
 
-The same function serves captures (from the engine) and recordings (from what they keep), so both
-give the same object. Times are RFC 3339 UTC with microseconds, rates bits/s, sizes bytes; what is
-not known is null, and NaN never appears. `schema.json` beside this file describes every field.
+The same function serves captures (from the engine) and recordings (from their tables), so both give
+the same object. Times are RFC 3339 UTC with microseconds, rates bits/s, sizes bytes; unknown values
+are null, and NaN never appears. `schema.json` beside this file describes every field.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def analysis_from_records(
 ) -> Json:
     """The object of a snapshot and its flows (in order of time).
 
-    `changes`: flows that another site file judges differently; None where nothing was compared.
+    `changes`: flows that another site file judges differently; None if nothing was compared.
     """
     whole: Json = clean(
         {
@@ -93,7 +94,9 @@ def analysis_from_records(
 def json_pieces(
     snapshot: Snapshot, flows: Iterable[FlowRecord], changes: Iterable[FlowChange] | None = None
 ) -> Iterator[bytes]:
-    """The text of `analysis_from_records` and a line's end, in pieces: flows are never all held."""
+    """The text of `analysis_from_records` and a line end, in pieces, so that flows are never all in
+    memory.
+    """
     whole = analysis_from_records(snapshot, (), changes)
     for name, value in whole.items():
         key = b"{" if name == "schema" else b","
@@ -111,7 +114,7 @@ def json_pieces(
 
 
 def _flow_pieces(flows: Iterable[FlowRecord]) -> Iterator[bytes]:
-    """Objects of flows with commas between them; by column where the flows come from a table."""
+    """Objects of flows, separated by commas; by column if the flows come from a table."""
     if isinstance(flows, FlowListing):
         for block in flows.blocks():
             yield flow_objects(block)
@@ -136,7 +139,9 @@ def clean(value: Any) -> Any:
 def lines(
     snapshot: Snapshot, flows: Iterable[FlowRecord], changes: Iterable[FlowChange] | None = None
 ) -> Iterator[Json]:
-    """The same content as objects of one line each, with a `type`; flows are never all held."""
+    """The same content as one object per line, each with a `type`; flows are never all in
+    memory.
+    """
     whole = analysis_from_records(snapshot, (), changes)
     yield {"type": "source", "schema": whole["schema"], **whole["source"]}
     if "window" in whole:
@@ -166,7 +171,7 @@ def lines(
 
 
 def dumps(value: Json, *, pretty: bool = False) -> str:
-    """JSON text; raises ValueError on NaN, which `clean` never leaves."""
+    """JSON text; raises ValueError for NaN, which `clean` removes."""
     if pretty:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
     return msgspec.json.encode(value).decode()
@@ -174,10 +179,10 @@ def dumps(value: Json, *, pretty: bool = False) -> str:
 
 @lru_cache(maxsize=1)
 def schema() -> Json:
-    """The JSON Schema of the object, as it ships with the package."""
+    """The JSON Schema of the object, from the package."""
     text = Path(__file__).with_name("schema.json").read_text("utf-8")
     loaded: Json = json.loads(text)
     return loaded
 
 
-# ------------------------------------------------------------------ one object a record
+# ------------------------------------------------------------------ one object per record

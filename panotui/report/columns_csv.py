@@ -1,4 +1,4 @@
-"""A folder of CSV files, one a table of the analysis: for spreadsheets and tickets.
+"""A folder of CSV files, one per table of the analysis, for spreadsheets and tickets.
 
 A snapshot and flow records come in; `flows.csv`, `streams.csv`, `findings.csv` and so on come out.
 Nested objects become columns with a dot (`jitter_ms.max`), lists are joined by spaces, null is an
@@ -45,7 +45,7 @@ from panotui.report.objects import (
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-# one of each type of a record's fields
+# a value of each type of a record's fields
 _SAMPLES: dict[Any, Any] = {float: 0.0, int: 0, str: ""}
 _NESTED = frozenset({"jitter_ms", "frame_jitter_ms", "delta_ms", "bitrate_bps", "frame_bytes"})
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -64,7 +64,9 @@ TABLES = (
 
 @lru_cache(maxsize=1)
 def headers() -> dict[str, tuple[str, ...]]:
-    """The columns of each table, also of one without a row: those of a record that knows all."""
+    """The columns of each table, even without rows: those of a record in which everything is
+    known.
+    """
     servers = (whole(TimeServerRecord),)
     return {
         "ports": _columns(port_object(whole(PortRecord))),
@@ -84,7 +86,7 @@ def _columns(item: Json) -> tuple[str, ...]:
 
 
 def whole(kind: type[R]) -> R:
-    """A record in which nothing is unknown, so that its object has every nested one."""
+    """A record in which nothing is unknown, so that its object has all nested objects."""
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         kinds = {k for k in (field.type, *get_args(field.type)) if k in _SAMPLES}
@@ -96,8 +98,9 @@ def whole(kind: type[R]) -> R:
 
 
 def write_csv(folder: Path, snapshot: Snapshot, flows: Iterable[FlowRecord]) -> list[Path]:
-    """Write every table into `folder` (made if need be); returns the files. InputError when the
-    folder cannot be written."""
+    """Write every table into `folder` (created if needed); returns the files. InputError if the
+    folder cannot be written.
+    """
     whole = analysis_from_records(snapshot, ())
     whole["clock"] = whole["clock"]["servers"]
     written: list[Path] = []
@@ -151,7 +154,7 @@ def _text(value: Any) -> str:
 
 
 def cell(value: Any) -> Any:
-    """A cell's value: null is empty, and text that looks like a formula is defused."""
+    """A cell's value: null is empty, and text that looks like a formula is quoted."""
     if value is None:
         return ""
     if isinstance(value, bool):

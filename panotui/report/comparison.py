@@ -1,5 +1,5 @@
-"""Two captures compared, as one HTML page: the sentence, both sides of each stream and flow, a
-strip beside a strip. Nothing to fetch and no script, as in the report of a recording.
+"""Two compared captures as one HTML page: the sentence, both sides of each stream and flow, a strip
+per place. It loads nothing and has no scripts, like the report of a recording.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ORDER = ("blocked", "losing", "whole", "only")
 
 
 def page(found: Comparison, clocks: str, made_by: str, time: LocalTime) -> str:
-    """The whole page as text; `clocks`: how they stand to each other, in words."""
+    """The whole page as text; `clocks`: the offset of the clocks, in words."""
     rows = sorted(both_sides(found), key=lambda row: (_ORDER.index(row.state), -row.loss))
     states = {row.state for row in rows}
     level = next((_LEVELS[s] for s in ("blocked", "losing") if s in states), "ok")
@@ -52,7 +52,7 @@ def page(found: Comparison, clocks: str, made_by: str, time: LocalTime) -> str:
 
 
 def _strips(found: Comparison, row: BothSides) -> tuple[str, list[tuple[str, Markup, str]], int]:
-    """A row's name, (place, strip, words) for both places, and the seconds of a cell."""
+    """A row's name, (place, strip, words) for both places, and the seconds per cell."""
     cells = over_time(found, row, COLUMNS)
     start_s, end_s = cells.start_s, cells.start_s + len(cells.lost) * cells.cell_s
     pair = []

@@ -1,6 +1,6 @@
 """The sentences that every form of a report shares: a `Story` in, words out.
 
-The verdict, the tiles, who does what, what was not seen, and how it differs from the span before.
+The verdict, the tiles, responsibilities, what was not seen, and the difference to the span before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVENTS_SHOWN = 60
 NAMES_SHOWN = 12
 TIMES_SHOWN = 6
 
-# state -> level; the page and the Markdown give each a glyph and a colour
+# state -> level; the page and the Markdown give each level a glyph and a colour
 LEVELS = {
     "up": "ok",
     "standby": "ok",
@@ -67,7 +67,7 @@ class Verdict:
 
 
 def verdict(story: Story) -> Verdict:
-    """Is all well, and if not, how much is not: one sentence."""
+    """Whether all is well, and if not, what is wrong: one sentence."""
     snapshot = story.snapshot
     shown = [f for f in story.findings if not f.known]
     open_now = [f for f in shown if f.cleared_time_ns is None]
@@ -113,7 +113,7 @@ def verdict(story: Story) -> Verdict:
     return Verdict("ok", "All well", f"Nothing to mend in what was seen.{also}")
 
 
-# what is found about -> the tile that says it
+# subject of a finding -> the tile that shows it
 _TILES = {
     "link": "Ports",
     "cameras": "Cameras",
@@ -125,8 +125,9 @@ _WORSE = ("ok", "none", "info", "warn", "bad")
 
 
 def standing(story: Story) -> list[tuple[str, str, str]]:
-    """(level, what, how it stands): the overview's numbers at the end, and what was lost until
-    then. No tile is greener than what stands below it."""
+    """(level, what, state): the overview's numbers at the end, and the losses until then. No tile
+    is better than its details below.
+    """
     snapshot = story.snapshot
     counts = snapshot.counts
     up = sum(LEVELS.get(p.state) == "ok" for p in snapshot.ports)
@@ -154,7 +155,7 @@ def standing(story: Story) -> list[tuple[str, str, str]]:
 
 
 def _held(story: Story, level: str, what: str, how: str) -> tuple[str, str, str]:
-    """A tile, held against what was found and lost in the span."""
+    """A tile, corrected by the findings and losses in the span."""
     kind = {"Ports": "port", "Cameras": "camera", "Endpoints": "endpoint"}.get(what)
     lost = 0 if kind is None else max(
         (story.tally(key).dead_s for key in story.runs if key.startswith(f"{kind}:")), default=0
@@ -178,7 +179,7 @@ def _level_of(finding: FindingRecord) -> str:
 
 
 def _lost(story: Story) -> list[tuple[str, int]]:
-    """(name, seconds) of what was dead for a while: ports, cameras and needed endpoints."""
+    """(name, seconds) of outages: ports, cameras and needed endpoints."""
     needed = {
         f"endpoint:{e.service}/{e.host}/{e.port}" for e in story.snapshot.endpoints if e.needed
     }
@@ -191,14 +192,14 @@ def _lost(story: Story) -> list[tuple[str, int]]:
 
 
 def first(names: Iterable[str]) -> str:
-    """The first few of them, each once, and how many more there are."""
+    """The first few of them, each once, and the number of the rest."""
     words = list(dict.fromkeys(names))
     more = f" and {len(words) - NAMES_SHOWN} more" if len(words) > NAMES_SHOWN else ""
     return ", ".join(words[:NAMES_SHOWN]) + more
 
 
 def _all(good: int, total: int, unseen: int = 0) -> str:
-    """Well when all are; nothing is known of what was not seen."""
+    """Well if all are; unknown if something was not seen."""
     if good + unseen < total:
         return "bad"
     return "ok" if total and not unseen else "none"
@@ -208,19 +209,19 @@ def _of(good: int, total: int, word: str) -> str:
     return f"{good} of {total} {word}" if total else "none seen"
 
 
-# ------------------------------------------------------------------ who does what
+# ------------------------------------------------------------------ responsibilities
 
 
 @lru_cache(maxsize=1)
 def _owners() -> tuple[dict[str, str], dict[str, str]]:
-    """(finding -> who, group -> who)."""
+    """(finding -> person, group -> person)."""
     text = resources.files("panotui.report").joinpath("owners.toml").read_text("utf-8")
     data = tomllib.loads(text)
     return {name: who for who, names in data["findings"].items() for name in names}, data["groups"]
 
 
 def who(finding: FindingRecord) -> str:
-    """Who does what a finding asks for."""
+    """The person responsible for the action of a finding."""
     by_name, by_group = _owners()
     spec = catalogue().get(finding.id)
     group = "" if spec is None else spec.group
@@ -235,14 +236,15 @@ def glossary() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A finding as it is told: with every time that it came."""
+    """A finding in the report, with all its periods."""
 
-    finding: FindingRecord  # the one that is open, or the newest
+    finding: FindingRecord  # the open one, or the newest
     times: tuple[FindingRecord, ...]  # oldest first
 
     def lasted(self, time: LocalTime) -> str:
-        """`from 2026-11-29 23:12:04 to 23:40:10 (28 min 6 s)`, or since when it is open; of what
-        came several times how often, and for how long in all."""
+        """`from 2026-11-29 23:12:04 to 23:40:10 (28 min 6 s)`, or its start if it is open; for
+        several periods their number and total duration.
+        """
         if len(self.times) == 1:
             return _lasted(self.finding, time)
         over = [f for f in self.times if f.cleared_time_ns is not None]
@@ -255,7 +257,7 @@ class Told:
 
 
 def told(findings: Iterable[FindingRecord]) -> list[Told]:
-    """Findings in their order, those of one cause and subject as one."""
+    """Findings in order; those of one cause and subject are one."""
     same: dict[tuple[str, str], list[FindingRecord]] = {}
     for finding in findings:
         same.setdefault((finding.id, finding.subject), []).append(finding)
@@ -286,11 +288,11 @@ class Difference:
     what: str
     before: str
     now: str
-    level: str  # "bad": worse now, "ok": better, "none": alike
+    level: str  # "bad": worse now, "ok": better, "none": equal
 
 
 def differences(story: Story) -> list[Difference]:
-    """What became better or worse since the span before; nothing where there is none."""
+    """Improvements and deteriorations since the span before; empty without one."""
     before = story.before
     if before is None:
         return []
@@ -337,7 +339,7 @@ def differences(story: Story) -> list[Difference]:
 
 
 def _differs(then_bps: float | None, now_bps: float | None) -> bool:
-    """By a tenth or more, or one of them is not known."""
+    """They differ by a tenth or more, or one of them is unknown."""
     if then_bps is None or now_bps is None:
         return (then_bps is None) != (now_bps is None)
     return abs(now_bps - then_bps) >= 0.1 * max(then_bps, now_bps)
@@ -385,7 +387,7 @@ def _available(share: float | None, name: str) -> str:
 
 
 def limits_said(story: Story) -> list[tuple[str, str]]:
-    """(level, sentence): what was not seen or not looked at, so that nobody trusts too much."""
+    """(level, sentence): what was not captured or not checked, so that nobody relies on it."""
     source, site, limits = story.snapshot.source, story.snapshot.site, story.snapshot.limits
     said: list[tuple[str, str]] = []
     time = story.heading.time
@@ -449,11 +451,11 @@ def worth_telling(story: Story) -> list[EventRecord]:
 
 
 def told_events(story: Story) -> int:
-    """How many warnings and errors there were."""
+    """The number of warnings and errors."""
     return sum(e.severity != "info" for e in story.snapshot.events)
 
 
 def endpoints_in_order(story: Story) -> list[EndpointRecord]:
-    """Trouble first, then what works, then what was never seen."""
+    """Problems first, then working ones, then those that were never seen."""
     order = {"blocked": 0, "failing": 1, "reachable": 2, "unseen": 3}
     return sorted(story.snapshot.endpoints, key=lambda e: (order.get(e.state, 4), not e.needed))

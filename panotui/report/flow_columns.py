@@ -1,4 +1,5 @@
-"""The flows of an analysis as JSON, by column: the text that `analysis.flow_object` gives, faster.
+"""The flows of an analysis as JSON, by column: the same text as from `analysis.flow_object`,
+faster.
 
 Blocks of flows come in as columns, JSON text of objects and commas goes out. A field is added in
 `analysis.flow_object`; here its values are fetched by the same name.
@@ -30,7 +31,7 @@ def _object_type() -> type[msgspec.Struct]:
 
 
 def flow_objects(block: FlowBlock) -> bytes:
-    """The objects of a block's flows, comma between them."""
+    """The objects of a block's flows, separated by commas."""
     made = _object_type()
     columns = (
         _times(block.numbers(FLOW_TIMES[key])) if key in FLOW_TIMES else block.values(key)
@@ -40,7 +41,7 @@ def flow_objects(block: FlowBlock) -> bytes:
 
 
 def _times(time_ns: I64) -> list[str | None]:
-    """`analysis.time_text` of each."""
+    """`analysis.time_text` for each."""
     seconds, place = np.unique(time_ns // SECOND, return_inverse=True)
     texts = [second_text(second) for second in seconds.tolist()]
     if None in texts:

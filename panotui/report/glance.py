@@ -1,8 +1,7 @@
 """Strips as pictures: runs of cells in, inline SVG and the outages in words out.
 
-A cell is told by its height as well as its colour, so that a black-and-white print can be read:
-dead reaches from edge to edge, damaged and what we missed are lower, and what nobody asked for is a
-line.
+Height as well as colour shows a cell's state, so that a black-and-white print can be read: dead
+cells have full height, damaged and missed ones are lower, and unrequested ones are a line.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from panotui.report.wording import duration, per_cent
 from panotui.state.strips import US, Cell, Run, Tally, fold, in_order, label
 
 WIDTH, HEIGHT = 600, 16
-TICKS = 5  # at most, so that their words have room on a phone
+TICKS = 5  # most cells, so that their words have room on a phone
 COLUMNS = 300
 # (class, top, height) of a cell within a strip
 _SHAPES = {
@@ -33,12 +32,12 @@ _SHAPES = {
 OUTAGES_SAID = 4
 ROWS_MAX = 40
 OUTAGES_SHOWN = 30
-TOGETHER_S = 20  # what was lost within so many seconds of each other was lost together
+TOGETHER_S = 20  # losses within this many seconds count as one
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One subject of the night at a glance."""
+    """One subject of the glance."""
 
     key: str
     name: str
@@ -50,7 +49,7 @@ class Row:
 
     @property
     def level(self) -> str:
-        """The worst of the span; "bad" is said only of what is not over."""
+        """The worst level of the span; "bad" only if it is not over."""
         if self.is_dead:
             return "bad"
         if self.tally.dead_s or self.tally.damaged_s or self.tally.missed_s:
@@ -65,7 +64,7 @@ class Row:
 
     @property
     def lost(self) -> str:
-        """What the strip's reader wants to know in words."""
+        """The losses, in words."""
         said = []
         if self.tally.dead_s:
             times = f" in {self.tally.times_dead} parts" if self.tally.times_dead > 1 else ""
@@ -86,13 +85,13 @@ class Outage:
     name: str
     start_s: int
     end_s: int
-    is_open: bool  # it was so at the end
+    is_open: bool  # not over at the end
 
 
 def rows(story: Story) -> tuple[list[Row], list[Row]]:
-    """(shown, folded): every port and camera, the internet and this tool, endpoints that were not
-    well throughout (those that were lost together share a row); and those of which a line is
-    enough."""
+    """(shown, folded): every port and camera, the internet and this tool, endpoints with problems
+    (those lost together share a row); and those for which a line is enough.
+    """
     names = names_of(story)
     made = [_row(story, key, names[key]) for key in in_order(story.runs)]
     shown = _together(
@@ -108,7 +107,7 @@ def rows(story: Story) -> tuple[list[Row], list[Row]]:
 
 
 def _together(story: Story, made: list[Row]) -> list[Row]:
-    """The rows, those of endpoints with the same strip as one."""
+    """The rows; endpoints with the same strip are merged."""
     alike: dict[tuple[tuple[int, int, int], ...], list[Row]] = defaultdict(list)
     for row in made:
         if row.kind == "endpoint":
@@ -124,7 +123,7 @@ def _together(story: Story, made: list[Row]) -> list[Row]:
 
 
 def _shape(runs: Sequence[Run]) -> tuple[tuple[int, int, int], ...]:
-    """What makes two strips look alike: when there was trouble, to some seconds."""
+    """The shape by which strips are compared: times of trouble, to some seconds."""
     return tuple(
         (run.cell, round(run.start_s / TOGETHER_S), round(run.end_s / TOGETHER_S))
         for run in runs
@@ -137,7 +136,7 @@ def _and_more(names: Sequence[str]) -> str:
 
 
 def names_of(story: Story) -> dict[str, str]:
-    """key -> what it is called."""
+    """key -> name."""
     names = {key: label(key) for key in story.runs}
     for endpoint in story.snapshot.endpoints:
         key = f"endpoint:{endpoint.service}/{endpoint.host}/{endpoint.port}"
@@ -173,7 +172,7 @@ def _words(story: Story, name: str, runs: Sequence[Run]) -> str:
 
 
 def strip(runs: Sequence[Run], start_s: int, end_s: int, words: str) -> Markup:
-    """One strip as an `<svg>` that is as wide as its place."""
+    """One strip as an `<svg>` as wide as its container."""
     cells = fold(runs, start_s, end_s, min(COLUMNS, max(1, end_s - start_s)))
     width = WIDTH / max(1, len(cells))
     parts = [
@@ -195,8 +194,8 @@ def strip(runs: Sequence[Run], start_s: int, end_s: int, words: str) -> Markup:
 
 
 def axis(story: Story) -> Markup:
-    """The times beneath the strips."""
-    # no box of its own: its letters are as large on paper and on a phone as beside it
+    """The times below the strips."""
+    # no viewBox: its letters keep their size on paper and on a phone
     parts = ['<svg class="axis" role="presentation">']
     length = max(1, story.end_s - story.start_s)
     for time_s, text in time_ticks(story.start_s, story.end_s, story.heading.time, TICKS):
@@ -212,8 +211,9 @@ def axis(story: Story) -> Markup:
 
 
 def outages(story: Story) -> list[Outage]:
-    """Every time in which something was dead, in order of time; endpoints that were lost in the
-    same moments, and the internet with them, are one."""
+    """Every outage, in order of time; endpoints that were lost at the same times, and the internet
+    with them, are one.
+    """
     names = names_of(story)
     found: dict[tuple[str, int, int], list[str]] = {}
     spans: dict[tuple[str, int, int], tuple[int, int]] = {}
@@ -237,7 +237,7 @@ def outages(story: Story) -> list[Outage]:
 
 
 def _dead(runs: Sequence[Run]) -> list[tuple[int, int]]:
-    """(start_s, end_s) of what was dead without a break."""
+    """(start_s, end_s) of each uninterrupted outage."""
     found: list[tuple[int, int]] = []
     for run in runs:
         if run.cell != Cell.DEAD:

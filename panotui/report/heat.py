@@ -1,7 +1,8 @@
-"""Hour by hour over days: runs of cells in, a small picture out, a row a day and a column an hour.
+"""Hour by hour over days: runs of cells in, a small picture out, one row per day and one column per
+hour.
 
-An hour has the colour of how much of it was lost, and a mark that grows with it, so that a pattern
-of the day (every night at two) is seen, also in black and white. Hours are local ones.
+The colour of an hour shows the share that was lost, and so does the size of its mark, so that a
+daily pattern (every night at two) is visible, also in black and white. Hours are local.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def heat(runs: Sequence[Run], start_s: int, end_s: int, time: LocalTime, name: s
 
 
 def _days(start_s: int, end_s: int, time: LocalTime) -> list[tuple[int, str]]:
-    """(midnight, text) of each local day that the span touches."""
+    """(midnight, text) of each local day in the span."""
     found: list[tuple[int, str]] = []
     moment = start_s - (start_s + time.offset_s(start_s)) % 86_400
     while moment < end_s:

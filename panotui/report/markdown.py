@@ -1,7 +1,7 @@
 """The report as Markdown for a ticket: a `Story` in, text out.
 
-Tables in the common dialect (GitHub, GitLab, Jira's importer). What came from the wire is escaped,
-so that a name can neither break a table nor become a link, an image or a heading.
+Tables in the common dialect (GitHub, GitLab, Jira's importer). Text from the wire is escaped, so
+that a name can neither break a table nor become a link, an image or a heading.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ _ADDRESS = re.compile(r"(?i)\b(https?|ftp|www)(?=[:.])")
 
 
 def markdown(*stories: Story) -> str:
-    """The whole report as text that ends in a newline; of several recordings one after another,
-    beneath a table with a row each."""
+    """The whole report as text that ends in a newline; several recordings one after another, below
+    a table with one row each.
+    """
     heading = stories[0].heading
     lines = [f"# {escaped(title_of(heading, stories))}", ""]
     said = (("Customer", heading.customer), ("Technician", heading.technician))
@@ -41,9 +42,9 @@ def markdown(*stories: Story) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text that Markdown shows as it is, on one line; addresses of pages do not become links."""
+    """Text that Markdown shows unchanged, on one line; web addresses do not become links."""
     flat = " ".join(str(text).split())
-    # A zero-width joint keeps programs from making links of what the wire said.
+    # A zero-width joiner keeps programs from making links of text from the wire.
     return _ADDRESS.sub("\\1\u200b", _SPECIAL.sub(r"\\\1", flat))
 
 
@@ -57,7 +58,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 def _standing(record: CameraRecord) -> str:
-    """A state with the glyph of the worst that is open about it."""
+    """A state with the glyph of the worst open finding about it."""
     but = f", but {record.trouble}" if record.standing != record.state else ""
     return f"{GLYPHS[LEVELS.get(record.standing, 'none')]} {record.state}{but}"
 

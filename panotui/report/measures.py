@@ -1,4 +1,4 @@
-"""What a report's tables say of cameras, ports and endpoints: a `Story` in, rows of numbers out."""
+"""The numbers in a report's tables of cameras, ports and endpoints: a `Story` in, rows out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BANDS_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class CameraMeasures:
-    """One camera over the span; the streams of no known camera have a row of their own."""
+    """One camera over the span; streams without a known camera have a row of their own."""
 
     key: str  # among the story's histories
     name: str
@@ -49,7 +49,7 @@ class PortMeasures:
 
 
 def cameras(story: Story) -> list[CameraMeasures]:
-    """A row a camera, those with trouble first."""
+    """One row per camera, those with problems first."""
     found = [_camera(story, record, story.streams_of(record.name)) for record in _ordered(story)]
     others = story.streams_of(None)
     if others:
@@ -103,7 +103,7 @@ def _camera(
 
 
 def ports(story: Story) -> list[PortMeasures]:
-    """A row a port."""
+    """One row per port."""
     found = []
     for record in story.snapshot.ports:
         history = story.ports.get(record.name)
@@ -123,7 +123,7 @@ def ports(story: Story) -> list[PortMeasures]:
 
 
 def endpoints(story: Story) -> list[tuple[EndpointRecord, str, str]]:
-    """(endpoint, available, lost): trouble first."""
+    """(endpoint, available, lost): problems first."""
     found = []
     for record in endpoints_in_order(story):
         told = story.tally(f"endpoint:{record.service}/{record.host}/{record.port}")
@@ -133,7 +133,7 @@ def endpoints(story: Story) -> list[tuple[EndpointRecord, str, str]]:
 
 
 def worst(story: Story, prefix: str) -> str:
-    """The lowest availability of the subjects whose key begins so."""
+    """The lowest availability of the subjects whose key has this prefix."""
     shares: Iterable[float | None] = (
         story.tally(key).availability for key in story.runs if key.startswith(prefix)
     )
@@ -142,7 +142,7 @@ def worst(story: Story, prefix: str) -> str:
 
 
 def _mean(series: Series | None) -> float | None:
-    """The mean over the time in which something is known."""
+    """The mean over the time with data."""
     known = [] if series is None else [s for s in series.samples if s.value is not None]
     seconds = sum(s.seconds for s in known)
     if not seconds:

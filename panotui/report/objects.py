@@ -28,7 +28,7 @@ from panotui.wire.text import writable
 Json = dict[str, Any]
 
 
-NO_ACTION = "Nothing to do"  # of a finding for information
+NO_ACTION = "Nothing to do"  # of a finding that is information only
 FLOW_TIMES = {"first_time": "first_time_ns", "last_time": "last_time_ns"}
 
 
@@ -36,7 +36,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_text(time_ns: int | None) -> str | None:
-    """RFC 3339 in UTC with microseconds (truncated); None for no time and for impossible ones."""
+    """RFC 3339 in UTC with microseconds (truncated); None for no time and for invalid ones."""
     if time_ns is None:
         return None
     second, rest_ns = divmod(time_ns, 1_000_000_000)
@@ -46,7 +46,7 @@ def time_text(time_ns: int | None) -> str | None:
 
 @lru_cache(4_096)
 def second_text(second: int) -> str | None:
-    """A second since 1970 as RFC 3339 without its zone; None for impossible ones."""
+    """A second since 1970 as RFC 3339 without its zone; None for invalid ones."""
     try:
         moment = _EPOCH + timedelta(seconds=second)
     except OverflowError:
@@ -55,7 +55,7 @@ def second_text(second: int) -> str | None:
 
 
 def source_object(source: SourceRecord) -> Json:
-    """What was read."""
+    """The packets and their sources."""
     return {
         "files": [writable(name) for name in source.files],
         "format": source.format,
@@ -169,7 +169,7 @@ def flow_object(flow: FlowRecord) -> Json:
 
 
 def _pair(**values: float | None) -> Json | None:
-    """An object of numbers, or null when none of them is known."""
+    """An object of numbers, or null if none of them is known."""
     return values if any(v is not None for v in values.values()) else None
 
 
@@ -261,7 +261,7 @@ def _rtcp(stream: StreamRecord) -> Json:
 
 
 def freeze_object(freeze: FreezeRecord) -> Json:
-    """One time that a stream stood still."""
+    """One freeze of a stream."""
     return {
         "start": time_text(freeze.start_ns),
         "seconds": freeze.seconds,
@@ -386,8 +386,9 @@ def violation_object(violation: ViolationRecord) -> Json:
 
 
 def finding_objects(findings: Iterable[FindingRecord]) -> list[Json]:
-    """Findings that stand for themselves, each with its evidence and, as `members`, those that
-    hang on it."""
+    """Findings without a cause among the others, each with its evidence and, as `members`, those
+    that depend on it.
+    """
     known = {f.key: f for f in findings}
     return [finding_object(f, known) for f in known.values() if f.hidden_by is None]
 

@@ -1,8 +1,8 @@
-"""The report as one HTML page: `Story`s in, text out, with nothing to fetch and no script.
+"""The report as one HTML page: `Story`s in, text out, with nothing to load and no script.
 
 Everything in it goes through Jinja2 with autoescape on; only the pictures, which escape their own
-text, are markup. The page forbids itself to load anything (Content-Security-Policy), so that even
-a name which got through could not call home.
+text, are markup. Its Content-Security-Policy forbids loading anything, so that even an unescaped
+name could not contact a server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SMALL, _WIDE = (270, 84), (400, 96)
 
 
 def page(*stories: Story, is_redacted: bool = False) -> str:
-    """The whole page as text: of one recording, or of several with a row each."""
+    """The whole page as text: of one recording, or of several with one row each."""
     heading = stories[0].heading
     return _template().render(
         parts=[_part(story) for story in stories],
@@ -46,7 +46,7 @@ def page(*stories: Story, is_redacted: bool = False) -> str:
 
 
 def title_of(heading: Heading, stories: Sequence[Story]) -> str:
-    """As a person named it, or after the site."""
+    """The user's title, or the site's name."""
     if heading.title:
         return heading.title
     if len(stories) > 1:
@@ -59,7 +59,7 @@ def name_of(story: Story) -> str:
 
 
 def _part(story: Story) -> dict[str, Any]:
-    """What the template shows of one recording."""
+    """The data of one recording for the template."""
     snapshot, time = story.snapshot, story.heading.time
     shown, folded = glance.rows(story)
     down = glance.outages(story)
@@ -128,7 +128,9 @@ def _css() -> Markup:
 
 
 def css_text(text: str) -> Markup:
-    """Text within quotes of a style sheet: all but letters, digits and spaces is escaped."""
+    """Text within quotes of a style sheet: everything except letters, digits and spaces is
+    escaped.
+    """
     safe = (c if c.isascii() and (c.isalnum() or c == " ") else f"\\{ord(c):x} " for c in text)
     return Markup("".join(safe))  # noqa: S704 - escaped here
 
@@ -202,7 +204,7 @@ def _camera_plots(story: Story, camera: CameraMeasures) -> list[tuple[str, Marku
 
 
 def _heats(story: Story, names: dict[str, str]) -> list[tuple[str, Markup]]:
-    """Hour by hour, where there are days to compare."""
+    """Hour by hour, if there are days to compare."""
     if story.span.seconds < HEAT_FROM_S:
         return []
     keys = [k for k in in_order(story.runs) if k.startswith("camera:") or k == "internet"]

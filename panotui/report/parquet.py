@@ -1,11 +1,11 @@
-"""A folder of Parquet files: flows, streams, seconds and events, a file a day of each.
+"""A folder of Parquet files: flows, streams, seconds and events, one file per day for each.
 
 `TABLE/day=YYYY-MM-DD/part-0.parquet`, days in UTC, so that a year of nights is one data set.
-Columns are the records' fields; times are timestamps in UTC, and each column's unit stands in its
+Columns are the records' fields; times are timestamps in UTC, and each column has its unit in its
 metadata.
 
-The files are written by a process of its own (`parquet_process`): pyarrow is Apache-2.0 alone and
-is not loaded beside what is GPL-2.0 alone, such as scapy.
+A separate process writes the files (`parquet_process`): pyarrow is Apache-2.0 only and is not
+loaded beside GPL-2.0-only packages such as scapy.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ROWS_A_PIECE = 5_000
 Column = tuple[str, str, str]  # name, type, unit
 Rows = Iterable[Sequence[Any]]
 
-# by the end of a field's name
+# unit by the end of a field's name
 _UNITS = (
     ("_bps", "bit/s"), ("_ms", "ms"), ("_ns", "ns since the epoch, UTC"), ("_s", "s"),
     ("_ppm", "ppm"), ("bytes", "byte"), ("packets", "packet"), ("lost", "packet"),
     ("fps", "1/s"), ("payload_out", "byte"), ("payload_in", "byte"),
 )  # fmt: skip
-# (name, type, unit, of which tables' samples)
+# (name, type, unit, tables with such samples)
 _SECONDS: tuple[Column, ...] = (
     ("time", "time", ""), ("resolution", "int", "s"), ("kind", "text", ""), ("name", "text", ""),
     ("camera", "text", ""), ("state", "text", ""), ("rate_in_bps", "float", "bit/s"),
@@ -59,7 +59,7 @@ _SAMPLES = {
 
 
 def columns_of(kind: type[msgspec.Struct]) -> tuple[Column, ...]:
-    """(name, type, unit) of a record's plain fields; what is nested is left to the JSON."""
+    """(name, type, unit) of a record's plain fields; nested ones are only in the JSON."""
     found: list[Column] = []
     for field in msgspec.structs.fields(kind):
         shape = _type_of(field.type)
@@ -73,7 +73,7 @@ def columns_of(kind: type[msgspec.Struct]) -> tuple[Column, ...]:
 
 
 def _type_of(hint: Any) -> str | None:
-    """The column's type of a field's; None for what is no plain value."""
+    """The column type for a field's type; None if it is not a plain value."""
     kinds = {k for k in (get_args(hint) or (hint,)) if k is not type(None)}
     if kinds == {bool}:
         return "bool"
@@ -119,7 +119,7 @@ def _seconds(recording: Recording) -> Iterator[list[Any]]:
 
 
 def require_pyarrow() -> None:
-    """UsageError when it is not installed; it is never loaded here."""
+    """UsageError if it is not installed; it is never loaded here."""
     if importlib.util.find_spec("pyarrow") is None:
         raise UsageError(
             "--parquet", "pyarrow is not installed", "Install it: pip install 'panotui[parquet]'."
@@ -129,12 +129,12 @@ def require_pyarrow() -> None:
 class ParquetWriter:
     """The process that writes, waiting for its tables.
 
-    It is started where every file can be reached. `write` gives it the folder, and with `become`
-    (user, group) whom it must become before it reads anything else.
+    It is started while every file can be reached. `write` sends it the folder, and `become` (user,
+    group): the user that it must become before it reads anything else.
     """
 
     def __init__(self, named: Path) -> None:
-        """`named`: the folder as a person calls it. UsageError without pyarrow."""
+        """`named`: the user's name for the folder. UsageError without pyarrow."""
         require_pyarrow()
         self._named = named
         self._process = subprocess.Popen(
@@ -150,7 +150,7 @@ class ParquetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        """It ends when its pipe does; what it had not written by then is not wanted any more."""
+        """It ends when its pipe ends; unwritten tables are no longer needed."""
         for pipe in (self._process.stdin, self._process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -167,8 +167,9 @@ class ParquetWriter:
         recording: Recording,
         become: tuple[int, int] | None = None,
     ) -> None:
-        """Write all tables into `folder`, which is made if need be. Seconds and events are those of
-        `recording`. UsageError when that is not possible."""
+        """Write all tables into `folder`, which is created if needed. Seconds and events are those
+        of `recording`. UsageError if that fails.
+        """
         specs = tables()
         parts: dict[str, Rows] = {
             "flows": _values(flows, specs["flows"]),
@@ -191,7 +192,7 @@ class ParquetWriter:
                     _send(process.stdin, (name, piece))
             process.stdin.close()
         except BrokenPipeError:
-            pass  # it says why
+            pass  # it reports why
         said = process.stderr.read().decode("utf-8", "replace").strip()
         if process.wait():
             why = said.splitlines()[-1] if said else "its process ended"

@@ -1,8 +1,8 @@
-"""The process that writes Parquet: tables in by a pipe, files out by pyarrow.
+"""The process that writes Parquet: tables in through a pipe, files out by pyarrow.
 
-It imports nothing of this program but what says its version, and nothing that is GPL-2.0 alone:
-pyarrow's licence (Apache-2.0) does not go with that in one program. A frame is four bytes of length
-and msgpack: first the head (`folder`, `schema`, `tables`), then (table, rows) until the pipe ends.
+From this program it imports only the version, and it loads nothing that is GPL-2.0-only: pyarrow's
+licence (Apache-2.0) is not compatible with that in one program. A frame is four bytes of length and
+msgpack: first the head (`folder`, `schema`, `tables`), then (table, rows) until the pipe ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-OPEN_MOST = 32  # files at one time; more days than that are written in several parts
+OPEN_MOST = 32  # open files at a time; more days than that are written in several parts
 INT64 = 1 << 63
 TYPES = {
     "time": pa.timestamp("ns", tz="UTC"),
@@ -30,7 +30,7 @@ TYPES = {
 
 
 class Table:
-    """The files of one table, a folder a day."""
+    """The files of one table, one folder per day."""
 
     def __init__(self, folder: Path, name: str, columns: list[list[str]], about: dict[str, str]):
         self.folder = folder / name
@@ -50,7 +50,7 @@ class Table:
         """Rows of any days."""
         days: dict[str, list[list[Any]]] = {}
         for row in rows:
-            for place in self.ints:  # what is no number of 64 bits is not known
+            for place in self.ints:  # a value that is not a 64-bit number counts as unknown
                 if row[place] is not None and not -INT64 <= row[place] < INT64:
                     row[place] = None
             days.setdefault(_day(row[self.times[0]]), []).append(row)
@@ -75,11 +75,11 @@ class Table:
             writer = pq.ParquetWriter(
                 folder / f"part-{part}.parquet", self.schema, compression="zstd"
             )
-        self.writers[day] = writer  # the newest last
+        self.writers[day] = writer  # newest last
         return writer
 
     def close(self) -> None:
-        """A table without a row is one file with its columns."""
+        """A table without rows is one file with its columns."""
         for writer in self.writers.values():
             writer.close()
         if not self.parts:
@@ -93,7 +93,7 @@ def _day(time_ns: int | None) -> str:
 
 
 def frame(stream: IO[bytes]) -> Any:
-    """What was sent next; None at the end."""
+    """The next frame; None at the end."""
     head = stream.read(4)
     if len(head) < 4:
         return None
@@ -101,7 +101,7 @@ def frame(stream: IO[bytes]) -> Any:
 
 
 def become(user: int, group: int) -> None:
-    """Give root up for good."""
+    """Give up root permanently."""
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)

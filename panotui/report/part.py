@@ -1,4 +1,4 @@
-"""A story of which only some is told: what passed a filter, and what belongs to it."""
+"""A story of a part: the things that passed a filter, and their data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from panotui.state.strips import US
 
 
 def part_of(story: Story, narrowed: Snapshot) -> Story:
-    """The story of a state that was narrowed: its strips, plots, evidence and comparison are those
-    of what is left in it. Numbers of a thing stay those of all of it."""
+    """The story of a narrowed state: its strips, plots, evidence and comparison cover only the
+    remaining things. Numbers of a thing are those of its whole life.
+    """
     cameras = {c.name for c in narrowed.cameras} | {s.camera for s in narrowed.streams if s.camera}
     subjects = {
         US,
@@ -51,7 +52,7 @@ def _before(before: Before, subjects: set[str], cameras: set[str]) -> Before:
 
 
 def _counts(narrowed: Snapshot) -> CountsRecord:
-    """What is left, counted as the whole is."""
+    """The counts of the remaining things, by the rules of the whole."""
     needed = [e for e in narrowed.endpoints if e.needed]
     opened = [v for v in narrowed.violations if v.state == "open"]
     findings = [f for f in narrowed.findings if f.cleared_time_ns is None and f.hidden_by is None]

@@ -1,7 +1,7 @@
 """A page as PDF, by the Chromium that is installed: text of a page in, bytes of a PDF out.
 
-The browser runs headless in a folder of its own that is removed afterwards. The page forbids itself
-to load anything, and the browser is told to reach no host either.
+The browser runs headless in a folder of its own that is removed afterwards. The page forbids
+loading anything, and the browser is configured not to reach any host.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ NAMES = (
     "headless_shell", "microsoft-edge",
 )  # fmt: skip
 TIMEOUT_S = 120.0
-# The browser asks for updates, lists and time on its own: nothing of that, and no name resolves.
+# The browser would fetch updates, lists and time on its own: all of that is off, and no name
+# resolves.
 _QUIET = (
     "--headless", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
     "--disable-component-update", "--disable-default-apps", "--disable-extensions",
@@ -33,7 +34,7 @@ _QUIET = (
 
 
 def browser(which: Callable[[str], str | None] = shutil.which) -> str:
-    """The installed Chromium; UsageError when there is none."""
+    """The installed Chromium; UsageError if there is none."""
     for name in NAMES:
         found = which(name)
         if found is not None:
@@ -45,7 +46,7 @@ def browser(which: Callable[[str], str | None] = shutil.which) -> str:
 
 
 def pdf(page: str, program: str | None = None, *, timeout_s: float = TIMEOUT_S) -> bytes:
-    """The page printed. UsageError when the browser is missing or does not make it."""
+    """The page printed. UsageError if the browser is missing or fails."""
     program = program or browser()
     with tempfile.TemporaryDirectory(prefix="panotui-pdf-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -53,10 +54,10 @@ def pdf(page: str, program: str | None = None, *, timeout_s: float = TIMEOUT_S) 
         source.write_text(page, encoding="utf-8", errors="backslashreplace")
         command = [program, *_QUIET, f"--user-data-dir={folder / 'profile'}"]
         command += [f"--print-to-pdf={target}", source.as_uri()]
-        # What it would keep in the user's folders goes into that one, too.
+        # Files that it would keep in the user's folders go into that one, too.
         environment = {**os.environ, "HOME": name, "XDG_CONFIG_HOME": name, "XDG_CACHE_HOME": name}
-        # Chromium has no sandbox as root, nor where the kernel gives it no namespaces. There is no
-        # script in the page for it to hold.
+        # Chromium has no sandbox as root, nor if the kernel gives it no namespaces. The page has no
+        # script that a sandbox would have to contain.
         for sandbox in ([], ["--no-sandbox"]):
             if not sandbox and os.geteuid() == 0:
                 continue

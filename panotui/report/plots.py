@@ -1,10 +1,10 @@
 """Small line plots as inline SVG: time series in, safe markup out.
 
-A second without a record is a grey band and a broken line, never a zero. Where the recorder ran and
-a camera sent nothing, its rate was zero and is drawn so. Long series are folded into columns: the
-line is the mean of each, a light area behind it reaches to its fullest second, so that a short
-burst in a long night stays visible. Colours come from the page's style sheet, and the second line
-is dashed too, so that a black-and-white print can be read.
+A second without a record is a grey band and a gap in the line, never a zero. If the recorder ran
+and a camera sent nothing, its rate was zero and is drawn as zero. Long series are folded into
+columns: the line is the mean of each, and a light area behind it reaches to its highest second, so
+that a short burst in a long night stays visible. Colours come from the page's style sheet, and the
+second line is also dashed, so that a black-and-white print can be read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sample:
 
     start_s: int
     seconds: int
-    value: float | None  # None: nothing is known of that time
+    value: float | None  # None: unknown for that time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Series:
 
     @property
     def known(self) -> bool:
-        """True when there is anything to draw."""
+        """True if there is anything to draw."""
         return any(s.value is not None for s in self.samples)
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A time to point at, such as a freeze."""
+    """A highlighted time, such as a freeze."""
 
     start_s: float
     end_s: float
@@ -60,8 +60,9 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The size of a picture in its own units, of which a small letter takes ten; whose time its
-    axis says; when something was recorded (None: where a series knows something)."""
+    """The size of a picture in its own units (a small letter is about ten high), the time zone of
+    its axis, and when something was recorded (None: where a series has data).
+    """
 
     width: int = 720
     height: int = 132
@@ -71,16 +72,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Mean and maximum of the samples that fall into one column of the picture."""
+    """Mean and maximum of the samples in one column of the picture."""
 
     mean: float
     highest: float
 
 
 def folded(series: Series, start_s: int, end_s: int, columns: int) -> list[Column | None]:
-    """The series in `columns` equal parts of [start_s, end_s); None where nothing is known.
+    """The series in `columns` equal parts of [start_s, end_s); None without data.
 
-    A sample that stands for many seconds weighs for as many of them as fall into the column.
+    A sample for many seconds is weighted by the number of them in the column.
     """
     step = max(1, end_s - start_s) / columns
     weight = [0.0] * columns
@@ -128,10 +129,10 @@ def line_plot(
     frame: Frame | None = None,
     silence_is_zero: bool = False,
 ) -> Markup:
-    """An `<svg>` of up to two series over [start_s, end_s]; empty when no series knows anything.
+    """An `<svg>` of up to two series over [start_s, end_s]; empty if no series has data.
 
-    `label` writes a value of the vertical axis, which starts at zero and reaches `least` at least.
-    `silence_is_zero`: where `frame.recorded` is and no sample, nothing was sent.
+    `label` formats a value of the vertical axis, which starts at zero and reaches at least `least`.
+    `silence_is_zero`: inside `frame.recorded`, a missing sample means that nothing was sent.
     """
     drawn = [one for one in series if one.known]
     if not drawn:
@@ -160,7 +161,7 @@ def line_plot(
     parts += [plot.band(band) for band in _merged(bands, start_s, end_s, frame.width)]
     parts += plot.axes(label)
     for number, line in enumerate(columns[:2]):
-        # A column of one second has no inside: its highest is its mean.
+        # In a column of one second, maximum and mean are equal.
         if end_s - start_s > count:
             parts += plot.area(line, number)
         parts += plot.line(line, number)
@@ -173,7 +174,7 @@ def _recorded(spans: Sequence[tuple[int, int]]) -> Series:
 
 
 def _merged(bands: Sequence[Band], start_s: int, end_s: int, width: int) -> list[Band]:
-    """The bands that are seen; those that would lie on each other become one."""
+    """The visible bands; overlapping ones are merged."""
     near = (end_s - start_s) / width
     shown: list[Band] = []
     for band in sorted(bands, key=lambda b: b.start_s):
@@ -276,7 +277,7 @@ class _Plot:
             points = [
                 f"{self.x(i):.1f} {self.y(_of(line[i]).mean):.1f}" for i in _span(first, last)
             ]
-            # A lone value is a dot: a line of no length with a round end.
+            # A single value is a dot: a line of zero length with round ends.
             path.append("M" + "L".join(points if len(points) > 1 else points * 2))
         return [f'<path class="l{number}" d="{"".join(path)}"/>'] if path else []
 
@@ -318,7 +319,7 @@ def time_ticks(
     ahead = time.offset_s(start_s)
     local = -(-(start_s + ahead) // step) * step  # local midnight and whole hours are round
     while len(found) <= ticks:
-        # Summer time may begin or end on the way: what is round there is round by its own offset.
+        # Summer time may begin or end in between: each time is rounded by its own offset.
         moment = local - time.offset_s(local - ahead)
         if moment > end_s:
             break

@@ -1,8 +1,8 @@
-"""A story without what tells who and where: names and addresses become numbers.
+"""A story without identities: names and addresses become numbers.
 
 The same thing has the same number everywhere, so that a report can still be followed: `camera-1`,
 `host-3`, `10.x-2` for a private address, `public-1` for another, `mac-4`. Names of AWS services
-stay, but for what stands before them. What a person wrote (title, customer, marks) is left out.
+stay, without the labels before them. Text written by a user (title, customer, marks) is removed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _AWS = (".amazonaws.com", ".aws.amazon.com", ".api.aws", ".amazontrust.com")
 _KEPT = re.compile(r"(?i)\.(?:toml|pcapng?|json|html|panotui|zst|gz|csv|log)\.?$")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d\Z")
 _PARTS = frozenset({"api", "dkr", "streams", "credentials", "runtime"})  # of services' own names
-# words of ours, among which a name of the same letters must not be replaced
+# our own words, where a name with the same letters must not be replaced
 _OURS = frozenset({
     "id", "state", "severity", "confidence", "reason", "rule", "verdict", "kind", "transport",
     "role", "codec", "media", "app", "scope", "trouble", "trouble_severity", "conn_state",
     "made_by", "evidence_file", "sha256",
 })  # fmt: skip
-_NAME_LEAST = 2  # shorter names would be found within words
+_NAME_LEAST = 2  # shorter names would occur within words
 
 
 class _Numbers:
@@ -51,8 +51,9 @@ class _Numbers:
 
 
 def redacted(stories: Sequence[Story]) -> list[Story]:
-    """The same stories for somebody who must not know whose they are; the same thing has the same
-    number in all of them."""
+    """The same stories for readers who must not know the site; the same thing has the same number
+    in all of them.
+    """
     numbers = _Numbers()
     return [_redacted(story, numbers, f"site-{n}") for n, story in enumerate(stories, 1)]
 
@@ -65,7 +66,7 @@ def _redacted(story: Story, numbers: _Numbers, site: str) -> Story:
         told,
         heading=Heading(time=story.heading.time),
         marks=(),
-        # A file is known by its hash; its name may say what it is about.
+        # A file is known by its hash; its name may reveal its subject.
         evidence=tuple(
             msgspec.structs.replace(e, file=f"file {n}", subject="")
             for n, e in enumerate(told.evidence, 1)
@@ -75,7 +76,7 @@ def _redacted(story: Story, numbers: _Numbers, site: str) -> Story:
 
 
 def _names(story: Story, numbers: _Numbers, site: str) -> dict[str, str]:
-    """Names that a site or a device gave itself -> what stands for them."""
+    """Names of a site or of devices -> their stand-ins."""
     snapshot = story.snapshot
     found: dict[str, str] = {}
     if snapshot.site.name:
@@ -97,7 +98,7 @@ def _names(story: Story, numbers: _Numbers, site: str) -> dict[str, str]:
 
 
 def _cleaner(names: Mapping[str, str], numbers: _Numbers) -> Callable[[str], str]:
-    """What makes a text harmless."""
+    """A function that redacts a text."""
     longest_first = sorted(names, key=len, reverse=True)
     named = (
         re.compile(r"(?<![\w-])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![\w-])")
@@ -128,8 +129,9 @@ def _address(text: str, numbers: _Numbers) -> str:
 
 
 def _host(text: str, numbers: _Numbers) -> str:
-    """A service of AWS and its region stay: `logs.us-east-1.amazonaws.com`. What an account calls
-    its own, before them, does not."""
+    """An AWS service and its region stay: `logs.us-east-1.amazonaws.com`. The labels before them,
+    which belong to an account, do not.
+    """
     if _KEPT.search(text):
         return text
     name = text.rstrip(".")

@@ -1,7 +1,7 @@
-"""What a report is made of, before it is a page or Markdown: a recording in, a `Story` out.
+"""The data of a report, before it becomes a page or Markdown: a recording in, a `Story` out.
 
-The story holds the records that `analyze` prints, how each subject stood over time, and the
-histories that plots need, of the whole recording or of a span of it. Nothing is worded here.
+The story holds the records that `analyze` prints, the states of each subject over time, and the
+histories for plots, of the whole recording or of a span of it. It contains no sentences of its own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What a person says of a report."""
+    """The user's data about a report."""
 
     title: str | None = None
     customer: str | None = None
@@ -59,14 +59,14 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was sampled of one port or camera; each by name of its value."""
+    """Samples of one port or camera; each by name of its value."""
 
     series: dict[str, Series] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that a report is made of."""
+    """All data of a report."""
 
     snapshot: Snapshot
     heading: Heading = field(default_factory=Heading)
@@ -77,12 +77,12 @@ class Story:
     cameras: Mapping[str, History] = field(default_factory=dict)
     counted: Mapping[str, Counted] = field(default_factory=dict)  # by camera
     gaps: tuple[tuple[int, int], ...] = ()  # ns
-    marks: tuple[tuple[int, str], ...] = ()  # (ns, what a person wrote)
+    marks: tuple[tuple[int, str], ...] = ()  # (ns, text of the user)
     evidence: tuple[EvidenceFileRecord, ...] = ()
     before: Before | None = None
     start_s: int = 0
     end_s: int = 0
-    named: str = ""  # the input, as the user called it
+    named: str = ""  # the input, by the user's name for it
     made_by: str = ""
     is_capture: bool = False  # packet numbers are those of a file
 
@@ -92,9 +92,9 @@ class Story:
 
     @property
     def findings(self) -> list[FindingRecord]:
-        """Findings that a person should read: what is open, what is over, what is good to know.
+        """Findings for the reader: open, past and informational.
 
-        Those that only hang on another are left to it.
+        Those caused by another finding are only listed there.
         """
         shown = [f for f in self.snapshot.findings if f.hidden_by is None]
         return sorted(shown, key=lambda f: (f.severity == "info", f.cleared_time_ns is not None))
@@ -104,7 +104,7 @@ class Story:
         return [s for s in self.snapshot.streams if s.camera == camera]
 
     def tally(self, key: str) -> Tally:
-        """How a subject stood over the whole span."""
+        """The states of a subject over the whole span."""
         return tally(self.runs.get(key, ()), self.start_s, self.end_s)
 
     @property
@@ -125,10 +125,11 @@ def story_of(
     is_capture: bool = False,
     keep_flow: Callable[[FlowRecord], bool] | None = None,
 ) -> Story:
-    """Read a recording for its report, or a span of it, compared with as long a span since
-    `against_s`, or else the one before. `keep_flow`: whether a flow is told of. InputError when it
-    holds no snapshot, or nothing in such a span."""
-    whole = Span(recording.start_ns // SECOND - 1, 0)  # the first sample tells of the second before
+    """Read a recording, or a span of it, for its report; it is compared with an equally long span
+    from `against_s`, or else the one before. `keep_flow`: whether a flow is included. InputError if
+    it holds no snapshot, or nothing in that span.
+    """
+    whole = Span(recording.start_ns // SECOND - 1, 0)  # the first sample covers the second before
     whole = Span(whole.start_s, max(whole.start_s + 1, recording.end_ns // SECOND))
     span = Span(
         max(whole.start_s, since_s if since_s is not None else whole.start_s),
@@ -176,7 +177,7 @@ def story_of(
 
 
 def _in_local_time(snapshot: Snapshot, time: LocalTime) -> Snapshot:
-    """The state with the times in its sentences as the rest of the report tells them."""
+    """The state with the times in its sentences in the report's time zone."""
     replace, retold = msgspec.structs.replace, time.retold
     return replace(
         snapshot,
@@ -204,7 +205,7 @@ def _in_local_time(snapshot: Snapshot, time: LocalTime) -> Snapshot:
 def empty_story(
     snapshot: Snapshot, named: str, made_by: str, heading: Heading | None = None
 ) -> Story:
-    """The story of an input without a packet: there is no time to tell of."""
+    """The story of an input without packets."""
     return Story(
         snapshot=snapshot,
         heading=heading or Heading(),
@@ -217,7 +218,7 @@ def empty_story(
 def _flows(
     recording: Recording, span: Span, keep: Callable[[FlowRecord], bool] | None
 ) -> tuple[int, tuple[FlowRecord, ...]]:
-    """How many flows lived in a span, and the largest of them; one at a time."""
+    """The number of flows in a span, and the largest of them; read one at a time."""
     count = itertools.count()
     lived = filter(keep, recording.flows_within(span.start_s * SECOND, span.end_s * SECOND))
     largest = heapq.nlargest(
@@ -233,7 +234,7 @@ def _within(first_ns: int, last_ns: int, span: Span) -> bool:
 
 
 def _snapshot_of(recording: Recording, last: Snapshot, span: Span, whole: Span) -> Snapshot:
-    """The state at the end of a span, with everything that happened in it."""
+    """The state at the end of a span, with all events in it."""
     replace = msgspec.structs.replace
     events = tuple(recording.events(span.start_s * SECOND, span.end_s * SECOND, EVENTS_READ))
     if span == whole:
@@ -252,7 +253,7 @@ def _snapshot_of(recording: Recording, last: Snapshot, span: Span, whole: Span) 
 
 
 def _findings_of(findings: Iterable[FindingRecord], span: Span) -> Iterable[FindingRecord]:
-    """What was open in a span; what cleared after it had not cleared yet."""
+    """Findings open in a span; one that cleared after it counts as open."""
     for finding in findings:
         cleared = finding.cleared_time_ns
         if not _within(finding.first_time_ns, cleared if cleared is not None else 1 << 62, span):
@@ -283,7 +284,7 @@ def _port_histories(recording: Recording, span: Span) -> dict[str, History]:
 
 
 def _histories(cameras: Mapping[str, Sequence[tuple[int, Moment]]]) -> dict[str, History]:
-    """What each camera's streams sent together."""
+    """The total of each camera's streams."""
     values: tuple[tuple[str, Callable[[Moment], float | None]], ...] = (
         ("rate", lambda m: m.rate_bps), ("fps", lambda m: m.fps), ("loss", _loss),
     )  # fmt: skip
@@ -299,7 +300,7 @@ def _histories(cameras: Mapping[str, Sequence[tuple[int, Moment]]]) -> dict[str,
 
 
 def _loss(moment: Moment) -> float | None:
-    """Loss in per cent; None when nothing was expected."""
+    """Loss in per cent; None if nothing was expected."""
     expected = moment.packets + moment.lost
     return 100.0 * moment.lost / expected if expected else None
 
@@ -307,7 +308,7 @@ def _loss(moment: Moment) -> float | None:
 def _counted_by_records(
     streams: Iterable[StreamRecord], sampled: Mapping[str, Counted]
 ) -> dict[str, Counted]:
-    """The streams' own counts, which are exact where they hold the whole span."""
+    """The streams' own counts, which are exact if the whole stream lies in the span."""
     found: dict[str, Counted] = {}
     for stream in streams:
         was = found.get(stream.camera or NO_CAMERA, Counted())
@@ -331,9 +332,10 @@ def _before(
     samples: Sequence[StreamRow],
     against: Span | None = None,
 ) -> Before | None:
-    """What the report's span is compared with: `against`, else as long a span before it; where
-    there is none, and the span holds two days, its last day against the day before. None where less
-    than half of that was recorded."""
+    """The span to compare with: `against`, else an equally long one before; if there is none, and
+    the span holds two days, its last day against the day before. None if less than half of it was
+    recorded.
+    """
     told = span
     if against is None and span.start_s - whole.start_s < span.seconds / 2:
         if span.seconds < 2 * DAY_S:

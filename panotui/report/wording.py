@@ -24,7 +24,7 @@ def size(value: int | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Milliseconds, three figures."""
+    """Milliseconds, three significant figures."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     return f"{value:.3g} ms" if abs(value) < 1000 else f"{value:,.0f} ms"
@@ -50,18 +50,18 @@ def per_cent(share: float | None) -> str:
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """`1 error`, `3 errors`; nothing for none."""
+    """`1 error`, `3 errors`; empty for none."""
     return quantities.counted(count, one, many) if count else ""
 
 
 def place(device: DeviceRecord) -> str:
-    """`eth0 VLAN 12`: where a device is heard."""
+    """`eth0 VLAN 12`: where a device was seen."""
     vlan = "" if device.vlan is None else f"VLAN {device.vlan}"
     return " ".join(filter(None, (device.port, vlan))) or UNKNOWN
 
 
 def frame_text(stream: StreamRecord) -> str:
-    """`H264 1280x720, 25.0 fps`; what was expected where it is another number."""
+    """`H264 1280x720, 25.0 fps`; with the expected rate if it differs."""
     words = [stream.codec or "codec unknown"]
     if stream.width and stream.height:
         words.append(f"{stream.width}x{stream.height}")
@@ -75,7 +75,7 @@ def frame_text(stream: StreamRecord) -> str:
 
 
 def lost_share(lost: int, expected: int) -> str:
-    """The share that was lost; `0 %` only of none at all."""
+    """The lost share; `0 %` only for no loss at all."""
     if not expected:
         return UNKNOWN
     return per_cent(lost / expected) if lost else "0 %"
@@ -83,12 +83,12 @@ def lost_share(lost: int, expected: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LocalTime:
-    """Times as they are said where the site is. `zone` None: the zone of this machine."""
+    """Times in the site's zone. `zone` None: the zone of this machine."""
 
     zone: tzinfo | None = UTC
 
     def at(self, time_s: float) -> datetime | None:
-        """The local time of seconds since the epoch; None beyond the calendar."""
+        """The local time of seconds since the epoch; None outside the calendar."""
         try:
             return datetime.fromtimestamp(time_s, UTC).astimezone(self.zone)
         except (OverflowError, ValueError, OSError):
@@ -108,8 +108,9 @@ class LocalTime:
         return text if not time_ns or text == UNKNOWN else f"{text}.{time_ns // 10**6 % 1000:03d}"
 
     def retold(self, text: str, near_ns: int) -> str:
-        """A sentence with its times of day, which findings tell in UTC, as local ones. `near_ns`:
-        a time that the sentence is about; its times are those that are nearest to it."""
+        """A sentence with its times of day, which are UTC in findings, as local ones. `near_ns`: a
+        time that the sentence is about; the times nearest to it are used.
+        """
 
         def local(match: re.Match[str]) -> str:
             hour, minute, second = (int(part) for part in match.groups())
@@ -128,15 +129,16 @@ class LocalTime:
         return UNKNOWN if at is None else f"{at:%a} {at.day} {at:%b %Y}"
 
     def span(self, start_s: float, end_s: float) -> str:
-        """`Sun 29 Nov 2026 22:00 to Mon 30 Nov 2026 06:00 CET (UTC+1)`; a day that both share is
-        said once, seconds where the span is short."""
+        """`Sun 29 Nov 2026 22:00 to Mon 30 Nov 2026 06:00 CET (UTC+1)`; a common day is written
+        once, seconds if the span is short.
+        """
         shape = "%H:%M" if end_s - start_s >= 600 else "%H:%M:%S"
         first, last = self.day(start_s), self.day(end_s)
         until = self._said(end_s, shape) if first == last else f"{last} {self._said(end_s, shape)}"
         return f"{first} {self._said(start_s, shape)} to {until} {self.name(start_s, end_s)}"
 
     def name(self, start_s: float, end_s: float) -> str:
-        """The zone's name and distance; both where the span holds a change of them."""
+        """The zone's name and offset; both offsets if the span holds a change."""
         said = [self._zone_at(t) for t in (start_s, end_s)]
         return " / ".join(dict.fromkeys(filter(None, said))) or UNKNOWN
 

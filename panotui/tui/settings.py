@@ -59,10 +59,10 @@ class _Choice(Struct, frozen=True):
 
 _CHOICES = (
     _Choice("start", PANES, "the pane that is shown first"),
-    _Choice("theme", THEMES, "auto: dark or light as the terminal's background is"),
+    _Choice("theme", THEMES, "auto: dark or light, like the terminal's background"),
     _Choice("mouse", MICE, "auto: on, but not over SSH"),
     _Choice("units", UNITS, "rates in bits/s or bytes/s (key b)"),
-    _Choice("names", NAMES, "things by name, address, or both (key n)"),
+    _Choice("names", NAMES, "show names, addresses, or both (key n)"),
     _Choice("times", TIMES, "times of day, how long ago, or UTC (key T)"),
 )
 _SWITCHES = (
@@ -77,14 +77,14 @@ def read(text: str) -> tuple[Settings, list[Complaint]]:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
-        return Settings(), [Complaint(int(found[1]) if found else 0, f"it is no TOML: {error}")]
+        return Settings(), [Complaint(int(found[1]) if found else 0, f"invalid TOML: {error}")]
     reader = _Reader(text)
     values: dict[str, Any] = reader.screen(tables.pop("screen", {}))
     values["keys"] = reader.keys(tables.pop("keys", {}))
     values["columns"], values["widths"] = reader.columns(tables.pop("columns", {}))
     values["filters"] = reader.filters(tables.pop("filters", {}))
     for name in tables:
-        reader.complain(f"{name} is no section here", name)
+        reader.complain(f"unknown section {name}", name)
     return Settings(**values), reader.complaints
 
 
@@ -105,7 +105,7 @@ class _Reader:
 
     def screen(self, table: Any) -> dict[str, Any]:
         if not isinstance(table, dict):
-            self.complain("screen is no table", "screen")
+            self.complain("screen must be a table", "screen")
             return {}
         values: dict[str, Any] = {}
         choices = {choice.name: choice.choices for choice in _CHOICES}
@@ -114,7 +114,9 @@ class _Reader:
                 if value in choices[name]:
                     values[name] = value
                 else:
-                    self.complain(f"{name} is one of {', '.join(choices[name])}", "screen", name)
+                    self.complain(
+                        f"{name} must be one of {', '.join(choices[name])}", "screen", name
+                    )
             elif name == "refresh":
                 if (
                     isinstance(value, int | float)
@@ -123,14 +125,14 @@ class _Reader:
                 ):
                     values[name] = float(value)
                 else:
-                    self.complain("refresh is 1 to 4 pictures a second", "screen", name)
+                    self.complain("refresh must be 1 to 4 pictures per second", "screen", name)
             elif name in (switch for switch, _ in _SWITCHES):
                 if isinstance(value, bool):
                     values[name] = value
                 else:
-                    self.complain(f"{name} is true or false", "screen", name)
+                    self.complain(f"{name} must be true or false", "screen", name)
             else:
-                self.complain(f"there is no setting {name}", "screen", name)
+                self.complain(f"unknown setting {name}", "screen", name)
         return values
 
     def keys(self, table: Any) -> dict[str, tuple[str, ...]]:
@@ -139,9 +141,9 @@ class _Reader:
         for action, value in table.items() if isinstance(table, dict) else ():
             given = [value] if isinstance(value, str) else value
             if action not in actions:
-                self.complain(f"there is no action {action}", "keys", action)
+                self.complain(f"unknown action {action}", "keys", action)
             elif not isinstance(given, list) or not all(isinstance(k, str) and k for k in given):
-                self.complain(f"{action}: a key or a list of keys is wanted", "keys", action)
+                self.complain(f"{action} must be a key or a list of keys", "keys", action)
             else:
                 found[action] = tuple(given)
         for text in keys.clashes(found):
@@ -153,7 +155,7 @@ class _Reader:
         widths: dict[str, dict[str, int]] = {}
         for pane, wanted in table.items() if isinstance(table, dict) else ():
             if pane not in TABLES or not isinstance(wanted, dict):
-                self.complain(f"{pane} is no table's pane", "columns", pane)
+                self.complain(f"{pane} is not a pane with a table", "columns", pane)
                 continue
             titles = {column.title for column in TABLES[pane].columns if column.title}
             show = wanted.pop("show", None)
@@ -167,9 +169,11 @@ class _Reader:
                 if title in titles and isinstance(cells, int) and 3 <= cells <= 200:
                     widths.setdefault(pane, {})[title] = cells
                 else:
-                    self.complain(f"{pane}: {title} takes 3 to 200 cells", pane, title)
+                    self.complain(
+                        f"{pane}: the width of {title} must be 3 to 200 cells", pane, title
+                    )
             for name in wanted:
-                self.complain(f"columns.{pane} has show and width only", pane, name)
+                self.complain(f"columns.{pane} can only have show and width", pane, name)
         return shown, widths
 
     def filters(self, table: Any) -> dict[str, str]:
@@ -194,20 +198,20 @@ def _has(line: str, word: str) -> bool:
 def commented(settings: Settings) -> str:
     """The whole file: what holds now, each with what it means and what it may be."""
     lines = [
-        "# How Panotui's screen is set up. Every line may be left out; then the default holds.",
-        "# Options of the command line go before the environment, that before this file.",
+        "# Settings of Panotui's screen. Every line is optional; without it the default applies.",
+        "# Command line options override the environment, which overrides this file.",
         "",
         "[screen]",
     ]
     for choice in _CHOICES:
         lines.append(f"# {choice.help}: {', '.join(choice.choices)}")
         lines.append(f'{choice.name} = "{getattr(settings, choice.name)}"')
-    lines += ["# pictures a second: 1 to 4", f"refresh = {settings.refresh:g}"]
+    lines += ["# pictures per second: 1 to 4", f"refresh = {settings.refresh:g}"]
     for name, said in _SWITCHES:
         lines += [f"# {said}", f"{name} = {str(getattr(settings, name)).lower()}"]
     lines += [
         "",
-        "# Keys by what they do: a letter, or a name such as f5, ctrl+r, space.",
+        "# Keys of each action: a letter, or a name such as f5, ctrl+r, space.",
         "[keys]",
     ]
     shown: set[str] = set()
@@ -228,7 +232,7 @@ def commented(settings: Settings) -> str:
         cells = ", ".join(f"{_quoted(t)} = {n}" for t, n in (widths or {}).items())
         cells = cells or f"{_quoted(titles[min(1, len(titles) - 1)])} = 20"
         lines.append(f"{'' if widths else '# '}width = {{ {cells} }}")
-    lines += ["", "# Filters that / offers, by a name of your own.", "[filters]"]
+    lines += ["", "# Filters offered by /, each under a name of your choice.", "[filters]"]
     lines += [f"{name} = {_quoted(text)}" for name, text in settings.filters.items()]
     if not settings.filters:
         lines.append('# leaks = "reason:stream-leak"')

@@ -1,1 +1,1 @@
-"""What a person sees of the state: panes, filters, details and exports, without a screen."""
+"""Views of the state: panes, filters, details and exports, without a screen."""

@@ -1,7 +1,7 @@
-"""What every detail begins with: since when, the finding that explains it, its action, the proofs.
+"""The head of every detail: since when, the finding that explains it, its action, the evidence.
 
-A record and the snapshot that it is from in; the four things out, the same way for every kind, so
-that no detail ends without its action. Proofs come newest first.
+A record and its snapshot in; the four answers out, in the same way for every kind, so that every
+detail has an action. Evidence comes newest first.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
     if not explained and isinstance(record, ViolationRecord):
         explained = (_explained_by_itself(record),)
     said = {e.text for e in explained}
-    proofs = [p for p in proofs if p.text not in said] or proofs  # it stands above already
+    proofs = [p for p in proofs if p.text not in said] or proofs  # it is shown above already
     unique = {(p.time_ns, p.text): p for p in reversed(proofs)}
     newest = sorted(unique.values(), key=lambda p: -p.time_ns)
     packets = _packets_of(record, findings)
@@ -59,7 +59,7 @@ def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
 
 
 def explaining(own: Iterable[FindingRecord], snapshot: Snapshot) -> list[FindingRecord]:
-    """Open findings, worst first, each by its cause: the action of that one mends both."""
+    """Open findings, worst first, each replaced by its cause, whose action fixes both."""
     by_key = {f.key: f for f in snapshot.findings if f.key}
     causes: dict[str, FindingRecord] = {}
     for finding in own:
@@ -96,7 +96,7 @@ def _explained_by_itself(violation: ViolationRecord) -> Explained:
     )
 
 
-# ------------------------------------------------------------------ whose findings
+# ------------------------------------------------------------------ findings of a subject
 
 
 def _open(findings: Iterable[FindingRecord]) -> list[FindingRecord]:
@@ -138,7 +138,7 @@ def _of_flow(flow: FlowRecord, snapshot: Snapshot) -> list[FindingRecord]:
 
 
 def _same(violation: ViolationRecord, flow: FlowRecord) -> bool:
-    """Whether a flow is one of those folded into a violation."""
+    """Whether a flow is one of those merged into a violation."""
     if violation.flow == flow.id:
         return True
     ours = (flow.src, flow.dst, flow.dport, flow.reason)
@@ -185,7 +185,7 @@ _ABOUT: dict[type, Callable[[Any, Snapshot], Sequence[FindingRecord]]] = {
 
 
 def _since(record: Any, findings: Sequence[FindingRecord]) -> int | None:
-    """Since when it is as it is; what answers and is in trouble all the same, since that began."""
+    """Start of the present state; for a working subject with a problem, start of that problem."""
     if findings and (
         (isinstance(record, PortRecord) and record.trouble is not None and record.state == "up")
         or (isinstance(record, EndpointRecord) and record.failing_step == "useful-answer")
@@ -260,8 +260,9 @@ def _own_proofs(record: Any, snapshot: Snapshot) -> list[Proof]:
 
 
 def attempts_said(endpoint: EndpointRecord) -> list[str]:
-    """`SYN ok 21 ms, ClientHello sent, nothing after; 3rd attempt  203.0.113.7`, oldest first. Of a
-    DNS or time server the questions are too many to be counted one by one."""
+    """`SYN ok 21 ms, ClientHello sent, nothing after; 3rd attempt  203.0.113.7`, oldest first.
+    Queries to a DNS or time server are too many to be numbered.
+    """
     tried = [a for a in endpoint.attempts_detail if a.ended != "nameless"]
     before = endpoint.attempts - len(tried)
     if endpoint.service in ("dns", "ntp") or before < 0:
@@ -292,7 +293,7 @@ def _dialogue(camera: str | None, snapshot: Snapshot) -> list[Proof]:
 
 
 def _events(record: Any, snapshot: Snapshot) -> list[Proof]:
-    """What happened to it."""
+    """Its events."""
     names: set[str] = set()
     if isinstance(record, PortRecord | CameraRecord):
         names = {record.name}
@@ -306,7 +307,7 @@ def _events(record: Any, snapshot: Snapshot) -> list[Proof]:
 
 
 def _packets_of(record: Any, findings: Sequence[FindingRecord]) -> str:
-    """Whose packets `w` saves: its own, or those of the finding that explains it."""
+    """The key of the packets that `w` saves: its own, or those of the finding that explains it."""
     if isinstance(record, FindingRecord | ViolationRecord):
         return key_of(record)
     return key_of(findings[0]) if findings else ""
@@ -316,7 +317,7 @@ def _packets_of(record: Any, findings: Sequence[FindingRecord]) -> str:
 
 
 def _display_filter(record: Any, snapshot: Snapshot) -> str:
-    """What Wireshark and tshark find it by."""
+    """A filter for it in Wireshark and tshark."""
     if isinstance(record, FindingRecord):
         return _filter_of_finding(record, snapshot)
     if isinstance(record, FlowRecord | ViolationRecord):

@@ -1,4 +1,4 @@
-"""Frames of a comparison of two captures: all of it is there from the start, nothing moves."""
+"""Frames of a comparison of two captures: all data is there from the start, nothing changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from panotui.wire.text import printable
 
 
 class ComparisonSource:
-    """Answers a screen, as a collector does for its state."""
+    """Answers a screen, like a collector."""
 
     def __init__(self, found: Comparison, export_folder: Path) -> None:
         self._rows = both_sides(found)
@@ -33,7 +33,7 @@ class ComparisonSource:
         return None
 
     def frame(self, view: View) -> Frame:
-        """The rows that are visible, and what is opened."""
+        """The visible rows, and the opened detail."""
         found = page(self._rows, BothSides, view, self._orders)
         self._number += 1
         return Frame(
@@ -52,7 +52,7 @@ class ComparisonSource:
         return passage_detail(key, row)
 
     def done(self, command: Command) -> Done:
-        """Only exports are carried out here."""
+        """Only exports are possible here."""
         if command.name != "export":
             return Done(ok=False, text=f"{printable(command.name, 40)}: not possible here")
         try:

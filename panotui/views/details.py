@@ -1,7 +1,7 @@
 """The detail view of one thing: a record in, titled sections of lines out.
 
-Works on any `State` (the running engine or a recording at a time), so that live and review show
-the same. Times are UTC with microseconds here; the screen's own lines are local.
+It works on any `State` (the running engine or a recording at a time), so that live and review show
+the same. Times here are UTC with microseconds; the screen's own lines are local.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from panotui.views.state import Line, State
 
 
 def section(title: str, lines: Iterable[Line], most: int | None = None) -> tuple[Section, ...]:
-    """A section, or none when there is nothing to say in it; of more than `most` lines the first,
-    and how many there are beyond."""
+    """A section, or none if it is empty; of more than `most` lines the first ones, and the number
+    of the rest.
+    """
     kept = tuple(line for line in lines if line[1] not in ("", "-"))
     if most is not None and len(kept) > most:
         kept = (*kept[:most], ("", f"and {len(kept) - most:,} more"))
@@ -40,8 +41,7 @@ def section(title: str, lines: Iterable[Line], most: int | None = None) -> tuple
 
 
 def _flow_links(flow_id: str | None, state: State) -> list[tuple[str, str]]:
-    """A flow by its addresses, which a person knows it by; none for one that is not kept any
-    more."""
+    """A flow by its addresses, which a user recognises; None for a flow that is no longer kept."""
     flow = None if flow_id is None else state.flow(flow_id)
     if flow is None:
         return []
@@ -58,7 +58,7 @@ def _stream_name(stream: StreamRecord) -> str:
     return f"{stream.camera or stream.src} {stream.media or stream.ssrc}"
 
 
-# ------------------------------------------------------------------ one maker a kind
+# ------------------------------------------------------------------ one function per kind
 
 
 def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
@@ -104,7 +104,7 @@ def _flow_verdict(flow: FlowRecord, state: State) -> list[Line]:
         ("reason", word(flow.reason)),
         ("rule", word(flow.rule)),
     ]
-    # The explanation opens with the verdict, too, and may know it better by now.
+    # The explanation begins with the verdict, too, and may be more recent.
     explained = [(label, text) for label, text in state.explain_flow(flow.id)]
     known = {label for label, _ in explained}
     return [line for line in lines if line[0] not in known] + explained
@@ -175,7 +175,7 @@ def _flow_ethernet(flow: FlowRecord) -> list[Line]:
 
 
 def _stutter(stream: StreamRecord) -> list[Line]:
-    """Whether a decoder would have stalled, by the size of its buffer; nothing where unknown."""
+    """Whether a decoder would have stalled, by buffer size; nothing if unknown."""
     if not stream.stalls:
         return []
     lines = [
@@ -312,7 +312,7 @@ def stream_detail(key: str, stream: StreamRecord, state: State, snapshot: Snapsh
 
 
 def _odd(stream: StreamRecord) -> list[Line]:
-    """What a stream is that is not the one that its session announced."""
+    """Why a stream is not the one that its session announced."""
     lines: list[Line] = []
     if stream.stray:
         lines.append(("stray", "an earlier session's, to a port that another one uses by now"))
@@ -323,7 +323,7 @@ def _odd(stream: StreamRecord) -> list[Line]:
 
 
 def _loss_places(stream: StreamRecord) -> list[Line]:
-    """The three kinds of loss told apart, and what both ends' own reports add to it."""
+    """Loss by place (three kinds), and what the reports of both ends add to it."""
     lines: list[Line] = []
     if stream.lost_unique > 0:
         way = max(0, stream.lost_unique - stream.camera_dropped - stream.capture_lost)
@@ -340,7 +340,7 @@ def _loss_places(stream: StreamRecord) -> list[Line]:
             if not stream.uncertain
             else ("by this tool", "some of these, it is not known which")
         )
-    # a report and the packets that it counts may pass each other: what has no gap was not lost
+    # a report and the packets that it counts may cross: without a gap nothing was lost
     before_us = min(stream.sr_lost or 0, stream.lost_unique)
     if before_us > 0:
         lines.append(("before us", f"{before_us} by the camera's own reports"))

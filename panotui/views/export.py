@@ -1,7 +1,7 @@
-"""Writes what a screen shows to a file: a table as CSV or JSON lines, a detail as JSON.
+"""Writes a table as CSV or JSON lines, or a detail as JSON, to a file.
 
-Files are new (never overwritten), named after what they hold and the packet time. Text cells that
-a spreadsheet would run as a formula are quoted, because names in them come from the wire.
+Files are new (never overwritten), named after their content and the packet time. Text cells that a
+spreadsheet would run as a formula are quoted, because names in them come from the wire.
 """
 
 from __future__ import annotations
@@ -48,16 +48,18 @@ def _write_new(folder: Path, name: str, text: str) -> Path:
 def write_packets(
     folder: Path, key: str, time_ns: int, write: Callable[[Path], T]
 ) -> tuple[Path, T]:
-    """Let `write` make a new pcapng file that is named after `key`; (its name for a person, what
-    `write` returned)."""
+    """Let `write` create a new pcapng file named after `key`; (its name for the user, the result of
+    `write`).
+    """
     path, written = write_somewhere(folder, _name(f"evidence-{key}", time_ns, ".pcapng"), write)
     return shown(path), written
 
 
 def write_somewhere(folder: Path, name: str, write: Callable[[Path], T]) -> tuple[Path, T]:
-    """Let `write` make a file of that or a similar name in `folder`, or beside the system's
-    temporary files where this process may not: who was root a moment ago stands in a folder that
-    is closed to who he is now. UsageError."""
+    """Let `write` create a file with that or a similar name in `folder`, or beside the system's
+    temporary files if this process may not write there: after the drop, the caller's folder may be
+    closed to it. UsageError.
+    """
     refused = ""
     for place in (folder, Path(tempfile.gettempdir())):
         try:
@@ -70,7 +72,7 @@ def write_somewhere(folder: Path, name: str, write: Callable[[Path], T]) -> tupl
 
 
 def shown(path: Path) -> Path:
-    """The name that a person knows: that of the folder behind a handle of ours."""
+    """The name for users: that of the folder behind one of our handles."""
     return Path(os.path.realpath(path)) if path.is_relative_to("/proc/self/fd") else path
 
 

@@ -1,9 +1,9 @@
 """The filter language of every pane: text in, a predicate over records out.
 
-`key:value` terms joined by AND through spaces; `!` before a term negates it; a value may be a list
-(`verdict:violation,pending`), a comparison where the field is a number (`rtt:>100`), a quoted
-string, or `/a regular expression/`. A bare word looks through all text of the row. Keys that a
-pane does not have are errors of one line, not silent misses.
+`key:value` terms, separated by spaces, must all match; `!` before a term negates it; a value may be
+a list (`verdict:violation,pending`), a comparison where the field is a number (`rtt:>100`), a
+quoted string, or `/a regular expression/`. A bare word searches all text of the row. A key that a
+pane does not have is an error in one line, not an empty result.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from panotui.views.subjects import SUBJECTS
 FILTER_LENGTH_MAX = 300
 TERMS_MAX = 16
 PATTERN_LENGTH_MAX = 80
-TEXT_LENGTH_MAX = 256  # of what a pattern is held against
-BUDGET_S = 0.25  # of one pass over a pane
+TEXT_LENGTH_MAX = 256  # of a text that a pattern is matched against
+BUDGET_S = 0.25  # for one pass over a pane
 
 T = TypeVar("T")
 Predicate = Callable[[Any], bool]
@@ -41,7 +41,7 @@ Values = Callable[[Any], Sequence[Any]]
 
 
 class FilterError(ValueError):
-    """The filter cannot be read; `str()` is one line for the footer."""
+    """The filter is invalid; `str()` is one line for the footer."""
 
 
 def _fields(*names: str) -> Values:
@@ -218,7 +218,7 @@ _BARE: dict[type, Values] = {
 
 
 class Term(Struct, frozen=True):
-    """One condition; `key` None looks through the whole row."""
+    """One condition; `key` None searches the whole row."""
 
     key: str | None
     negate: bool
@@ -227,7 +227,7 @@ class Term(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """A parsed filter; empty terms keep everything."""
+    """A parsed filter; without terms it keeps everything."""
 
     terms: tuple[Term, ...]
 
@@ -246,7 +246,7 @@ class Filter(Struct, frozen=True):
         record_type: type,
         clock: Callable[[], float] = time.perf_counter,
     ) -> list[T]:
-        """The rows that pass, in order; FilterError after `BUDGET_S` of work."""
+        """The matching rows, in order; FilterError after `BUDGET_S` of work."""
         if not self.terms:
             return list(records)
         keep = self.bounded(record_type, clock)
@@ -270,7 +270,7 @@ class Filter(Struct, frozen=True):
 
 
 def parse(text: str) -> Filter:
-    """Read a filter; FilterError says in one line what is wrong. Empty text keeps everything."""
+    """Parse a filter; FilterError explains the problem in one line. Empty text keeps everything."""
     if len(text) > FILTER_LENGTH_MAX:
         raise FilterError(f"a filter is at most {FILTER_LENGTH_MAX} characters")
     terms = [_term(word) for word in _words(text)]
@@ -280,7 +280,7 @@ def parse(text: str) -> Filter:
 
 
 def _words(text: str) -> list[str]:
-    """Split at spaces that are in neither quotes nor slashes."""
+    """Split at spaces outside quotes and slashes."""
     words: list[str] = []
     word: list[str] = []
     closing = ""
@@ -352,10 +352,9 @@ def _close(key: str) -> str:
 def safe_pattern(text: str) -> re.Pattern[str]:
     """Compile a pattern that cannot run away: FilterError for one that might.
 
-    Python's matcher backtracks. What makes it explode is repetition of a repetition or of
-    alternatives, back-references and look-around; these are refused, at most two repetitions are
-    taken, and the text it is held against is bounded, which leaves at worst a cubic search over
-    `TEXT_LENGTH_MAX` characters.
+    Python's matcher backtracks. Nested repetition, repeated alternatives, back-references and
+    look-around can take exponential time. They are refused, at most two repetitions are accepted,
+    and the text is bounded, which leaves at worst a cubic search over `TEXT_LENGTH_MAX` characters.
     """
     if len(text) > PATTERN_LENGTH_MAX:
         raise FilterError(f"a pattern is at most {PATTERN_LENGTH_MAX} characters")
@@ -473,7 +472,7 @@ def _alternative_test(key: str, part: str) -> Predicate:
         if isinstance(value, int):
             return str(value) == part
         text = _text(value).lower()
-        # Ports and words compare whole where the record's word is short, else by part:
+        # Ports and words match whole if the record's word is short, else by part:
         # `verdict:allowed`, `port:eth0`, but `host:amazonaws`.
         return part in text
 

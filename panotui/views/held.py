@@ -1,4 +1,6 @@
-"""One moment held for a screen that is frozen: all its panes show that moment, capture goes on."""
+"""One moment held for a frozen screen: all its panes show that moment while the capture
+continues.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from panotui.views.panes import flow_rows
 from panotui.views.state import Line, State
 from panotui.views.strips import Times
 
-HELD_MAX = 4  # moments, of as many screens
-FLOWS_MAX = 20_000  # of one moment: the worst and the newest
+HELD_MAX = 4  # moments, for as many screens
+FLOWS_MAX = 20_000  # per moment: the worst and the newest
 
 
 class HeldState:
-    """A `State` as it was when it was held."""
+    """A `State` at the time when it was held."""
 
     def __init__(self, state: State, snapshot: Snapshot) -> None:
         page = state.flow_page(rows=FLOWS_MAX)
@@ -63,7 +65,7 @@ class HeldState:
 
 
 class HeldMoments:
-    """The moments that screens hold, each under the token that the screen made; bounded."""
+    """The moments held by screens, each under a token made by the screen; bounded."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[HeldState, Times | None]] = OrderedDict()
@@ -71,8 +73,9 @@ class HeldMoments:
     def of(
         self, token: str, state: State, snapshot: Snapshot, times: Times | None
     ) -> tuple[HeldState, Times | None]:
-        """The moment of a token, and who knows what was before it; with its first use, it is now.
-        It stays when the collector begins again."""
+        """The moment of a token, and the state before it; the first use of a token holds the
+        present moment. It survives a restart of the collector.
+        """
         held = self._held.get(token)
         if held is None:
             held = self._held[token] = (HeldState(state, snapshot), times)

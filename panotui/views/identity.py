@@ -1,4 +1,4 @@
-"""What names a row across frames and recordings."""
+"""The key of a row across frames and recordings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inventory: every device that was heard on the wire."""
+"""The inventory: every device that was seen on the wire."""
 
 from __future__ import annotations
 

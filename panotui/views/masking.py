@@ -1,8 +1,8 @@
-"""Names and addresses out of what is shown, for a picture that a stranger may see.
+"""Hides names and addresses, for a picture that strangers may see.
 
 The same thing has the same stand-in everywhere (`camera-2`, `host-3`, `address-1`), and each
-stand-in leads back to what it stands for, so that a screen can go on asking for it. Names of AWS
-services and regions stay: they tell nothing about whose they are.
+stand-in can be resolved, so that a screen can continue to request it. Names of AWS services and
+regions stay: they do not identify anyone.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _STAND_IN = re.compile(r"\b(?:site|camera|device|service|neighbour|address|mac|h
 _FILE = re.compile(r"(?i)\.(?:toml|pcapng|pcap|json|panotui|csv|sock)$")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d\Z")
 _PARTS = frozenset({"api", "dkr", "streams", "credentials", "runtime", "iot", "s3"})
-# fields whose words are ours: a name of the same letters must not be replaced there
+# fields with our own words: a name with the same letters must not be replaced there
 _OURS = frozenset({
     "schema", "id", "mode", "pane", "sort", "state", "severity", "confidence", "reason", "rule",
     "verdict", "kind", "transport", "role", "codec", "media", "app", "scope", "trouble",
     "trouble_severity", "conn_state", "history", "topology", "region", "vantage", "port", "cells",
 })  # fmt: skip
-NAME_LEAST = 2  # shorter names would be found within words
+NAME_LEAST = 2  # shorter names would occur within words
 _KEPT_TEXTS = 20_000
 
 
 class Masker:
-    """Stand-ins for names and addresses, made as they are met."""
+    """Stand-ins for names and addresses, created on first use."""
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, str], str] = {}
@@ -50,13 +50,13 @@ class Masker:
         self._texts: dict[str, str] = {}
 
     def frame(self, frame: Frame) -> Frame:
-        """A frame in which nobody is known."""
+        """A frame without names and addresses."""
         self._learn(frame)
         found: Frame = self._walk(frame)
         return found
 
     def snapshot(self, snapshot: Snapshot) -> Snapshot:
-        """A snapshot in which nobody is known; flows that belong to it go through `flow`."""
+        """A snapshot without names and addresses; its flows are masked by `flow`."""
         self._learn_names(
             snapshot.site.name,
             [c.name for c in snapshot.cameras] + [s.camera for s in snapshot.streams],
@@ -71,7 +71,9 @@ class Masker:
         return msgspec.structs.replace(found, source=source)
 
     def flow(self, flow: FlowRecord) -> FlowRecord:
-        """A flow of strangers; its Community ID is a hash of whom it tells, and is left out."""
+        """A flow without names and addresses; its Community ID is a hash of the addresses, and is
+        removed.
+        """
         found: FlowRecord = self._walk(flow)
         return msgspec.structs.replace(found, community_id="")
 
@@ -85,11 +87,11 @@ class Masker:
         return found
 
     def original(self, text: str) -> str:
-        """What the stand-ins in a text stand for."""
+        """The original text behind stand-ins."""
         return _STAND_IN.sub(lambda m: self._back.get(m[0], m[0]), text)
 
     def request(self, request: T) -> T:
-        """A request of a screen that knows stand-ins only, as the collector understands it."""
+        """A request of a screen that knows only stand-ins, in the form for the collector."""
         if isinstance(request, View):
             return msgspec.structs.replace(
                 request,
@@ -139,12 +141,12 @@ class Masker:
             if camera:
                 self._name("camera", camera)
         for device in devices:
-            for name in set(device.names) - port_names:  # "eth0" tells nothing
+            for name in set(device.names) - port_names:  # "eth0" identifies nobody
                 self._name("device", name)
         for endpoint in endpoints:
             own = endpoint.service.startswith(endpoint.label or endpoint.service)
             if endpoint.port in (53, 123):
-                continue  # DNS and NTP are called so everywhere
+                continue  # DNS and NTP have the same name everywhere
             if own or not endpoint.host.endswith(_AWS):  # a service of the site file
                 for name in (endpoint.label, endpoint.service):
                     if name:

@@ -1,7 +1,7 @@
-"""A state cut to a span of time and a filter, for what leaves a program in one piece.
+"""A state cut to a span of time and a filter, for output in one piece.
 
-The filter is that of the screen's `/`. A thing belongs to the span when it was there in any part of
-it; its numbers stay those of its whole life.
+The filter is that of the screen's `/`. A thing belongs to the span if it existed in any part of it;
+its numbers are those of its whole life.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ TABLES: dict[str, type] = {
 
 
 def check_filter(text: str) -> None:
-    """UsageError for a filter that cannot be read, or whose fields no table has."""
+    """UsageError for an invalid filter, or one whose fields no table has."""
     chosen = _parsed(WindowRecord(filter=text))
     if all(_predicate(chosen, kind) is None for kind in (*TABLES.values(), FlowRecord)):
         _refuse(chosen)
 
 
 def narrowed(snapshot: Snapshot, window: WindowRecord) -> Snapshot:
-    """The part of a state that is inside; a table that does not have a field of the filter is
-    empty then. UsageError as of `check_filter`."""
+    """The part of a state inside the window; a table without a field of the filter is empty.
+    UsageError as for `check_filter`.
+    """
     chosen = _parsed(window)
     tables: dict[str, tuple[Any, ...]] = {}
     called = {c.address: c.name for c in snapshot.cameras}
@@ -66,20 +67,20 @@ def narrowed(snapshot: Snapshot, window: WindowRecord) -> Snapshot:
 
 
 def _called(record: Any, names: Mapping[str, str]) -> Any:
-    """A finding, which knows its camera by address, with the camera's name."""
+    """A finding with the camera's name; it knows its camera by address."""
     if isinstance(record, FindingRecord) and record.camera and record.camera in names:
         return replace(record, camera=names[record.camera])
     return record
 
 
 def flows_inside(window: WindowRecord) -> Callable[[FlowRecord], bool]:
-    """Whether a flow is inside. UsageError as of `narrowed`."""
+    """A test whether a flow is inside. UsageError as for `narrowed`."""
     keep = _predicate(_parsed(window), FlowRecord)
     return lambda flow: keep is not None and in_span(flow, window) and keep(flow)
 
 
 def in_span(record: Any, window: WindowRecord) -> bool:
-    """Whether a thing was there in the span; things without times always are."""
+    """Whether a thing existed in the span; things without times always do."""
     first, last = _life(record)
     since, until = window.since_ns, window.until_ns
     return not (
@@ -89,7 +90,7 @@ def in_span(record: Any, window: WindowRecord) -> bool:
 
 
 def _life(record: Any) -> tuple[int | None, int | None]:
-    """(first, last) time of a record; None: since ever, or still."""
+    """(first, last) time of a record; None: unlimited."""
     if isinstance(record, EventRecord):
         return record.time_ns, record.until_ns or record.time_ns
     if isinstance(record, FindingRecord):
@@ -107,7 +108,7 @@ def _parsed(window: WindowRecord) -> Filter:
 
 
 def _predicate(chosen: Filter, record_type: type) -> Predicate | None:
-    """The test for a table; None where it has no such field."""
+    """The test for a table; None if it has no such field."""
     try:
         return chosen.predicate(record_type)
     except FilterError:

@@ -1,7 +1,7 @@
-"""An order that a person holds: rows stay where they are, whatever their numbers do.
+"""A fixed order: rows stay where they are, whatever their numbers do.
 
-Under a token of the screen the keys of rows are kept as they stood; a row that is new comes after
-them. Bounded: of a long list the first rows are held.
+The keys of rows are kept in their order under a token of the screen; new rows come after them.
+Bounded: of a long list the first rows are kept.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-HELD_MAX = 8  # orders, of as many panes and screens
-ROWS_MAX = 2_000  # of one order
+HELD_MAX = 8  # orders, for as many panes and screens
+ROWS_MAX = 2_000  # keys per order
 
 R = TypeVar("R")
 
 
 class HeldOrders:
-    """The orders that screens hold."""
+    """The orders held by screens."""
 
     def __init__(self) -> None:
         self._places: OrderedDict[str, dict[str, int]] = OrderedDict()
 
     def of(self, token: str, rows: Sequence[R], key: Callable[[R], str]) -> list[R]:
-        """The rows as they stood when the token was first used, new ones after them."""
+        """The rows in the order of the token's first use, new ones after them."""
         places = self._places.get(token)
         if places is None:
             places = self._places[token] = {}

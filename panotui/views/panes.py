@@ -1,8 +1,7 @@
-"""From all rows of a pane to those that a view shows: port, filter, sort, page, follow.
+"""From all rows of a pane to the visible ones: port, filter, sort, page, follow.
 
 Records in (a snapshot's tuples, or flows), one `Page` out. Sorting is stable, unknown values go to
-the end in either direction, and a filter that cannot be read leaves the rows as they are and says
-why.
+the end in either direction. An invalid filter keeps all rows and returns an error.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ R = TypeVar("R")
 
 
 def sort_key(record_type: type, column: str) -> Key | None:
-    """How to order rows by a column; None when the type has no such column."""
+    """The sort key for a column; None if the type has no such column."""
     pane = BY_TYPE.get(record_type)
     if pane is not None and column in pane.columns:
         return pane.columns[column]
@@ -42,7 +41,7 @@ def sort_key(record_type: type, column: str) -> Key | None:
 def order(records: Sequence[R], record_type: type, column: str | None, reverse: bool) -> list[R]:
     """Rows in a view's order, ascending unless `reverse`; unknown values last either way.
 
-    No column, or one that the rows do not have, means the pane's own order.
+    Without a column, or with an unknown one, the pane's own order is used.
     """
     key = None if column is None else sort_key(record_type, column)
     if key is None:
@@ -84,7 +83,7 @@ def _of_port(records: Sequence[R], port: str | None) -> Sequence[R]:
 def page(
     records: Sequence[R], record_type: type, view: View, held: HeldOrders | None = None
 ) -> Page[R]:
-    """The rows of `records` that `view` shows; `held` has the orders that screens hold."""
+    """The rows of `records` that `view` shows; `held` has the orders held by screens."""
     chosen, error = matching(records, record_type, view)
     ordered = order(chosen, record_type, view.sort, view.reverse)
     if view.order is not None and held is not None:
@@ -93,7 +92,7 @@ def page(
 
 
 def matching(records: Sequence[R], record_type: type, view: View) -> tuple[Sequence[R], str | None]:
-    """The rows of the view's port that pass its filter, and what is wrong with the filter."""
+    """The rows of the view's port that pass its filter, and the error of the filter."""
     chosen: Sequence[R] = _of_port(records, view.port)
     if view.filter.strip():
         try:
@@ -104,7 +103,7 @@ def matching(records: Sequence[R], record_type: type, view: View) -> tuple[Seque
 
 
 def flow_rows(flows: Sequence[FlowRecord], view: View) -> Page[FlowRecord]:
-    """The rows of flows that passed the filter: port, order, folded where the view says so."""
+    """Filtered flow rows: port, order, merged if the view asks for it."""
     ordered = order(_of_port(flows, view.port), FlowRecord, view.sort, view.reverse)
     folds: dict[str, Fold] = {}
     if view.fold:
@@ -115,7 +114,7 @@ def flow_rows(flows: Sequence[FlowRecord], view: View) -> Page[FlowRecord]:
 
 
 def window(ordered: Sequence[R], total: int, view: View, error: str | None) -> Page[R]:
-    """The visible part of rows that are in order already."""
+    """The visible part of sorted rows."""
     rows = max(0, min(view.rows, ROWS_MAX))
     first = max(0, min(view.first, len(ordered) - max(rows, 1)))
     follow_row = None

@@ -1,4 +1,4 @@
-"""The pane of a comparison: what each of two places has of a stream or flow, in one row."""
+"""The pane of a comparison: one row per stream or flow, with the data of both places."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATES = {"blocked": 0, "losing": 1, "whole": 2, "only": 3}
 
 
 def passage_detail(key: str, row: BothSides) -> Detail:
-    """All that is known of one row."""
+    """All data of one row."""
     ways = (row.a, row.b) if row.first == "a" else (row.b, row.a)
     delay = row.delay
     lost = number(row.lost)
@@ -84,7 +84,7 @@ def _detail(key: str, row: BothSides, state: State, snapshot: Snapshot) -> Detai
 PANE = Pane(
     kind="passage",
     record=BothSides,
-    rows=lambda snapshot: (),  # no state has them: `comparison.ComparisonSource` does
+    rows=lambda snapshot: (),  # not from a state: `comparison.ComparisonSource` provides them
     key=lambda row: str(row.id),
     detail=_detail,
     name="comparison",

@@ -1,8 +1,8 @@
 """Answers a screen's requests from a `State`: the running engine, or a recording at a time.
 
-A `View` in, one `Frame` out that holds what is visible and no more; a `Command` in, one `Done` out.
-What a person marks as known is the state's to keep, so that all who look at it see the same.
-Writers of effects (recorder, site file, exports) are given from outside.
+A `View` in, one `Frame` out with only the visible rows; a `Command` in, one `Done` out. The state
+stores marks, so that all screens show the same. Writers (recorder, site file, exports) are
+injected.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ from panotui.views.strips import LiveTimes, Times, strips
 from panotui.views.subjects import BY_NAME, CAMERAS, EVENTS, STREAMS, detail_of
 from panotui.wire.text import printable
 
-SNAPSHOT_AGE_S = 0.2  # several requests within this share one snapshot
+SNAPSHOT_AGE_S = 0.2  # several requests within this time share one snapshot
 OVERVIEW_ROWS = 60
 BEGINNING_S = 6.0
 
 
 class Notebook(Protocol):
-    """Keeps what persons say; a recorder does so on disk."""
+    """Stores notes of users; a recorder does so on disk."""
 
     def mark(self, time_ns: int, text: str) -> None: ...
 
@@ -69,7 +69,7 @@ class Notebook(Protocol):
 
 
 class SiteEditor(Protocol):
-    """Takes a violation into the site file, and back."""
+    """Accepts a violation into the site file, and undoes it."""
 
     def accept(self, violation: ViolationRecord) -> str: ...
 
@@ -80,22 +80,23 @@ class Written(Protocol):
     """A file of packets that was written."""
 
     def text(self, name: str) -> str:
-        """One line for a person, to whom the file is `name`."""
+        """One line for a user who knows the file as `name`."""
 
 
 class Packets(Protocol):
-    """Whoever has the packets of findings and violations."""
+    """The owner of the packets of findings and violations."""
 
     def of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
         """The file that was kept for a "finding:KEY" or "violation:ID" since a time, if any."""
 
     def save(self, key: str, target: Path) -> Written:
         """Write the packets of such a key into a new file. NotYetError while they are being
-        gathered, PanotuiError."""
+        collected, PanotuiError.
+        """
 
 
 class StateProvider:
-    """Frames and commands over a state that moves by itself (live, record, demo)."""
+    """Frames and commands for a state that changes by itself (live, record, demo)."""
 
     def __init__(
         self,
@@ -141,24 +142,24 @@ class StateProvider:
         return self._snapshot
 
     def begin_again(self, state: State) -> None:
-        """From here on frames are made of another state, which begins with nothing."""
+        """From here on frames show another state, which starts empty."""
         self.state = state
         self.times = LiveTimes()
         self._began_again_at = self._clock()
         self.forget_snapshot()
 
     def _leading(self, snapshot: Snapshot) -> Snapshot:
-        """Numbers of packets stand only where somebody can look them up."""
+        """Packet numbers are shown only if they can be looked up."""
         if self._packets is None:
             return without_counts(snapshot)
         return with_evidence(snapshot, self._packets.of)
 
     def forget_snapshot(self) -> None:
-        """The next frame looks anew (after a command, a seek)."""
+        """Make the next frame from a new snapshot (after a command, a seek)."""
         self._snapshot = None
 
     def second(self, now_ns: int) -> None:
-        """A second of packet time has passed: how the site stood is kept for the strips."""
+        """A second of packet time has passed: store the site's state for the strips."""
         if isinstance(self.times, LiveTimes):
             self.times.add(self.state.snapshot())
 
@@ -200,7 +201,7 @@ class StateProvider:
         )
 
     def _beginning(self) -> str | None:
-        """Said while little has been seen since all began again."""
+        """Shown while little has been seen since the restart."""
         began = self._began_again_at
         if began is None or self._clock() - began > BEGINNING_S:
             return None
@@ -214,7 +215,7 @@ class StateProvider:
         return detail_of(state, key, snapshot)
 
     def cut(self, pane: str, snapshot: Snapshot) -> str:
-        """What a pane leaves out of what there is, or nothing."""
+        """The rows that a pane leaves out, in words, or nothing."""
         if pane == "events" and snapshot.counts.events > len(snapshot.events):
             return f"newest {len(snapshot.events):,} of {snapshot.counts.events:,}"
         return ""
@@ -282,7 +283,7 @@ class StateProvider:
         return found if error is None else msgspec.structs.replace(found, filter_error=error)
 
     def _held_flows(self, view: View, state: State, rows: int) -> Page[FlowRecord]:
-        """Flows in an order that is held: the first ones, as far as an order is kept."""
+        """Flows in a held order: the first ones, as far as an order is kept."""
         assert view.order is not None
         whole = msgspec.structs.replace(view, order=None, first=0, rows=0, follow=None)
         keep, error = None, None
@@ -362,7 +363,7 @@ class StateProvider:
         return Done(ok=True, text=self._site_editor.accept(violation))
 
     def _save_packets(self, command: Command) -> Done:
-        """Write the packets behind `key` ("finding:KEY", "violation:ID") with their context."""
+        """Write the packets of `key` ("finding:KEY", "violation:ID") with their context."""
         if self._packets is None or self.export_folder is None:
             return Done(
                 ok=False, text="no packets are kept here: `panotui record` keeps those that prove"
@@ -379,7 +380,9 @@ class StateProvider:
         return Done(ok=True, text=written.text(str(path)), path=str(path))
 
     def _export(self, command: Command) -> Done:
-        """`key` a detail's or a pane's name, `text` the filter and `csv` or `json` in front."""
+        """`key` is a detail's key or a pane's name; `text` is the filter, preceded by `csv` or
+        `json`.
+        """
         if self.export_folder is None:
             return Done(ok=False, text="there is no folder here to export to")
         snapshot = self.snapshot()
@@ -407,7 +410,7 @@ class StateProvider:
 
 
 def _silent_cameras(snapshot: Snapshot, view: View) -> dict[str, Any]:
-    """Cameras without any stream go beside the rows, not counted among them."""
+    """Cameras without a stream are shown beside the rows, and not counted among them."""
     silent = [camera for camera in snapshot.cameras if not camera.streams]
     cameras, error = matching(silent, CameraRecord, view)
     if error:
@@ -419,7 +422,7 @@ def _names_and_time(snapshot: Snapshot, view: View) -> dict[str, Any]:
     return {"clock": snapshot.clock, "resolvers": snapshot.resolvers}
 
 
-# what stands beside a pane's rows in its frame
+# additional data beside a pane's rows in its frame
 _BESIDE: dict[str, Callable[[Snapshot, View], dict[str, Any]]] = {
     "streams": _silent_cameras,
     "endpoints": _names_and_time,

@@ -1,4 +1,4 @@
-"""Numbers, rates and times as views write them."""
+"""Numbers, rates and times in the format of views."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from panotui.model import (
 
 
 def utc(time_ns: int | None) -> str:
-    """RFC 3339 with microseconds; `-` when unknown."""
+    """RFC 3339 with microseconds; `-` if unknown."""
     if not time_ns:
         return "-"
     seconds, rest = divmod(time_ns, SECOND)
@@ -25,9 +25,9 @@ def number(value: float | None, unit: str = "", digits: int = 2) -> str:
         return f"{value:,}{unit}".replace(",", " ")
     text = f"{value:,.{digits}f}"
     if value > 0 and not text.strip("-0."):
-        return f"<{10**-digits:g}{unit}"  # what is above zero never reads as zero
+        return f"<{10**-digits:g}{unit}"  # a value above zero never reads as zero
     if not text.strip("-0."):
-        text = text.lstrip("-")  # no minus before nothing
+        text = text.lstrip("-")  # no minus sign before zero
     return f"{text}{unit}".replace(",", " ")
 
 

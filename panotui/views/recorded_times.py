@@ -13,7 +13,7 @@ from panotui.views.strips import curves_of, total
 
 
 class RecordedTimes:
-    """A recording, read when first asked for."""
+    """A recording, read on first use."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording

@@ -1,7 +1,7 @@
 """The same frames over a recording: a position in time that seeks, steps and plays.
 
-The position moves with an injected clock while playing; everything shown is what the recording
-holds for that position. Strips and gaps of the time line are read once.
+While playing, the position moves with an injected clock; everything shown is the recording's
+content at that position. Strips and gaps of the time line are read once.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class RecordingState:
     def __init__(self, recording: Recording, explain: Explainer) -> None:
         self.recording = recording
         self._explain = explain
-        self.position_ns = recording.newest_ns  # what is wrong first, how it came by going back
+        self.position_ns = recording.newest_ns  # problems first, the steps to them in reverse
         self._flows: tuple[int, list[FlowRecord]] | None = None
 
     def snapshot(self) -> Snapshot:
         return self.recording.snapshot_at(self.position_ns)
 
     def mark_known(self, key: str, known: bool) -> bool:
-        """For as long as this recording is looked at: nothing is written into it."""
+        """For the time of this review only: nothing is written into the recording."""
         return self.recording.known.set(key, known)
 
     def flow_records(self) -> Sequence[FlowRecord]:
@@ -80,7 +80,7 @@ class RecordingState:
 
 
 class ReviewProvider(StateProvider):
-    """Frames of a recording, and the commands that move in it."""
+    """Frames of a recording, and commands that move in it."""
 
     def __init__(
         self,
@@ -108,8 +108,8 @@ class ReviewProvider(StateProvider):
         self._moved_at = clock()
         self._gaps = tuple(recording.gaps())
         self._marks = tuple(recording.event_marks())
-        self._spans: Detail | None = None  # compared last
-        self._event: int | None = None  # that was jumped to, while the position is there
+        self._spans: Detail | None = None  # the last comparison
+        self._event: int | None = None  # that was the target of a jump, while the position is there
 
     # ------------------------------------------------------------------ time
 
@@ -163,7 +163,7 @@ class ReviewProvider(StateProvider):
             position = self._recording.start_ns if self._loop else self._recording.end_ns
             self._playing = self._loop
         else:
-            # Nothing is to be seen while the recorder was off: go on where it came back.
+            # There is nothing to show while the recorder was off: continue where it came back.
             position = next((b for a, b in self._gaps if a < position < b), position)
         self._place(position)
 
@@ -188,7 +188,7 @@ class ReviewProvider(StateProvider):
         return _MOVES[command.name](self, command)
 
     def _seek(self, command: Command) -> Done:
-        """To `time_ns`, or by `value` seconds from here when no time is given."""
+        """Go to `time_ns`, or by `value` seconds from here if no time is given."""
         if command.time_ns:
             self._place(command.time_ns)
         else:
@@ -213,7 +213,7 @@ class ReviewProvider(StateProvider):
         return Done(ok=True, text="paused")
 
     def _to_event(self, command: Command) -> Done:
-        """To the state that first shows the next event; `Done.key` names its row."""
+        """Go to the state that first shows the next event; `Done.key` is the key of its row."""
         forward = command.name == "next-event"
         stop = self._recording.next_stop(
             self._review_state.position_ns, self._event, forward=forward
@@ -229,7 +229,7 @@ class ReviewProvider(StateProvider):
         return Done(ok=True, text="", key="" if number is None else f"event:{number}")
 
     def _find(self, command: Command) -> Done:
-        """To the next event of the whole recording that passes a filter (`text`)."""
+        """Go to the next event in the whole recording that passes a filter (`text`)."""
         forward = command.name == "find-next"
         try:
             keep = parse(command.text).bounded(EventRecord)

@@ -18,8 +18,9 @@ _KEY = re.compile(r"spans:(\d{1,12})/(\d{1,12})/(\d{1,12})\Z")
 
 
 def detail(recording: Recording, key: str) -> Detail | None:
-    """The comparison that a key asks for: `spans:START/END/THEN` in seconds since the epoch, the
-    span [START, END) against as long a one since THEN. None for another key."""
+    """The comparison for a key: `spans:START/END/THEN` in seconds since the epoch, the span [START,
+    END) with an equally long one from THEN. None for another key.
+    """
     match = _KEY.match(key)
     if match is None:
         return None
@@ -67,7 +68,7 @@ def _sections(before: Before, runs: Runs) -> Iterable[Section]:
 
 
 def _available(before: Before, runs: Runs) -> Iterable[tuple[str, str]]:
-    """Where something was lost in one of them."""
+    """Availability of subjects that had losses in one of the spans."""
     for key in in_order({*before.runs, *runs}):
         then = tally(before.runs.get(key, ()), before.span.start_s, before.span.end_s)
         now = tally(runs.get(key, ()), before.told.start_s, before.told.end_s)

@@ -1,4 +1,4 @@
-"""What a view needs of whoever holds the state."""
+"""The interface that views need from the owner of the state."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Line = tuple[str, str]
 
 
 class State(Protocol):
-    """What frames are made from."""
+    """The source of frames."""
 
     def snapshot(self) -> Snapshot: ...
 
     def mark_known(self, key: str, known: bool) -> bool:
-        """A person knows of a finding or violation; false when there is no room for the mark."""
+        """Mark a finding or violation as known; false if there is no room for the mark."""
 
     def flow_records(self) -> Iterable[FlowRecord]: ...
 

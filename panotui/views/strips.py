@@ -1,9 +1,9 @@
-"""Time strips and curves as a screen asks for them: so many cells of so many seconds.
+"""Time strips and curves in the form that a screen requests: a number of cells of some seconds.
 
 `LiveTimes` keeps the last hours of a running engine, `recorded_times` reads a recording; both
-answer a `StripsView` with the same `Strips`. Cells lie on a grid of whole cells since the epoch, so
-that a picture moves on by one cell and nothing else in it changes. Of many subjects those that were
-never in trouble give way first, and are counted.
+answer a `StripsView` with the same `Strips`. Cells lie on a grid from the epoch, so that a picture
+moves on by one cell and nothing else in it changes. If there are too many subjects, those without
+trouble are left out first, and counted.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from panotui.views.identity import finding_key
 
 ROWS_MAX = 60
 ZOOMS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86_400)  # s a cell
-AUTO_MOST_S = 60  # a cell that nobody asked for is no longer
+AUTO_MOST_S = 60  # a cell that was not requested is not longer than this
 TOLD_MAX = 12  # findings and events of one moment
 _TROUBLE = (Cell.DEAD, Cell.DAMAGED, Cell.MISSED)
 
 
 class Times(Protocol):
-    """Whoever knows how the site stood."""
+    """The source of a site's states over time."""
 
     def span(self) -> tuple[int, int]:
-        """(start_s, end_s) of what is known, seconds since the epoch."""
+        """(start_s, end_s) of the available data, seconds since the epoch."""
 
     def runs(self) -> dict[str, list[Run]]:
-        """How each subject stood, in order of time."""
+        """The states of each subject, in order of time."""
 
     def curves(self, start_s: int, cell_s: int, columns: int) -> tuple[Curve, ...]:
-        """Bit-rate and loss, a value a cell."""
+        """Bit-rate and loss, one value per cell."""
 
 
 class LiveTimes:
@@ -53,12 +53,12 @@ class LiveTimes:
 
     def __init__(self) -> None:
         self._book = StripBook()
-        self._second: I64 = np.zeros(LIVE_S, np.int64)  # that each place holds
+        self._second: I64 = np.zeros(LIVE_S, np.int64)  # kept per place
         self._rate_bps: F64 = np.zeros(LIVE_S)
         self._lost: F64 = np.zeros(LIVE_S)
 
     def add(self, snapshot: Snapshot) -> None:
-        """Take in the second that a snapshot ends."""
+        """Add the second that a snapshot ends."""
         if not snapshot.time_ns:
             return
         self._book.add(snapshot)
@@ -85,7 +85,7 @@ class LiveTimes:
 
 
 def total(values: Sequence[float | None]) -> float:
-    """NaN where nothing is known."""
+    """NaN if nothing is known."""
     known = [value for value in values if value is not None and value == value]
     return float(sum(known)) if known else float("nan")
 
@@ -93,7 +93,7 @@ def total(values: Sequence[float | None]) -> float:
 def curves_of(
     second: I64, rate_bps: F64, lost: F64, start_s: int, cell_s: int, columns: int
 ) -> tuple[Curve, ...]:
-    """Rates as means of their cells, losses as sums; `second` rises."""
+    """Rates as means of their cells, losses as sums; `second` must be ascending."""
     low, high = np.searchsorted(second, (start_s, start_s + cell_s * columns))
     cell = (second[low:high] - start_s) // cell_s
     out = []
@@ -119,7 +119,7 @@ def strips(
     findings: Sequence[FindingRecord],
     events: Callable[[], Sequence[EventRecord]],
 ) -> Strips:
-    """What `asked` shows; `findings` and `events` tell of the moment that it points at."""
+    """The strips for `asked`; `findings` and `events` describe the moment under the cursor."""
     columns = max(1, min(asked.columns, 400))
     first_s, last_s = times.span()
     cell_s = asked.cell_s or auto_cell_s(first_s, last_s, columns)
@@ -148,7 +148,7 @@ def strips(
 
 
 def auto_cell_s(first_s: int, end_s: int, columns: int) -> int:
-    """The shortest cell by which all that is known fits, up to `AUTO_MOST_S`."""
+    """The shortest cell with which all data fits, up to `AUTO_MOST_S`."""
     known = max(1, end_s - first_s)
     return next((z for z in ZOOMS if z * columns >= known and z <= AUTO_MOST_S), AUTO_MOST_S)
 
@@ -156,7 +156,7 @@ def auto_cell_s(first_s: int, end_s: int, columns: int) -> int:
 def _folded(
     runs: Sequence[Run], start_s: int, end_s: int, columns: int, last_s: int
 ) -> tuple[Cell, ...]:
-    """The cells; the last one by what has passed of it."""
+    """The cells; the last one by the part that has passed."""
     cells = fold(runs, start_s, end_s, columns)
     begun_s = end_s - (end_s - start_s) // columns
     if begun_s < last_s < end_s:
@@ -165,7 +165,7 @@ def _folded(
 
 
 def _chosen(cells: dict[str, tuple[Cell, ...]], rows: int) -> tuple[list[str], int, int]:
-    """The subjects that are shown in their order, and how many are left out: well ones, others."""
+    """The shown subjects in order, and the numbers of those left out: well ones, others."""
     rows = max(0, min(rows, ROWS_MAX))
     troubled = {key for key, row in cells.items() if any(cell in _TROUBLE for cell in row)}
     found = [key for key in in_order(cells) if not key.startswith("endpoint:") or key in troubled]
@@ -186,7 +186,7 @@ def _chosen(cells: dict[str, tuple[Cell, ...]], rows: int) -> tuple[list[str], i
 def _moment(
     start_s: int, cell_s: int, findings: Sequence[FindingRecord], events: Sequence[EventRecord]
 ) -> Moment:
-    """What was open in a cell, and what happened in it."""
+    """Open findings in a cell, and its events."""
     low, high = start_s * SECOND, (start_s + cell_s) * SECOND
     told = [
         (f.severity, f.text, f"finding:{finding_key(f)}")

@@ -1,4 +1,4 @@
-"""All kinds of things that a person looks at, in the order of their panes."""
+"""All kinds of things with a view, in the order of their panes."""
 
 from __future__ import annotations
 
@@ -217,17 +217,17 @@ PANES: tuple[str, ...] = ("overview", *(s.name for s in BY_NAME.values() if not 
 
 
 def row_key(record: Any) -> str:
-    """What names a row across frames; the same text as after the colon in `View.detail`."""
+    """The key of a row across frames; the text after the colon in `View.detail`."""
     return BY_TYPE[type(record)].key(record)
 
 
 def follow_key(record: Any) -> str:
-    """`flow:ID` and the like: what `View.detail` holds."""
+    """`flow:ID` and the like: the value of `View.detail`."""
     return f"{BY_TYPE[type(record)].kind}:{row_key(record)}"
 
 
 def detail_of(state: State, key: str, snapshot: Snapshot) -> Detail:
-    """The detail for `View.detail`; `gone` when the thing is not there (any more)."""
+    """The detail for `View.detail`; `gone` if the thing does not exist (any more)."""
     kind, _, name = key.partition(":")
     subject = BY_KIND.get(kind)
     found: Any = None

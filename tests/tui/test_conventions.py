@@ -373,7 +373,7 @@ def test_25_settings_have_their_place_and_order_and_capital_q_leaves_the_picture
     Path(where).write_text("[screen]\nsped = 3\n")
     wrong = panotui("config", XDG_CONFIG_HOME=str(tmp_path))
     assert wrong.returncode == 0  # the default holds
-    assert b"config.toml:2: there is no setting sped" in wrong.stderr
+    assert b"config.toml:2: unknown setting sped" in wrong.stderr
     assert plant.press("Q").effects[-1] == Quit(0, leaving=True)
     with Terminal("plant") as terminal:
         terminal.until(terminal.shows("PORTS"))

@@ -51,15 +51,15 @@ def test_settings_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("[screen]\ntheme = 'pink'\n", 2, "theme is one of auto, dark"),
-        ("[screen]\n\nrefresh = 9\n", 3, "refresh is 1 to 4"),
-        ("[screen]\ncolour = 1\n", 2, "there is no setting colour"),
-        ("[keys]\nfly = 'x'\n", 2, "there is no action fly"),
+        ("[screen]\ntheme = 'pink'\n", 2, "theme must be one of auto, dark"),
+        ("[screen]\n\nrefresh = 9\n", 3, "refresh must be 1 to 4"),
+        ("[screen]\ncolour = 1\n", 2, "unknown setting colour"),
+        ("[keys]\nfly = 'x'\n", 2, "unknown action fly"),
         ("[keys]\nfreeze = 's'\n", 1, "s does freeze and sort"),
         ("[columns.flows]\nshow = ['NOSE']\n", 2, "flows has no column NOSE"),
         ("[filters]\nbad = 'verdikt:x'\n", 2, "unknown field verdikt"),
-        ("[other]\n", 1, "other is no section"),
-        ("[screen\n", 1, "it is no TOML"),
+        ("[other]\n", 1, "unknown section other"),
+        ("[screen\n", 1, "invalid TOML"),
     ],
 )
 def test_what_is_not_understood_is_named_with_its_line(text: str, line: int, said: str) -> None:
@@ -104,7 +104,7 @@ def test_panotui_config_prints_checks_and_says_where_the_file_is(tmp_path: Path)
     (folder / "config.toml").write_text("[screen]\ntheme = 'pink'\n")
     wrong = panotui("config", "--check", XDG_CONFIG_HOME=str(tmp_path))
     assert wrong.returncode == 2
-    assert "config.toml:2: theme is one of" in wrong.stderr
+    assert "config.toml:2: theme must be one of" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
 
