@@ -1,1 +1,1 @@
-"""Packets in, a `Delta` a tick out: flows, TCP quality, control packets, streams."""
+"""Packets in, one `Delta` per tick out: flows, TCP quality, control packets, streams."""

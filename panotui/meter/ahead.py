@@ -1,8 +1,8 @@
 """A batch that spans seconds, decoded as a whole before its seconds are metered one by one.
 
-Half of what a quiet second costs is numpy calls over a handful of rows. What a packet says, and
-whether it is a copy, depends on no tick, so a file's batch is asked once for that. Comes in: the
-batch and its columns. Goes out: the part of them that a piece of the batch is.
+Half of the cost of a quiet second is numpy calls over a handful of rows. The content of a packet,
+and whether it is a copy, do not depend on ticks, so they are computed once for a whole batch of a
+file. In: the batch and its columns. Out: their part for a piece of the batch.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from panotui.wire.columns import Columns
 
 
 class Decoded(Struct):
-    """What is known of n packets before their second is metered."""
+    """The data of n packets computed before their second is metered."""
 
     columns: Columns
-    slow: I64  # rows that are not the usual frame, in order
-    copies: Bool | None  # (n,) copies that a mirror made; None: there are none
-    group_rows: I64  # rows of frames to groups, in order
+    slow: I64  # rows that are not usual frames, in order
+    copies: Bool | None  # (n,) copies made by a mirror; None: there are none
+    group_rows: I64  # rows of group-addressed frames, in order
     group_digests: U64  # (len(group_rows),) one number for each of these frames
     kinds: U8  # (n,) of control packets, see `kinds_of`
 
     def part(self, start: int, stop: int) -> Decoded:
-        """The same of rows [start, stop), counted from there."""
+        """The same for rows [start, stop), counted from `start`."""
         copies = None if self.copies is None else self.copies[start:stop]
         low, high = np.searchsorted(self.group_rows, (start, stop)).tolist()
         first, last = np.searchsorted(self.slow, (start, stop)).tolist()
@@ -46,7 +46,7 @@ class Ahead(Struct):
     decoded: Decoded
 
     def of(self, piece: PacketBatch) -> Decoded | None:
-        """What is known of a piece of the batch; None: it is a piece of another one."""
+        """The data of a piece of the batch; None if it belongs to another batch."""
         if piece.data is not self.batch.data:
             return None
         start = piece.first_number - self.batch.first_number

@@ -1,21 +1,21 @@
-"""Copies that a mirror made: the same packet seen twice within a few milliseconds.
+"""Copies made by a mirror: the same packet seen twice within a few milliseconds.
 
 A SPAN session that mirrors both directions of two ports, or two taps on one path, delivers packets
-twice; the second copy may differ by one hop (MAC addresses, VLAN tag, TTL). In come batches with
-their columns; out goes a mask of rows that are copies of an earlier row.
+twice; the second copy may differ by one hop (MAC addresses, VLAN tag, TTL). Batches with their
+columns come in; a mask of the rows that are copies of an earlier row goes out.
 
-Not every equal packet is a copy: datagrams are repeated, segments are sent again within a
-millisecond on a fast path, and an acknowledgement may say the same twice. A copy is certain where
+Not every equal packet is a copy: datagrams are repeated, segments are retransmitted within a
+millisecond on a fast path, and two acknowledgements may be equal. A copy is certain if
 
 - the frame around it differs (another hop, tag or interface),
-- its IPv4 identification tells it apart from a repetition: set, and not that of the sender's packet
-  before or after, as of senders that never change it, or
-- it repeats what no sender repeats so soon: a client's SYN, an RTP packet. A server answers a SYN
-  that came again, and its own timer may be due in the same moment: its SYN is believed once another
-  copy was certain.
+- its IPv4 identification excludes a repetition: it is set, and differs from that of the sender's
+  packets before and after (some senders never change it), or
+- no sender repeats such a packet so soon: a client's SYN, an RTP packet. A server may repeat its
+  SYN/ACK at once (it answers a repeated SYN while its own timer expires), so a SYN/ACK counts as a
+  copy only after another copy was certain.
 
-All others (no identification: IPv6, "don't fragment" with 0, a constant one) are doubtful. They are
-believed only in a capture that doubles much of what it sees.
+All others (no identification: IPv6, "don't fragment" with 0, a constant one) are uncertain. They
+count as copies only in a capture that doubles much of its traffic.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from panotui.wire.protocols import TCP, UDP
 
 _MIX = np.frombuffer(os.urandom(8), np.uint64)[0] | np.uint64(1)
 _COMPARED = 64  # bytes from the transport header on that must be equal
-_DISORDER = 16  # windows by which packets may be out of order over the border of a batch
-_KEPT = 8192  # rows of earlier batches that are remembered at most
+_DISORDER = 16  # windows by which packets may be out of order at the border between batches
+_KEPT = 8192  # most rows of earlier batches that are remembered
 _SYN, _ACK = 0x02, 0x10
 
-# A capture doubles when so many packets were seen twice, and this share of all. Where nothing is
-# certain about any of them, more is asked for.
+# A capture doubles if at least this many packets, and this share of all, were seen twice. If none
+# of them is certain, more are required.
 _CERTAIN, _CERTAIN_SHARE = 20, 0.2
 _DOUBTFUL, _DOUBTFUL_SHARE = 5, 0.3
 _REMEMBERED = 1 << 18  # packets after which older evidence counts half
 
-_CONTENTS = 4096  # places for what was seen twice already
+_CONTENTS = 4096  # slots for packets that were already seen twice
 _LAST = 512  # packets of a batch whose senders are remembered
 _WAITING, _WAITING_BATCHES = 16_384, 256  # packets, and batches, whose senders wait
-_SOURCES = 4096  # places for the newest identification of a sender; colliding senders share one
+_SOURCES = 4096  # slots for the newest identification of a sender; colliding senders share one
 
 
 class CopyFinder:
@@ -58,7 +58,7 @@ class CopyFinder:
         self._frame: U64 = np.empty(0, np.uint64)
         self._content: U8 = np.empty((0, _COMPARED), np.uint8)
         self._size: I64 = np.empty((0, 2), np.int64)
-        self._twin: Bool = np.empty(0, np.bool_)  # equal to a row before it
+        self._twin: Bool = np.empty(0, np.bool_)  # equal to an earlier row
         self._senders = _Senders(window_ns)
         self._seen = 0
         self._doubled = 0  # contents that were seen twice, each counted once
@@ -67,7 +67,7 @@ class CopyFinder:
         self._disorder = False  # packets were out of order
 
     def find(self, batch: PacketBatch, c: Columns) -> Bool | None:
-        """Mask (n,) of rows that are copies, or None when there is none."""
+        """Mask (n,) of rows that are copies, or None if there are none."""
         n = len(batch)
         if c.digest is None or self.window_ns <= 0 or n == 0:
             return None
@@ -77,7 +77,7 @@ class CopyFinder:
         order = np.argsort(digest.astype(np.uint16), kind="stable")
         ordered = digest.take(order)
         pairs = np.empty((2, 0), np.int64)
-        for lag in (1, 2):  # 2: when a stranger with the same 16 bits stands between
+        for lag in (1, 2):  # 2: a different packet with the same 16 bits may be in between
             same = np.flatnonzero(ordered[lag:] == ordered[:-lag])
             if len(same):
                 pairs = np.concatenate([pairs, [order[same], order[same + lag]]], axis=1)
@@ -97,9 +97,10 @@ class CopyFinder:
     def _judge(
         self, batch: PacketBatch, c: Columns, pairs: I64, kept: int, twin: Bool
     ) -> tuple[I64, Bool, Bool]:
-        """Of `pairs` (2, m) of earlier and later rows: the later rows that are equal to the
+        """For `pairs` (2, m) of earlier and later rows: the later rows that are equal to the
         earlier, in order; which are certainly copies; which were not seen twice before. Marks
-        `twin` rows."""
+        `twin` rows.
+        """
         nothing = np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.bool_)
         if not pairs.shape[1]:
             return nothing
@@ -128,7 +129,7 @@ class CopyFinder:
             since = -1 if self._certain else later[certain].min()
             certain |= _syn(c, later, answered=True) & (later > since)
         twin[later] = True
-        # of something said many times in a row only the first repetition counts as doubled
+        # of packets repeated many times in a row only the first repetition counts as doubled
         again = np.empty(len(later), np.bool_)
         again[here] = twin[earlier[here]]
         again[~here] = self._twin[pairs[0][equal][~here]]
@@ -139,7 +140,9 @@ class CopyFinder:
         return later, certain, fresh
 
     def _new_contents(self, digest: U64) -> Bool:
-        """(m,) which of what was seen twice, in order, is another than the last at its place."""
+        """Mask (m,) of the doubled packets, in order, that differ from the last one in their
+        slot.
+        """
         place = (digest % np.uint64(_CONTENTS)).astype(np.int64)
         order = np.argsort(place, kind="stable")
         place, digest = place[order], digest[order]
@@ -147,11 +150,11 @@ class CopyFinder:
         before = np.where(opens, self._contents[place], np.append(digest[:1], digest[:-1]))
         out = np.empty(len(order), np.bool_)
         out[order] = digest != before
-        self._contents[place] = digest  # the last stays
+        self._contents[place] = digest  # the last write stays
         return out
 
     def _believed(self, n: int, later: I64, certain: Bool, fresh: Bool) -> I64:
-        """Rows of the next n that are copies; counts, row by row, how much the capture doubles."""
+        """Rows of the next n that are copies; counts row by row how much the capture doubles."""
         chosen: list[I64] = []
         start = 0
         while start < n:
@@ -201,8 +204,8 @@ class CopyFinder:
 class _Senders:
     """Which IPv4 senders change the identification from packet to packet.
 
-    Neighbours in a batch are looked at, and over a batch border the sender's last packet before. So
-    of a sender's first packet ever, the cut decides whether there is a packet to compare it with.
+    Neighbours in a batch are compared, and across batches the sender's last packet. For a sender's
+    very first packet, the split into batches decides whether there is a packet to compare it with.
     """
 
     def __init__(self, window_ns: int) -> None:
@@ -210,16 +213,16 @@ class _Senders:
         self._source = np.zeros(_SOURCES, np.uint32)
         self._identification = np.zeros(_SOURCES, np.uint16)
         self._digest = np.zeros(_SOURCES, np.uint64)
-        # of the packet before that: whether there is one, and whether it had the same
+        # for the packet before that one: whether it exists, and has the same identification
         self._told = np.zeros(_SOURCES, np.bool_)
         self._constant = np.zeros(_SOURCES, np.bool_)
         self._since = np.zeros(_SOURCES, np.int64)  # when the newest was seen first
-        # source, identification, digest and time of packets that are not in the table yet
+        # source, identification, digest and time of packets not in the table yet
         self._waiting: list[tuple[U32, U16, U64, I64]] = []
         self._waiting_rows = 0
 
     def identified(self, batch: PacketBatch, c: Columns, rows: I64) -> Bool:
-        """(m,) whether the IP identification of `rows` tells copies from repetitions."""
+        """Mask (m,) of `rows` whose IP identification distinguishes copies from repetitions."""
         assert c.digest is not None
         self._settle()
         out: Bool = c.fragment[rows] == 2  # of one datagram, at one offset
@@ -251,7 +254,7 @@ class _Senders:
         constant |= known & before
         told |= known & (~same | self._told[place])
         since = np.where(known & same, self._since[place], since)
-        # of who has sent nothing else: a mirror does not go on copying one packet
+        # for a sender with no other packets: a mirror does not keep copying one packet
         identified = np.where(told, ~constant, np.abs(until - since) <= self.window_ns)
         run_of_row = np.zeros(len(batch), np.int64)
         run_of_row[all_rows] = run
@@ -259,9 +262,9 @@ class _Senders:
         return out
 
     def remember(self, batch: PacketBatch, c: Columns) -> None:
-        """Keep the newest identification of the senders of the batch's last packets.
+        """Store the newest identification of the senders of the batch's last packets.
 
-        It is seldom asked for: until then the packets wait.
+        It is rarely needed, so the packets wait until then.
         """
         assert c.digest is not None
         tail = slice(max(0, len(batch) - _LAST), len(batch))
@@ -282,13 +285,13 @@ class _Senders:
             self._settle()
 
     def _settle(self) -> None:
-        """Take the packets that wait into the table."""
+        """Move the waiting packets into the table."""
         if not self._waiting:
             return
         columns = zip(*self._waiting, strict=True)
         source, number, digest, time_ns = (np.concatenate(column) for column in columns)
         self._waiting, self._waiting_rows = [], 0
-        # by sender and arrival; of equal ones in a row the first
+        # by sender and arrival; the first of equal ones in a row
         order = np.argsort(source, kind="stable")
         source, digest = source[order], digest[order]
         edge = np.append(True, (source[1:] != source[:-1]) | (digest[1:] != digest[:-1]))
@@ -302,7 +305,7 @@ class _Senders:
         told = ~opening | known
         before = np.where(opening, self._identification[place], np.append(number[:1], number[:-1]))
         constant = told & (before == number)
-        # where the first one repeats what is remembered, that stays as it is
+        # if the first one equals the remembered one, that stays
         told[same], constant[same] = self._told[place[same]], self._constant[place[same]]
         time_ns = np.where(same, self._since[place], time_ns)
         newest = np.append(opening[1:], True)
@@ -321,10 +324,11 @@ def _identification(batch: PacketBatch, c: Columns, rows: I64) -> U16:
 
 
 def _contents(batch: PacketBatch, c: Columns, rows: I64) -> tuple[U8, I64]:
-    """What copies of a packet say alike: (m, _COMPARED) bytes, and (m, 2) how many of these there
-    are, and how many of payload on the wire."""
+    """The part that copies of a packet have in common: (m, _COMPARED) bytes, and (m, 2) their
+    number and the payload bytes on the wire.
+    """
     start = np.where(c.l4[rows] >= 0, c.l4[rows], c.l3[rows])
-    # in front of them is what a hop changes
+    # the fields before it are changed by a hop
     start += np.where((c.l4[rows] < 0) & (c.version[rows] == 4), 12, 0)
     start += np.where((c.l4[rows] < 0) & (c.version[rows] == 6), 8, 0)
     end = batch.offset[rows] + batch.captured[rows]
@@ -335,7 +339,7 @@ def _contents(batch: PacketBatch, c: Columns, rows: I64) -> tuple[U8, I64]:
 
 
 def content_digest(batch: PacketBatch, c: Columns, rows: I64) -> U64:
-    """(m,) one number for what each of `rows` holds, up to 64 bytes, and how long it is."""
+    """(m,) one number for the content of each of `rows`, up to 64 bytes, and its length."""
     return _digest_of(*_contents(batch, c, rows))
 
 
@@ -368,7 +372,7 @@ def _syn(c: Columns, rows: I64, *, answered: bool) -> Bool:
 
 
 def _frame_words(batch: PacketBatch, c: Columns, rows: I64) -> U64:
-    """What a hop changes, as one number a row: MACs, tag, TTL, interface."""
+    """The fields that a hop changes, as one number per row: MACs, tag, TTL, interface."""
     word = c.src_mac[rows] * np.uint64(0x9E3779B97F4A7C15) + c.dst_mac[rows]
     word *= np.uint64(0xC2B2AE3D27D4EB4F)
     word += c.vlan[rows].astype(np.uint64) << np.uint64(24)

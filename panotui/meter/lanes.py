@@ -1,8 +1,10 @@
-"""The lanes of a TCP flow's direction: who gets its payload (see docs/architecture.md)."""
+"""The lanes of a TCP flow's direction: the parser that gets its payload (see
+docs/architecture.md).
+"""
 
 LANE_NEW = 0  # first payloads go to the control lane
-LANE_HANDSHAKE = 1  # more payloads are wanted (a hello in several segments, a text dialogue)
+LANE_HANDSHAKE = 1  # more payloads are needed (a hello in several segments, a text dialogue)
 LANE_RTSP = 2  # every packet goes to the stream table (both directions)
 LANE_BULK = 3  # numpy only
 
-PAYLOADS_OFFERED = 24  # first payload packets a direction that are offered to the control lane
+PAYLOADS_OFFERED = 24  # first payload packets per direction that are offered to the control lane

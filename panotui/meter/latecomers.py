@@ -1,10 +1,11 @@
-"""Later fragments that come before their first one, kept until it has come.
+"""Later fragments that arrive before their first one, held until it arrives.
 
-Only a datagram's first fragment holds ports. Who sends the last one first, and paths that change
-the order, would leave the others to a flow without ports. In come rows that the decoder could not
-give any; out they go, as a batch of their own, at a tick: at the next one if their first fragment
-has come by then, else at the first that is a second later. So the answer depends on when packets
-came, and not on how they were cut into batches. At most `HELD_MOST` are held between two ticks.
+Only a datagram's first fragment holds ports. If a sender sends the last one first, or a path
+reorders them, the others would end up in a flow without ports. Rows that the decoder could not give
+ports come in. They go out as a separate batch at a tick: at the next one if their first fragment
+has arrived by then, otherwise at the first one that is a second later. So the result depends on
+when packets arrived, and not on how they were batched. At most `HELD_MOST` are held between two
+ticks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _WAIT_TICKS = 3  # where the clock was set back
 
 
 class _Held(Struct):
-    """What is kept of m packets."""
+    """The held data of m packets."""
 
     head: U8  # (m, _HEAD_BYTES)
     captured: I64
@@ -46,7 +47,7 @@ _FIELDS = (
 
 
 class Latecomers:
-    """Holds packets, or what their headers need of them, between ticks."""
+    """Holds packets, or the needed part of their headers, between ticks."""
 
     def __init__(self) -> None:
         self._held: list[_Held] = []
@@ -57,8 +58,7 @@ class Latecomers:
         return sum(len(part.number) for part in self._held)
 
     def hold(self, batch: PacketBatch, rows: I64, identity: U64) -> I64:
-        """Take `rows` of a batch, in order of arrival; those that are held, as far as there is
-        room."""
+        """Hold `rows` of a batch, in order of arrival; returns those for which there was room."""
         kept = max(0, HELD_MOST - self._taken)
         rows, identity = rows[:kept], identity[:kept]
         if not len(rows):
@@ -85,9 +85,9 @@ class Latecomers:
         return rows
 
     def release(self, now_ns: int, known: U64, everything: bool) -> tuple[PacketBatch, I64] | None:
-        """What need not wait any longer at a tick, and the packets' numbers.
+        """Packets to release at a tick, and their numbers.
 
-        `known`: datagrams whose first fragments have come; `everything`: the input has ended.
+        `known`: datagrams whose first fragments have arrived; `everything`: the input has ended.
         """
         self._taken = 0
         if not self._held:
@@ -102,7 +102,7 @@ class Latecomers:
         if not len(rows):
             return None
         out = held.take(rows)
-        data = np.zeros((len(rows) + 1, _HEAD_BYTES), np.uint8)  # what is read past the end is zero
+        data = np.zeros((len(rows) + 1, _HEAD_BYTES), np.uint8)  # bytes past the end are zero
         data[:-1] = out.head
         batch = PacketBatch(
             data.reshape(-1),

@@ -1,6 +1,6 @@
-"""Packets and bytes of every Ethernet pair in every second: what ports and rates are made of.
+"""Packets and bytes of every Ethernet pair in every second, for ports and rates.
 
-In come the columns of a batch, out go LINK_SECOND rows, a row an interface, source MAC, destination
+The columns of a batch come in. LINK_SECOND rows go out, one per interface, source MAC, destination
 MAC and second of packet time, as increments since the last `drain`.
 """
 
@@ -12,13 +12,13 @@ from panotui.meter.flows.hashindex import HashIndex
 from panotui.model import I64, LINK_SECOND_DTYPE, SECOND, U64, Bool, PacketBatch, Rows
 from panotui.wire.columns import Columns
 
-_PAIRS = 4096  # distinct pairs between two drains; more fall into one row without addresses
+_PAIRS = 4096  # distinct pairs between two drains; further ones share one row without addresses
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _SPREAD_2 = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class LinkSeconds:
-    """Bounded table of pairs; pair 0 takes what does not fit."""
+    """Bounded table of pairs; pair 0 takes the overflow."""
 
     def __init__(self) -> None:
         self._index = HashIndex(_PAIRS)
@@ -32,8 +32,9 @@ class LinkSeconds:
     def add(
         self, batch: PacketBatch, c: Columns, copies: Bool | None, looped: I64 | None = None
     ) -> None:
-        """Count a batch; `copies` masks the rows that repeat an earlier packet, `looped` are the
-        rows that come round in a loop."""
+        """Count a batch; `copies` masks the rows that repeat an earlier packet, `looped` the rows
+        of frames in a loop.
+        """
         if not len(batch):
             return
         pair = self._pair(batch, c)
@@ -56,7 +57,7 @@ class LinkSeconds:
         newest = np.zeros(len(packets), np.int64)
         newest[cell] = np.arange(len(batch))  # of a cell's rows the last one stays
         out["last_packet"] = batch.first_number + newest[used]
-        # float64 sums are exact here: bytes of a batch stay far below 2^53
+        # float64 sums are exact here: the bytes of a batch stay far below 2^53
         out["bytes"] = np.bincount(cell, weights=batch.wire_length)[used]
         tagged = np.flatnonzero(c.vlan >= 0)
         if len(tagged):

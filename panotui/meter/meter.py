@@ -1,9 +1,9 @@
-"""The metering process: packets in, one `Delta` a tick out.
+"""The metering process: packets in, one `Delta` per tick out.
 
-`update` takes a batch: decodes it, sets copies apart, gives every row its flow, counts, judges TCP,
-and hands the few packets with news to the lanes. `tick` closes a second of packet time: it expires
-flows and collects what has changed since the last tick. Nothing here reads a clock; one capture
-gives one answer, whatever the batches it comes in, but for which flows of a flood are evicted.
+`update` takes a batch: it decodes it, separates copies, gives every row its flow, counts, analyses
+TCP, and passes the few control packets to the lanes. `tick` closes a second of packet time: it
+expires flows and collects the changes since the last tick. Nothing here reads a clock. A capture
+gives the same result however it is batched, except for which flows of a flood are evicted.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ from panotui.wire.protocols import TCP, UDP
 _NO_STREAMS = np.zeros(0, STREAM_DTYPE)
 _NO_STREAM_SECONDS = np.zeros(0, STREAM_SECOND_DTYPE)
 _NO_LINK_SECONDS = np.zeros(0, LINK_SECOND_DTYPE)
-_LATER = 2  # `Columns.fragment` of all fragments but the first
-MISSED_TOLD = 64  # packets of a batch that tell of drops before them; the rest is a flood
+_LATER = 2  # `Columns.fragment` of all fragments except the first
+MISSED_TOLD = 64  # packets of a batch that report drops before them; more is a flood
 _MEDIA_LEAST = 8  # bytes of the smallest RTCP packet
-# Where more than a quarter of the packets open a flow, grouping packets by flow saves nothing, and
-# a batch's columns beside a full table are the peak of memory.
+# If more than a quarter of the packets open a flow, grouping by flow saves nothing, and a batch's
+# columns beside a full table are the peak of memory.
 _FLOOD_SHARE = 4
 _FLOOD_PACKETS = 32_768
 _HELPINGS = ((0, 3), (3, 9), (9, 2 * PAYLOADS_OFFERED))  # payloads of a flow offered at a time
 
 
 class Meter:
-    """One meter an interface or file; see `docs/architecture.md`, section meter.
+    """One meter for one or more interfaces or files; see `docs/architecture.md`, section meter.
 
     After each `update`, `last_columns`, `last_flow_id` (n,) uint64 (0: no flow) and `last_control`
     (n,) bool (rows that were offered to the control lanes) describe that batch.
@@ -81,8 +81,9 @@ class Meter:
         *,
         cuts_bulk: bool = False,
     ) -> None:
-        """`cuts_bulk`: the source leaves out what is never read, so a frame without its end is no
-        sign of a short capture."""
+        """`cuts_bulk`: the source truncates bulk packets on purpose, so a truncated frame is no
+        sign of a short snap length.
+        """
         self.settings = settings
         self.index = index
         self._cuts_bulk = cuts_bulk
@@ -100,15 +101,15 @@ class Meter:
         self._link = LinkSeconds()
         self._latecomers = Latecomers()
         self._tcp = TcpQuality(self.flows.state)
-        # of the rows at hand: slots that turned out to be RTSP, and with which row
+        # of the present rows: slots that turned out to be RTSP, and the row that showed it
         self._rtsp_news: list[tuple[I32, I64]] = []
         self._newest_ns = 0
         self._ahead: Ahead | None = None
         self._steady: Steady | None = None  # of the batch that was decoded ahead
         self._restated = Restated()
-        self._kinds = np.empty(0, np.uint8)  # of the batch at hand, see `kinds_of`
+        self._kinds = np.empty(0, np.uint8)  # of the present batch, see `kinds_of`
         self._touched = False  # packets came since the last tick
-        self._last_counters: MeterCounters | None = None  # as told last
+        self._last_counters: MeterCounters | None = None  # as reported last
         self.flooded = False  # the last batch was mostly new flows
         self._interfaces: tuple[Interface, ...] = ()
         self._blind: tuple[int, int] | None = None
@@ -116,8 +117,9 @@ class Meter:
     # -------------------------------------------------------------- packets
 
     def pieces(self, batch: PacketBatch) -> Iterator[PacketBatch]:
-        """The batch as `update` should be given it, piece by piece: whole, but in pieces of 32,768
-        packets while new flows flood in."""
+        """The pieces in which to pass the batch to `update`: the whole batch, or pieces of 32,768
+        packets while new flows flood in.
+        """
         start = 0
         while start < len(batch):
             stop = min(start + _FLOOD_PACKETS, len(batch)) if self.flooded else len(batch)
@@ -131,7 +133,7 @@ class Meter:
         self._touched = True
         opened = self.flows.opened
         self._interfaces = tuple(batch.interfaces)
-        self.last_columns = None  # two batches' columns at once would be the peak of memory
+        self.last_columns = None  # the columns of two batches at once would be the peak of memory
         self._count_time(batch)
         decoded = None if self._ahead is None else self._ahead.of(batch)
         decoded = decoded or self._decode(batch)
@@ -155,29 +157,30 @@ class Meter:
         self.flooded = self.flows.opened - opened > len(batch) // _FLOOD_SHARE
 
     def look_ahead(self, batch: PacketBatch) -> None:
-        """Decode a batch that will be given to `update` in pieces, second by second. It costs less,
-        and nothing else changes."""
+        """Decode a batch that will be passed to `update` in pieces, second by second. This costs
+        less, and changes nothing else.
+        """
         self._ahead = self._steady = None
-        if not self.flooded:  # then columns beside a full table are the peak of memory
+        if not self.flooded:  # in that case columns beside a full table are the peak of memory
             self._ahead = Ahead(batch, self._decode(batch))
 
     def look_back(self) -> None:
-        """The batch that was decoded ahead is metered: give it up."""
+        """The batch that was decoded ahead is metered: free it."""
         self._ahead = self._steady = None
 
     def steady(self, edges: list[int], until_ns: int, restless: U64) -> tuple[int, int]:
-        """How many pieces of the batch that was decoded ahead, from here on, hold nothing new, and
-        the time at which there must be a tick again even so, at most `until_ns`.
+        """How many pieces of the batch decoded ahead, from here on, hold nothing new, and the time
+        at which a tick is needed anyway, at most `until_ns`.
 
-        `edges` (k + 1) are rows of the batch, a second's packets between two of them; `restless`
-        the ids of flows that are watched packet by packet.
+        `edges` (k + 1) are rows of the batch, with a second's packets between two of them;
+        `restless` are ids of flows of which every packet counts.
         """
         if self._ahead is None or len(self._latecomers) or not self.streams.is_quiet:
             return 0, 0
         if self._steady is None:
             self._steady = Steady(self._ahead.batch, self._ahead.decoded)
         count = self._steady.leading(edges, self.flows, self._restated, restless)
-        # a flow is told of as over by the first tick after its time
+        # the first tick after a flow's timeout reports it as over
         return count, min(until_ns, self.flows.over_ns(until_ns) + 1) if count else 0
 
     def _decode(self, batch: PacketBatch) -> Decoded:
@@ -193,13 +196,13 @@ class Meter:
         return Decoded(columns, slow, copies, *groups, kinds_of(columns, None))
 
     def forget_batch(self) -> None:
-        """Give up the columns of the last batch, when all have seen them."""
+        """Free the columns of the last batch, after all users have read them."""
         self.last_columns = None
         self.last_flow_id = np.empty(0, np.uint64)
         self.last_control = np.empty(0, np.bool_)
 
     def _hold_back(self, batch: PacketBatch, c: Columns, copies: Bool | None) -> None:
-        """Leave fragments that came before their first one to a later tick."""
+        """Hold fragments that arrived before their first one until a later tick."""
         orphans, identity = self._decoder.orphans, self._decoder.orphan_identity
         if not len(orphans):
             return
@@ -252,7 +255,7 @@ class Meter:
         flow_id: U64,
         offered: Bool,
     ) -> None:
-        """Meter rows [start, stop); halves them where the flow table is too small for all."""
+        """Meter rows [start, stop); halves them if the flow table is too small for all."""
         mask = c.hash[start:stop] != 0
         if copies is not None:
             mask &= ~copies[start:stop]
@@ -289,7 +292,7 @@ class Meter:
         stop: int,
         offered: Bool,
     ) -> None:
-        """Control packets among rows of which none is of a flow."""
+        """Control packets among rows without a flow."""
         control = np.flatnonzero(self._kinds[start:stop] != NONE) + start
         if copies is not None:
             control = control[~copies[control]]
@@ -338,7 +341,8 @@ class Meter:
             marked[groups.slot[talking]] = True
             hit = np.flatnonzero(marked[slots] & (protocol == TCP))
             if self._rtsp_news:
-                # what came before it was recognised is of no dialogue: in another cut it is gone
+                # packets before it was recognised belong to no dialogue: with other batches they
+                # would be gone
                 told, at = _earliest(self._rtsp_news)
                 place = np.minimum(np.searchsorted(told, slots[hit]), len(told) - 1)
                 hit = hit[(told[place] != slots[hit]) | (rows[hit] >= at[place])]
@@ -384,17 +388,18 @@ class Meter:
         offered: Bool,
         some: I64,
     ) -> None:
-        """Offer the first payloads of TCP directions to the control lane; note its answers.
+        """Offer the first payloads of TCP directions to the control lane; store the resulting
+        lanes.
 
-        `some` are the places in `rows` of TCP segments with a payload.
+        `some` are the positions in `rows` of TCP segments with a payload.
         """
         flows = self.flows
         direction = slots.take(some).astype(np.int64) * 2 + half.take(some)
         some = some[np.flatnonzero(flows.state.lane.reshape(-1).take(direction) <= LANE_HANDSHAKE)]
         if not len(some):
             return
-        # A few of each flow at a time, in order of arrival: most are settled by their first
-        # payloads, and the rest of a batch of established flows is never looked at.
+        # A few per flow at a time, in order of arrival: most flows are settled by their first
+        # payloads, and the rest of a batch of established flows is never read.
         some, place = self._with_room(some, slots, half)
         asked: list[I32] = []
         for first, last in _HELPINGS:
@@ -406,10 +411,11 @@ class Meter:
             self._note_apps(np.concatenate(asked))
 
     def _with_room(self, some: I64, slots: I32, half: I64) -> tuple[I64, I64]:
-        """Those of `some` that are among their direction's first payloads, and how many of their
-        flow's come before each."""
+        """Those of `some` that are among their direction's first payloads, and the number of
+        earlier ones of each flow.
+        """
         flows = self.flows
-        small = flows.capacity <= 65_536  # a radix sort then
+        small = flows.capacity <= 65_536  # a radix sort in that case
         key = slots[some].astype(np.uint16) if small else slots[some].astype(np.int64)
         place = rank(key)
         if int(place.max()) + int(flows.state.offered[: flows.state.top].max()) < PAYLOADS_OFFERED:
@@ -432,7 +438,7 @@ class Meter:
         flow_id: U64,
         offered: Bool,
     ) -> I32:
-        """Offer the payloads at places `some` of `rows`; the slots that were asked about."""
+        """Offer the payloads at positions `some` of `rows`; returns the slots concerned."""
         flows = self.flows
         chosen, slot, side = rows[some], slots[some], half[some]
         offered[chosen] = True
@@ -445,7 +451,7 @@ class Meter:
             flows.from_client(chosen, slot, side),
             flows.from_start(chosen, slot),
         )
-        flows.state.lane[slot, side] = lanes  # in order of arrival: the last answer stays
+        flows.state.lane[slot, side] = lanes  # in order of arrival: the last result stays
         spent = flows.state.offered[slot, side] >= PAYLOADS_OFFERED
         over = spent & (flows.state.lane[slot, side] <= LANE_HANDSHAKE)
         flows.state.lane[slot[over], side[over]] = LANE_BULK
@@ -468,12 +474,14 @@ class Meter:
 
     def note_capture_loss(self, time_ns: int, packets: int, *, since_ns: int | None = None) -> None:
         """The capture missed `packets` since `since_ns` (or in the second and a half) before
-        `time_ns`: gaps then are its own."""
+        `time_ns`: gaps in that time are its own.
+        """
         self.streams.note_capture_loss(time_ns, packets, since_ns=since_ns)
 
     def note_blind(self, since_ns: int, until_ns: int) -> None:
-        """Between these times the capture saw little or nothing: what did not come then, or did
-        not go on, says nothing of who sends."""
+        """Between these times the capture saw little or nothing: missing packets of that time say
+        nothing about the senders.
+        """
         if self._blind is not None and since_ns <= self._blind[1]:
             since_ns = self._blind[0]
         self._blind = since_ns, until_ns
@@ -484,7 +492,9 @@ class Meter:
         self.flows.last_drain = True
 
     def tick(self, now_ns: int) -> Delta:
-        """Close the tick that ends at `now_ns` of packet time; what has changed since the last."""
+        """Close the tick that ends at `now_ns` of packet time; returns the changes since the
+        last.
+        """
         if self._is_quiet(now_ns):
             return self._nothing(now_ns)
         flows = self.flows
@@ -520,8 +530,9 @@ class Meter:
         return self._touched
 
     def so_far(self, now_ns: int, most: int) -> Delta:
-        """The flows that changed since the last tick, at most `most`, as they stand within a tick
-        that is not over: nothing of this is told any less by the next `tick`."""
+        """The flows that changed since the last tick, at most `most`, in their state within an
+        unfinished tick; the next `tick` reports them all the same.
+        """
         return Delta(
             time_ns=now_ns,
             meter=self.index,
@@ -535,7 +546,7 @@ class Meter:
         )
 
     def _is_quiet(self, now_ns: int) -> bool:
-        """Nothing came since the last tick, and nothing waits for this one."""
+        """True if nothing came since the last tick, and nothing waits for this one."""
         if self._touched or self._last_counters is None or len(self._latecomers):
             return False
         flows = self.flows
@@ -575,7 +586,7 @@ class Meter:
 
 
 def _earliest(found: list[tuple[I32, I64]]) -> tuple[I32, I64]:
-    """Distinct slots, in order, and the earliest of the rows that were found for each."""
+    """Distinct slots, in order, and the earliest row found for each."""
     slots = np.concatenate([slots for slots, _ in found])
     rows = np.concatenate([rows for _, rows in found])
     order = np.lexsort((rows, slots))

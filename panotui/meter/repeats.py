@@ -1,9 +1,9 @@
-"""Frames that are seen again beside what IP tells apart: ARP that a mirror doubles, and loops.
+"""Repeated frames that IP does not identify: ARP copied by a mirror, and loops.
 
-In come batches with their columns, out go masks of rows. An ARP frame that comes again within the
-time of a mirror's copy is a copy: no host repeats one so soon. A layer-2 loop shows in frames to
-groups that come round again and again: many different ones, each many times, apart from each other
-by more than a mirror's copies are, and hardly any others beside them.
+Batches with their columns come in, masks of rows go out. An ARP frame that repeats within the time
+of a mirror's copy is a copy: no host repeats one so soon. A layer-2 loop shows as group-addressed
+frames that are seen again and again: many different ones, each many times, further apart than a
+mirror's copies, and hardly any other group frames.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
 
 _ARP = 0x0806
-_KEPT = 512  # ARP frames of earlier batches that are remembered at most
+_KEPT = 512  # most ARP frames of earlier batches that are remembered
 _GROUP = np.uint64(1) << np.uint64(40)
 _WINDOW_NS = 5 * SECOND
-_ROUND_NS = 8_000_000  # copies that a mirror makes of one frame lie nearer together
-_RING = 4096  # group frames that are compared
-ROUNDS = 10  # times that one frame comes round within the window
-DIFFERENT = 3  # frames that do so
-_SHARE = 0.5  # of all group frames
-# what protocols of the link repeat on purpose: spanning tree and the like, and routers' groups
+_ROUND_NS = 8_000_000  # copies of a frame made by a mirror are closer together
+_RING = 4096  # group-addressed frames that are compared
+ROUNDS = 10  # repetitions of one frame within the window
+DIFFERENT = 3  # frames that repeat so often
+_SHARE = 0.5  # of all group-addressed frames
+# groups of protocols that repeat on purpose: spanning tree and the like, and routers' groups
 _LINK = np.uint64(0x0180_C200_0000) >> np.uint64(8)
 _ROUTERS4, _ROUTERS6 = np.uint64(0x0100_5E00_00), np.uint64(0x3333_0000_00)
 
 
 class ArpCopies:
-    """Which ARP frames are copies of an earlier one, across batches."""
+    """Finds ARP frames that are copies of an earlier one, across batches."""
 
     def __init__(self, window_ns: int) -> None:
         self.window_ns = window_ns
@@ -55,7 +55,7 @@ class ArpCopies:
 
 
 class LoopFinder:
-    """Which group frames come round again and again, across batches."""
+    """Finds group-addressed frames that are seen again and again, across batches."""
 
     def __init__(self) -> None:
         self._digest: U64 = np.empty(0, np.uint64)
@@ -63,7 +63,7 @@ class LoopFinder:
 
     @staticmethod
     def read(batch: PacketBatch, c: Columns) -> tuple[I64, U64]:
-        """The rows of frames to groups, and a number for each that equal frames share."""
+        """The rows of group-addressed frames, and a number for each that equal frames share."""
         ends = c.dst_mac >> np.uint64(8)
         group = (c.dst_mac & _GROUP) != 0
         group &= (ends != _LINK) & (ends != _ROUTERS4) & (ends != _ROUTERS6)
@@ -71,7 +71,7 @@ class LoopFinder:
         return rows, _frame_digest(batch, c, rows) if len(rows) else np.empty(0, np.uint64)
 
     def find(self, batch: PacketBatch, rows: I64, mine: U64) -> I64:
-        """Which of the rows that `read` gave are part of a loop."""
+        """The rows from `read` that are part of a loop."""
         rows, mine = rows[-_RING:], mine[-_RING:]
         if not len(rows):
             return rows
@@ -100,7 +100,7 @@ class LoopFinder:
 
 
 def _frame_digest(batch: PacketBatch, c: Columns, rows: I64) -> U64:
-    """(m,) one number for a frame: who sends it to whom, what it holds, and its identification."""
+    """(m,) one number per frame: source, destination, content, and identification."""
     out = content_digest(batch, c, rows) ^ c.src_mac[rows]
     out ^= c.dst_mac[rows] << np.uint64(16)
     if c.digest is not None:
@@ -109,7 +109,7 @@ def _frame_digest(batch: PacketBatch, c: Columns, rows: I64) -> U64:
 
 
 def merged(copies: Bool | None, rows: I64, count: int) -> Bool | None:
-    """The mask of copies with more rows in it; None while there are none."""
+    """The mask of copies with more rows in it; None if it stays empty."""
     if not len(rows):
         return copies
     mask = np.zeros(count, np.bool_) if copies is None else copies

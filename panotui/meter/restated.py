@@ -1,8 +1,8 @@
-"""Control packets that say again, byte for byte, what was said and read before.
+"""Control packets that repeat, byte for byte, an earlier one that was parsed.
 
-In come frames of ARP and of bridges; out goes which of them are no news: the same frame came at
-least twice before on the same interface; a question by ARP has its answer with it; and who speaks
-was not asked for in vain before. Bounded: who has not been heard for longest goes first.
+Frames of ARP and of bridges come in; a frame is no news if the same frame came at least twice
+before on the same interface, if an ARP request has its answer with it, and if the sender was not
+asked for in vain before. Bounded: the entries not seen for longest are evicted first.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from panotui.model import I64, SECOND, U8, Bool, PacketBatch
 from panotui.wire.columns import Columns
 
 KEPT_MAX = 4_096
-TIMES = 2  # it must have come before
+TIMES = 2  # earlier occurrences that are required
 WITHIN_NS = 300 * SECOND
-LONGEST = 512  # bytes of a frame that is compared
-ROWS_A_BATCH = 512  # remembered of one batch: the rest is a flood
+LONGEST = 512  # compared bytes of a frame
+ROWS_A_BATCH = 512  # remembered per batch; more is a flood
 _NUMBER = {kind.name: number for number, kind in enumerate(KINDS, 1)}
 _ARP, _LINK = _NUMBER["arp"], _NUMBER["link"]
 _ARP_LENGTH = 28
@@ -27,16 +27,16 @@ _ASKS, _ANSWERS = b"\0\1", b"\0\2"
 
 
 def may_be_restated(kinds: U8) -> Bool:
-    """(n,) packets of the kinds that are looked at here."""
+    """Mask (n,) of the packets of kinds handled here."""
     some: Bool = (kinds == _ARP) | (kinds == _LINK)
     return some
 
 
 class Restated:
-    """What was said, and when last."""
+    """Earlier frames, and the time of the last occurrence."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[bytes, tuple[int, int]] = OrderedDict()  # frame -> times, last ns
+        self._seen: OrderedDict[bytes, tuple[int, int]] = OrderedDict()  # frame -> count, last ns
         self._sought: OrderedDict[bytes, None] = OrderedDict()  # addresses asked for, not heard yet
 
     def note(self, batch: PacketBatch, c: Columns, kinds: U8) -> None:
@@ -60,9 +60,10 @@ class Restated:
                 self._sought.popitem(last=False)
 
     def news(self, batch: PacketBatch, c: Columns, kinds: U8, rows: I64) -> int:
-        """Of `rows` (k,) of a batch, all of the kinds looked at, the first that is news, as a row;
-        the batch's length where none is."""
-        asked: dict[tuple[bytes, bytes, int], int] = {}  # without an answer yet -> row
+        """The first of `rows` (k,) of a batch, all of the kinds handled here, that is news; the
+        batch's length if there is none.
+        """
+        asked: dict[tuple[bytes, bytes, int], int] = {}  # unanswered so far -> row
         second = -1
         row: int
         for row in rows.tolist():

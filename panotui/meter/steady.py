@@ -1,9 +1,9 @@
-"""Which seconds of a file hold nothing new: nobody needs to look at them one by one.
+"""Finds seconds of a file without anything new, which need not be processed one by one.
 
-In come a batch that was decoded ahead, where its seconds end, and the flow table as it stands. Out
-goes how many seconds from here on only carry on what is known: segments of conversations that both
-sides hold, each where the one before it ended, and control packets that repeat what was said. What
-is let pass so is metered with the second after it. Nothing is written here.
+In: a batch that was decoded ahead, the ends of its seconds, and the present flow table. Out: how
+many seconds from here on only continue known activity: segments of two-way conversations, each
+starting where the one before it ended, and control packets that repeat earlier ones. Skipped
+seconds are metered with the second after them. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from panotui.model import I64, SECOND, U64, Bool, PacketBatch
 from panotui.wire.columns import SNAPPED, Columns
 from panotui.wire.protocols import TCP
 
-# A connection that speaks again after a longer silence is news: what has forgotten it, and whether
-# it is answered, is asked of that moment.
+# A connection that sends after a longer silence is news: whether a box has forgotten it, and
+# whether it is answered, depends on that moment.
 HUSH_NS = 8 * SECOND
-LOOKED_AT = 8_192  # packets looked at in one go: where more come, a second's fixed cost is little
-BYTES_A_SECOND = 8_000_000  # of a second that is let pass: less than any port calls full
-SPOKEN_LEAST = 3  # packets each way, of a conversation that is known
+LOOKED_AT = 8_192  # packets examined at once: with more, the fixed cost of a second is small
+BYTES_A_SECOND = 8_000_000  # of a skipped second: less than any port counts as full
+SPOKEN_LEAST = 3  # packets each way, of a known conversation
 
 
 def plain_rows(batch: PacketBatch, decoded: Decoded) -> Bool:
-    """(n,) rows that may be let pass by what they are themselves."""
+    """Mask (n,) of the rows that may be skipped by their own content."""
     c = decoded.columns
     plain: Bool = (c.protocol == TCP) & (c.hash != 0) & (c.fragment == 0)
     plain &= (c.tcp_flags & (SYN | FIN | RST)) == 0
@@ -49,7 +49,7 @@ def plain_rows(batch: PacketBatch, decoded: Decoded) -> Bool:
 
 
 class Steady:
-    """A batch whose seconds may be let pass."""
+    """A batch whose seconds may be skipped."""
 
     def __init__(self, batch: PacketBatch, decoded: Decoded) -> None:
         self._batch = batch
@@ -58,8 +58,9 @@ class Steady:
         self._bytes: I64 = np.append(0, np.cumsum(batch.wire_length))
 
     def leading(self, edges: list[int], flows: FlowTable, restated: Restated, restless: U64) -> int:
-        """How many of the pieces that lie between `edges` (rows of the batch, k + 1 of them) hold
-        nothing new, counted from the first. `restless`: flows, by id, of which all is news."""
+        """How many of the pieces between `edges` (rows of the batch, k + 1 of them) hold nothing
+        new, counted from the first. `restless`: ids of flows of which every packet is news.
+        """
         start = edges[0]
         rows = np.array(edges)
         odd_before, size = self._odd_before.take(rows), np.diff(self._bytes.take(rows))
@@ -84,8 +85,9 @@ class Steady:
 
 
 def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restless: U64) -> Bool:
-    """(k,) of these rows (k,), of TCP: those of known conversations that merely go on. What comes
-    behind a stranger is not asked about."""
+    """Mask (k,) of the TCP rows (k,) of known conversations that merely continue. Rows behind an
+    unknown one are not checked.
+    """
     on: Bool = np.zeros(len(rows), np.bool_)
     slots = flows.find(c.hash[rows])
     known = slots >= 0
@@ -118,7 +120,7 @@ def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restl
 
 
 def _soon(batch: PacketBatch, groups: Groups, last_ns: I64) -> Bool:
-    """(m,) grouped rows that come soon after their flow's row before."""
+    """(m,) grouped rows that come soon after their flow's previous row."""
     time_ns = batch.time_ns[groups.rows]
     before = np.empty_like(time_ns)
     before[1:] = time_ns[:-1]

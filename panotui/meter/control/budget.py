@@ -1,4 +1,4 @@
-"""How many control packets of each kind a second of packet time may hold."""
+"""Limits control packets of each kind per second of packet time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from panotui.meter.control.kinds import KINDS, NUMBERS
 from panotui.meter.flows.grouping import rank
 from panotui.model import I64, SECOND, U8, Bool
 
-_COMMON_SHARE = 0.5  # of a second's budget: the pool, for kinds that may draw on it
+_COMMON_SHARE = 0.5  # of a second's budget: the pool, for kinds that may use it
 _ONE_KINDS_SHARE = 0.6  # of the pool at most: a flood of one kind leaves some to the others
 _SECONDS_KEPT = 4
 _WEIGHTS_KEPT = 256
 
 
 class Budget:
-    """Allowances of each second of packet time: a share a kind, and a common pool."""
+    """Allowances per second of packet time: a share for each kind, and a common pool."""
 
     def __init__(self, per_second: int) -> None:
         self._share = np.zeros(NUMBERS, np.int64)
@@ -31,7 +31,7 @@ class Budget:
         self._used: OrderedDict[int, tuple[I64, int]] = OrderedDict()
 
     def allow(self, time_ns: I64, kind: U8) -> Bool:
-        """Which of the packets may be taken, (n,) bool; packets are in arrival order."""
+        """Mask (n,) of the packets that may be taken; packets are in arrival order."""
         allowed = np.zeros(len(kind), np.bool_)
         seconds = time_ns // SECOND
         if len(seconds) and seconds[0] == seconds[-1] and (seconds == seconds[0]).all():
@@ -46,7 +46,7 @@ class Budget:
         return allowed
 
     def charge(self, time_ns: int, kind: int, units: int) -> None:
-        """Count a packet that was taken as more than one."""
+        """Count an accepted packet as more than one."""
         second = time_ns // SECOND
         used = self._used.get(second)
         if used is not None:
@@ -57,8 +57,9 @@ class Budget:
         self._weights[second, kind] = weight
 
     def is_spent(self, time_ns: int, kind: int) -> bool:
-        """Whether packets of the kind have weighed all that its second may, those of the batch at
-        hand included: these were let in before anybody knew how heavy they are."""
+        """Whether packets of the kind have used up their second's budget, those of the present
+        batch included: they were accepted before their weight was known.
+        """
         if not self._weights:
             return False
         return self._weights.get((time_ns // SECOND, kind), 0) >= int(self._most[kind])
@@ -69,11 +70,11 @@ class Budget:
             used = np.zeros(NUMBERS, np.int64)
         kinds = kind[rows]
         counts = np.bincount(kinds, minlength=NUMBERS)
-        if (used + counts <= self._share).all():  # the usual second: nobody is over
+        if (used + counts <= self._share).all():  # the usual second: no kind is over
             allowed[rows] = True
             self._keep(second, used + counts, pool)
             return
-        # bytes are sorted by radix: a flood costs a few ns a packet
+        # bytes are sorted by radix: a flood costs a few ns per packet
         place = rank(kinds) + used[kinds]
         own = place < self._share[kinds]
         asks = ~own & (place < self._most[kinds])

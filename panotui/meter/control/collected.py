@@ -1,4 +1,4 @@
-"""What the control lane has found out and not yet handed on: messages, what flows carry, counts."""
+"""Results of the control lane that were not drained yet: messages, protocols of flows, counts."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _PACKET_NUMBER = attrgetter("packet")
 class Collected:
     """Shared by all parts of a lane. Counters are cumulative.
 
-    `flows_kept`: of how many flows it is remembered what they carry.
+    `flows_kept`: number of flows whose protocol is remembered.
     """
 
     def __init__(self, flows_kept: int) -> None:
         self.messages: list[AnyMessage] = []
         self.apps: OrderedDict[int, int] = OrderedDict()  # flow -> index into `APPS`, 0 unknown
-        self.taken = 0  # packets and payloads that were read
+        self.taken = 0  # packets and payloads that were parsed
         self.skipped = 0  # over the budget
-        self.malformed_by: dict[str, int] = {}  # by the kind of packet, or what its flow carries
-        self.reassembly_skipped = 0  # half-done openings given up for want of room
+        self.malformed_by: dict[str, int] = {}  # by the kind of packet, or by the flow's protocol
+        self.reassembly_skipped = 0  # incomplete openings given up for lack of room
         self._flows_kept = flows_kept
 
     @property
     def malformed(self) -> int:
-        """Packets that their parsers refused."""
+        """Packets that their parsers rejected."""
         return sum(self.malformed_by.values())
 
     def tell(self, messages: Iterable[AnyMessage | None]) -> None:
-        """Keep the messages among these."""
+        """Store these messages."""
         self.messages += [message for message in messages if message is not None]
 
     def mark(self, flow: int, app: str | None) -> None:
-        """Note what a flow carries; flows that no longer matter make room."""
+        """Store a flow's protocol; flows that no longer matter make room."""
         if flow < 0:
             return
         self.apps[flow] = _APP[app] if app is not None else 0
@@ -45,7 +45,7 @@ class Collected:
             self.apps.popitem(last=False)
 
     def mark_nothing(self, flows: Iterable[int]) -> None:
-        """Note of flows that nothing known was found in them."""
+        """Mark flows in which no known protocol was found."""
         apps = self.apps
         apps.update(dict.fromkeys(flows, 0))
         while len(apps) > self._flows_kept:

@@ -1,9 +1,9 @@
-"""Dissectors of control packets: a packet in, what it says out.
+"""Dissectors of control packets: a packet in, its content out.
 
 A dissector is a function from `ControlPacket` to `Dissected`; the table in `kinds` names one for
-each kind. It may raise `Malformed`, or `IndexError` for a packet that is cut short. `from_sender`
-and `from_address` make one of a parser that wants no more than most do. What must remember a flow's
-earlier packets is a class instead: each lane has an instance of its own.
+each kind. It may raise `Malformed`, or `IndexError` for a truncated packet. `from_sender` and
+`from_address` turn a parser with the usual arguments into a dissector. A dissector that must
+remember a flow's earlier packets is a class instead: each lane has its own instance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from panotui.wire import (
 from panotui.wire.origin import Malformed, Origin
 
 HELLOS_KEPT = 256
-_RECORDS_FREE = 4  # of a DNS message; each further one weighs as much as a packet
+_RECORDS_FREE = 4  # of a DNS message; each further record weighs as much as a packet
 _STUN_COOKIE = bytes.fromhex("2112a442")  # RFC 8489 section 5
 _SNMP_PORTS = frozenset((161, 162))
 _VRRP_PROTOCOL = 112
@@ -42,9 +42,9 @@ Dissector: TypeAlias = Callable[[ControlPacket], Dissected]
 
 @runtime_checkable
 class FlowDissector(Protocol):
-    """A dissector that remembers flows, a bounded number of them."""
+    """A dissector that remembers flows, up to a limit."""
 
-    given_up: int  # flows that were forgotten before all was read, for want of room
+    given_up: int  # flows forgotten before they were complete, for lack of room
 
     def __call__(self, packet: ControlPacket) -> Dissected: ...
 
@@ -55,8 +55,8 @@ class FlowDissector(Protocol):
 def load() -> None:
     """Import now what the parsers import with their first packet.
 
-    For a collector that is about to give up its privileges: the interpreter's own files may be out
-    of reach then. It also takes the imports off the packets' path.
+    For a collector that is about to drop its privileges: the interpreter's own files may be out of
+    reach then. It also keeps the imports off the packets' path.
     """
     import numpy.ma  # noqa: F401  numpy's set functions import it with some calls (10 ms)
 
@@ -71,8 +71,9 @@ def load() -> None:
 def from_sender(
     parse: Callable[[bytes, Origin, str, str], AnyMessage | None], app: str | None = None
 ) -> Dissector:
-    """Of a parser of (bytes, origin, source address, source MAC). A datagram's payload is read, or
-    a frame behind its link header; then there is no address ("")."""
+    """A dissector from a parser of (bytes, origin, source address, source MAC). It reads a
+    datagram's payload, or a frame behind its link header; then the address is "".
+    """
 
     def dissect(packet: ControlPacket) -> Dissected:
         src = packet.addresses()[0] if packet.version else ""
@@ -85,7 +86,7 @@ def from_sender(
 def from_address(
     parse: Callable[[bytes, Origin, str], AnyMessage | None], app: str | None = None
 ) -> Dissector:
-    """Of a parser of (a datagram's payload, origin, source address)."""
+    """A dissector from a parser of (a datagram's payload, origin, source address)."""
 
     def dissect(packet: ControlPacket) -> Dissected:
         src, _ = packet.addresses()
@@ -126,7 +127,7 @@ def _link_message(packet: ControlPacket) -> AnyMessage | None:
 
 
 def pause(packet: ControlPacket) -> Dissected:
-    """MAC control: PAUSE and its kin."""
+    """MAC control: PAUSE and PFC."""
     return Dissected((linkcontrol.parse_pause(packet.frame(), packet.origin, packet.sender()),))
 
 
@@ -134,13 +135,13 @@ def pause(packet: ControlPacket) -> Dissected:
 
 
 def icmp_message(packet: ControlPacket) -> Dissected:
-    """ICMP and ICMPv6 but for multicast's membership."""
+    """ICMP and ICMPv6, without multicast membership."""
     src, dst = packet.addresses()
     return Dissected((icmp.parse(packet.transport(), packet.origin, packet.version, src, dst),))
 
 
 def membership(packet: ControlPacket) -> Dissected:
-    """IGMP, and MLD, its like in IPv6."""
+    """IGMP, and MLD, its IPv6 counterpart."""
     src, _ = packet.addresses()
     parse = igmp.parse if packet.version == 4 else igmp.parse_mld
     return Dissected((parse(packet.transport(), packet.origin, src, packet.sender()),))
@@ -159,7 +160,7 @@ def standby_router(packet: ControlPacket) -> Dissected:
 
 
 def names(transport: str, app: str) -> Dissector:
-    """DNS messages as they are; `transport` as `DnsMessage` has it."""
+    """DNS messages; `transport` as in `DnsMessage`."""
 
     def dissect(packet: ControlPacket) -> Dissected:
         src, dst = packet.addresses()
@@ -172,7 +173,7 @@ def names(transport: str, app: str) -> Dissector:
 
 
 def multicast_names(packet: ControlPacket) -> Dissected:
-    """mDNS: names, and the services that they announce."""
+    """mDNS: names, and announced services."""
     src, dst = packet.addresses()
     origin = packet.origin
     found = dns.split(packet.body())
@@ -187,12 +188,12 @@ def multicast_names(packet: ControlPacket) -> Dissected:
 
 
 def _weight(records: int) -> int:
-    """Packets that a packet of many records weighs besides itself."""
+    """The extra weight, in packets, of a packet with many records."""
     return max(0, records - _RECORDS_FREE)
 
 
 def address_lease(packet: ControlPacket) -> Dissected:
-    """DHCP; of IPv4 alone."""
+    """DHCP; only IPv4."""
     src, dst = packet.addresses()
     if packet.version != 4:
         return Dissected()
@@ -208,7 +209,7 @@ def network_time(packet: ControlPacket) -> Dissected:
 
 
 def named_alone(packet: ControlPacket) -> Dissected:
-    """Protocols of which no more than the name is told."""
+    """Protocols of which only the name is reported."""
     body = packet.body()
     if body[4:8] == _STUN_COOKIE:
         return Dissected(app="stun")
@@ -220,7 +221,7 @@ def named_alone(packet: ControlPacket) -> Dissected:
 
 
 class QuicHellos:
-    """The ClientHello of QUIC connections, each from one or several Initials."""
+    """The ClientHello of QUIC connections, from one or several Initials."""
 
     def __init__(self) -> None:
         self.given_up = 0

@@ -1,10 +1,10 @@
-"""The first look at TCP payloads: flows that show nothing but whole records of TLS data.
+"""The first look at TCP payloads: flows that show only whole records of TLS data.
 
-Most of what a capture finds under way is such: connections whose handshake is over. Payloads of
-flows that are not known yet come in, many at a time; out comes which of them are settled, and what
-they come to, which is what `opening.Opening` would say of them: TLS, and once data was seen both
-ways, a handshake that must have worked. While there was data one way only, the flow's newest
-segment is remembered, for an `Opening` to begin with should anything else follow.
+Most connections in a capture that is already running are of this kind: their handshake is over.
+Payloads of flows without a known protocol come in, many at a time; the classified flows go out,
+with the same result as from `opening.Opening`: TLS, and after data in both directions, a handshake
+that must have succeeded. Before that the flow's newest segment is remembered, as the start for an
+`Opening` if anything else follows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEADER = 5
 
 
 class HalfSeen(NamedTuple):
-    """The newest segment of a flow that has sent TLS data one way only."""
+    """The newest segment of a flow that has sent TLS data in one direction only."""
 
     from_client: bool
     sequence: int
@@ -42,23 +42,23 @@ class HalfSeen(NamedTuple):
         return Origin(self.time_ns, self.packet, self.interface, flow)
 
     def payload(self) -> bytes:
-        """A segment as good as it was: what the record holds is encrypted and never read."""
+        """A substitute for the segment: the content of the record is encrypted and never read."""
         size = self.size - _HEADER
         return bytes((tls.DATA, 3, self.version)) + size.to_bytes(2, "big") + bytes(size)
 
 
 class Settled(NamedTuple):
-    """Rows that need no further look, and what they come to."""
+    """Rows that need no further look, and their result."""
 
-    rows: Bool  # (n,) of the rows that were offered
+    rows: Bool  # (n,) of the offered rows
     lanes: U8  # (number of these,)
-    new: list[tuple[int, bool]]  # flows heard of for the first time; server's port is RTSPS's?
+    new: list[tuple[int, bool]]  # flows seen for the first time; is the server's port one of RTSPS?
     finished: list[TlsFinished]
-    forgotten: int  # flows whose first direction had to be forgotten for want of room
+    forgotten: int  # flows whose first direction was forgotten for lack of room
 
 
 class Established(FirstLook[HalfSeen]):
-    """Remembers which flows have sent TLS data one way, at most `HALF_SEEN_KEPT` of them."""
+    """Remembers flows that have sent TLS data in one direction, at most `HALF_SEEN_KEPT`."""
 
     def __init__(self, rtsps_port: int) -> None:
         super().__init__(HALF_SEEN_KEPT)
@@ -73,9 +73,10 @@ class Established(FirstLook[HalfSeen]):
         from_client: Bool,
         is_known: Callable[[int], bool],
     ) -> Settled | None:
-        """Settle what can be of `rows`, which are in order of arrival; None when nothing can.
+        """Settle as many of `rows` (in order of arrival) as possible; None if there are none.
 
-        All rows of a flow are settled or none of them. `is_known` tells flows that are past this.
+        All rows of a flow are settled or none of them. `is_known` tests for flows that are past
+        this.
         """
         if len(rows) < FEW_ROWS:
             return None
@@ -122,7 +123,7 @@ class Established(FirstLook[HalfSeen]):
         return Settled(settled, lanes, told, finished, forgotten)
 
     def _finish(self, batch: PacketBatch, rows: I64, flows: I64) -> list[TlsFinished]:
-        """The message of each flow whose second direction has spoken, and where."""
+        """The message and position of each flow that has now sent data in its second direction."""
         out: list[TlsFinished] = []
         for flow, time_ns, packet, interface in zip(
             flows.tolist(),
@@ -162,7 +163,7 @@ class Established(FirstLook[HalfSeen]):
 
 
 def _is_whole_record(columns: Columns, rows: I64, header: U8) -> Bool:
-    """(n,) payloads that are one record of TLS data, all of it and nothing else."""
+    """(n,) payloads that are exactly one whole record of TLS data."""
     size = header[:, 3].astype(np.int64) << 8 | header[:, 4]
     captured = columns.payload_captured[rows]
     whole: Bool = (header[:, 0] == tls.DATA) & (header[:, 1] == 3) & (header[:, 2] <= 4)
@@ -173,7 +174,7 @@ def _is_whole_record(columns: Columns, rows: I64, header: U8) -> Bool:
 
 
 def _first(group: I64, place: I64, groups: int) -> I64:
-    """The first place of each group, -1 for a group without any; places are in order."""
+    """The first position of each group, -1 for a group without any; positions are ascending."""
     out = np.full(groups, -1, np.int64)
     out[group[::-1]] = place[::-1]
     return out

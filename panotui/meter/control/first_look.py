@@ -1,8 +1,8 @@
-"""What the first looks at TCP payloads share: flows settled as a whole, a bounded memory of them.
+"""Shared code of the first look at TCP payloads: flows settled as a whole, and a bounded memory.
 
-`established` and `unknown` see many payloads at a time. Each settles all rows of a flow or none of
-them, so that an `opening.Opening` that takes over has missed nothing, and keeps what a flow has
-shown until it is settled, which is what an `Opening` then begins with.
+`established` and `unknown` handle many payloads at a time. Each settles all rows of a flow or none
+of them, so that an `opening.Opening` that takes over has missed nothing. Until then it keeps the
+flow's payloads, as the start for that `Opening`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from panotui.model import I64, Bool
 
-FEW_ROWS = 8  # one at a time is as quick
+FEW_ROWS = 8  # up to this many, one at a time is as fast
 
 Shown = TypeVar("Shown")
 
@@ -24,16 +24,16 @@ class ByFlow(NamedTuple):
     """Rows by flow: n rows of g flows."""
 
     ids: I64  # (g,)
-    of: I64  # (n,) the flow of each row
-    fits: Bool  # (g,) flows of which every row fits; who asks may strike out more
+    of: I64  # (n,) flow index of each row
+    fits: Bool  # (g,) flows of which every row matches; the caller may remove more
 
     def rows(self) -> I64:
-        """Places of the rows of flows that fit, in order."""
+        """Positions of the rows of matching flows, in order."""
         return np.flatnonzero(self.fits[self.of])
 
 
 def by_flow(flows: I64, fits: Bool) -> ByFlow:
-    """Group rows (n,), of which some fit, by their flows; a row without a flow never fits."""
+    """Group rows (n,), some of which match, by their flows; a row without a flow never matches."""
     ids, of = np.unique(flows, return_inverse=True)
     whole = np.bincount(of[~fits], minlength=len(ids)) == 0
     whole &= ids >= 0
@@ -41,7 +41,7 @@ def by_flow(flows: I64, fits: Bool) -> ByFlow:
 
 
 class FirstLook(Generic[Shown]):
-    """Remembers what flows have shown, at most `most` of them, and forgets the oldest."""
+    """Remembers the content of flows, at most `most` of them, and forgets the oldest."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -51,7 +51,7 @@ class FirstLook(Generic[Shown]):
         return flow in self._shown
 
     def take(self, flow: int) -> Shown | None:
-        """What a flow has shown, which is then forgotten here."""
+        """Remove and return the content of a flow."""
         return self._shown.pop(flow, None)
 
     def forget(self, flows: Sequence[int]) -> None:
@@ -62,7 +62,7 @@ class FirstLook(Generic[Shown]):
                 del shown[flow]
 
     def _make_room(self) -> int:
-        """Forget the oldest beyond the limit; how many these were."""
+        """Forget the oldest beyond the limit; returns their number."""
         over = max(0, len(self._shown) - self._most)
         for _ in range(over):
             self._shown.popitem(last=False)

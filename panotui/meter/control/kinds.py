@@ -1,8 +1,8 @@
-"""The kinds of control packets: one table, and what is made of it.
+"""The kinds of control packets: one table, and the arrays derived from it.
 
-A row of `KINDS` says by which headers packets of a kind are known, how much of a second's budget
-they may take, and who reads them. The look-up arrays here, the shares of `budget` and the handlers
-of `lane` are made from it: a new protocol is a new row.
+A row of `KINDS` says which headers identify packets of a kind, what share of a second's budget they
+may use, and which dissector reads them. The look-up arrays here, the shares of `budget` and the
+handlers of `lane` are derived from it: a new protocol is a new row.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from panotui.wire.protocols import ICMP, ICMP6, IGMP, TCP, UDP, VRRP
 
 
 class Kind(Struct, frozen=True, kw_only=True):
-    """A kind of control packets. It needs at least one way to be known by."""
+    """A kind of control packets. It needs at least one identifying header field."""
 
     name: str
     dissector: Dissector | type[FlowDissector]
-    share: float = 0.0  # of the second's budget, for this kind alone
-    per_second: int = 0  # packets a second instead of a share
-    may_draw_on_pool: bool = False  # the common half, once its own share is used up
+    share: float = 0.0  # of the second's budget, only for this kind
+    per_second: int = 0  # packets per second instead of a share
+    may_draw_on_pool: bool = False  # may use the pool after its own share
     udp_ports: tuple[int, ...] = ()
     protocols: tuple[int, ...] = ()  # of IP
     icmp_types: tuple[int, ...] = ()
@@ -41,9 +41,8 @@ class Kind(Struct, frozen=True, kw_only=True):
 _BRIDGE_GROUP, _CISCO_GROUP = 0x0180C2000000, 0x01000CCCCCC0
 _GROUP_MASK = np.uint64(0xFFFFFFFFFFF0)
 
-# Where both ports of a datagram are known, the later kind here is meant (a query from port 5353 to
-# 53 is DNS). What anyone can send without end and that says little (echo, PAUSE) may not draw on
-# the pool.
+# If both ports of a datagram are in the table, the later kind wins (a query from port 5353 to 53 is
+# DNS). Kinds that anyone can flood and that carry little (echo, PAUSE) may not use the pool.
 KINDS: tuple[Kind, ...] = (
     Kind(
         name="arp",
@@ -62,7 +61,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(name="pause", ethertypes=(0x8808,), share=0.03, dissector=dissectors.pause),
     Kind(
-        name="icmp",  # all types but those of the kinds below
+        name="icmp",  # all types except those of the kinds below
         protocols=(ICMP, ICMP6),
         share=0.06,
         may_draw_on_pool=True,
@@ -108,7 +107,7 @@ KINDS: tuple[Kind, ...] = (
         name="ptp",
         udp_ports=(319, 320),
         ethertypes=(0x88F7,),
-        share=0.02,  # a master sends its times many times a second, its name once in a while
+        share=0.02,  # a master sends its times often per second, its name only now and then
         dissector=dissectors.from_sender(ptp.parse, "ptp"),
     ),
     Kind(name="quic", udp_ports=quic.PORTS, per_second=50, dissector=dissectors.QuicHellos),
@@ -155,14 +154,14 @@ KINDS: tuple[Kind, ...] = (
     ),
 )
 
-NONE = 0  # the number of no kind; row i of the table has the number i + 1
+NONE = 0  # the number for "no kind"; row i of the table has the number i + 1
 NUMBERS = len(KINDS) + 1
 NUMBER = {kind.name: number for number, kind in enumerate(KINDS, 1)}
 _ICMP, _QUIC = NUMBER["icmp"], NUMBER["quic"]
 
 
 def _look_up(size: int, field: str, unknown: int = NONE) -> U8:
-    """The kind's number for each value of a header's field, (size,) uint8."""
+    """The kind's number for each value of a header field, (size,) uint8."""
     table: U8 = np.full(size, unknown, np.uint8)
     for number, kind in enumerate(KINDS, 1):
         table[list(getattr(kind, field))] = number
@@ -181,17 +180,17 @@ _OF_GROUP = tuple(
 
 
 def control_mask(columns: Columns) -> Bool:
-    """Which rows are control packets, (n,) bool; by headers alone.
+    """Mask (n,) of the control packets, by headers only.
 
-    UDP towards `quic.PORTS` counts only where the datagram is as long as a client's Initial must
-    be; the lane then looks for the long header in all of them at once.
+    UDP to `quic.PORTS` counts only if the datagram has at least the size of a client's Initial; the
+    lane then checks the long header of all of them at once.
     """
     mask: Bool = kinds_of(columns, None) != NONE
     return mask
 
 
 def kinds_of(columns: Columns, rows: I64 | None) -> U8:
-    """The number of each row's kind, (n,) uint8; all rows for None."""
+    """The number of each row's kind, (n,) uint8; None stands for all rows."""
 
     def pick(column: NDArray[Any]) -> NDArray[Any]:
         return column if rows is None else column[rows]
@@ -219,13 +218,13 @@ def kinds_of(columns: Columns, rows: I64 | None) -> U8:
 
 
 def _split_icmp(kind: U8, version: U8, protocol: U8, type_: U16) -> None:
-    """Tell errors, echoes, neighbour discovery and listener reports apart, in place."""
+    """Separate errors, echoes, neighbour discovery and listener reports, in place."""
     at = np.flatnonzero(kind == _ICMP)
     if not len(at):
         return
     six = version[at] == 6
     kind[at] = _OF_ICMP_TYPE[six.astype(np.int64), type_[at] & 255]
-    # ICMP in IPv6 and ICMPv6 in IPv4 mean nothing
+    # ICMP in IPv6 and ICMPv6 in IPv4 have no meaning
     kind[at[six != (protocol[at] == ICMP6)]] = NONE
 
 
@@ -240,8 +239,9 @@ def _link_kinds(ethertype: U16, dst_mac: NDArray[np.uint64], l3: I64) -> U8:
 
 
 def wanted(data: U8, columns: Columns, rows: I64, kind: U8) -> Bool:
-    """Which of the rows are control packets by their bytes too, (n,) bool: of those that may be
-    QUIC only the ones that begin like a client's Initial."""
+    """Mask (n,) of the rows that are control packets by their bytes too: of those that may be QUIC,
+    only the ones that begin like a client's Initial.
+    """
     keep: Bool = kind != NONE
     initials = np.flatnonzero(kind == _QUIC)
     if len(initials):
@@ -250,7 +250,7 @@ def wanted(data: U8, columns: Columns, rows: I64, kind: U8) -> Bool:
 
 
 def _long_headers(data: U8, columns: Columns, rows: I64) -> Bool:
-    """Which datagrams begin like a client's QUIC Initial of version 1 or 2, (len(rows),) bool."""
+    """Mask (len(rows),) of datagrams that begin like a client's QUIC Initial of version 1 or 2."""
     whole = columns.payload_captured[rows] >= quic.INITIAL_BYTES
     at = np.where(whole, columns.payload[rows], 0)
     first = data[at]
@@ -263,7 +263,7 @@ def _long_headers(data: U8, columns: Columns, rows: I64) -> Bool:
 
 
 def handlers() -> list[Dissector]:
-    """A dissector for each row of the table; new ones where they remember flows."""
+    """A dissector for each row of the table; new instances of those that remember flows."""
     return [
         kind.dissector() if isinstance(kind.dissector, type) else kind.dissector for kind in KINDS
     ]

@@ -1,12 +1,12 @@
-"""The control lane: the few packets with news, taken one at a time under a budget.
+"""The control lane: the few packets that are parsed one at a time, under a budget.
 
-In: the batch, its columns and the rows that `kinds.control_mask` picked (ARP, link control, ICMP,
-IGMP, DNS, DHCP, NTP, discovery, QUIC Initials), and the first payloads of TCP flows. Out: the
-messages of `model`, the lane of each TCP direction from then on, and what each flow carries. What
-is over the budget of a second of packet time is counted and never looked at; every kind of packet
-has a share of its own, so that a flood of one cannot hide the others.
+In: the batch, its columns and the rows selected by `kinds.control_mask` (ARP, link control, ICMP,
+IGMP, DNS, DHCP, NTP, discovery, QUIC Initials), and the first payloads of TCP flows. Out: messages
+of `model`, the further lane of each TCP direction, and the protocol of each flow. Packets over the
+budget of a second of packet time are counted and never read; every kind has its own share, so that
+a flood of one cannot hide the others.
 
-The lane charges, calls the dissectors and collects; `openings` does the same for TCP.
+The lane applies the budget, calls the dissectors and collects; `openings` does the same for TCP.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ControlLane:
 
     @property
     def taken(self) -> int:
-        """Packets and payloads that were read."""
+        """Packets and payloads that were parsed."""
         return self.collected.taken
 
     @property
@@ -49,7 +49,7 @@ class ControlLane:
 
     @property
     def reassembly_skipped(self) -> int:
-        """Half-done handshakes that were given up for want of room."""
+        """Incomplete handshakes that were given up for lack of room."""
         hellos = sum(dissector.given_up for dissector in self._remembering)
         return self.collected.reassembly_skipped + hellos
 
@@ -61,10 +61,10 @@ class ControlLane:
         flow_id: NDArray[np.generic],
         kind: U8 | None = None,
     ) -> None:
-        """Take the control packets at `rows` (arrival order); at most one message or two each.
+        """Parse the control packets at `rows` (arrival order); one or two messages each at most.
 
-        `flow_id` is (len(rows),) or (len(batch),); what is no flow has any value. `kind`
-        (len(rows),) is theirs where it is known, see `kinds_of`.
+        `flow_id` is (len(rows),) or (len(batch),), with any value for packets without a flow.
+        `kind` (len(rows),) if it is known, see `kinds_of`.
         """
         if not len(rows):
             return
@@ -88,7 +88,9 @@ class ControlLane:
             self._dissect(number, packet, whole)
 
     def _dissect(self, number: int, packet: ControlPacket, whole: bool) -> None:
-        """Read a packet of the kind of that number; what was cut is not called malformed."""
+        """Parse a packet of the kind with that number; a truncated one does not count as
+        malformed.
+        """
         collected = self.collected
         try:
             read = self._dissectors[number - 1](packet)
@@ -113,26 +115,27 @@ class ControlLane:
         from_client: Bool,
         from_start: Bool | None = None,
     ) -> U8:
-        """Take TCP payloads of flows that are not yet known; the lane of each row from then on.
+        """Parse TCP payloads of flows without a known protocol; returns the further lane of each
+        row.
 
-        `rows` are rows of the batch with payload; `flow_id`, `from_client` and the answer are
-        (len(rows),) (the first two may be (len(batch),) as well). Packets are read in order of
-        arrival whatever the order of `rows`. `from_start` tells of which flows the SYN was seen:
-        only of these is unknown content on a TLS port told as `NotTls`; None: of none.
+        `rows` are rows of the batch with payload; `flow_id`, `from_client` and the result are
+        (len(rows),) (the first two may also be (len(batch),)). Packets are read in order of
+        arrival, whatever the order of `rows`. `from_start` marks flows whose SYN was seen: only for
+        these is unknown content on a TLS port reported as `NotTls`; None: for none.
         """
         return self.openings.payloads(batch, columns, rows, flow_id, from_client, from_start)
 
     def app(self, flow_id: int) -> int:
-        """What a flow carries, an index into `APPS`; 0 unknown."""
+        """The protocol of a flow, an index into `APPS`; 0 unknown."""
         return self.collected.apps.get(flow_id, 0)
 
     def apps(self, flow_ids: Iterable[int]) -> list[int]:
-        """What each of these flows carries, as `app` tells."""
+        """The protocol of each of these flows, as from `app`."""
         known = self.collected.apps
         return [known.get(flow, 0) for flow in flow_ids]
 
     def forget(self, flow_ids: Iterable[int]) -> None:
-        """Flows that have ended: tell what was half heard of them, free the rest."""
+        """Report the incomplete messages of ended flows, and free their memory."""
         ended = [int(flow) for flow in flow_ids]
         self.openings.forget(ended)
         apps = self.collected.apps
@@ -149,7 +152,7 @@ class ControlLane:
 def _packets(
     batch: PacketBatch, columns: Columns, rows: I64, flows: I64
 ) -> Iterator[tuple[ControlPacket, bool]]:
-    """The rows as packets, and whether all of their bytes are there."""
+    """The rows as packets, and whether all of their bytes were captured."""
     data = batch.data.data
     payload = columns.payload[rows]
     version = columns.version[rows]

@@ -1,10 +1,10 @@
-"""The opening of one TCP flow: its first segments in, both directions; what it is and what it said
+"""The opening of one TCP flow: its first segments of both directions in, its protocol and messages
 out.
 
-Recognition goes by content, in whichever direction something known is said first; ports only break
-ties. Readers follow what was recognised (TLS, HTTP, MQTT, DNS over TCP, text greetings) until there
-is no more news or `FLIGHT_BYTES` went by. A tunnel (HTTP CONNECT) or an upgrade (STARTTLS) is
-recognised afresh inside.
+The content identifies the protocol, in whichever direction it appears first; ports only break ties.
+Readers follow the recognised protocol (TLS, HTTP, MQTT, DNS over TCP, text greetings) until nothing
+more can be learnt or `FLIGHT_BYTES` have passed. Inside a tunnel (HTTP CONNECT) or an upgrade
+(STARTTLS) recognition starts again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LINE_BYTES = 512
 
 
 class _Direction:
-    """What the readers keep of one direction."""
+    """The state of the readers of one direction."""
 
     __slots__ = ("heads", "in_head", "said", "segments", "stream", "synchronised", "tls_data")
 
@@ -45,7 +45,7 @@ class _Direction:
 
 
 class Opening:
-    """One flow's beginning. `messages` fills as it is fed; `finished` when it wants no more.
+    """One flow's beginning. `messages` fills as it is fed; `finished` if it needs no more.
 
     `client` and `server` are raw addresses (4 or 16 bytes).
     """
@@ -92,7 +92,7 @@ class Opening:
         self._both = (_Direction(), _Direction())  # server, client
         self._reader = ""
         self._handshake: tls.Handshake | None = None
-        self._connecting = False  # CONNECT was asked for, the answer is awaited
+        self._connecting = False  # CONNECT was sent, its answer is pending
         self._asked_snapshot = False
         self._told_not_tls = False
         self._tries = 0
@@ -108,7 +108,7 @@ class Opening:
     def feed(
         self, sequence: int, payload: bytes, from_client: bool, origin: Origin, missing: int = 0
     ) -> int:
-        """Take a segment; the flow's lane from then on. `Malformed` ends the opening.
+        """Add a segment; returns the flow's further lane. `Malformed` ends the opening.
 
         `missing`: bytes of the segment that were on the wire but not captured.
         """
@@ -145,7 +145,7 @@ class Opening:
     def _pass_over(
         self, side: _Direction, from_client: bool, origin: Origin, sequence: int, missing: int
     ) -> None:
-        """Go on behind bytes that were not captured."""
+        """Continue behind bytes that were not captured."""
         stream = side.stream
         if self._handshake is not None and side.synchronised:
             self.messages += self._handshake.skip(missing, from_client)
@@ -157,7 +157,7 @@ class Opening:
             self._look(side, from_client, origin, b"")
 
     def close(self) -> None:
-        """The flow ends or is given up: tell what was half heard."""
+        """The flow has ended or is given up: report incomplete messages."""
         if self._handshake is not None:
             self.messages += self._handshake.close()
             data = all(side.tls_data for side in self._both) and not self._handshake.waits
@@ -187,14 +187,14 @@ class Opening:
             self.close()
         return LANE_BULK
 
-    # -------------------------------------------------------------- what is it?
+    # -------------------------------------------------------------- recognition
 
     def _recognise(
         self, side: _Direction, from_client: bool, origin: Origin, payload: bytes
     ) -> None:
         ready = side.stream.ready
         if len(ready) > len(payload) and banner.is_client_hello(payload):
-            # a dialogue that we do not know has agreed on TLS (databases, LDAP)
+            # an unknown protocol has agreed on TLS (databases, LDAP)
             _begin_with(ready, payload)
         data = bytes(ready[:8192])
         client_port, server_port = self._ports
@@ -226,7 +226,9 @@ class Opening:
             self.finished = True
 
     def _by_port(self, data: bytes, client_port: int, server_port: int) -> str | None:
-        """What content does not tell: DNS by its port, RTSP seen in the middle of its media."""
+        """Protocols that only the port identifies: DNS, and RTSP seen in the middle of its
+        media.
+        """
         name = DNS_PORTS.get(server_port) or DNS_PORTS.get(client_port)
         if name is not None and _is_dns(data):
             return name
@@ -273,15 +275,15 @@ class Opening:
         if handshake is None:
             return
         if not side.synchronised:
-            # the other direction was recognised; this one may begin inside a record, or with what
-            # was said before TLS
+            # the other direction was recognised; this one may begin inside a record, or with data
+            # sent before TLS
             if banner.recognise(payload[:16], self._ports[1], from_client) == "tls":
                 _begin_with(ready, payload)
             seen = banner.recognise(bytes(ready[:16]), self._ports[1], from_client)
             if seen is banner.UNDECIDED:
                 return
             if seen == "http" and not from_client:
-                # somebody else answers the ClientHello, in clear text: a portal
+                # another host answers the ClientHello in cleartext: a portal
                 self._reader = "http"
                 self._read_http(side, from_client, origin)
                 return
@@ -345,7 +347,7 @@ class Opening:
             self._tunnel()
 
     def _note_pictures(self, head: http.Head) -> None:
-        """What a camera is asked for over HTTP is called as what it is."""
+        """Name the protocol of a camera's HTTP requests by their purpose."""
         if head.asks_for == "onvif":
             self.app = "onvif"
         elif head.asks_for == "snapshot":
@@ -356,7 +358,7 @@ class Opening:
             self.app = "snapshot"
 
     def _tunnel(self) -> None:
-        """A proxy has connected: what follows is another protocol."""
+        """A proxy has connected: another protocol follows."""
         self._reader = ""
         self._connecting = False
         self._tries = self._undecided = 0
@@ -435,7 +437,7 @@ class Opening:
 
 
 def not_tls(origin: Origin, app: str) -> NotTls:
-    """What a connection to a port of TLS says that carries something else."""
+    """The report about a connection to a TLS port that carries another protocol."""
     return NotTls(
         time_ns=origin.time_ns,
         packet=origin.packet,
@@ -446,7 +448,7 @@ def not_tls(origin: Origin, app: str) -> NotTls:
 
 
 def _begin_with(ready: bytearray, payload: bytes) -> None:
-    """Forget what stands before the newest segment, if that is whole at the end."""
+    """Drop the bytes before the newest segment, if that one is complete."""
     if ready.endswith(payload):
         del ready[: -len(payload)]
 

@@ -1,10 +1,9 @@
-"""The beginnings of TCP flows: their first payloads in, the lane of each flow's direction out.
+"""The beginnings of TCP flows: their first payloads in, the lane of each direction out.
 
-Flows that show TLS data and nothing else, or nothing known, are settled many at a time
-(`established`, `unknown`); every other has an `Opening`, which reads its segments one after another
-until it is known what the flow carries and what it said. How many are read in a second of packet
-time is bounded by port, how many openings and how many of their bytes are held is bounded
-altogether.
+Flows that show only TLS data, or no known protocol, are settled many at a time (`established`,
+`unknown`). Every other flow has an `Opening`, which reads its segments one after another until its
+protocol and messages are known. The number of segments read per second of packet time is limited
+per port; the number of openings and their bytes are limited in total.
 """
 
 from __future__ import annotations
@@ -44,26 +43,26 @@ from panotui.model import (
 from panotui.wire.columns import Columns
 from panotui.wire.origin import Malformed, Origin
 
-# Payloads a second, as multiples of `control_per_second`: cameras and the cloud have their own, so
-# that a flood of other connections cannot hide them.
+# Payloads per second, as multiples of `control_per_second`: cameras and the cloud have their own,
+# so that a flood of other connections cannot hide them.
 _OTHER, _RTSP, _TLS = range(3)
 _SHARES = (2, 1, 2)
-# To hear what a connection says first, and to judge and show it, costs some sixty times a packet. A
-# site begins tens of them a second; a capture of many begins hundreds in a moment, and a flood
-# thousands all the while. So many of each share may begin at once, and so many more each second, as
-# parts of `control_per_second`.
+# Reading the first messages of a connection, judging it and showing it costs about sixty packets. A
+# site begins tens of connections per second; a capture of many sites begins hundreds at once, and a
+# flood thousands all the time. Per share, this many may begin at once, and this many more each
+# second, as parts of `control_per_second`.
 _AT_ONCE, _A_SECOND = 1 / 4, 1 / 16
-_CERTIFICATE_COST = 20  # payloads that reading a certificate weighs
+_CERTIFICATE_COST = 20  # weight in payloads of parsing a certificate
 TALKS_KEPT = 1024
 TALK_BYTES_KEPT = 16 << 20
 
 
 class Openings:
-    """The openings that are being read. What they say goes to `collected`."""
+    """The openings in progress. Their results go to `collected`."""
 
     def __init__(self, settings: MeterSettings, collected: Collected) -> None:
         self.talks: OrderedDict[int, Opening] = OrderedDict()  # by flow, longest silent first
-        self.talk_bytes = 0  # held by all of them
+        self.talk_bytes = 0  # in all of them
         self._collected = collected
         self._established = Established(RTSPS_PORT)
         self._rtsp_ports = frozenset(settings.rtsp_ports)
@@ -98,7 +97,7 @@ class Openings:
         return lanes
 
     def forget(self, flows: Sequence[int]) -> None:
-        """Flows have ended: tell what was half heard of them."""
+        """Report the incomplete messages of ended flows."""
         for flow in flows:
             if flow in self.talks:
                 talk = self.talks.pop(flow)
@@ -111,7 +110,7 @@ class Openings:
     # -------------------------------------------------------------- many at a time
 
     def _pass_known(self, offered: _Offered, lanes: U8) -> _Offered:
-        """Write the lanes of flows that are past their openings; the segments that are left."""
+        """Write the lanes of flows past their openings; returns the remaining segments."""
         if len(offered.rows) < FEW_ROWS:
             return offered
         apps, talks, established = self._collected.apps, self.talks, self._established
@@ -131,7 +130,7 @@ class Openings:
     def _pass_unknown(
         self, batch: PacketBatch, columns: Columns, offered: _Offered, lanes: U8
     ) -> _Offered:
-        """Write the lanes of flows that show nothing known; the segments that are left."""
+        """Write the lanes of flows without a known protocol; returns the remaining segments."""
         passed = self._unknown.settle(
             batch, columns, offered.rows, offered.flows, offered.from_client, offered.from_start,
             lambda flow: flow in self._established or self._is_known(flow),
@@ -153,7 +152,7 @@ class Openings:
     def _settle(
         self, batch: PacketBatch, columns: Columns, offered: _Offered, lanes: U8
     ) -> _Offered:
-        """Write the lanes of flows that show TLS data alone; the segments that are left."""
+        """Write the lanes of flows with TLS data only; returns the remaining segments."""
         settled = self._established.settle(
             batch, columns, offered.rows, offered.flows, offered.from_client,
             lambda flow: flow in self._unknown or self._is_known(flow),
@@ -170,13 +169,13 @@ class Openings:
         return offered.some(~settled.rows)
 
     def _is_known(self, flow: int) -> bool:
-        """An opening is being read, or what the flow carries was told."""
+        """True if an opening is in progress, or the flow's protocol was reported."""
         return flow in self.talks or flow in self._collected.apps
 
     # -------------------------------------------------------------- one at a time
 
     def _take(self, segment: _Segment, data: memoryview) -> int:
-        """Read a segment; the lane of its direction from then on."""
+        """Read a segment; returns the further lane of its direction."""
         flow = segment.flow
         talk = self.talks.get(flow)
         if talk is None and flow not in self._established:
@@ -208,7 +207,7 @@ class Openings:
         return lane
 
     def _begin(self, segment: _Segment, data: memoryview) -> Opening:
-        """An opening for the flow of a segment, with what `established` knows of it."""
+        """An opening for the flow of a segment, with the data of `established`."""
         source, destination = segment.addresses(data)
         ends = (source, destination), (segment.sport, segment.dport)
         (client, server), (client_port, server_port) = (
@@ -219,7 +218,7 @@ class Openings:
         from_start = segment.from_start
         if heard is not None:
             from_start = heard.from_start
-            if heard.server_port != server_port:  # who began was known better in between
+            if heard.server_port != server_port:  # the client was determined better in between
                 client, server = server, client
                 client_port, server_port = server_port, client_port
         talk = self.talks[flow] = Opening(
@@ -241,7 +240,7 @@ class Openings:
         return talk
 
     def _feed(self, talk: Opening, segment: _Segment, data: memoryview) -> int:
-        """Give a segment to its opening; the lane that it asks for."""
+        """Pass a segment to its opening; returns the lane."""
         held = talk.held
         try:
             lane = talk.feed(
@@ -261,14 +260,14 @@ class Openings:
     # -------------------------------------------------------------- bounds
 
     def _share_of(self, segment: _Segment) -> int:
-        """Which of `_SHARES` a connection draws on."""
+        """The entry of `_SHARES` that a connection uses."""
         ports = segment.sport, segment.dport
         if not self._rtsp_ports.isdisjoint(ports):
             return _RTSP
         return _OTHER if TLS_PORTS.isdisjoint(ports) else _TLS
 
     def _afford(self, time_ns: int, share: int) -> bool:
-        """One more payload in this second of packet time?"""
+        """Whether this second of packet time allows another payload."""
         second = time_ns // SECOND
         if second != self._second:
             more = self._a_second * max(1, second - self._second)
@@ -283,7 +282,7 @@ class Openings:
         return True
 
     def _may(self, share: int) -> bool:
-        """One more opening?"""
+        """Whether another opening is allowed."""
         if self._may_begin[share] < 1:
             self._collected.taken -= 1
             self._collected.skipped += 1
@@ -292,16 +291,16 @@ class Openings:
         return True
 
     def _end(self, flow: int, talk: Opening) -> None:
-        """Forget an opening but for what the flow carries."""
+        """Drop an opening; the flow's protocol is kept."""
         self.talks.pop(flow, None)
         self.talk_bytes -= talk.held
         self._collected.mark(flow, talk.app)
 
     def _give_up(self, flow: int) -> int:
-        """End an opening before its time; the lane of its flow."""
+        """End an opening early; returns the lane of its flow."""
         self._collected.reassembly_skipped += 1
         talk = self.talks.get(flow)
-        if talk is None:  # all of it was unknown so far
+        if talk is None:  # its content was unknown so far
             self._collected.mark(flow, None)
             return LANE_BULK
         held = talk.held
@@ -322,7 +321,7 @@ class Openings:
 class _Offered(NamedTuple):
     """Payloads in order of arrival: parallel columns, (n,) each."""
 
-    place: I64  # among the rows that were given
+    place: I64  # among the given rows
     rows: I64
     flows: I64
     from_client: Bool
@@ -349,7 +348,7 @@ class _Offered(NamedTuple):
         )
 
     def some(self, which: Bool) -> _Offered:
-        """Those that `which` tells."""
+        """The segments selected by `which`."""
         return _Offered(
             self.place[which],
             self.rows[which],
@@ -381,7 +380,7 @@ class _Segment(NamedTuple):
 
     @property
     def readable(self) -> bool:
-        """There are bytes of it."""
+        """True if payload was captured."""
         return self.first >= 0 and self.l4 >= 0 and self.last > self.first
 
     def addresses(self, data: memoryview) -> tuple[bytes, bytes]:
@@ -392,7 +391,7 @@ class _Segment(NamedTuple):
     def sequence(self, data: memoryview) -> int:
         """The sequence number of its first byte."""
         number = int.from_bytes(data[self.l4 + 4 : self.l4 + 8], "big")
-        # TCP Fast Open: the SYN counts one
+        # TCP Fast Open: the SYN takes one sequence number
         return (number + 1) & 0xFFFFFFFF if self.tcp_flags & SYN else number
 
 
@@ -425,12 +424,12 @@ def _segments(batch: PacketBatch, columns: Columns, offered: _Offered) -> Iterat
 
 
 def aligned(values: NDArray[Any], rows: I64) -> NDArray[Any]:
-    """Values of the rows, of a column that has one a row given or one a row of the batch."""
+    """Values of the rows, from a column with one value per given row or per row of the batch."""
     values = np.asarray(values)
     return values if len(values) == len(rows) else values[rows]
 
 
 def _weight(messages: list[AnyMessage]) -> int:
-    """What reading these has cost beyond their packet, in payloads."""
+    """The cost of reading these, in payloads beyond their own packet."""
     certificates = sum(isinstance(message, TlsCertificate) for message in messages)
     return len(messages) - 1 + _CERTIFICATE_COST * certificates

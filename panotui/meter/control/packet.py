@@ -1,4 +1,4 @@
-"""What a dissector is given and what it answers: one control packet, and what was read in it."""
+"""Input and output of a dissector: one control packet, and its content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from panotui.wire.origin import Origin
 
 
 class ControlPacket(NamedTuple):
-    """One control packet; positions are offsets in `data`, -1 where there is no such thing."""
+    """One control packet; positions are offsets in `data`, -1 if absent."""
 
     origin: Origin
     data: memoryview
@@ -32,7 +32,7 @@ class ControlPacket(NamedTuple):
         return bytes(self.data[self.payload : self.payload_end])
 
     def frame(self) -> bytes:
-        """What follows the link header."""
+        """The bytes behind the link header."""
         return bytes(self.data[self.l3 : self.frame_end])
 
     def transport(self) -> bytes:
@@ -56,7 +56,7 @@ class ControlPacket(NamedTuple):
         )
 
     def sender(self) -> str:
-        """The MAC address that the frame came from, "" where the link has none."""
+        """The source MAC address of the frame, "" if the link has none."""
         return mac_text(self.src_mac) or ""
 
     def _ip_end(self) -> int:
@@ -69,9 +69,9 @@ class ControlPacket(NamedTuple):
 
 
 class Dissected(NamedTuple):
-    """What a dissector read in a packet."""
+    """The result of a dissector."""
 
     messages: tuple[AnyMessage | None, ...] = ()  # None: nothing worth a message
-    app: str | None = None  # what its flow carries, a name of `APPS`; None: not told by this one
-    units: int = 0  # packets that it weighs in the second's budget besides itself
-    malformed: bool = False  # broken behind what told the flow's `app`
+    app: str | None = None  # the flow's protocol, a name of `APPS`; None: not from this packet
+    units: int = 0  # its weight in the second's budget, in packets, besides itself
+    malformed: bool = False  # malformed after the part that identified the flow's `app`

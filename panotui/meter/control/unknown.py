@@ -1,10 +1,9 @@
-"""The first look at TCP payloads that are the beginning of nothing known, many at a time.
+"""The first look at TCP payloads that begin with no known protocol, many at a time.
 
-Most connections that are seen from their middle, and those of protocols of which nothing is read,
-show three payloads that nobody recognises, and are left alone. Payloads of flows without an
-`opening.Opening` come in; out comes which of them need none, and what that comes to, which is what
-an `Opening` would say of them. While a flow has shown fewer than three, they are
-remembered, for an `Opening` to begin with should anything else follow.
+Most connections that are seen from their middle, and those of unsupported protocols, show three
+unrecognised payloads and are then ignored. Payloads of flows without an `opening.Opening` come in;
+flows that need none go out, with the same result as from an `Opening`. While a flow has shown fewer
+than three payloads, they are remembered, as the start for an `Opening` if anything else follows.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from panotui.wire.columns import Columns
 from panotui.wire.gather import gather
 from panotui.wire.origin import Origin
 
-TRIES = 3  # segments of unknown content before a flow is left alone
+TRIES = 3  # segments of unknown content before a flow is ignored
 KEPT = 4_096
-HELD = 512  # bytes of a payload that is remembered
-_LONGEST = 2048  # bytes of a payload that is looked at here
+HELD = 512  # bytes kept of a payload
+_LONGEST = 2048  # bytes examined of a payload
 _BLOCK = 64
 _SYN = 2
-# a `$` frame's header (`banner.is_interleaved`), whole or cut off by the payload's end
+# a `$` frame's header (`banner.is_interleaved`), whole or truncated by the payload's end
 _FRAME = re.compile(rb"\$(?:[\x00-\x3f](?:..[\x80-\xbf]|.{0,2}\Z)|\Z)", re.DOTALL)
-# the first two bytes of words that `banner` knows
+# the first two bytes of words known to `banner`
 _WORD = np.zeros(65_536, np.bool_)
 for _word in banner.WORDS:
     _WORD[_word[0] << 8 | _word[1]] = _WORD[_word[0] << 8 | _word[1] | 0x20] = True
 
 
 class Piece(NamedTuple):
-    """A segment whose bytes are nothing known."""
+    """A segment with unknown content."""
 
     from_client: bool
     sequence: int
@@ -54,14 +53,14 @@ class Piece(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What a flow has shown so far: fewer than `TRIES` pieces."""
+    """The segments of a flow so far: fewer than `TRIES` pieces."""
 
     from_start: bool
-    server_port: int  # as it was with the first piece
+    server_port: int  # as at the time of the first piece
     pieces: tuple[Piece, ...]
 
     def next_of(self, from_client: bool) -> int | None:
-        """The sequence number that a direction's next segment should have; None: any."""
+        """The expected sequence number of a direction's next segment; None: any."""
         for piece in reversed(self.pieces):
             if piece.from_client == from_client:
                 return (piece.sequence + len(piece.data)) & 0xFFFFFFFF
@@ -69,30 +68,30 @@ class Heard(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A flow that is left alone from now on."""
+    """A flow that is ignored from now on."""
 
     flow: int
     from_start: bool
     server_port: int
-    by_client: bool  # the client is among those who have sent something
+    by_client: bool  # the client has sent something
     time_ns: int  # of the last piece
     packet: int
     interface: int
 
 
 class Passed(NamedTuple):
-    """Rows that need no further look, and what they come to."""
+    """Rows that need no further look, and their result."""
 
-    rows: Bool  # (n,) of the rows that were offered
+    rows: Bool  # (n,) of the offered rows
     lanes: U8  # (number of these,)
     done: list[Done]
-    quiet: list[int]  # flows that are left alone, too, of which there is nothing to tell
+    quiet: list[int]  # flows that are also ignored, without anything to report
 
 
 class Unknown(FirstLook[Heard]):
-    """Remembers flows that have shown nothing known, at most `KEPT` of them.
+    """Remembers flows without a known protocol, at most `KEPT`.
 
-    `own_ports` are those on which an `Opening` looks at more than the bytes.
+    `own_ports` are those on which an `Opening` also considers the port.
     """
 
     def __init__(self, own_ports: frozenset[int]) -> None:
@@ -111,9 +110,10 @@ class Unknown(FirstLook[Heard]):
         from_start: Bool,
         is_known: Callable[[int], bool],
     ) -> Passed | None:
-        """Settle what can be of `rows`, which are in order of arrival; None when nothing can.
+        """Settle as many of `rows` (in order of arrival) as possible; None if there are none.
 
-        All rows of a flow are settled or none of them. `is_known` tells flows that are past this.
+        All rows of a flow are settled or none of them. `is_known` tests for flows that are past
+        this.
         """
         if len(rows) < FEW_ROWS:
             return None
@@ -138,7 +138,7 @@ class Unknown(FirstLook[Heard]):
         whose = of[mine]
         tries = rank(whose) + before[whose] + 1
         server = np.where(from_client, columns.dport[rows], columns.sport[rows])
-        # of flows that show all their pieces here nothing has to be remembered
+        # flows whose pieces are all in this batch need no memory
         last = tries == TRIES
         whole = np.zeros(len(ids), np.bool_)
         whole[whose[last]] = True
@@ -150,7 +150,7 @@ class Unknown(FirstLook[Heard]):
         lanes = np.where(tries < TRIES, LANE_HANDSHAKE, LANE_BULK).astype(np.uint8)
         clients = np.bincount(whose[from_client[mine] & (tries <= TRIES)], minlength=len(ids))
         at = mine[last & whole[whose]]
-        began = np.flatnonzero(tries == 1)  # how it looked with its first piece counts
+        began = np.flatnonzero(tries == 1)  # its state at the first piece counts
         started_of = np.zeros(len(ids), np.bool_)
         started_of[whose[began]] = from_start[mine[began]]
         port_of = np.zeros(len(ids), np.int64)
@@ -212,9 +212,9 @@ class Unknown(FirstLook[Heard]):
         begins: I64,
         is_known: Callable[[int], bool],
     ) -> I64:
-        """(flows,) pieces that came before; flows that do not go on from them no longer fit.
+        """(flows,) number of earlier pieces; flows that do not continue them no longer match.
 
-        `begins` (flows, 2): the first sequence number of server and client here; -1 none.
+        `begins` (flows, 2): the first sequence number of server and client in this batch; -1 none.
         """
         before = np.zeros(len(ids), np.int64)
         heard = self._shown
@@ -233,7 +233,7 @@ class Unknown(FirstLook[Heard]):
         return before
 
     def _plain(self, batch: PacketBatch, columns: Columns, rows: I64) -> Bool:
-        """(n,) payloads whole and short, that begin nothing known, whatever follows them."""
+        """(n,) whole, short payloads that begin with no known protocol, whatever follows."""
         size = columns.payload_captured[rows]
         plain: Bool = (size > 0) & (size <= _LONGEST) & (size == columns.payload_length[rows])
         plain &= (columns.payload[rows] >= 0) & (columns.l4[rows] >= 0)
@@ -261,9 +261,9 @@ class Unknown(FirstLook[Heard]):
 
 
 def _begins_something(block: U8, length: I64) -> Bool:
-    """(n,) payloads of which `banner.recognise` may say something, now or when more has come.
+    """(n,) payloads that `banner.recognise` may recognise, now or with more bytes.
 
-    Their first bytes (n, 64); of one that is shorter, what would stand behind it may be anything.
+    `block` are their first bytes (n, 64); bytes behind the end of a shorter one may have any value.
     """
     first, second, third = block[:, 0], block[:, 1], block[:, 2]
     none2, none3, none5 = length < 2, length < 3, length < 5

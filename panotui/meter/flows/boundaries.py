@@ -1,9 +1,9 @@
-"""Where one flow of a five-tuple ends and the next begins.
+"""Finds where one flow of a five-tuple ends and the next begins.
 
-A flow ends where a pure SYN carries another initial sequence number than its direction had (as
-tshark starts a new stream), where it was silent for longer than its idle time-out, or where it is
-older than `active_s`. Functions over the table's columns and the packets of a batch, grouped by
-flow; what they answer are positions in `Groups.rows`.
+A flow ends where a pure SYN carries another initial sequence number than its direction had (as in
+tshark), where it was silent for longer than its idle timeout, or where it is older than `active_s`.
+The functions work on the table's columns and on the packets of a batch, grouped by flow, and return
+positions in `Groups.rows`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from panotui.wire.protocols import TCP, UDP
 def mark_aged(
     state: FlowState, batch: PacketBatch, groups: Groups, mark: U8, active_s: float
 ) -> None:
-    """Mark (m,) the first packet of each flow that comes later than `active_s` after its
-    first one; what is marked already begins another flow."""
+    """Mark in (m,) the first packet of each flow that comes later than `active_s` after its first
+    one; existing marks already begin another flow.
+    """
     active_ns = int(active_s * SECOND)
     time_ns = batch.time_ns[groups.rows]
     opens = np.zeros(len(mark), np.bool_)
@@ -56,7 +57,7 @@ def reuses(state: FlowState, batch: PacketBatch, c: Columns, groups: Groups) -> 
     block = gather(batch.data, c.l4[rows] + 4, 4)
     seq = block.view(">u4").astype(np.uint32)
     pure = flags[syn] & ACK == 0
-    # what the same half said before: in this batch, or in the table
+    # the previous packet of the same half: in this batch, or in the table
     order = np.lexsort((syn, group_of * 2 + half))
     key = (group_of * 2 + half)[order]
     same = np.append(False, key[1:] == key[:-1])
@@ -65,12 +66,12 @@ def reuses(state: FlowState, batch: PacketBatch, c: Columns, groups: Groups) -> 
     reference = np.empty(len(syn), np.uint32)
     known[order] = same | state.isn_known[slot, half][order]
     reference[order] = np.where(same, before, state.isn[slot, half][order])
-    # a half that spoke before without a SYN was caught in mid-stream: any SYN is news
+    # a half without a SYN so far was captured from its middle: any SYN starts a new connection
     spoke = state.packets[slot, half] > 0
     # ... or earlier in this batch
     inside = np.flatnonzero(pure & ~known & ~spoke & (syn > groups.first[group_of]))
     if len(inside):
-        back = np.cumsum(~c.forward[groups.rows])  # packets of half 1 up to and with each row
+        back = np.cumsum(~c.forward[groups.rows])  # packets of half 1 up to and including each row
         first, last = groups.first[group_of[inside]], syn[inside] - 1
         of_back = back[last] - back[first] + ~c.forward[groups.rows[first]]
         of_front = last - first + 1 - of_back
@@ -98,14 +99,14 @@ def _answered(
     half: I64,
     opening: Bool,
 ) -> I64:
-    """(n,) what was acknowledged last to halves that have said nothing yet; 0 nothing.
+    """(n,) the last acknowledgement of halves that have sent nothing yet; 0 none.
 
-    `place` are positions in `groups.rows`; at `opening` ones only the table knows.
+    `place` are positions in `groups.rows`; at `opening` ones only the table has it.
     """
     told = np.where(state.tcp_open[slot, 1 - half], state.last_ack[slot, 1 - half], 0)
     out: I64 = told.astype(np.int64)
     inside = np.flatnonzero(~opening)
-    before = groups.rows[place[inside] - 1]  # of the other half, which alone has spoken
+    before = groups.rows[place[inside] - 1]  # of the other half, the only one that has sent
     ack = gather(batch.data, np.maximum(c.l4[before], 0) + 8, 4).view(">u4")
     out[inside] = np.where(c.tcp_flags[before] & ACK, ack, 0)
     return out
@@ -114,7 +115,7 @@ def _answered(
 def idle_gaps(
     state: FlowState, settings: MeterSettings, batch: PacketBatch, groups: Groups
 ) -> I64 | None:
-    """Positions in `groups.rows` of packets that come after the flow's time was over."""
+    """Positions in `groups.rows` of packets that come after the flow's timeout."""
     time_ns = batch.time_ns[groups.rows]
     shortest = int(min(settings.idle_tcp_s, settings.idle_udp_s, settings.idle_other_s) * SECOND)
     shortest_closed = int(min(settings.idle_tcp_closed_s * SECOND, shortest))
@@ -139,7 +140,7 @@ def idle_gaps(
 
 
 def _open_limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
-    """Idle time-out by protocol, in nanoseconds."""
+    """Idle timeout by protocol, in nanoseconds."""
     s = settings
     protocol = state.protocol[slots]
     seconds = np.where(
@@ -149,7 +150,7 @@ def _open_limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
 
 
 def limits(state: FlowState, settings: MeterSettings, slots: I64) -> I64:
-    """Idle time-out of each slot as it stands: closed and half-open connections go sooner."""
+    """Present idle timeout of each slot: shorter for closed and half-open connections."""
     s = settings
     limit = _open_limits(state, settings, slots)
     tcp = np.flatnonzero(state.protocol[slots] == TCP)

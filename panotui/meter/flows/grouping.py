@@ -1,10 +1,10 @@
-"""Rows of a batch by flow and by direction: sorted once, for all who need them so.
+"""Rows of a batch by flow and by direction: sorted once, for all users.
 
-Most of what is asked of a flow in a batch (its newest packet each way, bytes each way, the packet
-before this one) follows from where the sender changes. `Runs` finds those places once; what is
-asked then costs a step a flow instead of a pass over the rows, and sums are differences of one
-running sum. Both are several times as fast as numpy's `reduceat` and `where`, which take a branch
-a row.
+Most properties of a flow in a batch (its newest packet each way, bytes each way, the packet before
+this one) follow from the places where the sender changes. `Runs` finds those places once; each
+property then costs one step per flow instead of a pass over the rows, and sums are differences of
+one running sum. Both are several times faster than numpy's `reduceat` and `where`, which take a
+branch per row.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def group(rows: I64, slots: I32, capacity: int) -> Groups:
 
 
 class Runs(Struct):
-    """Where the sender changes in grouped rows: r runs of rows of one flow and half.
+    """The places where the sender changes in grouped rows: r runs of rows of one flow and half.
 
-    The directions that occur, d of them, are those of the groups' last rows, a group each, and then
-    the other halves of groups in which both speak.
+    The directions that occur, d of them, are those of the groups' last rows, one per group,
+    followed by the other halves of groups in which both halves send.
     """
 
     back: Bool  # (m,) sent by half 1
@@ -71,10 +71,11 @@ class Runs(Struct):
         return np.where(other, after, first)
 
     def neighbours(self) -> tuple[I64, I64]:
-        """(m,), (m,) position of the row before each of the same direction, and of the other
-        direction; -1 where the group has none."""
+        """(m,), (m,) position of the previous row of the same direction, and of the other
+        direction; -1 if the group has none.
+        """
         m = len(self.back)
-        before = self.start - 1  # the last row of the other half, where the group has one
+        before = self.start - 1  # the last row of the other half, if the group has one
         before[self.lead] = -1
         peer = np.repeat(before, np.diff(self.start, append=m))
         own = np.arange(-1, m - 1)
@@ -118,12 +119,12 @@ def group_sums(values: NDArray[np.integer[Any] | np.bool_], last: I64) -> I64:
 
 
 def groups_of(places: I64, first: I64) -> I64:
-    """Group of each of a few positions; `first` (g,) where groups start."""
+    """Group of each of a few positions; `first` (g,) start of each group."""
     return np.searchsorted(first, places, side="right") - 1
 
 
 def rank(key: NDArray[np.integer]) -> I64:
-    """(n,) how many earlier rows have the same key."""
+    """(n,) the number of earlier rows with the same key."""
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     edge = np.append(True, ordered[1:] != ordered[:-1])

@@ -1,10 +1,10 @@
-"""An open-addressing index from 64-bit keys to small numbers, looked up for a batch at a time.
+"""An open-addressing index from 64-bit keys to small numbers, with lookups for a whole batch.
 
 Keys must be well mixed already (their low bits choose the bucket) and greater than 0. A bucket
-holds only the number; its key lies under the number. Numbers in use are few and close together, so
-that a look-up misses the cache once, at the bucket. It is two gathers and one comparison a row for
-nearly all rows, then linear probing in rounds over the few that are left; insertion writes all new
-numbers at once and lets the losers of a bucket try the next.
+holds only the number; the key is stored by number. Numbers in use are few and adjacent, so that a
+lookup misses the cache once, at the bucket. It takes two gathers and one comparison per row for
+nearly all rows, then linear probing in rounds over the few remaining rows. Insertion writes all new
+numbers at once; those that lose a bucket try the next.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class HashIndex:
             size *= 2
         self._mask = np.uint64(size - 1)
         self._numbers: I32 = np.full(size, _EMPTY, np.int32)
-        # by number; -1 and -2 find the two zeros at the end, which are nobody's key
+        # by number; -1 and -2 find the two zeros at the end, which are not valid keys
         self._keys: U64 = np.zeros(capacity + 2, np.uint64)
         self._used = 0  # buckets that are not empty, deleted ones included
 
@@ -51,13 +51,13 @@ class HashIndex:
         return numbers
 
     def insert(self, keys: U64, numbers: I32) -> None:
-        """Add keys that are distinct and not in the index, under numbers that are not in use."""
+        """Add keys that are distinct and not in the index, under unused numbers."""
         if self._used + len(keys) > len(self._numbers) // 2:
             self._rebuild()
         self._put(keys, numbers)
 
     def remove(self, keys: U64) -> None:
-        """Delete keys; those that are absent are ignored."""
+        """Delete keys; absent ones are ignored."""
         bucket = self._locate(keys)
         self._numbers[bucket[bucket >= 0]] = _DELETED
 
@@ -66,7 +66,7 @@ class HashIndex:
         self._used = 0
 
     def replace(self, keys: U64, numbers: I32) -> None:
-        """Give present keys new numbers, which are not in use."""
+        """Give present keys new, unused numbers."""
         bucket = self._locate(keys)
         known: Bool = bucket >= 0
         self._numbers[bucket[known]] = numbers[known]
@@ -92,7 +92,7 @@ class HashIndex:
             occupant = self._numbers.take(bucket)
             free = occupant < 0
             self._numbers[bucket[free]] = numbers[free]
-            # of several for one bucket the last write stays
+            # of several keys for one bucket the last write stays
             won = self._numbers.take(bucket) == numbers
             self._used += int(np.count_nonzero(occupant[won] == _EMPTY))
             lost = ~won

@@ -1,4 +1,4 @@
-"""Ports that servers listen on: who is the server where no SYN tells."""
+"""Ports that servers listen on, to find the server if no SYN was seen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from panotui.model import Bool
 
-# Ports that servers listen on: the end that has one, when the other has none, is the server.
+# The end with one of these ports is the server, if the other end has none.
 KNOWN_PORT: Bool = np.zeros(65_536, np.bool_)
 KNOWN_PORT[1:1024] = True
 KNOWN_PORT[

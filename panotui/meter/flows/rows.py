@@ -1,7 +1,7 @@
-"""Rows of flows: what the table tells of them, the client's direction as `out`.
+"""Rows of flows: the table's content, with the client's direction as `out`.
 
 The columns of some slots go in, the fields of FLOW_DTYPE come out. `EndedRows` keeps the rows of
-flows that have ended, whose slots others may have by then.
+ended flows, whose slots may be in use again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 2048
 
 
 class EndedRows:
-    """The last rows of flows, until they are told."""
+    """The last rows of flows, until they are reported."""
 
     def __init__(self) -> None:
         self._parts: deque[FlowRows] = deque()
@@ -34,14 +34,16 @@ class EndedRows:
         self._count += len(rows)
 
     def order(self) -> None:
-        """Put them in order of their ids; those of a flood stay in that of their endings."""
+        """Sort them by id; those of a flood keep the order of their ends."""
         if 1 < self._count <= ROWS_AT_ONCE:
             ended = FlowRows(self._count)
             self.move_into(ended)
             self.add(ended.some(np.argsort(ended["id"])))
 
     def move_into(self, out: FlowRows) -> int:
-        """Write them to the beginning of `out`, giving up one part after another; how many."""
+        """Write them to the beginning of `out`, freeing one part after another; returns their
+        number.
+        """
         place = 0
         while self._parts:
             part = self._parts.popleft()
@@ -52,13 +54,13 @@ class EndedRows:
 
 
 def fill(state: FlowState, out: FlowRows, place: int, slots: I64) -> None:
-    """Write the rows of slots from a place on; some at a time bounds what is held besides."""
+    """Write the rows of slots from a place on; in portions, to limit the extra memory."""
     for start in range(0, len(slots), ROWS_AT_ONCE):
         out.place(place + start, rows_of(state, slots[start : start + ROWS_AT_ONCE]))
 
 
 def rows_of(state: FlowState, slots: I64) -> FlowRows:
-    """Rows of slots as they are now, the client's direction as `out`."""
+    """Present rows of slots, with the client's direction as `out`."""
     out = FlowRows(len(slots))
     if not len(slots):
         return out
@@ -69,7 +71,7 @@ def rows_of(state: FlowState, slots: I64) -> FlowRows:
     ):  # fmt: skip
         out[name] = getattr(state, name).take(slots)
     out["rtt_us"], out["rtt_min_us"] = _round_trips(state, slots)
-    # places in columns a half, laid flat: one index is several times as fast as two
+    # positions in columns per half, flattened: one index is several times faster than two
     client = slots * 2 + state.client.take(slots)
     server = client ^ 1
     for side, place in (("out", client), ("in", server)):
@@ -97,8 +99,9 @@ def rows_of(state: FlowState, slots: I64) -> FlowRows:
 
 
 def _round_trips(state: FlowState, slots: I64) -> tuple[I32, I32]:
-    """The least round trip from here to each end and back, together; and that of the nearer
-    end. Of one end where only one is known, -1 where none is."""
+    """The least round trip from here to each end and back, in total; and that of the nearer end.
+    Only of one end if only one is known, -1 if none is.
+    """
     both, nearer = np.full((2, len(slots)), -1, np.int32)
     least = state.rtt_least.take(slots, axis=0).astype(np.int64)
     timed = np.flatnonzero(least.any(axis=1))
@@ -111,7 +114,7 @@ def _round_trips(state: FlowState, slots: I64) -> tuple[I32, I32]:
 
 
 def _state(rows: FlowRows) -> U8:
-    """FLOW_STATES of rows that are otherwise filled."""
+    """FLOW_STATES of rows whose other fields are filled."""
     packets_out, packets_in = rows["packets_out"], rows["packets_in"]
     both = (packets_out > 0) & (packets_in > 0)
     state = np.where(both, 8, np.where(packets_out + packets_in == 1, 0, 9))

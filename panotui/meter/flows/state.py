@@ -1,11 +1,11 @@
-"""The columns of the flow table: what is known of each flow, a slot each.
+"""The columns of the flow table: the state of each flow, one slot each.
 
-A column is made by `_Columns`, which asks what a flow that is opened in a slot must find there: so
-none can be forgotten, and no flow inherits what another left.
+`_Columns` creates each column together with the value that a new flow starts with: so no column is
+forgotten, and no flow inherits the state of another.
 
 A column is per slot, or per slot and direction ("half"). Half 0 is the direction whose source is
-the lower end of the canonical five-tuple, half 1 the other; `client` tells which half goes from
-client to server.
+the lower end of the canonical five-tuple, half 1 the other; `client` is the half from client to
+server.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _HISTORY = 16
 
 
 class _Columns:
-    """Makes the columns of a table, and blanks them where a slot is taken."""
+    """Creates the columns of a table, and clears them when a slot is reused."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -56,37 +56,38 @@ class _Columns:
         self._rare: list[NDArray[np.generic]] = []
 
     def opened(self, kind: DTypeLike, *shape: int) -> NDArray[Any]:
-        """A column that `FlowTable` writes of every flow that it opens."""
+        """A column that `FlowTable` writes for every new flow."""
         return untouched((self._capacity, *shape), kind)
 
     def blank(self, kind: DTypeLike, *shape: int, blank: int = 0) -> NDArray[Any]:
-        """A column that a new flow finds blank: 0 or -1."""
+        """A column that is 0 or -1 for a new flow."""
         size = (self._capacity, *shape)
         column = np.full(size, blank, kind) if blank else untouched(size, kind)
         self._blanks.append((_flat(column), blank))
         return column
 
     def rare(self, kind: DTypeLike, *shape: int) -> NDArray[Any]:
-        """A column that most flows never write. Memory that was never written costs nothing, so it
-        is blanked only where there is something to blank: in a flood it stays as empty as it began.
+        """A column that most flows never write. Unwritten memory costs nothing, so it is cleared
+        only where it is not empty: in a flood it stays unused.
         """
         column = untouched((self._capacity, *shape), kind)
         self._note_rare(column)
         return column
 
     def counters(self, number: int) -> I32:
-        """(number, capacity, 2) rare counters a half; each lies together, because most flows need
-        few of them."""
+        """(number, capacity, 2) rare counters per half; each is contiguous, because most flows need
+        few of them.
+        """
         counts: I32 = untouched((number, self._capacity, 2), np.int32)
         for column in counts:
             self._note_rare(column)
         return counts
 
     def _note_rare(self, column: NDArray[Any]) -> None:
-        self._rare.append(_flat(column, 8))  # no wider integer could be asked whether it is zero
+        self._rare.append(_flat(column, 8))  # a wider integer could not be compared with zero
 
     def clear(self, slots: I32) -> None:
-        """Blank what flows opened in these slots must find blank."""
+        """Clear these slots for new flows."""
         for column, blank in self._blanks:
             column[slots] = blank
         for column in self._rare:
@@ -95,19 +96,19 @@ class _Columns:
 
 
 class FlowState:
-    """The columns, (capacity, ...) each; blank until written."""
+    """The columns, (capacity, ...) each; zero until written."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        # No slot from here on was ever used. Low slots are used first, so that what is asked of all
-        # flows is not asked of the whole table.
+        # No slot from here on was ever used. Low slots are used first, so that operations on all
+        # flows need not cover the whole table.
         self.top = 0
         new = self._columns = _Columns(capacity)
         self.id: U64 = new.opened(np.uint64)  # 0: the slot is free
         self.hash: U64 = new.opened(np.uint64)
         self.version: U8 = new.opened(np.uint8)
         self.protocol: U8 = new.opened(np.uint8)
-        self.client: U8 = new.opened(np.uint8)  # the half that goes from client to server
+        self.client: U8 = new.opened(np.uint8)  # the half from client to server
         self.client_by: U8 = new.opened(np.uint8)
         self.app: U8 = new.blank(np.uint8)
         self.vlan: I32 = new.opened(np.int32)
@@ -136,7 +137,7 @@ class FlowState:
         self.isn_known: Bool = new.blank(np.bool_, 2)
         counts = new.counters(len(TCP_COUNTS))
         self.counts: list[I32] = list(counts)  # (cap, 2) each, as `TCP_COUNTS`
-        # (cap, 2, counters); each counter lies together, because most flows need few of them
+        # (cap, 2, counters); each counter is contiguous, because most flows need few of them
         self.tcp_counts: I32 = counts.transpose(1, 2, 0)
         self.syn_ns: I64 = new.blank(np.int64)
         self.syn_last_ns: I64 = new.blank(np.int64)
@@ -160,7 +161,7 @@ class FlowState:
         self.dup_ack_run: I32 = new.rare(np.int32, 2)
         self.last_kind: U8 = new.rare(np.uint8, 2)  # of the last segment: keep-alive, probe
         self.rtt_seq: U32 = new.rare(np.uint32, 2)  # end of the half's newest segment
-        self.rtt_ns: I64 = new.rare(np.int64, 2)  # when it was sent; 0: it is not timed
+        self.rtt_ns: I64 = new.rare(np.int64, 2)  # time when it was sent; 0: not timed
         self.rtt_least: I32 = new.rare(np.int32, 2)  # microseconds and one; 0 unknown
         self.history: U8 = new.blank(np.uint8, _HISTORY)
         self.history_length: U8 = new.blank(np.uint8)
@@ -172,20 +173,20 @@ class FlowState:
         return np.flatnonzero(self.id[: self.top])
 
     def clear(self, slots: I32) -> None:
-        """Make slots ready for new flows: all is blank but what `opened` columns hold."""
+        """Prepare slots for new flows: all is cleared, except `opened` columns."""
         self._columns.clear(slots)
 
     def is_closed(self, slots: I64) -> Bool:
-        """Which connections are over: both ends said so, or one refused."""
+        """Mask of the connections that are over: both ends closed, or one refused."""
         counts = self.tcp_counts[slots]
-        # a connection that was refused may be asked for again with the same number
+        # a refused connection may be retried with the same number
         reset = either(counts[:, :, COUNT["rst"]] > 0) & (
             self.syn_last_ns[slots] <= self.rst_ns[slots]
         )
         return both(counts[:, :, COUNT["fin"]] > 0) | reset
 
     def one_way(self, slots: I64) -> Bool:
-        """Which are established connections that were seen in one direction only."""
+        """Mask of established connections that were seen in one direction only."""
         packets = self.packets[slots]
         established = packets.max(axis=1) > self.tcp_counts[slots, :, COUNT["syn"]].max(axis=1) + 2
         one: Bool = (packets == 0).any(axis=1) & (self.protocol[slots] == TCP) & established
@@ -194,7 +195,7 @@ class FlowState:
 
 def tally(counts: I32, slot: I64, side: I64, number: int) -> None:
     """Add one to counter `number` of each (slot, side); repeated pairs count each time."""
-    # numpy adds in place a hundred times as fast where index and type are plain
+    # numpy adds in place a hundred times faster with plain index and type
     np.add.at(counts[:, :, number].reshape(-1), slot * 2 + side, np.int32(1))
 
 
@@ -211,8 +212,9 @@ def either(halves: Bool) -> Bool:
 
 
 def _flat(column: NDArray[Any], widest: int = 16) -> NDArray[np.generic]:
-    """The same memory, one element a slot where a type of at most `widest` bytes fits: numpy is
-    then several times as fast. Zero stays zero, and -1 (all bits of an integer) stays -1."""
+    """The same memory, one element per slot where a type of at most `widest` bytes fits: numpy is
+    then several times faster. Zero stays zero, and -1 (all bits of an integer) stays -1.
+    """
     size = column.itemsize * column[0].size
     wide = {2: "i2", 4: "i4", 8: "i8", 16: "c16"}.get(size)
     if column.ndim == 1 or wide is None or size > widest:

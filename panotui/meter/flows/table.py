@@ -1,11 +1,11 @@
-"""The flow table: five-tuples in, one slot a flow, counters a direction, rows out.
+"""The flow table: five-tuples in, one slot per flow, counters per direction, rows out.
 
-Comes in: the columns of a batch. `assign` gives every row its slot (opening flows, evicting others
-when the table is full); `group` sorts the rows by slot, once for all who need them grouped; `split`
-starts new flows where a five-tuple is used again; `count` adds packets, bytes and times. Goes out:
-`rows`, the fields of FLOW_DTYPE, client first.
+In: the columns of a batch. `assign` gives every row its slot (creating flows, and evicting others
+if the table is full). `group` sorts the rows by slot, once for all users. `split` starts new flows
+where a five-tuple is used again. `count` adds packets, bytes and times. Out: `rows`, the fields of
+FLOW_DTYPE, client first.
 
-The columns are `state`'s; where a five-tuple's next flow begins is decided in `boundaries`.
+The columns are in `state`; `boundaries` decides where a five-tuple's next flow begins.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ from panotui.wire.protocols import TCP, UDP
 
 
 class TableTooSmall(Exception):
-    """The batch holds more flows than the table can hold at once: halve the batch."""
+    """The batch holds more flows than the table: halve the batch."""
 
 
 class FlowTable:
-    """Bounded table of live flows; see the module's paragraph."""
+    """Bounded table of live flows; see the module."""
 
     def __init__(self, settings: MeterSettings) -> None:
         cap = max(16, settings.flows_max)
@@ -77,22 +77,22 @@ class FlowTable:
         shortest_s = min(
             s.idle_tcp_closed_s, s.idle_tcp_half_open_s, s.idle_tcp_s, s.idle_udp_s, s.idle_other_s
         )
-        self._shortest_ns = int(shortest_s * SECOND)  # time-out of all
-        self._due_ns = NEVER  # no flow's time is over before
+        self._shortest_ns = int(shortest_s * SECOND)  # the shortest timeout
+        self._due_ns = NEVER  # no flow times out before
         self._next_id = 1
         self.evicted = 0
         self.expired = 0
         self.one_way_ended = 0
         self.two_way_ended = 0
-        self._evicted_before = 0  # of `evicted`, at the last drain
+        self._evicted_before = 0  # `evicted` at the last drain
         self.last_drain = False  # the input has ended: nothing is held back any more
         self._ended = EndedRows()
-        # numbers of the packets of a batch that do not follow each other
+        # numbers of the batch's packets, if they are not consecutive
         self.numbers: I64 | None = None
-        self._fresh_from = 1  # the first id that `assign` gave, or would have given
-        # slots that end, why, the slots that follow them, and the groups of these
+        self._fresh_from = 1  # the first id from `assign`, or the next one
+        # ending slots, the reason, the slots that follow them, and their groups
         self._closing: tuple[I64, U8, I64, I64] | None = None
-        # of the batch: slots whose client a SYN told, in order; where that SYN is; who was the
+        # of the batch: slots whose client a SYN determined, in order; position of that SYN; the
         # client before
         self._turned: tuple[I64, I64, U8] | None = None
 
@@ -102,10 +102,10 @@ class FlowTable:
     # -------------------------------------------------------------- rows to slots
 
     def assign(self, batch: PacketBatch, c: Columns, rows: I64) -> I32:
-        """Slot of each of `rows` (int32, aligned with them); opens flows that are new.
+        """Slot of each of `rows` (int32, aligned with them); creates new flows.
 
-        Raises `TableTooSmall`, before anything has changed, when the flows of these rows and the
-        table's size do not fit together.
+        Raises `TableTooSmall`, before any change, if the flows of these rows do not fit into the
+        table.
         """
         self._fresh_from = self._next_id
         hashes = c.hash[rows] if len(rows) != len(c.hash) else c.hash
@@ -176,7 +176,7 @@ class FlowTable:
         state.port[slots, 1 - half] = c.dport[rows]
 
     def find(self, hashes: U64) -> I32:
-        """(n,) slots of five-tuples, -1 of those of no flow that is known."""
+        """(n,) slots of five-tuples, -1 without a known flow."""
         return self._index.find(hashes)
 
     # -------------------------------------------------------------- grouping
@@ -186,11 +186,12 @@ class FlowTable:
         return group(rows, slots, self.capacity)
 
     def split(self, batch: PacketBatch, c: Columns, rows: I64, slots: I32, groups: Groups) -> bool:
-        """Start new flows where a five-tuple is used again; changes `slots`; true if it did.
+        """Start new flows where a five-tuple is used again; changes `slots`; true if there were
+        any.
 
         A flow ends where a pure SYN carries another initial sequence number than its direction had
-        (as tshark starts a new stream), where it was silent for longer than its idle time-out, or
-        where it is older than `active_s`: then it goes on under another id.
+        (as in tshark), where it was silent for longer than its idle timeout, or where it is older
+        than `active_s`: then it continues under another id.
         """
         state = self.state
         reused = reuses(state, batch, c, groups)
@@ -217,11 +218,11 @@ class FlowTable:
         group_of = groups_of(places, groups.first)
         old = groups.slot[group_of]
         end_of_group = groups.first[group_of] + groups.size[group_of]
-        # each mark's flow lives until the next mark of its group, or the end of the group
+        # each mark's flow lasts until the next mark of its group, or the end of the group
         next_place = np.append(places[1:], m)
         stop = np.minimum(next_place, end_of_group)
-        # a slot whose very first row here is a mark ends now; otherwise its rows before the mark
-        # are counted first, by `count`, so the old slot keeps them and is closed afterwards
+        # a slot whose first row in this batch is a mark ends now; otherwise `count` first adds its
+        # rows before the mark, so the old slot keeps them and is closed afterwards
         arrival = np.argsort(groups.rows[places], kind="stable")
         new = np.empty(len(places), np.int32)
         new[arrival] = self._open(batch, c, groups.rows[places[arrival]])
@@ -232,7 +233,7 @@ class FlowTable:
         moved = groups.rows[np.repeat(places, width) + within]
         position = np.searchsorted(rows, moved)
         slots[position] = owner
-        # the index knows the newest; all older ones wait in `_closing` until they are counted
+        # the index has the newest one; older ones wait in `_closing` until they are counted
         last = np.append(group_of[1:] != group_of[:-1], True)
         self._index.replace(state.hash[new[last]], new[last])
         previous = np.where(
@@ -242,14 +243,14 @@ class FlowTable:
         return True
 
     def _number_fresh(self) -> None:
-        """Let ids rise with first packets also where flows were split off those of `assign`."""
+        """Let ids rise with first packets also for flows split off those of `assign`."""
         state = self.state
         fresh = np.flatnonzero(state.id[: state.top] >= self._fresh_from)
         order = np.argsort(state.first_packet[fresh])
         state.id[fresh[order]] = np.arange(self._fresh_from, self._next_id, dtype=np.uint64)
 
     def hand_on(self) -> None:
-        """Let flows that go on under another id know what they were, once that is counted."""
+        """Copy the properties of flows that continue under another id, after counting."""
         if self._closing is None:
             return
         slots, ends, following, owner = self._closing
@@ -262,16 +263,16 @@ class FlowTable:
                 self._inherit(slots[some], following[some])
 
     def finish_splits(self) -> None:
-        """Close the flows that `split` ended, after all that their last rows told was noted."""
+        """Close the flows that `split` ended, after their last rows were counted."""
         if self._closing is not None:
             slots, ends, _, _ = self._closing
             self._closing = None
             self._close(slots, ends, indexed=False)
 
     def _inherit(self, old: I64, new: I64) -> None:
-        """Give flows that go on under another id what their first packets told."""
+        """Copy the properties from the first packets to flows that continue under another id."""
         state = self.state
-        flip = state.client_by[new] == BY_SYN  # a piece may see the SYN sent again
+        flip = state.client_by[new] == BY_SYN  # a piece may contain the retransmitted SYN
         old, new = old[~flip], new[~flip]
         kept: list[NDArray[Any]] = [
             state.client, state.client_by, state.app, state.lane, state.offered, state.isn,
@@ -283,7 +284,7 @@ class FlowTable:
     # -------------------------------------------------------------- counting
 
     def count(self, batch: PacketBatch, c: Columns, groups: Groups) -> None:
-        """Add the rows to their flows: packets, bytes, times, MACs, who is the client."""
+        """Add the rows to their flows: packets, bytes, times, MACs, the client."""
         state = self.state
         rows, slot, first, last = groups.rows, groups.slot, groups.first, groups.last
         if not len(rows):
@@ -320,7 +321,7 @@ class FlowTable:
         time_ns: I64,
         ordered: bool,
     ) -> None:
-        """What the newest packet each way tells, and the TTL of the oldest."""
+        """Properties of the newest packet each way, and the TTL of the oldest."""
         state = self.state
         key = groups.slot.take(ways.group) * 2 + ways.half
         at = groups.rows.take(ways.newest)
@@ -364,7 +365,7 @@ class FlowTable:
             column[slot * 2 + side] = time_ns.take(oldest[some])
 
     def _signals(self, batch: PacketBatch, c: Columns, groups: Groups, half: Bool) -> None:
-        """SYN, FIN and RST: counts, times, and the client that a SYN tells."""
+        """SYN, FIN and RST: counts, times, and the client determined by a SYN."""
         state = self.state
         self._turned = None
         flags = c.tcp_flags[groups.rows]
@@ -376,7 +377,7 @@ class FlowTable:
         side = half[places].astype(np.int64)
         flag = flags[places]
         time_ns = batch.time_ns[rows]
-        self._over_by(int(time_ns.min()))  # what is closed or half open goes sooner
+        self._over_by(int(time_ns.min()))  # closed and half-open connections time out sooner
         for bit, name in ((SYN, "syn"), (FIN, "fin"), (RST, "rst")):
             hit = flag & bit != 0
             tally(state.tcp_counts, slot[hit], side[hit], COUNT[name])
@@ -390,7 +391,7 @@ class FlowTable:
         state.syn_ns[slot[new]] = time_ns[new]
         new = accepting[(state.synack_ns[slot[accepting]] == 0) & (time_ns[accepting] > 0)]
         state.synack_ns[slot[new]] = time_ns[new]
-        # the first SYN tells the client; `syn` is latest first, so that the first one stays
+        # the first SYN determines the client; `syn` is latest first, so that the first one stays
         fresh = syn[state.client_by[slot[syn]] != BY_SYN]
         if len(fresh):
             client = np.where(flag[fresh] & ACK != 0, 1 - side[fresh], side[fresh])
@@ -408,7 +409,7 @@ class FlowTable:
         state.rst_ttl[slot[rst]] = c.ttl[rows[rst]]
 
     def from_client(self, rows: I64, slots: I32, half: I64 | Bool) -> Bool:
-        """Whether rows of this batch are from the client, as far as was known when each came."""
+        """Whether rows of this batch are from the client, as known when each arrived."""
         client = self.state.client[slots]
         if self._turned is not None:
             place, early = self._before_syn(rows, slots)
@@ -417,7 +418,7 @@ class FlowTable:
         return told
 
     def from_start(self, rows: I64, slots: I32) -> Bool:
-        """Whether a SYN of their connection was seen when rows of this batch came."""
+        """Whether a SYN of their connection was seen before rows of this batch."""
         state = self.state
         known: Bool = state.isn_known[slots, 0] | state.isn_known[slots, 1]
         if self._turned is not None:
@@ -425,7 +426,9 @@ class FlowTable:
         return known
 
     def _before_syn(self, rows: I64, slots: I32) -> tuple[I64, I64]:
-        """Places of slots in `_turned`, and which of `rows` came before their connection's SYN."""
+        """Positions of slots in `_turned`, and which of `rows` came before their connection's
+        SYN.
+        """
         assert self._turned is not None
         told, at, _ = self._turned
         place = np.minimum(np.searchsorted(told, slots), len(told) - 1)
@@ -434,18 +437,17 @@ class FlowTable:
     # -------------------------------------------------------------- endings
 
     def _over_by(self, time_ns: int) -> None:
-        """The time-out of a flow that spoke at this time may be another from now on."""
+        """The timeout of a flow with a packet at this time may have changed."""
         self._due_ns = min(self._due_ns, time_ns + self._shortest_ns)
 
     def is_quiet(self, now_ns: int) -> bool:
-        """No flow is over at `now_ns`, and none waits to be told of."""
+        """True if no flow has timed out by `now_ns`, and none waits to be reported."""
         if now_ns > self._due_ns or self._ended:
             return False
         return not self.state.changed[: self.state.top].any()
 
     def over_ns(self, until_ns: int) -> int:
-        """When the first flow's time is over, if it says nothing more; at least that nothing is
-        before `until_ns`."""
+        """When the first flow times out without further packets; checked only up to `until_ns`."""
         if self._ended or self.last_drain:
             return 0
         if self._due_ns < until_ns:
@@ -455,7 +457,7 @@ class FlowTable:
         return self._due_ns
 
     def expire(self, now_ns: int) -> None:
-        """End the flows whose time is over at `now_ns`."""
+        """End the flows that have timed out by `now_ns`."""
         if now_ns <= self._due_ns:
             return
         state = self.state
@@ -471,7 +473,7 @@ class FlowTable:
             return
         most = self.capacity // 8
         if len(gone) > most and not self.last_drain:
-            # what a flood left goes bit by bit, the oldest first
+            # the remains of a flood go in portions, the oldest first
             gone = gone[np.lexsort((state.id[gone], state.last_ns[gone]))[:most]]
             self._due_ns = 0
         reset = state.tcp_counts[gone, :, COUNT["rst"]].any(axis=1)
@@ -481,10 +483,10 @@ class FlowTable:
         self._close(gone, end.astype(np.uint8))
 
     def _evict(self, needed: int, held: NDArray[np.integer]) -> None:
-        """Free at least `needed` slots, none of `held`: the least worth first, then the oldest.
+        """Free at least `needed` slots, none of `held`: the least valuable first, then the oldest.
 
-        Worth: closed flows nothing, then by how often both sides spoke, so that a flood of single
-        packets evicts itself and conversations keep their counts.
+        Value: zero for closed flows, otherwise by how often both sides sent, so that a flood of
+        single packets evicts itself and conversations keep their counts.
         """
         state = self.state
         live = state.live
@@ -494,7 +496,7 @@ class FlowTable:
         packets = state.packets[candidates]
         worth = np.minimum(packets.sum(axis=1), 7) // 2 + 4 * np.minimum(packets.min(axis=1), 2)
         worth[(state.protocol[candidates] == TCP) & state.is_closed(candidates)] = 0
-        # seconds since 1970 fit in 2^40, so 2^-20 s leaves room for the worth above the time
+        # seconds since 1970 fit in 2^40, so 2^-20 s leaves room for the value above the time
         score = (worth << 56) | (state.last_ns[candidates] >> 8)
         count = min(len(candidates), max(needed, self.capacity // 16))
         victims = candidates[np.argpartition(score, count - 1)[:count]]
@@ -509,7 +511,7 @@ class FlowTable:
         both = (state.packets[slots] > 0).all(axis=1) & (state.protocol[slots] == TCP)
         self.two_way_ended += int(both.sum())
         self.one_way_ended += int(state.one_way(slots).sum())
-        # A flood that comes and goes between two ticks was never told of, and need not be.
+        # Flows of a flood that come and go between two ticks were never reported, and need not be.
         keep = state.reported[slots] | (ends != END_EVICTED)
         room = max(0, self.capacity // 16 - len(self._ended))
         extra = np.flatnonzero(~keep)
@@ -530,13 +532,13 @@ class FlowTable:
     def drain(self) -> FlowRows:
         """Rows of the flows that ended or changed since the last drain; ended ones first.
 
-        Of new, unanswered flows (a flood, a scan) at most a sixteenth of the table's size is told
-        of at once: the others wait until they have more to say, or until it is their turn. At the
-        end of the input all are told, unless they are still being evicted.
+        Of new, unanswered flows (a flood, a scan) at most a sixteenth of the table's size is
+        reported at once; the others wait until they change, or for their turn. At the end of the
+        input all are reported, except those still being evicted.
         """
         state = self.state
         changed = np.flatnonzero(state.changed[: state.top])
-        # in order of their ids: slots and endings depend on how packets were cut into batches
+        # in order of their ids: slots and ends depend on how packets were split into batches
         changed = changed[np.argsort(state.id[changed])]
         most = self.capacity // 16
         flooded = self.evicted > self._evicted_before
@@ -557,8 +559,9 @@ class FlowTable:
         return out
 
     def so_far(self, most: int) -> FlowRows:
-        """Rows of what has changed since the last drain, of no more than `most` flows, those with
-        most packets; the next drain tells of them all the same."""
+        """Rows of flows that changed since the last drain, at most `most`, those with the most
+        packets; the next drain reports them anyway.
+        """
         state = self.state
         changed = np.flatnonzero(state.changed[: state.top])
         if len(changed) > most:
@@ -572,7 +575,7 @@ class FlowTable:
         return self._next_id - 1
 
     def set_apps(self, flow_ids: U64, apps: U8) -> None:
-        """Name what live flows carry; ids that are not live are ignored."""
+        """Set the protocols of live flows; other ids are ignored."""
         state = self.state
         if not len(flow_ids) or not len(live := state.live):
             return
@@ -583,7 +586,7 @@ class FlowTable:
         state.app[live[order[place[hit]]]] = apps[hit]
 
     def ways(self) -> tuple[int, int]:
-        """TCP connections that ran in one direction only, and in both, ended ones included."""
+        """TCP connections seen in one direction only, and in both, ended ones included."""
         state = self.state
         live = state.live
         both = (state.packets[live] > 0).all(axis=1) & (state.protocol[live] == TCP)
@@ -594,7 +597,7 @@ class FlowTable:
 
 
 def _add_halves(column: I64, slot: I64, total: I64, of_back: I64) -> None:
-    """Add to (slot, half) what both halves have together and what half 1 has of it."""
+    """Add to (slot, half) the sum of both halves, and the part of half 1."""
     flat = column.reshape(-1)
     key = slot * 2
     flat[key] += total - of_back

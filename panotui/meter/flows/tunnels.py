@@ -1,8 +1,8 @@
 """Names tunnels by their outer header: the first packets of flows in, an index into `APPS` out.
 
-What a tunnel carries stays unread and uncounted; that it is one must be seen, because traffic in it
-passes every rule about names and ports. Formats: RFC 7348 section 5 (VXLAN), RFC 8926 section 3.4
-(GENEVE), RFC 2784 (GRE), RFC 2003 and 4213 (IP in IP).
+The content of a tunnel is neither decoded nor counted. The tunnel itself must be recognised,
+because traffic in it evades every rule about names and ports. Formats: RFC 7348 section 5 (VXLAN),
+RFC 8926 section 3.4 (GENEVE), RFC 2784 (GRE), RFC 2003 and 4213 (IP in IP).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _INNER = (0x6558, 0x0800, 0x86DD)  # Ethernet, IPv4, IPv6
 
 
 def tunnel_apps(batch: PacketBatch, c: Columns, rows: I64) -> U8:
-    """(m,) app of the rows that `decode` flagged as TUNNEL; 0 where the first bytes behind a UDP
-    header contradict the port. Where they were not captured the port decides."""
+    """(m,) protocol of the rows that `decode` flagged as TUNNEL; 0 if the first bytes behind a UDP
+    header contradict the port. If they were not captured, the port decides.
+    """
     app = np.where(c.protocol[rows] == _GRE_PROTOCOL, _GRE, _IN_IP).astype(np.uint8)
     udp = c.protocol[rows] == _UDP
     seen: Bool = c.payload_captured[rows] >= 8

@@ -1,1 +1,1 @@
-"""The measures of RTP streams, a file a measure."""
+"""The measures of RTP streams, one file per measure."""

@@ -1,8 +1,8 @@
-"""Grouped arrays: rows sorted by a key, worked on as one array with segment operations.
+"""Grouped arrays: rows sorted by a key, processed as one array with segment operations.
 
-In: a grouped key column (equal keys are neighbours). Out: where segments start, the previous
+In: a grouped key column (equal keys are neighbours). Out: the starts of segments, the previous
 row's value within a segment, running extremes, and the first-order filter of RFC 3550's jitter,
-each without a Python step a row.
+each without a Python step per row.
 """
 
 from __future__ import annotations
@@ -62,14 +62,16 @@ class Segments:
         return self._index
 
     def previous(self, values: NDArray[_Number], before: NDArray[_Number]) -> NDArray[_Number]:
-        """(n,) the preceding row's value, `before` (a value a segment) at the segments' starts."""
+        """(n,) the preceding row's value, `before` (one value per segment) at the segments'
+        starts.
+        """
         out = np.empty_like(values)
         out[1:] = values[:-1]
         out[self.starts] = before
         return out
 
     def running_sum(self, values: I64, before: I64) -> I64:
-        """(n,) sum of the segment's values up to and with each row, on top of `before`."""
+        """(n,) sum of the segment's values up to and including each row, added to `before`."""
         total = np.cumsum(values)
         shift = before - total[self.starts] + values[self.starts]
         result: I64 = total + shift[self.index]
@@ -78,7 +80,7 @@ class Segments:
     def running_max(self, values: I64) -> I64:
         """(n,) largest value of the segment so far; values must span less than 2^44."""
         low = values.min(initial=0)
-        # Segments are lifted apart, so that one accumulate over all rows starts anew in each.
+        # Segments are shifted apart, so that one accumulate over all rows starts again in each.
         lift = self.index * _APART - low
         result: I64 = np.maximum.accumulate(values + lift) - lift
         return result
@@ -94,8 +96,9 @@ class Segments:
 def smooth(values: F64, segments: Segments, before: F64) -> F64:
     """(n,) J += (x - J) / 16 over each segment, starting from `before` (RFC 3550 6.4.1).
 
-    Rows are laid into blocks; within one, J_k = a^(k+1) J + (1/16) sum a^(k-i) x_i is a scaled
-    cumulative sum (all terms are positive, so nothing cancels); blocks of a segment are chained.
+    Rows are arranged in blocks; within one, J_k = a^(k+1) J + (1/16) sum a^(k-i) x_i is a scaled
+    cumulative sum (all terms are positive, so nothing cancels); the blocks of a segment are
+    chained.
     """
     count = len(segments.starts)
     block = 8
@@ -133,6 +136,6 @@ def smooth(values: F64, segments: Segments, before: F64) -> F64:
 
 
 def pick(mask: Bool, key: I64) -> tuple[I64, Segments | None]:
-    """Rows where `mask` holds and their segments by `key`; None when there are none."""
+    """Rows where `mask` is true and their segments by `key`; None without any."""
     rows = np.flatnonzero(mask)
     return rows, Segments(key[rows]) if len(rows) else None

@@ -1,9 +1,9 @@
-"""Sequence numbers that packets beside a stream, of its SSRC but not its own, have used up.
+"""Sequence numbers used by foreign packets: packets with a stream's SSRC that do not belong to it.
 
-In: those numbers, and the stream's own packets. Out: which missing numbers nobody was to send. Two
-habits are known: error correction takes numbers of its own (a number that it took is no loss), and
-some cameras give a strange packet the number of the next picture's first (one that is missing is
-lost all the same). What a stream's packets have shown so far tells which one it is.
+In: those numbers, and the stream's own packets. Out: missing numbers that are not lost packets. Two
+behaviours are known. Error correction uses sequence numbers of its own, so a number that it used is
+no loss. Some cameras give a foreign packet the number of the next picture's first packet, so a
+missing number is lost all the same. The stream's packets so far show which behaviour it has.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from panotui.meter.rtp.records import Grouped
 from panotui.model import I64, SECOND, U16
 
 _NEAR_NS = SECOND  # between a foreign packet and the gap that it explains
-_KEPT = 512  # numbers a stream
+_KEPT = 512  # numbers per stream
 
 
 class ForeignNumbers:
-    """Numbers that foreign packets brought lately, by stream."""
+    """Recent numbers of foreign packets, by stream."""
 
     def __init__(self) -> None:
         self._when: dict[int, dict[int, int]] = {}  # stream -> number of 16 bits -> time_ns
-        self._shared: dict[int, int] = {}  # numbers that came as the stream's own, too
+        self._shared: dict[int, int] = {}  # numbers that were also used by the stream's own packets
         self._noted: dict[int, int] = {}
         self._excused: dict[int, dict[int, None]] = {}  # extended numbers that were explained
 
@@ -34,7 +34,7 @@ class ForeignNumbers:
             table.pop(stream, None)
 
     def note(self, stream: int, numbers: U16, time_ns: I64) -> None:
-        """Foreign packets (n,) came with these numbers."""
+        """Add numbers of foreign packets (n,)."""
         known = self._when.setdefault(stream, {})
         self._noted[stream] = self._noted.get(stream, 0) + len(numbers)
         for number, when in zip(numbers[-_KEPT:].tolist(), time_ns[-_KEPT:].tolist(), strict=True):
@@ -44,7 +44,7 @@ class ForeignNumbers:
             del known[next(iter(known))]
 
     def compare(self, packets: Grouped) -> None:
-        """Do the stream's own packets bring numbers that foreign ones brought?"""
+        """Check whether the stream's own packets use the same numbers as foreign ones."""
         segments = packets.segments
         for i in np.flatnonzero(np.isin(segments.ids, list(self._when))).tolist():
             stream = int(segments.ids[i])
@@ -61,9 +61,9 @@ class ForeignNumbers:
             self._shared[stream] = self._shared.get(stream, 0) + near
 
     def explained(self, stream: int, first: int, last: int, time_ns: int) -> list[int]:
-        """Which of the missing extended numbers were foreign packets', so that none is lost.
+        """The missing extended numbers that foreign packets used, so that they are not lost.
 
-        `time_ns` is when the gap showed. Each is explained once.
+        `time_ns` is when the gap appeared. Each number is explained once.
         """
         known = self._when.get(stream)
         if known is None or 2 * self._shared.get(stream, 0) > self._noted[stream]:
@@ -89,7 +89,9 @@ class ForeignNumbers:
         return out
 
     def came_after_all(self, stream: int, number: int) -> bool:
-        """A packet of the stream brings an extended number that was explained: it was to come."""
+        """A packet of the stream has an extended number that was explained: it was expected after
+        all.
+        """
         excused = self._excused.get(stream)
         if excused is None or number not in excused:
             return False

@@ -1,9 +1,9 @@
-"""When frames start: their jitter, their usual interval, how late they are, and play-out.
+"""When frames start: their jitter, usual interval and lateness, and play-out.
 
 In: the frames that begin in a batch, in order of their first packet. Out: in the stream's row the
 lateness and the jumps of its RTP clock; the interval between frames in `StreamColumns`; jitter of
-frames; and what a decoder would have seen (`stutter`). Only frames that move the clock forward
-count: with B-frames, others come in between.
+frames; and the stalls of a decoder (`playout_stalls`). Only frames that advance the clock count:
+with B-frames, others come in between.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import F64, I64, SECOND, Bool, Rows
 
-SETTLE_NS = SECOND  # of a new stream, or one that plays again, before play-out is judged
-_BACK_S = 0.5  # a clock that goes back by more is looked at: B-frames soon catch up,
-_BEHIND_MAX = 10  # and one that is behind for more frames was set
-_STRANGE_MAX = 3  # frames in a row whose stamps are far off begin a timeline of their own
-_STEPS = 32  # frame intervals of which the usual one is the median
+SETTLE_NS = SECOND  # of a new or resumed stream, before play-out is judged
+_BACK_S = 0.5  # a larger step back of the clock is examined: B-frames soon catch up,
+_BEHIND_MAX = 10  # and a clock that stays behind for more frames was set
+_STRANGE_MAX = 3  # consecutive frames with far-off stamps that start a new timeline
+_STEPS = 32  # frame intervals whose median is the usual one
 _NEVER = np.iinfo(np.int64).max
 
 
 class FrameStarts(Struct):
-    """Packets of a batch that start frames, and the frame interval that held then."""
+    """Packets of a batch that start frames, and the frame interval at that time."""
 
     rows: I64  # (k,) ascending
     interval: I64  # (k,) ticks, 0 unknown
 
     def interval_at(self, row: int, packets: Grouped, stream: int) -> int | None:
-        """The interval at the first start of the stream's from this row on; None: none."""
+        """The interval at the stream's first start from this row on; None: none."""
         place = int(np.searchsorted(self.rows, row))
         if place == len(self.rows):
             return None
@@ -57,7 +57,7 @@ NO_STARTS = FrameStarts(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class FrameTiming:
-    """State a stream: its newest frame, and the newest one that moved its clock forward."""
+    """State per stream: its newest frame, and the newest one that advanced its clock."""
 
     def __init__(self, state: StreamColumns, seconds: StreamSeconds) -> None:
         n = state.capacity
@@ -69,12 +69,12 @@ class FrameTiming:
         self._has_frame: Bool = np.zeros(n, bool)
         self._newest_ns: I64 = np.zeros(n, np.int64)  # of the newest frame
         self._newest_stamp: I64 = np.zeros(n, np.int64)
-        # of the newest frame that was stamped far off: stamp, time, how many in a row
+        # of the newest frame with a far-off stamp: stamp, time, number in a row
         self._strange: I64 = np.zeros((n, 3), np.int64)
         self._lag: I64 = np.zeros(n, np.int64)  # the highest timestamp minus that
-        self._behind: I64 = np.zeros(n, np.int64)  # frames since the clock went back
+        self._behind: I64 = np.zeros(n, np.int64)  # frames since the clock stepped back
         self._ordinal: I64 = np.zeros(n, np.int64)  # frames so far
-        self._forward_ns: I64 = np.zeros(n, np.int64)  # of the newest that moved the clock forward
+        self._forward_ns: I64 = np.zeros(n, np.int64)  # of the newest that advanced the clock
         self._forward_stamp: I64 = np.zeros(n, np.int64)
         self._forward_ordinal: I64 = np.zeros(n, np.int64)
         self._steps: I64 = np.zeros((n, _STEPS), np.int64)  # ticks, newest last
@@ -99,7 +99,7 @@ class FrameTiming:
             table[stream] = 0
 
     def measure(self, packets: Grouped, frames: Frames, resumed: I64) -> FrameStarts:
-        """Take the new frames of a batch; before the packets `resumed` the stream was paused."""
+        """Measure the new frames of a batch; before the packets `resumed` the stream was paused."""
         new, at = frames.new, frames.starts
         if not len(new):
             return NO_STARTS
@@ -143,7 +143,7 @@ class FrameTiming:
         ticks = wrap32(at_stamp - forward_before)
         valid = ~fresh[rows]
         self._add_jitter(moves, at_ns, deviation(gap_ns, ticks, rate), valid, rate)
-        # With B-frames a step forward is that of all frames that came since the last one.
+        # With B-frames a step forward covers all frames since the last one.
         self._rate.follow(moves, at_ns, ticks, fresh[rows], rate)
         count = ordinal[rows] - moves.previous(ordinal[rows], self._forward_ordinal[ids])
         self._forward_ordinal[ids] = ordinal[rows][moves.ends]
@@ -162,12 +162,13 @@ class FrameTiming:
     def _steps_of(
         self, part: Segments, stamp: I64, time_ns: I64, at: I64, resumed: I64
     ) -> tuple[Bool, I64, I64]:
-        """(n,) frames before which nothing tells of them, and since the frame before each one the
-        ticks and the time."""
+        """(n,) frames without a usable predecessor, and the ticks and time since the frame before
+        each one.
+        """
         ids = part.ids
         first = np.zeros(part.n, bool)
         first[part.starts] = ~self._has_frame[ids]
-        unknown = first | np.isin(at, resumed)  # what went before tells nothing of their lateness
+        unknown = first | np.isin(at, resumed)  # earlier frames say nothing about their lateness
         step = wrap32(stamp - part.previous(stamp, self._newest_stamp[ids]))
         step[first] = 0
         return unknown, step, time_ns - part.previous(time_ns, self._newest_ns[ids])
@@ -177,8 +178,8 @@ class FrameTiming:
     ) -> tuple[Bool, Bool]:
         """(n,) frames that are on their stream's timeline, and those of them that begin another.
 
-        Some recorders stamp one picture hours away now and then: it is counted and left out. Three
-        in a row that agree are a clock that was set.
+        Some recorders stamp one picture hours off now and then: it is counted and ignored. Three
+        consistent ones in a row mean that the clock was set.
         """
         keep, begins = np.ones(part.n, bool), np.zeros(part.n, bool)
         odd = np.logical_or.reduceat(jump, part.starts) | (self._strange[part.ids, 2] > 0)
@@ -198,7 +199,7 @@ class FrameTiming:
             ):
                 off_s = 0.0 if anew else _off(here - last[0], when - last[1], rate)
                 if off_s <= JUMP_S / 2:
-                    # A camera that paused and kept its clock running has not jumped.
+                    # A camera that paused while its clock ran has not jumped.
                     begins[i] = off_s > AGREES_S
                     jumps[stream] += max(count - 1, 0)
                     count = 0
@@ -218,8 +219,9 @@ class FrameTiming:
         return keep, begins
 
     def _set_back(self, part: Segments, step: I64, fresh: Bool, clock: F64) -> None:
-        """Mark in `fresh` (n,) the frames by which a clock that went back has not caught up: it
-        was set, and goes on from there."""
+        """Mark in `fresh` (n,) the frames at which a clock that stepped back has not caught up: it
+        was set, and continues from there.
+        """
         rate = np.where(clock > 0, clock, VIDEO_HZ)
         far = step < -_BACK_S * rate
         odd = np.logical_or.reduceat(far & ~fresh, part.starts) | (self._behind[part.ids] > 0)
@@ -239,9 +241,9 @@ class FrameTiming:
             self._behind[owner] = behind
 
     def _forward(self, stream: I64, step: I64, fresh: Bool, part: Segments) -> tuple[Bool, I64]:
-        """Frames (n,) that are ahead of all before them, and how far each stream lags at its end.
+        """Frames (n,) ahead of all before them, and the lag of each stream at its end.
 
-        A timeline is a stretch without jumps; within it only the clock's way forward counts.
+        A timeline is a stretch without jumps; within it only advances of the clock count.
         """
         anew = fresh.copy()
         anew[part.starts] = True
@@ -265,7 +267,7 @@ class FrameTiming:
         self._seconds.add_frame_jitter(moves.ids[moves.index], time_ns, jitter_ms)
 
     def _play(self, stream: I64, complete_ns: I64, timestamp: I64, rate: F64) -> None:
-        """Let the decoders play these frames, which are complete.
+        """Pass these complete frames to the play-out model.
 
         (Not B-frames: they are late by design, and a decoder waits for them.)
         """
@@ -275,17 +277,17 @@ class FrameTiming:
         if not known.any():
             return
         stream, complete_ns = stream[known], complete_ns[known]
-        # How a stream starts (a burst, then pacing) is no stutter.
+        # The start of a stream (a burst, then pacing) does not count as a stall.
         settling = complete_ns - state.row["first_ns"][stream] < SETTLE_NS
         if state.pauses:
             settling |= state.pauses.ended(stream, complete_ns - SETTLE_NS, complete_ns)
         self._stutter.play(stream, complete_ns, timestamp[known], rate[known], settling)
 
     def _intervals(self, moves: Segments, ticks: I64, valid: Bool) -> I64:
-        """(n,) frame interval that is taken as normal at each row: median of the last steps.
+        """(n,) the normal frame interval at each row: median of the last steps.
 
-        It is renewed after the 2nd, 4th, 8th and every 16th step, so that it does not depend on
-        how packets were cut into batches.
+        It is updated after the 2nd, 4th, 8th and every 16th step, so that it does not depend on how
+        packets were batched.
         """
         known = self._state.frame_interval
         out = known[moves.ids][moves.index]
@@ -296,7 +298,7 @@ class FrameTiming:
         ids = part.ids
         position = np.arange(part.n) - part.starts[part.index]
         total = self._step_count[ids][part.index] + position + 1
-        # One line a stream: the 32 steps before, then the new ones.
+        # One line per stream: the 32 steps before, then the new ones.
         width = _STEPS + part.counts
         base = np.cumsum(width) - width
         line = np.empty(int(width.sum()), np.int64)
@@ -310,9 +312,9 @@ class FrameTiming:
             window[np.arange(_STEPS)[None, :] >= have[:, None]] = _NEVER
             window.sort(axis=1)
             median = window[np.arange(len(renew)), (have - 1) // 2]
-            # (the last assignment of a stream wins, which is its newest)
+            # (the last assignment of a stream stays, which is its newest)
             known[ids[part.index[renew]]] = median
-            # Rows after a renewal, up to the next, use it.
+            # Rows after an update, up to the next, use it.
             source = np.full(moves.n, -1, np.int64)
             source[rows[renew]] = np.arange(len(renew))
             shifted = moves.previous(source, np.full(len(moves.ids), -1, np.int64))
@@ -344,7 +346,7 @@ class FrameTiming:
         self._rate.tick(now_ns)
 
     def write_rates(self, out: Rows, streams: I64) -> None:
-        """Fill in the rates by stamps; see `StampRate`."""
+        """Fill in the rates by time stamps; see `StampRate`."""
         self._rate.write(out, streams)
 
     def write(self, out: Rows, streams: I64) -> None:
@@ -362,7 +364,9 @@ def _jumps(step: I64, since_ns: I64, clock: F64) -> Bool:
 
 
 def _off(step: int, since_ns: int, rate: float) -> float:
-    """Seconds by which a far step of the RTP clock misses the time that passed; 0 of a near one."""
+    """Seconds by which a far step of the RTP clock differs from the elapsed time; 0 for a near
+    one.
+    """
     step = ((step + HALF) & 0xFFFFFFFF) - HALF
     if abs(step) <= JUMP_S * rate:
         return 0.0

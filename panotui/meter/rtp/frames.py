@@ -1,8 +1,8 @@
-"""Which RTP packets are one frame: all of a stream with one timestamp, across batches.
+"""Groups RTP packets into frames: all packets of a stream with one timestamp, across batches.
 
-In: packets grouped by stream. Out: `Frames`, the frames that they belong to, those included that
-earlier batches began and that are still open. Nearly always the RTP clock only moves forward and
-each run of equal timestamps is a frame of its own; else runs are matched by their timestamps.
+In: packets grouped by stream. Out: `Frames`, the frames that they belong to, including open ones
+from earlier batches. Nearly always the RTP clock only advances and each run of equal timestamps is
+a separate frame; otherwise runs are matched by their timestamps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from panotui.model import I32, I64, Bool
 from panotui.wire.h264 import VCL
 
 _OPEN = 8  # frames of a stream that may still receive packets
-_STAMP, _SIZE, _FLAGS, _FIRST_NS = range(4)  # what is kept of them
+_STAMP, _SIZE, _FLAGS, _FIRST_NS = range(4)  # fields kept of them
 
 
 class Frames(Struct):
@@ -33,7 +33,7 @@ class Frames(Struct):
     size: I64  # (f,) media bytes so far
     flags: I64  # (f,) bits of panotui.wire.h264 of all packets so far
     flags_before: I64  # (f,) the same before this batch
-    slice_at: I64  # (f,) orders them by their first slice in this batch
+    slice_at: I64  # (f,) sort key: their first slice in this batch
     new: I64  # (k,) those that begin in this batch
     starts: I64  # (k,) the packets that begin them, as rows of the batch
 
@@ -93,7 +93,7 @@ class OpenFrames:
         self._open[stream, :, _STAMP] = -1
 
     def group(self, packets: Grouped, flawed: Flawed | None) -> Frames | None:
-        """The frames of a batch; None where all its packets are of frames long over."""
+        """The frames of a batch; None if all its packets belong to frames long over."""
         segments = packets.segments
         runs = self._runs(packets)
         # Frames that are still open, oldest first, before the runs of this batch.
@@ -136,9 +136,9 @@ class OpenFrames:
     def _long_over(
         self, packets: Grouped, flawed: Flawed | None, runs: _Runs, held: _Held
     ) -> Bool | None:
-        """(r,) runs of late packets whose picture was counted and is not held any more; None: none.
+        """(r,) runs of late packets whose picture was counted and is no longer open; None: none.
 
-        Their bytes are the stream's, but they begin no picture.
+        Their bytes count for the stream, but they begin no picture.
         """
         if flawed is None:
             return None
@@ -163,7 +163,8 @@ class OpenFrames:
         first_ns[of_held] = held.frame[:, _FIRST_NS]
         flags_before = np.zeros(count, np.int64)
         flags_before[of_held] = held.frame[:, _FLAGS]
-        # Where each frame's first slice is; of several assignments the last, the earliest, wins.
+        # Position of each frame's first slice; of several assignments the last (the earliest slice)
+        # stays.
         slices = np.flatnonzero(runs.flags & VCL)[::-1]
         slice_at = np.full(count, len(runs.at))
         slice_at[of_run[slices]] = slices
@@ -180,7 +181,7 @@ class OpenFrames:
         )
 
     def _keep(self, frames: Frames) -> None:
-        """The newest of each stream may receive more."""
+        """The newest frames of each stream may receive more packets."""
         part = Segments(frames.stream)
         slot = np.arange(part.n) - part.ends[part.index] + _OPEN - 1
         keep = np.flatnonzero(slot >= 0)
@@ -196,10 +197,10 @@ class OpenFrames:
 
 
 def _in_order(segments: Segments, held: _Held, runs: _Runs, step: I32) -> _Joined | None:
-    """The frames where the RTP clock only moves forward, so that each run is a frame of its own.
+    """The frames if the RTP clock only advances, so that each run is a separate frame.
 
-    Only the first run of a segment may go on with a frame, the newest held one. None where that is
-    not so. `step` (r,) is how far the clock moved before each run.
+    Only the first run of a segment may continue a frame, the newest open one. None if that does not
+    hold. `step` (r,) is the clock's step before each run.
     """
     first_run = np.searchsorted(runs.at, segments.starts)
     moved = step.copy()
@@ -241,7 +242,7 @@ def _in_order(segments: Segments, held: _Held, runs: _Runs, step: I32) -> _Joine
 
 
 def _in_any_order(held: _Held, runs: _Runs) -> _Joined:
-    """The frames of any packets: all runs of one timestamp are one frame."""
+    """The frames of packets in any order: all runs with one timestamp are one frame."""
     held_count = len(held.frame)
     segment = np.concatenate([held.segment, runs.segment])
     key = segment << 32

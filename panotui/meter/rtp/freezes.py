@@ -1,9 +1,9 @@
-"""Freezes: times in which a stream of pictures stood still, although it should have moved.
+"""Freezes: times in which a stream of pictures stopped although it should have continued.
 
 In: a batch whose packets came after long gaps, and the passing of time. Out: the freeze fields of
-the stream's row, and `StreamFreeze` messages. A silence is a freeze when it lasts more than two
-seconds and more than three frame intervals; one that was asked for (PAUSE) is not. While packets
-go on, a picture stands when its clock is stuck or nothing but tiny frames come.
+the stream's row, and `StreamFreeze` messages. A silence is a freeze if it lasts more than two
+seconds and more than three frame intervals, except during a PAUSE. While packets continue, a
+picture is frozen if its clock is stuck or only tiny frames come.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.model import I64, SECOND, StreamFreeze
 
 FREEZE_NS = 2 * SECOND
-_INTERVALS = 3  # a freeze lasts longer than so many frame intervals
-_UNJUDGED_MAX = 8  # silences a stream
-_POOR_S = 10  # seconds of tiny frames before the picture stands
-_POOR = 0.1  # of the mean rate
-_POOR_AFTER_S = 20  # of a stream's life, when its mean rate is known
+_INTERVALS = 3  # a freeze lasts longer than this many frame intervals
+_UNJUDGED_MAX = 8  # silences per stream
+_POOR_S = 10  # seconds of tiny frames before the picture counts as frozen
+_POOR = 0.1  # share of the mean rate
+_POOR_AFTER_S = 20  # of a stream's life, before its mean rate is known
 
 
 class Freezes:
-    """State a stream; `picture_ns` is when its newest picture came (0: none)."""
+    """State per stream; `picture_ns` is when its newest picture came (0: none)."""
 
     def __init__(self, state: StreamColumns, picture_ns: I64) -> None:
         n = state.capacity
         self._state = state
         self._picture_ns = picture_ns
-        self._frozen_since: I64 = np.zeros(n, np.int64)  # start of a freeze already told, 0 none
-        # Silences that cannot be judged before the frame interval is known: (start, end,
-        # packet number, kind) a stream.
+        self._frozen_since: I64 = np.zeros(n, np.int64)  # start of a reported freeze, 0 none
+        # Silences that cannot be judged before the frame interval is known: (start, end, packet
+        # number, kind) per stream.
         self._unjudged: dict[int, list[tuple[int, int, int, str]]] = {}
         self._poor_seconds: I64 = np.zeros(n, np.int64)
         self._bytes_at_tick: I64 = np.zeros(n, np.int64)
@@ -69,7 +69,8 @@ class Freezes:
     ) -> None:
         clock = int(self._state.clock[stream])
         time_ns, number = int(packets.time_ns[at]), packets.number_of(at)
-        # What comes next was made during the silence: the RTP clock did not move with the wall's.
+        # The next pictures were produced during the silence: the RTP clock advanced less than real
+        # time.
         backlog = clock > 0 and 0 <= int(packets.step[at]) < clock * silent_ns / SECOND / 2
         silence = (time_ns - silent_ns, time_ns, number, "backlog" if backlog else "silence")
         if clock and not interval:
@@ -87,7 +88,7 @@ class Freezes:
         self._note_length(stream, seconds)
         self._tell(stream, end_ns, number, start_ns, seconds, kind)
 
-    # ------------------------------------------------------------ freezes that go on
+    # ------------------------------------------------------------ freezes that continue
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""
@@ -98,7 +99,7 @@ class Freezes:
         if not len(live):
             return
         interval_ns = state.frame_interval[live] * SECOND // np.maximum(state.clock[live], 1)
-        # Silence that was asked for does not count; how long is too long, the interval tells.
+        # Requested silence does not count; the frame interval determines how long is too long.
         still_ns = now_ns - np.maximum(row["last_ns"][live], state.excused_ns[live])
         frozen = state.watched[live] & (still_ns > FREEZE_NS)
         frozen &= still_ns > _INTERVALS * interval_ns
@@ -132,10 +133,10 @@ class Freezes:
             self._tell(stream, now_ns, number, start_ns, seconds, "silence")
 
     def _watch_picture(self, live: I64, now_ns: int, interval_ns: I64) -> None:
-        """Packets go on, but the picture stands: a stuck clock, or nothing but tiny frames."""
+        """Packets continue, but the picture is frozen: a stuck clock, or only tiny frames."""
         state, row = self._state, self._state.row
         flowing = now_ns - row["last_ns"][live] < SECOND
-        # pictures that were not asked for, or that our own capture missed, are not late
+        # pictures that were not requested, or that our own capture missed, are not late
         since_ns = now_ns - np.maximum(self._picture_ns[live], state.excused_ns[live])
         stuck = flowing & (self._picture_ns[live] > 0) & (since_ns > FREEZE_NS)
         stuck &= since_ns > _INTERVALS * interval_ns

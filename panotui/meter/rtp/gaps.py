@@ -1,9 +1,9 @@
-"""Missing RTP packets: pending while they may still come late, then told, with whose fault it is.
+"""Missing RTP packets: pending while they may still arrive late, then reported, with the cause.
 
-In: batches whose sequence numbers have flaws, the passing of time, and what our own capture admits
-to have missed. Out: the loss columns of the stream's row and `StreamGap` messages. A gap
-inside an intact TCP stream is the camera's; one where the capture has a hole is ours; any other is
-the path's.
+In: batches with gaps in their sequence numbers, the passing of time, and packets known to be missed
+by our own capture. Out: the loss columns of the stream's row and `StreamGap` messages. A gap inside
+an intact TCP stream is due to the camera; one where the capture has a hole is ours; any other is
+due to the path.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import I64, SECOND, U8, U16, Rows, StreamGap
 from panotui.wire.h264 import KEY, MARK, START, VCL
 
-REORDER_WINDOW = 128  # packets; a gap is told when it is farther behind
-REORDER_NS = SECOND  # and this old
-GAPS_TOLD = 4  # messages a stream and tick
+REORDER_WINDOW = 128  # packets; a gap this far behind is reported
+REORDER_NS = SECOND  # if it is this old
+GAPS_TOLD = 4  # messages per stream and tick
 _PENDING_MAX = 4096  # a stream
-_NEVER, _ALWAYS = -(1 << 63), 1 << 63  # times that no gap is as old as, and that all are
+_NEVER, _ALWAYS = -(1 << 63), 1 << 63  # ages that no gap reaches, and that all exceed
 NOTES_MAX = 64
-NOTED_AFTER_NS = SECOND // 4  # a stream shows its gap with its next packet
+NOTED_AFTER_NS = SECOND // 4  # a stream reveals its gap with its next packet
 
 
 class Gap(Struct):
@@ -52,7 +52,7 @@ class Gap(Struct):
 
 
 class Gaps:
-    """Pending gaps a stream, oldest first; `highest` are the extended sequence numbers so far."""
+    """Pending gaps per stream, oldest first; `highest` are the extended sequence numbers so far."""
 
     def __init__(self, state: StreamColumns, highest: I64, seconds: StreamSeconds) -> None:
         self._state = state
@@ -73,7 +73,7 @@ class Gaps:
         self._epoch[ids] = packets.epoch(at)
 
     def measure(self, packets: Grouped, sequence: Sequence) -> None:
-        """Gaps that a batch opens, and those that its late packets fill."""
+        """Gaps that a batch opens, and those filled by its late packets."""
         if self._foreign:
             self._foreign.compare(packets)
         if sequence.flawed is not None:
@@ -125,7 +125,7 @@ class Gaps:
             self._add(stream, Gap(*values))
 
     def _add(self, stream: int, gap: Gap) -> None:
-        """A gap opens, without the numbers that foreign packets have used up."""
+        """Open a gap, without the numbers that foreign packets have used."""
         if self._foreign:
             for part in self._without_foreign(stream, gap):
                 self._add_part(stream, part)
@@ -145,13 +145,13 @@ class Gaps:
         ]
 
     def _expect(self, stream: int, time_ns: int, more: int) -> None:
-        """So many more packets of the stream were to come than had been thought."""
+        """More packets of the stream were expected than assumed before."""
         for name in ("expected", "lost", "lost_unique"):
             self._state.row[name][stream] += more
         self._seconds.add_expected(stream, time_ns, more)
 
     def note_foreign(self, stream: int, numbers: U16, time_ns: I64) -> None:
-        """Foreign packets (n,) came with these numbers of the stream's SSRC."""
+        """Foreign packets (n,) used these sequence numbers of the stream's SSRC."""
         self._foreign.note(stream, numbers, time_ns)
         pending = self._gaps.get(stream)
         if pending:
@@ -160,7 +160,7 @@ class Gaps:
             ]
 
     def _add_part(self, stream: int, gap: Gap) -> None:
-        """A gap opens; loss that our capture has admitted already is ours."""
+        """Open a gap; loss that our capture has already reported is ours."""
         gap.capture = gap.capture or self._in_noted_loss(stream, gap.time_ns, gap.lost)
         if gap.capture:
             self._seconds.add_capture_loss(stream, gap.time_ns, gap.lost)
@@ -178,7 +178,7 @@ class Gaps:
             self._fill_one(stream, extended, highest, before_ns)
 
     def write(self, out: Rows, streams: I64) -> None:
-        """Add the gaps that still wait to copies of the streams' rows."""
+        """Add the pending gaps to copies of the streams' rows."""
         for i, stream in enumerate(streams.tolist()):
             damaged = self._damaged_stamp.get(stream, -1)
             for gap in self._gaps.get(stream, ()):
@@ -195,10 +195,10 @@ class Gaps:
             self._settle(stream, now_ns - REORDER_NS)
 
     def _fill_one(self, stream: int, extended: int, highest: int, before_ns: int) -> None:
-        """A late packet takes its place in a pending gap.
+        """A late packet fills its place in a pending gap.
 
-        `highest` number and the time of the packet before it: a gap that had been told of by then,
-        had its packets come one at a time, stays as it is.
+        `highest` and `before_ns` are those of the packet before it: a gap that would have been
+        reported by then, with packets one at a time, stays as it is.
         """
         if self._foreign and self._foreign.came_after_all(stream, extended):
             self._expect(stream, before_ns, 1)
@@ -228,11 +228,11 @@ class Gaps:
                 return
 
     def close(self, stream: int) -> None:
-        """The stream is over: tell of all its gaps."""
+        """The stream is over: report all its gaps."""
         self._settle(stream, _ALWAYS)
 
     def _settle(self, stream: int, old_ns: int) -> None:
-        """Tell gaps that nothing can fill any more: they opened by `old_ns`, or are far behind."""
+        """Report gaps that can no longer be filled: they opened by `old_ns`, or are far behind."""
         pending = self._gaps.get(stream)
         if not pending:
             self._gaps.pop(stream, None)
@@ -252,7 +252,7 @@ class Gaps:
             del self._gaps[stream]
 
     def _count(self, stream: int, row: Rows, gap: Gap, damaged: int) -> int:
-        """Fold a gap into `row`; the timestamp of the frame that was damaged last."""
+        """Add a gap to `row`; returns the timestamp of the last damaged frame."""
         lost = gap.lost
         row["gap_events"] += 1
         if lost > row["longest_gap"][0]:
@@ -302,9 +302,9 @@ class Gaps:
     def note_capture_loss(
         self, time_ns: int, packets: int, interface: int, since_ns: int | None = None
     ) -> None:
-        """Up to `packets` that were missed before `time_ns` fell out of our own capture.
+        """Up to `packets` missing before `time_ns` were missed by our own capture.
 
-        Drop counters are read about once a second, so gaps of the second and a half before count,
+        Drop counters are read about once per second, so gaps of the second and a half before count,
         unless it is known since when (`since_ns`) packets can be missing.
         """
         if packets <= 0:
@@ -336,7 +336,7 @@ class Gaps:
 def _is_far(gap: Gap, highest: int, last_ns: int) -> bool:
     """Whether a gap is too far behind to be filled.
 
-    Loss that our own capture admits a little later is still told apart, hence by distance only once
-    it is a second old in packet time as well.
+    Loss that our own capture reports a little later must still be attributed to it, so distance
+    counts only after a second of packet time.
     """
     return gap.last < highest - REORDER_WINDOW and gap.time_ns <= last_ns - REORDER_NS

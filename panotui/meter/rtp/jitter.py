@@ -1,8 +1,8 @@
 """Interarrival jitter (RFC 3550 6.4.1 and A.8): how irregularly packets, or frames, arrive.
 
-In: how far each arrival deviates from the RTP clock, and which arrivals count. Out: the filter's
-value after each that counts, and its last, mean and largest value a stream. `packet_deviation`
-says the former of packets in order of arrival; of frames `frame_timing` does.
+In: the deviation of each arrival from the RTP clock, and which arrivals count. Out: the filter's
+value after each that counts, and its last, mean and largest value per stream. `packet_deviation`
+computes the deviation of packets in order of arrival, `frame_timing` that of frames.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from panotui.model import F64, I64, Bool, Rows
 
 
 class Smoothed(Struct):
-    """Jitter after each row that counts."""
+    """Jitter after each counted row."""
 
     values: F64  # (k,) ticks of the stream's clock
     rows: I64 | None  # (k,) those rows, ascending; None: all of them
 
     def at(self, rows: I64) -> F64:
-        """Jitter at these rows; NaN at those that do not count."""
+        """Jitter at these rows; NaN at rows that do not count."""
         if self.rows is None:
             return self.values[rows]
         place = np.searchsorted(self.rows, rows, side="right") - 1
@@ -36,10 +36,10 @@ class Smoothed(Struct):
 
 
 class Jitter:
-    """The filter's state, a stream each."""
+    """The filter's state, one per stream."""
 
     def __init__(self, capacity: int) -> None:
-        self._state: F64 = np.zeros((capacity, 4))  # now, sum, count, largest; ticks
+        self._state: F64 = np.zeros((capacity, 4))  # present value, sum, count, largest; ticks
 
     def forget(self, stream: int) -> None:
         self._state[stream] = 0
@@ -81,8 +81,8 @@ def packet_deviation(
 
     `clock` are the rates of all streams, in Hz.
 
-    None counts across a restart of the sender or a jump of its clock, and none of the rows
-    `untold`: what went before these says nothing of the path.
+    Packets after a restart of the sender or a jump of its clock do not count, nor do the rows
+    `untold`: earlier packets say nothing about the path.
     """
     segments, step, flawed = packets.segments, packets.step, sequence.flawed
     hz = clock[segments.ids].astype(np.float64)

@@ -1,11 +1,11 @@
-"""The numbers of RTP streams: one core for UDP batches and for frames interleaved in TCP.
+"""The measurements of RTP streams: one core for UDP batches and for frames interleaved in TCP.
 
 In: `RtpRecords`, parallel columns in order of arrival, each row naming its stream by index. Out:
-STREAM_DTYPE rows, rows a second, and messages of gaps, freezes and restarts. All streams of a batch
-are worked on at once: rows are sorted by stream and segment operations do the rest. What is
-measured is in modules of its own: `sequence` and `gaps` (loss), `jitter`, `rtp_frames` and
-`pictures`, `frame_timing`, `freezes`, `stream_seconds`; here is their order, and what is counted of
-packets. The result does not depend on how packets are cut into batches.
+STREAM_DTYPE rows, rows per second, and messages of gaps, freezes and restarts. All streams of a
+batch are processed at once: rows are sorted by stream and segment operations do the rest. Each
+measure has a module: `sequence` and `gaps` (loss), `jitter`, `frames` and `pictures`,
+`frame_timing`, `freezes`, `stream_seconds`. This module has their order, and the packet counts. The
+result does not depend on how packets are batched.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from panotui.meter.rtp.stream_columns import StreamColumns
 from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import I64, SECOND, STREAM_DTYPE, U16, AnyMessage, Bool, Rows
 
-PAUSE_LEAST_NS = SECOND // 10  # a silence that is shorter needs no excuse
+PAUSE_LEAST_NS = SECOND // 10  # a shorter silence needs no explanation
 _NEVER = np.iinfo(np.int64).max
 
 
 class RtpMetrics:
-    """Tables of at most `capacity` streams and the one method that measures."""
+    """Tables of at most `capacity` streams, and the method that measures."""
 
     def __init__(self, capacity: int) -> None:
         state = self.state = StreamColumns(capacity)
@@ -45,7 +45,7 @@ class RtpMetrics:
     # ------------------------------------------------------------ streams
 
     def open(self, stream: int, row: Rows) -> None:
-        """Begin a stream in a free place with the identity given in `row`."""
+        """Begin a stream in a free slot with the identity given in `row`."""
         self.state.open(stream, row)
         self._sequence.forget(stream)
         self._gaps.forget(stream)
@@ -56,7 +56,7 @@ class RtpMetrics:
         self._freezes.forget(stream)
 
     def close(self, stream: int) -> None:
-        """Settle what is pending; the row stays until `open` gives the place away."""
+        """Settle pending measurements; the row stays until `open` reuses the slot."""
         self._gaps.close(stream)
         self.state.watched[stream] = False
         self.state.changed[stream] = True
@@ -103,7 +103,7 @@ class RtpMetrics:
         state.changed[ids] = True
 
     def _begin(self, packets: Grouped, at: I64, ids: I64) -> None:
-        """First packets: place the sequence just before them (probation is the caller's)."""
+        """First packets: set the sequence just before them (the caller handles probation)."""
         state, row = self.state, self.state.row
         self._sequence.begin(ids, packets.sequence[at])
         self._gaps.begin(packets, at, ids)
@@ -114,7 +114,7 @@ class RtpMetrics:
         state.started[ids] = True
 
     def _resumed(self, packets: Grouped) -> I64:
-        """Rows that are the first after a pause: the time before them tells nothing."""
+        """Rows that are the first after a pause: the time before them does not count."""
         pauses = self.state.pauses
         if not pauses:
             return np.zeros(0, np.int64)
@@ -134,7 +134,7 @@ class RtpMetrics:
         return size
 
     def _note_deltas(self, packets: Grouped, gap_ns: I64, longest_ns: I64, fresh: Bool) -> None:
-        """Shortest and longest time between two packets; before a first one there is none."""
+        """Shortest and longest time between two packets; a first packet has none."""
         segments, row = packets.segments, self.state.row
         ids, starts = segments.ids, segments.starts
         between_ns = gap_ns
@@ -168,7 +168,7 @@ class RtpMetrics:
         return highest, int(state.timestamp[stream]), int(state.row["last_ns"][stream])
 
     def note_foreign(self, stream: int, numbers: U16, time_ns: I64) -> None:
-        """Packets (n,) that are not the stream's have used up sequence numbers of its SSRC."""
+        """Foreign packets (n,) have used sequence numbers of the stream's SSRC."""
         self._gaps.note_foreign(stream, numbers, time_ns)
 
     def note_capture_loss(
@@ -182,7 +182,7 @@ class RtpMetrics:
         self.state.note_blind(since_ns, until_ns)
 
     def tick(self, now_ns: int) -> None:
-        """Once a second of packet time: settle gaps, see freezes that go on."""
+        """Once a second of packet time: settle gaps, find continuing freezes."""
         self._gaps.tick(now_ns)
         self._timing.tick(now_ns)
         self._freezes.tick(now_ns)
@@ -190,7 +190,7 @@ class RtpMetrics:
     # ------------------------------------------------------------ out
 
     def rows(self, streams: I64) -> Rows:
-        """STREAM_DTYPE rows of the named streams, with everything that is derived."""
+        """STREAM_DTYPE rows of the given streams, with all derived values."""
         if not len(streams):
             return np.zeros(0, STREAM_DTYPE)  # most seconds of a capture without media
         out = self.state.row[streams].copy()
@@ -210,7 +210,7 @@ class RtpMetrics:
         return out
 
     def seconds(self, now_ns: int) -> Rows:
-        """STREAM_SECOND_DTYPE rows that changed since the last call; cumulative a second."""
+        """STREAM_SECOND_DTYPE rows that changed since the last call; cumulative per second."""
         return self._seconds.rows(now_ns)
 
     def drain(self) -> list[AnyMessage]:

@@ -1,8 +1,8 @@
-"""When readers paused their streams: time that no mean over a stream's life may count.
+"""Pauses of streams by their readers, which no mean over a stream's life may include.
 
-PAUSE and PLAY come in by packet time, a stream at a time; out goes how much of a span of time was
-paused. Intervals are kept, because packets are measured later than the dialogue between them was
-followed. Bounded: of a stream's older pauses only the sum stays.
+PAUSE and PLAY come in by packet time, one stream at a time; the paused part of a span of time goes
+out. Intervals are kept, because packets are measured later than the dialogue between them was
+followed. Bounded: of a stream's older pauses only the sum is kept.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 from panotui.model import I64, Bool
 
 _NEVER = 1 << 62
-_KEPT = 64  # newest pauses of a stream
+_KEPT = 64  # newest pauses per stream
 
 
 class Pauses:
-    """Paused time of streams, by their index."""
+    """Paused time of streams, by index."""
 
     def __init__(self) -> None:
         self._known: dict[int, list[tuple[int, int]]] = {}  # (since, until) ns, oldest first
-        self._older: dict[int, tuple[int, int]] = {}  # (until, sum) ns of those that had to go
+        self._older: dict[int, tuple[int, int]] = {}  # (until, sum) ns of those that were dropped
 
     def __bool__(self) -> bool:
         return bool(self._known)
 
     def begin(self, stream: int, time_ns: int) -> None:
-        """PAUSE was answered; once more while it is paused changes nothing."""
+        """PAUSE was answered; a repetition changes nothing."""
         known = self._known.setdefault(stream, [])
         if known and known[-1][1] == _NEVER:
             return
@@ -44,7 +44,7 @@ class Pauses:
             known[-1] = (since, max(since, time_ns))
 
     def forget(self, stream: int) -> None:
-        """Another stream takes the place."""
+        """Another stream takes the slot."""
         self._known.pop(stream, None)
         self._older.pop(stream, None)
 
@@ -59,7 +59,7 @@ class Pauses:
         )
 
     def ended(self, stream: I64, before_ns: I64, time_ns: I64) -> Bool:
-        """(n,) did a pause of these streams end in the spans [before_ns, time_ns]?"""
+        """(n,) whether a pause of these streams ended in the spans [before_ns, time_ns]."""
         out = np.zeros(len(stream), bool)
         if not len(out):
             return out
@@ -71,5 +71,5 @@ class Pauses:
         return out
 
     def between(self, stream: int, before_ns: int, time_ns: int) -> bool:
-        """Did a pause of one stream end in the span [before_ns, time_ns]?"""
+        """Whether a pause of one stream ended in the span [before_ns, time_ns]."""
         return any(before_ns <= end <= time_ns for _, end in self._known.get(stream, ()))

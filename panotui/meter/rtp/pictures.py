@@ -1,8 +1,8 @@
-"""Pictures of video streams: how many, how large, how often, and how far apart key frames are.
+"""Pictures of video streams: their number, size and rate, and the distance between key frames.
 
 In: the frames of a batch. Out: in the stream's row frames, key frames, their largest size, the
-group of pictures, and, when it is asked for, frames per second. A picture is a frame with a slice;
-it is counted when its first slice comes.
+group of pictures, and, on request, frames per second. A picture is a frame with a slice; it is
+counted when its first slice comes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from panotui.meter.rtp.stream_seconds import StreamSeconds
 from panotui.model import F64, I64, SECOND, Bool, Rows
 from panotui.wire.h264 import KEY, VCL
 
-_REMEMBERED = 256  # pictures; a packet that is later than `sequence.RECENT` starts anew
+_REMEMBERED = 256  # pictures; a packet later than `sequence.RECENT` starts a new one
 _SECONDS = 16  # remembered for `fps_now`
 _FPS_WINDOW = 10
 _NEVER = np.iinfo(np.int64).max
 
 
 class Pictures:
-    """Counts of pictures, a stream each."""
+    """Counts of pictures, per stream."""
 
     def __init__(self, state: StreamColumns, seconds: StreamSeconds) -> None:
         n = state.capacity
@@ -35,7 +35,7 @@ class Pictures:
         self._key_stamp: I64 = np.zeros(n, np.int64)
         self._first_ns: I64 = np.zeros(n, np.int64)
         self.last_ns: I64 = np.zeros(n, np.int64)  # when the newest picture came, 0 none
-        # second, pictures, first ns, last ns; a second's place is its number modulo _SECONDS
+        # second, pictures, first ns, last ns; a second's index is its number modulo _SECONDS
         self._seconds: I64 = np.zeros((n, _SECONDS, 4), np.int64)
 
     def forget(self, stream: int) -> None:
@@ -46,7 +46,7 @@ class Pictures:
         self._seconds[stream] = 0
 
     def counted(self, streams: I64, timestamps: I64) -> Bool:
-        """(n,) was a picture of this stream with this timestamp counted lately?"""
+        """(n,) whether a picture of this stream with this timestamp was counted recently."""
         result: Bool = (self._counted[streams] == timestamps[:, None] + 1).any(axis=1)
         return result
 
@@ -87,7 +87,7 @@ class Pictures:
     def _note_keys(self, frames: Frames, at: I64, ordinal: I64) -> None:
         """Length of the last complete interval between key frames.
 
-        `at` (k,) are frames that are new key frames; `ordinal` (k,) counts their stream's pictures.
+        `at` (k,) are frames that are new key frames; `ordinal` (k,) is their number in the stream.
         """
         state, row = self._state, self._state.row
         stamp, time_ns = frames.timestamp[at], frames.first_ns[at]
@@ -96,7 +96,7 @@ class Pictures:
         ordinal_before = part.previous(ordinal, self._key_ordinal[ids])[ends]
         stamp_before = part.previous(stamp, self._key_stamp[ids])[ends]
         key_ns = part.previous(time_ns, row["keyframe_last_ns"][ids])[ends]
-        known = (ordinal_before >= 0) & (key_ns >= state.excused_ns[ids])  # not over a pause
+        known = (ordinal_before >= 0) & (key_ns >= state.excused_ns[ids])  # not across a pause
         whole = ids[known]
         row["gop_frames"][whole] = (ordinal[ends] - ordinal_before)[known]
         clock = state.clock[whole].astype(np.float64)
@@ -104,7 +104,7 @@ class Pictures:
         passed_s = ((time_ns[ends] - key_ns) / SECOND)[known]
         with np.errstate(divide="ignore", invalid="ignore"):
             by_stamps = ticks / clock
-            # of a key frame that is stamped hours away only its arrival tells
+            # of a key frame with a stamp that is hours off only the arrival counts
             length = np.where(np.abs(by_stamps - passed_s) <= JUMP_S, by_stamps, passed_s)
             row["gop_s"][whole] = np.where(clock > 0, length, np.nan)
         row["keyframe_last_ns"][ids] = time_ns[ends]
@@ -133,7 +133,7 @@ class Pictures:
             self._add_seconds(stream[at], added)
 
     def _add_second(self, ids: I64, added: I64) -> None:
-        """One second of each stream, as in nearly all batches."""
+        """One second per stream, as in nearly all batches."""
         place = added[:, 0] % _SECONDS
         cell = self._seconds[ids, place]
         same, newer = cell[:, 0] == added[:, 0], cell[:, 0] < added[:, 0]
@@ -145,7 +145,7 @@ class Pictures:
         self._seconds[ids, place] = cell
 
     def _add_seconds(self, stream: I64, added: I64) -> None:
-        """Several seconds of a stream, in order of arrival: a later one of the same place wins."""
+        """Several seconds of a stream, in order of arrival: a later one in the same slot wins."""
         for owner, (second, count, first_ns, last_ns) in zip(
             stream.tolist(), added.tolist(), strict=True
         ):
@@ -161,7 +161,7 @@ class Pictures:
         """Fill in rates and sizes of pictures in the streams' rows."""
         state = self._state
         shown = state.picture[streams] & (out["frames"] > 1)
-        # Of an unknown codec only pictures of several packets tell that it is video.
+        # For an unknown codec only pictures of several packets show that it is video.
         unclear = (out["codec"] == 0) & (out["packets"] < 1.5 * out["frames"])
         unclear &= out["signalled"] == 0
         shown &= ~unclear
@@ -174,7 +174,7 @@ class Pictures:
         out["fps_now"] = self._fps_now(streams)
 
     def _fps_now(self, streams: I64) -> F64:
-        """Frames a second over the last ten, by arrival."""
+        """Frames per second over the last ten seconds, by arrival."""
         cells = self._seconds[streams]
         newest = self._state.row["last_ns"][streams] // SECOND
         inside = (cells[:, :, 0] > (newest - _FPS_WINDOW)[:, None]) & (cells[:, :, 1] > 0)

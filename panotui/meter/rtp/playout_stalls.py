@@ -1,10 +1,11 @@
-"""Would a decoder with so much buffer have stalled? A model of play-out, vectorised over frames.
+"""Whether a decoder with a given buffer would have stalled: a play-out model, vectorised over
+frames.
 
-In: when each frame was complete and its RTP timestamp. Out: times and seconds that a decoder with
-50, 200 or 500 ms of buffer would have stood still. A frame is late by what its transit time
-exceeds the best transit seen lately; the best may grow by 500 ppm, so that a camera's clock that
-runs off is not taken for lateness. Frames in a row that are later than the buffer are one stall,
-as long as the latest of them is late beyond the buffer.
+In: when each frame was complete, and its RTP timestamp. Out: how often and how long a decoder with
+50, 200 or 500 ms of buffer would have stalled. A frame's lateness is its transit time minus the
+best recent one; the best may grow by 500 ppm, so that clock drift of a camera does not count as
+lateness. Consecutive frames later than the buffer are one stall, as long as the latest of them
+exceeds the buffer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _TRANSIT_LIMIT = 1 << 42  # ns, 73 minutes: beyond it a timeline is broken anywa
 
 
 class Stutter:
-    """State a stream: the best transit and the stalls that go on."""
+    """State per stream: the best transit, and continuing stalls."""
 
     def __init__(self, capacity: int) -> None:
         self._has: Bool = np.zeros(capacity, bool)
@@ -40,7 +41,8 @@ class Stutter:
         self.stalled_ns[stream] = 0
 
     def play(self, stream: I64, complete_ns: I64, timestamp: I64, rate: F64, fresh: Bool) -> None:
-        """n > 0 frames grouped by stream, in order: when complete, RTP timestamp, its clock in Hz.
+        """n > 0 frames grouped by stream, in order: completion time, RTP timestamp, clock rate in
+        Hz.
 
         `fresh` starts a new timeline, as a jump of the timestamps does by itself.
         """
@@ -52,10 +54,11 @@ class Stutter:
         self.frames(stream, complete_ns, step_ns, broken)
 
     def frames(self, stream: I64, complete_ns: I64, step_ns: I64, fresh: Bool) -> None:
-        """n frames grouped by stream, in order: when complete, media time since the frame before.
+        """n frames grouped by stream, in order: completion time, media time since the previous
+        frame.
 
-        `fresh` starts a new timeline (first frame, restart, timestamp jump): what was learnt of
-        transit is forgotten and `step_ns` is not read.
+        `fresh` starts a new timeline (first frame, restart, timestamp jump): the best transit is
+        forgotten and `step_ns` is not read.
         """
         by_stream = Segments(stream)
         starts, ids = by_stream.starts, by_stream.ids
@@ -95,10 +98,10 @@ class Stutter:
         self._origin_ns[ids] = origin[pieces.index[last]]
 
     def _count(self, i: int, over: I64, pieces: Segments, owner: I64, continues: Bool) -> None:
-        """Fold frames that are `over` (ns) the buffer into stalls."""
+        """Merge frames that are `over` (ns) the buffer into stalls."""
         head, worst = pieces.starts, self._worst[:, i]
         open_before = np.where(continues, worst[owner], 0)
-        # A stall that goes on when its timeline ends is over.
+        # A stall ends with its timeline.
         worst[owner] = np.where(continues, worst[owner], 0)
         late = over > 0
         if not late.any():
@@ -118,7 +121,7 @@ class Stutter:
         longest = np.maximum(longest, earlier)
         np.add.at(self.stalls[:, i], owner[piece], (~joined).astype(np.int64))
         np.add.at(self.stalled_ns[:, i], owner[piece], longest - earlier)
-        # The stall of each piece that still goes on at its end; pieces of a stream come in order.
+        # The stall of each piece that continues at its end; pieces of a stream come in order.
         ongoing = np.zeros(len(head), np.int64)
         tail = rows[runs.ends] == pieces.ends[piece]
         ongoing[piece[tail]] = longest[tail]

@@ -1,9 +1,8 @@
-"""RTP packets as parallel columns, between those who recognise them and the core that measures.
+"""RTP packets as parallel columns, passed from the lanes to the measuring core.
 
-`Arrivals` are packets as they were read, before it is settled whose they are. `RtpRecords` are
-packets of known streams, in order of arrival. `Grouped` are the same stream by stream, with what
-each has moved since its stream's packet before; columns that only few rows are asked for stay
-where they are.
+`Arrivals` are packets as they were read, before their stream is known. `RtpRecords` are packets of
+known streams, in order of arrival. `Grouped` are the same stream by stream, with the steps since
+each stream's previous packet; columns that are needed for only few rows are not copied.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from panotui.meter.rtp.by_stream import Segments
 from panotui.model import I32, I64, U8, U16, U32, Bool
 from panotui.wire.rtp import RtpColumns
 
-ORDER_BITS = 20  # frames that one packet may complete
+ORDER_BITS = 20  # most frames completed by one packet
 
 
 class RtpRecords(Struct):
@@ -25,14 +24,14 @@ class RtpRecords(Struct):
     sequence: U16  # (n,)
     timestamp: U32  # (n,)
     time_ns: I64  # (n,)
-    size: I64  # (n,) bytes as counted in `bytes`
+    size: I64  # (n,) bytes counted in `bytes`
     media: I32  # (n,) payload bytes
     flags: U8  # (n,) bits of panotui.wire.h264, with MARK for the marker
     order: I64  # (n,) packet number << ORDER_BITS | position among the packet's frames
-    epoch: I32  # (n,) rises where the capture has a hole before the row
+    epoch: I32  # (n,) rises if the capture has a hole before the row
 
     def take(self, rows: I64) -> RtpRecords:
-        """The named rows, in that order."""
+        """The given rows, in that order."""
         return RtpRecords(
             self.stream[rows],
             self.sequence[rows],
@@ -49,7 +48,7 @@ class RtpRecords(Struct):
 class Arrivals(Struct):
     """n RTP packets as they were read; the columns are those of `RtpRecords`."""
 
-    data: U8  # what `header` points into
+    data: U8  # the bytes that `header` points into
     header: RtpColumns
     time_ns: I64  # (n,)
     size: I64  # (n,)
@@ -57,7 +56,7 @@ class Arrivals(Struct):
     epoch: I32  # (n,)
 
     def take(self, rows: I64) -> Arrivals:
-        """The named rows, in that order."""
+        """The given rows, in that order."""
         return Arrivals(
             self.data,
             self.header.take(rows),
@@ -68,7 +67,7 @@ class Arrivals(Struct):
         )
 
     def records(self, stream: U16, flags: U8) -> RtpRecords:
-        """The packets as those of streams; `flags` (n,) are without the marker."""
+        """The packets of known streams; `flags` (n,) are without the marker."""
         header = self.header
         return RtpRecords(
             stream,
@@ -84,7 +83,7 @@ class Arrivals(Struct):
 
 
 def join(parts: list[RtpRecords]) -> RtpRecords:
-    """One after the other."""
+    """The concatenation."""
     if len(parts) == 1:
         return parts[0]
     return RtpRecords(
@@ -112,7 +111,7 @@ class Grouped:
         "timestamp",
     )
 
-    step: I32  # (n,) of the RTP clock since the stream's packet before; see `follow`
+    step: I32  # (n,) step of the RTP clock since the stream's previous packet; see `follow`
     step_ns: I64  # (n,) of time
 
     def __init__(self, records: RtpRecords) -> None:
@@ -133,7 +132,7 @@ class Grouped:
         self.media, self.flags = records.media.take(place), records.flags.take(place)
 
     def follow(self, last_ns: I64, last_timestamp: I64) -> None:
-        """Work out the steps; the arguments tell of each stream's packet before these."""
+        """Compute the steps; the arguments describe each stream's packet before these."""
         starts = self.segments.starts
         time_ns, timestamp = self.time_ns, self.timestamp
         step_ns = np.empty_like(time_ns)
@@ -162,7 +161,7 @@ class Grouped:
         return segments.ids[np.searchsorted(segments.starts, rows, side="right") - 1]
 
     def before_ns(self, rows: I64) -> I64:
-        """When the packets before these came."""
+        """Arrival times of the packets before these."""
         return self.time_ns[rows] - self.step_ns[rows]
 
     def stamp_before(self, rows: I64) -> I64:
@@ -174,7 +173,7 @@ class Grouped:
         return rows if self._place is None else self._place[rows]
 
     def part(self, which: Bool) -> tuple[Grouped, I64]:
-        """The packets of some segments alone, and which rows of this they are."""
+        """Only the packets of some segments, and their row numbers here."""
         segments = self.segments
         if which.all():
             return self, np.arange(segments.n)

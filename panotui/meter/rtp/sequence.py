@@ -1,13 +1,13 @@
 """RTP sequence numbers as RFC 3550 A.1 counts them, for all streams of a batch at once.
 
-In: packets grouped by stream. Out: in the stream's row what was expected, lost, repeated and late;
-restarts as messages; and how many of the batch each stream was to send and how many count. Streams
-whose every number follows the last (nearly always) are known by one comparison; for those of the
-others, a row each, the extended number, how far it advances the highest, whether it counts, whether
-the sender restarted. Where a stream stays within MAX_DROPOUT and MAX_MISORDER that is array work;
-around an anomaly packets are taken one by one. Probation is the caller's: streams come here when
-they are believed. Two things are not as A.1 has them: a number that is missing is late, and no
-restart, up to RECENT behind; and numbers passed over during a PAUSE were not expected.
+In: packets grouped by stream. Out: in the stream's row the expected, lost, repeated and late
+packets; restarts as messages; and, per stream, how many packets of the batch were expected and how
+many count. One comparison finds streams in perfect order (nearly all). For the others there are per
+row: the extended number, its step beyond the highest, whether it counts, and whether the sender
+restarted. Within MAX_DROPOUT and MAX_MISORDER this is array work; around an anomaly packets are
+taken one by one. The caller handles probation. There are two differences from A.1: a missing number
+that arrives is late, not a restart, up to RECENT behind; and numbers skipped during a PAUSE were
+not expected.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from panotui.model import I64, SECOND, U16, Bool, StreamRestart
 SEQUENCES = 65536
 MAX_DROPOUT = 3000
 MAX_MISORDER = 100
-RECENT = 256  # numbers remembered a stream; one that is missing among them may come that late
-_RECENT_ROWS = 2048  # of a batch, looked at for such a number
+RECENT = 256  # numbers remembered per stream; a missing one may arrive this late
+_RECENT_ROWS = 2048  # of a batch, searched for such a number
 _SCALAR_RUN = 256  # packets taken one at a time around an anomaly
 _ARRAY_RUNS = 8  # returns to arrays within one segment
 
 
 class Flawed(Struct):
-    """What sequence numbers mean, a row each, in the segments that are not in perfect order."""
+    """The meaning of sequence numbers, per row, in the segments that are not in perfect order."""
 
-    packets: Grouped  # of those segments alone
-    rows: I64  # (m,) which of all rows they are
+    packets: Grouped  # only for those segments
+    rows: I64  # (m,) their row numbers
     extended: I64  # (m,)
-    advance: I64  # (m,) towards the highest so far; <= 0 late or duplicate
+    advance: I64  # (m,) step beyond the highest so far; <= 0 late or duplicate
     counted: Bool  # (m,)
     restarted: Bool  # (m,)
     late: I64  # rows of `packets` that came behind others, for the first time
 
 
 class Sequence(Struct):
-    """What the sequence numbers of a batch mean, a segment each."""
+    """The meaning of the sequence numbers of a batch, per segment."""
 
     expected: I64  # (s,)
     counted: I64  # (s,)
     flawed: Flawed | None
 
     def between(self, starts: I64, counts: I64, n: int) -> tuple[I64, I64]:
-        """How many were expected, and count, of each run of rows that these begin; n rows in all.
+        """How many were expected, and count, in each run of rows that these begin; n rows in total.
 
         `counts` are the lengths of the runs.
         """
@@ -63,7 +63,7 @@ class Sequence(Struct):
 
 
 class SequenceNumbers:
-    """State a stream of RFC 3550 A.1."""
+    """State per stream of RFC 3550 A.1."""
 
     def __init__(self, state: StreamColumns) -> None:
         capacity = state.capacity
@@ -73,12 +73,12 @@ class SequenceNumbers:
         self.highest: I64 = np.zeros(capacity, np.int64)  # extended
         self._bad: I64 = np.full(capacity, -1, np.int64)
         self._bad_time: I64 = np.zeros(capacity, np.int64)
-        # Numbers received lately: all from `_solid` to `highest`, and those in the table.
+        # Numbers received recently: all from `_solid` to `highest`, and those in the table.
         self._solid: I64 = np.zeros(capacity, np.int64)
         self._recent: I64 = np.zeros((capacity, RECENT), np.int64)
 
     def begin(self, ids: I64, first: U16) -> None:
-        """Place streams just before their first number, so that it advances by one."""
+        """Set streams just before their first number, so that it is a step of one."""
         self._solid[ids] = self._first[ids] = first.astype(np.int64) + SEQUENCES
         self.highest[ids] = self._solid[ids] - 1
 
@@ -89,7 +89,9 @@ class SequenceNumbers:
         self._recent[stream] = 0  # extended numbers begin above
 
     def measure(self, packets: Grouped) -> Sequence:
-        """Take the packets of a batch; streams have begun, and their rows tell of those before."""
+        """Process the packets of a batch; streams have begun, and their rows describe the packets
+        before.
+        """
         segments = packets.segments
         ids, starts = segments.ids, segments.starts
         numbers = packets.sequence
@@ -109,7 +111,7 @@ class SequenceNumbers:
         return sequence
 
     def _go_on(self, ids: I64, counts: I64) -> None:
-        """Streams whose every number follows the last."""
+        """Streams in perfect order."""
         self.highest[ids] += counts
         self._received[ids] += counts
 
@@ -128,7 +130,7 @@ class SequenceNumbers:
         return Sequence(expected, counted, flawed)
 
     def _count_late(self, flawed: Flawed) -> None:
-        """Rows behind others are duplicates, or late: keep the late ones."""
+        """Rows behind others are duplicates or late: keep the late ones."""
         late = np.flatnonzero((flawed.advance <= 0) & flawed.counted)
         if not len(late):
             return
@@ -174,14 +176,14 @@ class SequenceNumbers:
         return result
 
     def _excuse(self, flawed: Flawed) -> None:
-        """Numbers that a sender used up while its reader had paused it were not to be sent here."""
+        """Numbers that a sender used while its reader had paused it were not expected."""
         packets = flawed.packets
         rows = np.flatnonzero(flawed.advance > 1)
         ends = packets.before_ns(rows), packets.time_ns[rows]
         flawed.advance[rows[self._state.pauses.ended(packets.stream(rows), *ends)]] = 1
 
     def _list_recent(self, ids: I64) -> None:
-        """Write the newest of the numbers that came in a row into the table."""
+        """Write the newest of consecutive numbers into the table."""
         highest = self.highest[ids]
         number = highest[:, None] - np.arange(RECENT)
         place, back = np.nonzero(number >= self._solid[ids][:, None])
@@ -189,7 +191,7 @@ class SequenceNumbers:
         self._recent[ids[place], listed & (RECENT - 1)] = listed
 
     def _repeated(self, flawed: Flawed, late: I64) -> Bool:
-        """Which of the `late` rows bring a number that was received before."""
+        """Mask of the `late` rows with a number that was received before."""
         segments, extended = flawed.packets.segments, flawed.extended
         numbers = extended[late]
         stream = segments.ids[segments.index[late]]
@@ -207,9 +209,9 @@ class SequenceNumbers:
         return result
 
     def _remember(self, flawed: Flawed) -> None:
-        """Note the numbers of flawed segments, once `_repeated` has been asked about them."""
+        """Store the numbers of segments with flaws, after `_repeated` was called for them."""
         segments = flawed.packets.segments
-        # Only the newest numbers of each segment can still be asked for.
+        # Only the newest numbers of each segment can still be needed.
         tail = np.arange(segments.n) > segments.ends[segments.index] - RECENT
         tail &= flawed.counted
         extended = flawed.extended[tail]
@@ -268,7 +270,7 @@ class SequenceNumbers:
                     if outage:
                         highest += d
                         out.advance[at] = d
-                        # The first packet after the outage was held back by A.1; it did arrive.
+                        # A.1 held back the first packet after the outage; it did arrive.
                         self._received[stream] += 1
                         accepted += 1
                     else:
@@ -277,7 +279,7 @@ class SequenceNumbers:
                         out.advance[at] = 1
                     out.extended[at] = highest
                     bad = -1
-                    if not missed:  # else what was lost is told, as our own loss
+                    if not missed:  # otherwise the loss is reported as our own
                         self._tell_restart(stream, records, at, outage, bad_time - before_ns)
                 else:
                     bad = (s + 1) & 0xFFFF
@@ -318,7 +320,7 @@ class SequenceNumbers:
     def _is_outage(
         self, stream: int, jump: int, packets: int, before_ns: int, again_ns: int, stamp: int
     ) -> bool:
-        """Is a jump what was lost over the silence between these times? See `_continues`."""
+        """Whether a jump is a loss during the silence between these times, see `_continues`."""
         state = self._state
         first_ns = int(state.row["first_ns"][stream])
         lived_ns = before_ns - first_ns - state.pauses.within(stream, first_ns, before_ns)
@@ -327,10 +329,10 @@ class SequenceNumbers:
         )
 
     def _is_missing(self, stream: int, extended: int, out: Flawed, start: int, at: int) -> bool:
-        """Is this number, less than RECENT behind, one that never came? Then it is late.
+        """Whether this number, less than RECENT behind, never arrived; then it is late.
 
-        A.1 takes what is MAX_MISORDER behind for a restart. But a sender that restarts sends
-        numbers again, and what has waited in a queue brings one that is missing.
+        A.1 takes a number MAX_MISORDER behind for a restart. But a restarted sender repeats
+        numbers, while a packet that waited in a queue brings a missing one.
         """
         if extended < self._first[stream]:
             return False
@@ -340,7 +342,7 @@ class SequenceNumbers:
         return not bool(((out.extended[rows] == extended) & out.counted[rows]).any())
 
     def _stride(self, numbers: I64, highest: int, at: int, out: Flawed, top: I64) -> int:
-        """Accept as many rows as are in order enough, as arrays; returns how many."""
+        """Accept as many rows in sufficient order as possible, as arrays; returns their number."""
         before = np.empty_like(numbers)
         before[1:] = numbers[:-1]
         before[0] = highest & 0xFFFF
@@ -364,9 +366,9 @@ class SequenceNumbers:
 def _continues(
     jump: int, packets: int, lived_ns: int, silent_ns: int, stamp: int, clock: int
 ) -> bool:
-    """Is a large jump an outage: as many packets as the silence would have held (+-20 %)?
+    """Whether a large jump is an outage: as many packets as the silence would have held (+-20 %).
 
-    `packets` came in `lived_ns` before; `stamp` is what the RTP clock has moved over the silence.
+    `packets` came in `lived_ns` before; `stamp` is the step of the RTP clock over the silence.
     """
     silent_s = silent_ns / SECOND
     if packets < 32 or lived_ns <= 0 or silent_s < 0.5:

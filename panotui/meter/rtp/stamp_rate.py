@@ -1,10 +1,10 @@
-"""What time stamps say against what arrives: rates of pictures, clocks that run wrong, catching up.
+"""Time stamps compared with arrival: rates of pictures, clocks that run fast or slow, catching up.
 
-In: frames that move the RTP clock forward, and the passing of time. Out: in the stream's row how
-many pictures its stamps give a second (since long, and lately), how fast the RTP clock runs against
-arrival over 30 s, and whether it makes up for a silence. Pictures that a sensor leaves out widen
-the stamps' span as much as the time they take, so that 20 of 25 are 20. The clock is read off the
-least delayed frames of each second: queues only ever delay.
+In: frames that advance the RTP clock, and the passing of time. Out: in the stream's row the
+pictures per second of its stamps (long-term and recent), the speed of the RTP clock against arrival
+over 30 s, and whether the stream catches up after a silence. If a sensor skips pictures, the span
+of the stamps grows accordingly, so 20 of 25 give 20. The clock is measured by the least delayed
+frames of each second, since queues only ever delay.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _THIRD_S = WINDOW_S // 3
 _CELLS = WINDOW_S + 4  # seconds kept
 _AGES = np.arange(WINDOW_S)
 _FAR = 1 << 62
-LONG_S = 300  # of a stream's usual rate: this long, and as much before it
-LATE_NS = SECOND * 3 // 4  # by which frames must have been late to be catching up
-_FASTER = 1.1  # than stamped: so fast come pictures that make up for a silence
-_SOON_S = 3  # seconds within which lateness goes when a stream catches up at once
+LONG_S = 300  # of a stream's usual rate: over this long, and as much before it
+LATE_NS = SECOND * 3 // 4  # least lateness of frames that are catching up
+_FASTER = 1.1  # arrival this much faster than stamped means catching up
+_SOON_S = 3  # seconds within which lateness disappears if a stream catches up at once
 
 
 class StampRate:
-    """State a stream: its timeline, transit times by the second, and counts at its ticks."""
+    """State per stream: its timeline, transit times per second, and counts at its ticks."""
 
     def __init__(self, state: StreamColumns) -> None:
         n = state.capacity
@@ -36,11 +36,11 @@ class StampRate:
         self._origin_ns: I64 = np.zeros(n, np.int64)
         self._elapsed: I64 = np.zeros(n, np.int64)  # ticks since then
         self._ticks: I64 = np.zeros(n, np.int64)  # over all timelines
-        # second, least and largest transit in ns; a second's place is its number modulo _CELLS
+        # second, least and largest transit in ns; a second's index is its number modulo _CELLS
         self._cells: I64 = np.zeros((n, _CELLS, 3), np.int64)
-        # second, pictures and ticks by its end
+        # second, pictures and ticks at its end
         self._counts: I64 = np.zeros((n, _CELLS, 3), np.int64)
-        # pictures and ticks: when the long window began, and in the one before it
+        # pictures and ticks: at the start of the long window, and of the one before it
         self._base: I64 = np.zeros((n, 2), np.int64)
         self._before: I64 = np.zeros((n, 2), np.int64)
         self._rolled_s: I64 = np.zeros(n, np.int64)
@@ -53,8 +53,9 @@ class StampRate:
         self._base[stream] = (1, 0)  # n pictures have n - 1 steps
 
     def follow(self, moves: Segments, at_ns: I64, ticks: I64, fresh: Bool, rate: F64) -> None:
-        """n frames that moved the clock of `rate` Hz forward by so many `ticks`; `fresh` ones
-        begin a timeline."""
+        """n frames that advanced the clock of `rate` Hz by `ticks`; `fresh` ones begin a
+        timeline.
+        """
         ids, starts = moves.ids, moves.starts
         begun = ~self._has[ids]
         if begun.any():
@@ -102,7 +103,7 @@ class StampRate:
         self._cells[stream, place] = cell
 
     def tick(self, now_ns: int) -> None:
-        """Once a second of packet time: note what has been counted."""
+        """Once a second of packet time: store the counts."""
         live = np.flatnonzero(self._state.started & self._state.picture)
         if not len(live):
             return
@@ -153,15 +154,16 @@ class StampRate:
         return out
 
     def _by_age(self, streams: I64, newest: I64) -> tuple[I64, I64]:
-        """(s, WINDOW_S) least and largest transit in the second so many before the newest;
-        _FAR and -_FAR where there is none."""
+        """(s, WINDOW_S) least and largest transit per second before the newest one; _FAR and -_FAR
+        if there is none.
+        """
         second = newest[:, None] - _AGES
         cells = self._cells[streams[:, None], second % _CELLS]
         there = cells[:, :, 0] == second
         return np.where(there, cells[:, :, 1], _FAR), np.where(there, cells[:, :, 2], -_FAR)
 
     def _catches_up(self, out: Rows, least: I64, most: I64) -> Bool:
-        """(s,) do pictures that had been held up come faster than they were made?"""
+        """(s,) whether delayed pictures arrive faster than they were produced."""
         with np.errstate(invalid="ignore"):
             faster = out["fps_now"] > _FASTER * out["fps_nominal"]
         if not faster.any():

@@ -1,9 +1,9 @@
-"""What each second of each stream had: one STREAM_SECOND_DTYPE row a stream and second.
+"""The numbers of each second of each stream: one STREAM_SECOND_DTYPE row per stream and second.
 
-In: increments, as packets, frames and losses are measured. Out: rows that are new or have changed,
-cumulative a second; and each stream's fullest second in its own row. The last three seconds stay
-open, so that a late packet or a late admission of capture loss can still change them; their rows
-then come again.
+In: increments, as packets, frames and losses are measured. Out: new or changed rows, cumulative per
+second; and each stream's second with the most bits, in its own row. The last three seconds stay
+open, so that a late packet or a late report of capture loss can still change them; their rows are
+then repeated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPEN_S = 3
 
 
 class StreamSeconds:
-    """Increments that wait to be told, and the seconds that are open."""
+    """Increments that were not reported yet, and the open seconds."""
 
     def __init__(self, state: StreamColumns) -> None:
         self._state = state
@@ -44,8 +44,8 @@ class StreamSeconds:
     ) -> None:
         """A batch of n packets in s segments.
 
-        `gap_ns` (n,) is the time before each, with `longest_ns` (s,) the longest a segment; `size`
-        (s,) bytes a segment; `ordered`: none is earlier than the one before it.
+        `gap_ns` (n,) is the time before each, `longest_ns` (s,) the longest per segment; `size`
+        (s,) bytes per segment; `ordered`: none is earlier than the one before it.
         """
         segments = packets.segments
         time_ns, starts, ends = packets.time_ns, segments.starts, segments.ends
@@ -73,16 +73,16 @@ class StreamSeconds:
             out["jitter_ms"] = jitter.at(ends) / self._state.clock[ids] * 1000
 
     def add_bytes(self, stream: I64, time_ns: I64, size: I64) -> None:
-        """Bytes on the wire that are no packets of their own; (n,) each."""
+        """Bytes on the wire that are not separate packets; (n,) each."""
         self._begin(stream, time_ns // SECOND)["bytes"] = size
 
     def add_capture_loss(self, stream: int, time_ns: int, packets: int) -> None:
-        """Packets that our own capture admits to have missed (-1: one that came after all)."""
+        """Packets missed by our own capture (-1: one that arrived after all)."""
         rows = self._begin(np.array([stream]), time_ns // SECOND)
         rows["capture_lost"] = packets
 
     def add_expected(self, stream: int, time_ns: int, packets: int) -> None:
-        """So many more were to come than had been thought; those that did not are lost."""
+        """More packets were expected than assumed; those that did not arrive are lost."""
         rows = self._begin(np.array([stream]), time_ns // SECOND)
         rows["expected"] = rows["lost"] = packets
 
@@ -94,7 +94,7 @@ class StreamSeconds:
         rows["frame_bytes_max"] = np.maximum.reduceat(size, starts)
 
     def add_frame_jitter(self, stream: I64, time_ns: I64, jitter_ms: F64) -> None:
-        """Jitter after n frames grouped by stream: of a second, the last that is a number."""
+        """Jitter after n frames grouped by stream: per second the last value that is a number."""
         starts, rows = self._by_second(stream, time_ns)
         rows["frame_jitter_ms"] = _last_number(jitter_ms, starts)
 
@@ -108,7 +108,9 @@ class StreamSeconds:
         return rows
 
     def _by_second(self, stream: I64, time_ns: I64) -> tuple[I64, Rows]:
-        """Where a stream or its second changes in rows grouped by stream, and an increment each."""
+        """Positions where a stream or its second changes in rows grouped by stream, and an
+        increment for each.
+        """
         second = time_ns // SECOND
         starts = _changes(second, np.flatnonzero(stream[1:] != stream[:-1]) + 1)
         return starts, self._begin(stream[starts], second[starts])
@@ -127,7 +129,7 @@ class StreamSeconds:
         return out
 
     def _take_peaks(self, rows: Rows) -> None:
-        """Fullest second of each stream."""
+        """Second with the most bits of each stream."""
         state = self._state
         known = np.flatnonzero(state.started)
         if not len(known) or not len(rows):
@@ -141,7 +143,7 @@ class StreamSeconds:
 
 
 def _changes(second: I64, also: I64) -> I64:
-    """Where rows begin whose second is another than that of the row before, or that are `also`."""
+    """Starts of rows whose second differs from the row before, or that are `also`."""
     change = np.empty(len(second), bool)
     change[0] = True
     np.not_equal(second[1:], second[:-1], out=change[1:])
@@ -150,7 +152,7 @@ def _changes(second: I64, also: I64) -> I64:
 
 
 def _last_number(values: F64, starts: I64) -> F64:
-    """Of each run of rows the last value that is a number; NaN where there is none."""
+    """The last value that is a number in each run of rows; NaN if there is none."""
     place = np.where(np.isnan(values), -1, np.arange(len(values)))
     last = np.maximum.reduceat(place, starts)
     result: F64 = np.where(last >= 0, values[np.maximum(last, 0)], np.nan)
@@ -158,7 +160,7 @@ def _last_number(values: F64, starts: I64) -> F64:
 
 
 def _fold(before: Rows, added: Rows) -> tuple[Rows, Bool]:
-    """One row a (stream, second), and which of them have something of `added` in them."""
+    """One row per (stream, second), and which of them contain something of `added`."""
     rows = np.concatenate([before, added])
     order = np.lexsort((rows["second"], rows["stream"]))
     fresh = order >= len(before)

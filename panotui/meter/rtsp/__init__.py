@@ -1,1 +1,1 @@
-"""RTSP connections: text, interleaved frames, what was set up."""
+"""RTSP connections: text, interleaved frames, negotiated tracks."""

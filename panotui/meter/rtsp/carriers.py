@@ -1,8 +1,8 @@
-"""What carries media: a direction of a UDP flow, or a channel of an RTSP connection.
+"""Carriers of media: a direction of a UDP flow, or a channel of an RTSP connection.
 
-Parallel arrays, one place a carrier, so that a batch's rows find their stream, or that they are
-no media at all, by one array look-up. A `Lane` is one of the two ways by which media come: it sorts
-packets into `Recognised` and knows who and what its carriers are.
+Parallel arrays, one slot per carrier, so that one array lookup gives a batch's rows their stream,
+or shows that they are not media. A `Lane` is one of the two transports of media: it sorts packets
+into `Recognised` and knows the identity of its carriers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_PAYLOAD_TYPE = 255
 
 
 class Carriers:
-    """Grows as places are used; `check` begins a place anew when another flow has taken it."""
+    """Grows as slots are used; `check` resets a slot when another flow has taken it."""
 
     def __init__(self, size: int) -> None:
         self.kind: U8 = np.zeros(size, np.uint8)
@@ -35,7 +35,7 @@ class Carriers:
         self.flow: U64 = np.zeros(size, np.uint64)
 
     def reserve(self, size: int) -> None:
-        """Make room for places below `size`."""
+        """Make room for slots below `size`."""
         have = len(self.kind)
         if size <= have:
             return
@@ -56,7 +56,7 @@ class Carriers:
             setattr(self, name, new)
 
     def check(self, place: I64, flow: U64) -> I64:
-        """Begin anew where the flow is another; returns those places."""
+        """Reset slots whose flow has changed; returns them."""
         other = self.flow.take(place) != flow
         if not other.any():
             return place[:0]
@@ -66,25 +66,25 @@ class Carriers:
         return distinct(changed)
 
     def point(self, place: int, stream: int, ssrc: int, payload_type: int) -> None:
-        """The newest stream of a place, and what its packets carry."""
+        """Set the newest stream of a slot, and the look of its packets."""
         self.stream[place] = stream
         self.ssrc[place] = ssrc
         self.payload_type[place] = payload_type
         self.look[place] = look_of(payload_type)
 
     def look_again(self) -> None:
-        """What was taken for no media gets another look."""
+        """Examine packets again that were not taken for media."""
         again = np.flatnonzero(self.kind == NO_MEDIA)
         self.kind[again] = UNKNOWN
         self.strikes[again] = 0
 
     def doubt(self, place: int) -> None:
-        """The next packet of a place goes the long way."""
+        """The next packet of a slot takes the slow path."""
         self.payload_type[place] = _NO_PAYLOAD_TYPE
         self.look[place] = NO_LOOK
 
     def lose(self, place: I64 | int) -> None:
-        """No stream is known at these places."""
+        """Remove the stream of these slots."""
         self.stream[place] = -1
         self.look[place] = NO_LOOK
 

@@ -1,8 +1,9 @@
 """RTSP connections: TCP packets in, dialogues and `$` frames out.
 
-Each connection has a `Dialogue` and a `Direction` for either side; each channel of either side is
-a carrier of media. Runs of nothing but frames go the quick way (`runs`), a short step a frame; all
-else a step a packet, which handles segments and frame headers only. Frames are read together.
+Each connection has a `Dialogue` and a `Direction` for each side; each channel of each side is a
+carrier of media. Runs of segments with only frames take the fast path (`runs`), with one short step
+per frame; all others take one step per packet, which handles segments and frame headers only. RTP
+headers are then read all at once.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from panotui.wire.rtp import words
 from panotui.wire.rtsp import Text
 
 TUNNELS_MAX = 64
-OPENING = 64  # packets of a new connection that tell whether it is half of a tunnel
-CHUNK = 256  # packets of a connection that go the same way, the quick or the long one
+OPENING = 64  # first packets of a new connection, which may show that it is half of a tunnel
+CHUNK = 256  # packets of a connection that take the same path, fast or slow
 _FIN, _SYN, _RST = 1, 2, 4
 _SEQUENCE = 0xFFFFFFFF
 
@@ -55,7 +56,7 @@ class _Segments:
         self.rows, self.flow, self.client = rows, flow, client
 
     def take(self, order: I64) -> None:
-        """Put the rows in that order and read their columns."""
+        """Sort the rows in that order and read their columns."""
         self.rows, self.flow = self.rows[order], self.flow[order]
         self.client = self.client[order]
         rows, columns, batch = self.rows, self.columns, self.batch
@@ -104,7 +105,7 @@ class Connections:
     def walk(
         self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: U64, from_client: Bool
     ) -> Frames:
-        """Take every TCP packet of RTSP flows, both directions; the frames that they complete."""
+        """Process every TCP packet of RTSP flows, both directions; returns the completed frames."""
         self._frames = Frames()
         if not len(rows):
             return self._frames
@@ -127,10 +128,10 @@ class Connections:
         return self._frames
 
     def _opening(self, segments: _Segments) -> Bool:
-        """(n,) rows that must be taken in order of arrival, whatever their connection.
+        """(n,) rows that must be taken in order of arrival across connections.
 
-        The two connections of a tunnel over HTTP speak to each other, and the first packets of a
-        new one tell whether it is one.
+        The two connections of a tunnel over HTTP refer to each other, and the first packets of a
+        new one may show that it belongs to a tunnel.
         """
         first = np.flatnonzero(_changes(segments.flow))
         count = np.diff(np.append(first, len(segments.flow)))
@@ -147,8 +148,8 @@ class Connections:
         return chosen
 
     def _go_on(self, segments: _Segments, rest: I64) -> None:
-        """One connection after the other, its runs of frames the quick way."""
-        # What is said in a tunnel goes by two connections: its words are read in order of arrival.
+        """Process connections one after the other, their runs of frames on the fast path."""
+        # A dialogue in a tunnel uses two connections: its messages are read in order of arrival.
         tunnelled = {
             flow
             for flow in distinct(segments.flow[rest]).tolist()
@@ -164,7 +165,8 @@ class Connections:
         chunk = np.repeat(np.arange(len(chunk_starts)), chunk_ends - chunk_starts)
         size = segments.size[rest]
         odd = (segments.flags[rest] & (_FIN | _SYN | _RST) != 0) | (segments.captured[rest] < size)
-        # Segments with data, by chunk and direction: in order where each begins at the last's end.
+        # Segments with data, by chunk and direction: in order if each begins where the last one
+        # ends.
         key = 2 * chunk + client
         data = np.flatnonzero(size > 0)
         data = data[np.argsort(key[data], kind="stable")]
@@ -212,7 +214,9 @@ class Connections:
     def _run(
         self, connection: Connection, runs: Runs, spans: list[int], sequence: I64, after: I64
     ) -> bool:
-        """Take both directions' segments of a chunk the quick way; False when that cannot be."""
+        """Process both directions' segments of a chunk on the fast path; False if that is
+        impossible.
+        """
         found = []
         if connection.sides[0].parts is not None:
             return self._take_parts(connection.sides[0], runs, spans, sequence, after)
@@ -235,7 +239,7 @@ class Connections:
     def _take_parts(
         self, side: Direction, runs: Runs, spans: list[int], sequence: I64, after: I64
     ) -> bool:
-        """Pictures in an HTTP answer, and nothing of the client's beside them."""
+        """Pictures in an HTTP response, without any data of the client."""
         first, last, client_last = spans
         if side.held or last < client_last or first == last:
             return False
@@ -247,7 +251,7 @@ class Connections:
         return True
 
     def _step(self, segments: _Segments, chosen: I64) -> None:
-        """Take the chosen rows one at a time, in order of arrival."""
+        """Process the chosen rows one at a time, in order of arrival."""
         rows = segments.rows[chosen]
         if len(chosen) > 1 and (np.diff(rows) < 0).any():
             chosen = chosen[np.argsort(rows, kind="stable")]
@@ -391,11 +395,11 @@ class Connections:
         return Place(p.version, p.dst, p.src, p.dport, p.sport, p.flow, p.interface, channel)
 
     def of(self, dialogue: Dialogue) -> list[Connection]:
-        """The connections (two with a tunnel) of a dialogue."""
+        """The connections of a dialogue (two with a tunnel)."""
         return [known for known in self.by_flow.values() if known.dialogue is dialogue]
 
     def overdue(self) -> list[int]:
-        """Flows of the connections that must make room, the longest silent first."""
+        """Flows of the connections to evict, the longest silent first."""
         count = len(self.by_flow) - self._capacity
         if count <= 0:
             return []
@@ -403,14 +407,14 @@ class Connections:
         return sorted(self.by_flow, key=lambda flow: self.by_flow[flow].last_ns)[:count]
 
     def tick(self, now_ns: int) -> None:
-        """Holes before which nothing moves any more are for ever."""
+        """Give up holes that stop all progress."""
         for connection in self.by_flow.values():
             for side in connection.sides:
                 if side.held and now_ns - connection.last_ns > HELD_NS_MAX:
                     side.give_up()
 
     def forget(self, flow: int, time_ns: int) -> list[int]:
-        """A flow has ended; the carriers that were its channels."""
+        """A flow has ended; returns the carriers that were its channels."""
         connection = self.by_flow.pop(flow)
         if not connection.ends:
             connection.dialogue.end(max(time_ns, connection.last_ns), 0, "idle")

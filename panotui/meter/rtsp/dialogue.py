@@ -1,9 +1,9 @@
-"""The RTSP dialogue: messages in; sessions, tracks and where their media will flow out.
+"""The RTSP dialogue: messages in; sessions, tracks and the addresses of their media out.
 
 A `Dialogue` follows one connection (or the two of a tunnel over HTTP): it matches answers with
 requests, learns the media from DESCRIBE, the transport from the answer to SETUP, the session's
-time-out and what keeps it alive. It emits `RtspMessage`, `RtspEnd`, and tells its listener of
-tracks that were set up. Pure: no packets, no clock.
+time-out and what keeps it alive. It emits `RtspMessage` and `RtspEnd`, and notifies its listener of
+tracks that were set up. It is pure: no packets, no clock.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KEEPALIVES = frozenset({"OPTIONS", "GET_PARAMETER", "SET_PARAMETER", "PLAY"})
 
 
 class Track(msgspec.Struct, kw_only=True, eq=False):
-    """A track that SETUP has negotiated."""
+    """A track negotiated by SETUP."""
 
     session: int  # Dialogue.session
     url: str
@@ -39,7 +39,7 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     height: int | None
     encrypted: bool
     transport: Transport
-    asked_port: tuple[int, int] | None = None  # which the client named, whatever was answered
+    asked_port: tuple[int, int] | None = None  # requested by the client, whatever the answer
     client: str
     server: str
     since_ns: int
@@ -47,7 +47,7 @@ class Track(msgspec.Struct, kw_only=True, eq=False):
     ended_ns: int = 0
 
     def declares(self, payload_type: int) -> bool:
-        """Is this payload type one of the track's? Without an SDP any may be."""
+        """Whether this payload type is one of the track's; without an SDP, any may be."""
         return not self.formats or payload_type in self.formats
 
 
@@ -94,7 +94,7 @@ class Dialogue:
             OrderedDict(),
         )
         self._unnumbered = 0
-        self._answered = False  # an answer was seen: others would be
+        self._answered = False  # an answer was seen, so further answers would be seen too
         self._media: tuple[Media, ...] = ()
         self.played_ns = 0  # the last PLAY was answered
         self.paused_ns = 0  # a PAUSE was, and no PLAY since; 0 not paused
@@ -131,7 +131,7 @@ class Dialogue:
         if len(pending) > _PENDING_MAX:
             pending.popitem(last=False)
         if from_client and text.method in _KEEPALIVES and self.tracks and not self._answered:
-            self.kept_alive(time_ns, "request")  # a mirror that shows no answers
+            self.kept_alive(time_ns, "request")  # a mirror without the answers
         if text.method == "ANNOUNCE":
             self._describe(text, body, text.url or "")
         self._tell(text, text.method, text.url, from_client, time_ns, number, None, body)
@@ -157,7 +157,7 @@ class Dialogue:
             base = text.one("content-base") or text.one("content-location") or url or ""
             self._describe(text, body, base)
         if request is None and ok:
-            # A mirror of one direction only: the answer tells what was asked.
+            # A mirror of one direction: the answer shows what was requested.
             method, url = self._asked(text, body)
             request = _Request(method, url, time_ns, []) if method else None
         self._tell(text, method, url, from_client, time_ns, number, response_ms, body)
@@ -170,19 +170,19 @@ class Dialogue:
         elif method == "PAUSE":
             self._play(time_ns, False)
         if method in _KEEPALIVES and self.tracks and not from_client:
-            self.kept_alive(time_ns, "request")  # one that is refused keeps nothing
+            self.kept_alive(time_ns, "request")  # a refused request keeps nothing alive
 
     def _matching(self, text: Text, from_client: bool) -> _Request | None:
-        """The request that an answer belongs to: by CSeq, else the oldest."""
+        """The request of an answer: by CSeq, otherwise the oldest."""
         pending = self._pending[not from_client]
         cseq = text.cseq
         if cseq is not None and cseq in pending:
             return pending.pop(cseq)
-        # some cameras repeat an old number, or give none: they answer in order
+        # some cameras repeat an old number, or send none: they answer in order
         return pending.popitem(last=False)[1] if pending else None
 
     def _asked(self, text: Text, body: bytes) -> tuple[str, str]:
-        """Method and URL of a request that was not seen, by what its answer must hold."""
+        """Method and URL of a request that was not seen, derived from its answer."""
         if text.one("transport"):
             done = {track.url for track in self.tracks}
             left = [redact_url(media.url) for media in self._media]
@@ -208,7 +208,7 @@ class Dialogue:
             transport = asked[0]
         else:
             return
-        # Some servers answer a request for TCP without naming the channels: the asked ones hold.
+        # Some servers answer a request for TCP without channels: the requested ones apply.
         wish = next((a for a in asked if a.tcp == transport.tcp), None)
         if wish is None and transport.tcp is False and asked and asked[0].tcp:
             wish = asked[0]
@@ -243,7 +243,7 @@ class Dialogue:
         self._set_up(self, track)
 
     def _media_of(self, url: str) -> Media | None:
-        """The SDP's media for a SETUP URL: the same, or with the same end, or the only one."""
+        """The SDP's media for a SETUP URL: the same URL, one with the same end, or the only one."""
         wanted = url.rstrip("/")
         for media in self._media:
             if redact_url(media.url).rstrip("/") == wanted:
@@ -269,14 +269,14 @@ class Dialogue:
     # ------------------------------------------------------------ life
 
     def kept_alive(self, time_ns: int, by: str) -> None:
-        """Something that keeps the session alive was seen: "request", "rtcp"."""
+        """The session was kept alive by a "request" or "rtcp"."""
         self.last_keepalive_ns = max(self.last_keepalive_ns, time_ns)
         self.keepalive_by = by
         if by == "rtcp":
             self.last_report_ns = max(self.last_report_ns, time_ns)
 
     def _finish(self, time_ns: int, number: int, how: str, url: str) -> None:
-        """TEARDOWN of one track of several ends only that track."""
+        """TEARDOWN of one of several tracks ends only that track."""
         torn = [track for track in self.tracks if track.url.rstrip("/") == url.rstrip("/")]
         if not torn or len(torn) == len(self.tracks):
             torn = self.tracks
@@ -289,7 +289,7 @@ class Dialogue:
             self.end(time_ns, number, how)
 
     def end(self, time_ns: int, number: int, how: str) -> None:
-        """The connection or its session is over: told once, until something is set up again."""
+        """The connection or its session is over: reported once, until another SETUP."""
         for track in self.tracks:
             track.playing = False
             if how.startswith("teardown"):
@@ -373,7 +373,9 @@ class Dialogue:
 
 
 def _said(media: Media) -> str:
-    """What a track is: a reader speaks to the camera over one that the camera calls sendonly."""
+    """The type of a track: over a track that the camera calls sendonly, a reader sends audio to the
+    camera.
+    """
     return "backchannel" if media.direction == "sendonly" else media.media
 
 

@@ -1,8 +1,8 @@
 """One direction of an RTSP connection: TCP segments in, RTSP messages and `$` frames out.
 
-Segments may come late, twice or not at all, start in mid-stream, and cut a message or a frame
-anywhere (LIVE555 sends the four bytes of `$` in a segment of their own). Only what framing needs
-is kept: of a frame its first bytes, of a message all, of a hole what waits behind it. Frames are
+Segments may arrive late, twice or not at all, start in mid-stream, and split a message or a frame
+anywhere (LIVE555 sends the four bytes of `$` in a separate segment). Only bytes needed for framing
+are kept: the first bytes of a frame, all of a message, the segments behind a hole. Frames are
 appended to flat arrays (`Frames`), one short step each; their RTP headers are read later, all at
 once. RFC 2326 10.12, RFC 7826 14.
 """
@@ -29,15 +29,15 @@ from panotui.wire.rtsp import (
 
 HELD_BYTES_MAX = 131_072  # waiting behind a hole
 HELD_NS_MAX = 3_000_000_000
-ACKED_GRACE_NS = 20_000_000  # a mirror may bring an ACK before the data that it answers
+ACKED_GRACE_NS = 20_000_000  # a mirror may deliver an ACK before the data that it acknowledges
 RESYNC_BYTES_MAX = 131_072
-RESYNC_TRIES_MAX = 8  # buffers without a frame in them, then the direction is left alone
+RESYNC_TRIES_MAX = 8  # buffers without a frame before the direction is ignored
 RESYNC_DEPTH_MAX = 16  # boundaries found and lost again within one buffer
-RESYNC_CHAINS_MAX = 32  # possible frames whose end has not come yet, tried again with more bytes
-RESYNC_LOOKS_MAX = 64  # places of one segment that look like a frame
+RESYNC_CHAINS_MAX = 32  # possible frames that are incomplete, tried again with more bytes
+RESYNC_LOOKS_MAX = 64  # places in one segment that look like a frame
 _WORDS_OVERLAP = 32  # bytes before the new ones in which such a word may begin
 _START_LINE_MAX = 2_200  # bytes
-MESSAGES_PER_SECOND = 200  # of a direction; with more it is left alone until the second is over
+MESSAGES_PER_SECOND = 200  # of a direction; with more it is ignored until the second is over
 _MASK = 0xFFFFFFFF
 _HALF = 1 << 31
 
@@ -46,7 +46,7 @@ _BOUNDARY, _BODY, _PREFIX, _TEXT, _RESYNC, _TUNNEL, _DEAD, _SKIP, _OPEN, _PARTS 
 # `$`, a low channel, a length, and a first byte of RTP or RTCP; overlapping candidates too.
 _CANDIDATE = re.compile(rb"(?=\$[\x00-\x1f]..[\x80-\xbf])", re.DOTALL)
 _DOLLAR = 0x24
-_HTTP = (b"GET ", b"POST", b"HTTP")  # begins of a tunnel
+_HTTP = (b"GET ", b"POST", b"HTTP")  # first bytes of a tunnel
 _LENGTH = re.compile(rb"(?i)\ncontent-length[ \t]*:")
 _SDP_LINE = re.compile(rb"[A-Za-z]=[^\n]*\n?")
 
@@ -54,9 +54,10 @@ MessageHandler = Callable[[Text, bytes, int, int], None]  # text, body, time_ns,
 
 
 class Direction:
-    """Reassembles and frames one direction; `carriers[channel]` names its frames (-1 unknown).
+    """Reassembles and frames one direction; `carriers[channel]` are the carriers of its frames (-1
+    unknown).
 
-    `held` are the segments that wait behind a hole.
+    `held` are the segments behind a hole.
     """
 
     __slots__ = (
@@ -114,7 +115,7 @@ class Direction:
         self._channel = 0
         self._length = 0
         self._body_head = b""
-        self._head_end = 0  # of the message in `_buffer`; 0 while it is not known
+        self._head_end = 0  # of the message in `_buffer`; 0 if unknown
         self._buffer = bytearray()
         self._marks: list[tuple[int, int, int]] = []  # (position in buffer, time_ns, number)
         self.held: dict[int, tuple[bytes, int, int, int]] = {}
@@ -125,9 +126,9 @@ class Direction:
         self._inner: Direction | None = None
         self._wrapping: Wrapping | None = None
         self._parts: Multipart | None = None
-        self._floor = 0  # where a boundary may be, at least
+        self._floor = 0  # least position of a possible boundary
         self._scanned = 0  # bytes of `_buffer` in which no boundary begins
-        self._candidates: list[int] = []  # but these, once more has come
+        self._candidates: list[int] = []  # except these, once more bytes are there
         self._open: tuple[Text, int, int] | None = None  # whose body has no length; when, number
         self._second = self._messages = self._muted_ns = 0
         self._is_first = True  # nothing was read yet
@@ -141,16 +142,16 @@ class Direction:
 
     @property
     def inside(self) -> int:
-        """Bytes of the current frame that are still to come; -1 in anything but frames."""
+        """Remaining bytes of the current frame; -1 outside frames."""
         return self._need if self._mode == _BODY else 0 if self._mode == _BOUNDARY else -1
 
     @property
     def expects(self) -> int | None:
-        """The sequence number of the next byte; None before the first."""
+        """The expected sequence number; None before the first."""
         return self._next
 
     def carrier(self, channel: int) -> int:
-        """The carrier of a channel, named when it is met first."""
+        """The carrier of a channel, assigned on first use."""
         carrier = self.carriers[channel]
         if carrier < 0:
             carrier = self.carriers[channel] = self.on_channel(channel)
@@ -158,15 +159,15 @@ class Direction:
 
     @property
     def parts(self) -> Multipart | None:
-        """The pictures in an HTTP answer, where that is what comes."""
+        """The pictures in an HTTP response, if the direction carries one."""
         return self._parts if self._mode == _PARTS else None
 
     def feed(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> None:
-        """Bytes of the batch's data that are next, whatever their sequence number is."""
+        """The next bytes of the batch's data, whatever their sequence number."""
         self._consume(data, start, end, True, time_ns, number)
 
     def moved_to(self, sequence: int) -> None:
-        """All bytes before `sequence` were read by another."""
+        """All bytes before `sequence` were read on the fast path."""
         self._next = sequence
 
     def segment(
@@ -179,7 +180,7 @@ class Direction:
         time_ns: int,
         number: int,
     ) -> None:
-        """Take `length` bytes of payload at `sequence`, `captured` of them at data[start:]."""
+        """Process `length` bytes of payload at `sequence`, `captured` of them at data[start:]."""
         expected = self._next
         if expected is None:
             expected = self._next = sequence
@@ -202,7 +203,7 @@ class Direction:
             self._release(time_ns, number)
 
     def settle(self) -> None:
-        """The other side goes on: a description without a length has come to its end."""
+        """The other side continues: a description without a length is complete."""
         if self._open is not None:
             self._close_body()
 
@@ -251,7 +252,7 @@ class Direction:
         return min(self.held, key=lambda sequence: (sequence - base + _HALF) & _MASK)
 
     def _release(self, time_ns: int, number: int) -> None:
-        """Consume what a late segment has set free, at the time when it was."""
+        """Process segments released by a late one, at its time."""
         while self.held and self._next is not None:
             sequence = self._nearest()
             ahead = (sequence - self._next) & _MASK
@@ -273,7 +274,7 @@ class Direction:
             self._skip(length - max(len(raw), known), time_ns, number)
 
     def give_up(self) -> None:
-        """The hole before the held segments is for ever: the capture missed it."""
+        """Give up the hole before the held segments: the capture missed it."""
         while self.held and self._next is not None:
             sequence = self._nearest()
             hole = (sequence - self._next) & _MASK
@@ -281,7 +282,7 @@ class Direction:
             self._held_bytes -= length
             if 0 < hole < _HALF:
                 if self._hole_acked_ns == -1:
-                    # Only the hole that was proven is skipped; a later one waits for its turn.
+                    # Only the proven hole is skipped; a later one waits.
                     self.held[sequence] = (raw, length, time_ns, number)
                     self._held_bytes += length
                     break
@@ -293,7 +294,7 @@ class Direction:
         self._hole_acked_ns = 0
 
     def _skip(self, missing: int, time_ns: int, number: int) -> None:
-        """Bytes that were not captured: harmless within a frame's body, else find the way anew."""
+        """Bytes that were not captured: harmless within a frame's body, otherwise resynchronise."""
         if self._mode == _DEAD:
             return
         if self._mode == _BODY:
@@ -373,7 +374,7 @@ class Direction:
             elif mode == _TEXT:
                 start = self._text(data, start, end, time_ns, number)
             elif mode == _RESYNC and self._is_first:
-                # another protocol's head, by which the connection was recognised
+                # another protocol's header, by which the connection was recognised
                 self._is_first = False
                 self._mode = _TEXT if bytes(data[start : start + 4]) in _HTTP else _RESYNC
                 self._head_end = 0
@@ -404,7 +405,7 @@ class Direction:
     def _frame(
         self, data: memoryview, start: int, end: int, direct: bool, time_ns: int, number: int
     ) -> int:
-        """Frames from `start` on, as long as they are whole; returns where reading goes on."""
+        """Complete frames from `start` on; returns where to continue."""
         carriers = self.carriers
         while end - start >= 4 and data[start] == _DOLLAR:
             channel = data[start + 1]
@@ -465,7 +466,7 @@ class Direction:
     # ------------------------------------------------------------ text
 
     def _text(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> int:
-        """Gather a message; returns where reading goes on."""
+        """Collect a message; returns where to continue."""
         buffer = self._buffer
         known = len(buffer)
         if time_ns < self._muted_ns:
@@ -481,7 +482,7 @@ class Direction:
         head = self._head_end or head_end(buffer, max(known - 3, 0))
         if head < 0:
             if len(buffer) > HEAD_MAX:
-                # of what began in between the end has not come either
+                # frames that began in between are incomplete as well
                 self._stray(time_ns, number, len(buffer) - _START_LINE_MAX)
             return end
         if self._is_too_much(time_ns):
@@ -510,11 +511,11 @@ class Direction:
         return start + whole - known
 
     def _is_too_much(self, time_ns: int) -> bool:
-        """Another message: has this second had too many of them?"""
+        """Whether this second has had too many messages with this one."""
         second = time_ns // 1_000_000_000
         if second != self._second:
             self._second, self._messages = second, 0
-        self._messages += not self._head_end  # once, though its body comes in pieces
+        self._messages += not self._head_end  # count it once, though its body comes in pieces
         if self._messages <= MESSAGES_PER_SECOND:
             return False
         self._muted_ns = (second + 1) * 1_000_000_000
@@ -522,7 +523,7 @@ class Direction:
         return True
 
     def _read_open(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> int:
-        """An SDP without a length ends where no line of one follows."""
+        """An SDP without a length ends where the next bytes are not one of its lines."""
         assert self._open is not None
         self._open = (self._open[0], time_ns, number)
         buffer = self._buffer
@@ -533,7 +534,7 @@ class Direction:
             found = _SDP_LINE.match(buffer, line)
             if found is None or len(buffer) > BODY_MAX:
                 if len(buffer) - line < 2 and buffer[line : line + 1].isalpha():
-                    return end  # too little to tell
+                    return end  # too few bytes to decide
                 rest = bytes(buffer[line:known])
                 del buffer[line:]
                 self._close_body()
@@ -556,7 +557,7 @@ class Direction:
         self.on_message(text, body, time_ns, number)
 
     def _stray(self, time_ns: int, number: int, behind: int = 1) -> None:
-        """Neither a frame nor a message: what is here is searched for a boundary behind it."""
+        """Neither a frame nor a message: search for a boundary behind it."""
         self.resyncs += 1
         self._mode = _RESYNC
         self._marks = [(0, time_ns, number)]
@@ -605,7 +606,7 @@ class Direction:
         return start + head - known
 
     def _unwrap(self, raw: bytes, time_ns: int, number: int) -> None:
-        """What carries RTSP: an inner direction reads what it says."""
+        """Pass wrapped RTSP to an inner direction."""
         if self._inner is None:
             self._inner = Direction(self.frames, self.on_message, self.on_channel)
             self._inner.begin(-1 & _MASK)
@@ -616,17 +617,17 @@ class Direction:
             return
         self._inner._consume(memoryview(said), 0, len(said), False, time_ns, number)
 
-    # ------------------------------------------------------------ finding the way
+    # ------------------------------------------------------------ resynchronising
 
     def _find_boundary(self) -> None:
-        """Look for a start line, or for `$` frames that follow each other twice in a row.
+        """Search for a start line, or for two pairs of consecutive `$` frames.
 
-        What was searched before is not searched again, but for frames whose end had not come and
-        for a start line that may not be whole yet.
+        Bytes are not searched twice, except incomplete frames and a start line that may be
+        incomplete.
         """
         buffer = self._buffer
         size = len(buffer)
-        # What is looked for holds these words: where they have not come, nothing new can be found.
+        # All boundaries contain these words: without a new one, there is nothing to find.
         news = bytes(buffer[max(self._floor, self._scanned - _WORDS_OVERLAP) :])
         place = -1
         if b"RTSP/" in news:
@@ -647,7 +648,7 @@ class Direction:
         self._scanned = max(size - 4, self._floor)
         part = first_part(buffer) if place < 0 and b"image/jp" in news.lower() else None
         if part is not None:
-            # the answer's own head came in an earlier segment, which nobody read as media
+            # the response's own header came in an earlier segment, which was not read as media
             self._parts = Multipart(self.carrier(0), part)
             marks, raw = self._marks[-1:], bytes(buffer)
             self._lose()
@@ -676,10 +677,10 @@ class Direction:
         self._depth -= 1
 
     def _chains(self, buffer: bytearray, at: int) -> bool | None:
-        """Does a frame at `at` lead to a boundary, and that to another?
+        """Whether a frame at `at` leads to a boundary, and that one to another.
 
-        A frame that begins with a segment and ends with one also counts: reports come alone. None:
-        too little has come to tell.
+        A frame that begins and ends with a segment also counts: reports come alone. None: too few
+        bytes to decide.
         """
         size = len(buffer)
         hop = at

@@ -1,7 +1,7 @@
-"""Pictures that follow each other in one HTTP answer (`multipart/x-mixed-replace`), a part each.
+"""Consecutive pictures in one HTTP response (`multipart/x-mixed-replace`), one part each.
 
-Cameras send MJPEG so to browsers and to simple readers. A part has a head of its own, mostly with
-its length; else it ends where the next boundary begins. Of a part only the first bytes are kept.
+Cameras send MJPEG in this form to browsers and simple readers. A part has its own header, usually
+with its length; otherwise it ends at the next boundary. Only the first bytes of a part are kept.
 RFC 2046 5.1.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-HEAD_MAX = 4_096  # bytes of a part's head
-KEPT = 2_048  # of a part, in which a JPEG says its size
+HEAD_MAX = 4_096  # bytes of a part's header
+KEPT = 2_048  # of a part, in which a JPEG has its size
 PART_MAX = 1 << 26
-PARTS_PER_SECOND = 240  # no camera has more; what has is let alone
+PARTS_PER_SECOND = 240  # more than any camera sends; larger ones are ignored
 _LENGTH = re.compile(rb"(?i)\ncontent-length\s*:\s*(\d{1,9})\s*\r?\n")
 _BOUNDARY = re.compile(rb"(?i)boundary\s*=\s*\"?([^\s\";,]{1,100})")
 
@@ -24,39 +24,39 @@ _PART = re.compile(
 
 
 def first_part(raw: bytes | bytearray) -> bytes | None:
-    """What an answer's head would say of the boundary, where these bytes hold a part's head."""
+    """The boundary that a response's header would name, if these bytes hold a part's header."""
     found = _PART.search(raw, 0, HEAD_MAX)
     return b"boundary=--" + found[1] if found else None
 
 
 class Part(NamedTuple):
-    """A picture that has come as a whole."""
+    """A complete picture."""
 
     carrier: int
     size: int  # bytes with its head
     length: int  # of the picture
-    time_ns: int  # when its last byte came
+    time_ns: int  # time of its last byte
     number: int  # the packet that brought it
     head: bytes  # the picture's first bytes
 
 
 class Multipart:
-    """The parts of one answer. `head` is that of the answer."""
+    """The parts of one response. `head` is its header."""
 
     def __init__(self, carrier: int, head: bytes) -> None:
         found = _BOUNDARY.search(head)
         name = found[1] if found else b"--"
         self._line = b"\n" + (name if name.startswith(b"--") else b"--" + name)
         self._carrier = carrier
-        self._waiting = bytearray()  # a head, or the end of a part without a length
-        self._need = -1  # bytes of the part that are still to come; -1: in a head, -2: not known
+        self._waiting = bytearray()  # a header, or the end of a part without a length
+        self._need = -1  # remaining bytes of the part; -1: in a header, -2: unknown
         self._kept = b""
         self._size = self._length = 0
         self._second = self._parts = 0
         self.is_lost = False
 
     def feed(self, raw: bytes, time_ns: int, number: int) -> list[Part]:
-        """The parts that these bytes complete."""
+        """The parts completed by these bytes."""
         out: list[Part] = []
         at = 0
         while at < len(raw) and not self.is_lost:
@@ -79,11 +79,11 @@ class Multipart:
 
     @property
     def passable(self) -> int:
-        """Bytes that are next and of which only the number counts; the part goes on behind them."""
+        """Number of next bytes of which only the count matters; the part continues behind them."""
         return self._need - 1 if self._need > 1 and len(self._kept) >= KEPT else 0
 
     def pass_over(self, size: int) -> None:
-        """So many of them have come."""
+        """Count these bytes as passed."""
         self._need -= size
         self._length += size
         self._size += size
@@ -150,5 +150,5 @@ class Multipart:
         waiting.clear()
         if end >= known:
             return at + end - known
-        waiting += self._line[: known - end]  # the boundary's begin had come before
+        waiting += self._line[: known - end]  # the boundary began in an earlier segment
         return at

@@ -1,4 +1,4 @@
-"""UDP ports that RTSP has named: which track's media arrive there, and since when."""
+"""UDP ports negotiated by RTSP: which track's media arrive there, and since when."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SETUPS_KEPT = 8  # a port
 
 
 class Port(msgspec.Struct, eq=False):
-    """A UDP port that a SETUP has named."""
+    """A UDP port from a SETUP."""
 
     since_ns: int
     track: Track
     dialogue: Dialogue
     rtcp: bool
-    server: bytes  # whose SETUP it was, 16 bytes
+    server: bytes  # client of the SETUP, 16 bytes
 
 
 class Ports:
-    """(address of 16 bytes, port) -> the SETUPs that named it, oldest first; bounded."""
+    """(address of 16 bytes, port) -> the SETUPs with it, oldest first; bounded."""
 
     def __init__(self) -> None:
         self._ports: OrderedDict[tuple[bytes, int], list[Port]] = OrderedDict()
@@ -50,9 +50,10 @@ class Ports:
             self._ports.popitem(last=False)
 
     def find(self, key: tuple[bytes, int], time_ns: int, other: bytes = b"") -> Port | None:
-        """The SETUP that holds for a port at a time: the last before it, else the first. Of those
-        of several cameras that of the `other` end, which sends; a proxy's media come from
-        elsewhere."""
+        """The SETUP that applies to a port at a time: the last one before it, otherwise the first.
+        If several cameras use it, the one of the `other` end, which sends; a proxy's media come
+        from elsewhere.
+        """
         known = self._ports.get(key)
         if not known:
             return None
@@ -63,9 +64,10 @@ class Ports:
         return own[0]
 
     def media_at(self, key: tuple[bytes, int], time_ns: int, sender: bytes = b"") -> list[Port]:
-        """The SETUPs of one dialogue whose media share a port at a time, a track each; mostly one.
+        """The SETUPs of one dialogue whose media share a port at a time, one per track; usually
+        one.
 
-        Empty where the port is none of media.
+        Empty if the port is not one of media.
         """
         newest = self.find(key, time_ns, sender)
         if newest is None or newest.rtcp:

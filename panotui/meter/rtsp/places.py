@@ -1,4 +1,4 @@
-"""Who sends to whom: the addresses, ports and flow of one direction of a conversation."""
+"""Addresses, ports and flow of one direction of a conversation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from panotui.wire.columns import Columns
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a carrier's packets go from and to."""
+    """Source and destination of a carrier's packets."""
 
     version: int
     src: bytes  # 16
@@ -49,7 +49,7 @@ def place_of(batch: PacketBatch, columns: Columns, row: int, flow: int) -> Place
 
 
 def raw_address(text: str | None, version: int) -> bytes | None:
-    """16 bytes of an address column; None for names and for what is no address."""
+    """16 bytes of an address column; None for names and invalid text."""
     if not text:
         return None
     try:

@@ -1,10 +1,10 @@
-"""The quick way through interleaved TCP: runs of segments in order that hold nothing but frames.
+"""The fast path through interleaved TCP: runs of segments in order that hold only frames.
 
-Almost all segments of a camera's connection are such runs. Of each frame only its four bytes of
-`$` are touched one at a time; where its RTP header is, when it was complete and by which packet is
-worked out for all frames of all runs together. A run that holds anything else (text, a repeat, a
-hole, cut packets) is refused as a whole, before anything has changed, and goes the long way
-(`Direction.segment`); both ways give the same frames.
+Almost all segments of a camera's connection are in such runs. Only the four `$` bytes of each frame
+are read one at a time; the position of its RTP header, its completion time and packet are computed
+for all frames of all runs together. A run with anything else (text, a retransmission, a hole,
+truncated packets) is rejected as a whole, before any change, and takes the slow path
+(`Direction.segment`); both give the same frames.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from panotui.meter.rtsp.interleaved import Direction
 from panotui.model import I64
 
 _DOLLAR = 0x24
-_MANY, _ALIKE = 128, 4  # frames of so few bytes, more than so many in a segment: counted at once
+_MANY, _ALIKE = 128, 4  # frames this small, more than this many per segment: counted at once
 
 
 class Run:
-    """Frames of consecutive segments of one direction, before they are told."""
+    """Frames of consecutive segments of one direction, before they are reported."""
 
     __slots__ = ("begins", "counts", "ends", "found", "skip", "tail")
 
@@ -37,7 +37,7 @@ class Run:
         self.tail: tuple[int, int] | None = None  # (segment, position) of a frame not complete
 
     def find(self, view: memoryview) -> bool:
-        """Walk the frames; False when there is anything else, or a cut that is not simple."""
+        """Follow the frames; False if there is anything else, or a split that is not simple."""
         found, counts = self.found, self.counts
         add = found.append
         skip = self.skip
@@ -100,7 +100,7 @@ class Run:
             left -= take
 
     def lead_out(self, view: memoryview, side: Direction, stamps: list[tuple[int, int]]) -> None:
-        """Begin the frame that goes on after this run."""
+        """Begin the frame that continues after this run."""
         if self.tail is None:
             return
         segment, at = self.tail
@@ -109,7 +109,7 @@ class Run:
 
 
 def _alike(view: memoryview, at: int, end: int, stride: int) -> int:
-    """How many frames from `at` on follow each other with the same channel and length."""
+    """How many consecutive frames from `at` on have the same channel and length."""
     most = (end - at) // stride
     frames = bytes(view[at : at + most * stride])
     for place in range(4):
@@ -144,7 +144,7 @@ class Runs:
         self._lengths: list[int] = []  # frames of each side's run
 
     def read(self, side: Direction, first: int, last: int) -> Run | None:
-        """The frames of segments first..last-1, when the run may go the quick way."""
+        """The frames of segments first..last-1, if the run can take the fast path."""
         skip = side.inside
         if skip < 0:
             return None
@@ -152,8 +152,9 @@ class Runs:
         return run if run.find(self._view) else None
 
     def take_parts(self, side: Direction, first: int, last: int) -> None:
-        """The segments are pictures in an HTTP answer: only those in which a part begins or ends
-        are looked into."""
+        """The segments are pictures in an HTTP response: only those in which a part begins or ends
+        are examined.
+        """
         reach = list(accumulate(self._size[first:last].tolist()))
         at = before = 0
         while at < len(reach) and (parts := side.parts) is not None:
@@ -171,7 +172,7 @@ class Runs:
             before = reach[at - 1]
 
     def keep(self, side: Direction, run: Run, first: int, next_sequence: int) -> None:
-        """The run counts: move the direction to its end."""
+        """Accept the run: move the direction to its end."""
         last = first + len(run.begins)
         if run.skip or run.tail is not None:
             stamps = list(
@@ -199,7 +200,7 @@ class Runs:
         segment = np.repeat(np.arange(len(self._counts)), self._counts)
         found = np.frombuffer(self._found, np.int64)
         side = np.repeat(np.arange(len(self._sides)), self._lengths)
-        small = (found & 0xFFFF) < SMALL  # those that segments cut
+        small = (found & 0xFFFF) < SMALL  # those split by segments
         if small.any():
             found, segment, side = found[~small], segment[~small], side[~small]
         n = len(found)
@@ -227,7 +228,9 @@ class Runs:
         frames.tables.append(table)
 
     def _gather(self, frames: Frames, segment: int, position: int, size: int) -> int:
-        """Copy a frame's head that segments cut to the side; its place there."""
+        """Copy the header of a frame that is split by segments to the side; returns its place
+        there.
+        """
         side = frames.side
         place = ~len(side)
         while size:

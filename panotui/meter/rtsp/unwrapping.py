@@ -1,8 +1,8 @@
-"""RTSP that is carried in something else on its connection: wrapped bytes in, RTSP's bytes out.
+"""RTSP wrapped in another protocol on its connection: wrapped bytes in, RTSP's bytes out.
 
 A tunnel over HTTP sends requests in base64 (Apple's, which cameras and players follow); ONVIF's
 streaming specification carries both directions in WebSocket frames (RFC 6455 5.2). Pure and
-bounded: only what of a group or a frame's header has come is kept.
+bounded: only incomplete groups and headers are kept.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Wrapping(Protocol):
     """Takes bytes as they come."""
 
     def feed(self, raw: bytes) -> bytes | None:
-        """What these bytes carry; None: they are no such wrapping."""
+        """The content of these bytes; None: they are not such a wrapping."""
 
 
 class Base64:
-    """The body of a tunnel's POST; each request may end in padding of its own."""
+    """The body of a tunnel's POST; each request may end with its own padding."""
 
     def __init__(self) -> None:
         self._waiting = bytearray()
@@ -48,9 +48,9 @@ class WebSocket:
 
     def __init__(self) -> None:
         self._head = bytearray()
-        self._need = 0  # bytes of the payload that are still to come
+        self._need = 0  # bytes of the payload still to come
         self._key = b""
-        self._is_data = False  # no ping, pong or close
+        self._is_data = False  # not a ping, pong or close
 
     def feed(self, raw: bytes) -> bytes | None:
         out: list[bytes] = []
@@ -72,7 +72,7 @@ class WebSocket:
         return b"".join(out)
 
     def _begin(self) -> bool:
-        """Read the head once it is whole; False where it is none."""
+        """Read the header once it is complete; False if it is invalid."""
         head = self._head
         if head[0] & 0x70 or 3 <= head[0] & 15 <= 7 or head[0] & 15 > 10:
             return False

@@ -1,1 +1,1 @@
-"""Which packets are media of which stream, and the table of streams."""
+"""The table of streams, and which packets are media of which stream."""

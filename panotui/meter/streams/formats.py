@@ -1,8 +1,8 @@
-"""What a stream's payload is: codec, clock, parameter sets; and what each packet of it holds.
+"""The payload of a stream: codec, clock, parameter sets; and the payload flags of each packet.
 
-In: streams with what the SDP said of them, and columns of their packets. Out: the flags of
-`panotui.wire.h264` a packet, and codec, clock, size and profile in the stream's row. Where nothing
-was announced, a few packets' first bytes may tell H.264 and H.265; else the clock stays unknown.
+In: streams with their SDP data, and columns of their packets. Out: the flags of `panotui.wire.h264`
+per packet, and codec, clock, size and profile in the stream's row. Without signalling, the first
+bytes of a few packets may show H.264 and H.265; otherwise the clock stays unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from panotui.wire.rtp import STATIC_PAYLOADS, RtpColumns
 from panotui.wire.sdp import Format
 
 PARAMETER_SETS_PER_CALL = 256
-SETS_OF_A_STREAM = 32  # newest payloads with (parts of) parameter sets when there are too many
+SETS_OF_A_STREAM = 32  # newest payloads with (parts of) parameter sets, if there are too many
 SIZES_PER_CALL = 8
 PAYLOAD_BYTES_MAX = 1024  # read of a payload that holds a parameter set
 CODEC_LOOKS = 8
@@ -32,7 +32,7 @@ _NOT_PICTURES = frozenset(_CODECS[name] for name in AUDIO_CODECS | {"VND.ONVIF.M
 
 
 def codec_index(name: str | None) -> int:
-    """Place of an encoding name in STREAM_CODECS; 0 unknown, OTHER for names that are not there."""
+    """Index of an encoding name in STREAM_CODECS; 0 unknown, OTHER for names not in the list."""
     if not name:
         return 0
     name = name.upper()
@@ -43,7 +43,7 @@ def codec_index(name: str | None) -> int:
 
 
 class Formats:
-    """Codecs of the streams in a table; writes how each is to be measured."""
+    """Codecs of the streams in a table; decides how each is measured."""
 
     def __init__(self, state: StreamColumns, streams: list[Stream | None]) -> None:
         self._state = state
@@ -52,12 +52,14 @@ class Formats:
         self._looking: Bool = np.zeros(len(streams), bool)
 
     def begin(self, index: int) -> None:
-        """Another stream has taken a place."""
+        """Another stream has taken a slot."""
         self._codec[index] = 0
         self._looking[index] = False
 
     def learn(self, stream: Stream, payload_type: int) -> None:
-        """Codec and clock by the SDP, else by the static table; else they stay unknown."""
+        """Codec and clock from the SDP, otherwise from the static table; otherwise they stay
+        unknown.
+        """
         stream.payload_type = payload_type
         track = stream.track
         form = track.formats.get(payload_type) if track else None
@@ -73,11 +75,12 @@ class Formats:
         media = stream.track.media if stream.track else ""
         encrypted = bool(row["encrypted"][index])
         if codec in (H264, _H265, _JPEG) and not clock:
-            clock = 90_000  # RFC 6184 8.2.1, RFC 7798 7.1, RFC 2435 fix it
+            clock = 90_000  # fixed by RFC 6184 8.2.1, RFC 7798 7.1, RFC 2435
         stream.codec = codec
         row["codec"][index] = codec
         row["clock_rate"][index] = clock
-        # With an unknown clock sums run as if it were video's; they are only shown once it is.
+        # With an unknown clock sums are computed as for video; they are only shown once it is
+        # known.
         state.clock[index] = clock or 90_000
         state.picture[index] = codec in _PICTURES or (
             codec not in _NOT_PICTURES
@@ -91,12 +94,11 @@ class Formats:
         state.changed[index] = True
 
     def look(self, stream: Stream, heads: U8) -> int:
-        """Do the next packets of a stream tell its codec? `heads` (n, 2) are the first two bytes of
-        their payloads, 0xFF where they were not captured.
+        """Try to find a stream's codec from its next packets. `heads` (n, 2) are the first two
+        bytes of their payloads, 0xFF if not captured.
 
-        Eight are looked at together, counted from the stream's first, `CODEC_LOOKS` times. The
-        number of these packets that came before the one with which the codec is known; n: it is
-        not.
+        Eight are examined together, counted from the stream's first, `CODEC_LOOKS` times. Returns
+        the number of these packets before the one with which the codec is known; n if it is not.
         """
         if not self._looking[stream.index]:
             return len(heads)
@@ -116,14 +118,14 @@ class Formats:
         return at - 1 - waiting if stream.codec else len(heads) - waiting
 
     def learn_size(self, stream: Stream, width: int | None, height: int | None) -> None:
-        """The size that the SDP declares, until the payload says it."""
+        """The size declared by the SDP, until the payload shows it."""
         row, index = self._state.row, stream.index
         if width and height and not row["width"][index]:
             row["width"][index], row["height"][index] = width, height
             self._state.changed[index] = True
 
     def learn_picture(self, stream: Stream, head: bytes) -> None:
-        """The size that a JPEG's first bytes say."""
+        """The size from a JPEG's first bytes."""
         size = jpeg.size_of_picture(head)
         row, index = self._state.row, stream.index
         if size is not None and size != (row["width"][index], row["height"][index]):
@@ -131,7 +133,7 @@ class Formats:
             self._state.changed[index] = True
 
     def learn_sps(self, stream: Stream, unit: bytes | None) -> None:
-        """Size, profile and declared rate; the one in band is newer than the SDP's."""
+        """Size, profile and declared rate; the in-band set is newer than the SDP's."""
         if unit is None or unit == stream.sps:
             return
         row, index = self._state.row, stream.index
@@ -155,7 +157,7 @@ class Formats:
             self._state.changed[index] = True
 
     def flags(self, data: U8, header: RtpColumns, stream: U16) -> U8:
-        """(n,) payload flags of packets, of their streams' codecs."""
+        """(n,) payload flags of packets, by their streams' codecs."""
         codec = self._codec.take(stream)
         if self._looking.any() and self._looking[stream].any():
             self._look_again(header, stream, codec)
@@ -189,7 +191,7 @@ class Formats:
     def _read_parameters(
         self, data: U8, rows: I64, flags: U8, header: RtpColumns, stream: U16
     ) -> None:
-        """Parameter sets in band, whole or in fragments: a few a call."""
+        """In-band parameter sets, whole or in fragments: a few per call."""
         chosen = rows[flags & (h264.SPS | h264.SPS_PART) != 0]
         if len(chosen) > PARAMETER_SETS_PER_CALL:
             # The newest of each stream are enough.
@@ -203,7 +205,7 @@ class Formats:
                 self.read_set(owner, int(header.sequence[i]), *payload_of(data, header, i))
 
     def read_set(self, stream: Stream, sequence: int, payload: bytes, whole: bool) -> None:
-        """A payload that holds a parameter set, or (`whole` false) the captured head of one."""
+        """A payload with a parameter set, or (`whole` false) the captured beginning of one."""
         module = _SETS.get(stream.codec)
         if module is None or len(payload) < 2 or self._state.row["encrypted"][stream.index]:
             return
@@ -214,7 +216,7 @@ class Formats:
         self.learn_sps(stream, unit)
 
     def _read_sizes(self, data: U8, rows: I64, flags: U8, header: RtpColumns, stream: U16) -> None:
-        """Sizes of JPEG pictures where they are another than before: a few a call."""
+        """Sizes of JPEG pictures that differ from before: a few per call."""
         starts = rows[flags & h264.START != 0]
         row = self._state.row
         owner = stream[starts]
@@ -233,8 +235,9 @@ class Formats:
                 self._state.changed[stream[i]] = True
 
     def _look_again(self, header: RtpColumns, stream: U16, codec: U8) -> None:
-        """Do packets tell the codec of streams where it is unknown? It is put into `codec` (n,)
-        from the packet on that told it."""
+        """Try to find unknown codecs from packets. They are put into `codec` (n,) from the deciding
+        packet on.
+        """
         unknown = np.flatnonzero(self._looking[stream])
         unknown = unknown[np.argsort(stream[unknown], kind="stable")]
         heads = first_bytes(header)[unknown]
@@ -246,7 +249,7 @@ class Formats:
                 codec[rows[before:]] = owner.codec
 
     def flags_of_held(self, stream: Stream, flags: U8) -> U8:
-        """(n,) payload flags of held packets, of their `video_flags`."""
+        """(n,) payload flags of held packets, from their `video_flags`."""
         column = _FLAG_COLUMNS.get(stream.codec)
         if column is None or self._state.row["encrypted"][stream.index]:
             return np.zeros(len(flags), np.uint8)
@@ -259,21 +262,21 @@ _SETS = {H264: h264, _H265: h265}
 
 
 def payload_of(data: U8, header: RtpColumns, row: int) -> tuple[bytes, bool]:
-    """The first bytes of a packet's payload, and whether they are all that a set's part has."""
+    """The first bytes of a packet's payload, and whether they contain all of a set's part."""
     start, captured = int(header.payload[row]), int(header.payload_captured[row])
     size = min(captured, PAYLOAD_BYTES_MAX)
     return data[start : start + size].tobytes(), captured == int(header.payload_length[row])
 
 
 def first_bytes(header: RtpColumns) -> U8:
-    """(n, 2) the first two bytes of payloads, 0xFF where they were not captured."""
+    """(n, 2) the first two bytes of payloads, 0xFF if not captured."""
     heads: U8 = header.head.astype(">u8").view(np.uint8).reshape(-1, 8)[:, :2].copy()
     heads[header.payload_captured < 2, 0] = 0xFF
     return heads
 
 
 def video_flags(data: U8, header: RtpColumns) -> U8:
-    """(n, 3) payload flags of packets whose codec is not known yet, were it H.264, H.265, JPEG."""
+    """(n, 3) payload flags of packets with an unknown codec, as if it were H.264, H.265, JPEG."""
     payload, captured, head = header.payload, header.payload_captured, header.head
     columns = [one.flags(data, payload, captured, head) for one in (h264, h265)]
     return np.stack([*columns, jpeg.flags(captured, head)], axis=1)

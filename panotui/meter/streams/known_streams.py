@@ -1,9 +1,8 @@
-"""The streams that are known, and the ways to find one: by carrier, SSRC, flow or target.
+"""The known streams, and lookups by carrier, SSRC, flow or target.
 
-A stream is an SSRC of a carrier, or several that went on where the one before stopped; where
-several tracks share a port and an SSRC, each is a stream of its own. It has a place in the tables
-of those who measure it (`index`), which another takes once it is over, and an id that no other ever
-has.
+A stream is an SSRC of a carrier, or several that continue one another; if several tracks share a
+port and an SSRC, each is a separate stream. It has a slot in the tables of the measures (`index`),
+which is reused after its end, and an id that is never reused.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from panotui.meter.streams.rtcp_tracker import Clockwork
 from panotui.model import STREAM_DTYPE, U8, Rows
 from panotui.wire import h264
 
-# whether TCP carries it, carrier, SSRC, and what tells several of these apart (0: nothing)
+# whether TCP carries it, carrier, SSRC, and a number that separates several of these (0: none)
 Source: TypeAlias = tuple[bool, int, int, int]
-SSRCS_KEPT = 8  # a stream; packets under an older one would be a stream of their own
+SSRCS_KEPT = 8  # per stream; packets under an older one would be a separate stream
 _Key = TypeVar("_Key")
 
 
 class Stream(msgspec.Struct, eq=False):
-    """What is known of a stream beside its numbers."""
+    """The data of a stream besides its measurements."""
 
     id: int
     index: int
@@ -39,18 +38,18 @@ class Stream(msgspec.Struct, eq=False):
     track: Track | None = None
     dialogue: Dialogue | None = None
     codec: int = 0
-    looks: int = 0  # at eight packets each, for its codec
-    heads: U8 = msgspec.field(default_factory=lambda: np.empty((0, 2), np.uint8))  # to be looked at
+    looks: int = 0  # of eight packets each, for its codec
+    heads: U8 = msgspec.field(default_factory=lambda: np.empty((0, 2), np.uint8))  # to be examined
     sps: bytes | None = None
     fragments: h264.Fragments = msgspec.field(default_factory=h264.Fragments)
     clockwork: Clockwork = msgspec.field(default_factory=Clockwork)
     ssrcs: list[int] = []  # oldest first, `ssrc` last
-    pictures: int = 0  # of HTTP answers so far
+    pictures: int = 0  # of HTTP responses so far
     undeclared: bool = False  # its SETUP declares another payload type
-    stray: Dialogue | None = None  # it was there before this one, which has a stream of its own
+    stray: Dialogue | None = None  # it existed before this one, which has its own stream
 
     def identity(self) -> Rows:
-        """A STREAM_DTYPE row (1,) that says who the stream is, and no more."""
+        """A STREAM_DTYPE row (1,) with only the stream's identity."""
         place = self.place
         row = np.zeros(1, STREAM_DTYPE)
         row["id"] = self.id
@@ -69,7 +68,7 @@ class Stream(msgspec.Struct, eq=False):
 
 
 class KnownStreams:
-    """At most `capacity` streams; `by_index` has None at places that are free."""
+    """At most `capacity` streams; `by_index` has None in free slots."""
 
     def __init__(self, capacity: int) -> None:
         self.by_index: list[Stream | None] = [None] * capacity
@@ -87,11 +86,11 @@ class KnownStreams:
 
     @property
     def free(self) -> int:
-        """How many places are left."""
+        """The number of free slots."""
         return len(self._free)
 
     def open(self, source: Source, place: Place, payload_type: int) -> Stream:
-        """A new stream in a free place; there must be one."""
+        """A new stream in a free slot; there must be one."""
         tcp, carrier, ssrc, _ = source
         index = self._free.pop()
         stream = Stream(self._next_id, index, tcp, carrier, ssrc, place, payload_type, ssrcs=[ssrc])
@@ -105,7 +104,7 @@ class KnownStreams:
         return stream
 
     def remove(self, stream: Stream) -> None:
-        """The stream is over; its place is free."""
+        """The stream is over; its slot is free."""
         place = stream.place
         self.by_index[stream.index] = None
         del self._live[stream.index]
@@ -117,7 +116,7 @@ class KnownStreams:
         _remove(self._by_target, (place.dst, place.dport), stream)
 
     def rename(self, stream: Stream, ssrc: int) -> None:
-        """The stream goes on under another SSRC."""
+        """The stream continues under another SSRC."""
         stream.ssrc = ssrc
         stream.ssrcs.append(ssrc)
         self._by_source.setdefault((stream.tcp, stream.carrier, ssrc), []).append(stream)
@@ -130,11 +129,11 @@ class KnownStreams:
         _remove(self._by_source, (stream.tcp, stream.carrier, ssrc), stream)
 
     def live(self) -> list[Stream]:
-        """All of them, by place."""
+        """All of them, by slot."""
         return [self._live[index] for index in sorted(self._live)]
 
     def at(self, source: Source) -> list[Stream]:
-        """The streams of an SSRC on a carrier, oldest first: one for each track."""
+        """The streams of an SSRC on a carrier, oldest first: one per track."""
         return self._by_source.get(source[:3], [])
 
     def on(self, tcp: bool, carrier: int) -> list[Stream]:
@@ -160,11 +159,11 @@ class KnownStreams:
         return list(self._by_flow.get(flow, ()))
 
     def toward(self, address: bytes, port: int) -> list[Stream]:
-        """The streams that are sent to this address (16 bytes) and port."""
+        """The streams sent to this address (16 bytes) and port."""
         return list(self._by_target.get((address, port), ()))
 
     def of_dialogue(self, dialogue: Dialogue) -> list[Stream]:
-        """The streams that an RTSP dialogue controls."""
+        """The streams controlled by an RTSP dialogue."""
         return [stream for stream in self.live() if stream.dialogue is dialogue]
 
     def find(self, ssrc: int, place: Place) -> Stream | None:

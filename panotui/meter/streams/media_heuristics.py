@@ -1,9 +1,9 @@
-"""Is this UDP flow media, although nothing announced it? Few packets decide.
+"""Decides whether a UDP flow without signalling is media, from a few packets.
 
-In: RTP-looking packets of one flow's direction, as `probation` holds them. Out: a verdict. A
-flow is adopted when eight packets of one SSRC follow each other in sequence, with one payload
-type that RFC 3551 allows, and timestamps that do not run wild (RFC 3550 A.1 with MIN_SEQUENTIAL
-of eight). What fails often enough is never looked at again.
+In: RTP-looking packets of one flow's direction, as `probation` holds them. Out: a verdict. A flow
+is adopted when eight packets of one SSRC follow each other in sequence, with one payload type that
+RFC 3551 allows, and plausible timestamps (RFC 3550 A.1 with MIN_SEQUENTIAL of eight). A flow that
+fails often enough is never examined again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from panotui.model import I32, I64, U8, U16, U32, Bool
 from panotui.wire.rtp import HEADER_BYTES, STATIC_PAYLOADS
 
 ADOPT_PACKETS = 8
-STRIKES_MAX = 256  # weight of packets that are not RTP before a flow is left alone
-STRIKE = 32  # of one that has nothing to do with media
+STRIKES_MAX = 256  # weight of packets that are not RTP before a flow is ignored
+STRIKE = 32  # of one that is unrelated to media
 COMPANION_STRIKE = 1  # of one that may come before media on their port
 LOOKS_MAX = 64  # packets that look like RTP without ever being in sequence
 _SENDER_REPORT = 28  # bytes of one without blocks
@@ -23,9 +23,9 @@ _TIMESTAMP_STEP_MAX = 90_000 * 10
 
 
 def accompany_media(data: U8, offset: I64, length: I32) -> tuple[Bool, Bool]:
-    """(n,) UDP payloads that go before RTP on its port; and those of them that are DTLS.
+    """(n,) UDP payloads that precede RTP on its port; and those of them that are DTLS.
 
-    STUN and DTLS share the port (RFC 7983), and what is shorter than an RTP header opens the way
+    STUN and DTLS share the port (RFC 7983), and a payload shorter than an RTP header opens the way
     through a firewall. `data` holds at least four bytes of each.
     """
     first = data[offset]
@@ -36,8 +36,9 @@ def accompany_media(data: U8, offset: I64, length: I32) -> tuple[Bool, Bool]:
 
 
 def is_compound_report(raw: bytes, length: int) -> bool:
-    """One datagram that is RTCP without doubt: a report whose packets fill it to the last byte
-    (RFC 3550 6.1), more than one of them or a sender's. `length`: its bytes on the wire."""
+    """One datagram that is certainly RTCP: a report whose packets fill it to the last byte (RFC
+    3550 6.1), with more than one of them or a sender's. `length`: its bytes on the wire.
+    """
     if len(raw) < length or len(raw) < 8 or raw[0] >> 6 != 2 or raw[1] not in (200, 201):
         return False
     at = packets = 0
@@ -55,8 +56,9 @@ def plausible_payload_type(payload_type: int) -> bool:
 
 
 def in_sequence(sequence: U16 | I64, timestamp: U32 | I64, wanted: int) -> int:
-    """How many packets it takes until `wanted` follow each other, with timestamps that stand or
-    move a little; 0 where they never do."""
+    """The number of packets after which `wanted` are consecutive, with timestamps that are equal or
+    move a little; 0 if they never are.
+    """
     if len(sequence) < wanted:
         return 0
     if wanted <= 1:
@@ -72,8 +74,8 @@ def in_sequence(sequence: U16 | I64, timestamp: U32 | I64, wanted: int) -> int:
 def guess_codec(first: U8, second: U8) -> str | None:
     """The codec of an unannounced video stream by the first two payload bytes; None: unsure.
 
-    Only the unit types that RFC 6184 5.2 and RFC 7798 4.4 allow, headers of fragments included,
-    in every packet: anything else in so many packets soon shows another.
+    Only the unit types allowed by RFC 6184 5.2 and RFC 7798 4.4, including headers of fragments, in
+    every packet: any other payload soon shows another type.
     """
     if len(first) < ADOPT_PACKETS or (first & 0x80).any():
         return None

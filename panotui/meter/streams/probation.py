@@ -1,8 +1,8 @@
-"""Packets of sources that are not yet believed to send media (RFC 3550 A.1 calls it probation).
+"""Packets of sources that are not yet confirmed as media (RFC 3550 A.1 calls it probation).
 
-In: packets of an SSRC of a carrier. Out: all that were held of it, once enough follow each other.
-What a codec would say of them is worked out when they come, since their bytes do not stay. Packets
-that come together are read together: a flood of sources costs a short step each.
+In: packets of an SSRC of a carrier. Out: all its held packets, once enough are consecutive. Their
+payload flags for each codec are computed on arrival, since their bytes are not kept. Packets that
+arrive together are read together: a flood of sources costs a short step each.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from panotui.wire import h264
 
 SOURCES_MAX = 4_096
 CARRIER_SOURCES_MAX = 64
-PACKETS_MAX = 64  # kept of a source when all of them were not enough
+PACKETS_MAX = 64  # kept of a source if all of them were not enough
 _NEVER = 1 << 62
-SETS_MAX = 8  # payloads with parameter sets kept of one call
+SETS_MAX = 8  # payloads with parameter sets kept per call
 HeldSet: TypeAlias = tuple[int, bytes, bool]  # sequence number, payload, not cut by the capture
 _HELD = np.dtype(
     [
@@ -37,14 +37,14 @@ _HELD = np.dtype(
         ("marker", "u1"),
         ("order", "i8"),
         ("epoch", "i4"),
-        ("heads", "u1", (2,)),  # of the payload, 0xFF where they were not captured
+        ("heads", "u1", (2,)),  # of the payload, 0xFF if not captured
         ("flags", "u1", (3,)),  # of `video_flags`
     ]
 )
 
 
 class Arrived:
-    """Packets that came together, with all that is held of them."""
+    """Packets that arrived together, with their held data."""
 
     def __init__(self, packets: Arrivals) -> None:
         self._packets = packets
@@ -61,7 +61,7 @@ class Arrived:
         self._any_set = bool(self._has_set.any())
 
     def sets(self, chosen: I64) -> list[HeldSet]:
-        """Payloads of these packets that hold parameter sets, the first few."""
+        """Payloads of these packets with parameter sets, the first few."""
         if not self._any_set:
             return []
         header, data = self._packets.header, self._packets.data
@@ -72,7 +72,7 @@ class Arrived:
 
 
 class Held(Struct):
-    """What is held of a source, oldest call first."""
+    """The held packets of a source, oldest call first."""
 
     payload_type: int  # of its first packet
     looked: int  # packets so far
@@ -97,7 +97,7 @@ class Held(Struct):
 
 
 def records_of(held: Rows) -> RtpRecords:
-    """`_HELD` rows as packets of no stream yet, without the flags of any codec."""
+    """`_HELD` rows as packets without a stream, without the flags of any codec."""
     return RtpRecords(
         np.zeros(len(held), np.uint16),
         held["sequence"].copy(),
@@ -112,7 +112,7 @@ def records_of(held: Rows) -> RtpRecords:
 
 
 class Probation:
-    """Sources that are held, at most SOURCES_MAX of them, and CARRIER_SOURCES_MAX of a carrier."""
+    """Sources on probation, at most SOURCES_MAX of them, and CARRIER_SOURCES_MAX per carrier."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[Source, Held] = OrderedDict()
@@ -125,7 +125,7 @@ class Probation:
         return source in self._held
 
     def hold(self, source: Source, payload_type: int, arrived: Arrived, chosen: I64) -> None:
-        """Add packets of a source; where there are too many sources, the oldest goes."""
+        """Add packets of a source; if there are too many sources, the oldest is dropped."""
         rows = arrived.rows[chosen]
         sets = arrived.sets(chosen)
         held = self._held.get(source)
@@ -144,7 +144,7 @@ class Probation:
             self._forget(next(iter(self._held)))
 
     def release(self, source: Source, wanted: int) -> Held | None:
-        """All that is held of a source, when `wanted` packets follow each other; else None."""
+        """All held packets of a source, if `wanted` of them are consecutive; otherwise None."""
         held = self._held[source]
         if held.count >= wanted:
             rows = held.in_order()
@@ -155,8 +155,9 @@ class Probation:
         return None
 
     def proven(self, source: Source, wanted: int) -> int:
-        """The packet, by its order, with which `wanted` of a source followed each other; one of
-        the far future where they never did."""
+        """The packet, by its order, with which `wanted` of a source were consecutive; one in the
+        far future if they never were.
+        """
         held = self._held.get(source)
         if held is None or held.count < wanted:
             return _NEVER
@@ -165,40 +166,40 @@ class Probation:
         return int(rows["order"][count - 1]) if count else _NEVER
 
     def look(self, source: Source) -> Held:
-        """What is held of a source, which stays."""
+        """The held packets of a source, which stay."""
         return self._held[source]
 
     def payload_type(self, source: Source) -> int:
-        """That of a source's first packet."""
+        """The payload type of a source's first packet."""
         return self._held[source].payload_type
 
     def kept(self, source: Source) -> int:
-        """How many packets are held of a source."""
+        """The number of held packets of a source."""
         held = self._held.get(source)
         return held.count if held is not None else 0
 
     def looked(self, source: Source) -> int:
-        """How many packets of a source have come."""
+        """The number of packets received from a source."""
         return self._held[source].looked
 
     def on(self, tcp: bool, carriers: Iterable[int]) -> list[Source]:
-        """The sources that are held of these carriers."""
+        """The held sources of these carriers."""
         return [
             source for carrier in carriers for source in self._of_carrier.get((tcp, carrier), ())
         ]
 
     def count(self, tcp: bool, carrier: int) -> int:
-        """How many sources are held of a carrier."""
+        """The number of held sources of a carrier."""
         return len(self._of_carrier.get((tcp, carrier), ()))
 
     def take(self, source: Source) -> Held:
-        """What is held of a source, which is held no more."""
+        """The held packets of a source, which are removed."""
         held = self._held[source]
         self._forget(source)
         return held
 
     def drop(self, tcp: bool, carriers: Iterable[int]) -> None:
-        """Nothing is held of these carriers any more."""
+        """Drop everything held for these carriers."""
         for source in self.on(tcp, carriers):
             self._forget(source)
 

@@ -1,8 +1,8 @@
-"""RTCP that waits for the packets before it, and then tells of the streams it is about.
+"""RTCP reports, which wait for the packets before them and then update their streams.
 
 In: compound packets as they pass. Out: the RTCP columns of the streams' rows (`rtcp_tracker`),
-their ends by BYE, and `RtcpReport` messages. What a report says is compared with what was counted
-by then, so reports are settled once the packets before them are measured.
+their ends by BYE, and `RtcpReport` messages. A report is compared with the packets counted by then,
+so reports are settled once the packets before them are measured.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from panotui.model import I64, SECOND, AnyMessage
 from panotui.model.tables import GOODBYE
 from panotui.wire import rtcp
 
-RTCP_PER_SECOND = 1_000  # reports taken one at a time; 80 cameras send fewer than a hundred
+RTCP_PER_SECOND = 1_000  # reports read one at a time; 80 cameras send fewer than a hundred
 
 
 class _Report(msgspec.Struct):
@@ -34,7 +34,7 @@ class _Report(msgspec.Struct):
 
 
 class RtcpReports:
-    """Reports that wait, at most RTCP_PER_SECOND of a second."""
+    """Waiting reports, at most RTCP_PER_SECOND per second."""
 
     def __init__(
         self, state: StreamColumns, known: KnownStreams, emit: Callable[[AnyMessage], None]
@@ -51,7 +51,7 @@ class RtcpReports:
         return bool(self._waiting)
 
     def admitted(self, rows: I64) -> I64:
-        """Those of rows (n,) that came together and are worth a look."""
+        """Those of rows (n,) that arrived together and are within the limit."""
         self.skipped += max(len(rows) - RTCP_PER_SECOND, 0)
         return rows[:RTCP_PER_SECOND]
 
@@ -64,7 +64,7 @@ class RtcpReports:
         order: int,
         dialogue: Dialogue | None,
     ) -> None:
-        """A packet that looks like RTCP: what was captured of its `length` bytes.
+        """A packet that looks like RTCP: the captured part of its `length` bytes.
 
         `order` is that of `RtpRecords`; `dialogue` the one that named its port or channel.
         """
@@ -80,9 +80,9 @@ class RtcpReports:
             self._waiting.append(_Report(compound, place, time_ns, order, dialogue))
 
     def settle(self, measured: tuple[I64, RtpRecords] | None) -> None:
-        """Tell of all that wait; `measured` are the packets that have just been measured.
+        """Process all waiting reports; `measured` are the packets measured just now.
 
-        With them comes how many each stream had before, by index.
+        They come with the number of each stream's packets before, by index.
         """
         reports, self._waiting = self._waiting, []
         reports.sort(key=lambda report: report.order)
@@ -123,7 +123,7 @@ class RtcpReports:
     def _seen(
         self, stream: Stream, report: _Report, measured: tuple[I64, RtpRecords] | None
     ) -> int:
-        """How many packets of the stream had come before the report."""
+        """How many packets of the stream came before the report."""
         if measured is None:
             return int(self._state.row["packets"][stream.index])
         before, records = measured

@@ -1,8 +1,8 @@
-"""What RTCP says of the streams: the sender's clock and counts, the receiver's loss and jitter.
+"""RTCP data about streams: the sender's clock and counts, the receiver's loss and jitter.
 
-In: compound packets with the time they passed and what was counted of their stream by then. Out:
-the RTCP columns of the stream's row, and `RtcpReport` messages. RFC 3550 6.4 and A.3; STREAMS of
-this project's notes on where a tap stands between sender and receiver.
+In: compound packets with their time and the number of their stream's packets by then. Out: the RTCP
+columns of the stream's row, and `RtcpReport` messages. RFC 3550 6.4 and A.3; the tap is somewhere
+between sender and receiver.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import msgspec
 from panotui.model import SECOND, Rows, RtcpReport
 from panotui.wire.rtcp import ReceptionReport, SenderReport, ntp_to_unix_ns
 
-_SENT_MAX = 8  # sender reports remembered a stream, to find the one that an RR answers
+_SENT_MAX = 8  # sender reports remembered per stream, to find the one that an RR answers
 _DRIFT_AFTER_NS = 10 * SECOND
 
 
 class Clockwork(msgspec.Struct):
-    """What is remembered of one stream's reports."""
+    """The remembered reports of one stream."""
 
     first_packets: int = -1  # sender's count in its first report
     first_seen: int = 0  # and ours
@@ -31,7 +31,7 @@ class Clockwork(msgspec.Struct):
 def sender_report(
     row: Rows, state: Clockwork, report: SenderReport, time_ns: int, seen: int
 ) -> None:
-    """Fold an SR into `row` (a view of length 1); `seen`: packets of the stream before it."""
+    """Apply an SR to `row` (a view of length 1); `seen`: packets of the stream before it."""
     row["sr_count"] += 1
     offset_ns = ntp_to_unix_ns(report.ntp) - time_ns
     if report.ntp:
@@ -54,7 +54,7 @@ def sender_report(
 
 
 def reception_report(row: Rows, state: Clockwork, report: ReceptionReport, time_ns: int) -> None:
-    """Fold a report block about this stream into `row` (a view of length 1)."""
+    """Apply a report block about this stream to `row` (a view of length 1)."""
     row["rr_count"] += 1
     row["rr_lost"] = max(report.lost, 0)  # negative: duplicates, RFC 3550 6.4.1
     row["rr_fraction"] = report.fraction / 256
@@ -64,7 +64,7 @@ def reception_report(row: Rows, state: Clockwork, report: ReceptionReport, time_
     if report.last_sr:
         for middle, passed_ns in reversed(state.sent):
             if middle == report.last_sr:
-                # Tap to receiver and back: the receiver's own delay is in the report.
+                # Tap to receiver and back: the report contains the receiver's own delay.
                 rtt_ms = (time_ns - passed_ns) / 1e6 - report.delay / 65536 * 1000
                 row["rtt_ms"] = max(rtt_ms, 0.0)
                 break
@@ -78,7 +78,7 @@ def message_of(
     interface: int,
     flow: int,
 ) -> RtcpReport:
-    """The message of a report; of an SSRC that has left, its BYE."""
+    """The message of a report; for an SSRC that has left, its BYE."""
     if isinstance(report, SenderReport):
         said: dict[str, Any] = {
             "kind": "sr",

@@ -1,7 +1,7 @@
 """RTP and RTCP in RTSP connections: `$` frames in, headers of known streams and new sources out.
 
-Frames lie in the batch, or, where they came in several segments, beside it: either part is read
-at once.
+Frames are in the batch, or in side memory if they came in several segments; each part is read at
+once.
 """
 
 from __future__ import annotations
@@ -61,11 +61,12 @@ class RtspMedia:
         return False
 
     def give_up(self, carriers: set[int]) -> None:
-        """Frames are few enough to be looked at always."""
+        """Frames are few enough to be examined always."""
 
     def read(self, batch: PacketBatch, frames: Frames) -> Iterator[Recognised]:
         """Sort the frames of a walk, a part at a time: the next part is read when the streams of
-        the one before are known."""
+        the one before are known.
+        """
         if frames.parts:
             yield Recognised(pictures=frames.parts)
         table = frames.table()
@@ -89,7 +90,8 @@ class RtspMedia:
         kind = data[np.minimum(position + 1, len(data) - 1)] if len(data) else length * 0
         report = (captured >= 8) & (kind >= 200) & (kind <= 207)
         if report.any():
-            # a marked packet of types 72 to 79 has the same second byte, but a number for a length
+            # a marked packet of types 72 to 79 has the same second byte, but a sequence number for
+            # a length
             said = data[np.minimum(position + 2, len(data) - 1)].astype(np.int64) << 8
             said |= data[np.minimum(position + 3, len(data) - 1)]
             report &= 4 * (said + 1) <= length

@@ -1,8 +1,8 @@
-"""Which streams a session has: binds the tracks of RTSP dialogues to streams, and both ways.
+"""The streams of a session: binds the tracks of RTSP dialogues to streams, and the reverse.
 
-In: what the dialogues of `Connections` have settled (SETUP, PLAY, PAUSE, TEARDOWN). Out: streams
-that know their track, codec and whether they should be playing, `StreamBound` messages, and ports
-that are expected to carry media.
+In: the results of the dialogues of `Connections` (SETUP, PLAY, PAUSE, TEARDOWN). Out: streams with
+their track, codec and whether they should be playing, `StreamBound` messages, and ports on which
+media are expected.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Signalling:
     # ------------------------------------------------------------ SETUP
 
     def _set_up(self, dialogue: Dialogue, track: Track) -> None:
-        """A SETUP was answered: bind its ports or channels, also to what already flows."""
+        """A SETUP was answered: bind its ports or channels, also to streams that already flow."""
         transport = track.transport
         found = self.connections.of(dialogue)
         if transport.tcp:
@@ -65,7 +65,7 @@ class Signalling:
             if ports:
                 self._bind_ports(target, ports, dialogue, track, place.dst)
             return
-        # media go where the answer says, or where the client asked for them all the same
+        # media go where the answer says, or to the port that the client requested
         for ports in dict.fromkeys((transport.client_port, track.asked_port)):
             if ports:
                 self._bind_ports(target, ports, dialogue, track, place.dst)
@@ -95,7 +95,7 @@ class Signalling:
             if stream.track is None or since_ns >= track.since_ns:
                 self.bind(stream, dialogue, track)
             else:
-                # It belongs to an earlier session, unless packets of it come again.
+                # It belongs to an earlier session, unless its packets come again.
                 self._udp.doubt(stream.carrier)
 
     def _bind_channel(self, carrier: int, dialogue: Dialogue, track: Track) -> None:
@@ -108,7 +108,7 @@ class Signalling:
                 self.bind(stream, dialogue, track)
 
     def bind(self, stream: Stream, dialogue: Dialogue, track: Track) -> None:
-        """A stream is that of a track."""
+        """Bind a stream to a track."""
         stream.track = track
         stream.dialogue = dialogue
         stream.stray = None
@@ -131,7 +131,7 @@ class Signalling:
             self._mark(stream.place.flow, _APP_SRTP)
 
     def part(self, stream: Stream) -> None:
-        """A stream is not that of its track after all, but what an earlier session left."""
+        """A stream does not belong to its track after all, but to an earlier session."""
         stream.stray = stream.dialogue
         stream.track = stream.dialogue = None
         state, row, index = self._state, self._state.row, stream.index
@@ -142,10 +142,10 @@ class Signalling:
         state.changed[index] = True
 
     def join(self, stream: Stream, dialogue: Dialogue) -> None:
-        """A stream comes over a dialogue's connection, of which track is not known.
+        """A stream uses a dialogue's connection; its track is unknown.
 
-        Where each track has a channel of its own, what comes in another is nobody's: old servers
-        go on with a session that has died.
+        If each track has its own channel, packets in other channels belong to none: old servers
+        continue a session that has died.
         """
         if dialogue.tracks and all(t.transport.interleaved for t in dialogue.tracks):
             stream.dialogue = dialogue
@@ -156,7 +156,7 @@ class Signalling:
         self._state.watched[stream.index] = True
 
     def change_payload(self, stream: Stream, payload_type: int) -> None:
-        """A stream goes on with another payload type, if its track declares it.
+        """A stream continues with another payload type, if its track declares it.
 
         Comfort noise, events and FEC come and go; only a declared media type changes the codec.
         """
@@ -206,14 +206,15 @@ class Signalling:
             state.changed[index] = True
 
     def _resume(self, index: int, dialogue: Dialogue) -> None:
-        """It plays: while it was paused its silence was no freeze."""
+        """It plays: its silence during the pause was no freeze."""
         self._state.excused_ns[index] = dialogue.played_ns
         self._state.pauses.end(index, dialogue.played_ns)
 
 
 def _is_anothers(stream: Stream, server: bytes) -> bool:
-    """Another camera's, which comes as that has announced it, to a port that their reader gave to
-    both."""
+    """Another camera's stream, which comes as announced by that camera, to a port that their reader
+    gave to both.
+    """
     place, dialogue = stream.place, stream.dialogue
     if place.src == server or dialogue is None:
         return False

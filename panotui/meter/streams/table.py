@@ -1,11 +1,11 @@
 """The stream table: UDP packets and RTSP connections in, measured media streams out.
 
-It finds out by signalling (RTSP) or by content which packets are RTP and RTCP, gives each SSRC of
-each carrier a stream, and hands header columns to `RtpMetrics`. Out go STREAM_DTYPE rows, rows a
-second, messages, and which flows are media. It learns ports, clock rates and codecs from the RTSP
-that passes here, and from nowhere else. The two lanes, `udp_media` and `rtsp_media`, recognise
-packets; `probation` holds those of new sources; here they become streams. RTP packets wait until
-`tick` (or until many have come) and are measured together; results do not depend on that.
+It recognises RTP and RTCP by signalling (RTSP) or by content, gives each SSRC of each carrier a
+stream, and passes header columns to `RtpMetrics`. STREAM_DTYPE rows, rows per second, messages, and
+the flows that are media go out. Ports, clock rates and codecs come only from captured RTSP. The two
+lanes, `udp_media` and `rtsp_media`, recognise packets; `probation` holds those of new sources; here
+they become streams. RTP packets wait until `tick` (or until there are many) and are measured
+together; the results do not depend on that.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from panotui.model import (
 from panotui.wire.columns import Columns
 from panotui.wire.h264 import KEY, MARK, START, VCL
 
-JPEG_TYPE = 26  # RFC 3551, of MJPEG that comes over HTTP too
+JPEG_TYPE = 26  # RFC 3551; also for MJPEG over HTTP
 MEASURE_AT = 65_536  # packets waiting
-TIMEOUT_S = 60  # of sessions that name none (RFC 2326 12.37)
+TIMEOUT_S = 60  # of sessions without one (RFC 2326 12.37)
 _ENDED, _SILENT, _EVICTED = 1, 2, 3  # `end` of a stream's row; a fourth is GOODBYE
-CARRIER_STREAMS_MAX = 32  # of a sender that begins anew each second
+CARRIER_STREAMS_MAX = 32  # per sender that restarts each second
 RETIRED_PER_TICK = 8
-_FASTEST = 4_000  # packets a second of one stream
-_RENEWAL_S = 2.0  # by which a new SSRC's clock may miss the old one's
-_RENEWALS_LOOKED_AT = 16  # sources held of a carrier, while a single packet of one may tell
+_FASTEST = 4_000  # packets per second of one stream
+_RENEWAL_S = 2.0  # tolerance between the clocks of a new SSRC and the old one
+_RENEWALS_LOOKED_AT = 16  # sources held per carrier, while a single packet may decide
 _BEGINS_NS = 10 * SECOND  # after SETUP, within which a session's own stream begins
 _STRAY_NS = SECOND  # of silence, after which an earlier session's stream is over
-_UNDECLARED = 256  # of a source's last number, for payload types that nothing declares
+_UNDECLARED = 256  # from a source's last number, for undeclared payload types
 _APP_RTP, _APP_SRTP = APPS.index("rtp"), APPS.index("srtp")
 
 
@@ -110,10 +110,10 @@ class StreamTable:
         flow_id: U64,
         from_client: Bool,
     ) -> None:
-        """Take UDP packets that are no control packets.
+        """Process UDP packets that are not control packets.
 
-        `rows` (n,) index the batch; `slot`, `flow_id` and `from_client` are aligned with `rows`,
-        or with the whole batch.
+        `rows` (n,) index the batch; `slot`, `flow_id` and `from_client` are aligned with `rows`, or
+        with the whole batch.
         """
         if not len(rows):
             return
@@ -125,7 +125,7 @@ class StreamTable:
     def fragments(
         self, time_ns: I64, size: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
     ) -> None:
-        """Take later fragments of UDP packets, (n,) each: a stream's bytes are those of all."""
+        """Process later fragments of UDP packets, (n,) each: they count as bytes of the stream."""
         rows, stream = self._udp.streams_of(slot, flow_id, from_client)
         if len(rows):
             self.metrics.add_bytes(stream, time_ns[rows], size[rows])
@@ -133,7 +133,7 @@ class StreamTable:
     def rtsp(
         self, batch: PacketBatch, columns: Columns, rows: I64, flow_id: U64, from_client: Bool
     ) -> None:
-        """Take every TCP packet of RTSP flows, both directions, in order of arrival."""
+        """Process every TCP packet of RTSP flows, both directions, in order of arrival."""
         frames = self._connections.walk(batch, columns, rows, flow_id, from_client)
         for found in self._rtsp.read(batch, frames):
             self._take(True, found)
@@ -169,7 +169,9 @@ class StreamTable:
     # ------------------------------------------------------------ new sources
 
     def _take_new(self, tcp: bool, carriers: I64, packets: Arrivals) -> None:
-        """Packets whose carrier's (n,) newest stream is another or none: follow, or hold."""
+        """Packets whose carrier's newest stream (n,) is another or none: follow it, or hold
+        them.
+        """
         lane, header = self._lane(tcp), packets.header
         kinds = header.payload_type
         key = carriers << 39 | header.ssrc.astype(np.int64) << 7 | kinds
@@ -205,16 +207,19 @@ class StreamTable:
         known = np.flatnonzero(owner >= 0)
         if len(known):
             self._append(owner[known].astype(np.uint16), packets.take(known))
-        held = [each for each in held if each[0] in self._probation]  # a flood lets some go
+        held = [each for each in held if each[0] in self._probation]  # in a flood some are dropped
         if len(held) > 1:
-            # streams are numbered as they could be believed, whatever else came with the batch
+            # streams are numbered in the order in which they could be confirmed, independent of
+            # batches
             held.sort(key=lambda each: self._probation.proven(each[0], self._wanted(*each)))
         for source, first_ns in held:
-            if source in self._probation:  # nor has another SSRC of its carrier spent its chances
+            if source in self._probation:  # no other SSRC of its carrier has used up its chances
                 self._believe(source, first_ns)
 
     def _take_pictures(self, parts: list[Part]) -> None:
-        """Pictures of HTTP answers: streams without numbers or stamps, told by their arrival."""
+        """Pictures of HTTP responses: streams without numbers or stamps, measured by their
+        arrival.
+        """
         for carrier in dict.fromkeys(part.carrier for part in parts):
             own = [part for part in parts if part.carrier == carrier]
             source = (True, carrier, 0, 0)
@@ -253,7 +258,7 @@ class StreamTable:
         return stream
 
     def _may_be_believed(self, source: Source) -> bool:
-        """Is it worth a look, where nothing was announced? Of a flood of sources none is."""
+        """Whether an unannounced source is worth examining; in a flood of sources none is."""
         tcp, carrier = source[:2]
         if self._probation.kept(source) > 1:
             return True
@@ -261,7 +266,7 @@ class StreamTable:
         return few and int(self._lane(tcp).carriers.stream[carrier]) >= 0
 
     def _stream_at(self, source: Source, announced: Announced, kind: int) -> Stream | None:
-        """The stream that packets of a source and payload type belong to; None: none yet."""
+        """The stream of packets of a source and payload type; None: none yet."""
         known = self._known.at(source)
         if not known:
             return None
@@ -269,7 +274,7 @@ class StreamTable:
             return next((s for s in reversed(known) if s.payload_type == kind), known[-1])
         track = announced.track_of(kind)
         if track is None:
-            # a stream of this type that was there before something else was announced
+            # a stream of this type that existed before something else was announced
             for stream in reversed(known):
                 if stream.payload_type == kind and stream.track not in announced.tracks:
                     return stream
@@ -286,21 +291,21 @@ class StreamTable:
         return None
 
     def _declared_on(self, tcp: bool, carrier: int) -> Stream | None:
-        """The newest stream of a carrier that is what was announced."""
+        """The newest stream of a carrier that was announced."""
         for stream in reversed(self._known.on(tcp, carrier)):
             if not stream.undeclared and stream.stray is None:
                 return stream
         return None
 
     def _note_foreign(self, stream: Stream, ssrc: int, numbers: U16, time_ns: I64) -> None:
-        """Packets beside a stream, of a type that was not announced; (n,) each."""
+        """Packets of a type that was not announced, beside a stream; (n,) each."""
         self._state.row["foreign"][stream.index] += len(numbers)
         self._state.changed[stream.index] = True
         if ssrc in stream.ssrcs:
             self.metrics.note_foreign(stream.index, numbers, time_ns)
 
     def _note_held(self, stream: Stream, source: Source) -> None:
-        """What is held of a source is beside a stream, and not what was announced."""
+        """The held packets of a source are beside a stream, and not announced."""
         held = self._probation.take(source)
         rows = held.in_order()
         self._note_foreign(stream, source[2], rows["sequence"], rows["time_ns"])
@@ -322,7 +327,7 @@ class StreamTable:
             self._signalling.change_payload(stream, kind)
 
     def _wanted(self, source: Source, time_ns: int) -> int:
-        """How many packets that follow each other it takes to believe a source."""
+        """How many consecutive packets confirm a source."""
         tcp, carrier, ssrc, _ = source
         lane = self._lane(tcp)
         announced = lane.announced(carrier, time_ns)
@@ -337,7 +342,7 @@ class StreamTable:
         return 2 if sure else media_heuristics.ADOPT_PACKETS
 
     def _before(self, source: Source, track: Track | None, kind: int) -> Stream | None:
-        """The stream that a new SSRC may follow: the newest of its carrier and track."""
+        """The stream that a new SSRC may continue: the newest of its carrier and track."""
         for stream in reversed(self._known.on(source[0], source[1])):
             if stream.undeclared or stream.stray is not None:
                 continue
@@ -349,7 +354,7 @@ class StreamTable:
         return None
 
     def _believe(self, source: Source, time_ns: int) -> None:
-        """Are the packets that are held of a source enough?"""
+        """Whether the held packets of a source are enough."""
         tcp, carrier, _, _ = source
         lane = self._lane(tcp)
         announced = lane.announced(carrier, time_ns)
@@ -384,7 +389,7 @@ class StreamTable:
                 self._believe(other, time_ns)
 
     def _goes_on(self, stream: Stream, held: Held) -> bool:
-        """Do sequence and time of another SSRC go on where the stream's stopped?"""
+        """Whether sequence and time of another SSRC continue those of the stream."""
         first = held.in_order()[0]
         sequence, stamp, time_ns = self._last_of(stream.index, int(first["order"]))
         ahead = (int(first["sequence"]) - sequence) & 0xFFFF
@@ -411,7 +416,7 @@ class StreamTable:
         return self.metrics.last_of(index)
 
     def _renew(self, stream: Stream, source: Source, held: Held) -> None:
-        """A stream goes on under another SSRC."""
+        """A stream continues under another SSRC."""
         index, row = stream.index, self._state.row
         self._known.rename(stream, source[2])
         row["ssrc"][index] = source[2]
@@ -434,7 +439,7 @@ class StreamTable:
         announced: Announced,
         before: Stream | None,
     ) -> None:
-        """A source is believed: give it a stream and measure what was held."""
+        """A source is confirmed: give it a stream and measure its held packets."""
         tcp, carrier, ssrc, _ = source
         lane, row = self._lane(tcp), self._state.row
         kind = held.payload_type
@@ -460,7 +465,7 @@ class StreamTable:
         if not stream.codec:
             unknown = self._formats.look(stream, rows["heads"])
             if stream.codec and unknown >= wanted:
-                flags[:unknown] = 0  # had they come one by one, they would be measured by now
+                flags[:unknown] = 0  # with packets one at a time, they would already be measured
         lane.carriers.kind[carrier] = RTP
         lane.carriers.point(carrier, index, ssrc, kind)
         if before is not None and not self._is_stray(before, track, int(rows["time_ns"][0])):
@@ -472,7 +477,7 @@ class StreamTable:
         self._queue_held(stream, held, rows, flags)
 
     def _queue_held(self, stream: Stream, held: Held, rows: Rows, flags: U8) -> None:
-        """Measure packets that were held; `flags` (n, 3) are those of `video_flags`."""
+        """Measure held packets; `flags` (n, 3) are those of `video_flags`."""
         for sets in held.sets:
             for sequence, payload, whole in sets:
                 self._formats.read_set(stream, sequence, payload, whole)
@@ -482,15 +487,16 @@ class StreamTable:
         self._queue(records)
 
     def _is_stray(self, stream: Stream, track: Track | None, time_ns: int) -> bool:
-        """Is it what an earlier session left, now that a session's own stream has begun?"""
+        """Whether it belongs to an earlier session, now that a session's own stream has begun."""
         if track is None or stream.track is not track or stream.undeclared:
             return False
         began_ns = int(self._state.row["first_ns"][stream.index])
         return began_ns < track.since_ns <= time_ns < track.since_ns + _BEGINS_NS
 
     def _part_strays(self, stream: Stream, track: Track, time_ns: int) -> None:
-        """A session's own stream has begun: what came to its port before is an earlier session's,
-        which sends on."""
+        """A session's own stream has begun: earlier streams to its port belong to an earlier
+        session, which is still sending.
+        """
         place = stream.place
         beside = self._known.toward(place.dst, place.dport) if not stream.tcp else []
         for other in beside or self._known.on(stream.tcp, stream.carrier):
@@ -528,7 +534,7 @@ class StreamTable:
         return stream
 
     def _retire(self, stream: Stream, end: int) -> None:
-        """Take a stream off the table; its last row goes out with the next `rows`."""
+        """Remove a stream from the table; its last row is reported with the next `rows`."""
         self.measure()
         index = stream.index
         self._close_seconds()
@@ -567,7 +573,7 @@ class StreamTable:
     # ------------------------------------------------------------ to the core
 
     def _append(self, stream: U16, packets: Arrivals) -> None:
-        """Classify payloads by their stream's codec and put the packets in line."""
+        """Compute payload flags by the stream's codec and queue the packets."""
         flags = self._formats.flags(packets.data, packets.header, stream)
         self._queue(packets.records(stream, flags))
 
@@ -578,7 +584,7 @@ class StreamTable:
             self.measure()
 
     def measure(self) -> None:
-        """Measure what waits; RTCP that came in between sees the packets before it."""
+        """Measure queued packets; RTCP in between sees the packets before it."""
         if not self._waiting:
             self._reports.settle(None)
             return
@@ -591,11 +597,13 @@ class StreamTable:
         self.metrics.measure(records)
         self._reports.settle(None if before is None else (before, records))
 
-    # ------------------------------------------------------------ time passes, out
+    # ------------------------------------------------------------ time and results
 
     @property
     def is_quiet(self) -> bool:
-        """No stream is known, nor any dialogue that may announce one: time changes nothing."""
+        """True if there is no stream, and no dialogue that may announce one: time changes
+        nothing.
+        """
         return not (len(self._known) or self._connections.by_flow or self._waiting or self._apps)
 
     def tick(self, now_ns: int) -> None:
@@ -636,7 +644,7 @@ class StreamTable:
         return rows
 
     def _close_seconds(self) -> None:
-        """Fold what was measured into seconds: a stream's row tells of the fullest."""
+        """Add measurements to seconds: a stream's row has its second with the most bits."""
         rows = self.metrics.seconds(self._now_ns)
         if len(rows):
             self._last_seconds.append(rows)
@@ -655,18 +663,18 @@ class StreamTable:
         return out
 
     def media_flows(self) -> tuple[U64, U8]:
-        """Flows found to be media since the last call, and their place in APPS."""
+        """Flows found to be media since the last call, and their index in APPS."""
         apps, self._apps = self._apps, {}
         return np.array(list(apps), np.uint64), np.array(list(apps.values()), np.uint8)
 
 
 def _same(one: Track, other: Track) -> bool:
-    """Is it one track of a camera, set up again?"""
+    """Whether it is one track of a camera, set up again."""
     return bool(one.url) and one.url == other.url
 
 
 def _part_of(announced: Announced, kind: int) -> int:
-    """What tells packets of one SSRC apart: their track, or that they are of none."""
+    """The key that separates packets of one SSRC: their track, or none."""
     track = announced.track_of(kind)
     if track is not None:
         return announced.tracks.index(track)

@@ -1,8 +1,8 @@
 """RTP and RTCP in UDP: datagrams in, headers of known streams and of new sources out.
 
-Nearly all packets are told from the words that the decoder has kept: the fixed header with the
+Nearly all packets are recognised by the words that the decoder has kept: the fixed header with the
 look and the SSRC of their carrier's newest stream. The others are read in full: reports, another
-SSRC, what goes before media (STUN, DTLS). A flow that shows too much else is left alone.
+SSRC, packets before media (STUN, DTLS). A flow with too many other packets is ignored.
 """
 
 from __future__ import annotations
@@ -163,10 +163,10 @@ class UdpMedia:
         which: I64,
         found: Recognised,
     ) -> tuple[I64, RtpColumns]:
-        """Rows, by their places `which`, that are no plain packets of a known stream.
+        """Rows, by their positions `which`, that are not plain packets of a known stream.
 
-        Those of them that belong to one nevertheless are returned, with their headers; those of
-        new sources are put into `found`.
+        Those that belong to one nevertheless are returned, with their headers; those of new sources
+        are put into `found`.
         """
         carriers = self.carriers
         media = carriers.kind[place[which]] != NO_MEDIA
@@ -192,11 +192,12 @@ class UdpMedia:
     def _take_reports(
         self, batch: PacketBatch, columns: Columns, rows: I64, place: I64, length: I32, which: I64
     ) -> I64:
-        """Take those of the rows `which` that look like RTCP; the others are returned."""
+        """Process those of the rows `which` that look like RTCP; the others are returned."""
         at = columns.payload[rows[which]]
         b0, b1 = batch.data[at], batch.data[at + 1]
         report = (b0 >> 6 == 2) & (b1 >= 200) & (b1 <= 207) & (length[which] >= 8)
-        # a marked packet of types 72 to 79 has the same second byte, but a number for a length
+        # a marked packet of types 72 to 79 has the same second byte, but a sequence number for a
+        # length
         said = batch.data[at + 2].astype(np.int32) << 8 | batch.data[at + 3]
         report &= 4 * (said + 1) <= length[which]
         for i in self._reports.admitted(which[report]).tolist():
@@ -228,7 +229,7 @@ class UdpMedia:
         self._reports.take(raw, length, place, time_ns, order, port.dialogue if port else None)
 
     def _has_media_beside(self, place: Place) -> bool:
-        """Does RTP flow on the even port below, or on this one (RFC 5761)?"""
+        """Whether RTP flows on the even port below, or on this one (RFC 5761)."""
         return any(
             self._known.toward(address, candidate)
             for address, port in place.endpoints
@@ -275,8 +276,9 @@ class UdpMedia:
         which: I64,
         asked: Bool,
     ) -> Bool:
-        """(n,) rows of `which` (n,) that are `asked` about and go to a port that RTSP has named:
-        what is announced is media, whatever its type."""
+        """Mask of the rows `which` (n,), where `asked`, that go to a port negotiated by RTSP:
+        announced packets are media, whatever their type.
+        """
         out = np.zeros(len(which), np.bool_)
         if not self._ports:
             return out
@@ -291,7 +293,7 @@ class UdpMedia:
         return out
 
     def _strike(self, place: I64, weight: I32 | np.int32) -> None:
-        """Packets that are no RTP; a flow with many of them is not looked at again."""
+        """Packets that are not RTP; a flow with many of them is no longer examined."""
         carriers = self.carriers
         np.add.at(carriers.strikes, place, weight)
         over = carriers.strikes.take(place) >= media_heuristics.STRIKES_MAX
@@ -308,7 +310,7 @@ class UdpMedia:
 
 
 def _arrivals(batch: PacketBatch, rows: I64, header: RtpColumns, every: bool = False) -> Arrivals:
-    """These rows of a batch (`every`: they are all of it)."""
+    """These rows of a batch (`every`: all of it)."""
     return Arrivals(
         batch.data,
         header,
@@ -320,7 +322,7 @@ def _arrivals(batch: PacketBatch, rows: I64, header: RtpColumns, every: bool = F
 
 
 def _of_datagrams(length: I32, fragment: U8, first: U64) -> I32:
-    """(n,) payload bytes of whole datagrams: of a first fragment, its UDP header tells them.
+    """(n,) payload bytes of whole datagrams; for a first fragment from its UDP header.
 
     `first` (n,) are the words that begin with that length. Bytes on the wire are not counted here.
     """

@@ -1,7 +1,7 @@
-"""Zeek's history letters of a TCP connection, kept a batch at a time.
+"""Zeek's history letters of a TCP connection, updated a batch at a time.
 
 Upper case for the client, lower for the server, in order of first appearance: S SYN, H SYN/ACK, A
-bare ACK, D data, F FIN, R RST; T retransmission, G gap and W zero window come again each time that
+bare ACK, D data, F FIN, R RST; T retransmission, G gap and W zero window are repeated each time
 their count passes a power of ten (Zeek, `Conn::history`). At most sixteen letters are kept.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from panotui.meter.flows.state import ACK, COUNT, FIN, RST, SYN, FlowState
 from panotui.model import I64, U8, U32, Bool
 
-# letters in the order in which one segment that earns several writes them
+# letters in the order for a segment with several of them
 _LETTERS = b"SHTGADWFR"
 _REPEATED = ((2, "retransmits"), (3, "lost_segments"), (6, "zero_window"))
 _POWERS = 10 ** np.arange(1, 10)
@@ -27,14 +27,14 @@ def _letters_of_segments() -> U32:
     none = np.zeros(512, np.bool_)
     bare = ack & ~data & ~syn & ~fin & ~rst
     bits = np.zeros(512, np.uint32)
-    # in the order of `_LETTERS`; what only the analysis knows comes from the verdicts
+    # in the order of `_LETTERS`; letters from the analysis are added by the verdicts
     for place, mark in enumerate((syn & ~ack, syn & ack, none, none, bare, data, none, fin, rst)):
         bits |= mark.astype(np.uint32) << np.uint32(place)
     return bits
 
 
 _OF_SEGMENT = _letters_of_segments()
-# verdicts 1 retransmission, 2 gap, 4 zero window in their letters' places
+# verdicts 1 retransmission, 2 gap, 4 zero window at the positions of their letters
 _OF_VERDICT = np.array(
     [sum(1 << place for bit, (place, _) in enumerate(_REPEATED) if number >> bit & 1)
      for number in range(8)],
@@ -47,7 +47,7 @@ def note_history(
 ) -> None:
     """Append the new letters of TCP segments ordered by (slot, arrival).
 
-    `slots` (g,) of the groups; (m,) a segment: its group, half, TCP flags, whether it has a
+    `slots` (g,) of the groups; per segment (m,): its group, half, TCP flags, whether it has a
     payload, `verdicts` 1 retransmission, 2 gap, 4 zero window.
     """
     bits = _OF_SEGMENT.take(flags + data * np.int64(256))
@@ -70,12 +70,12 @@ _Found = list[tuple[I64, I64, I64]]
 
 
 def _new(flows: FlowState, slots: I64, group: I64, rows: I64, new: U32) -> _Found:
-    """Letters `new` that segments in `rows` bring; of each letter the group's first counts."""
+    """New letters of the segments in `rows`; of each letter the group's first counts."""
     found: _Found = []
     for bit in range(2 * len(_LETTERS)):
         hit = np.flatnonzero(new & np.uint32(1 << bit))
         if len(hit):
-            # rows lie by group and arrival: the first of each group stays
+            # rows are sorted by group and arrival: the first of each group stays
             of = group.take(hit)
             first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
             of = of.take(first)
@@ -85,7 +85,7 @@ def _new(flows: FlowState, slots: I64, group: I64, rows: I64, new: U32) -> _Foun
 
 
 def _repeated(flows: FlowState, slots: I64, group: I64, bits: U32) -> _Found:
-    """Letters that come again at 10, 100, ... events, which are counted already."""
+    """Letters that are repeated at 10, 100, ... events, which are counted already."""
     found: _Found = []
     for number, name in _REPEATED:
         for half in (0, 1):

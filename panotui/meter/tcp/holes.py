@@ -1,13 +1,13 @@
-"""Bytes of a TCP direction that were acknowledged and never captured, followed segment by segment.
+"""Bytes of a TCP direction that were acknowledged but never captured, followed segment by segment.
 
-Which of them those are has no closed form over arrays: an acknowledgement across a hole counts its
-bytes once, and a segment that comes late fills it.
+There is no closed form for them over arrays: an acknowledgement across a hole counts its bytes
+once, and a late segment fills it.
 """
 
 from __future__ import annotations
 
 NONE = -(1 << 40)  # below every relative sequence number
-_HOLES = 64  # open holes a direction that are remembered
+_HOLES = 64  # open holes remembered per direction
 
 
 class Half:
@@ -24,7 +24,7 @@ class Half:
 
     @property
     def pending(self) -> bool:
-        """Whether what is remembered here matters to later segments."""
+        """Whether the remembered state matters for later segments."""
         return bool(self.holes) or (self.next is not None and self.covered > self.next)
 
     def rebase(self, origin: int) -> None:

@@ -1,8 +1,8 @@
-"""Whether TCP segments merely go on: each starts where its direction's last one ended, acknowledges
-nothing unseen, repeats nothing, closes no window.
+"""Checks that TCP segments merely continue: each starts where its direction's last one ended,
+acknowledges nothing unseen, repeats nothing, and closes no window.
 
-In come segments and the flow table's columns, out go those that are anything else. Nothing is
-written.
+Segments and the flow table's columns come in; all segments that do not merely continue go out.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from panotui.meter.tcp.segments import Segments
 from panotui.model import I64, Bool
 
 SFR = SYN | FIN | RST
-OF_SYN = 1 << 16  # in `FlowState.window`: it is that of a SYN, which is not scaled
+OF_SYN = 1 << 16  # in `FlowState.window`: from a SYN, not scaled
 WINDOW = OF_SYN - 1
 NO_SCALE = -2  # `window_shift` of a SYN without the option
 
 
 def odd(flows: FlowState, s: Segments) -> Bool:
-    """(m,) segments that are no plain progress after those before them."""
+    """(m,) segments that are not plain progress after those before them."""
     pure = (s.flags & SFR) == 0
     own, peer = s.own, s.peer
     known_own, known_peer = own >= 0, peer >= 0
@@ -58,7 +58,7 @@ def odd(flows: FlowState, s: Segments) -> Bool:
 
 
 def unsettled(flows: FlowState, s: Segments) -> Bool:
-    """(g,) groups in which something is open from before."""
+    """(g,) groups in which something from before is still open."""
     open_hole = flows.to_be_acked.take(s.slots, axis=0) != flows.next_seq.take(s.slots, axis=0)
     open_hole |= flows.last_kind.take(s.slots, axis=0) != 0
     open_hole |= flows.dup_ack_run.take(s.slots, axis=0) != 0
@@ -67,11 +67,11 @@ def unsettled(flows: FlowState, s: Segments) -> Bool:
 
 
 def shift_of(flows: FlowState, s: Segments) -> I64:
-    """(m,) shift of the peer's window as tshark takes it; -1 unknown."""
+    """(m,) shift of the peer's window by tshark's rules; -1 unknown."""
     shifts = flows.window_shift.take(s.slots, axis=0).astype(np.int64)
     absent = shifts == NO_SCALE
     if absent.any():
-        shifts[absent[:, 0] | absent[:, 1]] = 0  # both have to ask for it
+        shifts[absent[:, 0] | absent[:, 1]] = 0  # both have to request it
     shift: I64 = shifts.reshape(-1).take(s.group * 2 + (1 - s.side))
     # the window of a SYN is not scaled
     of_syn = (s.flags & SYN).take(s.peer, mode="wrap") != 0

@@ -1,14 +1,14 @@
-"""TCP quality: what the sequence numbers tell of loss, order, windows and round trips.
+"""TCP quality: loss, order, windows and round trips derived from sequence numbers.
 
-Comes in: the rows of a batch, grouped by flow in order of arrival. Goes out: counts and state in
-the columns of the flow table. The definitions are those of tshark 4.0
-(`tcp_analyze_sequence_number` in packet-tcp.c), so that the numbers can be compared.
+In: the rows of a batch, grouped by flow in order of arrival. Out: counts and state in the columns
+of the flow table. The definitions are those of tshark 4.0 (`tcp_analyze_sequence_number` in
+packet-tcp.c), so that the numbers can be compared.
 
-Nearly all flows of a batch are in perfect order. A first pass proves that with a few comparisons a
-row (each segment starts where its direction's last one ended, acknowledges nothing unseen, repeats
-nothing, closes no window); only the flows that fail it are judged in full, still as arrays. One
-thing has no closed form, which bytes were acknowledged across a hole, and is followed segment by
-segment in flows with holes, within a budget.
+Nearly all flows of a batch are in perfect order. A first pass proves that with a few comparisons
+per row (each segment starts where its direction's last one ended, acknowledges nothing unseen,
+repeats nothing, closes no window). Only the flows that fail it are analysed in full, still as
+arrays. Bytes acknowledged across a hole have no closed form, and are followed segment by segment in
+flows with holes, within a budget.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _ORDER_NS = 3_000_000  # and is out of order within 3 ms where the initial RTT i
 _SHIFT = 40  # relative numbers stay below, so groups can share one running maximum
 _PROBE_ROUNDS = 32
 _KEEP_ALIVE, _PROBE = 1, 2  # `FlowState.last_kind`
-_WALK_BUDGET = 20_000  # rows a batch that are followed one at a time across holes
+_WALK_BUDGET = 20_000  # rows per batch that are followed one at a time across holes
 _WALKS = 1024  # flows with open holes that are remembered between batches
-_LONGEST_US = 2**31 - 1  # half an hour: what a row can tell
-# what `_judge` tells of a row: as the history needs it, and one more
+_LONGEST_US = 2**31 - 1  # half an hour: the range of a row's field
+# result of `_judge` per row: the bits for the history, and one more
 _REPEATS, _GAP, _ZERO, _ASIDE = 1, 2, 4, 8
 _OF_HISTORY = np.uint8(_REPEATS | _GAP | _ZERO)
 
@@ -50,7 +50,7 @@ class TcpQuality:
         self._walks: OrderedDict[int, list[Half]] = OrderedDict()
 
     def update(self, batch: PacketBatch, c: Columns, groups: Groups) -> None:
-        """Judge the TCP rows of one batch, after `FlowTable.count`."""
+        """Analyse the TCP rows of one batch, after `FlowTable.count`."""
         segments = collect(batch, c, groups)
         if segments is None:
             return
@@ -74,14 +74,14 @@ class TcpQuality:
     # -------------------------------------------------------------- cheap for all
 
     def _keep_clean(self, s: Segments) -> None:
-        """Sequence state of groups in perfect order: it is that of their last segments."""
+        """Sequence state of groups in perfect order: that of their last segments."""
         flows = self.flows
         key = s.way_key()
         flows.next_seq.reshape(-1)[key] = s.end.take(s.newest)
         flows.to_be_acked.reshape(-1)[key] = s.end.take(s.newest)
-        # in perfect order a segment that takes up numbers is one that others follow
+        # in perfect order a segment that uses sequence numbers is one that others follow
         forward = s.end != s.seq
-        lone = np.flatnonzero(s.own < 0)  # the first that is heard of a direction counts too
+        lone = np.flatnonzero(s.own < 0)  # the first one of a direction counts too
         forward[lone] |= ~flows.tcp_open.reshape(-1).take(s.key.take(lone))
         next_seq_ns = flows.next_seq_ns.reshape(-1)
         for half in (0, 1):
@@ -89,7 +89,7 @@ class TcpQuality:
             next_seq_ns[s.slots.take(groups) * 2 + half] = s.time.take(rows)
 
     def _remember(self, s: Segments) -> None:
-        """What the next batch asks of each direction's last segment."""
+        """The state that the next batch needs of each direction's last segment."""
         flows = self.flows
         key = s.way_key()
         of_syn = (s.flags.take(s.newest) & SYN) != 0
@@ -117,8 +117,8 @@ class TcpQuality:
     def _handshakes(self, s: Segments) -> None:
         """Times of the client's ACK that ends the handshake, and of the newest SYN until then.
 
-        On a one-way mirror its number tells that it is the one, without the answer to the SYN. A
-        SYN that is still under way when the handshake is over changes no round trip.
+        On a one-way mirror its number identifies it, without the answer to the SYN. A SYN still in
+        flight when the handshake is over changes no round trip.
         """
         flows = self.flows
         waiting = (flows.synack_ns.take(s.slots) > 0) | (flows.syn_ns.take(s.slots) > 0)
@@ -174,11 +174,12 @@ class TcpQuality:
         flows.mss[slot, side] = mss
         flows.window_shift[slot, side] = shift
 
-    # -------------------------------------------------------------- in full for flawed flows
+    # -------------------------------------------------------------- in full for other flows
 
     def _judge(self, s: Segments) -> U8:
-        """Count what happened in these flows; bits (m,): retransmission, gap, zero window; late, a
-        keep-alive or a probe."""
+        """Count the events of these flows; bits (m,): retransmission, gap, zero window; late, a
+        keep-alive or a probe.
+        """
         flows = self.flows
         m = len(s.rows)
         place = np.arange(m)
@@ -257,7 +258,7 @@ class TcpQuality:
         return bits.astype(np.uint8)
 
     def _unwrapped(self, s: Segments, base: U32) -> I64:
-        """(m,) sequence numbers relative to `base` (g, 2), also where one batch goes round them."""
+        """(m,) sequence numbers relative to `base` (g, 2), also if one batch wraps around."""
         seq = s.seq
         refused = np.flatnonzero(s.refusals())
         if len(refused):  # stays where its sender was
@@ -277,12 +278,12 @@ class TcpQuality:
     def _probes(
         self, s: Segments, at: I64, end: I64, opened: Bool, maybe: Bool
     ) -> tuple[Bool, I64, Bool]:
-        """Which rows are probes of a closed window, among those that may be; `_running_next`.
+        """Which of the candidate rows are probes of a closed window; also returns `_running_next`.
 
-        A probe is a byte in its place, and does not advance the sender: so whether it is one
-        depends on those before it. And a number is ahead or behind by its distance from the highest
-        before it, so `at` and `end` of one that is half way round change here. Each round settles
-        at least one more row of each flow.
+        A probe is a byte at its position and does not advance the sender, so whether it is one
+        depends on those before it. A number is ahead or behind by its distance from the highest one
+        before it, so `at` and `end` of one that is half the number space away change here. Each
+        round settles at least one more row of each flow.
         """
         probe = maybe
         for _ in range(_PROBE_ROUNDS):
@@ -303,14 +304,16 @@ class TcpQuality:
     def _last(
         self, s: Segments, which: I64, column: I64 | U32 | U8, state: U32 | U8, side: I64
     ) -> U32:
-        """`column` at the previous segment `which`, from the table where it is of older batches."""
+        """`column` at the previous segment `which`, from the table if it is in an older batch."""
         value = column[which].astype(np.uint32)
         lone = np.flatnonzero(which < 0)
         value[lone] = state[s.slot[lone], side[lone]]
         return value
 
     def _running_next(self, s: Segments, end: I64, opened: Bool) -> tuple[I64, Bool]:
-        """Highest end of the same direction before each row (0: as before the batch); known?"""
+        """Highest end of the same direction before each row (0: as before the batch), and whether
+        it is known.
+        """
         m = len(end)
         out = np.empty(m, np.int64)
         lift = s.group << _SHIFT
@@ -324,13 +327,13 @@ class TcpQuality:
             before = np.empty(m, np.int64)
             before[1:] = highest[:-1]
             before[edge] = -(1 << 32)
-            # a group's own maximum never falls below its neighbours' leftovers
+            # a group's own maximum never falls below the leftovers of its neighbours
             before = np.maximum(before, initial[s.group])
             out[mine] = before[mine]
         return out, out > -(1 << 32)
 
     def _duplicate_runs(self, s: Segments, duplicate: Bool, changed: Bool) -> I64:
-        """(m, 2) duplicate ACKs in a row of each half up to and with each row."""
+        """(m, 2) consecutive duplicate ACKs of each half up to and including each row."""
         m = len(s.rows)
         out = np.zeros((m, 2), np.int64)
         state = self.flows.dup_ack_run[s.slots]
@@ -459,7 +462,7 @@ class TcpQuality:
         affordable = np.cumsum(np.where(walk, size, 0)) <= _WALK_BUDGET
         rough = walk & ~affordable
         if rough.any():
-            # without the walk: every ACK beyond the highest number seen is an event
+            # without following holes: every ACK beyond the highest number seen is an event
             mask = np.repeat(rough, size)
             result |= beyond & mask
         for number in np.flatnonzero(walk & affordable).tolist():
@@ -470,7 +473,7 @@ class TcpQuality:
                 s, first, stop, slot, base[number], opened[number], to_be_acked[number],
                 at, end, ack, probe, acks, result,
             )  # fmt: skip
-        # the others have no hole: what is to be acknowledged is what was sent
+        # the others have no hole: the number to be acknowledged is the one sent
         plain = np.flatnonzero(~(walk & affordable).take(s.way_group))
         key, where = s.way_key().take(plain), s.newest.take(plain)
         highest = np.maximum(before.take(where), end.take(where)).astype(np.uint32)
@@ -552,16 +555,15 @@ class TcpQuality:
     # -------------------------------------------------------------- round trips
 
     def _round_trips(self, s: Segments, verdicts: U8) -> None:
-        """Time from a data segment to the acknowledgement of exactly its end, where that was all
+        """Time from a data segment to the acknowledgement of exactly its end, if it was everything
         that its sender had sent.
 
-        A segment that repeats anything is not timed, and hides the one before it (Karn). Only the
-        newest segment of each direction has to be remembered, so that samples do not depend on how
-        packets were cut into batches; each is one of those that tshark calls
-        `tcp.analysis.ack_rtt`.
+        A retransmission is not timed, and hides the segment before it (Karn). Only the newest
+        segment of each direction is remembered, so that samples do not depend on batches; each is
+        also a `tcp.analysis.ack_rtt` of tshark.
         """
         flows = self.flows
-        takes = s.end != s.seq  # takes up numbers: data, SYN or FIN
+        takes = s.end != s.seq  # uses sequence numbers: data, SYN or FIN
         timed = (s.length > 0) & (s.time != 0)  # a time of 0 stands for none
         timed &= (verdicts & (_REPEATS | _ASIDE)) == 0
         changed: Bool = s.ack != s.ack.take(s.own, mode="wrap")
@@ -601,8 +603,9 @@ class TcpQuality:
         flows.rtt_ns.reshape(-1)[key] = s.time.take(newest) * timed.take(newest)
 
     def _newest_taking(self, s: Segments, takes: Bool, rows: I64, half: I64) -> I64:
-        """The newest of a half's rows that take up numbers, up to and with each of `rows` of that
-        half; -1 where its group has none."""
+        """The newest of a half's rows that use sequence numbers, up to and including each of `rows`
+        of that half; -1 if its group has none.
+        """
         missed = np.flatnonzero((rows >= 0) & ~takes.take(rows, mode="wrap"))
         if not len(missed):
             return rows
@@ -618,7 +621,7 @@ class TcpQuality:
         return out
 
     def _add_samples(self, s: Segments, place: I64, micro: I64) -> None:
-        """Note round trips, in microseconds, that the acknowledgements at `place` ended."""
+        """Add round trips, in microseconds, ended by the acknowledgements at `place`."""
         fine = np.flatnonzero(micro >= 0)  # a clock may step back
         if not len(fine):
             return

@@ -1,7 +1,7 @@
-"""The TCP segments of a batch, by flow and in order of arrival, as `meter.tcp` judges them.
+"""The TCP segments of a batch, by flow and in order of arrival, for `meter.tcp`.
 
-Comes in: a batch's columns and its rows grouped by flow. Goes out: `Segments`, with what each
-header says and which segments came before it, its own direction's and the other's.
+In: a batch's columns and its rows grouped by flow. Out: `Segments`, with the header fields of each
+and the segments before it in its own and in the other direction.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Segments(Struct):
     group: I64  # (m,)
     slot: I64  # (m,)
     side: I64  # (m,) half of the sender
-    key: I64  # (m,) slot * 2 + side: the sender's place in a flat column a half
+    key: I64  # (m,) slot * 2 + side: the sender's position in a flat column per half
     seq: U32
     ack: U32
     window: I64
     flags: U8
     length: I64
-    end: U32  # sequence number behind the segment, a SYN or FIN included
+    end: U32  # sequence number behind the segment, including a SYN or FIN
     time: I64
     first: I64  # (g,)
     start: I64  # (m,) position of the group's first row
@@ -50,7 +50,7 @@ class Segments(Struct):
         return self.slots.take(self.way_group) * 2 + self.way_half
 
     def newest_of(self, rows: Bool, half: int) -> tuple[I64, I64]:
-        """Groups that have some of `rows` (a mask) in a half, and the last such row of each."""
+        """Groups with any of `rows` (a mask) in a half, and the last such row of each."""
         mine = rows & (self.side == half)
         hits = np.flatnonzero(mine)
         if not len(hits):
@@ -61,13 +61,13 @@ class Segments(Struct):
         return groups, newest.take(groups)
 
     def marked(self, rows: Bool) -> Bool:
-        """(g,) groups that have any of `rows` (a mask)."""
+        """(g,) groups with any of `rows` (a mask)."""
         out: Bool = np.zeros(len(self.first), np.bool_)
         out[self.group.take(np.flatnonzero(rows))] = True
         return out
 
     def refusals(self) -> Bool:
-        """(m,) resets without a number, which answer a SYN and tell nothing of the sender's."""
+        """(m,) resets without a number, which answer a SYN and say nothing about the sender's."""
         told: Bool = ((self.flags & RST) != 0) & (self.seq == 0)
         return told
 
@@ -116,11 +116,11 @@ def signed(numbers: U32) -> I64:
 
 
 def collect(batch: PacketBatch, c: Columns, groups: Groups) -> Segments | None:
-    """The TCP rows of the groups with their headers read; None when there are none."""
+    """The TCP rows of the groups with their headers; None without any."""
     rows = groups.rows
     if not len(rows):
         return None
-    # decided in the batch's own order, which is kinder to the cache, then sorted in one gather
+    # decided in the batch's own order, which is better for the cache, then sorted in one gather
     fit = (c.protocol == TCP) & (c.l4 >= 0) & (c.fragment == 0)
     fit &= c.l4 + 16 <= batch.offset + batch.captured
     usable = fit.take(rows)
