@@ -28,11 +28,7 @@ def two_names(names: str) -> tuple[str, str]:
 
 def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool) -> Comparison:
     """Read both, pair their packets, count. InputError for captures that cannot be compared."""
-    from panotui.compare.comparison import (
-        FLOWS_TOLD,
-        cells,
-        passages,
-    )  # fmt: skip
+    from panotui.compare.comparison import cells, passages
     from panotui.compare.matching import match
     from panotui.compare.words import sentence
     from panotui.model.comparison import COMPARISON_SCHEMA, ClocksRecord, Comparison
@@ -52,10 +48,10 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
         )  # fmt: skip
     clock = matches.clock
     strips = cells(one, two, clock)
-    found, flows, absent = passages(one, two, matches, streams, strips)
+    found = passages(one, two, matches, streams, strips)
     return Comparison(
         schema=COMPARISON_SCHEMA,
-        sentence=sentence(found, flows, absent, names),
+        sentence=sentence(found, names),
         a=_side(a, names[0], one, matches),
         b=_side(b, names[1], two, matches),
         clock=ClocksRecord(
@@ -65,11 +61,11 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
             direction_assumed=clock.assumed,
         ),
         strips=strips,
-        streams=tuple(found),
-        flows=tuple(flows[:FLOWS_TOLD]),
-        flows_total=len(flows),
-        absent=tuple(absent[:FLOWS_TOLD]),
-        absent_total=len(absent),
+        streams=tuple(found.streams),
+        flows=tuple(found.flows),
+        flows_total=found.flows_total,
+        absent=tuple(found.absent),
+        absent_total=found.absent_total,
         notes=_notes(a, b, one, two, matches, names),
     )
 
@@ -82,7 +78,7 @@ def _tables(a: str, b: str, site: Site) -> tuple[PacketTable, PacketTable, Strea
     from panotui.compare.table import SHORT, WHOLE, TableReader, TooShort
 
     reader = TableReader(a, WHOLE)
-    snapshot = analysed([a], site, "compare-captures", tap=reader.take).snapshot()
+    snapshot = analysed([a], site, "compare-captures", tap=reader).snapshot()
     for width in (WHOLE, SHORT):
         try:
             if width == WHOLE:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from panotui.errors import InputError
 from panotui.recording.parts import is_capture_name
 
 if TYPE_CHECKING:
     from panotui.engine.engine import Engine
+    from panotui.meter.meter import Meter
     from panotui.model import PacketBatch, Site, Source
     from panotui.model.baseline import Baseline
+    from panotui.wire.columns import Columns
 
 PROGRESS_S = 0.25
 
@@ -92,10 +95,10 @@ def analysed(
     what: str = "analyze",
     processes: int | None = None,
     baseline: Baseline | None = None,
-    tap: Callable[[PacketBatch], None] | None = None,
+    tap: Tap | None = None,
 ) -> Engine:
     """One pass over captures; Ctrl-C raises KeyboardInterrupt with the files closed. For a single
-    capture, `tap` also gets each batch.
+    capture, `tap` also sees each packet.
 
     Several captures are metered by `processes` processes (default: as many as useful), with the
     same result for any number.
@@ -128,37 +131,33 @@ def _side_by_side(
     )
 
 
-class _Tapped:
-    """A source that also passes its batches to a tap."""
+class Tap(Protocol):
+    """Who sees the packets as they were decoded for the meter."""
 
-    def __init__(self, source: Source, tap: Callable[[PacketBatch], None]) -> None:
-        self._source = source
-        self._tap = tap
+    def take(self, batch: PacketBatch, columns: Columns) -> None:
+        """A batch or a piece of one; both are valid until `flush` has returned."""
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._source, name)
-
-    def read(self, timeout_s: float) -> PacketBatch | None:
-        batch = self._source.read(timeout_s)
-        if batch is not None and len(batch):
-            self._tap(batch)
-        return batch
+    def flush(self) -> None: ...
 
 
 def _in_one(
     files: Sequence[str],
     engine: Engine,
     progress: Progress,
-    tap: Callable[[PacketBatch], None] | None,
+    tap: Tap | None,
 ) -> None:
     from panotui.runtime.pump import Pump
 
     sources = open_captures(files)
-    if tap is not None:
-        sources = [cast("Source", _Tapped(source, tap)) for source in sources]
     try:
         pump = Pump(sources, engine, files=files)
-        while pump.step(0.0):
+        if tap is not None:
+            pump.taps.append(partial(_hand_on, tap))
+        more = True
+        while more:
+            more = pump.step(0.0)
+            if tap is not None:
+                tap.flush()
             progress.update(
                 sum(s.counters.read_bytes for s in sources),
                 total_bytes([s.counters.total_bytes for s in sources]),
@@ -167,6 +166,11 @@ def _in_one(
     finally:
         for source in sources:
             source.close()
+
+
+def _hand_on(tap: Tap, batch: PacketBatch, meter: Meter) -> None:
+    assert meter.last_columns is not None
+    tap.take(batch, meter.last_columns)
 
 
 def total_bytes(sizes: Sequence[int | None]) -> int | None:

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from panotui.compare.table import PacketTable
 from panotui.model import F64, I64, SECOND
+from panotui.model.arrays import group_order
 
 SPANS = 48
 SURE = 6.0  # blurs of a median that two of them must lie apart
@@ -95,9 +96,9 @@ def _drift(flow: I64, ran: F64, rest: F64) -> float:
     span = float(ran.max()) if len(ran) else 0.0
     if span < LEAST_SPAN_S * SECOND:
         return 0.0
-    flows, counts = np.unique(flow, return_counts=True)
+    counts = np.bincount(flow)
     best: tuple[float, float] | None = None
-    for name in flows[np.argsort(-counts)[:12]].tolist():
+    for name in np.argsort(-counts)[:12].tolist():
         chosen = flow == name
         bins = (ran[chosen] * (SPANS / (span + 1))).astype(np.int64)
         for sign in (1.0, -1.0):
@@ -135,7 +136,8 @@ def _medians(groups: I64, values: F64, count: int) -> F64:
         chosen = ~large
         chosen[::step] = True
         groups, values = groups[chosen], values[chosen]
-    order = np.lexsort((values, groups))
+    order = np.argsort(values)
+    order = order[group_order(groups[order])]
     sizes = np.bincount(groups, minlength=count)
     starts = np.cumsum(sizes) - sizes
     some = sizes > 0
@@ -164,15 +166,12 @@ def _directions(
     counts = np.bincount(flow, minlength=len(a.flows))
     away = np.abs(rest - median_a[flow])
     blur = _medians(flow, away, len(a.flows)) / np.sqrt(np.maximum(counts, 1))
-    by_ends = {place.ends: index for index, place in enumerate(a.flows)}
-    for ends, index in by_ends.items():
-        protocol, src, sport, dst, dport = ends
-        other = by_ends.get((protocol, dst, dport, src, sport))
-        if other is None or not counts[index] or not counts[other]:
-            continue
-        apart = median_a[index] - median_a[other]
-        if abs(apart) > max(SURE * (blur[index] + blur[other]), APART_NS):
-            direction[index] = A_TO_B if apart > 0 else B_TO_A
+    other = a.flows.turned()
+    both = np.flatnonzero((other >= 0) & (counts > 0) & (counts[other] > 0))
+    there = other[both]
+    apart = median_a[both] - median_a[there]
+    told = np.abs(apart) > np.maximum(SURE * (blur[both] + blur[there]), APART_NS)
+    direction[both[told]] = np.sign(apart[told]).astype(np.int64)
     _complete(a, direction)
     if (direction == UNKNOWN).any():
         lost_a, lost_b = _lost(a, b, rows_a, rows_b)
@@ -197,12 +196,8 @@ def _lost(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tuple[I64
 
 def _complete(table: PacketTable, direction: I64) -> None:
     """Give a direction to flows of hosts whose side is known, in place."""
-    votes: dict[str, int] = {}
-    for place, way in zip(table.flows, direction.tolist(), strict=True):
-        if way:
-            votes[place.src] = votes.get(place.src, 0) + way
-            votes[place.dst] = votes.get(place.dst, 0) - way
-    for index in np.flatnonzero(direction == UNKNOWN).tolist():
-        place = table.flows[index]
-        vote = votes.get(place.src, 0) or -votes.get(place.dst, 0)
-        direction[index] = (vote > 0) - (vote < 0)
+    senders, receivers, count = table.flows.hosts()
+    votes = np.bincount(senders, direction, count) - np.bincount(receivers, direction, count)
+    vote = np.where(votes[senders] != 0, votes[senders], -votes[receivers])
+    unknown = direction == UNKNOWN
+    direction[unknown] = np.sign(vote[unknown]).astype(np.int64)

@@ -11,15 +11,16 @@ the least); reordering is RFC 4737's (a packet whose place is lower than one tha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 import numpy as np
 from msgspec import Struct
 
 from panotui.compare.clocks import A_TO_B, Clock
+from panotui.compare.flows import Flows, Place
 from panotui.compare.matching import Matches
-from panotui.compare.table import PacketTable, Place
+from panotui.compare.table import PacketTable
 from panotui.model import F64, I64, SECOND, U32, Bool, StreamRecord
+from panotui.model.arrays import distinct, group_order
 from panotui.model.comparison import Absent, Cells, Change, Delay, Passage
 
 FLOWS_TOLD = 1_000  # the worst
@@ -28,6 +29,7 @@ CELLS_MOST = 300
 _CELLS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10_800, 21_600, 86_400)
 EDGE_NS = SECOND // 5  # a queue may hold a packet so long beyond what was seen
 BLOCKED_LEAST = 2  # packets; a single one may have been too late
+_NO_ROWS = np.empty(0, np.int64)
 _NAMES = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
 
 
@@ -37,7 +39,7 @@ class _Crossing(Struct, frozen=True):
     name: str  # of that place
     first: PacketTable
     second: PacketTable
-    rows_first: I64  # pairs of this way
+    rows_first: I64  # pairs of this way, in order
     rows_second: I64
     way_ns: F64  # (pairs,) delay
     counterpart: I64  # (flows of first,) its flow in second
@@ -60,34 +62,59 @@ def cells(a: PacketTable, b: PacketTable, clock: Clock) -> Cells:
     return Cells(start_s=start_s, cell_s=cell_s, count=-(-(end_s - start_s) // cell_s))
 
 
+class Found(Struct, frozen=True):
+    """What became of all: records of what is worth telling, and how much there is in all."""
+
+    streams: list[Passage]
+    flows: list[Passage]  # those that are no streams, the worst first
+    flows_total: int
+    packets: int  # of all these flows
+    lost: int
+    absent: list[Absent]  # what only one place has, what is blocked first
+    absent_total: int
+    blocked_ways: int  # different senders, receivers and ports of what is blocked
+
+
 def passages(
     a: PacketTable,
     b: PacketTable,
     matches: Matches,
     streams: Sequence[StreamRecord],
     strips: Cells,
-) -> tuple[list[Passage], list[Passage], list[Absent]]:
-    """Streams, other flows (the worst first), and what only one place has."""
+) -> Found:
+    """All streams, and of the other flows and of what only one place has the worst."""
     media = _media(streams)
-    found_streams: list[Passage] = []
-    found_flows: list[Passage] = []
-    absent: list[Absent] = []
+    crossings = []
     for forth in (True, False):
         way = A_TO_B if forth else -A_TO_B
-        if (
-            not (matches.clock.direction_a == way).any()
-            and not (matches.clock.direction_b == way).any()
-        ):
-            continue  # nothing goes this way
-        crossing = _crossing(a, b, matches, forth, strips)
-        mine, others = _of_crossing(crossing, media, strips.count)
-        found_streams += mine
-        found_flows += others
-        absent += _absent(crossing, strips.count)
-    found_streams.sort(key=lambda p: (-p.loss, p.camera or p.src, p.ssrc or ""))
-    found_flows.sort(key=lambda p: (-p.lost, -p.packets, p.src, p.sport))
-    absent.sort(key=lambda p: (not p.blocked, -p.packets, p.src, p.sport))
-    return found_streams, found_flows, absent
+        # else nothing goes this way
+        if (matches.clock.direction_a == way).any() or (matches.clock.direction_b == way).any():
+            crossings.append(_crossing(a, b, matches, forth, strips))
+    groups = [_Groups(c, _known_streams(c, media), strips.count) for c in crossings]
+    records = [
+        of.passage(n, with_strips=number < STRIPS_MOST)
+        for number, (of, n) in enumerate((g, n) for g in groups for n in g.streams)
+    ]
+    room = STRIPS_MOST - len(records)
+    side = np.repeat(np.arange(len(groups)), [len(g.flows) for g in groups])
+    group = np.concatenate([_NO_ROWS, *(g.flows for g in groups)])
+    packets = np.concatenate([_NO_ROWS, *(g.packets[g.flows] for g in groups)])
+    lost = np.concatenate([_NO_ROWS, *(g.lost[g.flows] for g in groups)])
+    worst = np.lexsort((-packets, -lost))[:FLOWS_TOLD]
+    flows = [
+        groups[of].passage(n, with_strips=number < room)
+        for number, (of, n) in enumerate(
+            zip(side[worst].tolist(), group[worst].tolist(), strict=True)
+        )
+    ]
+    records.sort(key=lambda p: (-p.loss, p.camera or p.src, p.ssrc or ""))
+    flows.sort(key=lambda p: (-p.lost, -p.packets, p.src, p.sport))
+    absent = [_Absences(c) for c in crossings]
+    return Found(
+        records, flows, len(group), int(packets.sum()), int(lost.sum()),
+        _worst_absent(absent, strips.count), sum(len(a.flows) for a in absent),
+        sum(a.blocked_ways for a in absent),
+    )  # fmt: skip
 
 
 Media = dict[tuple[int, str, int, str, int], dict[int, StreamRecord]]
@@ -122,6 +149,9 @@ def _crossing(
         name, first, second, rows_first, rows_second = "b", b, a, rows_b, rows_a
         times, others, counterpart, way = times_b, times_a, matches.flow_of_b, -way
         flows, flows_second = flows_b, flows_a
+        order = np.argsort(rows_first)
+        order = order[flows[first.flow[rows_first[order]]]]
+        rows_first, rows_second, way = rows_first[order], rows_second[order], way[order]
     most = np.zeros(len(first.flows))
     np.maximum.at(most, first.flow[rows_first], way)
     least = float(way.min()) if len(way) else 0.0
@@ -137,28 +167,25 @@ def _crossing(
     )  # fmt: skip
 
 
-def _of_crossing(c: _Crossing, media: Media, cells: int) -> tuple[list[Passage], list[Passage]]:
-    """The passages of one way: a group is a flow, or a stream of a flow that has several."""
-    known = _known_streams(c, media)
-    groups = _Groups(c, known, cells)
-    streams: list[Passage] = []
-    flows: list[Passage] = []
-    for group in groups.worth_telling():
-        passage = groups.passage(group, with_strips=len(streams) + len(flows) < STRIPS_MOST)
-        (streams if passage.ssrc is not None else flows).append(passage)
-    return streams, flows
-
-
 def _known_streams(c: _Crossing, media: Media) -> dict[tuple[int, int], StreamRecord]:
     """(flow of the first place, SSRC) -> stream; the streams were found in either capture."""
     out = {}
-    for flow, place in enumerate(c.first.flows):
-        found = media.get(place.ends)
-        if found is None and c.counterpart[flow] >= 0:
-            found = media.get(c.second.flows[c.counterpart[flow]].ends)
+    near, there = c.counterpart, np.maximum(c.counterpart, 0)
+    first = _may_be(c.first.flows, media)
+    second = (near >= 0) & _may_be(c.second.flows, media)[there]
+    for flow in np.flatnonzero(first | second).tolist():
+        found = media.get(c.first.flows[flow].ends)
+        if found is None and near[flow] >= 0:
+            found = media.get(c.second.flows[int(near[flow])].ends)
         for ssrc, stream in (found or {}).items():
             out[flow, ssrc] = stream
     return out
+
+
+def _may_be(flows: Flows, media: Media) -> Bool:
+    """(flows,) which have the ports of a stream."""
+    ports = np.array([sport << 16 | dport for _, _, sport, _, dport in media], np.int64)
+    return np.isin(flows.sport.astype(np.int64) << 16 | flows.dport, ports)
 
 
 class _Groups:
@@ -171,35 +198,35 @@ class _Groups:
         self._known = known
         self._cells = cells
         # a group a flow, for all of it that is no known stream, then one a stream of UDP
-        self._flows = len(c.first.flows)
+        self._first_stream = len(c.first.flows)
         self._streams = np.array(sorted(f << 32 | s for f, s in known if s), np.int64)
-        count = self._flows + len(self._streams)
+        count = self._first_stream + len(self._streams)
         ours = c.flows[c.first.flow]
-        self._of_row = np.where(ours, self._group(c.first.flow, c.first.tag), -1)
-        self._rows = np.flatnonzero(ours)
+        of_row = self._group(c.first.flow, c.first.tag)
         self._second = self._groups_of_second()
-        matched = np.zeros(len(c.first), np.bool_)
-        matched[c.rows_first] = True
-        of = self._of_row[self._rows]
-        sure, edge, hit = c.in_window[self._rows], c.at_edge[self._rows], matched[self._rows]
-        self.packets = np.bincount(of[sure | hit], minlength=count)
-        self.matched = np.bincount(of[hit], minlength=count)
-        self._missing = self._rows[sure & ~hit]
-        self.lost = np.bincount(self._of_row[self._missing], minlength=count)
-        self.edge = np.bincount(of[edge & ~hit], minlength=count)
-        extra = np.ones(len(c.second), np.bool_)
+        hit = np.zeros(len(c.first), np.bool_)
+        hit[c.rows_first] = True
+        missing = ours & ~hit
+        self._missing = np.flatnonzero(missing & c.in_window)
+        self.matched = np.bincount(of_row[c.rows_first], minlength=count)
+        self.lost = np.bincount(of_row[self._missing], minlength=count)
+        self.packets = self.matched + self.lost
+        self.edge = np.bincount(of_row[missing & c.at_edge], minlength=count)
+        extra = c.in_window_second.copy()
         extra[c.rows_second] = False
         extra &= self._second >= 0
-        self._extra = np.flatnonzero(extra & c.in_window_second)
+        self._extra = np.flatnonzero(extra)
         copies = self._is_copy(self._extra)
         self.appeared = np.bincount(self._second[self._extra[~copies]], minlength=count)
         self.duplicated = np.bincount(self._second[self._extra[copies]], minlength=count)
-        order = np.argsort(self._of_row[c.rows_first], kind="stable")
-        self._pairs = order
-        self._pair_starts = np.searchsorted(self._of_row[c.rows_first][order], np.arange(count + 1))
-        order = np.argsort(self._of_row[self._missing], kind="stable")
-        self._missing = self._missing[order]
-        self._missing_starts = np.searchsorted(self._of_row[self._missing], np.arange(count + 1))
+        self._pairs = group_order(of_row[c.rows_first])
+        self._pair_starts = np.cumsum(self.matched) - self.matched
+        self._missing = self._missing[group_order(of_row[self._missing])]
+        self._missing_starts = np.cumsum(self.lost) - self.lost
+        shared = np.flatnonzero(self.matched > 0)
+        # groups of which both places have packets
+        self.streams = [g for g in shared.tolist() if self._ends(g) in known]
+        self.flows = np.setdiff1d(shared, self.streams)
 
     def _group(self, flow: I64, tag: U32) -> I64:
         if not len(self._streams):
@@ -207,7 +234,7 @@ class _Groups:
         keys = flow << 32 | tag
         at = np.searchsorted(self._streams, keys)
         at[at == len(self._streams)] = 0
-        return np.where(self._streams[at] == keys, self._flows + at, flow)
+        return np.where(self._streams[at] == keys, self._first_stream + at, flow)
 
     def _groups_of_second(self) -> I64:
         """(rows of second,) the group, -1 none."""
@@ -220,9 +247,9 @@ class _Groups:
 
     def _ends(self, group: int) -> tuple[int, int]:
         """The flow of the first place, and the SSRC of a stream of UDP, else 0."""
-        if group < self._flows:
+        if group < self._first_stream:
             return group, 0
-        key = int(self._streams[group - self._flows])
+        key = int(self._streams[group - self._first_stream])
         return key >> 32, key & 0xFFFFFFFF
 
     def _is_copy(self, rows: I64) -> Bool:
@@ -239,30 +266,17 @@ class _Groups:
         found[at[wanted[at] == many]] = True
         return found[which]
 
-    def worth_telling(self) -> list[int]:
-        """Groups of which both places have packets: all streams, of the rest the worst."""
-        shared = np.flatnonzero(self.matched > 0)
-        named = [g for g in shared.tolist() if self._ends(g) in self._known]
-        order = np.lexsort((-self.packets[shared], -self.lost[shared]))
-        worst = shared[order][:FLOWS_TOLD].tolist()
-        return list(dict.fromkeys(named + worst))
-
-    @property
-    def shared(self) -> int:
-        """Groups of which both places have packets."""
-        return int(np.count_nonzero(self.matched > 0))
-
     def passage(self, group: int, *, with_strips: bool) -> Passage:
         c = self._c
         flow, ssrc = self._ends(group)
         place = c.first.flows[flow]
         stream = self._known.get((flow, ssrc))
-        pairs = self._pairs[self._pair_starts[group] : self._pair_starts[group + 1]]
-        rows_first, rows_second = c.rows_first[pairs], c.rows_second[pairs]
-        order = np.argsort(rows_first, kind="stable")
-        rows_second, way = rows_second[order], c.way_ns[pairs][order]
-        packets, lost = int(self.packets[group]), int(self.lost[group])
-        missing = self._missing[self._missing_starts[group] : self._missing_starts[group + 1]]
+        packets, matched, lost = (int(of[group]) for of in (self.packets, self.matched, self.lost))
+        start = int(self._pair_starts[group])
+        pairs = self._pairs[start : start + matched]
+        rows_first, rows_second, way = c.rows_first[pairs], c.rows_second[pairs], c.way_ns[pairs]
+        start = int(self._missing_starts[group])
+        missing = self._missing[start : start + lost]
         hit = c.cell[rows_first], c.cell[missing]
         by_cell, lost_by_cell = (
             (_by_cell(np.concatenate(hit), self._cells), _by_cell(hit[1], self._cells))
@@ -272,7 +286,7 @@ class _Groups:
         return Passage(
             transport=_NAMES.get(place.protocol, f"ip-{place.protocol}"),
             src=place.src, sport=place.sport, dst=place.dst, dport=place.dport,
-            first_seen_at=c.name, packets=packets, matched=int(self.matched[group]), lost=lost,
+            first_seen_at=c.name, packets=packets, matched=matched, lost=lost,
             loss=lost / packets if packets else 0.0, appeared=int(self.appeared[group]),
             at_edge=int(self.edge[group]), reordered=_reordered(rows_second),
             duplicated=int(self.duplicated[group]), delay=_delay(way),
@@ -295,7 +309,9 @@ def _reordered(rows: I64) -> int:
     if len(rows) < 2:
         return 0
     # rows: places in the second capture in the order of the first
-    order = np.argsort(rows, kind="stable")
+    if (rows[1:] > rows[:-1]).all():
+        return 0
+    order = np.argsort(rows)
     return int(np.count_nonzero(order < np.maximum.accumulate(order)))
 
 
@@ -303,12 +319,21 @@ def _delay(way: F64) -> Delay | None:
     if not len(way):
         return None
     ms = way / 1e6
-    low, middle, high, top = np.quantile(ms, (0.0, 0.5, 0.99, 1.0)).tolist()
+    ordered = np.sort(ms)
+    low, middle, high, top = (_quantile(ordered, q) for q in (0.0, 0.5, 0.99, 1.0))
     steps = np.abs(np.diff(ms))
     return Delay(
         min_ms=low, median_ms=middle, p99_ms=high, max_ms=top,
         ipdv_ms=float(steps.mean()) if len(steps) else 0.0, pdv_ms=high - low,
     )  # fmt: skip
+
+
+def _quantile(ordered: F64, share: float) -> float:
+    """Between the two values that it falls between."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    return low + (place - below) * (high - low)
 
 
 def _changes(before: Place, after: Place) -> tuple[Change, ...]:
@@ -328,44 +353,68 @@ def _text(value: object) -> str:
     return "none" if value == -1 else str(value)
 
 
-def _stays(address: str) -> bool:
-    """Packets to it are no router's business."""
-    parsed = ip_address(address)
-    return parsed.is_multicast or parsed.is_link_local or address == "255.255.255.255"
-
-
-def _absent(c: _Crossing, cells: int) -> list[Absent]:
-    """Flows that only the first place of this way has.
+class _Absences:
+    """Flows that only the first place of a way has.
 
     One heads for the other place when its frames go to the address that crossing frames go to and
     its sender stands on this side. What the other place has alone belongs to the other way's
     table, or appeared.
     """
-    count = len(c.first.flows)
-    hit = np.bincount(c.first.flow[c.rows_first], minlength=count) > 0
-    seen = np.bincount(c.first.flow[c.in_window], minlength=count)
-    rows = np.flatnonzero(c.in_window)
-    earliest = np.full(count, -1, np.int64)
-    earliest[c.first.flow[rows][::-1]] = c.first.number[rows][::-1]
-    order = rows[np.argsort(c.first.flow[rows], kind="stable")]
-    starts = np.cumsum(seen) - seen
-    crossing = np.flatnonzero(hit & c.flows).tolist()
-    hops = {c.first.flows[f].dst_mac for f in crossing} - {0}
-    ends = {c.first.flows[f].dst for f in crossing}
-    out: list[Absent] = []
-    for flow in np.flatnonzero(~hit & c.flows & (seen > 0)).tolist():
-        place = c.first.flows[flow]
-        if _stays(place.dst):
-            continue
-        heads = place.dst in ends or (bool(hops) and place.dst_mac in hops)
-        blocked = heads and int(seen[flow]) >= BLOCKED_LEAST
-        mine = c.cell[order[starts[flow] : starts[flow] + seen[flow]]]
-        out.append(
-            Absent(
-                transport=_NAMES.get(place.protocol, f"ip-{place.protocol}"), src=place.src,
-                sport=place.sport, dst=place.dst, dport=place.dport, seen_at=c.name,
-                packets=int(seen[flow]), first_packet=int(earliest[flow]), blocked=blocked,
-                packets_by_cell=_by_cell(mine, cells) if len(out) < STRIPS_MOST else (),
-            )
-        )  # fmt: skip
+
+    def __init__(self, c: _Crossing) -> None:
+        self.crossing = c
+        flows = c.first.flows
+        count = len(flows)
+        hit = np.bincount(c.first.flow[c.rows_first], minlength=count) > 0
+        self.seen = np.bincount(c.first.flow[c.in_window], minlength=count)
+        senders, receivers, hosts = flows.hosts()
+        crossing = np.flatnonzero(hit & c.flows)
+        self.flows = np.flatnonzero(~hit & c.flows & (self.seen > 0) & ~flows.stay())
+        goals = np.zeros(hosts, np.bool_)
+        goals[receivers[crossing]] = True
+        hops = distinct(flows.dst_mac[crossing])
+        heads = goals[receivers] | np.isin(flows.dst_mac, hops[hops != 0])
+        self.blocked = heads & (self.seen >= BLOCKED_LEAST)
+        stopped = self.flows[self.blocked[self.flows]]
+        ways = (senders[stopped] * hosts + receivers[stopped]) << 16 | flows.dport[stopped]
+        self.blocked_ways = len(distinct(ways))
+
+    def records(self, chosen: I64, with_strips: int, cells: int) -> list[Absent]:
+        """Of these flows, the first `with_strips` by cells of time."""
+        c = self.crossing
+        number = np.full(len(self.seen), -1, np.int64)
+        number[chosen] = np.arange(len(chosen))
+        rows = np.flatnonzero(c.in_window)
+        of_row = number[c.first.flow[rows]]
+        rows, of_row = rows[of_row >= 0], of_row[of_row >= 0]
+        rows = rows[group_order(of_row)]
+        stop = np.cumsum(self.seen[chosen])
+        out = []
+        for place, flow in enumerate(chosen.tolist()):
+            ends, mine = c.first.flows[flow], rows[stop[place] - self.seen[flow] : stop[place]]
+            out.append(
+                Absent(
+                    transport=_NAMES.get(ends.protocol, f"ip-{ends.protocol}"), src=ends.src,
+                    sport=ends.sport, dst=ends.dst, dport=ends.dport, seen_at=c.name,
+                    packets=len(mine), first_packet=int(c.first.number[mine[0]]),
+                    blocked=bool(self.blocked[flow]),
+                    packets_by_cell=_by_cell(c.cell[mine], cells) if place < with_strips else (),
+                )
+            )  # fmt: skip
+        return out
+
+
+def _worst_absent(absences: list[_Absences], cells: int) -> list[Absent]:
+    """Records of both ways: what is blocked first, then what has most packets."""
+    way = np.repeat(np.arange(len(absences)), [len(a.flows) for a in absences])
+    blocked = np.concatenate([_NO_ROWS, *(a.blocked[a.flows] for a in absences)])
+    packets = np.concatenate([_NO_ROWS, *(a.seen[a.flows] for a in absences)])
+    flows = np.concatenate([_NO_ROWS, *(a.flows for a in absences)])
+    worst = np.lexsort((-packets, 1 - blocked))[:FLOWS_TOLD]
+    out = []
+    for number, of in enumerate(absences):
+        mine = way[worst] == number
+        with_strips = int(np.count_nonzero(mine[:STRIPS_MOST]))
+        out += of.records(flows[worst[mine]], with_strips, cells)
+    out.sort(key=lambda p: (not p.blocked, -p.packets, p.src, p.sport))
     return out

@@ -104,16 +104,20 @@ def _once(values: U64) -> tuple[I64, Bool]:
 
 def _kept_idents(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tuple[Bool, Bool]:
     """By flow of each table: does what is between keep the IP identification?"""
-    known = (a.ident[rows_a] != 0) & (b.ident[rows_b] != 0)
-    same = a.ident[rows_a] == b.ident[rows_b]
+    ident_a, ident_b = a.ident[rows_a], b.ident[rows_b]
+    known = (ident_a != 0) & (ident_b != 0)
+    other = known & (ident_a != ident_b)
+    all_known, all_other = np.count_nonzero(known), np.count_nonzero(other)
     out = []
     for table, rows in ((a, rows_a), (b, rows_b)):
-        flows = table.flow[rows]
-        count = np.bincount(flows[known], minlength=len(table.flows))
-        equal = np.bincount(flows[known & same], minlength=len(table.flows))
-        kept = equal * 2 >= count
-        # a flow without a pair is judged as the others are
-        kept[count == 0] = equal.sum() * 2 >= count.sum()
+        kept = np.ones(len(table.flows), np.bool_)
+        if all_other:
+            flows = table.flow[rows]
+            count = np.bincount(flows[known], minlength=len(kept))
+            changed = np.bincount(flows[other], minlength=len(kept))
+            kept = changed * 2 <= count
+            # a flow without a pair is judged as the others are
+            kept[count == 0] = all_other * 2 <= all_known
         out.append(kept)
     return out[0], out[1]
 

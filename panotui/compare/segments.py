@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from panotui.compare.table import PacketTable
 from panotui.model import I64, U32, U64, Bool
+from panotui.model.arrays import distinct, group_order
 from panotui.wire.protocols import TCP
 
 _PLACE_BITS = 40  # a terabyte of a connection
@@ -35,7 +36,7 @@ class _Ranges(Struct):
 def counterparts(one: PacketTable, other: PacketTable, rows: I64, others: I64) -> I64:
     """For each flow of `one` the flow of `other` with most of its packets, -1 none."""
     out = np.full(len(one.flows), -1, np.int64)
-    pair = one.flow[rows].astype(np.int64) * len(other.flows) + other.flow[others]
+    pair = one.flow[rows] * len(other.flows) + other.flow[others]
     found, counts = np.unique(pair, return_counts=True)
     order = np.argsort(counts, kind="stable")
     flows, theirs = found[order] // len(other.flows), found[order] % len(other.flows)
@@ -71,10 +72,12 @@ def cut_alike(
 
 def _free(table: PacketTable, paired: I64) -> I64:
     """Rows with TCP's payload that have no pair."""
-    is_tcp = np.array([place.protocol == TCP for place in table.flows], np.bool_)
-    free: Bool = is_tcp[table.flow] & (table.length > 0)
+    is_tcp = table.flows.protocol == TCP
+    free: Bool = table.length > 0
     free[paired] = False
-    return np.flatnonzero(free)
+    rows = np.flatnonzero(free)
+    segments: I64 = rows[is_tcp[table.flow[rows]]]
+    return segments
 
 
 def _connections(
@@ -84,26 +87,20 @@ def _connections(
 
     A flow without a pair is where its other direction is, else where its ends are the same.
     """
-    ends_a = {place.ends: index for index, place in enumerate(a.flows)}
-    ends_b = {place.ends: index for index, place in enumerate(b.flows)}
+    turned_a, turned_b = a.flows.turned(), b.flows.turned()
+    answer = np.where(turned_a >= 0, known[turned_a], -1)
+    behind = np.where(answer >= 0, turned_b[answer], b.flows.find(a.flows.key))
+    theirs = np.where(known >= 0, known, behind)
     pair_a = np.full(len(a.flows), -1, np.int64)
     pair_b = np.full(len(b.flows), -1, np.int64)
-    having = set(np.unique(b.flow[free_b]).tolist())
-    for flow in np.unique(a.flow[free_a]).tolist():
-        there = int(known[flow])
-        if there < 0:
-            ends = a.flows[flow].ends
-            back = ends_a.get(_turned(ends))
-            answer = int(known[back]) if back is not None else -1
-            there = ends_b.get(_turned(b.flows[answer].ends) if answer >= 0 else ends, -1)
-        if there in having and pair_b[there] < 0:
-            pair_a[flow] = pair_b[there] = flow
+    having = np.zeros(len(b.flows), np.bool_)
+    having[b.flow[free_b]] = True
+    flows = distinct(a.flow[free_a])
+    flows = flows[(theirs[flows] >= 0) & having[theirs[flows]]]
+    pair_b[theirs[flows][::-1]] = flows[::-1]  # of several the first
+    flows = flows[pair_b[theirs[flows]] == flows]
+    pair_a[flows] = flows
     return pair_a, pair_b
-
-
-def _turned(ends: tuple[int, str, int, str, int]) -> tuple[int, str, int, str, int]:
-    protocol, src, sport, dst, dport = ends
-    return protocol, dst, dport, src, sport
 
 
 def _ranges(
@@ -115,7 +112,7 @@ def _ranges(
     for table, free, pair in ((a, free_a, pair_a), (b, free_b, pair_b)):
         rows = free[pair[table.flow[free]] >= 0]
         numbers = pair[table.flow[rows]]
-        order = np.argsort(numbers, kind="stable")
+        order = group_order(numbers)
         rows, numbers = rows[order], numbers[order]
         tags = table.tag[rows]
         new = np.ones(len(rows), np.bool_)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panotui.model.comparison import Absent, Comparison, Passage
+from panotui.compare.comparison import Found
+from panotui.model.comparison import Comparison, Passage
 from panotui.model.quantities import counted
 
 NAMED = 3  # streams in the sentence
 ROWS = 40
 
 
-def sentence(
-    streams: Sequence[Passage],
-    flows: Sequence[Passage],
-    absent: Sequence[Absent],
-    names: tuple[str, str],
-) -> str:
+def sentence(found: Found, names: tuple[str, str]) -> str:
     """What a person asks first: who loses what between the two places, and what is blocked."""
     between = f"between {names[0]} and {names[1]}"
     parts = []
+    streams = found.streams
     losing = [p for p in streams if p.lost]
     whole = [p for p in streams if not p.lost]
     if losing:
@@ -32,18 +29,15 @@ def sentence(
         parts.append(told)
     elif streams:
         parts.append(f"no stream loses a packet {between} ({counted(len(streams), 'stream')})")
+    elif found.lost:
+        parts.append(f"{found.lost:,} of {found.packets:,} packets are lost {between}")
     else:
-        sent, lost = sum(p.packets for p in flows), sum(p.lost for p in flows)
-        if lost:
-            parts.append(f"{lost:,} of {sent:,} packets are lost {between}")
-        else:
-            parts.append(f"nothing is lost {between}")
-    blocked = [p for p in absent if p.blocked]
-    if blocked:
-        first = blocked[0]
+        parts.append(f"nothing is lost {between}")
+    if found.blocked_ways:
+        first = found.absent[0]
         to = f"{first.dst}:{first.dport}" if first.dport else first.dst
-        others = {(p.src, p.dst, p.dport) for p in blocked}
-        more = f" and {counted(len(others) - 1, 'other way')}" if len(others) > 1 else ""
+        others = found.blocked_ways - 1
+        more = f" and {counted(others, 'other way')}" if others else ""
         parts.append(
             f"what {first.src} sends to {to}{more} is seen at {names[first.seen_at == 'b']} and "
             f"never at {names[first.seen_at == 'a']}: something between them blocks it"

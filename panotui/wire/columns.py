@@ -6,8 +6,10 @@ captured. Lengths are those on the wire, unless the name says captured.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import fields
 
@@ -56,6 +58,23 @@ class Columns(Struct):
             column = getattr(self, name)  # of `transport` packets are the second axis
             parts.append(None if column is None else column[..., rows])
         return Columns(*parts)
+
+    def rows(self, rows: I64) -> Columns:
+        """These rows of the same columns."""
+        parts: list[Any] = []
+        for name in _NAMES:
+            column = getattr(self, name)
+            parts.append(None if column is None else column[..., rows])
+        return Columns(*parts)
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """The rows of all parts, one after the other."""
+    columns: list[Any] = []
+    for name in _NAMES:
+        of_name = [getattr(part, name) for part in parts]
+        columns.append(None if of_name[0] is None else np.concatenate(of_name, axis=-1))
+    return Columns(*columns)
 
 
 _NAMES = tuple(field.name for field in fields(Columns))

@@ -108,7 +108,7 @@ class Decoder:
         if len(slow):
             _general(batch, columns, slow)
             _transport_words(batch, columns, slow)
-            _hash_rows(batch, columns, slow)
+            hash_rows(batch, columns, slow)
             _digest_rows(batch, columns, slow)  # independent of known ports: copies are equal
         return columns, slow
 
@@ -119,7 +119,7 @@ class Decoder:
         if len(fragments):
             identity = _fragment_identity(batch, columns, fragments)
             given, without = _give_ports(batch, columns, fragments, identity, self._fragments)
-            _hash_rows(batch, columns, fragments[given])
+            hash_rows(batch, columns, fragments[given])
             whole = _NEEDS_PORTS[columns.protocol[fragments[without]]]
             self.orphans = fragments[without[whole]]
             self.orphan_identity = identity[without[whole]]
@@ -759,7 +759,8 @@ def _transport_words(batch: PacketBatch, c: Columns, rows: I64) -> None:
     c.transport[:, known] = words.T
 
 
-def _hash_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
+def hash_rows(batch: PacketBatch, c: Columns, rows: I64) -> None:
+    """Set `hash` and `forward` of these rows, in place, from their addresses and ports."""
     version = c.version[rows]
     four = rows[version == 4]
     if len(four):
