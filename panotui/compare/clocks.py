@@ -61,11 +61,13 @@ def fit(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> Clock:
     coarse = int(np.median(apart))
     rest = (apart - coarse).astype(np.float64)
     ran = (times_a - start).astype(np.float64)
-    drift = _drift(a.flow[rows_a], ran, rest)
+    flow_a, flow_b = a.flow[rows_a], b.flow[rows_b]
+    drift = _drift(flow_a, ran, rest)
     rest -= drift * ran
-    median_a = _medians(a.flow[rows_a], rest, len(a.flows))
-    direction_a, assumed = _directions(a, b, rows_a, rows_b, rest, median_a)
-    out = direction_a[a.flow[rows_a]] >= 0
+    median_a = _medians(flow_a, rest, len(a.flows))
+    away = np.abs(rest - median_a[flow_a])
+    direction_a, assumed = _directions(a, b, rows_a, rows_b, away, median_a)
+    out = direction_a[flow_a] >= 0
     forth, back = rest[out], rest[~out]
     uncertain = None
     if len(forth) and len(back):
@@ -75,11 +77,10 @@ def fit(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> Clock:
         offset = float(forth.min())
     else:
         offset = float(back.max())
-    away = np.abs(rest - median_a[a.flow[rows_a]])
     direction_b = np.zeros(len(b.flows), np.int64)
-    direction_b[b.flow[rows_b]] = direction_a[a.flow[rows_a]]
+    direction_b[flow_b] = direction_a[flow_a]
     _complete(b, direction_b)
-    median_b = _medians(b.flow[rows_b], rest, len(b.flows))
+    median_b = _medians(flow_b, rest, len(b.flows))
     typical = {way: _typical(median_a, direction_a, way) for way in (A_TO_B, B_TO_A)}
     for medians, direction in ((median_a, direction_a), (median_b, direction_b)):
         missing = np.isnan(medians)
@@ -153,18 +154,18 @@ def _typical(medians: F64, direction: I64, way: int) -> float:
 
 
 def _directions(
-    a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64, rest: F64, median_a: F64
+    a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64, away: F64, median_a: F64
 ) -> tuple[I64, bool]:
     """(flows of a,) `A_TO_B` or `B_TO_A`, and whether that is only assumed.
 
     A flow's two directions say it: that with the larger difference of stamps passes a first, if the
     differences do not blur. So does loss: what is missing at one place has passed the other first.
     Hosts stand on the side that they send from; flows that say nothing follow their hosts.
+    `away`: how far each pair lies from the median of its flow.
     """
     direction = np.zeros(len(a.flows), np.int64)
     flow = a.flow[rows_a]
     counts = np.bincount(flow, minlength=len(a.flows))
-    away = np.abs(rest - median_a[flow])
     blur = _medians(flow, away, len(a.flows)) / np.sqrt(np.maximum(counts, 1))
     other = a.flows.turned()
     both = np.flatnonzero((other >= 0) & (counts > 0) & (counts[other] > 0))

@@ -200,6 +200,10 @@ class _Groups:
         # a group a flow, for all of it that is no known stream, then one a stream of UDP
         self._first_stream = len(c.first.flows)
         self._streams = np.array(sorted(f << 32 | s for f, s in known if s), np.int64)
+        self._stream_of_flow = np.zeros(self._first_stream, np.int64)
+        self._stream_of_flow[self._streams >> 32] = np.arange(len(self._streams))
+        streams_each = np.bincount(self._streams >> 32, minlength=self._first_stream)
+        self._has_several = streams_each > 1
         count = self._first_stream + len(self._streams)
         ours = c.flows[c.first.flow]
         of_row = self._group(c.first.flow, c.first.tag)
@@ -232,9 +236,15 @@ class _Groups:
         if not len(self._streams):
             return flow
         keys = flow << 32 | tag
-        at = np.searchsorted(self._streams, keys)
-        at[at == len(self._streams)] = 0
-        return np.where(self._streams[at] == keys, self._first_stream + at, flow)
+        # nearly all flows have one stream at most
+        at = self._stream_of_flow[flow]
+        found = self._streams[at] == keys
+        other = np.flatnonzero(~found & self._has_several[flow])
+        if len(other):
+            at[other] = np.searchsorted(self._streams, keys[other])
+            at[at == len(self._streams)] = 0
+            found[other] = self._streams[at[other]] == keys[other]
+        return np.where(found, self._first_stream + at, flow)
 
     def _groups_of_second(self) -> I64:
         """(rows of second,) the group, -1 none."""

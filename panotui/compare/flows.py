@@ -93,7 +93,8 @@ class Flows(Struct):
     def hosts(self) -> tuple[I64, I64, int]:
         """(m,) numbers of the senders and of the receivers, and how many hosts there are."""
         ends = np.concatenate([self.src, self.dst])
-        order = np.lexsort((ends[:, 1], ends[:, 0]))
+        low, high = ends[:, 1], ends[:, 0]
+        order = np.lexsort((low, high)) if high.any() else np.argsort(low)
         new = np.ones(len(order), np.bool_)
         new[1:] = (ends[order[1:]] != ends[order[:-1]]).any(1)
         number = np.empty(len(order), np.int64)
@@ -123,9 +124,10 @@ class FlowIndex:
         numbers = self._index.find(keys)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
-            new, at = np.unique(keys[unknown], return_index=True)
+            # in order of arrival: keys are other ones in each process
+            at = np.sort(np.unique(keys[unknown], return_index=True)[1])
             chosen = rows[unknown[at]]
-            self._note(data, columns.rows(chosen), first[chosen], new)
+            self._note(data, columns.rows(chosen), first[chosen], keys[unknown[at]])
             numbers[unknown] = self._index.find(keys[unknown])
         return numbers
 

@@ -42,32 +42,30 @@ def match(a: PacketTable, b: PacketTable) -> Matches | None:
     same = a.ident[rows_a] == b.ident[rows_b]
     fits = same | ~kept_a[a.flow[rows_a]] | (a.ident[rows_a] == 0) | (b.ident[rows_b] == 0)
     rows_a, rows_b = rows_a[fits], rows_b[fits]
-    key_a, key_b = _keys(a, kept_a), _keys(b, kept_b)
     left_a, left_b = _left(len(a), rows_a), _left(len(b), rows_b)
-    more_a, more_b = _once_in_both(key_a[left_a], key_b[left_b])
+    more_a, more_b = _once_in_both(_keys(a, kept_a, left_a), _keys(b, kept_b, left_b))
     rows_a = np.concatenate([rows_a, left_a[more_a]])
     rows_b = np.concatenate([rows_b, left_b[more_b]])
     pieces = 0
     cut = cut_alike(a, b, rows_a, rows_b)
     if cut is not None:
         rows_a, rows_b, mine_a, mine_b = cut
-        key_a, key_b = _keys(a, kept_a), _keys(b, kept_b)
         more_a, more_b = _once_in_both(a.content[mine_a], b.content[mine_b])
         rows_a = np.concatenate([rows_a, mine_a[more_a]])
         rows_b = np.concatenate([rows_b, mine_b[more_b]])
         pieces = len(more_a)
     if not len(rows_a):
         return None
-    order = np.argsort(rows_a)
-    rows_a, rows_b = rows_a[order], rows_b[order]
+    rows_a, rows_b = _in_order(len(a), rows_a, rows_b)
     clock = fit(a, b, rows_a, rows_b)
     left_a, left_b = _left(len(a), rows_a), _left(len(b), rows_b)
     if len(left_a) and len(left_b):
+        key_a, key_b = _keys(a, kept_a, left_a), _keys(b, kept_b, left_b)
         more_a, more_b = _by_time(a, b, clock, key_a, key_b, left_a, left_b)
-        rows_a = np.concatenate([rows_a, more_a])
-        rows_b = np.concatenate([rows_b, more_b])
-        order = np.argsort(rows_a)
-        rows_a, rows_b = rows_a[order], rows_b[order]
+        if len(more_a):
+            rows_a, rows_b = _in_order(
+                len(a), np.concatenate([rows_a, more_a]), np.concatenate([rows_b, more_b])
+            )
     return Matches(
         rows_a,
         rows_b,
@@ -79,27 +77,37 @@ def match(a: PacketTable, b: PacketTable) -> Matches | None:
 
 
 def _once_in_both(a: U64, b: U64) -> tuple[I64, I64]:
-    """Places of values that occur once in `a` and once in `b`."""
-    order_a, once_a = _once(a)
-    order_b, once_b = _once(b)
-    some_a, some_b = order_a[once_a], order_b[once_b]
-    values_a, values_b = a[some_a], b[some_b]
-    if not len(values_a) or not len(values_b):
-        empty = np.zeros(0, np.int64)
-        return empty, empty
-    at = np.searchsorted(values_b, values_a)
-    at[at == len(values_b)] = 0
-    found = values_b[at] == values_a
-    return some_a[found], some_b[at[found]]
+    """Places of values that occur once in `a` and once in `b`.
+
+    A word holds the high bits of a value, the side and the place, so that one sort of words brings
+    both together, which is several times as fast as an order of each side and a search. Values of
+    which no more than these bits are the same are left out: some of 40 million.
+    """
+    bits = max(len(a), len(b)).bit_length() + 1
+    place = np.uint64((1 << bits - 1) - 1)
+    words = np.concatenate([a, b])
+    words >>= np.uint64(bits)
+    words <<= np.uint64(bits)
+    words[: len(a)] |= np.arange(len(a), dtype=np.uint64)
+    words[len(a) :] |= np.arange(len(b), dtype=np.uint64) | place + np.uint64(1)
+    words.sort()
+    new = np.ones(len(words) + 1, np.bool_)  # has other bits than the one before
+    new[1:-1] = (words[1:] ^ words[:-1]) >> np.uint64(bits) != 0
+    pairs = np.flatnonzero(new[:-2] & ~new[1:-1] & new[2:])
+    rows_a, rows_b = words[pairs], words[pairs + 1]
+    of_both = (rows_a ^ rows_b) > place  # the side is the highest bit that may differ
+    some_a = (rows_a[of_both] & place).astype(np.int64)
+    some_b = (rows_b[of_both] & place).astype(np.int64)
+    same = a[some_a] == b[some_b]
+    return some_a[same], some_b[same]
 
 
-def _once(values: U64) -> tuple[I64, Bool]:
-    """The order of `values`, and which of the ordered are like no neighbour."""
-    order: I64 = np.argsort(values)
-    ordered = values[order]
-    new = np.ones(len(ordered) + 1, np.bool_)
-    new[1:-1] = ordered[1:] != ordered[:-1]
-    return order, new[:-1] & new[1:]
+def _in_order(count: int, rows_a: I64, rows_b: I64) -> tuple[I64, I64]:
+    """The pairs in the order of `rows_a`, which are different rows below `count`."""
+    partner = np.full(count, -1, np.int64)
+    partner[rows_a] = rows_b
+    rows = np.flatnonzero(partner >= 0)
+    return rows, partner[rows]
 
 
 def _kept_idents(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tuple[Bool, Bool]:
@@ -122,10 +130,10 @@ def _kept_idents(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tu
     return out[0], out[1]
 
 
-def _keys(table: PacketTable, kept: Bool) -> U64:
+def _keys(table: PacketTable, kept: Bool, rows: I64) -> U64:
     """What must be the same: the content, with the identification where that is kept."""
-    ident = np.where(kept[table.flow], table.ident, 0).astype(np.uint64)
-    keys: U64 = table.content + ident * _ODD
+    ident = np.where(kept[table.flow[rows]], table.ident[rows], 0).astype(np.uint64)
+    keys: U64 = table.content[rows] + ident * _ODD
     return keys
 
 
@@ -139,10 +147,12 @@ def _by_time(
     a: PacketTable, b: PacketTable, clock: Clock, key_a: U64, key_b: U64, left_a: I64, left_b: I64
 ) -> tuple[I64, I64]:
     """Pair what has a double: each row of `b` with the row of `a` that is nearest to when it would
-    have left, the nearest pairs first."""
-    shared = np.intersect1d(key_a[left_a], key_b[left_b])
-    left_a = left_a[np.isin(key_a[left_a], shared)]
-    left_b = left_b[np.isin(key_b[left_b], shared)]
+    have left, the nearest pairs first. The keys are those of the rows that are left."""
+    shared = np.intersect1d(key_a, key_b)
+    chosen_a, chosen_b = np.isin(key_a, shared), np.isin(key_b, shared)
+    left_a, left_b = left_a[chosen_a], left_b[chosen_b]
+    ranks_a = np.searchsorted(shared, key_a[chosen_a])
+    ranks_b = np.searchsorted(shared, key_b[chosen_b])
     expected = clock.expected_a(b, left_b)
     times = a.time_ns[left_a]
     start = int(min(times.min(), expected.min())) if len(left_a) and len(left_b) else 0
@@ -151,11 +161,9 @@ def _by_time(
     for _ in range(ROUNDS):
         if not len(left_a) or not len(left_b):
             break
-        rank_a = np.searchsorted(shared, key_a[left_a])
-        rank_b = np.searchsorted(shared, key_b[left_b])
-        order = np.lexsort((times, rank_a))
-        left_a, times, rank_a = left_a[order], times[order], rank_a[order]
-        near, apart = _nearest(rank_a, times, rank_b, expected, start)
+        order = np.lexsort((times, ranks_a))
+        left_a, times, ranks_a = left_a[order], times[order], ranks_a[order]
+        near, apart = _nearest(ranks_a, times, ranks_b, expected, start)
         good = (near >= 0) & (apart <= clock.slack_ns + LATE_NS)
         if not good.any():
             break
@@ -167,8 +175,8 @@ def _by_time(
         taken_a.append(left_a[near[rows]])
         taken_b.append(left_b[rows])
         rest_a, rest_b = _left(len(left_a), near[rows]), _left(len(left_b), rows)
-        left_a, times = left_a[rest_a], times[rest_a]
-        left_b, expected = left_b[rest_b], expected[rest_b]
+        left_a, times, ranks_a = left_a[rest_a], times[rest_a], ranks_a[rest_a]
+        left_b, expected, ranks_b = left_b[rest_b], expected[rest_b], ranks_b[rest_b]
     empty = np.zeros(0, np.int64)
     return np.concatenate([empty, *taken_a]), np.concatenate([empty, *taken_b])
 
