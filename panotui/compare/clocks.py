@@ -58,7 +58,7 @@ def fit(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> Clock:
     times_a, times_b = a.time_ns[rows_a], b.time_ns[rows_b]
     start = int(times_a.min())
     apart = times_b - times_a
-    coarse = int(np.median(apart))
+    coarse = int(np.median(apart[:: len(apart) // SAMPLED + 1]))
     rest = (apart - coarse).astype(np.float64)
     ran = (times_a - start).astype(np.float64)
     flow_a, flow_b = a.flow[rows_a], b.flow[rows_b]

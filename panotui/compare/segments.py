@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from panotui.compare.table import PacketTable
-from panotui.model import I64, U32, U64, Bool
+from panotui.model import I32, I64, U32, U64, Bool
 from panotui.model.arrays import distinct, group_order
 from panotui.wire.protocols import TCP
 
@@ -110,35 +110,43 @@ def _ranges(
     parts = []
     first = np.zeros(len(pair_a), np.uint32)  # by connection: the number that a begins with
     for table, free, pair in ((a, free_a, pair_a), (b, free_b, pair_b)):
-        rows = free[pair[table.flow[free]] >= 0]
-        numbers = pair[table.flow[rows]]
-        order = group_order(numbers)
-        rows, numbers = rows[order], numbers[order]
+        numbers = pair[table.flow[free]]
+        order = group_order(numbers + 1)  # -1 first
+        order = order[np.count_nonzero(numbers < 0) :]
+        rows, numbers = free[order], numbers[order]
         tags = table.tag[rows]
         new = np.ones(len(rows), np.bool_)
         new[1:] = numbers[1:] != numbers[:-1]
         if table is a:
             first[numbers[new]] = tags[new]
-        start = (
-            _unwrapped(tags, new)
-            + (tags[new] - first[numbers[new]]).astype(np.int32)[np.cumsum(new) - 1]
-        )
+        ahead = (tags[new] - first[numbers[new]]).astype(np.int32)
+        start = _unwrapped(tags, new, ahead)
         parts.append((rows, numbers, start, start + table.length[rows]))
     lowest = np.zeros(len(pair_a), np.int64)
-    for _, numbers, start, _ in parts:
-        np.minimum.at(lowest, numbers, start)
+    for _, numbers, start, _ in parts:  # in order of their numbers
+        begins = np.flatnonzero(np.diff(numbers, prepend=-1))
+        if len(begins):
+            low = np.minimum.reduceat(start, begins)
+            lowest[numbers[begins]] = np.minimum(lowest[numbers[begins]], low)
     out = []
     for rows, numbers, start, stop in parts:
-        base = (numbers << _PLACE_BITS) - lowest[numbers]
-        inside = stop - lowest[numbers] < 1 << _PLACE_BITS
-        out.append(_Ranges(*(part[inside] for part in (rows, numbers, base + start, base + stop))))
+        lead = lowest[numbers]
+        inside = stop - lead < 1 << _PLACE_BITS
+        lead -= numbers << _PLACE_BITS
+        found = _Ranges(rows, numbers, start - lead, stop - lead)
+        if not inside.all():
+            columns = (found.rows, found.pair, found.start, found.stop)
+            found = _Ranges(*(column[inside] for column in columns))
+        out.append(found)
     return out[0], out[1]
 
 
 def _cuts(a: _Ranges, b: _Ranges, connections: int) -> I64:
     """Where either capture begins or ends a segment, in order; and between lost neighbours, of
     which none says where it ended, as far apart as the capture with the smaller ones has them."""
-    cuts = np.unique(np.concatenate([a.start, a.stop, b.start, b.stop]))
+    # nearly every segment ends where the next begins
+    stops = (r.stop[np.append(r.stop[:-1] != r.start[1:], True)] for r in (a, b))
+    cuts = distinct(np.concatenate([a.start, b.start, *stops]))
     usual = []
     for ranges in (a, b):
         longest = np.zeros(connections, np.int64)
@@ -154,14 +162,18 @@ def _cuts(a: _Ranges, b: _Ranges, connections: int) -> I64:
     return np.sort(np.concatenate([cuts, between]))
 
 
-def _unwrapped(tags: U32, new: Bool) -> I64:
-    """Sequence numbers as places that go on beyond 2^32, 0 for the first of each connection."""
+def _unwrapped(tags: U32, new: Bool, first: I32) -> I64:
+    """Sequence numbers as places that go on beyond 2^32; `first`: of the first of each connection,
+    which are `new`."""
     steps = np.zeros(len(tags), np.int64)
     steps[1:] = np.diff(tags).view(np.int32)
     steps[new] = 0
-    places = np.cumsum(steps)
-    origin: I64 = places[new][np.cumsum(new) - 1]
-    return places - origin
+    starts = np.flatnonzero(new)
+    # so that the sum begins anew
+    last = np.add.reduceat(steps, starts)
+    steps[starts] = first
+    steps[starts[1:]] -= first[:-1] + last[:-1]
+    return np.cumsum(steps)
 
 
 def _pieces(ranges: _Ranges, cuts: I64) -> tuple[I64, I64]:
@@ -172,6 +184,11 @@ def _pieces(ranges: _Ranges, cuts: I64) -> tuple[I64, I64]:
 
 def _cut(table: PacketTable, ranges: _Ranges, cuts: I64, first: I64, many: I64) -> tuple[I64, I64]:
     """Put the pieces in place of their segments: where each row is now, and the pieces' rows."""
+    if len(many) and many.max() == 1:  # these are the pieces already
+        moved = np.arange(len(table))
+        table.content[ranges.rows] = _mixed(cuts[first].astype(np.uint64))
+        table.ident[ranges.rows] = 0
+        return moved, ranges.rows
     counts = np.ones(len(table), np.int64)
     counts[ranges.rows] = many
     moved = np.cumsum(counts) - counts
@@ -181,10 +198,11 @@ def _cut(table: PacketTable, ranges: _Ranges, cuts: I64, first: I64, many: I64) 
     cut = first[piece_of] + within
     for name in ("content", "ident", "time_ns", "flow", "tag", "length", "number"):
         setattr(table, name, np.repeat(getattr(table, name), counts))
-    table.content[rows] = _mixed(cuts[cut].astype(np.uint64))
+    start = cuts[cut]
+    table.content[rows] = _mixed(start.astype(np.uint64))
     table.ident[rows] = 0
-    table.length[rows] = (cuts[cut + 1] - cuts[cut]).astype(np.int32)
-    table.tag[rows] += (cuts[cut] - ranges.start[piece_of]).astype(np.uint32)
+    table.length[rows] = (cuts[cut + 1] - start).astype(np.int32)
+    table.tag[rows] += (start - ranges.start[piece_of]).astype(np.uint32)
     return moved, rows
 
 

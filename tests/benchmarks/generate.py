@@ -2,7 +2,8 @@
 
 `small`: 60-byte frames, half UDP and half TCP, in 20,000 two-way flows (TCP in order, acknowledged,
 opened by a handshake). `rtp`: 1250-byte RTP of 80 camera streams. `mixed`: three of ten packets of
-the first kind, seven of the second. `middle`: 60-byte TCP segments of 20,000 connections that were
+the first kind, seven of the second. `segments`: TCP of 1448 bytes like noise, of 40 connections in
+bursts of 12. `middle`: 60-byte TCP segments of 20,000 connections that were
 open before, their bytes like noise; `kept`: the same of 20. `connections`: TCP connections of four
 packets, the handshake and 6 bytes; `hellos`: the same, but the fourth packet is a TLS hello.
 Packets come at `rate` a second of packet time.
@@ -18,7 +19,7 @@ import numpy as np
 
 START_NS = 1_760_000_000_000_000_000
 BLOCK = 1 << 18
-KINDS = ("small", "rtp", "mixed", "middle", "kept", "connections", "hellos")
+KINDS = ("small", "rtp", "mixed", "segments", "middle", "kept", "connections", "hellos")
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
 
 
@@ -260,6 +261,36 @@ class Rtp:
         return frames
 
 
+class Segments:
+    """TCP segments of 1448 bytes like noise, of 40 connections in bursts of 12."""
+
+    connections, burst, size = 40, 12, 54 + 1448
+
+    def __init__(self) -> None:
+        self.noise = np.random.default_rng(5).integers(0, 256, 1 << 20, np.uint8)
+        self.sent = 0
+
+    def block(self, n: int) -> np.ndarray:
+        place = self.sent + np.arange(n)
+        self.sent += n
+        whole = self.connections * self.burst
+        of = place // self.burst % self.connections
+        step = place // whole * self.burst + place % self.burst
+        frames = np.empty((n, self.size), np.uint8)
+        starts = place * 7919 % (len(self.noise) - self.size)
+        frames[:] = np.lib.stride_tricks.sliding_window_view(self.noise, self.size)[starts]
+        frames[:, :54] = 0
+        _link_and_ip(frames, 0x0A140000 + 11 + of, np.full(n, 0x0A140005), np.full(n, 6))
+        _put16(frames, 34, 443 + 0 * of)
+        _put16(frames, 36, 50000 + of)
+        _put32(frames, 38, (of * 7919 + 1448 * step) & 0xFFFFFFFF)
+        _put32(frames, 42, 1000 + 0 * of)
+        frames[:, 46], frames[:, 47] = 0x50, 0x18
+        _put16(frames, 48, np.full(n, 60000))
+        _checksums(frames)
+        return frames
+
+
 def _records(frames: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
     n, size = frames.shape
     out = np.empty((n, size + 16), np.uint8)
@@ -276,7 +307,7 @@ def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> Non
     """Write `packets` packets of a kind to a pcap file."""
     of_middle = {"middle": 20_000, "kept": 20}
     small, rtp = Middle(of_middle[kind]) if kind in of_middle else Small(), Rtp()
-    connections = Connections(kind == "hellos")
+    segments, connections = Segments(), Connections(kind == "hellos")
     random = np.random.default_rng(3)
     done = 0
     with path.open("wb") as file:
@@ -303,7 +334,7 @@ def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> Non
             elif kind in ("connections", "hellos"):
                 file.write(connections.records(n, times))
             else:
-                frames = (rtp if kind == "rtp" else small).block(n)
+                frames = {"rtp": rtp, "segments": segments}.get(kind, small).block(n)
                 file.write(_records(frames, times).data)
             done += n
 

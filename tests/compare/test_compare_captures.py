@@ -345,6 +345,57 @@ def test_losses_of_a_stream_over_ip_version_6_are_counted(tmp_path: Path) -> Non
     assert (found["lost"], found["appeared"], found["src"]) == (10, 0, "2001:db8::11")
 
 
+def fragments(packet: Packet) -> tuple[bytes, bytes]:
+    """A datagram over IPv4 in two, each of them half of its bytes."""
+    whole = packet.frame()
+    ip, rest = whole[14:34], whole[34:]
+    cut = len(rest) // 16 * 8
+    parts = []
+    for part, place in ((rest[:cut], 0x2000), (rest[cut:], cut // 8)):
+        head = ip[:2] + struct.pack("!HHH", 20 + len(part), packet.ident, place) + ip[8:]
+        parts.append(whole[:14] + head + part)
+    return parts[0], parts[1]
+
+
+def test_fragments_are_the_same_packets_in_whatever_order_they_come(tmp_path: Path) -> None:
+    datagrams = [replace(p, body=p.body + bytes(200)) for p in rtp(200)]
+    first, second = [], []
+    for number, packet in enumerate(datagrams):
+        head, tail = fragments(packet)
+        first += [(packet.at, head), (packet.at + 0.0001, tail)]
+        if number % 50 != 7:
+            second.append((packet.at + AWAY, head))
+        second.append((packet.at + AWAY - (0.0001 if number % 2 else -0.0001), tail))
+    first += [(p.at, p.frame()) for p in questions(8)]
+    second += [(p.at + (-AWAY if p.back else AWAY), p.frame()) for p in questions(8)]
+    answer = compare(save(tmp_path / "a.pcap", first), save(tmp_path / "b.pcap", second))
+    assert sum(p["lost"] for p in answer["streams"] + answer["flows"]) == 4
+    assert answer["absent"] == []
+    assert answer["b"]["matched"] == answer["b"]["compared"] == answer["a"]["compared"] - 4
+
+
+def test_what_is_blocked_is_told_first_and_counted_when_it_is_more_than_a_page(
+    tmp_path: Path,
+) -> None:
+    knocks = [
+        Packet(
+            START + 2 + n / 1000 + again, CAMERA, 20_000 + n, f"10.2.{n // 250}.5", 443, b"", 6,
+            numbers=(n * 10 + again, 0), flags=SYN,
+        )
+        for n in range(1200) for again in range(2)
+    ]  # fmt: skip
+    files = two(
+        tmp_path, rtp(500) + questions(20) + knocks,
+        lambda n, p: [] if p.dport == 443 else [(0.0, replace(p, ttl=63))],
+    )  # fmt: skip
+    answer = compare(*files)
+    assert answer["absent_total"] == 1200
+    assert len(answer["absent"]) == 1000
+    assert all(p["blocked"] and p["packets"] == 2 for p in answer["absent"])
+    # five receivers
+    assert "and 4 other ways is seen at A and never at B" in answer["sentence"]
+
+
 def test_losses_stand_in_the_second_in_which_they_were(tmp_path: Path) -> None:
     gone = {*range(300, 320), 700}
     answer = compare(
