@@ -1,1 +1,1 @@
-"""What is known of ports, cameras, endpoints, clocks and flows between two deltas."""
+"""The state of ports, cameras, endpoints, clocks and flows between two deltas."""

@@ -1,8 +1,8 @@
-"""What lies beyond the site: when something on the internet last answered each appliance port.
+"""Hosts beyond the site: when something on the internet last answered each appliance port.
 
-Changed flows come in. For each port, address family, transport and port number it is known when a
-new connection (or question) was answered last, and when anything was heard last, also on
-connections that were open before: the controls of every sentence that says "does not answer".
+Changed flows come in. For each port, address family, transport and port number the book has the
+time of the last answer to a new connection (or query), and of the last packet received at all, also
+on older connections. These are the controls of every sentence that says "does not answer".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIMITS = thresholds().beyond
 
 
 class Way(NamedTuple):
-    """How something beyond is reached."""
+    """A path to something beyond the site."""
 
     port: str  # the appliance's
     version: int  # 4 or 6
@@ -40,15 +40,15 @@ class Way(NamedTuple):
 
 
 class Heard(Struct):
-    """When a way last worked."""
+    """When a path last worked."""
 
-    answered_ns: int = 0  # a new connection or question
-    heard_ns: int = 0  # anything that is no RST
-    host: str = ""  # who answered a new one last
+    answered_ns: int = 0  # a new connection or query
+    heard_ns: int = 0  # any packet except RST
+    host: str = ""  # the host that last answered a new one
 
 
 class Asked(Struct):
-    """Questions over UDP to one server beyond, since its last answer."""
+    """UDP queries to one server beyond, since its last answer."""
 
     port: str
     version: int
@@ -59,7 +59,7 @@ class Asked(Struct):
 
 
 class BeyondBook:
-    """See the module's text."""
+    """See the module."""
 
     def __init__(self, flows: FlowBook, view: SiteView) -> None:
         self.flows = flows
@@ -73,7 +73,7 @@ class BeyondBook:
         self._version = -1
 
     def update(self, slots: I64, rows: FlowColumns) -> None:
-        """Take the flows that changed."""
+        """Process the flows that changed."""
         flows = self.flows
         if len(self._class) != len(flows.rows):
             self._class = untouched(len(flows.rows), np.uint8)
@@ -105,7 +105,7 @@ class BeyondBook:
         protocol, dport = int(rows["protocol"][i]), int(rows["dport"][i])
         heard_ns = int(rows["last_in_ns"][i])
         if int(rows["rst_in"][i]) and int(rows["rst_ns"][i]) >= heard_ns:
-            heard_ns = 0  # what was heard last is an RST, which any box on the way may send
+            heard_ns = 0  # the last packet was an RST, which any box on the way may send
         if protocol == 17 and dport in _ASKING:
             self._ask(slot, i, rows, server, port)
         if int(rows["packets_in"][i]) <= int(rows["rst_in"][i]):
@@ -139,7 +139,7 @@ class BeyondBook:
         out_ns, in_ns = int(rows["last_out_ns"][i]), int(rows["last_in_ns"][i])
         if in_ns >= asked.last_ns and int(rows["packets_in"][i]):
             asked.count, asked.since_ns = 0, 0
-        if fresh > 0 and out_ns > in_ns:  # one port may ask again and again
+        if fresh > 0 and out_ns > in_ns:  # one port may query again and again
             first_ns = int(rows["first_ns"][i])
             asked.since_ns = asked.since_ns or (first_ns if not in_ns else out_ns)
             asked.count += 1 if in_ns else fresh
@@ -156,7 +156,7 @@ class BeyondBook:
     def answered(
         self, port: str, *, version: int = 0, protocol: int = 0, dport: int = 0
     ) -> tuple[int, str]:
-        """(when, who) something new was last answered on the ways that fit; 0 is any."""
+        """(when, host) of the last answer to something new on the matching paths; 0 matches any."""
         best = max(
             (
                 (heard.answered_ns, heard.host)
@@ -179,7 +179,7 @@ class BeyondBook:
                 yield way, heard
 
     def unanswered(self, now_ns: int) -> list[tuple[str, Asked]]:
-        """UDP servers beyond that were asked in vain."""
+        """UDP servers beyond that did not answer their queries."""
         return [
             (server, asked)
             for (server, _), asked in self.asked.items()

@@ -1,4 +1,5 @@
-"""What both places of a comparison have, side by side: a row a stream or flow, and a strip a place.
+"""The data of both places of a comparison, side by side: one row per stream or flow, and one strip
+per place.
 
 A `Comparison` goes in; the screen, the page and their tests take rows and cells from here.
 """
@@ -13,7 +14,7 @@ from panotui.state.strips import Cell
 
 
 class OverTime(Struct, frozen=True):
-    """The same row at both places, the place that its packets pass first above."""
+    """The same row at both places; the place that its packets pass first is on top."""
 
     start_s: int
     cell_s: int
@@ -22,7 +23,7 @@ class OverTime(Struct, frozen=True):
 
 
 def both_sides(found: Comparison) -> tuple[BothSides, ...]:
-    """All rows: streams, other flows, what only one place has."""
+    """All rows: streams, other flows, and those that only one place has."""
     return (
         *(_passage(found, p, f"s{n}") for n, p in enumerate(found.streams)),
         *(_passage(found, p, f"f{n}") for n, p in enumerate(found.flows)),
@@ -64,7 +65,7 @@ def _absent(found: Comparison, p: Absent, key: str) -> BothSides:
 
 
 def ends(p: Passage | Absent | BothSides) -> str:
-    """Who sends to whom."""
+    """Source and destination."""
     return f"{p.transport} {_end(p.src, p.sport)} > {_end(p.dst, p.dport)}"
 
 
@@ -74,12 +75,12 @@ def _end(address: str, port: int) -> str:
 
 
 def changes_text(row: BothSides) -> str:
-    """The fields that are others behind what is between."""
+    """The fields that change between the places."""
     return ", ".join(f"{c.field} {c.before} > {c.after}" for c in row.changes)
 
 
 def over_time(found: Comparison, row: BothSides, columns: int) -> OverTime:
-    """The time of both captures in at most so many cells."""
+    """The time of both captures in at most this many cells."""
     grid = found.strips
     fold = -(-grid.count // columns)
     cell_s = grid.cell_s * fold

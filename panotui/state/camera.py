@@ -1,4 +1,4 @@
-"""One camera: who reads it, what it refuses and how its dialogue went, as packets showed them."""
+"""One camera: its readers, its refusals and its dialogue, as seen in packets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEALED_PORTS_MAX = 8
 
 
 class Unreachable(Struct):
-    """ICMP port unreachable by a reader about a camera's media."""
+    """ICMP port unreachable from a reader about a camera's media."""
 
     reader: str
     port: int
@@ -28,7 +28,7 @@ class Unreachable(Struct):
 
 
 class Camera(Struct):
-    """What is kept of one camera."""
+    """The state of one camera."""
 
     address: str
     name: str
@@ -44,7 +44,7 @@ class Camera(Struct):
     vendor_said: str | None = None
     sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
     sessions_total: int = 0
-    ports: set[int] = field(default_factory=set)  # on which it has spoken RTSP
+    ports: set[int] = field(default_factory=set)  # ports on which it used RTSP
     dialogue: deque[DialogueLine] = field(default_factory=lambda: deque(maxlen=DIALOGUE_MAX))
     refusals: Refusals = field(default_factory=Refusals)
     unreachable: OrderedDict[tuple[str, int], Unreachable] = field(default_factory=OrderedDict)
@@ -60,19 +60,19 @@ class Camera(Struct):
     reset_packet: int = 0
     reset_port: int = 0
     resets: int = 0
-    arp_silent_ns: int = 0  # since when ARP for it goes unanswered
+    arp_silent_ns: int = 0  # start of unanswered ARP requests for it
     last_seen_ns: int = 0
     media_ns: int = 0  # last RTP packet
-    pictures_ns: int = 0  # last picture of an HTTP answer
+    pictures_ns: int = 0  # last picture of an HTTP response
     pictures_to: str = ""
-    sealed_since_ns: int = 0  # inside RTSPS much has come since then,
+    sealed_since_ns: int = 0  # RTSPS: since then a lot of data has arrived,
     sealed_ns: int = 0  # until then,
-    sealed_bytes: int = 0  # so many bytes of the connection,
-    sealed_packet: int = 0  # the newest packet of which this is,
+    sealed_bytes: int = 0  # this many bytes of the connection,
+    sealed_packet: int = 0  # of which this is the newest packet,
     sealed_over: bool = False  # and it has ended
-    # TCP ports on which a reader tries it inside TLS, and how that goes
+    # TCP ports on which a reader tries RTSP inside TLS, and the results
     sealed_tries: dict[int, Attempts] = field(default_factory=dict)
-    # connections that were accepted and ended before a word: (client, when) -> packet
+    # connections that were accepted and closed before any data: (client, when) -> packet
     hung_up: OrderedDict[tuple[str, int], int] = field(default_factory=OrderedDict)
     state: str = "unseen"
     state_text: str | None = None
@@ -81,7 +81,7 @@ class Camera(Struct):
 
     @property
     def active_ns(self) -> int:
-        """When something was last heard of it, from it or for it; 0 never."""
+        """When it last sent something, or something was sent for it; 0 never."""
         return max(
             self.last_seen_ns, self.syn_last_ns, self.reset_ns, self.connected_ns, self.media_ns,
             self.pictures_ns, self.sealed_ns,
@@ -96,12 +96,12 @@ class Camera(Struct):
         return self.fps_declared or self.fps_sdp
 
     def fps_of(self, session: Session) -> float | None:
-        """The frame rate that a session's picture should have: declared, or of its own SDP."""
+        """The frame rate that a session's picture should have: declared, or from its SDP."""
         own = next((t.framerate for t in session.tracks if t.media == "video"), None)
         return self.fps_declared or own or self.fps_sdp
 
     def read_by(self, client: str) -> None:
-        """Note a reader; the one that was seen longest ago goes first."""
+        """Note a reader; the one seen longest ago is dropped first."""
         self.readers[client] = None
         self.readers.move_to_end(client)
         while len(self.readers) > READERS_MAX:

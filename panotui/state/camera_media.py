@@ -1,4 +1,4 @@
-"""Where a camera's media go, and which of its readers' requests it leaves without an answer."""
+"""Where a camera's media go, and which of its readers' requests it does not answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMITS = thresholds().camera_media
 
 
 class Misdirected(Struct):
-    """Media that go to a port that their reader did not ask for."""
+    """Media that go to a port that their reader did not request."""
 
     session: Session
     track: Track
@@ -23,7 +23,7 @@ class Misdirected(Struct):
     port: int
     first_ns: int
     streams: list[StreamState]
-    refused: Unreachable | None  # what the reader's host says of it
+    refused: Unreachable | None  # the ICMP message of the reader's host about it
 
 
 NEEDED = "H264"
@@ -31,10 +31,10 @@ CODEC_NAMES = {"H265": "H.265", "JPEG": "MJPEG", "MP4V-ES": "MPEG-4 part 2"}
 
 
 class Offer(Struct):
-    """What a camera has described to a reader that needs another codec."""
+    """The description that a camera sent to a reader that needs another codec."""
 
     session: Session
-    codecs: tuple[str, ...]  # of its pictures; none: it described none
+    codecs: tuple[str, ...]  # of its pictures; empty: it described none
 
     @property
     def text(self) -> str:
@@ -48,9 +48,10 @@ def only(codecs: Iterable[str]) -> str:
 
 
 def unsuited(sessions: list[Session], whose: bool) -> Offer | None:
-    """What does not suit the readers of these sessions: the newest description, or one that plays.
+    """A description that does not suit the readers of these sessions: the newest, or one that
+    plays.
 
-    `whose`: the sessions are the appliance's; else one good description is enough.
+    `whose`: the sessions are the appliance's; otherwise one suitable description is enough.
     """
     described = [s for s in sessions if s.described_ns]
     if not described:
@@ -75,7 +76,7 @@ def ports_text(ports: tuple[int, int] | None) -> str:
 
 
 def toward(session: Session, streams: list[StreamState]) -> list[StreamState]:
-    """UDP streams to a session's reader since it plays."""
+    """UDP streams to a session's reader since it started to play."""
     return [
         s
         for s in streams
@@ -86,7 +87,9 @@ def toward(session: Session, streams: list[StreamState]) -> list[StreamState]:
 
 
 def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list[Misdirected]:
-    """Tracks whose media go elsewhere than asked, while nothing comes where they were asked for."""
+    """Tracks whose media go to other ports than requested, while nothing arrives at the requested
+    ones.
+    """
     out = []
     wanted = {
         track.asked[0]
@@ -102,7 +105,7 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
             if track.asked is None:
                 continue
             if any(s.row.dport == track.asked[0] for s in theirs):
-                continue  # it comes as it should
+                continue  # it arrives as it should
             strange = [s for s in theirs if s.row.dport not in wanted]
             if not strange or track.optional:
                 continue
@@ -110,7 +113,7 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
             port = first.row.dport
             refused = camera.unreachable.get((session.client, port))
             if refused is None and any(s.receiver_report_ns for s in strange):
-                continue  # the reader follows: it reports on what it gets
+                continue  # the reader receives them: it sends reports
             out.append(
                 Misdirected(
                     session,
@@ -128,8 +131,9 @@ def misdirected(camera: Camera, streams: list[StreamState], now_ns: int) -> list
 def pictureless(
     camera: Camera, sessions: list[Session], streams: list[StreamState], now_ns: int
 ) -> Session | None:
-    """The newest session that plays a picture of which nothing has come: over TCP, or beside what
-    comes (sound, packets of a type that the description does not name)."""
+    """The newest session that plays a picture of which nothing has arrived: over TCP, or beside
+    other media (sound, packets of a type that the description does not name).
+    """
     for session in reversed(sessions):
         if session.state != "playing" or not session.plays_video:
             continue
@@ -143,8 +147,9 @@ def pictureless(
 
 
 def turned_away(camera: Camera, now_ns: int) -> tuple[Session, Track, Unreachable] | None:
-    """Media that arrive at the port that was asked for, where the reader's host says that nobody
-    listens, for a while already."""
+    """Media that arrive at the requested port, while the reader's host has reported for some time
+    that nobody listens there.
+    """
     for session in reversed(camera.sessions.values()):
         if session.state != "playing" or session.let_go_ns:
             continue
@@ -161,8 +166,9 @@ def turned_away(camera: Camera, now_ns: int) -> tuple[Session, Track, Unreachabl
 
 
 def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
-    """Requests for a picture that the camera took and never answered, newest connection first;
-    none once it has answered the same reader again."""
+    """Requests for a picture that the camera received and never answered, newest connection first;
+    empty once it has answered the same reader again.
+    """
     out: list[tuple[Session, Asked]] = []
     answered: set[str] = set()
     for session in reversed(camera.sessions.values()):
@@ -181,7 +187,7 @@ def silent_requests(camera: Camera, now_ns: int) -> list[tuple[Session, Asked]]:
 
 
 def is_cut(session: Session) -> bool:
-    """The camera ended the connection in place of an answer."""
+    """The camera closed the connection instead of answering."""
     asked = session.unanswered()
     return (
         asked is not None

@@ -1,7 +1,7 @@
-"""What a camera is called: one name for one camera, everywhere.
+"""The name of a camera: one name for one camera, everywhere.
 
-The site file's name stands above all; then what the camera says of itself (ONVIF, its lease, mDNS,
-the title of its stream, unless that names software); else its maker and the last part of its
+The site file's name comes first; then the camera's own announcements (ONVIF, its lease, mDNS, the
+title of its stream, unless that names software); otherwise its maker and the last part of its
 address: `Dahua .108`.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from panotui.state.camera import Camera
 from panotui.state.vendors import vendor_of
 
-# where a name is from, the better the greater
+# sources of a name; higher is better
 NAMED_BY = {"address": 0, "maker": 1, "sdp": 2, "mdns": 3, "dhcp": 4, "discovery": 5, "site": 6}
 
-# Words that firms bear beside their names.
+# Legal forms in company names.
 _FIRM = re.compile(
     r"(?i)\b(co|corp|corporation|inc|incorporated|ltd|limited|gmbh|ag|bv|llc|sa|ab|plc|technology|"
     r"technologies|tech|electronics|electronic|digital|communications|communication|systems|"
@@ -37,7 +37,7 @@ _NOTHING = frozenset({
 
 
 def _bare(name: str) -> str:
-    """Its words alone, without numbers."""
+    """Only its words, without numbers."""
     return re.sub(r"[\s\d.,:;/()#-]+", " ", _lowered(name)).strip()
 
 
@@ -46,19 +46,19 @@ def _lowered(name: str) -> str:
 
 
 def names_nothing(name: str) -> bool:
-    """A name that every device of its kind has as it comes from its maker (`IPCAM`)."""
+    """A default name of the maker that all devices of its kind share (`IPCAM`)."""
     return _lowered(name) in _NOTHING or _bare(name) in _NOTHING
 
 
 def names_software(title: str) -> bool:
-    """An SDP's title that says nothing of the camera: servers' and libraries' defaults."""
+    """An SDP title that does not identify the camera: defaults of servers and libraries."""
     if names_nothing(title) or not re.search(r"[^\W\d_]{2}", _bare(title)):
         return True
     return any(part in _lowered(title) for part in _SOFTWARE)
 
 
 def maker_name(camera: Camera) -> str | None:
-    """`Dahua .108`: the maker in a word, and the last part of the address."""
+    """`Dahua .108`: the maker in one word, and the last part of the address."""
     said = camera.vendor_said or (vendor_of(camera.mac) if camera.mac else None)
     if not said:
         return None
@@ -71,7 +71,7 @@ def maker_name(camera: Camera) -> str | None:
 
 
 def rename(camera: Camera, name: str, by: str, others: Iterable[Camera]) -> None:
-    """Name a camera by a better source than before; no two have the same name."""
+    """Name a camera by a better source than before; names are unique."""
     if NAMED_BY[by] < NAMED_BY[camera.named_by] or name == camera.name:
         return
     if NAMED_BY[by] == NAMED_BY[camera.named_by] and by != "maker":

@@ -1,8 +1,8 @@
-"""What a camera refuses, to whom and at which step; and whether that still stands.
+"""What a camera refuses, to whom and at which step; and whether the refusal still stands.
 
 A refusal belongs to a client, a method and a track. It is over when the same client gets as far or
-farther; one that is over within two seconds was never worth a word (an empty user name first,
-Digest algorithms in turn, a stale nonce). Bounded.
+farther. A refusal that is over within two seconds is not reported (an empty user name first, Digest
+algorithms in turn, a stale nonce). Bounded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LIMITS = thresholds().camera_refusals
 
 
 class Refusal(Struct):
-    """What one client was refused at one step, until it gets farther."""
+    """A refusal to one client at one step, until it gets farther."""
 
     client: str
     method: str
@@ -36,8 +36,8 @@ class Refusal(Struct):
     packet: int
     transport: str | None = None
     by_http: bool = False  # a web server answers where RTSP was expected
-    location: str | None = None  # where a redirect sends the reader
-    challenge: bool = False  # 401 without credentials: half of a login
+    location: str | None = None  # target of a redirect
+    challenge: bool = False  # 401 without credentials: part of a login
     offered: tuple[str, ...] = ()  # by a 401: "Digest", "Digest SHA-256", "Basic"
     times: int = 1
     seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
@@ -49,13 +49,13 @@ class Refusals:
     def __init__(self) -> None:
         self._found: OrderedDict[tuple[str, str, str], Refusal] = OrderedDict()
         self.wrong: OrderedDict[str, int] = OrderedDict()  # refused passwords by client
-        self._challenged: OrderedDict[str, EvidenceRecord] = OrderedDict()  # the 401 before
+        self._challenged: OrderedDict[str, EvidenceRecord] = OrderedDict()  # the previous 401
 
     def __iter__(self) -> Iterator[Refusal]:
         return iter(self._found.values())
 
     def take(self, session: Session, asked: Asked, message: RtspMessage) -> None:
-        """Take one answer of the camera to a client."""
+        """Process one answer of the camera to a client."""
         if asked.method not in RUNGS:
             return
         if 200 <= asked.status < 300:
@@ -64,14 +64,14 @@ class Refusals:
             self._refused(session, asked, message)
 
     def tried(self, client: str) -> None:
-        """A client answers a challenge: the login goes on."""
+        """A client answers a challenge: the login continues."""
         for key in [k for k, r in self._found.items() if r.client == client and r.challenge]:
             self._challenged[client] = self._found.pop(key).seen[-1]
         while len(self._challenged) > REFUSALS_MAX:
             self._challenged.popitem(last=False)
 
     def followed(self, client: str, before_ns: int) -> None:
-        """A client plays where a redirect has sent it: that is no refusal."""
+        """A client plays from the target of a redirect, so the redirect is no refusal."""
         for key in [
             k for k, r in self._found.items()
             if r.client == client and r.location and r.time_ns <= before_ns
@@ -85,9 +85,9 @@ class Refusals:
             and message.carrier != "http"
         )
         if asked.method == "OPTIONS" and session.play_ns:
-            return  # a keep-alive: the session's own matter
+            return  # a keep-alive: part of the session only
         if asked.method == "SETUP" and asked.url in session.set_up and not challenge:
-            return  # asked for a second time, for nothing
+            return  # requested a second time, in vain
         client = session.client
         if asked.status == 401 and not challenge:
             self.wrong[client] = self.wrong.get(client, 0) + 1
@@ -127,7 +127,7 @@ class Refusals:
             self._found.popitem(last=False)
 
     def _got(self, session: Session, asked: Asked) -> None:
-        """Success: what the client was refused before, and has now, is over."""
+        """Success: earlier refusals of the same thing to this client are over."""
         rung, path, client = RUNGS[asked.method], _path(asked, session), session.client
         for key, refusal in list(self._found.items()):
             if refusal.client != client or RUNGS[refusal.method] > rung:
@@ -140,12 +140,12 @@ class Refusals:
                 continue  # another stream of the same camera
             another = refusal.method == "SETUP" and refusal.url != asked.url
             if another and (rung > RUNGS["SETUP"] or refusal.media != asked.media):
-                continue  # PLAY says nothing of a track that is missing
+                continue  # PLAY does not prove that a missing track works
             del self._found[key]
         if rung:
             self.wrong.pop(client, None)
 
-    # ------------------------------------------------------------ what stands
+    # ------------------------------------------------------------ standing refusals
 
     def standing(
         self,
@@ -154,8 +154,9 @@ class Refusals:
         appliance: Iterable[str],
         final: bool,
     ) -> list[tuple[Refusal, str]]:
-        """Refusals that are not over, each with whose it is: "reader" (it stops a picture),
-        "other" (of a client that is not the appliance), "optional" (the picture plays without)."""
+        """Refusals that are not over, each with its kind: "reader" (it prevents a picture), "other"
+        (of a client that is not the appliance), "optional" (the picture plays without it).
+        """
         if not self._found:
             return []
         known = frozenset(appliance)
@@ -187,7 +188,7 @@ class Refusals:
 
 
 def _settled(refusal: Refusal, sessions: list[Session], now_ns: int, final: bool) -> bool:
-    """It has been waited long enough for a success."""
+    """True after waiting long enough for a success."""
     if refusal.challenge:
         if refusal.times > 1:
             return now_ns - refusal.first_ns >= LIMITS.unlogged_ns
@@ -197,7 +198,7 @@ def _settled(refusal: Refusal, sessions: list[Session], now_ns: int, final: bool
 
 
 def _optional(refusal: Refusal, sessions: list[Session]) -> bool:
-    """A track that is no picture was refused to a client that has one set up."""
+    """A track other than the picture was refused to a client that has a picture set up."""
     if refusal.method != "SETUP" or refusal.media == "video":
         return False
     return any(

@@ -1,6 +1,6 @@
-"""RTSP inside TLS: a camera's port on which the handshake never gets done, and why.
+"""RTSP inside TLS: a camera's port on which no handshake succeeds, and why.
 
-What is said inside is not seen; that a reader gets no farther than the handshake is.
+The encrypted dialogue is not visible, but a reader that never gets past the handshake is.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from panotui.state.camera import Camera
 from panotui.state.connects import Attempts
 from panotui.state.ladder import SYN, Attempt
 
-# TLS alerts by which a side turns the other's certificate down (RFC 8446 6.2)
+# TLS alerts by which a side rejects the other's certificate (RFC 8446 6.2)
 _OF_CERTIFICATES = frozenset((42, 43, 44, 45, 46, 48))
 
 
 class SealedFailure(Struct, frozen=True):
-    """One port, and what keeps its readers from getting in."""
+    """One port, and the reason why its readers fail."""
 
     port: int
     target: Attempts
     attempt: Attempt  # the newest
     text: str
-    distrusted: bool  # the reader turns the camera's certificate down
+    distrusted: bool  # the reader rejects the camera's certificate
 
 
 def sealed_failure(camera: Camera) -> SealedFailure | None:
-    """The port whose newest handshake failed, while none is done any more; None: none."""
+    """The port whose newest handshake failed, with no success since; None without one."""
     found = None
     for port, target in camera.sealed_tries.items():
         attempt = target.failing

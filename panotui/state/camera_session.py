@@ -1,7 +1,7 @@
-"""One RTSP connection to a camera, as a ladder: asked, answered, set up, playing, kept alive.
+"""One RTSP connection to a camera, as a ladder: requested, answered, set up, playing, kept alive.
 
-RTSP messages come in; what was asked and never answered, which tracks were set up and with which
-ports, and what kept the session alive can be read off. Bounded in itself.
+RTSP messages come in. The session shows requests that were never answered, tracks that were set up
+with their ports, and what kept the session alive. It is bounded.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Asked(Struct):
 
 
 class Track(Struct):
-    """A track whose SETUP was accepted, and the client's ports: asked for and answered."""
+    """A track whose SETUP was accepted, and the client's ports: requested and answered."""
 
     url: str
     media: str
@@ -58,7 +58,7 @@ class Track(Struct):
     answered: tuple[int, int] | None
     time_ns: int
     packet: int  # of the answer
-    group: tuple[str, int] | None = None  # multicast address ("" not said) and port
+    group: tuple[str, int] | None = None  # multicast address ("" if absent) and port
 
     @property
     def optional(self) -> bool:
@@ -85,18 +85,18 @@ class Session(Struct):
     play_ns: int = 0
     play_packet: int = 0
     offers: tuple[str, ...] = ()  # methods of the Public header
-    # what kept the session alive: requests that were answered with success, RTCP reports
+    # activity that kept the session alive: requests answered with success, RTCP reports
     kept_ns: int = 0
     kept_packet: int = 0
     kept_by: str = ""  # the method
     report_ns: int = 0
     refused: Asked | None = None  # keep-alive that was refused since
-    last_keepalive_ns: int = 0  # the newest of all that may have kept it
+    last_keepalive_ns: int = 0  # the newest activity that may have kept it
     ended: str | None = None
     ended_ns: int = 0
     ended_packet: int = 0
     torn_down_ns: int = 0  # TEARDOWN was answered 200
-    let_go_ns: int = 0  # the reader asked for TEARDOWN
+    let_go_ns: int = 0  # the reader sent TEARDOWN
     tracks: tuple[RtspTrack, ...] = ()
     described_ns: int = 0  # DESCRIBE was answered with these tracks
     described_packet: int = 0
@@ -112,39 +112,39 @@ class Session(Struct):
 
     @property
     def group_tracks(self) -> list[Track]:
-        """Tracks that come by multicast."""
+        """Tracks sent by multicast."""
         return [track for track in self.set_up.values() if track.group]
 
     @property
     def has_video(self) -> bool:
-        """A track of the picture was set up."""
+        """A video track was set up."""
         return any(not track.optional for track in self.set_up.values())
 
     @property
     def plays_video(self) -> bool:
-        """A track that is known to be the picture was set up."""
+        """A track that is known to be video was set up."""
         return any(track.media == "video" for track in self.set_up.values())
 
     def unanswered(self) -> Asked | None:
-        """The oldest request for the picture that has no answer."""
+        """The oldest unanswered request for the picture."""
         return next((a for a in self.waiting.values() if a.method in RUNGS), None)
 
-    # ------------------------------------------------------------ what comes in
+    # ------------------------------------------------------------ input
 
     def ask(self, message: RtspMessage) -> None:
-        """Take a request of the client."""
+        """Process a request of the client."""
         method = message.method or ""
         if message.auth_sent:
             self.auth_sent = message.auth_sent
         if message.url and method in ("DESCRIBE", "PLAY"):
             self.url = message.url
         if method == "TEARDOWN" and self.state != "ended":
-            # readers also say it after the camera has closed: that ended nothing
+            # readers also send it after the camera has closed: that ended nothing
             self.let_go_ns = message.time_ns
         key = (method, message.url or "")
         asked = self.waiting.get(key)
         if asked is not None:
-            asked.times += 1  # sent again: still one thing that is waited for
+            asked.times += 1  # a retransmission: still one request is pending
             return
         self.waiting[key] = Asked(
             method, message.url or "", message.time_ns, message.packet, message.media,
@@ -154,7 +154,7 @@ class Session(Struct):
             self.waiting.popitem(last=False)
 
     def answer(self, message: RtspMessage) -> Asked:
-        """Take an answer of the camera; the request that it belongs to, with what came of it."""
+        """Process an answer of the camera; returns its request, with the result."""
         method, url = message.method or "", message.url or ""
         asked = self.waiting.pop((method, url), None)
         if asked is None:

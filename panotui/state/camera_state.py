@@ -1,7 +1,8 @@
-"""The one word for how a camera is: from its media, else from the step where its reader is stuck.
+"""The state of a camera in one word: from its media, otherwise from the step at which its reader is
+stuck.
 
-Each function looks at one thing and answers a verdict (state, text, since) or None; the first one
-that answers holds.
+Each function checks one thing and returns a verdict (state, text, since) or None; the first verdict
+counts.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ Verdict: TypeAlias = tuple[str, str | None, int]
 
 
 class Scene(Struct):
-    """A camera as it stands at `now_ns`."""
+    """A camera at `now_ns`."""
 
     camera: Camera
-    streams: list[StreamState]  # from the camera to who reads it (the appliance, if it does)
+    streams: list[StreamState]  # from the camera to its reader (the appliance, if it reads)
     sessions: list[Session]  # likewise
     now_ns: int
     unseen_until_ns: int  # the capture saw little or nothing until then
@@ -91,7 +92,7 @@ def _flowing(scene: Scene) -> Verdict | None:
     frozen = [s for s in video if s.state == "frozen"]
     if len(frozen) == len(video):
         return "silent", "the picture stands still", frozen[0].state_since_ns
-    # one of several pictures that is missing is the worst of the camera
+    # with several pictures, a missing one is the worst of the camera
     refused = _refused(scene)
     if refused is not None:
         return refused[0], f"{refused[1]}, while {_streams(len(video))}", refused[2]
@@ -114,7 +115,7 @@ def _streams(count: int) -> str:
 
 
 def _is_missed(scene: Scene, stream: StreamState) -> bool:
-    """A picture that stopped, and that its reader still waits for."""
+    """A picture that stopped while its reader still waits for it."""
     session = _session_of(scene, stream)
     return (
         stream.state == "frozen"
@@ -156,7 +157,7 @@ def _frozen(scene: Scene) -> Verdict | None:
         for look in (_out_of_reach, _refused, _mute):
             found = look(scene)
             if found is not None and found[2] >= last:
-                return found  # what came of it since
+                return found  # its result since then
         ended = [s for s in (_session_of(scene, one) for one in frozen) if s and s.ended]
         if len(ended) == len(frozen):
             return "silent", f"the session was {ended[-1].ending}", last
@@ -214,7 +215,7 @@ def _mute(scene: Scene) -> Verdict | None:
 
 
 def _unopened(scene: Scene) -> Verdict | None:
-    """Inside TLS nothing can be seen; that nobody gets in can."""
+    """Inside TLS nothing is visible, but it is visible that nobody gets in."""
     found = sealed_failure(scene.camera)
     if found is None:
         return None
@@ -222,7 +223,7 @@ def _unopened(scene: Scene) -> Verdict | None:
 
 
 def _unsuited(scene: Scene) -> Verdict | None:
-    """Its reader has left, for what is described is of no use to it."""
+    """Its reader has left, because the description does not suit it."""
     offer = unsuited(scene.sessions, bool(scene.appliance))
     if offer is None or offer.session.set_up:
         return None
@@ -287,7 +288,7 @@ _LOOKS: tuple[Callable[[Scene], Verdict | None], ...] = (
 
 
 def _torn_down(camera: Camera, stream: StreamState) -> bool:
-    """Has the camera said that it sends the stream no more, and does it not?"""
+    """Whether the camera has confirmed the end of the stream, and no longer sends."""
     row = stream.row
     session = camera.sessions.get(f"{stream.meter}-{row.session}")
     if session is None or not row.end or not session.torn_down_ns:

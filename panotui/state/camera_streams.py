@@ -1,5 +1,6 @@
 """Whose streams of a camera these are: the appliance's own or another reader's, still wanted or
-let go; and what tells one from the others where a camera has several pictures."""
+not; and labels for the pictures of a camera with several.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _USUAL_PORT = re.compile(r"(?i)^(rtsp://[^/?]*):554(?=[/?]|$)")
 
 @lru_cache(4_096)
 def is_group(address: str) -> bool:
-    """A multicast address: its streams are everybody's."""
+    """A multicast address: its streams are for everyone."""
     try:
         return ipaddress.ip_address(address).is_multicast
     except ValueError:
@@ -28,7 +29,9 @@ def is_group(address: str) -> bool:
 
 
 def own_sessions(camera: Camera, appliance: Iterable[str]) -> list[Session]:
-    """The appliance's connections; everybody's while it is not known or was not seen here."""
+    """The appliance's connections; everyone's while the appliance is unknown or was not seen
+    here.
+    """
     known = frozenset(appliance)
     sessions = list(camera.sessions.values())
     own = [s for s in sessions if s.client in known]
@@ -38,7 +41,9 @@ def own_sessions(camera: Camera, appliance: Iterable[str]) -> list[Session]:
 def own_streams(
     camera: Camera, streams: Sequence[StreamState], appliance: Iterable[str]
 ) -> list[StreamState]:
-    """Those of the camera's streams that reach the appliance, if it has tried to read it."""
+    """Those of the camera's streams that go to the appliance, if it has tried to read the
+    camera.
+    """
     known = frozenset(appliance)
     if not any(s.client in known for s in camera.sessions.values()):
         return list(streams)
@@ -46,7 +51,7 @@ def own_streams(
 
 
 def is_another_readers(stream: StreamState, appliance: Iterable[str]) -> bool:
-    """The stream goes to a reader that is not the appliance, which is known."""
+    """The stream goes to another reader than the appliance, which is known."""
     known = frozenset(appliance)
     return bool(known) and stream.dst not in known and not is_group(stream.dst)
 
@@ -54,7 +59,7 @@ def is_another_readers(stream: StreamState, appliance: Iterable[str]) -> bool:
 def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool:
     """Nobody waits for a stream any more that has come to an end."""
     last_ns = stream.row.last_ns
-    if session is None:  # it began before anybody looked
+    if session is None:  # it began before the capture
         return _plays_anew(camera, None, stream.dst, stream.url, last_ns)
     if session.let_go_ns or session.torn_down_ns:
         return True
@@ -66,8 +71,9 @@ def let_go(camera: Camera, stream: StreamState, session: Session | None) -> bool
 def _plays_anew(
     camera: Camera, session: Session | None, client: str, url: str | None, since_ns: int
 ) -> bool:
-    """The reader has asked for the same picture since then, in another session; `url` None: it is
-    not known which one it had."""
+    """The reader has requested the same picture since then, in another session; `url` None: its URL
+    is unknown.
+    """
     return any(
         other is not session
         and other.client == client
@@ -78,8 +84,9 @@ def _plays_anew(
 
 
 def label_of(stream: StreamState, streams: Iterable[StreamState]) -> str:
-    """What tells this picture from the camera's others: `camera=3` of their URLs, else the name of
-    its track; "" if nothing."""
+    """What separates this picture from the camera's others: `camera=3` in their URLs, otherwise the
+    name of its track; "" without either.
+    """
     own = _whole_url(stream)
     if not own:
         return ""
@@ -88,12 +95,12 @@ def label_of(stream: StreamState, streams: Iterable[StreamState]) -> str:
 
 
 def _place(url: str | None) -> str:
-    """A URL without what only some requests write: the usual port, a slash at the end."""
+    """A URL without optional parts: the default port, a slash at the end."""
     return _USUAL_PORT.sub(r"\1", url or "").rstrip("/")
 
 
 def _whole_url(stream: StreamState) -> str:
-    """The URL of a picture with its track; of anything else none."""
+    """The URL of a picture with its track; "" for other tracks."""
     if not stream.url or media_of(stream.codec) not in ("video", None):
         return ""
     return f"{_place(stream.url)}/{stream.control.rstrip('/').rpartition('/')[2]}"

@@ -1,9 +1,9 @@
-"""Cameras: who they are, what they were asked, what they answered, and whether they stream.
+"""Cameras: their identity, requests, answers, and whether they stream.
 
 RTSP messages, discovery messages, TCP connection attempts and stream states come in; one
-`CameraRecord` a camera goes out. A camera is known by its address. Its state is that of its best
-stream, else of the last thing that went wrong. Credentials never get here: the wire floor has
-removed them from URLs and headers.
+`CameraRecord` per camera goes out. A camera is identified by its address. Its state is that of its
+best stream, otherwise of the last failure. Credentials never get here: the wire room has removed
+them from URLs and headers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from panotui.wire.text import printable
 CAMERAS_MAX = 256
 SESSIONS_MAX = 64  # a camera
 LIMITS = thresholds().cameras
-UNREACHABLE_MAX = 16  # ports of readers a camera
+UNREACHABLE_MAX = 16  # reader ports per camera
 HUNG_UP_MAX = 16
 HOSTS_MAX = 1024
 
@@ -55,7 +55,7 @@ class CameraBook:
         self.evicted = 0
         self._sessions: dict[str, tuple[str, str]] = {}  # session key -> (address, key)
         self._sent_on: OrderedDict[tuple[str, str], str] = OrderedDict()  # by (client, host)
-        # address -> {source: (name, maker and model)} of hosts that told of themselves
+        # address -> {source: (name, maker and model)} of hosts that announced themselves
         self._hosts: OrderedDict[str, dict[str, tuple[str | None, str | None]]] = OrderedDict()
         for declared in site.camera:
             camera = Camera(declared.address, declared.name, "site", declared.url, True)
@@ -64,11 +64,11 @@ class CameraBook:
             self.cameras[declared.address] = camera
 
     def get(self, address: str) -> Camera | None:
-        """The camera at an address, if it is known as one."""
+        """The camera at an address, if it is known."""
         return self.cameras.get(address)
 
     def at(self, address: str) -> Camera:
-        """The camera at an address, made if it is new."""
+        """The camera at an address, created if it is new."""
         camera = self.cameras.get(address)
         if camera is None:
             if len(self.cameras) >= self.limit:
@@ -88,7 +88,7 @@ class CameraBook:
         self.evicted += 1
 
     def is_reader(self, client: str) -> bool:
-        """It reads a camera, or tries to."""
+        """True if the host reads a camera, or tries to."""
         return any(client in camera.readers for camera in self.cameras.values())
 
     def session_of(self, meter: int, number: int) -> tuple[Camera, Session] | None:
@@ -103,7 +103,7 @@ class CameraBook:
     # ------------------------------------------------------------------ what comes in
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take what is said to a camera, by it and of it."""
+        """Process a message to a camera, from it, or about it."""
         if isinstance(message, RtspMessage):
             self.observe_rtsp(meter, message)
         elif isinstance(message, RtspEnd):
@@ -116,7 +116,7 @@ class CameraBook:
             self.observe_icmp(message)
 
     def observe_rtsp(self, meter: int, message: RtspMessage) -> tuple[Camera, Session]:
-        """Take one request or answer."""
+        """Process one request or answer."""
         camera = self.at(message.server)
         camera.last_seen_ns = message.time_ns
         session = self._session(camera, meter, message)
@@ -171,7 +171,7 @@ class CameraBook:
                 self._sent_on.popitem(last=False)
 
     def _follow(self, client: str, address: str, time_ns: int) -> None:
-        """A reader plays where a redirect of another camera has sent it."""
+        """A reader plays from the target of another camera's redirect."""
         sender = self.cameras.get(self._sent_on.pop((client, address), ""))
         if sender is not None:
             sender.refusals.followed(client, time_ns)
@@ -188,7 +188,7 @@ class CameraBook:
             self._name(camera, title, "sdp")
 
     def observe_end(self, meter: int, message: RtspEnd) -> tuple[Camera, Session] | None:
-        """Take the end of an RTSP connection."""
+        """Process the end of an RTSP connection."""
         found = self.session_of(meter, message.session)
         if found is None:
             return None
@@ -201,7 +201,9 @@ class CameraBook:
         return found
 
     def observe_icmp(self, message: IcmpMessage) -> None:
-        """Take an ICMP port unreachable: does a reader not want what a camera sends?"""
+        """Process an ICMP port unreachable, which may mean that a reader rejects a camera's
+        media.
+        """
         unwanted = (message.type, message.code) == ((3, 3) if message.version == 4 else (1, 4))
         camera = self.cameras.get(message.quoted_src or "")
         if not unwanted or message.quoted_protocol != 17 or camera is None:
@@ -219,7 +221,7 @@ class CameraBook:
             camera.unreachable.popitem(last=False)
 
     def observe_discovery(self, message: DiscoveryMessage) -> None:
-        """Take what a host says of itself; ONVIF devices are cameras."""
+        """Process a host's announcement; ONVIF devices are cameras."""
         if message.onvif:
             self.at(message.src)
         vendor = " ".join(filter(None, (message.vendor, message.model))) or None
@@ -236,7 +238,7 @@ class CameraBook:
             self._said(address, message.host_name, "dhcp", None)
 
     def _said(self, address: str, name: str | None, by: str, vendor: str | None) -> None:
-        """What a host says of itself; kept, for it may turn out to be a camera only later."""
+        """A host's announcement; kept, because it may be recognised as a camera only later."""
         if not name and not vendor:
             return
         known = self._hosts.pop(address, {})
@@ -255,13 +257,13 @@ class CameraBook:
                 self._name(camera, name, by)
 
     def _name(self, camera: Camera, name: str, by: str) -> None:
-        """Name a camera by a better source than before; no two have the same name."""
+        """Name a camera by a better source than before; names are unique."""
         rename(camera, name, by, self.cameras.values())
 
     def connect_tried(
         self, address: str, time_ns: int, last_ns: int, packet: int, syns: int
     ) -> None:
-        """SYNs to a camera's RTSP port that have no answer (yet): `syns` of this connection."""
+        """SYNs to a camera's RTSP port without an answer (yet): `syns` of this connection."""
         camera = self.get(address)
         if camera is None or camera.connected_ns >= time_ns:
             return
@@ -292,7 +294,7 @@ class CameraBook:
         camera.last_seen_ns = max(camera.last_seen_ns, time_ns)
 
     def hung_up(self, address: str, client: str, time_ns: int, packet: int) -> None:
-        """A connection that the camera accepted and ended before anybody said a word."""
+        """A connection that the camera accepted and closed before any data."""
         camera = self.get(address)
         if camera is None:
             return
@@ -303,8 +305,9 @@ class CameraBook:
     def sealed(
         self, address: str, client: str, last_ns: int, size: int, packet: int, over: bool
     ) -> None:
-        """`size` bytes in all have come from a camera inside RTSPS until `last_ns`; `over`: that
-        connection has ended, with this packet."""
+        """`size` bytes in total have come from a camera inside RTSPS until `last_ns`; `over`: that
+        connection has ended, with this packet.
+        """
         camera = self.get(address)
         if camera is None:
             return
@@ -322,7 +325,7 @@ class CameraBook:
         camera.read_by(client)
 
     def rest_ns(self) -> int:
-        """Until when time alone may change a camera, if nothing more comes; 0: none was seen."""
+        """Until when time alone may change a camera, without further packets; 0: none was seen."""
         if any(camera.arp_silent_ns for camera in self.cameras.values()):
             return NEVER
         newest = max((c.active_ns for c in self.cameras.values()), default=0)
@@ -338,9 +341,10 @@ class CameraBook:
         appliance: frozenset[str] = frozenset(),
         final: bool = False,
     ) -> list[Camera]:
-        """Bring every camera's state up to `now_ns`; `streams` by camera address; until
+        """Update every camera's state to `now_ns`; `streams` by camera address; until
         `unseen_until_ns` the capture saw little or nothing; `final`: nothing more will be learnt.
-        Returns those whose state changed."""
+        Returns those whose state changed.
+        """
         changed: list[Camera] = []
         for camera in self.cameras.values():
             own = streams.get(camera.address, [])
@@ -392,7 +396,7 @@ class CameraBook:
 
 
 def host_of(url: str) -> str:
-    """The host of an RTSP URL, an IPv6 address without its brackets."""
+    """The host of an RTSP URL, IPv6 without brackets."""
     found = re.match(r"(?i)rtsps?u?://(?:\[([^\]]*)\]|([^/:?]*))", url)
     return (found[1] or found[2] or "") if found else ""
 

@@ -1,8 +1,8 @@
-"""Who says by ARP that an address is its own, who asks for whom, and which routers stand in.
+"""ARP claims and requests, and pairs of redundant routers.
 
-`ArpMessage`s and router advertisements (VRRP, HSRP, CARP) come in. Per address the MACs that claim
-it are kept, with how they did: asked, unasked, announced, or by speaking from it. Questions that
-got no answer stand by asker and target. All tables are bounded.
+`ArpMessage`s and router advertisements (VRRP, HSRP, CARP) come in. For each address the book has
+the MACs that claim it, and how: answered, unsolicited, announced, or by sending from it. Unanswered
+requests are kept by asker and target. All tables are bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from panotui.model import AnyMessage, ArpMessage, LinkControlMessage, mac_value
 from panotui.state.thresholds import thresholds
 
 ADDRESSES_MAX = 1024
-CLAIMANTS_MAX = 8  # of one address
+CLAIMANTS_MAX = 8  # per address
 QUESTIONS_MAX = 2048
 ROUTERS_MAX = 64
 SHOWN = 8
@@ -25,8 +25,8 @@ LIMITS = thresholds().claims
 SWEPT_MAX = 4096
 SWEEPERS_MAX = 64
 HSRP_ACTIVE = 16
-# MACs that stand for a router of a pair or cluster, not for one device: VRRP and CARP, HSRP,
-# GLBP, network load balancing
+# MACs of a router pair or cluster, not of one device: VRRP and CARP, HSRP, GLBP, network load
+# balancing
 _VIRTUAL = (
     "00:00:5e:00:01", "00:00:5e:00:02", "00:00:0c:07:ac", "00:00:0c:9f:f", "00:05:73:a0",
     "00:07:b4:", "02:bf:", "03:bf:",
@@ -39,7 +39,7 @@ def virtual(mac: str) -> bool:
 
 
 class Seen(Struct, frozen=True):
-    """A packet that shows something."""
+    """A packet that proves something."""
 
     time_ns: int
     packet: int
@@ -47,45 +47,45 @@ class Seen(Struct, frozen=True):
 
 
 class Claim(Struct):
-    """One MAC that says an address is its own."""
+    """One MAC that claims an address."""
 
     mac: str
     first: Seen
     last: Seen
     asked: int = 0  # answers to a question
-    unasked: int = 0  # answers that nobody asked for
-    announced: int = 0  # announcements to everybody
-    used: int = 0  # questions about others that come from the address
-    pushed_ns: int = 0  # the first claim that nobody asked for
+    unasked: int = 0  # unsolicited answers
+    announced: int = 0  # announcements (gratuitous ARP)
+    used: int = 0  # requests for others, sent from the address
+    pushed_ns: int = 0  # the first unsolicited claim
     pushed: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
     @property
     def lives_there(self) -> bool:
-        """It does what the owner of an address does: it answers, and speaks from it."""
+        """It behaves like the owner of an address: it answers, and sends from it."""
         return self.asked > 0 or self.used > 0
 
     @property
     def pushes(self) -> int:
-        """Claims that nobody asked for."""
+        """Unsolicited claims."""
         return self.unasked + self.announced
 
 
 class Address(Struct):
-    """All that is said of one address."""
+    """All claims of one address."""
 
     claims: OrderedDict[str, Claim] = field(default_factory=OrderedDict)  # by MAC, oldest first
-    holder: str = ""  # the MAC that claimed it last
+    holder: str = ""  # the last MAC to claim it
     turns: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))  # to another MAC
 
 
 class Question(Struct):
-    """An address that one host asks for, without an answer."""
+    """An address that one host requests, without an answer."""
 
     asker: str
     target: str
     mac: str
     count: int = 0
-    quick: int = 0  # times that it came again as soon as who gets no answer asks again
+    quick: int = 0  # repetitions at the interval of an unanswered request
     first_ns: int = 0
     last_ns: int = 0
     interface: int = -1
@@ -93,29 +93,29 @@ class Question(Struct):
 
 
 class RouterGroup(Struct):
-    """A pair of routers that stand in for each other, by their advertisements."""
+    """A pair of redundant routers, by their advertisements."""
 
     protocol: str
     group: str
     addresses: tuple[str, ...] = ()
-    first: str = ""  # the router that was active first
+    first: str = ""  # the first active router
     active: str = ""
     before: str = ""
     changed: Seen | None = None  # the first advertisement of the active one
-    last_before: Seen | None = None  # the last one of the router before it
+    last_before: Seen | None = None  # the last advertisement of the router before it
     last: Seen | None = None
     flips: deque[int] = field(default_factory=lambda: deque(maxlen=SHOWN))  # times of changes
     senders: dict[str, str] = field(default_factory=dict)  # MAC -> address
 
 
 class ClaimBook:
-    """Addresses by what ARP says of them."""
+    """Addresses and their ARP claims."""
 
     hears: ClassVar[frozenset[type]] = frozenset((ArpMessage, LinkControlMessage))
 
     def __init__(self) -> None:
         self.addresses: OrderedDict[str, Address] = OrderedDict()
-        self.contested: OrderedDict[str, None] = OrderedDict()  # addresses that several claim
+        self.contested: OrderedDict[str, None] = OrderedDict()  # addresses claimed by several MACs
         self.questions: OrderedDict[tuple[str, str], Question] = OrderedDict()
         self.last_answer: dict[int, Seen] = {}  # by interface
         self.routers: OrderedDict[tuple[str, str], RouterGroup] = OrderedDict()
@@ -125,7 +125,7 @@ class ClaimBook:
         self._swept: OrderedDict[str, OrderedDict[str, Seen]] = OrderedDict()
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take an ARP message or a router's advertisement."""
+        """Process an ARP message or a router's advertisement."""
         if isinstance(message, LinkControlMessage):
             if message.protocol in ("vrrp", "hsrp"):
                 self._advertised(message)
@@ -138,12 +138,12 @@ class ClaimBook:
     # ------------------------------------------------------------------ asking
 
     def owner(self, address: str) -> str | None:
-        """The MAC that claimed an address last."""
+        """The last MAC to claim an address."""
         known = self.addresses.get(address)
         return known.holder if known else None
 
     def claims(self, address: str, mac: str) -> Claim | None:
-        """What a MAC said of an address."""
+        """The claims of a MAC on an address."""
         known = self.addresses.get(address)
         return known.claims.get(mac) if known else None
 
@@ -152,24 +152,24 @@ class ClaimBook:
         return [a for a in self.contested if mac in self.addresses[a].claims]
 
     def has_another(self, mac: str, address: str) -> bool:
-        """A MAC claims another address as well."""
+        """The MAC claims another address as well."""
         return any(mac in a.claims for ip, a in self.addresses.items() if ip != address)
 
     def advertises(self, mac: str) -> bool:
-        """The MAC belongs to a router that stands in for another."""
+        """The MAC belongs to a redundant router."""
         return any(mac in g.senders for g in self.routers.values())
 
     def group_of(self, address: str) -> RouterGroup | None:
-        """The pair of routers that serves an address."""
+        """The router pair that serves an address."""
         return next((g for g in self.routers.values() if address in g.addresses), None)
 
     def swept(self, asker: str, now_ns: int) -> list[Seen]:
-        """Different addresses that a host asked for in vain within the last minute."""
+        """Different addresses that a host requested in vain within the last minute."""
         mine = self._swept.get(asker, OrderedDict())
         return [seen for seen in mine.values() if now_ns - seen.time_ns <= LIMITS.sweep_ns]
 
     def sweepers(self, least: int) -> tuple[str, ...]:
-        """Hosts that asked for more than `least` addresses in vain, not all of them lately."""
+        """Hosts that requested more than `least` addresses in vain, not all of them recently."""
         return tuple(asker for asker, mine in self._swept.items() if len(mine) > least)
 
     # ------------------------------------------------------------------ learning
@@ -216,7 +216,7 @@ class ClaimBook:
         claim.pushed.append(seen)
 
     def _settle(self, message: ArpMessage, seen: Seen) -> None:
-        """Questions for the sender's address are answered, or no longer needed."""
+        """Requests for the sender's address are answered, or no longer needed."""
         ip = message.sender_ip
         if message.op == 2:
             self.last_answer[message.interface] = seen
@@ -298,7 +298,7 @@ class ClaimBook:
 
 
 def _active(message: LinkControlMessage) -> bool:
-    """The HSRP sender says that it is the active router, not one that stands by."""
+    """The HSRP sender is the active router, not a standby."""
     if message.detail.startswith("version 2"):
         return message.detail.endswith("active")
     return len(message.raw) > 2 and message.raw[2] == HSRP_ACTIVE
@@ -316,7 +316,7 @@ def _served(message: LinkControlMessage) -> tuple[str, ...]:
 
 
 def neighbours(one: str, other: str) -> bool:
-    """Two MACs that a maker gave to two ports of one device: they differ by a few at the end."""
+    """Two MACs of neighbouring ports of one device: their last bytes differ by a few."""
     try:
         return one != other and abs(mac_value(one) - mac_value(other)) <= 8
     except ValueError:

@@ -1,11 +1,11 @@
-"""Who keeps the appliance's time, and how far off it is: from NTP packets alone.
+"""The appliance's time servers, and the offset of its clock, from NTP packets.
 
 `NtpMessage`s come in, a `ClockRecord` goes out. Exchanges are matched by the client's 64-bit
-transmit stamp (RFC 5905 section 8). The client's own stamp is used for its clock's error only when
-it moves with packet time, because many clients send random or zero stamps; the probe's own offset
+transmit stamp (RFC 5905 section 8). The client's own stamp is used for its clock's error only if it
+advances with packet time, because many clients send random or zero stamps. The probe's own offset
 is removed by the server's stamps: offset = (T1 - P1) - ((T2 - P1) + (T3 - P4)) / 2, with P1 and P4
-the capture times of question and answer. A server is a row of steps: asked, answered, an answer
-that the client can take (its origin stamp is the question's), a server that is itself in time.
+the capture times of request and answer. The steps of a server are: requested, answered, an answer
+that the client can use (its origin stamp is the request's), a synchronised server.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from panotui.state.thresholds import thresholds
 SERVERS_MAX = 64
 WAITING_MAX = 512
 LIMITS = thresholds().clock
-SHOWN = 8  # packets of a row that are kept as evidence
+SHOWN = 8  # most packets in a row kept as evidence
 CLIENTS_MAX = 256
 STAMPS_MAX = 1024
 MODE_CLIENT, MODE_SERVER = 3, 4
 
 
 class Exchange(Struct):
-    """One question and its answer."""
+    """One request and its answer."""
 
     client: str
     time_ns: int
@@ -45,25 +45,25 @@ class Side(Struct):
     requests: int = 0
     unanswered: int = 0  # in a row
     asked: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
-    rejected: int = 0  # answers in a row that fit no question that was asked just before
+    rejected: int = 0  # consecutive answers that fit no recent request
     rejected_seen: list[tuple[int, int]] = field(default_factory=list)  # (time, packet) of those
-    accepted_ns: int = 0  # the newest answer that fits its question
+    accepted_ns: int = 0  # the newest answer that fits its request
     offset_ms: float | None = None  # of the client against this server
     stratum: int | None = None
     leap: int | None = None
     kiss: str | None = None  # kiss code of a stratum-0 answer: RATE, DENY; may be empty
     answer_packet: int = 0
     answer_ns: int = 0
-    last: tuple[int, int] = (0, 0)  # stamps of the newest answer, to tell a copy of it
+    last: tuple[int, int] = (0, 0)  # stamps of the newest answer, to recognise a copy of it
 
     @property
     def synchronised(self) -> bool:
-        """The newest answer to this client says that the server's own clock is right."""
+        """The newest answer to this client says that the server is synchronised."""
         return _synchronised(self.stratum, self.leap)
 
 
 class TimeServer(Struct):
-    """What is known of one server."""
+    """The state of one server."""
 
     address: str
     sides: OrderedDict[str, Side] = field(default_factory=OrderedDict)  # by client
@@ -75,35 +75,35 @@ class TimeServer(Struct):
     stratum: int | None = None
     leap: int | None = None
     delay_ms: float | None = None
-    poll_s: float = 64.0  # pause between two questions, as the client says
+    poll_s: float = 64.0  # interval between two requests, as the client says
 
     @property
     def clients(self) -> set[str]:
-        """Hosts that asked it."""
+        """Hosts that sent it requests."""
         return set(self.sides)
 
     @property
     def synchronised(self) -> bool:
-        """The server's answers say that its own clock is right."""
+        """The server's answers say that it is synchronised."""
         return _synchronised(self.stratum, self.leap)
 
     @property
     def unanswered(self) -> int:
-        """Questions in a row that got no answer, of the client that fares best."""
+        """Consecutive unanswered requests of the client with the best results."""
         return self.side().unanswered
 
     @property
     def offset_ms(self) -> float | None:
-        """How far off the client is that fares best."""
+        """The offset of the client with the best results."""
         return self.side().offset_ms
 
     def side(self, clients: Collection[str] | None = None) -> Side:
-        """The exchanges of that one of `clients` (of all, when None) that got furthest."""
+        """The exchanges of that one of `clients` (of all, if None) that got furthest."""
         mine = [s for c, s in self.sides.items() if clients is None or c in clients]
         return max(mine, key=_progress, default=Side())
 
     def works(self, clients: Collection[str] | None = None) -> bool:
-        """It answers these clients, the answers fit their questions, and it is itself in time."""
+        """It answers these clients, the answers fit their requests, and it is synchronised."""
         side = self.side(clients)
         answered = self.responses > 0 and side.unanswered < LIMITS.silent_requests
         return answered and side.rejected < LIMITS.silent_requests and side.synchronised
@@ -118,14 +118,14 @@ def _progress(side: Side) -> tuple[bool, int, int]:
 
 
 class ClockBook:
-    """Time servers that were asked, and the appliance's clock against them."""
+    """Time servers in use, and the appliance's clock against them."""
 
     hears: ClassVar[frozenset[type]] = frozenset((NtpMessage,))
 
     def __init__(self) -> None:
         self.servers: OrderedDict[str, TimeServer] = OrderedDict()
         self._waiting: OrderedDict[tuple[str, str, int], Exchange] = OrderedDict()
-        # client -> (packet time, stamp - packet time) that a later question is compared with
+        # client -> (packet time, stamp - packet time) for comparison with a later request
         self._stamps: dict[str, tuple[int, int]] = {}
         self.evicted = 0
 
@@ -140,7 +140,7 @@ class ClockBook:
         return server
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take one NTP packet."""
+        """Process one NTP packet."""
         if not isinstance(message, NtpMessage):
             return
         if message.mode == MODE_CLIENT:
@@ -183,7 +183,7 @@ class ClockBook:
         server.leap = message.leap
         exchange = self._matched(message)
         if side is None:
-            return  # its question lies before the capture
+            return  # its request was sent before the capture
         side.last = (message.origin, message.transmit)
         side.unanswered = 0
         side.asked = []
@@ -211,7 +211,7 @@ class ClockBook:
             side.offset_ms = (exchange.stamp_ns - p1 - probe) / 1e6
 
     def _matched(self, message: NtpMessage) -> Exchange | None:
-        """The question that an answer fits, if it was asked just before."""
+        """The request that an answer fits, if it was sent just before."""
         exchange = self._waiting.pop((message.dst, message.src, message.origin), None)
         if exchange is None and message.origin:
             key = next(
@@ -228,9 +228,10 @@ class ClockBook:
         return exchange
 
     def _believed(self, exchange: Exchange, stamp_ns: int) -> bool:
-        """The client's stamp is its clock's: it moves with packet time. A random stamp is anywhere
-        in 136 years, and a constant one stands still; a real one is near packet time, near 1970,
-        or stays as far off as it was a while ago."""
+        """True if the client's stamp is its clock: it advances with packet time. A random stamp is
+        anywhere in 136 years, and a constant one stands still; a real one is near packet time, near
+        1970, or as far off as it was a while ago.
+        """
         at = exchange.time_ns
         error = stamp_ns - at
         known = self._stamps.get(exchange.client)
@@ -244,7 +245,7 @@ class ClockBook:
         return at - known[0] >= LIMITS.steady_after_ns
 
     def state(self, servers: list[TimeServer], clients: Collection[str] | None = None) -> str:
-        """One word for the clock over the servers that were asked, by these clients if given."""
+        """One word for the clock over the servers in use, by these clients if given."""
         asked = [(s, s.side(clients)) for s in servers if s.requests or s.responses]
         if not asked:
             return "unknown"
@@ -255,7 +256,7 @@ class ClockBook:
             if all(
                 mine.unanswered < LIMITS.silent_requests and not s.responses for s, mine in asked
             ):
-                return "unknown"  # not asked often enough to say
+                return "unknown"  # not enough requests to decide
             return "silent"
         good = [s.side(clients) for s in answering if s.works(clients)]
         if not good:
@@ -268,7 +269,7 @@ class ClockBook:
     def record(
         self, is_local: Callable[[str], bool], clients: frozenset[str] | None = None
     ) -> ClockRecord:
-        """The clock's record; only servers that one of `clients` asked, when it is given."""
+        """The clock's record; only servers used by `clients`, if given."""
         servers = [
             s
             for s in self.servers.values()

@@ -1,9 +1,9 @@
-"""Connection attempts by whom they go to: answered, refused, blocked, failed in TLS, working.
+"""Connection attempts by target: answered, refused, blocked, failed in TLS, working.
 
-TCP flow rows that changed and the messages that explain them (ICMP errors, TLS) come in; one
-`Attempts` a server and port (and one an endpoint of the policy, see `health.endpoints`) goes out.
-The outcome of a flow is computed for all rows at once; only flows whose outcome changed are looked
-at one by one, at most `LOOKED_AT` of them a tick.
+Changed TCP flow rows and the messages that explain them (ICMP errors, TLS) come in; one `Attempts`
+per server and port (and one per endpoint of the policy, see `state.endpoints`) goes out. Outcomes
+are computed for all rows at once; only flows whose outcome changed are processed one by one, at
+most `LOOKED_AT` of them per tick.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from panotui.state.thresholds import thresholds
 CONNECTS_MAX = 4096
 LOOKED_AT = 512
 EVIDENCE = 8
-RECENT = 12  # attempts of a target that are kept
+RECENT = 12  # attempts kept per target
 LIMITS = thresholds().connects
 UNDECIDED, UNANSWERED, REFUSED, CONNECTED, ANSWERED, BROKEN = range(6)
 # UNANSWERED  SYN sent, nothing came back         REFUSED   RST to SYN
@@ -33,7 +33,7 @@ _REFUSED_STATE, _RESET = 6, 5
 
 
 def outcomes(rows: AnyRows) -> U8:
-    """The outcome (uint8) of each row of FLOW_DTYPE; UNDECIDED for all but TCP."""
+    """The outcome (uint8) of each row of FLOW_DTYPE; UNDECIDED for all rows that are not TCP."""
     tcp = rows["protocol"] == 6
     out: U8 = np.zeros(len(tcp), np.uint8)
     connected = (rows["synack_ns"] > 0) | ((rows["packets_in"] > 0) & (rows["packets_out"] > 0))
@@ -50,7 +50,7 @@ def outcomes(rows: AnyRows) -> U8:
         & (rows["payload_out"] > 0)
         & (rows["payload_in"] == 0)
         & (rows["rst_in"] > 0)
-        & ((rows["syn_out"] > 0) | (rows["syn_in"] > 0))  # an old one has said much before
+        & ((rows["syn_out"] > 0) | (rows["syn_in"] > 0))  # an old one may have sent much before
     )
     out[tcp & connected] = CONNECTED
     out[tcp & answered] = ANSWERED
@@ -81,7 +81,7 @@ class Attempts(Struct):
     # ICMP errors since the last success
     icmp: IcmpMessage | None = None
     icmp_count: int = 0
-    lost_at: IcmpMessage | None = None  # "time exceeded": the newest router that gave up
+    lost_at: IcmpMessage | None = None  # "time exceeded": the newest router that dropped the packet
     since_ns: int = 0  # the first failure after the last success
     # working
     connected_ns: int = 0
@@ -93,21 +93,22 @@ class Attempts(Struct):
     bytes: int = 0
 
     def worked_since(self, time_ns: int, step: int = SYN) -> bool:
-        """A step was passed at or after a time, by a connection that began then or by data."""
+        """A step succeeded at or after a time, by a connection that began then or by data."""
         if step > SYN:
             return self.success_ns >= time_ns > 0
         return max(self.connected_ns, self.success_ns) >= time_ns > 0
 
     def note(self, attempt: Attempt) -> None:
-        """Take an attempt as it stands now."""
+        """Store the present state of an attempt."""
         if attempt not in self.recent:
             self.recent.append(attempt)
         if attempt.failed and attempt.first_ns > self.success_ns and not self.since_ns:
             self.since_ns = attempt.first_ns
 
     def connected(self, time_ns: int) -> None:
-        """The server accepted a connection: what failed before it is over. Of one that is older
-        than the newest, as when it ends, nothing is new."""
+        """The server accepted a connection: earlier failures are over. For a connection older than
+        the newest one, as when it ends, nothing changes.
+        """
         if time_ns <= self.connected_ns:
             return
         self.connected_ns = time_ns
@@ -115,7 +116,7 @@ class Attempts(Struct):
         self.icmp = self.lost_at = None
 
     def succeeded(self, time_ns: int) -> None:
-        """The conversation worked."""
+        """The conversation succeeded."""
         self.connected(time_ns)
         if time_ns >= self.success_ns:
             self.success_ns = time_ns
@@ -142,7 +143,7 @@ class Attempts(Struct):
 
     @property
     def evidence(self) -> tuple[EvidenceRecord, ...]:
-        """What the failures show: the first, which says when it began, and the newest."""
+        """The first failure, which shows when it began, and the newest."""
         failed = self.failures
         chosen = failed if len(failed) <= 3 else [failed[0], *failed[-2:]]
         return tuple(e for a in chosen for e in a.evidence)[:EVIDENCE]
@@ -155,7 +156,7 @@ class Attempts(Struct):
 
     @property
     def state(self) -> str:
-        """`reachable`, `blocked`, `failing` or `unseen`: what the newest evidence says."""
+        """`reachable`, `blocked`, `failing` or `unseen`, by the newest evidence."""
         attempt = self.failing
         if attempt is not None:
             return "blocked" if attempt.passed < SYN else "failing"
@@ -163,7 +164,7 @@ class Attempts(Struct):
 
     @property
     def detail(self) -> str | None:
-        """A few words on a state that is not `reachable`."""
+        """A few words about a state that is not `reachable`."""
         attempt = self.failing
         if attempt is None:
             return None
@@ -180,8 +181,9 @@ class Attempts(Struct):
 
 
 class ConnectBook:
-    """`Attempts` by (server, port, whether they are the appliance's), least recently used first
-    to go."""
+    """`Attempts` by (server, port, whether they are the appliance's); the least recently used is
+    evicted first.
+    """
 
     def __init__(self, limit: int = CONNECTS_MAX) -> None:
         self.limit = limit
@@ -189,7 +191,7 @@ class ConnectBook:
         self.evicted = 0
 
     def at(self, server: str, port: int, ours: bool = True) -> Attempts:
-        """The target, made if it is new. `ours`: the appliance asks for it."""
+        """The target, created if it is new. `ours`: for attempts of the appliance."""
         key = (server, port, ours)
         target = self.targets.get(key)
         if target is None:
@@ -209,7 +211,7 @@ class ConnectBook:
         return [t for key, t in reversed(self.targets.items()) if key[2]]
 
     def alive(self, server: str, except_port: int) -> Attempts | None:
-        """Another port of the same server that answered somehow: the host is there."""
+        """Another port of the same server that answered somehow: the host is up."""
         for (address, port, _), target in self.targets.items():
             said = target.connected_ns or target.refused_ns or target.success_ns
             if address == server and port != except_port and said:
@@ -217,7 +219,7 @@ class ConnectBook:
         return None
 
     def control(self, wanted: Callable[[Attempts], bool], since_ns: int) -> Attempts | None:
-        """The newest target that works and fits `wanted`: the proof that the way is open."""
+        """The newest working target that fits `wanted`: the proof that the path is open."""
         working = [t for t in self.targets.values() if t.worked_since(since_ns) and wanted(t)]
         return max(working, key=lambda t: max(t.connected_ns, t.success_ns), default=None)
 
@@ -225,9 +227,9 @@ class ConnectBook:
 def take_flow(
     target: Attempts, row: FlowRow, key: int, outcome: int, was: int, old_syns: int
 ) -> None:
-    """Fold one flow's new outcome into a target.
+    """Add one flow's new outcome to a target.
 
-    `was` is its outcome before and `old_syns` the SYNs of it that were already counted.
+    `was` is its outcome before and `old_syns` its SYNs that were already counted.
     """
     first, last = row.first_ns, row.last_ns
     target.last_ns = max(target.last_ns, last)
@@ -276,23 +278,23 @@ _UNREACHABLE6 = {
 
 
 def icmp_meaning(message: IcmpMessage) -> str:
-    """What an ICMP unreachable says, in words."""
+    """The meaning of an ICMP unreachable, in words."""
     table = _UNREACHABLE4 if message.version == 4 else _UNREACHABLE6
     return table.get(message.code, f"unreachable, code {message.code}")
 
 
 def icmp_gives_up(message: IcmpMessage) -> bool:
-    """A router says that a packet has passed too many others (time exceeded in transit)."""
+    """A router reports that a packet has passed too many hops (time exceeded in transit)."""
     return message.code == 0 and message.type == (11 if message.version == 4 else 3)
 
 
 def icmp_blocks(message: IcmpMessage) -> bool:
-    """The message says that a connection cannot be made (not: fragmentation needed)."""
+    """The message means that a connection is impossible (not: fragmentation needed)."""
     if message.version == 4:
         return message.type == 3 and message.code != 4
     return message.type == 1
 
 
 def recent(time_ns: int, now_ns: int, seconds: float) -> bool:
-    """A time within the last `seconds`."""
+    """Whether a time is within the last `seconds`."""
     return time_ns > 0 and now_ns - time_ns <= seconds * SECOND

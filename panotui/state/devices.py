@@ -1,9 +1,9 @@
-"""Every device that was seen on the wire: who made it, what it is called, where it is.
+"""Every device that was seen on the wire: its maker, names and location.
 
-Ethernet pairs by the second, flow rows and the messages by which hosts say who they are (ARP,
-neighbour discovery, DHCP, mDNS and the like, LLDP and CDP) come in, `DeviceRecord`s go out, one a
-MAC address that has sent. Packets and bytes are what it sent. Times of first and last sight are
-those of whole seconds. Bounded: the least recently seen go first, and are counted.
+Ethernet pairs by the second, flow rows and messages by which hosts identify themselves (ARP,
+neighbour discovery, DHCP, mDNS and the like, LLDP and CDP) come in. `DeviceRecord`s go out, one per
+MAC address that has sent frames. Packets and bytes are those it sent. First and last times are in
+whole seconds. Bounded: the least recently seen devices are evicted first, and counted.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from panotui.site.view import SiteView
 from panotui.state.vendors import vendor_of
 
 DEVICES_MAX = 512
-ADDRESSES_MAX = 8  # of a device, the newest
+ADDRESSES_MAX = 8  # newest per device
 NAMES_MAX = 4
-FEW = 32  # rows of a tick that are taken one by one
-MACS_A_TICK = 1_024  # senders looked at in a tick, the busiest first
-PAIRS_A_TICK = 256  # of a MAC and an address or VLAN
+FEW = 32  # rows of a tick that are processed one by one
+MACS_A_TICK = 1_024  # senders processed per tick, the busiest first
+PAIRS_A_TICK = 256  # per MAC and an address or VLAN
 _GROUP = np.uint64(1 << 40)  # the group bit
-# Where a name is from, the better the smaller.
+# Sources of a name; lower is better.
 _BEST_BY = ("site", "discovery", "lldp", "cdp", "dhcp")
 _SPANNING = frozenset(("stp", "rstp", "mstp"))
 _ROLES = (
@@ -60,26 +60,26 @@ _ROLES = (
 
 
 class Device(Struct):
-    """What is kept of one MAC address."""
+    """The state of one MAC address."""
 
     mac: int
     first_ns: int
     last_ns: int
     packets: int = 0
     bytes: int = 0
-    interface: int = -1  # capture interface that it was last heard on
+    interface: int = -1  # last capture interface that received it
     port: str | None = None  # the appliance's, that it sends to
     vlan: int | None = None
     addresses: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    names: dict[str, str] = field(default_factory=dict)  # by where each is from
+    names: dict[str, str] = field(default_factory=dict)  # by source
     vendor_said: str | None = None
-    bridges: bool = False  # speaks LLDP, CDP or a spanning tree
-    outside: tuple[str, ...] = ()  # addresses of the Internet that it sends from, two at most
-    record: DeviceRecord | None = None  # as it was told last, until something changes
+    bridges: bool = False  # sends LLDP, CDP or spanning tree
+    outside: tuple[str, ...] = ()  # internet addresses that it sends from, two at most
+    record: DeviceRecord | None = None  # as reported last, until something changes
 
     @property
     def routes(self) -> bool:
-        """It sends for others; a host may have one address of the Internet, and no other."""
+        """It forwards for others; a plain host may have one internet address, and no other."""
         return len(self.outside) + bool(self.addresses) > 1
 
 
@@ -94,16 +94,16 @@ class DeviceBook:
     def __init__(self, view: SiteView, limit: int = DEVICES_MAX) -> None:
         self.devices: OrderedDict[int, Device] = OrderedDict()
         self.evicted = 0
-        self.skipped = 0  # senders that nobody looked at in a second with too many
+        self.skipped = 0  # senders skipped in a second with too many
         self._view = view
         self._limit = limit
         self._by_address: OrderedDict[str, int] = OrderedDict()
-        self._told: tuple[object, ...] = ()  # what the kept records were made with
+        self._told: tuple[object, ...] = ()  # inputs of the cached records
 
-    # ------------------------------------------------------------------ what comes in
+    # ------------------------------------------------------------------ input
 
     def update(self, rows: Rows) -> None:
-        """Take one tick's Ethernet pairs (LINK_SECOND_DTYPE)."""
+        """Process one tick's Ethernet pairs (LINK_SECOND_DTYPE)."""
         rows = rows[(rows["src_mac"] & _GROUP) == 0]
         rows = rows[rows["src_mac"] != 0]
         if not len(rows):
@@ -121,7 +121,7 @@ class DeviceBook:
         if len(macs) > MACS_A_TICK:
             self.skipped += len(macs) - MACS_A_TICK
             chosen = np.sort(np.argpartition(-size, MACS_A_TICK)[:MACS_A_TICK])
-        # in the order in which they were heard, so that eviction does not hang on the number
+        # in order of arrival, so that eviction does not depend on the MAC
         for i in chosen[np.argsort(first[chosen], kind="stable")].tolist():
             device = self._at(int(macs[i]), int(oldest[i]) * SECOND, int(newest[i]) * SECOND)
             device.packets += int(packets[i])
@@ -139,7 +139,7 @@ class DeviceBook:
                 found.port = ports[port]
 
     def _update_few(self, rows: Rows) -> None:
-        """The same of a quiet second, where numpy's calls would cost more than the rows."""
+        """The same for a quiet second, where numpy calls would cost more than the rows."""
         names = ("src_mac", "dst_mac", "second", "packets", "bytes", "interface", "ip4_src")
         spoken: set[tuple[int, int]] = set()
         to_us: set[tuple[int, int]] = set()
@@ -168,7 +168,7 @@ class DeviceBook:
                 self.devices[mac].port = ports[dst]
 
     def observe_flows(self, rows: AnyRows) -> None:
-        """Take changed flows: which VLAN a sender is in, and the addresses that it sends from."""
+        """Process changed flows: the VLAN of a sender, and the addresses that it sends from."""
         if not len(rows):
             return
         for macs, senders in (
@@ -190,7 +190,7 @@ class DeviceBook:
                     self._address(mac, address_text(version, raw.tobytes()))
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take what a host says of itself."""
+        """Process a message by which a host identifies itself."""
         if isinstance(message, ArpMessage):
             device = self._said(message.sender_mac, message.sender_ip, message)
             if device is not None and message.vlan >= 0:
@@ -220,7 +220,9 @@ class DeviceBook:
                 device.bridges = True
 
     def _neighbour(self, message: IcmpMessage) -> None:
-        """Neighbour discovery: of an advertisement the target, else the sender (RFC 4861, 4)."""
+        """Neighbour discovery: the target of an advertisement, otherwise the sender (RFC 4861,
+        4).
+        """
         if message.version != 6 or message.target_mac is None:
             return
         if message.type == 136:
@@ -237,7 +239,7 @@ class DeviceBook:
         device.record = None
 
     def _said(self, mac: str, address: str | None, message: AnyMessage) -> Device | None:
-        """The device of a MAC in a message, with an address that it says to have."""
+        """The device of a MAC in a message, with the address that it claims."""
         try:
             number = mac_value(mac)
         except ValueError:
@@ -272,7 +274,7 @@ class DeviceBook:
                 del self._by_address[address]
 
     def _address(self, mac: int, address: str) -> None:
-        """An address that a device sends from; those of the Internet are behind it."""
+        """An address that a device sends from; internet addresses are behind it."""
         device = self.devices.get(mac)
         if device is None:
             return
@@ -299,10 +301,10 @@ class DeviceBook:
     def records(
         self, ports: Sequence[str | None], names: Mapping[str, str]
     ) -> tuple[DeviceRecord, ...]:
-        """All devices in the order in which they were seen first.
+        """All devices in the order in which they were first seen.
 
-        `ports`: what to call each capture interface; `names`: of addresses, as the site and its
-        cameras have them.
+        `ports`: names of the capture interfaces; `names`: of addresses, as in the site and its
+        cameras.
         """
         made_with = (self._view.version, tuple(ports), dict(names))
         if made_with != self._told:
@@ -347,7 +349,7 @@ class DeviceBook:
             who |= self._view.who(address)
         if device.mac in facts.appliance_macs:
             return "appliance"
-        # a router sends for the addresses behind it: it is none of them
+        # a router sends for the addresses behind it: none of them is its own
         if device.routes:
             return "gateway" if who & Who.GATEWAY else "router"
         for bit, role in _ROLES:
@@ -357,8 +359,9 @@ class DeviceBook:
 
 
 def _distinct(macs: U64, addresses: U8) -> I64:
-    """Places of one row each of distinct pairs of a MAC (n,) and an address (n, 16); two pairs that
-    mix to the same number count as one until the next tick."""
+    """Positions of one row each of distinct pairs of a MAC (n,) and an address (n, 16); two pairs
+    with the same hash count as one until the next tick.
+    """
     words = np.ascontiguousarray(addresses).view(np.uint64)  # (n, 2)
     mixed = macs * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= words[:, 0] * np.uint64(0xC2B2AE3D27D4EB4F)

@@ -1,9 +1,9 @@
-"""The endpoints that the appliance needs: every cloud rule and service of the policy, with what
-was seen of it, and the site's DNS and time servers in the same terms.
+"""The endpoints that the appliance needs: every cloud rule and service of the policy, with its
+observed state, and the site's DNS and time servers in the same form.
 
-Flows that carry a name which a rule knows come in with their outcomes, and lookups of such a name
-that lead to no address; `EndpointRecord`s go out. A rule that nothing was seen of is one record
-with its pattern as host and the state `unseen`.
+Flows with a name that a rule matches come in with their outcomes, and failed lookups of such names;
+`EndpointRecord`s go out. A rule without traffic is one record with its pattern as host and the
+state `unseen`.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ class Endpoint(Struct):
     state: str = "unseen"
     state_since_ns: int | None = None
     bytes: int = 0
-    nameless: Lookup | None = None  # the lookup of its name that is in vain
+    nameless: Lookup | None = None  # the failed lookup of its name
 
     @property
     def key(self) -> str:
-        """`SERVICE/HOST/PORT`, as the screen names it."""
+        """`SERVICE/HOST/PORT`, its key on the screen."""
         return f"{self.rule.service}/{self.host}/{self.port}"
 
     @property
     def without_name(self) -> Lookup | None:
-        """The lookup whose failure keeps it from being reached: nothing worked since, no connection
-        lives on, and no later attempt came further."""
+        """The failed lookup that prevents connections to it: nothing has worked since, no
+        connection is open, and no later attempt got further.
+        """
         lookup, attempts = self.nameless, self.attempts
         if lookup is None or attempts.open_flows:
             return None
@@ -64,12 +65,12 @@ class Endpoint(Struct):
 
     @property
     def newest_state(self) -> str:
-        """`reachable`, `blocked`, `failing` or `unseen`: what the newest evidence says."""
+        """`reachable`, `blocked`, `failing` or `unseen`, by the newest evidence."""
         return "failing" if self.without_name is not None else self.attempts.state
 
     @property
     def detail(self) -> str | None:
-        """A few words on a state that is not `reachable`."""
+        """A few words about a state that is not `reachable`."""
         lookup = self.without_name
         return self.attempts.detail if lookup is None else _vain_words(lookup)
 
@@ -84,11 +85,11 @@ class EndpointBook:
         self.version = 0  # rises with each attempt
 
     def set_policy(self, policy: Policy) -> None:
-        """The policy was worked out again (the region was learnt)."""
+        """The policy was resolved again (the region was learnt)."""
         self.policy = policy
 
     def rule_of(self, host: str | None, transport: str, port: int) -> Rule | None:
-        """The cloud rule or service that names this host and carries this port."""
+        """The cloud rule or service that matches this host and port."""
         if not host:
             return None
         for match in self.policy.match_host(host):
@@ -98,7 +99,7 @@ class EndpointBook:
         return None
 
     def at(self, rule: Rule, host: str, port: int, server: str) -> Endpoint:
-        """The endpoint, made if it is new."""
+        """The endpoint, created if it is new."""
         key = (rule.service, host, port)
         endpoint = self.endpoints.get(key)
         if endpoint is None:
@@ -112,8 +113,9 @@ class EndpointBook:
         return endpoint
 
     def take_lookups(self, changed: Iterable[Lookup], askers: Container[str]) -> None:
-        """Take the lookups that began or ceased to be in vain. `askers`: the appliance's
-        addresses; empty while it is not known, and then everybody counts."""
+        """Process lookups that started or stopped failing. `askers`: the appliance's addresses;
+        empty while they are unknown, and then everyone counts.
+        """
         for lookup in changed:
             if askers and lookup.client not in askers:
                 continue
@@ -126,7 +128,7 @@ class EndpointBook:
             self.version += bool(mine)
 
     def _of_name(self, name: str) -> list[Endpoint]:
-        """The endpoint of a name that no connection was seen to, if a rule needs it."""
+        """The endpoint of a name without a connection, if a rule needs it."""
         for match in self.policy.match_host(name):
             rule = match.rule
             ports = [int(p) for p in rule.ports if p.isdigit()]
@@ -135,7 +137,7 @@ class EndpointBook:
         return []
 
     def judge_states(self, now_ns: int) -> list[tuple[Endpoint, str]]:
-        """Bring states up to date; returns (endpoint, old state) of those that changed."""
+        """Update the states; returns (endpoint, old state) of those that changed."""
         changed: list[tuple[Endpoint, str]] = []
         for endpoint in self.endpoints.values():
             state = endpoint.newest_state
@@ -162,8 +164,9 @@ class EndpointBook:
         mine: Collection[str] = (),
     ) -> tuple[EndpointRecord, ...]:
         """All endpoints in the policy's order, then DNS and NTP. `needed`: false in camera-only
-        mode; `servers` and `time_servers` are the site's own; `mine` the appliance's addresses, of
-        which alone it is told how a resolver serves them (none: everybody's)."""
+        mode; `servers` and `time_servers` are the site's own; `mine` are the appliance's addresses,
+        the only ones whose service by a resolver is reported (empty: everyone's).
+        """
         seen: dict[str, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
             seen.setdefault(endpoint.rule.id, []).append(endpoint)
@@ -230,7 +233,7 @@ def _record(endpoint: Endpoint, needed: bool) -> EndpointRecord:
 
 
 def _attempts_detail(endpoint: Endpoint) -> tuple[AttemptRecord, ...]:
-    """The last connections, and the lookups in vain beside them, oldest first."""
+    """The last connections, and failed lookups among them, oldest first."""
     records = [a.record() for a in endpoint.attempts.recent]
     lookup = endpoint.nameless
     if lookup is not None:
@@ -299,7 +302,7 @@ def _dns_records(
 
 
 def _unanswered_lookups(resolver: Resolver | None) -> tuple[AttemptRecord, ...]:
-    """What the client that fares best asks since the last answer, oldest first."""
+    """Queries of the client with the best results since the last answer, oldest first."""
     sides = resolver.sides.values() if resolver is not None else ()
     side = min(sides, key=lambda s: s.unanswered, default=None)
     if resolver is None or side is None:
@@ -314,7 +317,7 @@ def _unanswered_lookups(resolver: Resolver | None) -> tuple[AttemptRecord, ...]:
 
 
 def _unanswered_times(server: TimeServer | None) -> tuple[AttemptRecord, ...]:
-    """The newest questions for the time that got no answer, or none that fits, oldest first."""
+    """The newest time requests without an answer, or without one that fits, oldest first."""
     if server is None:
         return ()
     side = server.side()

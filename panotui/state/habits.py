@@ -1,10 +1,10 @@
-"""What a site usually does, learnt from minutes of it, and what departs from that.
+"""The usual values of a site, learnt from its minutes, and deviations from them.
 
-`Learner` takes minutes and gives a `Baseline`; `Watch` takes a baseline and minutes and says what
-has departed for long enough. A value departs when it lies outside its usual median by four spreads
-and by a share that matters, in each of `hold_minutes` minutes in a row and always on the
-same side. The cell of the hour of the week counts where it has two days or more, else that of the
-hour on weekdays or at weekends; around a full hour the neighbour's is as good.
+`Learner` takes minutes and returns a `Baseline`. `Watch` takes a baseline and minutes and returns
+deviations that have lasted long enough. A value deviates if it lies outside its usual median by
+four spreads and by a significant share, in each of `hold_minutes` consecutive minutes and always on
+the same side. The cell of the hour of the week is used if it has two days or more, otherwise that
+of the hour on weekdays or at weekends; near a full hour the neighbouring cell is also accepted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LIMITS = thresholds().habits
 PEERS_MOST = 4_096
 NAMED_MOST = 512  # cameras and endpoints
 _SIGMA = 1.4826  # of a normal distribution, to its median absolute deviation
-# measure -> (share that matters, least difference that matters, is less of it a departure?)
+# measure -> (significant share, least significant difference, whether less is a deviation)
 _MATTERS = {
     "rate_bps": (0.25, 50_000.0, True),
     "fps": (0.12, 1.0, True),
@@ -45,7 +45,7 @@ _MATTERS = {
 
 
 class Departure(Struct, frozen=True):
-    """One thing that is not as usual."""
+    """One deviation from the usual values."""
 
     kind: str  # "rate_bps", "fps", "gop_s", "loss", "absent", "reader", "rtt_ms", "quiet", "peer"
     subject: str  # a camera, an endpoint, a peer
@@ -67,7 +67,7 @@ def hour_of_week(time_s: int) -> int:
 
 
 class _Values(Struct):
-    """Minutes of one measure."""
+    """The minutes of one measure."""
 
     hours: array[int] = field(default_factory=lambda: array("B"))
     days: array[int] = field(default_factory=lambda: array("l"))
@@ -118,7 +118,7 @@ class _Endpoint(Struct):
 
 
 class Learner:
-    """Takes minutes in the order of time; memory: 13 bytes a measure and minute."""
+    """Takes minutes in order of time; memory: 13 bytes per measure and minute."""
 
     def __init__(self) -> None:
         self._cameras: dict[str, _Camera] = {}
@@ -130,7 +130,7 @@ class Learner:
         """Learn one minute."""
         if self._minutes and minute.time_s - self._last_s > 120:
             for known in self._endpoints.values():
-                known.last_s = 0  # nobody looked: that was no pause of theirs
+                known.last_s = 0  # no capture: that was no pause of theirs
         self._first_s = self._first_s or minute.time_s
         self._last_s = max(self._last_s, minute.time_s)
         self._minutes += 1
@@ -163,7 +163,7 @@ class Learner:
                 self._peers[peer] = None
 
     def baseline(self, site: str) -> Baseline:
-        """What was learnt."""
+        """The learnt baseline."""
         return Baseline(
             site=site,
             zone=time.strftime("%Z", time.localtime(self._last_s)),
@@ -196,7 +196,7 @@ class Learner:
 
 
 class _Side(Struct):
-    """How a measure has stood lately: 1 above, -1 below, 0 as usual."""
+    """Recent position of a measure: 1 above, -1 below, 0 as usual."""
 
     lately: deque[tuple[int, int, float]] = field(
         default_factory=lambda: deque(maxlen=LIMITS.hold_minutes)
@@ -206,7 +206,7 @@ class _Side(Struct):
 
 
 class Watch:
-    """Compares minutes, in the order of time, with a baseline."""
+    """Compares minutes, in order of time, with a baseline."""
 
     def __init__(self, baseline: Baseline) -> None:
         self._baseline = baseline
@@ -218,7 +218,7 @@ class Watch:
         self._last_s = 0
 
     def feed(self, minute: Minute) -> list[Departure]:
-        """All that departs after this minute."""
+        """All deviations after this minute."""
         if not self._began_s or minute.time_s - self._last_s > 120:
             self._began_s = minute.time_s  # nobody looked: what was so before is not known to last
             self._contact_s.clear()
@@ -241,7 +241,7 @@ class Watch:
         return [*self._told(), *(departure for _, departure in self._new.values())]
 
     def _told(self) -> Iterable[Departure]:
-        """The departures of measures; of one camera only what explains the others."""
+        """The deviations of measures; for one camera only the one that explains the others."""
         told = [side.told for side in self._sides.values() if side.told is not None]
         by_subject: dict[str, set[str]] = {}
         for departure in told:
@@ -346,7 +346,7 @@ def _near_edge(time_s: int) -> bool:
 
 
 def _well(series: Series, time_s: int) -> bool:
-    """Is it there in the neighbouring hours as well, where this one is near?"""
+    """Whether it also exists in the neighbouring hour, if that is near."""
     if not _near_edge(time_s):
         return True
     cells = (_usual(series, time_s + more)[0] for more in (-3600, 3600))
@@ -354,7 +354,7 @@ def _well(series: Series, time_s: int) -> bool:
 
 
 def _usual(series: Series, time_s: int) -> tuple[Cell | None, str]:
-    """The cell that is compared with, and how a person would say when that is."""
+    """The cell to compare with, and its time in words."""
     hour = hour_of_week(time_s)
     weekday = hour < FRIDAY_ENDS
     day = time.strftime("%A", time.localtime(time_s))
@@ -375,16 +375,16 @@ def _usual(series: Series, time_s: int) -> tuple[Cell | None, str]:
 
 
 def endpoint_of(flow: FlowRecord) -> str | None:
-    """`SERVICE/HOST/PORT` of a flow to an endpoint of the policy, else None."""
+    """`SERVICE/HOST/PORT` of a flow to an endpoint of the policy, otherwise None."""
     if flow.service is None or flow.verdict != "allowed" or flow.host is None:
         return None
     return f"{flow.service}/{flow.host}/{flow.dport}"
 
 
 def peer_of(flow: FlowRecord) -> str | None:
-    """Who speaks to whom, as far as that is a habit: what the policy allows by its rule, private
-    hosts by address, others by name; None for what is nobody's wish (broadcasts, unnamed pieces
-    of flows, ICMP)."""
+    """A pair of peers, as far as it is a habit: allowed traffic by its rule, private hosts by
+    address, others by name; None for unintended traffic (broadcasts, unnamed parts of flows, ICMP).
+    """
     if flow.transport not in ("tcp", "udp") or flow.own or flow.client_by == "first":
         return None
     target = ip_address(flow.dst)

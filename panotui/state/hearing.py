@@ -1,8 +1,8 @@
-"""Who hears which messages: books say so themselves, and each message goes to those that named it.
+"""Distribution of messages: books declare the types that they need, and get each such message.
 
-A listener declares the kinds of messages that it learns from (`hears`), and gets each of them with
-the number of its meter, in packet order, after the listeners before it. What nobody hears costs one
-look-up, so that the most frequent messages stay cheap.
+A listener declares the types of messages that it learns from (`hears`), and gets each of them with
+the number of its meter, in packet order, after the listeners before it. A message without listeners
+costs one lookup, so that the most frequent messages stay cheap.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Listener(Protocol):
     hears: ClassVar[frozenset[type]]
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Learn from one message of a kind in `hears`, of the meter with that number."""
+        """Learn from one message of a type in `hears`, of the meter with that number."""
 
 
 class Hearing:
@@ -32,7 +32,7 @@ class Hearing:
         self._ears: dict[type, tuple[Ear, ...]] = {}
 
     def of(self, kind: type) -> tuple[Ear, ...]:
-        """What to call with each message of a kind, in the order of the listeners."""
+        """The functions to call for each message of a type, in the order of the listeners."""
         ears = self._ears.get(kind)
         if ears is None:
             ears = tuple(one.observe for one in self._listeners if kind in one.hears)
@@ -40,6 +40,6 @@ class Hearing:
         return ears
 
     def tell(self, message: AnyMessage, meter: int) -> None:
-        """Show a message to those who hear its kind."""
+        """Pass a message to the listeners of its type."""
         for ear in self.of(type(message)):
             ear(message, meter)

@@ -1,10 +1,10 @@
-"""The ladder of a connection: how far each attempt came, and how it ended there.
+"""The ladder of a connection: how far each attempt got, and how it ended there.
 
-A flow row and what its messages said come in, an `Attempt` goes out: the last step that it passed
-(name, next hop, SYN, ClientHello, the server's flight, handshake, data) and how the next one ended
-(silent, refused, reset, closed, ...). Retries of a SYN or a hello are one attempt. A connection
-that is older than the capture has passed the steps that it must have passed. What a client cut
-short itself, before anybody could have answered, is no failure.
+A flow row and its messages come in, an `Attempt` goes out: the last step that succeeded (name, next
+hop, SYN, ClientHello, the server's flight, handshake, data) and how the next one ended (silent,
+refused, reset, closed, ...). Retransmissions of a SYN or a hello belong to one attempt. A
+connection older than the capture has passed the steps that it must have passed. If a client gave up
+before anybody could have answered, this is no failure.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def syns(count: int) -> str:
 
 
 class Attempt(Struct):
-    """One connection on its way up."""
+    """One connection and its progress."""
 
     key: int  # of its flow
     client: str
@@ -71,15 +71,15 @@ class Attempt(Struct):
     first_ns: int
     packet: int
     older: bool = False  # than the capture
-    passed: int = NEXT_HOP  # the last step that it passed
+    passed: int = NEXT_HOP  # the last step that succeeded
     how: str = "waiting"  # how the next step ended
     last_ns: int = 0
     syns: int = 0
     synacks: int = 0
     rtt_ms: float | None = None
-    again: int = 0  # the hello was sent so many times more
+    again: int = 0  # number of retransmissions of the hello
     evidence: list[EvidenceRecord] = field(default_factory=list)
-    # what its messages said
+    # content of its messages
     hello: TlsClientHello | None = None
     server_hello: TlsServerHello | None = None
     certificate: TlsCertificate | None = None
@@ -87,29 +87,29 @@ class Attempt(Struct):
     http: HttpMessage | None = None
     done: bool = False
     done_ns: int = 0
-    small_only: bool = False  # full-size segments are lost, small ones come through
-    due_ns: int = 0  # when silence will be said
+    small_only: bool = False  # full-size segments are lost, small ones arrive
+    due_ns: int = 0  # time at which silence is reported
 
     @property
     def failed(self) -> bool:
-        """It ended below data."""
+        """It ended before data."""
         return self.how in FAILURES
 
     @property
     def works(self) -> bool:
-        """It carried data, or its handshake was done."""
+        """It carried data, or its handshake succeeded."""
         return self.passed >= HANDSHAKE
 
     @property
     def distrusts(self) -> bool:
-        """The client leaves as soon as it has seen the server's certificate."""
+        """The client leaves right after seeing the server's certificate."""
         if self.how != "left" or self.passed != FLIGHT or self.server_hello is None:
             return False
         return self.last_ns - self.server_hello.time_ns < LIMITS.patience_ns
 
     @property
     def failing_step(self) -> int:
-        """The first step that it did not pass."""
+        """The first step that failed."""
         return min(self.passed + 1, OPEN)
 
     def words(self) -> str:
@@ -131,14 +131,14 @@ class Attempt(Struct):
         return ", ".join(parts)
 
     def record(self) -> AttemptRecord:
-        """As records show it."""
+        """The attempt as a record."""
         return AttemptRecord(
             time_ns=self.first_ns, packet=self.packet or None, address=self.server,
             passed=STEPS[self.passed], ended=self.how, text=self.words(),
         )  # fmt: skip
 
     def hear(self, message: AnyMessage) -> None:
-        """Take what a message of this connection says."""
+        """Process a message of this connection."""
         if isinstance(message, TlsClientHello):
             self.hello = self.hello or message
         elif isinstance(message, TlsServerHello):
@@ -154,7 +154,7 @@ class Attempt(Struct):
             self.http = message
 
     def climb(self, row: FlowRow, now_ns: int, tls: bool) -> None:
-        """Work out how far it came. `tls`: only a handshake or its data prove success."""
+        """Compute how far it got. `tls`: only a handshake or its data prove success."""
         first, last = row.first_ns, row.last_ns
         self.last_ns = last
         self.syns, self.synacks = row.syn_out, row.syn_in
@@ -235,8 +235,9 @@ class Attempt(Struct):
         self.small_only = gap and self.how in ("stalled", "left")
 
     def _half_hello(self, row: FlowRow, history: bytes) -> bool:
-        """The full-size part of the ClientHello is sent again and again, and the server's side has
-        acknowledged what came after it: it is there, and the large part is not."""
+        """The full-size part of the ClientHello is retransmitted again and again, while the server
+        has acknowledged later bytes: it is up, but the large part does not arrive.
+        """
         again, hello = row.retransmits_out, self.hello
         if again < 2 or hello is None or hello.size <= row.max_segment_out:
             return False
@@ -245,7 +246,7 @@ class Attempt(Struct):
         return each >= LIMITS.full_segment_bytes and b"a" in history[spoke:]
 
     def _answer(self, row: FlowRow, now_ns: int, history: bytes, passed: int) -> None:
-        """The client has spoken, and the server has said nothing yet."""
+        """The client has sent data, and the server has sent none yet."""
         self.passed = passed
         self.again = max(self.again, row.retransmits_out)
         spoke = row.first_payload_ns or row.first_ns
@@ -283,7 +284,7 @@ class Attempt(Struct):
 
 
 def _ended_by_server(history: bytes) -> bool:
-    """The server's side ended it first: by FIN or RST, in Zeek's letters."""
+    """The server ended it first, by FIN or RST, in Zeek's letters."""
     return _first(history, b"fr") < _first(history, b"FR")
 
 

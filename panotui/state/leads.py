@@ -1,7 +1,7 @@
-"""Where the number of a packet leads: into a capture, into an evidence file, or nowhere.
+"""The location of a packet number: in a capture, in an evidence file, or nowhere.
 
-What a meter counts live is no number that anybody can look up: it leaves as the frame number in the
-evidence file that holds the packet, or not at all. Numbers of captures stay what they are.
+The packet count of a live meter cannot be looked up: it is replaced by the frame number in the
+evidence file that holds the packet, or removed. Packet numbers of captures stay unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Lookup: TypeAlias = Callable[[str, int], EvidenceFileRecord | None]  # of a subj
 
 
 def with_evidence(snapshot: Snapshot, lookup: Lookup) -> Snapshot:
-    """Findings and violations with their evidence files and the frames in them, no live counts."""
+    """Findings and violations with their evidence files and frames, without live counts."""
     return without_counts(
         replace(
             snapshot,
@@ -36,7 +36,7 @@ def with_evidence(snapshot: Snapshot, lookup: Lookup) -> Snapshot:
 
 
 def finding_with(finding: FindingRecord, lookup: Lookup) -> FindingRecord:
-    """A finding with the evidence file of its present life."""
+    """A finding with the evidence file of its present period."""
     kept = lookup(key_of(finding), finding.first_time_ns)
     if kept is None:
         return finding
@@ -60,13 +60,14 @@ def violation_with(violation: ViolationRecord, lookup: Lookup) -> ViolationRecor
 
 
 def leads_nowhere(snapshot: Snapshot) -> bool:
-    """Whether numbers of packets are a live count."""
+    """Whether packet numbers are a live count."""
     return not snapshot.source.files
 
 
 def without_counts(snapshot: Snapshot) -> Snapshot:
-    """The same without the numbers that lead nowhere; that of a packet in an evidence file stands
-    for what it was counted as."""
+    """The same without numbers that cannot be looked up; a frame in an evidence file replaces its
+    count.
+    """
     if not leads_nowhere(snapshot):
         return snapshot
     return replace(

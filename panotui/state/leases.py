@@ -1,9 +1,9 @@
-"""Address leases: how far each DHCP client gets, and what the servers offer.
+"""Address leases: how far each DHCP client gets, and the servers' offers.
 
-`DhcpMessage`s and `ArpMessage`s come in; per client the steps DISCOVER, OFFER, REQUEST, ACK, and
-then renewal or DECLINE are kept, each with the packets that show it. A relay's or a mirror's copy
-of a message counts once. A REQUEST that names a server proves an OFFER of it, whether it was seen
-or not; a client that speaks from the address that it asked for proves its ACK.
+`DhcpMessage`s and `ArpMessage`s come in. For each client the steps DISCOVER, OFFER, REQUEST, ACK,
+and then renewal or DECLINE are kept, each with its packets. A relay's or a mirror's copy of a
+message counts once. A REQUEST that names a server proves that server's OFFER, whether it was seen
+or not; a client that sends from the requested address proves its ACK.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from panotui.model import SECOND, AnyMessage, ArpMessage, DhcpMessage
 from panotui.state.thresholds import thresholds
 
 CLIENTS_MAX = 1024
-SERVERS_MAX = 8  # of one client, or network
+SERVERS_MAX = 8  # per client, or network
 NETWORKS_MAX = 64
-SHOWN = 8  # packets of a row that are kept as evidence
+SHOWN = 8  # most packets of a row kept as evidence
 LIMITS = thresholds().leases
-# clients ask in rounds of up to a minute and pause for some minutes: what lies further back than
-# this belongs to another attempt
+# clients repeat requests for up to a minute and pause for some minutes: anything older than this
+# belongs to another attempt
 
 
 class Seen(Struct, frozen=True):
-    """A packet that shows a step."""
+    """A packet that proves a step."""
 
     time_ns: int
     packet: int
@@ -35,7 +35,7 @@ class Seen(Struct, frozen=True):
 
 
 class Row(Struct):
-    """Messages of one kind in a row, the newest last."""
+    """Consecutive messages of one kind, the newest last."""
 
     count: int = 0
     first_ns: int = 0
@@ -44,8 +44,9 @@ class Row(Struct):
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
     def add(self, message: DhcpMessage, text: str, *, ages: bool = True) -> bool:
-        """Count a message; false when it is a copy of the one before. Renewals lie hours apart
-        and do not age."""
+        """Count a message; false if it is a copy of the one before. Renewals are hours apart and do
+        not age.
+        """
         if (
             message.xid == self.xid
             and message.time_ns - self.last_ns < LIMITS.copy_ns
@@ -61,13 +62,13 @@ class Row(Struct):
         return True
 
     def clear(self) -> None:
-        """Begin a new row."""
+        """Start a new row."""
         self.count = self.first_ns = 0
         self.seen.clear()
 
 
 class Offer(Struct, frozen=True):
-    """What a server gives: its options decide whether it belongs to the site."""
+    """A server's offer: its options show whether the server belongs to the site."""
 
     server: str
     seen: Seen
@@ -78,7 +79,7 @@ class Offer(Struct, frozen=True):
     mac: str
 
     def contradicts(self, other: Offer) -> str | None:
-        """In what a client would be led elsewhere: "network", "gateway" or "resolver"."""
+        """What differs for the client: "network", "gateway" or "resolver"."""
         if self.network and other.network and self.network != other.network:
             return "network"
         if self.routers and other.routers and not set(self.routers) & set(other.routers):
@@ -89,7 +90,7 @@ class Offer(Struct, frozen=True):
 
 
 class Lease(Struct):
-    """One client and how far it got."""
+    """One client, and how far it got."""
 
     mac: str
     host_name: str | None = None
@@ -98,30 +99,30 @@ class Lease(Struct):
     requests: Row = field(default_factory=Row)  # since the last ACK or NAK
     declines: Row = field(default_factory=Row)
     offers: Row = field(default_factory=Row)
-    answered: bool = False  # an OFFER, ACK or NAK to this client was seen here
-    address: str | None = None  # leased, as the last ACK or a renewal says
+    answered: bool = False  # an OFFER, ACK or NAK to this client was captured
+    address: str | None = None  # leased, by the last ACK or a renewal
     lease_s: int | None = None
     leased_ns: int = 0  # of the last ACK
     server: str | None = None
-    astray: Seen | None = None  # the last ACK gave an address and no gateway
-    asked: str = ""  # the address of the last REQUEST
-    renewing: bool = False  # the requests are for an address that is in use
+    astray: Seen | None = None  # the last ACK had an address and no gateway
+    asked: str = ""  # the address in the last REQUEST
+    renewing: bool = False  # the requests are for an address in use
     declined: str = ""
     declined_for: str = ""  # MAC of the host that uses it
     nak: DhcpMessage | None = None
     nak_seen: tuple[Seen, ...] = ()
     by_server: OrderedDict[str, Offer] = field(default_factory=OrderedDict)
-    last_ns: int = 0  # the newest message of or to the client
+    last_ns: int = 0  # the newest message from or to the client
 
     @property
     def in_trouble(self) -> bool:
-        """A step is open: something was asked and not answered, refused or declined."""
+        """A step is open: a request was not answered, refused or declined."""
         rows = (self.discovers, self.unclaimed, self.requests, self.declines)
         return self.nak is not None or any(row.count for row in rows)
 
     @property
     def until_ns(self) -> int:
-        """When the lease ends, 0 when that is not known."""
+        """End of the lease, 0 if unknown."""
         return self.leased_ns + self.lease_s * SECOND if self.leased_ns and self.lease_s else 0
 
 
@@ -132,16 +133,16 @@ class LeaseBook:
 
     def __init__(self) -> None:
         self.clients: OrderedDict[str, Lease] = OrderedDict()
-        self.served_ns = 0  # the newest ACK to anybody
-        self.served: str = ""  # and to whom
-        self.rogue: tuple[Offer, Offer, str] | None = None  # the first, the other, in what
+        self.served_ns = 0  # the newest ACK to anyone
+        self.served: str = ""  # and its client
+        self.rogue: tuple[Offer, Offer, str] | None = None  # the first, the other, the difference
         self.offered: OrderedDict[str, int] = OrderedDict()  # server -> its newest OFFER
-        # by network: what each server gives to anybody
+        # by network: the offers of each server
         self._given: OrderedDict[str, OrderedDict[str, Offer]] = OrderedDict()
         self._defended: OrderedDict[str, tuple[str, Seen]] = OrderedDict()  # address -> answer
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take a DHCP message, or an ARP message that says who uses an address."""
+        """Process a DHCP message, or an ARP message that shows which host uses an address."""
         if isinstance(message, ArpMessage):
             self._observe_arp(message)
         elif isinstance(message, DhcpMessage):
@@ -184,7 +185,7 @@ class LeaseBook:
         renewing = message.client_ip is not None
         wanted = message.requested_ip or message.client_ip or ""
         if message.server_id is not None:
-            lease.discovers.clear()  # it names the server whose OFFER it takes
+            lease.discovers.clear()  # it names the server whose OFFER it accepts
             lease.server = message.server_id
         lease.unclaimed.clear()
         lease.offers.clear()
@@ -254,7 +255,7 @@ class LeaseBook:
         lease.nak, lease.nak_seen = message, (*asked, refused)
 
     def _compare(self, lease: Lease, message: DhcpMessage) -> None:
-        """Do two servers lead one client to different places?"""
+        """Check whether two servers give one client different settings."""
         server = message.server_id or message.src
         text = f"{message.type.upper()} of {message.your_ip} by {server}"
         mine = Offer(
@@ -281,8 +282,9 @@ class LeaseBook:
             lease.by_server.popitem(last=False)
 
     def _compare_in_network(self, mine: Offer) -> None:
-        """Servers of one network lead all its clients to the same gateway and resolver. Networks
-        are no contradiction here: several may be mirrored."""
+        """Servers of one network must give all its clients the same gateway and resolver. Different
+        networks are no contradiction here: several may be mirrored.
+        """
         if mine.network is None:
             return
         given = self._given.setdefault(mine.network, OrderedDict())

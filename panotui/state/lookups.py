@@ -1,9 +1,8 @@
-"""Names that hosts look up: by client, name and type, how far each lookup gets, and with whom.
+"""Lookups of names: by client, name and type, how far each lookup gets, and with which server.
 
-`DnsMessage`s come in. A lookup succeeds when any server gives an address that can be used; what a
-server said before is then history. Answers that are no use are kept by server and kind, with the
-packets that show them. What is an address "that can be used" the caller says, because it depends on
-the site. All tables are bounded.
+`DnsMessage`s come in. A lookup succeeds when any server gives a usable address; earlier answers
+then no longer matter. Useless answers are kept by server and kind, with their packets. The caller
+decides whether an address is usable, because it depends on the site. All tables are bounded.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from panotui.model import AnyMessage, DnsMessage
 from panotui.state.thresholds import thresholds
 
 LOOKUPS_MAX = 2048
-SERVERS_MAX = 8  # of one name
+SERVERS_MAX = 8  # per name
 SHOWN = 8
 LIMITS = thresholds().lookups
 _KINDS = {"NXDOMAIN": "nxdomain", "SERVFAIL": "servfail", "REFUSED": "refused"}
 
 
 class Seen(Struct, frozen=True):
-    """A packet that shows something."""
+    """A packet that proves something."""
 
     time_ns: int
     packet: int
@@ -32,7 +31,7 @@ class Seen(Struct, frozen=True):
 
 
 class Useless(Struct):
-    """Answers of one kind that one server gives for one name and type."""
+    """Answers of one kind from one server for one name and type."""
 
     server: str
     kind: str  # "nxdomain", "servfail", "refused", "nodata"
@@ -40,12 +39,12 @@ class Useless(Struct):
     count: int = 0
     first_ns: int = 0
     last_ns: int = 0
-    through: str = ""  # the name that an alias leads to
+    through: str = ""  # target of an alias
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
 class Given(Struct):
-    """The addresses that one server gives for one name."""
+    """The addresses from one server for one name."""
 
     server: str
     type: str
@@ -53,21 +52,21 @@ class Given(Struct):
     count: int
     first_ns: int
     last_ns: int
-    aliases: tuple[str, ...] = ()  # names that the answer leads through
+    aliases: tuple[str, ...] = ()  # names on the way of the answer
     seen: deque[Seen] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
 
 class Vain(Struct, frozen=True):
-    """A question for an address that led to none."""
+    """An address query that led to no address."""
 
     asked_ns: int
-    packet: int  # of the answer, or of the question that got none
+    packet: int  # of the answer, or of the unanswered query
     server: str
     said: str  # "NXDOMAIN", "SERVFAIL", "REFUSED", "no address", "no answer"
 
 
 class Lookup(Struct):
-    """One name that one client asks for."""
+    """One name requested by one client."""
 
     client: str
     name: str
@@ -91,13 +90,14 @@ class LookupBook:
         self._changed: dict[tuple[str, str], None] = {}
 
     def drain_changed(self) -> list[Lookup]:
-        """The lookups that began or ceased to be in vain since the last call, and those in vain
-        that were asked again."""
+        """The lookups that started or stopped failing since the last call, and failing ones that
+        were repeated.
+        """
         changed, self._changed = self._changed, {}
         return [self.lookups[key] for key in changed if key in self.lookups]
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take a question or an answer for an address (unicast DNS only)."""
+        """Process a query or an answer for an address (unicast DNS only)."""
         if not isinstance(message, DnsMessage) or message.type not in ("A", "AAAA"):
             return
         if message.transport not in ("udp", "tcp"):
@@ -115,7 +115,7 @@ class LookupBook:
             return
         lookup.answered[message.type] = message.time_ns
         if message.truncated:
-            return  # the whole answer comes over TCP
+            return  # the whole answer follows over TCP
         addresses = tuple(a.data for a in message.answers if a.type == message.type)
         if message.rcode == "NOERROR" and addresses:
             self._given(lookup, message, addresses)
@@ -129,7 +129,7 @@ class LookupBook:
                 self._in_vain(lookup, message.type, vain)
 
     def _ask_again(self, lookup: Lookup, message: DnsMessage) -> None:
-        """The question before, if it got no answer."""
+        """The previous query, if it got no answer."""
         asked_ns, packet, server = lookup.asked.get(message.type, (0, 0, ""))
         unanswered = asked_ns > lookup.answered.get(message.type, 0)
         if unanswered and message.time_ns - asked_ns >= LIMITS.repeated_ns:
@@ -137,7 +137,7 @@ class LookupBook:
 
     def _in_vain(self, lookup: Lookup, kind: str, vain: Vain) -> None:
         if kind == "AAAA" and ("A" in lookup.asked or vain.said == "no address"):
-            return  # the other question decides
+            return  # the other query decides
         last = lookup.vain[-1] if lookup.vain else None
         if last is not None and (last.asked_ns, last.said) == (vain.asked_ns, vain.said):
             return  # a mirror's copy of the answer

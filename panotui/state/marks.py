@@ -1,8 +1,8 @@
-"""What persons know of already: the one place for the mark "known" of findings and violations.
+"""Marks: the one place for findings and violations that users have marked as known.
 
-A mark is an opinion about a record, not part of what was measured: it is laid over the records that
-leave, wherever they come from (the engine's books, a recording). All screens that look at one state
-share its marks; a recorder keeps them.
+A mark is an opinion about a record, not a measurement. It is added to records on output, wherever
+they come from (the engine's books, a recording). All screens of one state share its marks; a
+recorder stores them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MARKS_MAX = 10_000
 
 
 def key_of(record: FindingRecord | ViolationRecord) -> str:
-    """What a record's mark is kept under."""
+    """The key of a record's mark."""
     if isinstance(record, ViolationRecord):
         return f"violation:{record.id}"
     return f"finding:{record.name}"
 
 
 class Marks:
-    """The keys that persons have marked."""
+    """The keys that users have marked."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = set(keys)
@@ -40,7 +40,7 @@ class Marks:
         self.version += 1
 
     def set(self, key: str, known: bool) -> bool:
-        """Mark a key, or take the mark away; false when there is no room for one more."""
+        """Mark a key, or remove the mark; false if there is no room for another."""
         if known and key not in self._keys and len(self._keys) >= MARKS_MAX:
             return False
         (self._keys.add if known else self._keys.discard)(key)
@@ -57,7 +57,7 @@ class Marks:
         )
 
     def _knows(self, finding: FindingRecord) -> bool:
-        """Who knows of a violation knows of the finding that explains it."""
+        """A known violation makes the finding that explains it known."""
         return key_of(finding) in self._keys or f"violation:{finding.violation}" in self._keys
 
     def over_violations(self, found: tuple[ViolationRecord, ...]) -> tuple[ViolationRecord, ...]:
@@ -71,7 +71,7 @@ class Marks:
         )  # fmt: skip
 
     def over_snapshot(self, snapshot: Snapshot) -> Snapshot:
-        """A snapshot of which others may have been marked since it was made."""
+        """A snapshot with the present marks, which may be newer."""
         findings = self.over_findings(snapshot.findings)
         violations = self.over_violations(snapshot.violations)
         findings_known, violations_known = open_and_known(findings, violations)
@@ -97,8 +97,9 @@ class Marks:
 
 
 def is_well(findings: Iterable[FindingRecord], violations: Iterable[ViolationRecord]) -> bool:
-    """Nothing is open that a person does not know of. What only hangs on a finding that is known
-    is known with it."""
+    """Nothing is open except known records. Findings that depend on a known one are known with
+    it.
+    """
     opened = [f for f in findings if f.cleared_time_ns is None and f.severity != "info"]
     known = {f.key for f in opened if f.known}
     return all(f.known or f.hidden_by in known for f in opened) and all(
@@ -107,7 +108,7 @@ def is_well(findings: Iterable[FindingRecord], violations: Iterable[ViolationRec
 
 
 def open_notes(findings: Iterable[FindingRecord]) -> int:
-    """How many open findings are for information only, and not marked."""
+    """The number of open findings that are information only, and not marked."""
     return sum(
         f.severity == "info" and not f.known and f.cleared_time_ns is None and f.hidden_by is None
         for f in findings
@@ -117,7 +118,7 @@ def open_notes(findings: Iterable[FindingRecord]) -> int:
 def open_and_known(
     findings: Iterable[FindingRecord], violations: Iterable[ViolationRecord]
 ) -> tuple[int, int]:
-    """How many open findings, and open violations, persons know of."""
+    """The number of open findings and violations that users have marked as known."""
     return (
         sum(f.known and f.cleared_time_ns is None and f.hidden_by is None for f in findings),
         sum(v.known and v.state == "open" for v in violations),

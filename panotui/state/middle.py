@@ -1,4 +1,4 @@
-"""The middle of some numbers."""
+"""The median."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def median(values: Iterable[float]) -> float:
-    """The middle one in order, of two in the middle their mean; ValueError of none.
+    """The middle value; of two middle values their mean; ValueError for none.
 
     `statistics.median` does the same, but importing it costs each start 3 ms.
     """

@@ -1,9 +1,9 @@
 """The appliance's Ethernet ports: counters, rates, peaks and state, from its MAC addresses.
 
-`LINK_SECOND_DTYPE` rows (Ethernet pairs by the second) and `LinkReading`s come in, `PortRecord`s
-go out. *In* is towards the appliance. On a mirror the link readings are the probe's own, and the
-record says so. Counters are kept by MAC from the first packet on, so that a port that is recognised
-late has its whole history.
+`LINK_SECOND_DTYPE` rows (Ethernet pairs by the second) and `LinkReading`s come in, `PortRecord`s go
+out. *In* is towards the appliance. On a mirror the link readings are those of the capture
+interface, and the record says so. Counters are kept by MAC from the first packet on, so that a port
+that is recognised late has its whole history.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from panotui.state.thresholds import thresholds
 
 HISTORY_S = 60
 MACS_MAX = 1024
-ROWS_A_TICK = 512  # Ethernet pairs looked at one by one in a tick, the busiest first
+ROWS_A_TICK = 512  # Ethernet pairs processed one by one per tick, the busiest first
 PAUSE_MAC = 0x0180_C200_0001
 PAUSERS_MAX = 64
 LOOPS_KEPT = 512
@@ -38,7 +38,7 @@ LIMITS = thresholds().ports
 
 
 class PortFacts(Struct, frozen=True):
-    """What the site says of a port, declared or inferred."""
+    """The site's facts about a port, declared or inferred."""
 
     name: str
     role: str | None
@@ -60,9 +60,9 @@ class MacCount(Struct):
     last_out_ns: int = 0
     last_in_ns: int = 0
     last_ns: int = 0
-    busy: int = 0  # seconds in which there was anything
-    longest_gap_s: int = 0  # between two of them
-    longest_hush_s: int = 0  # between two seconds in which it sent
+    busy: int = 0  # seconds with any traffic
+    longest_gap_s: int = 0  # longest pause between two of them
+    longest_hush_s: int = 0  # longest pause between two seconds in which it sent
     unreturned: int = 0  # packets to it since it last sent
     interfaces: set[int] = field(default_factory=set)
     seconds: OrderedDict[int, list[int]] = field(default_factory=OrderedDict)  # s -> [in, out]
@@ -93,7 +93,7 @@ class MacCount(Struct):
 
 
 class Looped(Struct, frozen=True):
-    """Frames of one sender in one second that came round in a loop."""
+    """Frames of one sender in one second that are part of a loop."""
 
     second: int
     interface: int
@@ -103,7 +103,7 @@ class Looped(Struct, frozen=True):
 
 
 class LinkState(Struct):
-    """What is known of a capture interface on this machine, with a minute of its readings."""
+    """A capture interface on this machine, with a minute of its readings."""
 
     reading: LinkReading
     first: LinkReading
@@ -112,7 +112,7 @@ class LinkState(Struct):
     recent: deque[LinkReading] = field(default_factory=lambda: deque(maxlen=64))
 
     def rise(self, name: str, span_ns: int) -> int:
-        """How much a cumulative counter of the readings grew over the last `span_ns`."""
+        """Growth of a cumulative counter of the readings over the last `span_ns`."""
         start = self.reading.time_ns - span_ns
         base = next((r for r in self.recent if r.time_ns >= start), self.first)
         new, old = getattr(self.reading, name), getattr(base, name)
@@ -122,7 +122,7 @@ class LinkState(Struct):
 
 
 class PortBook:
-    """All appliance ports; `facts` is brought up to date whenever the site view changes."""
+    """All appliance ports; `facts` is updated whenever the site view changes."""
 
     hears: ClassVar[frozenset[type]] = frozenset((NeighbourMessage,))
 
@@ -136,7 +136,7 @@ class PortBook:
         self.copied: tuple[int, int] = (
             0,
             0,
-        )  # time and packet near the newest of a mirror's copies
+        )  # time and packet near the newest copy by a mirror
         self.pauses: OrderedDict[int, OrderedDict[int, int]] = OrderedDict()  # MAC -> second -> n
         self.loops: deque[Looped] = deque(maxlen=LOOPS_KEPT)
         self.skipped = 0
@@ -145,7 +145,7 @@ class PortBook:
         self._by_mac: dict[int, str] = {}
 
     def set_facts(self, facts: tuple[PortFacts, ...]) -> None:
-        """The ports as the site view sees them now."""
+        """The ports as in the present site view."""
         self.facts = facts
         self._by_mac = {mac: f.name for f in facts for mac in f.macs}
 
@@ -154,7 +154,7 @@ class PortBook:
         return self._by_mac.get(mac)
 
     def update(self, rows: Rows) -> None:
-        """Take one tick's Ethernet pairs."""
+        """Process one tick's Ethernet pairs."""
         if not len(rows):
             return
         self.last_second = max(self.last_second, int(rows["second"].max()))
@@ -239,7 +239,7 @@ class PortBook:
         return count
 
     def link(self, reading: LinkReading) -> bool:
-        """Take one reading of a capture interface; true when its carrier changed."""
+        """Process one reading of a capture interface; true if its carrier changed."""
         state = self.links.get(reading.interface)
         if state is None:
             state = self.links[reading.interface] = LinkState(reading, reading)
@@ -272,7 +272,7 @@ class PortBook:
             self.neighbours.pop(message.interface, None)
 
     def interface_index(self, facts: PortFacts, names: tuple[str, ...]) -> int | None:
-        """Which capture interface shows a port: by name, else where its MACs were seen."""
+        """The capture interface that shows a port: by name, otherwise where its MACs were seen."""
         if facts.interface in names:
             return names.index(facts.interface)
         seen = {i for mac in facts.macs if mac in self.macs for i in self.macs[mac].interfaces}
@@ -280,7 +280,9 @@ class PortBook:
 
     def state_of(self, facts: PortFacts, now_ns: int, ours: bool, interface: str | None) -> str:
         """`up`, `down`, `silent` or `unknown`, from traffic and the link of the `interface` that
-        shows the port: the appliance's own, or `ours`, which only tells whether we see anything."""
+        shows the port: the appliance's own, or `ours`, which only shows whether we capture
+        anything.
+        """
         # on the appliance itself a port's interface has the port's name
         link = self.links.get(interface or ("" if ours else facts.name))
         if link is not None and not ours and link.reading.up is False:
@@ -298,7 +300,7 @@ class PortBook:
         return "unknown"
 
     def due_ns(self, now_ns: int) -> int:
-        """When the next port falls silent, if it says nothing more."""
+        """When the next port falls silent without further packets."""
         lasts = (self.macs[m].last_out_ns for f in self.facts for m in f.macs if m in self.macs)
         overs = (last + LIMITS.silent_ns + 1 for last in lasts)
         return min((over for over in overs if over > now_ns), default=NEVER)
@@ -311,8 +313,9 @@ class PortBook:
         topology: str | None,
         history_s: int = HISTORY_S,
     ) -> tuple[PortRecord, ...]:
-        """All ports. `ours`: the capture interfaces are the probe's own, not the appliance's;
-        `history_s`: so many seconds of their rates."""
+        """All ports. `ours`: the capture interfaces are not the appliance's; `history_s`: seconds
+        of their rates.
+        """
         return tuple(
             self._record(f, now_ns, interfaces, ours, topology, history_s) for f in self.facts
         )
@@ -328,7 +331,7 @@ class PortBook:
     ) -> PortRecord:
         counts = [self.macs[m] for m in sorted(facts.macs) if m in self.macs]
         index = self.interface_index(facts, interfaces)
-        # what the site file names may be another machine's
+        # the site file may name another machine's interfaces
         interface = interfaces[index] if index is not None else facts.interface
         state = self.state_of(facts, now_ns, ours, interface)
         if state == "silent" and topology == "single" and len(self.facts) > 1:
@@ -375,7 +378,7 @@ class PortBook:
     def _history(
         counts: list[MacCount], now_ns: int, history_s: int
     ) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
-        """Bits a second over the last seconds, newest (complete) second last."""
+        """Bits per second over the last seconds, newest (complete) second last."""
         last = now_ns // SECOND
         first = min((c.first_ns // SECOND for c in counts), default=last)
         sides: list[tuple[float | None, ...]] = []

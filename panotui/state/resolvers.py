@@ -1,9 +1,9 @@
-"""DNS servers: what they were asked, how quickly and how well they answered.
+"""DNS servers: their queries, response times and failures.
 
-`DnsMessage`s come in; per server counts, response times and failures go out, and per client of a
-server what it waits for in vain, because one client's silence is not another's. Questions are
-matched with answers by (client, port, server, id, name, type); a repeated question counts once for
-its time, which runs from the first of them (RFC 1035, 7.3).
+`DnsMessage`s come in. Per server, counts, response times and failures go out; per client of a
+server, its unanswered queries, because one client's silence is not another's. Queries are matched
+with answers by (client, port, server, id, name, type); a repeated query counts once for its time,
+which runs from the first of them (RFC 1035, 7.3).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from panotui.state.middle import median
 from panotui.state.thresholds import thresholds
 
 RESOLVERS_MAX = 64
-CLIENTS_MAX = 64  # of one resolver
+CLIENTS_MAX = 64  # per resolver
 WAITING_MAX = 4096
 PAIRS_MAX = 1024
 LIMITS = thresholds().resolvers
@@ -29,25 +29,25 @@ Question = tuple[str, int, str, int, str, str]
 
 
 class Lost(Struct, frozen=True):
-    """A question that got no answer, although the server answered others meanwhile."""
+    """A query without an answer, although the server answered others meanwhile."""
 
     time_ns: int
     packet: int
     name: str
     type: str
-    raced: bool  # the other question of the same name, asked at once, was answered
-    again: bool  # it was asked once more: somebody waited for it
+    raced: bool  # the other query for the same name, sent at once, was answered
+    again: bool  # it was repeated: somebody waited for it
 
 
 class Side(Struct):
-    """What one client asks one server, and waits for."""
+    """One client's queries to one server, and those it waits for."""
 
     queries: int = 0
     answers: int = 0
     errors: int = 0  # of the answers: SERVFAIL and REFUSED
-    errors_in_a_row: int = 0  # since the last answer of use
-    error_names: set[str] = field(default_factory=set)  # that they were about
-    unanswered: int = 0  # questions that went without an answer since the last answer
+    errors_in_a_row: int = 0  # since the last useful answer
+    error_names: set[str] = field(default_factory=set)  # names that they were about
+    unanswered: int = 0  # unanswered queries since the last answer
     unanswered_first_ns: int = 0
     unanswered_seen: deque[tuple[int, int, str]] = field(
         default_factory=lambda: deque(maxlen=SHOWN)
@@ -55,12 +55,12 @@ class Side(Struct):
     last_answer_ns: int = 0
     lost: deque[Lost] = field(default_factory=lambda: deque(maxlen=LOST_KEPT))
     asked: deque[int] = field(default_factory=lambda: deque(maxlen=2 * LOST_KEPT))  # times
-    # from the last answer before to the first one after: nothing at all was answered in between
+    # from the last answer before to the first one after: no query was answered in between
     outages: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
     @property
     def refuses_all(self) -> bool:
-        """It has lately been answered nothing but errors, whatever the name."""
+        """It has recently received only errors, whatever the name."""
         return len(self.error_names) >= LIMITS.error_names
 
     def answered(self, time_ns: int) -> None:
@@ -79,12 +79,12 @@ class Side(Struct):
 
 
 class Resolver(Struct):
-    """What is known of one DNS server."""
+    """The state of one DNS server."""
 
     address: str
     queries: int = 0
     answers: int = 0
-    failures: int = 0  # SERVFAIL, REFUSED and silence
+    failures: int = 0  # SERVFAIL, REFUSED and no answer
     times_ms: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     slowest: deque[tuple[int, int, float, str]] = field(default_factory=lambda: deque(maxlen=4))
     sides: OrderedDict[str, Side] = field(default_factory=OrderedDict)  # by client
@@ -97,7 +97,7 @@ class Resolver(Struct):
         return median(self.times_ms) if self.times_ms else None
 
     def sides_of(self, clients: Collection[str]) -> list[Side]:
-        """What these clients ask of it; all clients where none is named."""
+        """The sides of these clients; of all clients if none is named."""
         return [side for client, side in self.sides.items() if client in clients or not clients]
 
 
@@ -110,13 +110,13 @@ class ResolverBook:
         self.resolvers: OrderedDict[str, Resolver] = OrderedDict()
         self._waiting: OrderedDict[Question, tuple[int, int]] = OrderedDict()
         self._repeated: OrderedDict[Question, int] = OrderedDict()
-        # (client, server, name) -> (type, asked) of the questions that were answered lately
+        # (client, server, name) -> (type, asked) of recently answered queries
         self._good: OrderedDict[tuple[str, str, str], deque[tuple[str, int]]] = OrderedDict()
         self.evicted = 0
-        self.version = 0  # changes when a question has waited too long
+        self.version = 0  # changes when a query has waited too long
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take a question or an answer (unicast DNS only)."""
+        """Process a query or an answer (unicast DNS only)."""
         if not isinstance(message, DnsMessage) or message.transport not in ("udp", "tcp"):
             return
         resolver = self.resolvers.get(message.server)
@@ -145,7 +145,7 @@ class ResolverBook:
         side.queries += 1
         waits = self._waiting.get(key)
         if waits is not None and message.time_ns - waits[0] >= LIMITS.repeated_ns:
-            # asked again: the first one has gone unanswered
+            # repeated: the first one was not answered
             self._missed(resolver, side, message.name, *waits)
             self._repeated[key] = message.time_ns
             if len(self._repeated) > WAITING_MAX:
@@ -186,7 +186,7 @@ class ResolverBook:
             resolver.slowest.append((message.time_ns, message.packet, took_ms, message.name))
 
     def tick(self, now_ns: int) -> None:
-        """Count the questions that have waited too long."""
+        """Count the queries that have waited too long."""
         while self._waiting:
             key, (time_ns, packet) = next(iter(self._waiting.items()))
             if now_ns - time_ns < LIMITS.answer_within_ns:
@@ -199,7 +199,7 @@ class ResolverBook:
                 continue
             repeated = self._repeated.pop(key, 0)
             if any(start < time_ns < end for start, end in side.outages):
-                continue  # the whole server was out, which is another matter
+                continue  # the whole server was down, which is a different problem
             if side.last_answer_ns > time_ns:
                 raced = self._raced(key, time_ns)
                 side.lost.append(Lost(time_ns, packet, key[4], key[5], raced, repeated > 0))
@@ -207,12 +207,12 @@ class ResolverBook:
                 self._missed(resolver, side, key[4], time_ns, packet)
 
     def due_ns(self) -> int:
-        """When the next question will have waited too long."""
+        """When the next query will have waited too long."""
         first = next(iter(self._waiting.values()), None)
         return NEVER if first is None else first[0] + LIMITS.answer_within_ns
 
     def _raced(self, key: Question, time_ns: int) -> bool:
-        """The other question of the name, asked in the same moment, was answered."""
+        """The other query for the name, sent at the same moment, was answered."""
         good = self._good.get((key[0], key[2], key[4]), ())
         return any(kind != key[5] and abs(at - time_ns) <= LIMITS.pair_ns for kind, at in good)
 

@@ -1,7 +1,8 @@
-"""How far each port of the appliance gets before any connection: its frames, lease, next hop.
+"""How far each port of the appliance gets before its first connection: frames, lease, next hop.
 
 A port's record, the lease book and the claim book come in, `StepRecord`s go out: for each target
-the last step that it passed, the step that fails, and in words how. What was not tried has no row.
+the last step that succeeded, the step that fails, and how, in words. Steps that were not tried have
+no row.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LIMITS = thresholds().rungs
 def ladder_of(
     port: PortRecord, leases: LeaseBook, claims: ClaimBook, gateways: Iterable[str], now_ns: int
 ) -> tuple[StepRecord, ...]:
-    """The port's own row, its lease's and its gateways'."""
+    """The rows of the port, its lease and its gateways."""
     rows = [_frames(port)]
     lease = leases.clients.get(port.mac or "")
     if lease is not None:

@@ -1,7 +1,7 @@
-"""How the site stands, counted once: what every screen, summary and report says of it.
+"""The state of the site, counted once for every screen, summary and report.
 
-In come the records of a snapshot, out come what works, what was not seen, and the words for it.
-Nobody else counts, so that no two places differ.
+The records of a snapshot come in; what works, what was not seen, and the sentences for it go out.
+No other code counts, so that no two places differ.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ _DEAD_ENDPOINTS = frozenset({"blocked", "failing"})
 
 
 def plays(record: CameraRecord | StreamRecord) -> bool:
-    """Its picture comes, and no open error says otherwise."""
+    """Its picture arrives, and there is no open error about it."""
     return record.state == "streaming" and record.trouble_severity != "error"
 
 
 def dead_cameras(cameras: Iterable[CameraRecord]) -> list[str]:
-    """Cameras that were seen and give no picture; not calls that have ended, of which nobody knows
-    whether they were one's."""
+    """Cameras that were seen and give no picture; without ended connections of hosts that may not
+    be cameras at all.
+    """
     return [c.name for c in cameras if c.state in _DEAD_CAMERAS and not _only_heard(c)]
 
 
 def _only_heard(record: CameraRecord) -> bool:
-    """Known by its packets alone: nobody was seen to ask for them, and nothing is said of it."""
+    """Known only by its packets: no reader was seen, and there is no finding about it."""
     return (
         record.state == "silent"
         and not record.sessions
@@ -48,18 +49,18 @@ def dead_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:
 
 
 def all_works(cameras: Iterable[CameraRecord], endpoints: Iterable[EndpointRecord]) -> bool:
-    """Whether nothing that is needed is seen not to work; what was not seen is another matter."""
+    """Whether nothing that is needed was seen to fail; unseen things are reported separately."""
     return not dead_cameras(cameras) and not dead_endpoints(endpoints)
 
 
 def unseen(snapshot: Snapshot) -> list[str]:
-    """What is needed and was not seen: cameras, then endpoints, each once."""
+    """Needed things that were not seen: cameras, then endpoints, each once."""
     names = [f"camera {c.name}" for c in snapshot.cameras if c.state == "unseen"]
     return list(dict.fromkeys(names + unseen_endpoints(snapshot.endpoints)))
 
 
 def unseen_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:
-    """Endpoints that are needed and were not seen; with their host where a name is shared."""
+    """Needed endpoints that were not seen; with their host if a name is shared."""
     needed = [e for e in endpoints if e.needed]
     shared = Counter(e.label or e.service for e in needed)
     names = [
@@ -71,14 +72,14 @@ def unseen_endpoints(endpoints: Iterable[EndpointRecord]) -> list[str]:
 
 
 def cameras_said(counts: CountsRecord) -> str:
-    """`2 of 3 streaming, 1 losing`: a camera with an open error is not among the two."""
+    """`2 of 3 streaming, 1 losing`: a camera with an open error does not count as streaming."""
     words = f"{counts.cameras_ok} of {counts.cameras} streaming"
     words += f", {counts.cameras_losing} losing" if counts.cameras_losing else ""
     return words + (f", {counts.cameras_unseen} not seen" if counts.cameras_unseen else "")
 
 
 def endpoints_said(counts: CountsRecord) -> str:
-    """`3 of 6 needed reachable, 2 not seen`: those beside them that work are in no number."""
+    """`3 of 6 needed reachable, 2 not seen`: only needed endpoints are counted."""
     words = f"{counts.endpoints_ok} of {counts.endpoints} needed reachable"
     return words + (f", {counts.endpoints_unseen} not seen" if counts.endpoints_unseen else "")
 

@@ -1,8 +1,8 @@
-"""RTP streams as a person sees them: the meters' stream rows with histories, windows and states.
+"""RTP streams for display: the meters' stream rows with histories, windows and states.
 
 `STREAM_DTYPE` rows and `STREAM_SECOND_DTYPE` rows come in, `StreamRecord`s go out. A stream keeps
-the last five minutes by the second; the loss that is shown and alarmed on is lost / expected over
-30 s, never a mean of percentages. Bounded: the least recently seen streams go first, ended ones
+the last five minutes by the second. The loss for display and alarms is lost / expected over 30 s,
+never a mean of percentages. Bounded: the least recently seen streams are evicted first, ended ones
 before open ones.
 """
 
@@ -43,20 +43,20 @@ from panotui.state.thresholds import thresholds
 HISTORY_S = 300
 SHOWN_S = 120  # seconds of history in a record
 LIMITS = thresholds().streams
-# A stream is called losing from one share lost over the window on, and whole again below another
-# for a while: a line that loses a packet now and then would else be news all day.
-IDLE = 2  # how a stream ended: nobody said so, it was only silent for long
-# So long after its last word nothing of a stream or camera depends on time any more: all that is
-# told of them for a while is over (`stale_s` is the longest).
+# A stream is "losing" above one loss share over the window, and no longer below another one for a
+# while. Otherwise a line that loses a packet now and then would be reported all day.
+IDLE = 2  # end of a stream without a message: it was only silent for long
+# After this time nothing of a stream or camera depends on time any more: all temporary reports
+# about them are over (`stale_s` is the longest).
 REST_NS = 1_000 * SECOND
 EVIDENCE_MAX = 12
 FREEZES_MAX = 50
-WAY_MAX = 32  # streams that one way has had, the newest
-# what is sent only where packets of another stream were lost, or beside them (RFC 4588, 5109, 8627)
+WAY_MAX = 32  # streams of one path, the newest
+# sent only when packets of another stream were lost, or beside them (RFC 4588, 5109, 8627)
 _REPAIRS = frozenset(
     {"RTX", "ULPFEC", "RED", "FLEXFEC", "FLEXFEC-03", "PARITYFEC", "SMPTE2022-1-FEC"}
 )
-_SPARSE = frozenset({"metadata", "repair"})  # comes when there is something to say
+_SPARSE = frozenset({"metadata", "repair"})  # sent only when there is an event
 _PROFILES = {
     66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2",
     244: "High 4:4:4 Predictive",
@@ -64,7 +64,7 @@ _PROFILES = {
 
 
 def media_of(codec: str | None) -> str | None:
-    """`video`, `audio`, `metadata` or `repair` of a codec's name; None where it says nothing."""
+    """`video`, `audio`, `metadata` or `repair` by a codec's name; None if unknown."""
     if codec in VIDEO_CODECS or codec == "MP2T":
         return "video"
     if codec in AUDIO_CODECS:
@@ -92,22 +92,22 @@ def profile_text(profile: int, constraint: int, level: int) -> str | None:
 _NOTHING_CAME = frozenset({"silence", "backlog"})  # kinds of freezes
 _SAID = {"video": "video", "audio": "audio"}
 
-# what histories show of a second: bit/s, packets lost, frames, largest frame, key frames
+# history values of a second: bit/s, packets lost, frames, largest frame, key frames
 _Shown: TypeAlias = tuple[float | None, int | None, int | None, int | None, int | None]
 _NOTHING: _Shown = (None, None, None, None, None)
-# columns of StreamSecond that windows sum
+# columns of StreamSecond that are summed over windows
 Summed: TypeAlias = Literal["bytes", "packets", "expected", "lost", "frames", "capture_lost"]
 _address_text = lru_cache(4_096)(address_text)
 
 
 class StreamState(Struct):
-    """What is kept of one stream."""
+    """The state of one stream."""
 
     key: str
     meter: int
     row: StreamRow
     seconds: dict[int, StreamSecond] = field(default_factory=dict)  # by second
-    seen_ns: int = 0  # when it came last, or would have: see `Blindness.last_seen`
+    seen_ns: int = 0  # last time it was seen, corrected for blind spans: see `Blindness.last_seen`
     freezes: list[FreezeRecord] = field(default_factory=list)
     gaps: list[StreamGap] = field(default_factory=list)  # the newest few
     restarts: list[StreamRestart] = field(default_factory=list)
@@ -122,31 +122,31 @@ class StreamState(Struct):
     verdict: Verdict = "pending"
     fps_expected: float | None = None
     uncertain: bool = False
-    receiver_report_ns: int = 0  # the reader's newest report on it
+    receiver_report_ns: int = 0  # the reader's newest report about it
     superseded: bool = False
-    lossy_ns: int = 0  # since it was last seen to lose packets; 0: it loses none
-    fps_learnt: float | None = None  # the rate at which it has been seen to run
+    lossy_ns: int = 0  # since it was last seen to lose packets; 0: no loss
+    fps_learnt: float | None = None  # the observed frame rate
     codec_said: str | None = None  # encoding name of the SDP
     media_said: str | None = None  # "video" or "audio" of its SDP's m= line
     control: str = ""  # of its track
-    _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> what histories show of it
-    # sums of `window` by span and column, with the second that each ends with
+    _shown: dict[int, _Shown] = field(default_factory=dict)  # second -> history values
+    # sums of `window` by span and column, with their last second
     _sums: dict[tuple[int, Summed], tuple[int, int]] = field(default_factory=dict)
 
     @property
     def way(self) -> tuple[int, int, int]:
-        """Meter, flow and channel: what one stream at a time uses."""
+        """Meter, flow and channel, which one stream uses at a time."""
         return self.meter, self.row.flow, self.row.channel
 
     @property
     def over_http(self) -> bool:
-        """Pictures in an HTTP answer, without RTP."""
+        """Pictures in an HTTP response, without RTP."""
         row = self.row
         return row.transport == 6 and row.ssrc == 0 and not (row.signalled or row.clock_rate)
 
     @property
     def codec(self) -> str | None:
-        """The encoding name; the SDP's own where it is none that `STREAM_CODECS` has."""
+        """The encoding name; the SDP's own if `STREAM_CODECS` does not have it."""
         known = STREAM_CODECS[self.row.codec]
         return self.codec_said or known if known == "OTHER" else known
 
@@ -159,7 +159,7 @@ class StreamState(Struct):
         return _address_text(self.row.version, self.row.dst)
 
     def take_second(self, row: StreamSecond, oldest: int) -> None:
-        """Keep a second's row; seconds before `oldest` may go."""
+        """Store a second's row; seconds before `oldest` may be dropped."""
         second = row.second
         before = self.seconds.get(second)
         for key, (last, total) in self._sums.items():
@@ -181,8 +181,9 @@ class StreamState(Struct):
             self._shown = {s: r for s, r in self._shown.items() if s >= oldest}
 
     def history(self, first: int, last: int) -> tuple[tuple[Any, ...], ...]:
-        """Of the seconds [first, last): bit/s, packets lost, frames, largest frame, key frames;
-        None where nothing is known."""
+        """For the seconds [first, last): bit/s, packets lost, frames, largest frame, key frames;
+        None if unknown.
+        """
         if first >= last:
             return ((), (), (), (), ())
         shown = self._shown
@@ -213,17 +214,17 @@ class StreamState(Struct):
         return total
 
     def learn_rate(self, now_ns: int) -> None:
-        """Remember the frame rate over half a minute; a lower one later is no new habit."""
+        """Learn the frame rate over half a minute; a lower one later is not learnt."""
         last = now_ns // SECOND
         if (last + self.meter + self.row.id) % 5:
-            return  # not all of them each second
+            return  # not all of them every second
         span = range(last - LIMITS.learnt_s, last)
         if self.row.first_ns > span.start * SECOND or not self.row.frames:
             return
         counts = [self.seconds[s].frames if s in self.seconds else 0 for s in span]
         middle = float(sorted(counts)[len(counts) // 2])  # one of them
         rate = sum(counts) / LIMITS.learnt_s
-        if middle >= 2:  # a stall and what is caught up after it change the mean, not the middle
+        if middle >= 2:  # a stall and the catching up after it change the mean, not the median
             near = [c for c in counts if abs(c - middle) <= max(1.0, 0.2 * middle)]
             rate = sum(near) / len(near)
         if rate > (self.fps_learnt or 0.0):
@@ -231,11 +232,11 @@ class StreamState(Struct):
 
     @property
     def fps_wanted(self) -> float | None:
-        """The frame rate that is declared, else the one at which it has run."""
+        """The declared frame rate, otherwise the learnt one."""
         return self.fps_expected or self.fps_learnt
 
     def lengthen_freeze(self, now_ns: int) -> None:
-        """A freeze that goes on is as long as it has lasted by now."""
+        """Extend the length of a continuing freeze up to now."""
         last = self.freezes[-1] if self.freezes else None
         if last is None or last.kind != "silence" or last.start_ns < self.row.last_ns:
             return
@@ -243,7 +244,7 @@ class StreamState(Struct):
         self.freezes[-1] = FreezeRecord(start_ns=last.start_ns, seconds=seconds, kind=last.kind)
 
     def gap_after(self, freeze: FreezeRecord | StreamFreeze) -> StreamGap | None:
-        """What was lost on the way while nothing came, as the first packet after it tells."""
+        """Packets lost on the way during a silence, by the first packet after it."""
         if freeze.kind not in _NOTHING_CAME or freeze.seconds <= LIMITS.frozen_s:
             return None
         end_ns = freeze.start_ns + int(freeze.seconds * SECOND)
@@ -257,8 +258,9 @@ class StreamState(Struct):
         )
 
     def taken_by(self, freeze: FreezeRecord | StreamFreeze) -> int:
-        """Packets that were lost on the way while nothing came. A jump beyond what may be a loss
-        (RFC 3550 A.1) is told as no gap: then what was lost in the second in which it ended."""
+        """Packets lost on the way during a silence. A jump too large for a loss (RFC 3550 A.1) is
+        not reported as a gap: then the loss of the second in which it ended.
+        """
         if freeze.kind not in _NOTHING_CAME or freeze.seconds <= LIMITS.frozen_s:
             return 0
         gap = self.gap_after(freeze)
@@ -268,7 +270,7 @@ class StreamState(Struct):
         return sum(self.seconds[s].lost for s in (second, second + 1) if s in self.seconds)
 
     def _taken_now(self, now_ns: int) -> int:
-        """The same of the outages that ended in the last 30 s: each is told for itself."""
+        """The same for the outages that ended in the last 30 s: each is reported separately."""
         if not self.freezes:
             return 0
         since_ns = now_ns - (LIMITS.loss_window_s + 1) * SECOND
@@ -277,20 +279,23 @@ class StreamState(Struct):
         )
 
     def loss_now(self, now_ns: int) -> float | None:
-        """Share of packets lost over the last 30 s, without what this tool's capture missed and
-        what an outage took whole."""
+        """Share of packets lost over the last 30 s, without those missed by this capture or lost in
+        an outage.
+        """
         expected = self.window(now_ns, LIMITS.loss_window_s, "expected") - self._taken_now(now_ns)
         if expected <= 0:
             return None
         return min(1.0, max(0, self.lost_now(now_ns)) / expected)
 
     def lost_now(self, now_ns: int) -> int:
-        """How many packets that is."""
+        """The number of packets of that share."""
         lost = self.window(now_ns, LIMITS.loss_window_s, "lost") - self._taken_now(now_ns)
         return lost - self.window(now_ns, LIMITS.loss_window_s, "capture_lost")
 
     def loses_now(self, now_ns: int) -> bool:
-        """Whether what is lost now is worth telling: a lower share while it loses anyhow."""
+        """Whether the present loss is worth reporting: a lower share counts while it is losing
+        anyway.
+        """
         lost = self.lost_now(now_ns)
         if lost < LIMITS.lost_packets or self._has_just_come_back(now_ns):
             return False
@@ -302,14 +307,14 @@ class StreamState(Struct):
         )
 
     def _has_just_come_back(self, now_ns: int) -> bool:
-        """A silence has ended, and what it took is not told yet: late packets may still come."""
+        """A silence has ended, and its loss is not reported yet: late packets may still arrive."""
         last = self.freezes[-1] if self.freezes else None
         if last is None or last.kind not in _NOTHING_CAME or self.gap_after(last) is not None:
             return False
         return 0 <= now_ns - last.start_ns - int(last.seconds * SECOND) < LIMITS.told_ns
 
     def loses(self, now_ns: int) -> bool:
-        """Whether it loses packets, with two thresholds and a time between; asked each second."""
+        """Whether it is losing packets, with two thresholds and a delay; called each second."""
         if self.loses_now(now_ns):
             self.lossy_ns = now_ns
         elif now_ns - self.lossy_ns > LIMITS.calm_s * SECOND:
@@ -318,7 +323,7 @@ class StreamState(Struct):
 
 
 def size_text(row: StreamRow) -> str:
-    """`640x360` of a stream's row; empty while it is not known."""
+    """`640x360` from a stream's row; empty if unknown."""
     return f"{row.width}x{row.height}" if row.width else ""
 
 
@@ -335,11 +340,11 @@ class StreamBook:
         self.streams: dict[str, StreamState] = {}
         self.evicted = 0
         self.resized: list[tuple[StreamState, str]] = []  # by the last update: its size before
-        # encoding name, medium and track by key of streams that have no row yet
+        # encoding name, medium and track by key of streams without a row yet
         self._said: dict[str, tuple[str | None, str | None, str]] = {}
 
     def update(self, meter: int, rows: Rows, seconds: Rows, now_ns: int) -> list[StreamState]:
-        """Take one meter's changed streams and seconds; returns the streams that are new."""
+        """Process one meter's changed streams and seconds; returns the new streams."""
         new: list[StreamState] = []
         self.resized = []
         for row in typed(rows, StreamRow):
@@ -359,7 +364,7 @@ class StreamBook:
                 if before and size != before:
                     self.resized.append((state, before))
                 state.row = row
-        self._said.clear()  # a stream's row comes with the message that names it
+        self._said.clear()  # a stream's row comes with the message about it
         oldest = now_ns // SECOND - HISTORY_S
         for second in typed(seconds, StreamSecond):
             state = self.streams.get(stream_key(meter, second.stream))
@@ -368,7 +373,7 @@ class StreamBook:
         return new
 
     def _keep_newest(self, way: tuple[int, int, int]) -> None:
-        """A camera that begins anew each second must not fill the book with what is over."""
+        """A camera that restarts each second must not fill the book with ended streams."""
         same = [s for s in self.streams.values() if s.way == way]
         if len(same) <= WAY_MAX:
             return
@@ -387,7 +392,7 @@ class StreamBook:
         self.evicted += 1
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take a message about a stream, or about the session that carries streams."""
+        """Process a message about a stream, or about the session of streams."""
         if isinstance(message, RtspMessage):
             self._pause(message, meter)
             return
@@ -409,7 +414,7 @@ class StreamBook:
             record = FreezeRecord(
                 start_ns=message.start_ns, seconds=message.seconds, kind=message.kind
             )
-            # a freeze is told when it begins and again when it ends
+            # a freeze is reported when it begins and again when it ends
             state.freezes = [f for f in state.freezes if f.start_ns != message.start_ns]
             state.freezes = [*state.freezes, record][-FREEZES_MAX:]
         elif isinstance(message, StreamRestart):
@@ -420,7 +425,7 @@ class StreamBook:
             state.receiver_report_ns = message.time_ns
 
     def _pause(self, message: RtspMessage, meter: int) -> None:
-        """A session that is paused, or plays again, when the camera has said yes."""
+        """A session that is paused or resumed, once the camera has confirmed."""
         if message.method not in ("PLAY", "PAUSE"):
             return
         if message.status is None or not 200 <= message.status < 300:
@@ -431,12 +436,14 @@ class StreamBook:
                 stream.paused_ns = message.time_ns
 
     def rest_ns(self) -> int:
-        """Until when time alone may change a stream, if nothing more comes; 0: there is none."""
+        """Until when time alone may change a stream, without further packets; 0: there is none."""
         newest = max((s.row.last_ns for s in self.streams.values()), default=0)
         return newest + REST_NS if newest else 0
 
     def judge_states(self, now_ns: int) -> list[tuple[StreamState, str]]:
-        """Bring every stream's state up to `now_ns`; returns (stream, old state) that changed."""
+        """Update every stream's state to `now_ns`; returns (stream, old state) of those that
+        changed.
+        """
         changed: list[tuple[StreamState, str]] = []
         ways: dict[tuple[int, int, int], list[StreamState]] = {}
         for state in self.streams.values():
@@ -534,7 +541,7 @@ class StreamBook:
             keyframes=row.keyframes
             if video and frames and codec in KEYED_CODECS and not row.encrypted
             else None,
-            # a few pictures that came at once have no rate
+            # a few pictures that arrived at once have no rate
             fps=number(row.fps) if video and row.last_ns - row.first_ns >= SECOND // 2 else None,
             gop_s=number(row.gop_s) if video else None,
             width=row.width or None,
@@ -614,8 +621,9 @@ class StreamBook:
 
 
 def _superseded(state: StreamState, beside: list[StreamState], now_ns: int) -> bool:
-    """Another SSRC goes on where this one was: the camera began anew, or what stopped was left
-    over from an older session on the same port. Two that speak in turns are two streams."""
+    """Another SSRC continues where this one stopped: the camera restarted, or the stopped one was
+    left over from an older session on the same port. Two SSRCs that alternate are two streams.
+    """
     last = state.row.last_ns
     if now_ns - last <= LIMITS.frozen_s * SECOND:
         newest = max(beside, key=lambda s: s.row.last_ns)
@@ -628,7 +636,7 @@ def _superseded(state: StreamState, beside: list[StreamState], now_ns: int) -> b
 
 
 def _rate(row: StreamSecond | None, second: int, first_ns: int) -> float | None:
-    """Bits in that second; None where the stream was not seen for the whole of it."""
+    """Bits in that second; None if the stream was not seen for the whole of it."""
     if first_ns > second * SECOND:
         return None
     return float(row.bytes * 8) if row is not None else 0.0
@@ -638,7 +646,7 @@ _WHERE = {"path": "on the way", "camera": "in the camera", "capture": "by this t
 
 
 def evidence_of(state: StreamState) -> tuple[EvidenceRecord, ...]:
-    """The packets after the newest gaps, and those that began anew, oldest first."""
+    """The packets after the newest gaps and restarts, oldest first."""
     found = [
         EvidenceRecord(
             time_ns=gap.time_ns,

@@ -1,13 +1,13 @@
-"""Time strips: how each subject of a site stood, cell by cell of time.
+"""Time strips: the state of each subject of a site, in cells of time.
 
-Snapshots go in once a second, changes come out, and runs of equal cells are folded into as many
-columns as there is room for. The screen, review and the report draw the same cells, and minutes
-lost are counted from the same runs. Of drawing only a cell's glyph and word stand here.
+Snapshots go in once per second, changes come out, and runs of equal cells are folded into the
+available columns. The screen, review and the report draw the same cells, and lost minutes are
+counted from the same runs. Only a cell's glyph and word are defined here; drawing is elsewhere.
 
 A subject is named by a key: `port:NAME`, `camera:NAME`, `endpoint:SERVICE/HOST/PORT`, `internet`
-(the endpoints that are needed, together) and `us` (this tool itself: what it missed).
+(all needed endpoints together) and `us` (this tool itself: packets that it missed).
 
-Live: `StripBook().add(snapshot)` each second, `StripBook.runs(start_s, end_s)` when asked. Of a
+Live: `StripBook().add(snapshot)` each second, `StripBook.runs(start_s, end_s)` on demand. Of a
 recording: `recording.strips.recorded_runs`. Then `fold(runs[key], start_s, end_s, columns)` gives
 the cells of one strip and `tally(runs[key], start_s, end_s)` its seconds of each kind.
 """
@@ -33,17 +33,17 @@ from panotui.model import (
 )
 
 INTERNET, US = "internet", "us"
-LIVE_S = 4 * 3600  # how far back a live book goes
-CHANGES_MAX = 1_000  # of one subject, in a live book
+LIVE_S = 4 * 3600  # history of a live book
+CHANGES_MAX = 1_000  # per subject, in a live book
 SUBJECTS_MAX = 400
-_SINCE_MAX_S = 600  # a state that began longer ago was told as something else until now
+_SINCE_MAX_S = 600  # a state that began longer ago was reported as another one until now
 
 
 class Cell(IntEnum):
-    """How a subject stood; of several the largest counts."""
+    """The state of a subject; of several cells the largest counts."""
 
     BLANK = 0  # nothing was recorded
-    UNASKED = 1  # nothing was asked of it, or nothing is known
+    UNASKED = 1  # nothing was requested, or nothing is known
     WELL = 2
     MISSED = 3  # we missed packets
     DAMAGED = 4
@@ -75,7 +75,7 @@ class Run(NamedTuple):
 
 
 class Change(NamedTuple):
-    """From `time_s` on the subject `key` stands like `cell`."""
+    """From `time_s` on the subject `key` has the state `cell`."""
 
     key: str
     time_s: int
@@ -117,7 +117,7 @@ def stream_cell(state: str) -> Cell:
 
 
 def camera_cell(camera: CameraRecord, streams: Iterable[StreamRecord]) -> Cell:
-    """Dead without a picture that somebody wants, damaged while one that comes has trouble."""
+    """Dead without a wanted picture, damaged if the picture arrives with problems."""
     cells = [stream_cell(s.state) for s in streams if s.media in (None, "video") and not s.stray]
     running = [cell for cell in cells if cell != Cell.UNASKED]
     if running:
@@ -133,12 +133,12 @@ def camera_cell(camera: CameraRecord, streams: Iterable[StreamRecord]) -> Cell:
 
 
 def internet_cell(endpoints: Iterable[EndpointRecord]) -> Cell:
-    """The needed endpoints together: dead when all that were tried are, damaged when one is."""
+    """All needed endpoints together: dead if all that were tried are, damaged if one is."""
     return together(endpoint_cell(e.state) for e in endpoints if e.needed)
 
 
 def together(cells: Iterable[Cell]) -> Cell:
-    """Several subjects as one: dead when all that are known are dead, damaged when some are."""
+    """Several subjects as one: dead if all known ones are dead, damaged if some are."""
     known = [cell for cell in cells if cell > Cell.UNASKED]
     if not known:
         return Cell.UNASKED
@@ -146,7 +146,7 @@ def together(cells: Iterable[Cell]) -> Cell:
 
 
 def cells(snapshot: Snapshot) -> dict[str, tuple[Cell, int]]:
-    """key -> (cell, since_s) of each subject but `us`; `since_s` is 0 where that is not known."""
+    """key -> (cell, since_s) of each subject except `us`; `since_s` is 0 if unknown."""
     found: dict[str, tuple[Cell, int]] = {}
     for port in snapshot.ports:
         found[f"port:{port.name}"] = (port_cell(port.state), _since(port))
@@ -156,7 +156,7 @@ def cells(snapshot: Snapshot) -> dict[str, tuple[Cell, int]]:
             streams[stream.camera].append(stream)
     for camera in snapshot.cameras:
         cell = camera_cell(camera, streams[camera.name])
-        # Only the state's own beginning is known; trouble is told by a finding from now on.
+        # Only the start of the state itself is known; problems from a finding start now.
         own = cell == _CAMERA.get(camera.state)
         found[f"camera:{camera.name}"] = (cell, _since(camera) if own else 0)
     for endpoint in snapshot.endpoints:
@@ -172,7 +172,7 @@ def _since(record: PortRecord | CameraRecord | EndpointRecord) -> int:
 
 
 class Changes:
-    """What has changed from one snapshot to the next."""
+    """Changes from one snapshot to the next."""
 
     def __init__(self) -> None:
         self._cells: dict[str, Change] = {}
@@ -180,10 +180,10 @@ class Changes:
         self._second = 0
 
     def add(self, snapshot: Snapshot) -> list[Change]:
-        """The changes that a second's snapshot brings. A change is dated back to when its state
-        began, but never before the change before it. Subjects that are gone are not asked any
-        more."""
-        second = snapshot.time_ns // SECOND - 1  # a snapshot tells of the second that it ends
+        """The changes in a second's snapshot. A change is dated back to the start of its state, but
+        never before the previous change. Subjects that disappeared become unrequested.
+        """
+        second = snapshot.time_ns // SECOND - 1  # a snapshot describes the second that it ends
         now = cells(snapshot)
         lost = snapshot.source.lost
         missed = self._lost is not None and lost > self._lost
@@ -208,7 +208,7 @@ class Changes:
         return found
 
     def forget(self) -> None:
-        """The next snapshot brings everything anew: what was told last did not arrive."""
+        """The next snapshot returns everything again: the last changes did not arrive."""
         self._cells.clear()
 
 
@@ -222,7 +222,7 @@ class StripBook:
         self._end_s = 0
 
     def add(self, snapshot: Snapshot) -> None:
-        """Take in a second."""
+        """Add a second."""
         for change in self._changes.add(snapshot):
             kept = self._kept.setdefault(change.key, deque(maxlen=CHANGES_MAX))
             kept.append(change)
@@ -248,7 +248,7 @@ class StripBook:
 
 
 def runs_of(changes: Iterable[Change], start_s: int, end_s: int) -> list[Run]:
-    """The runs of one subject within [start_s, end_s), of its changes in order of time."""
+    """The runs of one subject within [start_s, end_s), from its changes in order of time."""
     found: list[Run] = []
     last: Change | None = None
     for change in changes:
@@ -270,7 +270,7 @@ def _append(runs: list[Run], start_s: int, end_s: int, cell: Cell) -> None:
 
 
 def by_second(runs: Sequence[Run], start_s: int, end_s: int) -> NDArray[np.uint8]:
-    """uint8[end_s - start_s]: the worst cell of each second; BLANK where no run is."""
+    """uint8[end_s - start_s]: the worst cell of each second; BLANK outside runs."""
     seconds = np.zeros(max(0, end_s - start_s), np.uint8)
     for run in runs:
         low, high = max(run.start_s, start_s), min(run.end_s, end_s)
@@ -283,7 +283,7 @@ def by_second(runs: Sequence[Run], start_s: int, end_s: int) -> NDArray[np.uint8
 def fold(runs: Sequence[Run], start_s: int, end_s: int, columns: int) -> tuple[Cell, ...]:
     """`columns` cells over [start_s, end_s), each the worst of its span.
 
-    A cell of which more than half was not recorded is blank, unless something was wrong in it.
+    A cell that was recorded for less than half of its span is blank, unless it has a problem.
     """
     seconds = by_second(runs, start_s, end_s)
     if columns <= 0 or not len(seconds):
@@ -305,16 +305,16 @@ class Tally(Struct, frozen=True):
     missed_s: int = 0
     damaged_s: int = 0
     dead_s: int = 0
-    times_dead: int = 0  # how often it became so
+    times_dead: int = 0  # how often it became dead
 
     @property
     def known_s(self) -> int:
-        """Seconds in which it was asked for and seen."""
+        """Seconds in which it was requested and seen."""
         return self.well_s + self.missed_s + self.damaged_s + self.dead_s
 
     @property
     def availability(self) -> float | None:
-        """The share 0..1 of the known seconds that were not dead; None when none is known."""
+        """The share 0..1 of the known seconds that were not dead; None if none is known."""
         return None if not self.known_s else 1 - self.dead_s / self.known_s
 
 
@@ -329,7 +329,7 @@ def tally(runs: Sequence[Run], start_s: int, end_s: int) -> Tally:
 
 
 def label(key: str) -> str:
-    """What a subject is called beside its strip."""
+    """The label of a subject beside its strip."""
     kind, _, name = key.partition(":")
     return name.split("/")[0] if kind == "endpoint" else name or kind
 

@@ -1,7 +1,7 @@
-"""From where on a book calls a thing by its name: `thresholds.toml`, read once and typed.
+"""The thresholds of the books: `thresholds.toml`, read once and typed.
 
-Nothing comes in; `thresholds()` gives the file's values. Rules have a file of their own beside
-their words (`diagnosis/thresholds.toml`), read by the same `parsed`.
+`thresholds()` returns the file's values. Rules have their own file beside their sentences
+(`diagnosis/thresholds.toml`), read by the same `parsed`.
 
 Annotations are types here, not texts: msgspec would evaluate some 170 texts at each start (2 ms).
 """
@@ -25,14 +25,14 @@ Share: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 def _in_the_file(field: str) -> str:
-    """A time that the code counts in nanoseconds stands in the file in seconds."""
+    """A time that the code holds in nanoseconds is in seconds in the file."""
     return field[:-3] + "_s" if field.endswith("_ns") else field
 
 
 class Table(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=_in_the_file
 ):
-    """A table of the file: a field a key; a missing or unknown key is refused by its name."""
+    """A table of the file: one field per key; a missing or unknown key is rejected by name."""
 
 
 class Beyond(Table, frozen=True):
@@ -224,7 +224,7 @@ class Visibility(Table, frozen=True):
 
 
 class Thresholds(Table, frozen=True):
-    """One field a table of thresholds.toml."""
+    """One field per table of thresholds.toml."""
 
     beyond: Beyond
     blindness: Blindness
@@ -252,7 +252,7 @@ Kind = TypeVar("Kind", bound=Table)
 
 
 def _nanoseconds(table: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The table with the seconds of nanosecond fields multiplied, its own tables likewise."""
+    """The table with fields in nanoseconds converted from seconds, nested tables included."""
     out = dict(table)
     if any(isinstance(value, dict) for value in table.values()):
         for field in msgspec.structs.fields(kind):  # slow: only where there are tables
@@ -275,7 +275,7 @@ def _times_a_second(value: object) -> object:
 def parsed(text: str, kind: type[Kind]) -> Kind:
     """The thresholds of a TOML text.
 
-    Raises msgspec.ValidationError, which says in one line what is missing, unknown or out of range.
+    Raises msgspec.ValidationError, with one line about the missing, unknown or invalid value.
     """
     return msgspec.convert(_nanoseconds(tomllib.loads(text), kind), kind)
 

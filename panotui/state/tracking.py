@@ -1,8 +1,8 @@
-"""Ties connection attempts to whom they are for: servers, endpoints of the policy, cameras.
+"""Connects attempts with their targets: servers, endpoints of the policy, cameras.
 
 The flow table's changed slots and the messages that explain flows (ICMP, TLS, MQTT) come in;
-`ConnectBook`, `EndpointBook` and `CameraBook` are brought up to date. Work grows with flows whose
-outcome changed, and is bounded a tick.
+`ConnectBook`, `EndpointBook` and `CameraBook` are updated. Work grows with flows whose outcome
+changed, and is bounded per tick.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _RTSP_PORTS = frozenset({554, 8554, 10554, 5554, 7070, *_RTSPS_PORTS})
 
 
 class ConnectionTracking:
-    """See the module's text."""
+    """See the module."""
 
     hears: ClassVar[frozenset[type]] = frozenset((*_OF_TLS, IcmpMessage, ArpMessage))
 
@@ -93,22 +93,22 @@ class ConnectionTracking:
         self.cameras = cameras
         self.names = names
         self.view = view
-        self.skipped = 0  # connections whose outcome or handshake nobody looked at
+        self.skipped = 0  # connections whose outcome or handshake was not processed
         self._tls: OrderedDict[int, list[AnyMessage]] = OrderedDict()  # by flow key
         self._attempts: OrderedDict[int, Attempt] = OrderedDict()  # by flow key
-        self._due: dict[int, int] = {}  # flow key -> when its silence is to be looked at
-        self._climbing: Bool = np.zeros(0, np.bool_)  # by slot: an attempt that may go on
+        self._due: dict[int, int] = {}  # flow key -> time to check its silence
+        self._climbing: Bool = np.zeros(0, np.bool_)  # by slot: an attempt that may continue
         self._endpoint_of: OrderedDict[int, Endpoint] = OrderedDict()  # by flow key
         self._arp: OrderedDict[str, str] = OrderedDict()
         self._looked_for: dict[str, int] = {}  # camera -> times
-        # how the addresses of the cameras begin, as they were when there were so many
+        # prefixes of the cameras' addresses, for the present cameras
         self._heads = np.zeros(0, np.uint32)
         self._heads_of = (0, 0)
 
     # ------------------------------------------------------------------ flows
 
     def update(self, slots: I64, now_ns: int) -> None:
-        """Take the flows of one delta (slots of the flow table)."""
+        """Process the flows of one delta (slots of the flow table)."""
         self._settle_tls(now_ns)
         self._look_at_silence(now_ns)
         if not len(slots):
@@ -125,7 +125,7 @@ class ConnectionTracking:
         news = np.flatnonzero((now != was) & (now != 0) | more_syns | open_end | climbing)
         if len(news) > LOOKED_AT:
             self.skipped += len(news) - LOOKED_AT
-            # what the appliance itself does matters more than who scans it
+            # the appliance's own connections matter more than scans of it
             news = news[np.argsort(rows["syn_out"][news] == 0, kind="stable")][:LOOKED_AT]
         for i in news.tolist():
             slot = int(slots[i])
@@ -134,8 +134,9 @@ class ConnectionTracking:
         self.flows.syns_counted[slots] = rows["syn_out"]
 
     def unsettled(self, others: Bool) -> U64:
-        """Ids of flows whose attempt may go on with any row, in which a camera's pictures may come,
-        and of `others`, a mask of slots."""
+        """Ids of flows whose attempt may change with any row, those that may carry a camera's
+        pictures, and those of `others`, a mask of slots.
+        """
         flows = self.flows
         slots = others | (flows.live & (flows.rows["app"] == _RTSPS))
         known = min(len(self._climbing), len(slots))
@@ -167,7 +168,7 @@ class ConnectionTracking:
     # ------------------------------------------------------------------ attempts
 
     def _is_ours(self, client: str) -> bool:
-        """A connection of the appliance; anybody's while the appliance is not known."""
+        """A connection of the appliance; anyone's while the appliance is unknown."""
         known = self.view.facts.appliance_addresses
         return client in known or not known
 
@@ -180,7 +181,7 @@ class ConnectionTracking:
         endpoint: Endpoint | None,
         now_ns: int,
     ) -> None:
-        """Bring the attempt of a flow up to date, and whom it is for."""
+        """Update the attempt of a flow, and its target."""
         attempt = self._attempt(key, row, target)
         worked = attempt.works
         attempt.climb(row, now_ns, self._is_tls(row))
@@ -203,7 +204,7 @@ class ConnectionTracking:
             self._due.pop(key, None)
 
     def _attempt(self, key: int, row: FlowRow, target: Attempts) -> Attempt:
-        """The attempt of a flow, made if it is new."""
+        """The attempt of a flow, created if it is new."""
         attempt = self._attempts.get(key)
         if attempt is None:
             if len(self._attempts) >= WAITING_MAX:
@@ -216,7 +217,7 @@ class ConnectionTracking:
         return attempt
 
     def _look_at_silence(self, now_ns: int) -> None:
-        """Attempts of which nothing was heard for so long that this is their end."""
+        """End attempts that have been silent for too long."""
         if not self._due:
             return
         for key in [k for k, due in self._due.items() if due <= now_ns][:LOOKED_AT]:
@@ -230,15 +231,15 @@ class ConnectionTracking:
             self._climb(key, slot, row, target, self._endpoint_of.get(key), now_ns)
 
     def due_ns(self) -> int:
-        """When the silence of an attempt is to be looked at."""
+        """When the silence of an attempt must be checked."""
         if self._tls:
             return 0
         return min(self._due.values(), default=NEVER)
 
     def _is_tls(self, row: FlowRow) -> bool:
-        """A conversation whose success only its TLS handshake proves."""
+        """A conversation that only a TLS handshake proves to work."""
         if row.app in _TLS_APPS:
-            return row.syn_out > 0  # from the middle, data both ways are proof enough
+            return row.syn_out > 0  # seen from the middle, data both ways is proof enough
         return row.app == 0 and row.dport in (443, 8443, 8883) and bool(row.syn_out > 0)
 
     def _endpoint(
@@ -301,7 +302,9 @@ class ConnectionTracking:
             self.cameras.hung_up(server, client, first, row.first_packet)
 
     def _is_asked_for(self, client: str, server: str, port: int, outcome: int) -> bool:
-        """A neighbour that a reader of cameras asks for RTSP in vain is a camera that is off."""
+        """A neighbour from which a reader of cameras requests RTSP in vain is a camera that is
+        off.
+        """
         if outcome not in (UNANSWERED, REFUSED) or port not in _RTSP_PORTS:
             return False
         if self.view.who(server) & (Who.INTERNET | Who.APPLIANCE | Who.MULTICAST):
@@ -309,7 +312,7 @@ class ConnectionTracking:
         return client in self.view.facts.appliance_addresses and self.cameras.is_reader(client)
 
     def _sealed(self, rows: FlowColumns) -> None:
-        """Cameras that are read inside TLS: all that is seen of it is that bytes come."""
+        """Cameras read inside TLS: only the arrival of bytes is visible."""
         sealed = rows["app"] == _RTSPS
         tls = rows["app"] == _TLS
         if tls.any():
@@ -322,7 +325,7 @@ class ConnectionTracking:
             port = int(rows["dport"][i])
             asked = client in self.view.facts.appliance_addresses
             if port in _RTSPS_PORTS:
-                # so much inside RTSPS are pictures, and the appliance asks for nothing else
+                # this much data inside RTSPS is pictures, and the appliance requests nothing else
                 much = self._is_ours(client) or int(rows["payload_in"][i]) >= LIMITS.sealed_bytes
                 if much and not self.view.who(server) & (Who.INTERNET | Who.APPLIANCE):
                     self.cameras.at(server)
@@ -342,7 +345,7 @@ class ConnectionTracking:
             )
 
     def _may_be_cameras(self, rows: FlowColumns) -> Bool:
-        """(n,) rows whose server's address begins as that of a camera does."""
+        """(n,) mask of rows whose server's address has the prefix of a camera's."""
         book = self.cameras
         if self._heads_of != (known := (len(book.cameras), book.evicted)):
             self._heads_of = known
@@ -354,7 +357,7 @@ class ConnectionTracking:
     # ------------------------------------------------------------------ messages
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take a message that explains a flow."""
+        """Process a message that explains a flow."""
         if isinstance(message, _OF_TLS):
             if message.flow >= 0:
                 key = flow_key(meter, message.flow)
@@ -406,7 +409,7 @@ class ConnectionTracking:
             target.client = target.client or message.quoted_src or ""
 
     def _settle_tls(self, now_ns: int) -> None:
-        """Give TLS messages to the servers and endpoints of their flows, now that rows exist."""
+        """Pass TLS messages to the servers and endpoints of their flows, now that rows exist."""
         if not self._tls:
             return
         waiting, self._tls = self._tls, OrderedDict()
@@ -442,10 +445,10 @@ class ConnectionTracking:
                         endpoint.alpn = endpoint.alpn or message.alpn[0]
             self._climb(key, slot, row, target, endpoint, now_ns)
 
-    # ------------------------------------------------------------------ who is where
+    # ------------------------------------------------------------------ locations
 
     def camera_macs(self, cameras: dict[str, Camera]) -> Iterable[tuple[str, str]]:
-        """MAC addresses of cameras that are not known yet, from ARP or from their flows."""
+        """MAC addresses of cameras without one, from ARP or from their flows."""
         missing = [
             a
             for a, c in cameras.items()
@@ -477,14 +480,14 @@ class ConnectionTracking:
             at = at[rows.column(mac)[at] != 0]
             if len(at):
                 found = rows.column(mac)[at[0]]
-                # a MAC that speaks for several addresses is a router's, not the camera's
+                # a MAC that sends for several addresses is a router's, not the camera's
                 its = live & (rows.column(mac) == found)
                 return mac_text(int(found)) if not (its & ~here).any() else None
         return None
 
 
 def _is_hung_up(row: FlowRow) -> bool:
-    """The server ended at once the connection that it had accepted, before anybody said a word."""
+    """The server closed an accepted connection at once, before any data."""
     if row.payload_in or row.payload_out or row.last_ns - row.first_ns > LIMITS.hung_up_ns:
         return False
     ended = next((letter for letter in row.history if letter in b"FRfr"), 0)
@@ -492,7 +495,7 @@ def _is_hung_up(row: FlowRow) -> bool:
 
 
 def _first_answer(row: FlowRow, older: bool) -> int:
-    """When a conversation without a handshake of TLS worked."""
+    """When a conversation without a TLS handshake worked."""
     if older:
         return row.last_in_ns
     return row.first_answer_ns or row.last_ns
@@ -506,7 +509,7 @@ def _packed(address: str) -> bytes | None:
 
 
 def _head(address: str) -> int:
-    """The first four bytes of an address as a number; 0 of what is none."""
+    """The first four bytes of an address as a number; 0 for invalid ones."""
     try:
         return int.from_bytes(ipaddress.ip_address(address).packed[:4], "little")
     except ValueError:

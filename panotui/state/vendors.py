@@ -1,7 +1,7 @@
 """The maker of a network card by the first bytes of its MAC address.
 
 The list is Wireshark's `manuf`, which scapy carries as package data: it is kept up to date by its
-owners and needs no network. It is loaded on the first question (0.2 s, about 3 MB), never before.
+owners and needs no network. It is loaded on first use (0.2 s, about 3 MB).
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from panotui.wire.text import printable
 
 
 def load() -> None:
-    """Load the list now, where it will be out of reach at the first question."""
+    """Load the list now, because it will be out of reach later."""
     _table()
 
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[bytes, U32, I64]:
-    """The list, the first three bytes of each line's prefix in rising order, and where each of
-    these lines begins."""
+    """The list, the first three bytes of each line's prefix in rising order, and the start of each
+    of these lines.
+    """
     from scapy.libs import manuf
 
     text = b"\n" + str(manuf.DATA).encode() + b"\n"

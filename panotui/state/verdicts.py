@@ -1,8 +1,9 @@
-"""Verdicts of all flows: judged when they are new, when better evidence comes and when time tells.
+"""Verdicts of all flows: judged when they are new, when better evidence comes, and when time
+passes.
 
 Changed flow rows come in; verdict, rule, reason, host and port columns of the flow table and the
-violations come out. The judging itself is `policy.rows.RowJudge`'s, many flows at once; here is
-decided which flows need it, and what a person must hear of a verdict that changed.
+violations go out. `policy.judging.rows.RowJudge` does the judging, many flows at once. This module
+decides which flows need it, and which verdict changes are reported.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from panotui.state.flows.book import PENDING, VIOLATION, FlowBook, flow_key, flo
 from panotui.state.flows.records import VERDICTS
 from panotui.state.streams import StreamState
 
-EVENTS_A_TICK = 50  # verdict changes told one by one; a flood is told by its violation
+EVENTS_A_TICK = 50  # verdict changes reported one by one; a flood is reported by its violation
 REJUDGED_A_TICK = 65_536
-SOURCES_A_TICK = 64  # hosts whose violations are folded in a tick
+SOURCES_A_TICK = 64  # hosts whose violations are merged per tick
 
 
 class Change(Struct, frozen=True):
-    """A flow whose verdict is another one now."""
+    """A flow with a new verdict."""
 
     flow: str  # its id
     peer: str  # the best name of its other end
@@ -50,7 +51,7 @@ class Change(Struct, frozen=True):
 
 
 class VerdictBook:
-    """See the module's text."""
+    """See the module."""
 
     hears: ClassVar[frozenset[type]] = frozenset((TlsClientHello, TlsServerHello))
 
@@ -66,12 +67,12 @@ class VerdictBook:
         self._records: tuple[ViolationRecord, ...] | None = None
         self._alpn: list[tuple[int, str, bool]] = []  # flow key, ALPN, of the server
         self.version = 0  # rises with each judgement that may have changed a violation
-        self.skipped = 0  # violating flows of a flood that no violation counts
+        self.skipped = 0  # violating flows of a flood that belong to no violation
 
     # ------------------------------------------------------------------ judging
 
     def update(self, meter: int, rows: AnyRows, slots: I64, now_ns: int) -> list[Change]:
-        """Judge the changed rows of one meter that need it; `slots` aligned with `rows`."""
+        """Judge those changed rows of one meter that need it; `slots` aligned with `rows`."""
         self._settle_alpn()
         if not len(rows):
             return []
@@ -84,7 +85,7 @@ class VerdictBook:
             | (flows.judged_app[at] != rows["app"][kept])
             | (~flows.judged_answered[at] & (rows["packets_in"][kept] > 0))
             | flows.rename[at]
-            | (flows.verdict[at] == VIOLATION)  # its violation counts on
+            | (flows.verdict[at] == VIOLATION)  # its violation keeps counting
         )
         chosen = np.flatnonzero(need)
         changes: list[Change] = []
@@ -97,7 +98,7 @@ class VerdictBook:
         return changes
 
     def tick(self, now_ns: int, *, final: bool = False) -> list[Change]:
-        """Judge again what time or new names or new facts of the site may have changed."""
+        """Judge again flows that time, new names or new facts of the site may affect."""
         flows = self.flows
         if final:
             wanted = flows.live & ~flows.final
@@ -106,7 +107,7 @@ class VerdictBook:
         else:
             wanted = flows.live & ((flows.verdict == PENDING) | flows.rename)
             quiet = flows.verdict == PENDING
-            # pending flows are asked about again once a second at most
+            # pending flows are judged again once per second at most
             wanted &= ~quiet | (flows.judged_ns < now_ns)
         self._version = self.view.version
         self.book.tick(now_ns)
@@ -126,8 +127,9 @@ class VerdictBook:
         return changes
 
     def due_ns(self, now_ns: int) -> int:
-        """When time alone changes something: flows that wait for names are asked about each
-        second, and violations without traffic become past."""
+        """When time alone changes something: flows that wait for names are judged each second, and
+        violations without traffic become past.
+        """
         flows = self.flows
         if (flows.live & ((flows.verdict == PENDING) | flows.rename)).any():
             return now_ns
@@ -141,8 +143,9 @@ class VerdictBook:
         return unsettled
 
     def _fold(self, rows: AnyRows, judged: JudgedRows, now_ns: int, meter: int) -> None:
-        """Give judged rows to the violations; of a flood from forged addresses only the busiest
-        sources, because each of them would be a violation of its own."""
+        """Pass judged rows to the violations; in a flood from forged addresses only the busiest
+        sources, because each of them would be a separate violation.
+        """
         bad = np.flatnonzero(judged.verdict == VIOLATION)
         if len(bad) > SOURCES_A_TICK:
             raw = np.ascontiguousarray(rows["src"][bad]).view("S16").reshape(-1)
@@ -152,7 +155,7 @@ class VerdictBook:
                 kept[np.argpartition(-counts, SOURCES_A_TICK)[:SOURCES_A_TICK]] = True
                 left_out = bad[~kept[inverse]]
                 self.skipped += len(left_out)
-                # left out as this tool's own traffic is; copying the other rows would cost more
+                # excluded like this tool's own traffic; copying the other rows would cost more
                 own = judged.own.copy()
                 own[left_out] = True
                 judged = replace(judged, own=own)
@@ -206,7 +209,7 @@ class VerdictBook:
         self.flows.service.choose(at, [*services, None], rule)
 
     def _answer_ports(self, at: I64) -> None:
-        """Where answers arrive, when the appliance has two ports."""
+        """Ports at which answers arrive, if the appliance has two ports."""
         macs = self.view.facts.appliance_macs
         if len(macs) < 2:
             return
@@ -227,7 +230,7 @@ class VerdictBook:
     # ------------------------------------------------------------------ evidence
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """ALPN of a flow; it is written down once the flow has its row."""
+        """ALPN of a flow; stored once the flow has its row."""
         if isinstance(message, TlsClientHello) and message.alpn and message.flow >= 0:
             self._alpn.append((flow_key(meter, message.flow), message.alpn[0], False))
         elif isinstance(message, TlsServerHello) and message.alpn and message.flow >= 0:
@@ -239,7 +242,7 @@ class VerdictBook:
         told, self._alpn = self._alpn, []
         slots = self.flows.find(np.fromiter((key for key, _, _ in told), np.uint64, len(told)))
         for slot, (_, alpn, by_server) in zip(slots.tolist(), told, strict=True):
-            # what the server chose stands; of a client's offers the first
+            # the server's choice counts; of a client's offers the first
             if slot >= 0 and (by_server or not self.flows.alpn[slot]):
                 self.flows.alpn[slot] = alpn
 
@@ -251,7 +254,7 @@ class VerdictBook:
             slots = self.flows.find(keys)
             self.flows.rename[slots[slots >= 0]] = True
         if addresses:
-            # an answer that came after its flow began: rare, so a plain look over live rows
+            # an answer that came after its flow began: rare, so a plain scan of live rows suffices
             packed = [p for p in map(_packed16, addresses) if p is not None][:512]
             if packed and self.flows.live.any():
                 wanted = np.array(sorted(packed), "V16")

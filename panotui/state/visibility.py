@@ -1,10 +1,11 @@
-"""What this vantage can see: for each interface and host, which of their frames pass here.
+"""What can be seen from this vantage: for each interface and host, which of their frames pass
+here.
 
-Link rows, changed flows and the meters' counters come in; answers to one kind of question go out:
-would an answer to this host have been seen? Absence proves something only where it would. A plain
-switch port shows broadcasts alone; a mirror of one direction shows either what goes to a host or
-what it sends; a mirror of some ports shows some hosts; a short snap length shows no contents; and
-what this tool itself missed was not seen either.
+Link rows, changed flows and the meters' counters come in; the book answers one kind of question:
+would an answer to this host have been seen? Absence proves something only if it would. A plain
+switch port shows only broadcasts; a mirror of one direction shows either the frames to a host or
+those from it; a mirror of some ports shows some hosts; a short snap length hides contents; and
+packets that this tool missed were not seen either.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from panotui.model.flow_rows import FlowColumns
 from panotui.state.thresholds import thresholds
 
 HOSTS_MAX = 4096
-PAIRS_MAX = 256  # unicast pairs of an interface that are remembered one by one
+PAIRS_MAX = 256  # unicast pairs of an interface that are remembered individually
 PROOFS_SHOWN = 4
 LIMITS = thresholds().visibility
 ROWS_A_TICK = 512
@@ -41,7 +42,7 @@ BOTH, TOWARDS, SENT, SPREAD, NOTHING = "both", "towards", "sent", "spread", "not
 # BOTH     unicast towards the host and from it     TOWARDS  only what goes to it
 # SENT     only what it sends                       SPREAD   only its broadcasts
 _NO_ADDRESS = ("0.", "169.254.")
-_ANSWERING_PORTS = (53, 123)  # an answer from there proves that a question was asked
+_ANSWERING_PORTS = (53, 123)  # an answer from there proves that a query was sent
 
 
 class Seen(Struct):
@@ -66,7 +67,7 @@ class Seen(Struct):
 
     @property
     def proofs(self) -> int:
-        """How strongly its conversations say that their other side is not copied here."""
+        """How strongly its conversations prove that their other side is not copied here."""
         return sum(self.one_sided.values())
 
 
@@ -76,30 +77,31 @@ class _Interface(Struct):
     since_ns: int
     spread: int = 0
     newest: tuple[int, int] = (0, 0)  # time and packet of the newest broadcast
-    speakers: set[int] = field(default_factory=set)  # who broadcasts
+    speakers: set[int] = field(default_factory=set)  # hosts that send broadcasts
     pairs: set[tuple[int, int]] = field(default_factory=set)  # unicast (src, dst)
     common: set[int] | None = None  # MACs that take part in every unicast frame; None: none seen
 
 
 class Visibility:
-    """See the module's text. MACs are integers as in LINK_SECOND_DTYPE."""
+    """See the module. MACs are integers as in LINK_SECOND_DTYPE."""
 
     hears: ClassVar[frozenset[type]] = frozenset((DhcpMessage, ArpMessage))
 
     def __init__(self) -> None:
         self.leases_seen = False  # a DHCP server's answer was seen, by broadcast or not
-        # (interface, MAC) of who has an address and asks for others, so that it will talk to them
+        # (interface, MAC) of hosts with an address that request others, so that they will exchange
+        # unicast
         self._talkers: set[tuple[int, int]] = set()
-        self._elsewhere: set[int] = set()  # interfaces where an answer was taken and not seen
+        self._elsewhere: set[int] = set()  # interfaces where an unseen answer was used
         self.hosts: OrderedDict[tuple[int, int], Seen] = OrderedDict()  # (interface, MAC)
         self.interfaces: dict[int, _Interface] = {}
         self.own: frozenset[int] = frozenset()  # MACs of this machine
-        self.beside = True  # we stand beside the appliance, on a mirror or in a file
+        self.beside = True  # we are beside the appliance, on a mirror or in a file
         self.evicted = 0
-        self.version = 0  # rises when an answer of this book may have changed
+        self.version = 0  # rises when a result of this book may have changed
         self._unaddressed = Seen()  # conversations without Ethernet addresses
-        self._both_ways = False  # some TCP conversation was seen from both sides
-        self._all_one_way = False  # as judged at that version and with that
+        self._both_ways = False  # some TCP conversation was seen in both directions
+        self._all_one_way = False  # result for that version and input
         self._judged_at: tuple[int, bool] | None = None
         self._settled: set[tuple[int, int, int]] = set()  # (interface, src, dst): nothing new
         self._missed: deque[tuple[int, int, int]] = deque(maxlen=130)  # time, missed, packets
@@ -109,7 +111,7 @@ class Visibility:
     # ------------------------------------------------------------------ what comes in
 
     def observe(self, message: AnyMessage, meter: int) -> None:
-        """Take a message that proves what can be seen."""
+        """Process a message that proves what can be seen."""
         if isinstance(message, DhcpMessage) and message.type in ("offer", "ack", "nak"):
             self.version += not self.leases_seen
             self.leases_seen = True
@@ -141,7 +143,7 @@ class Visibility:
         self, interface: int, src: int, dst: int, time_ns: int, packets: int, newest: int
     ) -> None:
         if self.beside and (src in self.own or dst in self.own):
-            return  # this machine's own traffic says nothing of the mirror
+            return  # this machine's own traffic says nothing about the mirror
         if not src:
             return
         at = self.interfaces.get(interface)
@@ -182,13 +184,13 @@ class Visibility:
         return seen
 
     def flows(self, slots: I64, rows: FlowColumns) -> None:
-        """Changed flows: conversations of which one side alone is seen."""
+        """Changed flows: conversations seen in one direction only."""
         if not len(slots):
             return
         tcp, out, back = rows["protocol"] == 6, rows["packets_out"], rows["packets_in"]
         only_out, only_in = (back == 0) & (out > 0), (out == 0) & (back > 0)
         goes_on = out + back >= LIMITS.packets
-        # who acknowledges has heard something
+        # a host that acknowledges has received something
         heard = out > rows["syn_out"] + rows["rst_out"]
         said = back > rows["rst_in"]
         proof = tcp & (
@@ -201,7 +203,7 @@ class Visibility:
         self._both_ways |= bool((tcp & (out > 0) & (back > 0)).any())
         for i in np.flatnonzero(proof)[:64].tolist():
             side = "in" if only_in[i] else "out"
-            # a handshake and data after it: the other side has spoken, out of sight
+            # a handshake with data after it: the other side has sent, unseen
             whole = rows.column(f"syn_{side}")[i] and rows.column(f"payload_{side}")[i]
             weight = LIMITS.proofs if whole or out[i] + back[i] >= LIMITS.certain_packets else 1
             interface = int(rows.column(f"interface_{side}")[i])
@@ -227,7 +229,7 @@ class Visibility:
         if len(self._missed) == 1:
             lost, seen = missed, packets
         self.missed_share = lost / (lost + seen) if lost > 0 else 0.0
-        # a snap length is one for the whole capture; single odd frames are not a short capture
+        # the snap length is the same for the whole capture; a few odd frames are no short capture
         cut = counters.snapped
         was, self.snapped = (
             self.snapped,
@@ -235,10 +237,10 @@ class Visibility:
         )
         self.version += was != self.snapped
 
-    # ------------------------------------------------------------------ what is asked
+    # ------------------------------------------------------------------ queries
 
     def status(self, macs: Iterable[int], interface: int | None = None) -> str:
-        """What is seen of a host that has these MACs; at one interface, or at any."""
+        """What is seen of a host with these MACs; at one interface, or at any."""
         wanted = frozenset(macs)
         total = Seen()
         for (at, mac), seen in self.hosts.items():
@@ -249,7 +251,7 @@ class Visibility:
         return total.status
 
     def one_way(self, macs: Iterable[int]) -> str | None:
-        """TOWARDS or SENT where conversations of a host are seen from this side alone."""
+        """TOWARDS or SENT if conversations of a host are seen only in this direction."""
         wanted = frozenset(macs)
         if sum(s.proofs for (_, mac), s in self.hosts.items() if mac in wanted) < LIMITS.proofs:
             return None
@@ -257,14 +259,14 @@ class Visibility:
         return status if status in (TOWARDS, SENT) else None
 
     def one_way_flows(self, macs: Iterable[int]) -> int:
-        """How many conversations of a host were seen from one side."""
+        """The number of conversations of a host that were seen in one direction."""
         wanted = frozenset(macs)
         return sum(len(s.one_sided) for (_, mac), s in self.hosts.items() if mac in wanted)
 
     def all_one_way(self) -> bool:
-        """Conversations are seen from one side, and no host both ways, at any interface."""
+        """Conversations are seen in one direction, and no host in both, at any interface."""
         known = (self.version, self._both_ways)
-        if self._judged_at != known:  # asked each second, and changed seldom
+        if self._judged_at != known:  # called each second, changes rarely
             self._judged_at = known
             self._all_one_way = not (
                 self._both_ways or any(seen.status == BOTH for seen in self.hosts.values())
@@ -272,12 +274,13 @@ class Visibility:
         return self._all_one_way
 
     def one_sided(self) -> int:
-        """The most conversations of one host that were seen from one side."""
+        """The largest number of one-way conversations of a single host."""
         return max(len(s.one_sided) for s in (*self.hosts.values(), self._unaddressed))
 
     def plain(self, now_ns: int, appliance: Iterable[int]) -> list[int]:
-        """Interfaces that show broadcasts and at most one foreign host's own traffic: plain
-        switch ports. `appliance`: its MACs."""
+        """Interfaces that show only broadcasts and at most one foreign host's own traffic: plain
+        switch ports. `appliance`: its MACs.
+        """
         if not self.beside:
             return []
         ours = frozenset(appliance)
@@ -296,13 +299,14 @@ class Visibility:
         return out
 
     def due_ns(self, now_ns: int) -> int:
-        """When the next interface was watched long enough to be called a plain port."""
+        """When the next interface has been watched long enough to be called a plain port."""
         judged = (at.since_ns + LIMITS.plain_ns for at in self.interfaces.values())
         return min((time_ns for time_ns in judged if time_ns > now_ns), default=NEVER)
 
     def _would_talk(self, interface: int, ours: frozenset[int]) -> bool:
-        """Unicast was to be expected there, so that its absence says something: a host without an
-        address has nobody to talk to."""
+        """Unicast was to be expected there, so that its absence proves something: a host without an
+        address has no peers.
+        """
         if interface in self._elsewhere:
             return True
         if not ours:
@@ -315,8 +319,9 @@ class Visibility:
         return self.beside and all(at.common is None for at in self.interfaces.values())
 
     def proofs_of(self, macs: Iterable[int]) -> tuple[tuple[int, int], ...]:
-        """(time, packet) where conversations begin that are seen from one side; of all hosts where
-        none is given."""
+        """(time, packet) at the start of conversations seen in one direction; of all hosts if none
+        is given.
+        """
         wanted = frozenset(macs)
         found = {
             proof

@@ -1,1 +1,1 @@
-"""Flows as they are kept and shown: by column."""
+"""Storage and display of flows, by column."""

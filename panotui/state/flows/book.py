@@ -1,9 +1,9 @@
 """The engine's flow table: the meters' flow rows, by column, with the verdicts beside them.
 
-Flow rows come in (changed flows of a tick), are found again by (meter, id) through a sorted index,
-and stay until the table is full; then ended flows go first, oldest first, then the least recently
-seen. No Python object exists for a flow but the `FlowRecord`s that somebody asked
-for. Two meters that each see one direction of a flow are joined by five-tuple.
+Flow rows come in (changed flows of a tick), are found by (meter, id) through a sorted index, and
+stay until the table is full; then ended flows are evicted first, oldest first, then the least
+recently seen. The only Python objects of a flow are requested `FlowRecord`s. Flows of which two
+meters each see one direction are joined by five-tuple.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from panotui.state.flows.records import METER_SHIFT, FlowBlock, round_trips
 PENDING, ALLOWED, INFRASTRUCTURE, VIOLATION = range(4)
 _SLOTS_FIRST = 1024
 _END_EVICTED = FLOW_ENDS.index("evicted")
-_RECORDS_A_BLOCK = 1_024  # their rows stay in the cache
+_RECORDS_A_BLOCK = 1_024  # their rows fit into the cache
 _TEXTS = ("rule", "reason", "host", "host_source", "alpn", "camera", "service", "port", "port_in")
 _BESIDE = ("verdict", "own", *_TEXTS)
 _OPENED = ("key", "live", "changed", "rate_out", "rate_in", "rate_ns")  # set with a new flow
@@ -64,7 +64,7 @@ def flow_key(meter: int, number: int) -> int:
 
 
 def flow_key_of(text: str) -> int | None:
-    """The key behind `flow_text_id`'s text; None when it is no such text."""
+    """The key of an id from `flow_text_id`; None for another text."""
     meter, _, number = text.partition("-")
     if not (meter.isascii() and meter.isdigit() and number.isascii() and number.isdigit()):
         return None
@@ -74,15 +74,16 @@ def flow_key_of(text: str) -> int | None:
 
 
 class FlowBook:
-    """Flow rows and verdict columns by slot. All arrays have length `capacity`, grown by doubling
-    up to `limit`; `live` marks slots in use. Room for `limit` flows is reserved from the beginning:
-    it takes memory only as far as it is written."""
+    """Flow rows and verdict columns by slot. All arrays have length `capacity`, which doubles up to
+    `limit`; `live` marks slots in use. Room for `limit` flows is reserved from the beginning; it
+    takes memory only where it is written.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = max(64, limit)
         capacity = min(_SLOTS_FIRST, self.limit)
         self.rows = FlowRows(0, self.limit)
-        # texts of each flow
+        # text columns of flows
         self.rule = NameColumn(self.limit)
         self.reason = NameColumn(self.limit)
         self.host = NameColumn(self.limit)
@@ -104,11 +105,11 @@ class FlowBook:
         self.judged_app: U8
         self.judged_answered: Bool
         self.final: Bool  # no better evidence is expected
-        self.rename: Bool  # a name was learnt since it was judged
+        self.rename: Bool  # a name was learnt after its verdict
         self.endpoint: Bool  # goes to an endpoint of the policy
         self.outcome: U8  # health.connects
         self.syns_counted: I32
-        self.changed: Bool  # since somebody last asked what has
+        self.changed: Bool  # since the last query for changed flows
         self._partner: I32  # 1 + the slot of the other half, 0 none
         self._use(capacity)
         self._free: I32 = np.arange(capacity - 1, -1, -1, dtype=np.int32)  # a stack
@@ -121,7 +122,7 @@ class FlowBook:
         self.total = 0  # flows ever seen
 
     def _use(self, capacity: int) -> None:
-        """Let all columns have the first `capacity` of the reserved slots."""
+        """Extend all columns to the first `capacity` reserved slots."""
         self.rows.grow(capacity)
         for name, column in self._reserved.items():
             setattr(self, name, column[:capacity])
@@ -144,7 +145,7 @@ class FlowBook:
         self._free_count += size - capacity
 
     def find(self, keys: U64) -> I64:
-        """Slots (int64) of engine-wide keys (uint64), -1 where the table has none."""
+        """Slots (int64) of engine-wide keys (uint64), -1 if absent."""
         if not len(self._sorted_key):
             return np.full(len(keys), -1, np.int64)
         at = np.searchsorted(self._sorted_key, keys)
@@ -154,13 +155,14 @@ class FlowBook:
 
     def slot(self, key: int) -> int:
         """The slot of one key, -1 none."""
-        keys = self._sorted_key  # a message at a time: `find` is for many
+        keys = self._sorted_key  # for one message at a time; `find` is for many
         at = int(keys.searchsorted(np.uint64(key)))
         return int(self._sorted_slot[at]) if at < len(keys) and keys[at] == key else -1
 
     def update(self, meter: int, told: FlowRows | Rows, now_ns: int) -> tuple[I64, Bool]:
-        """Take the changed flows of one meter: returns (slots int64, is_new bool), aligned with
-        `told`. A slot of -1 means that the row found no room (more rows than the table holds)."""
+        """Process the changed flows of one meter; returns (slots int64, is_new bool), aligned with
+        `told`. Slot -1 means that there was no room for the row (more rows than the table holds).
+        """
         if not len(told):
             return np.zeros(0, np.int64), np.zeros(0, np.bool_)
         rows = FlowRows.of(told)
@@ -171,7 +173,7 @@ class FlowBook:
         fresh = np.flatnonzero(is_new)
         if len(fresh):
             self.total += len(fresh)
-            if len(fresh) > self.limit // 2:  # a flood: keep the newest of it
+            if len(fresh) > self.limit // 2:  # a flood: keep the newest part
                 fresh = fresh[np.argsort(rows["last_ns"][fresh], kind="stable")]
                 self.evicted += len(fresh) - self.limit // 2
                 fresh = np.sort(fresh[-(self.limit // 2) :])
@@ -202,8 +204,9 @@ class FlowBook:
         return slots, is_new
 
     def mark_own(self, slots: I64, ends: tuple[bytes, int, bytes, int]) -> None:
-        """Mark the flows of these slots that are this tool's or its user's own: TCP between
-        (client address of 16 bytes, port, server address, port), whichever is named first."""
+        """Mark the flows of these slots that belong to this tool or its user: TCP between (client
+        address of 16 bytes, port, server address, port), in either order.
+        """
         rows = FlowColumns(self.rows, slots)
         client, client_port, server, server_port = ends
         a, b = np.frombuffer(client, np.uint8), np.frombuffer(server, np.uint8)
@@ -214,7 +217,7 @@ class FlowBook:
         self.own[slots[(rows["protocol"] == 6) & (same | turned)]] = True
 
     def _reset(self, slots: I64) -> None:
-        """Blank what stands beside the rows; what is blank already is not written."""
+        """Clear the columns beside the rows; empty ones are not written."""
         for name, column in self._reserved.items():
             if name not in _OPENED and column.take(slots).any():
                 column[slots] = 0
@@ -235,8 +238,8 @@ class FlowBook:
             return
         spare = max(wanted - self._free_count, self.limit // 16)
         age = self.rows["last_ns"].copy()
-        # ended flows first: a live one counts as ten minutes younger than it is, a violation
-        # as an hour younger; rows of this very tick are never taken
+        # ended flows first: a live one counts as ten minutes younger than it is, a violation as an
+        # hour younger; rows of this tick are never evicted
         age += np.where(self.rows["end"] == 0, 600 * SECOND, 0)
         age += np.where(self.verdict == VIOLATION, 3600 * SECOND, 0)
         age[~self.live] = np.iinfo(np.int64).max
@@ -248,11 +251,11 @@ class FlowBook:
         self.evicted += spare
 
     def whole(self) -> int:
-        """How many flows of the table have not been cut short by a full table of their meter."""
+        """The number of flows that were not cut short by a full table of their meter."""
         return int(np.count_nonzero(self.live & (self.rows["end"] != _END_EVICTED)))
 
     def remove(self, slots: I64) -> None:
-        """Forget the flows at these slots."""
+        """Drop the flows at these slots."""
         self.live[slots] = False
         gone = np.isin(self._sorted_slot, slots)
         self._sorted_key = self._sorted_key[~gone]
@@ -268,9 +271,9 @@ class FlowBook:
             self._tuple_slot = {k: s for k, s in self._tuple_slot.items() if s not in dead}
 
     def _join(self, slots: I64) -> None:
-        """Pair one-way flows that two meters saw from either side (asymmetric routing).
+        """Join one-way flows that two meters saw in opposite directions (asymmetric routing).
 
-        Only rows that lack a direction are looked at, and each five-tuple is paired once.
+        Only rows that lack a direction are examined, and each five-tuple is joined once.
         """
         if not self._tuple_slot:
             slots = np.flatnonzero(self.live)
@@ -303,8 +306,7 @@ class FlowBook:
         return self._joined(slot)[0]
 
     def _joined(self, slot: int, table: FlowRows | None = None) -> FlowRows:
-        """The same as a table of one; `table` holds the flow's own row where it is not the
-        book's."""
+        """The same as a table of one; `table` holds the flow's own row if it is not the book's."""
         other = int(self._partner[slot]) - 1
         table = self.rows.some(np.array([slot])) if table is None else table
         if other < 0:
@@ -340,7 +342,7 @@ class FlowBook:
         return shown
 
     def rates(self, slots: I64, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rates (bits/s) out and in; zero for flows without news in the last two seconds."""
+        """Rates (bits/s) out and in; zero for flows without packets in the last two seconds."""
         recent = now_ns - self.rate_ns[slots] < 2 * SECOND
         return self.rate_out[slots] * recent, self.rate_in[slots] * recent
 
@@ -358,15 +360,16 @@ class FlowBook:
             yield from block.records()
 
     def told(self, meter: int, rows: FlowRows, now_ns: int) -> Iterator[FlowRecord]:
-        """The flows of a meter's rows as records, and the table stays as it is: what stands beside
-        a row is what is known of its flow; one that is not in the table is pending."""
+        """The flows of a meter's rows as records, without changing the table: other columns are
+        those of the known flow; an unknown flow is pending.
+        """
         keys = rows["id"].astype(np.uint64) | np.uint64(meter << METER_SHIFT)
         found = self.find(keys)
         unknown = found < 0
         slots = np.where(unknown, 0, found)
         halves = np.flatnonzero(~unknown & (self._partner[slots] > 0)).tolist()
         if halves:
-            rows = rows.some(np.arange(len(keys)))  # its owner keeps what it was told
+            rows = rows.some(np.arange(len(keys)))  # the caller keeps its rows
         for place in halves:
             one = rows.some(np.array([place]))
             rows.put(np.array([place]), self._joined(int(slots[place]), one))
@@ -379,8 +382,9 @@ class FlowBook:
         yield from FlowBlock(rows, keys, beside).records()
 
     def blocks(self, slots: I64, now_ns: int) -> Iterator[FlowBlock]:
-        """The flows of `slots` in that order, some at a time, as columns of what is told of them;
-        each block is good until the table is given new rows."""
+        """The flows of `slots` in that order, in blocks of columns for display; each block is valid
+        until the table gets new rows.
+        """
         for start in range(0, len(slots), _RECORDS_A_BLOCK):
             some = slots[start : start + _RECORDS_A_BLOCK]
             rows: AnyRows = FlowColumns(self.rows, some)
@@ -394,12 +398,13 @@ class FlowBook:
             yield FlowBlock(rows, self.key[some], beside)
 
     def order(self, slots: I64, sort: str | None, reverse: bool, now_ns: int) -> I64:
-        """`slots` in the order of a column as the screen names it, ascending; None: worst first, of
-        equals those that live, then newest activity first; unknown names: by first time."""
+        """`slots` in the order of a screen column, ascending; None: worst first, then live before
+        ended, then newest activity first; unknown names: by first time.
+        """
         rows = FlowColumns(self.rows, slots)
         rate_out, rate_in = self.rates(slots, now_ns)
         ranked: Sequence[object] | np.ndarray
-        if sort is None:  # violations, then what is not judged yet, then what lives
+        if sort is None:  # violations, then unjudged ones, then live ones
             ranks = np.array([1, 2, 2, 0])[self.verdict[slots]]
             order: I64 = np.lexsort((-rows["last_ns"], rows["end"] != 0, ranks))
             return slots[order[::-1] if reverse else order]
@@ -455,7 +460,7 @@ class FlowBook:
     ) -> Page[FlowRecord]:
         """Visible rows of the flow pane: (records, total, matched, first, row of `follow`).
 
-        `keep` is asked for each flow in the order shown, at most `scan_limit` of them.
+        `keep` is called for each flow in display order, at most `scan_limit` times.
         """
         slots = self.shown()
         total = len(slots)
@@ -487,7 +492,7 @@ class FlowBook:
         return Page(tuple(found), total, matched, first, follow_row, folds=folds)
 
     def _summed(self, record: FlowRecord, slots: I64, now_ns: int) -> FlowRecord:
-        """A record with the numbers of all flows that stand behind it."""
+        """A record with the sums of all flows merged into it."""
         rows = FlowColumns(self.rows, slots)
         rate_out, rate_in = self.rates(slots, now_ns)
         sums = {
@@ -505,7 +510,7 @@ class FlowBook:
 
 
 class FlowListing:
-    """Flows in an order, as records or as columns; good until the table is given new rows."""
+    """Flows in an order, as records or as columns; valid until the table gets new rows."""
 
     def __init__(self, book: FlowBook, slots: I64, now_ns: int) -> None:
         self._book = book
@@ -519,19 +524,19 @@ class FlowListing:
         return self._book.records(self._slots, self._now_ns)
 
     def blocks(self) -> Iterator[FlowBlock]:
-        """The same flows, some at a time, as columns."""
+        """The same flows in blocks of columns."""
         return self._book.blocks(self._slots, self._now_ns)
 
 
 def _stable(column: np.ndarray, reverse: bool) -> I64:
     order: I64 = np.argsort(column, kind="stable")
-    if reverse:  # equal values keep their order also downwards
+    if reverse:  # equal values keep their order also in descending order
         order = len(column) - 1 - np.argsort(column[::-1], kind="stable")[::-1]
     return order
 
 
 def _direction(row: FlowRow, reference: FlowRow) -> int:
-    """Which way a one-way row's packets went, in `reference`'s orientation: 1 out, -1 in."""
+    """The direction of a one-way row's packets, in `reference`'s orientation: 1 out, -1 in."""
     same = row.src == reference.src and row.sport == reference.sport
     way = 1 if row.packets_out > 0 else -1
     return way if same else -way

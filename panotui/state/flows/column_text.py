@@ -1,8 +1,8 @@
 """Columns of numbers as columns of text: addresses, identifiers and times of many flows at once.
 
-In come numpy arrays, out come lists of `str`, one a row. Each row is first laid out in a matrix of
-characters of fixed width, where 0 stands for no character; the whole matrix then becomes text in
-one step. That costs a tenth of a microsecond a row, a tenth of what formatting each row costs.
+Numpy arrays come in, lists of `str` go out, one per row. The rows are first written into a
+character matrix of fixed width, where 0 stands for no character; the whole matrix then becomes text
+in one step. This costs a tenth of a microsecond per row, a tenth of formatting each row.
 """
 
 from __future__ import annotations

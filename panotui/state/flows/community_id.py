@@ -1,4 +1,4 @@
-"""Community ID v1 of a flow: the name under which Zeek, Suricata and Wireshark know it.
+"""Community ID v1 of a flow: the id used by Zeek, Suricata and Wireshark.
 
 Columns of five-tuples in, texts out. Source: github.com/corelight/community-id-spec (version 1).
 """
@@ -76,7 +76,7 @@ def community_ids(protocol: U8, src: U8, dst: U8, version: U8, sport: U16, dport
 
 
 def _halves(raw: U8, four: np.ndarray) -> np.ndarray:
-    """(n, 2) the addresses as numbers of 64 bits that compare as their bytes do."""
+    """(n, 2) the addresses as 64-bit numbers with the order of their bytes."""
     halves: np.ndarray = np.ascontiguousarray(raw).view(">u8").astype(np.uint64)
     halves[four, 0] &= np.uint64(0xFFFFFFFF00000000)
     halves[four, 1] = 0

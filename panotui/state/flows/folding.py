@@ -1,7 +1,7 @@
-"""Which flows of a listing stand behind one row: questions of one resolver, a scan by one source.
+"""Merges flows of a listing into one row: queries to one resolver, a scan by one source.
 
-Both kinds are many flows that say one thing. Columns in, a number a flow out; records of a
-recording are folded by the same two rules.
+Both kinds are many flows with one meaning. Columns in, one number per flow out; records of a
+recording are merged by the same two rules.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from panotui.model import I64, FlowRecord
 from panotui.model.flow_rows import FlowColumns
 from panotui.model.page import Fold
 
-DNS_LEAST = 2  # questions to one resolver that are one row
-SCAN_LEAST = 10  # connections nobody answered, by one source
+DNS_LEAST = 2  # least queries to one resolver that become one row
+SCAN_LEAST = 10  # unanswered connections of one source
 _TCP, _UDP, _DOMAIN = 6, 17, 53
 
 
 def groups(rows: FlowColumns) -> I64:
-    """(n,) int64: flows with the same number are one row, -1 stands alone."""
+    """(n,) int64: flows with the same number are one row, -1 is a row of its own."""
     out = np.full(len(rows), -1, np.int64)
     questions = (rows["protocol"] == _UDP) & (rows["dport"] == _DOMAIN)
     unanswered = (
@@ -48,7 +48,7 @@ def groups(rows: FlowColumns) -> I64:
 
 
 def firsts(numbers: I64) -> tuple[I64, dict[int, I64]]:
-    """Places that are shown, in their order, and for each group's first place all its members."""
+    """Positions of shown rows, in order, and for the first of each group all its members."""
     keep = numbers < 0
     members: dict[int, I64] = {}
     inside = np.flatnonzero(~keep)
@@ -62,7 +62,7 @@ def firsts(numbers: I64) -> tuple[I64, dict[int, I64]]:
 
 
 def group_of(flow: FlowRecord) -> tuple[str, str] | None:
-    """(kind, address) of the row that a flow may be part of; the same rules as `groups`."""
+    """(kind, address) of the row that a flow may join; the same rules as `groups`."""
     if flow.transport == "udp" and flow.dport == _DOMAIN:
         return "dns", flow.dst
     if flow.transport == "tcp" and not flow.packets_in and flow.syn and not flow.payload_out:
@@ -111,5 +111,5 @@ def summed(first: FlowRecord, members: Sequence[FlowRecord]) -> tuple[FlowRecord
 
 
 def fold_of(row: FlowRecord, flows: int) -> Fold:
-    """What a row stands for."""
+    """The description of a merged row."""
     return Fold("dns" if row.transport == "udp" else "scan", flows)

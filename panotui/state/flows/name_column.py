@@ -1,4 +1,4 @@
-"""A column of text, or of none, that many flows share: a number a slot and each text once."""
+"""A column of optional text shared by many flows: one number per slot, and each text once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from panotui.model import I32, Bool
 from panotui.model.arrays import distinct
 from panotui.model.untouched import untouched
 
-_SWEPT_FROM = 4_096  # texts; fewer are never looked through for those that nobody uses
+_SWEPT_FROM = 4_096  # texts; with fewer, unused ones are not removed
 
 
 class NameColumn:
     """(limit,) of `str | None`; None where nothing was written, which takes no memory.
 
-    Read as an array is: a slot gives a text, slots give an array of objects.
+    It reads like an array: a slot gives a text, slots give an array of objects.
     """
 
     def __init__(self, limit: int) -> None:
@@ -34,24 +34,24 @@ class NameColumn:
         return self._as_array()[self._code[which]]
 
     def __setitem__(self, which: Any, value: str | None) -> None:
-        """Write one text to a slot or to all of some slots."""
+        """Write one text to a slot or to several slots."""
         code = self._code_of(value)
         self._put(which, np.int32(code))
 
     def choose(self, slots: NDArray[Any], texts: Sequence[str | None], index: Any) -> None:
-        """Write to each of the slots the text of `texts` that `index` (n,) names; -1 the last."""
+        """Write to each slot the text of `texts` with its `index` (n,); -1 is the last."""
         if len(self._texts) > self._sweep_at:
             self._sweep()
         codes = np.fromiter(map(self._code_of, texts), np.int32, len(texts))
         self._put(slots, codes[index])
 
     def equals(self, value: str | None) -> Bool:
-        """(limit,) which slots have this text."""
+        """(limit,) mask of slots with this text."""
         out: Bool = self._code == self._codes.get(value, -1)
         return out
 
     def _put(self, which: Any, code: Any) -> None:
-        """A zero upon a zero is not written: it would take memory."""
+        """A zero is not written over a zero: it would take memory."""
         if np.any(code) or self._code[which].any():
             self._code[which] = code
 
@@ -69,7 +69,7 @@ class NameColumn:
         return self._pool
 
     def _sweep(self) -> None:
-        """Forget the texts that no slot has any more."""
+        """Remove texts that no slot uses any more."""
         used = distinct(np.append(self._code, np.int32(0)))
         place = np.zeros(len(self._texts), np.int32)
         place[used] = np.arange(len(used))

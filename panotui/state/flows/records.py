@@ -1,8 +1,8 @@
-"""What people are told of a flow: rows of the flow table as values of `FlowRecord`'s fields.
+"""Flows for display: rows of the flow table as values of `FlowRecord`'s fields.
 
 A block of flow rows and of the columns beside them comes in; each field of `FlowRecord` goes out as
-a list, one value a flow. Everything is computed for the whole block at once, and only when it is
-asked for: 20,000 flows leave as records, or as JSON, in a tenth of a second.
+a list, one value a flow. Everything is computed for the whole block at once, and only on demand:
+20,000 flows become records or JSON in a tenth of a second.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ METER_SHIFT = 56  # the upper byte of a key is the meter, the rest the meter's o
 _TRANSPORTS = np.array([TRANSPORTS.get(i) or f"ip-{i}" for i in range(256)], object)
 _WITH_PORTS = np.isin(np.arange(256), (6, 17, 33, 132, 1, 58))  # ICMP: type and code
 _ENDS = tuple(end or None for end in FLOW_ENDS)
-# fields that are a column of the row under another name
+# fields that are a row column with another name
 _SAME = {"first_time_ns": "first_ns", "last_time_ns": "last_ns"}
 _OF_TCP = {"syn": "syn_out", "resets_out": "rst_out", "resets_in": "rst_in",
            "retransmits_out": "retransmits_out", "retransmits_in": "retransmits_in"}  # fmt: skip
@@ -53,7 +53,7 @@ _mac_text = lru_cache(4_096)(mac_text)
 
 
 class FlowBlock:
-    """Some flows: `rows` (n,), `key` (n,), and columns that stand beside them.
+    """Some flows: `rows` (n,), `key` (n,), and further columns.
 
     `beside` has `own`, `verdict`, `rate_out`, `rate_in`, `port_in` and the names of `_BESIDE`.
     """
@@ -72,7 +72,7 @@ class FlowBlock:
         return len(self._rows)
 
     def values(self, name: str) -> list[Any]:
-        """The field `name` of `FlowRecord` of each flow."""
+        """The field `name` of `FlowRecord` for each flow."""
         if name in _BESIDE:
             return list(self._beside[name])
         if name in _OF_TCP:
@@ -86,7 +86,7 @@ class FlowBlock:
         return values
 
     def numbers(self, name: str) -> NDArray[Any]:
-        """A field that is a column of the rows, as it is there."""
+        """A field that is an unchanged row column."""
         return self._column(_SAME.get(name, name))
 
     def records(self) -> Iterator[FlowRecord]:
@@ -117,7 +117,7 @@ class FlowBlock:
         return _known(column, self._tcp)
 
     def _milliseconds(self, microseconds: I64) -> list[Any]:
-        """Milliseconds; None where the time is not known (below 0) or the flow is not TCP."""
+        """Milliseconds; None if the time is unknown (below 0) or the flow is not TCP."""
         return _known(microseconds / 1000, self._tcp & (microseconds >= 0))
 
     def _rtt(self) -> list[Any]:
@@ -136,7 +136,7 @@ class FlowBlock:
         return column_text.addresses(self._column("version"), self._column(name))
 
     def _macs(self, side: str, other: str) -> list[Any]:
-        """A MAC as its own direction tells it, or else as the other one does."""
+        """The MAC seen in its own direction, otherwise in the other."""
         mac = self._column(f"mac_out_{side}")
         mac = np.where(mac == 0, self._rows.column(f"mac_in_{other}"), mac)
         return [_mac_text(value) for value in mac.tolist()]
@@ -146,10 +146,10 @@ class FlowBlock:
         return [back if back != port else None for port, back in pairs]
 
     def _history(self) -> list[Any]:
-        """Zeek's history letters; None for what has none.
+        """Zeek's history letters; None for flows without.
 
-        A datagram flow has only D and d. `^` in front says that the server's packet came first, as
-        Zeek writes it for a connection that it turned round.
+        A datagram flow has only D and d. A leading `^` means that the server's packet came first,
+        as Zeek writes it for a reversed connection.
         """
         rows = self._rows
         out, back = rows["packets_out"] > 0, rows["packets_in"] > 0
@@ -196,8 +196,9 @@ class FlowBlock:
 
 
 def round_trips(rows: AnyRows) -> I64:
-    """(n,) the round trip that a flow is shown with, in microseconds, -1 unknown: the handshake's,
-    else of it the server's half, else the least of its data."""
+    """(n,) the displayed round trip of a flow, in microseconds, -1 unknown: the handshake's,
+    otherwise the server's half of it, otherwise the least of its data.
+    """
     best: I64 = rows["handshake_rtt_us"].astype(np.int64)
     for name in ("server_rtt_us", "rtt_us"):
         best = np.where(best < 0, rows[name], best)
@@ -205,7 +206,7 @@ def round_trips(rows: AnyRows) -> I64:
 
 
 def _known(column: NDArray[Any], known: Bool) -> list[Any]:
-    """Numbers, None where they are not known."""
+    """Numbers, None if unknown."""
     if known.all():
         values: list[Any] = column.tolist()
         return values
