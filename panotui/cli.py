@@ -69,6 +69,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "service": ("service", "Print a hardened systemd unit for the recorder.", True),
     "doctor": ("doctor", "Check what works on this machine, and how to fix the rest.", True),
     "_collect": ("collect", "The unprivileged side of `live` (internal).", False),
+    "_analyze": ("analyze_alone", "One capture of a fleet (internal).", False),
     "_meter": ("meter", "A meter of its own process for several captures (internal).", False),
 }
 # Options that may also stand before the command; each with whether it takes a value.

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from panotui.commands.confinement import DEVICES, NETWORK
+from panotui.site.file import default_paths
 from panotui.sources.live import deputy, landlock
 
 SYSFS = ("/sys/class/net", "/sys/devices")  # state of interfaces
@@ -25,6 +26,8 @@ FOR_SENDING = (
       for what in ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")),
     "NETRC", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
+# Meters and a collector were started before, and are ended by signals; these have no process.
+ALONE = landlock.ABSTRACT_SOCKETS | landlock.SIGNALS
 CREATE = landlock.MAKE_REG | landlock.WRITE_FILE
 
 
@@ -77,12 +80,33 @@ def of_metrics(*, network: bool) -> int:
         with deputy.acting():
             named = [Path.home() / ".netrc", *(os.environ.get(name) for name in FOR_SENDING)]
         places = [(place, landlock.READ) for place in named if place]
-    return _domain(places, network=network)
+    return _domain(places, network=network, scopes=ALONE)
 
 
-def _domain(places: Iterable[tuple[Path | str, int]], *, network: bool = False) -> int:
+def of_analysis(source: Path, site: Path | None, temporary: Path) -> int:
+    """It reads one capture or recording and a site file, and answers on what is open already;
+    temporary files go to a folder of its own."""
+    # a reader of a recording that is being written takes locks in a file beside it
+    locks = landlock.WRITE_FILE | landlock.MAKE_REG if source.is_dir() else 0
+    sites = default_paths() if site is None else (site,)
+    return _domain(
+        [
+            (source, landlock.READ | locks),
+            (temporary, landlock.WRITE),
+            *((one, landlock.READ) for one in sites),
+        ],
+        scopes=ALONE,
+    )
+
+
+def _domain(
+    places: Iterable[tuple[Path | str, int]],
+    *,
+    network: bool = False,
+    scopes: int = landlock.ABSTRACT_SOCKETS,
+) -> int:
     """The program's own files and `places` (folder, rights); `network`: TCP connections, and the
-    files for host lookups.
+    files for host lookups; `scopes`: restrictions towards outside processes.
     """
     with deputy.acting():
         tempfile.gettempdir()  # a test write decides, which is impossible later
@@ -92,5 +116,4 @@ def _domain(places: Iterable[tuple[Path | str, int]], *, network: bool = False) 
     needed += [(place, landlock.READ_FILE | landlock.WRITE_FILE) for place in DEVICES]
     if network:
         needed += [(place, landlock.READ) for place in NETWORK]
-    # Meters and a collector were started before and are ended by signals, so those stay allowed.
-    return landlock.domain([*needed, *places], tcp=network, scopes=landlock.ABSTRACT_SOCKETS)
+    return landlock.domain([*needed, *places], tcp=network, scopes=scopes)

@@ -83,7 +83,11 @@ def run_command(
     from panotui.fleet.run import run, watch
 
     limit = 0 if memory is None else size_bytes(memory)
-    outcome = run(sources, lake, scheduler, workers or 0, limit, again, watch("fleet"))
+    root_context = click.get_current_context().find_root()
+    outcome = run(
+        sources, lake, scheduler, workers or 0, limit, again, watch("fleet"),
+        alone=root_context.obj == "own process",
+    )  # fmt: skip
     for entry in outcome.failed[:NAMED_MOST]:
         click.echo(f"panotui: {printable(entry.url)}: {printable(entry.error)}", err=True)
     if len(outcome.failed) > NAMED_MOST:

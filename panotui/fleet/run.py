@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,10 +27,12 @@ from panotui.fleet.index import Index
 from panotui.fleet.orders import Order
 from panotui.fleet.own_lake import require_own
 from panotui.fleet.places import jobs, open_place
+from panotui.fleet.shut_in import enter, use_scratch
 
 TRIES = 3  # for a capture whose worker was killed under it
 WAITING_MOST = 4  # orders a thread of a worker
 FLUSH_S = 5.0
+SCRATCH = "panotui-fleet-"
 JOIN_S = 60.0  # how long a scheduler may have no worker
 
 
@@ -60,8 +63,11 @@ def run(
     memory: int,
     again: bool,
     progress: Told,
+    *,
+    alone: bool = False,
 ) -> Outcome:
     """Analyse what is new in `sources`. `memory`: bytes for each worker; 0 leaves it to Dask.
+    `alone`: this process is for nothing else, and may give up what it does not need for good.
 
     UsageError for a lake or a scheduler that is not to be had.
     """
@@ -82,7 +88,14 @@ def run(
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         stack.callback(index.close)
-        client = stack.enter_context(_cluster(scheduler, workers, memory))
+        if scheduler == "local":
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=SCRATCH)))
+            if alone:
+                use_scratch(scratch)
+                enter(files, root, new, scratch)
+            client = stack.enter_context(_local(workers, memory, scratch))
+        else:
+            client = stack.enter_context(_remote(scheduler))
         outcome.workers = len(client.scheduler_info(n_workers=-1)["workers"])
         outcome.start_s = time.monotonic() - began
         share = memory if scheduler == "local" else 0
@@ -116,33 +129,34 @@ def _new(sources: Sequence[str], index: Index, again: bool, outcome: Outcome) ->
 
 
 @contextlib.contextmanager
-def _cluster(scheduler: str, workers: int, memory: int) -> Iterator[Client]:
-    if scheduler == "local":
-        # Local workers are ours alone: others on this machine are kept out by certificates that
-        # live as long as the run.
-        with (
-            tempfile.TemporaryDirectory(prefix="panotui-fleet-") as scratch,
-            dask_config.set({
-                "distributed.scheduler.allowed-failures": TRIES,
-                # the servers of status pages cannot be left out, but they need not say anything
-                "distributed.scheduler.http.routes": [],
-                "distributed.worker.http.routes": [],
-                # a worker waits for its analysis: to watch itself meanwhile costs 5 % of a core
-                "distributed.worker.profile.enabled": False,
-                "distributed.admin.system-monitor.interval": "5s",
-                "distributed.admin.tick.interval": "1s",
-                "distributed.admin.tick.limit": "1h",
-            }),
-            LocalCluster(
-                n_workers=workers or None, threads_per_worker=1, processes=True, security=True,
-                memory_limit=memory or "auto", dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0", local_directory=scratch,
-                silence_logs=50,
-            ) as cluster,
-            Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
-        return
+def _local(workers: int, memory: int, scratch: Path) -> Iterator[Client]:
+    # Local workers are ours alone: others on this machine are kept out by certificates that
+    # live as long as the run.
+    with (
+        dask_config.set({
+            "distributed.scheduler.allowed-failures": TRIES,
+            # the servers of status pages cannot be left out, but they need not say anything
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
+            # a worker waits for its analysis: to watch itself meanwhile costs 5 % of a core
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.system-monitor.interval": "5s",
+            "distributed.admin.tick.interval": "1s",
+            "distributed.admin.tick.limit": "1h",
+        }),
+        LocalCluster(
+            n_workers=workers or None, threads_per_worker=1, processes=True, security=True,
+            memory_limit=memory or "auto", dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0", local_directory=str(scratch),
+            silence_logs=50,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
+
+
+@contextlib.contextmanager
+def _remote(scheduler: str) -> Iterator[Client]:
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError, TimeoutError) as error:

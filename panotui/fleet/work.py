@@ -2,7 +2,7 @@
 
 The analysis is a process of its own, `panotui analyze --json`, whose bytes are kept as they are;
 the rows of the lake are made of them. It inherits no credentials, and no more memory than the
-worker's share.
+worker's share, and opens nothing but its capture (`commands/analyze_alone`).
 """
 
 from __future__ import annotations
@@ -141,12 +141,16 @@ def _share() -> int:
 
 def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) -> float:
     """Write what `panotui analyze --json` says of it; CPU seconds of that process."""
-    command = [sys.executable, "-P", "-m", "panotui", "analyze", "--json"]
+    command = [sys.executable, "-P", "-m", "panotui", "_analyze"]
     if job.site_file and not job.is_recording:  # a recording has the site file it was made with
         site = scratch / SITE_FILE
         site.write_text(job.site_file, "utf-8", "surrogateescape")
         command += ["--site", str(site)]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_KEPT_FROM_IT)}
+    if os.geteuid() != 0:  # whom root becomes could not go there
+        temporary = scratch / "temporary"
+        temporary.mkdir()
+        kept["TMPDIR"] = kept["SQLITE_TMPDIR"] = str(temporary)
     kept["XDG_CONFIG_HOME"] = str(scratch / "none")  # no person's own site file
     limit = max(LEAST_BYTES, memory or _share()) if memory or _share() else 0
     with answer.open("wb") as out:

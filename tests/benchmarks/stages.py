@@ -42,7 +42,7 @@ PARTS: list[tuple[type, str, str]] = [
 
 INSIDE: list[tuple[type, str, str]] = [
     (FileSource, "read", "read and walk"),
-    (Decoder, "decode", "decode"),
+    (Decoder, "read", "decode"),
     (CopyFinder, "find", "copies"),
     (LinkSeconds, "add", "link seconds"),
     (FlowTable, "assign", "assign"),
@@ -82,7 +82,8 @@ class Clock:
             finally:
                 self.turn(before)
 
-        setattr(owner, name, timed)
+        is_static = isinstance(owner.__dict__[name], staticmethod)
+        setattr(owner, name, staticmethod(timed) if is_static else timed)
 
 
 def measure(path: str) -> dict[str, float]:

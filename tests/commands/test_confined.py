@@ -114,6 +114,9 @@ elif what == "screen":
     domain, own = confined_live.of_screen(), folder / "panotui" / "columns.json"
 elif "metrics" in what:
     domain, own = confined_live.of_metrics(network=what == "sent metrics"), folder / "new"
+elif what == "analysis":
+    domain = confined_live.of_analysis(folder / "kept", None, folder / "spare")
+    own = folder / "spare" / "new"
 else:
     network = what == "alerting recorder"
     domain = confined_live.of_recorder(
@@ -233,7 +236,7 @@ def test_what_reads_can_reach_nothing_else(home: Path, more: dict[str, str]) -> 
 @pytest.mark.parametrize("more", [{}, SUDO], ids=["root", "sudo"])
 @pytest.mark.parametrize(
     "what",
-    ["recorder", "alerting recorder", "collector", "screen", "metrics", "sent metrics"],
+    ["recorder", "alerting recorder", "collector", "screen", "metrics", "sent metrics", "analysis"],
 )
 def test_what_runs_on_can_reach_nothing_but_its_output(
     home: Path, what: str, more: dict[str, str]

@@ -244,7 +244,7 @@ class TestOverFolders:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()
         said = [json.loads(text) for path in loaded.glob("*.json") if (text := path.read_text())]
-        analyses = [set(tops) for argv, tops in said if "analyze" in argv]
+        analyses = [set(tops) for argv, tops in said if "_analyze" in argv]
         assert len(analyses) >= 4
         for tops in analyses:
             assert tops & APACHE_ONLY == set()

@@ -19,6 +19,7 @@ from panotui.errors import InputError
 from panotui.fleet.entries import told
 from panotui.fleet.own_lake import make_folder, require_own
 from panotui.fleet.places import jobs
+from panotui.sources.live import landlock
 from tests.captures import capture
 from tests.lab.netns import require_root
 
@@ -34,6 +35,61 @@ for line in sys.stdin:
     order = msgspec.json.decode(line, type=Order)
     print(msgspec.json.encode(work(order)).decode(), flush=True)
 """
+
+
+SHUT_IN = """
+import json, os, subprocess, sys, tempfile
+from pathlib import Path
+import fsspec
+from panotui.fleet.entries import Job
+from panotui.fleet.shut_in import enter, use_scratch
+
+home = Path(sys.argv[1])
+def tried(work):
+    try:
+        work()
+    except OSError as error:
+        return error.strerror
+    return "done"
+
+store, lake = fsspec.core.url_to_fs(str(home / "lake"))
+scratch = home / "scratch"
+scratch.mkdir()
+use_scratch(scratch)
+jobs = [Job(url=str(home / "in" / "cam.pcap"), name="cam.pcap", site="s", size=1, stamp="1")]
+outside = [Job(url="s3://bucket/cam.pcap", name="cam.pcap", site="s", size=1, stamp="1")]
+print(json.dumps({
+    "with a store": enter(store, lake, outside, scratch),
+    "shut": enter(store, lake, jobs, scratch),
+    "done": {
+        "the capture": tried(lambda: open(jobs[0].url).close()),
+        "in the lake": tried(lambda: open(f"{lake}/new", "x").close()),
+        "a temporary file": tried(lambda: tempfile.NamedTemporaryFile().close()),
+        "the program": subprocess.run([sys.executable, "-P", "-m", "panotui", "--version"]
+                                      , capture_output=True).stdout.decode()[:16],
+    },
+    "refused": {
+        "everybody's file": tried(lambda: open("/etc/hostname")),
+        "beside": tried(lambda: open(home / "precious")),
+        "beside, written": tried(lambda: open(home / "new", "x")),
+        "the capture, written": tried(lambda: open(jobs[0].url, "r+")),
+        "beside the capture": tried(lambda: open(home / "in" / "new", "x")),
+        "a program": tried(lambda: subprocess.run(["/bin/true"])),
+    },
+}))
+"""
+ALONE = """
+import sys
+from panotui.cli import main
+code = main(["_analyze", sys.argv[1]])
+sys.stdout.flush()
+try:
+    open("/etc/hostname")
+except OSError as error:
+    sys.exit(f"{code} {error.strerror}")
+"""
+
+PLAIN = "import sys; from panotui.cli import main; main(['analyze', '--json', sys.argv[1]])"
 
 
 class Local:
@@ -104,6 +160,45 @@ def test_rows_that_an_analysis_anew_does_not_make_go(tmp_path: Path) -> None:
     )  # fmt: skip
     assert again["key"] == entry["key"]
     assert of_key(lake, entry["key"]) == there
+
+
+def test_the_driver_and_its_workers_reach_captures_and_the_lake_alone(tmp_path: Path) -> None:
+    if not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    (tmp_path / "in").mkdir()
+    shutil.copy(capture("lab/udp-h264.pcap"), tmp_path / "in" / "cam.pcap")
+    (tmp_path / "precious").write_text("precious")
+    done = subprocess.run(
+        [sys.executable, "-c", SHUT_IN, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["with a store"], found["shut"]) == (False, True)
+    assert found["done"].pop("the program") == "panotui, version"
+    assert set(found["done"].values()) == {"done"}, found["done"]
+    assert set(found["refused"].values()) == {"Permission denied"}, found["refused"]
+
+
+@pytest.mark.parametrize("kind", ["capture", "recording"])
+def test_an_analysis_for_a_fleet_says_the_same_and_reaches_nothing_else(
+    tmp_path: Path, kind: str
+) -> None:
+    if not landlock.version():
+        pytest.skip("this kernel has no Landlock")
+    if kind == "capture":
+        shutil.copy(FIELD / "a-well-site.pcap.zst", tmp_path / "it")
+    else:
+        shutil.copytree(FIELD.parent / "recordings" / "format3.panotui", tmp_path / "it")
+    (tmp_path / "temporary").mkdir()
+    plain = subprocess.run(
+        [sys.executable, "-c", PLAIN, "it"], capture_output=True, check=True, cwd=tmp_path
+    )
+    alone = subprocess.run(
+        [sys.executable, "-c", ALONE, "it"], capture_output=True, check=False, cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+    )  # fmt: skip
+    assert alone.stderr.decode().strip() == "0 Permission denied"
+    assert alone.stdout == plain.stdout
 
 
 def test_a_name_that_is_no_utf8_is_told_so_that_no_two_are_the_same() -> None:

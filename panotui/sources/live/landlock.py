@@ -58,12 +58,12 @@ def version() -> int:
 def domain(
     places: Iterable[tuple[Path | str, int]],
     *,
-    tcp: bool = False,
+    tcp: bool | None = False,
     scopes: int = ABSTRACT_SOCKETS | SIGNALS,
 ) -> int:
     """A descriptor for `enter`, or -1 if the kernel has no Landlock. `places`: (folder or file,
-    rights below it), the only ones that can be opened; `tcp`: connections are allowed; `scopes`:
-    restrictions towards outside processes. Missing places are left out.
+    rights below it), the only ones that can be opened; `tcp`: connections are allowed, with None
+    also listening; `scopes`: restrictions towards outside processes. Missing places are left out.
     """
     known = version()
     if not known:
@@ -72,7 +72,7 @@ def domain(
     rights = RIGHTS.get(known, RIGHTS[3])
     words = [rights]
     if known >= TCP_SINCE:
-        words.append(BIND if tcp else BIND | CONNECT)
+        words.append(0 if tcp is None else BIND if tcp else BIND | CONNECT)
     if known >= SCOPES_SINCE:
         words.append(scopes)
     attributes = (ctypes.c_uint64 * len(words))(*words)
