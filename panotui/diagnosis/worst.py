@@ -4,6 +4,7 @@ port, a DNS or time server."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -46,18 +47,8 @@ def with_troubles(
         if own is None and whole is not None and not (whole.stream or whole.flow in by_flow):
             of_stream[stream_record.id] = whole
     return (
-        tuple(
-            msgspec.structs.replace(c, trouble=found.id, trouble_severity=found.severity)
-            if (found := of_camera.get(c.address))
-            else c
-            for c in cameras
-        ),
-        tuple(
-            msgspec.structs.replace(s, trouble=found.id, trouble_severity=found.severity)
-            if (found := of_stream.get(s.id))
-            else s
-            for s in streams
-        ),
+        tuple(_told(c, of_camera.get(c.address)) for c in cameras),
+        tuple(_told(s, of_stream.get(s.id)) for s in streams),
     )
 
 
@@ -71,12 +62,7 @@ def also_with_troubles(
     does a host whose connections come about and are cut."""
     worst = _worst_of_subjects(findings)
     return (
-        tuple(
-            msgspec.structs.replace(p, trouble=found.id, trouble_severity=found.severity)
-            if (found := worst.get(p.name))
-            else p
-            for p in ports
-        ),
+        tuple(_told(p, worst.get(p.name)) for p in ports),
         tuple(
             msgspec.structs.replace(
                 e,
@@ -91,6 +77,21 @@ def also_with_troubles(
             else e
             for e in endpoints
         ),
+    )
+
+
+_Told = TypeVar("_Told", PortRecord, CameraRecord, StreamRecord)
+
+
+def _told(record: _Told, found: FindingRecord | None) -> _Told:
+    """The record with the worst finding about it."""
+    if found is None:
+        return record
+    return msgspec.structs.replace(
+        record,
+        trouble=found.id,
+        trouble_severity=found.severity,
+        trouble_since_ns=found.first_time_ns,
     )
 
 

@@ -78,11 +78,18 @@ class PortRecord(Record, frozen=True, kw_only=True):
     ladder: tuple[StepRecord, ...] = ()  # lowest first; steps that were not tried are left out
     trouble: str | None = None  # id of the worst open finding about it, information excluded
     trouble_severity: Severity | None = None
+    trouble_since_ns: int | None = None
 
     @property
     def standing(self) -> str:
         """Its state, or the severity of the worst finding about it while it is up."""
         return (self.trouble_severity or self.state) if self.state == "up" else self.state
+
+    @property
+    def standing_since_ns(self) -> int | None:
+        """Since when it stands so: what is up was so long before something was found about it."""
+        troubled = self.standing != self.state and self.trouble_since_ns is not None
+        return self.trouble_since_ns if troubled else self.state_since_ns
 
 
 class FlowRecord(Record, frozen=True, kw_only=True):
@@ -245,11 +252,18 @@ class StreamRecord(Record, frozen=True, kw_only=True):
     history_keyframes: tuple[int | None, ...] = ()
     trouble: str | None = None  # id of the worst open finding about it, information excluded
     trouble_severity: Severity | None = None
+    trouble_since_ns: int | None = None
 
     @property
     def standing(self) -> str:
         """The state, or the severity of a finding about it while the state is "streaming"."""
         return (self.trouble_severity or self.state) if self.state == "streaming" else self.state
+
+    @property
+    def standing_since_ns(self) -> int | None:
+        """Since when it stands so: a stream may flow long before something is wrong with it."""
+        troubled = self.standing != self.state and self.trouble_since_ns is not None
+        return self.trouble_since_ns if troubled else self.state_since_ns
 
 
 class DialogueLine(Record, frozen=True, kw_only=True):
@@ -282,11 +296,18 @@ class CameraRecord(Record, frozen=True, kw_only=True):
     dialogue: tuple[DialogueLine, ...] = ()
     trouble: str | None = None  # id of the worst open finding about it, information excluded
     trouble_severity: Severity | None = None
+    trouble_since_ns: int | None = None
 
     @property
     def standing(self) -> str:
         """The state, or the severity of a finding about it while the state is "streaming"."""
         return (self.trouble_severity or self.state) if self.state == "streaming" else self.state
+
+    @property
+    def standing_since_ns(self) -> int | None:
+        """Since when it stands so: a stream may flow long before something is wrong with it."""
+        troubled = self.standing != self.state and self.trouble_since_ns is not None
+        return self.trouble_since_ns if troubled else self.state_since_ns
 
 
 class AttemptRecord(Record, frozen=True, kw_only=True):

@@ -565,7 +565,7 @@ class StreamBook:
             loss_now=state.loss_now(now_ns),
             jitter_ms=number(row.jitter_ms) if clock else None,
             frame_jitter_ms=number(row.frame_jitter_ms) if clock else None,
-            fps_now=number(row.fps_now) if video else None,
+            fps_now=self._fps_now(state, now_ns) if video else None,
             fps_expected=state.fps_expected,
             fps_nominal=number(row.fps_nominal) if video else None,
             fps_stamped=number(row.fps_stamped) if video else None,
@@ -610,6 +610,13 @@ class StreamBook:
             history_frame_bytes=frame_bytes,
             history_keyframes=keyframes,
         )
+
+    @staticmethod
+    def _fps_now(state: StreamState, now_ns: int) -> float | None:
+        """Frames a second over the ten seconds before the newest packet; none come any more where
+        the picture is frozen because no packet comes."""
+        silent = now_ns - state.row.last_ns > LIMITS.frozen_s * SECOND
+        return 0.0 if state.state == "frozen" and silent else number(state.row.fps_now)
 
     def records(self, now_ns: int) -> tuple[StreamRecord, ...]:
         """All streams, oldest first."""

@@ -7,6 +7,7 @@ detail has an action. Evidence comes newest first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from panotui.model import (
 )
 from panotui.state.leads import leads_nowhere
 from panotui.state.marks import key_of
-from panotui.views.frames import Detail, Explained, Proof
+from panotui.views.frames import Detail, Explained, Proof, Section
 
 EXPLAINED_MAX, PROOFS_MAX = 4, 40
 _RANK = {"error": 0, "warning": 1, "info": 2}
@@ -43,8 +44,8 @@ def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
     explained = tuple(_explained(f) for f in findings[:EXPLAINED_MAX])
     if not explained and isinstance(record, ViolationRecord):
         explained = (_explained_by_itself(record),)
-    said = {e.text for e in explained}
-    proofs = [p for p in proofs if p.text not in said] or proofs  # it is shown above already
+    said = {e.text for e in explained}  # shown above already
+    proofs = [p for p in proofs if p.text not in said] or proofs
     unique = {(p.time_ns, p.text): p for p in reversed(proofs)}
     newest = sorted(unique.values(), key=lambda p: -p.time_ns)
     packets = _packets_of(record, findings)
@@ -53,9 +54,19 @@ def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
         since_ns=_since(record, findings),
         explained=explained,
         evidence=tuple(newest[:PROOFS_MAX]),
+        sections=_unsaid(detail.sections, said),
         packets=packets,
         display_filter=_display_filter(record, snapshot),
     )
+
+
+def _unsaid(sections: Iterable[Section], said: AbstractSet[str]) -> tuple[Section, ...]:
+    """The sections without the sentences that the answer has already."""
+    left = (
+        msgspec.structs.replace(s, lines=tuple(line for line in s.lines if line[1] not in said))
+        for s in sections
+    )
+    return tuple(section for section in left if section.lines)
 
 
 def explaining(own: Iterable[FindingRecord], snapshot: Snapshot) -> list[FindingRecord]:
@@ -186,11 +197,11 @@ _ABOUT: dict[type, Callable[[Any, Snapshot], Sequence[FindingRecord]]] = {
 
 def _since(record: Any, findings: Sequence[FindingRecord]) -> int | None:
     """Start of the present state; for a working subject with a problem, start of that problem."""
-    if findings and (
-        (isinstance(record, PortRecord) and record.trouble is not None and record.state == "up")
-        or (isinstance(record, EndpointRecord) and record.failing_step == "useful-answer")
-    ):
+    if findings and isinstance(record, EndpointRecord) and record.failing_step == "useful-answer":
         return findings[0].first_time_ns
+    if isinstance(record, PortRecord | CameraRecord | StreamRecord):
+        dated = record.standing == record.state or record.trouble_since_ns is not None
+        return record.standing_since_ns if dated or not findings else findings[0].first_time_ns
     if isinstance(record, FindingRecord | ViolationRecord | FlowRecord | DeviceRecord):
         return record.first_time_ns or None
     if isinstance(record, EventRecord):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from panotui.model import (
-    SECOND,
     CameraRecord,
     EndpointRecord,
     EventRecord,
@@ -64,9 +63,10 @@ def _stream_name(stream: StreamRecord) -> str:
 def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
     client = _address_port(flow.src, flow.sport)
     server = _address_port(flow.dst, flow.dport)
+    verdict = _flow_verdict(flow, state)
     sections = (
-        *section("VERDICT", _flow_verdict(flow, state)),
-        *section("NAMES", _flow_names(flow, snapshot)),
+        *section("VERDICT", verdict),
+        *section("NAMES", _beyond(_flow_names(flow, snapshot), verdict)),
         *section("TRAFFIC", _flow_traffic(flow, countable=not leads_nowhere(snapshot))),
         *(section("TCP", _flow_tcp(flow)) if flow.transport == "tcp" else ()),
         *section("ETHERNET", _flow_ethernet(flow)),
@@ -106,8 +106,13 @@ def _flow_verdict(flow: FlowRecord, state: State) -> list[Line]:
     ]
     # The explanation begins with the verdict, too, and may be more recent.
     explained = [(label, text) for label, text in state.explain_flow(flow.id)]
-    known = {label for label, _ in explained}
-    return [line for line in lines if line[0] not in known] + explained
+    return _beyond(lines, explained) + explained
+
+
+def _beyond(lines: Iterable[Line], others: Iterable[Line]) -> list[Line]:
+    """The lines that have another label than those of `others`, which say the same."""
+    told = {label for label, _ in others}
+    return [line for line in lines if line[0] not in told]
 
 
 def _flow_names(flow: FlowRecord, snapshot: Snapshot) -> list[Line]:
@@ -124,11 +129,12 @@ def _flow_names(flow: FlowRecord, snapshot: Snapshot) -> list[Line]:
 
 def _flow_traffic(flow: FlowRecord, countable: bool) -> list[Line]:
     numbered = countable and flow.first_packet
-    lasted = (flow.last_time_ns - flow.first_time_ns) / SECOND
+    lasted_ms = (flow.last_time_ns - flow.first_time_ns) / 1e6
     return [
         ("state", flow.state + (f", ended: {flow.end}" if flow.end else "")),
         ("first", utc(flow.first_time_ns)),
-        ("last", f"{utc(flow.last_time_ns)}  ({lasted:.1f} s)"),
+        ("last", utc(flow.last_time_ns)),
+        ("lasted", f"{lasted_ms / 1e3:.1f} s" if lasted_ms >= 1e3 else f"{lasted_ms:.1f} ms"),
         (
             "out",
             f"{number(flow.packets_out)} packets  {number(flow.bytes_out)} bytes"
@@ -435,6 +441,9 @@ def violation_detail(
 ) -> Detail:
     peer = violation.host or violation.dst
     explained = list(state.explain_flow(violation.flow)) if violation.flow else []
+    labels = {label for label, _ in explained}
+    # the title says verdict and reason, and the sentence stands before
+    said = {"violation", violation.reason, violation.text}
     sections = (
         *section(
             "WHAT HAPPENED",
@@ -444,7 +453,7 @@ def violation_detail(
                 ("state", violation.state + (", marked as known" if violation.known else "")),
                 ("from", _address(violation.src, violation.sport)),
                 ("to", _address(violation.dst, violation.dport)),
-                ("host", word(violation.host)),
+                ("host", word(violation.host) if "host" not in labels else "-"),
                 ("port", word(violation.port)),
                 ("first", utc(violation.first_time_ns)),
                 ("last", utc(violation.last_time_ns)),
@@ -460,8 +469,12 @@ def violation_detail(
                 *_evidence_file(violation),
             ],
         ),
-        *section("NEAREST RULES", [("", text) for text in violation.nearest]),
-        *section("WHY", explained),
+        *(
+            section("NEAREST RULES", [("", text) for text in violation.nearest])
+            if not labels & {"nearest", "nearest rule"}
+            else ()
+        ),
+        *section("WHY", [line for line in explained if line[1] not in said]),
     )
     links = _flow_links(violation.flow, state)
     links += [
@@ -602,7 +615,11 @@ def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) ->
                 ("receive drops", word(port.rx_dropped)),
             ],
         ),
-        *section("STEPS", [_step(row) for row in port.ladder]),
+        *section(
+            "STEPS",
+            # how many frames passed stands above
+            [_step(row) for row in port.ladder if row.target != "port" or row.failing_step],
+        ),
         *section("CAMERAS HERE", [("", ", ".join(cameras))]),
     )
     return Detail(

@@ -22,13 +22,13 @@ def number(value: float | None, unit: str = "", digits: int = 2) -> str:
     if value is None:
         return "-"
     if isinstance(value, int):
-        return f"{value:,}{unit}".replace(",", " ")
+        return f"{value:,}{unit}"
     text = f"{value:,.{digits}f}"
     if value > 0 and not text.strip("-0."):
         return f"<{10**-digits:g}{unit}"  # a value above zero never reads as zero
     if not text.strip("-0."):
         text = text.lstrip("-")  # no minus sign before zero
-    return f"{text}{unit}".replace(",", " ")
+    return f"{text}{unit}"
 
 
 def word(value: object) -> str:

@@ -214,3 +214,15 @@ def test_way_that_begins_anew_again_and_again_keeps_its_newest_streams() -> None
     assert len(book.streams) == WAY_MAX
     assert max(state.row.id for state in book.streams.values()) == 3 * WAY_MAX
     assert book.evicted == 2 * WAY_MAX
+
+
+def test_a_picture_for_which_no_packet_comes_has_no_frame_rate() -> None:
+    rows = stream_rows(10)
+    rows["fps_now"], rows["codec"] = 25.0, STREAM_CODECS.index("H264")
+    book = StreamBook(8)
+    last_s = START_S + 9
+    (state,) = book.update(0, rows, second_rows(second=[last_s]), (last_s + 1) * SECOND)
+    assert book.record(state, (last_s + 1) * SECOND).fps_now == 25.0
+    book.judge_states((last_s + 60) * SECOND)
+    assert state.state == "frozen"
+    assert book.record(state, (last_s + 60) * SECOND).fps_now == 0.0

@@ -255,3 +255,37 @@ def test_a_name_is_cut_once_and_wider_where_there_is_room() -> None:
         short = distinct(names, cells)
         assert all(text.count("…") <= 1 for text in short.values())
     assert all("…" not in text for text in distinct(names, 40).values())
+
+
+def test_trouble_lasts_since_it_began_and_not_since_the_stream_did(site: Site) -> None:
+    """A camera that leaks for 12 s has streamed for longer than that."""
+    began = site.time_ns - 12 * SECOND
+    site.streams = tuple(
+        msgspec.structs.replace(
+            s, trouble="camera-phones-home", trouble_severity="warning", trouble_since_ns=began
+        )
+        if s.camera == "dock"
+        else s
+        for s in site.streams
+    )
+    driven = Driven(site, 200, 60).press("3")
+    row = next(line for line in driven.lines() if " leaks " in line)
+    assert " 12 s " in row
+    driven.press(*["k"] * 9)
+    while "dock" not in driven.cursor():
+        driven.press("j")
+    assert "(12 s)" in driven.press("enter").lines()[1]
+
+
+@pytest.mark.parametrize(
+    "way", [["2"], ["3"], ["4"], ["5"], ["6"], ["7"], ["8"]], ids=lambda way: way[0]
+)
+def test_a_detail_says_each_sentence_once(site: Site, way: list[str]) -> None:
+    driven = Driven(site, 200, 60).press(*way, "g", "enter")
+    frame = driven.session.opened[-1].frame
+    assert frame is not None
+    assert frame.detail is not None
+    detail = frame.detail
+    said = [e.text for e in detail.explained]
+    said += [text for s in detail.sections for _, text in s.lines if text.count(" ") > 3]
+    assert len(said) == len(set(said))

@@ -211,7 +211,7 @@ TABLE = Table(
         Column("FREEZES", 7, lambda r, s: _if_stream(
             r, str(len(r.freezes)) if isinstance(r, StreamRecord) else UNKNOWN), right=True,
             drop=9),
-        Column("SINCE", 6, lambda r, s: (since(r.state_since_ns, s.now_ns), "dim"), right=True,
+        Column("SINCE", 6, lambda r, s: (since(r.standing_since_ns, s.now_ns), "dim"), right=True,
                drop=10),
         Column("ADDRESS", 15, lambda r, s: (
             r.address if isinstance(r, CameraRecord) else r.src, "dim"), most=39, drop=11),
