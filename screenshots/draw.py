@@ -18,7 +18,7 @@ CELL, LINE = 9.0, 19.0  # of one character, in pixels
 MARGIN = 14.0
 GROUNDS = {"dark": ("#15181e", "#d4d7dd"), "light": ("#ffffff", "#1d2024")}  # (back, front)
 _EIGHTHS = "▁▂▃▄▅▆▇█"
-_SHADES = {"▒": 0.55, "░": 0.3}
+_SHADES = {"▒": 3, "░": 6}  # pixels from one hatching line to the next
 _DOTS = ((0x01, 0, 0), (0x02, 0, 1), (0x04, 0, 2), (0x40, 0, 3),
          (0x08, 1, 0), (0x10, 1, 1), (0x20, 1, 2), (0x80, 1, 3))  # fmt: skip
 
@@ -95,14 +95,14 @@ def _drawn(character: str) -> bool:
 
 
 def _shape(character: str, left: float, top: float, colour: str) -> list[str]:
+    # a line's foot and head stay free, so that strips of two rows are told apart
+    foot, tall = top + LINE - 1.5, LINE - 4
     if character in _SHADES:
-        high = LINE * 0.78
-        return [_rect(left, top + LINE * 0.12, CELL, high, colour, _SHADES[character])]
-    if character == "█":
-        return [_rect(left, top + LINE * 0.12, CELL, LINE * 0.78, colour)]
+        return _hatched(left, foot - tall, tall, colour, _SHADES[character])
     if character in _EIGHTHS:
-        high = LINE * (_EIGHTHS.index(character) + 1) / 8
-        return [_rect(left, top + LINE - high, CELL - 1, high, colour)]
+        high = tall * (_EIGHTHS.index(character) + 1) / 8
+        gap = 0 if character == "█" else 1
+        return [_rect(left, foot - high, CELL - gap, high, colour)]
     bits = ord(character) - 0x2800
     return [
         _rect(left + 0.6 + x * CELL / 2, top + 0.5 + y * LINE / 4, CELL / 2 - 0.8, LINE / 4 - 0.9,
@@ -112,10 +112,12 @@ def _shape(character: str, left: float, top: float, colour: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _rect(
-    x: float, y: float, width: float, height: float, colour: str, opacity: float = 1.0
-) -> str:
-    faint = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{colour}"{faint}/>'
-    )
+def _hatched(left: float, top: float, tall: float, colour: str, step: int) -> list[str]:
+    """A cell of upright lines, by which its shape differs from a full one's without colour."""
+    count = round(CELL / step)
+    each = CELL / count
+    return [_rect(left + n * each, top, each * 0.6, tall, colour) for n in range(count)]
+
+
+def _rect(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{colour}"/>'

@@ -37,7 +37,7 @@ WORDS: tuple[Word, ...] = (
     Word("sort", "COLUMN", "sort the table by a column"),
     Word("reverse", "", "reverse the order"),
     Word("filter", "TERMS", "filter the table; no terms: clear"),
-    Word("columns", "TITLES", "only these columns, with commas; no titles: all; remembered"),
+    Word("columns", "TITLES", "only these columns (A,B); none: all of them"),
     Word("port", "NAME", "only this port; no name: all"),
     Word("freeze", "", "freeze the picture, or go on"),
     Word("rate", "1-4", "pictures a second"),

@@ -8,15 +8,15 @@ from msgspec import Struct
 
 from panotui.tui import bars, compare, prompt, remembered, strips, timeline, times
 from panotui.tui.cells import wrap
-from panotui.tui.line import Line, Pen, Span, plain
+from panotui.tui.line import Line, Pen, Span, plain, text_of
 from panotui.tui.page import Item, Page, Place, Scene
 from panotui.tui.pages import TABLES, details, draw_pane, news
 from panotui.tui.pages.overview import strip_values
-from panotui.tui.rooms import Rooms, rooms
+from panotui.tui.rooms import STRIPS_HEIGHT, STRIPS_WIDTH, Rooms, rooms
 from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN, ScreenState
-from panotui.tui.table import HEAD_LINES, fixed_rows
 from panotui.views.frames import Frame, View
 
+NEWS_LEAST, NEWS_MOST = 5, 16  # lines of the newest events, with their heading
 LATE_S = 3.0  # without an answer before the header says so
 
 
@@ -69,10 +69,17 @@ def draw(screen: ScreenState, now: float) -> Picture:
     return Picture(header, [*body, *upper], footer)
 
 
+def wants_news(screen: ScreenState) -> bool:
+    """Whether the page may have room for the newest events."""
+    large = screen.width >= STRIPS_WIDTH and screen.page_height() >= STRIPS_HEIGHT
+    return screen.pane == "overview" and not screen.opened and large
+
+
 def rooms_of(screen: ScreenState, height: int | None = None) -> Rooms:
     """The rooms of the pane that is shown; `height` of the page, or what it is now."""
-    known = times.newest(screen)
     overview = screen.pane == "overview"
+    pane = screen.frames.get(screen.pane)
+    known = times.newest(screen) if overview or pane is None else pane.strips
     return rooms(
         screen.width,
         screen.page_height() if height is None else height,
@@ -81,17 +88,8 @@ def rooms_of(screen: ScreenState, height: int | None = None) -> Rooms:
         strips_rows=len(known.strips) if known is not None and times.shown(screen) else 0,
         moment=screen.cursor_s is not None,
         strips_alone=overview and screen.strips_alone and times.shown(screen),
-        list_lines=_list_lines(screen),
+        list_lines=times.list_lines(screen),
     )
-
-
-def _list_lines(screen: ScreenState) -> int:
-    """Lines of the list with its head, where all its rows are there; 0: it may have more."""
-    table, frame = TABLES.get(screen.pane), screen.frames.get(screen.pane)
-    if table is None or frame is None or frame.first or len(table.rows(frame)) < frame.matched:
-        return 0
-    above = fixed_rows(table, frame, screen.page_height())
-    return HEAD_LINES + max(1, len(above) + frame.matched)
 
 
 def page(screen: ScreenState, height: int) -> Page:
@@ -122,13 +120,20 @@ def page(screen: ScreenState, height: int) -> Page:
         scene = _scene(screen, frame, screen.place, room.list_width, lines)
         drawn = draw_pane(screen.pane, scene, screen.columns.get(screen.pane))
         del drawn.lines[room.list_height :]
+    if room.under_height and frame.strips is not None:
+        _set_under(drawn, screen, frame, room)
+    news_height = room.news_height
+    if screen.pane == "overview" and _add_news(drawn, screen, frame, room.list_width):
+        news_height = 0
     if room.beside_width:
-        _set_beside(drawn, screen, frame, room)
+        _set_beside(drawn, screen, frame, room, news_height)
     if room.below_height:
         _set_below(drawn, screen, room)
     if room.strips_height:
         _add_strips(drawn, screen, frame, room.strips_height)
     drawn.fill(screen.width, height)
+    if not room.list_height:
+        _add_news(drawn, screen, frame, screen.width)
     screen.items = drawn.items
     place = screen.place
     if screen.pane not in TABLES and place.key not in {item.key for item in drawn.items}:
@@ -161,18 +166,45 @@ def _set_below(drawn: Page, screen: ScreenState, room: Rooms) -> None:
     drawn.lines += details.draw(scene, links=False).lines
 
 
-def _set_beside(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> None:
+def _add_news(drawn: Page, screen: ScreenState, frame: Frame, width: int) -> bool:
+    """The newest events where a page leaves room at its foot."""
+    free = 0
+    while free < len(drawn.lines) and not text_of(drawn.lines[-1 - free]).strip():
+        free += 1
+    height = min(free - 1, NEWS_MOST)
+    if height < NEWS_LEAST or not frame.events:
+        return False
+    scene = _scene(screen, frame, Place(), width, height)
+    top = len(drawn.lines) - free + 1
+    drawn.lines[top : top + height] = news.draw(scene).lines
+    return True
+
+
+def _set_under(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> None:
+    """Time strips at the foot of a short list."""
+    assert frame.strips is not None
+    scene = _scene(screen, frame, Place(), room.list_width, room.under_height)
+    values = strip_values(scene)
+    found = strips.draw(
+        frame.strips, room.list_width, room.under_height, screen.glyphs, scene.zone, values
+    )
+    drawn.lines[len(drawn.lines) - len(found.lines) :] = found.lines
+
+
+def _set_beside(
+    drawn: Page, screen: ScreenState, frame: Frame, room: Rooms, news_height: int
+) -> None:
     """The detail of what is selected at the right, and the newest events below it."""
     wall: Span = (screen.glyphs.wall, "dim")
     beside = screen.beside
     lines: list[Line] = []
-    height = room.list_height - room.news_height
+    height = room.list_height - news_height
     if beside is not None and beside.frame is not None and beside.key == screen.place.key:
         scene = _scene(screen, beside.frame, Place(), room.beside_width, height, beside.seen_ns)
         lines = details.draw(scene, links=False).lines
     lines += [plain("", room.beside_width)] * (height - len(lines))
-    if room.news_height:
-        scene = _scene(screen, frame, Place(), room.beside_width, room.news_height)
+    if news_height:
+        scene = _scene(screen, frame, Place(), room.beside_width, news_height)
         lines += news.draw(scene).lines
     for row, line in enumerate(lines[: len(drawn.lines)]):
         drawn.lines[row] = (*drawn.lines[row], wall, *line)

@@ -35,8 +35,10 @@ def at(screen: ScreenState, x: int, y: int) -> Pointed | None:
             return Pointed(key=item.key)
     drawn = times.newest(screen)
     if drawn is not None and drawn.strips and screen.strips_row is not None:
-        cell = x - strips.labels_width(screen.width) - 2
+        many = len(drawn.strips[0].cells)
+        left = x - strips.labels_width(screen.width) - 2
+        cell = left // strips.width_of_cell(many, screen.width)
         inside = 0 <= row - screen.strips_row - 1 < len(drawn.strips)
-        if inside and 0 <= cell < len(drawn.strips[0].cells):
+        if inside and left >= 0 and cell < many:
             return Pointed(second=max(drawn.first_s, drawn.start_s + cell * drawn.cell_s))
     return None

@@ -16,8 +16,9 @@ from panotui.tui.glyphs import Role
 from panotui.tui.line import Line, Pen, highlighted
 from panotui.tui.pages import TABLES
 from panotui.tui.screen_state import ScreenState
+from panotui.views.subjects import PANES
 
-LIST_MOST = 16  # lines of the list of commands
+LIST_MOST = 40  # lines of the list of commands
 
 
 def start(screen: ScreenState, what: str) -> list[Effect]:
@@ -210,15 +211,24 @@ def _list(screen: ScreenState, room: int) -> list[Line]:
     listed = words(screen)
     first = max(0, min(screen.chosen - room + 2, len(listed) - room + 1))
     shown = listed[first : first + max(1, room - 1)]
-    by_action = {key.action: key for key in reversed(screen.working_keys())}
     head = Pen(screen.width, screen.glyphs.ellipsis).put(" COMMANDS", "head")
     head.put(f"  {len(listed)}; letters narrow them, up and down choose, enter does it", "dim")
-    out = [head.line()]
+    up = screen.glyphs.more_above if first else " "
+    down = screen.glyphs.more_below if first + len(shown) < len(listed) else " "
+    out = [head.right(f"{up}{down} ", "dim").line()]
+    works = {key.action: key for key in reversed(screen.working_keys())}
+    anywhere = {key.action: key for key in reversed(screen.keymap)}
     for number, word in enumerate(shown, first):
         pen = Pen(screen.width, screen.glyphs.ellipsis).put("   ")
         pen.field(f"{word.name} {word.takes}".strip(), 18, "strong").put(" ")
-        key = by_action.get(commands.ACTIONS.get(word.name, word.name))
-        pen.field(keys.written(key) if key is not None else "", 10, "key").put(" ").put(word.help)
+        action = commands.ACTIONS.get(word.name, word.name)
+        key = works.get(action) or anywhere.get(action)
+        written = keys.written(key) if key is not None else ""
+        if word.name in PANES and "pane" in works:
+            place = PANES.index(word.name)
+            written = works["pane"].keys[place] if place < len(works["pane"].keys) else ""
+            action = "pane"
+        pen.field(written, 10, "key" if action in works else "dim").put(" ").put(word.help)
         line = pen.line()
         out.append(highlighted(line, 0, screen.width) if number == screen.chosen else line)
     return out

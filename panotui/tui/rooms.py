@@ -3,7 +3,7 @@
 80x24 has one room; what is selected in a list that leaves most of it empty stands open below the
 list. From 110 columns on, what is selected in any list stands open beside it. From
 100x30 on the overview has time strips below it, from 160x40 on the newest events and the selected
-thing's detail at its side.
+thing's detail at its side; there a short list has the strips below it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ BESIDE_WIDTH, WIDE_WIDTH, WIDE_HEIGHT = 110, 160, 36
 STRIPS_WIDTH, STRIPS_HEIGHT = 100, 26  # of the page: 100x30 with header, footer and a notice
 LIST_LEAST = 64
 BELOW_LEAST = 10  # lines of a detail that stands below a list
+UNDER_LEAST = 12  # lines of time strips that stand under a short list
 
 
 class Rooms(Struct, frozen=True):
@@ -25,11 +26,25 @@ class Rooms(Struct, frozen=True):
     news_height: int = 0  # of the newest events, below the detail that stands beside
     strips_height: int = 0
     below_height: int = 0  # of the selected thing's detail, where the list leaves room for it
+    under_height: int = 0  # of time strips under a short list, within the list's height
 
     @property
     def detail(self) -> bool:
         """Whether what is selected stands open."""
         return bool(self.beside_width or self.below_height)
+
+
+def side_width(width: int) -> int:
+    """Cells of a detail beside a list, on a screen so wide that it has one."""
+    return min(max(45, width * 42 // 100), width - LIST_LEAST - 1)
+
+
+def under_height(width: int, height: int, list_lines: int) -> int:
+    """Lines that a short list leaves for time strips, on a page where a detail stands beside it."""
+    if width < WIDE_WIDTH or height < WIDE_HEIGHT or not list_lines:
+        return 0
+    free = height - list_lines - 1
+    return free if free >= UNDER_LEAST else 0
 
 
 def rooms(
@@ -56,8 +71,7 @@ def rooms(
         return Rooms(width, list_lines + 1, below_height=below)
     side = 0
     if beside and width >= (WIDE_WIDTH if overview else BESIDE_WIDTH):
-        side = 0 if overview and height < WIDE_HEIGHT else max(45, width * 42 // 100)
-        side = min(side, width - LIST_LEAST - 1)
+        side = 0 if overview and height < WIDE_HEIGHT else side_width(width)
     strips = 0
     if overview and strips_rows and width >= STRIPS_WIDTH and height >= STRIPS_HEIGHT:
         strips = min(strips_rows + 2, max(6, height // 3))
@@ -65,4 +79,5 @@ def rooms(
         strips += 4 if moment else 0
     upper = height - strips
     news = min(16, upper // 3) if overview and side else 0
-    return Rooms(width - side - (1 if side else 0), upper, side, news, strips)
+    under = under_height(width, height, list_lines) if side and strips_rows else 0
+    return Rooms(width - side - (1 if side else 0), upper, side, news, strips, under_height=under)

@@ -78,7 +78,7 @@ class Session(ScreenState):
         if table is None:
             return View(
                 pane=self.pane, rows=200, port=self.port, detail=beside, hold=self.hold,
-                news=16 if picture.rooms_of(self).news_height else 0, strips=times.asked(self),
+                news=16 if picture.wants_news(self) else 0, strips=times.asked(self),
             )  # fmt: skip
         column = table.column(place.sort)
         biggest_first = column is not None and column.biggest_first

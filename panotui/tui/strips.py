@@ -24,6 +24,7 @@ from panotui.tui.quantities import clock, moment, short_rate
 from panotui.views.frames import Curve, Strips
 from panotui.views.strips import ZOOMS
 
+CELL_WIDEST = 8  # columns of a cell of time
 VALUE = 10  # cells of what stands behind a row
 _TICKS_S = (5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 4 * 3600, 12 * 3600, 86_400, 7 * 86_400)
 ROLES: dict[Cell, Role] = {
@@ -46,6 +47,17 @@ def labels_width(cells: int) -> int:
 def columns(cells: int) -> int:
     """How many cells of time fit beside labels and values."""
     return max(10, cells - labels_width(cells) - VALUE - 4)
+
+
+def width_of_cell(many: int, cells: int) -> int:
+    """Columns of a cell of time: more than one where fewer cells were asked for than fit."""
+    return max(1, columns(cells) // max(1, many))
+
+
+def asked_columns(fit: int, known_s: int) -> int:
+    """How many cells of a second to ask for where `fit` do: fewer of them while little is known,
+    each then drawn wider."""
+    return fit // max(1, min(CELL_WIDEST, fit // max(1, known_s)))
 
 
 def zoomed(cell_s: int, step: int) -> int:
@@ -72,17 +84,19 @@ def draw(
         return Drawn([], [])
     label = labels_width(cells)
     many = len(strips.strips[0].cells) if strips.strips else columns(cells)
+    wide = width_of_cell(many, cells)
     at = None if cursor_s is None else (cursor_s - strips.start_s) // strips.cell_s
     if at is not None and not 0 <= at < many:
         at = None
-    lines = [_axis(strips, cells, label, many, at, glyphs, zone, title)]
+    lines = [_axis(strips, cells, label, many, wide, at, glyphs, zone, title)]
     items: list[Item] = []
     room = height - 1 - (1 if legend else 0)
     names = distinct(tuple(s.label for s in strips.strips), label, glyphs.ellipsis)
     for strip in strips.strips[:room]:
         pen = Pen(cells, glyphs.ellipsis).put(" ").field(names[strip.label], label, "strong")
         pen.put(" ")
-        pen.spans(cell_spans(strip.cells, glyphs, at))
+        stretched = "".join(cell * wide for cell in strip.cells)
+        pen.spans(cell_spans(stretched, glyphs, None if at is None else at * wide))
         pen.put(" ").put(cut_middle(values.get(strip.key, ""), VALUE, glyphs.ellipsis))
         if ":" in strip.key:
             items.append(Item(strip.key, len(lines), 0, label + 1, strip.label))
@@ -93,10 +107,10 @@ def draw(
     lines += told.lines
     room -= len(told.lines)
     for found in strips.curves:
-        least, most = (3, 14) if found.name == "bit-rate" else (2, 6)
+        least, most = (3, 20) if found.name == "bit-rate" else (2, 8)
         if room >= least and any(v is not None for v in found.values):
             tall = max(least, min(most, room * 3 // 5))
-            lines += curve_lines(found, cells, label, tall, glyphs)
+            lines += curve_lines(found, cells, label, tall, wide, glyphs)
             room -= tall
     if legend:
         lines.append(_legend(strips, cells, glyphs))
@@ -120,6 +134,7 @@ def _axis(
     cells: int,
     label: int,
     many: int,
+    wide: int,
     at: int | None,
     glyphs: Glyphs,
     zone: tzinfo | None,
@@ -128,22 +143,22 @@ def _axis(
     pen = Pen(cells, glyphs.ellipsis).put(" ")
     last = f"{'LAST ' if label > 12 else ''}{span(many * strips.cell_s)}"
     pen.field(title or last, label, "head").put(" ")
-    ruler = [" "] * many
+    ruler = [" "] * many * wide
     here = moment(strips.start_s * SECOND, zone).utcoffset()
     offset = int(here.total_seconds()) if here is not None else 0
-    tick = next((t for t in _TICKS_S if t >= 10 * strips.cell_s), _TICKS_S[-1])
+    tick = next((t for t in _TICKS_S if t * wide >= 10 * strips.cell_s), _TICKS_S[-1])
     cut = 8 if tick < 60 else 5
     for place in range(many):
         local = strips.start_s + place * strips.cell_s + offset
-        if local % tick < strips.cell_s and place + cut < many:
+        if local % tick < strips.cell_s and place * wide + cut < many * wide:
             text = clock((local - offset) * SECOND, zone)[:cut]
             if tick >= 86_400:
                 text = f"{moment((local - offset) * SECOND, zone):%m-%d}"
-            ruler[place : place + len(text)] = text
+            ruler[place * wide : place * wide + len(text)] = text
     text = "".join(ruler)
     if at is not None:
         said = clock((strips.start_s + at * strips.cell_s) * SECOND, zone)
-        start = max(0, min(many - len(said), at - len(said) // 2))
+        start = max(0, min(many * wide - len(said), at * wide - len(said) // 2))
         # a label that the cursor's time would touch gives way whole
         before, after = text[:start], text[start + len(said) :]
         if before and before[-1] != " ":
@@ -184,12 +199,14 @@ def _moment(strips: Strips, cells: int, glyphs: Glyphs, zone: tzinfo | None, roo
     return Drawn(lines, items)
 
 
-def curve_lines(found: Curve, cells: int, label: int, tall: int, glyphs: Glyphs) -> list[Line]:
+def curve_lines(
+    found: Curve, cells: int, label: int, tall: int, wide: int, glyphs: Glyphs
+) -> list[Line]:
     """A curve under the strips, column for column; its scale at the left, its peak at the right."""
     peak = max((v for v in found.values if v is not None), default=0)
     top = scale(peak)
-    shown = [v for v in found.values for _ in range(2)] if glyphs.braille else list(found.values)
-    rows = curve(shown, len(found.values), tall, glyphs, top)
+    shown = [v for v in found.values for _ in range(wide * (2 if glyphs.braille else 1))]
+    rows = curve(shown, len(found.values) * wide, tall, glyphs, top)
     bits = found.name == "bit-rate"
     lines = []
     for number, row in enumerate(rows):

@@ -6,13 +6,14 @@ heading answers; `draw_table` gives the page. Only the visible rows are ever in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from panotui.tui.cells import cut_end, fit
+from panotui.tui.cells import width as width_of
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Line, Span
 from panotui.tui.page import Item, Page, Scene
@@ -91,8 +92,14 @@ def window_rows(table: Table, frame: Frame | None, height: int) -> int:
     return max(1, height - HEAD_LINES - above)
 
 
-def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns that fit, each with its width; one blank between them."""
+def layout(
+    columns: Sequence[Column], width: int, needs: Mapping[str, int] | None = None
+) -> list[tuple[Column, int]]:
+    """The columns that fit, each with its width; one blank between them.
+
+    What is left grows them: first up to what their titles' rows need (`needs`, by title), so that
+    no name is cut while another column stands half empty, then up to the most that each may have.
+    """
     kept = list(columns)
     while sum(c.width for c in kept) + len(kept) - 1 > width:
         droppable = [c for c in kept if c.drop]
@@ -101,26 +108,45 @@ def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
         kept.remove(max(droppable, key=lambda c: c.drop))
     widths = [c.width for c in kept]
     spare = width - sum(widths) - (len(kept) - 1)
-    for late in (False, True):
-        growing = [i for i, c in enumerate(kept) if c.most > c.width and c.late is late]
-        while spare > 0 and growing:
-            for i in list(growing):
-                if spare <= 0:
-                    break
-                widths[i] += 1
-                spare -= 1
-                if widths[i] >= kept[i].most:
-                    growing.remove(i)
+    needed = [min(c.most, (needs or {}).get(c.title, 0)) for c in kept]
+    for most in (needed, [c.most for c in kept]):
+        for late in (False, True):
+            growing = [i for i, c in enumerate(kept) if most[i] > widths[i] and c.late is late]
+            while spare > 0 and growing:
+                for i in list(growing):
+                    if spare <= 0:
+                        break
+                    widths[i] += 1
+                    spare -= 1
+                    if widths[i] >= most[i]:
+                        growing.remove(i)
     return list(zip(kept, widths, strict=True))
+
+
+def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict[str, int]:
+    """How many cells the rows need in the columns that may grow."""
+    return {
+        column.title: max(
+            (
+                width_of(column.by_width(row, scene, column.most) if column.by_width is not None
+                         else column.cell(row, scene)[0])
+                for row in rows
+            ),
+            default=0,
+        )
+        for column in columns
+        if column.title and column.most > column.width
+    }  # fmt: skip
 
 
 def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Page:
     """The pane's answer, the titles, the visible rows."""
     frame = scene.frame
-    columns = layout(table.columns if chosen is None else chosen.of(table), scene.width - 2)
-    page = Page([_answer(table, scene), _titles(table, scene, columns)])
     above = fixed_rows(table, frame, scene.height)
     visible = table.rows(frame)[: window_rows(table, frame, scene.height)]
+    wanted = table.columns if chosen is None else chosen.of(table)
+    columns = layout(wanted, scene.width - 2, _needs(wanted, (*above, *visible), scene))
+    page = Page([_answer(table, scene), _titles(table, scene, columns)])
     for records, kind in ((above, table.fixed_kind), (visible, table.kind)):
         for record in records:
             key = f"{kind}:{row_key(record)}"

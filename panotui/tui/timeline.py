@@ -41,9 +41,10 @@ def draw(
         many = cells
     else:
         many = len(strips.strips[0].cells)
-    here = (review.position_ns // SECOND - strips.start_s) // strips.cell_s
-    here = max(0, min(many - 1, here))
-    lines = [_scale(review, strips, width, many, here, glyphs, zone)]
+    wide = max(1, (width - LABEL - 2) // many)  # columns a cell: a short recording fills the line
+    here = (review.position_ns // SECOND - strips.start_s) * wide // strips.cell_s
+    here = max(0, min(many * wide - 1, here))
+    lines = [_scale(review, strips, width, many * wide, here, glyphs, zone)]
     names = distinct(tuple(s.label for s in strips.strips), LABEL - 1, glyphs.ellipsis)
     for strip in strips.strips:
         pen = (
@@ -52,9 +53,9 @@ def draw(
             .field(names[strip.label], LABEL - 2, "dim")
             .put(" ")
         )
-        pen.spans(cell_spans(strip.cells, glyphs))
+        pen.spans(cell_spans("".join(cell * wide for cell in strip.cells), glyphs))
         lines.append(pen.line())
-    lines.append(_events(review, strips, width, many, glyphs))
+    lines.append(_events(review, strips, width, many * wide, wide, glyphs))
     return lines
 
 
@@ -70,8 +71,9 @@ def _scale(
     """Both ends say their time; the mark of the place in time never stands on either."""
     start_ns, end_ns = strips.start_s * SECOND, strips.end_s * SECOND
     days = moment(start_ns, zone).date() != moment(end_ns, zone).date()
+    letters = 8 if end_ns - start_ns <= 600 * SECOND and many >= 60 else 5  # with seconds
     start, end = (
-        f"{moment(t, zone):%m-%d %H:%M}" if days and many >= 60 else clock(t, zone)[:5]
+        f"{moment(t, zone):%m-%d %H:%M}" if days and many >= 60 else clock(t, zone)[:letters]
         for t in (start_ns, end_ns)
     )
     ruler = list("-" * many)
@@ -86,10 +88,12 @@ def _scale(
     return pen.put("".join(ruler[here + 1 :]), "dim").line()
 
 
-def _events(review: ReviewState, strips: Strips, width: int, many: int, glyphs: Glyphs) -> Line:
+def _events(
+    review: ReviewState, strips: Strips, width: int, many: int, wide: int, glyphs: Glyphs
+) -> Line:
     worst: dict[int, str] = {}
     for time_ns, severity, _ in review.marks:
-        at = (time_ns // SECOND - strips.start_s) // strips.cell_s
+        at = (time_ns // SECOND - strips.start_s) // strips.cell_s * wide
         if not 0 <= at < many:
             continue
         if _SEVERITIES.get(severity, 0) >= _SEVERITIES.get(worst.get(at, ""), -1):

@@ -8,8 +8,10 @@ from __future__ import annotations
 from panotui.model import SECOND
 from panotui.tui import strips
 from panotui.tui.effects import Effect, Fetch
-from panotui.tui.rooms import STRIPS_HEIGHT, STRIPS_WIDTH
+from panotui.tui.pages import TABLES
+from panotui.tui.rooms import STRIPS_HEIGHT, STRIPS_WIDTH, side_width, under_height
 from panotui.tui.screen_state import ScreenState
+from panotui.tui.table import HEAD_LINES, fixed_rows
 from panotui.views.frames import Strips, StripsView
 
 REVIEW_LABEL = 12  # cells beside a review's time line
@@ -17,11 +19,29 @@ REVIEW_LABEL = 12  # cells beside a review's time line
 
 def shown(screen: ScreenState) -> bool:
     """Whether this screen shows strips now, apart from a review's time line."""
-    if screen.opened or screen.pane != "overview" or _in_review(screen):
+    if screen.opened or _in_review(screen):
         return False
+    if screen.pane != "overview":
+        return bool(_under_list(screen))
     return screen.strips_alone or (
         screen.width >= STRIPS_WIDTH and screen.page_height() >= STRIPS_HEIGHT
     )
+
+
+def _under_list(screen: ScreenState) -> int:
+    """Lines for strips under a short list."""
+    if not screen.beside_on:
+        return 0
+    return under_height(screen.width, screen.page_height(), list_lines(screen))
+
+
+def list_lines(screen: ScreenState) -> int:
+    """Lines of the list with its head, where all its rows are there; 0: it may have more."""
+    table, frame = TABLES.get(screen.pane), screen.frames.get(screen.pane)
+    if table is None or frame is None or frame.first or len(table.rows(frame)) < frame.matched:
+        return 0
+    above = fixed_rows(table, frame, screen.page_height())
+    return HEAD_LINES + max(1, len(above) + frame.matched)
 
 
 def _in_review(screen: ScreenState) -> bool:
@@ -40,9 +60,15 @@ def asked(screen: ScreenState) -> StripsView | None:
         return _asked_of_review(screen)
     if not shown(screen):
         return None
-    columns = strips.columns(screen.width)
-    height = screen.page_height()
+    width, height = screen.width, screen.page_height()
     rows = height - 8 if screen.strips_alone else max(4, height // 3 - 2)
+    if screen.pane != "overview":
+        width -= side_width(width) + 1
+        rows = _under_list(screen) - 3
+    columns = strips.columns(width)
+    last = newest(screen)
+    if screen.cell_s is None and last is not None and last.first_s:
+        columns = strips.asked_columns(columns, _now_s(screen) - last.first_s)
     return StripsView(
         columns=columns,
         rows=max(3, rows),
@@ -59,6 +85,7 @@ def _asked_of_review(screen: ScreenState) -> StripsView:
     columns = max(10, screen.width - REVIEW_LABEL)
     start_s, end_s = review.start_ns // SECOND, -(-review.end_ns // SECOND)
     whole_s = max(1, -(-(end_s - start_s) // columns))
+    columns = strips.asked_columns(columns, end_s - start_s)
     cell_s = min(screen.cell_s or whole_s, whole_s)
     window = cell_s * columns
     middle = review.position_ns // SECOND + window // 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from panotui.model import EndpointRecord, FindingRecord
@@ -17,6 +19,20 @@ def by_name(record: Any) -> str:
 
 def endpoint_key(endpoint: EndpointRecord) -> str:
     return f"{endpoint.service}/{endpoint.host}/{endpoint.port}"
+
+
+def endpoint_names(endpoints: Sequence[EndpointRecord]) -> dict[str, str]:
+    """What each endpoint is called, by its key: two of one service are told apart by what their
+    hosts begin with."""
+    counts = Counter(e.label or e.service for e in endpoints)
+    names = {}
+    for endpoint in endpoints:
+        name = endpoint.label or endpoint.service
+        if counts[name] > 1:
+            which = endpoint.host if endpoint.port == 53 else endpoint.host.partition(".")[0]
+            name = f"{name} {which}"
+        names[endpoint_key(endpoint)] = name
+    return names
 
 
 def finding_key(finding: FindingRecord) -> str:

@@ -181,7 +181,9 @@ class StateProvider:
             return None
         if view.hold is not None and not asked.end_s:
             asked = msgspec.structs.replace(asked, end_s=snapshot.time_ns // SECOND)
-        return strips(times, asked, snapshot.findings, lambda: self.events(snapshot))
+        return strips(
+            times, asked, snapshot.findings, lambda: self.events(snapshot), snapshot.endpoints
+        )
 
     def header(self, snapshot: Snapshot, *, held: bool = False) -> Header:
         return Header(

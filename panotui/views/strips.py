@@ -13,7 +13,15 @@ from typing import Protocol
 
 import numpy as np
 
-from panotui.model import F64, I64, SECOND, EventRecord, FindingRecord, Snapshot
+from panotui.model import (
+    F64,
+    I64,
+    SECOND,
+    EndpointRecord,
+    EventRecord,
+    FindingRecord,
+    Snapshot,
+)
 from panotui.state.strips import (
     INTERNET,
     LIVE_S,
@@ -26,7 +34,7 @@ from panotui.state.strips import (
     label,
 )
 from panotui.views.frames import Curve, Moment, Strip, Strips, StripsView
-from panotui.views.identity import finding_key
+from panotui.views.identity import endpoint_names, finding_key
 
 ROWS_MAX = 60
 ZOOMS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86_400)  # s a cell
@@ -118,8 +126,10 @@ def strips(
     asked: StripsView,
     findings: Sequence[FindingRecord],
     events: Callable[[], Sequence[EventRecord]],
+    endpoints: Sequence[EndpointRecord] = (),
 ) -> Strips:
-    """The strips for `asked`; `findings` and `events` describe the moment under the cursor."""
+    """The strips for `asked`; `findings` and `events` describe the moment under the cursor,
+    `endpoints` say what their strips are called."""
     columns = max(1, min(asked.columns, 400))
     first_s, last_s = times.span()
     cell_s = asked.cell_s or auto_cell_s(first_s, last_s, columns)
@@ -131,13 +141,18 @@ def strips(
     shown, well, more = _chosen(cells, asked.rows)
     at_s = asked.at_s and max(start_s, min(asked.at_s, end_s - 1))
     place = (at_s - start_s) // cell_s if at_s else 0
+    names = {f"endpoint:{key}": name for key, name in endpoint_names(endpoints).items()}
     return Strips(
         start_s=start_s,
         end_s=end_s,
         cell_s=cell_s,
         first_s=first_s,
         strips=tuple(
-            Strip(key=key, label=label(key), cells="".join(str(int(c)) for c in cells[key]))
+            Strip(
+                key=key,
+                label=names.get(key) or label(key),
+                cells="".join(str(int(c)) for c in cells[key]),
+            )
             for key in shown
         ),
         well=well,

@@ -52,7 +52,7 @@ def test_only_what_was_not_recorded_is_blank(wide: Driven) -> None:
 
 
 def test_an_endpoint_has_a_strip_only_where_it_was_in_trouble(wide: Driven) -> None:
-    assert "✖" in strip(wide, "logs")
+    assert "✖" in strip(wide, "Logs")
     assert not any(line.startswith(" s3 ") for line in wide.lines())
 
 
@@ -161,7 +161,7 @@ def test_cameras_that_were_always_well_give_way_first() -> None:
     driven = Driven(site, 120, 40)
     text = driven.text()
     assert re.search(r"\+\d+ well$", text, re.MULTILINE)
-    for label in ("gate", "yard", "eth0", "internet", "us", "logs"):
+    for label in ("gate", "yard", "eth0", "internet", "us", "Logs"):
         assert f"\n {label} " in text
     assert "in trouble" not in text
     assert site.times is not None

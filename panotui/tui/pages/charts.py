@@ -1,7 +1,7 @@
 """Curves of one thing's last minutes: an axis, a scale that moves in steps only, gaps as gaps.
 
 In comes a stream's or a port's history, a value a second; out come lines. Two seconds are one cell
-in braille, one second in ASCII.
+in braille, one second in ASCII; a short history takes several cells a second.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from panotui.model import PortRecord, StreamRecord
+from panotui.model import SECOND, PortRecord, StreamRecord
 from panotui.model.quantities import span
+from panotui.state.strips import Cell
 from panotui.tui.chart import History, curve, scale
 from panotui.tui.glyphs import Role
 from panotui.tui.line import Line
@@ -19,6 +20,7 @@ from panotui.tui.page import Scene
 
 LABEL, PEAK = 11, 16  # cells at the left and at the right of a curve
 SECONDS_MOST = 300
+STRETCH_MOST = 4  # cells of one second
 _TICKS_S = (10, 30, 60, 120, 300)
 
 
@@ -30,6 +32,16 @@ class _Curve(Struct, frozen=True):
     role: Role = "chart"
     level: float = 0.0  # the scale is at least so much
     unit: float = 1.0  # in which its scale is round
+
+
+class _Marks(Struct, frozen=True):
+    """A sign under the curves in each second that has a value."""
+
+    name: str
+    history: History
+    sign: str
+    role: Role
+    lasting: bool = False  # as wide as its seconds
 
 
 def stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
@@ -47,7 +59,22 @@ def stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
     if any(value for value in stream.history_frame_bytes):
         curves.append(_Curve("frame size", stream.history_frame_bytes, 2, _kibibytes, unit=1024.0))
     keys = stream.history_keyframes if any(stream.history_keyframes) else ()
-    return _drawn(curves, keys, scene)
+    rows = [_Marks("key frames", keys, scene.glyphs.keyframe, "key"),
+            _Marks("frozen", _frozen(stream, scene), scene.glyphs.cells[Cell.DEAD], "bad",
+                   lasting=True)]  # fmt: skip
+    return _drawn(curves, [marks for marks in rows if any(marks.history)], scene, "nothing came")
+
+
+def _frozen(stream: StreamRecord, scene: Scene) -> History:
+    """Whether the picture stood still, a second a value, newest last."""
+    last_s = scene.now_ns // SECOND
+    known = len(stream.history_bps)
+    still = [0] * known
+    for freeze in stream.freezes:
+        first = freeze.start_ns // SECOND - last_s + known
+        for place in range(max(0, first), min(known, first + round(freeze.seconds))):
+            still[place] = 1
+    return still
 
 
 def port_charts(port: PortRecord, scene: Scene) -> list[Line]:
@@ -70,7 +97,7 @@ def port_charts(port: PortRecord, scene: Scene) -> list[Line]:
             unit=_unit(scene),
         ),
     ]
-    return _drawn(curves, (), scene)
+    return _drawn(curves, (), scene, "no record")
 
 
 def _unit(scene: Scene) -> float:
@@ -86,46 +113,63 @@ def _kibibytes(value: float) -> str:
     return f"{value / 1024:.3g} KiB"
 
 
-def _drawn(curves: Sequence[_Curve], keys: History, scene: Scene) -> list[Line]:
+def _drawn(
+    curves: Sequence[_Curve], marks: Sequence[_Marks], scene: Scene, blank: str
+) -> list[Line]:
     cells = max(10, scene.width - LABEL - PEAK - 5)
     known = max(len(c.history) for c in curves)
-    # a short history takes a column a second, so that it is large enough to be seen
-    each = 2 if scene.glyphs.braille and known > cells else 1
-    seconds = min(SECONDS_MOST, known, cells * each)
-    seconds += seconds % each
-    cells = seconds // each
-    lines = [_title(seconds, each, scene)]
+    # as wide as there is room: a history shorter than that takes a column a second, or more
+    pair = 2 if scene.glyphs.braille and known > cells else 1
+    seconds = min(SECONDS_MOST, known, cells * pair)
+    seconds += seconds % pair
+    time = _Time(seconds, pair, max(1, min(STRETCH_MOST, cells * pair // max(1, seconds))))
+    lines = [_title(time, scene, blank)]
     shares = sum(c.share for c in curves)
     room = max(shares, min(2 * shares, scene.height - 14))
     for found in curves:
         tall = max(1, found.share * room // shares)
-        lines += _curve(found, cells, seconds, tall, scene, stretched=each == 1)
-    if keys:
-        tail = [None] * (seconds - len(keys[-seconds:])) + list(keys[-seconds:])
-        row = "".join(
-            scene.glyphs.keyframe if any(tail[place : place + each]) else " "
-            for place in range(0, seconds, each)
+        lines += _curve(found, time, tall, scene)
+    for row in marks:
+        tail = [None] * (seconds - len(row.history[-seconds:])) + list(row.history[-seconds:])
+        sign = row.sign * (time.cells if row.lasting else 1)
+        text = "".join(
+            (sign if any(tail[place : place + pair]) else "").ljust(time.cells)
+            for place in range(0, seconds, pair)
         )
-        pen = scene.pen().put(" ").field("key frames", LABEL, "dim", right=True)
-        lines.append(pen.put("  ").put(row, "key").line())
-    lines.append(_axis(cells, each, scene))
+        pen = scene.pen().put(" ").field(row.name, LABEL, "dim", right=True)
+        lines.append(pen.put("  ").put(text, row.role).line())
+    lines.append(_axis(time, scene))
     return lines
 
 
-def _title(seconds: int, each: int, scene: Scene) -> Line:
-    said = f"  a column is {span(each)}; blank: no record"
-    return scene.pen().put(" ").put(f"LAST {span(seconds)}", "head").put(said, "dim").line()
+class _Time(Struct, frozen=True):
+    """So many seconds, `pair` of them in `cells` columns."""
+
+    seconds: int
+    pair: int
+    cells: int
+
+    @property
+    def width(self) -> int:
+        return self.seconds // self.pair * self.cells
 
 
-def _curve(
-    found: _Curve, cells: int, seconds: int, tall: int, scene: Scene, *, stretched: bool
-) -> list[Line]:
-    shown = found.history[-seconds:]
-    dots = [v for v in shown for _ in range(2)] if stretched and scene.glyphs.braille else shown
+def _title(time: _Time, scene: Scene, blank: str) -> Line:
+    said = f"a column is {span(time.pair)}"
+    if time.cells > 1:
+        said = f"{time.cells} columns are {span(time.pair)}"
+    pen = scene.pen().put(" ").put(f"LAST {span(time.seconds)}", "head")
+    return pen.put(f"  {said}; blank: {blank}", "dim").line()
+
+
+def _curve(found: _Curve, time: _Time, tall: int, scene: Scene) -> list[Line]:
+    shown = found.history[-time.seconds :]
+    each = time.cells * (2 if scene.glyphs.braille else 1) // time.pair
+    dots = [v for v in shown for _ in range(each)]
     peak = max((v for v in shown if v is not None), default=0)
     top = scale(max(peak, found.level) / found.unit) * found.unit
     lines = []
-    for number, row in enumerate(curve(dots, cells, tall, scene.glyphs, top)):
+    for number, row in enumerate(curve(dots, time.width, tall, scene.glyphs, top)):
         label = found.show(top) if number == 0 and tall > 1 else ""
         label = found.name if number == tall - 1 else label
         pen = scene.pen().put(" ").field(label, LABEL, "dim", right=True)
@@ -138,14 +182,15 @@ def _curve(
     return lines
 
 
-def _axis(cells: int, each: int, scene: Scene) -> Line:
+def _axis(time: _Time, scene: Scene) -> Line:
     """Ages below the curves, newest at the right."""
-    tick = next((t for t in _TICKS_S if t >= 12 * each), _TICKS_S[-1])
+    cells = time.width
+    tick = next((t for t in _TICKS_S if t * time.cells >= 12 * time.pair), _TICKS_S[-1])
     ruler = [" "] * cells
     ruler[cells - 3 :] = "now"
-    for age in range(tick, cells * each + 1, tick):
+    for age in range(tick, time.seconds + 1, tick):
         text = f"-{span(age)}"
-        place = cells - age // each
+        place = cells - age * time.cells // time.pair
         if place >= 0 and place + len(text) < cells - 3:
             ruler[place : place + len(text)] = text
     pen = scene.pen().put(" " * (LABEL + 3))

@@ -7,15 +7,21 @@ the first text line shown.
 
 from __future__ import annotations
 
-from panotui.tui.cells import cut_end, width, wrap
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from msgspec.structs import replace
+
+from panotui.tui.cells import cut_middle, width, wrap
 from panotui.tui.glyphs import Look, look, role
-from panotui.tui.line import Line
+from panotui.tui.line import Line, plain
 from panotui.tui.page import Item, Page, Scene
 from panotui.tui.pages import answer, charts, findings, overview, passages, streams, violations
 from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
 
 LABEL = 16  # cells of a line's label
+COLUMN, COLUMNS_MOST = 54, 3  # of sections: so wide at least, so many at most
 
 
 def draw(scene: Scene, *, links: bool = True) -> Page:
@@ -51,14 +57,16 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
     out: list[Line] = []
     if scene.seen_ns is not None:
         out.append(scene.pen().put(f" {_last_seen(scene.seen_ns, scene)}", "warn").line())
-    out.extend(_stands(detail, scene))
-    if width(detail.title) > _title_room(detail, scene):
-        for part in wrap(detail.title, scene.width - 4):
-            out.append(scene.pen().put("   ").put(part, "strong").line())
+    rest = [
+        scene.pen().put("   ").put(part, "strong").line()
+        for part in _title_parts(detail, scene)[1:]
+    ]
+    stands = _stands(detail, scene)
+    # the sentence of a finding comes after its state, the rest of a name before it
+    out.extend([*stands, *rest] if detail.finding is not None else [*rest, *stands])
     out.extend(answer.draw(detail, scene, dead=_state(detail, scene)[0] == "bad"))
     out.extend(_charts(detail, scene))
-    for section in detail.sections:
-        out.extend(_section(section, scene))
+    out.extend(_sections(detail.sections, scene))
     out.extend(answer.rest(detail, scene))
     return out
 
@@ -67,6 +75,32 @@ def _last_seen(seen_ns: int, scene: Scene) -> str:
     """The thing has gone; it is shown as it was."""
     why = "The demo has begun again" if scene.frame.header.mode == "demo" else "Not there any more"
     return f"{why}: this is how it was at {scene.when(seen_ns)}."
+
+
+def _sections(sections: Sequence[Section], scene: Scene) -> list[Line]:
+    """One below the other, or in columns of about the same height where these are wide enough."""
+    across = min(COLUMNS_MOST, scene.width // COLUMN)
+    if across < 2 or len(sections) < 2:
+        return [line for section in sections for line in _section(section, scene)]
+    cells = scene.width // across
+    narrow = replace(scene, width=cells)
+    blocks = [_section(section, narrow) for section in sections]
+    columns: list[list[Line]] = [[]]
+    left = sum(len(block) for block in blocks)
+    for block in blocks:
+        here = columns[-1]
+        # a column ends where the next section would stand further below the mean than above it
+        mean = -(-(left + len(here)) // (across - len(columns) + 1))
+        if here and len(columns) < across and 2 * (len(here) - mean) + len(block) > 0:
+            columns.append([])
+        columns[-1] += block
+        left -= len(block)
+    columns += [[] for _ in range(across - len(columns))]
+    blank, end = plain("", cells), plain("", scene.width - across * cells)
+    return [
+        tuple(span for line in (*row, end) for span in line)
+        for row in zip_longest(*columns, fillvalue=blank)
+    ]
 
 
 def _section(section: Section, scene: Scene) -> list[Line]:
@@ -136,6 +170,18 @@ def _title_room(detail: Detail, scene: Scene) -> int:
     return scene.width - 8 if _apart(detail, scene) else _room_beside(detail, scene)
 
 
+def _title_parts(detail: Detail, scene: Scene) -> list[str]:
+    """The title in lines. A finding's is its sentence: where that has no room, what it is about
+    stands in the title and the sentence whole below."""
+    room = max(8, _title_room(detail, scene))
+    if detail.finding is None:
+        return wrap(detail.title, room) or [""]
+    if width(detail.title) <= room:
+        return [detail.title]
+    about = cut_middle(detail.finding.subject, room, scene.glyphs.ellipsis)
+    return [about, *wrap(detail.title, scene.width - 4)]
+
+
 def _stands(detail: Detail, scene: Scene) -> list[Line]:
     """State and since when, on a line of their own where the title has no room for them."""
     if not _apart(detail, scene):
@@ -153,11 +199,7 @@ def _title(detail: Detail, scene: Scene, above: bool, below: bool) -> Line:
         scene.glyphs.more_below if below else " "
     )
     pen = scene.pen().put(" ").put(*scene.mark(of)).put(" ")
-    room = _title_room(detail, scene)
-    title = detail.title
-    if width(title) > room and detail.finding is not None:
-        title = detail.finding.subject  # its sentence stands below, whole
-    pen.put(cut_end(title, max(8, room), scene.glyphs.ellipsis), "strong")
+    pen.put(_title_parts(detail, scene)[0], "strong")
     pen.to(scene.width - width(words) - (2 + width(lasts) if lasts else 0) - len(arrows) - 2)
     pen.put(words, role(of))
     if lasts:

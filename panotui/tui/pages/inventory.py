@@ -37,7 +37,9 @@ def _text(value: str | None, role: Role = "plain") -> Span:
 
 def _addresses(device: DeviceRecord) -> Span:
     more = f" +{len(device.addresses) - 1}" if len(device.addresses) > 1 else ""
-    return _text(f"{device.addresses[0]}{more}" if device.addresses else None)
+    if not device.addresses:
+        return device.mac, "dim"  # all that it is known by
+    return _text(f"{device.addresses[0]}{more}")
 
 
 TABLE = Table(

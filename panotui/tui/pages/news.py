@@ -11,8 +11,13 @@ def draw(scene: Scene) -> Page:
     page = Page([scene.pen().put(" ").put("NEWEST", "head").line()])
     for event in scene.frame.events[: scene.height - 1]:
         pen = scene.pen().put(f" {scene.when(event.time_ns)} ", "dim")
-        pen.put(*scene.mark(look(event.severity))).put(" ").put(event.subject, "strong")
-        page.lines.append(pen.put(f" {event.text}").line())
+        pen.put(*scene.mark(look(event.severity))).put(" ")
+        before, subject, after = "", event.subject, f" {event.text}"
+        at = event.text.lower().find(subject.lower()) if subject else -1
+        if at >= 0:  # most sentences name it themselves
+            stop = at + len(subject)
+            before, subject, after = event.text[:at], event.text[at:stop], event.text[stop:]
+        page.lines.append(pen.put(before).put(subject, "strong").name(after, keep=1).line())
     if not scene.frame.events:
         page.lines.append(scene.pen().put(" nothing has happened yet", "dim").line())
     return page.fill(scene.width, scene.height)

@@ -7,7 +7,6 @@ more there are; nothing that is wrong is dropped for something that is well.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -37,6 +36,7 @@ from panotui.tui.line import Line, Pen, Span
 from panotui.tui.page import Item, Page, Scene
 from panotui.tui.pages import endpoints, findings, streams, violations
 from panotui.tui.quantities import count, milliseconds, number, round_trip, since
+from panotui.views.identity import endpoint_names
 from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
@@ -308,13 +308,11 @@ def _cloud(scene: Scene) -> _Section:
     looks = [endpoints.look_of(e) for e in shown]
     known = {cell[0]: cell for cell in _infrastructure(frame.resolvers, frame.clock, scene)}
     cells = []
-    names = Counter(e.label or e.service for e in shown)
+    names = endpoint_names(shown)
     for endpoint in shown:
         cell = _endpoint_cell(endpoint, scene)
-        if names[cell[0]] > 1 and cell[0] not in known:
-            # two of one service are told apart by what their hosts begin with
-            which = endpoint.host if endpoint.port == 53 else endpoint.host.partition(".")[0]
-            cell = (f"{cell[0]} {which}", cell[1], cell[2])
+        if cell[0] not in known:
+            cell = (names[row_key(endpoint)], cell[1], cell[2])
         measured = known.pop(cell[0], None)  # DNS and NTP are endpoints and are measured, too
         if measured is not None and trouble(measured[2]) <= trouble(cell[2]):
             cell = measured

@@ -1,0 +1,121 @@
+"""A large screen uses its room: strips, newest events, a detail beside what is asked."""
+
+from __future__ import annotations
+
+import msgspec
+
+from panotui.model import SECOND, FreezeRecord
+from panotui.tui.strips import asked_columns
+from panotui.tui.table import Column, layout
+from tests.tui import frames_builder
+from tests.tui.screens import Driven
+
+
+def wide(width: int = 200, height: int = 60) -> Driven:
+    return Driven(frames_builder.plant(), width, height)
+
+
+def test_a_large_overview_has_answers_strips_newest_events_and_a_detail() -> None:
+    lines = wide().lines()
+    left = [line[:110] for line in lines]
+    assert any(line.startswith(" WHAT TO DO") for line in left)
+    assert any(line.startswith(" NEWEST") for line in left)  # in the room below the answers
+    assert any("port eth0" in line[110:] for line in lines)
+    assert any(line.startswith(" LAST ") for line in left)
+    assert any("bit-rate" in line for line in left)
+
+
+def test_newest_events_stand_beside_where_the_answers_leave_no_room() -> None:
+    lines = Driven(frames_builder.large(), 200, 60).lines()
+    assert not any(line.startswith(" NEWEST") for line in lines)
+    assert any(" NEWEST" in line[110:] for line in lines)
+
+
+def test_an_event_that_names_its_subject_names_it_once() -> None:
+    driven = wide()
+    events = [line for line in driven.lines() if "silent for" in line or "is blocked" in line]
+    assert events
+    for event in driven.session.frames["overview"].events:
+        if event.subject in event.text:
+            assert f"{event.subject} {event.text}"[:60] not in driven.text()
+
+
+def test_a_short_list_on_a_large_screen_has_the_strips_below_it() -> None:
+    driven = wide().press("4")
+    driven.fetch()
+    lines = driven.lines()
+    assert any(line.startswith(" LAST ") for line in lines)
+    assert any(line.startswith(" yard ") and "✖" in line for line in lines)
+    assert not any(line.startswith(" LAST ") for line in wide(120, 40).press("4").lines())
+    narrow = driven.press("v").lines()  # the list alone
+    assert not any(line.startswith(" LAST ") for line in narrow)
+
+
+def test_time_strips_alone_leave_room_for_the_newest_events() -> None:
+    lines = wide().press("t").lines()
+    assert any(line.startswith(" NEWEST") for line in lines)
+
+
+def test_sections_of_a_detail_stand_side_by_side_where_they_fit() -> None:
+    lines = wide().press("2", "enter").lines()
+    assert any("VERDICT" in line and "TRAFFIC" in line for line in lines)
+    assert {len(line) for line in lines} == {200}
+    small = wide(80, 24).press("2", "enter").lines()
+    assert not any("VERDICT" in line and "TRAFFIC" in line for line in small)
+
+
+def test_curves_of_a_detail_are_as_wide_as_there_is_room() -> None:
+    driven = wide()
+    driven.site.streams = tuple(
+        msgspec.structs.replace(
+            s,
+            history_bps=(4e6,) * 30,
+            history_lost=(0,) * 30,
+            history_frames=(25,) * 30,
+            history_frame_bytes=(),
+            history_keyframes=(),
+        )
+        for s in driven.site.streams
+    )
+    lines = driven.press("3", "end", "enter").lines()
+    assert any("4 columns are 1 s" in line for line in lines)
+    widest = max(line.count("⣿") for line in lines)
+    assert widest >= 100
+
+
+def test_a_picture_that_stood_still_is_marked_below_the_curves() -> None:
+    driven = wide()
+    now_s = driven.site.time_ns // SECOND
+    from_s = now_s - 10
+    driven.site.streams = tuple(
+        msgspec.structs.replace(
+            s, history_bps=(4e6,) * 30, history_lost=(0,) * 30, history_frames=(),
+            history_frame_bytes=(), history_keyframes=(),
+            freezes=(FreezeRecord(
+                start_ns=from_s * SECOND, seconds=4.0, kind="silence"),),
+        )
+        for s in driven.site.streams
+    )  # fmt: skip
+    lines = driven.press("3", "end", "enter").lines()
+    row = next(line for line in lines if line.strip().startswith("frozen") and "✖" in line)
+    assert row.count("✖") == 4 * 4  # seconds, columns each
+    assert row.rstrip().endswith("✖")
+    assert len(row.rstrip()) < len(row) - 6 * 4  # six seconds have passed since
+
+
+def test_few_seconds_of_strips_are_drawn_wider() -> None:
+    assert asked_columns(170, 34) == 34
+    assert asked_columns(170, 60) == 85
+    assert asked_columns(170, 100) == 170
+    assert asked_columns(170, 100_000) == 170
+    assert asked_columns(170, 3) == 21
+
+
+def test_a_column_grows_first_where_its_rows_need_it() -> None:
+    columns = (
+        Column("A", 5, lambda r, s: ("", "plain"), most=50),
+        Column("B", 5, lambda r, s: ("", "plain"), most=50),
+    )
+    widths = [cells for _, cells in layout(columns, 31, {"A": 20, "B": 5})]
+    assert widths == [23, 7]
+    assert [cells for _, cells in layout(columns, 31)] == [15, 15]
