@@ -1,4 +1,4 @@
-"""Findings: rules that say what holds, data that says what it means, the life of each finding."""
+"""Findings: rules that detect conditions, data with their meaning, the life of each finding."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ RULES: tuple[type[Rule], ...] = (
 
 
 def all_rules(baseline: Baseline | None = None) -> list[Rule]:
-    """Every rule, new, lowest layer first; with what is usual, what is not is told as well."""
+    """Every rule, a new instance each, lowest layer first; with a baseline, also those about
+    deviations.
+    """
     rules: list[Rule] = [rule() for rule in RULES]
     return rules if baseline is None else [*rules, UnusualRule(baseline)]

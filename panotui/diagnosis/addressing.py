@@ -1,4 +1,5 @@
-"""Findings of the appliance's own addresses: none, another than declared, answers on another port.
+"""Findings about the appliance's own addresses: none, not the declared one, answers on another
+port.
 
 The flow table and ARP messages come in, observations go out.
 """
@@ -36,7 +37,7 @@ class OwnAddressRule(Rule):
                 self._link_local[port] = (message.sender_ip, seen)
 
     def tick(self, facts: Facts) -> list[Observation]:
-        """What the appliance's MACs speak from, against what the site says."""
+        """Addresses used by the appliance's MACs, compared with the site file."""
         out: list[Observation] = []
         declared = {
             name: port.address.split("/")[0]
@@ -87,7 +88,7 @@ class OwnAddressRule(Rule):
         return out
 
     def _note_own(self, facts: Facts) -> None:
-        """The addresses that the appliance's MACs speak from, with the flow that shows it."""
+        """The addresses used by the appliance's MACs, with the flow that proves it."""
         slots, rows = facts.changed_flows()
         if not len(slots):
             return
@@ -111,7 +112,7 @@ class OwnAddressRule(Rule):
 
 
 def _elsewhere(port: str, address: str, facts: Facts) -> tuple[str | None, str | None]:
-    """The sentence and the action where the new address lies in another network than the site's."""
+    """The sentence and the action if the new address lies in another network than the site's."""
     said = facts.site.ports[port].address or "" if port in facts.site.ports else ""
     if "/" not in said or ip_address(address) in ip_interface(said).network:
         return None, None

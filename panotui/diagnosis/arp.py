@@ -1,9 +1,9 @@
-"""Findings of who claims an address by ARP: conflicts, spoofing, answers for others, sweeps.
+"""Findings about ARP claims: conflicts, spoofing, answers for others, sweeps.
 
 The claim book comes in, observations go out. Several MACs may claim one address for good reasons: a
-virtual router, a pair that stands in for each other, a router that answers for everybody, one
-device with two ports. What is left is a conflict where both devices live at the address, and
-spoofing where one only pushes answers that nobody asked for.
+virtual router, a redundant pair, a router that answers for everyone, one device with two ports.
+Otherwise it is a conflict if both devices use the address, or spoofing if one only sends
+unsolicited answers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def shown(*seen: Seen) -> tuple[EvidenceRecord, ...]:
 
 
 def mac_number(text: str) -> int:
-    """A MAC as number; 0 for what is none."""
+    """A MAC as a number; 0 for an invalid one."""
     try:
         return mac_value(text)
     except ValueError:
@@ -52,10 +52,10 @@ class ArpRule(Rule):
     wakes = frozenset(("site",))
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        """The book has it; hearing it wakes the rule."""
+        """The book has it; the message only wakes the rule."""
 
     def steady_ns(self, facts: Facts) -> int:
-        # who says again that an address is its own is news where another says so as well
+        # a repeated claim is news if another device claims the address as well
         return facts.now_ns if facts.claims.contested else NEVER
 
     def __init__(self) -> None:
@@ -76,13 +76,13 @@ class ArpRule(Rule):
     def _contested(
         self, ip: str, address: Address, proxies: dict[str, list[str]], facts: Facts
     ) -> list[Observation]:
-        """What the claims of one address mean, each claim against the oldest one."""
+        """The meaning of the claims of one address, each compared with the oldest one."""
         out: list[Observation] = []
         claims = [
             c for c in address.claims.values()
             if facts.now_ns - c.last.time_ns <= LIMITS.recent_ns and not virtual(c.mac)
         ]  # fmt: skip
-        if len(claims) > 1:  # until one of them, or a turn, lies too far back
+        if len(claims) > 1:  # until one of them, or a change, is too old
             self.due(min(c.last.time_ns for c in claims) + LIMITS.recent_ns + 1)
             for turn in address.turns:
                 self.due_later(turn.time_ns + LIMITS.recent_ns + 1, facts)
@@ -101,14 +101,16 @@ class ArpRule(Rule):
         return out[:1]  # one address, one sentence
 
     def _doubles(self, facts: Facts) -> Iterator[Observation]:
-        """Another device says that an address of the appliance is its own, and the appliance goes
-        on speaking from it: by its packets, long before it says so by ARP again."""
+        """Another device claims an address of the appliance, and the appliance keeps sending from
+        it: its packets show that long before it announces itself by ARP again.
+        """
         for ip, port in facts.view.facts.appliance_addresses.items():
             known = facts.claims.addresses.get(ip)
             for claim in known.claims.values() if known else ():
                 number, now = mac_number(claim.mac), facts.now_ns
                 ours = number in facts.view.facts.appliance_macs or virtual(claim.mac)
-                # a proxy answers for others, and who spoofs pushes answers: neither speaks as owner
+                # a proxy answers for others, and a spoofer sends unsolicited answers: neither sends
+                # as owner
                 if ours or not (claim.used or claim.announced) or claim.unasked:
                     continue
                 if now - claim.last.time_ns > LIMITS.recent_ns:
@@ -159,7 +161,7 @@ def _turns(address: Address, now_ns: int) -> int:
 
 
 def _doubtful(one: Claim, other: Claim) -> bool:
-    """Only one of two is seen at work at the address: the other may yet turn out to be pushed."""
+    """Only one of two is seen to use the address: the other may turn out to be spoofed."""
     return any(
         b.lives_there and not a.lives_there and a.unasked < LIMITS.pushes
         for a, b in ((one, other), (other, one))
@@ -167,8 +169,7 @@ def _doubtful(one: Claim, other: Claim) -> bool:
 
 
 def excused(ip: str, older: Claim, newer: Claim, facts: Facts) -> bool:
-    """Two MACs may claim the address: the appliance's own ports, or routers that stand in for each
-    other."""
+    """Two MACs may claim the address: the appliance's own ports, or redundant routers."""
     macs = facts.view.facts.appliance_macs
     if mac_number(older.mac) in macs and mac_number(newer.mac) in macs:
         return True
@@ -179,7 +180,7 @@ def excused(ip: str, older: Claim, newer: Claim, facts: Facts) -> bool:
 
 
 def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
-    """The one of two claims that is pushed at others while the other one lives at the address."""
+    """The one of two claims that is sent unsolicited while the other device uses the address."""
     gateway = ip in facts.view.facts.gateways
     for claim, other in ((newer, older), (older, newer)):
         if other.last.time_ns < claim.pushed_ns or not claim.pushed_ns:
@@ -187,7 +188,7 @@ def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
         pushes = claim.pushes if gateway else claim.unasked
         spread = claim.pushed[-1].time_ns - claim.pushed_ns
         persists = pushes >= LIMITS.pushes and spread >= LIMITS.pushed_ns
-        # a device that has the address by mistake answers for it and speaks from it as well
+        # a device that has the address by mistake answers for it and sends from it as well
         if claim.lives_there:
             persists = persists and claim.unasked > claim.asked + claim.used
         elif gateway and claim is newer:
@@ -198,8 +199,9 @@ def suspect(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
 
 
 def _concerns(ip: str, facts: Facts) -> bool:
-    """The site lives by the address, or the appliance asks for it; what others do among themselves
-    is no fault of the site."""
+    """The site depends on the address, or the appliance requests it; conflicts among other hosts
+    are not the site's fault.
+    """
     mine = facts.view.facts.appliance_addresses
     ours = Who.APPLIANCE | Who.CAMERA | Who.GATEWAY | Who.RESOLVER | Who.TIME_SERVER
     if not mine or facts.view.who(ip) & ours:
@@ -209,14 +211,15 @@ def _concerns(ip: str, facts: Facts) -> bool:
 
 
 def answers_for_others(ip: str, older: Claim, newer: Claim, facts: Facts) -> Claim | None:
-    """The one of two claims that is made by a host that answers for many, or by another port of
-    the same device."""
+    """The one of two claims from a host that answers for many, or from another port of the same
+    device.
+    """
     if not (older.asked and newer.asked):
         return None
     book = facts.claims
     shared = set(book.claimed_by(older.mac)) & set(book.claimed_by(newer.mac))
-    # two devices of one make that both came with the same address are neighbours by MAC as well,
-    # but then none of them has another address
+    # two devices of one maker shipped with the same address also have neighbouring MACs, but then
+    # neither has another address
     if neighbours(older.mac, newer.mac) and book.has_another(newer.mac, ip):
         return newer
     if len(shared) >= LIMITS.proxied:
@@ -248,7 +251,7 @@ def _spoof(ip: str, owner: Claim, spoofer: Claim, facts: Facts) -> Observation:
 
 
 def _hangs_on(ip: str, facts: Facts) -> tuple[str, ...]:
-    """What an appliance's port cannot do while another device gets its answers."""
+    """Functions of an appliance's port that fail while another device gets its answers."""
     port = facts.view.facts.appliance_addresses.get(ip)
     return tuple(f"{what}:{port}" for what in ("names", "time", "cloud") if port)
 
@@ -271,7 +274,7 @@ def _conflict(ip: str, address: Address, one: Claim, two: Claim, facts: Facts) -
 
 
 def _speaks(ip: str, port: str, facts: Facts) -> EvidenceRecord | None:
-    """The newest packet that the appliance's port has sent from an address."""
+    """The newest packet that the appliance's port sent from an address."""
     rows = facts.flows.rows[facts.flows.live]
     macs = [mac for mac, name in facts.view.facts.appliance_macs.items() if name == port]
     packed = np.frombuffer(ipaddress.ip_address(ip).packed, np.uint8)
@@ -300,7 +303,9 @@ def _double(ip: str, claim: Claim, spoke: EvidenceRecord, facts: Facts) -> Obser
 
 
 def _routers(ip: str, facts: Facts) -> str | None:
-    """What to do where two claim the gateway's address: they may be a pair that fell apart."""
+    """The action if two claim the gateway's address: they may be a redundant pair in which both are
+    active.
+    """
     if ip not in facts.view.facts.gateways:
         return None
     return (

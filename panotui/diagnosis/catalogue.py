@@ -1,7 +1,7 @@
-"""The wording of all findings: `findings.toml`, typed.
+"""The sentences of all findings: `findings.toml`, typed.
 
-Nothing comes in; `catalogue()` gives a `FindingSpec` by id. Rules fill the `{names}` of a spec's
-texts; a name that a rule did not give is a defect that a test finds (`names_in`).
+`catalogue()` returns a `FindingSpec` by id. Rules fill the `{names}` of a spec's texts; a test
+finds names that a rule does not fill (`names_in`).
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class FindingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Catalogue(Mapping[str, FindingSpec]):
-    """Findings by id, in the file's order; each is read when it is asked for.
+    """Findings by id, in the file's order; each is parsed on first use.
 
-    A run tells few of them, and reading all costs 5 ms of its start.
+    A run reports few of them, and parsing all costs 5 ms of its start.
     """
 
     def __init__(self, text: str) -> None:
-        """Of a file whose tables are headed by `[id]` on a line of their own."""
+        """From a file whose tables start with `[id]` on a line of its own."""
         head, *pieces = re.split(r"^\[([^\]\s]+)\]\n", text, flags=re.MULTILINE)
         if tomllib.loads(head):
             raise ValueError("findings.toml: a key stands before the first finding")
@@ -78,7 +78,7 @@ def catalogue() -> Catalogue:
 
 @lru_cache(maxsize=1)
 def alerts() -> dict[int, tuple[str, str]]:
-    """What a TLS alert of a code means and what to do about it: (meaning, advice)."""
+    """The meaning of a TLS alert code and its remedy: (meaning, advice)."""
     text = Path(__file__).with_name("tls_alerts.toml").read_text("utf-8")
     tables = tomllib.loads(text)
     return {int(code): (table["meaning"], table["advice"]) for code, table in tables.items()}

@@ -1,8 +1,8 @@
-"""Findings of time: servers that do not help, the appliance's clock, the cameras' clocks.
+"""Findings about time: unusable servers, the appliance's clock, the cameras' clocks.
 
-The clock book and RTCP reports come in, observations go out. A time server is a row of steps:
-asked, answered, an answer that the client can take, a server in time, and then a clock that is
-near. While one of several servers works, the others are information.
+The clock book and RTCP reports come in, observations go out. The steps of a time server are:
+requested, answered, an answer that the client can use, a synchronised server, and then a clock near
+it. While one of several servers works, the others are information.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _WANTS_KEY = frozenset({"AUTH", "AUTO", "CRYP", "NKEY"})
 
 
 class _Asked(Struct, frozen=True):
-    """A server as the appliance sees it."""
+    """A server from the appliance's view."""
 
     server: TimeServer
-    clients: tuple[str, ...]  # addresses of the appliance that asked it
+    clients: tuple[str, ...]  # addresses of the appliance that use it
     side: Side
 
     @property
@@ -65,7 +65,7 @@ class TimeRule(Rule):
 
     def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
         if not isinstance(message, IcmpMessage):
-            return None  # the book has it; hearing it wakes the rule
+            return None  # the book has it; the message only wakes the rule
         udp = message.quoted_protocol == 17 and message.quoted_dport == 123
         if not udp or not message.quoted_dst or not icmp_blocks(message):
             return False
@@ -90,13 +90,13 @@ class TimeRule(Rule):
         silent = [o for o in out if o.id == "ntp-silent"]
         out.extend(together(silent, _silence_text, "ntp", _ADVICE))
         out.extend(self._clock(asked, facts))
-        # of a public server nothing depends on time but when it was asked last
+        # for a public server only the time of its last request matters
         if any(o.id != "ntp-public" for o in out) or any(one.side.unanswered for one in asked):
             self.due(facts.now_ns + SECOND)
         return out
 
     def _failing(self, one: _Asked, others: list[_Asked], facts: Facts) -> Observation | None:
-        """The server's last step, where it is not the last of all."""
+        """The server's failing step, if there is one."""
         side = one.side
         waited = bool(side.asked) and facts.now_ns - side.asked[-1][0] >= LIMITS.wait_ns
         if side.unanswered >= LIMITS.requests and (waited or side.unanswered > LIMITS.requests):
@@ -127,7 +127,7 @@ class TimeRule(Rule):
 
     @staticmethod
     def _differs(one: _Asked, others: list[_Asked], facts: Facts) -> Observation | None:
-        """A server that says it is in time, but another time than the others do."""
+        """A server that claims to be synchronised, but with another time than the others."""
         offset = one.side.offset_ms
         near = [o for o in others if o.side.offset_ms is not None]
         if offset is None or abs(offset) <= CLOCK_LIMITS.off_ms or not near:
@@ -176,7 +176,7 @@ class TimeRule(Rule):
 
     @staticmethod
     def _clock(asked: list[_Asked], facts: Facts) -> list[Observation]:
-        """The clock is off when the server that it is nearest to says so."""
+        """The clock is off if the server nearest to it says so."""
         told = [o for o in asked if o.side.offset_ms is not None and o.works]
         if not told:
             return []
@@ -242,7 +242,7 @@ class TimeRule(Rule):
 
 
 def _refused(seen: Observation, error: IcmpMessage) -> Observation:
-    """Somebody on the way says by ICMP why no answer comes."""
+    """A host on the path explains by ICMP why no answer comes."""
     server, meaning = seen.values["server"], icmp_meaning(error)
     own = error.src == server
     return replace(
@@ -257,8 +257,9 @@ def _refused(seen: Observation, error: IcmpMessage) -> Observation:
 
 
 def _proves(other: _Asked, since_ns: int, now_ns: int) -> bool:
-    """Another server has worked since: its newest question was answered, and that is no further
-    back than the pause between two of them."""
+    """Another server has worked since: its newest request was answered, no longer ago than its
+    polling interval.
+    """
     side = other.side
     waits = bool(side.asked) and now_ns - side.asked[-1][0] < LIMITS.wait_ns
     pause = int(other.server.poll_s * SECOND)
@@ -266,7 +267,7 @@ def _proves(other: _Asked, since_ns: int, now_ns: int) -> bool:
 
 
 def _useless(side: Side, client: str) -> tuple[str, str | None]:
-    """Why a server's answers are of no use, and what to do instead of the catalogue's advice."""
+    """Why a server's answers are unusable, and the action if it is not the catalogue's."""
     kiss = side.kiss
     if kiss == "RATE":
         return (
@@ -298,7 +299,7 @@ def _useless(side: Side, client: str) -> tuple[str, str | None]:
 
 
 class CameraClockRule(Rule):
-    """camera-clock: RTCP sender reports say another time than the capture's."""
+    """camera-clock: RTCP sender reports have another time than the capture."""
 
     of_cameras = True
     hears = frozenset((RtcpReport,))
@@ -316,7 +317,7 @@ class CameraClockRule(Rule):
         out: list[Observation] = []
         for address, streams in facts.camera_streams.items():
             for stream in streams:
-                # two clocks to compare with where ours was set meanwhile: which was right?
+                # two possible clocks to compare with, if ours was set meanwhile
                 measured = stream.row.camera_clock_offset_s
                 offset = min((measured, measured - facts.clock_ahead_ns / SECOND), key=abs)
                 if not abs(offset) > LIMITS.camera_clock_s or stream.row.end:

@@ -1,10 +1,10 @@
-"""Findings of the way to the cloud, from the ladder of each connection: blocked, refused, filtered,
-stalled, answered by a portal, or just failing.
+"""Findings about the path to the cloud, from the ladder of each connection: blocked, refused,
+filtered, stalled, answered by a portal, or just failing.
 
-The connection and endpoint books come in, observations go out. Each target that fails is told by
-the step that it does not pass; a signature adds the reason. Targets that fail at one step and share
-something without a working member since are told as one (`diagnosis.fate`), and hang below it.
-"Blocked" is said only where something of the same kind has worked since.
+The connection and endpoint books come in, observations go out. Each failing target is reported by
+its failing step; a signature adds the reason. Targets that fail at one step and share an element
+with no working member since then are one finding (`diagnosis.fate`), with them below it. "Blocked"
+is reported only if something of the same kind has worked since.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from panotui.state.endpoints import Endpoint
 from panotui.state.ladder import SYN, Attempt
 
 TARGETS_A_TICK = 64
-FAILING_MAX = 24  # a client that knocks in vain at more targets scans (`scan` tells of it)
+FAILING_MAX = 24  # a client that tries more targets in vain is scanning (see `scan`)
 A_HOST_MOST = 4
 TABLE_MAX = 1024
 LIMITS = thresholds().cloud
@@ -54,7 +54,7 @@ class ReachRule(Rule):
     wakes = frozenset(("flows", "endpoints", "site"))
 
     def __init__(self) -> None:
-        self._outages: dict[str, tuple[int, int]] = {}  # way -> (since, end; 0 it lasts)
+        self._outages: dict[str, tuple[int, int]] = {}  # way -> (since, end; 0 not over)
         self._single: list[Observation] = []  # single addresses of names, at this tick
 
     def tick(self, facts: Facts) -> list[Observation]:
@@ -73,7 +73,7 @@ class ReachRule(Rule):
             if facts.final or seen.id != "internet-down" or not may_yet_speak(fate, facts):
                 out.append(seen)
             else:
-                # one cause or many: in a moment it is known
+                # one cause or several: this is known shortly
                 undecided[fate.element[1]] = fate.since_ns
                 self.due(fate.since_ns + FATES.open_wait_ns + 1)
             folded |= keys
@@ -96,7 +96,7 @@ class ReachRule(Rule):
         return out
 
     def _is_early(self, failing: Failing, seen: Observation, facts: Facts) -> bool:
-        """Nothing else was tried since: others may yet turn out to fail with it."""
+        """Nothing else was tried since: others may yet fail with it."""
         if facts.final or seen.confidence != "possible":
             return False
         if seen.id not in ("tcp-blocked", "sni-filtered"):
@@ -108,7 +108,7 @@ class ReachRule(Rule):
         return True
 
     def _failing(self, facts: Facts) -> list[Failing]:
-        """The appliance's targets that fail, with what is said of each."""
+        """The appliance's failing targets, with the observation of each."""
         found: list[Failing] = []
         in_vain: Counter[str] = Counter()
         a_server: Counter[str] = Counter()
@@ -128,7 +128,7 @@ class ReachRule(Rule):
             a_server[target.server] += 1
             named = _endpoint_of(target, facts)
             host = named.host if named else facts.host_of(target.client, target.server)
-            # another address of the same name has answered since: the appliance took that one
+            # another address of the same name has answered since: the appliance used that one
             since = target.since_ns or attempt.first_ns
             beyond = bool(facts.view.who(target.server) & Who.INTERNET)
             other = _other_address_works(host, target, since, facts)
@@ -140,13 +140,13 @@ class ReachRule(Rule):
             seen = alone(target, attempt, host, facts)
             way = facts.port_of(target.client) or target.client
             found.append(Failing(target, attempt, host, way, beyond, seen))
-        # one host on many ports is a scan or a stray application, not a firewall's rule for each
+        # one host on many ports is a scan or a stray application, not a firewall rule for each
         return [f for f in found if in_vain[f.target.client] <= FAILING_MAX]
 
     @staticmethod
     def _unreachable(failing: list[Failing], facts: Facts) -> list[Fate]:
-        """Fates of what gets no answer to its SYN, beyond the site."""
-        # of what the policy forbids a firewall may well drop all
+        """Fates of targets beyond the site that do not answer a SYN."""
+        # a firewall may well drop everything that the policy forbids
         if not any(f.beyond and allowed(f.host, f.target, facts) for f in failing):
             return []
         trials = [f.trial() for f in failing if f.beyond]
@@ -166,7 +166,7 @@ class ReachRule(Rule):
                 del self._outages[way]
 
     def _was_outage(self, failing: Failing) -> bool:
-        """It failed while nothing worked, and nobody has tried it since that is over."""
+        """It failed while nothing worked, and was not tried again since the end of that."""
         since, end = self._outages.get(failing.way, (0, 0))
         if not end or not failing.unreached:
             return False
@@ -177,15 +177,15 @@ class ReachRule(Rule):
 
 
 def _relevant(target: Attempts, facts: Facts) -> bool:
-    """A connection of the appliance to something that is no camera of the site."""
+    """A connection of the appliance to a target that is not a camera of the site."""
     if not target.client or not facts.is_appliance(target.client):
         return False
-    # SDKs look for instance metadata first, which exists on EC2 alone
+    # SDKs query instance metadata first, which exists only on EC2
     return target.server != METADATA and facts.cameras.get(target.server) is None
 
 
 def _needed(failing: Failing, facts: Facts) -> bool:
-    """The policy names it: of other things it is not known whether they should work."""
+    """The policy names it; for other targets it is unknown whether they should work."""
     return facts.endpoints.rule_of(failing.host, "tcp", failing.target.port) is not None
 
 
@@ -193,7 +193,7 @@ def _needed(failing: Failing, facts: Facts) -> bool:
 
 
 def _compared(failing: Failing, facts: Facts) -> Observation:
-    """The observation of one target with its control, or with words that need none."""
+    """The observation of one target with its control, or with a sentence that needs none."""
     seen = failing.seen
     if seen.id == "tcp-blocked":
         return _blocked(failing, facts)
@@ -203,7 +203,7 @@ def _compared(failing: Failing, facts: Facts) -> Observation:
 
 
 def _blocked(failing: Failing, facts: Facts) -> Observation:
-    """Blocked only where another target of the same port has answered since."""
+    """Blocked only if another target of the same port has answered since."""
     seen, target = failing.seen, failing.target
     since = failing.since_ns
     worked, who = facts.beyond.answered(failing.way, version=failing.version, protocol=6)
@@ -262,7 +262,7 @@ def _any_answer(failing: Failing, since: int, facts: Facts) -> tuple[int, str]:
 
 
 def _filtered(failing: Failing, facts: Facts) -> Observation:
-    """A filter by name only where another name has passed the same step since."""
+    """A filter by name only if another name has passed the same step since."""
     control = handshake_since(failing.host, failing.way, failing.since_ns, facts)
     if control is not None:
         return replace(
@@ -282,7 +282,7 @@ def _filtered(failing: Failing, facts: Facts) -> Observation:
 
 
 def handshake_since(host: str, way: str, since_ns: int, facts: Facts) -> str | None:
-    """Another name whose TLS handshake was done since, from the same port."""
+    """Another name whose TLS handshake succeeded since, from the same port."""
     found = [
         e
         for e in facts.endpoints.endpoints.values()
@@ -308,8 +308,9 @@ def _other_address_works(
 def _of_one_address(
     target: Attempts, attempt: Attempt, host: str, since: int, facts: Facts
 ) -> Observation | None:
-    """One address of a name gets no answer again and again, while the name's others do: a list of
-    addresses is out of date, and each such connection waits."""
+    """One address of a name repeatedly gets no answer, while the name's others do: an outdated
+    address list, and each such connection waits.
+    """
     tries = [a for a in target.failures if a.server == target.server and a.passed < SYN]
     if len(tries) < LIMITS.address_tries or ":" in target.server or attempt.passed >= SYN:
         return None

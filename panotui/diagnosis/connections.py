@@ -1,4 +1,4 @@
-"""Findings about long connections: idle time-outs, flapping, proxies."""
+"""Findings about long connections: idle timeouts, flapping, proxies."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class _Opened(Struct):
     host: str
     times: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=32))
     ids: set[str] = field(default_factory=set)  # MQTT client identifiers, where in clear text
-    going: OrderedDict[int, int] = field(default_factory=OrderedDict)  # flow -> opened
+    going: OrderedDict[int, int] = field(default_factory=OrderedDict)  # flow -> opening time
     ends: deque[tuple[int, str, int]] = field(default_factory=lambda: deque(maxlen=32))
     # ... when, by whom, how long after its opening
 
 
 class _Woken(Struct):
-    """A connection that spoke after a silence and waits for an answer."""
+    """A connection that sent after a silence and waits for an answer."""
 
     slot: int
     key: int
@@ -66,14 +66,14 @@ class SessionRule(Rule):
         self._silences: OrderedDict[tuple[str, int], deque[tuple[int, float, EvidenceRecord]]] = (
             OrderedDict()
         )
-        # (server, port) -> (longest silence that a connection came through, when)
+        # (server, port) -> (longest silence that a connection survived, when)
         self._survived: OrderedDict[tuple[str, int], tuple[int, int]] = OrderedDict()
         self._asleep: OrderedDict[bytes, int] = OrderedDict()  # five-tuple -> last packet
         self._woken: list[_Woken] = []
         self._cuts = Cuts()
         # by slot of the flow table
         self._last_ns: I64 = np.zeros(0, np.int64)
-        self._quiet_ns: I64 = np.zeros(0, np.int64)  # the silence that it woke from
+        self._quiet_ns: I64 = np.zeros(0, np.int64)  # the silence before it
         self._woke_ns: I64 = np.zeros(0, np.int64)
         self._key: U64 = np.zeros(0, np.uint64)
 
@@ -81,7 +81,7 @@ class SessionRule(Rule):
         key = facts.key_of(message)
         if isinstance(message, TlsFinished):
             self._cuts.finished(key)
-            # a connection that never came about is no session that ended
+            # a connection that was never established is not a session that ended
             opening = self._opening.pop(key, None) if self._opening else None
             if opening is not None:
                 entry = self._opened(*opening, message)
@@ -165,14 +165,14 @@ class SessionRule(Rule):
             times[0][0],
             times[-1][0],
             key=f"{host} {client}",
-            # of other hosts it is told with their name, and asks nothing of anybody
+            # for other hosts it is reported with their name, and without an action
             severity=("error" if text else None) if ours else "info",
             text=text,
             action=action if ours else "",
         )
 
     def _idle(self, facts: Facts) -> list[Observation]:
-        """The same silence before each end of a connection to one server."""
+        """Equal silences before each end of a connection to one server."""
         now = facts.now_ns
         self._note_silences(facts)
         self._note_unanswered(facts)
@@ -188,7 +188,7 @@ class SessionRule(Rule):
                 continue
             survived, at = self._survived.get((server, port), (0, 0))
             if survived >= 0.95 * middle * SECOND and now - at <= 6 * HOUR:
-                continue  # as long a silence does no harm: they died of something else
+                continue  # an equally long silence is harmless: they died of something else
             target = facts.connects.get(server, port)
             client = target.client if target else ""
             host = facts.host_of(client, server)
@@ -213,8 +213,9 @@ class SessionRule(Rule):
         return out
 
     def _note_unanswered(self, facts: Facts) -> None:
-        """Connections that spoke after a silence and were never answered, while the server takes
-        new ones: something on the way has forgotten them."""
+        """Connections that sent after a silence and were never answered, while the server accepts
+        new ones: a box on the path has forgotten them.
+        """
         if not self._woken:
             return
         flows, now = facts.flows, facts.now_ns
@@ -241,7 +242,7 @@ class SessionRule(Rule):
             self.due(now + 5 * SECOND)
 
     def _note_silences(self, facts: Facts) -> None:
-        """Find the flows that woke after a long silence, and those of them that were reset."""
+        """Find flows that sent after a long silence, and those of them that were reset."""
         flows = facts.flows
         slots, rows = facts.changed_flows()
         if not len(slots):
@@ -264,7 +265,7 @@ class SessionRule(Rule):
         for i in np.flatnonzero(woke & (rows["last_in_ns"] > before) & (rows["rst_ns"] == 0))[:64]:
             self._came_through(int(slots[i]), int(gap[i]), facts)
         self._last_ns[slots], self._key[slots] = last, flows.key[slots]
-        # the meter forgets an idle flow sooner than many a firewall: join it with what comes after
+        # the meter forgets an idle flow sooner than many a firewall: join it with the following one
         forgotten = tcp & (rows["end"] == IDLE) & (rows["payload_in"] > 0)
         for slot in slots[forgotten][:64].tolist():
             self._asleep[_ends_of(flows.rows[slot])] = int(flows.rows["last_ns"][slot])
@@ -288,7 +289,7 @@ class SessionRule(Rule):
         reset = (
             tcp
             & (rows["rst_ns"] > 0)
-            & (rows["fin_in"] == 0)  # a server that has said goodbye may reset what comes after
+            & (rows["fin_in"] == 0)  # a server that has closed may reset later packets
             & (self._quiet_ns[slots] >= CLOUD_LIMITS.silence_ns)
             & just_woken
         )
@@ -312,7 +313,7 @@ class SessionRule(Rule):
     def _ended(
         self, slot: int, quiet_ns: int, facts: Facts, unanswered: _Woken | None = None
     ) -> None:
-        """A connection died of a silence: by RST, or because nobody answered."""
+        """A connection died of a silence: by RST, or without an answer."""
         row = facts.flows.rows[slot]
         client = address_text(row.version, row.src)
         if not facts.is_appliance(client):
@@ -332,7 +333,7 @@ class SessionRule(Rule):
 
 
 def _note_ends(entry: _Opened, facts: Facts) -> None:
-    """How the connections of MQTT ended, as long as their rows are there."""
+    """The ends of MQTT connections, while their rows exist."""
     for key, opened_ns in list(entry.going.items()):
         slot = facts.flows.slot(key)
         if slot < 0:
@@ -348,7 +349,7 @@ def _note_ends(entry: _Opened, facts: Facts) -> None:
 def _ended_by_server(
     entry: _Opened, opened: list[tuple[int, int]], facts: Facts
 ) -> tuple[str | None, str | None]:
-    """The sentence and the action where the server itself ends each connection at once."""
+    """The sentence and the action if the server itself ends each connection at once."""
     lately = [e for e in entry.ends if e[0] >= opened[0][0]]
     soon = [e for e in lately if e[1] == "server" and e[2] <= LIMITS.at_once_ns]
     if len(soon) < 3 or len(soon) < 0.8 * len(lately):

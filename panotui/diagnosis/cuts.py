@@ -1,8 +1,8 @@
-"""Connections that worked and are then cut while they are in use, and how those of MQTT end.
+"""Established connections that are cut while in use, and the ends of MQTT connections.
 
-Ended flow rows come in, an observation a host goes out: the server or a box on the way resets what
-it had let through, or takes no more of what is sent. A connection that was silent before is no case
-of this (`idle-timeout`). Every table is bounded.
+Ended flow rows come in, one observation per host goes out: the server or a box on the path resets
+connections that it had let through, or stops acknowledging. A connection that was silent before is
+no case of this (`idle-timeout`). Every table is bounded.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Cut(Struct, frozen=True):
     """One connection that was cut."""
 
     time_ns: int
-    stalled: bool  # the server's side took no more, and the client gave up
+    stalled: bool  # the server's side stopped acknowledging, and the client gave up
     lived_ns: int
     sent: int  # bytes of the client
     ttl: int  # of the RST
-    ttl_before: int  # of what came before
+    ttl_before: int  # of earlier data
     seen: EvidenceRecord
 
 
@@ -49,17 +49,17 @@ class Cuts:
 
     def __init__(self) -> None:
         self._hosts: OrderedDict[tuple[str, str, int], _Host] = OrderedDict()
-        self._known: OrderedDict[int, None] = OrderedDict()  # flows that were looked at
-        self._done: OrderedDict[int, None] = OrderedDict()  # flows whose TLS handshake was done
+        self._known: OrderedDict[int, None] = OrderedDict()  # flows that were checked
+        self._done: OrderedDict[int, None] = OrderedDict()  # flows whose TLS handshake succeeded
 
     def finished(self, key: int) -> None:
-        """A flow's TLS handshake was done: from then on it carries what it is for."""
+        """A flow's TLS handshake succeeded: from then on it carries application data."""
         self._done[key] = None
         while len(self._done) > KNOWN_MAX:
             self._done.popitem(last=False)
 
     def look(self, slots: I64, rows: FlowColumns, quiet: Bool, facts: Facts) -> None:
-        """Take the connections that ended. `quiet` (bool): silent before, a row each."""
+        """Process the connections that ended. `quiet` (bool): silent before, one per row."""
         used = (rows["payload_in"] > 0) & (rows["payload_out"] > 0) & (rows["syn_out"] > 0)
         used &= facts.flows.endpoint[slots] & (rows["protocol"] == 6)
         fins = rows["fin_out"] + rows["fin_in"]
@@ -105,13 +105,13 @@ class Cuts:
         )
 
     def due_ns(self, now_ns: int) -> int:
-        """When the first of what counts now will count no more; 0 never."""
+        """When the first of the present cases expires; 0 never."""
         first = [h.cuts[0].time_ns for h in self._hosts.values() if h.cuts]
         ends = [t + LIMITS.flap_ns + SECOND for t in first if t + LIMITS.flap_ns >= now_ns]
         return min(ends, default=0)
 
     def told(self, facts: Facts) -> Iterable[Observation]:
-        """Hosts whose connections are cut again and again."""
+        """Hosts whose connections are repeatedly cut."""
         for host in self._hosts.values():
             since = facts.now_ns - LIMITS.flap_ns
             cuts = [c for c in host.cuts if c.time_ns >= since]
@@ -176,7 +176,7 @@ def _between(values: list[int], said: object) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-# ---------------------------------------------------------------------- how a connection ended
+# ---------------------------------------------------------------------- ends of connections
 
 
 def ended_by(row: FlowRow) -> str:

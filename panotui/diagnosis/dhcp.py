@@ -1,8 +1,8 @@
-"""Findings of address leases: each is told by the step that a DHCP client reached last.
+"""Findings about address leases: each by the last step that a DHCP client reached.
 
-The lease book comes in, observations go out. A client that never gets an OFFER, takes none, gets no
-answer to its REQUEST, is refused, or declines what it is given, is told so; so are two servers that
-lead clients to different places. What hosts do that are neither the appliance nor a camera is
+The lease book comes in, observations go out. A client is reported if it never gets an OFFER,
+accepts none, gets no answer to its REQUEST, is refused, or declines its address; so are two servers
+with contradictory settings. Findings about hosts that are neither the appliance nor a camera are
 information.
 """
 
@@ -25,7 +25,7 @@ class DhcpRule(Rule):
     wakes = frozenset(("site",))
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        """The book has it; hearing it wakes the rule."""
+        """The book has it; the message only wakes the rule."""
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -80,7 +80,7 @@ def _gives_no_gateway(lease: Lease, facts: Facts) -> Observation | None:
 
 
 class _Client:
-    """Who a DHCP client is, in words, and how much it matters."""
+    """A DHCP client in words, and its severity."""
 
     def __init__(self, lease: Lease, facts: Facts) -> None:
         self.mac = lease.mac
@@ -123,7 +123,7 @@ def _unoffered(lease: Lease, client: _Client, facts: Facts) -> Observation | Non
 
 
 def _untaken(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
-    """OFFERs come and the client goes on to ask, as if it never got one."""
+    """OFFERs come but the client keeps sending DISCOVER, as if it never got one."""
     asked, offers = lease.unclaimed, lease.offers
     if asked.count < LIMITS.discovers or offers.count < LIMITS.discovers:
         return None
@@ -148,8 +148,8 @@ def _unacknowledged(lease: Lease, client: _Client, facts: Facts) -> Observation 
     asked, now = lease.requests, facts.now_ns
     if asked.count < (LIMITS.unanswered_renewals if lease.renewing else LIMITS.unanswered_requests):
         return None
-    # absence counts only where an answer to this client was seen before, or is unicast to a port
-    # whose unicast is seen both ways
+    # absence counts only if an answer to this client was seen before, or is unicast to a port whose
+    # unicast is seen in both directions
     if (
         not (lease.answered or (lease.renewing and client.port))
         or now - asked.last_ns < LIMITS.settle_ns
@@ -200,7 +200,7 @@ def _refused(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
 
 
 def _declined(lease: Lease, client: _Client, facts: Facts) -> Observation | None:
-    """The client finds each address in use that it is given."""
+    """The client finds each assigned address in use."""
     row, now = lease.declines, facts.now_ns
     if row.count < LIMITS.declines or now - row.last_ns > LIMITS.no_news_ns:
         return None
@@ -227,15 +227,16 @@ def _declined(lease: Lease, client: _Client, facts: Facts) -> Observation | None
 
 
 def _rogue(facts: Facts) -> Observation | None:
-    """Two servers that lead one client to different places; the one that the site does not know
-    is named second."""
+    """Two servers with contradictory settings for one client; the one unknown to the site is named
+    second.
+    """
     rogue = facts.leases.rogue
     if rogue is None or facts.now_ns - max(o.seen.time_ns for o in rogue[:2]) > LIMITS.no_news_ns:
         return None
     one, two, kind = rogue
     older, newer = sorted(facts.leases.offered.get(o.server, 0) for o in (one, two))
     if older and newer - older > LIMITS.gone_ns:
-        return None  # who wants a lease asks everybody, and one of them offers no more
+        return None  # a client asks all servers, and one of them no longer offers
     if _foreign(one, facts) and not _foreign(two, facts):
         one, two = two, one
     text = None
@@ -273,7 +274,7 @@ def _rogue(facts: Facts) -> Observation | None:
 
 
 def _foreign(offer: Offer, facts: Facts) -> bool:
-    """It leads to a gateway or resolver that the site file does not name."""
+    """It names a gateway or resolver that the site file does not have."""
     network = facts.site.network
     gateways, resolvers = set(network.gateways), set(network.dns)
     return bool(

@@ -1,13 +1,13 @@
-"""From what rules observe to what a person is told: findings with a life.
+"""Turns the observations of rules into findings with a life.
 
-Observations come in, `FindingRecord`s and events go out. A rule is asked when what it waits for has
-come (`Rule.wakes`, `Rule.hears`, `Rule.due_ns`); between, what it observed last stands. A finding
+Observations come in, `FindingRecord`s and events go out. A rule runs when its inputs have changed
+(`Rule.wakes`, `Rule.hears`, `Rule.due_ns`); in between its last observations stay valid. A finding
 opens when its condition has held for `hold_s`, and is cleared, with the time, when it has been gone
-for `clear_s`. What was not tried again says since when.
+for `clear_s`. A finding that was not tried again says since when.
 
-Of findings that hang together the one on the lowest failing step is told, and the others are
-hidden behind it: a finding blocks tags (`cloud:eth1`), others rely on them; or a rule names the
-observations that share one cause. What this vantage could not have seen is not told
+Of related findings the one on the lowest failing step is reported, and the others are hidden behind
+it: a finding blocks tags (`cloud:eth1`), others rely on them; or a rule names the observations that
+share one cause. Findings that cannot be proved from this vantage are not reported
 (`diagnosis.sight`).
 """
 
@@ -33,15 +33,15 @@ from panotui.model import (
 )
 
 FINDINGS_MAX = 500
-EARLIER_MOST = 20  # lives of one finding that are remembered
+EARLIER_MOST = 20  # periods of one finding that are remembered
 LIMITS = thresholds().causes
 _WEAKER: dict[Confidence, Confidence] = {
     "certain": "likely",
     "likely": "possible",
     "possible": "possible",
 }
-_SIGHT = frozenset(("visibility", "loss"))  # what each observation is graded by
-# what may bring a first camera
+_SIGHT = frozenset(("visibility", "loss"))  # grading of each observation
+# messages that may bring a first camera
 _NEWS = frozenset(("flows", "streams", "links", "ports", "site", "endpoints", "violations"))
 _SEVERITY = {"error": 0, "warning": 1, "info": 2}
 
@@ -52,17 +52,17 @@ class _Life(Struct):
     blocks: frozenset[str]
     relies: frozenset[str]
     covers: frozenset[str]
-    text: str  # without what time adds to it
+    text: str  # without the additions about time
     seen_ns: int  # last tick at which the condition held
     told: bool = False
-    announced: bool = False  # an event said so
-    untried: bool = False  # the text says since when nobody tried
+    announced: bool = False  # an event was sent
+    untried: bool = False  # the text says since when it was not tried
     times: int = 1
-    pending_ns: int = 0  # condition holds since, while hold_s runs
-    before: FindingRecord | None = None  # what was over when the condition came back
-    worst: FindingRecord | None = None  # as it was when it weighed most
+    pending_ns: int = 0  # condition true since, while hold_s runs
+    before: FindingRecord | None = None  # the previous period, when the condition came back
+    worst: FindingRecord | None = None  # at its worst
     weight: float = 0.0  # then
-    hidden_ns: int = 0  # since when it hangs on another
+    hidden_ns: int = 0  # since when it depends on another
 
 
 class Diagnosis:
@@ -75,12 +75,12 @@ class Diagnosis:
         self._changes: list[tuple[str, FindingRecord]] = []
         self.evicted = 0
         self._passed_ns = 0  # the newest tick at which nothing changed
-        self._listening: dict[type, tuple[Rule, ...]] = {}  # by kind of message
-        self._heard: set[Rule] = set()  # rules that heard a message since the last tick
-        self._standing: dict[Rule, tuple[str, ...]] = {}  # keys of what each observed last
+        self._listening: dict[type, tuple[Rule, ...]] = {}  # by type of message
+        self._heard: set[Rule] = set()  # rules that got a message since the last tick
+        self._standing: dict[Rule, tuple[str, ...]] = {}  # keys of each rule's last observations
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        """Show one message to the rules that hear its kind."""
+        """Pass one message to the rules that hear its type."""
         kind = type(message)
         listening = self._listening.get(kind)
         if listening is None:
@@ -90,7 +90,7 @@ class Diagnosis:
                 self._heard.add(rule)
 
     def tick(self, facts: Facts) -> None:
-        """Ask the rules that are awake and bring the findings up to `facts.now_ns`."""
+        """Run the rules that are awake and update the findings to `facts.now_ns`."""
         if self._passed_ns:
             for keys in self._standing.values():
                 for key in keys:
@@ -112,11 +112,11 @@ class Diagnosis:
             self._announce()
 
     def let_pass(self, now_ns: int) -> None:
-        """A tick at which nothing changes: what stands, stands on."""
+        """A tick at which nothing changes: open findings stay open."""
         self._passed_ns = now_ns
 
     def due_ns(self, facts: Facts) -> int:
-        """When the next tick would do something, although nothing came since the last one."""
+        """When the next tick would do something without new packets."""
         cameras = bool(facts.cameras.cameras or facts.streams.streams) and not facts.cameras_rest
         due = NEVER
         for rule in self.rules:
@@ -130,7 +130,7 @@ class Diagnosis:
         return due
 
     def steady_ns(self, facts: Facts) -> int:
-        """When the next tick would do something, although known connections merely go on."""
+        """When the next tick would do something while known connections merely continue."""
         return min((rule.steady_ns(facts) for rule in self.rules), default=NEVER)
 
     def _awake(self, rule: Rule, facts: Facts) -> bool:
@@ -191,7 +191,7 @@ class Diagnosis:
         return key
 
     def _stands(self, key: str, now: int) -> None:
-        """What a sleeping rule observed last holds on."""
+        """The last observations of a sleeping rule stay valid."""
         life = self._lives.get(key)
         if life is None:
             return
@@ -241,7 +241,7 @@ class Diagnosis:
             evidence=seen.evidence or (old.evidence if old else ()),
             first_time_ns=_first_ns(old, seen.first_ns or facts.now_ns, facts.now_ns),
             last_time_ns=seen.last_ns or facts.now_ns,
-            # what was cleared is open again only when it has held for its time
+            # a cleared finding is open again only after its hold time
             cleared_time_ns=old.cleared_time_ns if old and life and not life.told else None,
             key=key,
             layer=spec.layer,
@@ -299,7 +299,7 @@ class Diagnosis:
         return [v for v in self._lives.values() if v.told and v.record.cleared_time_ns is None]
 
     def _hide(self, now: int) -> None:
-        """Hide what hangs on a failing lower step behind the lowest of its causes."""
+        """Hide findings that depend on a failing lower step behind the lowest of its causes."""
         opened = sorted(self._open(), key=_order)
         causes = _Causes(opened)
         hides: dict[str, list[str]] = {}
@@ -317,14 +317,14 @@ class Diagnosis:
                 life.record = msgspec.structs.replace(life.record, hides=hidden)
 
     def _still_under(self, life: _Life) -> str | None:
-        """Its cause is over, and nothing of it is newer than that."""
+        """Its cause is over, and it has no newer evidence."""
         cause = self._lives.get(life.record.hidden_by or "")
         over = cause.record.cleared_time_ns if cause is not None else None
         until = (over or 0) + LIMITS.together_ns
         return life.record.hidden_by if over and life.record.last_time_ns <= until else None
 
     def _announce(self) -> None:
-        """Findings that stand for themselves become events, once; hidden ones when they do."""
+        """Visible findings become events, once; hidden ones when they become visible."""
         for life in self._lives.values():
             record = life.record
             if not life.told or life.announced or record.hidden_by is not None:
@@ -339,9 +339,10 @@ class Diagnosis:
         return changes
 
     def records(self, *, hidden: bool = True) -> tuple[FindingRecord, ...]:
-        """Findings that were told: open ones worst and lowest first, then cleared ones, newest
-        first. Those behind a lower finding come last of the open ones, or not at all; of what is
-        passing nothing is left when it is over."""
+        """Reported findings: open ones worst and lowest first, then cleared ones, newest first.
+        Those behind a lower finding come last of the open ones, or not at all; a passing one
+        disappears when it is over.
+        """
         shown = [v for v in self._lives.values() if (v.told or v.before) and not _has_passed(v)]
         told = [v.before or v.record for v in shown]
         if not hidden:
@@ -367,13 +368,13 @@ def _has_passed(life: _Life) -> bool:
 
 
 def _stood_alone(life: _Life) -> bool:
-    """It was told for most of its time before what it hangs on at its end began."""
+    """It was visible for most of its time before its final cause began."""
     whole = life.seen_ns - life.record.first_time_ns
     return life.seen_ns - life.hidden_ns < whole / 2
 
 
 def _anew(over: FindingRecord, now_ns: int) -> FindingRecord:
-    """A finding that begins again, remembering the time that is over."""
+    """A finding that begins again, keeping its previous period."""
     life = LifeRecord(
         first_time_ns=over.first_time_ns,
         cleared_time_ns=over.cleared_time_ns or over.last_time_ns,
@@ -389,7 +390,7 @@ def _anew(over: FindingRecord, now_ns: int) -> FindingRecord:
 
 
 def _first_ns(old: FindingRecord | None, since_ns: int, now_ns: int) -> int:
-    """Since when it stands: what was seen of it before may have been its life before this one."""
+    """Start of the present period: older evidence may belong to the previous one."""
     if old is None:
         return min(now_ns, since_ns)
     over_ns = old.earlier[-1].cleared_time_ns if old.earlier else 0
@@ -397,7 +398,7 @@ def _first_ns(old: FindingRecord | None, since_ns: int, now_ns: int) -> int:
 
 
 def _as_at(over: FindingRecord, worst: FindingRecord) -> FindingRecord:
-    """What is over, as it was when it was worst."""
+    """A past finding, in its worst state."""
     return msgspec.structs.replace(
         over, text=worst.text, severity=worst.severity, action=worst.action, detail=worst.detail,
         evidence=worst.evidence or over.evidence,
@@ -405,7 +406,7 @@ def _as_at(over: FindingRecord, worst: FindingRecord) -> FindingRecord:
 
 
 def _due_of(life: _Life, now_ns: int) -> int:
-    """When a finding's life goes on by time alone."""
+    """When time alone changes a finding's life."""
     spec, record = life.spec, life.record
     if life.told and record.cleared_time_ns is not None:
         return NEVER
@@ -422,8 +423,9 @@ def _order(life: _Life) -> tuple[int, int, str]:
 
 
 class _Causes:
-    """Findings that others hang on, by what they cover and by the tags that they block: a flood of
-    findings must not be compared each with each."""
+    """Possible causes, by what they cover and by the tags that they block, so that a flood of
+    findings is not compared pairwise.
+    """
 
     def __init__(self, opened: list[_Life]) -> None:
         """`opened` in order: the lowest come first."""
@@ -437,7 +439,7 @@ class _Causes:
                 self._blocks.setdefault(tag, []).append(place)
 
     def of(self, life: _Life) -> str | None:
-        """The key of the first that a finding hangs on."""
+        """The key of the first cause of a finding."""
         wild = f"{life.record.id}|*"  # all findings of an id that came with the cause
         best = len(self._lives)
         for place in self._covers.get(life.record.key, ()):
@@ -456,14 +458,14 @@ class _Causes:
                 cause = self._lives[place]
                 if place >= best or _order(cause)[:2] >= step:
                     break
-                if wild not in cause.covers:  # of those that cover it, time decides
+                if wild not in cause.covers:  # of those that cover it, the time decides
                     best = place
                     break
         return self._lives[best].record.key if best < len(self._lives) else None
 
 
 def _anchored(seen: Observation, facts: Facts) -> Observation:
-    """Known by the address of its camera, where what that is called may yet change."""
+    """Identified by its camera's address, whose name may still change."""
     camera = facts.cameras.get(seen.camera) if seen.camera and seen.key is None else None
     if camera is None or camera.declared or not seen.subject.startswith(subject_of(camera)):
         return seen
@@ -472,7 +474,7 @@ def _anchored(seen: Observation, facts: Facts) -> Observation:
 
 
 def _way(values: dict[str, str], facts: Facts) -> str:
-    """What a thing leaves by: the appliance's port, or the address while no port is known."""
+    """The path that a thing uses: the appliance's port, or the address while no port is known."""
     if values.get("port"):
         return values["port"]
     client = values.get("client", "")

@@ -1,9 +1,10 @@
-"""Findings of names: a resolver is asked, answers, and answers usefully, by name and type.
+"""Findings about names: whether a resolver is queried, answers, and answers usefully, by name and
+type.
 
 The resolver and lookup books and ICMP errors come in, observations go out. A needed name is one
-that a rule of the policy knows; names that nobody needs may well not exist. A lookup is fine when
-any server gives an address, so that a failing AAAA beside a good A, or one server's refusal beside
-another's answer, is no fault. What fails alike at one server is one finding.
+that a rule of the policy matches; other names need not exist. A lookup succeeds if any server gives
+an address, so a failing AAAA beside a good A, or one server's refusal beside another's answer, is
+no problem. Equal failures at one server are one finding.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from panotui.state.resolvers import Lost, Resolver, Side
 
 LIMITS = thresholds().dns
 ERRORS_MAX = 64
-# where well-known filters lead the names that they block
+# addresses to which well-known filters lead blocked names
 BLOCK_PAGES = tuple(map(ipaddress.ip_network, ("146.112.61.104/29", "208.91.112.52/30")))
 _CLOUD_PORTS = (443, 8883, 8443)
 _AWS = ".amazonaws.com"
 _PRINTED = ".aws.amazon.com"
-# names of AWS are aliases of others of its own
+# AWS names are aliases of other AWS names
 _OF_AWS = (_AWS, ".amazonaws.com.cn", ".amazon.com", ".aws", ".awsglobalaccelerator.com",
            ".cloudfront.net", ".awsdns.com")  # fmt: skip
 
@@ -51,10 +52,10 @@ class DnsRule(Rule):
 
     def __init__(self) -> None:
         self._unreachable: OrderedDict[str, IcmpMessage] = OrderedDict()  # by resolver
-        self._sought = False  # a resolver is asked for by ARP
+        self._sought = False  # a resolver is requested by ARP
 
     def steady_ns(self, facts: Facts) -> int:
-        # while a resolver is asked for, each answer by ARP counts
+        # while a resolver is requested by ARP, each ARP answer counts
         return facts.now_ns if self._sought else NEVER
 
     def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
@@ -99,7 +100,7 @@ class DnsRule(Rule):
             self.due(facts.now_ns + SECOND)
         return out
 
-    # ------------------------------------------------------------------ asked, and answered
+    # ------------------------------------------------------------------ queried, and answered
 
     def _of_server(self, resolver: Resolver, facts: Facts) -> list[Observation]:
         mine = [(c, s) for c, s in resolver.sides.items() if facts.is_appliance(c)]
@@ -171,8 +172,7 @@ class DnsRule(Rule):
         ]
 
     def _silent_by_arp(self, facts: Facts) -> list[Observation]:
-        """A resolver in the appliance's own network that is asked for by ARP in vain is never asked
-        for a name."""
+        """A resolver in the appliance's own network that does not answer ARP never gets a query."""
         out = []
         self._sought = False
         for row in facts.claims.questions.values():
@@ -212,8 +212,7 @@ class DnsRule(Rule):
 
 
 def _other_resolver(server: str, who: str, facts: Facts) -> str | None:
-    """The action where a server is asked that the site file does not name: never to let it
-    through."""
+    """The action for a server that the site file does not name: never to allow it."""
     named = facts.site.network.dns
     if not named or server in named:
         return None
@@ -224,31 +223,32 @@ def _other_resolver(server: str, who: str, facts: Facts) -> str | None:
 
 
 def _settled(since_ns: int, facts: Facts) -> bool:
-    """Another type, another server or a connection has had its time; after the end of the input
-    nothing more comes."""
+    """Another type, another server or a connection had enough time; after the end of the input
+    nothing more comes.
+    """
     return facts.final or facts.now_ns - since_ns >= LIMITS.settle_ns
 
 
 def _counts(client: str, facts: Facts) -> bool:
-    """What the appliance asks counts, and what the site's own resolvers ask on."""
+    """Queries of the appliance count, and those that the site's own resolvers forward."""
     return facts.is_appliance(client) or client in facts.view.facts.resolvers
 
 
 def _needed(name: str, facts: Facts) -> bool:
-    """A rule of the policy knows the name, and it is one that exists."""
+    """A rule of the policy matches the name, and the name exists."""
     matches = facts.policy.match_host(name)
     return bool(matches) and not _printed(name, facts)
 
 
 def _printed(name: str, facts: Facts) -> bool:
-    """A name as only the guide of 2021 prints it; it never existed."""
+    """A name that occurs only in the 2021 guide; it never existed."""
     return name.endswith(_PRINTED) and bool(facts.policy.match_host(name))
 
 
 def _lost(
     resolver: Resolver, client: str, side: Side, values: dict[str, str], facts: Facts
 ) -> Observation | None:
-    """Single questions get no answer while others do: each such lookup waits."""
+    """Single queries get no answer while others do: each such lookup waits."""
     lost = [one for one in side.lost if facts.now_ns - one.time_ns <= LIMITS.recent_ns]
     asked = sum(facts.now_ns - t <= LIMITS.recent_ns for t in side.asked)
     if (
@@ -285,7 +285,7 @@ def _lost(
 
 
 def _no_aaaa(resolver: Resolver, who: str, lost: list[Lost], values: dict[str, str]) -> Observation:
-    """Questions for IPv6 addresses alone are never answered: it does harm where lookups wait."""
+    """Only IPv6 queries are never answered: this is harmful if lookups wait."""
     waits = any(one.again for one in lost)
     return Observation(
         "dns-slow",
@@ -314,10 +314,10 @@ def _add_useless(lookup: Lookup, bad: OrderedDict[tuple[str, str, str], Bad], fa
         if not (needed or everything) or _beside_the_point(row, lookup):
             continue
         usable = [g for g in lookup.given.values() if not _hole(lookup.name, g, facts)]
-        often = row.count >= LIMITS.queries  # who has IPv6 connects after the first answer
+        often = row.count >= LIMITS.queries  # a client with IPv6 connects after the first answer
         only_six = row.kind == "nodata" and row.type == "A" and _only_six(row, usable)
         if only_six and (not often or _uses_six(lookup.client, usable, facts)):
-            continue  # a name that has IPv6 addresses alone is not filtered
+            continue  # a name with only IPv6 addresses is not filtered
         rescued = not only_six and any(g.last_ns >= row.first_ns for g in usable)
         if rescued and row.count < LIMITS.rescues:
             continue
@@ -345,7 +345,7 @@ def _add(
 
 
 def _only_six(row: Useless, usable: list[Given]) -> bool:
-    """There are addresses, and all of them are of IPv6."""
+    """There are addresses, and all of them are IPv6."""
     later = [g for g in usable if g.last_ns >= row.first_ns - LIMITS.settle_ns]
     return bool(later) and all(g.type == "AAAA" for g in later)
 
@@ -360,15 +360,16 @@ def _uses_six(client: str, usable: list[Given], facts: Facts) -> bool:
 
 
 def _beside_the_point(row: Useless, lookup: Lookup) -> bool:
-    """One type has no address, or fails, beside the other that was asked for as well."""
+    """One type has no address, or fails, beside the other type that was also queried."""
     if row.type == "A":
         return False
     return "A" in lookup.asked or "A" in lookup.answered
 
 
 def _refuses_all(row: Useless, client: str, facts: Facts) -> bool:
-    """The server has refused this client everything since it began to, and that was more than one
-    name."""
+    """The server has refused all queries of this client since it began to, for more than one
+    name.
+    """
     refused = 0
     names: set[str] = set()
     for (asker, _), lookup in facts.lookups.lookups.items():
@@ -394,8 +395,8 @@ def _add_hole(
     bad: OrderedDict[tuple[str, str, str], Bad],
     facts: Facts,
 ) -> None:
-    """An answer that leads a needed name to where it cannot be."""
-    # a connection to the address, or another server, may yet show that it is right
+    """An answer that leads a needed name to an impossible address."""
+    # a connection to the address, or another server, may still show that it is right
     if facts.now_ns - given.last_ns > LIMITS.recent_ns or not _settled(given.first_ns, facts):
         return
     taken = _taken_by_search_domain(lookup, facts)
@@ -426,8 +427,9 @@ def _add_hole(
 
 
 def _whither(address: str) -> str:
-    """What holes of one kind have in common: a filter that gives each name another private address,
-    or an IPv4 and an IPv6 one, is one filter."""
+    """The common address of equal answers: a filter that gives each name another private address,
+    or an IPv4 and an IPv6 one, is one filter.
+    """
     ip = ipaddress.ip_address(address)
     if ip.is_unspecified or ip.is_loopback:
         return NOWHERE
@@ -435,8 +437,9 @@ def _whither(address: str) -> str:
 
 
 def _taken_by_search_domain(lookup: Lookup, facts: Facts) -> str | None:
-    """The needed name that is asked with a domain behind it, which answers, so that the name
-    itself is never asked."""
+    """The needed name that is queried with a search domain appended, which answers, so that the
+    name itself is never queried.
+    """
     head, found, _ = lookup.name.partition(_AWS + ".")
     if not found:
         return None
@@ -447,8 +450,9 @@ def _taken_by_search_domain(lookup: Lookup, facts: Facts) -> str | None:
 
 
 def _works(given: Given, facts: Facts) -> bool:
-    """A connection to the address got through: PrivateLink, say. Once is enough: then the address
-    is right, whatever else fails later."""
+    """A connection to the address succeeded: PrivateLink, say. Once is enough: then the address is
+    right, whatever fails later.
+    """
     return any(
         target is not None and target.successes > 0
         for address in given.addresses
@@ -466,7 +470,7 @@ def _another_is_used(lookup: Lookup, given: Given, blocked: frozenset[str], fact
 
 
 def _hole(name: str, given: Given, facts: Facts) -> bool:
-    """None of the addresses is one that a public name can have, or an alias leads elsewhere."""
+    """None of the addresses is possible for a public name, or an alias leads elsewhere."""
     if name.endswith(_AWS) and any(not a.endswith(_OF_AWS) for a in given.aliases):
         return True
     return all(_is_hole(address, name, facts) for address in given.addresses)
@@ -493,7 +497,7 @@ def _public(name: str, facts: Facts) -> bool:
 
 
 def _block_pages(facts: Facts) -> frozenset[str]:
-    """Public addresses that names of different services of AWS lead to, which they do not share."""
+    """Public addresses shared by names of different AWS services, which share none."""
     services: dict[str, set[str]] = {}
     for lookup in facts.lookups.lookups.values():
         if not lookup.name.endswith(_AWS) or not _counts(lookup.client, facts):
@@ -514,8 +518,9 @@ def _block_pages(facts: Facts) -> frozenset[str]:
 
 
 def _guide(facts: Facts) -> list[Observation]:
-    """Names as the 2021 guide prints them are asked for: they never existed. Where the real ones
-    are blocked meanwhile, somebody built the firewall from the same list."""
+    """Names from the 2021 guide are queried: they never existed. If the real ones are blocked at
+    the same time, somebody built the firewall from that list.
+    """
     printed = [lookup for lookup in facts.lookups.lookups.values() if _printed(lookup.name, facts)]
     if not printed:
         return []

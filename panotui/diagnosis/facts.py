@@ -1,7 +1,7 @@
-"""What rules may know: the site's books as they stand at a tick, and what is seen of one thing.
+"""The inputs of rules: the site's books at a tick, and evidence.
 
-The engine fills one `Facts` and hands it to every rule; a rule answers with `Observation`s: the
-conditions that hold now. Rules never raise findings themselves and never read a clock.
+The engine fills one `Facts` and passes it to every rule; a rule returns `Observation`s: the
+conditions that hold now. Rules never create findings themselves and never read a clock.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from panotui.state.resolvers import ResolverBook
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.visibility import Visibility
 
-# seconds; what nobody has tried again for so long is no condition any more
+# seconds; a problem not tried again for this long is no condition any more
 LIMITS = thresholds().common
 
 
@@ -74,19 +74,19 @@ class Facts(Struct):
     now_ns: int = 0
     started_ns: int = 0
     final: bool = False  # the input has ended: nothing more will be learnt
-    meter: int = 0  # whose messages are being observed
-    live: bool = False  # link readings and the machine's interfaces mean something
-    one_way: bool = False  # no host is seen both ways
+    meter: int = 0  # meter of the messages being observed
+    live: bool = False  # link readings and the machine's interfaces are meaningful
+    one_way: bool = False  # no host is seen in both directions
     plain: tuple[int, ...] = ()  # capture interfaces that are plain switch ports
-    woken: frozenset[str] = frozenset()  # what has changed in this tick, see `Rule.wakes`
-    capture_lossy: bool = False  # packets were missed lately: absence proves less
-    cameras_rest: bool = False  # none has said a word, or sent a picture, for long
-    clock_ahead_ns: int = 0  # of packet time is this machine's clock, which was set meanwhile
+    woken: frozenset[str] = frozenset()  # changes in this tick, see `Rule.wakes`
+    capture_lossy: bool = False  # packets were missed recently: absence proves less
+    cameras_rest: bool = False  # none has sent a message or a picture for long
+    clock_ahead_ns: int = 0  # this machine's clock minus packet time, if it was set meanwhile
     ring_dropped: int = 0
     interface_dropped: int = 0
     interfaces: tuple[str, ...] = ()
     counters: MeterCounters = field(default_factory=MeterCounters)
-    # seconds before this tick in which nothing new came and nobody looked: see `Delta.passed`
+    # seconds before this tick without anything new, which had no tick: see `Delta.passed`
     passed: tuple[tuple[int, int], ...] = ()
     changed: I64 | None = None  # slots of `flows` that changed in this tick
     port_records: tuple[PortRecord, ...] = ()
@@ -95,7 +95,7 @@ class Facts(Struct):
     _columns: tuple[I64, I64, FlowColumns] | None = None  # of `changed`
 
     def changed_flows(self) -> tuple[I64, FlowColumns]:
-        """(slots, columns) of the live flows that changed in this tick; all rules share them."""
+        """(slots, columns) of the live flows that changed in this tick; shared by all rules."""
         changed = self.changed
         if changed is None:
             changed = np.zeros(0, np.int64)
@@ -105,7 +105,7 @@ class Facts(Struct):
         return self._columns[1:]
 
     def forget_changed(self) -> None:
-        """The tick is over: the columns that rules took of its changed flows are not kept."""
+        """The tick is over: drop the shared columns of changed flows."""
         self.changed = self._columns = None
 
     def key_of(self, message: AnyMessage) -> int:
@@ -121,12 +121,12 @@ class Facts(Struct):
         return self.view.facts.appliance_addresses.get(address)
 
     def is_appliance(self, address: str) -> bool:
-        """The address is the appliance's; anybody's while the appliance is not known."""
+        """The address is the appliance's; anyone's while the appliance is unknown."""
         known = self.view.facts.appliance_addresses
         return address in known or not known
 
     def host_of(self, client: str, server: str) -> str:
-        """The best name for a server: from answers to this client, else what is known of it."""
+        """The best name for a server: from answers to this client, else any known name."""
         also = self.view.facts.askers(client)
         found = self.names.answers_for(client, server, self.now_ns, also)
         if found:
@@ -144,7 +144,7 @@ class Facts(Struct):
         return self.interfaces[index] if 0 <= index < len(self.interfaces) else f"#{index}"
 
     def port_at(self, interface: int) -> str | None:
-        """The appliance port that a capture interface shows, if just one does."""
+        """The appliance port shown by a capture interface, if it is just one."""
         name = self.interface_name(interface)
         found = [p.name for p in self.port_records if p.interface == name]
         return found[0] if len(found) == 1 else None
@@ -154,71 +154,72 @@ class Observation(Struct, frozen=True):
     """A condition that holds now."""
 
     id: str  # of findings.toml
-    subject: str  # what it is about: "eth1", "camera yard", a host name
+    subject: str  # its subject: "eth1", "camera yard", a host name
     values: dict[str, str] = field(default_factory=dict)
     evidence: tuple[EvidenceRecord, ...] = ()
     first_ns: int = 0  # since when; 0: now
-    last_ns: int = 0  # last proof; 0: now
+    last_ns: int = 0  # last evidence; 0: now
     confidence: Confidence | None = None
     severity: Severity | None = None
-    detail: tuple[str, ...] = ()  # controls, and where to look
-    action: str | None = None  # instead of the catalogue's
-    text: str | None = None  # instead of the catalogue's
+    detail: tuple[str, ...] = ()  # checks, and where to look
+    action: str | None = None  # replaces the catalogue's
+    text: str | None = None  # replaces the catalogue's
     flow: str | None = None
     stream: str | None = None
     camera: str | None = None
-    violation: str | None = None  # the id of the violation that it explains
-    key: str | None = None  # what tells it from others of its id, when that is not the subject
+    violation: str | None = None  # id of the violation that it explains
+    key: str | None = None  # key among observations of its id, if it is not the subject
     asker: str | None = None  # whose unicast must be seen: a port, MAC or address; else the client
-    # whether its asker asked again at once, as who gets no answer does, wherever we stand
+    # whether the client retried soon, as without an answer, independent of the vantage
     retried: bool | None = None
-    blocks: tuple[str, ...] = ()  # tags beside those of its table
+    blocks: tuple[str, ...] = ()  # tags besides those of its table
     relies: tuple[str, ...] = ()
-    covers: tuple[str, ...] = ()  # `life_key`s of the observations whose one cause this is
-    # how bad it is, where what is over shall be told as it was at its worst; 0: as it was last
+    covers: tuple[str, ...] = ()  # `life_key`s of the observations with this cause
+    # severity measure, for findings that are reported at their worst when over; 0: as it was last
     weight: float = 0.0
-    replaces: tuple[str, ...] = ()  # `life_key`s of what was said too early: it was never true
+    replaces: tuple[str, ...] = ()  # `life_key`s of observations that turned out to be wrong
 
     @property
     def life_key(self) -> str:
-        """What tells this finding from all others."""
+        """Identifies this finding among all others."""
         return f"{self.id}|{self.key or self.subject}"
 
 
 class Rule(ABC):
-    """A rule: it learns from messages and says at each tick what holds. Bounded in itself.
+    """A rule: it learns from messages and returns at each tick the conditions that hold. Bounded.
 
-    `hears` names the kinds of messages that it learns from. `wakes` names what makes its answer
-    change: "flows", "streams", "links", "ports", "site", "endpoints", "violations", "visibility",
-    "loss", "resolvers", "packets"; None: it is asked every second. A message that it hears wakes it
-    too, unless `observe` says that it is nothing, and so does the time `due_ns` that it names in
-    `tick`. While it sleeps, what it observed last stands.
+    `hears` lists the types of messages that it learns from. `wakes` lists the changes that affect
+    its result: "flows", "streams", "links", "ports", "site", "endpoints", "violations",
+    "visibility", "loss", "resolvers", "packets"; None: it runs every second. A message that it
+    hears also wakes it, unless `observe` returns False, and so does the time `due_ns` set in
+    `tick`. While it sleeps, its last observations stay valid.
     """
 
     hears: ClassVar[frozenset[type]] = frozenset()
     wakes: ClassVar[frozenset[str] | None] = None
-    # asked each second only where cameras or streams are known, and not all are at rest
+    # runs each second only if cameras or streams are known, and not all are at rest
     of_cameras: ClassVar[bool] = False
     due_ns: int = 0
 
     def due(self, time_ns: int) -> None:
-        """Ask again at this time; the earliest of several counts."""
+        """Run again at this time; the earliest of several counts."""
         if not self.due_ns or time_ns < self.due_ns:
             self.due_ns = time_ns
 
     def due_later(self, time_ns: int, facts: Facts) -> None:
-        """Ask again at this time, unless it has passed."""
+        """Run again at this time, unless it has passed."""
         if time_ns > facts.now_ns:
             self.due(time_ns)
 
     def steady_ns(self, facts: Facts) -> int:
-        """Until when its answer stays what it is while known connections merely go on: with rows
-        of flows and links in each second, but nothing in them except more packets. What `due` says
-        counts besides."""
+        """Until when its result stays the same while known connections merely continue: with rows
+        of flows and links in each second, but nothing new except more packets. `due` applies as
+        well.
+        """
         return NEVER
 
     def observe(self, message: AnyMessage, facts: Facts) -> bool | None:
-        """Learn from one message; False: it is nothing to wake for."""
+        """Learn from one message; False: do not wake."""
         return None
 
     @abstractmethod

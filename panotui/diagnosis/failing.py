@@ -1,7 +1,7 @@
-"""One target of the appliance that fails, and what is said of it before it is compared with others.
+"""One failing target of the appliance, and its observation before it is compared with others.
 
-An attempt that has ended below data comes in, an observation goes out: the step that it did not
-pass, and the reason where the way it ended is a known one.
+An attempt that ended before data comes in, an observation goes out: the failing step, and the
+reason if the end is a known one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from panotui.site.facts import Who
 from panotui.state.connects import Attempts, icmp_meaning
 from panotui.state.ladder import HELLO, STEPS, SYN, Attempt, syns
 
-_NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no way there
+_NO_ROUTE = {4: frozenset((0, 1, 6, 7)), 6: frozenset((0, 3))}  # ICMP: no route
 
 
 class Failing(Struct):
-    """A target of the appliance that fails, and what is said of it alone."""
+    """A failing target of the appliance, with its own observation."""
 
     target: Attempts
     attempt: Attempt
@@ -41,7 +41,7 @@ class Failing(Struct):
         return 6 if ":" in self.target.server else 4
 
     def trial(self) -> Trial:
-        """As `fate` compares it."""
+        """Its form for `fate`."""
         way = self.way
         return Trial(
             self.host,
@@ -56,7 +56,7 @@ class Failing(Struct):
 
     @property
     def unreached(self) -> bool:
-        """Nothing answers its SYN, or a router says that there is no way."""
+        """Its SYN is not answered, or a router reports that there is no route."""
         if self.seen.id == "tcp-blocked":
             return True
         message = self.target.icmp
@@ -79,7 +79,7 @@ def _values(target: Attempts, host: str, facts: Facts) -> dict[str, str]:
 
 
 def _subject(target: Attempts, host: str, facts: Facts) -> str:
-    """The host alone where the policy knows it on this port, else host and port."""
+    """Only the host if the policy has it on this port, else host and port."""
     rule = facts.endpoints.rule_of(host, "tcp", target.port)
     return host if rule is not None else f"{host}:{target.port}"
 
@@ -92,7 +92,7 @@ def allowed(host: str, target: Attempts, facts: Facts) -> bool:
 
 
 def _find_out(host: str, target: Attempts) -> str:
-    """The action for what the policy forbids: never to let it through."""
+    """The action for traffic that the policy forbids: never to allow it."""
     return (
         f"Find out what on {target.client or 'the appliance'} asks for {host}: no rule of the"
         " policy allows it, so it may stay blocked"
@@ -118,7 +118,7 @@ def _observe(
 
 
 def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observation:
-    """What is said of one target that fails, before it is compared with others."""
+    """The observation of one failing target, before it is compared with others."""
     failures = target.failures
     tries = attempts(len(failures))
     lines = (tries, *dict.fromkeys(f"{clock_text(a.first_ns)} {a.words()}" for a in failures[-3:]))
@@ -151,7 +151,7 @@ def alone(target: Attempts, attempt: Attempt, host: str, facts: Facts) -> Observ
 def _failing_at(
     target: Attempts, attempt: Attempt, host: str, lines: tuple[str, ...], facts: Facts
 ) -> Observation:
-    """No signature fits: the last step that was reached is the sentence."""
+    """No signature matches: the sentence names the last step that was reached."""
     reason = ""
     if attempt.passed == HELLO and attempt.synacks > 1:
         reason = (
@@ -214,7 +214,7 @@ def _refused(
 
 
 def how_cut(attempt: Attempt) -> str:
-    """How a connection ends after its ClientHello, as it was seen and no more."""
+    """How a connection ends after its ClientHello, without a guess at the cause."""
     if attempt.how == "reset":
         waited = attempt.last_ns - (attempt.hello.time_ns if attempt.hello else attempt.last_ns)
         later = f" after {waited / SECOND:.0f} s" if waited >= 2 * SECOND else ""

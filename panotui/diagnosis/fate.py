@@ -1,9 +1,9 @@
-"""Shared fate: what fails together at one step, and the lowest thing that it shares.
+"""Shared fate: simultaneous failures at one step, and the lowest element that they share.
 
-Trials that fail come in, each with what it hangs on, lowest first (the port, the address family,
-the port number, ...); fates go out. Trials share a fate at the lowest element that they share and
-that has no working member since they began to fail: one that worked since then is a control, and
-proves that the element is not the cause.
+Failing trials come in, each with the elements that it depends on, lowest first (the port, the
+address family, the port number, ...); fates go out. Trials share a fate at the lowest common
+element without a working member since they began to fail: a member that worked since then is a
+control, and proves that the element is not the cause.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Trial(Struct, frozen=True):
 
     name: str  # of the target: two trials of one name are one target
     since_ns: int  # its first failure after its last success
-    elements: tuple[Element, ...]  # what it hangs on, lowest first
+    elements: tuple[Element, ...]  # the elements that it depends on, lowest first
     key: str = ""  # of its own finding
 
 
@@ -49,8 +49,8 @@ def shared(
 ) -> list[Fate]:
     """The fates of trials that fail at one step.
 
-    `worked_ns`: when something that hangs on an element last passed the same step (0 never).
-    `least`: how many targets must fail before an element is blamed for them.
+    `worked_ns`: when something that depends on an element last passed the same step (0 never).
+    `least`: how many targets must fail before an element counts as the cause.
     """
     waiting = list(trials)
     fates: list[Fate] = []

@@ -1,9 +1,9 @@
-"""Findings of the next hop: is it asked for, does it answer, is it still the same, does it forward.
+"""Findings about the next hop: whether it is requested, answers, is still the same, and forwards.
 
-The claim book and the flow table come in, observations go out. What the appliance asks for counts;
-what other hosts ask for is theirs. A subnet mask that is wrong shows in the same questions: too
-wide, and hosts outside the network are asked for; too narrow, and a neighbour is reached through
-the router.
+The claim book and the flow table come in, observations go out. Requests of the appliance count;
+those of other hosts do not concern the site. The same requests show a wrong subnet mask: if it is
+too wide, hosts outside the network are requested; if it is too narrow, a neighbour is reached
+through the router.
 """
 
 from __future__ import annotations
@@ -44,14 +44,15 @@ class _Way(Struct):
 
 
 class GatewayRule(Rule):
-    """gateway-silent, gateway-changed, wrong-gateway, wrong-mask; tells the camera book of cameras
-    that ARP does not find."""
+    """gateway-silent, gateway-changed, wrong-gateway, wrong-mask; reports cameras that do not
+    answer ARP to the camera book.
+    """
 
     hears = frozenset((ArpMessage, LinkControlMessage))
     wakes = frozenset(("flows", "site"))
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
-        """The book has it; hearing it wakes the rule."""
+        """The book has it; the message only wakes the rule."""
 
     def __init__(self) -> None:
         self._ways: OrderedDict[tuple[str, int], _Way] = OrderedDict()
@@ -72,7 +73,7 @@ class GatewayRule(Rule):
         return out
 
     def _asked_wrongly(self, facts: Facts) -> list[Observation]:
-        """What the site file says of gateways and networks, against what is asked for."""
+        """The site file's gateways and networks, compared with requests."""
         out = []
         for row in facts.claims.questions.values():
             found = self._wrong_gateway(row, facts)
@@ -84,10 +85,10 @@ class GatewayRule(Rule):
             out.extend([found] if found else [])
         return out
 
-    # ------------------------------------------------------------------ asked, and answered
+    # ------------------------------------------------------------------ requested, and answered
 
     def _unanswered(self, facts: Facts) -> dict[str, Question]:
-        """By address: the appliance's first questions for it that got no answer."""
+        """By address: the appliance's first unanswered requests for it."""
         found: dict[str, Question] = {}
         for row in facts.claims.questions.values():
             if row.count < LIMITS.requests:
@@ -155,9 +156,9 @@ class GatewayRule(Rule):
         if new is None or old is None or facts.now_ns - new.first.time_ns > LIMITS.moved_ns:
             return []
         if virtual(new.mac) or (virtual(old.mac) and not new.lives_there):
-            return []  # a pair's common MAC: its advertisements tell who is active
+            return []  # a pair's common MAC: its advertisements show which router is active
         if _one_host(old, new, facts) or old.last.time_ns >= new.first.time_ns:
-            return []  # told as a conflict, or as spoofing
+            return []  # reported as a conflict, or as spoofing
         self.due(new.first.time_ns + LIMITS.moved_ns + 1)
         if suspect(gateway, old, new, facts) is not None:
             return []
@@ -168,7 +169,7 @@ class GatewayRule(Rule):
         alive = still is not None and still.last_out_ns > new.first.time_ns + LIMITS.recent_ns // 12
         pushed = new.pushes > 0 and not new.lives_there
         if pushed and not alive:
-            self.due(facts.now_ns + SECOND)  # it may speak yet
+            self.due(facts.now_ns + SECOND)  # it may still send
         return [
             Observation(
                 "gateway-changed",
@@ -184,8 +185,9 @@ class GatewayRule(Rule):
     # ------------------------------------------------------------------ the right one
 
     def _wrong_gateway(self, row: Question, facts: Facts) -> Observation | None:
-        """The appliance asks for a neighbour that nobody is, and never for the site's gateway; or,
-        where it once did, sends nothing to the internet any more."""
+        """The appliance requests a neighbour that does not exist, and never the site's gateway; or,
+        if it once did, sends nothing to the internet any more.
+        """
         given = facts.site.network.gateways
         if not given or not _in_vain(row, facts) or not _known_appliance(row.asker, facts):
             return None
@@ -212,7 +214,7 @@ class GatewayRule(Rule):
         )
 
     def _look(self, facts: Facts) -> None:
-        """Through which MACs the appliance's packets leave, and which answer."""
+        """The MACs through which the appliance's packets leave, and which of them answer."""
         slots, rows = facts.changed_flows()
         macs = facts.view.facts.appliance_macs
         if not len(slots) or not macs:
@@ -243,7 +245,7 @@ class GatewayRule(Rule):
 
     @staticmethod
     def _goes_around(server: str, through: int, client: str, facts: Facts) -> bool:
-        """A neighbour is reached through a router, which does not answer ARP in its place."""
+        """A neighbour is reached through a router that does not answer ARP for it."""
         network = _declared_network(facts, client)
         if network is None or not _inside(server, network.network):
             return False
@@ -254,8 +256,9 @@ class GatewayRule(Rule):
         return any(facts.claims.owner(g) == mac for g in gateways)
 
     def _wrong_way(self, facts: Facts) -> list[Observation]:
-        """Packets for other networks go to a neighbour that is not the site's gateway and forwards
-        nothing."""
+        """Packets for other networks go to a neighbour that is not the site's gateway and does not
+        forward.
+        """
         book, out = facts.claims, []
         gateways = facts.site.network.gateways
         for (port, through), way in self._ways.items():
@@ -275,7 +278,7 @@ class GatewayRule(Rule):
                 continue
             self.due(way.last_ns + LIMITS.recent_ns + 1)
             if any(book.claims(g, mac) for g in gateways):
-                continue  # it claims to be the gateway: told as such
+                continue  # it claims to be the gateway: reported as such
             out.append(
                 Observation(
                     "wrong-gateway",
@@ -300,8 +303,9 @@ class GatewayRule(Rule):
     def _wide_mask(
         self, asker: str, target: str, seen: tuple[Seen, ...], facts: Facts
     ) -> Observation | None:
-        """The appliance asks by ARP for a host that its declared network does not hold. A router
-        that answers for everybody does not make the mask right."""
+        """The appliance sends ARP requests for a host outside its declared network. A router that
+        answers for everyone does not make the mask right.
+        """
         if asker not in facts.view.facts.appliance_addresses:
             return None
         network = _declared_network(facts, asker)
@@ -354,7 +358,9 @@ class GatewayRule(Rule):
 
 
 def _failed_over(gateway: str, group: RouterGroup, facts: Facts) -> list[Observation]:
-    """A pair of routers, by its advertisements: who is active now, and who was."""
+    """A redundant pair of routers, by its advertisements: the active router now, and the one
+    before.
+    """
     changed, before = group.changed, group.last_before
     if changed is None or before is None:
         return []
@@ -399,7 +405,7 @@ def _in_vain(row: Question, facts: Facts) -> bool:
 
 
 def _control(row: Question, facts: Facts) -> tuple[str, ...] | None:
-    """ARP is answered on the same interface since the questions began."""
+    """ARP is answered on the same interface since the requests began."""
     answer = facts.claims.last_answer.get(row.interface)
     if answer is None or answer.time_ns < row.first_ns:
         return None
@@ -411,7 +417,7 @@ def _known_appliance(address: str, facts: Facts) -> bool:
 
 
 def _named(address: str, facts: Facts) -> bool:
-    """The site knows the address as something else than a gateway."""
+    """The site has another role for the address than gateway."""
     who = facts.view.who(address)
     if who & (Who.CAMERA | Who.RESOLVER | Who.TIME_SERVER | Who.APPLIANCE | Who.GATEWAY):
         return True

@@ -1,8 +1,8 @@
-"""Findings of the cable: carrier, speed, duplex, errors, and what this tool missed.
+"""Findings about the cable: carrier, speed, duplex, errors, and packets missed by this tool.
 
 Link readings and capture counters (through `Facts`) come in, observations go out. Readings of a
-probe's own interface say nothing of the appliance's cable: they are told of the interface, and a
-slow link there is only what it is, a slow mirror.
+separate capture interface say nothing about the appliance's cable: findings name the interface, and
+a slow link there only means a slow mirror.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIMITS = thresholds().link
 
 
 def _subjects(facts: Facts) -> list[tuple[str, LinkState, bool]]:
-    """(subject, link, probe's own) of each capture interface that has readings."""
+    """(subject, link, not the appliance's) of each capture interface with readings."""
     ours = facts.view.vantage in ("mirror", "file", None)
     by_interface = {p.interface: p.name for p in facts.port_records if p.interface}
     return [

@@ -1,4 +1,4 @@
-"""Findings of the mirror's quality: copies, packets that it loses, and a tunnel around it.
+"""Findings about the mirror's quality: copies, lost packets, and a tunnel around it.
 
 Meter counters and the flow table come in, observations go out.
 """
@@ -21,7 +21,7 @@ _TUNNELS = np.array([APPS.index(name) for name in _KINDS], np.uint8)
 
 
 class _Tunnel(Struct, frozen=True):
-    """One flow of a tunnel that goes one way."""
+    """One one-way flow of a tunnel."""
 
     kind: str
     src: str
@@ -36,7 +36,7 @@ class MirrorRule(Rule):
     wakes = frozenset(("packets", "flows"))
 
     def __init__(self) -> None:
-        # time, copies, packets: where they changed, and the last of those before the last minute
+        # time, copies, packets: at each change, and the last value before the last minute
         self._history: deque[tuple[int, int, int]] = deque(maxlen=130)
         self._since_ns = 0
         self._unseen: OrderedDict[int, tuple[int, EvidenceRecord]] = OrderedDict()  # by flow key
@@ -79,8 +79,9 @@ class MirrorRule(Rule):
         return facts.now_ns if some else NEVER
 
     def _tunnelled(self, facts: Facts) -> list[Observation]:
-        """The mirror comes inside a tunnel: one host sends nearly all there is, and gets nothing
-        back."""
+        """The mirror comes inside a tunnel: one host sends nearly all packets, and gets no
+        answer.
+        """
         if facts.changed is not None:
             self._note_tunnels(facts)
         ways: dict[tuple[str, str, str], list[_Tunnel]] = {}
@@ -145,10 +146,10 @@ class MirrorRule(Rule):
         ]
 
     def _note_unseen(self, facts: Facts) -> None:
-        """Keep the flows of this tick of which acknowledged bytes were never seen."""
+        """Store the flows of this tick with acknowledged bytes that were never seen."""
         slots, rows = facts.changed_flows()
-        # the beginning of a flow that was under way is no loss, and neither is one segment
-        # that the reader's acknowledgement overtook
+        # the beginning of a flow that was already running is no loss, and neither is one segment
+        # overtaken by the reader's acknowledgement
         missing = rows["unseen_out"] + rows["unseen_in"]
         events = rows["acked_unseen_out"] + rows["acked_unseen_in"]
         both = (rows["packets_out"] > 0) & (rows["packets_in"] > 0)

@@ -1,8 +1,8 @@
-"""What many targets share that fail alike: one finding for the thing that they share.
+"""Shared failures: one finding for the element that failing targets share.
 
-Failing targets come in, observations go out that cover the targets' own. Targets that are not
-reached are compared by what they hang on (`diagnosis.fate`); those that fail higher up, by how they
-end there.
+Failing targets come in, observations that cover the targets' own go out. Unreachable targets are
+compared by the elements that they depend on (`diagnosis.fate`); those that fail at a higher step,
+by how they end there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LIMITS = thresholds().outages
 
 
 def worked(element: Element, facts: Facts) -> tuple[int, str]:
-    """When something that hangs on an element was last answered, and who answered (0 never)."""
+    """When something that depends on an element was last answered, and by which host (0 never)."""
     kind, name = element
     way, _, rest = name.partition(" ")
     if kind == "port":
@@ -37,7 +37,7 @@ def worked(element: Element, facts: Facts) -> tuple[int, str]:
 
 
 def least(element: Element, facts: Facts) -> int:
-    """How many targets must fail: one is enough where the other family is known to work."""
+    """How many targets must fail: one is enough if the other family is known to work."""
     kind, name = element
     if kind != "family":
         return 2
@@ -45,13 +45,13 @@ def least(element: Element, facts: Facts) -> int:
 
 
 def of_fate(fate: Fate, failing: list[Failing], facts: Facts) -> Observation:
-    """One sentence for what shares the way to the internet."""
+    """One sentence for targets that share the path to the internet."""
     kind, name = fate.element
     way, _, rest = name.partition(" ")
     keys = {t.key for t in fate.members}
     members = [f for f in failing if f.seen.life_key in keys]
     if kind == "port" and len(members) == len(fate.members) and _only_six(members):
-        kind, rest = "family", "6"  # the narrowest that is known
+        kind, rest = "family", "6"  # the narrowest known one
     names = fate.names
     since = fate.since_ns
     newest = max((f.attempt.last_ns for f in members), default=facts.now_ns)
@@ -112,13 +112,13 @@ def _only_six(members: list[Failing]) -> bool:
 
 
 def _two(failing: Failing) -> tuple[EvidenceRecord, ...]:
-    """What a target failed with first, and what was said of it last."""
+    """A target's first failing step, and its last observation."""
     seen = failing.seen.evidence
     return seen if len(seen) < 2 else (seen[0], seen[-1])
 
 
 def may_yet_speak(fate: Fate, facts: Facts) -> bool:
-    """A connection that was open before may still be alive: it is given a moment to say so."""
+    """An older connection may still be alive: wait a moment for its packets."""
     since = fate.since_ns
     if facts.now_ns - since > LIMITS.open_wait_ns:
         return False
@@ -166,7 +166,7 @@ def every_hello(cut: list[Failing], facts: Facts) -> Iterable[Observation]:
 
 
 def _accepted_nearby(fate: Fate, members: list[Failing]) -> tuple[str | None, str | None]:
-    """The sentence and the action where the connections are taken too soon for a distant server."""
+    """The sentence and the action if connections are accepted too fast for a distant server."""
     trips = [f.attempt.rtt_ms for f in members if f.attempt.rtt_ms is not None]
     if len(trips) < len(members) or max(trips) >= LIMITS.nearby_ms:
         return None, None
@@ -181,7 +181,7 @@ def _accepted_nearby(fate: Fate, members: list[Failing]) -> tuple[str | None, st
 
 
 def portal(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
-    """One portal in the way of many endpoints is one cause."""
+    """One portal in front of many endpoints is one cause."""
     caught = [f for f in failing if f.seen.id == "captive-portal"]
     for way in dict.fromkeys(f.way for f in caught):
         here = [f for f in caught if f.way == way]
@@ -197,7 +197,7 @@ def portal(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
         )  # fmt: skip
 
 
-# ---------------------------------------------------------------------- what fails alike
+# ---------------------------------------------------------------------- equal failures
 
 
 def alike(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
@@ -227,7 +227,7 @@ def alike(failing: list[Failing], facts: Facts) -> Iterable[Observation]:
 
 
 def _manner(one: Failing) -> tuple[str, ...] | None:
-    """What targets that fail alike have in common."""
+    """The common manner of targets that fail in the same way."""
     kind, attempt = one.seen.id, one.attempt
     if kind == "tcp-refused":
         return kind, str(one.target.port)
@@ -236,7 +236,7 @@ def _manner(one: Failing) -> tuple[str, ...] | None:
         return kind, message.src, icmp_meaning(message), str(one.target.port)
     if kind == "tls-stalled":
         return kind, "to" if attempt.passed <= HELLO else "from"
-    # what an alert or a certificate says is told by it
+    # the text of an alert or a certificate identifies it
     told = attempt.certificate is not None or (attempt.alert is not None and attempt.alert.code)
     if kind == "endpoint-failing" and not told:
         return kind, str(attempt.passed), attempt.how
@@ -244,7 +244,9 @@ def _manner(one: Failing) -> tuple[str, ...] | None:
 
 
 def _as_one(found: list[Failing], names: list[str], facts: Facts) -> Observation | None:
-    """The sentence of targets that fail alike; None where a control shows that they differ."""
+    """The sentence for targets that fail in the same way; None if a control shows that they
+    differ.
+    """
     one, way = found[-1], found[0].way
     since, kind, port = min(f.since_ns for f in found), one.seen.id, str(one.target.port)
     hosts, said = listed(names), clock_text(since)
@@ -303,7 +305,7 @@ def _way(target: Attempts, facts: Facts) -> str:
 
 
 def _controls(since_ns: int, facts: Facts) -> str:
-    """What inside the site has answered since: the proof that the fault lies beyond."""
+    """Hosts inside the site that answered since: the proof that the fault lies beyond."""
     works: list[str] = []
     for address, resolver in facts.resolvers.resolvers.items():
         local = not facts.view.who(address) & Who.INTERNET
@@ -314,7 +316,7 @@ def _controls(since_ns: int, facts: Facts) -> str:
 
 
 def _by_the_wrong_port(seen: Observation, way: str, facts: Facts) -> Observation:
-    """The camera port is no way to the internet where another port is."""
+    """The camera port is no way to the internet if another port is."""
     roles = {p.name: p.role for p in facts.port_records}
     cloud = next((name for name, role in roles.items() if role == "cloud"), None)
     if roles.get(way) != "camera" or cloud is None:
@@ -330,7 +332,7 @@ def _by_the_wrong_port(seen: Observation, way: str, facts: Facts) -> Observation
 
 
 def _gateway(way: str, facts: Facts) -> str:
-    """The one gateway that is in the network of a port, with a blank before it."""
+    """The one gateway in the network of a port, preceded by a space."""
     known = sorted(facts.view.facts.gateways)
     nets = [
         p.address for name, p in facts.site.ports.items() if name == way and p.address is not None

@@ -1,4 +1,4 @@
-"""Pieces of sentences that several rules say alike."""
+"""Parts of sentences shared by several rules."""
 
 from __future__ import annotations
 

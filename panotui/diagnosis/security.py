@@ -1,7 +1,8 @@
-"""Findings of security: leaks, exposure, lateral movement, scans, clear text, tunnels, beacons.
+"""Findings about security: leaks, exposure, lateral movement, scans, cleartext, tunnels,
+beacons.
 
-Violations, the flow table and cleartext and DNS messages come in, observations go out. Policy has
-judged; here its violations become findings with evidence, and patterns over many flows are found.
+Violations, the flow table and cleartext and DNS messages come in, observations go out. Violations
+of the policy become findings with evidence, and patterns over many flows are found.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from panotui.state.connects import recent
 from panotui.state.flows.book import VIOLATION, flow_text_id
 
 TABLE_MAX = 512
-SCANNED_KEPT = 4096  # targets remembered of one scanner
+SCANNED_KEPT = 4096  # targets remembered per scanner
 _TARGET = np.dtype([("address", "u1", (16,)), ("port", ">u2")])
 LIMITS = thresholds().security
 OF_A_KIND = 8  # findings of one kind; the violations list has all of them
@@ -58,18 +59,18 @@ class ViolationRule(Rule):
                 continue
             if violation.known and any((o.id, o.subject) == (found.id, found.subject) for o in out):
                 continue
-            # one thing, told twice: the policy says how bad it is
+            # reported twice: the policy determines the severity
             severity = found.severity if violation.severity == "info" else violation.severity
             out.append(replace(found, violation=violation.id, severity=severity))
         if facts.violations and (sent := self._exfil(facts)):
             out.extend(sent)
-            self.due(facts.now_ns + SECOND)  # until it lies too far back
+            self.due(facts.now_ns + SECOND)  # until it is too old
         out.extend(self._public_inside(facts))
         return out
 
     @staticmethod
     def _public_inside(facts: Facts) -> Iterable[Observation]:
-        """Streams between neighbours that have numbers of the internet: no leak, most likely."""
+        """Streams between neighbours with public addresses: most likely no leak."""
         nets = facts.view.facts.inside
         if not nets:
             return
@@ -138,7 +139,7 @@ class ViolationRule(Rule):
                 answered = target.connected_ns > 0  # a RST is an answer, but no service
             values["detail"] = ", and it answers" if answered else ""
             if kind == "inbound-undeclared" and not answered:
-                return None  # a knock on a closed door
+                return None  # an attempt at a closed port
             if v.transport not in ("tcp", "udp"):
                 return None
             return Observation(
@@ -193,12 +194,12 @@ class ViolationRule(Rule):
 
 
 class ScanRule(Rule):
-    """scan: many peers or ports without success, by one host."""
+    """scan: many peers or ports tried without success by one host."""
 
     wakes = frozenset(("flows",))
 
     def __init__(self) -> None:
-        # by source: address and port of each target, and when it was last tried
+        # by source: address and port of each target, and the time of the last attempt
         self._scanners: OrderedDict[str, dict[bytes, int]] = OrderedDict()
         self._found: OrderedDict[str, tuple[int, int, int, int]] = OrderedDict()
 
@@ -453,7 +454,7 @@ class TunnelRule(Rule):
 
 
 def _entropy(text: str) -> float:
-    """Shannon entropy of a text's characters, bits each."""
+    """Shannon entropy of a text's characters, bits per character."""
     if not text:
         return 0.0
     total = len(text)

@@ -1,7 +1,7 @@
 """Servers that fall silent together: one finding for those on the same side of the gateway.
 
 Findings of single servers come in; those that share a port and a side come out as one that covers
-them. DNS and time servers are reported alike.
+them. DNS and time servers are reported in the same way.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ def together(
     tag: str,
     advice: dict[str, str] | None = None,
 ) -> Iterable[Observation]:
-    """`text` words the names of the servers and the count of what they left unanswered; `tag`
-    is what a finding of a server blocks; `advice` by side ("beyond" the gateway or "inside"), None
-    for that of the single findings."""
+    """Merge findings of servers. `text` formats the names of the servers and the number of
+    unanswered requests; `tag` is the tag that a finding of a server blocks; `advice` by side
+    ("beyond" the gateway or "inside"), None for that of the single findings.
+    """
     groups: dict[tuple[str, str], list[Observation]] = {}
     for seen in silent:
         if seen.severity is None:

@@ -1,8 +1,9 @@
-"""Whether this vantage could have seen what a finding misses: one place for all findings.
+"""Whether the missing packets of a finding could have been seen from this vantage, for all
+findings.
 
-`findings.toml` says what a finding needs to see, `state.visibility` what is seen of whom. A finding
-that rests on answers or on absence is withheld where they would not have been seen, and told with
-less confidence where that is not certain. No rule asks on its own.
+`findings.toml` says what a finding needs, `state.visibility` what is seen of each host. A finding
+that rests on answers or on absence is withheld if they would not have been seen, and weakened if
+that is uncertain. Rules do not check this themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from panotui.state.visibility import LIMITS as VISIBILITY_LIMITS
 
 WITHHELD, DOUBTFUL, CERTAIN = range(3)
 LIMITS = thresholds().sight
-# what is told of the appliance's own doings
+# findings about the appliance's own behaviour
 _OF_APPLIANCE = ("dns-", "ntp-", "clock-off", "beacon", "exfil", "lateral", "slow-uplink")
 _RESTS_ON_ALL = {"answers", "presence", "unbroken"}
 
@@ -46,11 +47,11 @@ def sight(seen: Observation, spec: FindingSpec, facts: Facts) -> int:
 
 
 def nobody_ours(facts: Facts) -> bool:
-    """Nothing in sight is the appliance, or asks for anything that an appliance needs."""
+    """Nothing visible is the appliance, or requests anything that an appliance needs."""
     if facts.view.facts.appliance_known or facts.endpoints.endpoints:
         return False
     if facts.final and facts.now_ns - facts.started_ns < LIMITS.appliance_ns:
-        return False  # a capture so short may well have missed what tells it
+        return False  # such a short capture may have missed the evidence
     return not any(facts.policy.match_host(asked.name) for asked in facts.lookups.lookups.values())
 
 
@@ -58,7 +59,7 @@ def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
     """Whether unicast of the host that misses an answer passes here."""
     visibility = facts.visibility
     if seen.id.startswith("dhcp-") and visibility.leases_seen:
-        return CERTAIN  # DHCP answers by broadcast where it is asked to
+        return CERTAIN  # DHCP answers by broadcast on request
     macs = _macs(seen, facts)
     if facts.one_way and (not macs or visibility.status(macs) != BOTH):
         return WITHHELD
@@ -73,25 +74,25 @@ def _of_host(seen: Observation, facts: Facts, *, answers: bool) -> int:
         ours = bool(macs & set(facts.view.facts.appliance_macs))
         if _plain_only(facts) or not ours:
             return WITHHELD
-        # a question by broadcast alone shows no mirror yet; DHCP begins with nothing else
+        # a broadcast request alone does not show a mirror; DHCP begins with nothing else
         if facts.visibility.only_spread() and not seen.id.startswith("dhcp-"):
             return WITHHELD
         if seen.retried is False:
             return WITHHELD
-        return DOUBTFUL  # a person has put us where the appliance's ports are seen
+        return DOUBTFUL  # a user has placed us where the appliance's ports are seen
     if visibility.one_way(macs):
         return WITHHELD
     return DOUBTFUL if answers else CERTAIN
 
 
 def _plain_only(facts: Facts) -> bool:
-    """All that we see is what a plain switch port shows."""
+    """We see only what a plain switch port shows."""
     plain = facts.plain
     return bool(plain) and len(plain) == len(facts.visibility.interfaces)
 
 
 def _macs(seen: Observation, facts: Facts) -> set[int]:
-    """The MACs of the host that asked: as the rule says, else the client or the port."""
+    """The MACs of the client: given by the rule, else the client's or the port's."""
     values = seen.values
     for who in (seen.asker, values.get("client"), values.get("port")):
         if who:
@@ -102,7 +103,7 @@ def _macs(seen: Observation, facts: Facts) -> set[int]:
 
 
 def macs_of(who: str, facts: Facts) -> Iterable[int]:
-    """The MACs behind a port's name, a MAC or an address."""
+    """The MACs of a port's name, a MAC or an address."""
     site = facts.view.facts
     who = who.removeprefix("port ")
     name = site.appliance_addresses.get(who, who)

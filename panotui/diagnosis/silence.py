@@ -1,10 +1,10 @@
-"""A port of the appliance of which nothing is seen any more while all around it goes on.
+"""A port of the appliance that is no longer seen while its neighbours are.
 
-On a mirror the cable itself is out of sight: a port that is dead shows only in what is missing.
-That is believed where the port did something regularly (it asked the time, looked up a name, took
-a stream) and has stopped with all of it, while the appliance's other port, or frames that are still
-sent to this one, show that the others live on. A port that merely has nothing to say is not silent.
-Where a mirror shows that port alone nothing else is there to be heard: then it may be the mirror.
+On a mirror the cable itself is not visible: a dead port shows only by missing packets. This counts
+if the port had a regular activity (time requests, lookups, a stream) and has stopped all of it,
+while the appliance's other port, or frames that are still sent to this one, show that the network
+is up. A port that merely has nothing to send is not silent. If a mirror shows only that port, there
+is no other traffic to compare with: then it may be the mirror.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ HABITS_MAX = 256
 
 
 class _Habit(Struct):
-    """Something that a port does again and again."""
+    """A repeated activity of a port."""
 
     times: deque[int] = field(default_factory=lambda: deque(maxlen=8))
     packet: int = 0
     text: str = ""
 
     def overdue_ns(self) -> int:
-        """From when on it has not come for several of its pauses, if it comes evenly."""
+        """When it counts as missing for several of its intervals, if it is regular."""
         if len(self.times) < LIMITS.habit_times:
             return NEVER
         times = list(self.times)[-LIMITS.habit_times :]
         pauses = [b - a for a, b in pairwise(times)]
-        # times are kept in steps of a second: of shorter ones none is known to be even
+        # times are kept in steps of a second: shorter intervals cannot be known to be regular
         even = max(pauses) <= LIMITS.even_ratio * max(2 * SECOND, min(pauses))
         return times[-1] + int(LIMITS.overdue * max(pauses)) + 1 if even else NEVER
 
     def overdue(self, now_ns: int) -> bool:
-        """It came evenly, and has not come for several of its pauses."""
+        """It was regular, and has been missing for several of its intervals."""
         return now_ns >= self.overdue_ns()
 
 
@@ -80,7 +80,7 @@ class SilenceRule(Rule):
 
     def tick(self, facts: Facts) -> list[Observation]:
         if facts.view.vantage not in ("mirror", "file", None):
-            return []  # on the appliance or the router the link itself tells
+            return []  # on the appliance or the router the link state itself is known
         out = []
         counts = {port.name: _counts(port, facts) for port in facts.ports.facts}
         for port in facts.ports.facts:
@@ -101,7 +101,7 @@ class SilenceRule(Rule):
         over_ns = last_out + int(LIMITS.silence_s * SECOND)
         if not last_out or over_ns > now:
             return over_ns if last_out else NEVER
-        # it is silent: what makes that a fault may come with time
+        # it is silent: the proof that this is a fault may come with time
         last_in = max((c.last_in_ns for c in mine), default=0)
         sent_to = last_in > last_out + SECOND and now - last_in < LIMITS.alive_ns
         if sent_to or self._stream_stopped(port, mine, facts):
@@ -126,7 +126,7 @@ class SilenceRule(Rule):
             return None
         others = [n for n, c in counts.items() if n != port.name and _alive(c, now)]
         if facts.view.facts.topology == "single" and others:
-            return None  # one that stands by, or has failed over: told as such
+            return None  # a standby port, or one that has failed over: reported as such
         if not (others or still_sent_to):
             return None
         is_dark = not self._neighbours_live(port, mine, facts)
@@ -149,7 +149,7 @@ class SilenceRule(Rule):
             or (evidence(since, max(c.last_packet for c in mine), "the last frame that it sent"),),
             since,
             since,
-            # of the neighbours nothing is seen either: the cable, or what shows it to us
+            # nothing is seen of its neighbours either: the cable, or the mirror
             "possible" if is_dark else None,
             detail=tuple(detail),
             text=f"Port {port.name} has fallen silent, and all beside it where it is seen"
@@ -159,7 +159,7 @@ class SilenceRule(Rule):
 
     @staticmethod
     def _neighbours_live(port: PortFacts, mine: list[MacCount], facts: Facts) -> bool:
-        """Other hosts are heard where the port was: the mirror itself still works."""
+        """Other hosts are seen where the port was: the mirror itself still works."""
         where = {i for c in mine for i in c.interfaces}
         return any(
             facts.now_ns - count.last_out_ns < 2 * LIMITS.alive_ns and where & count.interfaces
@@ -169,7 +169,7 @@ class SilenceRule(Rule):
 
     @staticmethod
     def _stream_stopped(port: PortFacts, mine: list[MacCount], facts: Facts) -> bool:
-        """A stream that the port took has stopped, and nobody ended it."""
+        """A stream to the port has stopped, and nobody ended it."""
         return any(
             stream.dst in port.addresses
             and not int(stream.row.end)

@@ -1,7 +1,7 @@
-"""From where on rules report a thing: `thresholds.toml`, read once and typed.
+"""The thresholds of the rules: `thresholds.toml`, read once and typed.
 
-Nothing comes in; `thresholds()` gives the file's values. What the books in `state/` go by has a
-file there, in the same form (`state/thresholds.toml`).
+`thresholds()` returns the file's values. The books in `state/` have a file of the same form
+(`state/thresholds.toml`).
 """
 
 from functools import lru_cache
@@ -148,7 +148,7 @@ class CameraStreams(Table, frozen=True):
 
 
 class Cameras(Table, frozen=True):
-    """A field a file of `diagnosis.cameras`."""
+    """One field per file of `diagnosis.cameras`."""
 
     fate: CameraFate
     freezes: CameraFreezes
@@ -375,7 +375,7 @@ class Vantage(Table, frozen=True):
 
 
 class Thresholds(Table, frozen=True):
-    """A field a table of thresholds.toml."""
+    """One field per table of thresholds.toml."""
 
     addressing: Addressing
     arp: Arp

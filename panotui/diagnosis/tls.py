@@ -1,8 +1,8 @@
-"""Findings about TLS by what its messages say: interception, portals, alerts, lost ALPN.
+"""Findings from TLS messages: interception, portals, alerts, lost ALPN.
 
 Hellos, certificates and alerts of the appliance's own connections come in, observations go out.
-How far a handshake came without such words is the ladder's, in `diagnosis.cloud`. One interceptor
-is one finding, whatever the number of names; what follows from it hangs below.
+`diagnosis.cloud` handles failures without such messages, by the ladder. One interceptor is one
+finding, whatever the number of names, with its consequences below it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _MQTT = ("mqtt", "x-amzn-mqtt-ca")
 _FOLLOWS = ("tls-alert", "client-cert-rejected", "alpn-stripped", "endpoint-failing",
             "sni-filtered")  # fmt: skip
 _HOSTS_MAX = 256
-_DISTRUST = frozenset({42, 46, 48})  # a certificate that is bad, unknown, of an unknown issuer
+_DISTRUST = frozenset({42, 46, 48})  # a bad or unknown certificate, or one of an unknown issuer
 _REVOKED = "The device certificate is revoked or not registered"
 
 
 class _Handshake(Struct):
-    """One TLS connection's opening."""
+    """The opening of one TLS connection."""
 
     hello: TlsClientHello
     client: str
@@ -57,8 +57,8 @@ class _Failure(Struct):
     confidence: Confidence | None = None
     count: int = 0
     flow: str | None = None
-    works: bool = False  # the handshake was done all the same
-    distrust: bool = False  # the appliance does not take the server's certificate
+    works: bool = False  # the handshake succeeded anyway
+    distrust: bool = False  # the appliance rejects the server's certificate
 
 
 class TlsRule(Rule):
@@ -96,7 +96,9 @@ class TlsRule(Rule):
             self._alert(handshake, message, facts)
 
     def _hello(self, message: TlsClientHello, facts: Facts) -> None:
-        """Remember the opening of the appliance's own connections; of others nothing is said."""
+        """Remember the openings of the appliance's own connections; other hosts' are not
+        reported.
+        """
         if not message.sni or message.carrier != "tls":
             return
         key = facts.key_of(message)
@@ -121,7 +123,7 @@ class TlsRule(Rule):
             return
         if message.alpn is not None:
             self._failures.pop(("alpn-stripped", host), None)
-        elif message.version in ("1.0", "1.1", "1.2"):  # 1.3 answers out of sight
+        elif message.version in ("1.0", "1.1", "1.2"):  # 1.3 answers in encrypted form
             handshake.stripped = True
             self._fail(
                 "alpn-stripped", handshake, message, {}, "server answers without ALPN", facts
@@ -149,7 +151,7 @@ class TlsRule(Rule):
     def _alert(self, handshake: _Handshake, message: TlsAlert, facts: Facts) -> None:
         side = "the appliance" if message.from_client else "the server"
         if message.code is None:
-            # TLS 1.3 hides what it says; in place of an answer to a certificate it is a refusal
+            # TLS 1.3 encrypts it; an alert instead of an answer to a certificate is a refusal
             if not message.from_client and message.after_client_certificate:
                 failure = self._fail(
                     "client-cert-rejected", handshake, message,
@@ -177,7 +179,7 @@ class TlsRule(Rule):
             {"side": side, "meaning": f"{meaning} ({message.code})", "advice": advice}, text, facts,
         )  # fmt: skip
         failure.confidence = "possible" if message.level is None else None
-        # who does not take Amazon's own certificate has a wrong clock, and nobody is in between
+        # a client that rejects Amazon's own certificate has a wrong clock, and nobody intercepts
         theirs = message.from_client and not handshake.genuine
         failure.distrust = theirs and message.code in _DISTRUST
 
@@ -210,13 +212,13 @@ class TlsRule(Rule):
         return failure
 
     def _clear(self, done: _Handshake) -> None:
-        """A handshake was done: what its host failed by is over."""
+        """A handshake succeeded: its host's failures are over."""
         host = done.hello.sni or ""
         for kind in ("tls-alert", "client-cert-rejected"):
             self._failures.pop((kind, host), None)
         stripped = self._failures.get(("alpn-stripped", host))
         if stripped is not None and done.stripped:
-            stripped.works = True  # without ALPN all the same
+            stripped.works = True  # still without ALPN
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
@@ -243,16 +245,16 @@ class TlsRule(Rule):
         self,
         shared: dict[tuple[str, str], list[tuple[str, _Failure]]],
     ) -> Iterable[Observation]:
-        """Who answers in place of the endpoints: one finding for all its names."""
+        """The interceptor of endpoints: one finding for all its names."""
         for (kind, who), found in shared.items():
             hosts = [host for host, _ in found]
-            # an alert may come of itself; who intercepts is one
+            # an alert may come by itself; each interceptor is one finding
             alike = kind != "tls-alert"
             newest = max((f for _, f in found), key=lambda f: f.last_ns)
             text = None
             seen = any(("tls-intercepted", h) in self._failures for h in hosts)
             if not (alike or seen) and len(found) > 1 and all(f.distrust for _, f in found):
-                # TLS 1.3 hides the certificate, but not that the appliance takes none of them
+                # TLS 1.3 hides the certificate, but not that the appliance rejects all of them
                 text = (
                     f"The appliance trusts the certificate of none of {len(found)} endpoints"
                     f" ({newest.values['meaning']}): something answers in their place, as TLS"
@@ -282,7 +284,7 @@ class TlsRule(Rule):
 
 
 def _covers(name: str, host: str) -> bool:
-    """A certificate's name stands for a host."""
+    """A certificate's name matches a host."""
     name, host = name.lower().rstrip("."), host.lower().rstrip(".")
     if name.startswith("*."):
         return host.partition(".")[2] == name[2:] or host == name[2:]

@@ -1,4 +1,4 @@
-"""Findings of the appliance's two ports: redundancy, fail-over, swapped cables, one network.
+"""Findings about the appliance's two ports: redundancy, failover, swapped cables, one network.
 
 Port records and the flow table come in, observations go out.
 """
@@ -52,7 +52,7 @@ class TopologyRule(Rule):
             if other is None or port.state == "up":
                 continue
             down = port.state == "down"
-            # a port that stands by says little, but an hour's DHCP, ARP or IPv6 is not nothing
+            # a standby port sends little, but an hour's DHCP, ARP or IPv6 is not nothing
             quiet_since = max(facts.started_ns, self._last_sent(port, facts))
             silent = now - quiet_since >= LIMITS.standby_quiet_ns and not (
                 port.up and not port.link_is_ours
@@ -132,7 +132,7 @@ class TopologyRule(Rule):
 
     @staticmethod
     def _packet(port: str, facts: Facts, time_ns: int = 0) -> int:
-        """The newest packet that a port sent, or that it sent in the second of a time; 0 none."""
+        """The newest packet that a port sent, or the one in the second of a given time; 0 none."""
         macs = next((f.macs for f in facts.ports.facts if f.name == port), frozenset())
         counts = [facts.ports.macs[m] for m in macs if m in facts.ports.macs]
         if not time_ns:
@@ -140,7 +140,7 @@ class TopologyRule(Rule):
         return max((c.sent_packets.get(time_ns // SECOND, 0) for c in counts), default=0)
 
     def _watch_moves(self, facts: Facts, now: int) -> None:
-        """A port has fallen silent, and another carries its load or speaks from its addresses."""
+        """A port has fallen silent, and another carries its load or sends from its addresses."""
         last = now // SECOND
         sent = {p.name: self._sent(p.name, facts) for p in facts.port_records}
         for port in facts.port_records:
@@ -176,7 +176,7 @@ class TopologyRule(Rule):
 
     @staticmethod
     def _sent(port: str, facts: Facts) -> dict[int, int]:
-        """Bytes that a port sent, by the second, over the last minute."""
+        """Bytes sent by a port, by the second, over the last minute."""
         out: dict[int, int] = {}
         macs = next((f.macs for f in facts.ports.facts if f.name == port), frozenset())
         for mac in macs:
@@ -187,7 +187,7 @@ class TopologyRule(Rule):
 
     @staticmethod
     def _took_address(port: PortRecord, other: str, facts: Facts, since_ns: int) -> bool:
-        """Another port says by ARP that this port's address is its own."""
+        """Another port claims this port's address by ARP."""
         macs = next((f.macs for f in facts.ports.facts if f.name == other), frozenset())
         for address in port.addresses:
             known = facts.claims.addresses.get(address)
@@ -259,7 +259,7 @@ class TopologyRule(Rule):
 
 
 def _mean(sizes: dict[int, int], after: int, until: int) -> float:
-    """Bytes a second over the seconds (after, until]."""
+    """Bytes per second over the seconds (after, until]."""
     seconds = range(after + 1, until + 1)
     return sum(sizes.get(s, 0) for s in seconds) / max(1, len(seconds))
 

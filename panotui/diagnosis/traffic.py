@@ -1,4 +1,4 @@
-"""Findings of what crosses the link: flow control, loops, load, VLAN tags, switches, MTU.
+"""Findings about traffic on the link: flow control, loops, load, VLAN tags, switches, MTU.
 
 Link rows of the port book and a few control messages come in, observations go out.
 """
@@ -26,7 +26,7 @@ from panotui.model import (
 from panotui.state.ports import Looped
 
 LIMITS = thresholds().traffic
-SLOW_MBPS = 90  # what a meter lets pass unlooked at is less, see `meter.steady`
+SLOW_MBPS = 90  # seconds that a meter skips have less, see `meter.steady`
 
 
 class TrafficRule(Rule):
@@ -113,7 +113,7 @@ class TrafficRule(Rule):
         return NEVER
 
     def _narrow(self, facts: Facts) -> list[Observation]:
-        """Routers that take smaller packets only, by what they say of the appliance's packets."""
+        """Routers that accept only smaller packets, by their answers to the appliance's packets."""
         senders: dict[tuple[str, int | None], list[tuple[str, IcmpMessage, int]]] = {}
         for host, (error, count) in self._mtu.items():
             if facts.now_ns - error.time_ns <= 600 * SECOND:
@@ -141,10 +141,10 @@ class TrafficRule(Rule):
         return out
 
     def _pauses(self, facts: Facts) -> list[Observation]:
-        """Senders of many PAUSE frames, by the full seconds in which they sent them."""
+        """Senders of many PAUSE frames, by complete seconds."""
         last, out = facts.now_ns // SECOND, []
         for mac, seconds in facts.ports.pauses.items():
-            # the first and the last second are not full ones
+            # the first and the last second are not complete
             full = {
                 s: n for s, n in seconds.items() if last - s <= LIMITS.pause_window_s and s < last
             }
@@ -184,7 +184,7 @@ class TrafficRule(Rule):
 
     @staticmethod
     def _loops(facts: Facts) -> list[Observation]:
-        """The same frames come round again and again."""
+        """The same frames are seen again and again."""
         last = facts.now_ns // SECOND
         seen: dict[int, list[Looped]] = {}
         for one in facts.ports.loops:
@@ -280,7 +280,7 @@ class TrafficRule(Rule):
     @staticmethod
     def _tagged(facts: Facts) -> list[Observation]:
         if facts.view.vantage in (None, "file"):
-            return []  # where it was captured is not known: a trunk's mirror shows tags rightly
+            return []  # the place of capture is unknown: the mirror of a trunk rightly shows tags
         out: list[Observation] = []
         for port in facts.ports.facts:
             counts = [facts.ports.macs[m] for m in port.macs if m in facts.ports.macs]

@@ -1,8 +1,8 @@
-"""Findings of what is not as usual, by a baseline that was learnt: unusual-stream, unusual-reader,
+"""Findings about deviations from a learnt baseline: unusual-stream, unusual-reader,
 unusual-endpoint, unusual-peer.
 
-A minute of packet time at a time: the books give what each camera, endpoint and new flow was like,
-`state.habits` compares it, and what departs for long enough is told with both numbers.
+For each minute of packet time, the books provide the values of each camera, endpoint and new flow,
+`state.habits` compares them, and a deviation that lasts long enough is reported with both numbers.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from panotui.state.streams import StreamState
 
 MINUTE = 60 * SECOND
 FLOWS_A_MINUTE = 4_096
-HARDLY = 0.01  # of the usual: a number beside it says less than the word
+HARDLY = 0.01  # of the usual value: below this a number says less than the word
 _IDS = {"reader": "unusual-reader", "peer": "unusual-peer", "rtt_ms": "unusual-endpoint",
         "quiet": "unusual-endpoint"}  # fmt: skip
 _SERIOUS = frozenset(("fps", "loss", "absent", "quiet"))
 
 
 class UnusualRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     wakes = frozenset()
 
@@ -44,7 +44,7 @@ class UnusualRule(Rule):
         whole = self._minute == minute - 1
         self._minute = minute
         cameras = self._cameras(facts)
-        if whole:  # the first minute, and one after a gap, is none
+        if whole:  # the first minute, and one after a gap, does not count
             endpoints, peers = _contacts(facts, (minute - 1) * MINUTE)
             told = self._watch.feed(
                 Minute(time_s=(minute - 1) * 60, cameras=cameras, endpoints=endpoints, peers=peers)
@@ -81,8 +81,9 @@ def _camera(parts: list[tuple[StreamState, list[int]]]) -> CameraMinute:
 
 
 def _contacts(facts: Facts, begin_ns: int) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """Endpoints and peers of the flows that began in the minute before `begin_ns`: by now their
-    names are known."""
+    """Endpoints and peers of the flows that began in the minute before `begin_ns`: their names are
+    known by now.
+    """
     first = facts.flows.rows["first_ns"]
     new = facts.flows.live & (first >= begin_ns - MINUTE) & (first < begin_ns)
     endpoints: dict[str, float | None] = {}
@@ -98,7 +99,7 @@ def _contacts(facts: Facts, begin_ns: int) -> tuple[dict[str, float | None], tup
 
 
 def observation(departure: Departure, weeks: float) -> Observation:
-    """The departure as a rule tells it. `weeks`: how much was learnt."""
+    """The deviation as an observation. `weeks`: how much was learnt."""
     kind, subject = departure.kind, departure.subject
     is_stream = kind in ("rate_bps", "fps", "gop_s", "loss", "absent")
     about = f"camera {subject}" if is_stream or kind == "reader" else subject

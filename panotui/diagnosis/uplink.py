@@ -1,4 +1,4 @@
-"""Findings about the way to the cloud as a whole, and about rules that are never used."""
+"""Findings about the path to the cloud as a whole, and about unused rules."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ MEASURED_EACH_NS = 5 * SECOND
 
 
 class _Span(Struct, frozen=True):
-    """Segments with data between two looks, of connections that were answered in between."""
+    """Data segments between two checks, of connections that were answered in between."""
 
     end_ns: int
     segments: int
-    again: int  # sent again
+    again: int  # retransmitted
 
 
 class UplinkRule(Rule):
@@ -56,14 +56,14 @@ class UplinkRule(Rule):
         self._denied: OrderedDict[tuple[str, str], HttpMessage] = OrderedDict()
         self._measured_ns = 0
         self._found: list[Observation] = []
-        self._in_use = False  # something was there to be measured
+        self._in_use = False  # there was something to measure
         self._looked_ns = 0
         self._spans: deque[_Span] = deque(maxlen=64)  # of the last two minutes
-        # by slot of the flow table, as of the last look
+        # by slot of the flow table, at the last check
         self._key: U64 = np.zeros(0, np.uint64)
         self._segments: I64 = np.zeros(0, np.int64)
         self._again: I64 = np.zeros(0, np.int64)
-        self._unheard: Bool = np.zeros(0, np.bool_)  # it had lost its way
+        self._unheard: Bool = np.zeros(0, np.bool_)  # its path was lost
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         if isinstance(message, HttpMessage) and message.from_client and message.method == "CONNECT":
@@ -74,7 +74,7 @@ class UplinkRule(Rule):
                 row = facts.flows.rows[slot]
                 server = address_text(row.version, row.dst)
                 if not facts.is_appliance(address_text(row.version, row.src)):
-                    return  # how other hosts reach the internet is their own affair
+                    return  # the way of other hosts to the internet does not concern us
             count = self._proxies.get(server, (message, host, 0))[2]
             self._proxies[server] = (message, host, count + 1)
             while len(self._proxies) > 16:
@@ -107,7 +107,7 @@ class UplinkRule(Rule):
         if self._found or self._in_use or not measured:  # at the same times, whoever else wakes it
             self.due(self._measured_ns + MEASURED_EACH_NS)
         if out:
-            self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
+            self.due(facts.now_ns + LOOK_AGAIN_NS)  # older data does not count any more
         return [*out, *self._found]
 
     def _refusal_of(self, server: str) -> tuple[str, HttpMessage] | None:
@@ -159,8 +159,9 @@ class UplinkRule(Rule):
         return [Observation("slow-uplink", "internet", {"detail": ", ".join(parts)}, tuple(seen))]
 
     def _count_again(self, facts: Facts) -> None:
-        """Count what was sent since the last look, and what of it again. A connection that nobody
-        answers any more has lost its way, which says nothing of how good the way is."""
+        """Count segments sent since the last check, and retransmissions. A connection that is no
+        longer answered has lost its path, which says nothing about the quality of the line.
+        """
         flows = facts.flows
         began, self._looked_ns = self._looked_ns, facts.now_ns
         if len(self._key) != len(flows.rows):
@@ -168,11 +169,11 @@ class UplinkRule(Rule):
             self._segments = untouched(len(flows.rows), np.int64)
             self._again = untouched(len(flows.rows), np.int64)
             self._unheard = untouched(len(flows.rows), np.bool_)
-        # a connection that never came about has sent nothing again but SYNs
+        # a connection that was never established has retransmitted only SYNs
         slots = np.flatnonzero(flows.live & flows.endpoint)
         rows = flows.rows[slots]
         new = (rows["synack_ns"] > 0) & (rows["last_ns"] > began - LOOK_AGAIN_NS)
-        # what waits for its answer just now is counted when it has come, or not at all
+        # segments that still wait for an answer are counted when it has come, or not at all
         waits = rows["last_out_ns"] > rows["last_in_ns"]
         new &= (
             ~(waits & (facts.now_ns - rows["last_out_ns"] < CLOUD_LIMITS.unheard_ns)) | facts.final
@@ -181,7 +182,7 @@ class UplinkRule(Rule):
         known = self._key[slots] == flows.key[slots]
         segments = (rows["data_segments_out"] + rows["data_segments_in"]).astype(np.int64)
         again = _repeats(rows)
-        # SYNs that were sent again show a way that was closed for a while
+        # retransmitted SYNs show a path that was closed for a while
         again = np.maximum(again - np.maximum(rows["syn_out"].astype(np.int64) - 1, 0), 0)
         unheard = rows["last_out_ns"] - rows["last_in_ns"] > CLOUD_LIMITS.unheard_ns
         heard = ~unheard & ~(known & self._unheard[slots])
@@ -197,10 +198,10 @@ class UplinkRule(Rule):
 
 
 def _repeats(rows: FlowColumns) -> I64:
-    """Segments that were sent again because they were lost.
+    """Segments retransmitted because of loss.
 
-    What was answered already, or is seen for the second time on its way here, was not lost before
-    us: its answer came late. What fills a hole is sent again at once.
+    A segment that was answered already, or that is seen for the second time here, was not lost
+    before us: its answer came late. A segment that fills a hole is retransmitted at once.
     """
     out = rows["retransmits_out"].astype(np.int64) - rows["spurious_out"]
     found: I64 = out + rows["fast_retransmits_in"]
@@ -208,8 +209,9 @@ def _repeats(rows: FlowColumns) -> I64:
 
 
 def _lottery(facts: Facts) -> Observation | None:
-    """New connections fail and succeed by turns, whoever they go to: no rule of a firewall does
-    that."""
+    """New connections fail and succeed alternately, whatever their target: no firewall rule does
+    that.
+    """
     targets = [t for t in facts.connects.ours() if facts.view.who(t.server) & Who.INTERNET]
     tries: list[tuple[int, bool, str, Attempt]] = []
     for target in targets:
@@ -230,9 +232,9 @@ def _lottery(facts: Facts) -> Observation | None:
         return None
     worked = {t[2] for t in tries if not t[1]}
     if len(hosts & worked) < 2:
-        return None  # some hosts always fail: that is theirs
+        return None  # some hosts always fail, for reasons of their own
     detail = f"{len(failed)} of {len(tries)} new connections got no answer, to {len(hosts)} hosts"
-    # a host that was tried often and never answered has a fault of its own
+    # a host that was tried often and never answered has its own problem
     each = Counter(t[2] for t in failed)
     lost = [s for s in hosts if s in worked or each[s] < CLOUD_LIMITS.lottery_failed]
     names = [facts.host_of(t.client, t.server) for t in targets if t.server in lost]
@@ -266,7 +268,7 @@ def _through(
     count: int,
     refusal: tuple[str, HttpMessage] | None,
 ) -> Observation:
-    """The appliance asks a proxy; one that refuses is an error."""
+    """The appliance uses a proxy; one that refuses is an error."""
     seen = Observation(
         "proxy-seen",
         server,
@@ -339,7 +341,7 @@ class PolicyUseRule(Rule):
                 self.due_later(begins_ns, facts)
         day = facts.endpoints.endpoints and now_minus_start(facts) >= 24 * HOUR
         if self._regions or self._unverified or day:
-            self.due(facts.now_ns + LOOK_AGAIN_NS)  # what lies too far back counts no more
+            self.due(facts.now_ns + LOOK_AGAIN_NS)  # older data does not count any more
         out: list[Observation] = []
         now = facts.now_ns
         declared = facts.site.site.region or ""
@@ -385,7 +387,7 @@ class PolicyUseRule(Rule):
                 continue
             mine = [e for e in facts.endpoints.endpoints.values() if e.rule.id == rule.id]
             last = max((e.attempts.last_ns for e in mine), default=facts.started_ns)
-            # the name that the appliance used, or the one that it would use in this region
+            # the name that the appliance used, or the one for this region
             region = facts.policy.region
             printed = expand_regions(rule.hosts[0], [region])[0] if region else rule.hosts[0]
             host = mine[0].host if mine else printed.replace("{region}", "your region")
@@ -406,7 +408,7 @@ class PolicyUseRule(Rule):
 
     @staticmethod
     def _ended(facts: Facts) -> list[Observation]:
-        """Every cloud endpoint answers TCP and refuses above it, after the end of support."""
+        """Every cloud endpoint accepts TCP and refuses above it, after the end of support."""
         if facts.now_ns < SUPPORT_ENDED_NS:
             return []
         tried = [e for e in facts.endpoints.endpoints.values() if e.rule.kind == "cloud"]
@@ -430,7 +432,7 @@ class PolicyUseRule(Rule):
 
 
 def _turned_away(attempt: Attempt | None) -> bool:
-    """The server's side itself says no, above TCP."""
+    """The server's side itself refuses, above TCP."""
     if attempt is None or attempt.passed < HELLO:
         return False
     if attempt.alert is not None and attempt.alert.code:

@@ -1,7 +1,7 @@
-"""What is told of lookups that get no useful answer: the sentences, and who should do what.
+"""Findings about lookups without a useful answer: the sentences and actions.
 
-Lookups that fail alike at one server come in (`Bad`), observations go out; what several servers say
-alike of the same names is one.
+Lookups that fail in the same way at one server come in (`Bad`), observations go out; equal failures
+of the same names at several servers are one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOWHERE = "nowhere"
 
 
 class Bad(Struct):
-    """Lookups that fail alike at one server."""
+    """Lookups that fail in the same way at one server."""
 
     kind: str
     server: str
@@ -32,17 +32,17 @@ class Bad(Struct):
     count: int
     address: str = ""
     many_addresses: bool = False  # not every name, or not every server, leads to that one
-    whither: str = ""  # where a hole leads
+    whither: str = ""  # target of a hole
     through: str = ""
-    rescued: bool = False  # another server gave what was needed
+    rescued: bool = False  # another server gave the needed address
     everything: bool = False  # the server never answers this client otherwise
-    only_six: bool = False  # it gives IPv6 addresses, and the client has no use for them
-    also: list[str] = field(default_factory=list)  # servers that say the same of the same names
+    only_six: bool = False  # it gives IPv6 addresses, and the client cannot use them
+    also: list[str] = field(default_factory=list)  # servers with the same answer for the same names
     sure: Confidence | None = None
 
 
 def of_all_servers(found: Iterable[Bad]) -> list[Bad]:
-    """What several servers say alike of the same names is one cause."""
+    """Equal answers of several servers for the same names have one cause."""
     alike: dict[tuple[object, ...], Bad] = {}
     for one in found:
         key = (
@@ -106,7 +106,7 @@ def told(one: Bad, facts: Facts) -> Observation:
 
 
 def _text(one: Bad, names: list[str], client: str) -> str | None:
-    """The sentence where the catalogue's does not fit."""
+    """The sentence if the catalogue's does not fit."""
     servers = [one.server, *one.also]
     several = len(servers) > 1
     who = f"DNS server{'s' if several else ''} {listed(servers)}"
@@ -153,7 +153,7 @@ def names_of(names: list[str]) -> str:
 
 
 def _action(one: Bad, names: list[str]) -> str | None:
-    """What to do where the catalogue's action does not fit."""
+    """The action if the catalogue's does not fit."""
     named, server = names_of(names), listed([one.server, *one.also])
     if one.only_six:
         return (

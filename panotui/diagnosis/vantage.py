@@ -1,7 +1,7 @@
-"""Findings about the vantage itself: what kind of place this is to look from.
+"""Findings about the vantage itself: what kind of place the capture is taken at.
 
-The visibility book comes in, observations go out. What follows from them for other findings is
-`diagnosis.sight`'s.
+The visibility book comes in, observations go out. `diagnosis.sight` handles the consequences for
+other findings.
 """
 
 from __future__ import annotations

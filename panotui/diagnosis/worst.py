@@ -1,5 +1,4 @@
-"""What is in trouble, and with what: the worst finding that is open about a camera, a stream, a
-port, a DNS or time server."""
+"""The worst open finding about each camera, stream, port, DNS and time server."""
 
 from __future__ import annotations
 
@@ -21,9 +20,10 @@ def with_troubles(
     streams: Sequence[StreamRecord],
     findings: Iterable[FindingRecord],
 ) -> tuple[tuple[CameraRecord, ...], tuple[StreamRecord, ...]]:
-    """The records, each with the worst open finding about it that nobody knows of yet, so that no
-    pane calls well what another one warns of. A stream's trouble is its camera's as well; what is
-    wrong with a camera, and with none of its streams, is that of all of them."""
+    """The records, each with the worst open finding about it that is not marked as known, so that
+    no pane calls something well that another one warns about. A stream's problem is its camera's as
+    well; a problem of the camera itself is that of all its streams.
+    """
     of_camera: dict[str, FindingRecord] = {}
     of_stream: dict[str, FindingRecord] = {}
     by_flow = {s.flow: s.id for s in streams if s.flow}
@@ -43,7 +43,7 @@ def with_troubles(
         its, whole = of_camera.get(address), of_whole.get(address)
         if own and (its is None or _RANK[own.severity] < _RANK[its.severity]):
             of_camera[address] = own
-        # what is wrong with the camera itself, not with another of its streams
+        # problems of the camera itself, not of another of its streams
         if own is None and whole is not None and not (whole.stream or whole.flow in by_flow):
             of_stream[stream_record.id] = whole
     return (
@@ -57,9 +57,10 @@ def also_with_troubles(
     endpoints: Iterable[EndpointRecord],
     findings: Iterable[FindingRecord],
 ) -> tuple[tuple[PortRecord, ...], tuple[EndpointRecord, ...]]:
-    """The ports, each with the worst open finding about it; and the endpoints, where a DNS or time
-    server that answers fails while an error about it is open (its answers are of no use), and so
-    does a host whose connections come about and are cut."""
+    """The ports, each with the worst open finding about it; and the endpoints. A DNS or time server
+    that answers counts as failing while an error about it is open (its answers are useless), and so
+    does a host whose connections are established and then cut.
+    """
     worst = _worst_of_subjects(findings)
     return (
         tuple(_told(p, worst.get(p.name)) for p in ports),
@@ -105,7 +106,7 @@ def _worst_of_subjects(findings: Iterable[FindingRecord]) -> dict[str, FindingRe
 
 
 def _open(findings: Iterable[FindingRecord]) -> Iterator[FindingRecord]:
-    """Findings that nobody knows of yet, but for information."""
+    """Findings that are not marked as known, information excluded."""
     for finding in findings:
         if finding.cleared_time_ns is None and not finding.known and finding.severity in _RANK:
             yield finding

@@ -1,4 +1,6 @@
-"""Findings of cameras along the ladder: reach, RTSP's answers, media, what stays; the streams."""
+"""Findings about cameras along the ladder: reachability, RTSP answers, media, sessions; and
+streams.
+"""
 
 from __future__ import annotations
 

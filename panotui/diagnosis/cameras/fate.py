@@ -1,7 +1,7 @@
-"""What several cameras suffer at once has one cause where their ways meet.
+"""Simultaneous failures of several cameras have one cause, where their paths meet.
 
 cameras-silent: streams of several cameras that stop within a second. loss-shared: losses of several
-cameras that fall into the same moments. Each stands for the findings of its members.
+cameras at the same times. Each replaces the findings of its members.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState, media_of, stream_key
 
 LIMITS = thresholds().cameras.fate
-_OF_SILENCE = ("stream-frozen", "camera-unreachable")  # what one camera that stops is told by
+_OF_SILENCE = ("stream-frozen", "camera-unreachable")  # findings of a single camera that stops
 GAPS_MAX = 4096
 NAMED = 6
 
@@ -43,7 +43,7 @@ class _Burst(Struct, frozen=True):
 
 
 class FateRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
     hears = frozenset((StreamGap,))
@@ -127,7 +127,7 @@ def _members(facts: Facts) -> Iterator[_Member]:
 
 
 def _near(bursts: list[_Burst], at: int) -> Iterator[_Burst]:
-    """Bursts in the same moment, before and after."""
+    """Bursts at the same time, before and after."""
     time_ns = bursts[at].time_ns
     for step in (-1, 1):
         other = at + step
@@ -146,7 +146,7 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
     if len({m.camera.name for m in together}) < 2:
         return
     first = together[0].stream.row.last_ns
-    # cameras that stopped with them and are back did not go on
+    # cameras that stopped with them and are back did not continue
     back = [m for m in members if m.stream.state != "frozen" and _stopped_at(m.stream, first)]
     names = sorted({m.camera.name for m in (*together, *back)})
     flowing = {m.camera.address for m in members if m.stream.state not in ("frozen", "ended")}
@@ -175,7 +175,7 @@ def _silent(way: str, members: list[_Member], facts: Facts) -> Iterable[Observat
 
 
 def _is_wanted(member: _Member, facts: Facts) -> bool:
-    """Its reader has not ended it, nor read the camera anew."""
+    """Its reader has neither ended it nor started the camera again."""
     found = facts.cameras.session_of(member.stream.meter, member.stream.row.session)
     return not let_go(member.camera, member.stream, found[1] if found else None)
 

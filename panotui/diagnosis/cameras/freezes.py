@@ -1,7 +1,7 @@
-"""Is a stream alive: stream-frozen, stream-frozen-picture, stream-restart.
+"""Whether a stream is alive: stream-frozen, stream-frozen-picture, stream-restart.
 
-A freeze is over when a packet comes, or when nobody waits for one any more: its reader has torn
-the session down, paused it, or plays the camera anew.
+A freeze is over when a packet arrives, or when nobody waits for one any more: its reader has torn
+the session down, paused it, or started the camera again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _session(watched: Watched) -> Session | None:
 
 
 def frozen(watched: Watched) -> Iterable[Observation]:
-    """What stands still: packets, or only the picture."""
+    """What is frozen: packets, or only the picture."""
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     last = row.last_ns
     if stream.paused or stream.superseded or row.packets < LIMITS.packets:
@@ -37,7 +37,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
         return
     session = _session(watched)
     if session is None and media_of(stream.codec) != "video":
-        return  # found by its content alone: a call that ended is no frozen camera
+        return  # recognised only by its content: a call that ended is not a frozen camera
     if media_of(stream.codec) == "audio":
         yield from _mute(watched, session)
         return
@@ -86,7 +86,7 @@ def frozen(watched: Watched) -> Iterable[Observation]:
 
 
 def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
-    """What the first packets after a freeze tell of the time in it."""
+    """What the first packets after a freeze show about the time of the freeze."""
     if caught:
         return ("what was held back came all at once then: it caught up",)
     if not lost:
@@ -95,7 +95,7 @@ def _meanwhile(lost: int, caught: bool) -> tuple[str, ...]:
 
 
 def said_goodbye(stream: StreamState, session: Session | None) -> bool:
-    """The sender has ended the stream by itself, while its session plays on."""
+    """The sender has ended the stream, while its session plays on."""
     return bool(
         stream.row.end == GOODBYE
         and not stream.superseded
@@ -106,7 +106,7 @@ def said_goodbye(stream: StreamState, session: Session | None) -> bool:
 
 
 def _mute(watched: Watched, session: Session | None) -> Iterable[Observation]:
-    """Sound that has stopped; nobody looks at it, and some cameras send none while it is quiet."""
+    """Audio that has stopped; nobody looks at it, and some cameras send none in silence."""
     stream, now = watched.stream, watched.facts.now_ns
     last = stream.row.last_ns
     silent = (now - max(last, stream.seen_ns)) / SECOND
@@ -128,7 +128,7 @@ def _mute(watched: Watched, session: Session | None) -> Iterable[Observation]:
 
 
 def restarted(watched: Watched) -> Iterable[Observation]:
-    """The sender began anew without being asked to."""
+    """The sender restarted without a request."""
     now = watched.facts.now_ns
     session = _session(watched)
     for restart in reversed(watched.events.restarts):

@@ -1,4 +1,4 @@
-"""rtsp-lockout, which two steps can tell: a port that closes, and a 403, after wrong passwords."""
+"""rtsp-lockout, which two steps can show: a port that closes, and a 403, after wrong passwords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a stream whole: stream-loss, stream-burst, stream-camera-drop."""
+"""Whether a stream is complete: stream-loss, stream-burst, stream-camera-drop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LIMITS = thresholds().cameras.loss
 
 
 def lost(watched: Watched) -> Iterable[Observation]:
-    """Packets lost on the way, over half a minute; the ends of key frames apart."""
+    """Packets lost on the way, over half a minute; the ends of key frames separately."""
     stream, row, facts = watched.stream, watched.stream.row, watched.facts
     if row.transport == 6:
-        return  # gaps inside TCP are the camera's or the capture's
+        return  # gaps inside TCP are due to the camera or the capture
     now = facts.now_ns
-    # what is still inside the reorder window is not lost yet, and what fell into this tool's own
-    # drops is not the network's
+    # packets within the reorder window are not lost yet, and those in this tool's own drops are not
+    # the network's loss
     share = stream.loss_now(now)
     count = stream.lost_now(now)
     if share is None or not stream.loses_now(now):
@@ -60,7 +60,7 @@ def lost(watched: Watched) -> Iterable[Observation]:
 
 
 def _neighbours(watched: Watched) -> str:
-    """What the other cameras of the same way lose: nothing, if the fault is this camera's own."""
+    """The loss of other cameras on the same path: none, if the fault is this camera's own."""
     stream, facts = watched.stream, watched.facts
     whole = losing = 0
     for address, streams in facts.camera_streams.items():
@@ -80,7 +80,7 @@ def _neighbours(watched: Watched) -> str:
 
 
 def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:
-    """What the camera's and the reader's own reports say of it."""
+    """What the reports of the camera and the reader say about it."""
     row, facts = watched.stream.row, watched.facts
     detail = [f"{counted(count, 'packet')} in {counted(gaps, 'gap') if gaps else 'several gaps'}"]
     if row.sr_packets >= 0:
@@ -100,7 +100,7 @@ def _whose_loss(watched: Watched, count: int, gaps: int) -> tuple[str, ...]:
 
 
 def dropped_by_camera(watched: Watched, memory: Memory) -> Iterable[Observation]:
-    """Numbers that skip inside an intact TCP stream."""
+    """Sequence numbers that skip inside an intact TCP stream."""
     row, now = watched.stream.row, watched.facts.now_ns
     dropped = row.camera_dropped
     grew = memory.grew_ns(watched.stream.key, "dropped", dropped, now)

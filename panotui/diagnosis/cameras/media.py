@@ -1,8 +1,8 @@
-"""PLAY was answered: do the media come, and where to? udp-blocked, media-wrong-port, and
-stream-frozen where a picture never came.
+"""After PLAY: whether the media arrive, and where. udp-blocked, media-wrong-port, and stream-frozen
+if a picture never arrived.
 
-"No media" is said only where nothing at all reaches the reader; what comes at another port, or is
-turned away by the reader's host, is told as that.
+"No media" is reported only if nothing at all reaches the reader; media at another port, or rejected
+by the reader's host, are reported as such.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from panotui.state.streams import StreamState
 
 
 class MediaRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
 
@@ -128,7 +128,7 @@ def _no_picture(camera: Camera, streams: list[StreamState], facts: Facts) -> lis
 
 
 def _strange(camera: Camera, session: Session, row: StreamRow) -> Observation:
-    """Packets of a type that the description does not name: LIVE555 throws them away."""
+    """Packets of a type that is not in the description: LIVE555 discards them."""
     named = ", ".join(str(t.payload_type) for t in session.tracks if t.media == "video")
     kind = row.payload_type
     return Observation(
@@ -151,7 +151,7 @@ def _setup_text(asked: str, answered: tuple[int, int] | None) -> str:
 
 
 def _no_group(camera: Camera, facts: Facts) -> list[Observation]:
-    """A multicast group that the camera says it sends to, and that does not come."""
+    """A multicast group that the camera claims to send to, and that does not arrive."""
     now = facts.now_ns
     appliance = facts.view.facts.appliance_addresses
     own = [s for s in facts.camera_streams.get(camera.address, []) if is_group(s.dst)]
@@ -216,7 +216,7 @@ def _nothing(camera: Camera, streams: list[StreamState], facts: Facts) -> list[O
 
 
 def _bound(session: Session, streams: list[StreamState]) -> bool:
-    """Streams that signalling has given to the session, whatever their addresses."""
+    """Streams assigned to the session by signalling, whatever their addresses."""
     return any(
         f"{s.meter}-{s.row.session}" == session.key and s.row.last_ns >= session.play_ns
         for s in streams

@@ -1,4 +1,4 @@
-"""Multicast that stops because nobody asks who wants it: multicast-no-querier."""
+"""Multicast that stops because there is no IGMP querier: multicast-no-querier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUPS_MAX = 256
 
 
 class QuerierRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
     hears = frozenset((LinkControlMessage,))

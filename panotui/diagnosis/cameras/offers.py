@@ -1,4 +1,4 @@
-"""What a camera offers, and who takes it: stream-codec, stream-multi-reader."""
+"""What a camera offers, and its readers: stream-codec, stream-multi-reader."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMITS = thresholds().cameras.offers
 
 
 class OfferRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
 
@@ -32,7 +32,7 @@ class OfferRule(Rule):
 
 
 def _codec(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """What is offered to the appliance, or while that is not known to anybody."""
+    """The offer to the appliance, or to anyone while the appliance is unknown."""
     appliance = facts.view.facts.appliance_addresses
     sessions = [s for s in camera.sessions.values() if not appliance or s.client in appliance]
     streams = facts.camera_streams.get(camera.address, [])
@@ -76,7 +76,7 @@ def _readers(camera: Camera, facts: Facts) -> Iterable[Observation]:
             readers[session.client] = session.play_packet
     for stream in facts.camera_streams.get(camera.address, []):
         if stream.dst == camera.address:
-            continue  # sound that a reader sends to the camera
+            continue  # audio that a reader sends to the camera
         group = facts.view.who(stream.dst) & Who.MULTICAST
         if now - stream.row.last_ns < LIMITS.read_lately_s * SECOND and not group:
             readers.setdefault(stream.dst, stream.row.first_packet)

@@ -1,4 +1,4 @@
-"""Do pictures come evenly and as often as they should: stream-jitter, stream-fps."""
+"""Whether pictures arrive evenly and often enough: stream-jitter, stream-fps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ LIMITS = thresholds().cameras.pace
 
 
 def uneven(watched: Watched) -> Iterable[Observation]:
-    """Frame jitter over ten seconds; the per-packet jitter of RFC 3550 alarms on perfect wires."""
+    """Frame jitter over ten seconds; the per-packet jitter of RFC 3550 would alarm on perfect
+    links.
+    """
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     last = now // SECOND
     recent_s = [stream.seconds[s] for s in range(last - LIMITS.over_s, last) if s in stream.seconds]
@@ -45,7 +47,7 @@ def uneven(watched: Watched) -> Iterable[Observation]:
 
 
 def slow(watched: Watched) -> Iterable[Observation]:
-    """Fewer frames a second than declared, or than there were before."""
+    """Fewer frames per second than declared, or than before."""
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
     age = row.last_ns - row.first_ns
     fps = row.fps_now

@@ -1,4 +1,4 @@
-"""Can a camera be reached: next hop, SYN. camera-unreachable, camera-refused."""
+"""Whether a camera can be reached: next hop, SYN. camera-unreachable, camera-refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMITS = thresholds().cameras.reach
 
 
 class ReachRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
 

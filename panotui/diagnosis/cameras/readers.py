@@ -13,19 +13,19 @@ from panotui.state.camera import Camera
 from panotui.state.connects import recent
 
 RTSP = APPS.index("rtsp")
-LOOKED_AT = 16  # flows a tick
+LOOKED_AT = 16  # flows per tick
 READERS_MAX = 512
 LIMITS = thresholds().cameras.readers
 
 
 class SlowReaders:
-    """Readers of cameras that have told a window of zero, by camera and reader."""
+    """Readers of cameras that have sent a zero window, by camera and reader."""
 
     def __init__(self) -> None:
         self._stuck: OrderedDict[tuple[str, str], tuple[int, int, EvidenceRecord]] = OrderedDict()
 
     def take(self, facts: Facts) -> None:
-        """Note those of this tick."""
+        """Store those of this tick."""
         if facts.changed is None or not facts.camera_streams:
             return
         slots, rows = facts.changed_flows()
@@ -64,7 +64,7 @@ class SlowReaders:
                 {**about(camera), "client": f"The appliance ({own})" if own else client,
                  "count": str(count)},
                 (seen,), since, since,
-                # what a reader does not take, does not come
+                # data that a reader does not accept cannot arrive
                 blocks=(f"reader:{address}/{client}",)
                 if recent(since, facts.now_ns, LIMITS.shut_s) else (),
                 severity="info" if foreign else None,

@@ -1,8 +1,8 @@
-"""camera-reboot: told by what only a reboot does.
+"""camera-reboot: recognised by signs that only a reboot has.
 
-An ARP announcement or a DHCP DISCOVER after its sessions dropped, a clock of its stream that has
-begun anew between two sessions, or several sessions that it ends at once and serves anew. One
-session that ends is that session's own matter (`sessions`).
+They are: an ARP announcement or a DHCP DISCOVER after its sessions dropped, a stream clock that
+restarted between two sessions, or several sessions that it ends at once and serves again. The end
+of a single session is handled by `sessions`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Wake(Struct, frozen=True):
 
 
 class RebootRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
     hears = frozenset((ArpMessage, DhcpMessage))
@@ -92,7 +92,7 @@ class RebootRule(Rule):
 
 
 def _while_it_starts(camera: Camera) -> tuple[str, ...]:
-    """A camera that starts has its address before its server listens; its sessions were closed."""
+    """A starting camera has its address before its server listens; its sessions were closed."""
     return f"camera-refused|{anchor_of(camera)}", f"rtsp-closed|{anchor_of(camera)}"
 
 
@@ -100,7 +100,7 @@ def _began_anew(camera: Camera, facts: Facts) -> Iterable[Observation]:
     """The clock of its streams shows that it was off between two sessions.
 
     Many cameras stamp by the time since their start, and one without a time server reports by a
-    clock that begins anew with each start. What was up all the time has gone on in both.
+    clock that restarts with each start. If the camera stayed on, both clocks continued.
     """
     pair = _interrupted(camera, facts)
     if pair is None:
@@ -157,13 +157,13 @@ def _interrupted(camera: Camera, facts: Facts) -> tuple[StreamState, StreamState
         if old.row.session == new.row.session or session is None or session.torn_down_ns:
             continue
         if session.let_go_ns and session.let_go_ns - old.row.last_ns < LIMITS.stopped_ns:
-            continue  # it stopped because its reader said so
+            continue  # it stopped on its reader's request
         return old, new
     return None
 
 
 def _forgot(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """After a silence it does not know a connection any more whose picture came through it."""
+    """After a silence it no longer knows a connection that carried its picture."""
     for session in reversed(camera.sessions.values()):
         if session.ended != "rst-server" or not recent(
             session.ended_ns, facts.now_ns, LIMITS.told_s
@@ -198,13 +198,13 @@ def _last_picture(camera: Camera, session: Session, facts: Facts) -> StreamRow |
 
 
 def stopped_before(camera: Camera, session: Session, facts: Facts) -> bool:
-    """The camera was silent for long before its connection ended: that was not when it stopped."""
+    """The camera was silent for long before its connection ended: it stopped earlier."""
     last = _last_picture(camera, session, facts)
     return last is not None and session.ended_ns - last.last_ns > LIMITS.long_ns
 
 
 def cut_by_camera(session: Session) -> bool:
-    """The camera ended a connection that played, and its reader had not asked for that."""
+    """The camera ended a connection that played, without a request of its reader."""
     return bool(
         session.play_ns
         and session.ended in ("fin-server", "rst-server", "teardown-server")
@@ -213,13 +213,13 @@ def cut_by_camera(session: Session) -> bool:
 
 
 def _all_at_once(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """It cut all the sessions that it was playing in one moment, and soon played new ones."""
+    """It cut all its playing sessions at once, and soon played new ones."""
     cut = [s for s in camera.sessions.values() if cut_by_camera(s)]
     if len(cut) < 2:
         return
     last = max(s.ended_ns for s in cut)
     together = [s for s in cut if last - s.ended_ns <= LIMITS.together_ns]
-    # the same moment must not be that of each session's own time-out
+    # this must not be the time at which each session times out
     apart = len({round(s.play_ns / SECOND) for s in together}) > 1
     went_on = any(
         s.play_ns and s.play_ns < last and (not s.ended or s.ended_ns > last + LIMITS.together_ns)

@@ -1,8 +1,8 @@
-"""What a camera answers to RTSP when it gives no picture: a refusal, or nothing at all.
+"""RTSP answers of a camera that give no picture: a refusal, or no answer at all.
 
 rtsp-auth, rtsp-lockout, rtsp-not-found, rtsp-sessions, rtsp-transport, rtsp-error, rtsp-silent. A
-refusal is told of the client that it was given to: the appliance's own stop a picture; those of
-other clients, and of tracks that the picture does without, are information.
+refusal is reported for the client that received it: the appliance's own prevent a picture; those of
+other clients, and of tracks that the picture does not need, are information.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIMITS = thresholds().cameras.refusals
 
 
 class RefusalRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
 
@@ -115,7 +115,7 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
 
 
 def _wants_srtp(camera: Camera, refusal: Refusal) -> bool:
-    """Its description has encrypted media alone, and the reader did not ask for them."""
+    """Its description has only encrypted media, and the reader did not request them."""
     session = camera.sessions.get(refusal.session)
     tracks = [t for t in session.tracks if t.media == "video"] if session else []
     asked = "SAVP" in (refusal.transport or "").upper()
@@ -124,7 +124,8 @@ def _wants_srtp(camera: Camera, refusal: Refusal) -> bool:
 
 def _before(camera: Camera, client: str, path: str, time_ns: int, facts: Facts) -> tuple[str, ...]:
     """The session that the camera had ended, and the picture that had stopped, before it refused
-    the same reader another: what is wrong now is the refusal."""
+    the same reader another: the present problem is the refusal.
+    """
     cut = any(
         s.client == client and s.ended_ns <= time_ns and (s.url or path).rstrip("/") == path
         for s in camera.sessions.values()
@@ -182,7 +183,7 @@ def _of_a_track(
 
 
 def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """TCP is accepted, and requests stay without an answer."""
+    """TCP is accepted, and requests stay unanswered."""
     plays = {
         (s.dst, (s.url or "").rstrip("/"))
         for s in facts.camera_streams.get(camera.address, [])
@@ -193,7 +194,7 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
     silent = [
         (s, a)
         for s, a in silent_requests(camera, facts.now_ns)
-        # what plays was answered, whatever this vantage has seen of it
+        # a playing session was answered, whatever was seen from this vantage
         if (not appliance or s.client in appliance)
         and (s.client not in fed
              or (is_cut(s) and (s.client, (s.url or a.url).rstrip("/")) not in plays))
@@ -243,7 +244,7 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
 
 
 def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """Connections are accepted, and ended before a word."""
+    """Connections are accepted, and closed before any data."""
     answered = max((s.answered_ns for s in camera.sessions.values()), default=0)
     appliance = facts.view.facts.appliance_addresses
     found = [

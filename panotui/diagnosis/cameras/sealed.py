@@ -1,5 +1,4 @@
-"""RTSP inside TLS: rtsp-error where nobody gets through the handshake, stream-frozen where data
-stopped."""
+"""RTSP inside TLS: rtsp-error if no handshake succeeds, stream-frozen if data stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ LIMITS = thresholds().cameras.sealed
 
 
 class SealedRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
 
@@ -72,7 +71,7 @@ def _unopened(camera: Camera, facts: Facts) -> Iterable[Observation]:
 
 
 def _stopped(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """Nothing comes any more inside a connection of RTSPS that stays open."""
+    """No more data inside an RTSPS connection that stays open."""
     last, now = camera.sealed_ns, facts.now_ns
     if not last or camera.sealed_over or last - camera.sealed_since_ns < LIMITS.flowed_ns:
         return

@@ -1,8 +1,8 @@
-"""How sessions end when nobody meant them to: rtsp-timeout, rtsp-keepalive, rtsp-closed.
+"""Unintended ends of sessions: rtsp-timeout, rtsp-keepalive, rtsp-closed.
 
-A session lives from what keeps it alive: a request that was answered with success, or the reader's
-RTCP reports where the camera counts those. When it ends one time-out after the last of these that
-counted, that is its reason, and what was refused or did not count is named.
+A session is kept alive by requests answered with success, or by the reader's RTCP reports if the
+camera counts them. If it ends one timeout after the last of these that counted, the timeout is the
+reason, and the refused or ignored keep-alives are named.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from panotui.state.connects import recent
 from panotui.state.streams import LIMITS as STREAM_LIMITS
 from panotui.state.streams import StreamState
 
-# A camera ends a session when its time-out is over, never before, and some look only now and then.
+# A camera ends a session when its timeout is over, never before, and some check only now and then.
 LIMITS = thresholds().cameras.sessions
-_KEEPERS = ("GET_PARAMETER", "OPTIONS", "SET_PARAMETER")  # the best first
+_KEEPERS = ("GET_PARAMETER", "OPTIONS", "SET_PARAMETER")  # best first
 
 
 class _Stop(Struct, frozen=True):
-    """The moment at which a session was over."""
+    """The time at which a session was over."""
 
     time_ns: int
     seen: EvidenceRecord
@@ -34,7 +34,7 @@ class _Stop(Struct, frozen=True):
 
 
 class SessionEndRule(Rule):
-    """See the module's text."""
+    """See the module."""
 
     of_cameras = True
 
@@ -106,7 +106,8 @@ def _expired(camera: Camera, session: Session, stop: _Stop, facts: Facts) -> Obs
     kept = session.kept_ns
     refused = session.refused
     by_request = _is_due(stop.time_ns, kept, timeout)
-    # keep-alives that were answered, or reports that left, and yet it ended as if there were none
+    # keep-alives that were answered, or reports that were sent, and yet it ended as if there were
+    # none
     since_play = not by_request and _is_due(stop.time_ns, session.play_ns, timeout)
     by_report = not by_request and not since_play and _is_due(stop.time_ns, report, timeout)
     forgotten = (
@@ -158,7 +159,7 @@ def _expired(camera: Camera, session: Session, stop: _Stop, facts: Facts) -> Obs
 
 
 def _severity(session: Session, facts: Facts) -> Severity | None:
-    """What happens to another reader is information."""
+    """Problems of another reader are information."""
     appliance = facts.view.facts.appliance_addresses
     return None if not appliance or session.client in appliance else "info"
 

@@ -1,4 +1,4 @@
-"""What a camera makes: stream-gop, stream-bitrate."""
+"""The parameters of a camera's stream: stream-gop, stream-bitrate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMITS = thresholds().cameras.shape
 
 
 def key_frames(watched: Watched) -> Iterable[Observation]:
-    """Key frames that are far apart."""
+    """Key frames that are too far apart."""
     row, now = watched.stream.row, watched.facts.now_ns
     keyframe = row.keyframe_last_ns
     gop = row.gop_s
@@ -42,7 +42,7 @@ def key_frames(watched: Watched) -> Iterable[Observation]:
 
 
 def _stood_still(watched: Watched, since_ns: int) -> bool:
-    """Whether the stream froze since then: key frames may have come and gone meanwhile."""
+    """Whether the stream froze since then: key frames may have passed meanwhile."""
     return any(_end_ns(freeze) > since_ns for freeze in watched.stream.freezes)
 
 
@@ -51,8 +51,9 @@ def _end_ns(freeze: FreezeRecord) -> int:
 
 
 def _is_poor(watched: Watched) -> bool:
-    """Only tiny pictures come: that none is a key frame may be because the picture stands still,
-    which shows a little later."""
+    """Only tiny pictures arrive: none may be a key frame because the picture is frozen, which shows
+    a little later.
+    """
     stream, now = watched.stream, watched.facts.now_ns
     whole = stream.row.bytes - stream.row.media_bytes
     headers = whole / max(1, stream.row.packets)  # of a packet
@@ -65,7 +66,7 @@ def _is_poor(watched: Watched) -> bool:
 
 
 def heavy(watched: Watched) -> Iterable[Observation]:
-    """A bit-rate that is too much for one stream."""
+    """A bit-rate that is too high for one stream."""
     row, now = watched.stream.row, watched.facts.now_ns
     rate = watched.stream.window(now, LIMITS.over_s, "bytes") * 8 / LIMITS.over_s
     if rate > LIMITS.heavy_bps and watched.age_s > LIMITS.over_s:

@@ -1,4 +1,4 @@
-"""Do a stream's time stamps run as time does: stream-timestamps."""
+"""Whether a stream's time stamps advance correctly: stream-timestamps."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ STREAMS_MAX = 2048
 
 
 class StampClocks:
-    """Since when the clocks of streams run wrong."""
+    """Start times of wrong stream clocks."""
 
     def __init__(self) -> None:
         self._since: OrderedDict[str, int] = OrderedDict()
 
     def runs_wrong(self, watched: Watched) -> bool:
-        """Does the clock of the stamps run too slow or too fast, for a while already?
+        """Whether the clock of the stamps has run too slow or too fast for a while.
 
-        What waits in a queue on the way grows late as well, over TCP for longer.
+        Packets that wait in a queue also become late, over TCP for longer.
         """
         stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns
         quiet = any(now - f.start_ns < LIMITS.calm_ns for f in stream.freezes)
@@ -67,7 +67,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         and watched.age_s > LIMITS.compared_s
         and abs(nominal - expected) > 0.2 * expected
         and abs(nominal - expected / 2) > 0.5
-        # a camera that is slow and says so is stream-fps, and its time stamps are right
+        # a slow camera with matching time stamps is stream-fps, not a stamp problem
         and not row.fps_now < PACE_LIMITS.fps_share * expected
     ):
         parts.append(f"they say {nominal:.1f} frames/s, declared are {expected:.4g}")
@@ -75,7 +75,7 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         yield Observation(
             "stream-timestamps", watched.subject, {**watched.values, "detail": "; ".join(parts)},
             (evidence(now, row.last_packet, "measured up to here"),),
-            # unevenness is measured by the stamps
+            # unevenness is measured with the stamps
             replaces=(f"stream-jitter|{watched.anchor}",) if runs_wrong else (),
             **watched.base,
         )  # fmt: skip

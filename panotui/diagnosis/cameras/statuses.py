@@ -1,4 +1,4 @@
-"""What an RTSP error status means and what helps: `rtsp_statuses.toml`, read once and typed."""
+"""Meanings of RTSP error statuses and their remedies: `rtsp_statuses.toml`, read once and typed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def statuses() -> dict[str, Status]:
 
 
 def status_of(code: int) -> Status:
-    """What a status means."""
+    """The meaning of a status."""
     known = statuses()
     return known.get(str(code), known["other"])
 
 
 def status_named(name: str) -> Status:
-    """What a table says that is not for a number."""
+    """A table that is not for a number."""
     return statuses()[name]

@@ -1,4 +1,4 @@
-"""What rules keep of streams between ticks: the newest events, and counts that grew."""
+"""Memory of rules about streams between ticks: the newest events, and counts that grew."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Events(Struct):
     freezes: deque[StreamFreeze] = field(default_factory=lambda: deque(maxlen=16))
 
     def take(self, message: StreamGap | StreamRestart | StreamFreeze) -> None:
-        """Keep one; a freeze is told when it begins and again when it ends."""
+        """Store one; a freeze is reported when it begins and again when it ends."""
         if isinstance(message, StreamGap):
             self.gaps.append(message)
         elif isinstance(message, StreamRestart):
@@ -41,7 +41,7 @@ class Memory:
         self._counts: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
 
     def grew_ns(self, stream: str, name: str, count: int, now_ns: int) -> int:
-        """The time at which `count` of that name was first as great as it is; 0 while it is 0."""
+        """The time at which `count` of that name first reached this value; 0 while it is 0."""
         known = self._counts.get((stream, name), (0, 0))
         if count > known[0]:
             known = (count, now_ns)
@@ -52,12 +52,12 @@ class Memory:
 
 
 class Watched(Struct, frozen=True):
-    """One stream of a camera at a tick, and what every finding about it says."""
+    """One stream of a camera at a tick, and the common parts of findings about it."""
 
     camera: Camera
     stream: StreamState
     subject: str
-    anchor: str  # by which findings about it are known
+    anchor: str  # the anchor of findings about it
     values: dict[str, str]
     base: About
     events: Events

@@ -1,7 +1,7 @@
-"""The streams of a camera, one by one, along their ladder: packets, pictures, whole, even, clocked.
+"""The streams of a camera, one by one, along their ladder: packets, pictures, loss, jitter, clock.
 
-What stands still is told as that and as nothing else; each step has a file of its own (`freezes`,
-`loss`, `pace`, `stamps`, `shape`), and `readers` tells of the other end.
+A frozen stream is reported as frozen only; each step has its own file (`freezes`, `loss`, `pace`,
+`stamps`, `shape`), and `readers` covers the other end.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class StreamRule(Rule):
                 continue
             for stream in streams:
                 if stream.dst == camera.address:
-                    continue  # sound of a reader, which speaks when somebody does
+                    continue  # audio of a reader, which is sent only when somebody speaks
                 seen = self._of(camera, stream, streams, facts)
                 if is_another_readers(stream, facts.view.facts.appliance_addresses):
                     seen = (replace(one, severity="info") for one in seen)
@@ -98,7 +98,7 @@ class StreamRule(Rule):
         still = list(freezes.frozen(watched))
         yield from still
         if any(seen.last_ns >= facts.now_ns for seen in still):
-            return  # under "frozen" nothing else is told of a stream
+            return  # a frozen stream has no other findings
         yield from loss.lost(watched)
         yield from freezes.restarted(watched)
         if row.end or stream.paused or stream.superseded:

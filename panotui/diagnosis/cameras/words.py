@@ -1,4 +1,4 @@
-"""How findings about cameras begin: whose they are, and what their sentences are filled with."""
+"""Common parts of findings about cameras: their subject, and the values in their sentences."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ def subject_of(camera: Camera) -> str:
 
 
 def anchor_of(camera: Camera) -> str:
-    """What findings about a camera are known by: its name in the site file, else its address, for
-    what it is called changes with what is heard of it."""
+    """The anchor of findings about a camera: its name in the site file, else its address, because
+    other names may change.
+    """
     return subject_of(camera) if camera.declared else f"camera {camera.address}"
 
 
 def whose(stream: StreamState, streams: Iterable[StreamState], facts: Facts) -> str:
-    """What a sentence adds to the camera's name for one of several streams: ` (camera=3)` of its
-    URL, ` (read by 10.0.0.7)` where that is not the appliance; else nothing."""
+    """Addition to the camera's name for one of several streams: ` (camera=3)` of its URL, ` (read
+    by 10.0.0.7)` if that is not the appliance; else "".
+    """
     parts = [label] if (label := label_of(stream, streams)) else []
     if is_another_readers(stream, facts.view.facts.appliance_addresses):
         parts.append(f"read by {stream.dst}")
@@ -48,13 +50,14 @@ def whose(stream: StreamState, streams: Iterable[StreamState], facts: Facts) -> 
 
 
 def stream_subject(camera: Camera, stream: StreamState, extra: str, siblings: int) -> str:
-    """The camera and what `whose` says; its sound or metadata apart from its picture where it has
-    several streams."""
+    """The camera and the text of `whose`; with the medium for audio or metadata if the camera has
+    several streams.
+    """
     return subject_of(camera) + _apart(stream, extra, siblings)
 
 
 def stream_anchor(camera: Camera, stream: StreamState, extra: str, siblings: int) -> str:
-    """The same, by what findings about it are known."""
+    """The same for the anchor of findings about it."""
     return anchor_of(camera) + _apart(stream, extra, siblings)
 
 
@@ -66,7 +69,7 @@ def _apart(stream: StreamState, extra: str, siblings: int) -> str:
 def anchor_in(
     camera: Camera, stream: StreamState, streams: Sequence[StreamState], facts: Facts
 ) -> str:
-    """What findings about one of a camera's streams are known by."""
+    """The anchor of findings about one of a camera's streams."""
     return stream_anchor(camera, stream, whose(stream, streams, facts), len(streams))
 
 
