@@ -18,7 +18,7 @@ from panotui.meter.rtsp.dialogue import Dialogue, Track
 from panotui.meter.rtsp.found_frames import Frames
 from panotui.meter.rtsp.interleaved import HELD_NS_MAX, Direction
 from panotui.meter.rtsp.places import Place, place_of
-from panotui.meter.rtsp.runs import Runs
+from panotui.meter.rtsp.runs import Readable, Runs, readable
 from panotui.model import I64, U64, AnyMessage, Bool, PacketBatch, address_text
 from panotui.model.arrays import distinct
 from panotui.wire.columns import Columns
@@ -184,6 +184,8 @@ class Connections:
             segments.time_ns[at],
             segments.rows[at] + segments.batch.first_number,
         )
+        none = at[:0]
+        carried = Runs(segments.batch.data.data, none, none, none, none)
         for i, (begin, end, odd_one, this) in enumerate(
             zip(
                 chunk_starts.tolist(),
@@ -198,7 +200,7 @@ class Connections:
             if (
                 odd_one
                 or connection is None
-                or not self._run(connection, runs, spans, sequence, after)
+                or not self._run(connection, (runs, carried), spans, sequence, after)
             ):
                 if this in tunnelled:
                     words.append(rest[begin:end])
@@ -210,30 +212,39 @@ class Connections:
         if words:
             self._step(segments, np.concatenate(words))
         runs.tell(self._frames)
+        carried.tell(self._frames)
 
     def _run(
-        self, connection: Connection, runs: Runs, spans: list[int], sequence: I64, after: I64
+        self,
+        connection: Connection,
+        both: tuple[Runs, Runs],
+        spans: list[int],
+        sequence: I64,
+        after: I64,
     ) -> bool:
         """Process both directions' segments of a chunk on the fast path; False if that is
         impossible.
+
+        `both`: the runs of TCP segments, and the runs of RTSP inside WebSocket frames.
         """
-        found = []
+        found: list[tuple[Direction, Readable, int]] = []
         if connection.sides[0].parts is not None:
-            return self._take_parts(connection.sides[0], runs, spans, sequence, after)
+            return self._take_parts(connection.sides[0], both[0], spans, sequence, after)
         for side, first, last in zip(connection.sides, spans[:2], spans[1:], strict=True):
-            if side.held:
-                return False
-            if first == last:
+            if first == last and not side.held:
                 continue
-            if side.expects != int(sequence[first]):
+            read = None
+            if not side.held and side.expects == int(sequence[first]):
+                side.frames = self._frames
+                read = readable(side, both, first, last)
+            if read is None:
+                for _, known, _ in found:
+                    known.undo()
                 return False
-            side.frames = self._frames
-            run = runs.read(side, first, last)
-            if run is None:
-                return False
-            found.append((side, run, first, int(after[last - 1])))
-        for known in found:
-            runs.keep(*known)
+            found.append((side, read, int(after[last - 1])))
+        for side, read, following in found:
+            read.keep()
+            side.moved_to(following)
         return True
 
     def _take_parts(

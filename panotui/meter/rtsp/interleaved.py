@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from itertools import chain, islice
 
+from panotui.meter.rtsp.chains import leads_on
 from panotui.meter.rtsp.found_frames import FRAME_HEAD, SMALL, SMALL_FRAMES, Frames
 from panotui.meter.rtsp.multipart import Multipart, first_part
 from panotui.meter.rtsp.unwrapping import Base64, WebSocket, Wrapping
@@ -162,6 +163,13 @@ class Direction:
         """The pictures in an HTTP response, if the direction carries one."""
         return self._parts if self._mode == _PARTS else None
 
+    @property
+    def wrapped(self) -> tuple[WebSocket, Direction] | None:
+        """The WebSocket that carries RTSP here, and the direction that reads its content."""
+        if self._mode != _TUNNEL or self._inner is None:
+            return None
+        return (self._wrapping, self._inner) if isinstance(self._wrapping, WebSocket) else None
+
     def feed(self, data: memoryview, start: int, end: int, time_ns: int, number: int) -> None:
         """The next bytes of the batch's data, whatever their sequence number."""
         self._consume(data, start, end, True, time_ns, number)
@@ -307,9 +315,11 @@ class Direction:
                 return
         if self._mode == _PARTS and self._parts is not None:
             self._parts.skip(missing)
-        if self._mode == _TUNNEL or (self._parts is not None and self._parts.is_lost):
-            self._mode = _DEAD
-        if self._mode in (_DEAD, _PARTS):
+            if self._parts.is_lost:
+                self._mode = _DEAD
+        if self._mode == _TUNNEL:
+            self._skip_wrapped(missing, time_ns, number)
+        if self._mode in (_DEAD, _PARTS, _TUNNEL):
             return
         if self._mode == _SKIP:
             inside = min(missing, self._need)
@@ -323,6 +333,18 @@ class Direction:
             self._close_body()
         self.resyncs += 1
         self._lose()
+
+    def _skip_wrapped(self, missing: int, time_ns: int, number: int) -> None:
+        inside = self._wrapping.skip(missing) if self._wrapping is not None else 0
+        if self._wrapping is None or self._wrapping.is_lost:
+            self._mode = _DEAD
+        elif self._inner is not None:
+            self._inner.epoch = self.epoch
+            if inside:
+                self._inner._skip(inside, time_ns, number)
+            else:
+                self._inner._lose()
+                self.resyncs += 1
 
     def _lose(self) -> None:
         self._mode = _RESYNC
@@ -610,7 +632,7 @@ class Direction:
         if self._inner is None:
             self._inner = Direction(self.frames, self.on_message, self.on_channel)
             self._inner.begin(-1 & _MASK)
-        self._inner.frames = self.frames
+        self._inner.frames, self._inner.epoch = self.frames, self.epoch
         said = self._wrapping.feed(raw) if self._wrapping is not None else None
         if said is None:
             self._mode = _DEAD
@@ -638,7 +660,7 @@ class Direction:
         for at in chain(self._candidates, islice(fresh, RESYNC_LOOKS_MAX)):
             if 0 <= place <= at:
                 break
-            leads = self._chains(buffer, at)
+            leads = leads_on(buffer, at, any(mark[0] == at for mark in self._marks))
             if leads:
                 place = at
                 break
@@ -675,26 +697,3 @@ class Direction:
             if end > place:
                 self._consume(view, max(begin, place), end, False, time_ns, number)
         self._depth -= 1
-
-    def _chains(self, buffer: bytearray, at: int) -> bool | None:
-        """Whether a frame at `at` leads to a boundary, and that one to another.
-
-        A frame that begins and ends with a segment also counts: reports come alone. None: too few
-        bytes to decide.
-        """
-        size = len(buffer)
-        hop = at
-        for step in range(3):
-            if hop == size:
-                begins = any(mark[0] == at for mark in self._marks)
-                return step >= 2 or (step == 1 and begins) or None
-            if hop + 4 > size:
-                return None
-            if buffer[hop] != _DOLLAR:
-                return step >= 1 and starts_message(buffer[hop : hop + 16])
-            if hop + 4 < size and buffer[hop + 4] >> 6 != 2:
-                return False
-            if step == 2:
-                return True
-            hop += 4 + (buffer[hop + 2] << 8 | buffer[hop + 3])
-        return False

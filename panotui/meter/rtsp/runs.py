@@ -12,11 +12,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from itertools import accumulate
+from operator import sub
+from typing import NamedTuple
 
 import numpy as np
 
 from panotui.meter.rtsp.found_frames import FRAME_HEAD, SMALL, SMALL_FRAMES, Frames
 from panotui.meter.rtsp.interleaved import Direction
+from panotui.meter.rtsp.unwrapping import WebSocket
 from panotui.model import I64
 
 _DOLLAR = 0x24
@@ -134,14 +137,21 @@ class Runs:
 
     def __init__(self, view: memoryview, begin: I64, size: I64, time_ns: I64, number: I64) -> None:
         self._view = view
-        self._begin, self._size = begin, size
-        self._time_ns, self._number = time_ns, number
-        self._begins, self._ends = begin.tolist(), (begin + size).tolist()
-        self._counts = np.zeros(len(begin), np.int64)
+        self._begin, self._end = begin, begin + size
+        self._begins, self._ends = begin.tolist(), self._end.tolist()
+        self._time_ns, self._number = array("q"), array("q")
+        self._time_ns.frombytes(time_ns.tobytes())
+        self._number.frombytes(number.tobytes())
+        self._counts = array("q", bytes(8 * len(begin)))
         self._found = array("q")
         self._sides: list[Direction] = []
         self._epochs: list[int] = []
         self._lengths: list[int] = []  # frames of each side's run
+
+    @property
+    def count(self) -> int:
+        """How many segments there are."""
+        return len(self._begins)
 
     def read(self, side: Direction, first: int, last: int) -> Run | None:
         """The frames of segments first..last-1, if the run can take the fast path."""
@@ -151,11 +161,27 @@ class Runs:
         run = Run(self._begins[first:last], self._ends[first:last], skip)
         return run if run.find(self._view) else None
 
+    def unwrap(self, socket: WebSocket, onto: Runs, first: int, last: int) -> int | None:
+        """Append the RTSP bytes inside the WebSocket frames of segments first..last-1 to `onto`, a
+        segment each; returns their number, None if the fast path is impossible.
+        """
+        found = socket.pieces(self._view, self._begins[first:last], self._ends[first:last])
+        if found is None:
+            return None
+        for segment, begin, end in found:
+            onto._begins.append(begin)
+            onto._ends.append(end)
+            onto._time_ns.append(self._time_ns[first + segment])
+            onto._number.append(self._number[first + segment])
+        onto._counts.frombytes(bytes(8 * len(found)))
+        return len(found)
+
     def take_parts(self, side: Direction, first: int, last: int) -> None:
         """The segments are pictures in an HTTP response: only those in which a part begins or ends
         are examined.
         """
-        reach = list(accumulate(self._size[first:last].tolist()))
+        sizes = map(sub, self._ends[first:last], self._begins[first:last])
+        reach = list(accumulate(sizes))
         at = before = 0
         while at < len(reach) and (parts := side.parts) is not None:
             inside = bisect_right(reach, before + parts.passable, at)
@@ -165,28 +191,21 @@ class Runs:
             else:
                 here = first + at
                 side.feed(
-                    self._view, self._begins[here], self._ends[here], int(self._time_ns[here]),
-                    int(self._number[here]),
+                    self._view, self._begins[here], self._ends[here], self._time_ns[here],
+                    self._number[here],
                 )  # fmt: skip
                 at += 1
             before = reach[at - 1]
 
-    def keep(self, side: Direction, run: Run, first: int, next_sequence: int) -> None:
-        """Accept the run: move the direction to its end."""
+    def keep(self, side: Direction, run: Run, first: int) -> None:
+        """Accept the run: move the reader of its frames to its end."""
         last = first + len(run.begins)
         if run.skip or run.tail is not None:
-            stamps = list(
-                zip(
-                    self._time_ns[first:last].tolist(),
-                    self._number[first:last].tolist(),
-                    strict=True,
-                )
-            )
+            stamps = list(zip(self._time_ns[first:last], self._number[first:last], strict=True))
             run.lead_in(self._view, side, stamps)
             run.lead_out(self._view, side, stamps)
-        side.moved_to(next_sequence)
         if run.found:
-            self._counts[first:last] = run.counts
+            self._counts[first:last] = array("q", run.counts)
             self._found += run.found
             self._sides.append(side)
             self._epochs.append(side.epoch)
@@ -197,7 +216,11 @@ class Runs:
         if not self._found:
             return
         # Runs were kept in the order of their segments, so frames are, too.
-        segment = np.repeat(np.arange(len(self._counts)), self._counts)
+        counts = np.frombuffer(self._counts, np.int64)
+        begin, end_of = self._begin, self._end
+        if len(begin) < len(self._begins):  # pieces were put behind them
+            begin, end_of = np.array(self._begins, np.int64), np.array(self._ends, np.int64)
+        segment = np.repeat(np.arange(len(counts)), counts)
         found = np.frombuffer(self._found, np.int64)
         side = np.repeat(np.arange(len(self._sides)), self._lengths)
         small = (found & 0xFFFF) < SMALL  # those split by segments
@@ -208,22 +231,22 @@ class Runs:
             return
         head = found & 0xFFFFFF
         length = head & 0xFFFF
-        after = np.cumsum(self._size)  # in the bytes of all segments together
-        body = (found >> 24) - self._begin[segment] + (after - self._size)[segment] + 4
+        own = end_of - begin
+        after = np.cumsum(own)  # in the bytes of all segments together
+        body = (found >> 24) - begin[segment] + (after - own)[segment] + 4
         holding = _forward(segment, body, after - 1)
         ending = _forward(segment, body + length, after)
-        position = self._begin[holding] + body - after[holding] + self._size[holding]
+        position = end_of[holding] + body - after[holding]
         captured = np.where(ending == segment, length, np.minimum(length, FRAME_HEAD))
-        end = self._begin[holding] + self._size[holding]
-        for i in np.flatnonzero(position + captured > end).tolist():
+        for i in np.flatnonzero(position + captured > end_of[holding]).tolist():
             position[i] = self._gather(frames, int(holding[i]), int(position[i]), int(captured[i]))
         table = np.empty((n, Frames.FIELDS), np.int64)
         table[:, 0] = self._carriers(side, head >> 16)
         table[:, 1] = position
         table[:, 2] = length
         table[:, 3] = captured
-        table[:, 4] = self._time_ns[ending]
-        table[:, 5] = self._number[ending]
+        table[:, 4] = np.frombuffer(self._time_ns, np.int64)[ending]
+        table[:, 5] = np.frombuffer(self._number, np.int64)[ending]
         table[:, 6] = np.array(self._epochs, np.int64)[side]
         frames.tables.append(table)
 
@@ -251,3 +274,43 @@ class Runs:
             carrier[place] = self._sides[place >> 8].carrier(place & 255)
         found: I64 = carrier[key]
         return found
+
+
+class Readable(NamedTuple):
+    """A run on the fast path, before it is accepted."""
+
+    side: Direction  # whose frames they are
+    runs: Runs
+    run: Run
+    first: int  # its first segment in `runs`
+    socket: tuple[WebSocket, tuple[bytes, int, bool]] | None = None  # and where it was before
+
+    def keep(self) -> None:
+        """Accept it."""
+        self.runs.keep(self.side, self.run, self.first)
+
+    def undo(self) -> None:
+        """Leave it to the slow path."""
+        if self.socket is not None:
+            self.socket[0].go_back(self.socket[1])
+
+
+def readable(side: Direction, both: tuple[Runs, Runs], first: int, last: int) -> Readable | None:
+    """The frames of segments first..last-1 of a direction. `both`: the runs of TCP segments, and
+    the runs of RTSP inside WebSocket frames.
+    """
+    runs, carried = both
+    if side.wrapped is None:
+        run = runs.read(side, first, last)
+        return Readable(side, runs, run, first) if run is not None else None
+    socket, inner = side.wrapped
+    known, place = socket.known, carried.count
+    pieces = runs.unwrap(socket, carried, first, last)
+    if pieces is None:
+        return None
+    inner.frames = side.frames
+    run = carried.read(inner, place, place + pieces)
+    if run is None:
+        socket.go_back(known)
+        return None
+    return Readable(inner, carried, run, place, (socket, known))

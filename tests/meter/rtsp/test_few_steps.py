@@ -1,5 +1,5 @@
-"""Media in an HTTP tunnel and pictures in an HTTP answer cost no step a segment, and are counted as
-they are one segment after the other."""
+"""Media in an HTTP tunnel or a WebSocket, and pictures in an HTTP answer, cost no step a segment,
+and are counted as they are one segment after the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from panotui.meter.rtsp.interleaved import Direction
-from tests.diagnosis.met.clothes import jpegs, tunnel
+from tests.diagnosis.met.clothes import jpegs, tunnel, websocket
 from tests.diagnosis.wire import Wire
 from tests.made_up import site
 
@@ -19,6 +19,8 @@ def carried(how: str) -> Wire:
     wire = Wire()
     if how == "tunnel":
         tunnel(wire, 2000)
+    elif how == "websocket":
+        websocket(wire, 2000)
     else:
         jpegs(wire, 2000, size=24_000)
     return wire
@@ -39,7 +41,7 @@ def counted(wire: Wire) -> list[tuple[Any, ...]]:
     return [(s.codec, s.packets, s.bytes, s.lost, s.frames, s.state) for s in shot.streams]
 
 
-@pytest.mark.parametrize("how", ["tunnel", "parts"])
+@pytest.mark.parametrize("how", ["tunnel", "websocket", "parts"])
 def test_media_inside_http_cost_few_steps(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     step, feed = Direction.segment, Direction.feed

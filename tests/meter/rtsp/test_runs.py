@@ -16,6 +16,7 @@ from panotui.model import AnyMessage, PacketBatch, RtspMessage
 from panotui.wire.decode import Decoder
 from tests.meter.packets_in import batch_of, tcp
 from tests.meter.rtsp.test_interleaved import PLAY, frame
+from tests.meter.rtsp.test_other_clothes import masked
 
 CAMERA, APPLIANCE = "10.20.0.11", "10.20.0.5"
 OUT = {"src": CAMERA, "dst": APPLIANCE}
@@ -54,7 +55,7 @@ def heard(
         found = table.walk(part, columns, rows, np.full(len(part), 7, np.uint64), client)
         frames += read(found, part, table)
     monkeypatch.undo()
-    return sorted(frames, key=lambda known: known[4:]), messages
+    return sorted(frames, key=lambda known: known[4:6]), messages
 
 
 def read(found: Frames, batch: PacketBatch, table: Connections) -> list[tuple[object, ...]]:
@@ -100,6 +101,66 @@ def test_runs_give_the_frames_that_single_steps_give(
     told = [size for size in SIZES if size >= SMALL]  # what is shorter is no RTP and no RTCP
     assert len([f for f in slow[0] if not f[0]]) == len(told)
     assert len([m for m in slow[1] if isinstance(m, RtspMessage)]) == (1 if text_at is None else 2)
+
+
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Protocol: rtsp.onvif.org\r\n\r\n"
+)
+
+
+def in_socket(
+    cuts: list[int], shapes: list[int], edges: list[int], hole: int | None
+) -> PacketBatch:
+    """An answer and frames in a WebSocket whose own frames end anywhere (`shapes`), with pings."""
+    inner = down()
+    bounds = [0, *sorted({c % len(inner) for c in shapes} - {0}), len(inner)]
+    stream = SWITCHED
+    for i, (a, b) in enumerate(itertools.pairwise(bounds)):
+        stream += masked(inner[a:b], mask=False)
+        stream += masked(b"still there", 9, False) if i % 7 == 3 else b""
+    begun = len(SWITCHED)  # which came as a whole
+    ends = [0, *sorted({c for c in cuts if begun <= c < len(stream)}), len(stream)]
+    packets = []
+    for i, (a, b) in enumerate(itertools.pairwise(ends)):
+        if i != hole:
+            packets.append(tcp(554, 40000, 1000 + a, stream[a:b], **OUT))
+        packets.append(tcp(40000, 554, 50, b"", flags=0x10, **BACK))
+    return batch_of(packets)
+
+
+def in_order(frames: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """The frames by packet; of those that are copied to the side fewer bytes are at hand."""
+    return sorted((known[:7] for known in frames), key=lambda known: known[5])
+
+
+@settings(max_examples=60, deadline=None)
+@given(CUTS, CUTS, CUTS, st.none() | st.integers(20, 60))
+def test_runs_inside_a_websocket_give_the_frames_that_single_steps_give(
+    cuts: list[int], shapes: list[int], edges: list[int], hole: int | None
+) -> None:
+    batch = in_socket(cuts, shapes, edges, hole)
+    with pytest.MonkeyPatch.context() as patch:
+        quick = heard(batch, edges[:5], True, patch)
+        slow = heard(batch, [], False, patch)
+    assert in_order(quick[0]) == in_order(slow[0])
+    assert quick[1] == slow[1]
+    if hole is None:
+        assert len(slow[0]) == len([size for size in SIZES if size >= SMALL])
+
+
+def test_hole_in_a_websocket_costs_the_frames_in_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = SWITCHED + masked(PLAY, mask=False)
+    stream += b"".join(masked(frame(i, 1200), mask=False) for i in range(600))
+    packets = [
+        tcp(554, 40000, 1000 + at, stream[at : at + 1448], **OUT)
+        for at in range(0, len(stream), 1448)
+    ]
+    del packets[100:102], packets[300]
+    frames, _ = heard(batch_of(packets), [], True, monkeypatch)
+    gone = 600 - len(frames)
+    assert 3 <= gone <= 12
+    assert {known[6] for known in frames} == {0, 1, 2}
 
 
 def test_frames_of_a_busy_camera_go_the_quick_way(monkeypatch: pytest.MonkeyPatch) -> None:
