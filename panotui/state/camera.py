@@ -59,6 +59,7 @@ class Camera(Struct):
     reset_ns: int = 0  # RST to a SYN
     reset_packet: int = 0
     reset_port: int = 0
+    reset_client: str = ""
     resets: int = 0
     arp_silent_ns: int = 0  # start of unanswered ARP requests for it
     last_seen_ns: int = 0

@@ -43,12 +43,22 @@ class Refusal(Struct):
     seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
 
 
+class Wrong(Struct):
+    """The refused passwords of one client since its last success."""
+
+    times: int
+    first_ns: int
+    last_ns: int
+    seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=4))
+
+
 class Refusals:
     """The refusals of one camera."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[tuple[str, str, str], Refusal] = OrderedDict()
-        self.wrong: OrderedDict[str, int] = OrderedDict()  # refused passwords by client
+        self.wrong: OrderedDict[str, Wrong] = OrderedDict()  # refused passwords by client
+        self.took: OrderedDict[str, int] = OrderedDict()  # when a client's password was accepted
         self._challenged: OrderedDict[str, EvidenceRecord] = OrderedDict()  # the previous 401
 
     def __iter__(self) -> Iterator[Refusal]:
@@ -90,7 +100,9 @@ class Refusals:
             return  # requested a second time, in vain
         client = session.client
         if asked.status == 401 and not challenge:
-            self.wrong[client] = self.wrong.get(client, 0) + 1
+            now_ns = asked.answered_ns
+            wrong = self.wrong.setdefault(client, Wrong(0, now_ns, now_ns))
+            wrong.times, wrong.last_ns = wrong.times + 1, now_ns
             while len(self.wrong) > REFUSALS_MAX:
                 self.wrong.popitem(last=False)
         path = _path(asked, session)
@@ -112,16 +124,17 @@ class Refusals:
             if old is not None and not challenge:
                 known.first_ns = old.first_ns
             if asked.status == 401 and not challenge:
-                known.times = self.wrong[client]
+                known.times = self.wrong[client].times
             if asked.status == 401 and not challenge and client in self._challenged:
                 known.seen.append(self._challenged.pop(client))
-        known.seen.append(
-            EvidenceRecord(
-                time_ns=asked.answered_ns,
-                packet=asked.answer_packet or None,
-                text=f"{asked.told} to {asked.method} of {client}",
-            )
+        piece = EvidenceRecord(
+            time_ns=asked.answered_ns,
+            packet=asked.answer_packet or None,
+            text=f"{asked.told} to {asked.method} of {client}",
         )
+        known.seen.append(piece)
+        if asked.status == 401 and not challenge:
+            self.wrong[client].seen.append(piece)
         self._found[key] = known
         while len(self._found) > REFUSALS_MAX:
             self._found.popitem(last=False)
@@ -144,6 +157,24 @@ class Refusals:
             del self._found[key]
         if rung:
             self.wrong.pop(client, None)
+            if session.auth_sent:
+                self.took[client] = asked.answered_ns
+                while len(self.took) > REFUSALS_MAX:
+                    self.took.popitem(last=False)
+
+    def locked_by(self, client: str, since_ns: int) -> tuple[str, Wrong] | None:
+        """Whose refused passwords explain that the camera turns `client` away since `since_ns`: its
+        own, or those of another client that tried often. None if there were none.
+        """
+        lately = {
+            who: wrong
+            for who, wrong in self.wrong.items()
+            if 0 <= since_ns - wrong.last_ns <= LIMITS.locked_ns
+        }
+        if client in lately:
+            return client, lately[client]
+        often = [(w.times, who) for who, w in lately.items() if w.times >= LIMITS.locking_times]
+        return (max(often)[1], lately[max(often)[1]]) if often else None
 
     # ------------------------------------------------------------ standing refusals
 

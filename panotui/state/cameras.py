@@ -272,13 +272,16 @@ class CameraBook:
         camera.syn_unanswered += syns
         camera.syn_last_ns = max(camera.syn_last_ns, last_ns)
 
-    def connect_refused(self, address: str, time_ns: int, packet: int, port: int) -> None:
+    def connect_refused(
+        self, address: str, client: str, time_ns: int, packet: int, port: int
+    ) -> None:
         """A RST answered the SYN to a camera's RTSP port."""
         camera = self.get(address)
         if camera is None:
             return
         camera.resets += 1
         camera.reset_ns, camera.reset_packet, camera.reset_port = time_ns, packet, port
+        camera.reset_client = client
         camera.syn_unanswered = 0
         camera.last_seen_ns = max(camera.last_seen_ns, time_ns)
 

@@ -69,6 +69,8 @@ class CameraRefusals(Table, frozen=True):
     forgotten_ns: Nanoseconds
     passed_by_ns: Nanoseconds
     played_lately_ns: Nanoseconds
+    locked_ns: Nanoseconds
+    locking_times: Count
 
 
 class CameraState(Table, frozen=True):

@@ -284,6 +284,9 @@ class ConnectionTracking:
         ):
             return
         first, packet = row.first_ns, row.first_packet
+        appliance = self.view.facts.appliance_addresses
+        if appliance and client not in appliance and outcome in (UNANSWERED, REFUSED):
+            return  # a scan, a recorder's own trouble: nothing that keeps the appliance's picture
         if outcome == UNANSWERED:
             fresh = row.syn_out - counted
             if fresh > 0:
@@ -292,6 +295,7 @@ class ConnectionTracking:
         elif outcome == REFUSED and was != REFUSED:
             self.cameras.connect_refused(
                 server,
+                client,
                 row.rst_ns or row.last_ns,
                 row.rst_packet or row.last_packet,
                 port,

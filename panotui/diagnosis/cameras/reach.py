@@ -74,9 +74,10 @@ def _refused(camera: Camera, facts: Facts) -> Iterable[Observation]:
     if not recent(camera.reset_ns, facts.now_ns, COMMON_LIMITS.stale_s):
         return
     seen = (evidence(camera.reset_ns, camera.reset_packet, "RST to SYN"),)
-    wrong = sum(camera.refusals.wrong.values())
-    if wrong:
-        yield lockout(camera, "it now refuses connections", wrong, camera.reset_ns, seen)
+    how = "it now refuses connections"
+    locked = lockout(camera, camera.reset_client, how, camera.reset_ns, seen, facts)
+    if locked is not None:
+        yield locked
         return
     yield Observation(
         "camera-refused", subject_of(camera), {**about(camera), "dport": str(camera.reset_port)},

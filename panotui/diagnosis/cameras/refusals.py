@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panotui.diagnosis.cameras.lockout import lockout
+from panotui.diagnosis.cameras.lockout import changed, lockout, times
 from panotui.diagnosis.cameras.reboots import cut_by_camera
 from panotui.diagnosis.cameras.statuses import Status, status_named, status_of
 from panotui.diagnosis.cameras.words import about, anchor_in, anchor_of, reader_name, subject_of
@@ -70,9 +70,11 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
     )
     first = min(r.first_ns for r in refusals)
     client = newest.client
-    wrong = camera.refusals.wrong.get(client, 0)
-    if whose == "reader" and newest.status == 403 and wrong:
-        return lockout(camera, "403 Forbidden", wrong, first, seen)
+    covers = _before(camera, client, newest.path, newest.time_ns, facts)
+    if whose == "reader" and newest.status == 403:
+        locked = lockout(camera, client, "403 Forbidden", first, seen, facts, covers)
+        if locked is not None:
+            return locked
     values = {
         **about(camera),
         "count": str(sum(r.times for r in refusals)),
@@ -96,10 +98,12 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
     if whose == "optional":
         return _of_a_track(camera, newest, values, seen, first)
     text = action = None
+    if newest.status == 401 and not newest.challenge:
+        text, action = changed(camera, client, newest.times) or (None, None)
     if newest.challenge:
         text = (
             f"Camera {camera.name} asks for a password, and {reader_name(client, facts)} sends none"
-            f" ({newest.status} to {newest.method}, {_times(newest.times)})"
+            f" ({newest.status} to {newest.method}, {times(newest.times)})"
         )
         action = f"Enter the user name and password of {camera.name} where its stream is set up"
         if newest.offered and all(" " in scheme for scheme in newest.offered):
@@ -109,8 +113,7 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
     return Observation(
         status.finding, subject_of(camera), values, seen, first, newest.time_ns,
         detail=(f"refused to {reader_name(client, facts)}", _LOGGED),
-        text=text, action=action, camera=camera.address,
-        covers=_before(camera, client, newest.path, newest.time_ns, facts),
+        text=text, action=action, camera=camera.address, covers=covers,
     )  # fmt: skip
 
 
@@ -152,7 +155,7 @@ def _of_another(
         refusal.time_ns, severity="info",
         text=(
             f"{refusal.client} is refused by camera {camera.name}: {values['meaning']} "
-            f"({refusal.status} to {refusal.method}, {_times(int(values['count']))})"
+            f"({refusal.status} to {refusal.method}, {times(int(values['count']))})"
         ),
         action=f"Find out what {refusal.client} is and whether it may read {camera.name}",
         detail=("the appliance's own stream is not concerned",),
@@ -212,18 +215,21 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
         else evidence(a.time_ns, a.packet, f"{a.method}, {how}")
         for s, a in silent
     )[-EVIDENCE_MAX:]
-    wrong = camera.refusals.wrong.get(session.client, 0)
-    if cut and wrong:
-        yield lockout(
-            camera, "it cuts connections without an answer", wrong, silent[0][1].time_ns, seen
-        )
-        return
+    covers = _before(
+        camera, session.client, (session.url or asked.url).rstrip("/"), asked.time_ns, facts
+    )
+    if cut:
+        how, since_ns = "it cuts connections without an answer", silent[0][1].time_ns
+        locked = lockout(camera, session.client, how, since_ns, seen, facts, covers)
+        if locked is not None:
+            yield locked
+            return
     dport = next(iter(sorted(camera.ports)), 554)
     text = action = None
     if cut:
         text = (
             f"Camera {camera.name} cuts the connection in place of an answer to {asked.method} "
-            f"({_times(len(silent))})"
+            f"({times(len(silent))})"
         )
         action = (
             f"Close other viewers of {camera.name}: many cameras turn a reader away like this when "
@@ -233,13 +239,10 @@ def _silence(camera: Camera, facts: Facts) -> Iterable[Observation]:
         "rtsp-silent", subject_of(camera),
         {**about(camera), "client": session.client, "dport": str(dport),
          "method": asked.method, "count": str(len(silent)),
-         "times": _times(len(silent))},
+         "times": times(len(silent))},
         seen, silent[0][1].time_ns, asked.time_ns,
         detail=(f"asked by {reader_name(session.client, facts)}", _LOGGED),
-        text=text, action=action, camera=camera.address,
-        covers=_before(
-            camera, session.client, (session.url or asked.url).rstrip("/"), asked.time_ns, facts
-        ),
+        text=text, action=action, camera=camera.address, covers=covers,
     )  # fmt: skip
 
 
@@ -267,12 +270,8 @@ def _hung_up(camera: Camera, facts: Facts) -> Iterable[Observation]:
         found[0][0], found[-1][0],
         detail=(f"asked by {reader_name(client, facts)}", _LOGGED),
         text=f"Camera {camera.name} accepts connections to its RTSP port and ends them at once "
-             f"({_times(len(found))})",
+             f"({times(len(found))})",
         action=f"Restart {camera.name}: its RTSP server is gone; then update its firmware, and "
                "close other viewers",
         camera=camera.address,
     )  # fmt: skip
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -145,8 +145,10 @@ class WebSocket:
     def pieces(
         self, view: memoryview, begins: Sequence[int], ends: Sequence[int]
     ) -> list[tuple[int, int, int]] | None:
-        """Where in `view` the content of segments is: (segment, begin, end) of each piece. None, with
-        nothing changed, if it is masked, has too many frames for its bytes or is no WebSocket.
+        """Where in `view` the content of segments is: (segment, begin, end) of each piece.
+
+        None, with nothing changed, if it is masked, has too many frames for its bytes or is no
+        WebSocket.
         """
         if self._key or self._searched is not None:
             return None
