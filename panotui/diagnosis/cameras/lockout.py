@@ -1,7 +1,7 @@
 """rtsp-lockout, and the words of rtsp-auth for a password that the camera accepted before.
 
 Three steps show that a camera has locked its reader out after wrong passwords: its port refuses, it
-cuts the connection in place of an answer, or it answers 403. The sentence names the cause too: whose
+cuts the connection in place of an answer, or it answers 403. The sentence names the cause: whose
 password was refused, and that it was accepted before.
 """
 
