@@ -26,6 +26,10 @@ _EXIT = (
     ("4", "no privilege to capture"),
     ("5", "an interface has gone"),
     ("6", "the recording can no longer be written"),
+    ("7", "two captures share no packet"),
+    ("8", "the clocks of two captures are an hour or more apart; see --any-offset"),
+    ("9", "frames of a capture are cut too short to tell packets apart"),
+    ("10", "a baseline or a recording is of another site: its name, cameras or time zone"),
     ("70", "a fault of the program; a crash file says where"),
     ("130", "interrupted"),
 )

@@ -2,7 +2,8 @@
 
 Commands live one a file in `panotui.commands` and are imported when they run, so that starting and
 `--version` cost nothing but click. Exit codes: 0 clean, 1 with `--fail-on`, 2 usage or site file,
-3 input, 4 privilege, 5 interface, 70 a fault of the program (with a crash file), 130 interrupted.
+3 input, 4 privilege, 5 interface, 6 recording, 7 to 10 captures or a baseline that do not fit,
+70 a fault of the program (with a crash file), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -161,7 +162,8 @@ def near(word: str, names: Sequence[str]) -> str | None:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Without a command: the screen on live interfaces, as `panotui live`. "
     "Exit codes: 0 clean, 1 violations or findings with --fail-on, 2 usage or site file, "
-    "3 input cannot be read, 4 no privilege, 5 interface gone, 130 interrupted.",
+    "3 input cannot be read, 4 no privilege, 5 interface gone, 6 recording not writable, "
+    "7 to 10 captures or a baseline that do not fit together, 130 interrupted.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="panotui")
 def group() -> None:

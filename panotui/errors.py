@@ -57,6 +57,30 @@ class InputError(PanotuiError):
     exit_code = 3
 
 
+class NothingShared(InputError):
+    """Two captures have no packet in common."""
+
+    exit_code = 7
+
+
+class ClocksApart(InputError):
+    """The clocks of two captures are so far apart that they are hardly of the same traffic."""
+
+    exit_code = 8
+
+
+class FramesCut(InputError):
+    """A capture has too little of each packet to tell it from the others."""
+
+    exit_code = 9
+
+
+class OtherSite(InputError):
+    """A baseline or a recording is of another site: its name, its cameras or its time zone."""
+
+    exit_code = 10
+
+
 class OutputError(PanotuiError):
     """Standard output cannot be written: its disk is full, its terminal is lost."""
 

@@ -11,7 +11,7 @@ import msgspec
 from panotui.commands.baseline_file import read_baseline
 from panotui.commands.confined import confined
 from panotui.commands.options import common_options
-from panotui.errors import InputError, UsageError
+from panotui.errors import InputError, OtherSite, UsageError
 
 if TYPE_CHECKING:
     from panotui.model.baseline import Baseline, Cell, Series
@@ -68,7 +68,7 @@ def _learn(names: tuple[Path, ...], folders: list[Path]) -> Baseline:
         recording = Recording(folder)
         called = recording.final().site.name or ""
         if site and called and called != site:
-            raise InputError(
+            raise OtherSite(
                 str(name), f"it is of the site {called}, not of {site}", "Learn each site alone."
             )
         site = site or called

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from panotui.errors import InputError
+from panotui.errors import InputError, OtherSite
 
 if TYPE_CHECKING:
     from panotui.model import Site
@@ -53,7 +53,7 @@ def _read(path: Path) -> bytes:
 
 
 def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) -> None:
-    """InputError for a baseline of another site, as far as this can be determined: by its name, by
+    """OtherSite for a baseline of another site, as far as this can be determined: by its name, by
     the names of cameras, by the zone of its hours.
     """
     if baseline is None:
@@ -62,13 +62,13 @@ def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) 
     ours = {camera.name for camera in site.camera if camera.name}
     if ours and baseline.cameras and not ours & set(baseline.cameras):
         known = ", ".join(list(baseline.cameras)[:3])
-        raise InputError(
+        raise OtherSite(
             str(path), f"none of its cameras ({known}) is one of this site's",
             "Learn one of this site, or name its cameras as they were called then.",
         )  # fmt: skip
     # "CET" and "CEST" are one zone: `tzname` has both names
     if baseline.zone and baseline.zone not in time.tzname:
-        raise InputError(
+        raise OtherSite(
             str(path),
             f"it was learnt in the zone {baseline.zone}, and here it is {time.tzname[0]}: its "
             "hours are not those of this clock",
@@ -77,8 +77,8 @@ def require_same_site(baseline: Baseline | None, path: Path | None, site: Site) 
 
 
 def require_same_name(baseline: Baseline, name: str, what: str = "--baseline") -> None:
-    """InputError for a baseline of a site with another name, if both have one."""
+    """OtherSite for a baseline of a site with another name, if both have one."""
     if baseline.site and name and baseline.site != name:
-        raise InputError(
+        raise OtherSite(
             what, f"it is of the site {baseline.site}, not of {name}", "Learn one of this site."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from panotui.errors import InputError, UsageError
+from panotui.errors import ClocksApart, FramesCut, NothingShared, UsageError
 
 if TYPE_CHECKING:
     from panotui.compare.matching import Matches
@@ -36,13 +36,13 @@ def compare(a: str, b: str, names: tuple[str, str], site: Site, any_offset: bool
     one, two, streams = _tables(a, b, site)
     matches = match(one, two)
     if matches is None:
-        raise InputError(
+        raise NothingShared(
             f"{a} and {b}", "they share no packet",
             "Compare captures of the same traffic at the same time, not translated by a proxy.",
         )  # fmt: skip
     offset_s = matches.clock.offset_ns / 1e9
     if abs(offset_s) >= HOUR_S and not any_offset:
-        raise InputError(
+        raise ClocksApart(
             f"{a} and {b}", f"their clocks are {abs(offset_s) / HOUR_S:.1f} hours apart",
             "Add --any-offset if they are of the same traffic.",
         )  # fmt: skip
@@ -86,10 +86,10 @@ def _tables(a: str, b: str, site: Site) -> tuple[PacketTable, PacketTable, Strea
             else:
                 one = _table(a, width)
             return one, _table(b, width), snapshot.streams
-        except TooShort:
-            continue
-    raise InputError(
-        f"{a} and {b}", "frames are cut before what tells packets apart",
+        except TooShort as short:
+            cut = str(short)
+    raise FramesCut(
+        cut, "frames are cut before what tells packets apart",
         "Capture at least 128 bytes of each (tcpdump -s 128).",
     )  # fmt: skip
 

@@ -62,7 +62,7 @@ class PacketTable(Struct):
 
 
 class TooShort(Exception):
-    """Frames are cut before the bytes that would tell packets apart."""
+    """Frames of this capture are cut before the bytes that would tell packets apart."""
 
 
 def read_table(
@@ -198,7 +198,7 @@ class TableReader:
         """All that was taken; `truncated`: the file ended inside a packet."""
         self.flush()
         if self.is_short:
-            raise TooShort
+            raise TooShort(self._what)
         if not self._parts:
             raise InputError(self._what, "it holds no IP packet to compare")
         content, ident, times, flow, tag, length, number = (

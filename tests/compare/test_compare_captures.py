@@ -460,11 +460,13 @@ def test_frames_that_are_cut_are_told_apart_as_long_as_they_can_be(
     assert any("cut short" in note for note in answer["notes"]) == (snap < 106)
 
 
-def refused(*args: str | Path) -> str:
+def refused(*args: str | Path, code: int = 3) -> str:
     with pytest.raises(InputError) as error:
         compare(*args)
-    assert error.value.exit_code == 3
-    return str(error.value)
+    assert error.value.exit_code == code
+    line = str(error.value)
+    assert "\n" not in line
+    return line
 
 
 def test_input_that_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
@@ -473,12 +475,14 @@ def test_input_that_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
         tmp_path / "other.pcap",
         [(p.at, p.frame()) for p in (replace(q, body=q.body + b"x") for q in rtp(100))],
     )
-    assert "they share no packet" in refused(a, other)
+    assert "they share no packet" in refused(a, other, code=7)
     late = save(tmp_path / "late.pcap", [(p.at + 7200, p.frame()) for p in rtp(100)])
-    assert "their clocks are 2.0 hours apart" in refused(a, late)
+    assert "their clocks are 2.0 hours apart" in refused(a, late, code=8)
     assert stream(compare("--any-offset", a, late))["lost"] == 0
     short = save(tmp_path / "short.pcap", [(p.at, p.frame()) for p in rtp(100)], snap=48)
-    assert "frames are cut before what tells packets apart" in refused(a, short)
+    cut = refused(a, short, code=9)
+    assert cut.startswith(f"{short}: frames are cut before what tells packets apart.")
+    assert refused(short, a, code=9) == cut
     arp = save(tmp_path / "arp.pcap", [(START, bytes(12) + b"\x08\x06" + bytes(46))])
     assert "it holds no IP packet" in refused(a, arp)
     assert "no such file" in refused(a, tmp_path / "nosuch.pcap")

@@ -14,10 +14,11 @@ from click import Command
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
+from panotui.cli import main
 from panotui.commands.analyze import command as analyze
 from panotui.commands.baseline import command as baseline
 from panotui.commands.report import command as report
-from panotui.errors import InputError
+from panotui.errors import InputError, OtherSite
 from panotui.model import (
     SECOND,
     CountsRecord,
@@ -170,7 +171,7 @@ def test_a_file_that_is_no_baseline_of_this_site_is_one_line(tmp_path: Path, lea
     capture.write_bytes(b"\xd4\xc3\xb2\xa1" + bytes(20))
     site = tmp_path / "site.toml"
     site.write_text('[site]\nname = "another"\n')
-    with pytest.raises(InputError, match="it is of the site plant, not of another"):
+    with pytest.raises(OtherSite, match="it is of the site plant, not of another"):
         run(analyze, "--baseline", learnt, "--site", site, capture)
     with pytest.raises(InputError, match="it is no baseline"):
         run(analyze, "--baseline", site, capture)
@@ -184,16 +185,26 @@ def test_a_file_that_is_no_baseline_of_this_site_is_one_line(tmp_path: Path, lea
         run(baseline, "learn", capture, "-o", tmp_path / "out")
 
 
+def test_a_baseline_of_another_site_has_an_exit_code_of_its_own(
+    tmp_path: Path, learnt: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = record(tmp_path / "other.panotui", MONDAY, HOUR, site="depot")
+    assert main(["analyze", "--baseline", str(learnt), str(other)]) == 10
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "it is of the site plant, not of depot. Learn one of this site." in said[0]
+
+
 def test_recordings_of_two_sites_are_not_learnt_together(tmp_path: Path) -> None:
     one = record(tmp_path / "one.panotui", MONDAY, HOUR)
     two = record(tmp_path / "two.panotui", MONDAY + DAY, HOUR, site="depot")
-    with pytest.raises(InputError, match="it is of the site depot, not of plant"):
+    with pytest.raises(OtherSite, match="it is of the site depot, not of plant"):
         run(baseline, "learn", one, two, "-o", tmp_path / "out")
 
 
 def test_a_recording_of_another_site_is_not_compared(tmp_path: Path, learnt: Path) -> None:
     other = record(tmp_path / "other.panotui", MONDAY, HOUR, site="depot")
-    with pytest.raises(InputError, match="it is of the site plant, not of depot"):
+    with pytest.raises(OtherSite, match="it is of the site plant, not of depot"):
         run(analyze, "--baseline", learnt, other)
 
 
@@ -219,7 +230,7 @@ def test_hours_of_another_zone_are_not_compared(tmp_path: Path, learnt: Path) ->
     elsewhere = tmp_path / "elsewhere"
     whole = json.loads(learnt.read_bytes())
     elsewhere.write_bytes(msgspec.json.encode({**whole, "zone": "XYZ"}))
-    with pytest.raises(InputError, match=r"learnt in the zone XYZ, and here it is .*TZ="):
+    with pytest.raises(OtherSite, match=r"learnt in the zone XYZ, and here it is .*TZ="):
         run(analyze, "--baseline", elsewhere, capture)
 
 
@@ -230,7 +241,7 @@ def test_a_baseline_whose_cameras_are_none_of_the_sites_is_of_another(
     capture.write_bytes(b"\xd4\xc3\xb2\xa1" + bytes(20))
     site = tmp_path / "site.toml"
     site.write_text('[[camera]]\nname = "yard"\naddress = "10.20.0.77"\n')
-    with pytest.raises(InputError, match=r"none of its cameras \(dock\) is one of this site's"):
+    with pytest.raises(OtherSite, match=r"none of its cameras \(dock\) is one of this site's"):
         run(analyze, "--baseline", learnt, "--site", site, capture)
     site.write_text('[[camera]]\nname = "dock"\naddress = "10.20.0.11"\n')
     assert run(analyze, "--baseline", learnt, "--site", site, capture).exit_code == 0
