@@ -1,10 +1,10 @@
-"""Two clocks set side by side by packets that both have stamped.
+"""The offset of two clocks, measured by packets that both have stamped.
 
-A packet that goes from a to b is stamped by b at its own offset plus the way; one that comes back
-at its offset less the way. So the offset lies between the fastest of both directions, in their
-middle if both ways take as long (as NTP reckons, RFC 5905 section 8). With one direction alone the
-fastest packet counts as having taken no time. Drift is the slope (Theil and Sen) of the fastest
-packets of equal spans of time.
+A packet from a to b is stamped by b with the offset plus its transit time; one in the other
+direction with the offset minus its transit time. So the offset lies between the fastest packets of
+both directions, in the middle if both directions take equally long (as in NTP, RFC 5905 section 8).
+With a single direction, the fastest packet counts as having no transit time. Drift is the slope
+(Theil and Sen) of the fastest packets of equal spans of time.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from panotui.model import F64, I64, SECOND
 from panotui.model.arrays import group_order
 
 SPANS = 48
-SURE = 6.0  # blurs of a median that two of them must lie apart
+SURE = 6.0  # blurs by which two medians must differ
 APART_NS = 2_000.0
-SAMPLED = 200_000  # values of which medians are taken
-LEAST_SPAN_S = 5.0  # a drift over less means nothing
+SAMPLED = 200_000  # values for each median
+LEAST_SPAN_S = 5.0  # a drift over less time means nothing
 A_TO_B, UNKNOWN, B_TO_A = 1, 0, -1
 
 
 class Clock(Struct):
-    """`time of b = time of a + offset_ns + drift * (time of a - start_ns)`, without the way."""
+    """`time of b = time of a + offset_ns + drift * (time of a - start_ns)`, without transit
+    time.
+    """
 
     offset_ns: float
     drift: float
     start_ns: int
-    uncertain_ns: float | None  # half of the fastest way there and back; None with one direction
-    slack_ns: int  # how far pairs lie around the delay of their flow
-    direction_a: I64  # (flows of a,) which capture its packets pass first
+    uncertain_ns: float | None  # half of the fastest round trip; None with one direction
+    slack_ns: int  # spread of pairs around the delay of their flow
+    direction_a: I64  # (flows of a,) the capture that its packets pass first
     direction_b: I64  # the same for the flows of b
-    assumed: bool  # nothing shows which capture is passed first: a, as they were named
+    assumed: bool  # the first capture is unknown: a is assumed
     delay_a: F64 = field(default_factory=lambda: np.zeros(0))  # (flows of a,) median of b - a, ns
     delay_b: F64 = field(default_factory=lambda: np.zeros(0))
 
@@ -44,7 +46,7 @@ class Clock(Struct):
         return (self.start_ns + since / (1.0 + self.drift)).astype(np.int64)
 
     def way_ns(self, times_a: I64, times_b: I64) -> F64:
-        """(m,) how much later b saw the packets than a, ns; below 0 for those that come back."""
+        """(m,) how much later b saw the packets than a, ns; negative for the other direction."""
         ran = (times_a - self.start_ns).astype(np.float64)
         return (times_b - times_a).astype(np.float64) - self.offset_ns - self.drift * ran
 
@@ -54,7 +56,7 @@ class Clock(Struct):
 
 
 def fit(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> Clock:
-    """The clocks by pairs of rows (at least one), ordered by `rows_a`."""
+    """The clocks from pairs of rows (at least one), ordered by `rows_a`."""
     times_a, times_b = a.time_ns[rows_a], b.time_ns[rows_b]
     start = int(times_a.min())
     apart = times_b - times_a
@@ -93,7 +95,7 @@ def fit(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> Clock:
 
 
 def _drift(flow: I64, ran: F64, rest: F64) -> float:
-    """Seconds a second, by the largest flows: whichever edge of theirs is the sharper."""
+    """Seconds per second, from the largest flows: by the sharper of their two edges."""
     span = float(ran.max()) if len(ran) else 0.0
     if span < LEAST_SPAN_S * SECOND:
         return 0.0
@@ -116,7 +118,7 @@ def _drift(flow: I64, ran: F64, rest: F64) -> float:
 
 
 def _edge(bins: I64, ran: F64, rest: F64) -> tuple[F64, F64]:
-    """The lowest of each span, and when that was."""
+    """The lowest value of each span, and its time."""
     order = np.lexsort((rest, bins))
     first = np.ones(len(order), np.bool_)
     first[1:] = bins[order][1:] != bins[order][:-1]
@@ -128,11 +130,11 @@ def _edge(bins: I64, ran: F64, rest: F64) -> tuple[F64, F64]:
 
 
 def _medians(groups: I64, values: F64, count: int) -> F64:
-    """(count,) the median of each group, nan where there is none."""
+    """(count,) the median of each group, nan without one."""
     out = np.full(count, np.nan)
     step = len(groups) // SAMPLED + 1
     if step > 1:
-        # a sample is as good where groups are large; small ones are whole
+        # a sample suffices for large groups; small ones are used whole
         large = np.bincount(groups, minlength=count)[groups] > 64 * step
         chosen = ~large
         chosen[::step] = True
@@ -158,10 +160,10 @@ def _directions(
 ) -> tuple[I64, bool]:
     """(flows of a,) `A_TO_B` or `B_TO_A`, and whether that is only assumed.
 
-    A flow's two directions say it: that with the larger difference of stamps passes a first, if the
-    differences do not blur. So does loss: what is missing at one place has passed the other first.
-    Hosts stand on the side that they send from; flows that say nothing follow their hosts.
-    `away`: how far each pair lies from the median of its flow.
+    The two directions of a flow show it: the one with the larger difference of stamps passes a
+    first, if the differences are clear. So does loss: a packet missing at one place has passed the
+    other first. Hosts are on the side that they send from; flows without such evidence follow their
+    hosts. `away`: the distance of each pair from the median of its flow.
     """
     direction = np.zeros(len(a.flows), np.int64)
     flow = a.flow[rows_a]

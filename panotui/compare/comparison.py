@@ -1,11 +1,11 @@
-"""What happened to each stream and flow between two captures.
+"""The changes to each stream and flow between two captures.
 
-Two packet tables, their pairs and the streams that an analysis of either found go in; records come
-out. A packet counts as lost when the place that it passed first has it and the other has not,
-although that one was capturing when it should have come. Near the ends of the captures that cannot
-be known: such packets are told apart (`at_edge`). Delay variation is RFC 3393's (IPDV, the mean of
-the differences between packets that follow each other) and RFC 5481's (PDV, 99th percentile less
-the least); reordering is RFC 4737's (a packet whose place is lower than one that came before).
+Two packet tables, their pairs and the streams from an analysis of one of them go in; records come
+out. A packet counts as lost if the place that it passed first has it and the other has not,
+although the other was capturing at the expected time. Near the ends of the captures this is
+unknown: such packets are counted separately (`at_edge`). Delay variation is RFC 3393's (IPDV, the
+mean of the differences between packets that follow each other) and RFC 5481's (PDV, 99th percentile
+less the least); reordering is RFC 4737's (a packet whose place is lower than one that came before).
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ FLOWS_TOLD = 1_000  # the worst
 STRIPS_MOST = 256  # passages with a count by time
 CELLS_MOST = 300
 _CELLS_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10_800, 21_600, 86_400)
-EDGE_NS = SECOND // 5  # a queue may hold a packet so long beyond what was seen
+EDGE_NS = SECOND // 5  # how long a queue may delay a packet beyond the observed delays
 BLOCKED_LEAST = 2  # packets; a single one may have been too late
 _NO_ROWS = np.empty(0, np.int64)
 _NAMES = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp6"}
 
 
 class _Crossing(Struct, frozen=True):
-    """All packets of one way (a to b, or back) by the place that they pass first."""
+    """All packets of one direction (a to b, or back) by the place that they pass first."""
 
     name: str  # of that place
     first: PacketTable
     second: PacketTable
-    rows_first: I64  # pairs of this way, in order
+    rows_first: I64  # pairs of this direction, in order
     rows_second: I64
     way_ns: F64  # (pairs,) delay
-    counterpart: I64  # (flows of first,) its flow in second
-    flows: Bool  # (flows of first,) of this way
+    counterpart: I64  # (flows of first,) the same flow in second
+    flows: Bool  # (flows of first,) of this direction
     flows_second: Bool
-    in_window: Bool  # (rows of first,) the second was capturing when it should have come
+    in_window: Bool  # (rows of first,) the second was capturing at the expected time
     at_edge: Bool  # (rows of first,)
     in_window_second: Bool
     cell: I64  # (rows of first,) of time
 
 
 def cells(a: PacketTable, b: PacketTable, clock: Clock) -> Cells:
-    """The time of both captures in cells of whole seconds, as few as fit a screen."""
+    """The time of both captures in cells of whole seconds, as many as fit on a screen."""
     ends_b = clock.in_a(np.array([b.first_ns, b.last_ns]))
     start_s = int(min(a.first_ns, ends_b[0])) // SECOND
     end_s = int(max(a.last_ns, ends_b[1])) // SECOND + 1
@@ -63,16 +63,16 @@ def cells(a: PacketTable, b: PacketTable, clock: Clock) -> Cells:
 
 
 class Found(Struct, frozen=True):
-    """What became of all: records of what is worth telling, and how much there is in all."""
+    """The result for all flows: records of the important ones, and totals."""
 
     streams: list[Passage]
-    flows: list[Passage]  # those that are no streams, the worst first
+    flows: list[Passage]  # those that are not streams, worst first
     flows_total: int
     packets: int  # of all these flows
     lost: int
-    absent: list[Absent]  # what only one place has, what is blocked first
+    absent: list[Absent]  # flows that only one place has, blocked ones first
     absent_total: int
-    blocked_ways: int  # different senders, receivers and ports of what is blocked
+    blocked_ways: int  # distinct senders, receivers and ports of the blocked ones
 
 
 def passages(
@@ -82,12 +82,12 @@ def passages(
     streams: Sequence[StreamRecord],
     strips: Cells,
 ) -> Found:
-    """All streams, and of the other flows and of what only one place has the worst."""
+    """All streams, the worst of the other flows, and the worst of those that only one place has."""
     media = _media(streams)
     crossings = []
     for forth in (True, False):
         way = A_TO_B if forth else -A_TO_B
-        # else nothing goes this way
+        # otherwise nothing passes in this direction
         if (matches.clock.direction_a == way).any() or (matches.clock.direction_b == way).any():
             crossings.append(_crossing(a, b, matches, forth, strips))
     groups = [_Groups(c, _known_streams(c, media), strips.count) for c in crossings]
@@ -121,7 +121,7 @@ Media = dict[tuple[int, str, int, str, int], dict[int, StreamRecord]]
 
 
 def _media(streams: Sequence[StreamRecord]) -> Media:
-    """Streams by the ends of their flow, then by SSRC (0: all of a connection's)."""
+    """Streams by the ends of their flow, then by SSRC (0: all streams of a connection)."""
     out: Media = {}
     for stream in streams:
         udp = stream.transport == "udp"
@@ -183,7 +183,7 @@ def _known_streams(c: _Crossing, media: Media) -> dict[tuple[int, int], StreamRe
 
 
 def _may_be(flows: Flows, media: Media) -> Bool:
-    """(flows,) which have the ports of a stream."""
+    """(flows,) mask of those with the ports of a stream."""
     ports = np.array([sport << 16 | dport for _, _, sport, _, dport in media], np.int64)
     return np.isin(flows.sport.astype(np.int64) << 16 | flows.dport, ports)
 
@@ -197,7 +197,7 @@ class _Groups:
         self._c = c
         self._known = known
         self._cells = cells
-        # a group a flow, for all of it that is no known stream, then one a stream of UDP
+        # one group per flow, for its packets outside known streams, then one per UDP stream
         self._first_stream = len(c.first.flows)
         self._streams = np.array(sorted(f << 32 | s for f, s in known if s), np.int64)
         self._stream_of_flow = np.zeros(self._first_stream, np.int64)
@@ -228,7 +228,7 @@ class _Groups:
         self._missing = self._missing[group_order(of_row[self._missing])]
         self._missing_starts = np.cumsum(self.lost) - self.lost
         shared = np.flatnonzero(self.matched > 0)
-        # groups of which both places have packets
+        # groups with packets at both places
         self.streams = [g for g in shared.tolist() if self._ends(g) in known]
         self.flows = np.setdiff1d(shared, self.streams)
 
@@ -236,7 +236,7 @@ class _Groups:
         if not len(self._streams):
             return flow
         keys = flow << 32 | tag
-        # nearly all flows have one stream at most
+        # nearly all flows have at most one stream
         at = self._stream_of_flow[flow]
         found = self._streams[at] == keys
         other = np.flatnonzero(~found & self._has_several[flow])
@@ -256,14 +256,14 @@ class _Groups:
         return np.where(flow >= 0, self._group(np.maximum(flow, 0), c.second.tag), -1)
 
     def _ends(self, group: int) -> tuple[int, int]:
-        """The flow of the first place, and the SSRC of a stream of UDP, else 0."""
+        """The flow of the first place, and the SSRC of a UDP stream, else 0."""
         if group < self._first_stream:
             return group, 0
         key = int(self._streams[group - self._first_stream])
         return key >> 32, key & 0xFFFFFFFF
 
     def _is_copy(self, rows: I64) -> Bool:
-        """Which of these rows of the second place have a double there that is matched."""
+        """Which of these rows of the second place have a copy there that is matched."""
         second, matched = self._c.second, self._c.rows_second
         few = second.content[rows] + second.ident[rows].astype(np.uint64)
         if not len(few):
@@ -315,10 +315,10 @@ def _by_cell(cell: I64, count: int) -> tuple[int, ...]:
 
 
 def _reordered(rows: I64) -> int:
-    """RFC 4737: how many came behind one that had been sent after them."""
+    """RFC 4737: how many arrived after one that was sent later."""
     if len(rows) < 2:
         return 0
-    # rows: places in the second capture in the order of the first
+    # rows: positions in the second capture in the order of the first
     if (rows[1:] > rows[:-1]).all():
         return 0
     order = np.argsort(rows)
@@ -339,7 +339,7 @@ def _delay(way: F64) -> Delay | None:
 
 
 def _quantile(ordered: F64, share: float) -> float:
-    """Between the two values that it falls between."""
+    """Interpolated between two values."""
     place = share * (len(ordered) - 1)
     below = int(place)
     low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
@@ -364,11 +364,11 @@ def _text(value: object) -> str:
 
 
 class _Absences:
-    """Flows that only the first place of a way has.
+    """Flows that only the first place of a direction has.
 
-    One heads for the other place when its frames go to the address that crossing frames go to and
-    its sender stands on this side. What the other place has alone belongs to the other way's
-    table, or appeared.
+    A flow is sent towards the other place if its frames go to the address of crossing frames and
+    its sender is on this side. Flows that only the other place has belong to the other direction's
+    table, or appeared there.
     """
 
     def __init__(self, c: _Crossing) -> None:
@@ -390,7 +390,7 @@ class _Absences:
         self.blocked_ways = len(distinct(ways))
 
     def records(self, chosen: I64, with_strips: int, cells: int) -> list[Absent]:
-        """Of these flows, the first `with_strips` by cells of time."""
+        """Records of these flows, the first `with_strips` with cells of time."""
         c = self.crossing
         number = np.full(len(self.seen), -1, np.int64)
         number[chosen] = np.arange(len(chosen))
@@ -415,7 +415,7 @@ class _Absences:
 
 
 def _worst_absent(absences: list[_Absences], cells: int) -> list[Absent]:
-    """Records of both ways: what is blocked first, then what has most packets."""
+    """Records of both directions: blocked ones first, then those with the most packets."""
     way = np.repeat(np.arange(len(absences)), [len(a.flows) for a in absences])
     blocked = np.concatenate([_NO_ROWS, *(a.blocked[a.flows] for a in absences)])
     packets = np.concatenate([_NO_ROWS, *(a.seen[a.flows] for a in absences)])

@@ -1,9 +1,9 @@
 """The same packet in two captures.
 
 Content that occurs once in both is one packet, unless both have an IP identification and these
-differ (a segment that was sent again is another packet). Where a translator writes new
-identifications, and only there, content alone decides. What is left (content that occurs more than
-once) is paired by time, once the clocks are known: nearest to the delay of its flow first.
+differ (a retransmitted segment is another packet). Only if a NAT writes new identifications does
+content alone decide. The rest (content that occurs more than once) is paired by time, once the
+clocks are known: nearest to the delay of its flow first.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from panotui.compare.segments import counterparts, cut_alike
 from panotui.compare.table import PacketTable
 from panotui.model import I64, SECOND, U64, Bool
 
-ROUNDS = 64  # of one content, so many of its copies are told apart
-LATE_NS = SECOND  # a packet may be so late beyond what its neighbours are
+ROUNDS = 64  # most copies of one content that are distinguished
+LATE_NS = SECOND  # how late a packet may be relative to its neighbours
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Matches(Struct):
-    """Pairs of rows, in the order of `a`, and the clocks that follow from them."""
+    """Pairs of rows, in the order of `a`, and the resulting clocks."""
 
     a: I64  # (m,)
     b: I64  # (m,)
     clock: Clock
-    flow_of_a: I64  # (flows of a,) the flow of b that it is there, -1 none
+    flow_of_a: I64  # (flows of a,) the same flow in b, -1 none
     flow_of_b: I64
-    pieces: int = 0  # pairs that are parts of segments which were cut or joined on the way
+    pieces: int = 0  # pairs that are parts of segments that were split or joined on the way
 
 
 def match(a: PacketTable, b: PacketTable) -> Matches | None:
-    """All pairs; None when the captures share no packet that is certain.
+    """All pairs; None if the captures share no certain packet.
 
-    Segments of TCP that the two have in other pieces are cut, in the tables as well.
+    TCP segments that the two captures have in different pieces are split, also in the tables.
     """
     rows_a, rows_b = _once_in_both(a.content, b.content)
     kept_a, kept_b = _kept_idents(a, b, rows_a, rows_b)
@@ -77,11 +77,11 @@ def match(a: PacketTable, b: PacketTable) -> Matches | None:
 
 
 def _once_in_both(a: U64, b: U64) -> tuple[I64, I64]:
-    """Places of values that occur once in `a` and once in `b`.
+    """Positions of values that occur once in `a` and once in `b`.
 
-    A word holds the high bits of a value, the side and the place, so that one sort of words brings
-    both together, which is several times as fast as an order of each side and a search. Values of
-    which no more than these bits are the same are left out: some of 40 million.
+    A word holds the high bits of a value, the side and the position, so that a single sort of words
+    brings both sides together; this is several times faster than sorting each side and searching.
+    Values that agree only in these bits are left out: a few of 40 million.
     """
     bits = max(len(a), len(b)).bit_length() + 1
     place = np.uint64((1 << bits - 1) - 1)
@@ -91,7 +91,7 @@ def _once_in_both(a: U64, b: U64) -> tuple[I64, I64]:
     words[: len(a)] |= np.arange(len(a), dtype=np.uint64)
     words[len(a) :] |= np.arange(len(b), dtype=np.uint64) | place + np.uint64(1)
     words.sort()
-    new = np.ones(len(words) + 1, np.bool_)  # has other bits than the one before
+    new = np.ones(len(words) + 1, np.bool_)  # differs in its bits from the one before
     new[1:-1] = (words[1:] ^ words[:-1]) >> np.uint64(bits) != 0
     pairs = np.flatnonzero(new[:-2] & ~new[1:-1] & new[2:])
     rows_a, rows_b = words[pairs], words[pairs + 1]
@@ -103,7 +103,7 @@ def _once_in_both(a: U64, b: U64) -> tuple[I64, I64]:
 
 
 def _in_order(count: int, rows_a: I64, rows_b: I64) -> tuple[I64, I64]:
-    """The pairs in the order of `rows_a`, which are different rows below `count`."""
+    """The pairs in the order of `rows_a`, which are distinct rows below `count`."""
     partner = np.full(count, -1, np.int64)
     partner[rows_a] = rows_b
     rows = np.flatnonzero(partner >= 0)
@@ -111,7 +111,7 @@ def _in_order(count: int, rows_a: I64, rows_b: I64) -> tuple[I64, I64]:
 
 
 def _kept_idents(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tuple[Bool, Bool]:
-    """By flow of each table: does what is between keep the IP identification?"""
+    """By flow of each table: whether the IP identification stays the same."""
     ident_a, ident_b = a.ident[rows_a], b.ident[rows_b]
     known = (ident_a != 0) & (ident_b != 0)
     other = known & (ident_a != ident_b)
@@ -124,14 +124,14 @@ def _kept_idents(a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64) -> tu
             count = np.bincount(flows[known], minlength=len(kept))
             changed = np.bincount(flows[other], minlength=len(kept))
             kept = changed * 2 <= count
-            # a flow without a pair is judged as the others are
+            # a flow without a pair is treated like the others
             kept[count == 0] = all_other * 2 <= all_known
         out.append(kept)
     return out[0], out[1]
 
 
 def _keys(table: PacketTable, kept: Bool, rows: I64) -> U64:
-    """What must be the same: the content, with the identification where that is kept."""
+    """The values that must be equal: the content, with the identification if it stays the same."""
     ident = np.where(kept[table.flow[rows]], table.ident[rows], 0).astype(np.uint64)
     keys: U64 = table.content[rows] + ident * _ODD
     return keys
@@ -146,8 +146,9 @@ def _left(count: int, taken: I64) -> I64:
 def _by_time(
     a: PacketTable, b: PacketTable, clock: Clock, key_a: U64, key_b: U64, left_a: I64, left_b: I64
 ) -> tuple[I64, I64]:
-    """Pair what has a double: each row of `b` with the row of `a` that is nearest to when it would
-    have left, the nearest pairs first. The keys are those of the rows that are left."""
+    """Pair repeated content: each row of `b` with the row of `a` nearest to its expected sending
+    time, the nearest pairs first. The keys are those of the remaining rows.
+    """
     shared = np.intersect1d(key_a, key_b)
     chosen_a, chosen_b = np.isin(key_a, shared), np.isin(key_b, shared)
     left_a, left_b = left_a[chosen_a], left_b[chosen_b]
@@ -182,9 +183,10 @@ def _by_time(
 
 
 def _nearest(rank_a: I64, times: I64, rank_b: I64, expected: I64, start: int) -> tuple[I64, I64]:
-    """For each row of b the place in a (ordered by rank and time) of the nearest of its rank, -1
-    none, and how far apart they are in ns."""
-    # one number that sorts by rank, then by time: a microsecond is near enough to search by
+    """For each row of b the position in a (ordered by rank and time) of the nearest of its rank, -1
+    none, and the distance in ns.
+    """
+    # one number that sorts by rank, then by time, with a resolution of a microsecond
     span = np.int64(max(1, (max(int(times.max()), int(expected.max())) - start) // 1000 + 2))
     line_a = rank_a * span + (times - start) // 1000
     line_b = rank_b * span + np.maximum(0, (expected - start) // 1000)

@@ -1,9 +1,9 @@
-"""TCP segments that one capture has in other pieces than the other.
+"""TCP segments that are split differently in the two captures.
 
-A host's network card joins segments that it received, or cuts those that it sends (GRO, LRO, TSO),
-and a proxy of bytes may cut them anew: then one place has one segment of 30,000 bytes where the
-other has 21. Such segments are cut at each byte at which either capture begins or ends one, and
-the pieces are compared as packets are: the same bytes of the same connection.
+A network card joins received segments, or splits those that it sends (GRO, LRO, TSO), and a proxy
+may split them differently: then one place has one segment of 30,000 bytes where the other has 21.
+Such segments are split at each byte at which either capture begins or ends one, and the pieces are
+compared like packets: the same bytes of the same connection.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from panotui.model.arrays import distinct, group_order
 from panotui.wire.protocols import TCP
 
 _PLACE_BITS = 40  # a terabyte of a connection
-_PIECES_EACH = 4  # of so many rows that are cut there are at most so many pieces a row,
-_PIECES_MORE = 100_000  # and these
+_PIECES_EACH = 4  # most pieces per split row,
+_PIECES_MORE = 100_000  # and in total at least
 _LONGEST = 1 << 16  # bytes of a segment
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _S31 = np.uint64(31)
 
 
 class _Ranges(Struct):
-    """The segments of one capture that may be cut, by connection and place in it."""
+    """The splittable segments of one capture, by connection and position in it."""
 
     rows: I64  # (k,)
     pair: I64  # (k,)
-    start: I64  # (k,) place of the first byte
+    start: I64  # (k,) position of the first byte
     stop: I64
 
 
@@ -40,17 +40,17 @@ def counterparts(one: PacketTable, other: PacketTable, rows: I64, others: I64) -
     found, counts = np.unique(pair, return_counts=True)
     order = np.argsort(counts, kind="stable")
     flows, theirs = found[order] // len(other.flows), found[order] % len(other.flows)
-    out[flows] = theirs  # the last assignment, which has the most, stays
+    out[flows] = theirs  # the last assignment (the flow with the most packets) stays
     return out
 
 
 def cut_alike(
     a: PacketTable, b: PacketTable, rows_a: I64, rows_b: I64
 ) -> tuple[I64, I64, I64, I64] | None:
-    """Cut what has no pair (`rows_a` and `rows_b` are the pairs) in connections of which both
-    captures have such segments, in place; None when there is nothing to cut.
+    """Split unpaired segments (`rows_a` and `rows_b` are the pairs) in connections for which both
+    captures have such segments, in place; None if there is nothing to split.
 
-    The pairs as the tables have them now, and the rows of pieces in either.
+    Returns the pairs in the new tables, and the rows of pieces in both.
     """
     free_a, free_b = _free(a, rows_a), _free(b, rows_b)
     if not len(free_a) or not len(free_b):
@@ -71,7 +71,7 @@ def cut_alike(
 
 
 def _free(table: PacketTable, paired: I64) -> I64:
-    """Rows with TCP's payload that have no pair."""
+    """Rows with TCP payload that have no pair."""
     is_tcp = table.flows.protocol == TCP
     free: Bool = table.length > 0
     free[paired] = False
@@ -85,7 +85,8 @@ def _connections(
 ) -> tuple[I64, I64]:
     """By flow of each table the number of the connection's direction, -1 none.
 
-    A flow without a pair is where its other direction is, else where its ends are the same.
+    A flow without a pair belongs to the connection of its other direction, else to the one with the
+    same ends.
     """
     turned_a, turned_b = a.flows.turned(), b.flows.turned()
     answer = np.where(turned_a >= 0, known[turned_a], -1)
@@ -97,7 +98,7 @@ def _connections(
     having[b.flow[free_b]] = True
     flows = distinct(a.flow[free_a])
     flows = flows[(theirs[flows] >= 0) & having[theirs[flows]]]
-    pair_b[theirs[flows][::-1]] = flows[::-1]  # of several the first
+    pair_b[theirs[flows][::-1]] = flows[::-1]  # the first of several
     flows = flows[pair_b[theirs[flows]] == flows]
     pair_a[flows] = flows
     return pair_a, pair_b
@@ -106,9 +107,9 @@ def _connections(
 def _ranges(
     a: PacketTable, b: PacketTable, free_a: I64, free_b: I64, pair_a: I64, pair_b: I64
 ) -> tuple[_Ranges, _Ranges]:
-    """Places are counted from the lowest byte of either capture in each connection."""
+    """Positions are counted from the lowest byte of either capture in each connection."""
     parts = []
-    first = np.zeros(len(pair_a), np.uint32)  # by connection: the number that a begins with
+    first = np.zeros(len(pair_a), np.uint32)  # by connection: its first sequence number in a
     for table, free, pair in ((a, free_a, pair_a), (b, free_b, pair_b)):
         numbers = pair[table.flow[free]]
         order = group_order(numbers + 1)  # -1 first
@@ -142,8 +143,9 @@ def _ranges(
 
 
 def _cuts(a: _Ranges, b: _Ranges, connections: int) -> I64:
-    """Where either capture begins or ends a segment, in order; and between lost neighbours, of
-    which none says where it ended, as far apart as the capture with the smaller ones has them."""
+    """Positions at which either capture begins or ends a segment, in order; between lost neighbours
+    without such positions, at the distances of the capture with smaller segments.
+    """
     # nearly every segment ends where the next begins
     stops = (r.stop[np.append(r.stop[:-1] != r.start[1:], True)] for r in (a, b))
     cuts = distinct(np.concatenate([a.start, b.start, *stops]))
@@ -163,13 +165,14 @@ def _cuts(a: _Ranges, b: _Ranges, connections: int) -> I64:
 
 
 def _unwrapped(tags: U32, new: Bool, first: I32) -> I64:
-    """Sequence numbers as places that go on beyond 2^32; `first`: of the first of each connection,
-    which are `new`."""
+    """Sequence numbers as positions that continue beyond 2^32; `first`: of the first of each
+    connection, which are `new`.
+    """
     steps = np.zeros(len(tags), np.int64)
     steps[1:] = np.diff(tags).view(np.int32)
     steps[new] = 0
     starts = np.flatnonzero(new)
-    # so that the sum begins anew
+    # so that the sum restarts
     last = np.add.reduceat(steps, starts)
     steps[starts] = first
     steps[starts[1:]] -= first[:-1] + last[:-1]
@@ -177,13 +180,13 @@ def _unwrapped(tags: U32, new: Bool, first: I32) -> I64:
 
 
 def _pieces(ranges: _Ranges, cuts: I64) -> tuple[I64, I64]:
-    """Of each segment the first of its pieces, and how many it has."""
+    """The first piece of each segment, and the number of its pieces."""
     first = np.searchsorted(cuts, ranges.start)
     return first, np.searchsorted(cuts, ranges.stop) - first
 
 
 def _cut(table: PacketTable, ranges: _Ranges, cuts: I64, first: I64, many: I64) -> tuple[I64, I64]:
-    """Put the pieces in place of their segments: where each row is now, and the pieces' rows."""
+    """Replace segments by their pieces: the new position of each row, and the pieces' rows."""
     if len(many) and many.max() == 1:  # these are the pieces already
         moved = np.arange(len(table))
         table.content[ranges.rows] = _mixed(cuts[first].astype(np.uint64))

@@ -1,6 +1,6 @@
-"""A capture as a table of its IP packets, each with what a router leaves alone.
+"""A capture as a table of its IP packets, each with the fields that a router does not change.
 
-Files in; a row a packet out: a hash of the content that neither routers nor address translation
+Files in; one row per packet out: a hash of the content that neither routers nor address translation
 change (TCP's numbers and flags, UDP's and ICMP's payload, lengths), the IP identification, the time
 and the flow. No packet is kept.
 """
@@ -22,7 +22,7 @@ from panotui.wire.protocols import ICMP, ICMP6, TCP, UDP
 
 PACKETS_MOST = 40_000_000  # 1.6 GB
 FLOWS_MOST = 1_000_000  # directed
-# bytes of payload that tell packets apart: whole captures, and captures that were cut short
+# bytes of payload that identify packets: for whole captures, and for truncated ones
 WHOLE, SHORT = 64, 16
 
 _ODD = np.array(
@@ -37,23 +37,23 @@ _S29, _S32 = np.uint64(29), np.uint64(32)
 _FIRST = np.array(
     [(0xFFFFFFFFFFFFFFFF << (64 - 8 * k)) & 0xFFFFFFFFFFFFFFFF for k in range(9)], np.uint64
 )
-_FLAGS = 0x3F  # URG to FIN: routers set the two of congestion
+_FLAGS = 0x3F  # URG to FIN: routers set the two congestion bits
 
 
 class PacketTable(Struct):
     """The IP packets of a capture in its order."""
 
-    content: U64  # (n,) hash of what is the same at both places
+    content: U64  # (n,) hash of the part that is equal at both places
     ident: I32  # (n,) IPv4 identification; 0 none
     time_ns: I64  # (n,)
     flow: I64  # (n,) index into `flows`
-    tag: U32  # (n,) SSRC of what looks like RTP over UDP, sequence number of TCP, else 0
+    tag: U32  # (n,) SSRC of probable RTP over UDP, sequence number of TCP, else 0
     length: I32  # (n,) bytes of transport payload
     number: I64  # (n,) the packet's number in the file, from 1
     flows: Flows
-    packets: int  # of the file, also those that are no IP
+    packets: int  # of the file, including packets that are not IP
     truncated: bool
-    snapped: bool  # frames were cut so short that only `SHORT` bytes tell packets apart
+    snapped: bool  # frames are so short that only `SHORT` bytes identify packets
     first_ns: int
     last_ns: int
 
@@ -62,7 +62,7 @@ class PacketTable(Struct):
 
 
 class TooShort(Exception):
-    """Frames of this capture are cut before the bytes that would tell packets apart."""
+    """Frames of this capture are too short for the bytes that identify packets."""
 
 
 def read_table(
@@ -70,8 +70,8 @@ def read_table(
 ) -> PacketTable:
     """Read a capture to its end; `width`: `WHOLE` or `SHORT` bytes of payload.
 
-    `TooShort` when frames were cut before these; InputError for more packets or flows than are
-    held, or for none.
+    `TooShort` if frames are truncated before these; InputError for more packets or flows than the
+    limit, or for none.
     """
     reader = TableReader(what, width)
     decoder = Decoder()
@@ -85,7 +85,7 @@ def read_table(
 
 
 class TableReader:
-    """Takes the packets of a capture and gives its table; see `read_table`."""
+    """Takes the packets of a capture and builds its table; see `read_table`."""
 
     def __init__(self, what: str, width: int) -> None:
         self._what = what
@@ -95,21 +95,21 @@ class TableReader:
         self._flows = FlowIndex()
         self._packets = 0
         self._kept = 0
-        self.is_short = False  # frames are cut too soon: there will be no table
+        self.is_short = False  # frames are too short: there will be no table
 
     def take(self, batch: PacketBatch, columns: Columns) -> None:
-        """Take in a batch or a piece of one; `flush` before its source reads on."""
+        """Add a batch or a piece of one; call `flush` before its source reads on."""
         if not self.is_short:
             self._pieces.append((batch, columns))
 
     def flush(self) -> None:
-        """Work off what was taken since the last; nothing of it is kept."""
+        """Process the packets added since the last call; none of them is kept."""
         if not self._pieces:
             return
         pieces, self._pieces = self._pieces, []
         data, number = pieces[0][0].data, pieces[0][0].first_number
         for batch, columns in pieces:
-            # those that came before their first fragment are nobody's until it comes
+            # fragments before their first one belong to no flow until it comes
             homeless = np.flatnonzero((columns.hash == 0) & (columns.version > 0))
             if len(homeless):
                 hash_rows(batch, columns, homeless)
@@ -131,7 +131,8 @@ class TableReader:
                 self._what, f"it has more than {PACKETS_MOST / 1e6:.0f} million packets",
                 "Compare a part of it (editcap -A and -B cut by time).",
             )  # fmt: skip
-        # also of what is no IP, which is left out at the end: so there is one choice of rows
+        # including packets that are not IP, which are removed at the end, so that rows are selected
+        # once
         first = _first_word(data, columns)
         ident = (first >> np.uint64(16)).astype(np.uint16).astype(np.int32)
         ident[columns.version != 4] = 0
@@ -157,7 +158,7 @@ class TableReader:
         present = np.minimum(length, self._width)
         self.is_short |= bool((columns.payload_captured < present).any())
         words = gather(data, start, self._width).view(">u8").reshape(-1, self._width // 8)
-        # a word is a column of its own from here on
+        # from here on each word is a separate column
         words = words.T.astype(np.uint64)
         partial = np.flatnonzero(present < self._width)
         for place in range(len(words)) if len(partial) else ():
@@ -173,7 +174,7 @@ class TableReader:
             value ^= value >> (_S29 if place % 2 else _S32)
         kind = (words[0] >> np.uint64(48)) & np.uint64(0x7F)
         media = is_udp & (present >= 12) & (words[0] >> np.uint64(62) == 2)
-        media &= (kind < 72) | (kind > 76)  # these are RTCP's
+        media &= (kind < 72) | (kind > 76)  # these types are RTCP
         tag = (words[1] >> np.uint64(32)) * media
         if (protocol == TCP).any():
             tag = np.where(protocol == TCP, columns.transport[0] >> np.uint64(32), tag)
@@ -181,8 +182,9 @@ class TableReader:
 
     @staticmethod
     def _head(columns: Columns, protocol: U8, first: U64) -> U64:
-        """What the transport header adds, mixed: of TCP both numbers and the flags; of ICMP type,
-        code and sequence (translation changes its identifier); of a later fragment its place."""
+        """The part of the transport header, hashed: for TCP both numbers and the flags; for ICMP
+        type, code and sequence (NAT changes its identifier); for a later fragment its offset.
+        """
         transport = columns.transport[0]
         flags = (columns.tcp_flags & _FLAGS).astype(np.uint64)
         head: U64 = np.where(protocol == TCP, (transport + flags) * _ODD[7], np.uint64(0))
@@ -195,7 +197,7 @@ class TableReader:
         return np.where(later, (first & np.uint64(0xFFFFFFFF)) * _ODD[5], head)
 
     def table(self, truncated: bool) -> PacketTable:
-        """All that was taken; `truncated`: the file ended inside a packet."""
+        """The table; `truncated`: the file ended inside a packet."""
         self.flush()
         if self.is_short:
             raise TooShort(self._what)

@@ -13,7 +13,7 @@ ROWS = 40
 
 
 def sentence(found: Found, names: tuple[str, str]) -> str:
-    """What a person asks first: who loses what between the two places, and what is blocked."""
+    """The main result: which streams lose packets between the two places, and what is blocked."""
     between = f"between {names[0]} and {names[1]}"
     parts = []
     streams = found.streams
@@ -124,7 +124,7 @@ def _row(p: Passage, names: dict[str, str]) -> str:
 
 
 def clock_line(found: Comparison) -> str:
-    """How the clocks stand to each other."""
+    """The offset of the clocks, in words."""
     clock = found.clock
     side = "ahead of" if clock.offset_s >= 0 else "behind"
     line = (

@@ -1,8 +1,8 @@
-"""Captures of many sites, analysed where a Dask worker is; a lake of Parquet and one index of it.
+"""Captures of many sites, analysed on Dask workers; a lake of Parquet files and its index.
 
-Three kinds of processes, so that what is Apache-2.0 alone (tornado and msgpack under Dask,
-aiobotocore under s3fs, pyarrow) never meets what is GPL-2.0 alone (scapy): the driver
+There are three kinds of processes, so that Apache-2.0-only packages (tornado and msgpack under
+Dask, aiobotocore under s3fs, pyarrow) never share one with GPL-2.0-only ones (scapy): the driver
 (`panotui fleet`), workers, and a `panotui analyze --json` that a worker starts for each capture.
-Modules of this room import nothing of the program but its version, its errors, `wire/text`, names
-of files (`recording/parts`), Landlock, the words of findings and the style of the report.
+Modules of this room import from the program only its version, its errors, `wire/text`, names of
+files (`recording/parts`), Landlock, the words of findings and the style of the report.
 """

@@ -1,8 +1,8 @@
-"""The JSON of one analysis, read from its file in pieces: flows are never all held.
+"""The JSON of one analysis, read from its file in pieces, so that flows are never all in memory.
 
-It relies on the order of keys (`report/analysis`): what comes before `flows` is small, and so is
-what comes after. A quotation mark inside a text is always escaped, so that the marks searched for
-here can stand between objects only.
+It relies on the order of keys (`report/analysis`): the parts before and after `flows` are small.
+Quotation marks inside a text are always escaped, so the marks searched for here occur only between
+objects.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _BETWEEN = b'},{"id":'
 
 
 class Answer:
-    """Read once, from the beginning: `head`, then `flows()` to its end, then `tail`."""
+    """Read once, from the start: `head`, then `flows()` to its end, then `tail`."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """ValueError when it does not begin as an answer."""
+        """ValueError if it does not begin like an analysis."""
         self._file = file
         self._held = b""
         self.tail: dict[str, Any] = {}
@@ -38,7 +38,7 @@ class Answer:
         self._held += piece
 
     def flows(self) -> Iterator[bytes]:
-        """Objects of flows, one a line, about a megabyte a time."""
+        """Objects of flows, one per line, about a megabyte at a time."""
         while (end := self._held.find(_AFTER)) < 0:
             cut = self._held.rfind(_BETWEEN)
             if cut >= 0:

@@ -1,4 +1,4 @@
-"""What the driver, the workers and the report tell each other: jobs, and lines of the index."""
+"""Data exchanged by the driver, the workers and the report: jobs, and lines of the index."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ FINDINGS_MOST = 64  # of one capture, in the index; all of them are in the lake
 
 
 def told(name: str) -> str:
-    """A place's name as it can be written down: another text for each name, UTF-8 or not."""
+    """A place's name in writable form: a distinct text for each name, UTF-8 or not."""
     return writable(name.replace("\\", "\\\\"))
 
 
 class Job(Struct, frozen=True):
     """One capture or recording to be analysed."""
 
-    url: str  # as it is opened; `told` of it is in the index
-    name: str  # its last part, which the analysis is called with
-    site: str  # what the folder calls the site; the site file may know better
-    size: int  # bytes; of a recording, of all its files
+    url: str  # as it is opened; its `told` form is in the index
+    name: str  # its last part, the argument of the analysis
+    site: str  # the site by its folder; the site file takes precedence
+    size: int  # bytes; for a recording, of all its files
     stamp: str  # changes with the content, without reading it
     is_recording: bool = False
     site_file: str = ""  # its text; empty without one
-    # what an older content of this place has in the lake, to be removed when there is a new one
+    # lake files of older content of this place, to be removed when there is new content
     old_key: str = ""
     old_site: str = ""
-    old_days: tuple[str, ...] = ()  # none: not known
+    old_days: tuple[str, ...] = ()  # empty: unknown
 
     def site_hash(self) -> str:
-        """Of what the capture is judged by."""
+        """Hash of the site file's text."""
         judged = f"{self.site}\0{self.site_file}".encode("utf-8", "surrogateescape")
         return hashlib.sha256(judged).hexdigest()[:16]
 
     def entry(self, made_by: str) -> Entry:
-        """A line of the index that says nothing yet of what is in the capture."""
+        """A line of the index without data about the capture yet."""
         return Entry(
             url=told(self.url), size=self.size, stamp=self.stamp, site=self.site,
             site_hash=self.site_hash(), made_by=made_by,
@@ -46,7 +46,7 @@ class Job(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """A finding of one capture, as the report counts it."""
+    """A finding of one capture, in the form that the report counts."""
 
     id: str
     severity: str
@@ -55,7 +55,7 @@ class Seen(Struct, frozen=True):
     action: str
     is_open: bool
     maker: str = ""  # of the camera it is about
-    software: str = ""  # what that camera says of its server
+    software: str = ""  # that camera's server software
 
 
 class Model(Struct, frozen=True):
@@ -67,7 +67,7 @@ class Model(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
-    """A line of the index: what became of one capture."""
+    """A line of the index: the result of one capture."""
 
     url: str
     size: int
@@ -87,14 +87,14 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     findings_left_out: int = 0
     models: tuple[Model, ...] = ()
     cpu_s: float = 0.0  # of the analysis
-    error: str = ""  # one line; empty where all went well
-    is_final: bool = False  # trying again gives the same error
+    error: str = ""  # one line; empty on success
+    is_final: bool = False  # a retry gives the same error
 
     def because(self, why: str, is_final: bool = False) -> Entry:
-        """The same place, that gave no answer."""
+        """The same place, without a result."""
         return msgspec.structs.replace(self, error=why, is_final=is_final)
 
     def is_done(self, job: Job) -> bool:
-        """Whether `job` would tell nothing new."""
+        """Whether `job` would give nothing new."""
         same = (self.size, self.stamp, self.site_hash) == (job.size, job.stamp, job.site_hash())
         return same and (not self.error or self.is_final)

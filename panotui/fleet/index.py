@@ -1,8 +1,8 @@
-"""The lake's index: a line for each capture that was looked at, in a few files.
+"""The lake's index: one line for each processed capture, in a few files.
 
-`index/TIME-RUN-NUMBER.ndjson`: of several lines about one place, that of the last file counts. Only
-drivers write it, every few seconds and at the end; what one that was killed had not written yet is
-found in the lake by its content and not analysed again.
+`index/TIME-RUN-NUMBER.ndjson`: of several lines about one place, the one in the last file counts.
+Only drivers write it, every few seconds and at the end; results that a killed driver had not
+written yet are found in the lake by their content and not analysed again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FILES_MOST = 32  # then they are joined
 
 
 class Index:
-    """What is known of each place, and the lines that are not written yet."""
+    """Data about each place, and the lines that are not written yet."""
 
     def __init__(self, lake: Any, root: str) -> None:
-        """Reads what there is; `lake` is a file system of fsspec."""
+        """Reads the existing index; `lake` is a file system of fsspec."""
         self._lake = lake
         self._root = f"{root}/{FOLDER}"
         self._run = secrets.token_hex(4)
@@ -53,7 +53,7 @@ class Index:
         self._new.append(entry)
 
     def flush(self) -> None:
-        """Write what is new; join the files when they have become many."""
+        """Write new lines; join the files if there are many."""
         if not self._new:
             return
         self._write(self._new)
@@ -74,7 +74,7 @@ class Index:
         return name
 
     def close(self) -> None:
-        """The last lines; and one file of many."""
+        """Write the last lines, and join the files."""
         self.flush()
         if len(self._files) > FILES_MOST:
             old = list(self._files)

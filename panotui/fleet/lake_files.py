@@ -1,7 +1,7 @@
 """Parquet and answers, written for one capture by the worker that analysed it.
 
 `TABLE/site=NAME/day=YYYY-MM-DD/KEY.parquet` (days in UTC) and `answers/KE/KEY.json.zst`. A file is
-there whole or not at all. Loads pyarrow, so it never stands in a process with scapy.
+written completely or not at all. Loads pyarrow, so it is never loaded in a process with scapy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TYPES = {
     "texts": pa.list_(pa.string()),
     "json": pa.string(),
 }
-_BLOCK = 16 << 20  # bytes of JSON that are read at once; a row is never longer
+_BLOCK = 16 << 20  # bytes of JSON read at once; a row is never longer
 
 
 def schema_of(table: str, counts: Iterable[str] = ()) -> Any:
@@ -43,7 +43,7 @@ def schema_of(table: str, counts: Iterable[str] = ()) -> Any:
 
 
 class LakeFiles:
-    """The files of one capture: filled in a folder here, then put into the lake."""
+    """The files of one capture: written into a local folder, then put into the lake."""
 
     def __init__(self, scratch: Path, key: str) -> None:
         self._scratch = scratch
@@ -53,7 +53,7 @@ class LakeFiles:
         self.placed: set[str] = set()  # the files in the lake, once they are there
 
     def add_lines(self, table: str, lines: bytes, day: str) -> None:
-        """Rows as objects of JSON, one a line, without nested ones. `day`: of rows without one."""
+        """Rows as JSON objects, one per line, without nested ones. `day`: for rows without one."""
         wanted = schema_of(table)
         plain = pa.schema([f for f in wanted if f.name != "capture"])
         read = pj.read_json(
@@ -64,7 +64,7 @@ class LakeFiles:
         self._add(table, read.select(plain.names), wanted, day)
 
     def add_rows(self, table: str, rows: list[dict[str, Any]], day: str) -> None:
-        """The same of rows as the JSON has them."""
+        """The same for rows in the form of the JSON."""
         if rows:
             flattened = b"\n".join(msgspec.json.encode(flat(table, row)) for row in rows)
             self.add_lines(table, flattened, day)
@@ -99,7 +99,7 @@ class LakeFiles:
         self._open[table, day][0].write_table(rows)
 
     def put(self, lake: Any, root: str, site: str) -> None:
-        """Close the files and put them where they belong."""
+        """Close the files and move them into the lake."""
         for (table, day), (writer, path) in self._open.items():
             writer.close()
             target = f"{root}/{table_file(table, site, day, self._key)}"
@@ -109,20 +109,21 @@ class LakeFiles:
 
 
 def table_file(table: str, site: str, day: str, key: str) -> str:
-    """Where the rows of one capture, table and day are, below the lake's root."""
+    """Path of the rows of one capture, table and day, below the lake's root."""
     return f"{table}/site={quote(site, safe=' ')}/day={day}/{key}.parquet"
 
 
 def answer_file(key: str) -> str:
-    """Where the JSON of a capture is, below the lake's root."""
+    """Path of the JSON of a capture, below the lake's root."""
     return f"answers/{key[:2]}/{key}.json.zst"
 
 
 def remove_rows(
     lake: Any, root: str, site: str, days: Sequence[str], key: str, kept: Set[str]
 ) -> None:
-    """Remove the rows of a capture, but for the files that are `kept`: what an older content of it
-    had said. `days`: of all its rows; none where that is not known."""
+    """Remove the rows of a capture, except the files that are `kept`: those of older content.
+    `days`: of all its rows; empty if unknown.
+    """
     for table in (CAPTURES, *TABLES):
         for day in days or _days(lake, f"{root}/{table}/site={quote(site, safe=' ')}"):
             path = f"{root}/{table_file(table, site, day, key)}"
@@ -131,7 +132,7 @@ def remove_rows(
 
 
 def _days(lake: Any, folder: str) -> list[str]:
-    """The days that a site has rows of."""
+    """The days for which a site has rows."""
     try:
         names = lake.ls(folder, detail=False)
     except FileNotFoundError:
@@ -140,7 +141,7 @@ def _days(lake: Any, folder: str) -> list[str]:
 
 
 def remove_file(lake: Any, path: str) -> None:
-    """Remove what may be there."""
+    """Remove a file if it exists."""
     require_own(lake, path)
     with contextlib.suppress(FileNotFoundError):
         lake.rm_file(path)
@@ -159,9 +160,9 @@ def unpack(packed: Path, plain: Path) -> None:
 
 
 def put_file(lake: Any, path: Path, target: str) -> None:
-    """Put a local file into the lake, whole or not at all."""
+    """Put a local file into the lake, completely or not at all."""
     if "file" not in lake.protocol:
-        lake.put_file(str(path), target)  # an object is there when all of it is
+        lake.put_file(str(path), target)  # an object appears when all of it has been written
         return
     final = Path(target)
     make_folder(lake, str(final.parent))

@@ -1,4 +1,4 @@
-"""What a worker is told; its own module, for the driver must not load what workers do."""
+"""Orders for a worker; a separate module, because the driver must not load the worker's code."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class Order(Struct, frozen=True):
     job: Job
     lake: str
     memory: int  # bytes for the analysis; 0 for the worker's own share
-    is_again: bool = False  # also what the lake has already
+    is_again: bool = False  # also analyse what the lake already has

@@ -1,8 +1,9 @@
-"""A lake in a folder that root writes to: root's own, so that nobody can plant a link there.
+"""A lake in a folder that root writes to: only root's own folders, so that nobody can plant a link
+there.
 
-Each folder on the way is looked at, from the top: where one belongs to another user, is open to
-others, or is a link, root writes and removes nothing. In folders of root's alone nobody can change
-what has been looked at. For who is not root, and for object stores, all of this is nothing.
+Each folder on the way is checked, from the top: if one belongs to another user, is open to others,
+or is a link, root writes and removes nothing. In root's own folders nobody else can change a
+checked path. For other users, and for object stores, all of this does nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ FOLDER_MODE = 0o755
 
 
 def require_own(lake: Any, path: str) -> None:
-    """PermissionError when root is not alone on the way to `path`, or `path` itself is a link.
+    """PermissionError if others than root can change the way to `path`, or if `path` itself is a
+    link.
 
-    `lake`: the file system of fsspec. What is not there yet may be made.
+    `lake`: the file system of fsspec. Missing parts may be created.
     """
     if os.geteuid() != 0 or "file" not in lake.protocol:
         return
@@ -28,7 +30,7 @@ def require_own(lake: Any, path: str) -> None:
             status = part.lstat()
         except FileNotFoundError:
             return
-        # in a sticky folder nobody can take the place of what root has there
+        # in a sticky folder nobody can replace root's entries
         is_open = stat.S_ISDIR(status.st_mode) and bool(
             status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
         )
@@ -38,7 +40,7 @@ def require_own(lake: Any, path: str) -> None:
 
 
 def make_folder(lake: Any, path: str) -> None:
-    """Make a folder and those above it. As `require_own`."""
+    """Make a folder and those above it. Errors as for `require_own`."""
     require_own(lake, path)
     if os.geteuid() != 0:
         lake.makedirs(path, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The report of a fleet as pages: `fleet.html`, and beside it a page a site and a finding.
+"""The report of a fleet as pages: `fleet.html`, and one page per site and per finding.
 
-Nothing to fetch and no script; all text goes through Jinja2 with autoescape on.
+The pages load nothing and have no scripts; all text goes through Jinja2 with autoescape on.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from panotui.fleet.story import Day, Fleet, Folded, SiteRow
 LEVELS = {"error": "bad", "warning": "warn", "info": "info", "": "ok"}
 GLYPHS = {"bad": "✖", "warn": "▲", "info": "●", "ok": "✔", "none": "·"}
 FAILED_MOST = 200
-_CELL, _HIGH = 8, 16  # pixels of a day in a strip
+_CELL, _HIGH = 8, 16  # pixels per day in a strip
 
 
 def write_pages(told: Fleet, output: Path, title: str) -> int:
-    """Write all pages; how many. UsageError where that is not possible."""
+    """Write all pages; returns their number. UsageError if that fails."""
     folder = output.with_name(f"{output.stem}.pages")
     shared = {
         "fleet": told, "css": _css(), "made_by": f"Panotui {__version__}", "pages": folder.name,
@@ -73,17 +73,17 @@ def _environment() -> Environment:
 
 @cache
 def _css() -> Markup:
-    """The report's own style; Markup, for it is ours."""
+    """The report's own style; Markup, because it is trusted."""
     return Markup(files("panotui.report").joinpath("page.css").read_text("utf-8"))  # noqa: S704
 
 
 def site_page(name: str) -> str:
-    """The file's name of a site's page, the same every time."""
+    """The file name of a site's page, the same every time."""
     return f"site-{_slug(name)}.html"
 
 
 def finding_page(folded: Folded) -> str:
-    """The same of a finding."""
+    """The same for a finding."""
     return f"finding-{_slug(folded.id, folded.maker, folded.software)}.html"
 
 
@@ -93,7 +93,7 @@ def _slug(*words: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in words: it is 100 % only when nothing is missing."""
+    """A share in words: 100 % only if nothing is missing."""
     if share is None:
         return "–"
     text = f"{100 * share:.1f}"
@@ -110,20 +110,20 @@ def points(change: float | None) -> str:
 
 
 def cameras_of(folded: Folded) -> str:
-    """Which cameras a finding is about; empty for none."""
+    """The cameras that a finding is about; empty for none."""
     software = f"software {folded.software}" if folded.software else ""
     maker = f"cameras of {folded.maker}" if folded.maker else "cameras" if software else ""
     return f"{maker} with {software}" if maker and software else maker
 
 
 def said(folded: Folded) -> str:
-    """The folded sentence: at how many of the sites that could have it."""
+    """The sentence about all sites: how many of the possible sites have it."""
     number = f"{folded.sites} of {folded.of_sites} sites"
     return f"at {number} that have such cameras" if cameras_of(folded) else f"at {number}"
 
 
 def strip(row: SiteRow, days: tuple[str, ...]) -> Markup:
-    """A cell a day: how many cameras streamed, or nothing where nothing was captured."""
+    """One cell per day: how many cameras streamed, or blank without captures."""
     known = {day.day: day for day in row.days}
     cells = []
     for number, name in enumerate(days):

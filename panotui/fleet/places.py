@@ -1,6 +1,6 @@
-"""What a person names as source: folders, patterns, lists, `s3://...`; found by fsspec.
+"""The sources named by the user: folders, patterns, lists, `s3://...`; found by fsspec.
 
-A capture's site is called as the first folder below the source that it lies in, else as the source
+A capture's site is named after the first folder below its source, otherwise after the source
 itself. The nearest `site.toml` above a capture, within its source, is its site file.
 """
 
@@ -26,7 +26,7 @@ _MAGIC = frozenset("*?[")
 
 
 def open_place(url: str) -> tuple[Any, str]:
-    """(file system, path in it) of a folder or file; UsageError when it is not to be had."""
+    """(file system, path in it) of a folder or file; UsageError if it is not available."""
     try:
         lake, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
@@ -35,8 +35,9 @@ def open_place(url: str) -> tuple[Any, str]:
 
 
 def jobs(sources: Iterable[str]) -> Iterator[Job]:
-    """All captures and recordings of the sources, each once. InputError for a source that is not
-    there or has none."""
+    """All captures and recordings of the sources, each once. InputError for a missing or empty
+    source.
+    """
     seen: set[str] = set()
     for source in sources:
         found = 0
@@ -110,7 +111,7 @@ def _site_files(fs: Any, root: str, files: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in(fs: Any, root: str, files: dict[str, Any]) -> Iterator[Job]:
-    """The jobs among files (path -> what fsspec says of it), by name."""
+    """The jobs among files (path -> data from fsspec), by name."""
     texts = {
         str(PurePosixPath(name).parent): _site_text(fs, name, about)
         for name, about in files.items()
@@ -149,7 +150,7 @@ def _site_text(fs: Any, name: str, about: dict[str, Any]) -> str:
 
 
 def site_name(text: str) -> str:
-    """What a site file calls the site; empty when it does not, or is none."""
+    """The name of the site in a site file; empty without one, or for an invalid file."""
     try:
         name = tomllib.loads(text).get("site", {}).get("name", "")
     except (tomllib.TOMLDecodeError, AttributeError):
@@ -163,7 +164,7 @@ def _folder_name(name: str, root: str) -> str:
 
 
 def _stamp(about: list[Any], parts: list[str] | None) -> str:
-    """What the store says of a content's version: an ETag, or a time of change."""
+    """The store's version of a content: an ETag, or a time of change."""
     said = [str(one.get("ETag") or one.get("mtime") or one.get("LastModified")) for one in about]
     if parts is None:
         return said[0]

@@ -1,4 +1,4 @@
-"""The driver: finds what is new, gives it to Dask's workers, writes the index.
+"""The driver: finds new captures, passes them to Dask workers, writes the index.
 
 It never holds more than `WAITING_MOST` orders in the scheduler, and loads neither pyarrow nor a
 packet library.
@@ -29,30 +29,30 @@ from panotui.fleet.own_lake import require_own
 from panotui.fleet.places import jobs, open_place
 from panotui.fleet.shut_in import enter, use_scratch
 
-TRIES = 3  # for a capture whose worker was killed under it
-WAITING_MOST = 4  # orders a thread of a worker
+TRIES = 3  # for a capture whose worker was killed
+WAITING_MOST = 4  # orders per worker thread
 FLUSH_S = 5.0
 SCRATCH = "panotui-fleet-"
 JOIN_S = 60.0  # how long a scheduler may have no worker
 
 
 class Outcome(msgspec.Struct):
-    """What one run did."""
+    """The result of one run."""
 
     found: int = 0
     done: int = 0
     known: int = 0  # captures of earlier runs, unchanged
-    unreadable: int = 0  # of these: failed for good in an earlier run
+    unreadable: int = 0  # of these: failed permanently in an earlier run
     failed: list[Entry] = []
     bytes: int = 0
     packets: int = 0
-    start_s: float = 0.0  # until the workers were there
+    start_s: float = 0.0  # until the workers were ready
     seconds: float = 0.0  # from then on
     cpu_s: float = 0.0
     workers: int = 0
 
 
-Told = Callable[[Outcome, int, int, int], None]  # outcome, captures and bytes to do, bytes done
+Told = Callable[[Outcome, int, int, int], None]  # result, captures and bytes to do, bytes done
 
 
 def run(
@@ -66,10 +66,10 @@ def run(
     *,
     alone: bool = False,
 ) -> Outcome:
-    """Analyse what is new in `sources`. `memory`: bytes for each worker; 0 leaves it to Dask.
-    `alone`: this process is for nothing else, and may give up what it does not need for good.
+    """Analyse new captures in `sources`. `memory`: bytes for each worker; 0 leaves it to Dask.
+    `alone`: this process does nothing else, and may give up unneeded rights permanently.
 
-    UsageError for a lake or a scheduler that is not to be had.
+    UsageError for an unavailable lake or scheduler.
     """
     files, root = open_place(lake)
     try:
@@ -81,7 +81,7 @@ def run(
         ) from None
     _end_as_interrupted()
     outcome = Outcome()
-    # the largest first: one that is begun last would keep one worker busy while the others wait
+    # the largest first: one that starts last would keep one worker busy while the others wait
     new = sorted(_new(sources, index, again, outcome), key=lambda job: -job.size)
     if not new:
         return outcome
@@ -106,13 +106,13 @@ def run(
 
 
 def _end_as_interrupted() -> None:
-    """SIGTERM as Ctrl-C: workers end, the index is written, temporary files go."""
+    """SIGTERM like Ctrl-C: workers end, the index is written, temporary files are removed."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _new(sources: Sequence[str], index: Index, again: bool, outcome: Outcome) -> Iterator[Job]:
-    """The jobs that the lake does not know, with what it knows of their places."""
+    """The jobs that the lake does not have, with its data about their places."""
     keys = Counter(entry.key for entry in index.entries.values())
     for job in jobs(sources):
         outcome.found += 1
@@ -130,15 +130,15 @@ def _new(sources: Sequence[str], index: Index, again: bool, outcome: Outcome) ->
 
 @contextlib.contextmanager
 def _local(workers: int, memory: int, scratch: Path) -> Iterator[Client]:
-    # Local workers are ours alone: others on this machine are kept out by certificates that
-    # live as long as the run.
+    # Local workers belong to us only: certificates that live as long as the run keep other users
+    # out.
     with (
         dask_config.set({
             "distributed.scheduler.allowed-failures": TRIES,
-            # the servers of status pages cannot be left out, but they need not say anything
+            # the servers of status pages cannot be left out, but they need not log anything
             "distributed.scheduler.http.routes": [],
             "distributed.worker.http.routes": [],
-            # a worker waits for its analysis: to watch itself meanwhile costs 5 % of a core
+            # a worker waits for its analysis: monitoring itself meanwhile costs 5 % of a core
             "distributed.worker.profile.enabled": False,
             "distributed.admin.system-monitor.interval": "5s",
             "distributed.admin.tick.interval": "1s",
@@ -182,7 +182,7 @@ def _drive(
     outcome: Outcome,
     progress: Told,
 ) -> None:
-    """Keep workers busy until all orders have an answer."""
+    """Keep workers busy until all orders have a result."""
     threads = sum(client.nthreads().values())
     total = sum(job.size for job in new)
     waiting: dict[str, Order] = {}
@@ -220,14 +220,14 @@ def _drive(
 
 
 def _task(order: Order) -> Entry:
-    """Runs in a worker, which alone loads what analyses and writes Parquet."""
+    """Runs in a worker, which alone loads the code for analysis and Parquet."""
     from panotui.fleet.work import work  # it loads pyarrow, which this process must not
 
     return work(order)
 
 
 def _result(future: Any, order: Order) -> Entry:
-    """The worker's entry, or one that says what became of the worker."""
+    """The worker's entry, or one that says what happened to the worker."""
     blank = order.job.entry("")
     try:
         entry = future.result()
@@ -242,7 +242,7 @@ def _result(future: Any, order: Order) -> Entry:
 
 
 def watch(what: str) -> Told:
-    """A line on a terminal's stderr: captures, share, rate, time left; silent elsewhere."""
+    """A line on a terminal's stderr: captures, share, rate, time left; no output otherwise."""
     began = time.monotonic()
     shown = sys.stderr.isatty()
 

@@ -1,7 +1,8 @@
-"""What the index of a lake says of a fleet: a row a site, and findings folded over sites.
+"""The data of a fleet report, from the index of a lake: one row per site, and findings merged over
+sites.
 
-*Availability* is the share of cameras that streamed at the end of each capture, weighted by how
-long the captures are; cameras that a capture could not see do not count. The *trend* is the newest
+*Availability* is the share of cameras that streamed at the end of each capture, weighted by the
+length of the captures; cameras that a capture could not see do not count. The *trend* is the newest
 day's availability less that of the days before it.
 """
 
@@ -43,17 +44,17 @@ class Occurrence(Struct, frozen=True):
 
     site: str
     subject: str
-    text: str  # as it was told last
+    text: str  # the last sentence
     action: str
     severity: str
     captures: int
     first_day: str
     last_day: str
-    is_open: bool  # at the end of the last capture with it, and that is of the site's newest day
+    is_open: bool  # open at the end of the last capture with it, on the site's newest day
 
 
 class Folded(Struct, frozen=True):
-    """The same finding, over all sites that have it, for one maker and software of cameras."""
+    """The same finding over all sites that have it, for one maker and software of cameras."""
 
     id: str
     severity: str
@@ -63,7 +64,7 @@ class Folded(Struct, frozen=True):
     action: str
     occurrences: tuple[Occurrence, ...]
     sites: int
-    of_sites: int  # that have such cameras; or any capture, where it is about no camera
+    of_sites: int  # sites that have such cameras; or any capture, if it is not about a camera
 
 
 class SiteRow(Struct, frozen=True):
@@ -74,17 +75,17 @@ class SiteRow(Struct, frozen=True):
     first_time: str
     last_time: str
     availability: float | None
-    reachable: float | None  # the same of endpoints
+    reachable: float | None  # the same for endpoints
     trend: float | None
     worst: Occurrence | None
     worst_id: str
     days: tuple[Day, ...]
     findings: tuple[tuple[str, Occurrence], ...]  # by id, worst first
-    models: tuple[tuple[str, str, int], ...]  # maker, software, cameras at the most
+    models: tuple[tuple[str, str, int], ...]  # maker, software, largest number of cameras
 
 
 class Fleet(Struct, frozen=True):
-    """All that the pages show."""
+    """All data of the pages."""
 
     sites: tuple[SiteRow, ...]  # worst first
     folded: tuple[Folded, ...]
@@ -95,7 +96,7 @@ class Fleet(Struct, frozen=True):
 
 
 def story(lake: str, days: int) -> Fleet:
-    """Of the `days` days up to the newest one. InputError for what is no lake."""
+    """For the `days` days up to the newest one. InputError if it is not a lake."""
     store, root = open_place(lake)
     try:
         entries = Index(store, root).entries.values()
@@ -107,7 +108,7 @@ def story(lake: str, days: int) -> Fleet:
 
 
 def fleet(entries: Iterable[Entry], days: int) -> Fleet:
-    """The same of lines of an index; those of one content at several places count once."""
+    """The same for lines of an index; equal content at several places counts once."""
     by_key: dict[str, Entry] = {}
     failed: list[Entry] = []
     for entry in entries:
@@ -193,7 +194,7 @@ def _seconds(text: str) -> float:
 
 
 def _share(days: Iterable[Day], what: str) -> float | None:
-    """Of cameras or endpoints that were well; None when none was to be seen."""
+    """Of cameras or endpoints that worked; None if none could be seen."""
     days = tuple(days)
     all_of = sum(getattr(day, what) for day in days)
     return sum(getattr(day, f"{what}_ok") for day in days) / all_of if all_of else None
@@ -249,12 +250,12 @@ def _folded(rows: list[SiteRow], at: dict[str, list[Entry]]) -> tuple[Folded, ..
 
 
 def _action(group: list[Occurrence], template: str) -> str:
-    """What all are told to do; without the names where they differ."""
+    """The common action of all; without names if they differ."""
     told = {one.action for one in group}
     return told.pop() if len(told) == 1 else re.sub(r"\{[^}]*\}", "…", template)
 
 
 @cache
 def findings() -> dict[str, Any]:
-    """What each finding means and asks for."""
+    """The meaning and the action of each finding."""
     return tomllib.loads(files("panotui").joinpath("diagnosis/findings.toml").read_text("utf-8"))

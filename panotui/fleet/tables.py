@@ -1,8 +1,8 @@
-"""The lake's tables: which there are, and their columns, made of the schema of the JSON.
+"""The lake's tables and their columns, derived from the schema of the JSON.
 
-A column is a field of the JSON under its own name; an object inside becomes a column a field
-(`jitter_ms.mean` is `jitter_ms_mean`), and what is nested deeper its JSON as text. A field that is
-added to the schema is a column of the lake.
+A column is a field of the JSON under its own name; an object inside becomes one column per field
+(`jitter_ms.mean` is `jitter_ms_mean`), and deeper nested ones JSON text. A field added to the
+schema becomes a column of the lake.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-# Table -> the field by which its rows belong to a day; rows without one belong to the day on which
-# their capture begins.
+# Table -> the field that gives a row's day; rows without one belong to the day on which their
+# capture begins.
 TABLES = {
     "flows": "first_time", "streams": "first_time", "findings": "first_time",
     "violations": "first_time", "cameras": None, "endpoints": None, "ports": None, "devices": None,
 }  # fmt: skip
-CAPTURES = "captures"  # one row a capture: its source and its counts
+CAPTURES = "captures"  # one row per capture: its source and its counts
 _PLAIN = {"integer": "int", "number": "float", "boolean": "bool", "string": "text"}
 _TIMES = ("_time", "_since", "_success")
 INT64 = 1 << 63
@@ -40,7 +40,7 @@ def columns(table: str) -> dict[str, str]:
 
 
 def capture_columns() -> dict[str, str]:
-    """Those of the table of captures; its counts follow, which are whole numbers."""
+    """Those of the table of captures; its counts follow, which are integers."""
     return {
         "url": "text", "sha256": "text", "format": "text", "packets": "int", "bytes": "int",
         "lost": "int", "malformed": "int", "truncated": "bool", "first_time": "time",
@@ -49,7 +49,7 @@ def capture_columns() -> dict[str, str]:
 
 
 def flat(table: str, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the JSON as its columns; what does not fit into 64 bits is not known."""
+    """A row of the JSON as its columns; a value outside 64 bits counts as unknown."""
     out: dict[str, Any] = {}
     for name, hint in _schema()[table]["items"]["properties"].items():
         value = row.get(name)
@@ -74,7 +74,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _object(hint: dict[str, Any]) -> dict[str, Any] | None:
-    """The fields of a hint that is an object; None for any other."""
+    """The fields of a type hint that is an object; None for another."""
     for one in hint.get("anyOf", [hint]):
         if "properties" in one:
             return dict(one["properties"])

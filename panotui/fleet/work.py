@@ -1,7 +1,7 @@
-"""What a worker does with one capture: fetch it, have it analysed, put the answer into the lake.
+"""The task of a worker: fetch one capture, have it analysed, put the result into the lake.
 
-The analysis is a process of its own, `panotui analyze --json`, whose bytes are kept as they are;
-the rows of the lake are made of them. It inherits no credentials, and no more memory than the
+The analysis is a separate process, `panotui analyze --json`, whose output is kept unchanged; the
+rows of the lake are derived from it. It inherits no credentials, and no more memory than the
 worker's share, and opens nothing but its capture (`commands/analyze_alone`).
 """
 
@@ -42,7 +42,8 @@ from panotui.fleet.tables import TABLES, capture_columns
 from panotui.wire.text import printable
 
 MADE_BY = f"Panotui {__version__}"
-# What the parser of hostile bytes need not know; and whose site file would count under sudo.
+# Variables that the parser of hostile bytes must not see; also those that select a site file under
+# sudo.
 _KEPT_FROM_IT = ("AWS_", "FSSPEC_", "SUDO_", "DASK_")
 EXIT_USAGE, EXIT_INPUT = 2, 3
 MODELS_MOST = 64
@@ -50,7 +51,7 @@ LEAST_BYTES = 256 << 20  # an analysis has at least this much memory
 
 
 class Failed(Exception):
-    """An analysis that gave no answer; `is_final` when trying again would give the same."""
+    """An analysis without a result; `is_final` if a retry would fail in the same way."""
 
     def __init__(self, why: str, is_final: bool) -> None:
         super().__init__(why)
@@ -59,7 +60,7 @@ class Failed(Exception):
 
 
 def work(order: Order) -> Entry:
-    """The task of Dask: it never raises for what is wrong with a capture."""
+    """The Dask task: it never raises for a problem of the capture."""
     job = order.job
     entry = job.entry(MADE_BY)
     try:
@@ -85,16 +86,16 @@ def _answered(order: Order, entry: Entry, scratch: Path) -> Entry:
     stored = f"{root}/{answer_file(key)}"
     files = LakeFiles(scratch, key)
     if not order.is_again and lake.exists(stored):
-        # the same content at another place, or from a driver that was killed
+        # the same content at another place, or from a killed driver
         lake.get_file(stored, str(packed))
         unpack(packed, answer)
-        entry = _read(entry, job, answer, files)  # its rows are there; which days they are of?
+        entry = _read(entry, job, answer, files)  # its rows are in the lake; for which days?
     else:
         cpu_s = _analyse(job, folder / name, answer, scratch, order.memory)
         entry = msgspec.structs.replace(_read(entry, job, answer, files), cpu_s=cpu_s)
         files.put(lake, root, entry.site)
         pack(answer, packed)
-        put_file(lake, packed, stored)  # the last one: where it is, all is
+        put_file(lake, packed, stored)  # written last: if it exists, everything does
     if job.old_key and (job.old_key != key or files.placed):
         remove_rows(lake, root, job.old_site, job.old_days, job.old_key, files.placed)
         if job.old_key != key:
@@ -122,7 +123,7 @@ def _digest(path: Path) -> str:
 
 
 def _scratch() -> str | None:
-    """A folder that Dask clears away when the worker was killed; outside of a worker None."""
+    """A folder that Dask clears away if the worker was killed; outside a worker None."""
     try:
         return str(get_worker().local_directory)
     except ValueError:
@@ -130,7 +131,7 @@ def _scratch() -> str | None:
 
 
 def _share() -> int:
-    """The bytes that one of the worker's threads may use; 0 when nobody set a limit."""
+    """The bytes that one of the worker's threads may use; 0 without a limit."""
     try:
         worker = get_worker()
     except ValueError:
@@ -140,9 +141,11 @@ def _share() -> int:
 
 
 def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) -> float:
-    """Write what `panotui analyze --json` says of it; CPU seconds of that process."""
+    """Write the output of `panotui analyze --json` for it; returns the CPU seconds of that
+    process.
+    """
     command = [sys.executable, "-P", "-m", "panotui", "_analyze"]
-    if job.site_file and not job.is_recording:  # a recording has the site file it was made with
+    if job.site_file and not job.is_recording:  # a recording contains its site file
         site = scratch / SITE_FILE
         site.write_text(job.site_file, "utf-8", "surrogateescape")
         command += ["--site", str(site)]
@@ -151,7 +154,7 @@ def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) 
         temporary = scratch / "temporary"
         temporary.mkdir()
         kept["TMPDIR"] = kept["SQLITE_TMPDIR"] = str(temporary)
-    kept["XDG_CONFIG_HOME"] = str(scratch / "none")  # no person's own site file
+    kept["XDG_CONFIG_HOME"] = str(scratch / "none")  # no user's own site file
     limit = max(LEAST_BYTES, memory or _share()) if memory or _share() else 0
     with answer.open("wb") as out:
         process = subprocess.Popen(
@@ -170,7 +173,7 @@ def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) 
         line = said.splitlines()[-1].removeprefix("panotui: ") if said else ""
         if process.returncode < 0:
             line = f"the analysis was ended by signal {-process.returncode}"
-        elif limit and "memory" in said.lower():  # Python says it, or a library
+        elif limit and "memory" in said.lower():  # reported by Python or a library
             line = f"the analysis needs more than {limit >> 20} MiB. Give workers more: --memory."
         raise Failed(
             line or f"the analysis ended with {process.returncode}",
@@ -180,7 +183,7 @@ def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) 
 
 
 def _read(entry: Entry, job: Job, answer: Path, files: LakeFiles) -> Entry:
-    """The entry with what the answer says; its rows into `files`."""
+    """The entry with the results; their rows go into `files`."""
     with answer.open("rb") as file:
         told = Answer(file)
         source, site = told.head["source"], told.head["site"]
@@ -207,7 +210,7 @@ def _read(entry: Entry, job: Job, answer: Path, files: LakeFiles) -> Entry:
 
 
 def _seen(finding: dict[str, Any], cameras: list[dict[str, Any]]) -> Seen:
-    """With the maker and the software of the camera that it is about."""
+    """With the maker and software of its camera."""
     subject, stream = finding["subject"], finding["stream"]
     about = next(
         (

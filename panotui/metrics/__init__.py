@@ -1,1 +1,1 @@
-"""A running recorder, as a client of its socket, for systems that gather metrics."""
+"""Metrics of a running recorder, as a client of its socket."""

@@ -1,8 +1,8 @@
 """A recorder's state as metrics: frames of its socket in, metric families out.
 
-For a process of its own, without packets: `prometheus_client` is Apache-2.0, which does not go with
-scapy's GPL-2.0-only in one process. Labels are bounded: a site's ports, cameras, endpoints and the
-ids of findings, at most `NAMED_MOST` of each; those left out are counted.
+Runs in a separate process without packets: `prometheus_client` is Apache-2.0, which is not
+compatible with scapy's GPL-2.0-only in one process. Labels are bounded: a site's ports, cameras,
+endpoints and the ids of findings, at most `NAMED_MOST` of each; the rest is counted.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Row = TypeVar("Row")
 
 
 class Recorder:
-    """Asks a recorder for all rows of its panes, a page at a time, on one connection."""
+    """Requests all rows of a recorder's panes, a page at a time, on one connection."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._client: FeedClient | None = None
 
     def frame(self, pane: str, first: int = 0) -> Frame:
-        """One page of a pane; FeedError when nobody answers."""
+        """One page of a pane; FeedError if nobody answers."""
         return self.ask(View(pane=pane, first=first, rows=PAGE))
 
     def ask(self, view: View) -> Frame:
-        """What a view shows; FeedError when nobody answers."""
+        """The frame of a view; FeedError if nobody answers."""
         if self._client is None:
             self._client = FeedClient.connect(self._path)
         try:
@@ -56,31 +56,31 @@ class Recorder:
     def rows(
         self, pane: str, of: Callable[[Frame], tuple[Row, ...]], most: int = NAMED_MOST
     ) -> list[Row]:
-        """All rows of a pane, and one more than are named at the most."""
+        """All rows of a pane, up to one more than the limit of named ones."""
         out: list[Row] = []
         while len(out) <= most:
             frame = self.frame(pane, len(out))
-            page = of(frame)[max(0, len(out) - frame.first) :]  # the last page is a full one, too
+            page = of(frame)[max(0, len(out) - frame.first) :]  # the last page is full, too
             out += page
             if not page or len(out) >= frame.matched:
                 break
         return out
 
     def close(self) -> None:
-        """Connect anew with the next question."""
+        """Close the connection; the next request reconnects."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
 
 class RecorderCollector:
-    """What a registry of `prometheus_client` asks at each scrape."""
+    """The collector that a registry of `prometheus_client` calls at each scrape."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def collect(self) -> Iterator[Metric]:
-        """The families; without a recorder only that it does not answer."""
+        """The metric families; without a recorder only the one that says so."""
         try:
             families = list(self._families())
             up = 1.0
@@ -178,7 +178,7 @@ def _cameras(cameras: tuple[CameraRecord, ...], site: str) -> Iterator[Metric]:
 
 
 def _streams(streams: list[StreamRecord], site: str) -> Iterator[Metric]:
-    """By camera: streams come and go, and their numbers would be endless."""
+    """By camera: streams come and go, and their number would be unlimited."""
     labels = ("site", "camera")
     counted: dict[str, Counter[str]] = {}
     rates: dict[str, float] = {}

@@ -1,6 +1,6 @@
-"""A recorder's state and news for an OpenTelemetry collector: metrics, and log records of events.
+"""A recorder's state and events for an OpenTelemetry collector: metrics and log records.
 
-For a process of its own, as `openmetrics`: the SDK is Apache-2.0 alone. Metrics are those of a
+Runs in a separate process, like `openmetrics`: the SDK is Apache-2.0-only. Metrics are those of a
 scrape; a sample that cannot be delivered is replaced by the next. Log records wait, in order, until
 they are taken: at most `WAITING_MOST`, beyond which the oldest are dropped and counted.
 """
@@ -40,9 +40,9 @@ from panotui.views.frames import View
 
 WAITING_MOST = 10_000  # log records
 BATCH = 512
-EVENTS_MOST = 2_000  # that are asked for at once
-NEWS = 100  # events that come beside an overview
-REFUSED_MOST = 5  # times that a batch is refused, while metrics are taken, before it is dropped
+EVENTS_MOST = 2_000  # requested at once
+NEWS = 100  # events that come with an overview
+REFUSED_MOST = 5  # refusals of a batch, while metrics are accepted, before it is dropped
 EXPORT_S = 10.0
 SCOPE = InstrumentationScope("panotui", __version__)
 SEVERITY = {
@@ -55,15 +55,15 @@ Value = str | int | float | bool
 
 
 class News:
-    """What happened since the last question, as log records; what is open at the first one."""
+    """Events since the last request, as log records; the open findings and violations at first."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._last: int | None = None
-        self.missed = 0  # events that the recorder had forgotten before they were asked for
+        self.missed = 0  # events that the recorder had dropped before they were requested
 
     def records(self, now_ns: int) -> Iterator[LogRecord]:
-        """FeedError when nobody answers."""
+        """The new log records. FeedError if nobody answers."""
         beside = self._recorder.ask(View(pane="overview", news=NEWS))
         site = beside.header.site.name or ""
         events = sorted(beside.events, key=lambda event: event.number)
@@ -74,10 +74,10 @@ class News:
             self._last = newest
             yield from _open_now(findings, violations, site, now_ns)
             return
-        if newest < self._last:  # the recorder was started anew, and counts from one again
+        if newest < self._last:  # the recorder was restarted, and counts from one again
             self._last = 0
         fresh = [event for event in events if event.number > self._last]
-        if len(fresh) < newest - self._last:  # more than come beside an overview
+        if len(fresh) < newest - self._last:  # more than come with an overview
             fresh = [event for event in self._all() if event.number > self._last]
             newest = max(newest, fresh[-1].number if fresh else 0)
             self.missed += newest - self._last - len(fresh)
@@ -89,7 +89,7 @@ class News:
             yield _of_event(event, found.get(about), broken.get(about), site, now_ns)
 
     def _all(self) -> list[EventRecord]:
-        """As many events as the recorder still has, by number."""
+        """All events that the recorder still has, by number."""
         rows = self._recorder.rows("events", lambda frame: frame.events, EVENTS_MOST)
         once = {event.number: event for event in rows}  # some may have come between two pages
         return [once[number] for number in sorted(once)]
@@ -167,7 +167,7 @@ def _record(
 
 
 class Sums:
-    """Since when each counter rises: one that fell (a stream was forgotten) begins anew."""
+    """Start time of each counter: one that fell (a stream was dropped) starts again."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[str, ...]], tuple[float, int]] = {}
@@ -181,7 +181,7 @@ class Sums:
         return start
 
     def forget_all_but(self, kept: set[tuple[str, tuple[str, ...]]]) -> None:
-        """Rows that are not told any more."""
+        """Drop rows that are no longer reported."""
         self._known = {key: said for key, said in self._known.items() if key in kept}
 
 
@@ -213,13 +213,15 @@ def metrics_of(families: Iterable[Family], sums: Sums, now_ns: int) -> list[Metr
 
 
 class Exporter:
-    """Asks the recorder and delivers, one round a time."""
+    """Requests data from the recorder and delivers it, one round at a time."""
 
     def __init__(
         self, recorder: Recorder, endpoint: str, say: Callable[[str], None], site: str
     ) -> None:
-        """`endpoint`: the collector's base, without `/v1/...`. `say`: a line for a person."""
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # `say` says it once
+        """`endpoint`: the collector's base URL, without `/v1/...`. `say`: prints a line for the
+        user.
+        """
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # `say` reports it once
         base = endpoint.rstrip("/")
         self._endpoint = endpoint
         self._say = say
@@ -237,12 +239,12 @@ class Exporter:
         self.dropped = 0
 
     def round(self, now_ns: int) -> bool:
-        """Deliver what there is; whether all of it was taken."""
+        """Deliver all data; returns whether all of it was accepted."""
         try:
             for record in self._news.records(now_ns):
                 self._waiting.append(ReadableLogRecord(record, self._resource, SCOPE))
         except FeedError:
-            pass  # the metrics say that the recorder is away
+            pass  # the metrics report that the recorder is down
         while len(self._waiting) > WAITING_MOST:
             self._waiting.popleft()
             self.dropped += 1
@@ -278,7 +280,7 @@ class Exporter:
                 self._refused += are_metrics_taken
                 if self._refused < REFUSED_MOST:
                     return False
-                self.dropped += len(batch)  # something in it is not to be had for this collector
+                self.dropped += len(batch)  # this collector rejects something in it
             self._refused = 0
             for _ in batch:
                 self._waiting.popleft()

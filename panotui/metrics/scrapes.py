@@ -1,4 +1,4 @@
-"""The server that Prometheus asks: HTTP on one port, a thread a question."""
+"""The HTTP server for Prometheus: one port, one thread per request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # the other ones ask who the address belongs to
+        TCPServer.server_bind(self)  # the others would resolve the address's name
         self.server_name = str(self.server_address[0])
         self.server_port = int(self.server_address[1])
         self.setup_environ()
@@ -26,15 +26,16 @@ class _ServerOf6(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    """Says nothing of each question."""
+    """Does not log requests."""
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
 def server(recorder: Recorder, address: str, port: int) -> WSGIServer:
-    """Bound and listening; it answers from `serve_forever` on. OSError where the port is not to be
-    had; 0 is a free one."""
+    """Bound and listening; `serve_forever` answers requests. OSError if the port is not available;
+    0 takes a free one.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RecorderCollector(recorder))
     kind = _ServerOf6 if ":" in address else _Server

@@ -1,1 +1,1 @@
-"""The folder of a recording: written, rolled up, read again."""
+"""The folder of a recording: writing, roll-up, reading."""

@@ -1,9 +1,9 @@
-"""A day of a recording by itself: looked at, checked, copied, taken out.
+"""Single days of a recording: list, check, copy, remove.
 
-A day is a span of time, from midnight to midnight where the caller stands. All of it is in one
-database, so what lasts longer than a day (a connection, a finding, how a camera stood) is not cut:
-it is in the copy of every day in which it was, and goes with the last of them. A copy is a whole
-recording of its own, with a list of the SHA-256 of its files that `sha256sum -c` reads.
+A day is a span of time, from midnight to midnight in the caller's zone. All days are in one
+database, so that anything that lasts longer than a day (a connection, a finding, a camera's state)
+is not split: it is in the copy of every day that it touches, and is removed with the last of them.
+A copy is a complete recording, with a list of the SHA-256 of its files that `sha256sum -c` reads.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from panotui.recording.packing import Unpacker
 from panotui.recording.reader import Recording
 
 SUMS = "SHA256SUMS"
-REMOVED = "a person removed this day"  # the reason of the gap that it leaves
+REMOVED = "a person removed this day"  # reason of the gap that a removed day leaves
 _ROWS_AT_ONCE = 500
 
-# What is of a day, by table: [:start, :end) in ns, [:start_s, :end_s) in s. Samples tell of the
+# Data of a day, by table: [:start, :end) in ns, [:start_s, :end_s) in s. Samples describe the
 # second before theirs.
 _SAMPLES = "time_s > :start_s AND time_s <= :end_s"
 _WITHIN: dict[str, str] = {
@@ -47,13 +47,14 @@ _WITHIN: dict[str, str] = {
     "finding": "(cleared_ns IS NULL OR cleared_ns >= :start) AND first_ns < :end",
     "violation": "last_ns >= :start AND first_ns < :end",
 }
-# Rows that stand until the next one of the same key: the last before the day is of it, too.
+# Rows that are valid until the next one of the same key: the last one before the day also belongs
+# to it.
 _STANDING: dict[str, tuple[str, str, str]] = {
     "endpoint_sample": ("session, name", "time_s", ":start_s"),
     "strip": ("session, key", "time_s", ":start_s"),
     "clock": ("session", "time_ns", ":start"),
 }
-# What goes with a day: of what lasts, only what lay in it from beginning to end.
+# Data removed with a day: of lasting things only those that lie within it.
 _GONE: dict[str, str] = {
     **{t: w for t, w in _WITHIN.items() if t not in ("gap", "flow", "finding", "violation")},
     "snapshot": "time_ns >= :start AND time_ns < :end"
@@ -65,12 +66,12 @@ _GONE: dict[str, str] = {
 
 
 class Day(Struct, frozen=True):
-    """A day and what the recording holds of it."""
+    """A day, and its data in the recording."""
 
     date: str  # 2026-11-30
     start_ns: int
     end_ns: int  # the next midnight
-    first_ns: int  # what of it lies within the recording
+    first_ns: int  # its part within the recording
     last_ns: int
     recorded_s: int
     flows: int
@@ -81,7 +82,7 @@ class Day(Struct, frozen=True):
     evidence_bytes: int
 
     def within(self) -> dict[str, int]:
-        """What the statements ask with."""
+        """Parameters of the statements."""
         return {
             "start": self.start_ns, "end": self.end_ns,
             "start_s": self.start_ns // SECOND, "end_s": self.end_ns // SECOND,
@@ -89,14 +90,14 @@ class Day(Struct, frozen=True):
 
 
 class Checked(Struct, frozen=True):
-    """What a look at every row and file of a day found."""
+    """The result of checking every row and file of a day."""
 
     rows: int
     damaged: int  # rows that cannot be read
     files: int
-    changed: tuple[str, ...]  # evidence that is not as it was written
-    missing: tuple[str, ...]  # evidence that the recording names and that is not there
-    unfinished: tuple[str, ...]  # evidence that was never closed, so nothing is known of it
+    changed: tuple[str, ...]  # evidence files whose content has changed
+    missing: tuple[str, ...]  # missing evidence files
+    unfinished: tuple[str, ...]  # evidence files that were never closed: unknown content
 
     @property
     def is_whole(self) -> bool:
@@ -104,14 +105,14 @@ class Checked(Struct, frozen=True):
 
 
 def days(recording: Recording, zone: tzinfo | None) -> list[Day]:
-    """Every day in which something was recorded, oldest first. `zone` None: this machine's."""
+    """Every day with recorded data, oldest first. `zone` None: this machine's."""
     with closing(folders.open_for_reading(recording.path)) as connection:
         found = [_day(recording, connection, *span) for span in _spans(recording, zone)]
     return [day for day in found if day.recorded_s or day.events]
 
 
 def day_of(recording: Recording, date: str, zone: tzinfo | None) -> Day:
-    """One of them. UsageError for a day that is none of it."""
+    """One of them. UsageError for a day without data."""
     known = days(recording, zone)
     for day in known:
         if day.date == date:
@@ -126,7 +127,7 @@ def _spans(recording: Recording, zone: tzinfo | None) -> Iterator[tuple[str, int
     end_s = recording.end_ns // SECOND
     date = start.date()
     while True:
-        # by the calendar: a day on which clocks change has 23 or 25 hours
+        # by the calendar: a day with a clock change has 23 or 25 hours
         begin = _midnight_s(date.year, date.month, date.day, zone)
         if begin > end_s:
             return
@@ -152,7 +153,7 @@ def _day(
             query = f"SELECT {what} FROM {table} WHERE {_WITHIN[table]}"  # noqa: S608 - names of ours
             return int(connection.execute(query, at).fetchone()[0] or 0)
         except (*schema.DAMAGE, TypeError, ValueError):
-            return 0  # `check` says what is damaged
+            return 0  # `check` reports the damage
 
     files = [e for e in recording.evidence_files() if start <= e.time_ns < end]
     return Day(
@@ -190,7 +191,7 @@ def check(recording: Recording, day: Day) -> Checked:
                     except (ValueError, TypeError, RecursionError):
                         damaged += 1
             except schema.DAMAGE:
-                damaged += 1  # a damaged page: what would have followed is not known
+                damaged += 1  # a damaged page: the rows after it are unknown
         known = _evidence(connection, day)
     there = {e.file: e for e in recording.evidence_files(look=True)}
     return Checked(
@@ -212,9 +213,9 @@ def _evidence(connection: sqlite3.Connection, day: Day) -> list[str]:
 
 
 def copy(recording: Recording, day: Day, target: Path) -> Path:
-    """Write a day as a recording of its own; `target` must be new. Returns the list of its sums.
+    """Write a day as a separate recording; `target` must be new. Returns the list of checksums.
 
-    UsageError where it cannot be written, InputError where the day cannot be read.
+    UsageError if it cannot be written, InputError if the day cannot be read.
     """
     try:
         target.mkdir(mode=0o750)
@@ -239,7 +240,7 @@ def _copy_rows(recording: Recording, day: Day, target: Path) -> None:
     ):
         source.text_factory = _as_it_is
         schema.create(made)
-        made.execute("PRAGMA journal_mode = DELETE")  # one file, that reading never changes
+        made.execute("PRAGMA journal_mode = DELETE")  # a single file, which reading never changes
         made.execute("BEGIN")
         try:
             for table in ("meta", "known"):
@@ -265,7 +266,7 @@ def _copy_rows(recording: Recording, day: Day, target: Path) -> None:
 
 
 def _as_it_is(raw: bytes) -> str:
-    """A copy holds what the recording holds: reading makes text printable."""
+    """A copy keeps the raw text: reading would make it printable."""
     return raw.decode("utf-8", "replace")
 
 
@@ -276,7 +277,7 @@ def _fill(made: sqlite3.Connection, table: str, found: Any) -> None:
 
 
 def _sessions(source: sqlite3.Connection, day: Day) -> Any:
-    """The runs of the recorder in that day, as long as they lasted in it."""
+    """The recorder's runs on that day, as far as they lasted on it."""
     return source.execute(
         "SELECT id, max(start_ns, :start), min(end_ns, :end - 1), wall_start_ns, wall_end_ns,"
         " version, CASE WHEN end_ns < :end THEN ended ELSE 'closed' END FROM session"
@@ -286,7 +287,7 @@ def _sessions(source: sqlite3.Connection, day: Day) -> Any:
 
 
 def _still(table: str, key: str, time: str, start: str) -> str:
-    """The rows of a day and the last of each key before it, which stands at its start."""
+    """The rows of a day and the last of each key before it, which is valid at its start."""
     end = start.replace("start", "end")
     return (
         f"SELECT * FROM {table} WHERE {time} >= {start} AND {time} < {end} UNION ALL"  # noqa: S608
@@ -307,9 +308,9 @@ def _sums(target: Path) -> Path:
 
 
 def remove(recording: Recording, day: Day) -> None:
-    """Take a day out of its recording: it is a gap from then on. Others stay as they are.
+    """Remove a day from its recording, which leaves a gap. Other days stay unchanged.
 
-    UsageError for a day that is being written, and for the only one there is.
+    UsageError for a day that is being written, and for the only one.
     """
     if day.last_ns >= recording.newest_ns and folders.is_written(recording.path):
         raise UsageError(f"days {day.date}", "it is being written", "Remove it when it is over.")

@@ -1,7 +1,7 @@
 """Numbers of events that are unique in a recording of several runs.
 
-Each run counts its events from 1. In a recording a number holds which run that was, too; those of
-the first run stay as they are.
+Each run counts its events from 1. In a recording a number also contains the run; numbers of the
+first run are unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ RUN_SHIFT = 32
 
 
 def whole_number(number: int, session: int) -> int:
-    """An event's number among all runs; in the first run as it was."""
+    """An event's number among all runs; unchanged in the first run."""
     return number + (session - 1 << RUN_SHIFT)
 
 

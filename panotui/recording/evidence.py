@@ -1,10 +1,10 @@
-"""Evidence: which packets a recording keeps, and for which violation and finding.
+"""Evidence: which packets a recording keeps for which violation and finding.
 
-Joined to the ticks of a pump, or of the link to live meters. All control packets go into segments;
-when the engine tells a new violation or finding, the file with its name gets the packets before and
-after and how their flows began, so that it can be read alone. The packets themselves are kept
-beside the meters (`keeper`); here they are asked for, one incident at a time, and written through
-the recorder.
+It joins the ticks of a pump, or of the connection to live meters. All control packets go into
+hourly segments. For a new violation or finding of the engine, a file with its name gets the packets
+before and after, and the first packets of their flows, so that it can be read alone. The packets
+are kept beside the meters (`packet_keeper`); here they are requested, one incident at a time, and
+written through the recorder.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 INCIDENTS_WAITING = 32
 SEGMENT_BYTES = 16_000_000
 SEGMENT_NS = 3600 * SECOND
-ANSWER_S = 3.0  # that the last answers are waited for
+ANSWER_S = 3.0  # wait for the last answers
 
 
 class Ticking(Protocol):
-    """A pump, or the link to live meters."""
+    """A pump, or the connection to live meters."""
 
     engine: Engine
     on_tick: list[Callable[[int], None]]
 
 
 class Keeps(Protocol):
-    """A recorder, or whoever else takes evidence."""
+    """A recorder, or another taker of evidence."""
 
     @property
     def limits(self) -> Limits: ...
 
     def keep(self, evidence: Evidence) -> bool:
-        """Take packets for a file; false when there is no room for them now."""
+        """Take packets for a file; false if there is no room for them now."""
 
 
 class Incident(Struct):
-    """A violation or finding whose packets are being gathered."""
+    """A violation or finding whose packets are being collected."""
 
     subject: str  # "finding:KEY", "violation:ID"
     name: str
@@ -66,7 +66,7 @@ class Incident(Struct):
 
 
 class EvidenceTap:
-    """Joins itself to the ticks; writes through the recorder."""
+    """Joins the ticks; writes through the recorder."""
 
     def __init__(
         self,
@@ -77,10 +77,11 @@ class EvidenceTap:
         *,
         redact: bool = False,
     ) -> None:
-        """`keeping`: what the keepers were told, too. `redact`: secrets in packets are written over
-        with zeros."""
+        """`keeping`: the setting given to the keepers. `redact`: secrets in packets are overwritten
+        with zeros.
+        """
         self._redactor = Redactor() if redact else None
-        # a file can only be removed as a whole: small ones where little may be kept
+        # a file can only be removed as a whole: files are small if little may be kept
         self._segment_most = min(SEGMENT_BYTES, recorder.limits.evidence_bytes // 16)
         self._after_ns = (keeping or Keeping()).after_ns
         self._engine = pump.engine
@@ -89,26 +90,26 @@ class EvidenceTap:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._waiting: list[Incident] = []
         self._due: deque[Incident] = deque()
-        self._asked: tuple[int, Incident] | None = None  # the question, and what it is for
-        self._segment_asked: dict[int, str] = {}  # questions for the openings before a segment
+        self._asked: tuple[int, Incident] | None = None  # the request, and its purpose
+        self._segment_asked: dict[int, str] = {}  # requests for the openings before a segment
         self._questions = 0
         self._number = 0
         self._segment = ""
         self._segment_ns = 0
         self._segment_bytes = 0
         self._now_ns = 0
-        self.lost = 0  # files that found no room with the recorder, or had no answer
+        self.lost = 0  # files that the recorder had no room for, or that got no answer
         pump.on_tick.append(self.tick)
 
     def gathers(self, subject: str) -> bool:
-        """Whether the packets of this finding or violation are on their way."""
+        """Whether the packets of this finding or violation are being collected."""
         asked = () if self._asked is None else (self._asked[1],)
         return any(i.subject == subject for i in (*self._waiting, *self._due, *asked))
 
     # ------------------------------------------------------------------ seconds
 
     def tick(self, now_ns: int) -> None:
-        """Look for news, write what is complete."""
+        """Look for new incidents, write complete ones."""
         self._now_ns = now_ns
         self._control_segment(now_ns)
         self._news(now_ns)
@@ -117,7 +118,7 @@ class EvidenceTap:
         self._take()
 
     def finish(self) -> None:
-        """Write what still waits for its seconds after."""
+        """Write the incidents that still wait for packets after them."""
         self._due += self._waiting
         self._waiting.clear()
         self._control_segment(self._now_ns)
@@ -127,7 +128,7 @@ class EvidenceTap:
                 break
 
     def _take(self, timeout_s: float = 0.0) -> bool:
-        """Ask for what is due, take the answers that are there; false when there was none."""
+        """Request the packets that are due, take available answers; false without one."""
         any_answer = False
         while True:
             if self._asked is None and self._due:
@@ -191,8 +192,8 @@ class EvidenceTap:
             )
 
     def _hosts_of(self, finding: FindingRecord) -> tuple[str, ...]:
-        """Whose packets prove it; all, when it is of nobody alone."""
-        snapshot = self._engine.snapshot()  # costs much, and only for what is new
+        """The hosts whose packets prove it; empty means all hosts."""
+        snapshot = self._engine.snapshot()  # expensive, and only for new ones
         cameras = (c for c in snapshot.cameras if finding.camera in (c.name, c.address))
         address = next((c.address for c in cameras), None)
         address = address or next((s.src for s in snapshot.streams if s.id == finding.stream), None)
@@ -216,7 +217,7 @@ class EvidenceTap:
         self._waiting.append(incident)
 
     def _newest_proofs(self, incident: Incident) -> tuple[EvidenceRecord, ...]:
-        """What proves it by now: more may have come in the seconds after."""
+        """Its evidence now: there may be more from the seconds after."""
         for finding in self._engine.snapshot().findings:
             if finding.first_time_ns == incident.time_ns and key_of(finding) == incident.subject:
                 return proofs_of(finding)

@@ -1,8 +1,7 @@
-"""Packets of one matter out of a recording, as a file that can be read alone.
+"""Exports the packets of one finding or violation as a file that can be read alone.
 
-What a recording kept for a finding or violation is copied as it is. Where it kept no file for it
-(it is information only, or the file was removed for its size) the packets around it are cut out of
-the control packets.
+A recorded evidence file is copied unchanged. If there is none (the finding is information only, or
+the file was removed for its size), the packets around it are cut out of the control packets.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from panotui.state.marks import key_of
 from panotui.wire.text import printable
 
 GATHERED = "those of the seconds after it are still gathered"
-BEFORE_NS, AFTER_NS = 10 * SECOND, 5 * SECOND  # that are cut around a matter
+BEFORE_NS, AFTER_NS = 10 * SECOND, 5 * SECOND  # cut around a finding or violation
 
 
 class Saved(NamedTuple):
-    """What was written."""
+    """The exported file."""
 
     path: Path
     packets: int
     frames: tuple[FrameRecord, ...]
-    cut: bool  # out of the control packets: there was no file for it
-    changed: bool = False  # the recording's file is not any more as it was written
+    cut: bool  # from the control packets: there was no file for it
+    changed: bool = False  # the recording's file has been changed since it was written
 
     def text(self, name: str) -> str:
-        """One line for a person, to whom the file is `name`."""
+        """One line for a user who knows the file as `name`."""
         proof = f", frame {self.frames[0].frame} shows it" if self.frames else ""
         what = "control packets around it" if self.cut else "packets"
         warning = "; the file was changed since it was recorded" if self.changed else ""
@@ -52,13 +51,13 @@ class Saved(NamedTuple):
 
 
 class RecordingPackets:
-    """The packets of a recording that is looked at (`views.provider.Packets`)."""
+    """The packets of a recording under review (`views.provider.Packets`)."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
 
     def of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
-        return None  # the reader has told it already
+        return None  # the reader has reported it already
 
     def save(self, key: str, target: Path) -> Saved:
         return save(self._recording, key, target)
@@ -87,8 +86,8 @@ class RecorderPackets:
 def save(recording: Recording, key: str, target: Path) -> Saved:
     """Write the packets of `key` into the new file `target`.
 
-    `key`: "finding:KEY", "violation:ID", or what `matching` knows. UsageError when it names nothing
-    or several, when there is no packet of it, or `target` exists or cannot be written.
+    `key`: "finding:KEY", "violation:ID", or anything that `matching` accepts. UsageError if it
+    names nothing or several, if there is no packet, or if `target` exists or cannot be written.
     """
     subject, since_ns, record = _one(recording, key)
     kept = [e for e in recording.evidence_files() if e.subject == subject and e.time_ns == since_ns]
@@ -106,8 +105,9 @@ def save(recording: Recording, key: str, target: Path) -> Saved:
 def matching(
     recording: Recording, key: str
 ) -> list[tuple[str, int, FindingRecord | ViolationRecord]]:
-    """(subject, since_ns, record) of what `key` names, oldest first: a subject, the id of a
-    finding or violation, a finding's key, or an evidence file's name."""
+    """(subject, since_ns, record) of the matches of `key`, oldest first: a subject, the id of a
+    finding or violation, a finding's key, or an evidence file's name.
+    """
     known: list[FindingRecord | ViolationRecord] = [
         *recording.findings(), *recording.violations(),
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def _one(recording: Recording, key: str) -> tuple[str, int, FindingRecord | Viol
         raise UsageError(
             f"evidence {shown}", f"that names {len(subjects)}: {some}", "Name one of them."
         )
-    return found[-1]  # its newest life
+    return found[-1]  # its newest period
 
 
 def _copied(recording: Recording, kept: EvidenceFileRecord, target: Path) -> Saved:
@@ -199,7 +199,7 @@ def _packets(path: Path, first_ns: int, last_ns: int) -> list[tuple[str, int, in
                     (interface.name, interface.linktype, time_ns, raw, int(batch.wire_length[row]))
                 )
     except InputError:
-        pass  # what is torn ends it
+        pass  # a truncated block ends it
     finally:
         source.close()
     return found

@@ -1,7 +1,8 @@
-"""What an evidence file says of its packets: which prove the matter, and what the others are.
+"""The content of an evidence file: the packets that prove a finding or violation, and their
+context.
 
-Packets kept by the meters in, blocks of pcapng with a comment on each packet that has something to
-say out, and the frame numbers of those that prove it.
+Packets kept by the meters in; blocks of pcapng with comments, and the frame numbers of the packets
+that prove it, out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from panotui.recording.pcapng import PcapngFile
 from panotui.recording.redacting import COMMENT, Redactor
 from panotui.runtime.pipe import PacketRows, Why
 
-SAME_PACKET_NS = 10 * SECOND  # two meters may number different packets alike
+SAME_PACKET_NS = 10 * SECOND  # two meters may give different packets the same number
 CONTEXT = {
     int(Why.OPENING): "context: how a flow began that this is about",
     int(Why.NAMING): "context: names a host that this is about",
@@ -26,10 +27,10 @@ CONTEXT = {
 
 
 class Written(NamedTuple):
-    """What a file was given."""
+    """The content added to a file."""
 
     packets: int
-    frames: tuple[FrameRecord, ...] = ()  # numbers begin with 1 at the first of these packets
+    frames: tuple[FrameRecord, ...] = ()  # numbers start with 1 at the first of these packets
 
 
 def write_incident(
@@ -41,10 +42,10 @@ def write_incident(
     *,
     redactor: Redactor | None = None,
 ) -> Written:
-    """Write packets that prove something behind those that explain them.
+    """Write packets that prove something, after those that explain them.
 
-    Each packet that a proof names gets its text and the `title` as comment; where none is there,
-    the packet nearest in time to the first proof says so.
+    Each packet named by the evidence gets its text and the `title` as comment; without such a
+    packet, the one nearest in time to the first evidence gets them.
     """
     number = np.concatenate([np.frombuffer(rows.number, np.int64) for rows in (context, packets)])
     time_ns = np.concatenate([np.frombuffer(rows.time_ns, np.int64) for rows in (context, packets)])
@@ -70,7 +71,7 @@ def write_incident(
 def _frames(
     number: I64, time_ns: I64, proofs: Sequence[EvidenceRecord]
 ) -> dict[int, EvidenceRecord]:
-    """Row of each packet that a proof names: the first proof of each."""
+    """Row of each packet named by the evidence: the first one for each."""
     found: dict[int, EvidenceRecord] = {}
     for proof in proofs:
         if proof.packet is None:
@@ -86,15 +87,16 @@ def _frames(
 
 
 def write_rows(rows: PacketRows, file: PcapngFile, *, redactor: Redactor | None = None) -> Written:
-    """Write packets. With a `redactor`, those that hold secrets are written without."""
+    """Write packets. With a `redactor`, packets with secrets are redacted."""
     if redactor is not None:
         look_through((rows,), redactor)
     return _write(rows, file, {}, redactor)
 
 
 def look_through(parts: Sequence[PacketRows], redactor: Redactor) -> None:
-    """Show the redactor all packets first: a segment may come before the one whose secret it
-    ends."""
+    """Show the redactor all packets first: a segment may come before the one in which its secret
+    begins.
+    """
     for rows in parts:
         for raw, *_rest in _packets(rows):
             redactor.redacted(raw)
@@ -103,7 +105,7 @@ def look_through(parts: Sequence[PacketRows], redactor: Redactor) -> None:
 def _write(
     rows: PacketRows, file: PcapngFile, comments: dict[int, str], redactor: Redactor | None
 ) -> Written:
-    """`comments` by row stand before what a packet of the context says of itself."""
+    """`comments` by row precede the comment of a context packet."""
     for row, (raw, wire_length, time_ns, interface) in enumerate(_packets(rows)):
         kept = raw if redactor is None else redactor.redacted(raw)
         said = comments.get(row) or CONTEXT.get(rows.why[row], "")
@@ -129,7 +131,7 @@ def _packets(rows: PacketRows) -> Iterator[tuple[bytes, int, int, int]]:
     for end, size, wire_length, time_ns, interface, vlan_tci in columns:
         raw = rows.data[end - size : end]
         if vlan_tci >= 0 and size >= 14:
-            # The interface took the tag off; put it back where it was.
+            # The NIC removed the tag; put it back.
             raw = raw[:12] + b"\x81\x00" + vlan_tci.to_bytes(2, "big") + raw[12:]
             wire_length += 4
         yield raw, wire_length, time_ns, interface

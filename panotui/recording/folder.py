@@ -1,7 +1,7 @@
-"""The folder `NAME.panotui/`: where its parts are, who may write to it, and how it is opened.
+"""The folder `NAME.panotui/`: its parts, its single writer, and how it is opened.
 
-One writer at a time holds `recorder.lock`. What an unclean end left behind (a torn evidence file)
-is repaired on opening for writing; readers never change anything.
+One writer at a time holds `recorder.lock`. Remains of an unclean end (a truncated evidence file)
+are repaired on opening for writing; readers never change anything.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ exports/           what somebody wrote out of the screen
 
 
 def prepare(path: Path, shown: Path) -> None:
-    """Make what the folder needs to have; `shown` is its name for a person.
+    """Create the needed parts of the folder; `shown` is its name for the user.
 
-    UsageError when it cannot be made or is something else.
+    UsageError if it cannot be created or is not a recording.
     """
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -49,16 +49,16 @@ def prepare(path: Path, shown: Path) -> None:
 
 
 def _close_to_others(part: Path) -> None:
-    """Take what an earlier run with another umask left to others away from them."""
+    """Remove access that an earlier run with another umask left to others."""
     mode = part.lstat().st_mode
     if (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and mode & 0o027:
         part.chmod(mode & ~0o027)
 
 
 def held_open(path: Path) -> tuple[int, Path]:
-    """(descriptor, path through it): the folder stays reachable when privileges are dropped.
+    """(descriptor, path through it): the folder stays reachable after privileges are dropped.
 
-    Where there is no /proc, the path itself and -1.
+    Without /proc, -1 and the path itself.
     """
     if not Path("/proc/self/fd").exists():
         return -1, path
@@ -74,7 +74,7 @@ def let_go(descriptor: int) -> None:
 def lock(path: Path, shown: Path) -> int:
     """Take the writer's lock; returns the descriptor that holds it.
 
-    UsageError "recorder already running" when another process has it.
+    UsageError "recorder already running" if another process has it.
     """
     try:
         descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -102,7 +102,7 @@ def is_written(path: Path) -> bool:
     try:
         descriptor = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return False  # nobody has ever recorded into it, or nobody else may know
+        return False  # nothing was recorded into it, or nobody else may know
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -113,7 +113,7 @@ def is_written(path: Path) -> bool:
 
 
 def try_writing(path: Path) -> None:
-    """Write a little into the folder and take it away again. OSError."""
+    """Write a little into the folder and remove it again. OSError."""
     probe = path / PROBE
     descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
@@ -125,7 +125,7 @@ def try_writing(path: Path) -> None:
 
 
 def open_for_writing(path: Path, shown: Path | None = None) -> sqlite3.Connection:
-    """The database, created or brought up to date; the caller holds the lock."""
+    """The database, created or converted; the caller holds the lock."""
     file = path / DATABASE
     try:
         new = not file.exists() or file.stat().st_size == 0
@@ -155,9 +155,9 @@ def open_for_writing(path: Path, shown: Path | None = None) -> sqlite3.Connectio
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """The database, read-only, also while a recorder writes and on a read-only medium.
 
-    All text that it gives is printable.
+    All its text is printable.
 
-    InputError when it is no recording, or one of a newer format. An older format is converted in a
+    InputError if it is not a recording, or has a newer format. An older format is converted in a
     copy in memory, so that reading changes nothing on disk.
     """
     file = path / DATABASE
@@ -199,7 +199,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 
 
 def _text(raw: bytes) -> str:
-    """A recording may come from anywhere: its text is made printable where it is read."""
+    """A recording may come from anywhere: its text is made printable on reading."""
     return clean_text(raw.decode("utf-8", "surrogateescape"))
 
 

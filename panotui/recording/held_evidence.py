@@ -1,7 +1,7 @@
-"""Evidence of a live screen without a recorder: the packets of the newest matters, in memory.
+"""Evidence of a live screen without a recorder: the packets of the newest incidents, in memory.
 
-Stands where a recorder does for `EvidenceTap`, and answers `w` on the screen: what is held of a
-finding or violation is written as pcapng then, and not before. Bounded; what is oldest goes first.
+It replaces the recorder for `EvidenceTap`, and serves `w` on the screen: only then are the held
+packets of a finding or violation written as pcapng. Bounded; the oldest are dropped first.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from panotui.runtime.pipe import HEADER_BYTES, Keeping
 
 HELD_BYTES = 8 << 20
 HELD_MOST = 64
-# The screen shares its machine with the application: less than a recorder holds, and no packet for
-# a file of all control packets, which there is none of.
+# The screen shares its machine with the application: it holds less than a recorder, and no packets
+# for files with all control packets.
 KEEPING = Keeping(bulk_bytes=HEADER_BYTES, ring_bytes=4 << 20, segments=False)
 
 
@@ -36,7 +36,7 @@ class HeldEvidence:
         self.gathers: Callable[[str], bool] = lambda _key: False  # `EvidenceTap.gathers`
 
     def keep(self, evidence: Evidence) -> bool:
-        """Hold these packets; false for those of no matter, and for more than is ever held."""
+        """Hold these packets; false for those without an incident, and for more than the limit."""
         if not evidence.subject or evidence.bytes > self._most_bytes:
             return False
         earlier = self._held.pop((evidence.subject, evidence.time_ns), None)
@@ -51,8 +51,9 @@ class HeldEvidence:
         return None  # there is no file yet whose frames could be named
 
     def save(self, key: str, target: Path) -> Saved:
-        """Write what is held of `key` ("finding:KEY", "violation:ID") into the new file `target`.
-        NotYetError while they are gathered, UsageError when nothing is held; OSError."""
+        """Write the held packets of `key` ("finding:KEY", "violation:ID") into the new file
+        `target`. NotYetError while they are being collected, UsageError if there are none; OSError.
+        """
         if self.gathers(key):
             raise NotYetError("packets", GATHERED)
         found = next((e for e in reversed(self._held.values()) if e.subject == key), None)

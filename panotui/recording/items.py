@@ -1,4 +1,4 @@
-"""What a recorder's worker is handed: a second, a part of one, a mark, packets."""
+"""Input of a recorder's worker: a second, a part of one, a mark, packets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from panotui.recording.pcapng import PcapngFile
 
 
 class Second(Struct):
-    """What one second brought."""
+    """The data of one second."""
 
     snapshot: Snapshot
     flows: list[FlowRecord] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Second(Struct):
 
 
 class Part(Struct):
-    """Flows as they stood within a second that is not over."""
+    """Flows within a second that is not over."""
 
     time_ns: int
     flows: list[FlowRecord]
@@ -39,15 +39,15 @@ class Known(Struct):
 
 
 class Evidence(Struct):
-    """Packets to keep: a file's name and comment, and what writes them into it."""
+    """Packets to keep: a file's name and comment, and the function that writes them into it."""
 
     file: str
     title: str
-    time_ns: int  # since when there is what it is about
+    time_ns: int  # start of the incident
     write: Callable[[PcapngFile], Written]
-    stays_open: bool = False  # more will come for this file soon
+    stays_open: bool = False  # more packets will follow for this file soon
     subject: str = ""  # "finding:KEY", "violation:ID"
-    bytes: int = 0  # of packets, about
+    bytes: int = 0  # of packets, approximately
 
 
 class Flush(Struct):
@@ -63,7 +63,7 @@ def is_stop(event: EventRecord) -> bool:
 
 
 def join(earlier: Second, later: Second) -> Second:
-    """Two seconds that the disk was too slow for: the newer picture, all flows and events."""
+    """Two seconds merged because the disk is too slow: the newer snapshot, all flows and events."""
     flows = {flow.id: flow for flow in earlier.flows}
     flows.update((flow.id, flow) for flow in later.flows)
     return Second(later.snapshot, list(flows.values()), earlier.events + later.events)

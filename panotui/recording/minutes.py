@@ -1,4 +1,4 @@
-"""A recording as minutes, from which habits are learnt and with which they are compared."""
+"""A recording as minutes, for learning habits and for comparing with them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Stream(Struct):
 
 
 class _Contacts(Struct):
-    """What began in one minute."""
+    """Connections that began in one minute."""
 
     endpoints: dict[str, float | None] = field(default_factory=dict)
     peers: dict[str, None] = field(default_factory=dict)
@@ -34,7 +34,7 @@ _COLUMNS = ("camera", "rate_bps", "packets", "lost", "frames_s", "keyframes_s", 
 
 
 def minutes(recording: Recording) -> Iterator[Minute]:
-    """Each minute in which the recorder ran, in the order of time."""
+    """Each minute in which the recorder ran, in order of time."""
     contacts = _contacts(recording)
     readers = _readers(recording)
     for minute, streams in _by_minute(recording):

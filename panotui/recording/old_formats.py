@@ -1,7 +1,7 @@
-"""Brings recordings of older formats up to date: one function a version.
+"""Converts recordings of older formats: one function per version.
 
-The lay-outs of older versions stand here as they were: what `schema` says now is no help when a
-recording of the first year is opened.
+The layouts of older versions are repeated here: the present one in `schema` does not help to open
+an old recording.
 """
 
 from __future__ import annotations
@@ -44,15 +44,16 @@ Converter = Callable[[sqlite3.Connection], None]
 
 
 def _with_seconds_of_streams(connection: sqlite3.Connection) -> None:
-    """Version 2: what a stream lost and showed in the second; not known of older ones."""
+    """Version 2: losses and pictures of a stream per second; unknown for older ones."""
     for column in ("lost_s REAL", "frames_s REAL", "keyframes_s REAL", "frame_bytes INTEGER"):
         connection.execute(f"ALTER TABLE stream_sample ADD COLUMN {column}")
 
 
 def _with_sessions_apart(connection: sqlite3.Connection) -> None:
-    """Version 3: seconds are each session's own, snapshots numbered as written, steps of the clock.
+    """Version 3: seconds are separate per session, snapshots are numbered as written, clock steps
+    are stored.
 
-    A sample's session was not kept: it is the last that had begun by then.
+    A sample's session was not stored: it is the last that had begun by then.
     """
     made = {s.split()[2]: s for s in THIRD.split(";") if s.strip()}
     for table in ("snapshot", "port_sample", "stream_sample", "endpoint_sample", "summary_sample"):
@@ -77,7 +78,7 @@ def _with_sessions_apart(connection: sqlite3.Connection) -> None:
 
 
 def _with_strips(connection: sqlite3.Connection) -> None:
-    """Version 4: when a subject changed, as far as the samples of its states tell."""
+    """Version 4: changes of a subject's state, as far as the samples show them."""
     connection.execute(FOURTH_STRIP)
     for session, key, time_s, cell in old_strips.changes(connection):
         connection.execute(
@@ -86,8 +87,9 @@ def _with_strips(connection: sqlite3.Connection) -> None:
 
 
 def _with_proofs_and_moments(connection: sqlite3.Connection) -> None:
-    """Version 5: what an evidence file proves (not known of older ones), and which snapshot first
-    shows an event: the first that is left since then."""
+    """Version 5: the incident of an evidence file (unknown for older ones), and the snapshot that
+    first shows an event: the first remaining one from then on.
+    """
     for column in (
         "session INTEGER NOT NULL DEFAULT 0", "subject TEXT NOT NULL DEFAULT ''", "sha256 TEXT",
         "frames BLOB",
@@ -118,8 +120,9 @@ def _with_packed_bodies(connection: sqlite3.Connection) -> None:
 
 
 def _with_long_flows(connection: sqlite3.Connection) -> None:
-    """Version 7: flows of more than an hour are found by themselves, so that those of any time are
-    found without a look at all later ones."""
+    """Version 7: flows of more than an hour have their own index, so that flows of any time are
+    found without scanning all later ones.
+    """
     connection.execute(
         "CREATE INDEX flow_long ON flow (last_ns, first_ns)"
         " WHERE last_ns - first_ns > 3600000000000"
@@ -127,8 +130,9 @@ def _with_long_flows(connection: sqlite3.Connection) -> None:
 
 
 def _with_one_life_each(connection: sqlite3.Connection) -> None:
-    """Version 8: a finding whose beginning was found to lie earlier stood once for each beginning,
-    the first ones open for ever."""
+    """Version 8: a finding whose start was corrected had one row for each start, with the first
+    ones open for ever.
+    """
     connection.execute(
         "DELETE FROM finding WHERE cleared_ns IS NULL AND EXISTS"
         " (SELECT 1 FROM finding AS other WHERE other.session = finding.session"
@@ -138,7 +142,7 @@ def _with_one_life_each(connection: sqlite3.Connection) -> None:
     )
 
 
-# version -> what makes it version + 1
+# version -> function that converts it to version + 1
 CONVERTERS: Mapping[int, Converter] = {
     1: _with_seconds_of_streams,
     2: _with_sessions_apart,

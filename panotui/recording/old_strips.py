@@ -1,7 +1,7 @@
-"""What recordings before format 4 know of their strips: changes out of samples and findings.
+"""Strips of recordings before format 4: changes derived from samples and findings.
 
-A database of format 3 comes in. Rolled-up samples kept the worst state of what they fold, so an old
-part may look worse than it was, never better.
+A database of format 3 comes in. Rolled-up samples kept the worst state, so an old part may look
+worse than it was, never better.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _of_table(
 
 
 def _of_cameras(connection: sqlite3.Connection) -> Iterator[Row]:
-    """A camera's streams together, and where none runs, what was found about the camera."""
+    """A camera's streams together; without a stream, the findings about the camera."""
     rows = connection.execute(
         "SELECT session, camera, time_s, resolution, state FROM stream_sample"
         " WHERE camera IS NOT NULL ORDER BY session, camera, time_s"
@@ -86,7 +86,7 @@ def _troubles(
         try:
             finding = _findings.decode(body)
         except (msgspec.DecodeError, RecursionError):
-            continue  # a damaged row costs itself
+            continue  # a damaged row is skipped
         if finding.camera != camera or finding.severity == "info":
             continue
         end_ns = finding.cleared_time_ns or 1 << 62

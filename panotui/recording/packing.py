@@ -1,8 +1,8 @@
-"""Bodies of records, small: compressed against what the recording holds already.
+"""Compresses bodies of records against data that the recording already holds.
 
-Snapshots of one hour differ little, and flows are alike: each is packed with zstd against a
-dictionary, which is a row of its own in the recording. A snapshot's dictionary is the hour's first
-snapshot as it is, that of flows is trained on the first thousand.
+Snapshots of one hour differ little, and flows are similar: each is compressed with zstd against a
+dictionary, which is a separate row in the recording. A snapshot's dictionary is the hour's first
+snapshot; that of flows is trained on the first thousand.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ DICTIONARY_BYTES = 16 << 10  # of flows
 SAMPLES = 1_000  # that it is trained on
 BODY_MOST = 64 << 20  # bytes, unpacked
 KNOWN_MOST = 64  # dictionaries held for reading
-SNAPSHOTS, FLOWS = "snapshots", "flows"  # kinds: any bytes, or what `trained` made
+SNAPSHOTS, FLOWS = "snapshots", "flows"  # kinds: any bytes, or the result of `trained`
 
 
 def _compress(raw: bytes | None, kind: str) -> Callable[[bytes], bytes]:
-    """A function that compresses against a dictionary, or alone."""
+    """A function that compresses against a dictionary, or without one."""
     if sys.version_info >= (3, 14):
         known = None if raw is None else zstd.ZstdDict(raw, is_raw=kind == SNAPSHOTS)
         return lambda body: zstd.compress(body, LEVEL, zstd_dict=known)
@@ -39,7 +39,7 @@ def _compress(raw: bytes | None, kind: str) -> Callable[[bytes], bytes]:
 
 
 def _decompress(raw: bytes | None, kind: str) -> Callable[[bytes], bytes]:
-    """Its reverse. `_ZstdError`; ValueError for what would be too large."""
+    """The inverse function. `_ZstdError`; ValueError for a result that is too large."""
     if sys.version_info >= (3, 14):
         known = None if raw is None else zstd.ZstdDict(raw, is_raw=kind == SNAPSHOTS)
 
@@ -81,7 +81,7 @@ class Packer:
 
 
 def trained(samples: list[bytes]) -> bytes | None:
-    """A dictionary of bodies that are alike; None where there is too little to learn."""
+    """A dictionary for similar bodies; None if there is too little data."""
     try:
         if sys.version_info >= (3, 14):
             return zstd.train_dict(samples, DICTIONARY_BYTES).dict_content
@@ -92,7 +92,7 @@ def trained(samples: list[bytes]) -> bytes | None:
 
 
 def add_dictionary(connection: sqlite3.Connection, raw: bytes, kind: str) -> int:
-    """Keep a dictionary; returns its number."""
+    """Store a dictionary; returns its number."""
     cursor = connection.execute(
         "INSERT INTO dictionary (kind, body) VALUES (?, ?)", (kind, _compress(None, kind)(raw))
     )
@@ -101,15 +101,16 @@ def add_dictionary(connection: sqlite3.Connection, raw: bytes, kind: str) -> int
 
 
 class Unpacker:
-    """Reads bodies of one recording; dictionaries are read once."""
+    """Reads bodies of one recording; each dictionary is read once."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._known: OrderedDict[int, Callable[[bytes], bytes]] = OrderedDict()
 
     def unpack(self, body: bytes, dictionary: int) -> bytes:
-        """The bytes of a body. ValueError for one that is damaged, too large, or whose dictionary
-        is not there."""
+        """The bytes of a body. ValueError if it is damaged, too large, or its dictionary is
+        missing.
+        """
         try:
             return self._of(dictionary)(body)
         except (_ZstdError, MemoryError, sqlite3.Error, UnicodeDecodeError, TypeError) as error:

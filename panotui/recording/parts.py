@@ -1,4 +1,4 @@
-"""What a file is, by its name: parts of a recording's folder, captures. It loads no database."""
+"""The kind of a file, by its name: parts of a recording's folder, captures. Loads no database."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ LOG = f"{DATABASE}-wal"
 EVIDENCE = "evidence"
 LOCK = "recorder.lock"
 RESERVE = "reserve"
-PROBE = "probe"  # written and taken away to see whether the disk takes anything
+PROBE = "probe"  # written and removed to test whether the disk accepts anything
 README = "README.txt"
-SAMPLES_ONLY = "samples only"  # how the reason of a gap begins in which samples were written
+SAMPLES_ONLY = "samples only"  # prefix of the reason of a gap in which samples were written
 _CAPTURES = (".pcap", ".pcapng", ".cap", ".dmp", ".ntar")
 
 
 def spool_name(kind: str) -> str:
-    """The file of the alerts that have not reached their receiver yet."""
+    """The file of alerts that have not reached their receiver yet."""
     return f"alerts-{kind}.ndjson"
 
 
@@ -31,6 +31,6 @@ def is_recording(path: Path) -> bool:
 
 
 def is_capture_name(name: str) -> bool:
-    """Whether a file of this name is taken for a capture without a look into it."""
+    """Whether a file with this name counts as a capture without opening it."""
     stem = name.lower().removesuffix(".gz").removesuffix(".zst")
     return stem.endswith(_CAPTURES) or ".pcap" in stem

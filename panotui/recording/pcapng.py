@@ -1,8 +1,8 @@
 """Writes and repairs pcapng: the evidence files of a recording.
 
-Little-endian sections with nanosecond time stamps, one interface block a capture interface, a
-comment in the section header that names the event, comments on single packets. Blocks are written
-whole, so a torn tail is found by walking the lengths and cut off. draft-ietf-opsawg-pcapng.
+Little-endian sections with nanosecond time stamps, one interface block per capture interface, a
+comment with the event's name in the section header, comments on single packets. Blocks are written
+whole, so a truncated tail is found by following the lengths, and cut off. draft-ietf-opsawg-pcapng.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PcapngFile:
     """A pcapng file being written, or appended to with a new section."""
 
     def __init__(self, path: Path, comment: str, *, new: bool = False) -> None:
-        """`new`: FileExistsError where there is one of that name."""
+        """`new`: FileExistsError if the file exists."""
         self.appended = path.exists() and path.stat().st_size > 0
         self._file = path.open("xb" if new else "ab")
         self._interfaces: dict[tuple[str, int], int] = {}
@@ -102,7 +102,9 @@ class PcapngFile:
 
 
 def repair(path: Path) -> int:
-    """Cut a torn tail off; returns the bytes removed. A file without a whole block is removed."""
+    """Cut off a truncated tail; returns the bytes removed. A file without a whole block is
+    removed.
+    """
     try:
         with path.open("r+b") as file:
             size = file.seek(0, os.SEEK_END)
@@ -121,5 +123,5 @@ def repair(path: Path) -> int:
         if good == 0:
             path.unlink()
     except OSError:
-        return 0  # evidence is a help, never a reason not to record
+        return 0  # problems with evidence are never a reason not to record
     return size - good

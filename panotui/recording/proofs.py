@@ -1,4 +1,4 @@
-"""What proves a finding or a violation, packet by packet."""
+"""The packets that prove a finding or violation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from panotui.model import EvidenceRecord, FindingRecord, ViolationRecord
 
 
 def proofs_of(record: FindingRecord | ViolationRecord) -> tuple[EvidenceRecord, ...]:
-    """A finding's evidence, or its sentence at its first moment where it has none; of a violation
-    the packet by which it was known."""
+    """A finding's evidence, or without any its sentence at its start; for a violation, the packet
+    that revealed it.
+    """
     if isinstance(record, FindingRecord):
         return record.evidence or (
             EvidenceRecord(time_ns=record.first_time_ns, packet=None, text=record.text),

@@ -1,4 +1,4 @@
-"""SQL that a recording is asked with, where it needs a word of explanation."""
+"""SQL queries of a recording that need an explanation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from panotui.model import SECOND
 
 FLOW_LINGER_S = 60  # a flow is shown this long after its last packet
 
-# Flows that were there at a time. The `+` leaves the choice to the indexes of times: short ones
-# have ended within the hour after, and long ones are few.
+# Flows that existed at a time. The `+` leaves the choice to the indexes of times: short flows have
+# ended within the next hour, and long ones are few.
 ALIVE = """
 SELECT body, dictionary, last_ns FROM flow WHERE +session = :session
     AND last_ns BETWEEN :since AND :hour_after AND first_ns <= :time
@@ -18,7 +18,7 @@ UNION ALL SELECT body, dictionary, last_ns FROM flow WHERE +session = :session
 
 
 def alive(session: int, time_ns: int) -> dict[str, int]:
-    """What `ALIVE` asks with."""
+    """The parameters of `ALIVE`."""
     return {
         "session": session,
         "since": time_ns - FLOW_LINGER_S * SECOND,
@@ -28,7 +28,9 @@ def alive(session: int, time_ns: int) -> dict[str, int]:
 
 
 def stands_for(table: str) -> str:
-    """SQL for the seconds that a row of samples stands for: an endpoint's until its next one."""
+    """SQL for the number of seconds that a sample row covers; for an endpoint, until its next
+    row.
+    """
     if table != "endpoint_sample":
         return "resolution"
     return (

@@ -1,8 +1,8 @@
-"""Reads a recording: any time in, the state at that time out.
+"""Reads a recording: a time in, the state at that time out.
 
-Opens in well under a second whatever its length, because nothing is read ahead: snapshots, flows,
-samples and events are found by index. What the recorder did not write (it was off, the disk was
-full, retention removed it) is told as gaps, never as silence.
+A recording of any length opens in well under a second, because nothing is read ahead: snapshots,
+flows, samples and events are found by index. Times that were not recorded (the recorder was off,
+the disk was full, retention removed them) are returned as gaps, never as silence.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FLOWS_MAX = 5_000  # of one time
 EVENTS_IN_SNAPSHOT = 300
 EVENTS_SHOWN = 5_000
 HISTORY_S = 300
-SNAPSHOTS_TRIED = 60  # of a damaged stretch, before it is given up
+SNAPSHOTS_TRIED = 60  # of a damaged stretch before giving up
 
 R = TypeVar("R")
 
@@ -62,13 +62,14 @@ class Session(Struct, frozen=True):
 class Recording:
     """A recording opened for reading.
 
-    What is damaged costs itself: a row that cannot be read is left out and counted in `damaged`.
+    Damage affects only the damaged rows: a row that cannot be read is skipped and counted in
+    `damaged`.
     """
 
     def __init__(self, path: Path) -> None:
-        """InputError when there is nothing to read; see `folder.open_for_reading`."""
+        """InputError if there is nothing to read; see `folder.open_for_reading`."""
         self.path = path
-        self.damaged = 0  # rows and pages so far that could not be read
+        self.damaged = 0  # rows and pages that could not be read so far
         self._connection = folders.open_for_reading(path)
         self._unpacker = Unpacker(self._connection)
         self.refresh()
@@ -78,8 +79,9 @@ class Recording:
         self.known = Marks(self._known_keys())
 
     def refresh(self) -> None:
-        """Look again at how far it goes (a recorder may be writing). Sessions are in the order of
-        writing: the clock may have been wrong in one of them."""
+        """Update the end of the recording (a recorder may be writing). Sessions are in the order of
+        writing, because the clock may have been wrong in one of them.
+        """
         self.sessions = tuple(
             Session(*row)
             for row in self._rows(
@@ -95,9 +97,9 @@ class Recording:
         values: Sequence[Any] | Mapping[str, Any] = (),
         kinds: tuple[type | None, ...] = (),
     ) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query that can be read, of the `kinds` given (None: anything).
+        """The readable rows of a query, with the given `kinds` of columns (None: anything).
 
-        A column of another kind costs its row, a damaged page what would have followed.
+        A column of another kind drops its row, a damaged page the rows after it.
         """
         try:
             for row in self._connection.execute(query, values):
@@ -115,7 +117,7 @@ class Recording:
         return rows.flow_of(packed[0], packed[1], self._unpacker)
 
     def _read(self, read: Callable[[Any], R], bodies: Iterable[tuple[Any, ...]]) -> Iterator[R]:
-        """The records of (body,) rows that can be read."""
+        """The readable records of (body,) rows."""
         for (body,) in bodies:
             try:
                 yield read(body)
@@ -124,7 +126,7 @@ class Recording:
 
     @property
     def start_ns(self) -> int:
-        """Where it starts; later than the first session when retention removed the beginning."""
+        """Its start; later than the first session if retention removed the beginning."""
         text = rows.get_meta(self._connection, "removed_before_ns") or ""
         removed = int(text) if text.isdecimal() else 0
         return max(min(session.start_ns for session in self.sessions), removed)
@@ -135,7 +137,7 @@ class Recording:
 
     @property
     def newest_ns(self) -> int:
-        """The time of what was written last; earlier than `end_ns` when the clock was wrong."""
+        """The time that was written last; earlier than `end_ns` if the clock was wrong."""
         return self.sessions[-1].end_ns
 
     @property
@@ -144,14 +146,14 @@ class Recording:
 
     @cached_property
     def captured(self) -> bool:
-        """Whether it was made of captures, whose packets can be looked up by number."""
+        """Whether it was made from captures, whose packets can be looked up by number."""
         before = self.damaged
         try:
             return not leads_nowhere(self._snapshot_near(1 << 62)[1])
         except InputError:
             return False
         finally:
-            self.damaged = before  # what is damaged counts where it is looked at
+            self.damaged = before  # damage is counted elsewhere
 
     def close(self) -> None:
         self._connection.close()
@@ -159,11 +161,11 @@ class Recording:
     # ------------------------------------------------------------------ state at a time
 
     def snapshot_at(self, time_ns: int) -> Snapshot:
-        """The last snapshot at or before a time (the first one when there is none before); after
-        the end what was written last, whatever the clock said.
+        """The last snapshot at or before a time (the first one if there is none before); after the
+        end the last one written, whatever the clock said.
 
         Events up to that time and the histories of ports and streams are filled in from their
-        tables. InputError when the recording holds no snapshot.
+        tables. InputError if the recording has no snapshot.
         """
         return self._filled(*self._snapshot_near(time_ns))
 
@@ -214,8 +216,9 @@ class Recording:
         return found
 
     def _snapshot_near(self, time_ns: int) -> tuple[int, Snapshot]:
-        """(session, snapshot): the last that can be read before a time, of the session that is
-        shown there or else of any; else the first after."""
+        """(session, snapshot): the last readable one before a time, of the session shown there or
+        else of any; else the first one after.
+        """
         for where, order in (
             ("session = ? AND time_ns <= ?", "DESC"),
             ("? IS NOT NULL AND time_ns <= ?", "DESC"),
@@ -235,8 +238,9 @@ class Recording:
     def _history(
         self, table: str, column: str, name: str, end_ns: int, session: int
     ) -> tuple[float | None, ...]:
-        """One value a second up to a time of a session, newest last; None where nothing was
-        recorded. A port's goes back into earlier sessions; streams are each session's own."""
+        """One value per second up to a time of a session, newest last; None where nothing was
+        recorded. A port's history includes earlier sessions; streams are separate per session.
+        """
         last = end_ns // SECOND
         values: list[float | None] = [None] * HISTORY_S
         found = self._rows(
@@ -258,7 +262,9 @@ class Recording:
         return tuple(values[first:])
 
     def _counts(self, column: str, name: str, end_ns: int, session: int) -> tuple[int | None, ...]:
-        """A stream's counts a second; of rolled-up seconds the mean, and one for a little."""
+        """A stream's counts per second; for rolled-up seconds the mean, with small values as
+        one.
+        """
         history = self._history("stream_sample", column, name, end_ns, session)
         return tuple(
             None if value is None or not math.isfinite(value) else math.ceil(value)
@@ -266,7 +272,7 @@ class Recording:
         )
 
     def _events_of(self, session: int, end_ns: int) -> tuple[EventRecord, ...]:
-        """The newest events that a snapshot of that time shows, oldest first."""
+        """The newest events in a snapshot of that time, oldest first."""
         return tuple(
             self._events_where(
                 "session = ? AND told_ns <= ?", (session, end_ns), EVENTS_IN_SNAPSHOT
@@ -274,7 +280,7 @@ class Recording:
         )
 
     def _events_where(self, where: str, values: tuple[Any, ...], limit: int) -> list[EventRecord]:
-        """The newest `limit` of some events, oldest first, in the order of their own time."""
+        """The newest `limit` of some events, oldest first, in order of their own time."""
         found: list[EventRecord] = []
         for session, body in self._rows(
             f"SELECT session, body FROM event WHERE {where}"  # noqa: S608 - text of ours
@@ -288,10 +294,11 @@ class Recording:
         return found if self.captured else list(events_without_counts(found))
 
     def flows_at(self, time_ns: int) -> list[FlowRecord]:
-        """Flows that were alive at a time or had ended shortly before, as they were counted then.
+        """Flows that were alive at a time or had ended shortly before, with their counts at that
+        time.
 
-        Counters are those of the last sample before that time (every 10 s) or, for a flow that was
-        over by then, its final ones.
+        Counters are those of the last sample before that time (every 10 s) or, for a flow that had
+        ended by then, its final ones.
         """
         session = self.session_at(time_ns)
         bodies = self._rows(
@@ -303,7 +310,7 @@ class Recording:
         return self._as_of(session, flows, time_ns)
 
     def count_flows_at(self, time_ns: int) -> int:
-        """How many flows `flows_at` would give without its limit."""
+        """The number of flows that `flows_at` would return without its limit."""
         found = self._rows(
             f"SELECT count(*) FROM ({ALIVE})",  # noqa: S608 - text of ours
             alive(self.session_at(time_ns), time_ns),
@@ -316,7 +323,7 @@ class Recording:
         samples: dict[str, tuple[Any, ...]] = {}
         later = {flow.id for flow in flows if flow.last_time_ns > time_ns}
         if later:
-            # Long-lived flows were sampled within this time if anything moved in them.
+            # Long flows were sampled within this time if they had any packets.
             within = 60 + max(
                 (s for s, _ in FLOW_SAMPLES if second < flow_samples_thinned(self._connection, s)),
                 default=0,
@@ -358,8 +365,9 @@ class Recording:
         return self._as_of(session, flows, time_ns)[0] if flows else None
 
     def session_at(self, time_ns: int) -> int:
-        """The session that is shown at a time: of several that hold it the newest, else the last
-        that had begun; after all of them the newest."""
+        """The session shown at a time: of several the newest, else the last that had begun; after
+        all of them the newest.
+        """
         if time_ns > self.end_ns:
             return self.sessions[-1].id
         begun = [s for s in self.sessions if s.start_ns <= time_ns]
@@ -368,7 +376,7 @@ class Recording:
             return holding[-1].id
         return max(begun, key=lambda s: (s.end_ns, s.id), default=self.sessions[0]).id
 
-    # ------------------------------------------------------------------ over time
+    # ------------------------------------------------------------------ histories
 
     def events(
         self,
@@ -378,19 +386,20 @@ class Recording:
         *,
         known_by: int = 1 << 62,
     ) -> list[EventRecord]:
-        """Events between two times that a state at `known_by` shows, oldest first; the newest
-        `limit` of them. Their numbers are unique in the recording."""
+        """Events between two times known at `known_by`, oldest first; the newest `limit` of them.
+        Their numbers are unique in the recording.
+        """
         return self._events_where(
             "time_ns >= ? AND time_ns <= ? AND told_ns <= ?", (start_ns, end_ns, known_by), limit
         )
 
     def event(self, number: int) -> EventRecord | None:
-        """The event of a number as `events` gives it."""
+        """The event with a number from `events`."""
         found = self._events_where("session = ? AND number = ?", own_number(number), 1)
         return found[0] if found else None
 
     def count_events(self, known_by: int = 1 << 62) -> int:
-        """How many events a state at that time knows."""
+        """The number of events known at that time."""
         found = self._rows(
             "SELECT count(*) FROM event WHERE told_ns <= ?", (known_by,), kinds=(int,)
         )
@@ -399,11 +408,11 @@ class Recording:
     def next_stop(
         self, time_ns: int, number: int | None, *, forward: bool
     ) -> tuple[int, int | None] | None:
-        """(time_ns of the state that shows it, number) of the next event worth a stop: warnings
-        and errors, and what persons marked (number None).
+        """(time_ns of the state that shows it, number) of the next event to stop at: warnings and
+        errors, and users' marks (number None).
 
-        From a time; `number`: of the event that is looked at there, after which those of the same
-        state come next.
+        Counted from a time; `number`: the event shown there, after which those of the same state
+        follow.
         """
         compare, order = (">", "ASC") if forward else ("<", "DESC")
         where, values = f"told_ns {compare} ?", [time_ns]
@@ -437,8 +446,9 @@ class Recording:
         *,
         forward: bool,
     ) -> tuple[int, int] | None:
-        """(time_ns of the state that shows it, number) of the next event for which `keep` says yes,
-        in the whole recording; from where as in `next_stop`."""
+        """(time_ns of the state that shows it, number) of the next event accepted by `keep`, in the
+        whole recording; the start is as in `next_stop`.
+        """
         compare, order = (">", "ASC") if forward else ("<", "DESC")
         where, values = f"told_ns {compare} ?", [time_ns]
         if number is not None:
@@ -460,8 +470,9 @@ class Recording:
         return [(time_ns, text) for time_ns, text in found]
 
     def event_marks(self, columns: int = 400) -> list[tuple[int, str, str]]:
-        """(time_ns, severity, text) for a time line of so many columns: of each the first of its
-        worst events, saying how many more there are, and every mark of a person."""
+        """(time_ns, severity, text) for a time line with this many columns: for each the first of
+        its worst events, with the number of the others, and every mark of a user.
+        """
         step = max(1, (self.end_ns - self.start_ns) // columns)
         marks: list[tuple[int, str, str]] = []
         for count, body in self._rows(
@@ -478,7 +489,7 @@ class Recording:
         return sorted(marks + [(time_ns, "info", text) for time_ns, text in self.marks()])
 
     def gaps(self) -> list[tuple[int, int]]:
-        """When nothing was recorded between the start and the end."""
+        """Times between start and end in which nothing was recorded."""
         gaps = [
             (start, end)
             for start, end, reason in self._rows(
@@ -501,13 +512,13 @@ class Recording:
         ):
             try:
                 change = Change(key, time_s, Cell(cell))
-            except ValueError:  # of no version that we know
+            except ValueError:  # written by an unknown version
                 self.damaged += 1
             else:
                 yield session, key, change
 
     def clock_steps(self) -> list[tuple[int, int]]:
-        """(time_ns, ahead_ns) since when the machine's clock was so far ahead of packet time."""
+        """(time_ns, ahead_ns) at each change of the machine's clock relative to packet time."""
         found = self._rows("SELECT time_ns, ahead_ns FROM clock ORDER BY rowid", kinds=(int, int))
         return [(time_ns, ahead_ns) for time_ns, ahead_ns in found]
 
@@ -515,14 +526,14 @@ class Recording:
         return {key for (key,) in self._rows("SELECT key FROM known", kinds=(str,))}
 
     def band(self, table: str, columns: int, names: Sequence[str] | None = None) -> str:
-        """A letter a column over the whole time, the worst of its seconds.
+        """One letter per column over the whole time, the worst of its seconds.
 
-        `#` ok, `!` warning, `x` bad, `-` recorded but nothing known, `.` no record.
+        `#` ok, `!` warning, `x` bad, `-` recorded but unknown, `.` no record.
         """
         start, end = self.start_ns // SECOND, self.end_ns // SECOND + 1
         step = max(1.0, (end - start) / columns)
         worst = [0] * columns
-        # a rolled-up row begins before what it holds, and an endpoint may stand so for long
+        # a rolled-up row begins before its samples, and an endpoint's row may be valid that long
         where, values = "", [0 if table == "endpoint_sample" else start - 3_600, end]
         if names is not None:
             where = f" AND name IN ({', '.join('?' * len(names))})"
@@ -541,8 +552,9 @@ class Recording:
         return "".join(LETTERS[level] for level in worst[:width])
 
     def samples(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """All rows of a sample table: (time_s, name, ...columns), for plots; none where its lay-out
-        is damaged."""
+        """All rows of a sample table: (time_s, name, ...columns), for plots; empty if its layout is
+        damaged.
+        """
         if table not in ("port_sample", "stream_sample", "endpoint_sample"):
             raise ValueError(table)
         known = {str(r[1]) for r in self._rows(f"PRAGMA table_info({table})")}
@@ -560,13 +572,14 @@ class Recording:
     # ------------------------------------------------------------------ all of it
 
     def final(self, *, look: bool = False) -> Snapshot:
-        """The last snapshot, with the streams, violations and findings of earlier runs put in, and
-        the evidence files. `look`: see `evidence_files`."""
+        """The last snapshot, including the streams, violations and findings of earlier runs, and
+        the evidence files. `look`: see `evidence_files`.
+        """
         evidence = self.evidence_files(look=look)
         return self._with_damage(msgspec.structs.replace(self._final(), evidence=evidence))
 
     def _with_damage(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot, saying how much of the recording could not be read."""
+        """The snapshot, with the amount of unreadable data."""
         if not self.damaged:
             return snapshot
         replace = msgspec.structs.replace
@@ -616,7 +629,7 @@ class Recording:
         return list(self.flows_within(0, 1 << 62))
 
     def flows_within(self, start_ns: int, end_ns: int) -> Iterator[FlowRecord]:
-        """The same one by one, of those that lived between two times: a month has a million."""
+        """The same one by one, for flows between two times: a month has a million."""
         last = self.sessions[-1].id
         for session, *body in self._rows(
             "SELECT session, body, dictionary FROM flow WHERE first_ns <= ? AND last_ns >= ?"
@@ -634,7 +647,7 @@ class Recording:
         return list(self._read(rows.finding_of, bodies))
 
     def lives(self, newest: Sequence[FindingRecord]) -> tuple[FindingRecord, ...]:
-        """Every time that a finding stood: `newest`, then what else was recorded, newest first."""
+        """All periods of a finding: `newest`, then the other recorded ones, newest first."""
         told = {(f.name, f.first_time_ns) for f in newest}
         others = [f for f in self.findings() if (f.name, f.first_time_ns) not in told]
         others.sort(key=lambda f: f.first_time_ns, reverse=True)
@@ -649,8 +662,9 @@ class Recording:
         return [(e.file, e.time_ns, e.title, e.packets) for e in self.evidence_files()]
 
     def evidence_files(self, *, look: bool = False) -> tuple[EvidenceFileRecord, ...]:
-        """What is known of the evidence files that are there. `look`: read each and say whether
-        it is as it was written; one that was never closed gets the SHA-256 that it has now."""
+        """Data about the existing evidence files. `look`: read each and check that it is unchanged;
+        a file that was never closed gets its present SHA-256.
+        """
         there: list[EvidenceFileRecord] = []
         for record in self._evidence_where("1", ()):
             path = self.evidence_path(record)
@@ -670,7 +684,7 @@ class Recording:
         return tuple(there)
 
     def evidence_path(self, record: EvidenceFileRecord) -> Path | None:
-        """Where a file is; None for a name that leads out of the folder."""
+        """The path of a file; None for a name that leads out of the folder."""
         name = record.file
         if not name.endswith(".pcapng") or Path(name).name != name:
             return None

@@ -1,10 +1,10 @@
-"""The one writer of a recording: snapshots, flows and events of each second in, a folder out.
+"""The only writer of a recording: snapshots, flows and events of each second in, a folder out.
 
-The collector hands over one `Second` a second of packet time and goes on; a thread of its own
-packs, writes and commits, so that a slow disk never holds up capture. Live, each second is a
-transaction, and so is what flows were in its first half: after `kill -9` less than a second of
-packets is missing. When the disk is full it keeps to
-samples, says so in `status()`, and goes back to everything when there is room again.
+The collector passes one `Second` per second of packet time and continues; a separate thread packs,
+writes and commits, so that a slow disk never delays the capture. Live, each second is a
+transaction, and so are the flows of its first half: after `kill -9` less than a second of packets
+is missing. When the disk is full it writes only samples, reports this in `status()`, and resumes
+everything when there is room again.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ from panotui.wire.text import printable
 QUEUE_SECONDS = 16
 FLOW_SAMPLE_S = 10
 FLOWS_SAMPLED = 1_000
-EVIDENCE_KNOWN = 1_000  # newest evidence files that `evidence_of` answers for
-SAMPLES_KEPT = 600  # seconds held in memory while nothing can be written
-EVENTS_KEPT = 5_000  # held in memory while nothing can be written
-RESERVE_BYTES = 4 << 20  # at most: given up when the disk is full, so that samples go on
+EVIDENCE_KNOWN = 1_000  # newest evidence files known to `evidence_of`
+SAMPLES_KEPT = 600  # seconds held in memory while the disk refuses
+EVENTS_KEPT = 5_000  # held in memory while the disk refuses
+RESERVE_BYTES = 4 << 20  # largest reserve: released when the disk is full, so that samples continue
 RETRY_S = 10.0
-REFUSED_MOST_S = 8.0  # a disk that is not full and has refused for longer is taken for gone
+REFUSED_MOST_S = 8.0  # a disk that is not full and refuses for longer counts as gone
 HOUSEKEEPING_S = 30.0
-HOUSEKEEPING_NS = 600 * SECOND  # of packet time, where that goes faster
+HOUSEKEEPING_NS = 600 * SECOND  # of packet time, if that runs faster
 GAP_NS = 5 * SECOND  # between two seconds, live: longer, and nothing was written meanwhile
-HAND_OVER_S = 1.0  # how long a hand-over to the worker waits before it looks whether that lives
+HAND_OVER_S = 1.0  # how long a hand-over waits before checking that the worker lives
 
 
 class _GoneError(Exception):
-    """What is recorded into is not there any more."""
+    """The folder or disk is gone."""
 
 
 class Recorder:
@@ -90,11 +90,11 @@ class Recorder:
         commit_every_s: float = 0.0,
         wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Open or create `folder`, alone. `handle`, an open folder, is used in place of the name:
-        who gave up root may not reach that any more. It is closed with the recorder.
+        """Open or create `folder`, exclusively. `handle`, an open folder, replaces the name, which
+        a process that gave up root may not reach any more. It is closed with the recorder.
 
-        `lossless`: wait for the disk instead of joining seconds (captures, not live). UsageError
-        when another recorder holds it, InputError for a database that cannot be used.
+        `lossless`: wait for the disk instead of merging seconds (captures, not live). UsageError if
+        another recorder holds it, InputError for an unusable database.
         """
         self.name = folder.name
         self.limits = limits or Limits()
@@ -111,7 +111,7 @@ class Recorder:
         self._lock = folders.lock(self.folder, folder)
         try:
             self._connection = folders.open_for_writing(self.folder, folder)
-            # what waits in the log counts too: 4 KB a page, a hundredth of what may be
+            # data waiting in the log counts too: 4 KB per page, a hundredth of the limit
             pages = max(16, min(256, self.limits.size_bytes // 400_000))
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
             opened = os.stat(self.folder / parts.DATABASE)
@@ -133,8 +133,8 @@ class Recorder:
         self._joined: Second | None = None
         self._failure: str | None = None
         self._closing = False
-        self.refused = 0  # items that could not be written for what they hold
-        # --- of the worker alone
+        self.refused = 0  # items that could not be written because of their content
+        # --- only for the worker
         self._findings: dict[tuple[str, int], FindingRecord] = {}
         self._violations: dict[str, ViolationRecord] = {}
         self._strips = Changes()
@@ -146,7 +146,7 @@ class Recorder:
         self._segment: tuple[str, PcapngFile] | None = None
         self._kept: OrderedDict[tuple[str, int], EvidenceFileRecord] = OrderedDict()
         self._last_ns = 0
-        self._ahead_ns = 0  # the wall clock of packet time, as last written
+        self._ahead_ns = 0  # offset of the wall clock as last written
         self._slept_ns = 0
         self._unwritten_since_ns: int | None = None
         self._in_transaction = False
@@ -157,10 +157,10 @@ class Recorder:
         self._housekept_ns = 0
         self._rolled_s = 0
         self._reserve()
-        # Started with the first item: privileges are each thread's own, and may be dropped before.
+        # Started with the first item: privileges are per thread, and may be dropped before.
         self._worker = threading.Thread(target=self._work, name="recorder", daemon=True)
 
-    # ------------------------------------------------------------------ from the collector
+    # ------------------------------------------------------------------ called by the collector
 
     def observe(
         self,
@@ -168,7 +168,7 @@ class Recorder:
         flows: Sequence[FlowRecord] = (),
         events: Sequence[EventRecord] = (),
     ) -> None:
-        """Hand over a second. Never waits when live: seconds that find no room are joined."""
+        """Queue a second. Never waits when live: seconds without room are merged."""
         self._start()
         second = Second(snapshot, list(flows), list(events))
         if self._lossless:
@@ -183,7 +183,7 @@ class Recorder:
             self._joined = second
 
     def observe_part(self, time_ns: int, flows: Sequence[FlowRecord]) -> None:
-        """Hand over flows within a second that is not over; left out where there is no room."""
+        """Queue flows within a second that is not over; skipped without room."""
         if self._joined is None:
             self._offer(Part(time_ns, list(flows)))
 
@@ -194,7 +194,7 @@ class Recorder:
         self._offer(Known(key, is_known))
 
     def keep(self, evidence: Evidence) -> bool:
-        """Offer packets for a file; false when there is no room for them now."""
+        """Offer packets for a file; false if there is no room for them now."""
         if self._state != "recording" or self._disk_low:
             return False
         return self._offer(evidence)
@@ -210,16 +210,16 @@ class Recorder:
         )
 
     def evidence_of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:
-        """The file with the packets of a finding or violation that began then, once written."""
+        """The written file with the packets of a finding or violation that began then."""
         return self._kept.get((subject, since_ns))
 
     def known_keys(self) -> set[str]:
-        """What persons marked as known in earlier runs."""
+        """Keys that users marked as known in earlier runs."""
         return set(self._known)
 
     @property
     def failure(self) -> str | None:
-        """Why nothing is written any more, once the worker has ended unasked; else None."""
+        """Why nothing is written any more, if the worker has ended unexpectedly; else None."""
         if self._failure is not None:
             return self._failure
         if self._worker.ident is not None and not self._worker.is_alive() and not self._closing:
@@ -231,7 +231,7 @@ class Recorder:
             self._worker.start()
 
     def flush(self, timeout_s: float = 30.0) -> None:
-        """Wait until all that was handed over is on disk."""
+        """Wait until everything queued is on disk."""
         self._start()
         self._release_joined()
         done = threading.Event()
@@ -242,7 +242,7 @@ class Recorder:
                     return
 
     def close(self, ended: str = "closed") -> None:
-        """Write what is left, end the session as `ended`, let go of the folder."""
+        """Write the rest, end the session as `ended`, release the folder."""
         self._start()
         self._closing = True
         self._release_joined()
@@ -269,7 +269,7 @@ class Recorder:
         return True
 
     def _put(self, item: Item | None) -> bool:
-        """Wait for room for an item; false when the worker has ended and nobody will take it."""
+        """Wait for room for an item; false if the worker has ended."""
         while self._worker.is_alive():
             try:
                 self._queue.put(item, timeout=HAND_OVER_S)
@@ -306,12 +306,12 @@ class Recorder:
             "UPDATE session SET ended = ?, wall_end_ns = ? WHERE id = ?",
             (ended, self._wall_clock(), self._session),
         )
-        # A session without a second says nothing.
+        # A session without a second contains nothing.
         self._connection.execute("DELETE FROM session WHERE start_ns = 0")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _reserve(self) -> None:
-        """Set some disk aside that can be given up when it is full."""
+        """Reserve disk space that can be released when the disk is full."""
         path = self.folder / parts.RESERVE
         try:
             with path.open("wb") as file:
@@ -337,7 +337,7 @@ class Recorder:
         self._state, self._detail = "failed", why
 
     def _take(self, item: Item) -> None:
-        """Write one item. One that cannot be written for what it holds costs itself only."""
+        """Write one item. One that cannot be written because of its content is dropped alone."""
         try:
             if isinstance(item, Flush):
                 self._guarded(self._commit)
@@ -345,7 +345,7 @@ class Recorder:
             elif isinstance(item, Second):
                 self._second(item)
             elif isinstance(item, Part):
-                # a session begins with a whole second, and a full disk is not asked for less
+                # a session begins with a complete second, and a full disk is not asked for less
                 if self._last_ns and self._state == "recording":
                     self._guarded(partial(self._part, item))
             elif isinstance(item, Evidence):
@@ -380,7 +380,7 @@ class Recorder:
             self._guarded(lambda: self._housekeeping(snapshot.time_ns))
 
     def _is_large(self) -> bool:
-        """Whether it has grown past its limit since somebody looked; asked each second."""
+        """Whether it has grown past its limit since the last check; called each second."""
         try:
             sizes = [os.stat(self.folder / name).st_size for name in (parts.DATABASE, parts.LOG)]
         except OSError:
@@ -399,12 +399,12 @@ class Recorder:
         )
 
     def _hold(self, second: Second) -> None:
-        """Keep what must not be lost while the disk refuses."""
+        """Keep data that must not be lost while the disk refuses."""
         self._held.append(second.snapshot)
         self._untold.extend(second.events)
 
     def _look_for_database(self) -> None:
-        """SQLite goes on writing into a file that was deleted or moved away: nobody would know."""
+        """SQLite keeps writing into a file that was deleted or moved: nobody would notice."""
         try:
             found = os.stat(self.folder / parts.DATABASE)
         except OSError as error:
@@ -419,7 +419,7 @@ class Recorder:
         if self._held:
             self._write_held_rows()
         self._write_samples(snapshot)
-        # in a second that is written again they are told twice: their numbers make them one
+        # if the second is written again they are reported twice: their numbers make them one
         events = [*self._untold, *second.events]
         self._bodies.snapshot(self._session, snapshot, pinned=any(map(is_stop, events)))
         self._bodies.flows(self._session, second.flows)
@@ -435,7 +435,7 @@ class Recorder:
         self._commit_when_due()
         self._held.clear()
         self._untold.clear()
-        # only now: what failed is written again
+        # only now: a failed second is written again
         self._ahead_ns, self._slept_ns = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
 
     def _write_samples(self, snapshot: Snapshot) -> None:
@@ -443,7 +443,7 @@ class Recorder:
         rows.insert_changes(self._connection, self._session, self._strips.add(snapshot))
 
     def _write_clock(self, snapshot: Snapshot) -> None:
-        """How far the wall clock is from packet time now, and what nobody watched."""
+        """Store the wall clock's offset from packet time, and unobserved times."""
         ahead, slept = snapshot.source.clock_stepped_ns, snapshot.source.slept_ns
         if ahead != self._ahead_ns:
             self._connection.execute(
@@ -465,7 +465,7 @@ class Recorder:
         began: dict[str, int] = {}
         for name, first_ns in now:
             began[name] = min(first_ns, began.get(name, first_ns))
-        # one that is found to have begun earlier is still the same; one that begins later is anew
+        # a corrected, earlier start is the same period; a later start is a new one
         moved = [
             key
             for key, was in self._findings.items()
@@ -475,12 +475,12 @@ class Recorder:
         rows.upsert_findings(self._connection, self._session, findings)
         violations = [v for v in snapshot.violations if self._violations.get(v.id) != v]
         rows.upsert_violations(self._connection, self._session, violations)
-        # Only after the statements went through: a failed second is written again.
+        # Only after the statements succeeded: a failed second is written again.
         self._findings = now
         self._violations = {v.id: v for v in snapshot.violations}
 
     def _write_flow_samples(self, second_s: int) -> None:
-        # one that is over is told by its last state alone
+        # a past one is represented by its last state only
         flows = [flow for flow in self._changed.values() if flow.end is None]
         if len(flows) > FLOWS_SAMPLED:
             flows.sort(key=lambda f: f.bytes_out + f.bytes_in, reverse=True)
@@ -524,7 +524,7 @@ class Recorder:
             written = item.write(self._segment[1])
             self._segment[1].flush()
         else:
-            # An earlier run may have had a file of this name: frame numbers begin anew in each.
+            # An earlier run may have had a file with this name: frame numbers restart in each.
             number = 1
             while path.exists():
                 number += 1
@@ -578,7 +578,7 @@ class Recorder:
         self._committed_at = time.monotonic()
 
     def _guarded(self, work: Callable[[], None]) -> bool:
-        """Do it; when the disk refuses, undo, turn to samples only and return false."""
+        """Run it; if the disk refuses, roll back, switch to samples only and return false."""
         try:
             work()
         except (sqlite3.Error, OSError) as error:
@@ -607,14 +607,14 @@ class Recorder:
         try:
             self._close_segment()
         except (OSError, sqlite3.Error):
-            pass  # what was buffered for it is lost with the full disk
+            pass  # its buffered data is lost with the full disk
         why = "the disk is full" if _is_full(error) else f"the disk refuses ({error})"
         self._detail = f"{why}: evidence, flows and snapshots pause"
         self._retry_at = time.monotonic() + RETRY_S
         self._look_whether_gone()
 
     def _look_whether_gone(self) -> None:
-        """A disk that is not full and takes not even a few bytes for so long is gone."""
+        """A disk that is not full and refuses even a few bytes for so long is gone."""
         try:
             folders.try_writing(self.folder)
         except OSError as error:
@@ -639,7 +639,7 @@ class Recorder:
             self._extend_session(snapshot.time_ns)
 
     def _retry(self, second: Second) -> None:
-        """See whether everything can be written again."""
+        """Check whether everything can be written again."""
         self._retry_at = time.monotonic() + RETRY_S
         if free_of(self.folder) < 2 * self._reserve_bytes:
             self._guarded(self._write_held)

@@ -1,8 +1,8 @@
-"""Writes over the secrets in packets that are kept as evidence; lengths stay as they were.
+"""Overwrites secrets in packets that are kept as evidence; lengths do not change.
 
-A header may go on in the next segment, and a segment may come again: which bytes of a connection
-are secret is remembered by their sequence numbers, within bounds. Packets are shown twice: first
-all are looked through, then each is given as it may be written.
+A header may continue in the next segment, and a segment may be retransmitted: the secret bytes of a
+connection are remembered by their sequence numbers, within bounds. Packets are processed twice:
+first all are searched, then each is returned in redacted form.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from msgspec import Struct, field
 from panotui.wire.secrets import ZERO, secrets_in
 
 FLOWS = 4_096  # directions of connections that are remembered
-RANGES = 64  # secrets of one of them
-TAIL = 256  # bytes of a segment in which a header may begin that the next one goes on with
+RANGES = 64  # secrets per direction
+TAIL = 256  # bytes at the end of a segment that may begin a header
 COMMENT = "secrets were written over with zeros; the checksum is that of the original"
 _TAGS = (0x8100, 0x88A8, 0x9100)
 _IPV4, _IPV6, _TCP = 0x0800, 0x86DD, 6
@@ -25,7 +25,7 @@ _HALF = 1 << 31
 
 
 class Segment(NamedTuple):
-    """Where the payload of a TCP segment is in its frame."""
+    """The position of a TCP segment's payload in its frame."""
 
     flow: bytes  # addresses and ports of this direction
     sequence: int
@@ -34,21 +34,21 @@ class Segment(NamedTuple):
 
 
 class _Direction(Struct):
-    next: int = -1  # sequence number that follows what was seen last
+    next: int = -1  # sequence number after the last byte seen
     tail: bytes = b""
-    open_at: int = -1  # a secret goes on there
+    open_at: int = -1  # a secret continues there
     until: bytes = b"\n"
     ranges: list[tuple[int, int]] = field(default_factory=list)  # (sequence number, bytes)
 
 
 class Redactor:
-    """See the module's text."""
+    """See the module."""
 
     def __init__(self) -> None:
         self._flows: OrderedDict[bytes, _Direction] = OrderedDict()
 
     def redacted(self, raw: bytes) -> bytes:
-        """A frame with zeros for its secrets; the same object where it has none."""
+        """A frame with zeros for its secrets; the same object if it has none."""
         segment = tcp_segment(raw)
         if segment is None:
             spans = [(start, stop) for start, stop, _ in secrets_in(raw)]
@@ -62,7 +62,7 @@ class Redactor:
         return bytes(out)
 
     def _of(self, segment: Segment, payload: bytes) -> list[tuple[int, int]]:
-        """Spans of the frame that are secret."""
+        """The secret spans of a frame."""
         if not payload:
             return []
         flow = self._flows.get(segment.flow)
@@ -106,7 +106,7 @@ class Redactor:
 
 
 def tcp_segment(raw: bytes) -> Segment | None:
-    """The TCP segment in an Ethernet frame or a bare IP packet; None for anything else."""
+    """The TCP segment in an Ethernet frame or a bare IP packet; None for other frames."""
     at, kind = 14, int.from_bytes(raw[12:14], "big")
     while kind in _TAGS and len(raw) >= at + 4:
         kind = int.from_bytes(raw[at + 2 : at + 4], "big")
@@ -132,6 +132,6 @@ def tcp_segment(raw: bytes) -> Segment | None:
         payload = at + 4 * (raw[at + 12] >> 4)
     except (IndexError, struct.error):
         return None
-    # what the length says may be nothing (segmentation offload) or less than what is there
+    # the length field may be zero (segmentation offload) or less than the data
     end = len(raw) if end <= payload else min(end, len(raw))
     return Segment(ends + raw[at : at + 4], sequence, min(payload, end), end)

@@ -1,7 +1,8 @@
-"""A recording as another site file judges it: the same times, packets and streams, other verdicts.
+"""A recording judged by another site file: the same times, packets and streams, other verdicts.
 
-It reads like `Recording`, so that review and report need not know. Recorded events of violations
-and verdicts give way to those of the new judgement, and each flow that differs is an event.
+It has the interface of `Recording`, so that review and report need not know. Recorded events of
+violations and verdicts are replaced by those of the new judgement, and each flow that differs is an
+event.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class RejudgedRecording(Recording):
     """A recording opened for reading under another site file."""
 
     def __init__(self, path: Path, site: Site, site_text: str) -> None:
-        """InputError as of `Recording`."""
+        """InputError as for `Recording`."""
         super().__init__(path)
         self._site_text = site_text
         plain = Recording(path)
@@ -130,7 +131,7 @@ class RejudgedRecording(Recording):
 
 
 def _as_of(violation: ViolationRecord, time_ns: int) -> ViolationRecord:
-    """A violation as far as it had come."""
+    """A violation in its state at a time."""
     if violation.last_time_ns <= time_ns:
         return violation
     return msgspec.structs.replace(violation, last_time_ns=time_ns, state="open")

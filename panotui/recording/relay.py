@@ -1,8 +1,7 @@
-"""A recorder that goes on in another folder when its own can no longer be written.
+"""A recorder that continues in another folder if its own can no longer be written.
 
-Everything that speaks to a recorder speaks to this one; which folder it is, is its own matter. It
-moves once. What was not yet on disk of the lost folder is lost with it, and said: when it moved,
-where to and why stays on the status.
+Callers use it like a recorder, whichever folder it writes to. It moves once. Data of the lost
+folder that was not on disk yet is lost. The status reports when it moved, where to and why.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from panotui.recording.retention import Limits
 
 
 class Relay:
-    """Speaks as a `Recorder` does."""
+    """Has the interface of `Recorder`."""
 
     def __init__(
         self,
@@ -30,8 +29,9 @@ class Relay:
         another: Callable[[], Recorder],
         moved: Callable[[Recorder], None] = lambda recorder: None,
     ) -> None:
-        """`another` opens the other folder when it is needed; `moved` is told then. It may raise
-        UsageError or InputError."""
+        """`another` opens the other folder when it is needed; `moved` is called then. It may raise
+        UsageError or InputError.
+        """
         self._now = recorder
         self._another: Callable[[], Recorder] | None = another
         self._moved = moved
@@ -41,12 +41,14 @@ class Relay:
 
     @property
     def recorder(self) -> Recorder:
-        """The one that writes now."""
+        """The present writer."""
         return self._now
 
     @property
     def failure(self) -> str | None:
-        """Why nothing is written any more; asking moves to the other folder if there is one."""
+        """Why nothing is written any more; reading this moves to the other folder if there is
+        one.
+        """
         if self._failure is not None:
             return self._failure
         why = self._now.failure
@@ -104,7 +106,7 @@ class Relay:
 
     @property
     def folder(self) -> Path:
-        """That of the one that writes now."""
+        """The folder of the present writer."""
         return self._now.folder
 
     def evidence_of(self, subject: str, since_ns: int) -> EvidenceFileRecord | None:

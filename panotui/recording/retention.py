@@ -1,9 +1,9 @@
-"""What a recording forgets: roll-up of old samples, and removal by age, size and free disk.
+"""Retention: roll-up of old samples, and removal by age, size and free disk.
 
 Samples are kept each second for an hour, then every 10 s for half a day, every minute for a week,
-and every hour after that. Snapshots are larger and thinned earlier, but for those that show an
-event. Removal takes the oldest first, evidence files before the tables, and what was removed is
-said in `meta` so that a review never shows it as silence.
+and every hour after that. Snapshots are larger and thinned earlier, except those that show an
+event. Removal starts with the oldest, evidence files before the tables, and is stored in `meta` so
+that a review never shows it as silence.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from panotui.recording.rows import get_meta, set_meta
 from panotui.recording.states import worst_sql
 
 DAY_S = 86_400
-CONTROL_FILE = "-control.pcapng"  # how the names of files with all control packets end
-# Of the size that may be: when something is removed, and how much is left then. What a removal
-# itself writes into the log counts too, until that is empty again.
+CONTROL_FILE = "-control.pcapng"  # suffix of files with all control packets
+# Shares of the size limit: removal starts at the first, and stops at the second. The log of a
+# removal itself counts too, until it is empty again.
 FULL, ROOM = 0.95, 0.92
 STEPS_MOST = 30  # removals at once
 
@@ -35,23 +35,23 @@ Levels: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 class Limits(Struct, frozen=True):
-    """How large and old a recording may become."""
+    """Size and age limits of a recording."""
 
     size_bytes: int = 2_000_000_000
     age_s: int | None = None
     evidence_bytes: int = 256_000_000
-    control_age_s: int = 7 * DAY_S  # of files with all control packets, which come all the time
+    control_age_s: int = 7 * DAY_S  # of files with all control packets, which grow all the time
     free_bytes: int = 200_000_000  # the floor: below it evidence stops and the oldest goes
-    samples_second_s: int = 3_600  # how old samples of a second become, of ten, of a minute
+    samples_second_s: int = 3_600  # age limits of samples per second, per ten seconds, per minute
     samples_ten_s: int = DAY_S // 2
     samples_minute_s: int = 7 * DAY_S
-    snapshots_second_s: int = 600  # likewise snapshots, and those of ten minutes
+    snapshots_second_s: int = 600  # the same for snapshots, and those per ten minutes
     snapshots_ten_s: int = 3_600
     snapshots_minute_s: int = DAY_S
     snapshots_ten_minutes_s: int = 7 * DAY_S
 
     def samples(self) -> Levels:
-        """(seconds that a row stands for, seconds that it will, age at which it does)."""
+        """(seconds that a row covers, seconds that it will cover, age of the change)."""
         return (
             (1, 10, self.samples_second_s),
             (10, 60, self.samples_ten_s),
@@ -59,7 +59,7 @@ class Limits(Struct, frozen=True):
         )
 
     def snapshots(self) -> Levels:
-        """The same of snapshots."""
+        """The same for snapshots."""
         return (
             (1, 10, self.snapshots_second_s),
             (10, 60, self.snapshots_ten_s),
@@ -68,7 +68,7 @@ class Limits(Struct, frozen=True):
         )
 
 
-# Counts of flows are sampled every ten seconds: (seconds between those that stay, age)
+# Counts of flows are sampled every ten seconds: (seconds between remaining samples, age)
 FLOW_SAMPLES = ((60, 3_600), (600, DAY_S), (3_600, 7 * DAY_S))
 
 
@@ -83,13 +83,13 @@ _SAMPLES = {
         f"{worst_sql('state')}, max(camera), avg(rate_bps), max(loss), max(jitter_ms), avg(fps),"
         " max(packets), max(lost), avg(lost_s), avg(frames_s), avg(keyframes_s), max(frame_bytes)",
     ),
-    # rows of older formats; since 6 there is one a change, which stays as it is
+    # rows of older formats; since 6 there is one per change, which stays
     "endpoint_sample": ("name", f"{worst_sql('state')}, avg(rtt_ms)"),
 }
 
 
 def roll_up(connection: sqlite3.Connection, now_s: int, limits: Limits) -> int:
-    """Thin what has aged; returns the rows removed. Call inside a transaction, once a minute."""
+    """Thin old data; returns the rows removed. Call inside a transaction, once a minute."""
     before = connection.total_changes
     for table, (key, aggregates) in _SAMPLES.items():
         for fine, coarse, age in limits.samples():
@@ -161,7 +161,7 @@ def _thin_snapshots(connection: sqlite3.Connection, now_s: int, limits: Limits) 
 
 
 def _forget_dictionaries(connection: sqlite3.Connection) -> None:
-    """Those of snapshots that are not there any more."""
+    """Drop the dictionaries of removed snapshots."""
     connection.execute(
         "DELETE FROM dictionary WHERE kind = ? AND id NOT IN (SELECT dictionary FROM snapshot)"
         " AND id < (SELECT max(dictionary) FROM snapshot)",
@@ -170,7 +170,7 @@ def _forget_dictionaries(connection: sqlite3.Connection) -> None:
 
 
 def _thin_flow_samples(connection: sqlite3.Connection, now_s: int) -> None:
-    """Leave the last sample of each step; how far that went is remembered."""
+    """Keep the last sample of each step; the progress is stored."""
     for step, age in FLOW_SAMPLES:
         edge = (now_s - age) // step * step
         done = flow_samples_thinned(connection, step)
@@ -187,7 +187,7 @@ def _thin_flow_samples(connection: sqlite3.Connection, now_s: int) -> None:
 
 
 def flow_samples_thinned(connection: sqlite3.Connection, step: int) -> int:
-    """Up to which second counts of flows are `step` seconds apart."""
+    """Until which second counts of flows are `step` seconds apart."""
     text = get_meta(connection, f"flow_samples_{step}") or ""
     return int(text) if text.isdecimal() else 0
 
@@ -196,12 +196,12 @@ def flow_samples_thinned(connection: sqlite3.Connection, step: int) -> int:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files on disk, but for what persons have written out of the screen."""
+    """Bytes of all files on disk, except users' exports."""
     return _size(folder.iterdir()) + evidence_size_of(folder)
 
 
 def evidence_size_of(folder: Path) -> int:
-    """Bytes of its evidence alone."""
+    """Bytes of its evidence."""
     return _size((folder / EVIDENCE).glob("*"))
 
 
@@ -224,10 +224,11 @@ def free_of(folder: Path) -> int:
 def trim_evidence(
     connection: sqlite3.Connection, folder: Path, keep_bytes: int, writing: str | None = None
 ) -> int:
-    """Remove the oldest evidence files until at most `keep_bytes` are left; returns bytes freed.
+    """Remove the oldest evidence files until at most `keep_bytes` are left; returns the bytes
+    freed.
 
-    Control packets, which come all the time, have half of it, so that they never cost a finding its
-    packets. `writing`: the file that is written now, which stays.
+    Files of control packets, which grow all the time, get half of it, so that they never cost a
+    finding its packets. `writing`: the file being written, which stays.
     """
     files = []
     for path in (folder / EVIDENCE).glob("*.pcapng"):
@@ -246,7 +247,7 @@ def trim_evidence(
 def age_control(
     connection: sqlite3.Connection, folder: Path, before_ns: int, writing: str | None = None
 ) -> int:
-    """Remove files with all control packets of before a time; returns how many."""
+    """Remove files of control packets from before a time; returns their number."""
     found = connection.execute(
         "SELECT file FROM evidence WHERE time_ns < ? AND file LIKE ? AND file IS NOT ?",
         (before_ns, f"%{CONTROL_FILE}", writing),
@@ -277,11 +278,11 @@ def _trim(
 
 
 def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
-    """Forget everything older than a time, and say so. Call inside a transaction."""
+    """Remove everything older than a time, and record this. Call inside a transaction."""
     second = time_ns // SECOND
     for table in ("port_sample", "stream_sample"):
         connection.execute(f"DELETE FROM {table} WHERE time_s < ?", (second,))  # noqa: S608
-    # An endpoint stands as its last row before that time says.
+    # An endpoint's state is its last row before that time.
     connection.execute(
         "DELETE FROM endpoint_sample WHERE time_s < :edge AND (resolution > 0 OR EXISTS"
         " (SELECT 1 FROM endpoint_sample AS later WHERE later.session = endpoint_sample.session"
@@ -299,7 +300,7 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
     connection.execute("DELETE FROM flow WHERE last_ns < ?", (time_ns,))
     connection.execute("DELETE FROM flow_sample WHERE time_s < ?", (second,))
     connection.execute("DELETE FROM event WHERE time_ns < ?", (time_ns,))
-    # How a subject stood at that time is told by its last change before.
+    # A subject's state at that time is its last change before.
     connection.execute(
         "DELETE FROM strip WHERE time_s < :edge AND EXISTS (SELECT 1 FROM strip AS later"
         " WHERE later.session = strip.session AND later.key = strip.key"
@@ -326,10 +327,10 @@ def enforce(
     free: int,
     writing: str | None = None,
 ) -> str | None:
-    """Keep a recording within its limits; a line about what was removed, or None.
+    """Keep a recording within its limits; returns a line about the removal, or None.
 
-    Takes a twentieth of the recorded time at once, so that no more goes than is needed, and as
-    often as it takes. `writing`: the evidence file that is written now.
+    Removes a twentieth of the recorded time at once, as often as needed, so that not much more is
+    removed than necessary. `writing`: the evidence file being written.
     """
     said: str | None = None
     if limits.age_s is not None:
@@ -338,7 +339,7 @@ def enforce(
         if oldest is not None and oldest * SECOND < edge:
             _in_transaction(connection, edge)
             said = "what is older than the limit was removed"
-    # a file holds an hour: the newest packets in it are of the age that is meant
+    # a file holds an hour: the age refers to its newest packets
     if age_control(connection, folder, now_ns - (limits.control_age_s + 3_600) * SECOND, writing):
         said = "control packets older than their limit were removed"
     evidence_limit = min(limits.evidence_bytes, limits.size_bytes // 2)

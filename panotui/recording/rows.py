@@ -1,7 +1,7 @@
 """Records to rows of `recording.sqlite` and back: packing, samples, one place for each statement.
 
-Bodies are msgpack of the record, snapshots compressed; fields that samples and events carry anyway
-(histories, the event list) are left out of snapshots and filled in again on reading.
+Bodies are msgpack of the record, snapshots compressed. Fields that samples and events contain
+anyway (histories, the event list) are left out of snapshots and filled in again on reading.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _violations = msgspec.msgpack.Decoder(ViolationRecord)
 
 
 def snapshot_bytes(snapshot: Snapshot) -> bytes:
-    """A snapshot without what samples and events hold."""
+    """A snapshot without the data in samples and events."""
     replace = msgspec.structs.replace
     lean = replace(
         snapshot,
@@ -66,7 +66,7 @@ def snapshot_bytes(snapshot: Snapshot) -> bytes:
 
 
 def snapshot_of(body: bytes, dictionary: int, unpacker: Unpacker) -> Snapshot:
-    """The snapshot of a body; ValueError for one that is damaged or absurdly large."""
+    """The snapshot of a body; ValueError if it is damaged or far too large."""
     raw = unpacker.unpack(body, dictionary) if dictionary else _inflated(body)
     try:
         return cleaned(_snapshots.decode(raw))
@@ -75,7 +75,7 @@ def snapshot_of(body: bytes, dictionary: int, unpacker: Unpacker) -> Snapshot:
 
 
 def _inflated(body: bytes) -> bytes:
-    """As formats before 6 packed it."""
+    """Decompresses a body of formats before 6."""
     try:
         unpacker = zlib.decompressobj()
         raw = unpacker.decompress(body, SNAPSHOT_BYTES_MAX)
@@ -87,7 +87,7 @@ def _inflated(body: bytes) -> bytes:
 
 
 def flow_of(body: bytes, dictionary: int, unpacker: Unpacker) -> FlowRecord:
-    """ValueError for one that is damaged."""
+    """The flow of a body; ValueError if it is damaged."""
     return cleaned(_flows.decode(unpacker.unpack(body, dictionary) if dictionary else body))
 
 
@@ -104,7 +104,7 @@ def violation_of(body: bytes) -> ViolationRecord:
 
 
 def evidence_of(row: tuple[Any, ...]) -> EvidenceFileRecord:
-    """The record of a row of `EVIDENCE_COLUMNS`. ValueError for one that is damaged."""
+    """The record of a row of `EVIDENCE_COLUMNS`. ValueError if it is damaged."""
     file, subject, title, time_ns, packets, size, sha256, frames = row
     return EvidenceFileRecord(
         file=file, subject=subject, title=title, time_ns=time_ns, packets=packets, bytes=size,
@@ -115,7 +115,7 @@ def evidence_of(row: tuple[Any, ...]) -> EvidenceFileRecord:
 def upsert_evidence(
     connection: sqlite3.Connection, session: int, record: EvidenceFileRecord
 ) -> None:
-    """Packets are added to those that the file has already."""
+    """New packets are added to those of the file."""
     connection.execute(
         f"INSERT INTO evidence AS was ({EVIDENCE_COLUMNS}, session)"  # noqa: S608 - names of ours
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET"
@@ -137,8 +137,9 @@ def _newest(history: tuple[int | None, ...]) -> int | None:
 
 
 class Bodies:
-    """Packs the bodies of one writer: each hour's snapshots against its first, flows against what
-    the first thousand had in common."""
+    """Packs the bodies of one writer: each hour's snapshots against its first, flows against the
+    common parts of the first thousand.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -148,7 +149,7 @@ class Bodies:
         self._samples: list[bytes] = []
 
     def forget(self) -> None:
-        """A transaction was undone: dictionaries that it made are not there."""
+        """A transaction was rolled back: the dictionaries that it created do not exist."""
         self._snapshots = self._flows = None
         self._hour = -1
 
@@ -200,7 +201,7 @@ class Bodies:
 
 
 def pin(connection: sqlite3.Connection, time_ns: int) -> None:
-    """Keep the snapshot that is shown at a time."""
+    """Keep the snapshot shown at a time."""
     connection.execute(
         "UPDATE snapshot SET pinned = 1 WHERE number ="
         " (SELECT number FROM snapshot WHERE time_ns <= ? ORDER BY time_ns DESC LIMIT 1)",
@@ -214,8 +215,9 @@ EndpointStates: TypeAlias = dict[str, tuple[str, float | None]]  # as last writt
 def insert_samples(
     connection: sqlite3.Connection, session: int, snapshot: Snapshot, states: EndpointStates
 ) -> None:
-    """One row a port, stream and one in all, for the second of this snapshot; of endpoints those
-    that have changed since `states`, which are brought up to date."""
+    """One row per port, per stream and one in total, for the second of this snapshot; for endpoints
+    only those that changed since `states`, which is updated.
+    """
     second = snapshot.time_ns // SECOND
     connection.executemany(
         "INSERT OR REPLACE INTO port_sample VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)",
@@ -255,7 +257,7 @@ def insert_samples(
                 session,
             )
             for s in snapshot.streams
-            # A stream that ended long ago has no news; its last state is in the snapshots.
+            # A stream that ended long ago does not change; its last state is in the snapshots.
             if s.state != "ended" or snapshot.time_ns - s.last_time_ns < 60 * SECOND
         ],
     )
@@ -318,8 +320,7 @@ def insert_flow_samples(
 def insert_events(
     connection: sqlite3.Connection, session: int, events: Iterable[EventRecord], told_ns: int
 ) -> None:
-    """`told_ns`: the time of the snapshot that first shows them; one that is told anew (it stands
-    for more by now) keeps its own."""
+    """`told_ns`: the time of the snapshot that first shows them; an updated event keeps its own."""
     connection.executemany(
         "INSERT INTO event (session, number, time_ns, severity, kind, body, told_ns)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET severity = excluded.severity,"
@@ -373,7 +374,9 @@ def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> str | None:
-    """One line, or the site file as it was: with its line ends, so it is parsed and never shown."""
+    """One line, or the site file unchanged: with its line ends, so it is parsed and never
+    displayed.
+    """
     row: Any = connection.execute(
         "SELECT CAST(value AS BLOB) FROM meta WHERE key = ?", (key,)
     ).fetchone()

@@ -1,7 +1,8 @@
-"""The tables of `recording.sqlite`, their version, and the chain that brings old ones up to date.
+"""The tables of `recording.sqlite`, their version, and the chain of converters for old ones.
 
-`PRAGMA user_version` holds the format's version and `application_id` says whose file it is. A newer
-format is refused by name and version; an older one goes through `CONVERTERS`, one step a version.
+`PRAGMA user_version` holds the format's version and `application_id` identifies the program. A
+newer format is rejected by name and version; an older one goes through `CONVERTERS`, one step per
+version.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ APPLICATION_ID = 0x50414E4F  # "PANO"
 VERSION = 8
 
 # Times: *_ns nanoseconds of packet time, *_s whole seconds of it. `body`: msgpack of the record.
-# `resolution`: seconds that a row stands for. Two sessions may hold the same time: the
-# machine's clock was wrong in one of them. `clock`: wall clock = packet time + `ahead_ns` from then
-# on in that session. `number` rises in the order of writing. `strip`: since when a subject stands
-# as it does, see `strips`. `told_ns`: the snapshot that first shows an event; it is `pinned`, so
-# that a jump to the event lands on it in every age. `dictionary`: what a body is packed against,
-# see `packing`; 0: a body of an older format, or one that is not packed. `resolution` 0 of an
-# endpoint: it stands so until its next row, or until its session ends.
+# `resolution`: seconds that a row covers. Two sessions may hold the same time: the machine's clock
+# was wrong in one of them. `clock`: wall clock = packet time + `ahead_ns` from then on in that
+# session. `number` rises in the order of writing. `strip`: changes of a subject's state, see
+# `strips`. `told_ns`: the snapshot that first shows an event; it is `pinned`, so that a jump to the
+# event always finds it. `dictionary`: the dictionary of a body, see `packing`; 0: a body of an
+# older format, or an unpacked one. `resolution` 0 of an endpoint: the state is valid until its next
+# row, or until its session ends.
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE session (
@@ -92,12 +93,12 @@ CREATE TABLE evidence (
 CREATE INDEX evidence_subject ON evidence (subject);
 """
 
-# What SQLite raises of a damaged file: it quotes damaged text in its own messages too.
+# SQLite's exceptions for a damaged file: its own messages quote damaged text, too.
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Lay out an empty database."""
+    """Create the tables in an empty database."""
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(
@@ -107,7 +108,7 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection, name: str) -> int:
-    """The format's version; InputError when this is no recording of ours or a newer one."""
+    """The format's version; InputError if this is not one of our recordings or a newer one."""
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -130,9 +131,9 @@ def upgrade(
     converters: Mapping[int, Converter] = CONVERTERS,
     target: int = VERSION,
 ) -> None:
-    """Bring an older format up to `target`, a step at a time, each in its own transaction.
+    """Convert an older format up to `target`, a step at a time, each in its own transaction.
 
-    InputError when a step is missing or fails; what was there before the step stays.
+    InputError if a step is missing or fails; the state before the step stays.
     """
     version = check(connection, name)
     while version < target:

@@ -1,5 +1,6 @@
-"""Two spans of a recording side by side: how available things were, what cameras lost and sent,
-what was found, and who was new."""
+"""Two spans of a recording compared: availability, losses and rates of cameras, findings, and new
+devices and peers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from panotui.recording.strips import recorded_runs
 from panotui.state.strips import Runs
 
 PEERS_MOST = 200_000
-NO_CAMERA = ""  # the streams that no camera is known to send
+NO_CAMERA = ""  # streams without a known camera
 STREAM_COLUMNS = ("resolution", "camera", "session", "rate_bps", "fps", "packets", "lost")
 StreamRow: TypeAlias = tuple[int, str, int, str | None, int, float | None, float | None, int, int]
 
@@ -37,7 +38,7 @@ class Counted:
 
     packets: int = 0
     lost: int = 0
-    rate_bps: float | None = None  # the mean of what was recorded
+    rate_bps: float | None = None  # the mean of the recorded time
 
     @property
     def expected(self) -> int:
@@ -46,17 +47,17 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The span before the one that is told of, to compare with."""
+    """The span before the reported one, for comparison."""
 
     span: Span
-    told: Span  # what it is compared with: the report's span, or its newest part
+    told: Span  # the compared span: the report's, or its newest part
     runs: Runs
     counted: Mapping[str, tuple[Counted, Counted]]  # camera -> (before, now)
     findings: tuple[int, int]  # warnings and errors that began: (before, now)
     violations: tuple[int, int]
-    devices: tuple[str, ...]  # that were heard for the first time now
-    peers: tuple[str, ...]  # that were spoken to for the first time now
-    news: tuple[str, ...] = ()  # findings that began now and not before, in words
+    devices: tuple[str, ...]  # first seen in the later span
+    peers: tuple[str, ...]  # first contacted in the later span
+    news: tuple[str, ...] = ()  # findings that began in the later span only, in words
 
 
 @dataclass(slots=True)
@@ -80,8 +81,9 @@ def compared(
     samples: Sequence[StreamRow] | None = None,
     runs: Runs | None = None,
 ) -> Before:
-    """What was in `earlier` and what is in `told`. `findings`: each life by itself; `runs`: of the
-    earlier span, where they are known already."""
+    """`told` compared with `earlier`. `findings`: each period separately; `runs`: of the earlier
+    span, if already known.
+    """
     rows = samples if samples is not None else stream_rows(recording)
     then, now = counted(by_camera(rows, earlier)), counted(by_camera(rows, told))
     names = sorted({*then, *now})
@@ -109,7 +111,7 @@ def stream_rows(recording: Recording) -> list[StreamRow]:
 
 
 def by_camera(samples: Sequence[StreamRow], span: Span) -> dict[str, list[tuple[int, Moment]]]:
-    """What each camera's streams brought together in a span, by time."""
+    """The total of each camera's streams in a span, by time."""
     found: dict[str, dict[int, Moment]] = defaultdict(dict)
     for start_s, camera, moment in _moments(samples):
         if not span.start_s <= start_s < span.end_s:
@@ -121,7 +123,7 @@ def by_camera(samples: Sequence[StreamRow], span: Span) -> dict[str, list[tuple[
 
 
 def counted(cameras: Mapping[str, Sequence[tuple[int, Moment]]]) -> dict[str, Counted]:
-    """How many packets that was, and how fast they came."""
+    """Packets and mean rate in a span."""
     found: dict[str, Counted] = {}
     for camera, moments in cameras.items():
         known = [(m.rate_bps, m.seconds) for _, m in moments if m.rate_bps is not None]
@@ -135,7 +137,7 @@ def counted(cameras: Mapping[str, Sequence[tuple[int, Moment]]]) -> dict[str, Co
 
 
 def _moments(samples: Sequence[StreamRow]) -> Iterable[tuple[int, str, Moment]]:
-    """(start_s, camera, what this stream brought since its sample before)."""
+    """(start_s, camera, the stream's data since its previous sample)."""
     before: dict[tuple[str, int], tuple[int, int]] = {}
     for time_s, name, seconds, camera, session, rate_bps, fps, packets, lost in samples:
         now = (packets or 0, lost or 0)
@@ -143,14 +145,14 @@ def _moments(samples: Sequence[StreamRow]) -> Iterable[tuple[int, str, Moment]]:
         before[(name, session)] = now
         more, gone = now[0] - old[0], now[1] - old[1]
         if more < 0:
-            more, gone = 0, 0  # another stream has the name by now
-        # The recorder's figure looks back over ten seconds: it lingers when nothing comes any more.
+            more, gone = 0, 0  # another stream has the name now
+        # The recorder's rate covers ten seconds, so it lingers after the last packet.
         shown = 0.0 if rate_bps == 0 and fps is not None else fps
         yield time_s - 1, camera or NO_CAMERA, Moment(seconds, rate_bps, shown, more, max(0, gone))
 
 
 def _joined(one: Moment, other: Moment) -> Moment:
-    """Two streams of one camera at one time: rates add up, the better picture counts."""
+    """Two streams of one camera at one time: rates are added, the better picture counts."""
     rates = [r for r in (one.rate_bps, other.rate_bps) if r is not None]
     frames = [f for f in (one.fps, other.fps) if f is not None]
     return Moment(
@@ -171,7 +173,7 @@ def _begins(first_ns: int, span: Span) -> bool:
 
 
 def _new_peers(recording: Recording, earlier: Span, told: Span) -> tuple[str, ...]:
-    """Whom nobody had spoken to in the span before."""
+    """Peers that were not contacted in the span before."""
     known, new = set[str](), set[str]()
     for span, names in ((earlier, known), (told, new)):
         for flow in recording.flows_within(span.start_s * SECOND, span.end_s * SECOND):

@@ -1,7 +1,7 @@
-"""How bad a state of a port, stream or endpoint is, for what folds several seconds into one.
+"""The severity of a state of a port, stream or endpoint, for merging several seconds into one.
 
-The time line and the roll-up of samples both keep the worst of what they fold. What is not known is
-no news, and never as good as what is known to be well.
+The time line and the roll-up of samples both keep the worst state. An unknown state ranks below all
+known problems, and never counts as good.
 """
 
 from __future__ import annotations
@@ -34,6 +34,6 @@ def rank(state: str) -> int:
 
 
 def worst_sql(column: str) -> str:
-    """An SQL aggregate: the worst state in `column` (a name of ours) of a group."""
+    """An SQL aggregate: the worst state in `column` (one of our names) of a group."""
     cases = " ".join(f"WHEN '{state}' THEN '{number}'" for state, number in _RANKS.items())
     return f"substr(max(CASE {column} {cases} ELSE '{UNKNOWN}' END || {column}), 2)"

@@ -1,8 +1,8 @@
-"""The strips of a recording: a row a change, and what old recordings know of it.
+"""The strips of a recording: one row per change.
 
-`strip` holds one row where a subject changed (`state.strips`): it stands like that until its next
-row, or until its session ends. So a month costs no more than what happened in it, nothing is lost
-to the roll-up of samples, and minutes lost are counted to the second.
+`strip` holds one row for each change of a subject (`state.strips`); the state is valid until its
+next row, or until its session ends. So the size depends only on the number of changes, the roll-up
+of samples loses nothing, and lost minutes are exact to the second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def recorded_runs(
 ) -> dict[str, list[Run]]:
     """key -> runs within [start_s, end_s) (default: all of it), in order of time.
 
-    Where the recorder was off there is no run. Runs of sessions that hold the same time (the
+    There is no run while the recorder was off. Runs of sessions that hold the same time (the
     machine's clock was wrong in one of them) overlap; `state.strips` lets the worst count.
     """
     low = recording.start_ns // SECOND - 1 if start_s is None else start_s
@@ -38,7 +38,7 @@ def recorded_runs(
 
 
 def _without(runs: Sequence[Run], gaps: Sequence[tuple[int, int]]) -> Iterator[Run]:
-    """The runs without what lies in gaps (sorted)."""
+    """The runs without their parts in gaps (sorted)."""
     for run in runs:
         start_s = run.start_s
         for low, high in gaps:

@@ -1,6 +1,6 @@
-"""What departs from a baseline in a recording, as findings beside those that it holds.
+"""Deviations from a baseline in a recording, as findings beside the recorded ones.
 
-The rule of `diagnosis.unusual` does the same while packets come; here the minutes come from the
+The rule of `diagnosis.unusual` does the same while packets arrive; here the minutes come from the
 recording's samples.
 """
 
@@ -21,7 +21,7 @@ FINDINGS_MOST = 200
 
 
 def departures(baseline: Baseline, seen: Iterable[Minute]) -> tuple[FindingRecord, ...]:
-    """One finding a departure, those that are over with the time at which they were."""
+    """One finding per deviation; past ones with their end."""
     watch, weeks = Watch(baseline), baseline.minutes / (7 * 24 * 60)
     found: dict[tuple[str, int], FindingRecord] = {}
     standing: set[tuple[str, int]] = set()
@@ -58,7 +58,7 @@ def _record(observed: Observation, now_ns: int) -> FindingRecord:
 
 
 def with_departures(snapshot: Snapshot, found: tuple[FindingRecord, ...]) -> Snapshot:
-    """The snapshot with these findings too, the newest first among those of their severity."""
+    """The snapshot including these findings, the newest first among those of their severity."""
     order = {"error": 0, "warning": 1, "info": 2}
     findings = sorted(
         (*snapshot.findings, *found),

@@ -1,8 +1,8 @@
-"""The screen as a program: asks a source for frames, feeds keys to a session, draws at the
+"""The screen as a program: requests frames from a source, passes keys to a session, draws at the
 terminal's pace.
 
-`run` is what the commands call; it returns the exit code. One request is in flight at a time, two
-pictures a second are asked for (1 to 4 settable), and a key asks at once.
+The commands call `run`, which returns the exit code. One request is in flight at a time, two frames
+per second are requested (configurable from 1 to 4), and a key requests one at once.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ ENDING = {
     signal.SIGHUP: EXIT_HANGUP,
 }
 REATTACH_S = 1.0
-COMPLAINT_S = 10.0  # that what is wrong in the settings is shown
-CLOCK_S = 1.0  # the header's ages are drawn anew this often without news
-SHEETS = ("monitor", "help", "fatal")  # one a screen
+COMPLAINT_S = 10.0  # how long errors in the settings are shown
+CLOCK_S = 1.0  # the ages in the header are redrawn this often without new frames
+SHEETS = ("monitor", "help", "fatal")  # one per screen
 
-# Once privileges are gone, the program's own files may be out of reach: all that Textual would
-# load on first use is loaded now, and so are the sheets.
+# After the drop, the program's own files may be out of reach: everything that Textual loads on
+# first use is loaded now, and so are the style sheets.
 for _late in (
     "textual.drivers.headless_driver",
     "textual.layouts.factory",
@@ -76,15 +76,14 @@ def run(
     complaints: Sequence[str] = (),
     session: Callable[[Glyphs], Session] | None = None,
 ) -> int:
-    """Show the screen on a collector until the person leaves; the exit code of the program.
+    """Show the screen of a collector until the user quits; returns the exit code of the program.
 
     `source` is the path of a feed's socket, an inherited connected one, or any `FrameSource`.
-    `mode` is only shown before the first frame; frames say theirs. `session` makes another screen's
-    state than that of all panes. `hints`: three hints until the
-    first key. `settings`: as the person wants it, with what in them was not understood. Raises
-    UsageError where no screen can be drawn and FeedError when nobody answers at the address;
-    afterwards a failure of the collector is a screen, and its exit code is returned when the person
-    leaves it.
+    `mode` is only shown before the first frame; frames have their own. `session` creates another
+    screen's state than that of all panes. `hints`: three hints until the first key. `settings`: the
+    user's settings, with the errors in them. Raises UsageError if no screen can be drawn and
+    FeedError if nobody answers at the address; a later failure of the collector is shown on a
+    screen, and its exit code is returned when the user quits.
     """
     refuse_unusable()
     if no_color:
@@ -124,15 +123,16 @@ async def _run(
 
 
 def _print_picture(session: Session) -> None:
-    """The last picture as plain text, for whoever goes on in the terminal or pastes it."""
+    """The last picture as plain text, left in the terminal."""
     picture = session.picture(monotonic())
     for line in (picture.header, *picture.body):
         print(text_of(line).rstrip())
 
 
 def _end_undisturbed() -> None:
-    """From here on everything only ends, and a second signal (a lost link sends two) would cut
-    that short: asyncio gives each its deadly default back when its loop closes."""
+    """From here on everything only ends, and a second signal (a lost link sends two) would
+    interrupt that: asyncio restores each signal's deadly default when its loop closes.
+    """
     loop = asyncio.get_running_loop()
     for number in ENDING:
         loop.remove_signal_handler(number)
@@ -140,7 +140,7 @@ def _end_undisturbed() -> None:
 
 
 class HelpScreen(Screen[None]):
-    """The keys that work where it was opened."""
+    """The keys that work where the help was opened."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class HelpScreen(Screen[None]):
         self.draw()
 
     def press(self, key: str) -> bool:
-        """Scroll; True when it is to be left."""
+        """Scroll; True if the help should close."""
         steps = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10}
         if key in ("escape", "q", "question_mark", "f1", "enter"):
             return True
@@ -207,7 +207,7 @@ class FatalScreen(Screen[None]):
 class MonitorScreen(Screen[None]):
     """Header, page, footer."""
 
-    ready = False  # its widgets are there
+    ready = False  # its widgets exist
 
     def compose(self) -> ComposeResult:
         yield Lines(id="header")
@@ -222,7 +222,7 @@ class MonitorScreen(Screen[None]):
 
 
 class Panotui(TightApp):
-    """Glue between Textual, the session and the source."""
+    """Connects Textual, the session and the source."""
 
     CSS = "\n".join(sheet(name).read_text(encoding="utf-8") for name in SHEETS)
     ENABLE_COMMAND_PALETTE = False
@@ -250,7 +250,7 @@ class Panotui(TightApp):
         self._owed_for_key = False
         self._retry: asyncio.TimerHandle | None = None
         self._ended = False
-        self._left = False  # it is being taken down: nothing is drawn any more
+        self._left = False  # shutting down: nothing is drawn any more
         self._answers_mode = False
         self.register_theme(THEME)
         self.theme = THEME.name
@@ -284,7 +284,9 @@ class Panotui(TightApp):
         self._leave(EXIT_HANGUP)
 
     def terminal_taken(self) -> None:
-        """The terminal is ours, at the start or again: answers were lost, all must be painted."""
+        """The terminal is ours, at the start or again: answers were lost, everything must be
+        painted.
+        """
         self.terminal_blank()
         self.pacer.reset()
         if self._running:
@@ -295,12 +297,12 @@ class Panotui(TightApp):
         self.screen.refresh(layout=True)
 
     def terminal_reported(self, report: Report) -> None:
-        """The terminal has answered; a picture that waited is drawn."""
+        """The terminal has answered; a waiting picture is drawn."""
         if report == "mode":
             self._answers_mode = True
             self.pacer.learn("mode")
         elif not self._answers_mode:
-            # Both were asked at the start: when only the status comes, DECRQM is not understood.
+            # Both were requested at the start: if only the status comes, DECRQM is not supported.
             self.pacer.learn("status")
         self.pacer.answered(monotonic())
         if self._owed:
@@ -309,7 +311,7 @@ class Panotui(TightApp):
     # ------------------------------------------------------------ frames
 
     async def _ask(self) -> None:
-        """One request in flight, at the rate that was set, and at once when a key wants it."""
+        """One request in flight, at the configured rate, and at once if a key needs it."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -329,7 +331,7 @@ class Panotui(TightApp):
                 due = loop.time()
 
     async def _reattached(self, source: ReattachableSource) -> None:
-        """Wait for a recorder that has gone to come back: a try each second, and at once by `r`."""
+        """Wait until a lost recorder comes back: one try per second, and at once with `r`."""
         while True:
             self._wake.clear()
             try:
@@ -345,7 +347,9 @@ class Panotui(TightApp):
                 await asyncio.wait_for(self._wake.wait(), REATTACH_S)
 
     async def _woken(self, due: float) -> bool:
-        """Wait until the next picture is due, or for ever while frozen; True when a key asks."""
+        """Wait until the next frame is due, or for ever while frozen; True if a key requests
+        one.
+        """
         loop = asyncio.get_running_loop()
         while True:
             still = self.session.frozen and not self._commands
@@ -366,7 +370,7 @@ class Panotui(TightApp):
             if isinstance(answer, Done) and answer.pending and command not in self._commands:
                 self._commands.append(command)  # with the next picture
         again = True
-        for _ in range(3):  # the cursor's row may have moved out of the window that was asked for
+        for _ in range(3):  # the cursor's row may have left the requested window
             if not again:
                 break
             again = self._answered(await self.source.ask(self.session.view()))
@@ -390,12 +394,12 @@ class Panotui(TightApp):
         return again
 
     def _is_news(self, answer: Frame) -> bool:
-        """Whether an answer differs from the one before: a site tells of itself once a second."""
+        """Whether an answer differs from the previous one: a site changes once per second."""
         last = self._last_answer
         return last is None or replace(answer, number=last.number) != last
 
     def _moves_by_itself(self, now: float) -> bool:
-        """Whether the picture changes without news: a message goes, a frozen or late one ages."""
+        """Whether the picture changes without a new frame: a message expires, an age grows."""
         session = self.session
         return (
             session.frozen
@@ -404,7 +408,7 @@ class Panotui(TightApp):
         )
 
     async def _tick(self) -> None:
-        """Ages and messages change without news, too; and a lost SIGWINCH is made good."""
+        """Ages and messages change without new frames, too; also recovers from a lost SIGWINCH."""
         while True:
             await asyncio.sleep(CLOCK_S)
             driver = self._driver
@@ -429,7 +433,9 @@ class Panotui(TightApp):
     # ------------------------------------------------------------ drawing
 
     def draw(self, *, for_key: bool = False) -> None:
-        """Draw now if the terminal is ready, else as soon as it is; always the newest state."""
+        """Draw now if the terminal is ready, otherwise as soon as it is; always the newest
+        state.
+        """
         screen = self.screen
         if self._left or not isinstance(screen, MonitorScreen) or not screen.ready:
             return
@@ -465,7 +471,7 @@ class Panotui(TightApp):
     # ------------------------------------------------------------ keys
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys go to the session; everything else is Textual's."""
+        """Keys go to the session; all other events are Textual's."""
         if isinstance(event, events.Key):
             self._pressed(event)
             return
@@ -483,7 +489,7 @@ class Panotui(TightApp):
             self._wake.set()
 
     def _pointed(self, event: events.MouseEvent) -> None:
-        """Wheel and left button; all else of the mouse is nothing here."""
+        """Wheel and left button; other mouse events are ignored."""
         screen = self.screen
         if isinstance(screen, HelpScreen):
             if isinstance(event, events.MouseScrollDown | events.MouseScrollUp):

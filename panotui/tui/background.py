@@ -1,8 +1,8 @@
-"""Whether the terminal's background is dark or light: asked by OSC 11, else as COLORFGBG says.
+"""Whether the terminal's background is dark or light: requested by OSC 11, otherwise from
+COLORFGBG.
 
-Behind the question goes one that every terminal answers, so that a terminal that does not know
-OSC 11 costs one round trip and not a time-out. What comes too late is taken out of the input by
-`terminal.take_reports`.
+A request that every terminal answers follows it, so that a terminal without OSC 11 costs one round
+trip instead of a timeout. A late answer is removed from the input by `terminal.take_reports`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FENCE = re.compile(r"\x1b\[\d*n")
 
 
 def background(environment: Mapping[str, str] | None = None) -> str:
-    """ "dark" or "light"; asks the terminal, and leaves it as it was."""
+    """Returns "dark" or "light"; asks the terminal, and restores its state."""
     values = os.environ if environment is None else environment
     said = values.get("COLORFGBG", "").rpartition(";")[2]
     if said.isdigit():
@@ -45,7 +45,7 @@ def shade(answer: str) -> str:
 
 
 def _asked() -> str | None:
-    """What the terminal says; None where it says nothing in time."""
+    """The terminal's answer; None without one in time."""
     try:
         source, target = sys.__stdin__.fileno(), sys.__stdout__.fileno()  # type: ignore[union-attr]
         before = termios.tcgetattr(source)
@@ -66,6 +66,6 @@ def _asked() -> str | None:
     except OSError:
         return None
     finally:
-        with contextlib.suppress(termios.error):  # it has gone meanwhile: the screen will see
+        with contextlib.suppress(termios.error):  # it is gone: the screen will notice
             termios.tcsetattr(source, termios.TCSANOW, before)
     return answer or None

@@ -1,8 +1,8 @@
 """The line above every page and the lines below it.
 
-The header always says: site, topology, vantage, both ports' state, packets lost by this tool, the
-recording light, the local clock of packet time, and whether the picture is frozen or late. What
-does not fit goes by its rank. The footer says which keys work here.
+The header always shows site, topology, vantage, both ports' state, packets lost by this tool, the
+recording light, the local clock of packet time, and whether the picture is frozen or late. Parts
+that do not fit are dropped by rank. The footer shows the keys that work here.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from panotui.views.subjects import BY_NAME, PANES
 
 KEYS_CELLS = 14  # of the pane line that are kept for keys
 TWO_ROWS_HEIGHT = 20  # from here on the footer may take two lines
-SITE_CELLS = 12  # of the site's name that other parts never take
+SITE_CELLS = 12  # of the site's name that other parts never use
 
 
 class _Part(Struct, frozen=True):
     spans: Sequence[Span]
-    rank: int  # what goes first when there is no room: highest; 0 never
+    rank: int  # dropped first if there is no room: highest; 0 never
     right: bool = False
-    short: Sequence[Span] | None = None  # what stands for it before anything is dropped
+    short: Sequence[Span] | None = None  # short form, before anything is dropped
 
     @property
     def cells(self) -> int:
@@ -48,13 +48,14 @@ def header_line(
     *,
     private: bool = False,
 ) -> Line:
-    """The header; `frozen_s` is how far behind a frozen picture is, `late_s` a silent collector,
-    `private` that names and addresses are masked."""
+    """The header; `frozen_s` is the age of a frozen picture, `late_s` that of a silent collector's
+    last answer, `private` means that names and addresses are masked.
+    """
     parts = [*_left(header, glyphs), *_right(header, glyphs, zone, frozen_s, late_s)]
     if private:
         parts.append(_Part([("MASKED", "warn")], 0))
     site = header.site.name or "no site"
-    # The site's name gives way before anything else goes, but stays readable.
+    # The site's name is shortened before anything else is dropped, but stays readable.
     parts[0] = _Part([(cut_middle(site, SITE_CELLS, glyphs.ellipsis), "strong")], 0)
     for number, part in enumerate(parts):
         if part.short is not None and _needed(_worth_keeping(parts)) > cells:
@@ -77,7 +78,7 @@ def header_line(
 
 
 def _worth_keeping(parts: Sequence[_Part]) -> list[_Part]:
-    """Without what goes first: nothing is shortened to save it."""
+    """Without droppable parts: nothing is shortened for their sake."""
     return [part for part in parts if part.rank < 5]
 
 
@@ -109,7 +110,7 @@ def _left(header: Header, glyphs: Glyphs) -> list[_Part]:
 
 
 def _ports(header: Header, glyphs: Glyphs) -> _Part:
-    """Every port's state; in one word where they agree and room is short."""
+    """Every port's state; in one word if they agree and there is little room."""
     if not header.ports:
         return _Part([("ports -", "dim")], 2)
     spans: list[Span] = []
@@ -155,7 +156,7 @@ def _right(
 
 
 def footer_rows(pane: str | None, keys: Sequence[Key], cells: int, height: int) -> int:
-    """One line where all keys fit beside the panes, else two; one on a low terminal."""
+    """One line if all keys fit beside the panes, else two; one on a low terminal."""
     if height < TWO_ROWS_HEIGHT:
         return 1
     need = sum(width(written(key)) + width(key.label) + 3 for key in keys if key.footer)
@@ -167,8 +168,9 @@ def footer_rows(pane: str | None, keys: Sequence[Key], cells: int, height: int) 
 def footer(
     pane: str | None, keys: Sequence[Key], cells: int, height: int, glyphs: Glyphs
 ) -> list[Line]:
-    """The keys that work here and the panes with their digits, in one line or two; no pane in a
-    detail."""
+    """The keys that work here and the panes with their digits, in one line or two; without panes in
+    a detail.
+    """
     if footer_rows(pane, keys, cells, height) == 1:
         pen = Pen(cells, glyphs.ellipsis)
         if pane is not None:
@@ -210,7 +212,7 @@ def _put_panes(pen: Pen, pane: str, cells: int) -> None:
 
 
 def _put_keys(pen: Pen, keys: Sequence[Key], always: Sequence[str]) -> None:
-    """Keys with their words while there is room; the most needed ones at least by their sign."""
+    """Keys with their words while there is room; the most important at least by their sign."""
     shown = sorted((key for key in keys if key.footer), key=lambda key: key.footer)
     short = [key for key in shown if key.keys[0] in always]
     reserve = sum(width(written(key)) + 1 for key in short)

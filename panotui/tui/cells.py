@@ -1,8 +1,8 @@
 """Text measured in terminal cells: wide characters count two, combining marks none.
 
-In comes text that is already printable (`wire.text.printable`), out comes text of at most, or
-exactly, so many cells. Names are cut in the middle, because the end of a host name or an address
-is what tells it from its neighbours.
+Printable text (`wire.text.printable`) comes in, text of at most, or exactly, a number of cells goes
+out. Names are shortened in the middle, because the end of a host name or an address distinguishes
+it from its neighbours.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def width(text: str) -> int:
 def cut_middle(text: str, cells: int, ellipsis: str = "…") -> str:
     """`text` in at most `cells` cells, its middle replaced by `ellipsis` when it is longer.
 
-    In a narrow place the tail gets the greater half, in a wide one two fifths: the beginning of a
-    long host name tells more than `amazonaws.com`.
+    With little room the tail gets the larger half, otherwise two fifths: the beginning of a long
+    host name says more than `amazonaws.com`.
     """
     if width(text) <= cells:
         return text
@@ -47,10 +47,10 @@ def cut_end(text: str, cells: int, ellipsis: str = "…") -> str:
 
 @lru_cache(maxsize=64)
 def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mapping[str, str]:
-    """Each of `names` in at most `cells` cells, so that siblings still differ where they can.
+    """Each of `names` in at most `cells` cells, so that siblings still differ if possible.
 
-    Names that would read the same when cut in the middle are cut once, beside what tells them
-    apart: `building-0-floor-2-west` becomes `b…0-floor-2-west`, or `building-0…west`.
+    Names that would be equal when shortened in the middle are cut once, beside the part that
+    distinguishes them: `building-0-floor-2-west` becomes `b…0-floor-2-west`, or `building-0…west`.
     """
     short = {name: cut_middle(name, cells, ellipsis) for name in names}
     alike: dict[str, list[str]] = defaultdict(list)
@@ -67,7 +67,7 @@ def distinct(names: tuple[str, ...], cells: int, ellipsis: str = "…") -> Mappi
     }
     if len(set(beside.values())) == len(group):
         return short | beside
-    # too narrow for all that tells them apart: its beginning and its end, and one cut between
+    # too narrow for the whole distinguishing part: its beginning and its end, with one cut between
     return short | {name: _both_ends(name, prefix, suffix, cells, ellipsis) for name in group}
 
 
@@ -77,7 +77,9 @@ def _both_ends(name: str, prefix: int, suffix: int, cells: int, ellipsis: str) -
 
 
 def _cut_beside(name: str, start: int, stop: int, cells: int, ellipsis: str) -> str:
-    """`name` cut once, so that characters `start` to `stop` stay: before them, after, or around."""
+    """`name` cut once, so that characters `start` to `stop` stay: cut before them, after, or
+    around.
+    """
     room = cells - width(ellipsis)
     if width(name[start:]) <= room:  # the cut is before them
         tail = name[start:]
@@ -89,7 +91,7 @@ def _cut_beside(name: str, start: int, stop: int, cells: int, ellipsis: str) -> 
 
 
 def _in_common(names: list[str]) -> int:
-    """How many characters all names begin with."""
+    """The length of the common prefix."""
     first, last = min(names), max(names)
     same = 0
     while same < min(len(first), len(last)) and first[same] == last[same]:
@@ -98,7 +100,7 @@ def _in_common(names: list[str]) -> int:
 
 
 def fit(text: str, cells: int, *, right: bool = False, ellipsis: str = "…") -> str:
-    """`text` in exactly `cells` cells: cut in the middle, or padded at the free side."""
+    """`text` in exactly `cells` cells: shortened in the middle, or padded at the free side."""
     cut = cut_middle(text, cells, ellipsis)
     blanks = " " * (cells - width(cut))
     return blanks + cut if right else cut + blanks
@@ -139,14 +141,16 @@ def exactly(text: str, cells: int) -> str:
 
 
 def _broken(word: str, cells: int) -> str:
-    """The beginning of a long word: to its last stroke or comma that fits, or as much as fits."""
+    """The beginning of a long word: up to its last slash or comma that fits, or as much as fits."""
     head = _head(word, cells)
     stop = max(head.rfind(mark) for mark in "/,;&?") + 1
     return head[:stop] if 3 * stop > len(head) and not head[:stop].endswith("//") else head
 
 
 def wrap(text: str, cells: int) -> list[str]:
-    """`text` in lines of at most `cells` cells, broken at blanks, in a long word where it must."""
+    """`text` in lines of at most `cells` cells, broken at spaces, in a long word only if
+    necessary.
+    """
     lines: list[str] = []
     line = ""
     for word in text.split(" "):

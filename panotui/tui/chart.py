@@ -1,7 +1,7 @@
 """History as text: one line of bars, or a small block of them; a gap stays a gap.
 
-In come values a second, newest last, `None` where nothing is known; out comes text of exactly the
-asked width, newest at the right.
+Values per second come in, newest last, `None` if unknown; text of exactly the requested width goes
+out, newest at the right.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def sparkline(history: History, width: int, glyphs: Glyphs, top: float | None = 
 
 
 def scale(peak: float) -> float:
-    """The top of a chart: 1, 2 or 5 times a power of ten, so that it moves in steps only."""
+    """The top of a chart: 1, 2 or 5 times a power of ten, so that it changes only in steps."""
     if peak < 1e-9:
         return 1.0
     power = 10.0 ** math.floor(math.log10(peak))
@@ -53,7 +53,8 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # of a braille cel
 def curve(history: History, width: int, height: int, glyphs: Glyphs, top: float) -> list[str]:
     """The newest values as filled curves of `height` lines (top first) up to `top`.
 
-    Two values a cell in braille, one a cell in ASCII; unknown is blank, zero a line at the foot.
+    Two values per cell in braille, one per cell in ASCII; unknown is blank, zero a line at the
+    bottom.
     """
     if not glyphs.braille:
         values = _window(history, width)

@@ -1,7 +1,8 @@
-"""The command line behind `:`: every action by its name, with what it takes and whether it reads.
+"""The command line behind `:`: every action by its name, with its arguments and their
+validation.
 
-In comes what was typed, out comes an `Order` or the reason why there is none. In a review a time
-of day (`03:14`, `03:14:07`) is an order too.
+The typed text comes in, an `Order` or an error goes out. In a review a time of day (`03:14`,
+`03:14:07`) is also an order.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ WORDS: tuple[Word, ...] = (
     Word("leave", "", "quit, and leave this picture in the terminal"),
     Word("quit", "", "quit"),
 )
-# what a word does, where the key's action has another name
+# descriptions of words that differ from the key's action
 ACTIONS = {
     "leave": "quit-leaving", "quit": "back", "save": "save-packets", "time": "strips",
     "mask": "private",
@@ -87,7 +88,7 @@ _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z")
 
 
 def matching(text: str) -> list[Word]:
-    """The words that begin as typed."""
+    """The words that begin with the typed text."""
     name, space, _ = text.strip().partition(" ")
     if space and name in _NAMES:
         return [_NAMES[name]]
@@ -101,8 +102,9 @@ _IN_REVIEW = frozenset({"goto", "speed", "compare", "spans", "play"})
 
 
 def listed(text: str, working: Sequence[Key]) -> list[Word]:
-    """The words that work where these keys do: those that begin as typed, then those that have it
-    in their name or their help."""
+    """The commands that work here: those that begin with the typed text, then those that have it in
+    their name or help.
+    """
     actions = {key.action for key in working}
     here = [
         word
@@ -119,7 +121,7 @@ def listed(text: str, working: Sequence[Key]) -> list[Word]:
 
 
 def completed(text: str) -> str:
-    """What is typed, made longer as far as only one reading is left."""
+    """The typed text, completed as far as it is unambiguous."""
     words = matching(text)
     if not words or " " in text.strip():
         return text
@@ -139,7 +141,7 @@ def read(
     sorts: Sequence[str],
     ports: Sequence[str],
 ) -> Order | str:
-    """The order that `text` is, or in one line why it is none."""
+    """The order in `text`, or one line with the error."""
     text = text.strip()
     if _TIME.match(text):
         text = f"goto {text}"
@@ -210,7 +212,7 @@ def _goto(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
 
 
 def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
-    """The last span of these times of day that had begun where the review stands."""
+    """The last span of these times of day that had begun at the review's position."""
     match = _SPAN.match(text)
     if match is None:
         return "two spans are spans 22:00-06:00, or spans 22:00-06:00 7 for a week before"
@@ -219,7 +221,7 @@ def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
     back = int(match[5] or 1)
     if max(hours) > 23 or max(minutes) > 59 or not 1 <= back <= 366:
         return "there are no such times of day"
-    # without a zone, as on the screen: each moment has the offset that this machine gives it
+    # without a zone, as on the screen: each time has the offset that this machine gives it
     here = moment(review.position_ns, zone).replace(tzinfo=None)
     start = here.replace(hour=hours[0], minute=minutes[0], second=0, microsecond=0)
     if start >= here:
@@ -227,7 +229,7 @@ def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
     end = start.replace(hour=hours[1], minute=minutes[1])
     if end <= start:
         end += timedelta(days=1)
-    # by the calendar: where clocks change, a night is an hour longer
+    # by the calendar: with a clock change, a night is an hour longer
     begins, ends, before = (
         int(at.replace(tzinfo=zone).timestamp())
         for at in (start, end, start - timedelta(days=back))

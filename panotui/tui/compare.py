@@ -1,4 +1,4 @@
-"""What differs between two moments of a review: two overview frames in, a page of lines out."""
+"""The differences between two moments of a review: two overview frames in, a page of lines out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from panotui.views.subjects import row_key
 
 
 def draw(then: Frame, scene: Scene) -> Page:
-    """Line by line what has changed from `then` to the scene's frame."""
+    """The changes from `then` to the scene's frame, one per line."""
     now = scene.frame
     times = (
         f"{clock(then.header.time_ns, scene.zone)} {scene.glyphs.to} "

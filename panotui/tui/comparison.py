@@ -1,7 +1,8 @@
-"""The screen of two captures that are compared: a sentence on top, both sides of each stream and
-flow, and below them what each place saw over time, a strip beside a strip.
+"""The screen of two compared captures: a sentence on top, both sides of each stream and flow, and
+below them what each place captured over time, one strip per place.
 
-A `Session` with one pane and fewer keys; the picture is drawn here, all else is as everywhere.
+It is a `Session` with one pane and fewer keys; the picture is drawn here, everything else is
+shared.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from panotui.tui.settings import Settings
 from panotui.views.frames import Curve, Frame, Strip, Strips
 from panotui.views.passages import PANE
 
-# What is done here; all other keys belong to what moves in time or can be changed.
+# Keys that work here; all others move in time or change something.
 _ACTIONS = frozenset((
     "back", "quit-leaving", "interrupt", "help", "down", "up", "left", "right", "page-down",
     "page-up", "top", "bottom", "open", "clear", "filter", "sort", "reverse", "reset", "copy",
@@ -34,11 +35,11 @@ _ACTIONS = frozenset((
 _LEGEND = ((Cell.WELL, "all"), (Cell.DAMAGED, "some lost"), (Cell.DEAD, "none came"),
            (Cell.UNASKED, "nothing sent"))  # fmt: skip
 SENTENCE_LINES, NOTE_LINES = 3, 3
-TALL = 30  # lines from which on notes and a curve of what was lost are shown
+TALL = 30  # lines from which on notes and a curve of the losses are shown
 
 
 class ComparisonSession(Session):
-    """The state of a screen on a comparison."""
+    """The state of the screen of a comparison."""
 
     def __init__(self, found: Comparison, glyphs: Glyphs) -> None:
         super().__init__(glyphs, mode="review")
@@ -68,11 +69,11 @@ class ComparisonSession(Session):
         return max(1, below - self.strips_height())
 
     def strips_height(self) -> int:
-        """An axis, two strips and what they mean; with room for it what was lost over time."""
+        """An axis, two strips and their legend; with enough room also the losses over time."""
         return 6 if self.height >= TALL else 4
 
     def above(self) -> list[Line]:
-        """The sentence, the clocks, and with room for them the notes."""
+        """The sentence, the clocks, and with enough room the notes."""
         found, cells = self.found, self.width
         lines = [
             Pen(cells, self.glyphs.ellipsis).put(" ").put(part, "strong").line()
@@ -88,7 +89,7 @@ class ComparisonSession(Session):
         return draw(self, now)
 
     def looked_at(self) -> BothSides | None:
-        """The row that the strips are of: that which is open, or under the cursor."""
+        """The row whose strips are shown: the opened one, or the one under the cursor."""
         key = (self.subject() or "").partition(":")[2]
         frame: Frame | None = self.frames.get(PANE.name)
         rows = frame.passages if frame is not None else ()
@@ -140,7 +141,7 @@ def _clocks(found: Comparison) -> str:
 
 
 def strips_of(screen: ComparisonSession, height: int) -> list[Line]:
-    """What each place saw of the chosen row by time, and what was lost between them."""
+    """What each place captured of the chosen row over time, and the losses between them."""
     cells, row = screen.width, screen.looked_at()
     lines: list[Line] = []
     if row is not None and not row.packets_by_cell:
@@ -166,7 +167,7 @@ def _legend(cells: int, glyphs: Glyphs) -> Line:
 
 
 def strips_for(found: Comparison, row: BothSides, columns: int) -> Strips:
-    """Both strips in at most so many cells, the place that packets pass first above."""
+    """Both strips in at most this many cells, the place that packets pass first on top."""
     cells = over_time(found, row, columns)
     return Strips(
         start_s=cells.start_s,

@@ -1,7 +1,7 @@
-"""What a filter that is being typed may go on with, and where in it a fault is.
+"""Completion of a filter while it is typed, and the position of an error in it.
 
-In come the text, the pane's record type and the rows that are shown; out come candidates for the
-word at the cursor (fields, values that are there, filters used before), or the place of the fault.
+The text, the pane's record type and the visible rows come in; candidates for the word at the cursor
+(fields, existing values, earlier filters), or the position of the error, go out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VALUE = re.compile(r"[\w.:/+-]+\Z")
 
 
 class Candidates(Struct, frozen=True):
-    """Words that may stand at [start, stop) of the text."""
+    """Words for [start, stop) of the text."""
 
     start: int
     stop: int
@@ -35,7 +35,7 @@ class Fault(Struct, frozen=True):
 
 
 def fault(text: str, record: type | None) -> Fault | None:
-    """The first word that cannot be read, and why; the whole text where no single word is it."""
+    """The first invalid word, and the error; the whole text if it is no single word."""
     try:
         found = parse(text)
         if record is not None:
@@ -55,7 +55,7 @@ def fault(text: str, record: type | None) -> Fault | None:
 def candidates(
     text: str, at: int, record: type | None, rows: Iterable[Any], saved: Sequence[str]
 ) -> Candidates:
-    """What may stand in the place of the word at the cursor."""
+    """Candidates for the word at the cursor."""
     if not text.strip():
         return Candidates(0, len(text), tuple([*saved, *_fields(record, "")][:CANDIDATES_MAX]))
     start = max(text.rfind(" ", 0, at) + 1, 0)
@@ -79,7 +79,7 @@ def _fields(record: type | None, begun: str) -> list[str]:
 
 
 def _values(record: type | None, key: str, part: str, rows: Iterable[Any]) -> list[str]:
-    """Values of a field among the rows that are shown, the most frequent first."""
+    """Values of a field among the visible rows, the most frequent first."""
     fields = KEYS.get(record, {}) if record is not None else {}
     if key not in fields:
         return []
@@ -95,7 +95,7 @@ def _values(record: type | None, key: str, part: str, rows: Iterable[Any]) -> li
 
 
 def common(words: Sequence[str]) -> str:
-    """What all words begin with."""
+    """The common prefix of all words."""
     first, last = min(words), max(words)
     same = 0
     while same < min(len(first), len(last)) and first[same] == last[same]:

@@ -1,4 +1,4 @@
-"""One line of text under the keyboard: the filter and the command line share it.
+"""A line editor, shared by the filter and the command line.
 
 Keys in, text and cursor out; no widget, no terminal.
 """
@@ -12,7 +12,7 @@ LENGTH_MAX = 300
 
 class Edit(Struct):
     text: str = ""
-    at: int = 0  # the cursor stands before this character
+    at: int = 0  # the cursor is before this character
 
     @classmethod
     def of(cls, text: str) -> Edit:
@@ -24,7 +24,7 @@ class Edit(Struct):
         self.at += len(text)
 
     def press(self, key: str, character: str | None) -> bool:
-        """Take one key; False when it is none of this line's."""
+        """Process one key; False if the editor does not use it."""
         if key == "backspace":
             if self.at:
                 self.text = self.text[: self.at - 1] + self.text[self.at :]

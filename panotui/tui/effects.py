@@ -1,4 +1,4 @@
-"""What a key press asks of the world outside the session: quit, copy, tell the collector."""
+"""Effects of a key press outside the session: quit, copy, send a command to the collector."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Copy(Struct, frozen=True):
 
 
 class Fetch(Struct, frozen=True):
-    """A new picture is wanted at once."""
+    """A new frame is needed at once."""
 
 
 class Rate(Struct, frozen=True):

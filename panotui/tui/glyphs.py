@@ -1,7 +1,7 @@
-"""The few pictures that the screen draws, in Unicode and in ASCII, and what each state looks like.
+"""The glyphs of the screen, in Unicode and in ASCII, and the look of each state.
 
-A state is always a glyph, a word and a colour role, so that none of the three is needed alone.
-In comes a record's state word, out come the glyph and the role.
+A state is always shown by a glyph, a word and a colour role, so that none of them is needed alone.
+A record's state word comes in, the glyph and the role go out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Role: TypeAlias = Literal[
 
 
 class Glyphs(Struct, frozen=True):
-    """One set of pictures; all are one cell wide."""
+    """One set of glyphs; all are one cell wide."""
 
     ok: str
     bad: str
@@ -41,7 +41,7 @@ class Glyphs(Struct, frozen=True):
     more_below: str
     cells: str  # of time strips, by `state.strips.Cell`
     braille: bool  # curves of two by four dots a cell
-    wall: str  # between what stands side by side
+    wall: str  # between things side by side
 
 
 UNICODE = Glyphs(
@@ -59,7 +59,7 @@ ASCII = Glyphs(
 
 Look: TypeAlias = Literal["ok", "warn", "bad", "wait", "unknown", "note"]
 
-# Words of ports, cameras, streams, endpoints, verdicts, severities; what is not named is unknown.
+# Words of ports, cameras, streams, endpoints, verdicts, severities; all others are unknown.
 _LOOKS: dict[str, Look] = {
     "up": "ok", "standby": "ok", "silent": "warn", "down": "bad",
     "streaming": "ok", "losing": "warn", "slow": "warn", "frozen": "bad", "paused": "warn",
@@ -70,7 +70,7 @@ _LOOKS: dict[str, Look] = {
     "synchronised": "ok", "unsynchronised": "bad", "off": "warn",
     "recording": "ok", "samples-only": "warn", "stopped": "bad",
 }  # fmt: skip
-# A camera that sends nothing is a fault; a port that hears nothing may only be quiet.
+# A camera that sends nothing is a fault; a port that receives nothing may only be quiet.
 _CAMERA_LOOKS: dict[str, Look] = {"silent": "bad"}
 _TROUBLE: dict[Look, int] = {"bad": 0, "warn": 1, "wait": 2, "unknown": 3, "note": 4, "ok": 5}
 _ROLES: dict[Look, Role] = {
@@ -84,7 +84,7 @@ _ROLES: dict[Look, Role] = {
 
 
 def look(state: str | None, *, camera: bool = False) -> Look:
-    """How a state word looks."""
+    """The look of a state word."""
     if state is None:
         return "unknown"
     if camera and state in _CAMERA_LOOKS:
@@ -97,7 +97,7 @@ def role(of: Look) -> Role:
 
 
 def trouble(of: Look) -> int:
-    """Worst first: 0 for what is bad, 5 for what is well."""
+    """Sort key, worst first: 0 for bad, 5 for well."""
     return _TROUBLE[of]
 
 
@@ -106,7 +106,7 @@ def glyph(glyphs: Glyphs, of: Look) -> str:
 
 
 def terminal_glyphs(environment: dict[str, str] | None = None) -> Glyphs:
-    """Unicode where the locale says UTF-8 and the terminal can draw it, else ASCII.
+    """Unicode if the locale is UTF-8 and the terminal can draw it, otherwise ASCII.
 
     The Linux console counts as ASCII: its fonts lack the bars and marks.
     """

@@ -1,4 +1,6 @@
-"""The help page: the keys that work where it was opened, how to read marks, the filter language."""
+"""The help page: the keys that work where it was opened, the meaning of marks, the filter
+language.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ _STATES: dict[str, tuple[tuple[str, str], ...]] = {
                  ("info", "worth knowing"), ("cleared", "it was there and is over"),
                  ("behind", "follows from another finding: fix that one, and both are gone")),
 }  # fmt: skip
-# the pane -> its columns that do not explain themselves
+# the pane -> its columns that need an explanation
 _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "flows": (("> before PEER", "who opened the flow; the arrows show the bits/s each way"),),
     "streams": (
@@ -104,7 +106,7 @@ def draw(
     """Exactly `height` lines of the help, from line `first` on as far as there are more.
 
     `pane`: the one where the help was opened; its states and columns are explained, and `fields`
-    are what its rows can be filtered by.
+    are its filter fields.
     """
     lines = [
         Pen(width, glyphs.ellipsis).put(" KEYS THAT WORK HERE", "head").line(),

@@ -1,7 +1,7 @@
-"""Every key of the screen as data: where it lives, what it does, what the footer and help call it.
+"""Every key of the screen as data: where it works, its action, its word in the footer and the help.
 
-`actions_at` gives the keys that work at one place; the footer, the help and the key handler all
-read it, so none can promise what another does not do.
+`actions_at` returns the keys that work at one place; the footer, the help and the key handler all
+use it, so that they never differ.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from msgspec.structs import replace
 
 from panotui.views.subjects import PANES
 
-# Where a key lives.
+# Where a key works.
 PANE = "pane"  # any pane
 TABLE = "table"  # panes that are tables
 DETAIL = "detail"
 LIVE = "live"  # not in a review
 REVIEW = "review"
 MARKABLE = "markable"  # something that can be marked as known is under the cursor, or open
-LINKS = "links"  # a detail that offers something to open
-VIOLATION = "violation"  # a violation is under the cursor, or open
+LINKS = "links"  # a detail with links to open
+VIOLATION = "violation"  # the cursor is on a violation, or its detail is open
 OVERVIEW = "overview"
-PACKETS = "packets"  # something whose packets may be kept
-STRIPED = "striped"  # a pane that has time strips, or a review's time line above it
+PACKETS = "packets"  # something with packets that may have been kept
+STRIPED = "striped"  # a pane with time strips, or a review's time line above it
 FLOWS = "flows"  # the pane of flows
 FROZEN, RUNNING = "frozen", "running"  # the picture; in a review: whether it plays
-LOST = "lost"  # the recorder has gone and is tried again
+LOST = "lost"  # the recorder is gone and is being reconnected
 
 
 class Key(Struct, frozen=True):
@@ -35,9 +35,9 @@ class Key(Struct, frozen=True):
     action: str
     label: str  # the footer's word
     help: str
-    where: tuple[str, ...] = ()  # all must hold; empty: everywhere
-    show: str = ""  # how the footer and help write the key; default: the first one
-    footer: int = 0  # the footer's order, 0: only in the help
+    where: tuple[str, ...] = ()  # conditions that must all hold; empty: everywhere
+    show: str = ""  # the key in the footer and the help; default: the first one
+    footer: int = 0  # the order in the footer, 0: only in the help
 
 
 KEYS: tuple[Key, ...] = (
@@ -133,12 +133,12 @@ KEYS: tuple[Key, ...] = (
 
 
 def keys_at(place: frozenset[str], keymap: Sequence[Key] = KEYS) -> list[Key]:
-    """The keys that work where all of a key's conditions hold."""
+    """The keys that work where all of their conditions hold."""
     return [key for key in keymap if all(where in place for where in key.where)]
 
 
 def action_of(pressed: str, place: frozenset[str], keymap: Sequence[Key] = KEYS) -> str | None:
-    """The action of a key at a place; None where it has none."""
+    """The action of a key at a place; None without one."""
     for key in keys_at(place, keymap):
         if pressed in key.keys:
             return key.action
@@ -146,7 +146,7 @@ def action_of(pressed: str, place: frozenset[str], keymap: Sequence[Key] = KEYS)
 
 
 def remapped(own: Mapping[str, Sequence[str]]) -> tuple[Key, ...]:
-    """The keys with a person's own ones in place of ours, by action."""
+    """The keys with the user's own ones instead of the defaults, by action."""
     return tuple(
         replace(key, keys=tuple(own[key.action]), show="") if key.action in own else key
         for key in KEYS
@@ -154,7 +154,7 @@ def remapped(own: Mapping[str, Sequence[str]]) -> tuple[Key, ...]:
 
 
 def clashes(own: Mapping[str, Sequence[str]]) -> list[str]:
-    """What a person's keys take from another action, a line each."""
+    """Conflicts of the user's keys with other actions, one line each."""
     found = []
     for action, given in own.items():
         for pressed in given:

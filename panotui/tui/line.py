@@ -1,4 +1,5 @@
-"""One line of the screen as spans of text with a role each, always exactly as wide as asked.
+"""One line of the screen as spans of text with a role each, always of exactly the requested
+width.
 
 Pages write lines with a `Pen`; the widget turns roles into styles and repaints only what differs
 between two lines of the same row.
@@ -17,7 +18,7 @@ Line: TypeAlias = tuple[Span, ...]
 
 
 class Pen:
-    """Writes one line from left to right; what does not fit is cut, never wrapped."""
+    """Writes one line from left to right; text that does not fit is cut, never wrapped."""
 
     def __init__(self, cells: int, ellipsis: str = "…") -> None:
         self._cells = cells
@@ -30,7 +31,7 @@ class Pen:
         return self._cells - self.column
 
     def put(self, text: str, role: Role = "plain") -> Pen:
-        """Write a sentence: cut at its end when there is no room."""
+        """Write a sentence: cut at its end if there is no room."""
         return self._add(cut_end(text, self.room, self._ellipsis), role)
 
     def name(self, text: str, role: Role = "plain", keep: int = 0) -> Pen:
@@ -45,7 +46,7 @@ class Pen:
         return self._add(blanks + text if right else text + blanks, role)
 
     def to(self, column: int) -> Pen:
-        """Go to a column that lies ahead."""
+        """Move to a column further right."""
         if column > self.column:
             self._add(" " * (min(column, self._cells) - self.column), "plain")
         return self
@@ -56,7 +57,7 @@ class Pen:
         return self
 
     def right(self, text: str, role: Role = "plain") -> Pen:
-        """Write at the right edge, if there is room for it and a blank."""
+        """Write at the right edge, if there is room for it and a space."""
         if width(text) < self.room:
             self.to(self._cells - width(text)).put(text, role)
         return self
@@ -84,7 +85,9 @@ def text_of(line: Line) -> str:
 
 
 def cells_of(line: Line) -> list[Span]:
-    """A cell each; the second cell of a wide character is empty text, marks join their letter."""
+    """One entry per cell; the second cell of a wide character is empty text, combining marks join
+    their letter.
+    """
     cells: list[Span] = []
     for text, role in line:
         if text.isascii():
@@ -103,7 +106,7 @@ def cells_of(line: Line) -> list[Span]:
 def highlighted(line: Line, start: int, stop: int, role: Role = "cursor") -> Line:
     """The line with cells [start, stop) in one role.
 
-    A chart keeps its own: reversed, its full bars would be a hole in the cursor's bar.
+    A chart keeps its own: reversed, its full bars would look like a hole in the cursor's bar.
     """
     cells = cells_of(line)
     out: list[Span] = []
@@ -118,7 +121,8 @@ def highlighted(line: Line, start: int, stop: int, role: Role = "cursor") -> Lin
 
 
 def changed_spans(old: Line, new: Line, join: int = 10) -> list[tuple[int, int]]:
-    """Where two lines of one row differ: `(start, stop)` cells; neighbours within `join` are one.
+    """The differences of two lines of one row: `(start, stop)` cells; neighbours within `join` are
+    merged.
 
     Moving the terminal's cursor costs about as many bytes as repeating ten cells.
     """

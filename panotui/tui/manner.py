@@ -1,7 +1,7 @@
-"""How a person wants things said: by name or address, in bits or bytes, at what time, of whom.
+"""Display preferences: names or addresses, bits or bytes, kind of times, masking.
 
-A `Manner` is a value that every page sees through its scene; keys change it. Only what is drawn
-changes: filters, sorting and exports do not know it.
+A `Manner` is a value that every page sees through its scene; keys change it. It affects only the
+display, not filters, sorting and exports.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Manner(Struct, frozen=True):
         return "b/s" if self.units == "bits" else "B/s"
 
     def bps(self, rate_bps: float | None) -> float | None:
-        """The number of a rate in the unit that is shown."""
+        """A rate as a number in the displayed unit."""
         return rate_bps if rate_bps is None or self.units == "bits" else rate_bps / 8
 
     def rate(self, rate_bps: float | None) -> str:
@@ -40,17 +40,17 @@ class Manner(Struct, frozen=True):
         return rate(self.bps(rate_bps), self.rate_unit)
 
     def words(self, text: str) -> str:
-        """A sentence of the collector, whose rates are in bits."""
+        """A sentence of the collector, with its rates (in bits) in the displayed unit."""
         if self.units == "bits" or "b/s" not in text:
             return text
         return _RATE.sub(lambda m: self.rate(float(m[1]) * _SCALES[m[2]]), text)
 
     def title(self, text: str) -> str:
-        """A column's title, which names bits."""
+        """A column's title, with the displayed unit instead of bits."""
         return text if self.units == "bits" else text.replace("b/s", "B/s")
 
     def named(self, name: str | None, address: str | None) -> str:
-        """A thing by its name, its address, or both; by the other where one is not known."""
+        """A thing by its name, its address, or both; by the other if one is unknown."""
         if self.names == "addresses":
             return address or name or ""
         if self.names == "names" or not address or not name or name == address:

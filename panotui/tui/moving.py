@@ -1,6 +1,6 @@
-"""The cursor: up, down and sideways over tables, the overview and details; what it opens.
+"""The cursor: up, down and sideways over tables, the overview and details; opening things.
 
-Each function changes a `ScreenState` and says what is to be asked for.
+Each function changes a `ScreenState` and returns the effects.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def follow(screen: ScreenState, table: Table, frame: Frame) -> bool:
                 place.first = max(0, min(frame.follow_row - offset, frame.matched - rows))
                 return True
             return False
-    # No key yet, or its row has gone: the row at the same place.
+    # No key yet, or its row is gone: the row at the same position.
     total = len(above) + frame.matched
     place.index = max(0, min(place.index, total - 1))
     place.key = key_at(screen, table, frame, place.index)
@@ -88,7 +88,7 @@ def move_row(screen: ScreenState, table: Table, rows: int) -> list[Effect]:
 
 
 def keep_in_sight(screen: ScreenState) -> bool:
-    """Scroll the table's window so that the cursor's row is in it; True when it moved."""
+    """Scroll the table's window so that it includes the cursor's row; True if it moved."""
     table, frame, place = TABLES.get(screen.pane), screen.frames.get(screen.pane), screen.place
     if table is None or frame is None:
         return False
@@ -140,7 +140,7 @@ def open_detail(screen: ScreenState, flow: bool) -> list[Effect]:
 
 
 def to_key(screen: ScreenState, key: str) -> list[Effect]:
-    """The cursor on an item that is on the screen."""
+    """Put the cursor on a visible item."""
     table, frame = TABLES.get(screen.pane), screen.frames.get(screen.pane)
     if table is None or frame is None:
         screen.place.key = key

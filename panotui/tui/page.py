@@ -1,7 +1,7 @@
-"""What a page is drawn from and what it gives: a `Scene` in, a `Page` of lines and items out.
+"""Input and output of drawing a page: a `Scene` in, a `Page` of lines and items out.
 
-An item is something on the page that the cursor can stand on; its key is what `View.detail`
-takes. Pages are pure functions, so each is proved without a terminal.
+An item is a part of the page that the cursor can select; its key is the value for `View.detail`.
+Pages are pure functions, so each is tested without a terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from panotui.views.frames import Frame
 
 
 class Place(Struct):
-    """Where a person is in one pane: kept while other panes are looked at."""
+    """The user's place in one pane, kept while other panes are shown."""
 
     key: str | None = None  # of the item under the cursor
     index: int = 0  # its row in the whole table
@@ -29,7 +29,7 @@ class Place(Struct):
 
 
 class Scene(Struct, frozen=True):
-    """All that a page may depend on."""
+    """All inputs of a page."""
 
     frame: Frame
     place: Place
@@ -38,16 +38,16 @@ class Scene(Struct, frozen=True):
     glyphs: Glyphs
     zone: tzinfo | None = None
     port: str | None = None
-    seen_ns: int | None = None  # what is shown has gone: this is how it was then
+    seen_ns: int | None = None  # the shown thing is gone: its last state
     manner: Manner = PLAIN
-    own: frozenset[str] = frozenset()  # the appliance's addresses, as far as they are known
+    own: frozenset[str] = frozenset()  # the appliance's addresses, if known
 
     @property
     def now_ns(self) -> int:
         return self.frame.header.time_ns
 
     def mega(self, rate_bps: float | None) -> str:
-        """A rate in millions of the unit that is shown, without it."""
+        """A rate in millions of the displayed unit, without the unit."""
         return mega(self.manner.bps(rate_bps))
 
     @property
@@ -55,7 +55,7 @@ class Scene(Struct, frozen=True):
         return f"M{self.manner.rate_unit}"
 
     def when(self, time_ns: int | None) -> str:
-        """A time of day, with its date where that is not today's; or how long ago it was."""
+        """A time of day, with its date if it is not today; or its age."""
         if self.manner.times == "ago":
             return since(time_ns, self.now_ns)
         return day_clock(time_ns, self.now_ns, self.zone)
@@ -74,7 +74,7 @@ class Scene(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """Something to stand on: cells [start, stop) of a line."""
+    """A selectable part: cells [start, stop) of a line."""
 
     key: str
     row: int
@@ -96,7 +96,7 @@ class Page(Struct):
         return self
 
     def with_cursor(self, key: str | None) -> Page:
-        """The item under the cursor stands out."""
+        """Highlight the item under the cursor."""
         for item in self.items:
             if item.key == key:
                 self.lines[item.row] = highlighted(self.lines[item.row], item.start, item.stop)

@@ -17,7 +17,7 @@ from panotui.tui.screen_state import HEIGHT_MIN, WIDTH_MIN, ScreenState
 from panotui.views.frames import Frame, View
 
 NEWS_LEAST, NEWS_MOST = 5, 16  # lines of the newest events, with their heading
-LATE_S = 3.0  # without an answer before the header says so
+LATE_S = 3.0  # without an answer before the header reports it
 
 
 class Picture(Struct):
@@ -76,7 +76,7 @@ def wants_news(screen: ScreenState) -> bool:
 
 
 def rooms_of(screen: ScreenState, height: int | None = None) -> Rooms:
-    """The rooms of the pane that is shown; `height` of the page, or what it is now."""
+    """The rooms of the shown pane; `height` of the page, or its present one."""
     overview = screen.pane == "overview"
     pane = screen.frames.get(screen.pane)
     known = times.newest(screen) if overview or pane is None else pane.strips
@@ -115,7 +115,7 @@ def page(screen: ScreenState, height: int) -> Page:
     screen.strips_row = None
     drawn = Page()
     if room.list_height:
-        # how many rows stay above is a matter of the whole page, wherever the list ends
+        # the number of rows above depends on the whole page, wherever the list ends
         lines = height if room.below_height else room.list_height
         scene = _scene(screen, frame, screen.place, room.list_width, lines)
         drawn = draw_pane(screen.pane, scene, screen.columns.get(screen.pane))
@@ -157,7 +157,7 @@ def _scene(
 
 
 def _set_below(drawn: Page, screen: ScreenState, room: Rooms) -> None:
-    """The detail of what is selected below the list."""
+    """The detail of the selected row below the list."""
     beside = screen.beside
     if beside is None or beside.frame is None or beside.key != screen.place.key:
         return
@@ -167,7 +167,7 @@ def _set_below(drawn: Page, screen: ScreenState, room: Rooms) -> None:
 
 
 def _add_news(drawn: Page, screen: ScreenState, frame: Frame, width: int) -> bool:
-    """The newest events where a page leaves room at its foot."""
+    """The newest events, if a page has room at its bottom."""
     free = 0
     while free < len(drawn.lines) and not text_of(drawn.lines[-1 - free]).strip():
         free += 1
@@ -181,7 +181,7 @@ def _add_news(drawn: Page, screen: ScreenState, frame: Frame, width: int) -> boo
 
 
 def _set_under(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> None:
-    """Time strips at the foot of a short list."""
+    """Time strips below a short list."""
     assert frame.strips is not None
     scene = _scene(screen, frame, Place(), room.list_width, room.under_height)
     values = strip_values(scene)
@@ -194,7 +194,7 @@ def _set_under(drawn: Page, screen: ScreenState, frame: Frame, room: Rooms) -> N
 def _set_beside(
     drawn: Page, screen: ScreenState, frame: Frame, room: Rooms, news_height: int
 ) -> None:
-    """The detail of what is selected at the right, and the newest events below it."""
+    """The detail of the selected row at the right, and the newest events below it."""
     wall: Span = (screen.glyphs.wall, "dim")
     beside = screen.beside
     lines: list[Line] = []
@@ -241,7 +241,7 @@ def own(screen: ScreenState) -> frozenset[str]:
 
 
 def bottom_lines(screen: ScreenState, now: float, room: int) -> list[Line]:
-    """What is typed, a message, or the first start's hints, over the page's last lines."""
+    """The input line, a message, or the hints of the first start, over the page's last lines."""
     if screen.edit is not None:
         return prompt.lines(screen, room)
     if screen.message and now < screen.message_until:

@@ -1,4 +1,4 @@
-"""What lies under a cell of the screen: an item, a pane's name, a moment on a strip."""
+"""The thing under a cell of the screen: an item, a pane's name, a moment on a strip."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pointed(Struct, frozen=True):
 
 
 def at(screen: ScreenState, x: int, y: int) -> Pointed | None:
-    """What was drawn there last; None where nothing can be taken hold of."""
+    """The thing last drawn there; None if it cannot be clicked."""
     if y == screen.height - 1:
         for found in _PANE.finditer(text_of(screen.foot)):
             if found.start() - 1 <= x <= found.end() and int(found[1]) <= len(PANES):

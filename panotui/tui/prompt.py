@@ -1,7 +1,7 @@
-"""The line that is typed over the page's last one: a filter or a command, and whether it reads.
+"""The input line over the page's last line: a filter or a command, and its validation.
 
-While a filter is typed, the line above offers what it may go on with; while a command is, a list
-of all commands that work here stands above it, shorter with each letter.
+While a filter is typed, the line above offers completions; while a command is typed, a list of all
+matching commands that work here is shown above it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def start(screen: ScreenState, what: str) -> list[Effect]:
 
 
 def edited(screen: ScreenState, key: str, character: str | None) -> list[Effect] | Order:
-    """Take one key of the line; an order that was given with it is for the caller to obey."""
+    """Process one key of the line; the caller executes the returned order."""
     assert screen.edit is not None
     if key == "enter":
         return _entered(screen)
@@ -66,7 +66,7 @@ def _entered(screen: ScreenState) -> list[Effect] | Order:
             return order
     listed = words(screen)
     if not listed:
-        return []  # the line says why; it stays open
+        return []  # the line shows the error and stays open
     word = listed[max(0, min(screen.chosen, len(listed) - 1))]
     if screen.chosen < 0 and len(listed) > 1:
         return []
@@ -80,7 +80,7 @@ def _entered(screen: ScreenState) -> list[Effect] | Order:
 
 
 def _complete(screen: ScreenState, step: int) -> list[Effect]:
-    """The word at the cursor made longer; again: the next candidate."""
+    """Complete the word at the cursor; again: the next candidate."""
     assert screen.edit is not None
     edit = screen.edit
     found = screen.offered if screen.chosen >= 0 else offered(screen)
@@ -109,7 +109,7 @@ def _put(screen: ScreenState, found: Candidates, word: str) -> list[Effect]:
 
 
 def _choose(screen: ScreenState, key: str, step: int) -> list[Effect]:
-    """Up and down in the list of commands; tab makes the name longer."""
+    """Up and down in the list of commands; tab completes the name."""
     assert screen.edit is not None
     listed = words(screen)
     if key == "tab":
@@ -123,7 +123,7 @@ def _choose(screen: ScreenState, key: str, step: int) -> list[Effect]:
 
 
 def try_filter(screen: ScreenState) -> list[Effect]:
-    """A filter shows its effect while it is typed, as soon as it can be read."""
+    """Apply a filter while it is typed, as soon as it is valid."""
     if screen.edit is None or screen.editing != "filter":
         return []
     if filter_fault(screen, screen.edit.text) is not None:
@@ -141,7 +141,7 @@ def set_filter(screen: ScreenState, text: str) -> list[Effect]:
 
 
 def remember(screen: ScreenState, text: str) -> None:
-    """A filter that was used is offered again, the newest first."""
+    """Remember a used filter for completion, the newest first."""
     if text:
         kept = [text, *(old for old in screen.saved_filters if old != text)]
         screen.saved_filters = kept[: completion.SAVED_MAX]
@@ -158,7 +158,7 @@ def _fault(screen: ScreenState, text: str) -> completion.Fault | None:
 
 
 def offered(screen: ScreenState) -> Candidates | None:
-    """What the filter may go on with."""
+    """The completions of the filter."""
     table, edit = TABLES.get(screen.pane), screen.edit
     if edit is None or screen.editing != "filter" or table is None:
         return None
@@ -174,7 +174,7 @@ def read(screen: ScreenState, text: str) -> Order | str:
 
 
 def words(screen: ScreenState) -> list[Word]:
-    """The commands that work here, those that begin as typed first."""
+    """The commands that work here, those that begin with the typed text first."""
     assert screen.edit is not None
     return commands.listed(screen.edit.text, screen.working_keys())
 
@@ -183,7 +183,7 @@ def words(screen: ScreenState) -> list[Word]:
 
 
 def lines(screen: ScreenState, room: int) -> list[Line]:
-    """What stands over the page's last lines while something is typed, at most `room` lines."""
+    """The lines over the page's last ones while something is typed, at most `room` lines."""
     assert screen.edit is not None
     last = edit_line(screen, screen.edit)
     if screen.editing == "command":
@@ -207,7 +207,7 @@ def _offer_line(screen: ScreenState) -> Line | None:
 
 
 def _list(screen: ScreenState, room: int) -> list[Line]:
-    """The commands, each with its key and what it does."""
+    """The commands, each with its key and its description."""
     listed = words(screen)
     first = max(0, min(screen.chosen - room + 2, len(listed) - room + 1))
     shown = listed[first : first + max(1, room - 1)]
@@ -235,8 +235,9 @@ def _list(screen: ScreenState, room: int) -> list[Line]:
 
 
 def edit_line(screen: ScreenState, edit: Edit) -> Line:
-    """What is typed with its cursor, the word that is wrong marked, and at the right whether it
-    reads and how many rows pass."""
+    """The typed text with its cursor, the invalid word marked, and at the right whether it is valid
+    and how many rows match.
+    """
     said, role = validity(screen, edit.text)
     count = _count(screen)
     room = screen.width - max(20, width(edit.text)) - len(count) - 6
@@ -258,7 +259,7 @@ def edit_line(screen: ScreenState, edit: Edit) -> Line:
 
 
 def _count(screen: ScreenState) -> str:
-    """How many rows pass the filter that holds now."""
+    """The number of rows that match the present filter."""
     frame = screen.frames.get(screen.pane)
     if screen.editing != "filter" or frame is None:
         return ""
@@ -266,7 +267,7 @@ def _count(screen: ScreenState) -> str:
 
 
 def validity(screen: ScreenState, text: str) -> tuple[str, Role]:
-    """Whether the typed line reads, in a word and a colour."""
+    """Whether the typed line is valid, as a word and a colour."""
     if screen.editing == "filter":
         wrong = filter_fault(screen, text)
         return ("valid", "ok") if wrong is None else (f"invalid: {wrong}", "bad")

@@ -1,6 +1,6 @@
-"""Numbers as columns of a screen have them, where `model.quantities` is too wide; local times.
+"""Short numbers for columns, where `model.quantities` is too wide; local times.
 
-In come values of records, out comes short text. What is unknown is `-`, never 0.
+Values of records come in, short text goes out. An unknown value is `-`, never 0.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def short_rate(rate_bps: float | None) -> str:
 
 
 def short_volume(size_bytes: float | None) -> str:
-    """The same in a narrow column: `512`, `3.2K`, `1.8G` (factor 1024, bytes)."""
+    """The same for a narrow column: `512`, `3.2K`, `1.8G` (factor 1024, bytes)."""
     if not _known(size_bytes):
         return UNKNOWN
     assert size_bytes is not None
@@ -61,7 +61,7 @@ def count(value: int | None) -> str:
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share 0..1 as `1.83%`; what is above zero never reads as zero."""
+    """A share 0..1 as `1.83%`; a value above zero never reads as zero."""
     if not _known(share):
         return UNKNOWN
     assert share is not None
@@ -90,19 +90,19 @@ def milliseconds(value: float | None) -> str:
 
 
 def round_trip(value: float | None) -> str:
-    """A time that something took: never `0`, which nothing takes."""
+    """A round trip: never `0`."""
     if value is not None and 0 <= value < 0.05:
         return "<.1"
     return milliseconds(value)
 
 
 def since(time_ns: int | None, now_ns: int) -> str:
-    """How long ago, in one unit; `-` for never."""
+    """An age in one unit; `-` for never."""
     return UNKNOWN if not time_ns else span((now_ns - time_ns) / SECOND)
 
 
 def stopwatch(seconds: float) -> str:
-    """`00:12:44`, with days in front when it takes them."""
+    """`00:12:44`, preceded by days if needed."""
     whole = max(0, int(seconds))
     days, rest = divmod(whole, 86400)
     text = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
@@ -114,7 +114,7 @@ def moment(time_ns: int, zone: tzinfo | None) -> datetime:
 
 
 def clock(time_ns: int | None, zone: tzinfo | None, *, with_zone: bool = False) -> str:
-    """Local time of day with seconds, and the zone's name where asked."""
+    """Local time of day with seconds, and the zone's name on request."""
     if not time_ns:
         return UNKNOWN
     local = moment(time_ns, zone)
@@ -123,14 +123,14 @@ def clock(time_ns: int | None, zone: tzinfo | None, *, with_zone: bool = False) 
 
 
 def fine_clock(time_ns: int | None, zone: tzinfo | None) -> str:
-    """Local time of day to the millisecond: what came after what."""
+    """Local time of day to the millisecond, to show the order of things."""
     if not time_ns:
         return UNKNOWN
     return f"{moment(time_ns, zone):%H:%M:%S}.{time_ns // 1_000_000 % 1000:03d}"
 
 
 def day_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
-    """Local time of day; with its date in front when that is not today's (of packet time)."""
+    """Local time of day; preceded by its date if that is not today (of packet time)."""
     if not time_ns:
         return UNKNOWN
     local = moment(time_ns, zone)
@@ -139,7 +139,7 @@ def day_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
 
 
 def short_clock(time_ns: int | None, now_ns: int, zone: tzinfo | None) -> str:
-    """Local time of day, or the date alone when that is not today's; at most eight characters."""
+    """Local time of day, or only the date if that is not today; at most eight characters."""
     if not time_ns:
         return UNKNOWN
     local = moment(time_ns, zone)

@@ -1,4 +1,4 @@
-"""What the screen remembers between two starts: that its hints were shown, chosen columns."""
+"""State of the screen kept between two starts: that its hints were shown, chosen columns."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def draw(cells: int, glyphs: Glyphs) -> list[Line]:
 
 
 def first_start() -> bool:
-    """Whether this is the first start of this user: true once, and never where that cannot be
-    remembered."""
+    """Whether this is the first start of this user: true once, and never if that cannot be
+    stored.
+    """
     try:
         with (folder() / "hints-shown").open("x", encoding="utf-8"):
             return True
@@ -36,7 +37,7 @@ def first_start() -> bool:
 
 
 def remembered_columns() -> dict[str, tuple[str, ...]]:
-    """pane -> titles, as they were chosen last; nothing where nothing can be read."""
+    """pane -> titles, as chosen last; empty if nothing can be read."""
     try:
         kept = json.loads((folder() / "columns.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError):
@@ -51,7 +52,7 @@ def remembered_columns() -> dict[str, tuple[str, ...]]:
 
 
 def remember_columns(pane: str, titles: tuple[str, ...]) -> bool:
-    """Keep them for the next start; whether that went."""
+    """Store them for the next start; returns whether that succeeded."""
     kept = {**remembered_columns(), pane: titles}
     try:
         path = folder() / "columns.json"
@@ -64,7 +65,7 @@ def remember_columns(pane: str, titles: tuple[str, ...]) -> bool:
 
 
 def folder() -> Path:
-    """Where it is remembered, made if it is not there. OSError, RuntimeError without a home."""
+    """The folder for this, created if needed. OSError, RuntimeError without a home."""
     base = os.environ.get("XDG_STATE_HOME")
     place = (Path(base) if base else Path.home() / ".local" / "state") / "panotui"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)

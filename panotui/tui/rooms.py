@@ -1,9 +1,9 @@
-"""Which part of the screen shows what, by its size: a list, a detail beside it, strips below it.
+"""The layout of the screen by its size: a list, a detail beside it, strips below it.
 
-80x24 has one room; what is selected in a list that leaves most of it empty stands open below the
-list. From 110 columns on, what is selected in any list stands open beside it. From
-100x30 on the overview has time strips below it, from 160x40 on the newest events and the selected
-thing's detail at its side; there a short list has the strips below it.
+80x24 has one room; below a short list the selected row's detail is open. From 110 columns on, the
+selected row's detail is open beside any list. From 100x30 on the overview has time strips below it,
+from 160x40 on the newest events and the selected thing's detail beside it; there a short list has
+the strips below it.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from msgspec import Struct
 BESIDE_WIDTH, WIDE_WIDTH, WIDE_HEIGHT = 110, 160, 36
 STRIPS_WIDTH, STRIPS_HEIGHT = 100, 26  # of the page: 100x30 with header, footer and a notice
 LIST_LEAST = 64
-BELOW_LEAST = 10  # lines of a detail that stands below a list
-UNDER_LEAST = 12  # lines of time strips that stand under a short list
+BELOW_LEAST = 10  # least lines of a detail below a list
+UNDER_LEAST = 12  # lines of time strips below a short list
 
 
 class Rooms(Struct, frozen=True):
-    """Cells and lines of each part; 0: it is not there."""
+    """Cells and lines of each part; 0: it is not shown."""
 
     list_width: int
     list_height: int
     beside_width: int = 0
-    news_height: int = 0  # of the newest events, below the detail that stands beside
+    news_height: int = 0  # of the newest events, below the detail at the side
     strips_height: int = 0
-    below_height: int = 0  # of the selected thing's detail, where the list leaves room for it
-    under_height: int = 0  # of time strips under a short list, within the list's height
+    below_height: int = 0  # of the selected thing's detail, if the list leaves room for it
+    under_height: int = 0  # of time strips below a short list, within the list's height
 
     @property
     def detail(self) -> bool:
-        """Whether what is selected stands open."""
+        """Whether the detail of the selected row is open."""
         return bool(self.beside_width or self.below_height)
 
 
 def side_width(width: int) -> int:
-    """Cells of a detail beside a list, on a screen so wide that it has one."""
+    """Cells of a detail beside a list, on a screen that is wide enough."""
     return min(max(45, width * 42 // 100), width - LIST_LEAST - 1)
 
 
 def under_height(width: int, height: int, list_lines: int) -> int:
-    """Lines that a short list leaves for time strips, on a page where a detail stands beside it."""
+    """Lines that a short list leaves for time strips, on a page with a detail beside it."""
     if width < WIDE_WIDTH or height < WIDE_HEIGHT or not list_lines:
         return 0
     free = height - list_lines - 1
@@ -60,9 +60,9 @@ def rooms(
 ) -> Rooms:
     """The rooms of a page of this size.
 
-    `beside`: a detail may stand beside; `strips_rows`: subjects that have a strip; `strips_alone`:
-    the page is strips and nothing else; `moment`: what was open at the cursor is told below them;
-    `list_lines`: lines of a list with its head, where all its rows are there.
+    `beside`: a detail may be shown beside; `strips_rows`: subjects with a strip; `strips_alone`:
+    the page has only strips; `moment`: the open findings at the cursor are shown below them;
+    `list_lines`: lines of a list with its head, if all its rows are included.
     """
     if strips_alone:
         return Rooms(width, 0, strips_height=height)

@@ -1,7 +1,7 @@
-"""Where a person is on the screen: pane, places, opened details, what was answered last.
+"""The user's position on the screen: pane, places, opened details, the last answer.
 
-Pure state and what follows from it. `session` changes it by keys and frames, `moving` by the
-cursor, `prompt` by typed lines; `picture` draws it.
+Pure state and derived values. `session` changes it by keys and frames, `moving` by the cursor,
+`prompt` by typed lines; `picture` draws it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ MESSAGE_S = 5.0
 
 
 class Opened(Struct):
-    """A detail that is open: its key, and where it was scrolled to."""
+    """An open detail: its key, and its scroll position."""
 
     key: str
     place: Place = field(default_factory=Place)
     frame: Frame | None = None
-    seen_ns: int | None = None  # the thing has gone: `frame` is how it was then
+    seen_ns: int | None = None  # the thing is gone: `frame` is its last state
 
     def take(self, frame: Frame) -> None:
-        """The newest answer; what is gone stays as it was last seen."""
+        """Store the newest answer; something that is gone keeps its last state."""
         before, detail = self.frame, frame.detail
         if detail is None or not detail.gone or before is None or before.detail is None:
             self.frame, self.seen_ns = frame, None
@@ -58,53 +58,53 @@ class ScreenState:
     def __init__(
         self, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None, mode: str = "live"
     ) -> None:
-        self.mode = mode  # frames tell it too, once there are any
+        self.mode = mode  # frames also have it, once there are any
         self.glyphs = glyphs
         self.zone = zone
         self.width, self.height = 80, 24
         self.pane = "overview"
         self.port: str | None = None
-        self.beside_on = True  # a detail stands beside where there is room
+        self.beside_on = True  # show a detail beside the list if there is room
         self.beside: Opened | None = None
-        self.strips_alone = False  # the overview is time strips and nothing else
-        self.cell_s: int | None = None  # of strips, as a person chose it; None: as all fits
+        self.strips_alone = False  # the overview shows only time strips
+        self.cell_s: int | None = None  # of strips, if the user chose it; None: automatic
         self.cursor_s: int | None = None  # of strips
-        self.strips_end_s = 0  # where strips end; 0: at the newest
-        self.saved: tuple[str, str] | None = None  # (subject, how to look at its saved packets)
+        self.strips_end_s = 0  # end of the strips; 0: the newest
+        self.saved: tuple[str, str] | None = None  # (subject, command to view its saved packets)
         self.manner = Manner()
         self.keymap: tuple[keys.Key, ...] = keys.KEYS
-        self.columns: dict[str, Columns] = {}  # by pane, where a person chose them
+        self.columns: dict[str, Columns] = {}  # by pane, if the user chose them
         self.masker: Masker | None = None  # names and addresses are masked
-        self.order_held: set[str] = set()  # panes whose rows stay where they are
-        self.fold = True  # flows that say one thing as one row
+        self.order_held: set[str] = set()  # panes with a fixed row order
+        self.fold = True  # merge flows with the same meaning into one row
         self.frozen_at: float | None = None  # of the machine's monotonic clock
-        self.token = secrets.token_hex(4)  # of this screen among those on one collector
+        self.token = secrets.token_hex(4)  # number of this screen among those of one collector
         self.moments = 0  # how often it was frozen
-        self.hold: str | None = None  # the token of the moment that all panes show
+        self.hold: str | None = None  # token of the moment shown by all panes
         self.compared: Frame | None = None
         self.comparing = False
         self.places = {pane: Place() for pane in PANES}
         self.frames: dict[str, Frame] = {}
         self.newest: Frame | None = None
         self.heard_at = 0.0
-        self.lost: str | None = None  # why the recorder has gone; it is tried again
+        self.lost: str | None = None  # why the recorder is gone; it is being reconnected
         self.opened: list[Opened] = []
         self.edit: Edit | None = None
         self.editing = ""  # "filter" or "command"
-        self.chosen = -1  # of what is offered while something is typed
+        self.chosen = -1  # of the completions while something is typed
         self.offered: Candidates | None = None
         self.hints = False  # the first start: three hints until a key is pressed
-        self.rows_before: tuple[Any, ...] = ()  # that were shown before a filter was typed
+        self.rows_before: tuple[Any, ...] = ()  # lines shown before a filter was typed
         self.saved_filters: list[str] = []
         self.message = ""
         self.message_role: Role = "plain"
         self.message_until = 0.0
         self.items: list[Item] = []
         self.page_top = 0  # lines above the page: notices, a time line
-        self.strips_row: int | None = None  # of the page, where strips begin
+        self.strips_row: int | None = None  # line of the page at which strips begin
         self.foot: Line = ()
         self.held: list[tuple[str, str | None]] = []  # typed ahead of the picture they need
-        self.stale = False  # something has come since the items were laid out
+        self.stale = False  # a frame has come since the items were laid out
 
     @property
     def place(self) -> Place:
@@ -121,7 +121,7 @@ class ScreenState:
         return max(1, height - len(self.notices()))
 
     def footed(self) -> str | None:
-        """The pane that the footer names; None in a detail."""
+        """The pane named in the footer; None in a detail."""
         return None if self.opened else self.pane
 
     def footer_rows(self) -> int:
@@ -130,7 +130,7 @@ class ScreenState:
         return bars.footer_rows(self.footed(), working, self.width, self.height)
 
     def notices(self) -> list[str]:
-        """What must be seen above every page, a line each."""
+        """Important lines above every page, one each."""
         said = []
         if self.lost is not None:
             said.append(f"The recorder is gone ({self.lost}): tried again each second, r: at once")
@@ -139,7 +139,7 @@ class ScreenState:
         return said
 
     def say(self, text: str, now: float, role: Role = "plain") -> None:
-        """One line for the person, for a few seconds."""
+        """One line for the user, for a few seconds."""
         self.message, self.message_role = text, role
         self.message_until = now + MESSAGE_S
 
@@ -148,7 +148,7 @@ class ScreenState:
         return keys.keys_at(self.where(), self.keymap)
 
     def where(self) -> frozenset[str]:
-        """What holds at this place, for the keys that work here."""
+        """The conditions at this place, for the keys that work here."""
         review = self.newest is not None and self.newest.header.review is not None
         found = {keys.REVIEW if review else keys.LIVE}
         playing = self.newest is not None and self.newest.header.review
@@ -181,7 +181,7 @@ class ScreenState:
         return frozenset(found)
 
     def shown_detail(self) -> Detail | None:
-        """The detail that is open, or stands beside the row under the cursor."""
+        """The detail that is open, or shown beside the row under the cursor."""
         if self.opened:
             frame = self.opened[-1].frame
         else:
@@ -190,7 +190,7 @@ class ScreenState:
         return frame.detail if frame is not None else None
 
     def packets_key(self) -> str:
-        """Whose packets a key saves here: "finding:KEY", "violation:ID", or nobody's."""
+        """Key of the packets that `w` saves here: "finding:KEY", "violation:ID", or ""."""
         detail = self.shown_detail()
         if detail is not None:
             return detail.packets
@@ -198,11 +198,11 @@ class ScreenState:
         return subject if subject.startswith(("finding:", "violation:")) else ""
 
     def subject(self) -> str | None:
-        """What a key acts on: the open detail, or the item under the cursor."""
+        """The target of a key: the open detail, or the item under the cursor."""
         return self.opened[-1].key if self.opened else self.place.key
 
     def blind(self) -> bool:
-        """What was opened or changed to last has not come yet."""
+        """The frame for the last opening or change has not come yet."""
         if self.opened:
             return self.opened[-1].frame is None
         return self.pane not in self.frames

@@ -1,8 +1,8 @@
-"""What a person is doing on the screen: pane, place, filter, sort, opened details, frozen or not.
+"""The user's session on the screen: pane, place, filter, sort, opened details, frozen or not.
 
-Frames and key presses in; the view to ask for, effects and a picture of lines out. Knows neither
-Textual nor a terminal nor the machine's clock, so that everything a key does is proved by calling
-`press` and reading `picture`.
+Frames and key presses in; the next view, effects and a picture of lines out. It depends neither on
+Textual nor on a terminal nor on the machine's clock, so that every key is tested by calling `press`
+and reading `picture`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STEP_S, LEAP_S = 10, 600
 EXIT_INTERRUPTED = 130
 
 
-# Keys that act on what a picture shows; typed ahead of it they wait for it.
+# Keys that act on the content of a picture; typed ahead of it they wait for it.
 _NEED_A_PICTURE = frozenset(
     pressed
     for key in keys.KEYS
@@ -58,12 +58,12 @@ _NEED_A_PICTURE = frozenset(
 
 
 class Session(ScreenState):
-    """The state of one screen, and what keys and frames change in it."""
+    """The state of one screen, and its changes by keys and frames."""
 
     # ------------------------------------------------------------ what is asked for
 
     def view(self) -> View:
-        """The request that this screen needs answered now."""
+        """The next request of this screen."""
         view = self._view()
         return view if self.masker is None else self.masker.request(view)
 
@@ -107,7 +107,7 @@ class Session(ScreenState):
     # ------------------------------------------------------------ what comes
 
     def take(self, frame: Frame, now: float) -> bool:
-        """Show this frame; True when another one is needed because the cursor's row has moved."""
+        """Show this frame; True if another one is needed because the cursor's row has moved."""
         if self.masker is not None:
             frame = self.masker.frame(frame)
         self.newest, self.heard_at, self.stale = frame, now, True
@@ -128,14 +128,14 @@ class Session(ScreenState):
         if table is None:
             if not picture.rooms_of(self).detail:
                 return False
-            self.picture(now)  # lays out what the cursor can stand on
+            self.picture(now)  # lays out the selectable items
             return self._beside_lags(frame)
         if frame.filter_error:
             self.say(f"filter: {frame.filter_error}", now, "bad")
         return moving.follow(self, table, frame) or self._beside_lags(frame)
 
     def _beside_lags(self, frame: Frame) -> bool:
-        """What stands beside is not what the cursor stands on."""
+        """The detail beside the list does not belong to the cursor's row yet."""
         wanted = self.place.key if picture.rooms_of(self).detail else None
         return wanted is not None and frame.view.detail != wanted
 
@@ -150,13 +150,13 @@ class Session(ScreenState):
             self.saved = (self.subject() or "", command)
             text += " (y copies a tshark command)"
         if done.key.startswith("event:"):
-            self.places["events"].key = done.key  # what was jumped to is selected
+            self.places["events"].key = done.key  # the target of a jump is selected
         self.say(text, now, "ok" if done.ok else "plain" if done.pending else "bad")
 
     # ------------------------------------------------------------ keys
 
     def press(self, key: str, character: str | None, now: float) -> list[Effect]:
-        """Take one key (Textual's name and its character); nothing happens for an unknown one."""
+        """Process one key (Textual's name and its character); unknown keys are ignored."""
         pressed = character if character and character.isprintable() and character != " " else key
         if key == "ctrl+c":
             return [Quit(EXIT_INTERRUPTED)]
@@ -171,7 +171,7 @@ class Session(ScreenState):
             return []
         self.held.clear()
         if self.stale:
-            self.picture(now)  # keys act on what is there now, drawn already or not
+            self.picture(now)  # keys act on the present content, drawn already or not
         action = keys.action_of(pressed, self.where(), self.keymap)
         if action is None:
             return []
@@ -292,7 +292,7 @@ class Session(ScreenState):
         return self._obey(given, now) if isinstance(given, Order) else given
 
     def _manner(self, action: str, now: float) -> list[Effect]:
-        """How things are said, and of whom."""
+        """The display preferences, and masking."""
         manner = self.manner
         if action == "names":
             self.manner = replace(manner, names=_next(NAMES, manner.names))
@@ -333,7 +333,7 @@ class Session(ScreenState):
         return [Remember(self.pane, show)]
 
     def _mask(self) -> None:
-        """Mask names and addresses from here on, in all that was answered already, too."""
+        """Mask names and addresses from here on, also in all earlier answers."""
         places = [*self.places.values(), *(o.place for o in self.opened)]
         if self.masker is not None:
             masker, self.masker = self.masker, None
@@ -465,7 +465,7 @@ class Session(ScreenState):
             self.comparing = True
         return []
 
-    # ------------------------------------------------------------ orders of the command line
+    # ------------------------------------------------------------ commands of the command line
 
     def _obey(self, order: Order, now: float) -> list[Effect]:
         if order.name in PANES:
@@ -512,7 +512,7 @@ class Session(ScreenState):
     def set_up(
         self, settings: Settings, columns: Mapping[str, tuple[str, ...]] | None = None
     ) -> None:
-        """Begin as a person wants it; `columns` were chosen on the screen the last time."""
+        """Start with the user's settings; `columns` were chosen on the screen last time."""
         self.pane = settings.start
         self.keymap = keys.remapped(settings.keys)
         self.manner = Manner(settings.names, settings.units, settings.times)  # type: ignore[arg-type]
@@ -523,8 +523,9 @@ class Session(ScreenState):
             self.columns[pane] = Columns(shown.get(pane, ()), settings.widths.get(pane, {}))
 
     def click(self, x: int, y: int, now: float) -> list[Effect]:
-        """A press of the mouse at a cell of the screen: what lies there is chosen, and opened when
-        it was chosen already; a pane's name shows that pane; a strip's cell moves the cursor."""
+        """A mouse click at a cell: the item there is selected, and opened if it was selected
+        already; a pane's name shows that pane; a strip's cell moves the cursor.
+        """
         self.hints = False
         if self.edit is not None or self.comparing:
             return []
@@ -553,11 +554,11 @@ class Session(ScreenState):
         return links.index(chosen) if chosen in links else 0
 
     def help_place(self) -> Sequence[keys.Key]:
-        """The keys that the help lists."""
+        """The keys listed in the help."""
         return self.working_keys()
 
     def help_fields(self) -> Sequence[str]:
-        """The fields that this pane can be filtered by."""
+        """The filter fields of this pane."""
         table = TABLES.get(self.pane)
         return tuple(KEYS.get(table.record, ())) if table is not None else ()
 

@@ -1,7 +1,7 @@
-"""A person's own set-up of the screen: text of `config.toml` in, `Settings` and complaints out.
+"""The user's settings of the screen: text of `config.toml` in, `Settings` and complaints out.
 
-Nothing in it can keep the screen from starting: what is not understood is a complaint with its
-line, and the default holds. `commented` writes the file with every setting and what it means.
+Nothing in it can prevent the screen from starting: an invalid entry gives a complaint with its
+line, and the default applies. `commented` writes the file with every setting and its meaning.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ NAME = "config.toml"
 
 
 class Settings(Struct, frozen=True):
-    """What a screen starts with."""
+    """The initial settings of a screen."""
 
     start: str = "overview"
-    refresh: float = 2.0  # pictures a second, 1 to 4
+    refresh: float = 2.0  # pictures per second, 1 to 4
     theme: str = "auto"
     mouse: str = "auto"
     units: str = "bits"
@@ -43,11 +43,11 @@ class Settings(Struct, frozen=True):
 
 
 class Complaint(Struct, frozen=True):
-    line: int  # of the file, from 1; 0 where it is not known
+    line: int  # line in the file, from 1; 0 if unknown
     text: str
 
     def said(self, path: str) -> str:
-        """One line for a person."""
+        """One line for the user."""
         return f"{path}:{self.line}: {self.text}" if self.line else f"{path}: {self.text}"
 
 
@@ -72,7 +72,7 @@ _SWITCHES = (
 
 
 def read(text: str) -> tuple[Settings, list[Complaint]]:
-    """The settings of a file's text, and what in it is not understood."""
+    """The settings in a file's text, and the errors in it."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -94,7 +94,7 @@ class _Reader:
         self.complaints: list[Complaint] = []
 
     def complain(self, text: str, *words: str) -> None:
-        """A complaint at the first line that has these words one after the other below it."""
+        """Add a complaint at the first line that has these words in order."""
         line = 0
         for word in words:
             found = next(
@@ -196,7 +196,7 @@ def _has(line: str, word: str) -> bool:
 
 
 def commented(settings: Settings) -> str:
-    """The whole file: what holds now, each with what it means and what it may be."""
+    """The whole file: the present values, each with its meaning and its possible values."""
     lines = [
         "# Settings of Panotui's screen. Every line is optional; without it the default applies.",
         "# Command line options override the environment, which overrides this file.",

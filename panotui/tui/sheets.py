@@ -1,6 +1,6 @@
 """Finds the style sheets, whether the program is installed, editable or run from its source tree.
 
-In goes a sheet's name, out comes its path. A wheel carries the sheets as `panotui/styles/`; the
+A sheet's name comes in, its path goes out. A wheel carries the sheets as `panotui/styles/`; the
 source tree has them as `styles/` beside the package.
 """
 
@@ -13,7 +13,7 @@ _FOLDERS = (_PACKAGE / "styles", _PACKAGE.parent / "styles")
 
 
 def sheet(name: str) -> Path:
-    """The path of `NAME.tcss`; FileNotFoundError when this copy of the program has lost it."""
+    """The path of `NAME.tcss`; FileNotFoundError if this installation lacks it."""
     for folder in _FOLDERS:
         path = folder / f"{name}.tcss"
         if path.is_file():

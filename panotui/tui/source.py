@@ -1,8 +1,8 @@
-"""Where the screen's frames come from: one question, one answer, nothing else.
+"""The source of the screen's frames: one request, one answer.
 
-In comes a `View` or a `Command`, out comes a `Frame` or a `Done`. The feed's socket client is the
-source in production; anything with these two methods serves, so the screen runs without a
-collector in tests.
+A `View` or a `Command` goes in, a `Frame` or a `Done` comes out. The feed's socket client is the
+source in production; any object with this interface works, so that tests run the screen without a
+collector.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from panotui.views.frames import Answer, Command, View
 
 @runtime_checkable
 class FrameSource(Protocol):
-    """The collector as the screen sees it. Raises `PanotuiError` when it has gone."""
+    """The collector from the screen's view. Raises `PanotuiError` if it is gone."""
 
     async def ask(self, request: View | Command) -> Answer:
         """The answer to one request; the screen never has two in flight."""
@@ -24,7 +24,7 @@ class FrameSource(Protocol):
 
 @runtime_checkable
 class ReattachableSource(FrameSource, Protocol):
-    """A source whose other end may come back: a recorder that was started again."""
+    """A source whose other end may come back: a restarted recorder."""
 
     async def reattach(self) -> None:
-        """Connect anew. Raises `PanotuiError` while nobody is there."""
+        """Connect again. Raises `PanotuiError` while nobody listens."""

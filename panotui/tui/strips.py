@@ -1,7 +1,7 @@
-"""Time strips as lines: an axis, a row a subject, curves with their scale, what the cells mean.
+"""Time strips as lines: an axis, one row per subject, curves with their scale, a legend.
 
-In come `Strips` as the collector folded them, out come lines and what can be stood on in them. A
-cell has its glyph, which tells it without colour. Only what was not recorded is blank.
+`Strips` from the collector come in; lines and their selectable parts go out. Each kind of cell has
+its own glyph, so that colour is not needed. Only unrecorded cells are blank.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from panotui.views.frames import Curve, Strips
 from panotui.views.strips import ZOOMS
 
 CELL_WIDEST = 8  # columns of a cell of time
-VALUE = 10  # cells of what stands behind a row
+VALUE = 10  # cells of the text after a row
 _TICKS_S = (5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 4 * 3600, 12 * 3600, 86_400, 7 * 86_400)
 ROLES: dict[Cell, Role] = {
     Cell.BLANK: "dim", Cell.UNASKED: "dim", Cell.WELL: "ok", Cell.MISSED: "warn",
@@ -40,12 +40,12 @@ class Drawn(Struct, frozen=True):
 
 
 def labels_width(cells: int) -> int:
-    """How wide the labels are on a screen of so many cells."""
+    """The width of the labels on a screen with this many cells."""
     return 8 if cells < 100 else 16
 
 
 def columns(cells: int) -> int:
-    """How many cells of time fit beside labels and values."""
+    """The number of time cells beside labels and values."""
     return max(10, cells - labels_width(cells) - VALUE - 4)
 
 
@@ -61,7 +61,7 @@ def asked_columns(fit: int, known_s: int) -> int:
 
 
 def zoomed(cell_s: int, step: int) -> int:
-    """The next shorter (-1) or longer cell."""
+    """The next shorter (-1) or longer cell length."""
     at = min(range(len(ZOOMS)), key=lambda i: abs(ZOOMS[i] - cell_s))
     return ZOOMS[max(0, min(len(ZOOMS) - 1, at + step))]
 
@@ -78,8 +78,9 @@ def draw(
     title: str = "",
     legend: bool = True,
 ) -> Drawn:
-    """At most `height` lines of exactly `cells` cells: axis, rows, and with room for them the
-    moment under the cursor, curves and the legend."""
+    """At most `height` lines of exactly `cells` cells: axis, rows, and if there is room the moment
+    under the cursor, curves and the legend.
+    """
     if height < 2:
         return Drawn([], [])
     label = labels_width(cells)
@@ -118,7 +119,7 @@ def draw(
 
 
 def cell_spans(cells: str, glyphs: Glyphs, at: int | None = None) -> list[Span]:
-    """The cells of a strip as spans; the one at the cursor stands out."""
+    """The cells of a strip as spans; the one at the cursor is highlighted."""
     if at is not None and 0 <= at < len(cells):
         here = glyphs.cells[int(cells[at])]
         before, after = cell_spans(cells[:at], glyphs), cell_spans(cells[at + 1 :], glyphs)
@@ -159,7 +160,7 @@ def _axis(
     if at is not None:
         said = clock((strips.start_s + at * strips.cell_s) * SECOND, zone)
         start = max(0, min(many * wide - len(said), at * wide - len(said) // 2))
-        # a label that the cursor's time would touch gives way whole
+        # a label that would touch the cursor's time is left out
         before, after = text[:start], text[start + len(said) :]
         if before and before[-1] != " ":
             before = before[: before.rfind(" ") + 1].ljust(len(before))
@@ -179,7 +180,7 @@ def _cell(seconds: int) -> str:
 
 
 def _moment(strips: Strips, cells: int, glyphs: Glyphs, zone: tzinfo | None, room: int) -> Drawn:
-    """What was open and what happened in the cell under the cursor."""
+    """Open findings and events in the cell under the cursor."""
     told = strips.moment
     if told is None or room <= 0:
         return Drawn([], [])

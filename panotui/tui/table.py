@@ -1,7 +1,7 @@
 """Tables of a pane: columns as data, dropped by priority as the width shrinks.
 
-A `Table` says which records of a frame are its rows, how each column reads, and what the pane's
-heading answers; `draw_table` gives the page. Only the visible rows are ever in a frame.
+A `Table` defines which records of a frame are its rows, the text of each column, and the pane's
+heading; `draw_table` returns the page. A frame only ever contains the visible rows.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from panotui.tui.page import Item, Page, Scene
 from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
-HEAD_LINES = 2  # the pane's answer and the columns' titles
+HEAD_LINES = 2  # the pane's heading and the columns' titles
 
 
 class Column(Struct, frozen=True):
-    """A column of a table; `drop` is its turn to go when the width shrinks (0: never)."""
+    """A column of a table; `drop` is its turn to be dropped as the width shrinks (0: never)."""
 
     title: str
     width: int
     cell: Callable[[Any, Scene], Span]
-    sort: str = ""  # the feed's name of it; empty: cannot be sorted by
+    sort: str = ""  # the feed's name of it; empty: not sortable
     most: int = 0  # may grow to this
     right: bool = False
     drop: int = 0
     biggest_first: bool = False
     by_width: Callable[[Any, Scene, int], str] | None = None  # text that depends on the room
-    late: bool = False  # grows only when the others have all they can use
-    sentence: bool = False  # cut at its end; names are cut in the middle
+    late: bool = False  # grows only when the others have their full width
+    sentence: bool = False  # shorten at the end; names are shortened in the middle
 
 
 class Table(Struct, frozen=True):
@@ -46,12 +46,12 @@ class Table(Struct, frozen=True):
     rows: Callable[[Frame], Sequence[Any]]
     columns: tuple[Column, ...]
     heading: Callable[[Scene], Sequence[Span]]
-    empty: str  # what an empty table says
+    empty: str  # text of an empty table
     copy: Callable[[Any], str]
-    fixed: Callable[[Frame], Sequence[Any]] = lambda frame: ()  # rows that stay above the window
+    fixed: Callable[[Frame], Sequence[Any]] = lambda frame: ()  # rows above the scrolling window
     fixed_kind: str = ""
-    own_sort: str = ""  # the column that the pane's own order begins with
-    own_down: bool = False  # and whether it falls
+    own_sort: str = ""  # first column of the pane's own order
+    own_down: bool = False  # and whether it is descending
 
     def sorts(self) -> list[Column]:
         return [column for column in self.columns if column.sort]
@@ -61,13 +61,13 @@ class Table(Struct, frozen=True):
 
 
 class Columns(Struct, frozen=True):
-    """Which columns a person wants, in which order and width."""
+    """The user's choice of columns, their order and widths."""
 
     show: tuple[str, ...] = ()  # titles; none: all
     widths: dict[str, int] = {}
 
     def of(self, table: Table) -> tuple[Column, ...]:
-        """The table's columns as they were chosen; marks without a title always stay."""
+        """The table's chosen columns; marks without a title always stay."""
         found = table.columns
         if self.show:
             by_title = {c.title: c for c in found if c.title}
@@ -82,12 +82,12 @@ class Columns(Struct, frozen=True):
 
 
 def fixed_rows(table: Table, frame: Frame, height: int) -> Sequence[Any]:
-    """The rows that stay above the window: at most a third of the page."""
+    """The rows above the scrolling window: at most a third of the page."""
     return table.fixed(frame)[: max(0, (height - HEAD_LINES) // 3)]
 
 
 def window_rows(table: Table, frame: Frame | None, height: int) -> int:
-    """How many rows of the feed fit."""
+    """The number of rows of the feed that fit."""
     above = len(fixed_rows(table, frame, height)) if frame is not None else 0
     return max(1, height - HEAD_LINES - above)
 
@@ -95,10 +95,10 @@ def window_rows(table: Table, frame: Frame | None, height: int) -> int:
 def layout(
     columns: Sequence[Column], width: int, needs: Mapping[str, int] | None = None
 ) -> list[tuple[Column, int]]:
-    """The columns that fit, each with its width; one blank between them.
+    """The columns that fit, each with its width; one space between them.
 
-    What is left grows them: first up to what their titles' rows need (`needs`, by title), so that
-    no name is cut while another column stands half empty, then up to the most that each may have.
+    Spare width goes first to columns whose rows need it (`needs`, by title), so that no name is cut
+    while another column is half empty, then up to each column's maximum.
     """
     kept = list(columns)
     while sum(c.width for c in kept) + len(kept) - 1 > width:
@@ -124,7 +124,7 @@ def layout(
 
 
 def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict[str, int]:
-    """How many cells the rows need in the columns that may grow."""
+    """The cells that the rows need in the growing columns."""
     return {
         column.title: max(
             (
@@ -140,7 +140,7 @@ def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict
 
 
 def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Page:
-    """The pane's answer, the titles, the visible rows."""
+    """The pane's heading, the titles, the visible rows."""
     frame = scene.frame
     above = fixed_rows(table, frame, scene.height)
     visible = table.rows(frame)[: window_rows(table, frame, scene.height)]

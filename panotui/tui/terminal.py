@@ -1,7 +1,7 @@
-"""The terminal's end: refuses one that cannot be drawn on, survives one that goes away.
+"""The terminal: refuses an unsuitable one, survives one that disappears.
 
-Output to it waits in a thread of the driver's; the reports that answer the pacer's question are
-told apart from keys here. What is changed in Textual itself is in `textual_overrides`.
+Output waits in a thread of the driver; reports for the pacer are separated from keys here. Changes
+to Textual itself are in `textual_overrides`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from panotui.errors import UsageError
 from panotui.tui.pacing import Report
 
 _REPORT = re.compile(r"\x1b\[\?2026;(\d)\$y|\x1b\[0n")
-# The answer to the question for the background, when it comes later than it was waited for.
+# The answer about the background, if it comes too late.
 _LATE = re.compile(r"\x1b\]11;rgba?:[0-9a-fA-F/]+(?:\x07|\x1b\\)")
-# The beginning of a report at the end of what was read: the rest comes with the next read.
+# An incomplete report at the end of the input: the rest comes with the next read.
 _BEGINNING = re.compile(r"\x1b\[(?:\?(?:2(?:0(?:2(?:6(?:;(?:\d(?:\$)?)?)?)?)?)?)?|0)\Z")
 
 
 def refuse_unusable(environment: Mapping[str, str] | None = None) -> None:
-    """UsageError, with the headless commands, where no screen can be drawn."""
+    """UsageError, with the headless commands, if no screen can be drawn."""
     values = os.environ if environment is None else environment
     remedy = "Use `panotui record`, `panotui analyze` or `panotui report` without a screen."
     try:
@@ -37,7 +37,7 @@ def refuse_unusable(environment: Mapping[str, str] | None = None) -> None:
 
 
 def first_report(environment: Mapping[str, str] | None = None) -> Report:
-    """The report to begin with: terminals that print DECRQM are asked for their status."""
+    """The first kind of report: terminals that would print DECRQM are asked for their status."""
     values = os.environ if environment is None else environment
     if values.get("TERM", "").startswith("linux"):
         return "status"
@@ -45,7 +45,7 @@ def first_report(environment: Mapping[str, str] | None = None) -> Report:
 
 
 def take_reports(text: str) -> tuple[str, list[str], str]:
-    """Input without reports, the reports, and the beginning of one that is not yet complete."""
+    """Input without reports, the reports, and an incomplete one at the end."""
     if "\x1b]11;" in text:
         text = _LATE.sub("", text)
     reports = [match.group(0) for match in _REPORT.finditer(text)]
@@ -58,12 +58,14 @@ def take_reports(text: str) -> tuple[str, list[str], str]:
 
 
 class TerminalOutput:
-    """A file on the terminal that counts what waits, and gives up once the terminal is gone."""
+    """A file for the terminal that counts waiting output, and gives up once the terminal is
+    gone.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._kept: list[str] = []
-        self.waiting = 0  # characters taken but not yet given to the kernel
+        self.waiting = 0  # characters accepted but not yet passed to the kernel
         self.written = 0  # bytes
         self.lost = False
 

@@ -1,16 +1,15 @@
-"""What is changed in Textual by overriding names that it keeps to itself, all in one place.
+"""All overrides of Textual's private names.
 
-`PacedDriver` is Textual's Linux driver with three things changed: reports that answer the pacer's
-question are taken out of the input; end of file or an error on input ends the screen (Textual
-would spin); output to a lost or stalled terminal neither raises nor holds up the exit.
-`TightApp` is Textual's application with its one way to the terminal narrowed: only what changed is
-sent, and the pacer's question behind it.
+`PacedDriver` is Textual's Linux driver with three changes: reports for the pacer are removed from
+the input; end of file or an error on input ends the screen (Textual would spin); output to a lost
+or stalled terminal neither raises nor delays the exit. `TightApp` is Textual's application, changed
+to send only differences to the terminal, followed by the pacer's request.
 
 Checked against Textual 8.2.8, the version that the project pins: `_get_terminal_size`,
 `_enable_mouse_support`, `_request_terminal_sync_mode_support`, `run_input_thread` and
-`_writer_thread` of `LinuxDriver`,
-`_display` and `_batch_count` of `App`, `ChopsUpdate` and `LayoutUpdate` of `_compositor`,
-`_parser.ParseError` and `_xterm_parser.XTermParser`. Who raises the pin reads these anew.
+`_writer_thread` of `LinuxDriver`, `_display` and `_batch_count` of `App`, `ChopsUpdate` and
+`LayoutUpdate` of `_compositor`, `_parser.ParseError` and `_xterm_parser.XTermParser`. Check these
+again before raising the pin.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _EXIT_PATIENCE_S = 0.5
 
 
 class PacedDriver(LinuxDriver):
-    """Textual's driver, made to last on slow and vanishing terminals."""
+    """Textual's driver, made robust for slow and disappearing terminals."""
 
     def __init__(self, app: Any, **settings: Any) -> None:
         super().__init__(app, **settings)
@@ -56,7 +55,7 @@ class PacedDriver(LinuxDriver):
         self._told_sync = False
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        # The kernel's answer before that of COLUMNS and LINES, which a resize does not change.
+        # The kernel's size comes before COLUMNS and LINES, which a resize does not change.
         try:
             size = os.get_terminal_size(self.output.fileno())
         except OSError:
@@ -70,30 +69,30 @@ class PacedDriver(LinuxDriver):
 
     @property
     def backlog(self) -> int:
-        """What waits to be written: queued writes, and characters the kernel has not taken."""
+        """Waiting output: queued writes, and characters the kernel has not accepted."""
         writer = self._writer_thread
         queued = writer._queue.qsize() if writer is not None else 0
         return queued + self.output.waiting
 
     def start_application_mode(self) -> None:
-        """Take the terminal, at the start and after it was given back."""
+        """Take the terminal, at the start and after it was released."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self._on_taken()
 
     def _enable_mouse_support(self) -> None:
-        # Presses and the wheel; Textual would have each movement sent, too.
+        # Only clicks and the wheel; Textual would request each movement, too.
         if self._mouse:
             self.write("\x1b[?1000h\x1b[?1006h")
             self.flush()
 
     def _request_terminal_sync_mode_support(self) -> None:
-        # Both questions once: the answers tell which one this terminal understands.
+        # Both requests once: the answers show which one this terminal supports.
         if first_report() == "mode":
             self.write(QUESTIONS["mode"])
         self.write(QUESTIONS["status"])
 
     def run_input_thread(self) -> None:
-        """Read input until told to stop, or until the terminal is gone."""
+        """Read input until stopped, or until the terminal is gone."""
         selector = selectors.SelectSelector()
         selector.register(self.fileno, selectors.EVENT_READ)
         parser = XTermParser(self._debug)
@@ -139,7 +138,7 @@ class PacedDriver(LinuxDriver):
         self._loop.call_soon_threadsafe(self._on_report, kind)
 
     def close(self) -> None:
-        """Let the writer finish, but not for long: a stalled terminal must not hold the exit."""
+        """Let the writer finish, but not for long: a stalled terminal must not delay the exit."""
         writer = self._writer_thread
         if writer is None:
             return
@@ -155,20 +154,20 @@ class PacedDriver(LinuxDriver):
 
 
 class TightApp(App[None]):
-    """Textual's application, sending what changed and nothing else, at the terminal's pace."""
+    """Textual's application, sending only changes, at the terminal's pace."""
 
     def __init__(self, driver_class: type[Driver] | None = None) -> None:
         super().__init__(driver_class=driver_class, ansi_color=True)
         self.pacer = Pacer(first_report())
-        self._shown: dict[int, str] = {}  # what was last sent for a whole row
+        self._shown: dict[int, str] = {}  # the content last sent for a whole row
         self._shown_size = Size(0, 0)
 
     def terminal_blank(self) -> None:
-        """The terminal may show anything: nothing of what was sent counts any more."""
+        """The terminal may show anything: forget the sent content."""
         self._shown.clear()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Textual's one way to the terminal: tight spans, and the pacer's question behind them."""
+        """Textual's single output path: only changed spans, followed by the pacer's request."""
         if isinstance(renderable, ChopsUpdate | LayoutUpdate) and not self._batch_count:
             if self.size != self._shown_size:
                 self.terminal_blank()

@@ -1,9 +1,9 @@
 """Colours: roles in, Rich styles out, by themes.
 
-`16` names the terminal's own colours, so that the person's palette serves; the others name fixed
-ones of the 256, light enough for dark backgrounds or dark enough for light ones (contrast at least
-4.5:1, proved in a test). No theme paints the background. `$variables` of style sheets do not cross
-files, so Textual's theme is registered from here and the sheets name only what it defines.
+`16` uses the terminal's own colours, and so the user's palette; the others use fixed ones of the
+256, light enough for dark backgrounds or dark enough for light ones (contrast at least 4.5:1,
+checked by a test). No theme paints the background. `$variables` of style sheets do not cross files,
+so Textual's theme is registered here and the sheets use only its names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textual.theme import BUILTIN_THEMES
 
 from panotui.tui.glyphs import Role
 
-# Textual's `ansi-dark` names the terminal's own colours and nothing else.
+# Textual's `ansi-dark` uses only the terminal's own colours.
 THEME = replace(BUILTIN_THEMES["ansi-dark"], name="panotui", accent="ansi_cyan")
 
 
@@ -51,7 +51,7 @@ THEMES: dict[str, dict[str, dict[Role, Style]]] = {
         "dark": _fixed(252, 120, 228, 217, 159, 159),
         "light": _fixed(236, 22, 52, 88, 17, 17),
     },
-    # blue, yellow and orange differ for every kind of sight; so do blue, brown and purple
+    # blue, yellow and orange differ in every kind of colour vision; so do blue, brown and purple
     "colour-blind": {
         "dark": _fixed(248, 117, 228, 215, 231, 117),
         "light": _fixed(240, 25, 94, 90, 16, 25),
@@ -82,7 +82,7 @@ THEMES: dict[str, dict[str, dict[Role, Style]]] = {
     },
 }  # fmt: skip
 
-# What is drawn with now: `use` changes it.
+# The present styles: changed by `use`.
 STYLES: dict[Role, Style] = dict(THEMES["16"]["dark"])
 
 
@@ -91,7 +91,7 @@ def chosen(
 ) -> dict[Role, Style]:
     """The styles of a theme on a background ("dark" or "light").
 
-    `auto`: none where NO_COLOR is set, 16 colours where the terminal names no more of them.
+    `auto`: none if NO_COLOR is set, 16 colours if the terminal has no more.
     """
     values = os.environ if environment is None else environment
     if values.get("NO_COLOR"):

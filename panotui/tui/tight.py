@@ -1,8 +1,8 @@
-"""Sends a picture in few bytes: exactly the changed spans, and no colour code that says nothing.
+"""Sends a picture in few bytes: exactly the changed spans, without redundant colour codes.
 
-Textual 8.2.8 repeats a line from its start up to a changed span, wraps each segment into a
-colour-setting and a reset, and names the default colours each time. In comes the compositor's
-update, out comes the same update as shorter text.
+Textual 8.2.8 repeats a line from its start up to a changed span, sets and resets the colour of each
+segment, and sends the default colours each time. The compositor's update comes in, the same update
+as shorter text goes out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _codes(style: Style | None) -> str:
 
 
 def sequences(strips: Iterable[Strip]) -> str:
-    """The text of strips that stand side by side, with their styles; plain at its end."""
+    """The text of adjacent strips, with their styles; the style is reset at the end."""
     out: list[str] = []
     current = ""
     for strip in strips:
@@ -53,9 +53,9 @@ def sequences(strips: Iterable[Strip]) -> str:
 
 
 class TightUpdate(ChopsUpdate):
-    """Some spans of the screen, without whole lines that the terminal already shows.
+    """Some spans of the screen, without lines that the terminal already shows.
 
-    `shown` maps rows to what was last sent for the whole of them; it is brought up to date here.
+    `shown` maps rows to the content last sent for the whole row; it is updated here.
     """
 
     def __init__(self, update: ChopsUpdate, width: int, shown: dict[int, str]) -> None:
@@ -89,7 +89,7 @@ class TightUpdate(ChopsUpdate):
 class TightLayout(LayoutUpdate):
     """The whole screen, without the lines that the terminal already shows.
 
-    `shown` maps rows to what was last sent for the whole of them; it is brought up to date here.
+    `shown` maps rows to the content last sent for the whole row; it is updated here.
     """
 
     def __init__(self, update: LayoutUpdate, shown: dict[int, str]) -> None:

@@ -1,7 +1,7 @@
-"""The time line of a review: the strips of the recording, its events, the place in time.
+"""The time line of a review: the strips of the recording, its events, the position in time.
 
-In come a `ReviewState` and the strips around its position, out come the lines above the page. A
-gap (recorder off) is blank, never green, and an outage is drawn as what it was.
+A `ReviewState` and the strips around its position come in; the lines above the page go out. A gap
+(recorder off) is blank, never green, and an outage is drawn as an outage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SEVERITIES = {"info": 0, "warning": 1, "error": 2}
 
 
 def height(review: ReviewState | None, strips: Strips | None) -> int:
-    """Lines that the time line takes: the scale, the strips, the events."""
+    """Lines of the time line: the scale, the strips, the events."""
     if review is None:
         return 0
     return 2 + (len(strips.strips) if strips is not None else 0)
@@ -30,7 +30,7 @@ def height(review: ReviewState | None, strips: Strips | None) -> int:
 def draw(
     review: ReviewState, strips: Strips | None, width: int, glyphs: Glyphs, zone: tzinfo | None
 ) -> list[Line]:
-    """The scale with the place in time, a strip a subject, the events."""
+    """The scale with the position in time, one strip per subject, the events."""
     if strips is None or not strips.strips:
         cells = max(10, width - LABEL - 2)
         start_s = review.start_ns // SECOND
@@ -68,7 +68,7 @@ def _scale(
     glyphs: Glyphs,
     zone: tzinfo | None,
 ) -> Line:
-    """Both ends say their time; the mark of the place in time never stands on either."""
+    """Both ends are labelled with their time; the position's mark never covers them."""
     start_ns, end_ns = strips.start_s * SECOND, strips.end_s * SECOND
     days = moment(start_ns, zone).date() != moment(end_ns, zone).date()
     letters = 8 if end_ns - start_ns <= 600 * SECOND and many >= 60 else 5  # with seconds
@@ -82,7 +82,7 @@ def _scale(
     pen = Pen(width, glyphs.ellipsis).put(" ")
     word = ">" if review.playing else "="
     pen.field(f"{word} x{review.speed:g}", LABEL - 2, "key").put(" ")
-    # where a time is to be read, the place is marked on its letter
+    # inside a label, the position is marked on its letter
     sign = "|" if ruler[here] in "- " else ruler[here]
     pen.put("".join(ruler[:here]), "dim").put(sign, "cursor")
     return pen.put("".join(ruler[here + 1 :]), "dim").line()

@@ -1,6 +1,6 @@
-"""The keys of time strips: how long a cell is, where the cursor stands, what is asked for.
+"""The keys of time strips: cell length, cursor position, the strips to request.
 
-Each function changes a `ScreenState` and says what is to be asked for.
+Each function changes a `ScreenState` and returns the effects.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def shown(screen: ScreenState) -> bool:
 
 
 def _under_list(screen: ScreenState) -> int:
-    """Lines for strips under a short list."""
+    """Lines for strips below a short list."""
     if not screen.beside_on:
         return 0
     return under_height(screen.width, screen.page_height(), list_lines(screen))
 
 
 def list_lines(screen: ScreenState) -> int:
-    """Lines of the list with its head, where all its rows are there; 0: it may have more."""
+    """Lines of the list with its head, if all its rows are included; 0: there may be more."""
     table, frame = TABLES.get(screen.pane), screen.frames.get(screen.pane)
     if table is None or frame is None or frame.first or len(table.rows(frame)) < frame.matched:
         return 0
@@ -49,13 +49,13 @@ def _in_review(screen: ScreenState) -> bool:
 
 
 def newest(screen: ScreenState) -> Strips | None:
-    """The strips that were answered last."""
+    """The last received strips."""
     frame = screen.newest if _in_review(screen) else screen.frames.get("overview")
     return frame.strips if frame is not None else None
 
 
 def asked(screen: ScreenState) -> StripsView | None:
-    """What this screen needs of strips."""
+    """The strips that this screen needs."""
     if _in_review(screen):
         return _asked_of_review(screen)
     if not shown(screen):
@@ -96,7 +96,7 @@ def _asked_of_review(screen: ScreenState) -> StripsView:
 
 
 def review_rows(height: int) -> int:
-    """Subjects of a review's time line on a screen so high."""
+    """Subjects of a review's time line on a screen of this height."""
     return 4 if height < 36 else 8 if height < 50 else 14
 
 
@@ -114,7 +114,7 @@ def zoom(screen: ScreenState, step: int) -> list[Effect]:
 
 
 def move(screen: ScreenState, step: int) -> list[Effect]:
-    """The cursor by a cell; it begins at the newest one, and the window follows it."""
+    """Move the cursor by a cell; it starts at the newest one, and the window follows it."""
     last = newest(screen)
     if last is None or not last.strips:
         return []
@@ -133,6 +133,6 @@ def move(screen: ScreenState, step: int) -> list[Effect]:
 
 
 def leave(screen: ScreenState) -> list[Effect]:
-    """No cursor any more: the newest cells again."""
+    """Remove the cursor: show the newest cells again."""
     screen.cursor_s, screen.strips_end_s = None, 0
     return [Fetch()]

@@ -1,7 +1,7 @@
 """The one widget of every screen: lines of spans, of which only the changed cells are sent.
 
-`show` takes the lines that should be there; what differs from the lines that are there is
-repainted, and nothing else. The dirty area is the SSH traffic.
+`show` takes the wanted lines and repaints only the differences from the present ones. The dirty
+area is the SSH traffic.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from panotui.tui.theme import STYLES
 
 
 class Lines(Widget, can_focus=False):
-    """Draws lines; knows nothing of what they mean."""
+    """Draws lines, whatever their content."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, markup=False)
         self._lines: list[Line] = []
 
     def show(self, lines: Sequence[Line]) -> bool:
-        """Repaint what differs; True when anything did."""
+        """Repaint the differences; True if there were any."""
         regions: list[Region] = []
         for row, line in enumerate(lines):
             old = self._lines[row] if row < len(self._lines) else ()

@@ -1,4 +1,4 @@
-"""The head of every detail: the finding that explains it, its action, the proofs newest first."""
+"""The head of every detail: the finding that explains it, its action, the evidence newest first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from panotui.tui.quantities import fine_clock, since
 from panotui.views.frames import Detail, Explained, Proof
 
 HEAD = 12  # cells of a heading beside its text
-NARROW = 64  # below, a heading stands over its text
-PROOFS_SHOWN = 5  # that come before charts and numbers; all others follow those
+NARROW = 64  # with fewer cells a heading is above its text
+PROOFS_SHOWN = 5  # lines before charts and numbers; all others follow those
 
 
 def draw(detail: Detail, scene: Scene, *, dead: bool) -> list[Line]:
-    """Because, what to do, and the first proofs. `dead`: its state needs an explanation."""
+    """Cause, action, and the first evidence. `dead`: the state needs an explanation."""
     out: list[Line] = []
     own = detail.finding is not None or detail.violation is not None
     for found in detail.explained:
-        note = found.severity == "info"  # it explains nothing and asks for nothing
+        note = found.severity == "info"  # nothing explains it and there is no action
         if not (own and found.key == detail.key):
             said = _because(found, scene)
             out += headed("NOTE" if note else "BECAUSE", said, scene, _role(found))
@@ -35,7 +35,7 @@ def draw(detail: Detail, scene: Scene, *, dead: bool) -> list[Line]:
 
 
 def rest(detail: Detail, scene: Scene) -> list[Line]:
-    """The proofs for which there was no room in front."""
+    """The evidence for which there was no room in front."""
     return proofs(detail.evidence[PROOFS_SHOWN:], scene, "EARLIER")
 
 
@@ -66,7 +66,7 @@ def headed(title: str, text: str, scene: Scene, shown: Role = "plain") -> list[L
 
 
 def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
-    """A line a proof and more where it is long: time, age, what was seen, which packet."""
+    """One line per piece of evidence, more if it is long: time, age, observation, packet."""
     if not found:
         return []
     narrow = scene.width < NARROW
@@ -99,7 +99,7 @@ def proofs(found: Sequence[Proof], scene: Scene, title: str) -> list[Line]:
 
 
 def since_words(detail: Detail, scene: Scene, clock_text: str) -> str:
-    """`since 14:24:31 (6 min)`, or `for 6 min`; nothing where that is not known."""
+    """`since 14:24:31 (6 min)`, or `for 6 min`; empty if unknown."""
     if not detail.since_ns or not scene.now_ns:
         return ""
     if scene.manner.times == "ago":

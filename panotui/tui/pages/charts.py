@@ -1,7 +1,7 @@
-"""Curves of one thing's last minutes: an axis, a scale that moves in steps only, gaps as gaps.
+"""Curves of one thing's last minutes: an axis, a scale that changes only in steps, gaps as gaps.
 
-In comes a stream's or a port's history, a value a second; out come lines. Two seconds are one cell
-in braille, one second in ASCII; a short history takes several cells a second.
+A stream's or a port's history, one value per second, comes in; lines go out. One cell is two
+seconds in braille, one second in ASCII; a short history gets several cells per second.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _TICKS_S = (10, 30, 60, 120, 300)
 class _Curve(Struct, frozen=True):
     name: str
     history: History
-    share: int  # of the lines there are
+    share: int  # of the available lines
     show: Callable[[float], str]
     role: Role = "chart"
-    level: float = 0.0  # the scale is at least so much
+    level: float = 0.0  # the scale is at least this
     unit: float = 1.0  # in which its scale is round
 
 
 class _Marks(Struct, frozen=True):
-    """A sign under the curves in each second that has a value."""
+    """A mark under the curves for each second that has a value."""
 
     name: str
     history: History
@@ -66,7 +66,7 @@ def stream_charts(stream: StreamRecord, scene: Scene) -> list[Line]:
 
 
 def _frozen(stream: StreamRecord, scene: Scene) -> History:
-    """Whether the picture stood still, a second a value, newest last."""
+    """Whether the picture was frozen, one value per second, newest last."""
     last_s = scene.now_ns // SECOND
     known = len(stream.history_bps)
     still = [0] * known
@@ -101,7 +101,7 @@ def port_charts(port: PortRecord, scene: Scene) -> list[Line]:
 
 
 def _unit(scene: Scene) -> float:
-    """Bits of the unit in which rates are shown."""
+    """Bits per displayed rate unit."""
     return 1.0 if scene.manner.units == "bits" else 8.0
 
 
@@ -118,7 +118,7 @@ def _drawn(
 ) -> list[Line]:
     cells = max(10, scene.width - LABEL - PEAK - 5)
     known = max(len(c.history) for c in curves)
-    # as wide as there is room: a history shorter than that takes a column a second, or more
+    # as wide as possible: a short history gets one column per second, or more
     pair = 2 if scene.glyphs.braille and known > cells else 1
     seconds = min(SECONDS_MOST, known, cells * pair)
     seconds += seconds % pair
@@ -143,7 +143,7 @@ def _drawn(
 
 
 class _Time(Struct, frozen=True):
-    """So many seconds, `pair` of them in `cells` columns."""
+    """A number of seconds, `pair` of them in `cells` columns."""
 
     seconds: int
     pair: int

@@ -1,8 +1,8 @@
 """The detail of one thing: its title and state, charts where it has a history, titled sections.
 
-The words come from the collector (`Detail.sections`); the charts are drawn here from the record.
-The last line offers what can be opened from here; `Place.index` is the one chosen, `Place.first`
-the first text line shown.
+The text comes from the collector (`Detail.sections`); the charts are drawn here from the record.
+The last line lists links that can be opened; `Place.index` is the chosen one, `Place.first` the
+first visible text line.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from panotui.tui.quantities import day_clock
 from panotui.views.frames import Detail, Section
 
 LABEL = 16  # cells of a line's label
-COLUMN, COLUMNS_MOST = 54, 3  # of sections: so wide at least, so many at most
+COLUMN, COLUMNS_MOST = 54, 3  # of sections: least width, largest number
 
 
 def draw(scene: Scene, *, links: bool = True) -> Page:
-    """The detail in the page's height; `Place.first` is moved back to the last full page.
+    """The detail in the page's height; `Place.first` is limited to the last full page.
 
-    `links`: with the line of what can be opened from it.
+    `links`: with the line of links.
     """
     detail = scene.frame.detail
     if detail is None:
@@ -62,7 +62,7 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
         for part in _title_parts(detail, scene)[1:]
     ]
     stands = _stands(detail, scene)
-    # the sentence of a finding comes after its state, the rest of a name before it
+    # a finding's sentence comes after its state, the rest of another name before it
     out.extend([*stands, *rest] if detail.finding is not None else [*rest, *stands])
     out.extend(answer.draw(detail, scene, dead=_state(detail, scene)[0] == "bad"))
     out.extend(_charts(detail, scene))
@@ -72,13 +72,13 @@ def lines(detail: Detail, scene: Scene) -> list[Line]:
 
 
 def _last_seen(seen_ns: int, scene: Scene) -> str:
-    """The thing has gone; it is shown as it was."""
+    """The thing is gone; its last state is shown."""
     why = "The demo has begun again" if scene.frame.header.mode == "demo" else "Not there any more"
     return f"{why}: this is how it was at {scene.when(seen_ns)}."
 
 
 def _sections(sections: Sequence[Section], scene: Scene) -> list[Line]:
-    """One below the other, or in columns of about the same height where these are wide enough."""
+    """One below the other, or in columns of about equal height if these are wide enough."""
     across = min(COLUMNS_MOST, scene.width // COLUMN)
     if across < 2 or len(sections) < 2:
         return [line for section in sections for line in _section(section, scene)]
@@ -89,7 +89,7 @@ def _sections(sections: Sequence[Section], scene: Scene) -> list[Line]:
     left = sum(len(block) for block in blocks)
     for block in blocks:
         here = columns[-1]
-        # a column ends where the next section would stand further below the mean than above it
+        # a column ends where the next section would end further below the mean than above it
         mean = -(-(left + len(here)) // (across - len(columns) + 1))
         if here and len(columns) < across and 2 * (len(here) - mean) + len(block) > 0:
             columns.append([])
@@ -147,17 +147,17 @@ def _state(detail: Detail, scene: Scene) -> tuple[Look, str]:
 
 
 def _standing(detail: Detail, scene: Scene) -> tuple[Look, str, str]:
-    """How it looks, its state, and since when that lasts."""
+    """Its look, its state, and how long it has lasted."""
     of, words = _state(detail, scene)
     at = day_clock(detail.since_ns, scene.now_ns, scene.zone)
     return of, words, answer.since_words(detail, scene, at)
 
 
 def _apart(detail: Detail, scene: Scene) -> bool:
-    """Whether state and since when have a line of their own, so that the title is read whole."""
+    """Whether the state has a line of its own, so that the whole title is shown."""
     if scene.width < answer.NARROW:
         return True
-    # a finding's title is its sentence, which stands below in any case
+    # a finding's title is its sentence, which is shown below anyway
     return detail.finding is None and width(detail.title) > _room_beside(detail, scene)
 
 
@@ -171,8 +171,9 @@ def _title_room(detail: Detail, scene: Scene) -> int:
 
 
 def _title_parts(detail: Detail, scene: Scene) -> list[str]:
-    """The title in lines. A finding's is its sentence: where that has no room, what it is about
-    stands in the title and the sentence whole below."""
+    """The title in lines. A finding's is its sentence: without room for it, the title is the
+    subject, and the whole sentence is below.
+    """
     room = max(8, _title_room(detail, scene))
     if detail.finding is None:
         return wrap(detail.title, room) or [""]
@@ -183,7 +184,7 @@ def _title_parts(detail: Detail, scene: Scene) -> list[str]:
 
 
 def _stands(detail: Detail, scene: Scene) -> list[Line]:
-    """State and since when, on a line of their own where the title has no room for them."""
+    """State and duration, on a line of their own if the title leaves no room."""
     if not _apart(detail, scene):
         return []
     of, words, lasts = _standing(detail, scene)
@@ -222,7 +223,7 @@ def _charts(detail: Detail, scene: Scene) -> list[Line]:
 
 
 def _links(detail: Detail, scene: Scene, row: int) -> tuple[Line, list[Item]]:
-    """The line of what can be opened; scrolls sideways so that the chosen one is in sight."""
+    """The line of links; scrolls sideways so that the chosen one is visible."""
     chosen = max(0, min(scene.place.index, len(detail.links) - 1))
     scene.place.index = chosen
     room = scene.width - 8

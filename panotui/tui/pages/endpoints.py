@@ -1,4 +1,4 @@
-"""The endpoints pane: each cloud service that the appliance needs, and whether it gets there."""
+"""The endpoints pane: each cloud service that the appliance needs, and whether it is reachable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from panotui.tui.table import Column, Table
 
 
 def look_of(endpoint: EndpointRecord) -> Look:
-    """What is not needed and not seen is no trouble."""
+    """An endpoint that is neither needed nor seen is no problem."""
     return look(endpoint.state)
 
 

@@ -1,4 +1,4 @@
-"""The events pane: what happened, newest first."""
+"""The events pane: events, newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The findings pane: every diagnosis in its one sentence, worst first, with how sure we are."""
+"""The findings pane: every finding with its sentence, worst first, with its confidence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def state_word(finding: FindingRecord) -> str:
     if finding.cleared_time_ns is not None:
         return "cleared"
     if finding.hidden_by:
-        return "behind"  # another one: its cause
+        return "behind"  # replaced by its cause
     return "known" if finding.known else _WORDS.get(finding.severity, finding.severity)
 
 

@@ -1,4 +1,4 @@
-"""The flows pane: who talks to whom, under which name, how fast, and whether it may."""
+"""The flows pane: client, server, name, rate and verdict of each flow."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _verdict(flow: FlowRecord, scene: Scene) -> Span:
 
 
 def _reason(flow: FlowRecord, scene: Scene, cells: int) -> str:
-    """A violation's reason where it can be read whole."""
+    """A violation's reason if there is room for all of it."""
     if flow.verdict == "violation" and flow.reason and len(flow.reason) <= cells:
         return flow.reason
     return _verdict(flow, scene)[0]
 
 
 def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
-    """Client > server; the appliance itself is left out where there is no room for both."""
+    """Client > server; the appliance itself is left out if there is no room for both."""
     to = scene.glyphs.to
     fold = scene.frame.folds.get(flow.id)
     if fold is not None:
@@ -50,7 +50,7 @@ def _peers(flow: FlowRecord, scene: Scene, cells: int) -> str:
         return f"{to}{server}{kind}"
     if flow.dst in scene.own and flow.transport in _PORTED:
         return f"{flow.src} {to}{flow.port or ''}:{flow.dport}"
-    if flow.host and flow.transport in _PORTED:  # which stands beside, in place of its address
+    if flow.host and flow.transport in _PORTED:  # shown beside it, instead of its address
         return f"{flow.src} {to}{flow.transport}/{flow.dport}"
     return whole
 

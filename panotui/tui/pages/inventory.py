@@ -1,4 +1,4 @@
-"""The inventory pane: every device that was heard on the wire, what it is and where."""
+"""The inventory pane: every device that was seen on the wire, its identity and location."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _heading(scene: Scene) -> Sequence[Span]:
         f"{shown[one]} {one if shown[one] == 1 else more}" for one, more in words if shown[one]
     ]
     text = counted(seen, "device")
-    # what the visible rows hold is the whole only when all are visible
+    # the visible rows are complete only if all rows are visible
     whole = scene.frame.total == len(scene.frame.devices) and scene.frame.total == seen
     return [(f"{text}: {', '.join(parts)}" if whole and parts else text, "plain")]
 

@@ -1,8 +1,8 @@
-"""The overview: four questions, each answered in its heading, and what to do about it.
+"""The overview: four questions, each answered in its heading, and the actions.
 
-Are both ports healthy; is every camera streaming; does the appliance reach its endpoints; does
-anything talk that must not? On a low terminal each section shows its worst rows and says how many
-more there are; nothing that is wrong is dropped for something that is well.
+Are both ports healthy? Is every camera streaming? Does the appliance reach its endpoints? Is there
+forbidden traffic? On a low terminal each section shows its worst rows and the number of the rest; a
+problem is never dropped in favour of something that works.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from panotui.views.identity import endpoint_names
 from panotui.views.subjects import row_key
 
 _PORT_ROLES = {"camera": "cameras", "cloud": "cloud", "both": "both"}
-CELL = 26  # cells that one endpoint needs in the grid
+CELL = 26  # cells per endpoint in the grid
 
 
 class _Unit(Struct, frozen=True):
-    """One or two lines that belong together, and what can be stood on in them (rows relative)."""
+    """One or two lines that belong together, and their selectable parts (relative rows)."""
 
     lines: tuple[Line, ...]
     items: tuple[Item, ...]
@@ -83,7 +83,7 @@ def draw(scene: Scene) -> Page:
 
 
 def _share(sections: list[_Section], height: int) -> None:
-    """Give out the lines: ports first, then a unit to each section in turn, what to do first."""
+    """Distribute the lines: ports first, then one unit to each section in turn, actions first."""
     ports, cameras, cloud, broken, todo = sections
     room = height - len(sections)
 
@@ -105,7 +105,7 @@ def _share(sections: list[_Section], height: int) -> None:
         at = section.taken
         return at < len(section.units) and section.units[at].look in ("bad", "warn")
 
-    # What is wrong, in turn; only then what is well.
+    # Problems first, in turn; only then the rest.
     for wanted in (bad_first, lambda section: True):
         progress = True
         while progress:
@@ -142,7 +142,7 @@ def _unit(scene: Scene, key: str, of: Look, copy: str, *pens: Pen, known: bool |
 
 
 def strip_values(scene: Scene) -> dict[str, str]:
-    """What stands behind each strip: the newest value, or the word for what is wrong."""
+    """The text after each strip: the newest value, or the word for the problem."""
     frame = scene.frame
     values: dict[str, str] = {}
     for port in frame.ports:
@@ -189,7 +189,7 @@ def _ports(scene: Scene) -> _Section:
 
 
 def port_word(port: PortRecord) -> str:
-    """`silent`, or what was found about a port that is up."""
+    """`silent`, or the finding about a port that is up."""
     return port.trouble or port.state if port.state == "up" else port.state
 
 
@@ -381,7 +381,7 @@ def _infrastructure(
 
 
 def _offset(offset_ms: float | None) -> str:
-    """A clock's offset with its sign, but no negative zero."""
+    """A clock's offset with its sign, without a negative zero."""
     return "-" if offset_ms is None else f"{round(offset_ms) or 0:+d} ms"
 
 
@@ -418,7 +418,7 @@ def _violation(violation: ViolationRecord, scene: Scene) -> _Unit:
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------- what to do
+# ---------------------------------------------------------------- actions
 
 
 def _todo(scene: Scene) -> _Section:

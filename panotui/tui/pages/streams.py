@@ -1,6 +1,6 @@
-"""The streams pane: every camera stream with the numbers a video engineer looks at first.
+"""The streams pane: every camera stream with its most important numbers.
 
-Cameras that have no stream stand above the others, with the reason.
+Cameras without a stream are shown above the others, with the reason.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _SHORT_TROUBLES = {
 
 
 def trouble_word(finding: str | None) -> str:
-    """`gop` of stream-gop: what is wrong with a stream that goes on."""
+    """`gop` for stream-gop: the problem of a stream that continues."""
     word = (finding or "trouble").removeprefix("stream-")
     return _SHORT_TROUBLES.get(word, word)
 
 
 def _odd_word(stream: StreamRecord) -> str | None:
-    """What a stream is that is well and not quite what its session announced."""
+    """How a working stream differs from the one that its session announced."""
     if stream.stray:
         return "stray"
     if stream.undeclared:
@@ -58,8 +58,9 @@ def _odd_word(stream: StreamRecord) -> str | None:
 
 
 def state_word(row: Row) -> str:
-    """`ok` (or `stray`, `extra`, `catch-up`) for a stream that is well, a word for trouble where
-    a finding says otherwise, else its state."""
+    """`ok` (or `stray`, `extra`, `catch-up`) for a working stream, a word for the problem if there
+    is a finding, else its state.
+    """
     if isinstance(row, StreamRecord):
         if row.standing == "streaming":
             return _odd_word(row) or "ok"
@@ -91,7 +92,7 @@ def _camera(row: Row, scene: Scene, cells: int) -> str:
 
 
 def jitter_ms(stream: StreamRecord) -> float | None:
-    """The jitter to judge by: per frame where it is known (bursts of packets are no fault)."""
+    """The jitter to judge by: per frame if it is known (bursts of packets are normal)."""
     return stream.frame_jitter_ms if stream.frame_jitter_ms is not None else stream.jitter_ms
 
 
@@ -103,7 +104,7 @@ def fps_short(stream: StreamRecord) -> bool:
 
 
 def fps_pair(row: Row, scene: Scene) -> Span:
-    """Frames per second now / expected, `!` where they differ."""
+    """Frames per second now / expected, `!` if they differ."""
     expected = number(row.fps_expected) if row.fps_expected else UNKNOWN
     if isinstance(row, CameraRecord):
         return (f"{UNKNOWN}/{expected}", "dim") if row.fps_expected else _NONE
@@ -116,7 +117,7 @@ def fps_pair(row: Row, scene: Scene) -> Span:
 
 
 def doubted(row: Row, text: str) -> str:
-    """`text` with a `?` where this tool itself missed packets that the number depends on."""
+    """`text` with a `?` if this tool itself missed packets that affect the number."""
     unsure = isinstance(row, StreamRecord) and row.uncertain and text != UNKNOWN
     return f"{text}?" if unsure else text
 
@@ -155,8 +156,9 @@ def _heading(scene: Scene) -> Sequence[Span]:
 
 
 def lone_cameras(frame: Frame) -> Sequence[CameraRecord]:
-    """Cameras that have no stream at all, dead ones first; those that nobody has asked for only
-    while no stream is in trouble: a frozen picture stands above what was not seen."""
+    """Cameras without a stream, dead ones first; unrequested ones only while no stream has a
+    problem: a frozen picture matters more than an unseen camera.
+    """
     lone = [camera for camera in frame.cameras if not camera.streams]
     lone.sort(key=lambda camera: trouble(look_of(camera)))
     if any(look_of(stream) in ("bad", "warn") for stream in frame.streams):

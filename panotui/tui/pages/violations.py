@@ -1,4 +1,4 @@
-"""The violations pane: what talks that must not, folded, open ones first."""
+"""The violations pane: forbidden traffic, merged, open ones first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def peers(violation: ViolationRecord, to: str) -> str:
 
 
 def heading_role(found: Sequence[ViolationRecord]) -> Role:
-    """The colour of the pane's answer: bad while one is open that nobody knows of."""
+    """The colour of the pane's heading: bad while there is an open one that is not marked as
+    known.
+    """
     if any(v.state == "open" and not v.known for v in found):
         return "bad"
     return "warn" if found else "plain"
