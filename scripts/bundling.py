@@ -17,6 +17,7 @@ import tarfile
 import tomllib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -45,6 +46,7 @@ def version() -> str:
     return str(tomllib.loads(text)["project"]["version"])
 
 
+@cache
 def epoch() -> int:
     """SOURCE_DATE_EPOCH, or the time of the last commit."""
     said = os.environ.get("SOURCE_DATE_EPOCH")
@@ -55,7 +57,9 @@ def epoch() -> int:
 
 def run(*words: str | Path, cwd: Path | None = None) -> str:
     """What a program writes; Problem with its last words when it fails."""
-    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "SOURCE_DATE_EPOCH": _epoch_text()}
+    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    if words[0] != "git":  # which tells the time that is to be told
+        env["SOURCE_DATE_EPOCH"] = str(epoch())
     done = subprocess.run(
         [str(word) for word in words], capture_output=True, text=True, cwd=cwd, env=env, check=False
     )
@@ -63,10 +67,6 @@ def run(*words: str | Path, cwd: Path | None = None) -> str:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise Problem(f"{Path(str(words[0])).name}: {' '.join(lines[-3:])[:500]}")
     return done.stdout
-
-
-def _epoch_text() -> str:
-    return os.environ.get("SOURCE_DATE_EPOCH", str(EPOCH_LEAST))
 
 
 def tool(name: str) -> str:
@@ -82,8 +82,9 @@ def own_wheel(folder: Path) -> Path:
     """The program's own wheel."""
     constraints = ROOT / "scripts" / "build-constraints.txt"
     run(
-        tool("uv"), "build", "-q", "--wheel", "--build-constraints", constraints, "-o", folder, ROOT
-    )
+        tool("uv"), "build", "-q", "--wheel", "--require-hashes",
+        "--build-constraints", constraints, "-o", folder, ROOT,
+    )  # fmt: skip
     (found,) = folder.glob("panotui-*.whl")
     return found
 
@@ -130,11 +131,15 @@ def fetch(requirements: Path, python: str, arch: str, folder: Path) -> None:
     )  # fmt: skip
 
 
-def fetch_pip(folder: Path) -> None:
-    """What installs where the system's Python has no pip of its own."""
+def fetch_pip(folder: Path, scratch: Path) -> None:
+    """What installs where the system's Python has no pip of its own; as it is locked."""
+    text = (ROOT / "scripts" / "build-constraints.txt").read_text("utf-8").replace("\\\n", "")
+    (line,) = [line for line in text.splitlines() if line.startswith("pip==")]
+    requirements = scratch / "pip.txt"
+    requirements.write_text(line + "\n", "utf-8")
     run(
         sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:",
-        "-c", ROOT / "scripts" / "build-constraints.txt", "-d", folder, "pip",
+        "--require-hashes", "-r", requirements, "-d", folder,
     )  # fmt: skip
 
 
@@ -161,7 +166,7 @@ class Wheels:
             fetch(third, python, arch, wheels)
             mine = f"panotui=={version()} --hash=sha256:{digest(own)}\n"
             (self.folder / f"requirements-{python}.txt").write_text(text + mine, "utf-8")
-        fetch_pip(wheels)
+        fetch_pip(wheels, scratch)
         script = self.folder / "install.sh"
         script.write_text(shell("install.sh", self.pythons), "utf-8")
         script.chmod(0o755)
@@ -222,7 +227,6 @@ def merge(part: Path, whole: Path) -> None:
 def pyz(wheels: Wheels, tree: Path, target: Path, scratch: Path) -> Path:
     """One file that runs by itself: a shell line that finds a Python, and a zip for it."""
     plain = scratch / f"plain-{wheels.arch}.pyz"
-    os.environ["SOURCE_DATE_EPOCH"] = str(epoch())
     run(
         tool("shiv"), "--site-packages", tree, "--compressed", "--reproducible",
         "--extend-pythonpath", "--compile-pyc", "-e", "panotui.__main__:main", "-o", plain,

@@ -21,7 +21,7 @@ COMPATIBLE = {
     "ISC", "LGPL-2.1-only", "LGPL-2.1-or-later", "MIT", "MIT-0", "PSF-2.0", "Unlicense", "Zlib",
 }  # fmt: skip
 # Free, but not to be loaded with GPL-2.0-only.
-TOOLS_ONLY = {"Apache-2.0", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
+TOOLS_ONLY = {"Apache-2.0", "GPL-3.0-only", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 # What older metadata writes in words.
 WORDS = {
     "apache 2.0": "Apache-2.0",
@@ -32,6 +32,7 @@ WORDS = {
     "3-clause bsd license": "BSD-3-Clause",
     "bsd 2-clause license": "BSD-2-Clause",
     "gnu lesser general public license v3 (lgplv3)": "LGPL-3.0-only",
+    "gpl-3.0": "GPL-3.0-only",
     "isc license (iscl)": "ISC",
     "mit license": "MIT",
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",

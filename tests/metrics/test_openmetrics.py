@@ -191,6 +191,32 @@ def test_a_place_that_is_none_is_one_line(listen: str) -> None:
         command.main(["--listen", listen], standalone_mode=False)
 
 
+# Grafana's own types take what they know and write it again. Two fields are of the import dialogue.
+DASHBOARD = """
+import json, sys
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+register_default_plugins()
+told = json.load(open(sys.argv[1]))
+del told["__inputs"]
+for variable in told["templating"]["list"]:
+    del variable["definition"]
+again = json.loads(JSONEncoder().encode(Dashboard.from_json(told)))
+
+def differences(told, again, place):
+    if isinstance(told, dict) and isinstance(again, dict):
+        for name, value in told.items():
+            yield from differences(value, again.get(name, "absent"), f"{place}.{name}")
+    elif isinstance(told, list) and isinstance(again, list) and len(told) == len(again):
+        for number, pair in enumerate(zip(told, again)):
+            yield from differences(*pair, f"{place}[{number}]")
+    elif told != again:
+        yield f"{place}: {told!r} is read as {again!r}"
+
+print("\\n".join(differences(told, again, "dashboard")))
+"""
 prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is absent")
 
 
@@ -263,3 +289,16 @@ def test_the_dashboard_is_as_its_script_writes_it_and_asks_for_what_there_is(pat
         assert place["x"] + place["w"] <= 24
         for target in panel["targets"]:
             assert set(re.findall(r"panotui_[a-z_]+", target["expr"])) <= known, target
+
+
+@pytest.mark.parametrize("fault", [None, "panles", "gridPoss"])
+def test_grafanas_types_read_all_of_the_dashboard(tmp_path: Path, fault: str | None) -> None:
+    text = (REPOSITORY / "docs" / "metrics" / "grafana.json").read_text()
+    if fault is not None:  # what is not of the schema is found
+        text = text.replace({"panles": '"panels"', "gridPoss": '"gridPos"'}[fault], f'"{fault}"')
+    (tmp_path / "dashboard.json").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", DASHBOARD, str(tmp_path / "dashboard.json")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (done.stdout.strip() == "") is (fault is None), done.stdout
