@@ -44,7 +44,8 @@ class Scene(Struct, frozen=True):
 
     @property
     def now_ns(self) -> int:
-        return self.frame.header.time_ns
+        # a demo that began again stands before what is still shown of its last turn
+        return max(self.frame.header.time_ns, self.seen_ns or 0)
 
     def mega(self, rate_bps: float | None) -> str:
         """A rate in millions of the displayed unit, without the unit."""

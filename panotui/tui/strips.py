@@ -57,7 +57,7 @@ def width_of_cell(many: int, cells: int) -> int:
 def asked_columns(fit: int, known_s: int) -> int:
     """How many cells of a second to ask for where `fit` do: fewer of them while little is known,
     each then drawn wider."""
-    return fit // max(1, min(CELL_WIDEST, fit // max(1, known_s)))
+    return fit // max(1, min(CELL_WIDEST, fit // max(1, known_s + 2)))
 
 
 def zoomed(cell_s: int, step: int) -> int:
@@ -147,7 +147,8 @@ def _axis(
     ruler = [" "] * many * wide
     here = moment(strips.start_s * SECOND, zone).utcoffset()
     offset = int(here.total_seconds()) if here is not None else 0
-    tick = next((t for t in _TICKS_S if t * wide >= 10 * strips.cell_s), _TICKS_S[-1])
+    fitting = (t for t in _TICKS_S if t * wide >= 10 * strips.cell_s and t % strips.cell_s == 0)
+    tick = next(fitting, _TICKS_S[-1])
     cut = 8 if tick < 60 else 5
     for place in range(many):
         local = strips.start_s + place * strips.cell_s + offset

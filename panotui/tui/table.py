@@ -20,6 +20,7 @@ from panotui.tui.page import Item, Page, Scene
 from panotui.views.frames import Frame
 from panotui.views.subjects import row_key
 
+NEED_STEP = 4  # cells
 HEAD_LINES = 2  # the pane's heading and the columns' titles
 
 
@@ -124,19 +125,21 @@ def layout(
 
 
 def _needs(columns: Sequence[Column], rows: Sequence[Any], scene: Scene) -> dict[str, int]:
-    """The cells that the rows need in the growing columns."""
-    return {
-        column.title: max(
-            (
-                width_of(column.by_width(row, scene, column.most) if column.by_width is not None
-                         else column.cell(row, scene)[0])
-                for row in rows
-            ),
-            default=0,
+    """The cells that the rows need in the growing columns, in steps: a row that comes or goes
+    rarely moves the columns."""
+    needs = {}
+    for column in columns:
+        if not column.title or column.most <= column.width:
+            continue
+        texts = (
+            column.cell(row, scene)[0]
+            if column.by_width is None
+            else column.by_width(row, scene, column.most)
+            for row in rows
         )
-        for column in columns
-        if column.title and column.most > column.width
-    }  # fmt: skip
+        widest = max(map(width_of, texts), default=0)
+        needs[column.title] = -(-widest // NEED_STEP) * NEED_STEP
+    return needs
 
 
 def draw_table(table: Table, scene: Scene, chosen: Columns | None = None) -> Page:

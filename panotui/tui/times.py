@@ -65,14 +65,14 @@ def asked(screen: ScreenState) -> StripsView | None:
     if screen.pane != "overview":
         width -= side_width(width) + 1
         rows = _under_list(screen) - 3
-    columns = strips.columns(width)
+    fit = columns = strips.columns(width)
     last = newest(screen)
     if screen.cell_s is None and last is not None and last.first_s:
-        columns = strips.asked_columns(columns, _now_s(screen) - last.first_s)
+        columns = strips.asked_columns(fit, _now_s(screen) - last.first_s)
     return StripsView(
         columns=columns,
         rows=max(3, rows),
-        cell_s=screen.cell_s or 0,
+        cell_s=screen.cell_s or (1 if columns < fit // 2 + 1 else 0),
         end_s=screen.strips_end_s,
         at_s=screen.cursor_s or 0,
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from panotui.model import SECOND, FreezeRecord
+from panotui.state.strips import Cell
 from panotui.tui.strips import asked_columns
 from panotui.tui.table import Column, layout
 from tests.tui import frames_builder
+from tests.tui.frames_builder import MadeUpTimes
 from tests.tui.screens import Driven
 
 
@@ -104,11 +108,22 @@ def test_a_picture_that_stood_still_is_marked_below_the_curves() -> None:
 
 
 def test_few_seconds_of_strips_are_drawn_wider() -> None:
-    assert asked_columns(170, 34) == 34
+    assert asked_columns(170, 32) == 34  # and two more that may come before the answer does
     assert asked_columns(170, 60) == 85
     assert asked_columns(170, 100) == 170
     assert asked_columns(170, 100_000) == 170
     assert asked_columns(170, 3) == 21
+    driven = wide()
+    now_s = driven.site.time_ns // SECOND
+    driven.site.times = MadeUpTimes(now_s - 32, now_s, {"us": [(0, Cell.WELL)]})
+    driven.fetch()
+    driven.fetch()
+    lines = driven.lines()
+    axis = next(line for line in lines if line.startswith(" LAST "))
+    assert "cell 1 s" in axis
+    assert re.search(r"( {2,}\d\d:\d\d:\d\d){4}", axis)
+    us = next(line for line in lines if line.startswith(" us "))
+    assert us.split()[1] == "█" * 32 * 5
 
 
 def test_a_column_grows_first_where_its_rows_need_it() -> None:

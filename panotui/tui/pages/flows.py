@@ -103,7 +103,7 @@ TABLE = Table(
     columns=(
         Column("", 1, _mark),
         Column("VERDICT", 9, _verdict, "verdict", most=17, late=True, by_width=_reason),
-        Column("PORT", 4, lambda f, s: _text(f.port), "port", most=8, late=True),
+        Column("PORT", 5, lambda f, s: _text(f.port), "port", most=8, late=True),
         Column("CLIENT >SERVER", 22, lambda f, s: ("", "plain"), "dst", most=62, by_width=_peers),
         Column("HOST", 20, _host, "host", most=52),
         Column("APP", 6, lambda f, s: _text(f.app), "app", most=10, drop=3),

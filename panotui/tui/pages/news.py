@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from panotui.tui.cells import cut_end
 from panotui.tui.glyphs import look
 from panotui.tui.page import Page, Scene
 
@@ -17,7 +18,8 @@ def draw(scene: Scene) -> Page:
         if at >= 0:  # most sentences name it themselves
             stop = at + len(subject)
             before, subject, after = event.text[:at], event.text[at:stop], event.text[stop:]
-        page.lines.append(pen.put(before).put(subject, "strong").name(after, keep=1).line())
+        pen.put(before).put(subject, "strong")
+        page.lines.append(pen.put(cut_end(after, pen.room - 1, scene.glyphs.ellipsis)).line())
     if not scene.frame.events:
         page.lines.append(scene.pen().put(" nothing has happened yet", "dim").line())
     return page.fill(scene.width, scene.height)
