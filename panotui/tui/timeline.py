@@ -13,7 +13,7 @@ from panotui.tui.cells import distinct
 from panotui.tui.glyphs import Glyphs, Role, look, role
 from panotui.tui.line import Line, Pen
 from panotui.tui.quantities import clock, moment
-from panotui.tui.strips import cell_spans
+from panotui.tui.strips import asked_columns, cell_spans
 from panotui.views.frames import ReviewState, Strips
 
 LABEL = 10  # cells before the line
@@ -32,9 +32,10 @@ def draw(
 ) -> list[Line]:
     """The scale with the position in time, one strip per subject, the events."""
     if strips is None or not strips.strips:
-        cells = max(10, width - LABEL - 2)
+        fit = max(10, width - LABEL - 2)
         start_s = review.start_ns // SECOND
-        whole = max(1, -(-(review.end_ns // SECOND - start_s + 1) // cells))
+        known_s = review.end_ns // SECOND - start_s + 1
+        cells, whole = asked_columns(fit, known_s), max(1, -(-known_s // fit))
         strips = Strips(
             start_s=start_s, end_s=start_s + whole * cells, cell_s=whole, first_s=start_s
         )

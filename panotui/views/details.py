@@ -44,7 +44,8 @@ def _flow_links(flow_id: str | None, state: State) -> list[tuple[str, str]]:
     flow = None if flow_id is None else state.flow(flow_id)
     if flow is None:
         return []
-    return [(f"flow {flow.src} > {_address_port(flow.dst, flow.dport)}", f"flow:{flow_id}")]
+    port = flow.dport if flow.transport in ("tcp", "udp", "sctp") else None
+    return [(f"flow {flow.src} > {_address_port(flow.dst, port)}", f"flow:{flow_id}")]
 
 
 def _address_port(address: str, port: int | None) -> str:
@@ -61,8 +62,11 @@ def _stream_name(stream: StreamRecord) -> str:
 
 
 def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) -> Detail:
-    client = _address_port(flow.src, flow.sport)
-    server = _address_port(flow.dst, flow.dport)
+    client, server, kind = flow.src, flow.dst, ""
+    if flow.transport in ("tcp", "udp", "sctp"):
+        client, server = _address_port(flow.src, flow.sport), _address_port(flow.dst, flow.dport)
+    elif flow.transport.startswith("icmp"):  # its numbers are a type and a code
+        kind = f"  type {word(flow.sport)} code {word(flow.dport)}"
     verdict = _flow_verdict(flow, state)
     sections = (
         *section("VERDICT", verdict),
@@ -90,7 +94,7 @@ def flow_detail(key: str, flow: FlowRecord, state: State, snapshot: Snapshot) ->
     ]
     return Detail(
         key=key,
-        title=f"{flow.transport} {client} > {server}",
+        title=f"{flow.transport} {client} > {server}{kind}",
         sections=sections,
         flow=flow,
         copy=f"{client} -> {server} {flow.transport}",

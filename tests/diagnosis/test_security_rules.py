@@ -196,3 +196,24 @@ def test_ports_count_by_mac_and_fall_silent() -> None:
     scene.pass_time(40)
     port = scene.engine.snapshot().ports[0]
     assert (port.state, port.rate_in_bps) == ("silent", 0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        answered(1, CAMERA, PUBLIC, 443),
+        answered(1, PUBLIC, CAMERA, 554, app="rtsp"),
+        answered(1, PUBLIC, CLOUD, 8080),
+        answered(1, CLOUD, "192.168.5.60", 22, app="ssh"),
+        answered(1, "192.168.5.44", CLOUD, 8080),
+    ],
+)
+def test_a_violation_and_its_finding_are_as_severe(row: Rows) -> None:
+    scene = Scene(site())
+    scene.tick([row])
+    scene.pass_time(1)
+    shot = scene.engine.snapshot()
+    severities = {v.id: v.severity for v in shot.violations}
+    told = [f for f in shot.findings if f.violation]
+    assert told
+    assert all(f.severity == severities[f.violation] for f in told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -248,3 +249,13 @@ def test_no_dead_camera_is_missing_where_a_detail_stands_below_the_list(dead: in
     head = driven.text().partition("dock")[0]
     for name in names:
         assert f" {name} " in head, driven.text()
+
+
+def test_a_ping_has_a_type_and_a_code_and_no_ports() -> None:
+    site = frames_builder.plant()
+    site.flows = (
+        msgspec.structs.replace(
+            site.flows[0], transport="icmp", src="10.20.0.1", sport=3, dst="10.20.0.5", dport=13
+        ),
+    )
+    assert "icmp 10.20.0.1 > 10.20.0.5  type 3 code 13" in Driven(site).press("2", "enter").text()
