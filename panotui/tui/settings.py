@@ -155,7 +155,10 @@ class _Reader:
         widths: dict[str, dict[str, int]] = {}
         for pane, wanted in table.items() if isinstance(table, dict) else ():
             if pane not in TABLES or not isinstance(wanted, dict):
-                self.complain(f"{pane} is not a pane with a table", "columns", pane)
+                why = f"{pane} is not a pane with a table"
+                if pane in TABLES:
+                    why = f"columns of {pane} are set by show = [...] below [columns.{pane}]"
+                self.complain(why, "columns", pane)
                 continue
             titles = {column.title for column in TABLES[pane].columns if column.title}
             show = wanted.pop("show", None)

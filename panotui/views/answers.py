@@ -48,6 +48,8 @@ def with_answer(detail: Detail, record: Any, snapshot: Snapshot) -> Detail:
     proofs = [p for p in proofs if p.text not in said] or proofs
     unique = {(p.time_ns, p.text): p for p in reversed(proofs)}
     newest = sorted(unique.values(), key=lambda p: -p.time_ns)
+    if isinstance(record, EventRecord):
+        said |= {p.text for p in newest}
     packets = _packets_of(record, findings)
     return msgspec.structs.replace(
         detail,

@@ -6,6 +6,7 @@ the same. Times here are UTC with microseconds; the screen's own lines are local
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from panotui.model import (
@@ -27,6 +28,8 @@ from panotui.views.frames import Detail, Section
 from panotui.views.identity import finding_key
 from panotui.views.quantities import number, utc, word
 from panotui.views.state import Line, State
+
+_DATED = re.compile(r"\d\d:\d\d:\d\d\b")
 
 
 def section(title: str, lines: Iterable[Line], most: int | None = None) -> tuple[Section, ...]:
@@ -135,7 +138,10 @@ def _flow_traffic(flow: FlowRecord, countable: bool) -> list[Line]:
     numbered = countable and flow.first_packet
     lasted_ms = (flow.last_time_ns - flow.first_time_ns) / 1e6
     return [
-        ("state", flow.state + (f", ended: {flow.end}" if flow.end else "")),
+        (
+            "state",
+            flow.state + (f", ended: {flow.end}" if flow.end not in (None, "", flow.state) else ""),
+        ),
         ("first", utc(flow.first_time_ns)),
         ("last", utc(flow.last_time_ns)),
         ("lasted", f"{lasted_ms / 1e3:.1f} s" if lasted_ms >= 1e3 else f"{lasted_ms:.1f} ms"),
@@ -504,12 +510,15 @@ def finding_detail(key: str, finding: FindingRecord, state: State, snapshot: Sna
     hangs = [f for f in snapshot.findings if f.key and f.key in finding.hides]
     above = next((f for f in snapshot.findings if f.key and f.key == finding.hidden_by), None)
     controls = [text for text in finding.detail if text.startswith("control")]
+    others = [text for text in finding.detail if text not in controls]
+    dated = [text for text in others if _DATED.match(text)]
+    others = [text for text in others if text not in dated] + dated[::-1]  # newest first
     sections = (
         *section("IF IT GOES ON AFTER THAT", [("", finding.action if above is not None else "")]),
         *section(f"BEHIND IT  {len(hangs)} more", [("", f.text) for f in hangs]),
         *section("PACKETS", _evidence_file(finding)),
         *section("CONTROLS", [("", text.removeprefix("control: ")) for text in controls]),
-        *section("ALSO SEEN", [("", text) for text in finding.detail if text not in controls]),
+        *section("ALSO SEEN", [("", text) for text in others]),
         *section(
             "WHEN",
             [

@@ -259,3 +259,13 @@ def test_a_ping_has_a_type_and_a_code_and_no_ports() -> None:
         ),
     )
     assert "icmp 10.20.0.1 > 10.20.0.5  type 3 code 13" in Driven(site).press("2", "enter").text()
+
+
+def test_what_was_also_seen_comes_newest_first() -> None:
+    site = frames_builder.plant()
+    finding = msgspec.structs.replace(
+        site.findings[0], detail=("2 attempts", "13:58:12 UTC 4 SYNs", "13:59:20 UTC 4 SYNs")
+    )
+    site.findings = (finding, *site.findings[1:])
+    text = Driven(site, 80, 60).press("6", "g", "enter").text()
+    assert text.index("2 attempts") < text.index("13:59:20 UTC") < text.index("13:58:12 UTC")

@@ -57,6 +57,7 @@ def test_settings_are_read() -> None:
         ("[keys]\nfly = 'x'\n", 2, "unknown action fly"),
         ("[keys]\nfreeze = 's'\n", 1, "s does freeze and sort"),
         ("[columns.flows]\nshow = ['NOSE']\n", 2, "flows has no column NOSE"),
+        ("[columns]\nflows = ['HOST']\n", 2, "below [columns.flows]"),
         ("[filters]\nbad = 'verdikt:x'\n", 2, "unknown field verdikt"),
         ("[other]\n", 1, "unknown section other"),
         ("[screen\n", 1, "invalid TOML"),
