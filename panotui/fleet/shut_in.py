@@ -21,8 +21,11 @@ from panotui.fleet.entries import Job
 from panotui.fleet.own_lake import make_folder
 from panotui.sources.live import landlock
 
-# Dask measures the machine, and processes of Python share semaphores.
-_MACHINE = ("/sys/fs/cgroup", "/sys/block", "/sys/devices", "/sys/class/net")
+# Dask measures the machine, TLS goes by its policy, and processes of Python share semaphores.
+_MACHINE = (
+    "/sys/fs/cgroup", "/sys/block", "/sys/devices", "/sys/class/net",
+    "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf", "/etc/crypto-policies",
+)  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/urandom", "/dev/random")
 _SHARED = "/dev/shm"  # noqa: S108 - semaphores lie there
 
