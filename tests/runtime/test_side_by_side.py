@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -283,6 +284,8 @@ def test_small_captures_are_not_worth_a_process(ports: list[str]) -> None:
     assert processes_for(ports, 2) == 2
     assert processes_for(ports, 9) == len(ports)
     assert processes_for(["-", *ports], 2) == 1
+    # a name that is not UTF-8 does not pass to a process
+    assert processes_for([*ports, os.fsdecode(b"caf\xe9.pcap")], 2) == 1
 
 
 def _gappy(path: Path, told: int, *, dropped: int = 0, beside: bool = False) -> str:
