@@ -4,27 +4,42 @@
 another process, whose numbers change each second, and attaches the real screen on a pseudo-terminal
 that answers at once. It prints CPU seconds of the screen's process as a share of a core, bytes a
 second, and of one hundred keys the median and the 99th percentile from key to changed picture.
+
+`... bench_screen_alone flows [FLOWS]` serves a real engine that holds so many flows (100,000), some
+of which change each second, and measures keys that order and page all of them: the time to the
+changed picture, and the CPU time that collector and screen spend until then, which is what a key
+takes on a machine that does nothing else.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from panotui.engine.engine import Engine
+from panotui.engine.settings import EngineSettings
 from panotui.feed.server import FeedServer, listen
+from panotui.meter.meter import Meter
+from panotui.model import SECOND, MeterSettings
+from panotui.site.file import parse_site
 from panotui.views.provider import StateProvider
 from tests.benchmarks.bench_screen import cpu_s
+from tests.benchmarks.judging import SITE, START_NS, made_packets
 from tests.tui import frames_builder
 from tests.tui.terminals import Terminal
 
 PANES = (("1", "overview"), ("2", "flows"), ("3", "streams"), ("6", "findings"))
 KEYS = 100
+CHANGING = 2_000  # flows of the many that change each second
 
 
 def hundred() -> frames_builder.Site:
@@ -88,7 +103,136 @@ def measure(
     return found, sorted(waits)
 
 
+def many_flows(number: int) -> tuple[Engine, Callable[[], None]]:
+    """An engine that holds so many flows, and what lets a second of some of them pass."""
+    batch = made_packets(number, 2, "cloud")
+    meter = Meter(MeterSettings(flows_max=2 * number), 0)
+    engine = Engine(parse_site(SITE), EngineSettings(flows_max=2 * number))
+    second = START_NS // SECOND
+
+    def tick() -> None:
+        nonlocal second
+        second += 1
+        delta = meter.tick(second * SECOND)
+        engine.apply(delta)
+
+    for start in range(0, len(batch), 262_144):
+        meter.update(batch.slice(start, min(len(batch), start + 262_144)))
+    tick()
+
+    def pass_second() -> None:
+        news = batch.slice(number, number + CHANGING)
+        times = second * SECOND + np.arange(CHANGING, dtype=np.int64) * 1000
+        meter.update(msgspec.structs.replace(news, time_ns=times))
+        tick()
+
+    return engine, pass_second
+
+
+def serve_flows(number: int, path: Path, spent: mmap.mmap) -> int:
+    """The process id of a collector with so many flows, which listens at `path`; it says in `spent`
+    how many nanoseconds of CPU the work of seconds has taken it, which no key asked for."""
+    listener = listen(path)
+    engine, pass_second = many_flows(number)
+    pid = os.fork()
+    if pid:
+        listener.close()
+        return pid
+    provider = StateProvider(engine, "attach")
+    server = FeedServer(provider, listener)
+    moved = time.monotonic()
+    while True:
+        server.poll(0.05)
+        if time.monotonic() - moved >= 1.0:
+            moved += 1.0
+            begun = time.thread_time_ns()
+            pass_second()
+            provider.second(engine.now_ns)
+            before = int.from_bytes(spent[:8], "little")
+            spent[:8] = (before + time.thread_time_ns() - begun).to_bytes(8, "little")
+
+
+def run_ns(*pids: int) -> int:
+    """Nanoseconds of CPU that all threads of these processes have had."""
+    return sum(
+        int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[0])
+        for pid in pids
+        for task in os.listdir(f"/proc/{pid}/task")
+    )
+
+
+def measure_keys(
+    path: Path, served: int, spent: mmap.mmap, number: int, size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """(seconds, CPU seconds) from key to changed picture."""
+    command = [sys.executable, "-m", "panotui", "attach", str(path), "--no-mouse"]
+    out = []
+    with Terminal(columns=size[0], rows=size[1], command=command) as terminal:
+        terminal.until(terminal.shows("PORTS"), 60)
+        terminal.type("2")
+        terminal.until(terminal.shows("VERDICT"), 60)
+        terminal.type("a")  # each flow a row
+        terminal.until(terminal.shows(f" of {number}"), 60)
+
+        def heading() -> list[str]:
+            """The pane's name with its rows, and its titles with the order: each key changes it."""
+            return [line[:100] for line in terminal.screen.display[1:3]]
+
+        def settle() -> None:
+            until = time.monotonic() + 0.7
+            while time.monotonic() < until:
+                terminal.read(0.05)
+
+        for turn in range(KEYS + 5):
+            key = "sSG62"[turn % 5]
+            if key == "G":
+                terminal.type("g")  # from the first row, wherever the cursor's has gone
+            settle()
+            before = heading()
+            used = run_ns(terminal.pid, served) - int.from_bytes(spent[:8], "little")
+            terminal.type(key)
+
+            def changed(before: list[str] = before) -> bool:
+                return heading() != before
+
+            try:
+                waited = terminal.until(changed, 3)
+            except AssertionError:  # a column by which all are equal: the heading stays
+                continue
+            if turn >= 5:  # the first ones load what they need
+                now = run_ns(terminal.pid, served) - int.from_bytes(spent[:8], "little")
+                out.append((waited, (now - used) / 1e9))
+        terminal.type("\x03")
+        terminal.ended()
+    return out
+
+
+def flows(number: int) -> None:
+    """Print how long keys take with so many flows."""
+    for size in ((80, 24), (200, 60)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "flows.sock"
+            spent = mmap.mmap(-1, mmap.PAGESIZE)  # shared
+            pid = serve_flows(number, path, spent)
+            try:
+                found = measure_keys(path, pid, spent, number, size)
+            finally:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        for name, column in (("wall", 0), ("CPU", 1)):
+            values = sorted(value[column] * 1e3 for value in found)
+            middle, late = values[len(values) // 2], values[len(values) * 99 // 100]
+            print(
+                f"{number:,} flows {size[0]}x{size[1]}, {len(found)} keys to picture, {name}: "
+                f"{middle:.0f} ms, 99th {late:.0f} ms, longest {values[-1]:.0f} ms",
+                flush=True,
+            )
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["flows"]:
+        flows(int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+        return
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     columns, _, rows = (sys.argv[2] if len(sys.argv) > 2 else "120x40").partition("x")
     for name, made in SITES.items():
