@@ -63,7 +63,9 @@ def command(
     target = None if output is None else with_suffix(output)
     if target is not None and os.path.lexists(target):
         raise UsageError(f"-o {target}", "it is there already", "Name a new folder.")
-    with confined(recording=recording, folders=[("-o", target)], evidence=True) as places:
+    # a list says of evidence what the rows say
+    looks = check or target is not None
+    with confined(recording=recording, folders=[("-o", target)], evidence=looks) as places:
         opened = Recording(places.recording or recording)
         try:
             if date is None:

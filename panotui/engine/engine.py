@@ -25,7 +25,6 @@ from panotui.model import (
     I64,
     SECOND,
     U64,
-    CountsRecord,
     Delta,
     DeviceRecord,
     EventRecord,
@@ -59,11 +58,11 @@ from panotui.state.flows.book import FlowBook, FlowListing, flow_key_of
 from panotui.state.hearing import Hearing
 from panotui.state.leases import LeaseBook
 from panotui.state.lookups import LookupBook
-from panotui.state.marks import Marks, is_well, open_and_known, open_notes
+from panotui.state.marks import Marks, counts_of, is_well, open_and_known
 from panotui.state.ports import HISTORY_S, PortBook, PortFacts
 from panotui.state.resolvers import ResolverBook
 from panotui.state.rungs import ladder_of
-from panotui.state.standing import all_works, plays
+from panotui.state.standing import all_works
 from panotui.state.streams import StreamBook, StreamState
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
@@ -582,27 +581,10 @@ class Engine:
             violations=violations,
             findings=findings,
             events=self.events.newest(self.settings.events_shown),
-            counts=CountsRecord(
-                devices=len(devices),
+            counts=msgspec.structs.replace(
+                counts_of(devices, streams, cameras, endpoints, findings, violations),
                 flows=len(self.flows),
                 flows_live=int(np.count_nonzero(self.flows.live & (self.flows.rows["end"] == 0))),
-                streams=len(streams),
-                streams_ok=sum(s.standing == "streaming" for s in streams),
-                cameras=len(cameras),
-                cameras_ok=sum(plays(c) for c in cameras),
-                cameras_losing=sum(c.state == "losing" for c in cameras),
-                cameras_unseen=sum(c.state == "unseen" for c in cameras),
-                endpoints=sum(e.needed for e in endpoints),
-                endpoints_ok=sum(e.needed and e.state == "reachable" for e in endpoints),
-                endpoints_unseen=sum(e.needed and e.state == "unseen" for e in endpoints),
-                violations_open=sum(v.state == "open" for v in violations),
-                violations_past=sum(v.state != "open" for v in violations),
-                findings_open=sum(
-                    f.cleared_time_ns is None and f.hidden_by is None for f in findings
-                ),
-                findings_known=findings_known,
-                findings_notes=open_notes(findings),
-                violations_known=violations_known,
                 events=self.events.number,
             ),
             limits=self.limits(),

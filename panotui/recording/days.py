@@ -63,6 +63,11 @@ _GONE: dict[str, str] = {
     "finding": "first_ns >= :start AND cleared_ns < :end",
     "violation": "first_ns >= :start AND last_ns < :end",
 }
+# Rows of a day that others replace until its end; the last of each key stands on after it.
+_REPLACED = (
+    "{time} >= {start} AND {time} < {end} AND EXISTS (SELECT 1 FROM {table} AS later WHERE"
+    " {same} AND later.{time} > {table}.{time} AND later.{time} <= {end})"
+)
 
 
 class Day(Struct, frozen=True):
@@ -155,13 +160,12 @@ def _day(
         except (*schema.DAMAGE, TypeError, ValueError):
             return 0  # `check` reports the damage
 
-    files = [e for e in recording.evidence_files() if start <= e.time_ns < end]
     return Day(
         date, start, end,
         max(start, recording.start_ns), min(end, recording.end_ns),
         count("summary_sample", "sum(resolution)"),
         count("flow"), count("event"), count("finding"), count("violation"),
-        len(files), sum(e.bytes for e in files),
+        count("evidence"), count("evidence", "sum(bytes)"),
     )  # fmt: skip
 
 
@@ -192,8 +196,11 @@ def check(recording: Recording, day: Day) -> Checked:
                         damaged += 1
             except schema.DAMAGE:
                 damaged += 1  # a damaged page: the rows after it are unknown
-        known = _evidence(connection, day)
-    there = {e.file: e for e in recording.evidence_files(look=True)}
+        try:
+            known = _evidence(connection, day)
+        except schema.DAMAGE:
+            known, damaged = [], damaged + 1
+    there = {e.file: e for e in recording.evidence_files(day.start_ns, day.end_ns, look=True)}
     return Checked(
         rows=total,
         damaged=damaged,
@@ -221,9 +228,9 @@ def copy(recording: Recording, day: Day, target: Path) -> Path:
         target.mkdir(mode=0o750)
         (target / parts.EVIDENCE).mkdir(mode=0o750)
         _copy_rows(recording, day, target)
-        for record in recording.evidence_files():
+        for record in recording.evidence_files(day.start_ns, day.end_ns):
             source = recording.evidence_path(record)
-            if source is not None and day.start_ns <= record.time_ns < day.end_ns:
+            if source is not None:
                 shutil.copyfile(source, target / parts.EVIDENCE / record.file)
         return _sums(target)
     except FileExistsError:
@@ -314,7 +321,7 @@ def remove(recording: Recording, day: Day) -> None:
     """
     if day.last_ns >= recording.newest_ns and folders.is_written(recording.path):
         raise UsageError(f"days {day.date}", "it is being written", "Remove it when it is over.")
-    files = [e for e in recording.evidence_files() if day.start_ns <= e.time_ns < day.end_ns]
+    files = recording.evidence_files(day.start_ns, day.end_ns)
     try:
         with closing(folders.open_for_writing(recording.path)) as connection:
             if not _has_others(connection, day):
@@ -323,6 +330,8 @@ def remove(recording: Recording, day: Day) -> None:
                 )
             for table, where in _GONE.items():  # one at a time: a recorder may be waiting
                 connection.execute(f"DELETE FROM {table} WHERE {where}", day.within())  # noqa: S608
+            for table, standing in _STANDING.items():
+                _end_standing(connection, table, *standing, day, day.last_ns < recording.end_ns)
             if day.first_ns <= recording.start_ns:
                 rows.set_meta(connection, "removed_before_ns", str(day.end_ns))
             else:
@@ -336,6 +345,23 @@ def remove(recording: Recording, day: Day) -> None:
         ) from None
     for record in files:
         _unlink(recording, record)
+
+
+def _end_standing(
+    connection: sqlite3.Connection, table: str, key: str, time: str, start: str, day: Day, on: bool
+) -> None:
+    """Take the day's rows out that stand until the next. With `on` the recording goes on after the
+    day, so what stood at its end stands from the next midnight."""
+    end = start.replace("start", "end")
+    names = {"table": table, "time": time, "start": start, "end": end}
+    same = " AND ".join(f"later.{name} = {table}.{name}" for name in key.split(", "))
+    within = "{time} >= {start} AND {time} < {end}".format(**names)
+    if on:
+        replaced = _REPLACED.format(same=same, **names)
+        connection.execute(f"DELETE FROM {table} WHERE {replaced}", day.within())  # noqa: S608
+        connection.execute(f"UPDATE {table} SET {time} = {end} WHERE {within}", day.within())  # noqa: S608
+    else:
+        connection.execute(f"DELETE FROM {table} WHERE {within}", day.within())  # noqa: S608
 
 
 def _has_others(connection: sqlite3.Connection, day: Day) -> bool:

@@ -661,12 +661,14 @@ class Recording:
         """(file, time_ns, title, packets) of the evidence files."""
         return [(e.file, e.time_ns, e.title, e.packets) for e in self.evidence_files()]
 
-    def evidence_files(self, *, look: bool = False) -> tuple[EvidenceFileRecord, ...]:
-        """Data about the existing evidence files. `look`: read each and check that it is unchanged;
-        a file that was never closed gets its present SHA-256.
+    def evidence_files(
+        self, start_ns: int = 0, end_ns: int = 1 << 62, *, look: bool = False
+    ) -> tuple[EvidenceFileRecord, ...]:
+        """Data about the existing evidence files of a time. `look`: read each and check that it is
+        unchanged; a file that was never closed gets its present SHA-256.
         """
         there: list[EvidenceFileRecord] = []
-        for record in self._evidence_where("1", ()):
+        for record in self._evidence_where("time_ns >= ? AND time_ns < ?", (start_ns, end_ns)):
             path = self.evidence_path(record)
             try:
                 if path is None or not path.is_file():

@@ -5,11 +5,11 @@ devices and peers.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from panotui.model import SECOND, DeviceRecord, FindingRecord, ViolationRecord
+from panotui.model import SECOND, DeviceRecord, FindingRecord, FlowRecord, ViolationRecord
 from panotui.recording.reader import Recording
 from panotui.recording.strips import recorded_runs
 from panotui.state.strips import Runs
@@ -175,8 +175,27 @@ def _begins(first_ns: int, span: Span) -> bool:
 def _new_peers(recording: Recording, earlier: Span, told: Span) -> tuple[str, ...]:
     """Peers that were not contacted in the span before."""
     known, new = set[str](), set[str]()
-    for span, names in ((earlier, known), (told, new)):
-        for flow in recording.flows_within(span.start_s * SECOND, span.end_s * SECOND):
-            if not flow.own and len(names) < PEERS_MOST:
+    for flow in _flows_of(recording, earlier, told):
+        if flow.own:
+            continue
+        for span, names in ((earlier, known), (told, new)):
+            if _lives_in(flow, span) and len(names) < PEERS_MOST:
                 names.add(flow.host or flow.dst)
     return tuple(sorted(new - known))
+
+
+def _flows_of(recording: Recording, one: Span, other: Span) -> Iterator[FlowRecord]:
+    """The flows of two spans, each unpacked once."""
+    first, second = sorted((one, other), key=lambda span: span.start_s)
+    end_s = first.end_s
+    if second.start_s <= end_s:  # what lies in both is read with the first
+        yield from recording.flows_within(first.start_s * SECOND, max(end_s, second.end_s) * SECOND)
+        return
+    yield from recording.flows_within(first.start_s * SECOND, end_s * SECOND)
+    for flow in recording.flows_within(second.start_s * SECOND, second.end_s * SECOND):
+        if not _lives_in(flow, first):
+            yield flow
+
+
+def _lives_in(flow: FlowRecord, span: Span) -> bool:
+    return flow.last_time_ns >= span.start_s * SECOND and flow.first_time_ns <= span.end_s * SECOND

@@ -392,8 +392,6 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
     said: list[tuple[str, str]] = []
     time = story.heading.time
     chosen = "" if story.snapshot.window is None else story.snapshot.window.filter
-    if chosen:
-        said.append(("warn", f"Only what passes the filter {chosen} is told."))
     if source.lost:
         share = 100 * source.lost / max(1, source.packets + source.lost)
         said.append(
@@ -426,8 +424,10 @@ def limits_said(story: Story) -> list[tuple[str, str]]:
     silent = unseen(story.snapshot)
     if silent:
         said.append(("info", f"Needed and never seen: {first(silent)}."))
-    if source.packets and not source.lost and (chosen or not any(x == "warn" for x, _ in said)):
+    if source.packets and not source.lost and not any(x == "warn" for x, _ in said):
         said.insert(0, ("ok", "No packet was missed by this tool."))
+    if chosen:
+        said.insert(0, ("warn", f"Only what passes the filter {chosen} is told."))
     return said or [("none", "There was nothing to see.")]
 
 

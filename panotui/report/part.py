@@ -9,7 +9,7 @@ import msgspec
 from panotui.model import CountsRecord, Snapshot
 from panotui.recording.spans import Before
 from panotui.report.story import Story
-from panotui.state.standing import plays
+from panotui.state.marks import counts_of
 from panotui.state.strips import US
 
 
@@ -52,26 +52,17 @@ def _before(before: Before, subjects: set[str], cameras: set[str]) -> Before:
 
 
 def _counts(narrowed: Snapshot) -> CountsRecord:
-    """The counts of the remaining things, by the rules of the whole."""
-    needed = [e for e in narrowed.endpoints if e.needed]
-    opened = [v for v in narrowed.violations if v.state == "open"]
-    findings = [f for f in narrowed.findings if f.cleared_time_ns is None and f.hidden_by is None]
+    """The counts of the remaining things, by the rules of the whole; flows are not narrowed."""
     return msgspec.structs.replace(
-        narrowed.counts,
-        devices=len(narrowed.devices),
-        streams=len(narrowed.streams),
-        streams_ok=sum(plays(s) for s in narrowed.streams),
-        cameras=len(narrowed.cameras),
-        cameras_ok=sum(plays(c) for c in narrowed.cameras),
-        cameras_losing=sum(c.state == "losing" for c in narrowed.cameras),
-        cameras_unseen=sum(c.state == "unseen" for c in narrowed.cameras),
-        endpoints=len(needed),
-        endpoints_ok=sum(e.state == "reachable" for e in needed),
-        endpoints_unseen=sum(e.state == "unseen" for e in needed),
-        violations_open=len(opened),
-        violations_past=len(narrowed.violations) - len(opened),
-        violations_known=sum(v.known for v in opened),
-        findings_open=len(findings),
-        findings_known=sum(f.known for f in findings),
+        counts_of(
+            narrowed.devices,
+            narrowed.streams,
+            narrowed.cameras,
+            narrowed.endpoints,
+            narrowed.findings,
+            narrowed.violations,
+        ),
+        flows=narrowed.counts.flows,
+        flows_live=narrowed.counts.flows_live,
         events=len(narrowed.events),
     )

@@ -7,12 +7,21 @@ recorder stores them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from panotui.model import FindingRecord, Snapshot, ViolationRecord
-from panotui.state.standing import all_works
+from panotui.model import (
+    CameraRecord,
+    CountsRecord,
+    DeviceRecord,
+    EndpointRecord,
+    FindingRecord,
+    Snapshot,
+    StreamRecord,
+    ViolationRecord,
+)
+from panotui.state.standing import all_works, plays
 
 MARKS_MAX = 10_000
 
@@ -122,4 +131,36 @@ def open_and_known(
     return (
         sum(f.known and f.cleared_time_ns is None and f.hidden_by is None for f in findings),
         sum(v.known and v.state == "open" for v in violations),
+    )
+
+
+def counts_of(
+    devices: Sequence[DeviceRecord],
+    streams: Sequence[StreamRecord],
+    cameras: Sequence[CameraRecord],
+    endpoints: Sequence[EndpointRecord],
+    findings: Sequence[FindingRecord],
+    violations: Sequence[ViolationRecord],
+) -> CountsRecord:
+    """The counts of a state or of a part of it, without flows and events."""
+    needed = [e for e in endpoints if e.needed]
+    findings_known, violations_known = open_and_known(findings, violations)
+    violations_open = sum(v.state == "open" for v in violations)
+    return CountsRecord(
+        devices=len(devices),
+        streams=len(streams),
+        streams_ok=sum(s.standing == "streaming" for s in streams),
+        cameras=len(cameras),
+        cameras_ok=sum(plays(c) for c in cameras),
+        cameras_losing=sum(c.state == "losing" for c in cameras),
+        cameras_unseen=sum(c.state == "unseen" for c in cameras),
+        endpoints=len(needed),
+        endpoints_ok=sum(e.state == "reachable" for e in needed),
+        endpoints_unseen=sum(e.state == "unseen" for e in needed),
+        violations_open=violations_open,
+        violations_past=len(violations) - violations_open,
+        violations_known=violations_known,
+        findings_open=sum(f.cleared_time_ns is None and f.hidden_by is None for f in findings),
+        findings_known=findings_known,
+        findings_notes=open_notes(findings),
     )

@@ -2,7 +2,8 @@
 
 Captures of the corpus and floods of every shape are damaged and analysed, and all is written that
 can be; recordings are damaged and asked everything. What raises is kept in FOLDER with its trace;
-Ctrl-C ends it earlier. What it finds belongs into `tests/data/fuzz`, where `test_analyses` looks.
+Ctrl-C ends it earlier. What it finds belongs into `tests/data/variants`, with a row in
+`tests/data/index.toml`: `test_analyses` reads every capture that is named there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Compares the report of a night with what was done in it: `python -m tests.lab.night_check DIR`.
 
-DIR is what `tests.lab.night` wrote. Each fault must be named in the report, about the right
-subject, beginning within ten seconds of its start; no other warning or error may stand in it. Then
-follow the recorder's memory, descriptors and CPU by minute. Exit code 1 where something differs.
+DIR is what `tests.lab.night` wrote. Each fault must be named in the report and on its page, about
+the right subject, beginning within ten seconds of its start; what it brings along is about the same
+subject, and no other warning or error may stand in it. Then follow the recorder's memory,
+descriptors and CPU by minute. Exit code 1 where something differs.
 """
 
 from __future__ import annotations
@@ -66,12 +67,18 @@ def names(done: Done, finding: FindingRecord) -> bool:
 
 
 def follows(done: Done, finding: FindingRecord) -> bool:
-    """Whether a finding is of this fault or what it may bring along."""
+    """Whether a finding is of this fault or what it may bring along, about the same thing."""
     begun = finding.first_time_ns / 1e9
     return (
         finding.id in (*done.fault.told, *done.fault.follows)
+        and done.fault.subject in finding.subject
         and done.start - NAMED_WITHIN_S <= begun <= done.done + HEALS_S
     )
+
+
+def is_on(page: str, finding: FindingRecord) -> bool:
+    """Whether the page has a finding's sentence; one that came again is told with its last time."""
+    return escaped(finding.text) in page or bool(finding.earlier)
 
 
 def clock(time_s: float) -> str:
@@ -92,8 +99,9 @@ def compare(folder: Path) -> bool:
             first = telling[0]
             away = first.first_time_ns / 1e9 - done.start
             said = f"{away:+.1f} s  {first.severity} {first.id}: {first.text}"
-            if escaped(first.text) not in page and not first.earlier:
+            if not any(is_on(page, f) for f in telling):
                 said += "  (NOT ON THE PAGE)"
+                all_well = False
         all_well &= bool(telling)
         print(f"{clock(done.start)} to {clock(done.end)}  {done.fault.kind} {done.fault.target}")
         print(f"    {said}")

@@ -19,7 +19,7 @@ from panotui.commands.days import command
 from panotui.errors import UsageError
 from panotui.model import SECOND
 from panotui.recording import days, parts
-from panotui.recording.evidence_files import Written
+from panotui.recording.evidence_files import Written, sha256_of
 from panotui.recording.pcapng import PcapngFile
 from panotui.recording.reader import Recording
 from panotui.recording.recorder import Evidence, Recorder
@@ -68,11 +68,13 @@ def test_each_day_is_listed_and_whole(recorded: Path) -> None:
     recording = Recording(recorded)
     known = days.days(recording, UTC)
     assert [d.date for d in known] == [dated(0), dated(40), dated(DAY + 40), dated(2 * DAY + 40)]
-    # what is old is told in steps of ten seconds, or of a minute
-    assert [d.recorded_s for d in known] == pytest.approx([40, 80, 80, 40], abs=40)
+    # what is old is kept by whole minutes, of which the one that ends at midnight is of the day
+    # before; of what is new each second is kept, and the one that ends at midnight likewise
+    assert [d.recorded_s for d in known] == [60, 60, 41, 39]
     assert [d.evidence for d in known] == [1, 2, 2, 1]
     # what lasts over midnight is of both days
-    assert [d.flows for d in known] == pytest.approx([41, 82, 82, 41], abs=1)
+    assert [d.flows for d in known] == [41, 82, 82, 41]
+    assert [d.evidence_bytes for d in known] == [528, 1056, 1056, 528]
     for day in known:
         checked = days.check(recording, day)
         assert checked.is_whole
@@ -81,7 +83,7 @@ def test_each_day_is_listed_and_whole(recorded: Path) -> None:
 
 def test_days_are_those_of_a_zone(recorded: Path) -> None:
     away = days.days(Recording(recorded), ZoneInfo("Asia/Tokyo"))
-    assert [d.recorded_s for d in away] == pytest.approx([80, 80, 80], abs=40)
+    assert [d.recorded_s for d in away] == [60, 60, 80]
 
 
 def test_a_copy_is_a_recording_of_that_day_alone(recorded: Path, tmp_path: Path) -> None:
@@ -156,6 +158,85 @@ def test_a_day_that_was_removed_is_a_gap_and_the_others_are_as_before(
     again = Recording(folder)
     assert again.start_ns >= gone.start_ns
     assert all(days.check(again, d).is_whole for d in days.days(again, UTC))
+
+
+STANDING = {
+    "endpoint_sample": ("time_s", "session, name, state, time_s"),
+    "strip": ("time_s", "session, key, cell, time_s"),
+    "clock": ("time_ns", "session, ahead_ns, time_ns"),
+}
+
+
+def test_what_stands_until_it_changes_stands_on_after_a_day_that_was_removed(
+    recorded: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(recorded, tmp_path / "a.panotui")
+    midnight = FIRST + 40 + DAY  # at which the day ends
+    database = sqlite3.connect(folder / parts.DATABASE)
+    for second, state, number in ((midnight - 900, "failing", 3), (midnight - 60, "blocked", 4)):
+        database.execute(
+            "INSERT INTO endpoint_sample VALUES (?, 0, 'iot/x.iot/443', ?, 1.5, 1)", (second, state)
+        )
+        database.execute("INSERT INTO strip VALUES (1, 'us', ?, ?)", (second, number))
+        database.execute("INSERT INTO clock VALUES (1, ?, ?)", (second * SECOND, number))
+    database.commit()
+    database.close()
+    recording = Recording(folder)
+    days.remove(recording, days.day_of(recording, dated(40), UTC))
+    database = sqlite3.connect(folder / parts.DATABASE)
+    left = {}
+    for table, (time, columns) in STANDING.items():
+        unit = SECOND if time == "time_ns" else 1
+        at = (midnight - DAY) * unit, (midnight + 1) * unit
+        query = f"SELECT {columns} FROM {table} WHERE {time} >= ? AND {time} < ?"
+        left[table] = database.execute(query, at).fetchall()
+    assert left == {
+        "endpoint_sample": [(1, "iot/x.iot/443", "blocked", midnight)],
+        "strip": [(1, "us", 4, midnight)],
+        "clock": [(1, 4, midnight * SECOND)],
+    }
+    database.close()
+    # the last day: nothing of it is left to stand
+    again = Recording(folder)
+    days.remove(again, days.days(again, UTC)[-1])
+    database = sqlite3.connect(folder / parts.DATABASE)
+    for table, (time, _) in STANDING.items():
+        unit = SECOND if time == "time_ns" else 1
+        (newest,) = database.execute(f"SELECT max({time}) FROM {table}").fetchone()
+        assert newest <= midnight * unit
+    database.close()
+
+
+def test_damaged_names_of_evidence_are_damage_and_no_fault(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = Recording(shutil.copytree(recorded, tmp_path / "a.panotui"))
+    day = days.days(recording, UTC)[1]
+    whole = days.check(recording, day)
+
+    def damaged(*_: object) -> list[str]:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(days, "_evidence", damaged)
+    looked = days.check(recording, day)
+    assert (looked.damaged, looked.rows, looked.files) == (whole.damaged + 1, whole.rows, 0)
+
+
+def test_a_check_reads_the_evidence_of_its_day_alone(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noted(path: Path) -> str:
+        read.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr("panotui.recording.reader.sha256_of", noted)
+    recording = Recording(recorded)
+    for day in days.days(recording, UTC):
+        before = len(read)
+        assert days.check(recording, day).files == len(read) - before == day.evidence
+    assert len(set(read)) == len(read) == 6
 
 
 def test_what_is_being_written_and_what_is_all_there_is_are_not_removed(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from panotui.model import (
     StreamRecord,
     TimeServerRecord,
     ViolationRecord,
+    WindowRecord,
 )
 from panotui.report import content, wording
 from panotui.report.markdown import markdown
@@ -284,6 +285,18 @@ def test_what_was_missed_is_said_and_completeness_only_when_true() -> None:
     assert "2 flows were forgotten" in said
     assert "1 something new." in said
     assert "expired" not in said
+    assert "No packet was missed" not in said
+
+
+def test_a_filter_makes_nothing_complete_that_was_not() -> None:
+    window = WindowRecord(filter="camera:gate")
+    whole = [text for _, text in content.limits_said(story(window=window))]
+    assert whole[0] == "Only what passes the filter camera:gate is told."
+    assert whole[1] == "No packet was missed by this tool."
+    cut = story(window=window, source=SourceRecord(packets=900, truncated=True))
+    said = " ".join(text for _, text in content.limits_said(cut))
+    assert said.startswith("Only what passes the filter camera:gate is told.")
+    assert "ends inside a packet" in said
     assert "No packet was missed" not in said
 
 
