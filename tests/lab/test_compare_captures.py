@@ -1,4 +1,5 @@
-"""Two captures around a router that drops a counted share and translates addresses."""
+"""Two captures around what drops a counted share: a router that translates addresses, and a bridge
+before such a router, with a network card at the appliance that joins segments."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from tests.lab.plant import HERE, SYSTEM_PYTHON, wait_for
 
 pytestmark = pytest.mark.lab
 
-RULES = """
-table inet gate {
+DROPS = """
+table FAMILY gate {
     counter gate {}
     counter dock {}
     chain forward {
@@ -28,6 +29,8 @@ table inet gate {
         ip saddr 10.30.2.11 tcp sport 554 tcp flags & (syn|fin|rst) == 0 numgen random mod 100 < 2 counter name dock drop
     }
 }
+"""  # noqa: E501
+TRANSLATES = """
 table ip translate {
     chain in {
         type nat hook prerouting priority -100;
@@ -35,11 +38,10 @@ table ip translate {
     }
     chain out {
         type nat hook postrouting priority 100;
-        oifname "c1" masquerade
-        oifname "c2" masquerade
+        oifname { "c1", "c2", "lan" } masquerade
     }
 }
-"""  # noqa: E501
+"""
 SITE = """
 [[camera]]
 name = "gate"
@@ -88,6 +90,15 @@ def of_another_place(path: Path, out: Path) -> None:
     out.write_bytes(b"".join(parts))
 
 
+def largest(path: Path) -> int:
+    """Bytes of the largest frame of a nanosecond pcap."""
+    data, at, most = path.read_bytes(), 24, 0
+    while at < len(data):
+        captured, length = struct.unpack_from("<II", data, at + 8)
+        most, at = max(most, length), at + 16 + captured
+    return most
+
+
 def counters(router: Namespace) -> dict[str, int]:
     told = json.loads(router.run(["nft", "-j", "list", "counters"]).stdout)["nftables"]
     return {c["counter"]["name"]: c["counter"]["packets"] for c in told if "counter" in c}
@@ -130,19 +141,68 @@ def test_loss_between_two_places_is_the_counter_of_what_dropped(tmp_path: Path) 
         router.run(["ip", "addr", "add", "10.40.0.1/24", "dev", "far"])
         appliance.run(["ip", "route", "add", "default", "via", "10.40.0.1"])
         router.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
-        router.nft(RULES)
-        camera(gate)
-        camera(dock)
-        with dumping(router, here, "c1", "c2"), dumping(appliance, there, "eth0"):
-            readers = [
-                read(appliance, "10.30.1.11", "udp", 12), read(appliance, "10.30.2.11", "tcp", 12)
-            ]  # fmt: skip
-            for reader in readers:
-                reader.wait(60)
-            # what comes last is seen at both places, so that nothing lies at their edges
-            for address in ("10.30.1.11", "10.30.2.11"):
-                appliance.run(["ping", "-c", "4", "-i", "0.3", address])
+        router.nft(DROPS.replace("FAMILY", "inet") + TRANSLATES)
+        streamed(gate, dock, appliance, router, here, there)
         dropped = counters(router)
+    compared(tmp_path, here, there, dropped)
+
+
+def test_loss_over_a_bridge_is_its_counter_though_a_card_joins_segments(tmp_path: Path) -> None:
+    here, there = tmp_path / "cameras.pcapng", tmp_path / "appliance.pcapng"
+    with (
+        Namespace("pbc1") as gate, Namespace("pbc2") as dock, Namespace("pbs") as switch,
+        Namespace("pbr") as router, Namespace("pba") as appliance,
+    ):  # fmt: skip
+        switch.run(["ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0"])
+        switch.run(["ip", "link", "set", "br0", "up"])
+        for number, space in ((1, gate), (2, dock)):
+            veth(space, switch, "eth0", f"c{number}")
+            space.run(["ip", "addr", "add", f"10.30.{number}.11/16", "dev", "eth0"])
+            space.run(["ip", "route", "add", "default", "via", "10.30.1.1"])
+        veth(router, switch, "lan", "rtr")
+        for name in ("c1", "c2", "rtr"):
+            switch.run(["ip", "link", "set", name, "master", "br0"])
+        veth(appliance, router, "eth0", "far")
+        router.run(["ip", "addr", "add", "10.30.1.1/16", "dev", "lan"])
+        router.run(["ip", "addr", "add", "10.40.0.1/24", "dev", "far"])
+        appliance.run(["ip", "addr", "add", "10.40.0.5/24", "dev", "eth0"])
+        appliance.run(["ip", "route", "add", "default", "via", "10.40.0.1"])
+        router.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"])
+        router.nft(TRANSLATES)
+        switch.nft(DROPS.replace("FAMILY", "bridge"))
+        # segments that come in one go are one for the appliance and its capture
+        appliance.run(["ethtool", "-K", "eth0", "gro", "on"])
+        streamed(gate, dock, appliance, switch, here, there)
+        dropped = counters(switch)
+    answer = compared(tmp_path, here, there, dropped)
+    assert largest(here.with_suffix(".pcap")) <= 1514
+    assert largest(there.with_suffix(".pcap")) > 1514
+    assert any("were joined or cut" in note for note in answer["notes"])
+
+
+def streamed(
+    gate: Namespace, dock: Namespace, appliance: Namespace, near: Namespace, here: Path, there: Path
+) -> None:
+    """Read both cameras for some seconds, captured at `near` and at the appliance."""
+    camera(gate)
+    camera(dock)
+    with dumping(near, here, "c1", "c2"), dumping(appliance, there, "eth0"):
+        readers = [
+            read(appliance, "10.30.1.11", "udp", 12), read(appliance, "10.30.2.11", "tcp", 12)
+        ]  # fmt: skip
+        for reader in readers:
+            reader.wait(60)
+        # what comes last is seen at both places, so that nothing lies at their edges
+        for address in ("10.30.1.11", "10.30.2.11"):
+            appliance.run(["ping", "-c", "4", "-i", "0.3", address])
+
+
+def compared(tmp_path: Path, here: Path, there: Path, dropped: dict[str, int]) -> dict[str, Any]:
+    """What a comparison says, held to the counters both ways round."""
+    subprocess.run(
+        ["editcap", "-F", "nsecpcap", here, here.with_suffix(".pcap")],
+        check=True, capture_output=True,
+    )  # fmt: skip
     shifted = tmp_path / "shifted.pcap"
     of_another_place(there, shifted)
     site = tmp_path / "site.toml"
@@ -155,6 +215,7 @@ def test_loss_between_two_places_is_the_counter_of_what_dropped(tmp_path: Path) 
     check(answer, dropped)
     turned = panotui("compare-captures", "--json", "--site", site, shifted, here)
     check(json.loads(turned.stdout), dropped, place="b")
+    return dict(answer)
 
 
 def check(answer: dict[str, Any], dropped: dict[str, int], place: str = "a") -> None:
