@@ -21,7 +21,7 @@ def passage_detail(key: str, row: BothSides) -> Detail:
     lost = number(row.lost)
     if row.lost:
         size = f", {number(row.lost_bytes)} bytes of payload" if row.lost_bytes else ""
-        lost += f" ({100 * row.loss:.3f} %{size})"
+        lost += f" ({100 * row.loss:.4g} %{size})"
     only = f"it heads for {ways[1]} and never comes there" if row.state == "blocked" else ""
     numbers = ",".join(map(str, row.first_lost))
     shown = f"frame.number in {{{numbers}}}" if row.first_lost else ""

@@ -29,7 +29,7 @@ def draw(detail: Detail, scene: Scene, *, dead: bool) -> list[Line]:
             word = "NOTE" if own else ""
             out += headed(word if note else "WHAT TO DO", found.action, scene,
                           "plain" if note else "strong")  # fmt: skip
-    if not detail.explained and dead:
+    if not detail.explained and dead and detail.passage is None:  # of two captures none is judged
         out += headed("BECAUSE", "No finding explains it yet: look at the evidence.", scene, "warn")
     return out + proofs(detail.evidence[:PROOFS_SHOWN], scene, "EVIDENCE")
 

@@ -55,9 +55,9 @@ TABLE = Table(
     columns=(
         Column("", 1, lambda r, s: s.mark(look_of(r))),
         Column("STATE", 7, lambda r, s: (state_word(r), role(look_of(r))), "state"),
-        Column("WHAT", 15, lambda r, s: (r.name, "strong"), "name", most=50),
+        Column("WHAT", 18, lambda r, s: (r.name, "strong"), "name", most=50),
         Column("WAY", 3, lambda r, s: (f"A{s.glyphs.to}B" if r.first == "a" else
-                                       f"B{s.glyphs.to}A", "plain"), "first", drop=4),
+                                       f"B{s.glyphs.to}A", "plain"), "first", drop=3),
         Column("AT A", 7, lambda r, s: _number(r.at_a), "at_a", right=True, biggest_first=True),
         Column("AT B", 7, lambda r, s: _number(r.at_b), "at_b", right=True, biggest_first=True),
         Column("LOST", 6, lambda r, s: _number(r.lost, bad=True), "lost", right=True,
@@ -65,7 +65,7 @@ TABLE = Table(
         Column("SHARE", 6, lambda r, s: (_share(r), "warn" if r.lost else "plain"), "loss",
                right=True, biggest_first=True),
         Column("REORD", 5, lambda r, s: _number(r.reordered, bad=True), "reordered", right=True,
-               drop=3, biggest_first=True),
+               drop=4, biggest_first=True),
         Column("DUP", 4, lambda r, s: _number(r.duplicated, bad=True), "duplicated", right=True,
                drop=5, biggest_first=True),
         Column("MS", 6, lambda r, s: (_ms(r.delay.median_ms if r.delay else None), "plain"),
