@@ -140,6 +140,16 @@ def test_enter_opens_all_that_is_known_and_y_copies_how_to_see_the_lost_packets(
     assert screen.session.press("q", "q", 0.0) == [Quit(0)]
 
 
+def test_a_blocked_row_says_what_blocks_and_misses_no_finding(
+    found: Comparison, tmp_path: Path
+) -> None:
+    screen = Screen(found, tmp_path, 120, 40)
+    screen.press("enter")
+    text = "\n".join(screen.lines())
+    assert "it heads for appliance and never comes there" in text
+    assert "No finding" not in text
+
+
 def test_rows_are_filtered_sorted_and_exported(found: Comparison, tmp_path: Path) -> None:
     screen = Screen(found, tmp_path, 80, 24)
     screen.press("/", *"lost:>0", "enter", "e")
