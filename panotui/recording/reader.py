@@ -33,7 +33,7 @@ from panotui.recording.event_numbers import numbered, own_number, whole_number
 from panotui.recording.evidence_files import sha256_of
 from panotui.recording.packing import Unpacker
 from panotui.recording.queries import ALIVE, alive, stands_for
-from panotui.recording.retention import FLOW_SAMPLES, flow_samples_thinned
+from panotui.recording.retention import FLOW_SAMPLES, thinned_key
 from panotui.recording.schema import DAMAGE
 from panotui.recording.states import LETTERS, rank
 from panotui.state.leads import events_without_counts, leads_nowhere, with_evidence
@@ -110,6 +110,11 @@ class Recording:
         except (*DAMAGE, OverflowError):
             self.damaged += 1
 
+    def _meta(self, key: str) -> str:
+        """That value of the whole recording; empty if it is missing or unreadable."""
+        found = self._rows(rows.META, (key,), kinds=(bytes,))
+        return next((value.decode("utf-8", "replace") for (value,) in found), "")
+
     def _snapshot_of(self, packed: Sequence[Any]) -> Snapshot:
         return rows.snapshot_of(packed[0], packed[1], self._unpacker)
 
@@ -127,8 +132,7 @@ class Recording:
     @property
     def start_ns(self) -> int:
         """Its start; later than the first session if retention removed the beginning."""
-        text = rows.get_meta(self._connection, "removed_before_ns") or ""
-        removed = int(text) if text.isdecimal() else 0
+        removed = rows.number_of(self._meta("removed_before_ns"))
         return max(min(session.start_ns for session in self.sessions), removed)
 
     @property
@@ -142,7 +146,7 @@ class Recording:
 
     @property
     def site_text(self) -> str:
-        return rows.get_meta(self._connection, "site") or ""
+        return self._meta("site")
 
     @cached_property
     def captured(self) -> bool:
@@ -325,7 +329,7 @@ class Recording:
         if later:
             # Long flows were sampled within this time if they had any packets.
             within = 60 + max(
-                (s for s, _ in FLOW_SAMPLES if second < flow_samples_thinned(self._connection, s)),
+                (s for s, _ in FLOW_SAMPLES if second < rows.number_of(self._meta(thinned_key(s)))),
                 default=0,
             )
             for row in self._rows(

@@ -20,7 +20,7 @@ from msgspec import Struct
 from panotui.model import SECOND
 from panotui.recording.packing import SNAPSHOTS
 from panotui.recording.parts import EVIDENCE
-from panotui.recording.rows import get_meta, set_meta
+from panotui.recording.rows import get_meta, number_of, set_meta
 from panotui.recording.states import worst_sql
 
 DAY_S = 86_400
@@ -173,7 +173,7 @@ def _thin_flow_samples(connection: sqlite3.Connection, now_s: int) -> None:
     """Keep the last sample of each step; the progress is stored."""
     for step, age in FLOW_SAMPLES:
         edge = (now_s - age) // step * step
-        done = flow_samples_thinned(connection, step)
+        done = number_of(get_meta(connection, thinned_key(step)))
         if edge <= done:
             continue
         connection.execute(
@@ -183,13 +183,14 @@ def _thin_flow_samples(connection: sqlite3.Connection, now_s: int) -> None:
             "  AND later.time_s < (flow_sample.time_s / :step + 1) * :step)",
             {"done": done, "edge": edge, "step": step},
         )
-        set_meta(connection, f"flow_samples_{step}", str(edge))
+        set_meta(connection, thinned_key(step), str(edge))
 
 
-def flow_samples_thinned(connection: sqlite3.Connection, step: int) -> int:
-    """Until which second counts of flows are `step` seconds apart."""
-    text = get_meta(connection, f"flow_samples_{step}") or ""
-    return int(text) if text.isdecimal() else 0
+def thinned_key(step: int) -> str:
+    """The name of the value that says until which second counts of flows are `step` seconds
+    apart.
+    """
+    return f"flow_samples_{step}"
 
 
 # ------------------------------------------------------------------ removal
@@ -315,7 +316,7 @@ def remove_before(connection: sqlite3.Connection, time_ns: int) -> None:
         (time_ns,),
     )
     connection.execute("DELETE FROM gap WHERE end_ns < ?", (time_ns,))
-    earlier = int(get_meta(connection, "removed_before_ns") or 0)
+    earlier = number_of(get_meta(connection, "removed_before_ns"))
     set_meta(connection, "removed_before_ns", str(max(earlier, time_ns)))
 
 

@@ -369,6 +369,14 @@ def upsert_violations(
     )
 
 
+def number_of(text: str | None) -> int:
+    """A value of `meta` that is a time; 0 if it is none."""
+    return int(text) if text and text.isdecimal() and len(text) < 20 else 0
+
+
+META = "SELECT CAST(value AS BLOB) FROM meta WHERE key = ?"
+
+
 def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
@@ -377,7 +385,5 @@ def get_meta(connection: sqlite3.Connection, key: str) -> str | None:
     """One line, or the site file unchanged: with its line ends, so it is parsed and never
     displayed.
     """
-    row: Any = connection.execute(
-        "SELECT CAST(value AS BLOB) FROM meta WHERE key = ?", (key,)
-    ).fetchone()
+    row: Any = connection.execute(META, (key,)).fetchone()
     return None if row is None else bytes(row[0]).decode("utf-8", "replace")

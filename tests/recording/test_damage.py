@@ -104,6 +104,29 @@ def test_whatever_bytes_change_nothing_is_raised_but_one_line(tmp_path: Path) ->
     assert all(line.isprintable() for line in said)
 
 
+@pytest.mark.parametrize("fill", [b"\0", b"\x0d\xff", b"\x05\x31"])
+def test_each_damaged_table_costs_itself(tmp_path: Path, fill: bytes) -> None:
+    folder = record(tmp_path / "a.panotui", 30)
+    connection = plain(folder)
+    size = connection.execute("PRAGMA page_size").fetchone()[0]
+    pages = dict(connection.execute("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 1"))
+    connection.close()
+    assert {"meta", "session", "flow", "event", "snapshot"} <= set(pages)
+    file = folder / parts.DATABASE
+    whole = file.read_bytes()
+    for name, page in pages.items():
+        raw = bytearray(whole)
+        raw[(page - 1) * size : page * size] = fill * (size // len(fill))
+        file.write_bytes(raw)
+        if name in ("session", "sqlite_autoindex_session_1"):  # nothing is known without it
+            with pytest.raises(InputError, match="damaged"):
+                Recording(folder)
+            continue
+        recording = Recording(folder)
+        everything(recording)
+        recording.close()
+
+
 def test_text_in_a_doctored_recording_is_printable(tmp_path: Path) -> None:
     folder = record(tmp_path / "a.panotui", 5)
     connection = plain(folder)
