@@ -302,6 +302,7 @@ class CameraClockRule(Rule):
     """camera-clock: RTCP sender reports have another time than the capture."""
 
     of_cameras = True
+    lasting = frozenset(("camera-clock",))
     hears = frozenset((RtcpReport,))
 
     def __init__(self) -> None:

@@ -78,6 +78,7 @@ class Diagnosis:
         self._listening: dict[type, tuple[Rule, ...]] = {}  # by type of message
         self._heard: set[Rule] = set()  # rules that got a message since the last tick
         self._standing: dict[Rule, tuple[str, ...]] = {}  # keys of each rule's last observations
+        self._fleeting: set[Rule] = set()  # camera rules with observations that are not `lasting`
 
     def observe(self, message: AnyMessage, facts: Facts) -> None:
         """Pass one message to the rules that hear its type."""
@@ -100,7 +101,10 @@ class Diagnosis:
         for rule in self.rules:
             if self._awake(rule, facts):
                 rule.due_ns = 0
-                taken = (self._take(_anchored(seen, facts), facts) for seen in rule.tick(facts))
+                found = rule.tick(facts)
+                if rule.of_cameras:
+                    self._note_fleeting(rule, found)
+                taken = (self._take(_anchored(seen, facts), facts) for seen in found)
                 self._standing[rule] = tuple(key for key in taken if key)
             else:
                 for key in self._standing.get(rule, ()):
@@ -111,13 +115,22 @@ class Diagnosis:
             self._hide(facts.now_ns)
             self._announce()
 
+    def _note_fleeting(self, rule: Rule, found: list[Observation]) -> None:
+        if all(seen.id in rule.lasting for seen in found):
+            self._fleeting.discard(rule)
+        else:
+            self._fleeting.add(rule)
+
     def let_pass(self, now_ns: int) -> None:
         """A tick at which nothing changes: open findings stay open."""
         self._passed_ns = now_ns
 
-    def due_ns(self, facts: Facts) -> int:
-        """When the next tick would do something without new packets."""
+    def due_ns(self, facts: Facts, *, streaming: bool = False) -> int:
+        """When the next tick would do something without new packets; `streaming`: with cameras
+        whose streams merely continue.
+        """
         cameras = bool(facts.cameras.cameras or facts.streams.streams) and not facts.cameras_rest
+        cameras = cameras and not streaming
         due = NEVER
         for rule in self.rules:
             asked = rule.wakes is None and (cameras or not rule.of_cameras)
@@ -130,7 +143,11 @@ class Diagnosis:
         return due
 
     def steady_ns(self, facts: Facts) -> int:
-        """When the next tick would do something while known connections merely continue."""
+        """When the next tick would do something while known connections and streams merely
+        continue.
+        """
+        if self._fleeting and not facts.cameras_rest:
+            return 0
         return min((rule.steady_ns(facts) for rule in self.rules), default=NEVER)
 
     def _awake(self, rule: Rule, facts: Facts) -> bool:

@@ -72,6 +72,7 @@ class Facts(Struct):
     visibility: Visibility = field(default_factory=Visibility)
     blindness: Blindness = field(default_factory=Blindness)
     now_ns: int = 0
+    before_ns: int = 0  # the tick before, whether it was looked at or not
     started_ns: int = 0
     final: bool = False  # the input has ended: nothing more will be learnt
     meter: int = 0  # meter of the messages being observed
@@ -199,6 +200,8 @@ class Rule(ABC):
     wakes: ClassVar[frozenset[str] | None] = None
     # runs each second only if cameras or streams are known, and not all are at rest
     of_cameras: ClassVar[bool] = False
+    # findings that stay as they are, but for numbers in their words, while streams merely go on
+    lasting: ClassVar[frozenset[str]] = frozenset()
     due_ns: int = 0
 
     def due(self, time_ns: int) -> None:
@@ -212,9 +215,9 @@ class Rule(ABC):
             self.due(time_ns)
 
     def steady_ns(self, facts: Facts) -> int:
-        """Until when its result stays the same while known connections merely continue: with rows
-        of flows and links in each second, but nothing new except more packets. `due` applies as
-        well.
+        """Until when its result stays the same while known connections and streams merely continue
+        (see `cameras.going_on`): with rows of flows, streams and links in each second, but nothing
+        new except more packets. `due` applies as well.
         """
         return NEVER
 

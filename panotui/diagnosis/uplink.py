@@ -54,7 +54,6 @@ class UplinkRule(Rule):
         self._asked: OrderedDict[int, tuple[str, str]] = OrderedDict()  # flow -> proxy, host
         # by proxy and host: its last refusal
         self._denied: OrderedDict[tuple[str, str], HttpMessage] = OrderedDict()
-        self._measured_ns = 0
         self._found: list[Observation] = []
         self._in_use = False  # there was something to measure
         self._looked_ns = 0
@@ -100,12 +99,13 @@ class UplinkRule(Rule):
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
-        measured = facts.final or facts.now_ns - self._measured_ns >= MEASURED_EACH_NS
+        # at the same times, whoever else wakes it and whatever ticks were let pass
+        turn = facts.now_ns // MEASURED_EACH_NS
+        measured = facts.final or turn != facts.before_ns // MEASURED_EACH_NS
         if measured:
-            self._measured_ns = facts.now_ns
             self._found = self._slow(facts)
-        if self._found or self._in_use or not measured:  # at the same times, whoever else wakes it
-            self.due(self._measured_ns + MEASURED_EACH_NS)
+        if self._found or self._in_use or (not measured and facts.connects.targets):
+            self.due((turn + 1) * MEASURED_EACH_NS)
         if out:
             self.due(facts.now_ns + LOOK_AGAIN_NS)  # older data does not count any more
         return [*out, *self._found]

@@ -19,7 +19,7 @@ from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
 from panotui.diagnosis.worst import also_with_troubles, with_troubles
 from panotui.engine.events import Events
-from panotui.engine.passing import NO_FLOWS, is_empty
+from panotui.engine.passing import NO_FLOWS, Passing, is_empty
 from panotui.engine.settings import EngineSettings
 from panotui.model import (
     I64,
@@ -34,6 +34,7 @@ from panotui.model import (
     NeighbourMessage,
     PortRecord,
     RecorderRecord,
+    Rows,
     Site,
     Snapshot,
     SourceCounters,
@@ -120,6 +121,7 @@ class Engine:
             beyond=self.beyond, visibility=self.visibility, blindness=self.blindness,
             live=self.settings.live,
         )  # fmt: skip
+        self._passing = Passing(self.facts, self.diagnosis, self.verdicts, self.tracking)
         self.known = Marks()
         self.now_ns = 0
         self.number = 0
@@ -196,12 +198,15 @@ class Engine:
         self.facts.interfaces = self._interfaces
         self.facts.meter = meter
         self.facts.passed = delta.passed
+        self.facts.before_ns = delta.passed[-1][0] if delta.passed else self._last_tick_ns
         if delta.passed:
             self.diagnosis.let_pass(delta.passed[-1][0])
         for message in delta.messages:
             self._hearing.tell(message, meter)
             self.diagnosis.observe(message, self.facts)
         new_streams = self.streams.update(meter, delta.streams, delta.stream_seconds, self.now_ns)
+        self.streams.let_pass(delta.passed)
+        self._passing.stream_rows = delta.streams
         for stream in new_streams:
             self._place_stream(stream)
         for stream, before in self.streams.resized:
@@ -401,7 +406,8 @@ class Engine:
     def _quiet_until(self) -> int:
         """The first time at which a tick would do something if no packets came."""
         if self._quiet_until_ns is None:
-            self._quiet_until_ns = self._next_due(self._last_tick_ns)
+            may = not self._misses() and len(self._counters) == 1
+            self._quiet_until_ns = self._passing.quiet_until(self._last_tick_ns) if may else 0
         return self._quiet_until_ns
 
     def settled(self) -> tuple[int, U64]:
@@ -409,23 +415,17 @@ class Engine:
         whose every row counts.
         """
         if self._settled is None:
-            until = self._quiet_until() if not self.final else 0
-            if until > self.now_ns:
-                until = min(until, self.diagnosis.steady_ns(self.facts))
-            ids = self.tracking.unsettled(self.verdicts.unsettled()) if until else NO_FLOWS
-            self._settled = until, ids
+            may = not (self.final or self._misses() or len(self._counters) != 1)
+            self._settled = self._passing.settled(self._quiet_until()) if may else (0, NO_FLOWS)
         return self._settled
 
-    def _next_due(self, now: int) -> int:
-        facts = self.facts
-        missed = self._missed or facts.ring_dropped or facts.interface_dropped
-        facts.cameras_rest = now >= max(self.streams.rest_ns(), self.cameras.rest_ns())
-        if missed or not facts.cameras_rest or len(self._counters) > 1:
-            return 0
-        return min(
-            self.resolvers.due_ns(), self.verdicts.due_ns(now), self.tracking.due_ns(),
-            self.ports.due_ns(now), self.visibility.due_ns(now), self.diagnosis.due_ns(facts),
-        )  # fmt: skip
+    def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
+        """Whether the streams of these rows, as the meter has them at a tick within that time,
+        merely went on since the tick before: then that need not be told of."""
+        return self._passing.streams_go_on(rows, seconds, now_ns)
+
+    def _misses(self) -> bool:
+        return bool(self._missed or self.facts.ring_dropped or self.facts.interface_dropped)
 
     def _tick(self) -> None:
         now = self.now_ns

@@ -1,12 +1,18 @@
-"""Seconds that are skipped: what none of them may contain."""
+"""Seconds that are skipped: what none of them may contain, and until when nothing is due."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from panotui.model import Delta, MeterCounters
+from panotui.diagnosis.cameras.going_on import GoingOn, going_on
+from panotui.diagnosis.diagnosis import Diagnosis
+from panotui.diagnosis.facts import Facts
+from panotui.model import STREAM_DTYPE, U64, Delta, MeterCounters, Rows
+from panotui.state.tracking import ConnectionTracking
+from panotui.state.verdicts import VerdictBook
 
 NO_FLOWS = np.zeros(0, np.uint64)
+_NO_STREAMS = np.zeros(0, STREAM_DTYPE)
 
 
 def is_empty(delta: Delta, before: MeterCounters | None) -> bool:
@@ -17,3 +23,58 @@ def is_empty(delta: Delta, before: MeterCounters | None) -> bool:
         return False
     media = len(delta.streams) + len(delta.stream_seconds)
     return not (len(delta.flows) + media + len(delta.link_seconds) + len(delta.messages))
+
+
+class Passing:
+    """Until when time alone changes nothing, and whether streams merely go on meanwhile."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        diagnosis: Diagnosis,
+        verdicts: VerdictBook,
+        tracking: ConnectionTracking,
+    ) -> None:
+        self._facts = facts
+        self._diagnosis = diagnosis
+        self._verdicts = verdicts
+        self._tracking = tracking
+        self.stream_rows: Rows = _NO_STREAMS  # of the newest delta
+        self._streams: GoingOn | None = None
+
+    def quiet_until(self, now_ns: int, *, streaming: bool = False) -> int:
+        """The first time at which a tick would do something, if nothing came since the one at
+        `now_ns`; `streaming`: although streams go on."""
+        facts = self._facts
+        rest_ns = max(facts.streams.rest_ns(), facts.cameras.rest_ns())
+        facts.cameras_rest = now_ns >= rest_ns
+        if not facts.cameras_rest and not streaming:
+            return 0
+        return min(
+            facts.resolvers.due_ns(), self._verdicts.due_ns(now_ns), self._tracking.due_ns(),
+            facts.ports.due_ns(now_ns), facts.visibility.due_ns(now_ns),
+            self._diagnosis.due_ns(facts, streaming=streaming),
+        )  # fmt: skip
+
+    def settled(self, quiet_until_ns: int) -> tuple[int, U64]:
+        """Until when seconds that hold nothing new may be told of in one delta, and flows, by id,
+        of which each row counts. `quiet_until_ns`: see `quiet_until`; where streams keep it from
+        being any time, they may still merely go on."""
+        facts = self._facts
+        now, until = facts.now_ns, quiet_until_ns
+        self._streams = None
+        if not until and not facts.cameras_rest:
+            self._streams = going_on(facts, self.stream_rows)
+            until = self.quiet_until(now, streaming=True) if self._streams is not None else 0
+        if until > now:
+            until = min(until, self._diagnosis.steady_ns(facts))
+        if not until:
+            return until, NO_FLOWS
+        return until, self._tracking.unsettled(self._verdicts.unsettled())
+
+    def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
+        """Whether streams merely went on until a tick; see `GoingOn.go_on`. None may have come
+        where none is known."""
+        if self._streams is None:
+            return not (len(rows) or len(seconds))
+        return self._streams.go_on(rows, seconds, now_ns)

@@ -46,6 +46,7 @@ from panotui.model import (
     MeterCounters,
     MeterSettings,
     PacketBatch,
+    Rows,
 )
 from panotui.model.arrays import distinct
 from panotui.model.flow_rows import FlowRows
@@ -175,13 +176,25 @@ class Meter:
         `edges` (k + 1) are rows of the batch, with a second's packets between two of them;
         `restless` are ids of flows of which every packet counts.
         """
-        if self._ahead is None or len(self._latecomers) or not self.streams.is_quiet:
+        if self._ahead is None or len(self._latecomers):
             return 0, 0
         if self._steady is None:
             self._steady = Steady(self._ahead.batch, self._ahead.decoded)
-        count = self._steady.leading(edges, self.flows, self._restated, restless)
+        streams = None if self.streams.is_quiet else self.streams
+        count = self._steady.leading(edges, self.flows, self._restated, restless, streams)
         # the first tick after a flow's timeout reports it as over
         return count, min(until_ns, self.flows.over_ns(until_ns) + 1) if count else 0
+
+    @property
+    def has_streams(self) -> bool:
+        """Streams are known, or dialogues that may announce some: each tick must be looked at."""
+        return not self.streams.is_quiet
+
+    def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
+        """Of a tick within what `steady` has found: rows of streams and of their seconds that have
+        changed, where nothing else is to be told; see `StreamTable.look`. Nothing of it is told
+        any less by the next `tick`."""
+        return self.streams.look(now_ns)
 
     def _decode(self, batch: PacketBatch) -> Decoded:
         columns, slow = self._decoder.read(batch)

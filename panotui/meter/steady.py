@@ -17,16 +17,17 @@ from panotui.meter.flows.state import FIN, RST, SYN
 from panotui.meter.flows.table import FlowTable
 from panotui.meter.lanes import LANE_BULK
 from panotui.meter.restated import Restated, may_be_restated
+from panotui.meter.streams.table import StreamTable
 from panotui.meter.tcp.progress import odd, unsettled
 from panotui.meter.tcp.segments import collect
-from panotui.model import I64, SECOND, U64, Bool, PacketBatch
+from panotui.model import I32, I64, SECOND, U64, Bool, PacketBatch
 from panotui.wire.columns import SNAPPED, Columns
-from panotui.wire.protocols import TCP
+from panotui.wire.protocols import TCP, UDP
 
 # A connection that sends after a longer silence is news: whether a box has forgotten it, and
 # whether it is answered, depends on that moment.
 HUSH_NS = 8 * SECOND
-LOOKED_AT = 8_192  # packets examined at once: with more, the fixed cost of a second is small
+LOOKED_AT = 32_768  # packets examined at once: with more, the fixed cost of a second is small
 BYTES_A_SECOND = 8_000_000  # of a skipped second: less than any port counts as full
 SPOKEN_LEAST = 3  # packets each way, of a known conversation
 
@@ -34,8 +35,8 @@ SPOKEN_LEAST = 3  # packets each way, of a known conversation
 def plain_rows(batch: PacketBatch, decoded: Decoded) -> Bool:
     """Mask (n,) of the rows that may be skipped by their own content."""
     c = decoded.columns
-    plain: Bool = (c.protocol == TCP) & (c.hash != 0) & (c.fragment == 0)
-    plain &= (c.tcp_flags & (SYN | FIN | RST)) == 0
+    tcp = (c.protocol == TCP) & ((c.tcp_flags & (SYN | FIN | RST)) == 0)
+    plain: Bool = (tcp | (c.protocol == UDP)) & (c.hash != 0) & (c.fragment == 0)
     plain &= decoded.kinds == NONE
     plain[decoded.group_rows] = plain[decoded.slow] = False
     plain |= may_be_restated(decoded.kinds) & (c.hash == 0)
@@ -57,9 +58,17 @@ class Steady:
         self._odd_before: I64 = np.append(0, np.cumsum(~plain_rows(batch, decoded)))
         self._bytes: I64 = np.append(0, np.cumsum(batch.wire_length))
 
-    def leading(self, edges: list[int], flows: FlowTable, restated: Restated, restless: U64) -> int:
+    def leading(
+        self,
+        edges: list[int],
+        flows: FlowTable,
+        restated: Restated,
+        restless: U64,
+        streams: StreamTable | None,
+    ) -> int:
         """How many of the pieces between `edges` (rows of the batch, k + 1 of them) hold nothing
-        new, counted from the first. `restless`: ids of flows of which every packet is news.
+        new, counted from the first. `restless`: ids of flows of which every packet is news;
+        `streams`: None if none is known.
         """
         start = edges[0]
         rows = np.array(edges)
@@ -78,15 +87,22 @@ class Steady:
             first = min(first, LOOKED_AT)
         talk = np.flatnonzero(part.kinds[:first] == NONE)
         if len(talk):
-            going_on = _going_on(batch, part.columns, talk, flows, restless)
+            going_on = _going_on(batch, part.columns, talk, flows, restless, streams)
             if not going_on.all():
                 first = int(talk[going_on.argmin()])
         return int(np.searchsorted(rows[1 : count + 1], start + first, side="right"))
 
 
-def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restless: U64) -> Bool:
-    """Mask (k,) of the TCP rows (k,) of known conversations that merely continue. Rows behind an
-    unknown one are not checked.
+def _going_on(
+    batch: PacketBatch,
+    c: Columns,
+    rows: I64,
+    flows: FlowTable,
+    restless: U64,
+    streams: StreamTable | None,
+) -> Bool:
+    """Mask (k,) of the TCP and UDP rows (k,) of known conversations and streams that merely
+    continue. Rows behind an unknown one are not checked.
     """
     on: Bool = np.zeros(len(rows), np.bool_)
     slots = flows.find(c.hash[rows])
@@ -99,9 +115,13 @@ def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restl
     state = flows.state
     half = slots.astype(np.int64) * 2 + ~c.forward[rows]
     good = state.reported[slots] & (state.vlan[slots] == c.vlan[rows])
-    lanes = state.lane.take(slots, axis=0) == LANE_BULK
+    media = c.protocol[rows] == UDP
     spoken = state.packets.take(slots, axis=0) >= SPOKEN_LEAST
-    good &= (lanes & spoken).all(axis=1)
+    talks = ((state.lane.take(slots, axis=0) == LANE_BULK) & spoken).all(axis=1)
+    if media.any():
+        talks[media] = _streams_on(c, rows[media], slots[media], flows, streams)
+        talks[media] &= spoken.reshape(-1)[2 * np.flatnonzero(media) + ~c.forward[rows[media]]]
+    good &= talks
     good &= state.src_mac.reshape(-1)[half] == c.src_mac[rows]
     good &= state.dst_mac.reshape(-1)[half] == c.dst_mac[rows]
     good &= state.interface.reshape(-1)[half] == batch.interface[rows]
@@ -109,6 +129,7 @@ def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restl
         good &= ~np.isin(state.id[slots], restless)
     plain = np.zeros(len(batch), np.bool_)
     groups = flows.group(rows, slots)
+    plain[rows[media]] = True
     segments = collect(batch, c, groups)
     if segments is not None:
         off = odd(state, segments)
@@ -117,6 +138,17 @@ def _going_on(batch: PacketBatch, c: Columns, rows: I64, flows: FlowTable, restl
     plain[groups.rows] &= _soon(batch, groups, state.last_ns)
     on[: len(good)] = good & plain[rows]
     return on
+
+
+def _streams_on(
+    c: Columns, rows: I64, slots: I32, flows: FlowTable, streams: StreamTable | None
+) -> Bool:
+    """(k,) packets of UDP that are of known streams."""
+    if streams is None:
+        return np.zeros(len(rows), np.bool_)
+    state = flows.state
+    from_client = ~c.forward[rows] == state.client.take(slots)
+    return streams.goes_on(c, rows, slots, state.id.take(slots), from_client)
 
 
 def _soon(batch: PacketBatch, groups: Groups, last_ns: I64) -> Bool:

@@ -24,6 +24,7 @@ from panotui.model import (
     Delta,
     MeterSettings,
     PacketBatch,
+    Rows,
     Source,
     SourceCounters,
     SourceRecord,
@@ -130,6 +131,7 @@ class MeterPump(ABC):
         self._ticked_ns = 0
         self._nothing_new = False  # ... came since that tick; earlier ticks may be skipped
         self._let_pass_until = 0
+        self._looks = False  # there are streams: their rows are checked at each skipped tick
         self._passed: list[tuple[int, int]] = []  # ticks skipped since the last one, see `Delta`
         # A file reports missed packets without their time: no gap is known to be this tool's, and
         # the engine marks all that may be.
@@ -201,7 +203,7 @@ class MeterPump(ABC):
         self, batch: PacketBatch, parts: list[tuple[PacketBatch, I64]]
     ) -> Iterator[tuple[PacketBatch, I64]]:
         """The parts of a batch with the ticks before each. Seconds without anything new are merged
-        with the following part, and have no tick.
+        with the following part, and have no tick; with streams they stay parts of their own.
         """
         edges = [part.first_number - batch.first_number for part, _ in parts] + [len(batch)]
         ticks = [due for _, due in parts]
@@ -212,22 +214,33 @@ class MeterPump(ABC):
                 yield batch.slice(0, 0), due
             steady = self._steady_parts(edges, ticks, place)
             here, counted = place, self.meter.counters.packets - edges[place]
+            start = place
             place += 1
             while place < len(parts) and place <= here + steady:
+                if self._looks:
+                    yield batch.slice(edges[start], edges[place]), NO_TICKS
+                    start = place
                 ticks[place] = self._let_pass(ticks[place], counted + edges[place])
                 if len(ticks[place]):
                     break
                 if place == here + steady:
                     self._nothing_new, self._let_pass_until = False, 0
                 place += 1
-            yield batch.slice(edges[here], edges[place]), NO_TICKS
+            if edges[place] > edges[start]:
+                yield batch.slice(edges[start], edges[place]), NO_TICKS
 
     def _let_pass(self, ticks: I64, packets: int) -> I64:
         """Skip the ticks without anything to report; returns the rest. `packets`: counted until
         then.
         """
         left_out = int(np.searchsorted(ticks, self._let_pass_until))
-        self._passed += [(at, packets) for at in ticks[:left_out].tolist()]
+        for place, at in enumerate(ticks[:left_out].tolist()):
+            if self._looks:
+                seen = self.meter.look(at)
+                if seen is None or not self.streams_go_on(*seen, at):
+                    self._nothing_new, self._let_pass_until = False, 0
+                    return ticks[place:]
+            self._passed.append((at, packets))
         return ticks[left_out:]
 
     def _steady_parts(self, edges: list[int], ticks: list[I64], place: int) -> int:
@@ -235,7 +248,7 @@ class MeterPump(ABC):
         tick.
         """
         new, self._nothing_new = not self._nothing_new, False
-        self._let_pass_until = 0
+        self._let_pass_until, self._looks = 0, False
         if new or sum(missed(s.counters) for s in self.sources) > self._dropped:
             return 0
         until_ns, restless = self.settled()
@@ -248,6 +261,7 @@ class MeterPump(ABC):
         steady, until_ns = self.meter.steady(edges[place : last + 2], until_ns, restless)
         if steady:
             self._nothing_new, self._let_pass_until = True, until_ns
+            self._looks = self.meter.has_streams
         return steady
 
     def _look_for_loss(self, packets: int) -> None:
@@ -327,6 +341,10 @@ class MeterPump(ABC):
         """
         return 0, NO_FLOWS
 
+    def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
+        """Whether streams merely went on until a tick, so that nobody must look at it."""
+        return False
+
     @abstractmethod
     def count(self, batch: PacketBatch) -> None:
         """Note a delivered batch."""
@@ -371,6 +389,9 @@ class Pump(MeterPump):
     def settled(self) -> tuple[int, U64]:
         # functions called after each tick need each one
         return (0, NO_FLOWS) if self.on_tick else self.engine.settled()
+
+    def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
+        return self.engine.streams_go_on(rows, seconds, now_ns)
 
     def tell(self, delta: Delta) -> None:
         self._tell_source(delta.counters.malformed, again=False)

@@ -372,6 +372,12 @@ class StreamBook:
                 state.take_second(second, oldest)
         return new
 
+    def let_pass(self, passed: tuple[tuple[int, int], ...]) -> None:
+        """Learn from ticks, (time, packets) each, at which streams merely went on."""
+        for now_ns, _ in passed:
+            for state in self.streams.values():
+                state.learn_rate(now_ns)
+
     def _keep_newest(self, way: tuple[int, int, int]) -> None:
         """A camera that restarts each second must not fill the book with ended streams."""
         same = [s for s in self.streams.values() if s.way == way]

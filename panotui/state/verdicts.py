@@ -138,7 +138,8 @@ class VerdictBook:
     def unsettled(self) -> Bool:
         """(n,) slots of flows whose every row may change a verdict, or counts for a violation."""
         flows = self.flows
-        waiting = ~flows.final | ~flows.judged_answered | flows.rename
+        answered = flows.rows["packets_in"] > 0  # who has no answer yet, is judged when one comes
+        waiting = ~flows.final | (answered & ~flows.judged_answered) | flows.rename
         unsettled: Bool = flows.live & (waiting | (flows.verdict == VIOLATION))
         return unsettled
 

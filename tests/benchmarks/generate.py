@@ -1,9 +1,10 @@
 """Writes capture files for the benchmarks: fast, and the same for the same arguments.
 
 `small`: 60-byte frames, half UDP and half TCP, in 20,000 two-way flows (TCP in order, acknowledged,
-opened by a handshake). `rtp`: 1250-byte RTP of 80 camera streams. `mixed`: three of ten packets of
-the first kind, seven of the second. `segments`: TCP of 1448 bytes like noise, of 40 connections in
-bursts of 12. `middle`: 60-byte TCP segments of 20,000 connections that were
+opened by a handshake). `rtp`: 1250-byte RTP of 80 camera streams, whose time stamps run as time
+does at 20,000 packets a second only; `cameras`: the same of 8, at any rate. `mixed`: three of ten
+packets of the first kind, seven of the second. `segments`: TCP of 1448 bytes like noise, of 40
+connections in bursts of 12. `middle`: 60-byte TCP segments of 20,000 connections that were
 open before, their bytes like noise; `kept`: the same of 20. `connections`: TCP connections of four
 packets, the handshake and 6 bytes; `hellos`: the same, but the fourth packet is a TLS hello.
 Packets come at `rate` a second of packet time.
@@ -19,7 +20,9 @@ import numpy as np
 
 START_NS = 1_760_000_000_000_000_000
 BLOCK = 1 << 18
-KINDS = ("small", "rtp", "mixed", "segments", "middle", "kept", "connections", "hellos")
+KINDS = (
+    "small", "rtp", "cameras", "mixed", "segments", "middle", "kept", "connections", "hellos",
+)  # fmt: skip
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
 
 
@@ -223,14 +226,18 @@ class Connections:
 
 
 class Rtp:
-    """1250-byte RTP: 80 cameras, 25 frames a second of clock each, in order and complete."""
+    """1250-byte RTP: 80 cameras, pictures of `step` ticks of clock (25 a second), in order and
+    complete."""
 
     size = 1250
 
-    def __init__(self, streams: int = 80, seed: int = 2, picture: int = 10) -> None:
+    def __init__(
+        self, streams: int = 80, seed: int = 2, picture: int = 10, step: int = 3600
+    ) -> None:
         self.random = np.random.default_rng(seed)
         self.streams = streams
         self.picture = picture  # packets of one
+        self.step = step
         self.sent = np.zeros(streams, np.int64)
         self.turn = 0
 
@@ -247,7 +254,7 @@ class Rtp:
         frames[:, 42] = 0x80
         frames[:, 43] = np.where(place == self.picture - 1, 0x80, 0) | 96
         _put16(frames, 44, step & 0xFFFF)
-        _put32(frames, 46, (picture * 3600 + stream * 1000) & 0xFFFFFFFF)
+        _put32(frames, 46, (picture * self.step + stream * 1000) & 0xFFFFFFFF)
         _put32(frames, 50, 0x5EED0000 + stream)
         key = picture % 50 == 0
         frames[:, 54] = np.where(key, 0x7C, 0x5C)  # FU-A
@@ -303,10 +310,19 @@ def _records(frames: np.ndarray, times_ns: np.ndarray) -> np.ndarray:
     return out
 
 
+def in_time(rate: float, streams: int = 8) -> Rtp:
+    """Cameras that together send so many packets a second, about 25 pictures a second each, with
+    stamps that run as time does."""
+    picture = max(1, round(rate / streams / 25))
+    return Rtp(streams, picture=picture, step=round(90_000 * picture * streams / rate))
+
+
 def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> None:
     """Write `packets` packets of a kind to a pcap file."""
     of_middle = {"middle": 20_000, "kept": 20}
     small, rtp = Middle(of_middle[kind]) if kind in of_middle else Small(), Rtp()
+    if kind == "cameras":
+        rtp = in_time(rate)
     segments, connections = Segments(), Connections(kind == "hellos")
     random = np.random.default_rng(3)
     done = 0
@@ -334,7 +350,8 @@ def write(path: Path, kind: str, packets: int, rate: float = 1_000_000.0) -> Non
             elif kind in ("connections", "hellos"):
                 file.write(connections.records(n, times))
             else:
-                frames = {"rtp": rtp, "segments": segments}.get(kind, small).block(n)
+                of_kind = {"rtp": rtp, "cameras": rtp, "segments": segments}
+                frames = of_kind.get(kind, small).block(n)
                 file.write(_records(frames, times).data)
             done += n
 

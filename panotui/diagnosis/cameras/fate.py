@@ -14,7 +14,7 @@ from msgspec import Struct
 from panotui.diagnosis.cameras.words import stream_anchor, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule, clock_text, evidence
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import SECOND, AnyMessage, StreamGap
+from panotui.model import NEVER, SECOND, AnyMessage, StreamGap
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import let_go
 from panotui.state.streams import LIMITS as STREAM_LIMITS
@@ -55,6 +55,9 @@ class FateRule(Rule):
         if isinstance(message, StreamGap) and message.where == "path":
             key = stream_key(facts.meter, message.stream)
             self._bursts.append(_Burst(message.time_ns, message.packet, message.lost, key))
+
+    def steady_ns(self, facts: Facts) -> int:
+        return NEVER if not self._bursts else facts.now_ns
 
     def tick(self, facts: Facts) -> list[Observation]:
         oldest = facts.now_ns - STREAM_LIMITS.loss_window_s * SECOND

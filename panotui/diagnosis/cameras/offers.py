@@ -22,6 +22,7 @@ class OfferRule(Rule):
     """See the module."""
 
     of_cameras = True
+    lasting = frozenset(("stream-codec", "stream-multi-reader"))
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []

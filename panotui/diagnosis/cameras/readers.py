@@ -24,6 +24,9 @@ class SlowReaders:
     def __init__(self) -> None:
         self._stuck: OrderedDict[tuple[str, str], tuple[int, int, EvidenceRecord]] = OrderedDict()
 
+    def __bool__(self) -> bool:
+        return bool(self._stuck)
+
     def take(self, facts: Facts) -> None:
         """Store those of this tick."""
         if facts.changed is None or not facts.camera_streams:

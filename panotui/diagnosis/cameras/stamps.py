@@ -24,6 +24,11 @@ class StampClocks:
     def __init__(self) -> None:
         self._since: OrderedDict[str, int] = OrderedDict()
 
+    def are_settled(self, now_ns: int) -> bool:
+        """Whether each clock that runs wrong has done so for long enough to be told of."""
+        longest_ns = max(LIMITS.off_s) * SECOND
+        return all(now_ns - since > longest_ns for since in self._since.values())
+
     def runs_wrong(self, watched: Watched) -> bool:
         """Whether the clock of the stamps has run too slow or too fast for a while.
 

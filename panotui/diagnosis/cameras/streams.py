@@ -18,7 +18,7 @@ from panotui.diagnosis.cameras.stream_events import Events, Memory, Watched
 from panotui.diagnosis.cameras.words import About, about, stream_anchor, stream_subject, whose
 from panotui.diagnosis.facts import Facts, Observation, Rule
 from panotui.diagnosis.thresholds import thresholds
-from panotui.model import AnyMessage, StreamFreeze, StreamGap, StreamRestart
+from panotui.model import NEVER, AnyMessage, StreamFreeze, StreamGap, StreamRestart
 from panotui.state.camera import Camera
 from panotui.state.camera_streams import is_another_readers
 from panotui.state.streams import StreamState, media_of, stream_key
@@ -33,6 +33,7 @@ class StreamRule(Rule):
     receiver-slow."""
 
     of_cameras = True
+    lasting = frozenset(("stream-gop", "stream-timestamps"))
     hears = frozenset((StreamGap, StreamRestart, StreamFreeze))
 
     def __init__(self) -> None:
@@ -48,6 +49,10 @@ class StreamRule(Rule):
         while len(self._events) > STREAMS_MAX:
             self._events.popitem(last=False)
         events.take(message)
+
+    def steady_ns(self, facts: Facts) -> int:
+        settled = not self._readers and self._clocks.are_settled(facts.now_ns)
+        return NEVER if settled else facts.now_ns
 
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []

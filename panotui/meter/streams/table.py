@@ -43,6 +43,7 @@ from panotui.model import (
     MeterSettings,
     PacketBatch,
     Rows,
+    RtcpReport,
     StreamRestart,
 )
 from panotui.wire.columns import Columns
@@ -95,6 +96,7 @@ class StreamTable:
         self._last_rows: list[Rows] = []
         self._last_seconds: list[Rows] = []
         self._now_ns = 0
+        self._looked_ns = 0  # the newest tick that was looked at, see `look`
 
     def _lane(self, tcp: bool) -> Lane:
         return self._rtsp if tcp else self._udp
@@ -606,8 +608,31 @@ class StreamTable:
         """
         return not (len(self._known) or self._connections.by_flow or self._waiting or self._apps)
 
+    def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
+        """The tick that ends at `now_ns`, if nothing is to be told of it but the rows of streams
+        that go on: these rows and those of their seconds, which are told with a later one. None:
+        it must be told of."""
+        self.tick(now_ns)
+        self._looked_ns = now_ns
+        told = len(self._last_seconds)
+        self._close_seconds()
+        messages = (*self._messages, *self._state.messages)
+        if self._apps or self._last_rows or not all(type(m) is RtcpReport for m in messages):
+            return None
+        parts = self._last_seconds[told:]
+        seconds = np.concatenate(parts) if parts else np.zeros(0, STREAM_SECOND_DTYPE)
+        return self.metrics.rows(np.flatnonzero(self._state.changed)), seconds
+
+    def goes_on(
+        self, columns: Columns, rows: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
+    ) -> Bool:
+        """(n,) UDP packets `rows` of streams that are known, and of their reports."""
+        return self._udp.goes_on(columns, rows, slot, flow_id, from_client)
+
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""
+        if now_ns == self._looked_ns:
+            return
         self._now_ns = max(self._now_ns, now_ns)
         self.measure()
         self.metrics.tick(now_ns)

@@ -89,6 +89,22 @@ class UdpMedia:
         rows = np.flatnonzero((carriers.flow[place] == flow_id) & (carriers.stream[place] >= 0))
         return rows, carriers.stream[place[rows]].astype(np.int64)
 
+    def goes_on(
+        self, columns: Columns, rows: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
+    ) -> Bool:
+        """(n,) rows that are packets of a carrier's newest stream, or reports where those come."""
+        place = slot.astype(np.int64) * 2 + from_client
+        carriers = self.carriers
+        carriers.reserve(int(place.max()) + 1)
+        first, second = columns.transport[0].take(rows), columns.transport[1].take(rows)
+        plain: Bool = ((first >> np.uint64(16)).astype(np.uint16) & LOOK) == carriers.look[place]
+        plain &= second.astype(np.uint32) == carriers.ssrc[place]
+        plain &= columns.payload_captured.take(rows) >= WORD_BYTES
+        plain &= carriers.stream[place] >= 0
+        plain |= carriers.kind[place] == RTCP
+        plain &= carriers.flow[place] == flow_id
+        return plain
+
     # ------------------------------------------------------------ packets
 
     def read(
