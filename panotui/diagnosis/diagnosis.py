@@ -115,6 +115,14 @@ class Diagnosis:
             self._hide(facts.now_ns)
             self._announce()
 
+    def restate(self, facts: Facts) -> None:
+        """Ask the rules anew whose findings have lasted while ticks were let pass, as of the newest
+        of these, `facts.now_ns`: what they say of it stands if they say nothing more."""
+        for rule in self.rules:
+            if rule.lasting and self._standing.get(rule):
+                taken = (self._take(_anchored(seen, facts), facts) for seen in rule.tick(facts))
+                self._standing[rule] = tuple(key for key in taken if key)
+
     def _note_fleeting(self, rule: Rule, found: list[Observation]) -> None:
         if all(seen.id in rule.lasting for seen in found):
             self._fleeting.discard(rule)

@@ -200,6 +200,7 @@ class Engine:
         self.facts.passed = delta.passed
         self.facts.before_ns = delta.passed[-1][0] if delta.passed else self._last_tick_ns
         if delta.passed:
+            self._passing.restate(delta)
             self.diagnosis.let_pass(delta.passed[-1][0])
         for message in delta.messages:
             self._hearing.tell(message, meter)

@@ -7,7 +7,7 @@ import numpy as np
 from panotui.diagnosis.cameras.going_on import GoingOn, going_on
 from panotui.diagnosis.diagnosis import Diagnosis
 from panotui.diagnosis.facts import Facts
-from panotui.model import STREAM_DTYPE, U64, Delta, MeterCounters, Rows
+from panotui.model import SECOND, STREAM_DTYPE, U64, Delta, MeterCounters, Rows, RtcpReport
 from panotui.state.tracking import ConnectionTracking
 from panotui.state.verdicts import VerdictBook
 
@@ -78,3 +78,18 @@ class Passing:
         if self._streams is None:
             return not (len(rows) or len(seconds))
         return self._streams.go_on(rows, seconds, now_ns)
+
+    def restate(self, delta: Delta) -> None:
+        """Bring what lasted while streams went on to the newest tick that was let pass."""
+        streams, self._streams = self._streams, None
+        if streams is None:
+            return
+        facts, now_ns = self._facts, self._facts.now_ns
+        facts.now_ns = at_ns = delta.passed[-1][0]
+        known = delta.stream_seconds["second"] < at_ns // SECOND
+        facts.streams.update(delta.meter, streams.rows, delta.stream_seconds[known], at_ns)
+        for message in delta.messages:
+            if isinstance(message, RtcpReport) and message.time_ns < at_ns:
+                self._diagnosis.observe(message, facts)
+        self._diagnosis.restate(facts)
+        facts.now_ns = now_ns

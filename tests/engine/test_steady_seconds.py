@@ -9,9 +9,8 @@ import pytest
 
 from panotui.diagnosis.thresholds import thresholds
 from panotui.meter.steady import HUSH_NS
-from panotui.model import SECOND, U64, Delta
-from panotui.report.analysis import analysis
-from panotui.runtime.pump import LET_PASS_NS, NO_FLOWS, Pump
+from panotui.model import SECOND
+from panotui.runtime.pump import LET_PASS_NS
 from panotui.state.streams import REST_NS
 from tests.benchmarks import site_day
 from tests.diagnosis.wire import (
@@ -25,6 +24,7 @@ from tests.diagnosis.wire import (
     Wire,
     arp_packet,
 )
+from tests.engine.looking import answers_alike
 from tests.made_up import APPLIANCE, CAMERA, site
 
 HOST = "s3.us-east-1.amazonaws.com"
@@ -124,35 +124,9 @@ def test_the_answer_is_that_of_looking_at_each(
     scene: Any, camera: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`camera`: the site has one, which is at rest."""
-    passed: list[int] = []
-    tell = Pump.tell
-
-    def telling(self: Pump, delta: Delta) -> None:
-        passed.extend(at for at, _ in delta.passed)
-        tell(self, delta)
-
-    def answer() -> dict[str, Any]:
-        wire = Wire()
-        scene(wire)
-        told: dict[str, Any] = analysis(wire.watch(site() if camera else site(camera=[])))
-        return told
-
-    def settled(self: Pump) -> tuple[int, U64]:
-        return self.engine.settled()  # although the scene's own clock is called after each tick
-
-    monkeypatch.setattr(Pump, "tell", telling)
-    monkeypatch.setattr(Pump, "settled", settled)
-    together = answer()
+    passed = answers_alike(scene, site() if camera else site(camera=[]), monkeypatch)
     assert len(passed) > 10
     assert all(at % SECOND == 0 for at in passed)
-
-    def each(self: Pump) -> tuple[int, U64]:
-        return 0, NO_FLOWS
-
-    monkeypatch.setattr(Pump, "settled", each)
-    passed.clear()
-    assert answer() == together
-    assert not passed
 
 
 def test_what_counts_as_silence_is_longer_than_what_is_let_pass() -> None:

@@ -63,6 +63,7 @@ class GoingOn:
     def __init__(self, streams: list[StreamState], rows: Rows, facts: Facts) -> None:
         """`rows` (n,) are those of that tick, of the same streams in the same order."""
         now_s = facts.now_ns // SECOND
+        self.rows = rows  # of the newest tick at which they went on
         self._ids = rows["id"].copy()
         self._order: I64 = np.argsort(self._ids)
         self._held = _held(rows)
@@ -125,7 +126,10 @@ class GoingOn:
         if (uneven & shown).any() or int(seconds["bytes"].sum()) > self._port_bytes:
             return False
         np.maximum.at(self._most, place, seconds["frames"])
-        return self._rows_go_on(rows, now_ns)
+        if not self._rows_go_on(rows, now_ns):
+            return False
+        self.rows = rows
+        return True
 
     def _late_ms(self, rows: Rows) -> F64:
         """(n,) the longest time between two packets that is no lateness yet."""

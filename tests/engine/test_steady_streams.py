@@ -1,0 +1,181 @@
+"""Seconds in which streams merely go on are told of together, and the answer is that of looking at
+each: whatever happens to a stream, it is told as if each second had been looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from panotui.model import SECOND
+from tests.benchmarks import site_day
+from tests.diagnosis.wire import Rtsp, Wire
+from tests.engine.looking import answers_alike
+from tests.engine.test_steady_seconds import kept_alive
+from tests.made_up import START, site
+
+USUAL: dict[str, Any] = {"fps": 25.0, "packets": 1, "size": 300, "key_every": 50}
+Happens = Callable[[Wire, Rtsp], None]
+
+
+def played(wire: Wire, happens: Happens, until: int = 150, **kind: Any) -> None:
+    """A camera is played, something happens, and all the time its reader sends reports."""
+    camera = Rtsp(wire, **kind).play(0.6)
+    happens(wire, camera)
+    for at in range(3, until, 5):
+        camera.receiver_report(at + 0.62)
+
+
+def whole(wire: Wire, camera: Rtsp) -> None:
+    """Pictures and nothing else."""
+    camera.media(1.0, 100.0, **USUAL)
+
+
+def loses(wire: Wire, camera: Rtsp) -> None:
+    """Six packets are lost in the middle."""
+    camera.media(1.0, 130.0, **USUAL,
+                 lose=(1253, 1254, 1270, 1271, 1290, 1291))  # fmt: skip
+
+
+def loses_one(wire: Wire, camera: Rtsp) -> None:
+    camera.media(1.0, 110.0, **USUAL, lose=(1253,))
+
+
+def stops(wire: Wire, camera: Rtsp) -> None:
+    camera.media(1.0, 60.35, **USUAL)
+
+
+def stands_still(wire: Wire, camera: Rtsp) -> None:
+    """For five seconds nothing comes, and then it goes on."""
+    camera.media(1.0, 60.35, **USUAL)
+    camera.stamp += 5 * 90_000
+    camera.media(65.4, 90.0, **USUAL)
+
+
+def slows_down(wire: Wire, camera: Rtsp) -> None:
+    camera.media(1.0, 60.0, **USUAL)
+    camera.media(60.0, 110.0, fps=15.0, packets=1, size=300, key_every=30)
+
+
+def grows_fast(wire: Wire, camera: Rtsp) -> None:
+    """More pictures a second than before, and then as many as at first."""
+    camera.media(1.0, 60.0, **USUAL)
+    camera.media(60.0, 110.0, fps=35.0, packets=1, size=300, key_every=70)
+    camera.media(110.0, 150.0, **USUAL)
+
+
+def few_key_frames(wire: Wire, camera: Rtsp) -> None:
+    """Key frames come ever 2 s, then each 14 s, then each 2 s."""
+    camera.media(1.0, 51.0, **USUAL)
+    camera.media(51.0, 121.0, fps=25.0, packets=1, size=300, key_every=350)
+    camera.media(121.0, 150.0, **USUAL)
+
+
+def tiny_pictures(wire: Wire, camera: Rtsp) -> None:
+    """The picture stands: nothing but tiny frames, without a key frame."""
+    camera.media(1.0, 60.0, fps=25.0, packets=1, size=600, key_every=50)
+    camera.media(60.0, 90.0, fps=25.0, packets=1, size=8, key_every=10_000)
+    camera.media(90.0, 110.0, fps=25.0, packets=1, size=600, key_every=50)
+
+
+def uneven(wire: Wire, camera: Rtsp) -> None:
+    """Pictures come by turns early and late."""
+    camera.media(1.0, 60.0, **USUAL)
+    for n in range(625):
+        at = 60.0 + n * 0.04 + n % 8 // 4 * 0.12
+        camera.media(at, at + 0.001, fps=25.0, packets=1, size=300, key_every=1)
+    camera.media(85.0, 110.0, **USUAL)
+
+
+def stamps_run_wrong(wire: Wire, camera: Rtsp) -> None:
+    """The clock of its stamps runs a tenth too fast from the middle on."""
+    camera.media(1.0, 60.0, **USUAL)
+    for n in range(2_250):
+        at = 60.0 + n * 0.04
+        camera.media(at, at + 0.001, fps=22.7, packets=1, size=300, key_every=1)
+
+
+def starts_anew(wire: Wire, camera: Rtsp) -> None:
+    """Numbers and stamps begin again."""
+    camera.media(1.0, 60.0, **USUAL)
+    camera.sequence, camera.stamp = 40_000, 7
+    camera.media(60.0, 100.0, **USUAL)
+
+
+def another_source(wire: Wire, camera: Rtsp) -> None:
+    """Another SSRC takes over, in the middle of a second."""
+    camera.media(1.0, 60.45, **USUAL)
+    camera.ssrc += 1
+    camera.sequence = 900
+    camera.media(60.55, 100.0, **USUAL)
+
+
+def is_kept_alive(wire: Wire, camera: Rtsp) -> None:
+    """By requests."""
+    whole(wire, camera)
+    for at in range(10, 100, 30):
+        camera.say(at + 0.35, "GET_PARAMETER", asks="Session: 77\r\n")
+
+
+def is_torn_down(wire: Wire, camera: Rtsp) -> None:
+    camera.media(1.0, 60.0, **USUAL)
+    camera.say(60.2, "TEARDOWN", asks="Session: 77\r\n")
+    kept_alive(wire, 90)
+
+
+def beside_the_cloud(wire: Wire, camera: Rtsp) -> None:
+    whole(wire, camera)
+    kept_alive(wire, 100)
+    site_day.kept_alive(site_day.opened(wire, 40.0, 2, 40_077), 47.0)
+
+
+def beside_another(wire: Wire, camera: Rtsp) -> None:
+    """Another camera starts, loses and stops beside it."""
+    camera.media(1.0, 110.0, **USUAL)
+    other = Rtsp(wire, 40_500, address="10.0.0.77", camera_mac="02:00:00:00:01:77", ports=6100)
+    other.play(40.1).media(40.5, 90.0, fps=20.0, packets=1, size=300, key_every=40,
+                           lose=(300, 301, 302, 303, 304, 305, 306))  # fmt: skip
+
+
+def a_host_asks(wire: Wire, camera: Rtsp) -> None:
+    """Names are asked for now and then."""
+    whole(wire, camera)
+    for at in range(20, 100, 16):
+        wire.ask(at + 0.4, f"h{at}.example", "93.184.216.34")
+
+
+HAPPENS: list[Happens] = [
+    whole, loses, loses_one, stops, stands_still, slows_down, grows_fast, few_key_frames,
+    tiny_pictures, uneven, stamps_run_wrong, starts_anew, another_source, is_kept_alive,
+    is_torn_down, beside_the_cloud, beside_another, a_host_asks,
+]  # fmt: skip
+
+
+STRANGE = [whole, loses, few_key_frames, stamps_run_wrong]
+
+
+@pytest.mark.parametrize(
+    ("happens", "known"), [*((h, True) for h in HAPPENS), *((h, False) for h in STRANGE)]
+)
+def test_the_answer_is_that_of_looking_at_each(
+    happens: Happens, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`known`: the site file names the camera and the appliance."""
+    passed = answers_alike(
+        lambda wire: played(wire, happens), site() if known else site(camera=[]), monkeypatch
+    )
+    assert len(passed) > 5
+    assert all(at % SECOND == 0 for at in passed)
+
+
+def test_a_second_that_loses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = answers_alike(lambda wire: played(wire, loses_one), site(), monkeypatch)
+    told = START + 52 * SECOND  # packet 1253 of 25 a second, which began in the second one
+    assert told - SECOND in passed
+    assert told not in passed
+
+
+def test_streams_inside_tcp_are_looked_at_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = answers_alike(lambda wire: played(wire, whole, tcp=True), site(), monkeypatch)
+    assert not scene
