@@ -1,4 +1,4 @@
-"""How much work three fixed inputs are, counted in calls instead of in time.
+"""How much work four fixed inputs are, counted in calls instead of in time.
 
 `python -m tests.benchmarks.counts`: a line an input, calls of Python and C functions between the
 first packet and the finished answer, and what `counts.toml` expects. A call of numpy costs about
@@ -34,6 +34,11 @@ def cameras(path: Path) -> None:
     write_cameras(path, 20.0)
 
 
+def streams(path: Path) -> None:
+    """Eight streams of few packets for a minute, of which nothing is to be told but at first."""
+    generate.write(path, "cameras", 60 * 246, 246.0)
+
+
 def site(path: Path) -> None:
     """Two minutes of a quiet site, and an hour in which next to nothing comes."""
     site_day.write(path, 120)
@@ -46,7 +51,9 @@ def dense(path: Path) -> None:
     generate.write(path, "small", 50_000)
 
 
-INPUTS: dict[str, Callable[[Path], None]] = {"cameras": cameras, "site": site, "dense": dense}
+INPUTS: dict[str, Callable[[Path], None]] = {
+    "cameras": cameras, "streams": streams, "site": site, "dense": dense,
+}  # fmt: skip
 
 
 def calls(path: Path) -> int:

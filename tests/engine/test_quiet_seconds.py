@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from panotui.engine.engine import Engine
+from panotui.engine.passing import Passing
 from panotui.report.analysis import analysis
 from tests.diagnosis.wire import CLOUD, ETH1, GATEWAY, Wire, arp_packet
 from tests.made_up import site
@@ -66,7 +67,7 @@ def test_the_answer_is_that_of_looking_each_second(
     monkeypatch.setattr(Engine, "_let_pass", counting)
     waited = answer()
     assert len(passed) > 150
-    monkeypatch.setattr(Engine, "_next_due", lambda self, now: 0)
+    monkeypatch.setattr(Passing, "quiet_until", lambda self, now, *, streaming=False: 0)
     passed.clear()
     assert answer() == waited
     assert not passed
