@@ -187,13 +187,11 @@ class Meter:
 
     @property
     def has_streams(self) -> bool:
-        """Streams are known, or dialogues that may announce some: each tick must be looked at."""
+        """Streams are known, or dialogues that may announce some."""
         return not self.streams.is_quiet
 
     def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
-        """Of a tick within what `steady` has found: rows of streams and of their seconds that have
-        changed, where nothing else is to be told; see `StreamTable.look`. Nothing of it is told
-        any less by the next `tick`."""
+        """See `StreamTable.look`; for ticks within the pieces that `steady` found."""
         return self.streams.look(now_ns)
 
     def _decode(self, batch: PacketBatch) -> Decoded:

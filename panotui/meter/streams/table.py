@@ -79,6 +79,7 @@ class StreamTable:
         self._reports = RtcpReports(self._state, self._known, self._messages.append)
         ports = Ports()
         self._udp = UdpMedia(ports, self._known, self._probation, self._reports, self._mark)
+        self.goes_on = self._udp.goes_on
         self._signalling = Signalling(
             settings.rtsp_connections_max,
             ports,
@@ -609,9 +610,8 @@ class StreamTable:
         return not (len(self._known) or self._connections.by_flow or self._waiting or self._apps)
 
     def look(self, now_ns: int) -> tuple[Rows, Rows] | None:
-        """The tick that ends at `now_ns`, if nothing is to be told of it but the rows of streams
-        that go on: these rows and those of their seconds, which are told with a later one. None:
-        it must be told of."""
+        """The rows of streams and of their seconds that changed by the tick at `now_ns`, if there
+        is nothing else to report. A later tick reports them as well."""
         self.tick(now_ns)
         self._looked_ns = now_ns
         told = len(self._last_seconds)
@@ -622,12 +622,6 @@ class StreamTable:
         parts = self._last_seconds[told:]
         seconds = np.concatenate(parts) if parts else np.zeros(0, STREAM_SECOND_DTYPE)
         return self.metrics.rows(np.flatnonzero(self._state.changed)), seconds
-
-    def goes_on(
-        self, columns: Columns, rows: I64, slot: I64 | I32, flow_id: U64, from_client: Bool
-    ) -> Bool:
-        """(n,) UDP packets `rows` of streams that are known, and of their reports."""
-        return self._udp.goes_on(columns, rows, slot, flow_id, from_client)
 
     def tick(self, now_ns: int) -> None:
         """Once a second of packet time."""
