@@ -65,6 +65,7 @@ class CameraOffers(Table, frozen=True):
     """Of `diagnosis.cameras.offers`."""
 
     read_lately_s: WholeSeconds
+    left_times: Count
 
 
 class CameraPace(Table, frozen=True):
@@ -138,6 +139,7 @@ class CameraStamps(Table, frozen=True):
     compared_s: WholeSeconds
     off_s: tuple[float, float]
     jumped_s: WholeSeconds
+    backlog_rate: float
 
 
 class CameraStreams(Table, frozen=True):

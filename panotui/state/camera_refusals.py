@@ -41,6 +41,7 @@ class Refusal(Struct):
     offered: tuple[str, ...] = ()  # by a 401: "Digest", "Digest SHA-256", "Basic"
     times: int = 1
     seen: deque[EvidenceRecord] = field(default_factory=lambda: deque(maxlen=8))
+    stale: bool = False  # the login is rejected as out of date, again and again
 
 
 class Wrong(Struct):
@@ -59,6 +60,7 @@ class Refusals:
         self._found: OrderedDict[tuple[str, str, str], Refusal] = OrderedDict()
         self.wrong: OrderedDict[str, Wrong] = OrderedDict()  # refused passwords by client
         self.took: OrderedDict[str, int] = OrderedDict()  # when a client's password was accepted
+        self._stale: OrderedDict[str, int] = OrderedDict()  # 401 "stale" in a row, by client
         self._challenged: OrderedDict[str, EvidenceRecord] = OrderedDict()  # the previous 401
 
     def __iter__(self) -> Iterator[Refusal]:
@@ -89,8 +91,16 @@ class Refusals:
             del self._found[key]
 
     def _refused(self, session: Session, asked: Asked, message: RtspMessage) -> None:
+        client = session.client
+        stale = asked.status == 401 and bool(session.auth_sent) and message.stale
+        if stale:
+            self._stale[client] = self._stale.get(client, 0) + 1
+            while len(self._stale) > REFUSALS_MAX:
+                self._stale.popitem(last=False)
+        stale = stale and self._stale[client] >= LIMITS.stale_times
         challenge = (
             asked.status == 401
+            and not stale
             and (not session.auth_sent or message.stale)
             and message.carrier != "http"
         )
@@ -98,8 +108,8 @@ class Refusals:
             return  # a keep-alive: part of the session only
         if asked.method == "SETUP" and asked.url in session.set_up and not challenge:
             return  # requested a second time, in vain
-        client = session.client
-        if asked.status == 401 and not challenge:
+        wrong = asked.status == 401 and not challenge and not stale
+        if wrong:
             now_ns = asked.answered_ns
             wrong = self.wrong.setdefault(client, Wrong(0, now_ns, now_ns))
             wrong.times, wrong.last_ns = wrong.times + 1, now_ns
@@ -123,9 +133,11 @@ class Refusals:
             )  # fmt: skip
             if old is not None and not challenge:
                 known.first_ns = old.first_ns
-            if asked.status == 401 and not challenge:
+            if wrong:
                 known.times = self.wrong[client].times
-            if asked.status == 401 and not challenge and client in self._challenged:
+            if stale:
+                known.stale, known.times = True, self._stale[client]
+            if (wrong or stale) and client in self._challenged:
                 known.seen.append(self._challenged.pop(client))
         piece = EvidenceRecord(
             time_ns=asked.answered_ns,
@@ -133,7 +145,7 @@ class Refusals:
             text=f"{asked.told} to {asked.method} of {client}",
         )
         known.seen.append(piece)
-        if asked.status == 401 and not challenge:
+        if wrong:
             self.wrong[client].seen.append(piece)
         self._found[key] = known
         while len(self._found) > REFUSALS_MAX:
@@ -157,6 +169,7 @@ class Refusals:
             del self._found[key]
         if rung:
             self.wrong.pop(client, None)
+            self._stale.pop(client, None)
             if session.auth_sent:
                 self.took[client] = asked.answered_ns
                 while len(self.took) > REFUSALS_MAX:

@@ -69,6 +69,7 @@ class CameraRefusals(Table, frozen=True):
     forgotten_ns: Nanoseconds
     passed_by_ns: Nanoseconds
     played_lately_ns: Nanoseconds
+    stale_times: Count
     locked_ns: Nanoseconds
     locking_times: Count
 

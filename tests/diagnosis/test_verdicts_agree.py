@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from panotui.commands.summary import summary
 from panotui.engine.engine import Engine
-from panotui.model import Site, Snapshot
+from panotui.model import SECOND, Delta, Site, Snapshot
 from panotui.runtime.pump import Pump
 from panotui.site.file import load_site
 from panotui.sources import open_file
@@ -16,9 +18,16 @@ from tests.captures import DATA, capture, captures
 from tests.diagnosis.met.run import observed
 from tests.diagnosis.met.truth import SCENES
 from tests.field.cases import all_cases, name
+from tests.situations import SITUATIONS, cameras
 
 FIELD = DATA / "field"
 OVER = ("by its reader",)  # its own doing
+AHEAD_S = 4
+BRIEF = [
+    name
+    for name, one in SITUATIONS.items()
+    if one.build.__module__ == cameras.__name__ and "day" not in one.text
+]
 
 
 def of_file(path: str, site: Site) -> Snapshot:
@@ -58,9 +67,42 @@ def differences(shot: Snapshot) -> list[str]:
     return out
 
 
+@pytest.fixture
+def each_second(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What differed in any second, once asked; a state may be ahead of its finding for a while."""
+    apply = Engine.apply
+    seen: dict[str, set[int]] = {}
+
+    def applied(engine: Engine, delta: Delta, *, tick: bool = True) -> None:
+        apply(engine, delta, tick=tick)
+        if tick:
+            for one in differences(engine.snapshot()):
+                key = one.partition(" (")[0] if one.startswith("no finding") else one
+                seen.setdefault(key, set()).add(engine.now_ns // SECOND)
+
+    monkeypatch.setattr(Engine, "apply", applied)
+    return lambda: [
+        one
+        for one, seconds in seen.items()
+        if not one.startswith("no finding") or len(seconds) > AHEAD_S
+    ]
+
+
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_scenes_cameras_are_called_what_their_findings_say(scene: str) -> None:
+def test_a_scenes_cameras_are_called_what_their_findings_say_in_every_second(
+    scene: str, each_second: Callable[[], list[str]]
+) -> None:
     _, engine = observed(SCENES[scene], True)
+    assert each_second() == []
+    assert differences(engine.snapshot()) == []
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_situations_cameras_are_called_what_their_findings_say_in_every_second(
+    name: str, each_second: Callable[[], list[str]]
+) -> None:
+    engine = SITUATIONS[name].watch()
+    assert each_second() == []
     assert differences(engine.snapshot()) == []
 
 

@@ -1,9 +1,10 @@
-"""What a camera offers, and its readers: stream-codec, stream-multi-reader."""
+"""What a camera offers, and its readers: stream-codec, stream-multi-reader, rtsp-unfinished."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from panotui.diagnosis.cameras.unfinished import unfinished
 from panotui.diagnosis.cameras.words import about, subject_of
 from panotui.diagnosis.facts import Facts, Observation, Rule, evidence
 from panotui.diagnosis.thresholds import thresholds
@@ -27,7 +28,8 @@ class OfferRule(Rule):
     def tick(self, facts: Facts) -> list[Observation]:
         out: list[Observation] = []
         for camera in facts.cameras.cameras.values():
-            out.extend(_codec(camera, facts))
+            offer = list(_codec(camera, facts))
+            out.extend(offer or unfinished(camera, facts))
             out.extend(_readers(camera, facts))
         return out
 

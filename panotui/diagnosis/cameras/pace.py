@@ -46,6 +46,32 @@ def uneven(watched: Watched) -> Iterable[Observation]:
         )  # fmt: skip
 
 
+def fast(watched: Watched) -> Iterable[Observation]:
+    """More frames per second than expected, with time stamps that agree: a setting, no fault."""
+    stream, row = watched.stream, watched.stream.row
+    expected, fps = stream.fps_expected, row.fps_now
+    if (
+        not expected
+        or not math.isfinite(fps)
+        or row.last_ns - row.first_ns <= LIMITS.started_ns
+        or LIMITS.fps_share * fps <= expected
+        or not abs(fps - row.fps_nominal) <= 0.1 * fps
+    ):
+        return
+    yield Observation(
+        "stream-fps", watched.subject,
+        {**watched.values, "fps": f"{fps:.1f}", "expected": f"{expected:.3g}"},
+        (evidence(watched.facts.now_ns, row.last_packet,
+                  f"measured over the last {LIMITS.over_s} s"),),
+        severity="info",
+        text=f"Camera {watched.values['camera']} sends {fps:.3g} frames/s, more than the "
+             f"{expected:.3g} expected",
+        action=f"Correct the frame rate of {watched.camera.name}: in the camera, or in the site "
+               "file",
+        **watched.base,
+    )  # fmt: skip
+
+
 def slow(watched: Watched) -> Iterable[Observation]:
     """Fewer frames per second than declared, or than before."""
     stream, row, now = watched.stream, watched.stream.row, watched.facts.now_ns

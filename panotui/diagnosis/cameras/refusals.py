@@ -98,8 +98,15 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
     if whose == "optional":
         return _of_a_track(camera, newest, values, seen, first)
     text = action = None
-    if newest.status == 401 and not newest.challenge:
-        text, action = changed(camera, client, newest.times) or (None, None)
+    if newest.stale:
+        text = (
+            f"Camera {camera.name} keeps rejecting the login of {reader_name(client, facts)} as "
+            f"out of date (401 stale, {times(newest.times)} in a row)"
+        )
+        action = f"Restart the reader; then update it and the firmware of {camera.name}"
+    elif newest.status == 401 and not newest.challenge:
+        said = _wrong_scheme(camera, newest, facts) or changed(camera, client, newest.times)
+        text, action = said or (None, None)
     if newest.challenge:
         text = (
             f"Camera {camera.name} asks for a password, and {reader_name(client, facts)} sends none"
@@ -115,6 +122,21 @@ def _told(camera: Camera, whose: str, refusals: list[Refusal], facts: Facts) -> 
         detail=(f"refused to {reader_name(client, facts)}", _LOGGED),
         text=text, action=action, camera=camera.address, covers=covers,
     )  # fmt: skip
+
+
+def _wrong_scheme(camera: Camera, refusal: Refusal, facts: Facts) -> tuple[str, str] | None:
+    """Sentence and action if the reader logs in by a scheme that the camera does not offer."""
+    session = camera.sessions.get(refusal.session)
+    sent = session.auth_sent if session is not None else None
+    offered = [scheme.split(" ")[0] for scheme in refusal.offered]
+    if not sent or not offered or sent in offered:
+        return None
+    reader, only = reader_name(refusal.client, facts), " and ".join(dict.fromkeys(offered))
+    return (
+        f"Camera {camera.name} refuses the login: {reader} sends {sent}, and the camera offers "
+        f"{only} alone ({times(refusal.times)})",
+        f"Set the reader to {offered[0]}, or allow {sent} in {camera.name}",
+    )
 
 
 def _wants_srtp(camera: Camera, refusal: Refusal) -> bool:

@@ -40,7 +40,7 @@ class StampClocks:
         if (
             not off
             or quiet
-            or row.catching_up
+            or (row.catching_up and row.stamp_rate < LIMITS.backlog_rate)
             or now - row.last_ns > STREAM_LIMITS.frozen_s * SECOND
         ):
             self._since.pop(stream.key, None)
@@ -74,6 +74,8 @@ def wrong(watched: Watched, memory: Memory, runs_wrong: bool) -> Iterable[Observ
         and abs(nominal - expected / 2) > 0.5
         # a slow camera with matching time stamps is stream-fps, not a stamp problem
         and not row.fps_now < PACE_LIMITS.fps_share * expected
+        # nor is a camera that really sends more pictures than expected
+        and not abs(row.fps_now - nominal) <= 0.1 * nominal
     ):
         parts.append(f"they say {nominal:.1f} frames/s, declared are {expected:.4g}")
     if parts:

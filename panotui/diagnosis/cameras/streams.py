@@ -116,6 +116,7 @@ class StreamRule(Rule):
         if not off_clock:  # else pictures come as they are made, and their stamps say otherwise
             yield from pace.uneven(watched)
             yield from pace.slow(watched)
+            yield from pace.fast(watched)
         yield from shape.key_frames(watched)
         yield from shape.heavy(watched)
         yield from stamps.wrong(watched, self._memory, off_clock)

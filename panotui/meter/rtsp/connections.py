@@ -410,12 +410,14 @@ class Connections:
         return [known for known in self.by_flow.values() if known.dialogue is dialogue]
 
     def overdue(self) -> list[int]:
-        """Flows of the connections to evict, the longest silent first."""
+        """Flows of the connections to evict: closed ones first, then the longest silent."""
         count = len(self.by_flow) - self._capacity
         if count <= 0:
             return []
         self.evicted += count
-        return sorted(self.by_flow, key=lambda flow: self.by_flow[flow].last_ns)[:count]
+        known = self.by_flow
+        # one reader that connects without end must not cost the others their dialogues
+        return sorted(known, key=lambda flow: (not known[flow].ends, known[flow].last_ns))[:count]
 
     def tick(self, now_ns: int) -> None:
         """Give up holes that stop all progress."""

@@ -182,3 +182,15 @@ def test_frames_of_a_busy_camera_go_the_quick_way(monkeypatch: pytest.MonkeyPatc
     frames, _ = heard(batch, [], True, monkeypatch)
     assert len(frames) == 600
     assert steps <= 64  # a connection's opening
+
+
+def test_closed_connections_make_room_before_silent_ones() -> None:
+    """A reader that connects without end must not cost a silent camera its dialogue."""
+    table = Connections(2, lambda _: None, lambda *_: None, lambda *_: None)
+    packets = [tcp(554, 40000 + n, 1000, PLAY, **OUT) for n in range(3)]
+    packets.append(tcp(40002, 554, 50, b"", flags=0x11, **BACK))
+    batch = batch_of(packets)
+    columns = Decoder().decode(batch)
+    flow = np.array([7, 8, 9, 9], np.uint64)
+    table.walk(batch, columns, np.arange(4), flow, columns.sport != 554)
+    assert table.overdue() == [9]
