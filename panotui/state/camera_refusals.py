@@ -111,8 +111,8 @@ class Refusals:
         wrong = asked.status == 401 and not challenge and not stale
         if wrong:
             now_ns = asked.answered_ns
-            wrong = self.wrong.setdefault(client, Wrong(0, now_ns, now_ns))
-            wrong.times, wrong.last_ns = wrong.times + 1, now_ns
+            known_wrong = self.wrong.setdefault(client, Wrong(0, now_ns, now_ns))
+            known_wrong.times, known_wrong.last_ns = known_wrong.times + 1, now_ns
             while len(self.wrong) > REFUSALS_MAX:
                 self.wrong.popitem(last=False)
         path = _path(asked, session)
