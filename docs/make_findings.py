@@ -16,22 +16,22 @@ GROUPS = {
     "cloud": "Cloud",
     "cameras": "Cameras and streams",
     "security": "Security",
-    "baseline": "Unlike what was learnt",
+    "baseline": "Deviations from a baseline",
 }
 LAYERS = ("", "link", "addressing", "names and time", "transport", "TLS", "application")
 HEAD = """# Findings
 
-What Panotui can diagnose: what is seen, what it says, what to do. Made from
+All findings of Panotui: the condition, the sentence and the action. This file is generated from
 `panotui/diagnosis/findings.toml` by `python docs/make_findings.py`; change that file, not this one.
 
-Of findings that hang together the one on the lowest layer is told and the others are hidden behind
-it. *Needs answers*: unicast towards and from the host that misses an answer passes here, both ways;
-*unicast*: any of that host; *presence*: it rests on absence, so packets that this tool missed make
-it doubtful; *unbroken*: it rests on what came one after the other, and this tool has seen all of
-it lately; *contents*: frames are not cut short. Otherwise it is withheld, or told with less
-confidence.
+Of related findings the one on the lowest layer is reported, and the others are hidden behind it.
+Some findings need a certain view of the traffic. Without it they are withheld, or reported with
+less confidence. *Answers*: unicast to and from the host that misses an answer passes here.
+*Unicast*: any unicast of that host. *Presence*: no packets were missed by this tool, because the
+finding rests on missing packets. *Unbroken*: this tool has captured without a gap lately, because
+the finding rests on a sequence of events. *Contents*: frames are not truncated.
 
-*Proved* names the capture that provokes a finding and a healthy one that does not
+*Proved* names a capture with the finding and a healthy one without it
 (`tests/situations/matrix.toml`): `situation/` is a builder of `tests/situations`, `met/` of
 `tests/diagnosis/met`; `field/` and `capture/` are files of `tests/data`; `wire/` and `lab/` are
 tests of `tests/diagnosis` and `tests/lab` that build both.
@@ -55,18 +55,18 @@ def page() -> str:
                 facts.append(f"needs {', '.join(spec.needs)}")
             parts.append(
                 f"\n### {name}\n\n{', '.join(facts)}\n\n"
-                f"- Seen: {spec.seen}\n- Says: {spec.text}\n- Do: {spec.action}\n"
+                f"- Condition: {spec.seen}\n- Sentence: {spec.text}\n- Action: {spec.action}\n"
                 f"- Proved: {_proved(matrix.get(name, {}))}\n"
             )
     return "".join(parts)
 
 
 def _proved(row: dict[str, str]) -> str:
-    """Where it is told, and where it is not."""
+    """The captures with and without the finding."""
     provokes, twin = row.get("provokes", "by nothing yet"), row.get("twin", "")
     if provokes == twin:
-        return f"`{provokes}`, with its twin"
-    return f"`{provokes}`; not by its twin `{twin}`"
+        return f"`{provokes}`, which also has the healthy case"
+    return f"`{provokes}`; healthy: `{twin}`"
 
 
 if __name__ == "__main__":
