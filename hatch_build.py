@@ -1,4 +1,4 @@
-"""What building does beyond copying files."""
+"""Build steps beyond copying files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Compiled(BuildHookInterface):  # type: ignore[type-arg]
-    """Compiles a checkout's modules when it is installed in place, as installers do with a wheel.
+    """Compiles a checkout's modules when it is installed in place, as installers do for a wheel.
 
-    Where Python may not write compiled modules (`PYTHONDONTWRITEBYTECODE`), each start of a
-    checkout would compile them anew, which doubles its time. Python looks at a source's date, so
-    that one that was edited since is compiled as ever.
+    If Python may not write compiled modules (`PYTHONDONTWRITEBYTECODE`), each start of a checkout
+    would compile them again, which doubles its time. Python compares dates, so an edited source is
+    compiled as usual.
     """
 
     PLUGIN_NAME = "custom"

@@ -1,7 +1,7 @@
-"""Makes the man page and the shells' completion from the commands' own help.
+"""Generates the man page and the completion scripts from the commands' own help.
 
-`python docs/make_manual.py` writes `panotui.1` and `completion/` beside itself; a test says when
-they are not what the commands say any more.
+`python docs/make_manual.py` writes `panotui.1` and `completion/` beside itself; a test fails if
+they are out of date.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _roff(text: str) -> str:
-    """Text whose dashes and leading dots mean themselves."""
+    """Text with literal dashes and leading dots."""
     text = text.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{text}" if text.startswith((".", "'")) else text
 
@@ -128,7 +128,7 @@ def completion(shell: str) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Path -> text of everything that is made here."""
+    """Path -> text of every generated file."""
     out = {FOLDER / "panotui.1": manual()}
     for shell, name in SHELLS.items():
         out[FOLDER / "completion" / shell / name] = completion(shell)

@@ -22,7 +22,7 @@ FILES: dict[Path, tuple[str, type]] = {
 
 
 def schema(name: str, record: type) -> str:
-    """The schema as the file has it: the record's, and the name that answers must bear."""
+    """The schema of the file: the record's schema, and the required schema name."""
     made: dict[str, Any] = msgspec.json.schema(record)
     top = made["$defs"][record.__name__]
     top["properties"]["schema"] = {"const": name}

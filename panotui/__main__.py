@@ -1,7 +1,6 @@
-"""The program's beginning: `panotui`, `python -m panotui`, and the processes that it starts itself.
+"""Entry point: `panotui`, `python -m panotui`, and the processes that the program starts itself.
 
-Small, so that Ctrl-C is no traceback from the first moment that is ours: `cli` takes a while to
-read.
+It is small, so that Ctrl-C gives no traceback from the first moment: importing `cli` takes a while.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The command line: picks the command, and turns every failure into one line and an exit code.
 
-Commands live one a file in `panotui.commands` and are imported when they run, so that starting and
-`--version` cost nothing but click. Exit codes: 0 clean, 1 with `--fail-on`, 2 usage or site file,
-3 input, 4 privilege, 5 interface, 6 recording, 7 to 10 captures or a baseline that do not fit,
-70 a fault of the program (with a crash file), 130 interrupted.
+Commands are one per file in `panotui.commands` and are imported when they run, so that starting and
+`--version` only cost the time of click. Exit codes: 0 clean, 1 with `--fail-on`, 2 usage or site
+file, 3 input, 4 privilege, 5 interface, 6 recording, 7 to 10 captures or a baseline that do not
+fit, 70 a fault of the program (with a crash file), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ def _quiet_interrupt(number: int, frame: object) -> None:
     os._exit(130)
 
 
-# Ctrl-C while the program is still being read is no traceback, either; `main` handles it later.
+# Ctrl-C during the imports gives no traceback, either; `main` handles it later.
 _at_start = signal.getsignal(signal.SIGINT)
 if _at_start is signal.default_int_handler:
     signal.signal(signal.SIGINT, _quiet_interrupt)
 
-# numpy's linear algebra would start a thread for each core, with memory of its own; nothing here
-# uses it, and without them numpy is loaded a third faster.
+# numpy's linear algebra would start a thread per core, each with its own memory; it is not used
+# here, and without threads numpy loads a third faster.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import errno  # noqa: E402
@@ -73,7 +73,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "_analyze": ("analyze_alone", "One capture of a fleet (internal).", False),
     "_meter": ("meter", "A meter of its own process for several captures (internal).", False),
 }
-# Options that may also stand before the command; each with whether it takes a value.
+# Options that may also come before the command; each with whether it takes a value.
 _COMMON = {"--site": True, "--json": False, "-v": False, "--verbose": False, "--no-color": False}
 
 COMPLETION = "_PANOTUI_COMPLETE"  # click's own: `_PANOTUI_COMPLETE=bash_source panotui`
@@ -84,7 +84,7 @@ EXIT_FAULT = 70  # EX_SOFTWARE of sysexits.h
 
 
 class _Group(click.Group):
-    """Imports a command when it is used; what is no command goes to `live`."""
+    """Imports a command on use; an argument that is not a command goes to `live`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name, (_, _, shown) in COMMANDS.items() if shown]
@@ -99,7 +99,7 @@ class _Group(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # The shell's completion parses too, and wants the commands' names.
+        # Shell completion also parses, and needs the names of commands.
         return super().parse_args(ctx, args if ctx.resilient_parsing else _with_command(args))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -108,7 +108,7 @@ class _Group(click.Group):
 
 
 def _with_command(args: list[str]) -> list[str]:
-    """`args` with the command first: common options move behind it, `live` is put in.
+    """`args` with the command first: common options move behind it, `live` is inserted.
 
     `eth0` -> `live eth0`; `--site f eth0` -> `live --site f eth0`; `--json analyze f` ->
     `analyze --json f`; the group's own `--version` and `--help` stay.
@@ -131,8 +131,9 @@ def _with_command(args: list[str]) -> list[str]:
 
 def _require_interface(word: str) -> None:
     """NoSuchCommand for a first word that is neither a command nor an interface, UsageError for a
-    file; what may be the name of an interface that is not there is left to `live`."""
-    import socket  # 10 ms, which no other start need pay
+    file; a possible name of a missing interface is left to `live`.
+    """
+    import socket  # 10 ms that no other start needs
 
     if word in (name for _, name in socket.if_nameindex()):
         return
@@ -141,14 +142,14 @@ def _require_interface(word: str) -> None:
         raise UsageError(word, "it is a file or folder, not a command or an interface", remedy)
     shown = [name for name, (_, _, is_shown) in COMMANDS.items() if is_shown]
     guess = f"--{word}" if word in ("help", "version") else near(word, shown)
-    # Interfaces are numbered, but for a bridge or a renamed one here and there.
+    # Interfaces are numbered, except some bridges and renamed ones.
     if guess is not None or not any(character.isdigit() for character in word):
         raise NoSuchCommand(word, guess, "panotui")
 
 
 def near(word: str, names: Sequence[str]) -> str | None:
-    """The name that somebody who typed `word` most likely meant, if any is near."""
-    from difflib import get_close_matches  # 3 ms, for a mistake alone
+    """The most similar name to a mistyped `word`, if there is one."""
+    from difflib import get_close_matches  # 3 ms, only for a mistake
 
     begun = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
     if len(begun) == 1:
@@ -178,7 +179,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments, OWN_PROCESS if args is None else None)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         _quiet_stdout()
     except OSError as error:
         _quiet_stdout()
@@ -191,7 +192,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], whose: str | None) -> int:
-    """The exit code; OSError when stdout cannot be written."""
+    """The exit code; OSError if stdout cannot be written."""
     wanted = os.environ.get(COMPLETION)
     if wanted:
         from click.shell_completion import shell_complete
@@ -203,7 +204,7 @@ def _run(arguments: list[str], whose: str | None) -> int:
             raise UsageError(
                 "usage", "one of the arguments is empty", "Is a variable of the shell not set?"
             )
-        # Not `group.main`: click has its own ideas of Ctrl-C and of a reader that went away.
+        # Not `group.main`: click handles Ctrl-C and a closed pipe in its own way.
         with group.make_context("panotui", arguments, obj=whose) as context:
             outcome = group.invoke(context)
         return outcome if isinstance(outcome, int) else 0
@@ -211,7 +212,7 @@ def _run(arguments: list[str], whose: str | None) -> int:
         return done.exit_code
     except PanotuiError as error:
         if isinstance(error, OutputError):
-            _quiet_stdout()  # what it could not take is not tried again
+            _quiet_stdout()  # the rest is not written again
         _say(str(error))
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -231,7 +232,7 @@ def _run(arguments: list[str], whose: str | None) -> int:
         return EXIT_FAULT
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in _CANNOT_WRITE:
-            raise  # who writes to a file of his own says himself what became of it
+            raise  # commands with their own output file report its errors themselves
         refused = _refused_path(error, arguments)
         if refused is not None:
             _say(str(refused))
@@ -243,7 +244,7 @@ def _run(arguments: list[str], whose: str | None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Where the caller closed them, nothing of ours may get their numbers."""
+    """If the caller closed them, none of our files may get their numbers."""
     number = os.open(os.devnull, os.O_RDWR)
     while number < 3:
         number = os.open(os.devnull, os.O_RDWR)
@@ -254,9 +255,9 @@ def _open_standard_streams() -> None:
 
 
 def _refused_path(error: Exception, arguments: Sequence[str]) -> PanotuiError | None:
-    """What the system refused of a path that the user named; None for any other error.
+    """The system's error about a path that the user named; None for another error.
 
-    Looking at a path can fail as much as opening it: another user's closed folder.
+    Testing a path can fail just like opening it: another user's closed folder.
     """
     if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
         return None
@@ -291,7 +292,7 @@ def _commands_line(error: click.exceptions.NoArgsIsHelpError) -> str:
 
 
 def _say(line: str) -> None:
-    # a file's name or a library's words may hold anything
+    # a file name or a library's message may contain anything
     _say_raw("panotui: " + printable(" ".join(line.split()), 2_000))
 
 
@@ -299,11 +300,11 @@ def _say_raw(text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        pass  # a closed terminal: nobody is left to tell
+        pass  # a closed terminal: there is no reader left
 
 
 def _quiet_stdout() -> None:
-    """The reader of our output has gone: drop what is buffered without a word at exit."""
+    """The reader of our output has gone: drop the buffer silently at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
@@ -311,7 +312,7 @@ def _quiet_stdout() -> None:
 
 
 def state_folder() -> Path:
-    """`$XDG_STATE_HOME/panotui`, by default `~/.local/state/panotui`; made if need be."""
+    """`$XDG_STATE_HOME/panotui`, by default `~/.local/state/panotui`; created if needed."""
     base = os.environ.get("XDG_STATE_HOME")
     folder = (Path(base) if base else Path.home() / ".local" / "state") / "panotui"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -320,7 +321,8 @@ def state_folder() -> Path:
 
 def _temporary_folder() -> Path:
     """A new folder of our own beside the temporary files. (`tempfile` would cost each start 14 ms,
-    and cannot be imported any more where this is called.)"""
+    and can no longer be imported when this is called.)
+    """
     name = f"panotui-crash-{os.getpid()}-{os.urandom(4).hex()}"
     folder = Path(os.environ.get("TMPDIR") or "/tmp") / name  # noqa: S108 - new, and ours alone
     folder.mkdir(mode=0o700)

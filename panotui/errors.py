@@ -1,15 +1,15 @@
-"""The failures that a user may see, each with its exit code.
+"""The errors that a user may see, each with its exit code.
 
-Everything that can go wrong for a reason outside the program is raised as a `PanotuiError` with
-three parts: what happened, why, and what to do about it. `cli.main` turns it into one line on
-stderr; nothing else in the package prints errors.
+Every failure with a cause outside the program is raised as a `PanotuiError` with three parts: what
+happened, why, and what to do about it. `cli.main` turns it into one line on stderr; nothing else in
+the package prints errors.
 """
 
 from __future__ import annotations
 
 
 class PanotuiError(Exception):
-    """A failure with a reason and a remedy; `str()` gives the line that the user reads."""
+    """A failure with a reason and a remedy; `str()` is the line for the user."""
 
     exit_code = 1
 
@@ -31,7 +31,7 @@ class UsageError(PanotuiError):
 
 
 class NoSuchCommand(UsageError):
-    """A word that is no command of `path`; `guess` is the one that was probably meant."""
+    """A word that is not a command of `path`; `guess` is the most similar one."""
 
     def __init__(self, word: str, guess: str | None, path: str) -> None:
         super().__init__(word, "no such command", f"See `{path} --help`.")
@@ -48,11 +48,11 @@ class SiteError(UsageError):
 
 
 class NotYetError(PanotuiError):
-    """What was asked for is on its way; asking again in a moment gives it."""
+    """The result is in progress; the same request returns it shortly."""
 
 
 class InputError(PanotuiError):
-    """The input is missing or not what it should be."""
+    """The input is missing or invalid."""
 
     exit_code = 3
 
@@ -64,25 +64,25 @@ class NothingShared(InputError):
 
 
 class ClocksApart(InputError):
-    """The clocks of two captures are so far apart that they are hardly of the same traffic."""
+    """The clocks of two captures differ so much that they hardly show the same traffic."""
 
     exit_code = 8
 
 
 class FramesCut(InputError):
-    """A capture has too little of each packet to tell it from the others."""
+    """A capture has too few bytes per packet to identify packets."""
 
     exit_code = 9
 
 
 class OtherSite(InputError):
-    """A baseline or a recording is of another site: its name, its cameras or its time zone."""
+    """A baseline or a recording is of another site: its name, cameras or time zone differ."""
 
     exit_code = 10
 
 
 class OutputError(PanotuiError):
-    """Standard output cannot be written: its disk is full, its terminal is lost."""
+    """Standard output cannot be written: its disk is full, or its terminal is gone."""
 
     exit_code = 3
 
@@ -98,12 +98,12 @@ class PrivilegeError(PanotuiError):
 
 
 class InterfaceError(PanotuiError):
-    """An interface does not exist or has gone."""
+    """An interface does not exist or is gone."""
 
     exit_code = 5
 
 
 class RecordingError(PanotuiError):
-    """The recording cannot be written any more."""
+    """The recording can no longer be written."""
 
     exit_code = 6

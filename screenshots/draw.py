@@ -1,7 +1,7 @@
-"""A picture of the screen's lines as SVG: text by its cells, bars and dots as shapes.
+"""A picture of the screen's lines as SVG: text by cells, bars and dots as shapes.
 
-Bars, blocks and braille are drawn, not written, so that no viewer's fonts can tear them. In come
-the lines of a `Picture` and the styles of a theme, out comes the SVG.
+Bars, blocks and braille are drawn as shapes, so that a viewer's fonts cannot break them. The lines
+of a `Picture` and the styles of a theme come in, the SVG goes out.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _row(line: Line, row: int, styles: Mapping[Role, Style], back: str, front: s
 def _words(
     cells: Sequence[tuple[str, Role]], left: float, top: float, colour: str, bold: bool
 ) -> list[str]:
-    """Each word at its own place, as wide as its cells."""
+    """Each word at its own position, as wide as its cells."""
     out: list[str] = []
     word, start = "", 0
     weight = ' font-weight="bold"' if bold else ""
@@ -95,7 +95,7 @@ def _drawn(character: str) -> bool:
 
 
 def _shape(character: str, left: float, top: float, colour: str) -> list[str]:
-    # a line's foot and head stay free, so that strips of two rows are told apart
+    # the bottom and top of a line stay free, so that the strips of two rows are separate
     foot, tall = top + LINE - 1.5, LINE - 4
     if character in _SHADES:
         return _hatched(left, foot - tall, tall, colour, _SHADES[character])
@@ -113,7 +113,7 @@ def _shape(character: str, left: float, top: float, colour: str) -> list[str]:
 
 
 def _hatched(left: float, top: float, tall: float, colour: str, step: int) -> list[str]:
-    """A cell of upright lines, by which its shape differs from a full one's without colour."""
+    """A cell with vertical lines, which distinguish it from a full one without colour."""
     count = round(CELL / step)
     each = CELL / count
     return [_rect(left + n * each, top, each * 0.6, tall, colour) for n in range(count)]

@@ -1,10 +1,11 @@
-"""Makes the pictures in this folder from the real application on the bundled demo, never by hand.
+"""Makes the pictures in this folder from the real application on the bundled demo.
 
 `python screenshots/make.py` starts a demo collector, lets the screen run on it without a terminal
 until the demo has something to show, holds that moment, and writes the pictures that the README
 shows, and a tour as GIF. `python screenshots/make.py --all FOLDER` writes every pane and detail at
 80x24, 120x40 and 200x60, dark and light, as SVG and PNG. Then the demo's capture is opened as
-`review` does. The capture decides what is seen, so two runs differ in their clocks and little else.
+`review` does. The capture determines the content, so two runs differ only in their clocks and
+little else.
 
 PNG needs `rsvg-convert`, the tour ImageMagick's `convert`, the report Chromium; without them they
 are left out.
@@ -48,7 +49,7 @@ from panotui.views.frames import Command, Done, Frame
 from panotui.views.review import LocalClient, ReviewProvider
 
 FOLDER = Path(__file__).parent
-SETTLE_S = 37.5  # until the demo's fault and leak have been seen, and its freeze stands
+SETTLE_S = 37.5  # until the demo's fault, leak and freeze have been seen
 REPORT_SIZE = (960, 1240)
 FROZEN_S = 37  # of the capture, when its camera is frozen
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -76,7 +77,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "filter": ("2", "/", *"verdict:v"),
     "masked": ("1", "x"),
 }
-# what the README shows: name -> (picture, size, background)
+# pictures of the README: name -> (picture, size, background)
 SHOWN = {
     "overview": ("overview", (80, 24), "dark"),
     "overview-wide": ("overview", (120, 40), "dark"),
@@ -85,7 +86,7 @@ SHOWN = {
     "stream": ("stream", (100, 30), "dark"),
     "light": ("overview", (120, 40), "light"),
 }
-# the tour: keys, then seconds that the picture stands
+# the tour: keys, then seconds that the picture stays
 TOUR: tuple[tuple[tuple[str, ...], float], ...] = (
     ((), 3.0), (("t",), 3.0), (("t", "6"), 2.0), (("enter",), 4.0), (("escape", "3"), 2.0),
     (("enter",), 4.0), (("escape", "2", "/"), 1.0), (tuple("verdict:v"), 2.0),
@@ -94,7 +95,7 @@ TOUR: tuple[tuple[tuple[str, ...], float], ...] = (
 
 
 class Screen:
-    """The session of the real screen, fed by a source, without Textual around it."""
+    """The session of the real screen, fed by a source, without Textual."""
 
     def __init__(self, source: FrameSource, mode: str) -> None:
         self.session = Session(UNICODE, mode=mode)
@@ -126,7 +127,7 @@ class Screen:
         return [picture.header, *picture.body, picture.footer]
 
     async def at(self, size: tuple[int, int], keys: tuple[str, ...]) -> list[Line]:
-        """The picture behind these keys, from the overview on."""
+        """The picture after these keys, from the overview on."""
         token, zone = self.session.hold, self.session.zone
         frames, newest = self.session.frames, self.session.newest
         self.session = Session(UNICODE, zone, self.session.mode)
@@ -192,7 +193,7 @@ async def tour(screen: Screen, folder: Path) -> None:
 
 
 async def review(recording: Recording, folder: Path, whole: bool) -> None:
-    """The demo's capture looked at afterwards, at the moment when a camera was frozen."""
+    """The demo's capture in a review, at the time when a camera was frozen."""
     provider = ReviewProvider(recording)
     provider.command(Command(name="seek", time_ns=recording.start_ns + FROZEN_S * SECOND))
     screen = Screen(LocalClient(provider), "review")
@@ -204,7 +205,7 @@ async def review(recording: Recording, folder: Path, whole: bool) -> None:
 
 
 def report(recording: Recording, folder: Path, made: Path) -> None:
-    """The top of the page for a customer, by the Chromium that prints it too; none without one."""
+    """The top of the customer's page, by the Chromium that prints it; none without one."""
     try:
         program = browser()
     except UsageError as error:

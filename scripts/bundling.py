@@ -1,6 +1,7 @@
-"""Wheels for machines without internet: locked, fetched for another machine, laid out, archived.
+"""Wheels for machines without internet: locked, downloaded for another machine, arranged,
+archived.
 
-Everything here gives the same bytes for the same checkout: versions and hashes come from
+All output is reproducible byte by byte for the same checkout: versions and hashes come from
 `requirements-dev.txt` and `build-constraints.txt`, times from the last commit.
 """
 
@@ -25,23 +26,23 @@ from packaging.markers import Marker
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 ARCHITECTURES = ("x86_64", "aarch64")
-# The oldest system whose wheels are taken: glibc 2.28 is that of 2018.
+# The oldest supported system: glibc 2.28 is from 2018.
 GLIBC = range(28, 16, -1)
-# In one tree for several Pythons these may differ; nothing that runs does.
+# These may differ between Pythons in one tree; no code depends on them.
 MAY_DIFFER = (
     "*.dist-info/RECORD", "*.dist-info/WHEEL", "*.dist-info/INSTALLER", "numpy/__config__.py",
     "*.dist-info/sboms/*",
 )  # fmt: skip
 LEFT_OUT = ("bin", "share", "include")
-EPOCH_LEAST = 315_532_800  # 1980: a zip knows no earlier time
+EPOCH_LEAST = 315_532_800  # 1980: a zip cannot store an earlier time
 
 
 class Problem(Exception):
-    """Said in one line; nothing was made."""
+    """An error in one line; nothing was created."""
 
 
 def version() -> str:
-    """Of the program."""
+    """The program's version."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     return str(tomllib.loads(text)["project"]["version"])
 
@@ -56,9 +57,9 @@ def epoch() -> int:
 
 
 def run(*words: str | Path, cwd: Path | None = None) -> str:
-    """What a program writes; Problem with its last words when it fails."""
+    """The output of a program; Problem with its last lines if it fails."""
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    if words[0] != "git":  # which tells the time that is to be told
+    if words[0] != "git":  # it reads the time variable
         env["SOURCE_DATE_EPOCH"] = str(epoch())
     done = subprocess.run(
         [str(word) for word in words], capture_output=True, text=True, cwd=cwd, env=env, check=False
@@ -90,7 +91,7 @@ def own_wheel(folder: Path) -> Path:
 
 
 def pins() -> list[str]:
-    """`name==version` of the lock as the oldest Python has them: one version for all Pythons."""
+    """`name==version` of the lock for the oldest Python: one version for all Pythons."""
     lines = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
     found = []
     environment = {"python_version": PYTHONS[0], "python_full_version": f"{PYTHONS[0]}.0"}
@@ -124,7 +125,7 @@ def tags(python: str, arch: str) -> list[str]:
 
 
 def fetch(requirements: Path, python: str, arch: str, folder: Path) -> None:
-    """Download wheels; only those that are what the lock says."""
+    """Download wheels, only those with a hash in the lock."""
     run(
         sys.executable, "-m", "pip", "download", "-q", "--no-deps", *tags(python, arch),
         "--require-hashes", "-r", requirements, "-d", folder,
@@ -132,7 +133,7 @@ def fetch(requirements: Path, python: str, arch: str, folder: Path) -> None:
 
 
 def fetch_pip(folder: Path, scratch: Path) -> None:
-    """What installs where the system's Python has no pip of its own; as it is locked."""
+    """Download pip, locked, for systems whose Python has none."""
     text = (ROOT / "scripts" / "build-constraints.txt").read_text("utf-8").replace("\\\n", "")
     (line,) = [line for line in text.splitlines() if line.startswith("pip==")]
     requirements = scratch / "pip.txt"
@@ -148,7 +149,7 @@ def digest(path: Path) -> str:
 
 
 class Wheels:
-    """The wheels of one machine for some Pythons, in a folder that becomes the `.tar`."""
+    """The wheels of one machine for several Pythons, in a folder that becomes the `.tar`."""
 
     def __init__(self, arch: str, pythons: Iterable[str], scratch: Path) -> None:
         self.arch = arch
@@ -177,7 +178,7 @@ class Wheels:
         (self.folder / "SHA256SUMS").write_text(sums, "utf-8")
 
     def tar(self, target: Path) -> Path:
-        """The archive; wheels are packed already."""
+        """The archive; wheels are compressed already."""
         path = target / f"{self.name}.tar"
         with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
             for one in [self.folder, *sorted(self.folder.rglob("*"))]:
@@ -193,7 +194,7 @@ class Wheels:
         return path
 
     def tree(self, target: Path, scratch: Path) -> Path:
-        """The wheels unpacked into one folder that all of the Pythons can import from."""
+        """The unpacked wheels in one folder from which all of the Pythons can import."""
         target.mkdir(parents=True)
         for python in self.pythons:
             part = scratch / f"tree-{self.arch}-{python}"
@@ -208,7 +209,7 @@ class Wheels:
 
 
 def merge(part: Path, whole: Path) -> None:
-    """Add one Python's tree to that of all; Problem where two would not go together."""
+    """Merge one Python's tree into the common one; Problem if two files conflict."""
     for path in sorted(p for p in part.rglob("*") if p.is_file()):
         name = path.relative_to(part)
         if name.parts[0] in LEFT_OUT or "__pycache__" in name.parts:
@@ -225,7 +226,7 @@ def merge(part: Path, whole: Path) -> None:
 
 
 def pyz(wheels: Wheels, tree: Path, target: Path, scratch: Path) -> Path:
-    """One file that runs by itself: a shell line that finds a Python, and a zip for it."""
+    """One executable file: a shell line that finds a Python, and a zip for it."""
     plain = scratch / f"plain-{wheels.arch}.pyz"
     run(
         tool("shiv"), "--site-packages", tree, "--compressed", "--reproducible",
@@ -246,5 +247,5 @@ def shell(name: str, pythons: Sequence[str]) -> str:
 
 
 def packed(text: bytes) -> bytes:
-    """gzip without a time in it."""
+    """gzip without a time stamp."""
     return gzip.compress(text, 9, mtime=0)

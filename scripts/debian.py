@@ -1,7 +1,7 @@
 """A Debian package: the tree under /opt as a virtual environment of the system's Python.
 
-Made with dpkg-deb alone. The environment has a library folder for each Python that the wheels are
-for, all the same one, so that an upgrade of the system's Python within these needs no new package.
+Built with dpkg-deb only. The environment has a library folder for each supported Python, all of
+them the same one, so that an upgrade of the system's Python within these needs no new package.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ panotui ({version}) stable; urgency=low
 
  -- The Panotui developers <panotui@localhost.localdomain>  {date}
 """
-# Under /opt on purpose, apart from Debian's own Python, with libraries as their makers built them;
-# and who makes this package of the sources is not known here, so that no mailbox is named.
+# Under /opt on purpose, separate from Debian's own Python, with libraries as their makers built
+# them. The builder of this package is unknown here, so no mailbox is named.
 OVERRIDES = """\
 panotui: dir-or-file-in-opt
 panotui: embedded-library
@@ -166,7 +166,7 @@ def deb(wheels: Wheels, tree: Path, target: Path, scratch: Path) -> Path:
 
 
 def control(root: Path, wheels: Wheels) -> None:
-    """What dpkg reads."""
+    """The control file."""
     files = [p for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
     folder = root / "DEBIAN"
     newest = wheels.pythons[-1].split(".")
@@ -180,7 +180,7 @@ def control(root: Path, wheels: Wheels) -> None:
 
 
 def unit() -> str:
-    """The recorder's unit as the program prints it, for the program in /usr/bin."""
+    """The recorder's unit as printed by the program, for the program in /usr/bin."""
     text = run(sys.executable, "-P", "-m", "panotui", "service")
     text = re.sub(r"^ExecStart=\S+", "ExecStart=/usr/bin/panotui", text, flags=re.MULTILINE)
     text = re.sub(r"^ProtectHome=.*", "ProtectHome=yes", text, flags=re.MULTILINE)

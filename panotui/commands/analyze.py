@@ -96,7 +96,9 @@ def command(
         raise UsageError("analyze", "--json and --ndjson exclude each other", "Choose one.")
     if redact and (zeek is not None or eve is not None or parquet is not None):
         raise UsageError(
-            "--redact", "--zeek, --eve and --parquet tell who is who", "Leave one out."
+            "--redact",
+            "--zeek, --eve and --parquet contain names and addresses",
+            "Omit one of them.",
         )
     if parquet is not None and "-" in names:
         raise UsageError("--parquet", "standard input can be read only once", "Name a file.")

@@ -75,7 +75,7 @@ def check_access(path: Path) -> None:
         mode = path.stat().st_mode
         if not stat.S_ISSOCK(mode):
             raise InputError(
-                str(path), "it is no recorder's socket", "Look at it with `panotui review`."
+                str(path), "this is not a recorder's socket", "Look at it with `panotui review`."
             )
     except PermissionError:
         raise PrivilegeError(

@@ -21,7 +21,7 @@ def two_names(names: str) -> tuple[str, str]:
     called = tuple(name.strip() for name in names.split(","))
     if len(called) != 2 or not all(called) or called[0] == called[1]:
         raise UsageError(
-            f"--names {names}", "it is not two names", "Write --names switch,appliance."
+            f"--names {names}", "these are not two names", "Write --names switch,appliance."
         )
     return called[0], called[1]
 
@@ -89,7 +89,7 @@ def _tables(a: str, b: str, site: Site) -> tuple[PacketTable, PacketTable, Strea
         except TooShort as short:
             cut = str(short)
     raise FramesCut(
-        cut, "frames are cut before what tells packets apart",
+        cut, "frames are too short to identify packets",
         "Capture at least 128 bytes of each (tcpdump -s 128).",
     )  # fmt: skip
 

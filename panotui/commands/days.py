@@ -50,7 +50,7 @@ def command(
     if sum((output is not None, check and date is None, remove)) > 1 or (check and remove):
         raise UsageError("days", "-o, --check and --remove exclude each other", "Choose one.")
     if date is None and (output is not None or remove):
-        raise UsageError("days", "nothing says which day", "Name a DAY, such as 2026-11-30.")
+        raise UsageError("days", "no day was given", "Name a DAY, such as 2026-11-30.")
     from panotui.recording import days
     from panotui.recording.parts import with_suffix
     from panotui.recording.reader import Recording

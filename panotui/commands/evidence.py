@@ -45,7 +45,7 @@ def command(
     if key is not None and output is None:
         raise UsageError("evidence", "there is no file to write to", "Name it with -o.")
     if key is None and output is not None:
-        raise UsageError("evidence", "nothing says whose packets to write", "Name an ID before -o.")
+        raise UsageError("evidence", "no ID was given", "Name an ID before -o.")
     if output is not None and os.path.lexists(output):
         raise UsageError(
             f"evidence {printable(str(output))}", "File exists", "Name another file with -o."

@@ -123,7 +123,7 @@ def _require_url(endpoint: str) -> None:
         is_well = False
     if not is_well:
         raise UsageError(
-            f"--otlp {endpoint}", "it is no address of a collector", "Such as http://host:4318."
+            f"--otlp {endpoint}", "not the address of a collector", "Such as http://host:4318."
         )
 
 
@@ -138,6 +138,6 @@ def _place(listen: str) -> tuple[str, int]:
             raise ValueError(port)
     except ValueError:
         raise UsageError(
-            f"--listen {listen}", "it is no address and port", "Write --listen 127.0.0.1:9109."
+            f"--listen {listen}", "not an address and port", "Write --listen 127.0.0.1:9109."
         ) from None
     return address, number

@@ -153,7 +153,7 @@ def command(
     folder = with_suffix(output)
     other = None if fallback is None else with_suffix(fallback)
     if other is not None and os.path.realpath(other) == os.path.realpath(folder):
-        raise UsageError(f"--fallback {fallback}", "it is the folder of -o", "Name another.")
+        raise UsageError(f"--fallback {fallback}", "it is the same folder as -o", "Name another.")
     keeping = None if no_evidence else kept_packets(keep, before, after, known)
     ring_bytes, snap_bulk = ring_sizes(ring, snap)
     if keeping is not None and keeping.media:
@@ -170,7 +170,9 @@ def command(
         baseline=habits,
     )
     if targets.alerts == "-" and as_json:
-        raise UsageError("--alerts -", "stdout has --json already", "Name a file for one of them.")
+        raise UsageError(
+            "--alerts -", "--json already writes to stdout", "Name a file for one of them."
+        )
     systemd = Systemd()
     leaving = Alerts(targets, _tell)
     session = _Session(

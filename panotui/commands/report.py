@@ -134,7 +134,9 @@ def command(
     if as_pdf and output is None:
         output = f"{Path(names[0]).name.removesuffix('.panotui')}.pdf"
     if output is None and not as_markdown and sys.stdout.isatty():
-        raise UsageError("report", "a page is nothing for a terminal", "Add -o report.html.")
+        raise UsageError(
+            "report", "an HTML page cannot be printed on a terminal", "Add -o report.html."
+        )
     target = "-" if output is None else output
     _require_writable(target)
     known, text, _ = read_site(site)
@@ -246,7 +248,9 @@ def _nothing(name: str, files: list[str], site: Site, asked: _Asked) -> Story:
     from panotui.report.story import empty_story
 
     if name == "-":
-        raise InputError("stdin", "there was no packet in it", "Look at what writes the pipe.")
+        raise InputError(
+            "stdin", "it contained no packets", "Check the program that writes to the pipe."
+        )
     snapshot = analysed(files, site, "report").snapshot()
     heading = asked.heading(site.report)
     return empty_story(snapshot, Path(name).name, f"Panotui {__version__}", heading)

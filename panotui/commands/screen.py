@@ -79,7 +79,7 @@ class CollectorProcess:
         if "error" in answer:
             what, why, remedy = answer["error"]
             raise _Refused(what, why, remedy, int(answer.get("exit", 1)))
-        raise FeedError("collector", self.last_words() or "it ended before it was ready")
+        raise FeedError("collector", self.last_words() or "it exited before it was ready")
 
     async def ended(self) -> int | None:
         """Its exit code; None if it has not ended soon after its end of the feed was closed."""

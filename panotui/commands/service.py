@@ -115,11 +115,11 @@ def command(
     size_bytes(max_size)
     for word in (name, *interfaces):
         if not _NAME.match(word):
-            raise UsageError(f"name {word[:40]}", "only letters, digits, . _ and - are taken")
+            raise UsageError(f"name {word[:40]}", "only letters, digits, . _ and - are allowed")
     options = f" --max-size {max_size.replace(' ', '')}"
     if template and (site is not None or name != "recorder"):
         raise UsageError(
-            "--template", "an instance has its site's name and file", "Leave them out."
+            "--template", "an instance uses its site's name and file", "Omit --name and --site."
         )
     if template:
         options += " --site /etc/panotui/%i.toml $PANOTUI_OPTIONS"

@@ -92,7 +92,9 @@ class SiteDesk:
         except OSError:
             pass  # it has ended
         if raw is None:
-            raise UsageError("site file", "what edits it does not answer", "Start panotui again.")
+            raise UsageError(
+                "site file", "the process that edits it does not answer", "Start panotui again."
+            )
         said = _said.decode(raw)
         if said.why is not None:
             raise UsageError(said.text, said.why, said.remedy)

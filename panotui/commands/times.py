@@ -28,7 +28,7 @@ def zone_of(name: str | None, option: str = "--zone") -> tzinfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UsageError(
-            f"{option} {name}", "no such time zone is known here", "Name one such as Europe/Berlin."
+            f"{option} {name}", "unknown time zone", "Name one such as Europe/Berlin."
         ) from None
 
 
@@ -46,7 +46,7 @@ def moment_s(text: str, end_s: int, zone: tzinfo | None, option: str) -> int:
         if found is not None:
             return int(found)
     raise UsageError(
-        f"{option} {text}", "it is no time such as 22:00, 2026-11-29 22:00 or 8h", "See --help."
+        f"{option} {text}", "not a time such as 22:00, 2026-11-29 22:00 or 8h", "See --help."
     )
 
 

@@ -47,7 +47,7 @@ def jobs(sources: Iterable[str]) -> Iterator[Job]:
                 seen.add(job.url)
                 yield job
         if not found:
-            raise InputError(source, "there is no capture and no recording", "Check the name.")
+            raise InputError(source, "it contains no captures or recordings", "Check the name.")
 
 
 def _of(source: str) -> Iterator[Job]:

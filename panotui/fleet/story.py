@@ -103,7 +103,7 @@ def story(lake: str, days: int) -> Fleet:
     except OSError as error:
         raise InputError(lake, str(error.strerror or error), "Check the name.") from None
     if not entries:
-        raise InputError(lake, "there is no index of a fleet", "Make one: panotui fleet.")
+        raise InputError(lake, "it has no index of a fleet", "Create one: panotui fleet.")
     return fleet(entries, days)
 
 

@@ -128,7 +128,7 @@ def _named(text: str, site: Site) -> Host:
     host, _, port = text.rpartition(":") if text.count(":") == 1 else (text, "", "443")
     name = canonical_host(host)
     if name is None or "*" in name or not port.isdecimal() or not 0 < int(port[:6]) < 65_536:
-        raise UsageError(f"--host {text}", "it is no HOST or HOST:PORT", "See --help.")
+        raise UsageError(f"--host {text}", "not a HOST or HOST:PORT", "See --help.")
     policy = Policy.for_site(site)
     known = [m.rule for m in policy.match_host(name) if m.rule.kind in ("cloud", "service")]
     label = known[0].label if known else name

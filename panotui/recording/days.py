@@ -123,7 +123,9 @@ def day_of(recording: Recording, date: str, zone: tzinfo | None) -> Day:
         if day.date == date:
             return day
     some = f"{known[0].date} to {known[-1].date}" if known else "nothing"
-    raise UsageError(f"days {date}", f"no such day was recorded ({some})", "Name one of the list.")
+    raise UsageError(
+        f"days {date}", f"no such day was recorded ({some})", "Name a day of the list."
+    )
 
 
 def _spans(recording: Recording, zone: tzinfo | None) -> Iterator[tuple[str, int, int]]:
@@ -320,13 +322,15 @@ def remove(recording: Recording, day: Day) -> None:
     UsageError for a day that is being written, and for the only one.
     """
     if day.last_ns >= recording.newest_ns and folders.is_written(recording.path):
-        raise UsageError(f"days {day.date}", "it is being written", "Remove it when it is over.")
+        raise UsageError(
+            f"days {day.date}", "it is still being written", "Remove it after the day is over."
+        )
     files = recording.evidence_files(day.start_ns, day.end_ns)
     try:
         with closing(folders.open_for_writing(recording.path)) as connection:
             if not _has_others(connection, day):
                 raise UsageError(
-                    f"days {day.date}", "it is all that was recorded", "Delete the folder instead."
+                    f"days {day.date}", "it is the only recorded day", "Delete the folder instead."
                 )
             for table, where in _GONE.items():  # one at a time: a recorder may be waiting
                 connection.execute(f"DELETE FROM {table} WHERE {where}", day.within())  # noqa: S608

@@ -127,8 +127,8 @@ def _one(recording: Recording, key: str) -> tuple[str, int, FindingRecord | Viol
     shown = printable(key, 80)
     if not found:
         raise UsageError(
-            f"evidence {shown}", "the recording knows nothing of that name",
-            "List what it has: `panotui evidence RECORDING`.",
+            f"evidence {shown}", "the recording has nothing with that name",
+            "List its evidence: `panotui evidence RECORDING`.",
         )  # fmt: skip
     subjects = list(dict.fromkeys(subject for subject, _, _ in found))
     if len(subjects) > 1:
@@ -173,7 +173,7 @@ def _cut(recording: Recording, record: FindingRecord | ViolationRecord, target: 
     if not packets:
         os.unlink(target)
         raise UsageError(
-            "evidence", f"no packet was kept of {title}",
+            "evidence", f"no packets were kept for {title}",
             "Packets are kept until --max-size; --no-evidence keeps none.",
         )  # fmt: skip
     return Saved(target, packets, tuple(frames), True)

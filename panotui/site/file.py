@@ -102,7 +102,7 @@ def read_text(path: Path, read: Callable[[Path, int], bytes] = _read) -> str:
         why = error.strerror or "it cannot be read"
         raise SiteError(str(path), why, "Name another file with --site.") from error
     if len(raw) > SITE_BYTES_MAX:
-        raise SiteError(str(path), "a site file of more than 1 MiB is not one")
+        raise SiteError(str(path), "it is larger than 1 MiB, so it is not a site file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -120,7 +120,7 @@ def tls_context(ca: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=ca)
     except (ssl.SSLError, ValueError):
         raise UsageError(
-            "--alerts-ca", "there is no certificate in it (PEM)", "Name the CA's certificate."
+            "--alerts-ca", "the file has no certificate (PEM)", "Name the CA's certificate."
         ) from None
 
 

@@ -85,7 +85,9 @@ def _written(folder: Path, name: str, write: Callable[[Path], T]) -> tuple[Path,
             return path, write(path)
         except FileExistsError:
             continue
-    raise UsageError(str(folder / name), "a hundred exports of that name exist", "Remove some.")
+    raise UsageError(
+        str(folder / name), "there are already a hundred exports with that name", "Remove some."
+    )
 
 
 def safe_cell(value: Any) -> Any:

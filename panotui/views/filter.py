@@ -377,7 +377,7 @@ def _check_repetition(text: str) -> None:
         was_closed, closed = closed, None
         if character == "\\":
             if position + 1 < len(text) and (text[position + 1].isdigit()):
-                raise FilterError("pattern: back-references are not taken")
+                raise FilterError("pattern: back-references are not supported")
             position += 2
             continue
         if character == "[":
@@ -393,7 +393,7 @@ def _check_repetition(text: str) -> None:
                 text[position + 1 : position + 2] == "?"
                 and text[position + 2 : position + 3] != ":"
             ):
-                raise FilterError("pattern: of the (?...) forms only (?:...) is taken")
+                raise FilterError("pattern: of the (?...) forms only (?:...) is supported")
             groups.append(False)
             position += 3 if text[position + 1 : position + 2] == "?" else 1
             continue
@@ -407,9 +407,9 @@ def _check_repetition(text: str) -> None:
             repetitions += 1
             groups[-1] = True
             if repetitions > 2:
-                raise FilterError("pattern: at most two of * + ? {} are taken")
+                raise FilterError("pattern: at most two of * + ? {} are allowed")
             if was_closed:
-                raise FilterError("pattern: repeating a group that repeats could run away")
+                raise FilterError("pattern: repeating a group with a repetition is not supported")
         position += 1
 
 
@@ -420,7 +420,7 @@ def _test(term: Term, record_type: type) -> Predicate:
         matches = _text_test(term)
     else:
         if term.key not in keys:
-            raise FilterError(f"{term.key}: is no field here (try {_sample(keys)})")
+            raise FilterError(f"{term.key}: is not a field of this pane (try {_sample(keys)})")
         values = keys[term.key]
         matches = _value_test(term)
     negate = term.negate
@@ -501,7 +501,7 @@ def _network(part: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
         return ipaddress.ip_network(part, strict=False)
     except ValueError:
-        raise FilterError(f"{part} is no network") from None
+        raise FilterError(f"{part} is not a network") from None
 
 
 def _inside(value: Any, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

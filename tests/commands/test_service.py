@@ -61,7 +61,7 @@ def test_an_instance_has_its_own_site_file_folders_and_options(
     ):  # fmt: skip
         assert part in unit
     assert main(["service", "--template", "--name", "x"]) == 2
-    assert "an instance has its site's name" in capfd.readouterr().err
+    assert "an instance uses its site's name" in capfd.readouterr().err
 
 
 def test_a_site_file_that_is_missing_or_wrong_is_no_unit(

@@ -81,7 +81,7 @@ def test_captures_and_tables_take_it_too(tmp_path: Path) -> None:
     [
         (("--filter", "nonsense:x"), "unknown field"),
         (("--filter", "/(a+)+/"), "pattern"),
-        (("--since", "25:00"), "it is no time"),
+        (("--since", "25:00"), "not a time"),
         (("--since", "1h", "--until", "2h"), "it is not after"),
     ],
 )

@@ -481,12 +481,12 @@ def test_input_that_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
     assert stream(compare("--any-offset", a, late))["lost"] == 0
     short = save(tmp_path / "short.pcap", [(p.at, p.frame()) for p in rtp(100)], snap=48)
     cut = refused(a, short, code=9)
-    assert cut.startswith(f"{short}: frames are cut before what tells packets apart.")
+    assert cut.startswith(f"{short}: frames are too short to identify packets.")
     assert refused(short, a, code=9) == cut
     arp = save(tmp_path / "arp.pcap", [(START, bytes(12) + b"\x08\x06" + bytes(46))])
     assert "it holds no IP packet" in refused(a, arp)
     assert "no such file" in refused(a, tmp_path / "nosuch.pcap")
-    with pytest.raises(UsageError, match="it is not two names"):
+    with pytest.raises(UsageError, match="these are not two names"):
         compare("--names", "one", a, a)
 
 

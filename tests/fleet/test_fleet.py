@@ -417,8 +417,8 @@ def test_an_analysis_gets_no_more_memory_than_its_share(tmp_path: Path) -> None:
 def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     for words, why in (
         ((tmp_path / "none", "-o", tmp_path / "lake"), "does not exist"),
-        ((tmp_path, "-o", tmp_path / "lake"), "there is no capture"),
-        (("report", tmp_path, "-o", tmp_path / "x.html"), "there is no index of a fleet"),
+        ((tmp_path, "-o", tmp_path / "lake"), "it contains no captures"),
+        (("report", tmp_path, "-o", tmp_path / "x.html"), "it has no index of a fleet"),
         ((tmp_path, "-o", tmp_path, "--scheduler", "tcp://x:1", "--workers", "2"), "own settings"),
     ):
         done = panotui("fleet", *words)

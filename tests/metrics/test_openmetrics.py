@@ -187,7 +187,7 @@ def test_a_low_port_is_bound_before_the_rights_are_gone(path: Path) -> None:
 
 @pytest.mark.parametrize("listen", ["9109", "localhost:9109", "127.0.0.1:99999", "127.0.0.1:x"])
 def test_a_place_that_is_none_is_one_line(listen: str) -> None:
-    with pytest.raises(UsageError, match="it is no address and port"):
+    with pytest.raises(UsageError, match="not an address and port"):
         command.main(["--listen", listen], standalone_mode=False)
 
 

@@ -312,4 +312,4 @@ def test_an_endpoint_that_is_none_is_one_line(
     endpoint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["metrics", "--otlp", endpoint]) == 2
-    assert "it is no address of a collector" in capsys.readouterr().err
+    assert "not the address of a collector" in capsys.readouterr().err

@@ -254,7 +254,7 @@ def test_what_is_being_written_and_what_is_all_there_is_are_not_removed(tmp_path
     recorder.close()
     left = Recording(folder)
     (only,) = days.days(left, UTC)
-    with pytest.raises(UsageError, match="all that was recorded"):
+    with pytest.raises(UsageError, match="only recorded day"):
         days.remove(left, only)
     assert left.damaged == 0
 

@@ -125,7 +125,7 @@ def test_the_command_writes_one_matter_alone(demo: Path, tmp_path: Path) -> None
     assert key_of(violation) in listed.output
     with pytest.raises(UsageError, match="File exists"):
         save(recording, violation.id, out)
-    with pytest.raises(UsageError, match="knows nothing of that name"):
+    with pytest.raises(UsageError, match="has nothing with that name"):
         save(recording, "nonsense", tmp_path / "other.pcapng")
 
 

@@ -268,7 +268,7 @@ def test_what_is_no_syslog_target_is_one_clear_line(target: str) -> None:
 
 
 def test_a_file_without_a_certificate_is_one_clear_line() -> None:
-    with pytest.raises(UsageError, match="--alerts-ca: there is no certificate in it"):
+    with pytest.raises(UsageError, match="--alerts-ca: the file has no certificate"):
         syslog.receiver("tls://x", ca="nonsense")
 
 

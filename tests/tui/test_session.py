@@ -192,7 +192,7 @@ def test_an_invalid_filter_says_why_and_is_not_asked_for(plant: Driven) -> None:
 
 def test_a_filter_that_fits_another_pane_only_is_invalid_here(plant: Driven) -> None:
     plant.press("2", "/").type("codec:h264")
-    assert "invalid: codec: is no field here" in plant.text()
+    assert "invalid: codec: is not a field of this pane" in plant.text()
 
 
 def test_sorting_by_a_number_begins_with_the_biggest_and_shows_its_arrow(large: Driven) -> None:

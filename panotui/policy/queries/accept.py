@@ -66,12 +66,12 @@ def undo(accepted: Accepted) -> None:
     try:
         now = read_text(accepted.path)
     except Exception as error:
-        raise UsageError("undo", f"{accepted.path} cannot be read any more") from error
+        raise UsageError("undo", f"{accepted.path} can no longer be read") from error
     if now != accepted.after:
         raise UsageError(
             "undo",
             f"{accepted.path} has been changed since",
-            f"Take out by hand: {accepted.what}.",
+            f"Remove by hand: {accepted.what}.",
         )
     if accepted.before is None:
         accepted.path.unlink()

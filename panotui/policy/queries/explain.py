@@ -97,13 +97,13 @@ def _check(
     view: SiteView, host: str, port: int, transport: str, from_port: str | None, direction: str
 ) -> None:
     if canonical_host(host) is None:
-        raise UsageError("policy explain", f"{printable(host, 60)!r} is no host name or address")
+        raise UsageError("policy explain", f"{printable(host, 60)!r} is not a host name or address")
     if not 0 <= port <= 65535:
-        raise UsageError("policy explain", f"{port} is no port", "Ports are 1-65535.")
+        raise UsageError("policy explain", f"{port} is not a port", "Ports are 1-65535.")
     if transport not in TRANSPORTS:
-        raise UsageError("policy explain", f"{printable(transport, 20)!r} is no transport")
+        raise UsageError("policy explain", f"{printable(transport, 20)!r} is not a transport")
     if direction not in ("out", "in"):
-        raise UsageError("policy explain", f"{printable(direction, 20)!r} is no direction")
+        raise UsageError("policy explain", f"{printable(direction, 20)!r} is not a direction")
     known = {*view.facts.roles, *view.site.ports, "eth0", "eth1"}
     if from_port is not None and from_port not in known:
         names = ", ".join(sorted(known))
