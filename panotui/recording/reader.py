@@ -220,9 +220,7 @@ class Recording:
         return found
 
     def _snapshot_near(self, time_ns: int) -> tuple[int, Snapshot]:
-        """(session, snapshot): the last readable one before a time, of the session shown there or
-        else of any; else the first one after.
-        """
+        """(session, snapshot): the last readable one before a time, else the first one after."""
         for where, order in (
             ("session = ? AND time_ns <= ?", "DESC"),
             ("? IS NOT NULL AND time_ns <= ?", "DESC"),
@@ -369,9 +367,7 @@ class Recording:
         return self._as_of(session, flows, time_ns)[0] if flows else None
 
     def session_at(self, time_ns: int) -> int:
-        """The session shown at a time: of several the newest, else the last that had begun; after
-        all of them the newest.
-        """
+        """The session shown at a time: of several the newest, else the last that had begun."""
         if time_ns > self.end_ns:
             return self.sessions[-1].id
         begun = [s for s in self.sessions if s.start_ns <= time_ns]
@@ -390,8 +386,8 @@ class Recording:
         *,
         known_by: int = 1 << 62,
     ) -> list[EventRecord]:
-        """Events between two times known at `known_by`, oldest first; the newest `limit` of them.
-        Their numbers are unique in the recording.
+        """Events between two times known at `known_by`, oldest first; the newest `limit` of
+        them.
         """
         return self._events_where(
             "time_ns >= ? AND time_ns <= ? AND told_ns <= ?", (start_ns, end_ns, known_by), limit
