@@ -151,7 +151,7 @@ def _action(d: Departure) -> str:
         return "Find out what asks for it if nobody has changed the site"
     if d.kind in ("rtt_ms", "quiet"):
         return "Look at the appliance's applications and the way to it if nobody has changed them"
-    if d.kind == "absent":
+    if d.kind == "absent" or (d.kind == "rate_bps" and (d.value or 0.0) < 1):
         return f"Look at the power and the cable of {d.subject} if nobody has taken it down"
     return f"Compare the settings of {d.subject} with those before, if nobody has changed them"
 

@@ -112,4 +112,7 @@ def test_each_departure_has_a_sentence_with_both_numbers(kind: str, text: str) -
 def test_next_to_nothing_is_called_so(kind: str, value: float, usual: float, text: str) -> None:
     spread = 0.2e6 if kind == "rate_bps" else 0.2
     departure = Departure(kind, "dock", 1_790_000_000, value, usual, spread, "usually")
-    assert observation(departure, 2.0).values["detail"] == text
+    seen = observation(departure, 2.0)
+    assert seen.values["detail"] == text
+    is_silent = kind == "rate_bps" and value == 0
+    assert seen.action.startswith("Look at the power" if is_silent else "Compare the settings")

@@ -140,6 +140,26 @@ def test_what_departs_is_named_and_nothing_else(what: str) -> None:
         assert departure.when == "on Tuesdays at this hour"
 
 
+def test_a_week_with_ten_departures_names_the_ten_and_nothing_else() -> None:
+    # two a day from Monday to Friday, three hours each
+    begins = {what: (24 * (n // 2) + (9, 14)[n % 2]) * 3600 for n, what in enumerate(DEPARTURES)}
+    watching, told = Watch(learnt()), dict[tuple[str, str, str], Departure]()
+    for minute in week(2, 99):
+        into = minute.time_s - MONDAY - 2 * WEEK
+        for what, begin in begins.items():
+            if begin <= into < begin + 3 * 3600:
+                minute = DEPARTURES[what][0](minute)
+        told.update({(d.kind, d.subject, d.name): d for d in watching.feed(minute)})
+    assert watching.feed(usual(MONDAY + 3 * WEEK, random.Random(1))) == []
+    assert sorted((d.kind, d.subject) for d in told.values()) == sorted(
+        (kind, subject) for _, kind, subject in DEPARTURES.values()
+    )
+    for what, (_, kind, subject) in DEPARTURES.items():
+        (departure,) = (d for d in told.values() if (d.kind, d.subject) == (kind, subject))
+        into = departure.since_s - MONDAY - 2 * WEEK
+        assert begins[what] - 600 <= into < begins[what] + 3600, what
+
+
 @pytest.mark.parametrize("seed", [1, 7, 42])
 def test_a_week_that_repeats_itself_is_quiet(seed: int) -> None:
     watching = Watch(learnt())
