@@ -1,4 +1,4 @@
-"""`_analyze`: what a fleet's worker starts for each capture."""
+"""`_analyze`: the process that a fleet's worker starts for each capture."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def command(context: click.Context, name: str, site: Path | None) -> int:
     """`analyze --json` in a process that can do nothing else (internal): where the kernel has
     Landlock it opens only its capture, its site file and what the program itself needs, and has no
     network. Temporary files go where TMPDIR says."""
-    if not is_roots_own():  # root's rights are given up in a stricter way, by the command
+    if not is_roots_own():  # the command gives up root in a stricter way
         landlock.enter(of_analysis(Path(name), site, Path(tempfile.gettempdir())))
     return int(context.invoke(analyze.command, names=(name,), as_json=True, site=site))

@@ -73,8 +73,9 @@ def of_screen() -> int:
 
 
 def of_metrics(*, network: bool) -> int:
-    """It writes nothing, and answers on a port that is bound before; `network`: it also sends, and
-    reads what a person names for that: certificates, passwords."""
+    """It writes nothing, and its port is bound before; `network`: it also sends, and reads the
+    files named for that: certificates, passwords.
+    """
     places: list[tuple[Path | str, int]] = []
     if network:
         with deputy.acting():
@@ -84,8 +85,9 @@ def of_metrics(*, network: bool) -> int:
 
 
 def of_analysis(source: Path, site: Path | None, temporary: Path) -> int:
-    """It reads one capture or recording and a site file, and answers on what is open already;
-    temporary files go to a folder of its own."""
+    """It reads one capture or recording and a site file, and writes to open descriptors; temporary
+    files go to a folder of its own.
+    """
     # a reader of a recording that is being written takes locks in a file beside it
     locks = landlock.WRITE_FILE | landlock.MAKE_REG if source.is_dir() else 0
     sites = default_paths() if site is None else (site,)

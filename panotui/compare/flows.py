@@ -1,8 +1,8 @@
-"""The flows of a capture, each direction by itself, as columns.
+"""The flows of a capture, each direction separately, as columns.
 
-Comes in: the decoded columns of a batch. `FlowIndex` gives each row the number of its flow and
-notes the first packet of each; `Flows` is what they are, found again by number, by key or the
-other way.
+In: the decoded columns of a batch. `FlowIndex` gives each row the number of its flow and keeps the
+first packet of each; `Flows` has the properties of flows, with lookups by number, key or opposite
+direction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ONE, _FLOW = np.uint64(1), np.uint64(1 << 63)
 
 
 class Place(Struct, frozen=True):
-    """One direction of a flow as one capture has it."""
+    """One direction of a flow in one capture."""
 
     version: int
     protocol: int
@@ -42,9 +42,9 @@ class Place(Struct, frozen=True):
 
 
 class Flows(Struct):
-    """Directions of flows as columns (m,), as the first packet of each has them."""
+    """Directions of flows as columns (m,), from the first packet of each."""
 
-    key: U64  # the same for the same ends in each capture that this process reads
+    key: U64  # equal for equal ends in every capture that this process reads
     version: U8
     protocol: U8
     src: U64  # (m, 2) address, high and low half; of IPv4 the low one
@@ -78,11 +78,11 @@ class Flows(Struct):
         return np.where(ordered[at] == keys, order[at], -1)
 
     def turned(self) -> I64:
-        """(m,) the number of each one's other direction, -1 none."""
+        """(m,) the number of each flow's other direction, -1 none."""
         return self.find(self.key ^ _ONE)
 
     def stay(self) -> Bool:
-        """(m,) which head for an address that no router passes on: multicast, link-local."""
+        """(m,) mask of flows to an address that no router forwards: multicast, link-local."""
         high, low = self.dst[:, 0], self.dst[:, 1]
         four = (low >> np.uint64(28) == 0xE) | (low >> np.uint64(16) == 0xA9FE)
         four |= low == 0xFFFF_FFFF
@@ -103,7 +103,7 @@ class Flows(Struct):
 
 
 class FlowIndex:
-    """Numbers flows in the order in which they came."""
+    """Numbers flows in the order of their first packets."""
 
     def __init__(self) -> None:
         self._index = HashIndex(1 << 14)
@@ -115,16 +115,17 @@ class FlowIndex:
         return self._count
 
     def numbers(self, data: U8, columns: Columns, rows: I64, first: U64) -> I32:
-        """(r,) the flow of each of these rows, in order; `first` (n,) are the first words of all
-        IP headers."""
-        # the lowest bit says the direction, and the highest that it is a key
+        """(r,) the flow of each of these rows, in order; `first` (n,) are the first words of all IP
+        headers.
+        """
+        # the lowest bit is the direction, the highest marks it as a key
         keys = columns.hash << _ONE | ~columns.forward | _FLOW
         if len(rows) < len(keys):
             keys = keys[rows]
         numbers = self._index.find(keys)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
-            # in order of arrival: keys are other ones in each process
+            # in order of arrival, because keys differ in each process
             at = np.sort(np.unique(keys[unknown], return_index=True)[1])
             chosen = rows[unknown[at]]
             self._note(data, columns.rows(chosen), first[chosen], keys[unknown[at]])

@@ -116,8 +116,9 @@ class Diagnosis:
             self._announce()
 
     def restate(self, facts: Facts) -> None:
-        """Ask the rules anew whose findings have lasted while ticks were let pass, as of the newest
-        of these, `facts.now_ns`: what they say of it stands if they say nothing more."""
+        """Run those rules again whose findings lasted during skipped ticks, as of the newest of
+        these, `facts.now_ns`: their last observations stay valid if they return nothing else.
+        """
         for rule in self.rules:
             if rule.lasting and self._standing.get(rule):
                 taken = (self._take(_anchored(seen, facts), facts) for seen in rule.tick(facts))

@@ -200,7 +200,8 @@ class Rule(ABC):
     wakes: ClassVar[frozenset[str] | None] = None
     # runs each second only if cameras or streams are known, and not all are at rest
     of_cameras: ClassVar[bool] = False
-    # findings that stay as they are, but for numbers in their words, while streams merely go on
+    # findings that do not change, except for numbers in their sentences, while streams merely
+    # continue
     lasting: ClassVar[frozenset[str]] = frozenset()
     due_ns: int = 0
 

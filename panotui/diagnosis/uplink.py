@@ -99,7 +99,7 @@ class UplinkRule(Rule):
             for server, (message, host, count) in self._proxies.items()
             if recent(message.time_ns, facts.now_ns, COMMON_LIMITS.stale_s)
         ]
-        # at the same times, whoever else wakes it and whatever ticks were let pass
+        # at fixed times, independent of other wake-ups and of skipped ticks
         turn = facts.now_ns // MEASURED_EACH_NS
         measured = facts.final or turn != facts.before_ns // MEASURED_EACH_NS
         if measured:

@@ -421,8 +421,9 @@ class Engine:
         return self._settled
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
-        """Whether the streams of these rows, as the meter has them at a tick within that time,
-        merely went on since the tick before: then that need not be told of."""
+        """Whether the streams of these rows, in the meter's state at a tick within that time,
+        merely continued since the previous tick: then they need not be reported.
+        """
         return self._passing.streams_go_on(rows, seconds, now_ns)
 
     def _misses(self) -> bool:

@@ -26,7 +26,7 @@ def is_empty(delta: Delta, before: MeterCounters | None) -> bool:
 
 
 class Passing:
-    """Until when time alone changes nothing, and whether streams merely go on meanwhile."""
+    """Until when time alone changes nothing, and whether streams merely continue meanwhile."""
 
     def __init__(
         self,
@@ -43,8 +43,9 @@ class Passing:
         self._streams: GoingOn | None = None
 
     def quiet_until(self, now_ns: int, *, streaming: bool = False) -> int:
-        """The first time at which a tick would do something, if nothing came since the one at
-        `now_ns`; `streaming`: although streams go on."""
+        """The first time at which a tick would do something without packets since the one at
+        `now_ns`; `streaming`: with continuing streams.
+        """
         facts = self._facts
         rest_ns = max(facts.streams.rest_ns(), facts.cameras.rest_ns())
         facts.cameras_rest = now_ns >= rest_ns
@@ -57,9 +58,10 @@ class Passing:
         )  # fmt: skip
 
     def settled(self, quiet_until_ns: int) -> tuple[int, U64]:
-        """Until when seconds that hold nothing new may be told of in one delta, and flows, by id,
-        of which each row counts. `quiet_until_ns`: see `quiet_until`; where streams keep it from
-        being any time, they may still merely go on."""
+        """Until when seconds without anything new may be reported in one delta, and ids of flows
+        whose every row counts. `quiet_until_ns`: see `quiet_until`; if streams leave no such time,
+        they may still merely continue.
+        """
         facts = self._facts
         now, until = facts.now_ns, quiet_until_ns
         self._streams = None
@@ -73,14 +75,15 @@ class Passing:
         return until, self._tracking.unsettled(self._verdicts.unsettled())
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
-        """Whether streams merely went on until a tick; see `GoingOn.go_on`. None may have come
-        where none is known."""
+        """Whether streams merely continued until a tick; see `GoingOn.go_on`. Without known
+        streams, none may have come.
+        """
         if self._streams is None:
             return not (len(rows) or len(seconds))
         return self._streams.go_on(rows, seconds, now_ns)
 
     def restate(self, delta: Delta) -> None:
-        """Bring what lasted while streams went on to the newest tick that was let pass."""
+        """Extend everything that lasted while streams continued to the newest skipped tick."""
         streams, self._streams = self._streams, None
         if streams is None:
             return

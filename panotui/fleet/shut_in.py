@@ -1,7 +1,8 @@
-"""What the driver, and workers that it starts here, may open: captures, the lake, a scratch folder.
+"""The confinement of the driver, and of workers that it starts: captures, the lake, a scratch
+folder.
 
-They read nothing but what an analysis has written; and an analysis, which reads hostile bytes, is
-in a narrower domain of its own (`commands/analyze_alone`). See `landlock`.
+They read only results of analyses; an analysis, which reads hostile bytes, is in a narrower domain
+of its own (`commands/analyze_alone`). See `landlock`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from panotui.fleet.entries import Job
 from panotui.fleet.own_lake import make_folder
 from panotui.sources.live import landlock
 
-# Dask measures the machine, TLS goes by its policy, and processes of Python share semaphores.
+# Dask measures the machine, TLS follows its policy, and Python's processes share semaphores.
 _MACHINE = (
     "/sys/fs/cgroup", "/sys/block", "/sys/devices", "/sys/class/net",
     "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf", "/etc/crypto-policies",
@@ -31,8 +32,9 @@ _SHARED = "/dev/shm"  # noqa: S108 - semaphores lie there
 
 
 def use_scratch(folder: Path) -> None:
-    """From now on temporary files of this process and of those that it starts go there; whom an
-    analysis becomes, where root started it, gets a place in it, too."""
+    """Set the folder for temporary files of this process and its children; if root started it, the
+    dropped user of an analysis gets a place in it, too.
+    """
     folder.chmod(0o711)
     place = folder / "temporary"
     place.mkdir()
@@ -41,8 +43,10 @@ def use_scratch(folder: Path) -> None:
 
 
 def enter(lake: Any, root: str, jobs: Iterable[Job], scratch: Path) -> bool:
-    """Close this process in, for good, and those that it starts. Whether it was done: not where the
-    lake or a capture is in an object store, whose credentials may be anywhere. Before threads."""
+    """Confine this process and its children permanently. True on success; false if the lake or a
+    capture is in an object store, whose credentials may be anywhere. Call before threads are
+    started.
+    """
     found = list(jobs)
     if "file" not in lake.protocol or any("://" in job.url for job in found):
         return False
@@ -51,7 +55,7 @@ def enter(lake: Any, root: str, jobs: Iterable[Job], scratch: Path) -> bool:
     home = Path(panotui.__path__[0]).parent
     places: list[tuple[Path | str, int]] = [
         *((place, read) for place in (*landlock.own_places(), *_MACHINE, *dask_config.paths)),
-        # to start Python anew: its library, where its environment is, what it finds packages by
+        # to start Python again: its library, its environment, its search paths
         *((sysconfig.get_config_var(name) or "", read) for name in ("LIBDIR", "BINDIR")),
         (Path(sys.prefix) / "pyvenv.cfg", read),
         (home, landlock.READ_DIR),
@@ -67,5 +71,5 @@ def enter(lake: Any, root: str, jobs: Iterable[Job], scratch: Path) -> bool:
     # a reader of a recording that is being written takes locks in a file beside it
     locks = read | landlock.WRITE_FILE | landlock.MAKE_REG
     places += [(job.url, locks) for job in found if job.is_recording]
-    # Workers speak to each other over TCP, on ports that the system chooses.
+    # Workers connect to each other over TCP, on ports that the system chooses.
     return landlock.enter(landlock.domain(places, tcp=None, scopes=landlock.ABSTRACT_SOCKETS))

@@ -150,7 +150,7 @@ def _analyse(job: Job, capture: Path, answer: Path, scratch: Path, memory: int) 
         site.write_text(job.site_file, "utf-8", "surrogateescape")
         command += ["--site", str(site)]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_KEPT_FROM_IT)}
-    if os.geteuid() != 0:  # whom root becomes could not go there
+    if os.geteuid() != 0:  # the dropped user could not enter it
         temporary = scratch / "temporary"
         temporary.mkdir()
         kept["TMPDIR"] = kept["SQLITE_TMPDIR"] = str(temporary)

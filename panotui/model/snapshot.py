@@ -87,7 +87,7 @@ class PortRecord(Record, frozen=True, kw_only=True):
 
     @property
     def standing_since_ns(self) -> int | None:
-        """Since when it stands so: what is up was so long before something was found about it."""
+        """Start of the displayed state: a port may be up long before a finding about it."""
         troubled = self.standing != self.state and self.trouble_since_ns is not None
         return self.trouble_since_ns if troubled else self.state_since_ns
 
@@ -261,7 +261,7 @@ class StreamRecord(Record, frozen=True, kw_only=True):
 
     @property
     def standing_since_ns(self) -> int | None:
-        """Since when it stands so: a stream may flow long before something is wrong with it."""
+        """Start of the displayed state: a stream may flow long before a finding about it."""
         troubled = self.standing != self.state and self.trouble_since_ns is not None
         return self.trouble_since_ns if troubled else self.state_since_ns
 
@@ -305,7 +305,7 @@ class CameraRecord(Record, frozen=True, kw_only=True):
 
     @property
     def standing_since_ns(self) -> int | None:
-        """Since when it stands so: a stream may flow long before something is wrong with it."""
+        """Start of the displayed state: a stream may flow long before a finding about it."""
         troubled = self.standing != self.state and self.trouble_since_ns is not None
         return self.trouble_since_ns if troubled else self.state_since_ns
 

@@ -63,7 +63,7 @@ _GONE: dict[str, str] = {
     "finding": "first_ns >= :start AND cleared_ns < :end",
     "violation": "first_ns >= :start AND last_ns < :end",
 }
-# Rows of a day that others replace until its end; the last of each key stands on after it.
+# Rows of a day that are replaced before its end; the last of each key stays valid after it.
 _REPLACED = (
     "{time} >= {start} AND {time} < {end} AND EXISTS (SELECT 1 FROM {table} AS later WHERE"
     " {same} AND later.{time} > {table}.{time} AND later.{time} <= {end})"
@@ -354,8 +354,9 @@ def remove(recording: Recording, day: Day) -> None:
 def _end_standing(
     connection: sqlite3.Connection, table: str, key: str, time: str, start: str, day: Day, on: bool
 ) -> None:
-    """Take the day's rows out that stand until the next. With `on` the recording goes on after the
-    day, so what stood at its end stands from the next midnight."""
+    """Remove the day's rows that are valid until the next one. With `on` the recording continues
+    after the day, so the state at its end is valid from the next midnight.
+    """
     end = start.replace("start", "end")
     names = {"table": table, "time": time, "start": start, "end": end}
     same = " AND ".join(f"later.{name} = {table}.{name}" for name in key.split(", "))

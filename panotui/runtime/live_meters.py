@@ -341,7 +341,7 @@ class LiveMeters:
                 if line.process.ended or any(news.tick for _, news in fresh):
                     last.discard(line.process.order.meter)
         self._apply(all_of_it=True)
-        for line in self._lines:  # of who died within a second, what it had told of that
+        for line in self._lines:  # of a meter that died within a second: its partial report
             if line.part is not None and line.part.delta.time_ns > line.told_ns:
                 self.engine.apply(line.part.delta, tick=False)
 

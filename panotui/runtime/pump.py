@@ -342,7 +342,7 @@ class MeterPump(ABC):
         return 0, NO_FLOWS
 
     def streams_go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
-        """Whether streams merely went on until a tick, so that nobody must look at it."""
+        """Whether streams merely continued until a tick, so that nothing must process it."""
         return False
 
     @abstractmethod

@@ -373,7 +373,7 @@ class StreamBook:
         return new
 
     def let_pass(self, passed: tuple[tuple[int, int], ...]) -> None:
-        """Learn from ticks, (time, packets) each, at which streams merely went on."""
+        """Learn from ticks, (time, packets) each, at which streams merely continued."""
         for now_ns, _ in passed:
             for state in self.streams.values():
                 state.learn_rate(now_ns)

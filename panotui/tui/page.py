@@ -44,7 +44,7 @@ class Scene(Struct, frozen=True):
 
     @property
     def now_ns(self) -> int:
-        # a demo that began again stands before what is still shown of its last turn
+        # after a restart of the demo, older items of its last round are still shown
         return max(self.frame.header.time_ns, self.seen_ns or 0)
 
     def mega(self, rate_bps: float | None) -> str:

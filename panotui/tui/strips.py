@@ -50,13 +50,14 @@ def columns(cells: int) -> int:
 
 
 def width_of_cell(many: int, cells: int) -> int:
-    """Columns of a cell of time: more than one where fewer cells were asked for than fit."""
+    """Columns per time cell: more than one if fewer cells were requested than fit."""
     return max(1, columns(cells) // max(1, many))
 
 
 def asked_columns(fit: int, known_s: int) -> int:
-    """How many cells of a second to ask for where `fit` do: fewer of them while little is known,
-    each then drawn wider."""
+    """The number of one-second cells to request if `fit` cells fit: fewer while little is known,
+    each then drawn wider.
+    """
     return fit // max(1, min(CELL_WIDEST, fit // max(1, known_s + 2)))
 
 

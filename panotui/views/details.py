@@ -452,7 +452,7 @@ def violation_detail(
     peer = violation.host or violation.dst
     explained = list(state.explain_flow(violation.flow)) if violation.flow else []
     labels = {label for label, _ in explained}
-    # the title says verdict and reason, and the sentence stands before
+    # the title has verdict and reason, and the sentence is above
     said = {"violation", violation.reason, violation.text}
     sections = (
         *section(
@@ -630,7 +630,7 @@ def port_detail(key: str, port: PortRecord, state: State, snapshot: Snapshot) ->
         ),
         *section(
             "STEPS",
-            # how many frames passed stands above
+            # the number of frames is shown above
             [_step(row) for row in port.ladder if row.target != "port" or row.failing_step],
         ),
         *section("CAMERAS HERE", [("", ", ".join(cameras))]),

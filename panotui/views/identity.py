@@ -22,8 +22,9 @@ def endpoint_key(endpoint: EndpointRecord) -> str:
 
 
 def endpoint_names(endpoints: Sequence[EndpointRecord]) -> dict[str, str]:
-    """What each endpoint is called, by its key: two of one service are told apart by what their
-    hosts begin with."""
+    """Names of endpoints by their keys: two of one service are distinguished by the beginning of
+    their hosts.
+    """
     counts = Counter(e.label or e.service for e in endpoints)
     names = {}
     for endpoint in endpoints:

@@ -1,9 +1,9 @@
-"""Whether streams merely go on: then a second of theirs holds nothing that anybody must look at.
+"""Whether streams merely continue: then a second of theirs contains nothing to process.
 
-In: the streams and cameras as they stood at a tick, and the rows that a meter has for the seconds
-after it. Out: whether the next tick would say of each stream and camera what this one says. All of
-them must be well, nothing of them lies so little back that its age matters, and in each second each
-stream comes in order, evenly, as often as it should, with key frames as before.
+In: the streams and cameras at a tick, and the meter's rows for the seconds after it. Out: whether
+the next tick would give the same result for each stream and camera as this one. All of them must be
+well, no event of theirs may be so recent that its age matters, and in each second each stream must
+arrive in order, evenly, at its rate, with key frames as before.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _MOVING = (
     "sr_packets", "sr_lost", "rr_lost", "rr_fraction", "rr_jitter_ms", "rtt_ms",
     "camera_clock_offset_s", "drift_ppm",
 )  # fmt: skip
-# ... and until then a stream's first seconds tell little
+# ... and until then a stream's first seconds prove little
 SETTLED_NS = SECOND + max(
     PACE.started_ns, int(2 * SHAPE.gop_s * SECOND), STAMPS.compared_s * SECOND
 )
-PLAYED_NS = 30 * SECOND  # since PLAY was answered: by then all that was to come has come
+PLAYED_NS = 30 * SECOND  # since PLAY was answered: by then all tracks have arrived
 LATE_NS = int(0.75 * LIMITS.frozen_s * SECOND)  # of a stream's newest packet at a tick
-STEP_SHARE = 0.9  # of the time between pictures: what it is taken for moves a little
+STEP_SHARE = 0.9  # of the time between pictures: its estimate varies a little
 SLOWEST = max(PACE.fps_share, LIMITS.slow_share)
-PORT_MBPS = 1000  # of a port whose speed is not known
+PORT_MBPS = 1000  # of a port with unknown speed
 
 
 def _held_bytes() -> I64:
-    """The bytes of a row in which nothing may change."""
+    """The bytes of a row that must not change."""
     held = np.ones(STREAM_DTYPE.itemsize, np.bool_)
     fields = dict(STREAM_DTYPE.fields.items()) if STREAM_DTYPE.fields else {}
     for name in _MOVING:
@@ -58,17 +58,17 @@ _HELD = _held_bytes()
 
 
 class GoingOn:
-    """Streams that were well at a tick, and how they stood then."""
+    """Streams that were well at a tick, and their state then."""
 
     def __init__(self, streams: list[StreamState], rows: Rows, facts: Facts) -> None:
         """`rows` (n,) are those of that tick, of the same streams in the same order."""
         now_s = facts.now_ns // SECOND
-        self.rows = rows  # of the newest tick at which they went on
+        self.rows = rows  # of the newest tick at which they continued
         self._ids = rows["id"].copy()
         self._order: I64 = np.argsort(self._ids)
         self._held = _held(rows)
         kinds = [media_of(s.codec) for s in streams]
-        # of these pictures can be judged
+        # streams whose pictures can be judged
         self._shown: Bool = np.array(
             [k == "video" and not s.row.encrypted for k, s in zip(kinds, streams, strict=True)]
         )
@@ -77,20 +77,20 @@ class GoingOn:
         self._expected = np.array([s.fps_expected or 0.0 for s in streams])
         self._most: I64 = np.array([_most_frames(s, now_s) for s in streams], np.int64)
         self._far = self._is_far(rows)
-        self._runs_wrong = _runs_wrong(rows)  # and `stamps` has said so
+        self._runs_wrong = _runs_wrong(rows)  # and `stamps` has reported it
         self._off = np.abs(rows["camera_clock_offset_s"]) > CLOCK.camera_clock_s
         speeds = [p.speed_mbps for p in facts.port_records if p.speed_mbps]
         self._port_bytes = STREAMS.port_share * min([PORT_MBPS, *speeds]) * 1e6 / 8
 
     def _is_far(self, rows: Rows) -> Bool:
-        """(n,) streams whose key frames lie too far apart, see `shape.key_frames`."""
+        """(n,) streams whose key frames are too far apart, see `shape.key_frames`."""
         keyframe = rows["keyframe_last_ns"]
         far: Bool = (keyframe > 0) & (rows["gop_s"] > SHAPE.gop_s + 0.5)
         far |= (keyframe == 0) & self._video_264 & (rows["frames"] > 50)
         return far
 
     def started(self, rows: Rows, streams: list[StreamState], now_ns: int) -> bool:
-        """Whether the seconds before that tick were like those that may be passed over."""
+        """Whether the seconds before that tick were like those that may be skipped."""
         now_s = now_ns // SECOND
         load: dict[int, int] = {}
         for place, stream in enumerate(streams):
@@ -109,7 +109,8 @@ class GoingOn:
 
     def go_on(self, rows: Rows, seconds: Rows, now_ns: int) -> bool:
         """Whether nothing has changed by the tick at `now_ns`: `rows` (n,) and the `seconds` (k,)
-        that have changed since the last one. Asked of each tick in turn."""
+        that have changed since the last one. Call it for each tick in turn.
+        """
         if len(rows) != len(self._ids) or not np.array_equal(rows["id"], self._ids):
             return False
         place = np.searchsorted(self._ids, seconds["stream"], sorter=self._order)
@@ -121,7 +122,7 @@ class GoingOn:
         shown = self._shown[place]
         uneven = seconds["frame_jitter_ms"] > PACE.jitter_ms
         uneven |= seconds["gap_max_ms"] > self._late_ms(rows)[place]
-        uneven &= ~self._runs_wrong[place]  # then their stamps are told of, and nothing else
+        uneven &= ~self._runs_wrong[place]  # then their stamps are reported, and nothing else
         uneven |= seconds["bytes"] * 8 > SHAPE.heavy_bps
         if (uneven & shown).any() or int(seconds["bytes"].sum()) > self._port_bytes:
             return False
@@ -132,7 +133,7 @@ class GoingOn:
         return True
 
     def _late_ms(self, rows: Rows) -> F64:
-        """(n,) the longest time between two packets that is no lateness yet."""
+        """(n,) the longest time between two packets that does not count as late."""
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.where(rows["fps_nominal"] > 0, 1000 / rows["fps_nominal"], 0.0)
         late_ms: F64 = PACE.late_ms + STEP_SHARE * step
@@ -163,8 +164,9 @@ class GoingOn:
 
 
 def going_on(facts: Facts, rows: Rows) -> GoingOn | None:
-    """The streams that may go on without a look at each second; None: something of them, or of the
-    cameras, must be looked at. `rows` are those that the last tick brought, of one meter."""
+    """The streams that may continue without processing each second; None: some stream or camera
+    must be processed. `rows` are those of the last tick, of one meter.
+    """
     live: dict[int, StreamState] = {}
     for stream in facts.streams.streams.values():
         if stream.row.last_ns + REST_NS <= facts.now_ns:
@@ -196,7 +198,7 @@ def _held(rows: Rows) -> U8:
 
 
 def _is_well(stream: StreamState, now_ns: int) -> bool:
-    """Nothing is wrong with a stream, or was lately."""
+    """The stream has no problem now, and had none recently."""
     row = stream.row
     if stream.state != "streaming" or row.end or stream.paused or stream.superseded:
         return False
@@ -214,7 +216,7 @@ def _is_well(stream: StreamState, now_ns: int) -> bool:
 
 
 def _plays_on(camera: Camera, now_ns: int) -> bool:
-    """A camera is at rest, or streams and nothing else is known of it."""
+    """A camera is at rest, or is streaming and nothing else is known about it."""
     if camera.arp_silent_ns or camera.syn_unanswered or camera.resets:
         return False
     if not camera.active_ns or camera.active_ns + REST_NS <= now_ns:
@@ -237,7 +239,7 @@ def _goes_on(session: Session, now_ns: int) -> bool:
 
 
 def _most_frames(stream: StreamState, now_s: int) -> int:
-    """Of a second, over the time in which a rate is learnt."""
+    """Largest number per second, over the time in which a rate is learnt."""
     seconds = stream.seconds
     span = range(now_s - LIMITS.learnt_s - 1, now_s + 1)
     return max((seconds[s].frames for s in span if s in seconds), default=0)

@@ -25,7 +25,7 @@ class StampClocks:
         self._since: OrderedDict[str, int] = OrderedDict()
 
     def are_settled(self, now_ns: int) -> bool:
-        """Whether each clock that runs wrong has done so for long enough to be told of."""
+        """Whether each clock that runs wrong has done so for long enough to be reported."""
         longest_ns = max(LIMITS.off_s) * SECOND
         return all(now_ns - since > longest_ns for since in self._since.values())
 

@@ -1,4 +1,4 @@
-"""rtsp-unfinished: the camera answers, and its reader ends each connection before PLAY."""
+"""rtsp-unfinished: the camera answers, and its reader closes each connection before PLAY."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _BY_READER = frozenset({"fin-client", "rst-client", "teardown"})
 
 
 def unfinished(camera: Camera, facts: Facts) -> Iterable[Observation]:
-    """Connections of the appliance (of anyone while it is unknown) that got answers, no picture."""
+    """Connections of the appliance (of anyone while it is unknown) that got answers but no
+    picture.
+    """
     appliance = facts.view.facts.appliance_addresses
     ended: dict[str, list[Session]] = {}
-    for session in reversed(camera.sessions.values()):  # the newest first
+    for session in reversed(camera.sessions.values()):  # newest first
         client = session.client
         if appliance and client not in appliance:
             continue
@@ -28,7 +30,7 @@ def unfinished(camera: Camera, facts: Facts) -> Iterable[Observation]:
         if session.ended is None and not session.play_ns:
             continue  # not over yet
         if row and row[-1].play_ns:
-            continue  # what was before it played is over
+            continue  # problems before a session that played are over
         row.append(session)
     fed = {s.dst for s in facts.camera_streams.get(camera.address, [])
            if recent(s.row.last_ns, facts.now_ns, LIMITS.read_lately_s)}  # fmt: skip
@@ -57,7 +59,7 @@ def unfinished(camera: Camera, facts: Facts) -> Iterable[Observation]:
 
 
 def _left(session: Session) -> bool:
-    """Its reader ended it, with all requests answered, before PLAY."""
+    """Its reader closed it before PLAY, with all requests answered."""
     return (
         session.ended in _BY_READER
         and bool(session.described_ns or session.set_up)

@@ -1,4 +1,4 @@
-"""Whether bytes that look like a `$` frame in mid-stream are one: frames must follow each other."""
+"""Whether bytes that look like a `$` frame in mid-stream are one: frames must be consecutive."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
-_HEADS_MAX = 16  # frames of a WebSocket for each TCP segment; those of media are as large as one
-# A frame of a WebSocket that holds one `$` frame, or begins an RTSP message, from its first byte.
+_HEADS_MAX = 16  # WebSocket frames per TCP segment; those of media are as large as one
+# A WebSocket frame that holds one `$` frame, or begins an RTSP message, from its first byte.
 _LIKELY = re.compile(
     rb"\x82(?:([\x04-\x7d])|\x7e(..))(?:\$[\x00-\x1f](..)|RTSP/1\.|[A-Z]{4,13} rtsp)", re.DOTALL
 )
@@ -30,7 +30,7 @@ class Wrapping(Protocol):
         """The content of these bytes; None: they are not such a wrapping."""
 
     def skip(self, missing: int) -> int:
-        """Bytes were not captured: how many bytes of content they held, 0 if that is unknown."""
+        """Bytes were not captured: returns how many bytes of content they held, 0 if unknown."""
 
     @property
     def is_lost(self) -> bool:
@@ -145,9 +145,9 @@ class WebSocket:
     def pieces(
         self, view: memoryview, begins: Sequence[int], ends: Sequence[int]
     ) -> list[tuple[int, int, int]] | None:
-        """Where in `view` the content of segments is: (segment, begin, end) of each piece.
+        """The positions in `view` of the content of segments: (segment, begin, end) of each piece.
 
-        None, with nothing changed, if it is masked, has too many frames for its bytes or is no
+        None, with nothing changed, if it is masked, has too many frames for its bytes or is not a
         WebSocket.
         """
         if self._key or self._searched is not None:
