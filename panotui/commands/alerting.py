@@ -123,9 +123,9 @@ class Alerts:
             where = f"--webhook-token-file {file}"
         token = (token or "").strip()
         if file is not None and not token:
-            raise UsageError(where, "there is no token in it", "Write the token into it.")
+            raise UsageError(where, "it contains no token", "Write the token into it.")
         if not token.isascii() or any(c.isspace() or not c.isprintable() for c in token):
-            raise UsageError(where, "it is no token of one word", "Write the token alone.")
+            raise UsageError(where, "the token is not a single word", "Write only the token.")
         return token or None
 
     @property

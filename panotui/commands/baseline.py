@@ -43,7 +43,9 @@ def learn(recordings: tuple[Path, ...], output: Path, verbose: bool, no_color: b
         if not path.exists():
             raise InputError(str(path), "does not exist", "Check the name.")
         if not is_recording(path):
-            raise InputError(str(path), "it is no recording", "Record one: panotui record -o DIR.")
+            raise InputError(
+                str(path), "this is not a recording", "Record one: panotui record -o DIR."
+            )
     with confined(recording=recordings[0], others=recordings[1:], files=[("-o", output)]) as places:
         folders = [places.recording or recordings[0], *places.others]
         baseline = _learn(recordings, folders)
@@ -83,7 +85,7 @@ def _learn(names: tuple[Path, ...], folders: list[Path]) -> Baseline:
         recording.close()
     if not known:
         raise InputError(
-            ", ".join(map(str, names)), "there is no whole minute in it", "Record for days."
+            ", ".join(map(str, names)), "it contains no whole minute", "Record for days."
         )
     return learner.baseline(site)
 

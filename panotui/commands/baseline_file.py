@@ -34,7 +34,9 @@ def read_baseline(path: Path | None) -> Baseline | None:
         baseline = msgspec.json.decode(raw, type=Baseline)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InputError(
-            str(path), "it is no baseline", "Make one: panotui baseline learn RECORDING -o FILE."
+            str(path),
+            "this is not a baseline",
+            "Make one: panotui baseline learn RECORDING -o FILE.",
         ) from None
     if baseline.version != BASELINE_VERSION:
         raise InputError(

@@ -47,7 +47,7 @@ def owner_first(recording: Path) -> int:
     except OSError as error:
         raise InputError(str(recording), error.strerror or "it cannot be read") from None
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(str(recording), f"its {DATABASE} is no plain file")
+        raise InputError(str(recording), f"its {DATABASE} is not a plain file")
     with deputy.acting():
         if os.access(database, os.R_OK, effective_ids=True):
             return handle
@@ -118,7 +118,7 @@ def readable_recording(
         with open(source, "rb") as read:
             status = os.fstat(source)
             if not stat.S_ISREG(status.st_mode) or status.st_uid != owner or status.st_nlink != 1:
-                raise InputError(str(recording), f"its {name} is no plain file of its own")
+                raise InputError(str(recording), f"its {name} is not a plain file of the recording")
             if name == DATABASE and not read.peek(16).startswith(b"SQLite format 3\0"):
                 raise InputError(str(recording), "its database is damaged")
             with deputy.acting():

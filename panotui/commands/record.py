@@ -337,13 +337,13 @@ class _Session:
         signal.signal(signal.SIGHUP, lambda number, frame: None)  # it survives its terminal
         _tell(f"recording into {self.folder}, socket {self.socket_path}")
         if self._evidence == "kept":
-            _tell("evidence holds packets as they were, passwords sent in the clear included")
+            _tell("evidence contains unchanged packets, including cleartext passwords")
         elif self._evidence == "redacted":
-            _tell("evidence holds packets, with zeros for the passwords that were recognised")
+            _tell("evidence contains packets, with zeros for recognised passwords")
         if self._nobody:
             _tell(
-                "it runs as nobody, as other programs do: only root can attach. Make it a user of"
-                " its own: `useradd --system panotui`, or name one with --user"
+                "it runs as nobody, like other programs: only root can attach. Create a user for"
+                " it: `useradd --system panotui`, or name one with --user"
             )
         self._systemd.ready()
         dead: MeterFailure | OutputError | None = None

@@ -69,7 +69,7 @@ def command(
     (path,) = paths
     if path.is_dir() and not is_recording(path):
         raise InputError(
-            str(path), "this folder is no recording", "Name a folder of `record`, or a capture."
+            str(path), "this folder is not a recording", "Name a folder of `record`, or a capture."
         )
     if not path.exists():
         raise InputError(str(path), "does not exist", "Check the name.")

@@ -243,9 +243,9 @@ def _to_do(snapshot: Snapshot, shown: list[FindingRecord]) -> tuple[str, str]:
         return "WHAT TO DO", f"{known} known, nothing else is open"
     if fails := _without_cause(snapshot):
         # a failure without a known cause still means that not all is well
-        return _NO_CAUSE, f"{len(fails)} of what is needed does not work"
+        return _NO_CAUSE, f"{len(fails)} needed things do not work"
     if waits := _untried(snapshot):
-        return _NOT_TRIED, f"{len(waits)} of what is needed, since a failure that is over"
+        return _NOT_TRIED, f"{len(waits)} needed things, since a past failure"
     if not snapshot.source.packets:
         return "NOTHING SEEN", "not a single packet"
     over = sum(f.cleared_time_ns is not None and f.severity != "info" for f in shown)

@@ -101,7 +101,7 @@ def listen(
 
 def _remove_dead(path: Path) -> None:
     if not path.is_socket():
-        raise UsageError(f"socket {path}", "the file exists and is no socket", "Remove it.")
+        raise UsageError(f"socket {path}", "the file exists and is not a socket", "Remove it.")
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     probe.settimeout(1.0)
     try:

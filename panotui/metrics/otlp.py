@@ -254,7 +254,7 @@ class Exporter:
             waiting = f"; {len(self._waiting)} log records wait" if self._waiting else ""
             self._say(
                 f"--otlp {self._endpoint}: "
-                + ("it takes what is sent again" if is_well else f"it does not take it{waiting}")
+                + ("it accepts data again" if is_well else f"it does not accept data{waiting}")
             )
             self._is_well = is_well
         return is_well

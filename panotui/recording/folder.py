@@ -20,14 +20,14 @@ from panotui.wire.cleaned import clean_text
 from panotui.wire.text import printable
 
 _README = """\
-This folder is a recording of panotui. Look at it with `panotui review`, never change it by hand.
+This folder is a recording of panotui. View it with `panotui review`; never change it by hand.
 
 recording.sqlite   measurements, flows, events, findings
-evidence/          packets around violations and findings, as they were: names, addresses and
-                   passwords that cameras and clients sent in the clear are in them. Give them only
-                   to whom you would give those passwords. (With --redact-evidence passwords,
-                   tokens and cookies that were recognised are zeros; look all the same.)
-exports/           what somebody wrote out of the screen
+evidence/          unchanged packets around violations and findings, with names, addresses and
+                   the cleartext passwords of cameras and clients. Give them only to people who
+                   may know those passwords. (With --redact-evidence recognised passwords,
+                   tokens and cookies are zeros; check the files all the same.)
+exports/           exports from the screen
 """
 
 
@@ -166,7 +166,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not file.exists():
         raise InputError(
             str(path),
-            f"is no recording: there is no {DATABASE} in it",
+            f"this is not a recording: it has no {DATABASE}",
             "Name a folder of `record`.",
         )
     name = quote(str(file.resolve()))

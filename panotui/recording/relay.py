@@ -63,7 +63,7 @@ class Relay:
             return self._failure
         # closing may hang with the disk that has gone
         threading.Thread(target=_close, args=(lost,), name="lost recorder", daemon=True).start()
-        self._said = f"{lost.name}: {why}; it goes on in {self._now.name}"
+        self._said = f"{lost.name}: {why}; recording continues in {self._now.name}"
         for key in sorted(self._known):
             self._now.known(key, True)
         self._moved(self._now)

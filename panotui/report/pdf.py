@@ -78,7 +78,7 @@ def pdf(page: str, program: str | None = None, *, timeout_s: float = TIMEOUT_S) 
         except OSError:
             raise _failed(program, "it made no file") from None
     if not made.startswith(b"%PDF-"):
-        raise _failed(program, "what it made is no PDF")
+        raise _failed(program, "its output is not a PDF")
     return made
 
 

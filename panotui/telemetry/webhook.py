@@ -78,7 +78,7 @@ def receiver(
         except urllib.error.URLError as error:
             raise Later(str(getattr(error.reason, "strerror", None) or error.reason)) from None
         except http.client.HTTPException as error:
-            raise Later(f"what it answers is no HTTP ({type(error).__name__})") from None
+            raise Later(f"the answer is not HTTP ({type(error).__name__})") from None
 
     return deliver
 

@@ -182,7 +182,7 @@ def _checked(
             return "speed is 0.1 to 10000"
         return Order(name, rest, value)
     if name in ("goto", "speed", "spans") and review is None:
-        return "this is no review: there is only now"
+        return "this is not a review: only the present is available"
     if name == "goto":
         assert review is not None
         return _goto(rest, review, zone)
@@ -235,6 +235,6 @@ def _spans(text: str, review: ReviewState, zone: tzinfo | None) -> Order | str:
         for at in (start, end, start - timedelta(days=back))
     )
     if before + ends - begins <= review.start_ns / SECOND:
-        return "nothing was recorded so long ago"
+        return "nothing was recorded at that time"
     key = f"spans:{begins}/{ends}/{before}"
     return Order("spans", key)

@@ -104,7 +104,7 @@ def test_a_token_comes_from_a_file_or_the_environment(
     alerts = Alerts(Targets(webhook="https://x", webhook_token_file=file))
     assert alerts._token == "from-file"
     assert Alerts(Targets(alerts="-"))._token is None
-    for text, said in (("", "there is no token in it"), ("two words", "no token of one word")):
+    for text, said in (("", "it contains no token"), ("two words", "not a single word")):
         file.write_text(text)
         with pytest.raises(UsageError, match=said):
             Alerts(Targets(webhook="https://x", webhook_token_file=file))

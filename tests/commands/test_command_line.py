@@ -108,7 +108,7 @@ def open_folder() -> Iterator[Path]:
         (["analyze", "-", "--json"], 3, "standard input"),
         (["analyze", "--json", "--ndjson", "README.md"], 2, "exclude each other"),
         (["review", "/nonexistent.panotui"], 3, "does not exist"),
-        (["review", "docs"], 3, "no recording"),
+        (["review", "docs"], 3, "not a recording"),
         (["live", "lo"], 2, "this is not a terminal"),
         (["review", "README.md"], 2, "this is not a terminal"),
         (["attach", "/nonexistent.sock"], 3, "no recorder listens here"),

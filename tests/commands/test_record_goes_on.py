@@ -60,7 +60,7 @@ def test_it_goes_on_in_the_fallback(home: Path) -> None:
     assert last["path"] == "second.panotui"
     assert last["state"] == "recording"
     assert "first.panotui: its database is gone" in last["detail"]
-    assert "it goes on in second.panotui" in errors
+    assert "recording continues in second.panotui" in errors
     assert f"{home / 'second.panotui'}: " in errors.splitlines()[-1]
     recording = Recording(home / "second.panotui")
     assert recording.end_ns - recording.start_ns >= 10**9

@@ -200,7 +200,7 @@ def test_all_that_is_recorded_is_the_users_and_closed_to_others(home: Path) -> N
     finally:
         os.umask(old)
     assert done.returncode == 0, done.stderr
-    assert "passwords sent in the clear included" in done.stderr
+    assert "including cleartext passwords" in done.stderr
     parts = [home / "own.panotui", *(home / "own.panotui").rglob("*"), home / "alerts"]
     assert len(parts) >= 6
     for part in parts:

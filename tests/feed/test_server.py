@@ -187,7 +187,7 @@ def test_a_second_server_on_a_live_socket_is_refused_and_a_dead_one_replaced(
     listen(dead).close()
     listen(dead).close()
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="is no socket"):
+    with pytest.raises(UsageError, match="is not a socket"):
         listen(tmp_path / "file")
 
 

@@ -223,11 +223,11 @@ def test_a_collector_that_is_away_loses_no_event(
         happen(state, event(last + 1 + number))
         assert not sender.round(NOW)
     assert len(said) == 1
-    assert re.search(r"does not take it; \d+ log records wait$", said[0])
+    assert re.search(r"does not accept data; \d+ log records wait$", said[0])
     receiver.refuse = {}
     assert sender.round(NOW)
     assert [t for _, t, _ in receiver.records()][-2:] == [f"event {last + n}" for n in (2, 3)]
-    assert said[1].endswith("it takes what is sent again")
+    assert said[1].endswith("it accepts data again")
     assert sender.dropped == 0
 
 

@@ -173,7 +173,7 @@ def test_a_file_that_is_no_baseline_of_this_site_is_one_line(tmp_path: Path, lea
     site.write_text('[site]\nname = "another"\n')
     with pytest.raises(OtherSite, match="it is of the site plant, not of another"):
         run(analyze, "--baseline", learnt, "--site", site, capture)
-    with pytest.raises(InputError, match="it is no baseline"):
+    with pytest.raises(InputError, match="this is not a baseline"):
         run(analyze, "--baseline", site, capture)
     with pytest.raises(InputError, match="No such file"):
         run(analyze, "--baseline", tmp_path / "nosuch", capture)
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_baseline_of_this_site_is_one_line(tmp_path: Path, lea
     newer.write_bytes(msgspec.json.encode({**json.loads(learnt.read_bytes()), "version": 99}))
     with pytest.raises(InputError, match="a baseline of version 99"):
         run(analyze, "--baseline", newer, capture)
-    with pytest.raises(InputError, match="it is no recording"):
+    with pytest.raises(InputError, match="this is not a recording"):
         run(baseline, "learn", capture, "-o", tmp_path / "out")
 
 

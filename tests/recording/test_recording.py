@@ -243,7 +243,7 @@ def test_newer_and_foreign_formats_are_refused_by_name_and_version(tmp_path: Pat
             opening()
     other = tmp_path / "other.panotui"
     other.mkdir()
-    with pytest.raises(InputError, match="is no recording"):
+    with pytest.raises(InputError, match="is not a recording"):
         Recording(other)
     sqlite3.connect(other / parts.DATABASE).execute("CREATE TABLE t (a)")
     with pytest.raises(InputError, match="not written by panotui"):

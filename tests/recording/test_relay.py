@@ -49,7 +49,7 @@ def test_it_goes_on_in_another_folder_and_says_so(tmp_path: Path) -> None:
     assert (status.path, status.state) == ("second.panotui", "recording")
     assert status.detail is not None
     assert "first.panotui: its database is gone" in status.detail
-    assert "it goes on in second.panotui" in status.detail
+    assert "recording continues in second.panotui" in status.detail
     assert told == ["second.panotui"]
     relay.observe(snapshot(3))
     relay.mark(START, "here")

@@ -78,7 +78,7 @@ def test_spans_are_named_by_times_of_day(text: str, start: int, length: int, bac
 @pytest.mark.parametrize(
     ("text", "why"),
     [("spans", "two spans are"), ("spans 25:00-26:00", "no such times"),
-     ("spans 22:00-06:00 300", "nothing was recorded so long ago")],
+     ("spans 22:00-06:00 300", "nothing was recorded at that time")],
 )  # fmt: skip
 def test_spans_that_cannot_be_are_said_in_one_line(text: str, why: str) -> None:
     review = ReviewState(
@@ -88,4 +88,7 @@ def test_spans_that_cannot_be_are_said_in_one_line(text: str, why: str) -> None:
     said = read(text, review, UTC, (), ())
     assert isinstance(said, str)
     assert why in said
-    assert read("spans 22:00-06:00", None, UTC, (), ()) == "this is no review: there is only now"
+    assert (
+        read("spans 22:00-06:00", None, UTC, (), ())
+        == "this is not a review: only the present is available"
+    )

@@ -153,7 +153,7 @@ def _place(finished: int, name: str, target: Path, opened: int = -1, mode: int =
     try:
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise PermissionError(1, "what was written is no plain file", name)
+            raise PermissionError(1, "the output is not a plain file", name)
         if opened >= 0:
             _copy(source, opened)
             return

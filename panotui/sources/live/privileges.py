@@ -83,7 +83,7 @@ def run_as(user: str) -> None:
     if os.geteuid() == 0 and asks not in (0, entry.pw_uid) and not is_of_a_service(entry.pw_uid):
         raise PrivilegeError(
             user,
-            "who calls sudo may be the user panotui or nobody, and no other",
+            "a caller of sudo can only choose the user panotui or nobody",
             "Run it as root itself, without sudo.",
         )
     become(entry.pw_uid, entry.pw_gid)
