@@ -46,6 +46,8 @@ class Camera:
                 head = (await self.reader.readuntil(b"\r\n\r\n")).decode("ascii", "replace")
                 if self.how == "cut" and head.startswith("DESCRIBE"):
                     break
+                if self.how == "redirect":
+                    await asyncio.sleep(0.2)  # readers follow at once, without end
                 if self.how != "silent":
                     self.answer(head)
                     await self.writer.drain()
